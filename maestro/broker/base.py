@@ -1,0 +1,129 @@
+"""What Maestro asks of a broker. `RabbitMQBroker` and `EmbeddedBroker` implement it; both pass `tests/contract`.
+
+All methods are called on one asyncio event loop. Every message is durable: a publish returns only after
+the broker confirmed it *and* routed it to at least one queue.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+class BrokerError(Exception):
+    """The broker could not do what was asked; the message says what and why."""
+
+
+class Unroutable(BrokerError):
+    """The message was returned (no queue bound to its key) or negatively acknowledged."""
+
+
+class BrokerUnavailable(BrokerError):
+    """The broker stayed out of reach for the whole time allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A durable queue and how it hangs on a durable topic exchange."""
+
+    exchange: str
+    pattern: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is published. `message_id` stays the same when an unknown outcome is published again."""
+
+    body: bytes
+    message_id: str
+    headers: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message handed to a consumer, unacknowledged. Valid only on the connection it came from:
+    acknowledging one from before a reconnect does nothing, for the broker delivers it again.
+    """
+
+    queue: str
+    body: bytes
+    message_id: str
+    headers: Mapping[str, Any]
+    redelivered: bool
+    #: Opaque: identifies the delivery to the broker that made it.
+    tag: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many messages wait in a queue (`ready`, without unacknowledged ones) and how many consume it."""
+
+    ready: int
+    consumers: int
+
+
+class Consumer(Protocol):
+    """A running subscription; survives reconnects, a cancelled consumer and a deleted queue (re-declared)."""
+
+    async def cancel(self) -> None:
+        """Stop deliveries. Those unacknowledged stay so: `ack` or `requeue` them. Twice is no error."""
+
+
+class Broker(Protocol):
+    """Durable queues with topic exchanges, confirmed publishes and explicit acknowledgement."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is reachable now."""
+
+    @property
+    def problem(self) -> str:
+        """Why the broker is not reachable; empty when `connected`."""
+
+    async def start(self) -> None:
+        """Begin connecting, in the background and for ever (with backoff); returns without waiting for success."""
+
+    async def close(self) -> None:
+        """Stop consuming, leave unacknowledged deliveries to be redelivered, close. Twice is no error."""
+
+    async def declare(self, bindings: Sequence[Binding], exchanges: Sequence[str] = ()) -> None:
+        """Declare exchanges and queues now and again after every reconnect.
+
+        Raises:
+            BrokerUnavailable: out of reach for `operation_timeout` seconds (they are declared on reconnect all the same).
+        """
+
+    async def publish(self, exchange: str, routing_key: str, message: Message) -> None:
+        """Publish one persistent, mandatory message and wait for its confirm. Many may be under way at once;
+        they reach a queue in the order of the calls unless the connection breaks in between. A lost
+        connection or unknown outcome publishes again (same `message_id`) once reconnected.
+
+        Raises:
+            Unroutable: returned or nacked by the broker.
+            BrokerUnavailable: no confirm within `publish_timeout` seconds.
+        """
+
+    async def consume(self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None],
+                      on_lost: Callable[[], None]) -> Consumer:
+        """Consume `queue` with at most `prefetch` unacknowledged deliveries. `on_lost` is called each time the
+        deliveries handed out so far became void (connection or channel lost); the broker will redeliver them.
+        """
+
+    async def get(self, queue: str) -> Delivery | None:
+        """Take the oldest ready message, unacknowledged; None when the queue is empty or does not exist.
+
+        Raises:
+            BrokerUnavailable: out of reach for `operation_timeout` seconds.
+        """
+
+    def ack(self, delivery: Delivery) -> None:
+        """Acknowledge; void deliveries are ignored."""
+
+    def requeue(self, delivery: Delivery) -> None:
+        """Give back, to its original place where the broker can; void deliveries are ignored."""
+
+    async def purge(self, queue: str) -> int:
+        """Remove all ready messages; return how many. Zero when the queue does not exist. Raises `BrokerUnavailable`."""
+
+    async def depth(self, queue: str) -> Depth | None:
+        """Return the queue's depth, None when it does not exist. Raises `BrokerUnavailable`."""

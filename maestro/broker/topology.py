@@ -1,0 +1,87 @@
+"""Names of exchanges, queues and keys, as the platform's contract fixes them, and nothing else."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from maestro.broker.base import Binding
+
+PERSIST: Final = "persist"
+PERSIST_ERROR: Final = "persist_error"
+PUBLISH_ERROR: Final = "events.publish_error"
+PUBLISH_ERROR_KEY: Final = "exception"
+REPROCESSING: Final = "reprocessing"
+REPROCESSING_EVENTS: Final = "reprocessing-events"
+
+EXCHANGES: Final = (PERSIST, PERSIST_ERROR, PUBLISH_ERROR, REPROCESSING, REPROCESSING_EVENTS)
+#: Header of a message on an error queue: why it is there.
+ERROR_HEADER: Final = "x-maestro-error"
+
+
+@dataclass(frozen=True, slots=True)
+class SystemQueues:
+    """The queues and routing keys of one system."""
+
+    system_id: str
+
+    @property
+    def persist(self) -> str:
+        """Ingress: persist events from the platform."""
+        return f"persist.{self.system_id}.queue"
+
+    @property
+    def persist_error(self) -> str:
+        """Persist events that failed for good."""
+        return f"persist.{self.system_id}.queue.error"
+
+    @property
+    def wait(self) -> str:
+        """Persist events held while the system is not open."""
+        return f"persist.{self.system_id}.wait.queue"
+
+    @property
+    def wait_key(self) -> str:
+        """Routing key to the wait queue, on exchange `persist`."""
+        return f"wait_{self.system_id}"
+
+    @property
+    def reprocessings(self) -> str:
+        """Approved reprocessings, in line."""
+        return f"reprocessing.{self.system_id}.queue"
+
+    @property
+    def reprocessings_error(self) -> str:
+        """Reprocessing documents that failed."""
+        return f"reprocessing.{self.system_id}.error.queue"
+
+    @property
+    def error_key(self) -> str:
+        """Routing key to the failed documents, on exchange `reprocessing`."""
+        return f"error_{self.system_id}"
+
+    @property
+    def events(self) -> str:
+        """Events to replay."""
+        return f"reprocessing.{self.system_id}.events.queue"
+
+    @property
+    def control(self) -> str:
+        """One message for each replay not yet persisted."""
+        return f"reprocessing.{self.system_id}.events.control.queue"
+
+    @property
+    def events_and_control_key(self) -> str:
+        """Routing key that reaches the events queue and the control queue at once."""
+        return f"{self.system_id}.control_{self.system_id}"
+
+    def bindings(self) -> tuple[Binding, ...]:
+        """Return everything to declare for the system."""
+        sid = self.system_id
+        return (
+            Binding(PERSIST, sid, self.persist),
+            Binding(PERSIST, self.wait_key, self.wait),
+            Binding(PERSIST_ERROR, sid, self.persist_error),
+            Binding(REPROCESSING, f"#.{sid}.#", self.reprocessings),
+            Binding(REPROCESSING, f"#.{self.error_key}.#", self.reprocessings_error),
+            Binding(REPROCESSING_EVENTS, f"#.{sid}.#", self.events),
+            Binding(REPROCESSING_EVENTS, f"#.control_{sid}.#", self.control),
+        )

@@ -1,0 +1,176 @@
+"""The platform's events as they cross Maestro's edge: parsed once, typed, the original JSON kept beside.
+
+Everything that comes from outside (a broker's body, an HTTP body) becomes an `Event` here or raises
+`BadInput`, which names the field. Fields Maestro does not know stay in `Event.raw` and pass through untouched.
+
+Imports nothing of Maestro.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+SYSTEM_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+#: Prefixes that would make a system's routing key another system's wait, error or control key.
+RESERVED_PREFIXES: Final = ("wait_", "error_", "control_", "backup_")
+MASTER: Final = "master"
+EXECUTION: Final = "execution"
+REPROCESSING: Final = "reprocessing"
+
+type_of = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
+
+
+class BadInput(ValueError):  # noqa: N818 - it is what came in that is bad
+    """Input from outside that breaks its contract; the message names the field and what is wrong with it."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class NoEvent(BadInput):
+    """A broker body that is no Celery message with one event: it has no system it could be blamed on."""
+
+
+class ReplayRef(msgspec.Struct, frozen=True, gc=False):
+    """The `reprocessing` object of an event: which replay of which reprocessing an event belongs to."""
+
+    #: Reprocessing id.
+    id: str
+    #: The original instance this is a replay of.
+    instance_id: str
+    #: Unique per send; empty when the platform dropped it.
+    send: str = ""
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One event of the platform, as far as Maestro reads it."""
+
+    name: str
+    system_id: str
+    instance_id: str
+    tag: str
+    branch: str
+    scope: str
+    #: As received; not necessarily parseable.
+    timestamp: str
+    reprocessing: ReplayRef | None
+    #: The whole JSON object as received.
+    raw: bytes
+
+    def fields(self) -> dict[str, Any]:
+        """Return all fields of the event, known and unknown, as a new dict."""
+        decoded: dict[str, Any] = orjson.loads(self.raw)
+        return decoded
+
+
+class CeleryMessage(msgspec.Struct, frozen=True, gc=False):
+    """A persist event's envelope on RabbitMQ: the Celery message id (may be empty) and its one event."""
+
+    id: str
+    event: Event
+
+
+def check_system_id(value: str, field: str = "systemId") -> str:
+    """Return `value` if it can name a system, else raise `BadInput` (semantics: Bad input)."""
+    if not SYSTEM_ID.fullmatch(value):
+        raise BadInput(field, "must be 1 to 128 of A-Z a-z 0-9 _ -")
+    if value.startswith(RESERVED_PREFIXES):
+        raise BadInput(field, f"must not begin with one of {', '.join(RESERVED_PREFIXES)}")
+    return value
+
+
+def parse_celery(body: bytes) -> CeleryMessage:
+    """Parse the body of a message of a persist queue.
+
+    Raises:
+        NoEvent: no Celery message with exactly one event object in `args`.
+        BadInput: the event in it breaks the event's contract.
+    """
+    message = _decode_object(body, "body", NoEvent)
+    args = message.get("args")
+    if not isinstance(args, list) or len(args) != 1 or not isinstance(args[0], dict):
+        raise NoEvent("args", "must be an array of exactly one event object")
+    celery_id = message.get("id")
+    if celery_id is not None and not isinstance(celery_id, str):
+        raise NoEvent("id", "must be a string")
+    return CeleryMessage(celery_id or "", event_of(args[0]))
+
+
+def parse_event(body: bytes) -> Event:
+    """Parse an event's own JSON (an HTTP body). Raises `BadInput`."""
+    return event_of(_decode_object(body, "body", BadInput))
+
+
+def event_of(fields: Mapping[str, Any]) -> Event:
+    """Build an `Event` from its decoded JSON object.
+
+    `instanceId` and `systemId` are required; the scope must be one that is persisted: `execution` (the
+    default) or `reprocessing`, and the latter needs its `reprocessing` object.
+
+    Raises:
+        BadInput: a field is missing or of another kind than the contract says.
+    """
+    instance_id = _text(fields, "instanceId")
+    if not instance_id:
+        raise BadInput("instanceId", "is missing")
+    system_id = check_system_id(_text(fields, "systemId"))
+    scope = _text(fields, "scope") or EXECUTION
+    if scope not in (EXECUTION, REPROCESSING):
+        raise BadInput("scope", f"must be {EXECUTION} or {REPROCESSING}, not {scope[:40]!r}")
+    ref = _replay_ref(fields.get("reprocessing"), required=scope == REPROCESSING)
+    timestamp = fields.get("timestamp")
+    return Event(
+        name=_text(fields, "name"),
+        system_id=system_id,
+        instance_id=instance_id,
+        tag=_text(fields, "tag"),
+        branch=_text(fields, "branch") or MASTER,
+        scope=scope,
+        timestamp=timestamp if isinstance(timestamp, str) else "",
+        reprocessing=ref,
+        raw=orjson.dumps(fields),
+    )
+
+
+def celery_body(message_id: str, event_json: bytes) -> bytes:
+    """Wrap an event's JSON into the Celery message that the persist queues carry."""
+    head = orjson.dumps({"task": "tasks.process", "id": message_id})[:-1]
+    return head + b',"args":[' + event_json + b'],"retries":0,"utc":true}'
+
+
+def _replay_ref(value: Any, *, required: bool) -> ReplayRef | None:
+    if not required:
+        return None
+    if not isinstance(value, dict):
+        raise BadInput("reprocessing", "must be an object when scope is reprocessing")
+    ref = ReplayRef(_text(value, "id", "reprocessing."), _text(value, "instance_id", "reprocessing."),
+                    _text(value, "send", "reprocessing."))
+    if not ref.id:
+        raise BadInput("reprocessing.id", "is missing")
+    if not ref.instance_id:
+        raise BadInput("reprocessing.instance_id", "is missing")
+    return ref
+
+
+def _text(fields: Mapping[str, Any], key: str, prefix: str = "") -> str:
+    value = fields.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadInput(prefix + key, f"must be a string, not {type_of.get(type(value), 'something else')}")
+    return value
+
+
+def _decode_object(body: bytes, field: str, error: type[BadInput]) -> dict[str, Any]:
+    try:
+        decoded = orjson.loads(body)
+    except (orjson.JSONDecodeError, RecursionError) as problem:
+        raise error(field, f"is no JSON ({problem})") from problem
+    if not isinstance(decoded, dict):
+        raise error(field, "must be a JSON object")
+    return decoded

@@ -1,0 +1,149 @@
+"""Every setting: its name, meaning, unit and default. `config/maestro.toml` shows them all.
+
+The models are plain; `maestro.settings_sources` fills them from file and environment.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Seconds = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A table of the file; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BrokerSettings(Section):
+    """Where persist events come from."""
+
+    #: "embedded", or "rabbitmq" (implied by `url` or RABBITMQ_HOST).
+    kind: Literal["embedded", "rabbitmq"] = "embedded"
+    #: AMQP URL, for instance amqp://user:password@host:5672/plataforma_v1.0
+    url: SecretStr = SecretStr("")
+    #: Folder of the embedded broker's queues; empty: `<data_dir>/broker`.
+    embedded_dir: str = ""
+    #: Unacknowledged deliveries per queue.
+    prefetch: Annotated[int, Field(ge=1, le=65535)] = 256
+    #: Seconds to wait for a confirm, reconnects included.
+    publish_timeout: Seconds = 60.0
+    #: Seconds to wait for any other answer of the broker.
+    operation_timeout: Seconds = 10.0
+    #: Seconds between heartbeats of the AMQP connection.
+    heartbeat: Annotated[int, Field(ge=1)] = 20
+    #: Longest pause between two attempts to reconnect, in seconds.
+    reconnect_max: Seconds = 5.0
+    #: A larger message is an error, in bytes.
+    max_event_bytes: Count = 10 * 1024 * 1024
+
+
+class HttpSettings(Section):
+    """Maestro's own HTTP gateway."""
+
+    host: str = "127.0.0.1"
+    port: Port = 6971
+    #: Seconds to wait for an actor's answer.
+    ask_timeout: Seconds = 10.0
+    #: Seconds to wait for the end of a sync persist.
+    sync_timeout: Seconds = 120.0
+    #: Largest request body, in bytes.
+    max_body_bytes: Count = 10 * 1024 * 1024
+    #: What `Retry-After` says with a 403 of `proceed`, in seconds.
+    retry_after: Count = 5
+
+
+class ActorSettings(Section):
+    """The actor system."""
+
+    #: TCP port of thespian's Admin on loopback; 0 picks a free one.
+    admin_port: Port = 0
+    #: Events per message between ingress and a system actor.
+    batch_events: Annotated[int, Field(ge=1, le=100)] = 64
+    #: Bytes per such message.
+    batch_bytes: Count = 1_000_000
+    #: Events a system actor holds that are not judged yet.
+    backlog: Count = 256
+    #: Seconds without an acknowledgement after which a message between actors is sent again.
+    resend_after: Seconds = 2.0
+    #: Seconds without a sign of life after which an actor is replaced.
+    replace_after: Seconds = 20.0
+
+
+class Sibling(Section):
+    """Address of a sibling service."""
+
+    scheme: Literal["http", "https"] = "http"
+    host: str = "localhost"
+    port: Port
+
+
+class PlatformSettings(Section):
+    """The sibling services and how patient Maestro is with them."""
+
+    apicore: Sibling = Sibling(port=9110)
+    discovery: Sibling = Sibling(port=8090)
+    process_memory: Sibling = Sibling(port=9091)
+    event_manager: Sibling = Sibling(port=8081)
+    #: URL of a system's domain; `{host}` and `{port}` come from API core's installedApp.
+    domain_url: str = "http://{host}:{port}"
+    #: Tries per call; with the default backoff about 30 s in all when refused.
+    tries: Count = 5
+    #: First pause between two tries, in seconds; it doubles each time.
+    backoff: Seconds = 2.0
+    #: Longest pause between two tries, in seconds.
+    backoff_max: Seconds = 16.0
+    connect_timeout: Seconds = 2.0
+    answer_timeout: Seconds = 30.0
+    #: Tries of a notification (starting, finished, droping): nothing depends on it.
+    notification_tries: Count = 2
+    #: Largest answer read from a sibling, in bytes.
+    max_answer_bytes: Count = 64 * 1024 * 1024
+    #: Mirror each document to Process Memory.
+    mirror_documents: bool = True
+    #: Seconds between two mirrors of the same document while it runs.
+    mirror_interval: Seconds = 1.0
+    #: Seconds between two looks at API core for new systems.
+    systems_refresh: Seconds = 60.0
+
+
+class ReprocessingSettings(Section):
+    """The rules' few numbers."""
+
+    #: Seconds to wait for a replay's persist event.
+    replay_timeout: Seconds = 900.0
+    #: Sends of a replay before the reprocessing fails.
+    replay_attempts: Count = 2
+    #: Rounds an instance is replayed in one reprocessing.
+    max_replays_per_instance: Count = 3
+    #: Systems whose reprocessings are approved without asking (also AUTO_REPROCESSING_<systemId>).
+    auto_approve: tuple[str, ...] = ()
+    #: Completed deliveries remembered per system, to recognise a redelivery.
+    dedup_window: Annotated[int, Field(ge=1000)] = 4096
+
+
+class LogSettings(Section):
+    """What is logged and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    #: "auto": readable on a terminal, JSON otherwise.
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class Settings(Section):
+    """All of it."""
+
+    #: Folder of everything Maestro keeps.
+    data_dir: Path = Path("data")
+    #: Systems to serve from the start, beside those that API core names.
+    systems: tuple[str, ...] = ()
+    broker: BrokerSettings = BrokerSettings()
+    http: HttpSettings = HttpSettings()
+    actors: ActorSettings = ActorSettings()
+    platform: PlatformSettings = PlatformSettings()
+    reprocessing: ReprocessingSettings = ReprocessingSettings()
+    log: LogSettings = LogSettings()

