@@ -20,7 +20,7 @@ MASTER: Final = "master"
 EXECUTION: Final = "execution"
 REPROCESSING: Final = "reprocessing"
 
-type_of = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
+_KINDS: Final = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
 
 
 class BadInput(ValueError):  # noqa: N818 - it is what came in that is bad
@@ -34,6 +34,14 @@ class BadInput(ValueError):  # noqa: N818 - it is what came in that is bad
 
 class NoEvent(BadInput):
     """A broker body that is no Celery message with one event: it has no system it could be blamed on."""
+
+
+class _Envelope(msgspec.Struct):
+    args: list[msgspec.Raw]
+
+
+_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class ReplayRef(msgspec.Struct, frozen=True, gc=False):
@@ -59,13 +67,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     #: As received; not necessarily parseable.
     timestamp: str
     reprocessing: ReplayRef | None
-    #: The whole JSON object as received.
+    #: The whole JSON object, byte for byte as received.
     raw: bytes
-
-    def fields(self) -> dict[str, Any]:
-        """Return all fields of the event, known and unknown, as a new dict."""
-        decoded: dict[str, Any] = orjson.loads(self.raw)
-        return decoded
 
 
 class CeleryMessage(msgspec.Struct, frozen=True, gc=False):
@@ -98,16 +101,17 @@ def parse_celery(body: bytes) -> CeleryMessage:
     celery_id = message.get("id")
     if celery_id is not None and not isinstance(celery_id, str):
         raise NoEvent("id", "must be a string")
-    return CeleryMessage(celery_id or "", event_of(args[0]))
+    raw = _ENVELOPE.decode(body).args[0]
+    return CeleryMessage(celery_id or "", event_of(args[0], bytes(raw)))
 
 
 def parse_event(body: bytes) -> Event:
     """Parse an event's own JSON (an HTTP body). Raises `BadInput`."""
-    return event_of(_decode_object(body, "body", BadInput))
+    return event_of(_decode_object(body, "body", BadInput), body)
 
 
-def event_of(fields: Mapping[str, Any]) -> Event:
-    """Build an `Event` from its decoded JSON object.
+def event_of(fields: Mapping[str, Any], raw: bytes) -> Event:
+    """Build an `Event` from its decoded JSON object and the very bytes it was decoded from.
 
     `instanceId` and `systemId` are required; the scope must be one that is persisted: `execution` (the
     default) or `reprocessing`, and the latter needs its `reprocessing` object.
@@ -133,8 +137,24 @@ def event_of(fields: Mapping[str, Any]) -> Event:
         scope=scope,
         timestamp=timestamp if isinstance(timestamp, str) else "",
         reprocessing=ref,
-        raw=orjson.dumps(fields),
+        raw=raw,
     )
+
+
+def edited(raw: bytes, put: Mapping[str, Any], drop: tuple[str, ...] = ()) -> bytes:
+    """Return the JSON object `raw` with top-level fields set and dropped, every other value byte for byte as it was.
+
+    Raises:
+        BadInput: `raw` is no JSON object.
+    """
+    try:
+        fields = _OBJECT.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as problem:
+        raise BadInput("event", f"is no JSON object ({problem})") from problem
+    for key in drop:
+        fields.pop(key, None)
+    fields.update((key, msgspec.Raw(orjson.dumps(value))) for key, value in put.items())
+    return msgspec.json.encode(fields)
 
 
 def celery_body(message_id: str, event_json: bytes) -> bytes:
@@ -162,7 +182,7 @@ def _text(fields: Mapping[str, Any], key: str, prefix: str = "") -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BadInput(prefix + key, f"must be a string, not {type_of.get(type(value), 'something else')}")
+        raise BadInput(prefix + key, f"must be a string, not {_KINDS.get(type(value), 'something else')}")
     return value
 
 

@@ -1,0 +1,251 @@
+"""The messages between Maestro's actors, and between the gateway and a system: frozen, typed, picklable.
+
+Commands are imperative, facts past tense. thespian's messages get lost, doubled and reordered; what must
+not be travels inside the frames of `maestro.runtime.link`.
+
+Imports nothing of Maestro but `maestro.events`.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+# --- questions the gateway asks a system actor, and the answer -------------------------------------------------
+
+
+class Code(StrEnum):
+    """How a question was answered. The gateway maps it to an HTTP status."""
+
+    OK = "ok"  # 200
+    ACCEPTED = "accepted"  # 202: will be done, not done yet
+    LOCKED = "locked"  # 403: proceed refused
+    INVALID = "invalid"  # 400
+    NOT_FOUND = "not_found"  # 404
+    CONFLICT = "conflict"  # 409
+    FAILED = "failed"  # 502: a sibling refused or is out of reach
+    UNAVAILABLE = "unavailable"  # 503: this system cannot answer now (its store, its actor)
+
+
+class Answer(Struct, frozen=True):
+    """The answer to one question: JSON for `OK`, `ACCEPTED` and `LOCKED`, else a message for people."""
+
+    code: Code
+    body: bytes = b""
+    message: str = ""
+
+
+class CheckLock(Struct, frozen=True):
+    """May events proceed? `OK` with an empty body, or `LOCKED` with the lock's facts."""
+
+
+class DescribeSystem(Struct, frozen=True):
+    """State, lock, progress, queue depths and counters, as a JSON object."""
+
+
+class ListWaiting(Struct, frozen=True):
+    """The waiting events, oldest first: those numbered above `after`, at most `limit`."""
+
+    after: int = 0
+    limit: int = 100
+
+
+class FindDocuments(Struct, frozen=True):
+    """A JSON list of documents, oldest first; all, or those of one status."""
+
+    status: str = ""
+
+
+class GetDocument(Struct, frozen=True):
+    """One document; `NOT_FOUND` when this system does not have it."""
+
+    id: str
+
+
+class Approve(Struct, frozen=True):
+    """Approve the pending reprocessing. Answers the document."""
+
+    id: str
+    user: str
+
+
+class Skip(Struct, frozen=True):
+    """Skip the pending reprocessing: its commit is dropped. Answers the document."""
+
+    id: str
+    user: str
+
+
+class Retry(Struct, frozen=True):
+    """Approve a failed, aborted or cancelled reprocessing again. Answers the document."""
+
+    id: str
+    user: str
+
+
+class Cancel(Struct, frozen=True):
+    """Cancel an approved reprocessing, or a running one after its current replay. Answers the document."""
+
+    id: str
+    user: str
+
+
+class SetStatus(Struct, frozen=True):
+    """Override a status by hand. Answers the document."""
+
+    id: str
+    status: str
+    user: str
+
+
+class ReportReplayFailure(Struct, frozen=True):
+    """A replayed process ended in error; `event` is the JSON of the error event."""
+
+    event: bytes
+
+
+class PersistSync(Struct, frozen=True):
+    """Judge one persist event (its JSON) and answer when it is decided."""
+
+    event: bytes
+
+
+Question = (
+    CheckLock | DescribeSystem | ListWaiting | FindDocuments | GetDocument | Approve | Skip | Retry | Cancel
+    | SetStatus | ReportReplayFailure | PersistSync
+)
+
+# --- ingress and a system actor -------------------------------------------------------------------------------
+
+
+class Source(StrEnum):
+    """Which queue a delivery came from."""
+
+    PERSIST = "persist"
+    WAIT = "wait"
+
+
+class Arrived(Struct, frozen=True):
+    """One delivery of a system's persist or wait queue. `ref` names it within one life of the ingress actor."""
+
+    ref: int
+    source: Source
+    body: bytes
+    redelivered: bool
+    #: It carries `x-maestro-error`: somebody moved it back from an error queue.
+    redriven: bool = False
+
+
+class WaitQueueDrained(Struct, frozen=True):
+    """The wait queue is fed and has nothing ready and nothing unsettled."""
+
+
+class Ack(Struct, frozen=True):
+    """Acknowledge a delivery."""
+
+    ref: int
+
+
+class Park(Struct, frozen=True):
+    """Publish to the wait queue, confirm, then acknowledge `ref` (None: there is no delivery). Answered by `Parked`."""
+
+    key: str
+    body: bytes
+    ref: int | None
+
+
+class DeadLetter(Struct, frozen=True):
+    """Publish to an error queue with the reason, confirm, then acknowledge `ref`. Answered by `DeadLettered`."""
+
+    key: str
+    body: bytes
+    reason: str
+    #: To `events.publish_error` rather than the system's own error queue.
+    no_event: bool
+    ref: int | None
+
+
+class FeedWaitQueue(Struct, frozen=True):
+    """Consume the wait queue (`on`), or stop and give back what is unsettled of it."""
+
+    on: bool
+
+
+class Parked(Struct, frozen=True):
+    """The event of `key` is on the wait queue, confirmed."""
+
+    key: str
+
+
+class DeadLettered(Struct, frozen=True):
+    """The event of `key` is on its error queue, confirmed."""
+
+    key: str
+
+
+ToSystem = Arrived | WaitQueueDrained | Parked | DeadLettered
+ToIngress = Ack | Park | DeadLetter | FeedWaitQueue
+
+# --- a system actor and the cascade actor ---------------------------------------------------------------------
+
+
+class EnqueueReprocessing(Struct, frozen=True):
+    """Publish an approved document, in line on the reprocessing queue."""
+
+    op: int
+    document: bytes
+    id: str
+
+
+class DequeueReprocessing(Struct, frozen=True):
+    """Take the document `id`, and whatever stands before it, off the reprocessing queue."""
+
+    op: int
+    id: str
+
+
+class EnqueueUnits(Struct, frozen=True):
+    """Publish units (id, event JSON) to the events and the control queue, all confirmed. `fresh`: empty both first."""
+
+    op: int
+    units: tuple[tuple[str, bytes], ...]
+    fresh: bool
+
+
+class DequeueUnit(Struct, frozen=True):
+    """Take the unit `id`, and whatever stands before it, off the events queue: its send is stored."""
+
+    op: int
+    id: str
+
+
+class DequeueControl(Struct, frozen=True):
+    """Take one message off the control queue: a replay is persisted."""
+
+    op: int
+
+
+class EmptyUnitQueues(Struct, frozen=True):
+    """Empty the events and the control queue."""
+
+    op: int
+
+
+class DeadLetterDocument(Struct, frozen=True):
+    """Publish a failed document to the reprocessing error queue."""
+
+    op: int
+    document: bytes
+    id: str
+
+
+class CascadeDone(Struct, frozen=True):
+    """The operation is done; `problem` says why it failed for good (returned or nacked), empty when it did not."""
+
+    op: int
+    problem: str = ""
+
+
+ToCascade = (
+    EnqueueReprocessing | DequeueReprocessing | EnqueueUnits | DequeueUnit | DequeueControl | EmptyUnitQueues
+    | DeadLetterDocument
+)
