@@ -168,8 +168,11 @@ def _replay_ref(value: Any, *, required: bool) -> ReplayRef | None:
         return None
     if not isinstance(value, dict):
         raise BadInput("reprocessing", "must be an object when scope is reprocessing")
-    ref = ReplayRef(_text(value, "id", "reprocessing."), _text(value, "instance_id", "reprocessing."),
-                    _text(value, "send", "reprocessing."))
+    ref = ReplayRef(
+        _text(value, "id", "reprocessing."),
+        _text(value, "instance_id", "reprocessing."),
+        _text(value, "send", "reprocessing."),
+    )
     if not ref.id:
         raise BadInput("reprocessing.id", "is missing")
     if not ref.instance_id:

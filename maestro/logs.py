@@ -13,7 +13,8 @@ def configure(settings: LogSettings) -> None:
     level = getattr(logging, settings.level.upper())
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if console
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
     structlog.configure(
@@ -28,7 +29,9 @@ def configure(settings: LogSettings) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, force=True, format="%(levelname)s %(name)s: %(message)s"
+    )
 
 
 def get(**context: object) -> structlog.typing.FilteringBoundLogger:

@@ -110,8 +110,18 @@ class PersistSync(Struct, frozen=True):
 
 
 Question = (
-    CheckLock | DescribeSystem | ListWaiting | FindDocuments | GetDocument | Approve | Skip | Retry | Cancel
-    | SetStatus | ReportReplayFailure | PersistSync
+    CheckLock
+    | DescribeSystem
+    | ListWaiting
+    | FindDocuments
+    | GetDocument
+    | Approve
+    | Skip
+    | Retry
+    | Cancel
+    | SetStatus
+    | ReportReplayFailure
+    | PersistSync
 )
 
 # --- ingress and a system actor -------------------------------------------------------------------------------
@@ -146,22 +156,22 @@ class Ack(Struct, frozen=True):
 
 
 class Park(Struct, frozen=True):
-    """Publish to the wait queue, confirm, then acknowledge `ref` (None: there is no delivery). Answered by `Parked`."""
+    """Publish to the wait queue, confirm, then acknowledge `refs`. Answered by `Parked`."""
 
     key: str
     body: bytes
-    ref: int | None
+    refs: tuple[int, ...]
 
 
 class DeadLetter(Struct, frozen=True):
-    """Publish to an error queue with the reason, confirm, then acknowledge `ref`. Answered by `DeadLettered`."""
+    """Publish to an error queue with the reason, confirm, then acknowledge `refs`. Answered by `DeadLettered`."""
 
     key: str
     body: bytes
     reason: str
     #: To `events.publish_error` rather than the system's own error queue.
     no_event: bool
-    ref: int | None
+    refs: tuple[int, ...]
 
 
 class FeedWaitQueue(Struct, frozen=True):
@@ -197,18 +207,23 @@ class EnqueueReprocessing(Struct, frozen=True):
 
 
 class DequeueReprocessing(Struct, frozen=True):
-    """Take the document `id`, and whatever stands before it, off the reprocessing queue."""
+    """Take the document `id`, every copy of it, off the reprocessing queue; others stay in their order."""
 
     op: int
     id: str
 
 
 class EnqueueUnits(Struct, frozen=True):
-    """Publish units (id, event JSON) to the events and the control queue, all confirmed. `fresh`: empty both first."""
+    """Publish units to the events and the control queue, all confirmed. `fresh`: empty both first.
+
+    Those of `in_flight` are sent already: to the control queue only.
+    """
 
     op: int
+    #: (unit id, event JSON)
     units: tuple[tuple[str, bytes], ...]
     fresh: bool
+    in_flight: tuple[tuple[str, bytes], ...] = ()
 
 
 class DequeueUnit(Struct, frozen=True):
@@ -246,6 +261,11 @@ class CascadeDone(Struct, frozen=True):
 
 
 ToCascade = (
-    EnqueueReprocessing | DequeueReprocessing | EnqueueUnits | DequeueUnit | DequeueControl | EmptyUnitQueues
+    EnqueueReprocessing
+    | DequeueReprocessing
+    | EnqueueUnits
+    | DequeueUnit
+    | DequeueControl
+    | EmptyUnitQueues
     | DeadLetterDocument
 )

@@ -35,8 +35,9 @@ class Origin:
     timestamp: str
 
 
-def relevant(units: Iterable[Impacted], *, own_instance: str, on_master: bool,
-             own_unit: UnitKey | None = None) -> tuple[Impacted, ...]:
+def relevant(
+    units: Iterable[Impacted], *, own_instance: str, on_master: bool, own_unit: UnitKey | None = None
+) -> tuple[Impacted, ...]:
     """Drop what an event cannot impact, and repeated units.
 
     A scenario cannot change the trunk: units on `master` are dropped when the event is not on `master`
@@ -64,7 +65,7 @@ def _rank(origin: Origin) -> tuple[bool, bool, datetime, int]:
 
 
 def parse_timestamp(text: str) -> tuple[datetime, int] | None:
-    """Parse the platform's zoneless timestamp with 0 to 9 fraction digits into (second, nanoseconds); None if it is none."""
+    """Parse the platform's zoneless timestamp, 0 to 9 fraction digits, into (second, nanoseconds); None if it is none."""
     whole, _, fraction = text.partition(".")
     if len(fraction) > 9 or (fraction and not (fraction.isascii() and fraction.isdigit())):  # noqa: PLR2004
         return None

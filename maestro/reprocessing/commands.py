@@ -1,0 +1,221 @@
+"""What is to be done: the outputs of the machine. Imperative, frozen.
+
+Each says what must be stored before it may begin (`needs`): that is the rule "a verdict is stored before the
+effect it orders is begun" and "what is acked is synced to disk", in one place.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+from msgspec import Struct
+
+from maestro.messages import Code
+from maestro.reprocessing.impact import Impacted
+
+
+class Needs(IntEnum):
+    """How safe the step that orders a command must be before the command begins."""
+
+    #: A question to a sibling: asking twice does no harm.
+    NOTHING = 0
+    #: Survives the death of every process.
+    STORED = 1
+    #: Synced to disk: somebody will forget the event, or tell a person.
+    SYNCED = 2
+
+
+class Command(Struct, frozen=True):
+    """Base of all commands."""
+
+    needs: ClassVar[Needs] = Needs.STORED
+
+
+# --- to the ingress actor -----------------------------------------------------------------------------------
+
+
+class AckDelivery(Command, frozen=True):
+    """Acknowledge a delivery."""
+
+    needs: ClassVar[Needs] = Needs.SYNCED
+    ref: int
+
+
+class ParkEvent(Command, frozen=True):
+    """Put an event on the wait queue, then acknowledge the deliveries it came by. Answered by `Parked`."""
+
+    needs: ClassVar[Needs] = Needs.SYNCED
+    key: str
+    refs: tuple[int, ...]
+
+
+class DeadLetterEvent(Command, frozen=True):
+    """Put an event on its error queue, then acknowledge its deliveries. Answered by `DeadLettered`."""
+
+    needs: ClassVar[Needs] = Needs.SYNCED
+    key: str
+    reason: str
+    refs: tuple[int, ...]
+
+
+class FeedWaitQueue(Command, frozen=True):
+    """Have the wait queue consumed, or left alone."""
+
+    on: bool
+
+
+# --- to whoever asked ----------------------------------------------------------------------------------------
+
+
+class Reply(Command, frozen=True):
+    """Answer a question: with a document (`document_id`), a JSON object made of `fields`, or a message."""
+
+    needs: ClassVar[Needs] = Needs.SYNCED
+    ticket: int
+    code: Code
+    message: str = ""
+    document_id: str = ""
+    fields: tuple[tuple[str, str | int], ...] = ()
+
+
+# --- to the siblings: judging --------------------------------------------------------------------------------
+
+
+class AskImpact(Command, frozen=True):
+    """Ask Discovery what an event's data impacts. Answered by `ImpactFound` or `JudgingFailed`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    token: int
+    instance_id: str
+
+
+class FetchOrigins(Command, frozen=True):
+    """Fetch all a document needs. Answered by `OriginsFetched` or `JudgingFailed`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    token: int
+    key: str
+    instance_id: str
+    units: tuple[Impacted, ...]
+
+
+class Commit(Command, frozen=True):
+    """Domain persist of the event being judged. Answered by `Committed` or `JudgingFailed`."""
+
+    token: int
+    instance_id: str
+
+
+# --- to the siblings: a run ----------------------------------------------------------------------------------
+
+
+class Notify(Command, frozen=True):
+    """Tell the Event Manager of a start or an end (`starting`, `finished`, `droping`). Answered by `Notified`."""
+
+    needs: ClassVar[Needs] = Needs.SYNCED
+    id: str
+    token: int
+    kind: str
+
+
+class CommitHeld(Command, frozen=True):
+    """Domain persist of the held event. Answered by `HeldCommitted` or `HeldCommitFailed`."""
+
+    needs: ClassVar[Needs] = Needs.SYNCED
+    id: str
+    token: int
+    instance_id: str
+
+
+class SendReplay(Command, frozen=True):
+    """Send the document's current unit to the Event Manager. Answered by `ReplaySent` or `RunFailed`."""
+
+    id: str
+    token: int
+
+
+class AwaitResult(Command, frozen=True):
+    """Say `ReplayTimedOut` when the time for the unit's result, counted from `since`, is over."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    send: str
+    since: float
+
+
+class AskReplayImpact(Command, frozen=True):
+    """Ask Discovery what a replay's result impacts. Answered by `ReplayImpactFound` or `RunFailed`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    token: int
+    instance_id: str
+
+
+class FetchReplayOrigins(Command, frozen=True):
+    """Fetch the origins of newly impacted units. Answered by `ReplayOriginsFetched` or `RunFailed`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    token: int
+    units: tuple[Impacted, ...]
+
+
+class CommitReplay(Command, frozen=True):
+    """Domain persist of a replay's result. Answered by `ReplayCommitted` or `RunFailed`."""
+
+    id: str
+    token: int
+    instance_id: str
+
+
+# --- to the cascade actor: the queues that mirror the document -------------------------------------------------
+
+
+class FillQueues(Command, frozen=True):
+    """Empty both unit queues and fill them with what is not done. Answered by `QueuesUpdated`."""
+
+    id: str
+    token: int
+
+
+class GrowQueues(Command, frozen=True):
+    """Add units (by position) to both queues. Answered by `QueuesUpdated`."""
+
+    id: str
+    token: int
+    positions: tuple[int, ...]
+
+
+class CleanUpQueues(Command, frozen=True):
+    """Empty both unit queues; a failed document goes to the error queue. Answered by `QueuesUpdated`."""
+
+    needs: ClassVar[Needs] = Needs.SYNCED
+    id: str
+    token: int
+    failed: bool
+
+
+class TakeUnit(Command, frozen=True):
+    """Take the unit just sent off the events queue: its send is stored."""
+
+    id: str
+    position: int
+
+
+class TakeControl(Command, frozen=True):
+    """Take one message off the control queue: a replay is persisted."""
+
+    id: str
+
+
+class Enqueue(Command, frozen=True):
+    """Put an approved document in line on the reprocessing queue (once)."""
+
+    id: str
+
+
+class Dequeue(Command, frozen=True):
+    """Take a document off the reprocessing queue. `failed`: it goes to the error queue."""
+
+    id: str
+    failed: bool = False

@@ -1,0 +1,60 @@
+"""One persist event as a system's actor knows it: its number, its verdict, and how far the verdict is carried out."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from maestro.events import Event
+
+
+class Verdict(StrEnum):
+    """What was decided about a persist event. Stored before the effect it orders is begun."""
+
+    COMMIT = "commit"
+    PENDING = "pending"
+    WAITING = "waiting"
+    ERROR = "error"
+
+
+@dataclass(slots=True)
+class Delivery:
+    """A persist event, numbered at admission. Its body is kept by the store while it may be needed again."""
+
+    key: str
+    number: int
+    instance_id: str
+    name: str
+    branch: str
+    tag: str
+    #: Seconds since the epoch.
+    admitted_at: float
+    verdict: Verdict | None = None
+    #: Why the verdict is `error`.
+    reason: str = ""
+    #: The verdict's effect is complete: nothing is left to do but to recognise a redelivery.
+    done: bool = False
+    #: It waited, or waits: its body is kept until it is done.
+    waited: bool = False
+    #: A copy of it is on the wait queue, confirmed.
+    parked: bool = False
+    #: A replay's result: its own commit belongs to the run of a reprocessing.
+    replay: bool = False
+    #: Deliveries to settle once the verdict is carried out (ingress's references; not stored).
+    refs: list[int] = field(default_factory=list)
+    #: Somebody waits for the answer of a sync persist (not stored).
+    tickets: list[int] = field(default_factory=list)
+    #: It came by sync persist, so its caller is told of a failure (not stored: a restart has no caller left).
+    has_caller: bool = False
+
+    @property
+    def keeps_body(self) -> bool:
+        """Whether the store must keep the event's body: it waited, failed, or is a replay's result, and is not done."""
+        return not self.done and (self.waited or self.replay or self.verdict is Verdict.ERROR)
+
+
+def delivery_key(message_id: str, event: Event) -> str:
+    """Return what a delivery is known by: the Celery id or, without one, instance, scope and reprocessing."""
+    if message_id:
+        return message_id
+    ref = event.reprocessing
+    replay = f"{ref.id}/{ref.instance_id}/{ref.send}" if ref else ""
+    return f"~{event.instance_id}/{event.scope}/{replay}"

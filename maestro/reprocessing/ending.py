@@ -1,0 +1,89 @@
+"""How a reprocessing ends: queues emptied, status and cause recorded, unlocked, the Event Manager told, and on.
+
+The lock is held until the clean-up is done; the end that is decided (`Document.ending`) survives a crash.
+"""
+
+from maestro.messages import Code
+from maestro.reprocessing import commands as do
+from maestro.reprocessing.document import Document, Ending, Stage
+from maestro.reprocessing.settling import reject
+from maestro.reprocessing.state import System
+from maestro.reprocessing.status import Status, Trigger
+from maestro.reprocessing.step import SaveDocument, SaveUnit, Step
+
+FINISHED = "finished"
+DROPPED = "droping"  # spelled as the platform reads it
+SUPERSEDED = "superseded"
+
+
+def end(system: System, doc: Document, trigger: Trigger, cause: str, user: str, step: Step) -> None:
+    """Decide that a running reprocessing ends, and clean up. What is in flight is superseded.
+
+    Once its cancellation is asked for, a run that fails counts as cancelled.
+    """
+    if doc.cancelling and trigger is Trigger.FAIL:
+        trigger, user = Trigger.CANCEL, doc.cancelling
+    doc.ending = Ending(trigger, system.now, user, cause)
+    step.save(SaveDocument(doc))
+    clean_up(system, doc, step)
+
+
+def clean_up(system: System, doc: Document, step: Step) -> None:
+    """Empty the unit queues; a document that did not finish goes to the error queue."""
+    assert doc.ending is not None
+    doc.stage, doc.token = Stage.CLEAN_UP, system.token()
+    step.do(do.CleanUpQueues(doc.id, doc.token, failed=doc.ending.trigger is not Trigger.FINISH))
+
+
+def close(system: System, doc: Document, step: Step) -> None:
+    """The clean-up is done: the status changes, and with it the lock is given up."""
+    assert doc.ending is not None
+    ending, doc.ending = doc.ending, None
+    _record(system, doc, ending, step)
+    for ticket in doc.tickets:
+        step.do(do.Reply(ticket, Code.OK, document_id=doc.id))
+    doc.tickets.clear()
+
+
+def leave_line(system: System, doc: Document, trigger: Trigger, user: str, step: Step) -> None:
+    """End a reprocessing that is approved and did not start: nothing of it is in the unit queues."""
+    _record(system, doc, Ending(trigger, system.now, user, ""), step)
+    step.do(do.Dequeue(doc.id, failed=trigger is not Trigger.FINISH))
+
+
+def _record(system: System, doc: Document, ending: Ending, step: Step) -> None:
+    doc.move(ending.trigger, ending.at, ending.user, ending.cause)
+    doc.stage, doc.cancelling, doc.queues_built = None, "", False
+    finished = doc.status is Status.FINISHED
+    doc.announce = FINISHED if finished else DROPPED
+    system.file(doc)
+    if doc.current is not None:
+        _drop_in_flight(system, doc, step, give_up=finished)
+    step.save(SaveDocument(doc))
+
+
+def _drop_in_flight(system: System, doc: Document, step: Step, *, give_up: bool) -> None:
+    """The unit in flight is outstanding again; an accepted result is kept for a retry, if there can be one."""
+    unit = doc.current
+    assert unit is not None
+    result = system.deliveries.get(unit.result_key)
+    if give_up and result is not None and not result.done:
+        result.replay = False
+        reject(system, result, SUPERSEDED, step)
+    doc.put_back_current()
+    step.save(SaveUnit(doc, unit))
+
+
+def announce(system: System, doc: Document, step: Step) -> None:
+    """Tell the Event Manager of the end."""
+    if doc.stage is None:
+        doc.stage, doc.token = Stage.ANNOUNCE, system.token()
+        step.do(do.Notify(doc.id, doc.token, doc.announce))
+
+
+def announced(system: System, doc: Document, step: Step) -> None:
+    """It was told, or could not be: either way the next one may start."""
+    doc.announce = ""
+    system.file(doc)
+    doc.release()
+    step.save(SaveDocument(doc))

@@ -1,0 +1,239 @@
+"""What happened: the inputs of the machine. Past tense, frozen. When it happened is said beside the fact.
+
+A fact that answers a command carries the command's `token`; the answer to a superseded command is ignored.
+"""
+
+from msgspec import Struct
+
+from maestro.events import ReplayRef
+from maestro.reprocessing.document import Unit
+from maestro.reprocessing.impact import Impacted, Origin
+
+
+class Resumed(Struct, frozen=True):
+    """The state was loaded from the store: carry on."""
+
+
+class EventArrived(Struct, frozen=True):
+    """A well-formed persist event of this system was delivered, or handed in by sync persist (`ticket`)."""
+
+    key: str
+    instance_id: str
+    name: str
+    branch: str
+    tag: str
+    #: Set when the scope is `reprocessing`.
+    replay: ReplayRef | None = None
+    ref: int | None = None
+    ticket: int | None = None
+    from_wait_queue: bool = False
+    redelivered: bool = False
+    redriven: bool = False
+
+
+class Parked(Struct, frozen=True):
+    """An event is on the wait queue, confirmed."""
+
+    key: str
+
+
+class DeadLettered(Struct, frozen=True):
+    """An event is on its error queue, confirmed."""
+
+    key: str
+
+
+class IngressAttached(Struct, frozen=True):
+    """A new life of the ingress actor: all deliveries handed out before are void."""
+
+
+class WaitQueueDrained(Struct, frozen=True):
+    """The wait queue was fed and holds nothing any more."""
+
+
+class ImpactFound(Struct, frozen=True):
+    """Discovery answered about the event being judged."""
+
+    token: int
+    units: tuple[Impacted, ...]
+
+
+class OriginsFetched(Struct, frozen=True):
+    """All that a document needs is there: the held event, its origin, its units' origins, and whether it is a fork."""
+
+    token: int
+    document_id: str
+    pending_event: bytes
+    origin: bytes
+    origins: tuple[Origin, ...]
+    is_fork: bool
+
+
+class JudgingFailed(Struct, frozen=True):
+    """A sibling is out of reach past the retries, or refused, while an event was judged or committed."""
+
+    token: int
+    cause: str
+
+
+class Committed(Struct, frozen=True):
+    """Domain took the commit of the event being judged."""
+
+    token: int
+
+
+class Approved(Struct, frozen=True):
+    """Somebody asks to approve a pending reprocessing."""
+
+    id: str
+    user: str
+    ticket: int
+
+
+class Skipped(Struct, frozen=True):
+    """Somebody asks to skip a pending reprocessing."""
+
+    id: str
+    user: str
+    ticket: int
+
+
+class Retried(Struct, frozen=True):
+    """Somebody asks to run a failed, aborted or cancelled reprocessing again; `units` are its stored ones."""
+
+    id: str
+    user: str
+    ticket: int
+    units: tuple[Unit, ...]
+
+
+class Cancelled(Struct, frozen=True):
+    """Somebody asks to cancel an approved or running reprocessing."""
+
+    id: str
+    user: str
+    ticket: int
+
+
+class StatusSet(Struct, frozen=True):
+    """Somebody overrides a status by hand."""
+
+    id: str
+    status: str
+    user: str
+    ticket: int
+
+
+class Notified(Struct, frozen=True):
+    """A notification was sent, refused or given up: the outcome changes nothing."""
+
+    id: str
+    token: int
+
+
+class QueuesUpdated(Struct, frozen=True):
+    """The unit queues were filled, grown or emptied as asked; `problem` is set when the broker refused for good."""
+
+    id: str
+    token: int
+    problem: str
+
+
+class HeldCommitted(Struct, frozen=True):
+    """Domain took the held commit."""
+
+    id: str
+    token: int
+
+
+class HeldCommitFailed(Struct, frozen=True):
+    """Domain refused the held commit or is out of reach past the retries."""
+
+    id: str
+    token: int
+    cause: str
+
+
+class ReplaySent(Struct, frozen=True):
+    """The Event Manager took a replay."""
+
+    id: str
+    token: int
+
+
+class ReplayTimedOut(Struct, frozen=True):
+    """No persist event of a replay within `replay_timeout`."""
+
+    id: str
+    send: str
+
+
+class ReplayErred(Struct, frozen=True):
+    """The platform reports that a replayed process ended in error."""
+
+    id: str
+    instance_id: str
+    branch: str
+    send: str
+    cause: str
+
+
+class ReplayImpactFound(Struct, frozen=True):
+    """Discovery answered about a replay's result."""
+
+    id: str
+    token: int
+    units: tuple[Impacted, ...]
+
+
+class ReplayOriginsFetched(Struct, frozen=True):
+    """Origins of the units that a replay's result newly impacts."""
+
+    id: str
+    token: int
+    origins: tuple[Origin, ...]
+
+
+class ReplayCommitted(Struct, frozen=True):
+    """Domain took a replay's commit."""
+
+    id: str
+    token: int
+
+
+class RunFailed(Struct, frozen=True):
+    """A step of a run failed for good: a sibling refused, or is out of reach past the retries."""
+
+    id: str
+    token: int
+    cause: str
+
+
+Fact = (
+    Resumed
+    | EventArrived
+    | Parked
+    | DeadLettered
+    | IngressAttached
+    | WaitQueueDrained
+    | ImpactFound
+    | OriginsFetched
+    | JudgingFailed
+    | Committed
+    | Approved
+    | Skipped
+    | Retried
+    | Cancelled
+    | StatusSet
+    | Notified
+    | QueuesUpdated
+    | HeldCommitted
+    | HeldCommitFailed
+    | ReplaySent
+    | ReplayTimedOut
+    | ReplayErred
+    | ReplayImpactFound
+    | ReplayOriginsFetched
+    | ReplayCommitted
+    | RunFailed
+)

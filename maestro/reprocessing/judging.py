@@ -1,0 +1,277 @@
+"""Flow 1: a persist event arrives, waits or is judged, is committed, held, or fails. And the drain.
+
+One event is judged at a time, in the order of their numbers (I2): first commits that were decided before a
+restart, then the oldest waiting event, then the inbox.
+"""
+
+from maestro.events import MASTER
+from maestro.messages import Code
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts, opening, replaying
+from maestro.reprocessing.delivery import Delivery, Verdict
+from maestro.reprocessing.impact import relevant
+from maestro.reprocessing.settling import (
+    COMMITTED,
+    add_errand,
+    answer,
+    answer_decided,
+    dead_letter,
+    finish,
+    forget,
+    mark_parked,
+    park,
+    reject,
+    settle,
+    unpark,
+)
+from maestro.reprocessing.state import ErrandKind, Lane, System
+from maestro.reprocessing.step import SaveDelivery, Step
+
+# --- arrival -------------------------------------------------------------------------------------------------
+
+
+def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
+    """Admit a new event, or continue the stored verdict of a known one."""
+    known = system.deliveries.get(fact.key)
+    if known is not None and _is_new_delivery(known, fact):
+        forget(system, known, step)
+        known = None
+    if known is not None:
+        _continue_known(system, known, fact, step)
+        return
+    delivery = _admit(system, fact)
+    if fact.replay is not None:
+        replaying.on_result(system, delivery, fact.replay, step)
+    elif fact.from_wait_queue:
+        mark_parked(system, delivery, step)
+        _wait(system, delivery, step)
+    elif not system.open:
+        _wait(system, delivery, step)
+    else:
+        system.inbox.append(delivery)
+
+
+def _is_new_delivery(known: Delivery, fact: facts.EventArrived) -> bool:
+    """A redrive from an error queue is a new delivery; a broker's redelivery is not."""
+    failed_for_good = known.verdict is Verdict.ERROR and known.done
+    return failed_for_good and (fact.redriven or not fact.redelivered)
+
+
+def _admit(system: System, fact: facts.EventArrived) -> Delivery:
+    delivery = Delivery(
+        fact.key,
+        system.next_number,
+        fact.instance_id,
+        fact.name,
+        fact.branch,
+        fact.tag,
+        system.now,
+        has_caller=fact.ticket is not None,
+    )
+    system.next_number += 1
+    system.deliveries[fact.key] = delivery
+    _attach(delivery, fact)
+    return delivery
+
+
+def _attach(delivery: Delivery, fact: facts.EventArrived) -> None:
+    if fact.ref is not None:
+        delivery.refs.append(fact.ref)
+    if fact.ticket is not None:
+        delivery.tickets.append(fact.ticket)
+
+
+def _continue_known(system: System, known: Delivery, fact: facts.EventArrived, step: Step) -> None:
+    system.counters.duplicate += 1
+    if known.verdict is Verdict.WAITING and not fact.from_wait_queue:
+        _meet_again(system, known, fact, step)
+        return
+    _attach(known, fact)
+    if fact.from_wait_queue:
+        (unpark if known.done else mark_parked)(system, known, step)
+    if known.done or known.replay or known.verdict is Verdict.PENDING:
+        settle(known, step)
+        answer_decided(system, known, step)
+    elif known.verdict is Verdict.ERROR:
+        dead_letter(known, step)
+        answer_decided(system, known, step)
+
+
+def _meet_again(system: System, known: Delivery, fact: facts.EventArrived, step: Step) -> None:
+    """A waiting event comes by the persist queue or its caller again: its copy on the wait queue stays."""
+    if fact.ref is not None:
+        refs = (fact.ref,)
+        step.do(do.AckDelivery(fact.ref) if known.parked else do.ParkEvent(known.key, refs))
+    if fact.ticket is not None:
+        known.tickets.append(fact.ticket)
+        _answer_waiting(system, known, step)
+
+
+# --- waiting -------------------------------------------------------------------------------------------------
+
+
+def _wait(system: System, delivery: Delivery, step: Step) -> None:
+    """The event goes to the wait queue, behind those already there."""
+    delivery.verdict = Verdict.WAITING
+    delivery.waited = True
+    system.waiting[delivery.number] = delivery
+    system.counters.waiting += 1
+    step.save(SaveDelivery(delivery))
+    if not delivery.parked:
+        park(delivery, step)
+    _answer_waiting(system, delivery, step)
+
+
+def _answer_waiting(system: System, delivery: Delivery, step: Step) -> None:
+    if delivery.tickets:
+        position = sum(1 for number in system.waiting if number <= delivery.number)
+        answer(delivery, step, Code.ACCEPTED, fields=(("status", "waiting"), ("position", position)))
+
+
+def on_parked(system: System, fact: facts.Parked, step: Step) -> None:
+    """A copy of the event is on the wait queue, confirmed."""
+    delivery = system.deliveries.get(fact.key)
+    if delivery is not None:
+        mark_parked(system, delivery, step)
+
+
+def on_wait_queue_drained(system: System, _fact: facts.WaitQueueDrained, step: Step) -> None:
+    """Nothing is left on the wait queue: what was decided has left it, what waits still is in the store."""
+    system.wait_queue_unknown = False
+    for delivery in system.deliveries.values():
+        unpark(system, delivery, step)
+
+
+def feed_wait_queue(system: System, step: Step) -> None:
+    """Have the wait queue consumed while events may leave it: never while the system is blocked."""
+    wanted = not system.blocked and (system.parked > 0 or system.wait_queue_unknown)
+    if wanted != system.feeding:
+        system.feeding = wanted
+        step.do(do.FeedWaitQueue(wanted))
+        for delivery in system.waiting.values():
+            delivery.refs.clear()  # ingress gives them back
+
+
+def on_ingress_attached(system: System, _fact: facts.IngressAttached, step: Step) -> None:
+    """All earlier references are void; what ingress had still to do is asked of the new one."""
+    system.feeding = False
+    system.wait_queue_unknown = True
+    for delivery in system.deliveries.values():
+        delivery.refs.clear()
+        if delivery.done:
+            continue
+        if delivery.verdict is Verdict.WAITING and not delivery.parked:
+            park(delivery, step)
+        elif delivery.verdict is Verdict.ERROR:
+            dead_letter(delivery, step)
+
+
+# --- judging -------------------------------------------------------------------------------------------------
+
+
+def advance(system: System, step: Step) -> None:
+    """Give the lane its next event, if it is free and the rules allow one to be judged."""
+    blocked = system.blocked
+    if blocked:
+        while system.inbox:
+            _wait(system, system.inbox.popleft(), step)
+    if system.judged is None and not system.owed:
+        if system.unfinished:
+            _commit(system, system.unfinished.popleft(), step)
+        elif not blocked:
+            _judge_next(system, step)
+    feed_wait_queue(system, step)
+
+
+def _judge_next(system: System, step: Step) -> None:
+    if system.waiting:
+        delivery = next(iter(system.waiting.values()))
+    elif system.inbox:
+        delivery = system.inbox.popleft()
+    else:
+        return
+    _occupy(system, delivery, Lane.IMPACT)
+    step.do(do.AskImpact(system.lane_token, delivery.instance_id))
+
+
+def _occupy(system: System, delivery: Delivery, lane: Lane) -> None:
+    system.judged, system.lane, system.lane_token = delivery, lane, system.token()
+
+
+def _release(system: System, delivery: Delivery) -> None:
+    system.waiting.pop(delivery.number, None)
+    system.judged = system.lane = None
+
+
+def _awaited(system: System, token: int, *lanes: Lane) -> Delivery | None:
+    """Return the event being judged if it is what the answer is about."""
+    return system.judged if token == system.lane_token and system.lane in lanes else None
+
+
+def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None:
+    """None impacted: commit. Some: gather what a document needs."""
+    delivery = _awaited(system, fact.token, Lane.IMPACT)
+    if delivery is None:
+        return
+    units = relevant(fact.units, own_instance=delivery.instance_id, on_master=delivery.branch == MASTER)
+    if units:
+        _occupy(system, delivery, Lane.ORIGINS)
+        step.do(do.FetchOrigins(system.lane_token, delivery.key, delivery.instance_id, units))
+        return
+    system.waiting.pop(delivery.number, None)
+    delivery.verdict = Verdict.COMMIT
+    step.save(SaveDelivery(delivery))
+    _commit(system, delivery, step)
+
+
+def _commit(system: System, delivery: Delivery, step: Step) -> None:
+    _occupy(system, delivery, Lane.COMMIT)
+    step.do(do.Commit(system.lane_token, delivery.instance_id))
+
+
+def on_origins_fetched(system: System, fact: facts.OriginsFetched, step: Step) -> None:
+    """Hold the event's commit in a new document."""
+    delivery = _awaited(system, fact.token, Lane.ORIGINS)
+    if delivery is None:
+        return
+    _release(system, delivery)
+    delivery.verdict = Verdict.PENDING
+    system.counters.pending += 1
+    doc = opening.open_document(system, delivery, fact, step)
+    finish(system, delivery, step)
+    answer(delivery, step, Code.OK, document_id=doc.id)
+
+
+def on_committed(system: System, fact: facts.Committed, step: Step) -> None:
+    """The event's data is in the domain."""
+    delivery = _awaited(system, fact.token, Lane.COMMIT)
+    if delivery is None:
+        return
+    _release(system, delivery)
+    system.counters.commit += 1
+    finish(system, delivery, step)
+    answer(delivery, step, Code.OK, fields=COMMITTED)
+
+
+def on_judging_failed(system: System, fact: facts.JudgingFailed, step: Step) -> None:
+    """Fail closed: the event goes to its error queue; a caller of sync persist is told instead."""
+    delivery = _awaited(system, fact.token, Lane.IMPACT, Lane.ORIGINS, Lane.COMMIT)
+    if delivery is None:
+        return
+    _release(system, delivery)
+    if delivery.has_caller and not delivery.waited and not delivery.refs:
+        delivery.verdict, delivery.reason = Verdict.ERROR, fact.cause
+        system.counters.error += 1
+        finish(system, delivery, step)
+        answer(delivery, step, Code.FAILED, message=fact.cause)
+    else:
+        reject(system, delivery, fact.cause, step)
+        add_errand(system, ErrandKind.ERROR_EVENT, delivery.instance_id, fact.cause, step, delivery.key)
+        answer(delivery, step, Code.FAILED, message=fact.cause)
+
+
+def on_dead_lettered(system: System, fact: facts.DeadLettered, step: Step) -> None:
+    """The event is on its error queue: done."""
+    delivery = system.deliveries.get(fact.key)
+    if delivery is not None and delivery.verdict is Verdict.ERROR and not delivery.done:
+        finish(system, delivery, step)

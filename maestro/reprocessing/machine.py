@@ -1,0 +1,70 @@
+"""The rules as one machine: a fact goes in, a step comes out.
+
+    facts ──> Machine.handle ──> Step: what to save, and what to do once it is saved
+
+After each fact the run and the judging lane go on as far as they can; there is no other moment at which
+anything happens.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import deciding, facts, judging, replaying
+from maestro.reprocessing.facts import Fact
+from maestro.reprocessing.state import System
+from maestro.reprocessing.status import Status
+from maestro.reprocessing.step import Step
+
+
+def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
+    """Put the line back on its queue; all else goes on by itself."""
+    for doc in sorted(system.live_documents(), key=lambda doc: doc.line):
+        if doc.status is Status.APPROVED:
+            step.do(do.Enqueue(doc.id))
+
+
+_HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
+    facts.Resumed: _on_resumed,
+    facts.EventArrived: judging.on_arrived,
+    facts.Parked: judging.on_parked,
+    facts.DeadLettered: judging.on_dead_lettered,
+    facts.IngressAttached: judging.on_ingress_attached,
+    facts.WaitQueueDrained: judging.on_wait_queue_drained,
+    facts.ImpactFound: judging.on_impact_found,
+    facts.OriginsFetched: judging.on_origins_fetched,
+    facts.JudgingFailed: judging.on_judging_failed,
+    facts.Committed: judging.on_committed,
+    facts.Approved: deciding.on_approved,
+    facts.Skipped: deciding.on_skipped,
+    facts.Retried: deciding.on_retried,
+    facts.Cancelled: deciding.on_cancelled,
+    facts.StatusSet: deciding.on_status_set,
+    facts.Notified: replaying.on_notified,
+    facts.QueuesUpdated: replaying.on_queues_updated,
+    facts.HeldCommitted: replaying.on_held_committed,
+    facts.HeldCommitFailed: replaying.on_held_commit_failed,
+    facts.ReplaySent: replaying.on_replay_sent,
+    facts.ReplayTimedOut: replaying.on_replay_timed_out,
+    facts.ReplayErred: replaying.on_replay_erred,
+    facts.ReplayImpactFound: replaying.on_replay_impact_found,
+    facts.ReplayOriginsFetched: replaying.on_replay_origins_fetched,
+    facts.ReplayCommitted: replaying.on_replay_committed,
+    facts.RunFailed: replaying.on_run_failed,
+}
+
+
+class Machine:
+    """One system's rules, over its state."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+
+    def handle(self, fact: Fact, at: float) -> Step:
+        """Take in what happened at `at` (seconds since the epoch); return what to save and what to do."""
+        step = Step()
+        self.system.now = at
+        _HANDLERS[type(fact)](self.system, fact, step)
+        replaying.advance(self.system, step)
+        judging.advance(self.system, step)
+        return step

@@ -1,0 +1,51 @@
+"""Flow 1, the held side: a document is opened for an event whose data would change finished results."""
+
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts
+from maestro.reprocessing.delivery import Delivery
+from maestro.reprocessing.document import MAESTRO, OPEN_BRANCH, PLATFORM, Document, HistoryEntry
+from maestro.reprocessing.impact import replay_order
+from maestro.reprocessing.settling import add_errand
+from maestro.reprocessing.state import ErrandKind, System
+from maestro.reprocessing.status import Status, Trigger
+from maestro.reprocessing.step import SaveDocument, SaveUnit, Step
+
+#: Instance statuses told to API core. They inform, they decide nothing.
+STATUS_PENDING = "reprocessing_pending_approval"
+STATUS_SKIPPED = "reprocessing_skipped"
+
+
+def open_document(system: System, delivery: Delivery, fact: facts.OriginsFetched, step: Step) -> Document:
+    """Hold the event's commit in a document, its units in the order of replay; decide it if a rule does."""
+    doc = Document(
+        id=fact.document_id,
+        system_id=system.id,
+        number=delivery.number,
+        tag=delivery.tag,
+        branch=delivery.branch,
+        forking=fact.is_fork,
+        held_instance=delivery.instance_id,
+        pending_event=fact.pending_event,
+        origin=fact.origin,
+        history=[HistoryEntry(Status.PENDING, system.now, MAESTRO)],
+    )
+    units = doc.add(replay_order(fact.origins))
+    system.add_document(doc)
+    step.save(SaveDocument(doc), *(SaveUnit(doc, unit) for unit in units))
+    if fact.is_fork:  # wins over auto-approval
+        approve(system, doc, OPEN_BRANCH, step)
+    elif system.rules.auto_approve:
+        approve(system, doc, PLATFORM, step)
+    else:
+        add_errand(system, ErrandKind.STATUS, doc.held_instance, STATUS_PENDING, step)
+    return doc
+
+
+def approve(system: System, doc: Document, user: str, step: Step, trigger: Trigger = Trigger.APPROVE) -> None:
+    """Put a document in line. Raises `IllegalTransition`."""
+    doc.move(trigger, system.now, user)
+    doc.line = system.next_line
+    system.next_line += 1
+    system.file(doc)
+    step.save(SaveDocument(doc))
+    step.do(do.Enqueue(doc.id))

@@ -1,0 +1,137 @@
+"""The JSON that leaves Maestro: the document, the events to replay, notifications and error events.
+
+Every field the platform sent passes through byte for byte (contracts: Event, Reprocessing document).
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from maestro.events import edited
+from maestro.reprocessing.document import Document, HistoryEntry, Unit, UnitState
+from maestro.reprocessing.status import after
+
+Raw = msgspec.Raw
+_NULL = Raw(b"null")
+_EVENT_KEYS = ("branch", "tag", "version", "image", "idempotencyKey")
+
+
+def wire_time(at: float) -> str:
+    """Render seconds since the epoch as the platform's timestamps: UTC, no zone, microseconds."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def document_json(doc: Document, units: Iterable[Unit], *, ended: bool = False) -> bytes:
+    """Render a document with its units. `ended`: as it will be once the decided end is recorded."""
+    history = list(doc.history)
+    if ended and doc.ending is not None:
+        from_table = _ended(doc)
+        history.append(from_table)
+    ordered = sorted(units, key=lambda unit: unit.position)
+    return msgspec.json.encode(
+        {
+            "id": doc.id,
+            "systemId": doc.system_id,
+            "tag": doc.tag,
+            "branch": doc.branch,
+            "forking": doc.forking,
+            "status": history[-1].status,
+            "pendingEvent": Raw(doc.pending_event),
+            "origin": Raw(doc.origin) if doc.origin else _NULL,
+            "events": [Raw(edited(unit.origin, {"branch": unit.branch})) for unit in ordered],
+            "history": [_history(entry) for entry in history],
+            "units": [_unit(unit) for unit in ordered],
+            "reimpacted": [_unit_name(unit) for unit in ordered if unit.reimpacted],
+            "progress": progress(doc, sum(unit.state is not UnitState.DONE for unit in ordered)),
+            "cancelling": bool(doc.cancelling),
+            "heldCommitted": doc.held_committed,
+        }
+    )
+
+
+def _ended(doc: Document) -> HistoryEntry:
+    assert doc.ending is not None
+    return HistoryEntry(after(doc.status, doc.ending.trigger), doc.ending.at, doc.ending.user, doc.ending.cause)
+
+
+def progress(doc: Document, outstanding: int) -> dict[str, int]:
+    """Render how far a run is: replays done, replays left, units in all, units (and rounds) added by cascades."""
+    return {"replayed": doc.replayed, "outstanding": outstanding, "units": doc.total, "cascaded": doc.cascaded}
+
+
+def _history(entry: HistoryEntry) -> dict[str, str]:
+    shown = {"status": entry.status.value, "timestamp": wire_time(entry.at), "user": entry.user}
+    return shown | {"cause": entry.cause} if entry.cause else shown
+
+
+def _unit_name(unit: Unit) -> dict[str, Any]:
+    return {"instanceId": unit.instance_id, "branch": unit.branch}
+
+
+def _unit(unit: Unit) -> dict[str, Any]:
+    return _unit_name(unit) | {
+        "forking": unit.forking,
+        "state": unit.state.value,
+        "round": unit.round,
+        "sends": unit.sends,
+        "replayInstanceId": unit.result_instance,
+        "cause": unit.cause,
+    }
+
+
+def replay_event(doc: Document, unit: Unit) -> bytes:
+    """Render the event that replays a unit (semantics, flow 3.3)."""
+    ref = {"id": doc.id, "instance_id": unit.instance_id, "system_id": doc.system_id, "send": doc.send_name(unit)}
+    put = {"scope": "reprocessing", "branch": unit.branch, "reprocessing": ref}
+    return edited(unit.origin, put, drop=("instanceId", "tag"))
+
+
+def queued_event(doc: Document, unit: Unit) -> bytes:
+    """Render a unit for the events and control queues: its origin event, and which replay it stands for."""
+    ref = {"id": doc.id, "instance_id": unit.instance_id, "system_id": doc.system_id}
+    return edited(unit.origin, {"scope": "reprocessing", "branch": unit.branch, "reprocessing": ref})
+
+
+def queued_id(doc: Document, unit: Unit) -> str:
+    """Name a unit's message on the events queue."""
+    return f"{doc.id}.{unit.position}.{unit.round}"
+
+
+def notification(doc: Document, kind: str, document: bytes) -> bytes:
+    """Render `<systemId>.reprocessing.<kind>` for the Event Manager; `document` is its payload."""
+    return msgspec.json.encode(
+        {
+            "name": f"{doc.system_id}.reprocessing.{kind}",
+            "systemId": doc.system_id,
+            "branch": doc.branch,
+            "tag": doc.tag,
+            "payload": {"reprocessing": Raw(document)},
+        }
+    )
+
+
+def error_event(event: bytes, instance_id: str, message: str) -> bytes:
+    """Render the event that tells the platform of a persist event that failed for good."""
+    fields = msgspec.json.decode(event, type=dict[str, Raw])
+    name = msgspec.json.decode(fields["name"]) if "name" in fields else ""
+    name = name if isinstance(name, str) else ""
+    kept: dict[str, Any] = {key: fields[key] for key in ("systemId", "instanceId", *_EVENT_KEYS) if key in fields}
+    failed = name.removesuffix(".request") + ".error"
+    payload = {"instance_id": instance_id, "message": message, "origin": Raw(event)}
+    return msgspec.json.encode({"name": failed, **kept, "payload": payload})
+
+
+def sync_answer(document: bytes) -> bytes:
+    """Render what a sync persist answers when its commit is held."""
+    return msgspec.json.encode({"status": "reprocessing_request", "reprocessing": Raw(document)})
+
+
+def outstanding_first(units: Iterable[Unit]) -> tuple[tuple[Unit, ...], tuple[Unit, ...]]:
+    """Split the units that are not done into those to send, in order, and the one in flight."""
+    left = tuple(units)
+    return (
+        tuple(unit for unit in left if unit.state is UnitState.OUTSTANDING),
+        tuple(unit for unit in left if unit.state is not UnitState.OUTSTANDING),
+    )

@@ -1,0 +1,276 @@
+"""Flow 3, the run: an approved reprocessing starts, commits what was held, and replays one unit after another.
+
+`advance` reads off the document what comes next, so that a run continues after a crash exactly as it does
+after an answer. A result may impact more: the document grows before the result is committed (cascade).
+"""
+
+from maestro.events import MASTER, ReplayRef
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import ending, facts
+from maestro.reprocessing.delivery import Delivery, Verdict
+from maestro.reprocessing.document import MAESTRO, Document, Stage, Unit, UnitState
+from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
+from maestro.reprocessing.settling import finish, reject, settle
+from maestro.reprocessing.state import System
+from maestro.reprocessing.status import Status, Trigger
+from maestro.reprocessing.step import SaveDelivery, SaveDocument, SaveUnit, Step
+
+# --- what comes next -----------------------------------------------------------------------------------------
+
+
+def advance(system: System, step: Step) -> None:
+    """Order what comes next: the news owed of an end, then the running document's next step, else the next in line."""
+    for id_ in system.owed:
+        ending.announce(system, system.documents[id_], step)
+        return
+    doc = system.running() or system.next_in_line()
+    if doc is None or doc.stage is not None:
+        return
+    if doc.ending is not None:
+        ending.clean_up(system, doc, step)
+    elif doc.status is Status.APPROVED:
+        _await(system, doc, Stage.STARTING)
+        step.do(do.Notify(doc.id, doc.token, "starting"))
+    elif not doc.queues_built:
+        _await(system, doc, Stage.QUEUES)
+        step.do(do.FillQueues(doc.id, doc.token))
+    elif doc.current is not None:
+        _continue_unit(system, doc, doc.current, step)
+    elif doc.cancelling:
+        ending.end(system, doc, Trigger.CANCEL, "", doc.cancelling, step)
+    elif not doc.held_committed:
+        _await(system, doc, Stage.HELD_COMMIT)
+        step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
+    else:
+        _next_unit(system, doc, step)
+
+
+def _next_unit(system: System, doc: Document, step: Step) -> None:
+    unit = doc.take_next()
+    if unit is None:
+        ending.end(system, doc, Trigger.FINISH, "", MAESTRO, step)
+        return
+    _send(system, doc, unit, step)
+    step.do(do.TakeUnit(doc.id, unit.position))
+
+
+def _send(system: System, doc: Document, unit: Unit, step: Step) -> None:
+    unit.begin_send()
+    step.save(SaveUnit(doc, unit))
+    _order_send(system, doc, step)
+
+
+def _order_send(system: System, doc: Document, step: Step) -> None:
+    _await(system, doc, Stage.SEND)
+    step.do(do.SendReplay(doc.id, doc.token))
+
+
+def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> None:
+    if unit.state is UnitState.SENDING:
+        _order_send(system, doc, step)
+    elif unit.state is UnitState.ASSESSING:
+        _await(system, doc, Stage.IMPACT)
+        step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
+    elif unit.state is UnitState.COMMITTING:
+        _await(system, doc, Stage.REPLAY_COMMIT)
+        step.do(do.CommitReplay(doc.id, doc.token, unit.result_instance))
+
+
+def _await(system: System, doc: Document, stage: Stage) -> None:
+    doc.stage, doc.token = stage, system.token()
+
+
+def awaited(system: System, id_: str, token: int, stage: Stage) -> Document | None:
+    """Return the document if the answer is the one it waits for, and let it go on; None if it is superseded."""
+    doc = system.documents.get(id_)
+    if doc is None or doc.stage is not stage or doc.token != token:
+        return None
+    doc.stage = None
+    return doc
+
+
+# --- the start -----------------------------------------------------------------------------------------------
+
+
+def on_notified(system: System, fact: facts.Notified, step: Step) -> None:
+    """The Event Manager was told: of the start, so run now, locked from here on; or of the end, so go on."""
+    doc = awaited(system, fact.id, fact.token, Stage.STARTING)
+    if doc is not None:
+        doc.move(Trigger.START_WITHOUT_LOCK if doc.forking else Trigger.START, system.now, MAESTRO)
+        doc.queues_built = False
+        step.save(SaveDocument(doc))
+        step.do(do.Dequeue(doc.id))
+        return
+    doc = awaited(system, fact.id, fact.token, Stage.ANNOUNCE)
+    if doc is not None:
+        ending.announced(system, doc, step)
+
+
+def on_queues_updated(system: System, fact: facts.QueuesUpdated, step: Step) -> None:
+    """The queues mirror the document; go on. Only before the held commit does a refusal of the broker end the run."""
+    doc = awaited(system, fact.id, fact.token, Stage.QUEUES)
+    if doc is not None:
+        doc.queues_built = True
+        if fact.problem and not doc.held_committed:
+            ending.end(system, doc, Trigger.ABORT_SPLIT, fact.problem, MAESTRO, step)
+        elif doc.current is not None and doc.current.state is UnitState.SENT:
+            step.do(do.AwaitResult(doc.id, doc.send_name(doc.current), doc.current.sent_at))
+        return
+    if awaited(system, fact.id, fact.token, Stage.GROWTH) is not None:
+        return
+    doc = awaited(system, fact.id, fact.token, Stage.CLEAN_UP)
+    if doc is not None:
+        ending.close(system, doc, step)
+
+
+def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> None:
+    """What was held is in the domain."""
+    doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
+    if doc is not None:
+        doc.held_committed = True
+        step.save(SaveDocument(doc))
+
+
+def on_held_commit_failed(system: System, fact: facts.HeldCommitFailed, step: Step) -> None:
+    """Nothing was replayed yet: abort."""
+    doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
+    if doc is not None:
+        ending.end(system, doc, Trigger.ABORT_PERSIST, fact.cause, MAESTRO, step)
+
+
+# --- one replay ------------------------------------------------------------------------------------------------
+
+
+def on_replay_sent(system: System, fact: facts.ReplaySent, step: Step) -> None:
+    """The Event Manager took it. The result may have been quicker: then there is nothing to await."""
+    doc = awaited(system, fact.id, fact.token, Stage.SEND)
+    if doc is None or doc.current is None or doc.current.state is not UnitState.SENDING:
+        return
+    doc.current.state, doc.current.sent_at = UnitState.SENT, system.now
+    step.save(SaveUnit(doc, doc.current))
+    step.do(do.AwaitResult(doc.id, doc.send_name(doc.current), system.now))
+
+
+def on_replay_timed_out(system: System, fact: facts.ReplayTimedOut, step: Step) -> None:
+    """Send again, a limited number of times; results of the earlier sends still count."""
+    doc = system.documents.get(fact.id)
+    if doc is None or not doc.running or doc.ending is not None or doc.stage is not None:
+        return
+    unit = doc.current
+    if unit is None or unit.state is not UnitState.SENT or doc.send_name(unit) != fact.send:
+        return
+    if doc.cancelling or unit.attempts >= system.rules.replay_attempts:
+        cause = f"no persist event of the replay of {unit.instance_id} in time, after {unit.attempts} sends"
+        ending.end(system, doc, Trigger.FAIL, cause, MAESTRO, step)
+    else:
+        _send(system, doc, unit, step)
+
+
+def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None:
+    """The replayed process ended in error; any other error is not about this run."""
+    doc = system.documents.get(fact.id)
+    if (
+        doc is not None
+        and doc.running
+        and doc.ending is None
+        and doc.is_answer(fact.instance_id, fact.branch, fact.send)
+    ):
+        ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
+
+
+def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) -> None:
+    """A replay's persist event: the first from the unit in flight counts, all else is for the error queue."""
+    doc = system.documents.get(ref.id)
+    if doc is None or not doc.running or doc.ending is not None:
+        reject(system, delivery, f"reprocessing.id: {ref.id[:80]!r} is not running", step)
+        return
+    unit = doc.current
+    if unit is None or not doc.is_answer(ref.instance_id, delivery.branch, ref.send):
+        system.counters.superseded += 1
+        reject(system, delivery, ending.SUPERSEDED, step)
+        return
+    delivery.verdict, delivery.replay = Verdict.COMMIT, True
+    unit.state = UnitState.ASSESSING
+    unit.result_instance, unit.result_key = delivery.instance_id, delivery.key
+    step.save(SaveDelivery(delivery), SaveUnit(doc, unit))
+    settle(delivery, step)
+    if doc.stage is Stage.SEND:  # the answer to the send is late: the result says more
+        doc.stage = None
+
+
+# --- the cascade -----------------------------------------------------------------------------------------------
+
+
+def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: Step) -> None:
+    """Grow the document by what the result impacts; origins of units not met yet are fetched first."""
+    doc = awaited(system, fact.id, fact.token, Stage.IMPACT)
+    if doc is None or doc.current is None:
+        return
+    impacted = _impacted_by(doc, doc.current, fact.units)
+    met = [unit for unit in map(doc.unit_of, impacted) if unit is not None]
+    doc.again = tuple(unit for unit in met if unit.state is UnitState.DONE)  # else still outstanding: not added twice
+    new = tuple(found for found in impacted if doc.unit_of(found) is None)
+    if new:
+        _await(system, doc, Stage.ORIGINS)
+        step.do(do.FetchReplayOrigins(doc.id, doc.token, new))
+    else:
+        _grow(system, doc, doc.current, (), step)
+
+
+def _impacted_by(doc: Document, unit: Unit, found: tuple[Impacted, ...]) -> tuple[Impacted, ...]:
+    on_master = unit.branch == MASTER and doc.on_master
+    return relevant(found, own_instance=unit.result_instance, on_master=on_master, own_unit=unit.key)
+
+
+def on_replay_origins_fetched(system: System, fact: facts.ReplayOriginsFetched, step: Step) -> None:
+    """All that the cascade adds is known."""
+    doc = awaited(system, fact.id, fact.token, Stage.ORIGINS)
+    if doc is not None and doc.current is not None:
+        _grow(system, doc, doc.current, fact.origins, step)
+
+
+def _grow(system: System, doc: Document, unit: Unit, new: tuple[Origin, ...], step: Step) -> None:
+    """Add new units and new rounds to document and queues; only then may the result be committed."""
+    again = [met for met in doc.again if met.round < system.rules.max_replays_per_instance]
+    for stale in set(doc.again).difference(again):
+        stale.reimpacted = True
+        step.save(SaveUnit(doc, stale))
+    grown = [_take_in(doc, unit, origin) for origin in replay_order((*new, *(met.as_origin() for met in again)))]
+    doc.again = ()
+    unit.state = UnitState.COMMITTING
+    step.save(SaveDocument(doc), SaveUnit(doc, unit), *(SaveUnit(doc, added) for added in grown))
+    if grown:
+        doc.cascaded += len(grown)
+        system.counters.cascaded += len(grown)
+        _await(system, doc, Stage.GROWTH)
+        step.do(do.GrowQueues(doc.id, doc.token, tuple(added.position for added in grown)))
+
+
+def _take_in(doc: Document, cause: Unit, origin: Origin) -> Unit:
+    met = doc.unit_of(origin.unit)
+    if met is None:
+        return doc.add((origin,), cause.position)[0]
+    doc.add_round(met)
+    return met
+
+
+def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step) -> None:
+    """The replay's data is in the domain: its unit is done."""
+    doc = awaited(system, fact.id, fact.token, Stage.REPLAY_COMMIT)
+    if doc is None or doc.current is None:
+        return
+    unit, doc.current = doc.current, None
+    unit.state = UnitState.DONE
+    doc.replayed += 1
+    system.counters.replayed += 1
+    step.save(SaveDocument(doc), SaveUnit(doc, unit))
+    finish(system, system.deliveries[unit.result_key], step)
+    step.do(do.TakeControl(doc.id))
+
+
+def on_run_failed(system: System, fact: facts.RunFailed, step: Step) -> None:
+    """A step after the held commit failed for good."""
+    for stage in (Stage.SEND, Stage.IMPACT, Stage.ORIGINS, Stage.REPLAY_COMMIT):
+        doc = awaited(system, fact.id, fact.token, stage)
+        if doc is not None:
+            ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)

@@ -1,0 +1,110 @@
+"""How a delivery's verdict is carried to its end: settled at the broker, answered to its caller, remembered."""
+
+from maestro.messages import Code
+from maestro.reprocessing import commands as do
+from maestro.reprocessing.delivery import Delivery, Verdict
+from maestro.reprocessing.state import Errand, ErrandKind, System
+from maestro.reprocessing.step import ForgetDelivery, SaveDelivery, SaveErrand, Step
+
+Fields = tuple[tuple[str, str | int], ...]
+COMMITTED: Fields = (("status", "commited"),)  # spelled as the platform's SDK reads it
+
+
+def finish(system: System, delivery: Delivery, step: Step) -> None:
+    """The verdict is carried out: settle, and remember the event for as long as a redelivery may come."""
+    delivery.done = True
+    step.save(SaveDelivery(delivery))
+    settle(delivery, step)
+    system.finished.append(delivery.key)
+    for _ in range(len(system.finished) - system.rules.dedup_window):
+        oldest = system.deliveries.get(system.finished.popleft())
+        if oldest is None or not oldest.done:
+            continue
+        if oldest.parked:  # its copy on the wait queue would come back as an unknown event
+            system.finished.append(oldest.key)
+        else:
+            forget(system, oldest, step)
+
+
+def reject(system: System, delivery: Delivery, reason: str, step: Step) -> None:
+    """Give the verdict `error`: to the error queue."""
+    delivery.verdict, delivery.reason = Verdict.ERROR, reason
+    system.counters.error += 1
+    step.save(SaveDelivery(delivery))
+    dead_letter(delivery, step)
+
+
+def dead_letter(delivery: Delivery, step: Step) -> None:
+    """Order the event onto its error queue; that settles it."""
+    step.do(do.DeadLetterEvent(delivery.key, delivery.reason, take_refs(delivery)))
+
+
+def park(delivery: Delivery, step: Step) -> None:
+    """Order the event onto the wait queue; that settles it."""
+    step.do(do.ParkEvent(delivery.key, take_refs(delivery)))
+
+
+def settle(delivery: Delivery, step: Step) -> None:
+    """Acknowledge every delivery of the event."""
+    for ref in take_refs(delivery):
+        step.do(do.AckDelivery(ref))
+
+
+def take_refs(delivery: Delivery) -> tuple[int, ...]:
+    """Take the references off the event: the command that carries them settles them."""
+    refs = tuple(delivery.refs)
+    delivery.refs.clear()
+    return refs
+
+
+def forget(system: System, delivery: Delivery, step: Step) -> None:
+    """Remove all trace of a delivery."""
+    unpark(system, delivery, step)
+    del system.deliveries[delivery.key]
+    step.save(ForgetDelivery(delivery.number))
+
+
+def mark_parked(system: System, delivery: Delivery, step: Step) -> None:
+    """A copy of the event is on the wait queue: it must come off it before the event may be forgotten."""
+    if not delivery.parked:
+        delivery.parked = True
+        system.parked += 1
+        step.save(SaveDelivery(delivery))
+
+
+def unpark(system: System, delivery: Delivery, step: Step) -> None:
+    """No copy of the event is on the wait queue any more."""
+    if delivery.parked:
+        delivery.parked = False
+        system.parked -= 1
+        step.save(SaveDelivery(delivery))
+
+
+def answer(
+    delivery: Delivery, step: Step, code: Code, *, message: str = "", document_id: str = "", fields: Fields = ()
+) -> None:
+    """Answer whoever waits for the event's sync persist."""
+    for ticket in delivery.tickets:
+        step.do(do.Reply(ticket, code, message, document_id, fields))
+    delivery.tickets.clear()
+
+
+def answer_decided(system: System, delivery: Delivery, step: Step) -> None:
+    """Answer a sync persist of an event that was decided before."""
+    if not delivery.tickets:
+        return
+    if delivery.verdict is Verdict.COMMIT:
+        answer(delivery, step, Code.OK, fields=COMMITTED)
+    elif delivery.verdict is Verdict.PENDING:
+        held = [doc for doc in system.documents.values() if doc.held_instance == delivery.instance_id]
+        answer(delivery, step, Code.OK, document_id=held[-1].id if held else "")
+    else:
+        answer(delivery, step, Code.FAILED, message=delivery.reason)
+
+
+def add_errand(system: System, kind: ErrandKind, instance_id: str, text: str, step: Step, key: str = "") -> None:
+    """Put an errand into the outbox."""
+    errand = Errand(system.next_errand, kind, instance_id, text, key)
+    system.errands[errand.number] = errand
+    system.next_errand = errand.number + 1
+    step.save(SaveErrand(errand))

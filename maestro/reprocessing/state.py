@@ -1,0 +1,173 @@
+"""All that a system's actor knows, and the questions the rules ask of it."""
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from maestro.reprocessing.delivery import Delivery
+from maestro.reprocessing.document import Document
+from maestro.reprocessing.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules' few numbers (see the settings of the same names)."""
+
+    replay_attempts: int = 2
+    max_replays_per_instance: int = 3
+    auto_approve: bool = False
+    dedup_window: int = 4096
+
+
+class ErrandKind(StrEnum):
+    """What an errand tells a sibling."""
+
+    STATUS = "status"
+    ERROR_EVENT = "error_event"
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A message to a sibling that decides nothing, kept in a retried outbox (semantics: retried outbox)."""
+
+    number: int
+    kind: ErrandKind
+    instance_id: str
+    #: The instance's status text, or why the event failed.
+    text: str
+    #: The delivery an error event speaks of.
+    key: str = ""
+
+
+class Lane(StrEnum):
+    """What the event being judged waits for. Not stored."""
+
+    IMPACT = "impact"
+    ORIGINS = "origins"
+    COMMIT = "commit"
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened since the start of the actor."""
+
+    commit: int = 0
+    pending: int = 0
+    waiting: int = 0
+    error: int = 0
+    duplicate: int = 0
+    superseded: int = 0
+    replayed: int = 0
+    cascaded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Why `proceed` is refused: whose reprocessing runs, since when, and how far it is."""
+
+    reprocessing_id: str
+    owner: str
+    since: float
+    replayed: int
+    outstanding: int
+
+
+@dataclass(slots=True)
+class System:
+    """The state of one system."""
+
+    id: str
+    rules: Rules = field(default_factory=Rules)
+    #: When the fact at hand happened, in seconds since the epoch.
+    now: float = 0.0
+    next_number: int = 1
+    #: Every known event by its key: those not done, and the last `dedup_window` done ones.
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+    #: Waiting events by number: the order they are drained in.
+    waiting: OrderedDict[int, Delivery] = field(default_factory=OrderedDict)
+    #: Admitted while open, not judged yet.
+    inbox: deque[Delivery] = field(default_factory=deque)
+    #: Commits decided and not known to be made: after a restart they come before all else.
+    unfinished: deque[Delivery] = field(default_factory=deque)
+    #: The event being judged, what it waits for, and the token of the answer.
+    judged: Delivery | None = None
+    lane: Lane | None = None
+    lane_token: int = 0
+    #: Documents by id, oldest first; ended ones without their units.
+    documents: dict[str, Document] = field(default_factory=dict)
+    #: Ids of the documents that are not ended.
+    live: dict[str, None] = field(default_factory=dict)
+    #: Ids of ended documents whose end the Event Manager is still to be told of.
+    owed: dict[str, None] = field(default_factory=dict)
+    errands: dict[int, Errand] = field(default_factory=dict)
+    next_errand: int = 1
+    next_line: int = 1
+    #: Done deliveries, oldest first.
+    finished: deque[str] = field(default_factory=deque)
+    #: Deliveries with a copy on the wait queue.
+    parked: int = 0
+    #: The wait queue is being consumed; it may hold messages that are not known.
+    feeding: bool = False
+    wait_queue_unknown: bool = True
+    last_token: int = 0
+    counters: Counters = field(default_factory=Counters)
+
+    def token(self) -> int:
+        """Return a token no command of this life has carried yet."""
+        self.last_token += 1
+        return self.last_token
+
+    def live_documents(self) -> tuple[Document, ...]:
+        """Return the documents that are not ended, oldest first."""
+        return tuple(self.documents[id_] for id_ in self.live)
+
+    def pending(self) -> Document | None:
+        """Return the oldest document that waits for a decision."""
+        return next((doc for doc in self.live_documents() if doc.status is Status.PENDING), None)
+
+    def running(self) -> Document | None:
+        """Return the document that runs; at most one does."""
+        return next((doc for doc in self.live_documents() if doc.running), None)
+
+    def next_in_line(self) -> Document | None:
+        """Return the approved document to start next."""
+        approved = [doc for doc in self.live_documents() if doc.status is Status.APPROVED]
+        return min(approved, key=lambda doc: doc.line, default=None)
+
+    def add_document(self, doc: Document) -> None:
+        """Take a new or loaded document into the books."""
+        self.documents[doc.id] = doc
+        self.next_line = max(self.next_line, doc.line + 1)
+        self.file(doc)
+
+    def file(self, doc: Document) -> None:
+        """Keep `live` and `owed` true after a change of the document's status or announcement."""
+        for index, belongs in ((self.live, doc.live), (self.owed, bool(doc.announce))):
+            if belongs:
+                index[doc.id] = None
+            else:
+                index.pop(doc.id, None)
+
+    @property
+    def blocked(self) -> bool:
+        """Semantics: one is pending, or one with lock is approved or running."""
+        return any(doc.blocks for doc in self.live_documents())
+
+    @property
+    def open(self) -> bool:
+        """Semantics: not blocked, and no persist event waits."""
+        return not self.waiting and not self.blocked
+
+    def lock(self) -> Lock | None:
+        """Return the lock, if there is one."""
+        doc = self.running()
+        if doc is None or not doc.locks:
+            return None
+        approved = next((entry for entry in reversed(doc.history) if entry.status is Status.APPROVED), None)
+        return Lock(
+            doc.id,
+            approved.user if approved else "",
+            doc.history[-1].at,
+            doc.replayed,
+            len(doc.outstanding) + (doc.current is not None),
+        )

@@ -1,0 +1,97 @@
+"""The life of a reprocessing: one table, status -> trigger -> status. A pair that is not in it is illegal.
+
+Source: semantics, flow 3.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class Status(StrEnum):
+    """Statuses of a reprocessing document, spelled as the platform spells them."""
+
+    PENDING = "pending_approval"
+    APPROVED = "approved"
+    RUNNING = "running"
+    RUNNING_WITHOUT_LOCK = "running_without_lock"
+    FINISHED = "finished"
+    SKIPPED = "skipped"
+    FAILURE = "failure"
+    ABORTED_SPLIT = "aborted_split_events_failure"
+    ABORTED_PERSIST = "aborted_persist_domain_failure"
+    CANCELLED = "cancelled"
+
+
+class Trigger(StrEnum):
+    """What moves a reprocessing from one status to the next."""
+
+    APPROVE = "approve"
+    SKIP = "skip"
+    START = "start"
+    START_WITHOUT_LOCK = "start_without_lock"
+    FINISH = "finish"
+    FAIL = "fail"
+    ABORT_SPLIT = "abort_split"
+    ABORT_PERSIST = "abort_persist"
+    CANCEL = "cancel"
+    RETRY = "retry"
+
+
+_ENDS: Final[Mapping[Trigger, Status]] = {
+    Trigger.FINISH: Status.FINISHED,
+    Trigger.FAIL: Status.FAILURE,
+    Trigger.ABORT_SPLIT: Status.ABORTED_SPLIT,
+    Trigger.ABORT_PERSIST: Status.ABORTED_PERSIST,
+    Trigger.CANCEL: Status.CANCELLED,
+}
+_AGAIN: Final[Mapping[Trigger, Status]] = {Trigger.RETRY: Status.APPROVED}
+
+TRANSITIONS: Final[Mapping[Status, Mapping[Trigger, Status]]] = {
+    Status.PENDING: {Trigger.APPROVE: Status.APPROVED, Trigger.SKIP: Status.SKIPPED},
+    Status.APPROVED: {
+        Trigger.START: Status.RUNNING,
+        Trigger.START_WITHOUT_LOCK: Status.RUNNING_WITHOUT_LOCK,
+        Trigger.CANCEL: Status.CANCELLED,
+        Trigger.FAIL: Status.FAILURE,
+        Trigger.FINISH: Status.FINISHED,
+    },
+    Status.RUNNING: _ENDS,
+    Status.RUNNING_WITHOUT_LOCK: _ENDS,
+    Status.FAILURE: _AGAIN,
+    Status.ABORTED_SPLIT: _AGAIN,
+    Status.ABORTED_PERSIST: _AGAIN,
+    Status.CANCELLED: _AGAIN,
+    Status.FINISHED: {},
+    Status.SKIPPED: {},
+}
+
+#: Statuses a hand may set (`set_status`), from each status that allows it, and the trigger that amounts to.
+OVERRIDES: Final[Mapping[Status, Mapping[Status, Trigger]]] = {
+    Status.PENDING: {Status.APPROVED: Trigger.APPROVE, Status.SKIPPED: Trigger.SKIP},
+    **{
+        status: {Status.FAILURE: Trigger.FAIL, Status.FINISHED: Trigger.FINISH}
+        for status in (Status.APPROVED, Status.RUNNING, Status.RUNNING_WITHOUT_LOCK)
+    },
+}
+
+IN_PROGRESS: Final = frozenset({Status.RUNNING, Status.RUNNING_WITHOUT_LOCK})
+#: Not ended: the system's actor keeps these whole in memory.
+LIVE: Final = frozenset({Status.PENDING, Status.APPROVED}) | IN_PROGRESS
+
+
+class IllegalTransition(ValueError):  # noqa: N818 - it names what was illegal
+    """A trigger that the status does not allow."""
+
+    def __init__(self, status: Status, trigger: Trigger) -> None:
+        super().__init__(f"{trigger} is not possible while {status}")
+        self.status = status
+        self.trigger = trigger
+
+
+def after(status: Status, trigger: Trigger) -> Status:
+    """Return the status that follows. Raises `IllegalTransition`."""
+    try:
+        return TRANSITIONS[status][trigger]
+    except KeyError:
+        raise IllegalTransition(status, trigger) from None

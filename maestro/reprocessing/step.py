@@ -1,0 +1,68 @@
+"""What one fact leads to: the records to save and the commands to carry out once they are saved."""
+
+from dataclasses import dataclass, field
+
+from maestro.reprocessing.commands import Command, Needs
+from maestro.reprocessing.delivery import Delivery
+from maestro.reprocessing.document import Document, Unit
+from maestro.reprocessing.state import Errand
+
+
+@dataclass(frozen=True, slots=True)
+class SaveDelivery:
+    """Save the delivery as it is when the step is stored."""
+
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetDelivery:
+    """Remove a delivery."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveDocument:
+    """Save the document's header."""
+
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class SaveUnit:
+    """Save one unit of a document."""
+
+    document: Document
+    unit: Unit
+
+
+@dataclass(frozen=True, slots=True)
+class SaveErrand:
+    """Add an errand to the outbox."""
+
+    errand: Errand
+
+
+Save = SaveDelivery | ForgetDelivery | SaveDocument | SaveUnit | SaveErrand
+
+
+@dataclass(slots=True)
+class Step:
+    """The outcome of a fact. All saves are one transaction; no command begins before what it `needs`."""
+
+    saves: list[Save] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+
+    def do(self, command: Command) -> None:
+        """Order a command."""
+        self.commands.append(command)
+
+    def save(self, *saves: Save) -> None:
+        """Save records with this step."""
+        self.saves.extend(saves)
+
+    @property
+    def needs(self) -> Needs:
+        """The strictest need of the step's commands."""
+        return max((command.needs for command in self.commands), default=Needs.NOTHING)
