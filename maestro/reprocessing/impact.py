@@ -65,7 +65,7 @@ def _rank(origin: Origin) -> tuple[bool, bool, datetime, int]:
 
 
 def parse_timestamp(text: str) -> tuple[datetime, int] | None:
-    """Parse the platform's zoneless timestamp, 0 to 9 fraction digits, into (second, nanoseconds); None if it is none."""
+    """Parse the platform's zoneless timestamp (0 to 9 fraction digits) into (second, nanoseconds), or None."""
     whole, _, fraction = text.partition(".")
     if len(fraction) > 9 or (fraction and not (fraction.isascii() and fraction.isdigit())):  # noqa: PLR2004
         return None

@@ -1,0 +1,223 @@
+"""A system's state as rows, and back: the only place that knows which row means what.
+
+| table | key | what |
+|---|---|---|
+| `deliveries` | number | one persist event: verdict and progress |
+| `bodies` | number | its original body, for as long as it may be needed again |
+| `documents` | id | a reprocessing's header |
+| `units` | id/position | one unit of a reprocessing |
+| `errands` | number | a message to a sibling that is still to be delivered |
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from maestro.events import parse_celery
+from maestro.reprocessing.delivery import Delivery, Verdict
+from maestro.reprocessing.document import Document, Ending, HistoryEntry, Unit, UnitState
+from maestro.reprocessing.rendering import error_event
+from maestro.reprocessing.state import Errand, ErrandKind, Rules, System
+from maestro.reprocessing.status import Status, Trigger
+from maestro.reprocessing.step import ForgetDelivery, Save, SaveDelivery, SaveDocument, SaveErrand, SaveUnit
+from maestro.store.base import Delete, Put, Store, Write
+
+DELIVERIES = "deliveries"
+BODIES = "bodies"
+DOCUMENTS = "documents"
+UNITS = "units"
+ERRANDS = "errands"
+
+
+class Repository:
+    """Loads a system from its store, and turns what a step saves into writes."""
+
+    def __init__(self, store: Store, system_id: str, rules: Rules) -> None:
+        self._store = store
+        self._system_id = system_id
+        self._rules = rules
+        #: Bodies of events in hand that the store does not keep (yet), by delivery key.
+        self._bodies: dict[str, bytes] = {}
+        #: Numbers of the bodies that the store keeps.
+        self._kept: set[int] = set()
+
+    # --- bodies ------------------------------------------------------------------------------------------------
+
+    def remember_body(self, key: str, body: bytes) -> None:
+        """Keep an arrived event's body at hand until it is stored or done."""
+        self._bodies[key] = body
+
+    def body(self, delivery: Delivery) -> bytes | None:
+        """Return the event's original body, if it is still there."""
+        body = self._bodies.get(delivery.key)
+        if body is None and delivery.number in self._kept:
+            row = self._store.get(BODIES, _number(delivery.number))
+            body = row["body"].encode() if row else None
+        return body
+
+    # --- saving ------------------------------------------------------------------------------------------------
+
+    def writes(self, saves: Iterable[Save]) -> list[Write]:
+        """Return the rows to write for `saves`: each record once, as it is now."""
+        latest = {_identity(save): save for save in saves}
+        return [write for save in latest.values() for write in self._rows(save)]
+
+    def _rows(self, save: Save) -> list[Write]:
+        match save:
+            case SaveDelivery(delivery):
+                return [Put(DELIVERIES, _number(delivery.number), _delivery(delivery)), *self._body_rows(delivery)]
+            case ForgetDelivery(number):
+                return [Delete(DELIVERIES, _number(number)), *self._drop_body(number)]
+            case SaveDocument(document):
+                return [Put(DOCUMENTS, document.id, _document(document))]
+            case SaveUnit(document, unit):
+                return [Put(UNITS, f"{document.id}/{unit.position:08d}", _unit(unit))]
+            case SaveErrand(errand):
+                return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
+
+    def _body_rows(self, delivery: Delivery) -> list[Write]:
+        body = self._bodies.get(delivery.key)
+        if delivery.keeps_body:
+            if delivery.number in self._kept or body is None:
+                return []
+            self._kept.add(delivery.number)
+            del self._bodies[delivery.key]
+            return [Put(BODIES, _number(delivery.number), {"body": body.decode()})]
+        if delivery.done:
+            self._bodies.pop(delivery.key, None)
+        return self._drop_body(delivery.number)
+
+    def _drop_body(self, number: int) -> list[Write]:
+        if number not in self._kept:
+            return []
+        self._kept.discard(number)
+        return [Delete(BODIES, _number(number))]
+
+    def _errand(self, errand: Errand) -> dict[str, Any]:
+        return {"kind": errand.kind, "instance": errand.instance_id, "text": errand.text, "key": errand.key}
+
+    def errand_done(self, number: int) -> Write:
+        """Return the write that takes a delivered errand out of the outbox."""
+        return Delete(ERRANDS, _number(number))
+
+    # --- loading -----------------------------------------------------------------------------------------------
+
+    def load(self) -> System:
+        """Read the whole state, as a restart finds it. Raises `StoreDamaged`."""
+        system = System(self._system_id, self._rules)
+        self._kept = {int(key) for key, _ in self._store.rows(BODIES)}
+        for key, row in self._store.rows(DELIVERIES):
+            _file(system, _to_delivery(int(key), row))
+        headers = [_to_document(key, self._system_id, row) for key, row in self._store.rows(DOCUMENTS)]
+        for doc in sorted(headers, key=lambda doc: doc.number):
+            if doc.live or doc.announce:
+                doc.load(self.units(doc.id))
+            system.add_document(doc)
+        for key, row in self._store.rows(ERRANDS):
+            errand = Errand(int(key), ErrandKind(row["kind"]), row["instance"], row["text"], row["key"])
+            system.errands[errand.number] = errand
+            system.next_errand = errand.number + 1
+        return system
+
+    def units(self, document_id: str) -> tuple[Unit, ...]:
+        """Read the stored units of a document, in the order of their positions. Raises `StoreDamaged`."""
+        return tuple(_to_unit(key, row) for key, row in self._store.rows(UNITS, f"{document_id}/"))
+
+
+def error_event_of(body: bytes, errand: Errand) -> bytes:
+    """Render the error event of a failed persist event from its original body."""
+    return error_event(parse_celery(body).event.raw, errand.instance_id, errand.text)
+
+
+def _number(number: int) -> str:
+    return f"{number:015d}"
+
+
+def _identity(save: Save) -> tuple[str, object]:
+    match save:
+        case SaveDelivery(delivery):
+            return (DELIVERIES, delivery.number)
+        case ForgetDelivery(number):
+            return (DELIVERIES, number)
+        case SaveDocument(document):
+            return (DOCUMENTS, document.id)
+        case SaveUnit(document, unit):
+            return (UNITS, (document.id, unit.position))
+        case SaveErrand(errand):
+            return (ERRANDS, errand.number)
+
+
+def _file(system: System, delivery: Delivery) -> None:
+    """Put a loaded delivery where its verdict says it belongs."""
+    system.next_number = delivery.number + 1
+    system.deliveries[delivery.key] = delivery
+    system.parked += delivery.parked
+    if delivery.done:
+        system.finished.append(delivery.key)
+    elif delivery.verdict is Verdict.WAITING:
+        system.waiting[delivery.number] = delivery
+    elif delivery.verdict is Verdict.COMMIT and not delivery.replay:
+        system.unfinished.append(delivery)
+
+
+def _delivery(delivery: Delivery) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "key": delivery.key, "instance": delivery.instance_id, "name": delivery.name, "branch": delivery.branch,
+        "tag": delivery.tag, "at": delivery.admitted_at, "verdict": delivery.verdict,
+    }  # fmt: skip
+    for flag in ("done", "waited", "parked", "replay"):
+        if getattr(delivery, flag):
+            fields[flag] = True
+    if delivery.reason:
+        fields["reason"] = delivery.reason
+    return fields
+
+
+def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
+    return Delivery(
+        row["key"], number, row["instance"], row["name"], row["branch"], row["tag"], row["at"],
+        verdict=Verdict(row["verdict"]) if row["verdict"] else None, reason=row.get("reason", ""),
+        done=row.get("done", False), waited=row.get("waited", False), parked=row.get("parked", False),
+        replay=row.get("replay", False),
+    )  # fmt: skip
+
+
+_HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "line", "held_committed", "cancelling",
+           "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
+
+
+def _document(doc: Document) -> dict[str, Any]:
+    ending = doc.ending
+    return {
+        **{name: getattr(doc, name) for name in _HEADER},
+        "pending_event": doc.pending_event.decode(),
+        "origin": doc.origin.decode(),
+        "history": [[entry.status, entry.at, entry.user, entry.cause] for entry in doc.history],
+        "ending": [ending.trigger, ending.at, ending.user, ending.cause] if ending else None,
+    }
+
+
+def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
+    header = {name: row[name] for name in _HEADER} | {"status": Status(row["status"])}
+    return Document(
+        id=key, system_id=system_id, **header,
+        pending_event=row["pending_event"].encode(), origin=row["origin"].encode(),
+        history=[HistoryEntry(Status(status), at, user, cause) for status, at, user, cause in row["history"]],
+        ending=_to_ending(row["ending"]),
+    )  # fmt: skip
+
+
+def _to_ending(row: Sequence[Any] | None) -> Ending | None:
+    return Ending(Trigger(row[0]), row[1], row[2], row[3]) if row else None
+
+
+_UNIT = ("turn", "instance_id", "branch", "forking", "timestamp", "state", "round", "sends", "first_send", "sent_at",
+         "result_instance", "result_key", "reimpacted", "cause")  # fmt: skip
+
+
+def _unit(unit: Unit) -> dict[str, Any]:
+    return {name: getattr(unit, name) for name in _UNIT} | {"origin": unit.origin.decode()}
+
+
+def _to_unit(key: str, row: dict[str, Any]) -> Unit:
+    fields = {name: row[name] for name in _UNIT} | {"state": UnitState(row["state"])}
+    return Unit(position=int(key.rpartition("/")[2]), origin=row["origin"].encode(), **fields)
