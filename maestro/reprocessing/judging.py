@@ -266,7 +266,7 @@ def on_judging_failed(system: System, fact: facts.JudgingFailed, step: Step) -> 
         answer(delivery, step, Code.FAILED, message=fact.cause)
     else:
         reject(system, delivery, fact.cause, step)
-        add_errand(system, ErrandKind.ERROR_EVENT, delivery.instance_id, fact.cause, step, delivery.key)
+        add_errand(system, ErrandKind.ERROR_EVENT, delivery.instance_id, fact.cause, step, delivery.number)
         answer(delivery, step, Code.FAILED, message=fact.cause)
 
 

@@ -102,9 +102,9 @@ def answer_decided(system: System, delivery: Delivery, step: Step) -> None:
         answer(delivery, step, Code.FAILED, message=delivery.reason)
 
 
-def add_errand(system: System, kind: ErrandKind, instance_id: str, text: str, step: Step, key: str = "") -> None:
+def add_errand(system: System, kind: ErrandKind, instance_id: str, text: str, step: Step, about: int = 0) -> None:
     """Put an errand into the outbox."""
-    errand = Errand(system.next_errand, kind, instance_id, text, key)
+    errand = Errand(system.next_errand, kind, instance_id, text, about)
     system.errands[errand.number] = errand
     system.next_errand = errand.number + 1
     step.save(SaveErrand(errand))

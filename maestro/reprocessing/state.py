@@ -35,8 +35,8 @@ class Errand:
     instance_id: str
     #: The instance's status text, or why the event failed.
     text: str
-    #: The delivery an error event speaks of.
-    key: str = ""
+    #: Number of the delivery an error event speaks of; 0: none.
+    about: int = 0
 
 
 class Lane(StrEnum):

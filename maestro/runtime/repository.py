@@ -35,22 +35,23 @@ class Repository:
         self._store = store
         self._system_id = system_id
         self._rules = rules
-        #: Bodies of events in hand that the store does not keep (yet), by delivery key.
-        self._bodies: dict[str, bytes] = {}
+        #: Bodies of events in hand, by delivery number.
+        self._bodies: dict[int, bytes] = {}
         #: Numbers of the bodies that the store keeps.
         self._kept: set[int] = set()
 
     # --- bodies ------------------------------------------------------------------------------------------------
 
-    def remember_body(self, key: str, body: bytes) -> None:
-        """Keep an arrived event's body at hand until it is stored or done."""
-        self._bodies[key] = body
+    def remember_body(self, number: int, body: bytes) -> None:
+        """Keep an admitted event's body at hand until the store keeps it, or it is done."""
+        if number not in self._kept:
+            self._bodies[number] = body
 
-    def body(self, delivery: Delivery) -> bytes | None:
-        """Return the event's original body, if it is still there."""
-        body = self._bodies.get(delivery.key)
-        if body is None and delivery.number in self._kept:
-            row = self._store.get(BODIES, _number(delivery.number))
+    def body(self, number: int) -> bytes | None:
+        """Return an event's original body, if it is still there. Raises `StoreDamaged`."""
+        body = self._bodies.get(number)
+        if body is None and number in self._kept:
+            row = self._store.get(BODIES, _number(number))
             body = row["body"].encode() if row else None
         return body
 
@@ -75,16 +76,18 @@ class Repository:
                 return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
 
     def _body_rows(self, delivery: Delivery) -> list[Write]:
-        body = self._bodies.get(delivery.key)
-        if delivery.keeps_body:
-            if delivery.number in self._kept or body is None:
-                return []
-            self._kept.add(delivery.number)
-            del self._bodies[delivery.key]
-            return [Put(BODIES, _number(delivery.number), {"body": body.decode()})]
-        if delivery.done:
-            self._bodies.pop(delivery.key, None)
-        return self._drop_body(delivery.number)
+        number = delivery.number
+        if not delivery.keeps_body:
+            if delivery.done:
+                self._bodies.pop(number, None)
+            return self._drop_body(number)
+        body = self._bodies.get(number)
+        if delivery.verdict is Verdict.WAITING:  # may wait for long, and may be many: not in memory
+            self._bodies.pop(number, None)
+        if body is None or number in self._kept:
+            return []
+        self._kept.add(number)
+        return [Put(BODIES, _number(number), {"body": body.decode()})]
 
     def _drop_body(self, number: int) -> list[Write]:
         if number not in self._kept:
@@ -93,7 +96,17 @@ class Repository:
         return [Delete(BODIES, _number(number))]
 
     def _errand(self, errand: Errand) -> dict[str, Any]:
-        return {"kind": errand.kind, "instance": errand.instance_id, "text": errand.text, "key": errand.key}
+        row = {"kind": errand.kind, "instance": errand.instance_id, "text": errand.text}
+        body = self.body(errand.about) if errand.about else None
+        if body is not None:
+            event = parse_celery(body).event.raw
+            row["event"] = error_event(event, errand.instance_id, errand.text).decode()
+        return row
+
+    def error_event(self, errand: Errand) -> bytes | None:
+        """Return the event an errand is to send; None when the failed event's body was not at hand."""
+        row = self._store.get(ERRANDS, _number(errand.number)) or {}
+        return row["event"].encode() if "event" in row else None
 
     def errand_done(self, number: int) -> Write:
         """Return the write that takes a delivered errand out of the outbox."""
@@ -113,7 +126,7 @@ class Repository:
                 doc.load(self.units(doc.id))
             system.add_document(doc)
         for key, row in self._store.rows(ERRANDS):
-            errand = Errand(int(key), ErrandKind(row["kind"]), row["instance"], row["text"], row["key"])
+            errand = Errand(int(key), ErrandKind(row["kind"]), row["instance"], row["text"])
             system.errands[errand.number] = errand
             system.next_errand = errand.number + 1
         return system
@@ -121,11 +134,6 @@ class Repository:
     def units(self, document_id: str) -> tuple[Unit, ...]:
         """Read the stored units of a document, in the order of their positions. Raises `StoreDamaged`."""
         return tuple(_to_unit(key, row) for key, row in self._store.rows(UNITS, f"{document_id}/"))
-
-
-def error_event_of(body: bytes, errand: Errand) -> bytes:
-    """Render the error event of a failed persist event from its original body."""
-    return error_event(parse_celery(body).event.raw, errand.instance_id, errand.text)
 
 
 def _number(number: int) -> str:
