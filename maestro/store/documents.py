@@ -185,11 +185,11 @@ class RowTable(Table):
     def replace(self, key: str, fields: Mapping[str, Any]) -> None:
         """Write a document, replacing the one of that id: the short way of `remove` and `insert`."""
         json = orjson.dumps(fields if type(fields) is dict else dict(fields))
-        self._row_storage.rows.put(self._name, key, json)
+        self._row_storage.change(lambda: self._row_storage.rows.put(self._name, key, json))
 
     def discard(self, key: str) -> None:
         """Remove a document if it is there: the short way of `remove`."""
-        self._row_storage.rows.delete(self._name, key)
+        self._row_storage.change(lambda: self._row_storage.rows.delete(self._name, key))
 
     def _read_table(self) -> dict[str, Mapping[Any, Any]]:
         return cast("dict[str, Mapping[Any, Any]]", self._row_storage.view(self._name))

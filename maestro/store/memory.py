@@ -6,13 +6,13 @@ from typing import Any
 
 import orjson
 
-from maestro.store.base import Put, StoreError, StoreFull, Write
+from maestro.store.base import Put, Store, StoreError, StoreFull, Write
 
 _Table = dict[str, bytes]
 _Place = tuple[str, str]
 
 
-class MemoryStore:
+class MemoryStore(Store):
     """A `maestro.store.base.Store` in memory. Rows are kept as JSON: what is read is never what was handed in."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from maestro.store.base import StoreError
+from maestro.store.base import StoreDamaged, StoreError
 
 #: Marks an SQLite file as a Maestro store ("MSTR").
 APPLICATION_ID: Final = 0x4D535452
@@ -30,7 +30,8 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
     """Bring the file to the newest version.
 
     Raises:
-        StoreError: the file is no store, or of a version newer than this program knows.
+        StoreDamaged: its version is none a store can have.
+        StoreError: it is no store, or of a version newer than this program knows.
         sqlite3.Error: a step failed; the file stands at the version before it.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -53,5 +54,7 @@ def _check(connection: sqlite3.Connection, path: Path, version: int, *, newest: 
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if application != APPLICATION_ID and (version or tables):
         raise StoreError(f"{path}: is an SQLite file but no Maestro store")
+    if application == APPLICATION_ID and version < 1:
+        raise StoreDamaged(f"{path}: has schema version {version}, which no store has")
     if version > newest:
         raise StoreError(f"{path}: has schema version {version}, this program knows up to {newest}; use a newer one")

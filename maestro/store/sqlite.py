@@ -8,13 +8,13 @@ import orjson
 from tinydb import TinyDB
 
 from maestro.store.backup import back_up
-from maestro.store.base import Put, StoreError, Write
+from maestro.store.base import Put, Store, StoreError, Write
 from maestro.store.database import Database
 from maestro.store.documents import DocumentDB, RowTable
 from maestro.store.rows import Rows
 
 
-class SystemStore:
+class SystemStore(Store):
     """A `maestro.store.base.Store` over one file. One call at a time, from any thread of the owning process."""
 
     def __init__(self, database: Database) -> None:

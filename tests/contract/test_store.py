@@ -19,16 +19,16 @@ class Kind:
     open: Callable[[Path], Any]
     #: Opens what `backup` wrote.
     restore: Callable[[Path], Any]
-    #: Makes a store full (True), or gives it space again.
-    set_full: Callable[[Any, bool], None]
+    #: Makes a store full (`full=True`), or gives it space again.
+    set_full: Callable[..., None]
 
 
-def _limit_pages(store: SystemStore, full: bool) -> None:  # noqa: FBT001 - as `Kind.set_full`
+def _limit_pages(store: SystemStore, *, full: bool) -> None:
     pages = store._database.query("PRAGMA page_count")[0][0]
     store._database.query(f"PRAGMA max_page_count = {pages if full else 1_000_000}")
 
 
-def _set_full(store: MemoryStore, full: bool) -> None:  # noqa: FBT001 - as `Kind.set_full`
+def _set_full(store: MemoryStore, *, full: bool) -> None:
     store.full = full
 
 
@@ -150,13 +150,13 @@ def test_full_rolls_back_whole_and_is_usable_again(kind: Kind, store: Store, dur
     store.commit([Put("t", "old", {"text": "old"})], durable=True)
     large = {"text": "x" * 100_000}
     writes = [Put("t", "old", {"text": "new"}), Put("t", "large", large)]
-    kind.set_full(store, True)
+    kind.set_full(store, full=True)
     for _ in range(2):
         with pytest.raises(StoreFull):
             store.commit(writes, durable=durable)
         assert list(store.rows("t")) == [("old", {"text": "old"})]
 
-    kind.set_full(store, False)
+    kind.set_full(store, full=False)
     store.commit(writes, durable=durable)
     assert list(store.rows("t")) == [("large", large), ("old", {"text": "new"})]
 
@@ -218,8 +218,11 @@ def test_behaves_like_a_dictionary(store: Store, commits: list[tuple[list[Write]
             model[write.table, write.key] = write.fields if isinstance(write, Put) else None
 
     for table in "tu":
-        expected = sorted((key, fields) for (of, key), fields in model.items()
-                          if of == table and fields is not None and key.startswith(prefix))
+        expected = sorted(
+            (key, fields)
+            for (of, key), fields in model.items()
+            if of == table and fields is not None and key.startswith(prefix)
+        )
         assert list(store.rows(table, prefix)) == expected
         assert store.count(table, prefix) == len(expected)
         assert all(store.get(table, key) == fields for key, fields in expected)
