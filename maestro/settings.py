@@ -6,7 +6,7 @@ The models are plain; `maestro.settings_sources` fills them from file and enviro
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -78,8 +78,14 @@ class Sibling(Section):
     """Address of a sibling service."""
 
     scheme: Literal["http", "https"] = "http"
-    host: str = "localhost"
+    host: Annotated[str, Field(pattern=r"^[^\s/@]+$")] = "localhost"
     port: Port
+
+    @property
+    def url(self) -> str:
+        """Return the address as the beginning of a URL, without a slash at its end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
 
 
 class PlatformSettings(Section):
@@ -109,6 +115,17 @@ class PlatformSettings(Section):
     mirror_interval: Seconds = 1.0
     #: Seconds between two looks at API core for new systems.
     systems_refresh: Seconds = 60.0
+
+    @field_validator("domain_url")
+    @classmethod
+    def _template_can_be_filled(cls, value: str) -> str:
+        try:
+            filled = value.format(host="host", port=1)
+        except (KeyError, IndexError, ValueError):
+            raise ValueError("may hold {host} and {port}, and no other braces") from None
+        if "{host}" not in value or not filled.startswith(("http://", "https://")):
+            raise ValueError("must be an http:// or https:// URL with {host} in it")
+        return value
 
 
 class ReprocessingSettings(Section):

@@ -2,3 +2,8 @@
 
 May import `maestro.events`, `maestro.settings`, `maestro.logs`, and the value types of `maestro.reprocessing`.
 """
+
+from maestro.platform.bundle import Platform as Platform
+from maestro.platform.errors import SiblingError as SiblingError
+from maestro.platform.errors import SiblingRefused as SiblingRefused
+from maestro.platform.errors import SiblingUnreachable as SiblingUnreachable

@@ -1,0 +1,115 @@
+"""API core: what is installed, and the state of process instances."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import orjson
+
+from maestro.platform.errors import RefusalError, WrongShapeError
+from maestro.platform.transport import CallName, Transport, address, nothing
+
+_SYSTEMS: Final = CallName("apicore", "systems")
+_DOMAIN_ADDRESS: Final = CallName("apicore", "domain_address")
+_IS_FORK: Final = CallName("apicore", "is_fork")
+_SET_STATUS: Final = CallName("apicore", "set_instance_status")
+_HIGHEST_PORT: Final = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class DomainAddress:
+    """Where a system's domain service is, as API core says."""
+
+    host: str
+    port: int
+
+
+class _System(msgspec.Struct):
+    id: str
+
+
+class _App(msgspec.Struct):
+    host: str
+    port: int | str
+
+
+class _Instance(msgspec.Struct, rename="camel"):
+    # Absent or null: an instance from before there were forks. It is asked about, which is the safe side.
+    is_fork: bool | None = None
+
+
+_SYSTEM_LIST: Final = msgspec.json.Decoder(list[_System])
+_APP_LIST: Final = msgspec.json.Decoder(list[_App])
+_INSTANCE_LIST: Final = msgspec.json.Decoder(list[_Instance])
+
+
+class ApiCore:
+    """Client of API core, at `base` (scheme, host and port)."""
+
+    def __init__(self, transport: Transport, base: str) -> None:
+        self._transport = transport
+        self._systems = address(base, "/core/system").with_query(filter="")
+        self._apps = address(base, "/core/installedApp")
+        self._instances = address(base, "/core/processInstance")
+        self._persist = address(base, "/core/persist")
+
+    async def systems(self) -> tuple[str, ...]:
+        """Return the ids of the installed systems.
+
+        Raises:
+            SiblingUnreachable: no usable answer.
+            SiblingRefused: API core answered 4xx.
+        """
+        return await self._transport.call(_SYSTEMS, "GET", self._systems, _system_ids)
+
+    async def domain_address(self, system_id: str, *, tries: int | None = None) -> DomainAddress:
+        """Return where the system's domain service is.
+
+        Raises:
+            SiblingUnreachable: no usable answer.
+            SiblingRefused: API core answered 4xx, or knows no domain of that system.
+        """
+        url = self._apps.with_query(filter="bySystemIdAndType", systemId=system_id, type="domain")
+        return await self._transport.call(_DOMAIN_ADDRESS, "GET", url, _address, tries=tries)
+
+    async def is_fork(self, instance_id: str) -> bool:
+        """Return whether the instance is a fork, that is, opens a branch.
+
+        Raises:
+            SiblingUnreachable: no usable answer.
+            SiblingRefused: API core answered 4xx, or knows no such instance.
+        """
+        url = self._instances.with_query(filter="byId", id=instance_id)
+        return await self._transport.call(_IS_FORK, "GET", url, _fork)
+
+    async def set_instance_status(self, instance_id: str, status: str) -> None:
+        """Set the instance's status text.
+
+        Raises:
+            SiblingUnreachable: no usable answer; it may be set all the same.
+            SiblingRefused: API core answered 4xx.
+        """
+        change = {"_metadata": {"type": "processInstance", "changeTrack": "update"}, "id": instance_id}
+        body = orjson.dumps([change | {"status": status}])
+        await self._transport.call(_SET_STATUS, "POST", self._persist, nothing, body=body)
+
+
+def _system_ids(answer: bytes) -> tuple[str, ...]:
+    return tuple(system.id for system in _SYSTEM_LIST.decode(answer))
+
+
+def _address(answer: bytes) -> DomainAddress:
+    apps = _APP_LIST.decode(answer)
+    if not apps:
+        raise RefusalError("no domain is installed for this system")
+    host, port = apps[0].host, str(apps[0].port)
+    if not host or not (port.isascii() and port.isdigit() and 0 < int(port) <= _HIGHEST_PORT):
+        raise WrongShapeError(f"no address of a domain: host {host[:80]!r}, port {port[:20]!r}")
+    return DomainAddress(host, int(port))
+
+
+def _fork(answer: bytes) -> bool:
+    instances = _INSTANCE_LIST.decode(answer)
+    if not instances:
+        raise RefusalError("no such instance")
+    return bool(instances[0].is_fork)

@@ -1,0 +1,38 @@
+"""All siblings' clients over one set of kept-alive connections."""
+
+from typing import Self
+
+from maestro.platform.apicore import ApiCore
+from maestro.platform.discovery import Discovery
+from maestro.platform.domain import Domain
+from maestro.platform.event_manager import EventManager
+from maestro.platform.process_memory import ProcessMemory
+from maestro.platform.transport import Transport
+from maestro.settings import PlatformSettings
+
+
+class Platform:
+    """The siblings. Belongs to the event loop it was opened on; `async with` closes it."""
+
+    def __init__(self, transport: Transport, settings: PlatformSettings) -> None:
+        self._transport = transport
+        self.discovery = Discovery(transport, settings.discovery.url)
+        self.process_memory = ProcessMemory(transport, settings.process_memory.url)
+        self.apicore = ApiCore(transport, settings.apicore.url)
+        self.domain = Domain(transport, self.apicore, settings.domain_url)
+        self.event_manager = EventManager(transport, settings.event_manager.url)
+
+    @classmethod
+    async def open(cls, settings: PlatformSettings) -> Self:
+        """Return the clients. Connects on first use, so a sibling that is down is no error here."""
+        return cls(await Transport.open(settings), settings)
+
+    async def close(self) -> None:
+        """Close all connections; calls under way fail. Twice is no error."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

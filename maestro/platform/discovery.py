@@ -1,0 +1,46 @@
+"""Discovery: which finished instances new data would change."""
+
+from typing import Final
+
+import msgspec
+
+from maestro.events import MASTER
+from maestro.platform.errors import WrongShapeError
+from maestro.platform.transport import CallName, Transport, address
+from maestro.reprocessing.impact import Impacted
+
+_IMPACTED: Final = CallName("discovery", "impacted")
+
+
+class _Unit(msgspec.Struct, rename="camel", gc=False):
+    instance_id: str
+    branch: str = ""
+    forking: bool = False
+
+
+_UNITS: Final = msgspec.json.Decoder(list[_Unit])
+
+
+class Discovery:
+    """Client of Discovery, at `base` (scheme, host and port)."""
+
+    def __init__(self, transport: Transport, base: str) -> None:
+        self._transport = transport
+        self._entities = address(base, "/v1.0.0/discovery/entities")
+
+    async def impacted(self, system_id: str, instance_id: str) -> tuple[Impacted, ...]:
+        """Return the units whose result would change if the instance's data were persisted, as Discovery orders them.
+
+        Raises:
+            SiblingUnreachable: no usable answer. Never taken for "none".
+            SiblingRefused: Discovery answered 4xx.
+        """
+        url = self._entities.with_query(systemID=system_id, instanceID=instance_id)
+        return await self._transport.call(_IMPACTED, "GET", url, _decode)
+
+
+def _decode(answer: bytes) -> tuple[Impacted, ...]:
+    units = _UNITS.decode(answer)
+    if not all(unit.instance_id for unit in units):
+        raise WrongShapeError("a unit's instanceId is empty")
+    return tuple(Impacted(unit.instance_id, unit.branch or MASTER, unit.forking) for unit in units)

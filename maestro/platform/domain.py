@@ -1,0 +1,81 @@
+"""The systems' domain services: commit an instance's data, or look at what a commit would write."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+from yarl import URL
+
+from maestro.platform.apicore import ApiCore
+from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused, WrongShapeError
+from maestro.platform.transport import CallName, Transport, address, below, shown
+
+T = TypeVar("T")
+
+_COMMIT: Final = CallName("domain", "commit")
+_ENTITIES: Final = CallName("domain", "entities")
+_ENTITY_LIST: Final = msgspec.json.Decoder(list[dict[str, Any]])
+#: As a word, so that no "token" or "cookie" passes for it.
+_OK: Final = re.compile(rb"\bok\b")
+
+
+class Domain:
+    """Client of every system's domain service; asks API core where each is and remembers it until a call fails."""
+
+    def __init__(self, transport: Transport, apicore: ApiCore, url_template: str) -> None:
+        self._transport = transport
+        self._apicore = apicore
+        self._url_template = url_template
+        self._addresses: dict[str, URL] = {}
+
+    async def commit(self, system_id: str, instance_id: str) -> None:
+        """Persist the instance's data.
+
+        Raises:
+            SiblingUnreachable: no usable answer, of API core or Domain; it may be committed all the same.
+            SiblingRefused: Domain answered 4xx or without its `ok`, or the system has no domain.
+        """
+        await self._call(_COMMIT, "POST", (system_id, instance_id, "persist"), _committed)
+
+    async def entities(self, system_id: str, instance_id: str) -> list[dict[str, Any]]:
+        """Return what the instance's commit would write.
+
+        Raises:
+            SiblingUnreachable: no usable answer, of API core or Domain.
+            SiblingRefused: Domain answered 4xx, or the system has no domain.
+        """
+        return await self._call(_ENTITIES, "GET", (system_id, instance_id, "entities"), _ENTITY_LIST.decode)
+
+    async def _call(self, name: CallName, method: str, target: tuple[str, str, str], decode: Callable[[bytes], T]) -> T:
+        system_id, instance_id, what = target
+
+        async def attempt() -> T:
+            base = self._addresses.get(system_id) or await self._locate(system_id)
+            url = below(base, "instance", instance_id, what)
+            try:
+                return await self._transport.once(name, method, url, decode)
+            except SiblingError:
+                # It may have moved: the next try asks again.
+                self._addresses.pop(system_id, None)
+                raise
+
+        return await self._transport.retried(attempt)
+
+    async def _locate(self, system_id: str) -> URL:
+        # One try: it is part of a try of the call that needs it.
+        where = await self._apicore.domain_address(system_id, tries=1)
+        host = f"[{where.host}]" if ":" in where.host else where.host
+        try:
+            base = address(self._url_template.format(host=host, port=where.port))
+        except ValueError as problem:
+            raise SiblingRefused("apicore", "domain_address", str(problem)) from problem
+        self._addresses[system_id] = base
+        return base
+
+
+def _committed(answer: bytes) -> None:
+    if answer.lstrip().startswith(b"<"):
+        raise WrongShapeError(f"a page: {shown(answer)}")
+    if not _OK.search(answer):
+        raise RefusalError(f"it did not say ok but: {shown(answer)}")

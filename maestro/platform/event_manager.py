@@ -1,0 +1,33 @@
+"""Event Manager: the way events take into the platform."""
+
+from typing import Final
+
+import msgspec
+
+from maestro.platform.transport import CallName, Transport, address
+
+_SEND: Final = CallName("event_manager", "send")
+
+
+class _Accepted(msgspec.Struct):
+    message: str
+
+
+_ACCEPTED: Final = msgspec.json.Decoder(_Accepted)
+
+
+class EventManager:
+    """Client of the Event Manager, at `base` (scheme, host and port)."""
+
+    def __init__(self, transport: Transport, base: str) -> None:
+        self._transport = transport
+        self._send = address(base, "/sendevent")
+
+    async def send(self, event_json: bytes, *, tries: int | None = None) -> None:
+        """Send one event; `tries` other than the setting's where nothing depends on it.
+
+        Raises:
+            SiblingUnreachable: no usable answer; it may be sent all the same.
+            SiblingRefused: it answered 4xx: nobody subscribed, or the platform is locked to that system.
+        """
+        await self._transport.call(_SEND, "PUT", self._send, _ACCEPTED.decode, body=event_json, tries=tries)

@@ -1,0 +1,68 @@
+"""Process Memory: the origin events of instances, and the platform's home of reprocessing documents."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from maestro.platform.transport import CallName, Transport, address, below, nothing
+
+_ORIGIN: Final = CallName("process_memory", "origin")
+_SAVE: Final = CallName("process_memory", "save_document")
+
+
+@dataclass(frozen=True, slots=True)
+class OriginEvent:
+    """The event that started an instance."""
+
+    #: Its JSON, byte for byte as Process Memory sent it.
+    event: bytes
+    #: As in the event; empty if it has none. Not necessarily parseable.
+    timestamp: str
+
+
+class _Stamped(msgspec.Struct):
+    # Whatever it is: a strange timestamp orders an event last, it does not make the event unusable.
+    timestamp: Any = ""
+
+
+_EVENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_STAMPED: Final = msgspec.json.Decoder(_Stamped)
+
+
+class ProcessMemory:
+    """Client of Process Memory, at `base` (scheme, host and port)."""
+
+    def __init__(self, transport: Transport, base: str) -> None:
+        self._transport = transport
+        self._base = address(base)
+        self._documents = address(base, "/reprocessing")
+
+    async def origin(self, instance_id: str) -> OriginEvent | None:
+        """Return the instance's origin event; None when Process Memory does not know the instance.
+
+        Raises:
+            SiblingUnreachable: no usable answer.
+            SiblingRefused: Process Memory answered 4xx.
+        """
+        url = below(self._base, instance_id, "event")
+        return await self._transport.call(_ORIGIN, "GET", url, _decode)
+
+    async def save_document(self, id: str, body: bytes, *, first: bool) -> None:  # noqa: A002 - the document's own word
+        """Store a reprocessing document (its JSON): created the `first` time, replaced from then on.
+
+        Raises:
+            SiblingUnreachable: no usable answer; it may be stored all the same.
+            SiblingRefused: Process Memory answered 4xx.
+        """
+        method, url = ("POST", self._documents) if first else ("PUT", self._documents.with_query(id=id))
+        await self._transport.call(_SAVE, method, url, nothing, body=body)
+
+
+def _decode(answer: bytes) -> OriginEvent | None:
+    events = _EVENTS.decode(answer)
+    if not events:
+        return None
+    raw = bytes(events[0])
+    timestamp = _STAMPED.decode(raw).timestamp
+    return OriginEvent(raw, timestamp if isinstance(timestamp, str) else "")

@@ -1,0 +1,233 @@
+"""One HTTP call to a sibling: sent, bounded, decoded, retried, and its failures named. The clients say what to ask.
+
+The first try runs without the retry machinery, which costs more than all else here and is seldom needed.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+import stamina
+from stamina.instrumentation import set_on_retry_hooks
+from yarl import URL
+
+from maestro import __version__, logs
+from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused, SiblingUnreachable, WrongShapeError
+from maestro.settings import PlatformSettings
+
+T = TypeVar("T")
+
+#: Connections in all, and to one host.
+CONNECTIONS: Final = 64
+CONNECTIONS_PER_HOST: Final = 16
+#: Seconds an idle connection is kept. Shorter than the 5 s after which Node's servers close theirs: a request sent
+#: into a connection that is just being closed fails, and a POST then waits a whole backoff.
+KEEP_ALIVE: Final = 4.0
+#: Of what a sibling says, this many characters are shown in `SiblingError.cause`.
+SHOWN: Final = 300
+
+#: 4xx that speak of the moment, not of the request.
+_PASSING: Final = frozenset({408, 429})
+#: Left as they are, they would name another path.
+_DOTS: Final = {".": "%2E", "..": "%2E%2E"}
+_HEADERS: Final = {
+    "User-Agent": f"maestro/{__version__}",
+    "Accept": "application/json",
+    # Compressed answers would have to be inflated before their size is known.
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+}
+
+# Each failed try is logged here, with more context than stamina has.
+set_on_retry_hooks([])
+
+
+class _Message(msgspec.Struct):
+    message: str
+
+
+_MESSAGE: Final = msgspec.json.Decoder(_Message)
+
+
+@dataclass(frozen=True, slots=True)
+class CallName:
+    """Names a call in errors and logs."""
+
+    service: str
+    call: str
+
+
+class Transport:
+    """Kept-alive connections to the siblings. Belongs to one event loop."""
+
+    def __init__(self, settings: PlatformSettings, session: aiohttp.ClientSession) -> None:
+        self._settings = settings
+        self._session = session
+        self._log = logs.get(part="platform")
+
+    @classmethod
+    async def open(cls, settings: PlatformSettings) -> "Transport":
+        """Return a transport; connects on first use."""
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=CONNECTIONS, limit_per_host=CONNECTIONS_PER_HOST, keepalive_timeout=KEEP_ALIVE
+            ),
+            timeout=aiohttp.ClientTimeout(total=settings.answer_timeout, sock_connect=settings.connect_timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=_HEADERS,
+        )
+        return cls(settings, session)
+
+    async def close(self) -> None:
+        """Close all connections. Twice is no error."""
+        await self._session.close()
+
+    async def call(
+        self,
+        name: CallName,
+        method: str,
+        url: URL,
+        decode: Callable[[bytes], T],
+        *,
+        body: bytes | None = None,
+        tries: int | None = None,
+    ) -> T:
+        """Do `once` up to `tries` times, as `retried` does."""
+        return await self.retried(lambda: self.once(name, method, url, decode, body=body), tries)
+
+    async def retried(self, attempt: Callable[[], Awaitable[T]], tries: int | None = None) -> T:
+        """Return what `attempt` returns, trying up to `tries` times (default: the setting) with growing pauses.
+
+        Raises:
+            SiblingUnreachable: no try got a usable answer; it is the last try's.
+            SiblingRefused: the answer is no; there was no further try.
+        """
+        try:
+            return await attempt()
+        except SiblingError as problem:
+            self._warn(problem, 1)
+            tries = self._settings.tries if tries is None else tries
+            if tries == 1 or not isinstance(problem, SiblingUnreachable):
+                raise
+            first = problem
+        return await self._again(first, attempt, tries)
+
+    async def _again(self, first: SiblingUnreachable, attempt: Callable[[], Awaitable[T]], tries: int) -> T:
+        pauses = stamina.retry_context(
+            on=SiblingUnreachable,
+            attempts=tries,
+            timeout=None,
+            wait_initial=self._settings.backoff,
+            wait_max=self._settings.backoff_max,
+            # Systems that fail together need not come back together.
+            wait_jitter=self._settings.backoff / 4,
+        )
+        async for nth in pauses:
+            with nth:
+                if nth.num == 1:
+                    raise first
+                try:
+                    return await attempt()
+                except SiblingError as problem:
+                    self._warn(problem, nth.num)
+                    raise
+        raise first
+
+    async def once(
+        self, name: CallName, method: str, url: URL, decode: Callable[[bytes], T], *, body: bytes | None = None
+    ) -> T:
+        """Send one request and return its decoded answer.
+
+        Args:
+            name: what errors and logs call it.
+            method: of HTTP.
+            url: already encoded.
+            decode: turns the body of a 2xx answer into the result; may raise what `errors` offers to decoders.
+            body: JSON, if there is one.
+
+        Raises:
+            SiblingUnreachable: no usable answer.
+            SiblingRefused: the answer is no.
+        """
+        try:
+            async with self._session.request(method, url, data=body, allow_redirects=False) as response:
+                status = response.status
+                answer = await _read(response, self._settings.max_answer_bytes)
+            if status >= 300:  # noqa: PLR2004 - the contracts' own limit
+                raise _failed(name, status, answer)
+            return decode(answer)
+        except TimeoutError as problem:
+            raise SiblingUnreachable(name.service, name.call, _timed_out(problem, self._settings)) from problem
+        except (aiohttp.ClientError, OSError) as problem:
+            raise SiblingUnreachable(name.service, name.call, f"{type(problem).__name__}: {problem}") from problem
+        except (WrongShapeError, msgspec.DecodeError, RecursionError) as problem:
+            raise SiblingUnreachable(name.service, name.call, f"not the agreed answer: {problem}") from problem
+        except RefusalError as problem:
+            raise SiblingRefused(name.service, name.call, str(problem)) from problem
+
+    def _warn(self, problem: SiblingError, attempt: int) -> None:
+        self._log.warning(
+            "sibling call failed", service=problem.service, call=problem.call, attempt=attempt, cause=problem.cause,
+            final=isinstance(problem, SiblingRefused),
+        )  # fmt: skip
+
+
+def address(base: str, path: str = "") -> URL:
+    """Return the URL of `path` under `base` (scheme, host and port, perhaps a path).
+
+    Raises:
+        ValueError: it is no URL with a host.
+    """
+    url = URL(base.rstrip("/") + path)
+    if not url.absolute or not url.host:
+        raise ValueError(f"{base!r} is no URL with a host")
+    return url
+
+
+def below(base: URL, *segments: str) -> URL:
+    """Return `base` with path segments added, each taken literally: a slash or dots in an id stay within it."""
+    path = "/".join(_DOTS.get(segment) or quote(segment, "") for segment in segments)
+    return URL(f"{str(base).rstrip('/')}/{path}", encoded=True)
+
+
+def nothing(_: bytes) -> None:
+    """Decode the answer to a write, about which the contracts say nothing."""
+
+
+def shown(answer: bytes) -> str:
+    """Return what an answer says, shortened: its `message` if it is such an object, else its text."""
+    try:
+        text = _MESSAGE.decode(answer).message
+    except msgspec.DecodeError:
+        text = answer[: 4 * SHOWN].decode(errors="replace")
+    text = " ".join(text.split())
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    length = response.content_length
+    if length is not None and length <= limit and "Content-Encoding" not in response.headers:
+        return await response.read()
+    parts = bytearray()
+    async for part in response.content.iter_any():
+        parts += part
+        if len(parts) > limit:
+            # The rest stays unread, so the connection cannot be used again.
+            response.close()
+            raise WrongShapeError(f"it is larger than {limit} bytes")
+    return bytes(parts)
+
+
+def _failed(name: CallName, status: int, answer: bytes) -> SiblingError:
+    kind = SiblingUnreachable if status >= 500 or status in _PASSING else SiblingRefused  # noqa: PLR2004 - 5xx
+    said = shown(answer)
+    return kind(name.service, name.call, f"answered {status}: {said}" if said else f"answered {status}")
+
+
+def _timed_out(problem: TimeoutError, settings: PlatformSettings) -> str:
+    if isinstance(problem, aiohttp.ConnectionTimeoutError):
+        return f"no connection within {settings.connect_timeout:g} s"
+    return f"no answer within {settings.answer_timeout:g} s"

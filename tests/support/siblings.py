@@ -1,0 +1,342 @@
+"""A double of all sibling services on one loopback port: programmable, failing on demand, recording every call.
+
+    async with RecordingSiblings() as siblings:
+        siblings.impacts["i2"] = [{"instanceId": "p1", "branch": "master", "forking": False}]
+        siblings.fail("domain", "commit", times=2, how=503)
+        ...
+        await siblings.wait_for(lambda: siblings.count("commit") == 3, timeout=5)
+
+Service and call names are those of `maestro.platform`: discovery.impacted, process_memory.origin and .save_document
+(and .find_documents), apicore.systems, .domain_address, .is_fork and .set_instance_status, domain.commit and
+.entities, event_manager.send. A call is recorded when it arrives, also one that is then made to fail; what it
+changed is in `commits`, `statuses`, `documents` and `events`, only when it was applied.
+"""
+
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self
+
+import orjson
+from aiohttp import web
+
+from maestro.settings import PlatformSettings, Sibling
+
+HOST: Final = "127.0.0.1"
+#: An HTTP status, or: 200 with a proxy's page; the connection cut; no answer until close; the effect, then 500.
+How = int | Literal["garbage", "reset", "hang", "applied_then_fail"]
+Hook = Callable[[dict[str, Any]], Awaitable[None]]
+
+_ENVIRONMENT: Final = ("APICORE", "DISCOVERY", "PROCESS_MEMORY", "EVENT_MANAGER")
+#: Seconds between two looks of `wait_for` while calls come in, and while none does.
+_BUSY_LOOK: Final = 0.005
+_IDLE_LOOK: Final = 0.05
+_FIXED: Final = {
+    ("GET", "/v1.0.0/discovery/entities"): ("discovery", "impacted"),
+    ("POST", "/reprocessing"): ("process_memory", "save_document"),
+    ("PUT", "/reprocessing"): ("process_memory", "save_document"),
+    ("GET", "/reprocessing"): ("process_memory", "find_documents"),
+    ("GET", "/core/system"): ("apicore", "systems"),
+    ("GET", "/core/installedApp"): ("apicore", "domain_address"),
+    ("GET", "/core/processInstance"): ("apicore", "is_fork"),
+    ("POST", "/core/persist"): ("apicore", "set_instance_status"),
+    ("PUT", "/sendevent"): ("event_manager", "send"),
+}
+_PATTERNS: Final = (
+    ("POST", re.compile(r"/instance/([^/]+)/persist"), ("domain", "commit")),
+    ("GET", re.compile(r"/instance/([^/]+)/entities"), ("domain", "entities")),
+    ("GET", re.compile(r"/([^/]+)/event"), ("process_memory", "origin")),
+)
+_CALLS: Final = {*_FIXED.values(), *(call for _, _, call in _PATTERNS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as it arrived."""
+
+    service: str
+    name: str
+    method: str
+    #: Decoded.
+    path: str
+    query: dict[str, str]
+    body: bytes
+    #: Seconds of the event loop's clock.
+    at: float
+    #: The instance in the path, or in the query; empty for calls without one.
+    instance_id: str
+
+    def json(self) -> Any:
+        """Return the decoded body."""
+        return orjson.loads(self.body)
+
+
+@dataclass(slots=True)
+class _Failure:
+    service: str
+    name: str
+    left: int
+    how: How
+    when: Callable[[Call], bool] | None
+
+
+class RecordingSiblings:
+    """The platform around Maestro, as `contracts` describe it, on one port. Runs on the caller's event loop."""
+
+    def __init__(self, systems: Sequence[str] = ("sysA",)) -> None:
+        self.systems: list[str] = list(systems)
+        #: What Discovery answers, by instance; one not listed impacts nothing.
+        self.impacts: dict[str, list[dict[str, Any]]] = {}
+        #: Origin events by instance; None: unknown instance; one not listed gets a plausible event.
+        self.origins: dict[str, dict[str, Any] | None] = {}
+        self.forks: set[str] = set()
+        #: What Domain says that an instance's commit would write.
+        self.entities: dict[str, list[dict[str, Any]]] = {}
+        #: (host, port) of a system's domain; default: this very server.
+        self.domains: dict[str, tuple[str, int]] = {}
+        #: Seconds each answer takes.
+        self.latency: float = 0.0
+        #: Called, in a task of its own, with each event the Event Manager accepted, after the answer is on its way.
+        self.on_sendevent: Hook | None = None
+
+        #: Every call, in the order of arrival.
+        self.log: list[Call] = []
+        #: Instances committed, in order.
+        self.commits: list[str] = []
+        self.statuses: dict[str, str] = {}
+        self.documents: dict[str, dict[str, Any]] = {}
+        #: Events that the Event Manager accepted, in order.
+        self.events: list[dict[str, Any]] = []
+        self.port: int = 0
+
+        self._by_name: defaultdict[str, list[Call]] = defaultdict(list)
+        self._failures: list[_Failure] = []
+        self._system_of: dict[str, str] = {}
+        self._changed = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._hooks: set[asyncio.Task[None]] = set()
+        self._hook_errors: list[BaseException] = []
+        self._runner: web.ServerRunner | None = None
+
+    # --- life -----------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen on a free port, or again on the port of before `stop`."""
+        self._closing.clear()
+        self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, HOST, self.port, reuse_address=True).start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Refuse connections and cut those there are; what was recorded stays. Twice is no error."""
+        self._closing.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def close(self) -> None:
+        """Stop, end the hooks still running, and raise what a hook raised."""
+        await self.stop()
+        for task in self._hooks:
+            task.cancel()
+        await asyncio.gather(*self._hooks, return_exceptions=True)
+        if self._hook_errors:
+            raise self._hook_errors[0]
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # --- configuration of the Maestro under test ------------------------------------------------------------
+
+    def environ(self) -> dict[str, str]:
+        """Return the platform's environment variables that lead here."""
+        found: dict[str, str] = {}
+        for name in _ENVIRONMENT:
+            found |= {f"{name}_SCHEME": "http", f"{name}_HOST": HOST, f"{name}_PORT": str(self.port)}
+        return found
+
+    def settings(self, **overrides: Any) -> PlatformSettings:
+        """Return settings that lead here, quick to retry; `overrides` replace further fields."""
+        here = Sibling(host=HOST, port=self.port)
+        quick: dict[str, Any] = {"backoff": 0.01, "backoff_max": 0.05, "answer_timeout": 5.0, "tries": 3}
+        return PlatformSettings(
+            apicore=here, discovery=here, process_memory=here, event_manager=here, **(quick | overrides)
+        )
+
+    # --- program and record ---------------------------------------------------------------------------------
+
+    def fail(
+        self, service: str, call: str, times: int, how: How, *, when: Callable[[Call], bool] | None = None
+    ) -> None:
+        """Make the next `times` such calls (for which `when` holds) fail. Several scripts are used up in turn."""
+        if (service, call) not in _CALLS:
+            raise ValueError(f"no such call: {service}.{call}; there are {sorted(_CALLS)}")
+        self._failures.append(_Failure(service, call, times, how, when))
+
+    def heal(self) -> None:
+        """Forget all failures not used up."""
+        self._failures.clear()
+
+    def calls(self, name: str) -> list[Call]:
+        """Return the calls of that name so far."""
+        return list(self._by_name[name])
+
+    def count(self, name: str) -> int:
+        """Return how many calls of that name came so far."""
+        return len(self._by_name[name])
+
+    async def wait_for(self, predicate: Callable[[], bool], timeout: float) -> None:  # noqa: ASYNC109 - its very job
+        """Return once `predicate` holds; looked at after calls came in, and now and then. Raises `TimeoutError`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while not predicate():
+            if loop.time() >= deadline:
+                tail = ", ".join(f"{call.service}.{call.name}({call.instance_id})" for call in self.log[-10:])
+                raise TimeoutError(f"not so after {timeout} s; {len(self.log)} calls, the last: {tail or 'none'}")
+            self._changed.clear()
+            await asyncio.sleep(_BUSY_LOOK)
+            try:
+                await asyncio.wait_for(self._changed.wait(), _IDLE_LOOK)
+            except TimeoutError:
+                continue
+
+    # --- serving --------------------------------------------------------------------------------------------
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        call = await self._record(request)
+        if call is None:
+            return web.Response(status=404, text=f"no such call: {request.method} {request.path}")
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        how = self._failure(call)
+        if how is None:
+            return self._answer(call)
+        if how == "applied_then_fail":
+            self._answer(call)
+            return web.Response(status=500, text="applied, then failed")
+        if how == "garbage":
+            return web.Response(text="<html>502 from a proxy</html>", content_type="text/html")
+        if how == "hang":
+            await self._closing.wait()
+        if how in ("hang", "reset"):
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=500)
+        return web.Response(status=int(how), body=orjson.dumps({"message": f"made to fail with {how}"}))
+
+    async def _record(self, request: web.BaseRequest) -> Call | None:
+        method, path = request.method, request.path
+        query = dict(request.query)
+        instance_id = query.get("instanceID") or query.get("id") or ""
+        known = _FIXED.get((method, path))
+        if known is None:
+            for verb, pattern, name in _PATTERNS:
+                if verb == method and (match := pattern.fullmatch(path)):
+                    known, instance_id = name, match[1]
+                    break
+            else:
+                return None
+        body = await request.read() if request.body_exists else b""
+        call = Call(*known, method, path, query, body, asyncio.get_running_loop().time(), instance_id)
+        self.log.append(call)
+        self._by_name[call.name].append(call)
+        self._changed.set()
+        return call
+
+    def _failure(self, call: Call) -> How | None:
+        for failure in self._failures:
+            if (failure.service, failure.name) == (call.service, call.name) and (
+                failure.when is None or failure.when(call)
+            ):
+                failure.left -= 1
+                if failure.left <= 0:
+                    self._failures.remove(failure)
+                return failure.how
+        return None
+
+    def _answer(self, call: Call) -> web.Response:
+        answer: Any = getattr(self, f"_{call.name}")(call)
+        self._changed.set()
+        return web.Response(body=orjson.dumps(answer), content_type="application/json")
+
+    def _impacted(self, call: Call) -> list[dict[str, Any]]:
+        units = self.impacts.get(call.instance_id, [])
+        for unit in units:
+            self._system_of[unit["instanceId"]] = call.query.get("systemID", "")
+        return units
+
+    def _origin(self, call: Call) -> list[dict[str, Any]]:
+        if call.instance_id in self.origins:
+            event = self.origins[call.instance_id]
+            return [] if event is None else [event]
+        return [self.origin_of(call.instance_id)]
+
+    def origin_of(self, instance_id: str) -> dict[str, Any]:
+        """Return the plausible origin event of an instance that `origins` does not list."""
+        system_id = self._system_of.get(instance_id) or (self.systems or ["sysA"])[0]
+        return {
+            "name": f"{system_id}.calculate.request", "systemId": system_id, "instanceId": instance_id,
+            "tag": f"tag-{instance_id}", "branch": "master", "scope": "execution",
+            "timestamp": "2018-07-20T15:08:41.884268", "payload": {"of": instance_id}, "version": "1",
+            "image": "registry/calculate:1",
+        }  # fmt: skip
+
+    def _save_document(self, call: Call) -> dict[str, str]:
+        document = call.json()
+        self.documents[call.query.get("id") or document["id"]] = document
+        return {"message": "OK"}
+
+    def _find_documents(self, call: Call) -> list[dict[str, Any]]:
+        return [
+            document for document in self.documents.values()
+            if all(str(document.get(key)) == value for key, value in call.query.items())
+        ]  # fmt: skip
+
+    def _systems(self, _: Call) -> list[dict[str, str]]:
+        return [{"id": system_id, "name": f"name of {system_id}"} for system_id in self.systems]
+
+    def _domain_address(self, call: Call) -> list[dict[str, Any]]:
+        system_id = call.query.get("systemId", "")
+        if system_id not in self.systems and system_id not in self.domains:
+            return []
+        host, port = self.domains.get(system_id, (HOST, self.port))
+        return [{"id": f"app-{system_id}", "systemId": system_id, "host": host, "port": port, "type": "domain"}]
+
+    def _is_fork(self, call: Call) -> list[dict[str, Any]]:
+        status = self.statuses.get(call.instance_id, "running")
+        return [{"id": call.instance_id, "isFork": call.instance_id in self.forks, "status": status}]
+
+    def _set_instance_status(self, call: Call) -> list[dict[str, Any]]:
+        changes: list[dict[str, Any]] = call.json()
+        for change in changes:
+            self.statuses[change["id"]] = change["status"]
+        return changes
+
+    def _commit(self, call: Call) -> dict[str, str]:
+        self.commits.append(call.instance_id)
+        return {"message": "ok"}
+
+    def _entities(self, call: Call) -> list[dict[str, Any]]:
+        return self.entities.get(call.instance_id, [])
+
+    def _send(self, call: Call) -> dict[str, str]:
+        event: dict[str, Any] = call.json()
+        self.events.append(event)
+        if self.on_sendevent is not None:
+            task = asyncio.get_running_loop().create_task(self._run_hook(self.on_sendevent, event))
+            self._hooks.add(task)
+            task.add_done_callback(self._hooks.discard)
+        return {"message": "OK"}
+
+    async def _run_hook(self, hook: Hook, event: dict[str, Any]) -> None:
+        try:
+            await hook(event)
+        except Exception as problem:  # noqa: BLE001 - kept, and raised by close()
+            self._hook_errors.append(problem)
