@@ -192,8 +192,18 @@ class DeadLettered(Struct, frozen=True):
     key: str
 
 
-ToSystem = Arrived | WaitQueueDrained | Parked | DeadLettered
-ToIngress = Ack | Park | DeadLetter | FeedWaitQueue
+class MeasureQueues(Struct, frozen=True):
+    """Ask how deep the system's queues are. Answered by `QueuesMeasured`."""
+
+
+class QueuesMeasured(Struct, frozen=True):
+    """Ready messages by queue; -1 when the queue is missing, nothing at all when the broker is out of reach."""
+
+    depths: tuple[tuple[str, int], ...]
+
+
+ToSystem = Arrived | WaitQueueDrained | Parked | DeadLettered | QueuesMeasured
+ToIngress = Ack | Park | DeadLetter | FeedWaitQueue | MeasureQueues
 
 # --- a system actor and the cascade actor ---------------------------------------------------------------------
 

@@ -166,6 +166,8 @@ class Document:
     cascaded: int = 0
     next_turn: int = 0
     units: dict[UnitKey, Unit] = field(default_factory=dict)
+    #: The same units by position.
+    order: list[Unit] = field(default_factory=list)
     #: Outstanding (turn, key), smallest first; entries of a unit that is not outstanding at that turn are stale.
     outstanding: list[tuple[int, UnitKey]] = field(default_factory=list)
     current: Unit | None = None
@@ -225,6 +227,7 @@ class Document:
             self.total += 1
             self.next_turn += 1
             self.units[unit.key] = unit
+            self.order.append(unit)
             heappush(self.outstanding, (unit.turn, unit.key))
             added.append(unit)
         return added
@@ -237,11 +240,12 @@ class Document:
 
     def release(self) -> None:
         """Let the units go: the document has ended, the store keeps them."""
-        self.units, self.outstanding, self.current = {}, [], None
+        self.units, self.order, self.outstanding, self.current = {}, [], [], None
 
     def load(self, units: Iterable[Unit]) -> None:
-        """Take over the stored units: after a restart, or when an ended document is retried."""
-        self.units = {unit.key: unit for unit in units}
+        """Take over the stored units, in the order of positions: after a restart, or for a retry."""
+        self.order = list(units)
+        self.units = {unit.key: unit for unit in self.order}
         waiting = [(unit.turn, key) for key, unit in self.units.items() if unit.state is UnitState.OUTSTANDING]
         heapify(waiting)
         self.outstanding = waiting

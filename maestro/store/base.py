@@ -9,15 +9,15 @@ class StoreError(Exception):
     """The store cannot be used; the message names the file and what is wrong with it."""
 
 
-class StoreLocked(StoreError):
+class StoreLocked(StoreError):  # noqa: N818 - the name says what the store is
     """Another process owns the file."""
 
 
-class StoreDamaged(StoreError):
+class StoreDamaged(StoreError):  # noqa: N818 - the name says what the store is
     """The file's content is not what was written: damaged, truncated, or a row's checksum does not match."""
 
 
-class StoreFull(StoreError):
+class StoreFull(StoreError):  # noqa: N818 - the name says what the store is
     """A write failed for lack of space or an I/O error; it was rolled back whole and may be tried again."""
 
 
@@ -45,8 +45,10 @@ class Store(Protocol):
     """One system's rows, owned by exactly one process for as long as it is open."""
 
     def commit(self, writes: Sequence[Write], *, durable: bool) -> None:
-        """Apply `writes` in one transaction. It survives the death of every process; `durable` also makes it,
-        and all committed before it, survive the loss of power (synced to disk before returning).
+        """Apply `writes` in one transaction, which then survives the death of every process.
+
+        `durable` also makes it, and all committed before it, survive the loss of power: synced to disk before
+        returning.
 
         Raises:
             StoreFull: nothing of it was written.

@@ -1,0 +1,112 @@
+"""What a system tells of itself: pure renderings of its state for the gateway."""
+
+import time
+from typing import Any
+
+import msgspec
+import orjson
+
+from maestro.messages import Answer, Code
+from maestro.reprocessing.delivery import Delivery
+from maestro.reprocessing.document import Document, UnitState
+from maestro.reprocessing.rendering import document_json, progress, wire_time
+from maestro.reprocessing.state import Lock, System
+from maestro.reprocessing.status import Status
+from maestro.runtime.repository import Repository
+
+
+def locked(lock: Lock | None) -> Answer:
+    """Answer a lock check: nothing, or the lock's facts."""
+    return Answer(Code.LOCKED, orjson.dumps(lock_facts(lock))) if lock else Answer(Code.OK)
+
+
+def lock_facts(lock: Lock) -> dict[str, Any]:
+    """Render a lock: whose, why, since when, and how far its reprocessing is."""
+    return {
+        "reprocessing": lock.reprocessing_id,
+        "owner": lock.owner,
+        "reason": "a reprocessing is running",
+        "since": wire_time(lock.since),
+        "progress": {"replayed": lock.replayed, "outstanding": lock.outstanding},
+    }
+
+
+def state(system: System) -> str:
+    """Name the state of a system: running, approved, pending, draining or open."""
+    for status, name in ((Status.RUNNING, "running"), (Status.APPROVED, "approved"), (Status.PENDING, "pending")):
+        if any(doc.status is status and doc.blocks for doc in system.live_documents()):
+            return name
+    return "draining" if system.waiting else "open"
+
+
+def described(system: System, depths: dict[str, int] | None, epoch: int) -> Answer:
+    """Render a system: state, lock, what runs, what waits, queues (null: broker out of reach) and counters."""
+    lock = system.lock()
+    counters = system.counters
+    body = {
+        "id": system.id,
+        "state": state(system),
+        "lock": lock_facts(lock) if lock else None,
+        "pending": [doc.id for doc in system.live_documents() if doc.status is Status.PENDING],
+        "approved": [doc.id for doc in system.live_documents() if doc.status is Status.APPROVED],
+        "running": _running(system.running()),
+        "waiting": len(system.waiting),
+        "inbox": len(system.inbox) + (system.judged is not None),
+        "errands": len(system.errands),
+        "queues": depths,
+        "counters": {name: getattr(counters, name) for name in counters.__slots__},
+        "epoch": epoch,
+    }
+    return Answer(Code.OK, orjson.dumps(body))
+
+
+def _running(doc: Document | None) -> dict[str, Any] | None:
+    if doc is None:
+        return None
+    left = len(doc.outstanding) + (doc.current is not None and doc.current.state is not UnitState.DONE)
+    return {
+        "id": doc.id,
+        "status": doc.status.value,
+        "progress": progress(doc, left),
+        "cancelling": bool(doc.cancelling),
+        "stage": doc.stage.value if doc.stage else "result" if doc.current else None,
+    }
+
+
+def waiting(system: System, after: int, limit: int) -> Answer:
+    """Render a page of the waiting events, oldest first."""
+    page: list[Delivery] = []
+    for number, delivery in system.waiting.items():
+        if number > after:
+            page.append(delivery)
+            if len(page) == limit:
+                break
+    last = page[-1].number if page else after
+    more = bool(system.waiting) and next(reversed(system.waiting)) > last
+    body = {"total": len(system.waiting), "events": [_event(one) for one in page], "next": last if more else None}
+    return Answer(Code.OK, orjson.dumps(body))
+
+
+def _event(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "number": delivery.number,
+        "instanceId": delivery.instance_id,
+        "name": delivery.name,
+        "branch": delivery.branch,
+        "tag": delivery.tag,
+        "since": wire_time(delivery.admitted_at),
+        "waitingFor": max(0.0, round(time.time() - delivery.admitted_at, 3)),
+    }
+
+
+def document(doc: Document, repository: Repository) -> bytes:
+    """Render one document; the units of an ended one are read from the store."""
+    return document_json(doc, doc.order or repository.units(doc.id))
+
+
+def documents(system: System, repository: Repository, status: str) -> Answer:
+    """Render the documents of a status (all without one), oldest first."""
+    if status and status not in list(Status):
+        return Answer(Code.INVALID, message=f"status: must be one of {', '.join(Status)}")
+    wanted = (doc for doc in system.documents.values() if not status or doc.status == status)
+    return Answer(Code.OK, msgspec.json.encode([msgspec.Raw(document(doc, repository)) for doc in wanted]))

@@ -1,0 +1,115 @@
+"""The system's side of its cascade actor: operations on the queues that mirror a document, in order, each until done."""
+
+from collections.abc import Callable, Iterable
+
+from maestro.messages import (
+    CascadeDone,
+    DeadLetterDocument,
+    DequeueControl,
+    DequeueReprocessing,
+    DequeueUnit,
+    EmptyUnitQueues,
+    EnqueueReprocessing,
+    EnqueueUnits,
+    ToCascade,
+)
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts
+from maestro.reprocessing.document import Document, Unit, UnitState
+from maestro.reprocessing.facts import Fact
+from maestro.reprocessing.rendering import document_json, queued_event, queued_id
+from maestro.runtime.peer import Peer
+from maestro.runtime.repository import Repository
+
+Answer = Callable[[str], Fact]
+
+
+class CascadeDesk:
+    """Turns the rules' queue commands into operations, and their completions into facts."""
+
+    def __init__(self, documents: dict[str, Document], repository: Repository, feed: Callable[[Fact], None]) -> None:
+        self._documents = documents
+        self._repository = repository
+        self._feed = feed
+        self._peer: Peer | None = None
+        self._last_op = 0
+        #: Not done yet, oldest first: what a new cascade actor is asked again.
+        self._open: dict[int, tuple[ToCascade, Answer | None]] = {}
+
+    def attach(self, peer: Peer) -> None:
+        """A cascade actor is there, perhaps a new one: ask it all that is not done."""
+        self._peer = peer
+        for operation, _ in self._open.values():
+            peer.post(operation)
+
+    def done(self, completion: CascadeDone) -> None:
+        """An operation is done, or failed for good."""
+        _, answer = self._open.pop(completion.op, (None, None))
+        if answer is not None:
+            self._feed(answer(completion.problem))
+
+    def carry_out(self, command: do.Command) -> bool:
+        """Begin a command of the queues; False when it is none."""
+        match command:
+            case do.Enqueue(id=id_):
+                self._order(DequeueReprocessing(self._op(), id_))
+                self._order(EnqueueReprocessing(self._op(), self._render(id_), id_))
+            case do.Dequeue(id=id_, failed=failed):
+                self._order(DequeueReprocessing(self._op(), id_))
+                if failed:
+                    self._order(DeadLetterDocument(self._op(), self._render(id_), id_))
+            case do.FillQueues(id=id_, token=token):
+                self._order(self._fill(self._documents[id_]), _updated(id_, token))
+            case do.GrowQueues(id=id_, token=token, positions=positions):
+                self._order(self._grow(self._documents[id_], positions), _updated(id_, token))
+            case do.CleanUpQueues(id=id_, token=token, failed=failed):
+                self._clean_up(id_, failed=failed, answer=_updated(id_, token))
+            case do.TakeUnit(id=id_, position=position):
+                doc = self._documents[id_]
+                self._order(DequeueUnit(self._op(), queued_id(doc, doc.order[position])))
+            case do.TakeControl():
+                self._order(DequeueControl(self._op()))
+            case _:
+                return False
+        return True
+
+    def _clean_up(self, id_: str, *, failed: bool, answer: Answer) -> None:
+        if not failed:
+            self._order(EmptyUnitQueues(self._op()), answer)
+            return
+        self._order(EmptyUnitQueues(self._op()))
+        self._order(DeadLetterDocument(self._op(), self._render(id_, ended=True), id_), answer)
+
+    def _fill(self, doc: Document) -> EnqueueUnits:
+        left = tuple(doc.not_done())
+        to_send = _messages(doc, (unit for unit in left if unit.state is UnitState.OUTSTANDING))
+        in_flight = _messages(doc, (unit for unit in left if unit.state is not UnitState.OUTSTANDING))
+        return EnqueueUnits(self._op(), to_send, fresh=True, in_flight=in_flight)
+
+    def _grow(self, doc: Document, positions: tuple[int, ...]) -> EnqueueUnits:
+        added = (doc.order[position] for position in positions)
+        return EnqueueUnits(self._op(), _messages(doc, added), fresh=False)
+
+    def _render(self, id_: str, *, ended: bool = False) -> bytes:
+        doc = self._documents[id_]
+        return document_json(doc, doc.order or self._repository.units(id_), ended=ended)
+
+    def _op(self) -> int:
+        self._last_op += 1
+        return self._last_op
+
+    def _order(self, operation: ToCascade, answer: Answer | None = None) -> None:
+        self._open[operation.op] = (operation, answer)
+        if self._peer is not None:
+            self._peer.post(operation)
+
+
+def _messages(doc: Document, units: Iterable[Unit]) -> tuple[tuple[str, bytes], ...]:
+    return tuple((queued_id(doc, unit), queued_event(doc, unit)) for unit in units)
+
+
+def _updated(id_: str, token: int) -> Answer:
+    def answer(problem: str) -> Fact:
+        return facts.QueuesUpdated(id_, token, problem)
+
+    return answer

@@ -1,0 +1,200 @@
+"""Carries out what the rules order of the siblings: each command is one task, and ends in the fact that answers it.
+
+A task that fails in any way ends in the failing fact: no command is left without an answer.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING
+
+from maestro import logs
+from maestro.events import parse_celery
+from maestro.platform import Platform, SiblingError
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts
+from maestro.reprocessing.document import Document
+from maestro.reprocessing.facts import Fact
+from maestro.reprocessing.ids import document_id
+from maestro.reprocessing.impact import Impacted, Origin
+from maestro.reprocessing.rendering import document_json, notification, replay_event
+from maestro.settings import Settings
+
+if TYPE_CHECKING:
+    from maestro.runtime.engine import Engine
+
+#: Origins fetched side by side.
+ORIGINS_AT_ONCE = 16
+
+
+class Effects:
+    """The siblings' side of one system."""
+
+    def __init__(self, settings: Settings, platform: Platform, engine: "Engine") -> None:
+        self._settings = settings
+        self._platform = platform
+        self._engine = engine
+        self._system = engine.machine.system
+        self._log = logs.get(system=self._system.id)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._handlers: dict[type[do.Command], Callable[..., Coroutine[None, None, Fact]]] = {
+            do.AskImpact: self._ask_impact,
+            do.FetchOrigins: self._fetch_origins,
+            do.Commit: self._commit,
+            do.Notify: self._notify,
+            do.CommitHeld: self._commit_held,
+            do.SendReplay: self._send_replay,
+            do.AskReplayImpact: self._ask_replay_impact,
+            do.FetchReplayOrigins: self._fetch_replay_origins,
+            do.CommitReplay: self._commit_replay,
+        }
+
+    def carry_out(self, command: do.Command) -> bool:
+        """Begin a command of the siblings; False when it is none."""
+        if isinstance(command, do.AwaitResult):
+            self._await_result(command)
+            return True
+        handler = self._handlers.get(type(command))
+        if handler is None:
+            return False
+        task = asyncio.get_running_loop().create_task(self._run(handler(command), command))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def close(self) -> None:
+        """Stop all that is under way; what it was about is continued from the store."""
+        for timer in self._timers.values():
+            timer.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self, work: Coroutine[None, None, Fact], command: do.Command) -> None:
+        try:
+            fact = await work
+        except SiblingError as problem:
+            fact = _failure(command, str(problem))
+        except Exception as problem:
+            self._log.exception("command failed", command=type(command).__name__)
+            fact = _failure(command, f"{type(problem).__name__}: {problem}")
+        self._engine.feed(fact)
+
+    # --- judging -----------------------------------------------------------------------------------------------
+
+    async def _ask_impact(self, command: do.AskImpact) -> Fact:
+        units = await self._platform.discovery.impacted(self._system.id, command.instance_id)
+        return facts.ImpactFound(command.token, units)
+
+    async def _fetch_origins(self, command: do.FetchOrigins) -> Fact:
+        held, is_fork, origins = await _all(
+            self._platform.process_memory.origin(command.instance_id),
+            self._platform.apicore.is_fork(command.instance_id),
+            self._origins(command.units),
+        )
+        body = self._engine.repository.body(self._system.deliveries[command.key].number)
+        assert body is not None, "the body of an event that is being judged is kept"
+        return facts.OriginsFetched(
+            command.token, document_id(self._system.id, os.urandom(16)), parse_celery(body).event.raw,
+            held.event if held else b"", origins, is_fork,
+        )  # fmt: skip
+
+    async def _origins(self, units: Iterable[Impacted]) -> tuple[Origin, ...]:
+        """Fetch each instance's origin event once. An instance without one cannot be replayed."""
+        units = tuple(units)
+        limit = asyncio.Semaphore(ORIGINS_AT_ONCE)
+
+        async def fetch(instance_id: str) -> tuple[bytes, str]:
+            async with limit:
+                origin = await self._platform.process_memory.origin(instance_id)
+            if origin is None:
+                raise SiblingError("process_memory", "origin", f"no origin event of instance {instance_id}")
+            return origin.event, origin.timestamp
+
+        ids = list(dict.fromkeys(unit.instance_id for unit in units))
+        found = dict(zip(ids, await _all(*map(fetch, ids)), strict=True))
+        return tuple(Origin(unit, *found[unit.instance_id]) for unit in units)
+
+    async def _commit(self, command: do.Commit) -> Fact:
+        await self._platform.domain.commit(self._system.id, command.instance_id)
+        return facts.Committed(command.token)
+
+    # --- a run -------------------------------------------------------------------------------------------------
+
+    def _document(self, id_: str) -> Document:
+        return self._system.documents[id_]
+
+    async def _notify(self, command: do.Notify) -> Fact:
+        doc = self._document(command.id)
+        units = doc.order or self._engine.repository.units(doc.id)
+        event = notification(doc, command.kind, document_json(doc, units))
+        try:
+            await self._platform.event_manager.send(event, tries=self._settings.platform.notification_tries)
+        except SiblingError as problem:
+            self._log.warning("notification failed", kind=command.kind, reprocessing=doc.id, cause=str(problem))
+        return facts.Notified(command.id, command.token)
+
+    async def _commit_held(self, command: do.CommitHeld) -> Fact:
+        try:
+            await self._platform.domain.commit(self._system.id, command.instance_id)
+        except SiblingError as problem:
+            return facts.HeldCommitFailed(command.id, command.token, str(problem))
+        return facts.HeldCommitted(command.id, command.token)
+
+    async def _send_replay(self, command: do.SendReplay) -> Fact:
+        doc = self._document(command.id)
+        if doc.current is not None and doc.token == command.token:  # else superseded meanwhile
+            await self._platform.event_manager.send(replay_event(doc, doc.current))
+        return facts.ReplaySent(command.id, command.token)
+
+    def _await_result(self, command: do.AwaitResult) -> None:
+        """Set the one timer of a document. A clock that was set back or forward never makes it longer than the limit."""
+        limit = self._settings.reprocessing.replay_timeout
+        left = min(limit, max(0.0, command.since + limit - time.time()))
+        previous = self._timers.pop(command.id, None)
+        if previous is not None:
+            previous.cancel()
+        fact = facts.ReplayTimedOut(command.id, command.send)
+        self._timers[command.id] = asyncio.get_running_loop().call_later(left, self._engine.feed, fact)
+
+    async def _ask_replay_impact(self, command: do.AskReplayImpact) -> Fact:
+        units = await self._platform.discovery.impacted(self._system.id, command.instance_id)
+        return facts.ReplayImpactFound(command.id, command.token, units)
+
+    async def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> Fact:
+        return facts.ReplayOriginsFetched(command.id, command.token, await self._origins(command.units))
+
+    async def _commit_replay(self, command: do.CommitReplay) -> Fact:
+        await self._platform.domain.commit(self._system.id, command.instance_id)
+        return facts.ReplayCommitted(command.id, command.token)
+
+
+def _failure(command: do.Command, cause: str) -> Fact:
+    match command:
+        case do.AskImpact(token=token) | do.FetchOrigins(token=token) | do.Commit(token=token):
+            return facts.JudgingFailed(token, cause)
+        case do.CommitHeld(id=id_, token=token):
+            return facts.HeldCommitFailed(id_, token, cause)
+        case do.Notify(id=id_, token=token):
+            return facts.Notified(id_, token)
+        case (
+            do.SendReplay(id=id_, token=token)
+            | do.AskReplayImpact(id=id_, token=token)
+            | do.FetchReplayOrigins(id=id_, token=token)
+            | do.CommitReplay(id=id_, token=token)
+        ):
+            return facts.RunFailed(id_, token, cause)
+    raise AssertionError(command)
+
+
+async def _all(*work: Awaitable[object]) -> tuple:  # type: ignore[type-arg]  # as asyncio.gather's, for any number
+    """Await all; when one fails, cancel the rest and raise what it raised."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return tuple(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        raise

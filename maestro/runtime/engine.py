@@ -1,0 +1,120 @@
+"""Carries a step out in the right order: save, then publish the lock, then do.
+
+`Needs` says how safe a step must be before each of its commands begins. Acknowledgements gather for a few
+milliseconds and share one sync to disk; everything else that needs a sync gets it at once.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from maestro.reprocessing.commands import AckDelivery, Command, DeadLetterEvent, Needs, ParkEvent
+from maestro.reprocessing.facts import EventArrived, Fact
+from maestro.reprocessing.machine import Machine
+from maestro.reprocessing.state import Lock
+from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
+from maestro.runtime.repository import Repository
+from maestro.store.base import Store, StoreError, Write
+
+#: They wait for others to share a sync with, this long at most (seconds), or until so many gathered.
+LAZY = (AckDelivery, ParkEvent, DeadLetterEvent)
+GATHER_FOR = 0.005
+GATHER_UP_TO = 128
+
+
+class Engine:
+    """The machine, its store, and the order between them. All on one event loop."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        repository: Repository,
+        store: Store,
+        *,
+        carry_out: Callable[[Command], None],
+        publish_lock: Callable[[Lock | None], None],
+        changed: Callable[[str], None],
+        broken: Callable[[StoreError], None],
+    ) -> None:
+        self.machine = machine
+        self.repository = repository
+        self._store = store
+        self._carry_out = carry_out
+        self._publish_lock = publish_lock
+        self._changed = changed
+        self._broken = broken
+        self._lock: Lock | None = None
+        self._saves: list[Save] = []
+        self._writes: list[Write] = []
+        self._held: list[Command] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._failed = False
+
+    def feed(self, fact: Fact, body: bytes | None = None) -> None:
+        """Let a fact happen now; `body` is an arrived event's original body."""
+        if self._failed:
+            return
+        step = self.machine.handle(fact, time.time())
+        if body is not None and isinstance(fact, EventArrived):
+            delivery = self.machine.system.deliveries[fact.key]
+            if not delivery.done:
+                self.repository.remember_body(delivery.number, body)
+        self._saves.extend(step.saves)
+        now = [command for command in step.commands if command.needs < Needs.SYNCED]
+        held = [command for command in step.commands if command.needs is Needs.SYNCED]
+        self._held.extend(held)
+        self._store_for(now, held)
+        for command in now:
+            if self._failed:
+                return
+            self._carry_out(command)
+
+    def _store_for(self, now: list[Command], held: list[Command]) -> None:
+        urgent = any(not isinstance(command, LAZY) for command in held)
+        if urgent or len(self._held) >= GATHER_UP_TO:
+            self.flush()
+        elif self._lock_moved() or any(command.needs is Needs.STORED for command in now):
+            self._commit(durable=False)
+        if (self._held or self._saves) and self._timer is None and not self._failed:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_FOR, self.flush)
+
+    def write_later(self, writes: Iterable[Write]) -> None:
+        """Write rows that the rules do not know of, with the next commit."""
+        self._writes.extend(writes)
+        if self._timer is None and not self._failed:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_FOR, self.flush)
+
+    def flush(self) -> None:
+        """Commit all that is to be saved, synced to disk if a command needs that, and carry those commands out."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._failed or not self._commit(durable=bool(self._held)):
+            return
+        held, self._held = self._held, []
+        for command in held:
+            self._carry_out(command)
+
+    def _commit(self, *, durable: bool) -> bool:
+        saves, self._saves = self._saves, []
+        writes, self._writes = self.repository.writes(saves) + self._writes, []
+        try:
+            if writes or durable:
+                self._store.commit(writes, durable=durable)
+        except StoreError as problem:
+            self._failed = True  # memory is ahead of the store now: nothing of it may be acted on
+            self._broken(problem)
+            return False
+        self._publish()
+        for id_ in {save.document.id for save in saves if isinstance(save, SaveDocument | SaveUnit)}:
+            self._changed(id_)
+        return True
+
+    def _lock_moved(self) -> bool:
+        return self.machine.system.lock() != self._lock
+
+    def _publish(self) -> None:
+        lock = self.machine.system.lock()
+        if lock != self._lock:
+            self._lock = lock
+            self._publish_lock(lock)

@@ -1,0 +1,151 @@
+"""One end of a link at work: the pure `Link`, a clock, and the outlet that carries its frames."""
+
+import asyncio
+from collections.abc import Callable
+
+from maestro.runtime.link import Frame, FrameAck, Link
+from maestro.runtime.service import Address, Outlet
+from maestro.settings import ActorSettings
+
+#: Items held for a peer that does not acknowledge. Far above what credit (prefetch) lets through.
+CAPACITY = 100_000
+
+
+class Window:
+    """Bounds how many frames are in flight over all of an actor's links; a silent peer does not count."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+        self._waiting: dict[Peer, None] = {}
+
+    def enter(self, peer: "Peer") -> bool:
+        """Take a place; without one, the peer is pumped once there is."""
+        if self._free > 0:
+            self._free -= 1
+            return True
+        self._waiting[peer] = None
+        return False
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self._free += 1
+        if self._waiting:
+            peer = next(iter(self._waiting))
+            del self._waiting[peer]
+            peer.pump()
+
+    def forget(self, peer: "Peer") -> None:
+        """A closed peer waits no more."""
+        self._waiting.pop(peer, None)
+
+
+class Peer:
+    """A link to one actor: `post` items to it, get its items by `on_item`, in order, each once."""
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        address: Address,
+        own_epoch: int,
+        peer_epoch: int,
+        settings: ActorSettings,
+        on_item: Callable[[object], None],
+        window: Window | None = None,
+    ) -> None:
+        self._outlet = outlet
+        self._address = address
+        self._on_item = on_item
+        self._window = window
+        self._in_window = False
+        self._resend_after = settings.resend_after
+        self._link: Link[object] = Link(
+            own_epoch, peer_epoch, size=_size, max_items=settings.batch_events, max_bytes=settings.batch_bytes,
+            resend_after=settings.resend_after, capacity=CAPACITY,
+        )  # fmt: skip
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._pumping = False
+        self._closed = False
+
+    @property
+    def epoch(self) -> int:
+        """The peer's epoch."""
+        return self._link.peer_epoch
+
+    def silent_for(self) -> float:
+        """Return for how many seconds an acknowledgement has been missing."""
+        return self._link.silent_for(self._loop.time())
+
+    def post(self, item: object) -> None:
+        """Queue an item; what is posted in one go travels in one frame. Raises `OutboxFull`."""
+        self._link.post(item)
+        if not self._pumping:
+            self._pumping = True
+            self._loop.call_soon(self.pump)
+
+    def receive(self, message: Frame | FrameAck) -> None:
+        """Take a frame or an acknowledgement from the peer."""
+        if isinstance(message, FrameAck):
+            if self._link.on_ack(message):
+                self._leave_window()
+                self.pump()
+            return
+        items, ack = self._link.on_frame(message)
+        for item in items:
+            self._on_item(item)
+        if ack is not None:
+            self._outlet.send(self._address, ack)
+
+    def greet(self) -> None:
+        """Let the peer know that this end is there."""
+        self._outlet.send(self._address, FrameAck(self._link.own_epoch, self._link.peer_epoch, 0))
+
+    def pump(self) -> None:
+        """Send what is due, and come back when more will be."""
+        self._pumping = False
+        if self._closed:
+            return
+        now = self._loop.time()
+        if self._link.silent_for(now) > self._resend_after:
+            self._leave_window()
+        due = self._link.due()
+        if due is not None and due == float("-inf") and not self._enter_window():
+            return
+        frame = self._link.poll(now)
+        if frame is not None:
+            self._outlet.send(self._address, frame)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._link.due()
+        if due is not None:
+            self._timer = self._loop.call_at(due, self.pump)
+
+    def _enter_window(self) -> bool:
+        if self._window is None or self._in_window:
+            return True
+        self._in_window = self._window.enter(self)
+        return self._in_window
+
+    def _leave_window(self) -> None:
+        if self._window is not None and self._in_window:
+            self._in_window = False
+            self._window.leave()
+
+    def close(self) -> None:
+        """Send nothing any more."""
+        self._closed = True
+        self._leave_window()
+        if self._window is not None:
+            self._window.forget(self)
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _size(item: object) -> int:
+    body = getattr(item, "body", None) or getattr(item, "document", None)
+    units = sum(len(event) for _, event in getattr(item, "units", ()))
+    return 200 + (len(body) if body else 0) + units
