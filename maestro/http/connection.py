@@ -54,11 +54,11 @@ class Connection(web.RequestHandler):
         """Refuse what is no valid request (400), or answer for a bug outside of the handlers (500)."""
         if status == HTTPStatus.BAD_REQUEST:
             logs.get(part="http").debug("http.malformed", peer=request.remote, reason=str(exc)[:200])
-            text = "the request is malformed or too long: " + (message or "").split("\n", 1)[0].strip(" :")
+            text = "the request is malformed, or its head is too long"
         else:
             logs.get(part="http").error("http.bug", path=request.path, exc_info=exc)
             text = INTERNAL
-        response = problem(status, text[:200], {"Server": SERVER})
+        response = problem(status, text, {"Server": SERVER})
         response.force_close()
         return response
 

@@ -45,6 +45,9 @@ class EmptyOk(web.Response):
             date = formatdate(second, usegmt=True)
             self._bytes = f"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: {date}\r\nServer: {SERVER}\r\n\r\n".encode()
         transport.write(self._bytes)
+        if request.protocol.writing_paused:
+            # Pipelining without reading: take no more requests until the client reads (or is cut off).
+            await request.writer.drain()
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:

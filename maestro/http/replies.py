@@ -23,6 +23,7 @@ STATUS: Final[Mapping[Code, int]] = {
     Code.FAILED: 502,
     Code.UNAVAILABLE: 503,
 }
+_WITH_BODY: Final = frozenset({Code.OK, Code.ACCEPTED, Code.LOCKED})
 
 
 class Problem(Exception):  # noqa: N818 - it becomes a response, in most cases the client's error
@@ -50,10 +51,8 @@ def problem(status: int, message: str, headers: Mapping[str, str] | None = None)
 
 
 def answered(answer: Answer, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return a system's answer: its body as it is, or its message in the error shape when it has no body."""
+    """Return a system's answer: its body as it is, or its message in the error shape."""
     status = STATUS[answer.code]
-    if answer.body:
+    if answer.code in _WITH_BODY and answer.body:
         return reply(answer.body, status, headers)
-    if answer.code in (Code.OK, Code.ACCEPTED):
-        return web.Response(status=status, headers=headers)
     return problem(status, answer.message or str(answer.code), headers)

@@ -62,8 +62,8 @@ class Client:
         return await self.call("POST", target, body)
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
+    async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for is no part of the test and offers no event
             await asyncio.sleep(0.005)
 

@@ -89,7 +89,7 @@ async def test_what_is_no_request_is_refused(client: Client, request_bytes: byte
         reply = await read_reply(reader)
         assert await reader.read() == b""
     writer.close()
-    assert reply.is_error(400, "malformed or too long")
+    assert reply.is_error(400, "malformed, or its head is too long")
     assert reply.headers["server"] == "maestro"
     assert (await client.get("/healthz")).status == 200
 

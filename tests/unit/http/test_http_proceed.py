@@ -1,7 +1,10 @@
 import asyncio
+import socket
 
 import pytest
+from structlog.testing import capture_logs
 
+from maestro.http import connection
 from maestro.http.bridge import Unavailable
 from maestro.messages import Answer, CheckLock, Code
 from tests.unit.http.conftest import Client, eventually, read_reply
@@ -70,6 +73,26 @@ async def test_connection_is_closed_when_the_client_wants_it(client: Client, ver
 
 async def test_head_is_answered_as_get(client: Client) -> None:
     assert (await client.call("HEAD", PROCEED)).status == 200
+
+
+async def test_pipelining_without_reading_is_cut_off(
+    client: Client, bridge: FakeBridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "WRITE_TIMEOUT", 0.05)
+    requests = 400_000
+    with socket.socket() as silent:
+        silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        silent.settimeout(0)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(silent, tuple(client.address))
+        with capture_logs() as lines:
+            flood = asyncio.create_task(
+                loop.sock_sendall(silent, f"GET {PROCEED} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * requests)
+            )
+            await eventually(lambda: any(line["event"] == "http.slow_reader" for line in lines), seconds=30)
+            with pytest.raises(ConnectionError):
+                await flood
+    assert 0 < len(bridge.asked) < requests
 
 
 async def test_client_that_hangs_up_harms_nobody(client: Client, bridge: FakeBridge) -> None:
