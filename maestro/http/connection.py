@@ -49,7 +49,11 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp passes it; it may quote its buffers
     ) -> web.StreamResponse:
         """Refuse what is no valid request (400), or answer for a bug outside of the handlers (500)."""
         if status == HTTPStatus.BAD_REQUEST:
