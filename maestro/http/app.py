@@ -1,0 +1,22 @@
+"""Makes the gateway's application out of a bridge and settings."""
+
+from aiohttp import web
+
+from maestro.http.bridge import Bridge
+from maestro.http.documents import Documents
+from maestro.http.edge import hide_versions
+from maestro.http.keys import BRIDGE, DOCUMENTS, SETTINGS
+from maestro.http.proceed import proceed_handler
+from maestro.http.routes import routes
+from maestro.settings import HttpSettings
+
+
+def create_app(bridge: Bridge, settings: HttpSettings) -> web.Application:
+    """Return the application; `server.serve_http` serves it."""
+    app = web.Application(client_max_size=settings.max_body_bytes)
+    app[BRIDGE] = bridge
+    app[SETTINGS] = settings
+    app[DOCUMENTS] = Documents(bridge, settings.ask_timeout)
+    app.on_response_prepare.append(hide_versions)
+    app.add_routes(routes(proceed_handler(bridge, settings)))
+    return app

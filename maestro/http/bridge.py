@@ -1,0 +1,47 @@
+"""What the gateway asks of the rest of Maestro. The actors' side implements it; tests use a fake of it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from maestro.messages import Answer, Question
+
+
+class UnknownSystem(LookupError):  # noqa: N818 - named for what the caller learns
+    """No system of this id is served."""
+
+    def __init__(self, system_id: str) -> None:
+        super().__init__(f"system {system_id!r} is not known")
+        self.system_id = system_id
+
+
+class Unavailable(Exception):  # noqa: N818 - named for the answer it becomes: 503
+    """Maestro cannot do this now; the message says which part is in the way. Trying again later may help."""
+
+
+class Bridge(Protocol):
+    """The way from an HTTP handler to the system actors. All methods are called on one asyncio event loop."""
+
+    async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109
+        """Ask a system and return its answer. `Answer.body` is the JSON to send, passed through unparsed.
+
+        The bridge owns the `timeout` (seconds): it returns or raises by then, however the actor behaves. A
+        question that timed out, or whose caller was cancelled, may still be carried out.
+
+        Raises:
+            UnknownSystem: no such system is served.
+            Unavailable: the system cannot be reached now (or the answer says so with `Code.UNAVAILABLE`).
+            TimeoutError: no answer within `timeout`.
+        """
+
+    def systems(self) -> tuple[str, ...]:
+        """Return the ids of the systems served, sorted. From memory: it never waits."""
+
+    async def install(self, system_id: str) -> None:
+        """Serve a system from now on; returns once that is stored. Twice is no error. May be cancelled by a time-out.
+
+        Raises:
+            Unavailable: it cannot be served now.
+        """
+
+    async def readiness(self) -> Mapping[str, str]:
+        """Return what keeps Maestro from working, as part -> problem; empty when it is ready."""

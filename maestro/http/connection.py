@@ -1,0 +1,78 @@
+"""One client connection: aiohttp's, but it cuts off slow readers, and its own refusals have the platform's shape."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+from aiohttp import web
+
+from maestro import logs
+from maestro.http.replies import INTERNAL, SERVER, problem
+
+#: Seconds a client may leave its answer unread before the connection is cut.
+WRITE_TIMEOUT: Final = 30.0
+#: Seconds an idle connection is kept, and the time a request's head may take to arrive.
+KEEPALIVE: Final = 75.0
+#: Seconds to read on after an early refusal, so that the client sees the refusal rather than a reset.
+LINGERING: Final = 5.0
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's protocol with a limit on unread answers, and JSON for requests that never reach a handler."""
+
+    __slots__ = ("_cut",)
+
+    def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            manager,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # aiohttp's own way to say: none
+            auto_decompress=False,
+            keepalive_timeout=KEEPALIVE,
+            lingering_time=LINGERING,
+        )
+        self._cut: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        """The client does not read: it has `WRITE_TIMEOUT` seconds to go on."""
+        super().pause_writing()
+        self._cut = self._loop.call_later(WRITE_TIMEOUT, self._abort)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._keep()
+        super().resume_writing()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection is gone, and the timer with it."""
+        self._keep()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp passes it; it may quote its buffers
+    ) -> web.StreamResponse:
+        """Refuse what is no valid request (400), or answer for a bug outside of the handlers (500)."""
+        if status == HTTPStatus.BAD_REQUEST:
+            logs.get(part="http").debug("http.malformed", peer=request.remote, reason=str(exc)[:200])
+            text = "the request is malformed, or its head is too long"
+        else:
+            logs.get(part="http").error("http.bug", path=request.path, exc_info=exc)
+            text = INTERNAL
+        response = problem(status, text, {"Server": SERVER})
+        response.force_close()
+        return response
+
+    def _abort(self) -> None:
+        logs.get(part="http").warning("http.slow_reader", peer=self.peername, seconds=WRITE_TIMEOUT)
+        transport: Any = self.transport
+        if transport is not None:
+            transport.abort()
+
+    def _keep(self) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
+            self._cut = None

@@ -1,0 +1,20 @@
+"""What handlers find in the application and on a request."""
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from maestro.http.bridge import Bridge
+from maestro.http.documents import Documents
+from maestro.settings import HttpSettings
+
+BRIDGE: Final = web.AppKey("BRIDGE", Bridge)
+SETTINGS: Final = web.AppKey("SETTINGS", HttpSettings)
+DOCUMENTS: Final = web.AppKey("DOCUMENTS", Documents)
+#: What a handler learned of its request that belongs in the log line: user, system, id.
+FACTS: Final = web.RequestKey("FACTS", dict[str, Any])
+
+
+def note(request: web.Request, **facts: str) -> None:
+    """Add `facts` to the request's log line."""
+    request[FACTS] = {**request.get(FACTS, {}), **facts}

@@ -1,0 +1,89 @@
+"""What the platform's services tell Maestro: a system to serve, a replay that failed, an event to persist at once."""
+
+import asyncio
+
+from aiohttp import web
+
+from maestro import logs
+from maestro.events import BadInput, check_system_id, parse_event
+from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
+from maestro.http.inputs import parse_object, queue_system, read_body
+from maestro.http.keys import BRIDGE, SETTINGS, note
+from maestro.http.replies import Problem, answered, message_ok
+from maestro.messages import Answer, Code, PersistSync, ReportReplayFailure
+
+
+async def handler_persist(request: web.Request) -> web.StreamResponse:
+    """Serve a system from now on: its persist queue gets a consumer, if it has none yet."""
+    system_id = queue_system(request)
+    note(request, system=system_id)
+    await _install(request, system_id)
+    return message_ok()
+
+
+async def failure(request: web.Request) -> web.StreamResponse:
+    """Take the report that a replayed process ended in error.
+
+    The platform cannot help it when the report matches no replay: that is logged, and answered with ok.
+    """
+    body = await read_body(request)
+    system_id = _failed_system(body)
+    note(request, system=system_id)
+    settings = request.app[SETTINGS]
+    try:
+        answer = await request.app[BRIDGE].ask(system_id, ReportReplayFailure(body), timeout=settings.ask_timeout)
+    except UnknownSystem as unknown:
+        answer = Answer(Code.NOT_FOUND, message=str(unknown))
+    if answer.code in (Code.NOT_FOUND, Code.CONFLICT):
+        logs.get(part="http").warning("http.failure_unmatched", system=system_id, reason=answer.message)
+        return message_ok()
+    if answer.code in (Code.OK, Code.ACCEPTED):
+        return message_ok()
+    return answered(answer)
+
+
+async def persist_sync(request: web.Request) -> web.StreamResponse:
+    """Judge one persist event and answer with what became of it."""
+    body = await read_body(request)
+    event = parse_event(body)
+    note(request, system=event.system_id, instance=event.instance_id)
+    question = PersistSync(body)
+    bridge, timeout = request.app[BRIDGE], request.app[SETTINGS].sync_timeout
+    try:
+        answer = await _ask_sync(bridge, event.system_id, question, timeout)
+    except UnknownSystem:
+        await _install(request, event.system_id)
+        try:
+            answer = await _ask_sync(bridge, event.system_id, question, timeout)
+        except UnknownSystem as unknown:
+            raise Unavailable(f"system {event.system_id!r} is not served yet") from unknown
+    return answered(answer)
+
+
+async def _ask_sync(bridge: Bridge, system_id: str, question: PersistSync, timeout: float) -> Answer:  # noqa: ASYNC109 - passed on to the bridge, which owns it
+    try:
+        return await bridge.ask(system_id, question, timeout=timeout)
+    except TimeoutError:
+        raise Problem(504, f"the event is being processed; not decided within {timeout:g} s") from None
+
+
+async def _install(request: web.Request, system_id: str) -> None:
+    async with asyncio.timeout(request.app[SETTINGS].ask_timeout):
+        await request.app[BRIDGE].install(system_id)
+
+
+def _failed_system(body: bytes) -> str:
+    """Return the system an error event belongs to: that of its `reprocessing` object, or else its own."""
+    event = parse_object(body)
+    reprocessing = event.get("reprocessing") or {}
+    if not isinstance(reprocessing, dict):
+        raise BadInput("reprocessing", "must be an object")
+    for field, value in (
+        ("reprocessing.system_id", reprocessing.get("system_id")),
+        ("systemId", event.get("systemId")),
+    ):
+        if value not in (None, ""):
+            if not isinstance(value, str):
+                raise BadInput(field, "must be a string")
+            return check_system_id(value, field)
+    raise BadInput("systemId", "is missing")

@@ -1,0 +1,76 @@
+"""`GET /v1.0.0/gateway/{systemId}/proceed`: asked before nearly every event, so kept as cheap as can be.
+
+The answer "yes" is the same bytes for everybody: they are written as they are, without aiohttp building
+headers for each.
+"""
+
+import time
+from email.utils import formatdate
+from typing import Any, Final
+
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.typedefs import Handler
+
+from maestro.http.bridge import Bridge, UnknownSystem
+from maestro.http.edge import explained
+from maestro.http.replies import SERVER, answered
+from maestro.messages import Answer, CheckLock, Code
+from maestro.settings import HttpSettings
+
+_QUESTION: Final = CheckLock()
+_YES: Final = Answer(Code.OK)
+
+
+class EmptyOk(web.Response):
+    """An empty 200 over a kept-alive HTTP/1.1 connection. One object answers any number of requests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = 0
+        self._bytes = b""
+
+    @property
+    def keep_alive(self) -> bool:
+        """Always: a request that wants its connection closed gets another response."""
+        return True
+
+    async def prepare(self, request: Any) -> AbstractStreamWriter | None:
+        """Write the whole response; there is nothing of the request in it."""
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        if (second := int(time.time())) != self._second:
+            self._second = second
+            date = formatdate(second, usegmt=True)
+            self._bytes = f"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: {date}\r\nServer: {SERVER}\r\n\r\n".encode()
+        transport.write(self._bytes)
+        if request.protocol.writing_paused:
+            # Pipelining without reading: take no more requests until the client reads (or is cut off).
+            await request.writer.drain()
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Do nothing: `prepare` wrote all there is."""
+
+
+def proceed_handler(bridge: Bridge, settings: HttpSettings) -> Handler:
+    """Return the handler: 200 when events may proceed (the system is open or unknown), 403 with the lock's facts."""
+    ask, timeout = bridge.ask, settings.ask_timeout
+    retry_after = {"Retry-After": str(settings.retry_after)}
+    yes = EmptyOk()
+
+    async def proceed(request: web.Request) -> web.StreamResponse:
+        try:
+            answer = await ask(request.match_info["systemId"], _QUESTION, timeout=timeout)
+        except UnknownSystem:
+            answer = _YES
+        except Exception as error:  # noqa: BLE001 - the edge is not around this handler
+            return explained(request, error)
+        if answer.code is not Code.OK:
+            return answered(answer, retry_after if answer.code is Code.LOCKED else None)
+        if request.keep_alive and request.version == HttpVersion11:
+            return yes
+        return web.Response()
+
+    return proceed

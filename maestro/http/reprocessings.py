@@ -1,0 +1,74 @@
+"""Reprocessing documents: look-ups and decisions."""
+
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from maestro.http.bridge import UnknownSystem
+from maestro.http.inputs import (
+    MAX_ID,
+    MAX_STATUS,
+    check_text,
+    check_user,
+    deciding_user,
+    path_document,
+    path_system,
+    query_text,
+)
+from maestro.http.keys import BRIDGE, DOCUMENTS, SETTINGS, note
+from maestro.http.replies import answered, reply
+from maestro.messages import Approve, Cancel, FindDocuments, GetDocument, Retry, SetStatus, Skip
+
+PENDING: Final = "pending_approval"
+#: Who overrides a status when the query does not say.
+OPERATOR: Final = "operator"
+
+
+async def pending(request: web.Request) -> web.StreamResponse:
+    """The system's documents waiting for a decision, oldest first."""
+    return await _list(request, PENDING)
+
+
+async def find(request: web.Request) -> web.StreamResponse:
+    """The system's documents, all or those of one `status`, oldest first."""
+    return await _list(request, check_text(request.query.get("status", ""), "status", MAX_STATUS))
+
+
+async def _list(request: web.Request, status: str) -> web.StreamResponse:
+    system_id = path_system(request)
+    try:
+        answer = await request.app[BRIDGE].ask(
+            system_id, FindDocuments(status), timeout=request.app[SETTINGS].ask_timeout
+        )
+    except UnknownSystem:
+        # The admin UI shows systems that are installed but have sent nothing yet: they have no documents.
+        return reply(b"[]")
+    return answered(answer)
+
+
+async def get(request: web.Request) -> web.StreamResponse:
+    """One document."""
+    document_id = path_document(request)
+    return answered(await request.app[DOCUMENTS].ask(document_id, GetDocument(document_id)))
+
+
+def decision(command: type[Approve | Skip | Retry | Cancel]) -> Handler:
+    """Return the handler of one decision, which needs to know who decides."""
+
+    async def decide(request: web.Request) -> web.StreamResponse:
+        document_id = path_document(request)
+        user = await deciding_user(request)
+        note(request, user=user)
+        return answered(await request.app[DOCUMENTS].ask(document_id, command(document_id, user)))
+
+    return decide
+
+
+async def set_status(request: web.Request) -> web.StreamResponse:
+    """Override a document's status by hand."""
+    document_id = query_text(request, "id", MAX_ID)
+    status = query_text(request, "status", MAX_STATUS)
+    user = check_user(request.query.get("user", OPERATOR))
+    note(request, id=document_id, to=status, user=user)
+    return answered(await request.app[DOCUMENTS].ask(document_id, SetStatus(document_id, status, user)))

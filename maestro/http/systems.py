@@ -1,0 +1,59 @@
+"""The systems Maestro serves, and Maestro's own health."""
+
+import asyncio
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from maestro.http.inputs import path_system, query_number
+from maestro.http.keys import BRIDGE, SETTINGS
+from maestro.http.replies import answered, reply
+from maestro.messages import DescribeSystem, ListWaiting
+
+#: Waiting events in one answer.
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 1000
+#: Seconds the parts have to say whether they are ready; an orchestrator's probe gives up soon after.
+READY_TIMEOUT: Final = 5.0
+
+
+async def list_systems(request: web.Request) -> web.StreamResponse:
+    """The systems served, sorted by id."""
+    return reply(orjson.dumps([{"id": system_id} for system_id in request.app[BRIDGE].systems()]))
+
+
+async def describe(request: web.Request) -> web.StreamResponse:
+    """One system's state, lock, progress and counters."""
+    system_id = path_system(request)
+    timeout = request.app[SETTINGS].ask_timeout
+    return answered(await request.app[BRIDGE].ask(system_id, DescribeSystem(), timeout=timeout))
+
+
+async def waiting(request: web.Request) -> web.StreamResponse:
+    """One system's waiting events, oldest first: those numbered above `after`, at most `limit`."""
+    system_id = path_system(request)
+    question = ListWaiting(
+        after=query_number(request, "after", default=0, low=0),
+        limit=query_number(request, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT),
+    )
+    timeout = request.app[SETTINGS].ask_timeout
+    return answered(await request.app[BRIDGE].ask(system_id, question, timeout=timeout))
+
+
+async def healthz(_request: web.Request) -> web.StreamResponse:
+    """The gateway itself answers."""
+    return reply(b'{"status":"ok"}')
+
+
+async def readyz(request: web.Request) -> web.StreamResponse:
+    """All parts that Maestro needs are there; else 503 with what is wrong, part by part."""
+    try:
+        async with asyncio.timeout(READY_TIMEOUT):
+            problems = dict(await request.app[BRIDGE].readiness())
+    except TimeoutError:
+        problems = {"actors": f"no answer within {READY_TIMEOUT:g} s"}
+    if not problems:
+        return reply(b'{"status":"ok"}')
+    message = "; ".join(f"{part}: {problem}" for part, problem in problems.items())
+    return reply(orjson.dumps({"status": "503", "message": message, "problems": problems}), 503)

@@ -1,0 +1,87 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+
+from maestro.http.app import create_app
+from maestro.http.server import Address, serve_http
+from maestro.settings import HttpSettings
+from tests.unit.http.fake_bridge import FakeBridge
+
+SETTINGS = HttpSettings(port=0, ask_timeout=0.5, sync_timeout=0.7, max_body_bytes=10_000, retry_after=7)
+
+
+@dataclass
+class Reply:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    head: bytes = field(repr=False, default=b"")
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+    def is_error(self, status: int, *words: str) -> bool:
+        assert self.status == status, self
+        assert set(self.json) == {"status", "message"}
+        assert self.json["status"] == str(status)
+        assert self.headers["content-type"] == "application/json; charset=utf-8"
+        for word in words:
+            assert word in self.json["message"]
+        return True
+
+
+class Client:
+    """A raw client: it sends exactly the bytes it is told to, normalising nothing."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+
+    async def raw(self, request: bytes) -> Reply:
+        async with asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection(*self.address)
+            try:
+                writer.write(request)
+                return await read_reply(reader, head_only=request.startswith(b"HEAD "))
+            finally:
+                writer.close()
+
+    async def call(self, method: str, target: str, body: bytes = b"", **headers: str) -> Reply:
+        lines = [f"{method} {target} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        return await self.raw("\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape") + body)
+
+    async def get(self, target: str) -> Reply:
+        return await self.call("GET", target)
+
+    async def post(self, target: str, body: bytes = b"") -> Reply:
+        return await self.call("POST", target, body)
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for is no part of the test and offers no event
+            await asyncio.sleep(0.005)
+
+
+async def read_reply(reader: asyncio.StreamReader, *, head_only: bool = False) -> Reply:
+    head = await reader.readuntil(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")[:-2]
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    body = b"" if head_only else await reader.readexactly(int(headers["content-length"]))
+    return Reply(int(status.split(" ")[1]), headers, body, head)
+
+
+@pytest.fixture
+def bridge() -> FakeBridge:
+    return FakeBridge("sysA", "sysB")
+
+
+@pytest.fixture
+async def client(bridge: FakeBridge) -> AsyncIterator[Client]:
+    async with serve_http(create_app(bridge, SETTINGS), SETTINGS) as address:
+        yield Client(address)

@@ -1,0 +1,165 @@
+import asyncio
+
+import orjson
+import pytest
+from structlog.testing import capture_logs
+
+from maestro.http.bridge import Unavailable
+from maestro.messages import Answer, Code, PersistSync, ReportReplayFailure
+from tests.unit.http.conftest import Client
+from tests.unit.http.fake_bridge import FakeBridge
+
+HANDLER = "/v1.0.0/handler/persist"
+SYNC = "/v1.0.0/persist/sync"
+FAILURE = "/v1.0.0/reprocessing/failure"
+EVENT = b'{"instanceId":"i1", "systemId":"sysA", "payload":{"n":1.50}}'
+
+
+async def test_handler_persist_installs(client: Client, bridge: FakeBridge) -> None:
+    for _ in range(2):
+        reply = await client.post(f"{HANDLER}?queue=persist.new-1.queue")
+        assert (reply.status, reply.json) == (200, {"message": "ok"})
+    assert bridge.installed == ["new-1", "new-1"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "?queue=",
+        "?queue=persist..queue",
+        "?queue=persist.a.b.queue",
+        "?queue=persist.wait_a.queue",
+        "?queue=persist.a.queue.error",
+        "?queue=persist.a.wait.queue",
+        "?queue=persist.a%0A.queue",
+        "?queue=persist.%FF.queue",
+        "?queue=persist." + "x" * 129 + ".queue",
+        "?queue=" + "x" * 5000,
+        "?other=persist.a.queue",
+    ],
+)
+async def test_handler_persist_refuses_other_queues(client: Client, bridge: FakeBridge, query: str) -> None:
+    assert (await client.post(f"{HANDLER}{query}")).is_error(400, "queue: ")
+    assert not bridge.installed
+
+
+async def test_handler_persist_when_it_cannot(client: Client, bridge: FakeBridge) -> None:
+    bridge.install_error = Unavailable("the broker is out of reach")
+    assert (await client.post(f"{HANDLER}?queue=persist.a.queue")).is_error(503, "out of reach")
+
+
+async def test_sync_persist_passes_bytes_and_answer_through(client: Client, bridge: FakeBridge) -> None:
+    bridge.answers[PersistSync] = Answer(Code.OK, b'{"status":"commited"}')
+    with capture_logs() as lines:
+        reply = await client.post(SYNC, EVENT)
+    assert (reply.status, reply.body) == (200, b'{"status":"commited"}')
+    assert bridge.asked == [("sysA", PersistSync(EVENT), 0.7)]
+    (line,) = lines
+    assert (line["event"], line["system"], line["instance"]) == ("http.persist_sync", "sysA", "i1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "expected"),
+    [
+        (Answer(Code.ACCEPTED, b'{"status":"waiting","position":2}'), 202, {"status": "waiting", "position": 2}),
+        (Answer(Code.FAILED, message="domain: refused"), 502, {"status": "502", "message": "domain: refused"}),
+        (Answer(Code.UNAVAILABLE), 503, {"status": "503", "message": "unavailable"}),
+    ],
+)
+async def test_sync_persist_otherwise(
+    client: Client, bridge: FakeBridge, answer: Answer, status: int, expected: object
+) -> None:
+    bridge.answers[PersistSync] = answer
+    reply = await client.post(SYNC, EVENT)
+    assert (reply.status, reply.json) == (status, expected)
+
+
+async def test_sync_persist_that_takes_too_long_goes_on(client: Client, bridge: FakeBridge) -> None:
+    bridge.gate = asyncio.Event()
+    assert (await client.post(SYNC, EVENT)).is_error(504, "being processed", "0.7 s")
+
+
+async def test_sync_persist_of_a_new_system_installs_it(client: Client, bridge: FakeBridge) -> None:
+    bridge.answers[PersistSync] = Answer(Code.OK, b'{"status":"commited"}')
+    assert (await client.post(SYNC, EVENT.replace(b"sysA", b"sysNew"))).status == 200
+    assert bridge.installed == ["sysNew"]
+
+
+async def test_sync_persist_of_a_system_that_cannot_be_installed(client: Client, bridge: FakeBridge) -> None:
+    bridge.install_error = Unavailable("no room")
+    assert (await client.post(SYNC, EVENT.replace(b"sysA", b"sysNew"))).is_error(503, "no room")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"", "body: is no JSON"),
+        (b"[]", "body: must be a JSON object"),
+        (b"[" * 9000, "body: is no JSON"),
+        (b'{"systemId":"sysA"}', "instanceId: is missing"),
+        (b'{"systemId":"wait_a","instanceId":"i"}', "systemId: "),
+        (b'{"systemId":"sysA","instanceId":"i","scope":"reproduction"}', "scope: "),
+        (b'{"systemId":"sysA","instanceId":"i","branch":1}', "branch: "),
+        (b'{"systemId":"sysA","instanceId":"\xc3\x28"}', "body: is no JSON"),
+    ],
+)
+async def test_sync_persist_checks_the_event(client: Client, bridge: FakeBridge, body: bytes, field: str) -> None:
+    assert (await client.post(SYNC, body)).is_error(400, field)
+    assert not bridge.asked
+
+
+FAILED = {"name": "x.error", "systemId": "sysB", "reprocessing": {"id": "r1", "system_id": "sysA"}}
+
+
+@pytest.mark.parametrize(
+    ("event", "system"),
+    [(FAILED, "sysA"), ({"systemId": "sysB"}, "sysB"), ({"systemId": "sysB", "reprocessing": None}, "sysB")],
+)
+async def test_failure_is_reported_to_its_system(
+    client: Client, bridge: FakeBridge, event: dict[str, object], system: str
+) -> None:
+    body = orjson.dumps(event)
+    reply = await client.post(FAILURE, body)
+    assert (reply.status, reply.json) == (200, {"message": "ok"})
+    assert bridge.asked == [(system, ReportReplayFailure(body), 0.5)]
+
+
+@pytest.mark.parametrize("code", [Code.NOT_FOUND, Code.CONFLICT])
+async def test_failure_that_matches_nothing_is_ok(client: Client, bridge: FakeBridge, code: Code) -> None:
+    bridge.answers[ReportReplayFailure] = Answer(code, message="no such replay")
+    with capture_logs() as lines:
+        reply = await client.post(FAILURE, orjson.dumps(FAILED))
+    assert (reply.status, reply.json) == (200, {"message": "ok"})
+    assert ("http.failure_unmatched", "no such replay") in [(line["event"], line.get("reason")) for line in lines]
+
+
+async def test_failure_of_an_unknown_system_is_ok(client: Client, bridge: FakeBridge) -> None:
+    reply = await client.post(FAILURE, b'{"systemId":"never-seen"}')
+    assert (reply.status, reply.json) == (200, {"message": "ok"})
+    assert not bridge.installed
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"", "body: "),
+        (b"null", "body: "),
+        (b"{}", "systemId: is missing"),
+        (b'{"systemId":5}', "systemId: must be a string"),
+        (b'{"systemId":"a.b"}', "systemId: "),
+        (b'{"systemId":"a","reprocessing":"r"}', "reprocessing: must be an object"),
+        (b'{"reprocessing":{"system_id":["a"]}}', "reprocessing.system_id: "),
+    ],
+)
+async def test_malformed_failure_is_refused(client: Client, bridge: FakeBridge, body: bytes, field: str) -> None:
+    assert (await client.post(FAILURE, body)).is_error(400, field)
+    assert not bridge.asked
+
+
+@pytest.mark.parametrize("canned", [Answer(Code.UNAVAILABLE, message="later"), Unavailable("later"), TimeoutError()])
+async def test_failure_that_was_not_stored_is_not_ok(
+    client: Client, bridge: FakeBridge, canned: Answer | Exception
+) -> None:
+    bridge.answers[ReportReplayFailure] = canned
+    assert (await client.post(FAILURE, orjson.dumps(FAILED))).is_error(503)

@@ -1,0 +1,196 @@
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from maestro.http import documents
+from maestro.http.bridge import Unavailable
+from maestro.messages import Answer, Approve, Cancel, Code, FindDocuments, GetDocument, Question, Retry, SetStatus, Skip
+from maestro.reprocessing.ids import document_id
+from tests.unit.http.conftest import Client
+from tests.unit.http.fake_bridge import FakeBridge
+
+V1 = "/v1.0.0/reprocessing"
+OF_B = document_id("sysB", b"0123456789")
+DECISIONS = {"approve": Approve, "skip": Skip, "retry": Retry, "cancel": Cancel}
+decisions = pytest.mark.parametrize("action", DECISIONS)
+
+
+def only_in(owner: str, document: bytes = b'{"id":"old"}') -> object:
+    def answer(system_id: str, _: Question) -> Answer:
+        return Answer(Code.OK, document) if system_id == owner else Answer(Code.NOT_FOUND, message="not here")
+
+    return answer
+
+
+async def test_pending_and_find_list_documents(client: Client, bridge: FakeBridge) -> None:
+    bridge.answers[FindDocuments] = Answer(Code.OK, b'[{"id":"r1"}]')
+    for target in ("sysA/pending", "sysA/find", "sysA/find?status=", "sysA/find?status=finished"):
+        reply = await client.get(f"{V1}/{target}")
+        assert (reply.status, reply.body) == (200, b'[{"id":"r1"}]')
+    asked = [question.status for _, question, _ in bridge.asked]
+    assert asked == ["pending_approval", "", "", "finished"]
+
+
+async def test_system_without_documents_lists_none(client: Client) -> None:
+    for target in ("other/pending", "other/find"):
+        reply = await client.get(f"{V1}/{target}")
+        assert (reply.status, reply.body) == (200, b"[]")
+
+
+@pytest.mark.parametrize("system", ["wait_sysA", "a.b", "%2F", "x" * 129, "%00", "..", "%F0%9F%98%80"])
+async def test_what_cannot_name_a_system_is_refused(client: Client, system: str) -> None:
+    assert (await client.get(f"{V1}/{system}/pending")).is_error(400, "systemId: ")
+
+
+async def test_status_to_find_is_checked(client: Client) -> None:
+    assert (await client.get(f"{V1}/sysA/find?status={'x' * 65}")).is_error(400, "status: ")
+    assert (await client.get(f"{V1}/sysA/find?status=%0A")).is_error(400, "status: ")
+
+
+@decisions
+async def test_decision_reaches_the_documents_system(client: Client, bridge: FakeBridge, action: str) -> None:
+    with capture_logs() as lines:
+        reply = await client.post(f"{V1}/{OF_B}/{action}", '{"user":"Zoë"}'.encode())
+    assert (reply.status, reply.json) == (200, {"canned": True})
+    assert bridge.asked == [("sysB", DECISIONS[action](OF_B, "Zoë"), 0.5)]
+    (line,) = [line for line in lines if line["log_level"] == "info"]
+    assert (line["event"], line["id"], line["user"], line["status"]) == (f"http.{action}", OF_B, "Zoë", 200)
+
+
+@decisions
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "user: is missing"),
+        (b"{}", "user: is missing"),
+        (b'{"user":""}', "user: is missing"),
+        (b'{"user":"  "}', "user: is missing"),
+        (b'{"user":null}', "user: is missing"),
+        (b'{"user":7}', "user: must be a string"),
+        (b'{"user":"' + b"x" * 201 + b'"}', "user: must be at most 200"),
+        (b'{"user":"a\\nb"}', "user: must be at most 200 printable"),
+        (b'["user"]', "body: must be a JSON object"),
+        (b"{", "body: is no JSON"),
+        (b'{"user":"\xff"}', "body: is no JSON"),
+        (b'{"user":"\\ud800"}', "body: is no JSON"),
+        (b"[" * 5000, "body: is no JSON"),
+        (b'{"a":' * 1500 + b"1" + b"}" * 1500, "body: is no JSON"),
+    ],
+)
+async def test_decision_needs_its_user(
+    client: Client, bridge: FakeBridge, action: str, body: bytes, message: str
+) -> None:
+    assert (await client.post(f"{V1}/{OF_B}/{action}", body)).is_error(400, message)
+    assert not bridge.asked
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (Code.INVALID, 400),
+        (Code.NOT_FOUND, 404),
+        (Code.CONFLICT, 409),
+        (Code.FAILED, 502),
+        (Code.UNAVAILABLE, 503),
+    ],
+)
+async def test_refused_decision(client: Client, bridge: FakeBridge, code: Code, status: int) -> None:
+    bridge.answers[Approve] = Answer(code, message="r0 comes first")
+    assert (await client.post(f"{V1}/{OF_B}/approve", b'{"user":"u"}')).is_error(status, "r0 comes first")
+
+
+async def test_slow_system_is_a_503(client: Client, bridge: FakeBridge) -> None:
+    bridge.gate = asyncio.Event()
+    assert (await client.post(f"{V1}/{OF_B}/approve", b'{"user":"u"}')).is_error(503, "no answer in time")
+
+
+async def test_document_is_found_by_its_id(client: Client, bridge: FakeBridge) -> None:
+    reply = await client.get(f"{V1}/{OF_B}")
+    assert (reply.status, reply.json) == (200, {"canned": True})
+    assert [(system, question) for system, question, _ in bridge.asked] == [("sysB", GetDocument(OF_B))]
+
+
+async def test_foreign_id_is_searched_once_and_remembered(client: Client, bridge: FakeBridge) -> None:
+    bridge.answers[GetDocument] = only_in("sysB")
+    assert (await client.post(f"{V1}/old/approve", b'{"user":"u"}')).status == 200
+    assert bridge.asked[-1][:2] == ("sysB", Approve("old", "u"))
+    bridge.asked.clear()
+    assert (await client.get(f"{V1}/old")).json == {"id": "old"}
+    assert len(bridge.asked) == 1
+
+
+async def test_forgets_where_a_document_was(client: Client, bridge: FakeBridge) -> None:
+    bridge.answers[GetDocument] = only_in("sysB")
+    assert (await client.get(f"{V1}/old")).status == 200
+    bridge.answers[GetDocument] = only_in("sysA")
+    assert (await client.get(f"{V1}/old")).is_error(404)
+    assert (await client.get(f"{V1}/old")).status == 200
+
+
+async def test_memory_of_finds_is_bounded(client: Client, bridge: FakeBridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "REMEMBERED", 2)
+    finder = documents.Documents(bridge, timeout=1)
+    for name in ("a", "b", "c"):
+        await finder.ask(name, GetDocument(name))
+    assert list(finder._found) == ["b", "c"]
+
+
+async def test_document_nobody_has(client: Client, bridge: FakeBridge) -> None:
+    bridge.answers[GetDocument] = Answer(Code.NOT_FOUND, message="no")
+    assert (await client.get(f"{V1}/old")).is_error(404, "old is not known")
+    assert (await client.post(f"{V1}/a%2Fb/skip", b'{"user":"u"}')).is_error(404, "a/b is not known")
+
+
+@pytest.mark.parametrize(
+    "silence", [Unavailable("gone"), TimeoutError(), Answer(Code.UNAVAILABLE, message="store is full")]
+)
+async def test_not_found_is_only_said_when_all_answered(
+    client: Client, bridge: FakeBridge, silence: Answer | Exception
+) -> None:
+    def answer(system_id: str, _: Question) -> Answer:
+        if system_id == "sysA":
+            return Answer(Code.NOT_FOUND)
+        if isinstance(silence, Exception):
+            raise silence
+        return silence
+
+    bridge.answers[GetDocument] = answer
+    assert (await client.get(f"{V1}/old")).is_error(503, "no answer from sysB")
+
+
+async def test_search_is_narrow_and_short(client: Client, bridge: FakeBridge) -> None:
+    bridge.known = {f"s{number}" for number in range(100)}
+    bridge.gate = asyncio.Event()
+    assert (await client.get(f"{V1}/old")).is_error(503, "old")
+    assert bridge.most_waiting == documents.SEARCH_WIDTH
+    assert bridge.waiting == 0
+
+
+@pytest.mark.parametrize("bad", ["x" * 201, "a%0Ab"])
+async def test_what_cannot_be_an_id_is_refused(client: Client, bad: str) -> None:
+    assert (await client.get(f"{V1}/{bad}")).is_error(400, "id: ")
+
+
+async def test_set_status(client: Client, bridge: FakeBridge) -> None:
+    for query, user in (("", "operator"), ("&user=ann", "ann")):
+        with capture_logs() as lines:
+            assert (await client.post(f"{V1}/set_status?id={OF_B}&status=skipped{query}")).status == 200
+        assert bridge.asked[-1][:2] == ("sysB", SetStatus(OF_B, "skipped", user))
+        (line,) = [line for line in lines if line["event"] == "http.set_status"]
+        assert (line["to"], line["user"], line["id"]) == ("skipped", user, OF_B)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("", "id: is missing"),
+        ("?id=&status=x", "id: is missing"),
+        ("?id=r1", "status: is missing"),
+        ("?id=r1&status=" + "x" * 65, "status: "),
+        ("?id=r1&status=x&user=", "user: is missing"),
+        ("?id=" + "r" * 201 + "&status=x", "id: "),
+    ],
+)
+async def test_set_status_needs_all_its_query(client: Client, query: str, field: str) -> None:
+    assert (await client.post(f"{V1}/set_status{query}")).is_error(400, field)

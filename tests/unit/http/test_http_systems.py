@@ -1,0 +1,83 @@
+import asyncio
+
+import pytest
+
+from maestro.http import systems
+from maestro.messages import Answer, Code, DescribeSystem, ListWaiting
+from tests.unit.http.conftest import Client
+from tests.unit.http.fake_bridge import FakeBridge
+
+V1 = "/v1.0.0/systems"
+
+
+async def test_lists_systems(client: Client) -> None:
+    reply = await client.get(V1)
+    assert (reply.status, reply.json) == (200, [{"id": "sysA"}, {"id": "sysB"}])
+
+
+async def test_describes_a_system(client: Client, bridge: FakeBridge) -> None:
+    bridge.answers[DescribeSystem] = Answer(Code.OK, b'{"id":"sysA","state":"open"}')
+    assert (await client.get(f"{V1}/sysA")).json == {"id": "sysA", "state": "open"}
+    assert (await client.get(f"{V1}/none")).is_error(404, "'none' is not known")
+    assert (await client.get(f"{V1}/a.b")).is_error(400, "systemId: ")
+
+
+@pytest.mark.parametrize(
+    ("query", "question"),
+    [
+        ("", ListWaiting(0, 100)),
+        ("?after=7", ListWaiting(7, 100)),
+        ("?after=9223372036854775807&limit=1000", ListWaiting(2**63 - 1, 1000)),
+    ],
+)
+async def test_lists_what_waits(client: Client, bridge: FakeBridge, query: str, question: ListWaiting) -> None:
+    bridge.answers[ListWaiting] = Answer(Code.OK, b"[]")
+    assert (await client.get(f"{V1}/sysA/waiting{query}")).body == b"[]"
+    assert bridge.asked == [("sysA", question, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("after=-1", "after: "),
+        ("after=", "after: "),
+        ("after=x", "after: "),
+        ("after=1.0", "after: "),
+        ("after=%D9%A1", "after: "),
+        ("after=9223372036854775808", "after: "),
+        ("after=" + "9" * 5000, "after: "),
+        ("limit=0", "limit: "),
+        ("limit=1001", "limit: "),
+        ("limit=1_0", "limit: "),
+        ("limit=%2B5", "limit: "),
+    ],
+)
+async def test_numbers_are_checked(client: Client, bridge: FakeBridge, query: str, field: str) -> None:
+    assert (await client.get(f"{V1}/sysA/waiting?{query}")).is_error(400, field)
+    assert not bridge.asked
+
+
+async def test_waiting_of_an_unknown_system(client: Client) -> None:
+    assert (await client.get(f"{V1}/none/waiting")).is_error(404)
+
+
+async def test_health(client: Client) -> None:
+    assert (await client.get("/healthz")).json == {"status": "ok"}
+
+
+async def test_readiness(client: Client, bridge: FakeBridge) -> None:
+    assert (await client.get("/readyz")).json == {"status": "ok"}
+    bridge.problems = {"broker": "connection refused", "actors": "starting"}
+    reply = await client.get("/readyz")
+    assert reply.status == 503
+    assert reply.json == {
+        "status": "503",
+        "message": "broker: connection refused; actors: starting",
+        "problems": bridge.problems,
+    }
+
+
+async def test_readiness_that_never_comes(client: Client, bridge: FakeBridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systems, "READY_TIMEOUT", 0.05)
+    monkeypatch.setattr(bridge, "readiness", asyncio.Event().wait)
+    assert (await client.get("/readyz")).status == 503
