@@ -1,0 +1,262 @@
+"""The actor system as the main process holds it: started, watched, restarted as a whole, stopped without a trace.
+
+The main process never forks an actor, since by the time of a restart it is full of threads, and fork with threads
+deadlocks. It spawns `maestro.actors.host`, a fresh process of one thread that starts the actor system and exits;
+from then on the main process is a client that knows the Admin's and the supervisor's port and shares a key with them
+(`maestro.actors.wire`), so that it cannot talk to the actors of any other run by mistake.
+
+    main ──spawns──> host ──forks──> Admin ──forks──> logger, Supervisor ──forks──> ingress, cascade, systems
+
+Who notices whose end:
+
+    main ends               Admin, Supervisor and services watch its pidfd and exit
+    Admin ends              logger and Supervisor, and with it the services, by PR_SET_PDEATHSIG; main restarts all
+    Supervisor ends         the services by PR_SET_PDEATHSIG; main kills the rest and restarts all
+    a service ends          the Supervisor creates it anew
+    any of them freezes     who waits for its answer kills it
+"""
+
+import asyncio
+import os
+import pickle
+import secrets
+import socket
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from maestro.actors import processes, wire
+from maestro.actors.bridge import ActorBridge
+from maestro.actors.endpoint import Endpoint, address_of
+from maestro.actors.errors import ActorsFailed, PortTaken
+from maestro.actors.messages import Factories, HostOrder, HostReport, StopServices
+from maestro.actors.run_record import RunFolder, RunRecord, processes_of
+from maestro.runtime.service import Address
+from maestro.settings import Settings
+
+_START_TIMEOUT: Final = 20.0
+_WATCH: Final = 0.25
+_END_TIMEOUT: Final = 3.0
+#: Seconds an orderly stop of the services may take, and then the Admin's own.
+_STOP_SERVICES: Final = 8.0
+_STOP_ADMIN: Final = 1.0
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 10.0
+_PROVEN: Final = 60.0
+
+
+class ActorRuntime:
+    """The actors of one main process. `bridge` is how to talk to them.
+
+    Args:
+        settings: all settings; `data_dir` becomes this run's own.
+        factories: where the services come from.
+    """
+
+    def __init__(self, settings: Settings, factories: Factories | None = None) -> None:
+        self._settings = settings
+        self._factories = factories or Factories()
+        self._folder = RunFolder(settings.data_dir)
+        self.bridge: Final = ActorBridge(settings.actors)
+        self._endpoint: Endpoint | None = None
+        self._supervisor: Address = None
+        self._run_id = ""
+        self._roots: dict[str, processes.Process] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._log = structlog.get_logger(actor="main")
+
+    async def start(self) -> None:
+        """Take the data folder, start the actor system, and wait until ingress and cascade run.
+
+        Raises:
+            AlreadyRunning: another main process has the data folder.
+            PortTaken: the Admin's port is taken by another program.
+            ActorsFailed: the actor system did not come up.
+        """
+        self._folder.acquire()
+        try:
+            await self._launch()
+            self._tasks = [asyncio.create_task(self.bridge.run()), asyncio.create_task(self._watch())]
+            await self.bridge.wait_for_services(_START_TIMEOUT)
+        except TimeoutError:
+            await self.stop()
+            raise ActorsFailed("ingress and cascade did not start in time") from None
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop ingress, systems, cascade, supervisor and Admin, in that order; kill what is left after 10 s."""
+        watch = self._tasks[1:]
+        await _cancel(watch)
+        if self._endpoint is not None:
+            await self._stop_in_order(self._endpoint)
+        await _cancel(self._tasks)
+        self._tasks = []
+        await self._tear_down()
+        self._folder.release()
+
+    # --- starting ---------------------------------------------------------------------------------------------
+
+    async def _launch(self) -> None:
+        self._run_id = secrets.token_hex(8)
+        key = secrets.token_bytes(wire.KEY_BYTES)
+        port = _free_port(self._settings.actors.admin_port)
+        report = await self._run_host(key, port)
+        wire.install(key)
+        self._roots = processes_of(
+            [("admin", report.admin_pid), ("logger", report.logger_pid), ("supervisor", report.supervisor_pid)]
+        )
+        self._record()
+        loop = asyncio.get_running_loop()
+        self._endpoint = Endpoint(
+            port,
+            receive=lambda message: _on(loop, self.bridge.receive, message),
+            lost=lambda address, message: _on(loop, self.bridge.lost, address, message),
+        )
+        self._endpoint.open()
+        self._supervisor = address_of(report.supervisor_port)
+        self.bridge.attach(self._endpoint, self._supervisor, self._run_id)
+        self._log.info("actor system started", run=self._run_id, port=port, admin=report.admin_pid)
+
+    async def _run_host(self, key: bytes, port: int) -> HostReport:
+        folder = self._settings.data_dir.resolve()
+        report = folder / "actors.report"
+        report.unlink(missing_ok=True)
+        order = HostOrder(self._run_id, key, port, self._settings, self._factories, os.getpid(), report)
+        environment = {**os.environ, "THESPLOG_FILE": str(folder / "thespian.log"), **_import_path()}
+        host = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "maestro.actors.host", stdin=asyncio.subprocess.PIPE, env=environment
+        )
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_START_TIMEOUT):
+                    await host.communicate(pickle.dumps(order))
+        finally:
+            if host.returncode is None:
+                host.kill()
+                await host.wait()
+        return await asyncio.to_thread(self._read_report, report)
+
+    def _read_report(self, path: Path) -> HostReport:
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=HostReport)
+        except FileNotFoundError:
+            raise ActorsFailed(
+                f"the actor system did not start; {path.with_name('thespian.log')} may say why"
+            ) from None
+
+    def _record(self) -> None:
+        names = [(_name(entry.role.value, entry.system_id), entry.pid) for entry in self.bridge.entries]
+        record = RunRecord(self._run_id, processes.process(os.getpid()), {**self._roots, **processes_of(names)})
+        self._folder.write(record)
+
+    # --- watching ---------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        pause, born, entries = _FIRST_PAUSE, time.monotonic(), self.bridge.entries
+        while True:
+            await asyncio.sleep(_WATCH)
+            if self.bridge.entries is not entries:
+                entries = self.bridge.entries
+                self._record()
+            problem = self._problem()
+            if problem is None:
+                continue
+            self._log.error("restarting the actor system", problem=problem)
+            pause = _FIRST_PAUSE if time.monotonic() - born >= _PROVEN else pause
+            pause = await self._restart(pause)
+            born = time.monotonic()
+
+    async def _restart(self, pause: float) -> float:
+        while True:
+            await self._tear_down()
+            try:
+                await self._launch()
+            except (ActorsFailed, PortTaken, OSError) as problem:
+                self._log.error("the actor system did not start", problem=str(problem), next_try_in=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                return min(pause * 2, _LONGEST_PAUSE)
+
+    def _problem(self) -> str | None:
+        for name in ("admin", "supervisor"):
+            if name not in self._roots or not self._roots[name].alive:
+                return f"{name} ended"
+        if self._endpoint is None or not self._endpoint.alive:
+            return "the endpoint's thread ended"
+        if self.bridge.silent_for >= self._settings.actors.replace_after:
+            return "the supervisor is silent"
+        return None
+
+    # --- stopping ---------------------------------------------------------------------------------------------
+
+    async def _stop_in_order(self, endpoint: Endpoint) -> None:
+        stopped = self.bridge.stopping()
+        deadline = time.monotonic() + _STOP_SERVICES
+        while not stopped.done() and time.monotonic() < deadline and self._problem() is None:
+            endpoint.send(self._supervisor, StopServices())
+            await asyncio.wait([stopped], timeout=1.0)
+        if not stopped.done():
+            self._log.error("the services did not stop in time")
+            return
+        if stopped.result().unclean:
+            self._log.error("services had to be killed", services=stopped.result().unclean)
+        endpoint.shut_down_admin()
+        await asyncio.to_thread(processes.gone, list(self._all_processes()), _STOP_ADMIN)
+
+    async def _tear_down(self) -> None:
+        self.bridge.detach()
+        if self._endpoint is not None:
+            await asyncio.to_thread(self._endpoint.close)
+            self._endpoint = None
+        left = await asyncio.to_thread(processes.end, self._all_processes(), _END_TIMEOUT)
+        if left:
+            self._log.critical("processes could not be ended", pids=[process.pid for process in left])
+
+    def _all_processes(self) -> list[processes.Process]:
+        """Return every process of the actor system: the known ones, and what they have forked since."""
+        known = {process.pid: process for process in self._roots.values()}
+        record = self._folder.read()
+        known |= {process.pid: process for process in record.actors.values()} if record else {}
+        for root in list(self._roots.values()):
+            known |= {pid: processes.process(pid) for pid in processes.children(root.pid)} if root.alive else {}
+        return list(known.values())
+
+
+def _name(role: str, system_id: str) -> str:
+    return f"system {system_id}" if system_id else role
+
+
+def _free_port(wanted: int) -> int:
+    """Return the port, or a free one for 0. Raises `PortTaken`."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((wire.LOOPBACK, wanted))
+        except OSError as problem:
+            raise PortTaken(wanted) from problem
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _import_path() -> dict[str, str]:
+    """Let the host import what this process can, wherever it was started from."""
+    return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+def _on(loop: asyncio.AbstractEventLoop, action: object, *arguments: object) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+        loop.call_soon_threadsafe(action, *arguments)  # type: ignore[arg-type]
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,251 @@
+"""The gateway's way to the actors: asyncio on this side, thespian's messages on the other.
+
+Runs on the main process's loop; an `Endpoint` carries the messages. It outlives the actor systems it talks to: the
+runtime attaches it to each new one, and the systems installed are installed there again.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+
+from maestro.actors.conversation import Conversation, Reply
+from maestro.actors.endpoint import Endpoint
+from maestro.actors.errors import Unavailable, UnknownSystem
+from maestro.actors.messages import (
+    Answers,
+    Directory,
+    Entry,
+    GetDirectory,
+    InstallSystem,
+    Questions,
+    Replace,
+    Role,
+    ServicesStopped,
+)
+from maestro.messages import Answer, Code, Question
+from maestro.runtime.service import Address
+from maestro.settings import ActorSettings
+
+_TICK: Final = 0.2
+#: Seconds between two looks at the directory, and while something is not in its place.
+_POLL: Final = 1.0
+_POLL_SOON: Final = 0.2
+_INSTALL_TIMEOUT: Final = 10.0
+_TIMED_OUT: Final = Answer(Code.UNAVAILABLE, message="the system did not answer in time")
+_RESTARTING: Final = Answer(Code.UNAVAILABLE, message="the actors are being restarted")
+
+
+class ActorBridge:
+    """Asks systems, and knows which there are."""
+
+    def __init__(self, settings: ActorSettings) -> None:
+        self._settings = settings
+        self._numbers = itertools.count(time.time_ns())
+        self._conversations: dict[str, Conversation] = {}
+        self._wanted: dict[str, None] = {}
+        self._others: dict[str, str] = {}
+        self._endpoint: Endpoint | None = None
+        self._supervisor: Address = None
+        self._run_id = ""
+        self._version = 0
+        self._heard = 0.0
+        self._poll_at = 0.0
+        self._replaced_at: dict[str, float] = {}
+        self._stopped: asyncio.Future[ServicesStopped] | None = None
+        self._by_epoch: dict[int, Conversation] = {}
+        self._changed = asyncio.Event()
+        self._entries: tuple[Entry, ...] = ()
+        self._log = structlog.get_logger()
+
+    # --- for the gateway --------------------------------------------------------------------------------------
+
+    async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109 - the protocol
+        """Put a question to a system's actor and return its answer; after `timeout` seconds, `UNAVAILABLE`.
+
+        Raises:
+            UnknownSystem: no such system is installed.
+            Unavailable: the actors are not up.
+        """
+        conversation = self._conversations.get(system_id)
+        if conversation is None:
+            if system_id in self._wanted:
+                return _RESTARTING
+            raise UnknownSystem(system_id)
+        if self._endpoint is None:
+            raise Unavailable("the actors are being restarted")
+        loop = asyncio.get_running_loop()
+        reply: Reply = loop.create_future()
+        timer = loop.call_later(timeout, _expire, reply)
+        self._post(conversation, conversation.ask(question, reply, time.monotonic()))
+        try:
+            return await reply
+        finally:
+            timer.cancel()
+
+    def systems(self) -> tuple[str, ...]:
+        """Return the ids of all installed systems."""
+        return tuple(self._wanted)
+
+    async def install(self, system_id: str) -> None:
+        """Have an actor for this system, now and after each restart; returns once the supervisor has created it.
+
+        Raises:
+            Unavailable: the supervisor did not answer within 10 s; it is created later all the same.
+        """
+        self._wanted[system_id] = None
+        if system_id in self._conversations and self._endpoint is not None:
+            return
+        self._want(system_id)
+        try:
+            await self._until(lambda: system_id in self._conversations, _INSTALL_TIMEOUT)
+        except TimeoutError:
+            raise Unavailable("the supervisor did not answer in time") from None
+
+    async def readiness(self) -> Mapping[str, str]:
+        """Return the state of each part: "ready", or what it is instead."""
+        parts = {"actors": "ready" if self._endpoint is not None else "restarting"}
+        parts |= self._others
+        return parts | {f"system:{each.system_id}": each.state for each in self._conversations.values()}
+
+    # --- for the runtime --------------------------------------------------------------------------------------
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The directory as last seen."""
+        return self._entries
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since the supervisor's last word."""
+        return time.monotonic() - self._heard
+
+    def attach(self, endpoint: Endpoint, supervisor: Address, run_id: str) -> None:
+        """Talk to this actor system from now on, and install there what was installed before."""
+        self._endpoint, self._supervisor, self._run_id = endpoint, supervisor, run_id
+        self._version, self._entries = 0, ()
+        self._heard = time.monotonic()
+        self._poll_at = 0.0
+
+    def detach(self) -> None:
+        """Answer all that is open with `UNAVAILABLE` and talk to nobody."""
+        self._endpoint = None
+        for conversation in self._conversations.values():
+            conversation.fail(_RESTARTING)
+            conversation.moved(None, 0, time.monotonic())
+        self._others = {}
+
+    def stopping(self) -> "asyncio.Future[ServicesStopped]":
+        """Return a future of the supervisor's word that all services are stopped."""
+        if self._stopped is None:
+            self._stopped = asyncio.get_running_loop().create_future()
+        return self._stopped
+
+    async def wait_for_services(self, seconds: float) -> None:
+        """Wait until ingress, cascade and all installed systems run, at most that long.
+
+        Raises:
+            TimeoutError: they did not.
+        """
+        await self._until(self._all_running, seconds)
+
+    async def run(self) -> None:
+        """Do what is due: repeats, probes, the directory. For as long as the bridge is used."""
+        while True:
+            self._tick(time.monotonic())
+            await asyncio.sleep(_TICK)
+
+    def receive(self, message: object) -> None:
+        """Take a message from the endpoint, on the loop."""
+        match message:
+            case Answers():
+                self._answered(message)
+            case Directory() if message.run_id == self._run_id:
+                self._heard = time.monotonic()
+                if message.entries is not None:
+                    self._version = message.version
+                    self._update(message.entries)
+            case ServicesStopped() if self._stopped is not None and not self._stopped.done():
+                self._stopped.set_result(message)
+
+    def lost(self, _address: Address, _message: object) -> None:
+        """Take note that a send failed, on the loop: who it was for has probably ended."""
+        self._poll_at = min(self._poll_at, time.monotonic() + _POLL_SOON)
+
+    # --- steps ------------------------------------------------------------------------------------------------
+
+    def _answered(self, message: Answers) -> None:
+        now = time.monotonic()
+        conversation = self._by_epoch.get(message.epoch)
+        if conversation is not None:
+            self._post(conversation, conversation.answered(message.epoch, message.items, now))
+
+    def _post(self, conversation: Conversation, message: Questions | None) -> None:
+        if message is not None and self._endpoint is not None:
+            self._endpoint.send(conversation.address, message)
+
+    def _want(self, system_id: str) -> None:
+        if self._endpoint is not None:
+            self._endpoint.send(self._supervisor, InstallSystem(system_id))
+            self._poll_at = 0.0
+
+    def _tick(self, now: float) -> None:
+        if self._endpoint is None:
+            return
+        idle = self._settings.replace_after / 4
+        for conversation in self._conversations.values():
+            self._post(conversation, conversation.tick(now, idle))
+            self._replace_if_silent(conversation, now)
+        if now >= self._poll_at:
+            present = {entry.system_id for entry in self._entries if entry.role is Role.SYSTEM}
+            for system_id in self._wanted:
+                if system_id not in present:
+                    self._endpoint.send(self._supervisor, InstallSystem(system_id))
+            self._endpoint.send(self._supervisor, GetDirectory(self._version))
+            self._poll_at = now + (_POLL if self._all_running() else _POLL_SOON)
+
+    def _replace_if_silent(self, conversation: Conversation, now: float) -> None:
+        since = conversation.silent_since
+        if since is None or now - since < self._settings.replace_after or self._endpoint is None:
+            return
+        if now - self._replaced_at.get(conversation.system_id, 0.0) >= self._settings.resend_after:
+            self._replaced_at[conversation.system_id] = now
+            self._endpoint.send(self._supervisor, Replace(conversation.system_id, conversation.epoch))
+
+    def _update(self, entries: tuple[Entry, ...]) -> None:
+        now = time.monotonic()
+        self._entries = entries
+        for entry in entries:
+            if entry.role is not Role.SYSTEM:
+                self._others[entry.role.value] = "ready" if entry.address is not None else entry.state
+                continue
+            conversation = self._conversations.get(entry.system_id)
+            if conversation is None:
+                conversation = Conversation(entry.system_id, self._settings.resend_after, self._number)
+                self._conversations[entry.system_id] = conversation
+                self._wanted[entry.system_id] = None
+            self._post(conversation, conversation.moved(entry.address, entry.epoch, now))
+        self._by_epoch = {each.epoch: each for each in self._conversations.values()}
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            while not condition():
+                await self._changed.wait()
+
+    def _all_running(self) -> bool:
+        running = {entry.system_id for entry in self._entries if entry.address is not None}
+        roles = {entry.role for entry in self._entries if entry.address is not None}
+        return {Role.INGRESS, Role.CASCADE} <= roles and running >= self._wanted.keys()
+
+    def _number(self) -> int:
+        return next(self._numbers)
+
+
+def _expire(reply: Reply) -> None:
+    if not reply.done():
+        reply.set_result(_TIMED_OUT)

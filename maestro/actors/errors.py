@@ -1,0 +1,33 @@
+"""What the actors' side raises to its callers."""
+
+
+class UnknownSystem(LookupError):  # noqa: N818 - named for what it is, as the gateway says it
+    """No actor has been installed for that system id."""
+
+    def __init__(self, system_id: str) -> None:
+        super().__init__(f"system {system_id!r} is not installed")
+        self.system_id = system_id
+
+
+class Unavailable(RuntimeError):  # noqa: N818 - as above
+    """The actors cannot be reached at the moment; trying again later may help."""
+
+
+class AlreadyRunning(RuntimeError):  # noqa: N818 - as above
+    """Another Maestro runs on this data folder."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"another Maestro is running on this data folder (pid {pid})")
+        self.pid = pid
+
+
+class PortTaken(RuntimeError):  # noqa: N818 - as above
+    """Something else listens on the Admin's port."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"actors.admin_port {port} is taken by another program; free it, or set 0 to pick a free port")
+        self.port = port
+
+
+class ActorsFailed(RuntimeError):  # noqa: N818 - as above
+    """The actor system did not come up; the log and `thespian.log` in the data folder say why."""

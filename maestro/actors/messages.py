@@ -1,0 +1,202 @@
+"""The messages between main, supervisor and shells. Commands are imperative, facts past tense.
+
+All of them get lost, doubled and reordered on the way; each is repeated by its sender until its answer is there.
+What services themselves exchange is in `maestro.messages` and `maestro.runtime`.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+
+from msgspec import Struct
+
+from maestro.messages import Question
+from maestro.runtime.service import Address, Answered
+from maestro.settings import Settings
+
+
+class Role(StrEnum):
+    """What an actor is for."""
+
+    INGRESS = "ingress"
+    CASCADE = "cascade"
+    SYSTEM = "system"
+
+
+class Factories(Struct, frozen=True):
+    """Where the services come from: "module:Class" for each role."""
+
+    ingress: str = "maestro.runtime.ingress:IngressService"
+    cascade: str = "maestro.runtime.cascade:CascadeService"
+    system: str = "maestro.runtime.system:SystemService"
+
+    def of(self, role: Role) -> str:
+        """Return the factory of that role's service."""
+        return {Role.INGRESS: self.ingress, Role.CASCADE: self.cascade, Role.SYSTEM: self.system}[role]
+
+
+# --- main and host ----------------------------------------------------------------------------------------------
+
+
+class HostOrder(Struct, frozen=True):
+    """Start the actor system of `run_id` and write a `HostReport` to the file `report`."""
+
+    run_id: str
+    key: bytes
+    port: int
+    settings: Settings
+    factories: Factories
+    main_pid: int
+    report: Path
+
+
+class HostReport(Struct, frozen=True):
+    """What was started: pids, and the supervisor's port on loopback."""
+
+    admin_pid: int
+    logger_pid: int
+    supervisor_pid: int
+    supervisor_port: int
+
+
+# --- main and supervisor --------------------------------------------------------------------------------------
+
+
+class Oversee(Struct, frozen=True):
+    """Start work as the supervisor of this run: create ingress and cascade. Answered by `Overseeing`."""
+
+    run_id: str
+    settings: Settings
+    factories: Factories
+    main_pid: int
+
+
+class Overseeing(Struct, frozen=True):
+    """The supervisor of `run_id` is at work."""
+
+    run_id: str
+    pid: int
+
+
+class InstallSystem(Struct, frozen=True):
+    """Have an actor for this system. Its presence in the `Directory` is the answer."""
+
+    system_id: str
+
+
+class Replace(Struct, frozen=True):
+    """Kill this life of a system's actor, which no longer answers, and start another."""
+
+    system_id: str
+    epoch: int
+
+
+class GetDirectory(Struct, frozen=True):
+    """Ask for the directory; also a sign of life, both ways."""
+
+    #: The version the asker has; the entries are left out when it is the present one.
+    version: int
+
+
+class Entry(Struct, frozen=True):
+    """One actor: `system_id` is empty for ingress and cascade; `address` is None while it is not running."""
+
+    role: Role
+    system_id: str
+    address: Address | None
+    epoch: int
+    pid: int
+    state: str
+
+
+class Directory(Struct, frozen=True):
+    """All actors, or None for `entries` when `version` is the one the asker has."""
+
+    run_id: str
+    version: int
+    entries: tuple[Entry, ...] | None
+
+
+class StopServices(Struct, frozen=True):
+    """Stop ingress, then the systems, then cascade, each in good order. Answered by `ServicesStopped`."""
+
+
+class ServicesStopped(Struct, frozen=True):
+    """No service runs any more; `unclean` names those that did not stop in time and were killed."""
+
+    unclean: tuple[str, ...]
+
+
+# --- supervisor and shells ------------------------------------------------------------------------------------
+
+
+class StartService(Struct, frozen=True):
+    """Build the service and start it. Repeated until `ServiceStarted`."""
+
+    factory: str
+    role: Role
+    system_id: str
+    epoch: int
+    settings: Settings
+    main_pid: int
+
+
+class ServiceStarted(Struct, frozen=True):
+    """The service of `epoch` is started."""
+
+    epoch: int
+    pid: int
+
+
+class StopService(Struct, frozen=True):
+    """Stop the service in good order. Repeated until `ServiceStopped`."""
+
+    epoch: int
+
+
+class ServiceStopped(Struct, frozen=True):
+    """The service of `epoch` is stopped."""
+
+    epoch: int
+
+
+class Ping(Struct, frozen=True):
+    """Are both threads of the actor alive?"""
+
+    epoch: int
+
+
+class Pong(Struct, frozen=True):
+    """They are: this passed through both."""
+
+    epoch: int
+
+
+class DirectoryAck(Struct, frozen=True):
+    """The `Attach` or `Detach` of that version has been taken, by the shell of `epoch`."""
+
+    epoch: int
+    version: int
+
+
+# --- bridge and a system's shell --------------------------------------------------------------------------------
+
+
+class Put(Struct, frozen=True):
+    """One question with its correlation id, unique in this run."""
+
+    correlation: int
+    question: Question
+
+
+class Questions(Struct, frozen=True):
+    """Questions to the system's life of `epoch`. Repeated while unanswered; a shell takes each id once."""
+
+    epoch: int
+    items: tuple[Put, ...]
+
+
+class Answers(Struct, frozen=True):
+    """Answers, in any order; those to one `Questions` may come in several of these."""
+
+    epoch: int
+    items: tuple[Answered, ...]

@@ -1,0 +1,55 @@
+"""Messages on their way from one thread to the thread that alone may send them."""
+
+import os
+from collections import deque
+from contextlib import suppress
+from threading import Lock
+
+from maestro.runtime.service import Address
+
+
+class Outbox:
+    """A bounded queue with a file descriptor that is readable while the queue holds something.
+
+    A full outbox drops what comes: messages are lossy by contract, and links and the bridge repeat theirs.
+    """
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._items: deque[tuple[Address, object]] = deque()
+        self._capacity = capacity
+        self._lock = Lock()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        #: Messages dropped because the outbox was full.
+        self.dropped = 0
+
+    def fileno(self) -> int:
+        """Return the descriptor to watch."""
+        return self._bell
+
+    def put(self, address: Address, message: object) -> None:
+        """Add a message, from any thread."""
+        with self._lock:
+            if len(self._items) >= self._capacity:
+                self.dropped += 1
+                return
+            self._items.append((address, message))
+            ring = len(self._items) == 1
+        if ring:
+            os.eventfd_write(self._bell, 1)
+
+    def take(self) -> list[tuple[Address, object]]:
+        """Remove and return all messages, oldest first, and silence the descriptor."""
+        with self._lock:
+            items = list(self._items)
+            self._items.clear()
+            with suppress(BlockingIOError):  # a put has added its message and not yet rung; it will
+                os.eventfd_read(self._bell)
+        return items
+
+    def wake(self) -> None:
+        """Make the descriptor readable without a message."""
+        os.eventfd_write(self._bell, 1)
+
+    def close(self) -> None:
+        """Release the descriptor."""
+        os.close(self._bell)

@@ -1,0 +1,114 @@
+"""Processes by identity: pid and start time, so that a reused pid is never taken for the process it was.
+
+Linux only: /proc, pidfds and PR_SET_PDEATHSIG.
+"""
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+_PR_SET_PDEATHSIG: Final = 1
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+#: Fields of /proc/<pid>/stat behind the command: state, parent, and start time in clock ticks since boot.
+_STATE, _PARENT, _START = 0, 1, 19
+
+
+class Process(Struct, frozen=True):
+    """One life of a pid. `started` is in clock ticks since boot; 0: it was gone when it was looked at."""
+
+    pid: int
+    started: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs; a zombie does not."""
+        return self.started != 0 and started_at(self.pid) == self.started
+
+    def kill(self) -> None:
+        """SIGKILL it, if it is still the one meant."""
+        if self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+
+class _Lineage:
+    """Who forked this process, as known from before the fork."""
+
+    forker: int = os.getpid()
+
+
+def process(pid: int) -> Process:
+    """Return the identity of `pid` as it runs now."""
+    return Process(pid, started_at(pid))
+
+
+def started_at(pid: int) -> int:
+    """Return when `pid` started, in clock ticks since boot; 0 when it is gone or a zombie."""
+    fields = _stat(pid)
+    return 0 if fields is None or fields[_STATE] in ("Z", "X") else int(fields[_START])
+
+
+def parent(pid: int) -> int:
+    """Return the parent of `pid`; 0 when it is gone."""
+    fields = _stat(pid)
+    return 0 if fields is None else int(fields[_PARENT])
+
+
+def children(pid: int) -> list[int]:
+    """Return the pids whose parent is `pid`. Reads all of /proc: for starts and ends, not for the hot path."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            fields = _stat(int(entry.name))
+            if fields is not None and int(fields[_PARENT]) == pid:
+                found.append(int(entry.name))
+    return found
+
+
+def begin_lineage() -> None:
+    """Note this process as the forker of those to come, without dying with its own parent."""
+    _Lineage.forker = os.getpid()
+
+
+def die_with_forker() -> None:
+    """Have the kernel kill this process when its parent dies, and exit at once if that was before we asked.
+
+    To be called first thing after a fork, by a process whose parent called this or `begin_lineage` itself.
+    """
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != _Lineage.forker:
+        os._exit(1)
+    _Lineage.forker = os.getpid()
+
+
+def end(processes: Iterable[Process], timeout: float) -> list[Process]:
+    """SIGKILL them all and wait for their end, at most `timeout` seconds; return those that still live."""
+    left = [each for each in processes if each.alive]
+    for each in left:
+        each.kill()
+    return gone(left, timeout)
+
+
+def gone(processes: Iterable[Process], timeout: float) -> list[Process]:
+    """Wait for their end, at most `timeout` seconds; return those that still live."""
+    deadline = time.monotonic() + timeout
+    left = [each for each in processes if each.alive]
+    while left and time.monotonic() < deadline:
+        time.sleep(0.02)
+        left = [each for each in left if each.alive]
+    return left
+
+
+def _stat(pid: int) -> list[str] | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return text[text.rindex(")") + 2 :].split()

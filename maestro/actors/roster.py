@@ -1,0 +1,352 @@
+"""Who works in this run: the supervisor's knowledge and decisions, as a plain object.
+
+Pure: events and the time go in, commands come out, and `maestro.actors.supervisor` runs them. A slot (ingress,
+cascade, each system) is always on its way to having one living process:
+
+    absent ──Create──> starting ──ServiceStarted──> running ──StopService──> stopping ──> stopped
+      ^                   │                            │
+      └──── pause ────────┴──── the process ended ─────┘       (silent too long, or Replace: Kill first)
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import count
+from typing import Final
+
+from maestro.actors.messages import (
+    Directory,
+    Entry,
+    Factories,
+    Ping,
+    Role,
+    StartService,
+    StopService,
+)
+from maestro.actors.processes import Process
+from maestro.runtime.service import Address, Attach, Detach
+from maestro.settings import Settings
+
+#: Seconds between two sends of what is not answered.
+REPEAT: Final = 1.0
+#: A process that lived this long in seconds is restarted at once again.
+_PROVEN: Final = 60.0
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 5.0
+#: Seconds a stage of an orderly stop gets before what is left of it is killed.
+STAGE_TIMEOUT: Final = 2.5
+
+
+class State(StrEnum):
+    """Where a slot is on its way; the diagram above."""
+
+    ABSENT = "absent"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+Key = tuple[Role, str]
+_NOBODY: Final = Process(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Fork an actor for this slot, then report `Roster.created`."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """SIGKILL the process."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send a message."""
+
+    address: Address
+    message: object
+
+
+Command = Create | Kill | Tell
+
+
+@dataclass(slots=True)
+class Slot:
+    """One place to fill, and who fills it."""
+
+    role: Role
+    system_id: str
+    state: State = State.ABSENT
+    epoch: int = 0
+    process: Process = _NOBODY
+    address: Address | None = None
+    born: float = 0.0
+    heard: float = 0.0
+    told: float = 0.0
+    #: Ends in a row without a proven life between them.
+    ends: int = 0
+    restart_at: float = 0.0
+    #: Changes of the directory this slot has not acknowledged (ingress and cascade only), by system.
+    pending: dict[str, Attach | Detach] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        """The slot's name."""
+        return self.role, self.system_id
+
+    @property
+    def lives(self) -> bool:
+        """Whether a process fills it, as far as is known."""
+        return self.state in (State.STARTING, State.RUNNING, State.STOPPING)
+
+
+class Roster:
+    """The slots of one run.
+
+    Args:
+        epochs: yields a larger number each time.
+        alive: whether a process still runs.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        settings: Settings,
+        factories: Factories,
+        main_pid: int,
+        *,
+        epochs: Callable[[], int],
+        alive: Callable[[Process], bool],
+    ) -> None:
+        self.run_id: Final = run_id
+        self._settings = settings
+        self._factories = factories
+        self._main_pid = main_pid
+        self._epochs = epochs
+        self._alive = alive
+        self._looked = 0.0
+        self._slots: dict[Key, Slot] = {}
+        self._version = 1
+        self._changes: Iterator[int] = count(1)
+        self._stages: list[Role] | None = None
+        self._stage_until = 0.0
+        self.unclean: list[str] = []
+
+    # --- what happens -----------------------------------------------------------------------------------------
+
+    def open(self, now: float) -> list[Command]:
+        """Create ingress and cascade."""
+        return [*self._add(Role.INGRESS, "", now), *self._add(Role.CASCADE, "", now)]
+
+    def install(self, system_id: str, now: float) -> list[Command]:
+        """Have an actor for the system; nothing happens when there is one, or when everything is stopping."""
+        if (Role.SYSTEM, system_id) in self._slots or self._stages is not None:
+            return []
+        return self._add(Role.SYSTEM, system_id, now)
+
+    def created(self, key: Key, address: Address, process: Process, now: float) -> list[Command]:
+        """The actor has been forked. `address` serves until its first message brings the real one."""
+        slot = self._slots[key]
+        slot.state, slot.address, slot.process = State.STARTING, address, process
+        slot.epoch = self._epochs()
+        slot.born = slot.heard = now
+        self._version += 1
+        return [self._start(slot, now)]
+
+    def started(self, epoch: int, address: Address, now: float) -> list[Command]:
+        """The service of `epoch` is up: ingress and cascade are told about a system, or all systems about them."""
+        slot = self._of_epoch(epoch)
+        if slot is None or slot.state is not State.STARTING:
+            return []
+        slot.state, slot.address, slot.heard = State.RUNNING, address, now
+        self._version += 1
+        if slot.role is Role.SYSTEM:
+            return self._publish(Attach(next(self._changes), slot.system_id, address, epoch), now)
+        for system in self._running_systems():
+            slot.pending[system.system_id] = Attach(next(self._changes), system.system_id, system.address, system.epoch)
+        return self._push(slot, now)
+
+    def heard(self, epoch: int, now: float) -> None:
+        """A sign of life of both threads."""
+        slot = self._of_epoch(epoch)
+        if slot is not None:
+            slot.heard = now
+
+    def acknowledged(self, epoch: int, version: int) -> None:
+        """Ingress or cascade has taken the change of that version."""
+        slot = self._of_epoch(epoch)
+        if slot is not None:
+            slot.pending = {system: change for system, change in slot.pending.items() if change.version != version}
+
+    def stopped(self, epoch: int, now: float) -> list[Command]:
+        """The service of `epoch` has stopped in good order."""
+        slot = self._of_epoch(epoch)
+        if slot is None or slot.state is not State.STOPPING:
+            return []
+        slot.state = State.STOPPED
+        return self._next_stage(now)
+
+    def replace(self, system_id: str, epoch: int) -> list[Command]:
+        """Kill that life of the system's actor; its end is noticed and it is created anew."""
+        slot = self._slots.get((Role.SYSTEM, system_id))
+        return [Kill(slot.process)] if slot is not None and slot.lives and slot.epoch == epoch else []
+
+    def ended(self, now: float) -> list[Command]:
+        """Some process may have ended: see which, and plan anew for its slot."""
+        self._looked = now
+        commands: list[Command] = []
+        for slot in self._slots.values():
+            if slot.lives and not self._alive(slot.process):
+                commands += self._bury(slot, now)
+        return commands
+
+    def tick(self, now: float) -> list[Command]:
+        """Repeat what is unanswered, ping, kill what is silent, create what is due."""
+        commands = self.ended(now) if now - self._looked >= REPEAT else []
+        for slot in self._slots.values():
+            commands += self._tend(slot, now)
+        if self._stages is not None and now >= self._stage_until:
+            commands += self._give_up_stage(now)
+        return commands
+
+    def stop(self, now: float) -> list[Command]:
+        """Begin the orderly stop; `done` says when it is over."""
+        if self._stages is not None:
+            return []
+        self._stages = [Role.INGRESS, Role.SYSTEM, Role.CASCADE]
+        return self._open_stage(now)
+
+    # --- what is the case -------------------------------------------------------------------------------------
+
+    @property
+    def done(self) -> bool:
+        """Whether an orderly stop is over."""
+        return self._stages == []
+
+    @property
+    def living(self) -> list[Process]:
+        """The processes of all slots."""
+        return [slot.process for slot in self._slots.values() if slot.lives or slot.state is State.STOPPED]
+
+    def directory(self, known: int) -> Directory:
+        """Return the directory; without entries when the asker knows this version."""
+        if known == self._version:
+            return Directory(self.run_id, known, None)
+        return Directory(self.run_id, self._version, tuple(_entry(slot) for slot in self._slots.values()))
+
+    # --- steps ------------------------------------------------------------------------------------------------
+
+    def _add(self, role: Role, system_id: str, now: float) -> list[Command]:
+        slot = Slot(role, system_id, restart_at=now)
+        self._slots[slot.key] = slot
+        self._version += 1
+        return [Create(slot.key)]
+
+    def _start(self, slot: Slot, now: float) -> Tell:
+        slot.told = now
+        factory = self._factories.of(slot.role)
+        order = StartService(factory, slot.role, slot.system_id, slot.epoch, self._settings, self._main_pid)
+        return Tell(slot.address, order)
+
+    def _bury(self, slot: Slot, now: float) -> list[Command]:
+        was_running = slot.state is State.RUNNING
+        slot.ends = 1 if now - slot.born >= _PROVEN else slot.ends + 1
+        pause = 0.0 if slot.ends == 1 else min(_FIRST_PAUSE * 2 ** (slot.ends - 2), _LONGEST_PAUSE)
+        slot.restart_at = now + pause
+        slot.address = None
+        slot.pending = {}
+        self._version += 1
+        if self._stages is not None:
+            slot.state = State.STOPPED
+            return self._next_stage(now)
+        slot.state = State.ABSENT
+        commands: list[Command] = []
+        if was_running and slot.role is Role.SYSTEM:
+            commands += self._publish(Detach(next(self._changes), slot.system_id), now)
+        return [*commands, Create(slot.key)] if pause == 0 else commands
+
+    def _tend(self, slot: Slot, now: float) -> list[Command]:
+        match slot.state:
+            case State.ABSENT if self._stages is None and now >= slot.restart_at:
+                return [Create(slot.key)]
+            case State.STARTING | State.RUNNING if now - slot.heard >= self._settings.actors.replace_after:
+                slot.heard = now  # once, not on each tick
+                return [Kill(slot.process)]
+            case State.STARTING if now - slot.told >= REPEAT:
+                return [self._start(slot, now), Tell(slot.address, Ping(slot.epoch))]
+            case State.RUNNING:
+                return [*self._ping(slot, now), *self._push_again(slot, now)]
+            case State.STOPPING if now - slot.told >= REPEAT:
+                slot.told = now
+                return [Tell(slot.address, StopService(slot.epoch))]
+        return []
+
+    def _ping(self, slot: Slot, now: float) -> list[Command]:
+        interval = self._settings.actors.replace_after / 4
+        if now - slot.heard < interval or now - slot.told < interval:
+            return []
+        slot.told = now
+        return [Tell(slot.address, Ping(slot.epoch))]
+
+    def _publish(self, change: Attach | Detach, now: float) -> list[Command]:
+        commands: list[Command] = []
+        for slot in self._subscribers():
+            slot.pending[change.system_id] = change
+            commands += self._push(slot, now)
+        return commands
+
+    def _push(self, slot: Slot, now: float) -> list[Command]:
+        slot.told = now
+        return [Tell(slot.address, change) for change in slot.pending.values()]
+
+    def _push_again(self, slot: Slot, now: float) -> list[Command]:
+        return self._push(slot, now) if slot.pending and now - slot.told >= REPEAT else []
+
+    def _open_stage(self, now: float) -> list[Command]:
+        self._stage_until = now + STAGE_TIMEOUT
+        commands: list[Command] = []
+        for slot in self._in_stage():
+            if slot.state is State.ABSENT:
+                slot.state = State.STOPPED
+            elif slot.lives:
+                slot.state, slot.told = State.STOPPING, now
+                commands.append(Tell(slot.address, StopService(slot.epoch)))
+        return commands or self._next_stage(now)
+
+    def _next_stage(self, now: float) -> list[Command]:
+        if not self._stages or any(slot.lives for slot in self._in_stage()):
+            return []
+        self._stages.pop(0)
+        return self._open_stage(now) if self._stages else []
+
+    def _give_up_stage(self, now: float) -> list[Command]:
+        commands: list[Command] = []
+        for slot in self._in_stage():
+            if slot.lives:
+                self.unclean.append(slot.system_id or slot.role.value)
+                slot.state = State.STOPPED
+                commands.append(Kill(slot.process))
+        return commands + self._next_stage(now)
+
+    def _in_stage(self) -> list[Slot]:
+        return [slot for slot in self._slots.values() if self._stages and slot.role is self._stages[0]]
+
+    def _subscribers(self) -> list[Slot]:
+        return [slot for slot in self._slots.values() if slot.role is not Role.SYSTEM and slot.state is State.RUNNING]
+
+    def _running_systems(self) -> list[Slot]:
+        return [slot for slot in self._slots.values() if slot.role is Role.SYSTEM and slot.state is State.RUNNING]
+
+    def _of_epoch(self, epoch: int) -> Slot | None:
+        return next((slot for slot in self._slots.values() if slot.epoch == epoch and slot.lives), None)
+
+
+def _entry(slot: Slot) -> Entry:
+    address = slot.address if slot.state is State.RUNNING else None
+    return Entry(slot.role, slot.system_id, address, slot.epoch, slot.process.pid, slot.state.value)

@@ -1,0 +1,88 @@
+"""One Maestro per data folder: the run lock, and the record of a run's processes for the next one to clean up after.
+
+The lock is held by the kernel for as long as the main process lives. `run.json` names every process with its start
+time, so that only what this run started is ever killed, however long ago it died.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from maestro.actors import processes
+from maestro.actors.errors import AlreadyRunning
+from maestro.actors.processes import Process
+
+_END_TIMEOUT: Final = 5.0
+
+
+class RunRecord(msgspec.Struct, frozen=True):
+    """What `run.json` says."""
+
+    run_id: str
+    main: Process
+    #: By what they are: "admin", "logger", "supervisor", "ingress", "cascade", "system <id>".
+    actors: dict[str, Process] = {}
+
+
+class RunFolder:
+    """The data folder as one run's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lock_path = folder / "run.lock"
+        self._record_path = folder / "run.json"
+        self._folder = folder
+        self._lock = -1
+
+    def acquire(self) -> None:
+        """Take the run lock, and kill what an earlier run left behind.
+
+        Raises:
+            AlreadyRunning: another main process holds the lock.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = int(os.read(lock, 20) or b"0")
+            os.close(lock)
+            raise AlreadyRunning(pid) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        self._lock = lock
+        self.clean_up()
+
+    def clean_up(self) -> list[Process]:
+        """SIGKILL the recorded actors that still live; return those that could not be ended."""
+        record = self.read()
+        return [] if record is None else processes.end(record.actors.values(), _END_TIMEOUT)
+
+    def read(self) -> RunRecord | None:
+        """Return the record, None without one or with one that does not parse."""
+        try:
+            return msgspec.json.decode(self._record_path.read_bytes(), type=RunRecord)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def write(self, record: RunRecord) -> None:
+        """Replace the record in one step."""
+        scratch = self._record_path.with_suffix(".json.new")
+        scratch.write_bytes(msgspec.json.format(msgspec.json.encode(record)))
+        scratch.replace(self._record_path)
+
+    def release(self) -> None:
+        """Give up the lock; the record of a run that ended well is removed."""
+        self._record_path.unlink(missing_ok=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def processes_of(names: Iterable[tuple[str, int]]) -> dict[str, Process]:
+    """Return the identities of the named pids that run."""
+    found = {name: processes.process(pid) for name, pid in names if pid > 0}
+    return {name: process for name, process in found.items() if process.started}

@@ -1,0 +1,159 @@
+"""The thread a service lives on: one asyncio loop, started after the fork, owned by the actor's shell."""
+
+import asyncio
+import importlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+
+try:
+    import uvloop
+except ModuleNotFoundError:  # no wheel for this platform; asyncio's own loop does
+    uvloop = None  # type: ignore[assignment]
+
+from maestro.actors.outbox import Outbox
+from maestro.messages import Answer, Question
+from maestro.runtime.service import Address, Service
+
+#: Messages the loop has not taken yet; more are dropped, as the network might have done.
+_INBOX: Final = 4096
+#: Seconds a service gets to stop.
+STOP_TIMEOUT: Final = 5.0
+
+
+class ServiceThread:
+    """Runs one service.
+
+    Args:
+        factory: "module:Class" of the service.
+        arguments: its keyword arguments, without `outlet`.
+        outbox: where its messages to others go.
+        main_fd: pidfd of the main process; when that ends, this process exits at once.
+        on_started: called on the loop's thread once `start` has returned.
+    """
+
+    def __init__(
+        self,
+        factory: str,
+        arguments: dict[str, Any],
+        outbox: Outbox,
+        main_fd: int,
+        on_started: Callable[[], None],
+    ) -> None:
+        self._factory = factory
+        self._arguments = arguments
+        self._outbox = outbox
+        self._main_fd = main_fd
+        self._on_started = on_started
+        self._log = structlog.get_logger()
+        self._inbox: deque[tuple[object, Address]] = deque()
+        self._loop = _new_loop()
+        self._service: Service | None = None
+        self._stop: asyncio.Event = asyncio.Event()
+        self._stopped = threading.Event()
+        self._on_stopped: list[Callable[[], None]] = []
+        self._ready = False
+        self._thread = threading.Thread(target=self._run, name="service", daemon=True)
+
+    def begin(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def answer_now(self, question: Question) -> Answer | None:
+        """Have the service answer on the calling (the actor's) thread, if it is started and wants to."""
+        return self._service.answer_now(question) if self._ready and self._service is not None else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether `start` has returned."""
+        return self._ready
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the service has ended and its loop with it."""
+        return self._stopped.is_set()
+
+    def deliver(self, message: object, sender: Address) -> None:
+        """Hand a message to `receive`, from the actor's thread."""
+        if len(self._inbox) >= _INBOX:
+            return
+        self._inbox.append((message, sender))
+        if len(self._inbox) == 1:
+            self.call(self._receive_all)
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Run `action` on the loop's thread, soon; nothing happens once it is stopped."""
+        if not self._stopped.is_set():
+            try:
+                self._loop.call_soon_threadsafe(action)
+            except RuntimeError:  # closed between the check and the call
+                return
+
+    def stop(self, then: Callable[[], None] | None = None) -> None:
+        """Have the service stop, and `then` called on the loop's thread. Does not wait."""
+        if then is not None:
+            self._on_stopped.append(then)
+        self.call(self._stop.set)
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the service's end, at most `timeout` seconds; True when it came."""
+        return self._stopped.wait(timeout)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._live())
+        except BaseException:  # noqa: BLE001 - whatever it was, it ends the process
+            self._log.exception("service failed", factory=self._factory)
+            os._exit(1)  # the supervisor starts another; half a service would only look alive
+        self._stopped.set()
+        self._outbox.wake()
+
+    async def _live(self) -> None:
+        self._loop.add_reader(self._main_fd, os._exit, 1)
+        module, _, name = self._factory.partition(":")
+        service: Service = getattr(importlib.import_module(module), name)(
+            outlet=_Outlet(self._outbox), **self._arguments
+        )
+        self._service = service
+        self._receive_all()
+        await service.start()
+        self._ready = True
+        self._on_started()
+        await self._stop.wait()
+        try:
+            await asyncio.wait_for(service.stop(), STOP_TIMEOUT)
+        except Exception:  # noqa: BLE001 - it is being stopped; the rest of the stop must go on
+            self._log.exception("service did not stop well", factory=self._factory)
+        self._ready = False
+        for then in self._on_stopped:
+            then()
+        self._loop.remove_reader(self._main_fd)
+
+    def _receive_all(self) -> None:
+        if self._service is None:
+            return
+        for _ in range(len(self._inbox)):
+            message, sender = self._inbox.popleft()
+            try:
+                self._service.receive(message, sender)
+            except Exception:  # noqa: BLE001 - one message's trouble is not the others'
+                self._log.exception("a message could not be handled", message=type(message).__name__)
+        if self._inbox:
+            self._loop.call_soon(self._receive_all)
+
+
+class _Outlet:
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def send(self, address: Address, message: object) -> None:
+        self._outbox.put(address, message)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.new_event_loop() if uvloop is None else uvloop.new_event_loop()

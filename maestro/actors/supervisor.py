@@ -1,0 +1,168 @@
+"""The supervisor: the parent of all other actors. It runs what `maestro.actors.roster` decides.
+
+It has no thread and does no I/O, as a process that forks must not; what it waits for are messages, its own ticks and
+the end of the main process. When that ends, it kills the Admin, and with it, through PR_SET_PDEATHSIG, everything.
+thespian's `ChildActorExited` comes late, twice, or not at all when two children die at once, so it only hastens a look
+at which processes are still there.
+"""
+
+import logging
+import os
+import signal
+import time
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from thespian.actors import (
+    Actor,
+    ActorSystemMessage,
+    ChildActorExited,
+    ThespianWatch,
+    WakeupMessage,
+    WatchMessage,
+)
+
+from maestro import logs
+from maestro.actors import processes
+from maestro.actors.base import CascadeActor, IngressActor, SystemActor
+from maestro.actors.messages import (
+    DirectoryAck,
+    GetDirectory,
+    InstallSystem,
+    Oversee,
+    Overseeing,
+    Pong,
+    Replace,
+    Role,
+    ServicesStopped,
+    ServiceStarted,
+    ServiceStopped,
+    StopServices,
+)
+from maestro.actors.processes import Process
+from maestro.actors.roster import Command, Create, Kill, Roster, Tell
+from maestro.runtime.service import Address
+
+_TICK: Final = timedelta(seconds=0.2)
+_SHELLS: Final = {Role.INGRESS: IngressActor, Role.CASCADE: CascadeActor, Role.SYSTEM: SystemActor}
+_LOGGING: Final = (logging.root, logging.Logger.manager)
+
+
+class Supervisor(Actor):
+    """Creates and re-creates the other actors; `Oversee` tells it for which run."""
+
+    def __init__(self) -> None:
+        processes.die_with_forker()
+        signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+        super().__init__()
+        self._roster: Roster | None = None
+        self._main_fd = -1
+        self._stop_asked_by: Address = None
+        self._log = structlog.get_logger()
+
+    def receiveMessage(self, message: object, sender: Address) -> ThespianWatch | None:  # noqa: N802 - thespian's name
+        """Handle one message; called by thespian."""
+        try:
+            self._handle(message, sender)
+        except Exception:  # noqa: BLE001 - thespian would call a handler that raises once more
+            self._log.exception("a message could not be handled", message=type(message).__name__)
+        return ThespianWatch([self._main_fd]) if self._main_fd >= 0 else None
+
+    def _handle(self, message: object, sender: Address) -> None:
+        match message:
+            case WatchMessage():
+                self._end_everything()
+            case Oversee():
+                self._oversee(message, sender)
+            case _ if self._roster is not None:
+                self._manage(self._roster, message, sender)
+
+    def _manage(self, roster: Roster, message: object, sender: Address) -> None:
+        now = time.monotonic()
+        match message:
+            case WakeupMessage():
+                self.wakeupAfter(_TICK)
+                self._run(roster.tick(now))
+            case ChildActorExited():
+                self._run(roster.ended(now))
+            case ActorSystemMessage():
+                pass
+            case GetDirectory():
+                self.send(sender, roster.directory(message.version))
+            case InstallSystem():
+                self._run(roster.install(message.system_id, now))
+            case Replace():
+                self._log.warning("replacing a silent actor", system=message.system_id, epoch=message.epoch)
+                self._run(roster.replace(message.system_id, message.epoch))
+            case StopServices():
+                self._stop_asked_by = sender
+                self._run(roster.stop(now))
+            case _:
+                self._note(roster, message, sender, now)
+        self._report_stop(roster)
+
+    def _note(self, roster: Roster, message: object, sender: Address, now: float) -> None:
+        match message:
+            case ServiceStarted():
+                self._run(roster.started(message.epoch, sender, now))
+            case ServiceStopped():
+                self._run(roster.stopped(message.epoch, now))
+            case DirectoryAck():
+                roster.heard(message.epoch, now)
+                roster.acknowledged(message.epoch, message.version)
+            case Pong():
+                roster.heard(message.epoch, now)
+
+    def _oversee(self, order: Oversee, sender: Address) -> None:
+        if self._roster is None:
+            logging.root, logging.Logger.root, logging.Logger.manager = _LOGGING[0], _LOGGING[0], _LOGGING[1]
+            logs.configure(order.settings.log)
+            structlog.contextvars.bind_contextvars(actor="supervisor")
+            self._main_fd = os.pidfd_open(order.main_pid)
+            self._roster = Roster(
+                order.run_id,
+                order.settings,
+                order.factories,
+                order.main_pid,
+                epochs=time.time_ns,
+                alive=lambda process: process.alive,
+            )
+            self.wakeupAfter(_TICK)
+            self._run(self._roster.open(time.monotonic()))
+        self.send(sender, Overseeing(self._roster.run_id, os.getpid()))
+
+    def _run(self, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case Create():
+                    self._create(command)
+                case Kill():
+                    command.process.kill()
+                case Tell():
+                    self.send(command.address, command.message)
+
+    def _create(self, command: Create) -> None:
+        assert self._roster is not None
+        address = self.createActor(_SHELLS[command.key[0]])
+        # The fork has happened; thespian tells the child's pid nobody, but it keeps it.
+        process = processes.process(self._myRef._child_procs[-1].childProc.pid)  # noqa: SLF001 - no public way
+        self._log.info("actor created", role=command.key[0], system=command.key[1], pid=process.pid)
+        self._run(self._roster.created(command.key, address, process, time.monotonic()))
+
+    def _report_stop(self, roster: Roster) -> None:
+        if roster.done and self._stop_asked_by is not None:
+            self.send(self._stop_asked_by, ServicesStopped(tuple(roster.unclean)))
+            self._stop_asked_by = None
+
+    def _end_everything(self) -> None:
+        for process in self._everything():
+            process.kill()
+        os._exit(1)
+
+    def _everything(self) -> list[Process]:
+        admin = os.getppid()
+        with suppress(OSError):
+            return [processes.process(pid) for pid in (admin, *processes.children(admin)) if pid != os.getpid()]
+        return []

@@ -1,0 +1,70 @@
+"""How thespian's TCP transport is set up in every process of Maestro, before its first socket.
+
+Three of its habits do not do, and it offers no setting for them:
+
+- It listens on all interfaces and unpickles what comes in: anybody who reaches a port runs code. Here it binds to
+  loopback, and every message carries a keyed digest under a key of this start of the actor system; one without it is
+  dropped unread. That also keeps out the Admin and actors of an earlier run.
+- A message to a frozen process is tried for 5 minutes, and 20 such messages stop all sending of their sender.
+- An external context's `tell` returns only once all its earlier messages are through (see `maestro.actors.endpoint`).
+"""
+
+import hmac
+import os
+import pickle
+from datetime import timedelta
+from typing import Any, Final, cast
+
+from thespian.system import transport as intents
+from thespian.system.transport import IPBase, TCPTransport, asyncTransportBase, streamBuffer
+
+LOOPBACK: Final = "127.0.0.1"
+KEY_BYTES: Final = 32
+#: Seconds that a message is tried for.
+_TRANSMIT_SECONDS: Final = 8
+#: Messages on their way to all receivers together; links and the bridge keep each receiver's share small.
+_PENDING_TRANSMITS: Final = 2000
+_DIGEST: Final = "sha256"
+_DIGEST_BYTES: Final = 32
+
+
+class SignedPickle:
+    """Pickle with a keyed digest in front, in the shape of the `pickle` module that the transport calls."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        # The transport's own acknowledgements bypass its serializer on the way out, but not on the way in.
+        self._control = {pickle.dumps(text): text for text in (streamBuffer.ackPacket, streamBuffer.ackDataErrPacket)}
+
+    def dumps(self, message: object) -> bytes:
+        """Return the signed pickle of `message`."""
+        data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        return hmac.digest(self._key, data, _DIGEST) + data
+
+    def loads(self, data: bytes) -> Any:
+        """Return the message in `data`.
+
+        Raises:
+            ValueError: the digest does not match: it is not from this run.
+        """
+        control = self._control.get(data)
+        if control is not None:
+            return control
+        digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+        if not hmac.compare_digest(digest, hmac.digest(self._key, body, _DIGEST)):
+            raise ValueError("a message that is not from this run")
+        return pickle.loads(body)  # noqa: S301 - signed by this run
+
+
+def install(key: bytes) -> None:
+    """Set up thespian's transport in this process; processes forked from it inherit that."""
+    os.environ["THESPIAN_BASE_IPADDR"] = LOOPBACK
+    signed = SignedPickle(key)
+    TCPTransport.serializer = signed
+    IPBase.IPActorAddress.bindArgs = property(_bind_args)
+    asyncTransportBase.MAX_PENDING_TRANSMITS = _PENDING_TRANSMITS
+    intents.DEFAULT_MAX_TRANSMIT_PERIOD = timedelta(seconds=_TRANSMIT_SECONDS)
+
+
+def _bind_args(address: Any) -> tuple[tuple[str, int]]:
+    return (cast("tuple[str, int]", (LOOPBACK, address.bindname[1])),)
