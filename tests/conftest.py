@@ -2,10 +2,14 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from maestro.settings import BrokerSettings
+from tests.support.brokers import Place
 from tests.support.rabbitmq import RabbitMQNode, find_server
 
 _vhosts = itertools.count(1)
@@ -39,3 +43,33 @@ def vhost(rabbitmq_node: RabbitMQNode) -> Iterator[str]:
 def vhost_url(rabbitmq_node: RabbitMQNode, vhost: str) -> str:
     """The AMQP URL of that vhost."""
     return rabbitmq_node.url(vhost)
+
+
+@pytest.fixture
+async def embedded_place(tmp_path: Path) -> AsyncIterator[Place]:
+    """An empty folder for embedded brokers."""
+    folder = tmp_path / "broker"
+
+    def break_up() -> None:
+        for member in (folder / "members").iterdir():
+            member.unlink()
+
+    place = Place(BrokerSettings(embedded_dir=str(folder)), tmp_path, break_up)
+    yield place
+    await place.close()
+
+
+@pytest.fixture
+async def rabbitmq_place(rabbitmq_node: RabbitMQNode, vhost_url: str, tmp_path: Path) -> AsyncIterator[Place]:
+    """An empty vhost on the private node."""
+    settings = BrokerSettings(kind="rabbitmq", url=SecretStr(vhost_url))
+    place = Place(settings, tmp_path, rabbitmq_node.close_connections)
+    yield place
+    await place.close()
+
+
+@pytest.fixture(params=["embedded", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Either of them: what is tested here must hold for both brokers."""
+    found: Place = request.getfixturevalue(f"{request.param}_place")
+    return found

@@ -20,6 +20,11 @@ class Membership:
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    @property
+    def visible(self) -> bool:
+        """Whether others can see it. They take a member whose file was removed for dead."""
+        return self._path.exists()
+
     def close(self) -> None:
         """Give up the membership."""
         with contextlib.suppress(OSError):

@@ -211,7 +211,8 @@ class Worker(threading.Thread):
             if not _is_busy(problem):
                 raise
             return False
-        if all(each[0] != self._member for each in members):
+        seen = self._membership is not None and self._membership.visible
+        if not seen or all(each[0] != self._member for each in members):
             self._log.warning("broker.taken_for_dead")
             self._leave(file)
             self._enter(file)
