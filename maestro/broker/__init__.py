@@ -3,3 +3,23 @@
 Both brokers implement `maestro.broker.base.Broker` and pass the same contract tests.
 May import `maestro.events`, `maestro.settings`, `maestro.logs`; nothing above.
 """
+
+from pathlib import Path
+
+from maestro.broker.base import Broker
+from maestro.broker.embedded import EmbeddedBroker
+from maestro.broker.rabbitmq import RabbitMQBroker
+from maestro.settings import BrokerSettings
+
+__all__ = ["open_broker"]
+
+
+def open_broker(settings: BrokerSettings, data_dir: Path) -> Broker:
+    """Return the broker that the settings name, not started yet.
+
+    Raises:
+        BrokerError: the URL of RabbitMQ is none.
+    """
+    if settings.kind == "rabbitmq" or settings.url.get_secret_value():
+        return RabbitMQBroker(settings)
+    return EmbeddedBroker(Path(settings.embedded_dir or data_dir / "broker"), settings)

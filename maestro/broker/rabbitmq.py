@@ -1,0 +1,282 @@
+"""The broker in production: RabbitMQ through pika's asyncio adapter, on the event loop's own thread.
+
+```
+RabbitMQBroker ── keeps ──> Session (one connection)
+   ├── Declarations   a channel for each round
+   ├── Publisher      one channel, confirms
+   ├── Subscription*  one channel each, so that prefetch counts per queue
+   ├── Reader         one channel per queue that is read singly
+   └── depth, purge   a channel for each call
+```
+
+A channel that the broker closes over one thing so never harms another, and everything that had a channel
+gets a new one: after a channel error at once, after a lost connection once all is declared again.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import pika
+
+from maestro import logs
+from maestro.broker.base import Binding, BrokerError, BrokerUnavailable, Consumer, Delivery, Depth, Message
+from maestro.broker.rabbitmq_consumer import Subscription
+from maestro.broker.rabbitmq_publisher import Publisher
+from maestro.broker.rabbitmq_reader import Reader
+from maestro.broker.rabbitmq_session import NOT_FOUND, Channel, ChannelLost, Session, SessionFailed
+from maestro.broker.rabbitmq_topology import Declarations
+from maestro.settings import BrokerSettings
+
+#: First pause before trying again, in seconds; it doubles up to `reconnect_max`.
+FIRST_PAUSE: Final = 0.1
+#: Bindings that one `operation_timeout` is allowed for.
+DECLARED_AT_ONCE: Final = 32
+_T = TypeVar("_T")
+
+
+class RabbitMQBroker:
+    """Implements `Broker` on a RabbitMQ server, or cluster behind one address.
+
+    Raises:
+        BrokerError: `settings.url` is no AMQP URL.
+    """
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        self._settings = settings
+        self._parameters = _parameters(settings)
+        self._declarations = Declarations()
+        self._publisher = Publisher(settings.publish_timeout)
+        self._reader = Reader()
+        self._session: Session | None = None
+        self._ready = asyncio.Event()
+        self._problem = "not started"
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._log = logs.get(broker=f"{self._parameters.host}:{self._parameters.port}")
+
+    @property
+    def connected(self) -> bool:
+        """See `Broker`."""
+        return self._session is not None and self._session.is_open
+
+    @property
+    def problem(self) -> str:
+        """See `Broker`."""
+        return "" if self.connected else self._problem
+
+    async def start(self) -> None:
+        """See `Broker`."""
+        self._problem = "connecting"
+        self._own(self._keep_connected())
+        self._own(self._keep("publisher", self._serve_publisher))
+
+    async def close(self) -> None:
+        """See `Broker`."""
+        if self._closed:
+            return
+        self._closed = True
+        self._problem = "closed"
+        self._publisher.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def declare(self, bindings: Sequence[Binding], exchanges: Sequence[str] = ()) -> None:
+        """See `Broker`."""
+        self._declarations.remember(bindings, exchanges)
+        await self._operate(lambda session: self._declarations.declare(session, (), exchanges))
+        for start in range(0, len(bindings), DECLARED_AT_ONCE):
+            some = bindings[start : start + DECLARED_AT_ONCE]
+            await self._operate(partial(self._declare, some))
+
+    async def publish(self, exchange: str, routing_key: str, message: Message) -> None:
+        """See `Broker`. Raises `BrokerError` for a message that is too large or cannot be encoded."""
+        if len(message.body) > self._settings.max_event_bytes:
+            raise BrokerError(
+                f"a message of {len(message.body)} bytes; max_event_bytes is {self._settings.max_event_bytes}"
+            )
+        await self._publisher.publish(exchange, routing_key, message)
+
+    async def consume(
+        self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
+    ) -> Consumer:
+        """See `Broker`. When connected, returns after the first attempt to consume; else at once."""
+        subscription = Subscription(queue, prefetch, on_delivery, on_lost)
+
+        async def serve(session: Session) -> bool:
+            try:
+                return await subscription.serve(session.channel)
+            except ChannelLost as lost:
+                if lost.code == NOT_FOUND:
+                    await self._declarations.declare(session, self._declarations.of_queue(queue), ())
+                raise
+            finally:
+                subscription.attempted.set()
+
+        self._own(self._keep(f"consumer of {queue}", serve))
+        if self.connected:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.operation_timeout):
+                    await subscription.attempted.wait()
+        return subscription
+
+    async def get(self, queue: str) -> Delivery | None:
+        """See `Broker`."""
+        return await self._operate(lambda session: self._reader.get(queue, session.channel))
+
+    def ack(self, delivery: Delivery) -> None:
+        """See `Broker`."""
+        channel, tag = delivery.tag
+        channel.settle(tag, ack=True)
+
+    def requeue(self, delivery: Delivery) -> None:
+        """See `Broker`."""
+        channel, tag = delivery.tag
+        channel.settle(tag, ack=False)
+
+    async def purge(self, queue: str) -> int:
+        """See `Broker`."""
+        reply = await self._on_queue(lambda channel: channel.call(channel.raw.queue_purge, queue))
+        return 0 if reply is None else int(reply.method.message_count)
+
+    async def depth(self, queue: str) -> Depth | None:
+        """See `Broker`."""
+        reply = await self._on_queue(lambda channel: channel.call(channel.raw.queue_declare, queue, passive=True))
+        return None if reply is None else Depth(reply.method.message_count, reply.method.consumer_count)
+
+    async def _declare(self, bindings: Sequence[Binding], session: Session) -> None:
+        await self._declarations.declare(session, bindings, ())
+
+    async def _on_queue(self, ask: Callable[[Channel], Awaitable[Any]]) -> Any:
+        """Ask on a channel of its own; None when the queue does not exist."""
+
+        async def attempt(session: Session) -> Any:
+            channel = await session.channel()
+            try:
+                return await ask(channel)
+            except ChannelLost as lost:
+                if lost.code == NOT_FOUND:
+                    return None
+                raise
+            finally:
+                channel.close()
+
+        return await self._operate(attempt)
+
+    async def _operate(self, attempt: Callable[[Session], Awaitable[_T]]) -> _T:
+        """Run `attempt` on the live session, again when that is lost, for `operation_timeout` seconds in all."""
+        timeout = self._settings.operation_timeout
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    if self._closed:
+                        raise BrokerUnavailable("the broker is closed")
+                    await self._ready.wait()
+                    session = self._session
+                    if session is None:
+                        continue
+                    try:
+                        return await attempt(session)
+                    except ChannelLost as lost:
+                        if lost.code:
+                            raise BrokerError(f"RabbitMQ refused: {lost}") from lost
+                    await asyncio.sleep(FIRST_PAUSE)
+        except TimeoutError as problem:
+            raise BrokerUnavailable(f"no answer from RabbitMQ within {timeout:g} s; {self.problem}") from problem
+
+    async def _keep_connected(self) -> None:
+        """Connect for ever; while a session lives, everybody else works on it."""
+        failures = 0
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                self._problem = await self._live_once()
+            except SessionFailed as failed:
+                self._problem = str(failed)
+            except Exception as unforeseen:  # noqa: BLE001 - logged; the task must not die of it
+                self._problem = f"connecting failed: {unforeseen!r}"
+                self._log.exception("broker.connecting_failed")
+            if asyncio.get_running_loop().time() - began > self._settings.reconnect_max:
+                failures = 0
+            self._log.warning("broker.disconnected", problem=self._problem)
+            await asyncio.sleep(self._pause(failures))
+            failures += 1
+
+    async def _live_once(self) -> str:
+        """Open a session, declare everything, and return why the session ended. Raises `SessionFailed`."""
+        session = await Session.open(self._parameters, self._settings.operation_timeout)
+        try:
+            try:
+                await self._declarations.declare_all(session)
+            except (ChannelLost, TimeoutError) as problem:
+                # What can be used is used: a consumer of the refused queue keeps trying and says so.
+                self._log.error("broker.declare_failed", cause=str(problem))
+            self._session = session
+            self._ready.set()
+            self._log.info("broker.connected")
+            return await session.wait_closed()
+        finally:
+            self._session = None
+            self._ready.clear()
+            await session.close()
+
+    async def _serve_publisher(self, session: Session) -> bool:
+        channel = await session.channel()
+        try:
+            await self._publisher.attach(channel)
+            lost = await channel.wait_lost()
+        finally:
+            channel.close()
+        if lost.code and session.is_open:
+            with contextlib.suppress(ChannelLost, TimeoutError):
+                await self._declarations.declare_all(session)
+        self._publisher.detach(lost, self._declarations.exchanges)
+        return True
+
+    async def _keep(self, what: str, serve: Callable[[Session], Awaitable[bool]]) -> None:
+        """Run `serve` on every session, and again when only its channel was lost, until it returns False."""
+        failures = 0
+        while True:
+            await self._ready.wait()
+            session = self._session
+            if session is None:
+                continue
+            try:
+                if not await serve(session):
+                    return
+                failures = 0
+            except (ChannelLost, TimeoutError) as problem:
+                if session.is_open:
+                    self._log.warning("broker.channel_failed", what=what, cause=str(problem))
+            except Exception:  # noqa: BLE001 - logged; the task must not die of it
+                self._log.exception("broker.channel_failed", what=what)
+            await asyncio.sleep(self._pause(failures))
+            failures += 1
+
+    def _pause(self, failures: int) -> float:
+        """Return how long to wait before the next try, in seconds: doubling, with jitter."""
+        longest: float = min(self._settings.reconnect_max, FIRST_PAUSE * 2 ** min(failures, 16))
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _parameters(settings: BrokerSettings) -> pika.connection.Parameters:
+    try:
+        parameters = pika.URLParameters(settings.url.get_secret_value())
+    except Exception:  # noqa: BLE001 - pika names none
+        # Without the cause: its text may quote the URL, and with it the password.
+        raise BrokerError("broker.url is no AMQP URL (amqp://user:password@host:port/vhost)") from None
+    parameters.heartbeat = settings.heartbeat
+    parameters.connection_attempts = 1
+    parameters.socket_timeout = settings.operation_timeout
+    parameters.stack_timeout = settings.operation_timeout
+    parameters.client_properties = {"connection_name": "maestro"}
+    return parameters

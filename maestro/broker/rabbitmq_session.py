@@ -1,0 +1,227 @@
+"""pika's callbacks made awaitable: a `Session` is one AMQP connection, a `Channel` one of its channels.
+
+Neither reconnects; when it is lost it stays lost, and says why. All of it runs on the event loop's thread.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
+
+import pika
+from pika.adapters.asyncio_connection import AsyncioConnection
+
+#: Seconds between two looks at whether a channel was closed without telling.
+WATCH_INTERVAL: Final = 5.0
+#: Seconds that a graceful close may take.
+CLOSE_TIMEOUT: Final = 5.0
+NOT_FOUND: Final = 404
+ACCESS_REFUSED: Final = 403
+PRECONDITION_FAILED: Final = 406
+_NOT_ALLOWED: Final = 530
+_T = TypeVar("_T")
+
+
+class SessionFailed(Exception):  # noqa: N818 - a fact about a session
+    """A connection could not be opened; the message tells people why."""
+
+
+class ChannelLost(Exception):  # noqa: N818 - a fact about a channel
+    """The channel is gone. `code` is the broker's reason to close it, 0 when the connection was lost."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Channel:
+    """One open channel. It dies alone when the broker refuses something on it, or with its connection."""
+
+    def __init__(self, raw: Any, timeout: float) -> None:
+        self.raw = raw
+        self._timeout = timeout
+        self._lost: asyncio.Future[ChannelLost] = asyncio.get_running_loop().create_future()
+        self._replies: set[asyncio.Future[Any]] = set()
+        #: Tags of the deliveries that came through this channel and are neither acked nor requeued.
+        self.unsettled: set[int] = set()
+        #: Called when the last of them is settled.
+        self.on_idle: Callable[[], None] = lambda: None
+        raw.add_on_close_callback(lambda _channel, reason: self._on_close(reason))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used."""
+        return bool(self.raw.is_open) and not self._lost.done()
+
+    async def call(self, method: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Call a synchronous method of `raw` and return the broker's reply.
+
+        Raises:
+            ChannelLost: the broker closed the channel over it, or the connection is gone.
+            TimeoutError: no reply in time; the channel is closed, for a late reply would be mistaken.
+        """
+        with self.reply() as reply:
+            try:
+                method(*args, **options, callback=lambda frame: resolve(reply, frame))
+            except pika.exceptions.AMQPError as problem:
+                raise ChannelLost(0, str(problem) or repr(problem)) from problem
+            return await self.within(reply)
+
+    @contextlib.contextmanager
+    def reply(self) -> Iterator[asyncio.Future[Any]]:
+        """Yield a future for one reply, failed with `ChannelLost` when the channel closes first."""
+        if self._lost.done():
+            raise self._lost.result()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._replies.add(future)
+        try:
+            yield future
+        finally:
+            self._replies.discard(future)
+            future.cancel()
+
+    async def within(self, reply: asyncio.Future[Any]) -> Any:
+        """Await a reply for as long as an operation may take, and close the channel when it does not come."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await reply
+        except (TimeoutError, asyncio.CancelledError):
+            self.close()
+            raise
+
+    async def wait_lost(self) -> ChannelLost:
+        """Return why the channel was lost, once it is."""
+        while not self._lost.done():
+            await asyncio.wait([self._lost], timeout=WATCH_INTERVAL)
+            if self.raw.is_closed:
+                self._on_close(None)
+        return self._lost.result()
+
+    def settle(self, tag: int, *, ack: bool) -> None:
+        """Acknowledge or requeue a delivery once; does nothing for one that is settled or void."""
+        if not self.is_open or tag not in self.unsettled:
+            return
+        self.unsettled.discard(tag)
+        if ack:
+            self.raw.basic_ack(tag)
+        else:
+            self.raw.basic_nack(tag, requeue=True)
+        if not self.unsettled:
+            self.on_idle()
+
+    def close(self) -> None:
+        """Close it if it is open; what is unsettled goes back to its queue."""
+        if not (self.raw.is_closed or self.raw.is_closing):
+            with contextlib.suppress(pika.exceptions.AMQPError):
+                self.raw.close()
+
+    def _on_close(self, reason: BaseException | None) -> None:
+        if self._lost.done():
+            return
+        code = int(getattr(reason, "reply_code", 0) or 0) if isinstance(reason, pika.exceptions.ChannelClosed) else 0
+        lost = ChannelLost(code, str(getattr(reason, "reply_text", "") or reason or "the channel was closed"))
+        self._lost.set_result(lost)
+        self.unsettled.clear()
+        for reply in tuple(self._replies):
+            if not reply.done():
+                reply.set_exception(lost)
+
+
+class Session:
+    """One open AMQP connection."""
+
+    def __init__(self, parameters: pika.connection.Parameters, timeout: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._timeout = timeout
+        self._opened: asyncio.Future[None] = loop.create_future()
+        self._closed: asyncio.Future[str] = loop.create_future()
+        self._raw = AsyncioConnection(
+            parameters,
+            on_open_callback=lambda _raw: resolve(self._opened, None),
+            on_open_error_callback=lambda _raw, error: self._on_failed(error),
+            on_close_callback=lambda _raw, reason: resolve(self._closed, describe(reason)),
+            custom_ioloop=loop,
+        )
+
+    @classmethod
+    async def open(cls, parameters: pika.connection.Parameters, timeout: float) -> "Session":  # noqa: ASYNC109 - kept
+        """Connect and log in. `timeout` (seconds) also bounds every later operation. Raises `SessionFailed`."""
+        session = cls(parameters, timeout)
+        try:
+            async with asyncio.timeout(timeout):
+                await session._opened
+        except TimeoutError as problem:
+            session._abandon()
+            raise SessionFailed(f"RabbitMQ did not answer within {timeout:g} s") from problem
+        except asyncio.CancelledError:
+            session._abandon()
+            raise
+        return session
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used."""
+        return bool(self._raw.is_open) and not self._closed.done()
+
+    async def channel(self) -> Channel:
+        """Open a channel. Raises `ChannelLost` when the connection is gone or full, `TimeoutError`."""
+        waiting: list[asyncio.Future[None]] = []
+        try:
+            raw = self._raw.channel(on_open_callback=lambda _raw: resolve(waiting[0], None))
+        except pika.exceptions.AMQPError as problem:
+            raise ChannelLost(0, str(problem) or repr(problem)) from problem
+        channel = Channel(raw, self._timeout)
+        with channel.reply() as opened:
+            waiting.append(opened)
+            await channel.within(opened)
+        return channel
+
+    async def wait_closed(self) -> str:
+        """Return why the connection was lost, once it is."""
+        return await asyncio.shield(self._closed)
+
+    async def close(self) -> None:
+        """Close gracefully, or give up after `CLOSE_TIMEOUT` seconds."""
+        self._abandon()
+        await asyncio.wait([self._closed], timeout=CLOSE_TIMEOUT)
+
+    def _abandon(self) -> None:
+        if not (self._raw.is_closing or self._raw.is_closed):
+            self._raw.close()
+
+    def _on_failed(self, error: BaseException) -> None:
+        if not self._opened.done():
+            self._opened.set_exception(SessionFailed(describe(error)))
+        resolve(self._closed, describe(error))
+
+
+def resolve(future: asyncio.Future[_T], value: _T) -> None:
+    """Give a future its value, unless it has one or nobody waits any more."""
+    if not future.done():
+        future.set_result(value)
+
+
+def describe(error: BaseException | None) -> str:
+    """Say in words why a connection failed or ended: what an operator can act on. Never holds the password."""
+    chain = list(_causes(error))
+    for cause in chain:
+        code = getattr(cause, "reply_code", 0)
+        if isinstance(cause, pika.exceptions.ProbableAuthenticationError) or code == ACCESS_REFUSED:
+            return "RabbitMQ refused the user name or password"
+        if isinstance(cause, pika.exceptions.ProbableAccessDeniedError) or code == _NOT_ALLOWED:
+            return f"RabbitMQ refused the vhost: it does not exist or the user may not use it ({_text(cause)})"
+    last = chain[-1] if chain else None
+    if isinstance(last, OSError):
+        return f"RabbitMQ is not reachable: {last.strerror or last}"
+    return f"the connection to RabbitMQ ended: {_text(last)}" if last is not None else "the connection ended"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        inner = getattr(error, "exception", None) or (getattr(error, "exceptions", None) or [None])[-1]
+        error = inner if isinstance(inner, BaseException) else error.__cause__
+
+
+def _text(error: BaseException | None) -> str:
+    return str(getattr(error, "reply_text", "") or error or type(error).__name__)

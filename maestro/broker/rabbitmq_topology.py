@@ -1,0 +1,95 @@
+"""What was declared on RabbitMQ: remembered, and declared again whenever it may be gone."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from maestro import logs
+from maestro.broker.base import Binding
+from maestro.broker.rabbitmq_session import PRECONDITION_FAILED, Channel, ChannelLost, Session
+
+_TOPIC: Final = "topic"
+
+
+class Declarations:
+    """Exchanges and bindings, all topic, durable and classic.
+
+    What exists with other arguments (a platform that declares quorum queues) is used as it is found.
+    """
+
+    def __init__(self) -> None:
+        self._exchanges: dict[str, None] = {}
+        self._bindings: dict[Binding, None] = {}
+        #: Names of exchanges and queues that exist with other arguments than ours.
+        self._foreign: set[str] = set()
+        self._log = logs.get()
+
+    def remember(self, bindings: Sequence[Binding], exchanges: Sequence[str]) -> None:
+        """Add to what is declared from now on."""
+        self._exchanges.update(dict.fromkeys(exchanges))
+        self._exchanges.update(dict.fromkeys(binding.exchange for binding in bindings))
+        self._bindings.update(dict.fromkeys(bindings))
+
+    @property
+    def exchanges(self) -> frozenset[str]:
+        """Names of the exchanges that `declare_all` makes."""
+        return frozenset(self._exchanges)
+
+    def of_queue(self, queue: str) -> tuple[Binding, ...]:
+        """Return the bindings that make up a queue; none when it was never declared here."""
+        return tuple(binding for binding in self._bindings if binding.queue == queue)
+
+    async def declare_all(self, session: Session) -> None:
+        """Declare everything. Raises `ChannelLost`, `TimeoutError`."""
+        await self.declare(session, tuple(self._bindings), tuple(self._exchanges))
+
+    async def declare(self, session: Session, bindings: Sequence[Binding], exchanges: Sequence[str]) -> None:
+        """Declare these. Raises `ChannelLost` with the broker's reason, `TimeoutError`."""
+        names = dict.fromkeys((*exchanges, *(binding.exchange for binding in bindings)))
+        work = _Work(session)
+        try:
+            for name in names:
+                options = {"exchange_type": _TOPIC, "durable": True}
+                await self._as_found("exchange", name, work, options)
+            for queue in dict.fromkeys(binding.queue for binding in bindings):
+                await self._as_found("queue", queue, work, {"durable": True})
+            for binding in bindings:
+                channel = await work.channel()
+                await channel.call(channel.raw.queue_bind, binding.queue, binding.exchange, binding.pattern)
+        finally:
+            work.close()
+
+    async def _as_found(self, kind: str, name: str, work: "_Work", options: dict[str, Any]) -> None:
+        if name not in self._foreign:
+            try:
+                channel = await work.channel()
+                await channel.call(getattr(channel.raw, f"{kind}_declare"), name, **options)
+            except ChannelLost as lost:
+                if lost.code != PRECONDITION_FAILED:
+                    raise
+                self._log.warning("broker.used_as_found", kind=kind, name=name, cause=str(lost))
+                self._foreign.add(name)
+            else:
+                return
+        channel = await work.channel()
+        try:
+            await channel.call(getattr(channel.raw, f"{kind}_declare"), name, passive=True)
+        except ChannelLost:
+            self._foreign.discard(name)  # it may be gone meanwhile: ours next time
+            raise
+
+
+class _Work:
+    """A channel of its own for one round of declarations, opened anew when the broker closed it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._channel: Channel | None = None
+
+    async def channel(self) -> Channel:
+        if self._channel is None or not self._channel.is_open:
+            self._channel = await self._session.channel()
+        return self._channel
+
+    def close(self) -> None:
+        if self._channel is not None:
+            self._channel.close()

@@ -1,0 +1,75 @@
+"""Fixtures shared by all tests."""
+
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from maestro.settings import BrokerSettings
+from tests.support.brokers import Place
+from tests.support.rabbitmq import RabbitMQNode, find_server
+
+_vhosts = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQNode]:
+    """A private RabbitMQ node, shared by the whole run; a test that kills it must start it again."""
+    if find_server() is None:
+        if os.environ.get("CI"):
+            pytest.fail("rabbitmq-server is not installed, and in CI it must be")
+        pytest.skip("rabbitmq-server is not installed")
+    node = RabbitMQNode(tmp_path_factory.mktemp("rabbitmq"))
+    try:
+        node.start()
+        yield node
+    finally:
+        node.close()
+
+
+@pytest.fixture
+def vhost(rabbitmq_node: RabbitMQNode) -> Iterator[str]:
+    """The name of an empty vhost of this test's own."""
+    name = f"test-{next(_vhosts)}"
+    rabbitmq_node.create_vhost(name)
+    yield name
+    rabbitmq_node.delete_vhost(name)
+
+
+@pytest.fixture
+def vhost_url(rabbitmq_node: RabbitMQNode, vhost: str) -> str:
+    """The AMQP URL of that vhost."""
+    return rabbitmq_node.url(vhost)
+
+
+@pytest.fixture
+async def embedded_place(tmp_path: Path) -> AsyncIterator[Place]:
+    """An empty folder for embedded brokers."""
+    folder = tmp_path / "broker"
+
+    def break_up() -> None:
+        for member in (folder / "members").iterdir():
+            member.unlink()
+
+    place = Place(BrokerSettings(embedded_dir=str(folder)), tmp_path, break_up)
+    yield place
+    await place.close()
+
+
+@pytest.fixture
+async def rabbitmq_place(rabbitmq_node: RabbitMQNode, vhost_url: str, tmp_path: Path) -> AsyncIterator[Place]:
+    """An empty vhost on the private node."""
+    settings = BrokerSettings(kind="rabbitmq", url=SecretStr(vhost_url))
+    place = Place(settings, tmp_path, rabbitmq_node.close_connections)
+    yield place
+    await place.close()
+
+
+@pytest.fixture(params=["embedded", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Either of them: what is tested here must hold for both brokers."""
+    found: Place = request.getfixturevalue(f"{request.param}_place")
+    return found

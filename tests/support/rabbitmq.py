@@ -1,0 +1,242 @@
+"""A real RabbitMQ node of a test run's own: own ports, own folder, own epmd; nothing of it outlives the run.
+
+The node's Erlang shell reads our pipe (`RABBITMQ_ALLOW_INPUT`). That makes administration take milliseconds
+instead of the seconds that `rabbitmqctl` needs, and ends the node when the test process dies: its stdin closes.
+"""
+
+import itertools
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+START_TIMEOUT: Final = 60.0
+STOP_TIMEOUT: Final = 30.0
+EVAL_TIMEOUT: Final = 20.0
+USER: Final = "maestro"
+PASSWORD: Final = "a-secret-of-the-tests"
+
+_CONFIG = """\
+listeners.tcp.1 = 127.0.0.1:{port}
+default_user = {user}
+default_pass = {password}
+loopback_users = none
+disk_free_limit.absolute = 10MB
+log.file.level = warning
+"""
+#: Runs the command given as arguments until its stdin closes or it dies, so that it cannot outlive the tests.
+_TIED = '"$@" & child=$!; read _; kill $child; wait $child'
+
+
+class NodeError(Exception):
+    """The node did not start, stop or answer."""
+
+
+def find_server() -> Path | None:
+    """Return the folder of RabbitMQ's own scripts (not the Debian wrappers, which switch user), or None."""
+    candidates = [*Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server")]
+    found = shutil.which("rabbitmq-server")
+    if found:
+        candidates.append(Path(found).resolve())
+    return next((path.parent for path in candidates if path.is_file()), None)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return `count` loopback TCP ports that are free now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None:
+    """Return once `condition()` holds. Raises `NodeError` after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise NodeError(f"no {what} within {timeout:g} s")
+        time.sleep(0.02)
+
+
+def _listens(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class RabbitMQNode:
+    """One private node in `folder`, which must be empty; it keeps its data over `stop` or `kill` and `start`."""
+
+    def __init__(self, folder: Path) -> None:
+        server = find_server()
+        if server is None:
+            raise NodeError("rabbitmq-server is not installed")
+        self._sbin = server
+        self._folder = folder
+        self.port, self._dist_port, self._epmd_port = free_ports(3)
+        self._epmd: subprocess.Popen[bytes] | None = None
+        self._node: subprocess.Popen[bytes] | None = None
+        self._calls = itertools.count(1)
+
+    def url(self, vhost: str = "/", password: str = PASSWORD) -> str:
+        """Return the AMQP URL of `vhost`."""
+        return f"amqp://{USER}:{password}@127.0.0.1:{self.port}/{quote(vhost, safe='')}"
+
+    def start(self) -> None:
+        """Start the node and wait until it serves. Raises `NodeError`."""
+        if self._epmd is None:
+            self._start_epmd()
+        environment = self._environment()
+        with (self._folder / "console.log").open("ab") as console:
+            self._node = subprocess.Popen(
+                [self._sbin / "rabbitmq-server"],
+                cwd=self._folder,
+                env=environment,
+                start_new_session=True,
+                stdin=subprocess.PIPE,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            wait_until(lambda: self._alive() and _listens(self.port), START_TIMEOUT, "listening RabbitMQ")
+            self.eval("rabbit:await_startup()")
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Stop the node in good order: what it confirmed stays."""
+        if self._node is None or self._node.stdin is None:
+            return
+        self._node.stdin.write(b"init:stop().\n")
+        self._node.stdin.flush()
+        try:
+            self._node.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._forget_node()
+
+    def kill(self) -> None:
+        """Kill the node at once, as a power cut would."""
+        if self._node is not None:
+            self._node.kill()
+            self._node.wait(STOP_TIMEOUT)
+        self._forget_node()
+
+    def close(self) -> None:
+        """End everything that was started here."""
+        self.stop()
+        if self._epmd is not None and self._epmd.stdin is not None:
+            self._epmd.stdin.close()
+            self._epmd.wait(STOP_TIMEOUT)
+            self._epmd = None
+
+    def create_vhost(self, name: str) -> str:
+        """Create a vhost that the tests' user may use; return its URL."""
+        self.eval(
+            f'begin rabbit_vhost:add(<<"{name}">>, <<"tests">>), rabbit_auth_backend_internal:set_permissions('
+            f'<<"{USER}">>, <<"{name}">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>) end'
+        )
+        return self.url(name)
+
+    def delete_vhost(self, name: str) -> None:
+        """Delete a vhost and all in it."""
+        self.eval(f'rabbit_vhost:delete(<<"{name}">>, <<"tests">>)')
+
+    def delete_queue(self, vhost: str, queue: str) -> None:
+        """Delete a queue with its messages, whoever consumes it."""
+        self.eval(
+            f'begin {{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{vhost}">>, queue, <<"{queue}">>)), '
+            'rabbit_amqqueue:delete(Q, false, false, <<"tests">>) end'
+        )
+
+    def list_queues(self, vhost: str) -> dict[str, int]:
+        """Return each queue of `vhost` with the number of its messages, ready and unacknowledged."""
+        listing = self.eval(
+            "[[element(4, proplists:get_value(name, I)), proplists:get_value(messages, I)] || "
+            f'I <- rabbit_amqqueue:info_all(<<"{vhost}">>, [name, messages])]'
+        )
+        return dict(json.loads(listing.replace("<<", "").replace(">>", "") or "[]"))
+
+    def close_connections(self) -> None:
+        """Make the node close every client's connection."""
+        self.eval('[rabbit_networking:close_connection(P, "test") || P <- rabbit_networking:connections()]')
+
+    def eval(self, expression: str) -> str:
+        """Evaluate an Erlang expression on the node; return its value as Erlang prints it. Raises `NodeError`."""
+        if self._node is None or self._node.stdin is None:
+            raise NodeError("the node does not run")
+        answer = self._folder / f"answer-{next(self._calls)}"
+        self._node.stdin.write(
+            (
+                f'begin file:write_file("{answer}.new", io_lib:format("~0p", [catch {expression}])), '
+                f'file:rename("{answer}.new", "{answer}") end, f().\n'
+            ).encode()
+        )
+        self._node.stdin.flush()
+        wait_until(answer.exists, EVAL_TIMEOUT, f"answer to {expression}")
+        text = answer.read_text()
+        answer.unlink()
+        if text.startswith("{'EXIT'"):
+            raise NodeError(f"{expression}: {text[:2000]}")
+        return text
+
+    def _start_epmd(self) -> None:
+        program = shutil.which("epmd") or "epmd"
+        self._epmd = subprocess.Popen(
+            ["/bin/sh", "-c", _TIED, "epmd", program, "-port", str(self._epmd_port), "-address", "127.0.0.1"],
+            env=self._environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(lambda: _listens(self._epmd_port), START_TIMEOUT, "listening epmd")
+
+    def _environment(self) -> dict[str, str]:
+        config = self._folder / "rabbitmq.conf"
+        config.write_text(_CONFIG.format(port=self.port, user=USER, password=PASSWORD))
+        plugins = self._folder / "plugins"
+        plugins.write_text("[].\n")
+        nothing = self._folder / "environment"
+        nothing.touch()
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self._folder),
+            "LANG": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"maestro-{self.port}@localhost",
+            "RABBITMQ_DIST_PORT": str(self._dist_port),
+            "RABBITMQ_CONFIG_FILE": str(config),
+            "RABBITMQ_CONF_ENV_FILE": str(nothing),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
+            "RABBITMQ_MNESIA_BASE": str(self._folder / "data"),
+            "RABBITMQ_LOG_BASE": str(self._folder / "log"),
+            "RABBITMQ_ALLOW_INPUT": "1",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} "
+                "+S 1:1 +A 4 +sbwt none +sbwtdcpu none +sbwtdio none"
+            ),
+        }
+
+    def _alive(self) -> bool:
+        if self._node is None or self._node.poll() is not None:
+            log = (self._folder / "console.log").read_text(errors="replace")
+            raise NodeError(f"RabbitMQ ended while starting:\n{log[-3000:]}")
+        return True
+
+    def _forget_node(self) -> None:
+        if self._node is not None and self._node.stdin is not None:
+            self._node.stdin.close()
+        self._node = None
