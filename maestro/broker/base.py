@@ -13,11 +13,11 @@ class BrokerError(Exception):
     """The broker could not do what was asked; the message says what and why."""
 
 
-class Unroutable(BrokerError):
+class Unroutable(BrokerError):  # noqa: N818 - the name says what the message is
     """The message was returned (no queue bound to its key) or negatively acknowledged."""
 
 
-class BrokerUnavailable(BrokerError):
+class BrokerUnavailable(BrokerError):  # noqa: N818 - as above
     """The broker stayed out of reach for the whole time allowed."""
 
 
@@ -41,8 +41,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message handed to a consumer, unacknowledged. Valid only on the connection it came from:
-    acknowledging one from before a reconnect does nothing, for the broker delivers it again.
+    """A message handed to a consumer, unacknowledged.
+
+    Valid only on the connection it came from: acknowledging one from before a reconnect does nothing, for the
+    broker delivers it again.
     """
 
     queue: str
@@ -90,13 +92,15 @@ class Broker(Protocol):
         """Declare exchanges and queues now and again after every reconnect.
 
         Raises:
-            BrokerUnavailable: out of reach for `operation_timeout` seconds (they are declared on reconnect all the same).
+            BrokerUnavailable: out of reach for `operation_timeout` seconds; they are declared on reconnect all the
+                same.
         """
 
     async def publish(self, exchange: str, routing_key: str, message: Message) -> None:
-        """Publish one persistent, mandatory message and wait for its confirm. Many may be under way at once;
-        they reach a queue in the order of the calls unless the connection breaks in between. A lost
-        connection or unknown outcome publishes again (same `message_id`) once reconnected.
+        """Publish one persistent, mandatory message and wait for its confirm.
+
+        Many may be under way at once; they reach a queue in the order of the calls unless the connection breaks in
+        between. A lost connection or unknown outcome publishes again (same `message_id`) once reconnected.
 
         Raises:
             Unroutable: returned or nacked by the broker.
@@ -105,8 +109,10 @@ class Broker(Protocol):
 
     async def consume(self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None],
                       on_lost: Callable[[], None]) -> Consumer:
-        """Consume `queue` with at most `prefetch` unacknowledged deliveries. `on_lost` is called each time the
-        deliveries handed out so far became void (connection or channel lost); the broker will redeliver them.
+        """Consume `queue` with at most `prefetch` unacknowledged deliveries.
+
+        `on_lost` is called each time the deliveries handed out so far became void (connection or channel lost); the
+        broker will redeliver them.
         """
 
     async def get(self, queue: str) -> Delivery | None:
@@ -123,7 +129,7 @@ class Broker(Protocol):
         """Give back, to its original place where the broker can; void deliveries are ignored."""
 
     async def purge(self, queue: str) -> int:
-        """Remove all ready messages; return how many. Zero when the queue does not exist. Raises `BrokerUnavailable`."""
+        """Remove all ready messages; return how many: 0 without such a queue. Raises `BrokerUnavailable`."""
 
     async def depth(self, queue: str) -> Depth | None:
         """Return the queue's depth, None when it does not exist. Raises `BrokerUnavailable`."""

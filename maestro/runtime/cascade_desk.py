@@ -1,6 +1,6 @@
-"""The system's side of its cascade actor: operations on the queues that mirror a document, in order, each until done."""
+"""The system's side of its cascade actor: operations on a document's queues, in order, each until done."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from maestro.messages import (
     CascadeDone,
@@ -21,7 +21,9 @@ from maestro.reprocessing.rendering import document_json, queued_event, queued_i
 from maestro.runtime.peer import Peer
 from maestro.runtime.repository import Repository
 
-Answer = Callable[[str], Fact]
+Answer = Callable[[str], Fact | None]
+#: Bytes of events in one operation, roughly: a message between actors stays small.
+PART_BYTES = 256 * 1024
 
 
 class CascadeDesk:
@@ -45,8 +47,9 @@ class CascadeDesk:
     def done(self, completion: CascadeDone) -> None:
         """An operation is done, or failed for good."""
         _, answer = self._open.pop(completion.op, (None, None))
-        if answer is not None:
-            self._feed(answer(completion.problem))
+        fact = answer(completion.problem) if answer is not None else None
+        if fact is not None:
+            self._feed(fact)
 
     def carry_out(self, command: do.Command) -> bool:
         """Begin a command of the queues; False when it is none."""
@@ -59,9 +62,9 @@ class CascadeDesk:
                 if failed:
                     self._order(DeadLetterDocument(self._op(), self._render(id_), id_))
             case do.FillQueues(id=id_, token=token):
-                self._order(self._fill(self._documents[id_]), _updated(id_, token))
+                self._order_all(self._fill(self._documents[id_]), _updated(id_, token))
             case do.GrowQueues(id=id_, token=token, positions=positions):
-                self._order(self._grow(self._documents[id_], positions), _updated(id_, token))
+                self._order_all(self._grow(self._documents[id_], positions), _updated(id_, token))
             case do.CleanUpQueues(id=id_, token=token, failed=failed):
                 self._clean_up(id_, failed=failed, answer=_updated(id_, token))
             case do.TakeUnit(id=id_, position=position):
@@ -80,15 +83,17 @@ class CascadeDesk:
         self._order(EmptyUnitQueues(self._op()))
         self._order(DeadLetterDocument(self._op(), self._render(id_, ended=True), id_), answer)
 
-    def _fill(self, doc: Document) -> EnqueueUnits:
+    def _fill(self, doc: Document) -> list[ToCascade]:
         left = tuple(doc.not_done())
-        to_send = _messages(doc, (unit for unit in left if unit.state is UnitState.OUTSTANDING))
+        to_send = [unit for unit in left if unit.state is UnitState.OUTSTANDING]
         in_flight = _messages(doc, (unit for unit in left if unit.state is not UnitState.OUTSTANDING))
-        return EnqueueUnits(self._op(), to_send, fresh=True, in_flight=in_flight)
+        parts = list(_parts(_messages(doc, to_send)))
+        first = EnqueueUnits(self._op(), parts[0] if parts else (), fresh=True, in_flight=in_flight)
+        return [first, *(EnqueueUnits(self._op(), part, fresh=False) for part in parts[1:])]
 
-    def _grow(self, doc: Document, positions: tuple[int, ...]) -> EnqueueUnits:
-        added = (doc.order[position] for position in positions)
-        return EnqueueUnits(self._op(), _messages(doc, added), fresh=False)
+    def _grow(self, doc: Document, positions: tuple[int, ...]) -> list[ToCascade]:
+        added = _messages(doc, (doc.order[position] for position in positions))
+        return [EnqueueUnits(self._op(), part, fresh=False) for part in _parts(added)]
 
     def _render(self, id_: str, *, ended: bool = False) -> bytes:
         doc = self._documents[id_]
@@ -98,6 +103,17 @@ class CascadeDesk:
         self._last_op += 1
         return self._last_op
 
+    def _order_all(self, operations: list[ToCascade], answer: Answer) -> None:
+        """Order operations whose common answer is given with the last one's, and tells of the first problem."""
+        problems: list[str] = []
+
+        def one_done(problem: str) -> Fact | None:
+            problems.append(problem)
+            return answer(next(filter(None, problems), "")) if len(problems) == len(operations) else None
+
+        for operation in operations:
+            self._order(operation, one_done)
+
     def _order(self, operation: ToCascade, answer: Answer | None = None) -> None:
         self._open[operation.op] = (operation, answer)
         if self._peer is not None:
@@ -106,6 +122,20 @@ class CascadeDesk:
 
 def _messages(doc: Document, units: Iterable[Unit]) -> tuple[tuple[str, bytes], ...]:
     return tuple((queued_id(doc, unit), queued_event(doc, unit)) for unit in units)
+
+
+def _parts(messages: tuple[tuple[str, bytes], ...]) -> Iterator[tuple[tuple[str, bytes], ...]]:
+    """Split messages into parts of about `PART_BYTES`."""
+    part: list[tuple[str, bytes]] = []
+    size = 0
+    for message in messages:
+        if part and size + len(message[1]) > PART_BYTES:
+            yield tuple(part)
+            part, size = [], 0
+        part.append(message)
+        size += len(message[1])
+    if part:
+        yield tuple(part)
 
 
 def _updated(id_: str, token: int) -> Answer:

@@ -16,7 +16,7 @@ from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.facts import Fact
-from maestro.reprocessing.ids import document_id
+from maestro.reprocessing.ids import RANDOM_BYTES, document_id
 from maestro.reprocessing.impact import Impacted, Origin
 from maestro.reprocessing.rendering import document_json, notification, replay_event
 from maestro.settings import Settings
@@ -77,7 +77,7 @@ class Effects:
             fact = await work
         except SiblingError as problem:
             fact = _failure(command, str(problem))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - whatever it was, the rules need an answer
             self._log.exception("command failed", command=type(command).__name__)
             fact = _failure(command, f"{type(problem).__name__}: {problem}")
         self._engine.feed(fact)
@@ -97,7 +97,7 @@ class Effects:
         body = self._engine.repository.body(self._system.deliveries[command.key].number)
         assert body is not None, "the body of an event that is being judged is kept"
         return facts.OriginsFetched(
-            command.token, document_id(self._system.id, os.urandom(16)), parse_celery(body).event.raw,
+            command.token, document_id(self._system.id, os.urandom(RANDOM_BYTES)), parse_celery(body).event.raw,
             held.event if held else b"", origins, is_fork,
         )  # fmt: skip
 
@@ -150,7 +150,7 @@ class Effects:
         return facts.ReplaySent(command.id, command.token)
 
     def _await_result(self, command: do.AwaitResult) -> None:
-        """Set the one timer of a document. A clock that was set back or forward never makes it longer than the limit."""
+        """Set the one timer of a document. No jump of the clock makes it longer than the limit."""
         limit = self._settings.reprocessing.replay_timeout
         left = min(limit, max(0.0, command.since + limit - time.time()))
         previous = self._timers.pop(command.id, None)

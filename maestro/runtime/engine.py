@@ -12,7 +12,7 @@ from maestro.reprocessing.commands import AckDelivery, Command, DeadLetterEvent,
 from maestro.reprocessing.facts import EventArrived, Fact
 from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.state import Lock
-from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
+from maestro.reprocessing.step import Save
 from maestro.runtime.repository import Repository
 from maestro.store.base import Store, StoreError, Write
 
@@ -33,7 +33,7 @@ class Engine:
         *,
         carry_out: Callable[[Command], None],
         publish_lock: Callable[[Lock | None], None],
-        changed: Callable[[str], None],
+        saved: Callable[[list[Save]], None],
         broken: Callable[[StoreError], None],
     ) -> None:
         self.machine = machine
@@ -41,7 +41,7 @@ class Engine:
         self._store = store
         self._carry_out = carry_out
         self._publish_lock = publish_lock
-        self._changed = changed
+        self._saved = saved
         self._broken = broken
         self._lock: Lock | None = None
         self._saves: list[Save] = []
@@ -49,6 +49,13 @@ class Engine:
         self._held: list[Command] = []
         self._timer: asyncio.TimerHandle | None = None
         self._failed = False
+        self._idle: asyncio.Future[None] | None = None
+
+    async def idle(self) -> None:
+        """Return once no event is being judged."""
+        if self.machine.system.judged is not None:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
 
     def feed(self, fact: Fact, body: bytes | None = None) -> None:
         """Let a fact happen now; `body` is an arrived event's original body."""
@@ -59,15 +66,19 @@ class Engine:
             delivery = self.machine.system.deliveries[fact.key]
             if not delivery.done:
                 self.repository.remember_body(delivery.number, body)
+        if self._idle is not None and self.machine.system.judged is None and not self._idle.done():
+            self._idle.set_result(None)
         self._saves.extend(step.saves)
         now = [command for command in step.commands if command.needs < Needs.SYNCED]
         held = [command for command in step.commands if command.needs is Needs.SYNCED]
         self._held.extend(held)
         self._store_for(now, held)
-        for command in now:
-            if self._failed:
-                return
-            self._carry_out(command)
+        self._carry_out_all(now)
+
+    def _carry_out_all(self, commands: Iterable[Command]) -> None:
+        if not self._failed:
+            for command in commands:
+                self._carry_out(command)
 
     def _store_for(self, now: list[Command], held: list[Command]) -> None:
         urgent = any(not isinstance(command, LAZY) for command in held)
@@ -92,8 +103,7 @@ class Engine:
         if self._failed or not self._commit(durable=bool(self._held)):
             return
         held, self._held = self._held, []
-        for command in held:
-            self._carry_out(command)
+        self._carry_out_all(held)
 
     def _commit(self, *, durable: bool) -> bool:
         saves, self._saves = self._saves, []
@@ -106,8 +116,7 @@ class Engine:
             self._broken(problem)
             return False
         self._publish()
-        for id_ in {save.document.id for save in saves if isinstance(save, SaveDocument | SaveUnit)}:
-            self._changed(id_)
+        self._saved(saves)
         return True
 
     def _lock_moved(self) -> bool:

@@ -1,0 +1,67 @@
+"""The edge of a system: raw deliveries, sync persists and failure reports become facts, or say what is wrong."""
+
+from typing import Any
+
+import orjson
+
+from maestro.events import BadInput, Event, NoEvent, celery_body, parse_celery, parse_event
+from maestro.messages import Arrived, DeadLetter, Source
+from maestro.reprocessing.delivery import delivery_key
+from maestro.reprocessing.facts import EventArrived, ReplayErred
+
+
+def accept(arrived: Arrived, system_id: str, max_bytes: int) -> EventArrived | DeadLetter:
+    """Parse a delivery; what breaks the contract goes to an error queue, unchanged, with the reason."""
+    try:
+        if len(arrived.body) > max_bytes:
+            raise NoEvent("body", f"is larger than {max_bytes} bytes")
+        message = parse_celery(arrived.body)
+        _check_owner(message.event, system_id)
+    except BadInput as problem:
+        no_event = isinstance(problem, NoEvent)
+        return DeadLetter("", arrived.body, str(problem), no_event=no_event, refs=(arrived.ref,))
+    return _arrival(
+        message.event, delivery_key(message.id, message.event), ref=arrived.ref, redelivered=arrived.redelivered,
+        redriven=arrived.redriven, from_wait_queue=arrived.source is Source.WAIT,
+    )  # fmt: skip
+
+
+def accept_sync(body: bytes, system_id: str, ticket: int) -> tuple[EventArrived, bytes]:
+    """Parse a sync persist; return the fact and the body the event would have on its queue. Raises `BadInput`."""
+    event = parse_event(body)
+    _check_owner(event, system_id)
+    if event.reprocessing is not None:
+        raise BadInput("scope", "must be execution: a replay's result comes by the persist queue")
+    key = delivery_key("", event)
+    return _arrival(event, key, ticket=ticket), celery_body(key, event.raw)
+
+
+def accept_failure(body: bytes) -> ReplayErred | None:
+    """Read the error event of a replayed process; None when it speaks of no replay. Raises `BadInput`."""
+    try:
+        event: Any = orjson.loads(body)
+    except orjson.JSONDecodeError as problem:
+        raise BadInput("body", f"is no JSON ({problem})") from problem
+    ref = event.get("reprocessing") if isinstance(event, dict) else None
+    if not isinstance(ref, dict) or not ref.get("id"):
+        return None
+    return ReplayErred(
+        str(ref["id"]), str(ref.get("instance_id", "")), str(event.get("branch") or "master"),
+        str(ref.get("send") or ""), _cause(event),
+    )  # fmt: skip
+
+
+def _arrival(event: Event, key: str, **how: Any) -> EventArrived:
+    return EventArrived(key, event.instance_id, event.name, event.branch, event.tag, event.reprocessing, **how)
+
+
+def _check_owner(event: Event, system_id: str) -> None:
+    if event.system_id != system_id:
+        raise BadInput("systemId", f"is {event.system_id}, on the queue of {system_id}")
+
+
+def _cause(event: dict[str, Any]) -> str:
+    payload = event.get("payload")
+    message = payload.get("message") if isinstance(payload, dict) else None
+    name = str(event.get("name") or "an error event")[:200]
+    return f"{name}: {str(message)[:1000]}" if message else name

@@ -1,0 +1,184 @@
+"""The service inside the cascade actor: grows and feeds the queues that mirror the running reprocessings."""
+
+import asyncio
+
+from maestro import logs
+from maestro.broker import open_broker
+from maestro.broker.base import Broker, BrokerError, BrokerUnavailable, Delivery, Message, Unroutable
+from maestro.broker.topology import EXCHANGES, REPROCESSING, REPROCESSING_EVENTS, SystemQueues
+from maestro.messages import (
+    Answer,
+    CascadeDone,
+    DeadLetterDocument,
+    DequeueControl,
+    DequeueReprocessing,
+    DequeueUnit,
+    EmptyUnitQueues,
+    EnqueueReprocessing,
+    EnqueueUnits,
+    Question,
+    ToCascade,
+)
+from maestro.runtime.link import Frame, FrameAck
+from maestro.runtime.meeting import Meeting
+from maestro.runtime.peer import Peer
+from maestro.runtime.service import Address, Attach, Detach, Outlet
+from maestro.runtime.tasks import Tasks, until_done
+from maestro.settings import Settings
+
+ROLE = "cascade"
+#: How far down the events queue the unit just sent is looked for. Before it stand only units that are stale.
+LOOK_AHEAD = 32
+
+
+class CascadeService:
+    """One broker connection, one line of operations per system."""
+
+    def __init__(self, settings: Settings, epoch: int, outlet: Outlet) -> None:
+        self._log = logs.get(actor=ROLE)
+        self._broker = open_broker(settings.broker, settings.data_dir)
+        self._meetings = Meeting(ROLE, epoch, outlet, settings.actors)
+        self._lines: dict[str, CascadeLine] = {}
+        self._tasks = Tasks(self._log)
+
+    async def start(self) -> None:
+        """Connect in the background."""
+        await self._broker.start()
+        self._tasks.start(until_done(lambda: self._broker.declare((), EXCHANGES), self._log), "declare")
+
+    async def stop(self) -> None:
+        """Stop; operations that are not done are asked for again after the next start."""
+        self._meetings.close()
+        await asyncio.gather(*(line.close() for line in self._lines.values()))
+        await self._tasks.close()
+        await self._broker.close()
+
+    def receive(self, message: object, _sender: Address) -> None:
+        """Take a change of the directory, or a frame of a system."""
+        match message:
+            case Attach(system_id=system_id):
+                line = self._lines.get(system_id)
+                if line is None:
+                    line = self._lines[system_id] = CascadeLine(system_id, self._broker)
+                line.attach(self._meetings.meet(message, line.receive))
+            case Detach(system_id=system_id):
+                self._meetings.part(system_id)
+            case Frame() | FrameAck():
+                self._meetings.receive(message)
+
+    def answer_now(self, question: Question) -> Answer | None:
+        """Cascade answers no question of a system's."""
+        del question
+        return None
+
+
+class CascadeLine:
+    """One system's operations: each is done before the next begins."""
+
+    def __init__(self, system_id: str, broker: Broker) -> None:
+        self._queues = SystemQueues(system_id)
+        self._broker = broker
+        self._log = logs.get(system=system_id, actor=ROLE)
+        self._peer: Peer | None = None
+        self._todo: asyncio.Queue[tuple[Peer, ToCascade]] = asyncio.Queue()
+        self._tasks = Tasks(self._log)
+        self._tasks.start(self._run(), "operations")
+
+    def attach(self, peer: Peer) -> None:
+        """The system's actor is there, perhaps a new one: what an earlier one asked is void, it asks again."""
+        self._peer = peer
+        while not self._todo.empty():
+            self._todo.get_nowait()
+
+    def receive(self, operation: object) -> None:
+        """Take an operation. How many there are is bounded by the system, which waits for what it needs."""
+        assert self._peer is not None
+        self._todo.put_nowait((self._peer, operation))  # type: ignore[arg-type]  # a system sends nothing else
+
+    async def close(self) -> None:
+        """Stop."""
+        await self._tasks.close()
+
+    async def _run(self) -> None:
+        await until_done(lambda: self._broker.declare(self._queues.bindings()), self._log)
+        while True:
+            peer, operation = await self._todo.get()
+            problem = await self._patiently(operation)
+            if peer is self._peer:
+                peer.post(CascadeDone(operation.op, problem))
+
+    async def _patiently(self, operation: ToCascade) -> str:
+        """Do an operation. A broker that is away is waited for; what it refuses twice is a problem, not repeated."""
+        try:
+            await until_done(lambda: self._with_queues(operation), self._log, only=BrokerUnavailable)
+        except BrokerError as problem:
+            self._log.error("operation refused", operation=type(operation).__name__, cause=str(problem))
+            return str(problem)
+        return ""
+
+    async def _with_queues(self, operation: ToCascade) -> None:
+        """Do it; a queue that somebody deleted is declared again, once."""
+        try:
+            await self._do(operation)
+        except Unroutable:
+            await self._broker.declare(self._queues.bindings())
+            await self._do(operation)
+
+    async def _do(self, operation: ToCascade) -> None:
+        queues = self._queues
+        match operation:
+            case EnqueueReprocessing(document=document, id=id_):
+                await self._broker.publish(REPROCESSING, queues.system_id, Message(document, id_))
+            case DeadLetterDocument(document=document, id=id_):
+                await self._broker.publish(REPROCESSING, queues.error_key, Message(document, id_))
+            case DequeueReprocessing(id=id_):
+                await self._take_out(queues.reprocessings, id_)
+            case EnqueueUnits():
+                await self._enqueue(operation)
+            case DequeueUnit(id=id_):
+                await self._take_up_to(queues.events, id_)
+            case DequeueControl():
+                await self._take_one(queues.control)
+            case EmptyUnitQueues():
+                await self._empty()
+
+    async def _empty(self) -> None:
+        await self._broker.purge(self._queues.events)
+        await self._broker.purge(self._queues.control)
+
+    async def _enqueue(self, operation: EnqueueUnits) -> None:
+        if operation.fresh:
+            await self._empty()
+        both, control = self._queues.events_and_control_key, f"control_{self._queues.system_id}"
+        messages = [(control, unit) for unit in operation.in_flight] + [(both, unit) for unit in operation.units]
+        await asyncio.gather(
+            *(self._broker.publish(REPROCESSING_EVENTS, key, Message(body, id_)) for key, (id_, body) in messages)
+        )
+
+    async def _take_one(self, queue: str) -> None:
+        delivery = await self._broker.get(queue)
+        if delivery is not None:
+            self._broker.ack(delivery)
+
+    async def _take_up_to(self, queue: str, id_: str) -> None:
+        """Take a message off, and what stands before it (stale); leave all as it is when it is not near the head."""
+        taken: list[Delivery] = []
+        while len(taken) < LOOK_AHEAD and (delivery := await self._broker.get(queue)) is not None:
+            taken.append(delivery)
+            if delivery.message_id == id_:
+                for stale in taken:
+                    self._broker.ack(stale)
+                return
+        for delivery in taken:
+            self._broker.requeue(delivery)
+
+    async def _take_out(self, queue: str, id_: str) -> None:
+        """Take every message of an id off; the others go back to their places."""
+        others: list[Delivery] = []
+        while (delivery := await self._broker.get(queue)) is not None:
+            if delivery.message_id == id_:
+                self._broker.ack(delivery)
+            else:
+                others.append(delivery)
+        for delivery in others:
+            self._broker.requeue(delivery)

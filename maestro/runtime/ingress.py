@@ -1,0 +1,68 @@
+"""The service inside the ingress actor: one broker connection, one line per system."""
+
+import asyncio
+
+from maestro import logs
+from maestro.broker import open_broker
+from maestro.broker.topology import EXCHANGES
+from maestro.messages import Answer, Question
+from maestro.runtime.ingress_line import IngressLine
+from maestro.runtime.link import Frame, FrameAck
+from maestro.runtime.meeting import Meeting
+from maestro.runtime.peer import Window
+from maestro.runtime.service import Address, Attach, Detach, Outlet
+from maestro.runtime.tasks import Tasks, until_done
+from maestro.settings import Settings
+
+ROLE = "ingress"
+#: Batches in flight over all systems.
+BATCHES_IN_FLIGHT = 16
+
+
+class IngressService:
+    """Takes persist events off the broker and carries them to their systems' actors."""
+
+    def __init__(self, settings: Settings, epoch: int, outlet: Outlet) -> None:
+        self._settings = settings
+        self._log = logs.get(actor=ROLE)
+        self._broker = open_broker(settings.broker, settings.data_dir)
+        self._lines: dict[str, IngressLine] = {}
+        self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, Window(BATCHES_IN_FLIGHT))
+        self._tasks = Tasks(self._log)
+
+    async def start(self) -> None:
+        """Connect in the background."""
+        await self._broker.start()
+        self._tasks.start(until_done(lambda: self._broker.declare((), EXCHANGES), self._log), "declare")
+
+    async def stop(self) -> None:
+        """Take no event any more; what is not settled is delivered again after the next start."""
+        await asyncio.gather(*(line.close() for line in self._lines.values()))
+        self._meetings.close()
+        await self._tasks.close()
+        await self._broker.close()
+
+    def receive(self, message: object, _sender: Address) -> None:
+        """Take a change of the directory, or a frame of a system."""
+        match message:
+            case Attach(system_id=system_id):
+                line = self._line(system_id)
+                line.attach(self._meetings.meet(message, line.receive))
+            case Detach(system_id=system_id):
+                self._meetings.part(system_id)
+                if system_id in self._lines:
+                    self._lines[system_id].detach()
+            case Frame() | FrameAck():
+                self._meetings.receive(message)
+
+    def _line(self, system_id: str) -> IngressLine:
+        line = self._lines.get(system_id)
+        if line is None:
+            line = self._lines[system_id] = IngressLine(system_id, self._broker, self._settings.broker.prefetch)
+            line.open()
+        return line
+
+    def answer_now(self, question: Question) -> Answer | None:
+        """Ingress answers no question of a system's."""
+        del question
+        return None

@@ -1,0 +1,233 @@
+"""Ingress for one system: consumes its queues, hands deliveries to its actor, and settles them as it says.
+
+A delivery is held here until the actor settles it; when the actor's process is replaced, all that is held is
+handed to the new one, in the order it came. When the connection is lost, what was held is void: the broker
+delivers it again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import TypeVar
+
+from maestro import logs
+from maestro.broker.base import Broker, BrokerError, Consumer, Delivery, Message, Unroutable
+from maestro.broker.topology import ERROR_HEADER, PERSIST, PERSIST_ERROR, PUBLISH_ERROR, PUBLISH_ERROR_KEY, SystemQueues
+from maestro.messages import (
+    Ack,
+    Arrived,
+    DeadLetter,
+    DeadLettered,
+    FeedWaitQueue,
+    MeasureQueues,
+    Park,
+    Parked,
+    QueuesMeasured,
+    Source,
+    WaitQueueDrained,
+)
+from maestro.runtime.peer import Peer
+from maestro.runtime.tasks import Tasks, until_done
+
+T = TypeVar("T")
+
+#: Seconds between two looks whether the wait queue is drained, while it is fed.
+LOOK, LOOK_MAX = 0.05, 1.0
+#: An AMQP header is short; a reason may quote the input.
+REASON_LIMIT = 1000
+
+
+class IngressLine:
+    """One system's way in."""
+
+    def __init__(self, system_id: str, broker: Broker, prefetch: int) -> None:
+        self._queues = SystemQueues(system_id)
+        self._broker = broker
+        self._prefetch = prefetch
+        self._log = logs.get(system=system_id, actor="ingress")
+        self._refs = count(1)
+        self._held: dict[int, Delivery] = {}
+        self._peer: Peer | None = None
+        self._tasks = Tasks(self._log)
+        self._persist: Consumer | None = None
+        self._wait: Consumer | None = None
+        self._feeding = False
+        self._feed_changed = asyncio.Event()
+        self._parking = 0
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Begin consuming, in the background, as soon as the broker is there."""
+        self._tasks.start(self._begin(), "consume")
+        self._tasks.start(self._feed(), "feed")
+
+    async def _begin(self) -> None:
+        await self._until_done(lambda: self._broker.declare(self._queues.bindings()))
+        self._persist = await self._until_done(
+            lambda: self._broker.consume(
+                self._queues.persist, self._prefetch, self._arrived, lambda: self._void(self._queues.persist)
+            )
+        )
+
+    async def close(self) -> None:
+        """Take no event any more; what is held goes back to the broker."""
+        if self._persist is not None:
+            await self._persist.cancel()
+        await self._tasks.close()
+        if self._wait is not None:
+            await self._wait.cancel()
+
+    def attach(self, peer: Peer) -> None:
+        """The system's actor is there, perhaps a new one: hand it all that is held."""
+        self.detach()
+        self._peer = peer
+        self._give_back_waiting()
+        for ref, delivery in sorted(self._held.items()):
+            self._hand_over(ref, delivery)
+
+    def detach(self) -> None:
+        """The system's actor is gone. What it ordered of the wait queue is void."""
+        self._set_feed(on=False)
+        if self._peer is not None:
+            self._peer.close()
+            self._peer = None
+
+    # --- from the broker ---------------------------------------------------------------------------------------
+
+    def _arrived(self, delivery: Delivery) -> None:
+        ref = next(self._refs)
+        self._held[ref] = delivery
+        self._hand_over(ref, delivery)
+
+    def _hand_over(self, ref: int, delivery: Delivery) -> None:
+        if self._peer is None:
+            return
+        source = Source.WAIT if delivery.queue == self._queues.wait else Source.PERSIST
+        self._peer.post(
+            Arrived(ref, source, delivery.body, delivery.redelivered, redriven=ERROR_HEADER in delivery.headers)
+        )
+
+    def _void(self, queue: str) -> None:
+        """The deliveries of a queue became void: the broker will deliver them again."""
+        self._held = {ref: delivery for ref, delivery in self._held.items() if delivery.queue != queue}
+
+    # --- from the system's actor -------------------------------------------------------------------------------
+
+    def receive(self, item: object) -> None:
+        """Do what the system's actor says."""
+        match item:
+            case Ack(ref=ref):
+                self._ack((ref,))
+            case Park():
+                self._tasks.start(self._park(item), "park")
+            case DeadLetter():
+                self._tasks.start(self._dead_letter(item), "dead-letter")
+            case FeedWaitQueue(on=on):
+                self._set_feed(on=on)
+            case MeasureQueues():
+                self._tasks.start(self._measure(), "measure")
+
+    def _ack(self, refs: tuple[int, ...]) -> None:
+        for ref in refs:
+            delivery = self._held.pop(ref, None)
+            if delivery is not None:
+                self._broker.ack(delivery)
+
+    async def _park(self, order: Park) -> None:
+        self._parking += 1
+        try:
+            message = Message(order.body, order.key)
+            await self._until_done(lambda: self._publish(PERSIST, self._queues.wait_key, message))
+        finally:
+            self._parking -= 1
+        self._ack(order.refs)
+        self._post(Parked(order.key))
+
+    async def _dead_letter(self, order: DeadLetter) -> None:
+        body = order.body or next((self._held[ref].body for ref in order.refs if ref in self._held), b"")
+        message_id = order.key or f"refused-{order.refs[0] if order.refs else 0}"
+        message = Message(body, message_id, {ERROR_HEADER: order.reason[:REASON_LIMIT]})
+        if not (order.no_event and await self._to_platform(message)):
+            await self._until_done(lambda: self._publish(PERSIST_ERROR, self._queues.system_id, message))
+        self._ack(order.refs)
+        if order.key:
+            self._post(DeadLettered(order.key))
+
+    async def _to_platform(self, message: Message) -> bool:
+        """Publish to the Event Manager's own error queue; False when it has none."""
+        try:
+            await self._broker.publish(PUBLISH_ERROR, PUBLISH_ERROR_KEY, message)
+        except BrokerError as problem:
+            self._log.warning("no queue for messages without an event; using the system's", cause=str(problem))
+            return False
+        return True
+
+    async def _publish(self, exchange: str, key: str, message: Message) -> None:
+        """Publish; a queue that somebody deleted is declared again, once."""
+        try:
+            await self._broker.publish(exchange, key, message)
+        except Unroutable:
+            await self._broker.declare(self._queues.bindings())
+            await self._broker.publish(exchange, key, message)
+
+    async def _measure(self) -> None:
+        names = (self._queues.persist, self._queues.wait, self._queues.persist_error, self._queues.reprocessings,
+                 self._queues.reprocessings_error, self._queues.events, self._queues.control)  # fmt: skip
+        depths = []
+        try:
+            for name in names:
+                depth = await self._broker.depth(name)
+                depths.append((name, depth.ready if depth else -1))
+        except BrokerError as problem:
+            self._log.warning("queues not measured", cause=str(problem))
+            depths = []
+        self._post(QueuesMeasured(tuple(depths)))
+
+    def _post(self, item: object) -> None:
+        if self._peer is not None:
+            self._peer.post(item)
+
+    # --- the wait queue ----------------------------------------------------------------------------------------
+
+    def _set_feed(self, *, on: bool) -> None:
+        self._feeding = on
+        self._feed_changed.set()
+
+    async def _feed(self) -> None:
+        """Consume the wait queue while it is to be fed, and say when it is drained."""
+        while True:
+            await self._feed_changed.wait()
+            self._feed_changed.clear()
+            if self._feeding and self._wait is None:
+                self._wait = await self._until_done(
+                    lambda: self._broker.consume(
+                        self._queues.wait, self._prefetch, self._arrived, lambda: self._void(self._queues.wait)
+                    )
+                )
+            if self._feeding:
+                await self._watch_drain()
+            elif self._wait is not None:
+                await self._wait.cancel()
+                self._wait = None
+                self._give_back_waiting()
+
+    async def _watch_drain(self) -> None:
+        pause = LOOK
+        while self._feeding and not self._feed_changed.is_set():
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LOOK_MAX)
+            if self._parking or any(delivery.queue == self._queues.wait for delivery in self._held.values()):
+                continue
+            depth = await self._until_done(lambda: self._broker.depth(self._queues.wait))
+            if depth is None or depth.ready == 0:
+                self._post(WaitQueueDrained())
+
+    def _give_back_waiting(self) -> None:
+        for ref, delivery in list(self._held.items()):
+            if delivery.queue == self._queues.wait:
+                del self._held[ref]
+                self._broker.requeue(delivery)
+
+    async def _until_done(self, work: Callable[[], Awaitable[T]]) -> T:
+        return await until_done(work, self._log)

@@ -1,0 +1,64 @@
+"""The log of decisions: one line per verdict and per change of a reprocessing, with who, what and how long."""
+
+import time
+from collections.abc import Iterable
+
+from maestro import logs
+from maestro.reprocessing.delivery import Delivery, Verdict
+from maestro.reprocessing.document import Document
+from maestro.reprocessing.state import System
+from maestro.reprocessing.step import Save, SaveDelivery, SaveDocument
+
+
+class Journal:
+    """Writes what the rules decided, once it is stored."""
+
+    def __init__(self, system: System) -> None:
+        self._log = logs.get(system=system.id)
+        #: What was told already: entries of each document's history, and the events that wait.
+        self._told = {id_: len(doc.history) for id_, doc in system.documents.items()}
+        self._waiting = set(system.waiting)
+
+    def note(self, saves: Iterable[Save]) -> None:
+        """Tell of the decisions among what was saved."""
+        for save in saves:
+            if isinstance(save, SaveDelivery):
+                self._delivery(save.delivery)
+            elif isinstance(save, SaveDocument):
+                self._document(save.document)
+
+    def _delivery(self, delivery: Delivery) -> None:
+        if delivery.verdict is Verdict.WAITING:
+            if delivery.number not in self._waiting:
+                self._waiting.add(delivery.number)
+                self._verdict(delivery)
+        elif delivery.verdict is Verdict.ERROR:
+            if not delivery.done:
+                self._log.warning("event judged", **_facts(delivery), reason=delivery.reason)
+        elif delivery.done and not delivery.parked:
+            self._verdict(delivery)
+        if delivery.done:
+            self._waiting.discard(delivery.number)
+
+    def _verdict(self, delivery: Delivery) -> None:
+        self._log.info("event judged", **_facts(delivery))
+
+    def _document(self, doc: Document) -> None:
+        for entry in doc.history[self._told.get(doc.id, 0) :]:
+            self._log.info(
+                "reprocessing", reprocessing=doc.id, instance=doc.held_instance, status=entry.status.value,
+                user=entry.user, cause=entry.cause or None, replayed=doc.replayed, units=doc.total,
+                duration=round(entry.at - doc.history[0].at, 3),
+            )  # fmt: skip
+        self._told[doc.id] = len(doc.history)
+
+
+def _facts(delivery: Delivery) -> dict[str, object]:
+    assert delivery.verdict is not None
+    return {
+        "instance": delivery.instance_id,
+        "number": delivery.number,
+        "verdict": delivery.verdict.value,
+        "replay": delivery.replay,
+        "duration": round(time.time() - delivery.admitted_at, 4),
+    }

@@ -1,0 +1,152 @@
+"""Answers the gateway's questions to a system: from the state, or through the rules (then a ticket is kept)."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import orjson
+
+from maestro.events import BadInput
+from maestro.messages import (
+    Answer,
+    Approve,
+    Cancel,
+    Code,
+    DescribeSystem,
+    FindDocuments,
+    GetDocument,
+    ListWaiting,
+    MeasureQueues,
+    PersistSync,
+    Question,
+    ReportReplayFailure,
+    Retry,
+    SetStatus,
+    Skip,
+)
+from maestro.reprocessing import facts
+from maestro.reprocessing.commands import Reply
+from maestro.reprocessing.rendering import sync_answer
+from maestro.runtime import answers
+from maestro.runtime.arrivals import accept_failure, accept_sync
+from maestro.runtime.engine import Engine
+
+Give = Callable[[Answer], None]
+#: Seconds a measurement of the queues is taken for the present, and is waited for.
+MEASURED_FOR, MEASURE_TIMEOUT = 2.0, 1.0
+
+
+class Questions:
+    """The gateway's desk at a system."""
+
+    def __init__(self, engine: Engine, measure: Callable[[object], bool], epoch: int) -> None:
+        self._engine = engine
+        self._system = engine.machine.system
+        self._measure = measure
+        self._epoch = epoch
+        self._last_ticket = 0
+        #: Who waits for a ticket, and whether it is a sync persist's.
+        self._tickets: dict[int, tuple[Give, bool]] = {}
+        self._depths: dict[str, int] | None = None
+        self._measured_at = 0.0
+        self._describing: list[Give] = []
+
+    def ask(self, question: Question, give: Give) -> None:
+        """Answer a question, now or later, exactly once."""
+        try:
+            self._ask(question, give)
+        except BadInput as problem:
+            give(Answer(Code.INVALID, message=str(problem)))
+
+    def _ask(self, question: Question, give: Give) -> None:
+        match question:
+            case DescribeSystem():
+                self._describe(give)
+            case ListWaiting(after=after, limit=limit):
+                give(answers.waiting(self._system, after, limit))
+            case FindDocuments(status=status):
+                give(answers.documents(self._system, self._engine.repository, status))
+            case GetDocument(id=id_):
+                give(self._document(id_))
+            case PersistSync(event=event):
+                ticket = self._ticket(give, sync=True)
+                fact, body = accept_sync(event, self._system.id, ticket)
+                self._engine.feed(fact, body)
+            case ReportReplayFailure(event=event):
+                self._report_failure(event, give)
+            case Approve() | Skip() | Retry() | Cancel() | SetStatus():
+                self._decide(question, self._ticket(give, sync=False))
+            case _:
+                give(answers.locked(self._system.lock()))
+
+    def _decide(self, question: Approve | Skip | Retry | Cancel | SetStatus, ticket: int) -> None:
+        match question:
+            case Approve(id=id_, user=user):
+                self._engine.feed(facts.Approved(id_, user, ticket))
+            case Skip(id=id_, user=user):
+                self._engine.feed(facts.Skipped(id_, user, ticket))
+            case Cancel(id=id_, user=user):
+                self._engine.feed(facts.Cancelled(id_, user, ticket))
+            case Retry(id=id_, user=user):
+                doc = self._system.documents.get(id_)
+                units = self._engine.repository.units(id_) if doc is not None and not doc.live else ()
+                self._engine.feed(facts.Retried(id_, user, ticket, units))
+            case SetStatus(id=id_, status=status, user=user):
+                self._engine.feed(facts.StatusSet(id_, status, user, ticket))
+
+    # --- tickets -----------------------------------------------------------------------------------------------
+
+    def _ticket(self, give: Give, *, sync: bool) -> int:
+        self._last_ticket += 1
+        self._tickets[self._last_ticket] = (give, sync)
+        return self._last_ticket
+
+    def reply(self, reply: Reply) -> None:
+        """The rules answered a ticket."""
+        give, sync = self._tickets.pop(reply.ticket)
+        give(Answer(reply.code, self._reply_body(reply, sync=sync), reply.message))
+
+    def _reply_body(self, reply: Reply, *, sync: bool) -> bytes:
+        if reply.document_id:
+            body = self._document(reply.document_id).body
+            return sync_answer(body) if sync else body
+        return orjson.dumps(dict(reply.fields)) if reply.fields else b""
+
+    def _document(self, id_: str) -> Answer:
+        doc = self._system.documents.get(id_)
+        if doc is None:
+            return Answer(Code.NOT_FOUND, message=f"no reprocessing {id_}")
+        return Answer(Code.OK, answers.document(doc, self._engine.repository))
+
+    def _report_failure(self, event: bytes, give: Give) -> None:
+        fact = accept_failure(event)
+        if fact is not None:
+            self._engine.feed(fact)
+            self._engine.flush()
+        give(Answer(Code.OK, b'{"message": "ok"}'))
+
+    # --- describing --------------------------------------------------------------------------------------------
+
+    def _describe(self, give: Give) -> None:
+        if time.monotonic() - self._measured_at < MEASURED_FOR:
+            give(answers.described(self._system, self._depths, self._epoch))
+            return
+        self._describing.append(give)
+        if len(self._describing) > 1:
+            return
+        if self._measure(MeasureQueues()):
+            asyncio.get_running_loop().call_later(MEASURE_TIMEOUT, self._describe_all)
+        else:
+            self._depths = None
+            self._describe_all()
+
+    def measured(self, depths: dict[str, int]) -> None:
+        """Ingress measured the queues."""
+        self._depths = depths or None
+        self._measured_at = time.monotonic()
+        self._describe_all()
+
+    def _describe_all(self) -> None:
+        waiting, self._describing = self._describing, []
+        for give in waiting:
+            give(answers.described(self._system, self._depths, self._epoch))

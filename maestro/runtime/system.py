@@ -1,0 +1,328 @@
+"""The service inside a system's actor: it owns the system's lock and reprocessing state, and answers for them.
+
+    ingress ──Arrived──> ┌────────────────┐ ──commands──> Effects ──> siblings
+            <──Ack/Park─ │ Engine: rules, │ ──commands──> CascadeDesk ──> cascade actor
+    gateway ──Asked────> │ store, order   │ ──Reply──> gateway
+                         └────────────────┘
+
+Crash-only: when its store fails while in use, the process ends and a new one starts from what is stored.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+
+from maestro import logs
+from maestro.messages import (
+    Ack,
+    Answer,
+    Arrived,
+    CascadeDone,
+    CheckLock,
+    Code,
+    DeadLetter,
+    DeadLettered,
+    FeedWaitQueue,
+    Park,
+    Parked,
+    Question,
+    QueuesMeasured,
+    WaitQueueDrained,
+)
+from maestro.platform import Platform
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts
+from maestro.reprocessing.machine import Machine
+from maestro.reprocessing.state import Lock, Rules
+from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
+from maestro.runtime import answers
+from maestro.runtime.arrivals import accept
+from maestro.runtime.cascade_desk import CascadeDesk
+from maestro.runtime.document_mirror import DocumentMirror, no_mirror
+from maestro.runtime.effects import Effects
+from maestro.runtime.engine import Engine
+from maestro.runtime.errands import Errands
+from maestro.runtime.journal import Journal
+from maestro.runtime.link import Frame, FrameAck, Hello
+from maestro.runtime.peer import Peer
+from maestro.runtime.questions import Questions
+from maestro.runtime.repository import Repository
+from maestro.runtime.service import Address, Asked, Outlet
+from maestro.settings import Settings
+from maestro.store.base import StoreError
+from maestro.store.sqlite import SystemStore, open_store
+
+#: Exit status of an actor whose store failed in use (EX_IOERR).
+EXIT_STORE_FAILED = 74
+#: Seconds between two tries to open a store that cannot be opened.
+REOPEN_EVERY = 1.0
+#: Seconds a stop waits for the commit in hand.
+STOP_GRACE = 3.0
+
+
+def store_path(data_dir: Path, system_id: str) -> Path:
+    """Return where a system's store is."""
+    return data_dir / "systems" / f"{system_id}.db"
+
+
+class SystemService:
+    """One system. Until its store is open it answers `UNAVAILABLE` and takes no event."""
+
+    def __init__(self, settings: Settings, system_id: str, epoch: int, outlet: Outlet) -> None:
+        self._settings = settings
+        self._id = system_id
+        self._epoch = epoch
+        self._outlet = outlet
+        self._log = logs.get(system=system_id)
+        self._problem = f"system {system_id} is starting"
+        self._lock_answer = Answer(Code.UNAVAILABLE, message=self._problem)
+        self._open: _Open | None = None
+        self._greetings: dict[str, tuple[Hello, Address]] = {}
+        self._opening: asyncio.Task[None] | None = None
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the store and carry on where it says; when it cannot be opened, keep trying and say so meanwhile."""
+        if not await self._try_open():
+            self._opening = asyncio.create_task(self._keep_opening())
+
+    async def _keep_opening(self) -> None:
+        while True:
+            await asyncio.sleep(REOPEN_EVERY)
+            if await self._try_open():
+                return
+
+    async def _try_open(self) -> bool:
+        try:
+            store = open_store(store_path(self._settings.data_dir, self._id))
+        except StoreError as problem:
+            self._problem = f"store: {problem}"
+            self._lock_answer = Answer(Code.UNAVAILABLE, message=self._problem)
+            self._log.error("store cannot be opened", cause=str(problem))
+            return False
+        platform = await Platform.open(self._settings.platform)
+        self._open = _Open(self._settings, self._id, self._epoch, self._outlet, store, platform, self._publish_lock)
+        self._open.begin()
+        for hello, address in self._greetings.values():
+            self._open.greeted(hello, address)
+        return True
+
+    async def stop(self) -> None:
+        """Finish the commit in hand, store everything, close."""
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._open is not None:
+            await self._open.end()
+
+    # --- messages ----------------------------------------------------------------------------------------------
+
+    def receive(self, message: object, sender: Address) -> None:
+        """Take a message of ingress, cascade or the gateway."""
+        if isinstance(message, Hello):
+            self._greetings[message.role] = (message, sender)
+            if self._open is not None:
+                self._open.greeted(message, sender)
+        elif isinstance(message, Asked):
+            self._asked(message, sender)
+        elif isinstance(message, Frame | FrameAck) and self._open is not None:
+            self._open.linked(message)
+
+    def answer_now(self, question: Question) -> Answer | None:
+        """Answer a lock check from what was published last. Called on the actor's own thread."""
+        return self._lock_answer if isinstance(question, CheckLock) else None
+
+    def _asked(self, asked: Asked, sender: Address) -> None:
+        def reply(answer: Answer) -> None:
+            self._outlet.send(sender, asked.answered(answer))
+
+        if self._open is None:
+            reply(Answer(Code.UNAVAILABLE, message=self._problem))
+        else:
+            self._open.questions.ask(asked.question, reply)
+
+    def _publish_lock(self, lock: Lock | None) -> None:
+        self._lock_answer = answers.locked(lock)
+
+
+class _Open:
+    """All that lives while the store is open."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        system_id: str,
+        epoch: int,
+        outlet: Outlet,
+        store: SystemStore,
+        platform: Platform,
+        publish_lock: Callable[[Lock | None], None],
+    ) -> None:
+        self._settings = settings
+        self._epoch = epoch
+        self._outlet = outlet
+        self._store = store
+        self._platform = platform
+        self._publish_lock = publish_lock
+        self._log = logs.get(system=system_id)
+        repository = Repository(store, system_id, _rules(settings, system_id))
+        self._system = repository.load()
+        self._engine = Engine(
+            Machine(self._system), repository, store, carry_out=self._carry_out, publish_lock=publish_lock,
+            saved=self._saved, broken=self._broken,
+        )  # fmt: skip
+        self._journal = Journal(self._system)
+        self._effects = Effects(settings, platform, self._engine)
+        self._desk = CascadeDesk(self._system.documents, repository, self._feed)
+        self._errands = Errands(self._system, self._engine, platform)
+        self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
+        self._mirror_changed = self._mirror.changed if settings.platform.mirror_documents else no_mirror()
+        self.questions = Questions(self._engine, self._measure, epoch)
+        self._peers: dict[str, Peer] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self) -> None:
+        """Carry on where the store says."""
+        self._publish_lock(self._system.lock())
+        self._own("errands", self._errands.run())
+        if self._settings.platform.mirror_documents:
+            self._own("mirror", self._mirror.run())
+        self._feed(facts.Resumed())
+
+    def _own(self, name: str, work: Coroutine[None, None, None]) -> None:
+        """Run a background task; its death is the actor's: a new one starts from the store."""
+
+        def died(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                self._log.error("background task died", task=name, exc_info=task.exception())
+                os._exit(EXIT_STORE_FAILED)
+
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(died)
+        self._tasks.append(task)
+
+    async def end(self) -> None:
+        """Let the commit in hand finish, then store everything and close."""
+        for peer in self._peers.values():
+            peer.close()
+        self._peers.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_GRACE):
+                await self._engine.idle()
+        for task in self._tasks:
+            task.cancel()
+        await self._effects.close()
+        self._engine.flush()
+        await self._platform.close()
+        self._store.close()
+
+    # --- links -------------------------------------------------------------------------------------------------
+
+    def greeted(self, hello: Hello, address: Address) -> None:
+        """Ingress or cascade is there; a new epoch is a new life of it."""
+        known = self._peers.get(hello.role)
+        if known is not None and known.epoch == hello.epoch:
+            known.greet()
+            return
+        if known is not None:
+            known.close()
+        on_item = self._from_ingress if hello.role == "ingress" else self._from_cascade
+        peer = Peer(self._outlet, address, self._epoch, hello.epoch, self._settings.actors, on_item)
+        self._peers[hello.role] = peer
+        peer.greet()
+        if hello.role == "ingress":
+            self._feed(facts.IngressAttached())
+        else:
+            self._desk.attach(peer)
+
+    def linked(self, message: Frame | FrameAck) -> None:
+        """A frame or acknowledgement of one of the links."""
+        for peer in list(self._peers.values()):
+            if peer.epoch == message.sender:
+                peer.receive(message)
+
+    def _from_ingress(self, item: object) -> None:
+        match item:
+            case Arrived():
+                self._arrived(item)
+            case Parked(key=key):
+                self._feed(facts.Parked(key))
+            case DeadLettered(key=key):
+                self._feed(facts.DeadLettered(key))
+            case WaitQueueDrained():
+                self._feed(facts.WaitQueueDrained())
+            case QueuesMeasured(depths=depths):
+                self.questions.measured(dict(depths))
+
+    def _from_cascade(self, item: object) -> None:
+        if isinstance(item, CascadeDone):
+            self._desk.done(item)
+
+    def _arrived(self, arrived: Arrived) -> None:
+        accepted = accept(arrived, self._system.id, self._settings.broker.max_event_bytes)
+        if isinstance(accepted, DeadLetter):
+            self._system.counters.error += 1
+            self._log.error("bad input", reason=accepted.reason, verdict="error")
+            self._to_ingress(accepted)
+        else:
+            self._engine.feed(accepted, arrived.body)
+
+    def _measure(self, request: object) -> bool:
+        """Ask ingress for queue depths; False when there is no ingress to ask."""
+        return self._to_ingress(request)
+
+    def _to_ingress(self, item: object) -> bool:
+        peer = self._peers.get("ingress")
+        if peer is not None:
+            peer.post(item)
+        return peer is not None
+
+    # --- commands ----------------------------------------------------------------------------------------------
+
+    def _feed(self, fact: facts.Fact) -> None:
+        self._engine.feed(fact)
+
+    def _carry_out(self, command: do.Command) -> None:
+        if self._effects.carry_out(command) or self._desk.carry_out(command):
+            return
+        match command:
+            case do.AckDelivery(ref=ref):
+                self._to_ingress(Ack(ref))
+            case do.ParkEvent(key=key, refs=refs):
+                self._to_ingress(Park(key, self._body(key), refs))
+            case do.DeadLetterEvent(key=key, reason=reason, refs=refs):
+                self._dead_letter(key, reason, refs)
+            case do.FeedWaitQueue(on=on):
+                self._to_ingress(FeedWaitQueue(on))
+            case do.Reply():
+                self.questions.reply(command)
+
+    def _body(self, key: str) -> bytes:
+        return self._engine.repository.body(self._system.deliveries[key].number) or b""
+
+    def _dead_letter(self, key: str, reason: str, refs: tuple[int, ...]) -> None:
+        body = self._body(key)
+        if body or refs:  # else the broker still has it and will deliver it again: then it has a body
+            self._to_ingress(DeadLetter(key, body, reason, no_event=False, refs=refs))
+
+    def _saved(self, saves: list[Save]) -> None:
+        self._journal.note(saves)
+        for id_ in {save.document.id for save in saves if isinstance(save, SaveDocument | SaveUnit)}:
+            self._mirror_changed(id_)
+        self._errands.nudge()
+
+    def _broken(self, problem: StoreError) -> None:
+        self._log.critical("store failed; starting again from what is stored", cause=str(problem))
+        os._exit(EXIT_STORE_FAILED)
+
+
+def _rules(settings: Settings, system_id: str) -> Rules:
+    numbers = settings.reprocessing
+    return Rules(
+        replay_attempts=numbers.replay_attempts,
+        max_replays_per_instance=numbers.max_replays_per_instance,
+        auto_approve=system_id in numbers.auto_approve,
+        dedup_window=numbers.dedup_window,
+    )

@@ -1,0 +1,59 @@
+"""Background tasks with an owner: kept, watched, and ended together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import structlog
+
+from maestro.broker.base import BrokerError
+
+T = TypeVar("T")
+
+#: Seconds between tries of what the broker could not do, doubling up to the second number.
+RETRY, RETRY_MAX = 0.5, 10.0
+
+
+class Tasks:
+    """The tasks of one owner. One that dies of an error is logged: the owner's other tasks go on."""
+
+    def __init__(self, log: structlog.typing.FilteringBoundLogger) -> None:
+        self._log = log
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, object], name: str) -> None:
+        """Run `work` in the background."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._log.error("background task died", task=task.get_name(), exc_info=task.exception())
+
+    async def close(self) -> None:
+        """End all of them."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def until_done(
+    work: Callable[[], Awaitable[T]],
+    log: structlog.typing.FilteringBoundLogger,
+    only: type[BrokerError] = BrokerError,
+) -> T:
+    """Do what the broker is asked until it is done: a broker that is away is waited for, with backoff.
+
+    Errors other than `only` are raised. Its end is the owner's: the task it runs in is cancelled when the owner closes.
+    """
+    pause = RETRY
+    while True:
+        try:
+            return await work()
+        except only as problem:
+            log.warning("the broker is waited for", cause=str(problem))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, RETRY_MAX)
