@@ -97,7 +97,7 @@ class Sibling(Section):
 
     scheme: Literal["http", "https"] = "http"
     host: Annotated[str, Field(pattern=r"^[^\s/@]+$")] = "localhost"
-    port: Port
+    port: Annotated[int, Field(ge=1, le=65535)]
 
     @property
     def url(self) -> str:
