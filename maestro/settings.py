@@ -5,12 +5,16 @@ The models are plain; `maestro.settings_sources` fills them from file and enviro
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-Seconds = Annotated[float, Field(gt=0)]
+from maestro.events import check_system_id
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
+SystemId = Annotated[str, AfterValidator(lambda value: check_system_id(value, repr(value)))]
 
 
 class Section(BaseModel):
@@ -40,6 +44,20 @@ class BrokerSettings(Section):
     reconnect_max: Seconds = 5.0
     #: A larger message is an error, in bytes.
     max_event_bytes: Count = 10 * 1024 * 1024
+
+    @field_validator("url")
+    @classmethod
+    def _names_a_broker(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if text and not text.startswith(("amqp://", "amqps://")):
+            raise ValueError("must be amqp://user:password@host:port/vhost, or amqps://…")
+        try:
+            port = urlsplit(text).port
+        except ValueError:
+            port = 0
+        if port == 0:
+            raise ValueError("must have a port of 1 to 65535, or none")
+        return value
 
 
 class HttpSettings(Section):
@@ -79,7 +97,7 @@ class Sibling(Section):
 
     scheme: Literal["http", "https"] = "http"
     host: Annotated[str, Field(pattern=r"^[^\s/@]+$")] = "localhost"
-    port: Port
+    port: Annotated[int, Field(ge=1, le=65535)]
 
     @property
     def url(self) -> str:
@@ -138,7 +156,7 @@ class ReprocessingSettings(Section):
     #: Rounds an instance is replayed in one reprocessing.
     max_replays_per_instance: Count = 3
     #: Systems whose reprocessings are approved without asking (also AUTO_REPROCESSING_<systemId>).
-    auto_approve: tuple[str, ...] = ()
+    auto_approve: tuple[SystemId, ...] = ()
     #: Completed deliveries remembered per system, to recognise a redelivery.
     dedup_window: Annotated[int, Field(ge=1000)] = 4096
 
@@ -157,7 +175,7 @@ class Settings(Section):
     #: Folder of everything Maestro keeps.
     data_dir: Path = Path("data")
     #: Systems to serve from the start, beside those that API core names.
-    systems: tuple[str, ...] = ()
+    systems: tuple[SystemId, ...] = ()
     broker: BrokerSettings = BrokerSettings()
     http: HttpSettings = HttpSettings()
     actors: ActorSettings = ActorSettings()

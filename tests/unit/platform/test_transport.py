@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from maestro.platform import Platform, SiblingError, SiblingRefused, SiblingUnreachable
 from maestro.platform.transport import address
+from tests.support.raw_server import raw_server, settings_for
 from tests.support.siblings import HOST, How, RecordingSiblings
-from tests.unit.platform.conftest import raw_server, settings_for
 
 
 async def impacted(platform: Platform) -> Any:

@@ -1,0 +1,45 @@
+"""The command line. One line below adds a command; a command imports what it needs when it runs.
+
+So `maestro --help` starts no actor, reads no file, and answers at once.
+"""
+
+from typing import Annotated
+
+import typer
+
+from maestro import __version__, cli_config
+
+app = typer.Typer(
+    name="maestro",
+    help="Guards a shared domain's data: holds, decides and replays what new data makes wrong.",
+    no_args_is_help=True,
+    add_completion=False,
+    # Local variables in a traceback may hold secrets.
+    pretty_exceptions_enable=False,
+)
+app.add_typer(cli_config.app, name="config")
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        typer.echo(f"maestro {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _maestro(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; the console script `maestro`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
