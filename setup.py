@@ -16,7 +16,7 @@ setup(
     packages=find_packages(include=["maestro", "maestro.*"]),
     package_data={"maestro": ["py.typed", "defaults/*.toml"]},
     install_requires=[
-        "aiohttp>=3.10",
+        "aiohttp>=3.14",
         "msgspec>=0.18",
         "orjson>=3.10",
         "pika>=1.3.2",

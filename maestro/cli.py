@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from maestro import __version__, cli_config
+from maestro.cli_serve import serve
 
 app = typer.Typer(
     name="maestro",
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_config.app, name="config")
+app.command()(serve)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so

@@ -2,10 +2,10 @@
 
 
 class UnknownSystem(LookupError):  # noqa: N818 - named for what it is, as the gateway says it
-    """No actor has been installed for that system id."""
+    """No system of this id is served."""
 
     def __init__(self, system_id: str) -> None:
-        super().__init__(f"system {system_id!r} is not installed")
+        super().__init__(f"system {system_id!r} is not known")
         self.system_id = system_id
 
 

@@ -107,8 +107,9 @@ class Broker(Protocol):
             BrokerUnavailable: no confirm within `publish_timeout` seconds.
         """
 
-    async def consume(self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None],
-                      on_lost: Callable[[], None]) -> Consumer:
+    async def consume(
+        self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
+    ) -> Consumer:
         """Consume `queue` with at most `prefetch` unacknowledged deliveries.
 
         `on_lost` is called each time the deliveries handed out so far became void (connection or channel lost); the

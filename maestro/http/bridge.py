@@ -3,19 +3,10 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from maestro.actors.errors import Unavailable, UnknownSystem
 from maestro.messages import Answer, Question
 
-
-class UnknownSystem(LookupError):  # noqa: N818 - named for what the caller learns
-    """No system of this id is served."""
-
-    def __init__(self, system_id: str) -> None:
-        super().__init__(f"system {system_id!r} is not known")
-        self.system_id = system_id
-
-
-class Unavailable(Exception):  # noqa: N818 - named for the answer it becomes: 503
-    """Maestro cannot do this now; the message says which part is in the way. Trying again later may help."""
+__all__ = ["Bridge", "Unavailable", "UnknownSystem"]
 
 
 class Bridge(Protocol):

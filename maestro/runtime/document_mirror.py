@@ -7,6 +7,7 @@ from maestro import logs
 from maestro.platform import Platform, SiblingError
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.rendering import document_json
+from maestro.reprocessing.status import Status
 from maestro.runtime.engine import Engine
 from maestro.settings import PlatformSettings
 from maestro.store.base import Put, Store
@@ -31,7 +32,8 @@ class DocumentMirror:
         #: Documents that changed since they were mirrored, oldest change first.
         self._due: dict[str, None] = {id_: None for id_, row in rows.items() if row["due"]}
         self._more = asyncio.Event()
-        self._not_before: dict[str, float] = {}
+        #: What was mirrored last of each running document: its status, and when the next one is due.
+        self._last: dict[str, tuple[Status, float]] = {}
 
     def changed(self, id_: str) -> None:
         """A document changed."""
@@ -56,13 +58,13 @@ class DocumentMirror:
                 await self._more.wait()
 
     def _pause(self, id_: str) -> float:
-        """Return for how long a document is not to be mirrored again; one that is not running never waits."""
-        if not self._documents[id_].running:
-            return 0.0
-        return self._not_before.get(id_, 0.0) - asyncio.get_running_loop().time()
+        """Return for how long a document is not to be mirrored again; a new status never waits."""
+        status, due = self._last.get(id_, (None, 0.0))
+        return due - asyncio.get_running_loop().time() if status is self._documents[id_].status else 0.0
 
     async def _mirror(self, id_: str) -> bool:
         doc = self._documents[id_]
+        status = doc.status
         del self._due[id_]
         body = document_json(doc, doc.order or self._engine.repository.units(id_))
         try:
@@ -72,7 +74,7 @@ class DocumentMirror:
             self._due.setdefault(id_)
             return False
         self._created.add(id_)
-        self._not_before[id_] = asyncio.get_running_loop().time() + self._settings.mirror_interval
+        self._last[id_] = (status, asyncio.get_running_loop().time() + self._settings.mirror_interval)
         self._note(id_, due=id_ in self._due)
         return True
 

@@ -15,9 +15,9 @@ class Journal:
 
     def __init__(self, system: System) -> None:
         self._log = logs.get(system=system.id)
-        #: What was told already: entries of each document's history, and the events that wait.
+        #: How many entries of each document's history were told, and the events whose end was not told yet.
         self._told = {id_: len(doc.history) for id_, doc in system.documents.items()}
-        self._waiting = set(system.waiting)
+        self._open = set(system.waiting)
 
     def note(self, saves: Iterable[Save]) -> None:
         """Tell of the decisions among what was saved."""
@@ -28,17 +28,18 @@ class Journal:
                 self._document(save.document)
 
     def _delivery(self, delivery: Delivery) -> None:
-        if delivery.verdict is Verdict.WAITING:
-            if delivery.number not in self._waiting:
-                self._waiting.add(delivery.number)
+        first = delivery.number not in self._open
+        if not delivery.done:
+            self._open.add(delivery.number)
+            if first and delivery.verdict is Verdict.WAITING:
                 self._verdict(delivery)
-        elif delivery.verdict is Verdict.ERROR:
-            if not delivery.done:
+            elif delivery.verdict is Verdict.ERROR:
                 self._log.warning("event judged", **_facts(delivery), reason=delivery.reason)
-        elif delivery.done and not delivery.parked:
+            return
+        self._open.discard(delivery.number)
+        # What waited is saved again, done, when its copy has left the wait queue: told already.
+        if delivery.verdict is not Verdict.ERROR and not (first and delivery.waited):
             self._verdict(delivery)
-        if delivery.done:
-            self._waiting.discard(delivery.number)
 
     def _verdict(self, delivery: Delivery) -> None:
         self._log.info("event judged", **_facts(delivery))

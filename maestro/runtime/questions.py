@@ -33,7 +33,7 @@ from maestro.runtime.engine import Engine
 
 Give = Callable[[Answer], None]
 #: Seconds a measurement of the queues is taken for the present, and is waited for.
-MEASURED_FOR, MEASURE_TIMEOUT = 2.0, 1.0
+MEASURED_FOR, MEASURE_TIMEOUT = 0.5, 1.0
 
 
 class Questions:

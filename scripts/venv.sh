@@ -1,0 +1,33 @@
+# Sourced by the other scripts: finds a Python and keeps .venv beside the checkout up to date.
+
+find_python() {
+    local name
+    for name in python3.13 python3.12 python3.11 python3; do
+        if command -v "$name" >/dev/null && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+            command -v "$name"
+            return
+        fi
+    done
+    echo "Maestro needs Python 3.11 or later; none was found." >&2
+    return 1
+}
+
+# ensure_venv EXTRAS: installs the package (editable) with these extras ("" for none), when setup.py has changed.
+ensure_venv() {
+    local extras=$1 python wanted stamp=.venv/installed
+    wanted="$(cksum <setup.py) $PWD [$extras]"
+    if [ -x .venv/bin/python ] && [ -f "$stamp" ]; then
+        case "$(cat "$stamp")" in
+            "$wanted") return ;;
+            "${wanted% *} [test]") [ -z "$extras" ] && return ;;
+        esac
+    fi
+    python=$(find_python)
+    printf '\n== installing into .venv\n' >&2
+    [ -x .venv/bin/python ] || "$python" -m venv .venv || {
+        echo "Cannot make a virtual environment with $python (Debian: apt-get install python3-venv)." >&2
+        return 1
+    }
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extras:+[$extras]}" >&2
+    echo "$wanted" >"$stamp"
+}
