@@ -41,6 +41,9 @@ class CheckLock(Struct, frozen=True):
 class DescribeSystem(Struct, frozen=True):
     """State, lock, progress, queue depths and counters, as a JSON object."""
 
+    #: Measure the queues now; else say how deep they were when they were measured last.
+    measure: bool = True
+
 
 class ListWaiting(Struct, frozen=True):
     """The waiting events, oldest first: those numbered above `after`, at most `limit`."""

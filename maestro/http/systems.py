@@ -6,21 +6,43 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
 from maestro.http.inputs import path_system, query_number
 from maestro.http.keys import BRIDGE, SETTINGS
 from maestro.http.replies import answered, reply
-from maestro.messages import DescribeSystem, ListWaiting
+from maestro.messages import Code, DescribeSystem, ListWaiting
 
 #: Waiting events in one answer.
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
+#: Systems asked at once for a list.
+LIST_WIDTH: Final = 16
 #: Seconds the parts have to say whether they are ready; an orchestrator's probe gives up soon after.
 READY_TIMEOUT: Final = 5.0
 
 
 async def list_systems(request: web.Request) -> web.StreamResponse:
-    """The systems served, sorted by id."""
-    return reply(orjson.dumps([{"id": system_id} for system_id in request.app[BRIDGE].systems()]))
+    """Every system served, sorted by id, as `describe` says it; one that does not answer is `unavailable`."""
+    bridge, timeout = request.app[BRIDGE], request.app[SETTINGS].ask_timeout
+    places = asyncio.Semaphore(LIST_WIDTH)
+
+    async def one(system_id: str) -> bytes:
+        async with places:
+            return await _glance(bridge, system_id, timeout)
+
+    described = await asyncio.gather(*map(one, bridge.systems()))
+    return reply(b"[" + b",".join(described) + b"]")
+
+
+async def _glance(bridge: Bridge, system_id: str, timeout: float) -> bytes:  # noqa: ASYNC109 - the bridge's own
+    try:
+        answer = await bridge.ask(system_id, DescribeSystem(measure=False), timeout=timeout)
+        if answer.code is Code.OK:
+            return answer.body
+        problem = answer.message
+    except (TimeoutError, Unavailable, UnknownSystem) as error:
+        problem = str(error) or "no answer in time"
+    return orjson.dumps({"id": system_id, "state": "unavailable", "message": problem})
 
 
 async def describe(request: web.Request) -> web.StreamResponse:

@@ -37,7 +37,7 @@ class _App(msgspec.Struct):
 
 
 class _Instance(msgspec.Struct, rename="camel"):
-    # Absent or null: an instance from before there were forks. It is asked about, which is the safe side.
+    # Absent or null: an instance from before there were forks. An admin is asked, which is the safe side.
     is_fork: bool | None = None
 
 
@@ -76,11 +76,11 @@ class ApiCore:
         return await self._transport.call(_DOMAIN_ADDRESS, "GET", url, _address, tries=tries)
 
     async def is_fork(self, instance_id: str) -> bool:
-        """Return whether the instance is a fork, that is, opens a branch.
+        """Return whether the instance is a fork, that is, opens a branch. One that API core does not know is none.
 
         Raises:
             SiblingUnreachable: no usable answer.
-            SiblingRefused: API core answered 4xx, or knows no such instance.
+            SiblingRefused: API core answered 4xx.
         """
         url = self._instances.with_query(filter="byId", id=instance_id)
         return await self._transport.call(_IS_FORK, "GET", url, _fork)
@@ -113,6 +113,4 @@ def _address(answer: bytes) -> DomainAddress:
 
 def _fork(answer: bytes) -> bool:
     instances = _INSTANCE_LIST.decode(answer)
-    if not instances:
-        raise RefusalError("no such instance")
-    return bool(instances[0].is_fork)
+    return bool(instances and instances[0].is_fork)

@@ -14,8 +14,8 @@ _IMPACTED: Final = CallName("discovery", "impacted")
 
 class _Unit(msgspec.Struct, rename="camel", gc=False):
     instance_id: str
-    branch: str = ""
-    forking: bool = False
+    branch: str | None = None
+    forking: bool | None = None
 
 
 _UNITS: Final = msgspec.json.Decoder(list[_Unit])
@@ -43,4 +43,4 @@ def _decode(answer: bytes) -> tuple[Impacted, ...]:
     units = _UNITS.decode(answer)
     if not all(unit.instance_id for unit in units):
         raise WrongShapeError("a unit's instanceId is empty")
-    return tuple(Impacted(unit.instance_id, unit.branch or MASTER, unit.forking) for unit in units)
+    return tuple(Impacted(unit.instance_id, unit.branch or MASTER, bool(unit.forking)) for unit in units)

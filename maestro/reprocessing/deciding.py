@@ -116,7 +116,7 @@ def _allowed(system: System, fact: Decision, trigger: Trigger, step: Step) -> Do
     doc = _found(system, fact, step)
     if doc is None:
         return None
-    if trigger not in TRANSITIONS[doc.status] or doc.ending is not None or doc.cancelling or doc.announce:
+    if trigger not in TRANSITIONS[doc.status] or doc.ending is not None or doc.cancelling:
         _conflict(fact, doc, step)
         return None
     return doc

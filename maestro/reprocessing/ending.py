@@ -85,5 +85,6 @@ def announced(system: System, doc: Document, step: Step) -> None:
     """It was told, or could not be: either way the next one may start."""
     doc.announce = ""
     system.file(doc)
-    doc.release()
+    if not doc.live:  # else it is being retried already
+        doc.release()
     step.save(SaveDocument(doc))

@@ -60,8 +60,8 @@ class Questions:
 
     def _ask(self, question: Question, give: Give) -> None:
         match question:
-            case DescribeSystem():
-                self._describe(give)
+            case DescribeSystem(measure=measure):
+                self._describe(give, measure=measure)
             case ListWaiting(after=after, limit=limit):
                 give(answers.waiting(self._system, after, limit))
             case FindDocuments(status=status):
@@ -127,8 +127,8 @@ class Questions:
 
     # --- describing --------------------------------------------------------------------------------------------
 
-    def _describe(self, give: Give) -> None:
-        if time.monotonic() - self._measured_at < MEASURED_FOR:
+    def _describe(self, give: Give, *, measure: bool) -> None:
+        if not measure or time.monotonic() - self._measured_at < MEASURED_FOR:
             give(answers.described(self._system, self._depths, self._epoch))
             return
         self._describing.append(give)

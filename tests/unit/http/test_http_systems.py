@@ -10,9 +10,17 @@ from tests.unit.http.fake_bridge import FakeBridge
 V1 = "/v1.0.0/systems"
 
 
-async def test_lists_systems(client: Client) -> None:
+async def test_lists_systems(client: Client, bridge: FakeBridge) -> None:
+    bridge.answers[DescribeSystem] = Answer(Code.OK, b'{"state":"open"}')
     reply = await client.get(V1)
-    assert (reply.status, reply.json) == (200, [{"id": "sysA"}, {"id": "sysB"}])
+    assert (reply.status, reply.json) == (200, [{"state": "open"}, {"state": "open"}])
+    assert [system for system, _, _ in bridge.asked] == ["sysA", "sysB"]
+
+
+async def test_a_system_that_does_not_answer_is_listed_as_unavailable(client: Client, bridge: FakeBridge) -> None:
+    bridge.answers[DescribeSystem] = Answer(Code.UNAVAILABLE, message="store: disk full")
+    listed = (await client.get(V1)).json
+    assert listed[0] == {"id": "sysA", "state": "unavailable", "message": "store: disk full"}
 
 
 async def test_describes_a_system(client: Client, bridge: FakeBridge) -> None:

@@ -132,11 +132,14 @@ class TestApiCore:
         assert siblings.log[0].path == "/core/processInstance"
         assert siblings.log[0].query == {"filter": "byId", "id": "i2"}
 
-    @pytest.mark.parametrize(("body", "error"), [(b"[]", SiblingRefused), (b"", SiblingUnreachable),
-                                                 (b'[{"isFork":"no"}]', SiblingUnreachable)])  # fmt: skip
-    async def test_is_fork_unknown(self, body: bytes, error: type[Exception]) -> None:
+    async def test_an_instance_that_api_core_does_not_know_is_no_fork(self) -> None:
+        async with raw_server(ok(b"[]")) as settings, await Platform.open(settings) as platform:
+            assert await platform.apicore.is_fork("i1") is False
+
+    @pytest.mark.parametrize("body", [b"", b'[{"isFork":"no"}]'])
+    async def test_is_fork_needs_an_answer(self, body: bytes) -> None:
         async with raw_server(ok(body)) as settings, await Platform.open(settings) as platform:
-            with pytest.raises(error):
+            with pytest.raises(SiblingUnreachable):
                 await platform.apicore.is_fork("i1")
 
     async def test_set_instance_status(self, platform: Platform, siblings: RecordingSiblings) -> None:
