@@ -1,0 +1,42 @@
+"""Consistent copies of a live store, through the owner's own connection."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from maestro.store.base import StoreError
+from maestro.store.database import Database
+from maestro.store.errors import translated
+
+
+def back_up(database: Database, path: Path) -> None:
+    """Copy `database` to `path`, which is replaced only by a complete and synced copy.
+
+    Raises:
+        StoreFull: no space; `path` is as before.
+        StoreError: `path` is the live file, or cannot be written.
+    """
+    if path.resolve() == database.path.resolve():
+        raise StoreError(f"{path}: is the store itself")
+    live = database.connection
+    part = path.with_name(path.name + ".part")
+    try:
+        part.unlink(missing_ok=True)
+        with closing(sqlite3.connect(part, isolation_level=None)) as copy:
+            live.backup(copy)
+        part.replace(path)
+        _sync_folder(path.parent)
+    except sqlite3.Error as error:
+        part.unlink(missing_ok=True)
+        raise translated(path, error) from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

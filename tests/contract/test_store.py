@@ -1,0 +1,228 @@
+"""What every `Store` must do, for the one on disk and the one in memory."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from maestro.store.base import Delete, Put, Store, StoreError, StoreFull, Write
+from maestro.store.memory import MemoryStore
+from maestro.store.sqlite import SystemStore, open_store
+
+
+@dataclass(frozen=True)
+class Kind:
+    open: Callable[[Path], Any]
+    #: Opens what `backup` wrote.
+    restore: Callable[[Path], Any]
+    #: Makes a store full (`full=True`), or gives it space again.
+    set_full: Callable[..., None]
+
+
+def _limit_pages(store: SystemStore, *, full: bool) -> None:
+    pages = store._database.query("PRAGMA page_count")[0][0]
+    store._database.query(f"PRAGMA max_page_count = {pages if full else 1_000_000}")
+
+
+def _set_full(store: MemoryStore, *, full: bool) -> None:
+    store.full = full
+
+
+KINDS = {
+    "memory": Kind(lambda path: MemoryStore(), lambda path: MemoryStore.restored(str(path)), _set_full),
+    "sqlite": Kind(open_store, open_store, _limit_pages),
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return KINDS[request.param]
+
+
+@pytest.fixture
+def store(kind: Kind, tmp_path: Path) -> Iterator[Store]:
+    store = kind.open(tmp_path / "system.db")
+    yield store
+    store.close()
+
+
+def keys(store: Store, table: str, prefix: str = "") -> list[str]:
+    return [key for key, _ in store.rows(table, prefix)]
+
+
+def test_reads_what_was_committed(store: Store) -> None:
+    fields = {"branch": "b1", "rounds": [1, 2], "none": None, "text": "açúcar"}
+    store.commit([Put("units", "p1", fields)], durable=True)
+
+    assert store.get("units", "p1") == fields
+    assert store.get("units", "p2") is None
+    assert store.get("others", "p1") is None
+
+
+def test_put_replaces_the_whole_row(store: Store) -> None:
+    store.commit([Put("t", "k", {"a": 1, "b": 2})], durable=False)
+    store.commit([Put("t", "k", {"a": 3})], durable=False)
+
+    assert store.get("t", "k") == {"a": 3}
+    assert store.count("t") == 1
+
+
+def test_delete_removes_and_forgives_what_is_not_there(store: Store) -> None:
+    store.commit([Put("t", "k", {"a": 1})], durable=False)
+    store.commit([Delete("t", "k"), Delete("t", "k"), Delete("nowhere", "k")], durable=False)
+
+    assert store.get("t", "k") is None
+    assert store.count("t") == 0
+
+
+def test_writes_of_one_commit_apply_in_order(store: Store) -> None:
+    writes = [Put("t", "k", {"a": 1}), Delete("t", "k"), Put("t", "k", {"a": 2}), Put("t", "l", {}), Delete("t", "l")]
+    store.commit(writes, durable=False)
+
+    assert list(store.rows("t")) == [("k", {"a": 2})]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_an_empty_commit_is_fine(store: Store, durable: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    store.commit([], durable=durable)
+
+
+def test_rows_come_by_key_and_prefix(store: Store) -> None:
+    written = ["b/10", "a", "b/2", "b", "b/1", "c", "b0", "é", "b/\U0010ffff", "b/\U0010ffffx", "", "B/1"]
+    store.commit([Put("t", key, {"key": key}) for key in written], durable=False)
+
+    assert keys(store, "t") == sorted(written)
+    assert keys(store, "t", "b/") == ["b/1", "b/10", "b/2", "b/\U0010ffff", "b/\U0010ffffx"]
+    assert keys(store, "t", "b/\U0010ffff") == ["b/\U0010ffff", "b/\U0010ffffx"]
+    assert keys(store, "t", "zzz") == []
+    assert store.count("t", "b/") == 5
+    assert all(fields == {"key": key} for key, fields in store.rows("t"))
+
+
+def test_many_rows_come_complete(store: Store) -> None:
+    store.commit([Put("t", f"{number:06d}", {"n": number}) for number in range(1000)], durable=False)
+    store.commit([Put("u", f"{number:06d}", {}) for number in range(10)], durable=False)
+
+    assert [fields["n"] for _, fields in store.rows("t")] == list(range(1000))
+    assert keys(store, "t", "00064") == [f"00064{digit}" for digit in range(10)]
+    assert store.count("t") == 1000
+
+
+def test_commits_while_rows_are_read(store: Store) -> None:
+    store.commit([Put("t", f"{number:03d}", {"n": number}) for number in range(300)], durable=False)
+
+    seen = []
+    for key, fields in store.rows("t"):
+        seen.append(fields["n"])
+        store.commit([Delete("t", key)], durable=fields["n"] % 100 == 0)
+
+    assert seen == list(range(300))
+    assert store.count("t") == 0
+
+
+def test_what_is_read_is_never_what_was_handed_in(store: Store) -> None:
+    fields = {"list": [1]}
+    store.commit([Put("t", "k", fields)], durable=False)
+    fields["list"].append(2)
+    read = store.get("t", "k")
+    assert read == {"list": [1]}
+    read["list"].append(3)
+
+    assert store.get("t", "k") == {"list": [1]}
+
+
+def test_a_row_that_is_no_json_leaves_nothing_behind(store: Store) -> None:
+    store.commit([Put("t", "before", {})], durable=False)
+    with pytest.raises(TypeError):
+        store.commit([Put("t", "good", {}), Put("t", "bad", {"x": object()})], durable=False)
+
+    assert keys(store, "t") == ["before"]
+    store.commit([Put("t", "after", {})], durable=False)
+    assert keys(store, "t") == ["after", "before"]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_full_rolls_back_whole_and_is_usable_again(kind: Kind, store: Store, durable: bool) -> None:  # noqa: FBT001
+    store.commit([Put("t", "old", {"text": "old"})], durable=True)
+    large = {"text": "x" * 100_000}
+    writes = [Put("t", "old", {"text": "new"}), Put("t", "large", large)]
+    kind.set_full(store, full=True)
+    for _ in range(2):
+        with pytest.raises(StoreFull):
+            store.commit(writes, durable=durable)
+        assert list(store.rows("t")) == [("old", {"text": "old"})]
+
+    kind.set_full(store, full=False)
+    store.commit(writes, durable=durable)
+    assert list(store.rows("t")) == [("large", large), ("old", {"text": "new"})]
+
+
+def test_a_large_row(store: Store) -> None:
+    fields = {"events": ["e" * 1000] * 3000}
+    store.commit([Put("t", "k", fields)], durable=True)
+
+    assert store.get("t", "k") == fields
+
+
+def test_backup_holds_what_was_committed_by_then(kind: Kind, store: Store, tmp_path: Path) -> None:
+    store.commit([Put("t", "k", {"n": 1})], durable=False)
+    copy = tmp_path / "copies" / "backup"
+    copy.parent.mkdir()
+    store.backup(str(copy))
+    store.commit([Put("t", "k", {"n": 2}), Put("t", "l", {})], durable=True)
+
+    restored = kind.restore(copy)
+    assert list(restored.rows("t")) == [("k", {"n": 1})]
+    restored.commit([Put("t", "m", {})], durable=True)
+    restored.close()
+    assert store.count("t") == 2
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: store.commit([Put("t", "k", {})], durable=True),
+        lambda store: store.get("t", "k"),
+        lambda store: list(store.rows("t")),
+        lambda store: store.count("t"),
+        lambda store: store.backup("unused"),
+    ],
+    ids=["commit", "get", "rows", "count", "backup"],
+)
+def test_closed_is_closed(store: Store, use: Callable[[Store], object]) -> None:
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        use(store)
+
+
+_KEYS = st.text(alphabet="ab/\U0010ffff\ud7ff", max_size=3)
+_WRITE = st.one_of(
+    st.builds(Put, st.sampled_from("tu"), _KEYS, st.dictionaries(st.text("xy", max_size=3), st.integers(0, 9))),
+    st.builds(Delete, st.sampled_from("tu"), _KEYS),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(commits=st.lists(st.tuples(st.lists(_WRITE, max_size=12), st.booleans()), max_size=5), prefix=_KEYS)
+def test_behaves_like_a_dictionary(store: Store, commits: list[tuple[list[Write], bool]], prefix: str) -> None:
+    store.commit([Delete(table, key) for table in "tu" for key in keys(store, table)], durable=False)
+    model: dict[tuple[str, str], Any] = {}
+    for writes, durable in commits:
+        store.commit(writes, durable=durable)
+        for write in writes:
+            model[write.table, write.key] = write.fields if isinstance(write, Put) else None
+
+    for table in "tu":
+        expected = sorted(
+            (key, fields)
+            for (of, key), fields in model.items()
+            if of == table and fields is not None and key.startswith(prefix)
+        )
+        assert list(store.rows(table, prefix)) == expected
+        assert store.count(table, prefix) == len(expected)
+        assert all(store.get(table, key) == fields for key, fields in expected)
