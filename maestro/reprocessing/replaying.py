@@ -231,8 +231,9 @@ def on_replay_origins_fetched(system: System, fact: facts.ReplayOriginsFetched, 
 
 def _grow(system: System, doc: Document, unit: Unit, new: tuple[Origin, ...], step: Step) -> None:
     """Add new units and new rounds to document and queues; only then may the result be committed."""
-    again = [met for met in doc.again if met.round < system.rules.max_replays_per_instance]
-    for stale in set(doc.again).difference(again):
+    rounds = system.rules.max_replays_per_instance
+    again = [met for met in doc.again if met.round < rounds]
+    for stale in (met for met in doc.again if met.round >= rounds):
         stale.reimpacted = True
         step.save(SaveUnit(doc, stale))
     grown = [_take_in(doc, unit, origin) for origin in replay_order((*new, *(met.as_origin() for met in again)))]
