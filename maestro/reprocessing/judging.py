@@ -43,7 +43,8 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     delivery = _admit(system, fact)
     if fact.replay is not None:
         replaying.on_result(system, delivery, fact.replay, step)
-    elif fact.from_wait_queue:
+    elif fact.from_wait_queue:  # an unknown one: the store was lost
+        _empty_inbox(system, step)  # they have smaller numbers
         mark_parked(system, delivery, step)
         _wait(system, delivery, step)
     elif not system.open:
@@ -174,14 +175,30 @@ def advance(system: System, step: Step) -> None:
     """Give the lane its next event, if it is free and the rules allow one to be judged."""
     blocked = system.blocked
     if blocked:
-        while system.inbox:
-            _wait(system, system.inbox.popleft(), step)
+        _put_off(system, step)
+        _empty_inbox(system, step)
     if system.judged is None and not system.owed:
         if system.unfinished:
             _commit(system, system.unfinished.popleft(), step)
         elif not blocked:
             _judge_next(system, step)
     feed_wait_queue(system, step)
+
+
+def _put_off(system: System, step: Step) -> None:
+    """A reprocessing was retried while an event is judged: nothing is decided, so the event waits, before all others."""
+    delivery = system.judged
+    if delivery is None or system.lane is Lane.COMMIT:
+        return
+    system.judged = system.lane = None
+    if delivery.number not in system.waiting:
+        _wait(system, delivery, step)
+        system.waiting.move_to_end(delivery.number, last=False)
+
+
+def _empty_inbox(system: System, step: Step) -> None:
+    while system.inbox:
+        _wait(system, system.inbox.popleft(), step)
 
 
 def _judge_next(system: System, step: Step) -> None:

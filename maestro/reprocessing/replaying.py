@@ -29,8 +29,7 @@ def advance(system: System, step: Step) -> None:
     if doc.ending is not None:
         ending.clean_up(system, doc, step)
     elif doc.status is Status.APPROVED:
-        _await(system, doc, Stage.STARTING)
-        step.do(do.Notify(doc.id, doc.token, "starting"))
+        _start(system, doc, step)
     elif not doc.queues_built:
         _await(system, doc, Stage.QUEUES)
         step.do(do.FillQueues(doc.id, doc.token))
@@ -43,6 +42,13 @@ def advance(system: System, step: Step) -> None:
         step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
     else:
         _next_unit(system, doc, step)
+
+
+def _start(system: System, doc: Document, step: Step) -> None:
+    if doc.blocks and system.committing:
+        return  # it was retried meanwhile: no execution commit while it runs (I3)
+    _await(system, doc, Stage.STARTING)
+    step.do(do.Notify(doc.id, doc.token, "starting"))
 
 
 def _next_unit(system: System, doc: Document, step: Step) -> None:
