@@ -6,7 +6,7 @@ The lock is held until the clean-up is done; the end that is decided (`Document.
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.document import Document, Ending, Stage
-from maestro.reprocessing.settling import reject
+from maestro.reprocessing.settling import answer, reject
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import SaveDocument, SaveUnit, Step
@@ -67,9 +67,11 @@ def _drop_in_flight(system: System, doc: Document, step: Step, *, give_up: bool)
     unit = doc.current
     assert unit is not None
     result = system.deliveries.get(unit.result_key)
-    if give_up and result is not None and not result.done:
-        result.replay = False
-        reject(system, result, SUPERSEDED, step)
+    if result is not None and not result.done:
+        answer(result, step, Code.FAILED, message=f"reprocessing {doc.id} is {doc.status}")
+        if give_up:
+            result.replay = False
+            reject(system, result, SUPERSEDED, step)
     doc.put_back_current()
     step.save(SaveUnit(doc, unit))
 

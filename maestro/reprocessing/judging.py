@@ -91,8 +91,9 @@ def _continue_known(system: System, known: Delivery, fact: facts.EventArrived, s
     _attach(known, fact)
     if fact.from_wait_queue:
         (unpark if known.done else mark_parked)(system, known, step)
-    if known.done or known.replay or known.verdict is Verdict.PENDING:
+    if known.done or known.replay:
         settle(known, step)
+    if known.done:
         answer_decided(system, known, step)
     elif known.verdict is Verdict.ERROR:
         dead_letter(known, step)
@@ -186,7 +187,7 @@ def advance(system: System, step: Step) -> None:
 
 
 def _put_off(system: System, step: Step) -> None:
-    """A reprocessing was retried while an event is judged: nothing is decided, so the event waits, before all others."""
+    """A reprocessing was retried while an event is judged: nothing is decided, so it waits, before all others."""
     delivery = system.judged
     if delivery is None or system.lane is Lane.COMMIT:
         return
@@ -285,7 +286,6 @@ def on_judging_failed(system: System, fact: facts.JudgingFailed, step: Step) -> 
     else:
         reject(system, delivery, fact.cause, step)
         add_errand(system, ErrandKind.ERROR_EVENT, delivery.instance_id, fact.cause, step, delivery.number)
-        answer(delivery, step, Code.FAILED, message=fact.cause)
 
 
 def on_dead_lettered(system: System, fact: facts.DeadLettered, step: Step) -> None:

@@ -5,12 +5,13 @@ after an answer. A result may impact more: the document grows before the result 
 """
 
 from maestro.events import MASTER, ReplayRef
+from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import ending, facts
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage, Unit, UnitState
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
-from maestro.reprocessing.settling import finish, reject, settle
+from maestro.reprocessing.settling import COMMITTED, answer, finish, reject, settle
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import SaveDelivery, SaveDocument, SaveUnit, Step
@@ -271,7 +272,9 @@ def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step)
     doc.replayed += 1
     system.counters.replayed += 1
     step.save(SaveDocument(doc), SaveUnit(doc, unit))
-    finish(system, system.deliveries[unit.result_key], step)
+    result = system.deliveries[unit.result_key]
+    finish(system, result, step)
+    answer(result, step, Code.OK, fields=COMMITTED)
     step.do(do.TakeControl(doc.id))
 
 

@@ -25,11 +25,12 @@ def finish(system: System, delivery: Delivery, step: Step) -> None:
 
 
 def reject(system: System, delivery: Delivery, reason: str, step: Step) -> None:
-    """Give the verdict `error`: to the error queue."""
+    """Give the verdict `error`: to the error queue, and tell a caller."""
     delivery.verdict, delivery.reason = Verdict.ERROR, reason
     system.counters.error += 1
     step.save(SaveDelivery(delivery))
     dead_letter(delivery, step)
+    answer(delivery, step, Code.FAILED, message=reason)
 
 
 def dead_letter(delivery: Delivery, step: Step) -> None:
