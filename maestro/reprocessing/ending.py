@@ -14,18 +14,23 @@ from maestro.reprocessing.step import SaveDocument, SaveUnit, Step
 FINISHED = "finished"
 DROPPED = "droping"  # spelled as the platform reads it
 SUPERSEDED = "superseded"
+#: A sibling may be changing something.
+_EFFECTS = frozenset({Stage.HELD_COMMIT, Stage.SEND, Stage.REPLAY_COMMIT})
 
 
 def end(system: System, doc: Document, trigger: Trigger, cause: str, user: str, step: Step) -> None:
     """Decide that a running reprocessing ends, and clean up. What is in flight is superseded.
 
+    A call that changes something elsewhere cannot be taken back: its answer is awaited under the lock (I6).
+
     Once its cancellation is asked for, a run that fails counts as cancelled.
     """
-    if doc.cancelling and trigger is Trigger.FAIL:
+    if doc.cancelling:
         trigger, user = Trigger.CANCEL, doc.cancelling
     doc.ending = Ending(trigger, system.now, user, cause)
     step.save(SaveDocument(doc))
-    clean_up(system, doc, step)
+    if doc.stage not in _EFFECTS:
+        clean_up(system, doc, step)
 
 
 def clean_up(system: System, doc: Document, step: Step) -> None:

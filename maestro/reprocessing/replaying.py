@@ -141,7 +141,7 @@ def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> 
 def on_held_commit_failed(system: System, fact: facts.HeldCommitFailed, step: Step) -> None:
     """Nothing was replayed yet: abort."""
     doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
-    if doc is not None:
+    if doc is not None and doc.ending is None:
         ending.end(system, doc, Trigger.ABORT_PERSIST, fact.cause, MAESTRO, step)
 
 
@@ -151,7 +151,7 @@ def on_held_commit_failed(system: System, fact: facts.HeldCommitFailed, step: St
 def on_replay_sent(system: System, fact: facts.ReplaySent, step: Step) -> None:
     """The Event Manager took it. The result may have been quicker: then there is nothing to await."""
     doc = awaited(system, fact.id, fact.token, Stage.SEND)
-    if doc is None or doc.current is None or doc.current.state is not UnitState.SENDING:
+    if doc is None or doc.ending is not None or doc.current is None or doc.current.state is not UnitState.SENDING:
         return
     doc.current.state, doc.current.sent_at = UnitState.SENT, system.now
     step.save(SaveUnit(doc, doc.current))
@@ -201,8 +201,6 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
     unit.result_instance, unit.result_key = delivery.instance_id, delivery.key
     step.save(SaveDelivery(delivery), SaveUnit(doc, unit))
     settle(delivery, step)
-    if doc.stage is Stage.SEND:  # the answer to the send is late: the result says more
-        doc.stage = None
 
 
 # --- the cascade -----------------------------------------------------------------------------------------------
@@ -278,9 +276,14 @@ def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step)
     step.do(do.TakeControl(doc.id))
 
 
+def _answered(doc: Document, stage: Stage) -> bool:
+    """Whether a send that failed was answered by a result all the same: the result says more."""
+    return stage is Stage.SEND and doc.current is not None and doc.current.state is not UnitState.SENDING
+
+
 def on_run_failed(system: System, fact: facts.RunFailed, step: Step) -> None:
     """A step after the held commit failed for good."""
     for stage in (Stage.SEND, Stage.IMPACT, Stage.ORIGINS, Stage.REPLAY_COMMIT):
         doc = awaited(system, fact.id, fact.token, stage)
-        if doc is not None:
+        if doc is not None and doc.ending is None and not _answered(doc, stage):
             ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
