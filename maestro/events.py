@@ -16,6 +16,8 @@ import orjson
 SYSTEM_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 #: Prefixes that would make a system's routing key another system's wait, error or control key.
 RESERVED_PREFIXES: Final = ("wait_", "error_", "control_", "backup_")
+#: Levels of nesting a body may have: far below what the JSON decoders can recurse into wherever they are called.
+MAX_DEPTH: Final = 200
 MASTER: Final = "master"
 EXECUTION: Final = "execution"
 REPROCESSING: Final = "reprocessing"
@@ -101,7 +103,10 @@ def parse_celery(body: bytes) -> CeleryMessage:
     celery_id = message.get("id")
     if celery_id is not None and not isinstance(celery_id, str):
         raise NoEvent("id", "must be a string")
-    raw = _ENVELOPE.decode(body).args[0]
+    try:
+        raw = _ENVELOPE.decode(body).args[0]
+    except msgspec.DecodeError as problem:  # for instance a second `args` of another kind
+        raise NoEvent("args", f"is ambiguous ({problem})") from problem
     return CeleryMessage(celery_id or "", event_of(args[0], bytes(raw)))
 
 
@@ -196,4 +201,16 @@ def _decode_object(body: bytes, field: str, error: type[BadInput]) -> dict[str, 
         raise error(field, f"is no JSON ({problem})") from problem
     if not isinstance(decoded, dict):
         raise error(field, "must be a JSON object")
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _too_deep(decoded):
+        raise error(field, f"is nested deeper than {MAX_DEPTH} levels")
     return decoded
+
+
+def _too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        containers = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [child for container in containers for child in container if isinstance(child, (dict, list))]
+        if not level:
+            return False
+    return True

@@ -172,8 +172,12 @@ class CommitReplay(Command, frozen=True):
 
 
 class FillQueues(Command, frozen=True):
-    """Empty both unit queues and fill them with what is not done. Answered by `QueuesUpdated`."""
+    """Empty both unit queues and fill them with what is not done. Answered by `QueuesUpdated`.
 
+    The first effect of a run: the lock that covers it must outlast a loss of power.
+    """
+
+    needs: ClassVar[Needs] = Needs.SYNCED
     id: str
     token: int
 

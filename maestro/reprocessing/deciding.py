@@ -84,6 +84,7 @@ def _decide_pending(system: System, doc: Document, trigger: Trigger, fact: Decis
 
 def _skip(system: System, doc: Document, fact: Decision, step: Step) -> None:
     doc.move(Trigger.SKIP, system.now, fact.user)
+    doc.release()
     system.file(doc)
     step.save(SaveDocument(doc))
     add_errand(system, ErrandKind.STATUS, doc.held_instance, opening.STATUS_SKIPPED, step)

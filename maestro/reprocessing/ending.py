@@ -6,7 +6,7 @@ The lock is held until the clean-up is done; the end that is decided (`Document.
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.document import Document, Ending, Stage
-from maestro.reprocessing.settling import reject
+from maestro.reprocessing.settling import answer, reject
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import SaveDocument, SaveUnit, Step
@@ -14,18 +14,23 @@ from maestro.reprocessing.step import SaveDocument, SaveUnit, Step
 FINISHED = "finished"
 DROPPED = "droping"  # spelled as the platform reads it
 SUPERSEDED = "superseded"
+#: A sibling may be changing something.
+_EFFECTS = frozenset({Stage.HELD_COMMIT, Stage.SEND, Stage.REPLAY_COMMIT})
 
 
 def end(system: System, doc: Document, trigger: Trigger, cause: str, user: str, step: Step) -> None:
     """Decide that a running reprocessing ends, and clean up. What is in flight is superseded.
 
+    A call that changes something elsewhere cannot be taken back: its answer is awaited under the lock (I6).
+
     Once its cancellation is asked for, a run that fails counts as cancelled.
     """
-    if doc.cancelling and trigger is Trigger.FAIL:
+    if doc.cancelling:
         trigger, user = Trigger.CANCEL, doc.cancelling
     doc.ending = Ending(trigger, system.now, user, cause)
     step.save(SaveDocument(doc))
-    clean_up(system, doc, step)
+    if doc.stage not in _EFFECTS:
+        clean_up(system, doc, step)
 
 
 def clean_up(system: System, doc: Document, step: Step) -> None:
@@ -67,9 +72,11 @@ def _drop_in_flight(system: System, doc: Document, step: Step, *, give_up: bool)
     unit = doc.current
     assert unit is not None
     result = system.deliveries.get(unit.result_key)
-    if give_up and result is not None and not result.done:
-        result.replay = False
-        reject(system, result, SUPERSEDED, step)
+    if result is not None and not result.done:
+        answer(result, step, Code.FAILED, message=f"reprocessing {doc.id} is {doc.status}")
+        if give_up:
+            result.replay = False
+            reject(system, result, SUPERSEDED, step)
     doc.put_back_current()
     step.save(SaveUnit(doc, unit))
 

@@ -34,6 +34,7 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     """Admit a new event, or continue the stored verdict of a known one."""
     known = system.deliveries.get(fact.key)
     if known is not None and _is_new_delivery(known, fact):
+        system.finished.remove(known.key)  # else the new delivery would be forgotten in its place
         forget(system, known, step)
         known = None
     if known is not None:
@@ -42,7 +43,8 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     delivery = _admit(system, fact)
     if fact.replay is not None:
         replaying.on_result(system, delivery, fact.replay, step)
-    elif fact.from_wait_queue:
+    elif fact.from_wait_queue:  # an unknown one: the store was lost
+        _empty_inbox(system, step)  # they have smaller numbers
         mark_parked(system, delivery, step)
         _wait(system, delivery, step)
     elif not system.open:
@@ -52,9 +54,9 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
 
 
 def _is_new_delivery(known: Delivery, fact: facts.EventArrived) -> bool:
-    """A redrive from an error queue is a new delivery; a broker's redelivery is not."""
+    """A redrive from an error queue is a new delivery; a redelivery, or its copy on the wait queue, is not."""
     failed_for_good = known.verdict is Verdict.ERROR and known.done
-    return failed_for_good and (fact.redriven or not fact.redelivered)
+    return failed_for_good and (fact.redriven or not (fact.redelivered or fact.from_wait_queue))
 
 
 def _admit(system: System, fact: facts.EventArrived) -> Delivery:
@@ -89,8 +91,9 @@ def _continue_known(system: System, known: Delivery, fact: facts.EventArrived, s
     _attach(known, fact)
     if fact.from_wait_queue:
         (unpark if known.done else mark_parked)(system, known, step)
-    if known.done or known.replay or known.verdict is Verdict.PENDING:
+    if known.done or known.replay:
         settle(known, step)
+    if known.done:
         answer_decided(system, known, step)
     elif known.verdict is Verdict.ERROR:
         dead_letter(known, step)
@@ -173,14 +176,30 @@ def advance(system: System, step: Step) -> None:
     """Give the lane its next event, if it is free and the rules allow one to be judged."""
     blocked = system.blocked
     if blocked:
-        while system.inbox:
-            _wait(system, system.inbox.popleft(), step)
+        _put_off(system, step)
+        _empty_inbox(system, step)
     if system.judged is None and not system.owed:
         if system.unfinished:
             _commit(system, system.unfinished.popleft(), step)
         elif not blocked:
             _judge_next(system, step)
     feed_wait_queue(system, step)
+
+
+def _put_off(system: System, step: Step) -> None:
+    """A reprocessing was retried while an event is judged: nothing is decided, so it waits, before all others."""
+    delivery = system.judged
+    if delivery is None or system.lane is Lane.COMMIT:
+        return
+    system.judged = system.lane = None
+    if delivery.number not in system.waiting:
+        _wait(system, delivery, step)
+        system.waiting.move_to_end(delivery.number, last=False)
+
+
+def _empty_inbox(system: System, step: Step) -> None:
+    while system.inbox:
+        _wait(system, system.inbox.popleft(), step)
 
 
 def _judge_next(system: System, step: Step) -> None:
@@ -267,7 +286,6 @@ def on_judging_failed(system: System, fact: facts.JudgingFailed, step: Step) -> 
     else:
         reject(system, delivery, fact.cause, step)
         add_errand(system, ErrandKind.ERROR_EVENT, delivery.instance_id, fact.cause, step, delivery.number)
-        answer(delivery, step, Code.FAILED, message=fact.cause)
 
 
 def on_dead_lettered(system: System, fact: facts.DeadLettered, step: Step) -> None:

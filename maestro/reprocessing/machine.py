@@ -18,10 +18,12 @@ from maestro.reprocessing.step import Step
 
 
 def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
-    """Put the line back on its queue; all else goes on by itself."""
+    """Put the line back on its queue, without what has left it; all else goes on by itself."""
     for doc in sorted(system.live_documents(), key=lambda doc: doc.line):
         if doc.status is Status.APPROVED:
             step.do(do.Enqueue(doc.id))
+        elif doc.running:
+            step.do(do.Dequeue(doc.id))
 
 
 _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {

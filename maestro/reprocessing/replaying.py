@@ -5,12 +5,13 @@ after an answer. A result may impact more: the document grows before the result 
 """
 
 from maestro.events import MASTER, ReplayRef
+from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import ending, facts
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage, Unit, UnitState
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
-from maestro.reprocessing.settling import finish, reject, settle
+from maestro.reprocessing.settling import COMMITTED, answer, finish, reject, settle
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import SaveDelivery, SaveDocument, SaveUnit, Step
@@ -29,8 +30,7 @@ def advance(system: System, step: Step) -> None:
     if doc.ending is not None:
         ending.clean_up(system, doc, step)
     elif doc.status is Status.APPROVED:
-        _await(system, doc, Stage.STARTING)
-        step.do(do.Notify(doc.id, doc.token, "starting"))
+        _start(system, doc, step)
     elif not doc.queues_built:
         _await(system, doc, Stage.QUEUES)
         step.do(do.FillQueues(doc.id, doc.token))
@@ -43,6 +43,13 @@ def advance(system: System, step: Step) -> None:
         step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
     else:
         _next_unit(system, doc, step)
+
+
+def _start(system: System, doc: Document, step: Step) -> None:
+    if doc.blocks and system.committing:
+        return  # it was retried meanwhile: no execution commit while it runs (I3)
+    _await(system, doc, Stage.STARTING)
+    step.do(do.Notify(doc.id, doc.token, "starting"))
 
 
 def _next_unit(system: System, doc: Document, step: Step) -> None:
@@ -134,7 +141,7 @@ def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> 
 def on_held_commit_failed(system: System, fact: facts.HeldCommitFailed, step: Step) -> None:
     """Nothing was replayed yet: abort."""
     doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
-    if doc is not None:
+    if doc is not None and doc.ending is None:
         ending.end(system, doc, Trigger.ABORT_PERSIST, fact.cause, MAESTRO, step)
 
 
@@ -144,7 +151,7 @@ def on_held_commit_failed(system: System, fact: facts.HeldCommitFailed, step: St
 def on_replay_sent(system: System, fact: facts.ReplaySent, step: Step) -> None:
     """The Event Manager took it. The result may have been quicker: then there is nothing to await."""
     doc = awaited(system, fact.id, fact.token, Stage.SEND)
-    if doc is None or doc.current is None or doc.current.state is not UnitState.SENDING:
+    if doc is None or doc.ending is not None or doc.current is None or doc.current.state is not UnitState.SENDING:
         return
     doc.current.state, doc.current.sent_at = UnitState.SENT, system.now
     step.save(SaveUnit(doc, doc.current))
@@ -194,8 +201,6 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
     unit.result_instance, unit.result_key = delivery.instance_id, delivery.key
     step.save(SaveDelivery(delivery), SaveUnit(doc, unit))
     settle(delivery, step)
-    if doc.stage is Stage.SEND:  # the answer to the send is late: the result says more
-        doc.stage = None
 
 
 # --- the cascade -----------------------------------------------------------------------------------------------
@@ -231,8 +236,9 @@ def on_replay_origins_fetched(system: System, fact: facts.ReplayOriginsFetched, 
 
 def _grow(system: System, doc: Document, unit: Unit, new: tuple[Origin, ...], step: Step) -> None:
     """Add new units and new rounds to document and queues; only then may the result be committed."""
-    again = [met for met in doc.again if met.round < system.rules.max_replays_per_instance]
-    for stale in set(doc.again).difference(again):
+    rounds = system.rules.max_replays_per_instance
+    again = [met for met in doc.again if met.round < rounds]
+    for stale in (met for met in doc.again if met.round >= rounds):
         stale.reimpacted = True
         step.save(SaveUnit(doc, stale))
     grown = [_take_in(doc, unit, origin) for origin in replay_order((*new, *(met.as_origin() for met in again)))]
@@ -264,13 +270,20 @@ def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step)
     doc.replayed += 1
     system.counters.replayed += 1
     step.save(SaveDocument(doc), SaveUnit(doc, unit))
-    finish(system, system.deliveries[unit.result_key], step)
+    result = system.deliveries[unit.result_key]
+    finish(system, result, step)
+    answer(result, step, Code.OK, fields=COMMITTED)
     step.do(do.TakeControl(doc.id))
+
+
+def _answered(doc: Document, stage: Stage) -> bool:
+    """Whether a send that failed was answered by a result all the same: the result says more."""
+    return stage is Stage.SEND and doc.current is not None and doc.current.state is not UnitState.SENDING
 
 
 def on_run_failed(system: System, fact: facts.RunFailed, step: Step) -> None:
     """A step after the held commit failed for good."""
     for stage in (Stage.SEND, Stage.IMPACT, Stage.ORIGINS, Stage.REPLAY_COMMIT):
         doc = awaited(system, fact.id, fact.token, stage)
-        if doc is not None:
+        if doc is not None and doc.ending is None and not _answered(doc, stage):
             ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)

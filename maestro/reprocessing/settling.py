@@ -16,22 +16,21 @@ def finish(system: System, delivery: Delivery, step: Step) -> None:
     step.save(SaveDelivery(delivery))
     settle(delivery, step)
     system.finished.append(delivery.key)
-    for _ in range(len(system.finished) - system.rules.dedup_window):
-        oldest = system.deliveries.get(system.finished.popleft())
-        if oldest is None or not oldest.done:
-            continue
+    while len(system.finished) > system.rules.dedup_window:
+        oldest = system.deliveries[system.finished[0]]
         if oldest.parked:  # its copy on the wait queue would come back as an unknown event
-            system.finished.append(oldest.key)
-        else:
-            forget(system, oldest, step)
+            return
+        system.finished.popleft()
+        forget(system, oldest, step)
 
 
 def reject(system: System, delivery: Delivery, reason: str, step: Step) -> None:
-    """Give the verdict `error`: to the error queue."""
+    """Give the verdict `error`: to the error queue, and tell a caller."""
     delivery.verdict, delivery.reason = Verdict.ERROR, reason
     system.counters.error += 1
     step.save(SaveDelivery(delivery))
     dead_letter(delivery, step)
+    answer(delivery, step, Code.FAILED, message=reason)
 
 
 def dead_letter(delivery: Delivery, step: Step) -> None:

@@ -154,6 +154,11 @@ class System:
         return any(doc.blocks for doc in self.live_documents())
 
     @property
+    def committing(self) -> bool:
+        """Whether an event's commit is decided and not known to be made."""
+        return self.lane is Lane.COMMIT or bool(self.unfinished)
+
+    @property
     def open(self) -> bool:
         """Semantics: not blocked, and no persist event waits."""
         return not self.waiting and not self.blocked
