@@ -31,11 +31,12 @@ from maestro.actors.messages import (
     ServiceStopped,
     StartService,
     StopService,
+    TellChanges,
 )
 from maestro.actors.outbox import Outbox
 from maestro.actors.service_thread import STOP_TIMEOUT, ServiceThread
 from maestro.messages import Answer, CheckLock, Code
-from maestro.runtime.service import Address, Answered, Asked, Attach, Detach
+from maestro.runtime.service import Address, Answered, Asked
 
 #: thespian gives these a Python handler, under which a crash in native code would spin forever.
 _FATAL: Final = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
@@ -87,7 +88,7 @@ class ServiceActor(Actor):
         match message:
             case Questions():
                 self._ask(thread, message, sender)
-            case Attach() | Detach():
+            case TellChanges():
                 self._change(thread, message, sender)
             case Ping():
                 thread.call(lambda: self._outbox.put(sender, Pong(self._epoch)))
@@ -151,11 +152,12 @@ class ServiceActor(Actor):
             thread.deliver(asked, sender)
         return answer
 
-    def _change(self, thread: ServiceThread, change: Attach | Detach, sender: Address) -> None:
-        if change.version > self._changes.get(change.system_id, 0):
-            self._changes[change.system_id] = change.version
-            thread.deliver(change, sender)
-        self.send(sender, DirectoryAck(self._epoch, change.version))
+    def _change(self, thread: ServiceThread, changes: TellChanges, sender: Address) -> None:
+        for change in changes.items:
+            if change.version > self._changes.get(change.system_id, 0):
+                self._changes[change.system_id] = change.version
+                thread.deliver(change, sender)
+        self.send(sender, DirectoryAck(self._epoch, max(change.version for change in changes.items)))
 
     def _stop(self, thread: ServiceThread, order: StopService, sender: Address) -> None:
         if order.epoch != self._epoch:

@@ -20,7 +20,6 @@ from maestro.actors.messages import (
     Directory,
     Entry,
     GetDirectory,
-    InstallSystem,
     Questions,
     Replace,
     Role,
@@ -99,7 +98,7 @@ class ActorBridge:
         self._wanted[system_id] = None
         if system_id in self._conversations and self._endpoint is not None:
             return
-        self._want(system_id)
+        self._poll_at = min(self._poll_at, time.monotonic() + _TICK)
         try:
             await self._until(lambda: system_id in self._conversations, _INSTALL_TIMEOUT)
         except TimeoutError:
@@ -168,6 +167,8 @@ class ActorBridge:
                 if message.entries is not None:
                     self._version = message.version
                     self._update(message.entries)
+                if not self._all_running():
+                    self._poll_at = min(self._poll_at, time.monotonic() + _POLL_SOON)
             case ServicesStopped() if self._stopped is not None and not self._stopped.done():
                 self._stopped.set_result(message)
 
@@ -187,11 +188,6 @@ class ActorBridge:
         if message is not None and self._endpoint is not None:
             self._endpoint.send(conversation.address, message)
 
-    def _want(self, system_id: str) -> None:
-        if self._endpoint is not None:
-            self._endpoint.send(self._supervisor, InstallSystem(system_id))
-            self._poll_at = 0.0
-
     def _tick(self, now: float) -> None:
         if self._endpoint is None:
             return
@@ -201,11 +197,9 @@ class ActorBridge:
             self._replace_if_silent(conversation, now)
         if now >= self._poll_at:
             present = {entry.system_id for entry in self._entries if entry.role is Role.SYSTEM}
-            for system_id in self._wanted:
-                if system_id not in present:
-                    self._endpoint.send(self._supervisor, InstallSystem(system_id))
-            self._endpoint.send(self._supervisor, GetDirectory(self._version))
-            self._poll_at = now + (_POLL if self._all_running() else _POLL_SOON)
+            missing = tuple(system_id for system_id in self._wanted if system_id not in present)
+            self._endpoint.send(self._supervisor, GetDirectory(self._version, missing))
+            self._poll_at = now + _POLL
 
     def _replace_if_silent(self, conversation: Conversation, now: float) -> None:
         since = conversation.silent_since

@@ -30,7 +30,6 @@ from maestro.actors.base import CascadeActor, IngressActor, SystemActor
 from maestro.actors.messages import (
     DirectoryAck,
     GetDirectory,
-    InstallSystem,
     Oversee,
     Overseeing,
     Pong,
@@ -90,9 +89,8 @@ class Supervisor(Actor):
             case ActorSystemMessage():
                 pass
             case GetDirectory():
+                self._run(roster.install(message.install, now))
                 self.send(sender, roster.directory(message.version))
-            case InstallSystem():
-                self._run(roster.install(message.system_id, now))
             case Replace():
                 self._log.warning("replacing a silent actor", system=message.system_id, epoch=message.epoch)
                 self._run(roster.replace(message.system_id, message.epoch))
@@ -111,7 +109,7 @@ class Supervisor(Actor):
                 self._run(roster.stopped(message.epoch, now))
             case DirectoryAck():
                 roster.heard(message.epoch, now)
-                roster.acknowledged(message.epoch, message.version)
+                self._run(roster.acknowledged(message.epoch, message.version, now))
             case Pong():
                 roster.heard(message.epoch, now)
 
