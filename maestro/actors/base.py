@@ -8,17 +8,13 @@ Rules that hold here, each paid for (`docs/architecture.md`):
 - The process ends with its supervisor (PR_SET_PDEATHSIG) and with the main process (a pidfd).
 """
 
-import faulthandler
-import logging
 import os
-import signal
 from typing import Any, Final
 
 import structlog
 from thespian.actors import Actor, ActorExitRequest, ActorSystemMessage, ThespianWatch, WatchMessage
 
-from maestro import logs
-from maestro.actors import processes
+from maestro.actors import child
 from maestro.actors.answers import AnswerLog
 from maestro.actors.messages import (
     Answers,
@@ -38,22 +34,15 @@ from maestro.actors.service_thread import STOP_TIMEOUT, ServiceThread
 from maestro.messages import Answer, CheckLock, Code
 from maestro.runtime.service import Address, Answered, Asked
 
-#: thespian gives these a Python handler, under which a crash in native code would spin forever.
-_FATAL: Final = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 _STARTING: Final = Answer(Code.UNAVAILABLE, message="the system is starting")
 _STOPPING: Final = Answer(Code.UNAVAILABLE, message="the system is stopping")
-#: The process's own logging, from before thespian swaps it for one that sends records from any thread.
-_LOGGING: Final = (logging.root, logging.Logger.manager)
 
 
 class ServiceActor(Actor):
     """An actor that runs one service; `StartService` says which."""
 
     def __init__(self) -> None:
-        processes.die_with_forker()
-        for number in _FATAL:
-            signal.signal(number, signal.SIG_DFL)
-        faulthandler.enable()
+        child.settle()
         super().__init__()
         self._outbox = Outbox()
         self._thread: ServiceThread | None = None
@@ -102,10 +91,8 @@ class ServiceActor(Actor):
             if self._thread.ready:
                 self.send(sender, ServiceStarted(self._epoch, os.getpid()))
             return
-        logging.root, logging.Logger.root, logging.Logger.manager = _LOGGING[0], _LOGGING[0], _LOGGING[1]
-        logs.configure(order.settings.log)
         context = {"system": order.system_id} if order.system_id else {}
-        structlog.contextvars.bind_contextvars(actor=order.role, **context)
+        child.own_logging(order.settings.log, actor=order.role, **context)
         self._epoch = order.epoch
         self._started_by = sender
         self._thread = ServiceThread(

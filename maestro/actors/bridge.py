@@ -33,6 +33,8 @@ _TICK: Final = 0.2
 #: Seconds between two looks at the directory, and while something is not in its place.
 _POLL: Final = 1.0
 _POLL_SOON: Final = 0.2
+#: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
+_FROZEN: Final = 2.0
 _INSTALL_TIMEOUT: Final = 10.0
 _TIMED_OUT: Final = Answer(Code.UNAVAILABLE, message="the system did not answer in time")
 _RESTARTING: Final = Answer(Code.UNAVAILABLE, message="the actors are being restarted")
@@ -53,6 +55,7 @@ class ActorBridge:
         self._version = 0
         self._heard = 0.0
         self._poll_at = 0.0
+        self._ticked = 0.0
         self._replaced_at: dict[str, float] = {}
         self._stopped: asyncio.Future[ServicesStopped] | None = None
         self._by_epoch: dict[int, Conversation] = {}
@@ -164,7 +167,7 @@ class ActorBridge:
                 self._answered(message)
             case Directory() if message.run_id == self._run_id:
                 self._heard = time.monotonic()
-                if message.entries is not None:
+                if message.entries is not None and message.version > self._version:
                     self._version = message.version
                     self._update(message.entries)
                 if not self._all_running():
@@ -191,6 +194,9 @@ class ActorBridge:
     def _tick(self, now: float) -> None:
         if self._endpoint is None:
             return
+        if now - self._ticked >= _FROZEN:
+            self._heard = now
+        self._ticked = now
         idle = self._settings.replace_after / 4
         for conversation in self._conversations.values():
             self._post(conversation, conversation.tick(now, idle))

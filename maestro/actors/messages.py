@@ -47,6 +47,7 @@ class HostOrder(Struct, frozen=True):
     factories: Factories
     main_pid: int
     report: Path
+    log_file: Path
 
 
 class HostReport(Struct, frozen=True):

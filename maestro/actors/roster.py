@@ -36,6 +36,8 @@ _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 #: Seconds a stage of an orderly stop gets before what is left of it is killed.
 STAGE_TIMEOUT: Final = 2.5
+#: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
+_FROZEN: Final = 2.0
 #: Forks per tick: the supervisor must go on answering while hundreds of systems are started.
 _FORKS: Final = 20
 
@@ -136,6 +138,7 @@ class Roster:
         self._epochs = epochs
         self._alive = alive
         self._looked = 0.0
+        self._ticked = 0.0
         self._forks = _FORKS
         self._slots: dict[Key, Slot] = {}
         self._version = 1
@@ -222,6 +225,10 @@ class Roster:
     def tick(self, now: float) -> list[Command]:
         """Repeat what is unanswered, ping, kill what is silent, create what is due."""
         self._forks = _FORKS
+        if now - self._ticked >= _FROZEN:
+            for slot in self._slots.values():
+                slot.heard = now
+        self._ticked = now
         commands = self.ended(now) if now - self._looked >= REPEAT else self._create_due(now)
         for slot in self._slots.values():
             commands += self._tend(slot, now)
