@@ -8,17 +8,13 @@ Rules that hold here, each paid for (`docs/architecture.md`):
 - The process ends with its supervisor (PR_SET_PDEATHSIG) and with the main process (a pidfd).
 """
 
-import faulthandler
-import logging
 import os
-import signal
 from typing import Any, Final
 
 import structlog
 from thespian.actors import Actor, ActorExitRequest, ActorSystemMessage, ThespianWatch, WatchMessage
 
-from maestro import logs
-from maestro.actors import processes
+from maestro.actors import child
 from maestro.actors.answers import AnswerLog
 from maestro.actors.messages import (
     Answers,
@@ -31,28 +27,22 @@ from maestro.actors.messages import (
     ServiceStopped,
     StartService,
     StopService,
+    TellChanges,
 )
 from maestro.actors.outbox import Outbox
 from maestro.actors.service_thread import STOP_TIMEOUT, ServiceThread
 from maestro.messages import Answer, CheckLock, Code
-from maestro.runtime.service import Address, Answered, Asked, Attach, Detach
+from maestro.runtime.service import Address, Answered, Asked
 
-#: thespian gives these a Python handler, under which a crash in native code would spin forever.
-_FATAL: Final = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 _STARTING: Final = Answer(Code.UNAVAILABLE, message="the system is starting")
 _STOPPING: Final = Answer(Code.UNAVAILABLE, message="the system is stopping")
-#: The process's own logging, from before thespian swaps it for one that sends records from any thread.
-_LOGGING: Final = (logging.root, logging.Logger.manager)
 
 
 class ServiceActor(Actor):
     """An actor that runs one service; `StartService` says which."""
 
     def __init__(self) -> None:
-        processes.die_with_forker()
-        for number in _FATAL:
-            signal.signal(number, signal.SIG_DFL)
-        faulthandler.enable()
+        child.settle()
         super().__init__()
         self._outbox = Outbox()
         self._thread: ServiceThread | None = None
@@ -87,7 +77,7 @@ class ServiceActor(Actor):
         match message:
             case Questions():
                 self._ask(thread, message, sender)
-            case Attach() | Detach():
+            case TellChanges():
                 self._change(thread, message, sender)
             case Ping():
                 thread.call(lambda: self._outbox.put(sender, Pong(self._epoch)))
@@ -101,10 +91,8 @@ class ServiceActor(Actor):
             if self._thread.ready:
                 self.send(sender, ServiceStarted(self._epoch, os.getpid()))
             return
-        logging.root, logging.Logger.root, logging.Logger.manager = _LOGGING[0], _LOGGING[0], _LOGGING[1]
-        logs.configure(order.settings.log)
         context = {"system": order.system_id} if order.system_id else {}
-        structlog.contextvars.bind_contextvars(actor=order.role, **context)
+        child.own_logging(order.settings.log, actor=order.role, **context)
         self._epoch = order.epoch
         self._started_by = sender
         self._thread = ServiceThread(
@@ -151,11 +139,12 @@ class ServiceActor(Actor):
             thread.deliver(asked, sender)
         return answer
 
-    def _change(self, thread: ServiceThread, change: Attach | Detach, sender: Address) -> None:
-        if change.version > self._changes.get(change.system_id, 0):
-            self._changes[change.system_id] = change.version
-            thread.deliver(change, sender)
-        self.send(sender, DirectoryAck(self._epoch, change.version))
+    def _change(self, thread: ServiceThread, changes: TellChanges, sender: Address) -> None:
+        for change in changes.items:
+            if change.version > self._changes.get(change.system_id, 0):
+                self._changes[change.system_id] = change.version
+                thread.deliver(change, sender)
+        self.send(sender, DirectoryAck(self._epoch, max(change.version for change in changes.items)))
 
     def _stop(self, thread: ServiceThread, order: StopService, sender: Address) -> None:
         if order.epoch != self._epoch:

@@ -24,7 +24,6 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -65,6 +64,7 @@ class ActorRuntime:
         self.bridge: Final = ActorBridge(settings.actors)
         self._endpoint: Endpoint | None = None
         self._supervisor: Address = None
+        self._log_file = settings.data_dir.resolve() / "thespian.log"
         self._run_id = ""
         self._roots: dict[str, processes.Process] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -90,6 +90,13 @@ class ActorRuntime:
             await self.stop()
             raise
 
+    async def run(self) -> None:
+        """Wait until what keeps the actors going ends: by `stop`, or by a defect, which is raised."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if not task.cancelled():
+                task.result()
+
     async def stop(self) -> None:
         """Stop ingress, systems, cascade, supervisor and Admin, in that order; kill what is left after 10 s."""
         watch = self._tasks[1:]
@@ -108,7 +115,7 @@ class ActorRuntime:
         key = secrets.token_bytes(wire.KEY_BYTES)
         port = _free_port(self._settings.actors.admin_port)
         report = await self._run_host(key, port)
-        wire.install(key)
+        wire.install(key, self._log_file)
         self._roots = processes_of(
             [("admin", report.admin_pid), ("logger", report.logger_pid), ("supervisor", report.supervisor_pid)]
         )
@@ -128,8 +135,8 @@ class ActorRuntime:
         folder = self._settings.data_dir.resolve()
         report = folder / "actors.report"
         report.unlink(missing_ok=True)
-        order = HostOrder(self._run_id, key, port, self._settings, self._factories, os.getpid(), report)
-        environment = {**os.environ, "THESPLOG_FILE": str(folder / "thespian.log"), **_import_path()}
+        order = HostOrder(self._run_id, key, port, self._settings, self._factories, os.getpid(), report, self._log_file)
+        environment = {**os.environ, **_import_path()}
         host = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "maestro.actors.host", stdin=asyncio.subprocess.PIPE, env=environment
         )
@@ -139,17 +146,13 @@ class ActorRuntime:
                     await host.communicate(pickle.dumps(order))
         finally:
             if host.returncode is None:
-                host.kill()
+                started = [processes.process(pid) for pid in (*processes.children(host.pid), host.pid)]
+                processes.end(started, _END_TIMEOUT)
                 await host.wait()
-        return await asyncio.to_thread(self._read_report, report)
-
-    def _read_report(self, path: Path) -> HostReport:
         try:
-            return msgspec.json.decode(path.read_bytes(), type=HostReport)
+            return msgspec.json.decode(report.read_bytes(), type=HostReport)
         except FileNotFoundError:
-            raise ActorsFailed(
-                f"the actor system did not start; {path.with_name('thespian.log')} may say why"
-            ) from None
+            raise ActorsFailed(f"the actor system did not start; {self._log_file} may say why") from None
 
     def _record(self) -> None:
         names = [(_name(entry.role.value, entry.system_id), entry.pid) for entry in self.bridge.entries]
@@ -204,7 +207,7 @@ class ActorRuntime:
             endpoint.send(self._supervisor, StopServices())
             await asyncio.wait([stopped], timeout=1.0)
         if not stopped.done():
-            self._log.error("the services did not stop in time")
+            self._log.error("the services could not be stopped in order")
             return
         if stopped.result().unclean:
             self._log.error("services had to be killed", services=stopped.result().unclean)

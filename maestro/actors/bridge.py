@@ -20,7 +20,6 @@ from maestro.actors.messages import (
     Directory,
     Entry,
     GetDirectory,
-    InstallSystem,
     Questions,
     Replace,
     Role,
@@ -34,6 +33,8 @@ _TICK: Final = 0.2
 #: Seconds between two looks at the directory, and while something is not in its place.
 _POLL: Final = 1.0
 _POLL_SOON: Final = 0.2
+#: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
+_FROZEN: Final = 2.0
 _INSTALL_TIMEOUT: Final = 10.0
 _TIMED_OUT: Final = Answer(Code.UNAVAILABLE, message="the system did not answer in time")
 _RESTARTING: Final = Answer(Code.UNAVAILABLE, message="the actors are being restarted")
@@ -54,6 +55,7 @@ class ActorBridge:
         self._version = 0
         self._heard = 0.0
         self._poll_at = 0.0
+        self._ticked = 0.0
         self._replaced_at: dict[str, float] = {}
         self._stopped: asyncio.Future[ServicesStopped] | None = None
         self._by_epoch: dict[int, Conversation] = {}
@@ -99,7 +101,7 @@ class ActorBridge:
         self._wanted[system_id] = None
         if system_id in self._conversations and self._endpoint is not None:
             return
-        self._want(system_id)
+        self._poll_at = min(self._poll_at, time.monotonic() + _TICK)
         try:
             await self._until(lambda: system_id in self._conversations, _INSTALL_TIMEOUT)
         except TimeoutError:
@@ -165,9 +167,11 @@ class ActorBridge:
                 self._answered(message)
             case Directory() if message.run_id == self._run_id:
                 self._heard = time.monotonic()
-                if message.entries is not None:
+                if message.entries is not None and message.version > self._version:
                     self._version = message.version
                     self._update(message.entries)
+                if not self._all_running():
+                    self._poll_at = min(self._poll_at, time.monotonic() + _POLL_SOON)
             case ServicesStopped() if self._stopped is not None and not self._stopped.done():
                 self._stopped.set_result(message)
 
@@ -187,25 +191,21 @@ class ActorBridge:
         if message is not None and self._endpoint is not None:
             self._endpoint.send(conversation.address, message)
 
-    def _want(self, system_id: str) -> None:
-        if self._endpoint is not None:
-            self._endpoint.send(self._supervisor, InstallSystem(system_id))
-            self._poll_at = 0.0
-
     def _tick(self, now: float) -> None:
         if self._endpoint is None:
             return
+        if now - self._ticked >= _FROZEN:
+            self._heard = now
+        self._ticked = now
         idle = self._settings.replace_after / 4
         for conversation in self._conversations.values():
             self._post(conversation, conversation.tick(now, idle))
             self._replace_if_silent(conversation, now)
         if now >= self._poll_at:
             present = {entry.system_id for entry in self._entries if entry.role is Role.SYSTEM}
-            for system_id in self._wanted:
-                if system_id not in present:
-                    self._endpoint.send(self._supervisor, InstallSystem(system_id))
-            self._endpoint.send(self._supervisor, GetDirectory(self._version))
-            self._poll_at = now + (_POLL if self._all_running() else _POLL_SOON)
+            missing = tuple(system_id for system_id in self._wanted if system_id not in present)
+            self._endpoint.send(self._supervisor, GetDirectory(self._version, missing))
+            self._poll_at = now + _POLL
 
     def _replace_if_silent(self, conversation: Conversation, now: float) -> None:
         since = conversation.silent_since

@@ -8,7 +8,6 @@ the way an actor does: one thread owns it, an outbox is watched, nothing waits f
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -80,8 +79,8 @@ class Endpoint:
         except Exception:  # noqa: BLE001 - the runtime sees this thread end, and starts everything anew
             self._log.exception("the actors' endpoint failed")
         finally:
-            with suppress(Exception):
-                transport.close()
+            _close(transport)
+            self._outbox.close()
 
     def _take(self, transport: Any, envelope: Any) -> bool:
         """Handle one envelope; False ends this turn."""
@@ -100,6 +99,14 @@ class Endpoint:
             transport.scheduleTransmit(None, intent)
         except Exception:  # noqa: BLE001 - one message's trouble is not the others'
             self._log.exception("a message could not be sent", message=type(message).__name__)
+
+
+def _close(transport: Any) -> None:
+    """Close the transport's sockets, which its own `close` leaves open."""
+    busy = [*transport._incomingSockets.values(), *transport._transmitIntents.values()]  # noqa: SLF001 - no public way
+    sockets = [each.socket for each in (*busy, *transport._openSockets.values())]  # noqa: SLF001 - as above
+    for each in (transport.socket, *sockets):
+        each.close()
 
 
 def address_of(port: int) -> Any:

@@ -33,9 +33,15 @@ def main() -> int:
     os.dup2(null, 0)
     os.dup2(null, 1)
     logs.configure(order.settings.log)
-    wire.install(order.key)
+    wire.install(order.key, order.log_file)
     processes.begin_lineage()
-    report = _start(order)
+    processes.adopt_orphans()
+    try:
+        report = _start(order)
+    except BaseException:
+        for pid in processes.children(os.getpid()):
+            processes.process(pid).kill()
+        raise
     scratch = order.report.with_suffix(".new")
     scratch.write_bytes(msgspec.json.encode(report))
     scratch.replace(order.report)

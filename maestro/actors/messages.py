@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from maestro.messages import Question
-from maestro.runtime.service import Address, Answered
+from maestro.runtime.service import Address, Answered, Attach, Detach
 from maestro.settings import Settings
 
 
@@ -47,6 +47,7 @@ class HostOrder(Struct, frozen=True):
     factories: Factories
     main_pid: int
     report: Path
+    log_file: Path
 
 
 class HostReport(Struct, frozen=True):
@@ -77,12 +78,6 @@ class Overseeing(Struct, frozen=True):
     pid: int
 
 
-class InstallSystem(Struct, frozen=True):
-    """Have an actor for this system. Its presence in the `Directory` is the answer."""
-
-    system_id: str
-
-
 class Replace(Struct, frozen=True):
     """Kill this life of a system's actor, which no longer answers, and start another."""
 
@@ -91,10 +86,14 @@ class Replace(Struct, frozen=True):
 
 
 class GetDirectory(Struct, frozen=True):
-    """Ask for the directory; also a sign of life, both ways."""
+    """Have an actor for each system of `install`, and answer the directory; also a sign of life, both ways.
+
+    One message at a time: thespian takes hundreds of small ones to one receiver badly.
+    """
 
     #: The version the asker has; the entries are left out when it is the present one.
     version: int
+    install: tuple[str, ...]
 
 
 class Entry(Struct, frozen=True):
@@ -171,8 +170,14 @@ class Pong(Struct, frozen=True):
     epoch: int
 
 
+class TellChanges(Struct, frozen=True):
+    """What has changed about systems, for ingress and cascade. Repeated until `DirectoryAck`, one at a time."""
+
+    items: tuple[Attach | Detach, ...]
+
+
 class DirectoryAck(Struct, frozen=True):
-    """The `Attach` or `Detach` of that version has been taken, by the shell of `epoch`."""
+    """All changes up to `version` have been taken, by the shell of `epoch`."""
 
     epoch: int
     version: int

@@ -18,8 +18,9 @@ class Outbox:
         self._items: deque[tuple[Address, object]] = deque()
         self._capacity = capacity
         self._lock = Lock()
+        self._closed = False
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        #: Messages dropped because the outbox was full.
+        #: Messages dropped because the outbox was full or closed.
         self.dropped = 0
 
     def fileno(self) -> int:
@@ -29,13 +30,13 @@ class Outbox:
     def put(self, address: Address, message: object) -> None:
         """Add a message, from any thread."""
         with self._lock:
-            if len(self._items) >= self._capacity:
+            if self._closed or len(self._items) >= self._capacity:
                 self.dropped += 1
                 return
             self._items.append((address, message))
             ring = len(self._items) == 1
         if ring:
-            os.eventfd_write(self._bell, 1)
+            self.wake()
 
     def take(self) -> list[tuple[Address, object]]:
         """Remove and return all messages, oldest first, and silence the descriptor."""
@@ -48,8 +49,12 @@ class Outbox:
 
     def wake(self) -> None:
         """Make the descriptor readable without a message."""
-        os.eventfd_write(self._bell, 1)
+        with self._lock:
+            if not self._closed:
+                os.eventfd_write(self._bell, 1)
 
     def close(self) -> None:
-        """Release the descriptor."""
-        os.close(self._bell)
+        """Release the descriptor; what is put from now on is dropped."""
+        with self._lock:
+            self._closed = True
+            os.close(self._bell)

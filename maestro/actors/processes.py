@@ -15,6 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 #: Fields of /proc/<pid>/stat behind the command: state, parent, and start time in clock ticks since boot.
 _STATE, _PARENT, _START = 0, 1, 19
@@ -86,6 +87,11 @@ def die_with_forker() -> None:
     if os.getppid() != _Lineage.forker:
         os._exit(1)
     _Lineage.forker = os.getpid()
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants that lose theirs, so that `children` finds a daemon that is being started."""
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end(processes: Iterable[Process], timeout: float) -> list[Process]:

@@ -8,7 +8,7 @@ cascade, each system) is always on its way to having one living process:
       └──── pause ────────┴──── the process ended ─────┘       (silent too long, or Replace: Kill first)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
@@ -22,6 +22,7 @@ from maestro.actors.messages import (
     Role,
     StartService,
     StopService,
+    TellChanges,
 )
 from maestro.actors.processes import Process
 from maestro.runtime.service import Address, Attach, Detach
@@ -35,6 +36,10 @@ _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 #: Seconds a stage of an orderly stop gets before what is left of it is killed.
 STAGE_TIMEOUT: Final = 2.5
+#: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
+_FROZEN: Final = 2.0
+#: Forks per tick: the supervisor must go on answering while hundreds of systems are started.
+_FORKS: Final = 20
 
 
 class State(StrEnum):
@@ -89,6 +94,8 @@ class Slot:
     born: float = 0.0
     heard: float = 0.0
     told: float = 0.0
+    #: When the changes now on their way to it were sent; None: none are.
+    pushed: float | None = None
     #: Ends in a row without a proven life between them.
     ends: int = 0
     restart_at: float = 0.0
@@ -131,6 +138,8 @@ class Roster:
         self._epochs = epochs
         self._alive = alive
         self._looked = 0.0
+        self._ticked = 0.0
+        self._forks = _FORKS
         self._slots: dict[Key, Slot] = {}
         self._version = 1
         self._changes: Iterator[int] = count(1)
@@ -142,13 +151,16 @@ class Roster:
 
     def open(self, now: float) -> list[Command]:
         """Create ingress and cascade."""
-        return [*self._add(Role.INGRESS, "", now), *self._add(Role.CASCADE, "", now)]
+        self._add(Role.INGRESS, "", now)
+        self._add(Role.CASCADE, "", now)
+        return self._create_due(now)
 
-    def install(self, system_id: str, now: float) -> list[Command]:
-        """Have an actor for the system; nothing happens when there is one, or when everything is stopping."""
-        if (Role.SYSTEM, system_id) in self._slots or self._stages is not None:
-            return []
-        return self._add(Role.SYSTEM, system_id, now)
+    def install(self, system_ids: Iterable[str], now: float) -> list[Command]:
+        """Have an actor for each system; those that have one keep it, and when everything is stopping none gets one."""
+        for system_id in system_ids:
+            if (Role.SYSTEM, system_id) not in self._slots and self._stages is None:
+                self._add(Role.SYSTEM, system_id, now)
+        return self._create_due(now)
 
     def created(self, key: Key, address: Address, process: Process, now: float) -> list[Command]:
         """The actor has been forked. `address` serves until its first message brings the real one."""
@@ -168,6 +180,7 @@ class Roster:
         self._version += 1
         if slot.role is Role.SYSTEM:
             return self._publish(Attach(next(self._changes), slot.system_id, address, epoch), now)
+        slot.pending, slot.pushed = {}, None
         for system in self._running_systems():
             slot.pending[system.system_id] = Attach(next(self._changes), system.system_id, system.address, system.epoch)
         return self._push(slot, now)
@@ -178,11 +191,14 @@ class Roster:
         if slot is not None:
             slot.heard = now
 
-    def acknowledged(self, epoch: int, version: int) -> None:
-        """Ingress or cascade has taken the change of that version."""
+    def acknowledged(self, epoch: int, version: int, now: float) -> list[Command]:
+        """Ingress or cascade has taken the changes up to that version; what has come up since goes next."""
         slot = self._of_epoch(epoch)
-        if slot is not None:
-            slot.pending = {system: change for system, change in slot.pending.items() if change.version != version}
+        if slot is None:
+            return []
+        slot.pending = {system: change for system, change in slot.pending.items() if change.version > version}
+        slot.pushed = None
+        return self._push(slot, now)
 
     def stopped(self, epoch: int, now: float) -> list[Command]:
         """The service of `epoch` has stopped in good order."""
@@ -204,11 +220,16 @@ class Roster:
         for slot in self._slots.values():
             if slot.lives and not self._alive(slot.process):
                 commands += self._bury(slot, now)
-        return commands
+        return commands + self._create_due(now)
 
     def tick(self, now: float) -> list[Command]:
         """Repeat what is unanswered, ping, kill what is silent, create what is due."""
-        commands = self.ended(now) if now - self._looked >= REPEAT else []
+        self._forks = _FORKS
+        if now - self._ticked >= _FROZEN:
+            for slot in self._slots.values():
+                slot.heard = now
+        self._ticked = now
+        commands = self.ended(now) if now - self._looked >= REPEAT else self._create_due(now)
         for slot in self._slots.values():
             commands += self._tend(slot, now)
         if self._stages is not None and now >= self._stage_until:
@@ -242,11 +263,18 @@ class Roster:
 
     # --- steps ------------------------------------------------------------------------------------------------
 
-    def _add(self, role: Role, system_id: str, now: float) -> list[Command]:
+    def _add(self, role: Role, system_id: str, now: float) -> None:
         slot = Slot(role, system_id, restart_at=now)
         self._slots[slot.key] = slot
         self._version += 1
-        return [Create(slot.key)]
+
+    def _create_due(self, now: float) -> list[Command]:
+        if self._stages is not None:
+            return []
+        due = [slot for slot in self._slots.values() if slot.state is State.ABSENT and now >= slot.restart_at]
+        due = due[: self._forks]
+        self._forks -= len(due)
+        return [Create(slot.key) for slot in due]
 
     def _start(self, slot: Slot, now: float) -> Tell:
         slot.told = now
@@ -266,22 +294,19 @@ class Roster:
             slot.state = State.STOPPED
             return self._next_stage(now)
         slot.state = State.ABSENT
-        commands: list[Command] = []
         if was_running and slot.role is Role.SYSTEM:
-            commands += self._publish(Detach(next(self._changes), slot.system_id), now)
-        return [*commands, Create(slot.key)] if pause == 0 else commands
+            return self._publish(Detach(next(self._changes), slot.system_id), now)
+        return []
 
     def _tend(self, slot: Slot, now: float) -> list[Command]:
         match slot.state:
-            case State.ABSENT if self._stages is None and now >= slot.restart_at:
-                return [Create(slot.key)]
             case State.STARTING | State.RUNNING if now - slot.heard >= self._settings.actors.replace_after:
                 slot.heard = now  # once, not on each tick
                 return [Kill(slot.process)]
             case State.STARTING if now - slot.told >= REPEAT:
                 return [self._start(slot, now), Tell(slot.address, Ping(slot.epoch))]
             case State.RUNNING:
-                return [*self._ping(slot, now), *self._push_again(slot, now)]
+                return [*self._ping(slot, now), *self._push(slot, now)]
             case State.STOPPING if now - slot.told >= REPEAT:
                 slot.told = now
                 return [Tell(slot.address, StopService(slot.epoch))]
@@ -302,11 +327,10 @@ class Roster:
         return commands
 
     def _push(self, slot: Slot, now: float) -> list[Command]:
-        slot.told = now
-        return [Tell(slot.address, change) for change in slot.pending.values()]
-
-    def _push_again(self, slot: Slot, now: float) -> list[Command]:
-        return self._push(slot, now) if slot.pending and now - slot.told >= REPEAT else []
+        if not slot.pending or (slot.pushed is not None and now - slot.pushed < REPEAT):
+            return []
+        slot.pushed = now
+        return [Tell(slot.address, TellChanges(tuple(slot.pending.values())))]
 
     def _open_stage(self, now: float) -> list[Command]:
         self._stage_until = now + STAGE_TIMEOUT

@@ -6,9 +6,7 @@ thespian's `ChildActorExited` comes late, twice, or not at all when two children
 at which processes are still there.
 """
 
-import logging
 import os
-import signal
 import time
 from contextlib import suppress
 from datetime import timedelta
@@ -17,6 +15,7 @@ from typing import Final
 import structlog
 from thespian.actors import (
     Actor,
+    ActorExitRequest,
     ActorSystemMessage,
     ChildActorExited,
     ThespianWatch,
@@ -24,13 +23,11 @@ from thespian.actors import (
     WatchMessage,
 )
 
-from maestro import logs
-from maestro.actors import processes
+from maestro.actors import child, processes
 from maestro.actors.base import CascadeActor, IngressActor, SystemActor
 from maestro.actors.messages import (
     DirectoryAck,
     GetDirectory,
-    InstallSystem,
     Oversee,
     Overseeing,
     Pong,
@@ -47,18 +44,17 @@ from maestro.runtime.service import Address
 
 _TICK: Final = timedelta(seconds=0.2)
 _SHELLS: Final = {Role.INGRESS: IngressActor, Role.CASCADE: CascadeActor, Role.SYSTEM: SystemActor}
-_LOGGING: Final = (logging.root, logging.Logger.manager)
 
 
 class Supervisor(Actor):
     """Creates and re-creates the other actors; `Oversee` tells it for which run."""
 
     def __init__(self) -> None:
-        processes.die_with_forker()
-        signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+        child.settle()
         super().__init__()
         self._roster: Roster | None = None
         self._main_fd = -1
+        self._leaving = False
         self._stop_asked_by: Address = None
         self._log = structlog.get_logger()
 
@@ -87,12 +83,13 @@ class Supervisor(Actor):
                 self._run(roster.tick(now))
             case ChildActorExited():
                 self._run(roster.ended(now))
+            case ActorExitRequest():
+                self._leaving = True
             case ActorSystemMessage():
                 pass
             case GetDirectory():
+                self._run(roster.install(message.install, now))
                 self.send(sender, roster.directory(message.version))
-            case InstallSystem():
-                self._run(roster.install(message.system_id, now))
             case Replace():
                 self._log.warning("replacing a silent actor", system=message.system_id, epoch=message.epoch)
                 self._run(roster.replace(message.system_id, message.epoch))
@@ -111,15 +108,13 @@ class Supervisor(Actor):
                 self._run(roster.stopped(message.epoch, now))
             case DirectoryAck():
                 roster.heard(message.epoch, now)
-                roster.acknowledged(message.epoch, message.version)
+                self._run(roster.acknowledged(message.epoch, message.version, now))
             case Pong():
                 roster.heard(message.epoch, now)
 
     def _oversee(self, order: Oversee, sender: Address) -> None:
         if self._roster is None:
-            logging.root, logging.Logger.root, logging.Logger.manager = _LOGGING[0], _LOGGING[0], _LOGGING[1]
-            logs.configure(order.settings.log)
-            structlog.contextvars.bind_contextvars(actor="supervisor")
+            child.own_logging(order.settings.log, actor="supervisor")
             self._main_fd = os.pidfd_open(order.main_pid)
             self._roster = Roster(
                 order.run_id,
@@ -145,6 +140,8 @@ class Supervisor(Actor):
 
     def _create(self, command: Create) -> None:
         assert self._roster is not None
+        if self._leaving:  # thespian would hand out an address and fork nothing
+            return
         address = self.createActor(_SHELLS[command.key[0]])
         # The fork has happened; thespian tells the child's pid nobody, but it keeps it.
         process = processes.process(self._myRef._child_procs[-1].childProc.pid)  # noqa: SLF001 - no public way

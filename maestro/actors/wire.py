@@ -12,7 +12,9 @@ Three of its habits do not do, and it offers no setting for them:
 import hmac
 import os
 import pickle
+import resource
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final, cast
 
 from thespian.system import transport as intents
@@ -56,9 +58,17 @@ class SignedPickle:
         return pickle.loads(body)  # noqa: S301 - signed by this run
 
 
-def install(key: bytes) -> None:
-    """Set up thespian's transport in this process; processes forked from it inherit that."""
+def install(key: bytes, log_file: Path) -> None:
+    """Set up thespian's transport in this process; processes forked from it inherit that.
+
+    Args:
+        key: the key of this start of the actor system.
+        log_file: where thespian writes what it has to say about itself.
+    """
     os.environ["THESPIAN_BASE_IPADDR"] = LOOPBACK
+    os.environ["THESPLOG_FILE"] = str(log_file)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a socket or two per system
     signed = SignedPickle(key)
     TCPTransport.serializer = signed
     IPBase.IPActorAddress.bindArgs = property(_bind_args)

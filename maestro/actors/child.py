@@ -1,0 +1,34 @@
+"""What a process that thespian forked does first: tie its life to its parent's, and undo two of thespian's habits."""
+
+import faulthandler
+import logging
+import signal
+from typing import Final
+
+import structlog
+
+from maestro import logs
+from maestro.actors import processes
+from maestro.settings import LogSettings
+
+#: thespian gives these a Python handler, under which a crash in native code would spin forever.
+_FATAL: Final = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
+#: The process's own logging, from before thespian swaps it for one that sends records from any thread.
+_ROOT: Final = logging.root
+_MANAGER: Final = logging.Logger.manager
+
+
+def settle() -> None:
+    """Die with the parent, and die of crashes."""
+    processes.die_with_forker()
+    for number in _FATAL:
+        signal.signal(number, signal.SIG_DFL)
+    faulthandler.enable()
+
+
+def own_logging(settings: LogSettings, **context: str) -> None:
+    """Write this process's log itself, each line with `context`."""
+    logging.root = _ROOT  # thespian has replaced it
+    logging.Logger.root, logging.Logger.manager = _ROOT, _MANAGER
+    logs.configure(settings)
+    structlog.contextvars.bind_contextvars(**context)

@@ -1,0 +1,148 @@
+"""The small parts: outbox, answer log, wire, processes, run record."""
+
+import os
+import pickle
+import select
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from maestro.actors import processes
+from maestro.actors.answers import AnswerLog
+from maestro.actors.errors import AlreadyRunning
+from maestro.actors.outbox import Outbox
+from maestro.actors.processes import Process
+from maestro.actors.run_record import RunFolder, RunRecord
+from maestro.actors.wire import SignedPickle
+from maestro.messages import Answer, Code
+
+
+def readable(outbox: Outbox) -> bool:
+    return bool(select.select([outbox.fileno()], [], [], 0)[0])
+
+
+@pytest.fixture
+def outbox():  # noqa: ANN201 - an Outbox
+    outbox = Outbox(capacity=3)
+    yield outbox
+    outbox.close()
+
+
+def test_the_outbox_is_readable_while_it_holds_something(outbox: Outbox) -> None:
+    assert not readable(outbox)
+    outbox.put("a", 1)
+    outbox.put("b", 2)
+    assert readable(outbox)
+    assert outbox.take() == [("a", 1), ("b", 2)]
+    assert not readable(outbox)
+    outbox.put("a", 3)
+    assert readable(outbox)
+
+
+def test_a_full_or_closed_outbox_drops_and_counts() -> None:
+    outbox = Outbox(capacity=3)
+    for number in range(5):
+        outbox.put("a", number)
+    assert len(outbox.take()) == 3
+    outbox.close()
+    outbox.put("a", 9)
+    outbox.wake()
+    assert outbox.dropped == 3
+
+
+def test_nothing_is_lost_between_two_threads() -> None:
+    outbox = Outbox(capacity=100_000)
+    writer = threading.Thread(target=lambda: [outbox.put("a", number) for number in range(5000)])
+    writer.start()
+    got: list[object] = []
+    while len(got) < 5000 and select.select([outbox.fileno()], [], [], 5)[0]:
+        got += [message for _, message in outbox.take()]
+    writer.join()
+    outbox.close()
+    assert got == list(range(5000))
+
+
+def test_a_question_is_new_once_and_its_answer_is_kept() -> None:
+    log = AnswerLog(ids=2)
+    assert log.is_new(1)
+    assert not log.is_new(1)
+    assert log.find(1) is None
+    log.keep(1, Answer(Code.OK, b"x"))
+    assert log.find(1) == Answer(Code.OK, b"x")
+    assert log.is_new(2)
+    assert log.is_new(3)
+    assert log.is_new(1)
+
+
+def test_answers_are_dropped_oldest_first_when_they_no_longer_fit() -> None:
+    log = AnswerLog(max_bytes=2500)
+    for number in range(3):
+        log.keep(number, Answer(Code.OK, bytes(1000)))
+    assert [log.find(number) is not None for number in range(3)] == [False, True, True]
+
+
+def test_only_messages_of_this_run_are_read() -> None:
+    ours, theirs = SignedPickle(b"k" * 32), SignedPickle(b"o" * 32)
+    assert ours.loads(ours.dumps({"a": 1})) == {"a": 1}
+    assert ours.loads(pickle.dumps("ACK")) == "ACK"
+    for data in (theirs.dumps("x"), pickle.dumps("x"), b"", ours.dumps("x")[:-1]):
+        with pytest.raises(ValueError, match="not from this run"):
+            ours.loads(data)
+
+
+@pytest.fixture
+def sleeper():  # noqa: ANN201 - a process
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_process_is_its_pid_and_start_time(sleeper: subprocess.Popen[bytes]) -> None:
+    me = processes.process(sleeper.pid)
+    assert me.alive
+    assert processes.parent(sleeper.pid) == os.getpid()
+    assert sleeper.pid in processes.children(os.getpid())
+    other_life = Process(sleeper.pid, me.started - 1)
+    assert not other_life.alive
+    other_life.kill()
+    assert me.alive
+    assert processes.end([me], 5) == []
+    assert not me.alive  # a zombie by now, as nobody has waited for it
+
+
+def test_a_pid_that_is_gone_is_not_alive(sleeper: subprocess.Popen[bytes]) -> None:
+    sleeper.kill()
+    sleeper.wait()
+    gone = processes.process(sleeper.pid)
+    assert not gone.alive
+    assert processes.parent(sleeper.pid) == 0
+
+
+def test_the_run_folder_is_one_runs_own(tmp_path: Path) -> None:
+    first, second = RunFolder(tmp_path / "data"), RunFolder(tmp_path / "data")
+    first.acquire()
+    with pytest.raises(AlreadyRunning, match=str(os.getpid())):
+        second.acquire()
+    first.release()
+    second.acquire()
+    second.release()
+
+
+def test_what_an_earlier_run_left_is_killed(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    folder = RunFolder(tmp_path)
+    bystander = Process(os.getpid(), 1)  # our pid, in another life
+    folder.write(RunRecord("old", Process(1, 1), {"admin": processes.process(sleeper.pid), "x": bystander}))
+    folder.acquire()
+    assert sleeper.wait(5) == -9
+    folder.release()
+    assert folder.read() is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"run_id": 3}'])
+def test_a_broken_record_is_no_record(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "run.json").write_bytes(content)
+    assert RunFolder(tmp_path).read() is None

@@ -1,0 +1,265 @@
+"""The supervisor's decisions, without an actor in sight."""
+
+from collections.abc import Iterable
+from itertools import count
+
+import pytest
+
+from maestro.actors.messages import Factories, Ping, Role, StartService, StopService, TellChanges
+from maestro.actors.processes import Process
+from maestro.actors.roster import Command, Create, Kill, Roster, State, Tell
+from maestro.runtime.service import Attach, Detach
+from maestro.settings import ActorSettings, Settings
+
+INGRESS, CASCADE, SYS_A = (Role.INGRESS, ""), (Role.CASCADE, ""), (Role.SYSTEM, "sysA")
+
+
+class World:
+    """Runs the roster's commands the way the supervisor does, with processes that are numbers."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.alive: set[int] = set()
+        self.pids = count(1000)
+        self.sent: list[tuple[object, object]] = []
+        self.created: list[tuple[Role, str]] = []
+        self.roster = Roster(
+            "run",
+            Settings(actors=ActorSettings(replace_after=20.0)),
+            Factories(),
+            1,
+            epochs=count(1).__next__,
+            alive=lambda process: process.pid in self.alive,
+        )
+
+    def run(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            match command:
+                case Create(key):
+                    process = Process(next(self.pids), 1)
+                    self.alive.add(process.pid)
+                    self.created.append(key)
+                    self.run(self.roster.created(key, f"at {process.pid}", process, self.now))
+                case Kill(process):
+                    self.alive.discard(process.pid)
+                case Tell(address, message):
+                    self.sent.append((address, message))
+
+    def tick(self, seconds: float = 0.2) -> None:
+        self.now += seconds
+        self.run(self.roster.tick(self.now))
+
+    def take(self, kind: type) -> list[object]:
+        found = [message for _, message in self.sent if isinstance(message, kind)]
+        self.sent = [(to, message) for to, message in self.sent if not isinstance(message, kind)]
+        return found
+
+    def entry(self, key: tuple[Role, str]):  # noqa: ANN201 - an Entry
+        entries = self.roster.directory(-1).entries
+        assert entries is not None
+        return next(each for each in entries if (each.role, each.system_id) == key)
+
+    def start_all(self) -> None:
+        for order in self.take(StartService):
+            assert isinstance(order, StartService)
+            self.run(self.roster.started(order.epoch, f"real {order.epoch}", self.now))
+
+    def acknowledge(self, key: tuple[Role, str]) -> list[Attach | Detach]:
+        """Take the changes on their way to a hub and acknowledge them."""
+        address = self.entry(key).address
+        mine = [m for to, m in self.sent if to == address and isinstance(m, TellChanges)]
+        self.sent = [(to, m) for to, m in self.sent if to != address or not isinstance(m, TellChanges)]
+        taken = [change for message in mine for change in message.items]
+        if taken:
+            version = max(change.version for change in taken)
+            self.run(self.roster.acknowledged(self.entry(key).epoch, version, self.now))
+        return taken
+
+    def kill(self, key: tuple[Role, str]) -> None:
+        self.alive.discard(self.entry(key).pid)
+        self.run(self.roster.ended(self.now))
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.run(world.roster.open(world.now))
+    world.run(world.roster.install(["sysA"], world.now))
+    world.start_all()
+    return world
+
+
+def test_each_slot_gets_one_actor_and_installing_again_none(world: World) -> None:
+    world.run(world.roster.install(["sysA"], world.now))
+    assert world.created == [INGRESS, CASCADE, SYS_A]
+    assert world.entry(SYS_A).state == "running"
+    assert world.entry(SYS_A).address == "real 3"
+
+
+def test_start_is_repeated_until_it_is_answered() -> None:
+    world = World()
+    world.run(world.roster.open(world.now))
+    assert len(world.take(StartService)) == 2
+    world.tick()
+    assert world.take(StartService) == []
+    for _ in range(5):
+        world.tick()
+    assert len(world.take(StartService)) == 2
+
+
+def test_a_late_or_doubled_start_changes_nothing(world: World) -> None:
+    before = world.roster.directory(-1)
+    world.run(world.roster.started(3, "elsewhere", world.now))
+    world.run(world.roster.started(99, "nobody", world.now))
+    assert world.roster.directory(-1) == before
+
+
+def test_hubs_hear_of_a_system_until_they_acknowledge(world: World) -> None:
+    for _ in range(6):
+        world.tick()
+    for key in (INGRESS, CASCADE):
+        changes = world.acknowledge(key)
+        assert {(change.system_id, change.epoch) for change in changes if isinstance(change, Attach)} == {("sysA", 3)}
+        assert len(changes) == 2  # sent, and sent again a second later
+    for _ in range(12):
+        world.tick()
+    assert world.take(TellChanges) == []
+
+
+def test_one_message_of_changes_is_under_way_and_the_rest_gathers(world: World) -> None:
+    world.run(world.roster.install(["sysB", "sysC"], world.now))
+    world.start_all()
+    first = world.acknowledge(INGRESS)
+    assert [change.system_id for change in first] == ["sysA"]
+    assert [change.system_id for change in world.acknowledge(INGRESS)] == ["sysB", "sysC"]
+
+
+def test_an_old_acknowledgement_does_not_settle_a_newer_change(world: World) -> None:
+    old = world.acknowledge(INGRESS)
+    world.kill(SYS_A)
+    world.run(world.roster.acknowledged(world.entry(INGRESS).epoch, old[0].version, world.now))
+    world.start_all()
+    seen = [*world.acknowledge(INGRESS), *world.acknowledge(INGRESS)]
+    assert isinstance(seen[-1], Attach)
+    assert seen[-1].epoch == world.entry(SYS_A).epoch
+
+
+def test_a_dead_system_is_detached_and_created_at_once_with_a_new_epoch(world: World) -> None:
+    world.acknowledge(INGRESS)
+    world.kill(SYS_A)
+    assert world.created.count(SYS_A) == 2
+    assert world.entry(SYS_A).epoch > 3
+    assert world.entry(SYS_A).address is None
+    (change,) = world.acknowledge(INGRESS)
+    assert isinstance(change, Detach)
+
+
+def test_a_hub_that_comes_back_hears_of_all_running_systems(world: World) -> None:
+    world.run(world.roster.install(["sysB"], world.now))
+    world.start_all()
+    world.acknowledge(INGRESS)
+    world.acknowledge(INGRESS)
+    world.kill(INGRESS)
+    world.start_all()
+    assert {change.system_id for change in world.acknowledge(INGRESS)} == {"sysA", "sysB"}
+
+
+def test_restarts_back_off_and_a_proven_life_forgives(world: World) -> None:
+    pauses = []
+    for _ in range(9):
+        world.kill(SYS_A)
+        began = world.now
+        while world.entry(SYS_A).state != State.STARTING:
+            world.tick(0.05)
+        pauses.append(round(world.now - began, 2))
+    assert pauses == pytest.approx([0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5], abs=0.06)
+    world.now += 61
+    world.kill(SYS_A)
+    assert world.entry(SYS_A).state == State.STARTING
+
+
+def test_an_end_that_nobody_reported_is_noticed_within_a_second(world: World) -> None:
+    world.tick()
+    world.alive.discard(world.entry(SYS_A).pid)
+    for _ in range(6):
+        world.tick()
+    assert world.created.count(SYS_A) == 2
+
+
+def silence(world: World, seconds: float, answering: set[tuple[Role, str]]) -> None:
+    end = world.now + seconds
+    while world.now < end:
+        world.tick()
+        for key in answering:
+            world.roster.heard(world.entry(key).epoch, world.now)
+
+
+def test_a_silent_actor_is_pinged_then_killed_and_created_anew(world: World) -> None:
+    silence(world, 10, {INGRESS, CASCADE})
+    assert {ping.epoch for ping in world.take(Ping) if isinstance(ping, Ping)} == {3}
+    assert world.created.count(SYS_A) == 1
+    silence(world, 12, {INGRESS, CASCADE})
+    assert world.created.count(SYS_A) == 2
+    assert world.created.count(INGRESS) == 1
+
+
+def test_time_in_which_the_supervisor_was_frozen_is_nobodys_silence(world: World) -> None:
+    world.tick()
+    world.tick(3600.0)
+    assert len(world.created) == 3
+
+
+def test_replace_kills_only_the_life_it_names(world: World) -> None:
+    assert world.roster.replace("sysA", 2) == []
+    assert world.roster.replace("nobody", 3) == []
+    world.run(world.roster.replace("sysA", 3))
+    world.run(world.roster.ended(world.now))
+    assert world.created.count(SYS_A) == 2
+
+
+def test_many_systems_are_created_over_several_ticks(world: World) -> None:
+    world.tick()
+    world.run(world.roster.install([f"s{number}" for number in range(50)], world.now))
+    assert len(world.created) == 3 + 20
+    world.tick()
+    world.tick()
+    assert len(world.created) == 3 + 50
+
+
+def test_the_stop_goes_ingress_systems_cascade(world: World) -> None:
+    world.run(world.roster.install(["sysB"], world.now))
+    world.start_all()
+    world.run(world.roster.stop(world.now))
+    order = []
+    while not world.roster.done:
+        stops = [stop.epoch for stop in world.take(StopService) if isinstance(stop, StopService)]
+        order.append(sorted(stops))
+        for epoch in stops:
+            world.run(world.roster.stopped(epoch, world.now))
+    assert order == [[1], [3, 4], [2]]
+    assert world.roster.unclean == []
+
+
+def test_a_service_that_does_not_stop_is_killed_and_named(world: World) -> None:
+    world.run(world.roster.stop(world.now))
+    world.run(world.roster.stopped(1, world.now))
+    for _ in range(14):
+        world.tick()
+    assert world.roster.unclean == ["sysA"]
+    world.run(world.roster.stopped(2, world.now))
+    assert world.roster.done
+
+
+def test_a_service_that_dies_while_stopping_is_not_created_anew(world: World) -> None:
+    world.run(world.roster.stop(world.now))
+    for key in (INGRESS, SYS_A, CASCADE):
+        world.kill(key)
+    assert world.roster.done
+    assert len(world.created) == 3
+
+
+def test_the_directory_is_left_out_for_who_has_it(world: World) -> None:
+    version = world.roster.directory(0).version
+    assert world.roster.directory(version).entries is None
+    world.kill(SYS_A)
+    assert world.roster.directory(version).entries is not None
