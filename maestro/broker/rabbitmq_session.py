@@ -44,6 +44,8 @@ class Channel:
         self._replies: set[asyncio.Future[Any]] = set()
         #: Tags of the deliveries that came through this channel and are neither acked nor requeued.
         self.unsettled: set[int] = set()
+        #: Whether any delivery ever came through it.
+        self.delivered = False
         #: Called when the last of them is settled.
         self.on_idle: Callable[[], None] = lambda: None
         raw.add_on_close_callback(lambda _channel, reason: self._on_close(reason))
@@ -96,6 +98,11 @@ class Channel:
             if self.raw.is_closed:
                 self._on_close(None)
         return self._lost.result()
+
+    def note(self, tag: int) -> None:
+        """Remember a delivery that came through here and is to be settled."""
+        self.delivered = True
+        self.unsettled.add(tag)
 
     def settle(self, tag: int, *, ack: bool) -> None:
         """Acknowledge or requeue a delivery once; does nothing for one that is settled or void."""
@@ -217,10 +224,12 @@ def describe(error: BaseException | None) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Unpack pika's exceptions, which keep their cause in one of these places."""
     while error is not None:
         yield error
-        inner = getattr(error, "exception", None) or (getattr(error, "exceptions", None) or [None])[-1]
-        error = inner if isinstance(inner, BaseException) else error.__cause__
+        several = getattr(error, "exceptions", None) or ()
+        inside = (getattr(error, "exception", None), *several[-1:], *error.args[:1], error.__cause__)
+        error = next((each for each in inside if isinstance(each, BaseException)), None)
 
 
 def _text(error: BaseException | None) -> str:
