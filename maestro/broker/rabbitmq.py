@@ -87,6 +87,7 @@ class RabbitMQBroker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._ready.set()  # whoever waits for a session learns that none will come
 
     async def declare(self, bindings: Sequence[Binding], exchanges: Sequence[str] = ()) -> None:
         """See `Broker`."""
@@ -102,7 +103,12 @@ class RabbitMQBroker:
             raise BrokerError(
                 f"a message of {len(message.body)} bytes; max_event_bytes is {self._settings.max_event_bytes}"
             )
-        await self._publisher.publish(exchange, routing_key, message)
+        try:
+            await self._publisher.publish(exchange, routing_key, message)
+        except BrokerUnavailable as unavailable:
+            blocked = self._session.blocked if self._session is not None else ""
+            why = f"RabbitMQ takes no publishes: {blocked}" if blocked else self.problem
+            raise BrokerUnavailable(f"{unavailable}; {why}" if why else str(unavailable)) from unavailable
 
     async def consume(
         self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]

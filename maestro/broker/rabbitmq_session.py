@@ -11,6 +11,8 @@ from typing import Any, Final, TypeVar
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
 
+from maestro import logs
+
 #: Seconds between two looks at whether a channel was closed without telling.
 WATCH_INTERVAL: Final = 5.0
 #: Seconds that a graceful close may take.
@@ -125,7 +127,7 @@ class Channel:
     def _on_close(self, reason: BaseException | None) -> None:
         if self._lost.done():
             return
-        code = int(getattr(reason, "reply_code", 0) or 0) if isinstance(reason, pika.exceptions.ChannelClosed) else 0
+        code = int(reason.reply_code) if isinstance(reason, pika.exceptions.ChannelClosedByBroker) else 0
         lost = ChannelLost(code, str(getattr(reason, "reply_text", "") or reason or "the channel was closed"))
         self._lost.set_result(lost)
         self.unsettled.clear()
@@ -149,6 +151,10 @@ class Session:
             on_close_callback=lambda _raw, reason: resolve(self._closed, describe(reason)),
             custom_ioloop=loop,
         )
+        self._raw.add_on_connection_blocked_callback(lambda _raw, frame: self._on_blocked(frame.method.reason))
+        self._raw.add_on_connection_unblocked_callback(lambda _raw, _frame: self._on_blocked(""))
+        #: Why the broker takes no publishes for now (short of memory or disk); empty when it does.
+        self.blocked = ""
 
     @classmethod
     async def open(cls, parameters: pika.connection.Parameters, timeout: float) -> "Session":  # noqa: ASYNC109 - kept
@@ -195,6 +201,10 @@ class Session:
     def _abandon(self) -> None:
         if not (self._raw.is_closing or self._raw.is_closed):
             self._raw.close()
+
+    def _on_blocked(self, reason: str) -> None:
+        self.blocked = reason
+        logs.get().warning("broker.blocked" if reason else "broker.unblocked", reason=reason)
 
     def _on_failed(self, error: BaseException) -> None:
         if not self._opened.done():

@@ -186,15 +186,23 @@ async def test_a_file_locked_for_long_makes_publishes_wait(embedded_place: Place
 async def test_a_folder_that_cannot_be_made_is_a_problem_until_it_can(tmp_path: Path) -> None:
     blocker = tmp_path / "broker"
     blocker.write_text("a file where the folder should be")
-    broker = open_broker(BrokerSettings(publish_timeout=0.2), tmp_path)
+    broker = open_broker(BrokerSettings(publish_timeout=0.2, operation_timeout=0.2), tmp_path)
     assert isinstance(broker, EmbeddedBroker)
     await broker.start()
     await eventually(lambda: "cannot use" in broker.problem, "problem told")
     with pytest.raises(BrokerUnavailable, match="cannot use"):
         await broker.publish(topology.PERSIST, "sysA", Message(b"{}", "1"))
+    with pytest.raises(BrokerUnavailable):
+        await broker.declare(QUEUES.bindings())
+    collector = Collector(broker)
+    consumer = await broker.consume(QUEUES.persist, 10, collector.on_delivery, collector.on_lost)
     blocker.unlink()
     await eventually(lambda: broker.connected, "open")
+    await publish(broker, 2)
+    await collector.until(2)
+    assert collector.lost == 0
     await broker.close()
+    await consumer.cancel()
 
 
 words = st.sampled_from(["a", "b", "", "*", "#"])

@@ -130,6 +130,43 @@ async def test_a_consumer_that_timed_out_consumes_again(broker: Broker, rabbitmq
     assert broker.connected
 
 
+async def test_a_node_short_of_memory_makes_publishes_wait(rabbitmq_place: Place, rabbitmq_node: RabbitMQNode) -> None:
+    impatient = rabbitmq_place.settings.model_copy(update={"publish_timeout": 0.5})
+    broker = await Place(impatient, rabbitmq_place.data_dir, rabbitmq_place.break_up, rabbitmq_place.brokers).open()
+    await broker.declare(QUEUES.bindings())
+    rabbitmq_node.eval("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})")
+    try:
+        with pytest.raises(BrokerUnavailable, match="memory"):
+            await publish(broker, 1)
+    finally:
+        rabbitmq_node.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()})")
+    await publish(broker, 1)
+
+
+@pytest.mark.slow
+async def test_connections_cut_again_and_again_lose_nothing(broker: Broker, rabbitmq_node: RabbitMQNode) -> None:
+    collector = await consume(broker)
+    publishes = asyncio.ensure_future(publish(broker, 10_000))
+    for _ in range(5):
+        seen = len(collector.seen)
+        await eventually(lambda seen=seen: len(collector.seen) > seen + 200 or publishes.done(), "progress")
+        await asyncio.to_thread(rabbitmq_node.close_connections)
+    await publishes
+    await eventually(lambda: len(set(collector.ids)) == 10_000, "every message")
+    await eventually_equal(lambda: broker.depth(QUEUES.persist), Depth(0, 1))
+
+
+async def test_an_operation_waiting_for_a_connection_ends_with_the_broker() -> None:
+    (port,) = free_ports(1)
+    broker = RabbitMQBroker(BrokerSettings(kind="rabbitmq", url=SecretStr(f"amqp://u:p@127.0.0.1:{port}/v")))
+    await broker.start()
+    waiting = asyncio.ensure_future(broker.depth("queue"))
+    await asyncio.sleep(0)
+    await broker.close()
+    with pytest.raises(BrokerUnavailable, match="closed"):
+        await asyncio.wait_for(waiting, 2)
+
+
 async def test_a_nack_is_an_error(broker: Broker, vhost_url: str) -> None:
     with declared_by_the_platform(vhost_url, "small", {"x-max-length": 1, "x-overflow": "reject-publish"}):
         await broker.declare([Binding(topology.PERSIST, "small", "small")])
