@@ -8,6 +8,7 @@ For trying Maestro and for tests; one machine, a local disk. In production: `mae
 """
 
 import asyncio
+import contextlib
 import os
 import uuid
 from collections.abc import Callable, Sequence
@@ -98,7 +99,7 @@ class EmbeddedBroker:
 
     async def declare(self, bindings: Sequence[Binding], exchanges: Sequence[str] = ()) -> None:
         """See `Broker`."""
-        await self._do(lambda file, _member: file.declare(bindings, exchanges), durable=True)
+        await self._ensure(lambda file, _member: file.declare(bindings, exchanges), durable=True)
 
     async def publish(self, exchange: str, routing_key: str, message: Message) -> None:
         """See `Broker`. Raises `BrokerError` for a message that is too large, or when the disk is full."""
@@ -119,7 +120,7 @@ class EmbeddedBroker:
     async def consume(
         self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
     ) -> Consumer:
-        """See `Broker`."""
+        """See `Broker`. Begins as soon as the folder is usable."""
         feed = Feed(uuid.uuid4().hex, queue, prefetch)
         subscription = Subscription(self, feed, on_delivery, on_lost)
         self._subscriptions[feed.token] = subscription
@@ -129,22 +130,23 @@ class EmbeddedBroker:
             file.add_consumer(feed.token, member, queue)
             worker.feeds[feed.token] = feed
 
-        await self._do(run, durable=False)
+        with contextlib.suppress(BrokerUnavailable):
+            await self._ensure(run, durable=False)
         return subscription
 
     async def unsubscribe(self, subscription: Subscription) -> None:
         """Stop feeding a subscription (`Consumer.cancel`)."""
-        worker = self._live_worker()
-        token = subscription.feed.token
+        worker, token = self._worker, subscription.feed.token
+        if worker is None or self._closed:
+            return
 
         def run(file: QueueFile, _member: int) -> None:
             file.remove_consumer(token)
             worker.feeds.pop(token, None)
 
-        try:
-            await self._do(run, durable=False)
-        finally:
-            self._subscriptions.pop(token, None)
+        with contextlib.suppress(BrokerError):
+            await self._ensure(run, durable=False)
+        self._subscriptions.pop(token, None)
 
     async def get(self, queue: str) -> Delivery | None:
         """See `Broker`."""
@@ -182,6 +184,11 @@ class EmbeddedBroker:
 
         if self._worker is not None and not self._closed:
             self._worker.put(Job(run, None, durable=False))
+
+    async def _ensure(self, run: Callable[[QueueFile, int], Any], *, durable: bool) -> None:
+        """Do `run` now, or as soon as it can be done; raises as `_do` when that is not now."""
+        self._live_worker().put(Job(run, None, durable))
+        await self._do(lambda _file, _member: None, durable=durable)
 
     async def _do(self, run: Callable[[QueueFile, int], Any], *, durable: bool, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - of the broker's answer
         """Let the worker do `run` in a transaction; return its result once committed."""

@@ -41,7 +41,7 @@ class Job:
     """Work for one transaction. It may run more than once (after a roll-back), so it must be repeatable."""
 
     run: Callable[[QueueFile, int], Any]
-    #: Who waits for the result; None for settlements, which are kept until they succeed.
+    #: Who waits for the result; a job that nobody waits for is kept until it succeeds.
     done: asyncio.Future[Any] | None
     durable: bool
 

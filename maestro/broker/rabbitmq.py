@@ -15,6 +15,7 @@ gets a new one: after a channel error at once, after a lost connection once all 
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
@@ -70,6 +71,8 @@ class RabbitMQBroker:
 
     async def start(self) -> None:
         """See `Broker`."""
+        # pika tells each failed attempt five times over; what matters of it is in `problem` and our own log.
+        logging.getLogger("pika").setLevel(logging.CRITICAL)
         self._problem = "connecting"
         self._own(self._keep_connected())
         self._own(self._keep("publisher", self._serve_publisher))
@@ -84,6 +87,7 @@ class RabbitMQBroker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._ready.set()  # whoever waits for a session learns that none will come
 
     async def declare(self, bindings: Sequence[Binding], exchanges: Sequence[str] = ()) -> None:
         """See `Broker`."""
@@ -99,7 +103,12 @@ class RabbitMQBroker:
             raise BrokerError(
                 f"a message of {len(message.body)} bytes; max_event_bytes is {self._settings.max_event_bytes}"
             )
-        await self._publisher.publish(exchange, routing_key, message)
+        try:
+            await self._publisher.publish(exchange, routing_key, message)
+        except BrokerUnavailable as unavailable:
+            blocked = self._session.blocked if self._session is not None else ""
+            why = f"RabbitMQ takes no publishes: {blocked}" if blocked else self.problem
+            raise BrokerUnavailable(f"{unavailable}; {why}" if why else str(unavailable)) from unavailable
 
     async def consume(
         self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
@@ -191,10 +200,12 @@ class RabbitMQBroker:
     async def _keep_connected(self) -> None:
         """Connect for ever; while a session lives, everybody else works on it."""
         failures = 0
+        told = ""
         while True:
             began = asyncio.get_running_loop().time()
             try:
                 self._problem = await self._live_once()
+                told = ""
             except SessionFailed as failed:
                 self._problem = str(failed)
             except Exception as unforeseen:  # noqa: BLE001 - logged; the task must not die of it
@@ -202,7 +213,9 @@ class RabbitMQBroker:
                 self._log.exception("broker.connecting_failed")
             if asyncio.get_running_loop().time() - began > self._settings.reconnect_max:
                 failures = 0
-            self._log.warning("broker.disconnected", problem=self._problem)
+            if self._problem != told:
+                self._log.warning("broker.disconnected", problem=self._problem)
+            told = self._problem
             await asyncio.sleep(self._pause(failures))
             failures += 1
 
@@ -231,10 +244,12 @@ class RabbitMQBroker:
             lost = await channel.wait_lost()
         finally:
             channel.close()
-        if lost.code and session.is_open:
-            with contextlib.suppress(ChannelLost, TimeoutError):
+        try:
+            if lost.code and session.is_open:
+                # Closed over a publish: its exchange may have been deleted.
                 await self._declarations.declare_all(session)
-        self._publisher.detach(lost, self._declarations.exchanges)
+        finally:
+            self._publisher.detach(lost, self._declarations.exchanges)
         return True
 
     async def _keep(self, what: str, serve: Callable[[Session], Awaitable[bool]]) -> None:
@@ -269,11 +284,15 @@ class RabbitMQBroker:
 
 
 def _parameters(settings: BrokerSettings) -> pika.connection.Parameters:
+    url = settings.url.get_secret_value()
+    wrong = BrokerError("broker.url is no AMQP URL (amqp://user:password@host:port/vhost)")
+    if not url.startswith(("amqp://", "amqps://")):
+        raise wrong
     try:
-        parameters = pika.URLParameters(settings.url.get_secret_value())
+        parameters = pika.URLParameters(url)
     except Exception:  # noqa: BLE001 - pika names none
         # Without the cause: its text may quote the URL, and with it the password.
-        raise BrokerError("broker.url is no AMQP URL (amqp://user:password@host:port/vhost)") from None
+        raise wrong from None
     parameters.heartbeat = settings.heartbeat
     parameters.connection_attempts = 1
     parameters.socket_timeout = settings.operation_timeout

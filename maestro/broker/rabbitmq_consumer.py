@@ -58,6 +58,10 @@ class Subscription:
         try:
             await self._consume(channel)
             lost = await self._until_lost(channel)
+        except (ChannelLost, TimeoutError):
+            if channel.delivered:
+                self._tell_lost()
+            raise
         finally:
             self._channel = None
             channel.close()
@@ -100,7 +104,7 @@ class Subscription:
 
     def _deliverer(self, channel: Channel) -> Callable[[Any, Any, Any, bytes], None]:
         def deliver(_raw: Any, method: Any, properties: Any, body: bytes) -> None:
-            channel.unsettled.add(method.delivery_tag)
+            channel.note(method.delivery_tag)
             delivery = delivery_of(self.queue, (channel, method.delivery_tag), method.redelivered, properties, body)
             try:
                 self._on_delivery(delivery)

@@ -61,7 +61,7 @@ class Reader:
             seat.answer = answer
 
             def take(_raw: Any, method: Any, properties: Any, body: bytes) -> None:
-                channel.unsettled.add(method.delivery_tag)
+                channel.note(method.delivery_tag)
                 tag = (channel, method.delivery_tag)
                 delivery = delivery_of(queue, tag, method.redelivered, properties, body)
                 if answer.done():  # nobody waits any more

@@ -11,6 +11,8 @@ from typing import Any, Final, TypeVar
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
 
+from maestro import logs
+
 #: Seconds between two looks at whether a channel was closed without telling.
 WATCH_INTERVAL: Final = 5.0
 #: Seconds that a graceful close may take.
@@ -44,6 +46,8 @@ class Channel:
         self._replies: set[asyncio.Future[Any]] = set()
         #: Tags of the deliveries that came through this channel and are neither acked nor requeued.
         self.unsettled: set[int] = set()
+        #: Whether any delivery ever came through it.
+        self.delivered = False
         #: Called when the last of them is settled.
         self.on_idle: Callable[[], None] = lambda: None
         raw.add_on_close_callback(lambda _channel, reason: self._on_close(reason))
@@ -97,6 +101,11 @@ class Channel:
                 self._on_close(None)
         return self._lost.result()
 
+    def note(self, tag: int) -> None:
+        """Remember a delivery that came through here and is to be settled."""
+        self.delivered = True
+        self.unsettled.add(tag)
+
     def settle(self, tag: int, *, ack: bool) -> None:
         """Acknowledge or requeue a delivery once; does nothing for one that is settled or void."""
         if not self.is_open or tag not in self.unsettled:
@@ -118,7 +127,7 @@ class Channel:
     def _on_close(self, reason: BaseException | None) -> None:
         if self._lost.done():
             return
-        code = int(getattr(reason, "reply_code", 0) or 0) if isinstance(reason, pika.exceptions.ChannelClosed) else 0
+        code = int(reason.reply_code) if isinstance(reason, pika.exceptions.ChannelClosedByBroker) else 0
         lost = ChannelLost(code, str(getattr(reason, "reply_text", "") or reason or "the channel was closed"))
         self._lost.set_result(lost)
         self.unsettled.clear()
@@ -142,6 +151,10 @@ class Session:
             on_close_callback=lambda _raw, reason: resolve(self._closed, describe(reason)),
             custom_ioloop=loop,
         )
+        self._raw.add_on_connection_blocked_callback(lambda _raw, frame: self._on_blocked(frame.method.reason))
+        self._raw.add_on_connection_unblocked_callback(lambda _raw, _frame: self._on_blocked(""))
+        #: Why the broker takes no publishes for now (short of memory or disk); empty when it does.
+        self.blocked = ""
 
     @classmethod
     async def open(cls, parameters: pika.connection.Parameters, timeout: float) -> "Session":  # noqa: ASYNC109 - kept
@@ -189,6 +202,10 @@ class Session:
         if not (self._raw.is_closing or self._raw.is_closed):
             self._raw.close()
 
+    def _on_blocked(self, reason: str) -> None:
+        self.blocked = reason
+        logs.get().warning("broker.blocked" if reason else "broker.unblocked", reason=reason)
+
     def _on_failed(self, error: BaseException) -> None:
         if not self._opened.done():
             self._opened.set_exception(SessionFailed(describe(error)))
@@ -217,10 +234,12 @@ def describe(error: BaseException | None) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Unpack pika's exceptions, which keep their cause in one of these places."""
     while error is not None:
         yield error
-        inner = getattr(error, "exception", None) or (getattr(error, "exceptions", None) or [None])[-1]
-        error = inner if isinstance(inner, BaseException) else error.__cause__
+        several = getattr(error, "exceptions", None) or ()
+        inside = (getattr(error, "exception", None), *several[-1:], *error.args[:1], error.__cause__)
+        error = next((each for each in inside if isinstance(each, BaseException)), None)
 
 
 def _text(error: BaseException | None) -> str:

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -134,6 +135,16 @@ class RabbitMQNode:
             self._node.wait(STOP_TIMEOUT)
         self._forget_node()
 
+    def freeze(self) -> None:
+        """Stop the node's process where it stands: its sockets stay open and say nothing."""
+        if self._node is not None:
+            self._node.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self._node is not None:
+            self._node.send_signal(signal.SIGCONT)
+
     def close(self) -> None:
         """End everything that was started here."""
         self.stop()
@@ -160,6 +171,18 @@ class RabbitMQNode:
             f'begin {{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{vhost}">>, queue, <<"{queue}">>)), '
             'rabbit_amqqueue:delete(Q, false, false, <<"tests">>) end'
         )
+
+    def delete_exchange(self, vhost: str, exchange: str) -> None:
+        """Delete an exchange with its bindings."""
+        self.eval(
+            f'rabbit_exchange:delete(rabbit_misc:r(<<"{vhost}">>, exchange, <<"{exchange}">>), false, <<"tests">>)'
+        )
+
+    def set_variable(self, name: str, value: str) -> str:
+        """Set a variable of RabbitMQ's application for what is opened from now on; return what it was."""
+        before = self.eval(f"element(2, application:get_env(rabbit, {name}))")
+        self.eval(f"application:set_env(rabbit, {name}, {value})")
+        return before
 
     def list_queues(self, vhost: str) -> dict[str, int]:
         """Return each queue of `vhost` with the number of its messages, ready and unacknowledged."""

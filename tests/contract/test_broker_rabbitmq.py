@@ -1,0 +1,246 @@
+"""What only a server can do to us: go away, close channels, delete queues, refuse."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import pika
+import pytest
+from pydantic import SecretStr
+
+from maestro.broker import open_broker, topology
+from maestro.broker.base import Binding, Broker, BrokerError, BrokerUnavailable, Depth, Message, Unroutable
+from maestro.broker.rabbitmq import RabbitMQBroker
+from maestro.broker.topology import SystemQueues
+from maestro.settings import BrokerSettings
+from tests.support.brokers import Collector, Place, eventually, eventually_equal
+from tests.support.rabbitmq import PASSWORD, RabbitMQNode, free_ports
+
+pytestmark = pytest.mark.rabbitmq
+QUEUES = SystemQueues("sysA")
+
+
+@pytest.fixture
+async def broker(rabbitmq_place: Place) -> Broker:
+    broker = await rabbitmq_place.open()
+    await broker.declare(QUEUES.bindings(), topology.EXCHANGES)
+    return broker
+
+
+async def publish(broker: Broker, count: int, start: int = 0) -> None:
+    await asyncio.gather(
+        *(broker.publish(topology.PERSIST, "sysA", Message(b"{}", f"m{n}")) for n in range(start, start + count))
+    )
+
+
+async def consume(broker: Broker, *, acking: bool = True) -> Collector:
+    collector = Collector(broker, acking)
+    await broker.consume(QUEUES.persist, 256, collector.on_delivery, collector.on_lost)
+    return collector
+
+
+@contextlib.contextmanager
+def declared_by_the_platform(url: str, queue: str, arguments: dict[str, object]) -> Iterator[None]:
+    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
+        connection.channel().queue_declare(queue, durable=True, arguments=arguments)
+        yield
+
+
+@pytest.mark.slow
+async def test_a_killed_node_loses_nothing(broker: Broker, rabbitmq_node: RabbitMQNode) -> None:
+    collector = await consume(broker)
+    publishes = [
+        asyncio.ensure_future(broker.publish(topology.PERSIST, "sysA", Message(b"{}", f"m{n}"))) for n in range(2000)
+    ]
+    await eventually(lambda: sum(each.done() for each in publishes) > 200, "the first confirms")
+    await asyncio.to_thread(rabbitmq_node.kill)
+    assert not all(each.done() for each in publishes)
+    await eventually(lambda: "not reachable" in broker.problem, "a problem in words")
+    assert not broker.connected
+    await asyncio.to_thread(rabbitmq_node.start)
+    await asyncio.gather(*publishes)
+    await eventually(lambda: {f"m{n}" for n in range(2000)} <= set(collector.ids), "every message")
+    assert collector.lost >= 1
+    first_seen = list(dict.fromkeys(each.message_id for each in collector.seen if not each.redelivered))
+    assert first_seen[-1] == "m1999"
+
+
+@pytest.mark.slow
+async def test_a_frozen_node_is_noticed_and_found_again(rabbitmq_place: Place, rabbitmq_node: RabbitMQNode) -> None:
+    impatient = rabbitmq_place.settings.model_copy(
+        update={"heartbeat": 1, "publish_timeout": 1.0, "operation_timeout": 1.0}
+    )
+    broker = await Place(impatient, rabbitmq_place.data_dir, rabbitmq_place.break_up, rabbitmq_place.brokers).open()
+    await broker.declare(QUEUES.bindings())
+    rabbitmq_node.freeze()
+    try:
+        with pytest.raises(BrokerUnavailable, match="no confirm"):
+            await publish(broker, 1)
+        with pytest.raises(BrokerUnavailable, match="no answer"):
+            await broker.depth(QUEUES.persist)
+        await eventually(lambda: not broker.connected, "the missing heartbeats are noticed")
+    finally:
+        rabbitmq_node.thaw()
+    await eventually(lambda: broker.connected, "connected again")
+    await publish(broker, 1, start=1)
+
+
+async def test_a_deleted_queue_is_declared_and_consumed_again(
+    broker: Broker, rabbitmq_node: RabbitMQNode, vhost: str
+) -> None:
+    collector = await consume(broker, acking=False)
+    await publish(broker, 1)
+    await collector.until(1)
+    await asyncio.to_thread(rabbitmq_node.delete_queue, vhost, QUEUES.persist)
+    await eventually(lambda: collector.lost == 1, "told")
+    await eventually_equal(lambda: broker.depth(QUEUES.persist), Depth(0, 1))
+    broker.ack(collector.seen[0])
+    await publish(broker, 1, start=1)
+    await collector.until(2)
+    assert collector.ids == ["m0", "m1"]
+
+
+async def test_a_deleted_exchange_is_declared_again_under_publishes(
+    broker: Broker, rabbitmq_node: RabbitMQNode, vhost: str
+) -> None:
+    await publish(broker, 1)
+    await asyncio.to_thread(rabbitmq_node.delete_exchange, vhost, topology.PERSIST)
+    await publish(broker, 10, start=1)
+    assert await broker.depth(QUEUES.persist) == Depth(11, 0)
+
+
+@pytest.mark.slow
+async def test_a_consumer_that_timed_out_consumes_again(broker: Broker, rabbitmq_node: RabbitMQNode) -> None:
+    before = rabbitmq_node.set_variable("consumer_timeout", "500")
+    tick = rabbitmq_node.set_variable("channel_tick_interval", "250")
+    try:
+        collector = await consume(broker, acking=False)
+        other = await broker.get(QUEUES.wait)
+        await publish(broker, 1)
+        await collector.until(1)
+        await eventually(lambda: collector.lost == 1, "told that the channel was closed")
+        rabbitmq_node.set_variable("consumer_timeout", before)
+        collector.acking = True
+        await collector.until(2)
+    finally:
+        rabbitmq_node.set_variable("consumer_timeout", before)
+        rabbitmq_node.set_variable("channel_tick_interval", tick)
+    assert other is None
+    assert collector.seen[1].redelivered
+    assert broker.connected
+
+
+async def test_a_node_short_of_memory_makes_publishes_wait(rabbitmq_place: Place, rabbitmq_node: RabbitMQNode) -> None:
+    impatient = rabbitmq_place.settings.model_copy(update={"publish_timeout": 0.5})
+    broker = await Place(impatient, rabbitmq_place.data_dir, rabbitmq_place.break_up, rabbitmq_place.brokers).open()
+    await broker.declare(QUEUES.bindings())
+    rabbitmq_node.eval("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})")
+    try:
+        with pytest.raises(BrokerUnavailable, match="memory"):
+            await publish(broker, 1)
+    finally:
+        rabbitmq_node.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()})")
+    await publish(broker, 1)
+
+
+@pytest.mark.slow
+async def test_connections_cut_again_and_again_lose_nothing(broker: Broker, rabbitmq_node: RabbitMQNode) -> None:
+    collector = await consume(broker)
+    publishes = asyncio.ensure_future(publish(broker, 10_000))
+    for _ in range(5):
+        seen = len(collector.seen)
+        await eventually(lambda seen=seen: len(collector.seen) > seen + 200 or publishes.done(), "progress")
+        await asyncio.to_thread(rabbitmq_node.close_connections)
+    await publishes
+    await eventually(lambda: len(set(collector.ids)) == 10_000, "every message")
+    await eventually_equal(lambda: broker.depth(QUEUES.persist), Depth(0, 1))
+
+
+async def test_an_operation_waiting_for_a_connection_ends_with_the_broker() -> None:
+    (port,) = free_ports(1)
+    broker = RabbitMQBroker(BrokerSettings(kind="rabbitmq", url=SecretStr(f"amqp://u:p@127.0.0.1:{port}/v")))
+    await broker.start()
+    waiting = asyncio.ensure_future(broker.depth("queue"))
+    await asyncio.sleep(0)
+    await broker.close()
+    with pytest.raises(BrokerUnavailable, match="closed"):
+        await asyncio.wait_for(waiting, 2)
+
+
+async def test_a_nack_is_an_error(broker: Broker, vhost_url: str) -> None:
+    with declared_by_the_platform(vhost_url, "small", {"x-max-length": 1, "x-overflow": "reject-publish"}):
+        await broker.declare([Binding(topology.PERSIST, "small", "small")])
+    await broker.publish(topology.PERSIST, "small", Message(b"{}", "1"))
+    with pytest.raises(Unroutable, match="nack"):
+        await broker.publish(topology.PERSIST, "small", Message(b"{}", "2"))
+
+
+async def test_a_queue_with_other_arguments_is_used_as_found(broker: Broker, vhost_url: str) -> None:
+    queues = SystemQueues("quorum")
+    with declared_by_the_platform(vhost_url, queues.persist, {"x-queue-type": "quorum"}):
+        await broker.declare(queues.bindings())
+    await broker.publish(topology.PERSIST, "quorum", Message(b"{}", "1"))
+    delivery = await broker.get(queues.persist)
+    assert delivery is not None
+    assert delivery.message_id == "1"
+
+
+@pytest.mark.parametrize(
+    ("part", "replacement", "words"),
+    [
+        (PASSWORD, "wr0ng-secret", "user name or password"),
+        ("/test-", "/missing-", "vhost"),
+    ],
+)
+async def test_the_problem_is_told_in_words(vhost_url: str, part: str, replacement: str, words: str) -> None:
+    settings = BrokerSettings(
+        kind="rabbitmq", url=SecretStr(vhost_url.replace(part, replacement)), operation_timeout=0.5
+    )
+    broker = RabbitMQBroker(settings)
+    await broker.start()
+    try:
+        await eventually(lambda: words in broker.problem, "problem told")
+        assert not broker.connected
+        assert "secret" not in broker.problem
+        with pytest.raises(BrokerUnavailable) as caught:
+            await broker.declare(QUEUES.bindings())
+        assert words in str(caught.value)
+        assert "secret" not in str(caught.value)
+    finally:
+        await broker.close()
+
+
+async def test_a_vhost_that_comes_later_is_found(rabbitmq_node: RabbitMQNode) -> None:
+    url = SecretStr(rabbitmq_node.url("late"))
+    broker = RabbitMQBroker(BrokerSettings(kind="rabbitmq", url=url, reconnect_max=0.2, operation_timeout=0.5))
+    await broker.start()
+    try:
+        collector = await consume(broker)
+        with pytest.raises(BrokerUnavailable):
+            await broker.declare(QUEUES.bindings())
+        rabbitmq_node.create_vhost("late")
+        await publish(broker, 3)
+        await collector.until(3)
+    finally:
+        await broker.close()
+        rabbitmq_node.delete_vhost("late")
+
+
+async def test_nobody_listens() -> None:
+    (port,) = free_ports(1)
+    broker = RabbitMQBroker(BrokerSettings(kind="rabbitmq", url=SecretStr(f"amqp://u:p@127.0.0.1:{port}/v")))
+    await broker.start()
+    await eventually(lambda: "not reachable" in broker.problem, "problem told")
+    await broker.close()
+
+
+@pytest.mark.parametrize("url", ["", "http://user:hunter2@host/", "amqp://user:hunter2@host:port/v"])
+def test_a_url_that_is_none(url: str, tmp_path: object) -> None:
+    with pytest.raises(BrokerError, match="no AMQP URL") as caught:
+        RabbitMQBroker(BrokerSettings(kind="rabbitmq", url=SecretStr(url)))
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_which_broker_is_opened(rabbitmq_place: Place) -> None:
+    assert isinstance(open_broker(rabbitmq_place.settings, rabbitmq_place.data_dir), RabbitMQBroker)

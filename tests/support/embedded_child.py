@@ -1,0 +1,41 @@
+"""A process that uses the embedded broker until it is killed. Arguments: folder, what to do, its name.
+
+`publish`: publishes one message after another, and prints each message's id once it is confirmed.
+`hold`: consumes the persist queue without acknowledging, and prints each id it was given.
+"""
+
+import asyncio
+import itertools
+import sys
+from pathlib import Path
+
+from maestro.broker.base import Delivery, Message
+from maestro.broker.embedded import EmbeddedBroker
+from maestro.broker.topology import PERSIST, SystemQueues
+from maestro.settings import BrokerSettings
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+async def main(folder: str, task: str, name: str) -> None:
+    broker = EmbeddedBroker(Path(folder), BrokerSettings())
+    await broker.start()
+    queues = SystemQueues("sysA")
+    await broker.declare(queues.bindings())
+
+    def told(delivery: Delivery) -> None:
+        say(delivery.message_id)
+
+    if task == "hold":
+        await broker.consume(queues.persist, 100, told, lambda: None)
+        say("consuming")
+        await asyncio.Event().wait()
+    for number in itertools.count():
+        await broker.publish(PERSIST, "sysA", Message(b"{}", f"{name}{number}"))
+        say(f"{name}{number}")
+
+
+asyncio.run(main(*sys.argv[1:]))
