@@ -1,0 +1,99 @@
+"""`maestro demo`, from the plan to the verdict."""
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+from rich.console import Console
+
+from maestro.events import MASTER
+from maestro.sandbox.broker_choice import BrokerKind
+from maestro.sandbox.demo.clients import IN_FLIGHT, Domain, EventManager, Maestro, Services
+from maestro.sandbox.demo.plan import SCENARIO, Plan
+from maestro.sandbox.demo.report import Report, misfires
+from maestro.sandbox.demo.show import Show
+from maestro.sandbox.demo.stage import Stage
+from maestro.sandbox.demo.story import Story, Teller
+from maestro.sandbox.demo.truth import differences, expected
+
+#: The demo's system.
+SYSTEM = "cotacoes"
+
+
+async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool) -> Report:
+    """Start everything, play, judge, stop everything (unless `keep`).
+
+    Raises:
+        NoBroker: RabbitMQ is asked for and nothing says where it is.
+        ProcessDied, GaveUp, CallFailed: the story came to no end.
+    """
+    # On a shared RabbitMQ, each run has queues of its own.
+    system = SYSTEM if broker is BrokerKind.EMBEDDED else f"{SYSTEM}-{uuid.uuid4().hex[:8]}"
+    stage = Stage(system, broker, os.environ)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(stage)
+        connector = aiohttp.TCPConnector(limit=2 * IN_FLIGHT)
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        services = Services(
+            Maestro(session, stage.maestro_url),
+            EventManager(session, stage.services["event_manager"]),
+            Domain(session, stage.services["domain"]),
+        )
+        with Show(console) as show:
+            report = await _watched(stage, perform(plan, system, services, show))
+        show.ends(report)
+        if keep:
+            stage.keep()
+            _say_where(console, stage)
+    return report
+
+
+async def perform(plan: Plan, system: str, services: Services, teller: Teller) -> Report:
+    """Play the story on running services, and judge its end. Raises `GaveUp` or `CallFailed`."""
+    began = time.monotonic()
+    story = Story(plan, system, services, teller)
+    decided = tuple(await story.play())
+    found = {branch: await story.results(branch) for branch in (MASTER, SCENARIO)}
+    status = await services.maestro.status(system)
+    return Report(
+        plan=plan,
+        decided=decided,
+        results=found[MASTER],
+        differences=tuple(
+            difference
+            for branch, results in found.items()
+            for difference in differences(branch, expected(plan, branch), results)
+        ),
+        misfires=misfires(decided),
+        stale=tuple(await services.domain.stale()),
+        counters=status.counters,
+        events=await services.events.published(),
+        seconds=time.monotonic() - began,
+    )
+
+
+async def _watched(stage: Stage, performance: Coroutine[Any, Any, Report]) -> Report:
+    """Await the performance; should a process die meanwhile, raise that at once instead of some time-out later."""
+    playing, watching = asyncio.create_task(performance), asyncio.create_task(stage.watch())
+    try:
+        done, _ = await asyncio.wait({playing, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if watching in done:
+            await watching
+        return await playing
+    finally:
+        playing.cancel()
+        watching.cancel()
+        await asyncio.gather(playing, watching, return_exceptions=True)
+
+
+def _say_where(console: Console, stage: Stage) -> None:
+    console.print(f"left running: Maestro at {stage.maestro_url}, data in {stage.data_dir}", highlight=False)
+    for name, url in stage.services.items():
+        console.print(f"  {name}: {url}", highlight=False)
+    for name, pid in stage.pids.items():
+        console.print(f"  stop {name} with: kill {pid}", highlight=False)
