@@ -29,7 +29,7 @@ from maestro.settings import LogSettings
 _WRONG_USE = 2
 
 
-def sandbox(  # noqa: PLR0917 - a command line: all are options
+def sandbox(
     system: Annotated[list[str], typer.Option(help="Installed system; may be given more than once.")] = [play.SYSTEM],  # noqa: B006 - typer copies it
     maestro: Annotated[str, typer.Option(help="Base URL of Maestro.")] = "http://127.0.0.1:6971",
     broker: Annotated[BrokerKind, typer.Option(help="Where persist events are published.")] = BrokerKind.EMBEDDED,
@@ -87,10 +87,8 @@ def demo(
         _fail(str(problem), _WRONG_USE)
     except asyncio.CancelledError:
         _fail("interrupted", 128 + signal.SIGINT)
-    except (ProcessDied, GaveUp, CallFailed) as problem:
-        _fail(str(problem), 1)
-    except ExceptionGroup as several:
-        _fail(str(_first(several)), 1)
+    except (ProcessDied, GaveUp, CallFailed, ExceptionGroup) as problem:
+        _fail("\n".join([str(_first(problem)), *getattr(problem, "__notes__", ())]), 1)
     if as_json:
         sys.stdout.buffer.write(orjson.dumps(report.as_json(), option=orjson.OPT_APPEND_NEWLINE))
     raise typer.Exit(0 if report.equal else 1)
@@ -113,8 +111,8 @@ async def _interruptible(work: Coroutine[Any, Any, Report]) -> Report:
     return await task
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    problem: BaseException = group
+def _first(problem: BaseException) -> BaseException:
+    """Return the problem itself, or the first of a group's (the story sends and waits side by side)."""
     while isinstance(problem, BaseExceptionGroup):
         problem = problem.exceptions[0]
     return problem

@@ -65,7 +65,7 @@ def new_app(*routes: web.RouteDef) -> web.Application:
 
 async def serve(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, Address]:
     """Put an application on a port (0: a free one). Clean the runner up to stop it. Raises `OSError` if it is taken."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, backlog=1024).start()

@@ -2,6 +2,9 @@
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,32 +12,32 @@ from maestro.sandbox.demo.plan import SCENARIO, make_plan
 from maestro.sandbox.demo.run import perform
 from maestro.sandbox.demo.waiting import until
 from maestro.sandbox.quotes import load_history
-from tests.unit.sandbox.worlds import SYSTEM, new_world
+from tests.unit.sandbox.worlds import SYSTEM, World, new_world
 
 HISTORY = load_history()
 
 
 class Silent:
-    def begins(self, phase, total): ...
-    def progressed(self, count): ...
-    def says(self, text): ...
+    def begins(self, phase: str, total: int) -> None: ...
+    def progressed(self, count: int) -> None: ...
+    def says(self, text: str) -> None: ...
 
 
 @pytest.fixture
-async def world(tmp_path):
+async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with new_world(tmp_path) as made:
         yield made
 
 
-async def committed(world, entity, count, branch="master"):
-    async def reached():
+async def committed(world: World, entity: str, count: int, branch: str = "master") -> None:
+    async def reached() -> bool:
         return await world.services.domain.count(SYSTEM, entity, branch) == count
 
     await until(reached, f"{count} of {entity}", 10)
 
 
-async def settled(world, documents):
-    async def ended():
+async def settled(world: World, documents: int) -> None:
+    async def ended() -> bool:
         found = list(world.maestro.documents.values())
         assert world.maestro.broken is None, world.maestro.broken
         return len(found) == documents and all(one["status"] in ("finished", "skipped") for one in found)
@@ -42,7 +45,15 @@ async def settled(world, documents):
     await until(ended, f"{documents} documents to end", 10)
 
 
-async def build(world, days=("2008-01-02", "2008-01-03")):
+async def until_held(world: World) -> dict[str, Any]:
+    async def held() -> dict[str, Any] | None:
+        pending = await world.services.maestro.pending(SYSTEM)
+        return pending[0] if pending else None
+
+    return await until(held, "a held persist event", 10)
+
+
+async def build(world: World, days: tuple[str, ...] = ("2008-01-02", "2008-01-03")) -> None:
     """Two quotes, their average, and the rates of that year and the next."""
     for position, day in enumerate(days, 1):
         assert not await world.send("push.quote.request", {"currency": "USD", "date": day, "rate": float(position)})
@@ -54,30 +65,26 @@ async def build(world, days=("2008-01-02", "2008-01-03")):
         await committed(world, "rate", position)
 
 
-async def correct(world, rate, day="2008-01-03", **payload):
+async def correct(world: World, rate: float, day: str = "2008-01-03", **payload: Any) -> dict[str, Any]:
     """Correct a quote and approve what is held, unless it forks."""
     before = len(world.maestro.documents)
     assert not await world.send("rectify.quote.request", {"currency": "USD", "date": day, "rate": rate, **payload})
     if not payload.get("branch"):
-        async def held():
-            pending = await world.services.maestro.pending(SYSTEM)
-            return pending[0] if pending else None
-
-        document = await until(held, "a held correction", 10)
+        document = await until_held(world)
         await world.services.maestro.decide(document["id"], "approve", "ana")
     await settled(world, before + 1)
     return list(world.maestro.documents.values())[-1]
 
 
-async def seen(world, entity, branch="master"):
+async def seen(world: World, entity: str, branch: str = "master") -> list[float]:
     return [row["value"] for row in await world.services.domain.rows(SYSTEM, entity, branch)]
 
 
-def replayed(document):
+def replayed(document: dict[str, Any]) -> list[tuple[str, str]]:
     return [(event["name"].split(".")[0], event["branch"]) for event in document["events"]]
 
 
-async def test_a_corrected_quote_cascades_to_average_and_rates(world):
+async def test_a_corrected_quote_cascades_to_average_and_rates(world: World) -> None:
     await build(world)
     assert await seen(world, "average") == [1.5]
     document = await correct(world, 4.0)
@@ -88,7 +95,7 @@ async def test_a_corrected_quote_cascades_to_average_and_rates(world):
     assert world.maestro.counters["cascaded"] == 2
 
 
-async def test_a_later_correction_finds_the_originals_again(world):
+async def test_a_later_correction_finds_the_originals_again(world: World) -> None:
     await build(world)
     first = await correct(world, 4.0)
     second = await correct(world, 6.0)
@@ -96,7 +103,7 @@ async def test_a_later_correction_finds_the_originals_again(world):
     assert await seen(world, "rate") == [3.5, 3.5]
 
 
-async def test_replays_carry_scope_branch_and_the_reprocessing_object_and_are_not_asked_for(world):
+async def test_replays_carry_scope_branch_and_the_reprocessing_object_and_are_not_asked_for(world: World) -> None:
     await build(world)
     asked = world.maestro.asked
     await correct(world, 4.0)
@@ -108,7 +115,7 @@ async def test_replays_carry_scope_branch_and_the_reprocessing_object_and_are_no
         assert set(replay["reprocessing"]) == {"id", "instance_id", "system_id", "send"}
 
 
-async def test_a_fork_computes_copies_and_leaves_the_trunk_alone(world):
+async def test_a_fork_computes_copies_and_leaves_the_trunk_alone(world: World) -> None:
     await build(world)
     document = await correct(world, 4.0, branch="b1")
     assert document["forking"] is True
@@ -117,7 +124,7 @@ async def test_a_fork_computes_copies_and_leaves_the_trunk_alone(world):
     assert (await seen(world, "rate"), await seen(world, "rate", "b1")) == ([1.5, 1.5], [2.5, 2.5])
 
 
-async def test_a_trunk_correction_reaches_copies_that_read_through_to_it(world):
+async def test_a_trunk_correction_reaches_copies_that_read_through_to_it(world: World) -> None:
     await build(world)
     await correct(world, 4.0, branch="b1")
     document = await correct(world, 3.0, day="2008-01-02")
@@ -127,7 +134,7 @@ async def test_a_trunk_correction_reaches_copies_that_read_through_to_it(world):
     assert await seen(world, "rate", "b1") == [3.5, 3.5]
 
 
-async def test_a_trunk_correction_of_a_quote_that_a_branch_hides_leaves_the_branch_alone(world):
+async def test_a_trunk_correction_of_a_quote_that_a_branch_hides_leaves_the_branch_alone(world: World) -> None:
     await build(world)
     await correct(world, 4.0, branch="b1")
     document = await correct(world, 9.0)
@@ -135,43 +142,31 @@ async def test_a_trunk_correction_of_a_quote_that_a_branch_hides_leaves_the_bran
     assert await seen(world, "rate", "b1") == [2.5, 2.5]
 
 
-async def test_a_quote_that_comes_late_impacts_its_month(world):
+async def test_a_quote_that_comes_late_impacts_its_month(world: World) -> None:
     await build(world)
     assert not await world.send("push.quote.request", {"currency": "USD", "date": "2008-01-04", "rate": 6.0})
-
-    async def held():
-        return await world.services.maestro.pending(SYSTEM)
-
-    async def found():
-        return (await held()) or None
-
-    [document] = await until(found, "a held quote", 10)
+    document = await until_held(world)
     await world.services.maestro.decide(document["id"], "approve", "ana")
     await settled(world, 1)
     assert await seen(world, "average") == [3.0]
 
 
-async def test_a_correction_to_the_same_value_impacts_nobody(world):
+async def test_a_correction_to_the_same_value_impacts_nobody(world: World) -> None:
     await build(world)
     commits = world.maestro.counters["commit"]
     assert not await world.send("rectify.quote.request", {"currency": "USD", "date": "2008-01-03", "rate": 2.0})
 
-    async def done():
+    async def done() -> bool:
         return world.maestro.counters["commit"] == commits + 1
 
     await until(done, "the commit", 10)
     assert not world.maestro.documents
 
 
-async def test_persist_is_idempotent_and_entities_show_what_it_would_write(world):
+async def test_persist_is_idempotent_and_entities_show_what_it_would_write(world: World) -> None:
     await build(world)
     assert not await world.send("rectify.quote.request", {"currency": "USD", "date": "2008-01-03", "rate": 4.0})
-
-    async def held():
-        pending = await world.services.maestro.pending(SYSTEM)
-        return pending or None
-
-    await until(held, "a held correction", 10)
+    await until_held(world)
     [event] = world.maestro.held.values()
     url = f"{world.addresses.domain.url}/instance/{event.instance_id}"
     [entity] = await world.get("domain", f"/instance/{event.instance_id}/entities")
@@ -185,14 +180,14 @@ async def test_persist_is_idempotent_and_entities_show_what_it_would_write(world
         assert answer.status == 404
 
 
-async def test_a_failing_replay_is_reported_to_maestro(world):
+async def test_a_failing_replay_is_reported_to_maestro(world: World) -> None:
     await build(world)
     world.sandbox.executor.faults.fail["monthly.average.request"] = 1
     reference = {"id": "r1", "instance_id": "i1", "system_id": SYSTEM, "send": "s1"}
     payload = {"currency": "USD", "month": "2008-01"}
     assert not await world.send("monthly.average.request", payload, scope="reprocessing", reprocessing=reference)
 
-    async def told():
+    async def told() -> list[dict[str, Any]] | None:
         return world.maestro.failures or None
 
     [failure] = await until(told, "the failure", 10)
@@ -200,11 +195,13 @@ async def test_a_failing_replay_is_reported_to_maestro(world):
     assert failure["reprocessing"] == reference
 
 
-async def test_the_event_manager_introduces_a_system_once_asks_and_refuses(world):
-    await asyncio.gather(*(
-        world.send("push.quote.request", {"currency": "USD", "date": f"2008-01-{day:02d}", "rate": 1.0})
-        for day in range(1, 20)
-    ))
+async def test_the_event_manager_introduces_a_system_once_asks_and_refuses(world: World) -> None:
+    await asyncio.gather(
+        *(
+            world.send("push.quote.request", {"currency": "USD", "date": f"2008-01-{day:02d}", "rate": 1.0})
+            for day in range(1, 20)
+        )
+    )
     assert world.maestro.handled == [f"persist.{SYSTEM}.queue"]
     assert world.maestro.asked == 19
     assert "no subscriber" in await world.send("make.coffee.request", {})
@@ -214,11 +211,11 @@ async def test_the_event_manager_introduces_a_system_once_asks_and_refuses(world
     assert "not installed" in await world.send("push.quote.request", {}, systemId="other")
 
 
-async def test_bad_payloads_end_in_error_events(world):
+async def test_bad_payloads_end_in_error_events(world: World) -> None:
     assert not await world.send("push.quote.request", {"currency": "USD"})
     assert not await world.send("rectify.quote.request", {"currency": "USD", "date": "2008-01-03", "rate": 2.0})
 
-    async def reported():
+    async def reported() -> bool:
         return len(await world.get("event_manager", "/remembered")) == 2
 
     await until(reported, "two error events", 10)
@@ -226,18 +223,13 @@ async def test_bad_payloads_end_in_error_events(world):
     assert names == {"push.quote.error", "rectify.quote.error"}
 
 
-async def test_a_stale_waiter_is_reported(world):
+async def test_a_stale_waiter_is_reported(world: World) -> None:
     await build(world)
     assert not await world.send("rectify.quote.request", {"currency": "USD", "date": "2008-01-03", "rate": 4.0})
-
-    async def held():
-        pending = await world.services.maestro.pending(SYSTEM)
-        return pending[0] if pending else None
-
-    document = await until(held, "a held correction", 10)
+    document = await until_held(world)
     assert not await world.send("yearly.rate.request", {"currency": "USD", "year": 2010})
 
-    async def waits():
+    async def waits() -> bool:
         return len(world.maestro.waiting) == 1
 
     await until(waits, "the rate to wait", 10)
@@ -246,7 +238,7 @@ async def test_a_stale_waiter_is_reported(world):
     assert len(await world.services.domain.stale()) == 1
 
 
-async def test_process_memory_and_api_core_answer_as_the_contract_says(world):
+async def test_process_memory_and_api_core_answer_as_the_contract_says(world: World) -> None:
     await build(world)
     assert await world.get("process_memory", "/nobody/event") == []
     assert await world.get("api_core", "/core/system?filter=") == [{"id": SYSTEM, "name": SYSTEM}]
@@ -269,7 +261,7 @@ async def test_process_memory_and_api_core_answer_as_the_contract_says(world):
     assert (shown["status"], shown["isFork"]) == ("held", False)
 
 
-async def test_the_story_ends_equal_on_trunk_and_branch(world):
+async def test_the_story_ends_equal_on_trunk_and_branch(world: World) -> None:
     plan = make_plan(HISTORY, ("BRL", "USD", "CHF"), (2008, 2009))
     report = await perform(plan, SYSTEM, world.services, Silent())
     assert report.differences == ()
@@ -286,7 +278,7 @@ async def test_the_story_ends_equal_on_trunk_and_branch(world):
 
 
 @pytest.mark.parametrize("forgets", ["monthly.average.request", "yearly.rate.request"])
-async def test_the_check_fails_when_replays_are_left_out(tmp_path, forgets):
+async def test_the_check_fails_when_replays_are_left_out(tmp_path: Path, forgets: str) -> None:
     async with new_world(tmp_path, forgets=forgets) as world:
         report = await perform(make_plan(HISTORY, ("USD",), (2008,)), SYSTEM, world.services, Silent())
         assert not report.equal

@@ -81,9 +81,8 @@ async def _watched(stage: Stage, performance: Coroutine[Any, Any, Report]) -> Re
     """Await the performance; should a process die meanwhile, raise that at once instead of some time-out later."""
     playing, watching = asyncio.create_task(performance), asyncio.create_task(stage.watch())
     try:
-        done, _ = await asyncio.wait({playing, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if watching in done:
-            await watching
+        await asyncio.wait({playing, watching}, return_when=asyncio.FIRST_COMPLETED)
+        stage.check()
         return await playing
     finally:
         playing.cancel()
@@ -92,8 +91,10 @@ async def _watched(stage: Stage, performance: Coroutine[Any, Any, Report]) -> Re
 
 
 def _say_where(console: Console, stage: Stage) -> None:
-    console.print(f"left running: Maestro at {stage.maestro_url}, data in {stage.data_dir}", highlight=False)
+    console.print(
+        f"left running: Maestro at {stage.maestro_url}, data in {stage.data_dir}", highlight=False, soft_wrap=True
+    )
     for name, url in stage.services.items():
-        console.print(f"  {name}: {url}", highlight=False)
+        console.print(f"  {name}: {url}", highlight=False, soft_wrap=True)
     for name, pid in stage.pids.items():
-        console.print(f"  stop {name} with: kill {pid}", highlight=False)
+        console.print(f"  stop {name} with: kill {pid}", highlight=False, soft_wrap=True)

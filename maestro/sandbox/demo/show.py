@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -62,14 +63,17 @@ class Show:
 
 
 def _decisions(decided: Iterable[Decided]) -> Table:
-    table = Table("currency", "day", "old", "new", "branch", "decision", "by", "status", title="Corrections")
+    table = Table("quote", "rate", "branch", "decision", "status", title="Corrections", box=SIMPLE, pad_edge=False)
     for one in decided:
         correction = one.correction
-        user = next((entry["user"] for entry in one.document.get("history", ()) if entry.get("user")), "")
+        user = next((entry["user"] for entry in one.document.get("history", ()) if entry.get("user")), "nobody")
         table.add_row(
-            correction.quote.currency, correction.quote.day, str(correction.quote.rate), str(correction.new),
-            correction.branch, correction.decision, user, one.document["status"],
-        )  # fmt: skip
+            f"{correction.quote.currency} {correction.quote.day}",
+            f"{correction.quote.rate} → {correction.new}",
+            correction.branch,
+            f"{correction.decision} by {user}",
+            one.document["status"],
+        )
     return table
 
 

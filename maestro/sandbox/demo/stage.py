@@ -72,14 +72,14 @@ class Stage:
             await self._start_sandbox()
             await self._start_maestro()
         except BaseException as problem:
-            await self._end(failed=isinstance(problem, Exception))
+            await self._end(problem)
             raise
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: object) -> None:
         """Stop both, Maestro first. The data folder stays if the demo failed."""
         if not self._kept:
-            await self._end(failed=isinstance(problem, Exception))
+            await self._end(problem)
 
     @property
     def pids(self) -> dict[str, int]:
@@ -90,11 +90,15 @@ class Stage:
         """Leave everything running."""
         self._kept = True
 
+    def check(self) -> None:
+        """Raise `ProcessDied` if one of the processes is gone."""
+        for running in self._running:
+            running.check()
+
     async def watch(self) -> None:
         """Return never; raises `ProcessDied` when one of the processes ends."""
         while True:
-            for running in self._running:
-                running.check()
+            self.check()
             await asyncio.sleep(0.2)
 
     async def _start_sandbox(self) -> None:
@@ -165,12 +169,14 @@ class Stage:
         self._running.append(running)
         return running
 
-    async def _end(self, *, failed: bool) -> None:
+    async def _end(self, problem: BaseException | None) -> None:
         for running in reversed(self._running):
             await _stop(running.process)
         for pid in _processes_of(self.data_dir):
             _signal(pid, signal.SIGKILL)
-        if not failed:
+        if isinstance(problem, Exception):
+            problem.add_note(f"data and logs are left in {self.data_dir}")
+        else:
             shutil.rmtree(self.data_dir, ignore_errors=True)
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import aiohttp
 import orjson
@@ -47,7 +48,9 @@ class MemoryBroker:
         else:
             self._ready[queue].append(delivery)
 
-    async def consume(self, queue, prefetch, on_delivery, on_lost):
+    async def consume(
+        self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
+    ) -> "MemoryBroker":
         self._consumers[queue] = on_delivery
         for delivery in self._ready.pop(queue, []):
             on_delivery(delivery)
@@ -112,16 +115,18 @@ class SmallMaestro:
 
     def app(self) -> web.Application:
         app = web.Application()
-        app.add_routes([
-            web.get("/v1.0.0/gateway/{system}/proceed", self._proceed),
-            web.post("/v1.0.0/handler/persist", self._handle),
-            web.get("/v1.0.0/reprocessing/{system}/pending", self._pending),
-            web.get("/v1.0.0/reprocessing/{system}/find", self._find),
-            web.post("/v1.0.0/reprocessing/failure", self._failure),
-            web.get("/v1.0.0/reprocessing/{id}", self._document),
-            web.post("/v1.0.0/reprocessing/{id}/{decision}", self._decide),
-            web.get("/v1.0.0/systems/{system}", self._status),
-        ])
+        app.add_routes(
+            [
+                web.get("/v1.0.0/gateway/{system}/proceed", self._proceed),
+                web.post("/v1.0.0/handler/persist", self._handle),
+                web.get("/v1.0.0/reprocessing/{system}/pending", self._pending),
+                web.get("/v1.0.0/reprocessing/{system}/find", self._find),
+                web.post("/v1.0.0/reprocessing/failure", self._failure),
+                web.get("/v1.0.0/reprocessing/{id}", self._document),
+                web.post("/v1.0.0/reprocessing/{id}/{decision}", self._decide),
+                web.get("/v1.0.0/systems/{system}", self._status),
+            ]
+        )
         return app
 
     @property
@@ -148,16 +153,25 @@ class SmallMaestro:
                 self.waiting.pop(0)
 
     async def _judge(self, event: Event) -> None:
-        units = relevant(await self._impacted(event), own_instance=event.instance_id,
-                         on_master=event.branch == "master")
+        units = relevant(
+            await self._impacted(event), own_instance=event.instance_id, on_master=event.branch == "master"
+        )
         if not units:
             await self._persist(event.instance_id)
             return
-        [instance] = await self._get(f"{self.addresses.api_core.url}/core/processInstance?filter=byId&id="
-                                     f"{event.instance_id}")
+        [instance] = await self._get(
+            f"{self.addresses.api_core.url}/core/processInstance?filter=byId&id={event.instance_id}"
+        )
         origins = replay_order([await self._origin(unit) for unit in units])
-        document = {"id": str(uuid.uuid4()), "tag": event.tag, "branch": event.branch, "history": [], "events": [],
-                    "status": "pending_approval", "forking": instance["isFork"]}
+        document = {
+            "id": str(uuid.uuid4()),
+            "tag": event.tag,
+            "branch": event.branch,
+            "history": [],
+            "events": [],
+            "status": "pending_approval",
+            "forking": instance["isFork"],
+        }
         self._add(document, origins)
         self.documents[document["id"]] = document
         self.held[document["id"]] = event
@@ -188,15 +202,17 @@ class SmallMaestro:
     async def _replay(self, document: dict, event: dict, outstanding: list[dict]) -> list[dict]:
         unit = (event["instanceId"], event["branch"])
         reference = {"id": document["id"], "instance_id": unit[0], "system_id": self.system, "send": str(uuid.uuid4())}
-        send = orjson.loads(edited(orjson.dumps(event), {"scope": "reprocessing", "reprocessing": reference},
-                                   ("instanceId", "tag")))
+        send = orjson.loads(
+            edited(orjson.dumps(event), {"scope": "reprocessing", "reprocessing": reference}, ("instanceId", "tag"))
+        )
         self.replays.append(send)
         await self._send_event(send)
         result = await self._results.get()
         assert result.reprocessing.send == reference["send"]
         on_master = result.branch == "master" == document["branch"]
-        units = relevant(await self._impacted(result), own_instance=result.instance_id, on_master=on_master,
-                         own_unit=unit)
+        units = relevant(
+            await self._impacted(result), own_instance=result.instance_id, on_master=on_master, own_unit=unit
+        )
         known = {(other["instanceId"], other["branch"]) for other in outstanding}
         new = replay_order([await self._origin(unit) for unit in units if unit.key not in known])
         self.counters["cascaded"] += len(new)
@@ -213,8 +229,10 @@ class SmallMaestro:
     # --- siblings
 
     async def _impacted(self, event: Event) -> list[Impacted]:
-        found = await self._get(f"{self.addresses.discovery.url}/v1.0.0/discovery/entities?systemID={self.system}"
-                                f"&instanceID={event.instance_id}")
+        found = await self._get(
+            f"{self.addresses.discovery.url}/v1.0.0/discovery/entities?systemID={self.system}"
+            f"&instanceID={event.instance_id}"
+        )
         return [Impacted(unit["instanceId"], unit["branch"], unit["forking"]) for unit in found]
 
     async def _origin(self, unit: Impacted) -> Origin:
@@ -223,18 +241,24 @@ class SmallMaestro:
 
     async def _persist(self, instance: str) -> None:
         async with self.session.post(f"{self.addresses.domain.url}/instance/{instance}/persist") as answer:
-            assert "ok" in await answer.text() and answer.status == 200
+            assert answer.status == 200
+            assert "ok" in await answer.text()
         self.counters["commit"] += 1
 
     async def _notify(self, document: dict, what: str) -> None:
-        await self._send_event({"name": f"{self.system}.reprocessing.{what}", "systemId": self.system,
-                                "payload": {"reprocessing": document}})
+        await self._send_event(
+            {
+                "name": f"{self.system}.reprocessing.{what}",
+                "systemId": self.system,
+                "payload": {"reprocessing": document},
+            }
+        )
 
     async def _send_event(self, event: dict) -> None:
         async with self.session.put(f"{self.addresses.event_manager.url}/sendevent", json=event) as answer:
             assert answer.status == 200, await answer.text()
 
-    async def _get(self, url: str):
+    async def _get(self, url: str) -> Any:
         async with self.session.get(url) as answer:
             assert answer.status == 200, await answer.text()
             return await answer.json()
@@ -253,6 +277,7 @@ class SmallMaestro:
 
     def _arrived(self, delivery: Delivery) -> None:
         self._inbox.put_nowait(parse_celery(delivery.body).event)
+        self.broker.ack(delivery)
 
     async def _pending(self, _request: web.Request) -> web.Response:
         return web.json_response([one for one in self.documents.values() if one["status"] == "pending_approval"])
@@ -280,14 +305,15 @@ class SmallMaestro:
 
     async def _status(self, _request: web.Request) -> web.Response:
         state = "running" if self.locked else "pending" if self.blocked else "draining" if self.waiting else "open"
-        return web.json_response({"state": state, "waiting": len(self.waiting), "lock": None,
-                                  "counters": self.counters})
+        return web.json_response(
+            {"state": state, "waiting": len(self.waiting), "lock": None, "counters": self.counters}
+        )
 
     def _become(self, document: dict, status: str, user: str = "") -> None:
         document["status"] = status
         document["history"].append({"status": status, "user": user})
 
-    def _spawn(self, work) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._note)

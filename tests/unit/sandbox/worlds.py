@@ -26,8 +26,15 @@ class World:
     broker: MemoryBroker
 
     async def send(self, name: str, payload: dict[str, Any], **fields: Any) -> str:
-        event = {"name": name, "systemId": SYSTEM, "branch": "master", "payload": payload, "tag": "t",
-                 "timestamp": "2020-01-01T00:00:00.5", **fields}
+        event = {
+            "name": name,
+            "systemId": SYSTEM,
+            "branch": "master",
+            "payload": payload,
+            "tag": "t",
+            "timestamp": "2020-01-01T00:00:00.5",
+            **fields,
+        }
         return await self.services.events.send(event)
 
     async def get(self, service: str, path: str) -> Any:
