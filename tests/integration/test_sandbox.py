@@ -12,15 +12,9 @@ from maestro.sandbox.demo.plan import SCENARIO, make_plan
 from maestro.sandbox.demo.run import perform
 from maestro.sandbox.demo.waiting import until
 from maestro.sandbox.quotes import load_history
-from tests.unit.sandbox.worlds import SYSTEM, World, new_world
+from tests.unit.sandbox.worlds import SYSTEM, Silent, World, new_world
 
 HISTORY = load_history()
-
-
-class Silent:
-    def begins(self, phase: str, total: int) -> None: ...
-    def progressed(self, count: int) -> None: ...
-    def says(self, text: str) -> None: ...
 
 
 @pytest.fixture

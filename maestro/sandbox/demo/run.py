@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -17,7 +17,7 @@ from maestro.sandbox.demo.clients import IN_FLIGHT, Domain, EventManager, Maestr
 from maestro.sandbox.demo.plan import SCENARIO, Plan
 from maestro.sandbox.demo.report import Report, misfires
 from maestro.sandbox.demo.show import Show
-from maestro.sandbox.demo.stage import Stage
+from maestro.sandbox.demo.stage import SERVE, Stage
 from maestro.sandbox.demo.story import Story, Teller
 from maestro.sandbox.demo.truth import differences, expected
 
@@ -25,7 +25,7 @@ from maestro.sandbox.demo.truth import differences, expected
 SYSTEM = "cotacoes"
 
 
-async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool) -> Report:
+async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool, serve: Sequence[str] = SERVE) -> Report:
     """Start everything, play, judge, stop everything (unless `keep`).
 
     Raises:
@@ -34,7 +34,7 @@ async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool) -
     """
     # On a shared RabbitMQ, each run has queues of its own.
     system = SYSTEM if broker is BrokerKind.EMBEDDED else f"{SYSTEM}-{uuid.uuid4().hex[:8]}"
-    stage = Stage(system, broker, os.environ)
+    stage = Stage(system, broker, os.environ, serve)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(stage)
         connector = aiohttp.TCPConnector(limit=2 * IN_FLIGHT)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -23,6 +23,8 @@ from maestro.sandbox.demo.waiting import GaveUp, until
 
 #: Seconds until a process is up, and until it is gone after SIGTERM.
 _START, _STOP = 30.0, 12.0
+#: The module that is Maestro, and its arguments.
+SERVE: Final = ("maestro.cli", "serve")
 #: Environment that would reach the demo's own Maestro from outside.
 _FOREIGN: Final = ("MAESTRO_", "AUTO_REPROCESSING_", "RABBITMQ_", "APICORE_", "DISCOVERY_", "PROCESS_MEMORY_",
                    "EVENT_MANAGER_")  # fmt: skip
@@ -53,9 +55,16 @@ class Running:
 class Stage:
     """The sandbox and Maestro on one data folder. A context manager; `keep` leaves all running."""
 
-    def __init__(self, system: str, broker: BrokerKind, environ: Mapping[str, str]) -> None:
-        """Prepare; nothing runs yet. Raises `NoBroker` when RabbitMQ is asked for and is nowhere."""
+    def __init__(
+        self, system: str, broker: BrokerKind, environ: Mapping[str, str], serve: Sequence[str] = SERVE
+    ) -> None:
+        """Prepare; nothing runs yet. `serve` is the module that is Maestro, and its arguments.
+
+        Raises:
+            NoBroker: RabbitMQ is asked for and nothing says where it is.
+        """
         self._system = system
+        self._serve = serve
         self._environ = {key: value for key, value in environ.items() if not key.startswith(_FOREIGN) and key != "PORT"}
         self._broker = broker
         self._broker_url = amqp_url(environ) if broker is BrokerKind.RABBITMQ else ""
@@ -72,14 +81,14 @@ class Stage:
             await self._start_sandbox()
             await self._start_maestro()
         except BaseException as problem:
-            await self._end(problem)
+            await self.end(problem)
             raise
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: object) -> None:
         """Stop both, Maestro first. The data folder stays if the demo failed."""
         if not self._kept:
-            await self._end(problem)
+            await self.end(problem)
 
     @property
     def pids(self) -> dict[str, int]:
@@ -120,11 +129,11 @@ class Stage:
         }
 
     async def _start_maestro(self) -> None:
-        running = self._spawn("maestro", ["maestro.cli", "serve"], self._maestro_environment())
+        self._spawn("maestro", self._serve, self._maestro_environment())
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
 
             async def ready() -> bool:
-                running.check()
+                self.check()
                 try:
                     async with session.get(f"{self.maestro_url}/readyz") as answer:
                         return answer.status == HTTPStatus.OK
@@ -146,13 +155,13 @@ class Stage:
             environment |= {f"{variable}_HOST": host, f"{variable}_PORT": port, f"{variable}_SCHEME": "http"}
         return environment
 
-    def _spawn(self, name: str, module: list[str], environment: Mapping[str, str]) -> Running:
+    def _spawn(self, name: str, module: Sequence[str], environment: Mapping[str, str]) -> Running:
         """Start `python -m module…` in a session of its own: Ctrl-C is this process's to handle, in order."""
         package_parent = str(Path(maestro.__file__).parents[1])
         paths = [package_parent, self._environ.get("PYTHONPATH", "")]
         environment = {
             **self._environ,
-            "MAESTRO_DATA_DIR": str(self.data_dir),
+            "MAESTRO_DATA_DIR": str(_maestro_data(self.data_dir)),
             "MAESTRO_BROKER__URL": self._broker_url,
             "PYTHONPATH": os.pathsep.join(path for path in paths if path),
             **environment,
@@ -169,7 +178,8 @@ class Stage:
         self._running.append(running)
         return running
 
-    async def _end(self, problem: BaseException | None) -> None:
+    async def end(self, problem: BaseException | None) -> None:
+        """Stop both, Maestro first, and whatever they left; without a problem the data folder goes too."""
         for running in reversed(self._running):
             await _stop(running.process)
         for pid in _processes_of(self.data_dir):
@@ -196,12 +206,16 @@ async def _stop(process: subprocess.Popen[bytes]) -> None:
         return
 
 
+def _maestro_data(data_dir: Path) -> Path:
+    return data_dir / "maestro"
+
+
 def _processes_of(data_dir: Path) -> list[int]:
     """Return the processes that carry this stage's data folder in their environment.
 
     Maestro's actors are sessions of their own: should it be killed, this is how those left over are found (on Linux).
     """
-    mark = f"MAESTRO_DATA_DIR={data_dir}".encode()
+    mark = f"MAESTRO_DATA_DIR={_maestro_data(data_dir)}".encode()
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:

@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from maestro.broker.base import Binding, Delivery, Depth, Message, Unroutable
+from maestro.broker.base import Binding, Broker, Delivery, Depth, Message, Unroutable
 from maestro.broker.topology import PERSIST, SystemQueues
 from maestro.events import Event, edited, parse_celery
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
@@ -78,7 +78,7 @@ class MemoryBroker:
 class SmallMaestro:
     """Judges, holds, replays one by one: flows 1 to 3 in memory, for one system, nothing ever failing."""
 
-    def __init__(self, system: str, broker: MemoryBroker, *, forgets: str = "") -> None:
+    def __init__(self, system: str, broker: Broker, *, forgets: str = "") -> None:
         self.system = system
         self.broker = broker
         #: The process (event name) whose replays are left out: a Maestro that breaks I5.

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 
+from maestro.broker.base import Broker
 from maestro.sandbox.demo.clients import Domain, EventManager, Maestro, Services
 from maestro.sandbox.sandbox import Addresses, Sandbox
 from maestro.sandbox.web import serve
@@ -23,7 +24,7 @@ class World:
     addresses: Addresses
     services: Services
     session: aiohttp.ClientSession
-    broker: MemoryBroker
+    broker: Broker
 
     async def send(self, name: str, payload: dict[str, Any], **fields: Any) -> str:
         event = {
@@ -44,9 +45,9 @@ class World:
 
 
 @asynccontextmanager
-async def new_world(folder: Path, *, forgets: str = "") -> AsyncIterator[World]:
+async def new_world(folder: Path, *, forgets: str = "", broker: Broker | None = None) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
-        broker = MemoryBroker()
+        broker = broker or MemoryBroker()
         small = SmallMaestro(SYSTEM, broker, forgets=forgets)
         runner, address = await serve(small.app(), "127.0.0.1", 0)
         stack.push_async_callback(runner.cleanup)
@@ -62,3 +63,9 @@ async def new_world(folder: Path, *, forgets: str = "") -> AsyncIterator[World]:
             Domain(session, addresses.domain.url),
         )
         yield World(sandbox, small, addresses, services, session, broker)
+
+
+class Silent:
+    def begins(self, phase: str, total: int) -> None: ...
+    def progressed(self, count: int) -> None: ...
+    def says(self, text: str) -> None: ...
