@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from maestro import logs
+from maestro.broker.base import BrokerError
 from maestro.events import BadInput, check_system_id
 from maestro.sandbox import service
 from maestro.sandbox.broker_choice import BrokerKind, NoBroker, broker_settings
@@ -34,8 +35,12 @@ def sandbox(
     maestro: Annotated[str, typer.Option(help="Base URL of Maestro.")] = "http://127.0.0.1:6971",
     broker: Annotated[BrokerKind, typer.Option(help="Where persist events are published.")] = BrokerKind.EMBEDDED,
     broker_dir: Annotated[
-        Path, typer.Option(help="Folder of the embedded broker's queues.", envvar="MAESTRO_BROKER__EMBEDDED_DIR")
-    ] = Path("data/broker"),
+        Path | None,
+        typer.Option(
+            help="Folder of the embedded broker's queues; by default the one that Maestro takes, data/broker.",
+            envvar="MAESTRO_BROKER__EMBEDDED_DIR",
+        ),
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of the domain; by default a temporary one, removed at the end.")
     ] = None,
@@ -56,7 +61,7 @@ def sandbox(
         settings = service.ServiceSettings(
             systems=tuple(check_system_id(one, "system") for one in system),
             maestro_url=maestro.rstrip("/"),
-            broker=broker_settings(broker, broker_dir, os.environ),
+            broker=broker_settings(broker, broker_dir or _broker_dir(), os.environ),
             ports=Ports() if free_ports else ports,
             data_dir=data_dir,
             ready_file=ready_file,
@@ -65,7 +70,7 @@ def sandbox(
         _fail(str(problem), _WRONG_USE)
     try:
         asyncio.run(service.run(settings))
-    except OSError as problem:
+    except (OSError, BrokerError) as problem:
         _fail(f"the sandbox cannot start: {problem}", 1)
 
 
@@ -94,19 +99,21 @@ def demo(
     raise typer.Exit(0 if report.equal else 1)
 
 
+def _broker_dir() -> Path:
+    """Return the folder that a Maestro of the same environment takes for its embedded broker."""
+    return Path(os.environ.get("MAESTRO_DATA_DIR", "data")) / "broker"
+
+
 async def _interruptible(work: Coroutine[Any, Any, Report]) -> Report:
     """Await `work`; the first SIGINT, SIGTERM or SIGHUP cancels it, further ones do not disturb its cleaning up."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
-    pending = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
     def interrupt() -> None:
-        if not interrupted:
-            interrupted.append(True)
+        if not task.cancelling():
             task.cancel()
 
-    interrupted: list[bool] = []
-    for number in pending:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, interrupt)
     return await task
 

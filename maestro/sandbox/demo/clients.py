@@ -1,5 +1,6 @@
 """What the demo calls: Maestro as its admin UI does, the Event Manager as an app, the Domain for its rows."""
 
+import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Self
@@ -12,7 +13,8 @@ from maestro.events import MASTER
 Json = dict[str, Any]
 #: Connections to one service at a time: so many events are in flight.
 IN_FLIGHT = 256
-_TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
+#: How often, and after how many seconds, a 503 is asked again.
+_LOOKS, _PAUSE = 20, 0.5
 
 
 class CallFailed(Exception):  # noqa: N818 - the call did fail
@@ -61,8 +63,17 @@ class Service:
         self._url = url
 
     async def call(self, method: str, path: str, body: object = None) -> Any:
-        """Return the decoded JSON of a 200. Raises `CallFailed`."""
+        """Return the decoded JSON of a 200. Looks again, for a while, where a busy service says 503.
+
+        Raises:
+            CallFailed: any other answer, or none.
+        """
         status, answer = await self.answer(method, path, body)
+        for _ in range(_LOOKS if method == "GET" else 0):
+            if status != HTTPStatus.SERVICE_UNAVAILABLE:
+                break
+            await asyncio.sleep(_PAUSE)
+            status, answer = await self.answer(method, path, body)
         if status != HTTPStatus.OK:
             raise CallFailed(f"{method} {path}: {status} {answer}")
         return answer

@@ -37,8 +37,7 @@ async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool, s
     stage = Stage(system, broker, os.environ, serve)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(stage)
-        connector = aiohttp.TCPConnector(limit=2 * IN_FLIGHT)
-        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        session = await stack.enter_async_context(_new_session())
         services = Services(
             Maestro(session, stage.maestro_url),
             EventManager(session, stage.services["event_manager"]),
@@ -75,6 +74,12 @@ async def perform(plan: Plan, system: str, services: Services, teller: Teller) -
         events=await services.events.published(),
         seconds=time.monotonic() - began,
     )
+
+
+def _new_session() -> aiohttp.ClientSession:
+    """Return a client with room for everything in flight, and for looking at it."""
+    connector = aiohttp.TCPConnector(limit=2 * IN_FLIGHT)
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60, sock_connect=5))
 
 
 async def _watched(stage: Stage, performance: Coroutine[Any, Any, Report]) -> Report:

@@ -35,6 +35,15 @@ def test_a_branch_sees_its_own_row_else_the_trunks(rows: Rows) -> None:
     assert rows.count("s", "e", "b") == 1
 
 
+def test_rows_are_counted_once_however_often_they_change(rows: Rows) -> None:
+    assert rows.count("s", "e", "master") == 0
+    for number, key in enumerate(("k", "l", "k"), 1):
+        put(rows, f"i{number}", number, key=key)
+    put(rows, "i9", 9, "b")
+    put(rows, "i10", 9, system="other")
+    assert (rows.count("s", "e", "master"), rows.count("s", "e", "b")) == (2, 1)
+
+
 def test_systems_are_apart(rows: Rows) -> None:
     put(rows, "i1", 1)
     assert value(rows, "master", "other") is None
