@@ -1,0 +1,73 @@
+"""What the demo found out in the end."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from maestro.sandbox.demo.clients import Counters
+from maestro.sandbox.demo.plan import Plan
+from maestro.sandbox.demo.story import Decided
+from maestro.sandbox.demo.truth import Difference, Results
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The end of the story, and whether it is the right one."""
+
+    plan: Plan
+    decided: tuple[Decided, ...]
+    #: What `master` sees.
+    results: Results
+    differences: tuple[Difference, ...]
+    #: Reprocessings that did not end as they should have: what happened instead.
+    misfires: tuple[str, ...]
+    stale: tuple[str, ...]
+    counters: Counters
+    #: Persist events, replays included.
+    events: int
+    seconds: float
+
+    @property
+    def equal(self) -> bool:
+        """Whether every average and rate of every branch is what a from-scratch computation gives."""
+        return not self.differences and not self.misfires
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as `maestro demo --json` prints it."""
+        return {
+            "currencies": list(self.plan.currencies),
+            "years": list(self.plan.years),
+            "corrections": [
+                {
+                    "currency": one.quote.currency,
+                    "date": one.quote.day,
+                    "old": one.quote.rate,
+                    "new": one.new,
+                    "decision": one.decision,
+                    "branch": one.branch,
+                }
+                for one in self.plan.corrections
+            ],
+            "averages": self.results.averages,
+            "rates": self.results.rates,
+            "waited": self.counters.waiting,
+            "replayed": self.counters.replayed,
+            "cascaded": self.counters.cascaded,
+            "equal": self.equal,
+            "seconds": round(self.seconds, 3),
+            "events": self.events,
+        }
+
+
+def misfires(decided: tuple[Decided, ...]) -> tuple[str, ...]:
+    """Return the corrections whose reprocessing ended otherwise than it was decided."""
+    return tuple(
+        f"{one.correction.quote.currency} {one.correction.quote.day}: {one.document['status']}"
+        for one in decided
+        if one.document["status"] != ("finished" if one.correction.approved else "skipped")
+    )
+
+
+def describe(difference: Difference) -> str:
+    """Return a difference as one line."""
+    parts = asdict(difference)
+    return "{branch} {kind} {currency} {period}: {found}, should be {expected}".format(**parts)

@@ -1,0 +1,279 @@
+"""The sandbox over HTTP, driven by the smallest Maestro that obeys the rules."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maestro.sandbox.demo.plan import SCENARIO, make_plan
+from maestro.sandbox.demo.run import perform
+from maestro.sandbox.demo.waiting import until
+from maestro.sandbox.quotes import load_history
+from tests.unit.sandbox.worlds import SYSTEM, Silent, World, new_world
+
+HISTORY = load_history()
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with new_world(tmp_path) as made:
+        yield made
+
+
+async def committed(world: World, entity: str, count: int, branch: str = "master") -> None:
+    async def reached() -> bool:
+        return await world.services.domain.count(SYSTEM, entity, branch) == count
+
+    await until(reached, f"{count} of {entity}", 10)
+
+
+async def settled(world: World, documents: int) -> None:
+    async def ended() -> bool:
+        found = list(world.maestro.documents.values())
+        assert world.maestro.broken is None, world.maestro.broken
+        return len(found) == documents and all(one["status"] in ("finished", "skipped") for one in found)
+
+    await until(ended, f"{documents} documents to end", 10)
+
+
+async def until_held(world: World) -> dict[str, Any]:
+    async def held() -> dict[str, Any] | None:
+        pending = await world.services.maestro.pending(SYSTEM)
+        return pending[0] if pending else None
+
+    return await until(held, "a held persist event", 10)
+
+
+async def build(world: World, days: tuple[str, ...] = ("2008-01-02", "2008-01-03")) -> None:
+    """Two quotes, their average, and the rates of that year and the next."""
+    for position, day in enumerate(days, 1):
+        assert not await world.send("push.quote.request", {"currency": "USD", "date": day, "rate": float(position)})
+    await committed(world, "quote", len(days))
+    assert not await world.send("monthly.average.request", {"currency": "USD", "month": "2008-01"})
+    await committed(world, "average", 1)
+    for position, year in enumerate((2008, 2009), 1):
+        assert not await world.send("yearly.rate.request", {"currency": "USD", "year": year})
+        await committed(world, "rate", position)
+
+
+async def correct(world: World, rate: float, day: str = "2008-01-03", **payload: Any) -> dict[str, Any]:
+    """Correct a quote and approve what is held, unless it forks."""
+    before = len(world.maestro.documents)
+    assert not await world.send("rectify.quote.request", {"currency": "USD", "date": day, "rate": rate, **payload})
+    if not payload.get("branch"):
+        document = await until_held(world)
+        await world.services.maestro.decide(document["id"], "approve", "ana")
+    await settled(world, before + 1)
+    return list(world.maestro.documents.values())[-1]
+
+
+async def seen(world: World, entity: str, branch: str = "master") -> list[float]:
+    return [row["value"] for row in await world.services.domain.rows(SYSTEM, entity, branch)]
+
+
+def replayed(document: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(event["name"].split(".")[0], event["branch"]) for event in document["events"]]
+
+
+async def test_a_corrected_quote_cascades_to_average_and_rates(world: World) -> None:
+    await build(world)
+    assert await seen(world, "average") == [1.5]
+    document = await correct(world, 4.0)
+    assert replayed(document) == [("monthly", "master"), ("yearly", "master"), ("yearly", "master")]
+    assert await seen(world, "average") == [2.5]
+    assert await seen(world, "rate") == [2.5, 2.5]
+    assert world.maestro.counters["replayed"] == 3
+    assert world.maestro.counters["cascaded"] == 2
+
+
+async def test_a_later_correction_finds_the_originals_again(world: World) -> None:
+    await build(world)
+    first = await correct(world, 4.0)
+    second = await correct(world, 6.0)
+    assert [event["instanceId"] for event in first["events"]] == [event["instanceId"] for event in second["events"]]
+    assert await seen(world, "rate") == [3.5, 3.5]
+
+
+async def test_replays_carry_scope_branch_and_the_reprocessing_object_and_are_not_asked_for(world: World) -> None:
+    await build(world)
+    asked = world.maestro.asked
+    await correct(world, 4.0)
+    # The rectify event and `starting`, and `finished` after the lock.
+    assert world.maestro.asked == asked + 3
+    for replay in world.maestro.replays:
+        assert replay["scope"] == "reprocessing"
+        assert "instanceId" not in replay
+        assert set(replay["reprocessing"]) == {"id", "instance_id", "system_id", "send"}
+
+
+async def test_a_fork_computes_copies_and_leaves_the_trunk_alone(world: World) -> None:
+    await build(world)
+    document = await correct(world, 4.0, branch="b1")
+    assert document["forking"] is True
+    assert replayed(document) == [("monthly", "b1"), ("yearly", "b1"), ("yearly", "b1")]
+    assert (await seen(world, "average"), await seen(world, "average", "b1")) == ([1.5], [2.5])
+    assert (await seen(world, "rate"), await seen(world, "rate", "b1")) == ([1.5, 1.5], [2.5, 2.5])
+
+
+async def test_a_trunk_correction_reaches_copies_that_read_through_to_it(world: World) -> None:
+    await build(world)
+    await correct(world, 4.0, branch="b1")
+    document = await correct(world, 3.0, day="2008-01-02")
+    assert set(replayed(document)) == {(what, on) for what in ("monthly", "yearly") for on in ("master", "b1")}
+    assert await seen(world, "average") == [2.5]
+    assert await seen(world, "average", "b1") == [3.5]
+    assert await seen(world, "rate", "b1") == [3.5, 3.5]
+
+
+async def test_a_trunk_correction_of_a_quote_that_a_branch_hides_leaves_the_branch_alone(world: World) -> None:
+    await build(world)
+    await correct(world, 4.0, branch="b1")
+    document = await correct(world, 9.0)
+    assert {on for _, on in replayed(document)} == {"master"}
+    assert await seen(world, "rate", "b1") == [2.5, 2.5]
+
+
+async def test_a_quote_that_comes_late_impacts_its_month(world: World) -> None:
+    await build(world)
+    assert not await world.send("push.quote.request", {"currency": "USD", "date": "2008-01-04", "rate": 6.0})
+    document = await until_held(world)
+    await world.services.maestro.decide(document["id"], "approve", "ana")
+    await settled(world, 1)
+    assert await seen(world, "average") == [3.0]
+
+
+async def test_a_correction_to_the_same_value_impacts_nobody(world: World) -> None:
+    await build(world)
+    commits = world.maestro.counters["commit"]
+    assert not await world.send("rectify.quote.request", {"currency": "USD", "date": "2008-01-03", "rate": 2.0})
+
+    async def done() -> bool:
+        return world.maestro.counters["commit"] == commits + 1
+
+    await until(done, "the commit", 10)
+    assert not world.maestro.documents
+
+
+async def test_persist_is_idempotent_and_entities_show_what_it_would_write(world: World) -> None:
+    await build(world)
+    assert not await world.send("rectify.quote.request", {"currency": "USD", "date": "2008-01-03", "rate": 4.0})
+    await until_held(world)
+    [event] = world.maestro.held.values()
+    url = f"{world.addresses.domain.url}/instance/{event.instance_id}"
+    [entity] = await world.get("domain", f"/instance/{event.instance_id}/entities")
+    assert entity["rate"] == 4.0
+    assert entity["_metadata"].items() >= {"type": "quote", "branch": "master", "changeTrack": "update"}.items()
+    for _ in range(2):
+        async with world.session.post(url + "/persist") as answer:
+            assert (answer.status, "ok" in await answer.text()) == (200, True)
+    assert list(world.sandbox.rows.committed()).count(event.instance_id) == 1
+    async with world.session.post(f"{world.addresses.domain.url}/instance/nobody/persist") as answer:
+        assert answer.status == 404
+
+
+async def test_a_failing_replay_is_reported_to_maestro(world: World) -> None:
+    await build(world)
+    world.sandbox.executor.faults.fail["monthly.average.request"] = 1
+    reference = {"id": "r1", "instance_id": "i1", "system_id": SYSTEM, "send": "s1"}
+    payload = {"currency": "USD", "month": "2008-01"}
+    assert not await world.send("monthly.average.request", payload, scope="reprocessing", reprocessing=reference)
+
+    async def told() -> list[dict[str, Any]] | None:
+        return world.maestro.failures or None
+
+    [failure] = await until(told, "the failure", 10)
+    assert failure["name"] == "monthly.average.error"
+    assert failure["reprocessing"] == reference
+
+
+async def test_the_event_manager_introduces_a_system_once_asks_and_refuses(world: World) -> None:
+    await asyncio.gather(
+        *(
+            world.send("push.quote.request", {"currency": "USD", "date": f"2008-01-{day:02d}", "rate": 1.0})
+            for day in range(1, 20)
+        )
+    )
+    assert world.maestro.handled == [f"persist.{SYSTEM}.queue"]
+    assert world.maestro.asked == 19
+    assert "no subscriber" in await world.send("make.coffee.request", {})
+    world.maestro.locked = True
+    assert "locked" in await world.send("push.quote.request", {})
+    assert not await world.send("anything.done", {})
+    assert "not installed" in await world.send("push.quote.request", {}, systemId="other")
+
+
+async def test_bad_payloads_end_in_error_events(world: World) -> None:
+    assert not await world.send("push.quote.request", {"currency": "USD"})
+    assert not await world.send("rectify.quote.request", {"currency": "USD", "date": "2008-01-03", "rate": 2.0})
+
+    async def reported() -> bool:
+        return len(await world.get("event_manager", "/remembered")) == 2
+
+    await until(reported, "two error events", 10)
+    names = {event["name"] for event in await world.get("event_manager", "/remembered")}
+    assert names == {"push.quote.error", "rectify.quote.error"}
+
+
+async def test_a_stale_waiter_is_reported(world: World) -> None:
+    await build(world)
+    assert not await world.send("rectify.quote.request", {"currency": "USD", "date": "2008-01-03", "rate": 4.0})
+    document = await until_held(world)
+    assert not await world.send("yearly.rate.request", {"currency": "USD", "year": 2010})
+
+    async def waits() -> bool:
+        return len(world.maestro.waiting) == 1
+
+    await until(waits, "the rate to wait", 10)
+    await world.services.maestro.decide(document["id"], "approve", "ana")
+    await committed(world, "rate", 3)
+    assert len(await world.services.domain.stale()) == 1
+
+
+async def test_process_memory_and_api_core_answer_as_the_contract_says(world: World) -> None:
+    await build(world)
+    assert await world.get("process_memory", "/nobody/event") == []
+    assert await world.get("api_core", "/core/system?filter=") == [{"id": SYSTEM, "name": SYSTEM}]
+    [app] = await world.get("api_core", f"/core/installedApp?filter=bySystemIdAndType&systemId={SYSTEM}&type=domain")
+    assert app["port"] == world.addresses.domain.port
+    document = {"id": "r1", "systemId": SYSTEM, "status": "running"}
+    url = world.addresses.process_memory.url + "/reprocessing"
+    async with world.session.post(url, json=document) as answer:
+        assert answer.status < 300
+    async with world.session.put(url + "?id=r1", json={**document, "status": "finished"}) as answer:
+        assert answer.status == 200
+    assert await world.get("process_memory", "/reprocessing?status=running") == []
+    [found] = await world.get("process_memory", "/reprocessing?status=finished")
+    assert found["id"] == "r1"
+    instance = next(iter(world.sandbox.rows.committed()))
+    update = [{"_metadata": {"type": "processInstance", "changeTrack": "update"}, "id": instance, "status": "held"}]
+    async with world.session.post(world.addresses.api_core.url + "/core/persist", json=update) as answer:
+        assert answer.status == 200
+    [shown] = await world.get("api_core", f"/core/processInstance?filter=byId&id={instance}")
+    assert (shown["status"], shown["isFork"]) == ("held", False)
+
+
+async def test_the_story_ends_equal_on_trunk_and_branch(world: World) -> None:
+    plan = make_plan(HISTORY, ("BRL", "USD", "CHF"), (2008, 2009))
+    report = await perform(plan, SYSTEM, world.services, Silent())
+    assert report.differences == ()
+    assert report.equal
+    assert report.stale == ()
+    shown = report.as_json()
+    assert shown["waited"] >= len(plan.late) > 0
+    assert shown["replayed"] > shown["cascaded"] > 0
+    assert shown["events"] == len(plan.quotes) + 72 + 6 + len(plan.corrections) + len(plan.late) + shown["replayed"]
+    assert [one["decision"] for one in shown["corrections"]] == ["approved", "approved", "approved", "skipped"]
+    assert sum(one["branch"] == SCENARIO for one in shown["corrections"]) == 1
+    januaries = [one.rate for one in HISTORY.quotes("CHF", "2009-01-01", "2009-01-31")]
+    assert shown["averages"]["CHF"]["2009-01"] == math.fsum(januaries) / len(januaries)
+
+
+@pytest.mark.parametrize("forgets", ["monthly.average.request", "yearly.rate.request"])
+async def test_the_check_fails_when_replays_are_left_out(tmp_path: Path, forgets: str) -> None:
+    async with new_world(tmp_path, forgets=forgets) as world:
+        report = await perform(make_plan(HISTORY, ("USD",), (2008,)), SYSTEM, world.services, Silent())
+        assert not report.equal
+        assert {one.kind for one in report.differences} >= {"rate"}

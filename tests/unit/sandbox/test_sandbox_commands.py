@@ -1,0 +1,93 @@
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
+from maestro.sandbox import commands
+from maestro.sandbox.broker_choice import BrokerKind
+from maestro.sandbox.demo.clients import Counters
+from maestro.sandbox.demo.plan import Plan
+from maestro.sandbox.demo.report import Report
+from maestro.sandbox.demo.story import Decided
+from maestro.sandbox.demo.truth import Difference, expected
+from maestro.sandbox.demo.waiting import GaveUp
+
+APP = typer.Typer()
+APP.command()(commands.demo)
+FIELDS = {"currencies", "years", "corrections", "averages", "rates", "waited", "replayed", "cascaded", "equal",
+          "seconds", "events"}  # fmt: skip
+WRONG = Difference("master", "rate", "USD", "2008", 1.5, 1.4)
+
+
+def report(plan: Plan, *, differences: tuple[Difference, ...] = (), status: str = "finished") -> Report:
+    ends = ["skipped" if not one.approved else status for one in plan.corrections]
+    decided = tuple(Decided(one, {"status": end}) for one, end in zip(plan.corrections, ends, strict=True))
+    return Report(
+        plan=plan, decided=decided, results=expected(plan, "master"), differences=differences,
+        misfires=commands.play.misfires(decided), stale=(), counters=Counters(10, 5, 3), events=300, seconds=1.23456,
+    )  # fmt: skip
+
+
+Player = Callable[[Callable[[Plan], Report]], None]
+
+
+@pytest.fixture
+def plays(monkeypatch: pytest.MonkeyPatch) -> Player:
+    def replace(outcome: Callable[[Plan], Report]) -> None:
+        async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool) -> Report:
+            return outcome(plan)
+
+        monkeypatch.setattr(commands.play, "run", run)
+
+    return replace
+
+
+def demo(*arguments: str) -> Any:
+    return CliRunner().invoke(APP, ["--currencies", "USD", "--years", "2008", *arguments])
+
+
+def test_json_is_one_object_and_nothing_else(plays: Player) -> None:
+    plays(report)
+    ended = demo("--json")
+    assert ended.exit_code == 0
+    shown = orjson.loads(ended.stdout)
+    assert set(shown) == FIELDS
+    assert (shown["waited"], shown["replayed"], shown["cascaded"], shown["events"]) == (10, 5, 3, 300)
+    assert shown["equal"] is True
+    assert set(shown["averages"]["USD"]) == {f"2008-{month:02d}" for month in range(1, 13)}
+    assert set(shown["rates"]["USD"]) == {"2008"}
+    assert all(set(one) == {"currency", "date", "old", "new", "decision", "branch"} for one in shown["corrections"])
+
+
+def test_nothing_is_on_standard_output_without_it(plays: Player) -> None:
+    plays(report)
+    assert demo().stdout == ""
+
+
+@pytest.mark.parametrize("wrong", [{"differences": (WRONG,)}, {"status": "failure"}])
+def test_a_wrong_end_is_exit_1(plays: Player, wrong: dict[str, Any]) -> None:
+    plays(lambda plan: report(plan, **wrong))
+    ended = demo("--json")
+    assert ended.exit_code == 1
+    assert orjson.loads(ended.stdout)["equal"] is False
+
+
+def test_no_end_is_exit_1_and_a_line(plays: Player) -> None:
+    def give_up(_plan: Plan) -> Report:
+        raise ExceptionGroup("tasks", [GaveUp("still waiting for the moon")])
+
+    plays(give_up)
+    ended = demo("--json")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert "still waiting for the moon" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--years", "1950"), ("--years", "x"), ("--currencies", "XXX")])
+def test_an_impossible_wish_is_exit_2(arguments: tuple[str, ...]) -> None:
+    ended = demo(*arguments, "--json")
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(arguments[0].removeprefix("--")) or "no quote" in ended.stderr
