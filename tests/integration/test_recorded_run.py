@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stage import SYSTEM, event, eventually, stage, unit
+from tests.support.stage import SYSTEM, Stage, event, eventually, stage, unit
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -77,9 +77,9 @@ async def test_an_event_without_impact_costs_exactly_two_calls(tmp_path: Path, v
         assert calls == ["impacted", "commit"] * 20
 
 
-async def _waits(it, count: int) -> bool:
+async def _waits(it: Stage, count: int) -> bool:
     return (await it.state())["waiting"] == count and await it.depth(it.queues.wait) == count
 
 
-async def _empty(it, name: str) -> bool:
+async def _empty(it: Stage, name: str) -> bool:
     return await it.depth(name) == 0
