@@ -17,7 +17,7 @@ class Discovery:
     def impacted(self, run: Run) -> list[tuple[Unit, bool]]:
         """Return the units that the commit of `run` would impact, each with whether it is forking.
 
-        A staged row that equals what its branch sees now changes nothing, and impacts nobody.
+        A staged row that changes nothing for its branch (`StagedRow.changes`) impacts nobody.
         """
         changed = [Key(row.entity, row.key) for row in self._rows.staged(run.instance) if row.changes]
 

@@ -57,8 +57,13 @@ class StagedRow:
 
     @property
     def changes(self) -> bool:
-        """Whether its commit would change what the branch sees."""
-        return self.before is None or self.before.fields != self.fields
+        """Whether its commit would change what the branch sees, now or later.
+
+        The first row a branch has of its own counts, even with equal fields: it cuts the branch off from what the
+        trunk does there, so whatever depends on it needs a row of its own as well.
+        """
+        before = self.before
+        return before is None or before.fields != self.fields or before.branch != self.branch
 
 
 class Rows:

@@ -6,12 +6,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from maestro.platform.bundle import Platform
+from maestro.platform.errors import SiblingRefused
 from maestro.sandbox.demo.plan import SCENARIO, make_plan
 from maestro.sandbox.demo.run import perform
 from maestro.sandbox.demo.waiting import until
 from maestro.sandbox.quotes import load_history
+from maestro.settings import PlatformSettings, Sibling
 from tests.unit.sandbox.worlds import SYSTEM, Silent, World, new_world
 
 HISTORY = load_history()
@@ -189,6 +193,16 @@ async def test_a_failing_replay_is_reported_to_maestro(world: World) -> None:
     assert failure["reprocessing"] == reference
 
 
+async def test_a_muted_process_is_never_heard_of_again(world: World) -> None:
+    world.sandbox.executor.faults.mute["push.quote.request"] = 1
+    for rate in (1.0, 2.0):
+        assert not await world.send("push.quote.request", {"currency": "USD", "date": "2008-01-02", "rate": rate})
+    await committed(world, "quote", 1)
+    [row] = await world.services.domain.rows(SYSTEM, "quote", "master")
+    assert row["rate"] == 2.0
+    assert await world.services.events.published() == 1
+
+
 async def test_the_event_manager_introduces_a_system_once_asks_and_refuses(world: World) -> None:
     await asyncio.gather(
         *(
@@ -253,6 +267,43 @@ async def test_process_memory_and_api_core_answer_as_the_contract_says(world: Wo
         assert answer.status == 200
     [shown] = await world.get("api_core", f"/core/processInstance?filter=byId&id={instance}")
     assert (shown["status"], shown["isFork"]) == ("held", False)
+
+
+async def test_maestros_own_clients_understand_the_sandbox(world: World) -> None:
+    await build(world)
+    at = world.addresses
+    settings = PlatformSettings(
+        apicore=Sibling(host=at.api_core.host, port=at.api_core.port),
+        discovery=Sibling(host=at.discovery.host, port=at.discovery.port),
+        process_memory=Sibling(host=at.process_memory.host, port=at.process_memory.port),
+        event_manager=Sibling(host=at.event_manager.host, port=at.event_manager.port),
+        tries=1,
+    )
+    assert not await world.send("rectify.quote.request", {"currency": "USD", "date": "2008-01-03", "rate": 4.0})
+    await until_held(world)
+    [held] = world.maestro.held.values()
+    async with await Platform.open(settings) as platform:
+        assert await platform.apicore.systems() == (SYSTEM,)
+        [unit] = await platform.discovery.impacted(SYSTEM, held.instance_id)
+        assert (unit.branch, unit.forking) == ("master", False)
+        origin = await platform.process_memory.origin(unit.instance_id)
+        assert origin is not None
+        assert await platform.process_memory.origin("nobody") is None
+        assert await platform.apicore.is_fork(held.instance_id) is False
+        [entity] = await platform.domain.entities(SYSTEM, held.instance_id)
+        assert entity["rate"] == 4.0
+        await platform.domain.commit(SYSTEM, held.instance_id)
+        await platform.apicore.set_instance_status(held.instance_id, "reprocessing_pending_approval")
+        assert world.sandbox.core.status(held.instance_id) == "reprocessing_pending_approval"
+        await platform.process_memory.save_document("r1", b'{"id": "r1"}', first=True)
+        await platform.process_memory.save_document("r1", b'{"id": "r1", "status": "running"}', first=False)
+        assert world.sandbox.memory.documents["r1"]["status"] == "running"
+        notification = {"name": f"{SYSTEM}.reprocessing.finished", "systemId": SYSTEM}
+        await platform.event_manager.send(orjson.dumps(notification))
+        assert world.sandbox.events.remembered[-1] == notification
+        world.maestro.locked = True
+        with pytest.raises(SiblingRefused, match="locked"):
+            await platform.event_manager.send(orjson.dumps(notification))
 
 
 async def test_the_story_ends_equal_on_trunk_and_branch(world: World) -> None:

@@ -190,3 +190,17 @@ async def test_keep_leaves_both_running(staged: Staged) -> None:
     finally:
         await stage.end(None)
     assert_gone(stage)
+
+
+async def test_processes_that_escaped_are_found_by_their_data_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    stage = Stage(SYSTEM, BrokerKind.EMBEDDED, {})
+    escaped = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", start_new_session=True,
+        env={"MAESTRO_DATA_DIR": str(stage.data_dir / "maestro")}, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    await asyncio.wait_for(escaped.stdout.readline(), 10)
+    await stage.end(None)
+    assert await asyncio.wait_for(escaped.wait(), 10) == -signal.SIGKILL

@@ -24,6 +24,7 @@ class Report:
     counters: Counters
     #: Persist events, replays included.
     events: int
+    #: From the first process's start to the verdict.
     seconds: float
 
     @property

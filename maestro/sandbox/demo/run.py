@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -34,6 +35,7 @@ async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool, s
     """
     # On a shared RabbitMQ, each run has queues of its own.
     system = SYSTEM if broker is BrokerKind.EMBEDDED else f"{SYSTEM}-{uuid.uuid4().hex[:8]}"
+    began = time.monotonic()
     stage = Stage(system, broker, os.environ, serve)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(stage)
@@ -45,6 +47,7 @@ async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool, s
         )
         with Show(console) as show:
             report = await _watched(stage, perform(plan, system, services, show))
+        report = replace(report, seconds=time.monotonic() - began)
         show.ends(report)
         if keep:
             stage.keep()

@@ -107,9 +107,9 @@ class Story:
 
         quote = correction.quote
         document = await until(held, f"the correction of {quote.currency} on {quote.day} to be held", PATIENCE)
+        impacted = len(document["events"])
         self._teller.says(
-            f"{quote.currency} {quote.day}: {quote.rate} → {correction.new} is held, "
-            f"{len(document['events'])} results depend on it"
+            f"{quote.currency} {quote.day}: {quote.rate} → {correction.new} is held: {impacted} to replay"
         )
         await self._let_wait(late)
         await self._maestro.decide(document["id"], "approve" if correction.approved else "skip", USER)

@@ -68,9 +68,11 @@ def test_the_version_moves_only_with_the_fields(rows: Rows) -> None:
 
 def test_staged_rows_know_whether_they_change_what_the_branch_sees(rows: Rows) -> None:
     put(rows, "i1", 1)
-    for instance, fields, changes in (("i2", {"v": 1}, False), ("i3", {"v": 2}, True)):
-        rows.stage(instance, "s", "b", [Write("e", "k", fields)])
-        [staged] = rows.staged(instance)
+    put(rows, "i2", 1, "b")
+    stories = (("master", 1, False), ("master", 2, True), ("b", 1, False), ("b", 2, True), ("c", 1, True))
+    for number, (branch, value, changes) in enumerate(stories):
+        rows.stage(f"s{number}", "s", branch, [Write("e", "k", {"v": value})])
+        [staged] = rows.staged(f"s{number}")
         assert staged.changes is changes
     assert rows.staged("nobody") == []
 
