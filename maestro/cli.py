@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from maestro import __version__, cli_config
+from maestro.cli_lazy import LazyGroup
 from maestro.cli_serve import serve
 
 app = typer.Typer(
     name="maestro",
+    cls=LazyGroup,
     help="Guards a shared domain's data: holds, decides and replays what new data makes wrong.",
     no_args_is_help=True,
     add_completion=False,
