@@ -89,8 +89,8 @@ def _continue_known(system: System, known: Delivery, fact: facts.EventArrived, s
         _meet_again(system, known, fact, step)
         return
     _attach(known, fact)
-    if fact.from_wait_queue:
-        (unpark if known.done else mark_parked)(system, known, step)
+    if fact.from_wait_queue:  # until the wait queue is drained: its ack may come to nothing
+        mark_parked(system, known, step)
     if known.done or known.replay:
         settle(known, step)
     if known.done:

@@ -67,6 +67,7 @@ class Repository:
             case SaveDelivery(delivery):
                 return [Put(DELIVERIES, _number(delivery.number), _delivery(delivery)), *self._body_rows(delivery)]
             case ForgetDelivery(number):
+                self._bodies.pop(number, None)
                 return [Delete(DELIVERIES, _number(number)), *self._drop_body(number)]
             case SaveDocument(document):
                 return [Put(DOCUMENTS, document.id, _document(document))]
