@@ -231,10 +231,13 @@ def on_replay_origins_fetched(system: System, fact: facts.ReplayOriginsFetched, 
 
 def _grow(system: System, doc: Document, unit: Unit, new: tuple[Origin, ...], step: Step) -> None:
     """Add new units and new rounds to document and queues; only then may the result be committed."""
-    again = [met for met in doc.again if met.round < system.rules.max_replays_per_instance]
-    for stale in set(doc.again).difference(again):
-        stale.reimpacted = True
-        step.save(SaveUnit(doc, stale))
+    again = []
+    for met in doc.again:
+        if met.round < system.rules.max_replays_per_instance:
+            again.append(met)
+        else:
+            met.reimpacted = True
+            step.save(SaveUnit(doc, met))
     grown = [_take_in(doc, unit, origin) for origin in replay_order((*new, *(met.as_origin() for met in again)))]
     doc.again = ()
     unit.state = UnitState.COMMITTING
