@@ -34,7 +34,7 @@ class Engine:
         carry_out: Callable[[Command], None],
         publish_lock: Callable[[Lock | None], None],
         saved: Callable[[list[Save]], None],
-        broken: Callable[[StoreError], None],
+        broken: Callable[[Exception], None],
     ) -> None:
         self.machine = machine
         self.repository = repository
@@ -61,7 +61,11 @@ class Engine:
         """Let a fact happen now; `body` is an arrived event's original body."""
         if self._failed:
             return
-        step = self.machine.handle(fact, time.time())
+        try:
+            step = self.machine.handle(fact, time.time())
+        except Exception as problem:  # noqa: BLE001 - a bug: the state in memory is half changed, the stored one is not
+            self._fail(problem)
+            return
         if body is not None and isinstance(fact, EventArrived):
             delivery = self.machine.system.deliveries[fact.key]
             if not delivery.done:
@@ -112,12 +116,16 @@ class Engine:
             if writes or durable:
                 self._store.commit(writes, durable=durable)
         except StoreError as problem:
-            self._failed = True  # memory is ahead of the store now: nothing of it may be acted on
-            self._broken(problem)
+            self._fail(problem)
             return False
         self._publish()
         self._saved(saves)
         return True
+
+    def _fail(self, problem: Exception) -> None:
+        """Memory is ahead of the store now: nothing of it may be acted on, nor stored."""
+        self._failed = True
+        self._broken(problem)
 
     def _lock_moved(self) -> bool:
         return self.machine.system.lock() != self._lock

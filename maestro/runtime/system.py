@@ -5,7 +5,8 @@
     gateway ──Asked────> │ store, order   │ ──Reply──> gateway
                          └────────────────┘
 
-Crash-only: when its store fails while in use, the process ends and a new one starts from what is stored.
+Crash-only: when its store fails while in use, or the rules raise, the process ends and a new one starts from
+what is stored: what is in memory then is not what was decided.
 """
 
 import asyncio
@@ -54,8 +55,8 @@ from maestro.settings import Settings
 from maestro.store.base import StoreError
 from maestro.store.sqlite import SystemStore, open_store
 
-#: Exit status of an actor whose store failed in use (EX_IOERR).
-EXIT_STORE_FAILED = 74
+#: Exit status of an actor that cannot trust what it has in memory (EX_IOERR).
+EXIT_FAILED = 74
 #: Seconds between two tries to open a store that cannot be opened.
 REOPEN_EVERY = 1.0
 #: Seconds a stop waits for the commit in hand.
@@ -197,7 +198,7 @@ class _Open:
         def died(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and task.exception() is not None:
                 self._log.error("background task died", task=name, exc_info=task.exception())
-                os._exit(EXIT_STORE_FAILED)
+                os._exit(EXIT_FAILED)
 
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(died)
@@ -313,9 +314,10 @@ class _Open:
             self._mirror_changed(id_)
         self._errands.nudge()
 
-    def _broken(self, problem: StoreError) -> None:
-        self._log.critical("store failed; starting again from what is stored", cause=str(problem))
-        os._exit(EXIT_STORE_FAILED)
+    def _broken(self, problem: Exception) -> None:
+        what = "store failed" if isinstance(problem, StoreError) else "rules failed"
+        self._log.critical(f"{what}; starting again from what is stored", cause=str(problem), exc_info=problem)
+        os._exit(EXIT_FAILED)
 
 
 def _rules(settings: Settings, system_id: str) -> Rules:

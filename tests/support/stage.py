@@ -7,8 +7,10 @@
         await it.decide(doc, "approve")
         await it.reaches(doc, "finished")
 
-Replays are answered by the stage's own executor, unless `it.executor` is off: each gets a new instance
+Replays are answered by the stage's own executor, unless `it.mute` names their system: each gets a new instance
 `re1`, `re2`, … whose persist event comes back with the `reprocessing` object passed through.
+
+Tests of a theme may share a stage: each takes a `tenant`, a system of its own (see `tests.support.tenant`).
 """
 
 import asyncio
@@ -16,6 +18,7 @@ import itertools
 import os
 import sys
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -71,12 +74,11 @@ class Stage:
         self.port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
         self.siblings = RecordingSiblings(list(systems))
-        self.executor = True
-        #: Called with each replay event before it is answered; returns the fields to change in the answer.
-        self.alter: Callable[[dict[str, Any]], dict[str, Any]] = lambda _event: {}
+        #: Systems whose replays nobody answers.
+        self.mute: set[str] = set()
         self._broker_url = broker_url
         self._environ = environ
-        self._replays = itertools.count(1)
+        self._replays: defaultdict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(1))
         self.broker: Broker
         self.http: aiohttp.ClientSession
         self.process: asyncio.subprocess.Process | None = None
@@ -172,15 +174,28 @@ class Stage:
         return id_
 
     async def _execute(self, sent: dict[str, Any]) -> None:
-        if not self.executor or sent.get("scope") != "reprocessing":
-            return
-        replay = event(f"re{next(self._replays)}", sent["reprocessing"]["system_id"], scope="reprocessing",
-                       branch=sent["branch"], reprocessing=sent["reprocessing"])  # fmt: skip
-        await self.publish(replay | self.alter(sent), system=sent["reprocessing"]["system_id"])
+        if sent.get("scope") == "reprocessing" and sent["reprocessing"]["system_id"] not in self.mute:
+            await self.answer(sent)
 
-    def replays(self) -> list[dict[str, Any]]:
+    async def answer(self, sent: dict[str, Any], instance: str = "", **fields: Any) -> str:
+        """Publish the persist event of a replay, as the platform does once it ran; returns its Celery id."""
+        system = sent["reprocessing"]["system_id"]
+        short = instance or f"re{next(self._replays[system])}"
+        result = event(
+            self.instance(system, short), system, scope="reprocessing", branch=sent["branch"],
+            reprocessing=sent["reprocessing"],
+        )  # fmt: skip
+        return await self.publish(result | fields, system=system)
+
+    @staticmethod
+    def instance(system: str, short: str) -> str:
+        """Return an instance's id: as it is for the stage's first system, else unique to the system."""
+        return short if system == SYSTEM else f"{system}.{short}"
+
+    def replays(self, system: str = SYSTEM) -> list[dict[str, Any]]:
         """The replay events the Event Manager got, in order."""
-        return [sent for sent in self.siblings.events if sent.get("scope") == "reprocessing"]
+        replays = (sent for sent in self.siblings.events if sent.get("scope") == "reprocessing")
+        return [sent for sent in replays if sent["reprocessing"]["system_id"] == system]
 
     def notifications(self, system: str = SYSTEM) -> list[str]:
         """The kinds of the notifications the Event Manager got, in order."""
@@ -241,13 +256,20 @@ class Stage:
         return await self.post(f"/v1.0.0/reprocessing/{doc['id']}/{how}", {"user": user})
 
     async def reaches(self, doc: dict[str, Any], status: str) -> dict[str, Any]:
-        """Wait until the document has a status; return it."""
+        """Wait until the document has a status; return it. Fails showing what became of it instead."""
+        found: dict[str, Any] = {}
 
-        async def there() -> dict[str, Any] | None:
-            found = await self.document(doc["id"])
-            return found if found["status"] == status else None
+        async def there() -> bool:
+            found.update(await self.document(doc["id"]))
+            return found["status"] == status
 
-        return await eventually(there, f"{doc['id']} is {status}")
+        try:
+            await eventually(there, f"{doc['id']} is {status}")
+        except AssertionError as late:
+            state = await self.state(found["systemId"])
+            shown = {key: found[key] for key in ("status", "history", "units", "progress")}
+            raise AssertionError(f"{late}\n{shown}\n{state}\n{self.log.read_text()[-3000:]}") from None
+        return found
 
     async def state(self, system: str = SYSTEM) -> dict[str, Any]:
         return await self.get(f"/v1.0.0/systems/{system}")

@@ -1,0 +1,60 @@
+"""The engine stops for good where memory and store part: nothing is stored or done after that."""
+
+from typing import Any
+
+import pytest
+
+from maestro.reprocessing import facts
+from maestro.reprocessing.commands import Command
+from maestro.reprocessing.machine import Machine
+from maestro.reprocessing.state import Rules, System
+from maestro.runtime.engine import Engine
+from maestro.runtime.repository import DELIVERIES, Repository
+from maestro.store.memory import MemoryStore
+
+ARRIVAL = facts.EventArrived("k1", "i1", "sysA.persist.request", "master", "t", ref=1)
+BODY = b'{"args":[{"instanceId":"i1","systemId":"sysA"}]}'
+
+
+class Bench:
+    """An engine over a store in memory that remembers what it ordered and why it failed."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.done: list[Command] = []
+        self.problems: list[Exception] = []
+        self.machine = Machine(System("sysA"))
+        self.engine = Engine(
+            self.machine, Repository(self.store, "sysA", Rules()), self.store, carry_out=self.done.append,
+            publish_lock=lambda _lock: None, saved=lambda _saves: None, broken=self.problems.append,
+        )  # fmt: skip
+
+
+async def test_rules_that_raise_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+
+    def raise_it(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(bench.machine, "handle", raise_it)
+    bench.engine.feed(ARRIVAL, BODY)
+    monkeypatch.undo()
+    bench.engine.feed(ARRIVAL, BODY)
+    bench.engine.flush()
+    assert [str(problem) for problem in bench.problems] == ["a bug"]
+    assert bench.done == []
+    assert list(bench.store.rows(DELIVERIES)) == []
+
+
+async def test_a_store_that_fails_ends_it() -> None:
+    bench = Bench()
+    bench.engine.feed(ARRIVAL, BODY)
+    asked = list(bench.done)
+    bench.store.full = True
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
+    bench.store.full = False
+    bench.engine.feed(facts.Committed(bench.machine.system.lane_token))
+    bench.engine.flush()
+    assert len(bench.problems) == 1
+    assert bench.done == asked
+    assert list(bench.store.rows(DELIVERIES)) == []
