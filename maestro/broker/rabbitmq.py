@@ -21,14 +21,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
-import pika
-
 from maestro import logs
 from maestro.broker.base import Binding, BrokerError, BrokerUnavailable, Consumer, Delivery, Depth, Message
 from maestro.broker.rabbitmq_consumer import Subscription
+from maestro.broker.rabbitmq_problem import NOT_FOUND
 from maestro.broker.rabbitmq_publisher import Publisher
 from maestro.broker.rabbitmq_reader import Reader
-from maestro.broker.rabbitmq_session import NOT_FOUND, Channel, ChannelLost, Session, SessionFailed
+from maestro.broker.rabbitmq_session import Channel, ChannelLost, Session, SessionFailed, parameters_of
 from maestro.broker.rabbitmq_topology import Declarations
 from maestro.settings import BrokerSettings
 
@@ -48,12 +47,14 @@ class RabbitMQBroker:
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._settings = settings
-        self._parameters = _parameters(settings)
+        self._parameters = parameters_of(settings)
         self._declarations = Declarations()
         self._publisher = Publisher(settings.publish_timeout)
         self._reader = Reader()
         self._session: Session | None = None
         self._ready = asyncio.Event()
+        #: Connected, but not ready before all is declared.
+        self._declaring = False
         self._problem = "not started"
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -177,25 +178,33 @@ class RabbitMQBroker:
         return await self._operate(attempt)
 
     async def _operate(self, attempt: Callable[[Session], Awaitable[_T]]) -> _T:
-        """Run `attempt` on the live session, again when that is lost, for `operation_timeout` seconds in all."""
+        """Run `attempt` on the live session, again when that is lost, for `operation_timeout` seconds in all.
+
+        The time it takes to declare everything after connecting does not count: that makes progress.
+        """
+        loop = asyncio.get_running_loop()
         timeout = self._settings.operation_timeout
-        try:
-            async with asyncio.timeout(timeout):
-                while True:
-                    if self._closed:
-                        raise BrokerUnavailable("the broker is closed")
-                    await self._ready.wait()
-                    session = self._session
-                    if session is None:
-                        continue
-                    try:
-                        return await attempt(session)
-                    except ChannelLost as lost:
-                        if lost.code:
-                            raise BrokerError(f"RabbitMQ refused: {lost}") from lost
-                    await asyncio.sleep(FIRST_PAUSE)
-        except TimeoutError as problem:
-            raise BrokerUnavailable(f"no answer from RabbitMQ within {timeout:g} s; {self.problem}") from problem
+        deadline = loop.time() + timeout
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await attempt(await self._live_session())
+            except ChannelLost as lost:
+                if lost.code:
+                    raise BrokerError(f"RabbitMQ refused: {lost}") from lost
+                await asyncio.sleep(FIRST_PAUSE)
+            except TimeoutError as problem:
+                if not self._declaring:
+                    raise BrokerUnavailable(f"no answer from RabbitMQ in {timeout:g} s; {self.problem}") from problem
+                deadline = loop.time() + timeout
+
+    async def _live_session(self) -> Session:
+        while True:
+            await self._ready.wait()
+            if self._closed:
+                raise BrokerUnavailable("the broker is closed")
+            if self._session is not None:  # None: lost again before this task had its turn
+                return self._session
 
     async def _keep_connected(self) -> None:
         """Connect for ever; while a session lives, everybody else works on it."""
@@ -223,11 +232,7 @@ class RabbitMQBroker:
         """Open a session, declare everything, and return why the session ended. Raises `SessionFailed`."""
         session = await Session.open(self._parameters, self._settings.operation_timeout)
         try:
-            try:
-                await self._declarations.declare_all(session)
-            except (ChannelLost, TimeoutError) as problem:
-                # What can be used is used: a consumer of the refused queue keeps trying and says so.
-                self._log.error("broker.declare_failed", cause=str(problem))
+            await self._declare_all(session)
             self._session = session
             self._ready.set()
             self._log.info("broker.connected")
@@ -236,6 +241,17 @@ class RabbitMQBroker:
             self._session = None
             self._ready.clear()
             await session.close()
+
+    async def _declare_all(self, session: Session) -> None:
+        self._problem = "declaring queues"
+        self._declaring = True
+        try:
+            await self._declarations.declare_all(session)
+        except (ChannelLost, TimeoutError) as problem:
+            # What can be used is used: a consumer of the refused queue keeps trying and says so.
+            self._log.error("broker.declare_failed", cause=str(problem))
+        finally:
+            self._declaring = False
 
     async def _serve_publisher(self, session: Session) -> bool:
         channel = await session.channel()
@@ -256,10 +272,7 @@ class RabbitMQBroker:
         """Run `serve` on every session, and again when only its channel was lost, until it returns False."""
         failures = 0
         while True:
-            await self._ready.wait()
-            session = self._session
-            if session is None:
-                continue
+            session = await self._live_session()
             try:
                 if not await serve(session):
                     return
@@ -281,21 +294,3 @@ class RabbitMQBroker:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _parameters(settings: BrokerSettings) -> pika.connection.Parameters:
-    url = settings.url.get_secret_value()
-    wrong = BrokerError("broker.url is no AMQP URL (amqp://user:password@host:port/vhost)")
-    if not url.startswith(("amqp://", "amqps://")):
-        raise wrong
-    try:
-        parameters = pika.URLParameters(url)
-    except Exception:  # noqa: BLE001 - pika names none
-        # Without the cause: its text may quote the URL, and with it the password.
-        raise wrong from None
-    parameters.heartbeat = settings.heartbeat
-    parameters.connection_attempts = 1
-    parameters.socket_timeout = settings.operation_timeout
-    parameters.stack_timeout = settings.operation_timeout
-    parameters.client_properties = {"connection_name": "maestro"}
-    return parameters

@@ -14,7 +14,8 @@ import pika
 from pika.spec import Basic
 
 from maestro.broker.base import BrokerError, BrokerUnavailable, Message, Unroutable
-from maestro.broker.rabbitmq_session import ACCESS_REFUSED, NOT_FOUND, Channel, ChannelLost
+from maestro.broker.rabbitmq_problem import ACCESS_REFUSED, NOT_FOUND
+from maestro.broker.rabbitmq_session import Channel, ChannelLost
 
 #: Publishes that may be unconfirmed at once, and their bodies' bytes; further callers wait in line.
 WINDOW: Final = 256

@@ -14,7 +14,8 @@ from pika.spec import Basic
 
 from maestro.broker.base import Delivery
 from maestro.broker.rabbitmq_consumer import delivery_of
-from maestro.broker.rabbitmq_session import NOT_FOUND, Channel, ChannelLost
+from maestro.broker.rabbitmq_problem import NOT_FOUND
+from maestro.broker.rabbitmq_session import Channel, ChannelLost
 
 #: Idle channels kept open for the next message of their queue.
 KEPT: Final = 32

@@ -12,15 +12,14 @@ import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
 
 from maestro import logs
+from maestro.broker.base import BrokerError
+from maestro.broker.rabbitmq_problem import describe
+from maestro.settings import BrokerSettings
 
 #: Seconds between two looks at whether a channel was closed without telling.
 WATCH_INTERVAL: Final = 5.0
 #: Seconds that a graceful close may take.
 CLOSE_TIMEOUT: Final = 5.0
-NOT_FOUND: Final = 404
-ACCESS_REFUSED: Final = 403
-PRECONDITION_FAILED: Final = 406
-_NOT_ALLOWED: Final = 530
 _T = TypeVar("_T")
 
 
@@ -218,29 +217,20 @@ def resolve(future: asyncio.Future[_T], value: _T) -> None:
         future.set_result(value)
 
 
-def describe(error: BaseException | None) -> str:
-    """Say in words why a connection failed or ended: what an operator can act on. Never holds the password."""
-    chain = list(_causes(error))
-    for cause in chain:
-        code = getattr(cause, "reply_code", 0)
-        if isinstance(cause, pika.exceptions.ProbableAuthenticationError) or code == ACCESS_REFUSED:
-            return "RabbitMQ refused the user name or password"
-        if isinstance(cause, pika.exceptions.ProbableAccessDeniedError) or code == _NOT_ALLOWED:
-            return f"RabbitMQ refused the vhost: it does not exist or the user may not use it ({_text(cause)})"
-    last = chain[-1] if chain else None
-    if isinstance(last, OSError):
-        return f"RabbitMQ is not reachable: {last.strerror or last}"
-    return f"the connection to RabbitMQ ended: {_text(last)}" if last is not None else "the connection ended"
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Unpack pika's exceptions, which keep their cause in one of these places."""
-    while error is not None:
-        yield error
-        several = getattr(error, "exceptions", None) or ()
-        inside = (getattr(error, "exception", None), *several[-1:], *error.args[:1], error.__cause__)
-        error = next((each for each in inside if isinstance(each, BaseException)), None)
-
-
-def _text(error: BaseException | None) -> str:
-    return str(getattr(error, "reply_text", "") or error or type(error).__name__)
+def parameters_of(settings: BrokerSettings) -> pika.connection.Parameters:
+    """Return pika's parameters for the settings. Raises `BrokerError` when their URL is no AMQP URL."""
+    url = settings.url.get_secret_value()
+    wrong = BrokerError("broker.url is no AMQP URL (amqp://user:password@host:port/vhost)")
+    if not url.startswith(("amqp://", "amqps://")):
+        raise wrong
+    try:
+        parameters = pika.URLParameters(url)
+    except Exception:  # noqa: BLE001 - pika names none
+        # Without the cause: its text may quote the URL, and with it the password.
+        raise wrong from None
+    parameters.heartbeat = settings.heartbeat
+    parameters.connection_attempts = 1
+    parameters.socket_timeout = settings.operation_timeout
+    parameters.stack_timeout = settings.operation_timeout
+    parameters.client_properties = {"connection_name": "maestro"}
+    return parameters

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from maestro import logs
 from maestro.broker.base import Binding
-from maestro.broker.rabbitmq_session import PRECONDITION_FAILED, Channel, ChannelLost, Session
+from maestro.broker.rabbitmq_problem import PRECONDITION_FAILED
+from maestro.broker.rabbitmq_session import Channel, ChannelLost, Session
 
 _TOPIC: Final = "topic"
 

@@ -226,6 +226,17 @@ async def test_a_vhost_that_comes_later_is_found(rabbitmq_node: RabbitMQNode) ->
         rabbitmq_node.delete_vhost("late")
 
 
+@pytest.mark.slow
+async def test_declaring_much_may_take_longer_than_one_operation(vhost_url: str) -> None:
+    broker = RabbitMQBroker(BrokerSettings(kind="rabbitmq", url=SecretStr(vhost_url), operation_timeout=0.5))
+    await broker.start()
+    try:
+        await broker.declare([each for n in range(150) for each in SystemQueues(f"s{n}").bindings()])
+        assert await broker.depth(SystemQueues("s149").control) == Depth(0, 0)
+    finally:
+        await broker.close()
+
+
 async def test_nobody_listens() -> None:
     (port,) = free_ports(1)
     broker = RabbitMQBroker(BrokerSettings(kind="rabbitmq", url=SecretStr(f"amqp://u:p@127.0.0.1:{port}/v")))
