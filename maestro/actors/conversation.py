@@ -73,10 +73,10 @@ class Conversation:
 
     @property
     def state(self) -> str:
-        """What readiness says of it: "ready", "silent" or "starting"."""
+        """What readiness says of it: "running", "silent" or "starting"."""
         if self.address is None:
             return "starting"
-        return "ready" if self.silent_since is None else "silent"
+        return "running" if self.silent_since is None else "silent"
 
     def ask(self, question: Question, reply: Reply, now: float) -> Questions | None:
         """Put a question; return the message to send, if one is due at once."""

@@ -68,7 +68,7 @@ async def answers(runtime: ActorRuntime, system: str, deadline: float) -> tuple[
     while time.monotonic() < end:
         try:
             return await describe(runtime, system)
-        except (AssertionError, Unavailable):
+        except (AssertionError, TimeoutError, Unavailable):
             await asyncio.sleep(0.05)
     raise AssertionError(f"{system} did not answer within {deadline} s")
 
@@ -87,8 +87,8 @@ async def test_each_system_answers_for_itself(runtime: ActorRuntime) -> None:
     for system in SYSTEMS:
         assert (await describe(runtime, system))[0] == pid_of(runtime, system)
     assert await runtime.bridge.ask("sysA", CheckLock(), timeout=5) == Answer(Code.OK)
-    assert set(runtime.bridge.systems()) == set(SYSTEMS)
-    assert set((await runtime.bridge.readiness()).values()) == {"ready"}
+    assert runtime.bridge.systems() == SYSTEMS
+    assert await runtime.bridge.readiness() == {}
 
 
 async def test_an_unknown_system_is_an_error(runtime: ActorRuntime) -> None:
@@ -121,8 +121,8 @@ async def test_a_slow_question_delays_no_other_and_is_put_once(runtime: ActorRun
 
 
 async def test_a_question_without_an_answer_ends_in_time_and_the_actor_goes_on(runtime: ActorRuntime) -> None:
-    reply = await runtime.bridge.ask("sysA", GetDocument("x"), timeout=1)
-    assert reply.code is Code.UNAVAILABLE
+    with pytest.raises(TimeoutError):
+        await runtime.bridge.ask("sysA", GetDocument("x"), timeout=1)
     await describe(runtime, "sysA")
 
 
