@@ -16,6 +16,8 @@ from maestro.runtime.service import Address, Answered
 
 #: Questions, other than lock checks, that one system may have open.
 _OPEN: Final = 256
+#: Lock checks that wait for the next message; beyond that each is a question of its own.
+_WAITING: Final = 10_000
 #: Seconds between two probes of a silent system.
 PROBE_INTERVAL: Final = 1.0
 
@@ -83,7 +85,7 @@ class Conversation:
         if self.silent_since is not None:
             reply.set_result(_SILENT)
             return None
-        if isinstance(question, CheckLock):
+        if isinstance(question, CheckLock) and len(self._next) < _WAITING:
             self._next.append(reply)
             return self._check_next(now)
         if self.address is None or len(self._open) >= _OPEN:

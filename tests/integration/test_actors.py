@@ -1,6 +1,7 @@
 """The actor system for real: processes that answer, die, freeze, and are replaced; none is ever left behind."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -124,6 +125,21 @@ async def test_a_question_without_an_answer_ends_in_time_and_the_actor_goes_on(r
     with pytest.raises(TimeoutError):
         await runtime.bridge.ask("sysA", GetDocument("x"), timeout=1)
     await describe(runtime, "sysA")
+
+
+async def test_each_line_of_a_services_log_names_its_actor_and_system(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    runtime = ActorRuntime(settings_for(tmp_path), FACTORIES)
+    await runtime.start()
+    try:
+        await runtime.bridge.install("sysA")
+        await runtime.bridge.wait_for_services(20)
+    finally:
+        await runtime.stop()
+    line = next(line for line in capfd.readouterr().err.splitlines() if "echo is up" in line)
+    record = json.loads(line)
+    assert (record["actor"], record["system"]) == ("system", "sysA")
 
 
 async def test_nothing_listens_beyond_loopback(runtime: ActorRuntime, tmp_path: Path) -> None:
@@ -299,8 +315,10 @@ async def test_a_second_start_is_refused_and_the_first_unharmed(
     main_process: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     known = recorded(tmp_path)
+    second = ActorRuntime(settings_for(tmp_path), FACTORIES)
     with pytest.raises(AlreadyRunning, match=str(main_process.pid)):
-        await ActorRuntime(settings_for(tmp_path), FACTORIES).start()
+        await second.start()
+    await second.stop()
     assert recorded(tmp_path) == known
     assert all(each.alive for each in known.values())
 
