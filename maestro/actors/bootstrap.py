@@ -42,7 +42,7 @@ _START_TIMEOUT: Final = 20.0
 _WATCH: Final = 0.25
 _END_TIMEOUT: Final = 3.0
 #: Seconds an orderly stop of the services may take, and then the Admin's own.
-_STOP_SERVICES: Final = 8.0
+_STOP_SERVICES: Final = 8.5
 _STOP_ADMIN: Final = 1.0
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 10.0
@@ -98,7 +98,12 @@ class ActorRuntime:
                 task.result()
 
     async def stop(self) -> None:
-        """Stop ingress, systems, cascade, supervisor and Admin, in that order; kill what is left after 10 s."""
+        """Stop ingress, systems, cascade, supervisor and Admin, in that order; kill what is left after 10 s.
+
+        Without a start that took the data folder, nothing happens: what runs there is another's.
+        """
+        if not self._folder.held:
+            return
         watch = self._tasks[1:]
         await _cancel(watch)
         if self._endpoint is not None:

@@ -25,6 +25,7 @@ from maestro.actors.messages import (
     Role,
     ServicesStopped,
 )
+from maestro.actors.roster import State
 from maestro.messages import Answer, Code, Question
 from maestro.runtime.service import Address
 from maestro.settings import ActorSettings
@@ -36,7 +37,6 @@ _POLL_SOON: Final = 0.2
 #: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
 _FROZEN: Final = 2.0
 _INSTALL_TIMEOUT: Final = 10.0
-_TIMED_OUT: Final = Answer(Code.UNAVAILABLE, message="the system did not answer in time")
 _RESTARTING: Final = Answer(Code.UNAVAILABLE, message="the actors are being restarted")
 
 
@@ -48,7 +48,6 @@ class ActorBridge:
         self._numbers = itertools.count(time.time_ns())
         self._conversations: dict[str, Conversation] = {}
         self._wanted: dict[str, None] = {}
-        self._others: dict[str, str] = {}
         self._endpoint: Endpoint | None = None
         self._supervisor: Address = None
         self._run_id = ""
@@ -66,19 +65,20 @@ class ActorBridge:
     # --- for the gateway --------------------------------------------------------------------------------------
 
     async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109 - the protocol
-        """Put a question to a system's actor and return its answer; after `timeout` seconds, `UNAVAILABLE`.
+        """Put a question to a system's actor and return its answer.
+
+        One that timed out, or whose caller was cancelled, may still be carried out.
 
         Raises:
             UnknownSystem: no such system is installed.
             Unavailable: the actors are not up.
+            TimeoutError: no answer within `timeout` seconds.
         """
-        conversation = self._conversations.get(system_id)
-        if conversation is None:
-            if system_id in self._wanted:
-                return _RESTARTING
+        if system_id not in self._wanted:
             raise UnknownSystem(system_id)
-        if self._endpoint is None:
-            raise Unavailable("the actors are being restarted")
+        conversation = self._conversations.get(system_id)
+        if conversation is None or self._endpoint is None:
+            raise Unavailable("the actors are being started")
         loop = asyncio.get_running_loop()
         reply: Reply = loop.create_future()
         timer = loop.call_later(timeout, _expire, reply)
@@ -89,8 +89,8 @@ class ActorBridge:
             timer.cancel()
 
     def systems(self) -> tuple[str, ...]:
-        """Return the ids of all installed systems."""
-        return tuple(self._wanted)
+        """Return the ids of all installed systems, sorted."""
+        return tuple(sorted(self._wanted))
 
     async def install(self, system_id: str) -> None:
         """Have an actor for this system, now and after each restart; returns once the supervisor has created it.
@@ -108,10 +108,13 @@ class ActorBridge:
             raise Unavailable("the supervisor did not answer in time") from None
 
     async def readiness(self) -> Mapping[str, str]:
-        """Return the state of each part: "ready", or what it is instead."""
-        parts = {"actors": "ready" if self._endpoint is not None else "restarting"}
-        parts |= self._others
-        return parts | {f"system:{each.system_id}": each.state for each in self._conversations.values()}
+        """Return what is not in its place, as part -> problem; empty when all is ready."""
+        if self._endpoint is None:
+            return {"actors": "they are being started"}
+        parts = {entry.role.value: entry.state for entry in self._entries if entry.role is not Role.SYSTEM}
+        parts |= {f"system {each.system_id}": each.state for each in self._conversations.values()}
+        missing = {f"system {each}": "absent" for each in self._wanted if each not in self._conversations}
+        return {part: f"is {state}" for part, state in (parts | missing).items() if state != State.RUNNING}
 
     # --- for the runtime --------------------------------------------------------------------------------------
 
@@ -138,7 +141,6 @@ class ActorBridge:
         for conversation in self._conversations.values():
             conversation.fail(_RESTARTING)
             conversation.moved(None, 0, time.monotonic())
-        self._others = {}
 
     def stopping(self) -> "asyncio.Future[ServicesStopped]":
         """Return a future of the supervisor's word that all services are stopped."""
@@ -220,7 +222,6 @@ class ActorBridge:
         self._entries = entries
         for entry in entries:
             if entry.role is not Role.SYSTEM:
-                self._others[entry.role.value] = "ready" if entry.address is not None else entry.state
                 continue
             conversation = self._conversations.get(entry.system_id)
             if conversation is None:
@@ -248,4 +249,4 @@ class ActorBridge:
 
 def _expire(reply: Reply) -> None:
     if not reply.done():
-        reply.set_result(_TIMED_OUT)
+        reply.set_exception(TimeoutError("the system did not answer in time"))

@@ -16,6 +16,8 @@ from maestro.runtime.service import Address, Answered
 
 #: Questions, other than lock checks, that one system may have open.
 _OPEN: Final = 256
+#: Lock checks that wait for the next message; beyond that each is a question of its own.
+_WAITING: Final = 10_000
 #: Seconds between two probes of a silent system.
 PROBE_INTERVAL: Final = 1.0
 
@@ -73,17 +75,17 @@ class Conversation:
 
     @property
     def state(self) -> str:
-        """What readiness says of it: "ready", "silent" or "starting"."""
+        """What readiness says of it: "running", "silent" or "starting"."""
         if self.address is None:
             return "starting"
-        return "ready" if self.silent_since is None else "silent"
+        return "running" if self.silent_since is None else "silent"
 
     def ask(self, question: Question, reply: Reply, now: float) -> Questions | None:
         """Put a question; return the message to send, if one is due at once."""
         if self.silent_since is not None:
             reply.set_result(_SILENT)
             return None
-        if isinstance(question, CheckLock):
+        if isinstance(question, CheckLock) and len(self._next) < _WAITING:
             self._next.append(reply)
             return self._check_next(now)
         if self.address is None or len(self._open) >= _OPEN:

@@ -34,8 +34,8 @@ REPEAT: Final = 1.0
 _PROVEN: Final = 60.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
-#: Seconds a stage of an orderly stop gets before what is left of it is killed.
-STAGE_TIMEOUT: Final = 2.5
+#: The stages of an orderly stop, and the seconds each gets before what is left of it is killed.
+STAGES: Final = {Role.INGRESS: 2.0, Role.SYSTEM: 5.2, Role.CASCADE: 1.0}
 #: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
 _FROZEN: Final = 2.0
 #: Forks per tick: the supervisor must go on answering while hundreds of systems are started.
@@ -240,7 +240,7 @@ class Roster:
         """Begin the orderly stop; `done` says when it is over."""
         if self._stages is not None:
             return []
-        self._stages = [Role.INGRESS, Role.SYSTEM, Role.CASCADE]
+        self._stages = list(STAGES)
         return self._open_stage(now)
 
     # --- what is the case -------------------------------------------------------------------------------------
@@ -333,7 +333,8 @@ class Roster:
         return [Tell(slot.address, TellChanges(tuple(slot.pending.values())))]
 
     def _open_stage(self, now: float) -> list[Command]:
-        self._stage_until = now + STAGE_TIMEOUT
+        assert self._stages
+        self._stage_until = now + STAGES[self._stages[0]]
         commands: list[Command] = []
         for slot in self._in_stage():
             if slot.state is State.ABSENT:

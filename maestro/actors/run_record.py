@@ -56,6 +56,11 @@ class RunFolder:
         self._lock = lock
         self.clean_up()
 
+    @property
+    def held(self) -> bool:
+        """Whether the folder is ours."""
+        return self._lock >= 0
+
     def clean_up(self) -> list[Process]:
         """SIGKILL the recorded actors that still live; return those that could not be ended."""
         record = self.read()
@@ -76,8 +81,8 @@ class RunFolder:
 
     def release(self) -> None:
         """Give up the lock; the record of a run that ended well is removed."""
-        self._record_path.unlink(missing_ok=True)
-        if self._lock >= 0:
+        if self.held:
+            self._record_path.unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = -1
 

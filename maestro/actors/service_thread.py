@@ -1,6 +1,7 @@
 """The thread a service lives on: one asyncio loop, started after the fork, owned by the actor's shell."""
 
 import asyncio
+import contextvars
 import importlib
 import os
 import threading
@@ -57,7 +58,9 @@ class ServiceThread:
         self._stopped = threading.Event()
         self._on_stopped: list[Callable[[], None]] = []
         self._ready = False
-        self._thread = threading.Thread(target=self._run, name="service", daemon=True)
+        # A new thread starts without context variables: it gets the actor's, which name it in each line of the log.
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(target=context.run, args=(self._run,), name="service", daemon=True)
 
     def begin(self) -> None:
         """Start the thread."""

@@ -68,7 +68,10 @@ class Service(Protocol):
         """Get ready. When it raises, the actor's process ends and the supervisor starts a new one."""
 
     async def stop(self) -> None:
-        """Finish what is in hand, within 5 s, and close everything. Messages go on arriving until it returns."""
+        """Finish what is in hand and close everything; messages go on arriving until it returns.
+
+        A system has 5 s for it, ingress 2 s, cascade 1 s; then the process is killed.
+        """
 
     def receive(self, message: object, sender: Address) -> None:
         """Take a message, on the loop's thread, from the moment `start` is called. What it raises is logged."""

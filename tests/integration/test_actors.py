@@ -1,6 +1,7 @@
 """The actor system for real: processes that answer, die, freeze, and are replaced; none is ever left behind."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -68,7 +69,7 @@ async def answers(runtime: ActorRuntime, system: str, deadline: float) -> tuple[
     while time.monotonic() < end:
         try:
             return await describe(runtime, system)
-        except (AssertionError, Unavailable):
+        except (AssertionError, TimeoutError, Unavailable):
             await asyncio.sleep(0.05)
     raise AssertionError(f"{system} did not answer within {deadline} s")
 
@@ -87,8 +88,8 @@ async def test_each_system_answers_for_itself(runtime: ActorRuntime) -> None:
     for system in SYSTEMS:
         assert (await describe(runtime, system))[0] == pid_of(runtime, system)
     assert await runtime.bridge.ask("sysA", CheckLock(), timeout=5) == Answer(Code.OK)
-    assert set(runtime.bridge.systems()) == set(SYSTEMS)
-    assert set((await runtime.bridge.readiness()).values()) == {"ready"}
+    assert runtime.bridge.systems() == SYSTEMS
+    assert await runtime.bridge.readiness() == {}
 
 
 async def test_an_unknown_system_is_an_error(runtime: ActorRuntime) -> None:
@@ -121,9 +122,24 @@ async def test_a_slow_question_delays_no_other_and_is_put_once(runtime: ActorRun
 
 
 async def test_a_question_without_an_answer_ends_in_time_and_the_actor_goes_on(runtime: ActorRuntime) -> None:
-    reply = await runtime.bridge.ask("sysA", GetDocument("x"), timeout=1)
-    assert reply.code is Code.UNAVAILABLE
+    with pytest.raises(TimeoutError):
+        await runtime.bridge.ask("sysA", GetDocument("x"), timeout=1)
     await describe(runtime, "sysA")
+
+
+async def test_each_line_of_a_services_log_names_its_actor_and_system(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    runtime = ActorRuntime(settings_for(tmp_path), FACTORIES)
+    await runtime.start()
+    try:
+        await runtime.bridge.install("sysA")
+        await runtime.bridge.wait_for_services(20)
+    finally:
+        await runtime.stop()
+    line = next(line for line in capfd.readouterr().err.splitlines() if "echo is up" in line)
+    record = json.loads(line)
+    assert (record["actor"], record["system"]) == ("system", "sysA")
 
 
 async def test_nothing_listens_beyond_loopback(runtime: ActorRuntime, tmp_path: Path) -> None:
@@ -299,8 +315,10 @@ async def test_a_second_start_is_refused_and_the_first_unharmed(
     main_process: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     known = recorded(tmp_path)
+    second = ActorRuntime(settings_for(tmp_path), FACTORIES)
     with pytest.raises(AlreadyRunning, match=str(main_process.pid)):
-        await ActorRuntime(settings_for(tmp_path), FACTORIES).start()
+        await second.start()
+    await second.stop()
     assert recorded(tmp_path) == known
     assert all(each.alive for each in known.values())
 

@@ -4,6 +4,8 @@ import asyncio
 import os
 from pathlib import Path
 
+import structlog
+
 from maestro.messages import Answer, CheckLock, Code, DescribeSystem, GetDocument, PersistSync, Question
 from maestro.runtime.service import Asked, Attach, Detach, Outlet
 from maestro.settings import Settings
@@ -22,7 +24,7 @@ class EchoSystem:
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        await asyncio.sleep(0)
+        structlog.get_logger().info("echo is up")
 
     async def stop(self) -> None:
         note(self.trace, f"stop {self.system_id}")

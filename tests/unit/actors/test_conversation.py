@@ -70,7 +70,7 @@ async def test_a_silent_system_fails_fast_and_gets_one_probe_a_second(talk: Conv
     assert late.result().code is Code.UNAVAILABLE
     assert message is None
     talk.answered(7, [Answered(3, OK)], 6.1)
-    assert talk.state == "ready"
+    assert talk.state == "running"
     assert check(talk, 6.2)[1] is not None
 
 
@@ -81,7 +81,7 @@ async def test_other_questions_go_at_once_and_may_take_their_time(talk: Conversa
     assert probe is not None
     assert [put.correlation for put in probe.items] == [2, 1]
     talk.answered(7, [Answered(2, OK)], 2.1)
-    assert talk.state == "ready"
+    assert talk.state == "running"
     assert not slow.done()
     talk.answered(7, [Answered(1, OK)], 90.0)
     assert slow.result() == OK

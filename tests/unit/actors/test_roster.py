@@ -243,7 +243,7 @@ def test_the_stop_goes_ingress_systems_cascade(world: World) -> None:
 def test_a_service_that_does_not_stop_is_killed_and_named(world: World) -> None:
     world.run(world.roster.stop(world.now))
     world.run(world.roster.stopped(1, world.now))
-    for _ in range(14):
+    for _ in range(28):
         world.tick()
     assert world.roster.unclean == ["sysA"]
     world.run(world.roster.stopped(2, world.now))
