@@ -1,22 +1,15 @@
 """Which broker the sandbox publishes on, from the same environment variables that Maestro reads."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
 
 from pydantic import SecretStr
 
+from maestro.sandbox.options import BrokerKind
 from maestro.settings import BrokerSettings
 
 _VHOST = "plataforma_v1.0"
-
-
-class BrokerKind(StrEnum):
-    """The two brokers."""
-
-    EMBEDDED = "embedded"
-    RABBITMQ = "rabbitmq"
 
 
 class NoBroker(ValueError):  # noqa: N818 - there is none

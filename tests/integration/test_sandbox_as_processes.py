@@ -18,13 +18,13 @@ from rich.console import Console
 
 from maestro.broker import open_broker
 from maestro.broker.base import Broker
-from maestro.sandbox.broker_choice import BrokerKind
 from maestro.sandbox.demo import run as demo
 from maestro.sandbox.demo.plan import Plan, make_plan
 from maestro.sandbox.demo.report import Report
 from maestro.sandbox.demo.run import perform
 from maestro.sandbox.demo.stage import ProcessDied, Stage
 from maestro.sandbox.demo.waiting import until
+from maestro.sandbox.options import BrokerKind
 from maestro.sandbox.quotes import load_history
 from maestro.settings import BrokerSettings
 from tests.unit.sandbox.worlds import SYSTEM, Silent, new_world

@@ -13,7 +13,6 @@ import aiohttp
 from rich.console import Console
 
 from maestro.events import MASTER
-from maestro.sandbox.broker_choice import BrokerKind
 from maestro.sandbox.demo.clients import IN_FLIGHT, Domain, EventManager, Maestro, Services
 from maestro.sandbox.demo.plan import SCENARIO, Plan
 from maestro.sandbox.demo.report import Report, misfires
@@ -21,9 +20,7 @@ from maestro.sandbox.demo.show import Show
 from maestro.sandbox.demo.stage import SERVE, Stage
 from maestro.sandbox.demo.story import Story, Teller
 from maestro.sandbox.demo.truth import differences, expected
-
-#: The demo's system.
-SYSTEM = "cotacoes"
+from maestro.sandbox.options import SYSTEM, BrokerKind
 
 
 async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool, serve: Sequence[str] = SERVE) -> Report:

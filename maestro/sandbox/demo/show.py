@@ -66,12 +66,12 @@ def _decisions(decided: Iterable[Decided]) -> Table:
     table = Table("quote", "rate", "branch", "decision", "status", title="Corrections", box=SIMPLE, pad_edge=False)
     for one in decided:
         correction = one.correction
-        user = next((entry["user"] for entry in one.document.get("history", ()) if entry.get("user")), "nobody")
+        decisions = [entry["user"] for entry in one.document["history"] if entry["status"] == correction.decision]
         table.add_row(
             f"{correction.quote.currency} {correction.quote.day}",
             f"{correction.quote.rate} → {correction.new}",
             correction.branch,
-            f"{correction.decision} by {user}",
+            f"{correction.decision} by {decisions[0] if decisions else 'nobody'}",
             one.document["status"],
         )
     return table

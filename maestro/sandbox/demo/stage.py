@@ -18,8 +18,9 @@ import aiohttp
 import orjson
 
 import maestro
-from maestro.sandbox.broker_choice import BrokerKind, amqp_url
+from maestro.sandbox.broker_choice import amqp_url
 from maestro.sandbox.demo.waiting import GaveUp, until
+from maestro.sandbox.options import BrokerKind
 
 #: Seconds until a process is up, and until it is gone after SIGTERM.
 _START, _STOP = 30.0, 12.0

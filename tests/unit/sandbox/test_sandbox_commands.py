@@ -7,14 +7,14 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from maestro.sandbox import commands
-from maestro.sandbox.broker_choice import BrokerKind
+from maestro.sandbox import commands, launching
 from maestro.sandbox.demo.clients import Counters
 from maestro.sandbox.demo.plan import Plan
 from maestro.sandbox.demo.report import Report
 from maestro.sandbox.demo.story import Decided
 from maestro.sandbox.demo.truth import Difference, expected
 from maestro.sandbox.demo.waiting import GaveUp
+from maestro.sandbox.options import BrokerKind
 
 APP = typer.Typer()
 APP.command()(commands.demo)
@@ -28,7 +28,7 @@ def report(plan: Plan, *, differences: tuple[Difference, ...] = (), status: str 
     decided = tuple(Decided(one, {"status": end}) for one, end in zip(plan.corrections, ends, strict=True))
     return Report(
         plan=plan, decided=decided, results=expected(plan, "master"), differences=differences,
-        misfires=commands.play.misfires(decided), stale=(), counters=Counters(10, 5, 3), events=300, seconds=1.23456,
+        misfires=launching.play.misfires(decided), stale=(), counters=Counters(10, 5, 3), events=300, seconds=1.23456,
     )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def plays(monkeypatch: pytest.MonkeyPatch) -> Player:
         async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool) -> Report:
             return outcome(plan)
 
-        monkeypatch.setattr(commands.play, "run", run)
+        monkeypatch.setattr(launching.play, "run", run)
 
     return replace
 

@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from maestro.sandbox.broker_choice import BrokerKind, NoBroker, amqp_url, broker_settings
+from maestro.sandbox.broker_choice import NoBroker, amqp_url, broker_settings
 from maestro.sandbox.demo.clients import CallFailed, SystemStatus
 from maestro.sandbox.demo.waiting import GaveUp, until, until_count
+from maestro.sandbox.options import BrokerKind
 
 STATUS = {
     "state": "open",

@@ -1,0 +1,108 @@
+"""What `maestro sandbox` and `maestro demo` do with their options; each end becomes a line and an exit status."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, NoReturn
+
+import orjson
+import typer
+from rich.console import Console
+
+from maestro import logs
+from maestro.broker.base import BrokerError
+from maestro.events import BadInput, check_system_id
+from maestro.sandbox import service
+from maestro.sandbox.broker_choice import NoBroker, broker_settings
+from maestro.sandbox.demo import run as play
+from maestro.sandbox.demo.clients import CallFailed
+from maestro.sandbox.demo.plan import CannotPlan, make_plan, parse_currencies, parse_years
+from maestro.sandbox.demo.report import Report
+from maestro.sandbox.demo.stage import ProcessDied
+from maestro.sandbox.demo.waiting import GaveUp
+from maestro.sandbox.options import BrokerKind
+from maestro.sandbox.quotes import load_history
+from maestro.sandbox.sandbox import Ports
+from maestro.settings import LogSettings
+
+_FAILED, _WRONG_USE = 1, 2
+
+
+def launch_sandbox(
+    *,
+    systems: tuple[str, ...],
+    maestro_url: str,
+    broker: BrokerKind,
+    broker_dir: Path | None,
+    ports: tuple[int, ...],
+    data_dir: Path | None,
+    ready_file: Path | None,
+) -> None:
+    """Serve the sandbox until it is told to stop. Raises `typer.Exit` when it cannot start."""
+    logs.configure(LogSettings())
+    try:
+        settings = service.ServiceSettings(
+            systems=tuple(check_system_id(one, "system") for one in systems),
+            maestro_url=maestro_url,
+            broker=broker_settings(broker, broker_dir or _broker_dir(), os.environ),
+            ports=Ports(*ports),
+            data_dir=data_dir,
+            ready_file=ready_file,
+        )
+    except (BadInput, NoBroker) as problem:
+        _fail(str(problem), _WRONG_USE)
+    try:
+        asyncio.run(service.run(settings))
+    except (OSError, BrokerError) as problem:
+        _fail(f"the sandbox cannot start: {problem}", 1)
+
+
+def launch_demo(*, currencies: str, years: str, broker: BrokerKind, as_json: bool, keep: bool) -> NoReturn:
+    """Play the demo. Raises `typer.Exit`, with status 0 only when all is equal."""
+    console = Console(stderr=True)
+    try:
+        plan = make_plan(load_history(), parse_currencies(currencies), parse_years(years))
+        report = asyncio.run(_interruptible(play.run(plan, broker, console, keep=keep)))
+    except (CannotPlan, NoBroker) as problem:
+        _fail(str(problem), _WRONG_USE)
+    except asyncio.CancelledError:
+        _fail("interrupted", 128 + signal.SIGINT)
+    except (ProcessDied, GaveUp, CallFailed, ExceptionGroup) as problem:
+        _fail("\n".join([str(_first(problem)), *getattr(problem, "__notes__", ())]), 1)
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps(report.as_json(), option=orjson.OPT_APPEND_NEWLINE))
+    raise typer.Exit(0 if report.equal else 1)
+
+
+def _broker_dir() -> Path:
+    """Return the folder that a Maestro of the same environment takes for its embedded broker."""
+    return Path(os.environ.get("MAESTRO_DATA_DIR", "data")) / "broker"
+
+
+async def _interruptible(work: Coroutine[Any, Any, Report]) -> Report:
+    """Await `work`; the first SIGINT, SIGTERM or SIGHUP cancels it, further ones do not disturb its cleaning up."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        if not task.cancelling():
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, interrupt)
+    return await task
+
+
+def _first(problem: BaseException) -> BaseException:
+    """Return the problem itself, or the first of a group's (the story sends and waits side by side)."""
+    while isinstance(problem, BaseExceptionGroup):
+        problem = problem.exceptions[0]
+    return problem
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(status)
