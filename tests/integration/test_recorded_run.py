@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stage import SYSTEM, event, eventually, stage, unit
+from tests.support.stage import SYSTEM, Stage, event, eventually, stage, unit
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -55,9 +55,8 @@ async def test_the_recorded_run_of_the_platform(tmp_path: Path, vhost_url: str) 
         assert len({one["reprocessing"]["send"] for one in replays}) == 4
         assert it.notifications() == ["starting", "finished"]
         names = [call.name for call in siblings.log]
-        assert (
-            names.index("send") < [i for i, call in enumerate(siblings.log) if call.path == "/instance/i2/persist"][0]
-        )
+        paths = [call.path for call in siblings.log]
+        assert names.index("send") < paths.index("/instance/i2/persist")
         assert siblings.documents[pending["id"]]["status"] in ("running", "finished")
 
         queues = it.queues
@@ -77,9 +76,9 @@ async def test_an_event_without_impact_costs_exactly_two_calls(tmp_path: Path, v
         assert calls == ["impacted", "commit"] * 20
 
 
-async def _waits(it, count: int) -> bool:
+async def _waits(it: Stage, count: int) -> bool:
     return (await it.state())["waiting"] == count and await it.depth(it.queues.wait) == count
 
 
-async def _empty(it, name: str) -> bool:
+async def _empty(it: Stage, name: str) -> bool:
     return await it.depth(name) == 0

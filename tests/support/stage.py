@@ -118,7 +118,7 @@ class Stage:
             "MAESTRO_PLATFORM__TRIES": "3", "MAESTRO_PLATFORM__SYSTEMS_REFRESH": "1", **self._environ,
         }  # fmt: skip
 
-    async def start(self, wait: bool = True) -> None:
+    async def start(self, *, wait: bool = True) -> None:
         """Start `maestro serve`, and wait until every system answers."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
