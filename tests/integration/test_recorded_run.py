@@ -55,9 +55,8 @@ async def test_the_recorded_run_of_the_platform(tmp_path: Path, vhost_url: str) 
         assert len({one["reprocessing"]["send"] for one in replays}) == 4
         assert it.notifications() == ["starting", "finished"]
         names = [call.name for call in siblings.log]
-        assert names.index("send") < next(
-            i for i, call in enumerate(siblings.log) if call.path == "/instance/i2/persist"
-        )
+        paths = [call.path for call in siblings.log]
+        assert names.index("send") < paths.index("/instance/i2/persist")
         assert siblings.documents[pending["id"]]["status"] in ("running", "finished")
 
         queues = it.queues
