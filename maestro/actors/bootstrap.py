@@ -82,6 +82,8 @@ class ActorRuntime:
         try:
             await self._launch()
             self._tasks = [asyncio.create_task(self.bridge.run()), asyncio.create_task(self._watch())]
+            for task in self._tasks:
+                task.add_done_callback(self._note_end)
             await self.bridge.wait_for_services(_START_TIMEOUT)
         except TimeoutError:
             await self.stop()
@@ -112,6 +114,10 @@ class ActorRuntime:
         self._tasks = []
         await self._tear_down()
         self._folder.release()
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._log.critical("what keeps the actors going has ended", exc_info=task.exception())
 
     # --- starting ---------------------------------------------------------------------------------------------
 
@@ -158,6 +164,8 @@ class ActorRuntime:
             return msgspec.json.decode(report.read_bytes(), type=HostReport)
         except FileNotFoundError:
             raise ActorsFailed(f"the actor system did not start; {self._log_file} may say why") from None
+        finally:
+            report.unlink(missing_ok=True)
 
     def _record(self) -> None:
         names = [(_name(entry.role.value, entry.system_id), entry.pid) for entry in self.bridge.entries]

@@ -171,6 +171,10 @@ class Roster:
         self._version += 1
         return [self._start(slot, now)]
 
+    def not_created(self, key: Key, now: float) -> None:
+        """The fork failed: the machine is short of something, so the next try takes its time."""
+        self._slots[key].restart_at = now + _LONGEST_PAUSE
+
     def started(self, epoch: int, address: Address, now: float) -> list[Command]:
         """The service of `epoch` is up: ingress and cascade are told about a system, or all systems about them."""
         slot = self._of_epoch(epoch)

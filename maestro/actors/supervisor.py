@@ -10,7 +10,7 @@ import os
 import time
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from thespian.actors import (
@@ -142,11 +142,21 @@ class Supervisor(Actor):
         assert self._roster is not None
         if self._leaving:  # thespian would hand out an address and fork nothing
             return
-        address = self.createActor(_SHELLS[command.key[0]])
-        # The fork has happened; thespian tells the child's pid nobody, but it keeps it.
-        process = processes.process(self._myRef._child_procs[-1].childProc.pid)  # noqa: SLF001 - no public way
-        self._log.info("actor created", role=command.key[0], system=command.key[1], pid=process.pid)
+        role, system_id = command.key
+        before = self._children()
+        address = self.createActor(_SHELLS[role])
+        new = [each for each in self._children() if each not in before]
+        if not new:  # thespian hands out an address even when the fork fails
+            self._log.error("actor not created", role=role, system=system_id)
+            self._roster.not_created(command.key, time.monotonic())
+            return
+        process = processes.process(new[0].childProc.pid)
+        self._log.info("actor created", role=role, system=system_id, pid=process.pid)
         self._run(self._roster.created(command.key, address, process, time.monotonic()))
+
+    def _children(self) -> list[Any]:
+        """Return what thespian knows of the processes it forked here; it tells nobody their pids."""
+        return list(getattr(self._myRef, "_child_procs", ()))
 
     def _report_stop(self, roster: Roster) -> None:
         if roster.done and self._stop_asked_by is not None:

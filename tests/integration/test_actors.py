@@ -9,13 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from maestro.actors import processes
+from maestro.actors import bootstrap, processes
 from maestro.actors.bootstrap import ActorRuntime
-from maestro.actors.errors import AlreadyRunning, PortTaken, Unavailable, UnknownSystem
+from maestro.actors.errors import ActorsFailed, AlreadyRunning, PortTaken, Unavailable, UnknownSystem
 from maestro.actors.processes import Process
 from maestro.actors.run_record import RunFolder
 from maestro.messages import Answer, CheckLock, Code, DescribeSystem, GetDocument, PersistSync
@@ -272,6 +274,33 @@ async def test_a_foreign_listener_on_the_admin_port_is_named(tmp_path: Path) -> 
         with pytest.raises(PortTaken, match=str(port)):
             await ActorRuntime(settings_for(tmp_path, admin_port=port), FACTORIES).start()
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("ingress", ["tests.support.nowhere:EchoIngress", "tests.support.echo_services:NoSuchService"])
+async def test_a_start_that_fails_says_so_and_leaves_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ingress: str
+) -> None:
+    monkeypatch.setattr(bootstrap, "_START_TIMEOUT", 4.0)
+    before = set(everything())
+    with pytest.raises(ActorsFailed):
+        await ActorRuntime(settings_for(tmp_path), msgspec.structs.replace(FACTORIES, ingress=ingress)).start()
+    await until(lambda: set(everything()) <= before, 10)
+
+
+def everything() -> list[int]:
+    """Return the pids of all actors of these tests on this machine, whoever their parent is."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"MAESTRO_TEST={os.getpid()}".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return [pid for pid in found if processes.started_at(pid) and pid != os.getpid()]
+
+
+@pytest.fixture(autouse=True)
+def marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mark whatever a test starts, so that `everything` finds it."""
+    monkeypatch.setenv("MAESTRO_TEST", str(os.getpid()))
 
 
 @pytest.fixture

@@ -226,6 +226,19 @@ def test_many_systems_are_created_over_several_ticks(world: World) -> None:
     assert len(world.created) == 3 + 50
 
 
+def test_a_fork_that_failed_is_tried_again_later(world: World) -> None:
+    world.tick()
+    world.alive.discard(world.entry(SYS_A).pid)
+    for command in world.roster.ended(world.now):
+        if isinstance(command, Create):
+            world.roster.not_created(command.key, world.now)
+    world.tick()
+    assert world.created.count(SYS_A) == 1
+    world.now += 5
+    world.tick()
+    assert world.created.count(SYS_A) == 2
+
+
 def test_the_stop_goes_ingress_systems_cascade(world: World) -> None:
     world.run(world.roster.install(["sysB"], world.now))
     world.start_all()
