@@ -30,6 +30,7 @@ import msgspec
 import structlog
 
 from maestro.actors import processes, wire
+from maestro.actors.backoff import Backoff
 from maestro.actors.bridge import ActorBridge
 from maestro.actors.endpoint import Endpoint, address_of
 from maestro.actors.errors import ActorsFailed, PortTaken
@@ -44,9 +45,6 @@ _END_TIMEOUT: Final = 3.0
 #: Seconds an orderly stop of the services may take, and then the Admin's own.
 _STOP_SERVICES: Final = 8.5
 _STOP_ADMIN: Final = 1.0
-_FIRST_PAUSE: Final = 0.2
-_LONGEST_PAUSE: Final = 10.0
-_PROVEN: Final = 60.0
 
 
 class ActorRuntime:
@@ -175,31 +173,29 @@ class ActorRuntime:
     # --- watching ---------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        pause, born, entries = _FIRST_PAUSE, time.monotonic(), self.bridge.entries
+        backoff, born, entries = Backoff(), time.monotonic(), self.bridge.entries
         while True:
             await asyncio.sleep(_WATCH)
             if self.bridge.entries is not entries:
                 entries = self.bridge.entries
                 self._record()
             problem = self._problem()
-            if problem is None:
-                continue
-            self._log.error("restarting the actor system", problem=problem)
-            pause = _FIRST_PAUSE if time.monotonic() - born >= _PROVEN else pause
-            pause = await self._restart(pause)
-            born = time.monotonic()
+            if problem is not None:
+                self._log.error("restarting the actor system", problem=problem)
+                await self._restart(backoff, time.monotonic() - born)
+                born = time.monotonic()
 
-    async def _restart(self, pause: float) -> float:
+    async def _restart(self, backoff: Backoff, lived: float) -> None:
         while True:
             await self._tear_down()
+            await asyncio.sleep(backoff.after(lived))
             try:
                 await self._launch()
             except (ActorsFailed, PortTaken, OSError) as problem:
-                self._log.error("the actor system did not start", problem=str(problem), next_try_in=pause)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                self._log.error("the actor system did not start", problem=str(problem))
+                lived = 0.0
             else:
-                return min(pause * 2, _LONGEST_PAUSE)
+                return
 
     def _problem(self) -> str | None:
         for name in ("admin", "supervisor"):

@@ -73,10 +73,19 @@ def _tie_to_main(main_pid: int) -> None:
     class TiedAdmin(multiprocCommon.MultiProcAdmin):
         """thespian's Admin, that exits when the main process does."""
 
+        asLogProc: Any  # noqa: N815 - thespian's name
+
         def __init__(self, transport: Any, *arguments: Any) -> None:
             processes.begin_lineage()
             super().__init__(transport, *arguments)
             transport.set_watch([main_fd])
+
+        def childDied(self) -> Any:  # noqa: N802 - thespian's name
+            # thespian would start another logger, and die of a misspelt attribute on the way. Nobody needs one:
+            # every process writes its own log.
+            if self.asLogProc and not self._checkChildLiveness(self.asLogProc):
+                self.asLogProc = None
+            return super().childDied()
 
         def handleIncoming(self, envelope: Any) -> Any:  # noqa: N802 - thespian's name
             if isinstance(envelope.message, WatchMessage):

@@ -14,6 +14,7 @@ from enum import StrEnum
 from itertools import count
 from typing import Final
 
+from maestro.actors.backoff import Backoff
 from maestro.actors.messages import (
     Directory,
     Entry,
@@ -30,10 +31,8 @@ from maestro.settings import Settings
 
 #: Seconds between two sends of what is not answered.
 REPEAT: Final = 1.0
-#: A process that lived this long in seconds is restarted at once again.
-_PROVEN: Final = 60.0
-_FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 5.0
+#: Seconds until a fork that failed is tried again.
+_FORK_PAUSE: Final = 5.0
 #: The stages of an orderly stop, and the seconds each gets before what is left of it is killed.
 STAGES: Final = {Role.INGRESS: 2.0, Role.SYSTEM: 5.2, Role.CASCADE: 1.0}
 #: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
@@ -96,9 +95,8 @@ class Slot:
     told: float = 0.0
     #: When the changes now on their way to it were sent; None: none are.
     pushed: float | None = None
-    #: Ends in a row without a proven life between them.
-    ends: int = 0
     restart_at: float = 0.0
+    backoff: Backoff = field(default_factory=Backoff)
     #: Changes of the directory this slot has not acknowledged (ingress and cascade only), by system.
     pending: dict[str, Attach | Detach] = field(default_factory=dict)
 
@@ -173,7 +171,7 @@ class Roster:
 
     def not_created(self, key: Key, now: float) -> None:
         """The fork failed: the machine is short of something, so the next try takes its time."""
-        self._slots[key].restart_at = now + _LONGEST_PAUSE
+        self._slots[key].restart_at = now + _FORK_PAUSE
 
     def started(self, epoch: int, address: Address, now: float) -> list[Command]:
         """The service of `epoch` is up: ingress and cascade are told about a system, or all systems about them."""
@@ -288,9 +286,7 @@ class Roster:
 
     def _bury(self, slot: Slot, now: float) -> list[Command]:
         was_running = slot.state is State.RUNNING
-        slot.ends = 1 if now - slot.born >= _PROVEN else slot.ends + 1
-        pause = 0.0 if slot.ends == 1 else min(_FIRST_PAUSE * 2 ** (slot.ends - 2), _LONGEST_PAUSE)
-        slot.restart_at = now + pause
+        slot.restart_at = now + slot.backoff.after(now - slot.born)
         slot.address = None
         slot.pending = {}
         self._version += 1

@@ -229,6 +229,15 @@ async def test_a_killed_root_brings_everything_anew_and_nothing_twice(
         assert pid != before[f"system {system}"].pid
 
 
+async def test_the_end_of_thespians_logger_disturbs_nobody(runtime: ActorRuntime, tmp_path: Path) -> None:
+    before = recorded(tmp_path)
+    os.kill(before["logger"].pid, signal.SIGKILL)
+    await until(lambda: not before["logger"].alive, 10)
+    await asyncio.sleep(1)  # the Admin would be dead by then
+    assert before["admin"].alive
+    assert (await describe(runtime, "sysA"))[0] == before["system sysA"].pid
+
+
 async def test_a_frozen_supervisor_is_replaced(runtime: ActorRuntime, tmp_path: Path) -> None:
     before = recorded(tmp_path)
     os.kill(before["supervisor"].pid, signal.SIGSTOP)
@@ -239,7 +248,9 @@ async def test_a_frozen_supervisor_is_replaced(runtime: ActorRuntime, tmp_path: 
 
 async def test_sigterm_ends_a_service_in_order_and_it_comes_back(runtime: ActorRuntime, tmp_path: Path) -> None:
     pid, *_ = await describe(runtime, "sysA")
+    old = processes.process(pid)
     os.kill(pid, signal.SIGTERM)
+    await until(lambda: not old.alive, 15)
     assert (await answers(runtime, "sysA", 15))[0] != pid
     assert "stop sysA" in (tmp_path / "trace").read_text()
 

@@ -12,6 +12,7 @@ import pytest
 
 from maestro.actors import processes
 from maestro.actors.answers import AnswerLog
+from maestro.actors.backoff import Backoff
 from maestro.actors.errors import AlreadyRunning
 from maestro.actors.outbox import Outbox
 from maestro.actors.processes import Process
@@ -146,3 +147,9 @@ def test_what_an_earlier_run_left_is_killed(tmp_path: Path, sleeper: subprocess.
 def test_a_broken_record_is_no_record(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
     assert RunFolder(tmp_path).read() is None
+
+
+def test_the_first_restart_is_at_once_and_a_proven_life_forgives() -> None:
+    backoff = Backoff(first=1.0, longest=5.0)
+    assert [backoff.after(3.0) for _ in range(5)] == [0.0, 1.0, 2.0, 4.0, 5.0]
+    assert [backoff.after(61.0), backoff.after(0.0)] == [0.0, 1.0]
