@@ -3,6 +3,9 @@
 A *unit* is one (instance, branch), as in the rules: an instance of scope `execution` that finished on its own
 branch, or the copy of one that a replay made on another branch. A replay is not listed itself: what it read
 takes the place of what its unit read before, and so the original is found again by the next correction.
+
+Not covered: an instance that first runs on `master` after a branch got rows of its own in what it reads. The branch
+sees the trunk's result then, for Discovery is asked for finished instances only.
 """
 
 from collections import defaultdict
