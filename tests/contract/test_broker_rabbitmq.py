@@ -148,11 +148,11 @@ async def test_connections_cut_again_and_again_lose_nothing(broker: Broker, rabb
     collector = await consume(broker)
     publishes = asyncio.ensure_future(publish(broker, 10_000))
     for _ in range(5):
-        seen = len(collector.seen)
-        await eventually(lambda seen=seen: len(collector.seen) > seen + 200 or publishes.done(), "progress")
+        await collector.until(len(collector.seen) + 200)
         await asyncio.to_thread(rabbitmq_node.close_connections)
     await publishes
     await eventually(lambda: len(set(collector.ids)) == 10_000, "every message")
+    assert collector.lost >= 1
     await eventually_equal(lambda: broker.depth(QUEUES.persist), Depth(0, 1))
 
 
