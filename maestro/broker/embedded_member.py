@@ -1,6 +1,7 @@
 """Who uses the embedded broker now: each user holds a locked file for as long as it lives.
 
-The kernel drops the lock when a process dies, however it dies, so the others find out within one look.
+The kernel drops the lock when a process dies, however it dies, so the others find out within one look. It
+keeps it while a forked child has the file open, so a child closes what it inherited.
 """
 
 import contextlib
@@ -8,6 +9,17 @@ import fcntl
 import os
 import uuid
 from pathlib import Path
+
+_held: set[int] = set()
+
+
+def _close_in_child() -> None:
+    for file in _held:
+        os.close(file)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
 
 
 class Membership:
@@ -18,6 +30,7 @@ class Membership:
         self.token = uuid.uuid4().hex
         self._path = directory / self.token
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        _held.add(self._file)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     @property
@@ -29,10 +42,11 @@ class Membership:
         """Give up the membership."""
         with contextlib.suppress(OSError):
             self._path.unlink()
+        _held.discard(self._file)
         os.close(self._file)
 
 
-def is_dead(directory: Path, token: str, pid: int) -> bool:
+def is_dead(directory: Path, token: str) -> bool:
     """Return whether the member with this token is gone; never call it for a membership of one's own."""
     try:
         file = os.open(directory / token, os.O_RDWR | os.O_CLOEXEC)
@@ -40,9 +54,8 @@ def is_dead(directory: Path, token: str, pid: int) -> bool:
         return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        # Locked; but a forked child inherits its parent's lock and may outlive it.
-        return not _runs(pid)
+    except BlockingIOError:
+        return False
     else:
         return True
     finally:
@@ -53,13 +66,3 @@ def forget(directory: Path, token: str) -> None:
     """Remove what a dead member left."""
     with contextlib.suppress(OSError):
         (directory / token).unlink()
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -205,7 +205,7 @@ class Worker(threading.Thread):
         self._checked = now
         try:
             members = file.members()
-            dead = [each for each in members if each[0] != self._member and is_dead(self._lobby, each[1], each[2])]
+            dead = [each for each in members if each[0] != self._member and is_dead(self._lobby, each[1])]
             self._dismiss(file, dead)
         except sqlite3.Error as problem:
             if not _is_busy(problem):
@@ -261,7 +261,8 @@ class Worker(threading.Thread):
     def _fail(self, problem: Exception) -> None:
         text = f"the embedded broker cannot use {self._directory}: {problem}"
         if self.problem != text:
-            self._log.error("broker.unusable", cause=text)
+            foreseen = isinstance(problem, sqlite3.Error | OSError | BrokerError)
+            self._log.error("broker.unusable", cause=text, exc_info=None if foreseen else problem)
         self.problem = text
         self._wake.wait(RETRY)
         self._wake.clear()

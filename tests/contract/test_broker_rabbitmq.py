@@ -11,6 +11,8 @@ from pydantic import SecretStr
 from maestro.broker import open_broker, topology
 from maestro.broker.base import Binding, Broker, BrokerError, BrokerUnavailable, Depth, Message, Unroutable
 from maestro.broker.rabbitmq import RabbitMQBroker
+from maestro.broker.rabbitmq_session import Session
+from maestro.broker.rabbitmq_topology import Declarations
 from maestro.broker.topology import SystemQueues
 from maestro.settings import BrokerSettings
 from tests.support.brokers import Collector, Place, eventually, eventually_equal
@@ -148,11 +150,11 @@ async def test_connections_cut_again_and_again_lose_nothing(broker: Broker, rabb
     collector = await consume(broker)
     publishes = asyncio.ensure_future(publish(broker, 10_000))
     for _ in range(5):
-        seen = len(collector.seen)
-        await eventually(lambda seen=seen: len(collector.seen) > seen + 200 or publishes.done(), "progress")
+        await collector.until(len(collector.seen) + 200)
         await asyncio.to_thread(rabbitmq_node.close_connections)
     await publishes
     await eventually(lambda: len(set(collector.ids)) == 10_000, "every message")
+    assert collector.lost >= 1
     await eventually_equal(lambda: broker.depth(QUEUES.persist), Depth(0, 1))
 
 
@@ -227,12 +229,22 @@ async def test_a_vhost_that_comes_later_is_found(rabbitmq_node: RabbitMQNode) ->
 
 
 @pytest.mark.slow
-async def test_declaring_much_may_take_longer_than_one_operation(vhost_url: str) -> None:
-    broker = RabbitMQBroker(BrokerSettings(kind="rabbitmq", url=SecretStr(vhost_url), operation_timeout=0.5))
+async def test_declaring_much_may_take_longer_than_one_operation(
+    vhost_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare_all = Declarations.declare_all
+
+    async def slowly(self: Declarations, session: Session) -> None:
+        await asyncio.sleep(4)
+        await declare_all(self, session)
+
+    monkeypatch.setattr(Declarations, "declare_all", slowly)
+    broker = RabbitMQBroker(BrokerSettings(kind="rabbitmq", url=SecretStr(vhost_url), operation_timeout=3))
     await broker.start()
     try:
-        await broker.declare([each for n in range(150) for each in SystemQueues(f"s{n}").bindings()])
-        assert await broker.depth(SystemQueues("s149").control) == Depth(0, 0)
+        await eventually(lambda: broker.problem == "declaring queues", "connected")
+        await broker.declare(QUEUES.bindings())
+        assert await broker.depth(QUEUES.persist) == Depth(0, 0)
     finally:
         await broker.close()
 
