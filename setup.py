@@ -25,7 +25,7 @@ setup(
         "rich>=13.7",
         "stamina>=24.2",
         "structlog>=24.1",
-        "thespian>=4.0.0",
+        "thespian>=4.0.1,<4.1",
         "tinydb>=4.8",
         "typer>=0.12",
         "uvloop>=0.19; sys_platform != 'win32'",

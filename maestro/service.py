@@ -5,48 +5,22 @@ logs -> actors (ingress, cascade, supervisor) -> known systems -> HTTP gateway -
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from maestro import logs
 from maestro.actors.bootstrap import ActorRuntime
-from maestro.actors.bridge import ActorBridge
 from maestro.events import SYSTEM_ID
 from maestro.http.app import create_app
-from maestro.http.bridge import Unavailable
+from maestro.http.bridge import Bridge, Unavailable
 from maestro.http.server import Address, serve_http
-from maestro.messages import Answer, Question
 from maestro.platform import Platform, SiblingError
 from maestro.settings import Settings
 
 #: Pause after a failed look at API core, in seconds; doubles up to `platform.systems_refresh`.
 FIRST_PAUSE = 1.0
-READY = frozenset({"ready", "running"})
-
-
-class Gateway:
-    """What the HTTP gateway sees of the actors."""
-
-    def __init__(self, bridge: ActorBridge) -> None:
-        self._bridge = bridge
-
-    async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109
-        """Put a question to a system's actor. Raises `UnknownSystem`, `Unavailable`."""
-        return await self._bridge.ask(system_id, question, timeout=timeout)
-
-    def systems(self) -> tuple[str, ...]:
-        """Return the ids of all systems, sorted."""
-        return tuple(sorted(self._bridge.systems()))
-
-    async def install(self, system_id: str) -> None:
-        """Serve a system from now on. Raises `Unavailable`."""
-        await self._bridge.install(system_id)
-
-    async def readiness(self) -> Mapping[str, str]:
-        """Return what is not ready, and why."""
-        parts = await self._bridge.readiness()
-        return {part: problem for part, problem in parts.items() if problem not in READY}
 
 
 def stored_systems(data_dir: Path) -> list[str]:
@@ -54,9 +28,16 @@ def stored_systems(data_dir: Path) -> list[str]:
     return sorted(path.stem for path in (data_dir / "systems").glob("*.db") if SYSTEM_ID.fullmatch(path.stem))
 
 
+class Running(NamedTuple):
+    """A Maestro that is up: where its gateway listens, and the tasks that must not end before it is told to."""
+
+    address: Address
+    tasks: list["asyncio.Task[None]"]
+
+
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Address]:
-    """Run Maestro while the context is open; yields where the gateway listens.
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """Run Maestro while the context is open.
 
     Raises:
         AlreadyRunning, PortTaken, ActorsFailed, BindError: it cannot start; the message says why.
@@ -68,14 +49,17 @@ async def running(settings: Settings) -> AsyncIterator[Address]:
         # Before the gateway opens: an unknown system may proceed, so one that is locked must be known.
         known = dict.fromkeys([*settings.systems, *stored_systems(settings.data_dir)])
         await asyncio.gather(*(runtime.bridge.install(system_id) for system_id in known))
-        gateway = Gateway(runtime.bridge)
-        address = await stack.enter_async_context(serve_http(create_app(gateway, settings.http), settings.http))
-        watch = asyncio.create_task(watch_systems(gateway, settings), name="systems of API core")
-        stack.push_async_callback(_cancelled, watch)
-        yield address
+        app = create_app(runtime.bridge, settings.http)
+        address = await stack.enter_async_context(serve_http(app, settings.http))
+        tasks = [
+            asyncio.create_task(runtime.run(), name="actors"),
+            asyncio.create_task(watch_systems(runtime.bridge, settings), name="systems of API core"),
+        ]
+        stack.push_async_callback(_cancelled, tasks)
+        yield Running(address, tasks)
 
 
-async def watch_systems(gateway: Gateway, settings: Settings) -> None:
+async def watch_systems(bridge: Bridge, settings: Settings) -> None:
     """Ask API core for its systems, at the start until it answers and then now and again, and serve them."""
     log = logs.get()
     pause = FIRST_PAUSE
@@ -83,9 +67,9 @@ async def watch_systems(gateway: Gateway, settings: Settings) -> None:
         while True:
             try:
                 for system_id in await platform.apicore.systems():
-                    if system_id not in gateway.systems():
+                    if system_id not in bridge.systems():
                         log.info("system found", system=system_id)
-                        await gateway.install(system_id)
+                        await bridge.install(system_id)
                 pause = settings.platform.systems_refresh
             except (SiblingError, Unavailable) as problem:
                 log.warning("systems of API core not known; serving the known ones", cause=str(problem))
@@ -93,9 +77,10 @@ async def watch_systems(gateway: Gateway, settings: Settings) -> None:
             await asyncio.sleep(pause)
 
 
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+async def _cancelled(tasks: list["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -105,9 +90,13 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log = logs.get()
-    async with running(settings) as address:
-        log.info("maestro is ready", url=address.url, broker=settings.broker.kind, data=str(settings.data_dir))
-        announce(address.url)
-        await stop.wait()
+    async with running(settings) as maestro:
+        url = maestro.address.url
+        log.info("maestro is ready", url=url, broker=settings.broker.kind, data=str(settings.data_dir))
+        announce(url)
+        told = asyncio.create_task(stop.wait())
+        ended, _ = await asyncio.wait([told, *maestro.tasks], return_when=asyncio.FIRST_COMPLETED)
         log.info("maestro is stopping")
+    for task in ended - {told}:
+        task.result()  # a task that ended by itself ended by a defect, which is raised
     log.info("maestro has stopped")

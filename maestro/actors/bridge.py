@@ -114,7 +114,8 @@ class ActorBridge:
         parts = {entry.role.value: entry.state for entry in self._entries if entry.role is not Role.SYSTEM}
         parts |= {f"system {each.system_id}": each.state for each in self._conversations.values()}
         missing = {f"system {each}": "absent" for each in self._wanted if each not in self._conversations}
-        return {part: f"is {state}" for part, state in (parts | missing).items() if state != State.RUNNING}
+        absent = {part: f"is {state}" for part, state in (parts | missing).items() if state != State.RUNNING}
+        return {_part(entry): entry.problem for entry in self._entries if entry.problem} | absent
 
     # --- for the runtime --------------------------------------------------------------------------------------
 
@@ -250,3 +251,7 @@ class ActorBridge:
 def _expire(reply: Reply) -> None:
     if not reply.done():
         reply.set_exception(TimeoutError("the system did not answer in time"))
+
+
+def _part(entry: Entry) -> str:
+    return f"system {entry.system_id}" if entry.role is Role.SYSTEM else entry.role.value

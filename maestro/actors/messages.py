@@ -105,6 +105,8 @@ class Entry(Struct, frozen=True):
     epoch: int
     pid: int
     state: str
+    #: What keeps its service from its work, as far as it has said; empty: nothing.
+    problem: str = ""
 
 
 class Directory(Struct, frozen=True):
@@ -165,9 +167,10 @@ class Ping(Struct, frozen=True):
 
 
 class Pong(Struct, frozen=True):
-    """They are: this passed through both."""
+    """They are: this passed through both. `problem` says what keeps the service from its work; empty: nothing."""
 
     epoch: int
+    problem: str
 
 
 class TellChanges(Struct, frozen=True):

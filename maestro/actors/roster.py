@@ -31,6 +31,8 @@ from maestro.settings import Settings
 
 #: Seconds between two sends of what is not answered.
 REPEAT: Final = 1.0
+#: Seconds between two questions whether ingress and cascade are well; systems are asked more rarely: they are many.
+PING: Final = 1.0
 #: Seconds until a fork that failed is tried again.
 _FORK_PAUSE: Final = 5.0
 #: The stages of an orderly stop, and the seconds each gets before what is left of it is killed.
@@ -93,6 +95,7 @@ class Slot:
     born: float = 0.0
     heard: float = 0.0
     told: float = 0.0
+    problem: str = ""
     #: When the changes now on their way to it were sent; None: none are.
     pushed: float | None = None
     restart_at: float = 0.0
@@ -187,11 +190,15 @@ class Roster:
             slot.pending[system.system_id] = Attach(next(self._changes), system.system_id, system.address, system.epoch)
         return self._push(slot, now)
 
-    def heard(self, epoch: int, now: float) -> None:
-        """A sign of life of both threads."""
+    def heard(self, epoch: int, now: float, problem: str | None = None) -> None:
+        """A sign of life of both threads, and what the service says keeps it from its work."""
         slot = self._of_epoch(epoch)
-        if slot is not None:
-            slot.heard = now
+        if slot is None:
+            return
+        slot.heard = now
+        if problem is not None and problem != slot.problem:
+            slot.problem = problem
+            self._version += 1
 
     def acknowledged(self, epoch: int, version: int, now: float) -> list[Command]:
         """Ingress or cascade has taken the changes up to that version; what has come up since goes next."""
@@ -313,7 +320,7 @@ class Roster:
         return []
 
     def _ping(self, slot: Slot, now: float) -> list[Command]:
-        interval = self._settings.actors.replace_after / 4
+        interval = PING if slot.role is not Role.SYSTEM else self._settings.actors.replace_after / 4
         if now - slot.heard < interval or now - slot.told < interval:
             return []
         slot.told = now
@@ -374,4 +381,4 @@ class Roster:
 
 def _entry(slot: Slot) -> Entry:
     address = slot.address if slot.state is State.RUNNING else None
-    return Entry(slot.role, slot.system_id, address, slot.epoch, slot.process.pid, slot.state.value)
+    return Entry(slot.role, slot.system_id, address, slot.epoch, slot.process.pid, slot.state.value, slot.problem)

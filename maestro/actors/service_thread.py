@@ -71,6 +71,11 @@ class ServiceThread:
         return self._service.answer_now(question) if self._ready and self._service is not None else None
 
     @property
+    def problem(self) -> str:
+        """What keeps the service from its work; empty: nothing. To be read on its own thread."""
+        return self._service.problem if self._service is not None else "it is being started"
+
+    @property
     def ready(self) -> bool:
         """Whether `start` has returned."""
         return self._ready

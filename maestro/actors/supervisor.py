@@ -110,7 +110,7 @@ class Supervisor(Actor):
                 roster.heard(message.epoch, now)
                 self._run(roster.acknowledged(message.epoch, message.version, now))
             case Pong():
-                roster.heard(message.epoch, now)
+                roster.heard(message.epoch, now, message.problem)
 
     def _oversee(self, order: Oversee, sender: Address) -> None:
         if self._roster is None:

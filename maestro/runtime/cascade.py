@@ -41,6 +41,11 @@ class CascadeService:
         self._lines: dict[str, CascadeLine] = {}
         self._tasks = Tasks(self._log)
 
+    @property
+    def problem(self) -> str:
+        """Whether the broker can be reached."""
+        return f"broker: {self._broker.problem}" if not self._broker.connected else ""
+
     async def start(self) -> None:
         """Connect in the background."""
         await self._broker.start()

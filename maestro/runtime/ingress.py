@@ -30,6 +30,11 @@ class IngressService:
         self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, Window(BATCHES_IN_FLIGHT))
         self._tasks = Tasks(self._log)
 
+    @property
+    def problem(self) -> str:
+        """Whether the broker can be reached."""
+        return f"broker: {self._broker.problem}" if not self._broker.connected else ""
+
     async def start(self) -> None:
         """Connect in the background."""
         await self._broker.start()

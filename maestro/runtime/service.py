@@ -64,6 +64,10 @@ class Service(Protocol):
     loop's thread. What it needs is imported before the fork (`maestro.actors.preload`).
     """
 
+    @property
+    def problem(self) -> str:
+        """What keeps the service from its work now, in words; empty: nothing. Read on the loop's thread."""
+
     async def start(self) -> None:
         """Get ready. When it raises, the actor's process ends and the supervisor starts a new one."""
 

@@ -85,6 +85,11 @@ class SystemService:
 
     # --- life --------------------------------------------------------------------------------------------------
 
+    @property
+    def problem(self) -> str:
+        """Whether the store is open."""
+        return self._problem
+
     async def start(self) -> None:
         """Open the store and carry on where it says; when it cannot be opened, keep trying and say so meanwhile."""
         if not await self._try_open():
@@ -106,6 +111,7 @@ class SystemService:
             return False
         platform = await Platform.open(self._settings.platform)
         self._open = _Open(self._settings, self._id, self._epoch, self._outlet, store, platform, self._publish_lock)
+        self._problem = ""
         self._open.begin()
         for hello, address in self._greetings.values():
             self._open.greeted(hello, address)

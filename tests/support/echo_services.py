@@ -29,6 +29,10 @@ class EchoSystem:
     async def stop(self) -> None:
         note(self.trace, f"stop {self.system_id}")
 
+    @property
+    def problem(self) -> str:
+        return ""
+
     def answer_now(self, question: Question) -> Answer | None:
         if isinstance(question, CheckLock):
             self.checks += 1
@@ -69,6 +73,10 @@ class EchoHub:
 
     async def stop(self) -> None:
         note(self.trace, f"stop {self.role}")
+
+    @property
+    def problem(self) -> str:
+        return ""
 
     def answer_now(self, question: Question) -> Answer | None:
         return None
