@@ -1,6 +1,7 @@
 """What the platform's services tell Maestro: a system to serve, a replay that failed, an event to persist at once."""
 
 import asyncio
+from typing import Final
 
 from aiohttp import web
 
@@ -11,6 +12,9 @@ from maestro.http.inputs import parse_object, queue_system, read_body
 from maestro.http.keys import BRIDGE, SETTINGS, note
 from maestro.http.replies import Problem, answered, message_ok
 from maestro.messages import Answer, Code, PersistSync, ReportReplayFailure
+
+#: Seconds between two questions to a system whose actor is being started.
+STARTING_PAUSE: Final = 0.05
 
 
 async def handler_persist(request: web.Request) -> web.StreamResponse:
@@ -53,11 +57,22 @@ async def persist_sync(request: web.Request) -> web.StreamResponse:
         answer = await _ask_sync(bridge, event.system_id, question, timeout)
     except UnknownSystem:
         await _install(request, event.system_id)
-        try:
-            answer = await _ask_sync(bridge, event.system_id, question, timeout)
-        except UnknownSystem as unknown:
-            raise Unavailable(f"system {event.system_id!r} is not served yet") from unknown
+        answer = await _ask_new(request, event.system_id, question, timeout)
     return answered(answer)
+
+
+async def _ask_new(request: web.Request, system_id: str, question: PersistSync, timeout: float) -> Answer:  # noqa: ASYNC109 - as in `_ask_sync`
+    """Ask a system that was just installed: until its actor is up it takes no event."""
+    clock = asyncio.get_running_loop().time
+    patient_until = clock() + request.app[SETTINGS].ask_timeout
+    while True:
+        try:
+            answer = await _ask_sync(request.app[BRIDGE], system_id, question, timeout)
+        except UnknownSystem as unknown:
+            raise Unavailable(f"system {system_id!r} is not served yet") from unknown
+        if answer.code is not Code.UNAVAILABLE or clock() > patient_until:
+            return answer
+        await asyncio.sleep(STARTING_PAUSE)
 
 
 async def _ask_sync(bridge: Bridge, system_id: str, question: PersistSync, timeout: float) -> Answer:  # noqa: ASYNC109 - passed on to the bridge, which owns it

@@ -34,7 +34,7 @@ class Journal:
             if first and delivery.verdict is Verdict.WAITING:
                 self._verdict(delivery)
             elif delivery.verdict is Verdict.ERROR:
-                self._log.warning("event judged", **_facts(delivery), reason=delivery.reason)
+                self._log.error("event judged", **_facts(delivery), reason=delivery.reason)
             return
         self._open.discard(delivery.number)
         # What waited is saved again, done, when its copy has left the wait queue: told already.

@@ -89,8 +89,14 @@ async def test_an_event_that_impacts_only_itself_is_committed(tenant: Tenant) ->
 
 
 async def test_units_are_ordered_forking_first_then_by_time_then_as_found(tenant: Tenant) -> None:
-    times = {"late": "2018-07-20T15:08:41.9", "early": "2018-07-20T15:08:41.100000001", "never": "yesterday",
-             "tie1": "2018-07-20T15:08:41.5", "tie2": "2018-07-20T15:08:41.500", "fork": "2019-01-01T00:00:00"}  # fmt: skip
+    times = {
+        "late": "2018-07-20T15:08:41.9",
+        "early": "2018-07-20T15:08:41.100000001",
+        "never": "yesterday",
+        "tie1": "2018-07-20T15:08:41.5",
+        "tie2": "2018-07-20T15:08:41.500",
+        "fork": "2019-01-01T00:00:00",
+    }
     for short, time in times.items():
         tenant.siblings.origins[tenant.id(short)] = event(tenant.id(short), tenant.system, timestamp=time)
     tenant.impacts(

@@ -213,6 +213,11 @@ class Stage:
         return [(delivery.body, dict(delivery.headers)) for delivery in taken]
 
     @property
+    def vhost(self) -> str:
+        """The broker's vhost, on RabbitMQ."""
+        return self._broker_url.rpartition("/")[2]
+
+    @property
     def queues(self) -> SystemQueues:
         """The first system's queue names."""
         return SystemQueues(SYSTEM)

@@ -1,0 +1,116 @@
+"""Failing closed: a sibling that is away is never an answer, and one system's trouble is not another's."""
+
+import asyncio
+
+import orjson
+import pytest
+
+from maestro.broker.topology import ERROR_HEADER
+from tests.support.stage import Stage, eventually, unit
+from tests.support.tenant import Tenant, new_tenant
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rabbitmq]
+
+
+@pytest.fixture(scope="module")
+def environ() -> dict[str, str]:
+    return {"MAESTRO_PLATFORM__ANSWER_TIMEOUT": "4", "MAESTRO_PLATFORM__MIRROR_INTERVAL": "0.1"}
+
+
+async def failed(tenant: Tenant, short: str, cause: str) -> None:
+    """Check that an event went to the error queue, the platform was told, and the next one is judged."""
+    [(body, headers)] = await tenant.errors(1)
+    assert orjson.loads(body)["args"] == [tenant.event(short, version="7", owner="x")]
+    assert cause in headers[ERROR_HEADER]
+    await tenant.siblings.wait_for(lambda: len(tenant.error_events()) == 1, 10)
+    [told] = tenant.error_events()
+    assert told["name"] == f"{tenant.system}.persist.error"
+    assert (told["instanceId"], told["branch"], told["version"]) == (tenant.id(short), "master", "7")
+    assert told["tag"] == tenant.event(short)["tag"]
+    assert told["payload"]["instance_id"] == tenant.id(short)
+    assert told["payload"]["origin"] == tenant.event(short, version="7", owner="x")
+    assert cause in told["payload"]["message"]
+    await tenant.publish("next")
+    await tenant.siblings.wait_for(lambda: "next" in tenant.commits, 10)
+    assert short not in tenant.commits
+
+
+@pytest.mark.parametrize("how", [503, "garbage", "reset", 404])
+async def test_discovery_away_is_not_none_impacted(tenant: Tenant, how: int | str) -> None:
+    tenant.fail("discovery", "impacted", 99, how, "i")
+    await tenant.publish("i", version="7", owner="x")
+    await failed(tenant, "i", "discovery")
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "cause"),
+    [("process_memory", "origin", "process_memory"), ("apicore", "is_fork", "apicore"), ("domain", "commit", "domain"),
+     ("apicore", "domain_address", "apicore")],
+)  # fmt: skip
+async def test_another_sibling_away(tenant: Tenant, service: str, call: str, cause: str) -> None:
+    if service != "domain" and call != "domain_address":
+        tenant.impacts("i", unit("p1"))
+    tenant.fail(service, call, 6 if call == "origin" else 3, 503)
+    await tenant.publish("i", version="7", owner="x")
+    await failed(tenant, "i", cause)
+    assert await tenant.it.get(f"/v1.0.0/reprocessing/{tenant.system}/find") == []
+
+
+async def test_a_unit_without_an_origin_cannot_be_replayed_so_nothing_is_committed(tenant: Tenant) -> None:
+    tenant.impacts("i", unit("p1"))
+    tenant.siblings.origins[tenant.id("p1")] = None
+    await tenant.publish("i", version="7", owner="x")
+    await failed(tenant, "i", "no origin event")
+
+
+async def test_a_short_outage_is_waited_out(tenant: Tenant) -> None:
+    tenant.fail("discovery", "impacted", 2, 503)
+    tenant.fail("domain", "commit", 2, "reset")
+    await tenant.publish("i")
+    await tenant.commits_are("i")
+    await tenant.depth_is(tenant.queues.persist_error, 0)
+
+
+async def test_an_error_event_that_cannot_be_sent_is_sent_later(tenant: Tenant) -> None:
+    tenant.fail("event_manager", "send", 4, 503)
+    tenant.fail("domain", "commit", 1, 422, "i")
+    await tenant.publish("i", version="7", owner="x")
+    await failed(tenant, "i", "422")
+
+
+async def test_a_hanging_discovery_of_one_system_holds_up_no_other(it: Stage) -> None:
+    stuck, free = await new_tenant(it), await new_tenant(it)
+    stuck.fail("discovery", "impacted", 1, "hang", "i0")
+    await stuck.publish_all(*(f"i{number}" for number in range(5)))
+    await stuck.siblings.wait_for(lambda: stuck.calls("impacted") == ["i0"], 10)
+    async with asyncio.timeout(3):
+        await free.publish_all(*(f"i{number}" for number in range(50)))
+        await free.siblings.wait_for(lambda: len(free.commits) == 50, 3)
+    assert (await stuck.proceed())["_status"] == 200
+    assert stuck.calls("impacted") == ["i0"]
+    await stuck.commits_are(*(f"i{number}" for number in range(5)))
+
+
+async def test_documents_are_mirrored_created_once_then_replaced(tenant: Tenant) -> None:
+    tenant.impacts("i", unit("p1"), unit("p2"))
+    doc = await tenant.approved("i")
+    finished = await tenant.ended(doc, "finished")
+    await tenant.siblings.wait_for(lambda: tenant.siblings.documents[doc["id"]] == finished, 10)
+    calls = [call for call in tenant.siblings.calls("save_document") if tenant.owns(call)]
+    assert [call.method for call in calls] == ["POST", *["PUT"] * (len(calls) - 1)]
+    assert [call.query.get("id") for call in calls] == [None, *[doc["id"]] * (len(calls) - 1)]
+
+
+async def test_process_memory_that_takes_no_documents_blocks_nothing(tenant: Tenant) -> None:
+    tenant.fail("process_memory", "save_document", 9999, "hang")
+    tenant.impacts("i", unit("p1"))
+    doc = await tenant.approved("i")
+    finished = await tenant.ended(doc, "finished")
+    await tenant.publish("next")
+    await tenant.commits_are("i", "re1", "next")
+    tenant.siblings.heal()
+    await eventually(lambda: mirrored(tenant, finished), "the last state is mirrored in the end")
+
+
+async def mirrored(tenant: Tenant, doc: dict[str, object]) -> bool:
+    return tenant.siblings.documents.get(str(doc["id"])) == doc

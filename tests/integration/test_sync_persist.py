@@ -1,0 +1,105 @@
+"""Sync persist: flow 1 with an answer."""
+
+import asyncio
+
+import pytest
+import pytest_asyncio
+
+from tests.support.stage import Stage, unit
+from tests.support.tenant import JSON, Tenant, new_tenant
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+PATH = "/v1.0.0/persist/sync"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def tenant(on_both: Stage) -> Tenant:
+    return await new_tenant(on_both)
+
+
+async def persist(tenant: Tenant, short: str, **fields: object) -> JSON:
+    answer = await tenant.it.post(PATH, tenant.event(short, **fields), ok=False)
+    answer.pop("_headers")
+    return answer
+
+
+async def test_committed(tenant: Tenant) -> None:
+    assert await persist(tenant, "i") == {"_status": 200, "status": "commited"}
+    assert tenant.commits == ["i"]
+    assert await persist(tenant, "i") == {"_status": 200, "status": "commited"}
+    assert tenant.commits == ["i"], "known by its instance: not committed twice"
+
+
+async def test_held_then_waiting_then_all_of_it_done(tenant: Tenant) -> None:
+    tenant.impacts("held", unit("p1"))
+    answer = await persist(tenant, "held")
+    assert (answer["_status"], answer["status"]) == (200, "reprocessing_request")
+    doc = answer["reprocessing"]
+    assert doc == await tenant.pending()
+    assert await persist(tenant, "w1") == {"_status": 202, "status": "waiting", "position": 1}
+    await tenant.publish("w2")
+    await tenant.waits(2)
+    assert await persist(tenant, "w3") == {"_status": 202, "status": "waiting", "position": 3}
+    assert await persist(tenant, "w1") == {"_status": 202, "status": "waiting", "position": 1}
+    again = await persist(tenant, "held")
+    assert again["reprocessing"]["id"] == doc["id"]
+    await tenant.depth_is(tenant.queues.wait, 3)
+    await tenant.it.decide(doc, "approve")
+    await tenant.commits_are("held", "re1", "w1", "w2", "w3")
+    await tenant.open_again()
+    await tenant.depth_is(tenant.queues.wait, 0)
+
+
+async def test_what_waited_by_sync_persist_and_fails_later_is_on_the_error_queue(tenant: Tenant) -> None:
+    tenant.impacts("held", unit("p1"))
+    doc = (await persist(tenant, "held"))["reprocessing"]
+    await persist(tenant, "w")
+    tenant.fail("domain", "commit", 1, 422, "w")
+    await tenant.it.decide(doc, "skip")
+    await tenant.errors(1)
+    await tenant.siblings.wait_for(lambda: len(tenant.error_events()) == 1, 10)
+    await tenant.depth_is(tenant.queues.wait, 0)
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "how", "times"),
+    [("discovery", "impacted", 503, 3), ("discovery", "impacted", "garbage", 3), ("domain", "commit", 422, 1),
+     ("domain", "commit", "reset", 3)],
+)  # fmt: skip
+async def test_a_failure_is_never_commited(tenant: Tenant, service: str, call: str, how: int | str, times: int) -> None:
+    tenant.fail(service, call, times, how)
+    answer = await persist(tenant, "i")
+    assert answer["_status"] == 502
+    assert answer["status"] == "502"
+    assert service in answer["message"]
+    assert tenant.commits == []
+    assert await persist(tenant, "i") == {"_status": 200, "status": "commited"}
+
+
+async def test_bad_input_is_refused_and_changes_nothing(tenant: Tenant) -> None:
+    for fields in (
+        {"instanceId": ""}, {"instanceId": 5}, {"systemId": ""}, {"systemId": "wait_x"}, {"systemId": "a.b"},
+        {"scope": "reproduction"}, {"scope": "reprocessing"},
+        {"scope": "reprocessing", "reprocessing": {"id": "x", "instance_id": "y", "system_id": tenant.system}},
+    ):  # fmt: skip
+        answer = await persist(tenant, "i", **fields)
+        assert answer["_status"] == 400, fields
+        assert answer["status"] == "400"
+    for body in (None, [], "text", 7):
+        assert (await tenant.it.post(PATH, body, ok=False))["_status"] == 400
+    assert tenant.calls("impacted") == []
+    assert (await tenant.state())["counters"]["error"] == 0
+
+
+async def test_a_new_system_is_served_by_its_first_sync_persist(on_both: Stage) -> None:
+    tenant = Tenant(on_both, "fresh")
+    tenant.siblings.systems.append("fresh")
+    assert await persist(tenant, "i") == {"_status": 200, "status": "commited"}
+
+
+async def test_calls_and_queue_side_by_side(tenant: Tenant) -> None:
+    answers = await asyncio.gather(*(persist(tenant, f"s{number}") for number in range(20)))
+    await tenant.publish_all(*(f"q{number}" for number in range(20)))
+    assert all(answer == {"_status": 200, "status": "commited"} for answer in answers)
+    await tenant.siblings.wait_for(lambda: len(tenant.commits) == 40, 10)
+    assert len(set(tenant.commits)) == 40
