@@ -161,8 +161,12 @@ class FetchReplayOrigins(Command, frozen=True):
 
 
 class CommitReplay(Command, frozen=True):
-    """Domain persist of a replay's result. Answered by `ReplayCommitted` or `RunFailed`."""
+    """Domain persist of a replay's result. Answered by `ReplayCommitted` or `RunFailed`.
 
+    Once Domain has it, Discovery no longer names what it impacts: the document's growth must outlast a loss of power.
+    """
+
+    needs: ClassVar[Needs] = Needs.SYNCED
     id: str
     token: int
     instance_id: str

@@ -58,7 +58,7 @@ class Unit:
     first_send: int = 1
     #: Seconds since the epoch of the last send the Event Manager took.
     sent_at: float = 0.0
-    #: The instance that replays it in the current round, once its result was accepted.
+    #: The instance whose result was accepted last: in the current round, or before it.
     result_instance: str = ""
     #: Key of the delivery that brought the result.
     result_key: str = ""
@@ -96,7 +96,7 @@ class Unit:
         """Be outstanding again; results of all sends so far are superseded."""
         self.state = UnitState.OUTSTANDING
         self.first_send = self.sends + 1
-        self.result_instance = self.result_key = ""
+        self.result_key = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,7 +192,8 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
         reject(system, delivery, f"reprocessing.id: {ref.id[:80]!r} is not running", step)
         return
     unit = doc.current
-    if unit is None or not doc.is_answer(ref.instance_id, delivery.branch, ref.send):
+    answers = doc.is_answer(ref.instance_id, delivery.branch, ref.send)
+    if unit is None or not answers or delivery.instance_id == unit.result_instance:  # that one answered a former round
         system.counters.superseded += 1
         reject(system, delivery, ending.SUPERSEDED, step)
         return

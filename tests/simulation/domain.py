@@ -1,0 +1,116 @@
+"""The model of a system's data: instances read entities and write entities, on branches; Discovery knows who read what.
+
+A branch sees the trunk's value of an entity until it has one of its own. An *input* instance reads nothing and
+sets a shared entity; a *derived* one reads some and writes the one entity that is its own: so every cascade is
+finite, and what the data should be can be computed from scratch.
+"""
+
+from dataclasses import dataclass, field
+from zlib import crc32
+
+from maestro.events import MASTER
+from maestro.reprocessing.impact import Impacted
+
+Place = tuple[str, str]
+
+
+@dataclass
+class Instance:
+    """One run of a process: the original one, or (`of`, `doc`) a replay of it."""
+
+    id: str
+    branch: str
+    reads: tuple[str, ...]
+    writes: str
+    seed: int
+    origin: bytes
+    is_fork: bool = False
+    of: str = ""
+    doc: str = ""
+    send: str = ""
+    #: What it read and made of it, once it has computed.
+    used: dict[str, int] = field(default_factory=dict)
+    result: int = 0
+    #: When Discovery last answered about it.
+    asked_at: float = -1.0
+    #: Who Discovery last said it impacts.
+    impacts: tuple[Impacted, ...] = ()
+
+    @property
+    def original(self) -> str:
+        """The instance whose result this is."""
+        return self.of or self.id
+
+
+@dataclass(frozen=True)
+class Value:
+    """What stands at a place: the value, whose it is, and who put it there when."""
+
+    value: int
+    by: Instance
+    at: float
+    asked_at: float
+    #: The reprocessing it was committed in; empty for a commit of flow 1.
+    doc: str
+    used: dict[str, int]
+
+
+class Data:
+    """Entities of one system, by (entity, branch)."""
+
+    def __init__(self) -> None:
+        self.values: dict[Place, Value] = {}
+        self.instances: dict[str, Instance] = {}
+
+    def seen(self, entity: str, branch: str) -> Value | None:
+        """Return what a reader on `branch` sees."""
+        return self.values.get((entity, branch)) or self.values.get((entity, MASTER))
+
+    def outcome(self, instance: Instance, branch: str) -> tuple[dict[str, int], int]:
+        """Return what an instance would read and make of it now."""
+        used = {}
+        for entity in instance.reads:
+            seen = self.seen(entity, branch)
+            used[entity] = seen.value if seen else 0
+        return used, crc32(repr((instance.seed, sorted(used.items()))).encode())
+
+    def compute(self, instance: Instance) -> None:
+        """Have an instance read and compute."""
+        instance.used, instance.result = self.outcome(instance, instance.branch)
+
+    def commit(self, instance: Instance, at: float, doc: str) -> None:
+        """Domain persist."""
+        place = (instance.writes, instance.branch)
+        before = self.values.get(place)
+        if before is not None and before.value == instance.result and before.used == instance.used:
+            return
+        self.values[place] = Value(instance.result, instance, at, instance.asked_at, doc, instance.used)
+
+    def impacted(self, instance: Instance) -> tuple[Impacted, ...]:
+        """Discovery: whose results would change if this instance's data were persisted."""
+        entity, branch = instance.writes, instance.branch
+        now = self.seen(entity, branch)
+        if now is not None and now.value == instance.result:
+            return ()
+        found = []
+        for (other, place_branch), value in self.values.items():
+            if entity not in value.used:
+                continue
+            if branch == MASTER:
+                if place_branch == MASTER or (entity, place_branch) not in self.values:
+                    found.append(Impacted(value.by.original, place_branch))
+            elif place_branch == branch:
+                found.append(Impacted(value.by.original, branch))
+            elif place_branch == MASTER and (other, branch) not in self.values:
+                found.append(Impacted(value.by.original, branch, forking=True))
+        return tuple(found)
+
+    def stale(self) -> list[tuple[Place, Value, list[Value]]]:
+        """Return every derived value that is not what its inputs make of it now, with the inputs that differ."""
+        wrong = []
+        for (entity, branch), value in self.values.items():
+            used, result = self.outcome(value.by, branch)
+            if result != value.value:
+                seen = [self.seen(name, branch) for name in used if used[name] != value.used[name]]
+                wrong.append(((entity, branch), value, [cause for cause in seen if cause is not None]))
+        return wrong

@@ -1,0 +1,159 @@
+"""Classic mistakes, planted into the rules one at a time: the simulator must catch each of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import deciding, facts, judging, machine, opening, replaying
+from maestro.reprocessing.commands import Needs
+from maestro.reprocessing.delivery import Delivery
+from maestro.reprocessing.document import Document, Unit, UnitState
+from maestro.reprocessing.settling import mark_parked, settle
+from maestro.reprocessing.state import Lane, System
+from maestro.reprocessing.status import Status
+from maestro.reprocessing.step import SaveUnit, Step
+from maestro.runtime import repository
+
+Plant = pytest.MonkeyPatch
+
+
+def ack_before_the_commit_is_stored(plant: Plant) -> None:
+    plant.setattr(do.AckDelivery, "needs", Needs.NOTHING)
+
+
+def ack_before_the_commit_is_synced(plant: Plant) -> None:
+    plant.setattr(do.AckDelivery, "needs", Needs.STORED)
+
+
+def park_without_confirm(plant: Plant) -> None:
+    def park(delivery: Delivery, step: Step) -> None:
+        settle(delivery, step)
+        step.do(do.ParkEvent(delivery.key, ()))
+
+    plant.setattr(judging, "park", park)
+
+
+def grow_the_document_after_the_commit(plant: Plant) -> None:
+    grow, committed = replaying._grow, replaying.on_replay_committed
+    grown_late: list[tuple[Any, ...]] = []
+
+    def commit_first(system: System, doc: Document, unit: Unit, new: Any, step: Step) -> None:
+        grown_late[:] = [(doc, unit, new)]
+        unit.state = UnitState.COMMITTING
+        step.save(SaveUnit(doc, unit))
+
+    def grow_then(system: System, fact: facts.ReplayCommitted, step: Step) -> None:
+        for doc, unit, new in grown_late:
+            if doc.current is unit:
+                grow(system, doc, unit, new, step)
+        committed(system, fact, step)
+
+    plant.setattr(replaying, "_grow", commit_first)
+    plant.setitem(machine._HANDLERS, facts.ReplayCommitted, grow_then)
+
+
+def grown_document_is_not_synced_before_the_commit(plant: Plant) -> None:
+    plant.setattr(do.CommitReplay, "needs", Needs.STORED)
+
+
+def unlock_before_the_last_commit(plant: Plant) -> None:
+    def locks(doc: Document) -> bool:
+        return doc.status is Status.RUNNING and bool(doc.outstanding)
+
+    plant.setattr(Document, "locks", property(locks))
+
+
+def drain_newest_first(plant: Plant) -> None:
+    def judge_newest(system: System, step: Step) -> None:
+        if system.waiting:
+            system.waiting.move_to_end(next(reversed(system.waiting)), last=False)
+        judge(system, step)
+
+    judge = judging._judge_next
+    plant.setattr(judging, "_judge_next", judge_newest)
+
+
+def forget_dedup_after_a_restart(plant: Plant) -> None:
+    def forgetful(system: System, delivery: Delivery) -> None:
+        file(system, delivery)
+        if delivery.done and not delivery.replay:
+            system.finished.remove(delivery.key)
+            del system.deliveries[delivery.key]
+
+    file = repository._file
+    plant.setattr(repository, "_file", forgetful)
+
+
+def a_discovery_failure_is_none_impacted(plant: Plant) -> None:
+    def failed(system: System, fact: facts.JudgingFailed, step: Step) -> None:
+        if system.lane is Lane.IMPACT:
+            judging.on_impact_found(system, facts.ImpactFound(fact.token, ()), step)
+        else:
+            judging.on_judging_failed(system, fact, step)
+
+    plant.setitem(machine._HANDLERS, facts.JudgingFailed, failed)
+
+
+def approve_one_that_is_not_the_head(plant: Plant) -> None:
+    def any_pending(system: System, fact: deciding.Decision, step: Step) -> Document | None:
+        doc = system.documents.get(fact.id)
+        return doc if doc is not None and doc.status is Status.PENDING else found(system, fact, step)
+
+    found = deciding._pending
+    plant.setattr(deciding, "_pending", any_pending)
+
+
+def a_second_result_counts_too(plant: Plant) -> None:
+    def answers(doc: Document, instance_id: str, branch: str, send: str) -> bool:
+        return doc.current is not None and doc.current.instance_id == instance_id
+
+    plant.setattr(Document, "is_answer", answers)
+
+
+def held_commit_before_the_approval(plant: Plant) -> None:
+    def open_and_commit(system: System, delivery: Delivery, fact: facts.OriginsFetched, step: Step) -> Document:
+        doc = open_document(system, delivery, fact, step)
+        step.do(do.CommitHeld(doc.id, 0, doc.held_instance))
+        return doc
+
+    open_document = opening.open_document
+    plant.setattr(opening, "open_document", open_and_commit)
+
+
+def judge_the_copy_of_a_failed_event_again(plant: Plant) -> None:
+    def is_new(known: Delivery, fact: facts.EventArrived) -> bool:
+        return known.done and known.verdict == "error" and not fact.redelivered
+
+    plant.setattr(judging, "_is_new_delivery", is_new)
+
+
+def commit_beside_a_retried_run(plant: Plant) -> None:
+    plant.setattr(judging, "_put_off", lambda _system, _step: None)
+
+
+def take_a_copy_for_gone_when_its_ack_is_ordered(plant: Plant) -> None:
+    def unpark_at_once(system: System, delivery: Delivery, step: Step) -> None:
+        (judging.unpark if delivery.done else mark_parked)(system, delivery, step)
+
+    plant.setattr(judging, "mark_parked", unpark_at_once)
+
+
+MISTAKES: tuple[Callable[[Plant], None], ...] = (
+    ack_before_the_commit_is_stored,
+    ack_before_the_commit_is_synced,
+    park_without_confirm,
+    grow_the_document_after_the_commit,
+    grown_document_is_not_synced_before_the_commit,
+    unlock_before_the_last_commit,
+    drain_newest_first,
+    forget_dedup_after_a_restart,
+    a_discovery_failure_is_none_impacted,
+    approve_one_that_is_not_the_head,
+    a_second_result_counts_too,
+    held_commit_before_the_approval,
+    judge_the_copy_of_a_failed_event_again,
+    commit_beside_a_retried_run,
+    take_a_copy_for_gone_when_its_ack_is_ordered,
+)

@@ -1,0 +1,123 @@
+"""What must hold once a system is at rest: nothing lost (I1), all replayed (I5), unlocked (I6), data right (I8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.domain import Place, Value
+from tests.simulation.engine import Violation
+
+if TYPE_CHECKING:
+    from tests.simulation.world import Tenant
+
+GIVEN_UP = ("failure", "aborted_split_events_failure", "aborted_persist_domain_failure", "cancelled")
+
+
+def check_settled(tenant: Tenant) -> None:
+    """Raise `Violation` for the first thing that does not hold."""
+    _no_surprise_in_the_store(tenant)
+    for uid, instance in tenant.accepted.items():
+        _one_place(tenant, uid, instance)
+    for instance in tenant.promised:
+        _one_place(tenant, f"~{instance}/execution/", instance)
+    for id_, row in tenant.host.watch.documents.items():
+        _document_done(tenant, id_, row)
+    if tenant.host.proceed != 200:
+        raise Violation(f"I6: {tenant.system_id} is at rest and locked")
+    if not tenant.host.mirrors.empty:
+        mirrors = tenant.host.mirrors
+        raise Violation(f"queues are left: {mirrors.line} {list(mirrors.events)} {list(mirrors.control)}")
+    for place, value, causes in tenant.siblings.data.stale():
+        for cause in causes:
+            _excused(tenant, place, value, cause)
+
+
+def _no_surprise_in_the_store(tenant: Tenant) -> None:
+    host = tenant.host
+    host.flush(durable=True)
+    left = [row["key"] for row in host.watch.deliveries.values() if row["verdict"] == "waiting" and not row.get("done")]
+    if left:
+        raise Violation(f"I1: still waiting in the store: {left}")
+    if len(host.repository._bodies) > len([row for row in host.watch.deliveries.values() if not row.get("done")]):
+        raise Violation("bodies of events that are done are kept in memory")
+
+
+def _by_hand(row: dict[str, Any]) -> bool:
+    return any(user == "hand" for _, _, user, _ in row["history"])
+
+
+# --- I1 -----------------------------------------------------------------------------------------------------------
+
+
+def _one_place(tenant: Tenant, uid: str, instance: str) -> None:
+    host, siblings = tenant.host, tenant.siblings
+    places = set()
+    if instance in siblings.taken:
+        places.add("committed")
+    if any(message.uid == uid for message, _ in host.ingress.errors):
+        places.add("error queue")
+    committed_too = instance in siblings.uncertain
+    for id_, row in host.watch.documents.items():
+        if row["held_instance"] == instance:
+            committed_too |= row["held_committed"]
+            places.add(_place_of_held(row))
+        units = host.watch.units_of(id_).values() if row["status"] in GIVEN_UP else ()
+        if any(unit["result_key"] == uid and unit["state"] != "done" for unit in units):
+            places.add("held")
+    places.discard("")
+    if uid in tenant.repeated and len(places) > 1:
+        places.discard("error queue")
+    if committed_too or _doubled(tenant, instance):
+        places.discard("committed") if len(places) > 1 else None
+    if len(places) != 1:
+        raise Violation(f"I1: event {uid} of {instance} is {' and '.join(sorted(places)) or 'lost'}")
+
+
+def _place_of_held(row: dict[str, Any]) -> str:
+    if row["status"] == "finished":
+        return "" if row["held_committed"] else "overridden" if _by_hand(row) else "lost in a finished document"
+    return "skipped" if row["status"] == "skipped" else "held"
+
+
+def _doubled(tenant: Tenant, instance: str) -> bool:
+    return sum(other == instance for other in tenant.accepted.values()) > 1
+
+
+# --- I5 -----------------------------------------------------------------------------------------------------------
+
+
+def _document_done(tenant: Tenant, id_: str, row: dict[str, Any]) -> None:
+    siblings = tenant.siblings
+    if row["status"] in GIVEN_UP and id_ not in tenant.host.mirrors.failed:
+        raise Violation(f"{id_} is {row['status']} and not on the error queue")
+    if row["status"] != "finished" or _by_hand(row):
+        return
+    for (original, branch), unit in tenant.host.watch.units_of(id_).items():
+        replays = {
+            replay
+            for replay in set(siblings.taken)
+            if (found := siblings.data.instances[replay]).of == original and found.doc == id_ and found.branch == branch
+        }
+        if unit["state"] != "done" or len(replays) < unit["round"]:
+            raise Violation(f"I5: {id_} is finished, {original} on {branch} was replayed {len(replays)} times: {unit}")
+        if len(replays - siblings.uncertain) > unit["round"]:
+            raise Violation(f"I5: {original} on {branch} was replayed {len(replays)} times in {unit['round']} rounds")
+
+
+# --- I8 -----------------------------------------------------------------------------------------------------------
+
+
+def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:
+    """A stale value is right only where the rules say so: it came after the question, or its replay was given up."""
+    if cause.asked_at < 0:
+        raise Violation(f"I8: {place} is stale: Discovery never answered about {cause.by.id}")
+    if value.at >= cause.asked_at:
+        return
+    row = tenant.host.watch.documents.get(cause.doc)
+    if row is None:
+        raise Violation(f"I8: {place} is stale: {cause.by.id} was committed without asking for a reprocessing")
+    if row["status"] != "finished" or _by_hand(row):
+        return
+    unit = tenant.host.watch.units_of(cause.doc).get((value.by.original, place[1]))
+    if unit is None or not unit["reimpacted"]:
+        raise Violation(f"I8: {place} is stale: {cause.by.id} changed what it reads, in {cause.doc}")

@@ -1,0 +1,119 @@
+"""The model of one system's siblings: Discovery, Process Memory, Domain, and the Event Manager's replays."""
+
+from collections.abc import Callable, Sequence
+
+import orjson
+
+from maestro.events import MASTER, celery_body
+from maestro.reprocessing import facts
+from maestro.reprocessing.impact import Impacted, Origin
+from tests.simulation.domain import Data, Instance
+from tests.simulation.engine import Engine
+
+
+class Siblings:
+    """Answers what the rules ask, and runs replays; sometimes badly, while `faulty`."""
+
+    def __init__(self, engine: Engine, system_id: str) -> None:
+        self.engine = engine
+        self.system_id = system_id
+        self.data = Data()
+        self.faulty = True
+        #: The share of calls that fail.
+        self.failing = 0.02
+        #: Ids of the instances whose commit Domain took, in order, repeats included.
+        self.taken: list[str] = []
+        #: Ids of those that Domain took without Maestro knowing.
+        self.uncertain: set[str] = set()
+        #: Where persist events and reports of failed replays go.
+        self.publish: Callable[[str, bytes], None] = lambda _id, _body: None
+        self.report: Callable[[facts.ReplayErred], None] = lambda _fact: None
+        self._replays = 0
+
+    def fate(self) -> str:
+        """Say how a call ends: ok, refused, or applied and reported as failed."""
+        if self.faulty and self.engine.chance(self.failing):
+            return "applied" if self.engine.chance(0.3) else "refused"
+        return "ok"
+
+    # --- Discovery and Process Memory -----------------------------------------------------------------------------
+
+    def impacted(self, instance_id: str) -> tuple[Impacted, ...]:
+        """Discovery's answer, with the noise that the rules must drop."""
+        instance = self.data.instances[instance_id]
+        instance.asked_at = self.engine.now
+        instance.impacts = self.data.impacted(instance)
+        noise = []
+        if self.engine.chance(0.1):
+            noise.append(Impacted(instance_id, instance.branch))
+        if self.engine.chance(0.1):
+            noise += instance.impacts[:1]
+        if instance.branch != MASTER and self.engine.chance(0.2):
+            noise += [Impacted(found.instance_id, MASTER) for found in instance.impacts]
+        return (*instance.impacts, *noise)
+
+    def origins(self, units: Sequence[Impacted]) -> tuple[Origin, ...]:
+        """Process Memory's answer."""
+        found = []
+        for unit in units:
+            event = self.data.instances[unit.instance_id].origin
+            found.append(Origin(unit, event, orjson.loads(event)["timestamp"]))
+        return tuple(found)
+
+    # --- Domain ------------------------------------------------------------------------------------------------------
+
+    def commit(self, instance_id: str, doc: str) -> None:
+        """Domain takes a commit."""
+        self.engine.note("DOMAIN", self.system_id, instance_id, doc)
+        self.taken.append(instance_id)
+        self.data.commit(self.data.instances[instance_id], self.engine.now, doc)
+
+    # --- the Event Manager ---------------------------------------------------------------------------------------
+
+    def send_event(self, event: bytes) -> None:
+        """A replay is taken: it runs a little later, and persists; or not, or twice, or much later."""
+        fields = orjson.loads(event)
+        assert "instanceId" not in fields
+        assert "tag" not in fields
+        assert fields["scope"] == "reprocessing"
+        ref = fields["reprocessing"]
+        original = self.data.instances[ref["instance_id"]]
+        self._replays += 1
+        replay = Instance(
+            f"{original.id}~{self._replays}", fields["branch"], original.reads, original.writes, original.seed,
+            original.origin, of=original.id, doc=ref["id"], send=ref["send"],
+        )  # fmt: skip
+        self.data.instances[replay.id] = replay
+        self.engine.after(self.engine.soon(2.0), self._run, replay, fields)
+
+    def _run(self, replay: Instance, fields: dict[str, object]) -> None:
+        self.data.compute(replay)
+        self.engine.note("replay computed", self.system_id, replay.id, replay.doc)
+        fate = self.engine.random.random() if self.faulty else 1.0
+        delay = self.engine.soon(5.0)
+        if fate < 0.02:
+            return
+        if fate < 0.04:
+            failed = facts.ReplayErred(replay.doc, replay.of, replay.branch, replay.send, "the process raised")
+            self.engine.after(delay, self.report, failed)
+            return
+        if fate < 0.08:
+            delay += 60.0 * self.engine.random.random()
+        self.engine.after(delay, self._persist, replay, fields, "")
+        if fate < 0.14:
+            self.engine.after(delay + self.engine.soon(20.0), self._persist, replay, fields, "")
+        elif fate < 0.18:  # the process ran twice in one go: another message of the same instance
+            self.engine.after(delay + self.engine.soon(20.0), self._persist, replay, fields, "again ")
+
+    def _persist(self, replay: Instance, fields: dict[str, object], prefix: str) -> None:
+        ref = dict(fields["reprocessing"])  # type: ignore[call-overload]
+        if replay.seed % 5 == 0:
+            ref.pop("send")  # a platform that drops what it does not know
+        event = {
+            **fields,
+            "name": f"{self.system_id}.persist.request",
+            "instanceId": replay.id,
+            "reprocessing": ref,
+        }
+        message_id = f"{prefix}m-{replay.id}"
+        self.publish(message_id, celery_body(message_id, orjson.dumps(event)))

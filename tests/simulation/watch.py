@@ -1,0 +1,160 @@
+"""What must always hold, checked from outside: on the rows the store is given, and on the effects that are seen."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from maestro.reprocessing.impact import Impacted
+from maestro.store.base import Put, Store, Write
+from tests.simulation.domain import Instance
+from tests.simulation.engine import Violation
+
+Row = dict[str, Any]
+RUNNING = ("running", "running_without_lock")
+LIVE = ("pending_approval", "approved", *RUNNING)
+FINAL = ("commit", "pending", "error")
+
+
+class Watch:
+    """Follows one system's rows as they are committed, and judges each effect at the moment it begins or happens."""
+
+    def __init__(self) -> None:
+        self.deliveries: dict[int, Row] = {}
+        self.documents: dict[str, Row] = {}
+        self.units: dict[str, Row] = {}
+        #: When each verdict `commit` was stored, and since when a document blocks, counted in commits to the store.
+        self.decided: dict[int, int] = {}
+        self.blocking_since: dict[str, int] = {}
+        self.commits = 0
+        #: Keys of deliveries and ids of documents whose commit was recorded as done.
+        self.recorded: set[str] = set()
+        #: Keys of replays' results: they have no place in the order.
+        self.replays: set[str] = set()
+        self.last_verdict = 0
+
+    # --- rows ---------------------------------------------------------------------------------------------------
+
+    def committed(self, writes: Sequence[Write]) -> None:
+        """One transaction was stored. What is in it became true at once: the order of its rows means nothing."""
+        self.commits += 1
+        for write in sorted(writes, key=lambda write: (write.table, write.key)):
+            row = dict(write.fields) if isinstance(write, Put) else None
+            match write.table:
+                case "deliveries":
+                    self._delivery(int(write.key), row)
+                case "documents":
+                    self._document(write.key, row)
+                case "units":
+                    _put(self.units, write.key, row)
+
+    def _delivery(self, number: int, row: Row | None) -> None:
+        before = self.deliveries.get(number)
+        _put(self.deliveries, number, row)
+        if row is None or row["key"] in self.replays:
+            return
+        verdict = row["verdict"]
+        if verdict == "commit":
+            self.decided.setdefault(number, self.commits)
+            if row.get("done"):
+                self.recorded.add(row["key"])
+        if verdict in FINAL and not (before and before["verdict"] in FINAL):
+            if number < self.last_verdict:
+                raise Violation(f"I2: event {number} is judged after event {self.last_verdict}")
+            self.last_verdict = number
+
+    def _document(self, id_: str, row: Row | None) -> None:
+        assert row is not None
+        self.documents[id_] = row
+        if row["held_committed"]:
+            self.recorded.add(f"held {id_}")
+        if _blocks(row):
+            self.blocking_since.setdefault(id_, self.commits)
+        else:
+            self.blocking_since.pop(id_, None)
+
+    def restarted(self, store: Store, *, power_lost: bool) -> None:
+        """A new owner found `store`: what a loss of power took back was never so."""
+        self.deliveries = {int(key): row for key, row in store.rows("deliveries")}
+        self.documents = dict(store.rows("documents"))
+        self.units = dict(store.rows("units"))
+        self.blocking_since = {
+            id_: self.blocking_since.get(id_, self.commits) for id_, row in self.documents.items() if _blocks(row)
+        }
+        self.decided = {number: at for number, at in self.decided.items() if number in self.deliveries}
+        judged = (
+            number
+            for number, row in self.deliveries.items()
+            if row["verdict"] in FINAL and row["key"] not in self.replays
+        )
+        self.last_verdict = max(judged, default=0)
+        if power_lost:
+            kept = {row["key"] for row in self.deliveries.values() if row["verdict"] == "commit" and row.get("done")}
+            kept |= {f"held {id_}" for id_, row in self.documents.items() if row["held_committed"]}
+            self.recorded &= kept
+
+    # --- effects ------------------------------------------------------------------------------------------------
+
+    def commit_begins(self, number: int, key: str) -> None:
+        """Flow 1 orders a commit (I3, I7)."""
+        row = self.deliveries.get(number)
+        if row is None or row["verdict"] != "commit":
+            raise Violation(f"the commit of event {number} begins before its verdict is stored")
+        if key in self.recorded:
+            raise Violation(f"I7: the commit of {key} is recorded as done and repeated")
+        for id_, since in self.blocking_since.items():
+            running = self.documents[id_]["status"] in RUNNING
+            if running or since < self.decided[number]:
+                raise Violation(f"I3: event {number} is committed while {id_} is {self.documents[id_]['status']}")
+        for other, waiting in self.deliveries.items():
+            if other < number and waiting["verdict"] == "waiting" and not waiting.get("done"):
+                raise Violation(f"I3: event {number} is committed ahead of waiting event {other}")
+
+    def held_begins(self, id_: str) -> None:
+        """The held commit is ordered (I3, I7)."""
+        row = self.documents.get(id_)
+        if row is None or row["status"] not in RUNNING:
+            raise Violation(f"I3: the held commit of {id_} is made while it is {row and row['status']}")
+        if f"held {id_}" in self.recorded:
+            raise Violation(f"I7: the held commit of {id_} is recorded as done and repeated")
+
+    def replay_commit_begins(self, id_: str, replay: Instance, relevant: Sequence[Impacted]) -> None:
+        """A replay's commit is ordered: what it impacts must be in the document (I5, I7)."""
+        units = self.units_of(id_)
+        unit = units[(replay.of, replay.branch)]
+        if unit["state"] == "done":
+            raise Violation(f"I7: the commit of replay {replay.id} is recorded as done and repeated")
+        for impacted in relevant:
+            met = units.get(impacted.key)
+            if met is None:
+                raise Violation(f"I5: {replay.id} is committed before {impacted.key} is in {id_}")
+            if met["state"] == "done" and not met["reimpacted"]:
+                raise Violation(f"I5: {replay.id} is committed and {impacted.key} gets no further round in {id_}")
+
+    def effect(self, id_: str, what: str, proceed: int) -> None:
+        """Something changes on behalf of a run (I6)."""
+        row = self.documents.get(id_)
+        if row is not None and not row["forking"] and proceed == 200:
+            raise Violation(f"I6: {what} of {id_} while proceed says 200 ({row['status']})")
+
+    def decided_by_hand(self, id_: str) -> None:
+        """A pending document was approved or skipped: it was the oldest."""
+        number = self.documents[id_]["number"]
+        for other, row in self.documents.items():
+            if row["status"] == "pending_approval" and row["number"] < number:
+                raise Violation(f"{id_} is decided before the older {other}")
+
+    def units_of(self, id_: str) -> dict[tuple[str, str], Row]:
+        """Return a document's stored units."""
+        return {
+            (row["instance_id"], row["branch"]): row for key, row in self.units.items() if key.startswith(f"{id_}/")
+        }
+
+
+def _blocks(row: Row) -> bool:
+    return row["status"] in LIVE and (row["status"] == "pending_approval" or not row["forking"])
+
+
+def _put(table: dict[Any, Row], key: Any, row: Row | None) -> None:
+    if row is None:
+        table.pop(key, None)
+    else:
+        table[key] = row

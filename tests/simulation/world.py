@@ -1,0 +1,264 @@
+"""One simulated world: a few systems, the people and processes that use them, and what goes wrong.
+
+`run(seed)` lives through it, lets it come to rest, and checks what must hold in the end.
+"""
+
+from dataclasses import replace
+
+import orjson
+
+from maestro.events import MASTER, celery_body
+from maestro.messages import Code
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts
+from maestro.reprocessing.state import Rules
+from tests.simulation.broker import Message
+from tests.simulation.domain import Instance
+from tests.simulation.engine import Engine, Violation
+from tests.simulation.host import Host
+from tests.simulation.imported import imported_documents
+from tests.simulation.settled import check_settled
+from tests.simulation.siblings import Siblings
+
+INPUTS = ("k0", "k1", "k2")
+TROUBLE = 120.0
+PATIENCE = 20000.0
+
+
+class Tenant:
+    """One system and all that happens to it."""
+
+    def __init__(self, engine: Engine, system_id: str) -> None:
+        random = engine.random
+        self.engine = engine
+        self.system_id = system_id
+        rules = Rules(
+            replay_attempts=random.choice((1, 2)),
+            max_replays_per_instance=random.choice((2, 3)),
+            auto_approve=random.random() < 0.2,
+            dedup_window=random.choice((16, 4096)),
+        )
+        self.siblings = Siblings(engine, system_id)
+        self.siblings.failing = random.choice((0.0, 0.01, 0.05))
+        self.host = Host(engine, system_id, rules, self.siblings)
+        self.siblings.publish = self._publish
+        self.siblings.report = self.host.tell
+        self.host.on_reply = self._answered
+        #: Messages RabbitMQ accepted, by id, with their instance.
+        self.accepted: dict[str, str] = {}
+        #: Ids of messages published more than once: a new delivery each time that the last one failed for good.
+        self.repeated: set[str] = set()
+        #: Instances that were told 202: waiting.
+        self.promised: set[str] = set()
+        self.branches = (MASTER, MASTER, "b1") if random.random() < 0.5 else (MASTER,)
+        self._asked: dict[int, tuple[str, str]] = {}
+        self._instances = 0
+        self._tickets = 0
+        if random.random() < 0.1:
+            imported_documents(self.host, self.siblings)
+
+    # --- the platform: processes run and persist -------------------------------------------------------------------
+
+    def run_process(self) -> None:
+        """A new instance starts, if `proceed` lets it, computes, and asks for its data to be persisted."""
+        if self.host.proceed != 200:
+            return
+        instance = self.new_instance()
+        self.siblings.data.compute(instance)
+        self.engine.note("computed", self.system_id, instance.id, instance.reads, instance.branch)
+        self.engine.after(self.engine.soon(6.0), self._persist, instance)
+
+    def new_instance(self) -> Instance:
+        """Make an input instance, or a derived one that reads what there is."""
+        random, data = self.engine.random, self.siblings.data
+        self._instances += 1
+        id_ = f"{self.system_id}.{self._instances}"
+        branch = random.choice(self.branches)
+        known = sorted({entity for entity, _ in data.values if not entity.startswith("k")})
+        reads: tuple[str, ...] = ()
+        writes = random.choice(INPUTS)
+        if random.random() < 0.65:
+            reads = tuple(random.sample(INPUTS, 1) + random.sample(known, min(len(known), random.choice((0, 1, 1, 2)))))
+            writes = f"e{self._instances}"
+        stamp = f"2018-07-20T15:{self._instances // 60:02}:{self._instances % 60:02}"
+        origin = orjson.dumps(
+            {"name": "p", "systemId": self.system_id, "instanceId": id_, "tag": id_, "branch": branch,
+             "timestamp": random.choice((stamp, stamp + ".5", "soon"))}
+        )  # fmt: skip
+        is_fork = branch != MASTER and random.random() < 0.3
+        instance = Instance(id_, branch, reads, writes, random.randrange(10**6), origin, is_fork)
+        data.instances[id_] = instance
+        return instance
+
+    def _persist(self, instance: Instance) -> None:
+        event = orjson.dumps(
+            {"name": f"{self.system_id}.persist.request", "systemId": self.system_id, "instanceId": instance.id,
+             "branch": instance.branch, "tag": instance.id}
+        )  # fmt: skip
+        if self.engine.chance(0.1):
+            self._persist_sync(event, instance)
+            return
+        message_id = f"m-{instance.id}"
+        self._publish(message_id, celery_body(message_id, event))
+        if self.siblings.faulty and self.engine.chance(0.1):
+            self.engine.after(self.engine.soon(30.0), self._publish, message_id, celery_body(message_id, event))
+
+    def _persist_sync(self, event: bytes, instance: Instance) -> None:
+        if self.host.up:
+            self.host.persist_sync(event, self._ticket("sync", instance.id))
+
+    def _publish(self, message_id: str, body: bytes) -> None:
+        event = orjson.loads(body)["args"][0]
+        if message_id in self.accepted:
+            self.repeated.add(message_id)
+        self.accepted[message_id] = event["instanceId"]
+        self.host.ingress.publish(Message(message_id, body))
+
+    def redrive(self) -> None:
+        """Somebody moves a message from the error queue back to the persist queue."""
+        errors = self.host.ingress.errors
+        if errors:
+            message, _ = errors.pop(self.engine.random.randrange(len(errors)))
+            self.engine.note("redriven", self.system_id, message.uid)
+            self.repeated.add(message.uid)
+            self.host.ingress.publish(replace(message, redriven=True))
+
+    # --- the people ---------------------------------------------------------------------------------------
+
+    def decide(self) -> None:
+        """Somebody does something to one of the reprocessings."""
+        host, random = self.host, self.engine.random
+        documents = list(host.watch.documents.items())
+        if not host.up or not documents:
+            return
+        pending = [id_ for id_, row in documents if row["status"] == "pending_approval"]
+        id_ = random.choice(pending) if pending and random.random() < 0.8 else random.choice(documents)[0]
+        what = random.choice(("approve",) * 6 + ("skip", "skip", "cancel", "retry", "retry", "set"))
+        ticket = self._ticket(what, id_)
+        match what:
+            case "approve":
+                host.tell(facts.Approved(id_, "anna", ticket))
+            case "skip":
+                host.tell(facts.Skipped(id_, "anna", ticket))
+            case "cancel":
+                host.tell(facts.Cancelled(id_, "anna", ticket))
+            case "retry":
+                self.retry(id_, ticket)
+            case "set":
+                status = random.choice(("approved", "skipped", "failure", "finished", "running"))
+                host.tell(facts.StatusSet(id_, status, "hand", ticket))
+
+    def retry(self, id_: str, ticket: int) -> None:
+        """Retry a failed one: its units come from the store."""
+        self.host.flush(durable=False)
+        self.host.tell(facts.Retried(id_, "anna", ticket, self.host.repository.units(id_)))
+
+    def settle_decisions(self) -> None:
+        """At the end all that is pending is approved, sooner or later."""
+        if self.host.up and self.host.system.pending() is not None:
+            pending = self.host.system.pending()
+            assert pending is not None
+            self.host.tell(facts.Approved(pending.id, "anna", self._ticket("approve", pending.id)))
+        if not self.quiet:
+            self.engine.after(5.0, self.settle_decisions)
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing is left to do here."""
+        host = self.host
+        return (
+            host.up
+            and host.ingress.idle
+            and not host.system.live
+            and not host.system.owed
+            and host.system.judged is None
+            and not host.system.inbox
+            and not host.system.waiting
+            and not host.system.errands
+        )
+
+    def _ticket(self, what: str, about: str) -> int:
+        self._tickets += 1
+        self._asked[self._tickets] = (what, about)
+        return self._tickets
+
+    def _answered(self, reply: do.Reply) -> None:
+        what, about = self._asked[reply.ticket]
+        self.engine.note("answer", self.system_id, what, about, reply.code)
+        if what == "sync" and reply.code is Code.OK and dict(reply.fields).get("status") == "commited":
+            if about not in self.siblings.taken:
+                raise Violation(f"sync persist of {about} is told commited and is not")
+        elif what == "sync" and reply.code is Code.ACCEPTED:
+            self.promised.add(about)
+        elif what in ("approve", "skip") and reply.code is Code.OK:
+            self.host.watch.decided_by_hand(about)
+
+
+def run(seed: int) -> Engine:
+    """Live through the world of this seed. Raises `Violation`; its note is in the engine's history.
+
+    The engine is attached to the exception as `engine`.
+    """
+    engine = Engine(seed)
+    try:
+        _live(engine)
+    except Exception as problem:
+        problem.engine = engine  # type: ignore[attr-defined]
+        raise
+    return engine
+
+
+def _live(engine: Engine) -> None:
+    random = engine.random
+    tenants = [Tenant(engine, f"s{number}") for number in range(random.choice((1, 1, 2)))]
+    for tenant in tenants:
+        _plan(engine, tenant)
+        engine.after(0.0, tenant.host.start)
+    engine.run(TROUBLE)
+    for tenant in tenants:  # all faults stop
+        tenant.siblings.faulty = False
+        engine.after(6.0, tenant.settle_decisions)
+    engine.run(TROUBLE + 300.0)
+    while not all(tenant.quiet for tenant in tenants):
+        if engine.now > PATIENCE or engine.idle:
+            raise Violation(f"I9: it does not come to rest: {[_state(tenant) for tenant in tenants]}")
+        engine.run(engine.now + 50.0)
+    engine.run(engine.now + 120.0)  # late and doubled messages
+    for tenant in tenants:
+        if not tenant.quiet:
+            raise Violation(f"I9: it does not stay at rest: {_state(tenant)}")
+        check_settled(tenant)
+
+
+def _plan(engine: Engine, tenant: Tenant) -> None:
+    random = engine.random
+    host = tenant.host
+    for _ in range(random.randint(12, 35)):
+        engine.after(TROUBLE * random.random(), tenant.run_process)
+    for _ in range(random.randint(5, 25)):
+        engine.after(TROUBLE * random.random(), tenant.decide)
+    for _ in range(random.choice((0, 0, 1, 3))):
+        engine.after(TROUBLE * random.random(), lambda: host.crash(power_lost=random.random() < 0.4))
+    for _ in range(random.choice((0, 0, 1, 2))):
+        engine.after(TROUBLE * random.random(), host.lose_ingress)
+    for _ in range(random.choice((0, 1, 2))):
+        engine.after(TROUBLE * random.random(), tenant.redrive)
+    if random.random() < 0.3:
+        engine.after(TROUBLE * random.random(), _jump, engine, host)
+
+
+def _jump(engine: Engine, host: Host) -> None:
+    host.skew += engine.random.choice((-300.0, -5.0, 5.0, 300.0))
+    engine.note("clock jumps", host.system_id, host.skew)
+
+
+def _state(tenant: Tenant) -> str:
+    if not tenant.host.up:
+        return "down"
+    system, ingress = tenant.host.system, tenant.host.ingress
+    live = [(doc.id, doc.status, doc.stage, doc.current and doc.current.state) for doc in system.live_documents()]
+    return (
+        f"{tenant.system_id}: live {live}, judged {system.judged}, inbox {len(system.inbox)}, waiting "
+        f"{len(system.waiting)}, queues {len(ingress.persist)}/{len(ingress.wait)}/{len(ingress.unsettled)}, "
+        f"parked {system.parked}, errands {len(system.errands)}, owed {list(system.owed)}"
+    )

@@ -1,0 +1,257 @@
+"""A machine under test: facts go in at a settable time; saves and commands of the last fact come out.
+
+`Driver` answers nothing by itself. Its verbs are the shorthand of the tests: each hands in one fact, carrying the
+token that the machine's last command of that kind carries.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import orjson
+
+from maestro.events import ReplayRef
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts
+from maestro.reprocessing.delivery import Delivery
+from maestro.reprocessing.document import Document
+from maestro.reprocessing.impact import Impacted, Origin
+from maestro.reprocessing.machine import Machine
+from maestro.reprocessing.state import Rules, System
+from maestro.reprocessing.step import Save, SaveUnit
+from maestro.runtime.repository import Repository
+from maestro.store.memory import MemoryStore
+
+C = TypeVar("C", bound=do.Command)
+
+P1, P2, P3 = Impacted("p1", "master"), Impacted("p2", "master"), Impacted("p3", "b1", forking=True)
+
+
+def origin(unit: Impacted, timestamp: str = "2018-07-20T15:00:00") -> Origin:
+    event = {"instanceId": unit.instance_id, "tag": "t", "branch": "elsewhere", "timestamp": timestamp, "x": 1}
+    return Origin(unit, orjson.dumps(event), timestamp)
+
+
+class Driver:
+    def __init__(self, **rules: int | bool) -> None:
+        self.rules = Rules(**rules)  # type: ignore[arg-type]
+        self.store = MemoryStore()
+        self.repository = Repository(self.store, "s", self.rules)
+        self.machine = Machine(System("s", self.rules))
+        self.now = 1000.0
+        self.commands: list[do.Command] = []
+        self.saves: list[Save] = []
+        self.log: list[do.Command] = []
+        self._refs = 0
+        self._tickets = 0
+
+    def tell(self, fact: facts.Fact) -> list[do.Command]:
+        self.now += 1.0
+        step = self.machine.handle(fact, self.now)
+        if isinstance(fact, facts.EventArrived):
+            body = orjson.dumps({"args": [{"systemId": "s", "instanceId": fact.instance_id, "name": fact.name}]})
+            self.repository.remember_body(self.system.deliveries[fact.key].number, body)
+        self.commands, self.saves = step.commands, step.saves
+        self.log += step.commands
+        self.store.commit(self.repository.writes(step.saves), durable=True)
+        return step.commands
+
+    def restart(self) -> list[do.Command]:
+        self.store = self.store.crash()
+        self.repository = Repository(self.store, "s", self.rules)
+        self.machine = Machine(self.repository.load())
+        return self.tell(facts.Resumed()) + self.tell(facts.IngressAttached())
+
+    # --- looking --------------------------------------------------------------------------------------------
+
+    @property
+    def system(self) -> System:
+        return self.machine.system
+
+    @property
+    def doc(self) -> Document:
+        return next(iter(self.system.documents.values()))
+
+    def delivery(self, name: str) -> Delivery:
+        return self.system.deliveries[f"m-{name}"]
+
+    def kinds(self) -> list[str]:
+        return [type(command).__name__ for command in self.commands]
+
+    def only(self, kind: type[C]) -> C:
+        found = [command for command in self.commands if isinstance(command, kind)]
+        assert len(found) == 1, f"{kind.__name__} in {self.commands}"
+        return found[0]
+
+    def last(self, kind: type[C]) -> C:
+        return next(command for command in reversed(self.log) if isinstance(command, kind))
+
+    def asked(self, kind: type[do.Command]) -> bool:
+        return any(isinstance(command, kind) for command in self.commands)
+
+    def ref(self) -> int:
+        return self._refs
+
+    def units(self) -> tuple[object, ...]:
+        return self.repository.units(self.doc.id)
+
+    # --- flow 1 -----------------------------------------------------------------------------------------------
+
+    def arrive(
+        self,
+        name: str,
+        *,
+        branch: str = "master",
+        wait: bool = False,
+        redelivered: bool = False,
+        redriven: bool = False,
+    ) -> list[do.Command]:
+        self._refs += 1
+        return self.tell(
+            facts.EventArrived(
+                f"m-{name}", name, "s.persist.request", branch, f"tag-{name}", ref=self._refs, from_wait_queue=wait,
+                redelivered=redelivered, redriven=redriven,
+            )
+        )  # fmt: skip
+
+    def sync(self, name: str, replay: ReplayRef | None = None) -> int:
+        self._tickets += 1
+        self.tell(
+            facts.EventArrived(
+                f"m-{name}", name, "s.persist.request", "master", f"tag-{name}", replay, ticket=self._tickets
+            )
+        )
+        return self._tickets
+
+    def impact(self, *units: Impacted) -> list[do.Command]:
+        return self.tell(facts.ImpactFound(self.last(do.AskImpact).token, units))
+
+    def origins(self, origins: Sequence[Origin] = (), *, fork: bool = False, id_: str = "d1") -> list[do.Command]:
+        fetch = self.last(do.FetchOrigins)
+        found = tuple(origins) or tuple(origin(unit) for unit in fetch.units)
+        return self.tell(facts.OriginsFetched(fetch.token, id_, b'{"held":1}', b'{"o":1}', found, fork))
+
+    def judging_fails(self) -> list[do.Command]:
+        return self.tell(facts.JudgingFailed(self.system.lane_token, "out of reach"))
+
+    def committed(self) -> list[do.Command]:
+        return self.tell(facts.Committed(self.last(do.Commit).token))
+
+    def commit(self, name: str) -> None:
+        self.arrive(name)
+        self.impact()
+        self.committed()
+
+    def hold(self, name: str = "i1", *units: Impacted, id_: str = "d1", fork: bool = False) -> None:
+        """An event arrives and is held in a pending document."""
+        self.arrive(name)
+        self.impact(*(units or (P1, P2)))
+        self.origins(id_=id_, fork=fork)
+
+    # --- flow 3 -----------------------------------------------------------------------------------------------
+
+    def ticket(self) -> int:
+        self._tickets += 1
+        return self._tickets
+
+    def approve(self, id_: str = "d1") -> list[do.Command]:
+        return self.tell(facts.Approved(id_, "anna", self.ticket()))
+
+    def skip(self, id_: str = "d1") -> list[do.Command]:
+        return self.tell(facts.Skipped(id_, "anna", self.ticket()))
+
+    def cancel(self, id_: str = "d1") -> list[do.Command]:
+        return self.tell(facts.Cancelled(id_, "anna", self.ticket()))
+
+    def retry(self, id_: str = "d1") -> list[do.Command]:
+        return self.tell(facts.Retried(id_, "anna", self.ticket(), self.repository.units(id_)))
+
+    def override(self, status: str, id_: str = "d1") -> list[do.Command]:
+        return self.tell(facts.StatusSet(id_, status, "hand", self.ticket()))
+
+    def notified(self) -> list[do.Command]:
+        command = self.last(do.Notify)
+        return self.tell(facts.Notified(command.id, command.token))
+
+    def queues_updated(self, problem: str = "") -> list[do.Command]:
+        command = next(
+            command for command in reversed(self.log)
+            if isinstance(command, do.FillQueues | do.GrowQueues | do.CleanUpQueues)
+        )  # fmt: skip
+        return self.tell(facts.QueuesUpdated(command.id, command.token, problem))
+
+    def held_committed(self) -> list[do.Command]:
+        command = self.last(do.CommitHeld)
+        return self.tell(facts.HeldCommitted(command.id, command.token))
+
+    def held_commit_fails(self) -> list[do.Command]:
+        command = self.last(do.CommitHeld)
+        return self.tell(facts.HeldCommitFailed(command.id, command.token, "refused"))
+
+    def sent(self) -> list[do.Command]:
+        command = self.last(do.SendReplay)
+        return self.tell(facts.ReplaySent(command.id, command.token))
+
+    def run_fails(self) -> list[do.Command]:
+        return self.tell(facts.RunFailed(self.doc.id, self.doc.token, "out of reach"))
+
+    def times_out(self) -> list[do.Command]:
+        command = self.last(do.AwaitResult)
+        return self.tell(facts.ReplayTimedOut(command.id, command.send))
+
+    def errs(self, instance_id: str, send: str = "", branch: str = "master") -> list[do.Command]:
+        return self.tell(facts.ReplayErred(self.doc.id, instance_id, branch, send, "the process raised"))
+
+    def result(
+        self, name: str, of: str, send: str = "", *, branch: str = "master", redelivered: bool = False
+    ) -> list[do.Command]:
+        self._refs += 1
+        ref = ReplayRef(self.doc.id, of, send)
+        return self.tell(
+            facts.EventArrived(
+                f"m-{name}", name, "s.persist.request", branch, "", ref, ref=self._refs, redelivered=redelivered
+            )
+        )
+
+    def replay_impact(self, *units: Impacted) -> list[do.Command]:
+        command = self.last(do.AskReplayImpact)
+        return self.tell(facts.ReplayImpactFound(command.id, command.token, units))
+
+    def replay_origins(self) -> list[do.Command]:
+        command = self.last(do.FetchReplayOrigins)
+        found = tuple(origin(unit) for unit in command.units)
+        return self.tell(facts.ReplayOriginsFetched(command.id, command.token, found))
+
+    def replay_committed(self) -> list[do.Command]:
+        command = self.last(do.CommitReplay)
+        return self.tell(facts.ReplayCommitted(command.id, command.token))
+
+    def start(self) -> None:
+        """The approved document's run begins: its queues are filled."""
+        self.notified()
+        self.queues_updated()
+
+    def run(self, *units: Impacted) -> None:
+        """A held document's run, up to the first send."""
+        self.hold("i1", *units)
+        self.approve()
+        self.start()
+        self.held_committed()
+
+    def replay(self, name: str, of: str, *impacts: Impacted) -> None:
+        """One whole replay: sent, result, assessed, committed."""
+        self.sent()
+        self.result(name, of)
+        self.replay_impact(*impacts)
+        if self.asked(do.FetchReplayOrigins):
+            self.replay_origins()
+        if self.asked(do.GrowQueues):
+            self.queues_updated()
+        self.replay_committed()
+
+    def end(self) -> None:
+        """A run's end is cleaned up and told."""
+        self.queues_updated()
+        self.notified()
+
+    def saved_units(self) -> list[str]:
+        return [save.unit.instance_id for save in self.saves if isinstance(save, SaveUnit)]
