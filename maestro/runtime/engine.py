@@ -18,8 +18,8 @@ from maestro.store.base import Store, StoreError, Write
 
 #: They wait for others to share a sync with, this long at most (seconds), or until so many gathered.
 LAZY = (AckDelivery, ParkEvent, DeadLetterEvent)
-GATHER_FOR = 0.005
-GATHER_UP_TO = 128
+GATHER_FOR = 0.2
+GATHER_UP_TO = 64
 
 
 class Engine:

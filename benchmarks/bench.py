@@ -1,0 +1,264 @@
+"""What a benchmark runs on: a private RabbitMQ node, the double, and `maestro serve`, each a process of its own."""
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pika
+import pika.exceptions
+
+from maestro.broker.topology import PERSIST, SystemQueues
+from tests.support.rabbitmq import RabbitMQNode, free_ports
+
+ROOT = Path(__file__).parents[1]
+START_TIMEOUT = 60.0
+
+
+class BenchError(Exception):
+    """Something that must happen did not."""
+
+
+def http(url: str, method: str = "GET", body: Any = None, timeout: float = 30.0) -> Any:
+    """Return the decoded answer."""
+    data = None if body is None else orjson.dumps(body)
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
+        text = answer.read()
+    return orjson.loads(text) if text[:1] in b"[{" else text
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout: float = 60.0, pause: float = 0.02) -> Any:
+    """Return what `condition` returns once it is true. Raises `BenchError` when it is not in time."""
+    deadline = time.monotonic() + timeout
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise BenchError(f"not within {timeout:g} s: {what}")
+        time.sleep(pause)
+    return found
+
+
+def run(*arguments: object) -> Any:
+    """Run a module of this package and return the JSON it prints."""
+    command = [sys.executable, "-m", *map(str, arguments)]
+    return orjson.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300).stdout)
+
+
+@contextmanager
+def background(*arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a module of this package until the context is left; it ends when its stdin closes."""
+    process = subprocess.Popen([sys.executable, "-m", *map(str, arguments)], cwd=ROOT, stdin=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Double:
+    """The benchmark's side of `benchmarks.double`."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+    def config(self, **settings: object) -> None:
+        http(f"{self.url}/_config?" + "&".join(f"{name}={value}" for name, value in settings.items()))
+
+    def reset(self) -> None:
+        http(f"{self.url}/_reset")
+
+    def state(self) -> dict[str, int]:
+        found: dict[str, int] = http(f"{self.url}/_state")
+        return found
+
+    def commits(self) -> list[tuple[str, int]]:
+        """Return (instance, when in ns) of each commit, in order."""
+        lines = http(f"{self.url}/_commits").decode().splitlines()
+        return [(instance, int(at)) for instance, at in (line.rsplit(" ", 1) for line in lines)]
+
+    def sends(self) -> list[int]:
+        found: list[int] = http(f"{self.url}/_sends")
+        return found
+
+
+class Maestro:
+    """One `maestro serve`."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.data_dir = folder / "data"
+        self.port = free_ports(1)[0]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = folder / "maestro.log"
+        self._environment = environment | {"PORT": str(self.port), "MAESTRO_DATA_DIR": str(self.data_dir)}
+        self.process: subprocess.Popen[bytes]
+
+    def start(self, systems: Sequence[str]) -> float:
+        """Start it; return the seconds until it was ready for all `systems`."""
+        began = time.monotonic()
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "maestro.cli", "serve"],
+                cwd=ROOT, env=os.environ | self._environment, stdout=log, stderr=log,
+            )  # fmt: skip
+        wait_for(lambda: self._ready(set(systems)), "maestro is ready", START_TIMEOUT)
+        return time.monotonic() - began
+
+    def _ready(self, systems: set[str]) -> bool:
+        if self.process.poll() is not None:
+            raise BenchError(f"maestro ended with {self.process.returncode}:\n{self._log.read_text()[-3000:]}")
+        try:
+            http(f"{self.url}/readyz", timeout=5)
+            return systems <= {one["id"] for one in http(f"{self.url}/v1.0.0/systems", timeout=5)}
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def system(self, system_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = http(f"{self.url}/v1.0.0/systems/{system_id}")
+        return found
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        complaints = self._log.read_text().strip().splitlines()[1:]
+        if complaints:
+            print(f"maestro said {len(complaints)} lines, the last: {complaints[-1][:300]}", file=sys.stderr)
+
+
+class Bench:
+    """The machine room: one node and one double for all rows, a Maestro for each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._numbers = itertools.count(1)
+        self._vhosts = 0
+        (folder / "rabbitmq").mkdir()
+        self.node = RabbitMQNode(folder / "rabbitmq")
+        self._double_port = free_ports(1)[0]
+
+    @contextmanager
+    def stage(self, systems: Sequence[str], **environment: str) -> Iterator["Stage"]:
+        """Set up an empty vhost, the double and Maestro, which serves `systems`."""
+        number = next(self._numbers)
+        folder = self.folder / f"run{number}"
+        folder.mkdir()
+        vhost = f"bench-{number}"
+        url = self.node.create_vhost(vhost)
+        try:
+            with background("benchmarks.double", self._double_port, url):
+                double = Double(self._double_port)
+                wait_for(lambda: _answers(double), "the double answers")
+                double.config(systems=",".join(systems))
+                yield Stage(self, folder, url, double, systems, environment)
+        finally:
+            self.node.delete_vhost(vhost)
+
+
+class Stage:
+    """One Maestro at work."""
+
+    def __init__(
+        self, bench: Bench, folder: Path, url: str, double: Double, systems: Sequence[str], environment: dict[str, str]
+    ) -> None:
+        self.bench = bench
+        self.url = url
+        self.double = double
+        self.systems = systems
+        siblings = {
+            f"{name}_{key}": value
+            for name in ("APICORE", "DISCOVERY", "PROCESS_MEMORY", "EVENT_MANAGER")
+            for key, value in (("SCHEME", "http"), ("HOST", "127.0.0.1"), ("PORT", str(double.port)))
+        }
+        self.maestro = Maestro(
+            folder, siblings | {"MAESTRO_BROKER__URL": url, "MAESTRO_LOG__LEVEL": "warning"} | environment
+        )
+
+    @contextmanager
+    def serving(self) -> Iterator[float]:
+        """Run Maestro; yields the seconds its start took."""
+        try:
+            yield self.maestro.start(self.systems)
+        finally:
+            with suppress(ProcessLookupError):
+                self.maestro.stop()
+
+    @contextmanager
+    def publisher(self) -> Iterator["Publisher"]:
+        publisher = Publisher(self.url)
+        try:
+            for system in self.systems:
+                queue = SystemQueues(system).persist
+                wait_for(lambda queue=queue: publisher.consumed(queue), f"{queue} is consumed")
+            yield publisher
+        finally:
+            publisher.close()
+
+    def committed(self, count: int, timeout: float) -> None:
+        """Wait until the double has seen `count` commits."""
+        wait_for(lambda: self.double.state()["commits"] >= count, f"{count} commits", timeout, pause=0.05)
+
+
+class Publisher:
+    """The platform's side of the persist queues."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = pika.BlockingConnection(pika.URLParameters(url))
+        self._channel = self._connection.channel()
+        self._properties = pika.BasicProperties(
+            content_type="application/json", content_encoding="utf-8", delivery_mode=2
+        )
+        self._numbers = itertools.count(1)
+        self._name = f"{time.monotonic_ns():x}"
+
+    def event(self, system: str, what: str = "", payload: str = "x" * 600) -> str:
+        """Publish one persist event; its instance id ends with when (ns). Returns that id."""
+        number = next(self._numbers)
+        instance = f"{system}--{what}{number}-{time.monotonic_ns()}"
+        body = (
+            f'{{"task":"tasks.process","id":"{self._name}-{number}","args":[{{"name":"{system}.persist.request",'
+            f'"systemId":"{system}","instanceId":"{instance}","tag":"tag-{number}","branch":"master",'
+            f'"scope":"execution","timestamp":"2018-07-20T15:08:41.884268","version":"1","image":"registry/app:1",'
+            f'"payload":{{"text":"{payload}"}}}}],"retries":0,"utc":true}}'
+        )
+        self._channel.basic_publish(PERSIST, system, body.encode(), self._properties)
+        return instance
+
+    def depth(self, queue: str) -> int:
+        """Return the ready messages of a queue, once the broker has taken all that was published."""
+        return int(self._channel.queue_declare(queue, passive=True).method.message_count)
+
+    def consumed(self, queue: str) -> bool:
+        """Whether the queue is there and has a consumer."""
+        try:
+            return bool(self._channel.queue_declare(queue, passive=True).method.consumer_count)
+        except pika.exceptions.ChannelClosedByBroker:
+            self._channel = self._connection.channel()
+            return False
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _answers(double: Double) -> bool:
+    try:
+        double.state()
+    except (urllib.error.URLError, OSError):
+        return False
+    return True

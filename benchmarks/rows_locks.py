@@ -1,0 +1,56 @@
+"""Rows of lock checks: `proceed`, asked before nearly every event of the platform."""
+
+from benchmarks.bench import Bench, background, run, wait_for
+from benchmarks.figures import Row
+from benchmarks.processes import CpuMeter, per_event
+from tests.support.rabbitmq import free_ports
+
+CONNECTIONS = 32
+PROCEED = "/v1.0.0/gateway/{}/proceed"
+
+
+def lock_checks(bench: Bench, systems: int, seconds: float) -> list[Row]:
+    """Ask from 32 connections, of one system or of many at random; beside a bare aiohttp handler."""
+    ids = [f"sys{n}" for n in range(systems)]
+    paths = [PROCEED.format(system) for system in ids]
+    floor = bare_handler(seconds, paths)
+    with bench.stage(ids) as stage, stage.serving():
+        meter = CpuMeter(stage.maestro.data_dir)
+        found = run("benchmarks.http_load", stage.maestro.port, CONNECTIONS, seconds, *paths)
+        used = meter.used()
+    count = int(found["rate"] * (seconds + 0.5))
+    name = f"lock checks, 32 connections, {systems} system{'s' * (systems > 1)}"
+    more = {key: found[key] for key in ("p50 ms", "p90 ms", "p99 ms", "statuses")}
+    more |= {"cpu us/check": per_event(used, count), "floor p99 ms": floor["p99 ms"]}
+    rate = Row(name, found["rate"], "checks/s", 0.8 * floor["rate"], floor=floor["rate"], more=more)
+    worst = Row(f"{name}: p99", found["p99 ms"], "ms", 1.5 * floor["p99 ms"], at_most=True, floor=floor["p99 ms"])
+    return [rate, worst]
+
+
+def bare_handler(seconds: float, paths: list[str]) -> dict[str, float]:
+    """Measure a handler that answers 200 and nothing else."""
+    port = free_ports(1)[0]
+    with background("benchmarks.floors", "handler", port):
+        wait_for(lambda: _listens(port), "the bare handler listens")
+        found: dict[str, float] = run("benchmarks.http_load", port, CONNECTIONS, seconds, *paths)
+    return found
+
+
+def double_alone(bench: Bench, seconds: float) -> list[Row]:
+    """Measure the double: what it can do at once, and how long its 5 ms are."""
+    with bench.stage(["sys0"]) as stage:
+        path = "/v1.0.0/discovery/entities?systemID=sys0&instanceID=sys0--1"
+        at_once = run("benchmarks.http_load", stage.double.port, CONNECTIONS, seconds, path)
+        stage.double.config(latency=0.005)
+        slow = run("benchmarks.http_load", stage.double.port, 1, seconds, path)
+    return [
+        Row("the double alone, 32 connections", at_once["rate"], "calls/s", more=at_once),
+        Row("the double alone, 1 connection, 5 ms", slow["rate"], "calls/s", more=slow),
+    ]
+
+
+def _listens(port: int) -> bool:
+    import socket  # noqa: PLC0415
+
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
