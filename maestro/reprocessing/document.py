@@ -10,7 +10,8 @@ from enum import StrEnum
 from heapq import heapify, heappop, heappush
 
 from maestro.events import MASTER
-from maestro.reprocessing.budget import Budget
+from maestro.messages import UNLIMITED, Budget
+from maestro.reprocessing.budget import used_up
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
 from maestro.reprocessing.preview import Recheck
 from maestro.reprocessing.status import IN_PROGRESS, LIVE, Status, Trigger, after
@@ -89,7 +90,7 @@ class Document:
     pausing: str = ""
     pause_reason: str = ""
     #: What it may use up before it pauses, and how many replays were done when that was granted.
-    budget: Budget = Budget()
+    budget: Budget = UNLIMITED
     budget_from: int = 0
     #: How often its units changed while it was pending.
     revision: int = 0
@@ -141,6 +142,11 @@ class Document:
         return self.status is Status.RUNNING or (self.status is Status.PAUSED and not self.forking)
 
     @property
+    def resting(self) -> bool:
+        """Whether it is paused and nobody wants it to end."""
+        return self.status is Status.PAUSED and not self.cancelling and self.ending is None
+
+    @property
     def on_master(self) -> bool:
         """Whether its data is the trunk's."""
         return self.branch == MASTER
@@ -160,7 +166,7 @@ class Document:
 
     def budget_used(self, now: float) -> str:
         """Say which part of the budget is used up since the run started or was resumed; empty when none is."""
-        return self.budget.used_up(self.replayed - self.budget_from, now - self.history[-1].at)
+        return used_up(self.budget, self.replayed - self.budget_from, now - self.history[-1].at)
 
     def add(self, origins: Iterable[Origin], cause: int = -1) -> list[Unit]:
         """Append units in the order given, as outstanding; return them."""

@@ -1,4 +1,4 @@
-"""What an admin was shown, and what Discovery says now: the digest that binds a decision to a preview, and the re-check.
+"""What an admin was shown: the digest that binds a decision to a preview, and what changed since.
 
 A preview is the held instance and the set of its document's units. A decision that names the digest of another
 preview is refused with the difference. Pure.

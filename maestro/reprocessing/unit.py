@@ -44,7 +44,7 @@ class Unit:
     sends: int = 0
     #: The first send of the current round (results of earlier ones are superseded).
     first_send: int = 1
-    #: Seconds since the epoch of the last send the Event Manager took.
+    #: Seconds since the epoch of the last send: when it was begun, then when the Event Manager took it.
     sent_at: float = 0.0
     #: Seconds since the epoch when the current round's result was committed; 0: it is not.
     done_at: float = 0.0
@@ -76,10 +76,11 @@ class Unit:
         """Seconds from the send that counted last to the commit of its result; None until then."""
         return max(0.0, self.done_at - self.sent_at) if self.done_at and self.sent_at else None
 
-    def begin_send(self) -> None:
+    def begin_send(self, at: float) -> None:
         """Record that it is being sent."""
         self.state = UnitState.SENDING
         self.sends += 1
+        self.sent_at = at
 
     def begin_round(self, turn: int) -> None:
         """Stand in line for another round: impacted again after it was replayed."""
