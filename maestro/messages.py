@@ -27,11 +27,24 @@ class Code(StrEnum):
 
 
 class Answer(Struct, frozen=True):
-    """The answer to one question: JSON for `OK`, `ACCEPTED` and `LOCKED`, else a message for people."""
+    """The answer to one question: JSON for `OK`, `ACCEPTED` and `LOCKED`, else a message for people.
+
+    With `CONFLICT` there may be a JSON object as well: what is different from what was expected.
+    """
 
     code: Code
     body: bytes = b""
     message: str = ""
+
+
+class Budget(Struct, frozen=True):
+    """How far a run may go before it pauses, counted from its start or resumption; None: no limit."""
+
+    replays: int | None = None
+    minutes: float | None = None
+
+
+UNLIMITED = Budget()
 
 
 class CheckLock(Struct, frozen=True):
@@ -69,6 +82,10 @@ class Approve(Struct, frozen=True):
 
     id: str
     user: str
+    reason: str = ""
+    #: Digest of the preview that was seen; empty: approve whatever there is.
+    digest: str = ""
+    budget: Budget = UNLIMITED
 
 
 class Skip(Struct, frozen=True):
@@ -76,6 +93,7 @@ class Skip(Struct, frozen=True):
 
     id: str
     user: str
+    reason: str = ""
 
 
 class Retry(Struct, frozen=True):
@@ -83,13 +101,48 @@ class Retry(Struct, frozen=True):
 
     id: str
     user: str
+    reason: str = ""
+    budget: Budget = UNLIMITED
 
 
 class Cancel(Struct, frozen=True):
-    """Cancel an approved reprocessing, or a running one after its current replay. Answers the document."""
+    """Cancel an approved or paused reprocessing, or a running one after its current replay. Answers the document."""
 
     id: str
     user: str
+    reason: str = ""
+
+
+class Pause(Struct, frozen=True):
+    """Pause a running reprocessing after its current replay. Answers the document."""
+
+    id: str
+    user: str
+    reason: str = ""
+
+
+class Resume(Struct, frozen=True):
+    """Go on with a paused reprocessing, as far as `budget` goes. Answers the document."""
+
+    id: str
+    user: str
+    reason: str = ""
+    budget: Budget = UNLIMITED
+
+
+class Recheck(Struct, frozen=True):
+    """Ask Discovery again about a pending reprocessing. Answers the document, with `added` and `removed` units."""
+
+    id: str
+    user: str
+
+
+class Reconsider(Struct, frozen=True):
+    """Judge the event of a skipped reprocessing again. Answers what became of it, as `PersistSync` does."""
+
+    id: str
+    user: str
+    reason: str = ""
 
 
 class SetStatus(Struct, frozen=True):
@@ -98,12 +151,34 @@ class SetStatus(Struct, frozen=True):
     id: str
     status: str
     user: str
+    reason: str = ""
 
 
 class ReportReplayFailure(Struct, frozen=True):
     """A replayed process ended in error; `event` is the JSON of the error event."""
 
     event: bytes
+
+
+class GetWaiting(Struct, frozen=True):
+    """One waiting event, with its body."""
+
+    number: int
+
+
+class ListEntities(Struct, frozen=True):
+    """What the commit of a document's held instance would write: `limit` rows from the `after`th on."""
+
+    id: str
+    after: int = 0
+    limit: int = 100
+
+
+class ListSkipped(Struct, frozen=True):
+    """The skipped events, oldest first: those numbered above `after`, at most `limit`."""
+
+    after: int = 0
+    limit: int = 100
 
 
 class PersistSync(Struct, frozen=True):
@@ -122,7 +197,14 @@ Question = (
     | Skip
     | Retry
     | Cancel
+    | Pause
+    | Resume
+    | Recheck
+    | Reconsider
     | SetStatus
+    | GetWaiting
+    | ListEntities
+    | ListSkipped
     | ReportReplayFailure
     | PersistSync
 )

@@ -159,6 +159,8 @@ class ReprocessingSettings(Section):
     auto_approve: tuple[SystemId, ...] = ()
     #: Completed deliveries remembered per system, to recognise a redelivery.
     dedup_window: Annotated[int, Field(ge=1000)] = 4096
+    #: Refuse decisions without a reason. The platform's own client sends none.
+    require_reason: bool = False
 
 
 class LogSettings(Section):

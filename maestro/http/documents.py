@@ -30,8 +30,8 @@ class Documents:
         self._found: OrderedDict[str, str] = OrderedDict()
         self._searches = asyncio.Semaphore(SEARCHES)
 
-    async def ask(self, document_id: str, question: Question) -> Answer:
-        """Ask the document's system; `NOT_FOUND` when no system has it.
+    async def ask(self, document_id: str, question: Question, timeout: float | None = None) -> Answer:  # noqa: ASYNC109 - the bridge's own
+        """Ask the document's system; `NOT_FOUND` when no system has it. `timeout` (seconds) replaces the usual one.
 
         Raises:
             Problem: the search was not complete: a system did not answer, or time was up.
@@ -40,7 +40,7 @@ class Documents:
         owner = self._found.get(document_id) or await self._owner(document_id)
         if owner is None:
             return Answer(Code.NOT_FOUND, message=f"reprocessing {document_id} is not known")
-        answer = await self._bridge.ask(owner, question, timeout=self._timeout)
+        answer = await self._bridge.ask(owner, question, timeout=timeout or self._timeout)
         if answer.code is Code.NOT_FOUND:
             self._found.pop(document_id, None)
         return answer

@@ -16,7 +16,10 @@ from maestro.http.keys import FACTS
 from maestro.http.replies import INTERNAL, SERVER, Problem, problem
 
 #: Routes (by name) whose requests decide something: logged at level info, the others at debug.
-DECISIONS: Final = frozenset({"approve", "skip", "retry", "cancel", "set_status", "handler_persist", "persist_sync"})
+DECISIONS: Final = frozenset(
+    {"approve", "skip", "retry", "cancel", "pause", "resume", "recheck", "reconsider", "set_status", "redrive",
+     "handler_persist", "persist_sync"}
+)  # fmt: skip
 
 
 def edged(name: str, handler: Handler) -> Handler:

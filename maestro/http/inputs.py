@@ -19,6 +19,9 @@ MAX_ID: Final = 200
 MAX_STATUS: Final = 64
 #: Largest number in a query: what the store's counters reach.
 MAX_NUMBER: Final = 2**63 - 1
+#: Entries of one page of a list.
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 1000
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 _PERSIST_QUEUE: Final = re.compile(r"persist\.([^.]*)\.queue")
 
@@ -55,12 +58,6 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return fields
 
 
-async def deciding_user(request: web.Request) -> str:
-    """Return the `user` of a decision's body. Raises `BadInput`, and `Problem` as `read_body` does."""
-    body = await read_body(request)
-    return check_user(parse_object(body).get("user") if body else None)
-
-
 def check_user(user: Any) -> str:
     """Return `user` if it can stand in a document's history, else raise `BadInput`."""
     if user is None or (isinstance(user, str) and not user.strip()):
@@ -80,6 +77,14 @@ def path_system(request: web.Request) -> str:
 def path_document(request: web.Request) -> str:
     """Return the document id in the path. Raises `BadInput`."""
     return check_text(request.match_info["id"], "id", MAX_ID)
+
+
+def path_number(request: web.Request) -> int:
+    """Return the number of an event in the path. Raises `BadInput`."""
+    text = request.match_info["number"]
+    if not _DIGITS.fullmatch(text):
+        raise BadInput("number", "must be a whole number")
+    return int(text)
 
 
 def query_text(request: web.Request, name: str, limit: int) -> str:
@@ -106,6 +111,12 @@ def query_number(request: web.Request, name: str, default: int, low: int, high: 
     if not low <= number <= high:
         raise BadInput(name, f"must be a whole number from {low} to {high}")
     return number
+
+
+def query_page(request: web.Request) -> tuple[int, int]:
+    """Return the `after` and `limit` of a list's page. Raises `BadInput`."""
+    after = query_number(request, "after", default=0, low=0)
+    return after, query_number(request, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
 
 
 def queue_system(request: web.Request) -> str:

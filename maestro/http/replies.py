@@ -1,7 +1,7 @@
 """Responses: JSON bytes, the platform's error shape, and what becomes of a system's answer."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -45,14 +45,17 @@ def message_ok() -> web.Response:
     return reply(b'{"message":"ok"}')
 
 
-def problem(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return an error as the platform's clients expect it; its `status` is text."""
-    return reply(orjson.dumps({"status": str(status), "message": message}), status, headers)
+def problem(
+    status: int, message: str, headers: Mapping[str, str] | None = None, more: Mapping[str, Any] | None = None
+) -> web.Response:
+    """Return an error as the platform's clients expect it, its `status` text; `more` fields say what else is known."""
+    return reply(orjson.dumps({"status": str(status), "message": message, **(more or {})}), status, headers)
 
 
 def answered(answer: Answer, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return a system's answer: its body as it is, or its message in the error shape."""
+    """Return a system's answer: its body as it is, or its message in the error shape, with what it adds to that."""
     status = STATUS[answer.code]
     if answer.code in _WITH_BODY and answer.body:
         return reply(answer.body, status, headers)
-    return problem(status, answer.message or str(answer.code), headers)
+    more = orjson.loads(answer.body) if answer.body else None
+    return problem(status, answer.message or str(answer.code), headers, more)

@@ -6,19 +6,20 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from maestro.http.bridge import UnknownSystem
+from maestro.http.deciding import Decision, check_reason, decision_body, decision_of
 from maestro.http.inputs import (
     MAX_ID,
     MAX_STATUS,
     check_text,
     check_user,
-    deciding_user,
     path_document,
     path_system,
+    query_page,
     query_text,
 )
 from maestro.http.keys import BRIDGE, DOCUMENTS, SETTINGS, note
 from maestro.http.replies import answered, reply
-from maestro.messages import Approve, Cancel, FindDocuments, GetDocument, Retry, SetStatus, Skip
+from maestro.messages import FindDocuments, GetDocument, ListEntities, Reconsider, SetStatus
 
 PENDING: Final = "pending_approval"
 #: Who overrides a status when the query does not say.
@@ -53,16 +54,32 @@ async def get(request: web.Request) -> web.StreamResponse:
     return answered(await request.app[DOCUMENTS].ask(document_id, GetDocument(document_id)))
 
 
-def decision(command: type[Approve | Skip | Retry | Cancel]) -> Handler:
-    """Return the handler of one decision, which needs to know who decides."""
+async def entities(request: web.Request) -> web.StreamResponse:
+    """What the commit of the document's held instance would write, a page of it."""
+    document_id = path_document(request)
+    after, limit = query_page(request)
+    return answered(await request.app[DOCUMENTS].ask(document_id, ListEntities(document_id, after, limit)))
+
+
+def decision(kind: type[Decision]) -> Handler:
+    """Return the handler of one kind of decision, which needs to know who decides."""
 
     async def decide(request: web.Request) -> web.StreamResponse:
         document_id = path_document(request)
-        user = await deciding_user(request)
-        note(request, user=user)
-        return answered(await request.app[DOCUMENTS].ask(document_id, command(document_id, user)))
+        decided = decision_of(kind, document_id, await decision_body(request))
+        note(request, user=decided.user)
+        return answered(await request.app[DOCUMENTS].ask(document_id, decided))
 
     return decide
+
+
+async def reconsider(request: web.Request) -> web.StreamResponse:
+    """Have the event of a skipped document judged again, and answer with what became of it."""
+    document_id = path_document(request)
+    decided = decision_of(Reconsider, document_id, await decision_body(request))
+    note(request, user=decided.user)
+    patience = request.app[SETTINGS].sync_timeout
+    return answered(await request.app[DOCUMENTS].ask(document_id, decided, timeout=patience))
 
 
 async def set_status(request: web.Request) -> web.StreamResponse:
@@ -70,5 +87,6 @@ async def set_status(request: web.Request) -> web.StreamResponse:
     document_id = query_text(request, "id", MAX_ID)
     status = query_text(request, "status", MAX_STATUS)
     user = check_user(request.query.get("user", OPERATOR))
+    reason = check_reason(request.query.get("reason"))
     note(request, id=document_id, to=status, user=user)
-    return answered(await request.app[DOCUMENTS].ask(document_id, SetStatus(document_id, status, user)))
+    return answered(await request.app[DOCUMENTS].ask(document_id, SetStatus(document_id, status, user, reason)))

@@ -7,7 +7,7 @@ from aiohttp.typedefs import Handler
 
 from maestro.http import platform_calls, reprocessings, systems
 from maestro.http.edge import edged, unmatched
-from maestro.messages import Approve, Cancel, Retry, Skip
+from maestro.messages import Approve, Cancel, Pause, Recheck, Resume, Retry, Skip
 
 _V1: Final = "/v1.0.0"
 _REPROCESSING: Final = f"{_V1}/reprocessing"
@@ -29,9 +29,16 @@ def routes(proceed: Handler) -> list[web.RouteDef]:
         _post(f"{_REPROCESSING}/{{id}}/skip", reprocessings.decision(Skip), "skip"),
         _post(f"{_REPROCESSING}/{{id}}/retry", reprocessings.decision(Retry), "retry"),
         _post(f"{_REPROCESSING}/{{id}}/cancel", reprocessings.decision(Cancel), "cancel"),
+        _post(f"{_REPROCESSING}/{{id}}/pause", reprocessings.decision(Pause), "pause"),
+        _post(f"{_REPROCESSING}/{{id}}/resume", reprocessings.decision(Resume), "resume"),
+        _post(f"{_REPROCESSING}/{{id}}/recheck", reprocessings.decision(Recheck), "recheck"),
+        _post(f"{_REPROCESSING}/{{id}}/reconsider", reprocessings.reconsider, "reconsider"),
+        _get(f"{_REPROCESSING}/{{id}}/entities", reprocessings.entities, "entities"),
         _get(f"{_V1}/systems", systems.list_systems, "systems"),
         _get(f"{_V1}/systems/{{systemId}}", systems.describe, "system"),
         _get(f"{_V1}/systems/{{systemId}}/waiting", systems.waiting, "waiting"),
+        _get(f"{_V1}/systems/{{systemId}}/waiting/{{number}}", systems.waiting_event, "waiting_event"),
+        _get(f"{_V1}/systems/{{systemId}}/skipped", systems.skipped, "skipped"),
         _get("/healthz", systems.healthz, "healthz"),
         _get("/readyz", systems.readyz, "readyz"),
         web.route(hdrs.METH_ANY, "/{tail:.*}", edged("unmatched", unmatched)),

@@ -7,14 +7,11 @@ import orjson
 from aiohttp import web
 
 from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
-from maestro.http.inputs import path_system, query_number
+from maestro.http.inputs import path_number, path_system, query_page
 from maestro.http.keys import BRIDGE, SETTINGS
 from maestro.http.replies import answered, reply
-from maestro.messages import Code, DescribeSystem, ListWaiting
+from maestro.messages import Code, DescribeSystem, GetWaiting, ListSkipped, ListWaiting, Question
 
-#: Waiting events in one answer.
-DEFAULT_LIMIT: Final = 100
-MAX_LIMIT: Final = 1000
 #: Systems asked at once for a list.
 LIST_WIDTH: Final = 16
 #: Seconds the parts have to say whether they are ready; an orchestrator's probe gives up soon after.
@@ -47,20 +44,27 @@ async def _glance(bridge: Bridge, system_id: str, timeout: float) -> bytes:  # n
 
 async def describe(request: web.Request) -> web.StreamResponse:
     """One system's state, lock, progress and counters."""
-    system_id = path_system(request)
-    timeout = request.app[SETTINGS].ask_timeout
-    return answered(await request.app[BRIDGE].ask(system_id, DescribeSystem(), timeout=timeout))
+    return await _ask(request, DescribeSystem())
 
 
 async def waiting(request: web.Request) -> web.StreamResponse:
     """One system's waiting events, oldest first: those numbered above `after`, at most `limit`."""
-    system_id = path_system(request)
-    question = ListWaiting(
-        after=query_number(request, "after", default=0, low=0),
-        limit=query_number(request, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT),
-    )
+    return await _ask(request, ListWaiting(*query_page(request)))
+
+
+async def waiting_event(request: web.Request) -> web.StreamResponse:
+    """One waiting event with its body."""
+    return await _ask(request, GetWaiting(path_number(request)))
+
+
+async def skipped(request: web.Request) -> web.StreamResponse:
+    """One system's skipped events with their payload, oldest first: those numbered above `after`, at most `limit`."""
+    return await _ask(request, ListSkipped(*query_page(request)))
+
+
+async def _ask(request: web.Request, question: Question) -> web.StreamResponse:
     timeout = request.app[SETTINGS].ask_timeout
-    return answered(await request.app[BRIDGE].ask(system_id, question, timeout=timeout))
+    return answered(await request.app[BRIDGE].ask(path_system(request), question, timeout=timeout))
 
 
 async def healthz(_request: web.Request) -> web.StreamResponse:

@@ -28,15 +28,17 @@ class Discovery:
         self._transport = transport
         self._entities = address(base, "/v1.0.0/discovery/entities")
 
-    async def impacted(self, system_id: str, instance_id: str) -> tuple[Impacted, ...]:
+    async def impacted(self, system_id: str, instance_id: str, *, tries: int | None = None) -> tuple[Impacted, ...]:
         """Return the units whose result would change if the instance's data were persisted, as Discovery orders them.
+
+        `tries` replaces the setting.
 
         Raises:
             SiblingUnreachable: no usable answer. Never taken for "none".
             SiblingRefused: Discovery answered 4xx.
         """
         url = self._entities.with_query(systemID=system_id, instanceID=instance_id)
-        return await self._transport.call(_IMPACTED, "GET", url, _decode)
+        return await self._transport.call(_IMPACTED, "GET", url, _decode, tries=tries)
 
 
 def _decode(answer: bytes) -> tuple[Impacted, ...]:

@@ -38,16 +38,25 @@ class Domain:
         """
         await self._call(_COMMIT, "POST", (system_id, instance_id, "persist"), _committed)
 
-    async def entities(self, system_id: str, instance_id: str) -> list[dict[str, Any]]:
+    async def entities(self, system_id: str, instance_id: str, *, tries: int | None = None) -> list[dict[str, Any]]:
         """Return what the instance's commit would write.
+
+        `tries` replaces the setting.
 
         Raises:
             SiblingUnreachable: no usable answer, of API core or Domain.
             SiblingRefused: Domain answered 4xx, or the system has no domain.
         """
-        return await self._call(_ENTITIES, "GET", (system_id, instance_id, "entities"), _ENTITY_LIST.decode)
+        return await self._call(_ENTITIES, "GET", (system_id, instance_id, "entities"), _ENTITY_LIST.decode, tries)
 
-    async def _call(self, name: CallName, method: str, target: tuple[str, str, str], decode: Callable[[bytes], T]) -> T:
+    async def _call(
+        self,
+        name: CallName,
+        method: str,
+        target: tuple[str, str, str],
+        decode: Callable[[bytes], T],
+        tries: int | None = None,
+    ) -> T:
         system_id, instance_id, what = target
 
         async def attempt() -> T:
@@ -60,7 +69,7 @@ class Domain:
                 self._addresses.pop(system_id, None)
                 raise
 
-        return await self._transport.retried(attempt)
+        return await self._transport.retried(attempt, tries)
 
     async def _locate(self, system_id: str) -> URL:
         # One try: it is part of a try of the call that needs it.

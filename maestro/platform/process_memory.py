@@ -38,15 +38,17 @@ class ProcessMemory:
         self._base = address(base)
         self._documents = address(base, "/reprocessing")
 
-    async def origin(self, instance_id: str) -> OriginEvent | None:
+    async def origin(self, instance_id: str, *, tries: int | None = None) -> OriginEvent | None:
         """Return the instance's origin event; None when Process Memory does not know the instance.
+
+        `tries` replaces the setting.
 
         Raises:
             SiblingUnreachable: no usable answer.
             SiblingRefused: Process Memory answered 4xx.
         """
         url = below(self._base, instance_id, "event")
-        return await self._transport.call(_ORIGIN, "GET", url, _decode)
+        return await self._transport.call(_ORIGIN, "GET", url, _decode, tries=tries)
 
     async def save_document(self, id: str, body: bytes, *, first: bool) -> None:  # noqa: A002 - the document's own word
         """Store a reprocessing document (its JSON): created the `first` time, replaced from then on.

@@ -12,6 +12,9 @@ from msgspec import Struct
 from maestro.messages import Code
 from maestro.reprocessing.impact import Impacted
 
+#: Members of a JSON object.
+Fields = tuple[tuple[str, str | int | list[dict[str, str]]], ...]
+
 
 class Needs(IntEnum):
     """How safe the step that orders a command must be before the command begins."""
@@ -67,14 +70,17 @@ class FeedWaitQueue(Command, frozen=True):
 
 
 class Reply(Command, frozen=True):
-    """Answer a question: with a document (`document_id`), a JSON object made of `fields`, or a message."""
+    """Answer a question: with a document (`document_id`), a JSON object made of `fields`, or a message.
+
+    With a document, `fields` are added to it; with a refusal, to what says why.
+    """
 
     needs: ClassVar[Needs] = Needs.SYNCED
     ticket: int
     code: Code
     message: str = ""
     document_id: str = ""
-    fields: tuple[tuple[str, str | int], ...] = ()
+    fields: Fields = ()
 
 
 # --- to the siblings: judging --------------------------------------------------------------------------------
@@ -103,6 +109,24 @@ class Commit(Command, frozen=True):
 
     token: int
     instance_id: str
+
+
+class AskRecheck(Command, frozen=True):
+    """Ask Discovery again what a pending document's event impacts. Answered by `RecheckFound` or `RecheckFailed`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    token: int
+    instance_id: str
+
+
+class FetchRecheckOrigins(Command, frozen=True):
+    """Fetch the origins of units not met before. Answered by `RecheckOriginsFetched` or `RecheckFailed`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    token: int
+    units: tuple[Impacted, ...]
 
 
 # --- to the siblings: a run ----------------------------------------------------------------------------------

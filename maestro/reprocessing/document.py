@@ -10,103 +10,30 @@ from enum import StrEnum
 from heapq import heapify, heappop, heappush
 
 from maestro.events import MASTER
+from maestro.messages import UNLIMITED, Budget
+from maestro.reprocessing.budget import used_up
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
+from maestro.reprocessing.preview import Recheck
 from maestro.reprocessing.status import IN_PROGRESS, LIVE, Status, Trigger, after
+from maestro.reprocessing.unit import IN_FLIGHT, Unit, UnitState
 
 MAESTRO = "maestro"
 PLATFORM = "platform"
 OPEN_BRANCH = "platform:open_branch"
 
 
-class UnitState(StrEnum):
-    """How far a unit's current round has come. Each is stored before the effect that follows it."""
-
-    OUTSTANDING = "outstanding"
-    #: A send is recorded; the Event Manager may or may not have it.
-    SENDING = "sending"
-    #: The Event Manager took it; its persist event is awaited.
-    SENT = "sent"
-    #: Its result is accepted; Discovery is asked what that impacts.
-    ASSESSING = "assessing"
-    #: What it impacts is in the document; the result is committed next.
-    COMMITTING = "committing"
-    DONE = "done"
-
-
-IN_FLIGHT = frozenset({UnitState.SENDING, UnitState.SENT})
-
-
-@dataclass(slots=True)
-class Unit:
-    """One (instance, branch) to replay, with its instance's origin event."""
-
-    #: Place in the document's `events`.
-    position: int
-    #: Its turn among the outstanding ones; a new round gets a new turn.
-    turn: int
-    instance_id: str
-    branch: str
-    forking: bool
-    #: JSON of the origin event.
-    origin: bytes
-    timestamp: str
-    state: UnitState = UnitState.OUTSTANDING
-    round: int = 1
-    #: All sends ever, so that each has a name of its own.
-    sends: int = 0
-    #: The first send of the current round (results of earlier ones are superseded).
-    first_send: int = 1
-    #: Seconds since the epoch of the last send the Event Manager took.
-    sent_at: float = 0.0
-    #: The instance whose result was accepted last: in the current round, or before it.
-    result_instance: str = ""
-    #: Key of the delivery that brought the result.
-    result_key: str = ""
-    #: Impacted again after its last allowed round: its result may be stale.
-    reimpacted: bool = False
-    #: The replay that brought it in (cascade): that unit's position; -1 for the first ones.
-    cause: int = -1
-
-    @property
-    def key(self) -> UnitKey:
-        """What makes it one unit."""
-        return (self.instance_id, self.branch)
-
-    def as_origin(self) -> Origin:
-        """Return what the unit was made of."""
-        return Origin(Impacted(self.instance_id, self.branch, self.forking), self.origin, self.timestamp)
-
-    @property
-    def attempts(self) -> int:
-        """Sends of the current round."""
-        return self.sends - self.first_send + 1
-
-    def begin_send(self) -> None:
-        """Record that it is being sent."""
-        self.state = UnitState.SENDING
-        self.sends += 1
-
-    def begin_round(self, turn: int) -> None:
-        """Stand in line for another round: impacted again after it was replayed."""
-        self.round += 1
-        self.turn = turn
-        self.reset()
-
-    def reset(self) -> None:
-        """Be outstanding again; results of all sends so far are superseded."""
-        self.state = UnitState.OUTSTANDING
-        self.first_send = self.sends + 1
-        self.result_key = ""
-
-
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One change of status: when (seconds since the epoch), by whom, and why when it was for a cause."""
+    """One change of status: when (seconds since the epoch), by whom, and why.
+
+    `cause` is what made it happen, `reason` what the person who decided gave as theirs; both may be empty.
+    """
 
     status: Status
     at: float
     user: str
     cause: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +44,7 @@ class Ending:
     at: float
     user: str
     cause: str
+    reason: str = ""
 
 
 class Stage(StrEnum):
@@ -157,6 +85,17 @@ class Document:
     held_committed: bool = False
     #: Who asked for it to be cancelled after the current replay; empty when nobody did.
     cancelling: str = ""
+    cancel_reason: str = ""
+    #: Who asked for it to pause after the current replay; empty when nobody did.
+    pausing: str = ""
+    pause_reason: str = ""
+    #: What it may use up before it pauses, and how many replays were done when that was granted.
+    budget: Budget = UNLIMITED
+    budget_from: int = 0
+    #: How often its units changed while it was pending.
+    revision: int = 0
+    #: The number under which its skipped event was taken in again; 0: it was not.
+    reconsidered: int = 0
     ending: Ending | None = None
     #: The notification still owed to the Event Manager after the end: "finished", "droping" or none.
     announce: str = ""
@@ -177,6 +116,8 @@ class Document:
     queues_built: bool = False
     #: Replayed units that the result being assessed impacts again.
     again: tuple[Unit, ...] = ()
+    #: Discovery is being asked again (not stored).
+    recheck: Recheck | None = None
     #: Questions answered when the end is reached.
     tickets: list[int] = field(default_factory=list)
 
@@ -198,17 +139,34 @@ class Document:
     @property
     def locks(self) -> bool:
         """Whether `proceed` is refused because of it (semantics: I6)."""
-        return self.status is Status.RUNNING
+        return self.status is Status.RUNNING or (self.status is Status.PAUSED and not self.forking)
+
+    @property
+    def resting(self) -> bool:
+        """Whether it is paused and nobody wants it to end."""
+        return self.status is Status.PAUSED and not self.cancelling and self.ending is None
 
     @property
     def on_master(self) -> bool:
         """Whether its data is the trunk's."""
         return self.branch == MASTER
 
-    def move(self, trigger: Trigger, at: float, user: str, cause: str = "") -> None:
+    def move(self, trigger: Trigger, at: float, user: str, cause: str = "", reason: str = "") -> None:
         """Change the status by the table and record it. Raises `IllegalTransition`."""
         self.status = after(self.status, trigger)
-        self.history.append(HistoryEntry(self.status, at, user, cause))
+        self.note(at, user, cause, reason)
+
+    def note(self, at: float, user: str, cause: str, reason: str) -> None:
+        """Record in the history what happened to it in its present status."""
+        self.history.append(HistoryEntry(self.status, at, user, cause, reason))
+
+    def grant(self, budget: Budget) -> None:
+        """Let it use that much from now on."""
+        self.budget, self.budget_from = budget, self.replayed
+
+    def budget_used(self, now: float) -> str:
+        """Say which part of the budget is used up since the run started or was resumed; empty when none is."""
+        return used_up(self.budget, self.replayed - self.budget_from, now - self.history[-1].at)
 
     def add(self, origins: Iterable[Origin], cause: int = -1) -> list[Unit]:
         """Append units in the order given, as outstanding; return them."""
@@ -238,6 +196,12 @@ class Document:
         self.next_turn += 1
         heappush(self.outstanding, (unit.turn, unit.key))
 
+    def replace_units(self, origins: Iterable[Origin]) -> list[Unit]:
+        """Take these units, in the order given, in place of all there were: nothing was replayed yet."""
+        self.release()
+        self.total = self.next_turn = 0
+        return self.add(origins)
+
     def release(self) -> None:
         """Let the units go: the document has ended, the store keeps them."""
         self.units, self.order, self.outstanding, self.current = {}, [], [], None
@@ -254,13 +218,19 @@ class Document:
 
     def take_next(self) -> Unit | None:
         """Make the next outstanding unit the current one; None when no unit is outstanding."""
+        self.current = self.next_unit()
+        if self.current is not None:
+            heappop(self.outstanding)
+        return self.current
+
+    def next_unit(self) -> Unit | None:
+        """Return the outstanding unit whose turn is next."""
         while self.outstanding:
-            turn, key = heappop(self.outstanding)
+            turn, key = self.outstanding[0]
             unit = self.units[key]
             if unit.state is UnitState.OUTSTANDING and unit.turn == turn:
-                self.current = unit
                 return unit
-        self.current = None
+            heappop(self.outstanding)
         return None
 
     def put_back_current(self) -> None:

@@ -18,7 +18,9 @@ SUPERSEDED = "superseded"
 _EFFECTS = frozenset({Stage.HELD_COMMIT, Stage.SEND, Stage.REPLAY_COMMIT})
 
 
-def end(system: System, doc: Document, trigger: Trigger, cause: str, user: str, step: Step) -> None:
+def end(
+    system: System, doc: Document, trigger: Trigger, cause: str, user: str, step: Step, *, reason: str = ""
+) -> None:
     """Decide that a running reprocessing ends, and clean up. What is in flight is superseded.
 
     A call that changes something elsewhere cannot be taken back: its answer is awaited under the lock (I6).
@@ -26,8 +28,8 @@ def end(system: System, doc: Document, trigger: Trigger, cause: str, user: str, 
     Once its cancellation is asked for, a run that fails counts as cancelled.
     """
     if doc.cancelling:
-        trigger, user = Trigger.CANCEL, doc.cancelling
-    doc.ending = Ending(trigger, system.now, user, cause)
+        trigger, user, reason = Trigger.CANCEL, doc.cancelling, doc.cancel_reason
+    doc.ending = Ending(trigger, system.now, user, cause, reason)
     step.save(SaveDocument(doc))
     if doc.stage not in _EFFECTS:
         clean_up(system, doc, step)
@@ -50,15 +52,16 @@ def close(system: System, doc: Document, step: Step) -> None:
     doc.tickets.clear()
 
 
-def leave_line(system: System, doc: Document, trigger: Trigger, user: str, step: Step) -> None:
+def leave_line(system: System, doc: Document, trigger: Trigger, user: str, reason: str, step: Step) -> None:
     """End a reprocessing that is approved and did not start: nothing of it is in the unit queues."""
-    _record(system, doc, Ending(trigger, system.now, user, ""), step)
+    _record(system, doc, Ending(trigger, system.now, user, "", reason), step)
     step.do(do.Dequeue(doc.id, failed=trigger is not Trigger.FINISH))
 
 
 def _record(system: System, doc: Document, ending: Ending, step: Step) -> None:
-    doc.move(ending.trigger, ending.at, ending.user, ending.cause)
-    doc.stage, doc.cancelling, doc.queues_built = None, "", False
+    doc.move(ending.trigger, ending.at, ending.user, ending.cause, ending.reason)
+    doc.stage, doc.queues_built = None, False
+    doc.cancelling = doc.cancel_reason = doc.pausing = doc.pause_reason = ""
     finished = doc.status is Status.FINISHED
     doc.announce = FINISHED if finished else DROPPED
     system.file(doc)

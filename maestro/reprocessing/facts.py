@@ -6,8 +6,9 @@ A fact that answers a command carries the command's `token`; the answer to a sup
 from msgspec import Struct
 
 from maestro.events import ReplayRef
-from maestro.reprocessing.document import Unit
-from maestro.reprocessing.impact import Impacted, Origin
+from maestro.messages import UNLIMITED, Budget
+from maestro.reprocessing.impact import Impacted, Origin, UnitKey
+from maestro.reprocessing.unit import Unit
 
 
 class Resumed(Struct, frozen=True):
@@ -88,6 +89,12 @@ class Approved(Struct, frozen=True):
     id: str
     user: str
     ticket: int
+    reason: str = ""
+    #: The digest of the preview they saw; empty: whatever it is.
+    digest: str = ""
+    #: The units of that preview, where it is remembered.
+    seen: tuple[UnitKey, ...] | None = None
+    budget: Budget = UNLIMITED
 
 
 class Skipped(Struct, frozen=True):
@@ -96,6 +103,7 @@ class Skipped(Struct, frozen=True):
     id: str
     user: str
     ticket: int
+    reason: str = ""
 
 
 class Retried(Struct, frozen=True):
@@ -105,14 +113,77 @@ class Retried(Struct, frozen=True):
     user: str
     ticket: int
     units: tuple[Unit, ...]
+    reason: str = ""
+    budget: Budget = UNLIMITED
 
 
 class Cancelled(Struct, frozen=True):
-    """Somebody asks to cancel an approved or running reprocessing."""
+    """Somebody asks to cancel an approved, running or paused reprocessing."""
 
     id: str
     user: str
     ticket: int
+    reason: str = ""
+
+
+class PauseAsked(Struct, frozen=True):
+    """Somebody asks a running reprocessing to pause after its current replay."""
+
+    id: str
+    user: str
+    ticket: int
+    reason: str = ""
+
+
+class ResumeAsked(Struct, frozen=True):
+    """Somebody asks a paused reprocessing to go on, as far as a new budget allows."""
+
+    id: str
+    user: str
+    ticket: int
+    reason: str = ""
+    budget: Budget = UNLIMITED
+
+
+class RecheckAsked(Struct, frozen=True):
+    """Somebody wants Discovery asked again what a pending reprocessing would change."""
+
+    id: str
+    user: str
+    ticket: int
+
+
+class RecheckFound(Struct, frozen=True):
+    """Discovery answered again."""
+
+    id: str
+    token: int
+    units: tuple[Impacted, ...]
+
+
+class RecheckOriginsFetched(Struct, frozen=True):
+    """Origins of the units that Discovery did not name before."""
+
+    id: str
+    token: int
+    origins: tuple[Origin, ...]
+
+
+class RecheckFailed(Struct, frozen=True):
+    """A sibling is out of reach or refused: what Discovery would say is not known."""
+
+    id: str
+    token: int
+    cause: str
+
+
+class ReconsiderAsked(Struct, frozen=True):
+    """Somebody wants the event of a skipped reprocessing judged again."""
+
+    id: str
+    user: str
+    ticket: int
+    reason: str = ""
 
 
 class StatusSet(Struct, frozen=True):
@@ -122,6 +193,7 @@ class StatusSet(Struct, frozen=True):
     status: str
     user: str
     ticket: int
+    reason: str = ""
 
 
 class Notified(Struct, frozen=True):
@@ -224,6 +296,13 @@ Fact = (
     | Skipped
     | Retried
     | Cancelled
+    | PauseAsked
+    | ResumeAsked
+    | RecheckAsked
+    | RecheckFound
+    | RecheckOriginsFetched
+    | RecheckFailed
+    | ReconsiderAsked
     | StatusSet
     | Notified
     | QueuesUpdated

@@ -125,6 +125,17 @@ def _wait(system: System, delivery: Delivery, step: Step) -> None:
     _answer_waiting(system, delivery, step)
 
 
+def take_in_waiting(system: System, delivery: Delivery, ticket: int, step: Step) -> None:
+    """Let an event that no queue holds wait behind all others; `ticket` is answered with what becomes of it."""
+    opened = system.open
+    _empty_inbox(system, step)  # they have smaller numbers
+    if not opened:
+        delivery.tickets.append(ticket)
+    _wait(system, delivery, step)
+    if opened:
+        delivery.tickets.append(ticket)
+
+
 def _answer_waiting(system: System, delivery: Delivery, step: Step) -> None:
     if delivery.tickets:
         position = sum(1 for number in system.waiting if number <= delivery.number)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import deciding, facts, judging, replaying
+from maestro.reprocessing import deciding, facts, judging, pausing, rechecking, reconsidering, replaying
 from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Status
@@ -42,6 +42,13 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.Retried: deciding.on_retried,
     facts.Cancelled: deciding.on_cancelled,
     facts.StatusSet: deciding.on_status_set,
+    facts.PauseAsked: pausing.on_pause_asked,
+    facts.ResumeAsked: pausing.on_resume_asked,
+    facts.RecheckAsked: rechecking.on_recheck_asked,
+    facts.RecheckFound: rechecking.on_recheck_found,
+    facts.RecheckOriginsFetched: rechecking.on_recheck_origins_fetched,
+    facts.RecheckFailed: rechecking.on_recheck_failed,
+    facts.ReconsiderAsked: reconsidering.on_reconsider_asked,
     facts.Notified: replaying.on_notified,
     facts.QueuesUpdated: replaying.on_queues_updated,
     facts.HeldCommitted: replaying.on_held_committed,

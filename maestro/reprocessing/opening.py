@@ -1,5 +1,6 @@
 """Flow 1, the held side: a document is opened for an event whose data would change finished results."""
 
+from maestro.messages import UNLIMITED, Budget
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.delivery import Delivery
@@ -41,9 +42,19 @@ def open_document(system: System, delivery: Delivery, fact: facts.OriginsFetched
     return doc
 
 
-def approve(system: System, doc: Document, user: str, step: Step, trigger: Trigger = Trigger.APPROVE) -> None:
+def approve(
+    system: System,
+    doc: Document,
+    user: str,
+    step: Step,
+    trigger: Trigger = Trigger.APPROVE,
+    *,
+    reason: str = "",
+    budget: Budget = UNLIMITED,
+) -> None:
     """Put a document in line. Raises `IllegalTransition`."""
-    doc.move(trigger, system.now, user)
+    doc.move(trigger, system.now, user, reason=reason)
+    doc.grant(budget)
     doc.line = system.next_line
     system.next_line += 1
     system.file(doc)

@@ -3,15 +3,19 @@
 Every field the platform sent passes through byte for byte (contracts: Event, Reprocessing document).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from maestro.events import edited
-from maestro.reprocessing.document import Document, HistoryEntry, Unit, UnitState
+from maestro.reprocessing.budget import limited
+from maestro.reprocessing.document import Document, HistoryEntry
+from maestro.reprocessing.pace import Estimate
+from maestro.reprocessing.preview import digest
 from maestro.reprocessing.status import after
+from maestro.reprocessing.unit import Unit, UnitState
 
 Raw = msgspec.Raw
 _NULL = Raw(b"null")
@@ -25,35 +29,61 @@ def wire_time(at: float) -> str:
 
 def document_json(doc: Document, units: Iterable[Unit], *, ended: bool = False) -> bytes:
     """Render a document with its units. `ended`: as it will be once the decided end is recorded."""
+    ordered = sorted(units, key=lambda unit: unit.position)
+    bodies = {
+        "pendingEvent": Raw(doc.pending_event),
+        "origin": Raw(doc.origin) if doc.origin else _NULL,
+        "events": [Raw(edited(unit.origin, {"branch": unit.branch})) for unit in ordered],
+    }
+    return msgspec.json.encode(document_facts(doc, ordered, ended=ended) | bodies)
+
+
+def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False) -> dict[str, Any]:
+    """Render all of a document but the events in it; `units` in the order of their positions."""
     history = list(doc.history)
     if ended and doc.ending is not None:
-        from_table = _ended(doc)
-        history.append(from_table)
-    ordered = sorted(units, key=lambda unit: unit.position)
-    return msgspec.json.encode(
-        {
-            "id": doc.id,
-            "systemId": doc.system_id,
-            "tag": doc.tag,
-            "branch": doc.branch,
-            "forking": doc.forking,
-            "status": history[-1].status,
-            "pendingEvent": Raw(doc.pending_event),
-            "origin": Raw(doc.origin) if doc.origin else _NULL,
-            "events": [Raw(edited(unit.origin, {"branch": unit.branch})) for unit in ordered],
-            "history": [_history(entry) for entry in history],
-            "units": [_unit(unit) for unit in ordered],
-            "reimpacted": [_unit_name(unit) for unit in ordered if unit.reimpacted],
-            "progress": progress(doc, sum(unit.state is not UnitState.DONE for unit in ordered)),
-            "cancelling": bool(doc.cancelling),
-            "heldCommitted": doc.held_committed,
-        }
-    )
+        history.append(_ended(doc))
+    return {
+        "id": doc.id,
+        "systemId": doc.system_id,
+        "tag": doc.tag,
+        "branch": doc.branch,
+        "forking": doc.forking,
+        "status": history[-1].status,
+        "history": [history_entry(entry) for entry in history],
+        "units": [_unit(unit) for unit in units],
+        "reimpacted": [_unit_name(unit) for unit in units if unit.reimpacted],
+        "progress": progress(doc, sum(unit.state is not UnitState.DONE for unit in units)),
+        "cancelling": bool(doc.cancelling),
+        "pausing": bool(doc.pausing),
+        "budget": budget(doc),
+        "digest": digest(doc.held_instance, (unit.key for unit in units)),
+        "reconsidered": doc.reconsidered or None,
+        "heldCommitted": doc.held_committed,
+    }
+
+
+def budget(doc: Document) -> dict[str, Any] | None:
+    """Render what a run may use before it pauses, and the replays used of it; None when it has no limit."""
+    if not limited(doc.budget):
+        return None
+    return {
+        "replays": doc.budget.replays,
+        "minutes": doc.budget.minutes,
+        "replayed": doc.replayed - doc.budget_from,
+    }
+
+
+def estimate_json(estimate: Estimate | None) -> dict[str, Any] | None:
+    """Render how long what is left will take."""
+    return {"seconds": estimate.seconds, "basis": estimate.basis} if estimate else None
 
 
 def _ended(doc: Document) -> HistoryEntry:
     assert doc.ending is not None
-    return HistoryEntry(after(doc.status, doc.ending.trigger), doc.ending.at, doc.ending.user, doc.ending.cause)
+    return HistoryEntry(
+        after(doc.status, doc.ending.trigger), doc.ending.at, doc.ending.user, doc.ending.cause, doc.ending.reason
+    )
 
 
 def progress(doc: Document, outstanding: int) -> dict[str, int]:
@@ -61,9 +91,11 @@ def progress(doc: Document, outstanding: int) -> dict[str, int]:
     return {"replayed": doc.replayed, "outstanding": outstanding, "units": doc.total, "cascaded": doc.cascaded}
 
 
-def _history(entry: HistoryEntry) -> dict[str, str]:
+def history_entry(entry: HistoryEntry) -> dict[str, str]:
+    """Render one entry of a history; why only where it is known."""
     shown = {"status": entry.status.value, "timestamp": wire_time(entry.at), "user": entry.user}
-    return shown | {"cause": entry.cause} if entry.cause else shown
+    extra = {"cause": entry.cause, "reason": entry.reason}
+    return shown | {key: text for key, text in extra.items() if text}
 
 
 def _unit_name(unit: Unit) -> dict[str, Any]:
@@ -78,6 +110,9 @@ def _unit(unit: Unit) -> dict[str, Any]:
         "sends": unit.sends,
         "replayInstanceId": unit.result_instance,
         "cause": unit.cause,
+        "sentAt": wire_time(unit.sent_at) if unit.sent_at else None,
+        "doneAt": wire_time(unit.done_at) if unit.done_at else None,
+        "duration": None if unit.duration is None else round(unit.duration, 6),
     }
 
 

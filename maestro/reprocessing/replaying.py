@@ -9,12 +9,14 @@ from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import ending, facts
 from maestro.reprocessing.delivery import Delivery, Verdict
-from maestro.reprocessing.document import MAESTRO, Document, Stage, Unit, UnitState
+from maestro.reprocessing.document import MAESTRO, Document, Stage
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
+from maestro.reprocessing.pace import event_name
 from maestro.reprocessing.settling import COMMITTED, answer, finish, reject, settle
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Status, Trigger
-from maestro.reprocessing.step import SaveDelivery, SaveDocument, SaveUnit, Step
+from maestro.reprocessing.step import SaveDelivery, SaveDocument, SavePace, SaveUnit, Step
+from maestro.reprocessing.unit import Unit, UnitState
 
 # --- what comes next -----------------------------------------------------------------------------------------
 
@@ -25,7 +27,7 @@ def advance(system: System, step: Step) -> None:
         ending.announce(system, system.documents[id_], step)
         return
     doc = system.running() or system.next_in_line()
-    if doc is None or doc.stage is not None:
+    if doc is None or doc.stage is not None or doc.resting:
         return
     if doc.ending is not None:
         ending.clean_up(system, doc, step)
@@ -41,8 +43,21 @@ def advance(system: System, step: Step) -> None:
     elif not doc.held_committed:
         _await(system, doc, Stage.HELD_COMMIT)
         step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
-    else:
+    elif not _pause(system, doc, step):
         _next_unit(system, doc, step)
+
+
+def _pause(system: System, doc: Document, step: Step) -> bool:
+    """Pause between two replays, when somebody asked for it or the budget is used up; not when none is left."""
+    cause = doc.budget_used(system.now)
+    if not (doc.pausing or cause) or doc.next_unit() is None:
+        return False
+    if doc.pausing:
+        cause = ""
+    doc.move(Trigger.PAUSE, system.now, doc.pausing or MAESTRO, cause, doc.pause_reason)
+    doc.pausing = doc.pause_reason = ""
+    step.save(SaveDocument(doc))
+    return True
 
 
 def _start(system: System, doc: Document, step: Step) -> None:
@@ -62,7 +77,7 @@ def _next_unit(system: System, doc: Document, step: Step) -> None:
 
 
 def _send(system: System, doc: Document, unit: Unit, step: Step) -> None:
-    unit.begin_send()
+    unit.begin_send(system.now)
     step.save(SaveUnit(doc, unit))
     _order_send(system, doc, step)
 
@@ -267,9 +282,11 @@ def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step)
     if doc is None or doc.current is None:
         return
     unit, doc.current = doc.current, None
-    unit.state = UnitState.DONE
+    unit.state, unit.done_at = UnitState.DONE, system.now
     doc.replayed += 1
     system.counters.replayed += 1
+    if unit.duration is not None:
+        step.save(*(SavePace(name, pace) for name, pace in system.paces.replayed(event_name(unit), unit.duration)))
     step.save(SaveDocument(doc), SaveUnit(doc, unit))
     result = system.deliveries[unit.result_key]
     finish(system, result, step)

@@ -6,8 +6,7 @@ from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.state import Errand, ErrandKind, System
 from maestro.reprocessing.step import ForgetDelivery, SaveDelivery, SaveErrand, Step
 
-Fields = tuple[tuple[str, str | int], ...]
-COMMITTED: Fields = (("status", "commited"),)  # spelled as the platform's SDK reads it
+COMMITTED: do.Fields = (("status", "commited"),)  # spelled as the platform's SDK reads it
 
 
 def finish(system: System, delivery: Delivery, step: Step) -> None:
@@ -80,7 +79,7 @@ def unpark(system: System, delivery: Delivery, step: Step) -> None:
 
 
 def answer(
-    delivery: Delivery, step: Step, code: Code, *, message: str = "", document_id: str = "", fields: Fields = ()
+    delivery: Delivery, step: Step, code: Code, *, message: str = "", document_id: str = "", fields: do.Fields = ()
 ) -> None:
     """Answer whoever waits for the event's sync persist."""
     for ticket in delivery.tickets:

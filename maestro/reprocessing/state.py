@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
-from maestro.reprocessing.status import Status
+from maestro.reprocessing.pace import Paces
+from maestro.reprocessing.status import IN_PROGRESS, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Rules:
     max_replays_per_instance: int = 3
     auto_approve: bool = False
     dedup_window: int = 4096
+    require_reason: bool = False
 
 
 class ErrandKind(StrEnum):
@@ -70,6 +72,7 @@ class Lock:
     since: float
     replayed: int
     outstanding: int
+    paused: bool = False
 
 
 @dataclass(slots=True)
@@ -110,6 +113,7 @@ class System:
     feeding: bool = False
     wait_queue_unknown: bool = True
     last_token: int = 0
+    paces: Paces = field(default_factory=Paces)
     counters: Counters = field(default_factory=Counters)
 
     def token(self) -> int:
@@ -172,7 +176,18 @@ class System:
         return Lock(
             doc.id,
             approved.user if approved else "",
-            doc.history[-1].at,
+            _locked_since(doc),
             doc.replayed,
             len(doc.outstanding) + (doc.current is not None),
+            paused=doc.status is Status.PAUSED,
         )
+
+
+def _locked_since(doc: Document) -> float:
+    """Return when the run took its lock: a pause, and going on after it, change nothing about that."""
+    since = doc.history[-1].at
+    for entry in reversed(doc.history):
+        if entry.status not in IN_PROGRESS:
+            break
+        since = entry.at
+    return since

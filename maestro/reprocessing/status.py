@@ -21,6 +21,7 @@ class Status(StrEnum):
     ABORTED_SPLIT = "aborted_split_events_failure"
     ABORTED_PERSIST = "aborted_persist_domain_failure"
     CANCELLED = "cancelled"
+    PAUSED = "paused"
 
 
 class Trigger(StrEnum):
@@ -36,6 +37,9 @@ class Trigger(StrEnum):
     ABORT_PERSIST = "abort_persist"
     CANCEL = "cancel"
     RETRY = "retry"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RESUME_WITHOUT_LOCK = "resume_without_lock"
 
 
 _ENDS: Final[Mapping[Trigger, Status]] = {
@@ -45,6 +49,7 @@ _ENDS: Final[Mapping[Trigger, Status]] = {
     Trigger.ABORT_PERSIST: Status.ABORTED_PERSIST,
     Trigger.CANCEL: Status.CANCELLED,
 }
+_RUN: Final[Mapping[Trigger, Status]] = {**_ENDS, Trigger.PAUSE: Status.PAUSED}
 _AGAIN: Final[Mapping[Trigger, Status]] = {Trigger.RETRY: Status.APPROVED}
 
 TRANSITIONS: Final[Mapping[Status, Mapping[Trigger, Status]]] = {
@@ -56,8 +61,15 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Trigger, Status]]] = {
         Trigger.FAIL: Status.FAILURE,
         Trigger.FINISH: Status.FINISHED,
     },
-    Status.RUNNING: _ENDS,
-    Status.RUNNING_WITHOUT_LOCK: _ENDS,
+    Status.RUNNING: _RUN,
+    Status.RUNNING_WITHOUT_LOCK: _RUN,
+    Status.PAUSED: {
+        Trigger.RESUME: Status.RUNNING,
+        Trigger.RESUME_WITHOUT_LOCK: Status.RUNNING_WITHOUT_LOCK,
+        Trigger.CANCEL: Status.CANCELLED,
+        Trigger.FAIL: Status.FAILURE,
+        Trigger.FINISH: Status.FINISHED,
+    },
     Status.FAILURE: _AGAIN,
     Status.ABORTED_SPLIT: _AGAIN,
     Status.ABORTED_PERSIST: _AGAIN,
@@ -71,11 +83,12 @@ OVERRIDES: Final[Mapping[Status, Mapping[Status, Trigger]]] = {
     Status.PENDING: {Status.APPROVED: Trigger.APPROVE, Status.SKIPPED: Trigger.SKIP},
     **{
         status: {Status.FAILURE: Trigger.FAIL, Status.FINISHED: Trigger.FINISH}
-        for status in (Status.APPROVED, Status.RUNNING, Status.RUNNING_WITHOUT_LOCK)
+        for status in (Status.APPROVED, Status.RUNNING, Status.RUNNING_WITHOUT_LOCK, Status.PAUSED)
     },
 }
 
-IN_PROGRESS: Final = frozenset({Status.RUNNING, Status.RUNNING_WITHOUT_LOCK})
+#: Between start and end. A paused run keeps its place: data is half replayed, so no other may begin.
+IN_PROGRESS: Final = frozenset({Status.RUNNING, Status.RUNNING_WITHOUT_LOCK, Status.PAUSED})
 #: Not ended: the system's actor keeps these whole in memory.
 LIVE: Final = frozenset({Status.PENDING, Status.APPROVED}) | IN_PROGRESS
 

@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 
 from maestro.reprocessing.commands import Command, Needs
 from maestro.reprocessing.delivery import Delivery
-from maestro.reprocessing.document import Document, Unit
+from maestro.reprocessing.document import Document
+from maestro.reprocessing.impact import UnitKey
+from maestro.reprocessing.pace import Pace
 from maestro.reprocessing.state import Errand
+from maestro.reprocessing.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,57 @@ class SaveUnit:
 
 
 @dataclass(frozen=True, slots=True)
+class DropUnit:
+    """Remove the unit at a position that a document has no more."""
+
+    document: Document
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class SavePreview:
+    """Remember what a document's units were before they changed; the oldest remembered one is replaced."""
+
+    document: Document
+    #: The document's revision that these units belong to.
+    revision: int
+    digest: str
+    units: tuple[UnitKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DropPreviews:
+    """Forget the previews of a document: it is decided."""
+
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class SavePace:
+    """Save how long the replays of one event name take."""
+
+    name: str
+    pace: Pace
+
+
+@dataclass(frozen=True, slots=True)
 class SaveErrand:
     """Add an errand to the outbox."""
 
     errand: Errand
 
 
-Save = SaveDelivery | ForgetDelivery | SaveDocument | SaveUnit | SaveErrand
+Save = (
+    SaveDelivery
+    | ForgetDelivery
+    | SaveDocument
+    | SaveUnit
+    | DropUnit
+    | SavePreview
+    | DropPreviews
+    | SavePace
+    | SaveErrand
+)
 
 
 @dataclass(slots=True)

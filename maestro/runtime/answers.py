@@ -6,13 +6,30 @@ from typing import Any
 import msgspec
 import orjson
 
+from maestro.events import edited, parse_celery
 from maestro.messages import Answer, Code
 from maestro.reprocessing.delivery import Delivery
-from maestro.reprocessing.document import Document, UnitState
-from maestro.reprocessing.rendering import document_json, progress, wire_time
+from maestro.reprocessing.document import Document
+from maestro.reprocessing.rendering import (
+    budget,
+    document_facts,
+    document_json,
+    estimate_json,
+    history_entry,
+    progress,
+    wire_time,
+)
 from maestro.reprocessing.state import Lock, System
 from maestro.reprocessing.status import Status
+from maestro.reprocessing.unit import UnitState
 from maestro.runtime.repository import Repository
+
+_STATES = (
+    (Status.RUNNING, "running"),
+    (Status.PAUSED, "paused"),
+    (Status.APPROVED, "approved"),
+    (Status.PENDING, "pending"),
+)
 
 
 def locked(lock: Lock | None) -> Answer:
@@ -25,15 +42,15 @@ def lock_facts(lock: Lock) -> dict[str, Any]:
     return {
         "reprocessing": lock.reprocessing_id,
         "owner": lock.owner,
-        "reason": "a reprocessing is running",
+        "reason": f"a reprocessing is {'paused' if lock.paused else 'running'}",
         "since": wire_time(lock.since),
         "progress": {"replayed": lock.replayed, "outstanding": lock.outstanding},
     }
 
 
 def state(system: System) -> str:
-    """Name the state of a system: running, approved, pending, draining or open."""
-    for status, name in ((Status.RUNNING, "running"), (Status.APPROVED, "approved"), (Status.PENDING, "pending")):
+    """Name the state of a system: running, paused, approved, pending, draining or open."""
+    for status, name in _STATES:
         if any(doc.status is status and doc.blocks for doc in system.live_documents()):
             return name
     return "draining" if system.waiting else "open"
@@ -69,6 +86,8 @@ def _running(doc: Document | None) -> dict[str, Any] | None:
         "status": doc.status.value,
         "progress": progress(doc, left),
         "cancelling": bool(doc.cancelling),
+        "pausing": bool(doc.pausing),
+        "budget": budget(doc),
         "stage": doc.stage.value if doc.stage else "result" if doc.current else None,
     }
 
@@ -87,6 +106,44 @@ def waiting(system: System, after: int, limit: int) -> Answer:
     return Answer(Code.OK, orjson.dumps(body))
 
 
+def waiting_event(system: System, repository: Repository, number: int) -> Answer:
+    """Render one waiting event with its body."""
+    delivery = system.waiting.get(number)
+    body = repository.body(number) if delivery is not None else None
+    if delivery is None or body is None:
+        return Answer(Code.NOT_FOUND, message=f"no event {number} waits")
+    event = msgspec.Raw(parse_celery(body).event.raw)
+    return Answer(Code.OK, msgspec.json.encode(_event(delivery) | {"event": event}))
+
+
+def skipped(system: System, after: int, limit: int) -> Answer:
+    """Render a page of the skipped events, oldest first: what was not committed, who decided so and why."""
+    docs = [doc for doc in system.documents.values() if doc.status is Status.SKIPPED]
+    rest = [doc for doc in docs if doc.number > after]
+    page = rest[:limit]
+    body = {
+        "total": len(docs),
+        "skipped": [_skipped(doc) for doc in page],
+        "next": page[-1].number if len(rest) > limit else None,
+    }
+    return Answer(Code.OK, msgspec.json.encode(body))
+
+
+def _skipped(doc: Document) -> dict[str, Any]:
+    decided = next(entry for entry in doc.history if entry.status is Status.SKIPPED)
+    return {
+        "number": doc.number,
+        "id": doc.id,
+        "instanceId": doc.held_instance,
+        "tag": doc.tag,
+        "branch": doc.branch,
+        "units": doc.total,
+        "skipped": history_entry(decided),
+        "reconsidered": doc.reconsidered or None,
+        "pendingEvent": msgspec.Raw(doc.pending_event),
+    }
+
+
 def _event(delivery: Delivery) -> dict[str, Any]:
     return {
         "number": delivery.number,
@@ -99,9 +156,20 @@ def _event(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def document(doc: Document, repository: Repository) -> bytes:
-    """Render one document; the units of an ended one are read from the store."""
-    return document_json(doc, doc.order or repository.units(doc.id))
+def document(system: System, doc: Document, repository: Repository) -> bytes:
+    """Render one document, with how long what is left will take; the units of an ended one are read from the store."""
+    body = document_json(doc, doc.order or repository.units(doc.id))
+    return edited(body, {"estimate": _estimate(system, doc)})
+
+
+def document_brief(system: System, doc: Document, repository: Repository) -> dict[str, Any]:
+    """Render one document without the events in it."""
+    units = doc.order or repository.units(doc.id)
+    return document_facts(doc, units) | {"estimate": _estimate(system, doc)}
+
+
+def _estimate(system: System, doc: Document) -> dict[str, Any] | None:
+    return estimate_json(system.paces.estimate(doc.order)) if doc.live else None
 
 
 def documents(system: System, repository: Repository, status: str) -> Answer:
@@ -109,4 +177,4 @@ def documents(system: System, repository: Repository, status: str) -> Answer:
     if status and status not in list(Status):
         return Answer(Code.INVALID, message=f"status: must be one of {', '.join(Status)}")
     wanted = (doc for doc in system.documents.values() if not status or doc.status == status)
-    return Answer(Code.OK, msgspec.json.encode([msgspec.Raw(document(doc, repository)) for doc in wanted]))
+    return Answer(Code.OK, msgspec.json.encode([msgspec.Raw(document(system, doc, repository)) for doc in wanted]))

@@ -15,9 +15,10 @@ from maestro.messages import (
 )
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
-from maestro.reprocessing.document import Document, Unit, UnitState
+from maestro.reprocessing.document import Document
 from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.rendering import document_json, queued_event, queued_id
+from maestro.reprocessing.unit import Unit, UnitState
 from maestro.runtime.peer import Peer
 from maestro.runtime.repository import Repository
 

@@ -19,6 +19,7 @@ from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.ids import RANDOM_BYTES, document_id
 from maestro.reprocessing.impact import Impacted, Origin
 from maestro.reprocessing.rendering import document_json, notification, replay_event
+from maestro.runtime.prompt import PROMPT_TRIES, promptly
 from maestro.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Effects:
             do.AskReplayImpact: self._ask_replay_impact,
             do.FetchReplayOrigins: self._fetch_replay_origins,
             do.CommitReplay: self._commit_replay,
+            do.AskRecheck: self._ask_recheck,
+            do.FetchRecheckOrigins: self._fetch_recheck_origins,
         }
 
     def carry_out(self, command: do.Command) -> bool:
@@ -101,14 +104,26 @@ class Effects:
             held.event if held else b"", origins, is_fork,
         )  # fmt: skip
 
-    async def _origins(self, units: Iterable[Impacted]) -> tuple[Origin, ...]:
+    # --- a decision: somebody waits for the answer ----------------------------------------------------------------
+
+    async def _ask_recheck(self, command: do.AskRecheck) -> Fact:
+        async with promptly("discovery", "impacted", self._settings.http.ask_timeout):
+            units = await self._platform.discovery.impacted(self._system.id, command.instance_id, tries=PROMPT_TRIES)
+        return facts.RecheckFound(command.id, command.token, units)
+
+    async def _fetch_recheck_origins(self, command: do.FetchRecheckOrigins) -> Fact:
+        async with promptly("process_memory", "origin", self._settings.http.ask_timeout):
+            origins = await self._origins(command.units, tries=PROMPT_TRIES)
+        return facts.RecheckOriginsFetched(command.id, command.token, origins)
+
+    async def _origins(self, units: Iterable[Impacted], tries: int | None = None) -> tuple[Origin, ...]:
         """Fetch each instance's origin event once. An instance without one cannot be replayed."""
         units = tuple(units)
         limit = asyncio.Semaphore(ORIGINS_AT_ONCE)
 
         async def fetch(instance_id: str) -> tuple[bytes, str]:
             async with limit:
-                origin = await self._platform.process_memory.origin(instance_id)
+                origin = await self._platform.process_memory.origin(instance_id, tries=tries)
             if origin is None:
                 raise SiblingError("process_memory", "origin", f"no origin event of instance {instance_id}")
             return origin.event, origin.timestamp
@@ -186,6 +201,8 @@ def _failure(command: do.Command, cause: str) -> Fact:
             | do.CommitReplay(id=id_, token=token)
         ):
             return facts.RunFailed(id_, token, cause)
+        case do.AskRecheck(id=id_, token=token) | do.FetchRecheckOrigins(id=id_, token=token):
+            return facts.RecheckFailed(id_, token, cause)
     raise AssertionError(command)
 
 

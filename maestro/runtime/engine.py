@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterable
 
 from maestro.reprocessing.commands import AckDelivery, Command, DeadLetterEvent, Needs, ParkEvent
-from maestro.reprocessing.facts import EventArrived, Fact
+from maestro.reprocessing.facts import EventArrived, Fact, ReconsiderAsked
 from maestro.reprocessing.machine import Machine
+from maestro.reprocessing.reconsidering import delivery_body, delivery_key
 from maestro.reprocessing.state import Lock
 from maestro.reprocessing.step import Save
 from maestro.runtime.repository import Repository
@@ -66,10 +67,10 @@ class Engine:
         except Exception as problem:  # noqa: BLE001 - a bug: the state in memory is half changed, the stored one is not
             self._fail(problem)
             return
-        if body is not None and isinstance(fact, EventArrived):
-            delivery = self.machine.system.deliveries[fact.key]
-            if not delivery.done:
-                self.repository.remember_body(delivery.number, body)
+        if isinstance(fact, EventArrived) and body is not None:
+            self._remember(fact.key, body)
+        elif isinstance(fact, ReconsiderAsked) and fact.id in self.machine.system.documents:
+            self._remember(delivery_key(fact.id), delivery_body(self.machine.system.documents[fact.id]))
         if self._idle is not None and self.machine.system.judged is None and not self._idle.done():
             self._idle.set_result(None)
         self._saves.extend(step.saves)
@@ -78,6 +79,11 @@ class Engine:
         self._held.extend(held)
         self._store_for(now, held)
         self._carry_out_all(now)
+
+    def _remember(self, key: str, body: bytes) -> None:
+        delivery = self.machine.system.deliveries.get(key)
+        if delivery is not None and not delivery.done:
+            self.repository.remember_body(delivery.number, body)
 
     def _carry_out_all(self, commands: Iterable[Command]) -> None:
         if not self._failed:

@@ -7,7 +7,7 @@ from maestro import logs
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.state import System
-from maestro.reprocessing.step import Save, SaveDelivery, SaveDocument
+from maestro.reprocessing.step import Save, SaveDelivery, SaveDocument, SavePreview
 
 
 class Journal:
@@ -26,6 +26,9 @@ class Journal:
                 self._delivery(save.delivery)
             elif isinstance(save, SaveDocument):
                 self._document(save.document)
+            elif isinstance(save, SavePreview):
+                self._log.info("preview changed", reprocessing=save.document.id, units=save.document.total,
+                               before=len(save.units))  # fmt: skip
 
     def _delivery(self, delivery: Delivery) -> None:
         first = delivery.number not in self._open
@@ -48,8 +51,8 @@ class Journal:
         for entry in doc.history[self._told.get(doc.id, 0) :]:
             self._log.info(
                 "reprocessing", reprocessing=doc.id, instance=doc.held_instance, status=entry.status.value,
-                user=entry.user, cause=entry.cause or None, replayed=doc.replayed, units=doc.total,
-                duration=round(entry.at - doc.history[0].at, 3),
+                user=entry.user, cause=entry.cause or None, reason=entry.reason or None, replayed=doc.replayed,
+                units=doc.total, duration=round(entry.at - doc.history[0].at, 3),
             )  # fmt: skip
         self._told[doc.id] = len(doc.history)
 

@@ -6,30 +6,31 @@ from collections.abc import Callable
 
 import orjson
 
-from maestro.events import BadInput
+from maestro.events import BadInput, edited
 from maestro.messages import (
     Answer,
-    Approve,
-    Cancel,
+    CheckLock,
     Code,
     DescribeSystem,
     FindDocuments,
     GetDocument,
+    GetWaiting,
+    ListEntities,
+    ListSkipped,
     ListWaiting,
     MeasureQueues,
     PersistSync,
     Question,
+    Reconsider,
     ReportReplayFailure,
-    Retry,
-    SetStatus,
-    Skip,
 )
-from maestro.reprocessing import facts
 from maestro.reprocessing.commands import Reply
 from maestro.reprocessing.rendering import sync_answer
 from maestro.runtime import answers
 from maestro.runtime.arrivals import accept_failure, accept_sync
+from maestro.runtime.decisions import Decision, fact_of
 from maestro.runtime.engine import Engine
+from maestro.runtime.lookups import Lookups
 
 Give = Callable[[Answer], None]
 #: Seconds a measurement of the queues is taken for the present, and is waited for.
@@ -39,8 +40,9 @@ MEASURED_FOR, MEASURE_TIMEOUT = 0.5, 1.0
 class Questions:
     """The gateway's desk at a system."""
 
-    def __init__(self, engine: Engine, measure: Callable[[object], bool], epoch: int) -> None:
+    def __init__(self, engine: Engine, lookups: Lookups, measure: Callable[[object], bool], epoch: int) -> None:
         self._engine = engine
+        self._lookups = lookups
         self._system = engine.machine.system
         self._measure = measure
         self._epoch = epoch
@@ -62,37 +64,42 @@ class Questions:
         match question:
             case DescribeSystem(measure=measure):
                 self._describe(give, measure=measure)
-            case ListWaiting(after=after, limit=limit):
-                give(answers.waiting(self._system, after, limit))
-            case FindDocuments(status=status):
-                give(answers.documents(self._system, self._engine.repository, status))
-            case GetDocument(id=id_):
-                give(self._document(id_))
+            case ListEntities():
+                self._lookups.entities(question, give)
             case PersistSync(event=event):
                 ticket = self._ticket(give, sync=True)
                 fact, body = accept_sync(event, self._system.id, ticket)
                 self._engine.feed(fact, body)
             case ReportReplayFailure(event=event):
                 self._report_failure(event, give)
-            case Approve() | Skip() | Retry() | Cancel() | SetStatus():
-                self._decide(question, self._ticket(give, sync=False))
+            case CheckLock() | ListWaiting() | GetWaiting() | ListSkipped() | FindDocuments() | GetDocument():
+                give(self._look_up(question))
             case _:
-                give(answers.locked(self._system.lock()))
+                self._decide(question, give)
 
-    def _decide(self, question: Approve | Skip | Retry | Cancel | SetStatus, ticket: int) -> None:
+    def _look_up(
+        self, question: CheckLock | ListWaiting | GetWaiting | ListSkipped | FindDocuments | GetDocument
+    ) -> Answer:
+        """Answer from what the state and the store say."""
         match question:
-            case Approve(id=id_, user=user):
-                self._engine.feed(facts.Approved(id_, user, ticket))
-            case Skip(id=id_, user=user):
-                self._engine.feed(facts.Skipped(id_, user, ticket))
-            case Cancel(id=id_, user=user):
-                self._engine.feed(facts.Cancelled(id_, user, ticket))
-            case Retry(id=id_, user=user):
-                doc = self._system.documents.get(id_)
-                units = self._engine.repository.units(id_) if doc is not None and not doc.live else ()
-                self._engine.feed(facts.Retried(id_, user, ticket, units))
-            case SetStatus(id=id_, status=status, user=user):
-                self._engine.feed(facts.StatusSet(id_, status, user, ticket))
+            case CheckLock():
+                return answers.locked(self._system.lock())
+            case ListWaiting(after=after, limit=limit):
+                return answers.waiting(self._system, after, limit)
+            case GetWaiting(number=number):
+                return answers.waiting_event(self._system, self._engine.repository, number)
+            case ListSkipped(after=after, limit=limit):
+                return answers.skipped(self._system, after, limit)
+            case FindDocuments(status=status):
+                return answers.documents(self._system, self._engine.repository, status)
+            case GetDocument(id=id_):
+                return self._document(id_)
+
+    def _decide(self, decision: Decision, give: Give) -> None:
+        """Let it happen; the rules answer the ticket. What the store alone knows must be in it."""
+        ticket = self._ticket(give, sync=isinstance(decision, Reconsider))
+        self._engine.flush()
+        self._engine.feed(fact_of(decision, ticket, self._system, self._engine.repository))
 
     # --- tickets -----------------------------------------------------------------------------------------------
 
@@ -109,14 +116,14 @@ class Questions:
     def _reply_body(self, reply: Reply, *, sync: bool) -> bytes:
         if reply.document_id:
             body = self._document(reply.document_id).body
-            return sync_answer(body) if sync else body
+            return sync_answer(body) if sync else edited(body, dict(reply.fields)) if reply.fields else body
         return orjson.dumps(dict(reply.fields)) if reply.fields else b""
 
     def _document(self, id_: str) -> Answer:
         doc = self._system.documents.get(id_)
         if doc is None:
             return Answer(Code.NOT_FOUND, message=f"no reprocessing {id_}")
-        return Answer(Code.OK, answers.document(doc, self._engine.repository))
+        return Answer(Code.OK, answers.document(self._system, doc, self._engine.repository))
 
     def _report_failure(self, event: bytes, give: Give) -> None:
         fact = accept_failure(event)

@@ -6,6 +6,8 @@
 | `bodies` | number | its original body, for as long as it may be needed again |
 | `documents` | id | a reprocessing's header |
 | `units` | id/position | one unit of a reprocessing |
+| `previews` | id/n | the units a pending document had before they changed, the last few |
+| `paces` | event name | how long replays take |
 | `errands` | number | a message to a sibling that is still to be delivered |
 """
 
@@ -13,12 +15,29 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from maestro.events import parse_celery
+from maestro.messages import Budget
+from maestro.reprocessing.budget import limited
 from maestro.reprocessing.delivery import Delivery, Verdict
-from maestro.reprocessing.document import Document, Ending, HistoryEntry, Unit, UnitState
+from maestro.reprocessing.document import Document, Ending, HistoryEntry
+from maestro.reprocessing.impact import UnitKey
+from maestro.reprocessing.pace import Pace
+from maestro.reprocessing.preview import REMEMBERED
 from maestro.reprocessing.rendering import error_event
 from maestro.reprocessing.state import Errand, ErrandKind, Rules, System
 from maestro.reprocessing.status import Status, Trigger
-from maestro.reprocessing.step import ForgetDelivery, Save, SaveDelivery, SaveDocument, SaveErrand, SaveUnit
+from maestro.reprocessing.step import (
+    DropPreviews,
+    DropUnit,
+    ForgetDelivery,
+    Save,
+    SaveDelivery,
+    SaveDocument,
+    SaveErrand,
+    SavePace,
+    SavePreview,
+    SaveUnit,
+)
+from maestro.reprocessing.unit import Unit, UnitState
 from maestro.store.base import Delete, Put, Store, Write
 
 DELIVERIES = "deliveries"
@@ -26,6 +45,8 @@ BODIES = "bodies"
 DOCUMENTS = "documents"
 UNITS = "units"
 ERRANDS = "errands"
+PREVIEWS = "previews"
+PACES = "paces"
 
 
 class Repository:
@@ -62,7 +83,7 @@ class Repository:
         latest = {_identity(save): save for save in saves}
         return [write for save in latest.values() for write in self._rows(save)]
 
-    def _rows(self, save: Save) -> list[Write]:
+    def _rows(self, save: Save) -> list[Write]:  # noqa: PLR0911 - one for each kind of record
         match save:
             case SaveDelivery(delivery):
                 return [Put(DELIVERIES, _number(delivery.number), _delivery(delivery)), *self._body_rows(delivery)]
@@ -72,7 +93,16 @@ class Repository:
             case SaveDocument(document):
                 return [Put(DOCUMENTS, document.id, _document(document))]
             case SaveUnit(document, unit):
-                return [Put(UNITS, f"{document.id}/{unit.position:08d}", _unit(unit))]
+                return [Put(UNITS, _position(document, unit.position), _unit(unit))]
+            case DropUnit(document, position):
+                return [Delete(UNITS, _position(document, position))]
+            case SavePreview(document, revision, digest, units):
+                row = {"digest": digest, "units": [list(unit) for unit in units]}
+                return [Put(PREVIEWS, _preview(document, revision), row)]
+            case DropPreviews(document):
+                return [Delete(PREVIEWS, _preview(document, n)) for n in range(min(document.revision, REMEMBERED))]
+            case SavePace(name, pace):
+                return [Put(PACES, name, {"count": pace.count, "seconds": pace.seconds})]
             case SaveErrand(errand):
                 return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
 
@@ -126,6 +156,8 @@ class Repository:
             if doc.live or doc.announce:
                 doc.load(self.units(doc.id))
             system.add_document(doc)
+        for name, row in self._store.rows(PACES):
+            system.paces.by_name[name] = Pace(row["count"], row["seconds"])
         for key, row in self._store.rows(ERRANDS):
             errand = Errand(int(key), ErrandKind(row["kind"]), row["instance"], row["text"])
             system.errands[errand.number] = errand
@@ -136,12 +168,27 @@ class Repository:
         """Read the stored units of a document, in the order of their positions. Raises `StoreDamaged`."""
         return tuple(_to_unit(key, row) for key, row in self._store.rows(UNITS, f"{document_id}/"))
 
+    def preview(self, document_id: str, digest: str) -> tuple[UnitKey, ...] | None:
+        """Return the units of an earlier preview of a pending document, if it is remembered. Raises `StoreDamaged`."""
+        for _, row in self._store.rows(PREVIEWS, f"{document_id}/"):
+            if row["digest"] == digest:
+                return tuple((instance_id, branch) for instance_id, branch in row["units"])
+        return None
+
 
 def _number(number: int) -> str:
     return f"{number:015d}"
 
 
-def _identity(save: Save) -> tuple[str, object]:
+def _position(document: Document, position: int) -> str:
+    return f"{document.id}/{position:08d}"
+
+
+def _preview(document: Document, revision: int) -> str:
+    return f"{document.id}/{revision % REMEMBERED}"
+
+
+def _identity(save: Save) -> tuple[str, object]:  # noqa: PLR0911 - one for each kind of record
     match save:
         case SaveDelivery(delivery):
             return (DELIVERIES, delivery.number)
@@ -151,6 +198,14 @@ def _identity(save: Save) -> tuple[str, object]:
             return (DOCUMENTS, document.id)
         case SaveUnit(document, unit):
             return (UNITS, (document.id, unit.position))
+        case DropUnit(document, position):
+            return (UNITS, (document.id, position))
+        case SavePreview(document, revision):
+            return (PREVIEWS, _preview(document, revision))
+        case DropPreviews(document):
+            return (PREVIEWS, document.id)
+        case SavePace(name):
+            return (PACES, name)
         case SaveErrand(errand):
             return (ERRANDS, errand.number)
 
@@ -192,6 +247,8 @@ def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
 
 _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "line", "held_committed", "cancelling",
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
+#: Written only when they say something, and absent from rows of before there were any.
+_OPTIONAL = ("cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered")
 
 
 def _document(doc: Document) -> dict[str, Any]:
@@ -200,23 +257,27 @@ def _document(doc: Document) -> dict[str, Any]:
         **{name: getattr(doc, name) for name in _HEADER},
         "pending_event": doc.pending_event.decode(),
         "origin": doc.origin.decode(),
-        "history": [[entry.status, entry.at, entry.user, entry.cause] for entry in doc.history],
-        "ending": [ending.trigger, ending.at, ending.user, ending.cause] if ending else None,
+        **{name: value for name in _OPTIONAL if (value := getattr(doc, name))},
+        **({"budget": [doc.budget.replays, doc.budget.minutes]} if limited(doc.budget) else {}),
+        "history": [[entry.status, entry.at, entry.user, entry.cause, entry.reason] for entry in doc.history],
+        "ending": [ending.trigger, ending.at, ending.user, ending.cause, ending.reason] if ending else None,
     }
 
 
 def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
     header = {name: row[name] for name in _HEADER} | {"status": Status(row["status"])}
+    header |= {name: row[name] for name in _OPTIONAL if name in row}
     return Document(
         id=key, system_id=system_id, **header,
         pending_event=row["pending_event"].encode(), origin=row["origin"].encode(),
-        history=[HistoryEntry(Status(status), at, user, cause) for status, at, user, cause in row["history"]],
+        history=[HistoryEntry(Status(status), *rest) for status, *rest in row["history"]],
+        budget=Budget(*row.get("budget", ())),
         ending=_to_ending(row["ending"]),
     )  # fmt: skip
 
 
 def _to_ending(row: Sequence[Any] | None) -> Ending | None:
-    return Ending(Trigger(row[0]), row[1], row[2], row[3]) if row else None
+    return Ending(Trigger(row[0]), *row[1:]) if row else None
 
 
 _UNIT = ("turn", "instance_id", "branch", "forking", "timestamp", "state", "round", "sends", "first_send", "sent_at",
@@ -224,9 +285,11 @@ _UNIT = ("turn", "instance_id", "branch", "forking", "timestamp", "state", "roun
 
 
 def _unit(unit: Unit) -> dict[str, Any]:
-    return {name: getattr(unit, name) for name in _UNIT} | {"origin": unit.origin.decode()}
+    row = {name: getattr(unit, name) for name in _UNIT} | {"origin": unit.origin.decode()}
+    return row | {"done_at": unit.done_at} if unit.done_at else row
 
 
 def _to_unit(key: str, row: dict[str, Any]) -> Unit:
     fields = {name: row[name] for name in _UNIT} | {"state": UnitState(row["state"])}
-    return Unit(position=int(key.rpartition("/")[2]), origin=row["origin"].encode(), **fields)
+    return Unit(position=int(key.rpartition("/")[2]), origin=row["origin"].encode(), done_at=row.get("done_at", 0.0),
+                **fields)  # fmt: skip

@@ -47,6 +47,7 @@ from maestro.runtime.engine import Engine
 from maestro.runtime.errands import Errands
 from maestro.runtime.journal import Journal
 from maestro.runtime.link import Frame, FrameAck, Hello
+from maestro.runtime.lookups import Lookups
 from maestro.runtime.peer import Peer
 from maestro.runtime.questions import Questions
 from maestro.runtime.repository import Repository
@@ -186,7 +187,8 @@ class _Open:
         self._errands = Errands(self._system, self._engine, platform)
         self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
         self._mirror_changed = self._mirror.changed if settings.platform.mirror_documents else no_mirror()
-        self.questions = Questions(self._engine, self._measure, epoch)
+        self._lookups = Lookups(self._system, platform, settings.http.ask_timeout)
+        self.questions = Questions(self._engine, self._lookups, self._measure, epoch)
         self._peers: dict[str, Peer] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -221,6 +223,7 @@ class _Open:
         for task in self._tasks:
             task.cancel()
         await self._effects.close()
+        await self._lookups.close()
         self._engine.flush()
         await self._platform.close()
         self._store.close()
@@ -333,4 +336,5 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         max_replays_per_instance=numbers.max_replays_per_instance,
         auto_approve=system_id in numbers.auto_approve,
         dedup_window=numbers.dedup_window,
+        require_reason=numbers.require_reason,
     )

@@ -156,14 +156,15 @@ def test_cancelling_twice_is_409_naming_who_cancels(m: Driver) -> None:
     assert "being cancelled by anna" in refused(m)[1]
 
 
-def test_a_cancelled_one_may_be_retried(m: Driver) -> None:
+def test_a_cancelled_one_may_be_retried_and_starts_once_its_end_is_told(m: Driver) -> None:
     m.approve()
     m.cancel()
     m.retry()
-    assert refused(m)[0] is Code.CONFLICT  # its end is not told yet
-    m.notified()
-    m.retry()
     assert m.doc.status is Status.APPROVED
+    assert m.doc.announce == "droping"
+    m.notified()
+    assert m.only(do.Notify).kind == "starting"
+    assert m.doc.units
 
 
 # --- the override ------------------------------------------------------------

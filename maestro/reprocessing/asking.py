@@ -1,0 +1,68 @@
+"""What all decisions share: the document they name, whether they are allowed, and the answer to whoever asked."""
+
+from maestro.messages import Code
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts
+from maestro.reprocessing.document import Document
+from maestro.reprocessing.rendering import wire_time
+from maestro.reprocessing.state import System
+from maestro.reprocessing.status import TRANSITIONS, Trigger
+from maestro.reprocessing.step import Step
+
+Reasoned = (
+    facts.Approved
+    | facts.Skipped
+    | facts.Retried
+    | facts.Cancelled
+    | facts.PauseAsked
+    | facts.ResumeAsked
+    | facts.StatusSet
+    | facts.ReconsiderAsked
+)
+Decision = Reasoned | facts.RecheckAsked
+
+
+def found(system: System, fact: Decision, step: Step) -> Document | None:
+    """Return the document the decision is about; else refuse. So is a decision without the reason it must have."""
+    doc = system.documents.get(fact.id)
+    if doc is None:
+        refuse(fact, Code.NOT_FOUND, f"no reprocessing {fact.id}", step)
+    elif system.rules.require_reason and isinstance(fact, Reasoned) and not fact.reason:
+        refuse(fact, Code.INVALID, "reason: is missing", step)
+    else:
+        return doc
+    return None
+
+
+def allowed(system: System, fact: Decision, trigger: Trigger, step: Step) -> Document | None:
+    """Return the document if its status allows `trigger` now; else refuse."""
+    doc = found(system, fact, step)
+    if doc is None:
+        return None
+    if trigger not in TRANSITIONS[doc.status] or doc.ending is not None or doc.cancelling:
+        conflict(fact, doc, step)
+        return None
+    return doc
+
+
+def conflict(fact: Decision, doc: Document, step: Step) -> None:
+    """Refuse because of what the document is: say what that is, since when and by whom."""
+    last = doc.history[-1]
+    state = str(doc.status)
+    if doc.ending is not None:
+        state = f"{doc.status}, ending by {doc.ending.user}"
+    elif doc.cancelling:
+        state = f"{doc.status}, being cancelled by {doc.cancelling}"
+    elif doc.pausing:
+        state = f"{doc.status}, being paused by {doc.pausing}"
+    refuse(fact, Code.CONFLICT, f"reprocessing {doc.id} is {state} (by {last.user} at {wire_time(last.at)})", step)
+
+
+def answer(fact: Decision, doc: Document, step: Step, fields: do.Fields = ()) -> None:
+    """Answer with the document."""
+    step.do(do.Reply(fact.ticket, Code.OK, document_id=doc.id, fields=fields))
+
+
+def refuse(fact: Decision, code: Code, message: str, step: Step) -> None:
+    """Answer why not."""
+    step.do(do.Reply(fact.ticket, code, message))

@@ -1,0 +1,22 @@
+"""How much of a run was approved: beyond it the run pauses after the current replay and waits for a second decision.
+
+Limits count one stretch of a run, from its start or resumption on. Rounds and cascades count like all replays.
+"""
+
+from maestro.messages import Budget
+
+SECONDS_PER_MINUTE = 60
+
+
+def limited(budget: Budget) -> bool:
+    """Whether there is any limit."""
+    return budget.replays is not None or budget.minutes is not None
+
+
+def used_up(budget: Budget, replays: int, seconds: float) -> str:
+    """Say which limit `replays` done and `seconds` gone have reached; empty when none."""
+    if budget.replays is not None and replays >= budget.replays:
+        return f"budget of {budget.replays} replays used"
+    if budget.minutes is not None and seconds >= budget.minutes * SECONDS_PER_MINUTE:
+        return f"budget of {budget.minutes:g} minutes used"
+    return ""

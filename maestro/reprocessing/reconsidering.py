@@ -1,0 +1,42 @@
+"""A skipped event is judged again: a new delivery of it takes its place behind all that wait (flow 1).
+
+It is stored as waiting in the very step that marks the old document, so no crash can lose it; when the system is
+open it is judged at once.
+"""
+
+from maestro.events import celery_body, parse_event
+from maestro.reprocessing import facts, judging
+from maestro.reprocessing.asking import conflict, found
+from maestro.reprocessing.delivery import Delivery
+from maestro.reprocessing.document import Document
+from maestro.reprocessing.state import System
+from maestro.reprocessing.status import Status
+from maestro.reprocessing.step import SaveDocument, Step
+
+
+def delivery_key(document_id: str) -> str:
+    """Return what the new delivery of a skipped document's event is known by."""
+    return f"reconsider-{document_id}"
+
+
+def delivery_body(doc: Document) -> bytes:
+    """Return the message that the new delivery would have on its queue."""
+    return celery_body(delivery_key(doc.id), doc.pending_event)
+
+
+def on_reconsider_asked(system: System, fact: facts.ReconsiderAsked, step: Step) -> None:
+    """Once only: what became of it is up to the new delivery."""
+    doc = found(system, fact, step)
+    if doc is None:
+        return
+    if doc.status is not Status.SKIPPED or doc.reconsidered:
+        conflict(fact, doc, step)
+        return
+    key, event = delivery_key(doc.id), parse_event(doc.pending_event)
+    delivery = Delivery(key, system.next_number, doc.held_instance, event.name, doc.branch, doc.tag, system.now)
+    system.next_number += 1
+    system.deliveries[delivery.key] = delivery
+    doc.reconsidered = delivery.number
+    doc.note(system.now, fact.user, f"reconsidered as event {delivery.number}", fact.reason)
+    step.save(SaveDocument(doc))
+    judging.take_in_waiting(system, delivery, fact.ticket, step)

@@ -1,0 +1,36 @@
+"""What people decide at the gateway becomes facts: with what the store alone knows of the document in question."""
+
+from maestro.messages import Approve, Cancel, Pause, Recheck, Reconsider, Resume, Retry, SetStatus, Skip
+from maestro.reprocessing import facts
+from maestro.reprocessing.state import System
+from maestro.runtime.repository import Repository
+
+Decision = Approve | Skip | Retry | Cancel | Pause | Resume | Recheck | Reconsider | SetStatus
+
+
+def fact_of(  # noqa: PLR0911 - one for each kind of decision
+    decision: Decision, ticket: int, system: System, repository: Repository
+) -> facts.Fact:
+    """Return the fact that somebody decided so; `ticket` is answered with what came of it. Raises `StoreDamaged`."""
+    match decision:
+        case Approve(id=id_, user=user, reason=reason, digest=digest, budget=budget):
+            seen = repository.preview(id_, digest) if digest and id_ in system.documents else None
+            return facts.Approved(id_, user, ticket, reason, digest, seen, budget)
+        case Skip(id=id_, user=user, reason=reason):
+            return facts.Skipped(id_, user, ticket, reason)
+        case Retry(id=id_, user=user, reason=reason, budget=budget):
+            doc = system.documents.get(id_)
+            units = repository.units(id_) if doc is not None and not doc.live else ()
+            return facts.Retried(id_, user, ticket, units, reason, budget)
+        case Cancel(id=id_, user=user, reason=reason):
+            return facts.Cancelled(id_, user, ticket, reason)
+        case Pause(id=id_, user=user, reason=reason):
+            return facts.PauseAsked(id_, user, ticket, reason)
+        case Resume(id=id_, user=user, reason=reason, budget=budget):
+            return facts.ResumeAsked(id_, user, ticket, reason, budget)
+        case Recheck(id=id_, user=user):
+            return facts.RecheckAsked(id_, user, ticket)
+        case Reconsider(id=id_, user=user, reason=reason):
+            return facts.ReconsiderAsked(id_, user, ticket, reason)
+        case SetStatus(id=id_, status=status, user=user, reason=reason):
+            return facts.StatusSet(id_, status, user, ticket, reason)
