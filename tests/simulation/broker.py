@@ -35,10 +35,14 @@ class Ingress:
         self.errors: list[tuple[Message, str]] = []
         #: Unsettled deliveries by reference; whether they are of the wait queue.
         self.unsettled: dict[int, tuple[Message, bool]] = {}
+        #: Ids of the messages that a purge took from the wait queue.
+        self.purged: set[str] = set()
         self.feeding = False
         self.attached = False
         self.life = 0
         self._refs = 0
+        #: How slow this actor is.
+        self._lag = engine.random.choice((1.0, 1.0, 10.0))
         self._channel_free = 0.0
         self._orders_free = 0.0
         self.tell: Callable[[facts.Fact], None] = lambda _fact: None
@@ -86,7 +90,7 @@ class Ingress:
 
     def _send(self, act: Callable[..., None], *args: object) -> None:
         """Tell the system, in order, unless this life ends before."""
-        self._channel_free = max(self._channel_free, self.engine.now + self.engine.soon(0.2))
+        self._channel_free = max(self._channel_free, self.engine.now + self.engine.soon(0.2 * self._lag))
         self.engine.at(self._channel_free, self._in_life, self.life, act, *args)
 
     def _in_life(self, life: int, act: Callable[..., None], *args: object) -> None:
@@ -97,7 +101,7 @@ class Ingress:
 
     def order(self, command: do.Command, body: bytes | None) -> None:
         """Carry out the system's command, in the order they were given."""
-        self._orders_free = max(self._orders_free, self.engine.now + self.engine.soon(0.3))
+        self._orders_free = max(self._orders_free, self.engine.now + self.engine.soon(0.3 * self._lag))
         self.engine.at(self._orders_free, self._in_life, self.life, self._obey, command, body)
 
     def _obey(self, command: do.Command, body: bytes | None) -> None:
@@ -147,7 +151,9 @@ class Ingress:
             self._send(self.tell, facts.WaitQueueDrained())
 
     def holds_copy(self, uid: str) -> bool:
-        """Whether the wait queue has this event, unsettled ones included."""
+        """Whether the wait queue has this event, unsettled ones included, or had it until it was purged."""
+        if uid in self.purged:
+            return True
         unsettled = any(of_wait and message.uid == uid for message, of_wait in self.unsettled.values())
         return unsettled or any(message.uid == uid for message in self.wait)
 

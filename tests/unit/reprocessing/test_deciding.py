@@ -70,6 +70,7 @@ def test_of_several_pending_only_the_oldest_may_be_decided(m: Driver, verb: str)
     else:
         getattr(m, verb)("d2")
     assert refused(m) == (Code.CONFLICT, "reprocessing d1 is older and must be decided first")
+    assert m.system.next_number == 100
     m.skip("d1")
     m.approve("d2")
     assert m.only(do.Reply).code is Code.OK
@@ -148,6 +149,12 @@ def test_a_cancellation_survives_a_restart(m: Driver) -> None:
     assert m.doc.status is Status.CANCELLED
 
 
+def test_leaving_the_line_reaches_the_queues_over_a_restart(m: Driver) -> None:
+    m.approve()
+    m.cancel()
+    assert do.Dequeue("d1", failed=True) in m.restart()
+
+
 def test_cancelling_twice_is_409_naming_who_cancels(m: Driver) -> None:
     m.approve()
     m.start()
@@ -161,10 +168,10 @@ def test_a_cancelled_one_may_be_retried_and_starts_once_its_end_is_told(m: Drive
     m.cancel()
     m.retry()
     assert m.doc.status is Status.APPROVED
-    assert m.doc.announce == "droping"
+    assert not m.asked(do.Notify)
     m.notified()
     assert m.only(do.Notify).kind == "starting"
-    assert m.doc.units
+    assert len(m.doc.units) == 2
 
 
 # --- the override ------------------------------------------------------------
