@@ -194,7 +194,7 @@ def advance(system: System, step: Step) -> None:
     if blocked:
         _put_off(system, step)
         _empty_inbox(system, step)
-    if system.judged is None and not system.owed:
+    if system.judged is None and not system.owed and not system.closing:
         if system.unfinished:
             _commit(system, system.unfinished.popleft(), step)
         elif not blocked:

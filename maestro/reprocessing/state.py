@@ -112,6 +112,8 @@ class System:
     #: The wait queue is being consumed; it may hold messages that are not known.
     feeding: bool = False
     wait_queue_unknown: bool = True
+    #: The process is ending: what is in hand is finished, nothing further is judged.
+    closing: bool = False
     last_token: int = 0
     paces: Paces = field(default_factory=Paces)
     counters: Counters = field(default_factory=Counters)

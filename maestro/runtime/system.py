@@ -217,6 +217,7 @@ class _Open:
         for peer in self._peers.values():
             peer.close()
         self._peers.clear()
+        self._system.closing = True
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_GRACE):
                 await self._engine.idle()

@@ -223,7 +223,7 @@ async def watch_proceed(it: Stage, system: str, seen: list[int]) -> None:
 async def test_the_next_one_carries_on(request: pytest.FixtureRequest, tmp_path: Path, broker: str, end: str) -> None:
     url = request.getfixturevalue("vhost_url") if broker == "rabbitmq" else ""
     async with stage(tmp_path, url) as it:
-        tenants = [await new_tenant(it) for _ in SCENARIOS]
+        tenants = await asyncio.gather(*(new_tenant(it) for _ in SCENARIOS))
         under_way = [begin(tenant) for begin, tenant in zip(SCENARIOS, tenants, strict=True)]
         await asyncio.gather(*(anext(one) for one in under_way))
         seen: list[int] = []
