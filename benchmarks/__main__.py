@@ -11,6 +11,8 @@ from benchmarks.figures import Row, middle
 from benchmarks.report import machine, print_row, write_json
 from benchmarks.rows_events import no_impact, paced
 from benchmarks.rows_locks import double_alone, lock_checks
+from benchmarks.rows_replays import growth, replays
+from benchmarks.rows_scale import consume, drain, start
 
 Measure = Callable[[Bench], Row | list[Row]]
 
@@ -28,6 +30,11 @@ def rows(scale: float, seconds: float) -> dict[str, Measure]:
         "events-50-5ms": events(50, 0.005, 15000, 2000),
         "events-8-0ms": events(8, 0.0, 20000, 3600),
         "events-1-0ms": events(1, 0.0, 15000, 2000),
+        "consume": partial(consume, count=int(20000 * scale)),
+        "replays": partial(replays, count=int(1000 * scale)),
+        "growth": partial(growth, limit=int(20000 * scale), per_step=20),
+        "drain": partial(drain, count=int(10000 * scale), live=2000),
+        "start": partial(start, systems=int(200 * scale), documents=100, units=100, idle_seconds=4 * seconds),
         "paced": partial(paced, systems=8, rate=200, seconds=seconds * 2),
         "locks-1": partial(lock_checks, systems=1, seconds=seconds),
         "locks-50": partial(lock_checks, systems=50, seconds=seconds),

@@ -130,6 +130,26 @@ class Maestro:
         found: dict[str, Any] = http(f"{self.url}/v1.0.0/systems/{system_id}")
         return found
 
+    def pending(self, system_id: str) -> list[dict[str, Any]]:
+        """Return the pending reprocessings; none while the system is starting."""
+        try:
+            found: list[dict[str, Any]] = http(f"{self.url}/v1.0.0/reprocessing/{system_id}/pending")
+        except urllib.error.HTTPError:
+            return []
+        return found
+
+    def approve(self, document: str) -> None:
+        self._decide(document, "approve")
+
+    def skip(self, document: str) -> None:
+        self._decide(document, "skip")
+
+    def cancel(self, document: str) -> None:
+        self._decide(document, "cancel")
+
+    def _decide(self, document: str, how: str) -> None:
+        http(f"{self.url}/v1.0.0/reprocessing/{document}/{how}", "POST", {"user": "bench"})
+
     def stop(self) -> None:
         self.process.terminate()
         try:
@@ -199,9 +219,14 @@ class Stage:
             with suppress(ProcessLookupError):
                 self.maestro.stop()
 
+    def open_publisher(self) -> "Publisher":
+        """Return a publisher whether or not anybody consumes; to be closed."""
+        return Publisher(self.url)
+
     @contextmanager
     def publisher(self) -> Iterator["Publisher"]:
-        publisher = Publisher(self.url)
+        """Yield a publisher once every system's queue is consumed."""
+        publisher = self.open_publisher()
         try:
             for system in self.systems:
                 queue = SystemQueues(system).persist

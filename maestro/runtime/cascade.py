@@ -110,7 +110,8 @@ class CascadeLine:
             peer, operation = await self._todo.get()
             problem = await self._patiently(operation)
             if peer is self._peer:
-                peer.post(CascadeDone(operation.op, problem))
+                # Nothing waits for a message's removal: its end travels with others.
+                peer.post(CascadeDone(operation.op, problem), lazy=isinstance(operation, DequeueUnit | DequeueControl))
 
     async def _patiently(self, operation: ToCascade) -> str:
         """Do an operation. A broker that is away is waited for; what it refuses twice is a problem, not repeated."""

@@ -70,9 +70,9 @@ class CascadeDesk:
                 self._clean_up(id_, failed=failed, answer=_updated(id_, token))
             case do.TakeUnit(id=id_, position=position):
                 doc = self._documents[id_]
-                self._order(DequeueUnit(self._op(), queued_id(doc, doc.order[position])))
+                self._order(DequeueUnit(self._op(), queued_id(doc, doc.order[position])), lazy=True)
             case do.TakeControl():
-                self._order(DequeueControl(self._op()))
+                self._order(DequeueControl(self._op()), lazy=True)
             case _:
                 return False
         return True
@@ -115,10 +115,11 @@ class CascadeDesk:
         for operation in operations:
             self._order(operation, one_done)
 
-    def _order(self, operation: ToCascade, answer: Answer | None = None) -> None:
+    def _order(self, operation: ToCascade, answer: Answer | None = None, *, lazy: bool = False) -> None:
+        """Order an operation. `lazy`: nothing waits for its end, so it travels with others."""
         self._open[operation.op] = (operation, answer)
         if self._peer is not None:
-            self._peer.post(operation)
+            self._peer.post(operation, lazy=lazy)
 
 
 def _messages(doc: Document, units: Iterable[Unit]) -> tuple[tuple[str, bytes], ...]:

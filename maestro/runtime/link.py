@@ -100,6 +100,11 @@ class Link(Generic[T]):
         """Items posted and not acknowledged."""
         return len(self._outbox) + (len(self._flight.frame.items) if self._flight else 0)
 
+    @property
+    def waiting(self) -> int:
+        """Items posted and not in a frame yet."""
+        return len(self._outbox)
+
     def post(self, item: T) -> None:
         """Queue an item; `poll` sends it.
 

@@ -1,0 +1,113 @@
+"""Rows of many systems, and of many events that wait."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.bench import Bench, run, wait_for
+from benchmarks.figures import Row
+from benchmarks.processes import CpuMeter, per_event, pids, pss_megabytes
+from maestro.broker.topology import SystemQueues
+from maestro.reprocessing.document import Document, HistoryEntry, UnitState
+from maestro.reprocessing.impact import Impacted, Origin
+from maestro.reprocessing.state import Rules
+from maestro.reprocessing.status import Status
+from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
+from maestro.runtime.repository import Repository
+from maestro.runtime.system import store_path
+from maestro.store.sqlite import open_store
+
+SYSTEM = "sys0"
+
+
+def start(bench: Bench, systems: int, documents: int, units: int, idle_seconds: float) -> list[Row]:
+    """Start with a history in every store; then measure memory, and the CPU of doing nothing."""
+    ids = [f"sys{n}" for n in range(systems)]
+    with bench.stage(ids) as stage:
+        for system in ids:
+            _history(stage.maestro.data_dir, system, documents, units)
+        with stage.serving() as seconds:
+            with stage.publisher():  # opens once all queues are consumed
+                time.sleep(2)
+            meter = CpuMeter(stage.maestro.data_dir)
+            time.sleep(idle_seconds)
+            idle = meter.used()
+            memory = [pss_megabytes(pid) for name, pid in pids(stage.maestro.data_dir).items() if name[:6] == "system"]
+            everything = sum(map(pss_megabytes, pids(stage.maestro.data_dir).values()))
+    name = f"{systems} systems with {documents} finished reprocessings of {units}"
+    percent = 100 * sum(idle.values()) / idle_seconds
+    by_kind = {kind: round(100 * used / idle_seconds, 2) for kind, used in idle.items()}
+    return [
+        Row(f"{name}: start to ready", seconds, "s", 5, at_most=True),
+        Row(f"{name}: memory a system", sum(memory) / len(memory), "MB (PSS)", 10, at_most=True,
+            more={"largest": round(max(memory), 1), "all processes": round(everything)}),
+        Row(f"{name}: idle", percent, "% of a core", 2, at_most=True, more=by_kind),
+    ]  # fmt: skip
+
+
+def _history(data_dir: Path, system: str, documents: int, units: int) -> None:
+    """Write what a system would have stored of `documents` finished reprocessings."""
+    path = store_path(data_dir, system)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store = open_store(path)
+    repository = Repository(store, system, Rules())
+    saves: list[Save] = []
+    for number in range(documents):
+        saves += _finished(system, number + 1, units)
+    store.commit(repository.writes(saves), durable=True)
+    store.close()
+
+
+def _finished(system: str, number: int, units: int) -> Sequence[Save]:
+    statuses = (Status.PENDING, Status.APPROVED, Status.RUNNING, Status.FINISHED)
+    document = Document(
+        id=f"{system}-{number:06d}", system_id=system, number=number, tag="tag", branch="master", forking=False,
+        held_instance=f"i{number}", pending_event=b'{"systemId":"%s"}' % system.encode(), origin=b"{}",
+        status=Status.FINISHED, history=[HistoryEntry(status, 1.5e9 + number, "ana") for status in statuses],
+        held_committed=True, replayed=units,
+    )  # fmt: skip
+    event = b'{"name":"calculate","payload":"' + b"x" * 300 + b'"}'
+    origins = (Origin(Impacted(f"p{n}", "master"), event, "2018-07-20T15:08:41") for n in range(units))
+    added = document.add(origins)
+    for unit in added:
+        unit.state = UnitState.DONE
+        unit.sends = 1
+    return [SaveDocument(document), *(SaveUnit(document, unit) for unit in added)]
+
+
+def drain(bench: Bench, count: int, live: float | None) -> Row:
+    """Let `count` events wait behind a pending reprocessing, skip that, and measure until the last one's commit."""
+    with bench.stage([SYSTEM]) as stage, stage.serving():
+        with stage.publisher() as publisher:
+            publisher.event(SYSTEM, "hold-1-")
+            pending = wait_for(lambda: stage.maestro.pending(SYSTEM), "a reprocessing is pending")
+            began = time.monotonic()
+            for _ in range(count):
+                publisher.event(SYSTEM)
+            queue = SystemQueues(SYSTEM).wait
+            wait_for(lambda: publisher.depth(queue) >= count, "all wait", 60 + count / 20, pause=0.1)
+            parking = count / (time.monotonic() - began)
+        stage.double.reset()
+        meter = CpuMeter(stage.maestro.data_dir)
+        began_ns = time.monotonic_ns()
+        stage.maestro.skip(pending[0]["id"])
+        stage.committed(count, 60 + count / 20)
+        took = (stage.double.commits()[-1][1] - began_ns) / 1e9
+        cpu = per_event(meter.used(), count)
+        floor = run("benchmarks.floors", "calls", stage.double.port, 1, 2)
+    more = {"cpu us/event": cpu, "cpu us/event, all": round(sum(cpu.values()), 1), "parked/s": round(parking)}
+    return Row(f"draining {count:,} waiting events", count / took, "events/s", live, floor=floor, more=more)
+
+
+def consume(bench: Bench, count: int) -> Row:
+    """Measure a bare pika consumer: what RabbitMQ gives to one Python process."""
+    with bench.stage([SYSTEM]) as stage:
+        with stage.serving(), stage.publisher():
+            pass  # the queues are declared now
+        publisher = stage.open_publisher()
+        for _ in range(count):
+            publisher.event(SYSTEM)
+        publisher.depth(SystemQueues(SYSTEM).persist)
+        publisher.close()
+        rate = run("benchmarks.floors", "consume", stage.url, SystemQueues(SYSTEM).persist, count)
+    return Row("a bare pika consumer, an ack each", rate, "events/s")
