@@ -39,6 +39,8 @@ def routes(proceed: Handler) -> list[web.RouteDef]:
         _get(f"{_V1}/systems/{{systemId}}/waiting", systems.waiting, "waiting"),
         _get(f"{_V1}/systems/{{systemId}}/waiting/{{number}}", systems.waiting_event, "waiting_event"),
         _get(f"{_V1}/systems/{{systemId}}/skipped", systems.skipped, "skipped"),
+        _get(f"{_V1}/systems/{{systemId}}/errors", systems.errors, "errors"),
+        _post(f"{_V1}/systems/{{systemId}}/errors/redrive", systems.redrive, "redrive"),
         _get("/healthz", systems.healthz, "healthz"),
         _get("/readyz", systems.readyz, "readyz"),
         web.route(hdrs.METH_ANY, "/{tail:.*}", edged("unmatched", unmatched)),

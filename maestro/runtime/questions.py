@@ -16,12 +16,14 @@ from maestro.messages import (
     GetDocument,
     GetWaiting,
     ListEntities,
+    ListErrors,
     ListSkipped,
     ListWaiting,
     MeasureQueues,
     PersistSync,
     Question,
     Reconsider,
+    Redrive,
     ReportReplayFailure,
 )
 from maestro.reprocessing.commands import Reply
@@ -30,6 +32,7 @@ from maestro.runtime import answers
 from maestro.runtime.arrivals import accept_failure, accept_sync
 from maestro.runtime.decisions import Decision, fact_of
 from maestro.runtime.engine import Engine
+from maestro.runtime.error_desk import ErrorDesk
 from maestro.runtime.lookups import Lookups
 
 Give = Callable[[Answer], None]
@@ -40,9 +43,12 @@ MEASURED_FOR, MEASURE_TIMEOUT = 0.5, 1.0
 class Questions:
     """The gateway's desk at a system."""
 
-    def __init__(self, engine: Engine, lookups: Lookups, measure: Callable[[object], bool], epoch: int) -> None:
+    def __init__(
+        self, engine: Engine, lookups: Lookups, errors: ErrorDesk, measure: Callable[[object], bool], epoch: int
+    ) -> None:
         self._engine = engine
         self._lookups = lookups
+        self._errors = errors
         self._system = engine.machine.system
         self._measure = measure
         self._epoch = epoch
@@ -66,6 +72,10 @@ class Questions:
                 self._describe(give, measure=measure)
             case ListEntities():
                 self._lookups.entities(question, give)
+            case ListErrors():
+                self._errors.peek(question, give)
+            case Redrive():
+                self._errors.redrive(question, give)
             case PersistSync(event=event):
                 ticket = self._ticket(give, sync=True)
                 fact, body = accept_sync(event, self._system.id, ticket)

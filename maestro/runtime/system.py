@@ -25,6 +25,8 @@ from maestro.messages import (
     Code,
     DeadLetter,
     DeadLettered,
+    ErrorsPeeked,
+    ErrorsRedriven,
     FeedWaitQueue,
     Park,
     Parked,
@@ -45,6 +47,7 @@ from maestro.runtime.document_mirror import DocumentMirror, no_mirror
 from maestro.runtime.effects import Effects
 from maestro.runtime.engine import Engine
 from maestro.runtime.errands import Errands
+from maestro.runtime.error_desk import ErrorDesk
 from maestro.runtime.journal import Journal
 from maestro.runtime.link import Frame, FrameAck, Hello
 from maestro.runtime.lookups import Lookups
@@ -187,8 +190,9 @@ class _Open:
         self._errands = Errands(self._system, self._engine, platform)
         self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
         self._mirror_changed = self._mirror.changed if settings.platform.mirror_documents else no_mirror()
+        self._error_desk = ErrorDesk(self._to_ingress, settings.http)
         self._lookups = Lookups(self._system, platform, settings.http.ask_timeout)
-        self.questions = Questions(self._engine, self._lookups, self._measure, epoch)
+        self.questions = Questions(self._engine, self._lookups, self._error_desk, self._to_ingress, epoch)
         self._peers: dict[str, Peer] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -224,6 +228,7 @@ class _Open:
             task.cancel()
         await self._effects.close()
         await self._lookups.close()
+        self._error_desk.close()
         self._engine.flush()
         await self._platform.close()
         self._store.close()
@@ -265,6 +270,8 @@ class _Open:
                 self._feed(facts.WaitQueueDrained())
             case QueuesMeasured(depths=depths):
                 self.questions.measured(dict(depths))
+            case ErrorsPeeked() | ErrorsRedriven():
+                self._error_desk.answered(item)
 
     def _from_cascade(self, item: object) -> None:
         if isinstance(item, CascadeDone):
@@ -279,11 +286,8 @@ class _Open:
         else:
             self._engine.feed(accepted, arrived.body)
 
-    def _measure(self, request: object) -> bool:
-        """Ask ingress for queue depths; False when there is no ingress to ask."""
-        return self._to_ingress(request)
-
     def _to_ingress(self, item: object) -> bool:
+        """Send an item to ingress; False when there is none to send it to."""
         peer = self._peers.get("ingress")
         if peer is not None:
             peer.post(item)

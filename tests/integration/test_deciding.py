@@ -171,3 +171,33 @@ async def test_a_reason_can_be_required(tmp_path: Path) -> None:
         assert (refused["_status"], refused["message"]) == (400, "reason: is missing")
         await it.post(f"{V1}/{doc['id']}/approve", {"user": "ana", "reason": "yes"})
         await it.reaches(doc, "finished")
+
+
+async def test_errors_are_shown_in_place_and_redriven_in_order(tmp_path: Path) -> None:
+    async with stage(tmp_path) as it:
+        it.siblings.fail("discovery", "impacted", times=99, how=400)
+        for number in range(4):
+            await it.publish(event(f"i{number}"), celery_id=f"c{number}")
+        await it.publish(b"\xff not JSON")
+        await eventually(lambda: _depth(it, 5), "five failed")
+        shown = await it.get(f"{SYSTEM_PATH}/errors?limit=4")
+        assert (shown["total"], len(shown["errors"])) == (5, 4)
+        by_id = {one["id"]: one for one in (await it.get(f"{SYSTEM_PATH}/errors"))["errors"]}
+        assert {"c0", "c1", "c2", "c3"} < by_id.keys()
+        assert by_id["c2"]["body"]["args"][0]["instanceId"] == "i2"
+        assert "discovery" in by_id["c2"]["reason"]
+        assert await it.depth(it.queues.persist_error) == 5
+
+        it.siblings.heal()
+        path = f"{SYSTEM_PATH}/errors/redrive"
+        chosen = await it.post(path, {"user": "ana", "ids": ["c2", "c1", "gone"]})
+        assert chosen == {"redriven": 2, "missing": ["gone"]}
+        await it.siblings.wait_for(lambda: it.siblings.commits == ["i1", "i2"], 10)
+        assert await it.depth(it.queues.persist_error) == 3
+        assert (await it.post(path, {"user": "ana", "all": True}))["redriven"] == 3
+        await it.siblings.wait_for(lambda: it.siblings.commits == ["i1", "i2", "i0", "i3"], 10)
+        await eventually(lambda: _depth(it, 1), "the malformed one is back")
+
+
+async def _depth(it: Stage, count: int) -> bool:
+    return await it.depth(it.queues.persist_error) == count
