@@ -181,6 +181,16 @@ class ListSkipped(Struct, frozen=True):
     limit: int = 100
 
 
+class AwaitChange(Struct, frozen=True):
+    """The system and its live document once its version is not `after` any more; at once without `after`.
+
+    The answer's message names the version; its body is empty when nothing changed for `seconds`.
+    """
+
+    after: str
+    seconds: float
+
+
 class ListErrors(Struct, frozen=True):
     """The oldest messages of the persist error queue, at most `limit`; they stay there."""
 
@@ -220,6 +230,7 @@ Question = (
     | ListSkipped
     | ListErrors
     | Redrive
+    | AwaitChange
     | ReportReplayFailure
     | PersistSync
 )

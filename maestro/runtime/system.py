@@ -43,6 +43,7 @@ from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
 from maestro.runtime import answers
 from maestro.runtime.arrivals import accept
 from maestro.runtime.cascade_desk import CascadeDesk
+from maestro.runtime.changes import Changes
 from maestro.runtime.document_mirror import DocumentMirror, no_mirror
 from maestro.runtime.effects import Effects
 from maestro.runtime.engine import Engine
@@ -190,9 +191,12 @@ class _Open:
         self._errands = Errands(self._system, self._engine, platform)
         self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
         self._mirror_changed = self._mirror.changed if settings.platform.mirror_documents else no_mirror()
+        self._changes = Changes(epoch)
         self._error_desk = ErrorDesk(self._to_ingress, settings.http)
         self._lookups = Lookups(self._system, platform, settings.http.ask_timeout)
-        self.questions = Questions(self._engine, self._lookups, self._error_desk, self._to_ingress, epoch)
+        self.questions = Questions(
+            self._engine, self._lookups, self._error_desk, self._changes, self._to_ingress, epoch
+        )
         self._peers: dict[str, Peer] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -229,6 +233,7 @@ class _Open:
         await self._effects.close()
         await self._lookups.close()
         self._error_desk.close()
+        self._changes.close()
         self._engine.flush()
         await self._platform.close()
         self._store.close()
@@ -323,8 +328,11 @@ class _Open:
 
     def _saved(self, saves: list[Save]) -> None:
         self._journal.note(saves)
-        for id_ in {save.document.id for save in saves if isinstance(save, SaveDocument | SaveUnit)}:
+        changed = {save.document.id for save in saves if isinstance(save, SaveDocument | SaveUnit)}
+        for id_ in changed:
             self._mirror_changed(id_)
+        if saves:
+            self._changes.moved(changed)
         self._errands.nudge()
 
     def _broken(self, problem: Exception) -> None:

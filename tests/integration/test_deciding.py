@@ -1,7 +1,12 @@
 """What an admin does before, during and after a decision, against `maestro serve` on the embedded broker."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import aiohttp
+import orjson
 
 from tests.support.stage import SYSTEM, Stage, event, eventually, stage, unit
 
@@ -201,3 +206,31 @@ async def test_errors_are_shown_in_place_and_redriven_in_order(tmp_path: Path) -
 
 async def _depth(it: Stage, count: int) -> bool:
     return await it.depth(it.queues.persist_error) == count
+
+
+async def test_a_stream_shows_a_reprocessing_from_pending_to_finished(tmp_path: Path) -> None:
+    async with stage(tmp_path) as it, it.http.get(f"{it.url}{SYSTEM_PATH}/stream") as stream:
+        assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        assert (await _next(stream))["system"]["state"] == "open"
+        doc = await hold(it, "i1", "p1", "p2")
+        seen = await _until(stream, lambda shown: shown["system"]["state"] == "pending")
+        assert seen["document"]["id"] == doc["id"]
+        assert seen["document"]["digest"] == doc["digest"]
+        assert not {"pendingEvent", "origin", "events"} & seen["document"].keys()
+        await it.decide(doc, "approve")
+        done = await _until(stream, lambda shown: shown["document"]["status"] == "finished")
+        assert done["document"]["progress"]["replayed"] == 2
+        assert await it.stop() == 0, "an open stream does not keep Maestro from stopping"
+
+
+async def _next(stream: aiohttp.ClientResponse) -> dict[str, Any]:
+    while not (line := await asyncio.wait_for(stream.content.readline(), 10)).startswith(b"data: "):
+        assert line, "the stream ended"
+    return orjson.loads(line[6:])
+
+
+async def _until(stream: aiohttp.ClientResponse, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    async with asyncio.timeout(20):
+        while not condition(shown := await _next(stream)):
+            pass
+        return shown
