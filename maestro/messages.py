@@ -181,6 +181,29 @@ class ListSkipped(Struct, frozen=True):
     limit: int = 100
 
 
+class AwaitChange(Struct, frozen=True):
+    """The system and its live document once its version is not `after` any more; at once without `after`.
+
+    The answer's message names the version; its body is empty when nothing changed for `seconds`.
+    """
+
+    after: str
+    seconds: float
+
+
+class ListErrors(Struct, frozen=True):
+    """The oldest messages of the persist error queue, at most `limit`; they stay there."""
+
+    limit: int = 20
+
+
+class Redrive(Struct, frozen=True):
+    """Give messages of the persist error queue back to be judged again: those of `ids`, all when there are none."""
+
+    ids: tuple[str, ...]
+    user: str
+
+
 class PersistSync(Struct, frozen=True):
     """Judge one persist event (its JSON) and answer when it is decided."""
 
@@ -205,6 +228,9 @@ Question = (
     | GetWaiting
     | ListEntities
     | ListSkipped
+    | ListErrors
+    | Redrive
+    | AwaitChange
     | ReportReplayFailure
     | PersistSync
 )
@@ -287,8 +313,50 @@ class QueuesMeasured(Struct, frozen=True):
     depths: tuple[tuple[str, int], ...]
 
 
-ToSystem = Arrived | WaitQueueDrained | Parked | DeadLettered | QueuesMeasured
-ToIngress = Ack | Park | DeadLetter | FeedWaitQueue | MeasureQueues
+class PeekErrors(Struct, frozen=True):
+    """Look at the error queue's oldest messages. Answered by `ErrorsPeeked`."""
+
+    request: int
+    limit: int
+
+
+class ErrorMessage(Struct, frozen=True):
+    """A message on the error queue: its headers as text, its size in bytes, and the beginning of its body."""
+
+    id: str
+    headers: tuple[tuple[str, str], ...]
+    size: int
+    body: bytes
+
+
+class ErrorsPeeked(Struct, frozen=True):
+    """The oldest messages, and how many there are; `problem` says why the broker did not tell."""
+
+    request: int
+    messages: tuple[ErrorMessage, ...]
+    total: int
+    problem: str = ""
+
+
+class RedriveErrors(Struct, frozen=True):
+    """Publish messages of the error queue to the persist queue. Answered by `ErrorsRedriven`. No `ids`: all."""
+
+    request: int
+    ids: tuple[str, ...]
+    user: str
+
+
+class ErrorsRedriven(Struct, frozen=True):
+    """So many were redriven; `missing` ids were not found; `problem` says why the broker did not go on."""
+
+    request: int
+    count: int
+    missing: tuple[str, ...]
+    problem: str = ""
+
+
+ToSystem = Arrived | WaitQueueDrained | Parked | DeadLettered | QueuesMeasured | ErrorsPeeked | ErrorsRedriven
+ToIngress = Ack | Park | DeadLetter | FeedWaitQueue | MeasureQueues | PeekErrors | RedriveErrors
 
 # --- a system actor and the cascade actor ---------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ from aiohttp import web
 from maestro.http.bridge import Bridge
 from maestro.http.documents import Documents
 from maestro.http.edge import hide_versions
-from maestro.http.keys import BRIDGE, DOCUMENTS, SETTINGS
+from maestro.http.keys import BRIDGE, DOCUMENTS, LIVE, SETTINGS
+from maestro.http.live import Live
 from maestro.http.proceed import proceed_handler
 from maestro.http.routes import routes
 from maestro.settings import HttpSettings
@@ -17,6 +18,12 @@ def create_app(bridge: Bridge, settings: HttpSettings) -> web.Application:
     app[BRIDGE] = bridge
     app[SETTINGS] = settings
     app[DOCUMENTS] = Documents(bridge, settings.ask_timeout)
+    live = app[LIVE] = Live(bridge, settings.ask_timeout)
+
+    async def end_streams(_app: web.Application) -> None:
+        await live.close()
+
+    app.on_shutdown.append(end_streams)
     app.on_response_prepare.append(hide_versions)
     app.add_routes(routes(proceed_handler(bridge, settings)))
     return app

@@ -5,7 +5,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from maestro.http import platform_calls, reprocessings, systems
+from maestro.http import platform_calls, reprocessings, streams, systems
 from maestro.http.edge import edged, unmatched
 from maestro.messages import Approve, Cancel, Pause, Recheck, Resume, Retry, Skip
 
@@ -39,6 +39,10 @@ def routes(proceed: Handler) -> list[web.RouteDef]:
         _get(f"{_V1}/systems/{{systemId}}/waiting", systems.waiting, "waiting"),
         _get(f"{_V1}/systems/{{systemId}}/waiting/{{number}}", systems.waiting_event, "waiting_event"),
         _get(f"{_V1}/systems/{{systemId}}/skipped", systems.skipped, "skipped"),
+        _get(f"{_V1}/systems/{{systemId}}/stream", streams.system_stream, "stream"),
+        _get(f"{_V1}/stream", streams.all_streams, "streams"),
+        _get(f"{_V1}/systems/{{systemId}}/errors", systems.errors, "errors"),
+        _post(f"{_V1}/systems/{{systemId}}/errors/redrive", systems.redrive, "redrive"),
         _get("/healthz", systems.healthz, "healthz"),
         _get("/readyz", systems.readyz, "readyz"),
         web.route(hdrs.METH_ANY, "/{tail:.*}", edged("unmatched", unmatched)),

@@ -76,6 +76,14 @@ class Paces:
         basis = f"running mean of {overall.count} past replays of this system; {by_name} of {left} by their event name"
         return Estimate(round(seconds, 3), basis)
 
+    def rough(self, count: int) -> Estimate | None:
+        """Return how long so many replays of any kind will take; None without enough to tell by."""
+        overall = self.by_name.get(ALL, Pace())
+        if overall.count < ENOUGH:
+            return None
+        basis = f"running mean of {overall.count} past replays of this system"
+        return Estimate(round(count * overall.seconds, 3), basis)
+
 
 def event_name(unit: Unit) -> str:
     """Return the name of a unit's origin event; empty when it has none."""

@@ -24,6 +24,8 @@ from maestro.reprocessing.status import Status
 from maestro.reprocessing.unit import UnitState
 from maestro.runtime.repository import Repository
 
+#: A document of more units is watched without them: it would be sent with every replay.
+BRIEF_UNITS = 500
 _STATES = (
     (Status.RUNNING, "running"),
     (Status.PAUSED, "paused"),
@@ -80,16 +82,19 @@ def described(system: System, depths: dict[str, int] | None, epoch: int) -> Answ
 def _running(doc: Document | None) -> dict[str, Any] | None:
     if doc is None:
         return None
-    left = len(doc.outstanding) + (doc.current is not None and doc.current.state is not UnitState.DONE)
     return {
         "id": doc.id,
         "status": doc.status.value,
-        "progress": progress(doc, left),
+        "progress": progress(doc, _left(doc)),
         "cancelling": bool(doc.cancelling),
         "pausing": bool(doc.pausing),
         "budget": budget(doc),
         "stage": doc.stage.value if doc.stage else "result" if doc.current else None,
     }
+
+
+def _left(doc: Document) -> int:
+    return len(doc.outstanding) + (doc.current is not None and doc.current.state is not UnitState.DONE)
 
 
 def waiting(system: System, after: int, limit: int) -> Answer:
@@ -162,10 +167,27 @@ def document(system: System, doc: Document, repository: Repository) -> bytes:
     return edited(body, {"estimate": _estimate(system, doc)})
 
 
+def at_stake(system: System, last_changed: str) -> Document | None:
+    """Return the document to watch: what runs, else what is to be decided, else what starts next, else the last one."""
+    live = system.running() or system.pending() or system.next_in_line()
+    return live or system.documents.get(last_changed)
+
+
+def watched(system: System, doc: Document | None, repository: Repository, described: bytes) -> bytes:
+    """Render what a watcher sees: the system as it describes itself, and the document at stake."""
+    brief = document_brief(system, doc, repository) if doc else None
+    return msgspec.json.encode({"system": msgspec.Raw(described), "document": brief})
+
+
 def document_brief(system: System, doc: Document, repository: Repository) -> dict[str, Any]:
-    """Render one document without the events in it."""
-    units = doc.order or repository.units(doc.id)
-    return document_facts(doc, units) | {"estimate": _estimate(system, doc)}
+    """Render one document without the events in it; one of very many units without those, too."""
+    if doc.total <= BRIEF_UNITS:
+        units = doc.order or repository.units(doc.id)
+        return document_facts(doc, units) | {"estimate": _estimate(system, doc)}
+    left = _left(doc)
+    without = {"units": None, "reimpacted": None, "digest": None, "progress": progress(doc, left)}
+    rough = estimate_json(system.paces.rough(left)) if doc.live else None
+    return document_facts(doc, ()) | without | {"estimate": rough}
 
 
 def _estimate(system: System, doc: Document) -> dict[str, Any] | None:

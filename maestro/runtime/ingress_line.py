@@ -22,10 +22,13 @@ from maestro.messages import (
     MeasureQueues,
     Park,
     Parked,
+    PeekErrors,
     QueuesMeasured,
+    RedriveErrors,
     Source,
     WaitQueueDrained,
 )
+from maestro.runtime.error_queue import ErrorQueue
 from maestro.runtime.peer import Peer
 from maestro.runtime.tasks import Tasks, until_done
 
@@ -45,6 +48,7 @@ class IngressLine:
         self._broker = broker
         self._prefetch = prefetch
         self._log = logs.get(system=system_id, actor="ingress")
+        self._errors = ErrorQueue(broker, self._queues, self._log)
         self._refs = count(1)
         self._held: dict[int, Delivery] = {}
         self._peer: Peer | None = None
@@ -127,6 +131,10 @@ class IngressLine:
                 self._set_feed(on=on)
             case MeasureQueues():
                 self._tasks.start(self._measure(), "measure")
+            case PeekErrors():
+                self._tasks.start(self._tell(self._errors.peek(item)), "peek")
+            case RedriveErrors():
+                self._tasks.start(self._tell(self._errors.redrive(item)), "redrive")
 
     def _ack(self, refs: tuple[int, ...]) -> None:
         for ref in refs:
@@ -183,6 +191,9 @@ class IngressLine:
             self._log.warning("queues not measured", cause=str(problem))
             depths = []
         self._post(QueuesMeasured(tuple(depths)))
+
+    async def _tell(self, outcome: Awaitable[object]) -> None:
+        self._post(await outcome)
 
     def _post(self, item: object) -> None:
         if self._peer is not None:

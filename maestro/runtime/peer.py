@@ -175,5 +175,6 @@ class Peer:
 
 def _size(item: object) -> int:
     body = getattr(item, "body", None) or getattr(item, "document", None)
+    body = body or b"".join(message.body for message in getattr(item, "messages", ()))
     units = sum(len(event) for _, event in getattr(item, "units", ()))
     return 200 + (len(body) if body else 0) + units

@@ -9,6 +9,7 @@ import orjson
 from maestro.events import BadInput, edited
 from maestro.messages import (
     Answer,
+    AwaitChange,
     CheckLock,
     Code,
     DescribeSystem,
@@ -16,20 +17,24 @@ from maestro.messages import (
     GetDocument,
     GetWaiting,
     ListEntities,
+    ListErrors,
     ListSkipped,
     ListWaiting,
     MeasureQueues,
     PersistSync,
     Question,
     Reconsider,
+    Redrive,
     ReportReplayFailure,
 )
 from maestro.reprocessing.commands import Reply
 from maestro.reprocessing.rendering import sync_answer
 from maestro.runtime import answers
 from maestro.runtime.arrivals import accept_failure, accept_sync
+from maestro.runtime.changes import Changes
 from maestro.runtime.decisions import Decision, fact_of
 from maestro.runtime.engine import Engine
+from maestro.runtime.error_desk import ErrorDesk
 from maestro.runtime.lookups import Lookups
 
 Give = Callable[[Answer], None]
@@ -40,9 +45,19 @@ MEASURED_FOR, MEASURE_TIMEOUT = 0.5, 1.0
 class Questions:
     """The gateway's desk at a system."""
 
-    def __init__(self, engine: Engine, lookups: Lookups, measure: Callable[[object], bool], epoch: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        lookups: Lookups,
+        errors: ErrorDesk,
+        changes: Changes,
+        measure: Callable[[object], bool],
+        epoch: int,
+    ) -> None:
         self._engine = engine
         self._lookups = lookups
+        self._errors = errors
+        self._changes = changes
         self._system = engine.machine.system
         self._measure = measure
         self._epoch = epoch
@@ -66,6 +81,12 @@ class Questions:
                 self._describe(give, measure=measure)
             case ListEntities():
                 self._lookups.entities(question, give)
+            case AwaitChange():
+                self._await_change(question, give)
+            case ListErrors():
+                self._errors.peek(question, give)
+            case Redrive():
+                self._errors.redrive(question, give)
             case PersistSync(event=event):
                 ticket = self._ticket(give, sync=True)
                 fact, body = accept_sync(event, self._system.id, ticket)
@@ -131,6 +152,24 @@ class Questions:
             self._engine.feed(fact)
             self._engine.flush()
         give(Answer(Code.OK, b'{"message": "ok"}'))
+
+    # --- watching ----------------------------------------------------------------------------------------------
+
+    def _await_change(self, question: AwaitChange, give: Give) -> None:
+        """Answer once something changed: the system and the document that is at stake."""
+
+        def tell(moved: bool) -> None:  # noqa: FBT001 - what `Changes.wait` calls
+            if moved:
+                self._describe(show, measure=True)
+            else:
+                give(Answer(Code.OK, message=question.after))
+
+        def show(described: Answer) -> None:
+            doc = answers.at_stake(self._system, self._changes.document_id)
+            body = answers.watched(self._system, doc, self._engine.repository, described.body)
+            give(Answer(Code.OK, body, self._changes.version))
+
+        self._changes.wait(question.after, question.seconds, tell)
 
     # --- describing --------------------------------------------------------------------------------------------
 

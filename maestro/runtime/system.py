@@ -25,6 +25,8 @@ from maestro.messages import (
     Code,
     DeadLetter,
     DeadLettered,
+    ErrorsPeeked,
+    ErrorsRedriven,
     FeedWaitQueue,
     Park,
     Parked,
@@ -41,10 +43,12 @@ from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
 from maestro.runtime import answers
 from maestro.runtime.arrivals import accept
 from maestro.runtime.cascade_desk import CascadeDesk
+from maestro.runtime.changes import Changes
 from maestro.runtime.document_mirror import DocumentMirror, no_mirror
 from maestro.runtime.effects import Effects
 from maestro.runtime.engine import Engine
 from maestro.runtime.errands import Errands
+from maestro.runtime.error_desk import ErrorDesk
 from maestro.runtime.journal import Journal
 from maestro.runtime.link import Frame, FrameAck, Hello
 from maestro.runtime.lookups import Lookups
@@ -187,8 +191,12 @@ class _Open:
         self._errands = Errands(self._system, self._engine, platform)
         self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
         self._mirror_changed = self._mirror.changed if settings.platform.mirror_documents else no_mirror()
+        self._changes = Changes(epoch)
+        self._error_desk = ErrorDesk(self._to_ingress, settings.http)
         self._lookups = Lookups(self._system, platform, settings.http.ask_timeout)
-        self.questions = Questions(self._engine, self._lookups, self._measure, epoch)
+        self.questions = Questions(
+            self._engine, self._lookups, self._error_desk, self._changes, self._to_ingress, epoch
+        )
         self._peers: dict[str, Peer] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -225,6 +233,8 @@ class _Open:
             task.cancel()
         await self._effects.close()
         await self._lookups.close()
+        self._error_desk.close()
+        self._changes.close()
         self._engine.flush()
         await self._platform.close()
         self._store.close()
@@ -266,6 +276,8 @@ class _Open:
                 self._feed(facts.WaitQueueDrained())
             case QueuesMeasured(depths=depths):
                 self.questions.measured(dict(depths))
+            case ErrorsPeeked() | ErrorsRedriven():
+                self._error_desk.answered(item)
 
     def _from_cascade(self, item: object) -> None:
         if isinstance(item, CascadeDone):
@@ -280,11 +292,8 @@ class _Open:
         else:
             self._engine.feed(accepted, arrived.body)
 
-    def _measure(self, request: object) -> bool:
-        """Ask ingress for queue depths; False when there is no ingress to ask."""
-        return self._to_ingress(request)
-
     def _to_ingress(self, item: object) -> bool:
+        """Send an item to ingress; False when there is none to send it to."""
         peer = self._peers.get("ingress")
         if peer is not None:
             peer.post(item)
@@ -320,8 +329,11 @@ class _Open:
 
     def _saved(self, saves: list[Save]) -> None:
         self._journal.note(saves)
-        for id_ in {save.document.id for save in saves if isinstance(save, SaveDocument | SaveUnit)}:
+        changed = {save.document.id for save in saves if isinstance(save, SaveDocument | SaveUnit)}
+        for id_ in changed:
             self._mirror_changed(id_)
+        if saves:
+            self._changes.moved(changed)
         self._errands.nudge()
 
     def _broken(self, problem: Exception) -> None:

@@ -1,0 +1,148 @@
+"""Systems as they change: one question under way per watched system, its answers handed to all who watch it.
+
+A subscriber holds at most the latest payload of each of its systems: one that reads slowly misses the states in
+between, and is cut off when it stops reading (`connection.WRITE_TIMEOUT`).
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import orjson
+
+from maestro import logs
+from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
+from maestro.http.replies import Problem
+from maestro.messages import Answer, AwaitChange, Code
+
+#: Streams at once.
+MAX_STREAMS: Final = 64
+#: Seconds one question waits for a change, between two payloads of a system, and after a failure.
+WAIT: Final = 10.0
+COALESCE: Final = 0.2
+PAUSE: Final = 1.0
+
+
+class Subscription:
+    """One client's view: the latest payload of each system that changed since it last looked."""
+
+    def __init__(self) -> None:
+        self.systems: set[str] = set()
+        self._latest: dict[str, bytes] = {}
+        self._fresh = asyncio.Event()
+
+    def offer(self, system_id: str, payload: bytes) -> None:
+        """Take a system's latest payload."""
+        self._latest[system_id] = payload
+        self._fresh.set()
+
+    def wake(self) -> None:
+        """Let `next` return."""
+        self._fresh.set()
+
+    async def next(self, seconds: float) -> tuple[bytes, ...]:
+        """Return the payloads that are new, as soon as there are any; none after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._fresh.wait()
+        except TimeoutError:
+            return ()
+        self._fresh.clear()
+        payloads = tuple(self._latest.values())
+        self._latest.clear()
+        return payloads
+
+
+class Live:
+    """Watches the systems that somebody watches."""
+
+    def __init__(self, bridge: Bridge, patience: float) -> None:
+        self._bridge = bridge
+        self._patience = patience
+        self._log = logs.get(part="http")
+        self._feeds: dict[str, asyncio.Task[None]] = {}
+        self._latest: dict[str, bytes] = {}
+        self._subscriptions: set[Subscription] = set()
+        self.closed = False
+
+    @contextmanager
+    def subscribed(self) -> Iterator[Subscription]:
+        """Add a subscriber, of no system yet. Raises `Problem`: there are too many."""
+        if self.closed or len(self._subscriptions) >= MAX_STREAMS:
+            raise Problem(503, f"there are {MAX_STREAMS} streams already" if not self.closed else "stopping")
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+            for system_id in subscription.systems:
+                self._leave(system_id)
+
+    def watch(self, subscription: Subscription, systems: Iterable[str]) -> None:
+        """Let a subscriber watch these systems as well; it gets their present state at once."""
+        for system_id in set(systems) - subscription.systems:
+            subscription.systems.add(system_id)
+            if system_id in self._latest:
+                subscription.offer(system_id, self._latest[system_id])
+            if system_id not in self._feeds:
+                self._begin(system_id)
+
+    async def close(self) -> None:
+        """End all streams."""
+        self.closed = True
+        for subscription in self._subscriptions:
+            subscription.wake()
+        feeds = list(self._feeds.values())
+        for feed in feeds:
+            feed.cancel()
+        await asyncio.gather(*feeds, return_exceptions=True)
+
+    def _begin(self, system_id: str) -> None:
+        feed = asyncio.get_running_loop().create_task(self._feed(system_id), name=f"live {system_id}")
+        feed.add_done_callback(self._ended)
+        self._feeds[system_id] = feed
+
+    def _leave(self, system_id: str) -> None:
+        if not any(system_id in other.systems for other in self._subscriptions):
+            self._feeds.pop(system_id).cancel()
+            self._latest.pop(system_id, None)
+
+    def _ended(self, feed: asyncio.Task[None]) -> None:
+        if not feed.cancelled() and feed.exception() is not None:
+            self._log.error("live.feed_died", task=feed.get_name(), exc_info=feed.exception())
+            for system_id in [name for name, task in self._feeds.items() if task is feed]:
+                self._begin(system_id)
+
+    async def _feed(self, system_id: str) -> None:
+        version = ""
+        while True:
+            answer = await self._ask(system_id, AwaitChange(version, WAIT))
+            if answer.code is not Code.OK:
+                version = ""
+                self._publish(system_id, _unavailable(system_id, answer.message))
+                await asyncio.sleep(PAUSE)
+            elif answer.body:
+                version = answer.message
+                self._publish(system_id, answer.body)
+                await asyncio.sleep(COALESCE)
+
+    async def _ask(self, system_id: str, question: AwaitChange) -> Answer:
+        try:
+            return await self._bridge.ask(system_id, question, timeout=WAIT + self._patience)
+        except (UnknownSystem, Unavailable, TimeoutError) as problem:
+            return Answer(Code.UNAVAILABLE, message=str(problem) or "no answer in time")
+
+    def _publish(self, system_id: str, payload: bytes) -> None:
+        if self._latest.get(system_id) == payload:
+            return
+        self._latest[system_id] = payload
+        for subscription in self._subscriptions:
+            if system_id in subscription.systems:
+                subscription.offer(system_id, payload)
+
+
+def _unavailable(system_id: str, message: str) -> bytes:
+    system = {"id": system_id, "state": "unavailable", "message": message}
+    return orjson.dumps({"system": system, "document": None})

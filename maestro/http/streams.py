@@ -1,0 +1,53 @@
+"""Server-sent events: a system, or all of them, each time something changes."""
+
+from typing import Final
+
+from aiohttp import web
+
+from maestro.http.bridge import UnknownSystem
+from maestro.http.inputs import path_system
+from maestro.http.keys import BRIDGE, LIVE
+from maestro.http.live import Live, Subscription
+
+#: Seconds of silence after which a comment is sent: proxies keep the connection, and a client that is gone is noticed.
+HEARTBEAT: Final = 15.0
+_HEADERS: Final = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # nginx would hold events back
+}
+
+
+async def system_stream(request: web.Request) -> web.StreamResponse:
+    """One system as it changes."""
+    system_id = path_system(request)
+    if system_id not in request.app[BRIDGE].systems():
+        raise UnknownSystem(system_id)
+    return await _stream(request, system_id)
+
+
+async def all_streams(request: web.Request) -> web.StreamResponse:
+    """Every system as it changes; those that are served later join within a heartbeat."""
+    return await _stream(request, "")
+
+
+async def _stream(request: web.Request, system_id: str) -> web.StreamResponse:
+    live = request.app[LIVE]
+    with live.subscribed() as subscription:
+        response = web.StreamResponse(headers=_HEADERS)
+        try:
+            await response.prepare(request)
+            await _send(request, response, live, subscription, system_id)
+        except ConnectionError:
+            pass  # the client is gone
+    return response
+
+
+async def _send(
+    request: web.Request, response: web.StreamResponse, live: Live, subscription: Subscription, system_id: str
+) -> None:
+    while not live.closed:
+        live.watch(subscription, (system_id,) if system_id else request.app[BRIDGE].systems())
+        payloads = await subscription.next(HEARTBEAT)
+        events = b"".join(b"event: system\ndata: " + payload + b"\n\n" for payload in payloads)
+        await response.write(events or b": still here\n\n")

@@ -1,0 +1,104 @@
+"""One system's error queue as people see it: looked at without taking anything, and given back to be judged again."""
+
+import asyncio
+from hashlib import blake2b
+
+import structlog
+
+from maestro.broker.base import Broker, BrokerError, Delivery, Message
+from maestro.broker.topology import ERROR_HEADER, PERSIST, REDRIVE_HEADER, SystemQueues
+from maestro.messages import ErrorMessage, ErrorsPeeked, ErrorsRedriven, PeekErrors, RedriveErrors
+
+#: Bytes of a body that are shown.
+SHOWN_BYTES = 16 * 1024
+#: Messages, and bytes of them, that are held while chosen ones among them are looked for.
+LOOK, LOOK_BYTES = 5_000, 64 * 1024 * 1024
+
+
+class ErrorQueue:
+    """Peeks at and redrives the events of a system that failed for good. One order at a time."""
+
+    def __init__(self, broker: Broker, queues: SystemQueues, log: structlog.typing.FilteringBoundLogger) -> None:
+        self._broker = broker
+        self._queues = queues
+        self._log = log
+        self._turn = asyncio.Lock()
+
+    async def peek(self, order: PeekErrors) -> ErrorsPeeked:
+        """Show the oldest messages; all of them are given back to their places."""
+        async with self._turn:
+            taken: list[Delivery] = []
+            problem, ready = "", 0
+            try:
+                ready = await self._ready()
+                while len(taken) < order.limit and (delivery := await self._take()) is not None:
+                    taken.append(delivery)
+            except BrokerError as error:
+                problem = str(error)
+            finally:
+                self._give_back(taken)
+        return ErrorsPeeked(order.request, tuple(map(_shown, taken)), max(ready, len(taken)), problem)
+
+    async def redrive(self, order: RedriveErrors) -> ErrorsRedriven:
+        """Publish the chosen messages to the persist queue, in order, each confirmed before it is acknowledged here.
+
+        An interruption leaves a message on both queues at worst: then it is judged once all the same, as a known one.
+        """
+        async with self._turn:
+            passed: list[Delivery] = []
+            found: set[str] = set()
+            count, problem, size = 0, "", 0
+            try:
+                # Not until it is empty: what fails again comes back to the end of it.
+                for _ in range(await self._ready()):
+                    delivery = await self._take()
+                    if delivery is None:
+                        break
+                    id_ = message_id(delivery)
+                    if order.ids and id_ not in order.ids:
+                        passed.append(delivery)
+                        size += len(delivery.body)
+                        if len(passed) >= LOOK or size >= LOOK_BYTES:
+                            break
+                        continue
+                    await self._resubmit(delivery, order.user, passed)
+                    found.add(id_)
+                    count += 1
+            except BrokerError as error:
+                problem = str(error)
+            finally:
+                self._give_back(passed)
+        missing = tuple(id_ for id_ in order.ids if id_ not in found)
+        self._log.info("errors redriven", user=order.user, count=count, missing=len(missing), problem=problem or None)
+        return ErrorsRedriven(order.request, count, missing, problem)
+
+    async def _resubmit(self, delivery: Delivery, user: str, passed: list[Delivery]) -> None:
+        headers = {ERROR_HEADER: delivery.headers.get(ERROR_HEADER, ""), REDRIVE_HEADER: user}
+        message = Message(delivery.body, message_id(delivery), headers)
+        try:
+            await self._broker.publish(PERSIST, self._queues.system_id, message)
+        except BrokerError:
+            passed.append(delivery)
+            raise
+        self._broker.ack(delivery)
+
+    async def _ready(self) -> int:
+        depth = await self._broker.depth(self._queues.persist_error)
+        return depth.ready if depth else 0
+
+    async def _take(self) -> Delivery | None:
+        return await self._broker.get(self._queues.persist_error)
+
+    def _give_back(self, taken: list[Delivery]) -> None:
+        for delivery in taken:
+            self._broker.requeue(delivery)
+
+
+def message_id(delivery: Delivery) -> str:
+    """Return what a message is known by: its own id or, without one, a hash of its body."""
+    return delivery.message_id or f"~{blake2b(delivery.body, digest_size=16).hexdigest()}"
+
+
+def _shown(delivery: Delivery) -> ErrorMessage:
+    headers = tuple((str(key), str(value)) for key, value in delivery.headers.items())
+    return ErrorMessage(message_id(delivery), headers, len(delivery.body), delivery.body[:SHOWN_BYTES])

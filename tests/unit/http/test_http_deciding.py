@@ -1,0 +1,154 @@
+from typing import Any
+
+import orjson
+import pytest
+
+from maestro.http.deciding import check_reason
+from maestro.messages import (
+    Answer,
+    Approve,
+    Budget,
+    Cancel,
+    Code,
+    GetWaiting,
+    ListEntities,
+    ListErrors,
+    ListSkipped,
+    Pause,
+    Recheck,
+    Reconsider,
+    Redrive,
+    Resume,
+    Retry,
+    SetStatus,
+    Skip,
+)
+from maestro.reprocessing.ids import document_id
+from tests.unit.http.conftest import Client
+from tests.unit.http.fake_bridge import FakeBridge
+
+ID = document_id("sysB", b"0123456789")
+V1 = f"/v1.0.0/reprocessing/{ID}"
+SYSTEM = "/v1.0.0/systems/sysA"
+
+
+def body(**fields: Any) -> bytes:
+    return orjson.dumps({"user": "ana", **fields})
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "question"),
+    [
+        ("approve", {"reason": " ok\n so "}, Approve(ID, "ana", "ok\n so")),
+        ("approve", {"digest": "ab", "budget": {"replays": 5}}, Approve(ID, "ana", "", "ab", Budget(5))),
+        ("approve", {"budget": {"minutes": 2, "replays": None}}, Approve(ID, "ana", budget=Budget(None, 2.0))),
+        ("approve", {"reason": None, "digest": None, "budget": None, "more": 1}, Approve(ID, "ana")),
+        ("retry", {"budget": {"replays": 1}, "reason": "r"}, Retry(ID, "ana", "r", Budget(1))),
+        ("resume", {"budget": {"minutes": 0.5}}, Resume(ID, "ana", "", Budget(None, 0.5))),
+        ("skip", {"reason": "r"}, Skip(ID, "ana", "r")),
+        ("cancel", {"reason": "r"}, Cancel(ID, "ana", "r")),
+        ("pause", {"reason": "r"}, Pause(ID, "ana", "r")),
+        ("recheck", {}, Recheck(ID, "ana")),
+        ("reconsider", {"reason": "r"}, Reconsider(ID, "ana", "r")),
+    ],
+)
+async def test_a_decision_says_all_of_its_body(
+    client: Client, bridge: FakeBridge, action: str, fields: dict[str, Any], question: object
+) -> None:
+    assert (await client.post(f"{V1}/{action}", body(**fields))).status == 200
+    assert bridge.asked[-1][1] == question
+
+
+async def test_a_reconsideration_has_the_patience_of_a_sync_persist(client: Client, bridge: FakeBridge) -> None:
+    await client.post(f"{V1}/reconsider", body())
+    assert bridge.asked[-1][2] == 0.7
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"reason": 7}, "reason: must be a string"),
+        ({"reason": "x" * 1001}, "reason: must be at most 1000"),
+        ({"reason": "a\x00b"}, "reason: must be at most 1000 printable"),
+        ({"digest": 7}, "digest: must be a string"),
+        ({"digest": ""}, "digest: is empty"),
+        ({"digest": "x" * 65}, "digest: must be at most 64"),
+        ({"budget": 5}, "budget: must be an object"),
+        ({"budget": {}}, "budget: must have"),
+        ({"budget": {"replay": 5}}, "budget.replay: is not known"),
+        ({"budget": {"replays": 0}}, "budget.replays: must be a whole number from 1"),
+        ({"budget": {"replays": 1.5}}, "budget.replays: "),
+        ({"budget": {"replays": True}}, "budget.replays: "),
+        ({"budget": {"minutes": 0}}, "budget.minutes: must be a number above 0"),
+        ({"budget": {"minutes": "5"}}, "budget.minutes: "),
+        ({"budget": {"minutes": True}}, "budget.minutes: "),
+        ({"budget": {"minutes": 525_601}}, "budget.minutes: "),
+    ],
+)
+async def test_what_is_wrong_is_named(client: Client, bridge: FakeBridge, fields: dict[str, Any], message: str) -> None:
+    assert (await client.post(f"{V1}/approve", body(**fields))).is_error(400, message)
+    assert not bridge.asked
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "recheck", "reconsider"])
+async def test_who_decides_must_be_known(client: Client, action: str) -> None:
+    assert (await client.post(f"{V1}/{action}")).is_error(400, "user: is missing")
+
+
+async def test_a_conflict_says_what_differs(client: Client, bridge: FakeBridge) -> None:
+    bridge.answers[Approve] = Answer(Code.CONFLICT, b'{"digest":"d","added":[]}', "digest: it changed")
+    reply = await client.post(f"{V1}/approve", body(digest="x"))
+    assert (reply.status, reply.json) == (
+        409, {"status": "409", "message": "digest: it changed", "digest": "d", "added": []},
+    )  # fmt: skip
+
+
+async def test_an_override_takes_a_reason(client: Client, bridge: FakeBridge) -> None:
+    await client.post(f"/v1.0.0/reprocessing/set_status?id={ID}&status=skipped&user=ana&reason=by%20phone")
+    assert bridge.asked[-1][1] == SetStatus(ID, "skipped", "ana", "by phone")
+
+
+def test_a_reason_is_text_without_space_around_it() -> None:
+    assert check_reason(" Zoë:\tyes\n") == "Zoë:\tyes"
+    assert check_reason("  ") == ""
+
+
+async def test_pages_and_looks(client: Client, bridge: FakeBridge) -> None:
+    for path, question in (
+        (f"{V1}/entities?after=3&limit=2", ListEntities(ID, 3, 2)),
+        (f"{SYSTEM}/skipped", ListSkipped(0, 100)),
+        (f"{SYSTEM}/waiting/12", GetWaiting(12)),
+        (f"{SYSTEM}/errors", ListErrors(20)),
+    ):
+        assert (await client.get(path)).status == 200
+        assert bridge.asked[-1][1] == question
+    assert (await client.get(f"{SYSTEM}/errors?limit=51")).is_error(400, "limit: ")
+    assert (await client.get(f"{SYSTEM}/waiting/x")).is_error(400, "number: ")
+
+
+@pytest.mark.parametrize(
+    ("fields", "ids"), [({"ids": ["b", "a", "b"]}, ("b", "a")), ({"all": True}, ()), ({"ids": None, "all": True}, ())]
+)
+async def test_redrive(client: Client, bridge: FakeBridge, fields: dict[str, Any], ids: tuple[str, ...]) -> None:
+    assert (await client.post(f"{SYSTEM}/errors/redrive", body(**fields))).status == 200
+    assert bridge.asked[-1] == ("sysA", Redrive(ids, "ana"), 0.7)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "ids: give either"),
+        ({"ids": ["a"], "all": True}, "ids: give either"),
+        ({"all": False}, "all: must be true"),
+        ({"all": 1.0, "ids": ["a"]}, "ids: give either"),
+        ({"ids": []}, "ids: must be a list"),
+        ({"ids": "a"}, "ids: must be a list"),
+        ({"ids": [7]}, "ids: must be a list"),
+        ({"ids": [str(n) for n in range(1001)]}, "ids: must be at most 1000"),
+    ],
+)
+async def test_a_redrive_must_say_what(
+    client: Client, bridge: FakeBridge, fields: dict[str, Any], message: str
+) -> None:
+    assert (await client.post(f"{SYSTEM}/errors/redrive", body(**fields))).is_error(400, message)
+    assert not bridge.asked
