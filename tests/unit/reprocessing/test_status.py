@@ -19,6 +19,11 @@ LEGAL = {
     ("approved", "cancel"): "cancelled",
     ("approved", "fail"): "failure",
     ("approved", "finish"): "finished",
+    ("paused", "resume"): "running",
+    ("paused", "resume_without_lock"): "running_without_lock",
+    ("paused", "cancel"): "cancelled",
+    ("paused", "fail"): "failure",
+    ("paused", "finish"): "finished",
     ("failure", "retry"): "approved",
     ("aborted_split_events_failure", "retry"): "approved",
     ("aborted_persist_domain_failure", "retry"): "approved",
@@ -32,6 +37,7 @@ LEGAL = {
         "abort_split": "aborted_split_events_failure",
         "abort_persist": "aborted_persist_domain_failure",
         "cancel": "cancelled",
+        "pause": "paused",
     }.items()
 }  # fmt: skip
 
