@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import deciding, facts, judging, pausing, rechecking, reconsidering, replaying
+from maestro.reprocessing import deciding, ending, facts, judging, pausing, rechecking, reconsidering, replaying
 from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Status
@@ -18,12 +18,18 @@ from maestro.reprocessing.step import Step
 
 
 def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
-    """Put the line back on its queue, without what has left it; all else goes on by itself."""
+    """Put the line back on its queue, without what has left it; all else goes on by itself.
+
+    Of an end that is still to be told it is not known whether it reached the queues: it is ordered again.
+    """
     for doc in sorted(system.live_documents(), key=lambda doc: doc.line):
         if doc.status is Status.APPROVED:
             step.do(do.Enqueue(doc.id))
         elif doc.running:
             step.do(do.Dequeue(doc.id))
+    for id_ in system.owed:
+        if not system.documents[id_].live:
+            step.do(do.Dequeue(id_, failed=system.documents[id_].announce == ending.DROPPED))
 
 
 _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
