@@ -35,6 +35,8 @@ class Ingress:
         self.errors: list[tuple[Message, str]] = []
         #: Unsettled deliveries by reference; whether they are of the wait queue.
         self.unsettled: dict[int, tuple[Message, bool]] = {}
+        #: Ids of the messages that a purge took from the wait queue.
+        self.purged: set[str] = set()
         self.feeding = False
         self.attached = False
         self.life = 0
@@ -147,7 +149,9 @@ class Ingress:
             self._send(self.tell, facts.WaitQueueDrained())
 
     def holds_copy(self, uid: str) -> bool:
-        """Whether the wait queue has this event, unsettled ones included."""
+        """Whether the wait queue has this event, unsettled ones included, or had it until it was purged."""
+        if uid in self.purged:
+            return True
         unsettled = any(of_wait and message.uid == uid for message, of_wait in self.unsettled.values())
         return unsettled or any(message.uid == uid for message in self.wait)
 

@@ -56,6 +56,8 @@ class Tenant:
         self._tickets = 0
         if random.random() < 0.1:
             imported_documents(self.host, self.siblings)
+        for _ in range(random.choice((0,) * 9 + (4,))):
+            self._wait_unknown()
 
     # --- the platform: processes run and persist -------------------------------------------------------------------
 
@@ -90,11 +92,12 @@ class Tenant:
         data.instances[id_] = instance
         return instance
 
+    def _event(self, instance: Instance) -> bytes:
+        fields = {"systemId": self.system_id, "instanceId": instance.id, "branch": instance.branch, "tag": instance.id}
+        return orjson.dumps({"name": f"{self.system_id}.persist.request"} | fields)
+
     def _persist(self, instance: Instance) -> None:
-        event = orjson.dumps(
-            {"name": f"{self.system_id}.persist.request", "systemId": self.system_id, "instanceId": instance.id,
-             "branch": instance.branch, "tag": instance.id}
-        )  # fmt: skip
+        event = self._event(instance)
         if self.engine.chance(0.1):
             self._persist_sync(event, instance)
             return
@@ -102,6 +105,23 @@ class Tenant:
         self._publish(message_id, celery_body(message_id, event))
         if self.siblings.faulty and self.engine.chance(0.1):
             self.engine.after(self.engine.soon(30.0), self._publish, message_id, celery_body(message_id, event))
+
+    def _wait_unknown(self) -> None:
+        """An event is on the wait queue that no store knows of."""
+        instance = self.new_instance()
+        self.siblings.data.compute(instance)
+        message = Message(f"m-{instance.id}", celery_body(f"m-{instance.id}", self._event(instance)))
+        self.accepted[message.uid] = instance.id
+        self.host.ingress.wait.append(message)
+
+    def purge_wait_queue(self) -> None:
+        """Somebody purges the wait queue: what waits is in the store as well."""
+        host = self.host
+        known = {row["key"] for row in host.watch.deliveries.values()}
+        if host.ingress.attached and all(message.uid in known for message in host.ingress.wait):
+            self.engine.note("wait queue purged", self.system_id)
+            host.ingress.purged.update(message.uid for message in host.ingress.wait)
+            host.ingress.wait.clear()
 
     def _persist_sync(self, event: bytes, instance: Instance) -> None:
         if self.host.up:
@@ -243,6 +263,8 @@ def _plan(engine: Engine, tenant: Tenant) -> None:
         engine.after(TROUBLE * random.random(), host.lose_ingress)
     for _ in range(random.choice((0, 1, 2))):
         engine.after(TROUBLE * random.random(), tenant.redrive)
+    if random.random() < 0.1:
+        engine.after(TROUBLE * random.random(), tenant.purge_wait_queue)
     if random.random() < 0.3:
         engine.after(TROUBLE * random.random(), _jump, engine, host)
 
