@@ -1,0 +1,277 @@
+"""The commands of one system's machine, carried out against the modelled siblings, broker and mirrors."""
+
+from collections.abc import Callable
+from typing import Any
+
+from maestro.events import parse_celery
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts, rendering
+from maestro.reprocessing.document import UnitState
+from maestro.reprocessing.impact import relevant
+from maestro.reprocessing.state import System
+from maestro.runtime.repository import Repository
+from maestro.store.memory import MemoryStore
+from tests.simulation.broker import Ingress
+from tests.simulation.engine import Engine, Violation
+from tests.simulation.mirrors import Mirrors
+from tests.simulation.siblings import Siblings
+from tests.simulation.watch import Watch
+
+REPLAY_TIMEOUT = 40.0
+
+
+class Effects:
+    """Carries commands out, and tells what came of them: the half of a `Host` that looks outwards."""
+
+    engine: Engine
+    system_id: str
+    siblings: Siblings
+    ingress: Ingress
+    repository: Repository
+    store: MemoryStore
+    up: bool
+
+    def __init__(self, engine: Engine, system_id: str, siblings: Siblings) -> None:
+        self.engine = engine
+        self.system_id = system_id
+        self.siblings = siblings
+        self.watch = Watch()
+        self.mirrors = Mirrors(engine)
+        #: Which life of the process this is; answers to a former one are not heard.
+        self.life = 0
+        #: Seconds this machine's clock is off.
+        self.skew = 0.0
+        self.on_reply: Callable[[do.Reply], None] = lambda _reply: None
+        #: Calls on the wire that will change something.
+        self._in_flight: dict[int, Callable[[], None]] = {}
+        self._calls = 0
+        self._documents = 0
+        #: Instances whose commit Domain has confirmed since the last durable commit.
+        self._heard: list[str] = []
+        self._errands_sent: set[int] = set()
+
+    @property
+    def system(self) -> System:
+        """The machine's state."""
+        raise NotImplementedError
+
+    @property
+    def proceed(self) -> int:
+        """What `proceed` answers at this moment."""
+        raise NotImplementedError
+
+    def tell(self, fact: facts.Fact) -> None:
+        """A fact reaches the system."""
+        raise NotImplementedError
+
+    def _begin(self, command: do.Command) -> None:
+        self.engine.note("begin", self.system_id, command)
+        _BEGIN[type(command)](self, command)
+
+    def _call(self, answer: Callable[[], facts.Fact | None], apply: Callable[[], None] | None = None) -> None:
+        """Call a sibling: perhaps it changes something, later it answers."""
+        self._calls += 1
+        call = self._calls
+        slow = 20.0 if self.siblings.faulty and self.engine.chance(0.05) else 1.0
+        there, back = self.engine.soon(slow), self.engine.soon(slow)
+        if apply is not None:
+            self._in_flight[call] = apply
+            self.engine.after(there, self._apply, self.life, call)
+        self.engine.after(there + back, self._answered, self.life, answer)
+
+    def _apply(self, life: int, call: int) -> None:
+        if life == self.life:
+            self._in_flight.pop(call)()
+
+    def _answered(self, life: int, answer: Callable[[], facts.Fact | None]) -> None:
+        if life == self.life:
+            fact = answer()
+            if fact is not None:
+                self.tell(fact)
+
+    def _outcome(self, good: facts.Fact, bad: facts.Fact, apply: Callable[[], None] | None = None) -> None:
+        """A call that is taken, refused, or applied and reported as failed all the same."""
+        fate = self.siblings.fate()
+        self._call(lambda: good if fate == "ok" else bad, apply if fate != "refused" else None)
+
+    def _to_ingress(self, command: do.AckDelivery | do.ParkEvent | do.DeadLetterEvent | do.FeedWaitQueue) -> None:
+        body = None
+        if isinstance(command, do.ParkEvent | do.DeadLetterEvent):
+            delivery = self.system.deliveries.get(command.key)
+            body = self.repository.body(delivery.number) if delivery is not None else None
+        self.ingress.order(command, body)
+
+    def _reply(self, command: do.Reply) -> None:
+        self.on_reply(command)
+
+    def _ask_impact(self, command: do.AskImpact) -> None:
+        failed = facts.JudgingFailed(command.token, "Discovery is out of reach")
+        if self.siblings.fate() != "ok":
+            self._call(lambda: failed)
+        else:
+            ask = self.siblings.impacted
+            self._call(lambda: facts.ImpactFound(command.token, ask(command.instance_id)))
+
+    def _fetch_origins(self, command: do.FetchOrigins) -> None:
+        delivery = self.system.deliveries[command.key]
+        body = self.repository.body(delivery.number)
+        if body is None:
+            raise Violation(f"I1: the body of {command.key} is lost while it is judged")
+        instance = self.siblings.data.instances[command.instance_id]
+        self._documents += 1
+        found = facts.OriginsFetched(
+            command.token, f"{self.system_id}-{self._documents}", parse_celery(body).event.raw, instance.origin,
+            self.siblings.origins(command.units), instance.is_fork,
+        )  # fmt: skip
+        self._outcome(found, facts.JudgingFailed(command.token, "Process Memory is out of reach"))
+
+    def _commit(self, command: do.Commit) -> None:
+        judged = self.system.judged
+        assert judged is not None
+        self.watch.commit_begins(judged.number, judged.key)
+        failed = facts.JudgingFailed(command.token, "Domain is out of reach")
+        self._to_domain(facts.Committed(command.token), failed, command.instance_id)
+
+    def _to_domain(self, good: facts.Fact, bad: facts.Fact, instance: str, doc: str = "") -> None:
+        """Domain persist. What Domain took without Maestro knowing is noted as uncertain."""
+        fate = self.siblings.fate()
+
+        def apply() -> None:
+            self.siblings.uncertain.add(instance)
+            if doc:
+                self.watch.effect(doc, f"the commit of {instance}", self.proceed)
+            self.siblings.commit(instance, doc)
+
+        def answer() -> facts.Fact:
+            if fate == "ok":
+                self.siblings.uncertain.discard(instance)
+                self._heard.append(instance)
+                return good
+            return bad
+
+        self._call(answer, apply if fate != "refused" else None)
+
+    def _notify(self, command: do.Notify) -> None:
+        self._call(lambda: facts.Notified(command.id, command.token))
+
+    def _commit_held(self, command: do.CommitHeld) -> None:
+        self.watch.held_begins(command.id)
+        failed = facts.HeldCommitFailed(command.id, command.token, "Domain refused")
+        self._to_domain(facts.HeldCommitted(command.id, command.token), failed, command.instance_id, command.id)
+
+    def _send_replay(self, command: do.SendReplay) -> None:
+        doc = self.system.documents[command.id]
+        assert doc.current is not None
+        event = rendering.replay_event(doc, doc.current)
+        self._outcome(
+            facts.ReplaySent(command.id, command.token),
+            facts.RunFailed(command.id, command.token, "the Event Manager refuses"),
+            lambda: self._send(command.id, event),
+        )
+
+    def _send(self, id_: str, event: bytes) -> None:
+        self.watch.effect(id_, "a replay", self.proceed)
+        self.siblings.send_event(event)
+
+    def _await_result(self, command: do.AwaitResult) -> None:
+        left = command.since + REPLAY_TIMEOUT - (1.6e9 + self.engine.now + self.skew)
+        timed_out = facts.ReplayTimedOut(command.id, command.send)
+        self.engine.after(max(0.0, min(left, REPLAY_TIMEOUT)), self._answered, self.life, lambda: timed_out)
+
+    def _ask_replay_impact(self, command: do.AskReplayImpact) -> None:
+        failed = facts.RunFailed(command.id, command.token, "Discovery is out of reach")
+        if self.siblings.fate() != "ok":
+            self._call(lambda: failed)
+        else:
+            ask = self.siblings.impacted
+            self._call(lambda: facts.ReplayImpactFound(command.id, command.token, ask(command.instance_id)))
+
+    def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> None:
+        found = facts.ReplayOriginsFetched(command.id, command.token, self.siblings.origins(command.units))
+        self._outcome(found, facts.RunFailed(command.id, command.token, "Process Memory is out of reach"))
+
+    def _commit_replay(self, command: do.CommitReplay) -> None:
+        replay = self.siblings.data.instances[command.instance_id]
+        branch = self.watch.documents[command.id]["branch"]
+        on_master = replay.branch == branch == "master"
+        named = relevant(
+            replay.impacts, own_instance=replay.id, on_master=on_master, own_unit=(replay.of, replay.branch)
+        )
+        self.watch.replay_commit_begins(command.id, replay, named)
+        failed = facts.RunFailed(command.id, command.token, "Domain is out of reach")
+        self._to_domain(facts.ReplayCommitted(command.id, command.token), failed, replay.id, command.id)
+
+    # --- the mirrors -------------------------------------------------------------------------------------------------
+
+    def _fill_queues(self, command: do.FillQueues) -> None:
+        left = list(self.system.documents[command.id].not_done())
+        waiting = [unit.position for unit in left if unit.state is UnitState.OUTSTANDING]
+        busy = [unit.position for unit in left if unit.state is not UnitState.OUTSTANDING]
+        problem = "returned" if self.siblings.faulty and self.engine.chance(0.02) else ""
+        self._update(command, self.mirrors.fill, command.id, waiting, busy, problem=problem)
+
+    def _grow_queues(self, command: do.GrowQueues) -> None:
+        self._update(command, self.mirrors.grow, command.id, list(command.positions))
+
+    def _clean_up_queues(self, command: do.CleanUpQueues) -> None:
+        self._update(command, self.mirrors.clean_up, command.id, command.failed)
+
+    def _update(
+        self, command: do.FillQueues | do.GrowQueues | do.CleanUpQueues, act: Callable[..., None], *args: Any,
+        problem: str = "",
+    ) -> None:  # fmt: skip
+        updated = facts.QueuesUpdated(command.id, command.token, problem)
+        life = self.life
+        self.mirrors.order(act, *args, done=lambda: self._answered(life, lambda: updated))
+
+    def _mirror(self, command: do.TakeUnit | do.TakeControl | do.Enqueue | do.Dequeue) -> None:
+        match command:
+            case do.TakeUnit(id=id_, position=position):
+                self.mirrors.order(self.mirrors.take_unit, id_, position)
+            case do.TakeControl():
+                self.mirrors.order(self.mirrors.take_control)
+            case do.Enqueue(id=id_):
+                self.mirrors.order(self.mirrors.enqueue, id_)
+            case do.Dequeue(id=id_, failed=failed):
+                self.mirrors.order(self.mirrors.dequeue, id_, failed)
+
+    # --- errands -----------------------------------------------------------------------------------------------------
+
+    def _do_errands(self) -> None:
+        for number, errand in self.system.errands.items():
+            if number not in self._errands_sent and self.store.get("errands", f"{number:015d}") is not None:
+                self._errands_sent.add(number)
+                event = self.repository.error_event(errand)
+                if event is not None:
+                    rendering.error_event(event, errand.instance_id, errand.text)
+                self._call(lambda number=number: self._errand_done(number))
+
+    def _errand_done(self, number: int) -> None:
+        del self.system.errands[number]
+        self.store.commit([self.repository.errand_done(number)], durable=False)
+
+
+_BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
+    do.AckDelivery: Effects._to_ingress,
+    do.ParkEvent: Effects._to_ingress,
+    do.DeadLetterEvent: Effects._to_ingress,
+    do.FeedWaitQueue: Effects._to_ingress,
+    do.Reply: Effects._reply,
+    do.AskImpact: Effects._ask_impact,
+    do.FetchOrigins: Effects._fetch_origins,
+    do.Commit: Effects._commit,
+    do.Notify: Effects._notify,
+    do.CommitHeld: Effects._commit_held,
+    do.SendReplay: Effects._send_replay,
+    do.AwaitResult: Effects._await_result,
+    do.AskReplayImpact: Effects._ask_replay_impact,
+    do.FetchReplayOrigins: Effects._fetch_replay_origins,
+    do.CommitReplay: Effects._commit_replay,
+    do.FillQueues: Effects._fill_queues,
+    do.GrowQueues: Effects._grow_queues,
+    do.CleanUpQueues: Effects._clean_up_queues,
+    do.TakeUnit: Effects._mirror,
+    do.TakeControl: Effects._mirror,
+    do.Enqueue: Effects._mirror,
+    do.Dequeue: Effects._mirror,
+}
