@@ -34,7 +34,8 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     """Admit a new event, or continue the stored verdict of a known one."""
     known = system.deliveries.get(fact.key)
     if known is not None and _is_new_delivery(known, fact):
-        system.finished.remove(known.key)  # else the new delivery would be forgotten in its place
+        if known.done:
+            system.finished.remove(known.key)  # else the new delivery would be forgotten in its place
         forget(system, known, step)
         known = None
     if known is not None:
@@ -54,9 +55,13 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
 
 
 def _is_new_delivery(known: Delivery, fact: facts.EventArrived) -> bool:
-    """A redrive from an error queue is a new delivery; a redelivery, or its copy on the wait queue, is not."""
-    failed_for_good = known.verdict is Verdict.ERROR and known.done
-    return failed_for_good and (fact.redriven or not (fact.redelivered or fact.from_wait_queue))
+    """A redrive from an error queue is a new delivery; a redelivery, or its copy on the wait queue, is not.
+
+    It comes from there, so it was there, though that may not be confirmed yet.
+    """
+    if known.verdict is not Verdict.ERROR:
+        return False
+    return fact.redriven or (known.done and not (fact.redelivered or fact.from_wait_queue))
 
 
 def _admit(system: System, fact: facts.EventArrived) -> Delivery:

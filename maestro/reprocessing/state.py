@@ -142,6 +142,7 @@ class System:
         """Take a new or loaded document into the books."""
         self.documents[doc.id] = doc
         self.next_line = max(self.next_line, doc.line + 1)
+        self.next_number = max(self.next_number, doc.number + 1)  # it may be an imported one
         self.file(doc)
 
     def file(self, doc: Document) -> None:

@@ -70,6 +70,7 @@ def test_of_several_pending_only_the_oldest_may_be_decided(m: Driver, verb: str)
     else:
         getattr(m, verb)("d2")
     assert refused(m) == (Code.CONFLICT, "reprocessing d1 is older and must be decided first")
+    assert m.system.next_number == 100
     m.skip("d1")
     m.approve("d2")
     assert m.only(do.Reply).code is Code.OK

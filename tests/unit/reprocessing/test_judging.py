@@ -296,6 +296,16 @@ def test_a_redelivery_of_a_failed_event_is_acked_a_redrive_is_judged_anew(m: Dri
     assert m.delivery("i1").number == 2
 
 
+def test_a_redrive_that_is_quicker_than_the_confirm_is_judged_anew(m: Driver) -> None:
+    m.arrive("i1")
+    m.judging_fails()
+    m.arrive("i1", redriven=True)
+    assert m.kinds() == ["AskImpact"]
+    m.tell(facts.DeadLettered("m-i1"))
+    m.impact()
+    assert m.committed() == [do.AckDelivery(m.ref())]
+
+
 def test_the_dedup_window_forgets_the_oldest_and_keeps_those_with_a_parked_copy() -> None:
     m = Driver(dedup_window=2)
     m.hold()
