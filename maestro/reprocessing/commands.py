@@ -241,13 +241,15 @@ class TakeControl(Command, frozen=True):
 
 
 class Enqueue(Command, frozen=True):
-    """Put an approved document in line on the reprocessing queue (once)."""
+    """Put an approved document in line on the reprocessing queue (once). One that is not synced may never have been."""
 
+    needs: ClassVar[Needs] = Needs.SYNCED
     id: str
 
 
 class Dequeue(Command, frozen=True):
-    """Take a document off the reprocessing queue. `failed`: it goes to the error queue."""
+    """Take a document off the reprocessing queue, after `Enqueue`. `failed`: it goes to the error queue."""
 
+    needs: ClassVar[Needs] = Needs.SYNCED
     id: str
     failed: bool = False
