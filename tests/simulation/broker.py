@@ -41,6 +41,8 @@ class Ingress:
         self.attached = False
         self.life = 0
         self._refs = 0
+        #: How slow this actor is.
+        self._lag = engine.random.choice((1.0, 1.0, 10.0))
         self._channel_free = 0.0
         self._orders_free = 0.0
         self.tell: Callable[[facts.Fact], None] = lambda _fact: None
@@ -88,7 +90,7 @@ class Ingress:
 
     def _send(self, act: Callable[..., None], *args: object) -> None:
         """Tell the system, in order, unless this life ends before."""
-        self._channel_free = max(self._channel_free, self.engine.now + self.engine.soon(0.2))
+        self._channel_free = max(self._channel_free, self.engine.now + self.engine.soon(0.2 * self._lag))
         self.engine.at(self._channel_free, self._in_life, self.life, act, *args)
 
     def _in_life(self, life: int, act: Callable[..., None], *args: object) -> None:
@@ -99,7 +101,7 @@ class Ingress:
 
     def order(self, command: do.Command, body: bytes | None) -> None:
         """Carry out the system's command, in the order they were given."""
-        self._orders_free = max(self._orders_free, self.engine.now + self.engine.soon(0.3))
+        self._orders_free = max(self._orders_free, self.engine.now + self.engine.soon(0.3 * self._lag))
         self.engine.at(self._orders_free, self._in_life, self.life, self._obey, command, body)
 
     def _obey(self, command: do.Command, body: bytes | None) -> None:

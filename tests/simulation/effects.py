@@ -1,6 +1,7 @@
 """The commands of one system's machine, carried out against the modelled siblings, broker and mirrors."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from maestro.events import parse_celery
@@ -39,6 +40,8 @@ class Effects:
         self.mirrors = Mirrors(engine)
         #: Which life of the process this is; answers to a former one are not heard.
         self.life = 0
+        #: How often the process dies between an effect and hearing of it.
+        self.fragile = engine.random.choice((0.0, 0.0, 0.0, 0.04))
         #: Seconds this machine's clock is off.
         self.skew = 0.0
         self.on_reply: Callable[[do.Reply], None] = lambda _reply: None
@@ -58,6 +61,10 @@ class Effects:
     @property
     def proceed(self) -> int:
         """What `proceed` answers at this moment."""
+        raise NotImplementedError
+
+    def crash(self, *, power_lost: bool) -> None:
+        """This life ends."""
         raise NotImplementedError
 
     def tell(self, fact: facts.Fact) -> None:
@@ -82,6 +89,8 @@ class Effects:
     def _apply(self, life: int, call: int) -> None:
         if life == self.life:
             self._in_flight.pop(call)()
+            if self.siblings.faulty and self.engine.chance(self.fragile):
+                self.crash(power_lost=self.engine.chance(0.5))
 
     def _answered(self, life: int, answer: Callable[[], facts.Fact | None]) -> None:
         if life == self.life:
@@ -244,7 +253,7 @@ class Effects:
                 event = self.repository.error_event(errand)
                 if event is not None:
                     rendering.error_event(event, errand.instance_id, errand.text)
-                self._call(lambda number=number: self._errand_done(number))
+                self._call(partial(self._errand_done, number))
 
     def _errand_done(self, number: int) -> None:
         del self.system.errands[number]

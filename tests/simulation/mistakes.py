@@ -10,7 +10,7 @@ from maestro.reprocessing import deciding, facts, judging, machine, opening, rep
 from maestro.reprocessing.commands import Needs
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document, Unit, UnitState
-from maestro.reprocessing.settling import mark_parked, settle
+from maestro.reprocessing.settling import mark_parked, settle, unpark
 from maestro.reprocessing.state import Lane, System
 from maestro.reprocessing.status import Status
 from maestro.reprocessing.step import SaveUnit, Step
@@ -135,7 +135,7 @@ def commit_beside_a_retried_run(plant: Plant) -> None:
 
 def take_a_copy_for_gone_when_its_ack_is_ordered(plant: Plant) -> None:
     def unpark_at_once(system: System, delivery: Delivery, step: Step) -> None:
-        (judging.unpark if delivery.done else mark_parked)(system, delivery, step)
+        (unpark if delivery.done else mark_parked)(system, delivery, step)
 
     plant.setattr(judging, "mark_parked", unpark_at_once)
 

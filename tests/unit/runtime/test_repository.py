@@ -30,8 +30,8 @@ def repository(store: MemoryStore) -> Repository:
     return Repository(store, "s", Rules())
 
 
-def delivery(number: int = 1, **fields: object) -> Delivery:
-    made = Delivery(f"m{number}", number, "i1", "s.persist.request", "master", "t", 1.5)
+def delivery(**fields: object) -> Delivery:
+    made = Delivery("m1", 1, "i1", "s.persist.request", "master", "t", 1.5)
     for name, value in fields.items():
         setattr(made, name, value)
     return made
