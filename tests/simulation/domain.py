@@ -37,6 +37,11 @@ class Instance:
     impacts: tuple[Impacted, ...] = ()
 
     @property
+    def drops_send(self) -> bool:
+        """Whether the platform drops the name of the send from this process's events, as it may."""
+        return self.seed % 5 == 0
+
+    @property
     def original(self) -> str:
         """The instance whose result this is."""
         return self.of or self.id

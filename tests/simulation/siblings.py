@@ -107,8 +107,8 @@ class Siblings:
 
     def _persist(self, replay: Instance, fields: dict[str, object], prefix: str) -> None:
         ref = dict(fields["reprocessing"])  # type: ignore[call-overload]
-        if replay.seed % 5 == 0:
-            ref.pop("send")  # a platform that drops what it does not know
+        if replay.drops_send:
+            ref.pop("send")
         event = {
             **fields,
             "name": f"{self.system_id}.persist.request",
