@@ -10,7 +10,7 @@ from tests.simulation.engine import Violation
 
 Row = dict[str, Any]
 RUNNING = ("running", "running_without_lock")
-LIVE = ("pending_approval", "approved", *RUNNING)
+LIVE = ("pending_approval", "approved", "paused", *RUNNING)
 FINAL = ("commit", "pending", "error")
 
 

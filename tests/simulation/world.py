@@ -12,6 +12,7 @@ from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.state import Rules
+from maestro.reprocessing.status import Status
 from tests.simulation.broker import Message
 from tests.simulation.domain import Instance
 from tests.simulation.engine import Engine, Violation
@@ -153,7 +154,7 @@ class Tenant:
             return
         pending = [id_ for id_, row in documents if row["status"] == "pending_approval"]
         id_ = random.choice(pending) if pending and random.random() < 0.8 else random.choice(documents)[0]
-        what = random.choice(("approve",) * 6 + ("skip", "skip", "cancel", "retry", "retry", "set"))
+        what = random.choice(("approve",) * 6 + ("skip", "skip", "cancel", "retry", "retry", "set", "pause", "resume"))
         ticket = self._ticket(what, id_)
         match what:
             case "approve":
@@ -164,6 +165,10 @@ class Tenant:
                 host.tell(facts.Cancelled(id_, "anna", ticket))
             case "retry":
                 self.retry(id_, ticket)
+            case "pause":
+                host.tell(facts.PauseAsked(id_, "anna", ticket))
+            case "resume":
+                host.tell(facts.ResumeAsked(id_, "anna", ticket))
             case "set":
                 status = random.choice(("approved", "skipped", "failure", "finished", "running"))
                 host.tell(facts.StatusSet(id_, status, "hand", ticket))
@@ -174,7 +179,11 @@ class Tenant:
         self.host.tell(facts.Retried(id_, "anna", ticket, self.host.repository.units(id_)))
 
     def settle_decisions(self) -> None:
-        """At the end all that is pending is approved, sooner or later."""
+        """At the end all that is pending is approved, and what is paused resumed, sooner or later."""
+        if self.host.up:
+            for doc in self.host.system.live_documents():
+                if doc.status is Status.PAUSED:
+                    self.host.tell(facts.ResumeAsked(doc.id, "anna", self._ticket("resume", doc.id)))
         if self.host.up and self.host.system.pending() is not None:
             pending = self.host.system.pending()
             assert pending is not None

@@ -29,7 +29,7 @@ def test_units_are_taken_in_their_turns_until_none_is_outstanding(doc: Document)
 def test_a_new_round_is_at_the_end_of_the_line(doc: Document) -> None:
     first = doc.take_next()
     assert first is not None
-    first.begin_send(1.0)
+    first.begin_send(0.0)
     first.state = UnitState.DONE
     doc.add_round(first)
     assert [unit.instance_id for unit in doc.not_done()] == ["p2", "p3", "p1"]
@@ -39,7 +39,7 @@ def test_a_new_round_is_at_the_end_of_the_line(doc: Document) -> None:
 def test_a_unit_put_back_keeps_its_turn(doc: Document) -> None:
     first = doc.take_next()
     assert first is not None
-    first.begin_send(1.0)
+    first.begin_send(0.0)
     doc.put_back_current()
     assert doc.take_next() is first
 
@@ -70,10 +70,10 @@ def test_an_accepted_result_is_not_put_back(doc: Document, state: UnitState) -> 
 def test_which_answer_counts(doc: Document, instance: str, branch: str, send: str, *, answers: bool) -> None:
     unit = doc.take_next()
     assert unit is not None
-    unit.begin_send(1.0)
+    unit.begin_send(0.0)
     unit.begin_round(0)  # the first send is of a former round
-    unit.begin_send(1.0)
-    unit.begin_send(1.0)
+    unit.begin_send(0.0)
+    unit.begin_send(0.0)
     for state in UnitState:
         unit.state = state
         in_flight = state in (UnitState.SENDING, UnitState.SENT)
@@ -96,7 +96,7 @@ def do(doc: Document, doing: str, number: int) -> None:
             taken = doc.take_next()
             assert taken is (outstanding[0] if outstanding else None)
             if taken is not None:
-                taken.begin_send(1.0)
+                taken.begin_send(0.0)
         case "done" if unit is not None:
             unit.state, doc.current = UnitState.DONE, None
         case "back":

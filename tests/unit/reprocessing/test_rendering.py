@@ -56,7 +56,7 @@ def test_fields_nobody_knows_pass_through_byte_for_byte(doc: Document) -> None:
 
 def test_a_replay_has_no_instance_and_no_tag_and_names_its_send(doc: Document) -> None:
     unit = first(doc)
-    unit.begin_send(1.0)
+    unit.begin_send(0.0)
     event = json.loads(rendering.replay_event(doc, unit))
     assert "instanceId" not in event
     assert "tag" not in event

@@ -19,6 +19,8 @@ LEGAL = {
     ("approved", "cancel"): "cancelled",
     ("approved", "fail"): "failure",
     ("approved", "finish"): "finished",
+    ("running", "pause"): "paused",
+    ("running_without_lock", "pause"): "paused",
     ("paused", "resume"): "running",
     ("paused", "resume_without_lock"): "running_without_lock",
     ("paused", "cancel"): "cancelled",
@@ -37,7 +39,6 @@ LEGAL = {
         "abort_split": "aborted_split_events_failure",
         "abort_persist": "aborted_persist_domain_failure",
         "cancel": "cancelled",
-        "pause": "paused",
     }.items()
 }  # fmt: skip
 
