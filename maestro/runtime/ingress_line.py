@@ -153,9 +153,8 @@ class IngressLine:
         self._post(Parked(order.key))
 
     async def _dead_letter(self, order: DeadLetter) -> None:
-        body = order.body or next((self._held[ref].body for ref in order.refs if ref in self._held), b"")
         message_id = order.key or f"refused-{order.refs[0] if order.refs else 0}"
-        message = Message(body, message_id, {ERROR_HEADER: order.reason[:REASON_LIMIT]})
+        message = Message(order.body, message_id, {ERROR_HEADER: order.reason[:REASON_LIMIT]})
         if not (order.no_event and await self._to_platform(message)):
             await self._until_done(lambda: self._publish(PERSIST_ERROR, self._queues.system_id, message))
         self._ack(order.refs)

@@ -311,21 +311,23 @@ class _Open:
             case do.AckDelivery(ref=ref):
                 self._to_ingress(Ack(ref))
             case do.ParkEvent(key=key, refs=refs):
-                self._to_ingress(Park(key, self._body(key), refs))
+                self._move(key, refs, lambda body: Park(key, body, refs))
             case do.DeadLetterEvent(key=key, reason=reason, refs=refs):
-                self._dead_letter(key, reason, refs)
+                self._move(key, refs, lambda body: DeadLetter(key, body, reason, no_event=False, refs=refs))
             case do.FeedWaitQueue(on=on):
                 self._to_ingress(FeedWaitQueue(on))
             case do.Reply():
                 self.questions.reply(command)
 
-    def _body(self, key: str) -> bytes:
-        return self._engine.repository.body(self._system.deliveries[key].number) or b""
-
-    def _dead_letter(self, key: str, reason: str, refs: tuple[int, ...]) -> None:
-        body = self._body(key)
-        if body or refs:  # else the broker still has it and will deliver it again: then it has a body
-            self._to_ingress(DeadLetter(key, body, reason, no_event=False, refs=refs))
+    def _move(self, key: str, refs: tuple[int, ...], order: Callable[[bytes], Park | DeadLetter]) -> None:
+        """Have an event moved to another queue. Without a body it was moved before, or will be delivered again."""
+        delivery = self._system.deliveries.get(key)
+        body = self._engine.repository.body(delivery.number) if delivery is not None else None
+        if body is not None:
+            self._to_ingress(order(body))
+        elif delivery is None or delivery.done:
+            for ref in refs:
+                self._to_ingress(Ack(ref))
 
     def _saved(self, saves: list[Save]) -> None:
         self._journal.note(saves)
