@@ -1,6 +1,6 @@
 """`maestro serve`, put together: the one place that starts the parts, in this order, and stops them in reverse.
 
-logs -> actors (ingress, cascade, supervisor) -> known systems -> HTTP gateway -> systems of API core
+logs -> actors (ingress, cascade, supervisor) -> lock board -> known systems -> HTTP gateway -> systems of API core
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from maestro import logs
 from maestro.actors.bootstrap import ActorRuntime
+from maestro.actors.lock_view import lock_board
 from maestro.events import SYSTEM_ID
 from maestro.http.app import create_app
 from maestro.http.bridge import Bridge, Unavailable
@@ -46,10 +47,12 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         runtime = ActorRuntime(settings)
         await runtime.start()
         stack.push_async_callback(runtime.stop)
+        # Once the data folder is ours, and before there are owners.
+        look = stack.enter_context(lock_board(settings, lambda: runtime.bridge.entries))
         # Before the gateway opens: an unknown system may proceed, so one that is locked must be known.
         known = dict.fromkeys([*settings.systems, *stored_systems(settings.data_dir)])
         await asyncio.gather(*(runtime.bridge.install(system_id) for system_id in known))
-        app = create_app(runtime.bridge, settings.http)
+        app = create_app(runtime.bridge, settings.http, look)
         address = await stack.enter_async_context(serve_http(app, settings.http))
         tasks = [
             asyncio.create_task(runtime.run(), name="actors"),

@@ -73,6 +73,8 @@ class HttpSettings(Section):
     max_body_bytes: Count = 10 * 1024 * 1024
     #: What `Retry-After` says with a 403 of `proceed`, in seconds.
     retry_after: Count = 5
+    #: Read locks from shared memory where that is proven right, instead of asking the system's actor each time.
+    lock_board: bool = True
 
 
 class ActorSettings(Section):

@@ -7,13 +7,14 @@ from maestro.http.documents import Documents
 from maestro.http.edge import hide_versions
 from maestro.http.keys import BRIDGE, DOCUMENTS, LIVE, SETTINGS
 from maestro.http.live import Live
+from maestro.http.lock_checks import LockChecks, Look, no_board
 from maestro.http.proceed import proceed_handler
 from maestro.http.routes import routes
 from maestro.settings import HttpSettings
 
 
-def create_app(bridge: Bridge, settings: HttpSettings) -> web.Application:
-    """Return the application; `server.serve_http` serves it."""
+def create_app(bridge: Bridge, settings: HttpSettings, look: Look = no_board) -> web.Application:
+    """Return the application; `server.serve_http` serves it. `look` reads the lock board."""
     app = web.Application(client_max_size=settings.max_body_bytes)
     app[BRIDGE] = bridge
     app[SETTINGS] = settings
@@ -25,5 +26,5 @@ def create_app(bridge: Bridge, settings: HttpSettings) -> web.Application:
 
     app.on_shutdown.append(end_streams)
     app.on_response_prepare.append(hide_versions)
-    app.add_routes(routes(proceed_handler(bridge, settings)))
+    app.add_routes(routes(proceed_handler(LockChecks(bridge, settings.ask_timeout, look), settings)))
     return app

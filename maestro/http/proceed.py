@@ -6,20 +6,17 @@ headers for each.
 
 import time
 from email.utils import formatdate
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.typedefs import Handler
 
-from maestro.http.bridge import Bridge, UnknownSystem
 from maestro.http.edge import explained
+from maestro.http.lock_checks import LockChecks
 from maestro.http.replies import SERVER, answered
-from maestro.messages import Answer, CheckLock, Code
+from maestro.messages import Code
 from maestro.settings import HttpSettings
-
-_QUESTION: Final = CheckLock()
-_YES: Final = Answer(Code.OK)
 
 
 class EmptyOk(web.Response):
@@ -54,17 +51,16 @@ class EmptyOk(web.Response):
         """Do nothing: `prepare` wrote all there is."""
 
 
-def proceed_handler(bridge: Bridge, settings: HttpSettings) -> Handler:
+def proceed_handler(checks: LockChecks, settings: HttpSettings) -> Handler:
     """Return the handler: 200 when events may proceed (the system is open or unknown), 403 with the lock's facts."""
-    ask, timeout = bridge.ask, settings.ask_timeout
+    glance, ask = checks.glance, checks.ask
     retry_after = {"Retry-After": str(settings.retry_after)}
     yes = EmptyOk()
 
     async def proceed(request: web.Request) -> web.StreamResponse:
+        system_id = request.match_info["systemId"]
         try:
-            answer = await ask(request.match_info["systemId"], _QUESTION, timeout=timeout)
-        except UnknownSystem:
-            answer = _YES
+            answer = glance(system_id) or await ask(system_id)
         except Exception as error:  # noqa: BLE001 - the edge is not around this handler
             return explained(request, error)
         if answer.code is not Code.OK:

@@ -44,7 +44,8 @@ class Engine:
         self._publish_lock = publish_lock
         self._saved = saved
         self._broken = broken
-        self._lock: Lock | None = None
+        #: As published: who loads the system publishes what it loaded.
+        self._lock = machine.system.lock()
         self._saves: list[Save] = []
         self._writes: list[Write] = []
         self._held: list[Command] = []

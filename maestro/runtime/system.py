@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from maestro import logs
+from maestro.board.errors import SlotHeld
 from maestro.messages import (
     Ack,
     Answer,
@@ -40,7 +41,6 @@ from maestro.reprocessing import facts
 from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.state import Lock, Rules
 from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
-from maestro.runtime import answers
 from maestro.runtime.arrivals import accept
 from maestro.runtime.cascade_desk import CascadeDesk
 from maestro.runtime.changes import Changes
@@ -53,6 +53,7 @@ from maestro.runtime.journal import Journal
 from maestro.runtime.link import Frame, FrameAck, Hello
 from maestro.runtime.lookups import Lookups
 from maestro.runtime.peer import Peer
+from maestro.runtime.published_lock import PublishedLock
 from maestro.runtime.questions import Questions
 from maestro.runtime.repository import Repository
 from maestro.runtime.service import Address, Asked, Outlet
@@ -83,7 +84,7 @@ class SystemService:
         self._outlet = outlet
         self._log = logs.get(system=system_id)
         self._problem = f"system {system_id} is starting"
-        self._lock_answer = Answer(Code.UNAVAILABLE, message=self._problem)
+        self._lock = PublishedLock(settings, system_id, epoch, self._problem)
         self._open: _Open | None = None
         self._greetings: dict[str, tuple[Hello, Address]] = {}
         self._opening: asyncio.Task[None] | None = None
@@ -108,14 +109,15 @@ class SystemService:
 
     async def _try_open(self) -> bool:
         try:
+            self._lock.take_slot()  # before the store: nothing is done here while an earlier owner is believed
             store = open_store(store_path(self._settings.data_dir, self._id))
-        except StoreError as problem:
+        except (StoreError, SlotHeld) as problem:
             self._problem = f"store: {problem}"
-            self._lock_answer = Answer(Code.UNAVAILABLE, message=self._problem)
+            self._lock.unknown(self._problem)
             self._log.error("store cannot be opened", cause=str(problem))
             return False
         platform = await Platform.open(self._settings.platform)
-        self._open = _Open(self._settings, self._id, self._epoch, self._outlet, store, platform, self._publish_lock)
+        self._open = _Open(self._settings, self._id, self._epoch, self._outlet, store, platform, self._lock.publish)
         self._problem = ""
         self._open.begin()
         for hello, address in self._greetings.values():
@@ -128,6 +130,7 @@ class SystemService:
             self._opening.cancel()
         if self._open is not None:
             await self._open.end()
+        self._lock.close()
 
     # --- messages ----------------------------------------------------------------------------------------------
 
@@ -144,7 +147,7 @@ class SystemService:
 
     def answer_now(self, question: Question) -> Answer | None:
         """Answer a lock check from what was published last. Called on the actor's own thread."""
-        return self._lock_answer if isinstance(question, CheckLock) else None
+        return self._lock.answer if isinstance(question, CheckLock) else None
 
     def _asked(self, asked: Asked, sender: Address) -> None:
         def reply(answer: Answer) -> None:
@@ -154,9 +157,6 @@ class SystemService:
             reply(Answer(Code.UNAVAILABLE, message=self._problem))
         else:
             self._open.questions.ask(asked.question, reply)
-
-    def _publish_lock(self, lock: Lock | None) -> None:
-        self._lock_answer = answers.locked(lock)
 
 
 class _Open:
