@@ -2,8 +2,11 @@
 
 It is in memory (`/dev/shm`) where there is such a place, and a link in the data folder says where. Its whole size is
 allocated before anybody maps it, and it is never truncated: a mapping without a page behind it kills who reads it.
+
+Its maker holds a flock on it, by which a board is told from what a killed process left in a folder that all share.
 """
 
+import fcntl
 import mmap
 import os
 import re
@@ -99,10 +102,23 @@ def _made_in(folders: tuple[Path, ...], slots: int) -> tuple[Path, int]:
     problem: OSError | None = None
     for folder in folders:
         try:
+            _sweep(folder)
             return _make(folder, slots)
         except OSError as error:
             problem = error
     raise problem or OSError("no folder for the lock board")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the boards that nobody keeps: their makers were killed, and their data folders may be gone as well."""
+    for path in folder.glob("maestro-*.board"):
+        with suppress(OSError):  # it is kept, another user's, or just removed
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(fd)
 
 
 def _make(folder: Path, slots: int) -> tuple[Path, int]:
@@ -112,6 +128,7 @@ def _make(folder: Path, slots: int) -> tuple[Path, int]:
     scratch = path.with_suffix(".new")
     fd = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.posix_fallocate(fd, 0, size_of(slots))
         with mmap.mmap(fd, size_of(slots)) as whole, memoryview(whole) as raw, raw.cast("Q") as words:
             words[HEADER_MAGIC] = MAGIC

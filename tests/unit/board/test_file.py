@@ -28,6 +28,22 @@ def test_what_a_killed_main_process_left_is_removed_and_never_read(tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
+def test_what_nobody_keeps_is_swept_and_what_another_keeps_is_not(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    left = shared / "maestro-0123456789abcdef.board"
+    left.write_bytes(bytes(64))
+    other = BoardFile(data, folders=(shared,))
+    assert not left.exists()
+    mine = BoardFile(tmp_path, folders=(shared,))
+    assert sorted(shared.iterdir()) == sorted([other.path, mine.path])
+    mine.close()
+    other.close()
+    assert not list(shared.iterdir())
+
+
 def test_a_link_to_something_else_loses_the_link_only(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("x")

@@ -7,7 +7,7 @@ import pytest
 from maestro.reprocessing import facts
 from maestro.reprocessing.commands import Command
 from maestro.reprocessing.machine import Machine
-from maestro.reprocessing.state import Rules, System
+from maestro.reprocessing.state import Lock, Rules, System
 from maestro.runtime.engine import Engine
 from maestro.runtime.repository import DELIVERIES, Repository
 from maestro.store.memory import MemoryStore
@@ -58,3 +58,19 @@ async def test_a_store_that_fails_ends_it() -> None:
     assert len(bench.problems) == 1
     assert bench.done == asked
     assert list(bench.store.rows(DELIVERIES)) == []
+
+
+async def test_a_lock_that_was_loaded_and_ends_in_the_first_step_is_published_as_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    published: list[Lock | None] = []
+    locks = iter([Lock("r1", "ana", 0.0, 1, 0)])
+    monkeypatch.setattr(System, "lock", lambda _system: next(locks, None))
+    engine = Engine(
+        bench.machine, bench.engine.repository, bench.store, carry_out=bench.done.append,
+        publish_lock=published.append, saved=lambda _saves: None, broken=bench.problems.append,
+    )  # fmt: skip
+    engine.feed(facts.Resumed())
+    engine.flush()
+    assert published == [None]
