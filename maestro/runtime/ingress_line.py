@@ -36,6 +36,9 @@ T = TypeVar("T")
 
 #: Seconds between two looks whether the wait queue is drained, while it is fed.
 LOOK, LOOK_MAX = 0.05, 1.0
+#: Copies of waiting events taken off the wait queue at a time. They are given back, and delivered again later, each
+#: time the system blocks; the drain does not wait for them, it judges what the store holds.
+WAIT_PREFETCH = 32
 #: An AMQP header is short; a reason may quote the input.
 REASON_LIMIT = 1000
 
@@ -212,7 +215,10 @@ class IngressLine:
             if self._feeding and self._wait is None:
                 self._wait = await self._until_done(
                     lambda: self._broker.consume(
-                        self._queues.wait, self._prefetch, self._arrived, lambda: self._void(self._queues.wait)
+                        self._queues.wait,
+                        min(WAIT_PREFETCH, self._prefetch),
+                        self._arrived,
+                        lambda: self._void(self._queues.wait),
                     )
                 )
             if self._feeding:
