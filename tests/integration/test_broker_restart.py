@@ -11,6 +11,11 @@ from tests.support.tenant import JSON, Tenant, new_tenant
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rabbitmq]
 
 
+@pytest.fixture(scope="module")
+def environ() -> dict[str, str]:
+    return {"MAESTRO_BROKER__RECONNECT_MAX": "0.5"}
+
+
 async def without_queues(tenant: Tenant) -> JSON | None:
     state = await tenant.state()
     return state if state["queues"] is None else None
