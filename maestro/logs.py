@@ -1,11 +1,32 @@
 """Structured logs: one line per decision, readable on a terminal, JSON otherwise. Written to stderr."""
 
+import io
 import logging
 import sys
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 
 from maestro.settings import LogSettings
+
+
+class BestEffort(io.TextIOBase):
+    """A stream that may be on a full disk, or closed: what cannot be written is lost, and nothing else with it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write if it is possible; returns the length of `text` in any case."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush if it is possible."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def configure(settings: LogSettings) -> None:
@@ -26,7 +47,7 @@ def configure(settings: LogSettings) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", BestEffort(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(

@@ -98,10 +98,7 @@ def _continue_known(system: System, known: Delivery, fact: facts.EventArrived, s
         mark_parked(system, known, step)
     if known.done or known.replay:
         settle(known, step)
-    if known.done:
-        answer_decided(system, known, step)
-    elif known.verdict is Verdict.ERROR:
-        dead_letter(known, step)
+    if known.done or known.verdict is Verdict.ERROR:  # on its way to the error queue: settled once it is there
         answer_decided(system, known, step)
 
 

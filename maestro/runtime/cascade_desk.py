@@ -78,6 +78,8 @@ class CascadeDesk:
         return True
 
     def _clean_up(self, id_: str, *, failed: bool, answer: Answer) -> None:
+        # Taken off at the start already; a broker that was killed since may have forgotten that acknowledgement.
+        self._order(DequeueReprocessing(self._op(), id_))
         if not failed:
             self._order(EmptyUnitQueues(self._op()), answer)
             return

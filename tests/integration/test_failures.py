@@ -260,6 +260,28 @@ async def test_set_status_overrules_a_result_that_was_accepted(tenant: Tenant) -
     await tenant.commits_are("i", "waits")
 
 
+async def test_the_broker_refuses_the_units(tenant: Tenant, rabbitmq_node: RabbitMQNode) -> None:
+    """A queue that takes no more (a policy of the operator's) nacks: nothing was committed, so nothing is half done."""
+    set_limit(rabbitmq_node, tenant, limited=True)
+    doc = await running(tenant)
+    found = await failed(tenant, doc, "aborted_split_events_failure", "nack")
+    assert found["heldCommitted"] is False
+    assert tenant.commits == ["waits"]
+    set_limit(rabbitmq_node, tenant, limited=False)
+    await retried(tenant, doc)
+    await tenant.commits_are("waits", "i", "re1", "re2", "re3")
+
+
+def set_limit(node: RabbitMQNode, tenant: Tenant, *, limited: bool) -> None:
+    vhost, name = f'<<"{tenant.it.vhost}">>', f'<<"limit-{tenant.system}">>'
+    definition = r'<<"{\"max-length\":0,\"overflow\":\"reject-publish\"}">>'
+    pattern = f'<<"^{tenant.queues.events}$">>'
+    if limited:
+        node.eval(f'rabbit_policy:parse_set({vhost}, {name}, {pattern}, {definition}, 0, <<"queues">>, <<"tests">>)')
+    else:
+        node.eval(f'rabbit_policy:delete({vhost}, {name}, <<"tests">>)')
+
+
 async def test_a_queue_that_was_deleted_is_declared_again(
     tenant: Tenant, it: Stage, rabbitmq_node: RabbitMQNode
 ) -> None:

@@ -1,6 +1,7 @@
 """The life of the processes: start, second start, stop, and kills of single actors in the middle of work."""
 
 import asyncio
+import resource
 import sys
 from pathlib import Path
 
@@ -130,6 +131,22 @@ async def test_the_system_actor_is_killed_in_a_reprocessing_and_the_lock_stays(i
     await tenant.ended(doc, "finished")
     assert tenant.commits == ["i", "r1", "r2"]
     assert tenant.replays() == ["p1", "p2"]
+
+
+async def test_a_store_that_cannot_grow_commits_nothing_and_its_actor_starts_again(it: Stage, tenant: Tenant) -> None:
+    """As on a full disk: a write fails. Nothing is done that is not stored, and nothing is lost."""
+    await tenant.publish("before")
+    await tenant.commits_are("before")
+    name = f"system {tenant.system}"
+    old = processes(it.folder / "data")[name]
+    resource.prlimit(old.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    await tenant.publish_all("i1", "i2")
+    await replaced(it, name, old)
+    await tenant.siblings.wait_for(lambda: "i2" in tenant.commits, 20)
+    # Whether `before` was on record when the disk ran full is open; the others' verdicts could not be stored before.
+    assert [one for one in tenant.commits if one != "before"] == ["i1", "i2"]
+    await tenant.depth_is(tenant.queues.persist, 0)
+    assert (await tenant.state())["state"] == "open"
 
 
 @pytest.mark.parametrize("name", ["ingress", "cascade", "supervisor", "admin"])

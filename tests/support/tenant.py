@@ -7,7 +7,6 @@ doc = await tenant.approved("i2")
 """
 
 import itertools
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -155,13 +154,14 @@ class Tenant:
 
     async def depth_is(self, queue: str, count: int) -> None:
         """Wait until a queue holds so many messages."""
-        await eventually(self._depth(queue, count), f"{queue} holds {count}")
 
-    def _depth(self, queue: str, count: int) -> Callable[[], Awaitable[bool]]:
         async def there() -> bool:
             return await self.it.depth(queue) == count
 
-        return there
+        try:
+            await eventually(there, f"{queue} holds {count}")
+        except AssertionError as late:
+            raise AssertionError(f"{late}; it holds {await self.it.queue(queue)}") from None
 
     async def errors(self, count: int = 1) -> list[tuple[bytes, JSON]]:
         """Wait for so many persist events on the error queue; return their bodies and headers."""

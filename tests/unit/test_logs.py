@@ -1,0 +1,42 @@
+"""A log that cannot be written must not break the work it tells of."""
+
+import errno
+import io
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from maestro import logs
+from maestro.settings import LogSettings
+
+
+@pytest.fixture(autouse=True)
+def _configured_again() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+class Full(io.StringIO):
+    """A stream on a full disk."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+
+def test_a_full_disk_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", Full())
+    logs.configure(LogSettings())
+    logs.get(system="sysA").error("told", reason="why")
+
+
+def test_lines_are_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(LogSettings(format="json"))
+    logs.get(system="sysÄ").info("told", number=7)
+    line = capsys.readouterr().err
+    assert '"system": "sysÄ"' in line
+    assert '"number": 7' in line
+    assert line.count("\n") == 1
