@@ -3,7 +3,7 @@
 Every field the platform sent passes through byte for byte (contracts: Event, Reprocessing document).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,15 +27,17 @@ def wire_time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
-def document_json(doc: Document, units: Iterable[Unit], *, ended: bool = False) -> bytes:
-    """Render a document with its units. `ended`: as it will be once the decided end is recorded."""
+def document_json(
+    doc: Document, units: Iterable[Unit], *, ended: bool = False, more: Mapping[str, Any] | None = None
+) -> bytes:
+    """Render a document with its units, and `more` members. `ended`: as it will be once the decided end is recorded."""
     ordered = sorted(units, key=lambda unit: unit.position)
     bodies = {
         "pendingEvent": Raw(doc.pending_event),
         "origin": Raw(doc.origin) if doc.origin else _NULL,
         "events": [Raw(edited(unit.origin, {"branch": unit.branch})) for unit in ordered],
     }
-    return msgspec.json.encode(document_facts(doc, ordered, ended=ended) | bodies)
+    return msgspec.json.encode(document_facts(doc, ordered, ended=ended) | bodies | dict(more or {}))
 
 
 def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False) -> dict[str, Any]:

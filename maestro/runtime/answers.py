@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from maestro.events import edited, parse_celery
+from maestro.events import parse_celery
 from maestro.messages import Answer, Code
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
@@ -163,8 +163,8 @@ def _event(delivery: Delivery) -> dict[str, Any]:
 
 def document(system: System, doc: Document, repository: Repository) -> bytes:
     """Render one document, with how long what is left will take; the units of an ended one are read from the store."""
-    body = document_json(doc, doc.order or repository.units(doc.id))
-    return edited(body, {"estimate": _estimate(system, doc)})
+    units = doc.order or repository.units(doc.id)
+    return document_json(doc, units, more={"estimate": _estimate(system, doc)})
 
 
 def at_stake(system: System, last_changed: str) -> Document | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+import pytest
 
 from tests.support.stage import SYSTEM, Stage, event, eventually, stage, unit
 
@@ -144,6 +145,8 @@ async def test_a_skipped_commit_is_kept_listed_and_reconsidered_once(tmp_path: P
         assert await it.post(f"{V1}/{second['id']}/reconsider", {"user": "ben"}) == {"status": "commited"}
         assert it.siblings.commits == ["i1"]
         assert (await it.get(f"{SYSTEM_PATH}/skipped?limit=1"))["next"] is not None
+        await it.open_again()
+        await eventually(lambda: _empty(it, it.queues.wait), "its copy left the wait queue")
 
         third = await hold(it, "i3", "p1")
         await it.decide(third, "skip")
@@ -179,7 +182,16 @@ async def test_a_reason_can_be_required(tmp_path: Path) -> None:
 
 
 async def test_errors_are_shown_in_place_and_redriven_in_order(tmp_path: Path) -> None:
-    async with stage(tmp_path) as it:
+    await _errors_are_redriven(tmp_path, "")
+
+
+@pytest.mark.rabbitmq
+async def test_errors_are_redriven_on_rabbitmq(tmp_path: Path, vhost_url: str) -> None:
+    await _errors_are_redriven(tmp_path, vhost_url)
+
+
+async def _errors_are_redriven(tmp_path: Path, broker_url: str) -> None:
+    async with stage(tmp_path, broker_url) as it:
         it.siblings.fail("discovery", "impacted", times=99, how=400)
         for number in range(4):
             await it.publish(event(f"i{number}"), celery_id=f"c{number}")
@@ -202,6 +214,10 @@ async def test_errors_are_shown_in_place_and_redriven_in_order(tmp_path: Path) -
         assert (await it.post(path, {"user": "ana", "all": True}))["redriven"] == 3
         await it.siblings.wait_for(lambda: it.siblings.commits == ["i1", "i2", "i0", "i3"], 10)
         await eventually(lambda: _depth(it, 1), "the malformed one is back")
+
+
+async def _empty(it: Stage, queue: str) -> bool:
+    return await it.depth(queue) == 0
 
 
 async def _depth(it: Stage, count: int) -> bool:
