@@ -293,7 +293,7 @@ def on_judging_failed(system: System, fact: facts.JudgingFailed, step: Step) -> 
     _release(system, delivery)
     if delivery.has_caller and not delivery.waited and not delivery.refs:
         delivery.verdict, delivery.reason = Verdict.ERROR, fact.cause
-        system.counters.error += 1
+        system.failed(delivery.instance_id, fact.cause, system.now)
         finish(system, delivery, step)
         answer(delivery, step, Code.FAILED, message=fact.cause)
     else:

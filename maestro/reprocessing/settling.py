@@ -26,7 +26,7 @@ def finish(system: System, delivery: Delivery, step: Step) -> None:
 def reject(system: System, delivery: Delivery, reason: str, step: Step) -> None:
     """Give the verdict `error`: to the error queue, and tell a caller."""
     delivery.verdict, delivery.reason = Verdict.ERROR, reason
-    system.counters.error += 1
+    system.failed(delivery.instance_id, reason, system.now)
     step.save(SaveDelivery(delivery))
     dead_letter(delivery, step)
     answer(delivery, step, Code.FAILED, message=reason)

@@ -64,6 +64,15 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """The last event that failed: when (seconds since the epoch), whose (empty: it could not be read), and why."""
+
+    at: float
+    instance_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
     """Why `proceed` is refused: whose reprocessing runs, since when, and how far it is."""
 
@@ -117,6 +126,13 @@ class System:
     last_token: int = 0
     paces: Paces = field(default_factory=Paces)
     counters: Counters = field(default_factory=Counters)
+    #: The last event of this life that failed; None: none did.
+    last_failure: Failure | None = None
+
+    def failed(self, instance_id: str, reason: str, at: float) -> None:
+        """Count an event that failed, and keep why."""
+        self.counters.error += 1
+        self.last_failure = Failure(at, instance_id, reason)
 
     def token(self) -> int:
         """Return a token no command of this life has carried yet."""

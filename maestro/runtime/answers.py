@@ -19,7 +19,7 @@ from maestro.reprocessing.rendering import (
     progress,
     wire_time,
 )
-from maestro.reprocessing.state import Lock, System
+from maestro.reprocessing.state import Failure, Lock, System
 from maestro.reprocessing.status import Status
 from maestro.reprocessing.unit import UnitState
 from maestro.runtime.repository import Repository
@@ -74,9 +74,16 @@ def described(system: System, depths: dict[str, int] | None, epoch: int) -> Answ
         "errands": len(system.errands),
         "queues": depths,
         "counters": {name: getattr(counters, name) for name in counters.__slots__},
+        "lastError": _failure(system.last_failure),
         "epoch": epoch,
     }
     return Answer(Code.OK, orjson.dumps(body))
+
+
+def _failure(failure: Failure | None) -> dict[str, str] | None:
+    if failure is None:
+        return None
+    return {"at": wire_time(failure.at), "instanceId": failure.instance_id, "reason": failure.reason}
 
 
 def _running(doc: Document | None) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ what is stored: what is in memory then is not what was decided.
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -286,7 +287,8 @@ class _Open:
     def _arrived(self, arrived: Arrived) -> None:
         accepted = accept(arrived, self._system.id, self._settings.broker.max_event_bytes)
         if isinstance(accepted, DeadLetter):
-            self._system.counters.error += 1
+            self._system.failed("", accepted.reason, time.time())
+            self._changes.moved(())
             self._log.error("bad input", reason=accepted.reason, verdict="error")
             self._to_ingress(accepted)
         else:

@@ -204,6 +204,7 @@ async def _errors_are_redriven(tmp_path: Path, broker_url: str) -> None:
         assert by_id["c2"]["body"]["args"][0]["instanceId"] == "i2"
         assert "discovery" in by_id["c2"]["reason"]
         assert await it.depth(it.queues.persist_error) == 5
+        assert (await it.state())["lastError"]["reason"]
 
         it.siblings.heal()
         path = f"{SYSTEM_PATH}/errors/redrive"
