@@ -4,7 +4,7 @@ from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import ending, facts, opening, preview
 from maestro.reprocessing.asking import Decision, allowed, answer, conflict, found, refuse
-from maestro.reprocessing.document import Document
+from maestro.reprocessing.document import Document, Stage
 from maestro.reprocessing.settling import add_errand
 from maestro.reprocessing.state import ErrandKind, System
 from maestro.reprocessing.status import OVERRIDES, Status, Trigger
@@ -69,9 +69,17 @@ def on_status_set(system: System, fact: facts.StatusSet, step: Step) -> None:
         ending.leave_line(system, doc, trigger, fact.user, fact.reason, step)
         answer(fact, doc, step)
     else:
-        doc.tickets.append(fact.ticket)  # answered when the clean-up is done and the status has changed
-        doc.cancelling = ""
-        ending.end(system, doc, trigger, "set by hand", fact.user, step, reason=fact.reason)
+        _end_by_hand(system, doc, trigger, fact, step)
+
+
+def _end_by_hand(system: System, doc: Document, trigger: Trigger, fact: facts.StatusSet, step: Step) -> None:
+    """End a run. Whoever asked is answered when the status has changed, but does not wait for a sibling's answer."""
+    doc.cancelling = ""
+    ending.end(system, doc, trigger, "set by hand", fact.user, step, reason=fact.reason)
+    if doc.stage is Stage.CLEAN_UP:
+        doc.tickets.append(fact.ticket)
+    else:
+        answer(fact, doc, step)
 
 
 def _decide_pending(system: System, doc: Document, trigger: Trigger, fact: facts.StatusSet, step: Step) -> None:

@@ -12,7 +12,11 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rabbitmq]
 
 @pytest.fixture(scope="module")
 def environ() -> dict[str, str]:
-    return {"MAESTRO_REPROCESSING__REPLAY_TIMEOUT": "1.5", "MAESTRO_REPROCESSING__REPLAY_ATTEMPTS": "2"}
+    return {
+        "MAESTRO_REPROCESSING__REPLAY_TIMEOUT": "1.5",
+        "MAESTRO_REPROCESSING__REPLAY_ATTEMPTS": "2",
+        "MAESTRO_PLATFORM__ANSWER_TIMEOUT": "4",
+    }
 
 
 async def failed(tenant: Tenant, doc: JSON, status: str, cause: str) -> JSON:
@@ -249,8 +253,8 @@ async def test_set_status_of_a_running_one_stops_it_now(tenant: Tenant, status: 
 
 
 async def test_set_status_overrules_a_result_that_was_accepted(tenant: Tenant) -> None:
-    """Finished by hand while the result's commit hangs: the result is on the error queue, nothing lost."""
-    tenant.fail("domain", "commit", 1, "hang", "r1")
+    """Finished by hand while the result's commit hangs and then fails: it is on the error queue, nothing lost."""
+    tenant.fail("domain", "commit", 9, "hang", "r1")
     doc = await running(tenant, unit("p1"))
     await tenant.it.answer(await tenant.sent(1), "r1")
     await tenant.siblings.wait_for(lambda: "r1" in tenant.calls("commit"), 10)
