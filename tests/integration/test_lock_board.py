@@ -139,25 +139,48 @@ async def test_a_frozen_owner_is_believed_for_seconds_and_then_nobody_answers(it
     await eventually(lambda: proceeds(tenant), "it is open again")
 
 
-async def test_killed_under_the_lock_it_is_never_open_until_the_end(it: Stage) -> None:
+@pytest.mark.parametrize("killed", ["owner", "supervisor"])
+async def test_killed_under_the_lock_it_is_never_open_until_the_end(it: Stage, killed: str) -> None:
     tenant = await new_tenant(it)
     it.mute.add(tenant.system)
     tenant.impacts("i", unit("p1"))
     doc = await tenant.approved("i")
     sent = await tenant.sent(1)
     assert (await tenant.proceed())["_status"] == 403
-    os.kill(await recorded(it, tenant.system), signal.SIGKILL)
+    owner = await recorded(it, tenant.system)
+    os.kill(owner if killed == "owner" else processes(it.folder / "data")["supervisor"].pid, signal.SIGKILL)
     seen: set[int] = set()
 
     async def locked_by_the_next() -> bool:
         seen.add(status := (await tenant.proceed())["_status"])
         state = await it.get(f"/v1.0.0/systems/{tenant.system}", ok=False)
-        return status == 403 and state["_status"] == 200
+        return status == 403 and state["_status"] == 200 and await recorded(it, tenant.system) != owner
 
     await eventually(locked_by_the_next, "its next life says that it is locked")
     assert 200 not in seen
     await it.answer(sent, "r1")
     await tenant.ended(doc, "finished")
+
+
+async def test_a_frozen_gateway_sees_the_lock_that_was_taken_meanwhile(it: Stage) -> None:
+    tenant = Tenant(it, SYSTEMS[0])
+    it.mute.add(tenant.system)
+    tenant.impacts("frozen", unit("frozen-p"))
+    already = len(it.replays(tenant.system))
+    assert it.process is not None
+    os.kill(it.process.pid, signal.SIGSTOP)
+    try:
+        await tenant.publish("frozen")
+        sent = await tenant.sent(already + 1)
+        asked = asyncio.create_task(tenant.proceed())
+        done, _ = await asyncio.wait([asked], timeout=0.2)
+        assert not done
+    finally:
+        os.kill(it.process.pid, signal.SIGCONT)
+    assert (await asked)["_status"] == 403
+    it.mute.discard(tenant.system)
+    await it.answer(sent)
+    await eventually(lambda: proceeds(tenant), "it is open again")
 
 
 async def test_a_board_that_is_deleted_costs_speed_only(it: Stage) -> None:
