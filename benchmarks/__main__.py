@@ -1,6 +1,8 @@
 """The benchmark: one table, every row beside the floor measured in the same run. `scripts/bench` runs it."""
 
 import argparse
+import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -48,6 +50,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=0, help="runs of each row; the median is shown")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="where the figures go")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all that was started is ended
     runs = options.runs or (1 if options.quick else 3)
     chosen = {
         name: measure

@@ -20,7 +20,7 @@ from maestro.broker.topology import PERSIST, SystemQueues
 from tests.support.rabbitmq import RabbitMQNode, free_ports
 
 ROOT = Path(__file__).parents[1]
-START_TIMEOUT = 60.0
+START_TIMEOUT = 120.0
 
 
 class BenchError(Exception):

@@ -1,5 +1,6 @@
 """Rows of many systems, and of many events that wait."""
 
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,8 +25,7 @@ def start(bench: Bench, systems: int, documents: int, units: int, idle_seconds: 
     """Start with a history in every store; then measure memory, and the CPU of doing nothing."""
     ids = [f"sys{n}" for n in range(systems)]
     with bench.stage(ids) as stage:
-        for system in ids:
-            _history(stage.maestro.data_dir, system, documents, units)
+        _histories(stage.maestro.data_dir, ids, documents, units)
         with stage.serving() as seconds:
             with stage.publisher():  # opens once all queues are consumed
                 time.sleep(2)
@@ -45,10 +45,18 @@ def start(bench: Bench, systems: int, documents: int, units: int, idle_seconds: 
     ]  # fmt: skip
 
 
-def _history(data_dir: Path, system: str, documents: int, units: int) -> None:
-    """Write what a system would have stored of `documents` finished reprocessings."""
-    path = store_path(data_dir, system)
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _histories(data_dir: Path, systems: Sequence[str], documents: int, units: int) -> None:
+    """Write what each system would have stored of `documents` finished reprocessings: one store, and copies of it."""
+    first = store_path(data_dir, systems[0])
+    first.parent.mkdir(parents=True, exist_ok=True)
+    _history(first, systems[0], documents, units)
+    for system in systems[1:]:
+        path = store_path(data_dir, system)
+        shutil.copy(first, path)
+        shutil.copy(first.with_name(first.name + ".last"), path.with_name(path.name + ".last"))
+
+
+def _history(path: Path, system: str, documents: int, units: int) -> None:
     store = open_store(path)
     repository = Repository(store, system, Rules())
     saves: list[Save] = []

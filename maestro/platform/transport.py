@@ -15,6 +15,8 @@ from stamina.instrumentation import set_on_retry_hooks
 from yarl import URL
 
 from maestro import __version__, logs
+from maestro.platform.answer import BadAnswerError
+from maestro.platform.connections import ConnectionFailedError, Connections, NoConnectionInTimeError
 from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused, SiblingUnreachable, WrongShapeError
 from maestro.settings import PlatformSettings
 
@@ -41,6 +43,8 @@ _HEADERS: Final = {
     "Content-Type": "application/json",
 }
 
+_HEAD: Final = "".join(f"{name}: {value}\r\n" for name, value in _HEADERS.items()).encode()
+
 # Each failed try is logged here, with more context than stamina has.
 set_on_retry_hooks([])
 
@@ -66,6 +70,10 @@ class Transport:
     def __init__(self, settings: PlatformSettings, session: aiohttp.ClientSession) -> None:
         self._settings = settings
         self._session = session
+        self._connections = Connections(
+            head=_HEAD, limit=settings.max_answer_bytes, connect_timeout=settings.connect_timeout,
+            answer_timeout=settings.answer_timeout, keep_for=KEEP_ALIVE, per_host=CONNECTIONS_PER_HOST,
+        )  # fmt: skip
         self._log = logs.get(part="platform")
 
     @classmethod
@@ -83,6 +91,7 @@ class Transport:
 
     async def close(self) -> None:
         """Close all connections. Twice is no error."""
+        self._connections.close()
         await self._session.close()
 
     async def call(
@@ -153,21 +162,25 @@ class Transport:
             SiblingRefused: the answer is no.
         """
         try:
-            async with self._session.request(method, url, data=body, allow_redirects=False) as response:
-                status = response.status
-                answer = await _read(response, self._settings.max_answer_bytes)
+            status, answer = await self._exchange(method, url, body)
             if status >= 300:  # noqa: PLR2004 - the contracts' own limit
                 raise _failed(name, status, answer)
             return decode(answer)
         except TimeoutError as problem:
             raise SiblingUnreachable(name.service, name.call, _timed_out(problem, self._settings)) from problem
-        except (aiohttp.ClientError, OSError, UnicodeError) as problem:
+        except (aiohttp.ClientError, BadAnswerError, ConnectionFailedError, OSError, UnicodeError) as problem:
             # UnicodeError: a host name that cannot even be looked up.
             raise SiblingUnreachable(name.service, name.call, f"{type(problem).__name__}: {problem}") from problem
         except (WrongShapeError, msgspec.DecodeError, RecursionError) as problem:
             raise SiblingUnreachable(name.service, name.call, f"not the agreed answer: {problem}") from problem
         except RefusalError as problem:
             raise SiblingRefused(name.service, name.call, str(problem)) from problem
+
+    async def _exchange(self, method: str, url: URL, body: bytes | None) -> tuple[int, bytes]:
+        if url.scheme == "http" and url.raw_host is not None and url.port is not None:
+            return await self._connections.request(method, url.raw_host, url.port, url.raw_path_qs, body)
+        async with self._session.request(method, url, data=body, allow_redirects=False) as response:
+            return response.status, await _read(response, self._settings.max_answer_bytes)
 
     def _warn(self, problem: SiblingError, attempt: int) -> None:
         self._log.warning(
@@ -229,6 +242,6 @@ def _failed(name: CallName, status: int, answer: bytes) -> SiblingError:
 
 
 def _timed_out(problem: TimeoutError, settings: PlatformSettings) -> str:
-    if isinstance(problem, aiohttp.ConnectionTimeoutError):
+    if isinstance(problem, aiohttp.ConnectionTimeoutError | NoConnectionInTimeError):
         return f"no connection within {settings.connect_timeout:g} s"
     return f"no answer within {settings.answer_timeout:g} s"

@@ -1,6 +1,7 @@
 """Failures: which are tried again, how often, what they are called, and that nothing hangs or grows without bound."""
 
 import asyncio
+import gzip
 import pickle
 import socket
 from itertools import pairwise
@@ -10,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from maestro.platform import Platform, SiblingError, SiblingRefused, SiblingUnreachable
+from maestro.platform.answer import AnswerReader, BadAnswerError
 from maestro.platform.transport import address
 from tests.support.raw_server import raw_server, settings_for
 from tests.support.siblings import HOST, How, RecordingSiblings
@@ -33,7 +35,7 @@ async def test_tried_again_until_it_works(siblings: RecordingSiblings, how: How)
         (503, "answered 503: made to fail with 503"),
         ("garbage", "not the agreed answer"),
         ("hang", r"no answer within 0\.2 s"),
-        ("reset", "ServerDisconnectedError"),
+        ("reset", "the server hung up"),
     ],
 )
 async def test_raised_after_the_last_try(siblings: RecordingSiblings, how: How, cause: str) -> None:
@@ -110,7 +112,7 @@ async def test_nobody_listens() -> None:
         taken.bind((HOST, 0))
         settings = settings_for(taken.getsockname()[1])
         async with await Platform.open(settings) as platform:
-            with pytest.raises(SiblingUnreachable, match="ClientConnectorError"):
+            with pytest.raises(SiblingUnreachable, match="cannot connect"):
                 await impacted(platform)
 
 
@@ -156,15 +158,55 @@ async def test_pauses_grow_up_to_the_longest(siblings: RecordingSiblings) -> Non
 
 
 async def test_connections_are_kept(siblings: RecordingSiblings) -> None:
-    accepted = set()
+    used = set()
     async with await Platform.open(siblings.settings()) as platform:
-        connector = platform._transport._session.connector
-        assert connector is not None
+        idle = platform._transport._connections._idle
         for _ in range(20):
             await impacted(platform)
             await platform.domain.commit("sysA", "i1")
-            accepted |= {id(item[0]) for kept in connector._conns.values() for item in kept}
-    assert len(accepted) == 1
+            used |= {id(connection) for kept in idle.values() for connection in kept}
+    assert len(used) == 1
+
+
+async def test_a_kept_connection_that_the_server_closed(siblings: RecordingSiblings) -> None:
+    async with await Platform.open(siblings.settings(tries=1)) as platform:
+        await impacted(platform)
+        await siblings.stop()
+        await siblings.start()
+        assert await impacted(platform) == ()
+
+
+@pytest.mark.parametrize("first", range(1, 40, 3))
+@pytest.mark.parametrize("answer", [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+    b"HTTP/1.1 200\r\ncontent-LENGTH:2\r\n\r\n[]",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;x=y\r\n[\r\n01\r\n]\r\n0\r\nTrailer: t\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+    b"HTTP/1.0 200 OK\r\n\r\n[]",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 22\r\n\r\n" + gzip.compress(b"[]", mtime=0),
+])  # fmt: skip
+def test_an_answer_in_parts(answer: bytes, first: int) -> None:
+    reader = AnswerReader(limit=100)
+    complete = False
+    for start in range(0, len(answer), first):
+        assert not complete
+        complete = reader.feed(answer[start : start + first])
+    if not complete:
+        reader.end()
+    assert (reader.status, reader.body()) == (200, b"[]")
+    assert reader.reusable == (b"HTTP/1.1" in answer)
+
+
+@pytest.mark.parametrize("answer", [
+    b"HTTP/2 200 OK\r\n\r\n", b"HTTP/1.1 2x0 OK\r\n\r\n", b"HTTP/1.1 2000\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nno field\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 1 2\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 1_0\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\n[]",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[]\r\n", b"GARBAGE",
+])  # fmt: skip
+def test_no_answer(answer: bytes) -> None:
+    with pytest.raises(BadAnswerError):
+        AnswerReader(limit=100).feed(answer)
 
 
 async def test_cancelled_in_the_middle(siblings: RecordingSiblings) -> None:
