@@ -17,6 +17,7 @@ setup(
     package_data={"maestro": ["py.typed", "defaults/*.toml"]},
     install_requires=[
         "aiohttp>=3.14",
+        "httptools>=0.6",
         "msgspec>=0.18",
         "orjson>=3.10",
         "pika>=1.3.2",
