@@ -1,6 +1,6 @@
-"""Reads one HTTP/1.1 answer from bytes as they come: httptools parses, this bounds, and says when it is complete. No I/O.
+"""Reads one HTTP/1.1 answer from bytes as they come: httptools parses, this bounds and says when it is complete.
 
-It takes what servers of the siblings' kind send: a body of known length, in chunks, or up to the end of the
+No I/O. It takes what servers of the siblings' kind send: a body of known length, in chunks, or up to the end of the
 connection, compressed or not. All else is an error, never a guess.
 """
 
