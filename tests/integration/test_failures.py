@@ -1,5 +1,7 @@
 """Flow 3 gone wrong: each kind of failure ends clean, loses nothing, and can be taken up again where it broke off."""
 
+import asyncio
+
 import pytest
 
 from tests.support.platform_state import Call
@@ -15,7 +17,7 @@ def environ() -> dict[str, str]:
     return {
         "MAESTRO_REPROCESSING__REPLAY_TIMEOUT": "1.5",
         "MAESTRO_REPROCESSING__REPLAY_ATTEMPTS": "2",
-        "MAESTRO_PLATFORM__ANSWER_TIMEOUT": "4",
+        "MAESTRO_PLATFORM__ANSWER_TIMEOUT": "2",
     }
 
 
@@ -262,6 +264,22 @@ async def test_set_status_overrules_a_result_that_was_accepted(tenant: Tenant) -
     await tenant.ended(doc, "finished")
     await tenant.errors(1)
     await tenant.commits_are("i", "waits")
+
+
+async def test_set_status_waits_for_the_commit_in_flight(tenant: Tenant) -> None:
+    """It cannot be taken back: its answer is awaited under the lock, and what it did is on record."""
+    tenant.fail("domain", "commit", 1, "hang", "r1")
+    doc = await running(tenant, unit("p1"), unit("p2"))
+    await tenant.it.answer(await tenant.sent(1), "r1")
+    await tenant.siblings.wait_for(lambda: "r1" in tenant.calls("commit"), 10)
+    path = f"/v1.0.0/reprocessing/set_status?id={doc['id']}&status=finished"
+    override = asyncio.create_task(tenant.it.post(path))
+    assert (await tenant.proceed())["_status"] == 403
+    assert (await override)["status"] == "finished"
+    found = await tenant.ended(doc, "finished")
+    assert [one["state"] for one in found["units"]] == ["done", "outstanding"]
+    await tenant.commits_are("i", "r1", "waits")
+    await tenant.depth_is(tenant.queues.persist_error, 0)
 
 
 async def test_the_broker_refuses_the_units(tenant: Tenant, rabbitmq_node: RabbitMQNode) -> None:
