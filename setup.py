@@ -20,6 +20,7 @@ setup(
         "msgspec>=0.18",
         "orjson>=3.10",
         "pika>=1.3.2",
+        "prometheus-client>=0.20",
         "pydantic>=2.8",
         "pydantic-settings>=2.4",
         "rich>=13.7",

@@ -58,6 +58,10 @@ class DescribeSystem(Struct, frozen=True):
     measure: bool = True
 
 
+class Measure(Struct, frozen=True):
+    """The system's figures for `/metrics`: a `maestro.runtime.measures.Snapshot` as JSON. Never waits for a broker."""
+
+
 class ListWaiting(Struct, frozen=True):
     """The waiting events, oldest first: those numbered above `after`, at most `limit`."""
 
@@ -213,6 +217,7 @@ class PersistSync(Struct, frozen=True):
 Question = (
     CheckLock
     | DescribeSystem
+    | Measure
     | ListWaiting
     | FindDocuments
     | GetDocument

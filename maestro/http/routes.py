@@ -13,7 +13,7 @@ _V1: Final = "/v1.0.0"
 _REPROCESSING: Final = f"{_V1}/reprocessing"
 
 
-def routes(proceed: Handler) -> list[web.RouteDef]:
+def routes(proceed: Handler, metrics: Handler) -> list[web.RouteDef]:
     """Return the routes; `proceed` is the only one without the edge around it. The first that fits wins."""
     return [
         # The id may be empty: the platform asks so for events of no system.
@@ -45,6 +45,7 @@ def routes(proceed: Handler) -> list[web.RouteDef]:
         _post(f"{_V1}/systems/{{systemId}}/errors/redrive", systems.redrive, "redrive"),
         _get("/healthz", systems.healthz, "healthz"),
         _get("/readyz", systems.readyz, "readyz"),
+        _get("/metrics", metrics, "metrics"),
         web.route(hdrs.METH_ANY, "/{tail:.*}", edged("unmatched", unmatched)),
     ]
 

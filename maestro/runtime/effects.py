@@ -19,6 +19,8 @@ from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.ids import RANDOM_BYTES, document_id
 from maestro.reprocessing.impact import Impacted, Origin
 from maestro.reprocessing.rendering import document_json, notification, replay_event
+from maestro.runtime.catalogue import COMMIT_SECONDS, DISCOVERY_SECONDS, EVENT, HELD, REPLAY, REPLAY_SENDS
+from maestro.runtime.measures import Measures
 from maestro.runtime.prompt import PROMPT_TRIES, promptly
 from maestro.settings import Settings
 
@@ -32,7 +34,8 @@ ORIGINS_AT_ONCE = 16
 class Effects:
     """The siblings' side of one system."""
 
-    def __init__(self, settings: Settings, platform: Platform, engine: "Engine") -> None:
+    def __init__(self, settings: Settings, platform: Platform, engine: "Engine", measures: Measures) -> None:
+        self._measures = measures
         self._settings = settings
         self._platform = platform
         self._engine = engine
@@ -85,10 +88,24 @@ class Effects:
             fact = _failure(command, f"{type(problem).__name__}: {problem}")
         self._engine.feed(fact)
 
+    async def _impacted(self, instance_id: str, kind: str) -> tuple[Impacted, ...]:
+        started = time.perf_counter()
+        try:
+            return await self._platform.discovery.impacted(self._system.id, instance_id)
+        finally:
+            self._measures.observe(DISCOVERY_SECONDS, time.perf_counter() - started, kind)
+
+    async def _commit_to_domain(self, instance_id: str, kind: str) -> None:
+        started = time.perf_counter()
+        try:
+            await self._platform.domain.commit(self._system.id, instance_id)
+        finally:
+            self._measures.observe(COMMIT_SECONDS, time.perf_counter() - started, kind)
+
     # --- judging -----------------------------------------------------------------------------------------------
 
     async def _ask_impact(self, command: do.AskImpact) -> Fact:
-        units = await self._platform.discovery.impacted(self._system.id, command.instance_id)
+        units = await self._impacted(command.instance_id, EVENT)
         return facts.ImpactFound(command.token, units)
 
     async def _fetch_origins(self, command: do.FetchOrigins) -> Fact:
@@ -133,7 +150,7 @@ class Effects:
         return tuple(Origin(unit, *found[unit.instance_id]) for unit in units)
 
     async def _commit(self, command: do.Commit) -> Fact:
-        await self._platform.domain.commit(self._system.id, command.instance_id)
+        await self._commit_to_domain(command.instance_id, EVENT)
         return facts.Committed(command.token)
 
     # --- a run -------------------------------------------------------------------------------------------------
@@ -153,7 +170,7 @@ class Effects:
 
     async def _commit_held(self, command: do.CommitHeld) -> Fact:
         try:
-            await self._platform.domain.commit(self._system.id, command.instance_id)
+            await self._commit_to_domain(command.instance_id, HELD)
         except SiblingError as problem:
             return facts.HeldCommitFailed(command.id, command.token, str(problem))
         return facts.HeldCommitted(command.id, command.token)
@@ -161,6 +178,7 @@ class Effects:
     async def _send_replay(self, command: do.SendReplay) -> Fact:
         doc = self._document(command.id)
         if doc.current is not None and doc.token == command.token:  # else superseded meanwhile
+            self._measures.count(REPLAY_SENDS)
             await self._platform.event_manager.send(replay_event(doc, doc.current))
         return facts.ReplaySent(command.id, command.token)
 
@@ -175,14 +193,14 @@ class Effects:
         self._timers[command.id] = asyncio.get_running_loop().call_later(left, self._engine.feed, fact)
 
     async def _ask_replay_impact(self, command: do.AskReplayImpact) -> Fact:
-        units = await self._platform.discovery.impacted(self._system.id, command.instance_id)
+        units = await self._impacted(command.instance_id, REPLAY)
         return facts.ReplayImpactFound(command.id, command.token, units)
 
     async def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> Fact:
         return facts.ReplayOriginsFetched(command.id, command.token, await self._origins(command.units))
 
     async def _commit_replay(self, command: do.CommitReplay) -> Fact:
-        await self._platform.domain.commit(self._system.id, command.instance_id)
+        await self._commit_to_domain(command.instance_id, REPLAY)
         return facts.ReplayCommitted(command.id, command.token)
 
 

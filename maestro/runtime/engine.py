@@ -14,6 +14,8 @@ from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.reconsidering import delivery_body, delivery_key
 from maestro.reprocessing.state import Lock
 from maestro.reprocessing.step import Save
+from maestro.runtime.catalogue import STORE_SECONDS
+from maestro.runtime.measures import Measures
 from maestro.runtime.repository import Repository
 from maestro.store.base import Store, StoreError, Write
 
@@ -36,6 +38,7 @@ class Engine:
         publish_lock: Callable[[Lock | None], None],
         saved: Callable[[list[Save]], None],
         broken: Callable[[Exception], None],
+        measures: Measures | None = None,
     ) -> None:
         self.machine = machine
         self.repository = repository
@@ -46,6 +49,7 @@ class Engine:
         self._broken = broken
         #: As published: who loads the system publishes what it loaded.
         self._lock = machine.system.lock()
+        self._measures = measures or Measures()
         self._saves: list[Save] = []
         self._writes: list[Write] = []
         self._held: list[Command] = []
@@ -121,7 +125,9 @@ class Engine:
         writes, self._writes = self.repository.writes(saves) + self._writes, []
         try:
             if writes or durable:
+                started = time.perf_counter()
                 self._store.commit(writes, durable=durable)
+                self._measures.observe(STORE_SECONDS, time.perf_counter() - started, "true" if durable else "false")
         except StoreError as problem:
             self._fail(problem)
             return False
