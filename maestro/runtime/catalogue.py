@@ -42,7 +42,7 @@ _SYSTEM, _ACTOR, _GATEWAY = Scope.SYSTEM, Scope.ACTOR, Scope.GATEWAY
 EVENTS = _counter(
     "maestro_events_total",
     "Persist events by what became of them: commit, pending (held), waiting, error, duplicate, superseded. "
-    "One that waited counts as waiting, and again with its final verdict.",
+    "One that waited counts as waiting, again with its final verdict, and its copy on the wait queue as a duplicate.",
     _SYSTEM, "verdict",
 )  # fmt: skip
 EVENT_SECONDS = _histogram(
