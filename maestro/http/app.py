@@ -9,6 +9,7 @@ from maestro.http.keys import BRIDGE, DOCUMENTS, LIVE, MEASURES, SETTINGS
 from maestro.http.live import Live
 from maestro.http.lock_checks import LockChecks, Look, no_board
 from maestro.http.metrics import Scraper
+from maestro.http.observed import tell_request_id
 from maestro.http.proceed import proceed_handler
 from maestro.http.routes import routes
 from maestro.runtime.measures import Measures
@@ -29,6 +30,7 @@ def create_app(bridge: Bridge, settings: HttpSettings, look: Look = no_board) ->
 
     app.on_shutdown.append(end_streams)
     app.on_response_prepare.append(hide_versions)
+    app.on_response_prepare.append(tell_request_id)
     proceed = proceed_handler(LockChecks(bridge, settings.ask_timeout, look), settings, measures)
     app.add_routes(routes(proceed, Scraper(bridge, measures).handle))
     return app

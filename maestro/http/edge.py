@@ -12,9 +12,8 @@ from aiohttp.typedefs import Handler
 from maestro import logs
 from maestro.events import BadInput
 from maestro.http.bridge import Unavailable, UnknownSystem
-from maestro.http.keys import FACTS, MEASURES
+from maestro.http.keys import FACTS
 from maestro.http.replies import INTERNAL, SERVER, Problem, problem
-from maestro.runtime.catalogue import HTTP_SECONDS
 
 #: Routes (by name) whose requests decide something: logged at level info, the others at debug.
 DECISIONS: Final = frozenset(
@@ -35,9 +34,7 @@ def edged(name: str, handler: Handler) -> Handler:
             response = await handler(request)
         except Exception as error:  # noqa: BLE001 - the last line of defence: no bug may show a client our insides
             response = explained(request, error)
-        seconds = time.monotonic() - started
-        request.app[MEASURES].observe(HTTP_SECONDS, seconds, name, str(response.status))
-        _log(name, request, response.status, seconds)
+        _log(name, request, response.status, time.monotonic() - started)
         return response
 
     return answer

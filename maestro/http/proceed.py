@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler
 
 from maestro.http.edge import explained
 from maestro.http.lock_checks import LockChecks
+from maestro.http.observed import HEADER as REQUEST_ID
 from maestro.http.replies import SERVER, answered
 from maestro.messages import Code
 from maestro.runtime.catalogue import HTTP_SECONDS, LOCK_CHECKS
@@ -86,7 +87,7 @@ def proceed_handler(checks: LockChecks, settings: HttpSettings, measures: Measur
             note(source, "locked" if locked else "failed", response.status, started)
             return response
         note(source, "allowed", _OK, started)
-        if request.keep_alive and request.version == HttpVersion11:
+        if request.keep_alive and request.version == HttpVersion11 and REQUEST_ID not in request.headers:
             return yes
         return web.Response()
 

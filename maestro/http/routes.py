@@ -7,6 +7,7 @@ from aiohttp.typedefs import Handler
 
 from maestro.http import platform_calls, reprocessings, streams, systems
 from maestro.http.edge import edged, unmatched
+from maestro.http.observed import observed
 from maestro.messages import Approve, Cancel, Pause, Recheck, Resume, Retry, Skip
 
 _V1: Final = "/v1.0.0"
@@ -46,13 +47,13 @@ def routes(proceed: Handler, metrics: Handler) -> list[web.RouteDef]:
         _get("/healthz", systems.healthz, "healthz"),
         _get("/readyz", systems.readyz, "readyz"),
         _get("/metrics", metrics, "metrics"),
-        web.route(hdrs.METH_ANY, "/{tail:.*}", edged("unmatched", unmatched)),
+        web.route(hdrs.METH_ANY, "/{tail:.*}", observed("unmatched", edged("unmatched", unmatched))),
     ]
 
 
 def _get(path: str, handler: Handler, name: str) -> web.RouteDef:
-    return web.get(path, edged(name, handler))
+    return web.get(path, observed(name, edged(name, handler)))
 
 
 def _post(path: str, handler: Handler, name: str) -> web.RouteDef:
-    return web.post(path, edged(name, handler))
+    return web.post(path, observed(name, edged(name, handler)))

@@ -79,14 +79,25 @@ class Effects:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _run(self, work: Coroutine[None, None, Fact], command: do.Command) -> None:
-        try:
-            fact = await work
-        except SiblingError as problem:
-            fact = _failure(command, str(problem))
-        except Exception as problem:  # noqa: BLE001 - whatever it was, the rules need an answer
-            self._log.exception("command failed", command=type(command).__name__)
-            fact = _failure(command, f"{type(problem).__name__}: {problem}")
-        self._engine.feed(fact)
+        with logs.correlated(**self._ids(command)):
+            try:
+                fact = await work
+            except SiblingError as problem:
+                fact = _failure(command, str(problem))
+            except Exception as problem:  # noqa: BLE001 - whatever it was, the rules need an answer
+                self._log.exception("command failed", command=type(command).__name__)
+                fact = _failure(command, f"{type(problem).__name__}: {problem}")
+        self._engine.feed(fact)  # outside: what it leads to may be about something else
+
+    def _ids(self, command: do.Command) -> dict[str, str]:
+        """Return what a command's log lines are found by."""
+        ids = {
+            name: getattr(command, field, "") for name, field in (("reprocessing", "id"), ("instance", "instance_id"))
+        }
+        judged = self._system.judged
+        if not ids["reprocessing"] and judged is not None:
+            ids["delivery"] = judged.key
+        return {name: value for name, value in ids.items() if value}
 
     async def _impacted(self, instance_id: str, kind: str) -> tuple[Impacted, ...]:
         started = time.perf_counter()

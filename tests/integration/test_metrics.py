@@ -1,11 +1,13 @@
 """What a real Maestro tells Prometheus after a day's work in small, and while one of its systems is frozen."""
 
+import json
 import os
 import re
 import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -117,6 +119,32 @@ async def test_a_restart_of_an_actor_is_counted(it: Stage) -> None:
         return found["maestro_actor_restarts_total"]["system", SYSTEM] == 1 and found["maestro_system_up"][SYSTEM,] == 1
 
     await eventually(counted, "the restart is counted, and the system is up again")
+
+
+async def test_log_lines_are_found_by_their_ids(it: Stage) -> None:
+    tenant = await new_tenant(it, "sysL")
+    tenant.impacts("i2", unit("p1"))
+    tenant.fail("domain", "commit", 1, 503, "i1")
+    key = await tenant.publish("i1")
+    await tenant.publish("i2")
+    doc = await tenant.pending()
+    tenant.fail("discovery", "impacted", 1, 503, "re1")
+    headers = {"X-Request-Id": "ana-1"}
+    decide = f"{it.url}/v1.0.0/reprocessing/{doc['id']}/approve"
+    async with it.http.post(decide, json={"user": "ana"}, headers=headers) as answer:
+        assert answer.headers["X-Request-Id"] == "ana-1"
+    await tenant.ended(doc, "finished")
+    lines = [json.loads(line) for line in it.log.read_text().splitlines() if line.startswith("{")]
+
+    def find(event: str, **facts: str) -> list[dict[str, Any]]:
+        return [line for line in lines if line["event"] == event and facts.items() <= line.items()]
+
+    assert find("sibling call failed", system="sysL", instance="sysL.i1", delivery=key)
+    assert find("event judged", instance="sysL.i1", delivery=key, verdict="commit")
+    assert find("sibling call failed", reprocessing=doc["id"], instance="sysL.re1", call="impacted")
+    assert find("reprocessing", reprocessing=doc["id"], status="finished")
+    assert find("http.approve", request="ana-1", id=doc["id"])
+    assert all("reprocessing" not in line for line in find("event judged")), "ids do not stray to other lines"
 
 
 async def test_no_secret_is_told(tmp_path: Path) -> None:
