@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
+TRACE = ["opentelemetry-sdk>=1.27", "opentelemetry-exporter-otlp-proto-http>=1.27"]
 
 setup(
     name="maestro-reprocessing",
@@ -34,7 +35,9 @@ setup(
         "CurrencyConverter>=0.17",
     ],
     extras_require={
+        "trace": TRACE,
         "test": [
+            *TRACE,
             "hypothesis>=6.100",
             "import-linter>=2.0",
             "mypy>=1.11",

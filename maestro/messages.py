@@ -259,6 +259,8 @@ class Arrived(Struct, frozen=True):
     redelivered: bool
     #: It carries `x-maestro-error`: somebody moved it back from an error queue.
     redriven: bool = False
+    #: When ingress got it, in seconds since the epoch.
+    at: float = 0.0
 
 
 class WaitQueueDrained(Struct, frozen=True):

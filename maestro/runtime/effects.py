@@ -22,6 +22,7 @@ from maestro.reprocessing.rendering import document_json, notification, replay_e
 from maestro.runtime.catalogue import COMMIT_SECONDS, DISCOVERY_SECONDS, EVENT, HELD, REPLAY, REPLAY_SENDS
 from maestro.runtime.measures import Measures
 from maestro.runtime.prompt import PROMPT_TRIES, promptly
+from maestro.runtime.tracing import Trace
 from maestro.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +35,15 @@ ORIGINS_AT_ONCE = 16
 class Effects:
     """The siblings' side of one system."""
 
-    def __init__(self, settings: Settings, platform: Platform, engine: "Engine", measures: Measures) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        platform: Platform,
+        engine: "Engine",
+        measures: Measures,
+        trace: Trace | None = None,
+    ) -> None:
+        self._trace = trace
         self._measures = measures
         self._settings = settings
         self._platform = platform
@@ -65,7 +74,7 @@ class Effects:
         handler = self._handlers.get(type(command))
         if handler is None:
             return False
-        task = asyncio.get_running_loop().create_task(self._run(handler(command), command))
+        task = asyncio.get_running_loop().create_task(self._run(handler, command))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
@@ -78,15 +87,18 @@ class Effects:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(self, work: Coroutine[None, None, Fact], command: do.Command) -> None:
+    async def _run(self, handler: Callable[..., Coroutine[None, None, Fact]], command: do.Command) -> None:
+        call = None if self._trace is None else self._trace.call(command)
         with logs.correlated(**self._ids(command)):
             try:
-                fact = await work
+                fact = await handler(command)
             except SiblingError as problem:
                 fact = _failure(command, str(problem))
             except Exception as problem:  # noqa: BLE001 - whatever it was, the rules need an answer
                 self._log.exception("command failed", command=type(command).__name__)
                 fact = _failure(command, f"{type(problem).__name__}: {problem}")
+        if call is not None:
+            call.end(getattr(fact, "cause", ""))
         self._engine.feed(fact)  # outside: what it leads to may be about something else
 
     def _ids(self, command: do.Command) -> dict[str, str]:

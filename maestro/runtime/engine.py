@@ -17,6 +17,7 @@ from maestro.reprocessing.step import Save
 from maestro.runtime.catalogue import STORE_SECONDS
 from maestro.runtime.measures import Measures
 from maestro.runtime.repository import Repository
+from maestro.runtime.tracing import Trace
 from maestro.store.base import Store, StoreError, Write
 
 #: They wait for others to share a sync with, this long at most (seconds), or until so many gathered.
@@ -39,6 +40,7 @@ class Engine:
         saved: Callable[[list[Save]], None],
         broken: Callable[[Exception], None],
         measures: Measures | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self.machine = machine
         self.repository = repository
@@ -50,6 +52,7 @@ class Engine:
         #: As published: who loads the system publishes what it loaded.
         self._lock = machine.system.lock()
         self._measures = measures or Measures()
+        self._trace = trace
         self._saves: list[Save] = []
         self._writes: list[Write] = []
         self._held: list[Command] = []
@@ -78,6 +81,8 @@ class Engine:
             self._remember(delivery_key(fact.id), delivery_body(self.machine.system.documents[fact.id]))
         if self._idle is not None and self.machine.system.judged is None and not self._idle.done():
             self._idle.set_result(None)
+        if self._trace is not None:
+            self._trace.happened(fact, step.saves)
         self._saves.extend(step.saves)
         now = [command for command in step.commands if command.needs < Needs.SYNCED]
         held = [command for command in step.commands if command.needs is Needs.SYNCED]

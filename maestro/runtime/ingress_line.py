@@ -6,6 +6,7 @@ delivers it again.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import TypeVar
@@ -121,7 +122,14 @@ class IngressLine:
             return
         source = self._source(delivery)
         self._peer.post(
-            Arrived(ref, source, delivery.body, delivery.redelivered, redriven=ERROR_HEADER in delivery.headers)
+            Arrived(
+                ref,
+                source,
+                delivery.body,
+                delivery.redelivered,
+                redriven=ERROR_HEADER in delivery.headers,
+                at=time.time(),
+            )
         )
 
     def _source(self, delivery: Delivery) -> Source:

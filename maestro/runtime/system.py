@@ -62,6 +62,7 @@ from maestro.runtime.published_lock import PublishedLock
 from maestro.runtime.questions import Questions
 from maestro.runtime.repository import Repository
 from maestro.runtime.service import Address, Asked, Outlet
+from maestro.runtime.tracing import open_trace
 from maestro.settings import Settings
 from maestro.store.base import StoreError
 from maestro.store.sqlite import SystemStore, open_store
@@ -195,12 +196,13 @@ class _Open:
         repository = Repository(store, system_id, _rules(settings, system_id))
         self._system = repository.load()
         self._figures = Figures(self._system, measures, store.path)
+        self._trace = open_trace(settings.trace, self._system)
         self._engine = Engine(
             Machine(self._system), repository, store, carry_out=self._carry_out, publish_lock=self._publish_lock,
-            saved=self._saved, broken=self._broken, measures=measures,
+            saved=self._saved, broken=self._broken, measures=measures, trace=self._trace,
         )  # fmt: skip
         self._journal = Journal(self._system, measures)
-        self._effects = Effects(settings, platform, self._engine, measures)
+        self._effects = Effects(settings, platform, self._engine, measures, self._trace)
         self._desk = CascadeDesk(self._system.documents, repository, self._feed)
         self._errands = Errands(self._system, self._engine, platform)
         self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
@@ -250,6 +252,8 @@ class _Open:
         self._error_desk.close()
         self._changes.close()
         self._engine.flush()
+        if self._trace is not None:
+            await self._trace.close()
         await self._platform.close()
         self._store.close()
 
@@ -306,6 +310,8 @@ class _Open:
             self._log.error("bad input", reason=accepted.reason, verdict="error")
             self._to_ingress(accepted)
         else:
+            if self._trace is not None:
+                self._trace.delivered(accepted.key, arrived.at)
             self._engine.feed(accepted, arrived.body)
 
     def _to_ingress(self, item: object) -> bool:
