@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
+TRACE = ["opentelemetry-sdk>=1.27", "opentelemetry-exporter-otlp-proto-http>=1.27"]
 
 setup(
     name="maestro-reprocessing",
@@ -21,6 +22,7 @@ setup(
         "msgspec>=0.18",
         "orjson>=3.10",
         "pika>=1.3.2",
+        "prometheus-client>=0.20",
         "pydantic>=2.8",
         "pydantic-settings>=2.4",
         "rich>=13.7",
@@ -34,7 +36,9 @@ setup(
         "CurrencyConverter>=0.17",
     ],
     extras_require={
+        "trace": TRACE,
         "test": [
+            *TRACE,
             "hypothesis>=6.100",
             "import-linter>=2.0",
             "mypy>=1.11",

@@ -16,6 +16,8 @@ class Lazy(NamedTuple):
 
 
 COMMANDS: Final = {
+    "backup": Lazy("maestro.cli_backup:backup", "Copy every system's store to a folder, while Maestro is stopped."),
+    "restore": Lazy("maestro.cli_backup:restore", "Put backed-up stores in the place of the present ones."),
     "sandbox": Lazy("maestro.sandbox.commands:sandbox", "Serve a small real platform around Maestro."),
     "demo": Lazy("maestro.sandbox.commands:demo", "Play the whole story on real data and check every result."),
 }

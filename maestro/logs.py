@@ -1,14 +1,39 @@
-"""Structured logs: one line per decision, readable on a terminal, JSON otherwise. Written to stderr."""
+"""Structured logs: one line per decision, readable on a terminal, JSON otherwise. Written to stderr.
+
+Lines about one thing carry its ids: `system`, `reprocessing`, `instance`, `delivery` (an event's key), `request`.
+"""
 
 import io
 import logging
 import sys
-from contextlib import suppress
-from typing import TextIO, cast
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
 from maestro.settings import LogSettings
+
+#: One mapping rather than one variable per id, as structlog has it: it is set for every call to a sibling.
+_IDS: Final[ContextVar[Mapping[str, str]]] = ContextVar("ids", default={})  # noqa: B039 - never changed in place
+
+
+@contextmanager
+def correlated(**ids: str) -> Iterator[None]:
+    """Have every line inside carry `ids`, whoever writes it; also lines of tasks and timers that are started inside."""
+    token = _IDS.set({**_IDS.get(), **ids})
+    try:
+        yield
+    finally:
+        _IDS.reset(token)
+
+
+def with_ids(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the ids; what the line says itself wins."""
+    for name, value in _IDS.get().items():
+        line.setdefault(name, value)
+    return line
 
 
 class BestEffort(io.TextIOBase):
@@ -41,6 +66,7 @@ def configure(settings: LogSettings) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            with_ids,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

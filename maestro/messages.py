@@ -58,6 +58,10 @@ class DescribeSystem(Struct, frozen=True):
     measure: bool = True
 
 
+class Measure(Struct, frozen=True):
+    """The system's figures for `/metrics`: a `maestro.runtime.measures.Snapshot` as JSON. Never waits for a broker."""
+
+
 class ListWaiting(Struct, frozen=True):
     """The waiting events, oldest first: those numbered above `after`, at most `limit`."""
 
@@ -213,6 +217,7 @@ class PersistSync(Struct, frozen=True):
 Question = (
     CheckLock
     | DescribeSystem
+    | Measure
     | ListWaiting
     | FindDocuments
     | GetDocument
@@ -254,6 +259,8 @@ class Arrived(Struct, frozen=True):
     redelivered: bool
     #: It carries `x-maestro-error`: somebody moved it back from an error queue.
     redriven: bool = False
+    #: When ingress got it, in seconds since the epoch.
+    at: float = 0.0
 
 
 class WaitQueueDrained(Struct, frozen=True):

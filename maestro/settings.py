@@ -3,6 +3,7 @@
 The models are plain; `maestro.settings_sources` fills them from file and environment.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -173,6 +174,24 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
+class TraceSettings(Section):
+    """OpenTelemetry traces of events and reprocessings."""
+
+    #: Needs the packages of `maestro-reprocessing[trace]`.
+    enabled: bool = False
+    #: Where spans go: OTLP over HTTP. Headers come from OTEL_EXPORTER_OTLP_HEADERS.
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/\S*)?$")] = "http://127.0.0.1:4318/v1/traces"
+    #: Share of traces that is kept, 0 to 1.
+    sample: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+    @field_validator("enabled")
+    @classmethod
+    def _has_its_packages(cls, value: bool) -> bool:  # noqa: FBT001 - pydantic calls it so
+        if value and find_spec("opentelemetry") is None:
+            raise ValueError("needs OpenTelemetry: pip install maestro-reprocessing[trace]")
+        return value
+
+
 class Settings(Section):
     """All of it."""
 
@@ -186,3 +205,4 @@ class Settings(Section):
     platform: PlatformSettings = PlatformSettings()
     reprocessing: ReprocessingSettings = ReprocessingSettings()
     log: LogSettings = LogSettings()
+    trace: TraceSettings = TraceSettings()

@@ -80,7 +80,7 @@ class ServiceActor(Actor):
             case TellChanges():
                 self._change(thread, message, sender)
             case Ping():
-                thread.call(lambda: self._outbox.put(sender, Pong(self._epoch, thread.problem)))
+                thread.call(lambda: self._outbox.put(sender, Pong(self._epoch, thread.problem, thread.figures)))
             case StopService():
                 self._stop(thread, message, sender)
             case _:

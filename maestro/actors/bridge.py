@@ -27,6 +27,7 @@ from maestro.actors.messages import (
 )
 from maestro.actors.roster import State
 from maestro.messages import Answer, Code, Question
+from maestro.runtime.measures import ActorState, Snapshot
 from maestro.runtime.service import Address
 from maestro.settings import ActorSettings
 
@@ -60,6 +61,7 @@ class ActorBridge:
         self._by_epoch: dict[int, Conversation] = {}
         self._changed = asyncio.Event()
         self._entries: tuple[Entry, ...] = ()
+        self._figures: dict[Role, Snapshot] = {}
         self._log = structlog.get_logger()
 
     # --- for the gateway --------------------------------------------------------------------------------------
@@ -117,6 +119,16 @@ class ActorBridge:
         absent = {part: f"is {state}" for part, state in (parts | missing).items() if state != State.RUNNING}
         return {_part(entry): entry.problem for entry in self._entries if entry.problem} | absent
 
+    def actors(self) -> tuple[ActorState, ...]:
+        """Return all actors as last seen, with what ingress and cascade measured."""
+        return tuple(
+            ActorState(
+                entry.role.value, entry.system_id, entry.pid, entry.state == State.RUNNING, entry.restarts,
+                None if entry.role is Role.SYSTEM else self._figures.get(entry.role),
+            )
+            for entry in self._entries
+        )  # fmt: skip
+
     # --- for the runtime --------------------------------------------------------------------------------------
 
     @property
@@ -170,6 +182,7 @@ class ActorBridge:
                 self._answered(message)
             case Directory() if message.run_id == self._run_id:
                 self._heard = time.monotonic()
+                self._figures = dict(message.figures)
                 if message.entries is not None and message.version > self._version:
                     self._version = message.version
                     self._update(message.entries)

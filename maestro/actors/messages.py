@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from maestro.messages import Question
+from maestro.runtime.measures import Snapshot
 from maestro.runtime.service import Address, Answered, Attach, Detach
 from maestro.settings import Settings
 
@@ -107,14 +108,20 @@ class Entry(Struct, frozen=True):
     state: str
     #: What keeps its service from its work, as far as it has said; empty: nothing.
     problem: str = ""
+    #: Times it was created again.
+    restarts: int = 0
 
 
 class Directory(Struct, frozen=True):
-    """All actors, or None for `entries` when `version` is the one the asker has."""
+    """All actors, or None for `entries` when `version` is the one the asker has.
+
+    `figures`: what ingress and cascade measured, by role, as far as they have told.
+    """
 
     run_id: str
     version: int
     entries: tuple[Entry, ...] | None
+    figures: tuple[tuple[Role, Snapshot], ...] = ()
 
 
 class StopServices(Struct, frozen=True):
@@ -167,10 +174,14 @@ class Ping(Struct, frozen=True):
 
 
 class Pong(Struct, frozen=True):
-    """They are: this passed through both. `problem` says what keeps the service from its work; empty: nothing."""
+    """They are: this passed through both. `problem` says what keeps the service from its work; empty: nothing.
+
+    `figures` are what ingress and cascade measured.
+    """
 
     epoch: int
     problem: str
+    figures: Snapshot | None = None
 
 
 class TellChanges(Struct, frozen=True):

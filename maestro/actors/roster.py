@@ -26,6 +26,7 @@ from maestro.actors.messages import (
     TellChanges,
 )
 from maestro.actors.processes import Process
+from maestro.runtime.measures import Snapshot
 from maestro.runtime.service import Address, Attach, Detach
 from maestro.settings import Settings
 
@@ -96,6 +97,8 @@ class Slot:
     heard: float = 0.0
     told: float = 0.0
     problem: str = ""
+    figures: Snapshot | None = None
+    births: int = 0
     #: When the changes now on their way to it were sent; None: none are.
     pushed: float | None = None
     restart_at: float = 0.0
@@ -169,6 +172,7 @@ class Roster:
         slot.state, slot.address, slot.process = State.STARTING, address, process
         slot.epoch = self._epochs()
         slot.born = slot.heard = now
+        slot.births += 1
         self._version += 1
         return [self._start(slot, now)]
 
@@ -199,6 +203,12 @@ class Roster:
         if problem is not None and problem != slot.problem:
             slot.problem = problem
             self._version += 1
+
+    def told(self, epoch: int, figures: Snapshot | None) -> None:
+        """Keep what an actor measured, for whoever asks for the directory. It makes no new version of that."""
+        slot = self._of_epoch(epoch)
+        if slot is not None:
+            slot.figures = figures
 
     def acknowledged(self, epoch: int, version: int, now: float) -> list[Command]:
         """Ingress or cascade has taken the changes up to that version; what has come up since goes next."""
@@ -266,9 +276,9 @@ class Roster:
 
     def directory(self, known: int) -> Directory:
         """Return the directory; without entries when the asker knows this version."""
-        if known == self._version:
-            return Directory(self.run_id, known, None)
-        return Directory(self.run_id, self._version, tuple(_entry(slot) for slot in self._slots.values()))
+        figures = tuple((slot.role, slot.figures) for slot in self._slots.values() if slot.figures is not None)
+        entries = None if known == self._version else tuple(_entry(slot) for slot in self._slots.values())
+        return Directory(self.run_id, self._version, entries, figures)
 
     # --- steps ------------------------------------------------------------------------------------------------
 
@@ -381,4 +391,7 @@ class Roster:
 
 def _entry(slot: Slot) -> Entry:
     address = slot.address if slot.state is State.RUNNING else None
-    return Entry(slot.role, slot.system_id, address, slot.epoch, slot.process.pid, slot.state.value, slot.problem)
+    return Entry(
+        slot.role, slot.system_id, address, slot.epoch, slot.process.pid, slot.state.value, slot.problem,
+        max(0, slot.births - 1),
+    )  # fmt: skip

@@ -18,6 +18,7 @@ except ModuleNotFoundError:  # no wheel for this platform; asyncio's own loop do
 
 from maestro.actors.outbox import Outbox
 from maestro.messages import Answer, Question
+from maestro.runtime.measures import Snapshot
 from maestro.runtime.service import Address, Service
 
 #: Messages the loop has not taken yet; more are dropped, as the network might have done.
@@ -74,6 +75,11 @@ class ServiceThread:
     def problem(self) -> str:
         """What keeps the service from its work; empty: nothing. To be read on its own thread."""
         return self._service.problem if self._service is not None else "it is being started"
+
+    @property
+    def figures(self) -> Snapshot | None:
+        """What the service measured, if it tells so. To be read on its own thread."""
+        return self._service.figures() if self._service is not None else None
 
     @property
     def ready(self) -> bool:

@@ -111,6 +111,7 @@ class Supervisor(Actor):
                 self._run(roster.acknowledged(message.epoch, message.version, now))
             case Pong():
                 roster.heard(message.epoch, now, message.problem)
+                roster.told(message.epoch, message.figures)
 
     def _oversee(self, order: Oversee, sender: Address) -> None:
         if self._roster is None:

@@ -1,5 +1,6 @@
 """The gateway: what Maestro serves over HTTP, and the protocol it needs of the actors.
 
-May import `maestro.reprocessing`, `messages`, `events`, `settings` and `logs`; everything else reaches it
+May import `maestro.reprocessing`, `messages`, `events`, `settings`, `logs` and, for `/metrics`, the plain values of
+`maestro.runtime.measures` and `catalogue`; everything else reaches it
 through `bridge.Bridge`.
 """

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from maestro.actors.errors import Unavailable, UnknownSystem
 from maestro.messages import Answer, Question
+from maestro.runtime.measures import ActorState
 
 __all__ = ["Bridge", "Unavailable", "UnknownSystem"]
 
@@ -33,6 +34,9 @@ class Bridge(Protocol):
         Raises:
             Unavailable: it cannot be served now.
         """
+
+    def actors(self) -> tuple[ActorState, ...]:
+        """Return the processes as they were seen last, with what some of them measured. It never waits."""
 
     async def readiness(self) -> Mapping[str, str]:
         """Return what keeps Maestro from working, as part -> problem; empty when it is ready."""

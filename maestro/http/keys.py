@@ -7,10 +7,12 @@ from aiohttp import web
 from maestro.http.bridge import Bridge
 from maestro.http.documents import Documents
 from maestro.http.live import Live
+from maestro.runtime.measures import Measures
 from maestro.settings import HttpSettings
 
 BRIDGE: Final = web.AppKey("BRIDGE", Bridge)
 SETTINGS: Final = web.AppKey("SETTINGS", HttpSettings)
+MEASURES: Final = web.AppKey("MEASURES", Measures)
 DOCUMENTS: Final = web.AppKey("DOCUMENTS", Documents)
 LIVE: Final = web.AppKey("LIVE", Live)
 #: What a handler learned of its request that belongs in the log line: user, system, id.

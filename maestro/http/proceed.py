@@ -6,7 +6,7 @@ headers for each.
 
 import time
 from email.utils import formatdate
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
@@ -14,9 +14,14 @@ from aiohttp.typedefs import Handler
 
 from maestro.http.edge import explained
 from maestro.http.lock_checks import LockChecks
+from maestro.http.observed import HEADER as REQUEST_ID
 from maestro.http.replies import SERVER, answered
 from maestro.messages import Code
+from maestro.runtime.catalogue import HTTP_SECONDS, LOCK_CHECKS
+from maestro.runtime.measures import Measures
 from maestro.settings import HttpSettings
+
+_OK: Final = 200
 
 
 class EmptyOk(web.Response):
@@ -51,21 +56,38 @@ class EmptyOk(web.Response):
         """Do nothing: `prepare` wrote all there is."""
 
 
-def proceed_handler(checks: LockChecks, settings: HttpSettings) -> Handler:
+def proceed_handler(checks: LockChecks, settings: HttpSettings, measures: Measures) -> Handler:
     """Return the handler: 200 when events may proceed (the system is open or unknown), 403 with the lock's facts."""
     glance, ask = checks.glance, checks.ask
+    now, count, observe = time.monotonic, measures.count, measures.observe
+
+    def note(source: str, answer: str, status: int, started: float) -> None:
+        count(LOCK_CHECKS, source, answer)
+        observe(HTTP_SECONDS, now() - started, "proceed", str(status))
+
     retry_after = {"Retry-After": str(settings.retry_after)}
     yes = EmptyOk()
 
     async def proceed(request: web.Request) -> web.StreamResponse:
+        started = now()
         system_id = request.match_info["systemId"]
+        source = "board"
         try:
-            answer = glance(system_id) or await ask(system_id)
+            answer = glance(system_id)
+            if answer is None:
+                source = "actor"
+                answer = await ask(system_id)
         except Exception as error:  # noqa: BLE001 - the edge is not around this handler
-            return explained(request, error)
+            response = explained(request, error)
+            note(source, "failed", response.status, started)
+            return response
         if answer.code is not Code.OK:
-            return answered(answer, retry_after if answer.code is Code.LOCKED else None)
-        if request.keep_alive and request.version == HttpVersion11:
+            locked = answer.code is Code.LOCKED
+            response = answered(answer, retry_after if locked else None)
+            note(source, "locked" if locked else "failed", response.status, started)
+            return response
+        note(source, "allowed", _OK, started)
+        if request.keep_alive and request.version == HttpVersion11 and REQUEST_ID not in request.headers:
             return yes
         return web.Response()
 

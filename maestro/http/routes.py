@@ -7,13 +7,14 @@ from aiohttp.typedefs import Handler
 
 from maestro.http import platform_calls, reprocessings, streams, systems
 from maestro.http.edge import edged, unmatched
+from maestro.http.observed import observed
 from maestro.messages import Approve, Cancel, Pause, Recheck, Resume, Retry, Skip
 
 _V1: Final = "/v1.0.0"
 _REPROCESSING: Final = f"{_V1}/reprocessing"
 
 
-def routes(proceed: Handler) -> list[web.RouteDef]:
+def routes(proceed: Handler, metrics: Handler) -> list[web.RouteDef]:
     """Return the routes; `proceed` is the only one without the edge around it. The first that fits wins."""
     return [
         # The id may be empty: the platform asks so for events of no system.
@@ -45,13 +46,14 @@ def routes(proceed: Handler) -> list[web.RouteDef]:
         _post(f"{_V1}/systems/{{systemId}}/errors/redrive", systems.redrive, "redrive"),
         _get("/healthz", systems.healthz, "healthz"),
         _get("/readyz", systems.readyz, "readyz"),
-        web.route(hdrs.METH_ANY, "/{tail:.*}", edged("unmatched", unmatched)),
+        _get("/metrics", metrics, "metrics"),
+        web.route(hdrs.METH_ANY, "/{tail:.*}", observed("unmatched", edged("unmatched", unmatched))),
     ]
 
 
 def _get(path: str, handler: Handler, name: str) -> web.RouteDef:
-    return web.get(path, edged(name, handler))
+    return web.get(path, observed(name, edged(name, handler)))
 
 
 def _post(path: str, handler: Handler, name: str) -> web.RouteDef:
-    return web.post(path, edged(name, handler))
+    return web.post(path, observed(name, edged(name, handler)))

@@ -6,6 +6,7 @@ from maestro.platform.apicore import ApiCore
 from maestro.platform.discovery import Discovery
 from maestro.platform.domain import Domain
 from maestro.platform.event_manager import EventManager
+from maestro.platform.observer import CallObserver
 from maestro.platform.process_memory import ProcessMemory
 from maestro.platform.transport import Transport
 from maestro.settings import PlatformSettings
@@ -23,9 +24,12 @@ class Platform:
         self.event_manager = EventManager(transport, settings.event_manager.url)
 
     @classmethod
-    async def open(cls, settings: PlatformSettings) -> Self:
-        """Return the clients. Connects on first use, so a sibling that is down is no error here."""
-        return cls(await Transport.open(settings), settings)
+    async def open(cls, settings: PlatformSettings, observer: CallObserver | None = None) -> Self:
+        """Return the clients. Connects on first use, so a sibling that is down is no error here.
+
+        `observer` is told how each try of a call ended.
+        """
+        return cls(await Transport.open(settings, observer), settings)
 
     async def close(self) -> None:
         """Close all connections; calls under way fail. Twice is no error."""

@@ -18,6 +18,7 @@ from maestro import __version__, logs
 from maestro.platform.answer import BadAnswerError
 from maestro.platform.connections import ConnectionFailedError, Connections, NoConnectionInTimeError
 from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused, SiblingUnreachable, WrongShapeError
+from maestro.platform.observer import CallObserver, Unobserved
 from maestro.settings import PlatformSettings
 
 T = TypeVar("T")
@@ -67,8 +68,11 @@ class CallName:
 class Transport:
     """Kept-alive connections to the siblings. Belongs to one event loop."""
 
-    def __init__(self, settings: PlatformSettings, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, settings: PlatformSettings, session: aiohttp.ClientSession, observer: CallObserver | None = None
+    ) -> None:
         self._settings = settings
+        self._observer = observer or Unobserved()
         self._session = session
         self._connections = Connections(
             head=_HEAD, limit=settings.max_answer_bytes, connect_timeout=settings.connect_timeout,
@@ -77,8 +81,8 @@ class Transport:
         self._log = logs.get(part="platform")
 
     @classmethod
-    async def open(cls, settings: PlatformSettings) -> "Transport":
-        """Return a transport; connects on first use."""
+    async def open(cls, settings: PlatformSettings, observer: CallObserver | None = None) -> "Transport":
+        """Return a transport; connects on first use. `observer` is told how each try ended."""
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=CONNECTIONS, limit_per_host=CONNECTIONS_PER_HOST, keepalive_timeout=KEEP_ALIVE
@@ -87,7 +91,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=_HEADERS,
         )
-        return cls(settings, session)
+        return cls(settings, session, observer)
 
     async def close(self) -> None:
         """Close all connections. Twice is no error."""
@@ -139,15 +143,28 @@ class Transport:
                 if nth.num == 1:
                     raise first
                 try:
-                    return await attempt()
+                    result = await attempt()
                 except SiblingError as problem:
                     self._warn(problem, nth.num)
+                    self._observer.retried(problem.service, _outcome(problem))
                     raise
+                self._observer.retried(first.service, "ok")
+                return result
         raise first
 
     async def once(
         self, name: CallName, method: str, url: URL, decode: Callable[[bytes], T], *, body: bytes | None = None
     ) -> T:
+        """Send one request and return its decoded answer; the observer is told how it ended. As `_send` else."""
+        try:
+            result = await self._send(name, method, url, decode, body)
+        except SiblingError as problem:
+            self._observer.tried(name.service, _outcome(problem))
+            raise
+        self._observer.tried(name.service, "ok")
+        return result
+
+    async def _send(self, name: CallName, method: str, url: URL, decode: Callable[[bytes], T], body: bytes | None) -> T:
         """Send one request and return its decoded answer.
 
         Args:
@@ -233,6 +250,10 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
             response.close()
             raise WrongShapeError(f"it is larger than {limit} bytes")
     return bytes(parts)
+
+
+def _outcome(problem: SiblingError) -> str:
+    return "refused" if isinstance(problem, SiblingRefused) else "unreachable"
 
 
 def _failed(name: CallName, status: int, answer: bytes) -> SiblingError:

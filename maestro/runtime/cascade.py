@@ -1,6 +1,7 @@
 """The service inside the cascade actor: grows and feeds the queues that mirror the running reprocessings."""
 
 import asyncio
+import time
 
 from maestro import logs
 from maestro.broker import open_broker
@@ -19,7 +20,9 @@ from maestro.messages import (
     Question,
     ToCascade,
 )
+from maestro.runtime.catalogue import CONNECTED, OF_CASCADE, OPERATION_SECONDS
 from maestro.runtime.link import Frame, FrameAck
+from maestro.runtime.measures import Measures, Sample, Snapshot
 from maestro.runtime.meeting import Meeting
 from maestro.runtime.peer import Peer
 from maestro.runtime.service import Address, Attach, Detach, Outlet
@@ -37,7 +40,8 @@ class CascadeService:
     def __init__(self, settings: Settings, epoch: int, outlet: Outlet) -> None:
         self._log = logs.get(actor=ROLE)
         self._broker = open_broker(settings.broker, settings.data_dir)
-        self._meetings = Meeting(ROLE, epoch, outlet, settings.actors)
+        self._measures = Measures(OF_CASCADE)
+        self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._measures)
         self._lines: dict[str, CascadeLine] = {}
         self._tasks = Tasks(self._log)
 
@@ -45,6 +49,10 @@ class CascadeService:
     def problem(self) -> str:
         """Whether the broker can be reached."""
         return f"broker: {self._broker.problem}" if not self._broker.connected else ""
+
+    def figures(self) -> Snapshot:
+        """Return what cascade measured."""
+        return self._measures.snapshot([Sample(CONNECTED.name, (), float(self._broker.connected))])
 
     async def start(self) -> None:
         """Connect in the background."""
@@ -64,7 +72,7 @@ class CascadeService:
             case Attach(system_id=system_id):
                 line = self._lines.get(system_id)
                 if line is None:
-                    line = self._lines[system_id] = CascadeLine(system_id, self._broker)
+                    line = self._lines[system_id] = CascadeLine(system_id, self._broker, self._measures)
                 line.attach(self._meetings.meet(message, line.receive))
             case Detach(system_id=system_id):
                 self._meetings.part(system_id)
@@ -80,7 +88,8 @@ class CascadeService:
 class CascadeLine:
     """One system's operations: each is done before the next begins."""
 
-    def __init__(self, system_id: str, broker: Broker) -> None:
+    def __init__(self, system_id: str, broker: Broker, measures: Measures) -> None:
+        self._measures = measures
         self._queues = SystemQueues(system_id)
         self._broker = broker
         self._log = logs.get(system=system_id, actor=ROLE)
@@ -108,7 +117,9 @@ class CascadeLine:
         await until_done(lambda: self._broker.declare(self._queues.bindings()), self._log)
         while True:
             peer, operation = await self._todo.get()
+            started = time.perf_counter()
             problem = await self._patiently(operation)
+            self._measures.observe(OPERATION_SECONDS, time.perf_counter() - started, type(operation).__name__)
             if peer is self._peer:
                 # Nothing waits for a message's removal: its end travels with others.
                 peer.post(CascadeDone(operation.op, problem), lazy=isinstance(operation, DequeueUnit | DequeueControl))

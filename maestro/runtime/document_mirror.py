@@ -68,7 +68,8 @@ class DocumentMirror:
         del self._due[id_]
         body = document_json(doc, doc.order or self._engine.repository.units(id_))
         try:
-            await self._platform.process_memory.save_document(id_, body, first=id_ not in self._created)
+            with logs.correlated(reprocessing=id_):
+                await self._platform.process_memory.save_document(id_, body, first=id_ not in self._created)
         except SiblingError as problem:
             self._log.warning("document not mirrored", reprocessing=id_, cause=str(problem))
             self._due.setdefault(id_)

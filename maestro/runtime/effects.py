@@ -19,7 +19,10 @@ from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.ids import RANDOM_BYTES, document_id
 from maestro.reprocessing.impact import Impacted, Origin
 from maestro.reprocessing.rendering import document_json, notification, replay_event
+from maestro.runtime.catalogue import COMMIT_SECONDS, DISCOVERY_SECONDS, EVENT, HELD, REPLAY, REPLAY_SENDS
+from maestro.runtime.measures import Measures
 from maestro.runtime.prompt import PROMPT_TRIES, promptly
+from maestro.runtime.tracing import Trace
 from maestro.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +35,16 @@ ORIGINS_AT_ONCE = 16
 class Effects:
     """The siblings' side of one system."""
 
-    def __init__(self, settings: Settings, platform: Platform, engine: "Engine") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        platform: Platform,
+        engine: "Engine",
+        measures: Measures,
+        trace: Trace | None = None,
+    ) -> None:
+        self._trace = trace
+        self._measures = measures
         self._settings = settings
         self._platform = platform
         self._engine = engine
@@ -62,7 +74,7 @@ class Effects:
         handler = self._handlers.get(type(command))
         if handler is None:
             return False
-        task = asyncio.get_running_loop().create_task(self._run(handler(command), command))
+        task = asyncio.get_running_loop().create_task(self._run(handler, command))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
@@ -75,20 +87,48 @@ class Effects:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(self, work: Coroutine[None, None, Fact], command: do.Command) -> None:
+    async def _run(self, handler: Callable[..., Coroutine[None, None, Fact]], command: do.Command) -> None:
+        call = None if self._trace is None else self._trace.call(command)
+        with logs.correlated(**self._ids(command)):
+            try:
+                fact = await handler(command)
+            except SiblingError as problem:
+                fact = _failure(command, str(problem))
+            except Exception as problem:  # noqa: BLE001 - whatever it was, the rules need an answer
+                self._log.exception("command failed", command=type(command).__name__)
+                fact = _failure(command, f"{type(problem).__name__}: {problem}")
+        if call is not None:
+            call.end(getattr(fact, "cause", ""))
+        self._engine.feed(fact)  # outside: what it leads to may be about something else
+
+    def _ids(self, command: do.Command) -> dict[str, str]:
+        """Return what a command's log lines are found by."""
+        ids = {
+            name: getattr(command, field, "") for name, field in (("reprocessing", "id"), ("instance", "instance_id"))
+        }
+        judged = self._system.judged
+        if not ids["reprocessing"] and judged is not None:
+            ids["delivery"] = judged.key
+        return {name: value for name, value in ids.items() if value}
+
+    async def _impacted(self, instance_id: str, kind: str) -> tuple[Impacted, ...]:
+        started = time.perf_counter()
         try:
-            fact = await work
-        except SiblingError as problem:
-            fact = _failure(command, str(problem))
-        except Exception as problem:  # noqa: BLE001 - whatever it was, the rules need an answer
-            self._log.exception("command failed", command=type(command).__name__)
-            fact = _failure(command, f"{type(problem).__name__}: {problem}")
-        self._engine.feed(fact)
+            return await self._platform.discovery.impacted(self._system.id, instance_id)
+        finally:
+            self._measures.observe(DISCOVERY_SECONDS, time.perf_counter() - started, kind)
+
+    async def _commit_to_domain(self, instance_id: str, kind: str) -> None:
+        started = time.perf_counter()
+        try:
+            await self._platform.domain.commit(self._system.id, instance_id)
+        finally:
+            self._measures.observe(COMMIT_SECONDS, time.perf_counter() - started, kind)
 
     # --- judging -----------------------------------------------------------------------------------------------
 
     async def _ask_impact(self, command: do.AskImpact) -> Fact:
-        units = await self._platform.discovery.impacted(self._system.id, command.instance_id)
+        units = await self._impacted(command.instance_id, EVENT)
         return facts.ImpactFound(command.token, units)
 
     async def _fetch_origins(self, command: do.FetchOrigins) -> Fact:
@@ -133,7 +173,7 @@ class Effects:
         return tuple(Origin(unit, *found[unit.instance_id]) for unit in units)
 
     async def _commit(self, command: do.Commit) -> Fact:
-        await self._platform.domain.commit(self._system.id, command.instance_id)
+        await self._commit_to_domain(command.instance_id, EVENT)
         return facts.Committed(command.token)
 
     # --- a run -------------------------------------------------------------------------------------------------
@@ -153,7 +193,7 @@ class Effects:
 
     async def _commit_held(self, command: do.CommitHeld) -> Fact:
         try:
-            await self._platform.domain.commit(self._system.id, command.instance_id)
+            await self._commit_to_domain(command.instance_id, HELD)
         except SiblingError as problem:
             return facts.HeldCommitFailed(command.id, command.token, str(problem))
         return facts.HeldCommitted(command.id, command.token)
@@ -161,6 +201,7 @@ class Effects:
     async def _send_replay(self, command: do.SendReplay) -> Fact:
         doc = self._document(command.id)
         if doc.current is not None and doc.token == command.token:  # else superseded meanwhile
+            self._measures.count(REPLAY_SENDS)
             await self._platform.event_manager.send(replay_event(doc, doc.current))
         return facts.ReplaySent(command.id, command.token)
 
@@ -175,14 +216,14 @@ class Effects:
         self._timers[command.id] = asyncio.get_running_loop().call_later(left, self._engine.feed, fact)
 
     async def _ask_replay_impact(self, command: do.AskReplayImpact) -> Fact:
-        units = await self._platform.discovery.impacted(self._system.id, command.instance_id)
+        units = await self._impacted(command.instance_id, REPLAY)
         return facts.ReplayImpactFound(command.id, command.token, units)
 
     async def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> Fact:
         return facts.ReplayOriginsFetched(command.id, command.token, await self._origins(command.units))
 
     async def _commit_replay(self, command: do.CommitReplay) -> Fact:
-        await self._platform.domain.commit(self._system.id, command.instance_id)
+        await self._commit_to_domain(command.instance_id, REPLAY)
         return facts.ReplayCommitted(command.id, command.token)
 
 

@@ -14,7 +14,10 @@ from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.reconsidering import delivery_body, delivery_key
 from maestro.reprocessing.state import Lock
 from maestro.reprocessing.step import Save
+from maestro.runtime.catalogue import STORE_SECONDS
+from maestro.runtime.measures import Measures
 from maestro.runtime.repository import Repository
+from maestro.runtime.tracing import Trace
 from maestro.store.base import Store, StoreError, Write
 
 #: They wait for others to share a sync with, this long at most (seconds), or until so many gathered.
@@ -36,6 +39,8 @@ class Engine:
         publish_lock: Callable[[Lock | None], None],
         saved: Callable[[list[Save]], None],
         broken: Callable[[Exception], None],
+        measures: Measures | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self.machine = machine
         self.repository = repository
@@ -46,6 +51,8 @@ class Engine:
         self._broken = broken
         #: As published: who loads the system publishes what it loaded.
         self._lock = machine.system.lock()
+        self._measures = measures or Measures()
+        self._trace = trace
         self._saves: list[Save] = []
         self._writes: list[Write] = []
         self._held: list[Command] = []
@@ -74,6 +81,8 @@ class Engine:
             self._remember(delivery_key(fact.id), delivery_body(self.machine.system.documents[fact.id]))
         if self._idle is not None and self.machine.system.judged is None and not self._idle.done():
             self._idle.set_result(None)
+        if self._trace is not None:
+            self._trace.happened(fact, step.saves)
         self._saves.extend(step.saves)
         now = [command for command in step.commands if command.needs < Needs.SYNCED]
         held = [command for command in step.commands if command.needs is Needs.SYNCED]
@@ -121,7 +130,9 @@ class Engine:
         writes, self._writes = self.repository.writes(saves) + self._writes, []
         try:
             if writes or durable:
+                started = time.perf_counter()
                 self._store.commit(writes, durable=durable)
+                self._measures.observe(STORE_SECONDS, time.perf_counter() - started, "true" if durable else "false")
         except StoreError as problem:
             self._fail(problem)
             return False

@@ -37,7 +37,8 @@ class Errands:
     async def _deliver(self, errand: Errand) -> None:
         for tried in range(ROUNDS):
             try:
-                await self._send(errand)
+                with logs.correlated(instance=errand.instance_id):
+                    await self._send(errand)
                 break
             except SiblingRefused as problem:
                 self._log.error("errand refused", errand=errand.kind, instance=errand.instance_id, cause=str(problem))

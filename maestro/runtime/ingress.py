@@ -6,8 +6,10 @@ from maestro import logs
 from maestro.broker import open_broker
 from maestro.broker.topology import EXCHANGES
 from maestro.messages import Answer, Question
+from maestro.runtime.catalogue import CONNECTED, OF_INGRESS, UNSETTLED
 from maestro.runtime.ingress_line import IngressLine
 from maestro.runtime.link import Frame, FrameAck
+from maestro.runtime.measures import Measures, Sample, Snapshot
 from maestro.runtime.meeting import Meeting
 from maestro.runtime.peer import Window
 from maestro.runtime.service import Address, Attach, Detach, Outlet
@@ -27,13 +29,21 @@ class IngressService:
         self._log = logs.get(actor=ROLE)
         self._broker = open_broker(settings.broker, settings.data_dir)
         self._lines: dict[str, IngressLine] = {}
-        self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, Window(BATCHES_IN_FLIGHT))
+        self._measures = Measures(OF_INGRESS)
+        self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._measures, Window(BATCHES_IN_FLIGHT))
         self._tasks = Tasks(self._log)
 
     @property
     def problem(self) -> str:
         """Whether the broker can be reached."""
         return f"broker: {self._broker.problem}" if not self._broker.connected else ""
+
+    def figures(self) -> Snapshot:
+        """Return what ingress measured."""
+        held = sum(line.unsettled for line in self._lines.values())
+        return self._measures.snapshot(
+            [Sample(CONNECTED.name, (), float(self._broker.connected)), Sample(UNSETTLED.name, (), held)]
+        )
 
     async def start(self) -> None:
         """Connect in the background."""
@@ -63,7 +73,8 @@ class IngressService:
     def _line(self, system_id: str) -> IngressLine:
         line = self._lines.get(system_id)
         if line is None:
-            line = self._lines[system_id] = IngressLine(system_id, self._broker, self._settings.broker.prefetch)
+            prefetch = self._settings.broker.prefetch
+            line = self._lines[system_id] = IngressLine(system_id, self._broker, prefetch, self._measures)
             line.open()
         return line
 

@@ -6,6 +6,7 @@ delivers it again.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import TypeVar
@@ -28,7 +29,9 @@ from maestro.messages import (
     Source,
     WaitQueueDrained,
 )
+from maestro.runtime.catalogue import DELIVERIES
 from maestro.runtime.error_queue import ErrorQueue
+from maestro.runtime.measures import Measures
 from maestro.runtime.peer import Peer
 from maestro.runtime.tasks import Tasks, until_done
 
@@ -46,7 +49,8 @@ REASON_LIMIT = 1000
 class IngressLine:
     """One system's way in."""
 
-    def __init__(self, system_id: str, broker: Broker, prefetch: int) -> None:
+    def __init__(self, system_id: str, broker: Broker, prefetch: int, measures: Measures) -> None:
+        self._measures = measures
         self._queues = SystemQueues(system_id)
         self._broker = broker
         self._prefetch = prefetch
@@ -100,20 +104,36 @@ class IngressLine:
             self._peer.close()
             self._peer = None
 
+    @property
+    def unsettled(self) -> int:
+        """Deliveries held until the system's actor settles them."""
+        return len(self._held)
+
     # --- from the broker ---------------------------------------------------------------------------------------
 
     def _arrived(self, delivery: Delivery) -> None:
         ref = next(self._refs)
+        self._measures.count(DELIVERIES, self._source(delivery).value)
         self._held[ref] = delivery
         self._hand_over(ref, delivery)
 
     def _hand_over(self, ref: int, delivery: Delivery) -> None:
         if self._peer is None:
             return
-        source = Source.WAIT if delivery.queue == self._queues.wait else Source.PERSIST
+        source = self._source(delivery)
         self._peer.post(
-            Arrived(ref, source, delivery.body, delivery.redelivered, redriven=ERROR_HEADER in delivery.headers)
+            Arrived(
+                ref,
+                source,
+                delivery.body,
+                delivery.redelivered,
+                redriven=ERROR_HEADER in delivery.headers,
+                at=time.time(),
+            )
         )
+
+    def _source(self, delivery: Delivery) -> Source:
+        return Source.WAIT if delivery.queue == self._queues.wait else Source.PERSIST
 
     def _void(self, queue: str) -> None:
         """The deliveries of a queue became void: the broker will deliver them again."""

@@ -1,4 +1,7 @@
-"""The log of decisions: one line per verdict and per change of a reprocessing, with who, what and how long."""
+"""The log of decisions: one line per verdict and per change of a reprocessing, with who, what and how long.
+
+What it tells in words it also counts.
+"""
 
 import time
 from collections.abc import Iterable
@@ -8,12 +11,15 @@ from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.state import System
 from maestro.reprocessing.step import Save, SaveDelivery, SaveDocument, SavePreview
+from maestro.runtime.catalogue import ERRORS, EVENT_SECONDS, REPROCESSINGS, error_class
+from maestro.runtime.measures import Measures
 
 
 class Journal:
     """Writes what the rules decided, once it is stored."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, measures: Measures) -> None:
+        self._measures = measures
         self._log = logs.get(system=system.id)
         #: How many entries of each document's history were told, and the events whose end was not told yet.
         self._told = {id_: len(doc.history) for id_, doc in system.documents.items()}
@@ -37,7 +43,8 @@ class Journal:
             if first and delivery.verdict is Verdict.WAITING:
                 self._verdict(delivery)
             elif delivery.verdict is Verdict.ERROR:
-                self._log.error("event judged", **_facts(delivery), reason=delivery.reason)
+                self._log.error("event judged", **self._facts(delivery), reason=delivery.reason)
+                self._measures.count(ERRORS, error_class(delivery.reason))
             return
         self._open.discard(delivery.number)
         # What waited is saved again, done, when its copy has left the wait queue: told already.
@@ -45,24 +52,27 @@ class Journal:
             self._verdict(delivery)
 
     def _verdict(self, delivery: Delivery) -> None:
-        self._log.info("event judged", **_facts(delivery))
+        self._log.info("event judged", **self._facts(delivery))
+
+    def _facts(self, delivery: Delivery) -> dict[str, object]:
+        assert delivery.verdict is not None
+        seconds = time.time() - delivery.admitted_at
+        self._measures.observe(EVENT_SECONDS, seconds, delivery.verdict.value)
+        return {
+            "instance": delivery.instance_id,
+            "delivery": delivery.key,
+            "number": delivery.number,
+            "verdict": delivery.verdict.value,
+            "replay": delivery.replay,
+            "duration": round(seconds, 4),
+        }
 
     def _document(self, doc: Document) -> None:
         for entry in doc.history[self._told.get(doc.id, 0) :]:
+            self._measures.count(REPROCESSINGS, entry.status.value)
             self._log.info(
                 "reprocessing", reprocessing=doc.id, instance=doc.held_instance, status=entry.status.value,
                 user=entry.user, cause=entry.cause or None, reason=entry.reason or None, replayed=doc.replayed,
                 units=doc.total, duration=round(entry.at - doc.history[0].at, 3),
             )  # fmt: skip
         self._told[doc.id] = len(doc.history)
-
-
-def _facts(delivery: Delivery) -> dict[str, object]:
-    assert delivery.verdict is not None
-    return {
-        "instance": delivery.instance_id,
-        "number": delivery.number,
-        "verdict": delivery.verdict.value,
-        "replay": delivery.replay,
-        "duration": round(time.time() - delivery.admitted_at, 4),
-    }

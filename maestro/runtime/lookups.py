@@ -37,7 +37,8 @@ class Lookups:
 
     async def _entities(self, instance_id: str, page: ListEntities) -> Answer:
         async with promptly("domain", "entities", self._patience):
-            rows = await self._platform.domain.entities(self._system.id, instance_id, tries=PROMPT_TRIES)
+            with logs.correlated(reprocessing=page.id, instance=instance_id):
+                rows = await self._platform.domain.entities(self._system.id, instance_id, tries=PROMPT_TRIES)
         end = page.after + page.limit
         body = {"total": len(rows), "entities": rows[page.after : end], "next": end if end < len(rows) else None}
         return Answer(Code.OK, orjson.dumps(body))

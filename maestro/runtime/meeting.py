@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from maestro.runtime.link import Frame, FrameAck, Hello
+from maestro.runtime.measures import Measures
 from maestro.runtime.peer import Peer, Window
 from maestro.runtime.service import Address, Attach, Outlet
 from maestro.settings import ActorSettings
@@ -13,8 +14,15 @@ class Meeting:
     """The links from one actor to all systems' actors."""
 
     def __init__(
-        self, role: str, epoch: int, outlet: Outlet, settings: ActorSettings, window: Window | None = None
+        self,
+        role: str,
+        epoch: int,
+        outlet: Outlet,
+        settings: ActorSettings,
+        measures: Measures,
+        window: Window | None = None,
     ) -> None:
+        self._measures = measures
         self._hello = Hello(role, epoch)
         self._outlet = outlet
         self._settings = settings
@@ -28,8 +36,9 @@ class Meeting:
         """Open a link to a system's actor that is new."""
         self.part(attach.system_id)
         peer = Peer(
-            self._outlet, attach.address, self._hello.epoch, attach.epoch, self._settings, on_item, self._window
-        )
+            self._outlet, attach.address, self._hello.epoch, attach.epoch, self._settings, on_item, self._measures,
+            self._window,
+        )  # fmt: skip
         self._peers[attach.epoch] = peer
         self._epochs[attach.system_id] = attach.epoch
         self._greet(attach.address, attach.epoch)

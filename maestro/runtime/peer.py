@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
+from maestro.runtime.catalogue import LINK_FRAMES, LINK_RESENDS
 from maestro.runtime.link import Frame, FrameAck, Link
+from maestro.runtime.measures import Measures
 from maestro.runtime.service import Address, Outlet
 from maestro.settings import ActorSettings
 
@@ -52,8 +54,11 @@ class Peer:
         peer_epoch: int,
         settings: ActorSettings,
         on_item: Callable[[object], None],
+        measures: Measures,
         window: Window | None = None,
     ) -> None:
+        self._measures = measures
+        self._sent = 0
         self._outlet = outlet
         self._address = address
         self._on_item = on_item
@@ -131,6 +136,7 @@ class Peer:
             return
         frame = self._link.poll(now)
         if frame is not None:
+            self._count(frame)
             self._outlet.send(self._address, frame)
         if not self._link.waiting:
             self._rest()
@@ -142,6 +148,12 @@ class Peer:
         if self._gathering is not None:
             self._gathering.cancel()
             self._gathering = None
+
+    def _count(self, frame: Frame) -> None:
+        self._measures.count(LINK_FRAMES)
+        if frame.seq == self._sent:
+            self._measures.count(LINK_RESENDS)
+        self._sent = frame.seq
 
     def _schedule(self) -> None:
         if self._timer is not None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import msgspec
 import orjson
 
 from maestro.events import BadInput, edited
@@ -20,6 +21,7 @@ from maestro.messages import (
     ListErrors,
     ListSkipped,
     ListWaiting,
+    Measure,
     MeasureQueues,
     PersistSync,
     Question,
@@ -35,11 +37,14 @@ from maestro.runtime.changes import Changes
 from maestro.runtime.decisions import Decision, fact_of
 from maestro.runtime.engine import Engine
 from maestro.runtime.error_desk import ErrorDesk
+from maestro.runtime.figures import Figures
 from maestro.runtime.lookups import Lookups
 
 Give = Callable[[Answer], None]
 #: Seconds a measurement of the queues is taken for the present, and is waited for.
 MEASURED_FOR, MEASURE_TIMEOUT = 0.5, 1.0
+#: Seconds between two measurements of the queues for `/metrics`, and after which one is not told any more.
+MEASURE_EVERY, MEASURE_FORGOTTEN = 15.0, 60.0
 
 
 class Questions:
@@ -51,10 +56,12 @@ class Questions:
         lookups: Lookups,
         errors: ErrorDesk,
         changes: Changes,
+        figures: Figures,
         measure: Callable[[object], bool],
         epoch: int,
     ) -> None:
         self._engine = engine
+        self._figures = figures
         self._lookups = lookups
         self._errors = errors
         self._changes = changes
@@ -65,7 +72,8 @@ class Questions:
         #: Who waits for a ticket, and whether it is a sync persist's.
         self._tickets: dict[int, tuple[Give, bool]] = {}
         self._depths: dict[str, int] | None = None
-        self._measured_at = 0.0
+        self._measured_at = float("-inf")
+        self._asked_at = float("-inf")
         self._describing: list[Give] = []
 
     def ask(self, question: Question, give: Give) -> None:
@@ -79,6 +87,8 @@ class Questions:
         match question:
             case DescribeSystem(measure=measure):
                 self._describe(give, measure=measure)
+            case Measure():
+                give(self._figures_now())
             case ListEntities():
                 self._lookups.entities(question, give)
             case AwaitChange():
@@ -185,6 +195,15 @@ class Questions:
         else:
             self._depths = None
             self._describe_all()
+
+    def _figures_now(self) -> Answer:
+        """Answer at once, and have the queues measured for next time."""
+        now = time.monotonic()
+        if now - max(self._asked_at, self._measured_at) >= MEASURE_EVERY and self._measure(MeasureQueues()):
+            self._asked_at = now
+        age = now - self._measured_at
+        depths = self._depths if age < MEASURE_FORGOTTEN else None
+        return Answer(Code.OK, msgspec.json.encode(self._figures.snapshot(depths, age)))
 
     def measured(self, depths: dict[str, int]) -> None:
         """Ingress measured the queues."""

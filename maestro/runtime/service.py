@@ -3,7 +3,7 @@
 A service holds the logic and lives on its own asyncio loop, in its own thread; the actor around it (its shell,
 `maestro.actors.base`) carries messages. Services know neither thespian nor each other.
 
-Imports nothing of Maestro but `maestro.messages`.
+Imports nothing of Maestro but `maestro.messages` and the plain values of `maestro.runtime.measures`.
 """
 
 from typing import Protocol
@@ -11,6 +11,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from maestro.messages import Answer, Question
+from maestro.runtime.measures import Snapshot
 
 #: Where messages can be sent to: an actor's address, opaque to a service. Compare with `==`, never by its text.
 Address = object
@@ -67,6 +68,12 @@ class Service(Protocol):
     @property
     def problem(self) -> str:
         """What keeps the service from its work now, in words; empty: nothing. Read on the loop's thread."""
+
+    def figures(self) -> Snapshot | None:
+        """Return what the process measured, on the loop's thread; it goes to the supervisor with each sign of life.
+
+        None for a system, which is asked with `Measure`.
+        """
 
     async def start(self) -> None:
         """Get ready. When it raises, the actor's process ends and the supervisor starts a new one."""

@@ -43,21 +43,26 @@ from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.state import Lock, Rules
 from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
 from maestro.runtime.arrivals import accept
+from maestro.runtime.call_counts import CallCounts
 from maestro.runtime.cascade_desk import CascadeDesk
+from maestro.runtime.catalogue import BAD_INPUT, ERRORS, NO_EVENT, OF_SYSTEM
 from maestro.runtime.changes import Changes
 from maestro.runtime.document_mirror import DocumentMirror, no_mirror
 from maestro.runtime.effects import Effects
 from maestro.runtime.engine import Engine
 from maestro.runtime.errands import Errands
 from maestro.runtime.error_desk import ErrorDesk
+from maestro.runtime.figures import Figures
 from maestro.runtime.journal import Journal
 from maestro.runtime.link import Frame, FrameAck, Hello
 from maestro.runtime.lookups import Lookups
+from maestro.runtime.measures import Measures
 from maestro.runtime.peer import Peer
 from maestro.runtime.published_lock import PublishedLock
 from maestro.runtime.questions import Questions
 from maestro.runtime.repository import Repository
 from maestro.runtime.service import Address, Asked, Outlet
+from maestro.runtime.tracing import open_trace
 from maestro.settings import Settings
 from maestro.store.base import StoreError
 from maestro.store.sqlite import SystemStore, open_store
@@ -97,6 +102,9 @@ class SystemService:
         """Whether the store is open."""
         return self._problem
 
+    def figures(self) -> None:
+        """Tell nothing: a system is asked with `Measure`."""
+
     async def start(self) -> None:
         """Open the store and carry on where it says; when it cannot be opened, keep trying and say so meanwhile."""
         if not await self._try_open():
@@ -117,8 +125,11 @@ class SystemService:
             self._lock.unknown(self._problem)
             self._log.error("store cannot be opened", cause=str(problem))
             return False
-        platform = await Platform.open(self._settings.platform)
-        self._open = _Open(self._settings, self._id, self._epoch, self._outlet, store, platform, self._lock.publish)
+        measures = Measures(OF_SYSTEM)
+        platform = await Platform.open(self._settings.platform, CallCounts(measures))
+        self._open = _Open(
+            self._settings, self._id, self._epoch, self._outlet, store, platform, measures, self._lock.publish
+        )
         self._problem = ""
         self._open.begin()
         for hello, address in self._greetings.values():
@@ -171,6 +182,7 @@ class _Open:
         outlet: Outlet,
         store: SystemStore,
         platform: Platform,
+        measures: Measures,
         publish_lock: Callable[[Lock | None], None],
     ) -> None:
         self._settings = settings
@@ -178,16 +190,19 @@ class _Open:
         self._outlet = outlet
         self._store = store
         self._platform = platform
-        self._publish_lock = publish_lock
+        self._measures = measures
+        self._tell_lock = publish_lock
         self._log = logs.get(system=system_id)
         repository = Repository(store, system_id, _rules(settings, system_id))
         self._system = repository.load()
+        self._figures = Figures(self._system, measures, store.path)
+        self._trace = open_trace(settings.trace, self._system)
         self._engine = Engine(
-            Machine(self._system), repository, store, carry_out=self._carry_out, publish_lock=publish_lock,
-            saved=self._saved, broken=self._broken,
+            Machine(self._system), repository, store, carry_out=self._carry_out, publish_lock=self._publish_lock,
+            saved=self._saved, broken=self._broken, measures=measures, trace=self._trace,
         )  # fmt: skip
-        self._journal = Journal(self._system)
-        self._effects = Effects(settings, platform, self._engine)
+        self._journal = Journal(self._system, measures)
+        self._effects = Effects(settings, platform, self._engine, measures, self._trace)
         self._desk = CascadeDesk(self._system.documents, repository, self._feed)
         self._errands = Errands(self._system, self._engine, platform)
         self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
@@ -196,7 +211,7 @@ class _Open:
         self._error_desk = ErrorDesk(self._to_ingress, settings.http)
         self._lookups = Lookups(self._system, platform, settings.http.ask_timeout)
         self.questions = Questions(
-            self._engine, self._lookups, self._error_desk, self._changes, self._to_ingress, epoch
+            self._engine, self._lookups, self._error_desk, self._changes, self._figures, self._to_ingress, epoch
         )
         self._peers: dict[str, Peer] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -237,6 +252,8 @@ class _Open:
         self._error_desk.close()
         self._changes.close()
         self._engine.flush()
+        if self._trace is not None:
+            await self._trace.close()
         await self._platform.close()
         self._store.close()
 
@@ -251,7 +268,7 @@ class _Open:
         if known is not None:
             known.close()
         on_item = self._from_ingress if hello.role == "ingress" else self._from_cascade
-        peer = Peer(self._outlet, address, self._epoch, hello.epoch, self._settings.actors, on_item)
+        peer = Peer(self._outlet, address, self._epoch, hello.epoch, self._settings.actors, on_item, self._measures)
         self._peers[hello.role] = peer
         peer.greet()
         if hello.role == "ingress":
@@ -289,9 +306,12 @@ class _Open:
         if isinstance(accepted, DeadLetter):
             self._system.failed("", accepted.reason, time.time())
             self._changes.moved(())
+            self._measures.count(ERRORS, NO_EVENT if accepted.no_event else BAD_INPUT)
             self._log.error("bad input", reason=accepted.reason, verdict="error")
             self._to_ingress(accepted)
         else:
+            if self._trace is not None:
+                self._trace.delivered(accepted.key, arrived.at)
             self._engine.feed(accepted, arrived.body)
 
     def _to_ingress(self, item: object) -> bool:
@@ -321,6 +341,10 @@ class _Open:
             case do.Reply():
                 self.questions.reply(command)
 
+    def _publish_lock(self, lock: Lock | None) -> None:
+        self._figures.lock_moved(lock)
+        self._tell_lock(lock)
+
     def _move(self, key: str, refs: tuple[int, ...], order: Callable[[bytes], Park | DeadLetter]) -> None:
         """Have an event moved to another queue. Without a body it was moved before, or will be delivered again."""
         delivery = self._system.deliveries.get(key)
@@ -333,6 +357,7 @@ class _Open:
 
     def _saved(self, saves: list[Save]) -> None:
         self._journal.note(saves)
+        self._figures.saved(saves)
         changed = {save.document.id for save in saves if isinstance(save, SaveDocument | SaveUnit)}
         for id_ in changed:
             self._mirror_changed(id_)

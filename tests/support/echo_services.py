@@ -33,6 +33,9 @@ class EchoSystem:
     def problem(self) -> str:
         return ""
 
+    def figures(self) -> None:
+        return None
+
     def answer_now(self, question: Question) -> Answer | None:
         if isinstance(question, CheckLock):
             self.checks += 1
@@ -77,6 +80,9 @@ class EchoHub:
     @property
     def problem(self) -> str:
         return ""
+
+    def figures(self) -> None:
+        return None
 
     def answer_now(self, question: Question) -> Answer | None:
         return None

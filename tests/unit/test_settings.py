@@ -61,6 +61,17 @@ class TestShippedFiles:
         assert settings.reprocessing == Settings().reprocessing
 
 
+class TestTrace:
+    def test_on_without_its_packages_is_a_problem(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("maestro.settings.find_spec", lambda _name: None)
+        assert "pip install maestro-reprocessing[trace]" in problems("trace.enabled = true")[0]
+        assert load_settings(written("trace.enabled = false"), {}).trace.enabled is False
+
+    @pytest.mark.parametrize("endpoint", ["collector:4318", "http://user:secret@collector", "ftp://x"])
+    def test_an_endpoint_is_a_url_without_credentials(self, endpoint: str) -> None:
+        assert "trace.endpoint" in problems(f'trace.endpoint = "{endpoint}"')[0]
+
+
 class TestFindFile:
     def test_none_is_the_defaults(self) -> None:
         assert find_file(None, {}) is None

@@ -8,6 +8,7 @@ import pytest
 from maestro.actors.messages import Factories, Ping, Role, StartService, StopService, TellChanges
 from maestro.actors.processes import Process
 from maestro.actors.roster import Command, Create, Kill, Roster, State, Tell
+from maestro.runtime.measures import Sample, Snapshot
 from maestro.runtime.service import Attach, Detach
 from maestro.settings import ActorSettings, Settings
 
@@ -112,6 +113,21 @@ def test_a_late_or_doubled_start_changes_nothing(world: World) -> None:
     world.run(world.roster.started(3, "elsewhere", world.now))
     world.run(world.roster.started(99, "nobody", world.now))
     assert world.roster.directory(-1) == before
+
+
+def test_restarts_are_counted_and_what_an_actor_measured_is_told(world: World) -> None:
+    figures = Snapshot((Sample("m", (), 1.0),))
+    before = world.roster.directory(-1)
+    world.roster.told(world.entry(INGRESS).epoch, figures)
+    world.roster.told(99, figures)
+    known = world.roster.directory(before.version)
+    assert known.entries is None, "figures make no new version"
+    assert known.figures == ((Role.INGRESS, figures),)
+    assert world.entry(SYS_A).restarts == 0
+    world.kill(SYS_A)
+    for _ in range(10):
+        world.tick()
+    assert world.entry(SYS_A).restarts == 1
 
 
 def test_hubs_hear_of_a_system_until_they_acknowledge(world: World) -> None:

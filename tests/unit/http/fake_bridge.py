@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from maestro.http.bridge import UnknownSystem
 from maestro.messages import Answer, Code, Question
+from maestro.runtime.measures import ActorState
 
 Canned = Answer | Exception | Callable[[str, Question], Answer]
 
@@ -17,6 +18,7 @@ class FakeBridge:
         self.installed: list[str] = []
         self.install_error: Exception | None = None
         self.problems: dict[str, str] = {}
+        self.states: tuple[ActorState, ...] = ()
         #: When set, questions wait for it before they are answered.
         self.gate: asyncio.Event | None = None
         self.waiting = 0
@@ -47,6 +49,9 @@ class FakeBridge:
             raise self.install_error
         self.installed.append(system_id)
         self.known.add(system_id)
+
+    def actors(self) -> tuple[ActorState, ...]:
+        return self.states
 
     async def readiness(self) -> Mapping[str, str]:
         return self.problems

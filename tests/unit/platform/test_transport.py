@@ -29,6 +29,33 @@ async def test_tried_again_until_it_works(siblings: RecordingSiblings, how: How)
     assert len(siblings.log) == 3
 
 
+class Heard:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.tries: list[tuple[str, str]] = []
+        self.retries: list[tuple[str, str]] = []
+
+    def tried(self, service: str, outcome: str) -> None:
+        self.tries.append((service, outcome))
+
+    def retried(self, service: str, outcome: str) -> None:
+        self.retries.append((service, outcome))
+
+
+async def test_an_observer_hears_of_each_try(siblings: RecordingSiblings) -> None:
+    siblings.fail("discovery", "impacted", 2, 503)
+    heard = Heard()
+    async with await Platform.open(siblings.settings(), heard) as platform:
+        await impacted(platform)
+        siblings.fail("discovery", "impacted", 1, 404)
+        with pytest.raises(SiblingRefused):
+            await impacted(platform)
+    away, done, refused = (("discovery", outcome) for outcome in ("unreachable", "ok", "refused"))
+    assert heard.tries == [away, away, done, refused]
+    assert heard.retries == [away, done]
+
+
 @pytest.mark.parametrize(
     ("how", "cause"),
     [

@@ -1,0 +1,95 @@
+"""Backups of all of a folder's stores, and their way back. Only while nobody owns the stores."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from maestro.store.base import StoreDamaged, StoreError
+from maestro.store.sqlite import SystemStore, open_store
+
+#: What is kept of a store that a restore replaces.
+BEFORE = ".before-restore"
+
+
+def back_up_stores(folder: Path, target: Path) -> list[str]:
+    """Copy every store of `folder` to `target`, each complete and synced; return their names.
+
+    Raises:
+        StoreError: one is in use or damaged, or `target` cannot be written. Those before it are copied.
+    """
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{target}: cannot be made: {error.strerror}") from error
+    names = []
+    for path in sorted(folder.glob("*.db")):
+        store = open_store(path)
+        try:
+            store.backup(str(target / path.name))
+        finally:
+            store.close()
+        names.append(path.stem)
+    return names
+
+
+def restore_store(backup: Path, path: Path) -> None:
+    """Put a backup in the place of the store at `path`, which is kept beside it as `….before-restore`.
+
+    The backup is checked first, so that a damaged one replaces nothing.
+
+    Raises:
+        StoreError: the backup is missing or damaged, the store is in use, or a file cannot be written.
+    """
+    if not backup.is_file():
+        raise StoreError(f"{backup}: there is no such backup")
+    candidate = path.with_name(path.name + ".restoring")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(backup, candidate)
+        _check(candidate)
+        if path.exists():
+            _retire(path)
+        candidate.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be restored: {error.strerror}") from error
+    finally:
+        for left in _files(candidate):
+            left.unlink(missing_ok=True)
+
+
+def _check(candidate: Path) -> None:
+    store: SystemStore = open_store(candidate)
+    try:
+        problems = store.check()
+    finally:
+        store.close()
+    if problems:
+        raise StoreDamaged(problems[0])
+    with candidate.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _retire(path: Path) -> None:
+    """Move the present store away, its log folded in. One too damaged to be opened is moved with its log."""
+    with suppress(StoreDamaged):
+        open_store(path).close()
+    for file in (path, path.with_name(path.name + "-wal")):
+        if file.exists():
+            file.replace(file.with_name(file.name.replace(path.name, path.name + BEFORE)))
+    # The record of the last commit: it would tell that the backup is older.
+    path.with_name(path.name + ".last").unlink(missing_ok=True)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    return (path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm", ".lock", ".last"))
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

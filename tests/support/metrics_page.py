@@ -1,0 +1,42 @@
+"""`docs/metrics.md`, written from the catalogue: python -m tests.support.metrics_page"""
+
+from pathlib import Path
+
+from maestro.runtime.catalogue import ALL
+from maestro.runtime.measures import Kind
+
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+HEAD = """\
+# Metrics
+
+`GET /metrics` at the gateway tells the figures of all of Maestro's processes, in Prometheus' text format or, for who
+accepts it, OpenMetrics. This page is written from `maestro/runtime/catalogue.py` by
+`python -m tests.support.metrics_page`; a test sees that it is true. `config/prometheus/` holds a scrape configuration,
+recording and alert rules, `config/grafana/` a dashboard; [`operations.md`](operations.md) says what to do about each
+alert.
+
+- Units are in the names: `_seconds`, `_bytes`; all else are counts.
+- Counters begin at 0 with each life of the process that counts them; `rate()` and `increase()` take that into account.
+- A system that does not answer within 1.5 s is `maestro_system_up 0`; its other figures are missing from that scrape.
+- `actor` is `ingress`, `cascade`, `system` or `gateway`; the label `system` is empty for those that serve all systems.
+- What ingress and cascade measure comes by way of the supervisor and is up to two seconds old.
+- Buckets of all histograms, in seconds: {buckets}.
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+"""
+
+
+def rendered() -> str:
+    """Return the page."""
+    bounds = next(metric.buckets for metric in ALL if metric.kind is Kind.HISTOGRAM)
+    buckets = ", ".join(f"{bound:g}" for bound in bounds)
+    rows = (
+        f"| `{one.name}` | {one.kind} | {', '.join(f'`{label}`' for label in one.all_labels)} | {one.help} |\n"
+        for one in ALL
+    )
+    return HEAD.format(buckets=buckets) + "".join(rows)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(rendered(), "utf-8")
