@@ -14,7 +14,7 @@ setup(
     long_description_content_type="text/markdown",
     python_requires=">=3.11",
     packages=find_packages(include=["maestro", "maestro.*"]),
-    package_data={"maestro": ["py.typed", "defaults/*.toml"]},
+    package_data={"maestro": ["py.typed", "defaults/*.toml", "http/console/**/*"]},
     install_requires=[
         "aiohttp>=3.14",
         "msgspec>=0.18",

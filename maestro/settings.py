@@ -73,6 +73,8 @@ class HttpSettings(Section):
     max_body_bytes: Count = 10 * 1024 * 1024
     #: What `Retry-After` says with a 403 of `proceed`, in seconds.
     retry_after: Count = 5
+    #: The console has the system's id typed before an approval of more replays than this.
+    type_system_above: Count = 50
 
 
 class ActorSettings(Section):

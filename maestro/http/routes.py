@@ -5,7 +5,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from maestro.http import platform_calls, reprocessings, streams, systems
+from maestro.http import console_routes, platform_calls, reprocessings, streams, systems
 from maestro.http.edge import edged, unmatched
 from maestro.messages import Approve, Cancel, Pause, Recheck, Resume, Retry, Skip
 
@@ -45,6 +45,7 @@ def routes(proceed: Handler) -> list[web.RouteDef]:
         _post(f"{_V1}/systems/{{systemId}}/errors/redrive", systems.redrive, "redrive"),
         _get("/healthz", systems.healthz, "healthz"),
         _get("/readyz", systems.readyz, "readyz"),
+        *(_get(path, handler, name) for path, name, handler in console_routes.handlers()),
         web.route(hdrs.METH_ANY, "/{tail:.*}", edged("unmatched", unmatched)),
     ]
 
