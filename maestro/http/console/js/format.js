@@ -37,9 +37,9 @@ export function duration(seconds) {
   return joined("duration.h", whole / 3600, "duration.min", (whole % 3600) / 60);
 }
 
-/** Turn an event's name into words: "rectify.quote.request" is "rectify quote". */
+/** Turn an event's name into words: "rectify.quote.request" is "rectify quote"; a system's id before it goes, too. */
 export function words(name) {
-  return String(name ?? "").replace(/\.(request|done|persist)$/, "").replaceAll(/[._]/g, " ") || "–";
+  return String(name ?? "").replace(/^[0-9a-f]{8}-[0-9a-f-]{27}\./, "").replace(/\.(request|done|persist)$/, "").replaceAll(/[._]/g, " ") || "–";
 }
 
 /** Shorten an id that is a UUID; others are shown whole. */

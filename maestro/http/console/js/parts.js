@@ -38,7 +38,7 @@ export function section(title, { aside = null, id = null, label = null } = {}, .
 
 /** Show names and values. */
 export function facts(pairs) {
-  const shown = pairs.filter((pair) => pair && pair[1] !== null && pair[1] !== "");
+  const shown = pairs.filter((pair) => pair && ![null, false, ""].includes(pair[1]));
   return h("dl", { class: "facts" }, shown.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 

@@ -8,7 +8,7 @@ const DECISIONS = ["approved", "skipped", "cancelled"];
 
 /** Return what the history shows and exports of a document; `user` and `reason` are those of its last decision. */
 export function record(doc) {
-  const decided = doc.history.findLast((entry) => DECISIONS.includes(entry.status)) ?? last(doc);
+  const decided = doc.history.findLast((entry) => DECISIONS.includes(entry.status)) ?? {};
   return {
     id: doc.id,
     system: doc.systemId,

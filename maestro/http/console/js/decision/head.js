@@ -18,7 +18,8 @@ export function head(doc) {
       h("h1", { tabindex: "-1" }, t("decision.title", { event: words(event.name) }), about && h("span", { class: "gist" }, about)),
       badge(doc.status),
     ),
-    h("p", { class: "lead", id: "lead" }, sentence(doc)),
+    h("p", { class: "lead" }, sentence(doc)),
+    phase(doc) === "pending" && h("button", { type: "button", class: "to-decision", "data-key": "to-decision", onclick: toDecision }, t("decision.go")),
     facts([
       [t("word.system"), h("a", { href: href(`/systems/${encodeURIComponent(doc.systemId)}`), "data-key": "system" }, doc.systemId)],
       [t("word.branch"), doc.branch],
@@ -30,6 +31,13 @@ export function head(doc) {
   ];
 }
 
+/** On a narrow screen the form stands far below: go there. */
+function toDecision() {
+  const form = document.querySelector("#decide");
+  form.scrollIntoView();
+  form.querySelector("textarea").focus({ preventScroll: true });
+}
+
 /** Say in plain words what is asked, what happens now, or what came of it. */
 function sentence(doc) {
   const { n } = impact(doc);
@@ -38,10 +46,16 @@ function sentence(doc) {
     case "pending":
       return [t("sentence.pending", values), " ", h("strong", {}, t("sentence.nothing"))];
     case "running":
-      return t(doc.cancelling ? "sentence.cancelling" : doc.pausing ? "sentence.pausing" : "sentence.running", values);
+      return t(running(doc), values);
     case "ended":
       return [known(`sentence.${doc.status}`, t("sentence.failure")), last(doc).cause && h("span", { class: "cause" }, last(doc).cause)];
     default:
       return t(`sentence.${phase(doc)}`, values);
   }
+}
+
+function running(doc) {
+  if (doc.cancelling) return "sentence.cancelling";
+  if (doc.pausing) return "sentence.pausing";
+  return doc.heldCommitted ? "sentence.running" : "sentence.starting";
 }

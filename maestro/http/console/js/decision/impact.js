@@ -8,6 +8,8 @@ import { empty, section } from "../parts.js";
 import { paged, table } from "../table.js";
 import { graph } from "./graph.js";
 
+const SIZE = 15;
+
 /** Return the section; `place` keeps the view and the page chosen over updates. */
 export function impacted(doc, place) {
   const rows = replays(doc);
@@ -15,15 +17,20 @@ export function impacted(doc, place) {
   const choose = (view) => {
     place.view = view;
     for (const button of toggles.children) button.setAttribute("aria-pressed", String(button.value === view));
-    fill(content, view === "graph" ? graph(doc, rows) : paged(rows, (page) => list(doc, page), place));
+    fill(content, view === "graph" ? graph(doc, rows) : paged(rows, (page) => list(doc, page), place, SIZE));
   };
   const toggle = (view) =>
     h("button", { type: "button", value: view, "data-key": view, onclick: () => choose(view) }, t(`impact.${view}`));
   const toggles = h("div", { class: "toggle", role: "group", "aria-label": t("impact.view") }, toggle("table"), toggle("graph"));
-  const title = phase(doc) === "pending" ? "impact.title" : "impact.title.after";
+  const title = titleOf(doc);
   if (!rows.length) return section(t(title), { id: "impact" }, empty(t("impact.empty")));
   choose(place.view ?? "table");
   return section(t(title), { id: "impact", aside: toggles }, h("p", {}, summary(doc)), content, stale(doc));
+}
+
+function titleOf(doc) {
+  if (phase(doc) === "pending" || doc.status === "skipped") return "impact.title";
+  return phase(doc) === "ended" ? "impact.title.after" : "impact.title.now";
 }
 
 function summary(doc) {

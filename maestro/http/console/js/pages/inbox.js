@@ -3,16 +3,17 @@
 import * as api from "../api.js";
 import { held, impact, origin } from "../documents.js";
 import { h, region } from "../dom.js";
-import { ago, gist, id, words } from "../format.js";
+import { Failures, glance } from "../glance.js";
+import { ago, gist, words } from "../format.js";
 import { t } from "../i18n.js";
 import { watch } from "../live.js";
-import { badge, empty, failed, icon, loading, section } from "../parts.js";
+import { empty, failed, icon, loading, section } from "../parts.js";
 import { href } from "../router.js";
-import { glance } from "../glance.js";
 
 export function inboxPage({ signal }) {
+  const failures = new Failures();
   const pending = region(decisions);
-  const systems = region(({ list, problem }) => (problem ? failed(problem) : glance(list)));
+  const systems = region(({ list }) => glance(list));
   const lead = region(({ n }) => h("p", { class: "lead" }, t(n ? "inbox.lead" : "inbox.lead.none", { n })));
   pending.element.append(loading());
   watch(look, { signal });
@@ -28,7 +29,7 @@ export function inboxPage({ signal }) {
   async function look() {
     try {
       const list = await api.systems(signal);
-      systems.update({ list });
+      systems.update({ list: await failures.of(list, signal) });
       const waiting = list.filter((system) => system.pending?.length);
       const found = await Promise.all(waiting.map((system) => held_of(system)));
       const documents = found.flat().sort((one, other) => (held(one.doc).timestamp < held(other.doc).timestamp ? -1 : 1));

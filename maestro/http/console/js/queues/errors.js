@@ -37,7 +37,7 @@ export function errorQueue(systemId, signal) {
     const back = h("button", { type: "button", class: "primary", disabled: true, onclick: () => redrive({ ids: [...chosen] }, chosen.size) });
     const count = () => {
       back.disabled = !chosen.size;
-      fill(back, t("errors.redrive", { n: chosen.size }));
+      fill(back, chosen.size ? t("errors.redrive", { n: chosen.size }) : t("errors.redrive.none"));
     };
     count();
     const choose = (message, on) => {
