@@ -41,6 +41,7 @@ setup(
             "pytest-asyncio>=0.24",
             "pytest-timeout>=2.3",
             "ruff>=0.6",
+            "selenium>=4.20",
         ],
     },
     entry_points={"console_scripts": ["maestro = maestro.cli:main"]},

@@ -101,7 +101,22 @@ class Browser:
 
     def text(self, selector: str = "body") -> str:
         """Return what can be read of the first such element; empty when there is none."""
-        return str(self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
+        return str(
+            self.run(
+                "const e = document.querySelector(arguments[0]); return e?.innerText ?? e?.textContent ?? ''", selector
+            )
+        )
+
+    def row(self, text: str) -> str:
+        """Return what can be read in the first table row with this text in it; empty when there is none."""
+        find = "return [...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes(arguments[0]))"
+        return str(self.run(f"{find}?.innerText ?? ''", text))
+
+    def press_in_row(self, text: str, name: str) -> None:
+        """Press a button of the first table row with this text in it."""
+        find = "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes(arguments[0]))"
+        buttons = f"[...{find}.querySelectorAll('button')]"
+        self.run(f"{buttons}.find((button) => button.innerText === arguments[1]).click()", text, name)
 
     def sees(self, *texts: str, within: str = "body") -> None:
         """Wait until all texts can be read."""
@@ -121,7 +136,8 @@ class Browser:
             except (StaleElementReferenceException, WebDriverException) as problem:
                 outcome = problem
             if time.monotonic() > deadline:
-                raise AssertionError(f"waited for {what} (last: {outcome!r}); the page shows:\n{self.text()[:3000]}")
+                shown = self.text("main")[:1500]
+                raise AssertionError(f"waited for {what} (last: {outcome!r}); the page shows:\n{shown}")
             time.sleep(_LOOK)
 
     def problems(self) -> list[str]:
@@ -154,6 +170,10 @@ class Browser:
         field = self.find("input, textarea", name)
         field.clear()
         field.send_keys(text)
+
+    def cannot(self, name: str) -> None:
+        """Wait until a button is there and cannot be pressed."""
+        self.until(lambda: not self.find("button", name).is_enabled(), f"{name!r} to be disabled")
 
     def choose(self, name: str, option: str) -> None:
         """Choose an option by its text."""

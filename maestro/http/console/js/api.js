@@ -41,9 +41,9 @@ export async function approve(id, body) {
   return noted !== null;
 }
 
-/** Open a system's stream of events; the caller reads the body. */
+/** Open the stream of a system's events, or of all systems' (""); the caller reads the body. */
 export const stream = (id, signal) =>
-  fetch(`${V1}/systems/${part(id)}/stream`, { headers: headers({ Accept: "text/event-stream" }), signal });
+  fetch(id ? `${V1}/systems/${part(id)}/stream` : `${V1}/stream`, { headers: headers({ Accept: "text/event-stream" }), signal });
 
 /** Ask whether a token is accepted. */
 export async function accepts(candidate) {

@@ -45,7 +45,8 @@ export function replays(doc) {
       payload: event.payload,
       state: stateOf(unit, ended),
       step: unit.state,
-      error: ended && IN_FLIGHT.includes(unit.state) ? (last(doc).cause ?? "") : "",
+      // The one that was in hand when the run broke off: it was sent, and did not come back with a result.
+      error: ended && unit.state !== "done" && unit.sends > 0 ? (last(doc).cause ?? "") : "",
     };
   });
 }

@@ -37,6 +37,11 @@ export function duration(seconds) {
   return joined("duration.h", whole / 3600, "duration.min", (whole % 3600) / 60);
 }
 
+/** Say how long something will take: nobody needs the milliseconds of a guess. */
+export function guessed(seconds) {
+  return seconds < 1 ? t("duration.instant") : duration(seconds);
+}
+
 /** Turn an event's name into words: "rectify.quote.request" is "rectify quote"; a system's id before it goes, too. */
 export function words(name) {
   return String(name ?? "").replace(/^[0-9a-f]{8}-[0-9a-f-]{27}\./, "").replace(/\.(request|done|persist)$/, "").replaceAll(/[._]/g, " ") || "–";

@@ -6,14 +6,14 @@ const LOOK = 2_000;
 const LOOK_STREAMED = 15_000;
 const RETRY = 5_000;
 
-/** Call `look` at once, then every `LOOK` ms (less often while a stream works), and when `systemId`'s stream says so. */
-export function watch(look, { signal, systemId = null, mode = () => {} }) {
+/** Call `look` at once, then every `LOOK` ms (less often while a stream works), and when a stream says so: `systemId`'s, or all systems'. */
+export function watch(look, { signal, systemId = "", mode = () => {} }) {
   const bell = new Bell();
   let streamed = false;
   signal.addEventListener("abort", () => bell.ring());
   document.addEventListener("visibilitychange", () => bell.ring(), { signal });
   keepLooking();
-  if (systemId !== null) keepStreaming();
+  keepStreaming();
   return { now: () => bell.ring() };
 
   async function keepLooking() {

@@ -1,4 +1,4 @@
-// The frame around every page: where one can go, the switches, and the place for messages.
+// The frame around every page: where one can go, and the switches.
 
 import { h } from "./dom.js";
 import { LANGUAGES, language, t } from "./i18n.js";
@@ -25,7 +25,6 @@ export function shell({ path, redraw }) {
       h("div", { class: "top-inner" }, brand(), places(current), h("div", { class: "switches" }, switches(redraw))),
     ),
     main,
-    h("div", { id: "messages", role: "status", "aria-live": "polite" }),
   );
   return { element, main };
 }

@@ -7,7 +7,7 @@ import { t } from "./i18n.js";
 export function table(caption, columns, rows, { rowClass = () => null } = {}) {
   return h(
     "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
     h(
       "table",
       {},

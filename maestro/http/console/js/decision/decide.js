@@ -5,17 +5,19 @@ import { say } from "../dialog.js";
 import { estimate, impact } from "../documents.js";
 import { fill, h, region } from "../dom.js";
 import { budget, field, whoAndWhy } from "../fields.js";
-import { duration, id } from "../format.js";
+import { guessed, id } from "../format.js";
 import { t } from "../i18n.js";
 import { failed, icon, notice, section } from "../parts.js";
 
-/** Return the section for a pending document. `changed()` is called when the document should be looked at again. */
-export function decide(doc, { config, principal, changed }) {
+/**
+ * Return the section for a pending document. `changed()` is called when the document should be looked at again;
+ * `problem` is where refusals are said: it outlives the form, which is made anew when the preview changes.
+ */
+export function decide(doc, { config, principal, changed, problem }) {
   const { n } = impact(doc);
   const who = whoAndWhy(principal);
   const limits = budget();
   const costs = region(({ waiting }) => [cost("approve", costOfApprove(doc, waiting)), cost("skip", costOfSkip())], { class: "costs" });
-  const problem = h("div", { "aria-live": "assertive" });
   const typed = n > config.typeSystemAbove ? typedSystem(doc) : null;
   const approve = button("primary", "approve", t("decide.approve", { n }), typed);
   const skip = button("danger", "skip", t("decide.skip"));
@@ -102,7 +104,7 @@ function costOfApprove(doc, waiting) {
   const guess = estimate(doc);
   return [
     t("decide.cost.replays", { n: impact(doc).n }),
-    guess ? [t("decide.cost.time", { time: duration(guess.seconds) }), basis(guess)] : t("decide.cost.unknown"),
+    guess ? [t("decide.cost.time", { time: guessed(guess.seconds) }), basis(guess)] : t("decide.cost.unknown"),
     doc.forking ? t("decide.cost.nolock") : [icon("lock"), t("decide.cost.lock")],
     t("decide.cost.waiting", { n: waiting }),
   ];

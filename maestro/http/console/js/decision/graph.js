@@ -24,7 +24,7 @@ export function graph(doc, rows) {
     shown.map((row) => node(row, places.get(row.index), `${row.index + 1}`)),
   );
   const cut = rows.length > MOST && h("p", { class: "muted" }, t("graph.cut", { n: MOST, total: rows.length }));
-  return h("div", {}, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, picture), legend(), cut);
+  return h("div", {}, h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": t("impact.graph") }, picture), legend(), cut);
 }
 
 /** Place each box: its column is how far it is from the commit; a parent stands at the height of its first child. */
@@ -60,7 +60,7 @@ function node(row, place, number) {
     { class: `node ${row.state}`, transform: `translate(${place.x} ${place.y})` },
     s("title", {}, title),
     s("rect", { width: BOX.width, height: BOX.height, rx: 8 }),
-    s("text", { x: 12, y: 18, class: "name" }, cut(`${number}  ${words(row.name)}`)),
+    s("text", { x: 12, y: 18, class: "name" }, cut(`${number} ${words(row.name)}`)),
     s("text", { x: 12, y: 34, class: "sub" }, cut([gist(row.payload), row.branch].filter(Boolean).join(" · "))),
   );
 }

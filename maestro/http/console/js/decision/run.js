@@ -5,7 +5,7 @@ import { ask, say } from "../dialog.js";
 import { RETRYABLE, estimate, phase, progress, steps } from "../documents.js";
 import { h } from "../dom.js";
 import { budget, whoAndWhy } from "../fields.js";
-import { duration } from "../format.js";
+import { guessed } from "../format.js";
 import { t } from "../i18n.js";
 import { icon, notice, section } from "../parts.js";
 import { href } from "../router.js";
@@ -50,8 +50,8 @@ function ahead(doc) {
   const guess = estimate(doc);
   const limit = doc.budget;
   return [
-    h("p", { class: "eta" }, guess ? [h("strong", {}, t("run.left", { time: duration(guess.seconds) })), basis(guess)] : t("run.left.unknown")),
-    limit && h("p", {}, t("run.budget"), " ", [
+    h("p", { class: "eta" }, guess ? [h("strong", {}, t("run.left", { time: guessed(guess.seconds) })), basis(guess)] : t("run.left.unknown")),
+    limit && phase(doc) !== "paused" && h("p", {}, t("run.budget"), " ", [
       limit.replays && t("run.budget.replays", { n: limit.replays, used: limit.replayed }),
       limit.minutes && t("run.budget.minutes", { n: limit.minutes }),
     ].filter(Boolean).join(", ")),

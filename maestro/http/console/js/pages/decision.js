@@ -55,7 +55,7 @@ class View {
   #form = null;
 
   constructor(doc, config, signal, changed) {
-    this.context = { config, changed, principal: "" };
+    this.context = { config, changed, principal: "", problem: h("div", { "aria-live": "assertive" }) };
     this.head = region(head, { class: "decision-head" });
     this.commit = region((shown) => commit(shown, signal), { class: "area-commit" });
     this.impact = region((shown) => impacted(shown, this.#place), { class: "area-impact" });
@@ -63,7 +63,8 @@ class View {
     this.run = region(({ doc, system }) => run(doc, system, this.context));
     this.trace = region(trace, { class: "area-trace" });
     const columns = [this.commit, this.impact].map((one) => one.element);
-    this.element = h("div", {}, this.head.element, h("div", { class: "columns" }, columns, this.act, this.trace.element));
+    this.columns = h("div", { class: "columns" }, columns, this.act, this.trace.element);
+    this.element = h("div", {}, this.head.element, this.columns);
     this.update(doc, null);
   }
 
@@ -80,8 +81,8 @@ class View {
   #decide(doc) {
     const preview = `${doc.digest ?? ""} ${doc.units.length}`;
     if (this.#form?.preview !== preview) {
-      const kept = this.#form?.note();
-      this.#form = { ...formOf(doc, this.context, kept), preview };
+      const typed = this.#form?.typed();
+      this.#form = { ...formOf(doc, this.context, typed), preview };
       fill(this.act, this.#form.element);
     }
     this.#form.update(this.#system);
@@ -91,27 +92,26 @@ class View {
     const { events: _events, units: _units, ...facts } = doc;
     const { waiting } = this.#system ?? {};
     this.run.update({ doc: { ...facts, units: [], events: [] }, system: { waiting } });
-    if (this.run.element.parentNode !== this.act) fill(this.act, this.run.element);
+    if (this.run.element.parentNode !== this.act) {
+      fill(this.act, this.run.element);
+      // What goes on comes first, where there is but one column.
+      this.columns.prepend(this.act);
+    }
     this.#form = null;
   }
 }
 
-/** Make the form; what was typed into the one before, and what that had to say, is taken over. */
-function formOf(doc, context, kept) {
+/** Make the form; what was typed into the one before is taken over. */
+function formOf(doc, context, typed = {}) {
   const form = decide(doc, context);
   const inputs = () => [...form.element.querySelectorAll("input, textarea")].filter((input) => input.name !== "typed");
   for (const input of inputs()) {
-    if (kept?.values[input.name]) {
-      input.value = kept.values[input.name];
+    if (typed[input.name]) {
+      input.value = typed[input.name];
       input.dispatchEvent(new Event("input"));
     }
   }
-  if (kept?.said) form.element.querySelector("[aria-live]").replaceWith(kept.said);
-  const note = () => ({
-    values: Object.fromEntries(inputs().map((input) => [input.name, input.value])),
-    said: form.element.querySelector("[aria-live]"),
-  });
-  return { ...form, note };
+  return { ...form, typed: () => Object.fromEntries(inputs().map((input) => [input.name, input.value])) };
 }
 
 const headOf = ({ events: _events, ...doc }) => ({ ...doc, events: [], units: doc.units.map(() => 0) });

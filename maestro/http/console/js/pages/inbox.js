@@ -74,7 +74,7 @@ function item(doc, waiting) {
       h(
         "p",
         { class: "meta" },
-        h("span", {}, icon("dot"), doc.systemId),
+        h("span", {}, t("word.system"), " ", doc.systemId),
         h("span", {}, t("word.branch"), " ", doc.branch),
         h("span", {}, icon("clock"), t("inbox.held"), " ", ago(held(doc).timestamp)),
         h("span", {}, t("inbox.behind", { n: waiting })),

@@ -13,6 +13,7 @@ import { table } from "../table.js";
 /** Return the list; `update` loads it anew when the queue's depth has changed. */
 export function errorQueue(systemId, signal) {
   const element = h("div", {}, loading());
+  const chosen = new Set();
   let shown;
   return {
     element,
@@ -33,22 +34,18 @@ export function errorQueue(systemId, signal) {
   }
 
   function list({ total, errors }) {
-    const chosen = new Set();
+    for (const gone of chosen) if (!errors.some((message) => message.id === gone)) chosen.delete(gone);
     const back = h("button", { type: "button", class: "primary", disabled: true, onclick: () => redrive({ ids: [...chosen] }, chosen.size) });
     const count = () => {
       back.disabled = !chosen.size;
       fill(back, chosen.size ? t("errors.redrive", { n: chosen.size }) : t("errors.redrive.none"));
     };
     count();
-    const choose = (message, on) => {
-      if (on) chosen.add(message.id);
-      else chosen.delete(message.id);
-      count();
-    };
+    const box = (message) => check(message, chosen, count);
     return [
       h("p", {}, t("errors.count", { n: total })),
       total > errors.length && h("p", { class: "muted" }, t("errors.oldest", { n: errors.length })),
-      table(t("errors.title"), columns(choose), errors),
+      table(t("errors.title"), columns(box), errors),
       h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => redrive({ all: true }, total) }, t("errors.redrive.all")), back),
     ];
   }
@@ -70,9 +67,9 @@ export function errorQueue(systemId, signal) {
   }
 }
 
-function columns(choose) {
+function columns(box) {
   return [
-    { title: t("errors.choose"), show: (message) => check(message, choose) },
+    { title: t("errors.choose"), show: box },
     { title: t("errors.reason"), show: (message) => h("span", { class: "bad" }, message.reason || "–") },
     { title: t("word.event"), show: (message) => words(event(message).name) },
     { title: t("word.instance"), show: (message) => id(event(message).instanceId) },
@@ -80,12 +77,15 @@ function columns(choose) {
   ];
 }
 
-function check(message, choose) {
-  return h("input", {
-    type: "checkbox",
-    "aria-label": `${t("errors.choose")} ${message.id}`,
-    onchange: (change) => choose(message, change.target.checked),
-  });
+function check({ id }, chosen, changed) {
+  const choose = ({ target }) => {
+    if (target.checked) chosen.add(id);
+    else chosen.delete(id);
+    changed();
+  };
+  const input = h("input", { type: "checkbox", "aria-label": `${t("errors.choose")} ${id}`, onchange: choose });
+  input.checked = chosen.has(id);
+  return input;
 }
 
 function peek(message) {
