@@ -15,7 +15,7 @@ setup(
     long_description_content_type="text/markdown",
     python_requires=">=3.11",
     packages=find_packages(include=["maestro", "maestro.*"]),
-    package_data={"maestro": ["py.typed", "defaults/*.toml"]},
+    package_data={"maestro": ["py.typed", "defaults/*.toml", "http/console/**/*"]},
     install_requires=[
         "aiohttp>=3.14",
         "httptools>=0.6",
@@ -46,6 +46,7 @@ setup(
             "pytest-asyncio>=0.24",
             "pytest-timeout>=2.3",
             "ruff>=0.6",
+            "selenium>=4.20",
         ],
     },
     entry_points={"console_scripts": ["maestro = maestro.cli:main"]},

@@ -76,6 +76,8 @@ class HttpSettings(Section):
     retry_after: Count = 5
     #: Read locks from shared memory where that is proven right, instead of asking the system's actor each time.
     lock_board: bool = True
+    #: The console has the system's id typed before an approval of more replays than this.
+    type_system_above: Count = 50
 
 
 class ActorSettings(Section):

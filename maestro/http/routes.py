@@ -5,7 +5,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from maestro.http import platform_calls, reprocessings, streams, systems
+from maestro.http import console_routes, platform_calls, reprocessings, streams, systems
 from maestro.http.edge import edged, unmatched
 from maestro.http.observed import observed
 from maestro.messages import Approve, Cancel, Pause, Recheck, Resume, Retry, Skip
@@ -47,6 +47,7 @@ def routes(proceed: Handler, metrics: Handler) -> list[web.RouteDef]:
         _get("/healthz", systems.healthz, "healthz"),
         _get("/readyz", systems.readyz, "readyz"),
         _get("/metrics", metrics, "metrics"),
+        *(_get(path, handler, name) for path, name, handler in console_routes.handlers()),
         web.route(hdrs.METH_ANY, "/{tail:.*}", observed("unmatched", edged("unmatched", unmatched))),
     ]
 

@@ -76,6 +76,7 @@ class Domain:
                         "branch": row.branch,
                         "changeTrack": "update" if row.before else "create",
                         "instance_id": instance,
+                        **({"before": row.before.fields} if row.before else {}),
                     },
                 }
                 for row in self._rows.staged(instance)

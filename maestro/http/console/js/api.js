@@ -1,0 +1,85 @@
+// Talks to the gateway. Every answer that is not 2xx is thrown as a Failure, with what the server said.
+
+import * as session from "./session.js";
+
+const V1 = "/v1.0.0";
+const PATIENCE = 30_000;
+
+/** What the gateway refused, or could not answer: `status` 0 means that it was not reached. */
+export class Failure extends Error {
+  constructor(status, message, body = {}) {
+    super(message);
+    this.status = status;
+    this.body = body;
+  }
+
+  /** This gateway does not have the call, or not yet. */
+  get missing() {
+    return this.status === 404 || this.status === 405 || this.status === 501;
+  }
+}
+
+export const config = (signal) => get("/console/config.json", signal);
+export const systems = (signal) => get(`${V1}/systems`, signal);
+export const system = (id, signal) => get(`${V1}/systems/${part(id)}`, signal);
+export const pending = (id, signal) => get(`${V1}/reprocessing/${part(id)}/pending`, signal);
+export const documents = (id, signal) => get(`${V1}/reprocessing/${part(id)}/find`, signal);
+export const reprocessing = (id, signal) => get(`${V1}/reprocessing/${part(id)}`, signal);
+export const entities = (id, after, signal) => get(`${V1}/reprocessing/${part(id)}/entities?after=${after}`, signal);
+export const waiting = (id, after, signal) => get(`${V1}/systems/${part(id)}/waiting?after=${after}&limit=50`, signal);
+export const waitingEvent = (id, number, signal) => get(`${V1}/systems/${part(id)}/waiting/${part(number)}`, signal);
+export const skipped = (id, after, signal) => get(`${V1}/systems/${part(id)}/skipped?after=${after}`, signal);
+export const errors = (id, signal) => get(`${V1}/systems/${part(id)}/errors?limit=50`, signal);
+export const redrive = (id, body) => post(`${V1}/systems/${part(id)}/errors/redrive`, body);
+
+/** Decide on a reprocessing: approve, skip, retry, cancel, pause, resume, recheck or reconsider. */
+export const decide = (id, how, body) => post(`${V1}/reprocessing/${part(id)}/${how}`, body);
+
+/** Approve. False: it is noted, but a second person has to approve as well. */
+export async function approve(id, body) {
+  const noted = await call(`${V1}/reprocessing/${part(id)}/approve`, { ...sending(body), accepted: () => null });
+  return noted !== null;
+}
+
+/** Open the stream of a system's events, or of all systems' (""); the caller reads the body. */
+export const stream = (id, signal) =>
+  fetch(id ? `${V1}/systems/${part(id)}/stream` : `${V1}/stream`, { headers: headers({ Accept: "text/event-stream" }), signal });
+
+/** Ask whether a token is accepted. */
+export async function accepts(candidate) {
+  return (await fetch(`${V1}/systems`, { headers: { Authorization: `Bearer ${candidate}` } })).status !== 401;
+}
+
+const part = (text) => encodeURIComponent(text);
+const get = (path, signal) => call(path, { signal });
+const post = (path, body) => call(path, sending(body));
+const sending = (body) => ({ method: "POST", body: JSON.stringify(body) });
+
+async function call(path, { method = "GET", body, signal, accepted = (answer) => answer }) {
+  const limits = [AbortSignal.timeout(PATIENCE), ...(signal ? [signal] : [])];
+  const sent = headers({ Accept: "application/json", ...(body ? { "Content-Type": "application/json" } : {}) });
+  let response;
+  try {
+    response = await fetch(path, { method, body, headers: sent, signal: AbortSignal.any(limits), cache: "no-store" });
+  } catch (problem) {
+    if (signal?.aborted) throw problem;
+    throw new Failure(0, problem.message);
+  }
+  const answer = parsed(await response.text());
+  if (response.ok) return response.status === 202 ? accepted(answer) : answer;
+  if (response.status === 401) dispatchEvent(new Event("maestro:signin"));
+  throw new Failure(response.status, answer?.message ?? response.statusText, answer ?? {});
+}
+
+function headers(given) {
+  const token = session.token();
+  return token ? { ...given, Authorization: `Bearer ${token}` } : given;
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,130 @@
+// The decision itself: what each answer costs, why, and two buttons that say what they do.
+
+import * as api from "../api.js";
+import { say } from "../dialog.js";
+import { estimate, impact } from "../documents.js";
+import { fill, h, region } from "../dom.js";
+import { budget, field, whoAndWhy } from "../fields.js";
+import { guessed, id } from "../format.js";
+import { t } from "../i18n.js";
+import { failed, icon, notice, section } from "../parts.js";
+
+/**
+ * Return the section for a pending document. `changed()` is called when the document should be looked at again;
+ * `problem` is where refusals are said: it outlives the form, which is made anew when the preview changes.
+ */
+export function decide(doc, { config, principal, changed, problem }) {
+  const { n } = impact(doc);
+  const who = whoAndWhy(principal);
+  const limits = budget();
+  const costs = region(({ waiting }) => [cost("approve", costOfApprove(doc, waiting)), cost("skip", costOfSkip())], { class: "costs" });
+  const typed = n > config.typeSystemAbove ? typedSystem(doc) : null;
+  const approve = button("primary", "approve", t("decide.approve", { n }), typed);
+  const skip = button("danger", "skip", t("decide.skip"));
+  const recheck = h("button", { type: "button", class: "quiet", "data-key": "recheck", onclick: again }, t("decide.recheck"));
+  const form = h(
+    "form",
+    { class: "decide", onsubmit: submit },
+    costs.element,
+    who.elements,
+    limits.element,
+    typed?.element,
+    problem,
+    h("div", { class: "buttons wide" }, approve, skip),
+    h("p", { class: "muted small" }, t("decide.binds")),
+  );
+  const element = section(t("decide.title"), { id: "decide", aside: recheck }, form);
+  return { element, update: (system) => costs.update({ waiting: system?.waiting ?? 0 }) };
+
+  async function submit(event) {
+    event.preventDefault();
+    const how = event.submitter?.value ?? "approve";
+    if (how === "skip") await busy(() => api.decide(doc.id, how, who.body()), () => say(t("decide.skip.done")));
+    else await busy(() => api.approve(doc.id, { ...who.body(), digest: doc.digest, ...limits.body() }), approved);
+  }
+
+  function approved(enough) {
+    say(enough ? t("decide.approve.done", { n }) : t("decide.approve.second"));
+    if (!enough) fill(problem, notice("info", t("decide.approve.second")));
+  }
+
+  async function again() {
+    const user = who.body().user || t("decide.someone");
+    await busy(
+      () => api.decide(doc.id, "recheck", { user }),
+      (found) => {
+        const same = !found.added?.length && !found.removed?.length;
+        if (same) say(t("decide.same"));
+        fill(problem, same ? notice("ok", t("decide.same")) : difference(found, t("decide.different")));
+      },
+    );
+  }
+
+  /** Do one thing at a time; refusals are said where the buttons are. */
+  async function busy(act, done) {
+    const buttons = [approve, skip, recheck];
+    for (const one of buttons) one.disabled = true;
+    fill(problem);
+    try {
+      done(await act());
+    } catch (refusal) {
+      fill(problem, refusal.body?.added ? difference(refusal.body, t("decide.changed")) : failed(refusal));
+    } finally {
+      for (const one of buttons) one.disabled = false;
+      typed?.check();
+      changed();
+    }
+  }
+}
+
+function button(kind, value, text, typed = null) {
+  const element = h("button", { type: "submit", class: kind, value, "data-key": value }, text);
+  if (typed) typed.guard(element);
+  return element;
+}
+
+/** Ask for the system's id to be typed: approving this many replays should not be a slip of the hand. */
+function typedSystem(doc) {
+  const input = h("input", { name: "typed", autocomplete: "off", spellcheck: "false" });
+  let guarded;
+  const check = () => { if (guarded) guarded.disabled = input.value.trim() !== doc.systemId; };
+  input.addEventListener("input", check);
+  return {
+    element: field(t("decide.typed", { system: doc.systemId }), input, t("decide.typed.hint")),
+    guard(button) { guarded = button; check(); },
+    check,
+  };
+}
+
+function cost(kind, lines) {
+  return h("div", { class: `cost ${kind}` }, h("h3", {}, t(`decide.if.${kind}`)), h("ul", {}, lines.map((line) => h("li", {}, line))));
+}
+
+function costOfApprove(doc, waiting) {
+  const guess = estimate(doc);
+  return [
+    t("decide.cost.replays", { n: impact(doc).n }),
+    guess ? [t("decide.cost.time", { time: guessed(guess.seconds) }), basis(guess)] : t("decide.cost.unknown"),
+    doc.forking ? t("decide.cost.nolock") : [icon("lock"), t("decide.cost.lock")],
+    t("decide.cost.waiting", { n: waiting }),
+  ];
+}
+
+function costOfSkip() {
+  return [h("strong", {}, t("decide.skip.rows")), t("decide.skip.old"), t("decide.skip.kept")];
+}
+
+/** Show what an estimate is derived from. */
+export function basis(guess) {
+  const text = guess.basis.key ? t(guess.basis.key, guess.basis.values) : guess.basis.text;
+  return h("small", {}, text);
+}
+
+function difference({ added = [], removed = [] }, title) {
+  const list = (units, sign, kind) => units.map((unit) => h("li", { class: kind }, sign, " ", id(unit.instanceId), " ", unit.branch));
+  return notice(
+    "attention",
+    h("strong", {}, title),
+    h("ul", { class: "difference" }, list(added, t("decide.added"), "added"), list(removed, t("decide.removed"), "removed")),
+  );
+}

@@ -1,0 +1,105 @@
+// Reads reprocessing documents: nothing here touches the page.
+
+export const PENDING = "pending_approval";
+export const ENDED = [
+  "finished", "skipped", "failure", "aborted_split_events_failure", "aborted_persist_domain_failure", "cancelled",
+];
+export const RETRYABLE = ["failure", "aborted_split_events_failure", "aborted_persist_domain_failure", "cancelled"];
+export const STATUSES = [PENDING, "approved", "running", "running_without_lock", "paused", ...ENDED];
+const IN_FLIGHT = ["sending", "sent", "assessing", "committing"];
+
+/** Return what an admin can do now: "pending", "approved", "running", "paused" or "ended". */
+export function phase(doc) {
+  if (doc.status === PENDING) return "pending";
+  if (doc.status === "running_without_lock") return "running";
+  return ENDED.includes(doc.status) ? "ended" : doc.status;
+}
+
+/** Return a tone for a status: which colour it is shown in. */
+export function tone(status) {
+  if (status === PENDING || status === "pending" || status === "paused") return "attention";
+  if (status === "finished" || status === "open") return "ok";
+  if (status === "failure" || status === "unavailable" || status.startsWith("aborted")) return "danger";
+  return status === "skipped" || status === "cancelled" ? "neutral" : "info";
+}
+
+/** Return the event that started the held instance, or the held persist event where that is not known. */
+export const origin = (doc) => doc.origin ?? doc.pendingEvent ?? {};
+
+/** Return when and why the document was made. */
+export const held = (doc) => doc.history[0] ?? {};
+
+/** Return the last change of its status. */
+export const last = (doc) => doc.history.at(-1) ?? {};
+
+/** Return the document's replays in their order, each with its event's facts and what came of it. */
+export function replays(doc) {
+  const ended = phase(doc) === "ended";
+  return doc.units.map((unit, index) => {
+    const event = doc.events[index] ?? {};
+    return {
+      ...unit,
+      index,
+      name: event.name ?? "",
+      timestamp: event.timestamp ?? "",
+      payload: event.payload,
+      state: stateOf(unit, ended),
+      step: unit.state,
+      // The one that was in hand when the run broke off: it was sent, and did not come back with a result.
+      error: ended && unit.state !== "done" && unit.sends > 0 ? (last(doc).cause ?? "") : "",
+    };
+  });
+}
+
+/** Return how many instances, processes and branches are impacted. */
+export function impact(doc) {
+  return {
+    n: doc.units.length,
+    processes: new Set(doc.events.map((event) => event.name)).size,
+    branches: new Set(doc.units.map((unit) => unit.branch)).size,
+  };
+}
+
+/** Return how far a run is: `total` is "at least", for a cascade may add more. */
+export function progress(doc) {
+  const { replayed, outstanding, cascaded } = doc.progress;
+  return { replayed, outstanding, cascaded, total: replayed + outstanding };
+}
+
+/** Return how long what is left will take: the server's word, else this run's own pace; null when nobody can tell. */
+export function estimate(doc, now = Date.now()) {
+  if (doc.estimate) {
+    const [, past, named, left] = /of (\d+) past replays.*?(\d+) of (\d+) by/.exec(doc.estimate.basis) ?? [];
+    const basis = past ? { key: "estimate.past", values: { n: Number(past), named, left } } : { text: doc.estimate.basis };
+    return { seconds: doc.estimate.seconds, basis };
+  }
+  const { replayed, outstanding } = doc.progress;
+  const started = doc.history.findLast((entry) => entry.status.startsWith("running"));
+  if (phase(doc) !== "running" || !started || !replayed || !outstanding) return null;
+  const seconds = ((now - Date.parse(`${started.timestamp.slice(0, 23)}Z`)) / 1000 / replayed) * outstanding;
+  return { seconds, basis: { key: "estimate.own", values: { n: replayed } } };
+}
+
+/** Return the steps of a run in their order, each "todo", "now", "done" or "failed". */
+export function steps(doc, system) {
+  const started = doc.history.some((entry) => entry.status.startsWith("running"));
+  const finished = doc.status === "finished";
+  const broken = phase(doc) === "ended" && !finished;
+  const state = (done, now) => (done ? "done" : broken ? "failed" : now ? "now" : "todo");
+  const locks = !doc.forking;
+  const replaying = started && doc.heldCommitted;
+  const drained = phase(doc) === "ended" && !system?.waiting;
+  return [
+    ...(locks ? [{ name: "lock", state: state(started, phase(doc) === "approved") }] : []),
+    { name: "commit", state: state(doc.heldCommitted, started) },
+    { name: "replay", state: state(finished, replaying), ...progress(doc) },
+    ...(locks ? [{ name: "unlock", state: phase(doc) === "ended" ? "done" : "todo" }] : []),
+    { name: "drain", state: drained ? "done" : phase(doc) === "ended" ? "now" : "todo", waiting: system?.waiting ?? 0 },
+  ];
+}
+
+function stateOf(unit, ended) {
+  if (unit.state === "done") return "done";
+  if (ended) return "undone";
+  return IN_FLIGHT.includes(unit.state) ? "active" : "todo";
+}

@@ -1,0 +1,62 @@
+// The fields that decisions share: who decides, why, and how far a run may go. Each gives its part of the body.
+
+import { h } from "./dom.js";
+import { t } from "./i18n.js";
+import * as session from "./session.js";
+
+let numbers = 0;
+
+/** Make a labelled field around an input; `hint` says more below it. */
+export function field(label, input, hint = "") {
+  const id = `field-${++numbers}`;
+  input.id = id;
+  if (hint) input.setAttribute("aria-describedby", `${id}-hint`);
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: id }, label),
+    input,
+    hint && h("small", { id: `${id}-hint` }, hint),
+  );
+}
+
+/** Ask who decides and why; both are needed, and stand in the history afterwards. */
+export function whoAndWhy(principal) {
+  const user = h("input", { name: "user", required: true, maxlength: 200, autocomplete: "name", value: principal || session.user() });
+  user.readOnly = Boolean(principal);
+  const reason = h("textarea", { name: "reason", required: true, maxlength: 1000, rows: 2 });
+  for (const input of [user, reason]) {
+    const check = () => input.setCustomValidity(input.value.trim() ? "" : t("field.needed"));
+    input.addEventListener("input", check);
+    check();
+  }
+  return {
+    elements: [field(t("field.reason"), reason, t("field.reason.hint")), field(t("field.user"), user)],
+    body() {
+      if (!principal) session.setUser(user.value.trim());
+      return { user: user.value.trim(), reason: reason.value.trim() };
+    },
+  };
+}
+
+/** Ask how far a run may go before it pauses; left empty, there is no limit. */
+export function budget() {
+  const replays = h("input", { name: "replays", type: "number", min: 1, max: 1_000_000, step: 1, inputmode: "numeric" });
+  const minutes = h("input", { name: "minutes", type: "number", min: 0.1, max: 525_600, step: "any", inputmode: "decimal" });
+  return {
+    element: h(
+      "details",
+      { class: "budget" },
+      h("summary", {}, t("budget.title")),
+      h("p", { class: "muted" }, t("budget.text")),
+      h("div", { class: "pair" }, field(t("budget.replays"), replays), field(t("budget.minutes"), minutes)),
+    ),
+    body() {
+      const limits = {
+        ...(replays.value ? { replays: Number(replays.value) } : {}),
+        ...(minutes.value ? { minutes: Number(minutes.value) } : {}),
+      };
+      return Object.keys(limits).length ? { budget: limits } : {};
+    },
+  };
+}

@@ -1,0 +1,75 @@
+// Systems at a glance: state, lock, what waits, what went wrong.
+
+import * as api from "./api.js";
+import { h } from "./dom.js";
+import { ago } from "./format.js";
+import { t } from "./i18n.js";
+import { badge, empty, icon } from "./parts.js";
+import { href } from "./router.js";
+import { table } from "./table.js";
+
+const FRESH = 30_000;
+
+export function glance(systems) {
+  if (!systems.length) return empty(t("systems.empty"), t("systems.empty.hint"));
+  const columns = [
+    { title: t("word.system"), show: link },
+    { title: t("word.state"), show: (system) => [badge(system.state, "state"), detail(system)] },
+    { title: t("word.lock"), show: lock },
+    { title: t("word.waiting"), number: true, show: (system) => count(system.waiting) },
+    { title: t("word.errors"), number: true, show: errors },
+    { title: t("systems.error"), show: (system) => h("small", { class: "bad" }, system.failures.reason || "") },
+  ];
+  return table(t("inbox.systems"), columns, systems);
+}
+
+/** Look into the error queues of systems that had errors, now and then: the list of systems does not measure queues. */
+export class Failures {
+  #known = new Map();
+
+  /** Return the systems with `failures`: how many messages failed, and why the latest did. */
+  async of(systems, signal) {
+    return Promise.all(systems.map(async (system) => ({ ...system, failures: await this.#look(system, signal) })));
+  }
+
+  async #look({ id, counters, queues }, signal) {
+    const seen = counters?.error ?? 0;
+    const failed = (queues?.[`reprocessing.${id}.error.queue`] ?? 0) > 0;
+    if (!seen && !failed) return { count: 0, reason: "" };
+    const known = this.#known.get(id);
+    if (known?.seen === seen && Date.now() - known.at < FRESH) return known;
+    const [system, found] = await Promise.all([api.system(id, signal), api.errors(id, signal).catch(() => ({ errors: [] }))]);
+    const depths = Object.entries(system.queues ?? {}).filter(([name]) => name.includes("error"));
+    const count = system.queues ? depths.reduce((sum, [, depth]) => sum + Math.max(0, depth), 0) : null;
+    const looked = { seen, at: Date.now(), count, reason: found.errors.at(-1)?.reason ?? "" };
+    this.#known.set(id, looked);
+    return looked;
+  }
+}
+
+function link(system) {
+  const path = `/systems/${encodeURIComponent(system.id)}`;
+  return h("a", { href: href(path), "data-key": `system-${system.id}` }, system.id);
+}
+
+function detail(system) {
+  const { running, message } = system;
+  if (message) return h("small", {}, message);
+  if (!running) return null;
+  const { replayed, outstanding } = running.progress;
+  const text = t("systems.progress", { replayed, total: replayed + outstanding });
+  return h("a", { class: "small", href: href(`/reprocessing/${encodeURIComponent(running.id)}`) }, text);
+}
+
+function lock(system) {
+  if (!system.lock) return h("span", { class: "muted" }, t("systems.unlocked"));
+  return h("span", {}, icon("lock"), t("systems.locked"), " ", ago(system.lock.since));
+}
+
+function errors({ id, failures }) {
+  if (failures.count === null) return h("span", { class: "muted", title: t("systems.nobroker") }, "?");
+  if (!failures.count) return count(0);
+  return h("a", { class: "bad", href: href(`/systems/${encodeURIComponent(id)}`) }, String(failures.count));
+}
+
+const count = (n) => h("span", { class: n ? "" : "muted" }, n === undefined ? "–" : String(n));

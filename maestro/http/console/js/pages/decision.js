@@ -1,0 +1,119 @@
+// One reprocessing before, during and after its decision, at one URL.
+
+import * as api from "../api.js";
+import { commit } from "../decision/commit.js";
+import { decide } from "../decision/decide.js";
+import { head } from "../decision/head.js";
+import { impacted } from "../decision/impact.js";
+import { run } from "../decision/run.js";
+import { trace } from "../decision/trace.js";
+import { phase } from "../documents.js";
+import { fill, h, region } from "../dom.js";
+import { t } from "../i18n.js";
+import { watch } from "../live.js";
+import { failed, loading } from "../parts.js";
+
+const DEFAULTS = { typeSystemAbove: 50 };
+
+export function decisionPage({ params, signal }) {
+  const heading = h("h1", { tabindex: "-1", class: "unseen" }, t("decision.loading"));
+  const page = h("div", { class: "decision" }, heading, loading());
+  const problem = h("div", {});
+  let view = null;
+  let watching = null;
+  begin();
+  return page;
+
+  async function begin() {
+    try {
+      const [config, first] = await Promise.all([api.config(signal).catch(() => DEFAULTS), api.reprocessing(params.id, signal)]);
+      view = new View(first, config, signal, () => watching.now());
+      fill(page, problem, view.element);
+      document.title = `${page.querySelector("h1").textContent} · Maestro`;
+      page.querySelector("h1").focus({ preventScroll: true });
+      watching = watch(look, { signal, systemId: first.systemId, mode: (mode) => page.setAttribute("data-live", mode) });
+    } catch (refusal) {
+      if (!signal.aborted) fill(page, h("h1", { tabindex: "-1" }, t("decision.missing")), failed(refusal, begin));
+    }
+  }
+
+  async function look() {
+    try {
+      const doc = await api.reprocessing(params.id, signal);
+      view.update(doc, await api.system(doc.systemId, signal).catch(() => null));
+      fill(problem);
+    } catch (refusal) {
+      if (!signal.aborted) fill(problem, failed(refusal));
+    }
+  }
+}
+
+/** The page's regions. The form of a pending decision is made once per preview: what was typed outlives updates. */
+class View {
+  #place = {};
+  #system = null;
+  #form = null;
+
+  constructor(doc, config, signal, changed) {
+    this.context = { config, changed, principal: "", problem: h("div", { "aria-live": "assertive" }) };
+    this.head = region(head, { class: "decision-head" });
+    this.commit = region((shown) => commit(shown, signal), { class: "area-commit" });
+    this.impact = region((shown) => impacted(shown, this.#place), { class: "area-impact" });
+    this.act = h("div", { class: "area-act" });
+    this.run = region(({ doc, system }) => run(doc, system, this.context));
+    this.trace = region(trace, { class: "area-trace" });
+    const columns = [this.commit, this.impact].map((one) => one.element);
+    this.columns = h("div", { class: "columns" }, columns, this.act, this.trace.element);
+    this.element = h("div", {}, this.head.element, this.columns);
+    this.update(doc, null);
+  }
+
+  update(doc, system) {
+    this.#system = system ?? this.#system;
+    this.head.update(headOf(doc));
+    this.commit.update(commitOf(doc));
+    this.impact.update(impactOf(doc));
+    this.trace.update({ history: doc.history });
+    if (phase(doc) === "pending") this.#decide(doc);
+    else this.#follow(doc);
+  }
+
+  #decide(doc) {
+    const preview = `${doc.digest ?? ""} ${doc.units.length}`;
+    if (this.#form?.preview !== preview) {
+      const typed = this.#form?.typed();
+      this.#form = { ...formOf(doc, this.context, typed), preview };
+      fill(this.act, this.#form.element);
+    }
+    this.#form.update(this.#system);
+  }
+
+  #follow(doc) {
+    const { events: _events, units: _units, ...facts } = doc;
+    const { waiting } = this.#system ?? {};
+    this.run.update({ doc: { ...facts, units: [], events: [] }, system: { waiting } });
+    if (this.run.element.parentNode !== this.act) {
+      fill(this.act, this.run.element);
+      // What goes on comes first, where there is but one column.
+      this.columns.prepend(this.act);
+    }
+    this.#form = null;
+  }
+}
+
+/** Make the form; what was typed into the one before is taken over. */
+function formOf(doc, context, typed = {}) {
+  const form = decide(doc, context);
+  const inputs = () => [...form.element.querySelectorAll("input, textarea")].filter((input) => input.name !== "typed");
+  for (const input of inputs()) {
+    if (typed[input.name]) {
+      input.value = typed[input.name];
+      input.dispatchEvent(new Event("input"));
+    }
+  }
+  return { ...form, typed: () => Object.fromEntries(inputs().map((input) => [input.name, input.value])) };
+}
+
+const headOf = ({ events: _events, ...doc }) => ({ ...doc, events: [], units: doc.units.map(() => 0) });
+const commitOf = ({ id, status, heldCommitted, pendingEvent }) => ({ id, status, heldCommitted, pendingEvent, units: [], events: [] });
+const impactOf = ({ progress: _progress, estimate: _estimate, ...doc }) => doc;

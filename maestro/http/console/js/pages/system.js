@@ -1,0 +1,61 @@
+// One system: its state, the events that wait, and those that failed.
+
+import * as api from "../api.js";
+import { h, region } from "../dom.js";
+import { errorQueue } from "../queues/errors.js";
+import { waitQueue } from "../queues/waiting.js";
+import { ago, id } from "../format.js";
+import { t } from "../i18n.js";
+import { watch } from "../live.js";
+import { badge, facts, failed, icon, loading, section } from "../parts.js";
+import { href } from "../router.js";
+
+export function systemPage({ params, signal }) {
+  const state = region(({ system, problem }) => (problem ? failed(new api.Failure(problem[0], problem[1])) : overview(system)));
+  const waiting = waitQueue(params.id, signal);
+  const errors = errorQueue(params.id, signal);
+  state.element.append(loading());
+  watch(look, { signal, systemId: params.id });
+  return h(
+    "div",
+    {},
+    h("p", { class: "crumbs" }, h("a", { href: href("/systems") }, t("nav.systems")), " / ", params.id),
+    h("h1", { tabindex: "-1" }, params.id),
+    state.element,
+    section(t("waiting.title"), { id: "waiting" }, h("p", { class: "muted" }, t("waiting.text")), waiting.element),
+    section(t("errors.title"), { id: "errors" }, h("p", { class: "muted" }, t("errors.text")), errors.element),
+  );
+
+  async function look() {
+    try {
+      const system = await api.system(params.id, signal);
+      state.update({ system });
+      waiting.update(system.waiting);
+      errors.update(system.queues?.[`persist.${params.id}.queue.error`] ?? null);
+    } catch (problem) {
+      if (!signal.aborted) state.update({ problem: [problem.status ?? 0, problem.message] });
+    }
+  }
+}
+
+function overview(system) {
+  const { counters = {}, queues } = system;
+  const busy = [...system.pending, ...system.approved, ...(system.running ? [system.running.id] : [])];
+  const documents = queues?.[`reprocessing.${system.id}.error.queue`];
+  return section(
+    t("system.now"),
+    { aside: badge(system.state, "state") },
+    facts([
+      [t("word.lock"), system.lock ? h("span", {}, icon("lock"), t("systems.locked"), " ", ago(system.lock.since)) : t("systems.unlocked")],
+      [t("system.decisions"), busy.length ? busy.map(decision) : t("system.none")],
+      [t("word.waiting"), String(system.waiting)],
+      [t("system.failed"), documents > 0 && h("a", { href: href("/history", { system: system.id, status: "failure" }) }, String(documents))],
+      [t("system.broker"), queues ? "" : t("systems.nobroker")],
+    ]),
+    h("ul", { class: "counters" }, Object.entries(counters).map(([name, n]) => h("li", {}, h("strong", {}, String(n)), t(`counter.${name}`)))),
+  );
+}
+
+function decision(one) {
+  return h("a", { href: href(`/reprocessing/${encodeURIComponent(one)}`), "data-key": one }, id(one), " ");
+}

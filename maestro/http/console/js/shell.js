@@ -1,0 +1,63 @@
+// The frame around every page: where one can go, and the switches.
+
+import { h } from "./dom.js";
+import { LANGUAGES, language, t } from "./i18n.js";
+import { icon } from "./parts.js";
+import { href } from "./router.js";
+import * as session from "./session.js";
+
+const PLACES = [["/", "nav.inbox"], ["/systems", "nav.systems"], ["/history", "nav.history"], ["/skipped", "nav.skipped"]];
+const INSIDE = { "/reprocessing/:id": "/", "/systems/:id": "/systems" };
+
+/** Return the frame, and the element that the page goes into. */
+export function shell({ path, redraw }) {
+  document.documentElement.lang = language();
+  const main = h("main", { id: "main", tabindex: "-1" });
+  const current = INSIDE[path] ?? path;
+  const skip = h("button", { type: "button", class: "skip-link", onclick: () => main.focus() }, t("nav.skip"));
+  const element = h(
+    "div",
+    {},
+    skip,
+    h(
+      "header",
+      { class: "top" },
+      h("div", { class: "top-inner" }, brand(), places(current), h("div", { class: "switches" }, switches(redraw))),
+    ),
+    main,
+  );
+  return { element, main };
+}
+
+function brand() {
+  const picture = h("img", { src: "/console/icon.svg", alt: "", width: 24, height: 24 });
+  return h("a", { class: "brand", href: href("/"), "aria-label": t("nav.home") }, picture, h("span", {}, "Maestro"));
+}
+
+function places(current) {
+  const link = ([path, key]) => h("a", { href: href(path), "aria-current": path === current ? "page" : null }, t(key));
+  return h("nav", { class: "places", "aria-label": t("nav.label") }, PLACES.map(link));
+}
+
+function switches(redraw) {
+  const languages = Object.entries(LANGUAGES).map(([code, { name }]) => [code, name]);
+  const themes = [["", t("theme.auto")], ["light", t("theme.light")], ["dark", t("theme.dark")]];
+  const signOut = () => {
+    session.setToken("");
+    location.hash = "#/signin";
+  };
+  return [
+    choice(t("nav.language"), languages, language(), (value) => { session.setLanguage(value); redraw(); }),
+    choice(t("nav.theme"), themes, session.theme(), session.setTheme),
+    session.token() && h("button", { type: "button", class: "quiet", onclick: signOut }, icon("cross"), t("nav.signout")),
+  ];
+}
+
+function choice(label, options, current, choose) {
+  const select = h(
+    "select",
+    { "aria-label": label, title: label, class: "compact", onchange: () => choose(select.value) },
+    options.map(([value, text]) => h("option", { value, selected: value === current }, text)),
+  );
+  return select;
+}

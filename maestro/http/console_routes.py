@@ -1,0 +1,88 @@
+"""The console: static files out of this package, each read once; nothing of a request decides what is opened.
+
+The files are plain ES modules and CSS. They run under the strictest content policy a page can have: nothing inline,
+nothing evaluated, nothing from another origin.
+"""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Final, NamedTuple
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from maestro.http.keys import SETTINGS
+from maestro.http.replies import reply
+
+PAGE: Final = "index.html"
+_TYPES: Final = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+_HEADERS: Final = {
+    "Content-Security-Policy": _POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    # Revalidated each time by its ETag: an upgrade is seen at once, and costs an unchanged file no body.
+    hdrs.CACHE_CONTROL: "no-cache",
+}
+
+
+class Asset(NamedTuple):
+    """One file of the console, ready to be sent."""
+
+    body: bytes
+    headers: dict[str, str]
+
+
+def handlers() -> Iterator[tuple[str, str, Handler]]:
+    """Yield (path, name, handler): the page at `/`, its files under `/console/`, and what it must know of the settings.
+
+    All of it is public: whoever it is shown to still needs a credential for each call of the API.
+    """
+    assets = {path: _asset(file) for path, file in _files(resources.files("maestro.http") / "console")}
+    yield "/", "console", _sender(assets[PAGE])
+    yield "/console/config.json", "console_config", config
+    for path, asset in sorted(assets.items()):
+        yield f"/console/{path}", "console", _sender(asset)
+
+
+async def config(request: web.Request) -> web.StreamResponse:
+    """What the page must know of the settings."""
+    above = request.app[SETTINGS].type_system_above
+    return reply(b'{"typeSystemAbove":%d}' % above, headers={hdrs.CACHE_CONTROL: "no-cache"})
+
+
+def _sender(asset: Asset) -> Handler:
+    async def send(request: web.Request) -> web.StreamResponse:
+        known = request.headers.get(hdrs.IF_NONE_MATCH, "")
+        if asset.headers[hdrs.ETAG] in known:
+            return web.Response(status=304, headers=asset.headers)
+        return web.Response(body=asset.body, headers=asset.headers)
+
+    return send
+
+
+def _files(folder: Traversable, prefix: str = "") -> list[tuple[str, Traversable]]:
+    found: list[tuple[str, Traversable]] = []
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            found += _files(entry, f"{prefix}{entry.name}/")
+        elif entry.name.rpartition(".")[2] in _TYPES:
+            found.append((prefix + entry.name, entry))
+    return found
+
+
+def _asset(file: Traversable) -> Asset:
+    body = file.read_bytes()
+    kind = _TYPES[file.name.rpartition(".")[2]]
+    tag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
+    return Asset(body, {**_HEADERS, hdrs.CONTENT_TYPE: kind, hdrs.ETAG: tag})

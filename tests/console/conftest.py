@@ -1,0 +1,59 @@
+"""One Maestro and one browser for all tests of the console; each test has a system of its own, and no memories."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.background import Background
+from tests.support.browser import Browser, missing
+from tests.support.scene import Scene
+from tests.support.stage import stage
+from tests.support.tenant import Tenant
+
+
+@pytest.fixture(scope="session", autouse=True)
+def browser_there() -> None:
+    """Skip without a browser; in CI it must be there."""
+    if lacking := missing():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
+
+
+@pytest.fixture(scope="session")
+def background() -> Iterator[Background]:
+    """The thread that everything but the browser runs on."""
+    loop = Background()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def scene(background: Background, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Maestro on the embedded broker."""
+    context = stage(tmp_path_factory.mktemp("console"), MAESTRO_HTTP__TYPE_SYSTEM_ABOVE="5")
+    it = background.run(context.__aenter__())
+    yield Scene(background, it)
+    background.run(context.__aexit__(None, None, None))
+
+
+@pytest.fixture(scope="session")
+def window(browser_there: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """The browser."""
+    with Browser(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(window: Browser, scene: Scene) -> Iterator[Browser]:
+    """The browser, with nothing remembered; in the end it must have had nothing to complain of."""
+    window.size(1280, 900)
+    window.prefers("light")
+    window.fresh(scene.url)
+    yield window
+    assert window.problems() == []
+
+
+@pytest.fixture
+def tenant(scene: Scene) -> Tenant:
+    """A system of the test's own."""
+    return scene.tenant()

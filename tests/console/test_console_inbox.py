@@ -1,0 +1,65 @@
+"""The inbox: what waits, oldest first, and the systems at a glance."""
+
+from tests.support.browser import Browser
+from tests.support.scene import Scene
+from tests.support.tenant import Tenant
+
+
+def test_it_says_what_is_asked(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    scene.hold(tenant)
+    scene.run(tenant.publish_all("w1", "w2"))
+    scene.waits(tenant, 2)
+    browser.open()
+    browser.sees(tenant.system, within=".inbox")
+    entry = browser.find(".inbox a", tenant.system).text
+    for part in (
+        "“rectify quote” wants to save its data", "USD · 1.61414",
+        "3 finished results were computed with the old data. Nothing is saved until you decide.",
+        "Branch master", "held", "2 events wait behind it",
+    ):  # fmt: skip
+        assert part.lower() in entry.lower()
+
+
+def test_oldest_first_and_each_leads_to_its_page(browser: Browser, scene: Scene) -> None:
+    older, newer = scene.tenant(), scene.tenant()
+    doc = scene.hold(older)
+    scene.hold(newer)
+    browser.open()
+    browser.sees(older.system, newer.system, within=".inbox")
+    shown = browser.text(".inbox")
+    assert shown.index(older.system) < shown.index(newer.system)
+    browser.find(".inbox a", older.system).click()
+    browser.sees("Your decision")
+    assert doc["id"] in browser.driver.current_url
+    assert browser.run("return document.activeElement.tagName") == "H1"
+    assert browser.driver.title.startswith("rectify quote")
+
+
+def test_a_new_one_appears_and_a_decided_one_goes(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    browser.open()
+    browser.sees("Systems at a glance")
+    doc = scene.hold(tenant)
+    browser.sees(tenant.system, within=".inbox")
+    scene.post(doc, "skip")
+    browser.until(lambda: tenant.system not in browser.text(".inbox"), "it to be gone")
+
+
+def test_systems_at_a_glance(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    running, failing = scene.tenant(), scene.tenant()
+    scene.hold(tenant)
+    scene.mute(running)
+    scene.post(scene.hold(running), "approve")
+    scene.answers(running, 1)
+    scene.run(running.sent(2))
+    failing.fail("discovery", "impacted", 99, 400)
+    scene.run(failing.publish("e1"))
+    scene.errors(failing, 1)
+    browser.open()
+
+    browser.until(lambda: "decision pending" in browser.row(tenant.system), "pending")
+    browser.until(lambda: "running" in browser.row(running.system), "running")
+    browser.until(lambda: "1 of at least 3 replayed" in browser.row(running.system), "its progress")
+    assert "locked" in browser.row(running.system)
+    browser.until(lambda: "made to fail with 400" in browser.row(failing.system), "the last error")
+    scene.answers(running, 2)
+    scene.answers(running, 3)

@@ -1,0 +1,55 @@
+"""A system's page: the events that wait and those that failed, looked at and put back."""
+
+from tests.support.browser import Browser
+from tests.support.scene import Scene
+from tests.support.tenant import Tenant
+
+
+def test_waiting_events_are_listed_and_looked_into(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    scene.hold(tenant)
+    scene.run(tenant.publish("w1", payload={"rate": 2.5}))
+    scene.waits(tenant, 1)
+    browser.open(f"#/systems/{tenant.system}")
+    browser.sees("decision pending", "1 event waits.", f"{tenant.system}.w1")
+    scene.run(tenant.publish("w2"))
+    browser.sees("2 events wait.", f"{tenant.system}.w2", within="#waiting")
+    browser.press("Show")
+    browser.sees('"rate": 2.5', within="dialog")
+    browser.press("Close")
+    browser.until(lambda: not browser.text("dialog"), "the dialog to close")
+
+
+def test_failed_events_are_looked_into_and_put_back(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    tenant.fail("discovery", "impacted", 99, 400)
+    for number in range(3):
+        scene.run(tenant.publish(f"e{number}", celery_id=f"{tenant.system}-c{number}"))
+    scene.errors(tenant, 3)
+    browser.open(f"#/systems/{tenant.system}")
+    browser.sees("3 events failed for good.", "made to fail with 400", f"{tenant.system}.e2", within="#errors")
+    browser.cannot("Choose what to put back")
+    browser.press(f"Show {tenant.system}-c1", exact=True)
+    browser.sees("x-maestro-error", "tasks.process", f"{tenant.system}.e1", within="dialog")
+    browser.press("Close")
+    browser.press(f"Choose {tenant.system}-c1")
+    scene.siblings.heal()
+    browser.press("Put 1 back to be judged")
+    browser.type("Your name", "ana")
+    browser.press("Put 1 back to be judged")
+    browser.sees("1 event was put back.", "2 events failed for good.")
+    scene.run(tenant.commits_are("e1"))
+    browser.press("Put all back")
+    browser.press("Put 2 back to be judged")
+    browser.sees("2 events were put back.", "No event failed.")
+    scene.run(tenant.commits_are("e1", "e0", "e2"))
+
+
+def test_a_system_that_is_not_served(browser: Browser) -> None:
+    browser.open("#/systems/nobody")
+    browser.sees("There is no such thing.", "nobody")
+
+
+def test_all_systems(browser: Browser, tenant: Tenant) -> None:
+    browser.open("#/systems")
+    browser.sees("Every system that Maestro guards", tenant.system)
+    browser.press(tenant.system, exact=True)
+    browser.sees("Waiting events", "No event waits.", "No event failed.")
