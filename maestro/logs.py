@@ -6,9 +6,9 @@ Lines about one thing carry its ids: `system`, `reprocessing`, `instance`, `deli
 import io
 import logging
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from typing import Any, Final, TextIO, cast
 
 import structlog
@@ -19,14 +19,22 @@ from maestro.settings import LogSettings
 _IDS: Final[ContextVar[Mapping[str, str]]] = ContextVar("ids", default={})  # noqa: B039 - never changed in place
 
 
-@contextmanager
-def correlated(**ids: str) -> Iterator[None]:
+class correlated:  # noqa: N801 - used as a context manager; a class, for a generator costs four times as much
     """Have every line inside carry `ids`, whoever writes it; also lines of tasks and timers that are started inside."""
-    token = _IDS.set({**_IDS.get(), **ids})
-    try:
-        yield
-    finally:
-        _IDS.reset(token)
+
+    __slots__ = ("_ids", "_token")
+
+    def __init__(self, **ids: str) -> None:
+        self._ids = ids
+        self._token: Token[Mapping[str, str]] | None = None
+
+    def __enter__(self) -> None:
+        around = _IDS.get()
+        self._token = _IDS.set({**around, **self._ids} if around else self._ids)
+
+    def __exit__(self, *_: object) -> None:
+        assert self._token is not None, "entered"
+        _IDS.reset(self._token)
 
 
 def with_ids(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

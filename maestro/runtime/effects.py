@@ -103,13 +103,14 @@ class Effects:
 
     def _ids(self, command: do.Command) -> dict[str, str]:
         """Return what a command's log lines are found by."""
-        ids = {
-            name: getattr(command, field, "") for name, field in (("reprocessing", "id"), ("instance", "instance_id"))
-        }
-        judged = self._system.judged
-        if not ids["reprocessing"] and judged is not None:
-            ids["delivery"] = judged.key
-        return {name: value for name, value in ids.items() if value}
+        ids: dict[str, str] = {}
+        if instance := getattr(command, "instance_id", ""):
+            ids["instance"] = instance
+        if document := getattr(command, "id", ""):
+            ids["reprocessing"] = document
+        elif self._system.judged is not None:
+            ids["delivery"] = self._system.judged.key
+        return ids
 
     async def _impacted(self, instance_id: str, kind: str) -> tuple[Impacted, ...]:
         started = time.perf_counter()

@@ -88,20 +88,13 @@ class ActorState(Struct, frozen=True):
     figures: Snapshot | None = None
 
 
-class Histogram:
-    """Counts observations by bucket."""
-
+class _Histogram:
     __slots__ = ("bounds", "counts", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
-
-    def observe(self, value: float) -> None:
-        """Count one observation."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
 
 
 class Measures:
@@ -111,7 +104,7 @@ class Measures:
         self._counters: dict[tuple[str, tuple[str, ...]], float] = {
             (metric.name, labels): 0.0 for metric in metrics for labels in metric.known
         }
-        self._histograms: dict[tuple[str, tuple[str, ...]], Histogram] = {}
+        self._histograms: dict[tuple[str, tuple[str, ...]], _Histogram] = {}
 
     def count(self, metric: Metric, *labels: str, by: float = 1.0) -> None:
         """Add to a counter."""
@@ -123,8 +116,9 @@ class Measures:
         key = (metric.name, labels)
         histogram = self._histograms.get(key)
         if histogram is None:
-            histogram = self._histograms[key] = Histogram(metric.buckets)
-        histogram.observe(value)
+            histogram = self._histograms[key] = _Histogram(metric.buckets)
+        histogram.counts[bisect_left(histogram.bounds, value)] += 1
+        histogram.total += value
 
     def snapshot(self, more: Iterable[Sample] = ()) -> Snapshot:
         """Return all figures as they are now, and `more`: values that are read off a state rather than counted."""
