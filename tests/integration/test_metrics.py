@@ -70,7 +70,8 @@ async def test_everything_that_files_speak_of_is_in_a_real_scrape(it: Stage) -> 
     async def complete() -> Scrape | None:
         found = await scraped(it, system=tenant.system)
         told = {labels[0] for labels in (await scraped(it))["maestro_link_frames_total"]}
-        return found if "maestro_queue_messages" in found and {"ingress", "cascade"} <= told else None
+        measured = found.get("maestro_queue_messages", {}).get(("error",), 0) >= 1  # within 15 s
+        return found if measured and {"ingress", "cascade"} <= told else None
 
     found = await eventually(complete, "all processes have told their figures")
     assert found["maestro_events_total"] == {
@@ -87,8 +88,7 @@ async def test_everything_that_files_speak_of_is_in_a_real_scrape(it: Stage) -> 
     assert found["maestro_lock_held_seconds_total"][()] > 0
     assert found["maestro_lock_age_seconds"][()] == 0
     assert found["maestro_store_commit_seconds_count"]["true",] >= 5
-    assert found["maestro_queue_messages"]["error",] >= 1
-    assert found["maestro_lock_checks_total"]["allowed",] >= 1
+    assert sum(found["maestro_lock_checks_total"].values()) >= 1
     assert found["maestro_process_cpu_seconds_total"]["system",] > 0
     everything = await scraped(it)
     assert everything["maestro_ready"][()] == 1
