@@ -69,12 +69,19 @@ def line_hash(fields: dict[str, Any]) -> str:
 
 
 class AuditLog:
-    """Writes the log; one per data folder. Lines that arrive together share one sync."""
+    """Writes the log; one per data folder. Lines that arrive together share one sync.
+
+    Raises:
+        AuditError: the log that is there cannot be continued.
+    """
 
     def __init__(self, folder: Path, file_bytes: int) -> None:
-        self.folder = private_folder(folder)
         self._file_bytes = file_bytes
-        self._number, self._hash, self._path, self._size = self._last()
+        try:
+            self.folder = private_folder(folder)
+            self._number, self._hash, self._path, self._size = self._last()
+        except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as problem:
+            raise AuditError(f"audit: {folder}: cannot be continued: {problem}") from problem
         self._pending: list[tuple[Entry, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._denied = Buckets(DENIED_RATE, DENIED_BURST)

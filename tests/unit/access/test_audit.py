@@ -119,3 +119,11 @@ async def test_refused_attempts_cannot_fill_the_disk(tmp_path: Path, monkeypatch
     log._denied.give_back("", 1)
     await log.record_denied(entry(outcome="refused", status=401))
     assert list(audit_reader.lines(tmp_path))[-1]["suppressed"] == 15
+
+
+async def test_a_log_that_cannot_be_continued_is_named(tmp_path: Path) -> None:
+    await filled(tmp_path, 1)
+    (path,) = audit_files(tmp_path)
+    path.write_bytes(b"nonsense\n")
+    with pytest.raises(AuditError, match="cannot be continued"):
+        AuditLog(tmp_path, 1024)
