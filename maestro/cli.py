@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maestro import __version__, cli_config
+from maestro import __version__, cli_access, cli_config
 from maestro.cli_lazy import LazyGroup
 from maestro.cli_serve import serve
 
@@ -21,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_config.app, name="config")
+app.add_typer(cli_access.token, name="token")
+app.add_typer(cli_access.audit, name="audit")
 app.command()(serve)
 
 

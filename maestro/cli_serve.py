@@ -1,27 +1,56 @@
 """`maestro serve`."""
 
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
-from maestro.cli_config import ConfigFile, loaded_or_exit
+from maestro.cli_config import EXIT_CONFIG, ConfigFile, loaded_or_exit
+
+if TYPE_CHECKING:
+    from maestro.settings import Settings
 
 #: Exit code when Maestro cannot start although its configuration is sound.
 EXIT_CANNOT_START = 1
 
 
-def serve(config: ConfigFile = None) -> None:
+def serve(
+    config: ConfigFile = None,
+    *,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Serve others than this machine without access control.")
+    ] = False,
+) -> None:
     """Run Maestro until it is told to stop (SIGTERM or Ctrl-C)."""
     settings = loaded_or_exit(config).settings
+    if not insecure:
+        _refuse_exposed(settings)
 
     import uvloop  # noqa: PLC0415 - keeps `maestro --help` fast
 
     from maestro import logs  # noqa: PLC0415 - as above
+    from maestro.access.audit import AuditError  # noqa: PLC0415 - as above
+    from maestro.access.tokens import TokenError  # noqa: PLC0415 - as above
     from maestro.actors.errors import ActorsFailed, AlreadyRunning, PortTaken  # noqa: PLC0415 - as above
     from maestro.http.server import BindError  # noqa: PLC0415 - as above
     from maestro.service import serve as run  # noqa: PLC0415 - as above
+    from maestro.store.base import StoreError  # noqa: PLC0415 - as above
 
     logs.configure(settings.log)
     try:
         uvloop.run(run(settings, lambda url: typer.echo(f"Maestro serves {url}")))
-    except (ActorsFailed, AlreadyRunning, BindError, PortTaken) as problem:
+    except (ActorsFailed, AlreadyRunning, AuditError, BindError, PortTaken, StoreError, TokenError) as problem:
         typer.echo(f"maestro: {problem}", err=True)
         raise typer.Exit(EXIT_CANNOT_START) from problem
+
+
+def _refuse_exposed(settings: "Settings") -> None:
+    """Exit when everybody on a network could decide."""
+    from maestro.access.exposure import is_loopback  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    if not settings.access.enabled and not is_loopback(settings.http.host):
+        typer.echo(
+            f'maestro: http.host = "{settings.http.host}" serves others than this machine: '
+            "set access.enabled = true, or give --insecure",
+            err=True,
+        )
+        raise typer.Exit(EXIT_CONFIG)

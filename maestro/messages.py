@@ -69,6 +69,13 @@ class ListWaiting(Struct, frozen=True):
     limit: int = 100
 
 
+class ListDeliveries(Struct, frozen=True):
+    """The webhook deliveries, oldest first: those numbered above `after`, at most `limit`."""
+
+    after: int = 0
+    limit: int = 100
+
+
 class FindDocuments(Struct, frozen=True):
     """A JSON list of documents, oldest first; all, or those of one status."""
 
@@ -219,6 +226,7 @@ Question = (
     | DescribeSystem
     | Measure
     | ListWaiting
+    | ListDeliveries
     | FindDocuments
     | GetDocument
     | Approve

@@ -16,6 +16,7 @@ from maestro.actors.lock_view import lock_board
 from maestro.events import SYSTEM_ID
 from maestro.http.app import create_app
 from maestro.http.bridge import Bridge, Unavailable
+from maestro.http.guards import guarding
 from maestro.http.server import Address, serve_http
 from maestro.platform import Platform, SiblingError
 from maestro.settings import Settings
@@ -52,7 +53,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         # Before the gateway opens: an unknown system may proceed, so one that is locked must be known.
         known = dict.fromkeys([*settings.systems, *stored_systems(settings.data_dir)])
         await asyncio.gather(*(runtime.bridge.install(system_id) for system_id in known))
-        app = create_app(runtime.bridge, settings.http, look)
+        guards = await stack.enter_async_context(guarding(settings))
+        app = create_app(runtime.bridge, settings.http, look, guards)
         address = await stack.enter_async_context(serve_http(app, settings.http))
         tasks = [
             asyncio.create_task(runtime.run(), name="actors"),

@@ -4,11 +4,21 @@ The models are plain; `maestro.settings_sources` fills them from file and enviro
 """
 
 from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from maestro.events import check_system_id
 
@@ -16,6 +26,33 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 SystemId = Annotated[str, AfterValidator(lambda value: check_system_id(value, repr(value)))]
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError("must be a network such as 10.1.0.0/16, without bits of a host") from None
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or value != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError("must be an origin such as https://console.example.org, without a path")
+    return value.lower()
+
+
+def _webhook_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.fragment:
+        raise ValueError("must be an http:// or https:// URL without a user and a fragment")
+    return value
+
+
+WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
+Happening = Literal["pending", "decided", "finished", "failed"]
+Network = Annotated[str, AfterValidator(_network)]
+Origin = Annotated[str, AfterValidator(_origin)]
 
 
 class Section(BaseModel):
@@ -78,6 +115,71 @@ class HttpSettings(Section):
     lock_board: bool = True
     #: The console has the system's id typed before an approval of more replays than this.
     type_system_above: Count = 50
+    #: Requests a second, and at once, of one client (its token, else its address). Calls of the platform's own
+    #: services count a tenth; `proceed` is free.
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 500.0
+    burst: Count = 1000
+    #: PEM files of the certificate (with its chain) and its key; both or none. With them: HTTPS only.
+    tls_cert: str = ""
+    tls_key: str = ""
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("tls_cert and tls_key: both or none")
+        return self
+
+
+class OidcSettings(Section):
+    """People's identities from an OpenID Connect issuer."""
+
+    #: The issuer's URL, as in its tokens' `iss`; empty: off.
+    issuer: str = ""
+    #: What a token's `aud` must name.
+    audience: str = ""
+    #: Where the issuer's keys are; empty: asked of its discovery document.
+    jwks_url: str = ""
+    #: Claims with the person's name, groups (or roles), and systems (empty: all systems).
+    user_claim: str = "sub"
+    roles_claim: str = "roles"
+    systems_claim: str = ""
+    #: Values of `roles_claim` that make a viewer, an approver, an admin.
+    viewers: tuple[str, ...] = ("maestro-viewer",)
+    approvers: tuple[str, ...] = ("maestro-approver",)
+    admins: tuple[str, ...] = ("maestro-admin",)
+
+    @field_validator("issuer", "jwks_url")
+    @classmethod
+    def _is_a_url(cls, value: str) -> str:
+        if value and not value.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+            raise ValueError("must be an https:// URL (http:// on loopback only)")
+        return value
+
+    @model_validator(mode="after")
+    def _has_an_audience(self) -> Self:
+        if self.issuer and not self.audience:
+            raise ValueError("audience: is needed with an issuer")
+        return self
+
+
+class AccessSettings(Section):
+    """Who may do what at the gateway."""
+
+    #: Ask for credentials. Without, `maestro serve` listens on loopback only.
+    enabled: bool = False
+    #: Networks whose callers count as role `platform` without credentials.
+    platform_networks: tuple[Network, ...] = ()
+    #: Origins of web pages, besides the gateway's own, that may send what changes something.
+    origins: tuple[Origin, ...] = ()
+    #: Failed credentials an address may send per minute.
+    failures: Count = 10
+    #: Seconds a verified credential is trusted before it is verified anew; a revoked one ends within 2 s anyway.
+    recheck: Seconds = 300.0
+    #: Systems whose reprocessings need the approval of two different users.
+    two_approvers: tuple[SystemId, ...] = ()
+    #: Bytes of an audit file after which the next one is begun; none is ever removed.
+    audit_file_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
+    oidc: OidcSettings = OidcSettings()
 
 
 class ActorSettings(Section):
@@ -168,6 +270,33 @@ class ReprocessingSettings(Section):
     require_reason: bool = False
 
 
+class WebhookSettings(Section):
+    """Who is told what happens to reprocessings (docs/security.md)."""
+
+    #: The secret that signs them; needed with `urls`, better kept in the environment than in a file.
+    secret: SecretStr = SecretStr("")
+    #: Where they go.
+    urls: tuple[WebhookUrl, ...] = ()
+    #: What is told.
+    events: tuple[Happening, ...] = ("pending", "decided", "finished", "failed")
+    #: Tries of each, and the first pause between two, in seconds; it doubles each time up to `backoff_max`.
+    tries: Annotated[int, Field(ge=1, le=100)] = 12
+    backoff: Seconds = 1.0
+    backoff_max: Seconds = 300.0
+    #: Seconds to wait for an answer.
+    timeout: Seconds = 10.0
+    #: Deliveries per system that the log keeps.
+    kept: Annotated[int, Field(ge=1, le=100_000)] = 1000
+
+    @field_validator("urls")
+    @classmethod
+    def _are_signed(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        secret = info.data.get("secret", SecretStr(""))
+        if value and len(secret.get_secret_value()) < 16:  # noqa: PLR2004 - what cannot be guessed
+            raise ValueError("need webhooks.secret, of at least 16 characters")
+        return value
+
+
 class LogSettings(Section):
     """What is logged and how."""
 
@@ -203,8 +332,10 @@ class Settings(Section):
     systems: tuple[SystemId, ...] = ()
     broker: BrokerSettings = BrokerSettings()
     http: HttpSettings = HttpSettings()
+    access: AccessSettings = AccessSettings()
     actors: ActorSettings = ActorSettings()
     platform: PlatformSettings = PlatformSettings()
     reprocessing: ReprocessingSettings = ReprocessingSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()

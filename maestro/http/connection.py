@@ -57,7 +57,7 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Refuse what is no valid request (400), or answer for a bug outside of the handlers (500)."""
         if status == HTTPStatus.BAD_REQUEST:
-            logs.get(part="http").debug("http.malformed", peer=request.remote, reason=str(exc)[:200])
+            logs.get(part="http").info("http.malformed", peer=request.remote, reason=str(exc)[:200])
             text = "the request is malformed, or its head is too long"
         else:
             logs.get(part="http").error("http.bug", path=request.path, exc_info=exc)

@@ -52,7 +52,7 @@ def handlers() -> Iterator[tuple[str, str, Handler]]:
     yield "/", "console", _sender(assets[PAGE])
     yield "/console/config.json", "console_config", config
     for path, asset in sorted(assets.items()):
-        yield f"/console/{path}", "console", _sender(asset)
+        yield f"/console/{path}", f"console/{path}", _sender(asset)
 
 
 async def config(request: web.Request) -> web.StreamResponse:

@@ -1,12 +1,14 @@
 """What the body of a decision says, checked: who, why, on which preview, how far. `BadInput` names what is wrong."""
 
-from math import isfinite
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
 
 from maestro.events import BadInput
-from maestro.http.inputs import check_text, check_user, parse_object, read_body
+from maestro.http import shapes
+from maestro.http.checking import checked
+from maestro.http.inputs import parse_object, read_body, user_of
 from maestro.messages import (
     UNLIMITED,
     Approve,
@@ -20,14 +22,19 @@ from maestro.messages import (
     Skip,
 )
 
-#: Characters of a reason and of a digest.
-MAX_REASON: Final = 1000
-MAX_DIGEST: Final = 64
-#: Most replays and minutes of a budget.
-MAX_REPLAYS: Final = 1_000_000
-MAX_MINUTES: Final = 525_600
-
 Decision = Approve | Skip | Retry | Cancel | Pause | Resume | Recheck | Reconsider
+
+#: What each kind of decision takes as its body.
+BODIES: Final[Mapping[type[Decision], type[shapes.DecisionBody]]] = {
+    Approve: shapes.ApproveBody,
+    Retry: shapes.RunBody,
+    Resume: shapes.RunBody,
+    Skip: shapes.ReasonedBody,
+    Cancel: shapes.ReasonedBody,
+    Pause: shapes.ReasonedBody,
+    Reconsider: shapes.ReasonedBody,
+    Recheck: shapes.DecisionBody,
+}
 
 
 async def decision_body(request: web.Request) -> dict[str, Any]:
@@ -37,59 +44,38 @@ async def decision_body(request: web.Request) -> dict[str, Any]:
 
 
 def decision_of(kind: type[Decision], document_id: str, fields: dict[str, Any]) -> Decision:
-    """Return the decision that a body's `fields` make. Fields that no decision knows are ignored. Raises `BadInput`."""
-    user = check_user(fields.get("user"))
-    if kind is Recheck:
+    """Return the decision that a body's `fields` make. Fields that no decision knows are ignored.
+
+    Raises:
+        BadInput: a field is not what its type says, or nobody is named.
+        Denied: somebody else than the credential's holder is named.
+    """
+    body = checked(fields, BODIES[kind])
+    user = user_of(body.user)
+    if not isinstance(body, shapes.ReasonedBody):
         return Recheck(document_id, user)
-    reason = check_reason(fields.get("reason"))
-    if kind is Approve:
-        return Approve(document_id, user, reason, _digest(fields.get("digest")), _budget(fields.get("budget")))
-    if kind is Retry:
-        return Retry(document_id, user, reason, _budget(fields.get("budget")))
-    if kind is Resume:
-        return Resume(document_id, user, reason, _budget(fields.get("budget")))
-    return kind(document_id, user, reason)  # type: ignore[call-arg]  # a recheck has returned above
+    why = check_reason(body.reason)
+    if kind is Approve and isinstance(body, shapes.ApproveBody):
+        return Approve(document_id, user, why, _digest(body.digest), _budget(body.budget))
+    if isinstance(body, shapes.RunBody):
+        return (Retry if kind is Retry else Resume)(document_id, user, why, _budget(body.budget))
+    return kind(document_id, user, why)  # type: ignore[call-arg]  # a recheck has returned above
 
 
-def check_reason(reason: Any) -> str:
-    """Return a reason that can stand in a document's history, without space around it; empty when there is none."""
-    if reason is None:
-        return ""
-    if not isinstance(reason, str):
-        raise BadInput("reason", "must be a string")
-    if len(reason) > MAX_REASON or not all(line.isprintable() for line in reason.replace("\t", " ").split("\n")):
-        raise BadInput("reason", f"must be at most {MAX_REASON} printable characters")
-    return reason.strip()
+def check_reason(reason: str | None) -> str:
+    """Return a reason as it stands in a document's history, without space around it; empty when there is none."""
+    return (reason or "").strip()
 
 
-def _digest(digest: Any) -> str:
-    if digest is None:
-        return ""
-    if not isinstance(digest, str):
-        raise BadInput("digest", "must be a string")
-    if not digest:
+def _digest(digest: str | None) -> str:
+    if digest == "":
         raise BadInput("digest", "is empty")
-    return check_text(digest, "digest", MAX_DIGEST)
+    return digest or ""
 
 
-def _budget(budget: Any) -> Budget:
+def _budget(budget: shapes.BudgetBody | None) -> Budget:
     if budget is None:
         return UNLIMITED
-    if not isinstance(budget, dict):
-        raise BadInput("budget", 'must be an object with "replays", "minutes", or both')
-    unknown = next((key for key in budget if key not in ("replays", "minutes")), None)
-    if unknown is not None:
-        raise BadInput(f"budget.{unknown[:40]}", "is not known")
-    replays, minutes = budget.get("replays"), budget.get("minutes")
-    if replays is None and minutes is None:
+    if budget.replays is None and budget.minutes is None:
         raise BadInput("budget", 'must have "replays", "minutes", or both')
-    if replays is not None and (type(replays) is not int or not 1 <= replays <= MAX_REPLAYS):
-        raise BadInput("budget.replays", f"must be a whole number from 1 to {MAX_REPLAYS}")
-    return Budget(replays, None if minutes is None else _minutes(minutes))
-
-
-def _minutes(minutes: Any) -> float:
-    number = type(minutes) in (int, float) and isfinite(minutes)
-    if not number or not 0 < minutes <= MAX_MINUTES:
-        raise BadInput("budget.minutes", f"must be a number above 0, at most {MAX_MINUTES}")
-    return float(minutes)
+    return Budget(budget.replays, budget.minutes)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
@@ -21,11 +21,14 @@ class Documents:
     """Puts questions about a document to its system.
 
     An id made by Maestro tells its system; for any other (an import) every system is asked and the hit is
-    remembered.
+    remembered. `check_system` is told the system before a question is put to it, and may raise.
     """
 
-    def __init__(self, bridge: Bridge, timeout: float) -> None:
+    def __init__(
+        self, bridge: Bridge, timeout: float, check_system: Callable[[str], None] = lambda _system: None
+    ) -> None:
         self._bridge = bridge
+        self._check_system = check_system
         self._timeout = timeout
         self._found: OrderedDict[str, str] = OrderedDict()
         self._searches = asyncio.Semaphore(SEARCHES)
@@ -40,6 +43,7 @@ class Documents:
         owner = self._found.get(document_id) or await self._owner(document_id)
         if owner is None:
             return Answer(Code.NOT_FOUND, message=f"reprocessing {document_id} is not known")
+        self._check_system(owner)
         answer = await self._bridge.ask(owner, question, timeout=timeout or self._timeout)
         if answer.code is Code.NOT_FOUND:
             self._found.pop(document_id, None)

@@ -4,40 +4,91 @@ The hot route is not logged: `proceed` is called before every event of the platf
 """
 
 import time
-from typing import Any, Final
+from typing import Any
 
+import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from maestro import logs
+from maestro.access.audit import AuditError, Entry
 from maestro.events import BadInput
 from maestro.http.bridge import Unavailable, UnknownSystem
+from maestro.http.guards import Guards
+from maestro.http.idempotency import HEADER, ticket
+from maestro.http.inputs import read_body
 from maestro.http.keys import FACTS
-from maestro.http.replies import INTERNAL, SERVER, Problem, problem
-
-#: Routes (by name) whose requests decide something: logged at level info, the others at debug.
-DECISIONS: Final = frozenset(
-    {"approve", "skip", "retry", "cancel", "pause", "resume", "recheck", "reconsider", "set_status", "redrive",
-     "handler_persist", "persist_sync"}
-)  # fmt: skip
+from maestro.http.operations import Operation
+from maestro.http.replies import INTERNAL, SERVER, Denied, Problem, problem
+from maestro.http.visit import VISIT, Visit
+from maestro.store.base import StoreError
 
 
-def edged(name: str, handler: Handler) -> Handler:
-    """Wrap the handler of the route `name`.
+def edged(operation: Operation, guards: Guards) -> Handler:
+    """Wrap the operation's handler: the door before it, record and answer after it.
 
     A wrapper and not a middleware: a middleware would cost the hot route, too, about a tenth of its throughput.
     """
 
     async def answer(request: web.Request) -> web.StreamResponse:
         started = time.monotonic()
+        visit: Visit | None = None
+        denied = False
         try:
-            response = await handler(request)
+            visit = Visit(await guards.door.enter(request, operation.role, operation.cost))
+            token = VISIT.set(visit)
+            try:
+                response = await _carried_out(operation, guards, request, visit)
+            finally:
+                VISIT.reset(token)
         except Exception as error:  # noqa: BLE001 - the last line of defence: no bug may show a client our insides
-            response = explained(request, error)
-        _log(name, request, response.status, time.monotonic() - started)
+            if isinstance(error, Denied):
+                denied = True
+                visit = visit or (Visit(error.caller) if error.caller else None)
+            response = explained(request, _fitting(operation, error))
+        if denied or operation.decides:
+            await _record(operation, guards, request, visit, response, denied=denied)
+        _log(operation, request, visit, response.status, time.monotonic() - started, denied=denied)
         return response
 
     return answer
+
+
+def _fitting(operation: Operation, error: Exception) -> Exception:
+    """Return the refusal with the status that this operation has for it."""
+    if isinstance(error, Denied) and error.status == 403 != operation.refusal:  # noqa: PLR2004 - forbidden
+        scope = 'Bearer realm="maestro", error="insufficient_scope"'
+        return Denied(operation.refusal, error.message, {hdrs.WWW_AUTHENTICATE: scope})
+    return error
+
+
+async def _carried_out(operation: Operation, guards: Guards, request: web.Request, visit: Visit) -> web.StreamResponse:
+    """Run the handler; a decision only when it can be recorded, and a repeated one not again."""
+    if operation.decides and guards.audit is not None:
+        await guards.audit.check()
+    if not operation.repeatable or HEADER not in request.headers:
+        return await operation.handler(request)
+    claim = ticket(request, visit.principal.name, await read_body(request))
+    assert claim is not None, "the request has a key"
+    earlier = guards.replays.begin(claim)
+    if earlier is not None:
+        return earlier
+    response: web.StreamResponse | None = None
+    try:
+        response = await _answered(operation, request)
+    finally:
+        guards.replays.end(claim, response)
+    return response
+
+
+async def _answered(operation: Operation, request: web.Request) -> web.StreamResponse:
+    """Run the handler; what it refuses for good is an answer like any other."""
+    try:
+        return await operation.handler(request)
+    except Denied:
+        raise
+    except Exception as error:  # noqa: BLE001 - as in `edged`
+        return explained(request, error)
 
 
 async def unmatched(request: web.Request) -> web.StreamResponse:
@@ -53,7 +104,8 @@ async def unmatched(request: web.Request) -> web.StreamResponse:
 
 def explained(request: web.Request, error: Exception) -> web.Response:
     """Return what `error` means to the client; a bug is logged."""
-    return problem(*_meaning(request, error))
+    headers = error.headers if isinstance(error, Problem) else None
+    return problem(*_meaning(request, error), headers)
 
 
 async def hide_versions(_request: web.Request, response: web.StreamResponse) -> None:
@@ -69,8 +121,10 @@ def _meaning(request: web.Request, error: Exception) -> tuple[int, str]:
             meaning = 400, str(error)
         case UnknownSystem():
             meaning = 404, str(error)
-        case Unavailable():
+        case Unavailable() | AuditError():
             meaning = 503, str(error)
+        case StoreError():
+            meaning = 503, f"store: {error}"
         case TimeoutError():
             meaning = 503, "no answer in time; what was asked may still be carried out"
         case web.HTTPException():
@@ -83,16 +137,63 @@ def _meaning(request: web.Request, error: Exception) -> tuple[int, str]:
     return meaning
 
 
-def _log(name: str, request: web.Request, status: int, seconds: float) -> None:
+async def _record(
+    operation: Operation,
+    guards: Guards,
+    request: web.Request,
+    visit: Visit | None,
+    response: web.StreamResponse,
+    *,
+    denied: bool,
+) -> None:
+    """Put a decision, or a refused attempt, into the audit log."""
+    if guards.audit is None:
+        return
+    facts = {name: str(value) for name, value in _facts(request).items()}
+    outcome = "refused" if denied else "done" if response.status < 400 else "failed"  # noqa: PLR2004 - client errors
+    entry = Entry(
+        who=(visit.principal.name if visit else "") or facts.pop("user", ""),
+        via=visit.principal.via if visit else "nobody",
+        what=operation.name,
+        system=(visit.system if visit else "") or facts.pop("system", "") or facts.pop("systemId", ""),
+        target=facts.pop("id", ""),
+        why=facts.pop("reason", ""),
+        origin=request.remote or "",
+        outcome=outcome,
+        status=response.status,
+        message=_message(response) if outcome != "done" else "",
+        facts={name: value[:200] for name, value in facts.items()},
+    )
+    if denied:
+        await guards.audit.record_denied(entry)
+        return
+    try:
+        await guards.audit.record(entry)
+    except AuditError as error:
+        # It is decided already, and the answer says so; nothing more is decided until the log can be written.
+        logs.get(part="audit").critical("audit.not_written", cause=str(error), **msgspec.to_builtins(entry))
+
+
+def _message(response: web.StreamResponse) -> str:
+    body = response.body if isinstance(response, web.Response) else b""
+    return bytes(body)[:500].decode("utf-8", "replace") if isinstance(body, bytes | bytearray) else ""
+
+
+def _log(
+    operation: Operation, request: web.Request, visit: Visit | None, status: int, seconds: float, *, denied: bool
+) -> None:
     log = logs.get(part="http")
-    write = log.info if name in DECISIONS else log.debug
+    write = log.info if operation.decides or operation.notable or denied else log.debug
+    facts = _facts(request)
+    if visit is not None and visit.principal.name:
+        facts["caller"] = visit.principal.name
     write(
-        f"http.{name}",
+        f"http.{operation.name}",
         method=request.method,
         status=status,
         ms=round(seconds * 1000, 1),
         peer=request.remote,
-        **_facts(request),
+        **facts,
     )
 
 

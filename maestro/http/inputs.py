@@ -8,22 +8,15 @@ import orjson
 from aiohttp import web
 
 from maestro.events import BadInput, check_system_id
+from maestro.http.checking import query_of
 from maestro.http.keys import SETTINGS
-from maestro.http.replies import Problem
+from maestro.http.replies import Denied, Problem
+from maestro.http.shapes import MAX_ID, PageQuery, QueueQuery
+from maestro.http.visit import principal
 
 #: Seconds a client may take to send its body.
 BODY_TIMEOUT: Final = 30.0
-#: Characters of a user's name, of a document's id and of a status.
-MAX_USER: Final = 200
-MAX_ID: Final = 200
-MAX_STATUS: Final = 64
-#: Largest number in a query: what the store's counters reach.
-MAX_NUMBER: Final = 2**63 - 1
-#: Entries of one page of a list.
-DEFAULT_LIMIT: Final = 100
-MAX_LIMIT: Final = 1000
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
-_PERSIST_QUEUE: Final = re.compile(r"persist\.([^.]*)\.queue")
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -58,15 +51,21 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def check_user(user: Any) -> str:
-    """Return `user` if it can stand in a document's history, else raise `BadInput`."""
-    if user is None or (isinstance(user, str) and not user.strip()):
-        raise BadInput("user", "is missing")
-    if not isinstance(user, str):
-        raise BadInput("user", "must be a string")
-    if len(user) > MAX_USER or not user.isprintable():
-        raise BadInput("user", f"must be at most {MAX_USER} printable characters")
-    return user
+def user_of(named: str | None) -> str:
+    """Return who decides: the credential's holder, or who is `named` when no credentials are asked for.
+
+    Raises:
+        BadInput: nobody is named.
+        Denied: somebody else than the credential's holder is named.
+    """
+    holder = principal().name
+    if not holder:
+        if named is None or not named.strip():
+            raise BadInput("user", "is missing")
+        return named
+    if named is not None and named != holder:
+        raise Denied(403, f"user: the credential is {holder}'s, who cannot decide for another")
+    return holder
 
 
 def path_system(request: web.Request) -> str:
@@ -76,7 +75,10 @@ def path_system(request: web.Request) -> str:
 
 def path_document(request: web.Request) -> str:
     """Return the document id in the path. Raises `BadInput`."""
-    return check_text(request.match_info["id"], "id", MAX_ID)
+    value = request.match_info["id"]
+    if len(value) > MAX_ID or not value.isprintable():
+        raise BadInput("id", f"must be at most {MAX_ID} printable characters")
+    return value
 
 
 def path_number(request: web.Request) -> int:
@@ -87,41 +89,13 @@ def path_number(request: web.Request) -> int:
     return int(text)
 
 
-def query_text(request: web.Request, name: str, limit: int) -> str:
-    """Return a query parameter that must be there, at most `limit` characters long. Raises `BadInput`."""
-    value = request.query.get(name, "")
-    if not value:
-        raise BadInput(name, "is missing")
-    return check_text(value, name, limit)
-
-
-def check_text(value: str, name: str, limit: int) -> str:
-    """Return `value` if it is printable and at most `limit` characters long, else raise `BadInput`."""
-    if len(value) > limit or not value.isprintable():
-        raise BadInput(name, f"must be at most {limit} printable characters")
-    return value
-
-
-def query_number(request: web.Request, name: str, default: int, low: int, high: int = MAX_NUMBER) -> int:
-    """Return a whole number of the query from `low` to `high`, or `default` without one. Raises `BadInput`."""
-    text = request.query.get(name)
-    if text is None:
-        return default
-    number = int(text) if _DIGITS.fullmatch(text) else -1
-    if not low <= number <= high:
-        raise BadInput(name, f"must be a whole number from {low} to {high}")
-    return number
-
-
 def query_page(request: web.Request) -> tuple[int, int]:
     """Return the `after` and `limit` of a list's page. Raises `BadInput`."""
-    after = query_number(request, "after", default=0, low=0)
-    return after, query_number(request, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
+    query = query_of(request, PageQuery)
+    return query.after, query.limit
 
 
 def queue_system(request: web.Request) -> str:
     """Return the system that the query's `queue` belongs to, `persist.<systemId>.queue`. Raises `BadInput`."""
-    queue = _PERSIST_QUEUE.fullmatch(query_text(request, "queue", MAX_ID))
-    if queue is None:
-        raise BadInput("queue", "must be persist.<systemId>.queue")
-    return check_system_id(queue[1], "queue")
+    queue = query_of(request, QueueQuery).queue
+    return check_system_id(queue.removeprefix("persist.").removesuffix(".queue"), "queue")

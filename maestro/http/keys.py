@@ -6,6 +6,7 @@ from aiohttp import web
 
 from maestro.http.bridge import Bridge
 from maestro.http.documents import Documents
+from maestro.http.guards import Guards
 from maestro.http.live import Live
 from maestro.runtime.measures import Measures
 from maestro.settings import HttpSettings
@@ -15,6 +16,9 @@ SETTINGS: Final = web.AppKey("SETTINGS", HttpSettings)
 MEASURES: Final = web.AppKey("MEASURES", Measures)
 DOCUMENTS: Final = web.AppKey("DOCUMENTS", Documents)
 LIVE: Final = web.AppKey("LIVE", Live)
+GUARDS: Final = web.AppKey("GUARDS", Guards)
+#: The API description, ready to send.
+OPENAPI: Final = web.AppKey("OPENAPI", bytes)
 #: What a handler learned of its request that belongs in the log line: user, system, id.
 FACTS: Final = web.RequestKey("FACTS", dict[str, Any])
 

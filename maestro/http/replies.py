@@ -6,6 +6,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from maestro.access.roles import Principal
 from maestro.messages import Answer, Code
 
 #: What the `Server` header says; without it aiohttp tells its own and Python's version.
@@ -29,10 +30,21 @@ _WITH_BODY: Final = frozenset({Code.OK, Code.ACCEPTED, Code.LOCKED})
 class Problem(Exception):  # noqa: N818 - it becomes a response, in most cases the client's error
     """Ends a request with an HTTP status and a message for the client."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.headers = headers
+
+
+class Denied(Problem):
+    """Ends a request because of who it comes from. `caller`: whose credential it had, if it was a valid one."""
+
+    def __init__(
+        self, status: int, message: str, headers: Mapping[str, str] | None = None, caller: Principal | None = None
+    ) -> None:
+        super().__init__(status, message, headers)
+        self.caller = caller
 
 
 def reply(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

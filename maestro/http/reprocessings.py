@@ -6,19 +6,13 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from maestro.http.bridge import UnknownSystem
+from maestro.http.checking import query_of
 from maestro.http.deciding import Decision, check_reason, decision_body, decision_of
-from maestro.http.inputs import (
-    MAX_ID,
-    MAX_STATUS,
-    check_text,
-    check_user,
-    path_document,
-    path_system,
-    query_page,
-    query_text,
-)
+from maestro.http.inputs import path_document, path_system, query_page, user_of
 from maestro.http.keys import BRIDGE, DOCUMENTS, SETTINGS, note
 from maestro.http.replies import answered, reply
+from maestro.http.shapes import FindQuery, SetStatusQuery
+from maestro.http.visit import principal
 from maestro.messages import FindDocuments, GetDocument, ListEntities, Reconsider, SetStatus
 
 PENDING: Final = "pending_approval"
@@ -33,7 +27,7 @@ async def pending(request: web.Request) -> web.StreamResponse:
 
 async def find(request: web.Request) -> web.StreamResponse:
     """The system's documents, all or those of one `status`, oldest first."""
-    return await _list(request, check_text(request.query.get("status", ""), "status", MAX_STATUS))
+    return await _list(request, query_of(request, FindQuery).status)
 
 
 async def _list(request: web.Request, status: str) -> web.StreamResponse:
@@ -67,7 +61,7 @@ def decision(kind: type[Decision]) -> Handler:
     async def decide(request: web.Request) -> web.StreamResponse:
         document_id = path_document(request)
         decided = decision_of(kind, document_id, await decision_body(request))
-        note(request, user=decided.user)
+        note(request, user=decided.user, reason=getattr(decided, "reason", ""))
         return answered(await request.app[DOCUMENTS].ask(document_id, decided))
 
     return decide
@@ -77,16 +71,17 @@ async def reconsider(request: web.Request) -> web.StreamResponse:
     """Have the event of a skipped document judged again, and answer with what became of it."""
     document_id = path_document(request)
     decided = decision_of(Reconsider, document_id, await decision_body(request))
-    note(request, user=decided.user)
+    assert isinstance(decided, Reconsider), "as asked for"
+    note(request, user=decided.user, reason=decided.reason)
     patience = request.app[SETTINGS].sync_timeout
     return answered(await request.app[DOCUMENTS].ask(document_id, decided, timeout=patience))
 
 
 async def set_status(request: web.Request) -> web.StreamResponse:
     """Override a document's status by hand."""
-    document_id = query_text(request, "id", MAX_ID)
-    status = query_text(request, "status", MAX_STATUS)
-    user = check_user(request.query.get("user", OPERATOR))
-    reason = check_reason(request.query.get("reason"))
-    note(request, id=document_id, to=status, user=user)
-    return answered(await request.app[DOCUMENTS].ask(document_id, SetStatus(document_id, status, user, reason)))
+    query = query_of(request, SetStatusQuery)
+    nobody = query.user is None and not principal().name
+    user = OPERATOR if nobody else user_of(query.user)
+    reason = check_reason(query.reason)
+    note(request, id=query.id, to=query.status, user=user, reason=reason)
+    return answered(await request.app[DOCUMENTS].ask(query.id, SetStatus(query.id, query.status, user, reason)))

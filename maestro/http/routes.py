@@ -1,60 +1,216 @@
-"""Every route of the gateway, with the name its log lines carry."""
+"""Every operation of the gateway, and the routes made of them. The first that fits wins."""
 
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from maestro.http import console_routes, platform_calls, reprocessings, streams, systems
+from maestro.access.roles import Role
+from maestro.http import audit, console_routes, description, platform_calls, reprocessings, shapes, streams, systems
+from maestro.http.deciding import BODIES
 from maestro.http.edge import edged, unmatched
+from maestro.http.guards import Guards
 from maestro.http.observed import observed
-from maestro.messages import Approve, Cancel, Pause, Recheck, Resume, Retry, Skip
+from maestro.http.operations import Operation
+from maestro.http.proceed import checked_system, fast_path
+from maestro.http.visit import unrestricted
+from maestro.messages import Approve, Cancel, Pause, Recheck, Reconsider, Resume, Retry, Skip
 
 _V1: Final = "/v1.0.0"
 _REPROCESSING: Final = f"{_V1}/reprocessing"
+_SYSTEMS: Final = f"{_V1}/systems"
+PROCEED: Final = "proceed"
+#: What a call of the platform's own services counts towards the request rate.
+_CHEAP: Final = 0.1
 
 
-def routes(proceed: Handler, metrics: Handler) -> list[web.RouteDef]:
-    """Return the routes; `proceed` is the only one without the edge around it. The first that fits wins."""
+def operations(proceed: Handler, metrics: Handler) -> list[Operation]:
+    """Return all operations, given the handlers that `app` makes."""
     return [
-        # The id may be empty: the platform asks so for events of no system.
-        web.get(f"{_V1}/gateway/{{systemId:[^/]*}}/proceed", proceed),
-        _post(f"{_V1}/handler/persist", platform_calls.handler_persist, "handler_persist"),
-        _post(f"{_V1}/persist/sync", platform_calls.persist_sync, "persist_sync"),
-        _post(f"{_REPROCESSING}/failure", platform_calls.failure, "failure"),
-        _post(f"{_REPROCESSING}/set_status", reprocessings.set_status, "set_status"),
-        _get(f"{_REPROCESSING}/{{systemId}}/pending", reprocessings.pending, "pending"),
-        _get(f"{_REPROCESSING}/{{systemId}}/find", reprocessings.find, "find"),
-        _get(f"{_REPROCESSING}/{{id}}", reprocessings.get, "document"),
-        _post(f"{_REPROCESSING}/{{id}}/approve", reprocessings.decision(Approve), "approve"),
-        _post(f"{_REPROCESSING}/{{id}}/skip", reprocessings.decision(Skip), "skip"),
-        _post(f"{_REPROCESSING}/{{id}}/retry", reprocessings.decision(Retry), "retry"),
-        _post(f"{_REPROCESSING}/{{id}}/cancel", reprocessings.decision(Cancel), "cancel"),
-        _post(f"{_REPROCESSING}/{{id}}/pause", reprocessings.decision(Pause), "pause"),
-        _post(f"{_REPROCESSING}/{{id}}/resume", reprocessings.decision(Resume), "resume"),
-        _post(f"{_REPROCESSING}/{{id}}/recheck", reprocessings.decision(Recheck), "recheck"),
-        _post(f"{_REPROCESSING}/{{id}}/reconsider", reprocessings.reconsider, "reconsider"),
-        _get(f"{_REPROCESSING}/{{id}}/entities", reprocessings.entities, "entities"),
-        _get(f"{_V1}/systems", systems.list_systems, "systems"),
-        _get(f"{_V1}/systems/{{systemId}}", systems.describe, "system"),
-        _get(f"{_V1}/systems/{{systemId}}/waiting", systems.waiting, "waiting"),
-        _get(f"{_V1}/systems/{{systemId}}/waiting/{{number}}", systems.waiting_event, "waiting_event"),
-        _get(f"{_V1}/systems/{{systemId}}/skipped", systems.skipped, "skipped"),
-        _get(f"{_V1}/systems/{{systemId}}/stream", streams.system_stream, "stream"),
-        _get(f"{_V1}/stream", streams.all_streams, "streams"),
-        _get(f"{_V1}/systems/{{systemId}}/errors", systems.errors, "errors"),
-        _post(f"{_V1}/systems/{{systemId}}/errors/redrive", systems.redrive, "redrive"),
-        _get("/healthz", systems.healthz, "healthz"),
-        _get("/readyz", systems.readyz, "readyz"),
-        _get("/metrics", metrics, "metrics"),
-        *(_get(path, handler, name) for path, name, handler in console_routes.handlers()),
-        web.route(hdrs.METH_ANY, "/{tail:.*}", observed("unmatched", edged("unmatched", unmatched))),
+        *_platform(checked_system(proceed)),
+        *_documents(),
+        *_decisions(),
+        *_systems(),
+        *_about(metrics),
+        *_console(),
     ]
 
 
-def _get(path: str, handler: Handler, name: str) -> web.RouteDef:
-    return web.get(path, observed(name, edged(name, handler)))
+def _platform(proceed: Handler) -> Iterable[Operation]:
+    yield _get(
+        # The id may be empty: the platform asks so for events of no system.
+        f"{_V1}/gateway/{{systemId}}/proceed", proceed, PROCEED, Role.PLATFORM,
+        "May events of this system proceed?", {200: None, 403: shapes.LockShape},
+        route=f"{_V1}/gateway/{{systemId:[^/]*}}/proceed", cost=0.0, refusal=401,
+    )  # fmt: skip
+    yield _post(
+        f"{_V1}/handler/persist", platform_calls.handler_persist, "handler_persist", Role.PLATFORM,
+        "Consume a system's persist queue from now on", {200: shapes.MessageBody},
+        query=shapes.QueueQuery, decides=True, cost=_CHEAP,
+    )  # fmt: skip
+    yield _post(
+        f"{_V1}/persist/sync", platform_calls.persist_sync, "persist_sync", Role.PLATFORM,
+        "Judge one persist event, and answer with what became of it",
+        {200: shapes.JudgedShape, 202: dict[str, Any]},
+        body=shapes.EventBody, cost=_CHEAP, notable=True,
+    )  # fmt: skip
+    yield _post(
+        f"{_REPROCESSING}/failure", platform_calls.failure, "failure", Role.PLATFORM,
+        "Report that a replayed process ended in error", {200: shapes.MessageBody},
+        body=shapes.ErrorEventBody, cost=_CHEAP,
+    )  # fmt: skip
 
 
-def _post(path: str, handler: Handler, name: str) -> web.RouteDef:
-    return web.post(path, observed(name, edged(name, handler)))
+def _documents() -> Iterable[Operation]:
+    several = {200: list[shapes.DocumentShape]}
+    yield _get(
+        f"{_REPROCESSING}/{{systemId}}/pending", reprocessings.pending, "pending", Role.VIEWER,
+        "The system's documents waiting for a decision, oldest first", several,
+    )  # fmt: skip
+    yield _get(
+        f"{_REPROCESSING}/{{systemId}}/find", reprocessings.find, "find", Role.VIEWER,
+        "The system's documents, all or of one status, oldest first", several, query=shapes.FindQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_REPROCESSING}/{{id}}", reprocessings.get, "document", Role.VIEWER,
+        "One document", {200: shapes.DocumentShape},
+    )  # fmt: skip
+    yield _get(
+        f"{_REPROCESSING}/{{id}}/entities", reprocessings.entities, "entities", Role.VIEWER,
+        "What the commit of the held event would write", {200: shapes.EntitiesPage}, query=shapes.PageQuery,
+    )  # fmt: skip
+
+
+def _decisions() -> Iterable[Operation]:
+    yield _post(
+        f"{_REPROCESSING}/set_status", reprocessings.set_status, "set_status", Role.ADMIN,
+        "Override a document's status by hand", {200: shapes.DocumentShape, 202: shapes.DocumentShape},
+        query=shapes.SetStatusQuery, decides=True, repeatable=True,
+    )  # fmt: skip
+    for kind, summary in (
+        (Approve, "Approve the pending reprocessing; 202 when a second user must, too"),
+        (Skip, "Skip the pending reprocessing: its commit is dropped"),
+        (Retry, "Approve a failed, aborted or cancelled reprocessing again"),
+        (Cancel, "Cancel an approved or paused reprocessing, or a running one after its current replay"),
+        (Pause, "Pause a running reprocessing after its current replay"),
+        (Resume, "Go on with a paused reprocessing"),
+        (Recheck, "Ask Discovery again about a pending reprocessing"),
+    ):
+        name = kind.__name__.lower()
+        yield _post(
+            f"{_REPROCESSING}/{{id}}/{name}", reprocessings.decision(kind), name, Role.APPROVER, summary,
+            {200: shapes.DocumentShape, 202: shapes.DocumentShape}, body=BODIES[kind], decides=True, repeatable=True,
+        )  # fmt: skip
+    yield _post(
+        f"{_REPROCESSING}/{{id}}/reconsider", reprocessings.reconsider, "reconsider", Role.APPROVER,
+        "Judge the event of a skipped reprocessing again", {200: shapes.JudgedShape, 202: dict[str, Any]},
+        body=BODIES[Reconsider], decides=True, repeatable=True,
+    )  # fmt: skip
+    yield _post(
+        f"{_SYSTEMS}/{{systemId}}/errors/redrive", systems.redrive, "redrive", Role.APPROVER,
+        "Have messages of the error queue judged again", {200: shapes.RedrivenShape},
+        body=shapes.RedriveBody, decides=True, repeatable=True,
+    )  # fmt: skip
+
+
+def _systems() -> Iterable[Operation]:
+    yield _get(
+        _SYSTEMS, systems.list_systems, "systems", Role.VIEWER, "Every system served", {200: list[shapes.SystemShape]}
+    )
+    yield _get(
+        f"{_SYSTEMS}/{{systemId}}", systems.describe, "system", Role.VIEWER,
+        "One system's state, lock, progress, queue depths and counters", {200: shapes.SystemShape},
+    )  # fmt: skip
+    yield _get(
+        f"{_SYSTEMS}/{{systemId}}/waiting", systems.waiting, "waiting", Role.VIEWER,
+        "The events that wait, oldest first", {200: shapes.WaitingShape}, query=shapes.PageQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_SYSTEMS}/{{systemId}}/waiting/{{number}}", systems.waiting_event, "waiting_event", Role.VIEWER,
+        "One waiting event with its body", {200: shapes.EventShape},
+    )  # fmt: skip
+    yield _get(
+        f"{_SYSTEMS}/{{systemId}}/skipped", systems.skipped, "skipped", Role.VIEWER,
+        "The skipped events, oldest first", {200: shapes.SkippedPage}, query=shapes.PageQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_SYSTEMS}/{{systemId}}/errors", systems.errors, "errors", Role.VIEWER,
+        "The oldest messages of the error queue", {200: shapes.ErrorsPage}, query=shapes.ErrorsQuery,
+    )  # fmt: skip
+    for path, handler, name, summary in (
+        (f"{_SYSTEMS}/{{systemId}}/stream", streams.system_stream, "stream", "One system as it changes"),
+        (f"{_V1}/stream", streams.all_streams, "streams", "Every system as it changes"),
+    ):
+        yield _get(path, handler, name, Role.VIEWER, summary, {200: str}, media="text/event-stream", endless=True)
+
+
+def _about(metrics: Handler) -> Iterable[Operation]:
+    yield _get(
+        f"{_V1}/audit", audit.page, "audit", Role.ADMIN,
+        "The audit log, oldest first", {200: shapes.AuditPage}, query=shapes.PageQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_V1}/webhooks/deliveries", systems.deliveries, "deliveries", Role.ADMIN,
+        "A system's webhook deliveries, oldest first", {200: shapes.DeliveryPage}, query=shapes.DeliveriesQuery,
+    )  # fmt: skip
+    yield _get("/healthz", systems.healthz, "healthz", None, "The gateway is alive", {200: shapes.OkBody})
+    yield _get(
+        "/readyz", systems.readyz, "readyz", None, "Maestro can work; else what keeps it from it",
+        {200: shapes.OkBody, 503: shapes.NotReadyBody},
+    )  # fmt: skip
+    yield _get(
+        "/metrics", unrestricted(metrics), "metrics", Role.VIEWER, "What is measured, for Prometheus",
+        {200: str}, media="text/plain",
+    )  # fmt: skip
+    yield _get("/openapi.json", description.openapi, "openapi", None, "This description", {200: dict[str, Any]})
+    for path, handler, name, media in (
+        ("/docs", description.docs, "docs", "text/html"),
+        ("/docs/reference.js", description.script, "docs_script", "text/javascript"),
+        ("/docs/reference.css", description.style, "docs_style", "text/css"),
+    ):
+        yield _get(path, handler, name, None, "The reference page", {200: str}, media=media, hidden=True)
+
+
+def _console() -> Iterable[Operation]:
+    """The page is public: whoever it is shown to still needs a credential for each call."""
+    for path, name, handler in console_routes.handlers():
+        yield _get(path, handler, name, None, "The console", {200: str}, media="text/html", hidden=True)
+
+
+def routes(known: Iterable[Operation], proceed: Handler, guards: Guards) -> list[web.RouteDef]:
+    """Return the routes; `proceed` is the only one that can be answered without the edge around it."""
+    made = [_route(operation, guards, proceed) for operation in known]
+    nothing = Operation(
+        name="unmatched", method=hdrs.METH_ANY, path="/{tail}", handler=unmatched, role=None, summary="", hidden=True
+    )
+    return [*made, web.route(hdrs.METH_ANY, "/{tail:.*}", observed(nothing.name, edged(nothing, guards)))]
+
+
+def _route(operation: Operation, guards: Guards, proceed: Handler) -> web.RouteDef:
+    handler = edged(operation, guards)
+    # `proceed` measures itself.
+    if operation.name == PROCEED:
+        handler = fast_path(proceed, handler, guards.door)
+    else:
+        handler = observed(operation.name, handler)
+    path = operation.route or operation.path
+    # A GET answers HEAD, too.
+    return web.get(path, handler) if operation.method == hdrs.METH_GET else web.route(operation.method, path, handler)
+
+
+def _get(
+    path: str, handler: Handler, name: str, role: Role | None, summary: str, answers: Mapping[int, Any], **more: Any
+) -> Operation:
+    return Operation(
+        name=name, method=hdrs.METH_GET, path=path, handler=handler, role=role, summary=summary, answers=answers, **more
+    )
+
+
+def _post(
+    path: str, handler: Handler, name: str, role: Role | None, summary: str, answers: Mapping[int, Any], **more: Any
+) -> Operation:
+    return Operation(
+        name=name, method=hdrs.METH_POST, path=path, handler=handler, role=role, summary=summary, answers=answers,
+        **more,
+    )  # fmt: skip

@@ -1,6 +1,7 @@
 """Serves the gateway's application on a port, and stops it in good order."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
@@ -12,6 +13,8 @@ from maestro.settings import HttpSettings
 
 #: Seconds that requests under way have to end when the gateway stops.
 GRACE: Final = 5.0
+#: Seconds a client has for the TLS handshake.
+HANDSHAKE: Final = 10.0
 #: Connections the kernel holds until they are accepted.
 BACKLOG: Final = 1024
 
@@ -29,8 +32,22 @@ class Address(NamedTuple):
     @property
     def url(self) -> str:
         """The address as a URL."""
+        return self._url("http")
+
+    def _url(self, scheme: str) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{scheme}://{host}:{self.port}"
+
+
+class TlsAddress(Address):
+    """Where the gateway listens for HTTPS."""
+
+    __slots__ = ()
+
+    @property
+    def url(self) -> str:
+        """The address as a URL."""
+        return self._url("https")
 
 
 @asynccontextmanager
@@ -38,28 +55,50 @@ async def serve_http(app: web.Application, settings: HttpSettings) -> AsyncItera
     """Serve `app` while the context is open. On leaving, requests under way get up to `GRACE` seconds.
 
     Raises:
-        BindError: the port is in use, or the host is not this machine's.
+        BindError: the port is in use, the host is not this machine's, or the certificate cannot be used.
     """
+    tls = _tls(settings)
     # aiohttp waits twice: for the handler, then for its task.
     runner = web.AppRunner(app, shutdown_timeout=GRACE / 2)
     await runner.setup()
     try:
-        listener = await _listen(runner, settings)
+        listener = await _listen(runner, settings, tls)
         try:
-            yield Address(*listener.sockets[0].getsockname()[:2])
+            yield (TlsAddress if tls else Address)(*listener.sockets[0].getsockname()[:2])
         finally:
             listener.close()
     finally:
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, settings: HttpSettings) -> asyncio.Server:
+def _tls(settings: HttpSettings) -> ssl.SSLContext | None:
+    """Return what HTTPS needs; None when the gateway speaks HTTP."""
+    if not settings.tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        # An encrypted key would ask the terminal.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: "")
+    except (OSError, ValueError) as problem:
+        what = f"{settings.tls_cert}, {settings.tls_key}"
+        raise BindError(f"http: certificate or key cannot be used ({what}): {problem}") from problem
+    return context
+
+
+async def _listen(runner: web.AppRunner, settings: HttpSettings, tls: ssl.SSLContext | None) -> asyncio.Server:
     manager = runner.server
     assert manager is not None, "set up"
     loop = asyncio.get_running_loop()
     try:
         return await loop.create_server(
-            lambda: Connection(manager, loop), settings.host, settings.port, backlog=BACKLOG
+            lambda: Connection(manager, loop),
+            settings.host,
+            settings.port,
+            backlog=BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=HANDSHAKE if tls else None,
         )
     except OSError as problem:
         where = f"{settings.host}:{settings.port}"

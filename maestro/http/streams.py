@@ -6,8 +6,9 @@ from aiohttp import web
 
 from maestro.http.bridge import UnknownSystem
 from maestro.http.inputs import path_system
-from maestro.http.keys import BRIDGE, LIVE
+from maestro.http.keys import BRIDGE, GUARDS, LIVE
 from maestro.http.live import Live, Subscription
+from maestro.http.visit import check_system
 
 #: Seconds of silence after which a comment is sent: proxies keep the connection, and a client that is gone is noticed.
 HEARTBEAT: Final = 15.0
@@ -21,6 +22,7 @@ _HEADERS: Final = {
 async def system_stream(request: web.Request) -> web.StreamResponse:
     """One system as it changes."""
     system_id = path_system(request)
+    check_system(system_id)
     if system_id not in request.app[BRIDGE].systems():
         raise UnknownSystem(system_id)
     return await _stream(request, system_id)
@@ -46,7 +48,7 @@ async def _stream(request: web.Request, system_id: str) -> web.StreamResponse:
 async def _send(
     request: web.Request, response: web.StreamResponse, live: Live, subscription: Subscription, system_id: str
 ) -> None:
-    while not live.closed:
+    while not live.closed and request.app[GUARDS].door.still_known(request):
         live.watch(subscription, (system_id,) if system_id else request.app[BRIDGE].systems())
         payloads = await subscription.next(HEARTBEAT)
         events = b"".join(b"event: system\ndata: " + payload + b"\n\n" for payload in payloads)

@@ -1,30 +1,32 @@
 """The systems Maestro serves, and Maestro's own health."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from aiohttp import web
 
-from maestro.events import BadInput
+from maestro.access.roles import Role
+from maestro.events import BadInput, check_system_id
 from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
-from maestro.http.inputs import (
-    check_user,
-    parse_object,
-    path_number,
-    path_system,
-    query_number,
-    query_page,
-    read_body,
-)
+from maestro.http.checking import checked, query_of
+from maestro.http.inputs import parse_object, path_number, path_system, query_page, read_body, user_of
 from maestro.http.keys import BRIDGE, SETTINGS, note
-from maestro.http.replies import answered, reply
-from maestro.messages import Code, DescribeSystem, GetWaiting, ListErrors, ListSkipped, ListWaiting, Question, Redrive
+from maestro.http.replies import answered, problem, reply
+from maestro.http.shapes import DeliveriesQuery, ErrorsQuery, RedriveBody
+from maestro.http.visit import principal
+from maestro.messages import (
+    Code,
+    DescribeSystem,
+    GetWaiting,
+    ListDeliveries,
+    ListErrors,
+    ListSkipped,
+    ListWaiting,
+    Question,
+    Redrive,
+)
 
-#: Messages of the error queue in one answer, and those that may be chosen at once.
-SHOWN_ERRORS: Final = 20
-MAX_ERRORS: Final = 50
-MAX_CHOSEN: Final = 1000
 #: Systems asked at once for a list.
 LIST_WIDTH: Final = 16
 #: Seconds the parts have to say whether they are ready; an orchestrator's probe gives up soon after.
@@ -49,10 +51,10 @@ async def _glance(bridge: Bridge, system_id: str, timeout: float) -> bytes:  # n
         answer = await bridge.ask(system_id, DescribeSystem(measure=False), timeout=timeout)
         if answer.code is Code.OK:
             return answer.body
-        problem = answer.message
+        reason = answer.message
     except (TimeoutError, Unavailable, UnknownSystem) as error:
-        problem = str(error) or "no answer in time"
-    return orjson.dumps({"id": system_id, "state": "unavailable", "message": problem})
+        reason = str(error) or "no answer in time"
+    return orjson.dumps({"id": system_id, "state": "unavailable", "message": reason})
 
 
 async def describe(request: web.Request) -> web.StreamResponse:
@@ -77,38 +79,39 @@ async def skipped(request: web.Request) -> web.StreamResponse:
 
 async def errors(request: web.Request) -> web.StreamResponse:
     """The oldest messages of one system's error queue; they stay where they are."""
-    return await _ask(request, ListErrors(query_number(request, "limit", default=SHOWN_ERRORS, low=1, high=MAX_ERRORS)))
+    return await _ask(request, ListErrors(query_of(request, ErrorsQuery).limit))
 
 
 async def redrive(request: web.Request) -> web.StreamResponse:
     """Give chosen messages of one system's error queue, or all, back to be judged again."""
     system_id = path_system(request)
-    fields = parse_object(await read_body(request))
-    user = check_user(fields.get("user"))
-    note(request, user=user)
+    body = checked(parse_object(await read_body(request)), RedriveBody)
+    user = user_of(body.user)
+    note(request, user=user, ids=",".join(body.ids or ("all",)))
     timeout = request.app[SETTINGS].sync_timeout
-    return answered(await request.app[BRIDGE].ask(system_id, Redrive(_chosen(fields), user), timeout=timeout))
+    return answered(await request.app[BRIDGE].ask(system_id, Redrive(_chosen(body), user), timeout=timeout))
 
 
-def _chosen(fields: dict[str, Any]) -> tuple[str, ...]:
+def _chosen(body: RedriveBody) -> tuple[str, ...]:
     """Return the ids chosen; none for all."""
-    ids, everything = fields.get("ids"), fields.get("all")
-    if everything not in (None, True):
+    if body.all is False:
         raise BadInput("all", "must be true, or left out")
-    if (ids is None) == (everything is None):
+    if (body.ids is None) == (body.all is None):
         raise BadInput("ids", 'give either "ids" or "all": true')
-    if ids is None:
-        return ()
-    if not isinstance(ids, list) or not ids or not all(isinstance(id_, str) and id_ for id_ in ids):
-        raise BadInput("ids", "must be a list of message ids")
-    if len(ids) > MAX_CHOSEN:
-        raise BadInput("ids", f"must be at most {MAX_CHOSEN}")
-    return tuple(dict.fromkeys(ids))
+    return tuple(dict.fromkeys(body.ids or ()))
 
 
 async def _ask(request: web.Request, question: Question) -> web.StreamResponse:
     timeout = request.app[SETTINGS].ask_timeout
     return answered(await request.app[BRIDGE].ask(path_system(request), question, timeout=timeout))
+
+
+async def deliveries(request: web.Request) -> web.StreamResponse:
+    """One system's webhook deliveries, oldest first."""
+    query = query_of(request, DeliveriesQuery)
+    question = ListDeliveries(query.after, query.limit)
+    timeout = request.app[SETTINGS].ask_timeout
+    return answered(await request.app[BRIDGE].ask(check_system_id(query.systemId), question, timeout=timeout))
 
 
 async def healthz(_request: web.Request) -> web.StreamResponse:
@@ -125,5 +128,7 @@ async def readyz(request: web.Request) -> web.StreamResponse:
         problems = {"actors": f"no answer within {READY_TIMEOUT:g} s"}
     if not problems:
         return reply(b'{"status":"ok"}')
-    message = "; ".join(f"{part}: {problem}" for part, problem in problems.items())
+    if not principal().has(Role.VIEWER):
+        return problem(503, "not ready")
+    message = "; ".join(f"{part}: {cause}" for part, cause in problems.items())
     return reply(orjson.dumps({"status": "503", "message": message, "problems": problems}), 503)

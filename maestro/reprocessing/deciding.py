@@ -1,8 +1,8 @@
 """Flow 3, the decision: approve, skip, retry, cancel, and the override by hand. Each answers its ticket."""
 
 from maestro.messages import Code
+from maestro.reprocessing import approving, ending, facts, opening, preview
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import ending, facts, opening, preview
 from maestro.reprocessing.asking import Decision, allowed, answer, conflict, found, refuse
 from maestro.reprocessing.document import Document, Stage
 from maestro.reprocessing.settling import add_errand
@@ -14,7 +14,7 @@ from maestro.reprocessing.step import DropPreviews, SaveDocument, Step
 def on_approved(system: System, fact: facts.Approved, step: Step) -> None:
     """Put the pending reprocessing in line, if it is the one that was previewed."""
     doc = _pending(system, fact, step)
-    if doc is None or not _as_previewed(doc, fact, step):
+    if doc is None or not _as_previewed(doc, fact, step) or not approving.enough(system, doc, fact, step):
         return
     _settle_preview(doc, step)
     opening.approve(system, doc, fact.user, step, reason=fact.reason, budget=fact.budget)
@@ -85,7 +85,7 @@ def _end_by_hand(system: System, doc: Document, trigger: Trigger, fact: facts.St
 def _decide_pending(system: System, doc: Document, trigger: Trigger, fact: facts.StatusSet, step: Step) -> None:
     if trigger is Trigger.SKIP:
         _skip(system, doc, fact, step)
-    else:
+    elif approving.enough(system, doc, fact, step):
         _settle_preview(doc, step)
         opening.approve(system, doc, fact.user, step, reason=fact.reason)
         answer(fact, doc, step)

@@ -62,6 +62,16 @@ class Stage(StrEnum):
     ANNOUNCE = "announce"
 
 
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Who approved, when (seconds since the epoch) and why, and the document's revision that was approved."""
+
+    user: str
+    at: float
+    reason: str
+    revision: int
+
+
 @dataclass(slots=True)
 class Document:
     """A reprocessing: header, units and progress."""
@@ -92,6 +102,8 @@ class Document:
     #: What it may use up before it pauses, and how many replays were done when that was granted.
     budget: Budget = UNLIMITED
     budget_from: int = 0
+    #: The first of two approvals, where the policy asks for two.
+    first_approval: Approval | None = None
     #: How often its units changed while it was pending.
     revision: int = 0
     #: The number under which its skipped event was taken in again; 0: it was not.

@@ -61,8 +61,16 @@ def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False)
         "budget": budget(doc),
         "digest": digest(doc.held_instance, (unit.key for unit in units)),
         "reconsidered": doc.reconsidered or None,
+        "firstApproval": _approval(doc),
         "heldCommitted": doc.held_committed,
     }
+
+
+def _approval(doc: Document) -> dict[str, str] | None:
+    first = doc.first_approval
+    if first is None:
+        return None
+    return {"user": first.user, "timestamp": wire_time(first.at), "reason": first.reason}
 
 
 def budget(doc: Document) -> dict[str, Any] | None:

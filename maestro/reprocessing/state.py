@@ -17,6 +17,7 @@ class Rules:
     replay_attempts: int = 2
     max_replays_per_instance: int = 3
     auto_approve: bool = False
+    two_approvers: bool = False
     dedup_window: int = 4096
     require_reason: bool = False
 

@@ -17,6 +17,7 @@ from maestro.messages import (
     FindDocuments,
     GetDocument,
     GetWaiting,
+    ListDeliveries,
     ListEntities,
     ListErrors,
     ListSkipped,
@@ -39,6 +40,7 @@ from maestro.runtime.engine import Engine
 from maestro.runtime.error_desk import ErrorDesk
 from maestro.runtime.figures import Figures
 from maestro.runtime.lookups import Lookups
+from maestro.runtime.webhooks import Webhooks
 
 Give = Callable[[Answer], None]
 #: Seconds a measurement of the queues is taken for the present, and is waited for.
@@ -57,6 +59,7 @@ class Questions:
         errors: ErrorDesk,
         changes: Changes,
         figures: Figures,
+        webhooks: Webhooks,
         measure: Callable[[object], bool],
         epoch: int,
     ) -> None:
@@ -65,6 +68,7 @@ class Questions:
         self._lookups = lookups
         self._errors = errors
         self._changes = changes
+        self._webhooks = webhooks
         self._system = engine.machine.system
         self._measure = measure
         self._epoch = epoch
@@ -87,8 +91,8 @@ class Questions:
         match question:
             case DescribeSystem(measure=measure):
                 self._describe(give, measure=measure)
-            case Measure():
-                give(self._figures_now())
+            case Measure() | ListDeliveries():
+                give(self._recorded(question))
             case ListEntities():
                 self._lookups.entities(question, give)
             case AwaitChange():
@@ -107,6 +111,12 @@ class Questions:
                 give(self._look_up(question))
             case _:
                 self._decide(question, give)
+
+    def _recorded(self, question: Measure | ListDeliveries) -> Answer:
+        """Answer what was measured or sent."""
+        if isinstance(question, Measure):
+            return self._figures_now()
+        return self._webhooks.page(question.after, question.limit)
 
     def _look_up(
         self, question: CheckLock | ListWaiting | GetWaiting | ListSkipped | FindDocuments | GetDocument

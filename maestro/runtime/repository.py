@@ -18,7 +18,7 @@ from maestro.events import parse_celery
 from maestro.messages import Budget
 from maestro.reprocessing.budget import limited
 from maestro.reprocessing.delivery import Delivery, Verdict
-from maestro.reprocessing.document import Document, Ending, HistoryEntry
+from maestro.reprocessing.document import Approval, Document, Ending, HistoryEntry
 from maestro.reprocessing.impact import UnitKey
 from maestro.reprocessing.pace import Pace
 from maestro.reprocessing.preview import REMEMBERED
@@ -259,9 +259,14 @@ def _document(doc: Document) -> dict[str, Any]:
         "origin": doc.origin.decode(),
         **{name: value for name in _OPTIONAL if (value := getattr(doc, name))},
         **({"budget": [doc.budget.replays, doc.budget.minutes]} if limited(doc.budget) else {}),
+        **({"approval": _approval(doc.first_approval)} if doc.first_approval else {}),
         "history": [[entry.status, entry.at, entry.user, entry.cause, entry.reason] for entry in doc.history],
         "ending": [ending.trigger, ending.at, ending.user, ending.cause, ending.reason] if ending else None,
     }
+
+
+def _approval(first: Approval) -> list[Any]:
+    return [first.user, first.at, first.reason, first.revision]
 
 
 def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
@@ -272,6 +277,7 @@ def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
         pending_event=row["pending_event"].encode(), origin=row["origin"].encode(),
         history=[HistoryEntry(Status(status), *rest) for status, *rest in row["history"]],
         budget=Budget(*row.get("budget", ())),
+        first_approval=Approval(*row["approval"]) if "approval" in row else None,
         ending=_to_ending(row["ending"]),
     )  # fmt: skip
 

@@ -63,6 +63,7 @@ from maestro.runtime.questions import Questions
 from maestro.runtime.repository import Repository
 from maestro.runtime.service import Address, Asked, Outlet
 from maestro.runtime.tracing import open_trace
+from maestro.runtime.webhooks import Webhooks
 from maestro.settings import Settings
 from maestro.store.base import StoreError
 from maestro.store.sqlite import SystemStore, open_store
@@ -207,11 +208,19 @@ class _Open:
         self._errands = Errands(self._system, self._engine, platform)
         self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
         self._mirror_changed = self._mirror.changed if settings.platform.mirror_documents else no_mirror()
+        self._webhooks = Webhooks(self._engine, store, settings.webhooks)
         self._changes = Changes(epoch)
         self._error_desk = ErrorDesk(self._to_ingress, settings.http)
         self._lookups = Lookups(self._system, platform, settings.http.ask_timeout)
         self.questions = Questions(
-            self._engine, self._lookups, self._error_desk, self._changes, self._figures, self._to_ingress, epoch
+            self._engine,
+            self._lookups,
+            self._error_desk,
+            self._changes,
+            self._figures,
+            self._webhooks,
+            self._to_ingress,
+            epoch,
         )
         self._peers: dict[str, Peer] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -222,6 +231,7 @@ class _Open:
         self._own("errands", self._errands.run())
         if self._settings.platform.mirror_documents:
             self._own("mirror", self._mirror.run())
+        self._own("webhooks", self._webhooks.run())
         self._feed(facts.Resumed())
 
     def _own(self, name: str, work: Coroutine[None, None, None]) -> None:
@@ -361,6 +371,7 @@ class _Open:
         changed = {save.document.id for save in saves if isinstance(save, SaveDocument | SaveUnit)}
         for id_ in changed:
             self._mirror_changed(id_)
+            self._webhooks.changed(id_)
         if saves:
             self._changes.moved(changed)
         self._errands.nudge()
@@ -377,6 +388,7 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         replay_attempts=numbers.replay_attempts,
         max_replays_per_instance=numbers.max_replays_per_instance,
         auto_approve=system_id in numbers.auto_approve,
+        two_approvers=system_id in settings.access.two_approvers,
         dedup_window=numbers.dedup_window,
         require_reason=numbers.require_reason,
     )

@@ -19,9 +19,9 @@ def as_toml(loaded: Loaded) -> str:
     return "\n".join(lines) + "\n"
 
 
-def masked(url: str) -> str:
-    """Return a URL without its password."""
-    return _PASSWORD.sub(r"\1:***@", url)
+def masked(secret: str) -> str:
+    """Return a URL without its password; any other secret is not shown at all."""
+    return _PASSWORD.sub(r"\1:***@", secret) if "://" in secret or not secret else "***"
 
 
 def _table(tree: Tree, above: Key, loaded: Loaded) -> list[str]:

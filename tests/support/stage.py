@@ -69,7 +69,9 @@ async def eventually(condition: Callable[[], Awaitable[Any]], what: str, patienc
 class Stage:
     """Maestro, its broker and its siblings."""
 
-    def __init__(self, folder: Path, broker_url: str, systems: tuple[str, ...], environ: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, broker_url: str, systems: tuple[str, ...], environ: dict[str, str], token: str = ""
+    ) -> None:
         self.folder = folder
         self.port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -78,6 +80,7 @@ class Stage:
         self.mute: set[str] = set()
         self._broker_url = broker_url
         self._environ = environ
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._replays: defaultdict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(1))
         self.broker: Broker
         self.http: aiohttp.ClientSession
@@ -89,7 +92,7 @@ class Stage:
     async def open(self) -> None:
         self.siblings.on_sendevent = self._execute
         await self.siblings.start()
-        self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE))
+        self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE), headers=self._headers)
         settings = BrokerSettings.model_validate(
             {"kind": "rabbitmq", "url": self._broker_url} if self._broker_url
             else {"embedded_dir": str(self.folder / "broker")}
@@ -292,10 +295,10 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    folder: Path, broker_url: str = "", systems: tuple[str, ...] = (SYSTEM,), **environ: str
+    folder: Path, broker_url: str = "", systems: tuple[str, ...] = (SYSTEM,), token: str = "", **environ: str
 ) -> AsyncIterator[Stage]:
     """Set the stage; `environ` adds to Maestro's environment. Without `broker_url` the broker is embedded."""
-    it = Stage(folder, broker_url, systems, environ)
+    it = Stage(folder, broker_url, systems, environ, token)
     try:
         await it.open()
         yield it

@@ -140,11 +140,11 @@ async def test_redrive(client: Client, bridge: FakeBridge, fields: dict[str, Any
         ({}, "ids: give either"),
         ({"ids": ["a"], "all": True}, "ids: give either"),
         ({"all": False}, "all: must be true"),
-        ({"all": 1.0, "ids": ["a"]}, "ids: give either"),
+        ({"all": 1.0, "ids": ["a"]}, "all: must be true or false"),
         ({"ids": []}, "ids: must be a list"),
         ({"ids": "a"}, "ids: must be a list"),
-        ({"ids": [7]}, "ids: must be a list"),
-        ({"ids": [str(n) for n in range(1001)]}, "ids: must be at most 1000"),
+        ({"ids": [7]}, "ids[0]: must be a string"),
+        ({"ids": [str(n) for n in range(1001)]}, "ids: must be a list of 1 to 1000"),
     ],
 )
 async def test_a_redrive_must_say_what(

@@ -1,0 +1,78 @@
+"""Reads the audit log, for people and for the gateway, while it is being written; and checks that it is whole."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from maestro.access.audit import GENESIS, AuditError, audit_files, line_hash
+
+
+def lines(folder: Path, after: int = 0) -> Iterator[dict[str, Any]]:
+    """Yield the lines numbered above `after`, oldest first. Raises `AuditError`."""
+    for path, _, line in _numbered(folder, after):
+        fields = _parsed(path, line)
+        if fields["number"] > after:
+            yield fields
+
+
+def page(
+    folder: Path, after: int, limit: int, may_see: Callable[[str], bool] = lambda _system: True
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Return up to `limit` lines above `after`, and after which to go on; None at the end.
+
+    `may_see` tells whether lines of a system are wanted; a line of no system has the empty id.
+
+    Raises:
+        AuditError: the log cannot be read.
+    """
+    found: list[dict[str, Any]] = []
+    for fields in lines(folder, after):
+        if not may_see(fields["system"]):
+            continue
+        if len(found) == limit:
+            return found, found[-1]["number"]
+        found.append(fields)
+    return found, None
+
+
+def verify(folder: Path) -> tuple[int, str]:
+    """Return the number and the hash of the last line when no line was changed, removed or put in.
+
+    A cut at the very end shows only against a hash that was kept elsewhere (each is logged as `audit.head`).
+
+    Raises:
+        AuditError: it names the first line that is not what was written.
+    """
+    number, before = 0, GENESIS
+    for path, index, line in _numbered(folder, 0):
+        fields = _parsed(path, line)
+        if fields["number"] != number + 1 or fields["before"] != before or fields["hash"] != line_hash(fields):
+            raise AuditError(f"{path}: line {index} is not what was written (number {fields['number']})")
+        number, before = fields["number"], fields["hash"]
+    return number, before
+
+
+def _numbered(folder: Path, after: int) -> Iterator[tuple[Path, int, bytes]]:
+    files = audit_files(folder)
+    firsts = [int(path.stem.removeprefix("audit-")) for path in files]
+    for index, path in enumerate(files):
+        if index + 1 < len(files) and firsts[index + 1] <= after + 1:
+            continue  # the next file begins before what is wanted
+        try:
+            with path.open("rb") as file:
+                for count, line in enumerate(file, start=1):
+                    if line.endswith(b"\n"):  # else it is being written
+                        yield path, count, line
+        except OSError as problem:
+            raise AuditError(f"{path}: cannot be read: {problem.strerror}") from problem
+
+
+def _parsed(path: Path, line: bytes) -> dict[str, Any]:
+    try:
+        fields = orjson.loads(line)
+        _ = fields["number"] + 0, fields["before"], fields["hash"]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as problem:
+        raise AuditError(f"{path}: holds a line that is none of the log: {line[:80]!r}") from problem
+    return dict(fields)

@@ -1,0 +1,55 @@
+"""Roles, and who has which."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Role(StrEnum):
+    """What somebody may do."""
+
+    #: The platform's services: proceed, handler, failure, persist/sync.
+    PLATFORM = "platform"
+    #: Look at systems and documents.
+    VIEWER = "viewer"
+    #: Decide: approve, skip, retry, cancel; and look.
+    APPROVER = "approver"
+    #: Everything.
+    ADMIN = "admin"
+
+
+_INCLUDES: Final = {
+    Role.PLATFORM: frozenset({Role.PLATFORM}),
+    Role.VIEWER: frozenset({Role.VIEWER}),
+    Role.APPROVER: frozenset({Role.APPROVER, Role.VIEWER}),
+    Role.ADMIN: frozenset(Role),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody whose credential was verified."""
+
+    #: Unique among the holders of credentials; stands in documents as the deciding user. Empty: nobody in particular.
+    name: str
+    roles: frozenset[Role]
+    #: The systems it is restricted to; None: all.
+    systems: frozenset[str] | None = None
+    #: How it was told: "token", "oidc", "network", or "open" when no credentials are asked for.
+    via: str = "token"
+    #: Seconds since the epoch at which the credential ends; infinite when it does not.
+    expires: float = float("inf")
+
+    def has(self, role: Role) -> bool:
+        """Whether it may do what `role` may."""
+        return any(role in _INCLUDES[own] for own in self.roles)
+
+    def may_touch(self, system_id: str) -> bool:
+        """Whether its restriction to systems allows this one."""
+        return self.systems is None or system_id in self.systems
+
+
+#: Everybody, where no credentials are asked for.
+EVERYBODY: Final = Principal("", frozenset({Role.ADMIN}), via="open")
+#: A caller from one of the platform's own networks.
+PLATFORM_NETWORK: Final = Principal("platform", frozenset({Role.PLATFORM}), via="network")

@@ -1,0 +1,89 @@
+"""Checks what clients sent against a type; what is wrong with it is `BadInput` that names the field."""
+
+import re
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from maestro.events import BadInput
+
+T = TypeVar("T", bound=Struct)
+_MISSING: Final = re.compile(r"Object missing required field `([^`]+)`")
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `([^`]*)`")
+_PLACE: Final = re.compile(r" - at `\$\.([^`]+)`$")
+_KIND: Final = re.compile(r"Expected `([a-z]+)[^`]*`, got")
+_KINDS: Final = {"str": "a string", "object": "an object", "bool": "true or false"}
+_DIGITS: Final = re.compile(r"[0-9]{1,19}")
+
+
+def query_of(request: web.Request, kind: type[T]) -> T:
+    """Return the query as `kind`. Raises `BadInput`."""
+    numbers, required = _facts(kind)
+    given: dict[str, Any] = {}
+    for name in kind.__struct_fields__:
+        if name not in request.query:
+            continue
+        text = request.query[name]
+        if name in numbers:
+            given[name] = int(text) if _DIGITS.fullmatch(text) else -1
+        elif text or name not in required:
+            given[name] = text
+    return checked(given, kind)
+
+
+def checked(fields: dict[str, Any], kind: type[T]) -> T:
+    """Return `fields` as `kind`; unknown ones are left out. Raises `BadInput`."""
+    try:
+        made = msgspec.convert(fields, kind)
+    except msgspec.ValidationError as problem:
+        raise _bad(str(problem), kind) from problem
+    for name in kind.__struct_fields__:
+        value = getattr(made, name)
+        if isinstance(value, str) and not _printable(value, lines=bool(_extra(kind, name, "lines"))):
+            raise BadInput(name, _extra(kind, name, "says") or "must be printable characters")
+    return made
+
+
+def _bad(text: str, kind: type[Struct]) -> BadInput:
+    missing, place = _MISSING.match(text), _PLACE.search(text)
+    unknown = _UNKNOWN.match(text)
+    if unknown:
+        above = f"{place[1]}." if place else ""
+        return BadInput(f"{above}{unknown[1][:40]}", "is not known")
+    if missing:
+        return BadInput(missing[1], "is missing")
+    name = place[1] if place else "body"
+    wrong_kind = _KIND.match(text)
+    if wrong_kind and wrong_kind[1] in _KINDS:
+        return BadInput(name, f"must be {_KINDS[wrong_kind[1]]}")
+    return BadInput(name, _extra(kind, name.partition("[")[0], "says") or text[: place.start() if place else None])
+
+
+def _printable(text: str, *, lines: bool) -> bool:
+    return (text.replace("\n", " ").replace("\t", " ") if lines else text).isprintable()
+
+
+@lru_cache(maxsize=256)
+def _extra(kind: type[Struct], name: str, what: str) -> Any:
+    """Return what the type of a field (`a.b`: of a field of a field) notes under `what`; None when nothing."""
+    fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]  # a struct has fields
+    for part in name.split("."):
+        options = next((_options(field.type) for field in fields if field.encode_name == part), ())
+        fields = next((one.fields for one in options if hasattr(one, "fields")), ())
+    return next((one.extra[what] for one in options if what in (getattr(one, "extra", None) or ())), None)
+
+
+def _options(kind: Any) -> tuple[Any, ...]:
+    return getattr(kind, "types", (kind,))
+
+
+@lru_cache(maxsize=256)
+def _facts(kind: type[Struct]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names of the whole numbers, and of what must be there."""
+    fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]  # as above
+    plain = {field.encode_name: getattr(field.type, "type", field.type) for field in fields}
+    numbers = frozenset(name for name, type_ in plain.items() if isinstance(type_, msgspec.inspect.IntType))
+    return numbers, frozenset(field.encode_name for field in fields if field.required)

@@ -1,0 +1,124 @@
+"""The door: tells who a request comes from, and lets it in or refuses it, before any handler sees it.
+
+Refusals: 400 (credentials that cannot be read), 401 (none, or none that is valid), 403 (not allowed, or sent by a
+foreign web page), 429 (too often).
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from ipaddress import ip_address, ip_network
+from math import ceil
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+
+from maestro.access.roles import EVERYBODY, PLATFORM_NETWORK, Principal, Role
+from maestro.access.throttle import Buckets, address_key
+from maestro.access.verifier import Refused, Verifier
+from maestro.http.replies import Denied, Problem
+from maestro.settings import AccessSettings, HttpSettings
+
+SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_SCHEME: Final = "bearer "
+_CHALLENGE: Final = 'Bearer realm="maestro"'
+
+
+class Door:
+    """Lets requests in. Without a verifier no credentials are asked for."""
+
+    def __init__(self, access: AccessSettings, http: HttpSettings, verifier: Verifier | None) -> None:
+        self._verifier = verifier
+        self._networks = [ip_network(network) for network in access.platform_networks]
+        self._origins = frozenset(access.origins)
+        self._failures = Buckets(access.failures / 60, access.failures)
+        self._requests = Buckets(http.rate, http.burst)
+
+    @property
+    def open(self) -> bool:
+        """Whether everybody is let in."""
+        return self._verifier is None
+
+    def known(self, request: web.BaseRequest) -> Principal | None:
+        """Return the caller if it can be told at once: its credential was verified before."""
+        assert self._verifier is not None, "asked for with access control only"
+        sent = request.headers.getall(hdrs.AUTHORIZATION, ())
+        if len(sent) == 1 and sent[0][:7].lower() == _SCHEME:
+            return self._verifier.known(sent[0][7:])
+        return self._from_network(request) if not sent else None
+
+    def still_known(self, request: web.BaseRequest) -> bool:
+        """Whether who was let in would be let in again: asked now and again by what is answered without an end.
+
+        Also False once a credential is due to be verified anew; its holder comes again.
+        """
+        return self._verifier is None or self.known(request) is not None
+
+    async def enter(self, request: web.BaseRequest, role: Role | None, cost: float = 1.0) -> Principal:
+        """Return the caller if it may do what `role` may (None: anybody may).
+
+        Raises:
+            Denied: it may not.
+            Problem: 429, it comes too often.
+        """
+        self._check_origin(request)
+        if role is None or self._verifier is None:
+            self._count(address_key(request.remote), cost)
+            return EVERYBODY if self._verifier is None else await self._glimpse(request)
+        caller = self.known(request) or await self._first_sight(request, self._verifier)
+        self._count(caller.name if caller.via != PLATFORM_NETWORK.via else address_key(request.remote), cost)
+        if not caller.has(role):
+            message = f"{caller.name} is not allowed to do this: it takes the role {role}"
+            raise Denied(403, message, caller=caller)
+        return caller
+
+    async def _glimpse(self, request: web.BaseRequest) -> Principal:
+        """Return who asks for what anybody may see: somebody known, or else nobody."""
+        return self.known(request) or Principal("", frozenset(), frozenset(), "nobody")
+
+    async def _first_sight(self, request: web.BaseRequest, verifier: Verifier) -> Principal:
+        credential = _credential(request.headers.getall(hdrs.AUTHORIZATION, ()))
+        peer = address_key(request.remote)
+        wait = self._failures.take(peer)
+        if wait:
+            raise Problem(429, "too many failed credentials from this address", {"Retry-After": str(ceil(wait))})
+        try:
+            caller = await verifier.verify(credential)
+        except Refused as refused:
+            challenge = f'{_CHALLENGE}, error="invalid_token"'
+            raise Denied(401, str(refused), {hdrs.WWW_AUTHENTICATE: challenge}) from refused
+        self._failures.give_back(peer)
+        return caller
+
+    def _from_network(self, request: web.BaseRequest) -> Principal | None:
+        if not self._networks:
+            return None
+        try:
+            peer = ip_address(request.remote or "")
+        except ValueError:
+            return None
+        return PLATFORM_NETWORK if any(peer in network for network in self._networks) else None
+
+    def _count(self, client: str, cost: float) -> None:
+        if cost and (wait := self._requests.take(client, cost)):
+            raise Problem(429, "too many requests", {"Retry-After": str(ceil(wait))})
+
+    def _check_origin(self, request: web.BaseRequest) -> None:
+        """Refuse what another site's page has a browser send: its user did not mean it."""
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None or request.method in SAFE or origin.lower() in self._origins:
+            return
+        parts = urlsplit(origin)
+        ours = parts.netloc.lower() == request.headers.get(hdrs.HOST, "").lower() and parts.scheme == request.scheme
+        # Without credentials the name in Host proves nothing: a foreign page's name may lead to this machine.
+        if not ours or (self.open and parts.hostname not in _LOOPBACK):
+            raise Denied(403, "sent by a web page of another origin")
+
+
+def _credential(sent: Sequence[str]) -> str:
+    if len(sent) > 1:
+        raise Denied(HTTPStatus.BAD_REQUEST, "Authorization: must be sent once")
+    if not sent or sent[0][:7].lower() != _SCHEME or not sent[0][7:].strip():
+        raise Denied(401, "a bearer token is needed", {hdrs.WWW_AUTHENTICATE: _CHALLENGE})
+    return sent[0][7:]

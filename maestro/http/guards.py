@@ -1,0 +1,54 @@
+"""What stands between a request and its handler: door, audit log, remembered answers; and how `serve` opens them."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from maestro import logs
+from maestro.access.audit import AuditLog
+from maestro.access.oidc import Oidc
+from maestro.access.tokens import TokenFile
+from maestro.access.verifier import Verifier
+from maestro.http.door import Door
+from maestro.http.idempotency import Replays
+from maestro.settings import AccessSettings, HttpSettings, Settings
+from maestro.store.memory import MemoryStore
+from maestro.store.sqlite import open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """All that stands between a request and its handler."""
+
+    door: Door
+    replays: Replays
+    #: None: nothing is recorded (tests and tools that serve the gateway without a data folder).
+    audit: AuditLog | None = None
+
+
+def unguarded(http: HttpSettings) -> Guards:
+    """Return guards that let everybody in and keep nothing: for a gateway without a data folder."""
+    return Guards(Door(AccessSettings(), http, None), Replays(MemoryStore()))
+
+
+@asynccontextmanager
+async def guarding(settings: Settings) -> AsyncIterator[Guards]:
+    """Open the guards of an installation while the context is open.
+
+    Raises:
+        StoreError: the store of remembered answers cannot be opened.
+        AuditError: the audit log cannot be continued.
+    """
+    access = settings.access
+    async with AsyncExitStack() as stack:
+        store = open_store(settings.data_dir / "gateway.db")
+        stack.callback(store.close)
+        audit = AuditLog(settings.data_dir / "audit", access.audit_file_bytes)
+        stack.push_async_callback(audit.close)
+        verifier = None
+        if access.enabled:
+            tokens = TokenFile(settings.data_dir)
+            verifier = Verifier(tokens, access.recheck, Oidc(access.oidc) if access.oidc.issuer else None)
+            if not tokens.entries() and not access.oidc.issuer:
+                logs.get(part="access").warning("access.no_tokens", hint="maestro token add")
+        yield Guards(Door(access, settings.http, verifier), Replays(store), audit)

@@ -1,0 +1,122 @@
+"""`Idempotency-Key`: a decision that is sent again with the same key is answered as it was the first time.
+
+What was answered is kept in a store of the gateway's own (`<data_dir>/gateway.db`) and survives its restart; per
+caller and in all there is a bound, the oldest goes first.
+"""
+
+import hashlib
+import re
+import time
+from collections import OrderedDict
+from typing import Final
+
+from aiohttp import web
+
+from maestro.http.replies import Problem
+from maestro.store.base import Delete, Put, Store, Write
+
+HEADER: Final = "Idempotency-Key"
+KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
+#: Answers kept: per caller, in all, bytes in all, and for how many seconds.
+PER_CALLER, IN_ALL, BYTES, KEPT_FOR = 500, 10_000, 64 * 1024 * 1024, 24 * 3600.0
+_TABLE: Final = "answers"
+
+
+class Ticket:
+    """One request's claim on its key."""
+
+    __slots__ = ("fingerprint", "id", "owner")
+
+    def __init__(self, owner: str, key: str, fingerprint: str) -> None:
+        self.owner = owner
+        self.fingerprint = fingerprint
+        self.id = _hash(owner.encode(), key.encode())
+
+
+class Replays:
+    """Remembers what was answered to whom under which key."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._under_way: dict[str, str] = {}
+        #: (owner, size, time) of each answer kept, oldest first.
+        self._kept: OrderedDict[str, tuple[str, int, float]] = OrderedDict()
+        self._bytes = 0
+        rows = sorted(store.rows(_TABLE), key=lambda row: row[1]["at"])
+        for id_, row in rows:
+            self._count(id_, row["owner"], len(row["body"]), row["at"])
+
+    def begin(self, ticket: Ticket) -> web.Response | None:
+        """Return what was answered the first time; None when this is the first time.
+
+        Raises:
+            Problem: 422 when the key was used for another request, 409 when that request is still under way.
+        """
+        earlier = self._under_way.get(ticket.id)
+        row = self._store.get(_TABLE, ticket.id) if earlier is None else None
+        if row is not None and row["at"] + KEPT_FOR < time.time():
+            row = None
+        if (earlier or (row and row["fingerprint"]) or ticket.fingerprint) != ticket.fingerprint:
+            raise Problem(422, f"{HEADER}: was used for another request")
+        if earlier is not None:
+            raise Problem(409, f"{HEADER}: the first request with it is still under way", {"Retry-After": "1"})
+        if row is not None:
+            headers = {"Content-Type": row["type"], "Idempotency-Replayed": "true"}
+            return web.Response(status=row["status"], body=row["body"].encode(), headers=headers)
+        self._under_way[ticket.id] = ticket.fingerprint
+        return None
+
+    def end(self, ticket: Ticket, response: web.StreamResponse | None) -> None:
+        """Keep a final answer; one that leaves open whether it was done (5xx, or none) is not kept."""
+        self._under_way.pop(ticket.id, None)
+        if not isinstance(response, web.Response) or response.status >= 500:  # noqa: PLR2004 - the server's errors
+            return
+        body = bytes(response.body) if isinstance(response.body, bytes | bytearray) else b""
+        now = time.time()
+        row = {
+            "owner": ticket.owner, "at": now, "fingerprint": ticket.fingerprint, "status": response.status,
+            "body": body.decode(), "type": response.headers.get("Content-Type", ""),
+        }  # fmt: skip
+        self._count(ticket.id, ticket.owner, len(body), now)
+        self._store.commit([Put(_TABLE, ticket.id, row), *self._evicted(ticket.owner)], durable=False)
+
+    def _count(self, id_: str, owner: str, size: int, at: float) -> None:
+        previous = self._kept.pop(id_, None)
+        self._bytes += size - (previous[1] if previous else 0)
+        self._kept[id_] = (owner, size, at)
+
+    def _evicted(self, owner: str) -> list[Write]:
+        """Forget the oldest beyond the bounds."""
+        gone: list[str] = []
+        own = [id_ for id_, (whose, _, _) in self._kept.items() if whose == owner]
+        gone += own[: max(0, len(own) - PER_CALLER)]
+        for id_ in gone:
+            self._forget(id_)
+        old = time.time() - KEPT_FOR
+        while len(self._kept) > 1:
+            id_, (_, _, at) = next(iter(self._kept.items()))
+            if at >= old and len(self._kept) <= IN_ALL and self._bytes <= BYTES:
+                break
+            self._forget(id_)
+            gone.append(id_)
+        return [Delete(_TABLE, id_) for id_ in gone]
+
+    def _forget(self, id_: str) -> None:
+        self._bytes -= self._kept.pop(id_)[1]
+
+
+def ticket(request: web.Request, owner: str, body: bytes) -> Ticket | None:
+    """Return the request's claim on its key; None when it has no key. Raises `Problem` (400)."""
+    sent = request.headers.getall(HEADER, ())
+    if not sent:
+        return None
+    if len(sent) > 1 or not KEY.fullmatch(sent[0]):
+        raise Problem(400, f"{HEADER}: must be sent once, 1 to 200 visible ASCII characters")
+    return Ticket(owner, sent[0], _hash(request.method.encode(), request.path_qs.encode(), body))
+
+
+def _hash(*parts: bytes) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(len(part).to_bytes(8, "big") + part)
+    return whole.hexdigest()

@@ -1,0 +1,472 @@
+"""The types of what clients send and get: queries and decisions are checked against them, the API described by them.
+
+Fields that the platform adds to an event or a document pass through; the types name those that Maestro knows.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, Struct
+
+from maestro.events import SYSTEM_ID
+from maestro.reprocessing.status import Status
+from maestro.reprocessing.unit import UnitState
+
+#: Characters of a user's name, of a document's id and of a status.
+MAX_USER: Final = 200
+MAX_ID: Final = 200
+MAX_STATUS: Final = 64
+#: Largest number in a query: what the store's counters reach.
+MAX_NUMBER: Final = 2**63 - 1
+#: Things in one page of a list; messages of the error queue shown at once, and chosen at once.
+MAX_PAGE: Final = 1000
+MAX_ERRORS: Final = 50
+MAX_CHOSEN: Final = 1000
+#: Characters of a reason and of a digest; replays and minutes of a budget.
+MAX_REASON: Final = 1000
+MAX_DIGEST: Final = 64
+MAX_REPLAYS: Final = 1_000_000
+MAX_MINUTES: Final = 525_600
+SECONDS: Final = "Seconds since the epoch."
+
+User = Annotated[
+    str,
+    Meta(max_length=MAX_USER, description="Who decides. With access control: the credential's holder, or left out.",
+         extra={"says": f"must be at most {MAX_USER} printable characters"}),
+]  # fmt: skip
+Reason = Annotated[
+    str,
+    Meta(max_length=MAX_REASON, description="Why: stands in the document's history and in the audit log.",
+         extra={"says": f"must be at most {MAX_REASON} printable characters", "lines": True}),
+]  # fmt: skip
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID, description="A reprocessing's id.",
+                         extra={"says": f"must be at most {MAX_ID} printable characters"})]  # fmt: skip
+StatusText = Annotated[str, Meta(max_length=MAX_STATUS, extra={"says": f"must be at most {MAX_STATUS} characters"})]
+Replays = Annotated[int, Meta(ge=1, le=MAX_REPLAYS,
+                              extra={"says": f"must be a whole number from 1 to {MAX_REPLAYS}"})]  # fmt: skip
+Minutes = Annotated[float, Meta(gt=0, le=MAX_MINUTES,
+                                extra={"says": f"must be a number above 0, at most {MAX_MINUTES}"})]  # fmt: skip
+SystemId = Annotated[str, Meta(pattern=f"^{SYSTEM_ID.pattern}$", description="A system's id.")]
+Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER, description="An event's number.")]
+After = Annotated[int, Meta(ge=0, le=MAX_NUMBER, description="Those numbered above this.",
+                            extra={"says": f"must be a whole number from 0 to {MAX_NUMBER}"})]  # fmt: skip
+Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="At most so many.",
+                            extra={"says": f"must be a whole number from 1 to {MAX_PAGE}"})]  # fmt: skip
+
+
+# --- what clients send -------------------------------------------------------------------------------------------
+
+
+class DecisionBody(Struct):
+    """Who decides."""
+
+    user: User | None = None
+
+
+class ReasonedBody(DecisionBody):
+    """Who decides, and why."""
+
+    reason: Reason | None = None
+
+
+class BudgetBody(Struct, forbid_unknown_fields=True):
+    """How far a run may go before it pauses; at least one of them."""
+
+    replays: Replays | None = None
+    minutes: Minutes | None = None
+
+
+class RunBody(ReasonedBody):
+    """Who decides, why, and how far the run may go."""
+
+    budget: BudgetBody | None = None
+
+
+class ApproveBody(RunBody):
+    """Who approves, why, on which preview, and how far the run may go."""
+
+    #: The digest of the preview that was seen.
+    digest: Annotated[str, Meta(max_length=MAX_DIGEST,
+                                extra={"says": f"must be at most {MAX_DIGEST} characters"})] | None = None  # fmt: skip
+
+
+class RedriveBody(DecisionBody):
+    """Which messages of the error queue are judged again: those of `ids`, or all."""
+
+    ids: Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1, max_length=MAX_CHOSEN,
+                   extra={"says": f"must be a list of 1 to {MAX_CHOSEN} message ids"})] | None = None  # fmt: skip
+    all: bool | None = None
+
+
+class FindQuery(Struct):
+    """Which documents."""
+
+    status: StatusText = ""
+
+
+class PageQuery(Struct):
+    """Which page of a log."""
+
+    after: After = 0
+    limit: Limit = 100
+
+
+class DeliveriesQuery(Struct):
+    """Which page of which system's webhook deliveries."""
+
+    systemId: SystemId  # noqa: N815 - the platform's name
+    after: After = 0
+    limit: Limit = 100
+
+
+class SetStatusQuery(Struct):
+    """Which status of which document is set."""
+
+    id: Id
+    status: Annotated[StatusText, Meta(min_length=1, examples=[str(Status.SKIPPED)])]
+    user: User | None = None
+    reason: Reason | None = None
+
+
+class ErrorsQuery(Struct):
+    """How many messages of the error queue."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_ERRORS,
+                               extra={"says": f"must be a whole number from 1 to {MAX_ERRORS}"})] = 20  # fmt: skip
+
+
+class QueueQuery(Struct):
+    """Which queue is to be consumed."""
+
+    queue: Annotated[str, Meta(max_length=MAX_ID, pattern=rf"^persist\.{SYSTEM_ID.pattern}\.queue$",
+                               extra={"says": "must be persist.<systemId>.queue"})]  # fmt: skip
+
+
+class ReplayReference(Struct):
+    """Which replay of which reprocessing an event belongs to."""
+
+    id: str
+    instance_id: str
+    system_id: str = ""
+    send: str = ""
+
+
+class EventBody(Struct):
+    """An event of the platform; further fields pass through."""
+
+    systemId: SystemId  # noqa: N815 - the platform's name
+    instanceId: Annotated[str, Meta(min_length=1)]  # noqa: N815 - as above
+    name: str = ""
+    tag: str | None = None
+    branch: str | None = "master"
+    scope: Literal["", "execution", "reprocessing"] | None = "execution"
+    timestamp: Any = None
+    reprocessing: Any = None
+
+
+class ErrorEventBody(Struct):
+    """The error event of a replayed process; further fields pass through."""
+
+    systemId: SystemId | Literal[""] | None = None  # noqa: N815 - the platform's name
+    instanceId: str | None = None  # noqa: N815 - as above
+    reprocessing: dict[str, Any] | None = None
+
+
+# --- what they get -----------------------------------------------------------------------------------------------
+
+
+class ErrorBody(Struct):
+    """An error, as the platform's clients expect it."""
+
+    #: The HTTP status, as text.
+    status: Annotated[str, Meta(pattern="^[45][0-9][0-9]$")]
+    message: str
+
+
+class MessageBody(Struct):
+    """There is nothing to say."""
+
+    message: Literal["ok"]
+
+
+class OkBody(Struct):
+    """All is well."""
+
+    status: Literal["ok"]
+
+
+class NotReadyBody(Struct):
+    """What keeps Maestro from working, part by part."""
+
+    status: Literal["503"]
+    message: str
+    problems: dict[str, str] = {}
+
+
+class HistoryShape(Struct):
+    """One change of a document's status."""
+
+    status: Status
+    timestamp: str
+    user: str
+    cause: str = ""
+    reason: str = ""
+
+
+class UnitShape(Struct, rename="camel"):
+    """One instance, on one branch, to be replayed."""
+
+    instance_id: str
+    branch: str
+    forking: bool
+    state: UnitState
+    round: int
+    sends: int
+    replay_instance_id: str
+    cause: int
+    sent_at: str | None = None
+    done_at: str | None = None
+    duration: float | None = None
+
+
+class UnitName(Struct, rename="camel"):
+    """An instance on a branch."""
+
+    instance_id: str
+    branch: str
+
+
+class ProgressShape(Struct):
+    """How far a run is."""
+
+    replayed: int
+    outstanding: int
+    units: int
+    cascaded: int
+
+
+class BudgetShape(Struct):
+    """What a run may use before it pauses, and the replays used of it."""
+
+    replays: int | None
+    minutes: float | None
+    replayed: int
+
+
+class ApprovalShape(Struct):
+    """Who approved first, when and why."""
+
+    user: str
+    timestamp: str
+    reason: str
+
+
+class EstimateShape(Struct):
+    """How long what is left will take."""
+
+    seconds: float
+    basis: Any
+
+
+class DocumentShape(Struct, rename="camel"):
+    """A reprocessing: what is held, what is replayed, and what became of it."""
+
+    id: str
+    system_id: str
+    tag: str
+    branch: str
+    forking: bool
+    status: Status
+    pending_event: dict[str, Any]
+    origin: dict[str, Any] | None
+    events: list[dict[str, Any]]
+    history: list[HistoryShape]
+    units: list[UnitShape]
+    reimpacted: list[UnitName]
+    progress: ProgressShape
+    cancelling: bool
+    pausing: bool
+    budget: BudgetShape | None
+    digest: str | None
+    held_committed: bool
+    #: The number under which its skipped event was taken in again.
+    reconsidered: int | None = None
+    #: The first of two approvals, where the policy asks for two.
+    first_approval: ApprovalShape | None = None
+    #: How long what is left will take.
+    estimate: EstimateShape | None = None
+
+
+class LockProgress(Struct):
+    """How far the reprocessing with lock is."""
+
+    replayed: int
+    outstanding: int
+
+
+class LockShape(Struct):
+    """Why events may not proceed."""
+
+    reprocessing: str
+    owner: str
+    reason: str
+    since: str
+    progress: LockProgress
+
+
+class RunningShape(Struct):
+    """The reprocessing that runs."""
+
+    id: str
+    status: Status
+    progress: ProgressShape
+    cancelling: bool
+    pausing: bool
+    budget: BudgetShape | None
+    stage: str | None
+
+
+class SystemShape(Struct):
+    """A system: state, lock, progress, queue depths and counters. Only these three when it does not answer."""
+
+    id: str
+    state: str
+    message: str = ""
+    lock: LockShape | None = None
+    pending: list[str] = []
+    approved: list[str] = []
+    running: RunningShape | None = None
+    waiting: int = 0
+    inbox: int = 0
+    errands: int = 0
+    queues: dict[str, int] | None = None
+    counters: dict[str, int] = {}
+    epoch: int = 0
+
+
+class WaitingEvent(Struct, rename="camel"):
+    """An event that waits."""
+
+    number: int
+    instance_id: str
+    name: str
+    branch: str
+    tag: str
+    since: str
+    waiting_for: float
+
+
+class WaitingShape(Struct):
+    """A page of the waiting events, oldest first."""
+
+    total: int
+    events: list[WaitingEvent]
+    next: int | None
+
+
+class JudgedShape(Struct):
+    """What became of an event: committed (`commited`, spelled so), held, or waiting."""
+
+    status: str
+    #: The reprocessing it is held by.
+    reprocessing: DocumentShape | None = None
+
+
+class AuditShape(Struct):
+    """One line of the audit log."""
+
+    number: int
+    at: Annotated[float, Meta(description=SECONDS)]
+    who: str
+    via: str
+    what: str
+    system: str
+    target: str
+    why: str
+    origin: str
+    outcome: Literal["done", "refused", "failed"]
+    status: int
+    message: str
+    facts: dict[str, str]
+    suppressed: int
+    before: str
+    hash: str
+
+
+class AuditPage(Struct):
+    """A page of the audit log, oldest first."""
+
+    entries: list[AuditShape]
+    next: int | None
+
+
+class DeliveryShape(Struct):
+    """A webhook on its way."""
+
+    number: int
+    #: Without its path, which may hold a secret.
+    url: str
+    #: The happening's id: the `id` of what is sent.
+    happening: str
+    type: str
+    tries: int
+    outcome: Literal["retrying", "delivered", "given up"]
+    problem: str
+    begun: Annotated[float, Meta(description=SECONDS)]
+    last: Annotated[float, Meta(description=SECONDS)]
+
+
+class DeliveryPage(Struct):
+    """A page of the webhook deliveries, oldest first."""
+
+    deliveries: list[DeliveryShape]
+    next: int | None
+
+
+class EventShape(WaitingEvent):
+    """An event that waits, with its body."""
+
+    event: dict[str, Any]
+
+
+class SkippedEvent(Struct, rename="camel"):
+    """An event that was not committed, who decided so and why."""
+
+    number: int
+    id: str
+    instance_id: str
+    tag: str
+    branch: str
+    units: int
+    skipped: HistoryShape
+    reconsidered: int | None
+    pending_event: dict[str, Any]
+
+
+class SkippedPage(Struct):
+    """A page of the skipped events, oldest first."""
+
+    total: int
+    skipped: list[SkippedEvent]
+    next: int | None
+
+
+class EntitiesPage(Struct):
+    """A page of what a commit would write."""
+
+    total: int
+    entities: list[Any]
+    next: int | None
+
+
+class ErrorsPage(Struct):
+    """The oldest messages of the error queue."""
+
+    total: int
+    errors: list[dict[str, Any]]
+
+
+class RedrivenShape(Struct):
+    """How many messages were given back, and the ids that were not found."""
+
+    redriven: int
+    missing: Any
