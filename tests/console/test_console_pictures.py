@@ -42,7 +42,7 @@ class Platform:
 
     def __init__(self, stage: Stage, session: aiohttp.ClientSession) -> None:
         self.url = stage.maestro_url
-        self.plan = make_plan(load_history(), ("USD", "BRL"), (2008, 2009))
+        self.plan = make_plan(load_history(), ("USD",), (2008, 2009))
         self.maestro = Maestro(session, stage.maestro_url)
         self.events = EventManager(session, stage.services["event_manager"])
         self.services = Services(self.maestro, self.events, Domain(session, stage.services["domain"]))
