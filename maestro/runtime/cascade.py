@@ -2,7 +2,7 @@
 
 import asyncio
 
-from maestro import logs
+from maestro import faultpoints, logs
 from maestro.broker import open_broker
 from maestro.broker.base import Broker, BrokerError, BrokerUnavailable, Delivery, Message, Unroutable
 from maestro.broker.topology import EXCHANGES, REPROCESSING, REPROCESSING_EVENTS, SystemQueues
@@ -109,6 +109,7 @@ class CascadeLine:
         while True:
             peer, operation = await self._todo.get()
             problem = await self._patiently(operation)
+            faultpoints.reach("cascade.before_done")
             if peer is self._peer:
                 # Nothing waits for a message's removal: its end travels with others.
                 peer.post(CascadeDone(operation.op, problem), lazy=isinstance(operation, DequeueUnit | DequeueControl))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
 
-from maestro import logs
+from maestro import faultpoints, logs
 from maestro.events import parse_celery
 from maestro.platform import Platform, SiblingError
 from maestro.reprocessing import commands as do
@@ -83,6 +83,7 @@ class Effects:
         except Exception as problem:  # noqa: BLE001 - whatever it was, the rules need an answer
             self._log.exception("command failed", command=type(command).__name__)
             fact = _failure(command, f"{type(problem).__name__}: {problem}")
+        faultpoints.reach("system.after_sibling_call")
         self._engine.feed(fact)
 
     # --- judging -----------------------------------------------------------------------------------------------
