@@ -15,6 +15,13 @@ from tests.support.rabbitmq import RabbitMQNode, find_server
 _vhosts = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the tests of faults."""
+    group = parser.getgroup("faults")
+    group.addoption("--faults", action="store_true", help="run all tests of faults, not only the quick ones")
+    group.addoption("--faults-seed", type=int, default=1, help="what the tests of faults draw their dice from")
+
+
 @pytest.fixture(scope="session")
 def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQNode]:
     """A private RabbitMQ node, shared by the whole run; a test that kills it must start it again."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 import structlog
 from thespian.actors import Actor, ActorExitRequest, ActorSystemMessage, ThespianWatch, WatchMessage
 
+from maestro import faultpoints
 from maestro.actors import child
 from maestro.actors.answers import AnswerLog
 from maestro.actors.messages import (
@@ -93,6 +94,7 @@ class ServiceActor(Actor):
             return
         context = {"system": order.system_id} if order.system_id else {}
         child.own_logging(order.settings.log, actor=order.role, **context)
+        faultpoints.this_is(order.system_id or order.role)
         self._epoch = order.epoch
         self._started_by = sender
         self._thread = ServiceThread(

@@ -23,6 +23,7 @@ from thespian.actors import (
     WatchMessage,
 )
 
+from maestro import faultpoints
 from maestro.actors import child, processes
 from maestro.actors.base import CascadeActor, IngressActor, SystemActor
 from maestro.actors.messages import (
@@ -116,6 +117,7 @@ class Supervisor(Actor):
     def _oversee(self, order: Oversee, sender: Address) -> None:
         if self._roster is None:
             child.own_logging(order.settings.log, actor="supervisor")
+            faultpoints.this_is("supervisor")
             self._main_fd = os.pidfd_open(order.main_pid)
             self._roster = Roster(
                 order.run_id,
@@ -151,6 +153,7 @@ class Supervisor(Actor):
             self._log.error("actor not created", role=role, system=system_id)
             self._roster.not_created(command.key, time.monotonic())
             return
+        faultpoints.reach("supervisor.after_fork")
         process = processes.process(new[0].childProc.pid)
         self._log.info("actor created", role=role, system=system_id, pid=process.pid)
         self._run(self._roster.created(command.key, address, process, time.monotonic()))

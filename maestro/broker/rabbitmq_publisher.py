@@ -13,6 +13,7 @@ from typing import Any, Final
 import pika
 from pika.spec import Basic
 
+from maestro import faultpoints
 from maestro.broker.base import BrokerError, BrokerUnavailable, Message, Unroutable
 from maestro.broker.rabbitmq_problem import ACCESS_REFUSED, NOT_FOUND
 from maestro.broker.rabbitmq_session import Channel, ChannelLost
@@ -142,6 +143,7 @@ class Publisher:
         self._last_tag += 1
         self._sent[self._last_tag] = entry
         self._sent_bytes += len(message.body)
+        faultpoints.reach("broker.before_confirm")
 
     def _on_return(self, method: Any, properties: Any) -> None:
         """Mark the returned publish; its confirm follows. A return names no delivery tag, so look for its twin."""

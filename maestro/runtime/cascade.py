@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from maestro import logs
+from maestro import faultpoints, logs
 from maestro.broker import open_broker
 from maestro.broker.base import Broker, BrokerError, BrokerUnavailable, Delivery, Message, Unroutable
 from maestro.broker.topology import EXCHANGES, REPROCESSING, REPROCESSING_EVENTS, SystemQueues
@@ -120,6 +120,7 @@ class CascadeLine:
             started = time.perf_counter()
             problem = await self._patiently(operation)
             self._measures.observe(OPERATION_SECONDS, time.perf_counter() - started, type(operation).__name__)
+            faultpoints.reach("cascade.before_done")
             if peer is self._peer:
                 # Nothing waits for a message's removal: its end travels with others.
                 peer.post(CascadeDone(operation.op, problem), lazy=isinstance(operation, DequeueUnit | DequeueControl))

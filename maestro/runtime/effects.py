@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
 
-from maestro import logs
+from maestro import faultpoints, logs
 from maestro.events import parse_celery
 from maestro.platform import Platform, SiblingError
 from maestro.reprocessing import commands as do
@@ -99,6 +99,7 @@ class Effects:
                 fact = _failure(command, f"{type(problem).__name__}: {problem}")
         if call is not None:
             call.end(getattr(fact, "cause", ""))
+        faultpoints.reach("system.after_sibling_call")
         self._engine.feed(fact)  # outside: what it leads to may be about something else
 
     def _ids(self, command: do.Command) -> dict[str, str]:

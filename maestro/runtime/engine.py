@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 
+from maestro import faultpoints
 from maestro.reprocessing.commands import AckDelivery, Command, DeadLetterEvent, Needs, ParkEvent
 from maestro.reprocessing.facts import EventArrived, Fact, ReconsiderAsked
 from maestro.reprocessing.machine import Machine
@@ -128,6 +129,7 @@ class Engine:
     def _commit(self, *, durable: bool) -> bool:
         saves, self._saves = self._saves, []
         writes, self._writes = self.repository.writes(saves) + self._writes, []
+        faultpoints.reach("system.before_store_commit")
         try:
             if writes or durable:
                 started = time.perf_counter()
@@ -136,6 +138,7 @@ class Engine:
         except StoreError as problem:
             self._fail(problem)
             return False
+        faultpoints.reach("system.after_store_commit")
         self._publish()
         self._saved(saves)
         return True

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import TypeVar
 
-from maestro import logs
+from maestro import faultpoints, logs
 from maestro.broker.base import Broker, BrokerError, Consumer, Delivery, Message, Unroutable
 from maestro.broker.topology import ERROR_HEADER, PERSIST, PERSIST_ERROR, PUBLISH_ERROR, PUBLISH_ERROR_KEY, SystemQueues
 from maestro.messages import (
@@ -93,7 +93,6 @@ class IngressLine:
         """The system's actor is there, perhaps a new one: hand it all that is held."""
         self.detach()
         self._peer = peer
-        self._give_back_waiting()
         for ref, delivery in sorted(self._held.items()):
             self._hand_over(ref, delivery)
 
@@ -163,6 +162,7 @@ class IngressLine:
         for ref in refs:
             delivery = self._held.pop(ref, None)
             if delivery is not None:
+                faultpoints.reach("ingress.before_ack")
                 self._broker.ack(delivery)
 
     async def _park(self, order: Park) -> None:
@@ -172,6 +172,7 @@ class IngressLine:
             await self._until_done(lambda: self._publish(PERSIST, self._queues.wait_key, message))
         finally:
             self._parking -= 1
+        faultpoints.reach("ingress.after_park_confirmed")
         self._ack(order.refs)
         self._post(Parked(order.key))
 
@@ -180,6 +181,7 @@ class IngressLine:
         message = Message(order.body, message_id, {ERROR_HEADER: order.reason[:REASON_LIMIT]})
         if not (order.no_event and await self._to_platform(message)):
             await self._until_done(lambda: self._publish(PERSIST_ERROR, self._queues.system_id, message))
+        faultpoints.reach("ingress.after_dead_letter_confirmed")
         self._ack(order.refs)
         if order.key:
             self._post(DeadLettered(order.key))
@@ -224,6 +226,11 @@ class IngressLine:
     # --- the wait queue ----------------------------------------------------------------------------------------
 
     def _set_feed(self, *, on: bool) -> None:
+        """Start or stop the feed. Either way the system has forgotten the copies it was handed: they come again.
+
+        Not once the consumer is cancelled: off and on again may come before that, and then it never is.
+        """
+        self._give_back_waiting()
         self._feeding = on
         self._feed_changed.set()
 

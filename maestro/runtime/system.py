@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 
-from maestro import logs
+from maestro import faultpoints, logs
 from maestro.board.errors import SlotHeld
 from maestro.messages import (
     Ack,
@@ -341,6 +341,7 @@ class _Open:
             return
         match command:
             case do.AckDelivery(ref=ref):
+                faultpoints.reach("system.before_ack")
                 self._to_ingress(Ack(ref))
             case do.ParkEvent(key=key, refs=refs):
                 self._move(key, refs, lambda body: Park(key, body, refs))
@@ -349,6 +350,7 @@ class _Open:
             case do.FeedWaitQueue(on=on):
                 self._to_ingress(FeedWaitQueue(on))
             case do.Reply():
+                faultpoints.reach("system.before_reply")
                 self.questions.reply(command)
 
     def _publish_lock(self, lock: Lock | None) -> None:

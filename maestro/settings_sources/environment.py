@@ -10,6 +10,7 @@ from urllib.parse import quote
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
+from maestro import faultpoints
 from maestro.settings import Settings
 from maestro.settings_sources.layers import Key, Layer, leaves
 
@@ -17,6 +18,7 @@ PREFIX: Final = "MAESTRO_"
 DELIMITER: Final = "__"
 #: Names the configuration file; no setting.
 CONFIG: Final = "MAESTRO_CONFIG"
+_NO_SETTINGS: Final = (CONFIG, faultpoints.VARIABLE)
 VHOST: Final = "plataforma_v1.0"
 AUTO_REPROCESSING: Final = "AUTO_REPROCESSING_"
 AUTO_APPROVE: Final = ("reprocessing", "auto_approve")
@@ -52,7 +54,9 @@ def auto_approved(environ: Mapping[str, str]) -> dict[str, str]:
 
 def maestro_layer(environ: Mapping[str, str]) -> tuple[Layer, list[str]]:
     """Return what MAESTRO_* says, and the names among them that are no setting."""
-    ours = {name: value for name, value in environ.items() if name.startswith(PREFIX) and name != CONFIG and value}
+    ours = {
+        name: value for name, value in environ.items() if name.startswith(PREFIX) and name not in _NO_SETTINGS and value
+    }
     layer = Layer(_Variables(ours)())
     names = {variable(key): name for name in ours for key in [_key(name)]}
     unknown = [name for name in ours if _key(name)[0] not in Settings.model_fields]

@@ -1,0 +1,93 @@
+"""A TCP proxy on loopback between Maestro and its broker, that can cut connections, refuse new ones, and delay.
+
+async with TcpProxy(port_of_the_broker) as proxy:
+    proxy.refuse()      # nobody gets in, and who is in is thrown out
+    proxy.accept()
+"""
+
+import asyncio
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from tests.support.rabbitmq import free_ports
+
+HOST = "127.0.0.1"
+CHUNK = 64 * 1024
+
+
+class TcpProxy:
+    """Listens on `port` while it is entered, and carries bytes to and from `target` on the same machine."""
+
+    def __init__(self, target: int) -> None:
+        self.port = free_ports(1)[0]
+        #: Seconds that each chunk of bytes takes more, in either direction.
+        self.delay = 0.0
+        #: Connections carried so far.
+        self.carried = 0
+        self._target = target
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def accept(self) -> None:
+        """Listen."""
+        self._server = await asyncio.start_server(self._carry, HOST, self.port, reuse_address=True)
+
+    async def refuse(self) -> None:
+        """Stop listening, so that connecting is refused, and cut what is connected."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self.cut()
+
+    def cut(self) -> None:
+        """Reset all connections; new ones are welcome."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def __aenter__(self) -> Self:
+        await self.accept()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.refuse()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.carried += 1
+        self._writers.add(writer)
+        try:
+            with suppress(OSError):
+                there, away = await asyncio.open_connection(HOST, self._target)
+                self._writers.add(away)
+                await self._both_ways((reader, away), (there, writer))
+                self._close(away)
+        finally:
+            self._close(writer)
+
+    async def _both_ways(self, *ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        tasks = {asyncio.create_task(self._pump(*way)) for way in ways}
+        self._tasks |= tasks
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            self._tasks -= tasks
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while chunk := await reader.read(CHUNK):
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                writer.write(chunk)
+                await writer.drain()
+
+    def _close(self, writer: asyncio.StreamWriter) -> None:
+        self._writers.discard(writer)
+        writer.close()
