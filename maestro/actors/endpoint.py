@@ -15,9 +15,10 @@ import structlog
 from thespian.actors import ActorAddress, ActorSystemMessage, WatchMessage
 from thespian.system.messages.admin import SystemShutdown
 from thespian.system.transport import ReceiveEnvelope, TransmitIntent
-from thespian.system.transport.TCPTransport import ExternalTransportCopy, TCPTransport
+from thespian.system.transport.TCPTransport import ExternalTransportCopy
 
 from maestro.actors.outbox import Outbox
+from maestro.actors.transport import LeanTransport
 from maestro.actors.wire import LOOPBACK
 from maestro.runtime.service import Address
 
@@ -71,7 +72,7 @@ class Endpoint:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        transport = TCPTransport(ExternalTransportCopy(), self._admin_address, False, False)  # noqa: FBT003 - thespian's order
+        transport = LeanTransport(ExternalTransportCopy(), self._admin_address, False, False)  # noqa: FBT003 - thespian's order
         try:
             while not self._closing.is_set():
                 transport.set_watch([self._outbox.fileno()])
@@ -111,5 +112,5 @@ def _close(transport: Any) -> None:
 
 def address_of(port: int) -> Any:
     """Return the address of whoever of this run listens on that loopback port."""
-    address: ActorAddress = TCPTransport.getAddressFromString((LOOPBACK, port))
+    address: ActorAddress = LeanTransport.getAddressFromString((LOOPBACK, port))
     return address

@@ -17,8 +17,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, cast
 
+from thespian.system import multiprocTCPBase
 from thespian.system import transport as intents
 from thespian.system.transport import IPBase, TCPTransport, asyncTransportBase, streamBuffer
+
+from maestro.actors.transport import LeanTransport, WholeAckBuffer
 
 LOOPBACK: Final = "127.0.0.1"
 KEY_BYTES: Final = 32
@@ -71,6 +74,8 @@ def install(key: bytes, log_file: Path) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a socket or two per system
     signed = SignedPickle(key)
     TCPTransport.serializer = signed
+    TCPTransport.ReceiveBuffer = WholeAckBuffer
+    multiprocTCPBase.ActorSystemBase.transportType = LeanTransport
     IPBase.IPActorAddress.bindArgs = property(_bind_args)
     asyncTransportBase.MAX_PENDING_TRANSMITS = _PENDING_TRANSMITS
     intents.DEFAULT_MAX_TRANSMIT_PERIOD = timedelta(seconds=_TRANSMIT_SECONDS)
