@@ -43,7 +43,7 @@ def _no_surprise_in_the_store(tenant: Tenant) -> None:
 
 
 def _by_hand(row: dict[str, Any]) -> bool:
-    return any(user == "hand" for _, _, user, _ in row["history"])
+    return any(user == "hand" for _, _, user, *_ in row["history"])
 
 
 # --- I1 -----------------------------------------------------------------------------------------------------------
