@@ -17,6 +17,8 @@ PREFIX: Final = "MAESTRO_"
 DELIMITER: Final = "__"
 #: Names the configuration file; no setting.
 CONFIG: Final = "MAESTRO_CONFIG"
+#: What the commands that call a running Maestro read; no settings either.
+CLIENT: Final = frozenset({"MAESTRO_URL", "MAESTRO_TOKEN", "MAESTRO_TOKEN_FILE"})
 VHOST: Final = "plataforma_v1.0"
 AUTO_REPROCESSING: Final = "AUTO_REPROCESSING_"
 AUTO_APPROVE: Final = ("reprocessing", "auto_approve")
@@ -52,7 +54,8 @@ def auto_approved(environ: Mapping[str, str]) -> dict[str, str]:
 
 def maestro_layer(environ: Mapping[str, str]) -> tuple[Layer, list[str]]:
     """Return what MAESTRO_* says, and the names among them that are no setting."""
-    ours = {name: value for name, value in environ.items() if name.startswith(PREFIX) and name != CONFIG and value}
+    others = CLIENT | {CONFIG}
+    ours = {name: value for name, value in environ.items() if name.startswith(PREFIX) and name not in others and value}
     layer = Layer(_Variables(ours)())
     names = {variable(key): name for name in ours for key in [_key(name)]}
     unknown = [name for name in ours if _key(name)[0] not in Settings.model_fields]
