@@ -41,7 +41,7 @@ def _maestro(
 
 def main() -> None:
     """Run the command line; the console script `maestro`."""
-    app()
+    app(prog_name="maestro")
 
 
 if __name__ == "__main__":

@@ -120,12 +120,15 @@ class _Redrive:
         self._system = system
         self._user = session.user(user)
         self._outcomes: dict[str, Outcome] = {}
+        #: Every message seen on the queue, by id: what is refused for its shape comes back under another one.
+        self._seen: dict[str, ErrorMessage] = {}
 
     def run(self, ids: Sequence[str], total: int, wait: float) -> int:
         """Redrive these, or else the oldest `total`; return the exit code."""
         code = 0
         try:
             if ids:
+                self._look()
                 self._each(ids, len(ids))
             else:
                 self._all(total)
@@ -142,7 +145,7 @@ class _Redrive:
     def _all(self, total: int) -> None:
         """Go on while the front of the queue has messages not met yet: what fails again comes back to its end."""
         while len(self._outcomes) < total:
-            shown = self._maestro.errors(self._system, _PAGE).value.errors
+            shown = self._look()
             new = list(dict.fromkeys(one.id for one in shown if one.id not in self._outcomes))
             if not new:
                 return
@@ -169,10 +172,22 @@ class _Redrive:
             queued = (system.queues or {}).get(f"persist.{self._system}.queue", 0)
             idle = 0 if system.inbox or queued else idle + 1
             time.sleep(_LOOK)
-        for one in self._maestro.errors(self._system, _PAGE).value.errors if wait else ():
-            again = self._outcomes.get(one.id)
+        if wait and self._given_back():
+            self._mark_failed_again()
+
+    def _mark_failed_again(self) -> None:
+        before = dict(self._seen)
+        for one in self._look():
+            # Under its own id, or under a new one with the body of one that was given back.
+            same = (id_ for id_, other in before.items() if one.id not in before and other.body == one.body)
+            again = self._outcomes.get(one.id) or self._outcomes.get(next(same, ""))
             if again is not None and again.outcome == "redriven":
                 again.outcome, again.message = "failed_again", plain(one.reason)
+
+    def _look(self) -> tuple[ErrorMessage, ...]:
+        shown = self._maestro.errors(self._system, _PAGE).value.errors
+        self._seen |= {one.id: one for one in shown}
+        return shown
 
     def _given_back(self) -> int:
         return sum(one.outcome in ("redriven", "failed_again") for one in self._outcomes.values())

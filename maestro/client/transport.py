@@ -24,10 +24,11 @@ _SHOWN: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[T]):
-    """An answer: its body as it came, and what it says."""
+    """An answer: its body as it came, what it says, and when it was given by the other's clock (HTTP's `Date`)."""
 
     raw: bytes
     value: T
+    date: str = ""
 
 
 class Transport:
@@ -61,10 +62,11 @@ class Transport:
         """
         timeout = timeout or self.target.timeout
         with self._named(timeout), closing(self._connect(timeout)) as connection:
-            raw = self._ask(connection, method, path, query, body).read(MAX_ANSWER + 1)
+            answer = self._ask(connection, method, path, query, body)
+            raw = answer.read(MAX_ANSWER + 1)
         if len(raw) > MAX_ANSWER:
             raise NotReachable(f"{self.target.url}: the answer is larger than {MAX_ANSWER} bytes")
-        return Reply(raw, self.decoded(raw, shape))
+        return Reply(raw, self.decoded(raw, shape), answer.headers.get("Date", ""))
 
     @contextmanager
     def stream(self, path: str, timeout: float) -> Iterator[Iterator[bytes]]:
