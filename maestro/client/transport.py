@@ -66,6 +66,8 @@ class Transport:
             raw = answer.read(MAX_ANSWER + 1)
         if len(raw) > MAX_ANSWER:
             raise NotReachable(f"{self.target.url}: the answer is larger than {MAX_ANSWER} bytes")
+        if answer.length:
+            raise NotReachable(f"{self.target.url}: the answer broke off")
         return Reply(raw, self.decoded(raw, shape), answer.headers.get("Date", ""))
 
     @contextmanager

@@ -39,7 +39,7 @@ async def check_broker(site: Site) -> list[Finding]:
     try:
         return [finding async for finding in _findings(site, broker)]
     except BrokerError as error:
-        return [problem(BROKER, where(settings), str(error), _mend(settings.broker))]
+        return [problem(BROKER, where(settings), str(error), broker_mend(settings.broker))]
     finally:
         await broker.close()
 
@@ -71,7 +71,8 @@ def _obstacle(settings: Settings) -> Finding | None:
     return None
 
 
-def _mend(settings: BrokerSettings) -> str:
+def broker_mend(settings: BrokerSettings) -> str:
+    """Return what brings a broker back."""
     if settings.kind == "embedded":
         return "ls -ld and df -h on that folder: it must be writable and have space"
     return "systemctl start rabbitmq-server; rabbitmq-diagnostics status; maestro config show"
@@ -82,7 +83,7 @@ async def _findings(site: Site, broker: Broker) -> AsyncIterator[Finding]:
     deadline = asyncio.get_running_loop().time() + _CONNECT
     while not broker.connected:
         if asyncio.get_running_loop().time() > deadline:
-            yield problem(BROKER, name, f"not reachable: {broker.problem}", _mend(site.settings.broker))
+            yield problem(BROKER, name, f"not reachable: {broker.problem}", broker_mend(site.settings.broker))
             return
         await asyncio.sleep(_LOOK)
     yield ok(BROKER, name, f"{site.settings.broker.kind}, reachable")
@@ -126,8 +127,8 @@ def _ingress(queue: str, depth: Depth, *, served: bool, mend: str) -> Iterator[F
 
 def _missing(site: Site, queue: str, *, served: bool) -> Finding:
     if served:
-        message = "does not exist although Maestro serves its system; it is declared again within seconds"
-        return problem(QUEUES, queue, message, f"maestro doctor, in 10 s again; if it stays: {_restart(site)}")
+        message = "does not exist although Maestro serves its system"
+        return problem(QUEUES, queue, message, f"{_restart(site)} (every queue is declared when Maestro connects)")
     return warning(QUEUES, queue, "does not exist; it is declared when its system is served", "maestro serve")
 
 

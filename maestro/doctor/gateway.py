@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from maestro.doctor.broker import broker_mend
 from maestro.doctor.finding import Finding, ok, problem
 from maestro.doctor.site import Site
 
@@ -53,7 +54,7 @@ def _mend(site: Site, part: str, why: str) -> str:
     text = f"{part}: {why}".lower()
     folder = site.settings.data_dir
     if "broker" in text:
-        return "see the line about the broker"
+        return broker_mend(site.settings.broker)
     if "space" in text or "disk" in text or "i/o" in text:
         return f"df -h {folder}, and make space there; it recovers by itself"
     if "damaged" in text or "acknowledged" in text or "checksum" in text:

@@ -22,7 +22,7 @@ _HOUR: Final = 3600.0
 async def check_reprocessings(site: Site, pending_hours: float) -> list[Finding]:
     """Whether runs make progress, and what waits for a decision (too long: beyond `pending_hours`)."""
     if not site.answers:
-        return [warning(CHECK, "all", "not known: Maestro does not say", "see the gateway's line")]
+        return [warning(CHECK, "all", "not known: Maestro does not say", "maestro doctor, once the gateway answers")]
     found: list[Finding] = []
     for system in site.served:
         if system.state != "unavailable":

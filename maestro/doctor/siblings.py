@@ -1,5 +1,6 @@
 """Whether each sibling answers in the agreed shape. Only questions are asked, about an instance that is not there."""
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any, Final
 
@@ -32,8 +33,8 @@ async def check_siblings(site: Site) -> list[Finding]:
             ("process_memory", settings.process_memory.url, platform.process_memory.origin(PROBE)),
             *((f"domain of {one}", one, platform.domain.entities(one, PROBE)) for one in systems),
         ]
-        found = [await _asked(service, url, call) for service, url, call in asked]
-    return [*found, await _event_manager(settings)]
+        calls = (_asked(service, url, call) for service, url, call in asked)
+        return await asyncio.gather(*calls, _event_manager(settings))
 
 
 async def _asked(service: str, url: str, call: Awaitable[Any]) -> Finding:

@@ -72,7 +72,12 @@ async def check_stores(site: Site) -> list[Finding]:
             found += [ok(STORE, str(path), "in use")] if served.state != "unavailable" else []
         elif site.runs:
             found.append(
-                warning(STORE, str(path), "in use by a Maestro that cannot be asked", "see the gateway's line")
+                warning(
+                    STORE,
+                    str(path),
+                    "in use by a Maestro that cannot be asked",
+                    "maestro doctor, once the gateway answers",
+                )
             )
         elif path.stat().st_uid != os.geteuid():
             owner = path.stat().st_uid
