@@ -16,7 +16,6 @@ app = typer.Typer(
     cls=LazyGroup,
     help="Guards a shared domain's data: holds, decides and replays what new data makes wrong.",
     no_args_is_help=True,
-    add_completion=False,
     # Local variables in a traceback may hold secrets.
     pretty_exceptions_enable=False,
 )
@@ -44,7 +43,7 @@ def _maestro(
 
 def main() -> None:
     """Run the command line; the console script `maestro`."""
-    app()
+    app(prog_name="maestro")
 
 
 if __name__ == "__main__":

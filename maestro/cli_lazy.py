@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 
 class Lazy(NamedTuple):
-    """Where a command's function is, and what it does in one line."""
+    """Where a command's function, or a group's app, is, and what it does in one line."""
 
     function: str
     help: str
@@ -20,6 +20,23 @@ COMMANDS: Final = {
     "restore": Lazy("maestro.cli_backup:restore", "Put backed-up stores in the place of the present ones."),
     "sandbox": Lazy("maestro.sandbox.commands:sandbox", "Serve a small real platform around Maestro."),
     "demo": Lazy("maestro.sandbox.commands:demo", "Play the whole story on real data and check every result."),
+    "systems": Lazy("maestro.cli_admin.looking:systems", "List the systems: state, lock, what runs, what waits."),
+    "pending": Lazy("maestro.cli_admin.looking:pending", "List what waits for a decision."),
+    "show": Lazy("maestro.cli_admin.looking:show", "Show one reprocessing."),
+    "approve": Lazy("maestro.cli_admin.deciding:approve", "Commit what is held and replay what it impacts."),
+    "skip": Lazy("maestro.cli_admin.deciding:skip", "Discard what is held."),
+    "retry": Lazy("maestro.cli_admin.deciding:retry", "Go on with what failed, was aborted or cancelled."),
+    "cancel": Lazy("maestro.cli_admin.deciding:cancel", "Give up a reprocessing."),
+    "pause": Lazy("maestro.cli_admin.deciding:pause", "Pause a reprocessing after its current replay."),
+    "resume": Lazy("maestro.cli_admin.deciding:resume", "Let a paused reprocessing go on."),
+    "recheck": Lazy("maestro.cli_admin.deciding:recheck", "Ask again what a pending reprocessing would impact."),
+    "reconsider": Lazy("maestro.cli_admin.deciding:reconsider", "Have a skipped event judged again."),
+    "waiting": Lazy("maestro.cli_admin.looking:waiting", "List the events of a system that wait."),
+    "history": Lazy("maestro.cli_admin.looking:history", "List reprocessings, the newest last."),
+    "skipped": Lazy("maestro.cli_admin.looking:skipped", "List what was skipped in a system."),
+    "watch": Lazy("maestro.cli_admin.watching:watch", "Watch a reprocessing until it ends."),
+    "errors": Lazy("maestro.cli_admin.errors:app", "Events that failed for good: list, show, redrive."),
+    "doctor": Lazy("maestro.cli_doctor:doctor", "Check everything, and name the command that mends what is wrong."),
 }
 
 
@@ -40,11 +57,13 @@ class LazyGroup(TyperGroup):
         lazy = COMMANDS.get(args[0]) if args else None
         if lazy is None:
             return super().resolve_command(ctx, args)
-        module, _, function = lazy.function.partition(":")
-        return args[0], _command(args[0], getattr(import_module(module), function), None), args[1:]
+        module, _, name = lazy.function.partition(":")
+        return args[0], _command(args[0], getattr(import_module(module), name), None), args[1:]
 
 
-def _command(name: str, function: Callable[..., None], text: str | None) -> Any:
+def _command(name: str, target: Callable[..., None] | typer.Typer, text: str | None) -> Any:
+    if isinstance(target, typer.Typer):
+        return typer.main.get_command(target)
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name, help=text)(function)
+    app.command(name, help=text)(target)
     return typer.main.get_command(app)

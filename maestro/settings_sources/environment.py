@@ -18,7 +18,9 @@ PREFIX: Final = "MAESTRO_"
 DELIMITER: Final = "__"
 #: Names the configuration file; no setting.
 CONFIG: Final = "MAESTRO_CONFIG"
-_NO_SETTINGS: Final = (CONFIG, faultpoints.VARIABLE)
+#: What the commands that call a running Maestro read; no settings either.
+CLIENT: Final = frozenset({"MAESTRO_URL", "MAESTRO_TOKEN", "MAESTRO_TOKEN_FILE"})
+_NO_SETTINGS: Final = CLIENT | {CONFIG, faultpoints.VARIABLE}
 VHOST: Final = "plataforma_v1.0"
 AUTO_REPROCESSING: Final = "AUTO_REPROCESSING_"
 AUTO_APPROVE: Final = ("reprocessing", "auto_approve")

@@ -1,0 +1,77 @@
+"""One reprocessing as people read it."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from maestro.cli_admin.output import Output
+from maestro.cli_admin.plain import age, count, local, span
+from maestro.client.shapes import Budget, Document, Unit
+
+#: Units listed; `--json` has them all.
+_UNITS: Final = 200
+
+
+def print_document(out: Output, doc: Document) -> None:
+    """Print a reprocessing: facts, units, history."""
+    for name, value in _facts(doc):
+        out.say(f"{name:<10} {value}")
+    units = doc.units or ()
+    if units:
+        out.say()
+        columns = (">#", "INSTANCE", "BRANCH", "STATE", ">ROUND", ">SENDS", "REPLAYED AS", ">TOOK", "BROUGHT BY")
+        out.table(columns, (_unit_row(n, one, units) for n, one in enumerate(units[:_UNITS])), "")
+        if len(units) > _UNITS:
+            out.say(f"the first {_UNITS} of {count(len(units), 'instance')}; --json has all")
+    out.say()
+    rows = ((local(one.timestamp), one.status, one.user, one.reason or one.cause or "-") for one in doc.history)
+    out.table(("WHEN", "STATUS", "BY", "WHY"), rows, "no history")
+
+
+def _facts(doc: Document) -> Iterator[tuple[str, str]]:
+    yield "id", doc.id
+    yield "system", doc.system_id
+    yield "status", _status(doc)
+    event = doc.pending_event
+    yield "event", f"{event.name} of instance {event.instance_id} on branch {doc.branch}, tag {doc.tag}"
+    if doc.history:
+        yield "held", f"since {local(doc.history[0].timestamp)} ({age(doc.history[0].timestamp)} ago)"
+    yield "commit", "made" if doc.held_committed else "not made"
+    yield "replays", progress(doc)
+    if doc.estimate:
+        yield "about", f"{span(doc.estimate.seconds)} ({doc.estimate.basis})"
+    if doc.budget:
+        yield "budget", f"{budget_text(doc.budget.replays, doc.budget.minutes)}, {_used(doc.budget)}"
+    if doc.reimpacted:
+        yield "stale", f"{count(len(doc.reimpacted), 'instance')} impacted again after the last allowed round"
+    if doc.reconsidered:
+        yield "judged", f"again, as event {doc.reconsidered}"
+    yield "digest", doc.digest or "-"
+
+
+def _status(doc: Document) -> str:
+    going = "cancelling" if doc.cancelling else "pausing" if doc.pausing else ""
+    return f"{doc.status}, {going} after the current replay" if going else doc.status
+
+
+def progress(doc: Document) -> str:
+    """Say how far a run is."""
+    done, left, added = doc.progress.replayed, doc.progress.outstanding, doc.progress.cascaded
+    cascade = f" (+{added:,} by cascade)" if added else ""
+    return f"{done:,} done, {left:,} left, {count(doc.progress.units, 'instance')}{cascade}"
+
+
+def budget_text(replays: int | None, minutes: float | None) -> str:
+    """Say after what a run pauses."""
+    parts = [count(replays, "replay") if replays else "", f"{minutes:g} minutes" if minutes else ""]
+    return " or ".join(part for part in parts if part)
+
+
+def _used(budget: Budget) -> str:
+    return f"{count(budget.replayed, 'replay')} used"
+
+
+def _unit_row(number: int, one: Unit, units: tuple[Unit, ...]) -> tuple[object, ...]:
+    by = units[one.cause].instance_id if 0 <= one.cause < len(units) else "-"
+    took = "-" if one.duration is None else f"{one.duration:.1f} s"
+    branch = f"{one.branch} (forking)" if one.forking else one.branch
+    return (number, one.instance_id, branch, one.state, one.round, one.sends, one.replay_instance_id or "-", took, by)

@@ -1,0 +1,121 @@
+"""Maestro's API, a method for each call. Every method raises `NotReachable` and `Rejected`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from maestro.client import shapes
+from maestro.client.target import Target
+from maestro.client.transport import Reply, Transport
+
+#: Seconds for a call that waits for the end of something: longer than the gateway's own `sync_timeout`.
+PATIENT: Final = 150.0
+#: Seconds of silence after which a stream is taken for dead; the gateway sends a comment every 15.
+SILENCE: Final = 45.0
+_V1: Final = "/v1.0.0"
+
+
+class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a decision says: who (None: whose token it is), why, on which preview, how far."""
+
+    user: str | None = None
+    reason: str = ""
+    digest: str = ""
+    budget: dict[str, float] | None = None
+
+
+class Maestro:
+    """One Maestro's API."""
+
+    def __init__(self, target: Target) -> None:
+        self.target: Final = target
+        self._http = Transport(target)
+
+    # --- looking -----------------------------------------------------------------------------------------------
+
+    def ready(self, timeout: float | None = None) -> None:
+        """Return if all parts of Maestro are there; `Rejected` (503) names those that are not, in `problems`."""
+        self._http.call("GET", "/readyz", shapes.Health, timeout=timeout)
+
+    def systems(self, timeout: float | None = None) -> Reply[list[shapes.System]]:
+        """Return all systems, by id."""
+        return self._http.call("GET", f"{_V1}/systems", list[shapes.System], timeout=timeout)
+
+    def system(self, system_id: str) -> Reply[shapes.System]:
+        """Return one system, with its queues measured."""
+        return self._http.call("GET", _system(system_id), shapes.System)
+
+    def documents(self, system_id: str, status: str = "") -> Reply[list[msgspec.Raw]]:
+        """Return a system's documents, all or of one status, oldest first, each as it came."""
+        path = f"{_V1}/reprocessing/{_part(system_id)}/find"
+        return self._http.call("GET", path, list[msgspec.Raw], query={"status": status})
+
+    def document(self, document_id: str) -> Reply[shapes.Document]:
+        """Return one document."""
+        return self._http.call("GET", _document(document_id), shapes.Document)
+
+    def entities(self, document_id: str, limit: int) -> Reply[shapes.EntitiesPage]:
+        """Return the first of what a document's held commit would write."""
+        return self._http.call("GET", _document(document_id, "entities"), shapes.EntitiesPage, query={"limit": limit})
+
+    def waiting(self, system_id: str, after: int, limit: int) -> Reply[shapes.WaitingPage]:
+        """Return a page of the events that wait, oldest first."""
+        return self._page(system_id, "waiting", shapes.WaitingPage, after, limit)
+
+    def skipped(self, system_id: str, after: int, limit: int) -> Reply[shapes.SkippedPage]:
+        """Return a page of what was skipped, oldest first."""
+        return self._page(system_id, "skipped", shapes.SkippedPage, after, limit)
+
+    def errors(self, system_id: str, limit: int) -> Reply[shapes.ErrorPage]:
+        """Return the oldest messages of a system's error queue."""
+        return self._http.call("GET", _system(system_id, "errors"), shapes.ErrorPage, query={"limit": limit})
+
+    @contextmanager
+    def watch(self, system_id: str, silence: float = SILENCE) -> Iterator[Iterator[Reply[shapes.Document | None]]]:
+        """Watch a system: yields the document that is at stake whenever something changed.
+
+        The events raise `NotReachable` when the stream breaks off, or after `silence` seconds.
+        """
+        with self._http.stream(_system(system_id, "stream"), silence) as events:
+            yield (self._at_stake(data) for data in events if data)
+
+    def _at_stake(self, data: bytes) -> Reply[shapes.Document | None]:
+        raw = bytes(self._http.decoded(data, shapes.Seen).document)
+        return Reply(raw, None if raw == b"null" else self._http.decoded(raw, shapes.Document))
+
+    # --- deciding ----------------------------------------------------------------------------------------------
+
+    def decide(self, action: str, document_id: str, decision: Decision) -> Reply[shapes.Document]:
+        """approve, skip, retry, cancel, pause, resume or recheck; the document as it is then."""
+        timeout = max(self.target.timeout, PATIENT) if action == "recheck" else None
+        return self._http.call("POST", _document(document_id, action), shapes.Document, body=decision, timeout=timeout)
+
+    def reconsider(self, document_id: str, decision: Decision) -> Reply[shapes.Reconsidered]:
+        """Have a skipped event judged again; what became of it."""
+        path = _document(document_id, "reconsider")
+        return self._http.call("POST", path, shapes.Reconsidered, body=decision, timeout=PATIENT)
+
+    def redrive(self, system_id: str, ids: Sequence[str], user: str | None) -> Reply[shapes.Redriven]:
+        """Give messages of the error queue back to be judged again, in the order of the queue."""
+        body: dict[str, Any] = {"ids": ids} if user is None else {"ids": ids, "user": user}
+        return self._http.call(
+            "POST", _system(system_id, "errors/redrive"), shapes.Redriven, body=body, timeout=PATIENT
+        )
+
+    def _page(self, system_id: str, what: str, shape: type[Any], after: int, limit: int) -> Reply[Any]:
+        return self._http.call("GET", _system(system_id, what), shape, query={"after": after, "limit": limit})
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _system(system_id: str, what: str = "") -> str:
+    return f"{_V1}/systems/{_part(system_id)}" + (f"/{what}" if what else "")
+
+
+def _document(document_id: str, what: str = "") -> str:
+    return f"{_V1}/reprocessing/{_part(document_id)}" + (f"/{what}" if what else "")

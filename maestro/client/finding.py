@@ -1,0 +1,69 @@
+"""Finds documents over all systems: every one, or the one whose id begins so."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from maestro.client.api import Maestro
+from maestro.client.errors import ClientError, Rejected
+from maestro.client.shapes import Document
+from maestro.client.transport import Reply
+
+_UNKNOWN: Final = 404
+_BAD: Final = 400
+#: Ids named in a refusal.
+_NAMED: Final = 5
+
+
+class Ambiguous(ClientError):  # noqa: N818 - the name says what the prefix is
+    """More than one document's id begins so."""
+
+
+class NotFound(ClientError):  # noqa: N818 - as above
+    """No document's id begins so."""
+
+
+class _Identity(msgspec.Struct):
+    id: str
+
+
+def systems_of(maestro: Maestro, system_id: str = "") -> tuple[str, ...]:
+    """Return the ids of all systems, or the one that is named. Raises `NotReachable`, `Rejected`."""
+    return (system_id,) if system_id else tuple(system.id for system in maestro.systems().value)
+
+
+def documents(maestro: Maestro, systems: Sequence[str], statuses: Sequence[str] = ("",)) -> Iterator[msgspec.Raw]:
+    """Yield these systems' documents of these statuses (default: all). Raises `NotReachable`, `Rejected`."""
+    for system_id in systems:
+        for status in statuses:
+            yield from maestro.documents(system_id, status).value
+
+
+def find(maestro: Maestro, text: str, statuses: Sequence[str] = ()) -> Reply[Document]:
+    """Return the document whose id is `text`, or begins so: among those of these statuses first, then among all.
+
+    Raises:
+        Ambiguous: there are several.
+        NotFound: there is none.
+        NotReachable, Rejected: Maestro said so.
+    """
+    try:
+        return maestro.document(text)
+    except Rejected as problem:
+        if problem.status not in (_UNKNOWN, _BAD):
+            raise
+    systems = systems_of(maestro)
+    found = _beginning(maestro, text, systems, statuses) if statuses else []
+    found = found or _beginning(maestro, text, systems, ("",))
+    if len(found) > 1:
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        raise Ambiguous(f"{text}: several ids begin so: {', '.join(found[:_NAMED])}{more}")
+    if not found:
+        raise NotFound(f"no reprocessing {text}, nor one whose id begins so")
+    return maestro.document(found[0])
+
+
+def _beginning(maestro: Maestro, text: str, systems: Sequence[str], statuses: Sequence[str]) -> list[str]:
+    ids = (msgspec.json.decode(raw, type=_Identity).id for raw in documents(maestro, systems, statuses))
+    return [id_ for id_ in ids if id_.startswith(text)]

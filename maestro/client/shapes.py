@@ -1,0 +1,226 @@
+"""What Maestro's answers say, as far as the client looks. Fields not named here stay in the raw answer."""
+
+from typing import Any
+
+from msgspec import Raw, Struct
+
+
+class _Shape(Struct, frozen=True, rename="camel"):
+    """An answer, or a part of one."""
+
+
+class Entry(_Shape, frozen=True):
+    """One entry of a document's history; `timestamp` is UTC without a zone."""
+
+    status: str
+    timestamp: str = ""
+    user: str = ""
+    cause: str = ""
+    reason: str = ""
+
+
+class Unit(_Shape, frozen=True):
+    """One instance on a branch that is replayed."""
+
+    instance_id: str
+    branch: str = "master"
+    forking: bool = False
+    state: str = ""
+    round: int = 1
+    sends: int = 0
+    replay_instance_id: str = ""
+    #: Position of the unit whose replay brought it in; -1 for the first ones.
+    cause: int = -1
+    sent_at: str | None = None
+    done_at: str | None = None
+    #: Seconds.
+    duration: float | None = None
+
+
+class Progress(_Shape, frozen=True):
+    """How far a run is."""
+
+    replayed: int = 0
+    outstanding: int = 0
+    units: int = 0
+    cascaded: int = 0
+
+
+class Budget(_Shape, frozen=True):
+    """What a run may use before it pauses, and what it used."""
+
+    replays: int | None = None
+    minutes: float | None = None
+    replayed: int = 0
+
+
+class Estimate(_Shape, frozen=True):
+    """How long what is left will take, in seconds, and what that is derived from."""
+
+    seconds: float
+    basis: str = ""
+
+
+class Event(_Shape, frozen=True):
+    """A persist event, or an origin event."""
+
+    # Whatever the platform put there: the origin event is not Maestro's.
+    name: Any = None
+    instance_id: Any = None
+    timestamp: Any = None
+
+
+class Document(_Shape, frozen=True):
+    """A reprocessing. Of one with very many units the stream tells neither these nor the digest."""
+
+    id: str
+    system_id: str
+    status: str
+    branch: str | None = "master"
+    tag: str | None = None
+    forking: bool = False
+    history: tuple[Entry, ...] = ()
+    units: tuple[Unit, ...] | None = None
+    reimpacted: tuple[Unit, ...] | None = None
+    progress: Progress = Progress()
+    cancelling: bool = False
+    pausing: bool = False
+    budget: Budget | None = None
+    digest: str | None = None
+    reconsidered: int | None = None
+    held_committed: bool = False
+    estimate: Estimate | None = None
+    pending_event: Event = Event()
+    origin: Event | None = None
+    #: What a re-check changed.
+    added: tuple[Unit, ...] = ()
+    removed: tuple[Unit, ...] = ()
+
+
+class Lock(_Shape, frozen=True):
+    """Why the platform may not proceed."""
+
+    reprocessing: str = ""
+    reason: str = ""
+    since: str = ""
+
+
+class Running(_Shape, frozen=True):
+    """The reprocessing that runs or is paused."""
+
+    id: str
+    status: str = ""
+    progress: Progress = Progress()
+    pausing: bool = False
+    cancelling: bool = False
+
+
+class System(_Shape, frozen=True):
+    """A system; one that does not answer has the state `unavailable` and a `message`."""
+
+    id: str
+    state: str = ""
+    message: str = ""
+    lock: Lock | None = None
+    pending: tuple[str, ...] = ()
+    approved: tuple[str, ...] = ()
+    running: Running | None = None
+    waiting: int = 0
+    inbox: int = 0
+    #: Ready messages of each queue; None: the broker is out of reach.
+    queues: dict[str, int] | None = None
+
+
+class Waiting(_Shape, frozen=True):
+    """An event that waits; `waiting_for` in seconds."""
+
+    number: int
+    instance_id: str = ""
+    name: str = ""
+    branch: str = ""
+    tag: str = ""
+    since: str = ""
+    waiting_for: float = 0.0
+
+
+class WaitingPage(_Shape, frozen=True):
+    """A page of the events that wait, oldest first."""
+
+    total: int
+    events: tuple[Waiting, ...] = ()
+    next: int | None = None
+
+
+class Skipped(_Shape, frozen=True):
+    """A commit that was skipped."""
+
+    number: int
+    id: str
+    instance_id: str = ""
+    branch: str | None = "master"
+    units: int = 0
+    skipped: Entry = Entry("skipped")
+    reconsidered: int | None = None
+
+
+class SkippedPage(_Shape, frozen=True):
+    """A page of what was skipped, oldest first."""
+
+    total: int
+    skipped: tuple[Skipped, ...] = ()
+    next: int | None = None
+
+
+class EntitiesPage(_Shape, frozen=True):
+    """A page of what a commit would write."""
+
+    total: int
+    entities: tuple[dict[str, Any], ...] = ()
+    next: int | None = None
+
+
+class ErrorMessage(_Shape, frozen=True):
+    """A message on an error queue; `size` in bytes, `body` JSON or text."""
+
+    id: str
+    reason: str = ""
+    headers: dict[str, str] = {}
+    size: int = 0
+    truncated: bool = False
+    body: Any = None
+
+
+class ErrorPage(_Shape, frozen=True):
+    """The oldest messages of an error queue."""
+
+    total: int
+    errors: tuple[ErrorMessage, ...] = ()
+
+
+class Redriven(_Shape, frozen=True):
+    """How many messages were given back to be judged again, and which were not found."""
+
+    redriven: int
+    missing: tuple[str, ...] = ()
+
+
+class Reconsidered(_Shape, frozen=True):
+    """What became of a skipped event that was judged again."""
+
+    status: str
+    position: int | None = None
+    reprocessing: Document | None = None
+
+
+class Health(_Shape, frozen=True):
+    """Alive, or ready."""
+
+    status: str
+
+
+class Seen(_Shape, frozen=True):
+    """What a watcher of a system sees: the system, and the document that is at stake."""
+
+    system: System
+    #: A `Document`, or null.
+    document: Raw = Raw(b"null")

@@ -1,0 +1,170 @@
+"""Whether the broker can be reached, and each system's queues are as they must be."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import pika
+import pika.exceptions
+
+from maestro.broker import open_broker
+from maestro.broker.base import Broker, BrokerError, Depth
+from maestro.broker.rabbitmq_problem import PRECONDITION_FAILED
+from maestro.broker.rabbitmq_session import parameters_of
+from maestro.broker.topology import SystemQueues
+from maestro.doctor.finding import Finding, ok, problem, warning
+from maestro.doctor.site import Site
+from maestro.settings import BrokerSettings, Settings
+
+BROKER, QUEUES = "broker", "queues"
+#: Seconds to connect, and between two looks whether it is done.
+_CONNECT: Final = 6.0
+_LOOK: Final = 0.05
+#: Messages that were not taken in yet from which on somebody should look.
+_DEEP: Final = 1000
+
+
+async def check_broker(site: Site) -> list[Finding]:
+    """Whether the broker can be reached; if so, what its queues look like."""
+    settings = site.settings
+    if (obstacle := _obstacle(settings)) is not None:
+        return [obstacle]
+    try:
+        broker = open_broker(settings.broker, settings.data_dir)
+    except BrokerError as error:
+        return [problem(BROKER, settings.broker.kind, str(error), "maestro config show")]
+    await broker.start()
+    try:
+        return [finding async for finding in _findings(site, broker)]
+    except BrokerError as error:
+        return [problem(BROKER, where(settings), str(error), broker_mend(settings.broker))]
+    finally:
+        await broker.close()
+
+
+def where(settings: Settings) -> str:
+    """Name the broker, without a password."""
+    if settings.broker.kind == "embedded":
+        return str(_folder(settings))
+    parameters = parameters_of(settings.broker)
+    return f"{parameters.host}:{parameters.port}{parameters.virtual_host}"
+
+
+def _folder(settings: Settings) -> Path:
+    return Path(settings.broker.embedded_dir or settings.data_dir / "broker")
+
+
+def _obstacle(settings: Settings) -> Finding | None:
+    """Return why the embedded broker must not be opened from here: it would be made, or become another user's."""
+    if settings.broker.kind != "embedded":
+        return None
+    folder = _folder(settings)
+    if not folder.exists():
+        return warning(BROKER, str(folder), "is made at the first start", "maestro serve")
+    owner = folder.stat().st_uid
+    if owner != os.geteuid():
+        return warning(
+            BROKER, str(folder), f"not looked at: it is user {owner}'s", f"sudo -u '#{owner}' maestro doctor"
+        )
+    return None
+
+
+def broker_mend(settings: BrokerSettings) -> str:
+    """Return what brings a broker back."""
+    if settings.kind == "embedded":
+        return "ls -ld and df -h on that folder: it must be writable and have space"
+    return "systemctl start rabbitmq-server; rabbitmq-diagnostics status; maestro config show"
+
+
+async def _findings(site: Site, broker: Broker) -> AsyncIterator[Finding]:
+    name = where(site.settings)
+    deadline = asyncio.get_running_loop().time() + _CONNECT
+    while not broker.connected:
+        if asyncio.get_running_loop().time() > deadline:
+            yield problem(BROKER, name, f"not reachable: {broker.problem}", broker_mend(site.settings.broker))
+            return
+        await asyncio.sleep(_LOOK)
+    yield ok(BROKER, name, f"{site.settings.broker.kind}, reachable")
+    for system_id in site.systems:
+        depths = {binding.queue: await broker.depth(binding.queue) for binding in SystemQueues(system_id).bindings()}
+        found = [*_queues(site, system_id, depths), *await _arguments(site.settings.broker, depths)]
+        for finding in found:
+            yield finding
+        if not found:
+            yield ok(QUEUES, system_id, f"{len(depths)} queues, consumed, nothing piles up")
+
+
+def _queues(site: Site, system_id: str, depths: Mapping[str, Depth | None]) -> Iterator[Finding]:
+    queues = SystemQueues(system_id)
+    served = any(system.id == system_id for system in site.served)
+    for queue, depth in depths.items():
+        if depth is None:
+            yield _missing(site, queue, served=served)
+    persist = depths[queues.persist]
+    if persist is not None:
+        yield from _ingress(queues.persist, persist, served=served, mend=_restart(site))
+    errors = depths[queues.persist_error]
+    if errors is not None and errors.ready:
+        mend = f"maestro errors list {system_id}; then maestro errors redrive {system_id} --all"
+        yield warning(QUEUES, queues.persist_error, f"{errors.ready} event(s) failed for good", mend)
+    failed = depths[queues.reprocessings_error]
+    if failed is not None and failed.ready:
+        mend = f"maestro history {system_id}; then maestro retry <id>"
+        yield warning(QUEUES, queues.reprocessings_error, f"{failed.ready} failed reprocessing(s) were noted", mend)
+
+
+def _ingress(queue: str, depth: Depth, *, served: bool, mend: str) -> Iterator[Finding]:
+    if served and not depth.consumers:
+        yield problem(QUEUES, queue, "nobody consumes it although Maestro serves its system", mend)
+    if depth.consumers > 1:
+        find = "rabbitmqctl list_consumers -p plataforma_v1.0, and end the one that is not Maestro's"
+        yield warning(QUEUES, queue, f"{depth.consumers} consume it: events are taken past Maestro", find)
+    if depth.ready > _DEEP:
+        yield warning(QUEUES, queue, f"{depth.ready} events were not taken in yet", "maestro systems")
+
+
+def _missing(site: Site, queue: str, *, served: bool) -> Finding:
+    if served:
+        message = "does not exist although Maestro serves its system"
+        return problem(QUEUES, queue, message, f"{_restart(site)} (every queue is declared when Maestro connects)")
+    return warning(QUEUES, queue, "does not exist; it is declared when its system is served", "maestro serve")
+
+
+def _restart(site: Site) -> str:
+    return f"kill -TERM {site.record.main.pid}; maestro serve" if site.record else "maestro serve"
+
+
+async def _arguments(settings: BrokerSettings, depths: Mapping[str, Depth | None]) -> list[Finding]:
+    """Name the queues that exist with other arguments than the contract's. Only RabbitMQ has arguments."""
+    if settings.kind == "embedded":
+        return []
+    existing = [queue for queue, depth in depths.items() if depth is not None]
+    different = await asyncio.to_thread(_different, settings, existing)
+    mend = "rabbitmqctl list_queues -p plataforma_v1.0 name durable arguments"
+    return [
+        warning(QUEUES, queue, f"exists with other arguments, and is used as it is: {why}", mend)
+        for queue, why in different.items()
+    ]
+
+
+def _different(settings: BrokerSettings, queues: list[str]) -> dict[str, str]:
+    """Declare queues that exist as the contract has them: that changes nothing, or is refused with the difference."""
+    found: dict[str, str] = {}
+    try:
+        connection = pika.BlockingConnection(parameters_of(settings))
+    except pika.exceptions.AMQPError as error:
+        raise BrokerError(f"its queues' arguments cannot be told: {error!r}") from error
+    try:
+        for queue in queues:
+            channel = connection.channel()
+            try:
+                channel.queue_declare(queue, durable=True)
+                channel.close()
+            except pika.exceptions.ChannelClosedByBroker as closed:
+                if closed.reply_code == PRECONDITION_FAILED:
+                    found[queue] = closed.reply_text
+    finally:
+        connection.close()
+    return found

@@ -1,0 +1,61 @@
+"""Whether any reprocessing is stuck, or waits for somebody."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from maestro.client.api import Maestro
+from maestro.client.finding import documents
+from maestro.client.shapes import Document, System
+from maestro.doctor.finding import Finding, ok, problem, warning
+from maestro.doctor.site import Site
+
+CHECK: Final = "reprocessing"
+_FAILED: Final = ("failure", "aborted_split_events_failure", "aborted_persist_domain_failure")
+_HOUR: Final = 3600.0
+
+
+async def check_reprocessings(site: Site, pending_hours: float) -> list[Finding]:
+    """Whether runs make progress, and what waits for a decision (too long: beyond `pending_hours`)."""
+    if not site.answers:
+        return [warning(CHECK, "all", "not known: Maestro does not say", "maestro doctor, once the gateway answers")]
+    found: list[Finding] = []
+    for system in site.served:
+        if system.state != "unavailable":
+            docs = await asyncio.to_thread(_documents, site.maestro, system)
+            found += _findings(docs, site.settings.reprocessing.replay_timeout, pending_hours)
+    return found or [ok(CHECK, "all", "none is stuck, failed, or undecided for long")]
+
+
+def _documents(maestro: Maestro, system: System) -> list[Document]:
+    live = [*system.pending, *([system.running.id] if system.running else ())]
+    failed = (msgspec.json.decode(raw, type=Document) for raw in documents(maestro, (system.id,), _FAILED))
+    return [*(maestro.document(id_).value for id_ in live), *failed]
+
+
+def _findings(docs: list[Document], replay_timeout: float, pending_hours: float) -> Iterator[Finding]:
+    for doc in docs:
+        since = time.time() - last_progress(doc)
+        about = f"{doc.id} of {doc.system_id}"
+        if doc.status in ("running", "running_without_lock") and since > replay_timeout:
+            left = f"{doc.progress.replayed} replayed, {doc.progress.outstanding} left"
+            message = f"runs without progress for {since / 60:.0f} min ({left}); replay_timeout is {replay_timeout:g} s"
+            yield problem(CHECK, about, message, f"maestro show {doc.id}; then maestro cancel {doc.id}")
+        elif doc.status in ("pending_approval", "paused") and since > pending_hours * _HOUR:
+            choice = "resume {0} or maestro cancel {0}" if doc.status == "paused" else "approve {0} or maestro skip {0}"
+            message = f"{doc.status} for {since / _HOUR:.0f} h: somebody has to decide"
+            yield warning(CHECK, about, message, f"maestro show {doc.id}; then maestro {choice.format(doc.id)}")
+        elif doc.status in _FAILED:
+            cause = doc.history[-1].cause or doc.history[-1].reason or "no cause known"
+            yield warning(CHECK, about, f"{doc.status}: {cause}", f"mend the cause; then maestro retry {doc.id}")
+
+
+def last_progress(doc: Document) -> float:
+    """Return when a reprocessing last came on, in seconds since the epoch: a replay done, or a change of status."""
+    times = [entry.timestamp for entry in doc.history[-1:]]
+    times += [unit.done_at for unit in doc.units or () if unit.done_at]
+    return max((datetime.fromisoformat(one).replace(tzinfo=UTC).timestamp() for one in times), default=time.time())

@@ -1,0 +1,100 @@
+"""The installation that is examined: its settings, its processes, and what its Maestro says, asked once."""
+
+import time
+from dataclasses import dataclass, field
+
+from maestro.actors.run_record import RunFolder, RunRecord
+from maestro.client.api import Maestro
+from maestro.client.errors import NotReachable, Rejected
+from maestro.client.shapes import System
+from maestro.client.target import Target
+from maestro.service import stored_systems
+from maestro.settings import HttpSettings, Settings
+
+#: Seconds that Maestro has for an answer.
+PATIENCE = 15.0
+_ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One installation."""
+
+    settings: Settings
+    maestro: Maestro
+    #: What the last start wrote down; None after an orderly stop.
+    record: RunRecord | None
+    #: Why the gateway gives no answer; empty when it does.
+    unreachable: str = ""
+    #: The gateway's refusal to tell whether all is ready, or which systems there are.
+    refused: Rejected | None = None
+    #: Parts that are not ready, and why.
+    not_ready: dict[str, str] = field(default_factory=dict)
+    #: What Maestro says of its systems; empty without an answer.
+    served: tuple[System, ...] = ()
+    #: Maestro's clock when it was asked (HTTP's `Date`; empty without an answer), and ours, in seconds since the epoch.
+    date: str = ""
+    asked_at: float = 0.0
+
+    @property
+    def runs(self) -> bool:
+        """Whether the recorded main process lives."""
+        return self.record is not None and self.record.main.alive
+
+    @property
+    def answers(self) -> bool:
+        """Whether the gateway answers questions about systems."""
+        return not self.unreachable and self.refused is None
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """All systems there are: served, configured, or stored."""
+        served = (system.id for system in self.served)
+        return tuple(sorted({*served, *self.settings.systems, *stored_systems(self.settings.data_dir)}))
+
+
+def look(settings: Settings, url: str, token: str) -> Site:
+    """Return the installation of these settings; `url`: its gateway, empty for the settings' own.
+
+    Raises:
+        BadTarget: the URL or the token is none.
+    """
+    maestro = Maestro(Target(url.rstrip("/") or gateway_url(settings.http), token, PATIENCE))
+    record = RunFolder(settings.data_dir).read()
+    not_ready: dict[str, str] = {}
+    try:
+        not_ready = _not_ready(maestro)
+        answer = maestro.systems()
+    except Rejected as refused:
+        return Site(settings, maestro, record, refused=refused, not_ready=not_ready)
+    except NotReachable as problem:
+        return Site(settings, maestro, record, unreachable=str(problem))
+    return Site(
+        settings,
+        maestro,
+        record,
+        not_ready=not_ready,
+        served=tuple(answer.value),
+        date=answer.date,
+        asked_at=time.time(),
+    )
+
+
+def gateway_url(http: HttpSettings) -> str:
+    """Return where the gateway of these settings is, seen from its own machine."""
+    host = _ANYWHERE.get(http.host, http.host)
+    return f"http://[{host}]:{http.port}" if ":" in host else f"http://{host}:{http.port}"
+
+
+def _not_ready(maestro: Maestro) -> dict[str, str]:
+    """Return the parts that are not ready. Raises `NotReachable`, `Rejected`."""
+    try:
+        maestro.ready()
+    except Rejected as refused:
+        problems = refused.fields.get("problems")
+        if refused.status != 503:  # noqa: PLR2004 - not ready
+            raise
+        return {str(part): str(why) for part, why in problems.items()} if isinstance(problems, dict) else {
+            "maestro": str(refused)
+        }  # fmt: skip
+    return {}

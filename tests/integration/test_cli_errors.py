@@ -1,0 +1,115 @@
+"""`maestro errors`: the error queue shown, given back one by one, nothing lost when that is interrupted."""
+
+import asyncio
+import re
+import signal
+import sys
+from typing import Any
+
+import pytest
+
+from tests.support.cli import environ, maestro
+from tests.support.stage import Stage, eventually
+from tests.support.tenant import Tenant
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rabbitmq]
+
+
+async def failed(it: Stage, tenant: Tenant, *shorts: str) -> list[str]:
+    """Let these events fail for good; return their ids, in the order of the queue."""
+    tenant.fail("discovery", "impacted", times=3 * len(shorts), how=503)
+    ids = [await tenant.publish(short) for short in shorts]
+    await tenant.depth_is(tenant.queues.persist_error, len(shorts))
+    it.siblings.heal()
+    return ids
+
+
+async def errors(it: Stage, tenant: Tenant) -> list[dict[str, Any]]:
+    return (await it.get(f"/v1.0.0/systems/{tenant.system}/errors"))["errors"]
+
+
+async def test_list_show_and_redrive_chosen_ones(it: Stage, tenant: Tenant) -> None:
+    ids = await failed(it, tenant, "i1", "i2", "i3")
+    listed = await maestro(it, "errors", "list", tenant.system, "--limit", "2")
+    assert listed.code == 0
+    assert ids[0] in listed.out
+    assert tenant.id("i1") in listed.out
+    assert "discovery" in listed.out
+    assert "the oldest 2 of 3" in listed.out
+
+    shown = await maestro(it, "errors", "show", tenant.system, ids[1][:13])
+    assert f'"instanceId": "{tenant.id("i2")}"' in shown.out
+    assert "x-maestro-error" in shown.out
+    assert (await maestro(it, "errors", "show", tenant.system, ids[1], "--json")).json["id"] == ids[1]
+    assert (await maestro(it, "errors", "show", tenant.system, "nosuch")).code == 4
+    assert (await maestro(it, "errors", "redrive", tenant.system)).code == 2
+    assert (await maestro(it, "errors", "redrive", tenant.system, ids[0], "--all")).code == 2
+
+    refused = await maestro(it, "errors", "redrive", tenant.system, ids[0])
+    assert refused.code == 2
+    assert "Redrive 1 message of" in refused.err
+    done = await maestro(it, "errors", "redrive", tenant.system, ids[2], ids[0], "--yes", "--user", "ana")
+    assert done.code == 0, done
+    assert f"1/2 {ids[2]}: redriven" in done.out
+    assert f"2/2 {ids[0]}: redriven" in done.out
+    await tenant.commits_are("i3", "i1")
+    assert [one["id"] for one in await errors(it, tenant)] == [ids[1]]
+
+
+async def test_redrive_all_in_order_and_name_what_fails_again(it: Stage, tenant: Tenant) -> None:
+    ids = await failed(it, tenant, "i1", "i2", "i3")
+    tenant.fail("discovery", "impacted", times=3, how=503, instance="i2")
+    done = await maestro(it, "errors", "redrive", tenant.system, "--all", "--yes", "--json")
+    assert done.code == 1
+    assert done.json["redriven"] == 3
+    assert [(one["id"], one["outcome"]) for one in done.json["items"]] == [
+        (ids[0], "redriven"), (ids[1], "failed_again"), (ids[2], "redriven"),
+    ]  # fmt: skip
+    assert "discovery" in done.json["items"][1]["message"]
+    await tenant.commits_are("i1", "i3")
+    it.siblings.heal()
+    assert (await maestro(it, "errors", "redrive", tenant.system, "--all", "--yes")).code == 0
+    await tenant.commits_are("i1", "i3", "i2")
+    empty = await maestro(it, "errors", "redrive", tenant.system, "--all")
+    assert (empty.code, empty.out) == (0, "0 messages redriven\n")
+
+
+async def test_what_has_no_id_is_recognised_when_it_fails_again(it: Stage, tenant: Tenant) -> None:
+    await it.publish(b"no JSON", system=tenant.system)
+    await tenant.depth_is(tenant.queues.persist_error, 1)
+    done = await maestro(it, "errors", "redrive", tenant.system, "--all", "--yes")
+    assert done.code == 1
+    assert "failed again: body: is no JSON" in done.out
+
+
+async def test_an_interruption_leaves_the_rest_where_it_is(it: Stage, tenant: Tenant) -> None:
+    ids = await failed(it, tenant, *(f"i{n}" for n in range(8)))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "maestro.cli", "errors", "redrive", tenant.system, "--all", "--yes",
+        env=environ(it), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    first = await asyncio.wait_for(process.stdout.readline(), 60)
+    assert first.decode() == f"1/8 {ids[0]}: redriven\n"
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 130
+    assert b"interrupted" in err
+    told = re.findall(r"(\S+): redriven", (first + out).decode())
+
+    async def settled() -> bool:
+        left = {one["id"] for one in await errors(it, tenant)}
+        commits = {f"i{n}" for n, id_ in enumerate(ids) if id_ not in left}
+        return len(left) < len(ids) and set(tenant.commits) == commits and len(tenant.commits) == len(commits)
+
+    await eventually(settled, "each is committed once, or still on the error queue")
+    left = {one["id"] for one in await errors(it, tenant)}
+    assert left
+    assert not left & set(told)
+    assert (await maestro(it, "errors", "redrive", tenant.system, "--all", "--yes")).code == 0
+    await eventually(lambda: _count(tenant, 8), "all are committed")
+    assert sorted(tenant.commits) == [f"i{n}" for n in range(8)]
+
+
+async def _count(tenant: Tenant, count: int) -> bool:
+    return len(tenant.commits) == count

@@ -1,0 +1,122 @@
+"""What `maestro doctor` says of things that a test cannot break for real."""
+
+import os
+import shutil
+import time
+from email.utils import formatdate
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from maestro.client.api import Maestro
+from maestro.client.errors import Rejected
+from maestro.client.shapes import Document, Entry, System, Unit
+from maestro.client.target import Target
+from maestro.doctor import stores
+from maestro.doctor.clock import check_clock
+from maestro.doctor.examination import _checked
+from maestro.doctor.finding import Finding, Level
+from maestro.doctor.gateway import check_gateway
+from maestro.doctor.reprocessings import last_progress
+from maestro.doctor.site import Site, gateway_url
+from maestro.settings import HttpSettings, Settings
+
+GIGABYTE = 1024**3
+
+
+def site(folder: Path, **facts: object) -> Site:
+    settings = Settings(data_dir=folder)
+    return Site(settings, Maestro(Target()), None, **facts)  # type: ignore[arg-type]  # facts are the site's own
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "level"),
+    [
+        (500, 1000, Level.OK),
+        (80, 1000, Level.WARNING),
+        (0.5, 2, Level.WARNING),
+        (10, 1000, Level.PROBLEM),
+        (0.05, 0.1, Level.PROBLEM),
+    ],
+)
+async def test_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float, total: float, level: Level) -> None:
+    usage = SimpleNamespace(free=int(free * GIGABYTE), total=int(total * GIGABYTE))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    (one,) = await stores.check_disk(site(tmp_path))
+    assert one.level is level
+    assert (level is Level.OK) == (not one.mend)
+
+
+async def test_a_file_of_somebody_else(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root may give a file away")
+    path = tmp_path / "systems" / "a.db"
+    path.parent.mkdir()
+    path.touch()
+    os.chown(path, 12345, 12345)
+    found = await stores.check_disk(site(tmp_path))
+    assert found[0].level is Level.PROBLEM
+    assert found[0].mend == f"chown -R 0 {tmp_path}"
+    (unread,) = await stores.check_stores(site(tmp_path))
+    assert unread.mend == "sudo -u '#12345' maestro doctor"
+
+
+async def test_clocks(tmp_path: Path) -> None:
+    now = float(int(time.time()))  # as the header has it
+    (same,) = await check_clock(site(tmp_path, date=formatdate(now, usegmt=True), asked_at=now))
+    assert same.level is Level.OK
+    (ahead,) = await check_clock(site(tmp_path, date=formatdate(now - 60, usegmt=True), asked_at=now))
+    assert (ahead.level, ahead.message) == (Level.WARNING, "is 60 s ahead of Maestro's")
+    (unknown,) = await check_clock(site(tmp_path))
+    assert unknown.level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("why", "mend"),
+    [
+        ("broker: connection refused", "ls -ld"),
+        ("store: no space left on device", "df -h"),
+        ("store: the checksum does not match", "maestro restore <backup folder> --system sysA"),
+        ("store: x.lock: owned by process 17", "ps -fp 17"),
+        ("is starting", "kill -TERM"),
+    ],
+)
+async def test_each_part_that_is_not_ready_is_mended_by_its_own_command(tmp_path: Path, why: str, mend: str) -> None:
+    (one,) = await check_gateway(site(tmp_path, not_ready={"system sysA": why}))
+    assert one.level is Level.PROBLEM
+    assert mend in one.mend
+
+
+async def test_a_gateway_that_asks_for_a_token(tmp_path: Path) -> None:
+    refused = Rejected(401, "a bearer token is needed", b"", {})
+    (one,) = await check_gateway(site(tmp_path, refused=refused))
+    assert "MAESTRO_TOKEN" in one.mend
+
+
+async def test_a_system_that_does_not_answer(tmp_path: Path) -> None:
+    served = (System("sysA", state="unavailable", message="store: damaged"),)
+    found = await check_gateway(site(tmp_path, served=served))
+    assert [one.level for one in found] == [Level.OK, Level.PROBLEM]
+
+
+async def test_a_check_that_fails_itself_is_a_finding() -> None:
+    async def broken() -> list[Finding]:
+        raise KeyError("x")
+
+    (one,) = await _checked("broker", broken(), 5)
+    assert (one.level, one.check) == (Level.PROBLEM, "broker")
+    assert "KeyError" in one.message
+
+
+def test_progress_is_the_last_replay_or_change_of_status() -> None:
+    units = (Unit("p1", done_at="1970-01-01T00:00:20.000000"), Unit("p2"))
+    history = (Entry("approved", "1970-01-01T00:00:05.0"), Entry("running", "1970-01-01T00:00:10.0"))
+    assert last_progress(Document("d", "s", "running", history=history, units=units)) == 20
+    assert last_progress(Document("d", "s", "running", history=history)) == 10
+
+
+def test_the_gateway_seen_from_its_own_machine() -> None:
+    assert gateway_url(HttpSettings(host="0.0.0.0", port=1)) == "http://127.0.0.1:1"
+    assert gateway_url(HttpSettings(host="::", port=1)) == "http://[::1]:1"
+    assert gateway_url(HttpSettings(host="m", port=1)) == "http://m:1"
