@@ -10,6 +10,7 @@ from maestro.broker.base import Delivery, Depth
 from maestro.broker.topology import SystemQueues
 from maestro.messages import Ack, Arrived, FeedWaitQueue, Source, WaitQueueDrained
 from maestro.runtime.ingress_line import IngressLine
+from maestro.runtime.measures import Measures
 
 QUEUES = SystemQueues("s")
 PATIENCE = 5.0
@@ -74,7 +75,7 @@ class FakePeer:
 
 @pytest.fixture
 async def line() -> AsyncIterator[IngressLine]:
-    line = IngressLine("s", FakeBroker(), 16)  # type: ignore[arg-type]
+    line = IngressLine("s", FakeBroker(), 16, Measures())  # type: ignore[arg-type]
     line.open()
     yield line
     await line.close()
