@@ -174,9 +174,19 @@ async def _record(
         logs.get(part="audit").critical("audit.not_written", cause=str(error), **msgspec.to_builtins(entry))
 
 
+class _Told(msgspec.Struct):
+    message: str
+
+
 def _message(response: web.StreamResponse) -> str:
+    """Return the message in an error's body, or the body itself where there is none in it."""
     body = response.body if isinstance(response, web.Response) else b""
-    return bytes(body)[:500].decode("utf-8", "replace") if isinstance(body, bytes | bytearray) else ""
+    if not isinstance(body, bytes | bytearray):
+        return ""
+    try:
+        return msgspec.json.decode(body, type=_Told).message[:500]
+    except msgspec.DecodeError:
+        return bytes(body)[:500].decode("utf-8", "replace")
 
 
 def _log(

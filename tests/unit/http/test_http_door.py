@@ -195,6 +195,7 @@ async def test_refused_attempts_are_on_record(at: House) -> None:
     ]
     assert [line["status"] for line in lines if line["event"] == "http.approve"] == [403, 403, 401, 401]
     assert all(line["origin"] == "127.0.0.1" for line in at.audit())
+    assert "eve is not allowed to do this: it takes the role approver" in {line["message"] for line in at.audit()}
 
 
 def test_the_check_of_a_known_token_costs_microseconds(tmp_path: Path) -> None:
