@@ -64,6 +64,8 @@ class ErrorQueue:
                     await self._resubmit(delivery, order.user, passed)
                     found.add(id_)
                     count += 1
+                    if len(found) == len(order.ids):
+                        break  # all that were chosen: the rest of the queue need not be looked through
             except BrokerError as error:
                 problem = str(error)
             finally:
