@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from tests.faults.figures import note
 from tests.support.procs import processes
-from tests.support.stage import Stage, stage, unit
+from tests.support.stage import Stage, eventually, stage, unit
 from tests.support.tenant import JSON, Tenant, new_tenant
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rabbitmq, pytest.mark.timeout(300)]
@@ -38,10 +38,6 @@ async def rush(it: Stage, dice: Random, ids: list[str], ways: tuple[str, ...]) -
     return [(*one, answer) for one, answer in zip(asked, answers, strict=True)]
 
 
-def users(doc: JSON) -> list[str]:
-    return [entry["user"] for entry in doc["history"]]
-
-
 @pytest.mark.quick
 @pytest.mark.parametrize("ways", [("approve", "skip"), ("approve", "skip", "cancel", "retry")], ids="-".join)
 async def test_fifty_decisions_of_one_document(it: Stage, dice: Random, ways: tuple[str, ...]) -> None:
@@ -57,7 +53,6 @@ async def test_fifty_decisions_of_one_document(it: Stage, dice: Random, ways: tu
     assert len(decided) == 1
     assert found["history"][1]["user"] == decided[0]
     others = [user for _, how, user, answer in outcomes if answer["_status"] == 200 and user != decided[0]]
-    assert set(others) <= {*users(found), found.get("cancelUser", ""), *others[:1]}
     for _, how, user, answer in outcomes:
         if answer["_status"] == 409 and how in ("approve", "skip"):
             assert any(name in answer["message"] for name in (decided[0], *others)), (user, answer["message"])
@@ -104,6 +99,12 @@ async def test_fifty_of_one_kind_later_in_its_life(it: Stage, dice: Random, how:
     note(f"50 times {how}", statuses=dict(statuses))
 
 
+async def read_again(it: Stage, id_: str) -> JSON | None:
+    found = await it.get(f"/v1.0.0/reprocessing/{id_}", ok=False)
+    assert found["_status"] != 404, "what was shown to an admin is not lost"
+    return found if found["_status"] == 200 else None
+
+
 async def test_a_decision_while_the_system_is_killed(it: Stage, dice: Random) -> None:
     """Whatever the admins are told: one decision holds, it is on record with its user, and none is told otherwise."""
     tenant = await new_tenant(it)
@@ -126,7 +127,7 @@ async def test_a_decision_while_the_system_is_killed(it: Stage, dice: Random) ->
         (how, user) for (how, user), answer in zip(asked, answers, strict=True) if answer and answer["_status"] == 200
     ]
     assert len(told) <= 1
-    found = await it.document(pending["id"])
+    found = await eventually(lambda: read_again(it, pending["id"]), "the document is there again")
     if found["status"] == "pending_approval":
         assert not told
         found = await it.decide(pending, "approve")

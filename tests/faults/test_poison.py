@@ -81,7 +81,7 @@ async def test_poison_is_put_aside_and_its_neighbours_proceed(it: Stage, dice: R
 async def publish(tenant: Tenant, mixed: list[str], bad: dict[str, tuple[bytes, str]]) -> None:
     for name in mixed:
         if name in bad:
-            await tenant.it.broker.publish(PERSIST, tenant.system, Message(bad[name][0], f"m-{name}"))
+            await tenant.it.broker.publish(PERSIST, tenant.system, Message(bad[name][0], f"m-{name}", moved=True))
         else:
             await tenant.publish(name)
 
