@@ -168,7 +168,7 @@ class IngressLine:
     async def _park(self, order: Park) -> None:
         self._parking += 1
         try:
-            message = Message(order.body, order.key)
+            message = Message(order.body, order.key, moved=True)
             await self._until_done(lambda: self._publish(PERSIST, self._queues.wait_key, message))
         finally:
             self._parking -= 1
@@ -178,7 +178,7 @@ class IngressLine:
 
     async def _dead_letter(self, order: DeadLetter) -> None:
         message_id = order.key or f"refused-{order.refs[0] if order.refs else 0}"
-        message = Message(order.body, message_id, {ERROR_HEADER: order.reason[:REASON_LIMIT]})
+        message = Message(order.body, message_id, {ERROR_HEADER: order.reason[:REASON_LIMIT]}, moved=True)
         if not (order.no_event and await self._to_platform(message)):
             await self._until_done(lambda: self._publish(PERSIST_ERROR, self._queues.system_id, message))
         faultpoints.reach("ingress.after_dead_letter_confirmed")
