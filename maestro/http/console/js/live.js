@@ -28,7 +28,8 @@ export function watch(look, { signal, systemId = "", mode = () => {} }) {
 
   async function keepStreaming() {
     while (!signal.aborted) {
-      const supported = await read(systemId, signal, () => {
+      await shown(signal);
+      const supported = await read(systemId, whileShown(signal), () => {
         if (!streamed) mode("stream");
         streamed = true;
         bell.ring();
@@ -36,7 +37,7 @@ export function watch(look, { signal, systemId = "", mode = () => {} }) {
       streamed = false;
       mode("poll");
       if (!supported) return;
-      await pause(RETRY, signal);
+      if (!document.hidden) await pause(RETRY, signal);
     }
   }
 }
@@ -81,6 +82,24 @@ async function read(systemId, signal, onEvent) {
   } catch {
     return true;
   }
+}
+
+/** Return a signal that ends with the page, or when its tab is hidden: a browser has few connections for all its tabs. */
+function whileShown(signal) {
+  const hidden = new AbortController();
+  const end = () => document.hidden && hidden.abort();
+  document.addEventListener("visibilitychange", end, { signal: hidden.signal });
+  return AbortSignal.any([signal, hidden.signal]);
+}
+
+/** Wait until the page's tab is shown. */
+function shown(signal) {
+  return new Promise((resolve) => {
+    const look = () => (!document.hidden || signal.aborted) && resolve();
+    document.addEventListener("visibilitychange", look, { signal });
+    signal.addEventListener("abort", look, { once: true });
+    look();
+  });
 }
 
 function pause(ms, signal) {

@@ -13,9 +13,9 @@ import { failed, icon, notice, section } from "../parts.js";
  * Return the section for a pending document. `changed()` is called when the document should be looked at again;
  * `problem` is where refusals are said: it outlives the form, which is made anew when the preview changes.
  */
-export function decide(doc, { config, principal, changed, problem }) {
+export function decide(doc, { config, changed, problem }) {
   const { n } = impact(doc);
-  const who = whoAndWhy(principal);
+  const who = whoAndWhy();
   const limits = budget();
   const costs = region(({ waiting }) => [cost("approve", costOfApprove(doc, waiting)), cost("skip", costOfSkip())], { class: "costs" });
   const typed = n > config.typeSystemAbove ? typedSystem(doc) : null;
@@ -25,6 +25,7 @@ export function decide(doc, { config, principal, changed, problem }) {
   const form = h(
     "form",
     { class: "decide", onsubmit: submit },
+    doc.firstApproval && notice("attention", t("decide.first", { user: doc.firstApproval.user ?? doc.firstApproval })),
     costs.element,
     who.elements,
     limits.element,
@@ -49,9 +50,9 @@ export function decide(doc, { config, principal, changed, problem }) {
   }
 
   async function again() {
-    const user = who.body().user || t("decide.someone");
+    const { reason: _reason, ...body } = who.body();
     await busy(
-      () => api.decide(doc.id, "recheck", { user }),
+      () => api.decide(doc.id, "recheck", body.user === "" ? { user: t("decide.someone") } : body),
       (found) => {
         const same = !found.added?.length && !found.removed?.length;
         if (same) say(t("decide.same"));

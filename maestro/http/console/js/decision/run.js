@@ -77,8 +77,8 @@ function button(how, doc, context) {
 }
 
 /** Ask who and why, then do it. */
-export function asked(how, doc, { principal, changed }) {
-  const who = whoAndWhy(principal);
+export function asked(how, doc, { changed }) {
+  const who = whoAndWhy();
   const limits = LIMITED.includes(how) ? budget() : null;
   ask({
     title: t(`run.${how}.title`),

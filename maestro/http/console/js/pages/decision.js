@@ -55,7 +55,7 @@ class View {
   #form = null;
 
   constructor(doc, config, signal, changed) {
-    this.context = { config, changed, principal: "", problem: h("div", { "aria-live": "assertive" }) };
+    this.context = { config, changed, problem: h("div", { "aria-live": "assertive" }) };
     this.head = region(head, { class: "decision-head" });
     this.commit = region((shown) => commit(shown, signal), { class: "area-commit" });
     this.impact = region((shown) => impacted(shown, this.#place), { class: "area-impact" });
@@ -79,7 +79,7 @@ class View {
   }
 
   #decide(doc) {
-    const preview = `${doc.digest ?? ""} ${doc.units.length}`;
+    const preview = JSON.stringify([doc.digest, doc.units.length, doc.firstApproval]);
     if (this.#form?.preview !== preview) {
       const typed = this.#form?.typed();
       this.#form = { ...formOf(doc, this.context, typed), preview };

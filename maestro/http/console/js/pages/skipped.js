@@ -15,7 +15,7 @@ const MOST_PAGES = 20;
 
 export function skippedPage({ signal }) {
   const list = h("div", {}, loading());
-  const context = { principal: "", changed: load };
+  const context = { changed: load };
   load();
   return h(
     "div",

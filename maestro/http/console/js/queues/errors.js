@@ -3,11 +3,10 @@
 import * as api from "../api.js";
 import { ask, say, show } from "../dialog.js";
 import { fill, h } from "../dom.js";
-import { field } from "../fields.js";
+import { who } from "../fields.js";
 import { id, words } from "../format.js";
 import { t } from "../i18n.js";
 import { empty, failed, json, loading } from "../parts.js";
-import * as session from "../session.js";
 import { table } from "../table.js";
 
 /** Return the list; `update` loads it anew when the queue's depth has changed. */
@@ -51,15 +50,14 @@ export function errorQueue(systemId, signal) {
   }
 
   function redrive(what, n) {
-    const user = h("input", { required: true, maxlength: 200, autocomplete: "name", value: session.user() });
+    const decider = who();
     ask({
       title: t("errors.redrive", { n }),
       text: t("errors.redrive.text"),
-      fields: [field(t("field.user"), user)],
+      fields: decider.elements,
       button: t("errors.redrive", { n }),
       async act() {
-        session.setUser(user.value.trim());
-        const done = await api.redrive(systemId, { ...what, user: user.value.trim() });
+        const done = await api.redrive(systemId, { ...what, ...decider.body() });
         say(t("errors.redriven", { n: done.redriven }) + (done.missing.length ? ` ${t("errors.missing", { n: done.missing.length })}` : ""));
         load();
       },
