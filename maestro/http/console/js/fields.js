@@ -54,8 +54,22 @@ function needed(input) {
 
 /** Ask how far a run may go before it pauses; left empty, there is no limit. */
 export function budget() {
-  const replays = h("input", { name: "replays", type: "number", min: 1, max: 1_000_000, step: 1, inputmode: "numeric" });
-  const minutes = h("input", { name: "minutes", type: "number", min: 0.1, max: 525_600, step: "any", inputmode: "decimal" });
+  const replays = h("input", {
+    name: "replays",
+    type: "number",
+    min: 1,
+    max: 1_000_000,
+    step: 1,
+    inputmode: "numeric",
+  });
+  const minutes = h("input", {
+    name: "minutes",
+    type: "number",
+    min: 0.1,
+    max: 525_600,
+    step: "any",
+    inputmode: "decimal",
+  });
   return {
     element: h(
       "details",

@@ -6,7 +6,10 @@ const LOOK = 2_000;
 const LOOK_STREAMED = 15_000;
 const RETRY = 5_000;
 
-/** Call `look` at once, then every `LOOK` ms (less often while a stream works), and when a stream says so: `systemId`'s, or all systems'. */
+/**
+ * Call `look` at once, then every `LOOK` ms (less often while a stream works), and when a stream says so:
+ * `systemId`'s, or all systems'. `mode` hears whether there is a stream.
+ */
 export function watch(look, { signal, systemId = "", mode = () => {} }) {
   const bell = new Bell();
   let streamed = false;
@@ -84,7 +87,7 @@ async function read(systemId, signal, onEvent) {
   }
 }
 
-/** Return a signal that ends with the page, or when its tab is hidden: a browser has few connections for all its tabs. */
+/** Return a signal that ends with the page, or when its tab is hidden: all tabs share a browser's few connections. */
 function whileShown(signal) {
   const hidden = new AbortController();
   const end = () => document.hidden && hidden.abort();
@@ -105,6 +108,13 @@ function shown(signal) {
 function pause(ms, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
   });
 }

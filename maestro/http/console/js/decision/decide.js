@@ -17,11 +17,17 @@ export function decide(doc, { config, changed, problem }) {
   const { n } = impact(doc);
   const who = whoAndWhy();
   const limits = budget();
-  const costs = region(({ waiting }) => [cost("approve", costOfApprove(doc, waiting)), cost("skip", costOfSkip())], { class: "costs" });
+  const costs = region(({ waiting }) => [cost("approve", costOfApprove(doc, waiting)), cost("skip", costOfSkip())], {
+    class: "costs",
+  });
   const typed = n > config.typeSystemAbove ? typedSystem(doc) : null;
   const approve = button("primary", "approve", t("decide.approve", { n }), typed);
   const skip = button("danger", "skip", t("decide.skip"));
-  const recheck = h("button", { type: "button", class: "quiet", "data-key": "recheck", onclick: again }, t("decide.recheck"));
+  const recheck = h(
+    "button",
+    { type: "button", class: "quiet", "data-key": "recheck", onclick: again },
+    t("decide.recheck"),
+  );
   const form = h(
     "form",
     { class: "decide", onsubmit: submit },
@@ -40,7 +46,11 @@ export function decide(doc, { config, changed, problem }) {
   async function submit(event) {
     event.preventDefault();
     const how = event.submitter?.value ?? "approve";
-    if (how === "skip") await busy(() => api.decide(doc.id, how, who.body()), () => say(t("decide.skip.done")));
+    if (how === "skip")
+      await busy(
+        () => api.decide(doc.id, how, who.body()),
+        () => say(t("decide.skip.done")),
+      );
     else await busy(() => api.approve(doc.id, { ...who.body(), digest: doc.digest, ...limits.body() }), approved);
   }
 
@@ -88,17 +98,31 @@ function button(kind, value, text, typed = null) {
 function typedSystem(doc) {
   const input = h("input", { name: "typed", autocomplete: "off", spellcheck: "false" });
   let guarded;
-  const check = () => { if (guarded) guarded.disabled = input.value.trim() !== doc.systemId; };
+  const check = () => {
+    if (guarded) guarded.disabled = input.value.trim() !== doc.systemId;
+  };
   input.addEventListener("input", check);
   return {
     element: field(t("decide.typed", { system: doc.systemId }), input, t("decide.typed.hint")),
-    guard(button) { guarded = button; check(); },
+    guard(button) {
+      guarded = button;
+      check();
+    },
     check,
   };
 }
 
 function cost(kind, lines) {
-  return h("div", { class: `cost ${kind}` }, h("h3", {}, t(`decide.if.${kind}`)), h("ul", {}, lines.map((line) => h("li", {}, line))));
+  return h(
+    "div",
+    { class: `cost ${kind}` },
+    h("h3", {}, t(`decide.if.${kind}`)),
+    h(
+      "ul",
+      {},
+      lines.map((line) => h("li", {}, line)),
+    ),
+  );
 }
 
 function costOfApprove(doc, waiting) {
@@ -122,10 +146,16 @@ export function basis(guess) {
 }
 
 function difference({ added = [], removed = [] }, title) {
-  const list = (units, sign, kind) => units.map((unit) => h("li", { class: kind }, sign, " ", id(unit.instanceId), " ", unit.branch));
+  const list = (units, sign, kind) =>
+    units.map((unit) => h("li", { class: kind }, sign, " ", id(unit.instanceId), " ", unit.branch));
   return notice(
     "attention",
     h("strong", {}, title),
-    h("ul", { class: "difference" }, list(added, t("decide.added"), "added"), list(removed, t("decide.removed"), "removed")),
+    h(
+      "ul",
+      { class: "difference" },
+      list(added, t("decide.added"), "added"),
+      list(removed, t("decide.removed"), "removed"),
+    ),
   );
 }
