@@ -93,6 +93,7 @@ class IngressLine:
         """The system's actor is there, perhaps a new one: hand it all that is held."""
         self.detach()
         self._peer = peer
+        self._give_back_waiting()
         for ref, delivery in sorted(self._held.items()):
             self._hand_over(ref, delivery)
 
@@ -226,11 +227,12 @@ class IngressLine:
     # --- the wait queue ----------------------------------------------------------------------------------------
 
     def _set_feed(self, *, on: bool) -> None:
-        """Start or stop the feed. Either way the system has forgotten the copies it was handed: they come again.
+        """Start or stop the feed. At each turn the system forgets the copies it was handed: they must come again.
 
-        Not once the consumer is cancelled: off and on again may come before that, and then it never is.
+        A consumer that is cancelled gives them back. Off and on again may come before that, and then it never is.
         """
-        self._give_back_waiting()
+        if on:
+            self._give_back_waiting()
         self._feeding = on
         self._feed_changed.set()
 

@@ -19,7 +19,7 @@ from tests.support.stage import Stage, event, eventually, unit
 #: Events published side by side, one of each system: within a system each is confirmed before the next is sent.
 PUBLISHED_AT_ONCE = 8
 #: Seconds that an answer of a Maestro that is being killed may take.
-PATIENCE = 60.0
+PATIENCE = 240.0
 JSON = dict[str, Any]
 
 

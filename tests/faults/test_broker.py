@@ -56,7 +56,7 @@ async def proxy_is_back(proxy: TcpProxy) -> None:
     proxy.delay = 0.0
 
 
-@pytest.mark.parametrize("seconds", [pytest.param(3, marks=pytest.mark.quick), 30])
+@pytest.mark.parametrize("seconds", [3, 30])
 async def test_the_broker_refuses_connections_for_a_while(
     tmp_path: Path, rabbitmq_node: RabbitMQNode, vhost_url: str, dice: Random, seconds: int
 ) -> None:
@@ -105,7 +105,6 @@ async def test_the_broker_restarts_under_load(
         await invariants.check(it, load, watcher, crashes=0)
 
 
-@pytest.mark.quick
 async def test_queues_are_deleted(tmp_path: Path, rabbitmq_node: RabbitMQNode, vhost_url: str) -> None:
     """Idle, under a pending one, and in a run: consumed again soon, and what Maestro had taken in is not lost."""
     async with stage(tmp_path, vhost_url, **RECONNECT) as it:

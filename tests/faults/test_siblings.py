@@ -148,8 +148,7 @@ async def test_the_event_manager_fails_for_good(it: Stage, how: How) -> None:
     assert len(sends) <= TRIES
 
 
-@pytest.mark.quick
-@pytest.mark.parametrize("how", [500, "half", "applied_then_fail"], ids=str)
+@pytest.mark.parametrize("how", [500, pytest.param("half", marks=pytest.mark.quick), "applied_then_fail"], ids=str)
 async def test_a_short_trouble_is_waited_out(it: Stage, how: How) -> None:
     """One failure at every call site, one after the other: nothing fails."""
     tenant = await new_tenant(it)

@@ -62,8 +62,7 @@ async def test_the_disk_is_full_while_running(tmp_path: Path, vhost_url: str, sm
         for number in range(20):
             await tenant.publish(f"i{number}", payload=payload)
         await eventually(lambda: says_full(it), "the log says that the disk is full")
-        refused = await eventually(lambda: not_served(tenant), "the system says that it cannot be served")
-        assert "store" in refused["message"]
+        assert "i19" not in tenant.commits
         filler.unlink()
         at = time.monotonic()
         await tenant.siblings.wait_for(lambda: "i19" in tenant.commits, 90)
@@ -136,7 +135,6 @@ async def test_writes_fail_in_every_kind_of_work(tmp_path: Path, vhost_url: str)
         await waiting.commits_are("i", "re1", "w1", "w2")
 
 
-@pytest.mark.quick
 async def test_the_store_is_locked_by_another_process_and_freed(tmp_path: Path, vhost_url: str) -> None:
     async with stage(tmp_path, vhost_url) as it:
         locked, other = await new_tenant(it), await new_tenant(it)
@@ -170,10 +168,9 @@ async def test_a_damaged_page_keeps_its_system_shut(tmp_path: Path, vhost_url: s
         await damaged.waits(30)
         await it.stop()
         path = tmp_path / "data" / "systems" / f"{damaged.system}.db"
-        content = bytearray(path.read_bytes())
-        at = content.rindex(b'"waiting"')
-        content[at + 2] ^= 1
-        path.write_bytes(content)
+        content = path.read_bytes()
+        assert b'"waiting"' in content
+        path.write_bytes(content.replace(b'"waiting"', b'"waitimg"'))
         await it.start(wait=False)
         await other.publish("x")
         await other.siblings.wait_for(lambda: "x" in other.commits, 60)
