@@ -31,7 +31,8 @@ def backup(
         if queues.exists():
             with closing(sqlite3.connect(queues)) as live, closing(sqlite3.connect(folder / QUEUES)) as copy:
                 live.backup(copy)
-        typer.echo(f"{len(names)} stores{' and the queues' if queues.exists() else ''} copied to {folder}")
+        stores = "1 store" if len(names) == 1 else f"{len(names)} stores"
+        typer.echo(f"{stores}{' and the queues' if queues.exists() else ''} copied to {folder}")
 
 
 def restore(

@@ -6,7 +6,7 @@ The models are plain; `maestro.settings_sources` fills them from file and enviro
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, LiteralString, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -15,10 +15,10 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from maestro.events import check_system_id
 
@@ -47,6 +47,15 @@ def _webhook_url(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.fragment:
         raise ValueError("must be an http:// or https:// URL without a user and a fragment")
     return value
+
+
+#: The kind of a problem that only several settings together have, wherever each of them stands.
+TOGETHER: Final = "together"
+
+
+def together(message: LiteralString, *names: str) -> PydanticCustomError:
+    """Return the problem that these settings of one table have together."""
+    return PydanticCustomError(TOGETHER, message, {"names": names})
 
 
 WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
@@ -126,7 +135,7 @@ class HttpSettings(Section):
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
         if bool(self.tls_cert) != bool(self.tls_key):
-            raise ValueError("tls_cert and tls_key: both or none")
+            raise together("tls_cert and tls_key: both or none", "tls_cert", "tls_key")
         return self
 
 
@@ -158,7 +167,7 @@ class OidcSettings(Section):
     @model_validator(mode="after")
     def _has_an_audience(self) -> Self:
         if self.issuer and not self.audience:
-            raise ValueError("audience: is needed with an issuer")
+            raise together("an issuer needs an audience", "issuer", "audience")
         return self
 
 
@@ -288,13 +297,11 @@ class WebhookSettings(Section):
     #: Deliveries per system that the log keeps.
     kept: Annotated[int, Field(ge=1, le=100_000)] = 1000
 
-    @field_validator("urls")
-    @classmethod
-    def _are_signed(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        secret = info.data.get("secret", SecretStr(""))
-        if value and len(secret.get_secret_value()) < 16:  # noqa: PLR2004 - what cannot be guessed
-            raise ValueError("need webhooks.secret, of at least 16 characters")
-        return value
+    @model_validator(mode="after")
+    def _are_signed(self) -> Self:
+        if self.urls and len(self.secret.get_secret_value()) < 16:  # noqa: PLR2004 - what cannot be guessed
+            raise together("urls need a secret of at least 16 characters", "urls", "secret")
+        return self
 
 
 class LogSettings(Section):

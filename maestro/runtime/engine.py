@@ -1,7 +1,7 @@
 """Carries a step out in the right order: save, then publish the lock, then do.
 
-`Needs` says how safe a step must be before each of its commands begins. Acknowledgements gather for a few
-milliseconds and share one sync to disk; everything else that needs a sync gets it at once.
+`Needs` says how safe a step must be before each of its commands begins. Acknowledgements gather for a
+moment (`GATHER_FOR`) and share one sync to disk; everything else that needs a sync gets it at once.
 """
 
 import asyncio

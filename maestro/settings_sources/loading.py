@@ -12,7 +12,13 @@ from pydantic import ValidationError
 from maestro.settings import Settings
 from maestro.settings_sources.environment import AUTO_APPROVE, CONFIG, auto_approved, maestro_layer, platform_layer
 from maestro.settings_sources.layers import DEFAULT, Key, Layer, leaves, merged, plain
-from maestro.settings_sources.problems import SettingsError, all_keys, describe, unknown_variable
+from maestro.settings_sources.problems import (
+    SettingsError,
+    all_keys,
+    describe,
+    describe_together,
+    unknown_variable,
+)
 
 #: Looked for in the working directory, in this order, when no file is named.
 USUAL_FILES: Final = (Path("maestro.toml"), Path("config/maestro.toml"))
@@ -57,9 +63,11 @@ def load(config_file: Path | None, environ: Mapping[str, str]) -> Loaded:
 
     variables = _with_kind(ours).over(_with_kind(platform_layer(environ)))
     problems += _variable_problems(variables, defaults, environ)
+    everything = variables.over(_with_kind(file)).over(defaults)
+    problems += _problems_together(everything)
     if problems:
         raise SettingsError(problems)
-    layer = _with_auto_approved(variables.over(_with_kind(file)).over(defaults), environ)
+    layer = _with_auto_approved(everything, environ)
     settings = Settings.model_validate(layer.values)
     if settings.broker.kind == "rabbitmq" and not settings.broker.url.get_secret_value():
         raise SettingsError([f'{layer.origins[_KIND]}: broker.kind = "rabbitmq": needs broker.url, or RABBITMQ_HOST'])
@@ -114,6 +122,14 @@ def _variable_problems(variables: Layer, defaults: Layer, environ: Mapping[str, 
         Settings.model_validate(layer.values)
     except ValidationError as invalid:
         return describe(invalid, layer, all_keys())
+    return []
+
+
+def _problems_together(layer: Layer) -> list[str]:
+    try:
+        Settings.model_validate(layer.values)
+    except ValidationError as invalid:
+        return describe_together(invalid, layer)
     return []
 
 

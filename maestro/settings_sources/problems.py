@@ -7,9 +7,9 @@ from typing import Any, Final
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from maestro.settings import Settings
+from maestro.settings import TOGETHER, Settings
 from maestro.settings_sources.environment import PREFIX, variable
-from maestro.settings_sources.layers import Key, Layer, leaves, plain
+from maestro.settings_sources.layers import DEFAULT, Key, Layer, leaves, plain
 
 _SHOWN: Final = 80
 _MASK: Final = "***"
@@ -25,8 +25,23 @@ class SettingsError(Exception):
 
 
 def describe(invalid: ValidationError, layer: Layer, keys: Sequence[Key]) -> list[str]:
-    """Return a line for each problem that validation found in `layer`. `keys` are the settings there are."""
-    return [_describe(error, layer, keys) for error in invalid.errors(include_url=False)]
+    """Return a line for each problem that validation found in `layer`. `keys` are the settings there are.
+
+    Left out is what only several settings together are wrong in: one source need not hold all of them.
+    """
+    return [_describe(error, layer, keys) for error in invalid.errors(include_url=False) if error["type"] != TOGETHER]
+
+
+def describe_together(invalid: ValidationError, layer: Layer) -> list[str]:
+    """Return a line for each problem that several settings have together; `layer` is all sources."""
+    lines = []
+    for error in invalid.errors(include_url=False):
+        if error["type"] == TOGETHER:
+            table = tuple(str(part) for part in error["loc"])
+            origins = dict.fromkeys(_origin((*table, name), layer) for name in error["ctx"]["names"])
+            set_in = ", ".join(origin for origin in origins if origin != DEFAULT)
+            lines.append(f"{set_in}: {'.'.join(table)}: {error['msg']}")
+    return lines
 
 
 def unknown_variable(name: str, keys: Sequence[Key]) -> str:
@@ -66,7 +81,9 @@ def _unknown(key: Key, origin: str, keys: Sequence[Key]) -> str:
     if origin.upper() == variable(key):
         return unknown_variable(origin, keys)
     name = ".".join(key)
-    close = get_close_matches(name, [".".join(known) for known in keys], n=1)
+    # A table is taken for a table: where `accesss` stands, `access` was meant, and none of the settings in it.
+    tables = {known[:length]: None for known in keys for length in range(1, len(known))}
+    close = get_close_matches(name, [".".join(known) for known in (*tables, *keys)], n=1)
     if close:
         return f"{origin}: {name}: unknown setting; did you mean {close[0]}?"
     above = key[:-1]

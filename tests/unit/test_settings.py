@@ -235,7 +235,11 @@ class TestProblems:
         ("systems = [2020-01-01]", "m.toml: systems.0 = ['2020-01-01']: must be a valid string"),
         ("systems = {}", "m.toml: systems = {}: must be a list"),
         ("http.prot = 1", "m.toml: http.prot: unknown setting; did you mean http.port?"),
-        ("htttp.port = 1", "m.toml: htttp: unknown setting"),
+        ("htttp.port = 1", "m.toml: htttp: unknown setting; did you mean http?"),
+        ("accesss.enabled = true", "m.toml: accesss: unknown setting; did you mean access?"),
+        ('http.tls_cert = "c.pem"', "m.toml: http: tls_cert and tls_key: both or none"),
+        ('access.oidc.issuer = "https://x"', "m.toml: access.oidc: an issuer needs an audience"),
+        ('webhooks.urls = ["http://x"]', "m.toml: webhooks: urls need a secret of at least 16 characters"),
         ("http.zzzzzzz = 1", "m.toml: http.zzzzzzz: unknown setting; here may stand: host, port, ask_timeout"),
         ('platform.domain_url = "http://{host}:{prot}"', "may hold {host} and {port}, and no other braces"),
         ('platform.domain_url = "{host}"', "must be an http:// or https:// URL with {host} in it"),
@@ -261,6 +265,7 @@ class TestProblems:
         ({"MAESTRO_HTTP__PORT__X": "1"}, "MAESTRO_HTTP__PORT__X: http.port = {'x': '1'}: must be a valid integer"),
         ({"MAESTRO_HTTP": "nonsense"}, "MAESTRO_HTTP: http = ['nonsense']: must be a table"),
         ({"MAESTRO_HTTP": '{"prot": 1}'}, "MAESTRO_HTTP: http.prot: unknown setting; did you mean http.port?"),
+        ({"MAESTRO_HTTP__TLS_KEY": "k.pem"}, "MAESTRO_HTTP__TLS_KEY: http: tls_cert and tls_key: both or none"),
         ({"MAESTRO_SYSTEMS": "["}, "MAESTRO_SYSTEMS: systems = '[': must be a list"),
         ({"MAESTRO_SYSTEMS": '{"a": 1}'}, "MAESTRO_SYSTEMS: systems"),
     ])  # fmt: skip
@@ -271,6 +276,22 @@ class TestProblems:
     def test_all_at_once_in_order(self) -> None:
         lines = problems("http.port = 0.5\nlog.level = 'loud'", {"MAESTRO_X": "1", "PORT": "x"})
         assert [line.split(":")[0] for line in lines] == ["m.toml", "m.toml", "MAESTRO_X", "PORT"]
+
+    def test_what_belongs_together_may_stand_apart(self, tmp_path: Path) -> None:
+        file = tmp_path / "m.toml"
+        file.write_text('webhooks.urls = ["http://x/"]\nhttp.tls_cert = "c.pem"')
+        apart = {"MAESTRO_WEBHOOKS__SECRET": "s" * 16, "MAESTRO_HTTP__TLS_KEY": "k.pem"}
+        settings = load_settings(file, apart)
+        assert (settings.webhooks.urls, settings.http.tls_key) == (("http://x/",), "k.pem")
+
+    def test_together_they_are_checked_whatever_else_is_wrong(self) -> None:
+        lines = problems(f'http.port = 0.5\nwebhooks = {{ urls = ["http://x/"], secret = "{"s" * 16}" }}', {
+            "MAESTRO_WEBHOOKS__SECRET": "hunter2",
+        })  # fmt: skip
+        assert lines == [
+            "m.toml: http.port = 0.5: must be a valid integer",
+            "m.toml, MAESTRO_WEBHOOKS__SECRET: webhooks: urls need a secret of at least 16 characters",
+        ]
 
     def test_a_wrong_value_is_wrong_even_if_something_overrides_it(self) -> None:
         assert problems("http.port = 70000", {"PORT": "1"}) == [
