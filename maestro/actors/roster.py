@@ -112,6 +112,8 @@ class Slot:
     problem: str = ""
     figures: Snapshot | None = None
     births: int = 0
+    #: How often its order to start was repeated.
+    repeats: int = 0
     #: When the changes now on their way to it were sent; None: none are.
     pushed: float | None = None
     restart_at: float = 0.0
@@ -188,7 +190,7 @@ class Roster:
         slot.state, slot.address, slot.process = State.STARTING, address, process
         slot.epoch = self._epochs()
         slot.born = slot.heard = now
-        slot.beat, slot.answered, slot.problem = 0.0, False, ""
+        slot.beat, slot.answered, slot.problem, slot.repeats = 0.0, False, "", 0
         slot.births += 1
         self._version += 1
         return [self._start(slot, now)]
@@ -348,7 +350,8 @@ class Roster:
             case State.STARTING | State.RUNNING if self._silent(slot, now):
                 slot.heard = now  # once, not on each tick
                 return [Kill(slot.process)]
-            case State.STARTING if now - slot.told >= REPEAT:
+            case State.STARTING if now - slot.told >= self._pause(slot):
+                slot.repeats += 1
                 return [self._start(slot, now), Tell(slot.address, Ping(slot.epoch))]
             case State.RUNNING:
                 self._note_silence(slot, now)
@@ -364,6 +367,10 @@ class Roster:
             return []
         slot.told = now
         return [Tell(slot.address, Ping(slot.epoch))]
+
+    def _pause(self, slot: Slot) -> float:
+        """Return for how long to wait for a start: hundreds that start together are slow, and repeats slow them more."""
+        return min(REPEAT * 2.0**slot.repeats, self._settings.actors.replace_after / 4)
 
     def _note_silence(self, slot: Slot, now: float) -> None:
         if not slot.problem and now - max(slot.heard, slot.beat) >= self._settings.actors.replace_after / 2:

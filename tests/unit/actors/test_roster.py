@@ -108,6 +108,12 @@ def test_start_is_repeated_until_it_is_answered() -> None:
     for _ in range(5):
         world.tick()
     assert len(world.take(StartService)) == 2
+    for _ in range(8):
+        world.tick()
+    assert world.take(StartService) == []  # the pause has doubled
+    for _ in range(3):
+        world.tick()
+    assert len(world.take(StartService)) == 2
 
 
 def test_a_late_or_doubled_start_changes_nothing(world: World) -> None:
