@@ -47,6 +47,7 @@ setup(
             "pytest>=8.2",
             "pytest-asyncio>=0.24",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
             "ruff>=0.6",
             "selenium>=4.20",
             "schemathesis>=4.0",

@@ -170,7 +170,7 @@ class ActorBridge:
         await self._until(self._all_running, seconds)
 
     async def run(self) -> None:
-        """Do what is due: repeats, probes, the directory. For as long as the bridge is used."""
+        """Do what is due: repeats, the directory. For as long as the bridge is used."""
         while True:
             self._tick(time.monotonic())
             await asyncio.sleep(_TICK)
@@ -213,9 +213,8 @@ class ActorBridge:
         if now - self._ticked >= _FROZEN:
             self._heard = now
         self._ticked = now
-        idle = self._settings.replace_after / 4
         for conversation in self._conversations.values():
-            self._post(conversation, conversation.tick(now, idle))
+            self._post(conversation, conversation.tick(now))
             self._replace_if_silent(conversation, now)
         if now >= self._poll_at:
             present = {entry.system_id for entry in self._entries if entry.role is Role.SYSTEM}

@@ -1,6 +1,7 @@
 """What a process that thespian forked does first: tie its life to its parent's, and undo two of thespian's habits."""
 
 import faulthandler
+import gc
 import logging
 import signal
 from typing import Final
@@ -19,7 +20,8 @@ _MANAGER: Final = logging.Logger.manager
 
 
 def settle() -> None:
-    """Die with the parent, and die of crashes."""
+    """Die with the parent, die of crashes, and leave the memory shared that the parent shares."""
+    gc.freeze()
     processes.die_with_forker()
     for number in _FATAL:
         signal.signal(number, signal.SIG_DFL)

@@ -68,7 +68,6 @@ class Conversation:
     address: Address | None = None
     epoch: int = 0
     silent_since: float | None = None
-    heard: float = 0.0
     _check: _Check | None = None
     _next: list[Reply] = field(default_factory=list)
     _open: dict[int, _Open] = field(default_factory=dict)
@@ -100,7 +99,6 @@ class Conversation:
         """Take answers; those to questions nobody waits for any more are dropped."""
         if epoch != self.epoch:
             return None
-        self.heard = now
         self.silent_since = None
         for item in answers:
             if self._check is not None and item.correlation in self._check.correlations:
@@ -116,7 +114,7 @@ class Conversation:
             self.address = address
             return self._check_next(now)
         self.address, self.epoch = address, epoch
-        self.silent_since, self.heard = None, now
+        self.silent_since = None
         _resolve([each.reply for each in list(self._open.values())], _REPLACED)
         self._open.clear()
         if self._check is not None:
@@ -124,13 +122,13 @@ class Conversation:
             self._check = None
         return self._check_next(now)
 
-    def tick(self, now: float, idle: float) -> Questions | None:
-        """Return what is due: a repeat, or a probe after `idle` seconds without a word."""
+    def tick(self, now: float) -> Questions | None:
+        """Return what is due: a repeat, and with it a lock check, by which the silence of the system shows."""
         if self.address is None:
             return None
         if self._check is None:
             overdue = any(now - each.sent >= self.patience for each in self._open.values())
-            return self._probe(now) if overdue or now - self.heard >= idle else None
+            return self._probe(now) if overdue else None
         if self.silent_since is None and now - self._check.first >= self.patience:
             self._fall_silent()
         if now - self._check.sent < PROBE_INTERVAL:

@@ -7,6 +7,7 @@ thespian's Admin is a daemon of its own session, and survives everything. Here i
 with it, and its logger with the Admin.
 """
 
+import gc
 import os
 import pickle
 import sys
@@ -18,8 +19,9 @@ from thespian.system import multiprocCommon
 
 from maestro import logs
 from maestro.actors import processes, wire
-from maestro.actors.messages import HostOrder, HostReport, Oversee, Overseeing
+from maestro.actors.messages import Factories, HostOrder, HostReport, Oversee, Overseeing
 from maestro.actors.preload import preload
+from maestro.actors.rehearsal import rehearse
 from maestro.actors.supervisor import Supervisor
 
 #: Seconds the supervisor has to answer.
@@ -51,6 +53,10 @@ def main() -> int:
 
 def _start(order: HostOrder) -> HostReport:
     preload(order.factories)
+    if order.factories == Factories():
+        rehearse(order.settings)
+    gc.collect()
+    gc.freeze()  # no collection of a forked actor goes through what it shares, and makes it its own by that
     _tie_to_main(order.main_pid)
     system = ActorSystem("multiprocTCPBase", {"Admin Port": order.port}, logDefs={"version": 1})
     supervisor = system.createActor(Supervisor)

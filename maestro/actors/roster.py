@@ -32,14 +32,23 @@ from maestro.settings import Settings
 
 #: Seconds between two sends of what is not answered.
 REPEAT: Final = 1.0
-#: Seconds between two questions whether ingress and cascade are well; systems are asked more rarely: they are many.
+#: Seconds between two questions whether ingress and cascade are well.
 PING: Final = 1.0
+#: How old a system's heartbeat may be, in seconds, to spare it the question.
+BEATING: Final = 5.0
+#: Seconds between two questions to a system whose heart beats: for its actor's own thread, which has no heartbeat.
+#: They are spread by up to as much again: systems start together.
+PROBE: Final = 60.0
+#: Seconds until the next tick: while forks are due, while something is on its way, and else.
+_FORKING: Final = 0.02
+_MOVING: Final = 0.2
+_RESTING: Final = 1.0
 #: Seconds until a fork that failed is tried again.
 _FORK_PAUSE: Final = 5.0
 #: The stages of an orderly stop, and the seconds each gets before what is left of it is killed.
 STAGES: Final = {Role.INGRESS: 2.0, Role.SYSTEM: 5.2, Role.CASCADE: 1.0}
 #: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
-_FROZEN: Final = 2.0
+_FROZEN: Final = 3.0
 #: Forks per tick: the supervisor must go on answering while hundreds of systems are started.
 _FORKS: Final = 20
 
@@ -95,10 +104,16 @@ class Slot:
     address: Address | None = None
     born: float = 0.0
     heard: float = 0.0
+    #: When its heart last beat, where that can be seen.
+    beat: float = 0.0
     told: float = 0.0
+    #: It has answered a question, so its problem is known.
+    answered: bool = False
     problem: str = ""
     figures: Snapshot | None = None
     births: int = 0
+    #: How often its order to start was repeated.
+    repeats: int = 0
     #: When the changes now on their way to it were sent; None: none are.
     pushed: float | None = None
     restart_at: float = 0.0
@@ -123,6 +138,7 @@ class Roster:
     Args:
         epochs: yields a larger number each time.
         alive: whether a process still runs.
+        beat: when the heart of a system's actor, of that epoch, last beat; 0: it has none that can be seen.
     """
 
     def __init__(
@@ -134,6 +150,7 @@ class Roster:
         *,
         epochs: Callable[[], int],
         alive: Callable[[Process], bool],
+        beat: Callable[[str, int], float] = lambda _system_id, _epoch: 0.0,
     ) -> None:
         self.run_id: Final = run_id
         self._settings = settings
@@ -141,6 +158,7 @@ class Roster:
         self._main_pid = main_pid
         self._epochs = epochs
         self._alive = alive
+        self._beat = beat
         self._looked = 0.0
         self._ticked = 0.0
         self._forks = _FORKS
@@ -172,6 +190,7 @@ class Roster:
         slot.state, slot.address, slot.process = State.STARTING, address, process
         slot.epoch = self._epochs()
         slot.born = slot.heard = now
+        slot.beat, slot.answered, slot.problem, slot.repeats = 0.0, False, "", 0
         slot.births += 1
         self._version += 1
         return [self._start(slot, now)]
@@ -200,6 +219,7 @@ class Roster:
         if slot is None:
             return
         slot.heard = now
+        slot.answered = slot.answered or problem is not None
         if problem is not None and problem != slot.problem:
             slot.problem = problem
             self._version += 1
@@ -250,6 +270,8 @@ class Roster:
         self._ticked = now
         commands = self.ended(now) if now - self._looked >= REPEAT else self._create_due(now)
         for slot in self._slots.values():
+            if slot.role is Role.SYSTEM and slot.lives:
+                slot.beat = self._beat(slot.system_id, slot.epoch)
             commands += self._tend(slot, now)
         if self._stages is not None and now >= self._stage_until:
             commands += self._give_up_stage(now)
@@ -268,6 +290,14 @@ class Roster:
     def done(self) -> bool:
         """Whether an orderly stop is over."""
         return self._stages == []
+
+    @property
+    def pace(self) -> float:
+        """Seconds until the next tick is worth its while."""
+        if self._stages is None and self._forks <= 0:
+            return _FORKING
+        resting = all(slot.state is State.RUNNING and slot.pushed is None for slot in self._slots.values())
+        return _RESTING if resting and self._stages is None else _MOVING
 
     @property
     def living(self) -> list[Process]:
@@ -317,12 +347,14 @@ class Roster:
 
     def _tend(self, slot: Slot, now: float) -> list[Command]:
         match slot.state:
-            case State.STARTING | State.RUNNING if now - slot.heard >= self._settings.actors.replace_after:
+            case State.STARTING | State.RUNNING if self._silent(slot, now):
                 slot.heard = now  # once, not on each tick
                 return [Kill(slot.process)]
-            case State.STARTING if now - slot.told >= REPEAT:
+            case State.STARTING if now - slot.told >= self._pause(slot):
+                slot.repeats += 1
                 return [self._start(slot, now), Tell(slot.address, Ping(slot.epoch))]
             case State.RUNNING:
+                self._note_silence(slot, now)
                 return [*self._ping(slot, now), *self._push(slot, now)]
             case State.STOPPING if now - slot.told >= REPEAT:
                 slot.told = now
@@ -331,10 +363,32 @@ class Roster:
 
     def _ping(self, slot: Slot, now: float) -> list[Command]:
         interval = PING if slot.role is not Role.SYSTEM else self._settings.actors.replace_after / 4
-        if now - slot.heard < interval or now - slot.told < interval:
+        if now - slot.heard < max(interval, self._spared(slot, now)) or now - slot.told < interval:
             return []
         slot.told = now
         return [Tell(slot.address, Ping(slot.epoch))]
+
+    def _pause(self, slot: Slot) -> float:
+        """Return for how long to wait for a start: many that start together are slow, and repeats slow them more."""
+        return min(REPEAT * 2.0**slot.repeats, self._settings.actors.replace_after / 4)
+
+    def _note_silence(self, slot: Slot, now: float) -> None:
+        if not slot.problem and now - max(slot.heard, slot.beat) >= self._settings.actors.replace_after / 2:
+            slot.problem = "it shows no sign of life"
+            self._version += 1
+
+    def _silent(self, slot: Slot, now: float) -> bool:
+        """Whether it is to be replaced: no sign of life, or no answer where the heart beats but the actor hangs."""
+        beats = now - slot.beat < BEATING
+        quiet = now - slot.heard - self._spared(slot, now) if beats else now - max(slot.heard, slot.beat)
+        return quiet >= self._settings.actors.replace_after
+
+    @staticmethod
+    def _spared(slot: Slot, now: float) -> float:
+        """Return for how many seconds after its last answer it need not be asked, since its heart beats."""
+        if not slot.answered or slot.problem or now - slot.beat >= BEATING:
+            return 0.0
+        return PROBE + slot.epoch % int(PROBE)
 
     def _publish(self, change: Attach | Detach, now: float) -> list[Command]:
         commands: list[Command] = []

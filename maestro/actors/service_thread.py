@@ -53,7 +53,7 @@ class ServiceThread:
         self._on_started = on_started
         self._log = structlog.get_logger()
         self._inbox: deque[tuple[object, Address]] = deque()
-        self._loop = _new_loop()
+        self._loop = new_loop()
         self._service: Service | None = None
         self._stop: asyncio.Event = asyncio.Event()
         self._stopped = threading.Event()
@@ -169,5 +169,6 @@ class _Outlet:
         self._outbox.put(address, message)
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop of the kind that services live on."""
     return asyncio.new_event_loop() if uvloop is None else uvloop.new_event_loop()

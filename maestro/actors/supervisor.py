@@ -41,9 +41,11 @@ from maestro.actors.messages import (
 )
 from maestro.actors.processes import Process
 from maestro.actors.roster import Command, Create, Kill, Roster, Tell
+from maestro.board.pulse import Pulse
 from maestro.runtime.service import Address
 
-_TICK: Final = timedelta(seconds=0.2)
+#: Seconds that thespian's wake-up may come before its time, by its rounding.
+_LATE: Final = 0.001
 _SHELLS: Final = {Role.INGRESS: IngressActor, Role.CASCADE: CascadeActor, Role.SYSTEM: SystemActor}
 
 
@@ -54,6 +56,8 @@ class Supervisor(Actor):
         child.settle()
         super().__init__()
         self._roster: Roster | None = None
+        self._pulse: Pulse | None = None
+        self._tick_at = float("inf")
         self._main_fd = -1
         self._leaving = False
         self._stop_asked_by: Address = None
@@ -80,8 +84,7 @@ class Supervisor(Actor):
         now = time.monotonic()
         match message:
             case WakeupMessage():
-                self.wakeupAfter(_TICK)
-                self._run(roster.tick(now))
+                self._tick(roster, now)
             case ChildActorExited():
                 self._run(roster.ended(now))
             case ActorExitRequest():
@@ -91,6 +94,7 @@ class Supervisor(Actor):
             case GetDirectory():
                 self._run(roster.install(message.install, now))
                 self.send(sender, roster.directory(message.version))
+                self._tick_soon(roster, now)
             case Replace():
                 self._log.warning("replacing a silent actor", system=message.system_id, epoch=message.epoch)
                 self._run(roster.replace(message.system_id, message.epoch))
@@ -100,6 +104,23 @@ class Supervisor(Actor):
             case _:
                 self._note(roster, message, sender, now)
         self._report_stop(roster)
+
+    def _tick(self, roster: Roster, now: float) -> None:
+        """Let the roster tick, if this is the wake-up for it and not an earlier one's that was too late."""
+        if now < self._tick_at:
+            return
+        if self._pulse is not None:
+            self._pulse.look()
+        self._run(roster.tick(now))
+        self._tick_at = float("inf")
+        self._tick_soon(roster, time.monotonic())
+
+    def _tick_soon(self, roster: Roster, now: float) -> None:
+        """Have the next tick when the roster wants it."""
+        pause = roster.pace
+        if now + pause < self._tick_at:
+            self._tick_at = now + pause
+            self.wakeupAfter(timedelta(seconds=pause + _LATE))
 
     def _note(self, roster: Roster, message: object, sender: Address, now: float) -> None:
         match message:
@@ -119,16 +140,18 @@ class Supervisor(Actor):
             child.own_logging(order.settings.log, actor="supervisor")
             faultpoints.this_is("supervisor")
             self._main_fd = os.pidfd_open(order.main_pid)
+            self._pulse = Pulse(order.settings.data_dir) if order.settings.http.lock_board else None
             self._roster = Roster(
                 order.run_id,
                 order.settings,
                 order.factories,
                 order.main_pid,
                 epochs=time.time_ns,
-                alive=lambda process: process.alive,
+                alive=processes.child_alive,
+                beat=self._pulse.beat if self._pulse is not None else _no_beat,
             )
-            self.wakeupAfter(_TICK)
             self._run(self._roster.open(time.monotonic()))
+            self._tick_soon(self._roster, time.monotonic())
         self.send(sender, Overseeing(self._roster.run_id, os.getpid()))
 
     def _run(self, commands: list[Command]) -> None:
@@ -177,3 +200,7 @@ class Supervisor(Actor):
         with suppress(OSError):
             return [processes.process(pid) for pid in (admin, *processes.children(admin)) if pid != os.getpid()]
         return []
+
+
+def _no_beat(_system_id: str, _epoch: int) -> float:
+    return 0.0

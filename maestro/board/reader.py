@@ -31,8 +31,8 @@ from maestro.board.layout import (
 )
 
 #: Seconds between two heartbeats of an owner, and how old the last may be, in nanoseconds.
-BEAT_EVERY: Final = 1.0
-FRESH: Final = 3_000_000_000
+BEAT_EVERY: Final = 2.0
+FRESH: Final = 5_000_000_000
 
 #: `look` says: events may proceed.
 OPEN: Final = 0

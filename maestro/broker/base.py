@@ -37,6 +37,8 @@ class Message:
     body: bytes
     message_id: str
     headers: Mapping[str, Any] = field(default_factory=dict)
+    #: It came from a queue and goes to another: the broker took it before, so `max_event_bytes` does not hold.
+    moved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

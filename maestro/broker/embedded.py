@@ -103,7 +103,7 @@ class EmbeddedBroker:
 
     async def publish(self, exchange: str, routing_key: str, message: Message) -> None:
         """See `Broker`. Raises `BrokerError` for a message that is too large, or when the disk is full."""
-        if len(message.body) > self._settings.max_event_bytes:
+        if len(message.body) > self._settings.max_event_bytes and not message.moved:
             raise BrokerError(
                 f"a message of {len(message.body)} bytes; max_event_bytes is {self._settings.max_event_bytes}"
             )

@@ -25,6 +25,9 @@ def title(verb: str, doc: Document) -> str:
 
 def of_approval(maestro: Maestro, doc: Document, budget: dict[str, float] | None) -> Iterator[str]:
     """Say what an approval will do."""
+    first = doc.first_approval
+    if first:
+        yield f"{first.user} approved it {age(first.timestamp)} ago; this is the second approval"
     yield f"commits the data of instance {doc.pending_event.instance_id}"
     yield from _replays(doc, doc.progress.units, budget)
     yield _waiting(maestro, doc)

@@ -52,7 +52,7 @@ def approve(
         yes=yes,
     )
     decision = Decision(session.user(user), reason, digest or doc.digest or "", budget)
-    _decide(session, "approve", doc, decision, _watch)
+    _decide(session, "approve", doc, decision, _approved)
 
 
 def _approve_question(doc: Document) -> str:
@@ -173,6 +173,13 @@ def _decide(
         session.out.raw(reply.raw)
     for line in done(reply.value):
         session.out.say(line)
+
+
+def _approved(now: Document) -> Iterable[str]:
+    if now.status in _PENDING:
+        yield f"{now.id}: your approval is noted; another user must approve it, too"
+    else:
+        yield from _watch(now)
 
 
 def _watch(now: Document) -> Iterable[str]:

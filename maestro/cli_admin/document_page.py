@@ -41,6 +41,8 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:
         yield "about", f"{span(doc.estimate.seconds)} ({doc.estimate.basis})"
     if doc.budget:
         yield "budget", f"{budget_text(doc.budget.replays, doc.budget.minutes)}, {_used(doc.budget)}"
+    if doc.first_approval:
+        yield "approved", f"by {doc.first_approval.user} at {local(doc.first_approval.timestamp)}; another must, too"
     if doc.reimpacted:
         yield "stale", f"{count(len(doc.reimpacted), 'instance')} impacted again after the last allowed round"
     if doc.reconsidered:

@@ -19,6 +19,14 @@ class Entry(_Shape, frozen=True):
     reason: str = ""
 
 
+class Approval(_Shape, frozen=True):
+    """The first of two approvals."""
+
+    user: str = ""
+    timestamp: str = ""
+    reason: str = ""
+
+
 class Unit(_Shape, frozen=True):
     """One instance on a branch that is replayed."""
 
@@ -88,6 +96,8 @@ class Document(_Shape, frozen=True):
     budget: Budget | None = None
     digest: str | None = None
     reconsidered: int | None = None
+    #: Where two different users must approve: who did already.
+    first_approval: Approval | None = None
     held_committed: bool = False
     estimate: Estimate | None = None
     pending_event: Event = Event()

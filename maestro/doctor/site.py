@@ -83,7 +83,8 @@ def look(settings: Settings, url: str, token: str) -> Site:
 def gateway_url(http: HttpSettings) -> str:
     """Return where the gateway of these settings is, seen from its own machine."""
     host = _ANYWHERE.get(http.host, http.host)
-    return f"http://[{host}]:{http.port}" if ":" in host else f"http://{host}:{http.port}"
+    scheme = "https" if http.tls_cert else "http"
+    return f"{scheme}://[{host}]:{http.port}" if ":" in host else f"{scheme}://{host}:{http.port}"
 
 
 def _not_ready(maestro: Maestro) -> dict[str, str]:

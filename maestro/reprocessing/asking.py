@@ -3,7 +3,7 @@
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
-from maestro.reprocessing.document import Document
+from maestro.reprocessing.document import MAESTRO, Document
 from maestro.reprocessing.rendering import wire_time
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import TRANSITIONS, Trigger
@@ -46,7 +46,7 @@ def allowed(system: System, fact: Decision, trigger: Trigger, step: Step) -> Doc
 
 
 def conflict(fact: Decision, doc: Document, step: Step) -> None:
-    """Refuse because of what the document is: say what that is, since when and by whom."""
+    """Refuse because of what the document is: say what that is, since when and by whom, and who decided it."""
     last = doc.history[-1]
     state = str(doc.status)
     if doc.ending is not None:
@@ -55,7 +55,11 @@ def conflict(fact: Decision, doc: Document, step: Step) -> None:
         state = f"{doc.status}, being cancelled by {doc.cancelling}"
     elif doc.pausing:
         state = f"{doc.status}, being paused by {doc.pausing}"
-    refuse(fact, Code.CONFLICT, f"reprocessing {doc.id} is {state} (by {last.user} at {wire_time(last.at)})", step)
+    since = f"by {last.user} at {wire_time(last.at)}"
+    decision = next((entry for entry in reversed(doc.history) if entry.user != MAESTRO), last)
+    if decision is not last:  # what Maestro did since was carrying it out
+        since += f"; {decision.status} by {decision.user} at {wire_time(decision.at)}"
+    refuse(fact, Code.CONFLICT, f"reprocessing {doc.id} is {state} ({since})", step)
 
 
 def answer(fact: Decision, doc: Document, step: Step, fields: do.Fields = ()) -> None:

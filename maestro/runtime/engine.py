@@ -110,6 +110,11 @@ class Engine:
         if (self._held or self._saves) and self._timer is None and not self._failed:
             self._timer = asyncio.get_running_loop().call_later(GATHER_FOR, self.flush)
 
+    def store(self) -> None:
+        """Store all that is to be saved: what is shown to somebody now must survive the death of the process."""
+        if self._saves and not self._failed:
+            self._commit(durable=False)
+
     def write_later(self, writes: Iterable[Write]) -> None:
         """Write rows that the rules do not know of, with the next commit."""
         self._writes.extend(writes)

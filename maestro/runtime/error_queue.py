@@ -64,6 +64,8 @@ class ErrorQueue:
                     await self._resubmit(delivery, order.user, passed)
                     found.add(id_)
                     count += 1
+                    if len(found) == len(order.ids):
+                        break  # all that were chosen: the rest of the queue need not be looked through
             except BrokerError as error:
                 problem = str(error)
             finally:
@@ -74,7 +76,7 @@ class ErrorQueue:
 
     async def _resubmit(self, delivery: Delivery, user: str, passed: list[Delivery]) -> None:
         headers = {ERROR_HEADER: delivery.headers.get(ERROR_HEADER, ""), REDRIVE_HEADER: user}
-        message = Message(delivery.body, message_id(delivery), headers)
+        message = Message(delivery.body, message_id(delivery), headers, moved=True)
         try:
             await self._broker.publish(PERSIST, self._queues.system_id, message)
         except BrokerError:

@@ -93,6 +93,7 @@ class IngressLine:
         """The system's actor is there, perhaps a new one: hand it all that is held."""
         self.detach()
         self._peer = peer
+        self._give_back_waiting()
         for ref, delivery in sorted(self._held.items()):
             self._hand_over(ref, delivery)
 
@@ -168,7 +169,7 @@ class IngressLine:
     async def _park(self, order: Park) -> None:
         self._parking += 1
         try:
-            message = Message(order.body, order.key)
+            message = Message(order.body, order.key, moved=True)
             await self._until_done(lambda: self._publish(PERSIST, self._queues.wait_key, message))
         finally:
             self._parking -= 1
@@ -178,7 +179,7 @@ class IngressLine:
 
     async def _dead_letter(self, order: DeadLetter) -> None:
         message_id = order.key or f"refused-{order.refs[0] if order.refs else 0}"
-        message = Message(order.body, message_id, {ERROR_HEADER: order.reason[:REASON_LIMIT]})
+        message = Message(order.body, message_id, {ERROR_HEADER: order.reason[:REASON_LIMIT]}, moved=True)
         if not (order.no_event and await self._to_platform(message)):
             await self._until_done(lambda: self._publish(PERSIST_ERROR, self._queues.system_id, message))
         faultpoints.reach("ingress.after_dead_letter_confirmed")
@@ -226,11 +227,12 @@ class IngressLine:
     # --- the wait queue ----------------------------------------------------------------------------------------
 
     def _set_feed(self, *, on: bool) -> None:
-        """Start or stop the feed. Either way the system has forgotten the copies it was handed: they come again.
+        """Start or stop the feed. At each turn the system forgets the copies it was handed: they must come again.
 
-        Not once the consumer is cancelled: off and on again may come before that, and then it never is.
+        A consumer that is cancelled gives them back. Off and on again may come before that, and then it never is.
         """
-        self._give_back_waiting()
+        if on:
+            self._give_back_waiting()
         self._feeding = on
         self._feed_changed.set()
 

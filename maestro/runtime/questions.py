@@ -121,7 +121,9 @@ class Questions:
     def _look_up(
         self, question: CheckLock | ListWaiting | GetWaiting | ListSkipped | FindDocuments | GetDocument
     ) -> Answer:
-        """Answer from what the state and the store say."""
+        """Answer from what the state and the store say. What is shown is stored: a crash takes none of it back."""
+        if not isinstance(question, CheckLock):  # that is answered from what was published
+            self._engine.store()
         match question:
             case CheckLock():
                 return answers.locked(self._system.lock())

@@ -5,6 +5,17 @@ from tests.support.scene import REASON, Scene
 from tests.support.tenant import Tenant
 
 JSON = dict[str, object]
+#: Make the page believe that its tab is hidden, or shown.
+HIDE = """
+const hidden = arguments[0] === "hidden";
+Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+document.dispatchEvent(new Event("visibilitychange"));
+"""
+
+
+def live(browser: Browser) -> str:
+    """Return how the page is kept up to date."""
+    return str(browser.run("return document.querySelector('.decision')?.dataset.live ?? ''"))
 
 
 def running(browser: Browser, scene: Scene, tenant: Tenant) -> JSON:
@@ -59,11 +70,28 @@ def test_without_a_stream_it_is_polled(browser: Browser, scene: Scene, tenant: T
     browser.run("const fetch = window.fetch; window.fetch = (url, options) => url.endsWith('/stream') "
                 "? Promise.resolve(new Response('', { status: 404 })) : fetch(url, options)")  # fmt: skip
     browser.run("location.hash = arguments[0]", f"#/reprocessing/{doc['id']}")
-    browser.until(lambda: browser.run("return document.querySelector('.decision')?.dataset.live") == "poll", "polling")
+    browser.until(lambda: live(browser) == "poll", "polling")
     scene.post(doc, "approve")
     browser.sees("Replay 0 of at least 3")
     for number in (1, 2, 3):
         scene.answers(tenant, number)
+    browser.sees("Done: the data is saved")
+
+
+def test_a_hidden_tab_lets_its_stream_go_and_takes_it_up_again(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    doc = scene.hold(tenant)
+    scene.mute(tenant)
+    browser.open(f"#/reprocessing/{doc['id']}")
+    browser.until(lambda: live(browser) == "stream", "a stream")
+    browser.run(HIDE, "hidden")
+    browser.until(lambda: live(browser) == "poll", "the stream to end")
+    scene.post(doc, "approve")
+    scene.answers(tenant, 1)
+    browser.run(HIDE, "visible")
+    browser.until(lambda: live(browser) == "stream", "a stream again")
+    browser.sees("Replay 1 of at least 3")
+    scene.answers(tenant, 2)
+    scene.answers(tenant, 3)
     browser.sees("Done: the data is saved")
 
 

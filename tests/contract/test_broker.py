@@ -239,6 +239,13 @@ async def test_a_message_that_cannot_be_sent_is_an_error(broker: Broker) -> None
     await publish(broker, 1)
 
 
+async def test_what_came_from_a_queue_is_moved_whatever_its_size(broker: Broker) -> None:
+    body = b"x" * (BrokerSettings().max_event_bytes + 1)
+    await broker.publish(topology.PERSIST_ERROR, "sysA", Message(body, "id", moved=True))
+    (delivery,) = await drain(broker, QUEUES.persist_error)
+    assert delivery.body == body
+
+
 async def test_a_megabyte(broker: Broker) -> None:
     bodies = [bytes([number]) * 1_000_000 for number in range(40)]
     await asyncio.gather(*(broker.publish(topology.PERSIST, "sysA", message(n, body)) for n, body in enumerate(bodies)))

@@ -165,7 +165,14 @@ class Load:
     async def settled(self, it: Stage, patience: float = PATIENCE) -> None:
         """Wait until every system has nothing left to do."""
         for system in self.plans:
-            await eventually(lambda system=system: self._at_rest(it, system), f"{system} is at rest", patience)
+            try:
+                await eventually(lambda system=system: self._at_rest(it, system), f"{system} is at rest", patience)
+            except AssertionError as late:
+                missing = set(self.plans[system].expected) - set(it.siblings.commits)
+                state = await it.get(f"/v1.0.0/systems/{system}", ok=False)
+                raise AssertionError(
+                    f"{late}\n{state}\nnot committed: {sorted(missing)[:9]}\n{it.log.read_text()[-3000:]}"
+                ) from None
 
     async def _at_rest(self, it: Stage, system: str) -> bool:
         try:

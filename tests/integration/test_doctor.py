@@ -66,7 +66,7 @@ async def test_a_wrong_setting(it: Stage) -> None:
     [
         ("apicore", "systems", 500, "problem", "answered 500"),
         ("discovery", "impacted", "garbage", "problem", "not the agreed answer"),
-        ("process_memory", "origin", "reset", "problem", "Disconnected"),
+        ("process_memory", "origin", "hang", "problem", "no answer within 5 s"),
         ("domain", "entities", 500, "warning", "answered 500"),
     ],
 )

@@ -27,8 +27,9 @@ from tests.support.platform_state import HOST, Call, PlatformState
 
 __all__ = ["HOST", "Call", "Hook", "How", "RecordingSiblings"]
 
-#: An HTTP status, or: 200 with a proxy's page; the connection cut; no answer until close; the effect, then 500.
-How = int | Literal["garbage", "reset", "hang", "applied_then_fail"]
+#: An HTTP status, or: 200 with a proxy's page; the connection cut, before the answer or in its middle; no answer until
+#: close; the effect, then 500.
+How = int | Literal["garbage", "reset", "half", "hang", "applied_then_fail"]
 Hook = Callable[[dict[str, Any]], Awaitable[None]]
 
 _ENVIRONMENT: Final = ("APICORE", "DISCOVERY", "PROCESS_MEMORY", "EVENT_MANAGER")
@@ -179,13 +180,16 @@ class RecordingSiblings(PlatformState):
         if self.latency:
             await asyncio.sleep(self.latency)
         how = self._failure(call)
-        if how is None:
-            return self._answer(call)
+        return self._answer(call) if how is None else await self._fail(request, call, how)
+
+    async def _fail(self, request: web.BaseRequest, call: Call, how: How) -> web.StreamResponse:
         if how == "applied_then_fail":
             self._answer(call)
             return web.Response(status=500, text="applied, then failed")
         if how == "garbage":
             return web.Response(text="<html>502 from a proxy</html>", content_type="text/html")
+        if how == "half":
+            return await _half_an_answer(request)
         if how == "hang":
             await self._closing.wait()
         if how in ("hang", "reset"):
@@ -242,3 +246,13 @@ class RecordingSiblings(PlatformState):
             await hook(event)
         except Exception as problem:  # noqa: BLE001 - kept, and raised by close()
             self._hook_errors.append(problem)
+
+
+async def _half_an_answer(request: web.BaseRequest) -> web.StreamResponse:
+    """Begin a good answer, and reset the connection in its middle."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "1000"})
+    await response.prepare(request)
+    await response.write(b'[{"instanceId": "')
+    if request.transport is not None:
+        request.transport.abort()
+    return response

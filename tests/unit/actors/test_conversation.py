@@ -51,8 +51,8 @@ async def test_an_answer_of_another_life_or_to_another_question_is_dropped(talk:
 
 async def test_an_unanswered_check_is_sent_again_and_any_of_its_answers_counts(talk: Conversation) -> None:
     future, _ = check(talk, 0.0)
-    assert talk.tick(0.9, 5.0) is None
-    again = talk.tick(1.0, 5.0)
+    assert talk.tick(0.9) is None
+    again = talk.tick(1.0)
     assert again is not None
     assert again.items[0].correlation == 2
     talk.answered(7, [Answered(1, OK)], 1.1)
@@ -61,7 +61,7 @@ async def test_an_unanswered_check_is_sent_again_and_any_of_its_answers_counts(t
 
 async def test_a_silent_system_fails_fast_and_gets_one_probe_a_second(talk: Conversation) -> None:
     future, _ = check(talk, 0.0)
-    sent = [now / 10 for now in range(1, 60) if talk.tick(now / 10, 5.0) is not None]
+    sent = [now / 10 for now in range(1, 60) if talk.tick(now / 10) is not None]
     assert sent == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert future.result().code is Code.UNAVAILABLE
     assert talk.state == "silent"
@@ -77,7 +77,7 @@ async def test_a_silent_system_fails_fast_and_gets_one_probe_a_second(talk: Conv
 async def test_other_questions_go_at_once_and_may_take_their_time(talk: Conversation) -> None:
     slow = reply()
     assert talk.ask(PersistSync(b"{}"), slow, 0.0) is not None
-    probe = talk.tick(2.0, 5.0)  # overdue: repeated under its own number, with a check beside it
+    probe = talk.tick(2.0)  # overdue: repeated under its own number, with a check beside it
     assert probe is not None
     assert [put.correlation for put in probe.items] == [2, 1]
     talk.answered(7, [Answered(2, OK)], 2.1)
@@ -124,9 +124,9 @@ async def test_open_questions_are_bounded(talk: Conversation) -> None:
     assert talk.ask(DescribeSystem(), reply(), 0.1) is not None
 
 
-async def test_an_idle_system_is_probed(talk: Conversation) -> None:
-    assert talk.tick(4.9, 5.0) is None
-    assert talk.tick(5.0, 5.0) is not None
+async def test_an_idle_system_is_left_in_peace(talk: Conversation) -> None:
+    assert talk.tick(5.0) is None
+    assert talk.tick(3600.0) is None
 
 
 async def test_fail_answers_everybody(talk: Conversation) -> None:

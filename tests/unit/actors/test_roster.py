@@ -21,6 +21,7 @@ class World:
     def __init__(self) -> None:
         self.now = 100.0
         self.alive: set[int] = set()
+        self.beats: dict[str, float] = {}
         self.pids = count(1000)
         self.sent: list[tuple[object, object]] = []
         self.created: list[tuple[Role, str]] = []
@@ -31,6 +32,7 @@ class World:
             1,
             epochs=count(1).__next__,
             alive=lambda process: process.pid in self.alive,
+            beat=lambda system_id, _epoch: self.beats.get(system_id, 0.0),
         )
 
     def run(self, commands: Iterable[Command]) -> None:
@@ -104,6 +106,12 @@ def test_start_is_repeated_until_it_is_answered() -> None:
     world.tick()
     assert world.take(StartService) == []
     for _ in range(5):
+        world.tick()
+    assert len(world.take(StartService)) == 2
+    for _ in range(8):
+        world.tick()
+    assert world.take(StartService) == []  # the pause has doubled
+    for _ in range(3):
         world.tick()
     assert len(world.take(StartService)) == 2
 
@@ -217,6 +225,65 @@ def test_a_silent_actor_is_pinged_then_killed_and_created_anew(world: World) -> 
     silence(world, 12, {INGRESS, CASCADE})
     assert world.created.count(SYS_A) == 2
     assert world.created.count(INGRESS) == 1
+
+
+def beating(world: World, seconds: float, *, answering: bool) -> None:
+    """Let time pass in which the heart of sysA beats, and it answers each question or none."""
+    end = world.now + seconds
+    while world.now < end:
+        world.beats["sysA"] = world.now
+        silence(world, 1.0, {INGRESS, CASCADE})
+        for ping in world.take(Ping):
+            if answering and isinstance(ping, Ping) and ping.epoch == world.entry(SYS_A).epoch:
+                world.roster.heard(ping.epoch, world.now, "")
+
+
+def test_a_system_whose_heart_beats_is_asked_once_a_minute(world: World) -> None:
+    world.roster.heard(3, world.now, "")
+    beating(world, 55, answering=False)
+    assert world.created.count(SYS_A) == 1
+    beating(world, 40, answering=False)  # its own thread hangs
+    assert world.created.count(SYS_A) == 2
+
+
+def test_a_system_that_answers_once_a_minute_lives_on(world: World) -> None:
+    world.roster.heard(3, world.now, "")
+    beating(world, 300, answering=True)
+    assert world.created.count(SYS_A) == 1
+    assert world.entry(SYS_A).problem == ""
+
+
+def test_a_system_whose_heart_stops_is_replaced_in_time(world: World) -> None:
+    world.roster.heard(3, world.now, "")
+    beating(world, 40, answering=True)
+    silence(world, 12, {INGRESS, CASCADE})
+    assert world.entry(SYS_A).problem == "it shows no sign of life"
+    silence(world, 10, {INGRESS, CASCADE})
+    assert world.created.count(SYS_A) == 2
+    assert world.entry(SYS_A).problem == ""
+
+
+def test_a_system_with_a_problem_is_asked_often_though_its_heart_beats(world: World) -> None:
+    world.roster.heard(3, world.now, "store: locked")
+    world.take(Ping)
+    world.beats["sysA"] = world.now
+    for _ in range(6):
+        world.beats["sysA"] = world.now
+        silence(world, 1.0, {INGRESS, CASCADE})
+    assert len(world.take(Ping)) == 1
+
+
+def test_it_ticks_often_only_while_something_is_on_its_way(world: World) -> None:
+    for key in (INGRESS, CASCADE):
+        world.acknowledge(key)
+    assert world.roster.pace == 1.0
+    world.tick()
+    world.run(world.roster.install([f"s{number}" for number in range(50)], world.now))
+    assert world.roster.pace == 0.02
+    world.tick()
+    world.tick()
+    world.tick()
+    assert world.roster.pace == 0.2
 
 
 def test_time_in_which_the_supervisor_was_frozen_is_nobodys_silence(world: World) -> None:

@@ -10,7 +10,7 @@ from maestro.cli_lazy import COMMANDS
 PAGE = (Path(__file__).parents[3] / "docs" / "cli.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", [name for name, lazy in COMMANDS.items() if "cli_" in lazy.function])
+@pytest.mark.parametrize("name", [*COMMANDS, "serve", "config", "token", "audit"])
 def test_every_command(name: str) -> None:
     assert f"`maestro {name}" in PAGE
 

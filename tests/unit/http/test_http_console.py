@@ -82,6 +82,12 @@ def test_nothing_is_inline_or_from_elsewhere() -> None:
         )
 
 
+def test_all_modules_are_asked_for_at_once() -> None:
+    page = (FOLDER / "index.html").read_text("utf-8")
+    asked = set(re.findall(r"/console/(js/[\w./-]+\.js)", page))
+    assert asked == {name for name in FILES if name.endswith(".js")}
+
+
 def test_every_module_that_is_imported_is_there() -> None:
     for name in FILES:
         if not name.endswith(".js"):

@@ -54,6 +54,16 @@ def test_what_is_decided_already_is_409_naming_status_user_and_time(m: Driver, v
     assert message == "reprocessing d1 is approved (by anna at 1970-01-01T00:16:44.000000)"
 
 
+def test_what_runs_is_409_naming_who_decided_it(m: Driver) -> None:
+    m.approve()
+    m.start()
+    m.approve()
+    code, message = refused(m)
+    assert code is Code.CONFLICT
+    assert "is running (by maestro at" in message
+    assert message.endswith("; approved by anna at 1970-01-01T00:16:44.000000)")
+
+
 @pytest.mark.parametrize("verb", ["cancel", "retry"])
 def test_what_is_pending_cannot_be_cancelled_or_retried(m: Driver, verb: str) -> None:
     getattr(m, verb)()

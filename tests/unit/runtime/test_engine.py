@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from maestro.reprocessing import facts
-from maestro.reprocessing.commands import Command
+from maestro.reprocessing.commands import AckDelivery, Command
 from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.state import Lock, Rules, System
 from maestro.runtime.engine import Engine
@@ -74,3 +74,14 @@ async def test_a_lock_that_was_loaded_and_ends_in_the_first_step_is_published_as
     engine.feed(facts.Resumed())
     engine.flush()
     assert published == [None]
+
+
+async def test_what_is_shown_is_stored() -> None:
+    bench = Bench()
+    bench.engine.feed(ARRIVAL, BODY)
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
+    bench.engine.feed(facts.Committed(bench.machine.system.lane_token))
+    bench.engine.store()
+    [(_, row)] = bench.store.rows(DELIVERIES)
+    assert row["done"]
+    assert not any(isinstance(command, AckDelivery) for command in bench.done), "its acknowledgement waits for the sync"

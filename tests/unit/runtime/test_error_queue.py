@@ -80,6 +80,20 @@ async def test_chosen_ones_are_redriven_the_rest_keeps_its_place() -> None:
     assert broker.published[0][2].headers == {ERROR_HEADER: "why", REDRIVE_HEADER: "ana"}
 
 
+async def test_no_more_is_taken_than_it_takes_to_find_the_chosen_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = OneQueue(b"a", b"b", b"c")
+    taken = []
+    get = broker.get
+
+    async def counted(queue: str) -> Delivery | None:
+        taken.append(queue)
+        return await get(queue)
+
+    monkeypatch.setattr(broker, "get", counted)
+    assert (await over(broker).redrive(RedriveErrors(7, ("m0",), "ana"))).count == 1
+    assert (len(taken), broker.ids()) == (1, ["m1", "m2"])
+
+
 async def test_a_broker_that_breaks_loses_nothing() -> None:
     broker = OneQueue(b"a", b"b", b"c", breaks=1)
     done = await over(broker).redrive(RedriveErrors(1, (), "ana"))

@@ -43,7 +43,10 @@ export async function approve(id, body) {
 
 /** Open the stream of a system's events, or of all systems' (""); the caller reads the body. */
 export const stream = (id, signal) =>
-  fetch(id ? `${V1}/systems/${part(id)}/stream` : `${V1}/stream`, { headers: headers({ Accept: "text/event-stream" }), signal });
+  fetch(id ? `${V1}/systems/${part(id)}/stream` : `${V1}/stream`, {
+    headers: headers({ Accept: "text/event-stream" }),
+    signal,
+  });
 
 /** Ask whether a token is accepted. */
 export async function accepts(candidate) {

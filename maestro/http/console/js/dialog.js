@@ -17,7 +17,12 @@ export function ask({ title, text, fields = [], button, tone = "primary", act })
     text && h("p", {}, text),
     fields,
     problem,
-    h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => dialog.close() }, t("action.back")), go),
+    h(
+      "div",
+      { class: "buttons" },
+      h("button", { type: "button", onclick: () => dialog.close() }, t("action.back")),
+      go,
+    ),
   );
   const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => dialog.remove() }, form);
   document.body.append(dialog);
@@ -52,7 +57,11 @@ export function show(title, ...content) {
     { class: "wide", "aria-labelledby": "dialog-title", onclose: () => dialog.remove() },
     h("h2", { id: "dialog-title" }, title),
     content,
-    h("div", { class: "buttons" }, h("button", { type: "button", class: "primary", onclick: () => dialog.close() }, t("action.close"))),
+    h(
+      "div",
+      { class: "buttons" },
+      h("button", { type: "button", class: "primary", onclick: () => dialog.close() }, t("action.close")),
+    ),
   );
   document.body.append(dialog);
   dialog.showModal();

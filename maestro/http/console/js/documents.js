@@ -2,7 +2,12 @@
 
 export const PENDING = "pending_approval";
 export const ENDED = [
-  "finished", "skipped", "failure", "aborted_split_events_failure", "aborted_persist_domain_failure", "cancelled",
+  "finished",
+  "skipped",
+  "failure",
+  "aborted_split_events_failure",
+  "aborted_persist_domain_failure",
+  "cancelled",
 ];
 export const RETRYABLE = ["failure", "aborted_split_events_failure", "aborted_persist_domain_failure", "cancelled"];
 export const STATUSES = [PENDING, "approved", "running", "running_without_lock", "paused", ...ENDED];
@@ -70,7 +75,9 @@ export function progress(doc) {
 export function estimate(doc, now = Date.now()) {
   if (doc.estimate) {
     const [, past, named, left] = /of (\d+) past replays.*?(\d+) of (\d+) by/.exec(doc.estimate.basis) ?? [];
-    const basis = past ? { key: "estimate.past", values: { n: Number(past), named, left } } : { text: doc.estimate.basis };
+    const basis = past
+      ? { key: "estimate.past", values: { n: Number(past), named, left } }
+      : { text: doc.estimate.basis };
     return { seconds: doc.estimate.seconds, basis };
   }
   const { replayed, outstanding } = doc.progress;

@@ -51,7 +51,7 @@ function nodes(children) {
     .map((child) => (child instanceof Node ? child : document.createTextNode(String(child))));
 }
 
-/** Run `change`, and give the focus back to what stands for the element that had it (the one of the same `data-key`). */
+/** Run `change`, and give the focus back to what has the `data-key` of the element that had it. */
 function keepingFocus(element, change) {
   const focused = document.activeElement;
   const key = element.contains(focused) ? focused.dataset.key : undefined;

@@ -20,29 +20,56 @@ export function field(label, input, hint = "") {
   );
 }
 
-/** Ask who decides and why; both are needed, and stand in the history afterwards. */
-export function whoAndWhy(principal) {
-  const user = h("input", { name: "user", required: true, maxlength: 200, autocomplete: "name", value: principal || session.user() });
-  user.readOnly = Boolean(principal);
-  const reason = h("textarea", { name: "reason", required: true, maxlength: 1000, rows: 2 });
-  for (const input of [user, reason]) {
-    const check = () => input.setCustomValidity(input.value.trim() ? "" : t("field.needed"));
-    input.addEventListener("input", check);
-    check();
-  }
+/** Ask who decides; whoever is signed in is known to the gateway by the token, and is not asked. */
+export function who() {
+  if (session.token()) return { elements: [], body: () => ({}) };
+  const user = needed(h("input", { name: "user", maxlength: 200, autocomplete: "name", value: session.user() }));
   return {
-    elements: [field(t("field.reason"), reason, t("field.reason.hint")), field(t("field.user"), user)],
+    elements: [field(t("field.user"), user)],
     body() {
-      if (!principal) session.setUser(user.value.trim());
-      return { user: user.value.trim(), reason: reason.value.trim() };
+      session.setUser(user.value.trim());
+      return { user: user.value.trim() };
     },
   };
 }
 
+/** Ask who decides and why; both are needed, and stand in the history afterwards. */
+export function whoAndWhy() {
+  const decider = who();
+  const reason = needed(h("textarea", { name: "reason", maxlength: 1000, rows: 2 }));
+  return {
+    elements: [field(t("field.reason"), reason, t("field.reason.hint")), ...decider.elements],
+    body: () => ({ ...decider.body(), reason: reason.value.trim() }),
+  };
+}
+
+/** Refuse a field that is empty, or has nothing but space in it. */
+function needed(input) {
+  input.required = true;
+  const check = () => input.setCustomValidity(input.value.trim() ? "" : t("field.needed"));
+  input.addEventListener("input", check);
+  check();
+  return input;
+}
+
 /** Ask how far a run may go before it pauses; left empty, there is no limit. */
 export function budget() {
-  const replays = h("input", { name: "replays", type: "number", min: 1, max: 1_000_000, step: 1, inputmode: "numeric" });
-  const minutes = h("input", { name: "minutes", type: "number", min: 0.1, max: 525_600, step: "any", inputmode: "decimal" });
+  const replays = h("input", {
+    name: "replays",
+    type: "number",
+    min: 1,
+    max: 1_000_000,
+    step: 1,
+    inputmode: "numeric",
+  });
+  const minutes = h("input", {
+    name: "minutes",
+    type: "number",
+    min: 0.1,
+    max: 525_600,
+    step: "any",
+    inputmode: "decimal",
+  });
   return {
     element: h(
       "details",

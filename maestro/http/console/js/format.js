@@ -3,7 +3,12 @@
 import { h } from "./dom.js";
 import { language, t } from "./i18n.js";
 
-const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+const UNITS = [
+  ["day", 86400],
+  ["hour", 3600],
+  ["minute", 60],
+  ["second", 1],
+];
 
 /** Parse the platform's timestamp (UTC, no zone, up to microseconds); NaN date when it is none. */
 export function parsed(stamp) {
@@ -44,7 +49,12 @@ export function guessed(seconds) {
 
 /** Turn an event's name into words: "rectify.quote.request" is "rectify quote"; a system's id before it goes, too. */
 export function words(name) {
-  return String(name ?? "").replace(/^[0-9a-f]{8}-[0-9a-f-]{27}\./, "").replace(/\.(request|done|persist)$/, "").replaceAll(/[._]/g, " ") || "–";
+  return (
+    String(name ?? "")
+      .replace(/^[0-9a-f]{8}-[0-9a-f-]{27}\./, "")
+      .replace(/\.(request|done|persist)$/, "")
+      .replaceAll(/[._]/g, " ") || "–"
+  );
 }
 
 /** Shorten an id that is a UUID; others are shown whole. */
@@ -60,7 +70,9 @@ export function id(value) {
 /** Say what a payload holds in one line: its plain values, in order. */
 export function gist(payload) {
   if (payload === null || typeof payload !== "object") return payload === undefined ? "" : String(payload);
-  return Object.values(payload).filter((value) => value !== null && typeof value !== "object").join(" · ");
+  return Object.values(payload)
+    .filter((value) => value !== null && typeof value !== "object")
+    .join(" · ");
 }
 
 const utc = (at) => `${at.toISOString().slice(0, 19).replace("T", " ")} UTC`;

@@ -38,7 +38,10 @@ export class Failures {
     if (!seen && !failed) return { count: 0, reason: "" };
     const known = this.#known.get(id);
     if (known?.seen === seen && Date.now() - known.at < FRESH) return known;
-    const [system, found] = await Promise.all([api.system(id, signal), api.errors(id, signal).catch(() => ({ errors: [] }))]);
+    const [system, found] = await Promise.all([
+      api.system(id, signal),
+      api.errors(id, signal).catch(() => ({ errors: [] })),
+    ]);
     const depths = Object.entries(system.queues ?? {}).filter(([name]) => name.includes("error"));
     const count = system.queues ? depths.reduce((sum, [, depth]) => sum + Math.max(0, depth), 0) : null;
     const looked = { seen, at: Date.now(), count, reason: found.errors.at(-1)?.reason ?? "" };

@@ -6,7 +6,10 @@ const LOOK = 2_000;
 const LOOK_STREAMED = 15_000;
 const RETRY = 5_000;
 
-/** Call `look` at once, then every `LOOK` ms (less often while a stream works), and when a stream says so: `systemId`'s, or all systems'. */
+/**
+ * Call `look` at once, then every `LOOK` ms (less often while a stream works), and when a stream says so:
+ * `systemId`'s, or all systems'. `mode` hears whether there is a stream.
+ */
 export function watch(look, { signal, systemId = "", mode = () => {} }) {
   const bell = new Bell();
   let streamed = false;
@@ -28,7 +31,8 @@ export function watch(look, { signal, systemId = "", mode = () => {} }) {
 
   async function keepStreaming() {
     while (!signal.aborted) {
-      const supported = await read(systemId, signal, () => {
+      await shown(signal);
+      const supported = await read(systemId, whileShown(signal), () => {
         if (!streamed) mode("stream");
         streamed = true;
         bell.ring();
@@ -36,7 +40,7 @@ export function watch(look, { signal, systemId = "", mode = () => {} }) {
       streamed = false;
       mode("poll");
       if (!supported) return;
-      await pause(RETRY, signal);
+      if (!document.hidden) await pause(RETRY, signal);
     }
   }
 }
@@ -83,9 +87,34 @@ async function read(systemId, signal, onEvent) {
   }
 }
 
+/** Return a signal that ends with the page, or when its tab is hidden: all tabs share a browser's few connections. */
+function whileShown(signal) {
+  const hidden = new AbortController();
+  const end = () => document.hidden && hidden.abort();
+  document.addEventListener("visibilitychange", end, { signal: hidden.signal });
+  return AbortSignal.any([signal, hidden.signal]);
+}
+
+/** Wait until the page's tab is shown. */
+function shown(signal) {
+  return new Promise((resolve) => {
+    const look = () => (!document.hidden || signal.aborted) && resolve();
+    document.addEventListener("visibilitychange", look, { signal });
+    signal.addEventListener("abort", look, { once: true });
+    look();
+  });
+}
+
 function pause(ms, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
   });
 }

@@ -39,7 +39,11 @@ export function section(title, { aside = null, id = null, label = null } = {}, .
 /** Show names and values. */
 export function facts(pairs) {
   const shown = pairs.filter((pair) => pair && ![null, false, ""].includes(pair[1]));
-  return h("dl", { class: "facts" }, shown.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  return h(
+    "dl",
+    { class: "facts" },
+    shown.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+  );
 }
 
 /** Show a note in one of the tones. */
@@ -47,7 +51,8 @@ export function notice(kind, ...content) {
   return h("div", { class: `notice ${kind}`, role: kind === "danger" ? "alert" : null }, h("div", {}, content));
 }
 
-export const loading = () => h("p", { class: "state", role: "status" }, h("span", { class: "spinner" }), t("state.loading"));
+export const loading = () =>
+  h("p", { class: "state", role: "status" }, h("span", { class: "spinner" }), t("state.loading"));
 export const empty = (text, hint = "") => h("p", { class: "state empty" }, text, hint && h("small", {}, hint));
 
 /** Say what went wrong, in the reader's words as far as they are known, and offer to try again. */

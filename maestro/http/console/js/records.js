@@ -3,7 +3,23 @@
 import { held, last, origin } from "./documents.js";
 import { parsed } from "./format.js";
 
-const COLUMNS = ["id", "system", "branch", "event", "instance", "tag", "status", "since", "changed", "user", "reason", "cause", "units", "replayed", "cascaded"];
+const COLUMNS = [
+  "id",
+  "system",
+  "branch",
+  "event",
+  "instance",
+  "tag",
+  "status",
+  "since",
+  "changed",
+  "user",
+  "reason",
+  "cause",
+  "units",
+  "replayed",
+  "cascaded",
+];
 const DECISIONS = ["approved", "skipped", "cancelled"];
 
 /** Return what the history shows and exports of a document; `user` and `reason` are those of its last decision. */
@@ -59,7 +75,10 @@ export function saved(name, text) {
   URL.revokeObjectURL(url);
 }
 
-const has = (text, part) => String(text ?? "").toLowerCase().includes(part.toLowerCase());
+const has = (text, part) =>
+  String(text ?? "")
+    .toLowerCase()
+    .includes(part.toLowerCase());
 
 function quoted(value) {
   const text = String(value ?? "");

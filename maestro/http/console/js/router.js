@@ -17,7 +17,7 @@ export function href(path, query = {}) {
   return `#${path}${given.length ? `?${new URLSearchParams(given)}` : ""}`;
 }
 
-/** Change the query of the page that is shown, without a new entry in the browser's history and without loading it anew. */
+/** Change the query of the page that is shown, without loading it or adding to the browser's history. */
 export function setQuery(path, query) {
   history.replaceState(null, "", href(path, query));
 }

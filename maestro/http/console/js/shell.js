@@ -6,7 +6,12 @@ import { icon } from "./parts.js";
 import { href } from "./router.js";
 import * as session from "./session.js";
 
-const PLACES = [["/", "nav.inbox"], ["/systems", "nav.systems"], ["/history", "nav.history"], ["/skipped", "nav.skipped"]];
+const PLACES = [
+  ["/", "nav.inbox"],
+  ["/systems", "nav.systems"],
+  ["/history", "nav.history"],
+  ["/skipped", "nav.skipped"],
+];
 const INSIDE = { "/reprocessing/:id": "/", "/systems/:id": "/systems" };
 
 /** Return the frame, and the element that the page goes into. */
@@ -41,15 +46,23 @@ function places(current) {
 
 function switches(redraw) {
   const languages = Object.entries(LANGUAGES).map(([code, { name }]) => [code, name]);
-  const themes = [["", t("theme.auto")], ["light", t("theme.light")], ["dark", t("theme.dark")]];
+  const themes = [
+    ["", t("theme.auto")],
+    ["light", t("theme.light")],
+    ["dark", t("theme.dark")],
+  ];
   const signOut = () => {
     session.setToken("");
     location.hash = "#/signin";
   };
   return [
-    choice(t("nav.language"), languages, language(), (value) => { session.setLanguage(value); redraw(); }),
+    choice(t("nav.language"), languages, language(), (value) => {
+      session.setLanguage(value);
+      redraw();
+    }),
     choice(t("nav.theme"), themes, session.theme(), session.setTheme),
-    session.token() && h("button", { type: "button", class: "quiet", onclick: signOut }, icon("cross"), t("nav.signout")),
+    session.token() &&
+      h("button", { type: "button", class: "quiet", onclick: signOut }, icon("cross"), t("nav.signout")),
   ];
 }
 

@@ -12,8 +12,26 @@ export function table(caption, columns, rows, { rowClass = () => null } = {}) {
       "table",
       {},
       h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col", class: kind(column) }, column.title)))),
-      h("tbody", {}, rows.map((row) => h("tr", { class: rowClass(row) }, columns.map((column) => cell(column, row))))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          columns.map((column) => h("th", { scope: "col", class: kind(column) }, column.title)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) =>
+          h(
+            "tr",
+            { class: rowClass(row) },
+            columns.map((column) => cell(column, row)),
+          ),
+        ),
+      ),
     ),
   );
 }

@@ -8,8 +8,16 @@ import { empty, json, loaded, more, section } from "../parts.js";
 import { table } from "../table.js";
 
 export function commit(doc, signal) {
-  const content = loaded(() => rows(doc.id, signal), (page) => shown(page, doc), signal);
-  const title = doc.heldCommitted ? "commit.title.done" : doc.status === "skipped" ? "commit.title.skipped" : "commit.title";
+  const content = loaded(
+    () => rows(doc.id, signal),
+    (page) => shown(page, doc),
+    signal,
+  );
+  const title = doc.heldCommitted
+    ? "commit.title.done"
+    : doc.status === "skipped"
+      ? "commit.title.skipped"
+      : "commit.title";
   return section(t(title), { id: "commit" }, content);
 }
 
@@ -26,7 +34,10 @@ function shown(page, doc) {
   const event = more(t("commit.event"), json(doc.pendingEvent));
   if (page === null) return [empty(t("commit.unknown")), event];
   if (!page.entities.length) return [empty(t(phase(doc) === "pending" ? "commit.empty" : "commit.gone")), event];
-  const groups = Map.groupBy(page.entities, (row) => `${row._metadata?.type ?? "?"}\n${row._metadata?.changeTrack ?? "?"}`);
+  const groups = Map.groupBy(
+    page.entities,
+    (row) => `${row._metadata?.type ?? "?"}\n${row._metadata?.changeTrack ?? "?"}`,
+  );
   return [
     [...groups].map(([key, members]) => group(...key.split("\n"), members)),
     page.next !== null && h("p", { class: "muted" }, t("commit.more", { n: page.entities.length, total: page.total })),
@@ -35,8 +46,17 @@ function shown(page, doc) {
 }
 
 function group(entity, change, members) {
-  const title = h("h3", {}, h("span", { class: "mono" }, entity), " ", h("span", { class: "badge neutral" }, known(`change.${change}`, change)), ` ${members.length}`);
-  const names = [...new Set(members.flatMap((row) => Object.keys(row)))].filter((name) => !name.startsWith("_") && name !== "before");
+  const title = h(
+    "h3",
+    {},
+    h("span", { class: "mono" }, entity),
+    " ",
+    h("span", { class: "badge neutral" }, known(`change.${change}`, change)),
+    ` ${members.length}`,
+  );
+  const names = [...new Set(members.flatMap((row) => Object.keys(row)))].filter(
+    (name) => !name.startsWith("_") && name !== "before",
+  );
   const columns = names.slice(0, 8).map((name) => ({ title: name, show: (row) => value(row, name) }));
   return h("div", { class: "group" }, title, table(entity, columns, members));
 }

@@ -13,18 +13,25 @@ import { failed, icon, notice, section } from "../parts.js";
  * Return the section for a pending document. `changed()` is called when the document should be looked at again;
  * `problem` is where refusals are said: it outlives the form, which is made anew when the preview changes.
  */
-export function decide(doc, { config, principal, changed, problem }) {
+export function decide(doc, { config, changed, problem }) {
   const { n } = impact(doc);
-  const who = whoAndWhy(principal);
+  const who = whoAndWhy();
   const limits = budget();
-  const costs = region(({ waiting }) => [cost("approve", costOfApprove(doc, waiting)), cost("skip", costOfSkip())], { class: "costs" });
+  const costs = region(({ waiting }) => [cost("approve", costOfApprove(doc, waiting)), cost("skip", costOfSkip())], {
+    class: "costs",
+  });
   const typed = n > config.typeSystemAbove ? typedSystem(doc) : null;
   const approve = button("primary", "approve", t("decide.approve", { n }), typed);
   const skip = button("danger", "skip", t("decide.skip"));
-  const recheck = h("button", { type: "button", class: "quiet", "data-key": "recheck", onclick: again }, t("decide.recheck"));
+  const recheck = h(
+    "button",
+    { type: "button", class: "quiet", "data-key": "recheck", onclick: again },
+    t("decide.recheck"),
+  );
   const form = h(
     "form",
     { class: "decide", onsubmit: submit },
+    doc.firstApproval && notice("attention", t("decide.first", { user: doc.firstApproval.user ?? doc.firstApproval })),
     costs.element,
     who.elements,
     limits.element,
@@ -39,7 +46,11 @@ export function decide(doc, { config, principal, changed, problem }) {
   async function submit(event) {
     event.preventDefault();
     const how = event.submitter?.value ?? "approve";
-    if (how === "skip") await busy(() => api.decide(doc.id, how, who.body()), () => say(t("decide.skip.done")));
+    if (how === "skip")
+      await busy(
+        () => api.decide(doc.id, how, who.body()),
+        () => say(t("decide.skip.done")),
+      );
     else await busy(() => api.approve(doc.id, { ...who.body(), digest: doc.digest, ...limits.body() }), approved);
   }
 
@@ -49,9 +60,9 @@ export function decide(doc, { config, principal, changed, problem }) {
   }
 
   async function again() {
-    const user = who.body().user || t("decide.someone");
+    const { reason: _reason, ...body } = who.body();
     await busy(
-      () => api.decide(doc.id, "recheck", { user }),
+      () => api.decide(doc.id, "recheck", body.user === "" ? { user: t("decide.someone") } : body),
       (found) => {
         const same = !found.added?.length && !found.removed?.length;
         if (same) say(t("decide.same"));
@@ -87,17 +98,31 @@ function button(kind, value, text, typed = null) {
 function typedSystem(doc) {
   const input = h("input", { name: "typed", autocomplete: "off", spellcheck: "false" });
   let guarded;
-  const check = () => { if (guarded) guarded.disabled = input.value.trim() !== doc.systemId; };
+  const check = () => {
+    if (guarded) guarded.disabled = input.value.trim() !== doc.systemId;
+  };
   input.addEventListener("input", check);
   return {
     element: field(t("decide.typed", { system: doc.systemId }), input, t("decide.typed.hint")),
-    guard(button) { guarded = button; check(); },
+    guard(button) {
+      guarded = button;
+      check();
+    },
     check,
   };
 }
 
 function cost(kind, lines) {
-  return h("div", { class: `cost ${kind}` }, h("h3", {}, t(`decide.if.${kind}`)), h("ul", {}, lines.map((line) => h("li", {}, line))));
+  return h(
+    "div",
+    { class: `cost ${kind}` },
+    h("h3", {}, t(`decide.if.${kind}`)),
+    h(
+      "ul",
+      {},
+      lines.map((line) => h("li", {}, line)),
+    ),
+  );
 }
 
 function costOfApprove(doc, waiting) {
@@ -121,10 +146,16 @@ export function basis(guess) {
 }
 
 function difference({ added = [], removed = [] }, title) {
-  const list = (units, sign, kind) => units.map((unit) => h("li", { class: kind }, sign, " ", id(unit.instanceId), " ", unit.branch));
+  const list = (units, sign, kind) =>
+    units.map((unit) => h("li", { class: kind }, sign, " ", id(unit.instanceId), " ", unit.branch));
   return notice(
     "attention",
     h("strong", {}, title),
-    h("ul", { class: "difference" }, list(added, t("decide.added"), "added"), list(removed, t("decide.removed"), "removed")),
+    h(
+      "ul",
+      { class: "difference" },
+      list(added, t("decide.added"), "added"),
+      list(removed, t("decide.removed"), "removed"),
+    ),
   );
 }

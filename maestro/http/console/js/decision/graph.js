@@ -14,7 +14,12 @@ const LONGEST = 25;
 export function graph(doc, rows) {
   const shown = rows.slice(0, MOST);
   const { places, width, height } = laidOut(shown);
-  const root = { name: origin(doc).name, payload: origin(doc).payload, state: doc.heldCommitted ? "done" : "root", branch: doc.branch };
+  const root = {
+    name: origin(doc).name,
+    payload: origin(doc).payload,
+    state: doc.heldCommitted ? "done" : "root",
+    branch: doc.branch,
+  };
   const label = t("graph.label", { n: rows.length });
   const picture = s(
     "svg",
@@ -24,7 +29,13 @@ export function graph(doc, rows) {
     shown.map((row) => node(row, places.get(row.index), `${row.index + 1}`)),
   );
   const cut = rows.length > MOST && h("p", { class: "muted" }, t("graph.cut", { n: MOST, total: rows.length }));
-  return h("div", {}, h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": t("impact.graph") }, picture), legend(), cut);
+  return h(
+    "div",
+    {},
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": t("impact.graph") }, picture),
+    legend(),
+    cut,
+  );
 }
 
 /** Place each box: its column is how far it is from the commit; a parent stands at the height of its first child. */
@@ -67,7 +78,12 @@ function node(row, place, number) {
 
 function legend() {
   const item = (state) => h("span", { class: `dot ${state}` }, t(`unit.${state}`));
-  return h("p", { class: "legend" }, ["todo", "active", "done", "undone"].map(item), h("span", { class: "line cascade" }, t("graph.cascade")));
+  return h(
+    "p",
+    { class: "legend" },
+    ["todo", "active", "done", "undone"].map(item),
+    h("span", { class: "line cascade" }, t("graph.cascade")),
+  );
 }
 
 const cut = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text);

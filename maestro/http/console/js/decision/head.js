@@ -15,13 +15,26 @@ export function head(doc) {
     h(
       "div",
       { class: "title" },
-      h("h1", { tabindex: "-1" }, t("decision.title", { event: words(event.name) }), about && h("span", { class: "gist" }, about)),
+      h(
+        "h1",
+        { tabindex: "-1" },
+        t("decision.title", { event: words(event.name) }),
+        about && h("span", { class: "gist" }, about),
+      ),
       badge(doc.status),
     ),
     h("p", { class: "lead" }, sentence(doc)),
-    phase(doc) === "pending" && h("button", { type: "button", class: "to-decision", "data-key": "to-decision", onclick: toDecision }, t("decision.go")),
+    phase(doc) === "pending" &&
+      h(
+        "button",
+        { type: "button", class: "to-decision", "data-key": "to-decision", onclick: toDecision },
+        t("decision.go"),
+      ),
     facts([
-      [t("word.system"), h("a", { href: href(`/systems/${encodeURIComponent(doc.systemId)}`), "data-key": "system" }, doc.systemId)],
+      [
+        t("word.system"),
+        h("a", { href: href(`/systems/${encodeURIComponent(doc.systemId)}`), "data-key": "system" }, doc.systemId),
+      ],
       [t("word.branch"), doc.branch],
       [t("word.event"), h("span", { class: "mono" }, event.name ?? "–")],
       [t("word.tag"), id(doc.tag)],
@@ -48,7 +61,10 @@ function sentence(doc) {
     case "running":
       return t(running(doc), values);
     case "ended":
-      return [known(`sentence.${doc.status}`, t("sentence.failure")), last(doc).cause && h("span", { class: "cause" }, last(doc).cause)];
+      return [
+        known(`sentence.${doc.status}`, t("sentence.failure")),
+        last(doc).cause && h("span", { class: "cause" }, last(doc).cause),
+      ];
     default:
       return t(`sentence.${phase(doc)}`, values);
   }

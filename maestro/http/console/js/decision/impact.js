@@ -21,7 +21,12 @@ export function impacted(doc, place) {
   };
   const toggle = (view) =>
     h("button", { type: "button", value: view, "data-key": view, onclick: () => choose(view) }, t(`impact.${view}`));
-  const toggles = h("div", { class: "toggle", role: "group", "aria-label": t("impact.view") }, toggle("table"), toggle("graph"));
+  const toggles = h(
+    "div",
+    { class: "toggle", role: "group", "aria-label": t("impact.view") },
+    toggle("table"),
+    toggle("graph"),
+  );
   const title = titleOf(doc);
   if (!rows.length) return section(t(title), { id: "impact" }, empty(t("impact.empty")));
   choose(place.view ?? "table");
@@ -47,16 +52,24 @@ function summary(doc) {
 
 /** Impacted again after the last allowed round: their results may be old. */
 function stale(doc) {
-  return doc.reimpacted?.length ? h("p", { class: "notice attention" }, t("impact.stale", { n: doc.reimpacted.length })) : null;
+  return doc.reimpacted?.length
+    ? h("p", { class: "notice attention" }, t("impact.stale", { n: doc.reimpacted.length }))
+    : null;
 }
 
 function list(doc, rows) {
   const decided = phase(doc) !== "pending" && doc.status !== "skipped";
   const columns = [
     { title: "#", number: true, show: (row) => String(row.index + 1) },
-    { title: t("word.event"), show: (row) => [h("strong", { title: row.name }, words(row.name)), small(gist(row.payload))] },
+    {
+      title: t("word.event"),
+      show: (row) => [h("strong", { title: row.name }, words(row.name)), small(gist(row.payload))],
+    },
     { title: t("word.instance"), show: (row) => id(row.instanceId) },
-    { title: t("word.branch"), show: (row) => [row.branch, row.forking && h("span", { class: "tag" }, t("word.forking"))] },
+    {
+      title: t("word.branch"),
+      show: (row) => [row.branch, row.forking && h("span", { class: "tag" }, t("word.forking"))],
+    },
     { title: t("impact.time"), show: (row) => time(row.timestamp) },
     ...(decided ? outcome(doc) : []),
   ];
@@ -65,9 +78,16 @@ function list(doc, rows) {
 
 function outcome(doc) {
   return [
-    { title: t("impact.by"), show: (row) => (row.cause < 0 ? t("impact.by.commit") : t("impact.by.replay", { n: row.cause + 1 })) },
+    {
+      title: t("impact.by"),
+      show: (row) => (row.cause < 0 ? t("impact.by.commit") : t("impact.by.replay", { n: row.cause + 1 })),
+    },
     { title: t("word.state"), show: (row) => state(row, doc) },
-    { title: t("word.duration"), number: true, show: (row) => (typeof row.duration === "number" ? duration(row.duration) : "–") },
+    {
+      title: t("word.duration"),
+      number: true,
+      show: (row) => (typeof row.duration === "number" ? duration(row.duration) : "–"),
+    },
     { title: t("impact.result"), show: (row) => (row.replayInstanceId ? id(row.replayInstanceId) : "–") },
   ];
 }

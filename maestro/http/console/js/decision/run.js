@@ -24,7 +24,11 @@ export function run(doc, system, context) {
     ran && h("ol", { class: "steps" }, steps(doc, system).map(step)),
     ran && bar(doc),
     phase(doc) === "ended" ? null : ahead(doc),
-    h("div", { class: "buttons" }, actions(doc).map((how) => button(how, doc, context))),
+    h(
+      "div",
+      { class: "buttons" },
+      actions(doc).map((how) => button(how, doc, context)),
+    ),
     doc.reconsidered && notice("info", t("run.reconsidered")),
   );
 }
@@ -50,11 +54,25 @@ function ahead(doc) {
   const guess = estimate(doc);
   const limit = doc.budget;
   return [
-    h("p", { class: "eta" }, guess ? [h("strong", {}, t("run.left", { time: guessed(guess.seconds) })), basis(guess)] : t("run.left.unknown")),
-    limit && phase(doc) !== "paused" && h("p", {}, t("run.budget"), " ", [
-      limit.replays && t("run.budget.replays", { n: limit.replays, used: limit.replayed }),
-      limit.minutes && t("run.budget.minutes", { n: limit.minutes }),
-    ].filter(Boolean).join(", ")),
+    h(
+      "p",
+      { class: "eta" },
+      guess ? [h("strong", {}, t("run.left", { time: guessed(guess.seconds) })), basis(guess)] : t("run.left.unknown"),
+    ),
+    limit &&
+      phase(doc) !== "paused" &&
+      h(
+        "p",
+        {},
+        t("run.budget"),
+        " ",
+        [
+          limit.replays && t("run.budget.replays", { n: limit.replays, used: limit.replayed }),
+          limit.minutes && t("run.budget.minutes", { n: limit.minutes }),
+        ]
+          .filter(Boolean)
+          .join(", "),
+      ),
     phase(doc) === "paused" && notice("attention", doc.forking ? t("run.paused") : t("run.paused.locked")),
     doc.pausing && notice("info", icon("pause"), t("run.pausing")),
     doc.cancelling && notice("info", t("run.cancelling")),
@@ -64,21 +82,33 @@ function ahead(doc) {
 function actions(doc) {
   if (doc.cancelling) return [];
   switch (phase(doc)) {
-    case "approved": return ["cancel"];
-    case "running": return doc.pausing ? ["cancel"] : ["pause", "cancel"];
-    case "paused": return ["resume", "cancel"];
-    default: return RETRYABLE.includes(doc.status) ? ["retry"] : doc.status === "skipped" && !doc.reconsidered ? ["reconsider"] : [];
+    case "approved":
+      return ["cancel"];
+    case "running":
+      return doc.pausing ? ["cancel"] : ["pause", "cancel"];
+    case "paused":
+      return ["resume", "cancel"];
+    default:
+      return RETRYABLE.includes(doc.status)
+        ? ["retry"]
+        : doc.status === "skipped" && !doc.reconsidered
+          ? ["reconsider"]
+          : [];
   }
 }
 
 function button(how, doc, context) {
   const kind = TONE[how] ?? (how === "pause" ? "" : "primary");
-  return h("button", { type: "button", class: kind, "data-key": how, onclick: () => asked(how, doc, context) }, t(`run.${how}`));
+  return h(
+    "button",
+    { type: "button", class: kind, "data-key": how, onclick: () => asked(how, doc, context) },
+    t(`run.${how}`),
+  );
 }
 
 /** Ask who and why, then do it. */
-export function asked(how, doc, { principal, changed }) {
-  const who = whoAndWhy(principal);
+export function asked(how, doc, { changed }) {
+  const who = whoAndWhy();
   const limits = LIMITED.includes(how) ? budget() : null;
   ask({
     title: t(`run.${how}.title`),

@@ -26,12 +26,19 @@ export function decisionPage({ params, signal }) {
 
   async function begin() {
     try {
-      const [config, first] = await Promise.all([api.config(signal).catch(() => DEFAULTS), api.reprocessing(params.id, signal)]);
+      const [config, first] = await Promise.all([
+        api.config(signal).catch(() => DEFAULTS),
+        api.reprocessing(params.id, signal),
+      ]);
       view = new View(first, config, signal, () => watching.now());
       fill(page, problem, view.element);
       document.title = `${page.querySelector("h1").textContent} · Maestro`;
       page.querySelector("h1").focus({ preventScroll: true });
-      watching = watch(look, { signal, systemId: first.systemId, mode: (mode) => page.setAttribute("data-live", mode) });
+      watching = watch(look, {
+        signal,
+        systemId: first.systemId,
+        mode: (mode) => page.setAttribute("data-live", mode),
+      });
     } catch (refusal) {
       if (!signal.aborted) fill(page, h("h1", { tabindex: "-1" }, t("decision.missing")), failed(refusal, begin));
     }
@@ -55,7 +62,7 @@ class View {
   #form = null;
 
   constructor(doc, config, signal, changed) {
-    this.context = { config, changed, principal: "", problem: h("div", { "aria-live": "assertive" }) };
+    this.context = { config, changed, problem: h("div", { "aria-live": "assertive" }) };
     this.head = region(head, { class: "decision-head" });
     this.commit = region((shown) => commit(shown, signal), { class: "area-commit" });
     this.impact = region((shown) => impacted(shown, this.#place), { class: "area-impact" });
@@ -79,7 +86,7 @@ class View {
   }
 
   #decide(doc) {
-    const preview = `${doc.digest ?? ""} ${doc.units.length}`;
+    const preview = JSON.stringify([doc.digest, doc.units.length, doc.firstApproval]);
     if (this.#form?.preview !== preview) {
       const typed = this.#form?.typed();
       this.#form = { ...formOf(doc, this.context, typed), preview };
@@ -115,5 +122,12 @@ function formOf(doc, context, typed = {}) {
 }
 
 const headOf = ({ events: _events, ...doc }) => ({ ...doc, events: [], units: doc.units.map(() => 0) });
-const commitOf = ({ id, status, heldCommitted, pendingEvent }) => ({ id, status, heldCommitted, pendingEvent, units: [], events: [] });
+const commitOf = ({ id, status, heldCommitted, pendingEvent }) => ({
+  id,
+  status,
+  heldCommitted,
+  pendingEvent,
+  units: [],
+  events: [],
+});
 const impactOf = ({ progress: _progress, estimate: _estimate, ...doc }) => doc;

@@ -33,7 +33,10 @@ export function historyPage({ query, signal }) {
       const systems = (await api.systems(signal)).map((system) => system.id);
       fill(form, inputs(filter, systems));
       const documents = await Promise.all(systems.map((id) => api.documents(id, signal).catch(() => [])));
-      records = documents.flat().map(record).sort((one, other) => (one.since < other.since ? 1 : -1));
+      records = documents
+        .flat()
+        .map(record)
+        .sort((one, other) => (one.since < other.since ? 1 : -1));
       draw();
     } catch (problem) {
       if (!signal.aborted) fill(list, failed(problem, load));
@@ -49,7 +52,11 @@ export function historyPage({ query, signal }) {
   function draw() {
     const rows = found();
     const nothing = records.length ? empty(t("history.nothing"), t("history.nothing.hint")) : empty(t("history.empty"));
-    fill(list, h("p", { class: "muted" }, t("history.count", { n: rows.length })), rows.length ? paged(rows, shown, {}, SIZE) : nothing);
+    fill(
+      list,
+      h("p", { class: "muted" }, t("history.count", { n: rows.length })),
+      rows.length ? paged(rows, shown, {}, SIZE) : nothing,
+    );
   }
 
   function found() {
@@ -57,7 +64,8 @@ export function historyPage({ query, signal }) {
   }
 
   function exports() {
-    const button = (key, name, make) => h("button", { type: "button", class: "quiet", onclick: () => saved(name, make(found())) }, t(key));
+    const button = (key, name, make) =>
+      h("button", { type: "button", class: "quiet", onclick: () => saved(name, make(found())) }, t(key));
     return h(
       "div",
       { class: "buttons" },
@@ -68,12 +76,27 @@ export function historyPage({ query, signal }) {
 }
 
 function inputs(filter, systems) {
-  const option = (chosen) => ([value, text]) => h("option", { value, selected: value === chosen }, text);
+  const option =
+    (chosen) =>
+    ([value, text]) =>
+      h("option", { value, selected: value === chosen }, text);
   const select = (name, values) => h("select", { name }, [["", t("history.all")], ...values].map(option(filter[name])));
   const input = (name, type) => h("input", { name, type, value: filter[name] });
   return [
-    field(t("word.system"), select("system", systems.map((id) => [id, id]))),
-    field(t("word.status"), select("status", STATUSES.map((status) => [status, known(`status.${status}`, status)]))),
+    field(
+      t("word.system"),
+      select(
+        "system",
+        systems.map((id) => [id, id]),
+      ),
+    ),
+    field(
+      t("word.status"),
+      select(
+        "status",
+        STATUSES.map((status) => [status, known(`status.${status}`, status)]),
+      ),
+    ),
     field(t("history.user"), input("user", "search")),
     field(t("history.text"), input("text", "search")),
     field(t("history.from"), input("from", "date")),
@@ -85,7 +108,16 @@ function shown(rows) {
   const columns = [
     { title: t("history.since"), show: (row) => time(row.since) },
     { title: t("word.system"), show: (row) => row.system },
-    { title: t("word.event"), show: (row) => h("a", { href: href(`/reprocessing/${encodeURIComponent(row.id)}`) }, h("strong", {}, words(row.event)), h("small", {}, gist(row.payload))) },
+    {
+      title: t("word.event"),
+      show: (row) =>
+        h(
+          "a",
+          { href: href(`/reprocessing/${encodeURIComponent(row.id)}`) },
+          h("strong", {}, words(row.event)),
+          h("small", {}, gist(row.payload)),
+        ),
+    },
     { title: t("word.branch"), show: (row) => row.branch },
     { title: t("word.status"), show: (row) => badge(row.status) },
     { title: t("history.by"), show: (row) => [row.user, row.reason && h("small", {}, row.reason)] },

@@ -32,7 +32,9 @@ export function inboxPage({ signal }) {
       systems.update({ list: await failures.of(list, signal) });
       const waiting = list.filter((system) => system.pending?.length);
       const found = await Promise.all(waiting.map((system) => held_of(system)));
-      const documents = found.flat().sort((one, other) => (held(one.doc).timestamp < held(other.doc).timestamp ? -1 : 1));
+      const documents = found
+        .flat()
+        .sort((one, other) => (held(one.doc).timestamp < held(other.doc).timestamp ? -1 : 1));
       lead.update({ n: documents.length });
       // The minute is part of what is shown: ages are told anew as time passes.
       pending.update({ documents, minute: Math.floor(Date.now() / 15_000) });
@@ -57,7 +59,11 @@ function brief(doc) {
 function decisions({ documents, problem }) {
   if (problem) return failed(new api.Failure(problem.status ?? 0, problem.message));
   if (!documents.length) return empty(t("inbox.empty"), t("inbox.empty.hint"));
-  return h("ul", { class: "inbox" }, documents.map(({ doc, waiting }) => h("li", {}, item(doc, waiting))));
+  return h(
+    "ul",
+    { class: "inbox" },
+    documents.map(({ doc, waiting }) => h("li", {}, item(doc, waiting))),
+  );
 }
 
 function item(doc, waiting) {

@@ -15,7 +15,7 @@ const MOST_PAGES = 20;
 
 export function skippedPage({ signal }) {
   const list = h("div", {}, loading());
-  const context = { principal: "", changed: load };
+  const context = { changed: load };
   load();
   return h(
     "div",
@@ -55,7 +55,10 @@ function shown(rows, context) {
     { title: t("word.system"), show: (row) => row.systemId },
     { title: t("word.event"), show: (row) => link(row) },
     { title: t("word.branch"), show: (row) => row.branch },
-    { title: t("history.by"), show: (row) => [row.skipped.user, row.skipped.reason && h("small", {}, row.skipped.reason)] },
+    {
+      title: t("history.by"),
+      show: (row) => [row.skipped.user, row.skipped.reason && h("small", {}, row.skipped.reason)],
+    },
     { title: t("skipped.units"), number: true, show: (row) => String(row.units) },
     { title: t("action.look"), show: (row) => actions(row, context) },
   ];
@@ -71,6 +74,17 @@ function link(row) {
 function actions(row, context) {
   const again = row.reconsidered
     ? h("span", { class: "muted" }, t("skipped.reconsidered", { n: row.reconsidered }))
-    : h("button", { type: "button", class: "quiet", onclick: () => asked("reconsider", row, context) }, t("run.reconsider"));
-  return [h("button", { type: "button", class: "quiet", onclick: () => show(t("skipped.payload"), json(row.pendingEvent)) }, t("skipped.payload")), again];
+    : h(
+        "button",
+        { type: "button", class: "quiet", onclick: () => asked("reconsider", row, context) },
+        t("run.reconsider"),
+      );
+  return [
+    h(
+      "button",
+      { type: "button", class: "quiet", onclick: () => show(t("skipped.payload"), json(row.pendingEvent)) },
+      t("skipped.payload"),
+    ),
+    again,
+  ];
 }

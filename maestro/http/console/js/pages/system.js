@@ -11,7 +11,9 @@ import { badge, facts, failed, icon, loading, section } from "../parts.js";
 import { href } from "../router.js";
 
 export function systemPage({ params, signal }) {
-  const state = region(({ system, problem }) => (problem ? failed(new api.Failure(problem[0], problem[1])) : overview(system)));
+  const state = region(({ system, problem }) =>
+    problem ? failed(new api.Failure(problem[0], problem[1])) : overview(system),
+  );
   const waiting = waitQueue(params.id, signal);
   const errors = errorQueue(params.id, signal);
   state.element.append(loading());
@@ -46,13 +48,26 @@ function overview(system) {
     t("system.now"),
     { aside: badge(system.state, "state") },
     facts([
-      [t("word.lock"), system.lock ? h("span", {}, icon("lock"), t("systems.locked"), " ", ago(system.lock.since)) : t("systems.unlocked")],
+      [
+        t("word.lock"),
+        system.lock
+          ? h("span", {}, icon("lock"), t("systems.locked"), " ", ago(system.lock.since))
+          : t("systems.unlocked"),
+      ],
       [t("system.decisions"), busy.length ? busy.map(decision) : t("system.none")],
       [t("word.waiting"), String(system.waiting)],
-      [t("system.failed"), documents > 0 && h("a", { href: href("/history", { system: system.id, status: "failure" }) }, String(documents))],
+      [
+        t("system.failed"),
+        documents > 0 &&
+          h("a", { href: href("/history", { system: system.id, status: "failure" }) }, String(documents)),
+      ],
       [t("system.broker"), queues ? "" : t("systems.nobroker")],
     ]),
-    h("ul", { class: "counters" }, Object.entries(counters).map(([name, n]) => h("li", {}, h("strong", {}, String(n)), t(`counter.${name}`)))),
+    h(
+      "ul",
+      { class: "counters" },
+      Object.entries(counters).map(([name, n]) => h("li", {}, h("strong", {}, String(n)), t(`counter.${name}`))),
+    ),
   );
 }
 

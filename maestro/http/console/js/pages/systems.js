@@ -8,12 +8,19 @@ import { watch } from "../live.js";
 import { failed, loading, section } from "../parts.js";
 
 export function systemsPage({ signal }) {
-  const list = region(({ systems, problem }) => (problem ? failed(new api.Failure(problem[0], problem[1])) : glance(systems)));
+  const list = region(({ systems, problem }) =>
+    problem ? failed(new api.Failure(problem[0], problem[1])) : glance(systems),
+  );
   const failures = new Failures();
   list.element.append(loading());
   watch(look, { signal });
-  return h("div", {}, h("h1", { tabindex: "-1" }, t("systems.title")), h("p", { class: "lead" }, t("systems.lead")),
-    section(t("inbox.systems"), {}, list.element));
+  return h(
+    "div",
+    {},
+    h("h1", { tabindex: "-1" }, t("systems.title")),
+    h("p", { class: "lead" }, t("systems.lead")),
+    section(t("inbox.systems"), {}, list.element),
+  );
 
   async function look() {
     try {

@@ -3,11 +3,10 @@
 import * as api from "../api.js";
 import { ask, say, show } from "../dialog.js";
 import { fill, h } from "../dom.js";
-import { field } from "../fields.js";
+import { who } from "../fields.js";
 import { id, words } from "../format.js";
 import { t } from "../i18n.js";
 import { empty, failed, json, loading } from "../parts.js";
-import * as session from "../session.js";
 import { table } from "../table.js";
 
 /** Return the list; `update` loads it anew when the queue's depth has changed. */
@@ -29,13 +28,21 @@ export function errorQueue(systemId, signal) {
       fill(element, found.errors.length ? list(found) : empty(t("errors.empty")));
     } catch (problem) {
       if (signal.aborted) return;
-      fill(element, problem.missing ? empty(t("errors.depth", { n: shown ?? 0 }), t("errors.unsupported")) : failed(problem, load));
+      fill(
+        element,
+        problem.missing ? empty(t("errors.depth", { n: shown ?? 0 }), t("errors.unsupported")) : failed(problem, load),
+      );
     }
   }
 
   function list({ total, errors }) {
     for (const gone of chosen) if (!errors.some((message) => message.id === gone)) chosen.delete(gone);
-    const back = h("button", { type: "button", class: "primary", disabled: true, onclick: () => redrive({ ids: [...chosen] }, chosen.size) });
+    const back = h("button", {
+      type: "button",
+      class: "primary",
+      disabled: true,
+      onclick: () => redrive({ ids: [...chosen] }, chosen.size),
+    });
     const count = () => {
       back.disabled = !chosen.size;
       fill(back, chosen.size ? t("errors.redrive", { n: chosen.size }) : t("errors.redrive.none"));
@@ -46,21 +53,28 @@ export function errorQueue(systemId, signal) {
       h("p", {}, t("errors.count", { n: total })),
       total > errors.length && h("p", { class: "muted" }, t("errors.oldest", { n: errors.length })),
       table(t("errors.title"), columns(box), errors),
-      h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => redrive({ all: true }, total) }, t("errors.redrive.all")), back),
+      h(
+        "div",
+        { class: "buttons" },
+        h("button", { type: "button", onclick: () => redrive({ all: true }, total) }, t("errors.redrive.all")),
+        back,
+      ),
     ];
   }
 
   function redrive(what, n) {
-    const user = h("input", { required: true, maxlength: 200, autocomplete: "name", value: session.user() });
+    const decider = who();
     ask({
       title: t("errors.redrive", { n }),
       text: t("errors.redrive.text"),
-      fields: [field(t("field.user"), user)],
+      fields: decider.elements,
       button: t("errors.redrive", { n }),
       async act() {
-        session.setUser(user.value.trim());
-        const done = await api.redrive(systemId, { ...what, user: user.value.trim() });
-        say(t("errors.redriven", { n: done.redriven }) + (done.missing.length ? ` ${t("errors.missing", { n: done.missing.length })}` : ""));
+        const done = await api.redrive(systemId, { ...what, ...decider.body() });
+        say(
+          t("errors.redriven", { n: done.redriven }) +
+            (done.missing.length ? ` ${t("errors.missing", { n: done.missing.length })}` : ""),
+        );
         load();
       },
     });
@@ -92,11 +106,18 @@ function peek(message) {
   const open = () =>
     show(
       t("errors.message"),
-      h("h3", {}, t("errors.reason")), h("p", { class: "bad" }, message.reason || "–"),
-      h("h3", {}, t("errors.headers")), json(message.headers),
-      h("h3", {}, t("errors.body"), message.truncated && ` (${t("errors.truncated", { n: message.size })})`), json(message.body),
+      h("h3", {}, t("errors.reason")),
+      h("p", { class: "bad" }, message.reason || "–"),
+      h("h3", {}, t("errors.headers")),
+      json(message.headers),
+      h("h3", {}, t("errors.body"), message.truncated && ` (${t("errors.truncated", { n: message.size })})`),
+      json(message.body),
     );
-  return h("button", { type: "button", class: "quiet", "aria-label": `${t("action.show")} ${message.id}`, onclick: open }, t("action.show"));
+  return h(
+    "button",
+    { type: "button", class: "quiet", "aria-label": `${t("action.show")} ${message.id}`, onclick: open },
+    t("action.show"),
+  );
 }
 
 /** Return the event in a message; an empty one where it has none. */

@@ -25,7 +25,11 @@ export function waitQueue(systemId, signal) {
       const page = await api.waiting(systemId, after, signal);
       fill(element, page.events.length ? list(page) : empty(t("waiting.empty")));
     } catch (problem) {
-      if (!signal.aborted) fill(element, failed(problem, () => load(after)));
+      if (!signal.aborted)
+        fill(
+          element,
+          failed(problem, () => load(after)),
+        );
     }
   }
 
@@ -41,14 +45,25 @@ export function waitQueue(systemId, signal) {
     return [
       h("p", {}, t("waiting.count", { n: total })),
       table(t("waiting.title"), columns, events),
-      h("div", { class: "pager" },
+      h(
+        "div",
+        { class: "pager" },
         h("button", { type: "button", class: "quiet", onclick: () => load(0) }, t("pager.first")),
-        next !== null && h("button", { type: "button", class: "quiet", onclick: () => load(next) }, t("pager.next"))),
+        next !== null && h("button", { type: "button", class: "quiet", onclick: () => load(next) }, t("pager.next")),
+      ),
     ];
   }
 
   function peek(event) {
-    const open = () => show(t("waiting.event", { n: event.number }), loaded(() => api.waitingEvent(systemId, event.number, signal), json, signal));
-    return h("button", { type: "button", class: "quiet", "aria-label": `${t("action.show")} ${event.number}`, onclick: open }, t("action.show"));
+    const open = () =>
+      show(
+        t("waiting.event", { n: event.number }),
+        loaded(() => api.waitingEvent(systemId, event.number, signal), json, signal),
+      );
+    return h(
+      "button",
+      { type: "button", class: "quiet", "aria-label": `${t("action.show")} ${event.number}`, onclick: open },
+      t("action.show"),
+    );
   }
 }

@@ -45,6 +45,7 @@ export default {
   "decide.cost.unknown": "Ainda não se sabe quanto levará: há poucas reexecuções anteriores deste sistema.",
   "decide.cost.waiting": { one: "1 evento espera atrás dele e continua esperando até o fim.", other: "{n} eventos esperam atrás dele e continuam esperando até o fim." },
   "decide.different": "O que seria reexecutado mudou; esta página agora mostra como é.",
+  "decide.first": "{user} já aprovou. Este sistema precisa da aprovação de uma segunda pessoa.",
   "decide.if.approve": "Se você aprovar",
   "decide.if.skip": "Se você descartar",
   "decide.recheck": "Verificar de novo",
