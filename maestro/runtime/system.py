@@ -40,7 +40,7 @@ from maestro.platform import Platform
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.machine import Machine
-from maestro.reprocessing.state import Lock, Rules
+from maestro.reprocessing.state import Lock, Rules, System
 from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
 from maestro.runtime.arrivals import accept
 from maestro.runtime.call_counts import CallCounts
@@ -120,22 +120,38 @@ class SystemService:
     async def _try_open(self) -> bool:
         try:
             self._lock.take_slot()  # before the store: nothing is done here while an earlier owner is believed
-            store = open_store(store_path(self._settings.data_dir, self._id))
+            store, repository, system = self._load()
         except (StoreError, SlotHeld) as problem:
             self._problem = f"store: {problem}"
             self._lock.unknown(self._problem)
             self._log.error("store cannot be opened", cause=str(problem))
             return False
+<<<<<<< HEAD
         measures = Measures(OF_SYSTEM)
         platform = await Platform.open(self._settings.platform, CallCounts(measures))
         self._open = _Open(
             self._settings, self._id, self._epoch, self._outlet, store, platform, measures, self._lock.publish
+=======
+        platform = await Platform.open(self._settings.platform)
+        self._open = _Open(
+            self._settings, self._epoch, self._outlet, store, repository, system, platform, self._lock.publish
+>>>>>>> faults
         )
         self._problem = ""
         self._open.begin()
         for hello, address in self._greetings.values():
             self._open.greeted(hello, address)
         return True
+
+    def _load(self) -> tuple[SystemStore, Repository, System]:
+        """Open the store and read it: a damaged row is noticed here. Raises `StoreError`, and leaves it closed."""
+        store = open_store(store_path(self._settings.data_dir, self._id))
+        try:
+            repository = Repository(store, self._id, _rules(self._settings, self._id))
+            return store, repository, repository.load()
+        except BaseException:
+            store.close()
+            raise
 
     async def stop(self) -> None:
         """Finish the commit in hand, store everything, close."""
@@ -178,10 +194,11 @@ class _Open:
     def __init__(
         self,
         settings: Settings,
-        system_id: str,
         epoch: int,
         outlet: Outlet,
         store: SystemStore,
+        repository: Repository,
+        system: System,
         platform: Platform,
         measures: Measures,
         publish_lock: Callable[[Lock | None], None],
@@ -191,6 +208,7 @@ class _Open:
         self._outlet = outlet
         self._store = store
         self._platform = platform
+<<<<<<< HEAD
         self._measures = measures
         self._tell_lock = publish_lock
         self._log = logs.get(system=system_id)
@@ -198,6 +216,11 @@ class _Open:
         self._system = repository.load()
         self._figures = Figures(self._system, measures, store.path)
         self._trace = open_trace(settings.trace, self._system)
+=======
+        self._publish_lock = publish_lock
+        self._log = logs.get(system=system.id)
+        self._system = system
+>>>>>>> faults
         self._engine = Engine(
             Machine(self._system), repository, store, carry_out=self._carry_out, publish_lock=self._publish_lock,
             saved=self._saved, broken=self._broken, measures=measures, trace=self._trace,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.figures import note
+from tests.faults.killing import answers
 from tests.support.procs import kill, processes
 from tests.support.stage import Stage, eventually, stage, unit
 from tests.support.tenant import Tenant, new_tenant
@@ -68,8 +69,9 @@ async def test_the_disk_is_full_while_running(tmp_path: Path, vhost_url: str, sm
         await tenant.siblings.wait_for(lambda: "i19" in tenant.commits, 90)
         note("disk full", recovered=round(time.monotonic() - at, 2))
         assert list(dict.fromkeys(tenant.commits)) == ["before", "big", *(f"i{number}" for number in range(20))]
-        await tenant.open_again()
         await tenant.depth_is(tenant.queues.persist, 0)
+        await answers(it, [tenant.system])
+        await tenant.open_again()
 
 
 async def says_full(it: Stage) -> bool:
