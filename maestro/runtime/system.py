@@ -126,16 +126,10 @@ class SystemService:
             self._lock.unknown(self._problem)
             self._log.error("store cannot be opened", cause=str(problem))
             return False
-<<<<<<< HEAD
         measures = Measures(OF_SYSTEM)
         platform = await Platform.open(self._settings.platform, CallCounts(measures))
         self._open = _Open(
-            self._settings, self._id, self._epoch, self._outlet, store, platform, measures, self._lock.publish
-=======
-        platform = await Platform.open(self._settings.platform)
-        self._open = _Open(
-            self._settings, self._epoch, self._outlet, store, repository, system, platform, self._lock.publish
->>>>>>> faults
+            self._settings, self._epoch, self._outlet, store, repository, system, platform, measures, self._lock.publish
         )
         self._problem = ""
         self._open.begin()
@@ -208,19 +202,12 @@ class _Open:
         self._outlet = outlet
         self._store = store
         self._platform = platform
-<<<<<<< HEAD
         self._measures = measures
         self._tell_lock = publish_lock
-        self._log = logs.get(system=system_id)
-        repository = Repository(store, system_id, _rules(settings, system_id))
-        self._system = repository.load()
-        self._figures = Figures(self._system, measures, store.path)
-        self._trace = open_trace(settings.trace, self._system)
-=======
-        self._publish_lock = publish_lock
         self._log = logs.get(system=system.id)
         self._system = system
->>>>>>> faults
+        self._figures = Figures(system, measures, store.path)
+        self._trace = open_trace(settings.trace, system)
         self._engine = Engine(
             Machine(self._system), repository, store, carry_out=self._carry_out, publish_lock=self._publish_lock,
             saved=self._saved, broken=self._broken, measures=measures, trace=self._trace,
