@@ -369,7 +369,7 @@ class Roster:
         return [Tell(slot.address, Ping(slot.epoch))]
 
     def _pause(self, slot: Slot) -> float:
-        """Return for how long to wait for a start: hundreds that start together are slow, and repeats slow them more."""
+        """Return for how long to wait for a start: hundreds that start at once are slow, and repeats slow them more."""
         return min(REPEAT * 2.0**slot.repeats, self._settings.actors.replace_after / 4)
 
     def _note_silence(self, slot: Slot, now: float) -> None:
