@@ -39,8 +39,8 @@ BEATING: Final = 5.0
 #: Seconds between two questions to a system whose heart beats: for its actor's own thread, which has no heartbeat.
 #: They are spread by up to as much again: systems start together.
 PROBE: Final = 60.0
-#: Seconds until the next tick: while forks are due, while something is on its way, and else.
-_FORKING: Final = 0.02
+#: Seconds until the next tick: while something is on its way, and else. Between two lots of forks the supervisor must
+#: have time for its messages: a wake-up that is due comes before them, and after 20 s of silence it is taken for dead.
 _MOVING: Final = 0.2
 _RESTING: Final = 1.0
 #: Seconds until a fork that failed is tried again.
@@ -294,8 +294,6 @@ class Roster:
     @property
     def pace(self) -> float:
         """Seconds until the next tick is worth its while."""
-        if self._stages is None and self._forks <= 0:
-            return _FORKING
         resting = all(slot.state is State.RUNNING and slot.pushed is None for slot in self._slots.values())
         return _RESTING if resting and self._stages is None else _MOVING
 

@@ -1,0 +1,275 @@
+"""One system while its store is open: its engine, the links to ingress and cascade, and all that works beside.
+
+ingress ──Arrived──> ┌────────────────┐ ──commands──> Effects ──> siblings
+        <──Ack/Park─ │ Engine: rules, │ ──commands──> CascadeDesk ──> cascade actor
+gateway ──Asked────> │ store, order   │ ──Reply──> gateway
+                     └────────────────┘
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+
+from maestro import faultpoints, logs
+from maestro.messages import (
+    Ack,
+    Arrived,
+    CascadeDone,
+    DeadLetter,
+    DeadLettered,
+    ErrorsPeeked,
+    ErrorsRedriven,
+    FeedWaitQueue,
+    Park,
+    Parked,
+    QueuesMeasured,
+    WaitQueueDrained,
+)
+from maestro.platform import Platform
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts
+from maestro.reprocessing.machine import Machine
+from maestro.reprocessing.state import Lock, System
+from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
+from maestro.runtime.arrivals import accept
+from maestro.runtime.cascade_desk import CascadeDesk
+from maestro.runtime.catalogue import BAD_INPUT, ERRORS, NO_EVENT
+from maestro.runtime.changes import Changes
+from maestro.runtime.document_mirror import DocumentMirror, no_mirror
+from maestro.runtime.effects import Effects
+from maestro.runtime.engine import Engine
+from maestro.runtime.errands import Errands
+from maestro.runtime.error_desk import ErrorDesk
+from maestro.runtime.figures import Figures
+from maestro.runtime.journal import Journal
+from maestro.runtime.link import Frame, FrameAck, Hello
+from maestro.runtime.lookups import Lookups
+from maestro.runtime.measures import Measures
+from maestro.runtime.peer import Peer
+from maestro.runtime.questions import Questions
+from maestro.runtime.repository import Repository
+from maestro.runtime.service import Address, Outlet
+from maestro.runtime.tracing import open_trace
+from maestro.runtime.webhooks import Webhooks
+from maestro.settings import Settings
+from maestro.store.base import StoreError
+from maestro.store.sqlite import SystemStore
+
+#: Exit status of an actor that cannot trust what it has in memory (EX_IOERR).
+EXIT_FAILED = 74
+#: Seconds a stop waits for the commit in hand.
+STOP_GRACE = 3.0
+
+
+class OpenSystem:
+    """All that lives while the store is open."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        epoch: int,
+        outlet: Outlet,
+        store: SystemStore,
+        repository: Repository,
+        system: System,
+        platform: Platform,
+        measures: Measures,
+        publish_lock: Callable[[Lock | None], None],
+    ) -> None:
+        self._settings = settings
+        self._epoch = epoch
+        self._outlet = outlet
+        self._store = store
+        self._platform = platform
+        self._measures = measures
+        self._tell_lock = publish_lock
+        self._log = logs.get(system=system.id)
+        self._system = system
+        self._figures = Figures(system, measures, store.path)
+        self._trace = open_trace(settings.trace, system)
+        self._engine = Engine(
+            Machine(self._system), repository, store, carry_out=self._carry_out, publish_lock=self._publish_lock,
+            saved=self._saved, broken=self._broken, measures=measures, trace=self._trace,
+        )  # fmt: skip
+        self._journal = Journal(self._system, measures)
+        self._effects = Effects(settings, platform, self._engine, measures, self._trace)
+        self._desk = CascadeDesk(self._system.documents, repository, self._feed)
+        self._errands = Errands(self._system, self._engine, platform)
+        self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
+        self._mirror_changed = self._mirror.changed if settings.platform.mirror_documents else no_mirror()
+        self._webhooks = Webhooks(self._engine, store, settings.webhooks)
+        self._changes = Changes(epoch)
+        self._error_desk = ErrorDesk(self._to_ingress, settings.http)
+        self._lookups = Lookups(self._system, platform, settings.http.ask_timeout)
+        self.questions = Questions(
+            self._engine,
+            self._lookups,
+            self._error_desk,
+            self._changes,
+            self._figures,
+            self._webhooks,
+            self._to_ingress,
+            epoch,
+        )
+        self._peers: dict[str, Peer] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self) -> None:
+        """Carry on where the store says."""
+        self._publish_lock(self._system.lock())
+        self._own("errands", self._errands.run())
+        if self._settings.platform.mirror_documents:
+            self._own("mirror", self._mirror.run())
+        self._own("webhooks", self._webhooks.run())
+        self._feed(facts.Resumed())
+
+    def _own(self, name: str, work: Coroutine[None, None, None]) -> None:
+        """Run a background task; its death is the actor's: a new one starts from the store."""
+
+        def died(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                self._log.error("background task died", task=name, exc_info=task.exception())
+                os._exit(EXIT_FAILED)
+
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(died)
+        self._tasks.append(task)
+
+    async def end(self) -> None:
+        """Let the commit in hand finish, then store everything and close."""
+        for peer in self._peers.values():
+            peer.close()
+        self._peers.clear()
+        self._system.closing = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_GRACE):
+                await self._engine.idle()
+        for task in self._tasks:
+            task.cancel()
+        await self._effects.close()
+        await self._lookups.close()
+        self._error_desk.close()
+        self._changes.close()
+        self._engine.flush()
+        if self._trace is not None:
+            await self._trace.close()
+        await self._platform.close()
+        self._store.close()
+
+    # --- links -------------------------------------------------------------------------------------------------
+
+    def greeted(self, hello: Hello, address: Address) -> None:
+        """Ingress or cascade is there; a new epoch is a new life of it."""
+        known = self._peers.get(hello.role)
+        if known is not None and known.epoch == hello.epoch:
+            known.greet()
+            return
+        if known is not None:
+            known.close()
+        on_item = self._from_ingress if hello.role == "ingress" else self._from_cascade
+        peer = Peer(self._outlet, address, self._epoch, hello.epoch, self._settings.actors, on_item, self._measures)
+        self._peers[hello.role] = peer
+        peer.greet()
+        if hello.role == "ingress":
+            self._feed(facts.IngressAttached())
+        else:
+            self._desk.attach(peer)
+
+    def linked(self, message: Frame | FrameAck) -> None:
+        """A frame or acknowledgement of one of the links."""
+        for peer in list(self._peers.values()):
+            if peer.epoch == message.sender:
+                peer.receive(message)
+
+    def _from_ingress(self, item: object) -> None:
+        match item:
+            case Arrived():
+                self._arrived(item)
+            case Parked(key=key):
+                self._feed(facts.Parked(key))
+            case DeadLettered(key=key):
+                self._feed(facts.DeadLettered(key))
+            case WaitQueueDrained():
+                self._feed(facts.WaitQueueDrained())
+            case QueuesMeasured(depths=depths):
+                self.questions.measured(dict(depths))
+            case ErrorsPeeked() | ErrorsRedriven():
+                self._error_desk.answered(item)
+
+    def _from_cascade(self, item: object) -> None:
+        if isinstance(item, CascadeDone):
+            self._desk.done(item)
+
+    def _arrived(self, arrived: Arrived) -> None:
+        accepted = accept(arrived, self._system.id, self._settings.broker.max_event_bytes)
+        if isinstance(accepted, DeadLetter):
+            self._system.failed("", accepted.reason, time.time())
+            self._changes.moved(())
+            self._measures.count(ERRORS, NO_EVENT if accepted.no_event else BAD_INPUT)
+            self._log.error("bad input", reason=accepted.reason, verdict="error")
+            self._to_ingress(accepted)
+        else:
+            if self._trace is not None:
+                self._trace.delivered(accepted.key, arrived.at)
+            self._engine.feed(accepted, arrived.body)
+
+    def _to_ingress(self, item: object) -> bool:
+        """Send an item to ingress; False when there is none to send it to."""
+        peer = self._peers.get("ingress")
+        if peer is not None:
+            peer.post(item)
+        return peer is not None
+
+    # --- commands ----------------------------------------------------------------------------------------------
+
+    def _feed(self, fact: facts.Fact) -> None:
+        self._engine.feed(fact)
+
+    def _carry_out(self, command: do.Command) -> None:
+        if self._effects.carry_out(command) or self._desk.carry_out(command):
+            return
+        match command:
+            case do.AckDelivery(ref=ref):
+                faultpoints.reach("system.before_ack")
+                self._to_ingress(Ack(ref))
+            case do.ParkEvent(key=key, refs=refs):
+                self._move(key, refs, lambda body: Park(key, body, refs))
+            case do.DeadLetterEvent(key=key, reason=reason, refs=refs):
+                self._move(key, refs, lambda body: DeadLetter(key, body, reason, no_event=False, refs=refs))
+            case do.FeedWaitQueue(on=on):
+                self._to_ingress(FeedWaitQueue(on))
+            case do.Reply():
+                faultpoints.reach("system.before_reply")
+                self.questions.reply(command)
+
+    def _publish_lock(self, lock: Lock | None) -> None:
+        self._figures.lock_moved(lock)
+        self._tell_lock(lock)
+
+    def _move(self, key: str, refs: tuple[int, ...], order: Callable[[bytes], Park | DeadLetter]) -> None:
+        """Have an event moved to another queue. Without a body it was moved before, or will be delivered again."""
+        delivery = self._system.deliveries.get(key)
+        body = self._engine.repository.body(delivery.number) if delivery is not None else None
+        if body is not None:
+            self._to_ingress(order(body))
+        elif delivery is None or delivery.done:
+            for ref in refs:
+                self._to_ingress(Ack(ref))
+
+    def _saved(self, saves: list[Save]) -> None:
+        self._journal.note(saves)
+        self._figures.saved(saves)
+        changed = {save.document.id for save in saves if isinstance(save, SaveDocument | SaveUnit)}
+        for id_ in changed:
+            self._mirror_changed(id_)
+            self._webhooks.changed(id_)
+        if saves:
+            self._changes.moved(changed)
+        self._errands.nudge()
+
+    def _broken(self, problem: Exception) -> None:
+        what = "store failed" if isinstance(problem, StoreError) else "rules failed"
+        self._log.critical(f"{what}; starting again from what is stored", cause=str(problem), exc_info=problem)
+        os._exit(EXIT_FAILED)
