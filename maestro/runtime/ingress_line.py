@@ -64,6 +64,7 @@ class IngressLine:
         self._wait: Consumer | None = None
         self._feeding = False
         self._feed_changed = asyncio.Event()
+        self._declared = asyncio.Event()
         self._parking = 0
 
     # --- life --------------------------------------------------------------------------------------------------
@@ -75,6 +76,7 @@ class IngressLine:
 
     async def _begin(self) -> None:
         await self._until_done(lambda: self._broker.declare(self._queues.bindings()))
+        self._declared.set()
         self._persist = await self._until_done(
             lambda: self._broker.consume(
                 self._queues.persist, self._prefetch, self._arrived, lambda: self._void(self._queues.persist)
@@ -238,6 +240,7 @@ class IngressLine:
 
     async def _feed(self) -> None:
         """Consume the wait queue while it is to be fed, and say when it is drained."""
+        await self._declared.wait()
         while True:
             await self._feed_changed.wait()
             self._feed_changed.clear()
