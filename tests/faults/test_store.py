@@ -130,6 +130,7 @@ async def test_writes_fail_in_every_kind_of_work(tmp_path: Path, vhost_url: str)
         await judging.siblings.wait_for(lambda: "b" in judging.commits, 60)
         assert list(dict.fromkeys(judging.commits)) == ["a", "b"]
         await it.answer(await running.sent(2), "r2")
+        await answers(it, [running.system, waiting.system])
         await running.ended(doc, "finished")
         assert list(dict.fromkeys(running.commits)) == ["i", "r1", "r2"]
         await waiting.waits(2)
