@@ -82,7 +82,7 @@ class Broker(Protocol):
 
     @property
     def problem(self) -> str:
-        """Why the broker is not reachable; empty when `connected`."""
+        """Why the broker is not reachable, or does not let a queue be consumed; empty when all is well."""
 
     async def start(self) -> None:
         """Begin connecting, in the background and for ever (with backoff); returns without waiting for success."""
@@ -112,7 +112,7 @@ class Broker(Protocol):
     async def consume(
         self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
     ) -> Consumer:
-        """Consume `queue` with at most `prefetch` unacknowledged deliveries.
+        """Consume `queue` with at most `prefetch` unacknowledged deliveries, as its only consumer.
 
         `on_lost` is called each time the deliveries handed out so far became void (connection or channel lost); the
         broker will redeliver them.

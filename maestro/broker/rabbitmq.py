@@ -56,6 +56,7 @@ class RabbitMQBroker:
         #: Connected, but not ready before all is declared.
         self._declaring = False
         self._problem = "not started"
+        self._subscriptions: set[Subscription] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._log = logs.get(broker=f"{self._parameters.host}:{self._parameters.port}")
@@ -68,7 +69,9 @@ class RabbitMQBroker:
     @property
     def problem(self) -> str:
         """See `Broker`."""
-        return "" if self.connected else self._problem
+        if not self.connected:
+            return self._problem
+        return next((each.refusal for each in self._subscriptions if each.refusal), "")
 
     async def start(self) -> None:
         """See `Broker`."""
@@ -119,13 +122,18 @@ class RabbitMQBroker:
 
         async def serve(session: Session) -> bool:
             try:
-                return await subscription.serve(session.channel)
+                wanted = await subscription.serve(session.channel)
             except ChannelLost as lost:
                 if lost.code == NOT_FOUND:
                     await self._declarations.declare(session, self._declarations.of_queue(queue), ())
                 raise
             finally:
                 subscription.attempted.set()
+            if not wanted:
+                self._subscriptions.discard(subscription)
+            return wanted
+
+        self._subscriptions.add(subscription)
 
         self._own(self._keep(f"consumer of {queue}", serve))
         if self.connected:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from maestro import logs
 from maestro.broker.base import Delivery
+from maestro.broker.rabbitmq_problem import ACCESS_REFUSED
 from maestro.broker.rabbitmq_session import Channel, ChannelLost
 
 #: Seconds that a delivery is held back when its callback failed, lest it come round in a hot loop.
@@ -30,6 +31,8 @@ class Subscription:
         self._wake = asyncio.Event()
         #: Set once the first attempt to consume has ended, one way or the other.
         self.attempted = asyncio.Event()
+        #: Why the broker does not let it consume; empty when it does, or could not be asked.
+        self.refusal = ""
         self._log = logs.get(queue=queue)
 
     async def cancel(self) -> None:
@@ -58,7 +61,9 @@ class Subscription:
         try:
             await self._consume(channel)
             lost = await self._until_lost(channel)
-        except (ChannelLost, TimeoutError):
+        except (ChannelLost, TimeoutError) as problem:
+            if isinstance(problem, ChannelLost) and problem.code == ACCESS_REFUSED:
+                self.refusal = f"{self.queue} cannot be consumed, another Maestro may be at it: {problem}"
             if channel.delivered:
                 self._tell_lost()
             raise
@@ -79,7 +84,12 @@ class Subscription:
         channel.raw.add_on_cancel_callback(lambda _frame: self._wake.set())
         # The tag is ours, for deliveries may come before the reply that would carry one.
         self._tag = f"maestro-{id(channel):x}"
-        await channel.call(channel.raw.basic_consume, self.queue, self._deliverer(channel), consumer_tag=self._tag)
+        # Exclusive: a second Maestro on this broker would take every other event past the first one's order and locks.
+        # The price: of a connection that the network swallowed, the broker must first miss the heartbeats.
+        await channel.call(
+            channel.raw.basic_consume, self.queue, self._deliverer(channel), exclusive=True, consumer_tag=self._tag
+        )
+        self.refusal = ""
         self.attempted.set()
         if self._cancelled:
             await channel.call(channel.raw.basic_cancel, self._tag)

@@ -35,8 +35,9 @@ class IngressService:
 
     @property
     def problem(self) -> str:
-        """Whether the broker can be reached."""
-        return f"broker: {self._broker.problem}" if not self._broker.connected else ""
+        """Whether the broker can be reached, and lets the queues be consumed."""
+        problem = self._broker.problem
+        return f"broker: {problem}" if problem else ""
 
     def figures(self) -> Snapshot:
         """Return what ingress measured."""

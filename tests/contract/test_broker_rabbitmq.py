@@ -102,6 +102,22 @@ async def test_a_deleted_queue_is_declared_and_consumed_again(
     assert collector.ids == ["m0", "m1"]
 
 
+async def test_a_second_consumer_is_refused_loudly_until_the_first_is_gone(
+    broker: Broker, rabbitmq_place: Place
+) -> None:
+    first = await consume(broker)
+    intruder = await rabbitmq_place.open()
+    late = Collector(intruder)
+    await intruder.consume(QUEUES.persist, 256, late.on_delivery, late.on_lost)
+    assert f"{QUEUES.persist} cannot be consumed, another Maestro may be at it" in intruder.problem
+    assert not broker.problem
+    await publish(broker, 20)
+    await first.until(20)
+    assert late.ids == []
+    await broker.close()
+    await eventually(lambda: not intruder.problem, "the queue is taken over")
+
+
 async def test_a_deleted_exchange_is_declared_again_under_publishes(
     broker: Broker, rabbitmq_node: RabbitMQNode, vhost: str
 ) -> None:
