@@ -37,7 +37,7 @@ class Message:
     body: bytes
     message_id: str
     headers: Mapping[str, Any] = field(default_factory=dict)
-    #: It came from a queue and goes to another: the broker took it before, so `max_event_bytes` does not hold.
+    #: It is no event from outside (it came from a queue, or is made of what did): `max_event_bytes` does not hold.
     moved: bool = False
 
 

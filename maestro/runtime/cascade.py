@@ -146,9 +146,9 @@ class CascadeLine:
         queues = self._queues
         match operation:
             case EnqueueReprocessing(document=document, id=id_):
-                await self._broker.publish(REPROCESSING, queues.system_id, Message(document, id_))
+                await self._broker.publish(REPROCESSING, queues.system_id, Message(document, id_, moved=True))
             case DeadLetterDocument(document=document, id=id_):
-                await self._broker.publish(REPROCESSING, queues.error_key, Message(document, id_))
+                await self._broker.publish(REPROCESSING, queues.error_key, Message(document, id_, moved=True))
             case DequeueReprocessing(id=id_):
                 await self._take_out(queues.reprocessings, id_)
             case EnqueueUnits():
@@ -170,7 +170,10 @@ class CascadeLine:
         both, control = self._queues.events_and_control_key, f"control_{self._queues.system_id}"
         messages = [(control, unit) for unit in operation.in_flight] + [(both, unit) for unit in operation.units]
         await asyncio.gather(
-            *(self._broker.publish(REPROCESSING_EVENTS, key, Message(body, id_)) for key, (id_, body) in messages)
+            *(
+                self._broker.publish(REPROCESSING_EVENTS, key, Message(body, id_, moved=True))
+                for key, (id_, body) in messages
+            )
         )
 
     async def _take_one(self, queue: str) -> None:
