@@ -1,5 +1,6 @@
 """`maestro serve`."""
 
+import signal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +22,7 @@ def serve(
     ] = False,
 ) -> None:
     """Run Maestro until it is told to stop (SIGTERM or Ctrl-C)."""
+    signal.signal(signal.SIGTERM, _end_before_the_start)
     settings = loaded_or_exit(config).settings
     if not insecure:
         _refuse_exposed(settings)
@@ -41,6 +43,11 @@ def serve(
     except (ActorsFailed, AlreadyRunning, AuditError, BindError, PortTaken, StoreError, TokenError) as problem:
         typer.echo(f"maestro: {problem}", err=True)
         raise typer.Exit(EXIT_CANNOT_START) from problem
+
+
+def _end_before_the_start(*_: object) -> None:
+    """Told to stop before there is anything to stop."""
+    raise SystemExit(0)
 
 
 def _refuse_exposed(settings: "Settings") -> None:

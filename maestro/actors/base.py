@@ -90,7 +90,7 @@ class ServiceActor(Actor):
     def _start(self, order: StartService, sender: Address) -> None:
         if self._thread is not None:
             if self._thread.ready:
-                self.send(sender, ServiceStarted(self._epoch, os.getpid()))
+                self.send(sender, ServiceStarted(self._epoch, os.getpid(), self._thread.problem))
             return
         context = {"system": order.system_id} if order.system_id else {}
         child.own_logging(order.settings.log, actor=order.role, **context)
@@ -110,7 +110,8 @@ class ServiceActor(Actor):
         return arguments
 
     def _announce(self) -> None:
-        self._outbox.put(self._started_by, ServiceStarted(self._epoch, os.getpid()))
+        problem = self._thread.problem if self._thread is not None else ""
+        self._outbox.put(self._started_by, ServiceStarted(self._epoch, os.getpid(), problem))
 
     def _ask(self, thread: ServiceThread, batch: Questions, sender: Address) -> None:
         if batch.epoch != self._epoch:

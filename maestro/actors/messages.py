@@ -149,10 +149,11 @@ class StartService(Struct, frozen=True):
 
 
 class ServiceStarted(Struct, frozen=True):
-    """The service of `epoch` is started."""
+    """The service of `epoch` is started. `problem` says what keeps it from its work; empty: nothing."""
 
     epoch: int
     pid: int
+    problem: str
 
 
 class StopService(Struct, frozen=True):

@@ -199,12 +199,12 @@ class Roster:
         """The fork failed: the machine is short of something, so the next try takes its time."""
         self._slots[key].restart_at = now + _FORK_PAUSE
 
-    def started(self, epoch: int, address: Address, now: float) -> list[Command]:
+    def started(self, epoch: int, address: Address, now: float, problem: str = "") -> list[Command]:
         """The service of `epoch` is up: ingress and cascade are told about a system, or all systems about them."""
         slot = self._of_epoch(epoch)
         if slot is None or slot.state is not State.STARTING:
             return []
-        slot.state, slot.address, slot.heard = State.RUNNING, address, now
+        slot.state, slot.address, slot.heard, slot.problem = State.RUNNING, address, now, problem
         self._version += 1
         if slot.role is Role.SYSTEM:
             return self._publish(Attach(next(self._changes), slot.system_id, address, epoch), now)

@@ -125,7 +125,7 @@ class Supervisor(Actor):
     def _note(self, roster: Roster, message: object, sender: Address, now: float) -> None:
         match message:
             case ServiceStarted():
-                self._run(roster.started(message.epoch, sender, now))
+                self._run(roster.started(message.epoch, sender, now, message.problem))
             case ServiceStopped():
                 self._run(roster.stopped(message.epoch, now))
             case DirectoryAck():

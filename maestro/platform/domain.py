@@ -16,8 +16,8 @@ T = TypeVar("T")
 _COMMIT: Final = CallName("domain", "commit")
 _ENTITIES: Final = CallName("domain", "entities")
 _ENTITY_LIST: Final = msgspec.json.Decoder(list[dict[str, Any]])
-#: As a word, so that no "token" or "cookie" passes for it.
-_OK: Final = re.compile(rb"\bok\b")
+#: As a word (also within a snake_case one), so that no "token" or "broken" passes for it.
+_OK: Final = re.compile(rb"(?<![A-Za-z0-9])ok(?![A-Za-z0-9])")
 
 
 class Domain:

@@ -18,6 +18,9 @@ from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import SaveDelivery, SaveDocument, SavePace, SaveUnit, Step
 from maestro.reprocessing.unit import Unit, UnitState
 
+#: No send of theirs can be answered.
+_NEVER_RAN = frozenset({Status.PENDING, Status.SKIPPED})
+
 # --- what comes next -----------------------------------------------------------------------------------------
 
 
@@ -203,10 +206,10 @@ def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None
 def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) -> None:
     """A replay's persist event: the first from the unit in flight counts, all else is for the error queue."""
     doc = system.documents.get(ref.id)
-    if doc is None or not doc.running or doc.ending is not None:
+    if doc is None or doc.status in _NEVER_RAN:
         reject(system, delivery, f"reprocessing.id: {ref.id[:80]!r} is not running", step)
         return
-    unit = doc.current
+    unit = doc.current if doc.running and doc.ending is None else None
     answers = doc.is_answer(ref.instance_id, delivery.branch, ref.send)
     if unit is None or not answers or delivery.instance_id == unit.result_instance:  # that one answered a former round
         system.counters.superseded += 1

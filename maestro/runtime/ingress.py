@@ -13,7 +13,7 @@ from maestro.runtime.measures import Measures, Sample, Snapshot
 from maestro.runtime.meeting import Meeting
 from maestro.runtime.peer import Window
 from maestro.runtime.service import Address, Attach, Detach, Outlet
-from maestro.runtime.tasks import Tasks, until_done
+from maestro.runtime.tasks import Tasks, until_connected, until_done
 from maestro.settings import Settings
 
 ROLE = "ingress"
@@ -49,6 +49,7 @@ class IngressService:
     async def start(self) -> None:
         """Connect in the background."""
         await self._broker.start()
+        await until_connected(self._broker)
         self._tasks.start(until_done(lambda: self._broker.declare((), EXCHANGES), self._log), "declare")
 
     async def stop(self) -> None:

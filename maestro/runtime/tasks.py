@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import structlog
 
-from maestro.broker.base import BrokerError
+from maestro.broker.base import Broker, BrokerError
 
 T = TypeVar("T")
 
 #: Seconds between tries of what the broker could not do, doubling up to the second number.
 RETRY, RETRY_MAX = 0.5, 10.0
+#: Seconds a start waits for the broker.
+CONNECT_WITHIN = 1.0
 
 
 class Tasks:
@@ -38,6 +41,14 @@ class Tasks:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def until_connected(broker: Broker, seconds: float = CONNECT_WITHIN) -> None:
+    """Give a broker that is there the moment it takes to connect: what starts then is ready at once."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while not broker.connected:  # noqa: ASYNC110 - brokers tell of themselves, they call nobody
+                await asyncio.sleep(0.01)
 
 
 async def until_done(

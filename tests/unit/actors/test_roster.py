@@ -99,6 +99,19 @@ def test_each_slot_gets_one_actor_and_installing_again_none(world: World) -> Non
     assert world.entry(SYS_A).address == "real 3"
 
 
+def test_what_keeps_a_service_from_its_work_is_known_from_its_start(world: World) -> None:
+    world.run(world.roster.install(["sysA"], world.now))
+    world.roster.directory(0)
+    epoch = world.entry(INGRESS).epoch
+    world.roster.heard(epoch, world.now, "broker: refused")
+    assert world.entry(INGRESS).problem == "broker: refused"
+    fresh = World()
+    fresh.run(fresh.roster.open(fresh.now))
+    order = fresh.take(StartService)[0]
+    fresh.roster.started(order.epoch, "here", fresh.now, "broker: refused")
+    assert "broker: refused" in [entry.problem for entry in fresh.roster.directory(0).entries or ()]
+
+
 def test_start_is_repeated_until_it_is_answered() -> None:
     world = World()
     world.run(world.roster.open(world.now))

@@ -174,6 +174,15 @@ def test_a_result_for_what_does_not_run_is_bad_input(m: Driver) -> None:
     assert m.only(do.Reply).code is Code.FAILED
 
 
+def test_a_result_that_comes_after_the_end_is_superseded(m: Driver) -> None:
+    m.run()
+    m.sent()
+    m.override("finished")
+    m.queues_updated()
+    m.result("re1", "p1", "d1.0.1")
+    assert m.only(do.DeadLetterEvent).reason == "superseded"
+
+
 def test_an_error_that_is_not_of_the_unit_in_flight_changes_nothing(m: Driver) -> None:
     m.run()
     m.sent()
