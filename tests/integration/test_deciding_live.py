@@ -95,14 +95,14 @@ async def _paused_at(it: Stage, doc: dict[str, Any], replayed: int) -> dict[str,
 
 async def test_a_pause_by_hand_waits_for_the_replay_in_flight(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
-        it.executor = False
+        it.mute.add(SYSTEM)
         doc = await hold(it, "i1", "p1", "p2")
         await it.decide(doc, "approve")
         await it.siblings.wait_for(lambda: len(it.replays()) == 1, 10)
         asked = await it.decide(doc, "pause")
         assert (asked["status"], asked["pausing"]) == ("running", True)
-        it.executor = True
-        await it._execute(it.replays()[0])
+        it.mute.clear()
+        await it.answer(it.replays()[0])
         await it.reaches(doc, "paused")
         await it.decide(doc, "resume")
         await it.reaches(doc, "finished")

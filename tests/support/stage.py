@@ -268,14 +268,14 @@ class Stage:
         found: dict[str, Any] = {}
 
         async def there() -> bool:
-            found.update(await self.document(doc["id"]))
-            return found["status"] == status
+            found.update(await self.get(f"/v1.0.0/reprocessing/{doc['id']}", ok=False))
+            return found["_status"] == 200 and found["status"] == status
 
         try:
             await eventually(there, f"{doc['id']} is {status}")
         except AssertionError as late:
-            state = await self.state(found["systemId"])
-            shown = {key: found[key] for key in ("status", "history", "units", "progress")}
+            state = await self.get(f"/v1.0.0/systems/{doc['systemId']}", ok=False)
+            shown = {key: found.get(key) for key in ("status", "history", "units", "progress")}
             raise AssertionError(f"{late}\n{shown}\n{state}\n{self.log.read_text()[-3000:]}") from None
         return found
 
