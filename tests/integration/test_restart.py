@@ -203,7 +203,10 @@ async def nothing_but_events_while_down(tenant: Tenant) -> Scenario:
     await tenant.publish("before", celery_id=id_)
     await tenant.publish_all(*(f"i{number}" for number in range(20)))
     yield
-    await tenant.commits_are("before", *(f"i{number}" for number in range(20)))
+    await tenant.siblings.wait_for(lambda: "i19" in tenant.commits, 30)
+    # The last commit before a kill may be made again: its completion is stored with others, up to 0.2 s later.
+    once = tenant.commits[1:] if tenant.commits[:2] == ["before", "before"] else tenant.commits
+    assert once == ["before", *(f"i{number}" for number in range(20))]
     await tenant.depth_is(tenant.queues.persist, 0)
 
 

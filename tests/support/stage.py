@@ -268,8 +268,12 @@ class Stage:
         found: dict[str, Any] = {}
 
         async def there() -> bool:
-            found.update(await self.get(f"/v1.0.0/reprocessing/{doc['id']}", ok=False))
-            return found["_status"] == 200 and found["status"] == status
+            answer = await self.get(f"/v1.0.0/reprocessing/{doc['id']}", ok=False)
+            del answer["_headers"]
+            served = answer.pop("_status") == 200  # 503: its actor is being replaced
+            if served:
+                found.update(answer)
+            return served and answer["status"] == status
 
         try:
             await eventually(there, f"{doc['id']} is {status}")
