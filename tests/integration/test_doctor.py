@@ -236,10 +236,6 @@ async def test_what_can_be_wrong_with_rabbitmq(rabbitmq_node: RabbitMQNode, tmp_
             assert [one["subject"] for one in odd] == [it.queues.persist_error]
             assert "other arguments" in odd[0]["message"]
 
-            second = await it.broker.consume(it.queues.persist, 1, lambda _: None, lambda: None)
-            assert "events are taken past Maestro" in str(found(await examined(it), "warning", "queues"))
-            await second.cancel()
-
             rabbitmq_node.delete_queue(name, it.queues.reprocessings)
             missing = found(await examined(it), "problem", "queues")
             assert [one["subject"] for one in missing] == [it.queues.reprocessings]

@@ -9,11 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from maestro.broker.base import Depth
 from maestro.client.api import Maestro
 from maestro.client.errors import Rejected
 from maestro.client.shapes import Document, Entry, System, Unit
 from maestro.client.target import Target
-from maestro.doctor import stores
+from maestro.doctor import broker, stores
 from maestro.doctor.clock import check_clock
 from maestro.doctor.examination import _checked
 from maestro.doctor.finding import Finding, Level
@@ -121,3 +122,17 @@ def test_the_gateway_seen_from_its_own_machine() -> None:
     assert gateway_url(HttpSettings(host="::", port=1)) == "http://[::1]:1"
     assert gateway_url(HttpSettings(host="m", port=1)) == "http://m:1"
     assert gateway_url(HttpSettings(host="m", port=1, tls_cert="c", tls_key="k")) == "https://m:1"
+
+
+@pytest.mark.parametrize(
+    ("depth", "served", "told"),
+    [
+        (Depth(0, 1), True, []),
+        (Depth(0, 0), True, ["nobody consumes it although Maestro serves its system"]),
+        (Depth(0, 2), True, ["2 consume it: events are taken past Maestro"]),
+        (Depth(0, 0), False, []),
+    ],
+)
+def test_who_takes_the_events(depth: Depth, *, served: bool, told: list[str]) -> None:
+    found = broker._ingress("persist.sysA.queue", depth, served=served, mend="maestro serve")
+    assert [finding.message for finding in found] == told
