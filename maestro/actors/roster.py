@@ -297,11 +297,6 @@ class Roster:
         resting = all(slot.state is State.RUNNING and slot.pushed is None for slot in self._slots.values())
         return _RESTING if resting and self._stages is None else _MOVING
 
-    @property
-    def living(self) -> list[Process]:
-        """The processes of all slots."""
-        return [slot.process for slot in self._slots.values() if slot.lives or slot.state is State.STOPPED]
-
     def directory(self, known: int) -> Directory:
         """Return the directory; without entries when the asker knows this version."""
         figures = tuple((slot.role, slot.figures) for slot in self._slots.values() if slot.figures is not None)

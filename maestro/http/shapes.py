@@ -141,15 +141,6 @@ class QueueQuery(Struct):
                                extra={"says": "must be persist.<systemId>.queue"})]  # fmt: skip
 
 
-class ReplayReference(Struct):
-    """Which replay of which reprocessing an event belongs to."""
-
-    id: str
-    instance_id: str
-    system_id: str = ""
-    send: str = ""
-
-
 class EventBody(Struct):
     """An event of the platform; further fields pass through."""
 

@@ -17,8 +17,8 @@ from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.facts import Fact
-from maestro.reprocessing.rendering import document_json, queued_event, queued_id
-from maestro.reprocessing.unit import Unit, UnitState
+from maestro.reprocessing.rendering import document_json, outstanding_first, queued_event, queued_id
+from maestro.reprocessing.unit import Unit
 from maestro.runtime.peer import Peer
 from maestro.runtime.repository import Repository
 
@@ -87,11 +87,10 @@ class CascadeDesk:
         self._order(DeadLetterDocument(self._op(), self._render(id_, ended=True), id_), answer)
 
     def _fill(self, doc: Document) -> list[ToCascade]:
-        left = tuple(doc.not_done())
-        to_send = [unit for unit in left if unit.state is UnitState.OUTSTANDING]
-        in_flight = _messages(doc, (unit for unit in left if unit.state is not UnitState.OUTSTANDING))
+        to_send, in_flight = outstanding_first(doc.not_done())
         parts = list(_parts(_messages(doc, to_send)))
-        first = EnqueueUnits(self._op(), parts[0] if parts else (), fresh=True, in_flight=in_flight)
+        sent = _messages(doc, in_flight)
+        first = EnqueueUnits(self._op(), parts[0] if parts else (), fresh=True, in_flight=sent)
         return [first, *(EnqueueUnits(self._op(), part, fresh=False) for part in parts[1:])]
 
     def _grow(self, doc: Document, positions: tuple[int, ...]) -> list[ToCascade]:
