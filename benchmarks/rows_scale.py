@@ -15,7 +15,7 @@ from maestro.reprocessing.state import Rules
 from maestro.reprocessing.status import Status
 from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
 from maestro.runtime.repository import Repository
-from maestro.runtime.system import store_path
+from maestro.store.places import store_path
 from maestro.store.sqlite import open_store
 
 SYSTEM = "sys0"

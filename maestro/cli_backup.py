@@ -14,6 +14,7 @@ from maestro.cli_config import ConfigFile, loaded_or_exit
 from maestro.settings import Settings
 from maestro.store.base import StoreError
 from maestro.store.copies import BEFORE, back_up_stores, restore_store
+from maestro.store.places import store_folder, store_path
 
 QUEUES = "queues.sqlite"
 EXIT_FAILED = 1
@@ -26,7 +27,7 @@ def backup(
     """Copy every system's store, and the embedded broker's queues, to a folder. Maestro must be stopped."""
     settings = loaded_or_exit(config).settings
     with _alone(settings):
-        names = back_up_stores(settings.data_dir / "systems", folder)
+        names = back_up_stores(store_folder(settings.data_dir), folder)
         queues = _queues(settings)
         if queues.exists():
             with closing(sqlite3.connect(queues)) as live, closing(sqlite3.connect(folder / QUEUES)) as copy:
@@ -48,7 +49,7 @@ def restore(
         raise typer.Exit(EXIT_FAILED)
     with _alone(settings):
         for name in names:
-            path = settings.data_dir / "systems" / f"{name}.db"
+            path = store_path(settings.data_dir, name)
             restore_store(folder / path.name, path)
             typer.echo(f"{name}: restored; what was there, if anything, is {path.name}{BEFORE}")
 

@@ -7,27 +7,21 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 from maestro import logs
 from maestro.actors.bootstrap import ActorRuntime
 from maestro.actors.lock_view import lock_board
-from maestro.events import SYSTEM_ID
 from maestro.http.app import create_app
 from maestro.http.bridge import Bridge, Unavailable
 from maestro.http.guards import guarding
 from maestro.http.server import Address, serve_http
 from maestro.platform import Platform, SiblingError
 from maestro.settings import Settings
+from maestro.store.places import stored_systems
 
 #: Pause after a failed look at API core, in seconds; doubles up to `platform.systems_refresh`.
 FIRST_PAUSE = 1.0
-
-
-def stored_systems(data_dir: Path) -> list[str]:
-    """Return the systems that have a store: they were served before."""
-    return sorted(path.stem for path in (data_dir / "systems").glob("*.db") if SYSTEM_ID.fullmatch(path.stem))
 
 
 class Running(NamedTuple):

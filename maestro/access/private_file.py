@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from maestro.store.syncing import sync_folder
+
 
 def private_folder(folder: Path) -> Path:
     """Return `folder`, made for its owner only if it is not there."""
@@ -26,15 +28,6 @@ def replace(path: Path, content: bytes) -> None:
         os.close(descriptor)
     new.replace(path)
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was created, renamed or removed in `folder` survive the loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

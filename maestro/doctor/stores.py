@@ -9,8 +9,8 @@ from typing import Final
 
 from maestro.doctor.finding import Finding, ok, problem, warning
 from maestro.doctor.site import Site
-from maestro.service import stored_systems
 from maestro.store.base import StoreError, StoreLocked
+from maestro.store.places import store_folder, store_path, stored_systems
 from maestro.store.sqlite import open_store
 
 STORE, DISK = "store", "disk"
@@ -47,7 +47,8 @@ def _disk(folder: Path) -> Iterator[Finding]:
 
 def _permissions(folder: Path) -> Iterator[Finding]:
     owner = folder.stat().st_uid
-    for path in (folder, folder / "systems", *sorted((folder / "systems").glob("*.db"))):
+    stores = store_folder(folder)
+    for path in (folder, stores, *sorted(stores.glob("*.db"))):
         if not path.exists():
             continue
         status = path.stat()
@@ -66,7 +67,7 @@ async def check_stores(site: Site) -> list[Finding]:
     """Whether each store is sound: read whole when nobody owns it, else as Maestro says."""
     found = []
     for system_id in stored_systems(site.settings.data_dir):
-        path = site.settings.data_dir / "systems" / f"{system_id}.db"
+        path = store_path(site.settings.data_dir, system_id)
         served = next((one for one in site.served if one.id == system_id), None)
         if served is not None:
             found += [ok(STORE, str(path), "in use")] if served.state != "unavailable" else []

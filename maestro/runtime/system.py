@@ -5,7 +5,6 @@ what is stored: what is in memory then is not what was decided.
 """
 
 import asyncio
-from pathlib import Path
 
 from maestro import logs
 from maestro.board.errors import SlotHeld
@@ -27,15 +26,11 @@ from maestro.runtime.repository import Repository
 from maestro.runtime.service import Address, Asked, Outlet
 from maestro.settings import Settings
 from maestro.store.base import StoreError
+from maestro.store.places import store_path
 from maestro.store.sqlite import SystemStore, open_store
 
 #: Seconds between two tries to open a store that cannot be opened.
 REOPEN_EVERY = 1.0
-
-
-def store_path(data_dir: Path, system_id: str) -> Path:
-    """Return where a system's store is."""
-    return data_dir / "systems" / f"{system_id}.db"
 
 
 class SystemService:

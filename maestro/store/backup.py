@@ -1,6 +1,5 @@
 """Consistent copies of a live store, through the owner's own connection."""
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from maestro.store.base import StoreError
 from maestro.store.database import Database
 from maestro.store.errors import translated
+from maestro.store.syncing import sync_folder
 
 
 def back_up(database: Database, path: Path) -> None:
@@ -26,17 +26,9 @@ def back_up(database: Database, path: Path) -> None:
         with closing(sqlite3.connect(part, isolation_level=None)) as copy:
             live.backup(copy)
         part.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except sqlite3.Error as error:
         part.unlink(missing_ok=True)
         raise translated(path, error) from error
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from maestro.store.base import StoreDamaged, StoreError
 from maestro.store.sqlite import SystemStore, open_store
+from maestro.store.syncing import sync_folder
 
 #: What is kept of a store that a restore replaces.
 BEFORE = ".before-restore"
@@ -52,7 +53,7 @@ def restore_store(backup: Path, path: Path) -> None:
         if path.exists():
             _retire(path)
         candidate.replace(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise StoreError(f"{path}: cannot be restored: {error.strerror}") from error
     finally:
@@ -85,11 +86,3 @@ def _retire(path: Path) -> None:
 
 def _files(path: Path) -> Iterator[Path]:
     return (path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm", ".lock", ".last"))
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
