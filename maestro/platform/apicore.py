@@ -8,7 +8,8 @@ import msgspec
 import orjson
 
 from maestro.platform.errors import RefusalError, WrongShapeError
-from maestro.platform.transport import CallName, Transport, address, nothing
+from maestro.platform.target import address
+from maestro.platform.transport import CallName, Transport, nothing
 
 _SYSTEMS: Final = CallName("apicore", "systems")
 _DOMAIN_ADDRESS: Final = CallName("apicore", "domain_address")
@@ -51,7 +52,7 @@ class ApiCore:
 
     def __init__(self, transport: Transport, base: str) -> None:
         self._transport = transport
-        self._systems = address(base, "/core/system").with_query(filter="")
+        self._systems = address(base, "/core/system").asking(filter="")
         self._apps = address(base, "/core/installedApp")
         self._instances = address(base, "/core/processInstance")
         self._persist = address(base, "/core/persist")
@@ -72,8 +73,8 @@ class ApiCore:
             SiblingUnreachable: no usable answer.
             SiblingRefused: API core answered 4xx, or knows no domain of that system.
         """
-        url = self._apps.with_query(filter="bySystemIdAndType", systemId=system_id, type="domain")
-        return await self._transport.call(_DOMAIN_ADDRESS, "GET", url, _address, tries=tries)
+        target = self._apps.asking(filter="bySystemIdAndType", systemId=system_id, type="domain")
+        return await self._transport.call(_DOMAIN_ADDRESS, "GET", target, _address, tries=tries)
 
     async def is_fork(self, instance_id: str) -> bool:
         """Return whether the instance is a fork, that is, opens a branch. One that API core does not know is none.
@@ -82,8 +83,8 @@ class ApiCore:
             SiblingUnreachable: no usable answer.
             SiblingRefused: API core answered 4xx.
         """
-        url = self._instances.with_query(filter="byId", id=instance_id)
-        return await self._transport.call(_IS_FORK, "GET", url, _fork)
+        target = self._instances.asking(filter="byId", id=instance_id)
+        return await self._transport.call(_IS_FORK, "GET", target, _fork)
 
     async def set_instance_status(self, instance_id: str, status: str) -> None:
         """Set the instance's status text.

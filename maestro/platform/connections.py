@@ -5,11 +5,13 @@ https goes through aiohttp (`maestro.platform.transport`).
 """
 
 import asyncio
-from collections import defaultdict, deque
+from collections import deque
+from dataclasses import dataclass, field
 from typing import Final
 
 from maestro.platform.answer import AnswerReader, BadAnswerError
 from maestro.platform.errors import WrongShapeError
+from maestro.platform.target import Place, Target
 
 #: Methods that may be sent once more when a kept connection turns out to be closed.
 _IDEMPOTENT: Final = frozenset({"GET", "PUT"})
@@ -32,6 +34,8 @@ class Connection(asyncio.Protocol):
         self._limit = limit
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._reader: AnswerReader | None = None
         self._answer: asyncio.Future[Answer] | None = None
         #: When it became idle, in seconds of the loop's clock.
@@ -55,19 +59,33 @@ class Connection(asyncio.Protocol):
         self._reader = AnswerReader(self._limit)
         answer: asyncio.Future[Answer] = self._loop.create_future()
         self._answer = answer
-        timer = self._loop.call_later(timeout, self._fail, TimeoutError())
+        self._deadline = self._loop.time() + timeout
+        if self._timer is None:
+            self._watch()
         self._transport.write(request)
         try:
             return await answer
         finally:
-            timer.cancel()
             self._answer = None
             if not self.usable:
                 self.abort()
 
+    def _watch(self) -> None:
+        """Fail the request in hand at its deadline. A timer for each request would cost more than all else here."""
+        self._timer = None
+        if self._answer is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._watch)
+        else:
+            self._fail(TimeoutError())
+
     def abort(self) -> None:
         """End it at once."""
         self.usable = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -123,7 +141,7 @@ class Connections:
     """The connections to all hosts. Belongs to one event loop.
 
     Args:
-        head: the fields every request carries, each line ended.
+        fields: of the head of every request, each line ended.
         limit: bytes of an answer that are accepted.
         connect_timeout, answer_timeout: in seconds.
         keep_for: seconds an idle connection is kept.
@@ -131,18 +149,18 @@ class Connections:
     """
 
     def __init__(
-        self, *, head: bytes, limit: int, connect_timeout: float, answer_timeout: float, keep_for: float, per_host: int
+        self, *, fields: str, limit: int, connect_timeout: float, answer_timeout: float, keep_for: float, per_host: int
     ) -> None:
-        self._head = head
+        self._fields = fields
         self._limit = limit
         self._connect_timeout = connect_timeout
         self._answer_timeout = answer_timeout
         self._keep_for = keep_for
-        self._places: defaultdict[tuple[str, int], asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(per_host))
-        self._idle: defaultdict[tuple[str, int], deque[Connection]] = defaultdict(deque)
+        self._pools: dict[Place, _Pool] = {}
+        self._per_host = per_host
         self._closed = False
 
-    async def request(self, method: str, host: str, port: int, target: str, body: bytes | None) -> Answer:
+    async def request(self, method: str, target: Target, body: bytes | None) -> Answer:
         """Send one request over a kept or new connection; return status and body.
 
         Raises:
@@ -152,44 +170,45 @@ class Connections:
         """
         if self._closed:
             raise RuntimeError("the connections are closed")
-        place = (host, port)
-        request = self._request(method, place, target, body)
-        async with self._places[place]:
-            kept = self._kept(place)
+        pool = self._pools.get(target.place) or self._new_pool(target.place)
+        length = f"Content-Length: {len(body or b'')}\r\n" if body is not None or method != "GET" else ""
+        head = f"{method} {target.path} HTTP/1.1\r\n{pool.fields}{length}\r\n".encode("ascii")
+        request = head + body if body else head
+        async with pool.room:
+            kept = self._kept(pool)
             if kept is not None:
                 try:
-                    return await self._exchange(place, kept, request)
+                    return await self._exchange(pool, kept, request)
                 except (ConnectionFailedError, BadAnswerError):
                     # The server closed it just then: nothing came of the answer.
                     if method not in _IDEMPOTENT or kept.answering:
                         raise
-            return await self._exchange(place, await self._connect(host, port), request)
+            return await self._exchange(pool, await self._connect(target.place), request)
 
     def close(self) -> None:
         """Close the idle connections; those in use end with their requests. Twice is no error."""
         self._closed = True
-        for idle in self._idle.values():
-            while idle:
-                idle.pop().abort()
+        for pool in self._pools.values():
+            while pool.idle:
+                pool.idle.pop().abort()
 
-    def _request(self, method: str, place: tuple[str, int], target: str, body: bytes | None) -> bytes:
-        host = f"[{place[0]}]" if ":" in place[0] else place[0]
-        length = f"Content-Length: {len(body or b'')}\r\n" if body is not None or method != "GET" else ""
-        head = f"{method} {target} HTTP/1.1\r\nHost: {host}:{place[1]}\r\n{length}".encode("ascii")
-        return head + self._head + b"\r\n" + (body or b"")
+    def _new_pool(self, place: Place) -> "_Pool":
+        fields = f"Host: {place.authority}\r\n{self._fields}"
+        pool = self._pools[place] = _Pool(fields, asyncio.Semaphore(self._per_host))
+        return pool
 
-    async def _exchange(self, place: tuple[str, int], connection: Connection, request: bytes) -> Answer:
+    async def _exchange(self, pool: "_Pool", connection: Connection, request: bytes) -> Answer:
         answer = await connection.exchange(request, self._answer_timeout)
         if connection.usable and not self._closed:
             connection.idle_since = asyncio.get_running_loop().time()
-            self._idle[place].append(connection)
+            pool.idle.append(connection)
         else:
             connection.abort()
         return answer
 
-    def _kept(self, place: tuple[str, int]) -> Connection | None:
+    def _kept(self, pool: "_Pool") -> Connection | None:
         """Take the connection that was used last; those idle for too long are closed."""
-        idle = self._idle[place]
+        idle = pool.idle
         oldest = asyncio.get_running_loop().time() - self._keep_for
         while idle and (not idle[0].usable or idle[0].idle_since < oldest):
             idle.popleft().abort()
@@ -199,13 +218,23 @@ class Connections:
                 return connection
         return None
 
-    async def _connect(self, host: str, port: int) -> Connection:
+    async def _connect(self, place: Place) -> Connection:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout):
-                _, connection = await loop.create_connection(lambda: Connection(self._limit), host, port)
+                _, connection = await loop.create_connection(lambda: Connection(self._limit), place.host, place.port)
         except TimeoutError as problem:
             raise NoConnectionInTimeError from problem
         except OSError as problem:
-            raise ConnectionFailedError(f"cannot connect to {host}:{port}: {problem.strerror or problem}") from problem
+            why = problem.strerror or problem
+            raise ConnectionFailedError(f"cannot connect to {place.host}:{place.port}: {why}") from problem
         return connection
+
+
+@dataclass(slots=True)
+class _Pool:
+    """What is kept for one place: the fields that every request carries, room for requests, idle connections."""
+
+    fields: str
+    room: asyncio.Semaphore
+    idle: deque[Connection] = field(default_factory=deque)

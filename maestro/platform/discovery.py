@@ -6,7 +6,8 @@ import msgspec
 
 from maestro.events import MASTER
 from maestro.platform.errors import WrongShapeError
-from maestro.platform.transport import CallName, Transport, address
+from maestro.platform.target import address
+from maestro.platform.transport import CallName, Transport
 from maestro.reprocessing.impact import Impacted
 
 _IMPACTED: Final = CallName("discovery", "impacted")
@@ -37,8 +38,8 @@ class Discovery:
             SiblingUnreachable: no usable answer. Never taken for "none".
             SiblingRefused: Discovery answered 4xx.
         """
-        url = self._entities.with_query(systemID=system_id, instanceID=instance_id)
-        return await self._transport.call(_IMPACTED, "GET", url, _decode, tries=tries)
+        target = self._entities.asking(systemID=system_id, instanceID=instance_id)
+        return await self._transport.call(_IMPACTED, "GET", target, _decode, tries=tries)
 
 
 def _decode(answer: bytes) -> tuple[Impacted, ...]:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
-from yarl import URL
 
 from maestro.platform.apicore import ApiCore
 from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused, WrongShapeError
-from maestro.platform.transport import CallName, Transport, address, below, shown
+from maestro.platform.target import Target, address
+from maestro.platform.transport import CallName, Transport, shown
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class Domain:
         self._transport = transport
         self._apicore = apicore
         self._url_template = url_template
-        self._addresses: dict[str, URL] = {}
+        self._addresses: dict[str, Target] = {}
 
     async def commit(self, system_id: str, instance_id: str) -> None:
         """Persist the instance's data.
@@ -53,17 +53,17 @@ class Domain:
         self,
         name: CallName,
         method: str,
-        target: tuple[str, str, str],
+        where: tuple[str, str, str],
         decode: Callable[[bytes], T],
         tries: int | None = None,
     ) -> T:
-        system_id, instance_id, what = target
+        system_id, instance_id, what = where
 
         async def attempt() -> T:
             base = self._addresses.get(system_id) or await self._locate(system_id)
-            url = below(base, "instance", instance_id, what)
+            target = base.below("instance", instance_id, what)
             try:
-                return await self._transport.once(name, method, url, decode)
+                return await self._transport.once(name, method, target, decode)
             except SiblingError:
                 # It may have moved: the next try asks again.
                 self._addresses.pop(system_id, None)
@@ -71,7 +71,7 @@ class Domain:
 
         return await self._transport.retried(attempt, tries)
 
-    async def _locate(self, system_id: str) -> URL:
+    async def _locate(self, system_id: str) -> Target:
         # One try: it is part of a try of the call that needs it.
         where = await self._apicore.domain_address(system_id, tries=1)
         host = f"[{where.host}]" if ":" in where.host else where.host

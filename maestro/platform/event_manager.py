@@ -4,7 +4,8 @@ from typing import Final
 
 import msgspec
 
-from maestro.platform.transport import CallName, Transport, address
+from maestro.platform.target import address
+from maestro.platform.transport import CallName, Transport
 
 _SEND: Final = CallName("event_manager", "send")
 

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
-from maestro.platform.transport import CallName, Transport, address, below, nothing
+from maestro.platform.target import address
+from maestro.platform.transport import CallName, Transport, nothing
 
 _ORIGIN: Final = CallName("process_memory", "origin")
 _SAVE: Final = CallName("process_memory", "save_document")
@@ -47,8 +48,8 @@ class ProcessMemory:
             SiblingUnreachable: no usable answer.
             SiblingRefused: Process Memory answered 4xx.
         """
-        url = below(self._base, instance_id, "event")
-        return await self._transport.call(_ORIGIN, "GET", url, _decode, tries=tries)
+        target = self._base.below(instance_id, "event")
+        return await self._transport.call(_ORIGIN, "GET", target, _decode, tries=tries)
 
     async def save_document(self, id: str, body: bytes, *, first: bool) -> None:  # noqa: A002 - the document's own word
         """Store a reprocessing document (its JSON): created the `first` time, replaced from then on.
@@ -57,8 +58,8 @@ class ProcessMemory:
             SiblingUnreachable: no usable answer; it may be stored all the same.
             SiblingRefused: Process Memory answered 4xx.
         """
-        method, url = ("POST", self._documents) if first else ("PUT", self._documents.with_query(id=id))
-        await self._transport.call(_SAVE, method, url, nothing, body=body)
+        method, target = ("POST", self._documents) if first else ("PUT", self._documents.asking(id=id))
+        await self._transport.call(_SAVE, method, target, nothing, body=body)
 
 
 def _decode(answer: bytes) -> OriginEvent | None:

@@ -6,19 +6,18 @@ The first try runs without the retry machinery: that costs 50 µs a call, all el
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
-from urllib.parse import quote
 
 import aiohttp
 import msgspec
 import stamina
 from stamina.instrumentation import set_on_retry_hooks
-from yarl import URL
 
 from maestro import __version__, logs
 from maestro.platform.answer import BadAnswerError
 from maestro.platform.connections import ConnectionFailedError, Connections, NoConnectionInTimeError
 from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused, SiblingUnreachable, WrongShapeError
 from maestro.platform.observer import CallObserver, Unobserved
+from maestro.platform.target import Target
 from maestro.settings import PlatformSettings
 
 T = TypeVar("T")
@@ -34,8 +33,6 @@ SHOWN: Final = 300
 
 #: 4xx that speak of the moment, not of the request.
 _PASSING: Final = frozenset({408, 429})
-#: Left as they are, they would name another path.
-_DOTS: Final = {".": "%2E", "..": "%2E%2E"}
 _HEADERS: Final = {
     "User-Agent": f"maestro/{__version__}",
     "Accept": "application/json",
@@ -44,7 +41,7 @@ _HEADERS: Final = {
     "Content-Type": "application/json",
 }
 
-_HEAD: Final = "".join(f"{name}: {value}\r\n" for name, value in _HEADERS.items()).encode()
+_FIELDS: Final = "".join(f"{name}: {value}\r\n" for name, value in _HEADERS.items())
 
 # Each failed try is logged here, with more context than stamina has.
 set_on_retry_hooks([])
@@ -75,7 +72,7 @@ class Transport:
         self._observer = observer or Unobserved()
         self._session = session
         self._connections = Connections(
-            head=_HEAD, limit=settings.max_answer_bytes, connect_timeout=settings.connect_timeout,
+            fields=_FIELDS, limit=settings.max_answer_bytes, connect_timeout=settings.connect_timeout,
             answer_timeout=settings.answer_timeout, keep_for=KEEP_ALIVE, per_host=CONNECTIONS_PER_HOST,
         )  # fmt: skip
         self._log = logs.get(part="platform")
@@ -98,18 +95,18 @@ class Transport:
         self._connections.close()
         await self._session.close()
 
-    async def call(
+    def call(
         self,
         name: CallName,
         method: str,
-        url: URL,
+        target: Target,
         decode: Callable[[bytes], T],
         *,
         body: bytes | None = None,
         tries: int | None = None,
-    ) -> T:
+    ) -> Awaitable[T]:
         """Do `once` up to `tries` times, as `retried` does."""
-        return await self.retried(lambda: self.once(name, method, url, decode, body=body), tries)
+        return self.retried(lambda: self.once(name, method, target, decode, body=body), tries)
 
     async def retried(self, attempt: Callable[[], Awaitable[T]], tries: int | None = None) -> T:
         """Return what `attempt` returns, trying up to `tries` times (default: the setting) with growing pauses.
@@ -153,24 +150,14 @@ class Transport:
         raise first
 
     async def once(
-        self, name: CallName, method: str, url: URL, decode: Callable[[bytes], T], *, body: bytes | None = None
+        self, name: CallName, method: str, target: Target, decode: Callable[[bytes], T], *, body: bytes | None = None
     ) -> T:
-        """Send one request and return its decoded answer; the observer is told how it ended. As `_send` else."""
-        try:
-            result = await self._send(name, method, url, decode, body)
-        except SiblingError as problem:
-            self._observer.tried(name.service, _outcome(problem))
-            raise
-        self._observer.tried(name.service, "ok")
-        return result
-
-    async def _send(self, name: CallName, method: str, url: URL, decode: Callable[[bytes], T], body: bytes | None) -> T:
-        """Send one request and return its decoded answer.
+        """Send one request and return its decoded answer; the observer is told how it ended.
 
         Args:
             name: what errors and logs call it.
             method: of HTTP.
-            url: already encoded.
+            target: where to.
             decode: turns the body of a 2xx answer into the result; may raise what `errors` offers to decoders.
             body: JSON, if there is one.
 
@@ -179,49 +166,48 @@ class Transport:
             SiblingRefused: the answer is no.
         """
         try:
-            status, answer = await self._exchange(method, url, body)
-            if status >= 300:  # noqa: PLR2004 - the contracts' own limit
-                raise _failed(name, status, answer)
-            return decode(answer)
-        except TimeoutError as problem:
-            raise SiblingUnreachable(name.service, name.call, _timed_out(problem, self._settings)) from problem
-        except (aiohttp.ClientError, BadAnswerError, ConnectionFailedError, OSError, UnicodeError) as problem:
-            # UnicodeError: a host name that cannot even be looked up.
-            raise SiblingUnreachable(name.service, name.call, f"{type(problem).__name__}: {problem}") from problem
-        except (WrongShapeError, msgspec.DecodeError, RecursionError) as problem:
-            raise SiblingUnreachable(name.service, name.call, f"not the agreed answer: {problem}") from problem
-        except RefusalError as problem:
-            raise SiblingRefused(name.service, name.call, str(problem)) from problem
+            status, answer = await self._exchange(method, target, body)
+            _check(name, status, answer)
+            result = decode(answer)
+        except Exception as problem:
+            explained = self._explained(name, problem)
+            if explained is None:
+                raise
+            self._observer.tried(name.service, _outcome(explained))
+            raise explained from (None if problem is explained else problem)
+        self._observer.tried(name.service, "ok")
+        return result
 
-    async def _exchange(self, method: str, url: URL, body: bytes | None) -> tuple[int, bytes]:
-        if url.scheme == "http" and url.raw_host is not None and url.port is not None:
-            return await self._connections.request(method, url.raw_host, url.port, url.raw_path_qs, body)
-        async with self._session.request(method, url, data=body, allow_redirects=False) as response:
+    def _exchange(self, method: str, target: Target, body: bytes | None) -> Awaitable[tuple[int, bytes]]:
+        if target.place.scheme == "http":
+            return self._connections.request(method, target, body)
+        return self._over_tls(method, target, body)
+
+    async def _over_tls(self, method: str, target: Target, body: bytes | None) -> tuple[int, bytes]:
+        async with self._session.request(method, target.url, data=body, allow_redirects=False) as response:
             return response.status, await _read(response, self._settings.max_answer_bytes)
+
+    def _explained(self, name: CallName, problem: Exception) -> SiblingError | None:
+        """Return what a failed try means; None: nothing that a sibling did."""
+        match problem:
+            case SiblingError():
+                return problem
+            case TimeoutError():
+                return SiblingUnreachable(name.service, name.call, _timed_out(problem, self._settings))
+            case WrongShapeError() | msgspec.DecodeError() | RecursionError():
+                return SiblingUnreachable(name.service, name.call, f"not the agreed answer: {problem}")
+            case RefusalError():
+                return SiblingRefused(name.service, name.call, str(problem))
+            case aiohttp.ClientError() | BadAnswerError() | ConnectionFailedError() | OSError() | UnicodeError():
+                # UnicodeError: a host name that cannot even be looked up.
+                return SiblingUnreachable(name.service, name.call, f"{type(problem).__name__}: {problem}")
+        return None
 
     def _warn(self, problem: SiblingError, attempt: int) -> None:
         self._log.warning(
             "sibling call failed", service=problem.service, call=problem.call, attempt=attempt, cause=problem.cause,
             final=isinstance(problem, SiblingRefused),
         )  # fmt: skip
-
-
-def address(base: str, path: str = "") -> URL:
-    """Return the URL of `path` under `base` (scheme, host and port, perhaps a path).
-
-    Raises:
-        ValueError: it is no URL with a host.
-    """
-    url = URL(base.rstrip("/") + path)
-    if not url.host or not url.port:
-        raise ValueError(f"{base!r} is no URL with a host")
-    return url
-
-
-def below(base: URL, *segments: str) -> URL:
-    """Return `base` with path segments added, each taken literally: a slash or dots in an id stay within it."""
-    path = "/".join(_DOTS.get(segment) or quote(segment, "") for segment in segments)
-    return URL(f"{str(base).rstrip('/')}/{path}", encoded=True)
 
 
 def nothing(_: bytes) -> None:
@@ -256,10 +242,13 @@ def _outcome(problem: SiblingError) -> str:
     return "refused" if isinstance(problem, SiblingRefused) else "unreachable"
 
 
-def _failed(name: CallName, status: int, answer: bytes) -> SiblingError:
+def _check(name: CallName, status: int, answer: bytes) -> None:
+    """Raise what a status of no success means."""
+    if status < 300:  # noqa: PLR2004 - the contracts' own limit
+        return
     kind = SiblingUnreachable if status >= 500 or status in _PASSING else SiblingRefused  # noqa: PLR2004 - 5xx
     said = shown(answer)
-    return kind(name.service, name.call, f"answered {status}: {said}" if said else f"answered {status}")
+    raise kind(name.service, name.call, f"answered {status}: {said}" if said else f"answered {status}")
 
 
 def _timed_out(problem: TimeoutError, settings: PlatformSettings) -> str:

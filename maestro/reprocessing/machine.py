@@ -27,9 +27,9 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
             step.do(do.Enqueue(doc.id))
         elif doc.running:
             step.do(do.Dequeue(doc.id))
-    for id_ in system.owed:
-        if not system.documents[id_].live:
-            step.do(do.Dequeue(id_, failed=system.documents[id_].announce == ending.DROPPED))
+    for doc in system.owed.values():
+        if not doc.live:
+            step.do(do.Dequeue(doc.id, failed=doc.announce == ending.DROPPED))
 
 
 _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {

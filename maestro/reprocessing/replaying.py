@@ -26,8 +26,8 @@ _NEVER_RAN = frozenset({Status.PENDING, Status.SKIPPED})
 
 def advance(system: System, step: Step) -> None:
     """Order what comes next: the news owed of an end, then the running document's next step, else the next in line."""
-    for id_ in system.owed:
-        ending.announce(system, system.documents[id_], step)
+    for ended in system.owed.values():
+        ending.announce(system, ended, step)
         return
     doc = system.running() or system.next_in_line()
     if doc is None or doc.stage is not None or doc.resting:

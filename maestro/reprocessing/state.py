@@ -108,10 +108,10 @@ class System:
     lane_token: int = 0
     #: Documents by id, oldest first; ended ones without their units.
     documents: dict[str, Document] = field(default_factory=dict)
-    #: Ids of the documents that are not ended.
-    live: dict[str, None] = field(default_factory=dict)
-    #: Ids of ended documents whose end the Event Manager is still to be told of.
-    owed: dict[str, None] = field(default_factory=dict)
+    #: The documents that are not ended, by id, oldest first. Kept, for every fact asks for them.
+    live: dict[str, Document] = field(default_factory=dict)
+    #: Ended documents whose end the Event Manager is still to be told of.
+    owed: dict[str, Document] = field(default_factory=dict)
     errands: dict[int, Errand] = field(default_factory=dict)
     next_errand: int = 1
     next_line: int = 1
@@ -142,19 +142,19 @@ class System:
 
     def live_documents(self) -> tuple[Document, ...]:
         """Return the documents that are not ended, oldest first."""
-        return tuple(self.documents[id_] for id_ in self.live)
+        return tuple(self.live.values())
 
     def pending(self) -> Document | None:
         """Return the oldest document that waits for a decision."""
-        return next((doc for doc in self.live_documents() if doc.status is Status.PENDING), None)
+        return next((doc for doc in self.live.values() if doc.status is Status.PENDING), None)
 
     def running(self) -> Document | None:
         """Return the document that runs; at most one does."""
-        return next((doc for doc in self.live_documents() if doc.running), None)
+        return next((doc for doc in self.live.values() if doc.running), None)
 
     def next_in_line(self) -> Document | None:
         """Return the approved document to start next."""
-        approved = [doc for doc in self.live_documents() if doc.status is Status.APPROVED]
+        approved = [doc for doc in self.live.values() if doc.status is Status.APPROVED]
         return min(approved, key=lambda doc: doc.line, default=None)
 
     def add_document(self, doc: Document) -> None:
@@ -168,14 +168,14 @@ class System:
         """Keep `live` and `owed` true after a change of the document's status or announcement."""
         for index, belongs in ((self.live, doc.live), (self.owed, bool(doc.announce))):
             if belongs:
-                index[doc.id] = None
+                index[doc.id] = doc
             else:
                 index.pop(doc.id, None)
 
     @property
     def blocked(self) -> bool:
         """Semantics: one is pending, or one with lock is approved or running."""
-        return any(doc.blocks for doc in self.live_documents())
+        return any(doc.blocks for doc in self.live.values())
 
     @property
     def committing(self) -> bool:

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from maestro.platform import Platform, SiblingError, SiblingRefused, SiblingUnreachable
 from maestro.platform.answer import AnswerReader, BadAnswerError
-from maestro.platform.transport import address
+from maestro.platform.target import address
 from tests.support.raw_server import raw_server, settings_for
 from tests.support.siblings import HOST, How, RecordingSiblings
 
@@ -187,12 +187,25 @@ async def test_pauses_grow_up_to_the_longest(siblings: RecordingSiblings) -> Non
 async def test_connections_are_kept(siblings: RecordingSiblings) -> None:
     used = set()
     async with await Platform.open(siblings.settings()) as platform:
-        idle = platform._transport._connections._idle
+        pools = platform._transport._connections._pools
         for _ in range(20):
             await impacted(platform)
             await platform.domain.commit("sysA", "i1")
-            used |= {id(connection) for kept in idle.values() for connection in kept}
+            used |= {id(connection) for pool in pools.values() for connection in pool.idle}
     assert len(used) == 1
+
+
+async def test_a_kept_connection_hangs_later(siblings: RecordingSiblings) -> None:
+    """The one timer of a connection moves with its requests."""
+    async with await Platform.open(siblings.settings(answer_timeout=0.3, tries=1)) as platform:
+        for _ in range(4):
+            await impacted(platform)
+            await asyncio.sleep(0.1)
+        siblings.fail("discovery", "impacted", 1, "hang")
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(SiblingUnreachable, match="no answer within"):
+            await impacted(platform)
+        assert asyncio.get_running_loop().time() - began >= 0.3 - 0.01
 
 
 async def test_a_kept_connection_that_the_server_closed(siblings: RecordingSiblings) -> None:
@@ -273,3 +286,27 @@ def test_errors_survive_pickling() -> None:
 def test_a_base_without_host_is_an_error() -> None:
     with pytest.raises(ValueError, match="no URL with a host"):
         address("localhost")
+
+
+@pytest.mark.parametrize(
+    ("segment", "path"),
+    [
+        ("a-1_b~c.d", "a-1_b~c.d"),
+        ("..", "%2E%2E"),
+        (".", "%2E"),
+        ("a/b", "a%2Fb"),
+        ("a b?c#", "a%20b%3Fc%23"),
+        ("", ""),
+        ("é", "%C3%A9"),
+    ],
+)
+def test_what_is_put_into_a_path_stays_one_segment(segment: str, path: str) -> None:
+    target = address("http://h:1/base/").below(segment, "end")
+    assert target.path == f"/base/{path}/end"
+    assert str(target.url) == f"http://h:1/base/{path}/end"
+
+
+def test_what_is_put_into_a_query_stays_one_value() -> None:
+    target = address("http://[::1]:1", "/x").asking(a="1&b=2", b="p+q r")
+    assert target.url.query == {"a": "1&b=2", "b": "p+q r"}
+    assert target.place.authority == "[::1]:1"
