@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from maestro.reprocessing.commands import Command, Needs
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
@@ -11,45 +13,39 @@ from maestro.reprocessing.state import Errand
 from maestro.reprocessing.unit import Unit
 
 
-@dataclass(frozen=True, slots=True)
-class SaveDelivery:
+class SaveDelivery(Struct, frozen=True):
     """Save the delivery as it is when the step is stored."""
 
     delivery: Delivery
 
 
-@dataclass(frozen=True, slots=True)
-class ForgetDelivery:
+class ForgetDelivery(Struct, frozen=True):
     """Remove a delivery."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class SaveDocument:
+class SaveDocument(Struct, frozen=True):
     """Save the document's header."""
 
     document: Document
 
 
-@dataclass(frozen=True, slots=True)
-class SaveUnit:
+class SaveUnit(Struct, frozen=True):
     """Save one unit of a document."""
 
     document: Document
     unit: Unit
 
 
-@dataclass(frozen=True, slots=True)
-class DropUnit:
+class DropUnit(Struct, frozen=True):
     """Remove the unit at a position that a document has no more."""
 
     document: Document
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class SavePreview:
+class SavePreview(Struct, frozen=True):
     """Remember what a document's units were before they changed; the oldest remembered one is replaced."""
 
     document: Document
@@ -59,23 +55,20 @@ class SavePreview:
     units: tuple[UnitKey, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DropPreviews:
+class DropPreviews(Struct, frozen=True):
     """Forget the previews of a document: it is decided."""
 
     document: Document
 
 
-@dataclass(frozen=True, slots=True)
-class SavePace:
+class SavePace(Struct, frozen=True):
     """Save how long the replays of one event name take."""
 
     name: str
     pace: Pace
 
 
-@dataclass(frozen=True, slots=True)
-class SaveErrand:
+class SaveErrand(Struct, frozen=True):
     """Add an errand to the outbox."""
 
     errand: Errand

@@ -1,8 +1,9 @@
 """What Maestro asks of a store. Rows are JSON documents in named tables, kept in the order of their keys."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 
 class StoreError(Exception):
@@ -21,8 +22,7 @@ class StoreFull(StoreError):  # noqa: N818 - the name says what the store is
     """A write failed for lack of space or an I/O error; it was rolled back whole and may be tried again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(Struct, frozen=True):
     """Write one row, replacing the one of that key."""
 
     table: str
@@ -30,8 +30,7 @@ class Put:
     fields: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Struct, frozen=True):
     """Remove one row; one that is not there is no error."""
 
     table: str

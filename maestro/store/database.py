@@ -13,7 +13,7 @@ that the process has on it.
 import ctypes
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakSet
@@ -26,6 +26,9 @@ from maestro.store.schema import migrate
 
 #: Seconds that SQLite waits for a file that some tool holds open.
 _BUSY_TIMEOUT: Final = 1.0
+
+#: SQL and its parameters.
+Statement = tuple[str, Sequence[Any]]
 
 _OPEN: "WeakSet[Database]" = WeakSet()
 
@@ -92,6 +95,26 @@ class Database:
             return self.connection.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             raise translated(self.path, error) from error
+
+    def transact(self, statements: Iterable[Statement], *, durable: bool) -> None:
+        """Run all of them in one transaction, or none.
+
+        Raises:
+            StoreFull: none was; it may be tried again.
+            StoreError: the store is unusable.
+        """
+        self.begin(durable=durable)
+        try:
+            execute = self.connection.execute
+            for sql, parameters in statements:
+                execute(sql, parameters)
+            self.commit()
+        except sqlite3.Error as error:
+            self.rollback()
+            raise translated(self.path, error) from error
+        except BaseException:
+            self.rollback()
+            raise
 
     def begin(self, *, durable: bool) -> None:
         """Open a transaction whose commit is synced to disk, with all before it, if `durable`."""

@@ -13,8 +13,8 @@ from tinydb import TinyDB
 from tinydb.storages import Storage
 from tinydb.table import Document, Table
 
-from maestro.store.database import Database
-from maestro.store.rows import Rows
+from maestro.store.database import Database, Statement
+from maestro.store.rows import Rows, deleting, putting
 
 Fields = dict[str, Any]
 
@@ -182,14 +182,13 @@ class RowTable(Table):
         super().__init__(storage, name, cache_size=0)
         self._row_storage = storage
 
-    def replace(self, key: str, fields: Mapping[str, Any]) -> None:
-        """Write a document, replacing the one of that id: the short way of `remove` and `insert`."""
-        json = orjson.dumps(fields if type(fields) is dict else dict(fields))
-        self._row_storage.change(lambda: self._row_storage.rows.put(self._name, key, json))
+    def replacing(self, key: str, fields: Mapping[str, Any]) -> Statement:
+        """Return what writes a document, replacing the one of that id: `remove` and `insert` for a transaction."""
+        return putting(self._name, key, orjson.dumps(fields if type(fields) is dict else dict(fields)))
 
-    def discard(self, key: str) -> None:
-        """Remove a document if it is there: the short way of `remove`."""
-        self._row_storage.change(lambda: self._row_storage.rows.delete(self._name, key))
+    def discarding(self, key: str) -> Statement:
+        """Return what removes a document, if it is there: `remove` for a transaction."""
+        return deleting(self._name, key)
 
     def _read_table(self) -> dict[str, Mapping[Any, Any]]:
         return cast("dict[str, Mapping[Any, Any]]", self._row_storage.view(self._name))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from maestro.store.base import StoreDamaged
-from maestro.store.database import Database
+from maestro.store.database import Database, Statement
 
 #: Rows fetched at once while scanning: enough to make the query's cost small, few enough to hold.
 _PAGE: Final = 64
@@ -36,11 +36,11 @@ class Rows:
 
     def put(self, table: str, key: str, json: bytes) -> None:
         """Write one row, replacing the one of that key."""
-        self._database.execute(_PUT, (table, key, json, checksum(table, key, json)))
+        self._database.execute(*putting(table, key, json))
 
     def delete(self, table: str, key: str) -> None:
         """Remove one row, if it is there."""
-        self._database.execute(_DELETE, (table, key))
+        self._database.execute(*deleting(table, key))
 
     def get(self, table: str, key: str) -> bytes | None:
         """Return one row's JSON. Raises `StoreDamaged`."""
@@ -89,6 +89,16 @@ class Rows:
         if type(json) is bytes and checksum(table, key, json) == crc:
             return json
         raise StoreDamaged(f"{self._database.path}: table {table!r}, key {key!r}: the checksum does not match")
+
+
+def putting(table: str, key: str, json: bytes) -> Statement:
+    """Return the statement that writes one row, replacing the one of that key."""
+    return _PUT, (table, key, json, checksum(table, key, json))
+
+
+def deleting(table: str, key: str) -> Statement:
+    """Return the statement that removes one row, if it is there."""
+    return _DELETE, (table, key)
 
 
 def checksum(table: str, key: str, json: bytes) -> int:

@@ -9,7 +9,7 @@ from tinydb import TinyDB
 
 from maestro.store.backup import back_up
 from maestro.store.base import Put, Store, StoreError, Write
-from maestro.store.database import Database
+from maestro.store.database import Database, Statement
 from maestro.store.documents import DocumentDB, RowTable
 from maestro.store.rows import Rows
 
@@ -38,18 +38,11 @@ class SystemStore(Store):
 
     def commit(self, writes: Sequence[Write], *, durable: bool) -> None:
         """See `Store.commit`."""
-        self._database.begin(durable=durable)
-        try:
-            for write in writes:
-                table = self.table(write.table)
-                if type(write) is Put:
-                    table.replace(write.key, write.fields)
-                else:
-                    table.discard(write.key)
-            self._database.commit()
-        except BaseException:
-            self._database.rollback()
-            raise
+        self._database.transact([self._statement(write) for write in writes], durable=durable)
+
+    def _statement(self, write: Write) -> Statement:
+        table = self._documents.table(write.table)
+        return table.replacing(write.key, write.fields) if type(write) is Put else table.discarding(write.key)
 
     def get(self, table: str, key: str) -> dict[str, Any] | None:
         """See `Store.get`."""

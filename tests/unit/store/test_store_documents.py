@@ -8,7 +8,7 @@ from tinydb import TinyDB, where
 from tinydb.operations import add, increment
 from tinydb.table import Document
 
-from maestro.store.base import Put, StoreFull
+from maestro.store.base import Put, StoreError, StoreFull
 from maestro.store.documents import RowTable, document
 from maestro.store.rows import Rows
 from maestro.store.sqlite import SystemStore, open_store
@@ -110,13 +110,24 @@ def test_remove_and_truncate(store: SystemStore, units: RowTable, written: list[
     assert len(units) == store.count("units") == 0
 
 
-def test_the_short_ways(store: SystemStore, units: RowTable, written: list[str]) -> None:
+def test_the_short_ways(store: SystemStore, units: RowTable) -> None:
     before = store._database.number
-    units.replace("p0", {"new": 1})
-    units.discard("p1")
-    assert written == ["p0", "-p1"]
+    store._database.transact([units.replacing("p0", {"new": 1}), units.discarding("p1")], durable=False)
     assert store.get("units", "p0") == {"new": 1}
-    assert store._database.number == before + 2  # each a commit of its own
+    assert store.get("units", "p1") is None
+    assert store._database.number == before + 1
+
+
+def test_a_transaction_that_fails_leaves_nothing(store: SystemStore, units: RowTable) -> None:
+    before = store._database.number
+    with pytest.raises(StoreError):
+        store._database.transact(
+            [units.replacing("p0", {"new": 1}), ("INSERT INTO nowhere VALUES (1)", ())], durable=True
+        )
+    assert store.get("units", "p0") != {"new": 1}
+    assert store._database.number == before
+    store.commit([Put("units", "p0", {"new": 2})], durable=True)
+    assert store.get("units", "p0") == {"new": 2}
 
 
 def test_dropping_tables(store: SystemStore, units: RowTable) -> None:
