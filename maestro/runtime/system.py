@@ -27,6 +27,7 @@ from maestro.runtime.service import Address, Asked, Outlet
 from maestro.settings import Settings
 from maestro.store.base import StoreError
 from maestro.store.places import store_path
+from maestro.store.space import check_room
 from maestro.store.sqlite import SystemStore, open_store
 
 #: Seconds between two tries to open a store that cannot be opened.
@@ -91,7 +92,9 @@ class SystemService:
 
     def _load(self) -> tuple[SystemStore, Repository, System]:
         """Open the store and read it: a damaged row is noticed here. Raises `StoreError`, and leaves it closed."""
-        store = open_store(store_path(self._settings.data_dir, self._id))
+        path = store_path(self._settings.data_dir, self._id)
+        check_room(path.parent)
+        store = open_store(path)
         try:
             repository = Repository(store, self._id, _rules(self._settings, self._id))
             return store, repository, repository.load()
