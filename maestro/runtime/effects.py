@@ -50,7 +50,11 @@ class Effects:
         self._engine = engine
         self._system = engine.machine.system
         self._log = logs.get(system=self._system.id)
+        self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        #: An answer is being fed to the engine by one of the tasks, and what that task goes on with.
+        self._answering = False
+        self._next: do.Command | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._handlers: dict[type[do.Command], Callable[..., Coroutine[None, None, Fact]]] = {
             do.AskImpact: self._ask_impact,
@@ -71,10 +75,12 @@ class Effects:
         if isinstance(command, do.AwaitResult):
             self._await_result(command)
             return True
-        handler = self._handlers.get(type(command))
-        if handler is None:
+        if type(command) not in self._handlers:
             return False
-        task = asyncio.get_running_loop().create_task(self._run(handler, command))
+        if self._answering and self._next is None:
+            self._next = command  # in the task whose answer led to it: another would cost more than the call's own work
+            return True
+        task = self._loop.create_task(self._run(command))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
@@ -87,11 +93,29 @@ class Effects:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(self, handler: Callable[..., Coroutine[None, None, Fact]], command: do.Command) -> None:
+    async def _run(self, command: do.Command) -> None:
+        """Carry out a command, and what its answer leads to, and so on."""
+        while True:
+            fact = await self._answer(command)
+            faultpoints.reach("system.after_sibling_call")
+            following = self._feed(fact)
+            if following is None:
+                return
+            command = following
+
+    def _feed(self, fact: Fact) -> do.Command | None:
+        """Let the answer happen; return the command among what it leads to that goes on here."""
+        self._answering = True
+        self._engine.feed(fact)
+        self._answering = False
+        following, self._next = self._next, None
+        return following
+
+    async def _answer(self, command: do.Command) -> Fact:
         call = None if self._trace is None else self._trace.call(command)
         with logs.correlated(**self._ids(command)):
             try:
-                fact = await handler(command)
+                fact = await self._handlers[type(command)](command)
             except SiblingError as problem:
                 fact = _failure(command, str(problem))
             except Exception as problem:  # noqa: BLE001 - whatever it was, the rules need an answer
@@ -99,8 +123,7 @@ class Effects:
                 fact = _failure(command, f"{type(problem).__name__}: {problem}")
         if call is not None:
             call.end(getattr(fact, "cause", ""))
-        faultpoints.reach("system.after_sibling_call")
-        self._engine.feed(fact)  # outside: what it leads to may be about something else
+        return fact
 
     def _ids(self, command: do.Command) -> dict[str, str]:
         """Return what a command's log lines are found by."""

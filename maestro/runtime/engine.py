@@ -76,19 +76,25 @@ class Engine:
         except Exception as problem:  # noqa: BLE001 - a bug: the state in memory is half changed, the stored one is not
             self._fail(problem)
             return
-        if isinstance(fact, EventArrived) and body is not None:
+        if type(fact) is EventArrived and body is not None:
             self._remember(fact.key, body)
-        elif isinstance(fact, ReconsiderAsked) and fact.id in self.machine.system.documents:
+        elif type(fact) is ReconsiderAsked and fact.id in self.machine.system.documents:
             self._remember(delivery_key(fact.id), delivery_body(self.machine.system.documents[fact.id]))
         if self._idle is not None and self.machine.system.judged is None and not self._idle.done():
             self._idle.set_result(None)
         if self._trace is not None:
             self._trace.happened(fact, step.saves)
         self._saves.extend(step.saves)
-        now = [command for command in step.commands if command.needs < Needs.SYNCED]
-        held = [command for command in step.commands if command.needs is Needs.SYNCED]
-        self._held.extend(held)
-        self._store_for(now, held)
+        now: list[Command] = []
+        stored = urgent = False
+        for command in step.commands:
+            if command.needs is Needs.SYNCED:
+                self._held.append(command)
+                urgent = urgent or not isinstance(command, LAZY)
+            else:
+                now.append(command)
+                stored = stored or command.needs is Needs.STORED
+        self._store_for(stored=stored, urgent=urgent)
         self._carry_out_all(now)
 
     def _remember(self, key: str, body: bytes) -> None:
@@ -101,11 +107,11 @@ class Engine:
             for command in commands:
                 self._carry_out(command)
 
-    def _store_for(self, now: list[Command], held: list[Command]) -> None:
-        urgent = any(not isinstance(command, LAZY) for command in held)
+    def _store_for(self, *, stored: bool, urgent: bool) -> None:
+        """Commit as the commands of a step need it; acknowledgements and the like may wait for others."""
         if urgent or len(self._held) >= GATHER_UP_TO:
             self.flush()
-        elif self._lock_moved() or any(command.needs is Needs.STORED for command in now):
+        elif stored or self._lock_moved():
             self._commit(durable=False)
         if (self._held or self._saves) and self._timer is None and not self._failed:
             self._timer = asyncio.get_running_loop().call_later(GATHER_FOR, self.flush)
