@@ -80,6 +80,7 @@ class Machine:
         step = Step()
         self.system.now = at
         _HANDLERS[type(fact)](self.system, fact, step)
-        replaying.advance(self.system, step)
+        if self.system.live or self.system.owed:
+            replaying.advance(self.system, step)
         judging.advance(self.system, step)
         return step

@@ -175,7 +175,7 @@ class System:
     @property
     def blocked(self) -> bool:
         """Semantics: one is pending, or one with lock is approved or running."""
-        return any(doc.blocks for doc in self.live.values())
+        return bool(self.live) and any(doc.blocks for doc in self.live.values())
 
     @property
     def committing(self) -> bool:
@@ -189,7 +189,7 @@ class System:
 
     def lock(self) -> Lock | None:
         """Return the lock, if there is one."""
-        doc = self.running()
+        doc = self.running() if self.live else None
         if doc is None or not doc.locks:
             return None
         approved = next((entry for entry in reversed(doc.history) if entry.status is Status.APPROVED), None)
