@@ -19,8 +19,13 @@ class Window:
     """Bounds how many frames are in flight over all of an actor's links; a silent peer does not count."""
 
     def __init__(self, limit: int) -> None:
-        self._free = limit
+        self._limit = self._free = limit
         self._waiting: dict[Peer, None] = {}
+
+    @property
+    def scarce(self) -> bool:
+        """Whether places are to be given back soon."""
+        return 2 * self._free < self._limit
 
     def enter(self, peer: "Peer") -> bool:
         """Take a place; without one, the peer is pumped once there is."""
@@ -58,7 +63,6 @@ class Peer:
         window: Window | None = None,
     ) -> None:
         self._measures = measures
-        self._sent = 0
         self._outlet = outlet
         self._address = address
         self._on_item = on_item
@@ -71,6 +75,7 @@ class Peer:
         )  # fmt: skip
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._pumping = False
         #: Something of what was posted is not to wait, or has waited long enough.
         self._urgent = False
@@ -108,16 +113,14 @@ class Peer:
 
     def receive(self, message: Frame | FrameAck) -> None:
         """Take a frame or an acknowledgement from the peer."""
-        if isinstance(message, FrameAck):
-            if self._link.on_ack(message):
-                self._leave_window()
-                self.pump()
-            return
-        items, ack = self._link.on_frame(message)
-        for item in items:
-            self._on_item(item)
-        if ack is not None:
-            self._outlet.send(self._address, ack)
+        try:
+            if isinstance(message, FrameAck):
+                self._link.on_ack(message)
+            else:
+                for item in self._link.on_frame(message, self._loop.time()):
+                    self._on_item(item)
+        finally:
+            self.pump()
 
     def greet(self) -> None:
         """Let the peer know that this end is there."""
@@ -129,18 +132,29 @@ class Peer:
         if self._closed:
             return
         now = self._loop.time()
-        if self._link.silent_for(now) > self._resend_after:
+        if not self._link.flying or self._link.silent_for(now) > self._resend_after:
             self._leave_window()
-        due = self._link.due()
-        if due is not None and due == float("-inf") and not (self._urgent and self._enter_window()):
-            return
-        frame = self._link.poll(now)
+        frame = self._link.resend(now)
         if frame is not None:
-            self._count(frame)
-            self._outlet.send(self._address, frame)
+            self._measures.count(LINK_RESENDS)
+            self._send(frame)
+        self._launch(now)
+        ack = self._link.acknowledge(now)
+        if ack is not None:
+            self._outlet.send(self._address, ack)
+        self._schedule()
+
+    def _launch(self, now: float) -> None:
+        if self._urgent and self._link.may_launch(now) and self._enter_window():
+            frame = self._link.launch(now, awaited=self._window is not None and self._window.scarce)
+            assert frame is not None, "it may be launched"
+            self._send(frame)
         if not self._link.waiting:
             self._rest()
-        self._schedule()
+
+    def _send(self, frame: Frame) -> None:
+        self._measures.count(LINK_FRAMES)
+        self._outlet.send(self._address, frame)
 
     def _rest(self) -> None:
         """All that was posted is on its way."""
@@ -149,19 +163,19 @@ class Peer:
             self._gathering.cancel()
             self._gathering = None
 
-    def _count(self, frame: Frame) -> None:
-        self._measures.count(LINK_FRAMES)
-        if frame.seq == self._sent:
-            self._measures.count(LINK_RESENDS)
-        self._sent = frame.seq
-
     def _schedule(self) -> None:
+        """See to it that `pump` comes in time; one that comes too early does no harm, and costs less than a timer."""
+        due = self._link.due(launching=self._urgent and (self._window is None or self._in_window))
+        if due is None or (self._timer is not None and self._timer_at <= due):
+            return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        due = self._link.due()
-        if due is not None:
-            self._timer = self._loop.call_at(due, self.pump)
+        self._timer_at = due
+        self._timer = self._loop.call_at(due, self._rung)
+
+    def _rung(self) -> None:
+        self._timer = None
+        self.pump()
 
     def _enter_window(self) -> bool:
         if self._window is None or self._in_window:
