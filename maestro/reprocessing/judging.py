@@ -302,7 +302,9 @@ def on_judging_failed(system: System, fact: facts.JudgingFailed, step: Step) -> 
 
 
 def on_dead_lettered(system: System, fact: facts.DeadLettered, step: Step) -> None:
-    """The event is on its error queue: done."""
+    """The event is on its error queue: done. A confirm of the delivery before a redrive says nothing of the new one."""
     delivery = system.deliveries.get(fact.key)
-    if delivery is not None and delivery.verdict is Verdict.ERROR and not delivery.done:
+    if delivery is None or delivery.number != fact.number:
+        return
+    if delivery.verdict is Verdict.ERROR and not delivery.done:
         finish(system, delivery, step)

@@ -34,7 +34,7 @@ def reject(system: System, delivery: Delivery, reason: str, step: Step) -> None:
 
 def dead_letter(delivery: Delivery, step: Step) -> None:
     """Order the event onto its error queue; that settles it."""
-    step.do(do.DeadLetterEvent(delivery.key, delivery.reason, take_refs(delivery)))
+    step.do(do.DeadLetterEvent(delivery.key, delivery.number, delivery.reason, take_refs(delivery)))
 
 
 def park(delivery: Delivery, step: Step) -> None:
