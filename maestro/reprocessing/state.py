@@ -150,7 +150,7 @@ class System:
 
     def running(self) -> Document | None:
         """Return the document that runs; at most one does."""
-        return next((doc for doc in self.live_documents() if doc.running), None)
+        return next((doc for id_ in self.live if (doc := self.documents[id_]).running), None)
 
     def next_in_line(self) -> Document | None:
         """Return the approved document to start next."""
@@ -175,7 +175,7 @@ class System:
     @property
     def blocked(self) -> bool:
         """Semantics: one is pending, or one with lock is approved or running."""
-        return any(doc.blocks for doc in self.live_documents())
+        return any(self.documents[id_].blocks for id_ in self.live)
 
     @property
     def committing(self) -> bool:
