@@ -378,6 +378,35 @@ def test_after_a_restart_a_decided_commit_comes_before_all_else_and_is_not_asked
     assert m.committed()[0] == do.AckDelivery(m.ref())
 
 
+def test_a_commit_that_fails_before_its_event_is_back_goes_to_the_error_queue_once_it_is(m: Driver) -> None:
+    m.arrive("i1")
+    m.impact()
+    m.restart()
+    m.judging_fails()
+    assert not m.asked(do.DeadLetterEvent)
+    m.restart()
+    assert not m.asked(do.DeadLetterEvent)
+    m.arrive("i1", redelivered=True)
+    assert m.commands == [do.DeadLetterEvent("m-i1", 1, "out of reach", (m.ref(),))]
+    assert m.repository.body(1) is not None
+    (errand,) = m.system.errands.values()
+    assert m.repository.error_event(errand) is not None
+    m.tell(facts.DeadLettered("m-i1", 1))
+    assert m.delivery("i1").done
+
+
+def test_a_caller_whose_commit_failed_after_a_restart_may_ask_again(m: Driver) -> None:
+    m.sync("i1")
+    m.impact()
+    m.restart()
+    m.judging_fails()
+    ticket = m.sync("i1")
+    m.impact()
+    m.committed()
+    assert m.only(do.Reply).ticket == ticket
+    assert m.only(do.Reply).code is Code.OK
+
+
 def test_after_a_restart_the_waiting_events_keep_their_order(m: Driver) -> None:
     m.hold()
     for name in ("i2", "i3", "i4"):
