@@ -42,7 +42,7 @@ class Ingress:
         self.life = 0
         self._refs = 0
         #: How slow this actor is.
-        self._lag = engine.random.choice((1.0, 1.0, 10.0))
+        self._lag = engine.random.choice((1.0, 10.0))
         self._channel_free = 0.0
         self._orders_free = 0.0
         self.tell: Callable[[facts.Fact], None] = lambda _fact: None

@@ -67,7 +67,7 @@ class People:
         host.on_reply = self._answered
         #: Called before somebody wants Discovery asked again.
         self.on_recheck: Callable[[], None] = lambda: None
-        #: Instances that were told 202: waiting.
+        #: Instances of events that somebody was told are taken: committed, held or waiting.
         self.promised: set[str] = set()
         self._asked: dict[int, Asked] = {}
         self._tickets = 0
@@ -187,9 +187,9 @@ class People:
 
     def _persisted(self, instance: str, reply: do.Reply) -> None:
         """Somebody is told what became of an event."""
-        if reply.code is Code.ACCEPTED:
+        if reply.code in (Code.ACCEPTED, Code.OK):
             self.promised.add(instance)
-        elif reply.code is Code.OK and reply.document_id:
+        if reply.document_id:
             self.host.watch.decided.told(reply.document_id, self.host.watch.documents[reply.document_id])
         elif reply.code is Code.OK and instance not in self.siblings.taken:
             raise Violation(f"{instance} is told commited and is not")

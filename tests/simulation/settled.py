@@ -20,6 +20,8 @@ def check_settled(tenant: Tenant) -> None:
         _one_place(tenant, uid, instance)
     for instance in tenant.people.promised:
         _one_place(tenant, f"~{instance}/execution/", instance)
+    if untold := tenant.insisting - tenant.people.promised:
+        raise Violation(f"I9: sync persist of {untold} is asked again and again")
     for id_, row in tenant.host.watch.documents.items():
         _document_done(tenant, id_, row)
     if tenant.people.unanswered:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import orjson
 
-from maestro.events import MASTER, celery_body
+from maestro.events import MASTER, celery_body, parse_event
+from maestro.reprocessing.delivery import delivery_key
 from maestro.reprocessing.state import Rules
 from tests.simulation.broker import Message
 from tests.simulation.domain import Instance, Place
@@ -20,6 +21,8 @@ from tests.simulation.siblings import Siblings
 
 INPUTS = ("k0", "k1", "k2")
 TROUBLE = 120.0
+#: The longest that a message takes, and then some.
+LATE = 100.0
 PATIENCE = 20000.0
 
 
@@ -34,12 +37,12 @@ class Tenant:
             replay_attempts=random.choice((1, 2)),
             max_replays_per_instance=random.choice((2, 3)),
             auto_approve=random.random() < 0.2,
-            two_approvers=random.random() < 0.15,
+            two_approvers=random.random() < 0.25,
             dedup_window=random.choice((16, 4096)),
             require_reason=random.random() < 0.1,
         )
         self.siblings = Siblings(engine, system_id)
-        self.siblings.failing = random.choice((0.0, 0.01, 0.05))
+        self.siblings.failing = random.choice((0.0, 0.01, 0.08))
         self.host = Host(engine, system_id, rules, self.siblings)
         self.siblings.publish = self._publish
         self.siblings.report = self.host.tell
@@ -49,6 +52,8 @@ class Tenant:
         self.accepted: dict[str, str] = {}
         #: Ids of messages published more than once: a new delivery each time that the last one failed for good.
         self.repeated: set[str] = set()
+        #: Instances whose app asks again until it is told.
+        self.insisting: set[str] = set()
         self.branches = (MASTER, MASTER, "b1") if random.random() < 0.5 else (MASTER,)
         #: Entities of finished instances that Discovery named late.
         self._late: list[Place] = []
@@ -136,8 +141,17 @@ class Tenant:
             host.ingress.wait.clear()
 
     def _persist_sync(self, event: bytes, instance: Instance) -> None:
+        """An app persists; about half of them ask again until they are told that the event is taken."""
         if self.host.up:
             self.host.persist_sync(event, self.people.ticket("sync", instance.id))
+        if instance.seed % 2:
+            self.insisting.add(instance.id)
+            self.engine.after(15.0, self._insist, event, instance)
+
+    def _insist(self, event: bytes, instance: Instance) -> None:
+        if instance.id not in self.people.promised:
+            self.repeated.add(delivery_key("", parse_event(event)))
+            self._persist_sync(event, instance)
 
     def _publish(self, message_id: str, body: bytes) -> None:
         event = orjson.loads(body)["args"][0]
@@ -156,8 +170,8 @@ class Tenant:
             self.host.ingress.publish(replace(message, redriven=True))
 
     def settle(self) -> None:
-        """At the end all is decided, sooner or later."""
-        if not self.quiet:
+        """From now on all is decided, sooner or later."""
+        if self.engine.now < TROUBLE + LATE or not self.quiet:
             self.people.settle()
             self.engine.after(5.0, self.settle)
 
@@ -200,7 +214,6 @@ def _live(engine: Engine) -> None:
     engine.run(TROUBLE)
     for tenant in tenants:  # all faults stop
         tenant.siblings.faulty = False
-        engine.after(6.0, tenant.settle)
     engine.run(TROUBLE + 300.0)
     while not all(tenant.quiet for tenant in tenants):
         if engine.now > PATIENCE or engine.idle:
@@ -230,6 +243,7 @@ def _plan(engine: Engine, tenant: Tenant) -> None:
         engine.after(TROUBLE * random.random(), tenant.redrive)
     for _ in range(random.choice((0, 2, 5))):
         engine.after(TROUBLE * random.random(), tenant.change_a_preview)
+    engine.after(TROUBLE * random.choice((0.3, 0.6, 1.0)), tenant.settle)
     if random.random() < 0.1:
         engine.after(TROUBLE * random.random(), tenant.purge_wait_queue)
     if random.random() < 0.3:
