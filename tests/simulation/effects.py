@@ -166,8 +166,9 @@ class Effects(Wire):
     def _ask_recheck(self, command: do.AskRecheck) -> None:
         ask = self.siblings.impacted_now
         failed = facts.RecheckFailed(command.id, command.token, "Discovery is out of reach")
-        found = lambda: facts.RecheckFound(command.id, command.token, ask(command.instance_id))  # noqa: E731
-        self._ask(found, failed, patient=False)
+        self._ask(
+            lambda: facts.RecheckFound(command.id, command.token, ask(command.instance_id)), failed, patient=False
+        )
 
     def _fetch_recheck_origins(self, command: do.FetchRecheckOrigins) -> None:
         found = facts.RecheckOriginsFetched(command.id, command.token, self.siblings.origins(command.units))
