@@ -298,6 +298,8 @@ class DeadLetter(Struct, frozen=True):
     #: To `events.publish_error` rather than the system's own error queue.
     no_event: bool
     refs: tuple[int, ...]
+    #: The event's number; 0: it was not admitted.
+    number: int = 0
 
 
 class FeedWaitQueue(Struct, frozen=True):
@@ -313,9 +315,10 @@ class Parked(Struct, frozen=True):
 
 
 class DeadLettered(Struct, frozen=True):
-    """The event of `key` is on its error queue, confirmed."""
+    """The event of `key` and `number` is on its error queue, confirmed."""
 
     key: str
+    number: int
 
 
 class MeasureQueues(Struct, frozen=True):

@@ -56,6 +56,7 @@ class DeadLetterEvent(Command, frozen=True):
 
     needs: ClassVar[Needs] = Needs.SYNCED
     key: str
+    number: int
     reason: str
     refs: tuple[int, ...]
 

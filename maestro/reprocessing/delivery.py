@@ -38,6 +38,8 @@ class Delivery:
     parked: bool = False
     #: A replay's result: its own commit belongs to the run of a reprocessing.
     replay: bool = False
+    #: Its body is nowhere until it is delivered again: so after a restart, of a commit that was decided (not stored).
+    bodiless: bool = False
     #: Deliveries to settle once the verdict is carried out (ingress's references; not stored).
     refs: list[int] = field(default_factory=list)
     #: Somebody waits for the answer of a sync persist (not stored).

@@ -39,9 +39,10 @@ class Parked(Struct, frozen=True):
 
 
 class DeadLettered(Struct, frozen=True):
-    """An event is on its error queue, confirmed."""
+    """The event that was numbered so is on its error queue, confirmed; redriven from there it has another number."""
 
     key: str
+    number: int
 
 
 class IngressAttached(Struct, frozen=True):

@@ -12,19 +12,19 @@ from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.impact import relevant
 from maestro.reprocessing.settling import (
     COMMITTED,
-    add_errand,
     answer,
     answer_decided,
     dead_letter,
+    embody,
     finish,
     forget,
+    give_up,
     mark_parked,
     park,
-    reject,
     settle,
     unpark,
 )
-from maestro.reprocessing.state import ErrandKind, Lane, System
+from maestro.reprocessing.state import Lane, System
 from maestro.reprocessing.step import SaveDelivery, Step
 
 # --- arrival -------------------------------------------------------------------------------------------------
@@ -57,11 +57,12 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
 def _is_new_delivery(known: Delivery, fact: facts.EventArrived) -> bool:
     """A redrive from an error queue is a new delivery; a redelivery, or its copy on the wait queue, is not.
 
-    It comes from there, so it was there, though that may not be confirmed yet.
+    It comes from there, so it was there, though that may not be confirmed yet. A caller has the event, and asks again.
     """
     if known.verdict is not Verdict.ERROR:
         return False
-    return fact.redriven or (known.done and not (fact.redelivered or fact.from_wait_queue))
+    again = fact.redriven or (known.bodiless and fact.ticket is not None)
+    return again or (known.done and not (fact.redelivered or fact.from_wait_queue))
 
 
 def _admit(system: System, fact: facts.EventArrived) -> Delivery:
@@ -96,6 +97,7 @@ def _continue_known(system: System, known: Delivery, fact: facts.EventArrived, s
     _attach(known, fact)
     if fact.from_wait_queue:  # until the wait queue is drained: its ack may come to nothing
         mark_parked(system, known, step)
+    embody(system, known, step)
     if known.done or known.replay:
         settle(known, step)
     if known.done or known.verdict is Verdict.ERROR:  # on its way to the error queue: settled once it is there
@@ -297,12 +299,4 @@ def on_judging_failed(system: System, fact: facts.JudgingFailed, step: Step) -> 
         finish(system, delivery, step)
         answer(delivery, step, Code.FAILED, message=fact.cause)
     else:
-        reject(system, delivery, fact.cause, step)
-        add_errand(system, ErrandKind.ERROR_EVENT, delivery.instance_id, fact.cause, step, delivery.number)
-
-
-def on_dead_lettered(system: System, fact: facts.DeadLettered, step: Step) -> None:
-    """The event is on its error queue: done."""
-    delivery = system.deliveries.get(fact.key)
-    if delivery is not None and delivery.verdict is Verdict.ERROR and not delivery.done:
-        finish(system, delivery, step)
+        give_up(system, delivery, fact.cause, step)

@@ -10,7 +10,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import deciding, ending, facts, judging, pausing, rechecking, reconsidering, replaying
+from maestro.reprocessing import (
+    deciding,
+    ending,
+    facts,
+    judging,
+    pausing,
+    rechecking,
+    reconsidering,
+    replaying,
+    settling,
+)
 from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Status
@@ -36,7 +46,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.Resumed: _on_resumed,
     facts.EventArrived: judging.on_arrived,
     facts.Parked: judging.on_parked,
-    facts.DeadLettered: judging.on_dead_lettered,
+    facts.DeadLettered: settling.on_dead_lettered,
     facts.IngressAttached: judging.on_ingress_attached,
     facts.WaitQueueDrained: judging.on_wait_queue_drained,
     facts.ImpactFound: judging.on_impact_found,

@@ -2,6 +2,7 @@
 
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.state import Errand, ErrandKind, System
 from maestro.reprocessing.step import ForgetDelivery, SaveDelivery, SaveErrand, Step
@@ -33,8 +34,41 @@ def reject(system: System, delivery: Delivery, reason: str, step: Step) -> None:
 
 
 def dead_letter(delivery: Delivery, step: Step) -> None:
-    """Order the event onto its error queue; that settles it."""
-    step.do(do.DeadLetterEvent(delivery.key, delivery.reason, take_refs(delivery)))
+    """Order the event onto its error queue, once there is one to put there; that settles it."""
+    if delivery.bodiless:
+        return
+    step.do(do.DeadLetterEvent(delivery.key, delivery.number, delivery.reason, take_refs(delivery)))
+
+
+def give_up(system: System, delivery: Delivery, cause: str, step: Step) -> None:
+    """Judging or committing failed for good: to the error queue, and tell a caller and the platform."""
+    reject(system, delivery, cause, step)
+    _report(system, delivery, step)
+
+
+def embody(system: System, delivery: Delivery, step: Step) -> None:
+    """The event is delivered again, with its body: one that was given up meanwhile can go to its error queue now."""
+    if not delivery.bodiless:
+        return
+    delivery.bodiless = False
+    if delivery.verdict is Verdict.ERROR:
+        step.save(SaveDelivery(delivery))
+        dead_letter(delivery, step)
+        _report(system, delivery, step)
+
+
+def _report(system: System, delivery: Delivery, step: Step) -> None:
+    if not delivery.bodiless:
+        add_errand(system, ErrandKind.ERROR_EVENT, delivery.instance_id, delivery.reason, step, delivery.number)
+
+
+def on_dead_lettered(system: System, fact: facts.DeadLettered, step: Step) -> None:
+    """The event is on its error queue: done. A confirm of the delivery before a redrive says nothing of the new one."""
+    delivery = system.deliveries.get(fact.key)
+    if delivery is None or delivery.number != fact.number:
+        return
+    if delivery.verdict is Verdict.ERROR and not delivery.done:
+        finish(system, delivery, step)
 
 
 def park(delivery: Delivery, step: Step) -> None:

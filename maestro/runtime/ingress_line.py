@@ -187,7 +187,7 @@ class IngressLine:
         faultpoints.reach("ingress.after_dead_letter_confirmed")
         self._ack(order.refs)
         if order.key:
-            self._post(DeadLettered(order.key))
+            self._post(DeadLettered(order.key, order.number))
 
     async def _to_platform(self, message: Message) -> bool:
         """Publish to the Event Manager's own error queue; False when it has none."""

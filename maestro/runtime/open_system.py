@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 
 from maestro import faultpoints, logs
 from maestro.messages import (
@@ -189,8 +190,8 @@ class OpenSystem:
                 self._arrived(item)
             case Parked(key=key):
                 self._feed(facts.Parked(key))
-            case DeadLettered(key=key):
-                self._feed(facts.DeadLettered(key))
+            case DeadLettered(key=key, number=number):
+                self._feed(facts.DeadLettered(key, number))
             case WaitQueueDrained():
                 self._feed(facts.WaitQueueDrained())
             case QueuesMeasured(depths=depths):
@@ -236,8 +237,9 @@ class OpenSystem:
                 self._to_ingress(Ack(ref))
             case do.ParkEvent(key=key, refs=refs):
                 self._move(key, refs, lambda body: Park(key, body, refs))
-            case do.DeadLetterEvent(key=key, reason=reason, refs=refs):
-                self._move(key, refs, lambda body: DeadLetter(key, body, reason, no_event=False, refs=refs))
+            case do.DeadLetterEvent(key=key, number=number, reason=reason, refs=refs):
+                order = partial(DeadLetter, key, reason=reason, no_event=False, refs=refs, number=number)
+                self._move(key, refs, order, number)
             case do.FeedWaitQueue(on=on):
                 self._to_ingress(FeedWaitQueue(on))
             case do.Reply():
@@ -248,9 +250,16 @@ class OpenSystem:
         self._figures.lock_moved(lock)
         self._tell_lock(lock)
 
-    def _move(self, key: str, refs: tuple[int, ...], order: Callable[[bytes], Park | DeadLetter]) -> None:
-        """Have an event moved to another queue. Without a body it was moved before, or will be delivered again."""
+    def _move(
+        self, key: str, refs: tuple[int, ...], order: Callable[[bytes], Park | DeadLetter], number: int = 0
+    ) -> None:
+        """Have an event moved to another queue. Without a body it was moved before, or will be delivered again.
+
+        With another `number` it was moved before, and is back.
+        """
         delivery = self._system.deliveries.get(key)
+        if delivery is not None and number not in (0, delivery.number):
+            delivery = None
         body = self._engine.repository.body(delivery.number) if delivery is not None else None
         if body is not None:
             self._to_ingress(order(body))

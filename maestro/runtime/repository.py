@@ -150,7 +150,9 @@ class Repository:
         system = System(self._system_id, self._rules)
         self._kept = {int(key) for key, _ in self._store.rows(BODIES)}
         for key, row in self._store.rows(DELIVERIES):
-            _file(system, _to_delivery(int(key), row))
+            delivery = _to_delivery(int(key), row)
+            delivery.bodiless = not delivery.done and delivery.number not in self._kept
+            _file(system, delivery)
         headers = [_to_document(key, self._system_id, row) for key, row in self._store.rows(DOCUMENTS)]
         for doc in sorted(headers, key=lambda doc: doc.number):
             if doc.live or doc.announce:

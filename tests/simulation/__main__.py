@@ -25,8 +25,8 @@ def main() -> int:
             failures[f"{type(problem).__name__}: {str(problem)[:60]}"] += 1
             print(f"seed {seed}: {type(problem).__name__}: {problem}")  # noqa: T201 - a command line tool
             if not arguments.keep_going:
-                for note in problem.engine.history[-arguments.trace :]:  # type: ignore[attr-defined]
-                    print("  ", *note)  # noqa: T201
+                for now, *note in problem.engine.history[-arguments.trace :]:  # type: ignore[attr-defined]
+                    print("  ", f"{now:.3f}", *note)  # noqa: T201
                 return 1
     seconds = time.perf_counter() - began
     print(f"{len(seeds)} seeds in {seconds:.1f} s, {failures.total()} failed; {dict(notes)}")  # noqa: T201

@@ -42,7 +42,7 @@ class Ingress:
         self.life = 0
         self._refs = 0
         #: How slow this actor is.
-        self._lag = engine.random.choice((1.0, 1.0, 10.0))
+        self._lag = engine.random.choice((1.0, 10.0))
         self._channel_free = 0.0
         self._orders_free = 0.0
         self.tell: Callable[[facts.Fact], None] = lambda _fact: None
@@ -114,12 +114,12 @@ class Ingress:
                 else:
                     self.wait.append(Message(key, body))
                     self._later(self._parked, key, refs)
-            case do.DeadLetterEvent(key, reason, refs):
+            case do.DeadLetterEvent(key, number, reason, refs):
                 if body is None:
                     self._settle(refs)
                 else:
                     self.errors.append((Message(key, body), reason))
-                    self._later(self._dead_lettered, key, refs)
+                    self._later(self._dead_lettered, key, number, refs)
             case do.FeedWaitQueue(on):
                 self.feeding = on
                 if not on:
@@ -134,9 +134,9 @@ class Ingress:
         self._settle(refs)
         self._send(self.tell, facts.Parked(key))
 
-    def _dead_lettered(self, key: str, refs: tuple[int, ...]) -> None:
+    def _dead_lettered(self, key: str, number: int, refs: tuple[int, ...]) -> None:
         self._settle(refs)
-        self._send(self.tell, facts.DeadLettered(key))
+        self._send(self.tell, facts.DeadLettered(key, number))
 
     def _settle(self, refs: tuple[int, ...]) -> None:
         for ref in refs:

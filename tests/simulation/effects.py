@@ -17,37 +17,28 @@ from tests.simulation.engine import Engine, Violation
 from tests.simulation.mirrors import Mirrors
 from tests.simulation.siblings import Siblings
 from tests.simulation.watch import Watch
+from tests.simulation.wire import Wire
 
 REPLAY_TIMEOUT = 40.0
 
 
-class Effects:
+class Effects(Wire):
     """Carries commands out, and tells what came of them: the half of a `Host` that looks outwards."""
 
-    engine: Engine
     system_id: str
-    siblings: Siblings
     ingress: Ingress
     repository: Repository
     store: MemoryStore
     up: bool
 
     def __init__(self, engine: Engine, system_id: str, siblings: Siblings) -> None:
-        self.engine = engine
+        super().__init__(engine, siblings)
         self.system_id = system_id
-        self.siblings = siblings
         self.watch = Watch()
         self.mirrors = Mirrors(engine)
-        #: Which life of the process this is; answers to a former one are not heard.
-        self.life = 0
-        #: How often the process dies between an effect and hearing of it.
-        self.fragile = engine.random.choice((0.0, 0.0, 0.0, 0.04))
         #: Seconds this machine's clock is off.
         self.skew = 0.0
         self.on_reply: Callable[[do.Reply], None] = lambda _reply: None
-        #: Calls on the wire that will change something.
-        self._in_flight: dict[int, Callable[[], None]] = {}
-        self._calls = 0
         self._documents = 0
         #: Instances whose commit Domain has confirmed since the last durable commit.
         self._heard: list[str] = []
@@ -63,63 +54,26 @@ class Effects:
         """What `proceed` answers at this moment."""
         raise NotImplementedError
 
-    def crash(self, *, power_lost: bool) -> None:
-        """This life ends."""
-        raise NotImplementedError
-
-    def tell(self, fact: facts.Fact) -> None:
-        """A fact reaches the system."""
-        raise NotImplementedError
-
     def _begin(self, command: do.Command) -> None:
         self.engine.note("begin", self.system_id, command)
         _BEGIN[type(command)](self, command)
-
-    def _call(self, answer: Callable[[], facts.Fact | None], apply: Callable[[], None] | None = None) -> None:
-        """Call a sibling: perhaps it changes something, later it answers."""
-        self._calls += 1
-        call = self._calls
-        slow = 20.0 if self.siblings.faulty and self.engine.chance(0.05) else 1.0
-        there, back = self.engine.soon(slow), self.engine.soon(slow)
-        if apply is not None:
-            self._in_flight[call] = apply
-            self.engine.after(there, self._apply, self.life, call)
-        self.engine.after(there + back, self._answered, self.life, answer)
-
-    def _apply(self, life: int, call: int) -> None:
-        if life == self.life:
-            self._in_flight.pop(call)()
-            if self.siblings.faulty and self.engine.chance(self.fragile):
-                self.crash(power_lost=self.engine.chance(0.5))
-
-    def _answered(self, life: int, answer: Callable[[], facts.Fact | None]) -> None:
-        if life == self.life:
-            fact = answer()
-            if fact is not None:
-                self.tell(fact)
-
-    def _outcome(self, good: facts.Fact, bad: facts.Fact, apply: Callable[[], None] | None = None) -> None:
-        """A call that is taken, refused, or applied and reported as failed all the same."""
-        fate = self.siblings.fate()
-        self._call(lambda: good if fate == "ok" else bad, apply if fate != "refused" else None)
 
     def _to_ingress(self, command: do.AckDelivery | do.ParkEvent | do.DeadLetterEvent | do.FeedWaitQueue) -> None:
         body = None
         if isinstance(command, do.ParkEvent | do.DeadLetterEvent):
             delivery = self.system.deliveries.get(command.key)
-            body = self.repository.body(delivery.number) if delivery is not None else None
+            if delivery is not None and getattr(command, "number", delivery.number) == delivery.number:
+                body = self.repository.body(delivery.number)
         self.ingress.order(command, body)
 
     def _reply(self, command: do.Reply) -> None:
         self.on_reply(command)
 
     def _ask_impact(self, command: do.AskImpact) -> None:
-        failed = facts.JudgingFailed(command.token, "Discovery is out of reach")
-        if self.siblings.fate() != "ok":
-            self._call(lambda: failed)
-        else:
-            ask = self.siblings.impacted
-            self._call(lambda: facts.ImpactFound(command.token, ask(command.instance_id)))
+        if self.system.closing:
+            raise Violation(f"an event is judged by a process that ends: {command}")
+        ask, failed = self.siblings.impacted, facts.JudgingFailed(command.token, "Discovery is out of reach")
+        self._ask(lambda: facts.ImpactFound(command.token, ask(command.instance_id)), failed)
 
     def _fetch_origins(self, command: do.FetchOrigins) -> None:
         delivery = self.system.deliveries[command.key]
@@ -188,12 +142,9 @@ class Effects:
         self.engine.after(max(0.0, min(left, REPLAY_TIMEOUT)), self._answered, self.life, lambda: timed_out)
 
     def _ask_replay_impact(self, command: do.AskReplayImpact) -> None:
+        ask = self.siblings.impacted
         failed = facts.RunFailed(command.id, command.token, "Discovery is out of reach")
-        if self.siblings.fate() != "ok":
-            self._call(lambda: failed)
-        else:
-            ask = self.siblings.impacted
-            self._call(lambda: facts.ReplayImpactFound(command.id, command.token, ask(command.instance_id)))
+        self._ask(lambda: facts.ReplayImpactFound(command.id, command.token, ask(command.instance_id)), failed)
 
     def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> None:
         found = facts.ReplayOriginsFetched(command.id, command.token, self.siblings.origins(command.units))
@@ -209,6 +160,20 @@ class Effects:
         self.watch.replay_commit_begins(command.id, replay, named)
         failed = facts.RunFailed(command.id, command.token, "Domain is out of reach")
         self._to_domain(facts.ReplayCommitted(command.id, command.token), failed, replay.id, command.id)
+
+    # --- a preview ---------------------------------------------------------------------------------------------------
+
+    def _ask_recheck(self, command: do.AskRecheck) -> None:
+        ask = self.siblings.impacted_now
+        failed = facts.RecheckFailed(command.id, command.token, "Discovery is out of reach")
+        self._ask(
+            lambda: facts.RecheckFound(command.id, command.token, ask(command.instance_id)), failed, patient=False
+        )
+
+    def _fetch_recheck_origins(self, command: do.FetchRecheckOrigins) -> None:
+        found = facts.RecheckOriginsFetched(command.id, command.token, self.siblings.origins(command.units))
+        failed = facts.RecheckFailed(command.id, command.token, "Process Memory is out of reach")
+        self._ask(lambda: found, failed, patient=False)
 
     # --- the mirrors -------------------------------------------------------------------------------------------------
 
@@ -276,6 +241,8 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.AskReplayImpact: Effects._ask_replay_impact,
     do.FetchReplayOrigins: Effects._fetch_replay_origins,
     do.CommitReplay: Effects._commit_replay,
+    do.AskRecheck: Effects._ask_recheck,
+    do.FetchRecheckOrigins: Effects._fetch_recheck_origins,
     do.FillQueues: Effects._fill_queues,
     do.GrowQueues: Effects._grow_queues,
     do.CleanUpQueues: Effects._clean_up_queues,

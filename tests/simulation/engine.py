@@ -42,7 +42,7 @@ class Engine:
 
     def note(self, *what: Any) -> None:
         """Write into the history."""
-        self.history.append((round(self.now, 3), *what))
+        self.history.append((self.now, *what))
 
     def run(self, until: float) -> None:
         """Let everything due until then happen."""

@@ -6,7 +6,7 @@ committed; SYNCED once a durable commit has it. Saves since the last commit go i
 
 from maestro.events import celery_body, parse_celery, parse_event
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts
+from maestro.reprocessing import facts, reconsidering
 from maestro.reprocessing.commands import Needs
 from maestro.reprocessing.delivery import delivery_key
 from maestro.reprocessing.machine import Machine
@@ -27,6 +27,7 @@ class Host(Effects):
         super().__init__(engine, system_id, siblings)
         self.rules = rules
         self.ingress = Ingress(engine, self._arrived)
+        self.watch.decided.two_approvers = rules.two_approvers
         self.ingress.tell = self.tell
         self.ingress.on_settle = self._check_settled
         self.store = MemoryStore()
@@ -61,16 +62,26 @@ class Host(Effects):
         self.up = False
         self.life += 1
         self._lock_board = 503
-        in_flight, self._in_flight = self._in_flight, {}
-        for apply in in_flight.values():
-            if self.engine.chance(0.5):
-                apply()
+        self._cut_off()
         self.siblings.uncertain.update(self._heard)
+        self.siblings.asked_again_at.clear()
         self.mirrors.crash()
         self.ingress.detach()
         self.store = self.store.crash(power_lost=power_lost)
         self.watch.restarted(self.store, power_lost=power_lost)
         self.engine.after(self.engine.soon(5.0), self.start)
+
+    def stop(self) -> None:
+        """The process is asked to end: what is in hand may finish, then it ends, and starts again."""
+        if self.up and not self.system.closing:
+            self.engine.note("stopping", self.system_id)
+            self.system.closing = True
+            self.engine.after(self.engine.soon(10.0), self._stopped, self.life)
+
+    def _stopped(self, life: int) -> None:
+        if self.up and life == self.life:
+            self.flush(durable=True)
+            self.crash(power_lost=False)
 
     def lose_ingress(self) -> None:
         """The ingress actor dies and is replaced."""
@@ -125,11 +136,14 @@ class Host(Effects):
         if not self.up:
             return
         self.engine.note("fact", self.system_id, fact)
+        self.watch.decided.heard(fact)
         step = self.machine.handle(fact, 1.6e9 + self.engine.now + self.skew)
         if body is not None and isinstance(fact, facts.EventArrived):
-            delivery = self.system.deliveries[fact.key]
-            if not delivery.done:
-                self.repository.remember_body(delivery.number, body)
+            self._remember(fact.key, body)
+        elif isinstance(fact, facts.ReconsiderAsked) and fact.id in self.system.documents:
+            self._remember(
+                reconsidering.delivery_key(fact.id), reconsidering.delivery_body(self.system.documents[fact.id])
+            )
         self._saves += step.saves
         for command in step.commands:
             match command.needs:
@@ -141,6 +155,11 @@ class Host(Effects):
                     self._synced.append(command)
         if step.needs is not Needs.NOTHING:
             self._schedule_flush()
+
+    def _remember(self, key: str, body: bytes) -> None:
+        delivery = self.system.deliveries.get(key)
+        if delivery is not None and not delivery.done:
+            self.repository.remember_body(delivery.number, body)
 
     def _schedule_flush(self) -> None:
         if not self._flush_due:
@@ -175,9 +194,5 @@ class Host(Effects):
 
     def _check_settled(self, message: Message) -> None:
         """The broker forgets a persist event: is it safe where it went?"""
-        waiting = any(
-            row["key"] == message.uid and row["verdict"] == "waiting" and not row.get("done")
-            for row in self.watch.deliveries.values()
-        )
-        if waiting and not self.ingress.holds_copy(message.uid):
+        if message.uid in self.watch.waiting.values() and not self.ingress.holds_copy(message.uid):
             raise Violation(f"I1: waiting event {message.uid} is acked and has no copy on the wait queue")

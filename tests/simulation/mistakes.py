@@ -5,11 +5,24 @@ from typing import Any
 
 import pytest
 
+from maestro.messages import Budget
+from maestro.reprocessing import (
+    approving,
+    deciding,
+    facts,
+    judging,
+    machine,
+    opening,
+    rechecking,
+    reconsidering,
+    replaying,
+)
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import deciding, facts, judging, machine, opening, replaying
+from maestro.reprocessing.budget import used_up
 from maestro.reprocessing.commands import Needs
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document, Unit, UnitState
+from maestro.reprocessing.preview import Recheck
 from maestro.reprocessing.settling import mark_parked, settle, unpark
 from maestro.reprocessing.state import Lane, System
 from maestro.reprocessing.status import Status
@@ -140,6 +153,82 @@ def take_a_copy_for_gone_when_its_ack_is_ordered(plant: Plant) -> None:
     plant.setattr(judging, "mark_parked", unpark_at_once)
 
 
+def ask_again_and_take_a_failure_for_none(plant: Plant) -> None:
+    def failed(system: System, fact: facts.RecheckFailed, step: Step) -> None:
+        rechecking.on_recheck_found(system, facts.RecheckFound(fact.id, fact.token, ()), step)
+
+    plant.setitem(machine._HANDLERS, facts.RecheckFailed, failed)
+
+
+def replace_the_units_of_what_is_decided(plant: Plant) -> None:
+    def settle_preview(doc: Document, step: Step) -> None:
+        again = doc.recheck
+        settle_it(doc, step)
+        doc.recheck = again and Recheck(again.token, again.user)
+
+    settle_it = deciding._settle_preview
+    plant.setattr(deciding, "_settle_preview", settle_preview)
+
+
+def approve_what_was_not_previewed(plant: Plant) -> None:
+    plant.setattr(deciding, "_as_previewed", lambda _doc, _fact, _step: True)
+
+
+def approve_twice_by_the_same_user(plant: Plant) -> None:
+    def enough(system: System, doc: Document, fact: Any, step: Step) -> bool:
+        first = doc.first_approval
+        return (first is not None and first.revision == doc.revision) or ask(system, doc, fact, step)
+
+    ask = approving.enough
+    plant.setattr(approving, "enough", enough)
+
+
+def let_a_first_approval_count_for_other_units(plant: Plant) -> None:
+    def enough(system: System, doc: Document, fact: Any, step: Step) -> bool:
+        first = doc.first_approval
+        return (first is not None and first.user != fact.user) or ask(system, doc, fact, step)
+
+    ask = approving.enough
+    plant.setattr(approving, "enough", enough)
+
+
+def forget_the_budget_in_a_crash(plant: Plant) -> None:
+    plant.setattr(repository, "limited", lambda _budget: False)
+
+
+def count_a_budget_from_the_first_start(plant: Plant) -> None:
+    def grant(doc: Document, budget: Budget) -> None:
+        doc.budget = budget
+
+    plant.setattr(Document, "grant", grant)
+
+
+def replay_one_more_than_the_budget(plant: Plant) -> None:
+    def used(doc: Document, now: float) -> str:
+        return used_up(doc.budget, doc.replayed - doc.budget_from - 1, now - doc.history[-1].at)
+
+    plant.setattr(Document, "budget_used", used)
+
+
+def judge_what_is_reconsidered_first(plant: Plant) -> None:
+    def take_in_first(system: System, delivery: Delivery, ticket: int, step: Step) -> None:
+        take_in(system, delivery, ticket, step)
+        system.waiting.move_to_end(delivery.number, last=False)
+
+    take_in = judging.take_in_waiting
+    plant.setattr(judging, "take_in_waiting", take_in_first)
+
+
+def reconsider_twice(plant: Plant) -> None:
+    def ask(system: System, fact: facts.ReconsiderAsked, step: Step) -> None:
+        doc = system.documents.get(fact.id)
+        if doc is not None:
+            doc.reconsidered = 0
+        reconsidering.on_reconsider_asked(system, fact, step)
+
+    plant.setitem(machine._HANDLERS, facts.ReconsiderAsked, ask)
+
+
 MISTAKES: tuple[Callable[[Plant], None], ...] = (
     ack_before_the_commit_is_stored,
     ack_before_the_commit_is_synced,
@@ -156,4 +245,14 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     judge_the_copy_of_a_failed_event_again,
     commit_beside_a_retried_run,
     take_a_copy_for_gone_when_its_ack_is_ordered,
+    ask_again_and_take_a_failure_for_none,
+    replace_the_units_of_what_is_decided,
+    approve_what_was_not_previewed,
+    approve_twice_by_the_same_user,
+    let_a_first_approval_count_for_other_units,
+    forget_the_budget_in_a_crash,
+    count_a_budget_from_the_first_start,
+    replay_one_more_than_the_budget,
+    judge_what_is_reconsidered_first,
+    reconsider_twice,
 )

@@ -18,10 +18,14 @@ def check_settled(tenant: Tenant) -> None:
     _no_surprise_in_the_store(tenant)
     for uid, instance in tenant.accepted.items():
         _one_place(tenant, uid, instance)
-    for instance in tenant.promised:
+    for instance in tenant.people.promised:
         _one_place(tenant, f"~{instance}/execution/", instance)
+    if untold := tenant.insisting - tenant.people.promised:
+        raise Violation(f"I9: sync persist of {untold} is asked again and again")
     for id_, row in tenant.host.watch.documents.items():
         _document_done(tenant, id_, row)
+    if tenant.people.unanswered:
+        raise Violation(f"I9: never answered: {tenant.people.unanswered}")
     if tenant.host.proceed != 200:
         raise Violation(f"I6: {tenant.system_id} is at rest and locked")
     if not tenant.host.mirrors.empty:
@@ -35,9 +39,10 @@ def check_settled(tenant: Tenant) -> None:
 def _no_surprise_in_the_store(tenant: Tenant) -> None:
     host = tenant.host
     host.flush(durable=True)
-    left = [row["key"] for row in host.watch.deliveries.values() if row["verdict"] == "waiting" and not row.get("done")]
-    if left:
-        raise Violation(f"I1: still waiting in the store: {left}")
+    if host.watch.waiting:
+        raise Violation(f"I1: still waiting in the store: {host.watch.waiting}")
+    if previews := [key for key, _ in host.store.rows("previews")]:
+        raise Violation(f"previews of what is decided are kept: {previews}")
     if len(host.repository._bodies) > len([row for row in host.watch.deliveries.values() if not row.get("done")]):
         raise Violation("bodies of events that are done are kept in memory")
 
@@ -51,21 +56,22 @@ def _by_hand(row: dict[str, Any]) -> bool:
 
 def _one_place(tenant: Tenant, uid: str, instance: str) -> None:
     host, siblings = tenant.host, tenant.siblings
-    places = set()
+    places, uids = set(), {uid}
     if instance in siblings.taken:
         places.add("committed")
-    if any(message.uid == uid for message, _ in host.ingress.errors):
-        places.add("error queue")
     committed_too = instance in siblings.uncertain
     for id_, row in host.watch.documents.items():
         if row["held_instance"] == instance:
             committed_too |= row["held_committed"]
             places.add(_place_of_held(row))
+            uids.add(f"reconsider-{id_}")
         units = host.watch.units_of(id_).values() if row["status"] in GIVEN_UP else ()
         if any(unit["result_key"] == uid and unit["state"] != "done" for unit in units):
             places.add("held")
+    if any(message.uid in uids for message, _ in host.ingress.errors):
+        places.add("error queue")
     places.discard("")
-    if uid in tenant.repeated and len(places) > 1:
+    if uids & tenant.repeated and len(places) > 1:
         places.discard("error queue")
     if committed_too or _doubled(tenant, instance):
         places.discard("committed") if len(places) > 1 else None
@@ -76,7 +82,9 @@ def _one_place(tenant: Tenant, uid: str, instance: str) -> None:
 def _place_of_held(row: dict[str, Any]) -> str:
     if row["status"] == "finished":
         return "" if row["held_committed"] else "overridden" if _by_hand(row) else "lost in a finished document"
-    return "skipped" if row["status"] == "skipped" else "held"
+    if row["status"] == "skipped":
+        return "" if row.get("reconsidered") else "skipped"
+    return "held"
 
 
 def _doubled(tenant: Tenant, instance: str) -> bool:

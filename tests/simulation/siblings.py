@@ -28,29 +28,47 @@ class Siblings:
         #: Where persist events and reports of failed replays go.
         self.publish: Callable[[str, bytes], None] = lambda _id, _body: None
         self.report: Callable[[facts.ReplayErred], None] = lambda _fact: None
+        #: When Discovery was first asked again about a held instance, while the answer does not count yet.
+        self.asked_again_at: dict[str, float] = {}
         self._replays = 0
 
-    def fate(self) -> str:
-        """Say how a call ends: ok, refused, or applied and reported as failed."""
-        if self.faulty and self.engine.chance(self.failing):
+    def fate(self, *, patient: bool = True) -> str:
+        """Say how a call ends: ok, refused, or applied and reported as failed. Without patience it fails more often."""
+        if self.faulty and self.engine.chance(self.failing if patient else 0.2):
             return "applied" if self.engine.chance(0.3) else "refused"
         return "ok"
 
     # --- Discovery and Process Memory -----------------------------------------------------------------------------
 
     def impacted(self, instance_id: str) -> tuple[Impacted, ...]:
-        """Discovery's answer, with the noise that the rules must drop."""
+        """Discovery's answer."""
         instance = self.data.instances[instance_id]
         instance.asked_at = self.engine.now
         instance.impacts = self.data.impacted(instance)
+        return (*instance.impacts, *self._noise(instance, instance.impacts))
+
+    def impacted_now(self, instance_id: str) -> tuple[Impacted, ...]:
+        """Discovery's answer about a held instance, asked again: it counts from `taken_over` on."""
+        instance = self.data.instances[instance_id]
+        self.asked_again_at.setdefault(instance_id, self.engine.now)
+        impacts = self.data.impacted(instance)
+        return (*impacts, *self._noise(instance, impacts))
+
+    def taken_over(self, instance_id: str) -> None:
+        """The preview is what Discovery said when it was asked again."""
+        instance = self.data.instances[instance_id]
+        instance.asked_at = self.asked_again_at.pop(instance_id, instance.asked_at)
+
+    def _noise(self, instance: Instance, impacts: tuple[Impacted, ...]) -> list[Impacted]:
+        """Return what the rules must drop."""
         noise = []
         if self.engine.chance(0.1):
-            noise.append(Impacted(instance_id, instance.branch))
+            noise.append(Impacted(instance.id, instance.branch))
         if self.engine.chance(0.1):
-            noise += instance.impacts[:1]
+            noise += impacts[:1]
         if instance.branch != MASTER and self.engine.chance(0.2):
-            noise += [Impacted(found.instance_id, MASTER) for found in instance.impacts]
-        return (*instance.impacts, *noise)
+            noise += [Impacted(found.instance_id, MASTER) for found in impacts]
+        return noise
 
     def origins(self, units: Sequence[Impacted]) -> tuple[Origin, ...]:
         """Process Memory's answer."""

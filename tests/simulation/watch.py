@@ -5,11 +5,11 @@ from typing import Any
 
 from maestro.reprocessing.impact import Impacted
 from maestro.store.base import Put, Store, Write
+from tests.simulation.decided import RUNNING, Change, Decided
 from tests.simulation.domain import Instance
 from tests.simulation.engine import Violation
 
 Row = dict[str, Any]
-RUNNING = ("running", "running_without_lock")
 LIVE = ("pending_approval", "approved", "paused", *RUNNING)
 FINAL = ("commit", "pending", "error")
 
@@ -20,9 +20,12 @@ class Watch:
     def __init__(self) -> None:
         self.deliveries: dict[int, Row] = {}
         self.documents: dict[str, Row] = {}
-        self.units: dict[str, Row] = {}
+        #: Units by document and key.
+        self.units: dict[str, dict[str, Row]] = {}
+        #: Numbers of the events that wait, and their keys.
+        self.waiting: dict[int, str] = {}
         #: When each verdict `commit` was stored, and since when a document blocks, counted in commits to the store.
-        self.decided: dict[int, int] = {}
+        self.verdict_at: dict[int, int] = {}
         self.blocking_since: dict[str, int] = {}
         self.commits = 0
         #: Keys of deliveries and ids of documents whose commit was recorded as done.
@@ -30,30 +33,41 @@ class Watch:
         #: Keys of replays' results: they have no place in the order.
         self.replays: set[str] = set()
         self.last_verdict = 0
+        self.decided = Decided()
 
     # --- rows ---------------------------------------------------------------------------------------------------
 
     def committed(self, writes: Sequence[Write]) -> None:
         """One transaction was stored. What is in it became true at once: the order of its rows means nothing."""
         self.commits += 1
+        change = Change(self)
         for write in sorted(writes, key=lambda write: (write.table, write.key)):
             row = dict(write.fields) if isinstance(write, Put) else None
             match write.table:
                 case "deliveries":
-                    self._delivery(int(write.key), row)
+                    number = int(write.key)
+                    if number not in self.deliveries:
+                        change.new.add(number)
+                    self._delivery(number, row)
                 case "documents":
+                    change.documents[write.key] = self.documents.get(write.key)
                     self._document(write.key, row)
                 case "units":
-                    _put(self.units, write.key, row)
+                    units = self.units.setdefault(write.key.rpartition("/")[0], {})
+                    change.units[write.key] = units.get(write.key)
+                    _put(units, write.key, row)
+        if change.documents or change.units:
+            self.decided.committed(change)
 
     def _delivery(self, number: int, row: Row | None) -> None:
         before = self.deliveries.get(number)
         _put(self.deliveries, number, row)
+        _put(self.waiting, number, row["key"] if row and _waits(row) else None)
         if row is None or row["key"] in self.replays:
             return
         verdict = row["verdict"]
         if verdict == "commit":
-            self.decided.setdefault(number, self.commits)
+            self.verdict_at.setdefault(number, self.commits)
             if row.get("done"):
                 self.recorded.add(row["key"])
         if verdict in FINAL and not (before and before["verdict"] in FINAL):
@@ -75,17 +89,19 @@ class Watch:
         """A new owner found `store`: what a loss of power took back was never so."""
         self.deliveries = {int(key): row for key, row in store.rows("deliveries")}
         self.documents = dict(store.rows("documents"))
-        self.units = dict(store.rows("units"))
+        self.waiting = {number: row["key"] for number, row in self.deliveries.items() if _waits(row)}
+        self.units = {id_: dict(store.rows("units", f"{id_}/")) for id_ in self.documents}
         self.blocking_since = {
             id_: self.blocking_since.get(id_, self.commits) for id_, row in self.documents.items() if _blocks(row)
         }
-        self.decided = {number: at for number, at in self.decided.items() if number in self.deliveries}
+        self.verdict_at = {number: at for number, at in self.verdict_at.items() if number in self.deliveries}
         judged = (
             number
             for number, row in self.deliveries.items()
             if row["verdict"] in FINAL and row["key"] not in self.replays
         )
         self.last_verdict = max(judged, default=0)
+        self.decided.restarted(self)
         if power_lost:
             kept = {row["key"] for row in self.deliveries.values() if row["verdict"] == "commit" and row.get("done")}
             kept |= {f"held {id_}" for id_, row in self.documents.items() if row["held_committed"]}
@@ -102,11 +118,11 @@ class Watch:
             raise Violation(f"I7: the commit of {key} is recorded as done and repeated")
         for id_, since in self.blocking_since.items():
             running = self.documents[id_]["status"] in RUNNING
-            if running or since < self.decided[number]:
+            if running or since < self.verdict_at[number]:
                 raise Violation(f"I3: event {number} is committed while {id_} is {self.documents[id_]['status']}")
-        for other, waiting in self.deliveries.items():
-            if other < number and waiting["verdict"] == "waiting" and not waiting.get("done"):
-                raise Violation(f"I3: event {number} is committed ahead of waiting event {other}")
+        oldest = min(self.waiting, default=number)
+        if oldest < number:
+            raise Violation(f"I3: event {number} is committed ahead of waiting event {oldest}")
 
     def held_begins(self, id_: str) -> None:
         """The held commit is ordered (I3, I7)."""
@@ -142,18 +158,25 @@ class Watch:
             if row["status"] == "pending_approval" and row["number"] < number:
                 raise Violation(f"{id_} is decided before the older {other}")
 
+    def pending(self) -> Row | None:
+        """Return the stored document whose decision is due."""
+        pending = (row for row in self.documents.values() if row["status"] == "pending_approval")
+        return min(pending, key=lambda row: int(row["number"]), default=None)
+
     def units_of(self, id_: str) -> dict[tuple[str, str], Row]:
         """Return a document's stored units."""
-        return {
-            (row["instance_id"], row["branch"]): row for key, row in self.units.items() if key.startswith(f"{id_}/")
-        }
+        return {(row["instance_id"], row["branch"]): row for row in self.units.get(id_, {}).values()}
 
 
 def _blocks(row: Row) -> bool:
     return row["status"] in LIVE and (row["status"] == "pending_approval" or not row["forking"])
 
 
-def _put(table: dict[Any, Row], key: Any, row: Row | None) -> None:
+def _waits(row: Row) -> bool:
+    return row["verdict"] == "waiting" and not row.get("done")
+
+
+def _put(table: dict[Any, Any], key: Any, row: Any | None) -> None:
     if row is None:
         table.pop(key, None)
     else:

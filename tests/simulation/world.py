@@ -7,22 +7,22 @@ from dataclasses import replace
 
 import orjson
 
-from maestro.events import MASTER, celery_body
-from maestro.messages import Code
-from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts
+from maestro.events import MASTER, celery_body, parse_event
+from maestro.reprocessing.delivery import delivery_key
 from maestro.reprocessing.state import Rules
-from maestro.reprocessing.status import Status
 from tests.simulation.broker import Message
-from tests.simulation.domain import Instance
+from tests.simulation.domain import Instance, Place
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.host import Host
 from tests.simulation.imported import imported_documents
+from tests.simulation.people import People
 from tests.simulation.settled import check_settled
 from tests.simulation.siblings import Siblings
 
 INPUTS = ("k0", "k1", "k2")
 TROUBLE = 120.0
+#: The longest that a message takes, and then some.
+LATE = 100.0
 PATIENCE = 20000.0
 
 
@@ -37,24 +37,27 @@ class Tenant:
             replay_attempts=random.choice((1, 2)),
             max_replays_per_instance=random.choice((2, 3)),
             auto_approve=random.random() < 0.2,
+            two_approvers=random.random() < 0.25,
             dedup_window=random.choice((16, 4096)),
+            require_reason=random.random() < 0.1,
         )
         self.siblings = Siblings(engine, system_id)
-        self.siblings.failing = random.choice((0.0, 0.01, 0.05))
+        self.siblings.failing = random.choice((0.0, 0.01, 0.08))
         self.host = Host(engine, system_id, rules, self.siblings)
         self.siblings.publish = self._publish
         self.siblings.report = self.host.tell
-        self.host.on_reply = self._answered
+        self.people = People(engine, self.host, self.siblings)
+        self.people.on_recheck = self.change_a_preview
         #: Messages RabbitMQ accepted, by id, with their instance.
         self.accepted: dict[str, str] = {}
         #: Ids of messages published more than once: a new delivery each time that the last one failed for good.
         self.repeated: set[str] = set()
-        #: Instances that were told 202: waiting.
-        self.promised: set[str] = set()
+        #: Instances whose app asks again until it is told.
+        self.insisting: set[str] = set()
         self.branches = (MASTER, MASTER, "b1") if random.random() < 0.5 else (MASTER,)
-        self._asked: dict[int, tuple[str, str]] = {}
+        #: Entities of finished instances that Discovery named late.
+        self._late: list[Place] = []
         self._instances = 0
-        self._tickets = 0
         if random.random() < 0.1:
             imported_documents(self.host, self.siblings)
         for _ in range(random.choice((0,) * 9 + (4,))):
@@ -71,18 +74,16 @@ class Tenant:
         self.engine.note("computed", self.system_id, instance.id, instance.reads, instance.branch)
         self.engine.after(self.engine.soon(6.0), self._persist, instance)
 
-    def new_instance(self) -> Instance:
-        """Make an input instance, or a derived one that reads what there is."""
+    def new_instance(self, reads: tuple[str, ...] = (), branch: str = "") -> Instance:
+        """Make an input instance, or a derived one that reads what there is, or what it is told to."""
         random, data = self.engine.random, self.siblings.data
         self._instances += 1
         id_ = f"{self.system_id}.{self._instances}"
-        branch = random.choice(self.branches)
+        branch = branch or random.choice(self.branches)
         known = sorted({entity for entity, _ in data.values if not entity.startswith("k")})
-        reads: tuple[str, ...] = ()
-        writes = random.choice(INPUTS)
-        if random.random() < 0.65:
+        if not reads and random.random() < 0.65:
             reads = tuple(random.sample(INPUTS, 1) + random.sample(known, min(len(known), random.choice((0, 1, 1, 2)))))
-            writes = f"e{self._instances}"
+        writes = f"e{self._instances}" if reads else random.choice(INPUTS)
         stamp = f"2018-07-20T15:{self._instances // 60:02}:{self._instances % 60:02}"
         origin = orjson.dumps(
             {"name": "p", "systemId": self.system_id, "instanceId": id_, "tag": id_, "branch": branch,
@@ -115,6 +116,21 @@ class Tenant:
         self.accepted[message.uid] = instance.id
         self.host.ingress.wait.append(message)
 
+    def change_a_preview(self) -> None:
+        """Discovery comes to name another finished instance that read what a pending event writes, or one no more."""
+        pending = self.host.watch.pending()
+        if pending is None:
+            return
+        data = self.siblings.data
+        if self._late and self.engine.chance(0.4):
+            data.values.pop(self._late.pop(), None)
+            return
+        held = data.instances[pending["held_instance"]]
+        instance = self.new_instance(reads=(held.writes,), branch=held.branch)
+        data.compute(instance)
+        data.commit(instance, self.engine.now, "")
+        self._late.append((instance.writes, instance.branch))
+
     def purge_wait_queue(self) -> None:
         """Somebody purges the wait queue: what waits is in the store as well."""
         host = self.host
@@ -125,8 +141,17 @@ class Tenant:
             host.ingress.wait.clear()
 
     def _persist_sync(self, event: bytes, instance: Instance) -> None:
+        """An app persists; about half of them ask again until they are told that the event is taken."""
         if self.host.up:
-            self.host.persist_sync(event, self._ticket("sync", instance.id))
+            self.host.persist_sync(event, self.people.ticket("sync", instance.id))
+        if instance.seed % 2:
+            self.insisting.add(instance.id)
+            self.engine.after(15.0, self._insist, event, instance)
+
+    def _insist(self, event: bytes, instance: Instance) -> None:
+        if instance.id not in self.people.promised:
+            self.repeated.add(delivery_key("", parse_event(event)))
+            self._persist_sync(event, instance)
 
     def _publish(self, message_id: str, body: bytes) -> None:
         event = orjson.loads(body)["args"][0]
@@ -144,52 +169,11 @@ class Tenant:
             self.repeated.add(message.uid)
             self.host.ingress.publish(replace(message, redriven=True))
 
-    # --- the people ---------------------------------------------------------------------------------------
-
-    def decide(self) -> None:
-        """Somebody does something to one of the reprocessings."""
-        host, random = self.host, self.engine.random
-        documents = list(host.watch.documents.items())
-        if not host.up or not documents:
-            return
-        pending = [id_ for id_, row in documents if row["status"] == "pending_approval"]
-        id_ = random.choice(pending) if pending and random.random() < 0.8 else random.choice(documents)[0]
-        what = random.choice(("approve",) * 6 + ("skip", "skip", "cancel", "retry", "retry", "set", "pause", "resume"))
-        ticket = self._ticket(what, id_)
-        match what:
-            case "approve":
-                host.tell(facts.Approved(id_, "anna", ticket))
-            case "skip":
-                host.tell(facts.Skipped(id_, "anna", ticket))
-            case "cancel":
-                host.tell(facts.Cancelled(id_, "anna", ticket))
-            case "retry":
-                self.retry(id_, ticket)
-            case "pause":
-                host.tell(facts.PauseAsked(id_, "anna", ticket))
-            case "resume":
-                host.tell(facts.ResumeAsked(id_, "anna", ticket))
-            case "set":
-                status = random.choice(("approved", "skipped", "failure", "finished", "running"))
-                host.tell(facts.StatusSet(id_, status, "hand", ticket))
-
-    def retry(self, id_: str, ticket: int) -> None:
-        """Retry a failed one: its units come from the store."""
-        self.host.flush(durable=False)
-        self.host.tell(facts.Retried(id_, "anna", ticket, self.host.repository.units(id_)))
-
-    def settle_decisions(self) -> None:
-        """At the end all that is pending is approved, and what is paused resumed, sooner or later."""
-        if self.host.up:
-            for doc in self.host.system.live_documents():
-                if doc.status is Status.PAUSED:
-                    self.host.tell(facts.ResumeAsked(doc.id, "anna", self._ticket("resume", doc.id)))
-        if self.host.up and self.host.system.pending() is not None:
-            pending = self.host.system.pending()
-            assert pending is not None
-            self.host.tell(facts.Approved(pending.id, "anna", self._ticket("approve", pending.id)))
-        if not self.quiet:
-            self.engine.after(5.0, self.settle_decisions)
+    def settle(self) -> None:
+        """From now on all is decided, sooner or later."""
+        if self.engine.now < TROUBLE + LATE or not self.quiet:
+            self.people.settle()
+            self.engine.after(5.0, self.settle)
 
     @property
     def quiet(self) -> bool:
@@ -205,22 +189,6 @@ class Tenant:
             and not host.system.waiting
             and not host.system.errands
         )
-
-    def _ticket(self, what: str, about: str) -> int:
-        self._tickets += 1
-        self._asked[self._tickets] = (what, about)
-        return self._tickets
-
-    def _answered(self, reply: do.Reply) -> None:
-        what, about = self._asked[reply.ticket]
-        self.engine.note("answer", self.system_id, what, about, reply.code)
-        if what == "sync" and reply.code is Code.OK and dict(reply.fields).get("status") == "commited":
-            if about not in self.siblings.taken:
-                raise Violation(f"sync persist of {about} is told commited and is not")
-        elif what == "sync" and reply.code is Code.ACCEPTED:
-            self.promised.add(about)
-        elif what in ("approve", "skip") and reply.code is Code.OK:
-            self.host.watch.decided_by_hand(about)
 
 
 def run(seed: int) -> Engine:
@@ -246,7 +214,6 @@ def _live(engine: Engine) -> None:
     engine.run(TROUBLE)
     for tenant in tenants:  # all faults stop
         tenant.siblings.faulty = False
-        engine.after(6.0, tenant.settle_decisions)
     engine.run(TROUBLE + 300.0)
     while not all(tenant.quiet for tenant in tenants):
         if engine.now > PATIENCE or engine.idle:
@@ -265,13 +232,18 @@ def _plan(engine: Engine, tenant: Tenant) -> None:
     for _ in range(random.randint(12, 35)):
         engine.after(TROUBLE * random.random(), tenant.run_process)
     for _ in range(random.randint(5, 25)):
-        engine.after(TROUBLE * random.random(), tenant.decide)
+        engine.after(TROUBLE * random.random(), tenant.people.decide)
     for _ in range(random.choice((0, 0, 1, 3))):
         engine.after(TROUBLE * random.random(), lambda: host.crash(power_lost=random.random() < 0.4))
+    for _ in range(random.choice((0, 0, 0, 1))):
+        engine.after(TROUBLE * random.random(), host.stop)
     for _ in range(random.choice((0, 0, 1, 2))):
         engine.after(TROUBLE * random.random(), host.lose_ingress)
     for _ in range(random.choice((0, 1, 2))):
         engine.after(TROUBLE * random.random(), tenant.redrive)
+    for _ in range(random.choice((0, 2, 5))):
+        engine.after(TROUBLE * random.random(), tenant.change_a_preview)
+    engine.after(TROUBLE * random.choice((0.3, 0.6, 1.0)), tenant.settle)
     if random.random() < 0.1:
         engine.after(TROUBLE * random.random(), tenant.purge_wait_queue)
     if random.random() < 0.3:

@@ -57,7 +57,7 @@ class InProcess:
         if isinstance(item, Park):
             self._peers["ingress"].post(Parked(item.key))
         elif isinstance(item, DeadLetter):
-            self._peers["ingress"].post(DeadLettered(item.key))
+            self._peers["ingress"].post(DeadLettered(item.key, item.number))
 
     def _operate(self, operation: Any) -> None:
         self._peers["cascade"].post(CascadeDone(operation.op))

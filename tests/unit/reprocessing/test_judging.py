@@ -235,7 +235,7 @@ def test_discovery_out_of_reach_is_never_none_impacted(m: Driver) -> None:
     assert m.only(do.DeadLetterEvent).refs == (m.ref(),)
     assert [errand.kind for errand in m.system.errands.values()] == [ErrandKind.ERROR_EVENT]
     assert any(isinstance(save, SaveErrand) for save in m.saves)
-    m.tell(facts.DeadLettered("m-i1"))
+    m.tell(facts.DeadLettered("m-i1", 1))
     assert m.delivery("i1").done
 
 
@@ -256,7 +256,7 @@ def test_the_copy_of_a_failed_event_is_acked_not_judged_again(m: Driver) -> None
     m.tell(facts.Parked("m-i2"))
     m.skip()
     m.judging_fails()
-    m.tell(facts.DeadLettered("m-i2"))
+    m.tell(facts.DeadLettered("m-i2", 2))
     assert m.arrive("i2", wait=True) == [do.AckDelivery(m.ref())]
 
 
@@ -289,7 +289,7 @@ def test_a_waiting_event_that_comes_again_is_acked_only_if_its_copy_is_confirmed
 def test_a_redelivery_of_a_failed_event_is_acked_a_redrive_is_judged_anew(m: Driver) -> None:
     m.arrive("i1")
     m.judging_fails()
-    m.tell(facts.DeadLettered("m-i1"))
+    m.tell(facts.DeadLettered("m-i1", 1))
     assert m.arrive("i1", redelivered=True) == [do.AckDelivery(m.ref())]
     m.arrive("i1", redriven=True)
     assert m.kinds() == ["AskImpact"]
@@ -301,9 +301,20 @@ def test_a_redrive_that_is_quicker_than_the_confirm_is_judged_anew(m: Driver) ->
     m.judging_fails()
     m.arrive("i1", redriven=True)
     assert m.kinds() == ["AskImpact"]
-    m.tell(facts.DeadLettered("m-i1"))
+    m.tell(facts.DeadLettered("m-i1", 1))
     m.impact()
     assert m.committed() == [do.AckDelivery(m.ref())]
+
+
+def test_a_confirm_that_a_redrive_has_overtaken_is_not_the_new_deliverys(m: Driver) -> None:
+    m.arrive("i1")
+    m.judging_fails()
+    m.arrive("i1", redriven=True)
+    m.judging_fails()
+    m.tell(facts.DeadLettered("m-i1", 1))
+    assert not m.delivery("i1").done
+    m.tell(facts.DeadLettered("m-i1", 2))
+    assert m.delivery("i1").done
 
 
 def test_the_dedup_window_forgets_the_oldest_and_keeps_those_with_a_parked_copy() -> None:
@@ -327,7 +338,7 @@ def test_a_redriven_event_takes_a_new_place_in_the_dedup_window() -> None:
     m = Driver(dedup_window=3)
     m.arrive("i1")
     m.judging_fails()
-    m.tell(facts.DeadLettered("m-i1"))
+    m.tell(facts.DeadLettered("m-i1", 1))
     m.commit("i2")
     m.arrive("i1", redriven=True)
     m.impact()
@@ -365,6 +376,35 @@ def test_after_a_restart_a_decided_commit_comes_before_all_else_and_is_not_asked
     assert not m.asked(do.AskImpact)
     m.arrive("i1", redelivered=True)
     assert m.committed()[0] == do.AckDelivery(m.ref())
+
+
+def test_a_commit_that_fails_before_its_event_is_back_goes_to_the_error_queue_once_it_is(m: Driver) -> None:
+    m.arrive("i1")
+    m.impact()
+    m.restart()
+    m.judging_fails()
+    assert not m.asked(do.DeadLetterEvent)
+    m.restart()
+    assert not m.asked(do.DeadLetterEvent)
+    m.arrive("i1", redelivered=True)
+    assert m.commands == [do.DeadLetterEvent("m-i1", 1, "out of reach", (m.ref(),))]
+    assert m.repository.body(1) is not None
+    (errand,) = m.system.errands.values()
+    assert m.repository.error_event(errand) is not None
+    m.tell(facts.DeadLettered("m-i1", 1))
+    assert m.delivery("i1").done
+
+
+def test_a_caller_whose_commit_failed_after_a_restart_may_ask_again(m: Driver) -> None:
+    m.sync("i1")
+    m.impact()
+    m.restart()
+    m.judging_fails()
+    ticket = m.sync("i1")
+    m.impact()
+    m.committed()
+    assert m.only(do.Reply).ticket == ticket
+    assert m.only(do.Reply).code is Code.OK
 
 
 def test_after_a_restart_the_waiting_events_keep_their_order(m: Driver) -> None:

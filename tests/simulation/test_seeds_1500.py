@@ -1,0 +1,3 @@
+from tests.simulation.seeds import worlds_from
+
+test_the_rules_hold_whatever_goes_wrong = worlds_from(1500)
