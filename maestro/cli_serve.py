@@ -8,6 +8,7 @@ import typer
 from maestro.cli_config import EXIT_CONFIG, ConfigFile, loaded_or_exit
 
 if TYPE_CHECKING:
+    from maestro.actors.host_process import HostProcess
     from maestro.settings import Settings
 
 #: Exit code when Maestro cannot start although its configuration is sound.
@@ -27,6 +28,16 @@ def serve(
     if not insecure:
         _refuse_exposed(settings)
 
+    from maestro.actors.host_process import HostProcess  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    host = HostProcess()  # it imports side by side with us
+    try:
+        _run(settings, host)
+    finally:
+        host.dismiss()
+
+
+def _run(settings: "Settings", host: "HostProcess") -> None:
     import uvloop  # noqa: PLC0415 - keeps `maestro --help` fast
 
     from maestro import logs  # noqa: PLC0415 - as above
@@ -39,7 +50,7 @@ def serve(
 
     logs.configure(settings.log)
     try:
-        uvloop.run(run(settings, lambda url: typer.echo(f"Maestro serves {url}")))
+        uvloop.run(run(settings, lambda url: typer.echo(f"Maestro serves {url}"), host))
     except (ActorsFailed, AlreadyRunning, AuditError, BindError, PortTaken, StoreError, TokenError) as problem:
         typer.echo(f"maestro: {problem}", err=True)
         raise typer.Exit(EXIT_CANNOT_START) from problem

@@ -1,6 +1,6 @@
 """`maestro serve`, put together: the one place that starts the parts, in this order, and stops them in reverse.
 
-logs -> actors (ingress, cascade, supervisor) -> lock board -> known systems -> HTTP gateway -> systems of API core
+logs -> supervisor -> lock board -> known systems -> HTTP gateway -> ingress, cascade are up -> systems of API core
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from maestro import logs
 from maestro.actors.bootstrap import ActorRuntime
+from maestro.actors.host_process import HostProcess
 from maestro.actors.lock_view import lock_board
 from maestro.http.app import create_app
 from maestro.http.bridge import Bridge, Unavailable
@@ -32,15 +33,15 @@ class Running(NamedTuple):
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
-    """Run Maestro while the context is open.
+async def running(settings: Settings, host: HostProcess | None = None) -> AsyncIterator[Running]:
+    """Run Maestro while the context is open. `host` is the actors' host, if it is spawned already.
 
     Raises:
         AlreadyRunning, PortTaken, ActorsFailed, BindError: it cannot start; the message says why.
     """
     async with AsyncExitStack() as stack:
-        runtime = ActorRuntime(settings)
-        await runtime.start()
+        runtime = ActorRuntime(settings, host=host)
+        await runtime.launch()
         stack.push_async_callback(runtime.stop)
         # Once the data folder is ours, and before there are owners.
         look = stack.enter_context(lock_board(settings, lambda: runtime.bridge.entries))
@@ -50,6 +51,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         guards = await stack.enter_async_context(guarding(settings))
         app = create_app(runtime.bridge, settings.http, look, guards)
         address = await stack.enter_async_context(serve_http(app, settings.http))
+        await runtime.arrived()
         tasks = [
             asyncio.create_task(runtime.run(), name="actors"),
             asyncio.create_task(watch_systems(runtime.bridge, settings), name="systems of API core"),
@@ -82,14 +84,14 @@ async def _cancelled(tasks: list["asyncio.Task[None]"]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+async def serve(settings: Settings, announce: Callable[[str], None], host: HostProcess | None = None) -> None:
     """Run Maestro until SIGTERM or Ctrl-C. `announce` is told the gateway's URL once all is up."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log = logs.get()
-    async with running(settings) as maestro:
+    async with running(settings, host) as maestro:
         url = maestro.address.url
         log.info("maestro is ready", url=url, broker=settings.broker.kind, data=str(settings.data_dir))
         announce(url)

@@ -21,7 +21,6 @@ import os
 import pickle
 import secrets
 import socket
-import sys
 import time
 from contextlib import suppress
 from typing import Final
@@ -34,13 +33,17 @@ from maestro.actors.backoff import Backoff
 from maestro.actors.bridge import ActorBridge
 from maestro.actors.endpoint import Endpoint, address_of
 from maestro.actors.errors import ActorsFailed, PortTaken
+from maestro.actors.host_process import HostProcess
 from maestro.actors.messages import Factories, HostOrder, HostReport, StopServices
+from maestro.actors.processes import Process
 from maestro.actors.run_record import RunFolder, RunRecord, processes_of
 from maestro.runtime.service import Address
 from maestro.settings import Settings
 
 _START_TIMEOUT: Final = 20.0
 _WATCH: Final = 0.25
+#: Seconds between two writes of the record, for each process in it: hundreds may come up one after the other.
+_RECORD_PAUSE: Final = 0.001
 _END_TIMEOUT: Final = 3.0
 #: Seconds an orderly stop of the services may take, and then the Admin's own.
 _STOP_SERVICES: Final = 8.5
@@ -53,11 +56,13 @@ class ActorRuntime:
     Args:
         settings: all settings; `data_dir` becomes this run's own.
         factories: where the services come from.
+        host: the process for the first start, if it is spawned already; it is this one's to dismiss.
     """
 
-    def __init__(self, settings: Settings, factories: Factories | None = None) -> None:
+    def __init__(self, settings: Settings, factories: Factories | None = None, host: HostProcess | None = None) -> None:
         self._settings = settings
         self._factories = factories or Factories()
+        self._host = host
         self._folder = RunFolder(settings.data_dir)
         self.bridge: Final = ActorBridge(settings.actors)
         self._endpoint: Endpoint | None = None
@@ -65,24 +70,38 @@ class ActorRuntime:
         self._log_file = settings.data_dir.resolve() / "thespian.log"
         self._run_id = ""
         self._roots: dict[str, processes.Process] = {}
+        self._recorded: dict[str, processes.Process] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger(actor="main")
 
     async def start(self) -> None:
-        """Take the data folder, start the actor system, and wait until ingress and cascade run.
+        """Launch the actor system, and wait until ingress and cascade run. Raises what `launch` and `arrived` raise."""
+        await self.launch()
+        await self.arrived()
+
+    async def launch(self) -> None:
+        """Take the data folder and start the actor system; systems can be installed from here on.
 
         Raises:
             AlreadyRunning: another main process has the data folder.
             PortTaken: the Admin's port is taken by another program.
             ActorsFailed: the actor system did not come up.
         """
-        self._folder.acquire()
         try:
+            self._folder.acquire()
             await self._launch()
-            self._tasks = [asyncio.create_task(self.bridge.run()), asyncio.create_task(self._watch())]
-            for task in self._tasks:
-                task.add_done_callback(self._note_end)
-            await self.bridge.wait_for_services(_START_TIMEOUT)
+        except BaseException:
+            self._dismiss_host()
+            await self.stop()
+            raise
+        self._tasks = [asyncio.create_task(self.bridge.run()), asyncio.create_task(self._watch())]
+        for task in self._tasks:
+            task.add_done_callback(self._note_end)
+
+    async def arrived(self) -> None:
+        """Wait until ingress and cascade run. Raises `ActorsFailed`, with everything stopped, when they do not."""
+        try:
+            await self.bridge.wait_for_roles(_START_TIMEOUT)
         except TimeoutError:
             await self.stop()
             raise ActorsFailed("ingress and cascade did not start in time") from None
@@ -145,19 +164,17 @@ class ActorRuntime:
         report = folder / "actors.report"
         report.unlink(missing_ok=True)
         order = HostOrder(self._run_id, key, port, self._settings, self._factories, os.getpid(), report, self._log_file)
-        environment = {**os.environ, **_import_path()}
-        host = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "maestro.actors.host", stdin=asyncio.subprocess.PIPE, env=environment
-        )
+        host, self._host = self._host or HostProcess(), None
+
+        def end() -> None:
+            started = [processes.process(pid) for pid in (*processes.children(host.pid), host.pid)]
+            processes.end(started, _END_TIMEOUT)
+
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_START_TIMEOUT):
-                    await host.communicate(pickle.dumps(order))
-        finally:
-            if host.returncode is None:
-                started = [processes.process(pid) for pid in (*processes.children(host.pid), host.pid)]
-                processes.end(started, _END_TIMEOUT)
-                await host.wait()
+            await asyncio.to_thread(host.carry_out, pickle.dumps(order), _START_TIMEOUT, end)
+        except asyncio.CancelledError:
+            end()
+            raise
         try:
             return msgspec.json.decode(report.read_bytes(), type=HostReport)
         except FileNotFoundError:
@@ -165,20 +182,35 @@ class ActorRuntime:
         finally:
             report.unlink(missing_ok=True)
 
-    def _record(self) -> None:
-        names = [(_name(entry.role.value, entry.system_id), entry.pid) for entry in self.bridge.entries]
-        record = RunRecord(self._run_id, processes.process(os.getpid()), {**self._roots, **processes_of(names)})
-        self._folder.write(record)
+    def _dismiss_host(self) -> None:
+        if self._host is not None:
+            self._host.dismiss()
+            self._host = None
+
+    def _record(self) -> bool:
+        """Record the processes, as far as they are known; False when they are recorded already."""
+        actors = self._roots | {
+            _name(entry.role.value, entry.system_id): Process(entry.pid, entry.started)
+            for entry in self.bridge.entries
+            if entry.started
+        }
+        if actors == self._recorded:
+            return False
+        self._recorded = actors
+        self._folder.write(RunRecord(self._run_id, processes.process(os.getpid()), actors))
+        return True
 
     # --- watching ---------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
         backoff, born, entries = Backoff(), time.monotonic(), self.bridge.entries
         while True:
-            await asyncio.sleep(_WATCH)
+            if self.bridge.entries is entries:
+                await self.bridge.changed(_WATCH)
             if self.bridge.entries is not entries:
                 entries = self.bridge.entries
-                self._record()
+                if self._record():
+                    await asyncio.sleep(min(_WATCH, _RECORD_PAUSE * len(entries)))
             problem = self._problem()
             if problem is not None:
                 self._log.error("restarting the actor system", problem=problem)
@@ -256,11 +288,6 @@ def _free_port(wanted: int) -> int:
             raise PortTaken(wanted) from problem
         port: int = probe.getsockname()[1]
         return port
-
-
-def _import_path() -> dict[str, str]:
-    """Let the host import what this process can, wherever it was started from."""
-    return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def _on(loop: asyncio.AbstractEventLoop, action: object, *arguments: object) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -34,7 +35,7 @@ from maestro.settings import ActorSettings
 _TICK: Final = 0.2
 #: Seconds between two looks at the directory, and while something is not in its place.
 _POLL: Final = 1.0
-_POLL_SOON: Final = 0.2
+_POLL_SOON: Final = 0.05
 #: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
 _FROZEN: Final = 2.0
 _INSTALL_TIMEOUT: Final = 10.0
@@ -60,7 +61,10 @@ class ActorBridge:
         self._stopped: asyncio.Future[ServicesStopped] | None = None
         self._by_epoch: dict[int, Conversation] = {}
         self._changed = asyncio.Event()
-        self._entries: tuple[Entry, ...] = ()
+        #: Set when the directory is to be looked at sooner than was planned.
+        self._sooner = asyncio.Event()
+        self._entries: dict[tuple[Role, str], Entry] = {}
+        self._directory: tuple[Entry, ...] = ()
         self._figures: dict[Role, Snapshot] = {}
         self._log = structlog.get_logger()
 
@@ -103,7 +107,7 @@ class ActorBridge:
         self._wanted[system_id] = None
         if system_id in self._conversations and self._endpoint is not None:
             return
-        self._poll_at = min(self._poll_at, time.monotonic() + _TICK)
+        self._poll_within(0.0)
         try:
             await self._until(lambda: system_id in self._conversations, _INSTALL_TIMEOUT)
         except TimeoutError:
@@ -113,11 +117,11 @@ class ActorBridge:
         """Return what is not in its place, as part -> problem; empty when all is ready."""
         if self._endpoint is None:
             return {"actors": "they are being started"}
-        parts = {entry.role.value: entry.state for entry in self._entries if entry.role is not Role.SYSTEM}
+        parts = {entry.role.value: entry.state for entry in self._directory if entry.role is not Role.SYSTEM}
         parts |= {f"system {each.system_id}": each.state for each in self._conversations.values()}
         missing = {f"system {each}": "absent" for each in self._wanted if each not in self._conversations}
         absent = {part: f"is {state}" for part, state in (parts | missing).items() if state != State.RUNNING}
-        return {_part(entry): entry.problem for entry in self._entries if entry.problem} | absent
+        return {_part(entry): entry.problem for entry in self._directory if entry.problem} | absent
 
     def actors(self) -> tuple[ActorState, ...]:
         """Return all actors as last seen, with what ingress and cascade measured."""
@@ -126,15 +130,15 @@ class ActorBridge:
                 entry.role.value, entry.system_id, entry.pid, entry.state == State.RUNNING, entry.restarts,
                 None if entry.role is Role.SYSTEM else self._figures.get(entry.role),
             )
-            for entry in self._entries
+            for entry in self._directory
         )  # fmt: skip
 
     # --- for the runtime --------------------------------------------------------------------------------------
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """The directory as last seen."""
-        return self._entries
+        """The directory as last seen; another tuple once it is seen to have changed."""
+        return self._directory
 
     @property
     def silent_for(self) -> float:
@@ -144,7 +148,7 @@ class ActorBridge:
     def attach(self, endpoint: Endpoint, supervisor: Address, run_id: str) -> None:
         """Talk to this actor system from now on, and install there what was installed before."""
         self._endpoint, self._supervisor, self._run_id = endpoint, supervisor, run_id
-        self._version, self._entries = 0, ()
+        self._version, self._entries, self._directory = 0, {}, ()
         self._heard = time.monotonic()
         self._poll_at = 0.0
 
@@ -169,11 +173,33 @@ class ActorBridge:
         """
         await self._until(self._all_running, seconds)
 
+    async def changed(self, seconds: float) -> None:
+        """Wait until the directory is seen to have changed, at most that long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+
+    async def wait_for_roles(self, seconds: float) -> None:
+        """Wait until ingress and cascade run, at most that long.
+
+        Raises:
+            TimeoutError: they did not.
+        """
+        await self._until(self._roles_running, seconds)
+
     async def run(self) -> None:
         """Do what is due: repeats, the directory. For as long as the bridge is used."""
         while True:
             self._tick(time.monotonic())
-            await asyncio.sleep(_TICK)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait for the next tick, or until the directory is to be looked at."""
+        self._sooner.clear()
+        poll_in = max(0.0, self._poll_at - time.monotonic()) if self._endpoint is not None else _TICK
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(_TICK, poll_in)):
+                await self._sooner.wait()
 
     def receive(self, message: object) -> None:
         """Take a message from the endpoint, on the loop."""
@@ -183,17 +209,17 @@ class ActorBridge:
             case Directory() if message.run_id == self._run_id:
                 self._heard = time.monotonic()
                 self._figures = dict(message.figures)
-                if message.entries is not None and message.version > self._version:
+                if message.version > self._version:
                     self._version = message.version
                     self._update(message.entries)
                 if not self._all_running():
-                    self._poll_at = min(self._poll_at, time.monotonic() + _POLL_SOON)
+                    self._poll_within(_POLL_SOON)
             case ServicesStopped() if self._stopped is not None and not self._stopped.done():
                 self._stopped.set_result(message)
 
     def lost(self, _address: Address, _message: object) -> None:
         """Take note that a send failed, on the loop: who it was for has probably ended."""
-        self._poll_at = min(self._poll_at, time.monotonic() + _POLL_SOON)
+        self._poll_within(_POLL_SOON)
 
     # --- steps ------------------------------------------------------------------------------------------------
 
@@ -217,10 +243,16 @@ class ActorBridge:
             self._post(conversation, conversation.tick(now))
             self._replace_if_silent(conversation, now)
         if now >= self._poll_at:
-            present = {entry.system_id for entry in self._entries if entry.role is Role.SYSTEM}
-            missing = tuple(system_id for system_id in self._wanted if system_id not in present)
+            missing = tuple(id_ for id_ in self._wanted if (Role.SYSTEM, id_) not in self._entries)
             self._endpoint.send(self._supervisor, GetDirectory(self._version, missing))
             self._poll_at = now + _POLL
+
+    def _poll_within(self, seconds: float) -> None:
+        """Look at the directory no later than that."""
+        due = time.monotonic() + seconds
+        if due < self._poll_at:
+            self._poll_at = due
+            self._sooner.set()
 
     def _replace_if_silent(self, conversation: Conversation, now: float) -> None:
         since = conversation.silent_since
@@ -230,10 +262,11 @@ class ActorBridge:
             self._replaced_at[conversation.system_id] = now
             self._endpoint.send(self._supervisor, Replace(conversation.system_id, conversation.epoch))
 
-    def _update(self, entries: tuple[Entry, ...]) -> None:
+    def _update(self, changed: tuple[Entry, ...]) -> None:
         now = time.monotonic()
-        self._entries = entries
-        for entry in entries:
+        self._entries |= {(entry.role, entry.system_id): entry for entry in changed}
+        self._directory = tuple(self._entries.values())
+        for entry in changed:
             if entry.role is not Role.SYSTEM:
                 continue
             conversation = self._conversations.get(entry.system_id)
@@ -252,9 +285,14 @@ class ActorBridge:
                 await self._changed.wait()
 
     def _all_running(self) -> bool:
-        running = {entry.system_id for entry in self._entries if entry.address is not None}
-        roles = {entry.role for entry in self._entries if entry.address is not None}
-        return {Role.INGRESS, Role.CASCADE} <= roles and running >= self._wanted.keys()
+        return self._roles_running() and all(self._runs(Role.SYSTEM, system_id) for system_id in self._wanted)
+
+    def _roles_running(self) -> bool:
+        return self._runs(Role.INGRESS) and self._runs(Role.CASCADE)
+
+    def _runs(self, role: Role, system_id: str = "") -> bool:
+        entry = self._entries.get((role, system_id))
+        return entry is not None and entry.address is not None
 
     def _number(self) -> int:
         return next(self._numbers)

@@ -92,7 +92,7 @@ class GetDirectory(Struct, frozen=True):
     One message at a time: thespian takes hundreds of small ones to one receiver badly.
     """
 
-    #: The version the asker has; the entries are left out when it is the present one.
+    #: The version the asker has; what has not changed since is left out.
     version: int
     install: tuple[str, ...]
 
@@ -110,17 +110,19 @@ class Entry(Struct, frozen=True):
     problem: str = ""
     #: Times it was created again.
     restarts: int = 0
+    #: When its process started, in clock ticks since boot.
+    started: int = 0
 
 
 class Directory(Struct, frozen=True):
-    """All actors, or None for `entries` when `version` is the one the asker has.
+    """The actors that have changed since the version that the asker has.
 
     `figures`: what ingress and cascade measured, by role, as far as they have told.
     """
 
     run_id: str
     version: int
-    entries: tuple[Entry, ...] | None
+    entries: tuple[Entry, ...]
     figures: tuple[tuple[Role, Snapshot], ...] = ()
 
 

@@ -39,8 +39,7 @@ BEATING: Final = 5.0
 #: Seconds between two questions to a system whose heart beats: for its actor's own thread, which has no heartbeat.
 #: They are spread by up to as much again: systems start together.
 PROBE: Final = 60.0
-#: Seconds until the next tick: while something is on its way, and else. Between two lots of forks the supervisor must
-#: have time for its messages: a wake-up that is due comes before them, and after 20 s of silence it is taken for dead.
+#: Seconds until the next tick: while something is on its way, and else.
 _MOVING: Final = 0.2
 _RESTING: Final = 1.0
 #: Seconds until a fork that failed is tried again.
@@ -49,8 +48,11 @@ _FORK_PAUSE: Final = 5.0
 STAGES: Final = {Role.INGRESS: 2.0, Role.SYSTEM: 5.2, Role.CASCADE: 1.0}
 #: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
 _FROZEN: Final = 3.0
-#: Forks per tick: the supervisor must go on answering while hundreds of systems are started.
-_FORKS: Final = 20
+#: Actors that start side by side: the next is forked once one of them is up, so that the supervisor goes on answering
+#: while hundreds are started, and each gets its messages soon. One that takes longer than so many seconds is not waited
+#: for.
+SIDE_BY_SIDE: Final = 12
+_SLOW: Final = 1.0
 
 
 class State(StrEnum):
@@ -100,6 +102,8 @@ class Slot:
     system_id: str
     state: State = State.ABSENT
     epoch: int = 0
+    #: The version of the directory that first had it as it is.
+    version: int = 0
     process: Process = _NOBODY
     address: Address | None = None
     born: float = 0.0
@@ -161,8 +165,8 @@ class Roster:
         self._beat = beat
         self._looked = 0.0
         self._ticked = 0.0
-        self._forks = _FORKS
         self._slots: dict[Key, Slot] = {}
+        self._by_epoch: dict[int, Slot] = {}
         self._version = 1
         self._changes: Iterator[int] = count(1)
         self._stages: list[Role] | None = None
@@ -188,11 +192,13 @@ class Roster:
         """The actor has been forked. `address` serves until its first message brings the real one."""
         slot = self._slots[key]
         slot.state, slot.address, slot.process = State.STARTING, address, process
+        self._by_epoch.pop(slot.epoch, None)
         slot.epoch = self._epochs()
+        self._by_epoch[slot.epoch] = slot
         slot.born = slot.heard = now
         slot.beat, slot.answered, slot.problem, slot.repeats = 0.0, False, "", 0
         slot.births += 1
-        self._version += 1
+        self._changed(slot)
         return [self._start(slot, now)]
 
     def not_created(self, key: Key, now: float) -> None:
@@ -205,13 +211,8 @@ class Roster:
         if slot is None or slot.state is not State.STARTING:
             return []
         slot.state, slot.address, slot.heard, slot.problem = State.RUNNING, address, now, problem
-        self._version += 1
-        if slot.role is Role.SYSTEM:
-            return self._publish(Attach(next(self._changes), slot.system_id, address, epoch), now)
-        slot.pending, slot.pushed = {}, None
-        for system in self._running_systems():
-            slot.pending[system.system_id] = Attach(next(self._changes), system.system_id, system.address, system.epoch)
-        return self._push(slot, now)
+        self._changed(slot)
+        return [*self._introduce(slot, now), *self._create_due(now)]
 
     def heard(self, epoch: int, now: float, problem: str | None = None) -> None:
         """A sign of life of both threads, and what the service says keeps it from its work."""
@@ -222,7 +223,7 @@ class Roster:
         slot.answered = slot.answered or problem is not None
         if problem is not None and problem != slot.problem:
             slot.problem = problem
-            self._version += 1
+            self._changed(slot)
 
     def told(self, epoch: int, figures: Snapshot | None) -> None:
         """Keep what an actor measured, for whoever asks for the directory. It makes no new version of that."""
@@ -263,7 +264,6 @@ class Roster:
 
     def tick(self, now: float) -> list[Command]:
         """Repeat what is unanswered, ping, kill what is silent, create what is due."""
-        self._forks = _FORKS
         if now - self._ticked >= _FROZEN:
             for slot in self._slots.values():
                 slot.heard = now
@@ -298,25 +298,33 @@ class Roster:
         return _RESTING if resting and self._stages is None else _MOVING
 
     def directory(self, known: int) -> Directory:
-        """Return the directory; without entries when the asker knows this version."""
+        """Return the directory: those entries that have changed since the version that the asker knows."""
         figures = tuple((slot.role, slot.figures) for slot in self._slots.values() if slot.figures is not None)
-        entries = None if known == self._version else tuple(_entry(slot) for slot in self._slots.values())
-        return Directory(self.run_id, self._version, entries, figures)
+        changed = [slot for slot in self._slots.values() if slot.version > known] if known != self._version else []
+        return Directory(self.run_id, self._version, tuple(map(_entry, changed)), figures)
 
     # --- steps ------------------------------------------------------------------------------------------------
 
     def _add(self, role: Role, system_id: str, now: float) -> None:
         slot = Slot(role, system_id, restart_at=now)
         self._slots[slot.key] = slot
+        self._changed(slot)
+
+    def _changed(self, slot: Slot) -> None:
         self._version += 1
+        slot.version = self._version
 
     def _create_due(self, now: float) -> list[Command]:
         if self._stages is not None:
             return []
-        due = [slot for slot in self._slots.values() if slot.state is State.ABSENT and now >= slot.restart_at]
-        due = due[: self._forks]
-        self._forks -= len(due)
-        return [Create(slot.key) for slot in due]
+        room = SIDE_BY_SIDE
+        due: list[Slot] = []
+        for slot in self._slots.values():
+            if slot.state is State.ABSENT and now >= slot.restart_at:
+                due.append(slot)
+            elif slot.state is State.STARTING and now - slot.born < _SLOW:
+                room -= 1
+        return [Create(slot.key) for slot in due[: max(0, room)]]
 
     def _start(self, slot: Slot, now: float) -> Tell:
         slot.told = now
@@ -329,7 +337,7 @@ class Roster:
         slot.restart_at = now + slot.backoff.after(now - slot.born)
         slot.address = None
         slot.pending = {}
-        self._version += 1
+        self._changed(slot)
         if self._stages is not None:
             slot.state = State.STOPPED
             return self._next_stage(now)
@@ -368,7 +376,7 @@ class Roster:
     def _note_silence(self, slot: Slot, now: float) -> None:
         if not slot.problem and now - max(slot.heard, slot.beat) >= self._settings.actors.replace_after / 2:
             slot.problem = "it shows no sign of life"
-            self._version += 1
+            self._changed(slot)
 
     def _silent(self, slot: Slot, now: float) -> bool:
         """Whether it is to be replaced: no sign of life, or no answer where the heart beats but the actor hangs."""
@@ -382,6 +390,15 @@ class Roster:
         if not slot.answered or slot.problem or now - slot.beat >= BEATING:
             return 0.0
         return PROBE + slot.epoch % int(PROBE)
+
+    def _introduce(self, slot: Slot, now: float) -> list[Command]:
+        """Tell ingress and cascade about a system that is up, or one of these about all systems that are."""
+        if slot.role is Role.SYSTEM:
+            return self._publish(Attach(next(self._changes), slot.system_id, slot.address, slot.epoch), now)
+        slot.pending, slot.pushed = {}, None
+        for system in self._running_systems():
+            slot.pending[system.system_id] = Attach(next(self._changes), system.system_id, system.address, system.epoch)
+        return self._push(slot, now)
 
     def _publish(self, change: Attach | Detach, now: float) -> list[Command]:
         commands: list[Command] = []
@@ -433,12 +450,13 @@ class Roster:
         return [slot for slot in self._slots.values() if slot.role is Role.SYSTEM and slot.state is State.RUNNING]
 
     def _of_epoch(self, epoch: int) -> Slot | None:
-        return next((slot for slot in self._slots.values() if slot.epoch == epoch and slot.lives), None)
+        slot = self._by_epoch.get(epoch)
+        return slot if slot is not None and slot.lives else None
 
 
 def _entry(slot: Slot) -> Entry:
     address = slot.address if slot.state is State.RUNNING else None
     return Entry(
         slot.role, slot.system_id, address, slot.epoch, slot.process.pid, slot.state.value, slot.problem,
-        max(0, slot.births - 1),
+        max(0, slot.births - 1), slot.process.started,
     )  # fmt: skip

@@ -170,8 +170,9 @@ class Supervisor(Actor):
             return
         role, system_id = command.key
         before = self._children()
+        known = set(map(id, before))
         address = self.createActor(_SHELLS[role])
-        new = [each for each in self._children() if each not in before]
+        new = [each for each in self._children() if id(each) not in known]
         if not new:  # thespian hands out an address even when the fork fails
             self._log.error("actor not created", role=role, system=system_id)
             self._roster.not_created(command.key, time.monotonic())

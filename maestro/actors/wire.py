@@ -1,12 +1,15 @@
 """How thespian's TCP transport is set up in every process of Maestro, before its first socket.
 
-Three of its habits do not do, and it offers no setting for them:
+Some of its habits do not do, and it offers no setting for them:
 
 - It listens on all interfaces and unpickles what comes in: anybody who reaches a port runs code. Here it binds to
   loopback, and every message carries a keyed digest under a key of this start of the actor system; one without it is
   dropped unread. That also keeps out the Admin and actors of an earlier run.
 - A message to a frozen process is tried for 5 minutes, and 20 such messages stop all sending of their sender.
 - An external context's `tell` returns only once all its earlier messages are through (see `maestro.actors.endpoint`).
+- It puts every message into words, three times on its way, for log lines that are not written.
+- It compares addresses by all the names this machine may have, and does so with every message on its way.
+- It lets 100 connections wait to be accepted; the 101st finds nobody, and tries again seconds later.
 """
 
 import hmac
@@ -29,8 +32,13 @@ KEY_BYTES: Final = 32
 _TRANSMIT_SECONDS: Final = 8
 #: Messages on their way to all receivers together; links and the bridge keep each receiver's share small.
 _PENDING_TRANSMITS: Final = 2000
+#: Connections that wait to be accepted: those of all systems, while who is to accept them forks or computes.
+_LISTEN_DEPTH: Final = 1024
 _DIGEST: Final = "sha256"
 _DIGEST_BYTES: Final = 32
+_INTENT_IN_WORDS: Final = intents.TransmitIntent.identify
+_ENVELOPE_IN_WORDS: Final = intents.ReceiveEnvelope.identify
+_SAME_ADDRESS: Final = IPBase.IPActorAddress.__eq__
 
 
 class SignedPickle:
@@ -77,9 +85,25 @@ def install(key: bytes, log_file: Path) -> None:
     TCPTransport.ReceiveBuffer = WholeAckBuffer
     multiprocTCPBase.ActorSystemBase.transportType = LeanTransport
     IPBase.IPActorAddress.bindArgs = property(_bind_args)
+    IPBase.IPActorAddress.__eq__ = _same_address
+    TCPTransport.LISTEN_DEPTH = _LISTEN_DEPTH
+    for kind, in_words in ((intents.TransmitIntent, _INTENT_IN_WORDS), (intents.ReceiveEnvelope, _ENVELOPE_IN_WORDS)):
+        kind.__str__ = in_words
+        kind.identify = _itself
     asyncTransportBase.MAX_PENDING_TRANSMITS = _PENDING_TRANSMITS
     intents.DEFAULT_MAX_TRANSMIT_PERIOD = timedelta(seconds=_TRANSMIT_SECONDS)
 
 
 def _bind_args(address: Any) -> tuple[tuple[str, int]]:
     return (cast("tuple[str, int]", (LOOPBACK, address.bindname[1])),)
+
+
+def _same_address(address: Any, other: Any) -> bool:
+    """All are on loopback, so those whose ports differ differ; thespian knows the rest."""
+    port, others = address.sockname[1], other.sockname[1]
+    return (port == others or not port or not others) and bool(_SAME_ADDRESS(address, other))
+
+
+def _itself(message: Any) -> Any:
+    """What stands in for its words until a log line with it is written."""
+    return message

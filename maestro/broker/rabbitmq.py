@@ -2,7 +2,7 @@
 
 ```
 RabbitMQBroker ── keeps ──> Session (one connection)
-   ├── Declarations   a channel for each round
+   ├── Declarations   a channel for each round, which many callers share
    ├── Publisher      one channel, confirms
    ├── Subscription*  one channel each, so that prefetch counts per queue
    ├── Reader         one channel per queue that is read singly
@@ -18,7 +18,6 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from functools import partial
 from typing import Any, Final, TypeVar
 
 from maestro import logs
@@ -27,14 +26,13 @@ from maestro.broker.rabbitmq_consumer import Subscription
 from maestro.broker.rabbitmq_problem import NOT_FOUND
 from maestro.broker.rabbitmq_publisher import Publisher
 from maestro.broker.rabbitmq_reader import Reader
+from maestro.broker.rabbitmq_rounds import Rounds
 from maestro.broker.rabbitmq_session import Channel, ChannelLost, Session, SessionFailed, parameters_of
 from maestro.broker.rabbitmq_topology import Declarations
 from maestro.settings import BrokerSettings
 
 #: First pause before trying again, in seconds; it doubles up to `reconnect_max`.
 FIRST_PAUSE: Final = 0.1
-#: Bindings that one `operation_timeout` is allowed for.
-DECLARED_AT_ONCE: Final = 32
 _T = TypeVar("_T")
 
 
@@ -49,6 +47,7 @@ class RabbitMQBroker:
         self._settings = settings
         self._parameters = parameters_of(settings)
         self._declarations = Declarations()
+        self._rounds = Rounds(self._declare)
         self._publisher = Publisher(settings.publish_timeout)
         self._reader = Reader()
         self._session: Session | None = None
@@ -96,10 +95,9 @@ class RabbitMQBroker:
     async def declare(self, bindings: Sequence[Binding], exchanges: Sequence[str] = ()) -> None:
         """See `Broker`."""
         self._declarations.remember(bindings, exchanges)
-        await self._operate(lambda session: self._declarations.declare(session, (), exchanges))
-        for start in range(0, len(bindings), DECLARED_AT_ONCE):
-            some = bindings[start : start + DECLARED_AT_ONCE]
-            await self._operate(partial(self._declare, some))
+        if exchanges:
+            await self._operate(lambda session: self._declarations.declare(session, (), exchanges))
+        await self._rounds.declare(bindings)
 
     async def publish(self, exchange: str, routing_key: str, message: Message) -> None:
         """See `Broker`. Raises `BrokerError` for a message that is too large or cannot be encoded."""
@@ -166,8 +164,8 @@ class RabbitMQBroker:
         reply = await self._on_queue(lambda channel: channel.call(channel.raw.queue_declare, queue, passive=True))
         return None if reply is None else Depth(reply.method.message_count, reply.method.consumer_count)
 
-    async def _declare(self, bindings: Sequence[Binding], session: Session) -> None:
-        await self._declarations.declare(session, bindings, ())
+    async def _declare(self, bindings: Sequence[Binding]) -> None:
+        await self._operate(lambda session: self._declarations.declare(session, bindings, ()))
 
     async def _on_queue(self, ask: Callable[[Channel], Awaitable[Any]]) -> Any:
         """Ask on a channel of its own; None when the queue does not exist."""

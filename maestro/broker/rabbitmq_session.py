@@ -70,6 +70,19 @@ class Channel:
                 raise ChannelLost(0, str(problem) or repr(problem)) from problem
             return await self.within(reply)
 
+    def tell(self, method: Callable[..., Any], *args: Any, **options: Any) -> None:
+        """Call a method of `raw` that is not answered: the broker closes the channel over what it refuses.
+
+        Raises:
+            ChannelLost: the channel was closed before.
+        """
+        if self._lost.done():
+            raise self._lost.result()
+        try:
+            method(*args, **options)
+        except pika.exceptions.AMQPError as problem:
+            raise ChannelLost(0, str(problem) or repr(problem)) from problem
+
     @contextlib.contextmanager
     def reply(self) -> Iterator[asyncio.Future[Any]]:
         """Yield a future for one reply, failed with `ChannelLost` when the channel closes first."""

@@ -1,11 +1,12 @@
 """What was declared on RabbitMQ: remembered, and declared again whenever it may be gone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from maestro import logs
 from maestro.broker.base import Binding
 from maestro.broker.rabbitmq_problem import PRECONDITION_FAILED
+from maestro.broker.rabbitmq_rounds import DECLARED_AT_ONCE
 from maestro.broker.rabbitmq_session import Channel, ChannelLost, Session
 
 _TOPIC: Final = "topic"
@@ -45,13 +46,42 @@ class Declarations:
 
     async def declare(self, session: Session, bindings: Sequence[Binding], exchanges: Sequence[str]) -> None:
         """Declare these. Raises `ChannelLost` with the broker's reason, `TimeoutError`."""
-        names = dict.fromkeys((*exchanges, *(binding.exchange for binding in bindings)))
+        try:
+            await self._unanswered(session, bindings, exchanges)
+        except ChannelLost as lost:
+            if not lost.code:
+                raise
+            await self._one_by_one(session, bindings, exchanges)
+
+    async def _unanswered(self, session: Session, bindings: Sequence[Binding], exchanges: Sequence[str]) -> None:
+        """Declare without an answer each: a refusal closes the channel, so one answer after all of them says yes."""
+        channel = await session.channel()
+        try:
+            for start in range(0, max(len(bindings), 1), DECLARED_AT_ONCE):
+                some = bindings[start : start + DECLARED_AT_ONCE]
+                self._tell(channel, some, () if start else exchanges)
+                await channel.call(channel.raw.basic_qos)
+        finally:
+            channel.close()
+
+    def _tell(self, channel: Channel, bindings: Sequence[Binding], exchanges: Sequence[str]) -> None:
+        raw = channel.raw
+        for name in _exchanges(bindings, exchanges):
+            options = {"exchange_type": _TOPIC, "durable": True, "passive": name in self._foreign}
+            channel.tell(raw.exchange_declare, name, **options)
+        for queue in _queues(bindings):
+            channel.tell(raw.queue_declare, queue, durable=True, passive=queue in self._foreign)
+        for binding in bindings:
+            channel.tell(raw.queue_bind, binding.queue, binding.exchange, binding.pattern)
+
+    async def _one_by_one(self, session: Session, bindings: Sequence[Binding], exchanges: Sequence[str]) -> None:
+        """Declare with an answer each, to take what exists with other arguments as it is."""
         work = _Work(session)
         try:
-            for name in names:
+            for name in _exchanges(bindings, exchanges):
                 options = {"exchange_type": _TOPIC, "durable": True}
                 await self._as_found("exchange", name, work, options)
-            for queue in dict.fromkeys(binding.queue for binding in bindings):
+            for queue in _queues(bindings):
                 await self._as_found("queue", queue, work, {"durable": True})
             for binding in bindings:
                 channel = await work.channel()
@@ -94,3 +124,11 @@ class _Work:
     def close(self) -> None:
         if self._channel is not None:
             self._channel.close()
+
+
+def _exchanges(bindings: Sequence[Binding], exchanges: Sequence[str]) -> Iterable[str]:
+    return dict.fromkeys((*exchanges, *(binding.exchange for binding in bindings)))
+
+
+def _queues(bindings: Sequence[Binding]) -> Iterable[str]:
+    return dict.fromkeys(binding.queue for binding in bindings)

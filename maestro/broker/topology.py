@@ -77,11 +77,21 @@ class SystemQueues:
 
     def bindings(self) -> tuple[Binding, ...]:
         """Return everything to declare for the system."""
+        return (*self.persist_bindings(), *self.reprocessing_bindings())
+
+    def persist_bindings(self) -> tuple[Binding, ...]:
+        """Return what ingress works with."""
         sid = self.system_id
         return (
             Binding(PERSIST, sid, self.persist),
             Binding(PERSIST, self.wait_key, self.wait),
             Binding(PERSIST_ERROR, sid, self.persist_error),
+        )
+
+    def reprocessing_bindings(self) -> tuple[Binding, ...]:
+        """Return what cascade works with."""
+        sid = self.system_id
+        return (
             Binding(REPROCESSING, f"#.{sid}.#", self.reprocessings),
             Binding(REPROCESSING, f"#.{self.error_key}.#", self.reprocessings_error),
             Binding(REPROCESSING_EVENTS, f"#.{sid}.#", self.events),

@@ -115,7 +115,7 @@ class CascadeLine:
         await self._tasks.close()
 
     async def _run(self) -> None:
-        await until_done(lambda: self._broker.declare(self._queues.bindings()), self._log)
+        await until_done(lambda: self._broker.declare(self._queues.reprocessing_bindings()), self._log)
         while True:
             peer, operation = await self._todo.get()
             started = time.perf_counter()
@@ -140,7 +140,7 @@ class CascadeLine:
         try:
             await self._do(operation)
         except Unroutable:
-            await self._broker.declare(self._queues.bindings())
+            await self._broker.declare(self._queues.reprocessing_bindings())
             await self._do(operation)
 
     async def _do(self, operation: ToCascade) -> None:

@@ -75,7 +75,7 @@ class IngressLine:
         self._tasks.start(self._feed(), "feed")
 
     async def _begin(self) -> None:
-        await self._until_done(lambda: self._broker.declare(self._queues.bindings()))
+        await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()))
         self._declared.set()
         self._persist = await self._until_done(
             lambda: self._broker.consume(
@@ -203,7 +203,7 @@ class IngressLine:
         try:
             await self._broker.publish(exchange, key, message)
         except Unroutable:
-            await self._broker.declare(self._queues.bindings())
+            await self._broker.declare(self._queues.persist_bindings())
             await self._broker.publish(exchange, key, message)
 
     async def _measure(self) -> None:

@@ -36,6 +36,7 @@ async def runtime(tmp_path: Path) -> AsyncIterator[ActorRuntime]:
         for system in SYSTEMS:
             await runtime.bridge.install(system)
         await runtime.bridge.wait_for_services(20)
+        await until(lambda: {f"system {system}" for system in SYSTEMS} <= recorded(tmp_path).keys(), 5)
         yield runtime
     finally:
         known = recorded(tmp_path)
@@ -270,6 +271,7 @@ async def test_services_stop_in_order(tmp_path: Path) -> None:
     await runtime.start()
     await runtime.bridge.install("sysA")
     await runtime.bridge.wait_for_services(20)
+    await until(lambda: "system sysA" in recorded(tmp_path), 5)
     known = recorded(tmp_path)
     await runtime.stop()
     lines = (tmp_path / "trace").read_text().splitlines()

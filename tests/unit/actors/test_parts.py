@@ -9,10 +9,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from thespian.system.transport import ReceiveEnvelope, TransmitIntent
 
-from maestro.actors import processes
+from maestro.actors import processes, wire
 from maestro.actors.answers import AnswerLog
 from maestro.actors.backoff import Backoff
+from maestro.actors.endpoint import address_of
 from maestro.actors.errors import AlreadyRunning
 from maestro.actors.outbox import Outbox
 from maestro.actors.processes import Process
@@ -153,3 +155,26 @@ def test_the_first_restart_is_at_once_and_a_proven_life_forgives() -> None:
     backoff = Backoff(first=1.0, longest=5.0)
     assert [backoff.after(3.0) for _ in range(5)] == [0.0, 1.0, 2.0, 4.0, 5.0]
     assert [backoff.after(61.0), backoff.after(0.0)] == [0.0, 1.0]
+
+
+def test_a_message_on_its_way_is_put_into_words_only_for_a_line_that_is_written(tmp_path: Path) -> None:
+    class Message:
+        asked = 0
+
+        def __str__(self) -> str:
+            Message.asked += 1
+            return "the message"
+
+    wire.install(b"k" * wire.KEY_BYTES, tmp_path / "thespian.log")
+    here = address_of(4711)
+    for carrier in (TransmitIntent(here, Message()), ReceiveEnvelope(here, Message())):
+        described = carrier.identify()
+        assert Message.asked == 0
+        assert "the message" in f"{described!s}"
+        Message.asked = 0
+
+
+def test_addresses_on_loopback_differ_by_their_ports(tmp_path: Path) -> None:
+    wire.install(b"k" * wire.KEY_BYTES, tmp_path / "thespian.log")
+    assert address_of(4711) == address_of(4711)
+    assert address_of(4711) != address_of(4712)

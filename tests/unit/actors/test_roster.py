@@ -7,7 +7,7 @@ import pytest
 
 from maestro.actors.messages import Factories, Ping, Role, StartService, StopService, TellChanges
 from maestro.actors.processes import Process
-from maestro.actors.roster import Command, Create, Kill, Roster, State, Tell
+from maestro.actors.roster import SIDE_BY_SIDE, Command, Create, Kill, Roster, State, Tell
 from maestro.runtime.measures import Sample, Snapshot
 from maestro.runtime.service import Attach, Detach
 from maestro.settings import ActorSettings, Settings
@@ -58,9 +58,7 @@ class World:
         return found
 
     def entry(self, key: tuple[Role, str]):  # noqa: ANN201 - an Entry
-        entries = self.roster.directory(-1).entries
-        assert entries is not None
-        return next(each for each in entries if (each.role, each.system_id) == key)
+        return next(each for each in self.roster.directory(-1).entries if (each.role, each.system_id) == key)
 
     def start_all(self) -> None:
         for order in self.take(StartService):
@@ -109,7 +107,7 @@ def test_what_keeps_a_service_from_its_work_is_known_from_its_start(world: World
     fresh.run(fresh.roster.open(fresh.now))
     order = fresh.take(StartService)[0]
     fresh.roster.started(order.epoch, "here", fresh.now, "broker: refused")
-    assert "broker: refused" in [entry.problem for entry in fresh.roster.directory(0).entries or ()]
+    assert "broker: refused" in [entry.problem for entry in fresh.roster.directory(0).entries]
 
 
 def test_start_is_repeated_until_it_is_answered() -> None:
@@ -142,7 +140,7 @@ def test_restarts_are_counted_and_what_an_actor_measured_is_told(world: World) -
     world.roster.told(world.entry(INGRESS).epoch, figures)
     world.roster.told(99, figures)
     known = world.roster.directory(before.version)
-    assert known.entries is None, "figures make no new version"
+    assert known.entries == (), "figures make no new version"
     assert known.figures == ((Role.INGRESS, figures),)
     assert world.entry(SYS_A).restarts == 0
     world.kill(SYS_A)
@@ -309,12 +307,26 @@ def test_replace_kills_only_the_life_it_names(world: World) -> None:
     assert world.created.count(SYS_A) == 2
 
 
-def test_many_systems_are_created_over_several_ticks(world: World) -> None:
-    world.tick()
+def test_of_many_systems_a_few_start_side_by_side(world: World) -> None:
     world.run(world.roster.install([f"s{number}" for number in range(50)], world.now))
-    assert len(world.created) == 3 + 20
-    world.tick()
-    world.tick()
+    assert len(world.created) == 3 + SIDE_BY_SIDE
+    first, *others = world.take(StartService)
+    world.tick(0.1)
+    assert len(world.created) == 3 + SIDE_BY_SIDE
+    world.run(world.roster.started(first.epoch, "up", world.now))
+    assert len(world.created) == 3 + SIDE_BY_SIDE + 1
+    for order in others:
+        world.run(world.roster.started(order.epoch, "up", world.now))
+    while orders := world.take(StartService):
+        for order in orders:
+            world.run(world.roster.started(order.epoch, "up", world.now))
+    assert len(world.created) == 3 + 50
+
+
+def test_systems_that_do_not_get_up_hold_up_the_others_only_for_a_moment(world: World) -> None:
+    world.run(world.roster.install([f"s{number}" for number in range(50)], world.now))
+    for _ in range(30):
+        world.tick()
     assert len(world.created) == 3 + 50
 
 
@@ -363,8 +375,13 @@ def test_a_service_that_dies_while_stopping_is_not_created_anew(world: World) ->
     assert len(world.created) == 3
 
 
-def test_the_directory_is_left_out_for_who_has_it(world: World) -> None:
-    version = world.roster.directory(0).version
-    assert world.roster.directory(version).entries is None
+def test_the_directory_tells_what_has_changed_since_it_was_asked_for_last(world: World) -> None:
+    known = world.roster.directory(0)
+    assert [(each.role, each.system_id) for each in known.entries] == [INGRESS, CASCADE, SYS_A]
+    assert world.roster.directory(known.version).entries == ()
     world.kill(SYS_A)
-    assert world.roster.directory(version).entries is not None
+    assert world.roster.directory(known.version).entries == (world.entry(SYS_A),)
+    world.roster.heard(world.entry(INGRESS).epoch, world.now, "broker: refused")
+    later = world.roster.directory(known.version)
+    assert later.entries == (world.entry(INGRESS), world.entry(SYS_A))
+    assert world.roster.directory(later.version).entries == ()
