@@ -1,6 +1,5 @@
 """One trace from the broker to the commit, one from a decision to its end, told by the in-memory exporter."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +57,6 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Spans:
     spans = Spans()
     monkeypatch.setattr(span_export, "exporter", spans.exporter)
     return spans
-
-
-@pytest.fixture
-async def siblings() -> AsyncIterator[RecordingSiblings]:
-    async with RecordingSiblings([SYSTEM]) as double:
-        yield double
 
 
 async def pending(it: InProcess) -> str:
