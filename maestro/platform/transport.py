@@ -65,12 +65,12 @@ class CallName:
 class Transport:
     """Kept-alive connections to the siblings. Belongs to one event loop."""
 
-    def __init__(
-        self, settings: PlatformSettings, session: aiohttp.ClientSession, observer: CallObserver | None = None
-    ) -> None:
+    def __init__(self, settings: PlatformSettings, observer: CallObserver | None = None) -> None:
         self._settings = settings
         self._observer = observer or Unobserved()
-        self._session = session
+        #: For https; most platforms need none, and it takes memory in each of hundreds of processes.
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
         self._connections = Connections(
             fields=_FIELDS, limit=settings.max_answer_bytes, connect_timeout=settings.connect_timeout,
             answer_timeout=settings.answer_timeout, keep_for=KEEP_ALIVE, per_host=CONNECTIONS_PER_HOST,
@@ -80,20 +80,14 @@ class Transport:
     @classmethod
     async def open(cls, settings: PlatformSettings, observer: CallObserver | None = None) -> "Transport":
         """Return a transport; connects on first use. `observer` is told how each try ended."""
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=CONNECTIONS, limit_per_host=CONNECTIONS_PER_HOST, keepalive_timeout=KEEP_ALIVE
-            ),
-            timeout=aiohttp.ClientTimeout(total=settings.answer_timeout, sock_connect=settings.connect_timeout),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_HEADERS,
-        )
-        return cls(settings, session, observer)
+        return cls(settings, observer)
 
     async def close(self) -> None:
         """Close all connections. Twice is no error."""
         self._connections.close()
-        await self._session.close()
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
 
     def call(
         self,
@@ -184,7 +178,7 @@ class Transport:
         return self._over_tls(method, target, body)
 
     async def _over_tls(self, method: str, target: Target, body: bytes | None) -> tuple[int, bytes]:
-        async with self._session.request(method, target.url, data=body, allow_redirects=False) as response:
+        async with self._https().request(method, target.url, data=body, allow_redirects=False) as response:
             return response.status, await _read(response, self._settings.max_answer_bytes)
 
     def _explained(self, name: CallName, problem: Exception) -> SiblingError | None:
@@ -202,6 +196,22 @@ class Transport:
                 # UnicodeError: a host name that cannot even be looked up.
                 return SiblingUnreachable(name.service, name.call, f"{type(problem).__name__}: {problem}")
         return None
+
+    def _https(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise RuntimeError("the transport is closed")
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=CONNECTIONS, limit_per_host=CONNECTIONS_PER_HOST, keepalive_timeout=KEEP_ALIVE
+                ),
+                timeout=aiohttp.ClientTimeout(
+                    total=self._settings.answer_timeout, sock_connect=self._settings.connect_timeout
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers=_HEADERS,
+            )
+        return self._session
 
     def _warn(self, problem: SiblingError, attempt: int) -> None:
         self._log.warning(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import aiohttp
 import pytest
 
 from maestro.platform import Platform, SiblingUnreachable
@@ -82,11 +83,11 @@ async def test_stopped_and_started_again_on_the_same_port(siblings: RecordingSib
 
 async def test_documents_are_found_by_field(platform: Platform, siblings: RecordingSiblings) -> None:
     await platform.process_memory.save_document("d1", b'{"id":"d1","status":"running"}', first=True)
-    session = platform._transport._session
-    for status, found in (("running", 1), ("finished", 0)):
-        url = f"http://{HOST}:{siblings.port}/reprocessing?status={status}"
-        async with session.get(url) as response:
-            assert len(await response.json()) == found
+    async with aiohttp.ClientSession() as session:
+        for status, found in (("running", 1), ("finished", 0)):
+            url = f"http://{HOST}:{siblings.port}/reprocessing?status={status}"
+            async with session.get(url) as response:
+                assert len(await response.json()) == found
 
 
 async def test_many_calls_and_a_latency(platform: Platform, siblings: RecordingSiblings) -> None:
