@@ -4,7 +4,7 @@ import faulthandler
 import gc
 import logging
 import signal
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -34,3 +34,11 @@ def own_logging(settings: LogSettings, **context: str) -> None:
     logging.Logger.root, logging.Logger.manager = _ROOT, _MANAGER
     logs.configure(settings)
     structlog.contextvars.bind_contextvars(**context)
+
+
+def forget_sentinel(forked: Any) -> None:
+    """Close the pipes by which `multiprocessing` would tell of the end of a process that was forked here.
+
+    Nobody listens to them, and every process that is forked later inherits them, and undoes what belongs to them.
+    """
+    forked._popen.finalizer()  # noqa: SLF001 - no public way that leaves the process alone

@@ -178,6 +178,7 @@ class Supervisor(Actor):
             self._roster.not_created(command.key, time.monotonic())
             return
         faultpoints.reach("supervisor.after_fork")
+        child.forget_sentinel(new[0].childProc)
         process = processes.process(new[0].childProc.pid)
         self._log.info("actor created", role=role, system=system_id, pid=process.pid)
         self._run(self._roster.created(command.key, address, process, time.monotonic()))

@@ -32,6 +32,9 @@ from maestro.settings import Settings
 ROLE = "cascade"
 #: How far down the events queue the unit just sent is looked for. Before it stand only units that are stale.
 LOOK_AHEAD = 32
+#: Seconds without a new system after which all queues are declared, and at most so many after the first. To make a
+#: queue costs RabbitMQ milliseconds: hundreds of systems that start together are up before it is asked for theirs.
+LULL, LULL_MAX = 0.5, 5.0
 
 
 class CascadeService:
@@ -43,6 +46,8 @@ class CascadeService:
         self._measures = Measures(OF_CASCADE)
         self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._measures)
         self._lines: dict[str, CascadeLine] = {}
+        self._lull: asyncio.TimerHandle | None = None
+        self._declare_by = 0.0
         self._tasks = Tasks(self._log)
 
     @property
@@ -63,6 +68,8 @@ class CascadeService:
     async def stop(self) -> None:
         """Stop; operations that are not done are asked for again after the next start."""
         self._meetings.close()
+        if self._lull is not None:
+            self._lull.cancel()
         await asyncio.gather(*(line.close() for line in self._lines.values()))
         await self._tasks.close()
         await self._broker.close()
@@ -71,14 +78,27 @@ class CascadeService:
         """Take a change of the directory, or a frame of a system."""
         match message:
             case Attach(system_id=system_id):
-                line = self._lines.get(system_id)
-                if line is None:
-                    line = self._lines[system_id] = CascadeLine(system_id, self._broker, self._measures)
+                line = self._lines.get(system_id) or self._new_line(system_id)
                 line.attach(self._meetings.meet(message, line.receive))
             case Detach(system_id=system_id):
                 self._meetings.part(system_id)
             case Frame() | FrameAck():
                 self._meetings.receive(message)
+
+    def _new_line(self, system_id: str) -> "CascadeLine":
+        loop = asyncio.get_running_loop()
+        if self._lull is None:
+            self._declare_by = loop.time() + LULL_MAX
+        else:
+            self._lull.cancel()
+        self._lull = loop.call_at(min(loop.time() + LULL, self._declare_by), self._declare_all)
+        line = self._lines[system_id] = CascadeLine(system_id, self._broker, self._measures)
+        return line
+
+    def _declare_all(self) -> None:
+        self._lull = None
+        for line in self._lines.values():
+            line.declare()
 
     def answer_now(self, question: Question) -> Answer | None:
         """Cascade answers no question of a system's."""
@@ -95,6 +115,7 @@ class CascadeLine:
         self._broker = broker
         self._log = logs.get(system=system_id, actor=ROLE)
         self._peer: Peer | None = None
+        self._declare = asyncio.Event()
         self._todo: asyncio.Queue[tuple[Peer, ToCascade]] = asyncio.Queue()
         self._tasks = Tasks(self._log)
         self._tasks.start(self._run(), "operations")
@@ -105,9 +126,14 @@ class CascadeLine:
         while not self._todo.empty():
             self._todo.get_nowait()
 
+    def declare(self) -> None:
+        """Have the queues declared; the first operation does so as well."""
+        self._declare.set()
+
     def receive(self, operation: object) -> None:
         """Take an operation. How many there are is bounded by the system, which waits for what it needs."""
         assert self._peer is not None
+        self._declare.set()
         self._todo.put_nowait((self._peer, operation))  # type: ignore[arg-type]  # a system sends nothing else
 
     async def close(self) -> None:
@@ -115,6 +141,7 @@ class CascadeLine:
         await self._tasks.close()
 
     async def _run(self) -> None:
+        await self._declare.wait()
         await until_done(lambda: self._broker.declare(self._queues.reprocessing_bindings()), self._log)
         while True:
             peer, operation = await self._todo.get()
