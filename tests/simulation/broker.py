@@ -46,6 +46,8 @@ class Ingress:
         self._channel_free = 0.0
         self._orders_free = 0.0
         self.tell: Callable[[facts.Fact], None] = lambda _fact: None
+        #: Called when a message is put on the error queue.
+        self.on_error: Callable[[], None] = lambda: None
         #: Asked before a delivery of the persist queue is settled: a check of the rules.
         self.on_settle: Callable[[Message], None] = lambda _message: None
 
@@ -119,6 +121,7 @@ class Ingress:
                     self._settle(refs)
                 else:
                     self.errors.append((Message(key, body), reason))
+                    self.on_error()
                     self._later(self._dead_lettered, key, number, refs)
             case do.FeedWaitQueue(on):
                 self.feeding = on
