@@ -17,8 +17,8 @@ from maestro.reprocessing.settling import (
     dead_letter,
     embody,
     finish,
-    forget,
     give_up,
+    make_way,
     mark_parked,
     park,
     settle,
@@ -33,21 +33,19 @@ from maestro.reprocessing.step import SaveDelivery, Step
 def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     """Admit a new event, or continue the stored verdict of a known one."""
     known = system.deliveries.get(fact.key)
+    refs: tuple[int, ...] = ()
     if known is not None and _is_new_delivery(known, fact):
-        if known.done:
-            system.finished.remove(known.key)  # else the new delivery would be forgotten in its place
-        forget(system, known, step)
-        known = None
-    if known is not None:
+        refs = make_way(system, known, step)
+    elif known is not None:
         _continue_known(system, known, fact, step)
         return
-    delivery = _admit(system, fact)
+    delivery = _admit(system, fact, refs)
     if fact.replay is not None:
         replaying.on_result(system, delivery, fact.replay, step)
     elif fact.from_wait_queue:  # an unknown one: the store was lost
         _empty_inbox(system, step)  # they have smaller numbers
         mark_parked(system, delivery, step)
-        _wait(system, delivery, step)
+        _line_up(system, delivery, step)
     elif not system.open:
         _wait(system, delivery, step)
     else:
@@ -65,7 +63,7 @@ def _is_new_delivery(known: Delivery, fact: facts.EventArrived) -> bool:
     return again or (known.done and not (fact.redelivered or fact.from_wait_queue))
 
 
-def _admit(system: System, fact: facts.EventArrived) -> Delivery:
+def _admit(system: System, fact: facts.EventArrived, refs: tuple[int, ...]) -> Delivery:
     delivery = Delivery(
         fact.key,
         system.next_number,
@@ -74,6 +72,7 @@ def _admit(system: System, fact: facts.EventArrived) -> Delivery:
         fact.branch,
         fact.tag,
         system.now,
+        refs=list(refs),
         has_caller=fact.ticket is not None,
     )
     system.next_number += 1
@@ -119,14 +118,17 @@ def _meet_again(system: System, known: Delivery, fact: facts.EventArrived, step:
 
 def _wait(system: System, delivery: Delivery, step: Step) -> None:
     """The event goes to the wait queue, behind those already there."""
+    _line_up(system, delivery, step)
+    park(delivery, step)
+    _answer_waiting(system, delivery, step)
+
+
+def _line_up(system: System, delivery: Delivery, step: Step) -> None:
     delivery.verdict = Verdict.WAITING
     delivery.waited = True
     system.waiting[delivery.number] = delivery
     system.counters.waiting += 1
     step.save(SaveDelivery(delivery))
-    if not delivery.parked:
-        park(delivery, step)
-    _answer_waiting(system, delivery, step)
 
 
 def take_in_waiting(system: System, delivery: Delivery, ticket: int, step: Step) -> None:

@@ -96,6 +96,16 @@ def forget(system: System, delivery: Delivery, step: Step) -> None:
     step.save(ForgetDelivery(delivery.number))
 
 
+def make_way(system: System, delivery: Delivery, step: Step) -> tuple[int, ...]:
+    """Forget a delivery whose event is delivered anew. Return its references: the new delivery settles them."""
+    if delivery.done:
+        system.finished.remove(delivery.key)  # else the new delivery would be forgotten in its place
+    if delivery.parked:
+        system.wait_queue_unknown = True  # its copy is still to come off it
+    forget(system, delivery, step)
+    return take_refs(delivery)
+
+
 def mark_parked(system: System, delivery: Delivery, step: Step) -> None:
     """A copy of the event is on the wait queue: it must come off it before the event may be forgotten."""
     if not delivery.parked:

@@ -46,6 +46,8 @@ class Ingress:
         self._channel_free = 0.0
         self._orders_free = 0.0
         self.tell: Callable[[facts.Fact], None] = lambda _fact: None
+        #: Called when a message is put on the error queue.
+        self.on_error: Callable[[], None] = lambda: None
         #: Asked before a delivery of the persist queue is settled: a check of the rules.
         self.on_settle: Callable[[Message], None] = lambda _message: None
 
@@ -119,6 +121,7 @@ class Ingress:
                     self._settle(refs)
                 else:
                     self.errors.append((Message(key, body), reason))
+                    self.on_error()
                     self._later(self._dead_lettered, key, number, refs)
             case do.FeedWaitQueue(on):
                 self.feeding = on
@@ -151,11 +154,12 @@ class Ingress:
             self._send(self.tell, facts.WaitQueueDrained())
 
     def holds_copy(self, uid: str) -> bool:
-        """Whether the wait queue has this event, unsettled ones included, or had it until it was purged."""
-        if uid in self.purged:
-            return True
-        unsettled = any(of_wait and message.uid == uid for message, of_wait in self.unsettled.values())
-        return unsettled or any(message.uid == uid for message in self.wait)
+        """Whether some message of this event is left, unsettled ones included, or the wait queue had it until a purge.
+
+        One of the persist queue is as good as one of the wait queue: it is not settled before another is there.
+        """
+        unsettled = (message for message, _ in self.unsettled.values())
+        return uid in self.purged or any(message.uid == uid for message in (*self.wait, *self.persist, *unsettled))
 
     @property
     def idle(self) -> bool:

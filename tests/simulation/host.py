@@ -27,6 +27,7 @@ class Host(Effects):
         super().__init__(engine, system_id, siblings)
         self.rules = rules
         self.ingress = Ingress(engine, self._arrived)
+        self.watch.window = rules.dedup_window
         self.watch.decided.two_approvers = rules.two_approvers
         self.ingress.tell = self.tell
         self.ingress.on_settle = self._check_settled
@@ -113,6 +114,8 @@ class Host(Effects):
         celery = parse_celery(message.body)
         event = celery.event
         key = delivery_key(celery.id, event)
+        if message.redriven and key not in self.system.deliveries:
+            self.watch.redriven_anew(key)
         if event.reprocessing is not None:
             self.watch.replays.add(key)
         arrived = facts.EventArrived(
@@ -195,4 +198,4 @@ class Host(Effects):
     def _check_settled(self, message: Message) -> None:
         """The broker forgets a persist event: is it safe where it went?"""
         if message.uid in self.watch.waiting.values() and not self.ingress.holds_copy(message.uid):
-            raise Violation(f"I1: waiting event {message.uid} is acked and has no copy on the wait queue")
+            raise Violation(f"I1: waiting event {message.uid} is acked and no copy of it is left")

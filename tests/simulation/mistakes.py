@@ -1,6 +1,7 @@
 """Classic mistakes, planted into the rules one at a time: the simulator must catch each of them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -192,6 +193,16 @@ def let_a_first_approval_count_for_other_units(plant: Plant) -> None:
     plant.setattr(approving, "enough", enough)
 
 
+def forget_one_event_too_many(plant: Plant) -> None:
+    def load(self: repository.Repository) -> System:
+        system = loaded(self)
+        system.rules = replace(system.rules, dedup_window=system.rules.dedup_window - 1)
+        return system
+
+    loaded = repository.Repository.load
+    plant.setattr(repository.Repository, "load", load)
+
+
 def forget_the_budget_in_a_crash(plant: Plant) -> None:
     plant.setattr(repository, "limited", lambda _budget: False)
 
@@ -238,6 +249,7 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     unlock_before_the_last_commit,
     drain_newest_first,
     forget_dedup_after_a_restart,
+    forget_one_event_too_many,
     a_discovery_failure_is_none_impacted,
     approve_one_that_is_not_the_head,
     a_second_result_counts_too,

@@ -33,6 +33,8 @@ class Watch:
         #: Keys of replays' results: they have no place in the order.
         self.replays: set[str] = set()
         self.last_verdict = 0
+        #: Done events that are remembered.
+        self.window = 0
         self.decided = Decided()
 
     # --- rows ---------------------------------------------------------------------------------------------------
@@ -41,6 +43,7 @@ class Watch:
         """One transaction was stored. What is in it became true at once: the order of its rows means nothing."""
         self.commits += 1
         change = Change(self)
+        forgotten = []
         for write in sorted(writes, key=lambda write: (write.table, write.key)):
             row = dict(write.fields) if isinstance(write, Put) else None
             match write.table:
@@ -48,6 +51,8 @@ class Watch:
                     number = int(write.key)
                     if number not in self.deliveries:
                         change.new.add(number)
+                    elif row is None:
+                        forgotten.append(self.deliveries[number])
                     self._delivery(number, row)
                 case "documents":
                     change.documents[write.key] = self.documents.get(write.key)
@@ -56,8 +61,18 @@ class Watch:
                     units = self.units.setdefault(write.key.rpartition("/")[0], {})
                     change.units[write.key] = units.get(write.key)
                     _put(units, write.key, row)
+        self._forgotten(forgotten)
         if change.documents or change.units:
             self.decided.committed(change)
+
+    def _forgotten(self, rows: Sequence[Row]) -> None:
+        """A failed event is forgotten when it is delivered anew, any other when the window is full of later ones."""
+        failed = sum(row["verdict"] == "error" for row in rows)
+        if failed == len(rows):
+            return
+        done = sum(bool(row.get("done")) for row in self.deliveries.values())
+        if done + failed < self.window:
+            raise Violation(f"I7: {[row['key'] for row in rows]} are forgotten, {done} done events are remembered")
 
     def _delivery(self, number: int, row: Row | None) -> None:
         before = self.deliveries.get(number)
@@ -102,10 +117,16 @@ class Watch:
         )
         self.last_verdict = max(judged, default=0)
         self.decided.restarted(self)
-        if power_lost:
-            kept = {row["key"] for row in self.deliveries.values() if row["verdict"] == "commit" and row.get("done")}
-            kept |= {f"held {id_}" for id_, row in self.documents.items() if row["held_committed"]}
-            self.recorded &= kept
+        kept = {row["key"] for row in self.deliveries.values() if row["verdict"] == "commit" and row.get("done")}
+        kept |= {f"held {id_}" for id_, row in self.documents.items() if row["held_committed"]}
+        self.recorded = kept if power_lost else self.recorded | kept
+
+    def redriven_anew(self, key: str) -> None:
+        """A message comes back from the error queue after the window has forgotten what became of its event.
+
+        So somebody wants it judged anew, though another message of it was committed since it failed.
+        """
+        self.recorded.discard(key)
 
     # --- effects ------------------------------------------------------------------------------------------------
 

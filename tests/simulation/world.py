@@ -48,6 +48,7 @@ class Tenant:
         self.siblings.report = self.host.tell
         self.people = People(engine, self.host, self.siblings)
         self.people.on_recheck = self.change_a_preview
+        self.host.ingress.on_error = self._redrive_soon
         #: Messages RabbitMQ accepted, by id, with their instance.
         self.accepted: dict[str, str] = {}
         #: Ids of messages published more than once: a new delivery each time that the last one failed for good.
@@ -168,6 +169,11 @@ class Tenant:
             self.engine.note("redriven", self.system_id, message.uid)
             self.repeated.add(message.uid)
             self.host.ingress.publish(replace(message, redriven=True))
+
+    def _redrive_soon(self) -> None:
+        """Somebody who watches the error queue does not wait long."""
+        if self.engine.now < TROUBLE and self.engine.chance(0.2):
+            self.engine.after(self.engine.soon(8.0), self.redrive)
 
     def settle(self) -> None:
         """From now on all is decided, sooner or later."""
