@@ -42,6 +42,9 @@ LOOK, LOOK_MAX = 0.05, 1.0
 #: Copies of waiting events taken off the wait queue at a time. They are given back, and delivered again later, each
 #: time the system blocks; the drain does not wait for them, it judges what the store holds.
 WAIT_PREFETCH = 32
+#: Seconds in which the broker takes back what was out on delivery over a connection that ended: till then a queue's
+#: depth says nothing.
+TAKEN_BACK_WITHIN = 3.0
 #: An AMQP header is short; a reason may quote the input.
 REASON_LIMIT = 1000
 
@@ -66,6 +69,10 @@ class IngressLine:
         self._feed_changed = asyncio.Event()
         self._declared = asyncio.Event()
         self._parking = 0
+        #: Parks begun so far.
+        self._parks = 0
+        #: Till when deliveries of the wait queue may be out that nobody holds, in seconds of the loop's clock.
+        self._out_until = 0.0
 
     # --- life --------------------------------------------------------------------------------------------------
 
@@ -139,6 +146,8 @@ class IngressLine:
 
     def _void(self, queue: str) -> None:
         """The deliveries of a queue became void: the broker will deliver them again."""
+        if queue == self._queues.wait:
+            self._out_until = asyncio.get_running_loop().time() + TAKEN_BACK_WITHIN
         self._held = {ref: delivery for ref, delivery in self._held.items() if delivery.queue != queue}
 
     # --- from the system's actor -------------------------------------------------------------------------------
@@ -170,6 +179,7 @@ class IngressLine:
 
     async def _park(self, order: Park) -> None:
         self._parking += 1
+        self._parks += 1
         try:
             message = Message(order.body, order.key, moved=True)
             await self._until_done(lambda: self._publish(PERSIST, self._queues.wait_key, message))
@@ -265,11 +275,18 @@ class IngressLine:
         while self._feeding and not self._feed_changed.is_set():
             await asyncio.sleep(pause)
             pause = min(pause * 2, LOOK_MAX)
-            if self._parking or any(delivery.queue == self._queues.wait for delivery in self._held.values()):
+            parks = self._parks
+            if self._more_may_wait():
                 continue
             depth = await self._until_done(lambda: self._broker.depth(self._queues.wait))
-            if depth is None or depth.ready == 0:
+            if parks == self._parks and not self._more_may_wait() and (depth is None or depth.ready == 0):
                 self._post(WaitQueueDrained())
+
+    def _more_may_wait(self) -> bool:
+        """Whether the wait queue may get, or get back, more than its depth says."""
+        if self._parking or asyncio.get_running_loop().time() < self._out_until:
+            return True
+        return any(delivery.queue == self._queues.wait for delivery in self._held.values())
 
     def _give_back_waiting(self) -> None:
         for ref, delivery in list(self._held.items()):

@@ -8,7 +8,8 @@ import pytest
 
 from maestro.broker.base import Delivery, Depth
 from maestro.broker.topology import SystemQueues
-from maestro.messages import Ack, Arrived, FeedWaitQueue, Source, WaitQueueDrained
+from maestro.messages import Ack, Arrived, FeedWaitQueue, Park, Parked, Source, WaitQueueDrained
+from maestro.runtime import ingress_line
 from maestro.runtime.ingress_line import IngressLine
 from maestro.runtime.measures import Measures
 
@@ -27,16 +28,27 @@ class FakeBroker:
     def __init__(self) -> None:
         self.ready = 1
         self.consumer: Callable[[Delivery], None] | None = None
+        self.lost: Callable[[], None] = lambda: None
+        #: Called while the depth is on its way.
+        self.meanwhile: Callable[[], None] = lambda: None
 
     async def declare(self, _bindings: Any) -> None:
         return
 
     async def depth(self, _queue: str) -> Depth:
-        return Depth(self.ready, 1)
+        ready = self.ready
+        self.meanwhile()
+        await asyncio.sleep(0.02)
+        return Depth(ready, 1)
 
-    async def consume(self, queue: str, _prefetch: int, on_delivery: Callable[[Delivery], None], _: Any) -> Any:
+    async def publish(self, _exchange: str, _key: str, _message: Any) -> None:
+        self.ready += 1
+
+    async def consume(
+        self, queue: str, _prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
+    ) -> Any:
         if queue == QUEUES.wait:
-            self.consumer = on_delivery
+            self.consumer, self.lost = on_delivery, on_lost
             self._deliver()
         return FakeConsumer()
 
@@ -65,6 +77,10 @@ class FakePeer:
     def close(self) -> None:
         return
 
+    def idle(self) -> bool:
+        """Whether nothing was posted that was not asked for."""
+        return self._items.empty()
+
     async def got(self, kind: type) -> Any:
         """Wait for the next item of a kind."""
         async with asyncio.timeout(PATIENCE):
@@ -74,8 +90,13 @@ class FakePeer:
 
 
 @pytest.fixture
-async def line() -> AsyncIterator[IngressLine]:
-    line = IngressLine("s", FakeBroker(), 16, Measures())  # type: ignore[arg-type]
+def broker() -> FakeBroker:
+    return FakeBroker()
+
+
+@pytest.fixture
+async def line(broker: FakeBroker) -> AsyncIterator[IngressLine]:
+    line = IngressLine("s", broker, 16, Measures())  # type: ignore[arg-type]
     line.open()
     yield line
     await line.close()
@@ -92,4 +113,45 @@ async def test_off_and_on_at_once_delivers_again_what_the_system_has_forgotten(l
     again = await peer.got(Arrived)
     assert again.ref != first.ref
     line.receive(Ack(again.ref))
+    await peer.got(WaitQueueDrained)
+
+
+async def test_what_is_parked_while_the_queue_is_looked_at_is_not_drained(
+    line: IngressLine, broker: FakeBroker
+) -> None:
+    """The depth that was asked for before says nothing of it."""
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    line.receive(FeedWaitQueue(on=True))
+    first = await peer.got(Arrived)
+
+    def park() -> None:
+        broker.meanwhile = lambda: None
+        line.receive(Park("k", b"body", ()))
+
+    broker.meanwhile = park
+    line.receive(Ack(first.ref))
+    await peer.got(Parked)
+    await asyncio.sleep(0.3)  # several looks
+    assert peer.idle()
+    broker._deliver()
+    line.receive(Ack((await peer.got(Arrived)).ref))
+    await peer.got(WaitQueueDrained)
+
+
+async def test_what_was_out_when_the_connection_ended_is_waited_for(
+    line: IngressLine, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker has not taken it back yet when the queue looks empty over a new connection."""
+    monkeypatch.setattr(ingress_line, "TAKEN_BACK_WITHIN", 0.5)
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    line.receive(FeedWaitQueue(on=True))
+    await peer.got(Arrived)
+    broker.lost()
+    await asyncio.sleep(0.3)
+    assert peer.idle()
+    broker.ready = 1
+    broker._deliver()
+    line.receive(Ack((await peer.got(Arrived)).ref))
     await peer.got(WaitQueueDrained)
