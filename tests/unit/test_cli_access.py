@@ -94,7 +94,7 @@ def test_what_is_loopback() -> None:
 def test_it_is_served_when_asked_for(arguments: tuple[str, ...], text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     served = []
 
-    async def serve(settings: object, _announce: object) -> None:
+    async def serve(settings: object, *_: object) -> None:
         served.append(settings)
 
     monkeypatch.setattr("maestro.service.serve", serve)
