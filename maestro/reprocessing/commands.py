@@ -249,8 +249,12 @@ class Enqueue(Command, frozen=True):
 
 
 class Dequeue(Command, frozen=True):
-    """Take a document off the reprocessing queue, after `Enqueue`. `failed`: it goes to the error queue."""
+    """Take a document off the reprocessing queue, after `Enqueue`. `failed`: it goes to the error queue.
+
+    With a token it is answered by `QueuesUpdated`.
+    """
 
     needs: ClassVar[Needs] = Needs.SYNCED
     id: str
     failed: bool = False
+    token: int = 0

@@ -59,6 +59,7 @@ class Stage(StrEnum):
     GROWTH = "growth"
     REPLAY_COMMIT = "replay_commit"
     CLEAN_UP = "clean_up"
+    LEAVING = "leaving"
     ANNOUNCE = "announce"
 
 

@@ -55,7 +55,13 @@ def close(system: System, doc: Document, step: Step) -> None:
 def leave_line(system: System, doc: Document, trigger: Trigger, user: str, reason: str, step: Step) -> None:
     """End a reprocessing that is approved and did not start: nothing of it is in the unit queues."""
     _record(system, doc, Ending(trigger, system.now, user, "", reason), step)
-    step.do(do.Dequeue(doc.id, failed=trigger is not Trigger.FINISH))
+    leave(system, doc, step)
+
+
+def leave(system: System, doc: Document, step: Step) -> None:
+    """Take it off the line. Its end is not told before that is done: while it is owed, a restart orders this again."""
+    doc.stage, doc.token = Stage.LEAVING, system.token()
+    step.do(do.Dequeue(doc.id, doc.announce == DROPPED, doc.token))
 
 
 def _record(system: System, doc: Document, ending: Ending, step: Step) -> None:

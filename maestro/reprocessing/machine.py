@@ -39,7 +39,7 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
             step.do(do.Dequeue(doc.id))
     for doc in system.owed.values():
         if not doc.live:
-            step.do(do.Dequeue(doc.id, failed=doc.announce == ending.DROPPED))
+            ending.leave(system, doc, step)
 
 
 _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {

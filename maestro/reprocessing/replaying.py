@@ -141,7 +141,7 @@ def on_queues_updated(system: System, fact: facts.QueuesUpdated, step: Step) -> 
         elif doc.current is not None and doc.current.state is UnitState.SENT:
             step.do(do.AwaitResult(doc.id, doc.send_name(doc.current), doc.current.sent_at))
         return
-    if awaited(system, fact.id, fact.token, Stage.GROWTH) is not None:
+    if any(awaited(system, fact.id, fact.token, stage) is not None for stage in (Stage.GROWTH, Stage.LEAVING)):
         return
     doc = awaited(system, fact.id, fact.token, Stage.CLEAN_UP)
     if doc is not None:

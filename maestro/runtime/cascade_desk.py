@@ -58,10 +58,8 @@ class CascadeDesk:
             case do.Enqueue(id=id_):
                 self._order(DequeueReprocessing(self._op(), id_))
                 self._order(EnqueueReprocessing(self._op(), self._render(id_), id_))
-            case do.Dequeue(id=id_, failed=failed):
-                self._order(DequeueReprocessing(self._op(), id_))
-                if failed:
-                    self._order(DeadLetterDocument(self._op(), self._render(id_), id_))
+            case do.Dequeue(id=id_, failed=failed, token=token):
+                self._order_all(list(self._dequeue(id_, failed=failed)), _updated(id_, token))
             case do.FillQueues(id=id_, token=token):
                 self._order_all(self._fill(self._documents[id_]), _updated(id_, token))
             case do.GrowQueues(id=id_, token=token, positions=positions):
@@ -76,6 +74,11 @@ class CascadeDesk:
             case _:
                 return False
         return True
+
+    def _dequeue(self, id_: str, *, failed: bool) -> Iterator[ToCascade]:
+        yield DequeueReprocessing(self._op(), id_)
+        if failed:
+            yield DeadLetterDocument(self._op(), self._render(id_), id_)
 
     def _clean_up(self, id_: str, *, failed: bool, answer: Answer) -> None:
         # Taken off at the start already; a broker that was killed since may have forgotten that acknowledgement.

@@ -191,9 +191,12 @@ class Effects(Wire):
         self._update(command, self.mirrors.clean_up, command.id, command.failed)
 
     def _update(
-        self, command: do.FillQueues | do.GrowQueues | do.CleanUpQueues, act: Callable[..., None], *args: Any,
+        self,
+        command: do.FillQueues | do.GrowQueues | do.CleanUpQueues | do.Dequeue,
+        act: Callable[..., None],
+        *args: Any,
         problem: str = "",
-    ) -> None:  # fmt: skip
+    ) -> None:
         updated = facts.QueuesUpdated(command.id, command.token, problem)
         life = self.life
         self.mirrors.order(act, *args, done=lambda: self._answered(life, lambda: updated))
@@ -206,8 +209,8 @@ class Effects(Wire):
                 self.mirrors.order(self.mirrors.take_control)
             case do.Enqueue(id=id_):
                 self.mirrors.order(self.mirrors.enqueue, id_)
-            case do.Dequeue(id=id_, failed=failed):
-                self.mirrors.order(self.mirrors.dequeue, id_, failed)
+            case do.Dequeue():
+                self._update(command, self.mirrors.dequeue, command.id, command.failed)
 
     # --- errands -----------------------------------------------------------------------------------------------------
 

@@ -176,6 +176,7 @@ class Driver:
         command = next(
             command for command in reversed(self.log)
             if isinstance(command, do.FillQueues | do.GrowQueues | do.CleanUpQueues)
+            or (isinstance(command, do.Dequeue) and command.token)
         )  # fmt: skip
         return self.tell(facts.QueuesUpdated(command.id, command.token, problem))
 

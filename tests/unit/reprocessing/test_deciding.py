@@ -101,6 +101,8 @@ def test_cancel_of_an_approved_one_is_at_once(m: Driver, notified: bool) -> None
     else:
         m.cancel()
         assert m.only(do.Dequeue).failed
+        assert m.doc.status is Status.CANCELLED
+        m.queues_updated()
     assert m.doc.status is Status.CANCELLED
     assert m.doc.history[-1].user == "anna"
     assert m.only(do.Notify).kind == "droping"
@@ -162,7 +164,18 @@ def test_a_cancellation_survives_a_restart(m: Driver) -> None:
 def test_leaving_the_line_reaches_the_queues_over_a_restart(m: Driver) -> None:
     m.approve()
     m.cancel()
-    assert do.Dequeue("d1", failed=True) in m.restart()
+    m.restart()
+    assert m.last(do.Dequeue) == do.Dequeue("d1", failed=True, token=m.doc.token)
+
+
+def test_the_end_of_one_that_leaves_the_line_is_not_told_before_it_has_left_it(m: Driver) -> None:
+    m.approve()
+    m.cancel()
+    assert not m.asked(do.Notify)
+    m.restart()
+    assert not m.asked(do.Notify)
+    m.queues_updated()
+    assert m.only(do.Notify).kind == "droping"
 
 
 def test_cancelling_twice_is_409_naming_who_cancels(m: Driver) -> None:
@@ -178,7 +191,8 @@ def test_a_cancelled_one_may_be_retried_and_starts_once_its_end_is_told(m: Drive
     m.cancel()
     m.retry()
     assert m.doc.status is Status.APPROVED
-    assert not m.asked(do.Notify)
+    m.queues_updated()
+    assert m.only(do.Notify).kind == "droping"
     m.notified()
     assert m.only(do.Notify).kind == "starting"
     assert len(m.doc.units) == 2

@@ -485,7 +485,8 @@ def test_an_end_that_was_not_told_is_told(m: Driver) -> None:
     m.replay("re1", "p1")
     m.queues_updated()
     m.restart()
-    assert m.last(do.Notify).kind == "finished"
+    m.queues_updated()
+    assert m.only(do.Notify).kind == "finished"
     m.notified()
     assert not m.system.owed
 
