@@ -308,7 +308,10 @@ async def test_a_queue_that_was_deleted_is_declared_again(
     tenant: Tenant, it: Stage, rabbitmq_node: RabbitMQNode
 ) -> None:
     tenant.it.mute.add(tenant.system)
-    for queue in (tenant.queues.events, tenant.queues.control):
+    queues = (tenant.queues.events, tenant.queues.control)
+    for queue in queues:  # a new system's are declared in a lull
+        await tenant.depth_is(queue, 0)
+    for queue in queues:
         rabbitmq_node.delete_queue(it.vhost, queue)
     tenant.impacts("i", unit("p1"))
     doc = await tenant.approved("i")
