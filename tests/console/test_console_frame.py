@@ -180,10 +180,11 @@ def test_without_a_token_one_is_asked_to_sign_in(browser: Browser, scene: Scene,
 def test_a_maestro_out_of_reach_is_said_and_noticed_when_back(browser: Browser) -> None:
     browser.open()
     browser.sees("Systems at a glance")
+    text, patience = "Maestro cannot be reached.", 40.0  # while it is told of changes, a page looks every 15 s
     browser.run("window.real = fetch; window.fetch = () => Promise.reject(new TypeError('Failed to fetch'))")
-    browser.sees("Maestro cannot be reached.", within="main")
+    browser.until(lambda: text in browser.text("main"), "it is said", patience)
     browser.run("window.fetch = window.real")
-    browser.sees_not("Maestro cannot be reached.")
+    browser.until(lambda: text not in browser.text("body"), "it is noticed", patience)
 
 
 def test_a_reprocessing_that_does_not_exist(browser: Browser) -> None:
