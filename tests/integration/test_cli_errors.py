@@ -10,12 +10,12 @@ import pytest
 
 from tests.support.cli import environ, maestro
 from tests.support.stage import Stage, eventually
+from tests.support.tcp_proxy import TcpProxy
 from tests.support.tenant import Tenant
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rabbitmq]
 
-#: So many that an interruption comes in between.
-MANY = 16
+MANY = 8
 
 
 async def failed(it: Stage, tenant: Tenant, *shorts: str) -> list[str]:
@@ -87,15 +87,18 @@ async def test_what_has_no_id_is_recognised_when_it_fails_again(it: Stage, tenan
 
 async def test_an_interruption_leaves_the_rest_where_it_is(it: Stage, tenant: Tenant) -> None:
     ids = await failed(it, tenant, *(f"i{n}" for n in range(MANY)))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "maestro.cli", "errors", "redrive", tenant.system, "--all", "--yes",
-        env=environ(it), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    first = await asyncio.wait_for(process.stdout.readline(), 60)
+    async with TcpProxy(it.port) as slow:  # else all are redriven before the signal arrives
+        slow.delay = 0.2
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "maestro.cli", "errors", "redrive", tenant.system, "--all", "--yes",
+            env=environ(it, MAESTRO_URL=f"http://127.0.0.1:{slow.port}"),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None
+        first = await asyncio.wait_for(process.stdout.readline(), 60)
+        process.send_signal(signal.SIGINT)
+        out, err = await asyncio.wait_for(process.communicate(), 60)
     assert first.decode() == f"1/{MANY} {ids[0]}: redriven\n"
-    process.send_signal(signal.SIGINT)
-    out, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 130
     assert b"interrupted" in err
     told = re.findall(r"(\S+): redriven", (first + out).decode())

@@ -14,7 +14,9 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
+from random import SystemRandom
 from typing import Final
 from urllib.parse import quote
 
@@ -49,16 +51,28 @@ def find_server() -> Path | None:
     return next((path.parent for path in candidates if path.is_file()), None)
 
 
+#: Below those that the kernel gives to outgoing connections: it would give away a port that is chosen and not used yet.
+PORTS = range(20_000, 32_000)
+
+
 def free_ports(count: int) -> list[int]:
-    """Return `count` loopback TCP ports that are free now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Return `count` loopback TCP ports that are free now, drawn so that tests side by side hardly ever meet."""
+    return list(islice(filter(_is_free, SystemRandom().sample(PORTS, len(PORTS))), count))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _stands(thread: Path) -> bool:
+    """Whether a thread is stopped by a signal."""
+    state = (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    return state == "T"
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None:
@@ -136,9 +150,11 @@ class RabbitMQNode:
         self._forget_node()
 
     def freeze(self) -> None:
-        """Stop the node's process where it stands: its sockets stay open and say nothing."""
+        """Stop the node's process where it stands, all its threads: its sockets stay open and say nothing."""
         if self._node is not None:
             self._node.send_signal(signal.SIGSTOP)
+            threads = Path(f"/proc/{self._node.pid}/task")
+            wait_until(lambda: all(_stands(thread) for thread in threads.iterdir()), 10, "standing still of the node")
 
     def thaw(self) -> None:
         """Let it go on."""
