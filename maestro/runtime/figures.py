@@ -84,8 +84,8 @@ class Figures:
 
     def _stored(self) -> Iterator[Sample]:
         with suppress(OSError):
-            log = self._store.with_name(self._store.name + "-wal")
-            size = self._store.stat().st_size + (log.stat().st_size if log.exists() else 0)
+            beside = (self._store.with_name(self._store.name + suffix) for suffix in ("-wal", "-tail"))
+            size = self._store.stat().st_size + sum(file.stat().st_size for file in beside if file.exists())
             disk = os.statvfs(self._store.parent)
             yield _one(metrics.STORE_BYTES, size)
             yield _one(metrics.STORE_FREE, disk.f_bavail * disk.f_frsize)

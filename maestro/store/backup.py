@@ -19,6 +19,7 @@ def back_up(database: Database, path: Path) -> None:
     """
     if path.resolve() == database.path.resolve():
         raise StoreError(f"{path}: is the store itself")
+    database.fold()
     live = database.connection
     part = path.with_name(path.name + ".part")
     try:

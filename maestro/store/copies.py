@@ -77,7 +77,7 @@ def _retire(path: Path) -> None:
     """Move the present store away, its log folded in. One too damaged to be opened is moved with its log."""
     with suppress(StoreDamaged):
         open_store(path).close()
-    for file in (path, path.with_name(path.name + "-wal")):
+    for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-tail")):
         if file.exists():
             file.replace(file.with_name(file.name.replace(path.name, path.name + BEFORE)))
     # The record of the last commit: it would tell that the backup is older.
@@ -85,4 +85,4 @@ def _retire(path: Path) -> None:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    return (path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm", ".lock", ".last"))
+    return (path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm", "-tail", ".lock", ".last"))

@@ -13,8 +13,9 @@ from tinydb import TinyDB
 from tinydb.storages import Storage
 from tinydb.table import Document, Table
 
-from maestro.store.database import Database, Statement
-from maestro.store.rows import Rows, deleting, putting
+from maestro.store.database import Database
+from maestro.store.rows import Rows
+from maestro.store.tail import Row
 
 Fields = dict[str, Any]
 
@@ -153,13 +154,8 @@ class RowStorage(Storage):
         if self.database.in_transaction:
             change()
             return
-        self.database.begin(durable=True)
-        try:
+        with self.database.transaction(durable=True):
             change()
-            self.database.commit()
-        except BaseException:
-            self.database.rollback()
-            raise
 
     def close(self) -> None:
         """Close the database."""
@@ -182,13 +178,13 @@ class RowTable(Table):
         super().__init__(storage, name, cache_size=0)
         self._row_storage = storage
 
-    def replacing(self, key: str, fields: Mapping[str, Any]) -> Statement:
-        """Return what writes a document, replacing the one of that id: `remove` and `insert` for a transaction."""
-        return putting(self._name, key, orjson.dumps(fields if type(fields) is dict else dict(fields)))
+    def replacing(self, key: str, fields: Mapping[str, Any]) -> Row:
+        """Return a document as the row to save, replacing the one of that id: `remove` and `insert` in one."""
+        return self._name, key, orjson.dumps(fields if type(fields) is dict else dict(fields))
 
-    def discarding(self, key: str) -> Statement:
-        """Return what removes a document, if it is there: `remove` for a transaction."""
-        return deleting(self._name, key)
+    def discarding(self, key: str) -> Row:
+        """Return what is to be saved to remove a document, if it is there."""
+        return self._name, key, None
 
     def _read_table(self) -> dict[str, Mapping[Any, Any]]:
         return cast("dict[str, Mapping[Any, Any]]", self._row_storage.view(self._name))

@@ -1,21 +1,16 @@
 """Rows of a `Database`: (table, key) -> JSON, each with a checksum that is verified whenever it is read."""
 
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from typing import Any, Final
 
 from maestro.store.base import StoreDamaged
-from maestro.store.database import Database, Statement
+from maestro.store.database import Database
+from maestro.store.statements import checksum, writing
 
 #: Rows fetched at once while scanning: enough to make the query's cost small, few enough to hold.
 _PAGE: Final = 64
 
-_PUT: Final = (
-    "INSERT INTO rows (tbl, key, json, crc) VALUES (?, ?, ?, ?) "
-    "ON CONFLICT (tbl, key) DO UPDATE SET json = excluded.json, crc = excluded.crc"
-)
-_DELETE: Final = "DELETE FROM rows WHERE tbl = ? AND key = ?"
 _GET: Final = "SELECT json, crc FROM rows WHERE tbl = ? AND key = ?"
 _FIRST: Final = f"SELECT key, json, crc FROM rows WHERE tbl = ? AND key >= ? AND key < ? ORDER BY key LIMIT {_PAGE}"  # noqa: S608 - a constant
 _NEXT: Final = _FIRST.replace("key >= ?", "key > ?")
@@ -36,14 +31,17 @@ class Rows:
 
     def put(self, table: str, key: str, json: bytes) -> None:
         """Write one row, replacing the one of that key."""
-        self._database.execute(*putting(table, key, json))
+        self._database.execute(*writing(table, key, json))
 
     def delete(self, table: str, key: str) -> None:
         """Remove one row, if it is there."""
-        self._database.execute(*deleting(table, key))
+        self._database.execute(*writing(table, key, None))
 
     def get(self, table: str, key: str) -> bytes | None:
         """Return one row's JSON. Raises `StoreDamaged`."""
+        unfolded = self._database.unfolded(table, key)
+        if unfolded is not None:
+            return unfolded[0]
         found = self._database.query(_GET, (table, key))
         return self._checked(table, key, *found[0]) if found else None
 
@@ -54,6 +52,7 @@ class Rows:
             StoreDamaged: when it comes to a row that is.
         """
         end = end_of(prefix)
+        self._database.fold()
         page = self._database.query(_FIRST, (table, prefix, end))
         while page:
             for key, json, crc in page:
@@ -62,19 +61,23 @@ class Rows:
 
     def count(self, table: str, prefix: str = "") -> int:
         """Return how many rows there are whose key begins with `prefix`."""
+        self._database.fold()
         number: int = self._database.query(_COUNT, (table, prefix, end_of(prefix)))[0][0]
         return number
 
     def keys(self, table: str) -> list[str]:
         """Return all keys of a table, in order."""
+        self._database.fold()
         return [key for (key,) in self._database.query(_KEYS, (table,))]
 
     def tables(self) -> list[str]:
         """Return the names of the tables that have rows."""
+        self._database.fold()
         return [name for (name,) in self._database.query(_TABLES)]
 
     def problems(self) -> Iterator[str]:
-        """Yield a line for each row whose content is not what was written."""
+        """Yield a line for each row whose content is not what was written. Raises as `Database.fold`."""
+        self._database.fold()
         try:
             for table, key, json, crc in self._database.connection.execute(_ALL):
                 try:
@@ -89,21 +92,6 @@ class Rows:
         if type(json) is bytes and checksum(table, key, json) == crc:
             return json
         raise StoreDamaged(f"{self._database.path}: table {table!r}, key {key!r}: the checksum does not match")
-
-
-def putting(table: str, key: str, json: bytes) -> Statement:
-    """Return the statement that writes one row, replacing the one of that key."""
-    return _PUT, (table, key, json, checksum(table, key, json))
-
-
-def deleting(table: str, key: str) -> Statement:
-    """Return the statement that removes one row, if it is there."""
-    return _DELETE, (table, key)
-
-
-def checksum(table: str, key: str, json: bytes) -> int:
-    """Return the CRC-32 over a row and its place, so that a row under another's key is noticed as well."""
-    return zlib.crc32(json, zlib.crc32(f"{table}\0{key}".encode("utf-8", "surrogateescape")))
 
 
 def end_of(prefix: str) -> str | bytes:

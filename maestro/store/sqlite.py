@@ -9,9 +9,10 @@ from tinydb import TinyDB
 
 from maestro.store.backup import back_up
 from maestro.store.base import Put, Store, StoreError, Write
-from maestro.store.database import Database, Statement
+from maestro.store.database import Database
 from maestro.store.documents import DocumentDB, RowTable
 from maestro.store.rows import Rows
+from maestro.store.tail import Row
 
 
 class SystemStore(Store):
@@ -38,9 +39,9 @@ class SystemStore(Store):
 
     def commit(self, writes: Sequence[Write], *, durable: bool) -> None:
         """See `Store.commit`."""
-        self._database.transact([self._statement(write) for write in writes], durable=durable)
+        self._database.save([self._row(write) for write in writes], durable=durable)
 
-    def _statement(self, write: Write) -> Statement:
+    def _row(self, write: Write) -> Row:
         table = self._documents.table(write.table)
         return table.replacing(write.key, write.fields) if type(write) is Put else table.discarding(write.key)
 
@@ -86,7 +87,8 @@ class SystemStore(Store):
 def open_store(path: Path) -> SystemStore:
     """Open the store at `path`, made if it is not there, and own it until `close`.
 
-    Beside it stand `<path>.lock` (the owner) and `<path>.last` (the last acknowledged commit).
+    Beside it stand `<path>.lock` (the owner), `<path>.last` (the last acknowledged commit) and, while it is in use,
+    `<path>-tail` (what is committed and not in the database yet).
 
     Raises:
         StoreLocked: another owner has it; known at once, or within a second.

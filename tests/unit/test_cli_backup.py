@@ -118,6 +118,6 @@ def test_by_hand_as_the_docs_say() -> None:
     shutil.copyfile("copies/sysA.db", path("sysA"))
     with pytest.raises(StoreError, match="after restoring a backup"):
         open_store(path("sysA"))
-    for left in ("sysA.db-wal", "sysA.db.last"):
+    for left in ("sysA.db-wal", "sysA.db-tail", "sysA.db.last"):
         (Path("data/systems") / left).unlink(missing_ok=True)
     assert keys(path("sysA")) == ["old"]

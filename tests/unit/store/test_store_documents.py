@@ -112,7 +112,7 @@ def test_remove_and_truncate(store: SystemStore, units: RowTable, written: list[
 
 def test_the_short_ways(store: SystemStore, units: RowTable) -> None:
     before = store._database.number
-    store._database.transact([units.replacing("p0", {"new": 1}), units.discarding("p1")], durable=False)
+    store._database.save([units.replacing("p0", {"new": 1}), units.discarding("p1")], durable=False)
     assert store.get("units", "p0") == {"new": 1}
     assert store.get("units", "p1") is None
     assert store._database.number == before + 1
@@ -120,10 +120,14 @@ def test_the_short_ways(store: SystemStore, units: RowTable) -> None:
 
 def test_a_transaction_that_fails_leaves_nothing(store: SystemStore, units: RowTable) -> None:
     before = store._database.number
+
+    def write() -> None:
+        with store._database.transaction(durable=True):
+            units.upsert(document("p0", {"new": 1}))
+            store._database.execute("INSERT INTO nowhere VALUES (1)")
+
     with pytest.raises(StoreError):
-        store._database.transact(
-            [units.replacing("p0", {"new": 1}), ("INSERT INTO nowhere VALUES (1)", ())], durable=True
-        )
+        write()
     assert store.get("units", "p0") != {"new": 1}
     assert store._database.number == before
     store.commit([Put("units", "p0", {"new": 2})], durable=True)
