@@ -1,4 +1,4 @@
-"""Reads one HTTP/1.1 answer from bytes as they come: httptools parses, this bounds and says when it is complete.
+"""Reads HTTP/1.1 answers from bytes as they come: httptools parses, this bounds and says when one is complete.
 
 No I/O. It takes what servers of the siblings' kind send: a body of known length, in chunks, or up to the end of the
 connection, compressed or not. All else is an error, never a guess.
@@ -24,7 +24,9 @@ class BadAnswerError(Exception):
 
 
 class AnswerReader:
-    """One answer. `feed` until it returns True; then `status`, `body()` and `reusable` say what came.
+    """The answers on one connection: `feed` until it returns True, then ask for `status`, `body()` and `reusable`.
+
+    `begin` before the next answer, if the connection is `reusable`.
 
     Args:
         limit: bytes of body that are accepted, before and after decompression.
@@ -33,6 +35,10 @@ class AnswerReader:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._parser = httptools.HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """Wait for another answer."""
         self._body = bytearray()
         self._fed = 0
         self._framed = False

@@ -31,12 +31,11 @@ class Connection(asyncio.Protocol):
     """One connection: one request at a time."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self._reader = AnswerReader(limit)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._reader: AnswerReader | None = None
         self._answer: asyncio.Future[Answer] | None = None
         #: When it became idle, in seconds of the loop's clock.
         self.idle_since = 0.0
@@ -56,7 +55,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or not self.usable:
             raise ConnectionFailedError("the server hung up")
         self.usable = False
-        self._reader = AnswerReader(self._limit)
+        self._reader.begin()
         answer: asyncio.Future[Answer] = self._loop.create_future()
         self._answer = answer
         self._deadline = self._loop.time() + timeout
@@ -95,7 +94,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop: a part of the answer."""
-        if self._answer is None or self._reader is None or self._answer.done():
+        if self._answer is None or self._answer.done():
             self.abort()  # nothing was asked
             return
         self.answering = True
@@ -109,7 +108,7 @@ class Connection(asyncio.Protocol):
         """Called by the loop."""
         self.usable = False
         self._transport = None
-        if self._answer is None or self._reader is None or self._answer.done():
+        if self._answer is None or self._answer.done():
             return
         if exc is not None:
             self._fail(ConnectionFailedError(str(exc) or type(exc).__name__))
@@ -122,7 +121,6 @@ class Connection(asyncio.Protocol):
             self._complete()
 
     def _complete(self) -> None:
-        assert self._reader is not None
         try:
             answer = (self._reader.status, self._reader.body())
         except WrongShapeError as problem:

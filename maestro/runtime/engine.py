@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from maestro import faultpoints
 from maestro.reprocessing.commands import AckDelivery, Command, DeadLetterEvent, Needs, ParkEvent
-from maestro.reprocessing.facts import EventArrived, Fact, ReconsiderAsked
+from maestro.reprocessing.facts import Committed, EventArrived, Fact, ReconsiderAsked
 from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.reconsidering import delivery_body, delivery_key
 from maestro.reprocessing.state import Lock
@@ -23,7 +23,7 @@ from maestro.store.base import Store, StoreError, Write
 
 #: They wait for others to share a sync with, this long at most (seconds), or until so many gathered.
 LAZY = (AckDelivery, ParkEvent, DeadLetterEvent)
-GATHER_FOR = 0.2
+GATHER_FOR = 0.4
 GATHER_UP_TO = 64
 
 
@@ -94,6 +94,8 @@ class Engine:
             else:
                 now.append(command)
                 stored = stored or command.needs is Needs.STORED
+        # Nothing is judged next whose verdict would take the completion along: a crash must not repeat the commit.
+        stored = stored or (type(fact) is Committed and self.machine.system.judged is None)
         self._store_for(stored=stored, urgent=urgent)
         self._carry_out_all(now)
 

@@ -31,7 +31,7 @@ WINDOW: Final = 8
 PACE: Final = 0.002
 #: Seconds that an acknowledgement waits which nobody waits for: long enough for the acknowledgements of events, which
 #: a system gathers, to take it along; at most a quarter of `resend_after`.
-ACK_WITHIN: Final = 0.25
+ACK_WITHIN: Final = 0.5
 #: The pause between two resends grows up to this many times `resend_after`.
 _MAX_BACKOFF: Final = 8
 

@@ -85,3 +85,24 @@ async def test_what_is_shown_is_stored() -> None:
     [(_, row)] = bench.store.rows(DELIVERIES)
     assert row["done"]
     assert not any(isinstance(command, AckDelivery) for command in bench.done), "its acknowledgement waits for the sync"
+
+
+async def test_a_completion_is_stored_at_once_when_nothing_is_next() -> None:
+    bench = Bench()
+    bench.engine.feed(ARRIVAL, BODY)
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
+    bench.engine.feed(facts.Committed(bench.machine.system.lane_token))
+    [(_, row)] = bench.store.rows(DELIVERIES)
+    assert row["done"]
+
+
+async def test_a_completion_is_stored_with_the_next_verdict() -> None:
+    bench = Bench()
+    bench.engine.feed(ARRIVAL, BODY)
+    bench.engine.feed(facts.EventArrived("k2", "i2", "sysA.persist.request", "master", "t", ref=2), BODY)
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
+    bench.engine.feed(facts.Committed(bench.machine.system.lane_token))
+    [(_, row)] = bench.store.rows(DELIVERIES)
+    assert not row.get("done")
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
+    assert [row.get("done", False) for _, row in bench.store.rows(DELIVERIES)] == [True, False]

@@ -93,7 +93,7 @@ def test_resends_back_off_and_silence_is_measured_from_the_first_send() -> None:
 
 
 def test_an_acknowledgement_waits_for_others_unless_it_is_awaited() -> None:
-    b = link(2, 1)
+    b = link(2, 1, resend_after=4 * ACK_WITHIN)
     assert b.on_frame(Frame(1, 2, 1, (7,)), 0.0) == (7,)
     assert b.acknowledge(0.0) is None
     assert b.due() == ACK_WITHIN
