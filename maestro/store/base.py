@@ -1,6 +1,6 @@
 """What Maestro asks of a store. Rows are JSON documents in named tables, kept in the order of their keys."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -27,7 +27,7 @@ class Put(Struct, frozen=True):
 
     table: str
     key: str
-    fields: Mapping[str, Any]
+    fields: dict[str, Any]
 
 
 class Delete(Struct, frozen=True):

@@ -15,7 +15,6 @@ from tinydb.table import Document, Table
 
 from maestro.store.database import Database
 from maestro.store.rows import Rows
-from maestro.store.tail import Row
 
 Fields = dict[str, Any]
 
@@ -177,14 +176,6 @@ class RowTable(Table):
     def __init__(self, storage: RowStorage, name: str) -> None:
         super().__init__(storage, name, cache_size=0)
         self._row_storage = storage
-
-    def replacing(self, key: str, fields: Mapping[str, Any]) -> Row:
-        """Return a document as the row to save, replacing the one of that id: `remove` and `insert` in one."""
-        return self._name, key, orjson.dumps(fields if type(fields) is dict else dict(fields))
-
-    def discarding(self, key: str) -> Row:
-        """Return what is to be saved to remove a document, if it is there."""
-        return self._name, key, None
 
     def _read_table(self) -> dict[str, Mapping[Any, Any]]:
         return cast("dict[str, Mapping[Any, Any]]", self._row_storage.view(self._name))

@@ -39,11 +39,7 @@ class SystemStore(Store):
 
     def commit(self, writes: Sequence[Write], *, durable: bool) -> None:
         """See `Store.commit`."""
-        self._database.save([self._row(write) for write in writes], durable=durable)
-
-    def _row(self, write: Write) -> Row:
-        table = self._documents.table(write.table)
-        return table.replacing(write.key, write.fields) if type(write) is Put else table.discarding(write.key)
+        self._database.save([_row(write) for write in writes], durable=durable)
 
     def get(self, table: str, key: str) -> dict[str, Any] | None:
         """See `Store.get`."""
@@ -82,6 +78,10 @@ class SystemStore(Store):
             return self._database.query("PRAGMA integrity_check")
         except StoreError as error:
             return [(str(error),)]
+
+
+def _row(write: Write) -> Row:
+    return write.table, write.key, orjson.dumps(write.fields) if isinstance(write, Put) else None
 
 
 def open_store(path: Path) -> SystemStore:

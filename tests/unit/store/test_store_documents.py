@@ -110,14 +110,6 @@ def test_remove_and_truncate(store: SystemStore, units: RowTable, written: list[
     assert len(units) == store.count("units") == 0
 
 
-def test_the_short_ways(store: SystemStore, units: RowTable) -> None:
-    before = store._database.number
-    store._database.save([units.replacing("p0", {"new": 1}), units.discarding("p1")], durable=False)
-    assert store.get("units", "p0") == {"new": 1}
-    assert store.get("units", "p1") is None
-    assert store._database.number == before + 1
-
-
 def test_a_transaction_that_fails_leaves_nothing(store: SystemStore, units: RowTable) -> None:
     before = store._database.number
 
