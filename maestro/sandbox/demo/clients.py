@@ -15,6 +15,7 @@ Json = dict[str, Any]
 IN_FLIGHT = 256
 #: How often, and after how many seconds, a 503 is asked again.
 _LOOKS, _PAUSE = 20, 0.5
+_BUSY = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 
 
 class CallFailed(Exception):  # noqa: N818 - the call did fail
@@ -107,8 +108,22 @@ class Maestro(Service):
         return dict(await self.call("GET", f"/v1.0.0/reprocessing/{quote(identity)}"))
 
     async def decide(self, identity: str, decision: str, user: str) -> None:
-        """`approve` or `skip` a pending document."""
-        await self.call("POST", f"/v1.0.0/reprocessing/{quote(identity)}/{decision}", {"user": user})
+        """`approve` or `skip` a pending document; again, for a while, where a busy service says 503 or 504.
+
+        Raises:
+            CallFailed: any other answer, or none.
+        """
+        path = f"/v1.0.0/reprocessing/{quote(identity)}/{decision}"
+        status, answer = await self.answer("POST", path, {"user": user})
+        for _ in range(_LOOKS):
+            if status not in _BUSY:
+                break
+            await asyncio.sleep(_PAUSE)
+            if (await self.document(identity))["status"] != "pending_approval":
+                return  # it was heard, only its answer was lost
+            status, answer = await self.answer("POST", path, {"user": user})
+        if status != HTTPStatus.OK:
+            raise CallFailed(f"POST {path}: {status} {answer}")
 
 
 class EventManager(Service):

@@ -1,0 +1,72 @@
+"""I8 on real processes: the sandbox's data is right in the end, though Maestro's processes are killed all the time."""
+
+import asyncio
+import io
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from typing import Self
+
+import pytest
+from rich.console import Console
+
+from maestro.sandbox.demo import run as demo
+from maestro.sandbox.demo.plan import make_plan
+from maestro.sandbox.demo.stage import Stage
+from maestro.sandbox.options import BrokerKind
+from maestro.sandbox.quotes import load_history
+from tests.faults.figures import note
+from tests.support.procs import kill, processes
+
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(600)]
+#: All but the main process, whose death ends the demo.
+VICTIMS = ("system", "system", "system", "ingress", "cascade", "supervisor")
+#: Seconds between two kills.
+PAUSE = (0.3, 1.5)
+
+
+async def kill_at_random(stage: Stage, dice: Random, kills: list[str]) -> None:
+    """Kill one process after the other until cancelled."""
+    while True:
+        await asyncio.sleep(dice.uniform(*PAUSE))
+        victim = dice.choice(VICTIMS)
+        for name, process in processes(stage.data_dir / "maestro").items():
+            if name.startswith(victim):
+                with suppress(AssertionError, ProcessLookupError):  # killed a moment ago, and not replaced yet
+                    kill(process)
+                    kills.append(name)
+
+
+@pytest.mark.parametrize("broker", [BrokerKind.RABBITMQ, BrokerKind.EMBEDDED])
+async def test_the_data_is_right_though_processes_are_killed(
+    tmp_path: Path, vhost_url: str, dice: Random, monkeypatch: pytest.MonkeyPatch, broker: BrokerKind
+) -> None:
+    kills: list[str] = []
+    killing: list[asyncio.Task[None]] = []
+
+    class Haunted(Stage):
+        async def __aenter__(self) -> Self:
+            await super().__aenter__()
+            killing.append(asyncio.create_task(kill_at_random(self, dice, kills)))
+            return self
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(demo, "Stage", Haunted)
+    monkeypatch.setenv("MAESTRO_BROKER__URL", vhost_url)
+    began = time.monotonic()
+    try:
+        plan = make_plan(load_history(), ("BRL", "USD", "GBP", "JPY"), (2007, 2008, 2009))
+        report = await demo.run(plan, broker, Console(file=io.StringIO()), keep=False)
+    finally:
+        for task in killing:
+            task.cancel()
+    note(
+        f"the sandbox's story on {broker.value}", kills=len(kills), seconds=round(time.monotonic() - began, 1),
+        events=report.events, replays=sum(len(decided.document["events"]) for decided in report.decided),
+    )  # fmt: skip
+    assert len(kills) >= 3
+    assert report.differences == ()
+    assert report.misfires == ()
+    assert report.stale == ()
