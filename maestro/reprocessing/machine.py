@@ -32,7 +32,7 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
 
     Of an end that is still to be told it is not known whether it reached the queues: it is ordered again.
     """
-    for doc in sorted(system.live_documents(), key=lambda doc: doc.line):
+    for doc in sorted(system.live.values(), key=lambda doc: doc.line):
         if doc.status is Status.APPROVED:
             step.do(do.Enqueue(doc.id))
         elif doc.running:

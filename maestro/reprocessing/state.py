@@ -140,10 +140,6 @@ class System:
         self.last_token += 1
         return self.last_token
 
-    def live_documents(self) -> tuple[Document, ...]:
-        """Return the documents that are not ended, oldest first."""
-        return tuple(self.live.values())
-
     def pending(self) -> Document | None:
         """Return the oldest document that waits for a decision."""
         return next((doc for doc in self.live.values() if doc.status is Status.PENDING), None)

@@ -53,7 +53,7 @@ def lock_facts(lock: Lock) -> dict[str, Any]:
 def state(system: System) -> str:
     """Name the state of a system: running, paused, approved, pending, draining or open."""
     for status, name in _STATES:
-        if any(doc.status is status and doc.blocks for doc in system.live_documents()):
+        if any(doc.status is status and doc.blocks for doc in system.live.values()):
             return name
     return "draining" if system.waiting else "open"
 
@@ -66,8 +66,8 @@ def described(system: System, depths: dict[str, int] | None, epoch: int) -> Answ
         "id": system.id,
         "state": state(system),
         "lock": lock_facts(lock) if lock else None,
-        "pending": [doc.id for doc in system.live_documents() if doc.status is Status.PENDING],
-        "approved": [doc.id for doc in system.live_documents() if doc.status is Status.APPROVED],
+        "pending": [doc.id for doc in system.live.values() if doc.status is Status.PENDING],
+        "approved": [doc.id for doc in system.live.values() if doc.status is Status.APPROVED],
         "running": _running(system.running()),
         "waiting": len(system.waiting),
         "inbox": len(system.inbox) + (system.judged is not None),

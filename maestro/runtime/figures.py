@@ -65,7 +65,7 @@ class Figures:
         state = answers.state(system)
         for name in metrics.STATES:
             yield Sample(metrics.STATE.name, (name,), float(name == state))
-        pending = [doc for doc in system.live_documents() if doc.status is Status.PENDING]
+        pending = [doc for doc in system.live.values() if doc.status is Status.PENDING]
         yield _one(metrics.PENDING, len(pending))
         yield _one(metrics.PENDING_AGE, max((_age(doc) for doc in pending), default=0.0))
         yield _one(metrics.WAITING, len(system.waiting))

@@ -156,7 +156,7 @@ class People:
         if not self.host.up:
             return
         user = self.engine.random.choice(USERS)
-        for doc in self.host.system.live_documents():
+        for doc in self.host.system.live.values():
             if doc.status is Status.PAUSED:
                 self._decide(Resume(doc.id, user, "at last", Budget(1) if self.engine.chance(0.3) else UNLIMITED))
         pending = self.host.system.pending()

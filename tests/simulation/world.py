@@ -265,7 +265,7 @@ def _state(tenant: Tenant) -> str:
     if not tenant.host.up:
         return "down"
     system, ingress = tenant.host.system, tenant.host.ingress
-    live = [(doc.id, doc.status, doc.stage, doc.current and doc.current.state) for doc in system.live_documents()]
+    live = [(doc.id, doc.status, doc.stage, doc.current and doc.current.state) for doc in system.live.values()]
     return (
         f"{tenant.system_id}: live {live}, judged {system.judged}, inbox {len(system.inbox)}, waiting "
         f"{len(system.waiting)}, queues {len(ingress.persist)}/{len(ingress.wait)}/{len(ingress.unsettled)}, "
