@@ -1,8 +1,8 @@
 """pika's byte stream, carried by the event loop's own transport.
 
 pika's asyncio adapter watches the socket itself: each send registers a writer and takes it back, each receive ends in
-one that finds nothing. The loop's transport sends what gathered in a turn with one system call, and pika takes
-whichever transport it is given.
+one that finds nothing. The loop's transport knows better, and what pika writes in one turn of the loop goes through it
+with one system call.
 """
 
 import asyncio
@@ -34,26 +34,33 @@ class LoopStreams(_AsyncioIOServicesAdapter):  # type: ignore[misc]  # pika is n
         server_hostname: str | None = None,
     ) -> "_Linking":
         """See pika. Takes the socket, which is connected, over."""
-        stream = _Stream(protocol_factory(), on_done)
+        stream = _Stream(self._loop, protocol_factory(), on_done)
         link = self._loop.create_connection(lambda: stream, sock=sock, ssl=ssl_context, server_hostname=server_hostname)
         return _Linking(self._loop.create_task(_report(link, sock, on_done)))
 
 
-class _Stream(asyncio.Protocol):
-    """Hands what the loop's transport tells to pika's protocol, and tells of the link at once, as pika's own does."""
+class _Stream(asyncio.Protocol, nbio_interface.AbstractStreamTransport):  # type: ignore[misc]  # pika is not typed
+    """Between the loop's transport and pika's protocol: each takes it for the other."""
 
-    def __init__(self, protocol: Any, on_done: Done) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any, on_done: Done) -> None:
+        self._loop = loop
         self._protocol = protocol
         self._on_done = on_done
+        self._transport: asyncio.Transport
+        self._written: list[bytes] = []
         self.data_received = protocol.data_received  # type: ignore[method-assign]  # one call less for each receive
 
+    # --- for the loop --------------------------------------------------------------------------------------------
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # of a stream
         try:
-            self._protocol.connection_made(transport)
+            self._protocol.connection_made(self)
         except Exception as error:  # noqa: BLE001 - pika is told, and connects anew
+            self.abort()
             self._on_done(error)
         else:
-            self._on_done((transport, self._protocol))
+            self._on_done((self, self._protocol))
 
     def eof_received(self) -> bool | None:
         ended: bool | None = self._protocol.eof_received()
@@ -61,6 +68,31 @@ class _Stream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._protocol.connection_lost(exc)
+
+    # --- for pika ------------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """See pika. It goes out at the end of this turn of the loop, with all that is written till then."""
+        if not self._written:
+            self._loop.call_soon(self._flush)
+        self._written.append(data)
+
+    def _flush(self) -> None:
+        written, self._written = self._written, []
+        if not self._transport.is_closing():
+            self._transport.write(b"".join(written))
+
+    def get_write_buffer_size(self) -> int:
+        """See pika."""
+        return self._transport.get_write_buffer_size() + sum(map(len, self._written))
+
+    def get_protocol(self) -> Any:
+        """See pika."""
+        return self._protocol
+
+    def abort(self) -> None:
+        """See pika."""
+        self._transport.abort()
 
 
 class _Linking(nbio_interface.AbstractIOReference):  # type: ignore[misc]  # pika is not typed
