@@ -5,77 +5,45 @@ systems, each of the five turns of one message costs a system call and some Pyth
 
 - the sockets that nothing happens on stay in one poll set, and a turn looks only at those that are ready;
 - a message is read in one turn, not in one for its length and one for the rest, and an acknowledgement likewise;
-- who has sent a message waits for its acknowledgement at once, not for the socket to become writable once more.
+- who has sent a message waits for its acknowledgement at once, not for the socket to become writable once more;
+- what a link sends (`REPEATED`) is not acknowledged here: it has acknowledgements of its own, and sends again what
+  gets lost.
 
-What goes over the wire is unchanged. It is `poll` and not `epoll`: the kernel takes a closed socket out of an epoll set
-only when no forked child has it open, and descriptors are used again at once.
+Nothing else goes over the wire in another way. It is `poll` and not `epoll`: the kernel takes a closed socket out of an
+epoll set only when no forked child has it open, and descriptors are used again at once.
 """
 
 import select
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any, Final
 
 from thespian.actors import WatchMessage
 from thespian.system.timing import currentTime
 from thespian.system.transport import (
     ReceiveEnvelope,
+    SendStatus,
     Thespian__Run_Expired,
     Thespian__Run_HandlerResult,
     Thespian__Run_Terminated,
     TransmitOnly,
-    streamBuffer,
 )
 from thespian.system.transport.asyncTransportBase import exclusive_processing
 from thespian.system.transport.TCPTransport import TCPIncomingPersistent, TCPTransport, _safeSocketShutdown, opsKey
 
-#: The bytes of the shortest thing on the wire, an acknowledgement: so many may be read before the length is known.
-_SHORTEST: Final = len(streamBuffer.ackMsg)
+from maestro.actors.sockets import READ, IdleSockets
+from maestro.runtime.link import Frame, FrameAck
+
+#: Sent without waiting for the transport's acknowledgement, and received without sending one.
+REPEATED: Final = (Frame, FrameAck)
 #: Seconds between two looks for sockets that have been idle for too long.
 _LOOK_FOR_EXPIRED: Final = 60.0
-_READ: Final = select.POLLIN | select.POLLPRI
 #: A hang-up or an error shows by reading, or by writing.
-_READABLE: Final = _READ | select.POLLHUP | select.POLLERR
+_READABLE: Final = READ | select.POLLHUP | select.POLLERR
 _WRITABLE: Final = select.POLLOUT | select.POLLHUP | select.POLLERR
 
 #: Descriptors that can be read, that can be written, and that are none any more.
 Ready = tuple[list[int], list[int], list[int]]
-
-
-class IdleSockets(dict[Any, Any]):
-    """thespian's idle sockets by their remote address; each is in a poll set for as long as it is in here."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.poll: Final = select.poll()
-        self.by_fd: Final[dict[int, Any]] = {}
-        self._fds: dict[Any, int] = {}
-
-    def __setitem__(self, key: Any, idle: Any) -> None:
-        self._forget(key)
-        super().__setitem__(key, idle)
-        fd = idle.socket.fileno()
-        self._fds[key] = fd
-        self.by_fd[fd] = idle
-        self.poll.register(fd, _READ)
-
-    def __delitem__(self, key: Any) -> None:
-        super().__delitem__(key)
-        self._forget(key)
-
-    def pop(self, key: Any, *default: Any) -> Any:
-        """Remove and return."""
-        found = super().pop(key, *default)
-        self._forget(key)
-        return found
-
-    def _forget(self, key: Any) -> None:
-        fd = self._fds.pop(key, None)
-        if fd is not None:
-            self.by_fd.pop(fd, None)
-            with suppress(KeyError):
-                self.poll.unregister(fd)
 
 
 class LeanTransport(TCPTransport):
@@ -96,11 +64,13 @@ class LeanTransport(TCPTransport):
         while not hasattr(self, "_aborting_run") or (self._aborting_run and self._unsent()):
             if self.run_time.view().expired():
                 break
+            self._tell_sent()
             if transmit_only and not self._unsent():
                 return 0
             result = None if transmit_only else self._hand_over(incomingHandler)
             if result is not None:
                 return result
+            self._tell_sent()
             before = self._unsent()
             idle = self._turn(transmit_only=transmit_only)
             if idle and self.run_time.view().expired():
@@ -141,10 +111,15 @@ class LeanTransport(TCPTransport):
             ready = [fd for fd in self._watches if fd in readable]
             if ready:
                 self._incomingEnvelopes.append(ReceiveEnvelope(self.myAddress, WatchMessage(ready)))
-        done, self._finished_intents = self._finished_intents, []
-        for intent, status in done:
-            intent.tx_done(status)
+        self._tell_sent()
         return not readable and not writable
+
+    def _tell_sent(self) -> None:
+        """Tell what has become of the messages that are through: the next ones to the same receivers go now."""
+        while self._finished_intents:
+            done, self._finished_intents = self._finished_intents, []
+            for intent, status in done:
+                intent.tx_done(status)
 
     def _wait(self, *, transmit_only: bool) -> Ready:
         poll = self._openSockets.poll
@@ -167,11 +142,11 @@ class LeanTransport(TCPTransport):
             if not intent.backoffPause():
                 fd = self._socketFile(intent)
                 if fd:
-                    wanted[fd] = select.POLLOUT if self._waitForSendable(intent) else _READ
-        wanted |= {fd: _READ for fd, each in self._incomingSockets.items() if fd and not each.backoffPause()}
+                    wanted[fd] = select.POLLOUT if self._waitForSendable(intent) else READ
+        wanted |= {fd: READ for fd, each in self._incomingSockets.items() if fd and not each.backoffPause()}
         if not transmit_only:
-            wanted[self.socket.fileno()] = _READ
-        return wanted | dict.fromkeys(self._watches, _READ)
+            wanted[self.socket.fileno()] = READ
+        return wanted | dict.fromkeys(self._watches, READ)
 
     def _patience(self) -> float | None:
         """Return for how many milliseconds to wait; None: for as long as it takes."""
@@ -235,14 +210,23 @@ class LeanTransport(TCPTransport):
             else:
                 self._cancel_fd_ops(fd)
 
-    # --- fewer turns a message --------------------------------------------------------------------------------
+    # --- less work a message ----------------------------------------------------------------------------------
+
+    def _complete_expired_intents(self) -> tuple[int, bool]:
+        """Give up what waited for too long; thespian looks for it several times a message."""
+        if not self._aTB_queuedPendingTransmits:
+            return 0, False
+        found: tuple[int, bool] = super()._complete_expired_intents()
+        return found
 
     def _next_XMIT_2(self, intent: Any) -> Any:  # noqa: N802 - thespian's name
-        """Send; all of it sent, wait for the acknowledgement."""
+        """Send; all of it sent, wait for the acknowledgement, if there will be one."""
         going_on = super()._next_XMIT_2(intent)
-        if going_on and intent.stage == self._XMITStepShutdownWrite:
-            return self._next_XMIT_3(intent)
-        return going_on
+        if not going_on or intent.stage != self._XMITStepShutdownWrite:
+            return going_on
+        if isinstance(intent.message, REPEATED):
+            return self._finishIntent(intent, SendStatus.Sent)
+        return self._next_XMIT_3(intent)
 
     def _handleReadableIncoming(self, inc: Any, has_exclusive_flag: bool = False) -> Any:  # noqa: N802, FBT001, FBT002 - thespian's
         """Read; once the length is known, the rest is there as well, as a rule."""
@@ -259,13 +243,22 @@ class LeanTransport(TCPTransport):
         inc.addData(more)
         return self._addedDataToIncoming(inc, has_exclusive_flag=has_exclusive_flag)
 
+    def _addedDataToIncoming(self, inc: Any, skipFinish: bool = False, has_exclusive_flag: bool = False) -> Any:  # noqa: N802, N803, FBT001, FBT002 - thespian's
+        """Take what came in, once all of it did; acknowledge it, if its sender waits for that."""
+        repeated = _repeated(inc) if inc.receivedAllData() else None
+        if repeated is None:
+            return super()._addedDataToIncoming(inc, skipFinish, has_exclusive_flag)
+        inc.fromAddress = repeated.sender
+        self._processReceivedEnvelope(repeated, has_exclusive_flag=has_exclusive_flag)
+        if not skipFinish:
+            self._finishIncoming(inc, repeated.sender)
+        return None
 
-class WholeAckBuffer(streamBuffer.ReceiveBuffer):
-    """thespian's buffer of what comes in, which asks for one byte less than an acknowledgement has."""
 
-    def remainingAmount(self) -> int:  # noqa: N802 - thespian's name
-        """Return how many bytes to read: never more than what is in hand has left."""
-        if self._size is None:
-            return max(1, _SHORTEST - len(self._buf))
-        left: int = self._size - len(self._buf)
-        return left
+def _repeated(inc: Any) -> Any:
+    """Return the envelope of a message that is not to be acknowledged; None: thespian sees to it, or it is garbage."""
+    try:
+        (sender, message), _ = inc.data
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, thespian finds it as well, and answers
+        return None
+    return ReceiveEnvelope(sender, message) if isinstance(message, REPEATED) else None

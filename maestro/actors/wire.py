@@ -24,7 +24,8 @@ from thespian.system import multiprocTCPBase
 from thespian.system import transport as intents
 from thespian.system.transport import IPBase, TCPTransport, asyncTransportBase, streamBuffer
 
-from maestro.actors.transport import LeanTransport, WholeAckBuffer
+from maestro.actors.sockets import WholeAckBuffer
+from maestro.actors.transport import LeanTransport
 
 LOOPBACK: Final = "127.0.0.1"
 KEY_BYTES: Final = 32

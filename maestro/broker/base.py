@@ -125,6 +125,9 @@ class Broker(Protocol):
             BrokerUnavailable: out of reach for `operation_timeout` seconds.
         """
 
+    async def get_some(self, queue: str, count: int) -> list[Delivery]:
+        """Take up to `count` of the oldest ready messages, in order, as `get` takes one: in less time than as many."""
+
     def ack(self, delivery: Delivery) -> None:
         """Acknowledge; void deliveries are ignored."""
 

@@ -150,12 +150,16 @@ class EmbeddedBroker:
 
     async def get(self, queue: str) -> Delivery | None:
         """See `Broker`."""
+        return next(iter(await self.get_some(queue, 1)), None)
+
+    async def get_some(self, queue: str, count: int) -> list[Delivery]:
+        """See `Broker`."""
 
         def run(file: QueueFile, member: int) -> tuple[int, list[Row]]:
-            return member, file.claim(queue, member, 1)
+            return member, file.claim(queue, member, count)
 
         member, rows = await self._do(run, durable=False)
-        return _delivery(queue, (None, member, rows[0][0]), rows[0]) if rows else None
+        return [_delivery(queue, (None, member, row[0]), row) for row in rows]
 
     def ack(self, delivery: Delivery) -> None:
         """See `Broker`."""

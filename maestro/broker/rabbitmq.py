@@ -142,7 +142,11 @@ class RabbitMQBroker:
 
     async def get(self, queue: str) -> Delivery | None:
         """See `Broker`."""
-        return await self._operate(lambda session: self._reader.get(queue, session.channel))
+        return next(iter(await self.get_some(queue, 1)), None)
+
+    async def get_some(self, queue: str, count: int) -> list[Delivery]:
+        """See `Broker`."""
+        return await self._operate(lambda session: self._reader.take(queue, count, session.channel))
 
     def ack(self, delivery: Delivery) -> None:
         """See `Broker`."""

@@ -14,6 +14,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from maestro import logs
 from maestro.broker.base import BrokerError
 from maestro.broker.rabbitmq_problem import describe
+from maestro.broker.rabbitmq_stream import LoopStreams
 from maestro.settings import BrokerSettings
 
 #: Seconds between two looks at whether a channel was closed without telling.
@@ -161,7 +162,7 @@ class Session:
             on_open_callback=lambda _raw: resolve(self._opened, None),
             on_open_error_callback=lambda _raw, error: self._on_failed(error),
             on_close_callback=lambda _raw, reason: resolve(self._closed, describe(reason)),
-            custom_ioloop=loop,
+            custom_ioloop=LoopStreams(loop),
         )
         self._raw.add_on_connection_blocked_callback(lambda _raw, frame: self._on_blocked(frame.method.reason))
         self._raw.add_on_connection_unblocked_callback(lambda _raw, _frame: self._on_blocked(""))

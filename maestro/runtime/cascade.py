@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
 
 from maestro import faultpoints, logs
 from maestro.broker import open_broker
@@ -30,8 +32,12 @@ from maestro.runtime.tasks import Tasks, until_connected, until_done
 from maestro.settings import Settings
 
 ROLE = "cascade"
+#: What takes a message off a unit queue.
+Removal = DequeueUnit | DequeueControl
 #: How far down the events queue the unit just sent is looked for. Before it stand only units that are stale.
 LOOK_AHEAD = 32
+#: Removals done together: their messages are taken off in one go, and are in memory meanwhile.
+TOGETHER = 32
 #: Seconds without a new system after which all queues are declared, and at most so many after the first. To make a
 #: queue costs RabbitMQ milliseconds: hundreds of systems that start together are up before it is asked for theirs.
 LULL, LULL_MAX = 0.5, 5.0
@@ -116,15 +122,15 @@ class CascadeLine:
         self._log = logs.get(system=system_id, actor=ROLE)
         self._peer: Peer | None = None
         self._declare = asyncio.Event()
-        self._todo: asyncio.Queue[tuple[Peer, ToCascade]] = asyncio.Queue()
+        self._todo: deque[tuple[Peer, ToCascade]] = deque()
+        self._more = asyncio.Event()
         self._tasks = Tasks(self._log)
         self._tasks.start(self._run(), "operations")
 
     def attach(self, peer: Peer) -> None:
         """The system's actor is there, perhaps a new one: what an earlier one asked is void, it asks again."""
         self._peer = peer
-        while not self._todo.empty():
-            self._todo.get_nowait()
+        self._todo.clear()
 
     def declare(self) -> None:
         """Have the queues declared; the first operation does so as well."""
@@ -134,7 +140,8 @@ class CascadeLine:
         """Take an operation. How many there are is bounded by the system, which waits for what it needs."""
         assert self._peer is not None
         self._declare.set()
-        self._todo.put_nowait((self._peer, operation))  # type: ignore[arg-type]  # a system sends nothing else
+        self._todo.append((self._peer, operation))  # type: ignore[arg-type]  # a system sends nothing else
+        self._more.set()
 
     async def close(self) -> None:
         """Stop."""
@@ -144,31 +151,63 @@ class CascadeLine:
         await self._declare.wait()
         await until_done(lambda: self._broker.declare(self._queues.reprocessing_bindings()), self._log)
         while True:
-            peer, operation = await self._todo.get()
-            started = time.perf_counter()
-            problem = await self._patiently(operation)
-            self._measures.observe(OPERATION_SECONDS, time.perf_counter() - started, type(operation).__name__)
-            faultpoints.reach("cascade.before_done")
-            if peer is self._peer:
-                # Nothing waits for a message's removal: its end travels with others.
-                peer.post(CascadeDone(operation.op, problem), lazy=isinstance(operation, DequeueUnit | DequeueControl))
+            self._more.clear()
+            while self._todo:
+                peer, operation = self._todo.popleft()
+                if isinstance(operation, Removal):
+                    await self._remove(peer, [operation, *self._removals_behind(peer)])
+                else:
+                    await self._carry_out(peer, operation)
+            await self._more.wait()
 
-    async def _patiently(self, operation: ToCascade) -> str:
-        """Do an operation. A broker that is away is waited for; what it refuses twice is a problem, not repeated."""
+    async def _carry_out(self, peer: Peer, operation: ToCascade) -> None:
+        started = time.perf_counter()
+        problem = await self._patiently(type(operation).__name__, lambda: self._do(operation))
+        self._done(peer, operation, problem, time.perf_counter() - started)
+
+    async def _remove(self, peer: Peer, removals: list[Removal]) -> None:
+        """Take messages off. Nothing waits for that: its end travels with others."""
+        started = time.perf_counter()
+        units = [each.id for each in removals if isinstance(each, DequeueUnit)]
+        of_units, of_control = await asyncio.gather(
+            self._patiently(DequeueUnit.__name__, lambda: self._take_units(units)),
+            self._patiently(DequeueControl.__name__, lambda: self._take_control(len(removals) - len(units))),
+        )
+        seconds = (time.perf_counter() - started) / len(removals)
+        for each in removals:
+            self._done(peer, each, of_units if isinstance(each, DequeueUnit) else of_control, seconds, lazy=True)
+
+    def _removals_behind(self, peer: Peer) -> Iterator[Removal]:
+        """Take the removals that come next off the line, up to `TOGETHER` with the first."""
+        for _ in range(TOGETHER - 1):
+            whose, operation = self._todo[0] if self._todo else (None, None)
+            if whose is not peer or not isinstance(operation, Removal):
+                return
+            self._todo.popleft()
+            yield operation
+
+    def _done(self, peer: Peer, operation: ToCascade, problem: str, seconds: float, *, lazy: bool = False) -> None:
+        self._measures.observe(OPERATION_SECONDS, seconds, type(operation).__name__)
+        faultpoints.reach("cascade.before_done")
+        if peer is self._peer:
+            peer.post(CascadeDone(operation.op, problem), lazy=lazy)
+
+    async def _patiently(self, name: str, work: Callable[[], Awaitable[None]]) -> str:
+        """Do work. A broker that is away is waited for; what it refuses twice is a problem, not repeated."""
         try:
-            await until_done(lambda: self._with_queues(operation), self._log, only=BrokerUnavailable)
+            await until_done(lambda: self._with_queues(work), self._log, only=BrokerUnavailable)
         except BrokerError as problem:
-            self._log.error("operation refused", operation=type(operation).__name__, cause=str(problem))
+            self._log.error("operation refused", operation=name, cause=str(problem))
             return str(problem)
         return ""
 
-    async def _with_queues(self, operation: ToCascade) -> None:
+    async def _with_queues(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do it; a queue that somebody deleted is declared again, once."""
         try:
-            await self._do(operation)
+            await work()
         except Unroutable:
             await self._broker.declare(self._queues.reprocessing_bindings())
-            await self._do(operation)
+            await work()
 
     async def _do(self, operation: ToCascade) -> None:
         queues = self._queues
@@ -181,10 +220,6 @@ class CascadeLine:
                 await self._take_out(queues.reprocessings, id_)
             case EnqueueUnits():
                 await self._enqueue(operation)
-            case DequeueUnit(id=id_):
-                await self._take_up_to(queues.events, id_)
-            case DequeueControl():
-                await self._take_one(queues.control)
             case EmptyUnitQueues():
                 await self._empty()
 
@@ -204,10 +239,22 @@ class CascadeLine:
             )
         )
 
-    async def _take_one(self, queue: str) -> None:
-        delivery = await self._broker.get(queue)
-        if delivery is not None:
-            self._broker.ack(delivery)
+    async def _take_control(self, count: int) -> None:
+        if count:
+            for delivery in await self._broker.get_some(self._queues.control, count):
+                self._broker.ack(delivery)
+
+    async def _take_units(self, ids: list[str]) -> None:
+        """Take messages off. As a rule they stand at the head, in this order; else each is looked for."""
+        taken = await self._broker.get_some(self._queues.events, len(ids)) if ids else []
+        if [delivery.message_id for delivery in taken] == ids:
+            for delivery in taken:
+                self._broker.ack(delivery)
+            return
+        for delivery in taken:
+            self._broker.requeue(delivery)
+        for id_ in ids:
+            await self._take_up_to(self._queues.events, id_)
 
     async def _take_up_to(self, queue: str, id_: str) -> None:
         """Take a message off, and what stands before it (stale); leave all as it is when it is not near the head."""

@@ -162,9 +162,13 @@ class Link(Generic[T]):
         again = self._flights[0] = self._flights[0].again(now, self._resend_after)
         return again.frame
 
+    def owes_ack(self, now: float) -> bool:
+        """Whether an acknowledgement is due, by itself or with a frame."""
+        return self._ack_due is not None and now >= self._ack_due
+
     def acknowledge(self, now: float) -> FrameAck | None:
         """Return the acknowledgement to send now, if one is due."""
-        if self._ack_due is None or now < self._ack_due:
+        if not self.owes_ack(now):
             return None
         self._ack_due = None
         return FrameAck(self.own_epoch, self._peer_epoch, self._received)

@@ -45,7 +45,7 @@ from maestro.runtime.errands import Errands
 from maestro.runtime.error_desk import ErrorDesk
 from maestro.runtime.figures import Figures
 from maestro.runtime.journal import Journal
-from maestro.runtime.link import Frame, FrameAck, Hello
+from maestro.runtime.link import WINDOW, Frame, FrameAck, Hello
 from maestro.runtime.lookups import Lookups
 from maestro.runtime.measures import Measures
 from maestro.runtime.peer import Peer
@@ -216,12 +216,17 @@ class OpenSystem:
                 self._trace.delivered(accepted.key, arrived.at)
             self._engine.feed(accepted, arrived.body)
 
-    def _to_ingress(self, item: object) -> bool:
-        """Send an item to ingress; False when there is none to send it to."""
+    def _to_ingress(self, item: object, *, lazy: bool = False) -> bool:
+        """Send an item to ingress; False when there is none to send it to. A `lazy` one travels with others."""
         peer = self._peers.get("ingress")
         if peer is not None:
-            peer.post(item)
+            peer.post(item, lazy=lazy)
         return peer is not None
+
+    @property
+    def _acks_gather(self) -> bool:
+        """Whether acknowledgements wait for others: each replay's sync gives one free; unless few may be unacked."""
+        return self._settings.broker.prefetch >= 2 * WINDOW and self._system.running() is not None
 
     # --- commands ----------------------------------------------------------------------------------------------
 
@@ -234,7 +239,7 @@ class OpenSystem:
         match command:
             case do.AckDelivery(ref=ref):
                 faultpoints.reach("system.before_ack")
-                self._to_ingress(Ack(ref))
+                self._to_ingress(Ack(ref), lazy=self._acks_gather)
             case do.ParkEvent(key=key, refs=refs):
                 self._move(key, refs, lambda body: Park(key, body, refs))
             case do.DeadLetterEvent(key=key, number=number, reason=reason, refs=refs):

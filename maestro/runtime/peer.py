@@ -138,6 +138,8 @@ class Peer:
         if frame is not None:
             self._measures.count(LINK_RESENDS)
             self._send(frame)
+        if self._link.owes_ack(now):
+            self._urgent = True  # what waits for others takes the acknowledgement along
         self._launch(now)
         ack = self._link.acknowledge(now)
         if ack is not None:

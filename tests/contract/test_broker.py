@@ -215,6 +215,28 @@ async def test_many_gets_at_once(broker: Broker) -> None:
     assert sorted(each.message_id for each in taken if each) == sorted(f"m{number}" for number in range(20))
 
 
+async def test_some_are_taken_in_one_go(broker: Broker) -> None:
+    await publish(broker, 5)
+    first = await broker.get_some(QUEUES.persist, 3)
+    rest = await broker.get_some(QUEUES.persist, 3)
+    assert [[each.message_id for each in taken] for taken in (first, rest)] == [["m0", "m1", "m2"], ["m3", "m4"]]
+    assert await broker.get_some(QUEUES.persist, 3) == []
+    assert await broker.get_some("missing", 3) == []
+    for delivery in first[:2]:
+        broker.ack(delivery)
+    for delivery in (first[2], *rest):
+        broker.requeue(delivery)
+    await eventually_equal(lambda: broker.depth(QUEUES.persist), Depth(3, 0))
+    assert [each.message_id for each in await drain(broker, QUEUES.persist)] == ["m2", "m3", "m4"]
+
+
+async def test_some_are_taken_by_many_at_once(broker: Broker) -> None:
+    await publish(broker, 20)
+    taken = await asyncio.gather(*(broker.get_some(QUEUES.persist, 7) for _ in range(4)))
+    assert sorted(map(len, taken)) == [0, 6, 7, 7]
+    assert len({each.message_id for some in taken for each in some}) == 20
+
+
 async def test_headers_and_message_id_survive(broker: Broker) -> None:
     headers = {
         "x-maestro-error": "é falta",

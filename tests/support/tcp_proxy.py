@@ -6,6 +6,7 @@ async with TcpProxy(port_of_the_broker) as proxy:
 """
 
 import asyncio
+import ssl
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -17,22 +18,26 @@ CHUNK = 64 * 1024
 
 
 class TcpProxy:
-    """Listens on `port` while it is entered, and carries bytes to and from `target` on the same machine."""
+    """Listens on `port` while it is entered, and carries bytes to and from `target` on the same machine.
 
-    def __init__(self, target: int) -> None:
+    With `tls` it speaks TLS to whoever connects.
+    """
+
+    def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
         self.port = free_ports(1)[0]
         #: Seconds that each chunk of bytes takes more, in either direction.
         self.delay = 0.0
         #: Connections carried so far.
         self.carried = 0
         self._target = target
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def accept(self) -> None:
         """Listen."""
-        self._server = await asyncio.start_server(self._carry, HOST, self.port, reuse_address=True)
+        self._server = await asyncio.start_server(self._carry, HOST, self.port, reuse_address=True, ssl=self._tls)
 
     async def refuse(self) -> None:
         """Stop listening, so that connecting is refused, and cut what is connected."""

@@ -1,13 +1,23 @@
-"""The parts of the lean transport: the poll set of idle sockets, and the buffer that reads no byte too many."""
+"""The lean transport, and its parts: the poll set of idle sockets, and the buffer that reads no byte too many."""
 
 import pickle
 import socket
+from collections.abc import Iterator
+from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from thespian.system.transport import streamBuffer
+from thespian.system.transport import TCPTransport, TransmitIntent, TransmitOnly, streamBuffer
+from thespian.system.transport.TCPTransport import ExternalTransportCopy
 
-from maestro.actors.transport import IdleSockets, WholeAckBuffer
+from maestro.actors.endpoint import address_of
+from maestro.actors.sockets import IdleSockets, WholeAckBuffer
+from maestro.actors.transport import LeanTransport
+from maestro.runtime.link import Frame, FrameAck
+from tests.support.rabbitmq import free_ports
+
+TURN = timedelta(seconds=0.2)
 
 
 @pytest.fixture
@@ -63,3 +73,94 @@ def test_a_message_is_read_to_its_last_byte_and_not_beyond(message: str, most: i
     assert buffer.completed() == (message, b"")
     assert stream == b"the next"
     assert most < 1000 or reads <= (1 if message == streamBuffer.ackPacket else 2)
+
+
+class Mailbox:
+    """One of two transports that send to each other, all on the test's thread."""
+
+    def __init__(self) -> None:
+        self.transport = LeanTransport(ExternalTransportCopy(), address_of(free_ports(1)[0]), False, False)  # noqa: FBT003
+        self.became: list[Any] = []
+
+    @property
+    def address(self) -> Any:
+        return self.transport.myAddress
+
+    def send(self, to: "Mailbox", message: object) -> None:
+        def note(status: Any, _intent: Any) -> None:
+            self.became.append(status)
+
+        self.transport.scheduleTransmit(None, TransmitIntent(to.address, message, note, note))
+
+    def flush(self) -> None:
+        self.transport.run(TransmitOnly, TURN)
+
+    def receive(self, count: int) -> list[Any]:
+        got: list[Any] = []
+
+        def take(envelope: Any) -> bool:
+            got.append(envelope.message)
+            return len(got) < count
+
+        self.transport.run(take, TURN)
+        return got
+
+    def close(self) -> None:
+        transport = self.transport
+        busy = (*transport._incomingSockets.values(), *transport._transmitIntents.values())
+        for each in (transport.socket, *(one.socket for one in (*busy, *transport._openSockets.values()))):
+            each.close()
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Mailbox, Mailbox]]:
+    monkeypatch.setattr(TCPTransport, "ReceiveBuffer", WholeAckBuffer)
+    here, there = Mailbox(), Mailbox()
+    yield here, there
+    here.close()
+    there.close()
+
+
+def test_what_a_link_sends_is_not_acknowledged(ends: tuple[Mailbox, Mailbox]) -> None:
+    here, there = ends
+    frames = [Frame(1, 2, 1, ("x" * 300_000,)), FrameAck(1, 2, 1), Frame(1, 2, 2, ("y",))]
+    for frame in frames:
+        here.send(there, frame)
+        here.flush()
+        assert there.receive(1) == [frame]
+    assert len(here.became) == len(frames)
+    (idle,) = here.transport._openSockets.values()
+    with pytest.raises(BlockingIOError):
+        idle.socket.recv(1)
+    there.send(here, frames[1])
+    assert here.receive(1) == [frames[1]], "by the same connection"
+    assert len(there.transport._openSockets) == 1
+
+
+def test_all_else_is_acknowledged_between_frames_as_well(ends: tuple[Mailbox, Mailbox]) -> None:
+    here, there = ends
+    sent: list[object] = [FrameAck(1, 2, 1), "a question", FrameAck(1, 2, 2), "another"]
+    for message in sent:
+        here.send(there, message)
+    here.flush()
+    got: list[object] = []
+    for _ in sent:
+        got += there.receive(1)
+        here.flush()
+    assert got == sent
+    assert len(here.became) == len(sent)
+    here.send(there, "a third")
+    here.flush()
+    assert len(here.became) == len(sent), "it is not acknowledged yet"
+
+
+def test_frames_that_cross_arrive_both(ends: tuple[Mailbox, Mailbox]) -> None:
+    here, there = ends
+    here.send(there, FrameAck(1, 2, 0))
+    here.flush()
+    assert there.receive(1)
+    for number in range(1, 4):
+        here.send(there, FrameAck(1, 2, number))
+        there.send(here, FrameAck(2, 1, number))
+        assert here.receive(1) == [FrameAck(2, 1, number)]
+        assert there.receive(1) == [FrameAck(1, 2, number)]

@@ -110,6 +110,16 @@ async def test_an_answer_acknowledges_what_it_answers() -> None:
     pair.close()
 
 
+async def test_what_can_wait_takes_an_acknowledgement_along_that_is_due() -> None:
+    pair = Pair(on_item=lambda item: pair.b.post(item, lazy=True))
+    for number in range(WINDOW):
+        pair.a.post(number)
+        await asyncio.sleep(0.005)
+    assert pair.back.frames == [tuple(range(WINDOW))]
+    assert pair.back.acks == 0
+    pair.close()
+
+
 async def test_where_places_are_scarce_acknowledgements_do_not_wait() -> None:
     window = Window(3)
     pairs = [Pair(window=window) for _ in range(3)]
