@@ -111,7 +111,7 @@ def mark_parked(system: System, delivery: Delivery, step: Step) -> None:
     if not delivery.parked:
         delivery.parked = True
         system.parked += 1
-        step.save(SaveDelivery(delivery))
+        _save_judged(delivery, step)
 
 
 def unpark(system: System, delivery: Delivery, step: Step) -> None:
@@ -119,6 +119,12 @@ def unpark(system: System, delivery: Delivery, step: Step) -> None:
     if delivery.parked:
         delivery.parked = False
         system.parked -= 1
+        _save_judged(delivery, step)
+
+
+def _save_judged(delivery: Delivery, step: Step) -> None:
+    """Save an event that has a verdict. One without is not known after a crash: it is delivered again, and judged."""
+    if delivery.verdict is not None:
         step.save(SaveDelivery(delivery))
 
 

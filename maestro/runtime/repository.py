@@ -241,7 +241,7 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
 def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
     return Delivery(
         row["key"], number, row["instance"], row["name"], row["branch"], row["tag"], row["at"],
-        verdict=Verdict(row["verdict"]) if row["verdict"] else None, reason=row.get("reason", ""),
+        verdict=Verdict(row["verdict"]), reason=row.get("reason", ""),
         done=row.get("done", False), waited=row.get("waited", False), parked=row.get("parked", False),
         replay=row.get("replay", False),
     )  # fmt: skip

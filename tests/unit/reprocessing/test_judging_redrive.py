@@ -74,3 +74,12 @@ def test_what_is_put_off_with_a_copy_on_the_wait_queue_is_settled_all_the_same(d
     drained.arrive("i1", wait=True)
     drained.retry()
     assert drained.only(do.ParkEvent).refs == (drained.ref() - 1, drained.ref())
+
+
+def test_what_was_not_judged_before_a_crash_is_judged_when_it_is_delivered_again(drained: Driver) -> None:
+    drained.arrive("i2")
+    drained.arrive("i1", redriven=True)  # behind i2
+    drained.arrive("i1", wait=True)
+    drained.restart()
+    drained.arrive("i1", redelivered=True, redriven=True)
+    assert drained.only(do.AskImpact).instance_id == "i1"
