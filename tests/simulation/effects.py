@@ -72,8 +72,12 @@ class Effects(Wire):
     def _ask_impact(self, command: do.AskImpact) -> None:
         if self.system.closing:
             raise Violation(f"an event is judged by a process that ends: {command}")
-        ask, failed = self.siblings.impacted, facts.JudgingFailed(command.token, "Discovery is out of reach")
-        self._ask(lambda: facts.ImpactFound(command.token, ask(command.instance_id)), failed)
+
+        def found() -> facts.ImpactFound:
+            counts = command.token == self.system.lane_token  # else the event was put off, and asked about again
+            return facts.ImpactFound(command.token, self.siblings.impacted(command.instance_id, counts=counts))
+
+        self._ask(found, facts.JudgingFailed(command.token, "Discovery is out of reach"))
 
     def _fetch_origins(self, command: do.FetchOrigins) -> None:
         delivery = self.system.deliveries[command.key]

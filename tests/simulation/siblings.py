@@ -40,12 +40,13 @@ class Siblings:
 
     # --- Discovery and Process Memory -----------------------------------------------------------------------------
 
-    def impacted(self, instance_id: str) -> tuple[Impacted, ...]:
-        """Discovery's answer."""
+    def impacted(self, instance_id: str, *, counts: bool = True) -> tuple[Impacted, ...]:
+        """Discovery's answer; whether it `counts`, for nobody waits for one that comes too late."""
         instance = self.data.instances[instance_id]
-        instance.asked_at = self.engine.now
-        instance.impacts = self.data.impacted(instance)
-        return (*instance.impacts, *self._noise(instance, instance.impacts))
+        impacts = self.data.impacted(instance)
+        if counts:
+            instance.asked_at, instance.impacts = self.engine.now, impacts
+        return (*impacts, *self._noise(instance, impacts))
 
     def impacted_now(self, instance_id: str) -> tuple[Impacted, ...]:
         """Discovery's answer about a held instance, asked again: it counts from `taken_over` on."""
