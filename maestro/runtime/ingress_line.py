@@ -249,20 +249,11 @@ class IngressLine:
         self._feed_changed.set()
 
     async def _feed(self) -> None:
-        """Consume the wait queue while it is to be fed, and say when it is drained."""
+        """Consume the wait queue while it is to be fed and holds something, and say when it is drained."""
         await self._declared.wait()
         while True:
             await self._feed_changed.wait()
             self._feed_changed.clear()
-            if self._feeding and self._wait is None:
-                self._wait = await self._until_done(
-                    lambda: self._broker.consume(
-                        self._queues.wait,
-                        min(WAIT_PREFETCH, self._prefetch),
-                        self._arrived,
-                        lambda: self._void(self._queues.wait),
-                    )
-                )
             if self._feeding:
                 await self._watch_drain()
             elif self._wait is not None:
@@ -277,10 +268,25 @@ class IngressLine:
             pause = min(pause * 2, LOOK_MAX)
             parks = self._parks
             if self._more_may_wait():
+                await self._consume_waiting()
                 continue
             depth = await self._until_done(lambda: self._broker.depth(self._queues.wait))
-            if parks == self._parks and not self._more_may_wait() and (depth is None or depth.ready == 0):
+            if depth is not None and depth.ready:
+                await self._consume_waiting()
+            elif parks == self._parks and not self._more_may_wait():
                 self._post(WaitQueueDrained())
+
+    async def _consume_waiting(self) -> None:
+        """Consume the wait queue from now on; most are empty when they are to be fed, and need no consumer."""
+        if self._wait is None:
+            self._wait = await self._until_done(
+                lambda: self._broker.consume(
+                    self._queues.wait,
+                    min(WAIT_PREFETCH, self._prefetch),
+                    self._arrived,
+                    lambda: self._void(self._queues.wait),
+                )
+            )
 
     def _more_may_wait(self) -> bool:
         """Whether the wait queue may get, or get back, more than its depth says."""

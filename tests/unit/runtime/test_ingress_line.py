@@ -116,6 +116,20 @@ async def test_off_and_on_at_once_delivers_again_what_the_system_has_forgotten(l
     await peer.got(WaitQueueDrained)
 
 
+async def test_a_wait_queue_with_nothing_on_it_is_drained_without_a_consumer(
+    line: IngressLine, broker: FakeBroker
+) -> None:
+    broker.ready = 0
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    line.receive(FeedWaitQueue(on=True))
+    await peer.got(WaitQueueDrained)
+    assert broker.consumer is None
+    broker.ready = 1  # somebody put something there
+    line.receive(Ack((await peer.got(Arrived)).ref))
+    await peer.got(WaitQueueDrained)
+
+
 async def test_what_is_parked_while_the_queue_is_looked_at_is_not_drained(
     line: IngressLine, broker: FakeBroker
 ) -> None:
