@@ -32,8 +32,8 @@ from maestro.settings import Settings
 
 #: Seconds between two sends of what is not answered.
 REPEAT: Final = 1.0
-#: Seconds between two questions whether ingress and cascade are well.
-PING: Final = 1.0
+#: Seconds between two questions whether ingress and cascade are well, at most a quarter of what they may be silent.
+PING: Final = 2.0
 #: How old a system's heartbeat may be, in seconds, to spare it the question.
 BEATING: Final = 5.0
 #: Seconds between two questions to a system whose heart beats: for its actor's own thread, which has no heartbeat.
@@ -363,7 +363,8 @@ class Roster:
         return []
 
     def _ping(self, slot: Slot, now: float) -> list[Command]:
-        interval = PING if slot.role is not Role.SYSTEM else self._settings.actors.replace_after / 4
+        often = self._settings.actors.replace_after / 4
+        interval = often if slot.role is Role.SYSTEM else min(PING, often)
         if now - slot.heard < max(interval, self._spared(slot, now)) or now - slot.told < interval:
             return []
         slot.told = now
