@@ -169,6 +169,7 @@ class IngressLine:
                 self._broker.ack(delivery)
 
     async def _park(self, order: Park) -> None:
+        self._declare.set()
         self._parking += 1
         self._parks += 1
         try:
@@ -254,22 +255,25 @@ class IngressLine:
                 self._give_back_waiting()
 
     async def _watch_drain(self) -> None:
+        if self._parks:  # what waits comes with its copy then, rather than before it
+            await self._consume_waiting()
         pause = LOOK
-        while self._feeding and not self._feed_changed.is_set():
+        while not self._feed_changed.is_set():
             await asyncio.sleep(pause)
             pause = min(pause * 2, LOOK_MAX)
-            parks = self._parks
-            if self._more_may_wait():
+            parks, depth = self._parks, None
+            looked = not self._more_may_wait()
+            if looked:
+                depth = await self._until_done(lambda: self._broker.depth(self._queues.wait))
+            if self._feed_changed.is_set():  # nothing may leave the wait queue any more, perhaps
+                return
+            if self._more_may_wait() or (depth is not None and depth.ready):
                 await self._consume_waiting()
-                continue
-            depth = await self._until_done(lambda: self._broker.depth(self._queues.wait))
-            if depth is not None and depth.ready:
-                await self._consume_waiting()
-            elif parks == self._parks and not self._more_may_wait():
+            elif looked and parks == self._parks:
                 self._post(WaitQueueDrained())
 
     async def _consume_waiting(self) -> None:
-        """Consume the wait queue from now on; most are empty when they are to be fed, and need no consumer."""
+        """Consume the wait queue from now on; after a start most have nothing on them, and need no consumer."""
         if self._wait is None:
             self._wait = await self._consume(self._queues.wait, min(WAIT_PREFETCH, self._prefetch))
 

@@ -133,7 +133,7 @@ async def test_what_is_consumed_is_declared_first_and_the_rest_when_it_is_time(b
     await line.close()
 
 
-async def test_an_event_that_is_to_wait_does_not_wait_for_its_queue(broker: FakeBroker) -> None:
+async def test_an_event_that_is_to_wait_does_not_wait_for_its_queue_and_is_consumed_at_once(broker: FakeBroker) -> None:
     broker.ready = 0
     line = IngressLine("s", broker, 16, Measures())  # type: ignore[arg-type]
     line.open()
@@ -142,6 +142,16 @@ async def test_an_event_that_is_to_wait_does_not_wait_for_its_queue(broker: Fake
     line.receive(Park("k", b"body", ()))
     assert (await peer.got(Parked)).key == "k"
     assert broker.ready == 1
+    looked = False
+
+    def look() -> None:
+        nonlocal looked
+        looked = True
+
+    broker.meanwhile = look
+    line.receive(FeedWaitQueue(on=True))
+    await peer.got(Arrived)
+    assert not looked  # what was parked is there for sure
     await line.close()
 
 
@@ -157,6 +167,20 @@ async def test_a_wait_queue_with_nothing_on_it_is_drained_without_a_consumer(
     broker.ready = 1  # somebody put something there
     line.receive(Ack((await peer.got(Arrived)).ref))
     await peer.got(WaitQueueDrained)
+
+
+async def test_once_it_is_not_to_be_fed_nothing_is_taken_off_any_more(line: IngressLine, broker: FakeBroker) -> None:
+    broker.ready = 0
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    line.receive(FeedWaitQueue(on=True))
+    await peer.got(WaitQueueDrained)
+    line.receive(FeedWaitQueue(on=False))
+    line.receive(Park("k", b"body", ()))
+    await peer.got(Parked)
+    await asyncio.sleep(0.3)
+    assert broker.consumed == [QUEUES.persist]
+    assert peer.idle()
 
 
 async def test_what_is_parked_while_the_queue_is_looked_at_is_not_drained(
