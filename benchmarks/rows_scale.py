@@ -19,6 +19,8 @@ from maestro.store.places import store_path
 from maestro.store.sqlite import open_store
 
 SYSTEM = "sys0"
+#: Seconds after which a start is over: all queues are made by then, and the wait queues have been looked at.
+SETTLED = 10.0
 
 
 def start(bench: Bench, systems: int, documents: int, units: int, idle_seconds: float) -> list[Row]:
@@ -28,7 +30,7 @@ def start(bench: Bench, systems: int, documents: int, units: int, idle_seconds: 
         _histories(stage.maestro.data_dir, ids, documents, units)
         with stage.serving() as seconds:
             with stage.publisher():  # opens once all queues are consumed
-                time.sleep(2)
+                time.sleep(SETTLED)
             meter = CpuMeter(stage.maestro.data_dir)
             time.sleep(idle_seconds)
             idle = meter.used()

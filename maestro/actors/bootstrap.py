@@ -40,6 +40,8 @@ from maestro.actors.run_record import RunFolder, RunRecord, processes_of
 from maestro.runtime.service import Address
 from maestro.settings import Settings
 
+#: What all others live by: when one of these ends, the actor system is started anew.
+_VITAL: Final = ("admin", "supervisor")
 _START_TIMEOUT: Final = 20.0
 _WATCH: Final = 0.25
 #: Seconds between two writes of the record, for each process in it: hundreds may come up one after the other.
@@ -70,6 +72,7 @@ class ActorRuntime:
         self._log_file = settings.data_dir.resolve() / "thespian.log"
         self._run_id = ""
         self._roots: dict[str, processes.Process] = {}
+        self._ends = processes.Watch({})
         self._recorded: dict[str, processes.Process] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger(actor="main")
@@ -147,6 +150,7 @@ class ActorRuntime:
         self._roots = processes_of(
             [("admin", report.admin_pid), ("logger", report.logger_pid), ("supervisor", report.supervisor_pid)]
         )
+        self._ends = processes.Watch({name: self._roots.get(name, processes.NOBODY) for name in _VITAL})
         self._record()
         loop = asyncio.get_running_loop()
         self._endpoint = Endpoint(
@@ -230,9 +234,8 @@ class ActorRuntime:
                 return
 
     def _problem(self) -> str | None:
-        for name in ("admin", "supervisor"):
-            if name not in self._roots or not self._roots[name].alive:
-                return f"{name} ended"
+        for name in self._ends.ended():
+            return f"{name} ended"
         if self._endpoint is None or not self._endpoint.alive:
             return "the endpoint's thread ended"
         if self.bridge.silent_for >= self._settings.actors.replace_after:
@@ -257,6 +260,7 @@ class ActorRuntime:
 
     async def _tear_down(self) -> None:
         self.bridge.detach()
+        self._ends.close()
         if self._endpoint is not None:
             await asyncio.to_thread(self._endpoint.close)
             self._endpoint = None

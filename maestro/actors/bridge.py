@@ -37,7 +37,7 @@ _TICK: Final = 0.2
 _POLL: Final = 1.0
 _POLL_SOON: Final = 0.05
 #: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
-_FROZEN: Final = 2.0
+_FROZEN: Final = 2.5
 _INSTALL_TIMEOUT: Final = 10.0
 _RESTARTING: Final = Answer(Code.UNAVAILABLE, message="the actors are being restarted")
 
@@ -49,6 +49,8 @@ class ActorBridge:
         self._settings = settings
         self._numbers = itertools.count(time.time_ns())
         self._conversations: dict[str, Conversation] = {}
+        #: Those in which something is open, by system.
+        self._talking: dict[str, Conversation] = {}
         self._wanted: dict[str, None] = {}
         self._endpoint: Endpoint | None = None
         self._supervisor: Address = None
@@ -89,6 +91,7 @@ class ActorBridge:
         reply: Reply = loop.create_future()
         timer = loop.call_later(timeout, _expire, reply)
         self._post(conversation, conversation.ask(question, reply, time.monotonic()))
+        self._tend(conversation)
         try:
             return await reply
         finally:
@@ -196,9 +199,9 @@ class ActorBridge:
     async def _rest(self) -> None:
         """Wait for the next tick, or until the directory is to be looked at."""
         self._sooner.clear()
-        poll_in = max(0.0, self._poll_at - time.monotonic()) if self._endpoint is not None else _TICK
+        pause = max(0.0, self._poll_at - time.monotonic()) if self._endpoint is not None else _TICK
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(_TICK, poll_in)):
+            async with asyncio.timeout(min(_TICK, pause) if self._talking else pause):
                 await self._sooner.wait()
 
     def receive(self, message: object) -> None:
@@ -239,13 +242,21 @@ class ActorBridge:
         if now - self._ticked >= _FROZEN:
             self._heard = now
         self._ticked = now
-        for conversation in self._conversations.values():
+        for conversation in list(self._talking.values()):
             self._post(conversation, conversation.tick(now))
             self._replace_if_silent(conversation, now)
+            if conversation.quiet:
+                del self._talking[conversation.system_id]
         if now >= self._poll_at:
             missing = tuple(id_ for id_ in self._wanted if (Role.SYSTEM, id_) not in self._entries)
             self._endpoint.send(self._supervisor, GetDirectory(self._version, missing))
             self._poll_at = now + _POLL
+
+    def _tend(self, conversation: Conversation) -> None:
+        """Let the conversation tick for as long as something is open in it."""
+        if not self._talking:
+            self._sooner.set()
+        self._talking[conversation.system_id] = conversation
 
     def _poll_within(self, seconds: float) -> None:
         """Look at the directory no later than that."""

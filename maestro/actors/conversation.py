@@ -79,6 +79,11 @@ class Conversation:
             return "starting"
         return "running" if self.silent_since is None else "silent"
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is asked, so that `tick` has nothing to do until something is."""
+        return self._check is None and not self._next and not self._open
+
     def ask(self, question: Question, reply: Reply, now: float) -> Questions | None:
         """Put a question; return the message to send, if one is due at once."""
         if self.silent_since is not None:

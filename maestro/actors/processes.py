@@ -5,9 +5,10 @@ Linux only: /proc, pidfds and PR_SET_PDEATHSIG.
 
 import ctypes
 import os
+import select
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -39,12 +40,46 @@ class Process(Struct, frozen=True):
                 os.kill(self.pid, signal.SIGKILL)
 
 
+#: Who never lived.
+NOBODY: Final = Process(0, 0)
+
+
 def child_alive(child: Process) -> bool:
     """Whether a process that was forked here still runs: one system call, where `Process.alive` reads a file."""
     try:
         return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
     except ChildProcessError:  # it has ended, and somebody has collected it
         return False
+
+
+class Watch:
+    """The ends of some processes, by name: one system call for all, where `Process.alive` reads a file for each."""
+
+    def __init__(self, watched: Mapping[str, Process]) -> None:
+        self._poll = select.poll()
+        self._names: dict[int, str] = {}
+        self._gone: list[str] = []
+        for name, each in watched.items():
+            try:
+                fd = os.pidfd_open(each.pid)
+            except OSError:
+                self._gone.append(name)
+                continue
+            self._names[fd] = name
+            self._poll.register(fd, select.POLLIN)
+            if not each.alive:  # its pid may be another's by now
+                self._gone.append(name)
+
+    def ended(self) -> list[str]:
+        """Return the names of those that have ended."""
+        return self._gone or [self._names[fd] for fd, _ in self._poll.poll(0)]
+
+    def close(self) -> None:
+        """Watch no more."""
+        for fd in self._names:
+            os.close(fd)
+        self._names = {}
+        self._poll = select.poll()
 
 
 class _Lineage:

@@ -25,15 +25,15 @@ from maestro.actors.messages import (
     StopService,
     TellChanges,
 )
-from maestro.actors.processes import Process
+from maestro.actors.processes import NOBODY, Process
 from maestro.runtime.measures import Snapshot
 from maestro.runtime.service import Address, Attach, Detach
 from maestro.settings import Settings
 
 #: Seconds between two sends of what is not answered.
 REPEAT: Final = 1.0
-#: Seconds between two questions whether ingress and cascade are well.
-PING: Final = 1.0
+#: Seconds between two questions whether ingress and cascade are well, at most a quarter of what they may be silent.
+PING: Final = 2.0
 #: How old a system's heartbeat may be, in seconds, to spare it the question.
 BEATING: Final = 5.0
 #: Seconds between two questions to a system whose heart beats: for its actor's own thread, which has no heartbeat.
@@ -66,7 +66,6 @@ class State(StrEnum):
 
 
 Key = tuple[Role, str]
-_NOBODY: Final = Process(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +103,14 @@ class Slot:
     epoch: int = 0
     #: The version of the directory that first had it as it is.
     version: int = 0
-    process: Process = _NOBODY
+    process: Process = NOBODY
     address: Address | None = None
     born: float = 0.0
     heard: float = 0.0
     #: When its heart last beat, where that can be seen.
     beat: float = 0.0
     told: float = 0.0
-    #: It has answered a question, so its problem is known.
+    #: It has said, with its start or an answer, what keeps it from its work.
     answered: bool = False
     problem: str = ""
     figures: Snapshot | None = None
@@ -211,6 +210,7 @@ class Roster:
         if slot is None or slot.state is not State.STARTING:
             return []
         slot.state, slot.address, slot.heard, slot.problem = State.RUNNING, address, now, problem
+        slot.answered = True
         self._changed(slot)
         return [*self._introduce(slot, now), *self._create_due(now)]
 
@@ -363,7 +363,8 @@ class Roster:
         return []
 
     def _ping(self, slot: Slot, now: float) -> list[Command]:
-        interval = PING if slot.role is not Role.SYSTEM else self._settings.actors.replace_after / 4
+        often = self._settings.actors.replace_after / 4
+        interval = often if slot.role is Role.SYSTEM else min(PING, often)
         if now - slot.heard < max(interval, self._spared(slot, now)) or now - slot.told < interval:
             return []
         slot.told = now

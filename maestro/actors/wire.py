@@ -9,6 +9,7 @@ Some of its habits do not do, and it offers no setting for them:
 - An external context's `tell` returns only once all its earlier messages are through (see `maestro.actors.endpoint`).
 - It puts every message into words, three times on its way, for log lines that are not written.
 - It compares addresses by all the names this machine may have, and does so with every message on its way.
+- It looks in all folders of modules, in each new process, for one that is not installed, to give the process a name.
 - It lets 100 connections wait to be accepted; the 101st finds nobody, and tries again seconds later.
 """
 
@@ -16,7 +17,9 @@ import hmac
 import os
 import pickle
 import resource
+import sys
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -35,6 +38,7 @@ _TRANSMIT_SECONDS: Final = 8
 _PENDING_TRANSMITS: Final = 2000
 #: Connections that wait to be accepted: those of all systems, while who is to accept them forks or computes.
 _LISTEN_DEPTH: Final = 1024
+_NAMES_PROCESSES: Final = "setproctitle"
 _DIGEST: Final = "sha256"
 _DIGEST_BYTES: Final = 32
 _INTENT_IN_WORDS: Final = intents.TransmitIntent.identify
@@ -82,6 +86,8 @@ def install(key: bytes, log_file: Path) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a socket or two per system
     signed = SignedPickle(key)
+    if find_spec(_NAMES_PROCESSES) is None:
+        sys.modules[_NAMES_PROCESSES] = None  # type: ignore[assignment]  # importing it fails at once
     TCPTransport.serializer = signed
     TCPTransport.ReceiveBuffer = WholeAckBuffer
     multiprocTCPBase.ActorSystemBase.transportType = LeanTransport

@@ -17,7 +17,7 @@ from maestro.broker.rabbitmq_problem import describe
 from maestro.broker.rabbitmq_stream import LoopStreams
 from maestro.settings import BrokerSettings
 
-#: Seconds between two looks at whether a channel was closed without telling.
+#: Seconds between two looks at whether channels were closed without telling.
 WATCH_INTERVAL: Final = 5.0
 #: Seconds that a graceful close may take.
 CLOSE_TIMEOUT: Final = 5.0
@@ -108,11 +108,13 @@ class Channel:
 
     async def wait_lost(self) -> ChannelLost:
         """Return why the channel was lost, once it is."""
-        while not self._lost.done():
-            await asyncio.wait([self._lost], timeout=WATCH_INTERVAL)
-            if self.raw.is_closed:
-                self._on_close(None)
-        return self._lost.result()
+        return await asyncio.shield(self._lost)
+
+    def look(self) -> bool:
+        """Return whether it may still be lost; one that was closed without telling is from now on."""
+        if self.raw.is_closed:
+            self._on_close(None)
+        return not self._lost.done()
 
     def note(self, tag: int) -> None:
         """Remember a delivery that came through here and is to be settled."""
@@ -157,6 +159,8 @@ class Session:
         self._timeout = timeout
         self._opened: asyncio.Future[None] = loop.create_future()
         self._closed: asyncio.Future[str] = loop.create_future()
+        self._channels: list[Channel] = []
+        loop.call_later(WATCH_INTERVAL, self._look)
         self._raw = AsyncioConnection(
             parameters,
             on_open_callback=lambda _raw: resolve(self._opened, None),
@@ -197,6 +201,7 @@ class Session:
         except pika.exceptions.AMQPError as problem:
             raise ChannelLost(0, str(problem) or repr(problem)) from problem
         channel = Channel(raw, self._timeout)
+        self._channels.append(channel)
         with channel.reply() as opened:
             waiting.append(opened)
             await channel.within(opened)
@@ -210,6 +215,12 @@ class Session:
         """Close gracefully, or give up after `CLOSE_TIMEOUT` seconds."""
         self._abandon()
         await asyncio.wait([self._closed], timeout=CLOSE_TIMEOUT)
+
+    def _look(self) -> None:
+        """Look at all channels, now and again, until no connection is left for them to be on."""
+        self._channels = [channel for channel in self._channels if channel.look()]
+        if self._channels or not self._closed.done():
+            asyncio.get_running_loop().call_later(WATCH_INTERVAL, self._look)
 
     def _abandon(self) -> None:
         if not (self._raw.is_closing or self._raw.is_closed):

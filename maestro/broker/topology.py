@@ -80,7 +80,7 @@ class SystemQueues:
         return (*self.persist_bindings(), *self.reprocessing_bindings())
 
     def persist_bindings(self) -> tuple[Binding, ...]:
-        """Return what ingress works with."""
+        """Return what ingress works with, the queue that it consumes first."""
         sid = self.system_id
         return (
             Binding(PERSIST, sid, self.persist),

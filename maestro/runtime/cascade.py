@@ -24,6 +24,7 @@ from maestro.messages import (
 )
 from maestro.runtime.catalogue import CONNECTED, OF_CASCADE, OPERATION_SECONDS
 from maestro.runtime.link import Frame, FrameAck
+from maestro.runtime.lull import Lull
 from maestro.runtime.measures import Measures, Sample, Snapshot
 from maestro.runtime.meeting import Meeting
 from maestro.runtime.peer import Peer
@@ -38,9 +39,6 @@ Removal = DequeueUnit | DequeueControl
 LOOK_AHEAD = 32
 #: Removals done together: their messages are taken off in one go, and are in memory meanwhile.
 TOGETHER = 32
-#: Seconds without a new system after which all queues are declared, and at most so many after the first. To make a
-#: queue costs RabbitMQ milliseconds: hundreds of systems that start together are up before it is asked for theirs.
-LULL, LULL_MAX = 0.5, 5.0
 
 
 class CascadeService:
@@ -52,8 +50,7 @@ class CascadeService:
         self._measures = Measures(OF_CASCADE)
         self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._measures)
         self._lines: dict[str, CascadeLine] = {}
-        self._lull: asyncio.TimerHandle | None = None
-        self._declare_by = 0.0
+        self._lull = Lull(self._declare_all)
         self._tasks = Tasks(self._log)
 
     @property
@@ -74,8 +71,7 @@ class CascadeService:
     async def stop(self) -> None:
         """Stop; operations that are not done are asked for again after the next start."""
         self._meetings.close()
-        if self._lull is not None:
-            self._lull.cancel()
+        self._lull.cancel()
         await asyncio.gather(*(line.close() for line in self._lines.values()))
         await self._tasks.close()
         await self._broker.close()
@@ -92,17 +88,11 @@ class CascadeService:
                 self._meetings.receive(message)
 
     def _new_line(self, system_id: str) -> "CascadeLine":
-        loop = asyncio.get_running_loop()
-        if self._lull is None:
-            self._declare_by = loop.time() + LULL_MAX
-        else:
-            self._lull.cancel()
-        self._lull = loop.call_at(min(loop.time() + LULL, self._declare_by), self._declare_all)
+        self._lull.put_off()
         line = self._lines[system_id] = CascadeLine(system_id, self._broker, self._measures)
         return line
 
     def _declare_all(self) -> None:
-        self._lull = None
         for line in self._lines.values():
             line.declare()
 

@@ -9,6 +9,7 @@ from maestro.messages import Answer, Question
 from maestro.runtime.catalogue import CONNECTED, OF_INGRESS, UNSETTLED
 from maestro.runtime.ingress_line import IngressLine
 from maestro.runtime.link import Frame, FrameAck
+from maestro.runtime.lull import Lull
 from maestro.runtime.measures import Measures, Sample, Snapshot
 from maestro.runtime.meeting import Meeting
 from maestro.runtime.peer import Window
@@ -31,6 +32,7 @@ class IngressService:
         self._lines: dict[str, IngressLine] = {}
         self._measures = Measures(OF_INGRESS)
         self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._measures, Window(BATCHES_IN_FLIGHT))
+        self._lull = Lull(self._declare_all)
         self._tasks = Tasks(self._log)
 
     @property
@@ -54,6 +56,7 @@ class IngressService:
 
     async def stop(self) -> None:
         """Take no event any more; what is not settled is delivered again after the next start."""
+        self._lull.cancel()
         await asyncio.gather(*(line.close() for line in self._lines.values()))
         self._meetings.close()
         await self._tasks.close()
@@ -78,7 +81,12 @@ class IngressService:
             prefetch = self._settings.broker.prefetch
             line = self._lines[system_id] = IngressLine(system_id, self._broker, prefetch, self._measures)
             line.open()
+            self._lull.put_off()
         return line
+
+    def _declare_all(self) -> None:
+        for line in self._lines.values():
+            line.declare()
 
     def answer_now(self, question: Question) -> Answer | None:
         """Ingress answers no question of a system's."""

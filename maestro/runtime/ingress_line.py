@@ -67,7 +67,8 @@ class IngressLine:
         self._wait: Consumer | None = None
         self._feeding = False
         self._feed_changed = asyncio.Event()
-        self._declared = asyncio.Event()
+        #: Set when the wait queue and the error queue are to be declared, too.
+        self._declare = asyncio.Event()
         self._parking = 0
         #: Parks begun so far.
         self._parks = 0
@@ -77,18 +78,17 @@ class IngressLine:
     # --- life --------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Begin consuming, in the background, as soon as the broker is there."""
+        """Begin consuming, in the background, as soon as the broker is there; `declare` is to follow."""
         self._tasks.start(self._begin(), "consume")
         self._tasks.start(self._feed(), "feed")
 
     async def _begin(self) -> None:
-        await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()))
-        self._declared.set()
-        self._persist = await self._until_done(
-            lambda: self._broker.consume(
-                self._queues.persist, self._prefetch, self._arrived, lambda: self._void(self._queues.persist)
-            )
-        )
+        await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()[:1]))
+        self._persist = await self._consume(self._queues.persist, self._prefetch)
+
+    def declare(self) -> None:
+        """Have the wait queue and the error queue declared; an event that is moved there before does so as well."""
+        self._declare.set()
 
     async def close(self) -> None:
         """Take no event any more; what is held goes back to the broker."""
@@ -129,17 +129,8 @@ class IngressLine:
     def _hand_over(self, ref: int, delivery: Delivery) -> None:
         if self._peer is None:
             return
-        source = self._source(delivery)
-        self._peer.post(
-            Arrived(
-                ref,
-                source,
-                delivery.body,
-                delivery.redelivered,
-                redriven=ERROR_HEADER in delivery.headers,
-                at=time.time(),
-            )
-        )
+        source, redriven = self._source(delivery), ERROR_HEADER in delivery.headers
+        self._peer.post(Arrived(ref, source, delivery.body, delivery.redelivered, redriven=redriven, at=time.time()))
 
     def _source(self, delivery: Delivery) -> Source:
         return Source.WAIT if delivery.queue == self._queues.wait else Source.PERSIST
@@ -178,6 +169,7 @@ class IngressLine:
                 self._broker.ack(delivery)
 
     async def _park(self, order: Park) -> None:
+        self._declare.set()
         self._parking += 1
         self._parks += 1
         try:
@@ -249,20 +241,12 @@ class IngressLine:
         self._feed_changed.set()
 
     async def _feed(self) -> None:
-        """Consume the wait queue while it is to be fed, and say when it is drained."""
-        await self._declared.wait()
+        """Consume the wait queue while it is to be fed and holds something, and say when it is drained."""
+        await self._declare.wait()
+        await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()))
         while True:
             await self._feed_changed.wait()
             self._feed_changed.clear()
-            if self._feeding and self._wait is None:
-                self._wait = await self._until_done(
-                    lambda: self._broker.consume(
-                        self._queues.wait,
-                        min(WAIT_PREFETCH, self._prefetch),
-                        self._arrived,
-                        lambda: self._void(self._queues.wait),
-                    )
-                )
             if self._feeding:
                 await self._watch_drain()
             elif self._wait is not None:
@@ -271,16 +255,32 @@ class IngressLine:
                 self._give_back_waiting()
 
     async def _watch_drain(self) -> None:
+        if self._parks:  # what waits comes with its copy then, rather than before it
+            await self._consume_waiting()
         pause = LOOK
-        while self._feeding and not self._feed_changed.is_set():
+        while not self._feed_changed.is_set():
             await asyncio.sleep(pause)
             pause = min(pause * 2, LOOK_MAX)
-            parks = self._parks
-            if self._more_may_wait():
-                continue
-            depth = await self._until_done(lambda: self._broker.depth(self._queues.wait))
-            if parks == self._parks and not self._more_may_wait() and (depth is None or depth.ready == 0):
+            parks, depth = self._parks, None
+            looked = not self._more_may_wait()
+            if looked:
+                depth = await self._until_done(lambda: self._broker.depth(self._queues.wait))
+            if self._feed_changed.is_set():  # nothing may leave the wait queue any more, perhaps
+                return
+            if self._more_may_wait() or (depth is not None and depth.ready):
+                await self._consume_waiting()
+            elif looked and parks == self._parks:
                 self._post(WaitQueueDrained())
+
+    async def _consume_waiting(self) -> None:
+        """Consume the wait queue from now on; after a start most have nothing on them, and need no consumer."""
+        if self._wait is None:
+            self._wait = await self._consume(self._queues.wait, min(WAIT_PREFETCH, self._prefetch))
+
+    async def _consume(self, queue: str, prefetch: int) -> Consumer:
+        return await self._until_done(
+            lambda: self._broker.consume(queue, prefetch, self._arrived, lambda: self._void(queue))
+        )
 
     def _more_may_wait(self) -> bool:
         """Whether the wait queue may get, or get back, more than its depth says."""

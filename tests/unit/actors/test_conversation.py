@@ -129,6 +129,27 @@ async def test_an_idle_system_is_left_in_peace(talk: Conversation) -> None:
     assert talk.tick(3600.0) is None
 
 
+async def test_it_is_quiet_once_nothing_is_open(talk: Conversation) -> None:
+    assert talk.quiet
+    check(talk, 0.0)
+    check(talk, 0.0)
+    other = reply()
+    talk.ask(DescribeSystem(), other, 0.0)
+    talk.answered(7, [Answered(1, OK)], 0.1)
+    assert not talk.quiet  # the check that waited is under way
+    talk.answered(7, [Answered(3, OK)], 0.2)
+    assert not talk.quiet
+    talk.answered(7, [Answered(2, OK)], 0.3)
+    assert talk.quiet
+
+
+async def test_a_silent_system_is_not_quiet(talk: Conversation) -> None:
+    check(talk, 0.0)
+    talk.tick(2.0)
+    assert talk.silent_since is not None
+    assert not talk.quiet
+
+
 async def test_fail_answers_everybody(talk: Conversation) -> None:
     futures = [check(talk, 0.0)[0], check(talk, 0.0)[0], reply()]
     talk.ask(DescribeSystem(), futures[2], 0.0)

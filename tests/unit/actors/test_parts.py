@@ -125,6 +125,26 @@ def test_a_pid_that_is_gone_is_not_alive(sleeper: subprocess.Popen[bytes]) -> No
     assert processes.parent(sleeper.pid) == 0
 
 
+def test_an_end_is_seen_with_all_that_are_watched(sleeper: subprocess.Popen[bytes]) -> None:
+    me = processes.process(os.getpid())
+    watch = processes.Watch({"sleeper": processes.process(sleeper.pid), "me": me})
+    assert watch.ended() == []
+    sleeper.kill()
+    assert processes.gone([processes.process(sleeper.pid)], 5) == []
+    assert watch.ended() == ["sleeper"]
+    sleeper.wait()
+    assert watch.ended() == ["sleeper"]
+    watch.close()
+    assert watch.ended() == []
+
+
+@pytest.mark.parametrize("who", [processes.NOBODY, Process(os.getpid(), 1)])
+def test_who_is_gone_already_is_seen_to_have_ended(who: Process) -> None:
+    watch = processes.Watch({"gone": who})
+    assert watch.ended() == ["gone"]
+    watch.close()
+
+
 def test_the_run_folder_is_one_runs_own(tmp_path: Path) -> None:
     first, second = RunFolder(tmp_path / "data"), RunFolder(tmp_path / "data")
     first.acquire()

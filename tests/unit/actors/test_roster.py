@@ -257,6 +257,28 @@ def test_a_system_whose_heart_beats_is_asked_once_a_minute(world: World) -> None
     assert world.created.count(SYS_A) == 2
 
 
+def test_a_system_that_has_just_said_that_it_started_is_not_asked_for_a_minute(world: World) -> None:
+    asked: set[int] = set()
+    for _ in range(55):
+        world.beats["sysA"] = world.now
+        silence(world, 1.0, {INGRESS, CASCADE})
+        asked |= {ping.epoch for ping in world.take(Ping) if isinstance(ping, Ping)}
+    assert asked.isdisjoint({3})
+    beating(world, 40, answering=False)  # it hangs
+    assert world.created.count(SYS_A) == 2
+
+
+def test_a_system_that_started_with_a_problem_is_asked_soon(world: World) -> None:
+    world.run(world.roster.install(["sysB"], world.now))
+    (order,) = world.take(StartService)
+    assert isinstance(order, StartService)
+    world.run(world.roster.started(order.epoch, "b", world.now, "store: locked"))
+    for _ in range(6):
+        world.beats["sysB"] = world.now
+        silence(world, 1.0, {INGRESS, CASCADE})
+    assert order.epoch in {ping.epoch for ping in world.take(Ping) if isinstance(ping, Ping)}
+
+
 def test_a_system_that_answers_once_a_minute_lives_on(world: World) -> None:
     world.roster.heard(3, world.now, "")
     beating(world, 300, answering=True)

@@ -8,7 +8,7 @@ import pytest
 from maestro.broker.base import Binding
 from maestro.broker.topology import SystemQueues
 from maestro.messages import EmptyUnitQueues
-from maestro.runtime import cascade
+from maestro.runtime import cascade, lull
 from maestro.runtime.cascade import CascadeService
 from maestro.runtime.link import Frame
 from maestro.runtime.service import Attach
@@ -46,8 +46,8 @@ class Outlet:
 def broker(monkeypatch: pytest.MonkeyPatch) -> FakeBroker:
     broker = FakeBroker()
     monkeypatch.setattr(cascade, "open_broker", lambda *_: broker)
-    monkeypatch.setattr(cascade, "LULL", 0.05)
-    monkeypatch.setattr(cascade, "LULL_MAX", 0.15)
+    monkeypatch.setattr(lull, "LULL", 0.05)
+    monkeypatch.setattr(lull, "LULL_MAX", 0.15)
     return broker
 
 
@@ -95,8 +95,8 @@ async def test_systems_that_come_and_come_do_not_put_it_off_for_ever(
 async def test_what_is_to_be_done_does_not_wait_for_the_lull(
     broker: FakeBroker, service: CascadeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cascade, "LULL", 60.0)
-    monkeypatch.setattr(cascade, "LULL_MAX", 60.0)
+    monkeypatch.setattr(lull, "LULL", 60.0)
+    monkeypatch.setattr(lull, "LULL_MAX", 60.0)
     attach(service, 1)
     attach(service, 2)
     service.receive(Frame(101, 1, 1, (EmptyUnitQueues(1),)), None)

@@ -1,17 +1,18 @@
 """The wait queue is stopped and started faster than its consumer can be: what was out on delivery comes back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
 
-from maestro.broker.base import Delivery, Depth
+from maestro.broker.base import Binding, Delivery, Depth, Unroutable
 from maestro.broker.topology import SystemQueues
 from maestro.messages import Ack, Arrived, FeedWaitQueue, Park, Parked, Source, WaitQueueDrained
 from maestro.runtime import ingress_line
 from maestro.runtime.ingress_line import IngressLine
 from maestro.runtime.measures import Measures
+from tests.support.brokers import eventually
 
 QUEUES = SystemQueues("s")
 PATIENCE = 5.0
@@ -27,13 +28,15 @@ class FakeBroker:
 
     def __init__(self) -> None:
         self.ready = 1
+        self.declared: set[str] = set()
+        self.consumed: list[str] = []
         self.consumer: Callable[[Delivery], None] | None = None
         self.lost: Callable[[], None] = lambda: None
         #: Called while the depth is on its way.
         self.meanwhile: Callable[[], None] = lambda: None
 
-    async def declare(self, _bindings: Any) -> None:
-        return
+    async def declare(self, bindings: Sequence[Binding]) -> None:
+        self.declared |= {binding.queue for binding in bindings}
 
     async def depth(self, _queue: str) -> Depth:
         ready = self.ready
@@ -42,11 +45,14 @@ class FakeBroker:
         return Depth(ready, 1)
 
     async def publish(self, _exchange: str, _key: str, _message: Any) -> None:
+        if QUEUES.wait not in self.declared:
+            raise Unroutable("no queue")
         self.ready += 1
 
     async def consume(
         self, queue: str, _prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
     ) -> Any:
+        self.consumed.append(queue)
         if queue == QUEUES.wait:
             self.consumer, self.lost = on_delivery, on_lost
             self._deliver()
@@ -98,6 +104,7 @@ def broker() -> FakeBroker:
 async def line(broker: FakeBroker) -> AsyncIterator[IngressLine]:
     line = IngressLine("s", broker, 16, Measures())  # type: ignore[arg-type]
     line.open()
+    line.declare()
     yield line
     await line.close()
 
@@ -114,6 +121,66 @@ async def test_off_and_on_at_once_delivers_again_what_the_system_has_forgotten(l
     assert again.ref != first.ref
     line.receive(Ack(again.ref))
     await peer.got(WaitQueueDrained)
+
+
+async def test_what_is_consumed_is_declared_first_and_the_rest_when_it_is_time(broker: FakeBroker) -> None:
+    line = IngressLine("s", broker, 16, Measures())  # type: ignore[arg-type]
+    line.open()
+    await eventually(lambda: broker.consumed == [QUEUES.persist], "consumed")
+    assert broker.declared == {QUEUES.persist}
+    line.declare()
+    await eventually(lambda: broker.declared == {QUEUES.persist, QUEUES.wait, QUEUES.persist_error}, "declared")
+    await line.close()
+
+
+async def test_an_event_that_is_to_wait_does_not_wait_for_its_queue_and_is_consumed_at_once(broker: FakeBroker) -> None:
+    broker.ready = 0
+    line = IngressLine("s", broker, 16, Measures())  # type: ignore[arg-type]
+    line.open()
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    line.receive(Park("k", b"body", ()))
+    assert (await peer.got(Parked)).key == "k"
+    assert broker.ready == 1
+    looked = False
+
+    def look() -> None:
+        nonlocal looked
+        looked = True
+
+    broker.meanwhile = look
+    line.receive(FeedWaitQueue(on=True))
+    await peer.got(Arrived)
+    assert not looked  # what was parked is there for sure
+    await line.close()
+
+
+async def test_a_wait_queue_with_nothing_on_it_is_drained_without_a_consumer(
+    line: IngressLine, broker: FakeBroker
+) -> None:
+    broker.ready = 0
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    line.receive(FeedWaitQueue(on=True))
+    await peer.got(WaitQueueDrained)
+    assert broker.consumer is None
+    broker.ready = 1  # somebody put something there
+    line.receive(Ack((await peer.got(Arrived)).ref))
+    await peer.got(WaitQueueDrained)
+
+
+async def test_once_it_is_not_to_be_fed_nothing_is_taken_off_any_more(line: IngressLine, broker: FakeBroker) -> None:
+    broker.ready = 0
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    line.receive(FeedWaitQueue(on=True))
+    await peer.got(WaitQueueDrained)
+    line.receive(FeedWaitQueue(on=False))
+    line.receive(Park("k", b"body", ()))
+    await peer.got(Parked)
+    await asyncio.sleep(0.3)
+    assert broker.consumed == [QUEUES.persist]
+    assert peer.idle()
 
 
 async def test_what_is_parked_while_the_queue_is_looked_at_is_not_drained(
