@@ -191,10 +191,16 @@ class CommitReplay(Command, frozen=True):
     Once Domain has it, Discovery no longer names what it impacts: the document's growth must outlast a loss of power.
     """
 
-    needs: ClassVar[Needs] = Needs.SYNCED
     id: str
     token: int
     instance_id: str
+    #: Something came of it that may not be synced yet.
+    grown: bool
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """Synced with the growth; without any, a loss of power loses nothing that asking again would not find."""
+        return Needs.SYNCED if self.grown else Needs.STORED
 
 
 # --- to the cascade actor: the queues that mirror the document -------------------------------------------------

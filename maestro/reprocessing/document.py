@@ -129,6 +129,8 @@ class Document:
     queues_built: bool = False
     #: Replayed units that the result being assessed impacts again.
     again: tuple[Unit, ...] = ()
+    #: The result being committed made the document grow, or may have before a crash (not stored).
+    grown: bool = True
     #: Discovery is being asked again (not stored).
     recheck: Recheck | None = None
     #: Questions answered when the end is reached.

@@ -98,7 +98,7 @@ def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> Non
         step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
     elif unit.state is UnitState.COMMITTING:
         _await(system, doc, Stage.REPLAY_COMMIT)
-        step.do(do.CommitReplay(doc.id, doc.token, unit.result_instance))
+        step.do(do.CommitReplay(doc.id, doc.token, unit.result_instance, doc.grown))
 
 
 def _await(system: System, doc: Document, stage: Stage) -> None:
@@ -261,6 +261,7 @@ def _grow(system: System, doc: Document, unit: Unit, new: tuple[Origin, ...], st
         stale.reimpacted = True
         step.save(SaveUnit(doc, stale))
     grown = [_take_in(doc, unit, origin) for origin in replay_order((*new, *(met.as_origin() for met in again)))]
+    doc.grown = bool(grown or doc.again)
     doc.again = ()
     unit.state = UnitState.COMMITTING
     step.save(SaveDocument(doc), SaveUnit(doc, unit), *(SaveUnit(doc, added) for added in grown))

@@ -43,11 +43,37 @@ def test_queues_then_held_commit_then_the_first_send(m: Driver) -> None:
     assert m.doc.held_committed
 
 
-def test_the_lock_and_the_growth_are_synced_before_what_relies_on_them() -> None:
+def test_the_lock_is_synced_before_what_relies_on_it() -> None:
     assert do.FillQueues.needs is Needs.SYNCED
     assert do.CommitHeld.needs is Needs.SYNCED
-    assert do.CommitReplay.needs is Needs.SYNCED
     assert do.Notify.needs is Needs.SYNCED
+
+
+@pytest.mark.parametrize(("impacted", "needs"), [((), Needs.STORED), ((P1,), Needs.SYNCED), ((P4,), Needs.SYNCED)])
+def test_the_growth_is_synced_before_the_commit_that_caused_it(
+    m: Driver, impacted: tuple[Impacted, ...], needs: Needs
+) -> None:
+    m.run()
+    m.replay("re1", "p1")
+    m.sent()
+    m.result("re2", "p2")
+    m.replay_impact(*impacted)
+    if P4 in impacted:
+        m.replay_origins()
+    if impacted:
+        m.queues_updated()
+    assert m.last(do.CommitReplay).instance_id == "re2"
+    assert m.last(do.CommitReplay).needs is needs
+
+
+def test_a_growth_of_which_a_crash_left_it_open_is_synced(m: Driver) -> None:
+    m.run()
+    m.sent()
+    m.result("re1", "p1")
+    m.replay_impact()
+    m.restart()
+    m.queues_updated()
+    assert m.last(do.CommitReplay).needs is Needs.SYNCED
 
 
 def test_the_lock_tells_whose_it_is_and_how_far(m: Driver) -> None:
@@ -74,7 +100,7 @@ def test_no_impact_commits_the_result_and_takes_the_next(m: Driver) -> None:
     m.run()
     m.sent()
     m.result("re1", "p1")
-    assert m.replay_impact() == [do.CommitReplay("d1", m.doc.token, "re1")]
+    assert m.replay_impact() == [do.CommitReplay("d1", m.doc.token, "re1", grown=False)]
     m.replay_committed()
     assert m.kinds() == ["TakeControl", "SendReplay", "TakeUnit"]
     assert m.doc.replayed == 1
