@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import sys
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -166,7 +167,9 @@ async def test_another_process_is_killed_at_work(it: Stage, tenant: Tenant, name
         sent = await tenant.sent(number)
         await it.answer(sent, f"r{number}")
     await tenant.siblings.wait_for(lambda: "w9" in tenant.commits, 30)
-    assert [one for one in tenant.commits if not one.startswith("w")] == ["a", "held", "r1", "r2", "r3"]
+    # The system's actor ends with the Admin: a commit in hand may be made again.
+    once = [one for one, _ in groupby(tenant.commits)]
+    assert [one for one in once if not one.startswith("w")] == ["a", "held", "r1", "r2", "r3"]
     assert sorted(one for one in tenant.commits if one.startswith("w")) == [f"w{number}" for number in range(10)]
     await eventually(lambda: finished(tenant, doc["id"]), "the reprocessing is finished")
     await tenant.open_again()
