@@ -25,6 +25,12 @@ def rows(scale: float, seconds: float) -> dict[str, Measure]:
     def events(systems: int, latency: float, count: int, wanted: float) -> Measure:
         return partial(no_impact, systems=systems, latency=latency, count=int(count * scale), wanted=wanted)
 
+    def sized(payload: int, count: int) -> Measure:
+        title = f"the same, {payload // 1000:,} kB of payload each"
+        return partial(
+            no_impact, systems=1, latency=0.0, count=int(count * scale), wanted=None, name=title, payload=payload
+        )
+
     return {
         "double": partial(double_alone, seconds=seconds),
         "events-1-5ms": events(1, 0.005, 1000, 90),
@@ -32,6 +38,10 @@ def rows(scale: float, seconds: float) -> dict[str, Measure]:
         "events-50-5ms": events(50, 0.005, 15000, 2000),
         "events-8-0ms": events(8, 0.0, 20000, 3600),
         "events-1-0ms": events(1, 0.0, 15000, 2000),
+        "payload-1k": sized(1_000, 5000),
+        "payload-10k": sized(10_000, 5000),
+        "payload-100k": sized(100_000, 1000),
+        "payload-1m": sized(1_000_000, 250),
         "consume": partial(consume, count=int(20000 * scale)),
         "replays": partial(replays, count=int(1000 * scale)),
         "growth": partial(growth, limit=int(20000 * scale), per_step=20),

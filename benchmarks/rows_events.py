@@ -9,17 +9,23 @@ from benchmarks.processes import CpuMeter, per_event
 WARM_UP = 20
 
 
-def no_impact(bench: Bench, systems: int, latency: float, count: int, wanted: float | None, name: str = "") -> Row:
-    """Publish `count` events as fast as RabbitMQ takes them; measured until the last one's commit."""
+def no_impact(
+    bench: Bench, systems: int, latency: float, count: int, wanted: float | None, name: str = "", payload: int = 600
+) -> Row:
+    """Publish `count` events, each with a payload of so many bytes, as fast as RabbitMQ takes them.
+
+    Measured until the last one's commit.
+    """
     ids = [f"sys{n}" for n in range(systems)]
     with bench.stage(ids) as stage, stage.serving():
         stage.double.config(latency=latency)
         _warm_up(stage)
         meter = CpuMeter(stage.maestro.data_dir)
         with stage.publisher() as publisher:
+            body = "x" * payload
             began = time.monotonic_ns()
             for n in range(count):
-                publisher.event(ids[n % systems])
+                publisher.event(ids[n % systems], payload=body)
             stage.committed(count, 60 + count / 20)
         used = meter.used()
         took = (stage.double.commits()[-1][1] - began) / 1e9
