@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.figures import note
-from tests.faults.killing import answers
+from tests.faults.killing import answers, replaced
 from tests.support.procs import kill, processes
 from tests.support.stage import Stage, eventually, stage, unit
 from tests.support.tenant import Tenant, new_tenant
@@ -117,9 +117,9 @@ async def test_writes_fail_in_every_kind_of_work(tmp_path: Path, vhost_url: str)
         waiting.impacts("i", unit("p1"))
         await waiting.publish("i")
         pending = await waiting.pending()
+        old = {name: process for name, process in processes(tmp_path / "data").items() if name.startswith("system ")}
         for tenant in (judging, running, waiting):
-            pid = processes(tmp_path / "data")[f"system {tenant.system}"].pid
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+            resource.prlimit(old[f"system {tenant.system}"].pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
         await judging.publish_all("a", "b")
         await it.answer(sent, "r1")
         await waiting.publish_all("w1", "w2")
@@ -128,6 +128,8 @@ async def test_writes_fail_in_every_kind_of_work(tmp_path: Path, vhost_url: str)
         await judging.siblings.wait_for(lambda: "b" in judging.commits, 60)
         assert list(dict.fromkeys(judging.commits)) == ["a", "b"]
         await it.answer(await running.sent(2), "r2")
+        for tenant in (running, waiting):  # what waits is written a moment after it came
+            await replaced(it, f"system {tenant.system}", old[f"system {tenant.system}"])
         await answers(it, [running.system, waiting.system])
         await running.ended(doc, "finished")
         assert list(dict.fromkeys(running.commits)) == ["i", "r1", "r2"]
