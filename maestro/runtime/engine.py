@@ -28,7 +28,10 @@ GATHER_UP_TO = 64
 
 
 class Engine:
-    """The machine, its store, and the order between them. All on one event loop."""
+    """The machine, its store, and the order between them. All on one event loop.
+
+    `prefetch`: deliveries that the broker hands over before one is settled.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Engine:
         broken: Callable[[Exception], None],
         measures: Measures | None = None,
         trace: Trace | None = None,
+        prefetch: int = 2 * GATHER_UP_TO,
     ) -> None:
         self.machine = machine
         self.repository = repository
@@ -58,6 +62,8 @@ class Engine:
         self._writes: list[Write] = []
         self._held: list[Command] = []
         self._timer: asyncio.TimerHandle | None = None
+        #: With half of what the broker hands over before it is settled the other half is worked on meanwhile.
+        self._gather_up_to = min(GATHER_UP_TO, max(1, prefetch // 2))
         self._failed = False
         self._idle: asyncio.Future[None] | None = None
 
@@ -111,7 +117,7 @@ class Engine:
 
     def _store_for(self, *, stored: bool, urgent: bool) -> None:
         """Commit as the commands of a step need it; acknowledgements and the like may wait for others."""
-        if urgent or len(self._held) >= GATHER_UP_TO:
+        if urgent or len(self._held) >= self._gather_up_to:
             self.flush()
         elif stored or self._lock_moved():
             self._commit(durable=False)

@@ -93,6 +93,7 @@ class OpenSystem:
         self._engine = Engine(
             Machine(self._system), repository, store, carry_out=self._carry_out, publish_lock=self._publish_lock,
             saved=self._saved, broken=self._broken, measures=measures, trace=self._trace,
+            prefetch=settings.broker.prefetch,
         )  # fmt: skip
         self._journal = Journal(self._system, measures)
         self._effects = Effects(settings, platform, self._engine, measures, self._trace)

@@ -8,7 +8,7 @@ from maestro.reprocessing import facts
 from maestro.reprocessing.commands import AckDelivery, Command
 from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.state import Lock, Rules, System
-from maestro.runtime.engine import Engine
+from maestro.runtime.engine import GATHER_UP_TO, Engine
 from maestro.runtime.repository import DELIVERIES, Repository
 from maestro.store.memory import MemoryStore
 
@@ -19,15 +19,23 @@ BODY = b'{"args":[{"instanceId":"i1","systemId":"sysA"}]}'
 class Bench:
     """An engine over a store in memory that remembers what it ordered and why it failed."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: int) -> None:
         self.store = MemoryStore()
         self.done: list[Command] = []
         self.problems: list[Exception] = []
         self.machine = Machine(System("sysA"))
         self.engine = Engine(
             self.machine, Repository(self.store, "sysA", Rules()), self.store, carry_out=self.done.append,
-            publish_lock=lambda _lock: None, saved=lambda _saves: None, broken=self.problems.append,
+            publish_lock=lambda _lock: None, saved=lambda _saves: None, broken=self.problems.append, **options,
         )  # fmt: skip
+
+    def commit(self, number: int) -> None:
+        self.engine.feed(facts.EventArrived(f"k{number}", f"i{number}", "e", "master", "t", ref=number), BODY)
+        self.engine.feed(facts.ImpactFound(self.machine.system.lane_token, ()))
+        self.engine.feed(facts.Committed(self.machine.system.lane_token))
+
+    def acked(self) -> list[int]:
+        return [command.ref for command in self.done if isinstance(command, AckDelivery)]
 
 
 async def test_rules_that_raise_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,3 +114,13 @@ async def test_a_completion_is_stored_with_the_next_verdict() -> None:
     assert not row.get("done")
     bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
     assert [row.get("done", False) for _, row in bench.store.rows(DELIVERIES)] == [True, False]
+
+
+@pytest.mark.parametrize(("prefetch", "together"), [(1, 1), (2, 1), (6, 3), (1000, GATHER_UP_TO)])
+async def test_acknowledgements_gather_while_the_broker_has_more_to_hand_over(prefetch: int, together: int) -> None:
+    bench = Bench(prefetch=prefetch)
+    for number in range(1, together):
+        bench.commit(number)
+    assert bench.acked() == []
+    bench.commit(together)
+    assert bench.acked() == list(range(1, together + 1))
