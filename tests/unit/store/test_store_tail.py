@@ -191,6 +191,33 @@ def test_a_restored_backup_is_not_continued(
     assert _numbers(path) == [-1]
 
 
+def test_what_a_lost_store_left_beside_it_does_not_go_into_a_backup(
+    path: Path, tmp_path: Path, run: Callable[[str], str]
+) -> None:
+    store = open_store(path)
+    store.commit([Put("t", "k0", {"n": -1})], durable=True)
+    store.backup(str(tmp_path / "copy.db"))
+    store.close()
+    run(_ABANDONED.replace("number == 4", "False"))
+    path.unlink()
+    restore_store(tmp_path / "copy.db", path)
+    assert _numbers(path) == [-1]
+
+
+def test_what_an_earlier_restore_kept_does_not_go_into_what_the_next_one_keeps(
+    path: Path, tmp_path: Path, run: Callable[[str], str]
+) -> None:
+    store = open_store(path)
+    store.commit([Put("t", "k0", {"n": -1})], durable=True)
+    store.backup(str(tmp_path / "copy.db"))
+    store.close()
+    run(_ABANDONED.replace("number == 4", "False"))
+    path.write_bytes(b"x" * 4096)
+    for _ in range(2):
+        restore_store(tmp_path / "copy.db", path)
+    assert _numbers(path.with_name(path.name + ".before-restore")) == [-1]
+
+
 # --- a disk that fails ---------------------------------------------------------------------------------------------
 
 
