@@ -12,6 +12,8 @@ from maestro.store.syncing import sync_folder
 
 #: What is kept of a store that a restore replaces.
 BEFORE = ".before-restore"
+#: What holds commits of a store that are not in its file yet.
+_LOGS = ("-wal", "-tail")
 
 
 def back_up_stores(folder: Path, target: Path) -> list[str]:
@@ -50,8 +52,7 @@ def restore_store(backup: Path, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(backup, candidate)
         _check(candidate)
-        if path.exists():
-            _retire(path)
+        _retire(path)
         candidate.replace(path)
         sync_folder(path.parent)
     except OSError as error:
@@ -74,14 +75,22 @@ def _check(candidate: Path) -> None:
 
 
 def _retire(path: Path) -> None:
-    """Move the present store away, its log folded in. One too damaged to be opened is moved with its log."""
-    with suppress(StoreDamaged):
-        open_store(path).close()
-    for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-tail")):
+    """Move away what is there of the present store, its log folded in; that of a damaged or lost one as it is."""
+    if path.exists():
+        with suppress(StoreDamaged):
+            open_store(path).close()
+        for suffix in _LOGS:
+            _before(path, suffix).unlink(missing_ok=True)
+    for suffix in ("", *_LOGS):
+        file = path.with_name(path.name + suffix)
         if file.exists():
-            file.replace(file.with_name(file.name.replace(path.name, path.name + BEFORE)))
+            file.replace(_before(path, suffix))
     # The record of the last commit: it would tell that the backup is older.
     path.with_name(path.name + ".last").unlink(missing_ok=True)
+
+
+def _before(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + BEFORE + suffix)
 
 
 def _files(path: Path) -> Iterator[Path]:

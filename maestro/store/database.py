@@ -111,7 +111,7 @@ class Database:
             StoreFull: none was; it may be tried again.
             StoreError: the store is unusable.
         """
-        if durable or not self._to_tail(rows):
+        if durable or (rows and not self._to_tail(rows)):
             with self.transaction(durable=durable):
                 self._write(rows)
 
@@ -164,7 +164,7 @@ class Database:
         for _, rows in tail:
             self._note(rows)
         self.fold()
-        self._tail.restart()
+        self._tail.discard()
 
     def _note(self, rows: Sequence[Row]) -> None:
         self._unfolded.update([((table, key), json) for table, key, json in rows])

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from maestro.store.base import StoreError, StoreFull
+from maestro.store.syncing import sync_folder
 
 #: One row as it is written: table, key, and its JSON, or None when it is removed.
 Row = tuple[str, str, bytes | None]
@@ -69,15 +70,14 @@ class Tail:
 
         Raises:
             StoreFull: nothing of it counts; it may be tried again.
-            StoreError: the file cannot be made.
         """
         body = _NUMBER.pack(self._salt, number) + _ENCODER.encode(rows)
         size = _HEAD.size + len(body)
         if size > COMMIT_LIMIT or self._end + size > LIMIT:
             return False
-        if self._fd < 0:
-            self._open()
         try:
+            if self._fd < 0:
+                self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             written = os.pwrite(self._fd, _HEAD.pack(len(body), zlib.crc32(body)) + body, self._end)
         except OSError as error:
             raise StoreFull(f"{self.path}: {error.strerror}") from error
@@ -86,6 +86,20 @@ class Tail:
         self._end += size
         self._folded = False
         return True
+
+    def discard(self) -> None:
+        """Remove what another life left, for good: numbers that the loss of power took back are given anew.
+
+        Raises:
+            StoreError: the file cannot be removed.
+        """
+        try:
+            self.path.unlink()
+            sync_folder(self.path.parent)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be removed: {error.strerror}") from error
 
     def restart(self) -> None:
         """All of it is in the database: begin anew."""
@@ -100,12 +114,6 @@ class Tail:
         if self._folded:
             with suppress(OSError):  # a later reading finds nothing new in it
                 self.path.unlink(missing_ok=True)
-
-    def _open(self) -> None:
-        try:
-            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreError(f"{self.path}: cannot be opened: {error.strerror}") from error
 
 
 def _commits(content: bytes) -> Iterator[tuple[int, bytes, list[Row]]]:

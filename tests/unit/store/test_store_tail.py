@@ -148,6 +148,34 @@ def test_what_another_life_left_behind_the_new_commits_is_not_continued(path: Pa
     assert [number for number, _ in Tail(path).read(1)] == [2]
 
 
+def test_a_tail_that_outlived_what_it_follows_is_never_continued(path: Path, run: Callable[[str], str]) -> None:
+    run("""
+        store = open_store(path)
+        store.commit([Put("t", "k0", {"n": 0})], durable=True)
+        os._exit(0)
+    """)
+    synced = {file: file.read_bytes() for file in (path, path.with_name(path.name + "-wal"))}
+    run(_ABANDONED)
+    for file, content in synced.items():  # power was lost: of what was not synced only the tail came through
+        file.write_bytes(content)
+    path.with_name(path.name + ".last").unlink()
+    run("""
+        store = open_store(path)
+        for number in range(6):
+            store.commit([Put("t", "k0", {"n": -number})], durable=True)
+        os._exit(0)
+    """)
+    assert _numbers(path) == [-5]
+
+
+def test_a_commit_without_writes_leaves_no_gap(path: Path) -> None:
+    store = open_store(path)
+    store.commit([], durable=False)
+    store.close()
+    assert _numbers(path) == []
+    assert _numbers(path) == []
+
+
 @pytest.mark.parametrize("damaged", [False, True])
 def test_a_restored_backup_is_not_continued(
     path: Path, tmp_path: Path, run: Callable[[str], str], *, damaged: bool
@@ -161,6 +189,33 @@ def test_a_restored_backup_is_not_continued(
         path.write_bytes(b"x" * 4096)
     restore_store(tmp_path / "copy.db", path)
     assert _numbers(path) == [-1]
+
+
+def test_what_a_lost_store_left_beside_it_does_not_go_into_a_backup(
+    path: Path, tmp_path: Path, run: Callable[[str], str]
+) -> None:
+    store = open_store(path)
+    store.commit([Put("t", "k0", {"n": -1})], durable=True)
+    store.backup(str(tmp_path / "copy.db"))
+    store.close()
+    run(_ABANDONED.replace("number == 4", "False"))
+    path.unlink()
+    restore_store(tmp_path / "copy.db", path)
+    assert _numbers(path) == [-1]
+
+
+def test_what_an_earlier_restore_kept_does_not_go_into_what_the_next_one_keeps(
+    path: Path, tmp_path: Path, run: Callable[[str], str]
+) -> None:
+    store = open_store(path)
+    store.commit([Put("t", "k0", {"n": -1})], durable=True)
+    store.backup(str(tmp_path / "copy.db"))
+    store.close()
+    run(_ABANDONED.replace("number == 4", "False"))
+    path.write_bytes(b"x" * 4096)
+    for _ in range(2):
+        restore_store(tmp_path / "copy.db", path)
+    assert _numbers(path.with_name(path.name + ".before-restore")) == [-1]
 
 
 # --- a disk that fails ---------------------------------------------------------------------------------------------
@@ -195,3 +250,17 @@ def test_a_close_that_cannot_fold_leaves_it_to_the_next_owner(path: Path) -> Non
     store._database.query(f"PRAGMA max_page_count = {store._database.query('PRAGMA page_count')[0][0]}")
     store.close()
     assert _numbers(path) == [1]
+
+
+def test_a_folder_without_room_for_the_file_may_be_tried_again(
+    store: SystemStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", full)
+        with pytest.raises(StoreFull, match=r"system\.db-tail"):
+            store.commit([Put("t", "a", {"n": 1})], durable=False)
+    store.commit([Put("t", "a", {"n": 1})], durable=False)
+    assert dict(store.rows("t")) == {"a": {"n": 1}}
