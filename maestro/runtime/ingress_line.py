@@ -64,6 +64,8 @@ class IngressLine:
         self._peer: Peer | None = None
         self._tasks = Tasks(self._log)
         self._persist: Consumer | None = None
+        #: Set once the persist queue is consumed: nobody is left who consumed it before, nor what was out to them.
+        self._alone = asyncio.Event()
         self._wait: Consumer | None = None
         self._feeding = False
         self._feed_changed = asyncio.Event()
@@ -85,6 +87,7 @@ class IngressLine:
     async def _begin(self) -> None:
         await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()[:1]))
         self._persist = await self._consume(self._queues.persist, self._prefetch)
+        self._alone.set()
 
     def declare(self) -> None:
         """Have the wait queue and the error queue declared; an event that is moved there before does so as well."""
@@ -244,6 +247,7 @@ class IngressLine:
         """Consume the wait queue while it is to be fed and holds something, and say when it is drained."""
         await self._declare.wait()
         await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()))
+        await self._alone.wait()
         while True:
             await self._feed_changed.wait()
             self._feed_changed.clear()

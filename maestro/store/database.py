@@ -142,6 +142,8 @@ class Database:
             self._commit()
         except BaseException:
             self._rollback()
+            with suppress(StoreError):  # a commit may be made and fail after that, in the log's checkpoint
+                self._number = max(self._number, self._stored_number())
             raise
         self._unfolded.clear()
         self._tail.restart()

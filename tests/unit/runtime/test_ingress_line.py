@@ -32,6 +32,9 @@ class FakeBroker:
         self.consumed: list[str] = []
         self.consumer: Callable[[Delivery], None] | None = None
         self.lost: Callable[[], None] = lambda: None
+        #: Another process consumes the persist queue until this is set.
+        self.free = asyncio.Event()
+        self.free.set()
         #: Called while the depth is on its way.
         self.meanwhile: Callable[[], None] = lambda: None
 
@@ -53,6 +56,8 @@ class FakeBroker:
         self, queue: str, _prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
     ) -> Any:
         self.consumed.append(queue)
+        if queue == QUEUES.persist:
+            await self.free.wait()
         if queue == QUEUES.wait:
             self.consumer, self.lost = on_delivery, on_lost
             self._deliver()
@@ -165,6 +170,28 @@ async def test_a_wait_queue_with_nothing_on_it_is_drained_without_a_consumer(
     await peer.got(WaitQueueDrained)
     assert broker.consumer is None
     broker.ready = 1  # somebody put something there
+    line.receive(Ack((await peer.got(Arrived)).ref))
+    await peer.got(WaitQueueDrained)
+
+
+@pytest.fixture
+def held_broker(broker: FakeBroker) -> FakeBroker:
+    """A broker with nothing on the wait queue, whose persist queue another process consumes."""
+    broker.ready = 0
+    broker.free.clear()
+    return broker
+
+
+async def test_the_wait_queue_is_not_drained_while_another_may_hold_messages_of_it(
+    held_broker: FakeBroker, line: IngressLine
+) -> None:
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    line.receive(FeedWaitQueue(on=True))
+    await asyncio.sleep(4 * ingress_line.LOOK)
+    assert peer.idle()
+    held_broker.ready = 1  # it is gone, and what it held is back
+    held_broker.free.set()
     line.receive(Ack((await peer.got(Arrived)).ref))
     await peer.got(WaitQueueDrained)
 

@@ -264,3 +264,41 @@ def test_a_folder_without_room_for_the_file_may_be_tried_again(
             store.commit([Put("t", "a", {"n": 1})], durable=False)
     store.commit([Put("t", "a", {"n": 1})], durable=False)
     assert dict(store.rows("t")) == {"a": {"n": 1}}
+
+
+def test_the_number_of_a_commit_that_was_made_and_failed_after_that_is_not_given_again(
+    path: Path, run: Callable[[str], str]
+) -> None:
+    run("""
+        store = open_store(path)
+        execute = store._database.execute
+
+        def failing(sql, parameters=()):
+            execute(sql, parameters)
+            if sql == "COMMIT":
+                raise StoreError("the checkpoint failed")
+
+        store._database.execute = failing
+        try:
+            store.commit([Put("t", "a", {"n": 1})], durable=True)
+        except StoreError:
+            store._database.execute = execute
+        store.commit([Put("t", "b", {"n": 2})], durable=False)
+        os._exit(0)
+    """)
+    assert _numbers(path) == [1, 2]
+
+
+def test_a_transaction_that_fails_takes_no_numbers_back(path: Path, run: Callable[[str], str]) -> None:
+    run("""
+        store = open_store(path)
+        for number in range(3):
+            store.commit([Put("t", f"k{number}", {"n": number})], durable=False)
+        store._database.query("PRAGMA max_page_count = 1")
+        try:
+            store.commit([Put("t", "large", {"text": "x" * 200_000})], durable=True)
+        except StoreFull:
+            store.commit([Put("t", "k3", {"n": 3})], durable=False)
+        os._exit(0)
+    """)
+    assert _numbers(path) == [0, 1, 2, 3]
