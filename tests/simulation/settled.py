@@ -59,7 +59,7 @@ def _one_place(tenant: Tenant, uid: str, instance: str) -> None:
     places, uids = set(), {uid}
     if instance in siblings.taken:
         places.add("committed")
-    committed_too = instance in siblings.uncertain
+    committed_too = instance in siblings.uncertain or uid in host.watch.judged_anew
     for id_, row in host.watch.documents.items():
         if row["held_instance"] == instance:
             committed_too |= row["held_committed"]

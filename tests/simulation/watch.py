@@ -30,6 +30,8 @@ class Watch:
         self.commits = 0
         #: Keys of deliveries and ids of documents whose commit was recorded as done.
         self.recorded: set[str] = set()
+        #: Events that come back from the error queue after it is forgotten that they were committed.
+        self.judged_anew: set[str] = set()
         #: Keys of replays' results: they have no place in the order.
         self.replays: set[str] = set()
         self.last_verdict = 0
@@ -127,7 +129,9 @@ class Watch:
 
         So somebody wants it judged anew, though another message of it was committed since it failed.
         """
-        self.recorded.discard(key)
+        if key in self.recorded:
+            self.recorded.discard(key)
+            self.judged_anew.add(key)
 
     # --- effects ------------------------------------------------------------------------------------------------
 
