@@ -81,7 +81,8 @@ class Database:
         Raises:
             StoreError: closed, or used by another process than the one that opened it.
         """
-        self._check_owner()
+        if os.getpid() != self._pid:
+            raise StoreError(f"{self.path}: belongs to process {self._pid}; a forked process must open its own store")
         if self._connection is None:
             raise StoreError(f"{self.path}: is closed")
         return self._connection
@@ -149,9 +150,8 @@ class Database:
         self._tail.restart()
 
     def _to_tail(self, rows: Sequence[Row]) -> bool:
-        self._check_owner()
         number = self._number + 1
-        if not self._tail.append(number, rows):
+        if self.in_transaction or not self._tail.append(number, rows):  # the former raises where the file is not ours
             return False
         self._note(rows)
         self._acknowledge(number, durable=False)
@@ -219,10 +219,6 @@ class Database:
             # A reference that no shutdown of the interpreter clears, unlike one in a module.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
         self._lock.abandon()
-
-    def _check_owner(self) -> None:
-        if os.getpid() != self._pid:
-            raise StoreError(f"{self.path}: belongs to process {self._pid}; a forked process must open its own store")
 
     def _stored_number(self) -> int:
         rows = self.query("SELECT number FROM commits WHERE id = 1")

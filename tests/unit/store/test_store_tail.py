@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maestro.store.base import Delete, Put, StoreDamaged, StoreFull
+from maestro.store.base import Delete, Put, StoreDamaged, StoreError, StoreFull
 from maestro.store.copies import restore_store
 from maestro.store.sqlite import SystemStore, open_store
 from maestro.store.tail import COMMIT_LIMIT, LIMIT, Row, Tail
@@ -302,3 +302,14 @@ def test_a_transaction_that_fails_takes_no_numbers_back(path: Path, run: Callabl
         os._exit(0)
     """)
     assert _numbers(path) == [0, 1, 2, 3]
+
+
+def test_a_closed_store_takes_no_commit(path: Path) -> None:
+    store = open_store(path)
+    store.commit([Put("t", "a", {"n": 1})], durable=False)
+    store.close()
+    for durable in (False, True):
+        with pytest.raises(StoreError, match="is closed"):
+            store.commit([Put("t", "b", {"n": 2})], durable=durable)
+    assert not _tail(path).exists()
+    assert _numbers(path) == [1]
