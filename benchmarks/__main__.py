@@ -22,14 +22,12 @@ Measure = Callable[[Bench], Row | list[Row]]
 def rows(scale: float, seconds: float) -> dict[str, Measure]:
     """Return what is measured, by name; `scale` multiplies the number of events."""
 
-    def events(systems: int, latency: float, count: int, wanted: float) -> Measure:
+    def events(systems: int, latency: float, count: int, wanted: float | None) -> Measure:
         return partial(no_impact, systems=systems, latency=latency, count=int(count * scale), wanted=wanted)
 
     def sized(payload: int, count: int) -> Measure:
         title = f"the same, {payload // 1000:,} kB of payload each"
-        return partial(
-            no_impact, systems=1, latency=0.0, count=int(count * scale), wanted=None, name=title, payload=payload
-        )
+        return partial(events(1, 0.0, count, None), name=title, payload=payload)
 
     return {
         "double": partial(double_alone, seconds=seconds),

@@ -14,6 +14,7 @@ from maestro.reprocessing.step import Save, SaveDocument
 from maestro.runtime import answers
 from maestro.runtime import catalogue as metrics
 from maestro.runtime.measures import Measures, Metric, Sample, Snapshot
+from maestro.store.places import LOGS
 
 #: Verdicts that the rules count.
 VERDICTS = ("commit", "pending", "waiting", "error", "duplicate", "superseded")
@@ -84,7 +85,7 @@ class Figures:
 
     def _stored(self) -> Iterator[Sample]:
         with suppress(OSError):
-            beside = (self._store.with_name(self._store.name + suffix) for suffix in ("-wal", "-tail"))
+            beside = (self._store.with_name(self._store.name + suffix) for suffix in LOGS)
             size = self._store.stat().st_size + sum(file.stat().st_size for file in beside if file.exists())
             disk = os.statvfs(self._store.parent)
             yield _one(metrics.STORE_BYTES, size)

@@ -7,13 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from maestro.store.base import StoreDamaged, StoreError
+from maestro.store.places import LOGS
 from maestro.store.sqlite import SystemStore, open_store
 from maestro.store.syncing import sync_folder
 
 #: What is kept of a store that a restore replaces.
 BEFORE = ".before-restore"
-#: What holds commits of a store that are not in its file yet.
-_LOGS = ("-wal", "-tail")
 
 
 def back_up_stores(folder: Path, target: Path) -> list[str]:
@@ -79,9 +78,9 @@ def _retire(path: Path) -> None:
     if path.exists():
         with suppress(StoreDamaged):
             open_store(path).close()
-        for suffix in _LOGS:
+        for suffix in LOGS:
             _before(path, suffix).unlink(missing_ok=True)
-    for suffix in ("", *_LOGS):
+    for suffix in ("", *LOGS):
         file = path.with_name(path.name + suffix)
         if file.exists():
             file.replace(_before(path, suffix))
@@ -94,4 +93,4 @@ def _before(path: Path, suffix: str) -> Path:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    return (path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm", "-tail", ".lock", ".last"))
+    return (path.with_name(path.name + suffix) for suffix in ("", *LOGS, "-shm", ".lock", ".last"))

@@ -15,7 +15,7 @@ that the process has on it.
 import ctypes
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -52,7 +52,7 @@ class Database:
         self._record: CommitRecord | None = None
         self._tail = Tail(path.with_name(path.name + "-tail"))
         #: The tail's rows as they are now, by table and key.
-        self._unfolded: dict[tuple[str, str], bytes | None] = {}
+        self._unfolded: dict[tuple[str, str], Row] = {}
         self._synced = True  # the mode that `_connect` leaves
         _OPEN.add(self)
         try:
@@ -116,11 +116,9 @@ class Database:
             with self.transaction(durable=durable):
                 self._write(rows)
 
-    def unfolded(self, table: str, key: str) -> tuple[bytes | None] | None:
+    def unfolded(self, table: str, key: str) -> Row | None:
         """Return what the tail says of a row, which goes before what the database says; None when it says nothing."""
-        if self._unfolded and (table, key) in self._unfolded and not self.in_transaction:
-            return (self._unfolded[table, key],)
-        return None
+        return None if self.in_transaction else self._unfolded.get((table, key))
 
     def fold(self) -> None:
         """Move the tail into the database: a query sees all then. Raises as `save`."""
@@ -138,7 +136,7 @@ class Database:
         """
         self._begin(durable=durable)
         try:
-            self._write([(*place, json) for place, json in self._unfolded.items()])
+            self._write(self._unfolded.values())
             yield
             self._commit()
         except BaseException:
@@ -169,9 +167,9 @@ class Database:
         self._tail.discard()
 
     def _note(self, rows: Sequence[Row]) -> None:
-        self._unfolded.update([((table, key), json) for table, key, json in rows])
+        self._unfolded.update({row[:2]: row for row in rows})
 
-    def _write(self, rows: Sequence[Row]) -> None:
+    def _write(self, rows: Iterable[Row]) -> None:
         for row in rows:
             self.execute(*writing(*row))
 

@@ -1,8 +1,12 @@
 """Where the systems' stores are in a data folder."""
 
 from pathlib import Path
+from typing import Final
 
 from maestro.events import SYSTEM_ID
+
+#: What stands beside a store and holds commits that are not in its file yet: SQLite's log, and the tail.
+LOGS: Final = ("-wal", "-tail")
 
 
 def store_folder(data_dir: Path) -> Path:

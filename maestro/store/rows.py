@@ -41,7 +41,7 @@ class Rows:
         """Return one row's JSON. Raises `StoreDamaged`."""
         unfolded = self._database.unfolded(table, key)
         if unfolded is not None:
-            return unfolded[0]
+            return unfolded[2]
         found = self._database.query(_GET, (table, key))
         return self._checked(table, key, *found[0]) if found else None
 

@@ -176,45 +176,36 @@ def test_a_commit_without_writes_leaves_no_gap(path: Path) -> None:
     assert _numbers(path) == []
 
 
-@pytest.mark.parametrize("damaged", [False, True])
-def test_a_restored_backup_is_not_continued(
-    path: Path, tmp_path: Path, run: Callable[[str], str], *, damaged: bool
-) -> None:
+@pytest.fixture
+def backup(path: Path, tmp_path: Path, run: Callable[[str], str]) -> Path:
+    """A backup with one row, -1; the store went on after it, and its owner was killed with all that in the tail."""
+    copy = tmp_path / "copy.db"
     store = open_store(path)
     store.commit([Put("t", "k0", {"n": -1})], durable=True)
-    store.backup(str(tmp_path / "copy.db"))
+    store.backup(str(copy))
     store.close()
     run(_ABANDONED.replace("number == 4", "False"))
+    return copy
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_restored_backup_is_not_continued(path: Path, backup: Path, *, damaged: bool) -> None:
     if damaged:
         path.write_bytes(b"x" * 4096)
-    restore_store(tmp_path / "copy.db", path)
+    restore_store(backup, path)
     assert _numbers(path) == [-1]
 
 
-def test_what_a_lost_store_left_beside_it_does_not_go_into_a_backup(
-    path: Path, tmp_path: Path, run: Callable[[str], str]
-) -> None:
-    store = open_store(path)
-    store.commit([Put("t", "k0", {"n": -1})], durable=True)
-    store.backup(str(tmp_path / "copy.db"))
-    store.close()
-    run(_ABANDONED.replace("number == 4", "False"))
+def test_what_a_lost_store_left_beside_it_does_not_go_into_a_backup(path: Path, backup: Path) -> None:
     path.unlink()
-    restore_store(tmp_path / "copy.db", path)
+    restore_store(backup, path)
     assert _numbers(path) == [-1]
 
 
-def test_what_an_earlier_restore_kept_does_not_go_into_what_the_next_one_keeps(
-    path: Path, tmp_path: Path, run: Callable[[str], str]
-) -> None:
-    store = open_store(path)
-    store.commit([Put("t", "k0", {"n": -1})], durable=True)
-    store.backup(str(tmp_path / "copy.db"))
-    store.close()
-    run(_ABANDONED.replace("number == 4", "False"))
+def test_what_an_earlier_restore_kept_does_not_go_into_what_the_next_one_keeps(path: Path, backup: Path) -> None:
     path.write_bytes(b"x" * 4096)
     for _ in range(2):
-        restore_store(tmp_path / "copy.db", path)
+        restore_store(backup, path)
     assert _numbers(path.with_name(path.name + ".before-restore")) == [-1]
 
 
