@@ -159,9 +159,11 @@ class SendReplay(Command, frozen=True):
 
 
 class AwaitResult(Command, frozen=True):
-    """Say `ReplayTimedOut` when the time for the unit's result, counted from `since`, is over."""
+    """Say `ReplayTimedOut` when the time for the unit's result, counted from `since`, is over.
 
-    needs: ClassVar[Needs] = Needs.NOTHING
+    That the unit was sent is stored first: a crash while the result is awaited, or assessed, sends nothing again.
+    """
+
     id: str
     send: str
     since: float

@@ -90,6 +90,7 @@ def test_a_result_is_accepted_and_acked_then_assessed(m: Driver) -> None:
     m.run()
     m.sent()
     assert m.only(do.AwaitResult).send == "d1.0.1"
+    assert m.only(do.AwaitResult).needs is Needs.STORED
     assert m.result("re1", "p1", "d1.0.1") == [
         do.AckDelivery(m.ref()),
         do.AskReplayImpact("d1", m.doc.token, "re1"),
