@@ -134,8 +134,8 @@ class Broker(Protocol):
     def requeue(self, delivery: Delivery) -> None:
         """Give back, to its original place where the broker can; void deliveries are ignored."""
 
-    async def purge(self, queue: str) -> int:
-        """Remove all ready messages; return how many: 0 without such a queue. Raises `BrokerUnavailable`."""
+    async def purge(self, queue: str) -> int | None:
+        """Remove all ready messages; return how many, None without such a queue. Raises `BrokerUnavailable`."""
 
     async def depth(self, queue: str) -> Depth | None:
         """Return the queue's depth, None when it does not exist. Raises `BrokerUnavailable`."""

@@ -169,9 +169,10 @@ class EmbeddedBroker:
         """See `Broker`."""
         self._settle(delivery, ack=False)
 
-    async def purge(self, queue: str) -> int:
+    async def purge(self, queue: str) -> int | None:
         """See `Broker`."""
-        return int(await self._do(lambda file, _member: file.purge(queue), durable=True))
+        removed: int | None = await self._do(lambda file, _member: file.purge(queue), durable=True)
+        return removed
 
     async def depth(self, queue: str) -> Depth | None:
         """See `Broker`."""

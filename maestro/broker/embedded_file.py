@@ -155,11 +155,14 @@ class QueueFile:
         elif self._db.execute("DELETE FROM messages WHERE id = ? AND holder = ?", (message, member)).rowcount:
             self._db.execute("DELETE FROM contents WHERE id = ?", (message,))
 
-    def purge(self, queue: str) -> int:
-        """Remove the ready messages; return how many."""
-        ready = "SELECT id FROM messages WHERE queue = (SELECT id FROM queues WHERE name = ?) AND holder IS NULL"
-        self._db.execute(f"DELETE FROM contents WHERE id IN ({ready})", (queue,))  # noqa: S608 - a constant
-        return self._db.execute(f"DELETE FROM messages WHERE id IN ({ready})", (queue,)).rowcount  # noqa: S608 - a constant
+    def purge(self, queue: str) -> int | None:
+        """Remove the ready messages; return how many, None when there is no such queue."""
+        found = self._db.execute("SELECT id FROM queues WHERE name = ?", (queue,)).fetchone()
+        if found is None:
+            return None
+        ready = "SELECT id FROM messages WHERE queue = ? AND holder IS NULL"
+        self._db.execute(f"DELETE FROM contents WHERE id IN ({ready})", found)  # noqa: S608 - a constant
+        return self._db.execute(f"DELETE FROM messages WHERE id IN ({ready})", found).rowcount  # noqa: S608 - a constant
 
     def depth(self, queue: str) -> Depth | None:
         """Return the queue's depth; None when there is no such queue."""

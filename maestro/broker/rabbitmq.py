@@ -158,10 +158,10 @@ class RabbitMQBroker:
         channel, tag = delivery.tag
         channel.settle(tag, ack=False)
 
-    async def purge(self, queue: str) -> int:
+    async def purge(self, queue: str) -> int | None:
         """See `Broker`."""
         reply = await self._on_queue(lambda channel: channel.call(channel.raw.queue_purge, queue))
-        return 0 if reply is None else int(reply.method.message_count)
+        return None if reply is None else int(reply.method.message_count)
 
     async def depth(self, queue: str) -> Depth | None:
         """See `Broker`."""

@@ -214,8 +214,10 @@ class CascadeLine:
                 await self._empty()
 
     async def _empty(self) -> None:
-        await self._broker.purge(self._queues.events)
-        await self._broker.purge(self._queues.control)
+        """Empty both queues. What is published for both is not refused when one is missing: that is found here."""
+        purged = [await self._broker.purge(queue) for queue in (self._queues.events, self._queues.control)]
+        if None in purged:
+            await self._broker.declare(self._queues.reprocessing_bindings())
 
     async def _enqueue(self, operation: EnqueueUnits) -> None:
         if operation.fresh:

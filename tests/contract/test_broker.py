@@ -202,7 +202,7 @@ async def test_a_missing_queue_is_no_error_and_harms_no_held_delivery(broker: Br
     held = await broker.get(QUEUES.persist)
     assert held is not None
     assert await broker.get("missing") is None
-    assert await broker.purge("missing") == 0
+    assert await broker.purge("missing") is None
     assert await broker.depth("missing") is None
     broker.ack(held)
     assert await broker.depth(QUEUES.persist) == Depth(0, 0)

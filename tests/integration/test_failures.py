@@ -304,11 +304,12 @@ def set_limit(node: RabbitMQNode, tenant: Tenant, *, limited: bool) -> None:
         node.eval(f'rabbit_policy:delete({vhost}, {name}, <<"tests">>)')
 
 
+@pytest.mark.parametrize("deleted", [("events", "control"), ("events",), ("control",)], ids="+".join)
 async def test_a_queue_that_was_deleted_is_declared_again(
-    tenant: Tenant, it: Stage, rabbitmq_node: RabbitMQNode
+    tenant: Tenant, it: Stage, rabbitmq_node: RabbitMQNode, deleted: tuple[str, ...]
 ) -> None:
     tenant.it.mute.add(tenant.system)
-    queues = (tenant.queues.events, tenant.queues.control)
+    queues = [getattr(tenant.queues, name) for name in deleted]
     for queue in queues:  # a new system's are declared in a lull
         await tenant.depth_is(queue, 0)
     for queue in queues:

@@ -25,13 +25,14 @@ class FakeBroker:
     def __init__(self) -> None:
         self.declared: list[str] = []
         self.purged: list[str] = []
+        self.missing: set[str] = set()
 
     async def declare(self, bindings: Sequence[Binding], _exchanges: Sequence[str] = ()) -> None:
         self.declared += [binding.queue for binding in bindings]
 
-    async def purge(self, queue: str) -> int:
+    async def purge(self, queue: str) -> int | None:
         self.purged.append(queue)
-        return 0
+        return None if queue in self.missing else 0
 
     async def close(self) -> None:
         return
@@ -104,3 +105,14 @@ async def test_what_is_to_be_done_does_not_wait_for_the_lull(
     unit_queues = {SystemQueues("s1").events, SystemQueues("s1").control}
     await eventually(lambda: set(broker.purged) == unit_queues, "emptied")
     assert sorted(broker.declared) == sorted(queues(1))
+
+
+@pytest.mark.parametrize("missing", ["events", "control"])
+async def test_a_queue_found_missing_as_they_are_emptied_is_declared_again(
+    broker: FakeBroker, service: CascadeService, missing: str
+) -> None:
+    attach(service, 1)
+    await until_declared(broker, queues(1))
+    broker.missing.add(getattr(SystemQueues("s1"), missing))
+    service.receive(Frame(101, 1, 1, (EmptyUnitQueues(1),)), None)
+    await until_declared(broker, queues(1, 1))
