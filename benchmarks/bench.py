@@ -17,7 +17,8 @@ import pika
 import pika.exceptions
 
 from maestro.broker.topology import PERSIST, SystemQueues
-from tests.support.rabbitmq import RabbitMQNode, free_ports
+from maestro.ports import free_port
+from tests.support.rabbitmq import RabbitMQNode
 
 ROOT = Path(__file__).parents[1]
 START_TIMEOUT = 120.0
@@ -100,7 +101,7 @@ class Maestro:
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.data_dir = folder / "data"
-        self.port = free_ports(1)[0]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / "maestro.log"
         self._environment = environment | {"PORT": str(self.port), "MAESTRO_DATA_DIR": str(self.data_dir)}
@@ -171,7 +172,7 @@ class Bench:
         self._vhosts = 0
         (folder / "rabbitmq").mkdir()
         self.node = RabbitMQNode(folder / "rabbitmq")
-        self._double_port = free_ports(1)[0]
+        self._double_port = free_port()
 
     @contextmanager
     def stage(self, systems: Sequence[str], **environment: str) -> Iterator["Stage"]:

@@ -3,7 +3,7 @@
 from benchmarks.bench import Bench, background, run, wait_for
 from benchmarks.figures import Row
 from benchmarks.processes import CpuMeter, per_event
-from tests.support.rabbitmq import free_ports
+from maestro.ports import free_port
 
 CONNECTIONS = 32
 PROCEED = "/v1.0.0/gateway/{}/proceed"
@@ -29,7 +29,7 @@ def lock_checks(bench: Bench, systems: int, seconds: float) -> list[Row]:
 
 def bare_handler(seconds: float, paths: list[str]) -> dict[str, float]:
     """Measure a handler that answers 200 and nothing else."""
-    port = free_ports(1)[0]
+    port = free_port()
     with background("benchmarks.floors", "handler", port):
         wait_for(lambda: _listens(port), "the bare handler listens")
         found: dict[str, float] = run("benchmarks.http_load", port, CONNECTIONS, seconds, *paths)

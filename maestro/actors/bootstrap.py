@@ -20,7 +20,6 @@ import asyncio
 import os
 import pickle
 import secrets
-import socket
 import time
 from contextlib import suppress
 from typing import Final
@@ -28,6 +27,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from maestro import ports
 from maestro.actors import processes, wire
 from maestro.actors.backoff import Backoff
 from maestro.actors.bridge import ActorBridge
@@ -144,7 +144,7 @@ class ActorRuntime:
     async def _launch(self) -> None:
         self._run_id = secrets.token_hex(8)
         key = secrets.token_bytes(wire.KEY_BYTES)
-        port = _free_port(self._settings.actors.admin_port)
+        port = _admin_port(self._settings.actors.admin_port)
         report = await self._run_host(key, port)
         wire.install(key, self._log_file)
         self._roots = processes_of(
@@ -282,16 +282,11 @@ def _name(role: str, system_id: str) -> str:
     return f"system {system_id}" if system_id else role
 
 
-def _free_port(wanted: int) -> int:
+def _admin_port(wanted: int) -> int:
     """Return the port, or a free one for 0. Raises `PortTaken`."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((wire.LOOPBACK, wanted))
-        except OSError as problem:
-            raise PortTaken(wanted) from problem
-        port: int = probe.getsockname()[1]
-        return port
+    if wanted and not ports.is_free(wanted):
+        raise PortTaken(wanted)
+    return wanted or ports.free_port()
 
 
 def _on(loop: asyncio.AbstractEventLoop, action: object, *arguments: object) -> None:

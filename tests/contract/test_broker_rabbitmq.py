@@ -14,9 +14,10 @@ from maestro.broker.rabbitmq import RabbitMQBroker
 from maestro.broker.rabbitmq_session import Session
 from maestro.broker.rabbitmq_topology import Declarations
 from maestro.broker.topology import SystemQueues
+from maestro.ports import free_port
 from maestro.settings import BrokerSettings
 from tests.support.brokers import Collector, Place, eventually, eventually_equal
-from tests.support.rabbitmq import PASSWORD, RabbitMQNode, free_ports
+from tests.support.rabbitmq import PASSWORD, RabbitMQNode
 
 pytestmark = pytest.mark.rabbitmq
 QUEUES = SystemQueues("sysA")
@@ -175,7 +176,7 @@ async def test_connections_cut_again_and_again_lose_nothing(broker: Broker, rabb
 
 
 async def test_an_operation_waiting_for_a_connection_ends_with_the_broker() -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     broker = RabbitMQBroker(BrokerSettings(kind="rabbitmq", url=SecretStr(f"amqp://u:p@127.0.0.1:{port}/v")))
     await broker.start()
     waiting = asyncio.ensure_future(broker.depth("queue"))
@@ -266,7 +267,7 @@ async def test_declaring_much_may_take_longer_than_one_operation(
 
 
 async def test_nobody_listens() -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     broker = RabbitMQBroker(BrokerSettings(kind="rabbitmq", url=SecretStr(f"amqp://u:p@127.0.0.1:{port}/v")))
     await broker.start()
     await eventually(lambda: "not reachable" in broker.problem, "problem told")

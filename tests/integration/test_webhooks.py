@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from maestro.ports import free_port
 from maestro.webhook_signature import HEADER, verify
-from tests.support.rabbitmq import free_ports
 from tests.support.stage import SYSTEM, Stage, event, eventually, stage, unit
 
 SECRET = "a secret of the test, long enough"
@@ -41,7 +41,7 @@ async def receiving() -> AsyncIterator[tuple[Receiver, str]]:
     app.router.add_post("/hook/token-in-path", receiver.take)
     runner = web.AppRunner(app)
     await runner.setup()
-    port = free_ports(1)[0]
+    port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
         yield receiver, f"http://127.0.0.1:{port}/hook/token-in-path"
@@ -54,7 +54,7 @@ async def deliveries(it: Stage) -> list[dict[str, Any]]:
 
 
 async def test_everything_is_told_in_order_and_over_a_crash(tmp_path: Path) -> None:
-    dead = f"http://127.0.0.1:{free_ports(1)[0]}/dead"
+    dead = f"http://127.0.0.1:{free_port()}/dead"
     async with receiving() as (receiver, url):
         environ = {"MAESTRO_WEBHOOKS__SECRET": SECRET, "MAESTRO_WEBHOOKS__URLS": f"{url},{dead}",
                    "MAESTRO_WEBHOOKS__BACKOFF": "0.05", "MAESTRO_WEBHOOKS__BACKOFF_MAX": "0.2",

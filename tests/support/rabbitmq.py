@@ -14,11 +14,11 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
-from random import SystemRandom
 from typing import Final
 from urllib.parse import quote
+
+from maestro.ports import free_ports
 
 START_TIMEOUT: Final = 60.0
 STOP_TIMEOUT: Final = 30.0
@@ -49,24 +49,6 @@ def find_server() -> Path | None:
     if found:
         candidates.append(Path(found).resolve())
     return next((path.parent for path in candidates if path.is_file()), None)
-
-
-#: Below those that the kernel gives to outgoing connections: it would give away a port that is chosen and not used yet.
-PORTS = range(20_000, 32_000)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return `count` loopback TCP ports that are free now, drawn so that tests side by side hardly ever meet."""
-    return list(islice(filter(_is_free, SystemRandom().sample(PORTS, len(PORTS))), count))
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _stands(thread: Path) -> bool:

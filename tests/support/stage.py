@@ -31,8 +31,8 @@ from maestro.broker import open_broker
 from maestro.broker.base import Broker, Message
 from maestro.broker.topology import PERSIST, SystemQueues
 from maestro.events import celery_body
+from maestro.ports import free_port
 from maestro.settings import BrokerSettings
-from tests.support.rabbitmq import free_ports
 from tests.support.siblings import RecordingSiblings
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,7 @@ class Stage:
         self, folder: Path, broker_url: str, systems: tuple[str, ...], environ: dict[str, str], token: str = ""
     ) -> None:
         self.folder = folder
-        self.port = free_ports(1)[0]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.siblings = RecordingSiblings(list(systems))
         #: Systems whose replays nobody answers.

@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from tests.support.rabbitmq import free_ports
+from maestro.ports import free_port
 
 HOST = "127.0.0.1"
 CHUNK = 64 * 1024
@@ -24,7 +24,7 @@ class TcpProxy:
     """
 
     def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
-        self.port = free_ports(1)[0]
+        self.port = free_port()
         #: Seconds that each chunk of bytes takes more, in either direction.
         self.delay = 0.0
         #: Connections carried so far.

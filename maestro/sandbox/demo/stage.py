@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import aiohttp
 import orjson
 
 import maestro
+from maestro.ports import free_port
 from maestro.sandbox.broker_choice import amqp_url
 from maestro.sandbox.demo.waiting import GaveUp, until
 from maestro.sandbox.options import BrokerKind
@@ -72,7 +72,7 @@ class Stage:
         self._running: list[Running] = []
         self._kept = False
         self.data_dir = Path(tempfile.mkdtemp(prefix="maestro-demo-"))
-        self.maestro_url = f"http://127.0.0.1:{_free_port()}"
+        self.maestro_url = f"http://127.0.0.1:{free_port()}"
         #: Service -> base URL; known once the sandbox is up.
         self.services: dict[str, str] = {}
 
@@ -232,9 +232,3 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -19,8 +19,8 @@ from maestro.access.oidc import Oidc
 from maestro.access.roles import Principal, Role
 from maestro.access.tokens import TokenFile
 from maestro.access.verifier import Refused, Verifier
+from maestro.ports import free_port
 from maestro.settings import OidcSettings
-from tests.support.rabbitmq import free_ports
 
 NOW = 1_700_000_000.0
 RSA = RSAKey.generate_key(2048, {"kid": "k1"})
@@ -53,7 +53,7 @@ class Issuer:
 
 @asynccontextmanager
 async def issuing() -> AsyncIterator[Issuer]:
-    port = free_ports(1)[0]
+    port = free_port()
     issuer = Issuer(f"http://127.0.0.1:{port}")
     app = web.Application()
     app.router.add_get("/.well-known/openid-configuration", issuer.describe)

@@ -14,8 +14,8 @@ from thespian.system.transport.TCPTransport import ExternalTransportCopy
 from maestro.actors.endpoint import address_of
 from maestro.actors.sockets import IdleSockets, WholeAckBuffer
 from maestro.actors.transport import LeanTransport
+from maestro.ports import free_port
 from maestro.runtime.link import Frame, FrameAck
-from tests.support.rabbitmq import free_ports
 
 TURN = timedelta(seconds=0.2)
 
@@ -79,7 +79,7 @@ class Mailbox:
     """One of two transports that send to each other, all on the test's thread."""
 
     def __init__(self) -> None:
-        self.transport = LeanTransport(ExternalTransportCopy(), address_of(free_ports(1)[0]), False, False)  # noqa: FBT003
+        self.transport = LeanTransport(ExternalTransportCopy(), address_of(free_port()), False, False)  # noqa: FBT003
         self.became: list[Any] = []
 
     @property
