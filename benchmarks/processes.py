@@ -1,12 +1,13 @@
 """CPU time and memory of Maestro's processes, from /proc."""
 
-import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
-_TICK = os.sysconf("SC_CLK_TCK")
+#: Of a process' clock id, as `clock_getcpuclockid(3)` makes it.
+_CPUCLOCK_SCHED = 2
 
 
 def pids(data_dir: Path) -> dict[str, int]:
@@ -16,8 +17,11 @@ def pids(data_dir: Path) -> dict[str, int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
+    """Return what all threads of a process used, those that ended too, from its CPU clock.
+
+    `/proc/<pid>/stat` counts in hundredths of a second: too coarse for two hundred processes that do next to nothing.
+    """
+    return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
 
 
 def pss_megabytes(pid: int) -> float:

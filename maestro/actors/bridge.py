@@ -34,10 +34,10 @@ from maestro.settings import ActorSettings
 
 _TICK: Final = 0.2
 #: Seconds between two looks at the directory, and while something is not in its place.
-_POLL: Final = 1.0
+_POLL: Final = 2.0
 _POLL_SOON: Final = 0.05
 #: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
-_FROZEN: Final = 2.5
+_FROZEN: Final = 4.0
 _INSTALL_TIMEOUT: Final = 10.0
 _RESTARTING: Final = Answer(Code.UNAVAILABLE, message="the actors are being restarted")
 

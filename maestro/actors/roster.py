@@ -39,15 +39,15 @@ BEATING: Final = 5.0
 #: Seconds between two questions to a system whose heart beats: for its actor's own thread, which has no heartbeat.
 #: They are spread by up to as much again: systems start together.
 PROBE: Final = 60.0
-#: Seconds until the next tick: while something is on its way, and else.
+#: Seconds until the next tick: while something is on its way, and else, at most a quarter of what one may be silent.
 _MOVING: Final = 0.2
-_RESTING: Final = 1.0
+_RESTING: Final = 2.0
 #: Seconds until a fork that failed is tried again.
 _FORK_PAUSE: Final = 5.0
 #: The stages of an orderly stop, and the seconds each gets before what is left of it is killed.
 STAGES: Final = {Role.INGRESS: 2.0, Role.SYSTEM: 5.2, Role.CASCADE: 1.0}
 #: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
-_FROZEN: Final = 3.0
+_FROZEN: Final = 4.0
 #: Actors that start side by side: the next is forked once one of them is up, so that the supervisor goes on answering
 #: while hundreds are started, and each gets its messages soon. One that takes longer than so many seconds is not waited
 #: for.
@@ -295,7 +295,7 @@ class Roster:
     def pace(self) -> float:
         """Seconds until the next tick is worth its while."""
         resting = all(slot.state is State.RUNNING and slot.pushed is None for slot in self._slots.values())
-        return _RESTING if resting and self._stages is None else _MOVING
+        return min(_RESTING, self._settings.actors.replace_after / 4) if resting and self._stages is None else _MOVING
 
     def directory(self, known: int) -> Directory:
         """Return the directory: those entries that have changed since the version that the asker knows."""

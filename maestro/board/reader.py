@@ -31,7 +31,7 @@ from maestro.board.layout import (
 )
 
 #: Seconds between two heartbeats of an owner, and how old the last may be, in nanoseconds.
-BEAT_EVERY: Final = 2.0
+BEAT_EVERY: Final = 2.5
 FRESH: Final = 5_000_000_000
 
 #: `look` says: events may proceed.

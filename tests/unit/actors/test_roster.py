@@ -18,7 +18,7 @@ INGRESS, CASCADE, SYS_A = (Role.INGRESS, ""), (Role.CASCADE, ""), (Role.SYSTEM, 
 class World:
     """Runs the roster's commands the way the supervisor does, with processes that are numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, replace_after: float = 20.0) -> None:
         self.now = 100.0
         self.alive: set[int] = set()
         self.beats: dict[str, float] = {}
@@ -27,7 +27,7 @@ class World:
         self.created: list[tuple[Role, str]] = []
         self.roster = Roster(
             "run",
-            Settings(actors=ActorSettings(replace_after=20.0)),
+            Settings(actors=ActorSettings(replace_after=replace_after)),
             Factories(),
             1,
             epochs=count(1).__next__,
@@ -82,8 +82,8 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    world = World()
+def world(request: pytest.FixtureRequest) -> World:
+    world = World(getattr(request, "param", 20.0))
     world.run(world.roster.open(world.now))
     world.run(world.roster.install(["sysA"], world.now))
     world.start_all()
@@ -309,10 +309,17 @@ def test_a_system_with_a_problem_is_asked_often_though_its_heart_beats(world: Wo
 def test_it_ticks_often_only_while_something_is_on_its_way(world: World) -> None:
     for key in (INGRESS, CASCADE):
         world.acknowledge(key)
-    assert world.roster.pace == 1.0
+    assert world.roster.pace == 2.0
     world.tick()
     world.run(world.roster.install([f"s{number}" for number in range(50)], world.now))
     assert world.roster.pace == 0.2
+
+
+@pytest.mark.parametrize("world", [2.0], indirect=True)
+def test_at_rest_it_still_ticks_four_times_while_one_may_be_silent(world: World) -> None:
+    for key in (INGRESS, CASCADE):
+        world.acknowledge(key)
+    assert world.roster.pace == 0.5
 
 
 def test_time_in_which_the_supervisor_was_frozen_is_nobodys_silence(world: World) -> None:
