@@ -37,6 +37,14 @@ class correlated:  # noqa: N801 - used as a context manager; a class, for a gene
         _IDS.reset(self._token)
 
 
+def carry(ids: Mapping[str, str]) -> None:
+    """Have every line of this task carry these ids from here on, and no others.
+
+    For a coroutine that is a task's own: nothing is put back, so nobody above it may have ids.
+    """
+    _IDS.set(ids)
+
+
 def with_ids(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Add the ids; what the line says itself wins."""
     for name, value in _IDS.get().items():

@@ -1,6 +1,6 @@
 """The system's side of its cascade actor: operations on a document's queues, in order, each until done."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from maestro.messages import (
     CascadeDone,
@@ -19,6 +19,7 @@ from maestro.reprocessing.document import Document
 from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.rendering import document_json, outstanding_first, queued_event, queued_id
 from maestro.reprocessing.unit import Unit
+from maestro.runtime.carriers import Carriers
 from maestro.runtime.peer import Peer
 from maestro.runtime.repository import Repository
 
@@ -52,53 +53,59 @@ class CascadeDesk:
         if fact is not None:
             self._feed(fact)
 
-    def carry_out(self, command: do.Command) -> bool:
-        """Begin a command of the queues; False when it is none."""
-        match command:
-            case do.Enqueue(id=id_):
-                self._order(DequeueReprocessing(self._op(), id_))
-                self._order(EnqueueReprocessing(self._op(), self._render(id_), id_))
-            case do.Dequeue(id=id_, failed=failed, token=token):
-                self._order_all(list(self._dequeue(id_, failed=failed)), _updated(id_, token))
-            case do.FillQueues(id=id_, token=token):
-                self._order_all(self._fill(self._documents[id_]), _updated(id_, token))
-            case do.GrowQueues(id=id_, token=token, positions=positions):
-                self._order_all(self._grow(self._documents[id_], positions), _updated(id_, token))
-            case do.CleanUpQueues(id=id_, token=token, failed=failed):
-                self._clean_up(id_, failed=failed, answer=_updated(id_, token))
-            case do.TakeUnit(id=id_, position=position):
-                doc = self._documents[id_]
-                self._order(DequeueUnit(self._op(), queued_id(doc, doc.order[position])), lazy=True)
-            case do.TakeControl():
-                self._order(DequeueControl(self._op()), lazy=True)
-            case _:
-                return False
-        return True
+    def carriers(self) -> Carriers:
+        """Return who begins which command of the queues."""
+        return {
+            do.Enqueue: self._enqueue,
+            do.Dequeue: self._leave,
+            do.FillQueues: self._fill,
+            do.GrowQueues: self._grow,
+            do.CleanUpQueues: self._clean_up,
+            do.TakeUnit: self._take_unit,
+            do.TakeControl: self._take_control,
+        }
 
-    def _dequeue(self, id_: str, *, failed: bool) -> Iterator[ToCascade]:
-        yield DequeueReprocessing(self._op(), id_)
-        if failed:
-            yield DeadLetterDocument(self._op(), self._render(id_), id_)
+    def _enqueue(self, command: do.Enqueue) -> None:
+        self._order(DequeueReprocessing(self._op(), command.id))
+        self._order(EnqueueReprocessing(self._op(), self._render(command.id), command.id))
 
-    def _clean_up(self, id_: str, *, failed: bool, answer: Answer) -> None:
+    def _leave(self, command: do.Dequeue) -> None:
+        operations: list[ToCascade] = [DequeueReprocessing(self._op(), command.id)]
+        if command.failed:
+            operations.append(DeadLetterDocument(self._op(), self._render(command.id), command.id))
+        self._order_all(operations, _updated(command.id, command.token))
+
+    def _clean_up(self, command: do.CleanUpQueues) -> None:
+        id_, answer = command.id, _updated(command.id, command.token)
         # Taken off at the start already; a broker that was killed since may have forgotten that acknowledgement.
         self._order(DequeueReprocessing(self._op(), id_))
-        if not failed:
+        if not command.failed:
             self._order(EmptyUnitQueues(self._op()), answer)
             return
         self._order(EmptyUnitQueues(self._op()))
         self._order(DeadLetterDocument(self._op(), self._render(id_, ended=True), id_), answer)
 
-    def _fill(self, doc: Document) -> list[ToCascade]:
+    def _fill(self, command: do.FillQueues) -> None:
+        doc = self._documents[command.id]
         to_send, in_flight = outstanding_first(doc.not_done())
         parts = list(_parts(_messages(doc, to_send)))
         sent = _messages(doc, in_flight)
         first = EnqueueUnits(self._op(), parts[0] if parts else (), fresh=True, in_flight=sent)
-        return [first, *(EnqueueUnits(self._op(), part, fresh=False) for part in parts[1:])]
+        others = [EnqueueUnits(self._op(), part, fresh=False) for part in parts[1:]]
+        self._order_all([first, *others], _updated(command.id, command.token))
 
-    def _grow(self, doc: Document, positions: tuple[int, ...]) -> list[ToCascade]:
-        added = _messages(doc, (doc.order[position] for position in positions))
-        return [EnqueueUnits(self._op(), part, fresh=False) for part in _parts(added)]
+    def _grow(self, command: do.GrowQueues) -> None:
+        doc = self._documents[command.id]
+        added = _messages(doc, (doc.order[position] for position in command.positions))
+        operations = [EnqueueUnits(self._op(), part, fresh=False) for part in _parts(added)]
+        self._order_all(operations, _updated(command.id, command.token))
+
+    def _take_unit(self, command: do.TakeUnit) -> None:
+        doc = self._documents[command.id]
+        self._order(DequeueUnit(self._op(), queued_id(doc, doc.order[command.position])), lazy=True)
+
+    def _take_control(self, _command: do.TakeControl) -> None:
+        self._order(DequeueControl(self._op()), lazy=True)
 
     def _render(self, id_: str, *, ended: bool = False) -> bytes:
         doc = self._documents[id_]
@@ -108,7 +115,7 @@ class CascadeDesk:
         self._last_op += 1
         return self._last_op
 
-    def _order_all(self, operations: list[ToCascade], answer: Answer) -> None:
+    def _order_all(self, operations: Sequence[ToCascade], answer: Answer) -> None:
         """Order operations whose common answer is given with the last one's, and tells of the first problem."""
         problems: list[str] = []
 

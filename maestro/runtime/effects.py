@@ -19,6 +19,7 @@ from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.ids import RANDOM_BYTES, document_id
 from maestro.reprocessing.impact import Impacted, Origin
 from maestro.reprocessing.rendering import document_json, notification, replay_event
+from maestro.runtime.carriers import Carriers
 from maestro.runtime.catalogue import COMMIT_SECONDS, DISCOVERY_SECONDS, EVENT, HELD, REPLAY, REPLAY_SENDS
 from maestro.runtime.measures import Measures
 from maestro.runtime.prompt import PROMPT_TRIES, promptly
@@ -70,20 +71,17 @@ class Effects:
             do.FetchRecheckOrigins: self._fetch_recheck_origins,
         }
 
-    def carry_out(self, command: do.Command) -> bool:
-        """Begin a command of the siblings; False when it is none."""
-        if isinstance(command, do.AwaitResult):
-            self._await_result(command)
-            return True
-        if type(command) not in self._handlers:
-            return False
+    def carriers(self) -> Carriers:
+        """Return who begins which command of the siblings."""
+        return {do.AwaitResult: self._await_result, **dict.fromkeys(self._handlers, self._begin)}
+
+    def _begin(self, command: do.Command) -> None:
         if self._answering and self._next is None:
             self._next = command  # in the task whose answer led to it: another would cost more than the call's own work
-            return True
+            return
         task = self._loop.create_task(self._run(command))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return True
 
     async def close(self) -> None:
         """Stop all that is under way; what it was about is continued from the store."""
@@ -113,14 +111,15 @@ class Effects:
 
     async def _answer(self, command: do.Command) -> Fact:
         call = None if self._trace is None else self._trace.call(command)
-        with logs.correlated(**self._ids(command)):
-            try:
-                fact = await self._handlers[type(command)](command)
-            except SiblingError as problem:
-                fact = _failure(command, str(problem))
-            except Exception as problem:  # noqa: BLE001 - whatever it was, the rules need an answer
-                self._log.exception("command failed", command=type(command).__name__)
-                fact = _failure(command, f"{type(problem).__name__}: {problem}")
+        logs.carry(self._ids(command))
+        try:
+            fact = await self._handlers[type(command)](command)
+        except SiblingError as problem:
+            fact = _failure(command, str(problem))
+        except Exception as problem:  # noqa: BLE001 - whatever it was, the rules need an answer
+            self._log.exception("command failed", command=type(command).__name__)
+            fact = _failure(command, f"{type(problem).__name__}: {problem}")
+        logs.carry({})
         if call is not None:
             call.end(getattr(fact, "cause", ""))
         return fact

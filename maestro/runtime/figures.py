@@ -45,8 +45,10 @@ class Figures:
 
     def saved(self, saves: Iterable[Save]) -> None:
         """Note whether a run has come further: its header is saved with each replay and each change of status."""
-        if any(isinstance(save, SaveDocument) for save in saves):
-            self._progress_at = self._clock()
+        for save in saves:
+            if type(save) is SaveDocument:
+                self._progress_at = self._clock()
+                return
 
     def snapshot(self, depths: dict[str, int] | None, depths_age: float) -> Snapshot:
         """Return all figures as they are now; `depths` of the queues by name, as measured `depths_age` seconds ago."""

@@ -56,13 +56,14 @@ class Journal:
 
     def _facts(self, delivery: Delivery) -> dict[str, object]:
         assert delivery.verdict is not None
+        verdict = delivery.verdict.value
         seconds = time.time() - delivery.admitted_at
-        self._measures.observe(EVENT_SECONDS, seconds, delivery.verdict.value)
+        self._measures.observe(EVENT_SECONDS, seconds, verdict)
         return {
             "instance": delivery.instance_id,
             "delivery": delivery.key,
             "number": delivery.number,
-            "verdict": delivery.verdict.value,
+            "verdict": verdict,
             "replay": delivery.replay,
             "duration": round(seconds, 4),
         }

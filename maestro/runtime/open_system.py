@@ -35,6 +35,7 @@ from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.state import Lock, System
 from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
 from maestro.runtime.arrivals import accept
+from maestro.runtime.carriers import Carriers
 from maestro.runtime.cascade_desk import CascadeDesk
 from maestro.runtime.catalogue import BAD_INPUT, ERRORS, NO_EVENT
 from maestro.runtime.changes import Changes
@@ -115,6 +116,7 @@ class OpenSystem:
             self._to_ingress,
             epoch,
         )
+        self._carriers = self.carriers()
         self._peers: dict[str, Peer] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -234,23 +236,39 @@ class OpenSystem:
     def _feed(self, fact: facts.Fact) -> None:
         self._engine.feed(fact)
 
+    def carriers(self) -> Carriers:
+        """Return who carries out which command."""
+        return {
+            **self._effects.carriers(),
+            **self._desk.carriers(),
+            do.AckDelivery: self._acknowledge,
+            do.ParkEvent: self._park,
+            do.DeadLetterEvent: self._dead_letter,
+            do.FeedWaitQueue: self._feed_wait_queue,
+            do.Reply: self._reply,
+        }
+
     def _carry_out(self, command: do.Command) -> None:
-        if self._effects.carry_out(command) or self._desk.carry_out(command):
-            return
-        match command:
-            case do.AckDelivery(ref=ref):
-                faultpoints.reach("system.before_ack")
-                self._to_ingress(Ack(ref), lazy=self._acks_gather)
-            case do.ParkEvent(key=key, refs=refs):
-                self._move(key, refs, lambda body: Park(key, body, refs))
-            case do.DeadLetterEvent(key=key, number=number, reason=reason, refs=refs):
-                order = partial(DeadLetter, key, reason=reason, no_event=False, refs=refs, number=number)
-                self._move(key, refs, order, number)
-            case do.FeedWaitQueue(on=on):
-                self._to_ingress(FeedWaitQueue(on))
-            case do.Reply():
-                faultpoints.reach("system.before_reply")
-                self.questions.reply(command)
+        self._carriers[type(command)](command)
+
+    def _acknowledge(self, command: do.AckDelivery) -> None:
+        faultpoints.reach("system.before_ack")
+        self._to_ingress(Ack(command.ref), lazy=self._acks_gather)
+
+    def _park(self, command: do.ParkEvent) -> None:
+        self._move(command.key, command.refs, lambda body: Park(command.key, body, command.refs))
+
+    def _dead_letter(self, command: do.DeadLetterEvent) -> None:
+        key, refs, number = command.key, command.refs, command.number
+        order = partial(DeadLetter, key, reason=command.reason, no_event=False, refs=refs, number=number)
+        self._move(key, refs, order, number)
+
+    def _feed_wait_queue(self, command: do.FeedWaitQueue) -> None:
+        self._to_ingress(FeedWaitQueue(command.on))
+
+    def _reply(self, command: do.Reply) -> None:
+        faultpoints.reach("system.before_reply")
+        self.questions.reply(command)
 
     def _publish_lock(self, lock: Lock | None) -> None:
         self._figures.lock_moved(lock)
@@ -276,7 +294,7 @@ class OpenSystem:
     def _saved(self, saves: list[Save]) -> None:
         self._journal.note(saves)
         self._figures.saved(saves)
-        changed = {save.document.id for save in saves if isinstance(save, SaveDocument | SaveUnit)}
+        changed = {save.document.id for save in saves if type(save) is SaveDocument or type(save) is SaveUnit}
         for id_ in changed:
             self._mirror_changed(id_)
             self._webhooks.changed(id_)

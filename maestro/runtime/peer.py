@@ -1,8 +1,18 @@
 """One end of a link at work: the pure `Link`, a clock, and the outlet that carries its frames."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
+from maestro.messages import (
+    Arrived,
+    DeadLetter,
+    DeadLetterDocument,
+    EnqueueReprocessing,
+    EnqueueUnits,
+    ErrorsPeeked,
+    Park,
+)
 from maestro.runtime.catalogue import LINK_FRAMES, LINK_RESENDS
 from maestro.runtime.link import Frame, FrameAck, Link
 from maestro.runtime.measures import Measures
@@ -11,6 +21,8 @@ from maestro.settings import ActorSettings
 
 #: Items held for a peer that does not acknowledge. Far above what credit (prefetch) lets through.
 CAPACITY = 100_000
+#: Bytes of an item in a message beside what it carries, roughly.
+OVERHEAD = 200
 #: Seconds that items which can wait gather, so that many travel in one frame: a frame costs a millisecond of CPU.
 LAZY_FOR = 0.1
 
@@ -202,7 +214,21 @@ class Peer:
 
 
 def _size(item: object) -> int:
-    body = getattr(item, "body", None) or getattr(item, "document", None)
-    body = body or b"".join(message.body for message in getattr(item, "messages", ()))
-    units = sum(len(event) for _, event in getattr(item, "units", ()))
-    return 200 + (len(body) if body else 0) + units
+    carried = _CARRIED.get(type(item))
+    return OVERHEAD if carried is None else OVERHEAD + carried(item)
+
+
+def _bytes_of_units(item: EnqueueUnits) -> int:
+    return sum(len(event) for _, event in item.units) + sum(len(event) for _, event in item.in_flight)
+
+
+#: How many bytes an item carries for others; those of no kind that is named here carry next to none.
+_CARRIED: Final[Mapping[type, Callable[[Any], int]]] = {
+    Arrived: lambda item: len(item.body),
+    Park: lambda item: len(item.body),
+    DeadLetter: lambda item: len(item.body),
+    ErrorsPeeked: lambda item: sum(len(message.body) for message in item.messages),
+    EnqueueReprocessing: lambda item: len(item.document),
+    DeadLetterDocument: lambda item: len(item.document),
+    EnqueueUnits: _bytes_of_units,
+}

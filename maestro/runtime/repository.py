@@ -230,9 +230,14 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "key": delivery.key, "instance": delivery.instance_id, "name": delivery.name, "branch": delivery.branch,
         "tag": delivery.tag, "at": delivery.admitted_at, "verdict": delivery.verdict,
     }  # fmt: skip
-    for flag in ("done", "waited", "parked", "replay"):
-        if getattr(delivery, flag):
-            fields[flag] = True
+    if delivery.done:
+        fields["done"] = True
+    if delivery.waited:
+        fields["waited"] = True
+    if delivery.parked:
+        fields["parked"] = True
+    if delivery.replay:
+        fields["replay"] = True
     if delivery.reason:
         fields["reason"] = delivery.reason
     return fields

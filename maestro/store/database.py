@@ -170,8 +170,12 @@ class Database:
         self._unfolded.update({row[:2]: row for row in rows})
 
     def _write(self, rows: Iterable[Row]) -> None:
-        for row in rows:
-            self.execute(*writing(*row))
+        connection = self.connection
+        try:
+            for row in rows:
+                connection.execute(*writing(*row))
+        except sqlite3.Error as error:
+            raise translated(self.path, error) from error
 
     def _begin(self, *, durable: bool) -> None:
         if durable != self._synced:  # must happen here: inside a transaction the pragma is ignored

@@ -39,3 +39,22 @@ async def test_tasks_side_by_side_keep_theirs() -> None:
     with capture_logs(processors=[with_ids]) as lines:
         await asyncio.gather(work("i1"), work("i2"))
     assert [ids(line) for line in lines] == [{"instance": "i1"}, {"instance": "i2"}]
+
+
+async def test_a_task_carries_what_it_is_about_now_and_no_other_does() -> None:
+    async def work() -> None:
+        for name in ("i1", "i2"):
+            logs.carry({"instance": name})
+            await asyncio.sleep(0)
+            logs.get().info("x")
+        logs.carry({})
+        logs.get().info("x")
+
+    with capture_logs(processors=[with_ids]) as lines:
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        logs.get().info("beside")
+        await task
+    assert [(line["event"], ids(line)) for line in lines] == [
+        ("beside", {}), ("x", {"instance": "i1"}), ("x", {"instance": "i2"}), ("x", {}),
+    ]  # fmt: skip
