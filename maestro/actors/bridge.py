@@ -33,10 +33,12 @@ from maestro.runtime.service import Address
 from maestro.settings import ActorSettings
 
 _TICK: Final = 0.2
-#: Seconds between two looks at the directory, and while something is not in its place.
+#: Seconds between two looks at the directory, at most a quarter of what the supervisor may be silent, and while
+#: something is not in its place.
 _POLL: Final = 2.0
 _POLL_SOON: Final = 0.05
-#: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
+#: Seconds between two ticks after which it is we who were frozen, and no silence before counts: at most half of what
+#: the supervisor may be silent.
 _FROZEN: Final = 4.0
 _INSTALL_TIMEOUT: Final = 10.0
 _RESTARTING: Final = Answer(Code.UNAVAILABLE, message="the actors are being restarted")
@@ -239,7 +241,7 @@ class ActorBridge:
     def _tick(self, now: float) -> None:
         if self._endpoint is None:
             return
-        if now - self._ticked >= _FROZEN:
+        if now - self._ticked >= min(_FROZEN, self._settings.replace_after / 2):
             self._heard = now
         self._ticked = now
         for conversation in list(self._talking.values()):
@@ -250,7 +252,7 @@ class ActorBridge:
         if now >= self._poll_at:
             missing = tuple(id_ for id_ in self._wanted if (Role.SYSTEM, id_) not in self._entries)
             self._endpoint.send(self._supervisor, GetDirectory(self._version, missing))
-            self._poll_at = now + _POLL
+            self._poll_at = now + min(_POLL, self._settings.replace_after / 4)
 
     def _tend(self, conversation: Conversation) -> None:
         """Let the conversation tick for as long as something is open in it."""

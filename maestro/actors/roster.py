@@ -32,21 +32,23 @@ from maestro.settings import Settings
 
 #: Seconds between two sends of what is not answered.
 REPEAT: Final = 1.0
-#: Seconds between two questions whether ingress and cascade are well, at most a quarter of what they may be silent.
-PING: Final = 2.0
+#: Seconds from an answer to the next question whether ingress or cascade is well, at most a quarter of what they may be
+#: silent; asked with the next tick.
+PING: Final = 1.5
 #: How old a system's heartbeat may be, in seconds, to spare it the question.
 BEATING: Final = 5.0
 #: Seconds between two questions to a system whose heart beats: for its actor's own thread, which has no heartbeat.
 #: They are spread by up to as much again: systems start together.
 PROBE: Final = 60.0
-#: Seconds until the next tick: while something is on its way, and else, at most a quarter of what one may be silent.
+#: Seconds until the next tick: while something is on its way, and else, at most an eighth of what one may be silent.
 _MOVING: Final = 0.2
 _RESTING: Final = 2.0
 #: Seconds until a fork that failed is tried again.
 _FORK_PAUSE: Final = 5.0
 #: The stages of an orderly stop, and the seconds each gets before what is left of it is killed.
 STAGES: Final = {Role.INGRESS: 2.0, Role.SYSTEM: 5.2, Role.CASCADE: 1.0}
-#: Seconds between two ticks after which it is we who were frozen, and no silence before counts.
+#: Seconds between two ticks after which it is we who were frozen, and no silence before counts: at most half of what
+#: one may be silent.
 _FROZEN: Final = 4.0
 #: Actors that start side by side: the next is forked once one of them is up, so that the supervisor goes on answering
 #: while hundreds are started, and each gets its messages soon. One that takes longer than so many seconds is not waited
@@ -264,7 +266,7 @@ class Roster:
 
     def tick(self, now: float) -> list[Command]:
         """Repeat what is unanswered, ping, kill what is silent, create what is due."""
-        if now - self._ticked >= _FROZEN:
+        if now - self._ticked >= min(_FROZEN, self._settings.actors.replace_after / 2):
             for slot in self._slots.values():
                 slot.heard = now
         self._ticked = now
@@ -295,7 +297,7 @@ class Roster:
     def pace(self) -> float:
         """Seconds until the next tick is worth its while."""
         resting = all(slot.state is State.RUNNING and slot.pushed is None for slot in self._slots.values())
-        return min(_RESTING, self._settings.actors.replace_after / 4) if resting and self._stages is None else _MOVING
+        return min(_RESTING, self._settings.actors.replace_after / 8) if resting and self._stages is None else _MOVING
 
     def directory(self, known: int) -> Directory:
         """Return the directory: those entries that have changed since the version that the asker knows."""
@@ -375,7 +377,9 @@ class Roster:
         return min(REPEAT * 2.0**slot.repeats, self._settings.actors.replace_after / 4)
 
     def _note_silence(self, slot: Slot, now: float) -> None:
-        if not slot.problem and now - max(slot.heard, slot.beat) >= self._settings.actors.replace_after / 2:
+        if slot.problem or now - slot.beat < BEATING:
+            return
+        if now - max(slot.heard, slot.beat) >= self._settings.actors.replace_after / 2:
             slot.problem = "it shows no sign of life"
             self._changed(slot)
 

@@ -1,7 +1,6 @@
 """Where a request goes: parsed once when a client is built, put together per call with nothing but text."""
 
 import re
-from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -58,7 +57,6 @@ def address(base: str, path: str = "") -> Target:
     return Target(Place(url.scheme, url.raw_host, url.port), url.raw_path_qs)
 
 
-@lru_cache(maxsize=64)  # of an event's five, three are the same for all events, and one is asked for twice
 def _encoded(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text

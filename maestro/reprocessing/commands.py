@@ -161,7 +161,7 @@ class SendReplay(Command, frozen=True):
 class AwaitResult(Command, frozen=True):
     """Say `ReplayTimedOut` when the time for the unit's result, counted from `since`, is over.
 
-    That the unit was sent is stored first: a crash while the result is awaited, or assessed, sends nothing again.
+    That the unit was sent is stored first: a crash while the result is awaited sends nothing again.
     """
 
     id: str
@@ -170,9 +170,11 @@ class AwaitResult(Command, frozen=True):
 
 
 class AskReplayImpact(Command, frozen=True):
-    """Ask Discovery what a replay's result impacts. Answered by `ReplayImpactFound` or `RunFailed`."""
+    """Ask Discovery what a replay's result impacts. Answered by `ReplayImpactFound` or `RunFailed`.
 
-    needs: ClassVar[Needs] = Needs.NOTHING
+    That there is a result is stored first: it may be quicker than the answer to the send, whose end is not stored yet.
+    """
+
     id: str
     token: int
     instance_id: str

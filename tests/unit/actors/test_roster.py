@@ -8,6 +8,7 @@ import pytest
 from maestro.actors.messages import Factories, Ping, Role, StartService, StopService, TellChanges
 from maestro.actors.processes import Process
 from maestro.actors.roster import SIDE_BY_SIDE, Command, Create, Kill, Roster, State, Tell
+from maestro.board.reader import BEAT_EVERY
 from maestro.runtime.measures import Sample, Snapshot
 from maestro.runtime.service import Attach, Detach
 from maestro.settings import ActorSettings, Settings
@@ -315,11 +316,24 @@ def test_it_ticks_often_only_while_something_is_on_its_way(world: World) -> None
     assert world.roster.pace == 0.2
 
 
-@pytest.mark.parametrize("world", [2.0], indirect=True)
-def test_at_rest_it_still_ticks_four_times_while_one_may_be_silent(world: World) -> None:
+@pytest.mark.parametrize("world", [2.0, 4.0, 5.0, 8.0, 20.0], indirect=True)
+@pytest.mark.parametrize("late", [0.001, 0.004, 0.3])
+def test_who_is_well_is_never_taken_for_silent(world: World, late: float) -> None:
+    """Ticks and heartbeats come a little late, and answers take some milliseconds, all of it for ten minutes."""
     for key in (INGRESS, CASCADE):
         world.acknowledge(key)
-    assert world.roster.pace == 0.5
+    answers: list[tuple[float, int]] = []
+    until = world.now + 600.0
+    while world.now < until:
+        due = world.now + world.roster.pace + late
+        for at, epoch in [one for one in answers if one[0] <= due]:
+            world.roster.heard(epoch, at, problem="")
+        answers = [one for one in answers if one[0] > due]
+        world.beats["sysA"] = due - due % (BEAT_EVERY + 0.003)
+        world.tick(due - world.now)
+        answers += [(world.now + 0.002, ping.epoch) for ping in world.take(Ping) if isinstance(ping, Ping)]
+        assert [entry.problem for entry in world.roster.directory(-1).entries] == [""] * 3
+    assert world.created == [INGRESS, CASCADE, SYS_A]
 
 
 def test_time_in_which_the_supervisor_was_frozen_is_nobodys_silence(world: World) -> None:

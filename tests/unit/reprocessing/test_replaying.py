@@ -143,6 +143,7 @@ def test_a_result_quicker_than_the_answer_to_its_send_waits_for_that_answer(m: D
     assert m.kinds()[0] == "SendReplay"
     assert m.result("re1", "p1", "d1.0.1") == [do.AckDelivery(m.ref())]
     assert m.sent() == [do.AskReplayImpact("d1", m.doc.token, "re1")]
+    assert m.last(do.AskReplayImpact).needs is Needs.STORED
 
 
 def test_a_send_that_fails_after_its_result_came_does_not_fail_the_run(m: Driver) -> None:
