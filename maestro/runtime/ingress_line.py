@@ -8,6 +8,7 @@ delivers it again.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import count
 from typing import TypeVar
 
@@ -45,6 +46,8 @@ WAIT_PREFETCH = 32
 #: Seconds in which the broker takes back what was out on delivery over a connection that ended: till then a queue's
 #: depth says nothing.
 TAKEN_BACK_WITHIN = 3.0
+#: Seconds that the consumer of a wait queue is kept for the sake of what is just leaving it.
+MOVED_WITHIN = 5.0
 #: An AMQP header is short; a reason may quote the input.
 REASON_LIMIT = 1000
 
@@ -71,6 +74,8 @@ class IngressLine:
         self._feed_changed = asyncio.Event()
         #: Set when the wait queue and the error queue are to be declared, too.
         self._declare = asyncio.Event()
+        #: Deliveries whose event is being put on another queue: given back, it would be on both.
+        self._moving: set[int] = set()
         self._parking = 0
         #: Parks begun so far.
         self._parks = 0
@@ -136,7 +141,7 @@ class IngressLine:
         self._peer.post(Arrived(ref, source, delivery.body, delivery.redelivered, redriven=redriven, at=time.time()))
 
     def _source(self, delivery: Delivery) -> Source:
-        return Source.WAIT if delivery.queue == self._queues.wait else Source.PERSIST
+        return Source.WAIT if self._waits(delivery) else Source.PERSIST
 
     def _void(self, queue: str) -> None:
         """The deliveries of a queue became void: the broker will deliver them again."""
@@ -153,7 +158,8 @@ class IngressLine:
                 self._ack((ref,))
             case Park():
                 self._tasks.start(self._park(item), "park")
-            case DeadLetter():
+            case DeadLetter(refs=refs):
+                self._moving.update(refs)  # now, not when the task begins: the feed may be stopped with the next item
                 self._tasks.start(self._dead_letter(item), "dead-letter")
             case FeedWaitQueue(on=on):
                 self._set_feed(on=on)
@@ -187,10 +193,13 @@ class IngressLine:
     async def _dead_letter(self, order: DeadLetter) -> None:
         message_id = order.key or f"refused-{order.refs[0] if order.refs else 0}"
         message = Message(order.body, message_id, {ERROR_HEADER: order.reason[:REASON_LIMIT]}, moved=True)
-        if not (order.no_event and await self._to_platform(message)):
-            await self._until_done(lambda: self._publish(PERSIST_ERROR, self._queues.system_id, message))
-        faultpoints.reach("ingress.after_dead_letter_confirmed")
-        self._ack(order.refs)
+        try:
+            if not (order.no_event and await self._to_platform(message)):
+                await self._until_done(lambda: self._publish(PERSIST_ERROR, self._queues.system_id, message))
+            faultpoints.reach("ingress.after_dead_letter_confirmed")
+            self._ack(order.refs)
+        finally:
+            self._moving.difference_update(order.refs)
         if order.key:
             self._post(DeadLettered(order.key, order.number))
 
@@ -254,9 +263,21 @@ class IngressLine:
             if self._feeding:
                 await self._watch_drain()
             elif self._wait is not None:
-                await self._wait.cancel()
-                self._wait = None
-                self._give_back_waiting()
+                await self._moved()
+                if not self._feeding:
+                    await self._wait.cancel()
+                    self._wait = None
+                    self._give_back_waiting()
+
+    async def _moved(self) -> None:
+        """Wait until nothing of the wait queue is being put elsewhere, for a while: a broker may take its time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MOVED_WITHIN):
+                while self._one_leaves():  # noqa: ASYNC110 - rare, and over in a moment
+                    await asyncio.sleep(LOOK)
+
+    def _one_leaves(self) -> bool:
+        return any(ref in self._moving for ref, delivery in self._held.items() if self._waits(delivery))
 
     async def _watch_drain(self) -> None:
         if self._parks:  # what waits comes with its copy then, rather than before it
@@ -290,11 +311,14 @@ class IngressLine:
         """Whether the wait queue may get, or get back, more than its depth says."""
         if self._parking or asyncio.get_running_loop().time() < self._out_until:
             return True
-        return any(delivery.queue == self._queues.wait for delivery in self._held.values())
+        return any(map(self._waits, self._held.values()))
+
+    def _waits(self, delivery: Delivery) -> bool:
+        return delivery.queue == self._queues.wait
 
     def _give_back_waiting(self) -> None:
         for ref, delivery in list(self._held.items()):
-            if delivery.queue == self._queues.wait:
+            if self._waits(delivery) and ref not in self._moving:
                 del self._held[ref]
                 self._broker.requeue(delivery)
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from maestro.broker.base import Binding, Delivery, Depth, Unroutable
-from maestro.broker.topology import SystemQueues
-from maestro.messages import Ack, Arrived, FeedWaitQueue, Park, Parked, Source, WaitQueueDrained
+from maestro.broker.topology import PERSIST_ERROR, SystemQueues
+from maestro.messages import Ack, Arrived, DeadLetter, FeedWaitQueue, Park, Parked, Source, WaitQueueDrained
 from maestro.runtime import ingress_line
 from maestro.runtime.ingress_line import IngressLine
 from maestro.runtime.measures import Measures
@@ -19,8 +19,15 @@ PATIENCE = 5.0
 
 
 class FakeConsumer:
+    """Gives back what is out, when it is cancelled."""
+
+    def __init__(self, broker: "FakeBroker") -> None:
+        self._broker = broker
+
     async def cancel(self) -> None:
         await asyncio.sleep(0)
+        if self._broker.out:
+            self._broker.out, self._broker.ready = False, 1
 
 
 class FakeBroker:
@@ -28,6 +35,12 @@ class FakeBroker:
 
     def __init__(self) -> None:
         self.ready = 1
+        #: Its message is out on delivery.
+        self.out = False
+        #: Publishes are confirmed.
+        self.confirms = asyncio.Event()
+        self.confirms.set()
+        self.dead: list[str] = []
         self.declared: set[str] = set()
         self.consumed: list[str] = []
         self.consumer: Callable[[Delivery], None] | None = None
@@ -47,10 +60,14 @@ class FakeBroker:
         await asyncio.sleep(0.02)
         return Depth(ready, 1)
 
-    async def publish(self, _exchange: str, _key: str, _message: Any) -> None:
+    async def publish(self, exchange: str, _key: str, message: Any) -> None:
         if QUEUES.wait not in self.declared:
             raise Unroutable("no queue")
-        self.ready += 1
+        await self.confirms.wait()
+        if exchange == PERSIST_ERROR:
+            self.dead.append(message.message_id)
+        else:
+            self.ready += 1
 
     async def consume(
         self, queue: str, _prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
@@ -61,18 +78,18 @@ class FakeBroker:
         if queue == QUEUES.wait:
             self.consumer, self.lost = on_delivery, on_lost
             self._deliver()
-        return FakeConsumer()
+        return FakeConsumer(self)
 
     def _deliver(self) -> None:
         if self.ready and self.consumer is not None:
-            self.ready = 0
+            self.ready, self.out = 0, True
             self.consumer(Delivery(QUEUES.wait, b"body", "id", {}, redelivered=False, tag=object()))
 
     def ack(self, _delivery: Delivery) -> None:
-        return
+        self.out = False
 
     def requeue(self, _delivery: Delivery) -> None:
-        self.ready = 1
+        self.ready, self.out = 1, False
         asyncio.get_running_loop().call_soon(self._deliver)
 
 
@@ -249,3 +266,37 @@ async def test_what_was_out_when_the_connection_ended_is_waited_for(
     broker._deliver()
     line.receive(Ack((await peer.got(Arrived)).ref))
     await peer.got(WaitQueueDrained)
+
+
+@pytest.mark.parametrize("then", [(False,), (False, True), (False, True, False)])
+async def test_what_is_on_its_way_to_the_error_queue_is_not_given_back(
+    line: IngressLine, broker: FakeBroker, then: tuple[bool, ...]
+) -> None:
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    line.receive(FeedWaitQueue(on=True))
+    ref = (await peer.got(Arrived)).ref
+    broker.confirms.clear()
+    line.receive(DeadLetter("", b"body", "bad", no_event=False, refs=(ref,)))
+    for on in then:
+        line.receive(FeedWaitQueue(on=on))
+    await asyncio.sleep(0.1)
+    broker.confirms.set()
+    await eventually(lambda: not line.unsettled, "off the wait queue")
+    await asyncio.sleep(0.2)
+    assert broker.dead == [f"refused-{ref}"]
+    assert (broker.ready, broker.out) == (0, False)
+
+
+async def test_a_broker_that_does_not_confirm_holds_up_no_stop_of_the_feed(
+    line: IngressLine, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingress_line, "MOVED_WITHIN", 0.1)
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    line.receive(FeedWaitQueue(on=True))
+    ref = (await peer.got(Arrived)).ref
+    broker.confirms.clear()
+    line.receive(DeadLetter("", b"body", "bad", no_event=False, refs=(ref,)))
+    line.receive(FeedWaitQueue(on=False))
+    await eventually(lambda: not broker.out, "given back")
