@@ -22,6 +22,8 @@ from tests.support.rabbitmq import RabbitMQNode
 
 ROOT = Path(__file__).parents[1]
 START_TIMEOUT = 120.0
+#: Seconds after which a start is over: all queues are made by then, and the wait queues have been looked at.
+SETTLED = 10.0
 
 
 class BenchError(Exception):

@@ -1,6 +1,8 @@
 """Rows of lock checks: `proceed`, asked before nearly every event of the platform."""
 
-from benchmarks.bench import Bench, background, run, wait_for
+import time
+
+from benchmarks.bench import SETTLED, Bench, background, run, wait_for
 from benchmarks.figures import Row
 from benchmarks.processes import CpuMeter, per_event
 from maestro.ports import free_port
@@ -15,6 +17,7 @@ def lock_checks(bench: Bench, systems: int, seconds: float) -> list[Row]:
     paths = [PROCEED.format(system) for system in ids]
     floor = bare_handler(seconds, paths)
     with bench.stage(ids) as stage, stage.serving():
+        time.sleep(SETTLED)
         meter = CpuMeter(stage.maestro.data_dir)
         found = run("benchmarks.http_load", stage.maestro.port, CONNECTIONS, seconds, *paths)
         used = meter.used()

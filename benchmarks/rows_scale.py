@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.bench import Bench, run, wait_for
+from benchmarks.bench import SETTLED, Bench, run, wait_for
 from benchmarks.figures import Row
 from benchmarks.processes import CpuMeter, per_event, pids, pss_megabytes
 from maestro.broker.topology import SystemQueues
@@ -19,8 +19,6 @@ from maestro.store.places import store_path
 from maestro.store.sqlite import open_store
 
 SYSTEM = "sys0"
-#: Seconds after which a start is over: all queues are made by then, and the wait queues have been looked at.
-SETTLED = 10.0
 
 
 def start(bench: Bench, systems: int, documents: int, units: int, idle_seconds: float) -> list[Row]:
