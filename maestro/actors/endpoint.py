@@ -19,7 +19,7 @@ from thespian.system.transport.TCPTransport import ExternalTransportCopy
 
 from maestro.actors.outbox import Outbox
 from maestro.actors.transport import LeanTransport
-from maestro.actors.wire import LOOPBACK
+from maestro.ports import LOOPBACK
 from maestro.runtime.service import Address
 
 _TURN: Final = timedelta(seconds=1)

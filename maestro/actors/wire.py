@@ -29,8 +29,8 @@ from thespian.system.transport import IPBase, TCPTransport, asyncTransportBase, 
 
 from maestro.actors.sockets import WholeAckBuffer
 from maestro.actors.transport import LeanTransport
+from maestro.ports import LOOPBACK
 
-LOOPBACK: Final = "127.0.0.1"
 KEY_BYTES: Final = 32
 #: Seconds that a message is tried for.
 _TRANSMIT_SECONDS: Final = 8

@@ -157,20 +157,25 @@ class QueueFile:
 
     def purge(self, queue: str) -> int | None:
         """Remove the ready messages; return how many, None when there is no such queue."""
-        found = self._db.execute("SELECT id FROM queues WHERE name = ?", (queue,)).fetchone()
+        found = self._find(queue)
         if found is None:
             return None
         ready = "SELECT id FROM messages WHERE queue = ? AND holder IS NULL"
-        self._db.execute(f"DELETE FROM contents WHERE id IN ({ready})", found)  # noqa: S608 - a constant
-        return self._db.execute(f"DELETE FROM messages WHERE id IN ({ready})", found).rowcount  # noqa: S608 - a constant
+        self._db.execute(f"DELETE FROM contents WHERE id IN ({ready})", (found,))  # noqa: S608 - a constant
+        return self._db.execute(f"DELETE FROM messages WHERE id IN ({ready})", (found,)).rowcount  # noqa: S608 - as above
 
     def depth(self, queue: str) -> Depth | None:
         """Return the queue's depth; None when there is no such queue."""
-        found = self._db.execute("SELECT id FROM queues WHERE name = ?", (queue,)).fetchone()
+        found = self._find(queue)
         if found is None:
             return None
-        ready = self._one("SELECT count(*) FROM messages WHERE queue = ? AND holder IS NULL", found[0])
+        ready = self._one("SELECT count(*) FROM messages WHERE queue = ? AND holder IS NULL", found)
         return Depth(ready, self._one("SELECT count(*) FROM consumers WHERE queue = ?", queue))
+
+    def _find(self, queue: str) -> int | None:
+        """Return a queue's id; None when there is no such queue."""
+        found = self._db.execute("SELECT id FROM queues WHERE name = ?", (queue,)).fetchone()
+        return None if found is None else int(found[0])
 
     def join(self, token: str, pid: int) -> int:
         """Register a member; return its id, by which it holds messages."""

@@ -87,8 +87,7 @@ class AnswerReader:
             body = zlib.decompressobj(_ANY_WINDOW).decompress(bytes(self._body), self._limit + 1)
         except zlib.error as problem:
             raise WrongShapeError(f"its {self._encoding.decode(errors='replace')} is damaged ({problem})") from problem
-        if len(body) > self._limit:
-            raise self._too_large()
+        self._check_size(len(body))
         return body
 
     # --- called by httptools ---------------------------------------------------------------------------------------
@@ -106,8 +105,7 @@ class AnswerReader:
             self._encoding = value.lower()
         elif name == b"content-length":
             self._framed = True
-            if int(value) > self._limit:
-                raise self._too_large()
+            self._check_size(int(value))
         elif name == b"transfer-encoding":
             self._framed = True
 
@@ -121,9 +119,8 @@ class AnswerReader:
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
         if not self._complete:
+            self._check_size(len(self._body) + len(body))
             self._body += body
-            if len(self._body) > self._limit:
-                raise self._too_large()
 
     def on_message_complete(self) -> None:
         """An answer is complete; an interim one is not the one waited for."""
@@ -131,5 +128,6 @@ class AnswerReader:
             self._complete = True
             self.reusable = self._framed and self._parser.should_keep_alive()
 
-    def _too_large(self) -> WrongShapeError:
-        return WrongShapeError(f"it is larger than {self._limit} bytes")
+    def _check_size(self, size: int) -> None:
+        if size > self._limit:
+            raise WrongShapeError(f"it is larger than {self._limit} bytes")

@@ -268,16 +268,22 @@ async def test_what_was_out_when_the_connection_ended_is_waited_for(
     await peer.got(WaitQueueDrained)
 
 
+async def ordered_to_the_error_queue(line: IngressLine, broker: FakeBroker) -> int:
+    """Have the wait queue's message moved by a broker that does not confirm; return its reference."""
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    line.receive(FeedWaitQueue(on=True))
+    ref: int = (await peer.got(Arrived)).ref
+    broker.confirms.clear()
+    line.receive(DeadLetter("", b"body", "bad", no_event=False, refs=(ref,)))
+    return ref
+
+
 @pytest.mark.parametrize("then", [(False,), (False, True), (False, True, False)])
 async def test_what_is_on_its_way_to_the_error_queue_is_not_given_back(
     line: IngressLine, broker: FakeBroker, then: tuple[bool, ...]
 ) -> None:
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
-    line.receive(FeedWaitQueue(on=True))
-    ref = (await peer.got(Arrived)).ref
-    broker.confirms.clear()
-    line.receive(DeadLetter("", b"body", "bad", no_event=False, refs=(ref,)))
+    ref = await ordered_to_the_error_queue(line, broker)
     for on in then:
         line.receive(FeedWaitQueue(on=on))
     await asyncio.sleep(0.1)
@@ -292,11 +298,6 @@ async def test_a_broker_that_does_not_confirm_holds_up_no_stop_of_the_feed(
     line: IngressLine, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingress_line, "MOVED_WITHIN", 0.1)
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
-    line.receive(FeedWaitQueue(on=True))
-    ref = (await peer.got(Arrived)).ref
-    broker.confirms.clear()
-    line.receive(DeadLetter("", b"body", "bad", no_event=False, refs=(ref,)))
+    await ordered_to_the_error_queue(line, broker)
     line.receive(FeedWaitQueue(on=False))
     await eventually(lambda: not broker.out, "given back")
