@@ -101,10 +101,11 @@ class Tenant:
 
     async def sent(self, count: int) -> JSON:
         """Wait until so many replays were sent; return the last one. A call repeated after a crash is one send."""
-        await self.siblings.wait_for(lambda: len(self._sends()) >= count, PATIENCE)
-        return self._sends()[count - 1]
+        await self.siblings.wait_for(lambda: len(self.sends()) >= count, PATIENCE)
+        return self.sends()[count - 1]
 
-    def _sends(self) -> list[JSON]:
+    def sends(self) -> list[JSON]:
+        """The replays that were sent, in order, each once however often its call was repeated."""
         return list({sent["reprocessing"]["send"]: sent for sent in self.it.replays(self.system)}.values())
 
     def notifications(self) -> list[str]:
