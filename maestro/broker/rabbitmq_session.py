@@ -5,6 +5,7 @@ Neither reconnects; when it is lost it stays lost, and says why. All of it runs 
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
@@ -44,8 +45,10 @@ class Channel:
         self._timeout = timeout
         self._lost: asyncio.Future[ChannelLost] = asyncio.get_running_loop().create_future()
         self._replies: set[asyncio.Future[Any]] = set()
-        #: Tags of the deliveries that came through this channel and are neither acked nor requeued.
-        self.unsettled: set[int] = set()
+        #: Tags of the deliveries that came through this channel and are neither acked nor requeued; they count up.
+        self.unsettled: dict[int, None] = {}
+        #: Tags that are acked, and whose acknowledgement is to be sent.
+        self._acked: list[int] = []
         #: Whether any delivery ever came through it.
         self.delivered = False
         #: Called when the last of them is settled.
@@ -119,22 +122,38 @@ class Channel:
     def note(self, tag: int) -> None:
         """Remember a delivery that came through here and is to be settled."""
         self.delivered = True
-        self.unsettled.add(tag)
+        self.unsettled[tag] = None
 
     def settle(self, tag: int, *, ack: bool) -> None:
         """Acknowledge or requeue a delivery once; does nothing for one that is settled or void."""
         if not self.is_open or tag not in self.unsettled:
             return
-        self.unsettled.discard(tag)
-        if ack:
-            self.raw.basic_ack(tag)
-        else:
+        del self.unsettled[tag]
+        if not ack:
             self.raw.basic_nack(tag, requeue=True)
+        elif self._acked:
+            self._acked.append(tag)
+        else:
+            self._acked.append(tag)
+            asyncio.get_running_loop().call_soon(self.flush)
         if not self.unsettled:
             self.on_idle()
 
+    def flush(self) -> None:
+        """Send the acknowledgements of this turn of the loop: one for all those that nothing unsettled is older than."""
+        acked, self._acked = self._acked, []
+        if not acked or not self.is_open:
+            return
+        oldest = next(iter(self.unsettled), math.inf)
+        if (last := max((tag for tag in acked if tag < oldest), default=0)) > 0:
+            self.raw.basic_ack(last, multiple=True)
+        for tag in acked:
+            if tag > oldest:
+                self.raw.basic_ack(tag)
+
     def close(self) -> None:
         """Close it if it is open; what is unsettled goes back to its queue."""
+        self.flush()
         if not (self.raw.is_closed or self.raw.is_closing):
             with contextlib.suppress(pika.exceptions.AMQPError):
                 self.raw.close()
@@ -223,6 +242,8 @@ class Session:
             asyncio.get_running_loop().call_later(WATCH_INTERVAL, self._look)
 
     def _abandon(self) -> None:
+        for channel in self._channels:
+            channel.flush()
         if not (self._raw.is_closing or self._raw.is_closed):
             self._raw.close()
 

@@ -1,4 +1,4 @@
-"""A session's channels: one that pika closes without telling is found out all the same."""
+"""A session's channels: one that pika closes without telling is found out; acknowledgements travel together."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,6 +17,9 @@ class RawChannel:
     def __init__(self) -> None:
         self.is_closed = False
         self.is_closing = False
+        self.acks: list[tuple[int, bool]] = []
+        self.requeued: list[int] = []
+        self.order: list[str] = []
 
     @property
     def is_open(self) -> bool:
@@ -24,6 +27,18 @@ class RawChannel:
 
     def add_on_close_callback(self, callback: Callable[..., None]) -> None:
         """It is never called: that is the case here."""
+
+    def basic_ack(self, tag: int, *, multiple: bool = False) -> None:
+        self.acks.append((tag, multiple))
+        self.order.append("ack")
+
+    def basic_nack(self, tag: int, *, requeue: bool) -> None:
+        assert requeue
+        self.requeued.append(tag)
+
+    def close(self) -> None:
+        self.is_closed = True
+        self.order.append("close")
 
 
 class RawConnection:
@@ -39,6 +54,8 @@ class RawConnection:
     def add_on_connection_blocked_callback(self, _callback: object) -> None: ...
 
     def add_on_connection_unblocked_callback(self, _callback: object) -> None: ...
+
+    def close(self) -> None: ...
 
     def channel(self, on_open_callback: Callable[[object], None]) -> RawChannel:
         self.channels.append(RawChannel())
@@ -74,3 +91,53 @@ async def test_who_stops_waiting_for_a_channel_leaves_it_as_it_is(session: Sessi
     assert channel.is_open
     channel.raw.is_closed = True
     assert (await asyncio.wait_for(channel.wait_lost(), 1.0)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("delivered", "acked", "sent"),
+    [
+        ([1, 2, 3], [1], [(1, True)]),
+        ([1, 2, 3], [1, 2, 3], [(3, True)]),
+        ([1, 2, 3], [3, 1, 2], [(3, True)]),
+        ([1, 2, 3], [2, 3], [(2, False), (3, False)]),
+        ([1, 2, 3, 4], [1, 2, 4], [(2, True), (4, False)]),
+        ([1, 2, 3], [2, 2], [(2, False)]),
+        ([5, 6], [4], []),
+    ],
+)
+async def test_acknowledgements_of_one_turn_share_a_frame(
+    session: Session, delivered: list[int], acked: list[int], sent: list[tuple[int, bool]]
+) -> None:
+    channel = await session.channel()
+    for tag in delivered:
+        channel.note(tag)
+    for tag in acked:
+        channel.settle(tag, ack=True)
+    assert channel.raw.acks == []
+    await asyncio.sleep(0)
+    assert channel.raw.acks == sent
+
+
+async def test_what_was_requeued_is_no_part_of_an_acknowledgement(session: Session) -> None:
+    channel = await session.channel()
+    for tag in (1, 2, 3):
+        channel.note(tag)
+    channel.settle(1, ack=True)
+    channel.settle(2, ack=False)
+    channel.settle(3, ack=True)
+    assert channel.raw.requeued == [2]  # before the acknowledgement of all up to 3, which then leaves it out
+    await asyncio.sleep(0)
+    assert channel.raw.acks == [(3, True)]
+
+
+async def test_closing_sends_what_was_acknowledged_before(session: Session) -> None:
+    first, second = await session.channel(), await session.channel()
+    for channel in (first, second):
+        channel.note(1)
+        channel.settle(1, ack=True)
+    first.close()
+    assert first.raw.order == ["ack", "close"]
+    closing = asyncio.create_task(session.close())
+    await asyncio.sleep(0)
+    assert second.raw.acks == [(1, True)]
+    closing.cancel()
