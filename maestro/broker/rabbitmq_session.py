@@ -140,7 +140,7 @@ class Channel:
             self.on_idle()
 
     def flush(self) -> None:
-        """Send the acknowledgements of this turn of the loop: one for all those that nothing unsettled is older than."""
+        """Send the acknowledgements of this turn of the loop: one for all but those behind an unsettled one."""
         acked, self._acked = self._acked, []
         if not acked or not self.is_open:
             return

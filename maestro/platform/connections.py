@@ -29,10 +29,11 @@ class NoConnectionInTimeError(TimeoutError):
 
 
 class Connection(asyncio.Protocol):
-    """One connection: one request at a time."""
+    """One connection of a pool: one request at a time, and between two it is idle there."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, pool: "_Pool") -> None:
         self._reader = AnswerReader(limit)
+        self._pool = pool
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._deadline = 0.0
@@ -67,7 +68,10 @@ class Connection(asyncio.Protocol):
             return await answer
         finally:
             self._answer = None
-            if not self.usable:
+            if self.usable and not self._pool.closed:
+                self.idle_since = monotonic()
+                self._pool.idle.append(self)
+            else:
                 self.abort()
 
     def _watch(self) -> None:
@@ -181,12 +185,13 @@ class Connections:
             kept = self._kept(pool)
             if kept is not None:
                 try:
-                    return await self._exchange(pool, kept, request)
+                    return await kept.exchange(request, self._answer_timeout)
                 except (ConnectionFailedError, BadAnswerError):
                     # The server closed it just then: nothing came of the answer.
                     if method not in _IDEMPOTENT or kept.answering:
                         raise
-            return await self._exchange(pool, await self._connect(target.place), request)
+            connection = await self._connect(target.place, pool)
+            return await connection.exchange(request, self._answer_timeout)
         finally:
             pool.leave()
 
@@ -194,6 +199,7 @@ class Connections:
         """Close the idle connections; those in use end with their requests. Twice is no error."""
         self._closed = True
         for pool in self._pools.values():
+            pool.closed = True
             while pool.idle:
                 pool.idle.pop().abort()
 
@@ -201,15 +207,6 @@ class Connections:
         fields = f"Host: {place.authority}\r\n{self._fields}"
         pool = self._pools[place] = _Pool(fields, self._per_host)
         return pool
-
-    async def _exchange(self, pool: "_Pool", connection: Connection, request: bytes) -> Answer:
-        answer = await connection.exchange(request, self._answer_timeout)
-        if connection.usable and not self._closed:
-            connection.idle_since = monotonic()
-            pool.idle.append(connection)
-        else:
-            connection.abort()
-        return answer
 
     def _kept(self, pool: "_Pool") -> Connection | None:
         """Take the connection that was used last; those idle for too long are closed."""
@@ -223,11 +220,13 @@ class Connections:
                 return connection
         return None
 
-    async def _connect(self, place: Place) -> Connection:
+    async def _connect(self, place: Place, pool: "_Pool") -> Connection:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout):
-                _, connection = await loop.create_connection(lambda: Connection(self._limit), place.host, place.port)
+                _, connection = await loop.create_connection(
+                    lambda: Connection(self._limit, pool), place.host, place.port
+                )
         except TimeoutError as problem:
             raise NoConnectionInTimeError from problem
         except OSError as problem:
@@ -247,6 +246,8 @@ class _Pool:
     #: Requests that may begin at once; 0 as long as one waits.
     room: int
     idle: deque[Connection] = field(default_factory=deque)
+    #: No connection stays: each ends with the request it carries.
+    closed: bool = False
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     async def enter(self) -> None:

@@ -1,5 +1,6 @@
 """Discovery: which finished instances new data would change."""
 
+from collections.abc import Awaitable
 from typing import Final
 
 import msgspec
@@ -29,7 +30,9 @@ class Discovery:
         self._transport = transport
         self._entities = address(base, "/v1.0.0/discovery/entities")
 
-    async def impacted(self, system_id: str, instance_id: str, *, tries: int | None = None) -> tuple[Impacted, ...]:
+    def impacted(
+        self, system_id: str, instance_id: str, *, tries: int | None = None
+    ) -> Awaitable[tuple[Impacted, ...]]:
         """Return the units whose result would change if the instance's data were persisted, as Discovery orders them.
 
         `tries` replaces the setting.
@@ -39,7 +42,7 @@ class Discovery:
             SiblingRefused: Discovery answered 4xx.
         """
         target = self._entities.asking(systemID=system_id, instanceID=instance_id)
-        return await self._transport.call(_IMPACTED, "GET", target, _decode, tries=tries)
+        return self._transport.call(_IMPACTED, "GET", target, _decode, tries=tries)
 
 
 def _decode(answer: bytes) -> tuple[Impacted, ...]:

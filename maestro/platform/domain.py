@@ -1,7 +1,7 @@
 """The systems' domain services: commit an instance's data, or look at what a commit would write."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -29,16 +29,18 @@ class Domain:
         self._url_template = url_template
         self._addresses: dict[str, Target] = {}
 
-    async def commit(self, system_id: str, instance_id: str) -> None:
+    def commit(self, system_id: str, instance_id: str) -> Awaitable[None]:
         """Persist the instance's data.
 
         Raises:
             SiblingUnreachable: no usable answer, of API core or Domain; it may be committed all the same.
             SiblingRefused: Domain answered 4xx or without its `ok`, or the system has no domain.
         """
-        await self._call(_COMMIT, "POST", (system_id, instance_id, "persist"), _committed)
+        return self._call(_COMMIT, "POST", (system_id, instance_id, "persist"), _committed)
 
-    async def entities(self, system_id: str, instance_id: str, *, tries: int | None = None) -> list[dict[str, Any]]:
+    def entities(
+        self, system_id: str, instance_id: str, *, tries: int | None = None
+    ) -> Awaitable[list[dict[str, Any]]]:
         """Return what the instance's commit would write.
 
         `tries` replaces the setting.
@@ -47,16 +49,16 @@ class Domain:
             SiblingUnreachable: no usable answer, of API core or Domain.
             SiblingRefused: Domain answered 4xx, or the system has no domain.
         """
-        return await self._call(_ENTITIES, "GET", (system_id, instance_id, "entities"), _ENTITY_LIST.decode, tries)
+        return self._call(_ENTITIES, "GET", (system_id, instance_id, "entities"), _ENTITY_LIST.decode, tries)
 
-    async def _call(
+    def _call(
         self,
         name: CallName,
         method: str,
         where: tuple[str, str, str],
         decode: Callable[[bytes], T],
         tries: int | None = None,
-    ) -> T:
+    ) -> Awaitable[T]:
         system_id, instance_id, what = where
 
         async def attempt() -> T:
@@ -69,7 +71,7 @@ class Domain:
                 self._addresses.pop(system_id, None)
                 raise
 
-        return await self._transport.retried(attempt, tries)
+        return self._transport.retried(attempt, tries)
 
     async def _locate(self, system_id: str) -> Target:
         # One try: it is part of a try of the call that needs it.

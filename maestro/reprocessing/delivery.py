@@ -1,7 +1,8 @@
 """One persist event as a system's actor knows it: its number, its verdict, and how far the verdict is carried out."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from maestro.events import Event
 
@@ -15,8 +16,7 @@ class Verdict(StrEnum):
     ERROR = "error"
 
 
-@dataclass(slots=True)
-class Delivery:
+class Delivery(Struct):
     """A persist event, numbered at admission. Its body is kept by the store while it may be needed again."""
 
     key: str

@@ -1,8 +1,6 @@
 """What one fact leads to: the records to save and the commands to carry out once they are saved."""
 
-from dataclasses import dataclass, field
-
-from msgspec import Struct
+from msgspec import Struct, field
 
 from maestro.reprocessing.commands import Command, Needs
 from maestro.reprocessing.delivery import Delivery
@@ -87,8 +85,7 @@ Save = (
 )
 
 
-@dataclass(slots=True)
-class Step:
+class Step(Struct):
     """The outcome of a fact. All saves are one transaction; no command begins before what it `needs`."""
 
     saves: list[Save] = field(default_factory=list)

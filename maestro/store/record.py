@@ -12,9 +12,10 @@ The record itself is never synced: it may lag behind, which only weakens the che
 import os
 import struct
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from maestro.store.base import StoreDamaged, StoreError
 
@@ -23,8 +24,7 @@ _FIELDS: Final = struct.Struct("<36sQQ")
 _CHECKSUM: Final = struct.Struct("<I")
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(Struct, frozen=True):
     """What the record says."""
 
     #: Id of the machine's boot it was written in; empty where the system has none.

@@ -110,9 +110,12 @@ def test_a_child_that_outlives_the_owner_does_not_hold_the_file(path: Path, star
     owner = start("""
         store = open_store(path)
         store.commit([Put("t", "k", {})], durable=False)
+        read, write = os.pipe()
         if os.fork() == 0:
+            os.write(write, b".")
             sys.stdin.read()  # until the test ends
             os._exit(0)
+        os.read(read, 1)  # till the child runs: it lets go first thing, and not before
         os._exit(0)
     """)
     assert owner.wait(timeout=20) == 0  # type: ignore[attr-defined]
