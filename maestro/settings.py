@@ -204,8 +204,8 @@ class ActorSettings(Section):
     backlog: Count = 256
     #: Seconds without an acknowledgement after which a message between actors is sent again.
     resend_after: Seconds = 2.0
-    #: Seconds without a sign of life after which an actor is replaced.
-    replace_after: Seconds = 20.0
+    #: Seconds without a sign of life after which an actor is replaced; below 2 a busy one would look dead.
+    replace_after: Annotated[float, Field(ge=2, allow_inf_nan=False)] = 20.0
 
 
 class Sibling(Section):

@@ -26,7 +26,7 @@ from maestro.actors.messages import (
     Role,
     ServicesStopped,
 )
-from maestro.actors.roster import State
+from maestro.actors.slot import State
 from maestro.messages import Answer, Code, Question
 from maestro.runtime.measures import ActorState, Snapshot
 from maestro.runtime.service import Address

@@ -9,15 +9,12 @@ cascade, each system) is always on its way to having one living process:
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
-from maestro.actors.backoff import Backoff
 from maestro.actors.messages import (
     Directory,
-    Entry,
     Factories,
     Ping,
     Role,
@@ -25,7 +22,8 @@ from maestro.actors.messages import (
     StopService,
     TellChanges,
 )
-from maestro.actors.processes import NOBODY, Process
+from maestro.actors.processes import Process
+from maestro.actors.slot import Key, Slot, State
 from maestro.runtime.measures import Snapshot
 from maestro.runtime.service import Address, Attach, Detach
 from maestro.settings import Settings
@@ -35,11 +33,6 @@ REPEAT: Final = 1.0
 #: Seconds from an answer to the next question whether ingress or cascade is well, at most a quarter of what they may be
 #: silent; asked with the next tick.
 PING: Final = 1.5
-#: How old a system's heartbeat may be, in seconds, to spare it the question.
-BEATING: Final = 5.0
-#: Seconds between two questions to a system whose heart beats: for its actor's own thread, which has no heartbeat.
-#: They are spread by up to as much again: systems start together.
-PROBE: Final = 60.0
 #: Seconds until the next tick: while something is on its way, and else, at most an eighth of what one may be silent.
 _MOVING: Final = 0.2
 _RESTING: Final = 2.0
@@ -55,19 +48,6 @@ _FROZEN: Final = 4.0
 #: for.
 SIDE_BY_SIDE: Final = 12
 _SLOW: Final = 1.0
-
-
-class State(StrEnum):
-    """Where a slot is on its way; the diagram above."""
-
-    ABSENT = "absent"
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-
-
-Key = tuple[Role, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,48 +73,6 @@ class Tell:
 
 
 Command = Create | Kill | Tell
-
-
-@dataclass(slots=True)
-class Slot:
-    """One place to fill, and who fills it."""
-
-    role: Role
-    system_id: str
-    state: State = State.ABSENT
-    epoch: int = 0
-    #: The version of the directory that first had it as it is.
-    version: int = 0
-    process: Process = NOBODY
-    address: Address | None = None
-    born: float = 0.0
-    heard: float = 0.0
-    #: When its heart last beat, where that can be seen.
-    beat: float = 0.0
-    told: float = 0.0
-    #: It has said, with its start or an answer, what keeps it from its work.
-    answered: bool = False
-    problem: str = ""
-    figures: Snapshot | None = None
-    births: int = 0
-    #: How often its order to start was repeated.
-    repeats: int = 0
-    #: When the changes now on their way to it were sent; None: none are.
-    pushed: float | None = None
-    restart_at: float = 0.0
-    backoff: Backoff = field(default_factory=Backoff)
-    #: Changes of the directory this slot has not acknowledged (ingress and cascade only), by system.
-    pending: dict[str, Attach | Detach] = field(default_factory=dict)
-
-    @property
-    def key(self) -> Key:
-        """The slot's name."""
-        return self.role, self.system_id
-
-    @property
-    def lives(self) -> bool:
-        """Whether a process fills it, as far as is known."""
-        return self.state in (State.STARTING, State.RUNNING, State.STOPPING)
 
 
 class Roster:
@@ -303,7 +241,7 @@ class Roster:
         """Return the directory: those entries that have changed since the version that the asker knows."""
         figures = tuple((slot.role, slot.figures) for slot in self._slots.values() if slot.figures is not None)
         changed = [slot for slot in self._slots.values() if slot.version > known] if known != self._version else []
-        return Directory(self.run_id, self._version, tuple(map(_entry, changed)), figures)
+        return Directory(self.run_id, self._version, tuple(slot.entry for slot in changed), figures)
 
     # --- steps ------------------------------------------------------------------------------------------------
 
@@ -350,7 +288,7 @@ class Roster:
 
     def _tend(self, slot: Slot, now: float) -> list[Command]:
         match slot.state:
-            case State.STARTING | State.RUNNING if self._silent(slot, now):
+            case State.STARTING | State.RUNNING if slot.quiet(now) >= self._settings.actors.replace_after:
                 slot.heard = now  # once, not on each tick
                 return [Kill(slot.process)]
             case State.STARTING if now - slot.told >= self._pause(slot):
@@ -367,7 +305,7 @@ class Roster:
     def _ping(self, slot: Slot, now: float) -> list[Command]:
         often = self._settings.actors.replace_after / 4
         interval = often if slot.role is Role.SYSTEM else min(PING, often)
-        if now - slot.heard < max(interval, self._spared(slot, now)) or now - slot.told < interval:
+        if now - slot.heard < max(interval, slot.spared(now)) or now - slot.told < interval:
             return []
         slot.told = now
         return [Tell(slot.address, Ping(slot.epoch))]
@@ -377,24 +315,9 @@ class Roster:
         return min(REPEAT * 2.0**slot.repeats, self._settings.actors.replace_after / 4)
 
     def _note_silence(self, slot: Slot, now: float) -> None:
-        if slot.problem or now - slot.beat < BEATING:
-            return
-        if now - max(slot.heard, slot.beat) >= self._settings.actors.replace_after / 2:
+        if not slot.problem and slot.unseen(now) >= self._settings.actors.replace_after / 2:
             slot.problem = "it shows no sign of life"
             self._changed(slot)
-
-    def _silent(self, slot: Slot, now: float) -> bool:
-        """Whether it is to be replaced: no sign of life, or no answer where the heart beats but the actor hangs."""
-        beats = now - slot.beat < BEATING
-        quiet = now - slot.heard - self._spared(slot, now) if beats else now - max(slot.heard, slot.beat)
-        return quiet >= self._settings.actors.replace_after
-
-    @staticmethod
-    def _spared(slot: Slot, now: float) -> float:
-        """Return for how many seconds after its last answer it need not be asked, since its heart beats."""
-        if not slot.answered or slot.problem or now - slot.beat >= BEATING:
-            return 0.0
-        return PROBE + slot.epoch % int(PROBE)
 
     def _introduce(self, slot: Slot, now: float) -> list[Command]:
         """Tell ingress and cascade about a system that is up, or one of these about all systems that are."""
@@ -457,11 +380,3 @@ class Roster:
     def _of_epoch(self, epoch: int) -> Slot | None:
         slot = self._by_epoch.get(epoch)
         return slot if slot is not None and slot.lives else None
-
-
-def _entry(slot: Slot) -> Entry:
-    address = slot.address if slot.state is State.RUNNING else None
-    return Entry(
-        slot.role, slot.system_id, address, slot.epoch, slot.process.pid, slot.state.value, slot.problem,
-        max(0, slot.births - 1), slot.process.started,
-    )  # fmt: skip

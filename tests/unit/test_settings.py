@@ -246,6 +246,7 @@ class TestProblems:
         ('platform.domain_url = "http://domain"', "must be an http:// or https:// URL with {host} in it"),
         ('platform.apicore.host = "http://x/"', "m.toml: platform.apicore.host = 'http://x/': "),
         ("platform.apicore.port = 0", "m.toml: platform.apicore.port = 0: must be greater than or equal to 1"),
+        ("actors.replace_after = 1.9", "m.toml: actors.replace_after = 1.9: must be greater than or equal to 2"),
         ("platform.tries = nan", "m.toml: platform.tries = "),
         ("platform.backoff = inf", "m.toml: platform.backoff = "),
         ("a = 1\nb = = 2", "m.toml: is no TOML: Invalid value (at line 2, column 5)"),

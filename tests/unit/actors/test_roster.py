@@ -7,7 +7,8 @@ import pytest
 
 from maestro.actors.messages import Factories, Ping, Role, StartService, StopService, TellChanges
 from maestro.actors.processes import Process
-from maestro.actors.roster import SIDE_BY_SIDE, Command, Create, Kill, Roster, State, Tell
+from maestro.actors.roster import SIDE_BY_SIDE, Command, Create, Kill, Roster, Tell
+from maestro.actors.slot import State
 from maestro.board.reader import BEAT_EVERY
 from maestro.runtime.measures import Sample, Snapshot
 from maestro.runtime.service import Attach, Detach

@@ -1,0 +1,101 @@
+"""One place of the roster: who fills it, where it is on its way, and what signs of life there are of it."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from maestro.actors.backoff import Backoff
+from maestro.actors.messages import Entry, Role
+from maestro.actors.processes import NOBODY, Process
+from maestro.runtime.measures import Snapshot
+from maestro.runtime.service import Address, Attach, Detach
+
+#: How old a system's heartbeat may be, in seconds, to spare it the question.
+BEATING: Final = 5.0
+#: Seconds between two questions to a system whose heart beats: for its actor's own thread, which has no heartbeat.
+#: They are spread by up to as much again: systems start together.
+PROBE: Final = 60.0
+
+
+class State(StrEnum):
+    """Where a slot is on its way; see the diagram of `maestro.actors.roster`."""
+
+    ABSENT = "absent"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+Key = tuple[Role, str]
+
+
+@dataclass(slots=True)
+class Slot:
+    """One place to fill, and who fills it."""
+
+    role: Role
+    system_id: str
+    state: State = State.ABSENT
+    epoch: int = 0
+    #: The version of the directory that first had it as it is.
+    version: int = 0
+    process: Process = NOBODY
+    address: Address | None = None
+    born: float = 0.0
+    heard: float = 0.0
+    #: When its heart last beat, where that can be seen.
+    beat: float = 0.0
+    told: float = 0.0
+    #: It has said, with its start or an answer, what keeps it from its work.
+    answered: bool = False
+    problem: str = ""
+    figures: Snapshot | None = None
+    births: int = 0
+    #: How often its order to start was repeated.
+    repeats: int = 0
+    #: When the changes now on their way to it were sent; None: none are.
+    pushed: float | None = None
+    restart_at: float = 0.0
+    backoff: Backoff = field(default_factory=Backoff)
+    #: Changes of the directory this slot has not acknowledged (ingress and cascade only), by system.
+    pending: dict[str, Attach | Detach] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        """The slot's name."""
+        return self.role, self.system_id
+
+    @property
+    def lives(self) -> bool:
+        """Whether a process fills it, as far as is known."""
+        return self.state in (State.STARTING, State.RUNNING, State.STOPPING)
+
+    @property
+    def entry(self) -> Entry:
+        """What the directory says of it."""
+        address = self.address if self.state is State.RUNNING else None
+        return Entry(
+            self.role, self.system_id, address, self.epoch, self.process.pid, self.state.value, self.problem,
+            max(0, self.births - 1), self.process.started,
+        )  # fmt: skip
+
+    # --- signs of life, in seconds --------------------------------------------------------------------------------
+
+    def beats(self, now: float) -> bool:
+        """Whether its heart, if it has one that can be seen, beats."""
+        return now - self.beat < BEATING
+
+    def unseen(self, now: float) -> float:
+        """Return for how long it has shown no sign of life at all."""
+        return 0.0 if self.beats(now) else now - max(self.heard, self.beat)
+
+    def spared(self, now: float) -> float:
+        """Return for how long after its last answer it need not be asked, since its heart beats."""
+        if not self.answered or self.problem or not self.beats(now):
+            return 0.0
+        return PROBE + self.epoch % int(PROBE)
+
+    def quiet(self, now: float) -> float:
+        """Return for how long it has owed a sign of life; where the heart beats and the actor may hang, an answer."""
+        return now - self.heard - self.spared(now) if self.beats(now) else self.unseen(now)
