@@ -207,6 +207,16 @@ class ActorSettings(Section):
     #: Seconds without a sign of life after which an actor is replaced; below 2 a busy one would look dead.
     replace_after: Annotated[float, Field(ge=2, allow_inf_nan=False)] = 20.0
 
+    @property
+    def beat_every(self) -> float:
+        """Seconds between two heartbeats of a system's actor: five in the time it may be silent, or more."""
+        return min(4.0, self.replace_after / 5)
+
+    @property
+    def beat_fresh(self) -> float:
+        """Seconds for which a heartbeat proves that the actor is at work: till two are missing."""
+        return 2 * self.beat_every
+
 
 class Sibling(Section):
     """Address of a sibling service."""

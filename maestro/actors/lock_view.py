@@ -43,7 +43,7 @@ def lock_board(settings: Settings, directory: Directory) -> Iterator[Look]:
     if board is None:
         yield lambda _system_id: None
         return
-    reader = BoardReader(board)
+    reader = BoardReader(board, settings.actors.beat_fresh)
     try:
         yield LockView(reader, directory).look
     finally:

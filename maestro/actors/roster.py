@@ -246,7 +246,7 @@ class Roster:
     # --- steps ------------------------------------------------------------------------------------------------
 
     def _add(self, role: Role, system_id: str, now: float) -> None:
-        slot = Slot(role, system_id, restart_at=now)
+        slot = Slot(role, system_id, self._settings.actors.beat_fresh, restart_at=now)
         self._slots[slot.key] = slot
         self._changed(slot)
 

@@ -10,8 +10,6 @@ from maestro.actors.processes import NOBODY, Process
 from maestro.runtime.measures import Snapshot
 from maestro.runtime.service import Address, Attach, Detach
 
-#: How old a system's heartbeat may be, in seconds, to spare it the question.
-BEATING: Final = 5.0
 #: Seconds between two questions to a system whose heart beats: for its actor's own thread, which has no heartbeat.
 #: They are spread by up to as much again: systems start together.
 PROBE: Final = 60.0
@@ -36,6 +34,8 @@ class Slot:
 
     role: Role
     system_id: str
+    #: How old its heartbeat may be, in seconds, to spare it the question.
+    fresh: float
     state: State = State.ABSENT
     epoch: int = 0
     #: The version of the directory that first had it as it is.
@@ -84,7 +84,7 @@ class Slot:
 
     def beats(self, now: float) -> bool:
         """Whether its heart, if it has one that can be seen, beats."""
-        return now - self.beat < BEATING
+        return now - self.beat < self.fresh
 
     def unseen(self, now: float) -> float:
         """Return for how long it has shown no sign of life at all."""

@@ -71,7 +71,7 @@ class OwnedSlot:
         self._words[self._at + STATE] = state_word(self._epoch, state)
 
     def beat(self) -> None:
-        """Say that the owner is at work; what is older than `reader.FRESH` is not believed."""
+        """Say that the owner is at work; who has not said so for a while is not believed."""
         self._words[self._at + BEAT] = time.monotonic_ns()
 
     def close(self) -> None:

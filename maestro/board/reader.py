@@ -30,10 +30,6 @@ from maestro.board.layout import (
     state_word,
 )
 
-#: Seconds between two heartbeats of an owner, and how old the last may be, in nanoseconds.
-BEAT_EVERY: Final = 2.5
-FRESH: Final = 5_000_000_000
-
 #: `look` says: events may proceed.
 OPEN: Final = 0
 
@@ -60,9 +56,10 @@ class _Place:
 
 
 class BoardReader:
-    """Reads a board."""
+    """Reads a board. `fresh`: how old an owner's last heartbeat may be, in seconds."""
 
-    def __init__(self, board: BoardFile) -> None:
+    def __init__(self, board: BoardFile, fresh: float) -> None:
+        self._fresh_ns = int(fresh * 1e9)
         self._slots = board.slots
         self._fd = board.fd
         self._words = memoryview(board.map).cast("Q")
@@ -93,7 +90,9 @@ class BoardReader:
             seen = words[place.published]
         else:
             return None
-        if time.monotonic_ns() - words[place.beat] > FRESH or fcntl(self._fd, F_GETLK, place.question) != place.proof:
+        if time.monotonic_ns() - words[place.beat] > self._fresh_ns:
+            return None
+        if fcntl(self._fd, F_GETLK, place.question) != place.proof:
             return None
         return seen
 

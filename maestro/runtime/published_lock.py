@@ -10,7 +10,6 @@ from maestro.board.errors import BoardError
 from maestro.board.file import find_board
 from maestro.board.layout import State
 from maestro.board.owner import OwnedSlot
-from maestro.board.reader import BEAT_EVERY
 from maestro.messages import Answer, Code
 from maestro.reprocessing.state import Lock
 from maestro.runtime import answers
@@ -28,6 +27,7 @@ class PublishedLock:
         self._epoch = epoch
         self._slot: OwnedSlot | None = None
         self._beat: asyncio.TimerHandle | None = None
+        self._beat_every = settings.actors.beat_every
         self._log = logs.get(system=system_id)
 
     def take_slot(self) -> None:
@@ -44,7 +44,7 @@ class PublishedLock:
         except BoardError as problem:
             self._log.warning("not on the lock board; each lock check is asked here", cause=str(problem))
         else:
-            self._beat = asyncio.get_running_loop().call_later(BEAT_EVERY, self._keep_beating, self._slot)
+            self._beat = asyncio.get_running_loop().call_later(self._beat_every, self._keep_beating, self._slot)
 
     def publish(self, lock: Lock | None) -> None:
         """Show the lock, or that there is none. What is kept of an answer goes by the board, so that is second."""
@@ -70,4 +70,4 @@ class PublishedLock:
 
     def _keep_beating(self, slot: OwnedSlot) -> None:
         slot.beat()
-        self._beat = asyncio.get_running_loop().call_later(BEAT_EVERY, self._keep_beating, slot)
+        self._beat = asyncio.get_running_loop().call_later(self._beat_every, self._keep_beating, slot)

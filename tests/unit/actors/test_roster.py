@@ -9,7 +9,6 @@ from maestro.actors.messages import Factories, Ping, Role, StartService, StopSer
 from maestro.actors.processes import Process
 from maestro.actors.roster import SIDE_BY_SIDE, Command, Create, Kill, Roster, Tell
 from maestro.actors.slot import State
-from maestro.board.reader import BEAT_EVERY
 from maestro.runtime.measures import Sample, Snapshot
 from maestro.runtime.service import Attach, Detach
 from maestro.settings import ActorSettings, Settings
@@ -27,9 +26,10 @@ class World:
         self.pids = count(1000)
         self.sent: list[tuple[object, object]] = []
         self.created: list[tuple[Role, str]] = []
+        self.settings = ActorSettings(replace_after=replace_after)
         self.roster = Roster(
             "run",
-            Settings(actors=ActorSettings(replace_after=replace_after)),
+            Settings(actors=self.settings),
             Factories(),
             1,
             epochs=count(1).__next__,
@@ -330,7 +330,7 @@ def test_who_is_well_is_never_taken_for_silent(world: World, late: float) -> Non
         for at, epoch in [one for one in answers if one[0] <= due]:
             world.roster.heard(epoch, at, problem="")
         answers = [one for one in answers if one[0] > due]
-        world.beats["sysA"] = due - due % (BEAT_EVERY + 0.003)
+        world.beats["sysA"] = due - due % (world.settings.beat_every + 0.003)
         world.tick(due - world.now)
         answers += [(world.now + 0.002, ping.epoch) for ping in world.take(Ping) if isinstance(ping, Ping)]
         assert [entry.problem for entry in world.roster.directory(-1).entries] == [""] * 3

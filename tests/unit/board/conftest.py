@@ -15,7 +15,7 @@ class Board:
     def __init__(self, folder: Path, slots: int) -> None:
         self.folder = folder
         self.file = BoardFile(folder, slots=slots)
-        self.reader = BoardReader(self.file)
+        self.reader = BoardReader(self.file, fresh=5.0)
         self.owners: list[Owner] = []
         self._named: dict[str, Named] = {}
 

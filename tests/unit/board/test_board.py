@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from maestro.board import reader as reader_module
-from maestro.board.reader import OPEN
+from maestro.board.reader import OPEN, BoardReader
+from maestro.board.reader import Owner as Named
 from tests.unit.board.conftest import Board
 
 
@@ -43,14 +43,15 @@ def test_an_owner_that_left_is_not_believed(board: Board) -> None:
     assert board.reader.look("sysA") is None
 
 
-def test_a_frozen_owner_is_believed_until_its_heartbeat_is_old(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frozen_owner_is_believed_until_its_heartbeat_is_old(board: Board) -> None:
     owner = board.owned("sysA", 1)
     owner.tell("open")
     os.kill(owner.pid, signal.SIGSTOP)
     assert board.reader.look("sysA") == OPEN
-    monkeypatch.setattr(reader_module, "FRESH", 0)
-    assert board.reader.look("sysA") is None
-    monkeypatch.undo()
+    impatient = BoardReader(board.file, fresh=0.0)
+    impatient.follow([Named("sysA", 1, owner.pid)])
+    assert impatient.look("sysA") is None
+    impatient.close()
     os.kill(owner.pid, signal.SIGCONT)
     owner.tell("beat")
     assert board.reader.look("sysA") == OPEN

@@ -10,9 +10,8 @@ from maestro.board.file import BoardFile
 from maestro.board.layout import BEAT, STATE, WORDS, State, find, identity, state_word
 from maestro.messages import Answer, Code
 from maestro.reprocessing.state import Lock
-from maestro.runtime import published_lock
 from maestro.runtime.published_lock import PublishedLock
-from maestro.settings import HttpSettings, Settings
+from maestro.settings import ActorSettings, HttpSettings, Settings
 from tests.support.board_owner import Owner
 
 LOCK = Lock("r1", "ana", 0.0, 0, 2)
@@ -30,12 +29,10 @@ class Shown:
         return self.words[self.at + which]
 
 
-async def test_each_change_is_shown_to_the_shell_and_on_the_board(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(published_lock, "BEAT_EVERY", 0.001)
+async def test_each_change_is_shown_to_the_shell_and_on_the_board(tmp_path: Path) -> None:
     board = BoardFile(tmp_path)
-    lock = PublishedLock(Settings(data_dir=tmp_path), "sysA", 5, "it is starting")
+    settings = Settings(data_dir=tmp_path, actors=ActorSettings(replace_after=2.0))  # its heart beats fast
+    lock = PublishedLock(settings, "sysA", 5, "it is starting")
     assert lock.answer == Answer(Code.UNAVAILABLE, message="it is starting")
     lock.take_slot()
     lock.take_slot()
