@@ -288,7 +288,7 @@ class Roster:
 
     def _tend(self, slot: Slot, now: float) -> list[Command]:
         match slot.state:
-            case State.STARTING | State.RUNNING if slot.quiet(now) >= self._settings.actors.replace_after:
+            case State.STARTING | State.RUNNING if slot.owing(now) >= self._settings.actors.replace_after:
                 slot.heard = now  # once, not on each tick
                 return [Kill(slot.process)]
             case State.STARTING if now - slot.told >= self._pause(slot):

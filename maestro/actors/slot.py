@@ -82,20 +82,23 @@ class Slot:
 
     # --- signs of life, in seconds --------------------------------------------------------------------------------
 
-    def beats(self, now: float) -> bool:
+    def is_beating(self, now: float) -> bool:
         """Whether its heart, if it has one that can be seen, beats."""
         return now - self.beat < self.fresh
 
     def unseen(self, now: float) -> float:
-        """Return for how long it has shown no sign of life at all."""
-        return 0.0 if self.beats(now) else now - max(self.heard, self.beat)
+        """Return for how long it has shown no sign of life, neither answer nor heartbeat; 0 while its heart beats."""
+        return 0.0 if self.is_beating(now) else now - max(self.heard, self.beat)
 
     def spared(self, now: float) -> float:
         """Return for how long after its last answer it need not be asked, since its heart beats."""
-        if not self.answered or self.problem or not self.beats(now):
+        if not self.answered or self.problem or not self.is_beating(now):
             return 0.0
         return PROBE + self.epoch % int(PROBE)
 
-    def quiet(self, now: float) -> float:
-        """Return for how long it has owed a sign of life; where the heart beats and the actor may hang, an answer."""
-        return now - self.heard - self.spared(now) if self.beats(now) else self.unseen(now)
+    def owing(self, now: float) -> float:
+        """Return for how long it has owed a sign of life: where the heart beats, an answer of the actor's own thread.
+
+        Negative: none is owed yet.
+        """
+        return now - self.heard - self.spared(now) if self.is_beating(now) else self.unseen(now)

@@ -45,13 +45,14 @@ class Channel:
         self._timeout = timeout
         self._lost: asyncio.Future[ChannelLost] = asyncio.get_running_loop().create_future()
         self._replies: set[asyncio.Future[Any]] = set()
-        #: Tags of the deliveries that came through this channel and are neither acked nor requeued; they count up.
+        #: Tags of the deliveries that came through this channel and are neither acked nor requeued: an ordered set, in
+        #: the order they came, which is that of the tags.
         self.unsettled: dict[int, None] = {}
-        #: Tags that are acked, and whose acknowledgement is to be sent.
+        #: Tags settled as acked whose acknowledgement goes out with the end of this turn of the loop.
         self._acked: list[int] = []
         #: Whether any delivery ever came through it.
         self.delivered = False
-        #: Called when the last of them is settled.
+        #: Called when the last of them is settled; the acknowledgement may be about to go out yet.
         self.on_idle: Callable[[], None] = lambda: None
         raw.add_on_close_callback(lambda _channel, reason: self._on_close(reason))
 
@@ -125,34 +126,36 @@ class Channel:
         self.unsettled[tag] = None
 
     def settle(self, tag: int, *, ack: bool) -> None:
-        """Acknowledge or requeue a delivery once; does nothing for one that is settled or void."""
+        """Acknowledge or requeue a delivery once; does nothing for one that is settled or void.
+
+        Acknowledgements gather until the end of this turn of the loop, or until the channel is closed by `close`.
+        """
         if not self.is_open or tag not in self.unsettled:
             return
         del self.unsettled[tag]
-        if not ack:
+        if ack:
+            if not self._acked:
+                asyncio.get_running_loop().call_soon(self.flush)
+            self._acked.append(tag)
+        else:  # at once: a later acknowledgement covers every older tag that is not in `unsettled`
             self.raw.basic_nack(tag, requeue=True)
-        elif self._acked:
-            self._acked.append(tag)
-        else:
-            self._acked.append(tag)
-            asyncio.get_running_loop().call_soon(self.flush)
         if not self.unsettled:
             self.on_idle()
 
     def flush(self) -> None:
-        """Send the acknowledgements of this turn of the loop: one for all but those behind an unsettled one."""
+        """Send the acknowledgements that gathered: one for all older than what is unsettled, and one for each other."""
         acked, self._acked = self._acked, []
-        if not acked or not self.is_open:
-            return
         oldest = next(iter(self.unsettled), math.inf)
-        if (last := max((tag for tag in acked if tag < oldest), default=0)) > 0:
-            self.raw.basic_ack(last, multiple=True)
-        for tag in acked:
-            if tag > oldest:
-                self.raw.basic_ack(tag)
+        older = [tag for tag in acked if tag < oldest]
+        with contextlib.suppress(pika.exceptions.AMQPError):  # the channel goes, and with it what it delivered
+            if older:
+                self.raw.basic_ack(max(older), multiple=True)
+            for tag in acked:
+                if tag > oldest:
+                    self.raw.basic_ack(tag)
 
     def close(self) -> None:
-        """Close it if it is open; what is unsettled goes back to its queue."""
+        """Close it if it is open, with what is acknowledged sent before; what is unsettled goes back to its queue."""
         self.flush()
         if not (self.raw.is_closed or self.raw.is_closing):
             with contextlib.suppress(pika.exceptions.AMQPError):

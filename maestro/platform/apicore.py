@@ -1,6 +1,7 @@
 """API core: what is installed, and the state of process instances."""
 
 import re
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,16 +58,16 @@ class ApiCore:
         self._instances = address(base, "/core/processInstance")
         self._persist = address(base, "/core/persist")
 
-    async def systems(self) -> tuple[str, ...]:
+    def systems(self) -> Awaitable[tuple[str, ...]]:
         """Return the ids of the installed systems.
 
         Raises:
             SiblingUnreachable: no usable answer.
             SiblingRefused: API core answered 4xx.
         """
-        return await self._transport.call(_SYSTEMS, "GET", self._systems, _system_ids)
+        return self._transport.call(_SYSTEMS, "GET", self._systems, _system_ids)
 
-    async def domain_address(self, system_id: str, *, tries: int | None = None) -> DomainAddress:
+    def domain_address(self, system_id: str, *, tries: int | None = None) -> Awaitable[DomainAddress]:
         """Return where the system's domain service is.
 
         Raises:
@@ -74,9 +75,9 @@ class ApiCore:
             SiblingRefused: API core answered 4xx, or knows no domain of that system.
         """
         target = self._apps.asking(filter="bySystemIdAndType", systemId=system_id, type="domain")
-        return await self._transport.call(_DOMAIN_ADDRESS, "GET", target, _address, tries=tries)
+        return self._transport.call(_DOMAIN_ADDRESS, "GET", target, _address, tries=tries)
 
-    async def is_fork(self, instance_id: str) -> bool:
+    def is_fork(self, instance_id: str) -> Awaitable[bool]:
         """Return whether the instance is a fork, that is, opens a branch. One that API core does not know is none.
 
         Raises:
@@ -84,9 +85,9 @@ class ApiCore:
             SiblingRefused: API core answered 4xx.
         """
         target = self._instances.asking(filter="byId", id=instance_id)
-        return await self._transport.call(_IS_FORK, "GET", target, _fork)
+        return self._transport.call(_IS_FORK, "GET", target, _fork)
 
-    async def set_instance_status(self, instance_id: str, status: str) -> None:
+    def set_instance_status(self, instance_id: str, status: str) -> Awaitable[None]:
         """Set the instance's status text.
 
         Raises:
@@ -95,7 +96,7 @@ class ApiCore:
         """
         change = {"_metadata": {"type": "processInstance", "changeTrack": "update"}, "id": instance_id}
         body = orjson.dumps([change | {"status": status}])
-        await self._transport.call(_SET_STATUS, "POST", self._persist, nothing, body=body)
+        return self._transport.call(_SET_STATUS, "POST", self._persist, nothing, body=body)
 
 
 def _system_ids(answer: bytes) -> tuple[str, ...]:

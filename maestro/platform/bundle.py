@@ -32,7 +32,7 @@ class Platform:
         return cls(await Transport.open(settings, observer), settings)
 
     async def close(self) -> None:
-        """Close all connections; calls under way fail. Twice is no error."""
+        """Close the connections: those that carry a call once it has ended, https at once. Twice is no error."""
         await self._transport.close()
 
     async def __aenter__(self) -> Self:

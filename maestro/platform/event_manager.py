@@ -1,5 +1,6 @@
 """Event Manager: the way events take into the platform."""
 
+from collections.abc import Awaitable
 from typing import Final
 
 import msgspec
@@ -24,11 +25,15 @@ class EventManager:
         self._transport = transport
         self._send = address(base, "/sendevent")
 
-    async def send(self, event_json: bytes, *, tries: int | None = None) -> None:
+    def send(self, event_json: bytes, *, tries: int | None = None) -> Awaitable[None]:
         """Send one event; `tries` other than the setting's where nothing depends on it.
 
         Raises:
             SiblingUnreachable: no usable answer; it may be sent all the same.
             SiblingRefused: it answered 4xx: nobody subscribed, or the platform is locked to that system.
         """
-        await self._transport.call(_SEND, "PUT", self._send, _ACCEPTED.decode, body=event_json, tries=tries)
+        return self._transport.call(_SEND, "PUT", self._send, _accepted, body=event_json, tries=tries)
+
+
+def _accepted(answer: bytes) -> None:
+    _ACCEPTED.decode(answer)

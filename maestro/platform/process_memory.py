@@ -1,5 +1,6 @@
 """Process Memory: the origin events of instances, and the platform's home of reprocessing documents."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,7 +40,7 @@ class ProcessMemory:
         self._base = address(base)
         self._documents = address(base, "/reprocessing")
 
-    async def origin(self, instance_id: str, *, tries: int | None = None) -> OriginEvent | None:
+    def origin(self, instance_id: str, *, tries: int | None = None) -> Awaitable[OriginEvent | None]:
         """Return the instance's origin event; None when Process Memory does not know the instance.
 
         `tries` replaces the setting.
@@ -49,9 +50,9 @@ class ProcessMemory:
             SiblingRefused: Process Memory answered 4xx.
         """
         target = self._base.below(instance_id, "event")
-        return await self._transport.call(_ORIGIN, "GET", target, _decode, tries=tries)
+        return self._transport.call(_ORIGIN, "GET", target, _decode, tries=tries)
 
-    async def save_document(self, id: str, body: bytes, *, first: bool) -> None:  # noqa: A002 - the document's own word
+    def save_document(self, id: str, body: bytes, *, first: bool) -> Awaitable[None]:  # noqa: A002 - the document's own word
         """Store a reprocessing document (its JSON): created the `first` time, replaced from then on.
 
         Raises:
@@ -59,7 +60,7 @@ class ProcessMemory:
             SiblingRefused: Process Memory answered 4xx.
         """
         method, target = ("POST", self._documents) if first else ("PUT", self._documents.asking(id=id))
-        await self._transport.call(_SAVE, method, target, nothing, body=body)
+        return self._transport.call(_SAVE, method, target, nothing, body=body)
 
 
 def _decode(answer: bytes) -> OriginEvent | None:

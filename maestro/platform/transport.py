@@ -99,7 +99,7 @@ class Transport:
         body: bytes | None = None,
         tries: int | None = None,
     ) -> Awaitable[T]:
-        """Do `once` up to `tries` times, as `retried` does."""
+        """Do `once` up to `tries` times, as `retried` does. The clients hand on what this returns, to be awaited."""
         return self.retried(lambda: self.once(name, method, target, decode, body=body), tries)
 
     async def retried(self, attempt: Callable[[], Awaitable[T]], tries: int | None = None) -> T:

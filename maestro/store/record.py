@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
+import msgspec
 
 from maestro.store.base import StoreDamaged, StoreError
 
@@ -24,7 +24,7 @@ _FIELDS: Final = struct.Struct("<36sQQ")
 _CHECKSUM: Final = struct.Struct("<I")
 
 
-class Acknowledged(Struct, frozen=True):
+class Acknowledged(msgspec.Struct, frozen=True):
     """What the record says."""
 
     #: Id of the machine's boot it was written in; empty where the system has none.

@@ -29,6 +29,8 @@ class RawChannel:
         """It is never called: that is the case here."""
 
     def basic_ack(self, tag: int, *, multiple: bool = False) -> None:
+        if self.is_closed:
+            raise pika.exceptions.ChannelWrongStateError("closed")
         self.acks.append((tag, multiple))
         self.order.append("ack")
 
@@ -55,7 +57,9 @@ class RawConnection:
 
     def add_on_connection_unblocked_callback(self, _callback: object) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        for channel in self.channels:
+            channel.close()
 
     def channel(self, on_open_callback: Callable[[object], None]) -> RawChannel:
         self.channels.append(RawChannel())
@@ -132,12 +136,35 @@ async def test_what_was_requeued_is_no_part_of_an_acknowledgement(session: Sessi
 
 async def test_closing_sends_what_was_acknowledged_before(session: Session) -> None:
     first, second = await session.channel(), await session.channel()
+    closing = asyncio.create_task(session.close())  # it has its turn before what is gathered from now on goes out
     for channel in (first, second):
         channel.note(1)
         channel.settle(1, ack=True)
     first.close()
     assert first.raw.order == ["ack", "close"]
-    closing = asyncio.create_task(session.close())
     await asyncio.sleep(0)
-    assert second.raw.acks == [(1, True)]
+    assert second.raw.order == ["ack", "close"]
     closing.cancel()
+
+
+async def test_acknowledgements_for_a_channel_that_is_lost_meanwhile_are_void(session: Session) -> None:
+    channel = await session.channel()
+    channel.note(1)
+    channel.settle(1, ack=True)
+    channel.raw.is_closed = True
+    channel.flush()
+    assert channel.raw.acks == []
+
+
+async def test_a_connection_that_breaks_within_the_sending_harms_nobody(session: Session) -> None:
+    channel = await session.channel()
+
+    def break_off(_tag: int, *, multiple: bool) -> None:
+        assert multiple
+        raise pika.exceptions.ConnectionWrongStateError("broken")
+
+    channel.raw.basic_ack = break_off
+    channel.note(1)
+    channel.settle(1, ack=True)
+    channel.close()
+    assert channel.raw.order == ["close"]

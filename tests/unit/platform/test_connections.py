@@ -120,3 +120,17 @@ async def test_a_request_that_fails_gives_its_place_back(connections: Connection
         async with asyncio.timeout(5):
             await asyncio.gather(task, return_exceptions=True)
         assert task.exception() is not None
+
+
+async def test_a_connection_in_use_at_the_close_ends_with_its_request(server: Server, connections: Connections) -> None:
+    a, b = ask(connections, server, "a", "b")
+    await eventually(lambda: len(server.asked) == 2, "two under way")
+    server.answer("a")
+    await a
+    connections.close()
+    await eventually(lambda: server.connections == 1, "the idle one is closed")
+    server.answer("b")
+    assert await b == (200, b"ok")
+    await eventually(lambda: server.connections == 0, "the other one is closed as well")
+    with pytest.raises(RuntimeError, match="closed"):
+        await connections.request("GET", server.target("c"), None)

@@ -115,7 +115,7 @@ def test_a_child_that_outlives_the_owner_does_not_hold_the_file(path: Path, star
             os.write(write, b".")
             sys.stdin.read()  # until the test ends
             os._exit(0)
-        os.read(read, 1)  # till the child runs: it lets go first thing, and not before
+        os.read(read, 1)  # the child drops its copy of the lock as it starts; until then the file is held
         os._exit(0)
     """)
     assert owner.wait(timeout=20) == 0  # type: ignore[attr-defined]
