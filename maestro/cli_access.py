@@ -2,11 +2,14 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
 from maestro.cli_config import ConfigFile, loaded_or_exit
+
+if TYPE_CHECKING:
+    from maestro.access.tokens import TokenEntry
 
 #: Exit code when what was asked for cannot be done.
 EXIT_FAILED: Final = 1
@@ -41,23 +44,25 @@ def add(
     except BadInput as problem:
         _end(str(problem), EXIT_USAGE)
     except (TokenError, OSError) as problem:
-        _end(str(problem), EXIT_FAILED)
+        _end_failed(problem)
 
 
 @token.command("list")
 def list_(config: ConfigFile = None) -> None:
     """List the tokens there are, without what is secret of them."""
     from maestro.access.tokens import TokenError, TokenFile  # noqa: PLC0415 - keeps `maestro --help` fast
+    from maestro.cli_admin.output import Output  # noqa: PLC0415 - as above
 
     try:
         entries = TokenFile(loaded_or_exit(config).settings.data_dir).entries()
     except TokenError as problem:
-        _end(str(problem), EXIT_FAILED)
+        _end_failed(problem)
     now = datetime.now(UTC).timestamp()
-    for one in entries:
-        ends = "never" if one.expires is None else _day(one.expires) + (" (expired)" if one.expired(now) else "")
-        systems = ",".join(one.systems) or "all"
-        typer.echo(f"{one.name}\t{one.role}\tsystems={systems}\tmade={_day(one.created)}\tends={ends}\tid={one.id}")
+    rows = (
+        (one.name, one.role, ",".join(one.systems) or "all", _local(one.created), _ends(one, now), one.id)
+        for one in entries
+    )
+    Output(json=False).table(("NAME", "ROLE", "SYSTEMS", "MADE", "ENDS", "ID"), rows, "there are no tokens")
 
 
 @token.command()
@@ -70,7 +75,7 @@ def revoke(
     try:
         TokenFile(loaded_or_exit(config).settings.data_dir).revoke(name)
     except (TokenError, OSError) as problem:
-        _end(str(problem), EXIT_FAILED)
+        _end_failed(problem)
     typer.echo(f"{name}: revoked")
 
 
@@ -86,24 +91,26 @@ def export(
     from maestro.access.audit import AuditError  # noqa: PLC0415 - as above
 
     start = _moment(since)
+    data_dir = loaded_or_exit(config).settings.data_dir
     try:
-        for line in audit_reader.lines(loaded_or_exit(config).settings.data_dir / "audit"):
+        for line in audit_reader.lines(audit_reader.existing(data_dir)):
             if line["at"] >= start:
                 typer.echo(orjson.dumps(line))
     except AuditError as problem:
-        _end(str(problem), EXIT_FAILED)
+        _end_failed(problem)
 
 
 @audit.command()
 def verify(config: ConfigFile = None) -> None:
-    """Check that no line of the audit log was changed, removed or put in; exit with 1 if one was."""
+    """Check that no line was changed, removed or put in; exit with 1 if one was, or the log cannot be read."""
     from maestro.access import audit_reader  # noqa: PLC0415 - keeps `maestro --help` fast
     from maestro.access.audit import AuditError  # noqa: PLC0415 - as above
 
+    data_dir = loaded_or_exit(config).settings.data_dir
     try:
-        number, head = audit_reader.verify(loaded_or_exit(config).settings.data_dir / "audit")
+        number, head = audit_reader.verify(audit_reader.existing(data_dir))
     except AuditError as problem:
-        _end(str(problem), EXIT_FAILED)
+        _end_failed(problem)
     typer.echo(f"{number} lines are whole; the last one's hash is {head}")
 
 
@@ -126,10 +133,25 @@ def _moment(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _day(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _ends(entry: "TokenEntry", now: float) -> str:
+    if entry.expires is None:
+        return "never"
+    return _local(entry.expires) + (" (expired)" if entry.expired(now) else "")
+
+
+def _local(at: float) -> str:
+    from maestro.cli_admin.plain import local  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    return local(datetime.fromtimestamp(at, UTC).isoformat())
+
+
+def _end_failed(problem: Exception) -> NoReturn:
+    from maestro.cli_admin.exits import in_words  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    _end(in_words(problem), EXIT_FAILED)
 
 
 def _end(message: str, code: int) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)
+    from maestro.cli_admin.exits import fail  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    fail(message, code)

@@ -10,6 +10,7 @@ import typer
 
 from maestro.actors.errors import AlreadyRunning
 from maestro.actors.run_record import RunFolder
+from maestro.cli_admin.exits import EXIT_FAILED, fail, in_words
 from maestro.cli_config import ConfigFile, loaded_or_exit
 from maestro.settings import Settings
 from maestro.store.base import StoreError
@@ -17,7 +18,6 @@ from maestro.store.copies import BEFORE, back_up_stores, restore_store
 from maestro.store.places import store_folder, store_path
 
 QUEUES = "queues.sqlite"
-EXIT_FAILED = 1
 
 
 def backup(
@@ -26,6 +26,7 @@ def backup(
 ) -> None:
     """Copy every system's store, and the embedded broker's queues, to a folder. Maestro must be stopped."""
     settings = loaded_or_exit(config).settings
+    _require_stores(settings)
     with _alone(settings):
         names = back_up_stores(store_folder(settings.data_dir), folder)
         queues = _queues(settings)
@@ -45,13 +46,26 @@ def restore(
     settings = loaded_or_exit(config).settings
     names = system or sorted(path.stem for path in folder.glob("*.db"))
     if not names:
-        typer.echo(f"maestro: {folder}: there is no backup of a store in it", err=True)
-        raise typer.Exit(EXIT_FAILED)
+        fail(f"{folder}: there is no backup of a store in it", EXIT_FAILED)
     with _alone(settings):
         for name in names:
             path = store_path(settings.data_dir, name)
             restore_store(folder / path.name, path)
-            typer.echo(f"{name}: restored; what was there, if anything, is {path.name}{BEFORE}")
+            typer.echo(f"{name}: restored to {path.absolute()}; what was there, if anything, is {path.name}{BEFORE}")
+
+
+def _require_stores(settings: Settings) -> None:
+    """End, with the absolute folder, when there is nothing to copy: it may be that of another working directory."""
+    data_dir = settings.data_dir.absolute()
+    folder = store_folder(data_dir)
+    try:
+        stores = folder in list(data_dir.iterdir()) and any(one.suffix == ".db" for one in folder.iterdir())
+        if not stores and not _queues(settings).exists():
+            fail(f"there is no store in {folder}", EXIT_FAILED)
+    except FileNotFoundError:
+        fail(f"there is no data folder {data_dir}: check data_dir and the working directory", EXIT_FAILED)
+    except OSError as problem:
+        fail(in_words(problem), EXIT_FAILED)
 
 
 def _queues(settings: Settings) -> Path:
@@ -66,7 +80,6 @@ def _alone(settings: Settings) -> Iterator[None]:
         run.acquire()
         yield
     except (AlreadyRunning, StoreError, sqlite3.Error, OSError) as problem:
-        typer.echo(f"maestro: {problem}", err=True)
-        raise typer.Exit(EXIT_FAILED) from problem
+        fail(in_words(problem), EXIT_FAILED)
     finally:
         run.release()

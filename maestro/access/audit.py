@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import os
 import time
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
 
@@ -178,5 +179,10 @@ class AuditLog:
 
 
 def audit_files(folder: Path) -> list[Path]:
-    """Return the log's files, oldest first."""
-    return sorted(folder.glob("audit-*.jsonl"))
+    """Return the log's files, oldest first; none where there is no folder. Raises `OSError`: it cannot be read."""
+    try:
+        with os.scandir(folder) as found:
+            names = [one.name for one in found]
+    except FileNotFoundError:
+        return []
+    return [folder / name for name in sorted(names) if fnmatch(name, "audit-*.jsonl")]

@@ -9,6 +9,14 @@ import orjson
 from maestro.access.audit import GENESIS, AuditError, audit_files, line_hash
 
 
+def existing(data_dir: Path) -> Path:
+    """Return the folder of a data folder's audit log, absolute. Raises `AuditError`: no log is there, or to be read."""
+    folder = (data_dir / "audit").absolute()
+    if not _files(folder):
+        raise AuditError(f"there is no audit log in {folder}")
+    return folder
+
+
 def lines(folder: Path, after: int = 0) -> Iterator[dict[str, Any]]:
     """Yield the lines numbered above `after`, oldest first. Raises `AuditError`."""
     for path, _, line in _numbered(folder, after):
@@ -40,10 +48,11 @@ def page(
 def verify(folder: Path) -> tuple[int, str]:
     """Return the number and the hash of the last line when no line was changed, removed or put in.
 
-    A cut at the very end shows only against a hash that was kept elsewhere (each is logged as `audit.head`).
+    A log without a line is whole. A cut at the very end shows only against a hash that was kept elsewhere (each is
+    logged as `audit.head`).
 
     Raises:
-        AuditError: it names the first line that is not what was written.
+        AuditError: it names the first line that is not what was written, or what cannot be read.
     """
     number, before = 0, GENESIS
     for path, index, line in _numbered(folder, 0):
@@ -55,7 +64,7 @@ def verify(folder: Path) -> tuple[int, str]:
 
 
 def _numbered(folder: Path, after: int) -> Iterator[tuple[Path, int, bytes]]:
-    files = audit_files(folder)
+    files = _files(folder)
     firsts = [int(path.stem.removeprefix("audit-")) for path in files]
     for index, path in enumerate(files):
         if index + 1 < len(files) and firsts[index + 1] <= after + 1:
@@ -67,6 +76,13 @@ def _numbered(folder: Path, after: int) -> Iterator[tuple[Path, int, bytes]]:
                         yield path, count, line
         except OSError as problem:
             raise AuditError(f"{path}: cannot be read: {problem.strerror}") from problem
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return audit_files(folder)
+    except OSError as problem:
+        raise AuditError(f"{folder}: cannot be read: {problem.strerror}") from problem
 
 
 def _parsed(path: Path, line: bytes) -> dict[str, Any]:

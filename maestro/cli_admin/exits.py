@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import typer
@@ -32,6 +33,14 @@ def fail(message: str, code: int) -> NoReturn:
     """End with a message on stderr."""
     typer.echo(f"maestro: {message}", err=True)
     raise typer.Exit(code)
+
+
+def in_words(problem: Exception) -> str:
+    """Return a problem's text; one of the system's with its file and without its number."""
+    if isinstance(problem, OSError) and problem.strerror:
+        where = f"{Path(os.fsdecode(problem.filename)).absolute()}: " if problem.filename else ""
+        return f"{where}{problem.strerror}"
+    return str(problem)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from typer.testing import CliRunner, Result
 
 from maestro.access.audit import AuditLog, Entry
 from maestro.access.exposure import is_loopback
-from maestro.access.tokens import TOKEN
+from maestro.access.roles import Role
+from maestro.access.tokens import TOKEN, TokenFile
 from maestro.cli import app
 
 
@@ -30,13 +31,16 @@ def test_a_token_is_shown_once_and_listed_without_its_secret() -> None:
     token = made.stdout.strip()
     assert TOKEN.fullmatch(token)
     listed = run("token", "list").stdout
-    assert listed.startswith("ana\tapprover\tsystems=sysA,sysB\t")
+    header, row = listed.splitlines()
+    assert header.split() == ["NAME", "ROLE", "SYSTEMS", "MADE", "ENDS", "ID"]
+    assert row.split()[:3] == ["ana", "approver", "sysA,sysB"]
+    assert row.split()[-1] == token.split("_")[1]
     assert token.split("_", 2)[2] not in listed
     assert "argon2" not in listed
     assert run("token", "revoke", "ana").stdout == "ana: revoked\n"
-    assert run("token", "list").stdout == ""
+    assert run("token", "list").stdout == "there are no tokens\n"
     gone = run("token", "revoke", "ana")
-    assert (gone.exit_code, gone.stderr) == (1, "there is no token named 'ana'\n")
+    assert (gone.exit_code, gone.stderr) == (1, "maestro: there is no token named 'ana'\n")
 
 
 @pytest.mark.parametrize(
@@ -51,7 +55,7 @@ def test_a_token_is_shown_once_and_listed_without_its_secret() -> None:
 def test_wrong_tokens_are_one_line(arguments: tuple[str, ...], code: int, words: str) -> None:
     result = run("token", "add", *arguments)
     assert (result.exit_code, result.stdout) == (code, "")
-    assert words in result.stderr
+    assert result.stderr.startswith(f"maestro: {words}")
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -66,13 +70,56 @@ def test_audit_export_and_verify() -> None:
     assert [line["who"] for line in lines] == ["ana", "ben"]
     assert run("audit", "export", "--since", "2999-01-01").stdout == ""
     assert len(run("audit", "export", "--since", "2020-01-01T00:00:00").stdout.splitlines()) == 2
-    assert run("audit", "export", "--since", "soon").exit_code == 2
+    wrong = run("audit", "export", "--since", "soon")
+    assert (wrong.exit_code, wrong.stderr[:18]) == (2, "maestro: --since: ")
     assert run("audit", "verify").stdout == f"2 lines are whole; the last one's hash is {lines[-1]['hash']}\n"
     path = next(Path("data/audit").iterdir())
     path.write_bytes(path.read_bytes().replace(b'"ana"', b'"eve"'))
     broken = run("audit", "verify")
     assert broken.exit_code == 1
     assert "line 1 is not what was written" in broken.stderr
+
+
+def test_a_token_may_have_ended(tmp_path: Path) -> None:
+    TokenFile(tmp_path / "data").add("old", Role.VIEWER, lifetime=-1)
+    assert "(expired)" in run("token", "list").stdout
+
+
+def test_a_token_that_cannot_be_written_is_one_line_in_words(tmp_path: Path) -> None:
+    Path("data").write_text("no folder")
+    result = run("token", "add", "ana", "--role", "viewer")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"maestro: {tmp_path / 'data' / 'access'}: Not a directory\n"
+
+
+@pytest.mark.parametrize("command", ["verify", "export"])
+@pytest.mark.parametrize("folders", [(), ("data",), ("data/audit",)])
+def test_without_a_log_there_is_nothing_to_verify_or_export(
+    tmp_path: Path, command: str, folders: tuple[str, ...]
+) -> None:
+    for folder in folders:
+        Path(folder).mkdir(parents=True)
+    result = run("audit", command)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"maestro: there is no audit log in {tmp_path / 'data' / 'audit'}\n"
+
+
+@pytest.mark.parametrize("command", ["verify", "export"])
+def test_a_log_that_cannot_be_read_is_not_whole(tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "data" / "audit"
+    folder.mkdir(parents=True)
+    (folder / "audit-000000000000001.jsonl").mkdir()
+    result = run("audit", command)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"maestro: {folder}/audit-000000000000001.jsonl: cannot be read: Is a directory\n"
+
+    def denied(_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.scandir", denied)
+    result = run("audit", command)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"maestro: {folder}: cannot be read: Permission denied\n"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "no-such-host.invalid"])

@@ -112,6 +112,37 @@ def test_an_empty_folder_is_no_backup() -> None:
     assert "there is no such backup" in run("restore", "nothing", "--system", "sysA").stderr
 
 
+@pytest.mark.parametrize("command", [("backup", "copies"), ("backup", "copies", "-c", "m.toml")])
+def test_without_a_data_folder_nothing_is_copied_and_nothing_made(here: Path, command: tuple[str, ...]) -> None:
+    Path("m.toml").write_text('data_dir = "elsewhere"', "utf-8")
+    shutil.rmtree("data")
+    result = run(*command)
+    data_dir = here / ("elsewhere" if "-c" in command else "data")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"maestro: there is no data folder {data_dir}: check data_dir and the working directory\n"
+    assert [one.name for one in here.iterdir()] == ["m.toml"]
+
+
+def test_a_data_folder_without_a_store_is_nothing_to_back_up(here: Path) -> None:
+    shutil.rmtree("data/systems")
+    result = run("backup", "copies")
+    assert (result.exit_code, result.stderr) == (1, f"maestro: there is no store in {here}/data/systems\n")
+    assert not Path("copies").exists()
+
+
+def test_what_cannot_be_read_or_written_is_one_line_in_words(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", denied)
+        unreadable = run("backup", "copies")
+    assert (unreadable.exit_code, unreadable.stderr) == (1, f"maestro: {here}/data: Permission denied\n")
+    Path("data/run.lock").mkdir()
+    locked = run("backup", "copies")
+    assert (locked.exit_code, locked.stderr) == (1, f"maestro: {here}/data/run.lock: Is a directory\n")
+
+
 def test_by_hand_as_the_docs_say() -> None:
     run("backup", "copies")
     write("sysA", "new")
