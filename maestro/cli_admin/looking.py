@@ -167,7 +167,14 @@ def _history_row(doc: Document, short: str) -> tuple[object, ...]:
 
 
 def _documents(session: Session, system: str, status: str) -> list[msgspec.Raw]:
-    return list(documents(session.maestro, systems_of(session.maestro, system), (status,)))
+    """Return the documents of a system, or of all. Raises `Rejected`: the system is not known.
+
+    Maestro answers with no documents then, too: so it is asked for the system itself.
+    """
+    found = list(documents(session.maestro, systems_of(session.maestro, system), (status,)))
+    if system and not found:
+        session.maestro.system(system)
+    return found
 
 
 def _document(raw: msgspec.Raw) -> Document:
