@@ -138,6 +138,8 @@ def reconsider(
 ) -> None:
     """Have the event of a skipped reprocessing judged again."""
     doc = _target(session, document, _SKIPPED)
+    if doc.reconsidered:
+        raise refused(_CONFLICT, _reconsidered(doc))
     lines = consequences.of_reconsideration(session.maestro, doc)
     session.out.confirm(consequences.title("Reconsider", doc), lines, "Judge it again?", yes=yes)
     reply = session.maestro.reconsider(doc.id, Decision(session.user(user), reason))
@@ -152,6 +154,14 @@ def reconsider(
             session.out.say(f"held again as {new.id}: it impacts {count(new.progress.units, 'instance')}")
         case _:
             session.out.say(f"{doc.system_id} is not open: it waits at position {reply.value.position}")
+
+
+def _reconsidered(doc: Document) -> str:
+    """Say who had its event judged again, and when, as far as its history tells."""
+    event = f"as event {doc.reconsidered}"
+    entry = next((one for one in doc.history if one.cause == f"reconsidered {event}"), None)
+    by = f" by {entry.user} at {entry.timestamp} UTC" if entry else ""
+    return f"reprocessing {doc.id} was already reconsidered{by} {event}"
 
 
 def _target(session: Session, text: str, statuses: Iterable[str]) -> Document:

@@ -55,10 +55,10 @@ def conflict(fact: Decision, doc: Document, step: Step) -> None:
         state = f"{doc.status}, being cancelled by {doc.cancelling}"
     elif doc.pausing:
         state = f"{doc.status}, being paused by {doc.pausing}"
-    since = f"by {last.user} at {wire_time(last.at)}"
+    since = f"by {last.user} at {wire_time(last.at)} UTC"
     decision = next((entry for entry in reversed(doc.history) if entry.user != MAESTRO), last)
     if decision is not last:  # what Maestro did since was carrying it out
-        since += f"; {decision.status} by {decision.user} at {wire_time(decision.at)}"
+        since += f"; {decision.status} by {decision.user} at {wire_time(decision.at)} UTC"
     refuse(fact, Code.CONFLICT, f"reprocessing {doc.id} is {state} ({since})", step)
 
 

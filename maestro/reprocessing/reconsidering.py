@@ -5,10 +5,12 @@ open it is judged at once.
 """
 
 from maestro.events import celery_body, parse_event
+from maestro.messages import Code
 from maestro.reprocessing import facts, judging
-from maestro.reprocessing.asking import conflict, found
+from maestro.reprocessing.asking import conflict, found, refuse
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.rendering import wire_time
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Status
 from maestro.reprocessing.step import SaveDocument, Step
@@ -24,19 +26,33 @@ def delivery_body(doc: Document) -> bytes:
     return celery_body(delivery_key(doc.id), doc.pending_event)
 
 
+def _note(number: int) -> str:
+    return f"reconsidered as event {number}"
+
+
+def _already(doc: Document) -> str:
+    note = _note(doc.reconsidered)
+    entry = next(one for one in doc.history if one.cause == note)
+    by = f"by {entry.user} at {wire_time(entry.at)} UTC"
+    return f"reprocessing {doc.id} was already reconsidered {by} as event {doc.reconsidered}"
+
+
 def on_reconsider_asked(system: System, fact: facts.ReconsiderAsked, step: Step) -> None:
     """Once only: what became of it is up to the new delivery."""
     doc = found(system, fact, step)
     if doc is None:
         return
-    if doc.status is not Status.SKIPPED or doc.reconsidered:
+    if doc.status is not Status.SKIPPED:
         conflict(fact, doc, step)
+        return
+    if doc.reconsidered:
+        refuse(fact, Code.CONFLICT, _already(doc), step)
         return
     key, event = delivery_key(doc.id), parse_event(doc.pending_event)
     delivery = Delivery(key, system.next_number, doc.held_instance, event.name, doc.branch, doc.tag, system.now)
     system.next_number += 1
     system.deliveries[delivery.key] = delivery
     doc.reconsidered = delivery.number
-    doc.note(system.now, fact.user, f"reconsidered as event {delivery.number}", fact.reason)
+    doc.note(system.now, fact.user, _note(delivery.number), fact.reason)
     step.save(SaveDocument(doc))
     judging.take_in_waiting(system, delivery, fact.ticket, step)

@@ -1,5 +1,6 @@
 """Decisions on the command line, against `maestro serve`: what is shown, what binds, what the exit codes say."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -118,8 +119,11 @@ async def test_skip_names_the_rows_that_will_not_reach_the_domain_and_reconsider
     again = await maestro(it, "reconsider", doc["id"], "--yes")
     assert (again.code, again.out) == (0, "it impacts nothing now: committed\n")
     assert tenant.commits == ["i1"]
-    twice = await maestro(it, "reconsider", doc["id"], "--yes")
-    assert twice.code == 5
+    twice = await maestro(it, "reconsider", doc["id"], "--yes", "--json")
+    assert (twice.code, twice.json["status"]) == (5, "409")
+    assert re.fullmatch(
+        f"maestro: reprocessing {doc['id']} was already reconsidered by .+ at .+ UTC as event [0-9]+\n", twice.err
+    )
 
 
 async def test_reconsidered_is_held_again_or_waits(it: Stage, tenant: Tenant) -> None:
@@ -185,7 +189,9 @@ async def test_exit_codes(it: Stage, tenant: Tenant) -> None:
     assert (unknown.code, unknown.out) == (4, "")
     assert "nor one whose id begins so" in unknown.err
     assert (await maestro(it, "waiting", "nosystem", "--json")).json["status"] == "404"
-    assert (await maestro(it, "waiting", "nosystem")).code == 4
+    for command in ("waiting", "skipped", "pending", "history"):
+        nowhere = await maestro(it, command, "nosystem")
+        assert (nowhere.code, nowhere.out, nowhere.err) == (4, "", "maestro: system 'nosystem' is not known\n")
     assert (await maestro(it, "approve", doc["id"], "--yes", "--reason", "x" * 2000)).code == 2
     assert (await maestro(it, "approve", doc["id"], "--max-replays", "0")).code == 2
     assert (await maestro(it, "pause", doc["id"])).code == 5

@@ -51,7 +51,7 @@ def test_what_is_decided_already_is_409_naming_status_user_and_time(m: Driver, v
     getattr(m, verb)()
     code, message = refused(m)
     assert code is Code.CONFLICT
-    assert message == "reprocessing d1 is approved (by anna at 1970-01-01T00:16:44.000000)"
+    assert message == "reprocessing d1 is approved (by anna at 1970-01-01T00:16:44.000000 UTC)"
 
 
 def test_what_runs_is_409_naming_who_decided_it(m: Driver) -> None:
@@ -61,7 +61,7 @@ def test_what_runs_is_409_naming_who_decided_it(m: Driver) -> None:
     code, message = refused(m)
     assert code is Code.CONFLICT
     assert "is running (by maestro at" in message
-    assert message.endswith("; approved by anna at 1970-01-01T00:16:44.000000)")
+    assert message.endswith("; approved by anna at 1970-01-01T00:16:44.000000 UTC)")
 
 
 @pytest.mark.parametrize("verb", ["cancel", "retry"])

@@ -4,6 +4,7 @@ from maestro.reprocessing import facts
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.impact import Impacted
 from maestro.reprocessing.pace import MAX_NAMES, MEMORY, Pace, Paces, event_name
+from maestro.reprocessing.rendering import wire_time
 from maestro.reprocessing.status import Status
 from tests.support.rules import Rules, origin
 
@@ -26,7 +27,9 @@ def test_a_skipped_event_is_judged_again_at_once_when_the_system_is_open() -> No
     last = doc.history[-1]
     assert (last.status, last.user, last.reason) == (Status.SKIPPED, "ana", "it was right")
     assert last.cause == f"reconsidered as event {doc.reconsidered}"
-    it.refused(facts.ReconsiderAsked, doc.id, Code.CONFLICT)
+    twice = it.refused(facts.ReconsiderAsked, doc.id, Code.CONFLICT)
+    when = f"by ana at {wire_time(last.at)} UTC as event {doc.reconsidered}"
+    assert twice.message == f"reprocessing {doc.id} was already reconsidered {when}"
 
 
 def test_a_skipped_event_may_be_held_again() -> None:
