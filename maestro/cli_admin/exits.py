@@ -21,6 +21,7 @@ EXIT_CONFLICT: Final = 5
 #: As shells say it of what Ctrl-C ended.
 EXIT_INTERRUPTED: Final = 130
 
+_UNAUTHORIZED: Final = 401
 _BY_STATUS: Final[Mapping[int, int]] = {
     400: EXIT_USAGE,
     404: EXIT_NOT_FOUND,
@@ -53,7 +54,8 @@ def explained(*, json: bool) -> Iterator[None]:
             typer.echo(refused.raw)
         for line in _changes(refused.fields):
             typer.echo(line, err=True)
-        fail(plain(refused), _BY_STATUS.get(refused.status, EXIT_FAILED))
+        hint = "; give one by MAESTRO_TOKEN or --token-file" if refused.status == _UNAUTHORIZED else ""
+        fail(f"{plain(refused)}{hint}", _BY_STATUS.get(refused.status, EXIT_FAILED))
     except NotFound as problem:
         fail(plain(problem), EXIT_NOT_FOUND)
     except (Ambiguous, BadTarget) as problem:

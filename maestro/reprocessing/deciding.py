@@ -102,14 +102,15 @@ def _skip(system: System, doc: Document, fact: facts.Skipped | facts.StatusSet, 
 
 
 def _as_previewed(doc: Document, fact: facts.Approved, step: Step) -> bool:
-    """Whether the preview that was approved is the present one; else refuse, with what changed since."""
+    """Whether the preview that was approved is the present one; else refuse, with what changed since, if known."""
     now = preview.digest(doc.held_instance, doc.units)
     if fact.digest in ("", now):
         return True
     fields: do.Fields = (("digest", now),)
+    message = f"digest: is not among the last previews of reprocessing {doc.id}"
     if fact.seen is not None:
         fields += tuple(preview.difference(fact.seen, [unit.key for unit in doc.order]).items())
-    message = f"digest: reprocessing {doc.id} is not what was previewed: its units changed"
+        message = f"digest: reprocessing {doc.id} is not what was previewed: its units changed"
     step.do(do.Reply(fact.ticket, Code.CONFLICT, message, fields=fields))
     return False
 

@@ -23,7 +23,7 @@ async def test_tokens(tmp_path: Path) -> None:
         while refused.code == 3:
             refused = await maestro(it, "watch", doc["id"], "--for", "30")
         assert refused.code == 1
-        assert "a bearer token is needed" in refused.err
+        assert refused.err == "maestro: a bearer token is needed; give one by MAESTRO_TOKEN or --token-file\n"
 
         looking = {"MAESTRO_TOKEN": viewer}
         assert doc["id"][:8] in (await maestro(it, "pending", **looking)).out

@@ -159,7 +159,7 @@ async def test_the_token_is_sent_and_names_who_decides(it: Stage, tmp_path: Any)
     try:
         refused = await maestro(None, "systems", "--url", url)
         assert refused.code == 1
-        assert "a bearer token is needed" in refused.err
+        assert refused.err == "maestro: a bearer token is needed; give one by MAESTRO_TOKEN or --token-file\n"
         file = tmp_path / "token"
         file.write_text("s3cret\n")
         file.chmod(0o644)

@@ -47,7 +47,8 @@ def test_approval_of_the_present_preview() -> None:
 def test_an_unknown_digest_is_refused_with_the_present_one_only() -> None:
     it = Rules()
     doc = it.hold("i1", "p1")
-    reply = it.refused(facts.Approved, doc.id, Code.CONFLICT, "digest", digest="0" * 32)
+    reply = it.refused(facts.Approved, doc.id, Code.CONFLICT, digest="0" * 32)
+    assert reply.message == f"digest: is not among the last previews of reprocessing {doc.id}"
     assert reply.fields == (("digest", now(doc)),)
     assert doc.status is Status.PENDING
 
@@ -60,7 +61,7 @@ def test_a_changed_preview_is_refused_with_the_difference() -> None:
     it = it.restart()
     doc = it.system.documents[doc.id]
     seen = it.repository.preview(doc.id, before)
-    reply = it.refused(facts.Approved, doc.id, Code.CONFLICT, digest=before, seen=seen)
+    reply = it.refused(facts.Approved, doc.id, Code.CONFLICT, "its units changed", digest=before, seen=seen)
     assert dict(reply.fields) == {"digest": now(doc), "added": named("p3"), "removed": named("p2")}
     assert [unit.instance_id for unit in doc.order] == ["p3", "p1"]
     assert len(doc.history) == 1
