@@ -51,12 +51,12 @@ def of_going_on(maestro: Maestro, doc: Document, budget: dict[str, float] | None
 
 def of_cancel(maestro: Maestro, doc: Document) -> Iterator[str]:
     """Say what a cancel will do."""
-    if doc.status == "approved":
+    if doc.status == "approved" and not doc.held_committed:
         yield "it has not started: nothing is committed or replayed"
     else:
-        yield f"stops after the current replay; so far: {progress(doc)}"
-        left = count(doc.progress.outstanding, "instance")
-        yield f"{left} left keep results of before the commit, until a retry replays them"
+        stops = "stops after the current replay" if doc.running else "nothing of it runs now: ends at once"
+        yield f"{stops}; so far: {progress(doc)}"
+        yield _kept(doc.progress.outstanding)
     yield _waiting(maestro, doc)
 
 
@@ -74,11 +74,22 @@ def _replays(doc: Document, units: int, budget: dict[str, float] | None) -> Iter
     branches = {unit.branch for unit in doc.units or ()}
     where = f" on {len(branches)} branches" if len(branches) > 1 else ""
     yield f"replays at least {count(units, 'instance')}{where}; a cascade may add more"
-    yield f"does not lock {doc.system_id}" if doc.forking else f"locks {doc.system_id} meanwhile"
+    yield _lock(doc)
     if doc.estimate:
         yield f"takes about {span(doc.estimate.seconds)} ({doc.estimate.basis})"
     if budget:
         yield f"pauses for a second decision after {budget_text(_whole(budget.get('replays')), budget.get('minutes'))}"
+
+
+def _lock(doc: Document) -> str:
+    if doc.forking:
+        return f"does not lock {doc.system_id}"
+    return f"keeps {doc.system_id} locked meanwhile" if doc.status == "paused" else f"locks {doc.system_id} meanwhile"
+
+
+def _kept(left: int) -> str:
+    verb, them = ("keeps", "it") if left == 1 else ("keep", "them")
+    return f"{count(left, 'instance')} not replayed {verb} results of before the commit, until a retry replays {them}"
 
 
 def _whole(number: float | None) -> int | None:

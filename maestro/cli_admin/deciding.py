@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from maestro.cli_admin import consequences
+from maestro.cli_admin.document_page import becoming
 from maestro.cli_admin.plain import count
 from maestro.cli_admin.session import DocumentId, Reason, Session, User, Yes, command
 from maestro.client.api import Decision
@@ -201,7 +202,8 @@ def _skipped(now: Document) -> Iterable[str]:
 
 
 def _cancelled(now: Document) -> Iterable[str]:
-    yield f"{now.id}: {now.status}" + ("; it is cancelled after the current replay" if now.cancelling else "")
+    soon = becoming(now)
+    yield f"{now.id}: {now.status}" + (f"; {soon}" if soon else "")
 
 
 def _paused(now: Document) -> Iterable[str]:

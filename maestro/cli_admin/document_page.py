@@ -51,15 +51,26 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:
 
 
 def _status(doc: Document) -> str:
-    going = "cancelling" if doc.cancelling else "pausing" if doc.pausing else ""
-    return f"{doc.status}, {going} after the current replay" if going else doc.status
+    soon = becoming(doc)
+    return f"{doc.status}, {soon}" if soon else doc.status
+
+
+def becoming(doc: Document) -> str:
+    """Say what was asked for and is not done yet: that it be cancelled, or paused; empty when nothing was."""
+    asked = "cancelled" if doc.cancelling else "paused" if doc.pausing else ""
+    if not asked:
+        return ""
+    return f"{asked} after the current replay" if doc.running else f"being {asked}"
 
 
 def progress(doc: Document) -> str:
-    """Say how far a run is."""
+    """Say how far a run is, or came."""
     done, left, added = doc.progress.replayed, doc.progress.outstanding, doc.progress.cascaded
-    cascade = f" (+{added:,} by cascade)" if added else ""
-    return f"{done:,} done, {left:,} left, {count(doc.progress.units, 'instance')}{cascade}"
+    instances = count(doc.progress.units, "instance")
+    if doc.status == "skipped":
+        return f"none; {instances} {'stays' if doc.progress.units == 1 else 'stay'} as computed"
+    rest = f", {left:,} {'left' if doc.live else 'not done'}" if left or doc.live else ""
+    return f"{done:,} done{rest}, {instances}" + (f" (+{added:,} by cascade)" if added else "")
 
 
 def budget_text(replays: int | None, minutes: float | None) -> str:

@@ -1,6 +1,8 @@
 """`maestro systems | pending | show | waiting | history | skipped`: what there is, changing nothing."""
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Annotated, Final
 
 import msgspec
@@ -10,11 +12,15 @@ from maestro.cli_admin.document_page import print_document
 from maestro.cli_admin.plain import age, count, local, span
 from maestro.cli_admin.session import AnySystem, DocumentId, Session, SystemId, command
 from maestro.client.api import Maestro
+from maestro.client.errors import ClientError
 from maestro.client.finding import documents, find, systems_of
 from maestro.client.shapes import Document, System
 
 #: Digits of an id in a table: enough to tell it from the others, by itself or with a few more.
 _SHORT: Final = 8
+#: Systems that are asked at once.
+_AT_ONCE: Final = 16
+_UNAVAILABLE: Final = "unavailable"
 PENDING: Final = "pending_approval"
 
 After = Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Begin behind this one.")]
@@ -28,8 +34,32 @@ def systems(session: Session) -> None:
     if session.out.json:
         session.out.raw(reply.raw)
         return
-    columns = ("SYSTEM", "STATE", "LOCKED", ">PENDING", ">IN LINE", "RUNNING", ">WAITING", ">IN HAND", "PROBLEM")
-    session.out.table(columns, map(_system_row, reply.value), "no system is served")
+    columns = (
+        "SYSTEM",
+        "STATE",
+        "LOCKED",
+        ">PENDING",
+        ">IN LINE",
+        "RUNNING",
+        ">WAITING",
+        ">IN HAND",
+        ">ERRORS",
+        "PROBLEM",
+    )
+    session.out.table(columns, map(_system_row, _measured(session.maestro, reply.value)), "no system is served")
+
+
+def _measured(maestro: Maestro, listed: Sequence[System]) -> list[System]:
+    """Return the systems with their queues measured now, for the list tells an older measure; else without."""
+
+    def measured(one: System) -> System:
+        with suppress(ClientError):
+            if one.state != _UNAVAILABLE:
+                return maestro.system(one.id).value
+        return msgspec.structs.replace(one, queues=None)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(measured, listed))
 
 
 def _system_row(one: System) -> tuple[object, ...]:
@@ -38,8 +68,9 @@ def _system_row(one: System) -> tuple[object, ...]:
     if one.running:
         progress = one.running.progress
         running = f"{one.running.id[:_SHORT]} {progress.replayed}/{progress.replayed + progress.outstanding}"
+    failed = "-" if one.failed is None else one.failed
     pending, line = len(one.pending), len(one.approved)
-    return (one.id, one.state, locked, pending, line, running, one.waiting, one.inbox, one.message or "-")
+    return (one.id, one.state, locked, pending, line, running, one.waiting, one.inbox, failed, one.message or "-")
 
 
 @command
@@ -162,7 +193,7 @@ def _history_row(doc: Document, short: str) -> tuple[object, ...]:
         last.user if last else "-",
         (last.reason or last.cause or "-") if last else "-",
         doc.progress.replayed,
-        doc.progress.outstanding,
+        doc.progress.outstanding if doc.live else "-",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from maestro.cli_admin.document_page import becoming, progress
 from maestro.cli_admin.exits import EXIT_FAILED, EXIT_UNREACHABLE, fail
 from maestro.cli_admin.output import Output
 from maestro.cli_admin.plain import count, plain, span
@@ -19,8 +20,6 @@ from maestro.client.shapes import Document
 from maestro.client.transport import Reply
 
 _FINISHED: Final = "finished"
-#: Statuses from which it may still move by itself, or by a decision.
-_LIVE: Final = frozenset({"pending_approval", "approved", "running", "running_without_lock", "paused"})
 #: Statuses of a refusal that pass.
 _PASSING: Final = frozenset({429, 502, 503, 504})
 #: Seconds between two polls where there is no stream, and that Maestro may be away (it may be restarted).
@@ -44,7 +43,7 @@ def watch(
         for reply in seen(session.maestro, doc, deadline):
             doc = reply.value
             view.show(reply)
-    if doc.status in _LIVE:
+    if doc.live:
         fail(f"it is still {doc.status}", EXIT_FAILED)
     last = doc.history[-1] if doc.history else None
     why = f": {last.cause or last.reason}" if last and (last.cause or last.reason) else ""
@@ -68,7 +67,7 @@ def seen(maestro: Maestro, doc: Document, deadline: float | None) -> Iterator[Re
                 if _essence(now.value) != last:
                     yield now
                 last = _essence(now.value)
-                if now.value.status not in _LIVE:
+                if not now.value.live:
                     return
         except (NotReachable, Rejected) as problem:
             if isinstance(problem, Rejected) and problem.status not in _PASSING:
@@ -159,13 +158,16 @@ def _text(doc: Document) -> str:
     done, left, added = doc.progress.replayed, doc.progress.outstanding, doc.progress.cascaded
     cascade = f" (+{added:,} by cascade)" if added else ""
     text = f"replay {done:,} of at least {done + left:,}{cascade}"
+    if not doc.live and doc.status != _FINISHED:
+        text = f"replays: {progress(doc)}"
     if doc.status == "pending_approval":
         text = f"waits for a decision; it impacts {count(left, 'instance')}"
-    if doc.status == "paused":
+    if doc.status == "paused" and not doc.cancelling:
         last = doc.history[-1] if doc.history else None
         text += f"; waits for a decision ({last.cause or last.reason})" if last else "; waits for a decision"
-    if doc.cancelling or doc.pausing:
-        text += f"; {'cancelled' if doc.cancelling else 'paused'} after the current replay"
+    soon = becoming(doc)
+    if soon:
+        text += f"; {soon}"
     if doc.estimate and left:
         text += f"; about {span(doc.estimate.seconds)} left ({doc.estimate.basis})"
     return plain(text)

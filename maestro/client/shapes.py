@@ -1,8 +1,12 @@
 """What Maestro's answers say, as far as the client looks. Fields not named here stay in the raw answer."""
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Raw, Struct
+
+#: Statuses of a document from which it may still move by itself, or by a decision other than a retry.
+_LIVE: Final = frozenset({"pending_approval", "approved", "running", "running_without_lock", "paused"})
+_RUNNING: Final = frozenset({"running", "running_without_lock"})
 
 
 class _Shape(Struct, frozen=True, rename="camel"):
@@ -106,6 +110,16 @@ class Document(_Shape, frozen=True):
     added: tuple[Unit, ...] = ()
     removed: tuple[Unit, ...] = ()
 
+    @property
+    def live(self) -> bool:
+        """Not ended."""
+        return self.status in _LIVE
+
+    @property
+    def running(self) -> bool:
+        """Neither in line nor paused: a replay may be under way."""
+        return self.status in _RUNNING
+
 
 class Lock(_Shape, frozen=True):
     """Why the platform may not proceed."""
@@ -137,8 +151,14 @@ class System(_Shape, frozen=True):
     running: Running | None = None
     waiting: int = 0
     inbox: int = 0
-    #: Ready messages of each queue; None: the broker is out of reach.
+    #: Ready messages of each queue (-1: it is missing); None: the broker is out of reach.
     queues: dict[str, int] | None = None
+
+    @property
+    def failed(self) -> int | None:
+        """Events on the error queue; None: not known."""
+        number = (self.queues or {}).get(f"persist.{self.id}.queue.error", -1)
+        return None if number < 0 else number
 
 
 class Waiting(_Shape, frozen=True):

@@ -151,14 +151,17 @@ async def test_a_budget_pauses_and_resume_retry_cancel_go_on(it: Stage, tenant: 
     shown = await maestro(it, "resume", doc["id"])
     assert shown.code == 2
     assert "so far: 1 done, 2 left, 3 instances; what is done stays done" in shown.err
+    assert f"keeps {tenant.system} locked meanwhile" in shown.err
     resumed = await maestro(it, "resume", doc["id"], "--yes", "--max-replays", "1", "--json")
     assert resumed.json["budget"] == {"replays": 1, "minutes": None, "replayed": 0}
     await eventually(lambda: _paused_after(it, doc, 2), "paused after two")
 
     cancelled = await maestro(it, "cancel", doc["id"], "--yes")
     assert cancelled.code == 0
-    assert "stops after the current replay; so far: 2 done, 1 left" in cancelled.err
+    assert "nothing of it runs now: ends at once; so far: 2 done, 1 left" in cancelled.err
+    assert "1 instance not replayed keeps results of before the commit, until a retry replays it" in cancelled.err
     await it.reaches(doc, "cancelled")
+    assert "2 done, 1 not done, 3 instances" in (await maestro(it, "show", doc["id"])).out
     retried = await maestro(it, "retry", doc["id"][:8], "--yes")
     assert retried.code == 0
     assert "replays at least 1 instance" in retried.err

@@ -40,6 +40,10 @@ async def test_list_show_and_redrive_chosen_ones(it: Stage, tenant: Tenant) -> N
     assert "discovery" in listed.out
     assert "the oldest 2 of 3" in listed.out
 
+    systems = (await maestro(it, "systems")).out.splitlines()
+    assert systems[0].split()[-2:] == ["ERRORS", "PROBLEM"]
+    assert [line.split()[-2] for line in systems if line.startswith(f"{tenant.system} ")] == ["3"]
+
     shown = await maestro(it, "errors", "show", tenant.system, ids[1][:13])
     assert f'"instanceId": "{tenant.id("i2")}"' in shown.out
     assert "x-maestro-error" in shown.out

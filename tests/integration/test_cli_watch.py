@@ -89,7 +89,11 @@ async def test_an_estimate_says_what_it_is_based_on(it: Stage, tenant: Tenant) -
     process = await watching(it, doc["id"])
     assert "left (running mean of 4 past replays of this system" in await line(process)
     await it.decide(doc, "skip")
+    await until(process, "skipped: replays: none; 1 instance stays as computed")
     assert await asyncio.wait_for(process.wait(), 60) == 1
+    assert (await maestro(it, "history", tenant.system, "--status", "skipped")).out.splitlines()[1].split()[-2:] == [
+        "0", "-",
+    ]  # fmt: skip
 
 
 async def test_an_end_that_is_no_finish_is_exit_code_1(it: Stage, tenant: Tenant) -> None:
