@@ -27,7 +27,7 @@ TokenFile = Annotated[
     Path | None, typer.Option(envvar="MAESTRO_TOKEN_FILE", metavar="FILE", help="File that holds the token.")
 ]
 Timeout = Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for an answer.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the API's JSON, and nothing else, on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 
 DocumentId = Annotated[
     str,
