@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
+from maestro.cli_admin.commit_page import print_commit
 from maestro.cli_admin.document_page import print_document
 from maestro.cli_admin.plain import age, count, local, span
 from maestro.cli_admin.session import AnySystem, DocumentId, Session, SystemId, command
@@ -107,12 +108,14 @@ def _waiting(maestro: Maestro) -> dict[str, int]:
 
 @command
 def show(session: Session, document: DocumentId) -> None:
-    """Show one reprocessing: what is held, what it replays and how far that is, who decided what."""
+    """Show one reprocessing: what it replays and how far that is, who decided what; of a pending one the commit."""
     reply = find(session.maestro, document)
     if session.out.json:
         session.out.raw(reply.raw)
     else:
         print_document(session.out, reply.value)
+        if reply.value.status == PENDING:
+            print_commit(session.out, session.maestro, reply.value)
 
 
 @command

@@ -91,6 +91,23 @@ async def test_tables(it: Stage, doc: dict[str, Any]) -> None:
     assert (await maestro(it, "errors", "list", "sysA")).out == "the error queue is empty\n"
 
 
+async def test_a_pending_one_shows_what_would_be_committed(it: Stage, tenant: Tenant, doc: dict[str, Any]) -> None:
+    rows = [
+        {"day": n, "rate": 2, "before": {"day": n, "rate": 1}, "_metadata": {"type": "quote", "changeTrack": "update"}}
+        for n in range(12)
+    ]
+    assert "the commit would write 0 rows\n" in (await maestro(it, "show", doc["id"])).out
+    it.siblings.entities["sysB.i1"] = rows
+    shown = (await maestro(it, "show", doc["id"])).out.splitlines()
+    start = shown.index("the commit would write 12 rows:")
+    assert shown[start + 1].split() == ["CHANGE", "TYPE", "SAME", "BEFORE", "AFTER"]
+    assert shown[start + 2].split() == ["update", "quote", "day=0", "rate=1", "rate=2"]
+    assert shown[start + 12 :] == ["and 2 more"]
+    tenant.fail("domain", "entities", times=9, how=500)
+    assert "what the commit would write is not known: domain" in (await maestro(it, "show", doc["id"])).out
+    it.siblings.heal()
+
+
 async def test_no_terminal_no_colours(it: Stage, doc: dict[str, Any]) -> None:
     for words in (("systems",), ("show", doc["id"]), ("doctor",)):
         ran = await maestro(it, *words)
