@@ -13,6 +13,7 @@ from typing import Final
 from maestro.platform.answer import AnswerReader, BadAnswerError
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.target import Place, Target
+from maestro.ports import why
 
 #: Methods that may be sent once more when a kept connection turns out to be closed.
 _IDEMPOTENT: Final = frozenset({"GET", "PUT"})
@@ -230,8 +231,7 @@ class Connections:
         except TimeoutError as problem:
             raise NoConnectionInTimeError from problem
         except OSError as problem:
-            why = problem.strerror or problem
-            raise ConnectionFailedError(f"cannot connect to {place.host}:{place.port}: {why}") from problem
+            raise ConnectionFailedError(f"cannot connect to {place.host}:{place.port}: {why(problem)}") from problem
         return connection
 
 

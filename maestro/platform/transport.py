@@ -186,16 +186,20 @@ class Transport:
         match problem:
             case SiblingError():
                 return problem
-            case TimeoutError():
-                return SiblingUnreachable(name.service, name.call, _timed_out(problem, self._settings))
-            case WrongShapeError() | msgspec.DecodeError() | RecursionError():
-                return SiblingUnreachable(name.service, name.call, f"not the agreed answer: {problem}")
             case RefusalError():
                 return SiblingRefused(name.service, name.call, str(problem))
-            case aiohttp.ClientError() | BadAnswerError() | ConnectionFailedError() | OSError() | UnicodeError():
+            case TimeoutError():
+                cause = _timed_out(problem, self._settings)
+            case WrongShapeError() | msgspec.DecodeError() | RecursionError():
+                cause = f"not the agreed answer: {problem}"
+            case BadAnswerError() | ConnectionFailedError():
+                cause = str(problem)
+            case aiohttp.ClientError() | OSError() | UnicodeError():
                 # UnicodeError: a host name that cannot even be looked up.
-                return SiblingUnreachable(name.service, name.call, f"{type(problem).__name__}: {problem}")
-        return None
+                cause = f"{type(problem).__name__}: {problem}"
+            case _:
+                return None
+        return SiblingUnreachable(name.service, name.call, cause)
 
     def _https(self) -> aiohttp.ClientSession:
         if self._closed:
