@@ -1,7 +1,7 @@
 """Kept-alive HTTP/1.1 connections with nothing between a request and its socket.
 
 The two calls of an event are most of what Maestro does; a general HTTP client spends twice the time on each.
-https goes through aiohttp (`maestro.platform.transport`).
+https goes through aiohttp (`maestro.platform.https`).
 """
 
 import asyncio
