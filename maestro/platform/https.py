@@ -3,6 +3,7 @@
 Imported only where a sibling is reached that way: aiohttp takes memory, and time to start, of hundreds of processes.
 """
 
+import ssl
 from collections.abc import Mapping
 from typing import Final
 
@@ -39,7 +40,12 @@ class HttpsConnections:
     ) -> None:
         self._limit = limit
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS, limit_per_host=per_host, keepalive_timeout=keep_for),
+            connector=aiohttp.TCPConnector(
+                limit=CONNECTIONS,
+                limit_per_host=per_host,
+                keepalive_timeout=keep_for,
+                ssl=ssl.create_default_context(),  # of now: aiohttp's own is made with its import
+            ),
             timeout=aiohttp.ClientTimeout(total=answer_timeout, sock_connect=connect_timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
