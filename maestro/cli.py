@@ -3,6 +3,7 @@
 So `maestro --help` starts no actor, reads no file, and answers at once.
 """
 
+import os
 from typing import Annotated
 
 import typer
@@ -10,6 +11,9 @@ import typer
 from maestro import __version__, cli_access, cli_config
 from maestro.cli_lazy import LazyGroup
 from maestro.cli_serve import serve
+
+#: What others than their owner may not do with the files that are made: they hold events and decisions.
+_OTHERS = 0o077
 
 app = typer.Typer(
     name="maestro",
@@ -43,6 +47,7 @@ def _maestro(
 
 def main() -> None:
     """Run the command line; the console script `maestro`."""
+    os.umask(os.umask(0) | _OTHERS)
     app(prog_name="maestro")
 
 

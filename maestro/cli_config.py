@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from maestro.settings import Settings
     from maestro.settings_sources import Loaded
 
 #: Exit code for a configuration, or a command line, that cannot be used.
@@ -36,6 +37,18 @@ def loaded_or_exit(config: Path | None) -> "Loaded":
         raise typer.Exit(EXIT_CONFIG) from problem
 
 
+def exposure(settings: "Settings") -> str:
+    """Return why `maestro serve` does not start with these settings unless it is told to; empty: it does."""
+    from maestro.access.exposure import is_loopback  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    if settings.access.enabled or is_loopback(settings.http.host):
+        return ""
+    return (
+        f'http.host = "{settings.http.host}" serves others than this machine: '
+        "set access.enabled = true, or give --insecure"
+    )
+
+
 @app.command()
 def check(config: ConfigFile = None) -> None:
     """Check the configuration file and the environment; exit with 2 if anything in them is wrong."""
@@ -45,6 +58,8 @@ def check(config: ConfigFile = None) -> None:
     if broker.kind == "embedded" and broker.url.get_secret_value():
         origin = loaded.origins["broker", "kind"]
         typer.echo(f'note: broker.url is not used, for broker.kind is "embedded" ({origin})')
+    if problem := exposure(loaded.settings):
+        typer.echo(f"note: maestro serve does not start with it: {problem}")
 
 
 @app.command()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maestro.cli_config import EXIT_CONFIG, ConfigFile, loaded_or_exit
+from maestro.cli_config import EXIT_CONFIG, ConfigFile, exposure, loaded_or_exit
 
 if TYPE_CHECKING:
     from maestro.actors.host_process import HostProcess
@@ -43,7 +43,7 @@ def _run(settings: "Settings", host: "HostProcess") -> None:
     from maestro import logs  # noqa: PLC0415 - as above
     from maestro.access.audit import AuditError  # noqa: PLC0415 - as above
     from maestro.access.tokens import TokenError  # noqa: PLC0415 - as above
-    from maestro.actors.errors import ActorsFailed, AlreadyRunning, PortTaken  # noqa: PLC0415 - as above
+    from maestro.actors.errors import ActorsFailed, AlreadyRunning, FolderUnusable, PortTaken  # noqa: PLC0415 - as above
     from maestro.http.server import BindError  # noqa: PLC0415 - as above
     from maestro.service import serve as run  # noqa: PLC0415 - as above
     from maestro.store.base import StoreError  # noqa: PLC0415 - as above
@@ -51,7 +51,9 @@ def _run(settings: "Settings", host: "HostProcess") -> None:
     logs.configure(settings.log)
     try:
         uvloop.run(run(settings, lambda url: typer.echo(f"Maestro serves {url}"), host))
-    except (ActorsFailed, AlreadyRunning, AuditError, BindError, PortTaken, StoreError, TokenError) as problem:
+    except (
+        ActorsFailed, AlreadyRunning, AuditError, BindError, FolderUnusable, PortTaken, StoreError, TokenError,
+    ) as problem:  # fmt: skip
         typer.echo(f"maestro: {problem}", err=True)
         raise typer.Exit(EXIT_CANNOT_START) from problem
 
@@ -63,12 +65,6 @@ def _end_before_the_start(*_: object) -> None:
 
 def _refuse_exposed(settings: "Settings") -> None:
     """Exit when everybody on a network could decide."""
-    from maestro.access.exposure import is_loopback  # noqa: PLC0415 - keeps `maestro --help` fast
-
-    if not settings.access.enabled and not is_loopback(settings.http.host):
-        typer.echo(
-            f'maestro: http.host = "{settings.http.host}" serves others than this machine: '
-            "set access.enabled = true, or give --insecure",
-            err=True,
-        )
+    if problem := exposure(settings):
+        typer.echo(f"maestro: {problem}", err=True)
         raise typer.Exit(EXIT_CONFIG)

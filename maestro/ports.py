@@ -1,5 +1,6 @@
-"""TCP ports that are free: for a listener that another process opens a moment after the port was chosen."""
+"""TCP ports that are free, for a listener that another process opens a moment later; and why one cannot be used."""
 
+import os
 import socket
 from collections.abc import Sequence
 from itertools import islice
@@ -9,6 +10,13 @@ from typing import Final
 LOOPBACK: Final = "127.0.0.1"
 #: Below those that Linux gives to outgoing connections: it would give away a port that is chosen and not used yet.
 PORTS: Final = range(20_000, 32_000)
+
+
+def why(problem: OSError) -> str:
+    """Return why connecting, or listening, failed: in the system's words, without the address again."""
+    if isinstance(problem, socket.gaierror) or not problem.errno:
+        return problem.strerror or str(problem)
+    return os.strerror(problem.errno)
 
 
 def free_port() -> int:

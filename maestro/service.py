@@ -37,7 +37,7 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
     """Run Maestro while the context is open. `host` is the actors' host, if it is spawned already.
 
     Raises:
-        AlreadyRunning, PortTaken, ActorsFailed, BindError: it cannot start; the message says why.
+        AlreadyRunning, FolderUnusable, PortTaken, ActorsFailed, BindError: it cannot start; the message says why.
     """
     async with AsyncExitStack() as stack:
         runtime = ActorRuntime(settings, host=host)
@@ -93,7 +93,7 @@ async def serve(settings: Settings, announce: Callable[[str], None], host: HostP
     log = logs.get()
     async with running(settings, host) as maestro:
         url = maestro.address.url
-        log.info("maestro is ready", url=url, broker=settings.broker.kind, data=str(settings.data_dir))
+        log.info("maestro serves", url=url, broker=settings.broker.kind, data=str(settings.data_dir))
         announce(url)
         told = asyncio.create_task(stop.wait())
         ended, _ = await asyncio.wait([told, *maestro.tasks], return_when=asyncio.FIRST_COMPLETED)

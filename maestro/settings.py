@@ -325,7 +325,7 @@ class LogSettings(Section):
 class TraceSettings(Section):
     """OpenTelemetry traces of events and reprocessings."""
 
-    #: Needs the packages of `maestro-reprocessing[trace]`.
+    #: Needs the packages of the extra `trace`.
     enabled: bool = False
     #: Where spans go: OTLP over HTTP. Headers come from OTEL_EXPORTER_OTLP_HEADERS.
     endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/\S*)?$")] = "http://127.0.0.1:4318/v1/traces"
@@ -336,7 +336,7 @@ class TraceSettings(Section):
     @classmethod
     def _has_its_packages(cls, value: bool) -> bool:  # noqa: FBT001 - pydantic calls it so
         if value and find_spec("opentelemetry") is None:
-            raise ValueError("needs OpenTelemetry: pip install maestro-reprocessing[trace]")
+            raise ValueError("needs OpenTelemetry: pip install '.[trace]' in the folder of Maestro's sources")
         return value
 
 

@@ -1,5 +1,7 @@
 """What the actors' side raises to its callers."""
 
+from pathlib import Path
+
 
 class UnknownSystem(LookupError):  # noqa: N818 - named for what it is, as the gateway says it
     """No system of this id is served."""
@@ -19,6 +21,13 @@ class AlreadyRunning(RuntimeError):  # noqa: N818 - as above
     def __init__(self, pid: int) -> None:
         super().__init__(f"another Maestro is running on this data folder (pid {pid})")
         self.pid = pid
+
+
+class FolderUnusable(RuntimeError):  # noqa: N818 - as above
+    """The data folder cannot be made, or nothing can be written there."""
+
+    def __init__(self, folder: Path, problem: OSError) -> None:
+        super().__init__(f"data_dir {folder.absolute()} cannot be used: {problem.strerror}")
 
 
 class PortTaken(RuntimeError):  # noqa: N818 - as above

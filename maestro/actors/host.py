@@ -20,7 +20,7 @@ from thespian.system import multiprocCommon
 from maestro import logs
 from maestro.actors import processes, wire
 from maestro.actors.messages import Factories, HostOrder, HostReport, Oversee, Overseeing
-from maestro.actors.preload import preload
+from maestro.actors.preload import preload, preload_for
 from maestro.actors.rehearsal import rehearse
 from maestro.actors.supervisor import Supervisor
 
@@ -63,6 +63,7 @@ def _order() -> HostOrder | None:
 
 def _start(order: HostOrder) -> HostReport:
     preload(order.factories)
+    preload_for(order.settings)
     if order.factories == Factories():
         rehearse(order.settings)
     gc.collect()

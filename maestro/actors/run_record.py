@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from maestro.actors import processes
-from maestro.actors.errors import AlreadyRunning
+from maestro.actors.errors import AlreadyRunning, FolderUnusable
 from maestro.actors.processes import Process
 
 _END_TIMEOUT: Final = 5.0
@@ -42,9 +42,13 @@ class RunFolder:
 
         Raises:
             AlreadyRunning: another main process holds the lock.
+            FolderUnusable: the folder cannot be made, or written.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as problem:
+            raise FolderUnusable(self._folder, problem) from problem
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

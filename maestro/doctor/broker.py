@@ -49,7 +49,7 @@ def where(settings: Settings) -> str:
     if settings.broker.kind == "embedded":
         return str(_folder(settings))
     parameters = parameters_of(settings.broker)
-    return f"{parameters.host}:{parameters.port}{parameters.virtual_host}"
+    return f"{parameters.host}:{parameters.port}/{parameters.virtual_host.removeprefix('/')}"
 
 
 def _folder(settings: Settings) -> Path:
@@ -93,7 +93,9 @@ async def _findings(site: Site, broker: Broker) -> AsyncIterator[Finding]:
         for finding in found:
             yield finding
         if not found:
-            yield ok(QUEUES, system_id, f"{len(depths)} queues, consumed, nothing piles up")
+            persist = depths[SystemQueues(system_id).persist]
+            taken = "consumed" if persist is not None and persist.consumers else "not consumed"
+            yield ok(QUEUES, system_id, f"{len(depths)} queues, {taken}, nothing piles up")
 
 
 def _queues(site: Site, system_id: str, depths: Mapping[str, Depth | None]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from maestro.doctor.broker import broker_mend
-from maestro.doctor.finding import Finding, ok, problem
+from maestro.doctor.finding import Finding, ok, problem, warning
 from maestro.doctor.site import Site
 
 CHECK: Final = "gateway"
@@ -28,6 +28,10 @@ def _findings(site: Site) -> Iterator[Finding]:
             yield problem(CHECK, part, f"not ready: {why}", _mend(site, part, why))
     else:
         yield ok(CHECK, url, f"ready; serves {len(site.served)} system(s)")
+    if site.elsewhere:
+        folder = site.settings.data_dir.absolute()
+        message = f"is not the Maestro of {folder}, whose processes, stores and queues are looked at"
+        yield warning(CHECK, url, message, "maestro doctor --config <its file>, without MAESTRO_URL")
     for system in site.served:
         if system.state == "unavailable" and f"system {system.id}" not in site.not_ready:
             yield problem(

@@ -9,6 +9,7 @@ import aiohttp
 from maestro.doctor.finding import Finding, ok, problem, warning
 from maestro.doctor.site import Site
 from maestro.platform import Platform, SiblingError, SiblingRefused
+from maestro.ports import why
 from maestro.settings import PlatformSettings, Sibling
 
 CHECK: Final = "siblings"
@@ -61,6 +62,8 @@ async def _event_manager(settings: PlatformSettings) -> Finding:
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(sibling.url) as answer:
             await answer.release()
+    except aiohttp.ClientConnectorError as error:
+        return problem(CHECK, "event_manager", f"{sibling.url}: {why(error.os_error)}", _mend("event_manager"))
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         return problem(
             CHECK, "event_manager", f"{sibling.url}: {error or type(error).__name__}", _mend("event_manager")

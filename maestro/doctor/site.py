@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from maestro.actors.run_record import RunFolder, RunRecord
 from maestro.client.api import Maestro
@@ -32,6 +33,8 @@ class Site:
     not_ready: dict[str, str] = field(default_factory=dict)
     #: What Maestro says of its systems; empty without an answer.
     served: tuple[System, ...] = ()
+    #: The gateway that answered is another installation's: none runs here, or its own listens elsewhere.
+    elsewhere: bool = False
     #: Maestro's clock when it was asked (HTTP's `Date`; empty without an answer), and ours, in seconds since the epoch.
     date: str = ""
     asked_at: float = 0.0
@@ -75,6 +78,7 @@ def look(settings: Settings, url: str, token: str) -> Site:
         record,
         not_ready=not_ready,
         served=tuple(answer.value),
+        elsewhere=_is_elsewhere(settings, record, maestro.target.url),
         date=answer.date,
         asked_at=time.time(),
     )
@@ -85,6 +89,13 @@ def gateway_url(http: HttpSettings) -> str:
     host = _ANYWHERE.get(http.host, http.host)
     scheme = "https" if http.tls_cert else "http"
     return f"{scheme}://[{host}]:{http.port}" if ":" in host else f"{scheme}://{host}:{http.port}"
+
+
+def _is_elsewhere(settings: Settings, record: RunRecord | None, url: str) -> bool:
+    if record is None or not record.main.alive:
+        return True
+    own, asked = urlsplit(gateway_url(settings.http)), urlsplit(url)
+    return asked.hostname == own.hostname and own.port not in (0, asked.port)
 
 
 def _not_ready(maestro: Maestro) -> dict[str, str]:

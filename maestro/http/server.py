@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from maestro.http.connection import Connection
+from maestro.ports import why
 from maestro.settings import HttpSettings
 
 #: Seconds that requests under way have to end when the gateway stops.
@@ -102,4 +103,4 @@ async def _listen(runner: web.AppRunner, settings: HttpSettings, tls: ssl.SSLCon
         )
     except OSError as problem:
         where = f"{settings.host}:{settings.port}"
-        raise BindError(f"http: cannot listen on {where}: {problem.strerror or problem}") from problem
+        raise BindError(f"http.host, http.port: cannot listen on {where}: {why(problem)}") from problem

@@ -1,7 +1,7 @@
 """Kept-alive HTTP/1.1 connections with nothing between a request and its socket.
 
 The two calls of an event are most of what Maestro does; a general HTTP client spends twice the time on each.
-https goes through aiohttp (`maestro.platform.transport`).
+https goes through aiohttp (`maestro.platform.https`).
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Final
 from maestro.platform.answer import AnswerReader, BadAnswerError
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.target import Place, Target
+from maestro.ports import why
 
 #: Methods that may be sent once more when a kept connection turns out to be closed.
 _IDEMPOTENT: Final = frozenset({"GET", "PUT"})
@@ -230,8 +231,7 @@ class Connections:
         except TimeoutError as problem:
             raise NoConnectionInTimeError from problem
         except OSError as problem:
-            why = problem.strerror or problem
-            raise ConnectionFailedError(f"cannot connect to {place.host}:{place.port}: {why}") from problem
+            raise ConnectionFailedError(f"cannot connect to {place.host}:{place.port}: {why(problem)}") from problem
         return connection
 
 

@@ -5,9 +5,8 @@ The first try runs without the retry machinery: that costs 50 µs a call, all el
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import aiohttp
 import msgspec
 import stamina
 from stamina.instrumentation import set_on_retry_hooks
@@ -20,10 +19,12 @@ from maestro.platform.observer import CallObserver, Unobserved
 from maestro.platform.target import Target
 from maestro.settings import PlatformSettings
 
+if TYPE_CHECKING:
+    from maestro.platform.https import HttpsConnections
+
 T = TypeVar("T")
 
-#: Connections in all, and to one host.
-CONNECTIONS: Final = 64
+#: Connections to one host.
 CONNECTIONS_PER_HOST: Final = 16
 #: Seconds an idle connection is kept. Shorter than the 5 s after which Node's servers close theirs: a request sent
 #: into a connection that is just being closed fails, and a POST then waits a whole backoff.
@@ -68,8 +69,7 @@ class Transport:
     def __init__(self, settings: PlatformSettings, observer: CallObserver | None = None) -> None:
         self._settings = settings
         self._observer = observer or Unobserved()
-        #: For https; most platforms need none, and it takes memory in each of hundreds of processes.
-        self._session: aiohttp.ClientSession | None = None
+        self._https: HttpsConnections | None = None
         self._closed = False
         self._connections = Connections(
             fields=_FIELDS, limit=settings.max_answer_bytes, connect_timeout=settings.connect_timeout,
@@ -86,8 +86,8 @@ class Transport:
         """Close all connections. Twice is no error."""
         self._connections.close()
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        if self._https is not None:
+            await self._https.close()
 
     def call(
         self,
@@ -175,43 +175,39 @@ class Transport:
     def _exchange(self, method: str, target: Target, body: bytes | None) -> Awaitable[tuple[int, bytes]]:
         if target.place.scheme == "http":
             return self._connections.request(method, target, body)
-        return self._over_tls(method, target, body)
-
-    async def _over_tls(self, method: str, target: Target, body: bytes | None) -> tuple[int, bytes]:
-        async with self._https().request(method, target.url, data=body, allow_redirects=False) as response:
-            return response.status, await _read(response, self._settings.max_answer_bytes)
+        return self._over_tls().request(method, target, body)
 
     def _explained(self, name: CallName, problem: Exception) -> SiblingError | None:
         """Return what a failed try means; None: nothing that a sibling did."""
         match problem:
             case SiblingError():
                 return problem
-            case TimeoutError():
-                return SiblingUnreachable(name.service, name.call, _timed_out(problem, self._settings))
-            case WrongShapeError() | msgspec.DecodeError() | RecursionError():
-                return SiblingUnreachable(name.service, name.call, f"not the agreed answer: {problem}")
             case RefusalError():
                 return SiblingRefused(name.service, name.call, str(problem))
-            case aiohttp.ClientError() | BadAnswerError() | ConnectionFailedError() | OSError() | UnicodeError():
+            case TimeoutError():
+                cause = _timed_out(problem, self._settings)
+            case WrongShapeError() | msgspec.DecodeError() | RecursionError():
+                cause = f"not the agreed answer: {problem}"
+            case BadAnswerError() | ConnectionFailedError():
+                cause = str(problem)
+            case OSError() | UnicodeError():
                 # UnicodeError: a host name that cannot even be looked up.
-                return SiblingUnreachable(name.service, name.call, f"{type(problem).__name__}: {problem}")
-        return None
+                cause = f"{type(problem).__name__}: {problem}"
+            case _:
+                return None
+        return SiblingUnreachable(name.service, name.call, cause)
 
-    def _https(self) -> aiohttp.ClientSession:
+    def _over_tls(self) -> "HttpsConnections":
         if self._closed:
             raise RuntimeError("the transport is closed")
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=CONNECTIONS, limit_per_host=CONNECTIONS_PER_HOST, keepalive_timeout=KEEP_ALIVE
-                ),
-                timeout=aiohttp.ClientTimeout(
-                    total=self._settings.answer_timeout, sock_connect=self._settings.connect_timeout
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers=_HEADERS,
-            )
-        return self._session
+        if self._https is None:
+            from maestro.platform.https import HttpsConnections  # noqa: PLC0415 - see there
+
+            self._https = HttpsConnections(
+                _HEADERS, limit=self._settings.max_answer_bytes, connect_timeout=self._settings.connect_timeout,
+                answer_timeout=self._settings.answer_timeout, keep_for=KEEP_ALIVE, per_host=CONNECTIONS_PER_HOST,
+            )  # fmt: skip
+        return self._https
 
     def _warn(self, problem: SiblingError, attempt: int) -> None:
         self._log.warning(
@@ -234,20 +230,6 @@ def shown(answer: bytes) -> str:
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    length = response.content_length
-    if length is not None and length <= limit and "Content-Encoding" not in response.headers:
-        return await response.read()
-    parts = bytearray()
-    async for part in response.content.iter_any():
-        parts += part
-        if len(parts) > limit:
-            # The rest stays unread, so the connection cannot be used again.
-            response.close()
-            raise WrongShapeError(f"it is larger than {limit} bytes")
-    return bytes(parts)
-
-
 def _outcome(problem: SiblingError) -> str:
     return "refused" if isinstance(problem, SiblingRefused) else "unreachable"
 
@@ -262,6 +244,6 @@ def _check(name: CallName, status: int, answer: bytes) -> None:
 
 
 def _timed_out(problem: TimeoutError, settings: PlatformSettings) -> str:
-    if isinstance(problem, aiohttp.ConnectionTimeoutError | NoConnectionInTimeError):
+    if isinstance(problem, NoConnectionInTimeError):
         return f"no connection within {settings.connect_timeout:g} s"
     return f"no answer within {settings.answer_timeout:g} s"

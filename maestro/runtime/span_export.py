@@ -1,4 +1,4 @@
-"""Where spans go: OpenTelemetry's SDK set up for one system's process. Needs the packages of `maestro[trace]`."""
+"""Where spans go: OpenTelemetry's SDK set up for one system's process. Needs the packages of the extra `trace`."""
 
 import asyncio
 import threading

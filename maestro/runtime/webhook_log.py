@@ -1,5 +1,6 @@
 """The log of a system's webhook deliveries: the last ones, kept in the store."""
 
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -8,6 +9,11 @@ from typing import Any, Final
 from maestro.store.base import Delete, Put, Store, Write
 
 DELIVERIES: Final = "webhook_deliveries"
+
+
+def lane_name(url: str) -> str:
+    """Return what stands for a URL where it is not to be shown: its path may hold a secret."""
+    return hashlib.sha256(url.encode()).hexdigest()[:12]
 
 
 class Delivery:

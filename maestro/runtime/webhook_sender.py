@@ -1,6 +1,5 @@
-"""Sends one signed webhook to one URL."""
+"""Sends one signed webhook to one URL. Imported only where there is one: aiohttp takes memory in each process."""
 
-import hashlib
 import time
 from types import TracebackType
 from typing import Final, Self
@@ -8,15 +7,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from maestro.runtime.webhook_log import lane_name
 from maestro.settings import WebhookSettings
 from maestro.webhook_signature import HEADER, sign
 
 _HEADERS: Final = {"Content-Type": "application/json", "User-Agent": "maestro"}
-
-
-def lane_name(url: str) -> str:
-    """Return what stands for a URL where it is not to be shown: its path may hold a secret."""
-    return hashlib.sha256(url.encode()).hexdigest()[:12]
 
 
 class Sender:

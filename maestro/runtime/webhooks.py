@@ -18,8 +18,7 @@ from maestro.reprocessing.document import Document, HistoryEntry
 from maestro.reprocessing.rendering import wire_time
 from maestro.reprocessing.status import Status
 from maestro.runtime.engine import Engine
-from maestro.runtime.webhook_log import DeliveryLog
-from maestro.runtime.webhook_sender import Sender, lane_name
+from maestro.runtime.webhook_log import DeliveryLog, lane_name
 from maestro.settings import WebhookSettings
 from maestro.store.base import Put, Store
 
@@ -98,6 +97,8 @@ class _Lane:
     def __init__(
         self, url: str, engine: Engine, store: Store, settings: WebhookSettings, deliveries: DeliveryLog
     ) -> None:
+        from maestro.runtime.webhook_sender import Sender  # noqa: PLC0415 - see there
+
         self.name = lane_name(url)
         self._engine = engine
         self._documents: dict[str, Document] = engine.machine.system.documents

@@ -35,7 +35,20 @@ def sandbox(
     event_manager_port: Annotated[int, typer.Option()] = 8081,
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Take a free port for every service.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Serve a small real platform around Maestro, on loopback, and print its addresses as one line of JSON."""
+    """Serve a small real platform around Maestro, on loopback, and print its addresses as one line of JSON.
+
+    It begins empty each time, and works beside a `maestro serve` in the same folder.
+    A process instance is started with PUT <event_manager>/sendevent and
+    {"name", "systemId", "payload"}; these are the names and their payloads:
+
+    push.quote.request {"currency", "date", "rate"}
+
+    rectify.quote.request {"currency", "date", "rate", "branch": only for a fork}
+
+    monthly.average.request {"currency", "month"}
+
+    yearly.rate.request {"currency", "year"}
+    """
     from maestro.sandbox.launching import launch_sandbox  # noqa: PLC0415 - keeps `maestro --help` fast
 
     ports = (process_memory_port, discovery_port, api_core_port, domain_port, event_manager_port)
@@ -56,8 +69,12 @@ def demo(
     broker: Annotated[BrokerKind, typer.Option(help="rabbitmq: where RABBITMQ_* or MAESTRO_BROKER__URL say.")] = (
         BrokerKind.EMBEDDED
     ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,  # noqa: FBT002 - a flag
-    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running and say where.")] = False,  # noqa: FBT002 - a flag
+    as_json: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--json", help="Print one JSON object; the story goes to standard error.")
+    ] = False,
+    keep: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--keep", help="Leave all running, one correction held, and say where.")
+    ] = False,
 ) -> None:
     """Play the platform's story on real market quotes, and check every result against a from-scratch computation."""
     from maestro.sandbox.launching import launch_demo  # noqa: PLC0415 - keeps `maestro --help` fast

@@ -62,7 +62,7 @@ def launch_sandbox(
 
 def launch_demo(*, currencies: str, years: str, broker: BrokerKind, as_json: bool, keep: bool) -> NoReturn:
     """Play the demo. Raises `typer.Exit`, with status 0 only when all is equal."""
-    console = Console(stderr=True)
+    console = Console(stderr=as_json)
     try:
         plan = make_plan(load_history(), parse_currencies(currencies), parse_years(years))
         report = asyncio.run(_interruptible(play.run(plan, broker, console, keep=keep)))

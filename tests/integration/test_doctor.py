@@ -90,6 +90,7 @@ async def test_the_siblings_are_away(it: Stage) -> None:
         one["subject"] for one in away
     }
     assert "PROCESS_MEMORY_HOST" in str(away)
+    assert all("Connection refused" in one["message"] for one in away if one["subject"] != f"domain of {SYSTEM}")
 
 
 async def test_reprocessings_that_need_somebody(it: Stage) -> None:
@@ -147,16 +148,24 @@ async def test_maestro_is_down_and_its_leftovers(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
         await it.publish(event("i1"))
         await it.siblings.wait_for(lambda: it.siblings.commits == ["i1"], 30)
+        await eventually(lambda: _declared(it), "all queues are declared")
         await it.stop()
         stopped = await examined(it)
         assert [one["check"] for one in found(stopped, "problem")] == ["gateway"]
         assert found(stopped, "problem")[0]["mend"] == "maestro serve"
         assert [one["message"] for one in found(stopped, "ok", "store")] == ["sound"]
+        assert [one["message"] for one in found(stopped, "ok", "queues")] == [
+            "7 queues, not consumed, nothing piles up"
+        ]
 
         await _orphans(it)
         await _locked_store(it)
         await _future_store(it)
         await _damaged_store(it)
+
+
+async def _declared(it: Stage) -> bool:
+    return None not in [await it.broker.depth(binding.queue) for binding in it.queues.bindings()]
 
 
 async def _orphans(it: Stage) -> None:

@@ -71,8 +71,17 @@ async def test_a_port_that_is_taken_is_said_in_one_line(it: Stage, tmp_path: Pat
     )  # fmt: skip
     _, err = await asyncio.wait_for(second.communicate(), 30)
     assert second.returncode == 1
-    assert str(it.port).encode() in err.splitlines()[-1]
+    wanted = f"maestro: http.host, http.port: cannot listen on 127.0.0.1:{it.port}: Address already in use"
+    assert err.decode().splitlines()[-1] == wanted
     assert b"Traceback" not in err
+
+
+async def test_nobody_but_the_owner_may_read_what_is_stored(it: Stage, tenant: Tenant) -> None:
+    await tenant.publish("i")
+    await tenant.commits_are("i")
+    data = it.folder / "data"
+    open_to_others = [path for path in (data, *data.rglob("*")) if path.stat().st_mode & 0o077]
+    assert open_to_others == []
 
 
 async def test_a_system_that_is_announced_twice_has_one_consumer(it: Stage) -> None:

@@ -106,6 +106,7 @@ class Staged:
     def __init__(self, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
         self.plan = plan
         self.stages: list[Stage] = []
+        self.said = io.StringIO()
         staged = self
 
         class Remembered(Stage):
@@ -116,7 +117,7 @@ class Staged:
         monkeypatch.setattr(demo, "Stage", Remembered)
 
     async def run(self, *, keep: bool = False) -> Report:
-        console = Console(file=io.StringIO())
+        console = Console(file=self.said)
         return await demo.run(self.plan, BrokerKind.EMBEDDED, console, keep=keep, serve=SMALL)
 
     async def up(self) -> Stage:
@@ -180,13 +181,23 @@ async def test_a_process_that_dies_ends_the_demo_at_once(staged: Staged, name: s
     assert_gone(stage)
 
 
-async def test_keep_leaves_both_running(staged: Staged) -> None:
-    await staged.run(keep=True)
+async def test_keep_leaves_both_running_and_one_correction_to_decide(staged: Staged) -> None:
+    report = await staged.run(keep=True)
+    assert report.equal
     [stage] = staged.stages
     try:
         assert all(alive(pid) for pid in stage.pids.values())
-        async with aiohttp.ClientSession() as session, session.get(stage.maestro_url + "/readyz") as answer:
-            assert answer.status == 200
+        async with aiohttp.ClientSession() as session:
+            async with session.get(stage.maestro_url + "/readyz") as answer:
+                assert answer.status == 200
+            async with session.get(f"{stage.maestro_url}/v1.0.0/reprocessing/{SYSTEM}/pending") as answer:
+                [held] = await answer.json()
+        assert held["events"]
+        said = [line.strip() for line in staged.said.getvalue().splitlines()]
+        assert f"export MAESTRO_URL={stage.maestro_url}" in said
+        assert any(line.partition(" #")[0].endswith(f"maestro approve {held['id']}   ") for line in said)
+        assert f"stop Maestro and the sandbox with: kill {stage.pids['maestro']} {stage.pids['sandbox']}" in said
+        assert f"and when they have ended: rm -r {stage.data_dir}" in said
     finally:
         await stage.end(None)
     assert_gone(stage)

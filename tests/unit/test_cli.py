@@ -1,5 +1,6 @@
 """The command line: exit codes, what goes where, and that it starts quickly because it imports little."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -40,6 +41,26 @@ def test_check_a_file() -> None:
     result = run("config", "check", "--config", "m.toml")
     assert (result.exit_code, result.stdout) == (0, "m.toml: ok\n")
     assert run("config", "check", env={"MAESTRO_CONFIG": "m.toml"}).stdout == "m.toml: ok\n"
+
+
+def test_check_says_what_serve_would_refuse() -> None:
+    result = run("config", "check", env={"MAESTRO_HTTP__HOST": "0.0.0.0"})
+    assert result.exit_code == 0
+    note = 'note: maestro serve does not start with it: http.host = "0.0.0.0" serves others than this machine: '
+    assert result.stdout == f"defaults: ok\n{note}set access.enabled = true, or give --insecure\n"
+
+
+def test_a_data_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    environ = os.environ | {"MAESTRO_DATA_DIR": str(tmp_path / "file" / "data"), "PORT": "0"}
+    result = subprocess.run(
+        [Path(sys.executable).parent / "maestro", "serve"], env=environ, cwd=tmp_path, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stdout) == (1, "")
+    said = result.stderr.splitlines()
+    assert said[-1] == f"maestro: data_dir {tmp_path}/file/data cannot be used: Not a directory"
+    assert "Traceback" not in result.stderr
 
 
 def test_problems_are_plain_lines_on_stderr() -> None:

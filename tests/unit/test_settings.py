@@ -64,7 +64,7 @@ class TestShippedFiles:
 class TestTrace:
     def test_on_without_its_packages_is_a_problem(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("maestro.settings.find_spec", lambda _name: None)
-        assert "pip install maestro-reprocessing[trace]" in problems("trace.enabled = true")[0]
+        assert "pip install '.[trace]' in the folder of Maestro's sources" in problems("trace.enabled = true")[0]
         assert load_settings(written("trace.enabled = false"), {}).trace.enabled is False
 
     @pytest.mark.parametrize("endpoint", ["collector:4318", "http://user:secret@collector", "ftp://x"])

@@ -2,12 +2,16 @@
 
 import asyncio
 import os
+import shlex
+import shutil
+import sys
 import time
 import uuid
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import aiohttp
 from rich.console import Console
@@ -22,9 +26,11 @@ from maestro.sandbox.demo.story import Story, Teller
 from maestro.sandbox.demo.truth import differences, expected
 from maestro.sandbox.options import SYSTEM, BrokerKind
 
+_T = TypeVar("_T")
+
 
 async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool, serve: Sequence[str] = SERVE) -> Report:
-    """Start everything, play, judge, stop everything (unless `keep`).
+    """Start everything, play, judge, stop everything. With `keep` all is left running, and one correction held.
 
     Raises:
         NoBroker: RabbitMQ is asked for and nothing says where it is.
@@ -47,6 +53,9 @@ async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool, s
         report = replace(report, seconds=time.monotonic() - began)
         show.ends(report)
         if keep:
+            if report.equal:
+                held = await _watched(stage, Story(plan, system, services, show).leave_held())
+                _say_what_to_decide(console, stage, system, held["id"])
             stage.keep()
             _say_where(console, stage)
     return report
@@ -82,7 +91,7 @@ def _new_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60, sock_connect=5))
 
 
-async def _watched(stage: Stage, performance: Coroutine[Any, Any, Report]) -> Report:
+async def _watched(stage: Stage, performance: Coroutine[Any, Any, _T]) -> _T:
     """Await the performance; should a process die meanwhile, raise that at once instead of some time-out later."""
     playing, watching = asyncio.create_task(performance), asyncio.create_task(stage.watch())
     try:
@@ -95,11 +104,40 @@ async def _watched(stage: Stage, performance: Coroutine[Any, Any, Report]) -> Re
         await asyncio.gather(playing, watching, return_exceptions=True)
 
 
-def _say_where(console: Console, stage: Stage) -> None:
-    console.print(
-        f"left running: Maestro at {stage.maestro_url}, data in {stage.data_dir}", highlight=False, soft_wrap=True
+def _say_what_to_decide(console: Console, stage: Stage, system: str, identity: str) -> None:
+    """Print the commands that look at the held correction and decide about it."""
+    maestro = _command()
+    _say(
+        console,
+        f"the skipped correction has come once more: it is yours to decide, at {stage.maestro_url} or with",
+        f"  export MAESTRO_URL={stage.maestro_url}",
+        f"  {maestro} pending {system}",
+        f"  {maestro} show {identity}",
+        f"  {maestro} approve {identity}    # or skip",
+        f"  {maestro} watch {identity}",
     )
-    for name, url in stage.services.items():
-        console.print(f"  {name}: {url}", highlight=False, soft_wrap=True)
-    for name, pid in stage.pids.items():
-        console.print(f"  stop {name} with: kill {pid}", highlight=False, soft_wrap=True)
+
+
+def _say_where(console: Console, stage: Stage) -> None:
+    """Print where everything is, and how to end it."""
+    pids = " ".join(str(pid) for pid in reversed(stage.pids.values()))  # Maestro first
+    _say(
+        console,
+        f"left running: Maestro at {stage.maestro_url}, data in {stage.data_dir}",
+        *(f"  {name}: {url}" for name, url in stage.services.items()),
+        f"  stop Maestro and the sandbox with: kill {pids}",
+        f"  and when they have ended: rm -r {stage.data_dir}",
+    )
+
+
+def _say(console: Console, *lines: str) -> None:
+    """Print lines that are to be copied: none is wrapped, coloured or taken for markup."""
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _command() -> str:
+    """Return how this Maestro's command is called here: by its name only where the shell finds that very one."""
+    own = Path(sys.executable).with_name("maestro")
+    found = shutil.which("maestro")
+    return "maestro" if found and Path(found).resolve() == own.resolve() else shlex.quote(str(own))

@@ -1,4 +1,4 @@
-"""Tells the story on the terminal (standard error): progress, the decisions, the cascades, the verdict."""
+"""Tells the story on the terminal: progress, the decisions, the cascades, the verdict."""
 
 from collections.abc import Iterable
 from types import TracebackType

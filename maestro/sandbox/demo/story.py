@@ -81,6 +81,10 @@ class Story:
         rates = await self._domain.rows(self._system, RATE, branch)
         return Results(_table(averages, "month"), _table(rates, "year"))
 
+    async def leave_held(self) -> Json:
+        """Send the correction that was skipped once more, and return what is held for it: nobody decides here."""
+        return await self._hold(next(one for one in self._plan.corrections if not one.approved))
+
     async def _build(self) -> None:
         """Commit all quotes, then the averages, which read them, then the rates, which read those."""
         plan = self._plan
@@ -99,6 +103,17 @@ class Story:
 
     async def _correct(self, correction: Correction, late: Sequence[Quote]) -> Decided:
         """Correct a quote of the trunk: it is held, others wait behind it, and somebody decides."""
+        document = await self._hold(correction)
+        await self._let_wait(late)
+        await self._maestro.decide(document["id"], "approve" if correction.approved else "skip", USER)
+        self._teller.says(f"{correction.decision} by {USER}")
+        ended = await self._ended(document["id"])
+        await self._settled()
+        await self._committed(QUOTE, self._quotes, "quotes that waited")
+        return Decided(correction, ended)
+
+    async def _hold(self, correction: Correction) -> Json:
+        """Send a correction of the trunk and return the document in which it is held."""
         event = self._rectify(correction)
         await self._send(event)
 
@@ -111,13 +126,7 @@ class Story:
         self._teller.says(
             f"{quote.currency} {quote.day}: {quote.rate} → {correction.new} is held: {impacted} to replay"
         )
-        await self._let_wait(late)
-        await self._maestro.decide(document["id"], "approve" if correction.approved else "skip", USER)
-        self._teller.says(f"{correction.decision} by {USER}")
-        ended = await self._ended(document["id"])
-        await self._settled()
-        await self._committed(QUOTE, self._quotes, "quotes that waited")
-        return Decided(correction, ended)
+        return document
 
     async def _fork(self, correction: Correction) -> Decided:
         """Correct a quote on a branch of its own: nobody is asked, nothing is locked."""

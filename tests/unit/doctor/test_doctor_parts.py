@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from maestro.actors.processes import process
+from maestro.actors.run_record import RunRecord
 from maestro.broker.base import Depth
 from maestro.client.api import Maestro
 from maestro.client.errors import Rejected
@@ -20,7 +22,7 @@ from maestro.doctor.examination import _checked
 from maestro.doctor.finding import Finding, Level
 from maestro.doctor.gateway import check_gateway
 from maestro.doctor.reprocessings import last_progress
-from maestro.doctor.site import Site, gateway_url
+from maestro.doctor.site import Site, _is_elsewhere, gateway_url
 from maestro.settings import HttpSettings, Settings
 
 GIGABYTE = 1024**3
@@ -93,6 +95,28 @@ async def test_a_gateway_that_asks_for_a_token(tmp_path: Path) -> None:
     refused = Rejected(401, "a bearer token is needed", b"", {})
     (one,) = await check_gateway(site(tmp_path, refused=refused))
     assert "MAESTRO_TOKEN" in one.mend
+
+
+async def test_the_gateway_of_another_installation(tmp_path: Path) -> None:
+    found = await check_gateway(site(tmp_path, elsewhere=True))
+    assert [one.level for one in found] == [Level.OK, Level.WARNING]
+    assert f"is not the Maestro of {tmp_path}" in found[1].message
+
+
+@pytest.mark.parametrize(
+    ("runs", "port", "url", "elsewhere"),
+    [
+        (False, 6971, "http://127.0.0.1:6971", True),
+        (True, 6971, "http://127.0.0.1:6971", False),
+        (True, 6971, "http://127.0.0.1:7000", True),
+        (True, 0, "http://127.0.0.1:7000", False),
+        (True, 6971, "https://maestro.example", False),
+    ],
+)
+def test_whose_gateway_it_is(tmp_path: Path, port: int, url: str, *, runs: bool, elsewhere: bool) -> None:
+    record = RunRecord("run", process(os.getpid())) if runs else None
+    settings = Settings(data_dir=tmp_path, http=HttpSettings(port=port))
+    assert _is_elsewhere(settings, record, url) is elsewhere
 
 
 async def test_a_system_that_does_not_answer(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ Player = Callable[[Callable[[Plan], Report]], None]
 def plays(monkeypatch: pytest.MonkeyPatch) -> Player:
     def replace(outcome: Callable[[Plan], Report]) -> None:
         async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool) -> Report:
+            console.print("the story")
             return outcome(plan)
 
         monkeypatch.setattr(launching.play, "run", run)
@@ -53,7 +54,7 @@ def demo(*arguments: str) -> Any:
 def test_json_is_one_object_and_nothing_else(plays: Player) -> None:
     plays(report)
     ended = demo("--json")
-    assert ended.exit_code == 0
+    assert (ended.exit_code, ended.stderr) == (0, "the story\n")
     shown = orjson.loads(ended.stdout)
     assert set(shown) == FIELDS
     assert (shown["waited"], shown["replayed"], shown["cascaded"], shown["events"]) == (10, 5, 3, 300)
@@ -63,9 +64,10 @@ def test_json_is_one_object_and_nothing_else(plays: Player) -> None:
     assert all(set(one) == {"currency", "date", "old", "new", "decision", "branch"} for one in shown["corrections"])
 
 
-def test_nothing_is_on_standard_output_without_it(plays: Player) -> None:
+def test_the_story_is_on_standard_output_without_it(plays: Player) -> None:
     plays(report)
-    assert demo().stdout == ""
+    ended = demo()
+    assert (ended.stdout, ended.stderr) == ("the story\n", "")
 
 
 @pytest.mark.parametrize("wrong", [{"differences": (WRONG,)}, {"status": "failure"}])

@@ -1,0 +1,86 @@
+"""https to the siblings, through aiohttp.
+
+Imported only where a sibling is reached that way: aiohttp takes memory, and time to start, of hundreds of processes.
+"""
+
+import ssl
+from collections.abc import Mapping
+from typing import Final
+
+import aiohttp
+
+from maestro.platform.connections import Answer, ConnectionFailedError, NoConnectionInTimeError
+from maestro.platform.errors import WrongShapeError
+from maestro.platform.target import Target
+
+#: Connections in all, and to one host.
+CONNECTIONS: Final = 64
+
+
+class HttpsConnections:
+    """As `Connections`, which are for http. Belongs to one event loop.
+
+    Args:
+        headers: of every request.
+        limit: bytes of an answer that are accepted.
+        connect_timeout, answer_timeout: in seconds.
+        keep_for: seconds an idle connection is kept.
+        per_host: connections to one host; more requests wait for one.
+    """
+
+    def __init__(
+        self,
+        headers: Mapping[str, str],
+        *,
+        limit: int,
+        connect_timeout: float,
+        answer_timeout: float,
+        keep_for: float,
+        per_host: int,
+    ) -> None:
+        self._limit = limit
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=CONNECTIONS,
+                limit_per_host=per_host,
+                keepalive_timeout=keep_for,
+                ssl=ssl.create_default_context(),  # of now: aiohttp's own is made with its import
+            ),
+            timeout=aiohttp.ClientTimeout(total=answer_timeout, sock_connect=connect_timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
+        )
+
+    async def request(self, method: str, target: Target, body: bytes | None) -> Answer:
+        """Send one request; return status and body.
+
+        Raises:
+            ConnectionFailedError, WrongShapeError: as they say.
+            NoConnectionInTimeError, TimeoutError: no connection, no complete answer in time.
+        """
+        try:
+            async with self._session.request(method, target.url, data=body, allow_redirects=False) as response:
+                return response.status, await self._read(response)
+        except aiohttp.ConnectionTimeoutError as problem:
+            raise NoConnectionInTimeError from problem
+        except TimeoutError:
+            raise
+        except aiohttp.ClientError as problem:
+            raise ConnectionFailedError(f"{type(problem).__name__}: {problem}") from problem
+
+    async def close(self) -> None:
+        """Close all connections; requests under way fail. Twice is no error."""
+        await self._session.close()
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        length = response.content_length
+        if length is not None and length <= self._limit and "Content-Encoding" not in response.headers:
+            return await response.read()
+        parts = bytearray()
+        async for part in response.content.iter_any():
+            parts += part
+            if len(parts) > self._limit:
+                # The rest stays unread, so the connection cannot be used again.
+                response.close()
+                raise WrongShapeError(f"it is larger than {self._limit} bytes")
+        return bytes(parts)

@@ -1,0 +1,36 @@
+"""The unit for systemd: valid by systemd itself, where it is installed, and in step with what Maestro promises."""
+
+import configparser
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from maestro.cli_config import EXIT_CONFIG
+
+UNIT = Path(__file__).parents[3] / "config" / "maestro.service"
+#: Seconds that an orderly stop takes at most.
+STOP = 10
+
+
+def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    # Maestro is not installed where the unit says, and nobody verifies a command that is not there.
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text("utf-8").replace("/opt/maestro/bin/maestro", "/bin/true"), "utf-8")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, [line for line in done.stderr.splitlines() if UNIT.name in line]) == (0, [])
+
+
+def test_it_fits_what_maestro_does() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read_string(UNIT.read_text("utf-8"))
+    service = unit["Service"]
+    assert service["KillMode"] == "mixed"
+    assert int(service["TimeoutStopSec"]) > STOP
+    assert int(service["RestartPreventExitStatus"]) == EXIT_CONFIG
