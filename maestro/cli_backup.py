@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from maestro.actors.errors import AlreadyRunning
+from maestro.actors.errors import AlreadyRunning, FolderUnusable
 from maestro.actors.run_record import RunFolder
 from maestro.cli_admin.exits import EXIT_FAILED, fail, in_words
 from maestro.cli_config import ConfigFile, loaded_or_exit
@@ -79,7 +79,7 @@ def _alone(settings: Settings) -> Iterator[None]:
     try:
         run.acquire()
         yield
-    except (AlreadyRunning, StoreError, sqlite3.Error, OSError) as problem:
+    except (AlreadyRunning, FolderUnusable, StoreError, sqlite3.Error, OSError) as problem:
         fail(in_words(problem), EXIT_FAILED)
     finally:
         run.release()

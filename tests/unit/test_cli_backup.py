@@ -139,8 +139,12 @@ def test_what_cannot_be_read_or_written_is_one_line_in_words(here: Path, monkeyp
         unreadable = run("backup", "copies")
     assert (unreadable.exit_code, unreadable.stderr) == (1, f"maestro: {here}/data: Permission denied\n")
     Path("data/run.lock").mkdir()
-    locked = run("backup", "copies")
-    assert (locked.exit_code, locked.stderr) == (1, f"maestro: {here}/data/run.lock: Is a directory\n")
+    for command in ("backup", "restore"):
+        Path("copies").mkdir(exist_ok=True)
+        Path("copies/sysA.db").touch()
+        locked = run(command, "copies")
+        assert (locked.exit_code, locked.stdout) == (1, "")
+        assert locked.stderr == f"maestro: data_dir {here}/data cannot be used: Is a directory\n"
 
 
 def test_by_hand_as_the_docs_say() -> None:
