@@ -32,9 +32,8 @@ def _note(number: int) -> str:
 
 def _already(doc: Document) -> str:
     note = _note(doc.reconsidered)
-    entry = next(one for one in doc.history if one.cause == note)
-    by = f"by {entry.user} at {wire_time(entry.at)} UTC"
-    return f"reprocessing {doc.id} was already reconsidered {by} as event {doc.reconsidered}"
+    by = next((f"by {one.user} at {wire_time(one.at)} UTC " for one in doc.history if one.cause == note), "")
+    return f"reprocessing {doc.id} was already reconsidered {by}as event {doc.reconsidered}"
 
 
 def on_reconsider_asked(system: System, fact: facts.ReconsiderAsked, step: Step) -> None:
