@@ -1,12 +1,12 @@
 """What the platform's Event Manager calls of Maestro."""
 
-import os
 from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 
 from maestro.broker.topology import SystemQueues
+from maestro.ports import why
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
 
@@ -58,16 +58,16 @@ class MaestroClient:
                 await answer.read()
                 return answer.status
         except (aiohttp.ClientError, TimeoutError) as problem:
-            why = _why(problem)
+            reason = _reason(problem)
             raise MaestroRefused(
-                f"Maestro does not answer at {self.url} ({why}): start it, or name its address with --maestro"
+                f"Maestro does not answer at {self.url} ({reason}): start it, or name its address with --maestro"
             ) from problem
 
 
-def _why(problem: Exception) -> str:
+def _reason(problem: Exception) -> str:
     """Return a reason for people: aiohttp's own text of a refused connection shows its insides."""
     if isinstance(problem, TimeoutError):
         return "timed out"
     if isinstance(problem, aiohttp.ClientConnectorError):
-        return os.strerror(problem.errno) if problem.errno else str(problem.os_error)
+        return why(problem.os_error)
     return str(problem) or type(problem).__name__
