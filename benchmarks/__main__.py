@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Row, middle
-from benchmarks.report import machine, print_row, write_json
+from benchmarks.report import machine, print_missed, print_row, write_json
 from benchmarks.rows_events import no_impact, paced
 from benchmarks.rows_locks import double_alone, lock_checks
 from benchmarks.rows_replays import growth, replays
@@ -77,7 +77,9 @@ def main() -> None:
                     print_row(row)
         finally:
             bench.node.close()
-    write_json(options.json, [row for some in found.values() for row in some])
+    measured = [row for some in found.values() for row in some]
+    print_missed(measured)
+    write_json(options.json, measured)
 
 
 def several(measure: Measure, bench: Bench, runs: int) -> list[Row]:

@@ -38,6 +38,13 @@ def print_row(row: Row) -> None:
         print("    " + "; ".join(f"{name}: {_shown(value)}" for name, value in row.more.items()), flush=True)
 
 
+def print_missed(rows: Sequence[Row]) -> None:
+    """Say where it is written why a figure may be missed, if one was."""
+    missed = sum(row.met is False for row in rows)
+    if missed:
+        print(f'\n{missed} missed; why, and what was tried: docs/performance.md, "What is missed, or nearly, and why"')
+
+
 def write_json(path: Path, rows: Sequence[Row]) -> None:
     """Write the figures of a run."""
     path.parent.mkdir(parents=True, exist_ok=True)
