@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
+from msgspec import Struct
+
 from maestro.platform.answer import AnswerReader, BadAnswerError
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.target import Place, Target
@@ -19,6 +21,20 @@ from maestro.ports import why
 _IDEMPOTENT: Final = frozenset({"GET", "PUT"})
 
 Answer = tuple[int, bytes]
+
+
+class Bounds(Struct, frozen=True):
+    """How far a request, and what is kept for the next one, may go."""
+
+    #: Bytes of an answer that are accepted.
+    limit: int
+    #: Seconds to connect, and until an answer is complete.
+    connect_timeout: float
+    answer_timeout: float
+    #: Seconds an idle connection is kept.
+    keep_for: float
+    #: Connections to one host; more requests wait for one.
+    per_host: int
 
 
 class ConnectionFailedError(Exception):
@@ -142,26 +158,15 @@ class Connection(asyncio.Protocol):
 
 
 class Connections:
-    """The connections to all hosts. Belongs to one event loop.
+    """The connections to all hosts; `fields` are in the head of every request, each line ended.
 
-    Args:
-        fields: of the head of every request, each line ended.
-        limit: bytes of an answer that are accepted.
-        connect_timeout, answer_timeout: in seconds.
-        keep_for: seconds an idle connection is kept.
-        per_host: connections to one host; more requests wait for one.
+    Belongs to one event loop.
     """
 
-    def __init__(
-        self, *, fields: str, limit: int, connect_timeout: float, answer_timeout: float, keep_for: float, per_host: int
-    ) -> None:
+    def __init__(self, fields: str, bounds: Bounds) -> None:
         self._fields = fields
-        self._limit = limit
-        self._connect_timeout = connect_timeout
-        self._answer_timeout = answer_timeout
-        self._keep_for = keep_for
+        self._bounds = bounds
         self._pools: dict[Place, _Pool] = {}
-        self._per_host = per_host
         self._closed = False
 
     async def request(self, method: str, target: Target, body: bytes | None) -> Answer:
@@ -186,13 +191,13 @@ class Connections:
             kept = self._kept(pool)
             if kept is not None:
                 try:
-                    return await kept.exchange(request, self._answer_timeout)
+                    return await kept.exchange(request, self._bounds.answer_timeout)
                 except (ConnectionFailedError, BadAnswerError):
                     # The server closed it just then: nothing came of the answer.
                     if method not in _IDEMPOTENT or kept.answering:
                         raise
             connection = await self._connect(target.place, pool)
-            return await connection.exchange(request, self._answer_timeout)
+            return await connection.exchange(request, self._bounds.answer_timeout)
         finally:
             pool.leave()
 
@@ -206,13 +211,13 @@ class Connections:
 
     def _new_pool(self, place: Place) -> "_Pool":
         fields = f"Host: {place.authority}\r\n{self._fields}"
-        pool = self._pools[place] = _Pool(fields, self._per_host)
+        pool = self._pools[place] = _Pool(fields, self._bounds.per_host)
         return pool
 
     def _kept(self, pool: "_Pool") -> Connection | None:
         """Take the connection that was used last; those idle for too long are closed."""
         idle = pool.idle
-        oldest = monotonic() - self._keep_for
+        oldest = monotonic() - self._bounds.keep_for
         while idle and (not idle[0].usable or idle[0].idle_since < oldest):
             idle.popleft().abort()
         while idle:
@@ -224,9 +229,9 @@ class Connections:
     async def _connect(self, place: Place, pool: "_Pool") -> Connection:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._connect_timeout):
+            async with asyncio.timeout(self._bounds.connect_timeout):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(self._limit, pool), place.host, place.port
+                    lambda: Connection(self._bounds.limit, pool), place.host, place.port
                 )
         except TimeoutError as problem:
             raise NoConnectionInTimeError from problem

@@ -9,44 +9,27 @@ from typing import Final
 
 import aiohttp
 
-from maestro.platform.connections import Answer, ConnectionFailedError, NoConnectionInTimeError
+from maestro.platform.connections import Answer, Bounds, ConnectionFailedError, NoConnectionInTimeError
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.target import Target
 
-#: Connections in all, and to one host.
+#: Connections in all.
 CONNECTIONS: Final = 64
 
 
 class HttpsConnections:
-    """As `Connections`, which are for http. Belongs to one event loop.
+    """As `Connections`, which are for http; `headers` are of every request. Belongs to one event loop."""
 
-    Args:
-        headers: of every request.
-        limit: bytes of an answer that are accepted.
-        connect_timeout, answer_timeout: in seconds.
-        keep_for: seconds an idle connection is kept.
-        per_host: connections to one host; more requests wait for one.
-    """
-
-    def __init__(
-        self,
-        headers: Mapping[str, str],
-        *,
-        limit: int,
-        connect_timeout: float,
-        answer_timeout: float,
-        keep_for: float,
-        per_host: int,
-    ) -> None:
-        self._limit = limit
+    def __init__(self, headers: Mapping[str, str], bounds: Bounds) -> None:
+        self._limit = bounds.limit
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=CONNECTIONS,
-                limit_per_host=per_host,
-                keepalive_timeout=keep_for,
+                limit_per_host=bounds.per_host,
+                keepalive_timeout=bounds.keep_for,
                 ssl=ssl.create_default_context(),  # of now: aiohttp's own is made with its import
             ),
-            timeout=aiohttp.ClientTimeout(total=answer_timeout, sock_connect=connect_timeout),
+            timeout=aiohttp.ClientTimeout(total=bounds.answer_timeout, sock_connect=bounds.connect_timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
         )

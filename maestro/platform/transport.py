@@ -13,7 +13,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from maestro import __version__, logs
 from maestro.platform.answer import BadAnswerError
-from maestro.platform.connections import ConnectionFailedError, Connections, NoConnectionInTimeError
+from maestro.platform.connections import Bounds, ConnectionFailedError, Connections, NoConnectionInTimeError
 from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused, SiblingUnreachable, WrongShapeError
 from maestro.platform.observer import CallObserver, Unobserved
 from maestro.platform.target import Target
@@ -71,10 +71,14 @@ class Transport:
         self._observer = observer or Unobserved()
         self._https: HttpsConnections | None = None
         self._closed = False
-        self._connections = Connections(
-            fields=_FIELDS, limit=settings.max_answer_bytes, connect_timeout=settings.connect_timeout,
-            answer_timeout=settings.answer_timeout, keep_for=KEEP_ALIVE, per_host=CONNECTIONS_PER_HOST,
-        )  # fmt: skip
+        self._bounds = Bounds(
+            limit=settings.max_answer_bytes,
+            connect_timeout=settings.connect_timeout,
+            answer_timeout=settings.answer_timeout,
+            keep_for=KEEP_ALIVE,
+            per_host=CONNECTIONS_PER_HOST,
+        )
+        self._connections = Connections(_FIELDS, self._bounds)
         self._log = logs.get(part="platform")
 
     @classmethod
@@ -203,10 +207,7 @@ class Transport:
         if self._https is None:
             from maestro.platform.https import HttpsConnections  # noqa: PLC0415 - see there
 
-            self._https = HttpsConnections(
-                _HEADERS, limit=self._settings.max_answer_bytes, connect_timeout=self._settings.connect_timeout,
-                answer_timeout=self._settings.answer_timeout, keep_for=KEEP_ALIVE, per_host=CONNECTIONS_PER_HOST,
-            )  # fmt: skip
+            self._https = HttpsConnections(_HEADERS, self._bounds)
         return self._https
 
     def _warn(self, problem: SiblingError, attempt: int) -> None:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from maestro.platform.connections import Connections, _Pool
+from maestro.platform.connections import Bounds, Connections, _Pool
 from maestro.platform.target import Place, Target
 from tests.support.brokers import eventually
 
@@ -65,7 +65,7 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def connections() -> AsyncIterator[Connections]:
-    two = Connections(fields="", limit=1000, connect_timeout=5.0, answer_timeout=5.0, keep_for=5.0, per_host=2)
+    two = Connections("", Bounds(limit=1000, connect_timeout=5.0, answer_timeout=5.0, keep_for=5.0, per_host=2))
     yield two
     two.close()
 

@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from maestro.platform.answer import BadAnswerError
-from maestro.platform.connections import Answer, ConnectionFailedError, Connections, NoConnectionInTimeError
+from maestro.platform.connections import Answer, Bounds, ConnectionFailedError, Connections, NoConnectionInTimeError
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.https import HttpsConnections
 from maestro.platform.target import Place, Target
@@ -18,8 +18,7 @@ from maestro.platform.transport import CallName, SiblingUnreachable, Transport
 from maestro.ports import free_port
 from maestro.settings import PlatformSettings
 
-LIMIT = 1000
-TIMES = {"connect_timeout": 2.0, "answer_timeout": 0.5, "keep_for": 5.0, "per_host": 4}
+BOUNDS = Bounds(limit=1000, connect_timeout=2.0, answer_timeout=0.5, keep_for=5.0, per_host=4)
 
 Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
@@ -44,11 +43,11 @@ def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 async def connections(scheme: str, trusted: None) -> AsyncIterator[Connections | HttpsConnections]:
     if scheme == "http":
-        plain = Connections(fields="X-Own: yes\r\n", limit=LIMIT, **TIMES)  # type: ignore[arg-type]
+        plain = Connections("X-Own: yes\r\n", BOUNDS)
         yield plain
         plain.close()
     else:
-        over_tls = HttpsConnections({"X-Own": "yes"}, limit=LIMIT, **TIMES)  # type: ignore[arg-type]
+        over_tls = HttpsConnections({"X-Own": "yes"}, BOUNDS)
         yield over_tls
         await over_tls.close()
         await over_tls.close()
@@ -158,7 +157,7 @@ async def test_the_server_hangs_up(
 
 
 async def test_a_certificate_nobody_vouches_for() -> None:
-    over_tls = HttpsConnections({}, limit=LIMIT, **TIMES)  # type: ignore[arg-type]
+    over_tls = HttpsConnections({}, BOUNDS)
     try:
         async with server(trustme.CA(), "https", answering(told("200 OK", b"{}"))) as place:
             with pytest.raises(ConnectionFailedError, match="certificate"):
