@@ -4,7 +4,7 @@ Each says what must be stored before it may begin (`needs`): that is the rule "a
 effect it orders is begun" and "what is acked is synced to disk", in one place.
 """
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import ClassVar
 
 from msgspec import Struct
@@ -31,6 +31,26 @@ class Command(Struct, frozen=True):
     """Base of all commands."""
 
     needs: ClassVar[Needs] = Needs.STORED
+
+
+# --- the clock ----------------------------------------------------------------------------------------------
+
+
+class Topic(StrEnum):
+    """What a wake-up is for: each topic has one handler (`machine`)."""
+
+
+class WakeAt(Command, frozen=True):
+    """Say `Woken` with the same topic and key at `at` (seconds since the epoch).
+
+    A later order with the same topic and key replaces this one. Wake-ups are not stored: whoever orders one orders it
+    again after a restart.
+    """
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    topic: Topic
+    key: str
+    at: float
 
 
 # --- to the ingress actor -----------------------------------------------------------------------------------

@@ -7,12 +7,20 @@ from msgspec import Struct
 
 from maestro.events import ReplayRef
 from maestro.messages import UNLIMITED, Budget
+from maestro.reprocessing.commands import Topic
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
 from maestro.reprocessing.unit import Unit
 
 
 class Resumed(Struct, frozen=True):
     """The state was loaded from the store: carry on."""
+
+
+class Woken(Struct, frozen=True):
+    """A wake-up that `WakeAt` ordered is due."""
+
+    topic: Topic
+    key: str
 
 
 class EventArrived(Struct, frozen=True):
@@ -274,6 +282,21 @@ class ReplayCommitted(Struct, frozen=True):
     token: int
 
 
+class InstanceEnded(Struct, frozen=True):
+    """The platform says that a process instance ended (an *outcome*): done, or, with a `cause`, in an error."""
+
+    instance_id: str
+    #: Name of the event that says so: an operation may be started by it.
+    name: str
+    version: str
+    branch: str
+    #: Set when the instance is a replay.
+    replay: ReplayRef | None
+    #: Domain itself says that it stored the instance's data.
+    stored: bool = False
+    cause: str = ""
+
+
 class RunFailed(Struct, frozen=True):
     """A step of a run failed for good: a sibling refused, or is out of reach past the retries."""
 
@@ -284,6 +307,7 @@ class RunFailed(Struct, frozen=True):
 
 Fact = (
     Resumed
+    | Woken
     | EventArrived
     | Parked
     | DeadLettered
@@ -315,5 +339,6 @@ Fact = (
     | ReplayImpactFound
     | ReplayOriginsFetched
     | ReplayCommitted
+    | InstanceEnded
     | RunFailed
 )

@@ -42,8 +42,22 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
             ending.leave(system, doc, step)
 
 
+#: Who goes on when a wake-up of a topic is due.
+_WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {}
+
+
+def _on_woken(system: System, fact: facts.Woken, step: Step) -> None:
+    _WOKEN[fact.topic](system, fact.key, step)
+
+
+def _on_instance_ended(_system: System, _fact: facts.InstanceEnded, _step: Step) -> None:
+    """Nothing rests on outcomes: what they say is known later by other ways."""
+
+
 _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.Resumed: _on_resumed,
+    facts.Woken: _on_woken,
+    facts.InstanceEnded: _on_instance_ended,
     facts.EventArrived: judging.on_arrived,
     facts.Parked: judging.on_parked,
     facts.DeadLettered: settling.on_dead_lettered,

@@ -85,6 +85,16 @@ class Lock:
     paused: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Why nothing can be judged, committed or replayed: which sibling is waited for, since when, and the cause."""
+
+    sibling: str
+    cause: str
+    #: Seconds since the epoch.
+    since: float
+
+
 @dataclass(slots=True)
 class System:
     """The state of one system."""
@@ -127,6 +137,8 @@ class System:
     last_token: int = 0
     paces: Paces = field(default_factory=Paces)
     counters: Counters = field(default_factory=Counters)
+    #: What the system waits for, by what is held up. Not stored: after a restart the same questions find it again.
+    stalls: dict[str, Stall] = field(default_factory=dict)
     #: The last event of this life that failed; None: none did.
     last_failure: Failure | None = None
 
@@ -134,6 +146,15 @@ class System:
         """Count an event that failed, and keep why."""
         self.counters.error += 1
         self.last_failure = Failure(at, instance_id, reason)
+
+    def stall(self, what: str, sibling: str, cause: str) -> None:
+        """Note that `what` waits for a sibling; the moment it began stays that of the first note."""
+        known = self.stalls.get(what)
+        self.stalls[what] = Stall(sibling, cause, known.since if known else self.now)
+
+    def stalled(self) -> Stall | None:
+        """Return the oldest stall (semantics: Stalled)."""
+        return min(self.stalls.values(), key=lambda stall: stall.since, default=None) if self.stalls else None
 
     def token(self) -> int:
         """Return a token no command of this life has carried yet."""

@@ -57,6 +57,7 @@ class Effects:
         self._answering = False
         self._next: do.Command | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._alarms: dict[tuple[do.Topic, str], asyncio.TimerHandle] = {}
         self._handlers: dict[type[do.Command], Callable[..., Coroutine[None, None, Fact]]] = {
             do.AskImpact: self._ask_impact,
             do.FetchOrigins: self._fetch_origins,
@@ -73,7 +74,11 @@ class Effects:
 
     def carriers(self) -> Carriers:
         """Return who begins which command of the siblings."""
-        return {do.AwaitResult: self._await_result, **dict.fromkeys(self._handlers, self._begin)}
+        return {
+            do.AwaitResult: self._await_result,
+            do.WakeAt: self._wake_at,
+            **dict.fromkeys(self._handlers, self._begin),
+        }
 
     def _begin(self, command: do.Command) -> None:
         if self._answering and self._next is None:
@@ -85,7 +90,7 @@ class Effects:
 
     async def close(self) -> None:
         """Stop all that is under way; what it was about is continued from the store."""
-        for timer in self._timers.values():
+        for timer in (*self._timers.values(), *self._alarms.values()):
             timer.cancel()
         for task in list(self._tasks):
             task.cancel()
@@ -148,6 +153,18 @@ class Effects:
             await self._platform.domain.commit(self._system.id, instance_id)
         finally:
             self._measures.observe(COMMIT_SECONDS, time.perf_counter() - started, kind)
+
+    def _wake_at(self, command: do.WakeAt) -> None:
+        key = (command.topic, command.key)
+        previous = self._alarms.pop(key, None)
+        if previous is not None:
+            previous.cancel()
+
+        def due() -> None:
+            del self._alarms[key]
+            self._engine.feed(facts.Woken(command.topic, command.key))
+
+        self._alarms[key] = self._loop.call_later(max(0.0, command.at - time.time()), due)
 
     # --- judging -----------------------------------------------------------------------------------------------
 

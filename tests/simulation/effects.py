@@ -40,6 +40,8 @@ class Effects(Wire):
         self.skew = 0.0
         self.on_reply: Callable[[do.Reply], None] = lambda _reply: None
         self._documents = 0
+        #: The latest order of each wake-up.
+        self._alarms: dict[tuple[do.Topic, str], int] = {}
         #: Instances whose commit Domain has confirmed since the last durable commit.
         self._heard: list[str] = []
         self._errands_sent: set[int] = set()
@@ -145,6 +147,16 @@ class Effects(Wire):
         timed_out = facts.ReplayTimedOut(command.id, command.send)
         self.engine.after(max(0.0, min(left, REPLAY_TIMEOUT)), self._answered, self.life, lambda: timed_out)
 
+    def _wake_at(self, command: do.WakeAt) -> None:
+        key = (command.topic, command.key)
+        self._alarms[key] = order = self._alarms.get(key, 0) + 1
+
+        def due() -> facts.Fact | None:
+            return facts.Woken(command.topic, command.key) if self._alarms.get(key) == order else None
+
+        left = command.at - (1.6e9 + self.engine.now + self.skew)
+        self.engine.after(max(0.0, left), self._answered, self.life, due)
+
     def _ask_replay_impact(self, command: do.AskReplayImpact) -> None:
         ask = self.siblings.impacted
         failed = facts.RunFailed(command.id, command.token, "Discovery is out of reach")
@@ -245,6 +257,7 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.CommitHeld: Effects._commit_held,
     do.SendReplay: Effects._send_replay,
     do.AwaitResult: Effects._await_result,
+    do.WakeAt: Effects._wake_at,
     do.AskReplayImpact: Effects._ask_replay_impact,
     do.FetchReplayOrigins: Effects._fetch_replay_origins,
     do.CommitReplay: Effects._commit_replay,
