@@ -44,6 +44,8 @@ class PlatformState:
         self.entities: dict[str, list[dict[str, Any]]] = {}
         #: (host, port) of a system's domain; default: this very server.
         self.domains: dict[str, tuple[str, int]] = {}
+        #: What Process Memory says that an instance read and computed.
+        self.heads: dict[str, dict[str, Any]] = {}
         #: Instances committed, in order.
         self.commits: list[str] = []
         self.statuses: dict[str, str] = {}
@@ -117,6 +119,9 @@ class PlatformState:
 
     def _entities(self, call: Call) -> list[dict[str, Any]]:
         return self.entities.get(call.instance_id, [])
+
+    def _head(self, call: Call) -> dict[str, Any]:
+        return self.heads.get(call.instance_id, {})
 
     def _send(self, call: Call) -> dict[str, str]:
         self.events.append(call.json())

@@ -6,9 +6,9 @@
         ...
         await siblings.wait_for(lambda: siblings.count("commit") == 3, timeout=5)
 
-Service and call names are those of `maestro.platform`: discovery.impacted, process_memory.origin and .save_document
-(and .find_documents), apicore.systems, .domain_address, .is_fork and .set_instance_status, domain.commit and
-.entities, event_manager.send. A call is recorded when it arrives, also one that is then made to fail; what it
+Service and call names are those of `maestro.platform`: discovery.impacted, process_memory.origin, .head and
+.save_document (and .find_documents), apicore.systems, .domain_address, .is_fork and .set_instance_status,
+domain.commit and .entities, event_manager.send. A call is recorded when it arrives, also one that is then made to fail; what it
 changed is in `commits`, `statuses`, `documents` and `events`, only when it was applied.
 """
 
@@ -51,6 +51,7 @@ _PATTERNS: Final = (
     ("POST", re.compile(r"/instance/([^/]+)/persist"), ("domain", "commit")),
     ("GET", re.compile(r"/instance/([^/]+)/entities"), ("domain", "entities")),
     ("GET", re.compile(r"/([^/]+)/event"), ("process_memory", "origin")),
+    ("GET", re.compile(r"/([^/]+)/head"), ("process_memory", "head")),
 )
 _CALLS: Final = {*_FIXED.values(), *(call for _, _, call in _PATTERNS)}
 
