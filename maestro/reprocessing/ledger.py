@@ -172,17 +172,14 @@ def named(
     return tuple(found.values())
 
 
-def missed(
-    reads: Iterable[Read], branch: str, instance_id: str, lasts: Mapping[int, Last], before: Mapping[int, Last]
-) -> tuple[Missed, ...]:
+def missed(reads: Iterable[Read], branch: str, instance_id: str, lasts: Mapping[int, Last]) -> tuple[Missed, ...]:
     """Return what a computation of `instance_id` on `branch` did not see although it is in the ledger.
 
     Args:
         reads: what it read.
         branch: the branch it computed on.
         instance_id: whose computation it is.
-        lasts: the last commit of each row, its own included.
-        before: of the rows that it wrote: the last commit before its own.
+        lasts: the last commit of each row, but for its own, which is not in the ledger yet.
     """
     own = writer_key(instance_id)
     found = []
@@ -190,8 +187,6 @@ def missed(
         here = row_key(read.base, branch)
         for key in (here,) if read.branch == branch else (here, read.row):
             last = lasts.get(key)
-            if last is not None and last.writer == own:
-                last = before.get(key)
             if last is None:
                 continue
             if read.version and last.writer not in (read.version, own):

@@ -7,7 +7,7 @@ after an answer. A result may impact more: the document grows before the result 
 from maestro.events import MASTER, ReplayRef
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import ending, facts
+from maestro.reprocessing import ending, facts, remembering
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
@@ -93,7 +93,7 @@ def _order_send(system: System, doc: Document, step: Step) -> None:
 def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> None:
     if unit.state is UnitState.SENDING:
         _order_send(system, doc, step)
-    elif unit.state is UnitState.ASSESSING:
+    elif unit.state is UnitState.ASSESSING and remembering.settled(system):
         _await(system, doc, Stage.IMPACT)
         step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
     elif unit.state is UnitState.COMMITTING:
@@ -124,6 +124,7 @@ def on_notified(system: System, fact: facts.Notified, step: Step) -> None:
         doc.move(Trigger.START_WITHOUT_LOCK if doc.forking else Trigger.START, system.now, MAESTRO)
         doc.queues_built = False
         step.save(SaveDocument(doc))
+        remembering.open_ledger(system, step)
         step.do(do.Dequeue(doc.id))
         return
     doc = awaited(system, fact.id, fact.token, Stage.ANNOUNCE)
@@ -154,6 +155,7 @@ def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> 
     if doc is not None:
         doc.held_committed = True
         step.save(SaveDocument(doc))
+        remembering.held_committed(system, doc, step)
 
 
 def on_held_commit_failed(system: System, fact: facts.HeldCommitFailed, step: Step) -> None:
@@ -230,6 +232,7 @@ def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: 
     doc = awaited(system, fact.id, fact.token, Stage.IMPACT)
     if doc is None or doc.current is None:
         return
+    doc.footprint = fact.footprint
     impacted = _impacted_by(doc, doc.current, fact.units)
     met = [unit for unit in map(doc.unit_of, impacted) if unit is not None]
     doc.again = tuple(unit for unit in met if unit.state is UnitState.DONE)  # else still outstanding: not added twice
@@ -289,6 +292,7 @@ def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step)
     unit.state, unit.done_at = UnitState.DONE, system.now
     doc.replayed += 1
     system.counters.replayed += 1
+    remembering.replay_committed(system, doc, unit, step)
     if unit.duration is not None:
         step.save(*(SavePace(name, pace) for name, pace in system.paces.replayed(event_name(unit), unit.duration)))
     step.save(SaveDocument(doc), SaveUnit(doc, unit))

@@ -1,4 +1,4 @@
-"""The ledger's rows in their own tables: integers, found by the thousand, each with a checksum verified when it is read."""
+"""The ledger's rows in their own tables: integers, found by the thousand, each with a checksum."""
 
 import sqlite3
 import struct
