@@ -191,6 +191,10 @@ class AccessSettings(Section):
     enabled: bool = False
     #: Networks whose callers count as role `platform` without credentials.
     platform_networks: tuple[Network, ...] = ()
+    #: Networks whose callers may look (role `viewer`), or decide (role `approver`), without credentials. Who decides
+    #: is then whom the request names.
+    viewer_networks: tuple[Network, ...] = ()
+    approver_networks: tuple[Network, ...] = ()
     #: Origins of web pages, besides the gateway's own, that may send what changes something.
     origins: tuple[Origin, ...] = ()
     #: Failed credentials that an address may send per minute; more are 429. A valid one is never refused for it.
@@ -205,6 +209,13 @@ class AccessSettings(Section):
     #: Files of decisions that are kept, the oldest removed first; 0: all. Refused attempts have a log of their own.
     audit_files: Annotated[int, Field(ge=0)] = 0
     oidc: OidcSettings = OidcSettings()
+
+    @model_validator(mode="after")
+    def _two_are_two(self) -> Self:
+        if self.two_approvers and self.approver_networks:
+            message = "callers of approver_networks name themselves: they are no two different approvers"
+            raise together(message, "two_approvers", "approver_networks")
+        return self
 
 
 class ActorSettings(Section):
@@ -244,7 +255,7 @@ class Sibling(Section):
     @property
     def url(self) -> str:
         """Return the address as the beginning of a URL, without a slash at its end."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
 

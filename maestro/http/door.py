@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
-from maestro.access.roles import EVERYBODY, PLATFORM_NETWORK, Principal, Role
+from maestro.access.roles import EVERYBODY, NETWORK, Principal, Role, of_networks
 from maestro.access.throttle import Buckets, address_key
 from maestro.access.verifier import Refused, Undecided, Verifier
 from maestro.http.hosts import Hosts, from_browser
@@ -39,7 +39,12 @@ class Door:
     ) -> None:
         self._verifier = verifier
         self.hosts = Hosts(http, access, names)
-        self._networks = [ip_network(network) for network in access.platform_networks]
+        by_role = {
+            Role.PLATFORM: access.platform_networks,
+            Role.VIEWER: access.viewer_networks,
+            Role.APPROVER: access.approver_networks,
+        }
+        self._networks = [(role, ip_network(network)) for role, networks in by_role.items() for network in networks]
         self._origins = frozenset(access.origins)
         self._failures = Buckets(access.failures / 60, access.failures)
         self._requests = Buckets(http.rate, http.burst)
@@ -85,7 +90,7 @@ class Door:
             self._count(address_key(request.remote), cost)
             return EVERYBODY if self._verifier is None else await self._glimpse(request)
         caller = self.known(request) or await self._first_sight(request, self._verifier)
-        self._count(caller.name if caller.via != PLATFORM_NETWORK.via else address_key(request.remote), cost)
+        self._count(caller.name if caller.via != NETWORK else address_key(request.remote), cost)
         if not caller.has(role):
             message = f"{caller.name} is not allowed to do this: it takes the role {role}"
             raise Denied(403, message, caller=caller)
@@ -111,14 +116,20 @@ class Door:
             raise Denied(401, str(refused), {hdrs.WWW_AUTHENTICATE: challenge}) from refused
 
     def _from_network(self, request: web.BaseRequest) -> Principal | None:
-        """Return whom a caller's network makes it; never for a browser, which any page can have send requests."""
+        """Return whom the peer's network stands for; None when for nobody, or when a page in a browser asks.
+
+        A page's requests come from wherever its user sits, whoever wrote it: its address proves nothing.
+        """
         if not self._networks or from_browser(request):
             return None
         try:
             peer = ip_address(request.remote or "")
         except ValueError:
             return None
-        return PLATFORM_NETWORK if any(peer in network for network in self._networks) else None
+        # A socket for both versions of IP shows an address of version 4 mapped into version 6.
+        peer = getattr(peer, "ipv4_mapped", None) or peer
+        roles = {role for role, network in self._networks if peer in network}
+        return of_networks(roles) if roles else None
 
     def _count(self, client: str, cost: float) -> None:
         if cost and (wait := self._requests.take(client, cost)):

@@ -7,9 +7,11 @@ So a request is answered only under a name that cannot be a foreign site's:
 - an IP address, or `localhost` and what ends with it: no name is looked up there;
 - a name without a dot, as containers, services of a cluster and machines of a network have: no site of the Internet
   has one;
-- this machine's name, the names in `http.host`, in the TLS certificate, in `http.allowed_hosts` and `access.origins`.
+- this machine's name, the platform's name for it (`MAESTRO_HOST`), and the names in `http.host`, in the TLS
+  certificate, in `http.allowed_hosts` and in `access.origins`.
 """
 
+import os
 import socket
 from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
@@ -24,7 +26,11 @@ from maestro.settings import AccessSettings, HttpSettings
 #: Texts of `Host` remembered as taken.
 REMEMBERED: Final = 256
 #: Headers that browsers send and that the platform's services do not; a page cannot take them off.
-_OF_BROWSERS: Final = (hdrs.ORIGIN, "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec-Fetch-User", hdrs.REFERER, hdrs.COOKIE)
+_OF_BROWSERS: Final = (
+    hdrs.ORIGIN, "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User", hdrs.REFERER, hdrs.COOKIE,
+)  # fmt: skip
+#: Node's own `fetch` sends a header of browsers, and so names itself.
+_NODE: Final = frozenset({"node", "undici"})
 
 
 class Hosts:
@@ -82,8 +88,10 @@ def _is_address(name: str) -> bool:
 
 
 def own_names(http: HttpSettings) -> list[str]:
-    """Return the names of this machine, and those of the TLS certificate."""
-    return [socket.gethostname(), *(_certified(Path(http.tls_cert)) if http.tls_cert else ())]
+    """Return the names of this machine, of the TLS certificate, and under which the platform's containers call it."""
+    told = os.environ.get("MAESTRO_HOST", "")
+    certified = _certified(Path(http.tls_cert)) if http.tls_cert else []
+    return [socket.gethostname(), *([told] if told else []), *certified]
 
 
 def _certified(path: Path) -> list[str]:
@@ -101,4 +109,6 @@ def _certified(path: Path) -> list[str]:
 def from_browser(request: web.BaseRequest) -> bool:
     """Whether a browser sent the request: on behalf of whichever page it shows, not of the machine that it runs on."""
     headers = request.headers
-    return any(name in headers for name in _OF_BROWSERS) or headers.get(hdrs.USER_AGENT, "").startswith("Mozilla/")
+    agent = headers.get(hdrs.USER_AGENT, "")
+    sent = [name for name in _OF_BROWSERS if name in headers]
+    return agent.startswith("Mozilla/") or (bool(sent) and not (sent == ["Sec-Fetch-Mode"] and agent in _NODE))

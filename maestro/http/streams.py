@@ -36,9 +36,9 @@ async def all_streams(request: web.Request) -> web.StreamResponse:
 
 async def _stream(request: web.Request, system_id: str) -> web.StreamResponse:
     live = request.app[LIVE]
-    holder = principal().name
-    caller = (holder, PER_HOLDER) if holder else (address_key(request.remote), PER_ADDRESS)
-    with live.subscribed(*caller) as subscription:
+    caller = principal()
+    counted = (caller.name, PER_HOLDER) if caller.proven else (address_key(request.remote), PER_ADDRESS)
+    with live.subscribed(*counted) as subscription:
         response = web.StreamResponse(headers=_HEADERS)
         try:
             await response.prepare(request)

@@ -72,6 +72,17 @@ class TestTrace:
         assert "trace.endpoint" in problems(f'trace.endpoint = "{endpoint}"')[0]
 
 
+class TestNetworks:
+    def test_who_names_himself_is_no_second_approver(self) -> None:
+        text = '[access]\ntwo_approvers = ["sysA"]\napprover_networks = ["10.1.0.0/16"]'
+        (line,) = problems(text)
+        assert line.startswith("m.toml: access: callers of approver_networks name themselves")
+
+    @pytest.mark.parametrize("name", ["platform_networks", "viewer_networks", "approver_networks"])
+    def test_a_network_is_a_network(self, name: str) -> None:
+        assert "must be a network" in problems(f'access.{name} = ["10.1.0.7/16"]')[0]
+
+
 class TestFindFile:
     def test_none_is_the_defaults(self) -> None:
         assert find_file(None, {}) is None
