@@ -31,7 +31,7 @@ export function decide(doc, { config, changed, problem }) {
   const form = h(
     "form",
     { class: "decide", onsubmit: submit },
-    doc.firstApproval && notice("attention", t("decide.first", { user: doc.firstApproval.user ?? doc.firstApproval })),
+    doc.firstApproval && !doc.firstApproval.decided && notice("attention", t("decide.first", { user: doc.firstApproval.user ?? doc.firstApproval })),
     costs.element,
     who.elements,
     limits.element,
