@@ -129,7 +129,9 @@ async def test_a_known_token_goes_the_fast_path(at: House, monkeypatch: pytest.M
 async def test_the_deciding_user_is_the_credentials(at: House) -> None:
     for body in (b"", b"{}", b'{"user":"ana"}', b'{"user":null}'):
         assert (await at.call("ana", "POST", APPROVE, body)).status == 200
-        assert at.bridge.asked[-1][1] == Approve(OF_A, "ana")
+        asked = at.bridge.asked[-1][1]
+        assert asked.token, "which credential it was given with"
+        assert asked == Approve(OF_A, "ana", token=asked.token)
     count = len(at.bridge.asked)
     assert (await at.call("ana", "POST", APPROVE, b'{"user":"root"}')).is_error(403, "cannot decide for another")
     target = f"/v1.0.0/reprocessing/set_status?id={OF_A}&status=skipped"
