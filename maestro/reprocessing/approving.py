@@ -18,7 +18,8 @@ def enough(system: System, doc: Document, fact: facts.Approved | facts.StatusSet
         return True
     first = doc.first_approval
     if first is None or first.revision != doc.revision:
-        doc.first_approval = Approval(fact.user, system.now, fact.reason, doc.revision)
+        covers = fact.covers if isinstance(fact, facts.Approved) else None
+        doc.first_approval = Approval(fact.user, system.now, fact.reason, doc.revision, covers)
         step.save(SaveDocument(doc))
         step.do(do.Reply(fact.ticket, Code.ACCEPTED, document_id=doc.id))
         return False

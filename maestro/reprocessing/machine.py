@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import (
+    covering,
     deciding,
     ending,
     facts,
@@ -37,6 +38,8 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
             step.do(do.Enqueue(doc.id))
         elif doc.running:
             step.do(do.Dequeue(doc.id))
+    if (pending := system.pending()) is not None:
+        covering.offer(system, pending, step)
     for doc in system.owed.values():
         if not doc.live:
             ending.leave(system, doc, step)
@@ -69,6 +72,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.Committed: judging.on_committed,
     facts.Approved: deciding.on_approved,
     facts.Skipped: deciding.on_skipped,
+    facts.DecidersChecked: deciding.on_deciders_checked,
     facts.Retried: deciding.on_retried,
     facts.Cancelled: deciding.on_cancelled,
     facts.StatusSet: deciding.on_status_set,

@@ -13,11 +13,11 @@ def fact_of(  # noqa: PLR0911 - one for each kind of decision
 ) -> facts.Fact:
     """Return the fact that somebody decided so; `ticket` is answered with what came of it. Raises `StoreDamaged`."""
     match decision:
-        case Approve(id=id_, user=user, reason=reason, digest=digest, budget=budget):
+        case Approve(id=id_, user=user, reason=reason, digest=digest, budget=budget, covers=covers):
             seen = repository.preview(id_, digest) if digest and id_ in system.documents else None
-            return facts.Approved(id_, user, ticket, reason, digest, seen, budget)
-        case Skip(id=id_, user=user, reason=reason):
-            return facts.Skipped(id_, user, ticket, reason)
+            return facts.Approved(id_, user, ticket, reason, digest, seen, budget, covers)
+        case Skip(id=id_, user=user, reason=reason, covers=covers):
+            return facts.Skipped(id_, user, ticket, reason, covers)
         case Retry(id=id_, user=user, reason=reason, budget=budget):
             doc = system.documents.get(id_)
             units = repository.units(id_) if doc is not None and not doc.live else ()

@@ -5,6 +5,7 @@ from typing import Any
 
 from maestro.reprocessing.impact import Impacted
 from maestro.store.base import Put, Store, Write
+from tests.simulation.covered import Covered
 from tests.simulation.decided import RUNNING, Change, Decided
 from tests.simulation.domain import Instance
 from tests.simulation.engine import Violation
@@ -38,6 +39,7 @@ class Watch:
         #: Done events that are remembered.
         self.window = 0
         self.decided = Decided()
+        self.covered = Covered()
 
     # --- rows ---------------------------------------------------------------------------------------------------
 
@@ -59,6 +61,8 @@ class Watch:
                 case "documents":
                     change.documents[write.key] = self.documents.get(write.key)
                     self._document(write.key, row)
+                case "covers":
+                    _put(self.covered.covers, write.key, row)
                 case "units":
                     units = self.units.setdefault(write.key.rpartition("/")[0], {})
                     change.units[write.key] = units.get(write.key)
@@ -66,6 +70,8 @@ class Watch:
         self._forgotten(forgotten)
         if change.documents or change.units:
             self.decided.committed(change)
+        for id_, before in change.documents.items():
+            self.covered.document(self, id_, before, self.documents[id_])
 
     def _forgotten(self, rows: Sequence[Row]) -> None:
         """What failed is forgotten when it is delivered anew; what is done, when the window is full of later events.
@@ -120,6 +126,7 @@ class Watch:
         )
         self.last_verdict = max(judged, default=0)
         self.decided.restarted(self)
+        self.covered.restarted(dict(store.rows("covers")))
         kept = {row["key"] for row in self.deliveries.values() if row["verdict"] == "commit" and row.get("done")}
         kept |= {f"held {id_}" for id_, row in self.documents.items() if row["held_committed"]}
         self.recorded = kept if power_lost else self.recorded | kept
