@@ -56,6 +56,8 @@ class Covers(Struct, frozen=True):
     expires: float | None = None
     #: Units of the largest document it is taken for; None: as many as the document has that is decided.
     limit: int | None = None
+    #: Id of the token of who decides; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class CheckLock(Struct, frozen=True):
@@ -108,6 +110,8 @@ class Approve(Struct, frozen=True):
     #: Digest of the preview that was seen; empty: approve whatever there is.
     digest: str = ""
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
     covers: Covers | None = None
 
 
@@ -127,6 +131,8 @@ class Retry(Struct, frozen=True):
     user: str
     reason: str = ""
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class Cancel(Struct, frozen=True):
@@ -152,6 +158,8 @@ class Resume(Struct, frozen=True):
     user: str
     reason: str = ""
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class Recheck(Struct, frozen=True):
@@ -167,6 +175,8 @@ class Reconsider(Struct, frozen=True):
     id: str
     user: str
     reason: str = ""
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class SetStatus(Struct, frozen=True):
@@ -176,6 +186,8 @@ class SetStatus(Struct, frozen=True):
     status: str
     user: str
     reason: str = ""
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class ReportReplayFailure(Struct, frozen=True):

@@ -369,3 +369,14 @@ class Settings(Section):
     webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()
+
+    @model_validator(mode="after")
+    def _somebody_approves(self) -> Self:
+        both = sorted({*self.access.two_approvers} & {*self.reprocessing.auto_approve})
+        if both:
+            raise PydanticCustomError(
+                TOGETHER,
+                "access.two_approvers, reprocessing.auto_approve: {system} is in both: nobody would approve what runs",
+                {"names": ("access.two_approvers", "reprocessing.auto_approve"), "system": both[0]},
+            )
+        return self

@@ -58,11 +58,13 @@ def decision_of(kind: type[Decision], document_id: str, fields: dict[str, Any]) 
     user = user_of(body.user)
     if not isinstance(body, shapes.ReasonedBody):
         return Recheck(document_id, user)
-    why = check_reason(body.reason)
+    why, token = check_reason(body.reason), principal().token
     if kind is Approve and isinstance(body, shapes.ApproveBody):
-        return Approve(document_id, user, why, _digest(body.digest), _budget(body.budget), covers)
+        return Approve(document_id, user, why, _digest(body.digest), _budget(body.budget), token, covers)
     if isinstance(body, shapes.RunBody):
-        return (Retry if kind is Retry else Resume)(document_id, user, why, _budget(body.budget))
+        return (Retry if kind is Retry else Resume)(document_id, user, why, _budget(body.budget), token)
+    if kind is Reconsider:
+        return Reconsider(document_id, user, why, token)
     if kind is Skip:
         return Skip(document_id, user, why, covers)
     return kind(document_id, user, why)  # type: ignore[call-arg]  # a recheck has returned above
@@ -80,7 +82,7 @@ def _covers(kind: type[Decision], fields: dict[str, Any], body: shapes.DecisionB
             raise BadInput("covers_limit", 'is for a decision with "covers"')
         return None
     caller = principal()
-    return Covers(caller.via, None if isinf(caller.expires) else caller.expires, body.covers_limit)
+    return Covers(caller.via, None if isinf(caller.expires) else caller.expires, body.covers_limit, caller.token)
 
 
 def check_reason(reason: str | None) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from maestro.messages import UNLIMITED, Budget, Code
+from maestro.messages import UNLIMITED, Budget, Code, Covers
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.asking import refuse
@@ -60,12 +60,12 @@ def remember(
         return ""
     approves = isinstance(fact, facts.Approved)
     limit = doc.total if fact.covers.limit is None else fact.covers.limit
-    deciders: tuple[Decider, ...] = (Decider(fact.user, fact.reason, fact.covers.via, fact.covers.expires),)
+    deciders: tuple[Decider, ...] = (_decider(fact.user, fact.reason, fact.covers),)
     first = doc.first_approval if approves and system.rules.two_approvers else None
     if first is not None:
         if first.covers is None:
             return f"it covers nothing else: {first.user} approved this one alone"
-        deciders = (Decider(first.user, first.reason, first.covers.via, first.covers.expires), *deciders)
+        deciders = (_decider(first.user, first.reason, first.covers), *deciders)
         limit = limit if first.covers.limit is None else min(limit, first.covers.limit)
     until = system.now + system.rules.tag_window
     cover = Cover(doc.id, doc.tag, event_name(doc), approves, deciders, limit, system.now, until, budget)
@@ -102,9 +102,13 @@ def taken(system: System, fact: facts.DecidersChecked) -> Covered | None:
         return None
     if cover.approves and system.rules.two_approvers:
         first = cover.deciders[0]
-        doc.first_approval = Approval(first.user, system.now, first.reason, doc.revision)
+        doc.first_approval = Approval(first.user, system.now, first.reason, doc.revision, spent=True)
     shown = digest(doc.held_instance, doc.units)
     return Covered(doc, cover, f"covered by the decision about {cover.document_id}; preview {shown}, {doc.total} units")
+
+
+def _decider(user: str, reason: str, covers: Covers) -> Decider:
+    return Decider(user, reason, covers.via, covers.expires, covers.token)
 
 
 def _fitting(system: System, doc: Document) -> Cover | None:

@@ -11,15 +11,20 @@ from maestro.reprocessing.state import Cover
 
 def approval_row(first: Approval) -> list[Any]:
     """Return the row of the first of two approvals."""
+    budget = [first.budget.replays, first.budget.minutes]
+    row = [first.user, first.at, first.reason, first.revision, first.kind, budget, first.token, first.spent]
     covers = first.covers
-    row = [first.user, first.at, first.reason, first.revision]
-    return [*row, [covers.via, covers.expires, covers.limit]] if covers else row
+    return [*row, [covers.via, covers.expires, covers.limit, covers.token]] if covers else row
 
 
 def to_approval(row: Sequence[Any]) -> Approval:
     """Return the approval that a row keeps."""
-    user, at, reason, revision, *covers = row
-    return Approval(user, at, reason, revision, Covers(*covers[0]) if covers else None)
+    user, at, reason, revision, *rest = row
+    if not rest:  # of before it was stored how far it goes
+        return Approval(user, at, reason, revision)
+    kind, budget, token, spent, *covers = rest
+    given = Covers(*covers[0]) if covers else None
+    return Approval(user, at, reason, revision, kind, Budget(*budget), token, spent, given)
 
 
 def cover_row(cover: Cover) -> dict[str, Any]:
@@ -27,7 +32,7 @@ def cover_row(cover: Cover) -> dict[str, Any]:
     return {
         "tag": cover.tag, "name": cover.name, "approves": cover.approves, "limit": cover.limit, "since": cover.since,
         "until": cover.until, "budget": [cover.budget.replays, cover.budget.minutes],
-        "deciders": [[one.user, one.reason, one.via, one.expires] for one in cover.deciders],
+        "deciders": [[one.user, one.reason, one.via, one.expires, one.token] for one in cover.deciders],
     }  # fmt: skip
 
 

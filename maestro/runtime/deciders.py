@@ -50,14 +50,14 @@ class Deciders:
             return "" if self._access.approver_networks else f"{who}: no network may decide any more"
         if decider.via == "oidc":
             return "" if self._access.oidc.issuer else f"{who}: there is no issuer any more"
-        return self._of_token(who, now)
+        return self._of_token(decider, now)
 
-    def _of_token(self, who: str, now: float) -> str:
-        """Return why no token of this name may decide, as `problem` does."""
+    def _of_token(self, decider: do.Decider, now: float) -> str:
+        """Return why the token that was decided with may decide no more; empty: it may."""
         try:
-            entries = [entry for entry in self._tokens.entries() if entry.name == who and not entry.expired(now)]
+            entries = [entry for entry in self._tokens.entries() if entry.id == decider.token]
         except TokenError as problem:
             return str(problem)
-        principals = [entry.principal() for entry in entries]
+        principals = [entry.principal() for entry in entries if not entry.expired(now)]
         may = any(one.has(Role.APPROVER) and one.may_touch(self._system) for one in principals)
-        return "" if may else f"{who}: no token of this name may decide about {self._system}"
+        return "" if may else f"{decider.user}: the token may no longer decide about {self._system}"

@@ -269,7 +269,8 @@ def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
 _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "line", "held_committed", "cancelling",
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
-_OPTIONAL = ("cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered")
+_OPTIONAL = ("cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered", "kept",
+             "held_named_by")  # fmt: skip
 
 
 def _document(doc: Document) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from maestro.messages import (
     Skip,
 )
 from maestro.reprocessing import commands as do
+from maestro.reprocessing.approving import NOTED
 from maestro.reprocessing.impact import UnitKey
 from maestro.reprocessing.preview import digest
 from maestro.reprocessing.status import Status
@@ -105,7 +106,7 @@ class People:
         user, reason = random.choice(USERS), random.choice(("", "because"))
         match what:
             case "approve":
-                return Approve(id_, user, reason, self._digest(id_), self._budget(), self._covers())
+                return Approve(id_, user, reason, self._digest(id_), self._budget(), covers=self._covers())
             case "skip":
                 return Skip(id_, user, reason, self._covers())
             case "recheck":
@@ -191,7 +192,8 @@ class People:
             row = self.host.watch.documents[asked.about]
             if reply.code in (Code.OK, Code.ACCEPTED):
                 self.host.watch.decided.told(asked.about, row)
-                self._persisted(str(row["held_instance"]), reply)
+                if ("status", NOTED) not in reply.fields:
+                    self._persisted(str(row["held_instance"]), reply)
         elif reply.code in (Code.OK, Code.ACCEPTED):
             self._allowed(asked.what, reply)
 
@@ -219,5 +221,9 @@ class People:
                 watch.decided.granted(id_, budget)
             case Skip():
                 watch.decided_by_hand(id_)
+            case Approve(budget=budget) | Retry(budget=budget) | Resume(budget=budget) if reply.code is Code.ACCEPTED:
+                watch.decided.noted(id_, budget)
+            case SetStatus() if reply.code is Code.ACCEPTED:
+                watch.decided.noted(id_, UNLIMITED)
             case Retry(budget=budget) | Resume(budget=budget):
                 watch.decided.granted(id_, budget)

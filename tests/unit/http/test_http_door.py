@@ -105,7 +105,9 @@ async def test_a_known_token_goes_the_fast_path(at: House, monkeypatch: pytest.M
 async def test_the_deciding_user_is_the_credentials(at: House) -> None:
     for body in (b"", b"{}", b'{"user":"ana"}', b'{"user":null}'):
         assert (await at.call("ana", "POST", APPROVE, body)).status == 200
-        assert at.bridge.asked[-1][1] == Approve(OF_A, "ana")
+        asked = at.bridge.asked[-1][1]
+        assert asked.token, "which credential it was given with"
+        assert asked == Approve(OF_A, "ana", token=asked.token)
     count = len(at.bridge.asked)
     assert (await at.call("ana", "POST", APPROVE, b'{"user":"root"}')).is_error(403, "cannot decide for another")
     target = f"/v1.0.0/reprocessing/set_status?id={OF_A}&status=skipped"
@@ -251,8 +253,9 @@ def test_buckets_are_cheap_enough_for_every_request() -> None:
 
 async def test_who_covers_a_tag_is_told_with_how_it_was_told(at: House) -> None:
     body = b'{"covers": "tag"}'
+    token_id = next(entry.id for entry in at.file.entries() if entry.name == "ana")
     assert (await at.call("ana", "POST", APPROVE, body)).status == 200
-    assert at.bridge.asked[-1][1] == Approve(OF_A, "ana", covers=Covers("token"))
+    assert at.bridge.asked[-1][1] == Approve(OF_A, "ana", token=token_id, covers=Covers("token", token=token_id))
     at.tokens["bea"] = at.file.add("bea", Role.APPROVER, lifetime=3600.0)
     await asyncio.sleep(1.1)  # the token file is looked at once a second
     assert (await at.call("bea", "POST", APPROVE, body)).status == 200

@@ -1,7 +1,7 @@
 // The decision itself: what each answer costs, why, and two buttons that say what they do.
 
 import * as api from "../api.js";
-import { say } from "../dialog.js";
+import { ask, say } from "../dialog.js";
 import { estimate, impact } from "../documents.js";
 import { fill, h, region } from "../dom.js";
 import { budget, field, whoAndWhy } from "../fields.js";
@@ -23,8 +23,9 @@ export function decide(doc, { config, changed, problem }) {
     class: "costs",
   });
   const typed = n > config.typeSystemAbove ? typedSystem(doc) : null;
-  const approve = button("primary", "approve", t("decide.approve", { n }), typed);
-  const skip = button("danger", "skip", t("decide.skip"));
+  const approve = button("primary", "approve", t("decide.approve", { n }), approveIt);
+  typed?.guard(approve);
+  const skip = button("danger", "skip", t("decide.skip"), n > config.typeSystemAbove ? confirmSkip : skipIt);
   const recheck = h(
     "button",
     { type: "button", class: "quiet", "data-key": "recheck", onclick: again },
@@ -32,8 +33,8 @@ export function decide(doc, { config, changed, problem }) {
   );
   const form = h(
     "form",
-    { class: "decide", onsubmit: submit },
-    doc.firstApproval && notice("attention", t("decide.first", { user: doc.firstApproval.user ?? doc.firstApproval })),
+    { class: "decide", onsubmit: (event) => event.preventDefault() },
+    doc.firstApproval && !doc.firstApproval.decided && notice("attention", t("decide.first", { user: doc.firstApproval.user ?? doc.firstApproval })),
     costs.element,
     who.elements,
     limits.element,
@@ -51,18 +52,34 @@ export function decide(doc, { config, changed, problem }) {
     whole.update(system?.waiting ?? 0);
   }
 
-  async function submit(event) {
-    event.preventDefault();
-    const how = event.submitter?.value ?? "approve";
-    if (how === "skip")
-      await busy(
-        () => api.decide(doc.id, how, { ...who.body(), ...whole.body() }),
-        () => say(t("decide.skip.done")),
-      );
-    else {
-      const body = { ...who.body(), digest: doc.digest, ...limits.body(), ...whole.body() };
-      await busy(() => api.approve(doc.id, body), approved);
-    }
+  async function approveIt() {
+    if (!form.reportValidity()) return;
+    const body = { ...who.body(), digest: doc.digest, ...limits.body(), ...whole.body() };
+    await busy(() => api.approve(doc.id, body), approved);
+  }
+
+  async function skipIt() {
+    if (!form.reportValidity()) return;
+    await busy(
+      () => api.decide(doc.id, "skip", { ...who.body(), ...whole.body() }),
+      () => say(t("decide.skip.done")),
+    );
+  }
+
+  /** Ask once more: so many results would stay as they are. */
+  function confirmSkip() {
+    if (!form.reportValidity()) return;
+    ask({
+      title: t("decide.skip.sure"),
+      text: t("decide.skip.sure.text", { n }),
+      button: t("decide.skip"),
+      tone: "danger",
+      act: async () => {
+        await api.decide(doc.id, "skip", { ...who.body(), ...whole.body() });
+        say(t("decide.skip.done"));
+        changed();
+      },
+    });
   }
 
   function approved(enough) {
@@ -99,11 +116,8 @@ export function decide(doc, { config, changed, problem }) {
   }
 }
 
-function button(kind, value, text, typed = null) {
-  const element = h("button", { type: "submit", class: kind, value, "data-key": value }, text);
-  if (typed) typed.guard(element);
-  return element;
-}
+/** Make a button that decides. It is no submit button: Enter in a field must not press it. */
+const button = (kind, key, text, onclick) => h("button", { type: "button", class: kind, "data-key": key, onclick }, text);
 
 /** Ask for the system's id to be typed: approving this many replays should not be a slip of the hand. */
 function typedSystem(doc) {
