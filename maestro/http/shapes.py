@@ -125,6 +125,14 @@ class PageQuery(Struct):
     limit: Limit = 100
 
 
+class AuditQuery(PageQuery):
+    """Which page of the audit log."""
+
+    #: What was decided, or what was refused.
+    log: Annotated[Literal["decisions", "refused"],
+                   Meta(extra={"says": 'must be "decisions" or "refused"'})] = "decisions"  # fmt: skip
+
+
 class DeliveriesQuery(Struct):
     """Which page of which system's webhook deliveries."""
 
