@@ -47,6 +47,19 @@ class Budget(Struct, frozen=True):
 UNLIMITED = Budget()
 
 
+class Covers(Struct, frozen=True):
+    """The decision is to be taken for what else becomes pending of its tag, soon, and up to a size."""
+
+    #: How it was told who decides (`Principal.via`), and when their credential ends, in seconds since the epoch; None:
+    #: it does not.
+    via: str = "open"
+    expires: float | None = None
+    #: Units of the largest document it is taken for; None: as many as the document has that is decided.
+    limit: int | None = None
+    #: Id of the token of who decides; empty: none is needed, or it is no token of ours.
+    token: str = ""
+
+
 class CheckLock(Struct, frozen=True):
     """May events proceed? `OK` with an empty body, or `LOCKED` with the lock's facts."""
 
@@ -97,6 +110,9 @@ class Approve(Struct, frozen=True):
     #: Digest of the preview that was seen; empty: approve whatever there is.
     digest: str = ""
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
+    covers: Covers | None = None
 
 
 class Skip(Struct, frozen=True):
@@ -105,6 +121,7 @@ class Skip(Struct, frozen=True):
     id: str
     user: str
     reason: str = ""
+    covers: Covers | None = None
 
 
 class Retry(Struct, frozen=True):
@@ -114,6 +131,8 @@ class Retry(Struct, frozen=True):
     user: str
     reason: str = ""
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class Cancel(Struct, frozen=True):
@@ -139,6 +158,8 @@ class Resume(Struct, frozen=True):
     user: str
     reason: str = ""
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class Recheck(Struct, frozen=True):
@@ -154,6 +175,8 @@ class Reconsider(Struct, frozen=True):
     id: str
     user: str
     reason: str = ""
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class SetStatus(Struct, frozen=True):
@@ -163,6 +186,8 @@ class SetStatus(Struct, frozen=True):
     status: str
     user: str
     reason: str = ""
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class ReportReplayFailure(Struct, frozen=True):

@@ -40,6 +40,8 @@ class Principal:
     via: str = "token"
     #: Seconds since the epoch at which the credential ends; infinite when it does not.
     expires: float = float("inf")
+    #: Id of the token it was told by; empty: by something else.
+    token: str = ""
 
     @property
     def proven(self) -> bool:

@@ -62,6 +62,8 @@ def decision(kind: type[Decision]) -> Handler:
         document_id = path_document(request)
         decided = decision_of(kind, document_id, await decision_body(request))
         note(request, user=decided.user, reason=getattr(decided, "reason", ""))
+        if getattr(decided, "covers", None) is not None:
+            note(request, covers="tag")
         return answered(await request.app[DOCUMENTS].ask(document_id, decided))
 
     return decide
@@ -84,4 +86,5 @@ async def set_status(request: web.Request) -> web.StreamResponse:
     user = OPERATOR if nobody else user_of(query.user)
     reason = check_reason(query.reason)
     note(request, id=query.id, to=query.status, user=user, reason=reason)
-    return answered(await request.app[DOCUMENTS].ask(query.id, SetStatus(query.id, query.status, user, reason)))
+    decided = SetStatus(query.id, query.status, user, reason, principal().token)
+    return answered(await request.app[DOCUMENTS].ask(query.id, decided))

@@ -53,6 +53,30 @@ class WakeAt(Command, frozen=True):
     at: float
 
 
+# --- who may decide ------------------------------------------------------------------------------------------
+
+
+class Decider(Struct, frozen=True):
+    """Somebody who decided so that it covers its tag: who, why, how that was told, and how long it holds."""
+
+    user: str
+    reason: str
+    via: str
+    #: Seconds since the epoch at which the credential ends; None: it does not.
+    expires: float | None
+    #: Id of the token they decided with; empty: it was none of ours.
+    token: str = ""
+
+
+class CheckDeciders(Command, frozen=True):
+    """Find out whether all of them may still decide about this system. Answered by `DecidersChecked`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    token: int
+    deciders: tuple[Decider, ...]
+
+
 # --- to the ingress actor -----------------------------------------------------------------------------------
 
 
@@ -185,6 +209,18 @@ class CommitHeld(Command, frozen=True):
     instance_id: str
 
 
+class AskStartImpact(Command, frozen=True):
+    """Ask Discovery once more what the held instance impacts. Answered by `StartImpactFound` or `RunFailed`.
+
+    The lock is stored first: nothing else of the system is committed between the answer and the held commit.
+    """
+
+    needs: ClassVar[Needs] = Needs.SYNCED
+    id: str
+    token: int
+    instance_id: str
+
+
 class SendReplay(Command, frozen=True):
     """Send the document's current unit to the Event Manager. Answered by `ReplaySent` or `RunFailed`."""
 
@@ -215,7 +251,7 @@ class AskReplayImpact(Command, frozen=True):
 
 
 class FetchReplayOrigins(Command, frozen=True):
-    """Fetch the origins of newly impacted units. Answered by `ReplayOriginsFetched` or `RunFailed`."""
+    """Fetch the origins of units that a run comes to know. Answered by `ReplayOriginsFetched` or `RunFailed`."""
 
     needs: ClassVar[Needs] = Needs.NOTHING
     id: str
@@ -263,13 +299,23 @@ class GrowQueues(Command, frozen=True):
     positions: tuple[int, ...]
 
 
+class EmptyQueues(Command, frozen=True):
+    """Empty both unit queues: the run they mirror rests."""
+
+    id: str
+
+
 class CleanUpQueues(Command, frozen=True):
-    """Empty both unit queues; a failed document goes to the error queue. Answered by `QueuesUpdated`."""
+    """Empty both unit queues; a failed document goes to the error queue. Answered by `QueuesUpdated`.
+
+    Without `empty` they are left alone: the units on them are another run's, and this one rests.
+    """
 
     needs: ClassVar[Needs] = Needs.SYNCED
     id: str
     token: int
     failed: bool
+    empty: bool = True
 
 
 class TakeUnit(Command, frozen=True):

@@ -6,7 +6,7 @@ A fact that answers a command carries the command's `token`; the answer to a sup
 from msgspec import Struct
 
 from maestro.events import ReplayRef
-from maestro.messages import UNLIMITED, Budget
+from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.commands import Topic
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
 from maestro.reprocessing.ledger import Footprint, Missed, Reads
@@ -108,6 +108,10 @@ class Approved(Struct, frozen=True):
     #: The units of that preview, where it is remembered.
     seen: tuple[UnitKey, ...] | None = None
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; whether the token of the first of two approvals was revoked since.
+    token: str = ""
+    first_revoked: bool = False
+    covers: Covers | None = None
 
 
 class Skipped(Struct, frozen=True):
@@ -117,6 +121,15 @@ class Skipped(Struct, frozen=True):
     user: str
     ticket: int
     reason: str = ""
+    covers: Covers | None = None
+
+
+class DecidersChecked(Struct, frozen=True):
+    """Whether those whose decision covers a document's tag may still decide; `problem` says why not, if so."""
+
+    id: str
+    token: int
+    problem: str
 
 
 class Retried(Struct, frozen=True):
@@ -128,6 +141,9 @@ class Retried(Struct, frozen=True):
     units: tuple[Unit, ...]
     reason: str = ""
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; whether the token of the first of two approvals was revoked since.
+    token: str = ""
+    first_revoked: bool = False
 
 
 class Cancelled(Struct, frozen=True):
@@ -156,6 +172,9 @@ class ResumeAsked(Struct, frozen=True):
     ticket: int
     reason: str = ""
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; whether the token of the first of two approvals was revoked since.
+    token: str = ""
+    first_revoked: bool = False
 
 
 class RecheckAsked(Struct, frozen=True):
@@ -197,6 +216,9 @@ class ReconsiderAsked(Struct, frozen=True):
     user: str
     ticket: int
     reason: str = ""
+    #: Id of the token of who asks; whether the token of the first of two approvals was revoked since.
+    token: str = ""
+    first_revoked: bool = False
 
 
 class StatusSet(Struct, frozen=True):
@@ -207,6 +229,9 @@ class StatusSet(Struct, frozen=True):
     user: str
     ticket: int
     reason: str = ""
+    #: Id of the token of who asks; whether the token of the first of two approvals was revoked since.
+    token: str = ""
+    first_revoked: bool = False
 
 
 class Notified(Struct, frozen=True):
@@ -222,6 +247,16 @@ class QueuesUpdated(Struct, frozen=True):
     id: str
     token: int
     problem: str
+
+
+class StartImpactFound(Struct, frozen=True):
+    """Discovery answered what the held instance impacts at the start of a run, and the ledger beside it."""
+
+    id: str
+    token: int
+    units: tuple[Impacted, ...]
+    #: Which rows the held commit would change; None: nobody asked.
+    footprint: Footprint | None = None
 
 
 class HeldCommitted(Struct, frozen=True):
@@ -274,7 +309,7 @@ class ReplayImpactFound(Struct, frozen=True):
 
 
 class ReplayOriginsFetched(Struct, frozen=True):
-    """Origins of the units that a replay's result newly impacts."""
+    """Origins of the units that a run comes to know: at its start, or by a replay's result."""
 
     id: str
     token: int
@@ -343,6 +378,7 @@ Fact = (
     | Committed
     | Approved
     | Skipped
+    | DecidersChecked
     | Retried
     | Cancelled
     | PauseAsked
@@ -355,6 +391,7 @@ Fact = (
     | StatusSet
     | Notified
     | QueuesUpdated
+    | StartImpactFound
     | HeldCommitted
     | HeldCommitFailed
     | ReplaySent

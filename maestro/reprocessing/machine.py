@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import (
+    covering,
     deciding,
     ending,
     facts,
@@ -38,6 +39,11 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
             step.do(do.Enqueue(doc.id))
         elif doc.running:
             step.do(do.Dequeue(doc.id))
+    paused = system.running()
+    if paused is not None and paused.resting:
+        replaying.take_off_queues(paused, step)  # it is not known whether that was done when it was paused
+    if (pending := system.pending()) is not None:
+        covering.offer(system, pending, step)
     for doc in system.owed.values():
         if not doc.live:
             ending.leave(system, doc, step)
@@ -70,6 +76,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.Committed: judging.on_committed,
     facts.Approved: deciding.on_approved,
     facts.Skipped: deciding.on_skipped,
+    facts.DecidersChecked: deciding.on_deciders_checked,
     facts.Retried: deciding.on_retried,
     facts.Cancelled: deciding.on_cancelled,
     facts.StatusSet: deciding.on_status_set,
@@ -82,6 +89,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.ReconsiderAsked: reconsidering.on_reconsider_asked,
     facts.Notified: replaying.on_notified,
     facts.QueuesUpdated: replaying.on_queues_updated,
+    facts.StartImpactFound: replaying.on_start_impact_found,
     facts.HeldCommitted: replaying.on_held_committed,
     facts.HeldCommitFailed: replaying.on_held_commit_failed,
     facts.ReplaySent: replaying.on_replay_sent,

@@ -71,14 +71,21 @@ def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False)
         "reconsidered": doc.reconsidered or None,
         "firstApproval": _approval(doc),
         "heldCommitted": doc.held_committed,
+        "heldNamedBy": doc.held_named_by or None,
     }
 
 
-def _approval(doc: Document) -> dict[str, str] | None:
+def _approval(doc: Document) -> dict[str, Any] | None:
     first = doc.first_approval
     if first is None:
         return None
-    return {"user": first.user, "timestamp": wire_time(first.at), "reason": first.reason}
+    return {
+        "user": first.user,
+        "timestamp": wire_time(first.at),
+        "reason": first.reason,
+        "decision": first.kind,
+        "decided": first.spent,
+    }
 
 
 def budget(doc: Document) -> dict[str, Any] | None:

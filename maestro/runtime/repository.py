@@ -8,6 +8,7 @@
 | `units` | id/position | one unit of a reprocessing |
 | `previews` | id/n | the units a pending document had before they changed, the last few |
 | `paces` | event name | how long replays take |
+| `covers` | document's id | a decision that covers its tag |
 | `errands` | number | a message to a sibling that is still to be delivered |
 | `ledger` | `book` | the ledger's extent |
 | `ledger_owed` | number | a commit of which the ledger has still to learn something |
@@ -23,7 +24,7 @@ from maestro.events import parse_celery
 from maestro.messages import Budget
 from maestro.reprocessing.budget import limited
 from maestro.reprocessing.delivery import Delivery, Verdict
-from maestro.reprocessing.document import Approval, Document, Ending, HistoryEntry
+from maestro.reprocessing.document import Document, Ending, HistoryEntry
 from maestro.reprocessing.impact import DISCOVERY, UnitKey
 from maestro.reprocessing.pace import Pace
 from maestro.reprocessing.preview import REMEMBERED
@@ -31,12 +32,14 @@ from maestro.reprocessing.rendering import error_event
 from maestro.reprocessing.state import Errand, ErrandKind, Rules, System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import (
+    DropCover,
     DropEntry,
     DropPreviews,
     DropUnit,
     ForgetDelivery,
     Save,
     SaveBook,
+    SaveCover,
     SaveDelivery,
     SaveDocument,
     SaveEntry,
@@ -48,6 +51,7 @@ from maestro.reprocessing.step import (
 )
 from maestro.reprocessing.unit import Unit, UnitState
 from maestro.runtime import ledger_records
+from maestro.runtime.cover_rows import approval_row, cover_row, to_approval, to_cover
 from maestro.store.base import Delete, Put, Store, Write
 
 DELIVERIES = "deliveries"
@@ -57,6 +61,7 @@ UNITS = "units"
 ERRANDS = "errands"
 PREVIEWS = "previews"
 PACES = "paces"
+COVERS = "covers"
 
 
 class Repository:
@@ -113,6 +118,10 @@ class Repository:
                 return [Delete(PREVIEWS, _preview(document, n)) for n in range(min(document.revision, REMEMBERED))]
             case SavePace(name, pace):
                 return [Put(PACES, name, {"count": pace.count, "seconds": pace.seconds})]
+            case SaveCover(cover):
+                return [Put(COVERS, cover.document_id, cover_row(cover))]
+            case DropCover(cover):
+                return [Delete(COVERS, cover.document_id)]
             case SaveErrand(errand):
                 return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
             case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
@@ -172,6 +181,9 @@ class Repository:
             system.add_document(doc)
         for name, row in self.store.rows(PACES):
             system.paces.by_name[name] = Pace(row["count"], row["seconds"])
+        for key, row in self.store.rows(COVERS):
+            cover = to_cover(key, row)
+            system.covers[cover.subject] = cover
         for key, row in self.store.rows(ERRANDS):
             errand = Errand(int(key), ErrandKind(row["kind"]), row["instance"], row["text"])
             system.errands[errand.number] = errand
@@ -221,6 +233,8 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911 - one fo
             return (PREVIEWS, document.id)
         case SavePace(name):
             return (PACES, name)
+        case SaveCover(cover) | DropCover(cover):
+            return (COVERS, cover.document_id)
         case SaveErrand(errand):
             return (ERRANDS, errand.number)
         case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
@@ -270,7 +284,8 @@ def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
 _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "line", "held_committed", "cancelling",
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
-_OPTIONAL = ("cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered")
+_OPTIONAL = ("cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered", "kept",
+             "held_named_by")  # fmt: skip
 
 
 def _document(doc: Document) -> dict[str, Any]:
@@ -281,14 +296,10 @@ def _document(doc: Document) -> dict[str, Any]:
         "origin": doc.origin.decode(),
         **{name: value for name in _OPTIONAL if (value := getattr(doc, name))},
         **({"budget": [doc.budget.replays, doc.budget.minutes]} if limited(doc.budget) else {}),
-        **({"approval": _approval(doc.first_approval)} if doc.first_approval else {}),
+        **({"approval": approval_row(doc.first_approval)} if doc.first_approval else {}),
         "history": [[entry.status, entry.at, entry.user, entry.cause, entry.reason] for entry in doc.history],
         "ending": [ending.trigger, ending.at, ending.user, ending.cause, ending.reason] if ending else None,
     }
-
-
-def _approval(first: Approval) -> list[Any]:
-    return [first.user, first.at, first.reason, first.revision]
 
 
 def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
@@ -299,7 +310,7 @@ def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
         pending_event=row["pending_event"].encode(), origin=row["origin"].encode(),
         history=[HistoryEntry(Status(status), *rest) for status, *rest in row["history"]],
         budget=Budget(*row.get("budget", ())),
-        first_approval=Approval(*row["approval"]) if "approval" in row else None,
+        first_approval=to_approval(row["approval"]) if "approval" in row else None,
         ending=_to_ending(row["ending"]),
     )  # fmt: skip
 

@@ -149,4 +149,5 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         require_reason=numbers.require_reason,
         ledger_scope=Scope(settings.ledger.scope),
         ledger_rows=settings.ledger.rows,
+        tag_window=numbers.tag_window,
     )

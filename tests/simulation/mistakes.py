@@ -9,15 +9,18 @@ import pytest
 from maestro.messages import Budget
 from maestro.reprocessing import (
     approving,
+    covering,
     deciding,
     facts,
     judging,
+    kept,
     machine,
     opening,
     rechecking,
     reconsidering,
     remembering,
     replaying,
+    starting,
 )
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.budget import used_up
@@ -262,6 +265,73 @@ def judge_while_something_is_owed_to_the_ledger(plant: Plant) -> None:
     plant.setattr(remembering, "settled", lambda _system: True)
 
 
+def commit_a_kept_result_whatever_was_committed_since(plant: Plant) -> None:
+    plant.setattr(kept, "outdate", lambda _system, _committed, _step: None)
+
+
+def start_without_asking_again(plant: Plant) -> None:
+    plant.setattr(starting, "must_ask", lambda _doc: False)
+
+
+def ask_at_the_first_start_only(plant: Plant) -> None:
+    def must_ask(doc: Document) -> bool:
+        starts = sum(entry.status is Status.RUNNING for entry in doc.history)
+        return starts == 1 and ask(doc)
+
+    ask = starting.must_ask
+    plant.setattr(starting, "must_ask", must_ask)
+
+
+def forget_the_budget_of_the_first_approver(plant: Plant) -> None:
+    plant.setattr(approving, "granted", lambda _doc, budget: budget)
+
+
+def retry_on_the_word_of_one(plant: Plant) -> None:
+    def enough(system: System, doc: Document, fact: Any, step: Step) -> bool:
+        return isinstance(fact, facts.Retried) or ask(system, doc, fact, step)
+
+    ask = approving.enough
+    plant.setattr(approving, "enough", enough)
+
+
+def take_a_cover_whatever_its_size(plant: Plant) -> None:
+    taken = covering.taken
+
+    def taken_anyway(system: System, fact: facts.DecidersChecked) -> covering.Covered | None:
+        doc = system.documents[fact.id]
+        total, doc.total = doc.total, 0
+        found = taken(system, fact)
+        doc.total = total
+        return replace(found, cause=found.cause.replace("0 units", f"{total} units")) if found else None
+
+    def offer(system: System, doc: Document, step: Step) -> None:
+        total, doc.total = doc.total, 0
+        offered(system, doc, step)
+        doc.total = total
+
+    offered = covering.offer
+    plant.setattr(covering, "offer", offer)
+    plant.setattr(covering, "taken", taken_anyway)
+
+
+def take_a_cover_of_somebody_who_may_no_longer_decide(plant: Plant) -> None:
+    def on_checked(system: System, fact: facts.DecidersChecked, step: Step) -> None:
+        deciding.on_deciders_checked(system, facts.DecidersChecked(fact.id, fact.token, ""), step)
+
+    plant.setitem(machine._HANDLERS, facts.DecidersChecked, on_checked)
+
+
+def forget_covers_in_a_crash(plant: Plant) -> None:
+    load = repository.Repository.load
+
+    def forgetful(self: repository.Repository) -> System:
+        system = load(self)
+        system.covers.clear()
+        return system
+
+    plant.setattr(repository.Repository, "load", forgetful)
+
+
 MISTAKES: tuple[Callable[[Plant], None], ...] = (
     ack_before_the_commit_is_stored,
     ack_before_the_commit_is_synced,
@@ -292,4 +362,12 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     keep_the_reads_of_before_a_replay,
     forget_what_is_owed_to_the_ledger_in_a_crash,
     judge_while_something_is_owed_to_the_ledger,
+    commit_a_kept_result_whatever_was_committed_since,
+    start_without_asking_again,
+    ask_at_the_first_start_only,
+    forget_the_budget_of_the_first_approver,
+    retry_on_the_word_of_one,
+    take_a_cover_whatever_its_size,
+    take_a_cover_of_somebody_who_may_no_longer_decide,
+    forget_covers_in_a_crash,
 )

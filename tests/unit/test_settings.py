@@ -250,6 +250,10 @@ class TestProblems:
         ("accesss.enabled = true", "m.toml: accesss: unknown setting; did you mean access?"),
         ('http.tls_cert = "c.pem"', "m.toml: http: tls_cert and tls_key: both or none"),
         ('access.oidc.issuer = "https://x"', "m.toml: access.oidc: an issuer needs an audience"),
+        (
+            'access.two_approvers = ["s"]\nreprocessing.auto_approve = ["s"]',
+            "m.toml: access.two_approvers, reprocessing.auto_approve: s is in both: nobody would approve what runs",
+        ),
         ('webhooks.urls = ["http://x"]', "m.toml: webhooks: urls need a secret of at least 16 characters"),
         ("http.zzzzzzz = 1", "m.toml: http.zzzzzzz: unknown setting; here may stand: host, port, ask_timeout"),
         ('platform.domain_url = "http://{host}:{prot}"', "may hold {host} and {port}, and no other braces"),

@@ -1,13 +1,14 @@
 // The decision itself: what each answer costs, why, and two buttons that say what they do.
 
 import * as api from "../api.js";
-import { say } from "../dialog.js";
+import { ask, say } from "../dialog.js";
 import { estimate, impact } from "../documents.js";
 import { fill, h, region } from "../dom.js";
 import { budget, field, whoAndWhy } from "../fields.js";
 import { guessed, id } from "../format.js";
 import { t } from "../i18n.js";
 import { failed, icon, notice, section } from "../parts.js";
+import { covering } from "./covering.js";
 
 /**
  * Return the section for a pending document. `changed()` is called when the document should be looked at again;
@@ -17,12 +18,14 @@ export function decide(doc, { config, changed, problem }) {
   const { n } = impact(doc);
   const who = whoAndWhy();
   const limits = budget();
+  const whole = covering(doc);
   const costs = region(({ waiting }) => [cost("approve", costOfApprove(doc, waiting)), cost("skip", costOfSkip())], {
     class: "costs",
   });
   const typed = n > config.typeSystemAbove ? typedSystem(doc) : null;
-  const approve = button("primary", "approve", t("decide.approve", { n }), typed);
-  const skip = button("danger", "skip", t("decide.skip"));
+  const approve = button("primary", "approve", t("decide.approve", { n }), approveIt);
+  typed?.guard(approve);
+  const skip = button("danger", "skip", t("decide.skip"), n > config.typeSystemAbove ? confirmSkip : skipIt);
   const recheck = h(
     "button",
     { type: "button", class: "quiet", "data-key": "recheck", onclick: again },
@@ -30,28 +33,53 @@ export function decide(doc, { config, changed, problem }) {
   );
   const form = h(
     "form",
-    { class: "decide", onsubmit: submit },
-    doc.firstApproval && notice("attention", t("decide.first", { user: doc.firstApproval.user ?? doc.firstApproval })),
+    { class: "decide", onsubmit: (event) => event.preventDefault() },
+    doc.firstApproval && !doc.firstApproval.decided && notice("attention", t("decide.first", { user: doc.firstApproval.user ?? doc.firstApproval })),
     costs.element,
     who.elements,
     limits.element,
+    whole.element,
     typed?.element,
     problem,
     h("div", { class: "buttons wide" }, approve, skip),
     h("p", { class: "muted small" }, t("decide.binds")),
   );
   const element = section(t("decide.title"), { id: "decide", aside: recheck }, form);
-  return { element, update: (system) => costs.update({ waiting: system?.waiting ?? 0 }) };
+  return { element, update };
 
-  async function submit(event) {
-    event.preventDefault();
-    const how = event.submitter?.value ?? "approve";
-    if (how === "skip")
-      await busy(
-        () => api.decide(doc.id, how, who.body()),
-        () => say(t("decide.skip.done")),
-      );
-    else await busy(() => api.approve(doc.id, { ...who.body(), digest: doc.digest, ...limits.body() }), approved);
+  function update(system) {
+    costs.update({ waiting: system?.waiting ?? 0 });
+    whole.update(system?.waiting ?? 0);
+  }
+
+  async function approveIt() {
+    if (!form.reportValidity()) return;
+    const body = { ...who.body(), digest: doc.digest, ...limits.body(), ...whole.body() };
+    await busy(() => api.approve(doc.id, body), approved);
+  }
+
+  async function skipIt() {
+    if (!form.reportValidity()) return;
+    await busy(
+      () => api.decide(doc.id, "skip", { ...who.body(), ...whole.body() }),
+      () => say(t("decide.skip.done")),
+    );
+  }
+
+  /** Ask once more: so many results would stay as they are. */
+  function confirmSkip() {
+    if (!form.reportValidity()) return;
+    ask({
+      title: t("decide.skip.sure"),
+      text: t("decide.skip.sure.text", { n }),
+      button: t("decide.skip"),
+      tone: "danger",
+      act: async () => {
+        await api.decide(doc.id, "skip", { ...who.body(), ...whole.body() });
+        say(t("decide.skip.done"));
+        changed();
+      },
+    });
   }
 
   function approved(enough) {
@@ -88,11 +116,8 @@ export function decide(doc, { config, changed, problem }) {
   }
 }
 
-function button(kind, value, text, typed = null) {
-  const element = h("button", { type: "submit", class: kind, value, "data-key": value }, text);
-  if (typed) typed.guard(element);
-  return element;
-}
+/** Make a button that decides. It is no submit button: Enter in a field must not press it. */
+const button = (kind, key, text, onclick) => h("button", { type: "button", class: kind, "data-key": key, onclick }, text);
 
 /** Ask for the system's id to be typed: approving this many replays should not be a slip of the hand. */
 function typedSystem(doc) {
