@@ -23,11 +23,16 @@ class BrokerUnavailable(BrokerError):  # noqa: N818 - as above
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A durable queue and how it hangs on a durable topic exchange."""
+    """A durable queue and how it hangs on a durable topic exchange; on none when `exchange` is empty.
+
+    The default exchange reaches every queue by its name.
+    """
 
     exchange: str
     pattern: str
     queue: str
+    #: The queue's arguments, where it is declared first here.
+    arguments: tuple[tuple[str, str | int | bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +115,18 @@ class Broker(Protocol):
         """
 
     async def consume(
-        self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
+        self,
+        queue: str,
+        prefetch: int,
+        on_delivery: Callable[[Delivery], None],
+        on_lost: Callable[[], None],
+        *,
+        exclusive: bool = True,
     ) -> Consumer:
-        """Consume `queue` with at most `prefetch` unacknowledged deliveries, as its only consumer.
+        """Consume `queue` with at most `prefetch` unacknowledged deliveries.
+
+        `exclusive` asks to be its only consumer. Nothing rests on that: quorum queues do not enforce it, and a queue
+        with a single active consumer is consumed without it.
 
         `on_lost` is called each time the deliveries handed out so far became void (connection or channel lost); the
         broker will redeliver them.

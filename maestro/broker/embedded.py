@@ -118,9 +118,16 @@ class EmbeddedBroker:
         await self._do(run, durable=True, timeout=self._settings.publish_timeout)
 
     async def consume(
-        self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
+        self,
+        queue: str,
+        prefetch: int,
+        on_delivery: Callable[[Delivery], None],
+        on_lost: Callable[[], None],
+        *,
+        exclusive: bool = True,
     ) -> Consumer:
-        """See `Broker`. Begins as soon as the folder is usable."""
+        """See `Broker`. Begins as soon as the folder is usable. Consumers of one queue share its messages."""
+        del exclusive
         feed = Feed(uuid.uuid4().hex, queue, prefetch)
         subscription = Subscription(self, feed, on_delivery, on_lost)
         self._subscriptions[feed.token] = subscription

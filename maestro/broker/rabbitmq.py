@@ -113,10 +113,16 @@ class RabbitMQBroker:
             raise BrokerUnavailable(f"{unavailable}; {why}" if why else str(unavailable)) from unavailable
 
     async def consume(
-        self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
+        self,
+        queue: str,
+        prefetch: int,
+        on_delivery: Callable[[Delivery], None],
+        on_lost: Callable[[], None],
+        *,
+        exclusive: bool = True,
     ) -> Consumer:
         """See `Broker`. When connected, returns after the first attempt to consume; else at once."""
-        subscription = Subscription(queue, prefetch, on_delivery, on_lost)
+        subscription = Subscription(queue, prefetch, on_delivery, on_lost, exclusive=exclusive)
 
         async def serve(session: Session) -> bool:
             try:

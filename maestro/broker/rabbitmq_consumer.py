@@ -19,8 +19,15 @@ class Subscription:
     """Implements `Consumer`. `run` is its life; the broker owns the task."""
 
     def __init__(
-        self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
+        self,
+        queue: str,
+        prefetch: int,
+        on_delivery: Callable[[Delivery], None],
+        on_lost: Callable[[], None],
+        *,
+        exclusive: bool = True,
     ) -> None:
+        self._exclusive = exclusive
         self.queue = queue
         self._prefetch = prefetch
         self._on_delivery = on_delivery
@@ -84,10 +91,14 @@ class Subscription:
         channel.raw.add_on_cancel_callback(lambda _frame: self._wake.set())
         # The tag is ours, for deliveries may come before the reply that would carry one.
         self._tag = f"maestro-{id(channel):x}"
-        # Exclusive: a second Maestro on this broker would take every other event past the first one's order and locks.
+        # Exclusive where the queue allows it: whoever else consumes it by mistake is told so. Nothing rests on it.
         # The price: of a connection that the network swallowed, the broker must first miss the heartbeats.
         await channel.call(
-            channel.raw.basic_consume, self.queue, self._deliverer(channel), exclusive=True, consumer_tag=self._tag
+            channel.raw.basic_consume,
+            self.queue,
+            self._deliverer(channel),
+            exclusive=self._exclusive,
+            consumer_tag=self._tag,
         )
         self.refusal = ""
         self.attempted.set()

@@ -67,6 +67,9 @@ class IngressLine:
         self._peer: Peer | None = None
         self._tasks = Tasks(self._log)
         self._persist: Consumer | None = None
+        #: Set while the broker's events are known to be ours: nothing is consumed or handed over otherwise.
+        self._owned = asyncio.Event()
+        self._owned.set()
         #: Set once the persist queue is consumed: nobody is left who consumed it before, nor what was out to them.
         self._alone = asyncio.Event()
         self._wait: Consumer | None = None
@@ -89,7 +92,22 @@ class IngressLine:
         self._tasks.start(self._begin(), "consume")
         self._tasks.start(self._feed(), "feed")
 
+    def own(self, *, ours: bool) -> None:
+        """Say whether the broker's events are ours. What came while that was not known is handed over then."""
+        if not ours:
+            self._owned.clear()
+        elif not self._owned.is_set():
+            self._owned.set()
+            for ref, delivery in sorted(self._held.items()):
+                self._hand_over(ref, delivery)
+
+    @property
+    def consuming(self) -> bool:
+        """Whether anything was ever consumed here."""
+        return self._persist is not None
+
     async def _begin(self) -> None:
+        await self._owned.wait()
         await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()[:1]))
         self._persist = await self._consume(self._queues.persist, self._prefetch)
         self._alone.set()
@@ -135,7 +153,7 @@ class IngressLine:
         self._hand_over(ref, delivery)
 
     def _hand_over(self, ref: int, delivery: Delivery) -> None:
-        if self._peer is None:
+        if self._peer is None or not self._owned.is_set():
             return
         source, redriven = self._source(delivery), ERROR_HEADER in delivery.headers
         self._peer.post(Arrived(ref, source, delivery.body, delivery.redelivered, redriven=redriven, at=time.time()))
