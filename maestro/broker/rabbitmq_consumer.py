@@ -7,6 +7,7 @@ from typing import Any, Final
 from maestro import logs
 from maestro.broker.base import Delivery
 from maestro.broker.rabbitmq_problem import ACCESS_REFUSED
+from maestro.broker.rabbitmq_properties import Properties
 from maestro.broker.rabbitmq_session import Channel, ChannelLost
 
 #: Seconds that a delivery is held back when its callback failed, lest it come round in a hot loop.
@@ -27,7 +28,7 @@ class Subscription:
         *,
         exclusive: bool = True,
     ) -> None:
-        self._exclusive = exclusive
+        self._exclusive = self._exclusively = exclusive
         self.queue = queue
         self._prefetch = prefetch
         self._on_delivery = on_delivery
@@ -70,6 +71,8 @@ class Subscription:
             lost = await self._until_lost(channel)
         except (ChannelLost, TimeoutError) as problem:
             if isinstance(problem, ChannelLost) and problem.code == ACCESS_REFUSED:
+                # Of a queue with a single active consumer nobody may ask to be the only one: asked for in turns.
+                self._exclusively = not self._exclusively and self._exclusive
                 self.refusal = f"{self.queue} cannot be consumed, another Maestro may be at it: {problem}"
             if channel.delivered:
                 self._tell_lost()
@@ -97,7 +100,7 @@ class Subscription:
             channel.raw.basic_consume,
             self.queue,
             self._deliverer(channel),
-            exclusive=self._exclusive,
+            exclusive=self._exclusively,
             consumer_tag=self._tag,
         )
         self.refusal = ""
@@ -144,13 +147,15 @@ class Subscription:
             self._log.exception("broker.on_lost_failed")
 
 
-def delivery_of(queue: str, tag: Any, redelivered: bool, properties: Any, body: bytes) -> Delivery:  # noqa: FBT001
+def delivery_of(queue: str, tag: Any, redelivered: bool, properties: Properties, body: bytes) -> Delivery:  # noqa: FBT001
     """Build a `Delivery` from what pika hands out."""
     return Delivery(
         queue=queue,
         body=body,
-        message_id=properties.message_id or "",
-        headers=properties.headers or {},
+        message_id=properties.message_id,
+        headers=properties.headers,
         redelivered=redelivered,
         tag=tag,
+        problem=properties.problem,
+        properties=properties,
     )

@@ -9,7 +9,7 @@ from maestro.board.lease import LeaseHolder, Standing
 from maestro.broker import open_broker
 from maestro.broker.topology import EXCHANGES
 from maestro.messages import Answer, Question
-from maestro.runtime.catalogue import CONNECTED, OF_INGRESS, UNSETTLED
+from maestro.runtime.catalogue import BLOCKED, CONNECTED, OF_INGRESS, OWNER, UNSETTLED
 from maestro.runtime.ingress_line import IngressLine
 from maestro.runtime.link import Frame, FrameAck
 from maestro.runtime.lull import Lull
@@ -50,8 +50,11 @@ class IngressService:
         """Whether the broker can be reached, its events are ours, and it lets the queues be consumed."""
         if self._broker.connected and self._ownership is not None and self._ownership.problem:
             return self._ownership.problem
-        problem = self._broker.problem
-        return f"broker: {problem}" if problem else ""
+        if problem := self._broker.problem:
+            return f"broker: {problem}"
+        if blocked := self._broker.blocked:
+            return f"broker: RabbitMQ takes no publishes (an alarm of its own): {blocked}"
+        return next((line.unpublishable for line in self._lines.values() if line.unpublishable), "")
 
     def _owned(self) -> Ownership:
         folder = self._settings.data_dir
@@ -71,7 +74,12 @@ class IngressService:
         """Return what ingress measured."""
         held = sum(line.unsettled for line in self._lines.values())
         return self._measures.snapshot(
-            [Sample(CONNECTED.name, (), float(self._broker.connected)), Sample(UNSETTLED.name, (), held)]
+            [
+                Sample(CONNECTED.name, (), float(self._broker.connected)),
+                Sample(UNSETTLED.name, (), held),
+                Sample(OWNER.name, (), float(self._ours)),
+                Sample(BLOCKED.name, (), float(bool(self._broker.blocked))),
+            ]
         )
 
     async def start(self) -> None:
