@@ -7,7 +7,7 @@ restart, then the oldest waiting event, then the inbox.
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, opening, replaying
+from maestro.reprocessing import facts, kept, opening, replaying
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.impact import relevant
 from maestro.reprocessing.settling import (
@@ -285,6 +285,7 @@ def on_committed(system: System, fact: facts.Committed, step: Step) -> None:
         return
     _release(system, delivery)
     system.counters.commit += 1
+    kept.outdate(system, None, step)
     finish(system, delivery, step)
     answer(delivery, step, Code.OK, fields=COMMITTED)
 
