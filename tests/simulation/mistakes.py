@@ -13,6 +13,7 @@ from maestro.reprocessing import (
     facts,
     judging,
     kept,
+    leaving_out,
     machine,
     opening,
     rechecking,
@@ -271,6 +272,29 @@ def retry_on_the_word_of_one(plant: Plant) -> None:
     plant.setattr(approving, "enough", enough)
 
 
+def finish_over_what_is_set_aside(plant: Plant) -> None:
+    plant.setattr(leaving_out, "nothing_else_left", lambda _system, _doc, _step: True)
+
+
+def replay_what_was_left_out(plant: Plant) -> None:
+    def take_all_back(doc: Document, step: Step) -> None:
+        for unit in doc.order:
+            if unit.state is UnitState.LEFT_OUT:
+                doc.set_aside[unit.key] = unit
+        again(doc, step)
+
+    again = leaving_out.try_again
+    plant.setattr(leaving_out, "try_again", take_all_back)
+
+
+def let_one_unit_hold_up_the_others_for_ever(plant: Plant) -> None:
+    def put_last(doc: Document, _problem: str, step: Step) -> None:
+        doc.put_back_current(accepted=True)
+        step.do(do.TakeControl(doc.id))
+
+    plant.setattr(leaving_out, "set_aside", put_last)
+
+
 MISTAKES: tuple[Callable[[Plant], None], ...] = (
     ack_before_the_commit_is_stored,
     ack_before_the_commit_is_synced,
@@ -303,4 +327,7 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     ask_at_the_first_start_only,
     forget_the_budget_of_the_first_approver,
     retry_on_the_word_of_one,
+    finish_over_what_is_set_aside,
+    replay_what_was_left_out,
+    let_one_unit_hold_up_the_others_for_ever,
 )
