@@ -39,6 +39,9 @@ class Command(Struct, frozen=True):
 class Topic(StrEnum):
     """What a wake-up is for: each topic has one handler (`machine`)."""
 
+    #: Stale units were gathered for a while.
+    LATE = "late"
+
 
 class WakeAt(Command, frozen=True):
     """Say `Woken` with the same topic and key at `at` (seconds since the epoch).
@@ -63,6 +66,8 @@ class Alarm(StrEnum):
     LEFT_OUT = "left_out"
     #: A replay impacts the very instance whose commit its run was for.
     HELD_NAMED = "held_named"
+    #: What late runs replay becomes stale by late runs, again and again.
+    LATE_AGAIN = "late_again"
     #: One instance persists again and again.
     PERSISTS_OFTEN = "persists_often"
 
@@ -201,6 +206,14 @@ class FetchOwed(Command, frozen=True):
 
     needs: ClassVar[Needs] = Needs.NOTHING
     number: int
+
+
+class FetchLateOrigins(Command, frozen=True):
+    """Fetch the origins of stale units for a late reprocessing. Answered by `LateOriginsFetched`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    token: int
+    units: tuple[Impacted, ...]
 
 
 class FindOldestEntries(Command, frozen=True):

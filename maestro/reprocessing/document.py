@@ -110,6 +110,9 @@ class Document:
     #: Place in the line of approved ones.
     line: int = 0
     held_committed: bool = False
+    #: It replays what is stale already: nothing is held. And how many late runs before led to it, one after the other.
+    late: bool = False
+    generation: int = 0
     #: Its run ended with an accepted result that is not committed, and nothing else was committed since.
     kept: bool = False
     #: The instance whose replay named the held one as impacted: that is no unit of its own run. Empty: none did.
@@ -177,7 +180,9 @@ class Document:
     @property
     def blocks(self) -> bool:
         """Whether it keeps its system from judging events (semantics: Blocked)."""
-        return self.status is Status.PENDING or (not self.forking and self.live)
+        if self.status is Status.PENDING:
+            return not self.late
+        return not self.forking and self.live
 
     @property
     def locks(self) -> bool:

@@ -9,8 +9,8 @@ from maestro.events import ReplayRef
 from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.commands import Topic
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
-from maestro.reprocessing.ledger import Footprint, Missed, Reads
-from maestro.reprocessing.ledger_book import Oldest, Replaced
+from maestro.reprocessing.ledger import Footprint, Reads
+from maestro.reprocessing.ledger_book import MissedCommit, Oldest, Replaced
 from maestro.reprocessing.unit import Unit
 
 
@@ -348,9 +348,19 @@ class OwedFetched(Struct, frozen=True):
     number: int
     footprint: Footprint | None = None
     reads: Reads | None = None
-    #: Later commits of rows that were read, which the computation did not see.
-    missed: tuple[Missed, ...] = ()
+    #: Later commits of rows that were read, which the computation did not see; those of rows that it wrote itself.
+    missed: tuple[MissedCommit, ...] = ()
+    overwritten: tuple[MissedCommit, ...] = ()
     replaces: Replaced | None = None
+    problem: str = ""
+
+
+class LateOriginsFetched(Struct, frozen=True):
+    """Origins of stale units are there, and the id of a document for them; a `problem`: they cannot be had now."""
+
+    token: int
+    document_id: str = ""
+    origins: tuple[Origin, ...] = ()
     problem: str = ""
 
 
@@ -422,6 +432,7 @@ Fact = (
     | ReplayOriginsFetched
     | ReplayCommitted
     | OwedFetched
+    | LateOriginsFetched
     | OldestEntriesFound
     | InstanceEnded
     | RunFailed

@@ -16,6 +16,7 @@ from maestro.reprocessing import (
     ending,
     facts,
     judging,
+    late,
     leaving_out,
     pausing,
     rechecking,
@@ -48,10 +49,11 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
     for doc in system.owed.values():
         if not doc.live:
             ending.leave(system, doc, step)
+    late.look_again(system, step)
 
 
 #: Who goes on when a wake-up of a topic is due.
-_WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {}
+_WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {do.Topic.LATE: late.on_woken}
 
 
 def _on_woken(system: System, fact: facts.Woken, step: Step) -> None:
@@ -103,6 +105,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.ReplayCommitted: replaying.on_replay_committed,
     facts.RunFailed: replaying.on_run_failed,
     facts.OwedFetched: remembering.on_owed_fetched,
+    facts.LateOriginsFetched: late.on_origins_fetched,
     facts.OldestEntriesFound: remembering.on_oldest_entries_found,
 }
 
@@ -117,9 +120,14 @@ class Machine:
         """Take in what happened at `at` (seconds since the epoch); return what to save and what to do."""
         step = Step()
         self.system.now = at
+        live = len(self.system.live)
         _HANDLERS[type(fact)](self.system, fact, step)
         if self.system.live or self.system.owed:
             replaying.advance(self.system, step)
         judging.advance(self.system, step)
         remembering.advance(self.system, step)
+        if len(self.system.live) < live:
+            late.look_again(self.system, step)
+        if self.system.ledger.late_due:
+            late.advance(self.system, step)
         return step

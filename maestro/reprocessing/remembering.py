@@ -8,7 +8,7 @@ question to the ledger never meets an entry that is half there.
 from msgspec import Struct
 
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts
+from maestro.reprocessing import facts, staleness
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.impact import UnitKey
@@ -26,6 +26,7 @@ class _Commit(Struct, frozen=True):
     unit: UnitKey
     forking: bool
     footprint: Footprint | None
+    generation: int
     #: What the computation read is to be known as well.
     reads: bool
 
@@ -54,21 +55,25 @@ def event_committed(system: System, delivery: Delivery, step: Step) -> None:
     if active(system):
         out_of_turn = delivery.waited or delivery.redriven or system.rules.ledger_scope is Scope.ALL
         unit = (delivery.instance_id, delivery.branch)
-        _take_in(system, _Commit(delivery.instance_id, unit, False, delivery.footprint, out_of_turn), step)  # noqa: FBT003 - a field
+        _take_in(system, _Commit(delivery.instance_id, unit, False, delivery.footprint, 0, out_of_turn), step)  # noqa: FBT003 - a field
 
 
 def held_committed(system: System, doc: Document, step: Step) -> None:
     """Take in the held commit of a run."""
     if active(system):
         unit = (doc.held_instance, doc.branch)
-        _take_in(system, _Commit(doc.held_instance, unit, doc.forking, doc.footprint, reads=True), step)
+        _take_in(system, _Commit(doc.held_instance, unit, doc.forking, doc.footprint, 0, reads=True), step)
         doc.footprint = None
 
 
 def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> None:
     """Take in the commit of a replay: what it read takes the place of what its unit read before."""
     if active(system):
-        _take_in(system, _Commit(unit.result_instance, unit.key, unit.forking, doc.footprint, reads=True), step)
+        _take_in(
+            system,
+            _Commit(unit.result_instance, unit.key, unit.forking, doc.footprint, doc.generation, reads=True),
+            step,
+        )
         doc.footprint = None
 
 
@@ -77,7 +82,9 @@ def _take_in(system: System, commit: _Commit, step: Step) -> None:
         return  # it changes no row that anybody can have read
     book = system.ledger
     book.last += 1
-    owed = Owed(book.last, commit.instance_id, commit.unit, commit.forking, commit.reads, commit.footprint)
+    owed = Owed(
+        book.last, commit.instance_id, commit.unit, commit.forking, commit.reads, commit.generation, commit.footprint
+    )
     if commit.reads or commit.footprint is None:
         book.owed[owed.number] = owed
         step.save(SaveOwed(owed), SaveBook(book))
@@ -106,8 +113,8 @@ def on_owed_fetched(system: System, fact: facts.OwedFetched, step: Step) -> None
     book.fetching = 0
     if owed is None:
         return
-    if fact.problem:
-        book.not_remembered += 1
+    if owed.reads:
+        staleness.judge(system, owed, fact, step)
     _write(system, Entry(owed, fact.footprint, fact.reads, fact.replaces), step)
 
 
@@ -124,7 +131,7 @@ def on_oldest_entries_found(system: System, fact: facts.OldestEntriesFound, step
     for oldest in fact.entries:
         book.size -= oldest.size
         if oldest.unit is not None:
-            book.not_remembered += 1
+            staleness.forgotten(system, oldest, step)
         step.save(DropEntry(oldest))
     if not fact.entries:
         book.size = 0

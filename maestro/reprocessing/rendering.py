@@ -75,6 +75,7 @@ def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False)
         "reconsidered": doc.reconsidered or None,
         "firstApproval": _approval(doc),
         "heldCommitted": doc.held_committed,
+        "late": doc.late,
         "heldNamedBy": doc.held_named_by or None,
     }
 
@@ -149,6 +150,7 @@ def _unit(unit: Unit) -> dict[str, Any]:
     return _unit_name(unit) | {
         "forking": unit.forking,
         "named": unit.named,
+        "missed": list(unit.missed),
         "state": unit.state.value,
         "round": unit.round,
         "sends": unit.sends,

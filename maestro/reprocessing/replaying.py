@@ -7,7 +7,7 @@ after an answer. A result may impact more: the document grows before the result 
 from maestro.events import MASTER, ReplayRef
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import ending, facts, kept, leaving_out, remembering, starting
+from maestro.reprocessing import ending, facts, kept, late, leaving_out, remembering, starting
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
@@ -156,6 +156,7 @@ def on_notified(system: System, fact: facts.Notified, step: Step) -> None:
         doc.queues_built = doc.start_asked = False
         kept.settle(system, doc, step)
         step.save(SaveDocument(doc))
+        late.drop_replayed(system, doc, step)
         remembering.open_ledger(system, step)
         step.do(do.Dequeue(doc.id))
         return

@@ -75,6 +75,8 @@ class Unit:
     cause: int = -1
     #: Who named it: Discovery, the ledger or both.
     named: str = DISCOVERY
+    #: In a late reprocessing: instances whose commits it missed.
+    missed: tuple[str, ...] = ()
     #: How often its process ended in an error, and why the unit cannot be replayed; empty: it can, as far as is known.
     failures: int = 0
     problem: str = ""

@@ -177,7 +177,7 @@ def document(system: System, doc: Document, repository: Repository) -> bytes:
 
 def at_stake(system: System, last_changed: str) -> Document | None:
     """Return the document to watch: what runs, else what is to be decided, else what starts next, else the last one."""
-    live = system.running() or system.pending() or system.next_in_line()
+    live = system.running() or system.pending() or system.next_in_line() or system.pending(late=True)
     return live or system.documents.get(last_changed)
 
 

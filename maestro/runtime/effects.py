@@ -84,6 +84,7 @@ class Effects:
             do.FetchRecheckOrigins: self._fetch_recheck_origins,
             do.FetchOwed: self._fetch_owed,
             do.FindOldestEntries: self._find_oldest_entries,
+            do.FetchLateOrigins: self._fetch_late_origins,
         }
 
     def carriers(self) -> Carriers:
@@ -316,8 +317,13 @@ class Effects:
             footprint = await self._platform.domain.footprint(self._system.id, owed.instance_id)
         if owed.reads:
             reads = await self._platform.process_memory.reads(owed.instance_id, owed.branch)
-        missed = await self._ledger.missed(owed, reads) if reads is not None else ()
+        missed = await self._ledger.missed(owed, reads)
         return self._ledger.fetched(owed, footprint, reads, missed)
+
+    async def _fetch_late_origins(self, command: do.FetchLateOrigins) -> Fact:
+        origins = await self._origins(command.units)
+        id_ = document_id(self._system.id, os.urandom(RANDOM_BYTES))
+        return facts.LateOriginsFetched(command.token, id_, origins)
 
     async def _find_oldest_entries(self, command: do.FindOldestEntries) -> Fact:
         return self._ledger.oldest(command.rows)
@@ -343,6 +349,8 @@ def _failure(command: do.Command, cause: str) -> Fact:  # noqa: PLR0911 - one fo
             return facts.RecheckFailed(id_, token, cause)
         case do.FetchOwed(number=number):
             return facts.OwedFetched(number, problem=cause)
+        case do.FetchLateOrigins(token=token):
+            return facts.LateOriginsFetched(token, problem=cause)
         case do.FindOldestEntries():
             return facts.OldestEntriesFound(())
     raise AssertionError(command)

@@ -8,7 +8,7 @@ from typing import Any
 from maestro.reprocessing import facts
 from maestro.reprocessing.impact import Impacted
 from maestro.reprocessing.ledger import Footprint, Last, Missed, Reader, Reads, copies, missed, named, row_key, touched
-from maestro.reprocessing.ledger_book import Owed
+from maestro.reprocessing.ledger_book import MissedCommit, Owed
 from maestro.runtime import ledger_records
 from maestro.store.base import Reading, Store
 
@@ -50,9 +50,9 @@ class Ledger:
                 found.append(Reader(reading.row, instance_id, branch, bool(entry["forking"]), reading.wrote))
         return found
 
-    async def missed(self, owed: Owed, reads: Reads) -> tuple[Missed, ...]:
+    async def missed(self, owed: Owed, reads: Reads | None) -> tuple[Missed, ...]:
         """Return the later commits of rows that an entry's computation read."""
-        if not reads.rows:
+        if reads is None or not reads.rows:
             return ()
         self._store_all()
         lasts: dict[int, Last] = {}
@@ -67,7 +67,16 @@ class Ledger:
     ) -> facts.OwedFetched:
         """Return the fact that everything is known about an entry."""
         replaces = ledger_records.replaced(self._store, owed.unit) if reads is not None else None
-        return facts.OwedFetched(owed.number, footprint, reads, missed_rows, replaces)
+        missed_commits = self._commits(one.number for one in missed_rows if not one.overwrite)
+        overwritten = self._commits(one.number for one in missed_rows if one.overwrite)
+        return facts.OwedFetched(owed.number, footprint, reads, missed_commits, overwritten, replaces)
+
+    def _commits(self, numbers: Iterable[int]) -> tuple[MissedCommit, ...]:
+        found = []
+        for number in sorted(set(numbers)):
+            log = self._store.get(ledger_records.LOG, ledger_records.key(number)) or {}
+            found.append(MissedCommit(number, log.get("instance", ""), log.get("generation", 0)))
+        return tuple(found)
 
     def oldest(self, rows: int) -> facts.OldestEntriesFound:
         """Return the oldest entries that take at least `rows` rows, or the first thousand of them."""

@@ -13,6 +13,7 @@
 | `ledger` | `book` | the ledger's extent |
 | `ledger_owed` | number | a commit of which the ledger has still to learn something |
 | `ledger_log` | number | one entry of the ledger: whose commit, whose result |
+| `ledger_stale` | instance/branch | a unit whose result is not known to be fresh |
 | `ledger_units` | instance/branch | the number of the entry with the unit's last reads |
 | `ledger_writes`, `ledger_reads` | number | the rows that the entry's commit changed, that its computation read |
 """
@@ -35,6 +36,7 @@ from maestro.reprocessing.step import (
     DropCover,
     DropEntry,
     DropPreviews,
+    DropStale,
     DropUnit,
     ForgetDelivery,
     Save,
@@ -47,6 +49,7 @@ from maestro.reprocessing.step import (
     SaveOwed,
     SavePace,
     SavePreview,
+    SaveStale,
     SaveUnit,
 )
 from maestro.reprocessing.unit import LeftOut, Unit, UnitState
@@ -124,7 +127,7 @@ class Repository:
                 return [Delete(COVERS, cover.document_id)]
             case SaveErrand(errand):
                 return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
-            case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
+            case SaveBook() | SaveOwed() | SaveEntry() | DropEntry() | SaveStale() | DropStale():
                 return ledger_records.writes(save)
 
     def _body_rows(self, delivery: Delivery) -> list[Write]:
@@ -237,7 +240,7 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911 - one fo
             return (COVERS, cover.document_id)
         case SaveErrand(errand):
             return (ERRANDS, errand.number)
-        case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
+        case SaveBook() | SaveOwed() | SaveEntry() | DropEntry() | SaveStale() | DropStale():
             return ledger_records.identity(save)
 
 
@@ -285,7 +288,7 @@ _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "lin
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
 _OPTIONAL = ("cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered", "kept",
-             "held_named_by")  # fmt: skip
+             "held_named_by", "late", "generation")  # fmt: skip
 
 
 def _document(doc: Document) -> dict[str, Any]:
@@ -330,6 +333,8 @@ def _unit(unit: Unit) -> dict[str, Any]:
     row |= {name: value for name in _UNIT_OPTIONAL if (value := getattr(unit, name))}
     if unit.named != DISCOVERY:
         row["named"] = unit.named
+    if unit.missed:
+        row["missed"] = unit.missed
     if unit.left_out is not None:
         row["left_out"] = [unit.left_out.user, unit.left_out.at, unit.left_out.reason]
     return row
@@ -338,5 +343,6 @@ def _unit(unit: Unit) -> dict[str, Any]:
 def _to_unit(key: str, row: dict[str, Any]) -> Unit:
     fields = {name: row[name] for name in _UNIT} | {"state": UnitState(row["state"])}
     fields |= {name: row[name] for name in (*_UNIT_OPTIONAL, "named") if name in row}
+    fields["missed"] = tuple(row.get("missed", ()))
     left_out = LeftOut(*row["left_out"]) if "left_out" in row else None
     return Unit(position=int(key.rpartition("/")[2]), origin=row["origin"].encode(), left_out=left_out, **fields)

@@ -259,10 +259,16 @@ class Effects(Wire):
         def fetched() -> facts.OwedFetched:
             footprint = owed.footprint or self.siblings.footprint_of(instance)
             reads = self.siblings.data.reads(instance) if owed.reads else None
-            missed = drive(self._ledger.missed(owed, reads)) if reads else ()
+            missed = drive(self._ledger.missed(owed, reads))
             return self._ledger.fetched(owed, footprint, reads, missed)
 
         self._call(fetched)
+
+    def _fetch_late_origins(self, command: do.FetchLateOrigins) -> None:
+        self._documents += 1
+        id_ = f"{self.system_id}-{self._documents}"
+        found = facts.LateOriginsFetched(command.token, id_, self.siblings.origins(command.units))
+        self._ask(lambda: found, facts.LateOriginsFetched(command.token, problem="Process Memory is out of reach"))
 
     def _find_oldest_entries(self, command: do.FindOldestEntries) -> None:
         self._call(lambda: self._ledger.oldest(command.rows))
@@ -346,6 +352,7 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.FetchRecheckOrigins: Effects._fetch_recheck_origins,
     do.FetchOwed: Effects._fetch_owed,
     do.FindOldestEntries: Effects._find_oldest_entries,
+    do.FetchLateOrigins: Effects._fetch_late_origins,
     do.CheckDeciders: Effects._check_deciders,
     do.FillQueues: Effects._fill_queues,
     do.GrowQueues: Effects._grow_queues,

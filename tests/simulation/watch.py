@@ -234,12 +234,19 @@ class Watch:
         """A pending document was approved or skipped: it was the oldest."""
         number = self.documents[id_]["number"]
         for other, row in self.documents.items():
-            if row["status"] == "pending_approval" and row["number"] < number:
+            same_kind = self.late(other) == self.late(id_)
+            if row["status"] == "pending_approval" and row["number"] < number and same_kind:
                 raise Violation(f"{id_} is decided before the older {other}")
+
+    def late(self, id_: str) -> bool:
+        """Whether a document is late: it holds nothing, and blocks nothing while it is pending."""
+        return bool(self.documents[id_].get("late"))
 
     def pending(self) -> Row | None:
         """Return the stored document whose decision is due."""
-        pending = (row for row in self.documents.values() if row["status"] == "pending_approval")
+        pending = (
+            row for row in self.documents.values() if row["status"] == "pending_approval" and row["held_instance"]
+        )
         return min(pending, key=lambda row: int(row["number"]), default=None)
 
     def units_of(self, id_: str) -> dict[tuple[str, str], Row]:
@@ -253,7 +260,9 @@ def _starts(row: Row) -> int:
 
 
 def _blocks(row: Row) -> bool:
-    return row["status"] in LIVE and (row["status"] == "pending_approval" or not row["forking"])
+    if row["status"] == "pending_approval":
+        return not row.get("late")
+    return row["status"] in LIVE and not row["forking"]
 
 
 def _waits(row: Row) -> bool:

@@ -9,7 +9,7 @@ import orjson
 
 from maestro.events import MASTER, celery_body, parse_event
 from maestro.reprocessing.delivery import delivery_key
-from maestro.reprocessing.ledger_book import Scope
+from maestro.reprocessing.ledger_book import LatePolicy, Scope
 from maestro.reprocessing.state import Rules
 from tests.simulation.broker import Message
 from tests.simulation.domain import Instance, Place
@@ -43,6 +43,7 @@ class Tenant:
             require_reason=random.random() < 0.1,
             ledger_scope=random.choice((Scope.OFF, Scope.REPLAYS, Scope.ALL, Scope.ALL)),
             ledger_rows=100_000,
+            late_policy=random.choice((LatePolicy.REPORT, LatePolicy.ASK, LatePolicy.REPLAY)),
             tag_window=random.choice((60.0, 6000.0)),
         )
         #: Events that one user action becomes.
@@ -230,6 +231,8 @@ class Tenant:
             and not host.system.inbox
             and not host.system.waiting
             and not host.system.errands
+            and not host.system.ledger.owed
+            and not host.system.ledger.late_due
         )
 
 

@@ -148,7 +148,7 @@ class Driver:
             return self.tell(facts.OwedFetched(entry.number, problem=problem))
         ledger = Ledger(self.store, lambda: None)
         read = Reads(reads) if entry.reads else None
-        missed = drive(ledger.missed(entry, read)) if read else ()
+        missed = drive(ledger.missed(entry, read))
         return self.tell(ledger.fetched(entry, entry.footprint or footprint(*changed), read, missed))
 
     def named(self, *changed: int, branch: str = "master") -> list[UnitKey]:

@@ -25,7 +25,7 @@ from maestro.reprocessing.ledger import (
     touched,
     writer_key,
 )
-from maestro.reprocessing.ledger_book import Scope
+from maestro.reprocessing.ledger_book import Scope, StaleState
 from maestro.reprocessing.step import Step
 from tests.unit.reprocessing.driver import P1, P2, Driver, footprint
 
@@ -111,7 +111,7 @@ def _compute(
     found = [(row, world.copy(row, branch), world.version(row, branch)) for row in seen]
     world.read[unit, branch] = (found, set(wrote))
     step = Step()
-    commit = remembering._Commit(instance, (unit, branch), False, footprint(*map(_base, wrote)), True)  # noqa: FBT003
+    commit = remembering._Commit(instance, (unit, branch), False, footprint(*map(_base, wrote)), 0, True)  # noqa: FBT003
     remembering._take_in(driver.system, commit, step)
     remembering.advance(driver.system, step)
     driver.log += step.commands
@@ -283,7 +283,7 @@ def test_what_cannot_be_had_is_not_remembered_and_stalls_nobody(it: Driver) -> N
     it.owed(problem="out of reach")
 
     assert it.asked(do.AskReplayImpact)
-    assert it.system.ledger.not_remembered == 1
+    assert [one.state for one in it.system.ledger.stale.values()] == [StaleState.NOT_REMEMBERED]
 
 
 def test_what_is_owed_survives_a_crash(it: Driver) -> None:
@@ -343,7 +343,7 @@ def test_the_oldest_entries_leave_when_there_are_too_many_rows() -> None:
             it.oldest_found()
 
     assert it.system.ledger.size <= 6
-    assert it.system.ledger.not_remembered == 2
+    assert list(it.system.ledger.stale) == [("i0", MASTER), ("i1", MASTER)]
     assert sorted(it.store.last_writes(rows)) == sorted(rows[2:])
     assert [reading.row for reading in it.store.readings(rows)] == rows[2:]
     assert len(list(it.store.rows("ledger_log"))) == len(list(it.store.rows("ledger_units"))) == 2
