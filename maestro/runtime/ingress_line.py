@@ -184,7 +184,11 @@ class IngressLine:
         if self._peer is None or not self._owned.is_set() or delivery.problem:
             return
         source, redriven = self._source(delivery), ERROR_HEADER in delivery.headers
-        self._peer.post(Arrived(ref, source, delivery.body, delivery.redelivered, redriven=redriven, at=time.time()))
+        mark = delivery.message_id if source is Source.WAIT else str(delivery.headers.get(ERROR_ID_HEADER, ""))
+        arrived = Arrived(
+            ref, source, delivery.body, delivery.redelivered, redriven=redriven, at=time.time(), mark=mark
+        )
+        self._peer.post(arrived)
 
     def _source(self, delivery: Delivery) -> Source:
         return Source.WAIT if self._waits(delivery) else Source.PERSIST
