@@ -314,6 +314,8 @@ class ReprocessingSettings(Section):
     dedup_window: Annotated[int, Field(ge=1000)] = 4096
     #: Refuse decisions without a reason. The platform's own client sends none.
     require_reason: bool = False
+    #: Seconds for which a decision that covers its tag is taken for what else becomes pending of it.
+    tag_window: Seconds = 600.0
 
 
 class WebhookSettings(Section):

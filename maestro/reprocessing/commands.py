@@ -53,6 +53,30 @@ class WakeAt(Command, frozen=True):
     at: float
 
 
+# --- who may decide ------------------------------------------------------------------------------------------
+
+
+class Decider(Struct, frozen=True):
+    """Somebody who decided so that it covers its tag: who, why, how that was told, and how long it holds."""
+
+    user: str
+    reason: str
+    via: str
+    #: Seconds since the epoch at which the credential ends; None: it does not.
+    expires: float | None
+    #: Id of the token they decided with; empty: it was none of ours.
+    token: str = ""
+
+
+class CheckDeciders(Command, frozen=True):
+    """Find out whether all of them may still decide about this system. Answered by `DecidersChecked`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    token: int
+    deciders: tuple[Decider, ...]
+
+
 # --- to the ingress actor -----------------------------------------------------------------------------------
 
 

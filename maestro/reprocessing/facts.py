@@ -6,7 +6,7 @@ A fact that answers a command carries the command's `token`; the answer to a sup
 from msgspec import Struct
 
 from maestro.events import ReplayRef
-from maestro.messages import UNLIMITED, Budget
+from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.commands import Topic
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
 from maestro.reprocessing.unit import Unit
@@ -107,6 +107,7 @@ class Approved(Struct, frozen=True):
     #: Id of the token of who asks; whether the token of the first of two approvals was revoked since.
     token: str = ""
     first_revoked: bool = False
+    covers: Covers | None = None
 
 
 class Skipped(Struct, frozen=True):
@@ -116,6 +117,15 @@ class Skipped(Struct, frozen=True):
     user: str
     ticket: int
     reason: str = ""
+    covers: Covers | None = None
+
+
+class DecidersChecked(Struct, frozen=True):
+    """Whether those whose decision covers a document's tag may still decide; `problem` says why not, if so."""
+
+    id: str
+    token: int
+    problem: str
 
 
 class Retried(Struct, frozen=True):
@@ -342,6 +352,7 @@ Fact = (
     | Committed
     | Approved
     | Skipped
+    | DecidersChecked
     | Retried
     | Cancelled
     | PauseAsked

@@ -8,6 +8,7 @@
 | `units` | id/position | one unit of a reprocessing |
 | `previews` | id/n | the units a pending document had before they changed, the last few |
 | `paces` | event name | how long replays take |
+| `covers` | document's id | a decision that covers its tag |
 | `errands` | number | a message to a sibling that is still to be delivered |
 """
 
@@ -18,7 +19,7 @@ from maestro.events import parse_celery
 from maestro.messages import Budget
 from maestro.reprocessing.budget import limited
 from maestro.reprocessing.delivery import Delivery, Verdict
-from maestro.reprocessing.document import Approval, Document, Ending, HistoryEntry
+from maestro.reprocessing.document import Document, Ending, HistoryEntry
 from maestro.reprocessing.impact import UnitKey
 from maestro.reprocessing.pace import Pace
 from maestro.reprocessing.preview import REMEMBERED
@@ -26,10 +27,12 @@ from maestro.reprocessing.rendering import error_event
 from maestro.reprocessing.state import Errand, ErrandKind, Rules, System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import (
+    DropCover,
     DropPreviews,
     DropUnit,
     ForgetDelivery,
     Save,
+    SaveCover,
     SaveDelivery,
     SaveDocument,
     SaveErrand,
@@ -38,6 +41,7 @@ from maestro.reprocessing.step import (
     SaveUnit,
 )
 from maestro.reprocessing.unit import Unit, UnitState
+from maestro.runtime.cover_rows import approval_row, cover_row, to_approval, to_cover
 from maestro.store.base import Delete, Put, Store, Write
 
 DELIVERIES = "deliveries"
@@ -47,6 +51,7 @@ UNITS = "units"
 ERRANDS = "errands"
 PREVIEWS = "previews"
 PACES = "paces"
+COVERS = "covers"
 
 
 class Repository:
@@ -83,7 +88,7 @@ class Repository:
         latest = {_identity(save): save for save in saves}
         return [write for save in latest.values() for write in self._rows(save)]
 
-    def _rows(self, save: Save) -> list[Write]:  # noqa: PLR0911 - one for each kind of record
+    def _rows(self, save: Save) -> list[Write]:  # noqa: C901, PLR0911 - one for each kind of record
         match save:
             case SaveDelivery(delivery):
                 return [Put(DELIVERIES, _number(delivery.number), _delivery(delivery)), *self._body_rows(delivery)]
@@ -103,6 +108,10 @@ class Repository:
                 return [Delete(PREVIEWS, _preview(document, n)) for n in range(min(document.revision, REMEMBERED))]
             case SavePace(name, pace):
                 return [Put(PACES, name, {"count": pace.count, "seconds": pace.seconds})]
+            case SaveCover(cover):
+                return [Put(COVERS, cover.document_id, cover_row(cover))]
+            case DropCover(cover):
+                return [Delete(COVERS, cover.document_id)]
             case SaveErrand(errand):
                 return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
 
@@ -160,6 +169,9 @@ class Repository:
             system.add_document(doc)
         for name, row in self._store.rows(PACES):
             system.paces.by_name[name] = Pace(row["count"], row["seconds"])
+        for key, row in self._store.rows(COVERS):
+            cover = to_cover(key, row)
+            system.covers[cover.subject] = cover
         for key, row in self._store.rows(ERRANDS):
             errand = Errand(int(key), ErrandKind(row["kind"]), row["instance"], row["text"])
             system.errands[errand.number] = errand
@@ -190,7 +202,7 @@ def _preview(document: Document, revision: int) -> str:
     return f"{document.id}/{revision % REMEMBERED}"
 
 
-def _identity(save: Save) -> tuple[str, object]:  # noqa: PLR0911 - one for each kind of record
+def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911 - one for each kind of record
     match save:
         case SaveDelivery(delivery):
             return (DELIVERIES, delivery.number)
@@ -208,6 +220,8 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: PLR0911 - one for each
             return (PREVIEWS, document.id)
         case SavePace(name):
             return (PACES, name)
+        case SaveCover(cover) | DropCover(cover):
+            return (COVERS, cover.document_id)
         case SaveErrand(errand):
             return (ERRANDS, errand.number)
 
@@ -267,23 +281,10 @@ def _document(doc: Document) -> dict[str, Any]:
         "origin": doc.origin.decode(),
         **{name: value for name in _OPTIONAL if (value := getattr(doc, name))},
         **({"budget": [doc.budget.replays, doc.budget.minutes]} if limited(doc.budget) else {}),
-        **({"approval": _approval(doc.first_approval)} if doc.first_approval else {}),
+        **({"approval": approval_row(doc.first_approval)} if doc.first_approval else {}),
         "history": [[entry.status, entry.at, entry.user, entry.cause, entry.reason] for entry in doc.history],
         "ending": [ending.trigger, ending.at, ending.user, ending.cause, ending.reason] if ending else None,
     }
-
-
-def _approval(first: Approval) -> list[Any]:
-    budget = [first.budget.replays, first.budget.minutes]
-    return [first.user, first.at, first.reason, first.revision, first.kind, budget, first.token, first.spent]
-
-
-def _to_approval(row: Sequence[Any]) -> Approval:
-    user, at, reason, revision, *rest = row
-    if not rest:  # of before it was stored how far it goes
-        return Approval(user, at, reason, revision)
-    kind, budget, token, spent = rest
-    return Approval(user, at, reason, revision, kind, Budget(*budget), token, spent)
 
 
 def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
@@ -294,7 +295,7 @@ def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
         pending_event=row["pending_event"].encode(), origin=row["origin"].encode(),
         history=[HistoryEntry(Status(status), *rest) for status, *rest in row["history"]],
         budget=Budget(*row.get("budget", ())),
-        first_approval=_to_approval(row["approval"]) if "approval" in row else None,
+        first_approval=to_approval(row["approval"]) if "approval" in row else None,
         ending=_to_ending(row["ending"]),
     )  # fmt: skip
 

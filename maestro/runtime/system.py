@@ -146,4 +146,5 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         two_approvers=system_id in settings.access.two_approvers,
         dedup_window=numbers.dedup_window,
         require_reason=numbers.require_reason,
+        tag_window=numbers.tag_window,
     )
