@@ -1,7 +1,7 @@
 """Systems that somebody names and that are not served: they are served once API core knows them.
 
 A system costs a process, a store and queues on the broker, for good. So an id alone makes none, whoever sends it: API
-core is asked, by one question for all who wait, and again at most once a second. While API core is out of reach nothing
+core is asked, by one question for all who wait, and at most five times a second. While API core is out of reach nothing
 is lost by waiting for it: the events stay on their queue, and none could be committed, for API core knows where a
 system's domain is.
 """
@@ -14,8 +14,8 @@ from typing import Final
 from maestro import logs
 from maestro.platform.errors import SiblingError
 
-#: Seconds API core has to answer, and for which its answer is taken for the present.
-PATIENCE, FRESH = 3.0, 1.0
+#: Seconds API core has to answer, and between two questions to it.
+PATIENCE, PACE = 3.0, 0.2
 
 #: Asks API core for its systems. Raises `SiblingError`.
 Lookup = Callable[[], Awaitable[Collection[str]]]
@@ -32,8 +32,8 @@ class Newcomers:
     def __init__(self, lookup: Lookup | None = None, look_again: Callable[[], None] = lambda: None) -> None:
         self._lookup = lookup
         self._look_again = look_again
-        self._asking: asyncio.Task[Collection[str] | None] | None = None
-        self._systems: Collection[str] | None = None
+        #: The next question, which is not put yet: its answer is about the present of all who wait for it.
+        self._next: asyncio.Task[Collection[str] | None] | None = None
         self._asked_at = float("-inf")
         self._log: Final = logs.get(part="http")
 
@@ -48,21 +48,18 @@ class Newcomers:
         return known
 
     async def _known(self) -> Collection[str] | None:
-        if self._asking is None and time.monotonic() - self._asked_at < FRESH:
-            return self._systems
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask(), name="ask API core for its systems")
-        return await asyncio.shield(self._asking)
+        if self._next is None:
+            self._next = asyncio.create_task(self._ask(), name="ask API core for its systems")
+        return await asyncio.shield(self._next)
 
     async def _ask(self) -> Collection[str] | None:
         assert self._lookup is not None, "there is somebody to ask"
+        await asyncio.sleep(self._asked_at + PACE - time.monotonic())
+        self._next = None
+        self._asked_at = time.monotonic()
         try:
             async with asyncio.timeout(PATIENCE):
-                self._systems = frozenset(await self._lookup())
+                return frozenset(await self._lookup())
         except (SiblingError, TimeoutError) as problem:
             self._log.warning("http.systems_not_known", cause=str(problem) or "no answer in time")
-            self._systems = None
-        finally:
-            self._asked_at = time.monotonic()
-            self._asking = None
-        return self._systems
+            return None
