@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "cancel": Lazy("maestro.cli_admin.deciding:cancel", "Give up a reprocessing."),
     "pause": Lazy("maestro.cli_admin.deciding:pause", "Pause a reprocessing after its current replay."),
     "resume": Lazy("maestro.cli_admin.deciding:resume", "Let a paused reprocessing go on."),
+    "leave-out": Lazy("maestro.cli_admin.leaving_out:leave_out", "Leave out units that cannot be replayed."),
     "recheck": Lazy("maestro.cli_admin.deciding:recheck", "Ask again what a pending reprocessing would impact."),
     "reconsider": Lazy("maestro.cli_admin.deciding:reconsider", "Have a skipped event judged again."),
     "waiting": Lazy("maestro.cli_admin.looking:waiting", "List the events of a system that wait."),

@@ -97,8 +97,16 @@ class BrokerSettings(Section):
     heartbeat: Annotated[int, Field(ge=1)] = 20
     #: Longest pause between two attempts to reconnect, in seconds.
     reconnect_max: Seconds = 5.0
+    #: Seconds between two renewals of the message that says whose the events of the vhost are: well below RabbitMQ's
+    #: consumer time-out (30 min).
+    owner_renewal: Annotated[float, Field(gt=0, le=1500)] = 600.0
     #: A larger message is an error, in bytes.
     max_event_bytes: Count = 10 * 1024 * 1024
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is RabbitMQ, which other installations may use as well."""
+        return self.kind == "rabbitmq" or bool(self.url.get_secret_value())
 
     @field_validator("url")
     @classmethod

@@ -217,6 +217,17 @@ class ReconsiderAsked(Struct, frozen=True):
     first_revoked: bool = False
 
 
+class LeaveOutAsked(Struct, frozen=True):
+    """Somebody wants outstanding units left out of a run that rests or was given up; `stored` are its stored units."""
+
+    id: str
+    user: str
+    ticket: int
+    units: tuple[UnitKey, ...]
+    stored: tuple[Unit, ...] = ()
+    reason: str = ""
+
+
 class StatusSet(Struct, frozen=True):
     """Somebody overrides a status by hand."""
 
@@ -273,6 +284,14 @@ class ReplaySent(Struct, frozen=True):
 
     id: str
     token: int
+
+
+class UnitRefused(Struct, frozen=True):
+    """The Event Manager has no subscriber for a replay: it will never run."""
+
+    id: str
+    token: int
+    cause: str
 
 
 class ReplayTimedOut(Struct, frozen=True):
@@ -362,6 +381,7 @@ Fact = (
     | RecheckOriginsFetched
     | RecheckFailed
     | ReconsiderAsked
+    | LeaveOutAsked
     | StatusSet
     | Notified
     | QueuesUpdated
@@ -369,6 +389,7 @@ Fact = (
     | HeldCommitted
     | HeldCommitFailed
     | ReplaySent
+    | UnitRefused
     | ReplayTimedOut
     | ReplayErred
     | ReplayImpactFound

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from maestro import faultpoints, logs
 from maestro.events import parse_celery
-from maestro.platform import Platform, SiblingError
+from maestro.platform import Platform, SiblingError, SiblingRefused
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.document import Document
@@ -22,6 +22,7 @@ from maestro.reprocessing.rendering import document_json, notification, replay_e
 from maestro.runtime.carriers import Carriers
 from maestro.runtime.catalogue import COMMIT_SECONDS, DISCOVERY_SECONDS, EVENT, HELD, REPLAY, REPLAY_SENDS
 from maestro.runtime.measures import Measures
+from maestro.runtime.owner_view import OwnerView
 from maestro.runtime.prompt import PROMPT_TRIES, promptly
 from maestro.runtime.tracing import Trace
 from maestro.settings import Settings
@@ -29,6 +30,10 @@ from maestro.settings import Settings
 if TYPE_CHECKING:
     from maestro.runtime.engine import Engine
 
+#: What the Event Manager says of an event that no operation takes: its only answer that is final.
+NO_SUBSCRIBERS = "has no subscribers"
+#: What changes something elsewhere: only of the owner of the broker's events is it done.
+_CHANGING = (do.Commit, do.CommitHeld, do.CommitReplay, do.SendReplay, do.Notify)
 #: Origins fetched side by side.
 ORIGINS_AT_ONCE = 16
 
@@ -43,7 +48,9 @@ class Effects:
         engine: "Engine",
         measures: Measures,
         trace: Trace | None = None,
+        owner: OwnerView | None = None,
     ) -> None:
+        self._owner = owner or OwnerView(settings)
         self._trace = trace
         self._measures = measures
         self._settings = settings
@@ -119,6 +126,8 @@ class Effects:
         call = None if self._trace is None else self._trace.call(command)
         logs.carry(self._ids(command))
         try:
+            if isinstance(command, _CHANGING):
+                await self._owner.until_acts()
             fact = await self._handlers[type(command)](command)
         except SiblingError as problem:
             fact = _failure(command, str(problem))
@@ -199,16 +208,14 @@ class Effects:
         return facts.RecheckOriginsFetched(command.id, command.token, origins)
 
     async def _origins(self, units: Iterable[Impacted], tries: int | None = None) -> tuple[Origin, ...]:
-        """Fetch each instance's origin event once. An instance without one cannot be replayed."""
+        """Fetch each instance's origin event once; that of an instance that has none is empty."""
         units = tuple(units)
         limit = asyncio.Semaphore(ORIGINS_AT_ONCE)
 
         async def fetch(instance_id: str) -> tuple[bytes, str]:
             async with limit:
                 origin = await self._platform.process_memory.origin(instance_id, tries=tries)
-            if origin is None:
-                raise SiblingError("process_memory", "origin", f"no origin event of instance {instance_id}")
-            return origin.event, origin.timestamp
+            return (origin.event, origin.timestamp) if origin is not None else (b"", "")
 
         ids = list(dict.fromkeys(unit.instance_id for unit in units))
         found = dict(zip(ids, await _all(*map(fetch, ids)), strict=True))
@@ -248,7 +255,12 @@ class Effects:
         doc = self._document(command.id)
         if doc.current is not None and doc.token == command.token:  # else superseded meanwhile
             self._measures.count(REPLAY_SENDS)
-            await self._platform.event_manager.send(replay_event(doc, doc.current))
+            try:
+                await self._platform.event_manager.send(replay_event(doc, doc.current))
+            except SiblingRefused as problem:
+                if NO_SUBSCRIBERS in str(problem):
+                    return facts.UnitRefused(command.id, command.token, str(problem))
+                raise
         return facts.ReplaySent(command.id, command.token)
 
     def _await_result(self, command: do.AwaitResult) -> None:

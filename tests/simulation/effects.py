@@ -71,6 +71,9 @@ class Effects(Wire):
     def _reply(self, command: do.Reply) -> None:
         self.on_reply(command)
 
+    def _alarm(self, command: do.RaiseAlarm) -> None:
+        self.engine.note("alarm", self.system_id, command.alarm)
+
     def _ask_impact(self, command: do.AskImpact) -> None:
         if self.system.closing:
             raise Violation(f"an event is judged by a process that ends: {command}")
@@ -145,6 +148,10 @@ class Effects(Wire):
         doc = self.system.documents[command.id]
         assert doc.current is not None
         event = rendering.replay_event(doc, doc.current)
+        if self.siblings.data.instances[doc.current.instance_id].trouble == "no subscriber":
+            refused = facts.UnitRefused(command.id, command.token, "it has no subscribers")
+            self._outcome(refused, facts.RunFailed(command.id, command.token, "the Event Manager refuses"))
+            return
         self._outcome(
             facts.ReplaySent(command.id, command.token),
             facts.RunFailed(command.id, command.token, "the Event Manager refuses"),
@@ -272,6 +279,7 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.DeadLetterEvent: Effects._to_ingress,
     do.FeedWaitQueue: Effects._to_ingress,
     do.Reply: Effects._reply,
+    do.RaiseAlarm: Effects._alarm,
     do.AskImpact: Effects._ask_impact,
     do.FetchOrigins: Effects._fetch_origins,
     do.Commit: Effects._commit,
