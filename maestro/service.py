@@ -6,7 +6,7 @@ logs -> supervisor -> lock board -> known systems -> HTTP gateway -> ingress, ca
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from typing import NamedTuple
 
 from maestro import logs
@@ -19,6 +19,7 @@ from maestro.http.guards import guarding
 from maestro.http.newcomers import Newcomers
 from maestro.http.server import Address, serve_http
 from maestro.platform import Platform, SiblingError
+from maestro.runtime.owner_view import OwnerView
 from maestro.settings import Settings
 from maestro.store.places import stored_systems
 
@@ -58,7 +59,8 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
         )
         sooner = asyncio.Event()
         newcomers = Newcomers(platform.apicore.systems, sooner.set)
-        app = create_app(runtime.bridge, settings.http, look, guards, newcomers)
+        owner = stack.enter_context(closing(OwnerView(settings)))
+        app = create_app(runtime.bridge, settings.http, look, guards, owner, newcomers)
         address = await stack.enter_async_context(serve_http(app, settings.http))
         await runtime.arrived()
         tasks = [

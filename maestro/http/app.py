@@ -18,6 +18,7 @@ from maestro.http.quiet import Quiet
 from maestro.http.routes import operations, routes
 from maestro.http.visit import CallersAccess, GuardedBridge
 from maestro.runtime.measures import Measures
+from maestro.runtime.owner_view import OwnerView
 from maestro.settings import HttpSettings
 
 
@@ -26,11 +27,13 @@ def create_app(
     settings: HttpSettings,
     look: Look = no_board,
     guards: Guards | None = None,
+    owner: OwnerView | None = None,
     newcomers: Newcomers | None = None,
 ) -> web.Application:
     """Return the application; `server.serve_http` serves it.
 
-    `look` reads the lock board. Without `guards` everybody is let in, without `newcomers` every system is served.
+    `look` reads the lock board, `owner` says whether the broker's events are ours. Without `guards` everybody is let
+    in, without `newcomers` every system is served that is named.
     """
     guards = guards or unguarded(settings)
     app = web.Application(client_max_size=settings.max_body_bytes)
@@ -49,7 +52,7 @@ def create_app(
     app.on_shutdown.append(end_streams)
     app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(tell_request_id)
-    proceed = proceed_handler(LockChecks(bridge, settings.ask_timeout, look), settings, measures)
+    proceed = proceed_handler(LockChecks(bridge, settings.ask_timeout, look), settings, measures, owner)
     known = operations(proceed, Scraper(bridge, measures).handle)
     app[OPENAPI] = rendered(known, secured=not guards.door.open)
     app.add_routes(routes(known, proceed, guards))

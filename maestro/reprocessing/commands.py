@@ -53,6 +53,28 @@ class WakeAt(Command, frozen=True):
     at: float
 
 
+# --- to whoever watches --------------------------------------------------------------------------------------
+
+
+class Alarm(StrEnum):
+    """What somebody must look at, though nothing waits for it."""
+
+    #: A run that nobody approved left units out.
+    LEFT_OUT = "left_out"
+    #: A replay impacts the very instance whose commit its run was for.
+    HELD_NAMED = "held_named"
+    #: One instance persists again and again.
+    PERSISTS_OFTEN = "persists_often"
+
+
+class RaiseAlarm(Command, frozen=True):
+    """Say it in the log, and count it."""
+
+    alarm: Alarm
+    instance_id: str
+    text: str
+
+
 # --- who may decide ------------------------------------------------------------------------------------------
 
 
@@ -172,6 +194,20 @@ class FetchRecheckOrigins(Command, frozen=True):
     id: str
     token: int
     units: tuple[Impacted, ...]
+
+
+class FetchOwed(Command, frozen=True):
+    """Fetch what is owed to the ledger's entry of that number. Answered by `OwedFetched`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    number: int
+
+
+class FindOldestEntries(Command, frozen=True):
+    """Find the oldest entries of the ledger that take at least `rows` rows. Answered by `OldestEntriesFound`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    rows: int
 
 
 # --- to the siblings: a run ----------------------------------------------------------------------------------

@@ -16,9 +16,11 @@ from maestro.reprocessing import (
     ending,
     facts,
     judging,
+    leaving_out,
     pausing,
     rechecking,
     reconsidering,
+    remembering,
     replaying,
     settling,
 )
@@ -85,6 +87,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.RecheckFound: rechecking.on_recheck_found,
     facts.RecheckOriginsFetched: rechecking.on_recheck_origins_fetched,
     facts.RecheckFailed: rechecking.on_recheck_failed,
+    facts.LeaveOutAsked: leaving_out.on_leave_out_asked,
     facts.ReconsiderAsked: reconsidering.on_reconsider_asked,
     facts.Notified: replaying.on_notified,
     facts.QueuesUpdated: replaying.on_queues_updated,
@@ -92,12 +95,15 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.HeldCommitted: replaying.on_held_committed,
     facts.HeldCommitFailed: replaying.on_held_commit_failed,
     facts.ReplaySent: replaying.on_replay_sent,
+    facts.UnitRefused: replaying.on_unit_refused,
     facts.ReplayTimedOut: replaying.on_replay_timed_out,
     facts.ReplayErred: replaying.on_replay_erred,
     facts.ReplayImpactFound: replaying.on_replay_impact_found,
     facts.ReplayOriginsFetched: replaying.on_replay_origins_fetched,
     facts.ReplayCommitted: replaying.on_replay_committed,
     facts.RunFailed: replaying.on_run_failed,
+    facts.OwedFetched: remembering.on_owed_fetched,
+    facts.OldestEntriesFound: remembering.on_oldest_entries_found,
 }
 
 
@@ -115,4 +121,5 @@ class Machine:
         if self.system.live or self.system.owed:
             replaying.advance(self.system, step)
         judging.advance(self.system, step)
+        remembering.advance(self.system, step)
         return step

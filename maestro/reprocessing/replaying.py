@@ -7,7 +7,7 @@ after an answer. A result may impact more: the document grows before the result 
 from maestro.events import MASTER, ReplayRef
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import ending, facts, kept, starting
+from maestro.reprocessing import ending, facts, kept, leaving_out, remembering, starting
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
@@ -47,7 +47,8 @@ def advance(system: System, step: Step) -> None:
 def _go_on(system: System, doc: Document, step: Step) -> None:
     """Order the next step of a run."""
     if starting.must_ask(doc):
-        starting.ask(system, doc, step)
+        if remembering.settled(system):
+            starting.ask(system, doc, step)
     elif not doc.queues_built:
         _await(system, doc, Stage.QUEUES)
         step.do(do.FillQueues(doc.id, doc.token))
@@ -99,6 +100,9 @@ def _start(system: System, doc: Document, step: Step) -> None:
 
 def _next_unit(system: System, doc: Document, step: Step) -> None:
     unit = doc.take_next()
+    if unit is None and doc.set_aside and not leaving_out.nothing_else_left(system, doc, step):
+        take_off_queues(doc, step)
+        return
     if unit is None:
         ending.end(system, doc, Trigger.FINISH, "", MAESTRO, step)
         return
@@ -120,7 +124,7 @@ def _order_send(system: System, doc: Document, step: Step) -> None:
 def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> None:
     if unit.state is UnitState.SENDING:
         _order_send(system, doc, step)
-    elif unit.state is UnitState.ASSESSING:
+    elif unit.state is UnitState.ASSESSING and remembering.settled(system):
         _await(system, doc, Stage.IMPACT)
         step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
     elif unit.state is UnitState.COMMITTING:
@@ -152,6 +156,7 @@ def on_notified(system: System, fact: facts.Notified, step: Step) -> None:
         doc.queues_built = doc.start_asked = False
         kept.settle(system, doc, step)
         step.save(SaveDocument(doc))
+        remembering.open_ledger(system, step)
         step.do(do.Dequeue(doc.id))
         return
     doc = awaited(system, fact.id, fact.token, Stage.ANNOUNCE)
@@ -189,6 +194,7 @@ def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> 
     if doc is not None:
         doc.held_committed = True
         step.save(SaveDocument(doc))
+        remembering.held_committed(system, doc, step)
         kept.outdate(system, doc, step)
 
 
@@ -234,9 +240,22 @@ def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None
         doc is not None
         and doc.running
         and doc.ending is None
+        and doc.current is not None
         and doc.is_answer(fact.instance_id, fact.branch, fact.send)
     ):
-        ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
+        doc.current.failures += 1
+        step.save(SaveUnit(doc, doc.current))
+        if doc.current.failures >= system.rules.replay_attempts:
+            leaving_out.set_aside(doc, f"its process failed {doc.current.failures} times: {fact.cause}", step)
+        else:
+            ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
+
+
+def on_unit_refused(system: System, fact: facts.UnitRefused, step: Step) -> None:
+    """No operation of the platform takes the replay: it never will, whoever asks."""
+    doc = awaited(system, fact.id, fact.token, Stage.SEND)
+    if doc is not None and doc.ending is None and not _answered(doc, Stage.SEND):
+        leaving_out.set_aside(doc, fact.cause, step)
 
 
 def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) -> None:
@@ -266,6 +285,7 @@ def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: 
     doc = awaited(system, fact.id, fact.token, Stage.IMPACT)
     if doc is None or doc.current is None:
         return
+    doc.footprint = fact.footprint
     impacted = _impacted_by(doc, doc.current, fact.units, step)
     met = [unit for unit in map(doc.unit_of, impacted) if unit is not None]
     doc.again = tuple(unit for unit in met if unit.state is UnitState.DONE)  # else still outstanding: not added twice
@@ -285,6 +305,8 @@ def _impacted_by(doc: Document, unit: Unit, found: tuple[Impacted, ...], step: S
     if len(impacted) < len(named) and not doc.held_named_by:
         doc.held_named_by = unit.instance_id
         step.save(SaveDocument(doc))
+        text = f"reprocessing {doc.id}: the replay of {unit.instance_id} impacts the held instance itself"
+        step.do(do.RaiseAlarm(do.Alarm.HELD_NAMED, doc.held_instance, text))
     return impacted
 
 
@@ -335,6 +357,7 @@ def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step)
     unit.state, unit.done_at = UnitState.DONE, system.now
     doc.replayed += 1
     system.counters.replayed += 1
+    remembering.replay_committed(system, doc, unit, step)
     kept.outdate(system, doc, step)
     if unit.duration is not None:
         step.save(*(SavePace(name, pace) for name, pace in system.paces.replayed(event_name(unit), unit.duration)))
@@ -347,7 +370,7 @@ def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step)
 
 def _answered(doc: Document, stage: Stage) -> bool:
     """Whether a send that failed was answered by a result all the same: the result says more."""
-    return stage is Stage.SEND and doc.current is not None and doc.current.state is not UnitState.SENDING
+    return stage is Stage.SEND and (doc.current is None or doc.current.state is not UnitState.SENDING)
 
 
 def on_run_failed(system: System, fact: facts.RunFailed, step: Step) -> None:

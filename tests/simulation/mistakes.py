@@ -14,10 +14,12 @@ from maestro.reprocessing import (
     facts,
     judging,
     kept,
+    leaving_out,
     machine,
     opening,
     rechecking,
     reconsidering,
+    remembering,
     replaying,
     starting,
 )
@@ -26,12 +28,13 @@ from maestro.reprocessing.budget import used_up
 from maestro.reprocessing.commands import Needs
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document, Unit, UnitState
+from maestro.reprocessing.ledger_book import Book
 from maestro.reprocessing.preview import Recheck
 from maestro.reprocessing.settling import mark_parked, settle, unpark
 from maestro.reprocessing.state import Lane, System
 from maestro.reprocessing.status import Status
 from maestro.reprocessing.step import SaveUnit, Step
-from maestro.runtime import repository
+from maestro.runtime import ledger_records, repository
 
 Plant = pytest.MonkeyPatch
 
@@ -243,6 +246,26 @@ def reconsider_twice(plant: Plant) -> None:
     plant.setitem(machine._HANDLERS, facts.ReconsiderAsked, ask)
 
 
+def keep_the_reads_of_before_a_replay(plant: Plant) -> None:
+    def committed(system: System, doc: Document, unit: Unit, step: Step) -> None:
+        doc.footprint = None
+
+    plant.setattr(remembering, "replay_committed", committed)
+
+
+def forget_what_is_owed_to_the_ledger_in_a_crash(plant: Plant) -> None:
+    def load(store: Any, book: Book) -> None:
+        read(store, book)
+        book.owed.clear()
+
+    read = ledger_records.load
+    plant.setattr(ledger_records, "load", load)
+
+
+def judge_while_something_is_owed_to_the_ledger(plant: Plant) -> None:
+    plant.setattr(remembering, "settled", lambda _system: True)
+
+
 def commit_a_kept_result_whatever_was_committed_since(plant: Plant) -> None:
     plant.setattr(kept, "outdate", lambda _system, _committed, _step: None)
 
@@ -270,6 +293,29 @@ def retry_on_the_word_of_one(plant: Plant) -> None:
 
     ask = approving.enough
     plant.setattr(approving, "enough", enough)
+
+
+def finish_over_what_is_set_aside(plant: Plant) -> None:
+    plant.setattr(leaving_out, "nothing_else_left", lambda _system, _doc, _step: True)
+
+
+def replay_what_was_left_out(plant: Plant) -> None:
+    def take_all_back(doc: Document, step: Step) -> None:
+        for unit in doc.order:
+            if unit.state is UnitState.LEFT_OUT:
+                doc.set_aside[unit.key] = unit
+        again(doc, step)
+
+    again = leaving_out.try_again
+    plant.setattr(leaving_out, "try_again", take_all_back)
+
+
+def let_one_unit_hold_up_the_others_for_ever(plant: Plant) -> None:
+    def put_last(doc: Document, _problem: str, step: Step) -> None:
+        doc.put_back_current(accepted=True)
+        step.do(do.TakeControl(doc.id))
+
+    plant.setattr(leaving_out, "set_aside", put_last)
 
 
 def take_a_cover_whatever_its_size(plant: Plant) -> None:
@@ -337,11 +383,17 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     replay_one_more_than_the_budget,
     judge_what_is_reconsidered_first,
     reconsider_twice,
+    keep_the_reads_of_before_a_replay,
+    forget_what_is_owed_to_the_ledger_in_a_crash,
+    judge_while_something_is_owed_to_the_ledger,
     commit_a_kept_result_whatever_was_committed_since,
     start_without_asking_again,
     ask_at_the_first_start_only,
     forget_the_budget_of_the_first_approver,
     retry_on_the_word_of_one,
+    finish_over_what_is_set_aside,
+    replay_what_was_left_out,
+    let_one_unit_hold_up_the_others_for_ever,
     take_a_cover_whatever_its_size,
     take_a_cover_of_somebody_who_may_no_longer_decide,
     forget_covers_in_a_crash,
