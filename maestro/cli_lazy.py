@@ -18,6 +18,7 @@ class Lazy(NamedTuple):
 COMMANDS: Final = {
     "backup": Lazy("maestro.cli_backup:backup", "Copy every system's store to a folder, while Maestro is stopped."),
     "restore": Lazy("maestro.cli_backup:restore", "Put backed-up stores in the place of the present ones."),
+    "import": Lazy("maestro.cli_import:import_", "Take over what another Maestro left; first with --dry-run."),
     "sandbox": Lazy("maestro.sandbox.commands:sandbox", "Serve a small real platform around Maestro."),
     "demo": Lazy("maestro.sandbox.commands:demo", "Play the whole story on real data and check every result."),
     "systems": Lazy("maestro.cli_admin.looking:systems", "List the systems: state, lock, what runs, what waits."),

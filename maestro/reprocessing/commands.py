@@ -208,6 +208,20 @@ class FetchRecheckOrigins(Command, frozen=True):
     units: tuple[Impacted, ...]
 
 
+class FetchOwed(Command, frozen=True):
+    """Fetch what is owed to the ledger's entry of that number. Answered by `OwedFetched`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    number: int
+
+
+class FindOldestEntries(Command, frozen=True):
+    """Find the oldest entries of the ledger that take at least `rows` rows. Answered by `OldestEntriesFound`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    rows: int
+
+
 # --- to the siblings: a run ----------------------------------------------------------------------------------
 
 

@@ -9,6 +9,8 @@ from maestro.events import ReplayRef
 from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.commands import Topic
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
+from maestro.reprocessing.ledger import Footprint, Missed, Reads
+from maestro.reprocessing.ledger_book import Oldest, Replaced
 from maestro.reprocessing.unit import Unit
 
 
@@ -62,10 +64,12 @@ class WaitQueueDrained(Struct, frozen=True):
 
 
 class ImpactFound(Struct, frozen=True):
-    """Discovery answered about the event being judged."""
+    """Discovery answered about the event being judged, and the ledger where it has something to say."""
 
     token: int
     units: tuple[Impacted, ...]
+    #: Which rows the commit would change; None: nobody asked.
+    footprint: Footprint | None = None
 
 
 class OriginsFetched(Struct, frozen=True):
@@ -257,11 +261,13 @@ class QueuesUpdated(Struct, frozen=True):
 
 
 class StartImpactFound(Struct, frozen=True):
-    """Discovery answered what the held instance impacts at the start of a run."""
+    """Discovery answered what the held instance impacts at the start of a run, and the ledger beside it."""
 
     id: str
     token: int
     units: tuple[Impacted, ...]
+    #: Which rows the held commit would change; None: nobody asked.
+    footprint: Footprint | None = None
 
 
 class HeldCommitted(Struct, frozen=True):
@@ -312,11 +318,13 @@ class ReplayErred(Struct, frozen=True):
 
 
 class ReplayImpactFound(Struct, frozen=True):
-    """Discovery answered about a replay's result."""
+    """Discovery answered about a replay's result, and the ledger beside it."""
 
     id: str
     token: int
     units: tuple[Impacted, ...]
+    #: Which rows the commit would change; None: nobody asked.
+    footprint: Footprint | None = None
 
 
 class ReplayOriginsFetched(Struct, frozen=True):
@@ -332,6 +340,24 @@ class ReplayCommitted(Struct, frozen=True):
 
     id: str
     token: int
+
+
+class OwedFetched(Struct, frozen=True):
+    """What was owed to an entry of the ledger is there; with a `problem` it cannot be had."""
+
+    number: int
+    footprint: Footprint | None = None
+    reads: Reads | None = None
+    #: Later commits of rows that were read, which the computation did not see.
+    missed: tuple[Missed, ...] = ()
+    replaces: Replaced | None = None
+    problem: str = ""
+
+
+class OldestEntriesFound(Struct, frozen=True):
+    """The oldest entries of the ledger, which take at least as many rows as there are too many."""
+
+    entries: tuple[Oldest, ...]
 
 
 class InstanceEnded(Struct, frozen=True):
@@ -406,6 +432,8 @@ Fact = (
     | ReplayImpactFound
     | ReplayOriginsFetched
     | ReplayCommitted
+    | OwedFetched
+    | OldestEntriesFound
     | InstanceEnded
     | FollowingKnown
     | RunFailed

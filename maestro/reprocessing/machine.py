@@ -21,6 +21,7 @@ from maestro.reprocessing import (
     pausing,
     rechecking,
     reconsidering,
+    remembering,
     replaying,
     settling,
 )
@@ -106,6 +107,8 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.ReplayOriginsFetched: replaying.on_replay_origins_fetched,
     facts.ReplayCommitted: replaying.on_replay_committed,
     facts.RunFailed: replaying.on_run_failed,
+    facts.OwedFetched: remembering.on_owed_fetched,
+    facts.OldestEntriesFound: remembering.on_oldest_entries_found,
 }
 
 
@@ -123,4 +126,5 @@ class Machine:
         if self.system.live or self.system.owed:
             replaying.advance(self.system, step)
         judging.advance(self.system, step)
+        remembering.advance(self.system, step)
         return step

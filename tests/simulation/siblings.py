@@ -7,7 +7,8 @@ import orjson
 from maestro.events import MASTER, ReplayRef, celery_body
 from maestro.reprocessing import facts
 from maestro.reprocessing.impact import Impacted, Origin
-from tests.simulation.domain import Data, Instance
+from maestro.reprocessing.ledger import Footprint
+from tests.simulation.domain import Data, Instance, row
 from tests.simulation.engine import Engine
 
 #: Name of the event that starts the next operation of a chain.
@@ -28,6 +29,8 @@ class Siblings:
         self.taken: list[str] = []
         #: Ids of those that Domain took without Maestro knowing.
         self.uncertain: set[str] = set()
+        #: When Maestro heard that Domain has an instance's data.
+        self.heard_at: dict[str, float] = {}
         #: Where persist events and reports of failed replays go.
         self.publish: Callable[[str, bytes], None] = lambda _id, _body: None
         self.report: Callable[[facts.Fact], None] = lambda _fact: None
@@ -74,6 +77,15 @@ class Siblings:
             noise += [Impacted(found.instance_id, MASTER) for found in impacts]
         return noise
 
+    def also_named(self, instance: Instance, named: tuple[Impacted, ...]) -> None:
+        """The ledger names these beside Discovery: what counts is what both say."""
+        known = {unit.key for unit in instance.impacts}
+        instance.impacts += tuple(unit for unit in named if unit.key not in known)
+
+    def footprint_of(self, instance: Instance) -> Footprint:
+        """Domain's answer about an instance that is committed already: as before its commit."""
+        return Footprint(((instance.branch, (row(instance.writes),)),)) if instance.changes else Footprint((), 1)
+
     def origins(self, units: Sequence[Impacted]) -> tuple[Origin, ...]:
         """Process Memory's answer."""
         found = []
@@ -106,7 +118,7 @@ class Siblings:
         self._replays += 1
         replay = Instance(
             f"{original.id}~{self._replays}", fields["branch"], original.reads, original.writes, original.seed,
-            original.origin, of=original.id, doc=ref["id"], send=ref["send"],
+            original.origin, of=original.id, doc=ref["id"], send=ref["send"], started_at=self.engine.now,
         )  # fmt: skip
         self.data.instances[replay.id] = replay
         self.engine.after(self.engine.soon(2.0), self._run, replay, fields)
