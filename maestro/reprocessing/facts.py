@@ -385,6 +385,17 @@ class InstanceEnded(Struct, frozen=True):
     #: Domain itself says that it stored the instance's data.
     stored: bool = False
     cause: str = ""
+    #: What ingress calls it; it is acknowledged once what it led to is stored.
+    ref: int | None = None
+
+
+class FollowingKnown(Struct, frozen=True):
+    """API core said whether the end of a replay's instance starts another operation, or may, when it did not say."""
+
+    id: str
+    send: str
+    instance_id: str
+    follows: bool
 
 
 class RunFailed(Struct, frozen=True):
@@ -437,5 +448,6 @@ Fact = (
     | OwedFetched
     | OldestEntriesFound
     | InstanceEnded
+    | FollowingKnown
     | RunFailed
 )

@@ -78,6 +78,7 @@ class Effects:
             do.AskStartImpact: self._ask_start_impact,
             do.SendReplay: self._send_replay,
             do.AskReplayImpact: self._ask_replay_impact,
+            do.AskFollowing: self._ask_following,
             do.FetchReplayOrigins: self._fetch_replay_origins,
             do.CommitReplay: self._commit_replay,
             do.AskRecheck: self._ask_recheck,
@@ -300,6 +301,10 @@ class Effects:
         found = await self._impacted(command.instance_id, branch, REPLAY)
         return facts.ReplayImpactFound(command.id, command.token, *found)
 
+    async def _ask_following(self, command: do.AskFollowing) -> Fact:
+        follows = await self._platform.apicore.starts_operation(command.name, command.version)
+        return facts.FollowingKnown(command.id, command.send, command.instance_id, follows)
+
     async def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> Fact:
         return facts.ReplayOriginsFetched(command.id, command.token, await self._origins(command.units))
 
@@ -329,6 +334,8 @@ def _failure(command: do.Command, cause: str) -> Fact:  # noqa: PLR0911 - one fo
             return facts.JudgingFailed(token, cause)
         case do.CommitHeld(id=id_, token=token):
             return facts.HeldCommitFailed(id_, token, cause)
+        case do.AskFollowing(id=id_, send=send, instance_id=instance):
+            return facts.FollowingKnown(id_, send, instance, follows=True)
         case do.Notify(id=id_, token=token):
             return facts.Notified(id_, token)
         case (

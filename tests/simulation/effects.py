@@ -19,7 +19,7 @@ from tests.simulation.broker import Ingress
 from tests.simulation.domain import drive
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.mirrors import Mirrors
-from tests.simulation.siblings import Siblings
+from tests.simulation.siblings import CHAINED, Siblings
 from tests.simulation.watch import Watch
 from tests.simulation.wire import Wire
 
@@ -307,6 +307,11 @@ class Effects(Wire):
             case do.Dequeue():
                 self._update(command, self.mirrors.dequeue, command.id, command.failed)
 
+    def _ask_following(self, command: do.AskFollowing) -> None:
+        answer = facts.FollowingKnown(command.id, command.send, command.instance_id, command.name == CHAINED)
+        unknown = facts.FollowingKnown(command.id, command.send, command.instance_id, follows=True)
+        self._ask(lambda: answer, unknown)
+
     # --- errands -----------------------------------------------------------------------------------------------------
 
     def _do_errands(self) -> None:
@@ -325,6 +330,7 @@ class Effects(Wire):
 
 _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.AckDelivery: Effects._to_ingress,
+    do.AckOutcome: lambda _effects, _command: None,
     do.ParkEvent: Effects._to_ingress,
     do.DeadLetterEvent: Effects._to_ingress,
     do.FeedWaitQueue: Effects._to_ingress,
@@ -341,6 +347,7 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.WakeAt: Effects._wake_at,
     do.AskReplayImpact: Effects._ask_replay_impact,
     do.FetchReplayOrigins: Effects._fetch_replay_origins,
+    do.AskFollowing: Effects._ask_following,
     do.CommitReplay: Effects._commit_replay,
     do.AskRecheck: Effects._ask_recheck,
     do.FetchRecheckOrigins: Effects._fetch_recheck_origins,

@@ -356,6 +356,15 @@ def forget_covers_in_a_crash(plant: Plant) -> None:
     plant.setattr(repository.Repository, "load", forgetful)
 
 
+def take_the_end_of_a_chains_first_operation_for_the_units(plant: Plant) -> None:
+    known = machine._HANDLERS[facts.FollowingKnown]
+
+    def whatever_follows(system: System, fact: facts.FollowingKnown, step: Step) -> None:
+        known(system, facts.FollowingKnown(fact.id, fact.send, fact.instance_id, follows=False), step)
+
+    plant.setitem(machine._HANDLERS, facts.FollowingKnown, whatever_follows)
+
+
 MISTAKES: tuple[Callable[[Plant], None], ...] = (
     ack_before_the_commit_is_stored,
     ack_before_the_commit_is_synced,
@@ -397,4 +406,5 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     take_a_cover_whatever_its_size,
     take_a_cover_of_somebody_who_may_no_longer_decide,
     forget_covers_in_a_crash,
+    take_the_end_of_a_chains_first_operation_for_the_units,
 )

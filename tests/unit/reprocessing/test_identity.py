@@ -56,8 +56,8 @@ def test_no_id_from_outside_is_one_of_ours(id_: str) -> None:
 @pytest.mark.parametrize(
     ("mark", "key"),
     [
-        ("", ""), ("c-1", ""), ("~sync/ab/1", "~sync/ab/1"), ("~id/~x", "~id/~x"), ("~i1/execution/", "~old/i1/execution/"),
-        ("~0123456789abcdef", ""),
+        ("", ""), ("c-1", ""), ("~sync/ab/1", "~sync/ab/1"), ("~id/~x", "~id/~x"),
+        ("~i1/execution/", "~old/i1/execution/"), ("~0123456789abcdef", ""),
     ],
 )  # fmt: skip
 def test_what_maestro_marked_a_message_with(mark: str, key: str) -> None:
