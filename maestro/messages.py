@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from maestro.events import ReplayRef
+
 # --- questions the gateway asks a system actor, and the answer -------------------------------------------------
 
 
@@ -227,6 +229,14 @@ class ListSkipped(Struct, frozen=True):
     limit: int = 100
 
 
+class ListStale(Struct, frozen=True):
+    """The units whose results are not known to be fresh, oldest note first; those of one `state`, or all."""
+
+    state: str = ""
+    after: int = 0
+    limit: int = 100
+
+
 class AwaitChange(Struct, frozen=True):
     """The system and its live document once its version is not `after` any more; at once without `after`.
 
@@ -254,6 +264,19 @@ class PersistSync(Struct, frozen=True):
     """Judge one persist event (its JSON) and answer when it is decided."""
 
     event: bytes
+    #: The caller's `Idempotency-Key`; empty: the event's own bytes tell whether it is asked again.
+    key: str = ""
+    #: Names the call: asked again with it, this is the same question.
+    call: str = ""
+    #: Answer at once, if only that it waits.
+    impatient: bool = False
+
+
+class ForgetAnswer(Struct, frozen=True):
+    """The answer of a `PersistSync` of this event and key did not reach its caller."""
+
+    event: bytes
+    key: str = ""
 
 
 Question = (
@@ -277,11 +300,13 @@ Question = (
     | GetWaiting
     | ListEntities
     | ListSkipped
+    | ListStale
     | ListErrors
     | Redrive
     | AwaitChange
     | ReportReplayFailure
     | PersistSync
+    | ForgetAnswer
 )
 
 # --- ingress and a system actor -------------------------------------------------------------------------------
@@ -305,6 +330,21 @@ class Arrived(Struct, frozen=True):
     redriven: bool = False
     #: When ingress got it, in seconds since the epoch.
     at: float = 0.0
+    #: What Maestro itself marked it with when it put it on the queue it comes from; empty: it did not.
+    mark: str = ""
+
+
+class Ended(Struct, frozen=True):
+    """An outcome: the platform says that an instance ended (see `facts.InstanceEnded`). Settled by `Ack`."""
+
+    ref: int
+    instance_id: str
+    name: str
+    version: str
+    branch: str
+    replay: ReplayRef | None
+    stored: bool = False
+    cause: str = ""
 
 
 class WaitQueueDrained(Struct, frozen=True):
@@ -409,7 +449,7 @@ class ErrorsRedriven(Struct, frozen=True):
     problem: str = ""
 
 
-ToSystem = Arrived | WaitQueueDrained | Parked | DeadLettered | QueuesMeasured | ErrorsPeeked | ErrorsRedriven
+ToSystem = Arrived | Ended | WaitQueueDrained | Parked | DeadLettered | QueuesMeasured | ErrorsPeeked | ErrorsRedriven
 ToIngress = Ack | Park | DeadLetter | FeedWaitQueue | MeasureQueues | PeekErrors | RedriveErrors
 
 # --- a system actor and the cascade actor ---------------------------------------------------------------------

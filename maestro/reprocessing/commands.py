@@ -66,6 +66,8 @@ class Alarm(StrEnum):
     LEFT_OUT = "left_out"
     #: A replay impacts the very instance whose commit its run was for.
     HELD_NAMED = "held_named"
+    #: The ledger alone holds many events: what it is told of reads may be wrong.
+    LEDGER_HOLDS = "ledger_holds"
     #: What late runs replay becomes stale by late runs, again and again.
     LATE_AGAIN = "late_again"
     #: One instance persists again and again.
@@ -112,6 +114,18 @@ class AckDelivery(Command, frozen=True):
 
     needs: ClassVar[Needs] = Needs.SYNCED
     ref: int
+
+
+class AckOutcome(Command, frozen=True):
+    """Acknowledge an outcome: at once when nothing came of it, else when that is synced."""
+
+    ref: int
+    synced: bool
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """Like an event's acknowledgement, when it changed something."""
+        return Needs.SYNCED if self.synced else Needs.NOTHING
 
 
 class ParkEvent(Command, frozen=True):
@@ -283,6 +297,17 @@ class AskReplayImpact(Command, frozen=True):
     id: str
     token: int
     instance_id: str
+
+
+class AskFollowing(Command, frozen=True):
+    """Ask API core whether an event that ends a replay's instance starts an operation. Answered by `FollowingKnown`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    send: str
+    instance_id: str
+    name: str
+    version: str
 
 
 class FetchReplayOrigins(Command, frozen=True):

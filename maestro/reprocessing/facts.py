@@ -9,7 +9,7 @@ from maestro.events import ReplayRef
 from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.commands import Topic
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
-from maestro.reprocessing.ledger import Footprint, Reads
+from maestro.reprocessing.ledger import Footprint, Reader, Reads
 from maestro.reprocessing.ledger_book import MissedCommit, Oldest, Replaced
 from maestro.reprocessing.unit import Unit
 
@@ -28,6 +28,7 @@ class Woken(Struct, frozen=True):
 class EventArrived(Struct, frozen=True):
     """A well-formed persist event of this system was delivered, or handed in by sync persist (`ticket`)."""
 
+    #: What it is known by (see `identity`); empty when it came without an id: then by its fingerprint.
     key: str
     instance_id: str
     name: str
@@ -40,6 +41,17 @@ class EventArrived(Struct, frozen=True):
     from_wait_queue: bool = False
     redelivered: bool = False
     redriven: bool = False
+    fingerprint: str = ""
+    #: Names the gateway's call of a sync persist: asked again by the same call it is the same one.
+    call: str = ""
+    #: The caller of a sync persist waits no longer: it is answered at once, if only that the event waits.
+    impatient: bool = False
+
+
+class AnswerLost(Struct, frozen=True):
+    """The answer of a sync persist did not reach its caller."""
+
+    fingerprint: str
 
 
 class Parked(Struct, frozen=True):
@@ -352,6 +364,8 @@ class OwedFetched(Struct, frozen=True):
     missed: tuple[MissedCommit, ...] = ()
     overwritten: tuple[MissedCommit, ...] = ()
     replaces: Replaced | None = None
+    #: Who read what the commit changed, and came between the question whom it impacts and the commit.
+    overlooked: tuple[Reader, ...] = ()
     problem: str = ""
 
 
@@ -383,6 +397,17 @@ class InstanceEnded(Struct, frozen=True):
     #: Domain itself says that it stored the instance's data.
     stored: bool = False
     cause: str = ""
+    #: What ingress calls it; it is acknowledged once what it led to is stored.
+    ref: int | None = None
+
+
+class FollowingKnown(Struct, frozen=True):
+    """API core said whether the end of a replay's instance starts another operation, or may, when it did not say."""
+
+    id: str
+    send: str
+    instance_id: str
+    follows: bool
 
 
 class RunFailed(Struct, frozen=True):
@@ -397,6 +422,7 @@ Fact = (
     Resumed
     | Woken
     | EventArrived
+    | AnswerLost
     | Parked
     | DeadLettered
     | IngressAttached
@@ -435,5 +461,6 @@ Fact = (
     | LateOriginsFetched
     | OldestEntriesFound
     | InstanceEnded
+    | FollowingKnown
     | RunFailed
 )

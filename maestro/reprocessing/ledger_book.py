@@ -1,12 +1,18 @@
 """What a system keeps of the ledger in memory: its extent, its debts, and what is stale. The rows are in the store."""
 
+from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
 from maestro.reprocessing.impact import UnitKey
 from maestro.reprocessing.ledger import Footprint, Reads
+
+#: So many events held by the ledger alone, of the last so many, are an alarm.
+HELD_ALONE_LIMIT: Final = 10
+OF_THE_LAST: Final = 100
 
 
 class Scope(StrEnum):
@@ -44,6 +50,10 @@ class Owed(Struct, frozen=True):
     reads: bool
     #: Which generation of late runs made it; 0: none did.
     generation: int = 0
+    #: Its computation began after the entry of that number, so it cannot have missed it; 0: it is not known when.
+    since: int = 0
+    #: Number of the last entry when it was asked whom it impacts: what later ones read is looked at again. Not stored.
+    asked: int = 0
     #: What it changed; None: it is to be fetched, too. Not stored.
     footprint: Footprint | None = None
 
@@ -146,6 +156,9 @@ class Book:
     size: int = 0
     #: Commits of which something is still to be fetched, oldest first.
     owed: dict[int, Owed] = field(default_factory=dict)
+    #: Of the last events judged: whether the ledger alone held them. And how many it held in this life. Not stored.
+    held: deque[bool] = field(default_factory=lambda: deque(maxlen=OF_THE_LAST))
+    held_alone: int = 0
     #: Units whose results are not known to be fresh, oldest note first; how many there were, and left for newer ones.
     stale: dict[UnitKey, Stale] = field(default_factory=dict)
     noted: int = 0

@@ -18,6 +18,7 @@ from maestro.reprocessing import (
     judging,
     late,
     leaving_out,
+    outcomes,
     pausing,
     rechecking,
     reconsidering,
@@ -60,15 +61,20 @@ def _on_woken(system: System, fact: facts.Woken, step: Step) -> None:
     _WOKEN[fact.topic](system, fact.key, step)
 
 
-def _on_instance_ended(_system: System, _fact: facts.InstanceEnded, _step: Step) -> None:
-    """Nothing rests on outcomes: what they say is known later by other ways."""
+def _on_instance_ended(system: System, fact: facts.InstanceEnded, step: Step) -> None:
+    """The platform says that a process ended: it is acknowledged once what it says is stored."""
+    outcomes.on_instance_ended(system, fact, step)
+    if fact.ref is not None:
+        step.do(do.AckOutcome(fact.ref, synced=bool(step.saves)))
 
 
 _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.Resumed: _on_resumed,
     facts.Woken: _on_woken,
     facts.InstanceEnded: _on_instance_ended,
+    facts.FollowingKnown: outcomes.on_following_known,
     facts.EventArrived: judging.on_arrived,
+    facts.AnswerLost: judging.on_answer_lost,
     facts.Parked: judging.on_parked,
     facts.DeadLettered: settling.on_dead_lettered,
     facts.IngressAttached: judging.on_ingress_attached,

@@ -112,6 +112,8 @@ def _next_unit(system: System, doc: Document, step: Step) -> None:
 
 def _send(system: System, doc: Document, unit: Unit, step: Step) -> None:
     unit.begin_send(system.now)
+    if unit.attempts == 1:
+        unit.logged = system.ledger.last
     step.save(SaveUnit(doc, unit))
     _order_send(system, doc, step)
 

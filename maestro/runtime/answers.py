@@ -10,6 +10,7 @@ from maestro.events import parse_celery
 from maestro.messages import Answer, Code
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.ledger_book import Stale, StaleState
 from maestro.reprocessing.rendering import (
     budget,
     document_facts,
@@ -131,7 +132,7 @@ def waiting_event(system: System, repository: Repository, number: int) -> Answer
 
 def skipped(system: System, after: int, limit: int) -> Answer:
     """Render a page of the skipped events, oldest first: what was not committed, who decided so and why."""
-    docs = [doc for doc in system.documents.values() if doc.status is Status.SKIPPED]
+    docs = [doc for doc in system.documents.values() if doc.status is Status.SKIPPED and not doc.late]
     rest = [doc for doc in docs if doc.number > after]
     page = rest[:limit]
     body = {
@@ -140,6 +141,39 @@ def skipped(system: System, after: int, limit: int) -> Answer:
         "next": page[-1].number if len(rest) > limit else None,
     }
     return Answer(Code.OK, msgspec.json.encode(body))
+
+
+def stale(system: System, state: str, after: int, limit: int) -> Answer:
+    """Render a page of the units that are not known to be fresh, oldest note first."""
+    if state and state not in list(StaleState):
+        return Answer(Code.INVALID, message=f"state: must be one of {', '.join(StaleState)}")
+    book = system.ledger
+    found = [one for one in book.stale.values() if not state or one.state == state]
+    rest = [one for one in found if one.number > after]
+    page = rest[:limit]
+    body = {
+        "total": len(found),
+        "left": book.stale_left,
+        "stale": [_stale(one) for one in page],
+        "next": page[-1].number if len(rest) > limit else None,
+    }
+    return Answer(Code.OK, orjson.dumps(body))
+
+
+def _stale(one: Stale) -> dict[str, Any]:
+    return {
+        "number": one.number,
+        "instanceId": one.unit[0],
+        "branch": one.unit[1],
+        "computation": one.instance_id,
+        "state": one.state.value,
+        "timestamp": wire_time(one.at),
+        "missed": [commit.instance_id for commit in one.missed],
+        "cause": one.cause,
+        "user": one.user,
+        "reason": one.reason,
+        "reprocessing": one.document_id or None,
+    }
 
 
 def _skipped(doc: Document) -> dict[str, Any]:
@@ -206,5 +240,7 @@ def documents(system: System, repository: Repository, status: str) -> Answer:
     """Render the documents of a status (all without one), oldest first."""
     if status and status not in list(Status):
         return Answer(Code.INVALID, message=f"status: must be one of {', '.join(Status)}")
-    wanted = (doc for doc in system.documents.values() if not status or doc.status == status)
+    wanted = [doc for doc in system.documents.values() if not status or doc.status == status]
+    if status == Status.PENDING:
+        wanted.sort(key=lambda doc: doc.late)  # a late one is decided beside the others, and listed last
     return Answer(Code.OK, msgspec.json.encode([msgspec.Raw(document(system, doc, repository)) for doc in wanted]))

@@ -9,6 +9,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from maestro import faultpoints, logs
 from maestro.events import MASTER, parse_celery
 from maestro.platform import Platform, SiblingError, SiblingRefused
@@ -78,6 +80,7 @@ class Effects:
             do.AskStartImpact: self._ask_start_impact,
             do.SendReplay: self._send_replay,
             do.AskReplayImpact: self._ask_replay_impact,
+            do.AskFollowing: self._ask_following,
             do.FetchReplayOrigins: self._fetch_replay_origins,
             do.CommitReplay: self._commit_replay,
             do.AskRecheck: self._ask_recheck,
@@ -163,11 +166,13 @@ class Effects:
         """Ask Discovery and, where the ledger has something to say, Domain and the ledger beside it."""
         if not active(self._system):
             return await self._named_by_discovery(instance_id, kind, tries), None
+        asked = self._system.ledger.last
         units, footprint = await _all(
             self._named_by_discovery(instance_id, kind, tries),
             self._platform.domain.footprint(self._system.id, instance_id, tries=tries),
         )
-        return merged(units, await self._ledger.named(footprint, branch)), footprint
+        named = await self._ledger.named(footprint, branch)
+        return merged(units, named), structs.replace(footprint, asked=asked)
 
     async def _named_by_discovery(self, instance_id: str, kind: str, tries: int | None) -> tuple[Impacted, ...]:
         started = time.perf_counter()
@@ -301,6 +306,10 @@ class Effects:
         found = await self._impacted(command.instance_id, branch, REPLAY)
         return facts.ReplayImpactFound(command.id, command.token, *found)
 
+    async def _ask_following(self, command: do.AskFollowing) -> Fact:
+        follows = await self._platform.apicore.starts_operation(command.name, command.version)
+        return facts.FollowingKnown(command.id, command.send, command.instance_id, follows)
+
     async def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> Fact:
         return facts.ReplayOriginsFetched(command.id, command.token, await self._origins(command.units))
 
@@ -318,7 +327,8 @@ class Effects:
         if owed.reads:
             reads = await self._platform.process_memory.reads(owed.instance_id, owed.branch)
         missed = await self._ledger.missed(owed, reads)
-        return self._ledger.fetched(owed, footprint, reads, missed)
+        overlooked = await self._ledger.overlooked(owed, footprint)
+        return self._ledger.fetched(owed, footprint, reads, missed, overlooked)
 
     async def _fetch_late_origins(self, command: do.FetchLateOrigins) -> Fact:
         origins = await self._origins(command.units)
@@ -335,6 +345,8 @@ def _failure(command: do.Command, cause: str) -> Fact:  # noqa: PLR0911 - one fo
             return facts.JudgingFailed(token, cause)
         case do.CommitHeld(id=id_, token=token):
             return facts.HeldCommitFailed(id_, token, cause)
+        case do.AskFollowing(id=id_, send=send, instance_id=instance):
+            return facts.FollowingKnown(id_, send, instance, follows=True)
         case do.Notify(id=id_, token=token):
             return facts.Notified(id_, token)
         case (

@@ -28,7 +28,7 @@ def writes(save: LedgerSave) -> list[Write]:
             return [Put(BOOK, BOOK, row)]
         case SaveOwed(owed):
             debt = {"instance": owed.instance_id, "unit": owed.unit, "forking": owed.forking, "reads": owed.reads}
-            debt["generation"] = owed.generation
+            debt |= {"generation": owed.generation, "since": owed.since, "asked": owed.asked}
             return [Put(OWED, key(owed.number), debt)]
         case SaveEntry(entry):
             return _entry(entry)
@@ -115,6 +115,8 @@ def load(store: Store, book: Book) -> None:
             found["forking"],
             found["reads"],
             found["generation"],
+            found["since"],
+            found["asked"],
         )
 
 

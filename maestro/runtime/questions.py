@@ -15,12 +15,14 @@ from maestro.messages import (
     Code,
     DescribeSystem,
     FindDocuments,
+    ForgetAnswer,
     GetDocument,
     GetWaiting,
     ListDeliveries,
     ListEntities,
     ListErrors,
     ListSkipped,
+    ListStale,
     ListWaiting,
     Measure,
     MeasureQueues,
@@ -31,9 +33,10 @@ from maestro.messages import (
     ReportReplayFailure,
 )
 from maestro.reprocessing.commands import Reply
+from maestro.reprocessing.facts import AnswerLost
 from maestro.reprocessing.rendering import sync_answer
 from maestro.runtime import answers
-from maestro.runtime.arrivals import accept_failure, accept_sync
+from maestro.runtime.arrivals import accept_failure, accept_sync, sync_fingerprint
 from maestro.runtime.changes import Changes
 from maestro.runtime.decisions import Decision, fact_of
 from maestro.runtime.engine import Engine
@@ -103,16 +106,30 @@ class Questions:
                 self._errors.peek(question, give)
             case Redrive():
                 self._errors.redrive(question, give)
-            case PersistSync(event=event):
-                ticket = self._ticket(give, sync=True)
-                fact, body = accept_sync(event, self._system.id, ticket)
-                self._engine.feed(fact, body)
+            case PersistSync() | ForgetAnswer():
+                self._persist_sync(question, give)
             case ReportReplayFailure(event=event):
                 self._report_failure(event, give)
-            case CheckLock() | ListWaiting() | GetWaiting() | ListSkipped() | FindDocuments() | GetDocument():
+            case (
+                CheckLock()
+                | ListWaiting()
+                | GetWaiting()
+                | ListSkipped()
+                | ListStale()
+                | FindDocuments()
+                | GetDocument()
+            ):
                 give(self._look_up(question))
             case _:
                 self._decide(question, give)
+
+    def _persist_sync(self, question: PersistSync | ForgetAnswer, give: Give) -> None:
+        if isinstance(question, ForgetAnswer):
+            self._engine.feed(AnswerLost(sync_fingerprint(question)))
+            give(Answer(Code.OK))
+        else:
+            fact, body = accept_sync(question, self._system.id, self._ticket(give, sync=True))
+            self._engine.feed(fact, body)
 
     def _recorded(self, question: Measure | ListDeliveries) -> Answer:
         """Answer what was measured or sent."""
@@ -120,8 +137,8 @@ class Questions:
             return self._figures_now()
         return self._webhooks.page(question.after, question.limit)
 
-    def _look_up(
-        self, question: CheckLock | ListWaiting | GetWaiting | ListSkipped | FindDocuments | GetDocument
+    def _look_up(  # noqa: PLR0911 - one for each question
+        self, question: CheckLock | ListWaiting | GetWaiting | ListSkipped | ListStale | FindDocuments | GetDocument
     ) -> Answer:
         """Answer from what the state and the store say. What is shown is stored: a crash takes none of it back."""
         if not isinstance(question, CheckLock):  # that is answered from what was published
@@ -135,6 +152,8 @@ class Questions:
                 return answers.waiting_event(self._system, self._engine.repository, number)
             case ListSkipped(after=after, limit=limit):
                 return answers.skipped(self._system, after, limit)
+            case ListStale(state=state, after=after, limit=limit):
+                return answers.stale(self._system, state, after, limit)
             case FindDocuments(status=status):
                 return answers.documents(self._system, self._engine.repository, status)
             case GetDocument(id=id_):

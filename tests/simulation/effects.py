@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from msgspec import structs
+
 from maestro.events import parse_celery
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts, rendering
@@ -19,7 +21,7 @@ from tests.simulation.broker import Ingress
 from tests.simulation.domain import drive
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.mirrors import Mirrors
-from tests.simulation.siblings import Siblings
+from tests.simulation.siblings import CHAINED, Siblings
 from tests.simulation.watch import Watch
 from tests.simulation.wire import Wire
 
@@ -250,7 +252,7 @@ class Effects(Wire):
         footprint = self.siblings.data.footprint(instance)
         named = drive(self._ledger.named(footprint, instance.branch))
         self.siblings.also_named(instance, named)
-        return merged(units, named), footprint
+        return merged(units, named), structs.replace(footprint, asked=self.system.ledger.last)
 
     def _fetch_owed(self, command: do.FetchOwed) -> None:
         owed = self.system.ledger.owed[command.number]
@@ -260,7 +262,8 @@ class Effects(Wire):
             footprint = owed.footprint or self.siblings.footprint_of(instance)
             reads = self.siblings.data.reads(instance) if owed.reads else None
             missed = drive(self._ledger.missed(owed, reads))
-            return self._ledger.fetched(owed, footprint, reads, missed)
+            overlooked = drive(self._ledger.overlooked(owed, footprint))
+            return self._ledger.fetched(owed, footprint, reads, missed, overlooked)
 
         self._call(fetched)
 
@@ -313,6 +316,11 @@ class Effects(Wire):
             case do.Dequeue():
                 self._update(command, self.mirrors.dequeue, command.id, command.failed)
 
+    def _ask_following(self, command: do.AskFollowing) -> None:
+        answer = facts.FollowingKnown(command.id, command.send, command.instance_id, command.name == CHAINED)
+        unknown = facts.FollowingKnown(command.id, command.send, command.instance_id, follows=True)
+        self._ask(lambda: answer, unknown)
+
     # --- errands -----------------------------------------------------------------------------------------------------
 
     def _do_errands(self) -> None:
@@ -331,6 +339,7 @@ class Effects(Wire):
 
 _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.AckDelivery: Effects._to_ingress,
+    do.AckOutcome: lambda _effects, _command: None,
     do.ParkEvent: Effects._to_ingress,
     do.DeadLetterEvent: Effects._to_ingress,
     do.FeedWaitQueue: Effects._to_ingress,
@@ -347,6 +356,7 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.WakeAt: Effects._wake_at,
     do.AskReplayImpact: Effects._ask_replay_impact,
     do.FetchReplayOrigins: Effects._fetch_replay_origins,
+    do.AskFollowing: Effects._ask_following,
     do.CommitReplay: Effects._commit_replay,
     do.AskRecheck: Effects._ask_recheck,
     do.FetchRecheckOrigins: Effects._fetch_recheck_origins,

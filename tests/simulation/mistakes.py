@@ -34,7 +34,9 @@ from maestro.reprocessing.settling import mark_parked, settle, unpark
 from maestro.reprocessing.state import Lane, System
 from maestro.reprocessing.status import Status
 from maestro.reprocessing.step import SaveUnit, Step
+from maestro.runtime import ledger as runtime_ledger
 from maestro.runtime import ledger_records, repository
+from maestro.store.base import Delete
 
 Plant = pytest.MonkeyPatch
 
@@ -356,6 +358,30 @@ def forget_covers_in_a_crash(plant: Plant) -> None:
     plant.setattr(repository.Repository, "load", forgetful)
 
 
+def take_the_end_of_a_chains_first_operation_for_the_units(plant: Plant) -> None:
+    known = machine._HANDLERS[facts.FollowingKnown]
+
+    def whatever_follows(system: System, fact: facts.FollowingKnown, step: Step) -> None:
+        known(system, facts.FollowingKnown(fact.id, fact.send, fact.instance_id, follows=False), step)
+
+    plant.setitem(machine._HANDLERS, facts.FollowingKnown, whatever_follows)
+
+
+def take_every_computation_for_fresh(plant: Plant) -> None:
+    plant.setattr(runtime_ledger, "missed", lambda *_: ())
+
+
+def forget_the_list_of_stale_results_in_a_crash(plant: Plant) -> None:
+    def load(store: Any, book: Book) -> None:
+        read(store, book)
+        for unit in list(book.stale):
+            store.commit([Delete(ledger_records.STALE, "/".join(unit))], durable=True)
+        book.stale.clear()
+
+    read = ledger_records.load
+    plant.setattr(ledger_records, "load", load)
+
+
 MISTAKES: tuple[Callable[[Plant], None], ...] = (
     ack_before_the_commit_is_stored,
     ack_before_the_commit_is_synced,
@@ -386,6 +412,8 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     keep_the_reads_of_before_a_replay,
     forget_what_is_owed_to_the_ledger_in_a_crash,
     judge_while_something_is_owed_to_the_ledger,
+    take_every_computation_for_fresh,
+    forget_the_list_of_stale_results_in_a_crash,
     commit_a_kept_result_whatever_was_committed_since,
     start_without_asking_again,
     ask_at_the_first_start_only,
@@ -397,4 +425,5 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     take_a_cover_whatever_its_size,
     take_a_cover_of_somebody_who_may_no_longer_decide,
     forget_covers_in_a_crash,
+    take_the_end_of_a_chains_first_operation_for_the_units,
 )

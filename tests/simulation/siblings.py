@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from maestro.events import MASTER, celery_body
+from maestro.events import MASTER, ReplayRef, celery_body
 from maestro.reprocessing import facts
 from maestro.reprocessing.impact import Impacted, Origin
 from maestro.reprocessing.ledger import Footprint
 from tests.simulation.domain import Data, Instance, row
 from tests.simulation.engine import Engine
+
+#: Name of the event that starts the next operation of a chain.
+CHAINED = "first.step.done"
 
 
 class Siblings:
@@ -30,7 +33,9 @@ class Siblings:
         self.heard_at: dict[str, float] = {}
         #: Where persist events and reports of failed replays go.
         self.publish: Callable[[str, bytes], None] = lambda _id, _body: None
-        self.report: Callable[[facts.ReplayErred], None] = lambda _fact: None
+        #: Where results go that are persisted synchronously.
+        self.publish_sync: Callable[[bytes, Instance], None] = lambda _event, _replay: None
+        self.report: Callable[[facts.Fact], None] = lambda _fact: None
         #: When Discovery was first asked again about a held instance, while the answer does not count yet.
         self.asked_again_at: dict[str, float] = {}
         self._replays = 0
@@ -131,15 +136,31 @@ class Siblings:
             return
         if fate < 0.04:
             failed = facts.ReplayErred(replay.doc, replay.of, replay.branch, replay.send, "the process raised")
-            self.engine.after(delay, self.report, failed)
+            self._tell_failure(replay, failed, delay)
             return
         if fate < 0.08:
             delay += 60.0 * self.engine.random.random()
+        if self.faulty and self.engine.chance(0.15):  # the end of a chain's first operation, in an instance of its own
+            first = self._ended(replay, f"{replay.id}.first", CHAINED)
+            self.engine.after(delay * self.engine.random.random(), self.report, first)
         self.engine.after(delay, self._persist, replay, fields, "")
         if fate < 0.14:
             self.engine.after(delay + self.engine.soon(20.0), self._persist, replay, fields, "")
         elif fate < 0.18:  # the process ran twice in one go: another message of the same instance
             self.engine.after(delay + self.engine.soon(20.0), self._persist, replay, fields, "again ")
+
+    def _tell_failure(self, replay: Instance, failed: facts.ReplayErred, delay: float) -> None:
+        """Report it, publish its outcome, or both, as the generation of the Event Manager does."""
+        how = self.engine.random.choice(("call", "outcome", "both"))
+        if how != "outcome":
+            self.engine.after(delay, self.report, failed)
+        if how != "call":
+            outcome = self._ended(replay, replay.id, "process.error", cause=failed.cause)
+            self.engine.after(delay + self.engine.soon(5.0), self.report, outcome)
+
+    def _ended(self, replay: Instance, instance: str, name: str, cause: str = "") -> facts.InstanceEnded:
+        ref = ReplayRef(replay.doc, replay.of, "" if replay.drops_send else replay.send)
+        return facts.InstanceEnded(instance, name, "1", replay.branch, ref, cause=cause)
 
     def _persist(self, replay: Instance, fields: dict[str, object], prefix: str) -> None:
         ref = dict(fields["reprocessing"])  # type: ignore[call-overload]
@@ -151,5 +172,8 @@ class Siblings:
             "instanceId": replay.id,
             "reprocessing": ref,
         }
+        if replay.seed % 7 == 0 and not prefix:
+            self.publish_sync(orjson.dumps(event), replay)
+            return
         message_id = f"{prefix}m-{replay.id}"
         self.publish(message_id, celery_body(message_id, orjson.dumps(event)))

@@ -16,6 +16,7 @@ from maestro.messages import (
     ListEntities,
     ListErrors,
     ListSkipped,
+    ListStale,
     Pause,
     Recheck,
     Reconsider,
@@ -147,6 +148,7 @@ async def test_pages_and_looks(client: Client, bridge: FakeBridge) -> None:
     for path, question in (
         (f"{V1}/entities?after=3&limit=2", ListEntities(ID, 3, 2)),
         (f"{SYSTEM}/skipped", ListSkipped(0, 100)),
+        (f"{SYSTEM}/stale?state=stale&after=7", ListStale("stale", 7, 100)),
         (f"{SYSTEM}/waiting/12", GetWaiting(12)),
         (f"{SYSTEM}/errors", ListErrors(20)),
     ):

@@ -30,6 +30,7 @@ from maestro.messages import (
     ListEntities,
     ListErrors,
     ListSkipped,
+    ListStale,
     ListWaiting,
     PersistSync,
     Question,
@@ -68,6 +69,7 @@ ANSWERS = {
     ListErrors: {"total": 0, "errors": []},
     ListEntities: {"total": 0, "entities": [], "next": None},
     ListSkipped: {"total": 0, "skipped": [], "next": None},
+    ListStale: {"total": 0, "left": 0, "stale": [], "next": None},
     GetWaiting: {
         "number": 1,
         "instanceId": "i1",

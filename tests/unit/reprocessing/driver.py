@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 import orjson
+from msgspec import structs
 
 from maestro.events import ReplayRef
 from maestro.reprocessing import commands as do
@@ -65,7 +66,8 @@ class Driver:
         step = self.machine.handle(fact, self.now)
         if isinstance(fact, facts.EventArrived):
             body = orjson.dumps({"args": [{"systemId": "s", "instanceId": fact.instance_id, "name": fact.name}]})
-            self.repository.remember_body(self.system.deliveries[fact.key].number, body)
+            assert self.system.last_arrived is not None
+            self.repository.remember_body(self.system.last_arrived.number, body)
         self.commands, self.saves = step.commands, step.saves
         self.log += step.commands
         self.store.commit(self.repository.writes(step.saves), durable=True)
@@ -139,7 +141,10 @@ class Driver:
         return self._tickets
 
     def impact(self, *units: Impacted, footprint: Footprint | None = None) -> list[do.Command]:
-        return self.tell(facts.ImpactFound(self.last(do.AskImpact).token, units, footprint))
+        return self.tell(facts.ImpactFound(self.last(do.AskImpact).token, units, self._asked(footprint)))
+
+    def _asked(self, footprint: Footprint | None) -> Footprint | None:
+        return footprint and structs.replace(footprint, asked=self.system.ledger.last)
 
     def owed(self, *reads: Read, changed: tuple[int, ...] = (), problem: str = "") -> list[do.Command]:
         """What is owed to the ledger is fetched, from the real store."""
@@ -269,7 +274,7 @@ class Driver:
 
     def replay_impact(self, *units: Impacted, footprint: Footprint | None = None) -> list[do.Command]:
         command = self.last(do.AskReplayImpact)
-        return self.tell(facts.ReplayImpactFound(command.id, command.token, units, footprint))
+        return self.tell(facts.ReplayImpactFound(command.id, command.token, units, self._asked(footprint)))
 
     def replay_origins(self) -> list[do.Command]:
         command = self.last(do.FetchReplayOrigins)

@@ -16,11 +16,11 @@ from maestro.reprocessing.ledger import (
     Missed,
     Read,
     Reader,
+    affected,
     base_key,
     copies,
     merged,
     missed,
-    named,
     row_key,
     touched,
     writer_key,
@@ -111,7 +111,7 @@ def _compute(
     found = [(row, world.copy(row, branch), world.version(row, branch)) for row in seen]
     world.read[unit, branch] = (found, set(wrote))
     step = Step()
-    commit = remembering._Commit(instance, (unit, branch), False, footprint(*map(_base, wrote)), 0, True)  # noqa: FBT003
+    commit = remembering._Commit(instance, (unit, branch), False, footprint(*map(_base, wrote)), 0, 0, True)  # noqa: FBT003
     remembering._take_in(driver.system, commit, step)
     remembering.advance(driver.system, step)
     driver.log += step.commands
@@ -131,15 +131,15 @@ def _base(row: int) -> int:
 ROW = base_key("conta", "c1", "")
 
 
-def ask(changed: str, reader: Reader, *own: int) -> tuple[Impacted, ...]:
+def ask(changed: str, reader: Reader, *own: int) -> tuple[Reader, ...]:
     rows = touched(Footprint(((changed, (ROW,)),)), MASTER)
-    return named(rows, [reader] if reader.row in rows else [], {key: Last(1, 1) for key in own})
+    return affected(rows, [reader] if reader.row in rows else [], {key: Last(1, 1) for key in own})
 
 
 def test_a_reader_of_the_trunk_is_impacted_on_its_branch_unless_that_has_a_copy() -> None:
     reader = Reader(ROW, "p1", "b1", forking=False, wrote=False)
 
-    assert [unit.key for unit in ask(MASTER, reader)] == [("p1", "b1")]
+    assert [one.unit for one in ask(MASTER, reader)] == [("p1", "b1")]
     assert ask(MASTER, reader, row_key(ROW, "b1")) == ()
     assert copies(touched(Footprint(((MASTER, (ROW,)),)), MASTER), [reader]) == (row_key(ROW, "b1"),)
 
@@ -147,7 +147,7 @@ def test_a_reader_of_the_trunk_is_impacted_on_its_branch_unless_that_has_a_copy(
 def test_a_scenario_changes_nothing_for_the_trunk_and_other_scenarios() -> None:
     assert ask("b1", Reader(ROW, "p1", MASTER, forking=False, wrote=False)) == ()
     assert ask("b1", Reader(ROW, "p1", "b2", forking=False, wrote=False)) == ()
-    assert [unit.key for unit in ask("b1", Reader(ROW, "p1", "b1", forking=True, wrote=False))] == [("p1", "b1")]
+    assert [one.unit for one in ask("b1", Reader(ROW, "p1", "b1", forking=True, wrote=False))] == [("p1", "b1")]
 
 
 def test_who_wrote_the_row_itself_is_not_impacted() -> None:
