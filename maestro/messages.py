@@ -305,6 +305,8 @@ class Arrived(Struct, frozen=True):
     redelivered: bool
     #: It carries `x-maestro-error`: somebody moved it back from an error queue.
     redriven: bool = False
+    #: It waited, or was handed out, before these events were adopted: another installation may have made its commit.
+    foreign: bool = False
     #: When ingress got it, in seconds since the epoch.
     at: float = 0.0
 

@@ -40,6 +40,8 @@ class EventArrived(Struct, frozen=True):
     from_wait_queue: bool = False
     redelivered: bool = False
     redriven: bool = False
+    #: It waited, or was handed out, before these events were adopted from another installation (`maestro adopt`).
+    foreign: bool = False
 
 
 class Parked(Struct, frozen=True):

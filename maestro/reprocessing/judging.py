@@ -21,11 +21,15 @@ from maestro.reprocessing.settling import (
     make_way,
     mark_parked,
     park,
+    reject,
     settle,
     unpark,
 )
 from maestro.reprocessing.state import Lane, System
 from maestro.reprocessing.step import SaveDelivery, Step
+
+#: Why an event that was adopted is on its error queue.
+ADOPTED = "commit in doubt: the Maestro that owned this event before may have made its commit"
 
 # --- arrival -------------------------------------------------------------------------------------------------
 
@@ -40,7 +44,9 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
         _continue_known(system, known, fact, step)
         return
     delivery = _admit(system, fact, refs)
-    if fact.replay is not None:
+    if fact.foreign:  # as after a lost store: its former owner may have made its commit
+        reject(system, delivery, ADOPTED, step)
+    elif fact.replay is not None:
         replaying.on_result(system, delivery, fact.replay, step)
     elif fact.from_wait_queue:  # an unknown one: the store was lost
         _empty_inbox(system, step)  # they have smaller numbers

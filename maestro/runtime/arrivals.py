@@ -22,7 +22,7 @@ def accept(arrived: Arrived, system_id: str, max_bytes: int) -> EventArrived | D
         return DeadLetter("", arrived.body, str(problem), no_event=no_event, refs=(arrived.ref,))
     return _arrival(
         message.event, delivery_key(message.id, message.event), ref=arrived.ref, redelivered=arrived.redelivered,
-        redriven=arrived.redriven, from_wait_queue=arrived.source is Source.WAIT,
+        redriven=arrived.redriven, foreign=arrived.foreign, from_wait_queue=arrived.source is Source.WAIT,
     )  # fmt: skip
 
 

@@ -120,12 +120,13 @@ class Driver:
         wait: bool = False,
         redelivered: bool = False,
         redriven: bool = False,
+        foreign: bool = False,
     ) -> list[do.Command]:
         self._refs += 1
         return self.tell(
             facts.EventArrived(
                 f"m-{name}", name, "s.persist.request", branch, f"tag-{name}", ref=self._refs, from_wait_queue=wait,
-                redelivered=redelivered, redriven=redriven,
+                redelivered=redelivered, redriven=redriven, foreign=foreign,
             )
         )  # fmt: skip
 
