@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from maestro import __version__, cli_access, cli_config
+from maestro import __version__, cli_access, cli_config, cli_streams
 from maestro.cli_lazy import LazyGroup
 from maestro.cli_serve import serve
 
@@ -48,7 +48,8 @@ def _maestro(
 def main() -> None:
     """Run the command line; the console script `maestro`."""
     os.umask(os.umask(0) | _OTHERS)
-    app(prog_name="maestro")
+    cli_streams.open_streams()
+    cli_streams.run(lambda: app(prog_name="maestro"))
 
 
 if __name__ == "__main__":

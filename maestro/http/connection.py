@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
 
 from maestro import logs
 from maestro.http.quiet import Quiet, cut
@@ -18,13 +19,15 @@ KEEPALIVE: Final = 75.0
 LINGERING: Final = 5.0
 
 #: `edge.add_headers` is for what reaches a handler.
+_REFUSALS: Final = {404: "there is no such resource", 417: "Expect: only 100-continue is met"}
 _HEADERS: Final = {"Server": SERVER, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 class Connection(web.RequestHandler):
     """aiohttp's protocol with a limit on unread answers, and JSON for requests that never reach a handler."""
 
-    __slots__ = ("_cut", "_quiet")
+    #: `ends_with_client`: its answer has no end, so there is none to wait for once the client sends no more.
+    __slots__ = ("_cut", "_quiet", "ends_with_client")
 
     def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop, quiet: Quiet) -> None:
         super().__init__(
@@ -37,6 +40,7 @@ class Connection(web.RequestHandler):
         )
         self._cut: asyncio.TimerHandle | None = None
         self._quiet = quiet
+        self.ends_with_client = False
 
     def pause_writing(self) -> None:
         """The client does not read: it has `WRITE_TIMEOUT` seconds to go on."""
@@ -52,6 +56,37 @@ class Connection(web.RequestHandler):
         """The connection is gone, and the timer with it."""
         self._keep()
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's own: true keeps the connection open
+        """The client sends no more, but may read on: what it asked for is answered before the connection is closed.
+
+        Not over TLS, which cannot be half closed, nor when the body of the request at hand broke off.
+        """
+        current = self._current_request
+        broken = current is not None and not current.content.is_eof() and not self._messages
+        if self.ssl_context is not None or self.ends_with_client or broken:
+            return None
+        if self._messages:
+            message, payload = self._messages.pop()
+            if isinstance(message, RawRequestMessage):
+                message = message._replace(should_close=True)
+            self._messages.append((message, payload))
+            return True
+        if self._request_in_progress:
+            self.close()
+            return True
+        return None
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer; what aiohttp itself refuses (`OPTIONS *`, an unknown `Expect`) in the platform's shape."""
+        if isinstance(resp, web.HTTPError):
+            closing = resp.keep_alive is False
+            resp = problem(resp.status, _REFUSALS.get(resp.status, resp.reason), _HEADERS)
+            if closing or request.can_read_body:
+                resp.force_close()
+        return await super().finish_response(request, resp, start_time)
 
     def handle_error(
         self,
