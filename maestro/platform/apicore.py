@@ -15,6 +15,7 @@ from maestro.platform.transport import CallName, Transport, nothing
 _SYSTEMS: Final = CallName("apicore", "systems")
 _DOMAIN_ADDRESS: Final = CallName("apicore", "domain_address")
 _IS_FORK: Final = CallName("apicore", "is_fork")
+_STARTS_OPERATION: Final = CallName("apicore", "starts_operation")
 _SET_STATUS: Final = CallName("apicore", "set_instance_status")
 _HIGHEST_PORT: Final = 65535
 #: A name or an address; nothing that would make another URL of the one it is put into.
@@ -46,6 +47,7 @@ class _Instance(msgspec.Struct, rename="camel"):
 _SYSTEM_LIST: Final = msgspec.json.Decoder(list[_System])
 _APP_LIST: Final = msgspec.json.Decoder(list[_App])
 _INSTANCE_LIST: Final = msgspec.json.Decoder(list[_Instance])
+_ANYTHING: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class ApiCore:
@@ -56,6 +58,7 @@ class ApiCore:
         self._systems = address(base, "/core/system").asking(filter="")
         self._apps = address(base, "/core/installedApp")
         self._instances = address(base, "/core/processInstance")
+        self._operations = address(base, "/core/operation")
         self._persist = address(base, "/core/persist")
 
     def systems(self) -> Awaitable[tuple[str, ...]]:
@@ -87,6 +90,16 @@ class ApiCore:
         target = self._instances.asking(filter="byId", id=instance_id)
         return self._transport.call(_IS_FORK, "GET", target, _fork)
 
+    def starts_operation(self, event: str, version: str) -> Awaitable[bool]:
+        """Return whether an event starts an operation.
+
+        Raises:
+            SiblingUnreachable: no usable answer.
+            SiblingRefused: API core answered 4xx.
+        """
+        target = self._operations.asking(filter="byEventAndVersion", event=event, version=version)
+        return self._transport.call(_STARTS_OPERATION, "GET", target, _is_any)
+
     def set_instance_status(self, instance_id: str, status: str) -> Awaitable[None]:
         """Set the instance's status text.
 
@@ -116,3 +129,7 @@ def _address(answer: bytes) -> DomainAddress:
 def _fork(answer: bytes) -> bool:
     instances = _INSTANCE_LIST.decode(answer)
     return bool(instances and instances[0].is_fork)
+
+
+def _is_any(answer: bytes) -> bool:
+    return bool(_ANYTHING.decode(answer))

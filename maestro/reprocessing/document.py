@@ -13,6 +13,7 @@ from maestro.events import MASTER
 from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.budget import used_up
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
+from maestro.reprocessing.ledger import Footprint
 from maestro.reprocessing.preview import Recheck
 from maestro.reprocessing.status import IN_PROGRESS, LIVE, Status, Trigger, after
 from maestro.reprocessing.unit import BUSY, IN_FLIGHT, Unit, UnitState
@@ -148,6 +149,8 @@ class Document:
     stage: Stage | None = None
     token: int = 0
     queues_built: bool = False
+    #: Which rows the result being assessed, or the held commit, changes; None: not asked for.
+    footprint: Footprint | None = None
     #: What the held commit impacts was asked at this start of the run (not stored: each start asks).
     start_asked: bool = False
     #: Replayed units that the result being assessed impacts again.
@@ -235,6 +238,7 @@ class Document:
                 origin.event,
                 origin.timestamp,
                 cause=cause,
+                named=origin.unit.named,
             )
             self.total += 1
             self.next_turn += 1

@@ -9,6 +9,8 @@ from maestro.events import ReplayRef
 from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.commands import Topic
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
+from maestro.reprocessing.ledger import Footprint, Missed, Reads
+from maestro.reprocessing.ledger_book import Oldest, Replaced
 from maestro.reprocessing.unit import Unit
 
 
@@ -62,10 +64,12 @@ class WaitQueueDrained(Struct, frozen=True):
 
 
 class ImpactFound(Struct, frozen=True):
-    """Discovery answered about the event being judged."""
+    """Discovery answered about the event being judged, and the ledger where it has something to say."""
 
     token: int
     units: tuple[Impacted, ...]
+    #: Which rows the commit would change; None: nobody asked.
+    footprint: Footprint | None = None
 
 
 class OriginsFetched(Struct, frozen=True):
@@ -257,11 +261,13 @@ class QueuesUpdated(Struct, frozen=True):
 
 
 class StartImpactFound(Struct, frozen=True):
-    """Discovery answered what the held instance impacts at the start of a run."""
+    """Discovery answered what the held instance impacts at the start of a run, and the ledger beside it."""
 
     id: str
     token: int
     units: tuple[Impacted, ...]
+    #: Which rows the held commit would change; None: nobody asked.
+    footprint: Footprint | None = None
 
 
 class HeldCommitted(Struct, frozen=True):
@@ -312,11 +318,13 @@ class ReplayErred(Struct, frozen=True):
 
 
 class ReplayImpactFound(Struct, frozen=True):
-    """Discovery answered about a replay's result."""
+    """Discovery answered about a replay's result, and the ledger beside it."""
 
     id: str
     token: int
     units: tuple[Impacted, ...]
+    #: Which rows the commit would change; None: nobody asked.
+    footprint: Footprint | None = None
 
 
 class ReplayOriginsFetched(Struct, frozen=True):
@@ -334,6 +342,24 @@ class ReplayCommitted(Struct, frozen=True):
     token: int
 
 
+class OwedFetched(Struct, frozen=True):
+    """What was owed to an entry of the ledger is there; with a `problem` it cannot be had."""
+
+    number: int
+    footprint: Footprint | None = None
+    reads: Reads | None = None
+    #: Later commits of rows that were read, which the computation did not see.
+    missed: tuple[Missed, ...] = ()
+    replaces: Replaced | None = None
+    problem: str = ""
+
+
+class OldestEntriesFound(Struct, frozen=True):
+    """The oldest entries of the ledger, which take at least as many rows as there are too many."""
+
+    entries: tuple[Oldest, ...]
+
+
 class InstanceEnded(Struct, frozen=True):
     """The platform says that a process instance ended (an *outcome*): done, or, with a `cause`, in an error."""
 
@@ -347,6 +373,17 @@ class InstanceEnded(Struct, frozen=True):
     #: Domain itself says that it stored the instance's data.
     stored: bool = False
     cause: str = ""
+    #: What ingress calls it; it is acknowledged once what it led to is stored.
+    ref: int | None = None
+
+
+class FollowingKnown(Struct, frozen=True):
+    """API core said whether the end of a replay's instance starts another operation, or may, when it did not say."""
+
+    id: str
+    send: str
+    instance_id: str
+    follows: bool
 
 
 class RunFailed(Struct, frozen=True):
@@ -395,6 +432,9 @@ Fact = (
     | ReplayImpactFound
     | ReplayOriginsFetched
     | ReplayCommitted
+    | OwedFetched
+    | OldestEntriesFound
     | InstanceEnded
+    | FollowingKnown
     | RunFailed
 )

@@ -7,7 +7,7 @@ restart, then the oldest waiting event, then the inbox.
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, kept, opening, replaying
+from maestro.reprocessing import facts, kept, opening, remembering, replaying
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.impact import relevant
 from maestro.reprocessing.settling import (
@@ -74,6 +74,7 @@ def _admit(system: System, fact: facts.EventArrived, refs: tuple[int, ...]) -> D
         system.now,
         refs=list(refs),
         has_caller=fact.ticket is not None,
+        redriven=fact.redriven,
     )
     system.next_number += 1
     system.deliveries[fact.key] = delivery
@@ -220,6 +221,8 @@ def _empty_inbox(system: System, step: Step) -> None:
 
 
 def _judge_next(system: System, step: Step) -> None:
+    if not remembering.settled(system):
+        return  # the ledger could not say yet whom the next event impacts
     if system.waiting:
         delivery = next(iter(system.waiting.values()))
     elif system.inbox:
@@ -249,6 +252,7 @@ def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None
     delivery = _awaited(system, fact.token, Lane.IMPACT)
     if delivery is None:
         return
+    delivery.footprint = fact.footprint
     units = relevant(fact.units, own_instance=delivery.instance_id, on_master=delivery.branch == MASTER)
     if units:
         _occupy(system, delivery, Lane.ORIGINS)
@@ -285,6 +289,7 @@ def on_committed(system: System, fact: facts.Committed, step: Step) -> None:
         return
     _release(system, delivery)
     system.counters.commit += 1
+    remembering.event_committed(system, delivery, step)
     kept.outdate(system, None, step)
     finish(system, delivery, step)
     answer(delivery, step, Code.OK, fields=COMMITTED)

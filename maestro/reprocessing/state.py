@@ -8,6 +8,7 @@ from maestro.messages import UNLIMITED, Budget
 from maestro.reprocessing.commands import Decider
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.ledger_book import Book, Scope
 from maestro.reprocessing.pace import Paces
 from maestro.reprocessing.status import IN_PROGRESS, Status
 
@@ -22,6 +23,8 @@ class Rules:
     two_approvers: bool = False
     dedup_window: int = 4096
     require_reason: bool = False
+    ledger_scope: Scope = Scope.OFF
+    ledger_rows: int = 1_000_000
     tag_window: float = 600.0
 
 
@@ -169,6 +172,7 @@ class System:
     last_token: int = 0
     paces: Paces = field(default_factory=Paces)
     counters: Counters = field(default_factory=Counters)
+    ledger: Book = field(default_factory=Book)
     #: What the system waits for, by what is held up. Not stored: after a restart the same questions find it again.
     stalls: dict[str, Stall] = field(default_factory=dict)
     #: The last event of this life that failed; None: none did.

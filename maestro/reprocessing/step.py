@@ -6,6 +6,7 @@ from maestro.reprocessing.commands import Command, Needs
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.impact import UnitKey
+from maestro.reprocessing.ledger_book import Book, Entry, Oldest, Owed
 from maestro.reprocessing.pace import Pace
 from maestro.reprocessing.state import Cover, Errand
 from maestro.reprocessing.unit import Unit
@@ -84,6 +85,30 @@ class SaveErrand(Struct, frozen=True):
     errand: Errand
 
 
+class SaveBook(Struct, frozen=True):
+    """Save the ledger's extent."""
+
+    book: Book
+
+
+class SaveOwed(Struct, frozen=True):
+    """Save that something is owed to an entry of the ledger."""
+
+    owed: Owed
+
+
+class SaveEntry(Struct, frozen=True):
+    """Save an entry of the ledger; nothing is owed to it any more."""
+
+    entry: Entry
+
+
+class DropEntry(Struct, frozen=True):
+    """Remove an entry of the ledger, with its rows."""
+
+    oldest: Oldest
+
+
 Save = (
     SaveDelivery
     | ForgetDelivery
@@ -96,6 +121,10 @@ Save = (
     | SaveCover
     | DropCover
     | SaveErrand
+    | SaveBook
+    | SaveOwed
+    | SaveEntry
+    | DropEntry
 )
 
 

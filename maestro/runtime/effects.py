@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
 
 from maestro import faultpoints, logs
-from maestro.events import parse_celery
+from maestro.events import MASTER, parse_celery
 from maestro.platform import Platform, SiblingError, SiblingRefused
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
@@ -18,9 +18,12 @@ from maestro.reprocessing.document import Document
 from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.ids import RANDOM_BYTES, document_id
 from maestro.reprocessing.impact import Impacted, Origin
+from maestro.reprocessing.ledger import Footprint, merged
+from maestro.reprocessing.remembering import active
 from maestro.reprocessing.rendering import document_json, notification, replay_event
 from maestro.runtime.carriers import Carriers
-from maestro.runtime.catalogue import COMMIT_SECONDS, DISCOVERY_SECONDS, EVENT, HELD, REPLAY, REPLAY_SENDS
+from maestro.runtime.catalogue import COMMIT_SECONDS, DISCOVERY_SECONDS, EVENT, HELD, RECHECK, REPLAY, REPLAY_SENDS
+from maestro.runtime.ledger import Ledger
 from maestro.runtime.measures import Measures
 from maestro.runtime.owner_view import OwnerView
 from maestro.runtime.prompt import PROMPT_TRIES, promptly
@@ -57,6 +60,7 @@ class Effects:
         self._platform = platform
         self._engine = engine
         self._system = engine.machine.system
+        self._ledger = Ledger(engine.repository.store, engine.store)
         self._log = logs.get(system=self._system.id)
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,10 +78,13 @@ class Effects:
             do.AskStartImpact: self._ask_start_impact,
             do.SendReplay: self._send_replay,
             do.AskReplayImpact: self._ask_replay_impact,
+            do.AskFollowing: self._ask_following,
             do.FetchReplayOrigins: self._fetch_replay_origins,
             do.CommitReplay: self._commit_replay,
             do.AskRecheck: self._ask_recheck,
             do.FetchRecheckOrigins: self._fetch_recheck_origins,
+            do.FetchOwed: self._fetch_owed,
+            do.FindOldestEntries: self._find_oldest_entries,
         }
 
     def carriers(self) -> Carriers:
@@ -150,10 +157,22 @@ class Effects:
             ids["delivery"] = self._system.judged.key
         return ids
 
-    async def _impacted(self, instance_id: str, kind: str) -> tuple[Impacted, ...]:
+    async def _impacted(
+        self, instance_id: str, branch: str, kind: str, tries: int | None = None
+    ) -> tuple[tuple[Impacted, ...], Footprint | None]:
+        """Ask Discovery and, where the ledger has something to say, Domain and the ledger beside it."""
+        if not active(self._system):
+            return await self._named_by_discovery(instance_id, kind, tries), None
+        units, footprint = await _all(
+            self._named_by_discovery(instance_id, kind, tries),
+            self._platform.domain.footprint(self._system.id, instance_id, tries=tries),
+        )
+        return merged(units, await self._ledger.named(footprint, branch)), footprint
+
+    async def _named_by_discovery(self, instance_id: str, kind: str, tries: int | None) -> tuple[Impacted, ...]:
         started = time.perf_counter()
         try:
-            return await self._platform.discovery.impacted(self._system.id, instance_id)
+            return await self._platform.discovery.impacted(self._system.id, instance_id, tries=tries)
         finally:
             self._measures.observe(DISCOVERY_SECONDS, time.perf_counter() - started, kind)
 
@@ -179,8 +198,9 @@ class Effects:
     # --- judging -----------------------------------------------------------------------------------------------
 
     async def _ask_impact(self, command: do.AskImpact) -> Fact:
-        units = await self._impacted(command.instance_id, EVENT)
-        return facts.ImpactFound(command.token, units)
+        judged = self._system.judged
+        branch = judged.branch if judged is not None else MASTER  # else nobody waits for the answer any more
+        return facts.ImpactFound(command.token, *await self._impacted(command.instance_id, branch, EVENT))
 
     async def _fetch_origins(self, command: do.FetchOrigins) -> Fact:
         held, is_fork, origins = await _all(
@@ -199,7 +219,8 @@ class Effects:
 
     async def _ask_recheck(self, command: do.AskRecheck) -> Fact:
         async with promptly("discovery", "impacted", self._settings.http.ask_timeout):
-            units = await self._platform.discovery.impacted(self._system.id, command.instance_id, tries=PROMPT_TRIES)
+            branch = self._document(command.id).branch
+            units, _ = await self._impacted(command.instance_id, branch, RECHECK, PROMPT_TRIES)
         return facts.RecheckFound(command.id, command.token, units)
 
     async def _fetch_recheck_origins(self, command: do.FetchRecheckOrigins) -> Fact:
@@ -248,8 +269,9 @@ class Effects:
         return facts.HeldCommitted(command.id, command.token)
 
     async def _ask_start_impact(self, command: do.AskStartImpact) -> Fact:
-        units = await self._impacted(command.instance_id, HELD)
-        return facts.StartImpactFound(command.id, command.token, units)
+        branch = self._document(command.id).branch
+        found = await self._impacted(command.instance_id, branch, HELD)
+        return facts.StartImpactFound(command.id, command.token, *found)
 
     async def _send_replay(self, command: do.SendReplay) -> Fact:
         doc = self._document(command.id)
@@ -274,8 +296,14 @@ class Effects:
         self._timers[command.id] = asyncio.get_running_loop().call_later(left, self._engine.feed, fact)
 
     async def _ask_replay_impact(self, command: do.AskReplayImpact) -> Fact:
-        units = await self._impacted(command.instance_id, REPLAY)
-        return facts.ReplayImpactFound(command.id, command.token, units)
+        unit = self._document(command.id).current
+        branch = unit.branch if unit is not None else MASTER  # else nobody waits for the answer any more
+        found = await self._impacted(command.instance_id, branch, REPLAY)
+        return facts.ReplayImpactFound(command.id, command.token, *found)
+
+    async def _ask_following(self, command: do.AskFollowing) -> Fact:
+        follows = await self._platform.apicore.starts_operation(command.name, command.version)
+        return facts.FollowingKnown(command.id, command.send, command.instance_id, follows)
 
     async def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> Fact:
         return facts.ReplayOriginsFetched(command.id, command.token, await self._origins(command.units))
@@ -284,13 +312,30 @@ class Effects:
         await self._commit_to_domain(command.instance_id, REPLAY)
         return facts.ReplayCommitted(command.id, command.token)
 
+    # --- the ledger --------------------------------------------------------------------------------------------
 
-def _failure(command: do.Command, cause: str) -> Fact:
+    async def _fetch_owed(self, command: do.FetchOwed) -> Fact:
+        owed = self._system.ledger.owed[command.number]
+        footprint, reads = owed.footprint, None
+        if footprint is None:
+            footprint = await self._platform.domain.footprint(self._system.id, owed.instance_id)
+        if owed.reads:
+            reads = await self._platform.process_memory.reads(owed.instance_id, owed.branch)
+        missed = await self._ledger.missed(owed, reads) if reads is not None else ()
+        return self._ledger.fetched(owed, footprint, reads, missed)
+
+    async def _find_oldest_entries(self, command: do.FindOldestEntries) -> Fact:
+        return self._ledger.oldest(command.rows)
+
+
+def _failure(command: do.Command, cause: str) -> Fact:  # noqa: PLR0911 - one for each kind of answer
     match command:
         case do.AskImpact(token=token) | do.FetchOrigins(token=token) | do.Commit(token=token):
             return facts.JudgingFailed(token, cause)
         case do.CommitHeld(id=id_, token=token):
             return facts.HeldCommitFailed(id_, token, cause)
+        case do.AskFollowing(id=id_, send=send, instance_id=instance):
+            return facts.FollowingKnown(id_, send, instance, follows=True)
         case do.Notify(id=id_, token=token):
             return facts.Notified(id_, token)
         case (
@@ -303,6 +348,10 @@ def _failure(command: do.Command, cause: str) -> Fact:
             return facts.RunFailed(id_, token, cause)
         case do.AskRecheck(id=id_, token=token) | do.FetchRecheckOrigins(id=id_, token=token):
             return facts.RecheckFailed(id_, token, cause)
+        case do.FetchOwed(number=number):
+            return facts.OwedFetched(number, problem=cause)
+        case do.FindOldestEntries():
+            return facts.OldestEntriesFound(())
     raise AssertionError(command)
 
 

@@ -10,6 +10,11 @@
 | `paces` | event name | how long replays take |
 | `covers` | document's id | a decision that covers its tag |
 | `errands` | number | a message to a sibling that is still to be delivered |
+| `ledger` | `book` | the ledger's extent |
+| `ledger_owed` | number | a commit of which the ledger has still to learn something |
+| `ledger_log` | number | one entry of the ledger: whose commit, whose result |
+| `ledger_units` | instance/branch | the number of the entry with the unit's last reads |
+| `ledger_writes`, `ledger_reads` | number | the rows that the entry's commit changed, that its computation read |
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +25,7 @@ from maestro.messages import Budget
 from maestro.reprocessing.budget import limited
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import Document, Ending, HistoryEntry
-from maestro.reprocessing.impact import UnitKey
+from maestro.reprocessing.impact import DISCOVERY, UnitKey
 from maestro.reprocessing.pace import Pace
 from maestro.reprocessing.preview import REMEMBERED
 from maestro.reprocessing.rendering import error_event
@@ -28,19 +33,24 @@ from maestro.reprocessing.state import Errand, ErrandKind, Rules, System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import (
     DropCover,
+    DropEntry,
     DropPreviews,
     DropUnit,
     ForgetDelivery,
     Save,
+    SaveBook,
     SaveCover,
     SaveDelivery,
     SaveDocument,
+    SaveEntry,
     SaveErrand,
+    SaveOwed,
     SavePace,
     SavePreview,
     SaveUnit,
 )
 from maestro.reprocessing.unit import LeftOut, Unit, UnitState
+from maestro.runtime import ledger_records
 from maestro.runtime.cover_rows import approval_row, cover_row, to_approval, to_cover
 from maestro.store.base import Delete, Put, Store, Write
 
@@ -58,7 +68,7 @@ class Repository:
     """Loads a system from its store, and turns what a step saves into writes."""
 
     def __init__(self, store: Store, system_id: str, rules: Rules) -> None:
-        self._store = store
+        self.store = store
         self._system_id = system_id
         self._rules = rules
         #: Bodies of events in hand, by delivery number.
@@ -77,7 +87,7 @@ class Repository:
         """Return an event's original body, if it is still there. Raises `StoreDamaged`."""
         body = self._bodies.get(number)
         if body is None and number in self._kept:
-            row = self._store.get(BODIES, _number(number))
+            row = self.store.get(BODIES, _number(number))
             body = row["body"].encode() if row else None
         return body
 
@@ -114,6 +124,8 @@ class Repository:
                 return [Delete(COVERS, cover.document_id)]
             case SaveErrand(errand):
                 return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
+            case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
+                return ledger_records.writes(save)
 
     def _body_rows(self, delivery: Delivery) -> list[Write]:
         number = delivery.number
@@ -145,7 +157,7 @@ class Repository:
 
     def error_event(self, errand: Errand) -> bytes | None:
         """Return the event an errand is to send; None when the failed event's body was not at hand."""
-        row = self._store.get(ERRANDS, _number(errand.number)) or {}
+        row = self.store.get(ERRANDS, _number(errand.number)) or {}
         return row["event"].encode() if "event" in row else None
 
     def errand_done(self, number: int) -> Write:
@@ -157,34 +169,35 @@ class Repository:
     def load(self) -> System:
         """Read the whole state, as a restart finds it. Raises `StoreDamaged`."""
         system = System(self._system_id, self._rules)
-        self._kept = {int(key) for key, _ in self._store.rows(BODIES)}
-        for key, row in self._store.rows(DELIVERIES):
+        self._kept = {int(key) for key, _ in self.store.rows(BODIES)}
+        for key, row in self.store.rows(DELIVERIES):
             delivery = _to_delivery(int(key), row)
             delivery.bodiless = not delivery.done and delivery.number not in self._kept
             _file(system, delivery)
-        headers = [_to_document(key, self._system_id, row) for key, row in self._store.rows(DOCUMENTS)]
+        headers = [_to_document(key, self._system_id, row) for key, row in self.store.rows(DOCUMENTS)]
         for doc in sorted(headers, key=lambda doc: doc.number):
             if doc.live or doc.announce:
                 doc.load(self.units(doc.id))
             system.add_document(doc)
-        for name, row in self._store.rows(PACES):
+        for name, row in self.store.rows(PACES):
             system.paces.by_name[name] = Pace(row["count"], row["seconds"])
-        for key, row in self._store.rows(COVERS):
+        for key, row in self.store.rows(COVERS):
             cover = to_cover(key, row)
             system.covers[cover.subject] = cover
-        for key, row in self._store.rows(ERRANDS):
+        for key, row in self.store.rows(ERRANDS):
             errand = Errand(int(key), ErrandKind(row["kind"]), row["instance"], row["text"])
             system.errands[errand.number] = errand
             system.next_errand = errand.number + 1
+        ledger_records.load(self.store, system.ledger)
         return system
 
     def units(self, document_id: str) -> tuple[Unit, ...]:
         """Read the stored units of a document, in the order of their positions. Raises `StoreDamaged`."""
-        return tuple(_to_unit(key, row) for key, row in self._store.rows(UNITS, f"{document_id}/"))
+        return tuple(_to_unit(key, row) for key, row in self.store.rows(UNITS, f"{document_id}/"))
 
     def preview(self, document_id: str, digest: str) -> tuple[UnitKey, ...] | None:
         """Return the units of an earlier preview of a pending document, if it is remembered. Raises `StoreDamaged`."""
-        for _, row in self._store.rows(PREVIEWS, f"{document_id}/"):
+        for _, row in self.store.rows(PREVIEWS, f"{document_id}/"):
             if row["digest"] == digest:
                 return tuple((instance_id, branch) for instance_id, branch in row["units"])
         return None
@@ -224,6 +237,8 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911 - one fo
             return (COVERS, cover.document_id)
         case SaveErrand(errand):
             return (ERRANDS, errand.number)
+        case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
+            return ledger_records.identity(save)
 
 
 def _file(system: System, delivery: Delivery) -> None:
@@ -313,6 +328,8 @@ _UNIT_OPTIONAL = ("done_at", "failures", "problem")
 def _unit(unit: Unit) -> dict[str, Any]:
     row = {name: getattr(unit, name) for name in _UNIT} | {"origin": unit.origin.decode()}
     row |= {name: value for name in _UNIT_OPTIONAL if (value := getattr(unit, name))}
+    if unit.named != DISCOVERY:
+        row["named"] = unit.named
     if unit.left_out is not None:
         row["left_out"] = [unit.left_out.user, unit.left_out.at, unit.left_out.reason]
     return row
@@ -320,6 +337,6 @@ def _unit(unit: Unit) -> dict[str, Any]:
 
 def _to_unit(key: str, row: dict[str, Any]) -> Unit:
     fields = {name: row[name] for name in _UNIT} | {"state": UnitState(row["state"])}
-    fields |= {name: row[name] for name in _UNIT_OPTIONAL if name in row}
+    fields |= {name: row[name] for name in (*_UNIT_OPTIONAL, "named") if name in row}
     left_out = LeftOut(*row["left_out"]) if "left_out" in row else None
     return Unit(position=int(key.rpartition("/")[2]), origin=row["origin"].encode(), left_out=left_out, **fields)

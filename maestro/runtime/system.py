@@ -15,6 +15,7 @@ from maestro.messages import (
     Question,
 )
 from maestro.platform import Platform
+from maestro.reprocessing.ledger_book import Scope
 from maestro.reprocessing.state import Rules, System
 from maestro.runtime.call_counts import CallCounts
 from maestro.runtime.catalogue import OF_SYSTEM
@@ -171,5 +172,7 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         two_approvers=system_id in settings.access.two_approvers,
         dedup_window=numbers.dedup_window,
         require_reason=numbers.require_reason,
+        ledger_scope=Scope(settings.ledger.scope),
+        ledger_rows=settings.ledger.rows,
         tag_window=numbers.tag_window,
     )
