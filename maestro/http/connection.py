@@ -5,7 +5,6 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.http_parser import RawRequestMessage
 
 from maestro import logs
 from maestro.http.quiet import Quiet, cut
@@ -15,19 +14,19 @@ from maestro.http.replies import INTERNAL, SERVER, problem
 WRITE_TIMEOUT: Final = 30.0
 #: Seconds an idle connection is kept, and the time a request's head may take to arrive.
 KEEPALIVE: Final = 75.0
+#: Seconds after which a request that has come is being handled.
+HANDLED_WITHIN: Final = 0.1
 #: Seconds to read on after an early refusal, so that the client sees the refusal rather than a reset.
 LINGERING: Final = 5.0
 
 #: `edge.add_headers` is for what reaches a handler.
-_REFUSALS: Final = {404: "there is no such resource", 417: "Expect: only 100-continue is met"}
 _HEADERS: Final = {"Server": SERVER, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 class Connection(web.RequestHandler):
     """aiohttp's protocol with a limit on unread answers, and JSON for requests that never reach a handler."""
 
-    #: `ends_with_client`: its answer has no end, so there is none to wait for once the client sends no more.
-    __slots__ = ("_cut", "_quiet", "ends_with_client")
+    __slots__ = ("_cut", "_ends_with_client", "_half_closed", "_quiet")
 
     def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop, quiet: Quiet) -> None:
         super().__init__(
@@ -40,7 +39,53 @@ class Connection(web.RequestHandler):
         )
         self._cut: asyncio.TimerHandle | None = None
         self._quiet = quiet
-        self.ends_with_client = False
+        #: The client sends no more, and still gets its answers.
+        self._half_closed = False
+        self._ends_with_client = False
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # aiohttp's never keeps the connection
+        """The client sends no more: what it sent whole is answered first. Over TLS there is no half of a connection."""
+        handled = self._current_request
+        whole = all(payload.is_eof() for _, payload in self._messages) and (handled is None or handled.content.is_eof())
+        # Without a waiter a request is being handled, or is about to be.
+        owed = (self._waiter is None or bool(self._messages)) and not self._ends_with_client
+        if not whole or not owed or self.transport is None or self.transport.get_extra_info("ssl_object") is not None:
+            return None
+        self._half_closed = True
+        if handled is None:
+            # Whether its request is whole can only be told once it is being handled.
+            self._loop.call_later(HANDLED_WITHIN, self._end_if_broken_off)
+        return True
+
+    def end_with_client(self) -> None:
+        """Called by a handler whose answer has no end: it ends once the client sends no more.
+
+        Raises:
+            ConnectionResetError: the client sends no more already.
+        """
+        self._ends_with_client = True
+        if self._half_closed and self.transport is not None:
+            self.transport.close()
+            raise ConnectionResetError("the client sends no more")
+
+    def _end_if_broken_off(self) -> None:
+        handled = self._current_request
+        if handled is not None and not handled.content.is_eof() and self.transport is not None:
+            self.transport.close()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer, in the platform's shape where no handler made it (`OPTIONS *`).
+
+        The last one to a client that sends no more ends the connection.
+        """
+        if isinstance(resp, web.HTTPException):
+            resp = problem(resp.status, resp.reason)
+        sent = await super().finish_response(request, resp, start_time)
+        if self._half_closed and not self._messages:
+            self.close()
+        return sent
 
     def pause_writing(self) -> None:
         """The client does not read: it has `WRITE_TIMEOUT` seconds to go on."""
@@ -56,37 +101,6 @@ class Connection(web.RequestHandler):
         """The connection is gone, and the timer with it."""
         self._keep()
         super().connection_lost(exc)
-
-    def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's own: true keeps the connection open
-        """The client sends no more, but may read on: what it asked for is answered before the connection is closed.
-
-        Not over TLS, which cannot be half closed, nor when the body of the request at hand broke off.
-        """
-        current = self._current_request
-        broken = current is not None and not current.content.is_eof() and not self._messages
-        if self.ssl_context is not None or self.ends_with_client or broken:
-            return None
-        if self._messages:
-            message, payload = self._messages.pop()
-            if isinstance(message, RawRequestMessage):
-                message = message._replace(should_close=True)
-            self._messages.append((message, payload))
-            return True
-        if self._request_in_progress:
-            self.close()
-            return True
-        return None
-
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """Send the answer; what aiohttp itself refuses (`OPTIONS *`, an unknown `Expect`) in the platform's shape."""
-        if isinstance(resp, web.HTTPError):
-            closing = resp.keep_alive is False
-            resp = problem(resp.status, _REFUSALS.get(resp.status, resp.reason), _HEADERS)
-            if closing or request.can_read_body:
-                resp.force_close()
-        return await super().finish_response(request, resp, start_time)
 
     def handle_error(
         self,

@@ -131,21 +131,6 @@ async def test_a_stream_ends_with_its_client(bridge: FakeBridge) -> None:
         assert b"event: system" in await said(address, asked("/v1.0.0/systems/sysA/stream"), end=True)
 
 
-async def test_options_of_the_server_as_a_whole(bridge: FakeBridge) -> None:
-    async with serve_http(create_app(bridge, SETTINGS), SETTINGS) as address:
-        reply = await Client(address).raw(asked("*", method="OPTIONS"))
-        assert reply.is_error(404, "there is no such resource")
-        assert reply.headers["server"] == "maestro"
-
-
-async def test_an_expectation_that_nobody_knows(bridge: FakeBridge) -> None:
-    async with serve_http(create_app(bridge, SETTINGS), SETTINGS) as address:
-        request = asked("/v1.0.0/persist/sync", "Expect: bananas", "Content-Length: 2", method="POST") + b"{}"
-        assert (await Client(address).raw(request)).is_error(417, "Expect: only 100-continue is met")
-        fine = asked("/v1.0.0/persist/sync", "Expect: 100-continue", f"Content-Length: {len(EVENT)}", method="POST")
-        assert (await said(address, fine + EVENT, end=True)).startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")
-
-
 async def test_a_port_is_looked_at_before_anything_is_started() -> None:
     server.check_free(HttpSettings(port=0))
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -157,3 +142,31 @@ async def test_a_port_is_looked_at_before_anything_is_started() -> None:
         server.check_free(HttpSettings(host="203.0.113.1", port=port))
     with pytest.raises(BindError, match=r"nowhere\.invalid"):
         server.check_free(HttpSettings(host="nowhere.invalid", port=port))
+
+
+async def test_half_closed_clients_get_their_answers(client: Client) -> None:
+    """`nc -N`, and clients that say that they send no more: what they asked is answered, in order, then it ends."""
+    get = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    for request, answers in (
+        (get, 1), (get * 3, 3), (get + get.replace(b"Host", b"Connection: close\r\nHost"), 2),
+        (b"POST /v1.0.0/handler/persist?queue=persist.a.queue HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 1),
+        (b"POST /v1.0.0/persist/sync HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n{", 0),
+        (b"GET /v1.0.0/stream HTTP/1.1\r\nHost: x\r\n\r\n", None),
+    ):  # fmt: skip
+        async with asyncio.timeout(5):
+            reader, writer = await asyncio.open_connection(*client.address)
+            writer.write(request)
+            writer.write_eof()
+            got = await reader.read()
+            assert answers is None or got.count(b"HTTP/1.1 200") == answers, (request, got)
+            writer.close()
+
+
+async def test_what_no_handler_sees_has_the_platforms_shape(client: Client) -> None:
+    reply = await client.raw(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert reply.is_error(404)
+    for value in (b"x", b"100-continue, x", b"\xb100-continue", b"200-ok"):
+        reply = await client.raw(b"POST /v1.0.0/persist/sync HTTP/1.1\r\nHost: x\r\nExpect: " + value + b"\r\n\r\n")
+        assert reply.is_error(417, "Expect")
+    go_on = await client.raw(b"GET /healthz HTTP/1.0\r\nExpect: x\r\n\r\n")
+    assert go_on.status == 200
