@@ -226,15 +226,12 @@ class IngressLine:
             assert found is not None, "it was read before"
             self._peer.post(found[1], lazy=True)
             return
+        source, redriven = self._source(delivery), ERROR_HEADER in delivery.headers
+        mark = delivery.message_id if source is Source.WAIT else str(delivery.headers.get(ERROR_ID_HEADER, ""))
+        foreign, at = ref in self._foreign, time.time()
         self._peer.post(
             Arrived(
-                ref,
-                self._source(delivery),
-                delivery.body,
-                delivery.redelivered,
-                redriven=ERROR_HEADER in delivery.headers,
-                foreign=ref in self._foreign,
-                at=time.time(),
+                ref, source, delivery.body, delivery.redelivered, redriven=redriven, foreign=foreign, at=at, mark=mark
             )
         )
 
