@@ -199,7 +199,11 @@ class IngressLine:
             self._peer.post(found[1], lazy=True)
             return
         source, redriven = self._source(delivery), ERROR_HEADER in delivery.headers
-        self._peer.post(Arrived(ref, source, delivery.body, delivery.redelivered, redriven=redriven, at=time.time()))
+        mark = delivery.message_id if source is Source.WAIT else str(delivery.headers.get(ERROR_ID_HEADER, ""))
+        arrived = Arrived(
+            ref, source, delivery.body, delivery.redelivered, redriven=redriven, at=time.time(), mark=mark
+        )
+        self._peer.post(arrived)
 
     def outcome(self, delivery: Delivery) -> None:
         """Take an outcome that is about this system, or may be: it is handed over, and settled as its actor says."""

@@ -65,7 +65,8 @@ class Driver:
         step = self.machine.handle(fact, self.now)
         if isinstance(fact, facts.EventArrived):
             body = orjson.dumps({"args": [{"systemId": "s", "instanceId": fact.instance_id, "name": fact.name}]})
-            self.repository.remember_body(self.system.deliveries[fact.key].number, body)
+            assert self.system.last_arrived is not None
+            self.repository.remember_body(self.system.last_arrived.number, body)
         self.commands, self.saves = step.commands, step.saves
         self.log += step.commands
         self.store.commit(self.repository.writes(step.saves), durable=True)

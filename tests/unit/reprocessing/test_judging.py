@@ -320,6 +320,7 @@ def test_a_confirm_that_a_redrive_has_overtaken_is_not_the_new_deliverys(m: Driv
 
 def test_the_dedup_window_forgets_the_oldest_and_keeps_those_with_a_parked_copy() -> None:
     m = Driver(dedup_window=2)
+    m.tell(facts.WaitQueueDrained())
     m.hold()
     m.arrive("i2")
     m.tell(facts.Parked("m-i2"))
@@ -337,6 +338,7 @@ def test_the_dedup_window_forgets_the_oldest_and_keeps_those_with_a_parked_copy(
 
 def test_a_redriven_event_takes_a_new_place_in_the_dedup_window() -> None:
     m = Driver(dedup_window=3)
+    m.tell(facts.WaitQueueDrained())
     m.arrive("i1")
     m.judging_fails()
     m.tell(facts.DeadLettered("m-i1", 1))
