@@ -16,6 +16,19 @@ class Verdict(StrEnum):
     ERROR = "error"
 
 
+class Owed(StrEnum):
+    """What is still owed to a commit that is made (semantics: Visible). Stored with the commit, so none is forgotten.
+
+    Each member's value is what the store writes.
+    """
+
+    NOTHING = ""
+    #: API core must call the instance `finished` before Discovery is asked the next question.
+    LOOK = "look"
+    #: The question before the commit may have been answered with too little: it is put again.
+    QUESTION = "question"
+
+
 class Delivery(Struct):
     """A persist event, numbered at admission. Its body is kept by the store while it may be needed again."""
 
@@ -38,6 +51,15 @@ class Delivery(Struct):
     parked: bool = False
     #: A replay's result: its own commit belongs to the run of a reprocessing.
     replay: bool = False
+    #: What its commit still needs, once it is done.
+    owed: Owed = Owed.NOTHING
+    #: A status text of its instance may still be on its way to API core: see `Document.text_late`.
+    text_late: bool = False
+    #: What its commit writes is known, and changes and destroys nothing: Discovery can name nobody, so it waits for no
+    #: look (not stored: known anew when it is judged).
+    harmless: bool = False
+    #: Tries of API core that had failed when Discovery was asked; None: not known in this life (not stored).
+    failures: int | None = None
     #: Its body is nowhere until it is delivered again: so after a restart, of a commit that was decided (not stored).
     bodiless: bool = False
     #: Deliveries to settle once the verdict is carried out (ingress's references; not stored).

@@ -12,6 +12,7 @@ from heapq import heapify, heappop, heappush
 from maestro.events import MASTER
 from maestro.messages import UNLIMITED, Budget
 from maestro.reprocessing.budget import used_up
+from maestro.reprocessing.delivery import Owed
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
 from maestro.reprocessing.preview import Recheck
 from maestro.reprocessing.status import IN_PROGRESS, LIVE, Status, Trigger, after
@@ -58,6 +59,8 @@ class Stage(StrEnum):
     ORIGINS = "origins"
     GROWTH = "growth"
     REPLAY_COMMIT = "replay_commit"
+    #: A sibling does not answer: the step is tried again when a wake-up says so.
+    OUTAGE = "outage"
     CLEAN_UP = "clean_up"
     LEAVING = "leaving"
     ANNOUNCE = "announce"
@@ -94,6 +97,11 @@ class Document:
     #: Place in the line of approved ones.
     line: int = 0
     held_committed: bool = False
+    #: What the held commit still needs, once it is made.
+    owed: Owed = Owed.NOTHING
+    #: A call that set its instance's status text had no answer: the text may come after `finished`, and hide the
+    #: instance from Discovery. So `finished` counts only when it is seen some time later, too.
+    text_late: bool = False
     #: Who asked for it to be cancelled after the current replay; empty when nobody did.
     cancelling: str = ""
     cancel_reason: str = ""

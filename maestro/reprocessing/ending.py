@@ -5,6 +5,7 @@ The lock is held until the clean-up is done; the end that is decided (`Document.
 
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
+from maestro.reprocessing import outage
 from maestro.reprocessing.document import Document, Ending, Stage
 from maestro.reprocessing.settling import answer, reject
 from maestro.reprocessing.state import System
@@ -31,6 +32,7 @@ def end(
         trigger, user, reason = Trigger.CANCEL, doc.cancelling, doc.cancel_reason
     doc.ending = Ending(trigger, system.now, user, cause, reason)
     step.save(SaveDocument(doc))
+    outage.over(system, doc.id)
     if doc.stage not in _EFFECTS:
         clean_up(system, doc, step)
 

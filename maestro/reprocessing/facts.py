@@ -66,6 +66,8 @@ class ImpactFound(Struct, frozen=True):
 
     token: int
     units: tuple[Impacted, ...]
+    #: Tries of API core that had failed in this life when Discovery was asked.
+    failures: int = 0
 
 
 class OriginsFetched(Struct, frozen=True):
@@ -77,6 +79,8 @@ class OriginsFetched(Struct, frozen=True):
     origin: bytes
     origins: tuple[Origin, ...]
     is_fork: bool
+    #: Tries of API core that had failed in this life when it had said so.
+    failures: int = 0
 
 
 class JudgingFailed(Struct, frozen=True):
@@ -84,6 +88,99 @@ class JudgingFailed(Struct, frozen=True):
 
     token: int
     cause: str
+    #: Who may be out of reach; empty: the event is at fault for certain.
+    sibling: str = ""
+
+
+class CanaryAsked(Struct, frozen=True):
+    """A sibling was asked what it answered before, and did answer, or not; or nothing such is `known`."""
+
+    what: str
+    token: int
+    answered: bool
+    known: bool = True
+
+
+class Looked(Struct, frozen=True):
+    """API core said what it calls an instance; None: it knows none of that id."""
+
+    key: str
+    token: int
+    status: str | None
+    #: Tries of API core that have failed in this life.
+    failures: int = 0
+
+
+class LookFailed(Struct, frozen=True):
+    """API core did not answer."""
+
+    key: str
+    token: int
+    cause: str
+
+
+class FinishedSet(Struct, frozen=True):
+    """API core calls the instance finished now, for Maestro said so."""
+
+    key: str
+    token: int
+    failures: int = 0
+
+
+class FinishedRefused(Struct, frozen=True):
+    """API core answered, and did not take the status."""
+
+    key: str
+    token: int
+    cause: str
+
+
+class AskedAgain(Struct, frozen=True):
+    """Discovery answered about a commit already made, and API core after it."""
+
+    key: str
+    token: int
+    units: tuple[Impacted, ...]
+
+
+class AskAgainFailed(Struct, frozen=True):
+    """The question about a commit already made could not be put."""
+
+    key: str
+    token: int
+    cause: str
+
+
+class SetAside(Struct, frozen=True):
+    """Somebody wants the event that a stalled system has in hand on its error queue."""
+
+    user: str
+    ticket: int
+    reason: str = ""
+
+
+class ErrandBegun(Struct, frozen=True):
+    """A call that delivers an errand begins."""
+
+    number: int
+
+
+class ErrandUnanswered(Struct, frozen=True):
+    """A call that delivers an errand had no answer: what it says may arrive, now or later."""
+
+    number: int
+
+
+class ErrandRefused(Struct, frozen=True):
+    """A call that delivers an errand was answered no: another one may do better."""
+
+    number: int
+
+
+class ErrandDone(Struct, frozen=True):
+    """An errand is delivered, or given up."""
+
+    number: int
 
 
 class Committed(Struct, frozen=True):
@@ -298,11 +395,13 @@ class InstanceEnded(Struct, frozen=True):
 
 
 class RunFailed(Struct, frozen=True):
-    """A step of a run failed for good: a sibling refused, or is out of reach past the retries."""
+    """A step of a run failed past its tries: a sibling refused, or is out of reach."""
 
     id: str
     token: int
     cause: str
+    #: Who may be out of reach; empty: the run is at fault for certain.
+    sibling: str = ""
 
 
 Fact = (
@@ -317,6 +416,18 @@ Fact = (
     | OriginsFetched
     | JudgingFailed
     | Committed
+    | CanaryAsked
+    | Looked
+    | LookFailed
+    | FinishedSet
+    | FinishedRefused
+    | AskedAgain
+    | AskAgainFailed
+    | SetAside
+    | ErrandBegun
+    | ErrandRefused
+    | ErrandUnanswered
+    | ErrandDone
     | Approved
     | Skipped
     | Retried

@@ -6,7 +6,7 @@ from maestro.reprocessing import facts
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import MAESTRO, OPEN_BRANCH, PLATFORM, Document, HistoryEntry
 from maestro.reprocessing.impact import replay_order
-from maestro.reprocessing.settling import add_errand
+from maestro.reprocessing.outbox import add_errand, drop_texts
 from maestro.reprocessing.state import ErrandKind, System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import SaveDocument, SaveUnit, Step
@@ -53,6 +53,7 @@ def approve(
     budget: Budget = UNLIMITED,
 ) -> None:
     """Put a document in line. Raises `IllegalTransition`."""
+    drop_texts(system, doc.held_instance, doc, step)
     doc.move(trigger, system.now, user, reason=reason)
     doc.grant(budget)
     doc.line = system.next_line

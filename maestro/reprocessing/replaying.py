@@ -7,10 +7,12 @@ after an answer. A result may impact more: the document grows before the result 
 from maestro.events import MASTER, ReplayRef
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import ending, facts
+from maestro.reprocessing import ending, facts, outage, visibility
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
+from maestro.reprocessing.outage import Ruling
+from maestro.reprocessing.outbox import drop_texts
 from maestro.reprocessing.pace import event_name
 from maestro.reprocessing.settling import COMMITTED, answer, finish, reject, settle
 from maestro.reprocessing.state import System
@@ -44,8 +46,7 @@ def advance(system: System, step: Step) -> None:
     elif doc.cancelling:
         ending.end(system, doc, Trigger.CANCEL, "", doc.cancelling, step)
     elif not doc.held_committed:
-        _await(system, doc, Stage.HELD_COMMIT)
-        step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
+        _commit_held(system, doc, step)
     elif not _pause(system, doc, step):
         _next_unit(system, doc, step)
 
@@ -68,6 +69,13 @@ def _start(system: System, doc: Document, step: Step) -> None:
         return  # it was retried meanwhile: no execution commit while it runs (I3)
     _await(system, doc, Stage.STARTING)
     step.do(do.Notify(doc.id, doc.token, "starting"))
+
+
+def _commit_held(system: System, doc: Document, step: Step) -> None:
+    if drop_texts(system, doc.held_instance, doc, step):
+        step.save(SaveDocument(doc))
+    _await(system, doc, Stage.HELD_COMMIT)
+    step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
 
 
 def _next_unit(system: System, doc: Document, step: Step) -> None:
@@ -93,7 +101,7 @@ def _order_send(system: System, doc: Document, step: Step) -> None:
 def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> None:
     if unit.state is UnitState.SENDING:
         _order_send(system, doc, step)
-    elif unit.state is UnitState.ASSESSING:
+    elif unit.state is UnitState.ASSESSING and not visibility.awaits_look(system):
         _await(system, doc, Stage.IMPACT)
         step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
     elif unit.state is UnitState.COMMITTING:
@@ -153,6 +161,7 @@ def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> 
     doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
     if doc is not None:
         doc.held_committed = True
+        visibility.owe(system, doc, step)
         step.save(SaveDocument(doc))
 
 
@@ -171,6 +180,7 @@ def on_replay_sent(system: System, fact: facts.ReplaySent, step: Step) -> None:
     doc = awaited(system, fact.id, fact.token, Stage.SEND)
     if doc is None or doc.ending is not None or doc.current is None or doc.current.state is not UnitState.SENDING:
         return
+    outage.over(system, doc.id)
     doc.current.state, doc.current.sent_at = UnitState.SENT, system.now
     step.save(SaveUnit(doc, doc.current))
     step.do(do.AwaitResult(doc.id, doc.send_name(doc.current), system.now))
@@ -218,6 +228,8 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
     delivery.verdict, delivery.replay = Verdict.COMMIT, True
     unit.state = UnitState.ASSESSING
     unit.result_instance, unit.result_key = delivery.instance_id, delivery.key
+    if doc.stage is Stage.OUTAGE:  # the send had no answer, and arrived
+        try_again(system, doc.id)
     step.save(SaveDelivery(delivery), SaveUnit(doc, unit))
     settle(delivery, step)
 
@@ -230,6 +242,7 @@ def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: 
     doc = awaited(system, fact.id, fact.token, Stage.IMPACT)
     if doc is None or doc.current is None:
         return
+    outage.over(system, doc.id)
     impacted = _impacted_by(doc, doc.current, fact.units)
     met = [unit for unit in map(doc.unit_of, impacted) if unit is not None]
     doc.again = tuple(unit for unit in met if unit.state is UnitState.DONE)  # else still outstanding: not added twice
@@ -250,6 +263,7 @@ def on_replay_origins_fetched(system: System, fact: facts.ReplayOriginsFetched, 
     """All that the cascade adds is known."""
     doc = awaited(system, fact.id, fact.token, Stage.ORIGINS)
     if doc is not None and doc.current is not None:
+        outage.over(system, doc.id)
         _grow(system, doc, doc.current, fact.origins, step)
 
 
@@ -304,8 +318,33 @@ def _answered(doc: Document, stage: Stage) -> bool:
 
 
 def on_run_failed(system: System, fact: facts.RunFailed, step: Step) -> None:
-    """A step after the held commit failed for good."""
+    """A step after the held commit failed past its tries: find out whose fault it is, unless that is certain."""
     for stage in (Stage.SEND, Stage.IMPACT, Stage.ORIGINS, Stage.REPLAY_COMMIT):
         doc = awaited(system, fact.id, fact.token, stage)
-        if doc is not None and doc.ending is None and not _answered(doc, stage):
+        if doc is None or doc.ending is not None or _answered(doc, stage):
+            continue
+        if fact.sibling and stage is not Stage.REPLAY_COMMIT and not doc.cancelling:
+            doc.stage = Stage.OUTAGE
+            outage.suspect(system, doc.id, fact.sibling, fact.cause, step)
+        else:
             ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
+
+
+def on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> None:
+    """Try the step again, now or later; or the run fails: by its own fault, or the sibling is away for too long."""
+    doc, trouble = system.documents.get(fact.what), system.troubles.get(fact.what)
+    if doc is None or trouble is None or doc.stage is not Stage.OUTAGE:
+        return
+    ruling = outage.rule(system, fact, step, limit=system.rules.outage_limit)
+    if ruling is Ruling.AGAIN:
+        try_again(system, doc.id)
+    elif ruling is Ruling.FAULT:
+        doc.stage = None
+        ending.end(system, doc, Trigger.FAIL, trouble.cause, MAESTRO, step)
+
+
+def try_again(system: System, id_: str) -> None:
+    """Let a run go on with the step that failed: `advance` reads it off the document."""
+    doc = system.documents.get(id_)
+    if doc is not None and doc.stage is Stage.OUTAGE:
+        doc.stage = None

@@ -23,6 +23,12 @@ class ForgetDelivery(Struct, frozen=True):
     number: int
 
 
+class SaveOwed(Struct, frozen=True):
+    """Save what a commit that is made still needs: nothing else of its delivery or document has changed."""
+
+    owner: Delivery | Document
+
+
 class SaveDocument(Struct, frozen=True):
     """Save the document's header."""
 
@@ -72,8 +78,15 @@ class SaveErrand(Struct, frozen=True):
     errand: Errand
 
 
+class DropErrand(Struct, frozen=True):
+    """Take an errand out of the outbox: it is delivered, or must not be any more."""
+
+    number: int
+
+
 Save = (
     SaveDelivery
+    | SaveOwed
     | ForgetDelivery
     | SaveDocument
     | SaveUnit
@@ -82,6 +95,7 @@ Save = (
     | DropPreviews
     | SavePace
     | SaveErrand
+    | DropErrand
 )
 
 

@@ -2,6 +2,7 @@
 
 from itertools import product
 
+from maestro.reprocessing.commands import Matter
 from maestro.reprocessing.status import Status
 from maestro.runtime.measures import Kind, Metric, Scope
 
@@ -16,7 +17,7 @@ OK, REFUSED, UNREACHABLE = "ok", "refused", "unreachable"
 BAD_INPUT, NO_EVENT, SUPERSEDED, UNKNOWN_REPROCESSING, OTHER = (
     "bad_input", "no_event", "superseded", "unknown_reprocessing", "other"
 )  # fmt: skip
-STATES = ("open", "draining", "pending", "approved", "running", "paused")
+STATES = ("open", "draining", "stalled", "pending", "approved", "running", "paused")
 
 
 def _each(*values: str) -> tuple[tuple[str, ...], ...]:
@@ -112,6 +113,36 @@ RETRIES = _counter(
     _SYSTEM, "sibling", "outcome", known=tuple(product(SIBLINGS, (OK, REFUSED, UNREACHABLE))),
 )  # fmt: skip
 
+# --- what is committed becomes visible --------------------------------------------------------------------------
+
+LOOKS = _counter(
+    "maestro_looks_total",
+    "Looks at API core whether a committed instance is visible to Discovery, by what it was called: finished, not_yet, "
+    "unknown (API core knows no such instance).",
+    _SYSTEM, "found", known=_each("finished", "not_yet", "unknown"),
+)  # fmt: skip
+REPORTS = _counter(
+    "maestro_reports_total",
+    "What no person decides on, but somebody may want to know: set (Maestro called an instance finished, for the "
+    "platform did not in time), unknown (API core knows no such instance), unverified (API core refuses to call it "
+    "finished, so Discovery may never name it), missed (a commit was made that should have been held).",
+    _SYSTEM, "matter", known=_each(*Matter),
+)  # fmt: skip
+MISSED_UNITS = _counter(
+    "maestro_missed_units_total",
+    "Units that Discovery had not named before a commit, and named when it was asked again: they may be stale.",
+    _SYSTEM,
+)  # fmt: skip
+STALLED = _gauge(
+    "maestro_stalled_seconds",
+    "How long the system has waited for a sibling, without which nothing can be judged, committed or replayed; "
+    "0: it does not.",
+    _SYSTEM,
+)  # fmt: skip
+LOOKS_OWED = _gauge(
+    "maestro_looks_owed", "Committed instances that are not known to be visible to Discovery yet.", _SYSTEM
+)
+
 # --- store ------------------------------------------------------------------------------------------------------
 
 STORE_SECONDS = _histogram(
@@ -157,7 +188,9 @@ BUILD = _gauge("maestro_build_info", "Always 1; the labels say what runs.", _GAT
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 BY_NAME = {metric.name: metric for metric in ALL}
 #: What a system's process counts itself, rather than reads off its state.
-OF_SYSTEM = (ERRORS, REPROCESSINGS, REPLAY_SENDS, TRIES, RETRIES, LINK_FRAMES, LINK_RESENDS)
+OF_SYSTEM = (
+    ERRORS, REPROCESSINGS, REPLAY_SENDS, TRIES, RETRIES, LOOKS, REPORTS, MISSED_UNITS, LINK_FRAMES, LINK_RESENDS
+)  # fmt: skip
 OF_INGRESS = (LINK_FRAMES, LINK_RESENDS, DELIVERIES)
 OF_CASCADE = (LINK_FRAMES, LINK_RESENDS)
 

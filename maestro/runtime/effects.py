@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 
 from maestro import faultpoints, logs
 from maestro.events import parse_celery
-from maestro.platform import Platform, SiblingError
+from maestro.platform import FinalRefusal, NoSubscribers, Platform, SiblingError
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.ids import RANDOM_BYTES, document_id
 from maestro.reprocessing.impact import Impacted, Origin
+from maestro.reprocessing.outage import JUDGING
 from maestro.reprocessing.rendering import document_json, notification, replay_event
+from maestro.runtime.asking import Asking
+from maestro.runtime.canaries import Canaries
 from maestro.runtime.carriers import Carriers
-from maestro.runtime.catalogue import COMMIT_SECONDS, DISCOVERY_SECONDS, EVENT, HELD, REPLAY, REPLAY_SENDS
+from maestro.runtime.catalogue import COMMIT_SECONDS, EVENT, HELD, REPLAY, REPLAY_SENDS
 from maestro.runtime.measures import Measures
 from maestro.runtime.prompt import PROMPT_TRIES, promptly
 from maestro.runtime.tracing import Trace
@@ -56,6 +59,10 @@ class Effects:
         #: An answer is being fed to the engine by one of the tasks, and what that task goes on with.
         self._answering = False
         self._next: do.Command | None = None
+        self._canaries = Canaries(self._system.id, platform, engine, settings.data_dir)
+        self._asking = Asking(self._system, platform, self._canaries, measures)
+        #: Notifications whose refusal was told in this life.
+        self._told: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._alarms: dict[tuple[do.Topic, str], asyncio.TimerHandle] = {}
         self._handlers: dict[type[do.Command], Callable[..., Coroutine[None, None, Fact]]] = {
@@ -70,6 +77,10 @@ class Effects:
             do.CommitReplay: self._commit_replay,
             do.AskRecheck: self._ask_recheck,
             do.FetchRecheckOrigins: self._fetch_recheck_origins,
+            do.AskCanary: self._asking.canary,
+            do.Look: self._asking.look,
+            do.SetFinished: self._asking.set_finished,
+            do.AskAgain: self._asking.again,
         }
 
     def carriers(self) -> Carriers:
@@ -77,6 +88,7 @@ class Effects:
         return {
             do.AwaitResult: self._await_result,
             do.WakeAt: self._wake_at,
+            do.Report: self._asking.report,
             **dict.fromkeys(self._handlers, self._begin),
         }
 
@@ -120,7 +132,7 @@ class Effects:
         try:
             fact = await self._handlers[type(command)](command)
         except SiblingError as problem:
-            fact = _failure(command, str(problem))
+            fact = _failure(command, str(problem), "" if problem.final else problem.service)
         except Exception as problem:  # noqa: BLE001 - whatever it was, the rules need an answer
             self._log.exception("command failed", command=type(command).__name__)
             fact = _failure(command, f"{type(problem).__name__}: {problem}")
@@ -139,13 +151,6 @@ class Effects:
         elif self._system.judged is not None:
             ids["delivery"] = self._system.judged.key
         return ids
-
-    async def _impacted(self, instance_id: str, kind: str) -> tuple[Impacted, ...]:
-        started = time.perf_counter()
-        try:
-            return await self._platform.discovery.impacted(self._system.id, instance_id)
-        finally:
-            self._measures.observe(DISCOVERY_SECONDS, time.perf_counter() - started, kind)
 
     async def _commit_to_domain(self, instance_id: str, kind: str) -> None:
         started = time.perf_counter()
@@ -169,20 +174,22 @@ class Effects:
     # --- judging -----------------------------------------------------------------------------------------------
 
     async def _ask_impact(self, command: do.AskImpact) -> Fact:
-        units = await self._impacted(command.instance_id, EVENT)
-        return facts.ImpactFound(command.token, units)
+        failures = self._asking.api_failures
+        units = await self._asking.impacted(command.instance_id, EVENT, JUDGING)
+        return facts.ImpactFound(command.token, units, failures)
 
     async def _fetch_origins(self, command: do.FetchOrigins) -> Fact:
-        held, is_fork, origins = await _all(
-            self._platform.process_memory.origin(command.instance_id),
-            self._platform.apicore.is_fork(command.instance_id),
-            self._origins(command.units),
+        tries = self._asking.tries(JUDGING)
+        held, instance, origins = await _all(
+            self._platform.process_memory.origin(command.instance_id, tries=tries),
+            self._platform.apicore.instance(command.instance_id, tries=tries),
+            self._origins(command.units, tries=tries),
         )
         body = self._engine.repository.body(self._system.deliveries[command.key].number)
         assert body is not None, "the body of an event that is being judged is kept"
         return facts.OriginsFetched(
             command.token, document_id(self._system.id, os.urandom(RANDOM_BYTES)), parse_celery(body).event.raw,
-            held.event if held else b"", origins, is_fork,
+            held.event if held else b"", origins, bool(instance and instance.is_fork), self._asking.api_failures,
         )  # fmt: skip
 
     # --- a decision: somebody waits for the answer ----------------------------------------------------------------
@@ -190,6 +197,7 @@ class Effects:
     async def _ask_recheck(self, command: do.AskRecheck) -> Fact:
         async with promptly("discovery", "impacted", self._settings.http.ask_timeout):
             units = await self._platform.discovery.impacted(self._system.id, command.instance_id, tries=PROMPT_TRIES)
+            await self._platform.apicore.instance(command.instance_id, tries=1)  # else the answer is doubtful
         return facts.RecheckFound(command.id, command.token, units)
 
     async def _fetch_recheck_origins(self, command: do.FetchRecheckOrigins) -> Fact:
@@ -206,7 +214,8 @@ class Effects:
             async with limit:
                 origin = await self._platform.process_memory.origin(instance_id, tries=tries)
             if origin is None:
-                raise SiblingError("process_memory", "origin", f"no origin event of instance {instance_id}")
+                raise FinalRefusal("process_memory", "origin", f"no origin event of instance {instance_id}")
+            self._canaries.answered("process_memory", instance_id)
             return origin.event, origin.timestamp
 
         ids = list(dict.fromkeys(unit.instance_id for unit in units))
@@ -229,7 +238,10 @@ class Effects:
         try:
             await self._platform.event_manager.send(event, tries=self._settings.platform.notification_tries)
         except SiblingError as problem:
-            self._log.warning("notification failed", kind=command.kind, reprocessing=doc.id, cause=str(problem))
+            kind = f"{command.kind} {type(problem).__name__}" if isinstance(problem, NoSubscribers) else ""
+            if kind not in self._told:
+                self._log.warning("notification failed", kind=command.kind, reprocessing=doc.id, cause=str(problem))
+            self._told.add(kind)
         return facts.Notified(command.id, command.token)
 
     async def _commit_held(self, command: do.CommitHeld) -> Fact:
@@ -243,7 +255,8 @@ class Effects:
         doc = self._document(command.id)
         if doc.current is not None and doc.token == command.token:  # else superseded meanwhile
             self._measures.count(REPLAY_SENDS)
-            await self._platform.event_manager.send(replay_event(doc, doc.current))
+            tries = self._asking.tries(doc.id)
+            await self._platform.event_manager.send(replay_event(doc, doc.current), tries=tries)
         return facts.ReplaySent(command.id, command.token)
 
     def _await_result(self, command: do.AwaitResult) -> None:
@@ -257,21 +270,28 @@ class Effects:
         self._timers[command.id] = asyncio.get_running_loop().call_later(left, self._engine.feed, fact)
 
     async def _ask_replay_impact(self, command: do.AskReplayImpact) -> Fact:
-        units = await self._impacted(command.instance_id, REPLAY)
+        units = await self._asking.impacted(command.instance_id, REPLAY, command.id, surely=True)
         return facts.ReplayImpactFound(command.id, command.token, units)
 
     async def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> Fact:
-        return facts.ReplayOriginsFetched(command.id, command.token, await self._origins(command.units))
+        origins = await self._origins(command.units, tries=self._asking.tries(command.id))
+        return facts.ReplayOriginsFetched(command.id, command.token, origins)
 
     async def _commit_replay(self, command: do.CommitReplay) -> Fact:
         await self._commit_to_domain(command.instance_id, REPLAY)
         return facts.ReplayCommitted(command.id, command.token)
 
 
-def _failure(command: do.Command, cause: str) -> Fact:
+def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noqa: PLR0911 - one for each kind
     match command:
         case do.AskImpact(token=token) | do.FetchOrigins(token=token) | do.Commit(token=token):
-            return facts.JudgingFailed(token, cause)
+            return facts.JudgingFailed(token, cause, sibling)
+        case do.AskCanary(what=what, token=token):
+            return facts.CanaryAsked(what, token, answered=False)
+        case do.Look(key=key, token=token) | do.SetFinished(key=key, token=token):
+            return facts.LookFailed(key, token, cause)
+        case do.AskAgain(key=key, token=token):
+            return facts.AskAgainFailed(key, token, cause)
         case do.CommitHeld(id=id_, token=token):
             return facts.HeldCommitFailed(id_, token, cause)
         case do.Notify(id=id_, token=token):
@@ -282,7 +302,7 @@ def _failure(command: do.Command, cause: str) -> Fact:
             | do.FetchReplayOrigins(id=id_, token=token)
             | do.CommitReplay(id=id_, token=token)
         ):
-            return facts.RunFailed(id_, token, cause)
+            return facts.RunFailed(id_, token, cause, sibling)
         case do.AskRecheck(id=id_, token=token) | do.FetchRecheckOrigins(id=id_, token=token):
             return facts.RecheckFailed(id_, token, cause)
     raise AssertionError(command)

@@ -9,6 +9,7 @@
 | `previews` | id/n | the units a pending document had before they changed, the last few |
 | `paces` | event name | how long replays take |
 | `errands` | number | a message to a sibling that is still to be delivered |
+| `canaries` | sibling | instances that the sibling answered about (see `runtime.canaries`) |
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 from maestro.events import parse_celery
 from maestro.messages import Budget
 from maestro.reprocessing.budget import limited
-from maestro.reprocessing.delivery import Delivery, Verdict
+from maestro.reprocessing.delivery import Delivery, Owed, Verdict
 from maestro.reprocessing.document import Approval, Document, Ending, HistoryEntry
 from maestro.reprocessing.impact import UnitKey
 from maestro.reprocessing.pace import Pace
@@ -26,6 +27,7 @@ from maestro.reprocessing.rendering import error_event
 from maestro.reprocessing.state import Errand, ErrandKind, Rules, System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import (
+    DropErrand,
     DropPreviews,
     DropUnit,
     ForgetDelivery,
@@ -33,6 +35,7 @@ from maestro.reprocessing.step import (
     SaveDelivery,
     SaveDocument,
     SaveErrand,
+    SaveOwed,
     SavePace,
     SavePreview,
     SaveUnit,
@@ -47,6 +50,7 @@ UNITS = "units"
 ERRANDS = "errands"
 PREVIEWS = "previews"
 PACES = "paces"
+CANARIES = "canaries"
 
 
 class Repository:
@@ -83,8 +87,10 @@ class Repository:
         latest = {_identity(save): save for save in saves}
         return [write for save in latest.values() for write in self._rows(save)]
 
-    def _rows(self, save: Save) -> list[Write]:  # noqa: PLR0911 - one for each kind of record
+    def _rows(self, save: Save) -> list[Write]:  # noqa: C901, PLR0911 - one for each kind of record
         match save:
+            case SaveOwed(owner):
+                return self._rows(SaveDelivery(owner) if isinstance(owner, Delivery) else SaveDocument(owner))
             case SaveDelivery(delivery):
                 return [Put(DELIVERIES, _number(delivery.number), _delivery(delivery)), *self._body_rows(delivery)]
             case ForgetDelivery(number):
@@ -105,6 +111,8 @@ class Repository:
                 return [Put(PACES, name, {"count": pace.count, "seconds": pace.seconds})]
             case SaveErrand(errand):
                 return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
+            case DropErrand(number):
+                return [Delete(ERRANDS, _number(number))]
 
     def _body_rows(self, delivery: Delivery) -> list[Write]:
         number = delivery.number
@@ -139,10 +147,6 @@ class Repository:
         row = self._store.get(ERRANDS, _number(errand.number)) or {}
         return row["event"].encode() if "event" in row else None
 
-    def errand_done(self, number: int) -> Write:
-        """Return the write that takes a delivered errand out of the outbox."""
-        return Delete(ERRANDS, _number(number))
-
     # --- loading -----------------------------------------------------------------------------------------------
 
     def load(self) -> System:
@@ -163,8 +167,13 @@ class Repository:
         for key, row in self._store.rows(ERRANDS):
             errand = Errand(int(key), ErrandKind(row["kind"]), row["instance"], row["text"])
             system.errands[errand.number] = errand
+            system.errands_begun.add(errand.number)  # a former life may have begun to deliver it
             system.next_errand = errand.number + 1
         return system
+
+    def canaries(self) -> dict[str, list[str]]:
+        """Return what each sibling answered about, newest first. Raises `StoreDamaged`."""
+        return {key: list(row["instances"]) for key, row in self._store.rows(CANARIES)}
 
     def units(self, document_id: str) -> tuple[Unit, ...]:
         """Read the stored units of a document, in the order of their positions. Raises `StoreDamaged`."""
@@ -190,8 +199,10 @@ def _preview(document: Document, revision: int) -> str:
     return f"{document.id}/{revision % REMEMBERED}"
 
 
-def _identity(save: Save) -> tuple[str, object]:  # noqa: PLR0911 - one for each kind of record
+def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911 - one for each kind of record
     match save:
+        case SaveOwed(owner):
+            return (DELIVERIES, owner.number) if isinstance(owner, Delivery) else (DOCUMENTS, owner.id)
         case SaveDelivery(delivery):
             return (DELIVERIES, delivery.number)
         case ForgetDelivery(number):
@@ -210,6 +221,8 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: PLR0911 - one for each
             return (PACES, name)
         case SaveErrand(errand):
             return (ERRANDS, errand.number)
+        case DropErrand(number):
+            return (ERRANDS, number)
 
 
 def _file(system: System, delivery: Delivery) -> None:
@@ -240,6 +253,10 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         fields["replay"] = True
     if delivery.reason:
         fields["reason"] = delivery.reason
+    if delivery.owed:
+        fields["owed"] = delivery.owed
+    if delivery.text_late:
+        fields["text_late"] = True
     return fields
 
 
@@ -248,14 +265,15 @@ def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
         row["key"], number, row["instance"], row["name"], row["branch"], row["tag"], row["at"],
         verdict=Verdict(row["verdict"]), reason=row.get("reason", ""),
         done=row.get("done", False), waited=row.get("waited", False), parked=row.get("parked", False),
-        replay=row.get("replay", False),
+        replay=row.get("replay", False), owed=Owed(row.get("owed", "")), text_late=row.get("text_late", False),
     )  # fmt: skip
 
 
 _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "line", "held_committed", "cancelling",
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
-_OPTIONAL = ("cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered")
+_OPTIONAL = ("cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered", "owed",
+             "text_late")  # fmt: skip
 
 
 def _document(doc: Document) -> dict[str, Any]:
@@ -279,6 +297,7 @@ def _approval(first: Approval) -> list[Any]:
 def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
     header = {name: row[name] for name in _HEADER} | {"status": Status(row["status"])}
     header |= {name: row[name] for name in _OPTIONAL if name in row}
+    header["owed"] = Owed(row.get("owed", ""))
     return Document(
         id=key, system_id=system_id, **header,
         pending_event=row["pending_event"].encode(), origin=row["origin"].encode(),

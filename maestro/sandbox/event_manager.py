@@ -106,7 +106,7 @@ class EventManager:
         elif name.endswith((*NOTIFICATIONS, _DONE)):
             self.remembered.append(event)
         else:
-            raise Refusal(f"no subscriber of {name!r}")
+            raise Refusal(f"event {name} has no subscribers")
 
     async def _send_event(self, request: web.Request) -> web.Response:
         event = await body_of(request)

@@ -1,6 +1,7 @@
 """What the platform around Maestro knows and did: the programmable half of `siblings`, without its server."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,6 +48,8 @@ class PlatformState:
         #: Instances committed, in order.
         self.commits: list[str] = []
         self.statuses: dict[str, str] = {}
+        #: Seconds between an instance's commit and its status `finished`, as the Event Manager sets it; None: never.
+        self.finishes: Callable[[str], float | None] = lambda _instance: 0.0
         self.documents: dict[str, dict[str, Any]] = {}
         #: Events that the Event Manager accepted, in order.
         self.events: list[dict[str, Any]] = []
@@ -113,6 +116,12 @@ class PlatformState:
 
     def _commit(self, call: Call) -> dict[str, str]:
         self.commits.append(call.instance_id)
+        seconds = self.finishes(call.instance_id)
+        if seconds == 0.0:
+            self.statuses[call.instance_id] = "finished"
+        elif seconds is not None:
+            change = {call.instance_id: "finished"}
+            asyncio.get_running_loop().call_later(seconds, self.statuses.update, change)
         return {"message": "ok"}
 
     def _entities(self, call: Call) -> list[dict[str, Any]]:

@@ -1,0 +1,102 @@
+"""Calls that find out what is so: what Discovery names, what API core calls an instance, whether a sibling is there.
+
+Discovery fails open when API core does. So its answer about a run counts only when API core answers after it, and one
+about an event is given with how many tries of API core had failed by then: the rules compare.
+"""
+
+import time
+
+from maestro import logs
+from maestro.platform import Platform, SiblingRefused
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts
+from maestro.reprocessing.facts import Fact
+from maestro.reprocessing.impact import Impacted
+from maestro.reprocessing.state import System
+from maestro.reprocessing.visibility import FINISHED
+from maestro.runtime.canaries import Canaries
+from maestro.runtime.catalogue import DISCOVERY_SECONDS, EVENT, LOOKS, MISSED_UNITS, REPORTS
+from maestro.runtime.measures import Measures
+
+
+class Asking:
+    """The questions of one system."""
+
+    def __init__(self, system: System, platform: Platform, canaries: Canaries, measures: Measures) -> None:
+        self._system = system
+        self._platform = platform
+        self._canaries = canaries
+        self._measures = measures
+        self._log = logs.get(system=system.id)
+
+    @property
+    def api_failures(self) -> int:
+        """Tries of API core that have failed in this life."""
+        return self._platform.failures("apicore")
+
+    def tries(self, what: str) -> int | None:
+        """Return how often to try a question of `what`: as set; once while it is found out why it failed."""
+        return 1 if what in self._system.troubles else None
+
+    async def impacted(self, instance_id: str, kind: str, what: str, *, surely: bool = False) -> tuple[Impacted, ...]:
+        """Ask Discovery, for `what`. `surely`: the answer counts only when API core answers after it; else again."""
+        started = time.perf_counter()
+
+        async def ask_surely() -> tuple[Impacted, ...]:
+            units = await self._ask(instance_id, 1)
+            await self._platform.apicore.instance(instance_id, tries=1)
+            return units
+
+        try:
+            tries = self.tries(what)
+            return await (self._platform.retried(ask_surely, tries) if surely else self._ask(instance_id, tries))
+        finally:
+            self._measures.observe(DISCOVERY_SECONDS, time.perf_counter() - started, kind)
+
+    async def _ask(self, instance_id: str, tries: int | None) -> tuple[Impacted, ...]:
+        units = await self._platform.discovery.impacted(self._system.id, instance_id, tries=tries)
+        self._canaries.answered("discovery", instance_id, units=bool(units))
+        return units
+
+    async def again(self, command: do.AskAgain) -> Fact:
+        """Carry out `AskAgain`."""
+        units = await self.impacted(command.instance_id, EVENT, "", surely=True)
+        return facts.AskedAgain(command.key, command.token, units)
+
+    async def look(self, command: do.Look) -> Fact:
+        """Carry out `Look`."""
+        instance = await self._platform.apicore.instance(command.instance_id, tries=1)
+        status = None if instance is None else instance.status
+        self._measures.count(LOOKS, "unknown" if status is None else "finished" if status == FINISHED else "not_yet")
+        return facts.Looked(command.key, command.token, status, self.api_failures)
+
+    async def set_finished(self, command: do.SetFinished) -> Fact:
+        """Carry out `SetFinished`."""
+        try:
+            await self._platform.apicore.set_instance_status(command.instance_id, FINISHED, tries=1)
+        except SiblingRefused as problem:
+            return facts.FinishedRefused(command.key, command.token, str(problem))
+        return facts.FinishedSet(command.key, command.token, self.api_failures)
+
+    async def canary(self, command: do.AskCanary) -> Fact:
+        """Carry out `AskCanary`."""
+        answered = await self._canaries.ask(command.sibling)
+        return facts.CanaryAsked(command.what, command.token, bool(answered), known=answered is not None)
+
+    def report(self, command: do.Report) -> None:
+        """Carry out `Report`: in the log, and in numbers."""
+        self._measures.count(REPORTS, command.matter.value)
+        instance = command.instance_id
+        match command.matter:
+            case do.Matter.SET:
+                self._log.info("instance set finished: the platform had not done so in time", instance=instance)
+            case do.Matter.UNKNOWN:
+                self._log.warning("API core knows no such instance: Discovery will not name it", instance=instance)
+            case do.Matter.UNVERIFIED:
+                self._log.error("API core refuses to call an instance finished: it is not verified", instance=instance)
+            case do.Matter.MISSED:
+                self._measures.count(MISSED_UNITS, by=len(command.units))
+                self._log.error(
+                    "Discovery had not named all that a commit impacts: results may be stale", instance=instance,
+                    units=[f"{unit.instance_id} on {unit.branch}" for unit in command.units],
+                )  # fmt: skip
