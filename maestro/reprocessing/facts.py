@@ -8,6 +8,18 @@ from msgspec import Struct
 from maestro.events import ReplayRef
 from maestro.messages import UNLIMITED, Budget
 from maestro.reprocessing.commands import Topic
+from maestro.reprocessing.facts_of_siblings import AskAgainFailed as AskAgainFailed
+from maestro.reprocessing.facts_of_siblings import AskedAgain as AskedAgain
+from maestro.reprocessing.facts_of_siblings import CanaryAsked as CanaryAsked
+from maestro.reprocessing.facts_of_siblings import ErrandBegun as ErrandBegun
+from maestro.reprocessing.facts_of_siblings import ErrandDone as ErrandDone
+from maestro.reprocessing.facts_of_siblings import ErrandRefused as ErrandRefused
+from maestro.reprocessing.facts_of_siblings import ErrandUnanswered as ErrandUnanswered
+from maestro.reprocessing.facts_of_siblings import FinishedRefused as FinishedRefused
+from maestro.reprocessing.facts_of_siblings import FinishedSet as FinishedSet
+from maestro.reprocessing.facts_of_siblings import Looked as Looked
+from maestro.reprocessing.facts_of_siblings import LookFailed as LookFailed
+from maestro.reprocessing.facts_of_siblings import SetAside as SetAside
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
 from maestro.reprocessing.unit import Unit
 
@@ -90,97 +102,6 @@ class JudgingFailed(Struct, frozen=True):
     cause: str
     #: Who may be out of reach; empty: the event is at fault for certain.
     sibling: str = ""
-
-
-class CanaryAsked(Struct, frozen=True):
-    """A sibling was asked what it answered before, and did answer, or not; or nothing such is `known`."""
-
-    what: str
-    token: int
-    answered: bool
-    known: bool = True
-
-
-class Looked(Struct, frozen=True):
-    """API core said what it calls an instance; None: it knows none of that id."""
-
-    key: str
-    token: int
-    status: str | None
-    #: Tries of API core that have failed in this life.
-    failures: int = 0
-
-
-class LookFailed(Struct, frozen=True):
-    """API core did not answer."""
-
-    key: str
-    token: int
-    cause: str
-
-
-class FinishedSet(Struct, frozen=True):
-    """API core calls the instance finished now, for Maestro said so."""
-
-    key: str
-    token: int
-    failures: int = 0
-
-
-class FinishedRefused(Struct, frozen=True):
-    """API core answered, and did not take the status."""
-
-    key: str
-    token: int
-    cause: str
-
-
-class AskedAgain(Struct, frozen=True):
-    """Discovery answered about a commit already made, and API core after it."""
-
-    key: str
-    token: int
-    units: tuple[Impacted, ...]
-
-
-class AskAgainFailed(Struct, frozen=True):
-    """The question about a commit already made could not be put."""
-
-    key: str
-    token: int
-    cause: str
-
-
-class SetAside(Struct, frozen=True):
-    """Somebody wants the event that a stalled system has in hand on its error queue."""
-
-    user: str
-    ticket: int
-    reason: str = ""
-
-
-class ErrandBegun(Struct, frozen=True):
-    """A call that delivers an errand begins."""
-
-    number: int
-
-
-class ErrandUnanswered(Struct, frozen=True):
-    """A call that delivers an errand had no answer: what it says may arrive, now or later."""
-
-    number: int
-
-
-class ErrandRefused(Struct, frozen=True):
-    """A call that delivers an errand was answered no: another one may do better."""
-
-    number: int
-
-
-class ErrandDone(Struct, frozen=True):
-    """An errand is delivered, or given up."""
-
-    number: int
 
 
 class Committed(Struct, frozen=True):

@@ -49,6 +49,7 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
         mark_parked(system, delivery, step)
         _line_up(system, delivery, step)
     elif not system.open:
+        _empty_inbox(system, step)  # a stall closes the system by itself, as time goes by
         _wait(system, delivery, step)
     else:
         system.inbox.append(delivery)
@@ -247,6 +248,9 @@ def _judge_next(system: System, step: Step) -> None:
 
 
 def _ask(system: System, delivery: Delivery, step: Step) -> None:
+    if system.closing:  # nothing is decided: the next life judges it
+        system.judged = system.lane = None
+        return
     _occupy(system, delivery, Lane.IMPACT)
     step.do(do.AskImpact(system.lane_token, delivery.instance_id))
 

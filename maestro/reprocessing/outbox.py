@@ -29,7 +29,7 @@ def drop_texts(system: System, instance_id: str, owner: Delivery | Document, ste
     dropped = False
     for errand in list(system.errands.values()):
         if errand.kind is ErrandKind.STATUS and errand.instance_id == instance_id:
-            if errand.number in system.errands_begun:
+            if errand.number in system.errands_begun and not owner.text_late:
                 owner.text_late = True
                 system.texts_under_way[errand.number] = owner
             _forget(system, errand.number, step)

@@ -1,0 +1,99 @@
+"""What is found out about siblings, and what became of messages to them: part of `facts`, which offers them all.
+
+Whether a committed instance is visible, whether a sibling is there, and how far the outbox has come.
+"""
+
+from msgspec import Struct
+
+from maestro.reprocessing.impact import Impacted
+
+
+class CanaryAsked(Struct, frozen=True):
+    """A sibling was asked what it answered before, and did answer, or not; or nothing such is `known`."""
+
+    what: str
+    token: int
+    answered: bool
+    known: bool = True
+
+
+class Looked(Struct, frozen=True):
+    """API core said what it calls an instance; None: it knows none of that id."""
+
+    key: str
+    token: int
+    status: str | None
+    #: Tries of API core that have failed in this life.
+    failures: int = 0
+
+
+class LookFailed(Struct, frozen=True):
+    """API core did not answer."""
+
+    key: str
+    token: int
+    cause: str
+
+
+class FinishedSet(Struct, frozen=True):
+    """API core calls the instance finished now, for Maestro said so."""
+
+    key: str
+    token: int
+    failures: int = 0
+
+
+class FinishedRefused(Struct, frozen=True):
+    """API core answered, and did not take the status."""
+
+    key: str
+    token: int
+    cause: str
+
+
+class AskedAgain(Struct, frozen=True):
+    """Discovery answered about a commit already made, and API core after it."""
+
+    key: str
+    token: int
+    units: tuple[Impacted, ...]
+
+
+class AskAgainFailed(Struct, frozen=True):
+    """The question about a commit already made could not be put."""
+
+    key: str
+    token: int
+    cause: str
+
+
+class SetAside(Struct, frozen=True):
+    """Somebody wants the event that a stalled system has in hand on its error queue."""
+
+    user: str
+    ticket: int
+    reason: str = ""
+
+
+class ErrandBegun(Struct, frozen=True):
+    """A call that delivers an errand begins."""
+
+    number: int
+
+
+class ErrandUnanswered(Struct, frozen=True):
+    """A call that delivers an errand had no answer: what it says may arrive, now or later."""
+
+    number: int
+
+
+class ErrandRefused(Struct, frozen=True):
+    """A call that delivers an errand was answered no: another one may do better."""
+
+    number: int
+
+
+class ErrandDone(Struct, frozen=True):
+    """An errand is delivered, or given up."""
+
+    number: int
