@@ -178,6 +178,10 @@ class AccessSettings(Section):
     enabled: bool = False
     #: Networks whose callers count as role `platform` without credentials.
     platform_networks: tuple[Network, ...] = ()
+    #: Networks whose callers may look (role `viewer`), or decide (role `approver`), without credentials. Who decides
+    #: is then whom the request names.
+    viewer_networks: tuple[Network, ...] = ()
+    approver_networks: tuple[Network, ...] = ()
     #: Origins of web pages, besides the gateway's own, that may send what changes something.
     origins: tuple[Origin, ...] = ()
     #: Failed credentials an address may send per minute.
@@ -189,6 +193,13 @@ class AccessSettings(Section):
     #: Bytes of an audit file after which the next one is begun; none is ever removed.
     audit_file_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
     oidc: OidcSettings = OidcSettings()
+
+    @model_validator(mode="after")
+    def _two_are_two(self) -> Self:
+        if self.two_approvers and self.approver_networks:
+            message = "callers of approver_networks name themselves: they are no two different approvers"
+            raise together(message, "two_approvers", "approver_networks")
+        return self
 
 
 class ActorSettings(Section):
@@ -228,7 +239,7 @@ class Sibling(Section):
     @property
     def url(self) -> str:
         """Return the address as the beginning of a URL, without a slash at its end."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
 
@@ -361,3 +372,14 @@ class Settings(Section):
     webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()
+
+    @model_validator(mode="after")
+    def _somebody_approves(self) -> Self:
+        both = sorted({*self.access.two_approvers} & {*self.reprocessing.auto_approve})
+        if both:
+            raise PydanticCustomError(
+                TOGETHER,
+                "access.two_approvers, reprocessing.auto_approve: {system} is in both: nobody would approve what runs",
+                {"names": ("access.two_approvers", "reprocessing.auto_approve"), "system": both[0]},
+            )
+        return self

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
-from maestro.access.roles import EVERYBODY, PLATFORM_NETWORK, Principal, Role
+from maestro.access.roles import EVERYBODY, NETWORK, Principal, Role, of_networks
 from maestro.access.throttle import Buckets, address_key
 from maestro.access.verifier import Refused, Verifier
 from maestro.http.replies import Denied, Problem
@@ -22,6 +22,8 @@ from maestro.settings import AccessSettings, HttpSettings
 SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _SCHEME: Final = "bearer "
+#: Headers that a browser adds and no service of the platform does.
+_BROWSER: Final = (hdrs.ORIGIN, "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest")
 _CHALLENGE: Final = 'Bearer realm="maestro"'
 
 
@@ -30,7 +32,12 @@ class Door:
 
     def __init__(self, access: AccessSettings, http: HttpSettings, verifier: Verifier | None) -> None:
         self._verifier = verifier
-        self._networks = [ip_network(network) for network in access.platform_networks]
+        by_role = {
+            Role.PLATFORM: access.platform_networks,
+            Role.VIEWER: access.viewer_networks,
+            Role.APPROVER: access.approver_networks,
+        }
+        self._networks = [(role, ip_network(network)) for role, networks in by_role.items() for network in networks]
         self._origins = frozenset(access.origins)
         self._failures = Buckets(access.failures / 60, access.failures)
         self._requests = Buckets(http.rate, http.burst)
@@ -67,7 +74,7 @@ class Door:
             self._count(address_key(request.remote), cost)
             return EVERYBODY if self._verifier is None else await self._glimpse(request)
         caller = self.known(request) or await self._first_sight(request, self._verifier)
-        self._count(caller.name if caller.via != PLATFORM_NETWORK.via else address_key(request.remote), cost)
+        self._count(caller.name if caller.via != NETWORK else address_key(request.remote), cost)
         if not caller.has(role):
             message = f"{caller.name} is not allowed to do this: it takes the role {role}"
             raise Denied(403, message, caller=caller)
@@ -92,13 +99,20 @@ class Door:
         return caller
 
     def _from_network(self, request: web.BaseRequest) -> Principal | None:
-        if not self._networks:
+        """Return whom the peer's network stands for; None when for nobody, or when a page in a browser asks.
+
+        A page's requests come from wherever its user sits, whoever wrote it: its address proves nothing.
+        """
+        if not self._networks or any(name in request.headers for name in _BROWSER):
             return None
         try:
             peer = ip_address(request.remote or "")
         except ValueError:
             return None
-        return PLATFORM_NETWORK if any(peer in network for network in self._networks) else None
+        # A socket for both versions of IP shows an address of version 4 mapped into version 6.
+        peer = getattr(peer, "ipv4_mapped", None) or peer
+        roles = {role for role, network in self._networks if peer in network}
+        return of_networks(roles) if roles else None
 
     def _count(self, client: str, cost: float) -> None:
         if cost and (wait := self._requests.take(client, cost)):

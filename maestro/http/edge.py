@@ -151,8 +151,9 @@ async def _record(
         return
     facts = {name: str(value) for name, value in _facts(request).items()}
     outcome = "refused" if denied else "done" if response.status < 400 else "failed"  # noqa: PLR2004 - client errors
+    name = visit.principal.name if visit else ""
     entry = Entry(
-        who=(visit.principal.name if visit else "") or facts.pop("user", ""),
+        who=name if visit and visit.principal.proven else facts.pop("user", "") or name,
         via=visit.principal.via if visit else "nobody",
         what=operation.name,
         system=(visit.system if visit else "") or facts.pop("system", "") or facts.pop("systemId", ""),

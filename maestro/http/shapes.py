@@ -244,11 +244,14 @@ class BudgetShape(Struct):
 
 
 class ApprovalShape(Struct):
-    """Who approved first, when and why."""
+    """Who approved first, what (`approve`, `retry`, `resume`, `reconsider`), when and why."""
 
     user: str
     timestamp: str
     reason: str
+    decision: str = "approve"
+    #: A second approval has decided.
+    decided: bool = False
 
 
 class EstimateShape(Struct):
@@ -279,6 +282,8 @@ class DocumentShape(Struct, rename="camel"):
     budget: BudgetShape | None
     digest: str | None
     held_committed: bool
+    #: The instance whose replay named the held one as impacted: it is not replayed within its own run.
+    held_named_by: str | None = None
     #: The number under which its skipped event was taken in again.
     reconsidered: int | None = None
     #: The first of two approvals, where the policy asks for two.

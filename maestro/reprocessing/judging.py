@@ -7,7 +7,7 @@ restart, then the oldest waiting event, then the inbox.
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, opening, outage, replaying, visibility
+from maestro.reprocessing import facts, kept, opening, outage, replaying, visibility
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.impact import relevant
 from maestro.reprocessing.outage import JUDGING, Ruling
@@ -202,7 +202,9 @@ def advance(system: System, step: Step) -> None:
     elif system.held_up:
         _park_judged(system, step)
         _empty_inbox(system, step)
-    if system.judged is None and not system.owed and not system.closing:
+    if system.lane is Lane.LOOKS and system.judged is not None and not visibility.awaits_look(system):
+        _ask(system, system.judged, step)
+    elif system.judged is None and not system.owed and not system.closing:
         if system.unfinished:
             _commit(system, system.unfinished.popleft(), step)
         elif not blocked:
@@ -250,6 +252,9 @@ def _judge_next(system: System, step: Step) -> None:
 def _ask(system: System, delivery: Delivery, step: Step) -> None:
     if system.closing:  # nothing is decided: the next life judges it
         system.judged = system.lane = None
+        return
+    if visibility.awaits_look(system) and not delivery.harmless:
+        _occupy(system, delivery, Lane.LOOKS)
         return
     _occupy(system, delivery, Lane.IMPACT)
     step.do(do.AskImpact(system.lane_token, delivery.instance_id))
@@ -318,6 +323,7 @@ def on_committed(system: System, fact: facts.Committed, step: Step) -> None:
     _release(system, delivery)
     system.counters.commit += 1
     visibility.owe(system, delivery, step)
+    kept.outdate(system, None, step)
     finish(system, delivery, step)
     answer(delivery, step, Code.OK, fields=COMMITTED)
 

@@ -22,6 +22,7 @@ from maestro.reprocessing import (
     reconsidering,
     replaying,
     settling,
+    troubled,
     visibility,
 )
 from maestro.reprocessing.facts import Fact
@@ -40,6 +41,9 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
             step.do(do.Enqueue(doc.id))
         elif doc.running:
             step.do(do.Dequeue(doc.id))
+    paused = system.running()
+    if paused is not None and paused.resting:
+        replaying.take_off_queues(paused, step)  # it is not known whether that was done when it was paused
     for doc in system.owed.values():
         if not doc.live:
             ending.leave(system, doc, step)
@@ -51,12 +55,12 @@ def _on_outage_woken(system: System, what: str, step: Step) -> None:
     if what == outage.JUDGING:
         judging.try_again(system, step)
     else:
-        replaying.try_again(system, what)
+        troubled.try_again(system, what)
 
 
 def _on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> None:
     """Whose fault a failed question is, is known now, or will be later."""
-    on_canary_asked = judging.on_canary_asked if fact.what == outage.JUDGING else replaying.on_canary_asked
+    on_canary_asked = judging.on_canary_asked if fact.what == outage.JUDGING else troubled.on_canary_asked
     on_canary_asked(system, fact, step)
 
 
@@ -117,6 +121,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.ReconsiderAsked: reconsidering.on_reconsider_asked,
     facts.Notified: replaying.on_notified,
     facts.QueuesUpdated: replaying.on_queues_updated,
+    facts.StartImpactFound: replaying.on_start_impact_found,
     facts.HeldCommitted: replaying.on_held_committed,
     facts.HeldCommitFailed: replaying.on_held_commit_failed,
     facts.ReplaySent: replaying.on_replay_sent,
@@ -125,7 +130,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.ReplayImpactFound: replaying.on_replay_impact_found,
     facts.ReplayOriginsFetched: replaying.on_replay_origins_fetched,
     facts.ReplayCommitted: replaying.on_replay_committed,
-    facts.RunFailed: replaying.on_run_failed,
+    facts.RunFailed: troubled.on_run_failed,
 }
 
 

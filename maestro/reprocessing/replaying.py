@@ -7,11 +7,10 @@ after an answer. A result may impact more: the document grows before the result 
 from maestro.events import MASTER, ReplayRef
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import ending, facts, outage, visibility
+from maestro.reprocessing import ending, facts, kept, outage, starting, visibility
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
-from maestro.reprocessing.outage import Ruling
 from maestro.reprocessing.outbox import drop_texts
 from maestro.reprocessing.pace import event_name
 from maestro.reprocessing.settling import COMMITTED, answer, finish, reject, settle
@@ -31,13 +30,27 @@ def advance(system: System, step: Step) -> None:
     for ended in system.owed.values():
         ending.announce(system, ended, step)
         return
-    doc = system.running() or system.next_in_line()
+    for resting in system.live.values():
+        if resting.status is Status.PAUSED and resting.stage is None and not resting.resting:
+            _end_resting(system, resting, step)
+            return
+    doc = system.next_in_line() or system.running()
     if doc is None or doc.stage is not None or doc.resting:
         return
     if doc.ending is not None:
         ending.clean_up(system, doc, step)
     elif doc.status is Status.APPROVED:
         _start(system, doc, step)
+    else:
+        _go_on(system, doc, step)
+
+
+def _go_on(system: System, doc: Document, step: Step) -> None:
+    """Order the next step of a run."""
+    if starting.must_ask(doc) and visibility.awaits_look(system):
+        return
+    if starting.must_ask(doc):
+        starting.ask(system, doc, step)
     elif not doc.queues_built:
         _await(system, doc, Stage.QUEUES)
         step.do(do.FillQueues(doc.id, doc.token))
@@ -51,6 +64,14 @@ def advance(system: System, step: Step) -> None:
         _next_unit(system, doc, step)
 
 
+def _end_resting(system: System, doc: Document, step: Step) -> None:
+    """A paused run is to end: nothing of it is in flight, and another run may be going on beside it."""
+    if doc.ending is None:
+        ending.end(system, doc, Trigger.CANCEL, "", doc.cancelling, step)
+    else:
+        ending.clean_up(system, doc, step)
+
+
 def _pause(system: System, doc: Document, step: Step) -> bool:
     """Pause between two replays, when somebody asked for it or the budget is used up; not when none is left."""
     cause = doc.budget_used(system.now)
@@ -61,7 +82,14 @@ def _pause(system: System, doc: Document, step: Step) -> bool:
     doc.move(Trigger.PAUSE, system.now, doc.pausing or MAESTRO, cause, doc.pause_reason)
     doc.pausing = doc.pause_reason = ""
     step.save(SaveDocument(doc))
+    take_off_queues(doc, step)
     return True
+
+
+def take_off_queues(doc: Document, step: Step) -> None:
+    """Take the messages of a paused run off the unit queues: another may use them, and it may never be resumed."""
+    doc.queues_built = False
+    step.do(do.EmptyQueues(doc.id))
 
 
 def _start(system: System, doc: Document, step: Step) -> None:
@@ -130,7 +158,8 @@ def on_notified(system: System, fact: facts.Notified, step: Step) -> None:
     doc = awaited(system, fact.id, fact.token, Stage.STARTING)
     if doc is not None:
         doc.move(Trigger.START_WITHOUT_LOCK if doc.forking else Trigger.START, system.now, MAESTRO)
-        doc.queues_built = False
+        doc.queues_built = doc.start_asked = False
+        kept.settle(system, doc, step)
         step.save(SaveDocument(doc))
         step.do(do.Dequeue(doc.id))
         return
@@ -156,6 +185,13 @@ def on_queues_updated(system: System, fact: facts.QueuesUpdated, step: Step) -> 
         ending.close(system, doc, step)
 
 
+def on_start_impact_found(system: System, fact: facts.StartImpactFound, step: Step) -> None:
+    """What the held commit impacts by now is known."""
+    doc = awaited(system, fact.id, fact.token, Stage.START_IMPACT)
+    if doc is not None:
+        starting.on_impact_found(system, doc, fact, step)
+
+
 def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> None:
     """What was held is in the domain."""
     doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
@@ -163,6 +199,7 @@ def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> 
         doc.held_committed = True
         visibility.owe(system, doc, step)
         step.save(SaveDocument(doc))
+        kept.outdate(system, doc, step)
 
 
 def on_held_commit_failed(system: System, fact: facts.HeldCommitFailed, step: Step) -> None:
@@ -229,7 +266,7 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
     unit.state = UnitState.ASSESSING
     unit.result_instance, unit.result_key = delivery.instance_id, delivery.key
     if doc.stage is Stage.OUTAGE:  # the send had no answer, and arrived
-        try_again(system, doc.id)
+        doc.stage = None
     step.save(SaveDelivery(delivery), SaveUnit(doc, unit))
     settle(delivery, step)
 
@@ -243,7 +280,7 @@ def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: 
     if doc is None or doc.current is None:
         return
     outage.over(system, doc.id)
-    impacted = _impacted_by(doc, doc.current, fact.units)
+    impacted = _impacted_by(doc, doc.current, fact.units, step)
     met = [unit for unit in map(doc.unit_of, impacted) if unit is not None]
     doc.again = tuple(unit for unit in met if unit.state is UnitState.DONE)  # else still outstanding: not added twice
     new = tuple(found for found in impacted if doc.unit_of(found) is None)
@@ -254,13 +291,23 @@ def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: 
         _grow(system, doc, doc.current, (), step)
 
 
-def _impacted_by(doc: Document, unit: Unit, found: tuple[Impacted, ...]) -> tuple[Impacted, ...]:
+def _impacted_by(doc: Document, unit: Unit, found: tuple[Impacted, ...], step: Step) -> tuple[Impacted, ...]:
+    """Drop what a replay cannot impact, and the held instance: replayed within its own run it would apply twice."""
     on_master = unit.branch == MASTER and doc.on_master
-    return relevant(found, own_instance=unit.result_instance, on_master=on_master, own_unit=unit.key)
+    named = relevant(found, own_instance=unit.result_instance, on_master=on_master, own_unit=unit.key)
+    impacted = tuple(one for one in named if one.instance_id != doc.held_instance)
+    if len(impacted) < len(named) and not doc.held_named_by:
+        doc.held_named_by = unit.instance_id
+        step.save(SaveDocument(doc))
+    return impacted
 
 
 def on_replay_origins_fetched(system: System, fact: facts.ReplayOriginsFetched, step: Step) -> None:
-    """All that the cascade adds is known."""
+    """All that the cascade, or the start of the run, adds is known."""
+    doc = awaited(system, fact.id, fact.token, Stage.START_ORIGINS)
+    if doc is not None:
+        starting.take_in(system, doc, fact.origins, step)
+        return
     doc = awaited(system, fact.id, fact.token, Stage.ORIGINS)
     if doc is not None and doc.current is not None:
         outage.over(system, doc.id)
@@ -303,6 +350,7 @@ def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step)
     unit.state, unit.done_at = UnitState.DONE, system.now
     doc.replayed += 1
     system.counters.replayed += 1
+    kept.outdate(system, doc, step)
     if unit.duration is not None:
         step.save(*(SavePace(name, pace) for name, pace in system.paces.replayed(event_name(unit), unit.duration)))
     step.save(SaveDocument(doc), SaveUnit(doc, unit))
@@ -310,41 +358,3 @@ def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step)
     finish(system, result, step)
     answer(result, step, Code.OK, fields=COMMITTED)
     step.do(do.TakeControl(doc.id))
-
-
-def _answered(doc: Document, stage: Stage) -> bool:
-    """Whether a send that failed was answered by a result all the same: the result says more."""
-    return stage is Stage.SEND and doc.current is not None and doc.current.state is not UnitState.SENDING
-
-
-def on_run_failed(system: System, fact: facts.RunFailed, step: Step) -> None:
-    """A step after the held commit failed past its tries: find out whose fault it is, unless that is certain."""
-    for stage in (Stage.SEND, Stage.IMPACT, Stage.ORIGINS, Stage.REPLAY_COMMIT):
-        doc = awaited(system, fact.id, fact.token, stage)
-        if doc is None or doc.ending is not None or _answered(doc, stage):
-            continue
-        if fact.sibling and stage is not Stage.REPLAY_COMMIT and not doc.cancelling:
-            doc.stage = Stage.OUTAGE
-            outage.suspect(system, doc.id, fact.sibling, fact.cause, step)
-        else:
-            ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
-
-
-def on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> None:
-    """Try the step again, now or later; or the run fails: by its own fault, or the sibling is away for too long."""
-    doc, trouble = system.documents.get(fact.what), system.troubles.get(fact.what)
-    if doc is None or trouble is None or doc.stage is not Stage.OUTAGE:
-        return
-    ruling = outage.rule(system, fact, step, limit=system.rules.outage_limit)
-    if ruling is Ruling.AGAIN:
-        try_again(system, doc.id)
-    elif ruling is Ruling.FAULT:
-        doc.stage = None
-        ending.end(system, doc, Trigger.FAIL, trouble.cause, MAESTRO, step)
-
-
-def try_again(system: System, id_: str) -> None:
-    """Let a run go on with the step that failed: `advance` reads it off the document."""
-    doc = system.documents.get(id_)
-    if doc is not None and doc.stage is Stage.OUTAGE:
-        doc.stage = None

@@ -54,7 +54,7 @@ class Unit:
     result_key: str = ""
     #: Impacted again after its last allowed round: its result may be stale.
     reimpacted: bool = False
-    #: The replay that brought it in (cascade): that unit's position; -1 for the first ones.
+    #: The replay that brought it in (cascade): that unit's position; -1 for the first ones, -2: the start of a run.
     cause: int = -1
 
     @property

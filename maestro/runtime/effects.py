@@ -71,6 +71,7 @@ class Effects:
             do.Commit: self._commit,
             do.Notify: self._notify,
             do.CommitHeld: self._commit_held,
+            do.AskStartImpact: self._ask_start_impact,
             do.SendReplay: self._send_replay,
             do.AskReplayImpact: self._ask_replay_impact,
             do.FetchReplayOrigins: self._fetch_replay_origins,
@@ -251,6 +252,10 @@ class Effects:
             return facts.HeldCommitFailed(command.id, command.token, str(problem))
         return facts.HeldCommitted(command.id, command.token)
 
+    async def _ask_start_impact(self, command: do.AskStartImpact) -> Fact:
+        units = await self._asking.impacted(command.instance_id, HELD, command.id, surely=True)
+        return facts.StartImpactFound(command.id, command.token, units)
+
     async def _send_replay(self, command: do.SendReplay) -> Fact:
         doc = self._document(command.id)
         if doc.current is not None and doc.token == command.token:  # else superseded meanwhile
@@ -297,7 +302,8 @@ def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noq
         case do.Notify(id=id_, token=token):
             return facts.Notified(id_, token)
         case (
-            do.SendReplay(id=id_, token=token)
+            do.AskStartImpact(id=id_, token=token)
+            | do.SendReplay(id=id_, token=token)
             | do.AskReplayImpact(id=id_, token=token)
             | do.FetchReplayOrigins(id=id_, token=token)
             | do.CommitReplay(id=id_, token=token)

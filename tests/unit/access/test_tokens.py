@@ -8,7 +8,7 @@ import pytest
 from maestro.access import verifier as verifier_module
 from maestro.access.roles import Principal, Role
 from maestro.access.throttle import Buckets, address_key
-from maestro.access.tokens import TOKEN, TokenError, TokenFile
+from maestro.access.tokens import TOKEN, TokenError, TokenFile, token_id
 from maestro.access.verifier import Refused, Verifier
 
 
@@ -60,11 +60,22 @@ def test_a_damaged_file_is_named(file: TokenFile) -> None:
         file.entries()
 
 
+def test_which_tokens_are_revoked(file: TokenFile) -> None:
+    id_ = token_id(file.add("ana", Role.APPROVER, lifetime=0.001)) or ""
+    file.add("ben", Role.APPROVER)
+    assert not file.revoked(id_), "one that ended by itself was not revoked"
+    file.revoke("ana")
+    assert file.revoked(id_)
+    file.path.write_text("{")
+    assert file.revoked(id_), "what cannot be read is no token"
+
+
 async def test_verified_once_then_known(file: TokenFile, monkeypatch: pytest.MonkeyPatch) -> None:
     token = file.add("ana", Role.APPROVER, ("sysA",))
     made = Verifier(file, recheck=60)
     assert made.known(token) is None
-    expected = Principal("ana", frozenset({Role.APPROVER}), frozenset({"sysA"}), "token", float("inf"))
+    id_ = token_id(token) or ""
+    expected = Principal("ana", frozenset({Role.APPROVER}), frozenset({"sysA"}), "token", float("inf"), id_)
     assert await made.verify(token) == expected
     monkeypatch.setattr(verifier_module, "matches", lambda *_: pytest.fail("verified twice"))
     assert made.known(token) == expected

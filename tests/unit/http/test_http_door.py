@@ -105,7 +105,9 @@ async def test_a_known_token_goes_the_fast_path(at: House, monkeypatch: pytest.M
 async def test_the_deciding_user_is_the_credentials(at: House) -> None:
     for body in (b"", b"{}", b'{"user":"ana"}', b'{"user":null}'):
         assert (await at.call("ana", "POST", APPROVE, body)).status == 200
-        assert at.bridge.asked[-1][1] == Approve(OF_A, "ana")
+        asked = at.bridge.asked[-1][1]
+        assert asked.token, "which credential it was given with"
+        assert asked == Approve(OF_A, "ana", token=asked.token)
     count = len(at.bridge.asked)
     assert (await at.call("ana", "POST", APPROVE, b'{"user":"root"}')).is_error(403, "cannot decide for another")
     target = f"/v1.0.0/reprocessing/set_status?id={OF_A}&status=skipped"
@@ -151,6 +153,40 @@ async def test_a_platform_network_needs_no_token(tmp_path: Path) -> None:
         assert (await at.call(None, "GET", PROCEED)).status == 200
         assert (await at.call(None, "POST", APPROVE)).is_error(403, "platform is not allowed")
         assert (await at.call("nonsense", "GET", PROCEED)).is_error(401)
+
+
+async def test_a_role_for_each_network(tmp_path: Path) -> None:
+    here = ("127.0.0.0/8",)
+    body = b'{"user": "ana", "reason": "seen"}'
+    async with house(tmp_path / "v", viewer_networks=here) as at:
+        assert (await at.call(None, "GET", "/v1.0.0/reprocessing/sysA/pending")).status == 200
+        assert (await at.call(None, "POST", APPROVE, body)).is_error(403, "it takes the role approver")
+        assert (await at.call(None, "GET", PROCEED)).is_error(401)
+        assert (await at.call("nonsense", "GET", "/v1.0.0/systems")).is_error(401)
+    async with house(tmp_path / "a", approver_networks=here, platform_networks=here) as at:
+        at.bridge.answers[CheckLock] = Answer(Code.OK)
+        assert (await at.call(None, "GET", "/v1.0.0/reprocessing/sysA/pending")).status == 200
+        assert (await at.call(None, "GET", PROCEED)).status == 200
+        assert (await at.call(None, "POST", APPROVE)).is_error(400, "user: is missing")
+        assert (await at.call(None, "POST", APPROVE, body)).status == 200
+        assert at.bridge.asked[-1][1].user == "ana"
+        override = f"/v1.0.0/reprocessing/set_status?id={OF_A}&status=skipped"
+        assert (await at.call(None, "POST", override)).is_error(403, "it takes the role admin")
+        shown = [(line["who"], line["via"], line["what"], line["outcome"]) for line in at.audit()]
+        assert ("ana", "network", "approve", "done") in shown
+    async with house(tmp_path / "n", viewer_networks=("10.1.0.0/16",), approver_networks=("::/64",)) as at:
+        assert (await at.call(None, "GET", "/v1.0.0/systems")).is_error(401)
+
+
+@pytest.mark.parametrize("header", ["Origin", "origin", "Sec-Fetch-Site", "sec-fetch-mode", "Sec-Fetch-Dest"])
+async def test_a_page_in_a_browser_never_has_the_role_of_its_network(tmp_path: Path, header: str) -> None:
+    here = ("127.0.0.0/8",)
+    async with house(tmp_path, platform_networks=here, viewer_networks=here, approver_networks=here) as at:
+        at.bridge.answers[CheckLock] = Answer(Code.OK)
+        for method, path in (("GET", PROCEED), ("GET", "/v1.0.0/systems"), ("POST", APPROVE)):
+            reply = await at.call(None, method, path, **{header: "null"})
+            assert reply.is_error(403 if method == "POST" and header.lower() == "origin" else 401)
+        assert (await at.call("ana", "GET", "/v1.0.0/systems", **{header: "null"})).status == 200
 
 
 async def test_guessing_is_limited_and_does_not_shut_out_who_is_known(tmp_path: Path) -> None:

@@ -198,6 +198,7 @@ def failed_run(m: Driver) -> None:
     m.hold()
     m.approve()
     m.notified()
+    m.start_impact()
     m.queues_updated("returned")
     m.end()
 
