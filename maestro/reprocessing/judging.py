@@ -363,6 +363,8 @@ def on_set_aside(system: System, fact: facts.SetAside, step: Step) -> None:
     delivery, stall = system.judged, system.stalled()
     if stall is None:
         step.do(do.Reply(fact.ticket, Code.CONFLICT, f"system {system.id} is not stalled"))
+    elif system.rules.require_reason and not fact.reason:
+        step.do(do.Reply(fact.ticket, Code.INVALID, "reason: is missing"))
     elif delivery is None or system.lane is Lane.COMMIT:
         message = f"no event is in hand that could be set aside: {stall.sibling} is waited for ({stall.cause})"
         step.do(do.Reply(fact.ticket, Code.CONFLICT, message))

@@ -29,7 +29,9 @@ from maestro.messages import (
     Reconsider,
     Redrive,
     ReportReplayFailure,
+    SetAside,
 )
+from maestro.reprocessing import facts
 from maestro.reprocessing.commands import Reply
 from maestro.reprocessing.rendering import sync_answer
 from maestro.runtime import answers
@@ -89,7 +91,7 @@ class Questions:
         except BadInput as problem:
             give(Answer(Code.INVALID, message=str(problem)))
 
-    def _ask(self, question: Question, give: Give) -> None:
+    def _ask(self, question: Question, give: Give) -> None:  # noqa: C901 - one for each kind of question
         match question:
             case DescribeSystem(measure=measure):
                 self._describe(give, measure=measure)
@@ -103,16 +105,20 @@ class Questions:
                 self._errors.peek(question, give)
             case Redrive():
                 self._errors.redrive(question, give)
+            case SetAside(user=user, reason=reason):
+                self._engine.feed(facts.SetAside(user, self._ticket(give, sync=False), reason))
             case PersistSync(event=event):
-                ticket = self._ticket(give, sync=True)
-                fact, body = accept_sync(event, self._system.id, ticket)
-                self._engine.feed(fact, body)
+                self._persist_sync(event, give)
             case ReportReplayFailure(event=event):
                 self._report_failure(event, give)
             case CheckLock() | ListWaiting() | GetWaiting() | ListSkipped() | FindDocuments() | GetDocument():
                 give(self._look_up(question))
             case _:
                 self._decide(question, give)
+
+    def _persist_sync(self, event: bytes, give: Give) -> None:
+        fact, body = accept_sync(event, self._system.id, self._ticket(give, sync=True))
+        self._engine.feed(fact, body)
 
     def _recorded(self, question: Measure | ListDeliveries) -> Answer:
         """Answer what was measured or sent."""
