@@ -47,6 +47,19 @@ class Budget(Struct, frozen=True):
 UNLIMITED = Budget()
 
 
+class Covers(Struct, frozen=True):
+    """The decision is to be taken for what else becomes pending of its tag, soon, and up to a size."""
+
+    #: How it was told who decides (`Principal.via`), and when their credential ends, in seconds since the epoch; None:
+    #: it does not.
+    via: str = "open"
+    expires: float | None = None
+    #: Units of the largest document it is taken for; None: as many as the document has that is decided.
+    limit: int | None = None
+    #: Id of the token of who decides; empty: none is needed, or it is no token of ours.
+    token: str = ""
+
+
 class CheckLock(Struct, frozen=True):
     """May events proceed? `OK` with an empty body, or `LOCKED` with the lock's facts."""
 
@@ -99,6 +112,7 @@ class Approve(Struct, frozen=True):
     budget: Budget = UNLIMITED
     #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
     token: str = ""
+    covers: Covers | None = None
 
 
 class Skip(Struct, frozen=True):
@@ -107,6 +121,7 @@ class Skip(Struct, frozen=True):
     id: str
     user: str
     reason: str = ""
+    covers: Covers | None = None
 
 
 class Retry(Struct, frozen=True):

@@ -3,6 +3,7 @@
 The models are plain; `maestro.settings_sources` fills them from file and environment.
 """
 
+import re
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
@@ -42,6 +43,12 @@ def _origin(value: str) -> str:
     return value.lower()
 
 
+def _host_name(value: str) -> str:
+    if not re.fullmatch(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", value):
+        raise ValueError('must be a name such as maestro.example.org or *.example.org, without a port; "*": any')
+    return value.lower()
+
+
 def _webhook_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.fragment:
@@ -61,6 +68,7 @@ def together(message: LiteralString, *names: str) -> PydanticCustomError:
 WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
 Happening = Literal["pending", "decided", "finished", "failed"]
 Network = Annotated[str, AfterValidator(_network)]
+HostName = Annotated[str, AfterValidator(_host_name)]
 Origin = Annotated[str, AfterValidator(_origin)]
 
 
@@ -89,8 +97,16 @@ class BrokerSettings(Section):
     heartbeat: Annotated[int, Field(ge=1)] = 20
     #: Longest pause between two attempts to reconnect, in seconds.
     reconnect_max: Seconds = 5.0
+    #: Seconds between two renewals of the message that says whose the events of the vhost are: well below RabbitMQ's
+    #: consumer time-out (30 min).
+    owner_renewal: Annotated[float, Field(gt=0, le=1500)] = 600.0
     #: A larger message is an error, in bytes.
     max_event_bytes: Count = 10 * 1024 * 1024
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is RabbitMQ, which other installations may use as well."""
+        return self.kind == "rabbitmq" or bool(self.url.get_secret_value())
 
     @field_validator("url")
     @classmethod
@@ -128,6 +144,8 @@ class HttpSettings(Section):
     #: services count a tenth; `proceed` is free.
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 500.0
     burst: Count = 1000
+    #: Further names under which the gateway is called, for instance a proxy's: "maestro.example.org", "*.example.org".
+    allowed_hosts: tuple[HostName, ...] = ()
     #: PEM files of the certificate (with its chain) and its key; both or none. With them: HTTPS only.
     tls_cert: str = ""
     tls_key: str = ""
@@ -157,6 +175,9 @@ class OidcSettings(Section):
     approvers: tuple[str, ...] = ("maestro-approver",)
     admins: tuple[str, ...] = ("maestro-admin",)
 
+    #: Seconds for which the issuer's keys are trusted while it is out of reach.
+    keys_max_age: Seconds = 86400.0
+
     @field_validator("issuer", "jwks_url")
     @classmethod
     def _is_a_url(cls, value: str) -> str:
@@ -184,14 +205,17 @@ class AccessSettings(Section):
     approver_networks: tuple[Network, ...] = ()
     #: Origins of web pages, besides the gateway's own, that may send what changes something.
     origins: tuple[Origin, ...] = ()
-    #: Failed credentials an address may send per minute.
+    #: Failed credentials that an address may send per minute; more are 429. A valid one is never refused for it.
     failures: Count = 10
-    #: Seconds a verified credential is trusted before it is verified anew; a revoked one ends within 2 s anyway.
+    #: Seconds a verified token of the issuer is trusted before it is verified again. A token of `maestro token add` is
+    #: known for as long as it is in the file; a revoked one ends within 2 s.
     recheck: Seconds = 300.0
     #: Systems whose reprocessings need the approval of two different users.
     two_approvers: tuple[SystemId, ...] = ()
-    #: Bytes of an audit file after which the next one is begun; none is ever removed.
+    #: Bytes of a file of the audit log after which the next one is begun.
     audit_file_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
+    #: Files of decisions that are kept, the oldest removed first; 0: all. Refused attempts have a log of their own.
+    audit_files: Annotated[int, Field(ge=0)] = 0
     oidc: OidcSettings = OidcSettings()
 
     @model_validator(mode="after")
@@ -303,6 +327,8 @@ class ReprocessingSettings(Section):
     dedup_window: Annotated[int, Field(ge=1000)] = 4096
     #: Refuse decisions without a reason. The platform's own client sends none.
     require_reason: bool = False
+    #: Seconds for which a decision that covers its tag is taken for what else becomes pending of it.
+    tag_window: Seconds = 600.0
 
 
 class WebhookSettings(Section):

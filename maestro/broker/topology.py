@@ -13,8 +13,13 @@ REPROCESSING: Final = "reprocessing"
 REPROCESSING_EVENTS: Final = "reprocessing-events"
 
 EXCHANGES: Final = (PERSIST, PERSIST_ERROR, PUBLISH_ERROR, REPROCESSING, REPROCESSING_EVENTS)
+#: Whose installation owns this vhost's events: one message (semantics: Who owns the broker's events).
+OWNER: Final = "maestro.owner"
+OWNER_BINDING: Final = Binding("", "", OWNER, (("x-single-active-consumer", True),))
 #: Header of a message on an error queue: why it is there.
 ERROR_HEADER: Final = "x-maestro-error"
+#: Header of a message on an error queue: what it is chosen by.
+ERROR_ID_HEADER: Final = "x-maestro-id"
 #: Header of a message that was given back from an error queue: by whom.
 REDRIVE_HEADER: Final = "x-maestro-redrive"
 

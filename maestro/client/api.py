@@ -25,6 +25,9 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     digest: str = ""
     budget: dict[str, float] | None = None
+    #: "tag": it is taken for what else becomes pending of the tag, soon, and up to how many units (None: as many).
+    covers: str | None = None
+    covers_limit: int | None = None
 
 
 class Maestro:

@@ -4,27 +4,34 @@ from aiohttp import web
 
 from maestro.http.bridge import Bridge
 from maestro.http.documents import Documents
-from maestro.http.edge import hide_versions
+from maestro.http.edge import add_headers
 from maestro.http.guards import Guards, unguarded
-from maestro.http.keys import BRIDGE, DOCUMENTS, GUARDS, LIVE, MEASURES, OPENAPI, SETTINGS
+from maestro.http.keys import BRIDGE, DOCUMENTS, GUARDS, LIVE, MEASURES, OPENAPI, QUIET, SETTINGS
 from maestro.http.live import Live
 from maestro.http.lock_checks import LockChecks, Look, no_board
 from maestro.http.metrics import Scraper
 from maestro.http.observed import tell_request_id
 from maestro.http.openapi import rendered
 from maestro.http.proceed import proceed_handler
+from maestro.http.quiet import Quiet
 from maestro.http.routes import operations, routes
-from maestro.http.visit import GuardedBridge, check_system
+from maestro.http.visit import CallersAccess, GuardedBridge
 from maestro.runtime.measures import Measures
+from maestro.runtime.owner_view import OwnerView
 from maestro.settings import HttpSettings
 
 
 def create_app(
-    bridge: Bridge, settings: HttpSettings, look: Look = no_board, guards: Guards | None = None
+    bridge: Bridge,
+    settings: HttpSettings,
+    look: Look = no_board,
+    guards: Guards | None = None,
+    owner: OwnerView | None = None,
 ) -> web.Application:
     """Return the application; `server.serve_http` serves it.
 
-    `look` reads the lock board. Without `guards` everybody is let in.
+    `look` reads the lock board, `owner` says whether the broker's events are ours. Without `guards` everybody is let
+    in.
     """
     guards = guards or unguarded(settings)
     app = web.Application(client_max_size=settings.max_body_bytes)
@@ -32,17 +39,17 @@ def create_app(
     app[SETTINGS] = settings
     measures = app[MEASURES] = Measures()
     app[GUARDS] = guards
-    # It searches all systems, and checks the one it found.
-    app[DOCUMENTS] = Documents(bridge, settings.ask_timeout, check_system)
+    app[QUIET] = Quiet()
+    app[DOCUMENTS] = Documents(bridge, settings.ask_timeout, CallersAccess())
     live = app[LIVE] = Live(bridge, settings.ask_timeout)
 
     async def end_streams(_app: web.Application) -> None:
         await live.close()
 
     app.on_shutdown.append(end_streams)
-    app.on_response_prepare.append(hide_versions)
+    app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(tell_request_id)
-    proceed = proceed_handler(LockChecks(bridge, settings.ask_timeout, look), settings, measures)
+    proceed = proceed_handler(LockChecks(bridge, settings.ask_timeout, look), settings, measures, owner)
     known = operations(proceed, Scraper(bridge, measures).handle)
     app[OPENAPI] = rendered(known, secured=not guards.door.open)
     app.add_routes(routes(known, proceed, guards))

@@ -8,7 +8,7 @@ import time
 from email.utils import formatdate
 from typing import Any, Final
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.typedefs import Handler
 
@@ -19,9 +19,10 @@ from maestro.http.lock_checks import LockChecks
 from maestro.http.observed import HEADER as REQUEST_ID
 from maestro.http.replies import SERVER, answered
 from maestro.http.visit import check_system
-from maestro.messages import Code
+from maestro.messages import Answer, Code
 from maestro.runtime.catalogue import HTTP_SECONDS, LOCK_CHECKS
 from maestro.runtime.measures import Measures
+from maestro.runtime.owner_view import OwnerView
 from maestro.settings import HttpSettings
 
 _OK: Final = 200
@@ -48,7 +49,11 @@ class EmptyOk(web.Response):
         if (second := int(time.time())) != self._second:
             self._second = second
             date = formatdate(second, usegmt=True)
-            self._bytes = f"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: {date}\r\nServer: {SERVER}\r\n\r\n".encode()
+            # A stored "yes" would be one too many: no proxy may keep it.
+            self._bytes = (
+                f"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: {date}\r\nServer: {SERVER}\r\n"
+                "Cache-Control: no-store\r\n\r\n"
+            ).encode()
         transport.write(self._bytes)
         if request.protocol.writing_paused:
             # Pipelining without reading: take no more requests until the client reads (or is cut off).
@@ -61,12 +66,18 @@ class EmptyOk(web.Response):
 
 def fast_path(proceed: Handler, edge: Handler, door: Door) -> Handler:
     """Return what answers a caller that is known already by `proceed`, and lets the edge see to everybody else."""
+    takes = door.hosts.takes
+
+    async def open_to_all(request: web.Request) -> web.StreamResponse:
+        return await (proceed if takes(request.headers.get(hdrs.HOST)) else edge)(request)
+
     if door.open:
-        return proceed
+        return open_to_all
 
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = door.known(request)
-        if caller is not None and caller.has(Role.PLATFORM) and caller.may_touch(request.match_info["systemId"]):
+        ours = caller is not None and caller.has(Role.PLATFORM) and caller.may_touch(request.match_info["systemId"])
+        if ours and takes(request.headers.get(hdrs.HOST)):
             return await proceed(request)
         return await edge(request)
 
@@ -83,8 +94,13 @@ def checked_system(proceed: Handler) -> Handler:
     return handle
 
 
-def proceed_handler(checks: LockChecks, settings: HttpSettings, measures: Measures) -> Handler:
-    """Return the handler: 200 when events may proceed (the system is open or unknown), 403 with the lock's facts."""
+def proceed_handler(
+    checks: LockChecks, settings: HttpSettings, measures: Measures, owner: OwnerView | None = None
+) -> Handler:
+    """Return the handler: 200 when events may proceed (the system is open or unknown), 403 with the lock's facts.
+
+    503 while the broker's events are not known to be this installation's.
+    """
     glance, ask = checks.glance, checks.ask
     now, count, observe = time.monotonic, measures.count, measures.observe
 
@@ -100,7 +116,8 @@ def proceed_handler(checks: LockChecks, settings: HttpSettings, measures: Measur
         system_id = request.match_info["systemId"]
         source = "board"
         try:
-            answer = glance(system_id)
+            refusal = owner.refusal if owner is not None else ""
+            answer = Answer(Code.UNAVAILABLE, message=refusal) if refusal else glance(system_id)
             if answer is None:
                 source = "actor"
                 answer = await ask(system_id)

@@ -62,6 +62,8 @@ def decision(kind: type[Decision]) -> Handler:
         document_id = path_document(request)
         decided = decision_of(kind, document_id, await decision_body(request))
         note(request, user=decided.user, reason=getattr(decided, "reason", ""))
+        if getattr(decided, "covers", None) is not None:
+            note(request, covers="tag")
         return answered(await request.app[DOCUMENTS].ask(document_id, decided))
 
     return decide

@@ -53,6 +53,9 @@ Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="At most so many.",
                             extra={"says": f"must be a whole number from 1 to {MAX_PAGE}"})]  # fmt: skip
 
 
+Covered = Annotated[Literal["tag"], Meta(extra={"says": 'must be "tag"'})]
+CoversLimit = Annotated[int, Meta(ge=1, le=1_000_000, extra={"says": "must be a whole number from 1"})]
+
 # --- what clients send -------------------------------------------------------------------------------------------
 
 
@@ -81,8 +84,20 @@ class RunBody(ReasonedBody):
     budget: BudgetBody | None = None
 
 
+class SkipBody(ReasonedBody):
+    """Who skips, why, and whether what else becomes pending of the tag is skipped likewise."""
+
+    covers: Covered | None = None
+    covers_limit: CoversLimit | None = None
+
+
 class ApproveBody(RunBody):
-    """Who approves, why, on which preview, and how far the run may go."""
+    """Who approves, why, on which preview, how far the run may go, and whether it is for the whole tag."""
+
+    #: What else becomes pending of the tag, soon, is decided likewise.
+    covers: Covered | None = None
+    #: Units of the largest document that is decided likewise; else as many as this one has.
+    covers_limit: CoversLimit | None = None
 
     #: The digest of the preview that was seen.
     digest: Annotated[str, Meta(max_length=MAX_DIGEST,
@@ -108,6 +123,14 @@ class PageQuery(Struct):
 
     after: After = 0
     limit: Limit = 100
+
+
+class AuditQuery(PageQuery):
+    """Which page of the audit log."""
+
+    #: What was decided, or what was refused.
+    log: Annotated[Literal["decisions", "refused"],
+                   Meta(extra={"says": 'must be "decisions" or "refused"'})] = "decisions"  # fmt: skip
 
 
 class DeliveriesQuery(Struct):

@@ -4,62 +4,47 @@ Each says what must be stored before it may begin (`needs`): that is the rule "a
 effect it orders is begun" and "what is acked is synced to disk", in one place.
 """
 
-from enum import IntEnum, StrEnum
 from typing import ClassVar
 
-from msgspec import Struct
-
 from maestro.messages import Code
+from maestro.reprocessing.command import Command as Command
+from maestro.reprocessing.command import Needs as Needs
+from maestro.reprocessing.command import Topic as Topic
+from maestro.reprocessing.command import WakeAt as WakeAt
+from maestro.reprocessing.commands_of_siblings import AskAgain as AskAgain
+from maestro.reprocessing.commands_of_siblings import AskCanary as AskCanary
+from maestro.reprocessing.commands_of_siblings import Look as Look
+from maestro.reprocessing.commands_of_siblings import Matter as Matter
+from maestro.reprocessing.commands_of_siblings import Report as Report
+from maestro.reprocessing.commands_of_siblings import SetFinished as SetFinished
 from maestro.reprocessing.impact import Impacted
 
 #: Members of a JSON object.
 Fields = tuple[tuple[str, str | int | list[dict[str, str]]], ...]
 
 
-class Needs(IntEnum):
-    """How safe the step that orders a command must be before the command begins."""
-
-    #: A question to a sibling: asking twice does no harm.
-    NOTHING = 0
-    #: Survives the death of every process.
-    STORED = 1
-    #: Synced to disk: somebody will forget the event, or tell a person.
-    SYNCED = 2
+# --- who may decide ------------------------------------------------------------------------------------------
 
 
-class Command(Struct, frozen=True):
-    """Base of all commands."""
+class Decider(Struct, frozen=True):
+    """Somebody who decided so that it covers its tag: who, why, how that was told, and how long it holds."""
 
-    needs: ClassVar[Needs] = Needs.STORED
-
-
-# --- the clock ----------------------------------------------------------------------------------------------
-
-
-class Topic(StrEnum):
-    """What a wake-up is for: each topic has one handler (`machine`)."""
-
-    #: To look whether an instance is finished; to try again to set it so; to put a doubtful question again.
-    LOOK = "look"
-    SET = "set"
-    QUESTION = "question"
-    #: To put a question again that a sibling out of reach did not answer.
-    OUTAGE = "outage"
-    #: A stall has lasted so long that the system is not open any more.
-    STALL = "stall"
+    user: str
+    reason: str
+    via: str
+    #: Seconds since the epoch at which the credential ends; None: it does not.
+    expires: float | None
+    #: Id of the token they decided with; empty: it was none of ours.
+    token: str = ""
 
 
-class WakeAt(Command, frozen=True):
-    """Say `Woken` with the same topic and key at `at` (seconds since the epoch).
-
-    A later order with the same topic and key replaces this one. Wake-ups are not stored: whoever orders one orders it
-    again after a restart.
-    """
+class CheckDeciders(Command, frozen=True):
+    """Find out whether all of them may still decide about this system. Answered by `DecidersChecked`."""
 
     needs: ClassVar[Needs] = Needs.NOTHING
-    topic: Topic
-    key: str
-    at: float
+    id: str
+    token: int
+    deciders: tuple[Decider, ...]
 
 
 # --- to the ingress actor -----------------------------------------------------------------------------------
@@ -139,74 +124,6 @@ class Commit(Command, frozen=True):
 
     token: int
     instance_id: str
-
-
-class AskCanary(Command, frozen=True):
-    """Ask a sibling something that it answered before. Answered by `CanaryAsked`."""
-
-    needs: ClassVar[Needs] = Needs.NOTHING
-    #: Who suspects it: see `System.troubles`.
-    what: str
-    token: int
-    sibling: str
-
-
-# --- to API core and Discovery: what is committed becomes visible ----------------------------------------------
-
-
-class Look(Command, frozen=True):
-    """Ask API core once what it calls an instance. Answered by `Looked` or `LookFailed`."""
-
-    needs: ClassVar[Needs] = Needs.NOTHING
-    key: str
-    token: int
-    instance_id: str
-
-
-class SetFinished(Command, frozen=True):
-    """Call an instance `finished` in API core, in one try.
-
-    Answered by `FinishedSet`, `FinishedRefused` or `LookFailed`.
-    The instance's commit is recorded first: what is called finished must be so.
-    """
-
-    key: str
-    token: int
-    instance_id: str
-
-
-class AskAgain(Command, frozen=True):
-    """Ask Discovery about an instance that is committed, and API core after it.
-
-    Answered by `AskedAgain` or `AskAgainFailed`.
-    """
-
-    needs: ClassVar[Needs] = Needs.NOTHING
-    key: str
-    token: int
-    instance_id: str
-
-
-class Matter(StrEnum):
-    """What somebody is told of, in the log and in numbers."""
-
-    #: Maestro called an instance finished, for the platform did not in time.
-    SET = "set"
-    #: API core knows no such instance, so it cannot become visible.
-    UNKNOWN = "unknown"
-    #: API core refuses to call an instance finished: Discovery may never name it.
-    UNVERIFIED = "unverified"
-    #: A commit was made that Discovery, asked again, would have had held.
-    MISSED = "missed"
-
-
-class Report(Command, frozen=True):
-    """Tell of something that no person decides on."""
-
-    needs: ClassVar[Needs] = Needs.NOTHING
-    matter: Matter
-    instance_id: str
-    units: tuple[Impacted, ...] = ()
 
 
 # --- to the siblings: a preview --------------------------------------------------------------------------------

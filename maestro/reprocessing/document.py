@@ -10,7 +10,7 @@ from enum import StrEnum
 from heapq import heapify, heappop, heappush
 
 from maestro.events import MASTER
-from maestro.messages import UNLIMITED, Budget
+from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.budget import used_up
 from maestro.reprocessing.delivery import Owed
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
@@ -86,6 +86,8 @@ class Approval:
     token: str = ""
     #: A second approval has decided: it counts for nothing further.
     spent: bool = False
+    #: The approval is for what else becomes pending of its tag, too.
+    covers: Covers | None = None
 
 
 @dataclass(slots=True)
@@ -157,6 +159,8 @@ class Document:
     again: tuple[Unit, ...] = ()
     #: The result being committed made the document grow, or may have before a crash (not stored).
     grown: bool = True
+    #: The token of the question whether those whose decision covers its tag may still decide (not stored).
+    cover_token: int = 0
     #: Discovery is being asked again (not stored).
     recheck: Recheck | None = None
     #: Questions answered when the end is reached.

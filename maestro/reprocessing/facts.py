@@ -6,7 +6,7 @@ A fact that answers a command carries the command's `token`; the answer to a sup
 from msgspec import Struct
 
 from maestro.events import ReplayRef
-from maestro.messages import UNLIMITED, Budget
+from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.commands import Topic
 from maestro.reprocessing.facts_of_siblings import AskAgainFailed as AskAgainFailed
 from maestro.reprocessing.facts_of_siblings import AskedAgain as AskedAgain
@@ -17,6 +17,7 @@ from maestro.reprocessing.facts_of_siblings import ErrandRefused as ErrandRefuse
 from maestro.reprocessing.facts_of_siblings import ErrandUnanswered as ErrandUnanswered
 from maestro.reprocessing.facts_of_siblings import FinishedRefused as FinishedRefused
 from maestro.reprocessing.facts_of_siblings import FinishedSet as FinishedSet
+from maestro.reprocessing.facts_of_siblings import InstanceEnded as InstanceEnded
 from maestro.reprocessing.facts_of_siblings import Looked as Looked
 from maestro.reprocessing.facts_of_siblings import LookFailed as LookFailed
 from maestro.reprocessing.facts_of_siblings import SetAside as SetAside
@@ -125,6 +126,7 @@ class Approved(Struct, frozen=True):
     #: Id of the token of who asks; whether the token of the first of two approvals was revoked since.
     token: str = ""
     first_revoked: bool = False
+    covers: Covers | None = None
 
 
 class Skipped(Struct, frozen=True):
@@ -134,6 +136,15 @@ class Skipped(Struct, frozen=True):
     user: str
     ticket: int
     reason: str = ""
+    covers: Covers | None = None
+
+
+class DecidersChecked(Struct, frozen=True):
+    """Whether those whose decision covers a document's tag may still decide; `problem` says why not, if so."""
+
+    id: str
+    token: int
+    problem: str
 
 
 class Retried(Struct, frozen=True):
@@ -323,21 +334,6 @@ class ReplayCommitted(Struct, frozen=True):
     token: int
 
 
-class InstanceEnded(Struct, frozen=True):
-    """The platform says that a process instance ended (an *outcome*): done, or, with a `cause`, in an error."""
-
-    instance_id: str
-    #: Name of the event that says so: an operation may be started by it.
-    name: str
-    version: str
-    branch: str
-    #: Set when the instance is a replay.
-    replay: ReplayRef | None
-    #: Domain itself says that it stored the instance's data.
-    stored: bool = False
-    cause: str = ""
-
-
 class RunFailed(Struct, frozen=True):
     """A step of a run failed past its tries: a sibling refused, or is out of reach."""
 
@@ -374,6 +370,7 @@ Fact = (
     | ErrandDone
     | Approved
     | Skipped
+    | DecidersChecked
     | Retried
     | Cancelled
     | PauseAsked

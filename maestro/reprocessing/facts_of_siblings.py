@@ -5,6 +5,7 @@ Whether a committed instance is visible, whether a sibling is there, and how far
 
 from msgspec import Struct
 
+from maestro.events import ReplayRef
 from maestro.reprocessing.impact import Impacted
 
 
@@ -97,3 +98,18 @@ class ErrandDone(Struct, frozen=True):
     """An errand is delivered, or given up."""
 
     number: int
+
+
+class InstanceEnded(Struct, frozen=True):
+    """The platform says that a process instance ended (an *outcome*): done, or, with a `cause`, in an error."""
+
+    instance_id: str
+    #: Name of the event that says so: an operation may be started by it.
+    name: str
+    version: str
+    branch: str
+    #: Set when the instance is a replay.
+    replay: ReplayRef | None
+    #: Domain itself says that it stored the instance's data.
+    stored: bool = False
+    cause: str = ""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import (
+    covering,
     deciding,
     ending,
     facts,
@@ -44,6 +45,8 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
     paused = system.running()
     if paused is not None and paused.resting:
         replaying.take_off_queues(paused, step)  # it is not known whether that was done when it was paused
+    if (pending := system.pending()) is not None:
+        covering.offer(system, pending, step)
     for doc in system.owed.values():
         if not doc.live:
             ending.leave(system, doc, step)
@@ -109,6 +112,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.ErrandDone: outbox.on_errand_done,
     facts.Approved: deciding.on_approved,
     facts.Skipped: deciding.on_skipped,
+    facts.DecidersChecked: deciding.on_deciders_checked,
     facts.Retried: deciding.on_retried,
     facts.Cancelled: deciding.on_cancelled,
     facts.StatusSet: deciding.on_status_set,

@@ -4,6 +4,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from maestro.messages import UNLIMITED, Budget
+from maestro.reprocessing.commands import Decider
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.pace import Paces
@@ -26,6 +28,7 @@ class Rules:
     ensure_finished: bool = True
     #: Seconds that a run waits for a sibling that is out of reach.
     outage_limit: float = 1800.0
+    tag_window: float = 600.0
 
 
 class ErrandKind(StrEnum):
@@ -95,6 +98,31 @@ class Lock:
     paused: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """A decision that is taken for what else becomes pending of its tag (`covering`)."""
+
+    #: The document that was decided so, its tag, and its held event's name.
+    document_id: str
+    tag: str
+    name: str
+    #: Approve, or skip.
+    approves: bool
+    #: Who decided; two where two approvers must.
+    deciders: tuple[Decider, ...]
+    #: Units of the largest document it is taken for.
+    limit: int
+    #: From when to when documents may become pending, in seconds since the epoch.
+    since: float
+    until: float
+    budget: Budget = UNLIMITED
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What it covers."""
+        return (self.tag, self.name)
+
+
 @dataclass(slots=True)
 class System:
     """The state of one system."""
@@ -124,6 +152,8 @@ class System:
     owed: dict[str, Document] = field(default_factory=dict)
     #: Documents whose run ended with an accepted result that may still count (`kept`).
     keeping: dict[str, Document] = field(default_factory=dict)
+    #: Decisions that cover their tag, by tag and event name: the latest of each; some may be over.
+    covers: dict[tuple[str, str], Cover] = field(default_factory=dict)
     errands: dict[int, Errand] = field(default_factory=dict)
     next_errand: int = 1
     #: Errands that a call was begun for, in this life or, maybe, in a former one.

@@ -7,7 +7,7 @@ from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.impact import UnitKey
 from maestro.reprocessing.pace import Pace
-from maestro.reprocessing.state import Errand
+from maestro.reprocessing.state import Cover, Errand
 from maestro.reprocessing.unit import Unit
 
 
@@ -72,6 +72,18 @@ class SavePace(Struct, frozen=True):
     pace: Pace
 
 
+class SaveCover(Struct, frozen=True):
+    """Save that a decision covers its tag."""
+
+    cover: Cover
+
+
+class DropCover(Struct, frozen=True):
+    """Forget that a decision covers its tag."""
+
+    cover: Cover
+
+
 class SaveErrand(Struct, frozen=True):
     """Add an errand to the outbox."""
 
@@ -94,6 +106,8 @@ Save = (
     | SavePreview
     | DropPreviews
     | SavePace
+    | SaveCover
+    | DropCover
     | SaveErrand
     | DropErrand
 )

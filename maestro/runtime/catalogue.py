@@ -165,6 +165,20 @@ DELIVERIES = _counter(
     _ACTOR, "source", known=_each("persist", "wait"),
 )  # fmt: skip
 UNSETTLED = _gauge("maestro_deliveries_unsettled", "Deliveries that are held until their system settles them.", _ACTOR)
+UNDECODABLE = _counter(
+    "maestro_deliveries_undecodable_total", "Deliveries whose headers or properties cannot be decoded: dead-lettered.",
+    _ACTOR,
+)  # fmt: skip
+UNPUBLISHABLE = _counter(
+    "maestro_unpublishable_total", "Messages that the broker can never take, however often it is tried.", _ACTOR
+)
+OWNER = _gauge(
+    "maestro_broker_owner", "1 when the events of the broker's vhost are this installation's, by a message it holds.",
+    _ACTOR,
+)  # fmt: skip
+BLOCKED = _gauge(
+    "maestro_broker_blocked", "1 while RabbitMQ takes no publishes, by a memory or disk alarm of its own.", _ACTOR
+)
 OPERATION_SECONDS = _histogram(
     "maestro_cascade_operation_seconds", "Operations on the reprocessing queues, waiting for the broker included.",
     _ACTOR, "operation",
@@ -191,7 +205,7 @@ BY_NAME = {metric.name: metric for metric in ALL}
 OF_SYSTEM = (
     ERRORS, REPROCESSINGS, REPLAY_SENDS, TRIES, RETRIES, LOOKS, REPORTS, MISSED_UNITS, LINK_FRAMES, LINK_RESENDS
 )  # fmt: skip
-OF_INGRESS = (LINK_FRAMES, LINK_RESENDS, DELIVERIES)
+OF_INGRESS = (LINK_FRAMES, LINK_RESENDS, DELIVERIES, UNDECODABLE, UNPUBLISHABLE)
 OF_CASCADE = (LINK_FRAMES, LINK_RESENDS)
 
 

@@ -25,6 +25,7 @@ from maestro.runtime.canaries import Canaries
 from maestro.runtime.carriers import Carriers
 from maestro.runtime.catalogue import COMMIT_SECONDS, EVENT, HELD, REPLAY, REPLAY_SENDS
 from maestro.runtime.measures import Measures
+from maestro.runtime.owner_view import OwnerView
 from maestro.runtime.prompt import PROMPT_TRIES, promptly
 from maestro.runtime.tracing import Trace
 from maestro.settings import Settings
@@ -32,6 +33,8 @@ from maestro.settings import Settings
 if TYPE_CHECKING:
     from maestro.runtime.engine import Engine
 
+#: What changes something elsewhere: only of the owner of the broker's events is it done.
+_CHANGING = (do.Commit, do.CommitHeld, do.CommitReplay, do.SendReplay, do.Notify)
 #: Origins fetched side by side.
 ORIGINS_AT_ONCE = 16
 
@@ -46,7 +49,9 @@ class Effects:
         engine: "Engine",
         measures: Measures,
         trace: Trace | None = None,
+        owner: OwnerView | None = None,
     ) -> None:
+        self._owner = owner or OwnerView(settings)
         self._trace = trace
         self._measures = measures
         self._settings = settings
@@ -131,6 +136,8 @@ class Effects:
         call = None if self._trace is None else self._trace.call(command)
         logs.carry(self._ids(command))
         try:
+            if isinstance(command, _CHANGING):
+                await self._owner.until_acts()
             fact = await self._handlers[type(command)](command)
         except SiblingError as problem:
             fact = _failure(command, str(problem), "" if problem.final else problem.service)

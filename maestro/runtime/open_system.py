@@ -40,6 +40,7 @@ from maestro.runtime.carriers import Carriers
 from maestro.runtime.cascade_desk import CascadeDesk
 from maestro.runtime.catalogue import BAD_INPUT, ERRORS, NO_EVENT
 from maestro.runtime.changes import Changes
+from maestro.runtime.deciders import Deciders
 from maestro.runtime.document_mirror import DocumentMirror, no_mirror
 from maestro.runtime.effects import Effects
 from maestro.runtime.engine import Engine
@@ -100,6 +101,7 @@ class OpenSystem:
         self._journal = Journal(self._system, measures)
         self._effects = Effects(settings, platform, self._engine, measures, self._trace)
         self._desk = CascadeDesk(self._system.documents, repository, self._feed)
+        self._deciders = Deciders(settings, system.id, self._feed)
         self._errands = Errands(self._system, self._engine, platform)
         self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
         self._mirror_changed = self._mirror.changed if settings.platform.mirror_documents else no_mirror()
@@ -243,6 +245,7 @@ class OpenSystem:
         return {
             **self._effects.carriers(),
             **self._desk.carriers(),
+            **self._deciders.carriers(),
             do.AckDelivery: self._acknowledge,
             do.ParkEvent: self._park,
             do.DeadLetterEvent: self._dead_letter,

@@ -8,6 +8,7 @@
 | `units` | id/position | one unit of a reprocessing |
 | `previews` | id/n | the units a pending document had before they changed, the last few |
 | `paces` | event name | how long replays take |
+| `covers` | document's id | a decision that covers its tag |
 | `errands` | number | a message to a sibling that is still to be delivered |
 | `canaries` | sibling | instances that the sibling answered about (see `runtime.canaries`) |
 """
@@ -19,7 +20,7 @@ from maestro.events import parse_celery
 from maestro.messages import Budget
 from maestro.reprocessing.budget import limited
 from maestro.reprocessing.delivery import Delivery, Owed, Verdict
-from maestro.reprocessing.document import Approval, Document, Ending, HistoryEntry
+from maestro.reprocessing.document import Document, Ending, HistoryEntry
 from maestro.reprocessing.impact import UnitKey
 from maestro.reprocessing.pace import Pace
 from maestro.reprocessing.preview import REMEMBERED
@@ -27,11 +28,13 @@ from maestro.reprocessing.rendering import error_event
 from maestro.reprocessing.state import Errand, ErrandKind, Rules, System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import (
+    DropCover,
     DropErrand,
     DropPreviews,
     DropUnit,
     ForgetDelivery,
     Save,
+    SaveCover,
     SaveDelivery,
     SaveDocument,
     SaveErrand,
@@ -41,6 +44,7 @@ from maestro.reprocessing.step import (
     SaveUnit,
 )
 from maestro.reprocessing.unit import Unit, UnitState
+from maestro.runtime.cover_rows import approval_row, cover_row, to_approval, to_cover
 from maestro.store.base import Delete, Put, Store, Write
 
 DELIVERIES = "deliveries"
@@ -51,6 +55,7 @@ ERRANDS = "errands"
 PREVIEWS = "previews"
 PACES = "paces"
 CANARIES = "canaries"
+COVERS = "covers"
 
 
 class Repository:
@@ -87,7 +92,7 @@ class Repository:
         latest = {_identity(save): save for save in saves}
         return [write for save in latest.values() for write in self._rows(save)]
 
-    def _rows(self, save: Save) -> list[Write]:  # noqa: C901, PLR0911 - one for each kind of record
+    def _rows(self, save: Save) -> list[Write]:  # noqa: C901, PLR0911, PLR0912 - one for each kind of record
         match save:
             case SaveOwed(owner):
                 return self._rows(SaveDelivery(owner) if isinstance(owner, Delivery) else SaveDocument(owner))
@@ -109,6 +114,10 @@ class Repository:
                 return [Delete(PREVIEWS, _preview(document, n)) for n in range(min(document.revision, REMEMBERED))]
             case SavePace(name, pace):
                 return [Put(PACES, name, {"count": pace.count, "seconds": pace.seconds})]
+            case SaveCover(cover):
+                return [Put(COVERS, cover.document_id, cover_row(cover))]
+            case DropCover(cover):
+                return [Delete(COVERS, cover.document_id)]
             case SaveErrand(errand):
                 return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
             case DropErrand(number):
@@ -164,6 +173,9 @@ class Repository:
             system.add_document(doc)
         for name, row in self._store.rows(PACES):
             system.paces.by_name[name] = Pace(row["count"], row["seconds"])
+        for key, row in self._store.rows(COVERS):
+            cover = to_cover(key, row)
+            system.covers[cover.subject] = cover
         for key, row in self._store.rows(ERRANDS):
             errand = Errand(int(key), ErrandKind(row["kind"]), row["instance"], row["text"])
             system.errands[errand.number] = errand
@@ -219,6 +231,8 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911 - one fo
             return (PREVIEWS, document.id)
         case SavePace(name):
             return (PACES, name)
+        case SaveCover(cover) | DropCover(cover):
+            return (COVERS, cover.document_id)
         case SaveErrand(errand):
             return (ERRANDS, errand.number)
         case DropErrand(number):
@@ -284,23 +298,10 @@ def _document(doc: Document) -> dict[str, Any]:
         "origin": doc.origin.decode(),
         **{name: value for name in _OPTIONAL if (value := getattr(doc, name))},
         **({"budget": [doc.budget.replays, doc.budget.minutes]} if limited(doc.budget) else {}),
-        **({"approval": _approval(doc.first_approval)} if doc.first_approval else {}),
+        **({"approval": approval_row(doc.first_approval)} if doc.first_approval else {}),
         "history": [[entry.status, entry.at, entry.user, entry.cause, entry.reason] for entry in doc.history],
         "ending": [ending.trigger, ending.at, ending.user, ending.cause, ending.reason] if ending else None,
     }
-
-
-def _approval(first: Approval) -> list[Any]:
-    budget = [first.budget.replays, first.budget.minutes]
-    return [first.user, first.at, first.reason, first.revision, first.kind, budget, first.token, first.spent]
-
-
-def _to_approval(row: Sequence[Any]) -> Approval:
-    user, at, reason, revision, *rest = row
-    if not rest:  # of before it was stored how far it goes
-        return Approval(user, at, reason, revision)
-    kind, budget, token, spent = rest
-    return Approval(user, at, reason, revision, kind, Budget(*budget), token, spent)
 
 
 def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
@@ -312,7 +313,7 @@ def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
         pending_event=row["pending_event"].encode(), origin=row["origin"].encode(),
         history=[HistoryEntry(Status(status), *rest) for status, *rest in row["history"]],
         budget=Budget(*row.get("budget", ())),
-        first_approval=_to_approval(row["approval"]) if "approval" in row else None,
+        first_approval=to_approval(row["approval"]) if "approval" in row else None,
         ending=_to_ending(row["ending"]),
     )  # fmt: skip
 

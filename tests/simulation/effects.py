@@ -227,6 +227,12 @@ class Effects(Wire):
         failed = facts.RunFailed(command.id, command.token, "Domain is out of reach")
         self._to_domain(facts.ReplayCommitted(command.id, command.token), failed, replay.id, command.id)
 
+    def _check_deciders(self, command: do.CheckDeciders) -> None:
+        """Now and then somebody may no longer decide what they decided."""
+        self.watch.covered.asked.add(command.id)
+        problem = "may no longer" if self.engine.chance(0.2) else ""
+        self._call(lambda: facts.DecidersChecked(command.id, command.token, problem))
+
     # --- a preview ---------------------------------------------------------------------------------------------------
 
     def _ask_recheck(self, command: do.AskRecheck) -> None:
@@ -399,6 +405,7 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.CommitReplay: Effects._commit_replay,
     do.AskRecheck: Effects._ask_recheck,
     do.FetchRecheckOrigins: Effects._fetch_recheck_origins,
+    do.CheckDeciders: Effects._check_deciders,
     do.FillQueues: Effects._fill_queues,
     do.GrowQueues: Effects._grow_queues,
     do.EmptyQueues: Effects._empty_queues,

@@ -28,7 +28,7 @@ class Host(Effects):
         self.rules = rules
         self.ingress = Ingress(engine, self._arrived)
         self.watch.window = rules.dedup_window
-        self.watch.decided.two_approvers = rules.two_approvers
+        self.watch.decided.two_approvers = self.watch.covered.two_approvers = rules.two_approvers
         self.ingress.tell = self.tell
         self.ingress.on_settle = self._check_settled
         self.store = MemoryStore()
@@ -54,6 +54,8 @@ class Host(Effects):
             instance.asked_mark = None
         self.engine.note("started", self.system_id)
         self.tell(facts.Resumed())
+        for id_ in self.watch.documents:
+            self.watch.covered.pending(self.watch, id_)
         self._publish_lock()
         self._do_errands()
         self.ingress.attach()
@@ -144,6 +146,7 @@ class Host(Effects):
         self.engine.note("fact", self.system_id, fact)
         self.watch.decided.heard(fact)
         judged = self.system.judged
+        self.watch.covered.heard(fact)
         step = self.machine.handle(fact, 1.6e9 + self.engine.now + self.skew)
         if isinstance(fact, facts.JudgingFailed | facts.CanaryAsked) and judged is not None:
             self._check_fault(judged, fact)
@@ -154,6 +157,7 @@ class Host(Effects):
                 reconsidering.delivery_key(fact.id), reconsidering.delivery_body(self.system.documents[fact.id])
             )
         self._saves += step.saves
+        self.watch.covered.saved(step.saves)
         for command in step.commands:
             match command.needs:
                 case Needs.NOTHING:

@@ -9,6 +9,7 @@ import pytest
 from maestro.messages import Budget
 from maestro.reprocessing import (
     approving,
+    covering,
     deciding,
     facts,
     judging,
@@ -271,6 +272,44 @@ def retry_on_the_word_of_one(plant: Plant) -> None:
     plant.setattr(approving, "enough", enough)
 
 
+def take_a_cover_whatever_its_size(plant: Plant) -> None:
+    taken = covering.taken
+
+    def taken_anyway(system: System, fact: facts.DecidersChecked) -> covering.Covered | None:
+        doc = system.documents[fact.id]
+        total, doc.total = doc.total, 0
+        found = taken(system, fact)
+        doc.total = total
+        return replace(found, cause=found.cause.replace("0 units", f"{total} units")) if found else None
+
+    def offer(system: System, doc: Document, step: Step) -> None:
+        total, doc.total = doc.total, 0
+        offered(system, doc, step)
+        doc.total = total
+
+    offered = covering.offer
+    plant.setattr(covering, "offer", offer)
+    plant.setattr(covering, "taken", taken_anyway)
+
+
+def take_a_cover_of_somebody_who_may_no_longer_decide(plant: Plant) -> None:
+    def on_checked(system: System, fact: facts.DecidersChecked, step: Step) -> None:
+        deciding.on_deciders_checked(system, facts.DecidersChecked(fact.id, fact.token, ""), step)
+
+    plant.setitem(machine._HANDLERS, facts.DecidersChecked, on_checked)
+
+
+def forget_covers_in_a_crash(plant: Plant) -> None:
+    load = repository.Repository.load
+
+    def forgetful(self: repository.Repository) -> System:
+        system = load(self)
+        system.covers.clear()
+        return system
+
+    plant.setattr(repository.Repository, "load", forgetful)
+
+
 MISTAKES: tuple[Callable[[Plant], None], ...] = (
     ack_before_the_commit_is_stored,
     ack_before_the_commit_is_synced,
@@ -303,4 +342,7 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     ask_at_the_first_start_only,
     forget_the_budget_of_the_first_approver,
     retry_on_the_word_of_one,
+    take_a_cover_whatever_its_size,
+    take_a_cover_of_somebody_who_may_no_longer_decide,
+    forget_covers_in_a_crash,
 )

@@ -9,6 +9,7 @@ from maestro.messages import (
     Budget,
     Cancel,
     Code,
+    Covers,
     Pause,
     Recheck,
     Reconsider,
@@ -105,9 +106,9 @@ class People:
         user, reason = random.choice(USERS), random.choice(("", "because"))
         match what:
             case "approve":
-                return Approve(id_, user, reason, self._digest(id_), self._budget())
+                return Approve(id_, user, reason, self._digest(id_), self._budget(), covers=self._covers())
             case "skip":
-                return Skip(id_, user, reason)
+                return Skip(id_, user, reason, self._covers())
             case "recheck":
                 self.look(id_)
                 return Recheck(id_, user)
@@ -152,6 +153,11 @@ class People:
             return UNLIMITED
         return Budget(random.choice((None, 1, 2, 3)), random.choice((None, None, 0.1, 0.5)))
 
+    def _covers(self) -> Covers | None:
+        """Whether somebody decides for the whole tag, and up to which size."""
+        random = self.engine.random
+        return Covers(limit=random.choice((None, None, 1, 5))) if random.random() < 0.4 else None
+
     def settle(self) -> None:
         """What is pending is approved or skipped, what is paused resumed, and some of what was skipped reconsidered."""
         if not self.host.up:
@@ -163,7 +169,11 @@ class People:
         pending = self.host.system.pending()
         if pending is not None:
             skip = self.engine.chance(0.2)
-            self._decide(Skip(pending.id, user, "at last") if skip else Approve(pending.id, user, "at last"))
+            covers = self._covers() if pending.tag else None
+            if skip:
+                self._decide(Skip(pending.id, user, "at last", covers))
+            else:
+                self._decide(Approve(pending.id, user, "at last", covers=covers))
         skipped = [doc.id for doc in self.host.system.documents.values() if doc.status is Status.SKIPPED]
         if skipped and self.engine.chance(0.2):
             self._decide(Reconsider(self.engine.random.choice(skipped), user, "at last"))

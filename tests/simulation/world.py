@@ -41,7 +41,10 @@ class Tenant:
             dedup_window=random.choice((16, 4096)),
             require_reason=random.random() < 0.1,
             outage_limit=random.choice((30.0, 1800.0)),
+            tag_window=random.choice((60.0, 6000.0)),
         )
+        #: Events that one user action becomes.
+        self._events_of_a_tag = random.choice((1, 3, 8, 100))
         self.siblings = Siblings(engine, system_id)
         self.siblings.failing = random.choice((0.0, 0.01, 0.08))
         self.host = Host(engine, system_id, rules, self.siblings)
@@ -88,7 +91,7 @@ class Tenant:
         writes = f"e{self._instances}" if reads else random.choice(INPUTS)
         stamp = f"2018-07-20T15:{self._instances // 60:02}:{self._instances % 60:02}"
         origin = orjson.dumps(
-            {"name": "p", "systemId": self.system_id, "instanceId": id_, "tag": id_, "branch": branch,
+            {"name": "p", "systemId": self.system_id, "instanceId": id_, "tag": self._tag(id_), "branch": branch,
              "timestamp": random.choice((stamp, stamp + ".5", "soon"))}
         )  # fmt: skip
         is_fork = branch != MASTER and random.random() < 0.3
@@ -96,8 +99,16 @@ class Tenant:
         data.instances[id_] = instance
         return instance
 
+    def _tag(self, instance_id: str) -> str:
+        """Return the tag of an instance's event: now and then several have one, and a few none."""
+        number = int(instance_id.rpartition(".")[2])
+        if self._events_of_a_tag == 1:
+            return instance_id
+        return f"t{number // self._events_of_a_tag}" if number % 7 else ""
+
     def _event(self, instance: Instance) -> bytes:
-        fields = {"systemId": self.system_id, "instanceId": instance.id, "branch": instance.branch, "tag": instance.id}
+        fields = {"systemId": self.system_id, "instanceId": instance.id, "branch": instance.branch}
+        fields["tag"] = self._tag(instance.id)
         return orjson.dumps({"name": f"{self.system_id}.persist.request"} | fields)
 
     def _persist(self, instance: Instance) -> None:

@@ -20,7 +20,10 @@ class Report:
     differences: tuple[Difference, ...]
     #: Reprocessings that did not end as they should have: what happened instead.
     misfires: tuple[str, ...]
+    #: Instances whose result rests on data that was changed since.
     stale: tuple[str, ...]
+    #: Instances whose created rows were written more than once.
+    doubled: tuple[str, ...]
     counters: Counters
     #: Persist events, replays included.
     events: int
@@ -29,8 +32,8 @@ class Report:
 
     @property
     def equal(self) -> bool:
-        """Whether every average and rate of every branch is what a from-scratch computation gives."""
-        return not self.differences and not self.misfires
+        """Whether every value of every branch is what a from-scratch computation gives, written once, and not stale."""
+        return not (self.differences or self.misfires or self.doubled or self.stale)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as `maestro demo --json` prints it."""
@@ -53,6 +56,8 @@ class Report:
             "waited": self.counters.waiting,
             "replayed": self.counters.replayed,
             "cascaded": self.counters.cascaded,
+            "stale": list(self.stale),
+            "doubled": list(self.doubled),
             "equal": self.equal,
             "seconds": round(self.seconds, 3),
             "events": self.events,

@@ -105,8 +105,8 @@ def _verdict(report: Report) -> Iterable[str]:
     yield from (f"[red]{describe(difference)}" for difference in report.differences[:_SHOWN])
     if len(report.differences) > _SHOWN:
         yield f"[red]… and {len(report.differences) - _SHOWN} more"
-    if report.stale:
-        yield f"[yellow]{len(report.stale)} instances committed what they had computed on older data"
+    yield from (f"[red]written twice: the rows of {instance}" for instance in report.doubled[:_SHOWN])
+    yield from (f"[red]stale: {unit}" for unit in report.stale[:_SHOWN])
     yield (
         "[green]equal: every average and rate is what a from-scratch computation gives"
         if report.equal else "[red]not equal"

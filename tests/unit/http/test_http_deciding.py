@@ -10,6 +10,7 @@ from maestro.messages import (
     Budget,
     Cancel,
     Code,
+    Covers,
     GetWaiting,
     ListEntities,
     ListErrors,
@@ -47,6 +48,8 @@ def body(**fields: Any) -> bytes:
         ("retry", {"budget": {"replays": 1}, "reason": "r"}, Retry(ID, "ana", "r", Budget(1))),
         ("resume", {"budget": {"minutes": 0.5}}, Resume(ID, "ana", "", Budget(None, 0.5))),
         ("skip", {"reason": "r"}, Skip(ID, "ana", "r")),
+        ("skip", {"covers": "tag", "covers_limit": 3}, Skip(ID, "ana", "", Covers("open", None, 3))),
+        ("approve", {"covers": "tag"}, Approve(ID, "ana", covers=Covers("open"))),
         ("cancel", {"reason": "r"}, Cancel(ID, "ana", "r")),
         ("pause", {"reason": "r"}, Pause(ID, "ana", "r")),
         ("recheck", {}, Recheck(ID, "ana")),
@@ -73,6 +76,9 @@ async def test_a_reconsideration_has_the_patience_of_a_sync_persist(client: Clie
         ({"reason": "a\x00b"}, "reason: must be at most 1000 printable"),
         ({"digest": 7}, "digest: must be a string"),
         ({"digest": ""}, "digest: is empty"),
+        ({"covers": "branch"}, 'covers: must be "tag"'),
+        ({"covers": "tag", "covers_limit": 0}, "covers_limit: must be a whole number from 1"),
+        ({"covers_limit": 5}, 'covers_limit: is for a decision with "covers"'),
         ({"digest": "x" * 65}, "digest: must be at most 64"),
         ({"budget": 5}, "budget: must be an object"),
         ({"budget": {}}, "budget: must have"),
@@ -162,3 +168,9 @@ async def test_a_redrive_must_say_what(
 ) -> None:
     assert (await client.post(f"{SYSTEM}/errors/redrive", body(**fields))).is_error(400, message)
     assert not bridge.asked
+
+
+@pytest.mark.parametrize("action", ["retry", "resume", "cancel", "pause", "recheck", "reconsider"])
+async def test_only_an_approval_or_a_skip_covers_its_tag(client: Client, action: str) -> None:
+    reply = await client.post(f"{V1}/{action}", body(covers="tag"))
+    assert reply.is_error(400, f"covers: an approval or a skip covers its tag, {action} does not")
