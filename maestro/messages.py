@@ -179,6 +179,16 @@ class Reconsider(Struct, frozen=True):
     token: str = ""
 
 
+class LeaveOut(Struct, frozen=True):
+    """Leave outstanding units out of a paused, failed, aborted or cancelled reprocessing. Answers the document."""
+
+    id: str
+    user: str
+    #: (instanceId, branch)
+    units: tuple[tuple[str, str], ...]
+    reason: str = ""
+
+
 class SetStatus(Struct, frozen=True):
     """Override a status by hand. Answers the document."""
 
@@ -269,6 +279,7 @@ Question = (
     | Resume
     | Recheck
     | Reconsider
+    | LeaveOut
     | SetStatus
     | GetWaiting
     | ListEntities

@@ -17,6 +17,7 @@ from maestro.messages import (
     Budget,
     Cancel,
     Covers,
+    LeaveOut,
     Pause,
     Recheck,
     Reconsider,
@@ -68,6 +69,13 @@ def decision_of(kind: type[Decision], document_id: str, fields: dict[str, Any]) 
     if kind is Skip:
         return Skip(document_id, user, why, covers)
     return kind(document_id, user, why)  # type: ignore[call-arg]  # a recheck has returned above
+
+
+def leave_out_of(document_id: str, fields: dict[str, Any]) -> LeaveOut:
+    """Return the decision to leave units out that a body's `fields` make. Raises `BadInput`, and `Denied`."""
+    body = checked(fields, shapes.LeaveOutBody)
+    units = tuple((unit.instance_id, unit.branch) for unit in body.units)
+    return LeaveOut(document_id, user_of(body.user), units, check_reason(body.reason))
 
 
 def _covers(kind: type[Decision], fields: dict[str, Any], body: shapes.DecisionBody) -> Covers | None:

@@ -103,6 +103,11 @@ def _decisions() -> Iterable[Operation]:
             {200: shapes.DocumentShape, 202: shapes.DocumentShape}, body=BODIES[kind], decides=True, repeatable=True,
         )  # fmt: skip
     yield _post(
+        f"{_REPROCESSING}/{{id}}/units/leave_out", reprocessings.leave_out, "leave_out", Role.APPROVER,
+        "Leave outstanding units out of a paused, failed, aborted or cancelled reprocessing",
+        {200: shapes.DocumentShape}, body=shapes.LeaveOutBody, decides=True, repeatable=True,
+    )  # fmt: skip
+    yield _post(
         f"{_REPROCESSING}/{{id}}/reconsider", reprocessings.reconsider, "reconsider", Role.APPROVER,
         "Judge the event of a skipped reprocessing again", {200: shapes.JudgedShape, 202: dict[str, Any]},
         body=BODIES[Reconsider], decides=True, repeatable=True,
@@ -114,7 +119,7 @@ def _decisions() -> Iterable[Operation]:
     )  # fmt: skip
     yield _post(
         f"{_SYSTEMS}/{{systemId}}/stalled/set-aside", systems.set_aside, "set_aside", Role.APPROVER,
-        "Put the event that a stalled system has in hand on its error queue", {200: shapes.SetAsideShape},
+        "Put the event that a stalled system has in hand on its error queue", {200: shapes.SetAsideEventShape},
         body=shapes.ReasonedBody, decides=True, repeatable=True,
     )  # fmt: skip
 

@@ -112,6 +112,20 @@ class RedriveBody(DecisionBody):
     all: bool | None = None
 
 
+class UnitBody(Struct, forbid_unknown_fields=True, rename="camel"):
+    """An instance on a branch."""
+
+    instance_id: Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+    branch: Annotated[str, Meta(min_length=1, max_length=MAX_ID)] = "master"
+
+
+class LeaveOutBody(ReasonedBody, kw_only=True):
+    """Who leaves which units out, and why."""
+
+    units: Annotated[list[UnitBody], Meta(min_length=1, max_length=MAX_CHOSEN,
+                     extra={"says": f"must be a list of 1 to {MAX_CHOSEN} units"})]  # fmt: skip
+
+
 class FindQuery(Struct):
     """Which documents."""
 
@@ -260,6 +274,8 @@ class UnitShape(Struct, rename="camel"):
     sent_at: str | None = None
     done_at: str | None = None
     duration: float | None = None
+    #: Why it cannot be replayed.
+    problem: str | None = None
 
 
 class UnitName(Struct, rename="camel"):
@@ -267,6 +283,21 @@ class UnitName(Struct, rename="camel"):
 
     instance_id: str
     branch: str
+
+
+class SetAsideShape(UnitName, rename="camel"):
+    """A unit that cannot be replayed, and why."""
+
+    problem: str
+
+
+class LeftOutShape(UnitName, rename="camel"):
+    """A unit that is not replayed: who decided so, when and why; and what kept it from being replayed."""
+
+    user: str
+    timestamp: str
+    reason: str
+    problem: str = ""
 
 
 class ProgressShape(Struct):
@@ -319,6 +350,8 @@ class DocumentShape(Struct, rename="camel"):
     history: list[HistoryShape]
     units: list[UnitShape]
     reimpacted: list[UnitName]
+    set_aside: list[SetAsideShape]
+    left_out: list[LeftOutShape]
     progress: ProgressShape
     cancelling: bool
     pausing: bool
@@ -505,7 +538,7 @@ class ErrorsPage(Struct):
     errors: list[dict[str, Any]]
 
 
-class SetAsideShape(Struct, rename="camel"):
+class SetAsideEventShape(Struct, rename="camel"):
     """The event that was set aside: its number, and its instance."""
 
     number: int

@@ -47,3 +47,29 @@ class WakeAt(Command, frozen=True):
     topic: Topic
     key: str
     at: float
+
+
+# --- to whoever watches --------------------------------------------------------------------------------------
+
+
+class Alarm(StrEnum):
+    """What somebody must look at, though nothing waits for it."""
+
+    #: A run that nobody approved left units out.
+    LEFT_OUT = "left_out"
+    #: A replay impacts the very instance whose commit its run was for.
+    HELD_NAMED = "held_named"
+    #: One instance persists again and again.
+    PERSISTS_OFTEN = "persists_often"
+    #: API core refuses to call a committed instance finished: Discovery may never name it.
+    UNVERIFIED = "unverified"
+    #: A commit was made that Discovery, asked again, would have had held.
+    MISSED = "missed"
+
+
+class RaiseAlarm(Command, frozen=True):
+    """Say it in the log, and count it."""
+
+    alarm: Alarm
+    instance_id: str
+    text: str

@@ -6,16 +6,18 @@ effect it orders is begun" and "what is acked is synced to disk", in one place.
 
 from typing import ClassVar
 
+from msgspec import Struct
+
 from maestro.messages import Code
+from maestro.reprocessing.command import Alarm as Alarm
 from maestro.reprocessing.command import Command as Command
 from maestro.reprocessing.command import Needs as Needs
+from maestro.reprocessing.command import RaiseAlarm as RaiseAlarm
 from maestro.reprocessing.command import Topic as Topic
 from maestro.reprocessing.command import WakeAt as WakeAt
 from maestro.reprocessing.commands_of_siblings import AskAgain as AskAgain
 from maestro.reprocessing.commands_of_siblings import AskCanary as AskCanary
 from maestro.reprocessing.commands_of_siblings import Look as Look
-from maestro.reprocessing.commands_of_siblings import Matter as Matter
-from maestro.reprocessing.commands_of_siblings import Report as Report
 from maestro.reprocessing.commands_of_siblings import SetFinished as SetFinished
 from maestro.reprocessing.impact import Impacted
 

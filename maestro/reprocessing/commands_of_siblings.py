@@ -1,10 +1,8 @@
 """What is ordered to find out about siblings and committed instances, part of `commands`, which offers them all."""
 
-from enum import StrEnum
 from typing import ClassVar
 
 from maestro.reprocessing.command import Command, Needs
-from maestro.reprocessing.impact import Impacted
 
 
 class AskCanary(Command, frozen=True):
@@ -51,25 +49,3 @@ class AskAgain(Command, frozen=True):
     key: str
     token: int
     instance_id: str
-
-
-class Matter(StrEnum):
-    """What somebody is told of, in the log and in numbers."""
-
-    #: Maestro called an instance finished, for the platform did not in time.
-    SET = "set"
-    #: API core knows no such instance, so it cannot become visible.
-    UNKNOWN = "unknown"
-    #: API core refuses to call an instance finished: Discovery may never name it.
-    UNVERIFIED = "unverified"
-    #: A commit was made that Discovery, asked again, would have had held.
-    MISSED = "missed"
-
-
-class Report(Command, frozen=True):
-    """Tell of something that no person decides on."""
-
-    needs: ClassVar[Needs] = Needs.NOTHING
-    matter: Matter
-    instance_id: str
-    units: tuple[Impacted, ...] = ()

@@ -16,11 +16,12 @@ from maestro.reprocessing.delivery import Owed
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
 from maestro.reprocessing.preview import Recheck
 from maestro.reprocessing.status import IN_PROGRESS, LIVE, Status, Trigger, after
-from maestro.reprocessing.unit import IN_FLIGHT, Unit, UnitState
+from maestro.reprocessing.unit import BUSY, IN_FLIGHT, Unit, UnitState
 
 MAESTRO = "maestro"
 PLATFORM = "platform"
 OPEN_BRANCH = "platform:open_branch"
+NO_ORIGIN = "no origin event"
 #: `Unit.cause` of a unit that the start of a run brought in.
 START = -2
 
@@ -149,6 +150,8 @@ class Document:
     #: Outstanding (turn, key), smallest first; entries of a unit that is not outstanding at that turn are stale.
     outstanding: list[tuple[int, UnitKey]] = field(default_factory=list)
     current: Unit | None = None
+    #: Units that cannot be replayed and are not left out.
+    set_aside: dict[UnitKey, Unit] = field(default_factory=dict)
     #: What is awaited, the token its answer must carry; queues rebuilt in this life (none of it stored).
     stage: Stage | None = None
     token: int = 0
@@ -201,6 +204,10 @@ class Document:
         self.status = after(self.status, trigger)
         self.note(at, user, cause, reason)
 
+    def is_note(self, index: int) -> bool:
+        """Whether an entry of the history tells of something that left the status as it was."""
+        return index > 0 and self.history[index].status is self.history[index - 1].status
+
     def note(self, at: float, user: str, cause: str, reason: str) -> None:
         """Record in the history what happened to it in its present status."""
         self.history.append(HistoryEntry(self.status, at, user, cause, reason))
@@ -224,7 +231,7 @@ class Document:
         return at
 
     def add(self, origins: Iterable[Origin], cause: int = -1) -> list[Unit]:
-        """Append units in the order given, as outstanding; return them."""
+        """Append units in the order given, as outstanding, those without an origin event set aside; return them."""
         added = []
         for origin in origins:
             unit = Unit(
@@ -241,7 +248,11 @@ class Document:
             self.next_turn += 1
             self.units[unit.key] = unit
             self.order.append(unit)
-            heappush(self.outstanding, (unit.turn, unit.key))
+            if unit.origin:
+                heappush(self.outstanding, (unit.turn, unit.key))
+            else:
+                unit.state, unit.problem = UnitState.SET_ASIDE, NO_ORIGIN
+                self.set_aside[unit.key] = unit
             added.append(unit)
         return added
 
@@ -259,7 +270,7 @@ class Document:
 
     def release(self) -> None:
         """Let the units go: the document has ended, the store keeps them."""
-        self.units, self.order, self.outstanding, self.current = {}, [], [], None
+        self.units, self.order, self.outstanding, self.current, self.set_aside = {}, [], [], None, {}
 
     def load(self, units: Iterable[Unit]) -> None:
         """Take over the stored units, in the order of positions: after a restart, or for a retry."""
@@ -268,8 +279,14 @@ class Document:
         waiting = [(unit.turn, key) for key, unit in self.units.items() if unit.state is UnitState.OUTSTANDING]
         heapify(waiting)
         self.outstanding = waiting
-        busy = (UnitState.OUTSTANDING, UnitState.DONE)
-        self.current = next((unit for unit in self.units.values() if unit.state not in busy), None)
+        self.set_aside = {key: unit for key, unit in self.units.items() if unit.state is UnitState.SET_ASIDE}
+        self.current = next((unit for unit in self.order if unit.state in BUSY), None)
+
+    def take_back(self, unit: Unit) -> None:
+        """Make a unit that was set aside outstanding again."""
+        del self.set_aside[unit.key]
+        unit.state, unit.problem = UnitState.OUTSTANDING, ""
+        heappush(self.outstanding, (unit.turn, unit.key))
 
     def take_next(self) -> Unit | None:
         """Make the next outstanding unit the current one; None when no unit is outstanding."""
@@ -297,8 +314,8 @@ class Document:
             self.current = None
 
     def not_done(self) -> Iterator[Unit]:
-        """Yield the units whose replay is not committed, in the order of their turns."""
-        left = (unit for unit in self.units.values() if unit.state is not UnitState.DONE)
+        """Yield the units that are to be replayed or are in flight, in the order of their turns."""
+        left = (unit for unit in self.units.values() if unit.state is UnitState.OUTSTANDING or unit.state in BUSY)
         yield from sorted(left, key=lambda unit: unit.turn)
 
     def send_name(self, unit: Unit, send: int | None = None) -> str:

@@ -20,7 +20,10 @@ from maestro.reprocessing.facts_of_siblings import FinishedSet as FinishedSet
 from maestro.reprocessing.facts_of_siblings import InstanceEnded as InstanceEnded
 from maestro.reprocessing.facts_of_siblings import Looked as Looked
 from maestro.reprocessing.facts_of_siblings import LookFailed as LookFailed
+from maestro.reprocessing.facts_of_siblings import Notified as Notified
+from maestro.reprocessing.facts_of_siblings import QueuesUpdated as QueuesUpdated
 from maestro.reprocessing.facts_of_siblings import SetAside as SetAside
+from maestro.reprocessing.facts_of_siblings import UnitRefused as UnitRefused
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
 from maestro.reprocessing.unit import Unit
 
@@ -236,6 +239,17 @@ class ReconsiderAsked(Struct, frozen=True):
     first_revoked: bool = False
 
 
+class LeaveOutAsked(Struct, frozen=True):
+    """Somebody wants outstanding units left out of a run that rests or was given up; `stored` are its stored units."""
+
+    id: str
+    user: str
+    ticket: int
+    units: tuple[UnitKey, ...]
+    stored: tuple[Unit, ...] = ()
+    reason: str = ""
+
+
 class StatusSet(Struct, frozen=True):
     """Somebody overrides a status by hand."""
 
@@ -247,21 +261,6 @@ class StatusSet(Struct, frozen=True):
     #: Id of the token of who asks; whether the token of the first of two approvals was revoked since.
     token: str = ""
     first_revoked: bool = False
-
-
-class Notified(Struct, frozen=True):
-    """A notification was sent, refused or given up: the outcome changes nothing."""
-
-    id: str
-    token: int
-
-
-class QueuesUpdated(Struct, frozen=True):
-    """The unit queues were filled, grown or emptied as asked; `problem` is set when the broker refused for good."""
-
-    id: str
-    token: int
-    problem: str
 
 
 class StartImpactFound(Struct, frozen=True):
@@ -380,6 +379,7 @@ Fact = (
     | RecheckOriginsFetched
     | RecheckFailed
     | ReconsiderAsked
+    | LeaveOutAsked
     | StatusSet
     | Notified
     | QueuesUpdated
@@ -387,6 +387,7 @@ Fact = (
     | HeldCommitted
     | HeldCommitFailed
     | ReplaySent
+    | UnitRefused
     | ReplayTimedOut
     | ReplayErred
     | ReplayImpactFound

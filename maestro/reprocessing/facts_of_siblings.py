@@ -1,4 +1,4 @@
-"""What is found out about siblings, and what became of messages to them: part of `facts`, which offers them all.
+"""What siblings and queues say, and what became of messages to them: part of `facts`, which offers them all.
 
 Whether a committed instance is visible, whether a sibling is there, and how far the outbox has come.
 """
@@ -113,3 +113,26 @@ class InstanceEnded(Struct, frozen=True):
     #: Domain itself says that it stored the instance's data.
     stored: bool = False
     cause: str = ""
+
+
+class Notified(Struct, frozen=True):
+    """A notification was sent, refused or given up: the outcome changes nothing."""
+
+    id: str
+    token: int
+
+
+class UnitRefused(Struct, frozen=True):
+    """The Event Manager has no subscriber for a replay: it will never run."""
+
+    id: str
+    token: int
+    cause: str
+
+
+class QueuesUpdated(Struct, frozen=True):
+    """The unit queues were filled, grown or emptied as asked; `problem` is set when the broker refused for good."""
+
+    id: str
+    token: int
+    problem: str

@@ -30,7 +30,10 @@ class Impacted:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """An impacted unit with its instance's origin event (JSON as Process Memory sent it) and that event's timestamp."""
+    """An impacted unit with its instance's origin event (JSON as Process Memory sent it) and that event's timestamp.
+
+    The event is empty when Process Memory has none: such a unit cannot be replayed.
+    """
 
     unit: Impacted
     event: bytes

@@ -2,7 +2,7 @@
 
 from maestro.messages import UNLIMITED, Budget
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import covering, facts
+from maestro.reprocessing import covering, facts, leaving_out
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import MAESTRO, OPEN_BRANCH, PLATFORM, Document, HistoryEntry
 from maestro.reprocessing.impact import replay_order
@@ -57,6 +57,10 @@ def approve(
     """Put a document in line. Raises `IllegalTransition`."""
     drop_texts(system, doc.held_instance, doc, step)
     doc.move(trigger, system.now, user, cause, reason)
+    if trigger is Trigger.APPROVE:
+        leaving_out.left_by_approval(system, doc, user, step)
+    else:
+        leaving_out.try_again(doc, step)
     doc.grant(budget)
     doc.line = system.next_line
     system.next_line += 1

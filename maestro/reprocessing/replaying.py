@@ -7,7 +7,7 @@ after an answer. A result may impact more: the document grows before the result 
 from maestro.events import MASTER, ReplayRef
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import ending, facts, kept, outage, starting, visibility
+from maestro.reprocessing import ending, facts, kept, leaving_out, outage, starting, visibility
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
@@ -108,6 +108,9 @@ def _commit_held(system: System, doc: Document, step: Step) -> None:
 
 def _next_unit(system: System, doc: Document, step: Step) -> None:
     unit = doc.take_next()
+    if unit is None and doc.set_aside and not leaving_out.nothing_else_left(system, doc, step):
+        take_off_queues(doc, step)
+        return
     if unit is None:
         ending.end(system, doc, Trigger.FINISH, "", MAESTRO, step)
         return
@@ -245,9 +248,22 @@ def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None
         doc is not None
         and doc.running
         and doc.ending is None
+        and doc.current is not None
         and doc.is_answer(fact.instance_id, fact.branch, fact.send)
     ):
-        ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
+        doc.current.failures += 1
+        step.save(SaveUnit(doc, doc.current))
+        if doc.current.failures >= system.rules.replay_attempts:
+            leaving_out.set_aside(doc, f"its process failed {doc.current.failures} times: {fact.cause}", step)
+        else:
+            ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
+
+
+def on_unit_refused(system: System, fact: facts.UnitRefused, step: Step) -> None:
+    """No operation of the platform takes the replay: it never will, whoever asks."""
+    doc = awaited(system, fact.id, fact.token, Stage.SEND)
+    if doc is not None and doc.ending is None and not answered(doc, Stage.SEND):
+        leaving_out.set_aside(doc, fact.cause, step)
 
 
 def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) -> None:
@@ -299,6 +315,8 @@ def _impacted_by(doc: Document, unit: Unit, found: tuple[Impacted, ...], step: S
     if len(impacted) < len(named) and not doc.held_named_by:
         doc.held_named_by = unit.instance_id
         step.save(SaveDocument(doc))
+        text = f"reprocessing {doc.id}: the replay of {unit.instance_id} impacts the held instance itself"
+        step.do(do.RaiseAlarm(do.Alarm.HELD_NAMED, doc.held_instance, text))
     return impacted
 
 
@@ -358,3 +376,8 @@ def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step)
     finish(system, result, step)
     answer(result, step, Code.OK, fields=COMMITTED)
     step.do(do.TakeControl(doc.id))
+
+
+def answered(doc: Document, stage: Stage) -> bool:
+    """Whether a send that failed was answered by a result all the same: the result says more."""
+    return stage is Stage.SEND and (doc.current is None or doc.current.state is not UnitState.SENDING)

@@ -42,5 +42,10 @@ def take_in(system: System, doc: Document, new: tuple[Origin, ...], step: Step) 
     doc.start_asked = True
     doc.cascaded += len(units)
     system.counters.cascaded += len(units)
-    doc.note(system.now, MAESTRO, f"the start added {len(units)} units that the held commit impacts by now", "")
+    doc.note(
+        system.now,
+        MAESTRO,
+        f"the start added {len(units)} unit{'s' * (len(units) > 1)} that the held commit impacts by now",
+        "",
+    )
     step.save(SaveDocument(doc), *(SaveUnit(doc, unit) for unit in units))

@@ -3,16 +3,10 @@
 from maestro.reprocessing import ending, facts, outage
 from maestro.reprocessing.document import MAESTRO, Document, Stage
 from maestro.reprocessing.outage import Ruling
-from maestro.reprocessing.replaying import awaited
+from maestro.reprocessing.replaying import answered, awaited
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Trigger
 from maestro.reprocessing.step import Step
-from maestro.reprocessing.unit import UnitState
-
-
-def _answered(doc: Document, stage: Stage) -> bool:
-    """Whether a send that failed was answered by a result all the same: the result says more."""
-    return stage is Stage.SEND and doc.current is not None and doc.current.state is not UnitState.SENDING
 
 
 def on_run_failed(system: System, fact: facts.RunFailed, step: Step) -> None:
@@ -21,7 +15,7 @@ def on_run_failed(system: System, fact: facts.RunFailed, step: Step) -> None:
         Stage.START_IMPACT, Stage.START_ORIGINS, Stage.SEND, Stage.IMPACT, Stage.ORIGINS, Stage.REPLAY_COMMIT,
     ):  # fmt: skip
         doc = awaited(system, fact.id, fact.token, stage)
-        if doc is None or doc.ending is not None or _answered(doc, stage):
+        if doc is None or doc.ending is not None or answered(doc, stage):
             continue
         if fact.sibling and stage is not Stage.REPLAY_COMMIT and not doc.cancelling:
             doc.stage = Stage.OUTAGE

@@ -36,6 +36,8 @@ TEXT_COMES_WITHIN: Final = 30.0
 #: Seconds between two tries to set a status that API core refuses, and after which it is given up.
 REFUSED_PAUSE: Final = 2.0
 REFUSED_LIMIT: Final = 300.0
+#: Units that an alarm names.
+_SHOWN: Final = 20
 
 
 def owe(system: System, owner: Delivery | Document, step: Step) -> None:
@@ -120,12 +122,10 @@ def on_looked(system: System, fact: facts.Looked, step: Step) -> None:
             system.visible.found(look, system.now)
         _seen(look, fact.failures, system, step)
     elif fact.status is None:
-        if not system.visible.unknown_told:
-            system.visible.unknown_told = True
-            step.do(do.Report(do.Matter.UNKNOWN, look.instance_id))
         _visible(look, fact.failures, system, step)
     elif look.refused_since and system.now - look.refused_since >= REFUSED_LIMIT:
-        step.do(do.Report(do.Matter.UNVERIFIED, look.instance_id))
+        text = "API core refuses to call it finished: Discovery may never name it"
+        step.do(do.RaiseAlarm(do.Alarm.UNVERIFIED, look.instance_id, text))
         _visible(look, fact.failures, system, step)
     elif look.refused_since:
         step.do(do.WakeAt(do.Topic.SET, look.key, system.now + REFUSED_PAUSE))
@@ -162,7 +162,6 @@ def on_finished_set(system: System, fact: facts.FinishedSet, step: Step) -> None
         system.visible.slow += 1
     look.failed = 0
     look.refused_since = look.seen_at = 0.0
-    step.do(do.Report(do.Matter.SET, look.instance_id))
     _seen(look, fact.failures, system, step)
     _end_stall(system)
 
@@ -266,7 +265,10 @@ def missed(_system: System, look: Look, fact: facts.AskedAgain, step: Step) -> N
     """Say which units the commit of `look` should have been held for, had Discovery named them."""
     units = relevant(fact.units, own_instance=look.instance_id, on_master=look.branch == MASTER)
     if units:
-        step.do(do.Report(do.Matter.MISSED, look.instance_id, units))
+        names = ", ".join(f"{unit.instance_id} on {unit.branch}" for unit in units[:_SHOWN])
+        more = f" and {len(units) - _SHOWN} more" if len(units) > _SHOWN else ""
+        text = f"Discovery had not named all that its commit impacts; these may be stale: {names}{more}"
+        step.do(do.RaiseAlarm(do.Alarm.MISSED, look.instance_id, text))
 
 
 def on_ask_again_failed(system: System, fact: facts.AskAgainFailed, step: Step) -> None:

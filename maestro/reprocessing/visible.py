@@ -61,8 +61,6 @@ class Looks:
 
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     slow: int = 0
-    #: Somebody was told that API core knows no such instance.
-    unknown_told: bool = False
 
     @property
     def behind(self) -> bool:

@@ -15,7 +15,7 @@ from maestro.reprocessing.impact import Impacted
 from maestro.reprocessing.state import System
 from maestro.reprocessing.visibility import FINISHED
 from maestro.runtime.canaries import Canaries
-from maestro.runtime.catalogue import DISCOVERY_SECONDS, EVENT, LOOKS, MISSED_UNITS, REPORTS
+from maestro.runtime.catalogue import DISCOVERY_SECONDS, EVENT, LOOKS
 from maestro.runtime.measures import Measures
 
 
@@ -28,6 +28,7 @@ class Asking:
         self._canaries = canaries
         self._measures = measures
         self._log = logs.get(system=system.id)
+        self._unknown_told = False
 
     @property
     def api_failures(self) -> int:
@@ -67,6 +68,11 @@ class Asking:
         """Carry out `Look`."""
         instance = await self._platform.apicore.instance(command.instance_id, tries=1)
         status = None if instance is None else instance.status
+        if status is None and not self._unknown_told:
+            self._unknown_told = True
+            self._log.warning(
+                "API core knows no such instance: Discovery will not name it; said once", instance=command.instance_id
+            )
         self._measures.count(LOOKS, "unknown" if status is None else "finished" if status == FINISHED else "not_yet")
         return facts.Looked(command.key, command.token, status, self.api_failures)
 
@@ -76,27 +82,11 @@ class Asking:
             await self._platform.apicore.set_instance_status(command.instance_id, FINISHED, tries=1)
         except SiblingRefused as problem:
             return facts.FinishedRefused(command.key, command.token, str(problem))
+        self._measures.count(LOOKS, "set")
+        self._log.info("set finished, for the platform did not in time", instance=command.instance_id)
         return facts.FinishedSet(command.key, command.token, self.api_failures)
 
     async def canary(self, command: do.AskCanary) -> Fact:
         """Carry out `AskCanary`."""
         answered = await self._canaries.ask(command.sibling)
         return facts.CanaryAsked(command.what, command.token, bool(answered), known=answered is not None)
-
-    def report(self, command: do.Report) -> None:
-        """Carry out `Report`: in the log, and in numbers."""
-        self._measures.count(REPORTS, command.matter.value)
-        instance = command.instance_id
-        match command.matter:
-            case do.Matter.SET:
-                self._log.info("instance set finished: the platform had not done so in time", instance=instance)
-            case do.Matter.UNKNOWN:
-                self._log.warning("API core knows no such instance: Discovery will not name it", instance=instance)
-            case do.Matter.UNVERIFIED:
-                self._log.error("API core refuses to call an instance finished: it is not verified", instance=instance)
-            case do.Matter.MISSED:
-                self._measures.count(MISSED_UNITS, by=len(command.units))
-                self._log.error(
-                    "Discovery had not named all that a commit impacts: results may be stale", instance=instance,
-                    units=[f"{unit.instance_id} on {unit.branch}" for unit in command.units],
-                )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from maestro.reprocessing.commands import Matter
+from maestro.reprocessing.commands import Alarm
 from maestro.reprocessing.status import Status
 from maestro.runtime.measures import Kind, Metric, Scope
 
@@ -92,6 +92,14 @@ RUN_OUTSTANDING = _gauge(
 REPLAY_SENDS = _counter("maestro_replay_sends_total", "Replays sent to the Event Manager, repeats included.", _SYSTEM)
 REPLAYS = _counter("maestro_replays_total", "Replays whose result was persisted.", _SYSTEM)
 CASCADED = _counter("maestro_cascade_units_total", "Units that a replay brought into its reprocessing.", _SYSTEM)
+ALARMS = _counter(
+    "maestro_alarms_total",
+    "What somebody must look at: left_out (a run that a rule approved left units out), held_named (a replay impacts "
+    "the held instance itself), persists_often (an instance persisted more than ten times within a minute), unverified "
+    "(API core refuses to call a committed instance finished, so Discovery may never name it), missed (Discovery, "
+    "asked again, names what it had not named before a commit).",
+    _SYSTEM, "alarm", known=_each(*Alarm),
+)  # fmt: skip
 ERRANDS = _gauge("maestro_errands", "Messages to siblings that are still to be delivered.", _SYSTEM)
 
 # --- siblings ---------------------------------------------------------------------------------------------------
@@ -117,21 +125,9 @@ RETRIES = _counter(
 
 LOOKS = _counter(
     "maestro_looks_total",
-    "Looks at API core whether a committed instance is visible to Discovery, by what it was called: finished, not_yet, "
-    "unknown (API core knows no such instance).",
-    _SYSTEM, "found", known=_each("finished", "not_yet", "unknown"),
-)  # fmt: skip
-REPORTS = _counter(
-    "maestro_reports_total",
-    "What no person decides on, but somebody may want to know: set (Maestro called an instance finished, for the "
-    "platform did not in time), unknown (API core knows no such instance), unverified (API core refuses to call it "
-    "finished, so Discovery may never name it), missed (a commit was made that should have been held).",
-    _SYSTEM, "matter", known=_each(*Matter),
-)  # fmt: skip
-MISSED_UNITS = _counter(
-    "maestro_missed_units_total",
-    "Units that Discovery had not named before a commit, and named when it was asked again: they may be stale.",
-    _SYSTEM,
+    "Looks at API core whether a committed instance is visible to Discovery, by what came of them: finished, not_yet, "
+    "unknown (API core knows no such instance), set (Maestro called it finished, for the platform did not in time).",
+    _SYSTEM, "found", known=_each("finished", "not_yet", "unknown", "set"),
 )  # fmt: skip
 STALLED = _gauge(
     "maestro_stalled_seconds",
@@ -202,9 +198,7 @@ BUILD = _gauge("maestro_build_info", "Always 1; the labels say what runs.", _GAT
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 BY_NAME = {metric.name: metric for metric in ALL}
 #: What a system's process counts itself, rather than reads off its state.
-OF_SYSTEM = (
-    ERRORS, REPROCESSINGS, REPLAY_SENDS, TRIES, RETRIES, LOOKS, REPORTS, MISSED_UNITS, LINK_FRAMES, LINK_RESENDS
-)  # fmt: skip
+OF_SYSTEM = (ALARMS, ERRORS, REPROCESSINGS, REPLAY_SENDS, TRIES, RETRIES, LOOKS, LINK_FRAMES, LINK_RESENDS)
 OF_INGRESS = (LINK_FRAMES, LINK_RESENDS, DELIVERIES, UNDECODABLE, UNPUBLISHABLE)
 OF_CASCADE = (LINK_FRAMES, LINK_RESENDS)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from maestro import faultpoints, logs
 from maestro.events import parse_celery
-from maestro.platform import FinalRefusal, NoSubscribers, Platform, SiblingError
+from maestro.platform import NoSubscribers, Platform, SiblingError
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.document import Document
@@ -33,6 +33,8 @@ from maestro.settings import Settings
 if TYPE_CHECKING:
     from maestro.runtime.engine import Engine
 
+#: What the Event Manager says of an event that no operation takes: its only answer that is final.
+NO_SUBSCRIBERS = "has no subscribers"
 #: What changes something elsewhere: only of the owner of the broker's events is it done.
 _CHANGING = (do.Commit, do.CommitHeld, do.CommitReplay, do.SendReplay, do.Notify)
 #: Origins fetched side by side.
@@ -94,7 +96,6 @@ class Effects:
         return {
             do.AwaitResult: self._await_result,
             do.WakeAt: self._wake_at,
-            do.Report: self._asking.report,
             **dict.fromkeys(self._handlers, self._begin),
         }
 
@@ -214,7 +215,7 @@ class Effects:
         return facts.RecheckOriginsFetched(command.id, command.token, origins)
 
     async def _origins(self, units: Iterable[Impacted], tries: int | None = None) -> tuple[Origin, ...]:
-        """Fetch each instance's origin event once. An instance without one cannot be replayed."""
+        """Fetch each instance's origin event once; that of an instance that has none is empty."""
         units = tuple(units)
         limit = asyncio.Semaphore(ORIGINS_AT_ONCE)
 
@@ -222,7 +223,7 @@ class Effects:
             async with limit:
                 origin = await self._platform.process_memory.origin(instance_id, tries=tries)
             if origin is None:
-                raise FinalRefusal("process_memory", "origin", f"no origin event of instance {instance_id}")
+                return b"", ""
             self._canaries.answered("process_memory", instance_id)
             return origin.event, origin.timestamp
 
@@ -268,7 +269,10 @@ class Effects:
         if doc.current is not None and doc.token == command.token:  # else superseded meanwhile
             self._measures.count(REPLAY_SENDS)
             tries = self._asking.tries(doc.id)
-            await self._platform.event_manager.send(replay_event(doc, doc.current), tries=tries)
+            try:
+                await self._platform.event_manager.send(replay_event(doc, doc.current), tries=tries)
+            except NoSubscribers as problem:
+                return facts.UnitRefused(command.id, command.token, str(problem))
         return facts.ReplaySent(command.id, command.token)
 
     def _await_result(self, command: do.AwaitResult) -> None:

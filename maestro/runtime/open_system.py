@@ -38,7 +38,7 @@ from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
 from maestro.runtime.arrivals import accept
 from maestro.runtime.carriers import Carriers
 from maestro.runtime.cascade_desk import CascadeDesk
-from maestro.runtime.catalogue import BAD_INPUT, ERRORS, NO_EVENT
+from maestro.runtime.catalogue import ALARMS, BAD_INPUT, ERRORS, NO_EVENT
 from maestro.runtime.changes import Changes
 from maestro.runtime.deciders import Deciders
 from maestro.runtime.document_mirror import DocumentMirror, no_mirror
@@ -251,6 +251,7 @@ class OpenSystem:
             do.DeadLetterEvent: self._dead_letter,
             do.FeedWaitQueue: self._feed_wait_queue,
             do.Reply: self._reply,
+            do.RaiseAlarm: self._raise_alarm,
         }
 
     def _carry_out(self, command: do.Command) -> None:
@@ -274,6 +275,10 @@ class OpenSystem:
     def _reply(self, command: do.Reply) -> None:
         faultpoints.reach("system.before_reply")
         self.questions.reply(command)
+
+    def _raise_alarm(self, command: do.RaiseAlarm) -> None:
+        self._measures.count(ALARMS, command.alarm.value)
+        self._log.warning(command.text, alarm=command.alarm.value, instance=command.instance_id)
 
     def _publish_lock(self, lock: Lock | None) -> None:
         self._figures.lock_moved(lock)

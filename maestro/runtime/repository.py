@@ -43,7 +43,7 @@ from maestro.reprocessing.step import (
     SavePreview,
     SaveUnit,
 )
-from maestro.reprocessing.unit import Unit, UnitState
+from maestro.reprocessing.unit import LeftOut, Unit, UnitState
 from maestro.runtime.cover_rows import approval_row, cover_row, to_approval, to_cover
 from maestro.store.base import Delete, Put, Store, Write
 
@@ -324,14 +324,20 @@ def _to_ending(row: Sequence[Any] | None) -> Ending | None:
 
 _UNIT = ("turn", "instance_id", "branch", "forking", "timestamp", "state", "round", "sends", "first_send", "sent_at",
          "result_instance", "result_key", "reimpacted", "cause")  # fmt: skip
+#: Written only when they say something.
+_UNIT_OPTIONAL = ("done_at", "failures", "problem")
 
 
 def _unit(unit: Unit) -> dict[str, Any]:
     row = {name: getattr(unit, name) for name in _UNIT} | {"origin": unit.origin.decode()}
-    return row | {"done_at": unit.done_at} if unit.done_at else row
+    row |= {name: value for name in _UNIT_OPTIONAL if (value := getattr(unit, name))}
+    if unit.left_out is not None:
+        row["left_out"] = [unit.left_out.user, unit.left_out.at, unit.left_out.reason]
+    return row
 
 
 def _to_unit(key: str, row: dict[str, Any]) -> Unit:
     fields = {name: row[name] for name in _UNIT} | {"state": UnitState(row["state"])}
-    return Unit(position=int(key.rpartition("/")[2]), origin=row["origin"].encode(), done_at=row.get("done_at", 0.0),
-                **fields)  # fmt: skip
+    fields |= {name: row[name] for name in _UNIT_OPTIONAL if name in row}
+    left_out = LeftOut(*row["left_out"]) if "left_out" in row else None
+    return Unit(position=int(key.rpartition("/")[2]), origin=row["origin"].encode(), left_out=left_out, **fields)

@@ -49,6 +49,11 @@ class Instance:
         return self.seed % 5 == 0
 
     @property
+    def trouble(self) -> str:
+        """What keeps an instance from ever being replayed, if anything does."""
+        return {0: "no origin", 1: "no subscriber", 2: "fails"}.get(self.seed % 40, "")
+
+    @property
     def original(self) -> str:
         """The instance whose result this is."""
         return self.of or self.id

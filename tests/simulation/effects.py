@@ -72,6 +72,9 @@ class Effects(Wire):
     def _reply(self, command: do.Reply) -> None:
         self.on_reply(command)
 
+    def _alarm(self, command: do.RaiseAlarm) -> None:
+        self.engine.note("alarm", self.system_id, command.alarm)
+
     def _ask_impact(self, command: do.AskImpact) -> None:
         if self.system.closing:
             raise Violation(f"an event is judged by a process that ends: {command}")
@@ -173,6 +176,10 @@ class Effects(Wire):
         doc = self.system.documents[command.id]
         assert doc.current is not None
         event = rendering.replay_event(doc, doc.current)
+        if self.siblings.data.instances[doc.current.instance_id].trouble == "no subscriber":
+            refused = facts.UnitRefused(command.id, command.token, "it has no subscribers")
+            self._outcome(refused, facts.RunFailed(command.id, command.token, "the Event Manager refuses"))
+            return
         self._outcome(
             facts.ReplaySent(command.id, command.token),
             facts.RunFailed(command.id, command.token, "the Event Manager refuses", "event_manager"),
@@ -328,6 +335,7 @@ class Effects(Wire):
             if self.siblings.away("discovery") or not self.siblings.api_answers():
                 return failed
             units = self.siblings.impacted_after_all(command.instance_id)
+            self.siblings.missed.setdefault(command.instance_id, set()).update(unit.key for unit in units)
             return facts.AskedAgain(command.key, command.token, units)
 
         self._ask(found, failed)
@@ -340,11 +348,6 @@ class Effects(Wire):
             return facts.CanaryAsked(command.what, command.token, answered, known)
 
         self._call(answer)
-
-    def _report(self, command: do.Report) -> None:
-        if command.matter is do.Matter.MISSED:
-            missed = self.siblings.missed.setdefault(command.instance_id, set())
-            missed.update(unit.key for unit in command.units)
 
     # --- errands -----------------------------------------------------------------------------------------------------
 
@@ -386,12 +389,12 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.DeadLetterEvent: Effects._to_ingress,
     do.FeedWaitQueue: Effects._to_ingress,
     do.Reply: Effects._reply,
+    do.RaiseAlarm: Effects._alarm,
     do.AskImpact: Effects._ask_impact,
     do.AskCanary: Effects._ask_canary,
     do.Look: Effects._look,
     do.SetFinished: Effects._set_finished,
     do.AskAgain: Effects._ask_again,
-    do.Report: Effects._report,
     do.FetchOrigins: Effects._fetch_origins,
     do.Commit: Effects._commit,
     do.Notify: Effects._notify,

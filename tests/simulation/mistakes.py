@@ -14,6 +14,7 @@ from maestro.reprocessing import (
     facts,
     judging,
     kept,
+    leaving_out,
     machine,
     opening,
     rechecking,
@@ -272,6 +273,29 @@ def retry_on_the_word_of_one(plant: Plant) -> None:
     plant.setattr(approving, "enough", enough)
 
 
+def finish_over_what_is_set_aside(plant: Plant) -> None:
+    plant.setattr(leaving_out, "nothing_else_left", lambda _system, _doc, _step: True)
+
+
+def replay_what_was_left_out(plant: Plant) -> None:
+    def take_all_back(doc: Document, step: Step) -> None:
+        for unit in doc.order:
+            if unit.state is UnitState.LEFT_OUT:
+                doc.set_aside[unit.key] = unit
+        again(doc, step)
+
+    again = leaving_out.try_again
+    plant.setattr(leaving_out, "try_again", take_all_back)
+
+
+def let_one_unit_hold_up_the_others_for_ever(plant: Plant) -> None:
+    def put_last(doc: Document, _problem: str, step: Step) -> None:
+        doc.put_back_current(accepted=True)
+        step.do(do.TakeControl(doc.id))
+
+    plant.setattr(leaving_out, "set_aside", put_last)
+
+
 def take_a_cover_whatever_its_size(plant: Plant) -> None:
     taken = covering.taken
 
@@ -342,6 +366,9 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     ask_at_the_first_start_only,
     forget_the_budget_of_the_first_approver,
     retry_on_the_word_of_one,
+    finish_over_what_is_set_aside,
+    replay_what_was_left_out,
+    let_one_unit_hold_up_the_others_for_ever,
     take_a_cover_whatever_its_size,
     take_a_cover_of_somebody_who_may_no_longer_decide,
     forget_covers_in_a_crash,

@@ -10,6 +10,7 @@ from maestro.messages import (
     Cancel,
     Code,
     Covers,
+    LeaveOut,
     Pause,
     Recheck,
     Reconsider,
@@ -35,7 +36,7 @@ WANTED = (
     *("approve",) * 6,
     *("skip", "recheck", "reconsider") * 3,
     *("retry", "resume") * 2,
-    *("cancel", "set", "pause"),
+    *("cancel", "set", "pause", "leave out"),
 )
 MEANT_FOR = {
     "approve": ("pending_approval",),
@@ -47,6 +48,7 @@ MEANT_FOR = {
     "pause": RUNNING,
     "resume": ("paused",),
     "reconsider": ("skipped",),
+    "leave out": ("paused", "failure", "aborted_split_events_failure", "aborted_persist_domain_failure", "cancelled"),
 }
 
 
@@ -122,13 +124,18 @@ class People:
                 return Resume(id_, user, reason, self._budget())
             case "reconsider":
                 return Reconsider(id_, user, reason)
+            case "leave out":
+                units = sorted(self.host.watch.units_of(id_))
+                return LeaveOut(
+                    id_, user, tuple(random.sample(units, min(len(units), random.choice((1, 1, 2))))), reason
+                )
             case _:
                 to = random.choice(("approved", "skipped", "failure", "finished", "running"))
                 return SetStatus(id_, to, "hand", reason)
 
     def _decide(self, decision: Decision) -> None:
         ticket = self.ticket(decision, decision.id)
-        if isinstance(decision, Approve | Retry):  # what the store alone knows belongs to it
+        if isinstance(decision, Approve | Retry | LeaveOut):  # what the store alone knows belongs to it
             self.host.flush(durable=False)
         self.host.tell(fact_of(decision, ticket, self.host.system, self.host.repository))
 
@@ -163,8 +170,10 @@ class People:
         if not self.host.up:
             return
         user = self.engine.random.choice(USERS)
-        for doc in self.host.system.live.values():
-            if doc.status is Status.PAUSED:
+        for doc in list(self.host.system.live.values()):
+            if doc.status is Status.PAUSED and doc.set_aside and self.engine.chance(0.5):
+                self._decide(LeaveOut(doc.id, user, tuple(doc.set_aside), "at last"))
+            elif doc.status is Status.PAUSED:
                 self._decide(Resume(doc.id, user, "at last", Budget(1) if self.engine.chance(0.3) else UNLIMITED))
         pending = self.host.system.pending()
         if pending is not None:

@@ -113,6 +113,10 @@ def _document_done(tenant: Tenant, id_: str, row: dict[str, Any]) -> None:
             for replay in set(siblings.taken)
             if (found := siblings.data.instances[replay]).of == original and found.doc == id_ and found.branch == branch
         }
+        if unit["state"] == "left_out":
+            if not unit["left_out"][0]:
+                raise Violation(f"I5: nobody left {original} out of {id_}")
+            continue
         if unit["state"] != "done" or len(replays) < unit["round"]:
             raise Violation(f"I5: {id_} is finished, {original} on {branch} was replayed {len(replays)} times: {unit}")
         if len(replays - siblings.uncertain) > unit["round"]:
@@ -139,5 +143,7 @@ def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:
     if row["status"] != "finished" or _by_hand(row):
         return
     found = tenant.host.watch.units_of(cause.doc).get(unit)
+    if found is not None and found["state"] == "left_out":
+        return
     if found is None or not found["reimpacted"]:
         raise Violation(f"I8: {place} is stale: {cause.by.id} changed what it reads, in {cause.doc}")

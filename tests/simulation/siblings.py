@@ -124,8 +124,11 @@ class Siblings:
         """Process Memory's answer."""
         found = []
         for unit in units:
-            event = self.data.instances[unit.instance_id].origin
-            found.append(Origin(unit, event, orjson.loads(event)["timestamp"]))
+            instance = self.data.instances[unit.instance_id]
+            if instance.trouble == "no origin":
+                found.append(Origin(unit, b"", ""))
+            else:
+                found.append(Origin(unit, instance.origin, orjson.loads(instance.origin)["timestamp"]))
         return tuple(found)
 
     # --- Domain ------------------------------------------------------------------------------------------------------
@@ -168,6 +171,8 @@ class Siblings:
         self.engine.note("replay computed", self.system_id, replay.id, replay.doc)
         fate = self.engine.random.random() if self.faulty else 1.0
         delay = self.engine.soon(5.0)
+        if replay.trouble == "fails":
+            fate = 0.03
         if fate < 0.02:
             return
         if fate < 0.04:

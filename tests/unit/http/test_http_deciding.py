@@ -12,6 +12,7 @@ from maestro.messages import (
     Code,
     Covers,
     GetWaiting,
+    LeaveOut,
     ListEntities,
     ListErrors,
     ListSkipped,
@@ -54,6 +55,11 @@ def body(**fields: Any) -> bytes:
         ("pause", {"reason": "r"}, Pause(ID, "ana", "r")),
         ("recheck", {}, Recheck(ID, "ana")),
         ("reconsider", {"reason": "r"}, Reconsider(ID, "ana", "r")),
+        (
+            "units/leave_out",
+            {"reason": "r", "units": [{"instanceId": "p1"}, {"instanceId": "p2", "branch": "b"}]},
+            LeaveOut(ID, "ana", (("p1", "master"), ("p2", "b")), "r"),
+        ),
     ],
 )
 async def test_a_decision_says_all_of_its_body(
@@ -100,6 +106,24 @@ async def test_what_is_wrong_is_named(client: Client, bridge: FakeBridge, fields
 @pytest.mark.parametrize("action", ["pause", "resume", "recheck", "reconsider"])
 async def test_who_decides_must_be_known(client: Client, action: str) -> None:
     assert (await client.post(f"{V1}/{action}")).is_error(400, "user: is missing")
+
+
+@pytest.mark.parametrize(
+    ("units", "message"),
+    [
+        (None, "units: must be a list of 1 to 1000 units"),
+        ([], "units: must be a list of 1 to 1000 units"),
+        ([{"branch": "b"}], "instanceId: is missing"),
+        ([{"instanceId": ""}], "instanceId"),
+        ([{"instanceId": "p", "more": 1}], "more"),
+    ],
+)
+async def test_which_units_are_left_out_must_be_said(
+    client: Client, bridge: FakeBridge, units: Any, message: str
+) -> None:
+    answer = await client.post(f"{V1}/units/leave_out", body(units=units))
+    assert answer.is_error(400, message)
+    assert not bridge.asked
 
 
 async def test_a_conflict_says_what_differs(client: Client, bridge: FakeBridge) -> None:

@@ -46,6 +46,8 @@ def call_of(name: str) -> tuple[str, str, bytes]:
     body = b'{"instanceId":"i1","systemId":"sysA"}' if name in ("persist_sync", "failure") else b""
     if name == "redrive":
         body = b'{"all":true}'
+    elif name == "leave_out":
+        body = b'{"units":[{"instanceId":"p1"}]}'
     return operation.method, filled(operation.path) + query, body
 
 
