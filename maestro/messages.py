@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from maestro.events import ReplayRef
+
 # --- questions the gateway asks a system actor, and the answer -------------------------------------------------
 
 
@@ -315,6 +317,19 @@ class Arrived(Struct, frozen=True):
     at: float = 0.0
 
 
+class Ended(Struct, frozen=True):
+    """An outcome: the platform says that an instance ended (see `facts.InstanceEnded`). Settled by `Ack`."""
+
+    ref: int
+    instance_id: str
+    name: str
+    version: str
+    branch: str
+    replay: ReplayRef | None
+    stored: bool = False
+    cause: str = ""
+
+
 class WaitQueueDrained(Struct, frozen=True):
     """The wait queue is fed and has nothing ready and nothing unsettled."""
 
@@ -417,7 +432,7 @@ class ErrorsRedriven(Struct, frozen=True):
     problem: str = ""
 
 
-ToSystem = Arrived | WaitQueueDrained | Parked | DeadLettered | QueuesMeasured | ErrorsPeeked | ErrorsRedriven
+ToSystem = Arrived | Ended | WaitQueueDrained | Parked | DeadLettered | QueuesMeasured | ErrorsPeeked | ErrorsRedriven
 ToIngress = Ack | Park | DeadLetter | FeedWaitQueue | MeasureQueues | PeekErrors | RedriveErrors
 
 # --- a system actor and the cascade actor ---------------------------------------------------------------------

@@ -331,6 +331,16 @@ class ReprocessingSettings(Section):
     tag_window: Seconds = 600.0
 
 
+class LedgerSettings(Section):
+    """Who read which row, and who changed it last (docs/ledger.md)."""
+
+    #: "replays": writes of every commit from a system's first run on, reads of replays and of events that were not
+    #: committed in their turn; "all": writes and reads of every commit; "off".
+    scope: Literal["replays", "all", "off"] = "replays"
+    #: Rows kept per system; beyond it the oldest leave.
+    rows: Annotated[int, Field(ge=1000)] = 1_000_000
+
+
 class WebhookSettings(Section):
     """Who is told what happens to reprocessings (docs/security.md)."""
 
@@ -395,6 +405,7 @@ class Settings(Section):
     actors: ActorSettings = ActorSettings()
     platform: PlatformSettings = PlatformSettings()
     reprocessing: ReprocessingSettings = ReprocessingSettings()
+    ledger: LedgerSettings = LedgerSettings()
     webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()

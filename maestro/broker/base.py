@@ -53,6 +53,8 @@ class Binding:
     queue: str
     #: The queue's arguments, where it is declared first here.
     arguments: tuple[tuple[str, str | int | bool], ...] = ()
+    #: The exchange is somebody else's: it is never declared here, and there may be none.
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +129,13 @@ class Broker(Protocol):
     async def close(self) -> None:
         """Stop consuming, leave unacknowledged deliveries to be redelivered, close. Twice is no error."""
 
-    async def declare(self, bindings: Sequence[Binding], exchanges: Sequence[str] = ()) -> None:
-        """Declare exchanges and queues now and again after every reconnect.
+    async def declare(
+        self, bindings: Sequence[Binding], exchanges: Sequence[str] = (), *, remember: bool = True
+    ) -> None:
+        """Declare exchanges and queues now and, when they are to be remembered, again after every reconnect.
 
         Raises:
+            BrokerError: it refused one of these.
             BrokerUnavailable: out of reach for `operation_timeout` seconds; they are declared on reconnect all the
                 same.
         """

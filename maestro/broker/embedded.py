@@ -111,8 +111,11 @@ class EmbeddedBroker:
         if worker.is_alive():
             self._log.warning("broker.close_timed_out")
 
-    async def declare(self, bindings: Sequence[Binding], exchanges: Sequence[str] = ()) -> None:
-        """See `Broker`."""
+    async def declare(
+        self, bindings: Sequence[Binding], exchanges: Sequence[str] = (), *, remember: bool = True
+    ) -> None:
+        """See `Broker`. What is declared stays."""
+        del remember
         await self._ensure(lambda file, _member: file.declare(bindings, exchanges), durable=True)
 
     async def publish(self, exchange: str, routing_key: str, message: Message) -> None:

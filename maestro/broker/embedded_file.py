@@ -106,7 +106,7 @@ class QueueFile:
     def declare(self, bindings: Sequence[Binding], exchanges: Sequence[str]) -> None:
         """Make exchanges, queues and bindings that do not exist yet."""
         before = self._db.total_changes
-        names = {*exchanges, *(binding.exchange for binding in bindings if binding.exchange)}
+        names = {*exchanges, *(binding.exchange for binding in bindings if binding.exchange and not binding.foreign)}
         self._db.executemany("INSERT OR IGNORE INTO exchanges VALUES (?)", [(name,) for name in names])
         self._db.executemany("INSERT OR IGNORE INTO queues (name) VALUES (?)", [(each.queue,) for each in bindings])
         self._db.executemany(

@@ -106,8 +106,13 @@ class RabbitMQBroker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._ready.set()  # whoever waits for a session learns that none will come
 
-    async def declare(self, bindings: Sequence[Binding], exchanges: Sequence[str] = ()) -> None:
+    async def declare(
+        self, bindings: Sequence[Binding], exchanges: Sequence[str] = (), *, remember: bool = True
+    ) -> None:
         """See `Broker`."""
+        if not remember:
+            await self._operate(lambda session: self._declarations.declare(session, bindings, exchanges))
+            return
         self._declarations.remember(bindings, exchanges)
         if exchanges:
             await self._operate(lambda session: self._declarations.declare(session, (), exchanges))

@@ -28,7 +28,7 @@ class Declarations:
     def remember(self, bindings: Sequence[Binding], exchanges: Sequence[str]) -> None:
         """Add to what is declared from now on."""
         self._exchanges.update(dict.fromkeys(exchanges))
-        self._exchanges.update(dict.fromkeys(binding.exchange for binding in _bound(bindings)))
+        self._exchanges.update(dict.fromkeys(each.exchange for each in _bound(bindings) if not each.foreign))
         self._bindings.update(dict.fromkeys(bindings))
 
     @property
@@ -128,7 +128,7 @@ class _Work:
 
 
 def _exchanges(bindings: Sequence[Binding], exchanges: Sequence[str]) -> Iterable[str]:
-    return dict.fromkeys((*exchanges, *(binding.exchange for binding in _bound(bindings))))
+    return dict.fromkeys((*exchanges, *(each.exchange for each in _bound(bindings) if not each.foreign)))
 
 
 def _queues(bindings: Sequence[Binding]) -> dict[str, dict[str, Any]]:

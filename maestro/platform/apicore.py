@@ -15,6 +15,7 @@ from maestro.platform.transport import CallName, Transport, nothing
 _SYSTEMS: Final = CallName("apicore", "systems")
 _DOMAIN_ADDRESS: Final = CallName("apicore", "domain_address")
 _INSTANCE: Final = CallName("apicore", "instance")
+_STARTS_OPERATION: Final = CallName("apicore", "starts_operation")
 _SET_STATUS: Final = CallName("apicore", "set_instance_status")
 _HIGHEST_PORT: Final = 65535
 #: A name or an address; nothing that would make another URL of the one it is put into.
@@ -59,6 +60,7 @@ FINISHED: Final = "finished"
 _SYSTEM_LIST: Final = msgspec.json.Decoder(list[_System])
 _APP_LIST: Final = msgspec.json.Decoder(list[_App])
 _INSTANCE_LIST: Final = msgspec.json.Decoder(list[_Instance])
+_ANYTHING: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class ApiCore:
@@ -69,6 +71,7 @@ class ApiCore:
         self._systems = address(base, "/core/system").asking(filter="")
         self._apps = address(base, "/core/installedApp")
         self._instances = address(base, "/core/processInstance")
+        self._operations = address(base, "/core/operation")
         self._persist = address(base, "/core/persist")
 
     def systems(self, *, tries: int | None = None) -> Awaitable[tuple[str, ...]]:
@@ -99,6 +102,16 @@ class ApiCore:
         """
         target = self._instances.asking(filter="byId", id=instance_id)
         return self._transport.call(_INSTANCE, "GET", target, _process_instance, tries=tries)
+
+    def starts_operation(self, event: str, version: str) -> Awaitable[bool]:
+        """Return whether an event starts an operation.
+
+        Raises:
+            SiblingUnreachable: no usable answer.
+            SiblingRefused: API core answered 4xx.
+        """
+        target = self._operations.asking(filter="byEventAndVersion", event=event, version=version)
+        return self._transport.call(_STARTS_OPERATION, "GET", target, _is_any)
 
     def set_instance_status(self, instance_id: str, status: str, *, tries: int | None = None) -> Awaitable[None]:
         """Set the instance's status text. `tries` replaces the setting.
@@ -131,3 +144,7 @@ def _address(answer: bytes) -> DomainAddress:
 def _process_instance(answer: bytes) -> ProcessInstance | None:
     instances = _INSTANCE_LIST.decode(answer)
     return ProcessInstance(bool(instances[0].is_fork), instances[0].status or "") if instances else None
+
+
+def _is_any(answer: bytes) -> bool:
+    return bool(_ANYTHING.decode(answer))

@@ -8,8 +8,10 @@ import msgspec
 
 from maestro.platform.apicore import ApiCore
 from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused, WrongShapeError
+from maestro.platform.rows import FootprintReader
 from maestro.platform.target import Target, address
 from maestro.platform.transport import CallName, Transport, shown
+from maestro.reprocessing.ledger import Footprint
 
 T = TypeVar("T")
 
@@ -51,6 +53,28 @@ class Domain:
         """
         return self._call(_ENTITIES, "GET", (system_id, instance_id, "entities"), _ENTITY_LIST.decode, tries)
 
+    async def footprint(self, system_id: str, instance_id: str, *, tries: int | None = None) -> Footprint:
+        """Return which rows the instance's commit would change or destroy; the answer is never held whole.
+
+        `tries` replaces the setting.
+
+        Raises:
+            SiblingUnreachable: no usable answer, of API core or Domain.
+            SiblingRefused: Domain answered 4xx, or the system has no domain.
+        """
+
+        async def attempt(base: Target) -> Footprint:
+            reader = FootprintReader()
+
+            def decode(rest: bytes) -> Footprint:
+                reader.feed(rest)  # what came compressed
+                return reader.end()
+
+            target = base.below("instance", instance_id, "entities")
+            return await self._transport.once(_ENTITIES, "GET", target, decode, sink=reader.feed)
+
+        return await self._located(system_id, attempt, tries)
+
     def _call(
         self,
         name: CallName,
@@ -61,11 +85,18 @@ class Domain:
     ) -> Awaitable[T]:
         system_id, instance_id, what = where
 
+        def attempt(base: Target) -> Awaitable[T]:
+            return self._transport.once(name, method, base.below("instance", instance_id, what), decode)
+
+        return self._located(system_id, attempt, tries)
+
+    def _located(self, system_id: str, call: Callable[[Target], Awaitable[T]], tries: int | None) -> Awaitable[T]:
+        """Make a call to the system's domain, tried as `Transport.retried` says; its address is asked when needed."""
+
         async def attempt() -> T:
             base = self._addresses.get(system_id) or await self._locate(system_id)
-            target = base.below("instance", instance_id, what)
             try:
-                return await self._transport.once(name, method, target, decode)
+                return await call(base)
             except SiblingError:
                 # It may have moved: the next try asks again.
                 self._addresses.pop(system_id, None)

@@ -6,9 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
+from maestro.platform.rows import reads_of
 from maestro.platform.target import address
 from maestro.platform.transport import CallName, Transport, nothing
+from maestro.reprocessing.ledger import Reads
 
+_HEAD: Final = CallName("process_memory", "head")
 _ORIGIN: Final = CallName("process_memory", "origin")
 _SAVE: Final = CallName("process_memory", "save_document")
 _FIND: Final = CallName("process_memory", "find_documents")
@@ -62,6 +65,18 @@ class ProcessMemory:
         """
         target = self._base.below(instance_id, "event")
         return self._transport.call(_ORIGIN, "GET", target, _decode, tries=tries)
+
+    def reads(self, instance_id: str, branch: str, *, tries: int | None = None) -> Awaitable[Reads | None]:
+        """Return which rows the instance, computing on `branch`, read in which version; None when it has no dataset.
+
+        `tries` replaces the setting.
+
+        Raises:
+            SiblingUnreachable: no usable answer.
+            SiblingRefused: Process Memory answered 4xx.
+        """
+        target = self._base.below(instance_id, "head")
+        return self._transport.call(_HEAD, "GET", target, lambda answer: reads_of(answer, branch), tries=tries)
 
     def documents(self, field: str, value: str) -> Awaitable[list[bytes]]:
         """Return the reprocessing documents (JSON) that have this value in a field, of all systems.

@@ -59,6 +59,18 @@ class AckDelivery(Command, frozen=True):
     ref: int
 
 
+class AckOutcome(Command, frozen=True):
+    """Acknowledge an outcome: at once when nothing came of it, else when that is synced."""
+
+    ref: int
+    synced: bool
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """Like an event's acknowledgement, when it changed something."""
+        return Needs.SYNCED if self.synced else Needs.NOTHING
+
+
 class ParkEvent(Command, frozen=True):
     """Put an event on the wait queue, then acknowledge the deliveries it came by. Answered by `Parked`."""
 
@@ -149,6 +161,20 @@ class FetchRecheckOrigins(Command, frozen=True):
     units: tuple[Impacted, ...]
 
 
+class FetchOwed(Command, frozen=True):
+    """Fetch what is owed to the ledger's entry of that number. Answered by `OwedFetched`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    number: int
+
+
+class FindOldestEntries(Command, frozen=True):
+    """Find the oldest entries of the ledger that take at least `rows` rows. Answered by `OldestEntriesFound`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    rows: int
+
+
 # --- to the siblings: a run ----------------------------------------------------------------------------------
 
 
@@ -209,6 +235,17 @@ class AskReplayImpact(Command, frozen=True):
     id: str
     token: int
     instance_id: str
+
+
+class AskFollowing(Command, frozen=True):
+    """Ask API core whether an event that ends a replay's instance starts an operation. Answered by `FollowingKnown`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    send: str
+    instance_id: str
+    name: str
+    version: str
 
 
 class FetchReplayOrigins(Command, frozen=True):

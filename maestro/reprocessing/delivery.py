@@ -5,6 +5,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from maestro.events import Event
+from maestro.reprocessing.ledger import Footprint
 
 
 class Verdict(StrEnum):
@@ -16,8 +17,10 @@ class Verdict(StrEnum):
     ERROR = "error"
 
 
-class Owed(StrEnum):
-    """What is still owed to a commit that is made (semantics: Visible). Stored with the commit, so none is forgotten.
+class Sight(StrEnum):
+    """What is still to be done so that Discovery sees a commit that is made (semantics: Visible).
+
+    Stored with the commit, so that none is forgotten.
 
     Each member's value is what the store writes.
     """
@@ -52,7 +55,7 @@ class Delivery(Struct):
     #: A replay's result: its own commit belongs to the run of a reprocessing.
     replay: bool = False
     #: What its commit still needs, once it is done.
-    owed: Owed = Owed.NOTHING
+    sight: Sight = Sight.NOTHING
     #: A status text of its instance may still be on its way to API core: see `Document.text_late`.
     text_late: bool = False
     #: What its commit writes is known, and changes and destroys nothing: Discovery can name nobody, so it waits for no
@@ -68,6 +71,10 @@ class Delivery(Struct):
     tickets: list[int] = field(default_factory=list)
     #: It came by sync persist, so its caller is told of a failure (not stored: a restart has no caller left).
     has_caller: bool = False
+    #: It came back from an error queue, after events with greater numbers may have been committed (not stored).
+    redriven: bool = False
+    #: Which rows its commit changes, once they were asked for (not stored: they are asked for again).
+    footprint: Footprint | None = None
 
     @property
     def keeps_body(self) -> bool:

@@ -12,8 +12,9 @@ from heapq import heapify, heappop, heappush
 from maestro.events import MASTER
 from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.budget import used_up
-from maestro.reprocessing.delivery import Owed
+from maestro.reprocessing.delivery import Sight
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
+from maestro.reprocessing.ledger import Footprint
 from maestro.reprocessing.preview import Recheck
 from maestro.reprocessing.status import IN_PROGRESS, LIVE, Status, Trigger, after
 from maestro.reprocessing.unit import BUSY, IN_FLIGHT, Unit, UnitState
@@ -113,7 +114,7 @@ class Document:
     line: int = 0
     held_committed: bool = False
     #: What the held commit still needs, once it is made.
-    owed: Owed = Owed.NOTHING
+    sight: Sight = Sight.NOTHING
     #: A call that set its instance's status text had no answer: the text may come after `finished`, and hide the
     #: instance from Discovery. So `finished` counts only when it is seen some time later, too.
     text_late: bool = False
@@ -156,6 +157,8 @@ class Document:
     stage: Stage | None = None
     token: int = 0
     queues_built: bool = False
+    #: Which rows the result being assessed, or the held commit, changes; None: not asked for.
+    footprint: Footprint | None = None
     #: What the held commit impacts was asked at this start of the run (not stored: each start asks).
     start_asked: bool = False
     #: Replayed units that the result being assessed impacts again.
@@ -243,6 +246,7 @@ class Document:
                 origin.event,
                 origin.timestamp,
                 cause=cause,
+                named=origin.unit.named,
             )
             self.total += 1
             self.next_turn += 1

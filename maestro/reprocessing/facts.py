@@ -17,14 +17,18 @@ from maestro.reprocessing.facts_of_siblings import ErrandRefused as ErrandRefuse
 from maestro.reprocessing.facts_of_siblings import ErrandUnanswered as ErrandUnanswered
 from maestro.reprocessing.facts_of_siblings import FinishedRefused as FinishedRefused
 from maestro.reprocessing.facts_of_siblings import FinishedSet as FinishedSet
+from maestro.reprocessing.facts_of_siblings import FollowingKnown as FollowingKnown
 from maestro.reprocessing.facts_of_siblings import InstanceEnded as InstanceEnded
 from maestro.reprocessing.facts_of_siblings import Looked as Looked
 from maestro.reprocessing.facts_of_siblings import LookFailed as LookFailed
 from maestro.reprocessing.facts_of_siblings import Notified as Notified
+from maestro.reprocessing.facts_of_siblings import OldestEntriesFound as OldestEntriesFound
+from maestro.reprocessing.facts_of_siblings import OwedFetched as OwedFetched
 from maestro.reprocessing.facts_of_siblings import QueuesUpdated as QueuesUpdated
 from maestro.reprocessing.facts_of_siblings import SetAside as SetAside
 from maestro.reprocessing.facts_of_siblings import UnitRefused as UnitRefused
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
+from maestro.reprocessing.ledger import Footprint
 from maestro.reprocessing.unit import Unit
 
 
@@ -78,10 +82,12 @@ class WaitQueueDrained(Struct, frozen=True):
 
 
 class ImpactFound(Struct, frozen=True):
-    """Discovery answered about the event being judged."""
+    """Discovery answered about the event being judged, and the ledger where it has something to say."""
 
     token: int
     units: tuple[Impacted, ...]
+    #: Which rows the commit would change; None: nobody asked.
+    footprint: Footprint | None = None
     #: Tries of API core that had failed in this life when Discovery was asked.
     failures: int = 0
 
@@ -264,11 +270,13 @@ class StatusSet(Struct, frozen=True):
 
 
 class StartImpactFound(Struct, frozen=True):
-    """Discovery answered what the held instance impacts at the start of a run."""
+    """Discovery answered what the held instance impacts at the start of a run, and the ledger beside it."""
 
     id: str
     token: int
     units: tuple[Impacted, ...]
+    #: Which rows the held commit would change; None: nobody asked.
+    footprint: Footprint | None = None
 
 
 class HeldCommitted(Struct, frozen=True):
@@ -311,11 +319,13 @@ class ReplayErred(Struct, frozen=True):
 
 
 class ReplayImpactFound(Struct, frozen=True):
-    """Discovery answered about a replay's result."""
+    """Discovery answered about a replay's result, and the ledger beside it."""
 
     id: str
     token: int
     units: tuple[Impacted, ...]
+    #: Which rows the commit would change; None: nobody asked.
+    footprint: Footprint | None = None
 
 
 class ReplayOriginsFetched(Struct, frozen=True):
@@ -393,6 +403,9 @@ Fact = (
     | ReplayImpactFound
     | ReplayOriginsFetched
     | ReplayCommitted
+    | OwedFetched
+    | OldestEntriesFound
     | InstanceEnded
+    | FollowingKnown
     | RunFailed
 )

@@ -7,6 +7,8 @@ from msgspec import Struct
 
 from maestro.events import ReplayRef
 from maestro.reprocessing.impact import Impacted
+from maestro.reprocessing.ledger import Footprint, Missed, Reads
+from maestro.reprocessing.ledger_book import Oldest, Replaced
 
 
 class CanaryAsked(Struct, frozen=True):
@@ -113,6 +115,8 @@ class InstanceEnded(Struct, frozen=True):
     #: Domain itself says that it stored the instance's data.
     stored: bool = False
     cause: str = ""
+    #: What ingress calls it; it is acknowledged once what it led to is stored.
+    ref: int | None = None
 
 
 class Notified(Struct, frozen=True):
@@ -136,3 +140,30 @@ class QueuesUpdated(Struct, frozen=True):
     id: str
     token: int
     problem: str
+
+
+class OwedFetched(Struct, frozen=True):
+    """What was owed to an entry of the ledger is there; with a `problem` it cannot be had."""
+
+    number: int
+    footprint: Footprint | None = None
+    reads: Reads | None = None
+    #: Later commits of rows that were read, which the computation did not see.
+    missed: tuple[Missed, ...] = ()
+    replaces: Replaced | None = None
+    problem: str = ""
+
+
+class OldestEntriesFound(Struct, frozen=True):
+    """The oldest entries of the ledger, which take at least as many rows as there are too many."""
+
+    entries: tuple[Oldest, ...]
+
+
+class FollowingKnown(Struct, frozen=True):
+    """API core said whether the end of a replay's instance starts another operation, or may, when it did not say."""
+
+    id: str
+    send: str
+    instance_id: str
+    follows: bool

@@ -7,7 +7,7 @@ restart, then the oldest waiting event, then the inbox.
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, kept, opening, outage, replaying, visibility
+from maestro.reprocessing import facts, kept, opening, outage, remembering, replaying, visibility
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.impact import relevant
 from maestro.reprocessing.outage import JUDGING, Ruling
@@ -77,6 +77,7 @@ def _admit(system: System, fact: facts.EventArrived, refs: tuple[int, ...]) -> D
         system.now,
         refs=list(refs),
         has_caller=fact.ticket is not None,
+        redriven=fact.redriven,
     )
     system.next_number += 1
     system.deliveries[fact.key] = delivery
@@ -236,6 +237,8 @@ def _empty_inbox(system: System, step: Step) -> None:
 
 
 def _judge_next(system: System, step: Step) -> None:
+    if not remembering.settled(system):
+        return  # the ledger could not say yet whom the next event impacts
     if system.waiting:
         delivery = next(iter(system.waiting.values()))
     elif system.inbox:
@@ -281,6 +284,7 @@ def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None
         return
     outage.over(system, JUDGING)
     delivery.failures = fact.failures
+    delivery.footprint = fact.footprint
     units = relevant(fact.units, own_instance=delivery.instance_id, on_master=delivery.branch == MASTER)
     if units:
         _occupy(system, delivery, Lane.ORIGINS)
@@ -323,6 +327,7 @@ def on_committed(system: System, fact: facts.Committed, step: Step) -> None:
     _release(system, delivery)
     system.counters.commit += 1
     visibility.owe(system, delivery, step)
+    remembering.event_committed(system, delivery, step)
     kept.outdate(system, None, step)
     finish(system, delivery, step)
     answer(delivery, step, Code.OK, fields=COMMITTED)

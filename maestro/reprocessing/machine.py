@@ -19,9 +19,11 @@ from maestro.reprocessing import (
     leaving_out,
     outage,
     outbox,
+    outcomes,
     pausing,
     rechecking,
     reconsidering,
+    remembering,
     replaying,
     settling,
     troubled,
@@ -82,14 +84,18 @@ def _on_woken(system: System, fact: facts.Woken, step: Step) -> None:
     _WOKEN[fact.topic](system, fact.key, step)
 
 
-def _on_instance_ended(_system: System, _fact: facts.InstanceEnded, _step: Step) -> None:
-    """Nothing rests on outcomes: what they say is known later by other ways."""
+def _on_instance_ended(system: System, fact: facts.InstanceEnded, step: Step) -> None:
+    """The platform says that a process ended: it is acknowledged once what it says is stored."""
+    outcomes.on_instance_ended(system, fact, step)
+    if fact.ref is not None:
+        step.do(do.AckOutcome(fact.ref, synced=bool(step.saves)))
 
 
 _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.Resumed: _on_resumed,
     facts.Woken: _on_woken,
     facts.InstanceEnded: _on_instance_ended,
+    facts.FollowingKnown: outcomes.on_following_known,
     facts.EventArrived: judging.on_arrived,
     facts.Parked: judging.on_parked,
     facts.DeadLettered: settling.on_dead_lettered,
@@ -138,6 +144,8 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.ReplayOriginsFetched: replaying.on_replay_origins_fetched,
     facts.ReplayCommitted: replaying.on_replay_committed,
     facts.RunFailed: troubled.on_run_failed,
+    facts.OwedFetched: remembering.on_owed_fetched,
+    facts.OldestEntriesFound: remembering.on_oldest_entries_found,
 }
 
 
@@ -155,4 +163,5 @@ class Machine:
         if self.system.live or self.system.owed:
             replaying.advance(self.system, step)
         judging.advance(self.system, step)
+        remembering.advance(self.system, step)
         return step

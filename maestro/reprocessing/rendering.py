@@ -148,6 +148,7 @@ def _left_out(unit: Unit) -> dict[str, Any]:
 def _unit(unit: Unit) -> dict[str, Any]:
     return _unit_name(unit) | {
         "forking": unit.forking,
+        "named": unit.named,
         "state": unit.state.value,
         "round": unit.round,
         "sends": unit.sends,

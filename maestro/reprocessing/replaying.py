@@ -7,7 +7,7 @@ after an answer. A result may impact more: the document grows before the result 
 from maestro.events import MASTER, ReplayRef
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import ending, facts, kept, leaving_out, outage, starting, visibility
+from maestro.reprocessing import ending, facts, kept, leaving_out, outage, remembering, starting, visibility
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
@@ -47,10 +47,9 @@ def advance(system: System, step: Step) -> None:
 
 def _go_on(system: System, doc: Document, step: Step) -> None:
     """Order the next step of a run."""
-    if starting.must_ask(doc) and visibility.awaits_look(system):
-        return
     if starting.must_ask(doc):
-        starting.ask(system, doc, step)
+        if remembering.settled(system) and not visibility.awaits_look(system):
+            starting.ask(system, doc, step)
     elif not doc.queues_built:
         _await(system, doc, Stage.QUEUES)
         step.do(do.FillQueues(doc.id, doc.token))
@@ -132,7 +131,7 @@ def _order_send(system: System, doc: Document, step: Step) -> None:
 def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> None:
     if unit.state is UnitState.SENDING:
         _order_send(system, doc, step)
-    elif unit.state is UnitState.ASSESSING and not visibility.awaits_look(system):
+    elif unit.state is UnitState.ASSESSING and remembering.settled(system) and not visibility.awaits_look(system):
         _await(system, doc, Stage.IMPACT)
         step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
     elif unit.state is UnitState.COMMITTING:
@@ -164,6 +163,7 @@ def on_notified(system: System, fact: facts.Notified, step: Step) -> None:
         doc.queues_built = doc.start_asked = False
         kept.settle(system, doc, step)
         step.save(SaveDocument(doc))
+        remembering.open_ledger(system, step)
         step.do(do.Dequeue(doc.id))
         return
     doc = awaited(system, fact.id, fact.token, Stage.ANNOUNCE)
@@ -202,6 +202,7 @@ def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> 
         doc.held_committed = True
         visibility.owe(system, doc, step)
         step.save(SaveDocument(doc))
+        remembering.held_committed(system, doc, step)
         kept.outdate(system, doc, step)
 
 
@@ -296,6 +297,7 @@ def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: 
     if doc is None or doc.current is None:
         return
     outage.over(system, doc.id)
+    doc.footprint = fact.footprint
     impacted = _impacted_by(doc, doc.current, fact.units, step)
     met = [unit for unit in map(doc.unit_of, impacted) if unit is not None]
     doc.again = tuple(unit for unit in met if unit.state is UnitState.DONE)  # else still outstanding: not added twice
@@ -368,6 +370,7 @@ def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step)
     unit.state, unit.done_at = UnitState.DONE, system.now
     doc.replayed += 1
     system.counters.replayed += 1
+    remembering.replay_committed(system, doc, unit, step)
     kept.outdate(system, doc, step)
     if unit.duration is not None:
         step.save(*(SavePace(name, pace) for name, pace in system.paces.replayed(event_name(unit), unit.duration)))

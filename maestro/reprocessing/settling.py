@@ -20,7 +20,7 @@ def finish(system: System, delivery: Delivery, step: Step) -> None:
     while len(system.finished) > system.rules.dedup_window:
         oldest = system.deliveries[system.finished[0]]
         # Its copy on the wait queue would come back as an unknown event, and what it owes would be forgotten.
-        if oldest.parked or oldest.owed:
+        if oldest.parked or oldest.sight:
             return
         system.finished.popleft()
         forget(system, oldest, step)

@@ -8,6 +8,7 @@ from maestro.messages import UNLIMITED, Budget
 from maestro.reprocessing.commands import Decider
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.ledger_book import Book, Scope
 from maestro.reprocessing.pace import Paces
 from maestro.reprocessing.stalls import Stall, Trouble
 from maestro.reprocessing.status import IN_PROGRESS, Status
@@ -28,6 +29,8 @@ class Rules:
     ensure_finished: bool = True
     #: Seconds that a run waits for a sibling that is out of reach.
     outage_limit: float = 1800.0
+    ledger_scope: Scope = Scope.OFF
+    ledger_rows: int = 1_000_000
     tag_window: float = 600.0
 
 
@@ -178,6 +181,7 @@ class System:
     last_token: int = 0
     paces: Paces = field(default_factory=Paces)
     counters: Counters = field(default_factory=Counters)
+    ledger: Book = field(default_factory=Book)
     #: What the system waits for, by what is held up. Not stored: after a restart the same questions find it again.
     stalls: dict[str, Stall] = field(default_factory=dict)
     #: Questions that failed past their tries, by who asked: `judging`, or the id of a running document. Not stored.

@@ -6,6 +6,7 @@ from maestro.reprocessing.commands import Command, Needs
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.impact import UnitKey
+from maestro.reprocessing.ledger_book import Book, Entry, Oldest, Owed
 from maestro.reprocessing.pace import Pace
 from maestro.reprocessing.state import Cover, Errand
 from maestro.reprocessing.unit import Unit
@@ -23,7 +24,7 @@ class ForgetDelivery(Struct, frozen=True):
     number: int
 
 
-class SaveOwed(Struct, frozen=True):
+class SaveSight(Struct, frozen=True):
     """Save what a commit that is made still needs: nothing else of its delivery or document has changed."""
 
     owner: Delivery | Document
@@ -96,9 +97,33 @@ class DropErrand(Struct, frozen=True):
     number: int
 
 
+class SaveBook(Struct, frozen=True):
+    """Save the ledger's extent."""
+
+    book: Book
+
+
+class SaveOwed(Struct, frozen=True):
+    """Save that something is owed to an entry of the ledger."""
+
+    owed: Owed
+
+
+class SaveEntry(Struct, frozen=True):
+    """Save an entry of the ledger; nothing is owed to it any more."""
+
+    entry: Entry
+
+
+class DropEntry(Struct, frozen=True):
+    """Remove an entry of the ledger, with its rows."""
+
+    oldest: Oldest
+
+
 Save = (
     SaveDelivery
-    | SaveOwed
+    | SaveSight
     | ForgetDelivery
     | SaveDocument
     | SaveUnit
@@ -110,6 +135,10 @@ Save = (
     | DropCover
     | SaveErrand
     | DropErrand
+    | SaveBook
+    | SaveOwed
+    | SaveEntry
+    | DropEntry
 )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from maestro.reprocessing.impact import Impacted, Origin, UnitKey
+from maestro.reprocessing.impact import DISCOVERY, Impacted, Origin, UnitKey
 
 
 class UnitState(StrEnum):
@@ -73,6 +73,8 @@ class Unit:
     reimpacted: bool = False
     #: The replay that brought it in (cascade): that unit's position; -1 for the first ones, -2: the start of a run.
     cause: int = -1
+    #: Who named it: Discovery, the ledger or both.
+    named: str = DISCOVERY
     #: How often its process ended in an error, and why the unit cannot be replayed; empty: it can, as far as is known.
     failures: int = 0
     problem: str = ""
@@ -90,7 +92,7 @@ class Unit:
 
     def as_origin(self) -> Origin:
         """Return what the unit was made of."""
-        return Origin(Impacted(self.instance_id, self.branch, self.forking), self.origin, self.timestamp)
+        return Origin(Impacted(self.instance_id, self.branch, self.forking, self.named), self.origin, self.timestamp)
 
     @property
     def attempts(self) -> int:

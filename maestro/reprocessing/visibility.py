@@ -2,7 +2,7 @@
 
 Discovery names only instances that API core calls `finished`. So each commit of scope `execution` owes a look at API
 core; the next question of the system waits until nothing is owed. What is owed is stored with the commit itself
-(`Delivery.owed`, `Document.owed`) and taken up again after a restart.
+(`Delivery.sight`, `Document.sight`) and taken up again after a restart.
 
     commit ──> look ──> finished: visible
                 │  ▲
@@ -19,12 +19,12 @@ from typing import Final
 from maestro.events import MASTER
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
-from maestro.reprocessing.delivery import Delivery, Owed
+from maestro.reprocessing.delivery import Delivery, Sight
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.impact import relevant
 from maestro.reprocessing.outage import pause
 from maestro.reprocessing.state import System
-from maestro.reprocessing.step import SaveDelivery, SaveOwed, Step
+from maestro.reprocessing.step import SaveDelivery, SaveSight, Step
 from maestro.reprocessing.visible import Look
 
 #: The status that Discovery asks for.
@@ -47,7 +47,7 @@ def owe(system: System, owner: Delivery | Document, step: Step) -> None:
     """
     if not system.rules.ensure_finished:
         return
-    owner.owed = Owed.LOOK
+    owner.sight = Sight.LOOK
     look = _take_up(system, owner)
     _look_in(look, system.visible.first(), system, step)
 
@@ -66,9 +66,9 @@ def resume(system: System, step: Step) -> None:
 
 
 def _resume(system: System, owner: Delivery | Document, step: Step) -> None:
-    if owner.owed is Owed.LOOK:
+    if owner.sight is Sight.LOOK:
         _look(_take_up(system, owner), system, step)
-    elif owner.owed is Owed.QUESTION:
+    elif owner.sight is Sight.QUESTION:
         doubtful(system, owner, step)
 
 
@@ -206,7 +206,7 @@ def _seen(look: Look, failures: int, system: System, step: Step) -> None:
 def text_settled(system: System, owner: Delivery | Document, step: Step) -> None:
     """The call that set a status text of the owner's instance was answered: what a look finds from now on, stays."""
     owner.text_late = False
-    step.save(SaveOwed(owner) if isinstance(owner, Document) or owner.done else SaveDelivery(owner))
+    step.save(SaveSight(owner) if isinstance(owner, Document) or owner.done else SaveDelivery(owner))
     look = next((look for look in system.looks.values() if look.owner is owner), None)
     if look is not None and look.seen_at:
         look.seen_at = 0.0
@@ -217,10 +217,10 @@ def _visible(look: Look, failures: int, system: System, step: Step) -> None:
     """Nothing is owed any more, but a doubtful question."""
     del system.looks[look.key]
     owner = look.owner
-    owner.owed = Owed.NOTHING
+    owner.sight = Sight.NOTHING
     if isinstance(owner, Delivery) and not owner.harmless and owner.failures != failures:
         doubtful(system, owner, step)
-    step.save(SaveOwed(owner))
+    step.save(SaveSight(owner))
 
 
 # --- doubtful answers ----------------------------------------------------------------------------------------
@@ -231,11 +231,11 @@ def doubtful(system: System, owner: Delivery | Document, step: Step) -> None:
 
     That it is owed survives a crash; nothing waits for it.
     """
-    owner.owed = Owed.QUESTION
+    owner.sight = Sight.QUESTION
     look = _record(owner, system.now)
     system.questions[look.key] = look
     _ask(look, system, step)
-    step.save(SaveOwed(owner))
+    step.save(SaveSight(owner))
 
 
 def _ask(look: Look, system: System, step: Step) -> None:
@@ -256,8 +256,8 @@ def on_asked_again(system: System, fact: facts.AskedAgain, step: Step) -> None:
     if look is None or look.token != fact.token:
         return
     del system.questions[look.key]
-    look.owner.owed = Owed.NOTHING
-    step.save(SaveOwed(look.owner))
+    look.owner.sight = Sight.NOTHING
+    step.save(SaveSight(look.owner))
     missed(system, look, fact, step)
 
 

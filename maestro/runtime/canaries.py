@@ -112,7 +112,7 @@ class Canaries:
         ask: dict[str, Callable[[], Awaitable[object]]] = {
             "discovery": lambda: self._platform.discovery.impacted(system_id, instance_id, tries=1),
             "process_memory": lambda: self._platform.process_memory.origin(instance_id, tries=1),
-            "domain": lambda: self._platform.domain.entities(system_id, instance_id, tries=1),
+            "domain": lambda: self._platform.domain.footprint(system_id, instance_id, tries=1),
         }
         return await _answers(ask[sibling]())
 

@@ -10,7 +10,7 @@ from maestro.runtime.measures import Kind, Metric, Scope
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 SIBLINGS = ("apicore", "discovery", "domain", "event_manager", "process_memory")
 #: What an event is to its system when its data is committed, or its impact asked for.
-EVENT, HELD, REPLAY = "event", "held", "replay"
+EVENT, HELD, REPLAY, RECHECK = "event", "held", "replay", "recheck"
 #: Outcomes of a try at a sibling.
 OK, REFUSED, UNREACHABLE = "ok", "refused", "unreachable"
 #: Why an event went to an error queue, beside the sibling at fault.

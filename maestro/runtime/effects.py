@@ -6,11 +6,11 @@ A task that fails in any way ends in the failing fact: no command is left withou
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
 
 from maestro import faultpoints, logs
-from maestro.events import parse_celery
+from maestro.events import MASTER, parse_celery
 from maestro.platform import NoSubscribers, Platform, SiblingError
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
@@ -20,10 +20,11 @@ from maestro.reprocessing.ids import RANDOM_BYTES, document_id
 from maestro.reprocessing.impact import Impacted, Origin
 from maestro.reprocessing.outage import JUDGING
 from maestro.reprocessing.rendering import document_json, notification, replay_event
-from maestro.runtime.asking import Asking
+from maestro.runtime.asking import Asking, together
 from maestro.runtime.canaries import Canaries
 from maestro.runtime.carriers import Carriers
-from maestro.runtime.catalogue import COMMIT_SECONDS, EVENT, HELD, REPLAY, REPLAY_SENDS
+from maestro.runtime.catalogue import COMMIT_SECONDS, EVENT, HELD, RECHECK, REPLAY, REPLAY_SENDS
+from maestro.runtime.ledger import Ledger
 from maestro.runtime.measures import Measures
 from maestro.runtime.owner_view import OwnerView
 from maestro.runtime.prompt import PROMPT_TRIES, promptly
@@ -60,6 +61,7 @@ class Effects:
         self._platform = platform
         self._engine = engine
         self._system = engine.machine.system
+        self._ledger = Ledger(engine.repository.store, engine.store)
         self._log = logs.get(system=self._system.id)
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -67,7 +69,7 @@ class Effects:
         self._answering = False
         self._next: do.Command | None = None
         self._canaries = Canaries(self._system.id, platform, engine, settings.data_dir)
-        self._asking = Asking(self._system, platform, self._canaries, measures)
+        self._asking = Asking(self._system, platform, self._ledger, self._canaries, measures)
         #: Notifications whose refusal was told in this life.
         self._told: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -81,6 +83,7 @@ class Effects:
             do.AskStartImpact: self._ask_start_impact,
             do.SendReplay: self._send_replay,
             do.AskReplayImpact: self._ask_replay_impact,
+            do.AskFollowing: self._ask_following,
             do.FetchReplayOrigins: self._fetch_replay_origins,
             do.CommitReplay: self._commit_replay,
             do.AskRecheck: self._ask_recheck,
@@ -89,6 +92,8 @@ class Effects:
             do.Look: self._asking.look,
             do.SetFinished: self._asking.set_finished,
             do.AskAgain: self._asking.again,
+            do.FetchOwed: self._fetch_owed,
+            do.FindOldestEntries: self._find_oldest_entries,
         }
 
     def carriers(self) -> Carriers:
@@ -183,13 +188,14 @@ class Effects:
     # --- judging -----------------------------------------------------------------------------------------------
 
     async def _ask_impact(self, command: do.AskImpact) -> Fact:
-        failures = self._asking.api_failures
-        units = await self._asking.impacted(command.instance_id, EVENT, JUDGING)
-        return facts.ImpactFound(command.token, units, failures)
+        judged, failures = self._system.judged, self._asking.api_failures
+        branch = judged.branch if judged is not None else MASTER  # else nobody waits for the answer any more
+        found = await self._asking.impacted(command.instance_id, branch, EVENT, JUDGING)
+        return facts.ImpactFound(command.token, *found, failures)
 
     async def _fetch_origins(self, command: do.FetchOrigins) -> Fact:
         tries = self._asking.tries(JUDGING)
-        held, instance, origins = await _all(
+        held, instance, origins = await together(
             self._platform.process_memory.origin(command.instance_id, tries=tries),
             self._platform.apicore.instance(command.instance_id, tries=tries),
             self._origins(command.units, tries=tries),
@@ -205,8 +211,9 @@ class Effects:
 
     async def _ask_recheck(self, command: do.AskRecheck) -> Fact:
         async with promptly("discovery", "impacted", self._settings.http.ask_timeout):
-            units = await self._platform.discovery.impacted(self._system.id, command.instance_id, tries=PROMPT_TRIES)
-            await self._platform.apicore.instance(command.instance_id, tries=1)  # else the answer is doubtful
+            branch = self._document(command.id).branch
+            asked = self._asking.impacted(command.instance_id, branch, RECHECK, surely=True, tries=PROMPT_TRIES)
+            units, _ = await asked
         return facts.RecheckFound(command.id, command.token, units)
 
     async def _fetch_recheck_origins(self, command: do.FetchRecheckOrigins) -> Fact:
@@ -228,7 +235,7 @@ class Effects:
             return origin.event, origin.timestamp
 
         ids = list(dict.fromkeys(unit.instance_id for unit in units))
-        found = dict(zip(ids, await _all(*map(fetch, ids)), strict=True))
+        found = dict(zip(ids, await together(*map(fetch, ids)), strict=True))
         return tuple(Origin(unit, *found[unit.instance_id]) for unit in units)
 
     async def _commit(self, command: do.Commit) -> Fact:
@@ -261,8 +268,9 @@ class Effects:
         return facts.HeldCommitted(command.id, command.token)
 
     async def _ask_start_impact(self, command: do.AskStartImpact) -> Fact:
-        units = await self._asking.impacted(command.instance_id, HELD, command.id, surely=True)
-        return facts.StartImpactFound(command.id, command.token, units)
+        branch = self._document(command.id).branch
+        found = await self._asking.impacted(command.instance_id, branch, HELD, command.id, surely=True)
+        return facts.StartImpactFound(command.id, command.token, *found)
 
     async def _send_replay(self, command: do.SendReplay) -> Fact:
         doc = self._document(command.id)
@@ -286,8 +294,14 @@ class Effects:
         self._timers[command.id] = asyncio.get_running_loop().call_later(left, self._engine.feed, fact)
 
     async def _ask_replay_impact(self, command: do.AskReplayImpact) -> Fact:
-        units = await self._asking.impacted(command.instance_id, REPLAY, command.id, surely=True)
-        return facts.ReplayImpactFound(command.id, command.token, units)
+        unit = self._document(command.id).current
+        branch = unit.branch if unit is not None else MASTER  # else nobody waits for the answer any more
+        found = await self._asking.impacted(command.instance_id, branch, REPLAY, command.id, surely=True)
+        return facts.ReplayImpactFound(command.id, command.token, *found)
+
+    async def _ask_following(self, command: do.AskFollowing) -> Fact:
+        follows = await self._platform.apicore.starts_operation(command.name, command.version)
+        return facts.FollowingKnown(command.id, command.send, command.instance_id, follows)
 
     async def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> Fact:
         origins = await self._origins(command.units, tries=self._asking.tries(command.id))
@@ -297,8 +311,23 @@ class Effects:
         await self._commit_to_domain(command.instance_id, REPLAY)
         return facts.ReplayCommitted(command.id, command.token)
 
+    # --- the ledger --------------------------------------------------------------------------------------------
 
-def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noqa: PLR0911 - one for each kind
+    async def _fetch_owed(self, command: do.FetchOwed) -> Fact:
+        owed = self._system.ledger.owed[command.number]
+        footprint, reads = owed.footprint, None
+        if footprint is None:
+            footprint = await self._platform.domain.footprint(self._system.id, owed.instance_id)
+        if owed.reads:
+            reads = await self._platform.process_memory.reads(owed.instance_id, owed.branch)
+        missed = await self._ledger.missed(owed, reads) if reads is not None else ()
+        return self._ledger.fetched(owed, footprint, reads, missed)
+
+    async def _find_oldest_entries(self, command: do.FindOldestEntries) -> Fact:
+        return self._ledger.oldest(command.rows)
+
+
+def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noqa: C901, PLR0911 - one for each kind
     match command:
         case do.AskImpact(token=token) | do.FetchOrigins(token=token) | do.Commit(token=token):
             return facts.JudgingFailed(token, cause, sibling)
@@ -310,6 +339,8 @@ def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noq
             return facts.AskAgainFailed(key, token, cause)
         case do.CommitHeld(id=id_, token=token):
             return facts.HeldCommitFailed(id_, token, cause)
+        case do.AskFollowing(id=id_, send=send, instance_id=instance):
+            return facts.FollowingKnown(id_, send, instance, follows=True)
         case do.Notify(id=id_, token=token):
             return facts.Notified(id_, token)
         case (
@@ -322,15 +353,8 @@ def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noq
             return facts.RunFailed(id_, token, cause, sibling)
         case do.AskRecheck(id=id_, token=token) | do.FetchRecheckOrigins(id=id_, token=token):
             return facts.RecheckFailed(id_, token, cause)
+        case do.FetchOwed(number=number):
+            return facts.OwedFetched(number, problem=cause)
+        case do.FindOldestEntries():
+            return facts.OldestEntriesFound(())
     raise AssertionError(command)
-
-
-async def _all(*work: Awaitable[object]) -> tuple:  # type: ignore[type-arg]  # as asyncio.gather's, for any number
-    """Await all; when one fails, cancel the rest and raise what it raised."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        return tuple(await asyncio.gather(*tasks))
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        raise

@@ -7,7 +7,8 @@ from functools import partial
 from maestro import logs
 from maestro.board.lease import LeaseHolder, Standing
 from maestro.broker import open_broker
-from maestro.broker.topology import EXCHANGES
+from maestro.broker.base import Delivery
+from maestro.broker.topology import EXCHANGES, OUTCOMES
 from maestro.messages import Answer, Question
 from maestro.runtime.catalogue import BLOCKED, CONNECTED, OF_INGRESS, OWNER, UNSETTLED
 from maestro.runtime.ingress_line import IngressLine
@@ -15,6 +16,7 @@ from maestro.runtime.link import Frame, FrameAck
 from maestro.runtime.lull import Lull
 from maestro.runtime.measures import Measures, Sample, Snapshot
 from maestro.runtime.meeting import Meeting
+from maestro.runtime.outcomes import Outcomes
 from maestro.runtime.ownership import Ownership
 from maestro.runtime.peer import Window
 from maestro.runtime.service import Address, Attach, Detach, Outlet
@@ -41,9 +43,11 @@ class IngressService:
         self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._measures, Window(BATCHES_IN_FLIGHT))
         self._lull = Lull(self._declare_all)
         self._tasks = Tasks(self._log)
+        self._outcomes = Outcomes(self._broker, self._take_outcome, self._void_outcomes)
+        self._owned = asyncio.Event()
         #: Whether deliveries may be handed over: RabbitMQ's may be another installation's.
         self._ours = not settings.broker.shared
-        self._ownership = self._owned() if settings.broker.shared else None
+        self._ownership = self._new_ownership() if settings.broker.shared else None
 
     @property
     def problem(self) -> str:
@@ -56,7 +60,18 @@ class IngressService:
             return f"broker: RabbitMQ takes no publishes (an alarm of its own): {blocked}"
         return next((line.unpublishable for line in self._lines.values() if line.unpublishable), "")
 
-    def _owned(self) -> Ownership:
+    def _take_outcome(self, system_id: str, delivery: Delivery) -> int:
+        lines = [self._lines.get(system_id)] if system_id else list(self._lines.values())
+        taken = [line for line in lines if line is not None]
+        for line in taken:
+            line.outcome(delivery)
+        return len(taken)
+
+    def _void_outcomes(self) -> None:
+        for line in self._lines.values():
+            line.void(OUTCOMES)
+
+    def _new_ownership(self) -> Ownership:
         folder = self._settings.data_dir
         ours = read_installation(folder) or Installation("")
         lease, store = LeaseHolder(folder), partial(write_installation, folder)
@@ -67,6 +82,8 @@ class IngressService:
         if standing is Standing.REFUSED and any(line.consuming for line in self._lines.values()):
             os._exit(EXIT_NOT_OURS)
         self._ours = standing is Standing.HELD
+        if self._ours:
+            self._owned.set()
         for line in self._lines.values():
             line.own(ours=self._ours)
 
@@ -88,6 +105,9 @@ class IngressService:
         await until_connected(self._broker)
         if self._ownership is not None:
             self._tasks.start(self._ownership.run(), "ownership")
+        else:
+            self._owned.set()
+        self._tasks.start(self._outcomes.run(self._owned), "outcomes")
         self._tasks.start(until_done(lambda: self._broker.declare((), EXCHANGES), self._log), "declare")
 
     async def stop(self) -> None:
@@ -115,7 +135,9 @@ class IngressService:
         line = self._lines.get(system_id)
         if line is None:
             prefetch = self._settings.broker.prefetch
-            line = self._lines[system_id] = IngressLine(system_id, self._broker, prefetch, self._measures)
+            line = self._lines[system_id] = IngressLine(
+                system_id, self._broker, prefetch, self._measures, self._outcomes.settled
+            )
             line.own(ours=self._ours)
             line.open()
             self._lull.put_off()

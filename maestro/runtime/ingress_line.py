@@ -27,6 +27,7 @@ from maestro.broker.base import (
 from maestro.broker.topology import (
     ERROR_HEADER,
     ERROR_ID_HEADER,
+    OUTCOMES,
     PERSIST,
     PERSIST_ERROR,
     PUBLISH_ERROR,
@@ -52,6 +53,7 @@ from maestro.messages import (
 from maestro.runtime.catalogue import DELIVERIES, UNDECODABLE, UNPUBLISHABLE
 from maestro.runtime.error_queue import ErrorQueue
 from maestro.runtime.measures import Measures
+from maestro.runtime.outcomes import ended
 from maestro.runtime.peer import Peer
 from maestro.runtime.tasks import Tasks, until_done
 
@@ -76,7 +78,15 @@ REASON_LIMIT = 1000
 class IngressLine:
     """One system's way in."""
 
-    def __init__(self, system_id: str, broker: Broker, prefetch: int, measures: Measures) -> None:
+    def __init__(
+        self,
+        system_id: str,
+        broker: Broker,
+        prefetch: int,
+        measures: Measures,
+        outcome_settled: Callable[[Delivery], None] | None = None,
+    ) -> None:
+        self._outcome_settled = outcome_settled or broker.ack
         self._measures = measures
         self._queues = SystemQueues(system_id)
         self._broker = broker
@@ -183,11 +193,26 @@ class IngressLine:
     def _hand_over(self, ref: int, delivery: Delivery) -> None:
         if self._peer is None or not self._owned.is_set() or delivery.problem:
             return
+        if delivery.queue == OUTCOMES:
+            found = ended(delivery.body, ref)
+            assert found is not None, "it was read before"
+            self._peer.post(found[1], lazy=True)
+            return
         source, redriven = self._source(delivery), ERROR_HEADER in delivery.headers
         self._peer.post(Arrived(ref, source, delivery.body, delivery.redelivered, redriven=redriven, at=time.time()))
 
+    def outcome(self, delivery: Delivery) -> None:
+        """Take an outcome that is about this system, or may be: it is handed over, and settled as its actor says."""
+        ref = next(self._refs)
+        self._held[ref] = delivery
+        self._hand_over(ref, delivery)
+
     def _source(self, delivery: Delivery) -> Source:
         return Source.WAIT if self._waits(delivery) else Source.PERSIST
+
+    def void(self, queue: str) -> None:
+        """Forget the deliveries of a queue, which became void: the broker will deliver them again."""
+        self._void(queue)
 
     def _void(self, queue: str) -> None:
         """The deliveries of a queue became void: the broker will deliver them again."""
@@ -221,7 +246,10 @@ class IngressLine:
             delivery = self._held.pop(ref, None)
             if delivery is not None:
                 faultpoints.reach("ingress.before_ack")
-                self._broker.ack(delivery)
+                if delivery.queue == OUTCOMES:
+                    self._outcome_settled(delivery)
+                else:
+                    self._broker.ack(delivery)
 
     async def _park(self, order: Park) -> None:
         self._declare.set()

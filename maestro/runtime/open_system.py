@@ -21,6 +21,7 @@ from maestro.messages import (
     CascadeDone,
     DeadLetter,
     DeadLettered,
+    Ended,
     ErrorsPeeked,
     ErrorsRedriven,
     FeedWaitQueue,
@@ -195,6 +196,13 @@ class OpenSystem:
         match item:
             case Arrived():
                 self._arrived(item)
+            case Ended():
+                self._feed(
+                    facts.InstanceEnded(
+                        item.instance_id, item.name, item.version, item.branch, item.replay, item.stored, item.cause,
+                        item.ref,
+                    )
+                )  # fmt: skip
             case Parked(key=key):
                 self._feed(facts.Parked(key))
             case DeadLettered(key=key, number=number):
@@ -247,6 +255,7 @@ class OpenSystem:
             **self._desk.carriers(),
             **self._deciders.carriers(),
             do.AckDelivery: self._acknowledge,
+            do.AckOutcome: self._acknowledge_outcome,
             do.ParkEvent: self._park,
             do.DeadLetterEvent: self._dead_letter,
             do.FeedWaitQueue: self._feed_wait_queue,
@@ -260,6 +269,9 @@ class OpenSystem:
     def _acknowledge(self, command: do.AckDelivery) -> None:
         faultpoints.reach("system.before_ack")
         self._to_ingress(Ack(command.ref), lazy=self._acks_gather)
+
+    def _acknowledge_outcome(self, command: do.AckOutcome) -> None:
+        self._to_ingress(Ack(command.ref), lazy=True)
 
     def _park(self, command: do.ParkEvent) -> None:
         self._move(command.key, command.refs, lambda body: Park(command.key, body, command.refs))

@@ -11,6 +11,11 @@
 | `covers` | document's id | a decision that covers its tag |
 | `errands` | number | a message to a sibling that is still to be delivered |
 | `canaries` | sibling | instances that the sibling answered about (see `runtime.canaries`) |
+| `ledger` | `book` | the ledger's extent |
+| `ledger_owed` | number | a commit of which the ledger has still to learn something |
+| `ledger_log` | number | one entry of the ledger: whose commit, whose result |
+| `ledger_units` | instance/branch | the number of the entry with the unit's last reads |
+| `ledger_writes`, `ledger_reads` | number | the rows that the entry's commit changed, that its computation read |
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,9 +24,9 @@ from typing import Any
 from maestro.events import parse_celery
 from maestro.messages import Budget
 from maestro.reprocessing.budget import limited
-from maestro.reprocessing.delivery import Delivery, Owed, Verdict
+from maestro.reprocessing.delivery import Delivery, Sight, Verdict
 from maestro.reprocessing.document import Document, Ending, HistoryEntry
-from maestro.reprocessing.impact import UnitKey
+from maestro.reprocessing.impact import DISCOVERY, UnitKey
 from maestro.reprocessing.pace import Pace
 from maestro.reprocessing.preview import REMEMBERED
 from maestro.reprocessing.rendering import error_event
@@ -29,21 +34,26 @@ from maestro.reprocessing.state import Errand, ErrandKind, Rules, System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import (
     DropCover,
+    DropEntry,
     DropErrand,
     DropPreviews,
     DropUnit,
     ForgetDelivery,
     Save,
+    SaveBook,
     SaveCover,
     SaveDelivery,
     SaveDocument,
+    SaveEntry,
     SaveErrand,
     SaveOwed,
     SavePace,
     SavePreview,
+    SaveSight,
     SaveUnit,
 )
 from maestro.reprocessing.unit import LeftOut, Unit, UnitState
+from maestro.runtime import ledger_records
 from maestro.runtime.cover_rows import approval_row, cover_row, to_approval, to_cover
 from maestro.store.base import Delete, Put, Store, Write
 
@@ -62,7 +72,7 @@ class Repository:
     """Loads a system from its store, and turns what a step saves into writes."""
 
     def __init__(self, store: Store, system_id: str, rules: Rules) -> None:
-        self._store = store
+        self.store = store
         self._system_id = system_id
         self._rules = rules
         #: Bodies of events in hand, by delivery number.
@@ -81,7 +91,7 @@ class Repository:
         """Return an event's original body, if it is still there. Raises `StoreDamaged`."""
         body = self._bodies.get(number)
         if body is None and number in self._kept:
-            row = self._store.get(BODIES, _number(number))
+            row = self.store.get(BODIES, _number(number))
             body = row["body"].encode() if row else None
         return body
 
@@ -94,7 +104,7 @@ class Repository:
 
     def _rows(self, save: Save) -> list[Write]:  # noqa: C901, PLR0911, PLR0912 - one for each kind of record
         match save:
-            case SaveOwed(owner):
+            case SaveSight(owner):
                 return self._rows(SaveDelivery(owner) if isinstance(owner, Delivery) else SaveDocument(owner))
             case SaveDelivery(delivery):
                 return [Put(DELIVERIES, _number(delivery.number), _delivery(delivery)), *self._body_rows(delivery)]
@@ -122,6 +132,8 @@ class Repository:
                 return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
             case DropErrand(number):
                 return [Delete(ERRANDS, _number(number))]
+            case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
+                return ledger_records.writes(save)
 
     def _body_rows(self, delivery: Delivery) -> list[Write]:
         number = delivery.number
@@ -153,7 +165,7 @@ class Repository:
 
     def error_event(self, errand: Errand) -> bytes | None:
         """Return the event an errand is to send; None when the failed event's body was not at hand."""
-        row = self._store.get(ERRANDS, _number(errand.number)) or {}
+        row = self.store.get(ERRANDS, _number(errand.number)) or {}
         return row["event"].encode() if "event" in row else None
 
     # --- loading -----------------------------------------------------------------------------------------------
@@ -161,39 +173,40 @@ class Repository:
     def load(self) -> System:
         """Read the whole state, as a restart finds it. Raises `StoreDamaged`."""
         system = System(self._system_id, self._rules)
-        self._kept = {int(key) for key, _ in self._store.rows(BODIES)}
-        for key, row in self._store.rows(DELIVERIES):
+        self._kept = {int(key) for key, _ in self.store.rows(BODIES)}
+        for key, row in self.store.rows(DELIVERIES):
             delivery = _to_delivery(int(key), row)
             delivery.bodiless = not delivery.done and delivery.number not in self._kept
             _file(system, delivery)
-        headers = [_to_document(key, self._system_id, row) for key, row in self._store.rows(DOCUMENTS)]
+        headers = [_to_document(key, self._system_id, row) for key, row in self.store.rows(DOCUMENTS)]
         for doc in sorted(headers, key=lambda doc: doc.number):
             if doc.live or doc.announce:
                 doc.load(self.units(doc.id))
             system.add_document(doc)
-        for name, row in self._store.rows(PACES):
+        for name, row in self.store.rows(PACES):
             system.paces.by_name[name] = Pace(row["count"], row["seconds"])
-        for key, row in self._store.rows(COVERS):
+        for key, row in self.store.rows(COVERS):
             cover = to_cover(key, row)
             system.covers[cover.subject] = cover
-        for key, row in self._store.rows(ERRANDS):
+        for key, row in self.store.rows(ERRANDS):
             errand = Errand(int(key), ErrandKind(row["kind"]), row["instance"], row["text"])
             system.errands[errand.number] = errand
             system.errands_begun.add(errand.number)  # a former life may have begun to deliver it
             system.next_errand = errand.number + 1
+        ledger_records.load(self.store, system.ledger)
         return system
 
     def canaries(self) -> dict[str, list[str]]:
         """Return what each sibling answered about, newest first. Raises `StoreDamaged`."""
-        return {key: list(row["instances"]) for key, row in self._store.rows(CANARIES)}
+        return {key: list(row["instances"]) for key, row in self.store.rows(CANARIES)}
 
     def units(self, document_id: str) -> tuple[Unit, ...]:
         """Read the stored units of a document, in the order of their positions. Raises `StoreDamaged`."""
-        return tuple(_to_unit(key, row) for key, row in self._store.rows(UNITS, f"{document_id}/"))
+        return tuple(_to_unit(key, row) for key, row in self.store.rows(UNITS, f"{document_id}/"))
 
     def preview(self, document_id: str, digest: str) -> tuple[UnitKey, ...] | None:
         """Return the units of an earlier preview of a pending document, if it is remembered. Raises `StoreDamaged`."""
-        for _, row in self._store.rows(PREVIEWS, f"{document_id}/"):
+        for _, row in self.store.rows(PREVIEWS, f"{document_id}/"):
             if row["digest"] == digest:
                 return tuple((instance_id, branch) for instance_id, branch in row["units"])
         return None
@@ -211,9 +224,9 @@ def _preview(document: Document, revision: int) -> str:
     return f"{document.id}/{revision % REMEMBERED}"
 
 
-def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911 - one for each kind of record
+def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911, PLR0912 - one for each kind of record
     match save:
-        case SaveOwed(owner):
+        case SaveSight(owner):
             return (DELIVERIES, owner.number) if isinstance(owner, Delivery) else (DOCUMENTS, owner.id)
         case SaveDelivery(delivery):
             return (DELIVERIES, delivery.number)
@@ -237,6 +250,8 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911 - one fo
             return (ERRANDS, errand.number)
         case DropErrand(number):
             return (ERRANDS, number)
+        case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
+            return ledger_records.identity(save)
 
 
 def _file(system: System, delivery: Delivery) -> None:
@@ -267,8 +282,8 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         fields["replay"] = True
     if delivery.reason:
         fields["reason"] = delivery.reason
-    if delivery.owed:
-        fields["owed"] = delivery.owed
+    if delivery.sight:
+        fields["sight"] = delivery.sight
     if delivery.text_late:
         fields["text_late"] = True
     return fields
@@ -279,7 +294,7 @@ def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
         row["key"], number, row["instance"], row["name"], row["branch"], row["tag"], row["at"],
         verdict=Verdict(row["verdict"]), reason=row.get("reason", ""),
         done=row.get("done", False), waited=row.get("waited", False), parked=row.get("parked", False),
-        replay=row.get("replay", False), owed=Owed(row.get("owed", "")), text_late=row.get("text_late", False),
+        replay=row.get("replay", False), sight=Sight(row.get("sight", "")), text_late=row.get("text_late", False),
     )  # fmt: skip
 
 
@@ -287,7 +302,7 @@ _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "lin
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
 _OPTIONAL = ("cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered", "kept",
-             "held_named_by", "owed", "text_late")  # fmt: skip
+             "held_named_by", "sight", "text_late")  # fmt: skip
 
 
 def _document(doc: Document) -> dict[str, Any]:
@@ -307,7 +322,7 @@ def _document(doc: Document) -> dict[str, Any]:
 def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
     header = {name: row[name] for name in _HEADER} | {"status": Status(row["status"])}
     header |= {name: row[name] for name in _OPTIONAL if name in row}
-    header["owed"] = Owed(row.get("owed", ""))
+    header["sight"] = Sight(row.get("sight", ""))
     return Document(
         id=key, system_id=system_id, **header,
         pending_event=row["pending_event"].encode(), origin=row["origin"].encode(),
@@ -331,6 +346,8 @@ _UNIT_OPTIONAL = ("done_at", "failures", "problem")
 def _unit(unit: Unit) -> dict[str, Any]:
     row = {name: getattr(unit, name) for name in _UNIT} | {"origin": unit.origin.decode()}
     row |= {name: value for name in _UNIT_OPTIONAL if (value := getattr(unit, name))}
+    if unit.named != DISCOVERY:
+        row["named"] = unit.named
     if unit.left_out is not None:
         row["left_out"] = [unit.left_out.user, unit.left_out.at, unit.left_out.reason]
     return row
@@ -338,6 +355,6 @@ def _unit(unit: Unit) -> dict[str, Any]:
 
 def _to_unit(key: str, row: dict[str, Any]) -> Unit:
     fields = {name: row[name] for name in _UNIT} | {"state": UnitState(row["state"])}
-    fields |= {name: row[name] for name in _UNIT_OPTIONAL if name in row}
+    fields |= {name: row[name] for name in (*_UNIT_OPTIONAL, "named") if name in row}
     left_out = LeftOut(*row["left_out"]) if "left_out" in row else None
     return Unit(position=int(key.rpartition("/")[2]), origin=row["origin"].encode(), left_out=left_out, **fields)

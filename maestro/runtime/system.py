@@ -15,6 +15,7 @@ from maestro.messages import (
     Question,
 )
 from maestro.platform import Platform
+from maestro.reprocessing.ledger_book import Scope
 from maestro.reprocessing.state import Rules, System
 from maestro.runtime.call_counts import CallCounts
 from maestro.runtime.catalogue import OF_SYSTEM
@@ -173,5 +174,7 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         require_reason=numbers.require_reason,
         ensure_finished=settings.platform.finished == "ensure",
         outage_limit=numbers.outage_limit,
+        ledger_scope=Scope(settings.ledger.scope),
+        ledger_rows=settings.ledger.rows,
         tag_window=numbers.tag_window,
     )

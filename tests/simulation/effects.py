@@ -8,15 +8,18 @@ from maestro.events import parse_celery
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts, rendering
 from maestro.reprocessing.document import UnitState
-from maestro.reprocessing.impact import relevant
+from maestro.reprocessing.impact import Impacted, relevant
+from maestro.reprocessing.ledger import Footprint, merged
+from maestro.reprocessing.remembering import active
 from maestro.reprocessing.state import Errand, ErrandKind, System
+from maestro.runtime.ledger import Ledger
 from maestro.runtime.repository import Repository
 from maestro.store.memory import MemoryStore
 from tests.simulation.broker import Ingress
-from tests.simulation.domain import FINISHED
+from tests.simulation.domain import FINISHED, drive
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.mirrors import Mirrors
-from tests.simulation.siblings import Siblings
+from tests.simulation.siblings import CHAINED, Siblings
 from tests.simulation.watch import Watch
 from tests.simulation.wire import Wire
 
@@ -90,7 +93,7 @@ class Effects(Wire):
             if counts:
                 self.siblings.data.instances[command.instance_id].asked_mark = mark
             units = self.siblings.impacted(command.instance_id, began, counts=counts)
-            return facts.ImpactFound(command.token, units, mark)
+            return facts.ImpactFound(command.token, *self._with_ledger(units, command.instance_id), mark)
 
         self._ask(found, failed)
 
@@ -140,6 +143,7 @@ class Effects(Wire):
         def answer() -> facts.Fact:
             if fate == "ok":
                 self.siblings.uncertain.discard(instance)
+                self.siblings.heard_at.setdefault(instance, self.engine.now)
                 self._heard.append(instance)
                 return good
             return bad
@@ -164,11 +168,12 @@ class Effects(Wire):
         began, failed = self.engine.now, facts.RunFailed(command.id, command.token, "Discovery", "discovery")
 
         def found() -> facts.Fact:
-            units = self.siblings.impacted(command.instance_id, began)
+            named = self.siblings.impacted(command.instance_id, began)
             if self.siblings.away("discovery") or not self.siblings.api_answers():
                 return failed
+            units, footprint = self._with_ledger(named, command.instance_id)
             self.watch.start_was_told(command.id, units)
-            return facts.StartImpactFound(command.id, command.token, units)
+            return facts.StartImpactFound(command.id, command.token, units, footprint)
 
         self._ask(found, failed)
 
@@ -214,7 +219,7 @@ class Effects(Wire):
             units = self.siblings.impacted(command.instance_id, began)
             if self.siblings.away("discovery") or not self.siblings.api_answers():
                 return failed
-            return facts.ReplayImpactFound(command.id, command.token, units)
+            return facts.ReplayImpactFound(command.id, command.token, *self._with_ledger(units, command.instance_id))
 
         self._ask(found, failed)
 
@@ -249,7 +254,8 @@ class Effects(Wire):
         def found() -> facts.Fact:
             if siblings.away("discovery") or not siblings.api_answers():
                 return failed
-            return facts.RecheckFound(command.id, command.token, ask(command.instance_id))
+            units, _ = self._with_ledger(ask(command.instance_id), command.instance_id)
+            return facts.RecheckFound(command.id, command.token, units)
 
         self._ask(found, failed, patient=False)
 
@@ -257,6 +263,43 @@ class Effects(Wire):
         found = facts.RecheckOriginsFetched(command.id, command.token, self.siblings.origins(command.units))
         failed = facts.RecheckFailed(command.id, command.token, "Process Memory is out of reach")
         self._ask(lambda: found, failed, patient=False)
+
+    # --- the ledger --------------------------------------------------------------------------------------------------
+
+    @property
+    def _ledger(self) -> Ledger:
+        return Ledger(self.store, lambda: self.flush(durable=False))
+
+    def flush(self, *, durable: bool) -> None:
+        """Commit what is not committed yet."""
+        raise NotImplementedError
+
+    def _with_ledger(
+        self, units: tuple[Impacted, ...], instance_id: str
+    ) -> tuple[tuple[Impacted, ...], Footprint | None]:
+        """Ask the ledger beside Discovery, as the real effects do."""
+        if not active(self.system):
+            return units, None
+        instance = self.siblings.data.instances[instance_id]
+        footprint = self.siblings.data.footprint(instance)
+        named = drive(self._ledger.named(footprint, instance.branch))
+        self.siblings.also_named(instance, named)
+        return merged(units, named), footprint
+
+    def _fetch_owed(self, command: do.FetchOwed) -> None:
+        owed = self.system.ledger.owed[command.number]
+        instance = self.siblings.data.instances[owed.instance_id]
+
+        def fetched() -> facts.OwedFetched:
+            footprint = owed.footprint or self.siblings.footprint_of(instance)
+            reads = self.siblings.data.reads(instance) if owed.reads else None
+            missed = drive(self._ledger.missed(owed, reads)) if reads else ()
+            return self._ledger.fetched(owed, footprint, reads, missed)
+
+        self._call(fetched)
+
+    def _find_oldest_entries(self, command: do.FindOldestEntries) -> None:
+        self._call(lambda: self._ledger.oldest(command.rows))
 
     # --- the mirrors -------------------------------------------------------------------------------------------------
 
@@ -349,6 +392,11 @@ class Effects(Wire):
 
         self._call(answer)
 
+    def _ask_following(self, command: do.AskFollowing) -> None:
+        answer = facts.FollowingKnown(command.id, command.send, command.instance_id, command.name == CHAINED)
+        unknown = facts.FollowingKnown(command.id, command.send, command.instance_id, follows=True)
+        self._ask(lambda: answer, unknown)
+
     # --- errands -----------------------------------------------------------------------------------------------------
 
     def _do_errands(self) -> None:
@@ -385,6 +433,7 @@ class Effects(Wire):
 
 _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.AckDelivery: Effects._to_ingress,
+    do.AckOutcome: lambda _effects, _command: None,
     do.ParkEvent: Effects._to_ingress,
     do.DeadLetterEvent: Effects._to_ingress,
     do.FeedWaitQueue: Effects._to_ingress,
@@ -405,9 +454,12 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.WakeAt: Effects._wake_at,
     do.AskReplayImpact: Effects._ask_replay_impact,
     do.FetchReplayOrigins: Effects._fetch_replay_origins,
+    do.AskFollowing: Effects._ask_following,
     do.CommitReplay: Effects._commit_replay,
     do.AskRecheck: Effects._ask_recheck,
     do.FetchRecheckOrigins: Effects._fetch_recheck_origins,
+    do.FetchOwed: Effects._fetch_owed,
+    do.FindOldestEntries: Effects._find_oldest_entries,
     do.CheckDeciders: Effects._check_deciders,
     do.FillQueues: Effects._fill_queues,
     do.GrowQueues: Effects._grow_queues,

@@ -70,6 +70,8 @@ class Host(Effects):
         self._lock_board = 503
         self._cut_off()
         self.siblings.uncertain.update(self._heard)
+        for instance in self._heard:
+            self.siblings.heard_at.pop(instance, None)
         self.siblings.asked_again_at.clear()
         self.mirrors.crash()
         self.ingress.detach()

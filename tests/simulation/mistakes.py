@@ -19,6 +19,7 @@ from maestro.reprocessing import (
     opening,
     rechecking,
     reconsidering,
+    remembering,
     replaying,
     starting,
 )
@@ -27,12 +28,13 @@ from maestro.reprocessing.budget import used_up
 from maestro.reprocessing.commands import Needs
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document, Unit, UnitState
+from maestro.reprocessing.ledger_book import Book
 from maestro.reprocessing.preview import Recheck
 from maestro.reprocessing.settling import mark_parked, settle, unpark
 from maestro.reprocessing.state import Lane, System
 from maestro.reprocessing.status import Status
 from maestro.reprocessing.step import SaveUnit, Step
-from maestro.runtime import repository
+from maestro.runtime import ledger_records, repository
 
 Plant = pytest.MonkeyPatch
 
@@ -244,6 +246,26 @@ def reconsider_twice(plant: Plant) -> None:
     plant.setitem(machine._HANDLERS, facts.ReconsiderAsked, ask)
 
 
+def keep_the_reads_of_before_a_replay(plant: Plant) -> None:
+    def committed(system: System, doc: Document, unit: Unit, step: Step) -> None:
+        doc.footprint = None
+
+    plant.setattr(remembering, "replay_committed", committed)
+
+
+def forget_what_is_owed_to_the_ledger_in_a_crash(plant: Plant) -> None:
+    def load(store: Any, book: Book) -> None:
+        read(store, book)
+        book.owed.clear()
+
+    read = ledger_records.load
+    plant.setattr(ledger_records, "load", load)
+
+
+def judge_while_something_is_owed_to_the_ledger(plant: Plant) -> None:
+    plant.setattr(remembering, "settled", lambda _system: True)
+
+
 def commit_a_kept_result_whatever_was_committed_since(plant: Plant) -> None:
     plant.setattr(kept, "outdate", lambda _system, _committed, _step: None)
 
@@ -334,6 +356,15 @@ def forget_covers_in_a_crash(plant: Plant) -> None:
     plant.setattr(repository.Repository, "load", forgetful)
 
 
+def take_the_end_of_a_chains_first_operation_for_the_units(plant: Plant) -> None:
+    known = machine._HANDLERS[facts.FollowingKnown]
+
+    def whatever_follows(system: System, fact: facts.FollowingKnown, step: Step) -> None:
+        known(system, facts.FollowingKnown(fact.id, fact.send, fact.instance_id, follows=False), step)
+
+    plant.setitem(machine._HANDLERS, facts.FollowingKnown, whatever_follows)
+
+
 MISTAKES: tuple[Callable[[Plant], None], ...] = (
     ack_before_the_commit_is_stored,
     ack_before_the_commit_is_synced,
@@ -361,6 +392,9 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     replay_one_more_than_the_budget,
     judge_what_is_reconsidered_first,
     reconsider_twice,
+    keep_the_reads_of_before_a_replay,
+    forget_what_is_owed_to_the_ledger_in_a_crash,
+    judge_while_something_is_owed_to_the_ledger,
     commit_a_kept_result_whatever_was_committed_since,
     start_without_asking_again,
     ask_at_the_first_start_only,
@@ -372,4 +406,5 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     take_a_cover_whatever_its_size,
     take_a_cover_of_somebody_who_may_no_longer_decide,
     forget_covers_in_a_crash,
+    take_the_end_of_a_chains_first_operation_for_the_units,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.domain import FINISHED, Place, Value
@@ -135,6 +136,10 @@ def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:
         raise Violation(f"I8: {place} is stale: Discovery never answered about {cause.by.id}")
     if value.at >= cause.asked_at:
         return
+    heard_at = tenant.siblings.heard_at.get(value.by.id, math.inf)
+    unheard = value.by.unheard or heard_at > cause.asked_at
+    if unheard and tenant.siblings.data.shortsighted:
+        return  # neither Discovery nor the ledger can know of it once the row was changed again
     if value.by.of and value.by.drops_send:
         return  # a late result of a former round cannot be told from this round's: the rules' known limit
     row = tenant.host.watch.documents.get(cause.doc)

@@ -9,6 +9,7 @@ import orjson
 
 from maestro.events import MASTER, celery_body, parse_event
 from maestro.reprocessing.delivery import delivery_key
+from maestro.reprocessing.ledger_book import Scope
 from maestro.reprocessing.state import Rules
 from tests.simulation.broker import Message
 from tests.simulation.domain import FINISHED, Instance, Place
@@ -41,11 +42,17 @@ class Tenant:
             dedup_window=random.choice((16, 4096)),
             require_reason=random.random() < 0.1,
             outage_limit=random.choice((30.0, 1800.0)),
+            ledger_scope=random.choice((Scope.OFF, Scope.REPLAYS, Scope.ALL, Scope.ALL)),
+            ledger_rows=100_000,
             tag_window=random.choice((60.0, 6000.0)),
         )
         #: Events that one user action becomes.
         self._events_of_a_tag = random.choice((1, 3, 8, 100))
         self.siblings = Siblings(engine, system_id)
+        #: Processes start for seconds before they read.
+        self.slow_starts = random.random() < 0.5
+        # Only a ledger of all makes up for all that the real Discovery does not see.
+        self.siblings.data.shortsighted = rules.ledger_scope is Scope.ALL
         self.siblings.failing = random.choice((0.0, 0.01, 0.08))
         self.host = Host(engine, system_id, rules, self.siblings)
         self.siblings.publish = self._publish
@@ -63,10 +70,23 @@ class Tenant:
         #: Entities of finished instances that Discovery named late.
         self._late: list[Place] = []
         self._instances = 0
+        if self.siblings.data.shortsighted:
+            self._fill_inputs()
         if random.random() < 0.1:
             imported_documents(self.host, self.siblings)
         for _ in range(random.choice((0,) * 9 + (4,))):
             self._wait_unknown()
+
+    def _fill_inputs(self) -> None:
+        """All inputs have a value before Maestro comes: rows that are inserted later are seen by nobody, for good."""
+        for entity in INPUTS:
+            first = Instance(
+                f"{self.system_id}.{entity}", MASTER, (), entity, self.engine.random.randrange(10**6), b"{}"
+            )
+            first.asked_at = 0.0
+            self.siblings.data.instances[first.id] = first
+            self.siblings.data.compute(first)
+            self.siblings.data.commit(first, 0.0, "")
 
     # --- the platform: processes run and persist -------------------------------------------------------------------
 
@@ -75,6 +95,10 @@ class Tenant:
         if self.host.proceed != 200:
             return
         instance = self.new_instance()
+        instance.started_at = self.engine.now
+        self.engine.after(self.engine.soon(3.0) if self.slow_starts else 0.0, self._compute, instance)
+
+    def _compute(self, instance: Instance) -> None:
         self.siblings.data.compute(instance)
         self.engine.note("computed", self.system_id, instance.id, instance.reads, instance.branch)
         self.engine.after(self.engine.soon(6.0), self._persist, instance)
@@ -140,6 +164,7 @@ class Tenant:
             return
         held = data.instances[pending["held_instance"]]
         instance = self.new_instance(reads=(held.writes,), branch=held.branch)
+        instance.started_at, instance.unheard = self.engine.now, True
         data.compute(instance)
         data.commit(instance, self.engine.now, "")
         data.statuses[instance.id] = FINISHED

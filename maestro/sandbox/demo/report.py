@@ -1,5 +1,6 @@
 """What the demo found out in the end."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,7 +45,7 @@ class Report:
                 {
                     "currency": one.quote.currency,
                     "date": one.quote.day,
-                    "old": one.quote.rate,
+                    "old": one.old,
                     "new": one.new,
                     "decision": one.decision,
                     "branch": one.branch,
@@ -53,6 +54,8 @@ class Report:
             ],
             "averages": self.results.averages,
             "rates": self.results.rates,
+            "conversions": self.results.conversions,
+            "totals": self.results.totals,
             "waited": self.counters.waiting,
             "replayed": self.counters.replayed,
             "cascaded": self.counters.cascaded,
@@ -65,12 +68,19 @@ class Report:
 
 
 def misfires(decided: tuple[Decided, ...]) -> tuple[str, ...]:
-    """Return the corrections whose reprocessing ended otherwise than it was decided."""
+    """Return the corrections whose reprocessing ended otherwise than it was decided, or replayed what it must not."""
     return tuple(
-        f"{one.correction.quote.currency} {one.correction.quote.day}: {one.document['status']}"
+        f"{one.correction.quote.currency} {one.correction.quote.day}: {problem}"
         for one in decided
-        if one.document["status"] != ("finished" if one.correction.approved else "skipped")
+        if (problem := _misfire(one.document, "finished" if one.correction.approved else "skipped"))
     )
+
+
+def _misfire(document: Mapping[str, Any], expected: str) -> str:
+    if document["status"] != expected:
+        return str(document["status"])
+    builds_on_itself = any(event["name"] == "running.total.request" for event in document.get("events", ()))
+    return "a running total is replayed, which counts its amount twice" if builds_on_itself else ""
 
 
 def describe(difference: Difference) -> str:

@@ -69,7 +69,7 @@ def _decisions(decided: Iterable[Decided]) -> Table:
         decisions = [entry["user"] for entry in one.document["history"] if entry["status"] == correction.decision]
         table.add_row(
             f"{correction.quote.currency} {correction.quote.day}",
-            f"{correction.quote.rate} → {correction.new}",
+            f"{correction.old} → {correction.new}",
             correction.branch,
             f"{correction.decision} by {decisions[0] if decisions else 'nobody'}",
             one.document["status"],
@@ -84,9 +84,12 @@ def _cascade(decided: Decided) -> Tree:
     events: list[dict[str, Any]] = decided.document["events"]
     averages = [event for event in events if "month" in event["payload"]]
     rates = [event for event in events if "year" in event["payload"]]
+    conversions = [event for event in events if "amount" in event["payload"]]
     branches = {event["branch"]: tree.add(_replay(event, "month")) for event in averages}
     for event in rates:
         branches.get(event["branch"], tree).add(_replay(event, "year"))
+    for event in conversions:
+        tree.add(f"conversion {event['payload']['name']} on {event['branch']}")
     return tree
 
 

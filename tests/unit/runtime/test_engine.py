@@ -121,7 +121,7 @@ async def test_a_completion_is_stored_with_the_next_verdict() -> None:
     bench.visible()
     bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
     assert [row.get("done", False) for _, row in bench.store.rows(DELIVERIES)] == [True, False]
-    assert not any(row.get("owed") for _, row in bench.store.rows(DELIVERIES)), "it was seen in time"
+    assert not any(row.get("sight") for _, row in bench.store.rows(DELIVERIES)), "it was seen in time"
 
 
 async def test_a_completion_is_stored_with_what_it_owes_when_the_look_takes_longer() -> None:
@@ -133,7 +133,7 @@ async def test_a_completion_is_stored_with_what_it_owes_when_the_look_takes_long
     look = next(command for command in bench.done if isinstance(command, Look))
     bench.engine.feed(facts.Looked(look.key, look.token, "running"))
     [(_, row)] = bench.store.rows(DELIVERIES)
-    assert (row["done"], row["owed"]) == (True, "look")
+    assert (row["done"], row["sight"]) == (True, "look")
 
 
 @pytest.mark.parametrize(("prefetch", "together"), [(1, 1), (2, 1), (6, 3), (1000, GATHER_UP_TO)])

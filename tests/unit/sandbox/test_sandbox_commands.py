@@ -19,7 +19,7 @@ from maestro.sandbox.options import BrokerKind
 APP = typer.Typer()
 APP.command()(commands.demo)
 FIELDS = {"currencies", "years", "corrections", "averages", "rates", "waited", "replayed", "cascaded", "equal",
-          "seconds", "events", "stale", "doubled"}  # fmt: skip
+          "seconds", "events", "stale", "doubled", "conversions", "totals"}  # fmt: skip
 WRONG = Difference("master", "rate", "USD", "2008", 1.5, 1.4)
 
 
