@@ -8,9 +8,10 @@ from aiohttp import web
 from maestro.events import BadInput, check_system_id, parse_event
 from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
 from maestro.http.inputs import parse_object, queue_system, read_body
-from maestro.http.keys import BRIDGE, QUIET, SETTINGS, note
+from maestro.http.keys import BRIDGE, NEWCOMERS, QUIET, SETTINGS, note
 from maestro.http.quiet import cut
 from maestro.http.replies import Problem, answered, message_ok
+from maestro.http.visit import check_system
 from maestro.messages import Answer, Code, PersistSync, ReportReplayFailure
 
 #: Seconds between two questions to a system whose actor is being started.
@@ -18,10 +19,15 @@ STARTING_PAUSE: Final = 0.05
 
 
 async def handler_persist(request: web.Request) -> web.StreamResponse:
-    """Serve a system from now on: its persist queue gets a consumer, if it has none yet."""
+    """Serve a system from now on: its persist queue gets a consumer, if it has none yet.
+
+    One that API core does not know, or not yet, is served once it does. The platform cannot help it: the answer is ok.
+    """
     system_id = queue_system(request)
     note(request, system=system_id)
-    await _install(request, system_id)
+    check_system(system_id)
+    if system_id in request.app[BRIDGE].systems() or await _admitted(request, system_id):
+        await _install(request, system_id)
     return message_ok()
 
 
@@ -55,7 +61,12 @@ async def persist_sync(request: web.Request) -> web.StreamResponse:
     bridge, timeout = request.app[BRIDGE], request.app[SETTINGS].sync_timeout
     try:
         answer = await _ask_sync(bridge, event.system_id, question, timeout)
-    except UnknownSystem:
+    except UnknownSystem as unknown:
+        admitted = await _admitted(request, event.system_id)
+        if admitted is None:
+            raise Unavailable(f"system {event.system_id!r} is not served yet: API core does not answer") from unknown
+        if not admitted:
+            raise
         await _install(request, event.system_id)
         answer = await _ask_new(request, event.system_id, question, timeout)
     return answered(answer)
@@ -80,6 +91,15 @@ async def _ask_sync(bridge: Bridge, system_id: str, question: PersistSync, timeo
         return await bridge.ask(system_id, question, timeout=timeout)
     except TimeoutError:
         raise Problem(504, f"the event is being processed; not decided within {timeout:g} s") from None
+
+
+async def _admitted(request: web.Request, system_id: str) -> bool | None:
+    """Return whether API core knows a system that is not served; None when it does not say."""
+    admitted = await request.app[NEWCOMERS].may_be_served(system_id)
+    if not admitted:
+        reason = "API core does not answer" if admitted is None else "API core does not know it"
+        request.app[QUIET].warn("http.system_not_served", request.remote, system=system_id, reason=reason)
+    return admitted
 
 
 async def _install(request: web.Request, system_id: str) -> None:

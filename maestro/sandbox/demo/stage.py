@@ -175,7 +175,7 @@ class Stage:
         log = self.data_dir / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-                [sys.executable, "-m", *module], env=environment, cwd=self.data_dir, stdin=subprocess.DEVNULL,
+                [sys.executable, "-P", "-m", *module], env=environment, cwd=self.data_dir, stdin=subprocess.DEVNULL,
                 stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         running = Running(name, process, log)

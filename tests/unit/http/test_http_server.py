@@ -76,3 +76,31 @@ async def test_failing_context_stops_the_server(bridge: FakeBridge) -> None:
 def test_address_as_url() -> None:
     assert Address("127.0.0.1", 80).url == "http://127.0.0.1:80"
     assert Address("::1", 80).url == "http://[::1]:80"
+
+
+async def test_half_closed_clients_get_their_answers(client: Client) -> None:
+    """`nc -N`, and clients that say that they send no more: what they asked is answered, in order, then it ends."""
+    get = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    for request, answers in (
+        (get, 1), (get * 3, 3), (get + get.replace(b"Host", b"Connection: close\r\nHost"), 2),
+        (b"POST /v1.0.0/handler/persist?queue=persist.a.queue HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 1),
+        (b"POST /v1.0.0/persist/sync HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n{", 0),
+        (b"GET /v1.0.0/stream HTTP/1.1\r\nHost: x\r\n\r\n", None),
+    ):  # fmt: skip
+        async with asyncio.timeout(5):
+            reader, writer = await asyncio.open_connection(*client.address)
+            writer.write(request)
+            writer.write_eof()
+            got = await reader.read()
+            assert answers is None or got.count(b"HTTP/1.1 200") == answers, (request, got)
+            writer.close()
+
+
+async def test_what_no_handler_sees_has_the_platforms_shape(client: Client) -> None:
+    reply = await client.raw(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert reply.is_error(404)
+    for value in (b"x", b"100-continue, x", b"\xb100-continue", b"200-ok"):
+        reply = await client.raw(b"POST /v1.0.0/persist/sync HTTP/1.1\r\nHost: x\r\nExpect: " + value + b"\r\n\r\n")
+        assert reply.is_error(417, "Expect")
+    go_on = await client.raw(b"GET /healthz HTTP/1.0\r\nExpect: x\r\n\r\n")
+    assert go_on.status == 200
