@@ -282,7 +282,6 @@ def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None
     delivery = _awaited(system, fact.token, Lane.IMPACT)
     if delivery is None:
         return
-    outage.over(system, JUDGING)
     delivery.failures = fact.failures
     delivery.footprint = fact.footprint
     units = relevant(fact.units, own_instance=delivery.instance_id, on_master=delivery.branch == MASTER)
@@ -290,6 +289,7 @@ def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None
         _occupy(system, delivery, Lane.ORIGINS)
         step.do(do.FetchOrigins(system.lane_token, delivery.key, delivery.instance_id, units))
         return
+    outage.over(system, JUDGING)
     system.waiting.pop(delivery.number, None)
     delivery.verdict = Verdict.COMMIT
     drop_texts(system, delivery.instance_id, delivery, step)

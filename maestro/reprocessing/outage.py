@@ -42,11 +42,9 @@ class Ruling(StrEnum):
 def suspect(system: System, what: str, sibling: str, cause: str, step: Step) -> None:
     """A question of `what` failed past its tries: ask the sibling's canary. Answered by `CanaryAsked`."""
     trouble = system.troubles.get(what)
-    if trouble is None:
+    if trouble is None or trouble.sibling != sibling:
         trouble = system.troubles[what] = Trouble(sibling, cause, system.now)
-    elif trouble.sibling != sibling:
-        trouble.cleared = False
-    trouble.sibling, trouble.cause, trouble.token = sibling, cause, system.token()
+    trouble.cause, trouble.token = cause, system.token()
     step.do(do.AskCanary(what, trouble.token, sibling))
 
 
@@ -77,7 +75,10 @@ def rule(system: System, fact: facts.CanaryAsked, step: Step, *, limit: float | 
 
 
 def over(system: System, what: str) -> None:
-    """The question is answered, or is not put any more."""
+    """All that `what` asked is answered, or is not asked any more.
+
+    Not after an answer that only leads to the next question: one that fails each time would begin anew each time.
+    """
     system.troubles.pop(what, None)
     system.stalls.pop(what, None)
 

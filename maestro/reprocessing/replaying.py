@@ -296,7 +296,6 @@ def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: 
     doc = awaited(system, fact.id, fact.token, Stage.IMPACT)
     if doc is None or doc.current is None:
         return
-    outage.over(system, doc.id)
     doc.footprint = fact.footprint
     impacted = _impacted_by(doc, doc.current, fact.units, step)
     met = [unit for unit in map(doc.unit_of, impacted) if unit is not None]
@@ -306,6 +305,7 @@ def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: 
         _await(system, doc, Stage.ORIGINS)
         step.do(do.FetchReplayOrigins(doc.id, doc.token, new))
     else:
+        outage.over(system, doc.id)
         _grow(system, doc, doc.current, (), step)
 
 

@@ -25,7 +25,6 @@ def ask(system: System, doc: Document, step: Step) -> None:
 
 def on_impact_found(system: System, doc: Document, fact: facts.StartImpactFound, step: Step) -> None:
     """Fetch the origins of the units that the document has not; without any the run goes on as it is."""
-    outage.over(system, doc.id)
     doc.footprint = fact.footprint
     named = relevant(fact.units, own_instance=doc.held_instance, on_master=doc.on_master)
     new = tuple(one for one in named if doc.unit_of(one) is None)
@@ -33,6 +32,7 @@ def on_impact_found(system: System, doc: Document, fact: facts.StartImpactFound,
         doc.stage, doc.token = Stage.START_ORIGINS, system.token()
         step.do(do.FetchReplayOrigins(doc.id, doc.token, new))
     else:
+        outage.over(system, doc.id)
         doc.start_asked = True
 
 
