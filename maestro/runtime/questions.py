@@ -15,6 +15,7 @@ from maestro.messages import (
     Code,
     DescribeSystem,
     FindDocuments,
+    ForgetAnswer,
     GetDocument,
     GetWaiting,
     ListDeliveries,
@@ -33,9 +34,10 @@ from maestro.messages import (
 )
 from maestro.reprocessing import facts
 from maestro.reprocessing.commands import Reply
+from maestro.reprocessing.facts import AnswerLost
 from maestro.reprocessing.rendering import sync_answer
 from maestro.runtime import answers
-from maestro.runtime.arrivals import accept_failure, accept_sync
+from maestro.runtime.arrivals import accept_failure, accept_sync, sync_fingerprint
 from maestro.runtime.changes import Changes
 from maestro.runtime.decisions import Decision, fact_of
 from maestro.runtime.engine import Engine
@@ -107,8 +109,8 @@ class Questions:
                 self._errors.redrive(question, give)
             case SetAside(user=user, reason=reason):
                 self._engine.feed(facts.SetAside(user, self._ticket(give, sync=False), reason))
-            case PersistSync(event=event):
-                self._persist_sync(event, give)
+            case PersistSync() | ForgetAnswer():
+                self._persist_sync(question, give)
             case ReportReplayFailure(event=event):
                 self._report_failure(event, give)
             case CheckLock() | ListWaiting() | GetWaiting() | ListSkipped() | FindDocuments() | GetDocument():
@@ -116,9 +118,13 @@ class Questions:
             case _:
                 self._decide(question, give)
 
-    def _persist_sync(self, event: bytes, give: Give) -> None:
-        fact, body = accept_sync(event, self._system.id, self._ticket(give, sync=True))
-        self._engine.feed(fact, body)
+    def _persist_sync(self, question: PersistSync | ForgetAnswer, give: Give) -> None:
+        if isinstance(question, ForgetAnswer):
+            self._engine.feed(AnswerLost(sync_fingerprint(question)))
+            give(Answer(Code.OK))
+        else:
+            fact, body = accept_sync(question, self._system.id, self._ticket(give, sync=True))
+            self._engine.feed(fact, body)
 
     def _recorded(self, question: Measure | ListDeliveries) -> Answer:
         """Answer what was measured or sent."""
