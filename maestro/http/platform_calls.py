@@ -2,17 +2,20 @@
 
 import asyncio
 from typing import Final
+from uuid import uuid4
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from maestro.events import BadInput, check_system_id, parse_event
 from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
+from maestro.http.idempotency import HEADER, KEY
 from maestro.http.inputs import parse_object, queue_system, read_body
 from maestro.http.keys import BRIDGE, NEWCOMERS, QUIET, SETTINGS, note
 from maestro.http.quiet import cut
 from maestro.http.replies import Problem, answered, message_ok
 from maestro.http.visit import check_system
-from maestro.messages import Answer, Code, PersistSync, ReportReplayFailure
+from maestro.messages import Answer, Code, ForgetAnswer, PersistSync, ReportReplayFailure
 
 #: Seconds between two questions to a system whose actor is being started.
 STARTING_PAUSE: Final = 0.05
@@ -57,7 +60,7 @@ async def persist_sync(request: web.Request) -> web.StreamResponse:
     body = await read_body(request)
     event = parse_event(body)
     note(request, system=event.system_id, instance=event.instance_id)
-    question = PersistSync(body)
+    question = PersistSync(body, _idempotency_key(request), uuid4().hex)
     bridge, timeout = request.app[BRIDGE], request.app[SETTINGS].sync_timeout
     try:
         answer = await _ask_sync(bridge, event.system_id, question, timeout)
@@ -69,7 +72,25 @@ async def persist_sync(request: web.Request) -> web.StreamResponse:
             raise
         await _install(request, event.system_id)
         answer = await _ask_new(request, event.system_id, question, timeout)
+    if request.transport is None or request.transport.is_closing():  # asked again, the caller gets this very answer
+        await _forget_answer(request, event.system_id, question)
     return answered(answer)
+
+
+def _idempotency_key(request: web.Request) -> str:
+    """Return the caller's key; empty when there is none. Raises `Problem` (400)."""
+    sent = request.headers.getall(HEADER, ())
+    if sent and (len(sent) > 1 or not KEY.fullmatch(sent[0])):
+        raise Problem(400, f"{HEADER}: must be sent once, 1 to 200 visible ASCII characters")
+    return sent[0] if sent else ""
+
+
+async def _forget_answer(request: web.Request, system_id: str, question: PersistSync) -> None:
+    try:
+        lost = ForgetAnswer(question.event, question.key)
+        await request.app[BRIDGE].ask(system_id, lost, timeout=request.app[SETTINGS].ask_timeout)
+    except (TimeoutError, Unavailable, UnknownSystem) as problem:
+        request.app[QUIET].warn("http.answer_lost", request.remote, system=system_id, cause=cut(str(problem)))
 
 
 async def _ask_new(request: web.Request, system_id: str, question: PersistSync, timeout: float) -> Answer:  # noqa: ASYNC109 - as in `_ask_sync`
@@ -89,6 +110,10 @@ async def _ask_new(request: web.Request, system_id: str, question: PersistSync, 
 async def _ask_sync(bridge: Bridge, system_id: str, question: PersistSync, timeout: float) -> Answer:  # noqa: ASYNC109 - passed on to the bridge, which owns it
     try:
         return await bridge.ask(system_id, question, timeout=timeout)
+    except TimeoutError:
+        pass
+    try:  # not decided in time: it waits, unless it is decided by now
+        return await bridge.ask(system_id, replace(question, impatient=True), timeout=timeout)
     except TimeoutError:
         raise Problem(504, f"the event is being processed; not decided within {timeout:g} s") from None
 
