@@ -250,6 +250,13 @@ class Redrive(Struct, frozen=True):
     user: str
 
 
+class SetAside(Struct, frozen=True):
+    """Put the event that a stalled system has in hand on its error queue. Answers which event that is."""
+
+    user: str
+    reason: str = ""
+
+
 class PersistSync(Struct, frozen=True):
     """Judge one persist event (its JSON) and answer when it is decided."""
 
@@ -292,6 +299,7 @@ Question = (
     | ListSkipped
     | ListErrors
     | Redrive
+    | SetAside
     | AwaitChange
     | ReportReplayFailure
     | PersistSync
