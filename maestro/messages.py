@@ -214,12 +214,10 @@ class GetWaiting(Struct, frozen=True):
     number: int
 
 
-class ListEntities(Struct, frozen=True):
-    """What the commit of a document's held instance would write: `limit` rows from the `after`th on."""
+class GetHeldInstance(Struct, frozen=True):
+    """Which instance's commit a document holds. Answers `systemId` and `instanceId`."""
 
     id: str
-    after: int = 0
-    limit: int = 100
 
 
 class ListSkipped(Struct, frozen=True):
@@ -260,6 +258,13 @@ class Redrive(Struct, frozen=True):
     user: str
 
 
+class SetAside(Struct, frozen=True):
+    """Put the event that a stalled system has in hand on its error queue. Answers which event that is."""
+
+    user: str
+    reason: str = ""
+
+
 class PersistSync(Struct, frozen=True):
     """Judge one persist event (its JSON) and answer when it is decided."""
 
@@ -298,11 +303,12 @@ Question = (
     | LeaveOut
     | SetStatus
     | GetWaiting
-    | ListEntities
+    | GetHeldInstance
     | ListSkipped
     | ListStale
     | ListErrors
     | Redrive
+    | SetAside
     | AwaitChange
     | ReportReplayFailure
     | PersistSync
@@ -328,6 +334,8 @@ class Arrived(Struct, frozen=True):
     redelivered: bool
     #: It carries `x-maestro-error`: somebody moved it back from an error queue.
     redriven: bool = False
+    #: It waited, or was handed out, before these events were adopted: another installation may have made its commit.
+    foreign: bool = False
     #: When ingress got it, in seconds since the epoch.
     at: float = 0.0
     #: What Maestro itself marked it with when it put it on the queue it comes from; empty: it did not.

@@ -97,6 +97,8 @@ def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> N
             step,
         )
         doc.footprint = None
+    else:
+        staleness.replayed(system, unit.key, step)
 
 
 def _take_in(system: System, commit: _Commit, step: Step) -> None:
@@ -142,7 +144,7 @@ def on_owed_fetched(system: System, fact: facts.OwedFetched, step: Step) -> None
         staleness.judge(system, owed, fact, step)
     for reader in fact.overlooked:
         commit = MissedCommit(owed.number, owed.instance_id, owed.generation)
-        staleness.named_late(system, Owed(0, reader.instance_id, reader.unit, reader.forking, reads=True), commit, step)
+        staleness.overlooked(system, reader, commit, step)
     _write(system, Entry(owed, fact.footprint, fact.reads, fact.replaces), step)
 
 

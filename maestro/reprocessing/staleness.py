@@ -10,7 +10,8 @@ from msgspec import structs
 
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
-from maestro.reprocessing.impact import UnitKey
+from maestro.reprocessing.impact import Impacted, UnitKey
+from maestro.reprocessing.ledger import Reader
 from maestro.reprocessing.ledger_book import LatePolicy, MissedCommit, Oldest, Owed, Stale, StaleState
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Status
@@ -44,9 +45,24 @@ def forgotten(system: System, oldest: Oldest, step: Step) -> None:
         _note(system, owed, StaleState.NOT_REMEMBERED, step, cause="it is among the oldest of the ledger")
 
 
-def named_late(system: System, unit: Owed, missed: MissedCommit, step: Step) -> None:
+def replayed(system: System, unit: UnitKey, step: Step) -> None:
+    """A unit was replayed, and nothing is remembered of what that read: what was missed before is not missed now."""
+    if unit in system.ledger.stale:
+        _take_off(system, unit, step)
+
+
+def overlooked(system: System, reader: Reader, missed: MissedCommit, step: Step) -> None:
+    """A unit read what a commit changed, and came between the question whom it impacts and the commit."""
+    _note(
+        system, Owed(0, reader.instance_id, reader.unit, reader.forking, reads=True), StaleState.STALE, step, (missed,)
+    )
+    gather(system, step)
+
+
+def named_late(system: System, unit: Impacted, missed_instance: str, step: Step) -> None:
     """Discovery names a unit only when a doubtful answer is asked again: the commit is made, so the unit is stale."""
-    _note(system, unit, StaleState.STALE, step, (missed,))
+    owed = Owed(0, unit.instance_id, unit.key, unit.forking, reads=True)
+    _note(system, owed, StaleState.STALE, step, (MissedCommit(system.ledger.last, missed_instance),))
     gather(system, step)
 
 

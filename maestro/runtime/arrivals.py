@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import orjson
-
+from maestro import json_text
 from maestro.events import BadInput, Event, NoEvent, celery_body, parse_celery, parse_event
 from maestro.messages import Arrived, DeadLetter, ForgetAnswer, PersistSync, Source
 from maestro.reprocessing import identity
@@ -23,6 +22,7 @@ def accept(arrived: Arrived, system_id: str, max_bytes: int) -> EventArrived | D
     key = identity.own_key(arrived.mark) or identity.from_outside(message.id)
     return _arrival(
         message.event, key, ref=arrived.ref, redelivered=arrived.redelivered, redriven=arrived.redriven,
+        foreign=arrived.foreign,
         from_wait_queue=arrived.source is Source.WAIT,
         fingerprint="" if key else identity.fingerprint(identity.BODY, arrived.body),
     )  # fmt: skip
@@ -48,8 +48,8 @@ def sync_fingerprint(question: PersistSync | ForgetAnswer) -> str:
 def accept_failure(body: bytes) -> ReplayErred | None:
     """Read the error event of a replayed process; None when it speaks of no replay. Raises `BadInput`."""
     try:
-        event: Any = orjson.loads(body)
-    except orjson.JSONDecodeError as problem:
+        event: Any = json_text.loads(body)
+    except ValueError as problem:
         raise BadInput("body", f"is no JSON ({problem})") from problem
     ref = event.get("reprocessing") if isinstance(event, dict) else None
     if not isinstance(ref, dict) or not ref.get("id"):

@@ -17,9 +17,9 @@ from maestro.messages import (
     FindDocuments,
     ForgetAnswer,
     GetDocument,
+    GetHeldInstance,
     GetWaiting,
     ListDeliveries,
-    ListEntities,
     ListErrors,
     ListSkipped,
     ListStale,
@@ -31,7 +31,9 @@ from maestro.messages import (
     Reconsider,
     Redrive,
     ReportReplayFailure,
+    SetAside,
 )
+from maestro.reprocessing import facts
 from maestro.reprocessing.commands import Reply
 from maestro.reprocessing.facts import AnswerLost
 from maestro.reprocessing.rendering import sync_answer
@@ -42,7 +44,6 @@ from maestro.runtime.decisions import Decision, fact_of
 from maestro.runtime.engine import Engine
 from maestro.runtime.error_desk import ErrorDesk
 from maestro.runtime.figures import Figures
-from maestro.runtime.lookups import Lookups
 from maestro.runtime.webhooks import Webhooks
 
 Give = Callable[[Answer], None]
@@ -58,7 +59,6 @@ class Questions:
     def __init__(
         self,
         engine: Engine,
-        lookups: Lookups,
         errors: ErrorDesk,
         changes: Changes,
         figures: Figures,
@@ -70,7 +70,6 @@ class Questions:
         self._revoked = revoked
         self._engine = engine
         self._figures = figures
-        self._lookups = lookups
         self._errors = errors
         self._changes = changes
         self._webhooks = webhooks
@@ -92,20 +91,22 @@ class Questions:
         except BadInput as problem:
             give(Answer(Code.INVALID, message=str(problem)))
 
-    def _ask(self, question: Question, give: Give) -> None:
+    def _ask(self, question: Question, give: Give) -> None:  # noqa: C901 - one for each kind of question
         match question:
             case DescribeSystem(measure=measure):
                 self._describe(give, measure=measure)
             case Measure() | ListDeliveries():
                 give(self._recorded(question))
-            case ListEntities():
-                self._lookups.entities(question, give)
+            case GetHeldInstance():
+                give(self._held_instance(question.id))
             case AwaitChange():
                 self._await_change(question, give)
             case ListErrors():
                 self._errors.peek(question, give)
             case Redrive():
                 self._errors.redrive(question, give)
+            case SetAside(user=user, reason=reason):
+                self._engine.feed(facts.SetAside(user, self._ticket(give, sync=False), reason))
             case PersistSync() | ForgetAnswer():
                 self._persist_sync(question, give)
             case ReportReplayFailure(event=event):
@@ -188,6 +189,12 @@ class Questions:
         if doc is None:
             return Answer(Code.NOT_FOUND, message=f"no reprocessing {id_}")
         return Answer(Code.OK, answers.document(self._system, doc, self._engine.repository))
+
+    def _held_instance(self, id_: str) -> Answer:
+        doc = self._system.documents.get(id_)
+        if doc is None:
+            return Answer(Code.NOT_FOUND, message=f"no reprocessing {id_}")
+        return Answer(Code.OK, orjson.dumps({"systemId": self._system.id, "instanceId": doc.held_instance}))
 
     def _report_failure(self, event: bytes, give: Give) -> None:
         fact = accept_failure(event)

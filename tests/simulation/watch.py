@@ -242,6 +242,13 @@ class Watch:
         """Whether a document is late: it holds nothing, and blocks nothing while it is pending."""
         return bool(self.documents[id_].get("late"))
 
+    def committed_executions(self) -> set[str]:
+        """Return the instances whose commit in flow 1, or as a held one, is recorded as done."""
+        rows = (row for row in self.deliveries.values() if row["verdict"] == "commit" and row.get("done"))
+        found = {row["instance"] for row in rows if not row.get("replay")}
+        held = {row["held_instance"] for row in self.documents.values() if row["held_committed"]}
+        return (found | held) - {""}
+
     def pending(self) -> Row | None:
         """Return the stored document whose decision is due."""
         pending = (

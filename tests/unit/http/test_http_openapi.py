@@ -25,9 +25,9 @@ from maestro.messages import (
     Code,
     DescribeSystem,
     FindDocuments,
+    GetHeldInstance,
     GetWaiting,
     ListDeliveries,
-    ListEntities,
     ListErrors,
     ListSkipped,
     ListStale,
@@ -37,6 +37,7 @@ from maestro.messages import (
     Reconsider,
     Redrive,
     ReportReplayFailure,
+    SetAside,
 )
 from tests.support.api_fuzz import fuzz
 from tests.unit.http.conftest import SETTINGS, Client
@@ -66,8 +67,9 @@ ANSWERS = {
     PersistSync: {"status": "commited"},
     Reconsider: {"status": "commited"},
     Redrive: {"redriven": 0, "missing": []},
+    SetAside: {"number": 7, "instanceId": "i1"},
     ListErrors: {"total": 0, "errors": []},
-    ListEntities: {"total": 0, "entities": [], "next": None},
+    GetHeldInstance: {"systemId": "sysA", "instanceId": "i1"},
     ListSkipped: {"total": 0, "skipped": [], "next": None},
     ListStale: {"total": 0, "left": 0, "stale": [], "next": None},
     GetWaiting: {
