@@ -300,6 +300,8 @@ class DeadLetter(Struct, frozen=True):
     refs: tuple[int, ...]
     #: The event's number; 0: it was not admitted.
     number: int = 0
+    #: Key of the doubt that its commit is in; empty: it is in none.
+    doubt: str = ""
 
 
 class FeedWaitQueue(Struct, frozen=True):

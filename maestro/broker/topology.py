@@ -15,6 +15,8 @@ REPROCESSING_EVENTS: Final = "reprocessing-events"
 EXCHANGES: Final = (PERSIST, PERSIST_ERROR, PUBLISH_ERROR, REPROCESSING, REPROCESSING_EVENTS)
 #: Header of a message on an error queue: why it is there.
 ERROR_HEADER: Final = "x-maestro-error"
+#: Header of a message on an error queue whose commit is in doubt: the doubt's key.
+DOUBT_HEADER: Final = "x-maestro-doubt"
 #: Header of a message that was given back from an error queue: by whom.
 REDRIVE_HEADER: Final = "x-maestro-redrive"
 

@@ -16,6 +16,9 @@ _SYSTEMS: Final = CallName("apicore", "systems")
 _DOMAIN_ADDRESS: Final = CallName("apicore", "domain_address")
 _IS_FORK: Final = CallName("apicore", "is_fork")
 _SET_STATUS: Final = CallName("apicore", "set_instance_status")
+_REGISTER_MAP: Final = CallName("apicore", "register_map")
+#: Name of the maps of ours, and where Domain serves what they find.
+MAP: Final = "maestro"
 _HIGHEST_PORT: Final = 65535
 #: A name or an address; nothing that would make another URL of the one it is put into.
 _HOST: Final = re.compile(r"[^\s\x00-\x20/@?#\\\[\]]+")
@@ -87,6 +90,19 @@ class ApiCore:
         target = self._instances.asking(filter="byId", id=instance_id)
         return self._transport.call(_IS_FORK, "GET", target, _fork)
 
+    def register_map(self, system_id: str, type_: str) -> Awaitable[None]:
+        """Register the map by which Domain finds the rows of a type that an instance wrote. One try.
+
+        It is usable some seconds later; registered twice it would be two.
+
+        Raises:
+            SiblingUnreachable: no usable answer; it may be registered all the same.
+            SiblingRefused: API core answered 4xx.
+        """
+        new = {"_metadata": {"type": "map", "changeTrack": "create"}, "name": MAP, "systemId": system_id}
+        body = orjson.dumps([new | {"version": "1", "content": _map_of(type_)}])
+        return self._transport.call(_REGISTER_MAP, "POST", self._persist, nothing, body=body, tries=1)
+
     def set_instance_status(self, instance_id: str, status: str) -> Awaitable[None]:
         """Set the instance's status text.
 
@@ -97,6 +113,16 @@ class ApiCore:
         change = {"_metadata": {"type": "processInstance", "changeTrack": "update"}, "id": instance_id}
         body = orjson.dumps([change | {"status": status}])
         return self._transport.call(_SET_STATUS, "POST", self._persist, nothing, body=body)
+
+
+def _map_of(type_: str) -> str:
+    """Return the map that finds rows of a type by the instance that wrote them, as YAML."""
+    return f"""{type_}:
+  model: {type_}
+  fields: {{}}
+  filters:
+    byInstance: "meta_instance_id = :instance"
+"""
 
 
 def _system_ids(answer: bytes) -> tuple[str, ...]:

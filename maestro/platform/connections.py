@@ -41,6 +41,10 @@ class ConnectionFailedError(Exception):
     """No connection, or it broke before the answer was complete."""
 
 
+class NotSentError(ConnectionFailedError):
+    """No connection: nothing of the request has left this process."""
+
+
 class NoConnectionInTimeError(TimeoutError):
     """Connecting took too long."""
 
@@ -67,12 +71,12 @@ class Connection(asyncio.Protocol):
         """Send a request, return the answer.
 
         Raises:
-            ConnectionFailedError, BadAnswerError, WrongShapeError: as they say.
+            NotSentError, ConnectionFailedError, BadAnswerError, WrongShapeError: as they say.
             TimeoutError: the answer was not complete in time.
         """
         self.answering = False
         if self._transport is None or not self.usable:
-            raise ConnectionFailedError("the server hung up")
+            raise NotSentError("the server hung up")
         self.usable = False
         self._reader.begin()
         answer: asyncio.Future[Answer] = self._loop.create_future()
@@ -173,7 +177,7 @@ class Connections:
         """Send one request over a kept or new connection; return status and body.
 
         Raises:
-            ConnectionFailedError, BadAnswerError, WrongShapeError: as they say.
+            NotSentError, ConnectionFailedError, BadAnswerError, WrongShapeError: as they say.
             NoConnectionInTimeError, TimeoutError: no connection, no complete answer in time.
             RuntimeError: closed.
         """
@@ -181,7 +185,8 @@ class Connections:
             raise RuntimeError("the connections are closed")
         pool = self._pools.get(target.place) or self._new_pool(target.place)
         length = f"Content-Length: {len(body or b'')}\r\n" if body is not None or method != "GET" else ""
-        head = f"{method} {target.path} HTTP/1.1\r\n{pool.fields}{length}\r\n".encode("ascii")
+        further = "".join(f"{name}: {value}\r\n" for name, value in target.fields) if target.fields else ""
+        head = f"{method} {target.path} HTTP/1.1\r\n{pool.fields}{further}{length}\r\n".encode("ascii")
         request = head + body if body else head
         if pool.room > 0:
             pool.room -= 1
@@ -192,6 +197,8 @@ class Connections:
             if kept is not None:
                 try:
                     return await kept.exchange(request, self._bounds.answer_timeout)
+                except NotSentError:
+                    pass  # it is closed already
                 except (ConnectionFailedError, BadAnswerError):
                     # The server closed it just then: nothing came of the answer.
                     if method not in _IDEMPOTENT or kept.answering:
@@ -236,7 +243,7 @@ class Connections:
         except TimeoutError as problem:
             raise NoConnectionInTimeError from problem
         except OSError as problem:
-            raise ConnectionFailedError(f"cannot connect to {place.host}:{place.port}: {why(problem)}") from problem
+            raise NotSentError(f"cannot connect to {place.host}:{place.port}: {why(problem)}") from problem
         return connection
 
 

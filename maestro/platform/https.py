@@ -9,7 +9,7 @@ from typing import Final
 
 import aiohttp
 
-from maestro.platform.connections import Answer, Bounds, ConnectionFailedError, NoConnectionInTimeError
+from maestro.platform.connections import Answer, Bounds, ConnectionFailedError, NoConnectionInTimeError, NotSentError
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.target import Target
 
@@ -38,16 +38,20 @@ class HttpsConnections:
         """Send one request; return status and body.
 
         Raises:
-            ConnectionFailedError, WrongShapeError: as they say.
+            NotSentError, ConnectionFailedError, WrongShapeError: as they say.
             NoConnectionInTimeError, TimeoutError: no connection, no complete answer in time.
         """
         try:
-            async with self._session.request(method, target.url, data=body, allow_redirects=False) as response:
+            async with self._session.request(
+                method, target.url, data=body, headers=dict(target.fields), allow_redirects=False
+            ) as response:
                 return response.status, await self._read(response)
         except aiohttp.ConnectionTimeoutError as problem:
             raise NoConnectionInTimeError from problem
         except TimeoutError:
             raise
+        except aiohttp.ClientConnectorError as problem:  # before there was a connection, its handshake included
+            raise NotSentError(f"{type(problem).__name__}: {problem}") from problem
         except aiohttp.ClientError as problem:
             raise ConnectionFailedError(f"{type(problem).__name__}: {problem}") from problem
 

@@ -39,6 +39,9 @@ class Command(Struct, frozen=True):
 class Topic(StrEnum):
     """What a wake-up is for: each topic has one handler (`machine`)."""
 
+    #: A commit that is to be called again, or proved; the key is its case's.
+    COMMIT = "commit"
+
 
 class WakeAt(Command, frozen=True):
     """Say `Woken` with the same topic and key at `at` (seconds since the epoch).
@@ -79,6 +82,8 @@ class DeadLetterEvent(Command, frozen=True):
     number: int
     reason: str
     refs: tuple[int, ...]
+    #: Key of the doubt whose commit this is; empty: none.
+    doubt: str = ""
 
 
 class FeedWaitQueue(Command, frozen=True):
@@ -126,10 +131,20 @@ class FetchOrigins(Command, frozen=True):
 
 
 class Commit(Command, frozen=True):
-    """Domain persist of the event being judged. Answered by `Committed` or `JudgingFailed`."""
+    """Domain persist of the event being judged: one call. Answered by `Committed` or `CommitFailed`."""
 
     token: int
     instance_id: str
+
+
+class AskProof(Command, frozen=True):
+    """Look whether an instance's data is in the domain. Answered by `ProofFound`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    token: int
+    instance_id: str
+    #: Say, too, when the instance began.
+    began: bool
 
 
 class AskRecheck(Command, frozen=True):
@@ -163,7 +178,7 @@ class Notify(Command, frozen=True):
 
 
 class CommitHeld(Command, frozen=True):
-    """Domain persist of the held event. Answered by `HeldCommitted` or `HeldCommitFailed`."""
+    """Domain persist of the held event: one call. Answered by `HeldCommitted` or `CommitFailed`."""
 
     needs: ClassVar[Needs] = Needs.SYNCED
     id: str
@@ -210,7 +225,7 @@ class FetchReplayOrigins(Command, frozen=True):
 
 
 class CommitReplay(Command, frozen=True):
-    """Domain persist of a replay's result. Answered by `ReplayCommitted` or `RunFailed`.
+    """Domain persist of a replay's result: one call. Answered by `ReplayCommitted` or `CommitFailed`.
 
     Once Domain has it, Discovery no longer names what it impacts: the document's growth must outlast a loss of power.
     """

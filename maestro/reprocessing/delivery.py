@@ -38,6 +38,12 @@ class Delivery(Struct):
     parked: bool = False
     #: A replay's result: its own commit belongs to the run of a reprocessing.
     replay: bool = False
+    #: Of the verdict `commit`: the last call is known not to have begun.
+    not_begun: bool = False
+    #: Domain's outcome says that the commit was made, while its answer was awaited.
+    stored: bool = False
+    #: Of the verdict `error`: key of the doubt that its commit is in.
+    doubt: str = ""
     #: Its body is nowhere until it is delivered again: so after a restart, of a commit that was decided (not stored).
     bodiless: bool = False
     #: Deliveries to settle once the verdict is carried out (ingress's references; not stored).

@@ -94,6 +94,9 @@ class Document:
     #: Place in the line of approved ones.
     line: int = 0
     held_committed: bool = False
+    #: The held commit was called, and is not known not to be made; Domain's outcome says that it is.
+    held_begun: bool = False
+    held_stored: bool = False
     #: Who asked for it to be cancelled after the current replay; empty when nobody did.
     cancelling: str = ""
     cancel_reason: str = ""

@@ -3,6 +3,8 @@
 A fact that answers a command carries the command's `token`; the answer to a superseded command is ignored.
 """
 
+from enum import StrEnum
+
 from msgspec import Struct
 
 from maestro.events import ReplayRef
@@ -10,6 +12,42 @@ from maestro.messages import UNLIMITED, Budget
 from maestro.reprocessing.commands import Topic
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
 from maestro.reprocessing.unit import Unit
+
+
+class CommitEnd(StrEnum):
+    """How one call of a commit ended (semantics: The commit)."""
+
+    #: Domain said `ok`.
+    MADE = "made"
+    #: Nothing was sent: Domain, or who knows its address, is out of reach.
+    NOT_BEGUN = "not begun"
+    #: Nothing was sent: API core says that the system has no domain.
+    NO_DOMAIN = "no domain"
+    #: Domain itself answered, and the answer is no: it may have stored the data and failed then.
+    REFUSED = "refused"
+    #: Nothing is carried out at that address, or not such a request (404, 405, 413).
+    NO_ROUTE = "no route"
+    #: It was sent, and Domain itself did not answer.
+    LOST = "lost"
+
+
+class Finding(StrEnum):
+    """What a look for proof of a commit brought."""
+
+    #: Rows carry the instance: they are of one transaction, so all of its data is there.
+    ROWS = "rows"
+    #: It would create rows, and none carries the instance.
+    NO_ROWS = "no rows"
+    #: It creates nothing: making it again changes no data.
+    HARMLESS = "harmless"
+    #: The map is no answer yet.
+    NO_MAP = "no map"
+    #: It would create rows, and there may be no map.
+    UNPROVABLE = "unprovable"
+    #: Domain answers, but not what the commit would write.
+    UNKNOWN = "unknown"
+    #: Domain does not answer.
+    SILENT = "silent"
 
 
 class Resumed(Struct, frozen=True):
@@ -80,16 +118,44 @@ class OriginsFetched(Struct, frozen=True):
 
 
 class JudgingFailed(Struct, frozen=True):
-    """A sibling is out of reach past the retries, or refused, while an event was judged or committed."""
+    """A sibling is out of reach past the retries, or refused, while an event was judged."""
 
     token: int
     cause: str
 
 
 class Committed(Struct, frozen=True):
-    """Domain took the commit of the event being judged."""
+    """Domain took the commit of the event being judged; the call took so many seconds."""
 
     token: int
+    took: float = 0.0
+
+
+class CommitFailed(Struct, frozen=True):
+    """A call of a commit (of an event, a held one, a replay's) ended without `ok`."""
+
+    token: int
+    end: CommitEnd
+    cause: str
+
+
+class ProofFound(Struct, frozen=True):
+    """What a look for proof of a commit brought."""
+
+    token: int
+    finding: Finding
+    #: When the instance began, in seconds since the epoch, if that was asked and is known.
+    began: float | None = None
+
+
+class DoubtResolved(Struct, frozen=True):
+    """Somebody says what became of a commit in doubt: a `Word`."""
+
+    key: str
+    verdict: str
+    user: str
+    ticket: int
+    reason: str = ""
 
 
 class Approved(Struct, frozen=True):
@@ -221,18 +287,11 @@ class QueuesUpdated(Struct, frozen=True):
 
 
 class HeldCommitted(Struct, frozen=True):
-    """Domain took the held commit."""
+    """Domain took the held commit; the call took so many seconds."""
 
     id: str
     token: int
-
-
-class HeldCommitFailed(Struct, frozen=True):
-    """Domain refused the held commit or is out of reach past the retries."""
-
-    id: str
-    token: int
-    cause: str
+    took: float = 0.0
 
 
 class ReplaySent(Struct, frozen=True):
@@ -276,10 +335,11 @@ class ReplayOriginsFetched(Struct, frozen=True):
 
 
 class ReplayCommitted(Struct, frozen=True):
-    """Domain took a replay's commit."""
+    """Domain took a replay's commit; the call took so many seconds."""
 
     id: str
     token: int
+    took: float = 0.0
 
 
 class InstanceEnded(Struct, frozen=True):
@@ -317,6 +377,9 @@ Fact = (
     | OriginsFetched
     | JudgingFailed
     | Committed
+    | CommitFailed
+    | ProofFound
+    | DoubtResolved
     | Approved
     | Skipped
     | Retried
@@ -332,7 +395,6 @@ Fact = (
     | Notified
     | QueuesUpdated
     | HeldCommitted
-    | HeldCommitFailed
     | ReplaySent
     | ReplayTimedOut
     | ReplayErred

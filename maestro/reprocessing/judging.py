@@ -7,8 +7,9 @@ restart, then the oldest waiting event, then the inbox.
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, opening, replaying
+from maestro.reprocessing import committing, facts, opening, replaying
 from maestro.reprocessing.delivery import Delivery, Verdict
+from maestro.reprocessing.doubt import Use
 from maestro.reprocessing.impact import relevant
 from maestro.reprocessing.settling import (
     COMMITTED,
@@ -34,6 +35,9 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     """Admit a new event, or continue the stored verdict of a known one."""
     known = system.deliveries.get(fact.key)
     refs: tuple[int, ...] = ()
+    if known is not None and known.doubt and known.verdict is Verdict.ERROR and _is_new_delivery(known, fact):
+        _meet_doubt(known, fact, step)
+        return
     if known is not None and _is_new_delivery(known, fact):
         refs = make_way(system, known, step)
     elif known is not None:
@@ -50,6 +54,18 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
         _wait(system, delivery, step)
     else:
         system.inbox.append(delivery)
+
+
+def _meet_doubt(known: Delivery, fact: facts.EventArrived, step: Step) -> None:
+    """While its commit is in doubt an event goes back to its error queue, with its mark (semantics: The commit)."""
+    if fact.ticket is not None:
+        step.do(do.Reply(fact.ticket, Code.CONFLICT, known.reason))
+        return
+    if fact.ref is not None:
+        known.refs.append(fact.ref)
+    known.done = False
+    step.save(SaveDelivery(known))
+    dead_letter(known, step)
 
 
 def _is_new_delivery(known: Delivery, fact: facts.EventArrived) -> bool:
@@ -195,9 +211,9 @@ def advance(system: System, step: Step) -> None:
     if blocked:
         _put_off(system, step)
         _empty_inbox(system, step)
-    if system.judged is None and not system.owed and not system.closing:
+    if system.judged is None and not system.owed and not system.closing and not system.cases:
         if system.unfinished:
-            _commit(system, system.unfinished.popleft(), step)
+            _take_up(system, system.unfinished.popleft(), step)
         elif not blocked:
             _judge_next(system, step)
     feed_wait_queue(system, step)
@@ -257,12 +273,28 @@ def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None
     system.waiting.pop(delivery.number, None)
     delivery.verdict = Verdict.COMMIT
     step.save(SaveDelivery(delivery))
-    _commit(system, delivery, step)
+    order_commit(system, delivery, step)
 
 
-def _commit(system: System, delivery: Delivery, step: Step) -> None:
+def order_commit(system: System, delivery: Delivery, step: Step) -> None:
+    """Call Domain: the verdict is stored before that."""
     _occupy(system, delivery, Lane.COMMIT)
     step.do(do.Commit(system.lane_token, delivery.instance_id))
+
+
+def _take_up(system: System, delivery: Delivery, step: Step) -> None:
+    """Go on with a commit that was decided in a former life: if its call may have begun, it is in doubt."""
+    if delivery.not_begun:
+        delivery.not_begun = False
+        step.save(SaveDelivery(delivery))
+        order_commit(system, delivery, step)
+        return
+    _occupy(system, delivery, Lane.COMMIT)
+    if delivery.stored:
+        commit_made(system, delivery, 0.0, step)
+        advance(system, step)
+    else:
+        committing.resume(system, Use.EVENT, delivery.key, delivery.instance_id, step)
 
 
 def on_origins_fetched(system: System, fact: facts.OriginsFetched, step: Step) -> None:
@@ -281,9 +313,14 @@ def on_origins_fetched(system: System, fact: facts.OriginsFetched, step: Step) -
 def on_committed(system: System, fact: facts.Committed, step: Step) -> None:
     """The event's data is in the domain."""
     delivery = _awaited(system, fact.token, Lane.COMMIT)
-    if delivery is None:
-        return
+    if delivery is not None:
+        commit_made(system, delivery, fact.took, step)
+
+
+def commit_made(system: System, delivery: Delivery, took: float, step: Step) -> None:
+    """Record that the event's data is in the domain: Domain said so, or it is proved."""
     _release(system, delivery)
+    committing.made(system, Use.EVENT, delivery.key, took, step)
     system.counters.commit += 1
     finish(system, delivery, step)
     answer(delivery, step, Code.OK, fields=COMMITTED)
@@ -291,14 +328,18 @@ def on_committed(system: System, fact: facts.Committed, step: Step) -> None:
 
 def on_judging_failed(system: System, fact: facts.JudgingFailed, step: Step) -> None:
     """Fail closed: the event goes to its error queue; a caller of sync persist is told instead."""
-    delivery = _awaited(system, fact.token, Lane.IMPACT, Lane.ORIGINS, Lane.COMMIT)
-    if delivery is None:
-        return
+    delivery = _awaited(system, fact.token, Lane.IMPACT, Lane.ORIGINS)
+    if delivery is not None:
+        fail(system, delivery, fact.cause, step)
+
+
+def fail(system: System, delivery: Delivery, cause: str, step: Step) -> None:
+    """End the judging of the event in hand: to its error queue, or back to the caller of a sync persist."""
     _release(system, delivery)
     if delivery.has_caller and not delivery.waited and not delivery.refs:
-        delivery.verdict, delivery.reason = Verdict.ERROR, fact.cause
-        system.failed(delivery.instance_id, fact.cause, system.now)
+        delivery.verdict, delivery.reason = Verdict.ERROR, cause
+        system.failed(delivery.instance_id, cause, system.now)
         finish(system, delivery, step)
-        answer(delivery, step, Code.FAILED, message=fact.cause)
+        answer(delivery, step, Code.FAILED, message=cause)
     else:
-        give_up(system, delivery, fact.cause, step)
+        give_up(system, delivery, cause, step)

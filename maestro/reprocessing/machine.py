@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import (
+    concluding,
     deciding,
     ending,
     facts,
@@ -19,6 +20,7 @@ from maestro.reprocessing import (
     rechecking,
     reconsidering,
     replaying,
+    resolving,
     settling,
 )
 from maestro.reprocessing.facts import Fact
@@ -43,21 +45,19 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
 
 
 #: Who goes on when a wake-up of a topic is due.
-_WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {}
+_WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {
+    do.Topic.COMMIT: concluding.on_woken,
+}
 
 
 def _on_woken(system: System, fact: facts.Woken, step: Step) -> None:
     _WOKEN[fact.topic](system, fact.key, step)
 
 
-def _on_instance_ended(_system: System, _fact: facts.InstanceEnded, _step: Step) -> None:
-    """Nothing rests on outcomes: what they say is known later by other ways."""
-
-
 _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.Resumed: _on_resumed,
     facts.Woken: _on_woken,
-    facts.InstanceEnded: _on_instance_ended,
+    facts.InstanceEnded: concluding.on_instance_ended,
     facts.EventArrived: judging.on_arrived,
     facts.Parked: judging.on_parked,
     facts.DeadLettered: settling.on_dead_lettered,
@@ -67,6 +67,9 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.OriginsFetched: judging.on_origins_fetched,
     facts.JudgingFailed: judging.on_judging_failed,
     facts.Committed: judging.on_committed,
+    facts.CommitFailed: concluding.on_commit_failed,
+    facts.ProofFound: deciding.on_proof_found,
+    facts.DoubtResolved: resolving.on_doubt_resolved,
     facts.Approved: deciding.on_approved,
     facts.Skipped: deciding.on_skipped,
     facts.Retried: deciding.on_retried,
@@ -82,7 +85,6 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.Notified: replaying.on_notified,
     facts.QueuesUpdated: replaying.on_queues_updated,
     facts.HeldCommitted: replaying.on_held_committed,
-    facts.HeldCommitFailed: replaying.on_held_commit_failed,
     facts.ReplaySent: replaying.on_replay_sent,
     facts.ReplayTimedOut: replaying.on_replay_timed_out,
     facts.ReplayErred: replaying.on_replay_erred,

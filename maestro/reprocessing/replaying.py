@@ -7,9 +7,10 @@ after an answer. A result may impact more: the document grows before the result 
 from maestro.events import MASTER, ReplayRef
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import ending, facts
+from maestro.reprocessing import committing, ending, facts
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
+from maestro.reprocessing.doubt import Use
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
 from maestro.reprocessing.pace import event_name
 from maestro.reprocessing.settling import COMMITTED, answer, finish, reject, settle
@@ -24,13 +25,17 @@ _NEVER_RAN = frozenset({Status.PENDING, Status.SKIPPED})
 # --- what comes next -----------------------------------------------------------------------------------------
 
 
-def advance(system: System, step: Step) -> None:
+def advance(system: System, step: Step) -> None:  # noqa: C901 - one branch for each thing that may come next
     """Order what comes next: the news owed of an end, then the running document's next step, else the next in line."""
     for ended in system.owed.values():
         ending.announce(system, ended, step)
         return
     doc = system.running() or system.next_in_line()
     if doc is None or doc.stage is not None or doc.resting:
+        return
+    if (system.cases or system.unfinished) and doc.ending is None:
+        return  # a commit is in doubt, or cannot be begun: nothing else of the system is committed
+    if doc.running and _commit_begun(system, doc, step):
         return
     if doc.ending is not None:
         ending.clean_up(system, doc, step)
@@ -44,10 +49,43 @@ def advance(system: System, step: Step) -> None:
     elif doc.cancelling:
         ending.end(system, doc, Trigger.CANCEL, "", doc.cancelling, step)
     elif not doc.held_committed:
-        _await(system, doc, Stage.HELD_COMMIT)
-        step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
+        order_held_commit(system, doc, step)
     elif not _pause(system, doc, step):
         _next_unit(system, doc, step)
+
+
+def _commit_begun(system: System, doc: Document, step: Step) -> bool:
+    """Take up a commit that a former life called, before all else: it is in doubt, unless an outcome proves it."""
+    unit = doc.current
+    if doc.held_begun and not doc.held_committed:
+        _await(system, doc, Stage.HELD_COMMIT)
+        if not doc.held_stored:
+            committing.resume(system, Use.HELD, doc.id, doc.held_instance, step)
+            return True
+        held_commit_made(system, doc, 0.0, step)
+    elif unit is not None and unit.state is UnitState.COMMITTING and unit.begun:
+        _await(system, doc, Stage.REPLAY_COMMIT)
+        if not unit.stored:
+            committing.resume(system, Use.REPLAY, doc.id, unit.result_instance, step)
+            return True
+        replay_commit_made(system, doc, unit, 0.0, step)
+    return False
+
+
+def order_held_commit(system: System, doc: Document, step: Step) -> None:
+    """Call Domain; that it is called is stored before."""
+    _await(system, doc, Stage.HELD_COMMIT)
+    doc.held_begun = True
+    step.save(SaveDocument(doc))
+    step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
+
+
+def order_replay_commit(system: System, doc: Document, unit: Unit, step: Step) -> None:
+    """Call Domain; that it is called is stored before."""
+    _await(system, doc, Stage.REPLAY_COMMIT)
+    unit.begun = True
+    step.save(SaveUnit(doc, unit))
+    step.do(do.CommitReplay(doc.id, doc.token, unit.result_instance, doc.grown))
 
 
 def _pause(system: System, doc: Document, step: Step) -> bool:
@@ -97,8 +135,7 @@ def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> Non
         _await(system, doc, Stage.IMPACT)
         step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
     elif unit.state is UnitState.COMMITTING:
-        _await(system, doc, Stage.REPLAY_COMMIT)
-        step.do(do.CommitReplay(doc.id, doc.token, unit.result_instance, doc.grown))
+        order_replay_commit(system, doc, unit, step)
 
 
 def _await(system: System, doc: Document, stage: Stage) -> None:
@@ -152,15 +189,15 @@ def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> 
     """What was held is in the domain."""
     doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
     if doc is not None:
-        doc.held_committed = True
-        step.save(SaveDocument(doc))
+        held_commit_made(system, doc, fact.took, step)
 
 
-def on_held_commit_failed(system: System, fact: facts.HeldCommitFailed, step: Step) -> None:
-    """Nothing was replayed yet: abort."""
-    doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
-    if doc is not None and doc.ending is None:
-        ending.end(system, doc, Trigger.ABORT_PERSIST, fact.cause, MAESTRO, step)
+def held_commit_made(system: System, doc: Document, took: float, step: Step) -> None:
+    """Record that the held data is in the domain: Domain said so, or it is proved."""
+    doc.stage = None
+    committing.made(system, Use.HELD, doc.id, took, step)
+    doc.held_committed = True
+    step.save(SaveDocument(doc))
 
 
 # --- one replay ------------------------------------------------------------------------------------------------
@@ -283,10 +320,16 @@ def _take_in(doc: Document, cause: Unit, origin: Origin) -> Unit:
 def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step) -> None:
     """The replay's data is in the domain: its unit is done."""
     doc = awaited(system, fact.id, fact.token, Stage.REPLAY_COMMIT)
-    if doc is None or doc.current is None:
-        return
-    unit, doc.current = doc.current, None
+    if doc is not None and doc.current is not None:
+        replay_commit_made(system, doc, doc.current, fact.took, step)
+
+
+def replay_commit_made(system: System, doc: Document, unit: Unit, took: float, step: Step) -> None:
+    """Record that the replay's data is in the domain: Domain said so, or it is proved."""
+    doc.stage = doc.current = None
+    committing.made(system, Use.REPLAY, doc.id, took, step)
     unit.state, unit.done_at = UnitState.DONE, system.now
+    unit.begun = unit.stored = False
     doc.replayed += 1
     system.counters.replayed += 1
     if unit.duration is not None:
@@ -305,7 +348,7 @@ def _answered(doc: Document, stage: Stage) -> bool:
 
 def on_run_failed(system: System, fact: facts.RunFailed, step: Step) -> None:
     """A step after the held commit failed for good."""
-    for stage in (Stage.SEND, Stage.IMPACT, Stage.ORIGINS, Stage.REPLAY_COMMIT):
+    for stage in (Stage.SEND, Stage.IMPACT, Stage.ORIGINS):
         doc = awaited(system, fact.id, fact.token, stage)
         if doc is not None and doc.ending is None and not _answered(doc, stage):
             ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)

@@ -15,14 +15,16 @@ from maestro.platform import Platform, SiblingError
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.document import Document
-from maestro.reprocessing.facts import Fact
+from maestro.reprocessing.facts import CommitEnd, Fact, Finding
 from maestro.reprocessing.ids import RANDOM_BYTES, document_id
 from maestro.reprocessing.impact import Impacted, Origin
 from maestro.reprocessing.rendering import document_json, notification, replay_event
 from maestro.runtime.carriers import Carriers
 from maestro.runtime.catalogue import COMMIT_SECONDS, DISCOVERY_SECONDS, EVENT, HELD, REPLAY, REPLAY_SENDS
+from maestro.runtime.long_commits import LongCommits
 from maestro.runtime.measures import Measures
 from maestro.runtime.prompt import PROMPT_TRIES, promptly
+from maestro.runtime.proofs import Proofs
 from maestro.runtime.tracing import Trace
 from maestro.settings import Settings
 
@@ -52,6 +54,8 @@ class Effects:
         self._system = engine.machine.system
         self._log = logs.get(system=self._system.id)
         self._loop = asyncio.get_running_loop()
+        self._long = LongCommits(self._system, measures)
+        self._proofs = Proofs(self._system.id, platform, engine, use_map=settings.platform.proof_map)
         self._tasks: set[asyncio.Task[None]] = set()
         #: An answer is being fed to the engine by one of the tasks, and what that task goes on with.
         self._answering = False
@@ -62,6 +66,7 @@ class Effects:
             do.AskImpact: self._ask_impact,
             do.FetchOrigins: self._fetch_origins,
             do.Commit: self._commit,
+            do.AskProof: self._ask_proof,
             do.Notify: self._notify,
             do.CommitHeld: self._commit_held,
             do.SendReplay: self._send_replay,
@@ -92,6 +97,7 @@ class Effects:
         """Stop all that is under way; what it was about is continued from the store."""
         for timer in (*self._timers.values(), *self._alarms.values()):
             timer.cancel()
+        self._long.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -147,12 +153,17 @@ class Effects:
         finally:
             self._measures.observe(DISCOVERY_SECONDS, time.perf_counter() - started, kind)
 
-    async def _commit_to_domain(self, instance_id: str, kind: str) -> None:
+    async def _commit_to_domain(self, token: int, instance_id: str, kind: str) -> facts.CommitFailed | float:
+        """Call Domain once; return the seconds it took, or how it failed."""
         started = time.perf_counter()
+        self._long.begun(token, instance_id, kind)
         try:
-            await self._platform.domain.commit(self._system.id, instance_id)
+            answer = await self._platform.domain.commit(self._system.id, instance_id)
         finally:
-            self._measures.observe(COMMIT_SECONDS, time.perf_counter() - started, kind)
+            self._long.ended(token)
+            took = time.perf_counter() - started
+            self._measures.observe(COMMIT_SECONDS, took, kind)
+        return took if answer.end is CommitEnd.MADE else facts.CommitFailed(token, answer.end, answer.cause)
 
     def _wake_at(self, command: do.WakeAt) -> None:
         key = (command.topic, command.key)
@@ -214,8 +225,13 @@ class Effects:
         return tuple(Origin(unit, *found[unit.instance_id]) for unit in units)
 
     async def _commit(self, command: do.Commit) -> Fact:
-        await self._commit_to_domain(command.instance_id, EVENT)
-        return facts.Committed(command.token)
+        ended = await self._commit_to_domain(command.token, command.instance_id, EVENT)
+        return facts.Committed(command.token, ended) if isinstance(ended, float) else ended
+
+    async def _ask_proof(self, command: do.AskProof) -> Fact:
+        finding = await self._proofs.look(command.instance_id)
+        began = await self._proofs.began(command.instance_id) if command.began else None
+        return facts.ProofFound(command.token, finding, began)
 
     # --- a run -------------------------------------------------------------------------------------------------
 
@@ -233,11 +249,8 @@ class Effects:
         return facts.Notified(command.id, command.token)
 
     async def _commit_held(self, command: do.CommitHeld) -> Fact:
-        try:
-            await self._commit_to_domain(command.instance_id, HELD)
-        except SiblingError as problem:
-            return facts.HeldCommitFailed(command.id, command.token, str(problem))
-        return facts.HeldCommitted(command.id, command.token)
+        ended = await self._commit_to_domain(command.token, command.instance_id, HELD)
+        return facts.HeldCommitted(command.id, command.token, ended) if isinstance(ended, float) else ended
 
     async def _send_replay(self, command: do.SendReplay) -> Fact:
         doc = self._document(command.id)
@@ -264,23 +277,24 @@ class Effects:
         return facts.ReplayOriginsFetched(command.id, command.token, await self._origins(command.units))
 
     async def _commit_replay(self, command: do.CommitReplay) -> Fact:
-        await self._commit_to_domain(command.instance_id, REPLAY)
-        return facts.ReplayCommitted(command.id, command.token)
+        ended = await self._commit_to_domain(command.token, command.instance_id, REPLAY)
+        return facts.ReplayCommitted(command.id, command.token, ended) if isinstance(ended, float) else ended
 
 
 def _failure(command: do.Command, cause: str) -> Fact:
     match command:
-        case do.AskImpact(token=token) | do.FetchOrigins(token=token) | do.Commit(token=token):
+        case do.AskImpact(token=token) | do.FetchOrigins(token=token):
             return facts.JudgingFailed(token, cause)
-        case do.CommitHeld(id=id_, token=token):
-            return facts.HeldCommitFailed(id_, token, cause)
+        case do.Commit(token=token) | do.CommitHeld(token=token) | do.CommitReplay(token=token):
+            return facts.CommitFailed(token, CommitEnd.LOST, cause)
+        case do.AskProof(token=token):
+            return facts.ProofFound(token, Finding.SILENT)
         case do.Notify(id=id_, token=token):
             return facts.Notified(id_, token)
         case (
             do.SendReplay(id=id_, token=token)
             | do.AskReplayImpact(id=id_, token=token)
             | do.FetchReplayOrigins(id=id_, token=token)
-            | do.CommitReplay(id=id_, token=token)
         ):
             return facts.RunFailed(id_, token, cause)
         case do.AskRecheck(id=id_, token=token) | do.FetchRecheckOrigins(id=id_, token=token):

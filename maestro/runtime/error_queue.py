@@ -6,7 +6,7 @@ from hashlib import blake2b
 import structlog
 
 from maestro.broker.base import Broker, BrokerError, Delivery, Message
-from maestro.broker.topology import ERROR_HEADER, PERSIST, REDRIVE_HEADER, SystemQueues
+from maestro.broker.topology import DOUBT_HEADER, ERROR_HEADER, PERSIST, REDRIVE_HEADER, SystemQueues
 from maestro.messages import ErrorMessage, ErrorsPeeked, ErrorsRedriven, PeekErrors, RedriveErrors
 
 #: Bytes of a body that are shown.
@@ -55,7 +55,8 @@ class ErrorQueue:
                     if delivery is None:
                         break
                     id_ = message_id(delivery)
-                    if order.ids and id_ not in order.ids:
+                    # A commit in doubt is given back by name only, never with all others.
+                    if id_ not in order.ids if order.ids else DOUBT_HEADER in delivery.headers:
                         passed.append(delivery)
                         size += len(delivery.body)
                         if len(passed) >= LOOK or size >= LOOK_BYTES:

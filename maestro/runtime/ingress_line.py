@@ -14,7 +14,15 @@ from typing import TypeVar
 
 from maestro import faultpoints, logs
 from maestro.broker.base import Broker, BrokerError, Consumer, Delivery, Message, Unroutable
-from maestro.broker.topology import ERROR_HEADER, PERSIST, PERSIST_ERROR, PUBLISH_ERROR, PUBLISH_ERROR_KEY, SystemQueues
+from maestro.broker.topology import (
+    DOUBT_HEADER,
+    ERROR_HEADER,
+    PERSIST,
+    PERSIST_ERROR,
+    PUBLISH_ERROR,
+    PUBLISH_ERROR_KEY,
+    SystemQueues,
+)
 from maestro.messages import (
     Ack,
     Arrived,
@@ -192,7 +200,10 @@ class IngressLine:
 
     async def _dead_letter(self, order: DeadLetter) -> None:
         message_id = order.key or f"refused-{order.refs[0] if order.refs else 0}"
-        message = Message(order.body, message_id, {ERROR_HEADER: order.reason[:REASON_LIMIT]}, moved=True)
+        headers = {ERROR_HEADER: order.reason[:REASON_LIMIT]}
+        if order.doubt:
+            headers[DOUBT_HEADER] = order.doubt
+        message = Message(order.body, message_id, headers, moved=True)
         try:
             if not (order.no_event and await self._to_platform(message)):
                 await self._until_done(lambda: self._publish(PERSIST_ERROR, self._queues.system_id, message))

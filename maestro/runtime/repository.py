@@ -8,30 +8,38 @@
 | `units` | id/position | one unit of a reprocessing |
 | `previews` | id/n | the units a pending document had before they changed, the last few |
 | `paces` | event name | how long replays take |
+| `doubts` | key | a commit that nothing proves, and what was said of it |
+| `commits` | `memory` | how long the longest commit took, and since when each is known |
 | `errands` | number | a message to a sibling that is still to be delivered |
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from msgspec import convert, to_builtins
+
 from maestro.events import parse_celery
 from maestro.messages import Budget
 from maestro.reprocessing.budget import limited
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import Approval, Document, Ending, HistoryEntry
+from maestro.reprocessing.doubt import Doubt
 from maestro.reprocessing.impact import UnitKey
 from maestro.reprocessing.pace import Pace
 from maestro.reprocessing.preview import REMEMBERED
 from maestro.reprocessing.rendering import error_event
 from maestro.reprocessing.state import Errand, ErrandKind, Rules, System
-from maestro.reprocessing.status import Status, Trigger
+from maestro.reprocessing.status import IN_PROGRESS, Status, Trigger
 from maestro.reprocessing.step import (
     DropPreviews,
     DropUnit,
     ForgetDelivery,
+    ForgetDoubt,
     Save,
+    SaveCommits,
     SaveDelivery,
     SaveDocument,
+    SaveDoubt,
     SaveErrand,
     SavePace,
     SavePreview,
@@ -47,6 +55,9 @@ UNITS = "units"
 ERRANDS = "errands"
 PREVIEWS = "previews"
 PACES = "paces"
+DOUBTS = "doubts"
+COMMITS = "commits"
+_MEMORY = "memory"
 
 
 class Repository:
@@ -83,7 +94,7 @@ class Repository:
         latest = {_identity(save): save for save in saves}
         return [write for save in latest.values() for write in self._rows(save)]
 
-    def _rows(self, save: Save) -> list[Write]:  # noqa: PLR0911 - one for each kind of record
+    def _rows(self, save: Save) -> list[Write]:  # noqa: C901, PLR0911 - one for each kind of record
         match save:
             case SaveDelivery(delivery):
                 return [Put(DELIVERIES, _number(delivery.number), _delivery(delivery)), *self._body_rows(delivery)]
@@ -105,6 +116,12 @@ class Repository:
                 return [Put(PACES, name, {"count": pace.count, "seconds": pace.seconds})]
             case SaveErrand(errand):
                 return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
+            case SaveDoubt(doubt):
+                return [Put(DOUBTS, doubt.key, to_builtins(doubt))]
+            case ForgetDoubt(key):
+                return [Delete(DOUBTS, key)]
+            case SaveCommits(longest, remembers_from):
+                return [Put(COMMITS, _MEMORY, {"longest": longest, "from": remembers_from})]
 
     def _body_rows(self, delivery: Delivery) -> list[Write]:
         number = delivery.number
@@ -160,6 +177,10 @@ class Repository:
             system.add_document(doc)
         for name, row in self._store.rows(PACES):
             system.paces.by_name[name] = Pace(row["count"], row["seconds"])
+        doubts = [convert(row, Doubt) for _, row in self._store.rows(DOUBTS)]
+        system.doubts = {doubt.key: doubt for doubt in sorted(doubts, key=lambda doubt: doubt.since)}
+        memory = self._store.get(COMMITS, _MEMORY) or {}
+        system.longest_commit, system.remembers_from = memory.get("longest", 0.0), memory.get("from", 0.0)
         for key, row in self._store.rows(ERRANDS):
             errand = Errand(int(key), ErrandKind(row["kind"]), row["instance"], row["text"])
             system.errands[errand.number] = errand
@@ -190,7 +211,7 @@ def _preview(document: Document, revision: int) -> str:
     return f"{document.id}/{revision % REMEMBERED}"
 
 
-def _identity(save: Save) -> tuple[str, object]:  # noqa: PLR0911 - one for each kind of record
+def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911 - one for each kind of record
     match save:
         case SaveDelivery(delivery):
             return (DELIVERIES, delivery.number)
@@ -210,6 +231,12 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: PLR0911 - one for each
             return (PACES, name)
         case SaveErrand(errand):
             return (ERRANDS, errand.number)
+        case SaveDoubt(doubt):
+            return (DOUBTS, doubt.key)
+        case ForgetDoubt(key):
+            return (DOUBTS, key)
+        case SaveCommits():
+            return (COMMITS, _MEMORY)
 
 
 def _file(system: System, delivery: Delivery) -> None:
@@ -218,7 +245,8 @@ def _file(system: System, delivery: Delivery) -> None:
     system.deliveries[delivery.key] = delivery
     system.parked += delivery.parked
     if delivery.done:
-        system.finished.append(delivery.key)
+        if not delivery.doubt:
+            system.finished.append(delivery.key)
     elif delivery.verdict is Verdict.WAITING:
         system.waiting[delivery.number] = delivery
     elif delivery.verdict is Verdict.COMMIT and not delivery.replay:
@@ -238,8 +266,14 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         fields["parked"] = True
     if delivery.replay:
         fields["replay"] = True
+    if delivery.not_begun:
+        fields["not_begun"] = True
+    if delivery.stored:
+        fields["stored"] = True
     if delivery.reason:
         fields["reason"] = delivery.reason
+    if delivery.doubt:
+        fields["doubt"] = delivery.doubt
     return fields
 
 
@@ -248,14 +282,23 @@ def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
         row["key"], number, row["instance"], row["name"], row["branch"], row["tag"], row["at"],
         verdict=Verdict(row["verdict"]), reason=row.get("reason", ""),
         done=row.get("done", False), waited=row.get("waited", False), parked=row.get("parked", False),
-        replay=row.get("replay", False),
+        replay=row.get("replay", False), not_begun=row.get("not_begun", False), stored=row.get("stored", False),
+        doubt=row.get("doubt", ""),
     )  # fmt: skip
 
 
 _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "line", "held_committed", "cancelling",
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
-_OPTIONAL = ("cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered")
+_OPTIONAL = (
+    "held_stored",
+    "cancel_reason",
+    "pausing",
+    "pause_reason",
+    "budget_from",
+    "revision",
+    "reconsidered",
+)
 
 
 def _document(doc: Document) -> dict[str, Any]:
@@ -264,6 +307,7 @@ def _document(doc: Document) -> dict[str, Any]:
         **{name: getattr(doc, name) for name in _HEADER},
         "pending_event": doc.pending_event.decode(),
         "origin": doc.origin.decode(),
+        "held_begun": doc.held_begun,
         **{name: value for name in _OPTIONAL if (value := getattr(doc, name))},
         **({"budget": [doc.budget.replays, doc.budget.minutes]} if limited(doc.budget) else {}),
         **({"approval": _approval(doc.first_approval)} if doc.first_approval else {}),
@@ -279,6 +323,9 @@ def _approval(first: Approval) -> list[Any]:
 def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
     header = {name: row[name] for name in _HEADER} | {"status": Status(row["status"])}
     header |= {name: row[name] for name in _OPTIONAL if name in row}
+    # A row of an earlier version does not say whether the held commit was begun: it may have been.
+    begun = header["status"] in IN_PROGRESS and not row["held_committed"]
+    header["held_begun"] = row.get("held_begun", begun)
     return Document(
         id=key, system_id=system_id, **header,
         pending_event=row["pending_event"].encode(), origin=row["origin"].encode(),
@@ -299,10 +346,16 @@ _UNIT = ("turn", "instance_id", "branch", "forking", "timestamp", "state", "roun
 
 def _unit(unit: Unit) -> dict[str, Any]:
     row = {name: getattr(unit, name) for name in _UNIT} | {"origin": unit.origin.decode()}
+    if unit.state is UnitState.COMMITTING:
+        row |= {"begun": unit.begun, "stored": unit.stored}
     return row | {"done_at": unit.done_at} if unit.done_at else row
 
 
 def _to_unit(key: str, row: dict[str, Any]) -> Unit:
-    fields = {name: row[name] for name in _UNIT} | {"state": UnitState(row["state"])}
+    state = UnitState(row["state"])
+    fields = {name: row[name] for name in _UNIT} | {"state": state}
+    # A row of an earlier version does not say whether the commit was begun: it may have been.
+    begun = row.get("begun", state is UnitState.COMMITTING)
     return Unit(position=int(key.rpartition("/")[2]), origin=row["origin"].encode(), done_at=row.get("done_at", 0.0),
+                begun=begun, stored=row.get("stored", False),
                 **fields)  # fmt: skip

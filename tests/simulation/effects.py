@@ -8,6 +8,7 @@ from maestro.events import parse_celery
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts, rendering
 from maestro.reprocessing.document import UnitState
+from maestro.reprocessing.facts import CommitEnd
 from maestro.reprocessing.impact import relevant
 from maestro.reprocessing.state import System
 from maestro.runtime.repository import Repository
@@ -98,35 +99,53 @@ class Effects(Wire):
         judged = self.system.judged
         assert judged is not None
         self.watch.commit_begins(judged.number, judged.key)
-        failed = facts.JudgingFailed(command.token, "Domain is out of reach")
-        self._to_domain(facts.Committed(command.token), failed, command.instance_id)
+        self._to_domain(judged.key, facts.Committed(command.token), command.token, command.instance_id)
 
-    def _to_domain(self, good: facts.Fact, bad: facts.Fact, instance: str, doc: str = "") -> None:
-        """Domain persist. What Domain took without Maestro knowing is noted as uncertain."""
-        fate = self.siblings.fate()
+    def _to_domain(self, key: str, made: facts.Fact, token: int, instance_id: str, doc: str = "") -> None:
+        """Domain persist. It goes on when its caller dies; what it stored without Maestro knowing is uncertain."""
+        commits, siblings, life = self.siblings.commits, self.siblings, self.life
+        call = commits.begins(key, siblings.data.instances[instance_id])
+        fate = commits.fate()
+        slow = siblings.faulty and self.engine.chance(0.1)
+        works = self.engine.soon(commits.works_for if slow or fate.end is CommitEnd.LOST else 1.0)
+        failed = facts.CommitFailed(token, fate.end, f"domain.commit: {fate.end}")
 
-        def apply() -> None:
-            self.siblings.uncertain.add(instance)
-            if doc:
-                self.watch.effect(doc, f"the commit of {instance}", self.proceed)
-            self.siblings.commit(instance, doc)
+        def arrive() -> None:
+            if not fate.begins or (life != self.life and self.engine.chance(0.5)):
+                call.under_way = False
+            else:
+                self.engine.after(works, work)
+
+        def work() -> None:
+            if fate.stores:
+                siblings.uncertain.add(instance_id)
+                if doc and not commits.repeatable and not self.watch.by_hand(doc):
+                    self.watch.effect(doc, f"the commit of {instance_id}", self.proceed)
+                commits.store(call, lambda: siblings.commit(instance_id, doc))
+            call.under_way = False
+            commits.outcome(call)
+            if life == self.life and siblings.faulty and self.engine.chance(self.fragile):
+                self.crash(power_lost=self.engine.chance(0.5))
 
         def answer() -> facts.Fact:
-            if fate == "ok":
-                self.siblings.uncertain.discard(instance)
-                self._heard.append(instance)
-                return good
-            return bad
+            if fate.end is not CommitEnd.MADE:
+                return failed
+            siblings.uncertain.discard(instance_id)
+            self._heard.append(instance_id)
+            return made
 
-        self._call(answer, apply if fate != "refused" else None)
+        there, back = self.engine.soon(0.2), self.engine.soon(0.2)
+        self.engine.after(there, arrive)
+        answered = works * self.engine.random.random() if fate.end is CommitEnd.LOST else works
+        self.engine.after(there + answered + back, self._answered, life, answer)
 
     def _notify(self, command: do.Notify) -> None:
         self._call(lambda: facts.Notified(command.id, command.token))
 
     def _commit_held(self, command: do.CommitHeld) -> None:
         self.watch.held_begins(command.id)
-        failed = facts.HeldCommitFailed(command.id, command.token, "Domain refused")
-        self._to_domain(facts.HeldCommitted(command.id, command.token), failed, command.instance_id, command.id)
+        made = facts.HeldCommitted(command.id, command.token)
+        self._to_domain(f"held {command.id}", made, command.token, command.instance_id, command.id)
 
     def _send_replay(self, command: do.SendReplay) -> None:
         doc = self.system.documents[command.id]
@@ -174,8 +193,16 @@ class Effects(Wire):
             replay.impacts, own_instance=replay.id, on_master=on_master, own_unit=(replay.of, replay.branch)
         )
         self.watch.replay_commit_begins(command.id, replay, named)
-        failed = facts.RunFailed(command.id, command.token, "Domain is out of reach")
-        self._to_domain(facts.ReplayCommitted(command.id, command.token), failed, replay.id, command.id)
+        made = facts.ReplayCommitted(command.id, command.token)
+        current = self.system.documents[command.id].current
+        assert current is not None
+        self._to_domain(current.result_key, made, command.token, replay.id, command.id)
+
+    def _ask_proof(self, command: do.AskProof) -> None:
+        instance = self.siblings.data.instances[command.instance_id]
+        began = 1.6e9 + instance.began if command.began and not self.engine.chance(0.1) else None
+        look = self.siblings.commits.look
+        self._call(lambda: facts.ProofFound(command.token, look(instance), began))
 
     # --- a preview ---------------------------------------------------------------------------------------------------
 
@@ -253,6 +280,7 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.AskImpact: Effects._ask_impact,
     do.FetchOrigins: Effects._fetch_origins,
     do.Commit: Effects._commit,
+    do.AskProof: Effects._ask_proof,
     do.Notify: Effects._notify,
     do.CommitHeld: Effects._commit_held,
     do.SendReplay: Effects._send_replay,

@@ -7,6 +7,7 @@ import orjson
 from maestro.events import MASTER, celery_body
 from maestro.reprocessing import facts
 from maestro.reprocessing.impact import Impacted, Origin
+from tests.simulation.commits import Commits
 from tests.simulation.domain import Data, Instance
 from tests.simulation.engine import Engine
 
@@ -14,13 +15,14 @@ from tests.simulation.engine import Engine
 class Siblings:
     """Answers what the rules ask, and runs replays; sometimes badly, while `faulty`."""
 
-    def __init__(self, engine: Engine, system_id: str) -> None:
+    def __init__(self, engine: Engine, system_id: str, settle: float = 60.0) -> None:
         self.engine = engine
         self.system_id = system_id
         self.data = Data()
         self.faulty = True
         #: The share of calls that fail.
         self.failing = 0.02
+        self.commits = Commits(engine, self, settle)
         #: Ids of the instances whose commit Domain took, in order, repeats included.
         self.taken: list[str] = []
         #: Ids of those that Domain took without Maestro knowing.
@@ -100,7 +102,7 @@ class Siblings:
         self._replays += 1
         replay = Instance(
             f"{original.id}~{self._replays}", fields["branch"], original.reads, original.writes, original.seed,
-            original.origin, of=original.id, doc=ref["id"], send=ref["send"],
+            original.origin, of=original.id, doc=ref["id"], send=ref["send"], began=self.engine.now,
         )  # fmt: skip
         self.data.instances[replay.id] = replay
         self.engine.after(self.engine.soon(2.0), self._run, replay, fields)

@@ -1,6 +1,6 @@
 """What must always hold, checked from outside: on the rows the store is given, and on the effects that are seen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from maestro.reprocessing.impact import Impacted
@@ -38,6 +38,8 @@ class Watch:
         #: Done events that are remembered.
         self.window = 0
         self.decided = Decided()
+        #: Called when a commit is recorded as made.
+        self.on_recorded: Callable[[str], None] = lambda _key: None
 
     # --- rows ---------------------------------------------------------------------------------------------------
 
@@ -87,7 +89,7 @@ class Watch:
         if verdict == "commit":
             self.verdict_at.setdefault(number, self.commits)
             if row.get("done"):
-                self.recorded.add(row["key"])
+                self._record(row["key"])
         if verdict in FINAL and not (before and before["verdict"] in FINAL):
             if number < self.last_verdict:
                 raise Violation(f"I2: event {number} is judged after event {self.last_verdict}")
@@ -97,11 +99,16 @@ class Watch:
         assert row is not None
         self.documents[id_] = row
         if row["held_committed"]:
-            self.recorded.add(f"held {id_}")
+            self._record(f"held {id_}")
         if _blocks(row):
             self.blocking_since.setdefault(id_, self.commits)
         else:
             self.blocking_since.pop(id_, None)
+
+    def _record(self, key: str) -> None:
+        if key not in self.recorded:
+            self.recorded.add(key)
+            self.on_recorded(key)
 
     def restarted(self, store: Store, *, power_lost: bool) -> None:
         """A new owner found `store`: what a loss of power took back was never so."""
@@ -170,6 +177,11 @@ class Watch:
                 raise Violation(f"I5: {replay.id} is committed before {impacted.key} is in {id_}")
             if met["state"] == "done" and not met["reimpacted"]:
                 raise Violation(f"I5: {replay.id} is committed and {impacted.key} gets no further round in {id_}")
+
+    def by_hand(self, id_: str) -> bool:
+        """Whether a run was ended by hand: what was under way then may come later."""
+        row = self.documents.get(id_)
+        return row is not None and any(user == "hand" for _, _, user, *_ in row["history"])
 
     def effect(self, id_: str, what: str, proceed: int) -> None:
         """Something changes on behalf of a run (I6)."""

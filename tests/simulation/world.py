@@ -4,6 +4,7 @@
 """
 
 from dataclasses import replace
+from math import inf
 
 import orjson
 
@@ -40,8 +41,10 @@ class Tenant:
             two_approvers=random.random() < 0.25,
             dedup_window=random.choice((16, 4096)),
             require_reason=random.random() < 0.1,
+            commit_settle=random.choice((20.0, 60.0, 60.0, inf)),
+            commit_repeatable=random.random() < 0.1,
         )
-        self.siblings = Siblings(engine, system_id)
+        self.siblings = Siblings(engine, system_id, rules.commit_settle)
         self.siblings.failing = random.choice((0.0, 0.01, 0.08))
         self.host = Host(engine, system_id, rules, self.siblings)
         self.siblings.publish = self._publish
@@ -91,7 +94,7 @@ class Tenant:
              "timestamp": random.choice((stamp, stamp + ".5", "soon"))}
         )  # fmt: skip
         is_fork = branch != MASTER and random.random() < 0.3
-        instance = Instance(id_, branch, reads, writes, random.randrange(10**6), origin, is_fork)
+        instance = Instance(id_, branch, reads, writes, random.randrange(10**6), origin, is_fork, began=self.engine.now)
         data.instances[id_] = instance
         return instance
 
@@ -108,6 +111,9 @@ class Tenant:
         self._publish(message_id, celery_body(message_id, event))
         if self.siblings.faulty and self.engine.chance(0.1):
             self.engine.after(self.engine.soon(30.0), self._publish, message_id, celery_body(message_id, event))
+        elif self.siblings.faulty and self.engine.chance(0.1):  # a chain: the instance persists once more
+            message_id = f"m-{instance.id}-more"
+            self.engine.after(self.engine.soon(10.0), self._publish, message_id, celery_body(message_id, event))
 
     def _wait_unknown(self) -> None:
         """An event is on the wait queue that no store knows of."""
@@ -194,6 +200,8 @@ class Tenant:
             and not host.system.inbox
             and not host.system.waiting
             and not host.system.errands
+            and not host.system.cases
+            and not host.system.open_doubts
         )
 
 
