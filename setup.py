@@ -25,6 +25,7 @@ setup(
         "httptools>=0.6",
         "argon2-cffi>=23.1",
         "joserfc>=1.0",
+        "cryptography>=42",
         "msgspec>=0.18",
         "orjson>=3.10",
         "pika>=1.3.2,<1.5",

@@ -82,6 +82,8 @@ def revoke(
 @audit.command()
 def export(
     since: Annotated[str, typer.Option(help="Only from then on: 2026-01-31 or 2026-01-31T12:00:00 (UTC).")] = "",
+    *,
+    refused: Annotated[bool, typer.Option("--refused", help="What was refused, instead of decided.")] = False,
     config: ConfigFile = None,
 ) -> None:
     """Print the audit log as JSON lines, oldest first. Maestro may be running."""
@@ -93,7 +95,7 @@ def export(
     start = _moment(since)
     data_dir = loaded_or_exit(config).settings.data_dir
     try:
-        for line in audit_reader.lines(audit_reader.existing(data_dir)):
+        for line in audit_reader.lines(audit_reader.existing(data_dir, refused=refused)):
             if line["at"] >= start:
                 typer.echo(orjson.dumps(line))
     except AuditError as problem:
@@ -109,9 +111,12 @@ def verify(config: ConfigFile = None) -> None:
     data_dir = loaded_or_exit(config).settings.data_dir
     try:
         number, head = audit_reader.verify(audit_reader.existing(data_dir))
+        refusals = audit_reader.verify(data_dir.absolute() / "audit" / "refused")[0]
     except AuditError as problem:
         _end_failed(problem)
     typer.echo(f"{number} lines are whole; the last one's hash is {head}")
+    if refusals:
+        typer.echo(f"{refusals} lines of refused attempts are whole")
 
 
 def _seconds(text: str) -> float | None:

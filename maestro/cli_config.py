@@ -54,6 +54,8 @@ def check(config: ConfigFile = None) -> None:
     """Check the configuration file and the environment; exit with 2 if anything in them is wrong."""
     loaded = loaded_or_exit(config)
     typer.echo(f"{loaded.file or 'defaults'}: ok")
+    for note in loaded.notes:
+        typer.echo(f"note: {note}")
     broker = loaded.settings.broker
     if broker.kind == "embedded" and broker.url.get_secret_value():
         origin = loaded.origins["broker", "kind"]

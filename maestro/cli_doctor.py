@@ -15,7 +15,7 @@ from maestro.cli_admin.session import Json, Token, TokenFile
 from maestro.cli_config import ConfigFile
 from maestro.client.errors import BadTarget
 from maestro.client.target import read_token
-from maestro.doctor.finding import Finding, Level, ok, problem
+from maestro.doctor.finding import Finding, Level, ok, problem, warning
 
 if TYPE_CHECKING:
     from maestro.settings_sources import Loaded
@@ -63,7 +63,8 @@ def _findings(config: ConfigFile, url: str, token: str, pending_hours: float) ->
         file = find_file(config, os.environ) or "the environment"
         mend = f"correct {file}; then maestro config check"
         return [problem("configuration", "settings", line, mend) for line in str(wrong).splitlines()]
-    return [_configured(loaded), *_examined(loaded, url, token, pending_hours)]
+    notes = [warning("configuration", "environment", note, "") for note in loaded.notes]
+    return [_configured(loaded), *notes, *_examined(loaded, url, token, pending_hours)]
 
 
 def _configured(loaded: "Loaded") -> Finding:

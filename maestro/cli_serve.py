@@ -1,6 +1,7 @@
 """`maestro serve`."""
 
 import signal
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,7 +25,8 @@ def serve(
 ) -> None:
     """Run Maestro until it is told to stop (SIGTERM or Ctrl-C)."""
     signal.signal(signal.SIGTERM, _end_before_the_start)
-    settings = loaded_or_exit(config).settings
+    loaded = loaded_or_exit(config)
+    settings = loaded.settings
     if not insecure:
         _refuse_exposed(settings)
 
@@ -32,12 +34,12 @@ def serve(
 
     host = HostProcess()  # it imports side by side with us
     try:
-        _run(settings, host)
+        _run(settings, loaded.notes, host)
     finally:
         host.dismiss()
 
 
-def _run(settings: "Settings", host: "HostProcess") -> None:
+def _run(settings: "Settings", notes: Sequence[str], host: "HostProcess") -> None:
     import uvloop  # noqa: PLC0415 - keeps `maestro --help` fast
 
     from maestro import logs  # noqa: PLC0415 - as above
@@ -49,6 +51,8 @@ def _run(settings: "Settings", host: "HostProcess") -> None:
     from maestro.store.base import StoreError  # noqa: PLC0415 - as above
 
     logs.configure(settings.log)
+    for note in notes:
+        logs.get(part="settings").warning("settings.note", note=note)
     try:
         uvloop.run(run(settings, lambda url: typer.echo(f"Maestro serves {url}"), host))
     except (

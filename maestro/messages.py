@@ -97,6 +97,8 @@ class Approve(Struct, frozen=True):
     #: Digest of the preview that was seen; empty: approve whatever there is.
     digest: str = ""
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class Skip(Struct, frozen=True):
@@ -114,6 +116,8 @@ class Retry(Struct, frozen=True):
     user: str
     reason: str = ""
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class Cancel(Struct, frozen=True):
@@ -139,6 +143,8 @@ class Resume(Struct, frozen=True):
     user: str
     reason: str = ""
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class Recheck(Struct, frozen=True):
@@ -154,6 +160,8 @@ class Reconsider(Struct, frozen=True):
     id: str
     user: str
     reason: str = ""
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class SetStatus(Struct, frozen=True):
@@ -163,6 +171,8 @@ class SetStatus(Struct, frozen=True):
     status: str
     user: str
     reason: str = ""
+    #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class ReportReplayFailure(Struct, frozen=True):

@@ -3,6 +3,7 @@
 The models are plain; `maestro.settings_sources` fills them from file and environment.
 """
 
+import re
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
@@ -42,6 +43,12 @@ def _origin(value: str) -> str:
     return value.lower()
 
 
+def _host_name(value: str) -> str:
+    if not re.fullmatch(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", value):
+        raise ValueError('must be a name such as maestro.example.org or *.example.org, without a port; "*": any')
+    return value.lower()
+
+
 def _webhook_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.fragment:
@@ -61,6 +68,7 @@ def together(message: LiteralString, *names: str) -> PydanticCustomError:
 WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
 Happening = Literal["pending", "decided", "finished", "failed"]
 Network = Annotated[str, AfterValidator(_network)]
+HostName = Annotated[str, AfterValidator(_host_name)]
 Origin = Annotated[str, AfterValidator(_origin)]
 
 
@@ -128,6 +136,8 @@ class HttpSettings(Section):
     #: services count a tenth; `proceed` is free.
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 500.0
     burst: Count = 1000
+    #: Further names under which the gateway is called, for instance a proxy's: "maestro.example.org", "*.example.org".
+    allowed_hosts: tuple[HostName, ...] = ()
     #: PEM files of the certificate (with its chain) and its key; both or none. With them: HTTPS only.
     tls_cert: str = ""
     tls_key: str = ""
@@ -157,6 +167,9 @@ class OidcSettings(Section):
     approvers: tuple[str, ...] = ("maestro-approver",)
     admins: tuple[str, ...] = ("maestro-admin",)
 
+    #: Seconds for which the issuer's keys are trusted while it is out of reach.
+    keys_max_age: Seconds = 86400.0
+
     @field_validator("issuer", "jwks_url")
     @classmethod
     def _is_a_url(cls, value: str) -> str:
@@ -178,17 +191,31 @@ class AccessSettings(Section):
     enabled: bool = False
     #: Networks whose callers count as role `platform` without credentials.
     platform_networks: tuple[Network, ...] = ()
+    #: Networks whose callers may look (role `viewer`), or decide (role `approver`), without credentials. Who decides
+    #: is then whom the request names.
+    viewer_networks: tuple[Network, ...] = ()
+    approver_networks: tuple[Network, ...] = ()
     #: Origins of web pages, besides the gateway's own, that may send what changes something.
     origins: tuple[Origin, ...] = ()
-    #: Failed credentials an address may send per minute.
+    #: Failed credentials that an address may send per minute; more are 429. A valid one is never refused for it.
     failures: Count = 10
-    #: Seconds a verified credential is trusted before it is verified anew; a revoked one ends within 2 s anyway.
+    #: Seconds a verified token of the issuer is trusted before it is verified again. A token of `maestro token add` is
+    #: known for as long as it is in the file; a revoked one ends within 2 s.
     recheck: Seconds = 300.0
     #: Systems whose reprocessings need the approval of two different users.
     two_approvers: tuple[SystemId, ...] = ()
-    #: Bytes of an audit file after which the next one is begun; none is ever removed.
+    #: Bytes of a file of the audit log after which the next one is begun.
     audit_file_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
+    #: Files of decisions that are kept, the oldest removed first; 0: all. Refused attempts have a log of their own.
+    audit_files: Annotated[int, Field(ge=0)] = 0
     oidc: OidcSettings = OidcSettings()
+
+    @model_validator(mode="after")
+    def _two_are_two(self) -> Self:
+        if self.two_approvers and self.approver_networks:
+            message = "callers of approver_networks name themselves: they are no two different approvers"
+            raise together(message, "two_approvers", "approver_networks")
+        return self
 
 
 class ActorSettings(Section):
@@ -228,7 +255,7 @@ class Sibling(Section):
     @property
     def url(self) -> str:
         """Return the address as the beginning of a URL, without a slash at its end."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
 
@@ -365,3 +392,14 @@ class Settings(Section):
     webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()
+
+    @model_validator(mode="after")
+    def _somebody_approves(self) -> Self:
+        both = sorted({*self.access.two_approvers} & {*self.reprocessing.auto_approve})
+        if both:
+            raise PydanticCustomError(
+                TOGETHER,
+                "access.two_approvers, reprocessing.auto_approve: {system} is in both: nobody would approve what runs",
+                {"names": ("access.two_approvers", "reprocessing.auto_approve"), "system": both[0]},
+            )
+        return self

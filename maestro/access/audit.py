@@ -1,8 +1,12 @@
 """The audit log: who decided what, when, why, from where, and what came of it; refused attempts too.
 
 JSON lines in `<data_dir>/audit/audit-<first number>.jsonl`, synced to disk before the answer goes out. Each line
-holds the hash of the one before it: a line that was changed, removed or put in shows (`audit_reader.verify`). No
-file is ever changed or removed by Maestro.
+holds the hash of the one before it: a line that was changed, removed or put in shows (`audit_reader.verify`). No line
+is ever changed. Refused attempts have a log of their own, in the folder `refused`: strangers who fill it push no
+decision out.
+
+A log may be bounded: with the first line of a new file the oldest file is removed. That line (`audit_rotated`) says up
+to which number, and with which hash, the log was removed, so the chain still has a beginning that can be checked.
 """
 
 import asyncio
@@ -25,6 +29,10 @@ from maestro.store.syncing import sync_folder
 GENESIS: Final = "0" * 64
 #: Refused attempts recorded per second, and at once; more are counted only: nobody shall fill the disk.
 DENIED_RATE, DENIED_BURST = 2.0, 200
+#: Bytes of a file of refused attempts, and files kept.
+REFUSED_BYTES, REFUSED_FILES = 16 * 1024 * 1024, 4
+#: The name of the line that says what was removed.
+ROTATED: Final = "audit_rotated"
 
 
 class AuditError(Exception):
@@ -71,14 +79,20 @@ def line_hash(fields: dict[str, Any]) -> str:
 
 
 class AuditLog:
-    """Writes the log; one per data folder. Lines that arrive together share one sync.
+    """Writes a log; one per folder. Lines that arrive together share one sync.
+
+    Args:
+        folder: where it is.
+        file_bytes: a new file is begun when one has reached that size.
+        keep: files that are kept; 0: all.
 
     Raises:
         AuditError: the log that is there cannot be continued.
     """
 
-    def __init__(self, folder: Path, file_bytes: int) -> None:
+    def __init__(self, folder: Path, file_bytes: int, keep: int = 0) -> None:
         self._file_bytes = file_bytes
+        self._keep = keep
         try:
             self.folder = private_folder(folder)
             self._number, self._hash, self._path, self._size = self._last()
@@ -139,17 +153,22 @@ class AuditLog:
                     future.set_result(None)
 
     def _append(self, entries: list[Entry]) -> None:
+        path, size = self._path, self._size
+        leaving: list[Path] = []
+        if size >= self._file_bytes:
+            path, size = self._file(self._number + 1), 0
+            leaving = self._leaving()
+            if leaving:
+                entries = [self._rotated(leaving), *entries]
         number, before, lines = self._number, self._hash, []
         for entry in entries:
             line, before = sealed(number + 1, time.time(), entry, before)
             number += 1
             lines.append(line)
-        if self._size >= self._file_bytes:
-            self._path, self._size = self._file(self._number + 1), 0
-        new = not self._path.exists()
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        new = not path.exists()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            os.ftruncate(descriptor, self._size)  # what an interrupted write left behind
+            os.ftruncate(descriptor, size)  # what an interrupted write left behind
             with open(descriptor, "ab", closefd=False) as file:
                 os.lseek(descriptor, 0, os.SEEK_END)
                 file.write(b"".join(lines))
@@ -158,10 +177,27 @@ class AuditLog:
             os.close(descriptor)
         if new:
             sync_folder(self.folder)
-        self._size += sum(map(len, lines))
+        self._path, self._size = path, size + sum(map(len, lines))
         self._number, self._hash = number, before
         # The head of the chain leaves the machine with the logs: a log rewritten as a whole shows, too.
-        logs.get(part="audit").info("audit.head", number=number, hash=before)
+        logs.get(part="audit").info("audit.head", log=self.folder.name, number=number, hash=before)
+        for old in leaving:
+            old.unlink(missing_ok=True)
+
+    def _leaving(self) -> list[Path]:
+        """Return the files that are removed when one more is begun."""
+        return audit_files(self.folder)[: -(self._keep - 1) or None] if self._keep else []
+
+    def _rotated(self, leaving: list[Path]) -> Entry:
+        """Return the line that says up to where the log is removed: to before the first line that stays."""
+        staying = audit_files(self.folder)[len(leaving) :]
+        through, head = self._number, self._hash
+        if staying:
+            with staying[0].open("rb") as file:
+                first = orjson.loads(file.readline())
+            through, head = first["number"] - 1, first["before"]
+        facts = {"through": str(through), "hash": head, "files": str(len(leaving))}
+        return Entry(who="maestro", via="open", what=ROTATED, origin="", outcome="done", status=200, facts=facts)
 
     def _file(self, first: int) -> Path:
         return self.folder / f"audit-{first:015d}.jsonl"

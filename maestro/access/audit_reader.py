@@ -6,12 +6,16 @@ from typing import Any
 
 import orjson
 
-from maestro.access.audit import GENESIS, AuditError, audit_files, line_hash
+from maestro.access.audit import GENESIS, ROTATED, AuditError, audit_files, line_hash
 
 
-def existing(data_dir: Path) -> Path:
-    """Return the folder of a data folder's audit log, absolute. Raises `AuditError`: no log is there, or to be read."""
-    folder = (data_dir / "audit").absolute()
+def existing(data_dir: Path, *, refused: bool = False) -> Path:
+    """Return the folder of a data folder's audit log (`refused`: of refused attempts), absolute.
+
+    Raises:
+        AuditError: no log is there, or none that can be read.
+    """
+    folder = (data_dir / "audit" / "refused" if refused else data_dir / "audit").absolute()
     if not _files(folder):
         raise AuditError(f"there is no audit log in {folder}")
     return folder
@@ -48,19 +52,36 @@ def page(
 def verify(folder: Path) -> tuple[int, str]:
     """Return the number and the hash of the last line when no line was changed, removed or put in.
 
-    A log without a line is whole. A cut at the very end shows only against a hash that was kept elsewhere (each is
-    logged as `audit.head`).
+    A log without a line is whole. One that does not begin with line 1 is whole when a later line says that Maestro
+    removed what came before, and with which hash that ended. A cut at the very end shows only against a hash that was
+    kept elsewhere (each is logged as `audit.head`).
 
     Raises:
         AuditError: it names the first line that is not what was written, or what cannot be read.
     """
     number, before = 0, GENESIS
+    missing: tuple[str, str] | None = None
+    begun = False
     for path, index, line in _numbered(folder, 0):
         fields = _parsed(path, line)
+        if not begun and fields["number"] > 1:
+            number, before = fields["number"] - 1, fields["before"]
+            missing = str(number), before
+        begun = True
         if fields["number"] != number + 1 or fields["before"] != before or fields["hash"] != line_hash(fields):
             raise AuditError(f"{path}: line {index} is not what was written (number {fields['number']})")
         number, before = fields["number"], fields["hash"]
+        if fields.get("what") == ROTATED and missing == _removed(fields):
+            missing = None
+    if missing is not None:
+        raise AuditError(f"{folder}: the lines up to number {missing[0]} are missing, and no line says so")
     return number, before
+
+
+def _removed(fields: dict[str, Any]) -> tuple[str, str]:
+    """Return up to which number, and with which hash, a line says that the log was removed."""
+    facts = fields.get("facts")
+    return (str(facts.get("through")), str(facts.get("hash"))) if isinstance(facts, dict) else ("", "")
 
 
 def _numbered(folder: Path, after: int) -> Iterator[tuple[Path, int, bytes]]:

@@ -1,32 +1,53 @@
-"""People's identities: signed tokens (JWT) of one OpenID Connect issuer, verified against its published keys."""
+"""People's identities: signed tokens (JWT) of one OpenID Connect issuer, verified against its published keys.
+
+Theory of operation: keys are fetched when a token needs them, by one fetch at a time. A token whose key is known is
+verified at once, whatever becomes of a fetch under way. Keys older than `KEYS_FOR` are renewed beside that; while the
+issuer is out of reach they are trusted up to `access.oidc.keys_max_age`. A key of the set that cannot be used (another
+kind, damaged, for encryption) is left out; the others count.
+"""
 
 import asyncio
 import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from joserfc.jws import extract_compact
 
 from maestro import logs
 from maestro.access.roles import Principal, Role
-from maestro.access.verifier import Refused
+from maestro.access.verifier import Refused, Undecided
 from maestro.settings import OidcSettings
 
-#: Signatures taken: by a private key of the issuer's. Never by a shared secret, never none.
-ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
-#: Seconds the keys are kept, and between two fetches when a token names a key that is not among them.
+Key = RSAKey | ECKey | OKPKey
+
+#: Signatures taken, and the kind of key each needs: a private key of the issuer's. Never a shared secret, never none.
+ALGORITHMS: Final[dict[str, type[Key]]] = {
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), RSAKey),
+    **dict.fromkeys(("ES256", "ES384", "ES512"), ECKey),
+    "Ed25519": OKPKey,
+}
+#: Seconds after which the keys are renewed, and between two fetches.
 KEYS_FOR, FETCH_EVERY = 3600.0, 10.0
 #: Seconds to wait for the issuer, bytes of an answer of it, and seconds its clock may be off.
 PATIENCE, MAX_ANSWER, LEEWAY = 10.0, 1024 * 1024, 30
+#: Redirects followed, all on the host that was asked; keys tried for a token that names none, or a name twice given.
+REDIRECTS, CANDIDATES = 3, 8
 MAX_NAME: Final = 200
+#: Seconds since the epoch that a claim may name: no NaN, no infinity, no number of hundreds of digits.
+MAX_MOMENT: Final = 1e11
+_KINDS: Final = frozenset({"RSA", "EC", "OKP"})
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_UNUSABLE: Final = (JoseError, ValueError, TypeError, KeyError, AttributeError)
 
 
-class IssuerAway(Exception):  # noqa: N818 - it says where the issuer is
+class IssuerAway(Undecided):
     """The issuer's keys cannot be fetched."""
 
 
@@ -36,28 +57,32 @@ class Oidc:
     def __init__(self, settings: OidcSettings, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._clock = clock
-        self._keys: KeySet | None = None
-        self._ids: frozenset[str] = frozenset()
-        self._fetched = self._tried = 0.0
-        self._fetching = asyncio.Lock()
+        self._keys: tuple[Key, ...] = ()
+        self._fetched = self._tried = -math.inf
+        self._fetch: asyncio.Task[None] | None = None
+        #: Why the last fetch failed; empty when it did not.
+        self._problem = ""
 
     async def verify(self, credential: str) -> Principal:
-        """Return whom the token stands for. Raises `Refused`."""
-        kid = _key_id(credential)
-        try:
-            keys = await self._keys_with(kid)
-            token = jwt.decode(credential, keys, algorithms=ALGORITHMS)
-        except IssuerAway as problem:
-            logs.get(part="access").error("access.issuer_away", cause=str(problem))
-            raise Refused("the issuer's keys are out of reach") from problem
-        except (JoseError, ValueError, TypeError, KeyError) as problem:
-            raise Refused("the token's signature is not valid") from problem
-        return self._principal(token.claims)
+        """Return whom the token stands for.
+
+        Raises:
+            Refused: it is not valid.
+            IssuerAway: the keys that would tell cannot be fetched now.
+        """
+        algorithm, kid = _header(credential)
+        for key in await self._candidates(algorithm, kid):
+            try:
+                token = jwt.decode(credential, key, algorithms=[algorithm])
+            except _UNUSABLE:
+                continue
+            return self._principal(token.claims)
+        raise Refused("the token's signature is not valid")
 
     def _principal(self, claims: dict[str, Any]) -> Principal:
         settings, now = self._settings, self._clock()
         audience = claims.get("aud")
-        expires = _seconds(claims.get("exp"), "exp")
+        expires = _seconds(claims.get("exp"), "exp") + LEEWAY
         if claims.get("iss") != settings.issuer:
             raise Refused("the token is of another issuer")
         if settings.audience not in (audience if isinstance(audience, list) else [audience]):
@@ -81,35 +106,70 @@ class Oidc:
         name = self._settings.systems_claim
         return _texts(_claim(claims, name)) if name else None
 
-    async def _keys_with(self, kid: str) -> KeySet:
-        """Return the issuer's keys, fetched anew when they are old or `kid` is not among them."""
-        async with self._fetching:
-            now = self._clock()
-            stale = self._keys is None or now - self._fetched > KEYS_FOR or kid not in self._ids
-            if stale and now - self._tried >= FETCH_EVERY:
-                self._tried = now
-                await self._fetch(now)
-            if self._keys is None:
-                raise IssuerAway("no keys yet")
-            return self._keys
+    async def _candidates(self, algorithm: str, kid: str) -> list[Key]:
+        """Return the keys that may have signed a token; renewed first where none at hand fits. Raises `IssuerAway`."""
+        fitting = self._fitting(algorithm, kid)
+        if fitting:
+            if self._age() > KEYS_FOR:
+                self._renew()
+            return fitting
+        fetch = self._renew()
+        if fetch is not None:
+            await asyncio.shield(fetch)
+            fitting = self._fitting(algorithm, kid)
+        if not fitting and self._problem:
+            raise IssuerAway("the issuer's keys are out of reach")
+        return fitting
 
-    async def _fetch(self, now: float) -> None:
+    def _fitting(self, algorithm: str, kid: str) -> list[Key]:
+        if self._age() > self._settings.keys_max_age:
+            return []
+        kind = ALGORITHMS[algorithm]
+        fitting = [key for key in self._keys if isinstance(key, kind) and (not kid or key.kid == kid)]
+        return fitting[:CANDIDATES]
+
+    def _age(self) -> float:
+        """Seconds since the keys were fetched; a clock that was set back makes them old."""
+        age = self._clock() - self._fetched
+        return age if age >= 0 else math.inf
+
+    def _renew(self) -> "asyncio.Task[None] | None":
+        """Return the fetch under way, begun now if the last one is long enough ago; None when it is not."""
+        now = self._clock()
+        if self._fetch is None and not 0 <= now - self._tried < FETCH_EVERY:
+            self._tried = now
+            self._fetch = asyncio.create_task(self._fetch_keys(), name="keys of the issuer")
+            self._fetch.add_done_callback(self._fetch_ended)
+        return self._fetch
+
+    def _fetch_ended(self, fetch: "asyncio.Task[None]") -> None:
+        self._fetch = None
+        if not fetch.cancelled() and fetch.exception() is not None:
+            logs.get(part="access").error("access.keys_fetch_died", exc_info=fetch.exception())
+
+    async def _fetch_keys(self) -> None:
+        log, begun = logs.get(part="access"), self._clock()
         timeout = aiohttp.ClientTimeout(total=PATIENCE)
         try:
-            async with aiohttp.ClientSession(timeout=timeout) as session:
+            async with asyncio.timeout(PATIENCE), aiohttp.ClientSession(timeout=timeout) as session:
                 url = self._settings.jwks_url or await self._discovered(session)
-                self._keys = KeySet.import_key_set(await _json(session, url))
-        except (aiohttp.ClientError, TimeoutError, JoseError, ValueError, KeyError, TypeError) as problem:
-            if self._keys is None:
-                raise IssuerAway(f"{self._settings.issuer}: {type(problem).__name__}: {problem}") from problem
-            # The keys at hand are as good as they were.
-            logs.get(part="access").warning("access.keys_not_renewed", cause=str(problem))
+                keys, unusable = _imported((await self._json(session, url))["keys"])
+            if not keys:
+                raise ValueError("it publishes no key that can be used")
+        except (aiohttp.ClientError, OSError, TimeoutError, *_UNUSABLE) as problem:
+            self._problem = f"{type(problem).__name__}: {problem}"[:300]
+            trusted = max(0.0, self._settings.keys_max_age - self._age()) if self._keys else 0.0
+            log.error(  # noqa: TRY400 - the cause is all there is to say
+                "access.issuer_away", issuer=self._settings.issuer, cause=self._problem, keys_trusted_for=round(trusted)
+            )
             return
-        self._ids = frozenset(key.kid for key in self._keys.keys if key.kid)
-        self._fetched = now
+        if unusable:
+            log.warning("access.keys_left_out", issuer=self._settings.issuer, count=unusable, used=len(keys))
+        self._keys, self._fetched, self._problem = keys, begun, ""
 
     async def _discovered(self, session: aiohttp.ClientSession) -> str:
-        described = await _json(session, self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration")
+        url = self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
+        described = await self._json(session, url)
         if described.get("issuer") != self._settings.issuer:
             raise ValueError("the issuer describes itself as another")
         url = described["jwks_uri"]
@@ -117,24 +177,62 @@ class Oidc:
             raise TypeError("jwks_uri is no text")
         return url
 
+    async def _json(self, session: aiohttp.ClientSession, url: str) -> Any:
+        """Return what is there, read over https; a redirect is followed on the same host only."""
+        for _ in range(1 + REDIRECTS):
+            self._check_url(url)
+            async with session.get(url, allow_redirects=False) as answer:
+                location = answer.headers.get("Location", "")
+                if answer.status in (301, 302, 303, 307, 308) and location:
+                    target = urljoin(url, location)
+                    if urlsplit(target).netloc != urlsplit(url).netloc:
+                        raise ValueError("it redirects to another host")
+                    url = target
+                    continue
+                answer.raise_for_status()
+                body = bytearray()
+                async for part in answer.content.iter_any():
+                    body += part
+                    if len(body) > MAX_ANSWER:
+                        raise ValueError("the answer is too large")
+                return json.loads(body)
+        raise ValueError("it redirects too often")
 
-async def _json(session: aiohttp.ClientSession, url: str) -> Any:
-    async with session.get(url) as answer:
-        answer.raise_for_status()
-        body = await answer.content.read(MAX_ANSWER + 1)
-    if len(body) > MAX_ANSWER:
-        raise ValueError("the answer is too large")
-    return json.loads(body)
+    def _check_url(self, url: str) -> None:
+        """Refuse what others on the way could change; http only on loopback, for an issuer that is there itself."""
+        parts = urlsplit(url)
+        local = parts.hostname in _LOOPBACK and self._settings.issuer.startswith("http://")
+        if parts.scheme != "https" and not (parts.scheme == "http" and local):
+            raise ValueError(f"{parts.scheme}://{parts.netloc} is not https")
 
 
-def _key_id(credential: str) -> str:
+def _imported(published: Iterable[Any]) -> tuple[tuple[Key, ...], int]:
+    """Return the published keys that can verify signatures, and how many cannot."""
+    keys: list[Key] = []
+    unusable = 0
+    for one in published:
+        try:
+            key = JWKRegistry.import_key(one) if one.get("kty") in _KINDS else None
+            uses = one.get("use") in (None, "sig") and "verify" in (one.get("key_ops") or ("verify",))
+        except _UNUSABLE:
+            uses = False
+        if uses and isinstance(key, Key):
+            keys.append(key)
+        else:
+            unusable += 1
+    return tuple(keys), unusable
+
+
+def _header(credential: str) -> tuple[str, str]:
+    """Return a token's algorithm and key id (empty without one). Raises `Refused`."""
     try:
         header = extract_compact(credential.encode()).headers()
-    except (JoseError, ValueError, TypeError, KeyError) as problem:
+        algorithm, kid = header.get("alg"), header.get("kid", "")
+    except _UNUSABLE as problem:
         raise Refused("the token is not known") from problem
-    if header.get("alg") not in ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS or not isinstance(kid, str):
         raise Refused("the token is signed in a way that is not taken")
-    return str(header.get("kid", ""))
+    return algorithm, kid
 
 
 def _claim(claims: dict[str, Any], path: str) -> Any:
@@ -152,6 +250,6 @@ def _texts(value: Any) -> frozenset[str]:
 
 
 def _seconds(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < MAX_MOMENT:
         raise Refused(f"the token has no usable claim {name!r}")
     return float(value)

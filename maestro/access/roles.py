@@ -1,5 +1,6 @@
 """Roles, and who has which."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -39,6 +40,13 @@ class Principal:
     via: str = "token"
     #: Seconds since the epoch at which the credential ends; infinite when it does not.
     expires: float = float("inf")
+    #: Id of the token it was told by; empty: by something else.
+    token: str = ""
+
+    @property
+    def proven(self) -> bool:
+        """Whether its name was proven by a credential; else whoever decides is named in the request."""
+        return bool(self.name) and self.via != NETWORK
 
     def has(self, role: Role) -> bool:
         """Whether it may do what `role` may."""
@@ -49,7 +57,12 @@ class Principal:
         return self.systems is None or system_id in self.systems
 
 
+#: How a caller without a credential is told: by the network it comes from.
+NETWORK: Final = "network"
 #: Everybody, where no credentials are asked for.
 EVERYBODY: Final = Principal("", frozenset({Role.ADMIN}), via="open")
-#: A caller from one of the platform's own networks.
-PLATFORM_NETWORK: Final = Principal("platform", frozenset({Role.PLATFORM}), via="network")
+
+
+def of_networks(roles: Iterable[Role]) -> Principal:
+    """Return a caller from networks whose callers have these roles without credentials."""
+    return Principal("platform", frozenset(roles), via=NETWORK)

@@ -31,6 +31,11 @@ class Buckets:
         self._put(key, level - cost, now)
         return 0.0
 
+    def wait(self, key: Hashable, cost: float = 1.0) -> float:
+        """Return the seconds until `take` would take `cost`; 0 when it would now. Takes nothing."""
+        missing = cost - self._level(key, self._clock())
+        return max(0.0, missing / self._rate)
+
     def give_back(self, key: Hashable, cost: float = 1.0) -> None:
         """Undo one `take`."""
         now = self._clock()

@@ -50,7 +50,7 @@ class TokenEntry(msgspec.Struct, frozen=True):
     def principal(self) -> Principal:
         """Return whom it stands for."""
         ends = float("inf") if self.expires is None else self.expires
-        return Principal(self.name, frozenset({self.role}), frozenset(self.systems) or None, "token", ends)
+        return Principal(self.name, frozenset({self.role}), frozenset(self.systems) or None, "token", ends, self.id)
 
 
 class _Content(msgspec.Struct):
@@ -74,6 +74,13 @@ class TokenFile:
             raise TokenError(f"{self.path}: cannot be read: {problem.strerror}") from problem
         except msgspec.DecodeError as problem:
             raise TokenError(f"{self.path}: is damaged: {problem}") from problem
+
+    def revoked(self, id_: str) -> bool:
+        """Whether there is no token of this id any more. One that ended by itself was not revoked."""
+        try:
+            return all(entry.id != id_ for entry in self.entries())
+        except TokenError:  # tokens that cannot be read are no tokens
+            return True
 
     def mark(self) -> tuple[int, int, int] | None:
         """Return what changes whenever the file is replaced; None without one."""

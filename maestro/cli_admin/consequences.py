@@ -25,12 +25,16 @@ def title(verb: str, doc: Document) -> str:
 
 def of_approval(maestro: Maestro, doc: Document, budget: dict[str, float] | None) -> Iterator[str]:
     """Say what an approval will do."""
-    first = doc.first_approval
-    if first:
-        yield f"{first.user} approved it {age(first.timestamp)} ago; this is the second approval"
+    yield from _first_approval(doc, "approve")
     yield f"commits the data of instance {doc.pending_event.instance_id}"
     yield from _replays(doc, doc.progress.units, budget)
     yield _waiting(maestro, doc)
+
+
+def _first_approval(doc: Document, decision: str) -> Iterator[str]:
+    first = doc.first_approval
+    if first and first.decision == decision and not first.decided:
+        yield f"{first.user} approved it {age(first.timestamp)} ago; this is the second approval"
 
 
 def of_skip(maestro: Maestro, doc: Document) -> Iterator[str]:
@@ -42,6 +46,7 @@ def of_skip(maestro: Maestro, doc: Document) -> Iterator[str]:
 
 def of_going_on(maestro: Maestro, doc: Document, budget: dict[str, float] | None) -> Iterator[str]:
     """Say what a retry or a resumption will do."""
+    yield from _first_approval(doc, "resume" if doc.status == "paused" else "retry")
     if not doc.held_committed:
         yield f"commits the data of instance {doc.pending_event.instance_id} first"
     yield f"so far: {progress(doc)}; what is done stays done"

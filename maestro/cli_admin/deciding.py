@@ -107,7 +107,7 @@ def _go_on(session: Session, action: str, doc: Document, decision: Decision, *, 
     verb = action.capitalize()
     question = f"{verb} and replay {doc.progress.outstanding:,}?"
     session.out.confirm(consequences.title(verb, doc), lines, question, yes=yes)
-    _decide(session, action, doc, decision, _watch)
+    _decide(session, action, doc, decision, _went_on)
 
 
 @command
@@ -150,6 +150,8 @@ def reconsider(
     match reply.value.status:
         case "commited":
             session.out.say("it impacts nothing now: committed")
+        case "approval_noted":
+            session.out.say(f"{doc.id}: your approval is noted; another user must reconsider it, too")
         case "reprocessing_request" if reply.value.reprocessing is not None:
             new = reply.value.reprocessing
             session.out.say(f"held again as {new.id}: it impacts {count(new.progress.units, 'instance')}")
@@ -189,6 +191,13 @@ def _decide(
 def _approved(now: Document) -> Iterable[str]:
     if now.status in _PENDING:
         yield f"{now.id}: your approval is noted; another user must approve it, too"
+    else:
+        yield from _watch(now)
+
+
+def _went_on(now: Document) -> Iterable[str]:
+    if now.status in (*_PAUSED, *_GIVEN_UP) and now.first_approval and not now.first_approval.decided:
+        yield f"{now.id}: your approval is noted; another user must {now.first_approval.decision} it, too"
     else:
         yield from _watch(now)
 

@@ -41,8 +41,12 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:
         yield "about", f"{span(doc.estimate.seconds)} ({doc.estimate.basis})"
     if doc.budget:
         yield "budget", f"{budget_text(doc.budget.replays, doc.budget.minutes)}, {_used(doc.budget)}"
-    if doc.first_approval:
-        yield "approved", f"by {doc.first_approval.user} at {local(doc.first_approval.timestamp)}; another must, too"
+    first = doc.first_approval
+    if first and not first.decided:
+        asked = "approved" if first.decision == "approve" else f"to {first.decision}"
+        yield asked, f"by {first.user} at {local(first.timestamp)}; another must, too"
+    if doc.held_named_by:
+        yield "warning", f"the replay of {doc.held_named_by} impacts the held instance, which is not replayed by itself"
     if doc.reimpacted:
         yield "stale", f"{count(len(doc.reimpacted), 'instance')} impacted again after the last allowed round"
     if doc.reconsidered:

@@ -29,6 +29,10 @@ class Approval(_Shape, frozen=True):
     user: str = ""
     timestamp: str = ""
     reason: str = ""
+    #: What was asked for: approve, retry, resume or reconsider.
+    decision: str = "approve"
+    #: A second approval has decided.
+    decided: bool = False
 
 
 class Unit(_Shape, frozen=True):
@@ -103,6 +107,8 @@ class Document(_Shape, frozen=True):
     #: Where two different users must approve: who did already.
     first_approval: Approval | None = None
     held_committed: bool = False
+    #: The instance whose replay named the held one as impacted.
+    held_named_by: str | None = None
     estimate: Estimate | None = None
     pending_event: Event = Event()
     origin: Event | None = None

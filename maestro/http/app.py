@@ -4,17 +4,18 @@ from aiohttp import web
 
 from maestro.http.bridge import Bridge
 from maestro.http.documents import Documents
-from maestro.http.edge import hide_versions
+from maestro.http.edge import add_headers
 from maestro.http.guards import Guards, unguarded
-from maestro.http.keys import BRIDGE, DOCUMENTS, GUARDS, LIVE, MEASURES, OPENAPI, SETTINGS
+from maestro.http.keys import BRIDGE, DOCUMENTS, GUARDS, LIVE, MEASURES, OPENAPI, QUIET, SETTINGS
 from maestro.http.live import Live
 from maestro.http.lock_checks import LockChecks, Look, no_board
 from maestro.http.metrics import Scraper
 from maestro.http.observed import tell_request_id
 from maestro.http.openapi import rendered
 from maestro.http.proceed import proceed_handler
+from maestro.http.quiet import Quiet
 from maestro.http.routes import operations, routes
-from maestro.http.visit import GuardedBridge, check_system
+from maestro.http.visit import CallersAccess, GuardedBridge
 from maestro.runtime.measures import Measures
 from maestro.settings import HttpSettings
 
@@ -32,15 +33,15 @@ def create_app(
     app[SETTINGS] = settings
     measures = app[MEASURES] = Measures()
     app[GUARDS] = guards
-    # It searches all systems, and checks the one it found.
-    app[DOCUMENTS] = Documents(bridge, settings.ask_timeout, check_system)
+    app[QUIET] = Quiet()
+    app[DOCUMENTS] = Documents(bridge, settings.ask_timeout, CallersAccess())
     live = app[LIVE] = Live(bridge, settings.ask_timeout)
 
     async def end_streams(_app: web.Application) -> None:
         await live.close()
 
     app.on_shutdown.append(end_streams)
-    app.on_response_prepare.append(hide_versions)
+    app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(tell_request_id)
     proceed = proceed_handler(LockChecks(bridge, settings.ask_timeout, look), settings, measures)
     known = operations(proceed, Scraper(bridge, measures).handle)

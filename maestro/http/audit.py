@@ -9,16 +9,17 @@ from maestro.access import audit_reader
 from maestro.http.checking import query_of
 from maestro.http.keys import GUARDS
 from maestro.http.replies import Problem, reply
-from maestro.http.shapes import PageQuery
+from maestro.http.shapes import AuditQuery
 from maestro.http.visit import principal
 
 
 async def page(request: web.Request) -> web.StreamResponse:
     """One page of the audit log, oldest first, as far as it is about systems that the caller may touch."""
-    log = request.app[GUARDS].audit
+    query = query_of(request, AuditQuery)
+    guards = request.app[GUARDS]
+    log = guards.audit if query.log == "decisions" else guards.refused
     if log is None:
         raise Problem(404, "no audit log is kept")
-    query = query_of(request, PageQuery)
     entries, following = await asyncio.to_thread(
         audit_reader.page, log.folder, query.after, query.limit, principal().may_touch
     )

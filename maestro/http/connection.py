@@ -7,6 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from maestro import logs
+from maestro.http.quiet import Quiet, cut
 from maestro.http.replies import INTERNAL, SERVER, problem
 
 #: Seconds a client may leave its answer unread before the connection is cut.
@@ -16,13 +17,16 @@ KEEPALIVE: Final = 75.0
 #: Seconds to read on after an early refusal, so that the client sees the refusal rather than a reset.
 LINGERING: Final = 5.0
 
+#: `edge.add_headers` is for what reaches a handler.
+_HEADERS: Final = {"Server": SERVER, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
 
 class Connection(web.RequestHandler):
     """aiohttp's protocol with a limit on unread answers, and JSON for requests that never reach a handler."""
 
-    __slots__ = ("_cut",)
+    __slots__ = ("_cut", "_quiet")
 
-    def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop, quiet: Quiet) -> None:
         super().__init__(
             manager,
             loop=loop,
@@ -32,6 +36,7 @@ class Connection(web.RequestHandler):
             lingering_time=LINGERING,
         )
         self._cut: asyncio.TimerHandle | None = None
+        self._quiet = quiet
 
     def pause_writing(self) -> None:
         """The client does not read: it has `WRITE_TIMEOUT` seconds to go on."""
@@ -57,17 +62,20 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Refuse what is no valid request (400), or answer for a bug outside of the handlers (500)."""
         if status == HTTPStatus.BAD_REQUEST:
-            logs.get(part="http").info("http.malformed", peer=request.remote, reason=str(exc)[:200])
+            if self._quiet.allows("http.malformed", request.remote):
+                logs.get(part="http").info("http.malformed", peer=request.remote, reason=str(exc)[:200])
             text = "the request is malformed, or its head is too long"
         else:
-            logs.get(part="http").error("http.bug", path=request.path, exc_info=exc)
+            logs.get(part="http").error("http.bug", path=cut(request.path), exc_info=exc)
             text = INTERNAL
-        response = problem(status, text, {"Server": SERVER})
+        response = problem(status, text, _HEADERS)
         response.force_close()
         return response
 
     def _abort(self) -> None:
-        logs.get(part="http").warning("http.slow_reader", peer=self.peername, seconds=WRITE_TIMEOUT)
+        peer = self.peername
+        address = peer[0] if isinstance(peer, tuple) else str(peer)
+        self._quiet.warn("http.slow_reader", address, seconds=WRITE_TIMEOUT)
         transport: Any = self.transport
         if transport is not None:
             transport.abort()

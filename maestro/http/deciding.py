@@ -9,6 +9,7 @@ from maestro.events import BadInput
 from maestro.http import shapes
 from maestro.http.checking import checked
 from maestro.http.inputs import parse_object, read_body, user_of
+from maestro.http.visit import principal
 from maestro.messages import (
     UNLIMITED,
     Approve,
@@ -54,11 +55,13 @@ def decision_of(kind: type[Decision], document_id: str, fields: dict[str, Any]) 
     user = user_of(body.user)
     if not isinstance(body, shapes.ReasonedBody):
         return Recheck(document_id, user)
-    why = check_reason(body.reason)
+    why, token = check_reason(body.reason), principal().token
     if kind is Approve and isinstance(body, shapes.ApproveBody):
-        return Approve(document_id, user, why, _digest(body.digest), _budget(body.budget))
+        return Approve(document_id, user, why, _digest(body.digest), _budget(body.budget), token)
     if isinstance(body, shapes.RunBody):
-        return (Retry if kind is Retry else Resume)(document_id, user, why, _budget(body.budget))
+        return (Retry if kind is Retry else Resume)(document_id, user, why, _budget(body.budget), token)
+    if kind is Reconsider:
+        return Reconsider(document_id, user, why, token)
     return kind(document_id, user, why)  # type: ignore[call-arg]  # a recheck has returned above
 
 

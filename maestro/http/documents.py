@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
 
 from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
-from maestro.http.replies import Problem
+from maestro.http.replies import Denied, Problem
 from maestro.messages import Answer, Code, GetDocument, Question
 from maestro.reprocessing.ids import system_of
 
@@ -17,18 +17,27 @@ SEARCHES: Final = 4
 REMEMBERED: Final = 4096
 
 
+class Access(Protocol):
+    """What the caller of the request at hand may touch."""
+
+    def may_touch(self, system_id: str) -> bool:
+        """Whether it may touch a system."""
+
+    def about(self, system_id: str) -> None:
+        """Note that its request is about this system, which it may touch."""
+
+
 class Documents:
     """Puts questions about a document to its system.
 
     An id made by Maestro tells its system; for any other (an import) every system is asked and the hit is
-    remembered. `check_system` is told the system before a question is put to it, and may raise.
+    remembered. `access` tells which systems the caller may touch, and is told which one it is about. To a caller a
+    document of another system is the same as none: the same answer, found in the same way.
     """
 
-    def __init__(
-        self, bridge: Bridge, timeout: float, check_system: Callable[[str], None] = lambda _system: None
-    ) -> None:
+    def __init__(self, bridge: Bridge, timeout: float, access: "Access") -> None:
         self._bridge = bridge
-        self._check_system = check_system
+        self._access = access
         self._timeout = timeout
         self._found: OrderedDict[str, str] = OrderedDict()
         self._searches = asyncio.Semaphore(SEARCHES)
@@ -39,18 +48,24 @@ class Documents:
         Raises:
             Problem: the search was not complete: a system did not answer, or time was up.
             TimeoutError: the document's system did not answer in time.
+            Denied: 404, the document is of a system that the caller may not touch.
         """
-        owner = self._found.get(document_id) or await self._owner(document_id)
+        owner = self._found.get(document_id)
+        if owner is None or not self._access.may_touch(owner):
+            owner = await self._owner(document_id)
         if owner is None:
-            return Answer(Code.NOT_FOUND, message=f"reprocessing {document_id} is not known")
-        self._check_system(owner)
+            message = f"reprocessing {document_id} is not known"
+            if any(not self._access.may_touch(one) for one in system_of(document_id, self._bridge.systems())):
+                raise Denied(404, message)  # on record as what it is
+            return Answer(Code.NOT_FOUND, message=message)
+        self._access.about(owner)
         answer = await self._bridge.ask(owner, question, timeout=timeout or self._timeout)
         if answer.code is Code.NOT_FOUND:
             self._found.pop(document_id, None)
         return answer
 
     async def _owner(self, document_id: str) -> str | None:
-        systems = self._bridge.systems()
+        systems = tuple(filter(self._access.may_touch, self._bridge.systems()))
         candidates = system_of(document_id, systems)
         if len(candidates) == 1:
             return candidates[0]

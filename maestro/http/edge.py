@@ -4,7 +4,7 @@ The hot route is not logged: `proceed` is called before every event of the platf
 """
 
 import time
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aiohttp import hdrs, web
@@ -17,11 +17,15 @@ from maestro.http.bridge import Unavailable, UnknownSystem
 from maestro.http.guards import Guards
 from maestro.http.idempotency import HEADER, ticket
 from maestro.http.inputs import read_body
-from maestro.http.keys import FACTS
+from maestro.http.keys import FACTS, QUIET
 from maestro.http.operations import Operation
-from maestro.http.replies import INTERNAL, SERVER, Denied, Problem, problem
+from maestro.http.quiet import cut
+from maestro.http.replies import HSTS, INTERNAL, SERVER, Denied, Problem, problem
 from maestro.http.visit import VISIT, Visit
 from maestro.store.base import StoreError
+
+#: Characters of each fact of a refused attempt that the audit log keeps.
+REFUSED_SHOWN: Final = 200
 
 
 def edged(operation: Operation, guards: Guards) -> Handler:
@@ -70,14 +74,14 @@ async def _carried_out(operation: Operation, guards: Guards, request: web.Reques
         return await operation.handler(request)
     claim = ticket(request, visit.principal.name, await read_body(request))
     assert claim is not None, "the request has a key"
-    earlier = guards.replays.begin(claim)
+    earlier = guards.replays.begin(claim, lambda system: not system or visit.principal.may_touch(system))
     if earlier is not None:
         return earlier
     response: web.StreamResponse | None = None
     try:
         response = await _answered(operation, request)
     finally:
-        guards.replays.end(claim, response)
+        guards.replays.end(claim, response, visit.system)
     return response
 
 
@@ -108,9 +112,18 @@ def explained(request: web.Request, error: Exception) -> web.Response:
     return problem(*_meaning(request, error), headers)
 
 
-async def hide_versions(_request: web.Request, response: web.StreamResponse) -> None:
-    """Name the server without versions; aiohttp would tell its own and Python's."""
-    response.headers["Server"] = SERVER
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Name the server without versions (aiohttp would tell its own and Python's), and say how an answer may be used.
+
+    Nothing is stored on the way (what is public says so itself), no browser guesses a type, and where the gateway
+    speaks HTTPS a browser asks it in no other way.
+    """
+    headers = response.headers
+    headers["Server"] = SERVER
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+    if request.secure:
+        headers["Strict-Transport-Security"] = HSTS
 
 
 def _meaning(request: web.Request, error: Exception) -> tuple[int, str]:
@@ -131,8 +144,9 @@ def _meaning(request: web.Request, error: Exception) -> tuple[int, str]:
             meaning = error.status, error.reason
         case _:
             logs.get(part="http").error(
-                "http.bug", method=request.method, path=request.path, exc_info=error, **_facts(request)
-            )
+                "http.bug", method=request.method, path=cut(request.path), exc_info=error,
+                **{name: cut(value) for name, value in _facts(request).items()},
+            )  # fmt: skip
             meaning = 500, INTERNAL
     return meaning
 
@@ -147,12 +161,15 @@ async def _record(
     denied: bool,
 ) -> None:
     """Put a decision, or a refused attempt, into the audit log."""
-    if guards.audit is None:
+    if guards.audit is None or guards.refused is None:
         return
     facts = {name: str(value) for name, value in _facts(request).items()}
+    if denied:  # nothing of it was checked: its path may be of thousands of characters
+        facts = {name: value[:REFUSED_SHOWN] for name, value in facts.items()}
     outcome = "refused" if denied else "done" if response.status < 400 else "failed"  # noqa: PLR2004 - client errors
+    name = visit.principal.name if visit else ""
     entry = Entry(
-        who=(visit.principal.name if visit else "") or facts.pop("user", ""),
+        who=name if visit and visit.principal.proven else facts.pop("user", "") or name,
         via=visit.principal.via if visit else "nobody",
         what=operation.name,
         system=(visit.system if visit else "") or facts.pop("system", "") or facts.pop("systemId", ""),
@@ -165,7 +182,7 @@ async def _record(
         facts={name: value[:200] for name, value in facts.items()},
     )
     if denied:
-        await guards.audit.record_denied(entry)
+        await guards.refused.record_denied(entry)
         return
     try:
         await guards.audit.record(entry)
@@ -192,19 +209,18 @@ def _message(response: web.StreamResponse) -> str:
 def _log(
     operation: Operation, request: web.Request, visit: Visit | None, status: int, seconds: float, *, denied: bool
 ) -> None:
+    event = f"http.{operation.name}"
+    # What clients do wrong is logged up to a rate: nobody fills the log by being refused.
+    wrong = denied or 400 <= status < 500  # noqa: PLR2004 - clients' errors
+    told = operation.decides or operation.notable or denied
+    if told and wrong:
+        told = request.app[QUIET].allows(event, request.remote)
     log = logs.get(part="http")
-    write = log.info if operation.decides or operation.notable or denied else log.debug
-    facts = _facts(request)
+    write = log.info if told else log.debug
+    facts = {name: cut(value) for name, value in _facts(request).items()}
     if visit is not None and visit.principal.name:
         facts["caller"] = visit.principal.name
-    write(
-        f"http.{operation.name}",
-        method=request.method,
-        status=status,
-        ms=round(seconds * 1000, 1),
-        peer=request.remote,
-        **facts,
-    )
+    write(event, method=request.method, status=status, ms=round(seconds * 1000, 1), peer=request.remote, **facts)
 
 
 def _facts(request: web.Request) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from maestro import logs
-from maestro.access.audit import AuditLog
+from maestro.access.audit import REFUSED_BYTES, REFUSED_FILES, AuditLog
 from maestro.access.oidc import Oidc
 from maestro.access.tokens import TokenFile
 from maestro.access.verifier import Verifier
 from maestro.http.door import Door
+from maestro.http.hosts import own_names
 from maestro.http.idempotency import Replays
 from maestro.settings import AccessSettings, HttpSettings, Settings
 from maestro.store.memory import MemoryStore
@@ -24,6 +25,8 @@ class Guards:
     replays: Replays
     #: None: nothing is recorded (tests and tools that serve the gateway without a data folder).
     audit: AuditLog | None = None
+    #: Where refused attempts are recorded; None: nowhere.
+    refused: AuditLog | None = None
 
 
 def unguarded(http: HttpSettings) -> Guards:
@@ -43,12 +46,16 @@ async def guarding(settings: Settings) -> AsyncIterator[Guards]:
     async with AsyncExitStack() as stack:
         store = open_store(settings.data_dir / "gateway.db")
         stack.callback(store.close)
-        audit = AuditLog(settings.data_dir / "audit", access.audit_file_bytes)
+        folder = settings.data_dir / "audit"
+        audit = AuditLog(folder, access.audit_file_bytes, access.audit_files)
         stack.push_async_callback(audit.close)
+        refused = AuditLog(folder / "refused", min(access.audit_file_bytes, REFUSED_BYTES), REFUSED_FILES)
+        stack.push_async_callback(refused.close)
         verifier = None
         if access.enabled:
             tokens = TokenFile(settings.data_dir)
             verifier = Verifier(tokens, access.recheck, Oidc(access.oidc) if access.oidc.issuer else None)
             if not tokens.entries() and not access.oidc.issuer:
                 logs.get(part="access").warning("access.no_tokens", hint="maestro token add")
-        yield Guards(Door(access, settings.http, verifier), Replays(store), audit)
+        door = Door(access, settings.http, verifier, own_names(settings.http))
+        yield Guards(door, Replays(store), audit, refused)

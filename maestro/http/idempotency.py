@@ -8,6 +8,7 @@ import hashlib
 import re
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -46,8 +47,11 @@ class Replays:
         for id_, row in rows:
             self._count(id_, row["owner"], len(row["body"]), row["at"])
 
-    def begin(self, ticket: Ticket) -> web.Response | None:
+    def begin(self, ticket: Ticket, may_touch: Callable[[str], bool] = lambda _system: True) -> web.Response | None:
         """Return what was answered the first time; None when this is the first time.
+
+        `may_touch` tells whether the caller may still touch a system: an answer about one that it may not is not
+        repeated. Its request is carried out as any other, that is, refused.
 
         Raises:
             Problem: 422 when the key was used for another request, 409 when that request is still under way.
@@ -60,14 +64,19 @@ class Replays:
             raise Problem(422, f"{HEADER}: was used for another request")
         if earlier is not None:
             raise Problem(409, f"{HEADER}: the first request with it is still under way", {"Retry-After": "1"})
+        if row is not None and not may_touch(row.get("system", "")):
+            row = None
         if row is not None:
             headers = {"Content-Type": row["type"], "Idempotency-Replayed": "true"}
             return web.Response(status=row["status"], body=row["body"].encode(), headers=headers)
         self._under_way[ticket.id] = ticket.fingerprint
         return None
 
-    def end(self, ticket: Ticket, response: web.StreamResponse | None) -> None:
-        """Keep a final answer; one that leaves open whether it was done (5xx, or none) is not kept."""
+    def end(self, ticket: Ticket, response: web.StreamResponse | None, system: str = "") -> None:
+        """Keep a final answer; one that leaves open whether it was done (5xx, or none) is not kept.
+
+        `system`: the one it is about.
+        """
         self._under_way.pop(ticket.id, None)
         if not isinstance(response, web.Response) or response.status >= 500:  # noqa: PLR2004 - the server's errors
             return
@@ -75,7 +84,7 @@ class Replays:
         now = time.time()
         row = {
             "owner": ticket.owner, "at": now, "fingerprint": ticket.fingerprint, "status": response.status,
-            "body": body.decode(), "type": response.headers.get("Content-Type", ""),
+            "system": system, "body": body.decode(), "type": response.headers.get("Content-Type", ""),
         }  # fmt: skip
         self._count(ticket.id, ticket.owner, len(body), now)
         self._store.commit([Put(_TABLE, ticket.id, row), *self._evicted(ticket.owner)], durable=False)

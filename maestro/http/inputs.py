@@ -52,20 +52,20 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def user_of(named: str | None) -> str:
-    """Return who decides: the credential's holder, or who is `named` when no credentials are asked for.
+    """Return who decides: the credential's holder, or who is `named` when no credential tells.
 
     Raises:
         BadInput: nobody is named.
         Denied: somebody else than the credential's holder is named.
     """
-    holder = principal().name
-    if not holder:
+    caller = principal()
+    if not caller.proven:
         if named is None or not named.strip():
             raise BadInput("user", "is missing")
         return named
-    if named is not None and named != holder:
-        raise Denied(403, f"user: the credential is {holder}'s, who cannot decide for another")
-    return holder
+    if named is not None and named != caller.name:
+        raise Denied(403, f"user: the credential is {caller.name}'s, who cannot decide for another")
+    return caller.name
 
 
 def path_system(request: web.Request) -> str:

@@ -16,8 +16,9 @@ from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
 from maestro.http.replies import Problem
 from maestro.messages import Answer, AwaitChange, Code
 
-#: Streams at once.
-MAX_STREAMS: Final = 64
+#: Streams at once: in all, of one holder of a credential, and of one address where nobody is asked for one. (A browser
+#: opens no more than six to one server.)
+MAX_STREAMS, PER_HOLDER, PER_ADDRESS = 64, 8, 32
 #: Seconds one question waits for a change, between two payloads of a system, and after a failure.
 WAIT: Final = 10.0
 COALESCE: Final = 0.2
@@ -27,7 +28,8 @@ PAUSE: Final = 1.0
 class Subscription:
     """One client's view: the latest payload of each system that changed since it last looked."""
 
-    def __init__(self) -> None:
+    def __init__(self, caller: str) -> None:
+        self.caller = caller
         self.systems: set[str] = set()
         self._latest: dict[str, bytes] = {}
         self._fresh = asyncio.Event()
@@ -67,11 +69,17 @@ class Live:
         self.closed = False
 
     @contextmanager
-    def subscribed(self) -> Iterator[Subscription]:
-        """Add a subscriber, of no system yet. Raises `Problem`: there are too many."""
+    def subscribed(self, caller: str, at_most: int) -> Iterator[Subscription]:
+        """Add a subscriber, of no system yet: one of `at_most` of this `caller`.
+
+        Raises:
+            Problem: there are too many: 429 of this caller, 503 in all.
+        """
         if self.closed or len(self._subscriptions) >= MAX_STREAMS:
             raise Problem(503, f"there are {MAX_STREAMS} streams already" if not self.closed else "stopping")
-        subscription = Subscription()
+        if sum(other.caller == caller for other in self._subscriptions) >= at_most:
+            raise Problem(429, f"there are {at_most} streams of this caller already", {"Retry-After": "15"})
+        subscription = Subscription(caller)
         self._subscriptions.add(subscription)
         try:
             yield subscription

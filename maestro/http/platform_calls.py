@@ -5,11 +5,11 @@ from typing import Final
 
 from aiohttp import web
 
-from maestro import logs
 from maestro.events import BadInput, check_system_id, parse_event
 from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
 from maestro.http.inputs import parse_object, queue_system, read_body
-from maestro.http.keys import BRIDGE, SETTINGS, note
+from maestro.http.keys import BRIDGE, QUIET, SETTINGS, note
+from maestro.http.quiet import cut
 from maestro.http.replies import Problem, answered, message_ok
 from maestro.messages import Answer, Code, PersistSync, ReportReplayFailure
 
@@ -39,7 +39,7 @@ async def failure(request: web.Request) -> web.StreamResponse:
     except UnknownSystem as unknown:
         answer = Answer(Code.NOT_FOUND, message=str(unknown))
     if answer.code in (Code.NOT_FOUND, Code.CONFLICT):
-        logs.get(part="http").warning("http.failure_unmatched", system=system_id, reason=answer.message)
+        request.app[QUIET].warn("http.failure_unmatched", request.remote, system=system_id, reason=cut(answer.message))
         return message_ok()
     if answer.code in (Code.OK, Code.ACCEPTED):
         return message_ok()

@@ -8,7 +8,7 @@ import time
 from email.utils import formatdate
 from typing import Any, Final
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.typedefs import Handler
 
@@ -48,7 +48,11 @@ class EmptyOk(web.Response):
         if (second := int(time.time())) != self._second:
             self._second = second
             date = formatdate(second, usegmt=True)
-            self._bytes = f"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: {date}\r\nServer: {SERVER}\r\n\r\n".encode()
+            # A stored "yes" would be one too many: no proxy may keep it.
+            self._bytes = (
+                f"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: {date}\r\nServer: {SERVER}\r\n"
+                "Cache-Control: no-store\r\n\r\n"
+            ).encode()
         transport.write(self._bytes)
         if request.protocol.writing_paused:
             # Pipelining without reading: take no more requests until the client reads (or is cut off).
@@ -61,12 +65,18 @@ class EmptyOk(web.Response):
 
 def fast_path(proceed: Handler, edge: Handler, door: Door) -> Handler:
     """Return what answers a caller that is known already by `proceed`, and lets the edge see to everybody else."""
+    takes = door.hosts.takes
+
+    async def open_to_all(request: web.Request) -> web.StreamResponse:
+        return await (proceed if takes(request.headers.get(hdrs.HOST)) else edge)(request)
+
     if door.open:
-        return proceed
+        return open_to_all
 
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = door.known(request)
-        if caller is not None and caller.has(Role.PLATFORM) and caller.may_touch(request.match_info["systemId"]):
+        ours = caller is not None and caller.has(Role.PLATFORM) and caller.may_touch(request.match_info["systemId"])
+        if ours and takes(request.headers.get(hdrs.HOST)):
             return await proceed(request)
         return await edge(request)
 

@@ -11,6 +11,8 @@ from maestro.messages import Answer, Code
 
 #: What the `Server` header says; without it aiohttp tells its own and Python's version.
 SERVER: Final = "maestro"
+#: For how many seconds a browser uses nothing but HTTPS, once it has.
+HSTS: Final = "max-age=31536000"
 #: What a client learns of a bug.
 INTERNAL: Final = "internal error; the log has the details"
 JSON: Final = "application/json; charset=utf-8"

@@ -80,8 +80,9 @@ async def reconsider(request: web.Request) -> web.StreamResponse:
 async def set_status(request: web.Request) -> web.StreamResponse:
     """Override a document's status by hand."""
     query = query_of(request, SetStatusQuery)
-    nobody = query.user is None and not principal().name
+    nobody = query.user is None and not principal().proven
     user = OPERATOR if nobody else user_of(query.user)
     reason = check_reason(query.reason)
     note(request, id=query.id, to=query.status, user=user, reason=reason)
-    return answered(await request.app[DOCUMENTS].ask(query.id, SetStatus(query.id, query.status, user, reason)))
+    decided = SetStatus(query.id, query.status, user, reason, principal().token)
+    return answered(await request.app[DOCUMENTS].ask(query.id, decided))

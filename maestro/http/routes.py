@@ -148,7 +148,7 @@ def _systems() -> Iterable[Operation]:
 def _about(metrics: Handler) -> Iterable[Operation]:
     yield _get(
         f"{_V1}/audit", audit.page, "audit", Role.ADMIN,
-        "The audit log, oldest first", {200: shapes.AuditPage}, query=shapes.PageQuery,
+        "The audit log, oldest first", {200: shapes.AuditPage}, query=shapes.AuditQuery,
     )  # fmt: skip
     yield _get(
         f"{_V1}/webhooks/deliveries", systems.deliveries, "deliveries", Role.ADMIN,

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from maestro.http.connection import Connection
+from maestro.http.keys import QUIET
+from maestro.http.quiet import Quiet
 from maestro.ports import why
 from maestro.settings import HttpSettings
 
@@ -63,7 +65,7 @@ async def serve_http(app: web.Application, settings: HttpSettings) -> AsyncItera
     runner = web.AppRunner(app, shutdown_timeout=GRACE / 2)
     await runner.setup()
     try:
-        listener = await _listen(runner, settings, tls)
+        listener = await _listen(runner, app[QUIET], settings, tls)
         try:
             yield (TlsAddress if tls else Address)(*listener.sockets[0].getsockname()[:2])
         finally:
@@ -88,13 +90,15 @@ def _tls(settings: HttpSettings) -> ssl.SSLContext | None:
     return context
 
 
-async def _listen(runner: web.AppRunner, settings: HttpSettings, tls: ssl.SSLContext | None) -> asyncio.Server:
+async def _listen(
+    runner: web.AppRunner, quiet: Quiet, settings: HttpSettings, tls: ssl.SSLContext | None
+) -> asyncio.Server:
     manager = runner.server
     assert manager is not None, "set up"
     loop = asyncio.get_running_loop()
     try:
         return await loop.create_server(
-            lambda: Connection(manager, loop),
+            lambda: Connection(manager, loop, quiet),
             settings.host,
             settings.port,
             backlog=BACKLOG,

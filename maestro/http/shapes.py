@@ -110,6 +110,14 @@ class PageQuery(Struct):
     limit: Limit = 100
 
 
+class AuditQuery(PageQuery):
+    """Which page of the audit log."""
+
+    #: What was decided, or what was refused.
+    log: Annotated[Literal["decisions", "refused"],
+                   Meta(extra={"says": 'must be "decisions" or "refused"'})] = "decisions"  # fmt: skip
+
+
 class DeliveriesQuery(Struct):
     """Which page of which system's webhook deliveries."""
 
@@ -244,11 +252,14 @@ class BudgetShape(Struct):
 
 
 class ApprovalShape(Struct):
-    """Who approved first, when and why."""
+    """Who approved first, what (`approve`, `retry`, `resume`, `reconsider`), when and why."""
 
     user: str
     timestamp: str
     reason: str
+    decision: str = "approve"
+    #: A second approval has decided.
+    decided: bool = False
 
 
 class EstimateShape(Struct):
@@ -279,6 +290,8 @@ class DocumentShape(Struct, rename="camel"):
     budget: BudgetShape | None
     digest: str | None
     held_committed: bool
+    #: The instance whose replay named the held one as impacted: it is not replayed within its own run.
+    held_named_by: str | None = None
     #: The number under which its skipped event was taken in again.
     reconsidered: int | None = None
     #: The first of two approvals, where the policy asks for two.

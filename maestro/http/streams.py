@@ -4,11 +4,12 @@ from typing import Final
 
 from aiohttp import web
 
+from maestro.access.throttle import address_key
 from maestro.http.bridge import UnknownSystem
 from maestro.http.inputs import path_system
 from maestro.http.keys import BRIDGE, GUARDS, LIVE
-from maestro.http.live import Live, Subscription
-from maestro.http.visit import check_system
+from maestro.http.live import PER_ADDRESS, PER_HOLDER, Live, Subscription
+from maestro.http.visit import check_system, principal
 
 #: Seconds of silence after which a comment is sent: proxies keep the connection, and a client that is gone is noticed.
 HEARTBEAT: Final = 15.0
@@ -35,7 +36,9 @@ async def all_streams(request: web.Request) -> web.StreamResponse:
 
 async def _stream(request: web.Request, system_id: str) -> web.StreamResponse:
     live = request.app[LIVE]
-    with live.subscribed() as subscription:
+    caller = principal()
+    counted = (caller.name, PER_HOLDER) if caller.proven else (address_key(request.remote), PER_ADDRESS)
+    with live.subscribed(*counted) as subscription:
         response = web.StreamResponse(headers=_HEADERS)
         try:
             await response.prepare(request)

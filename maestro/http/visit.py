@@ -65,6 +65,18 @@ def unrestricted(handler: Handler) -> Handler:
     return handle
 
 
+class CallersAccess:
+    """What the caller of the request at hand may touch (see `documents.Access`)."""
+
+    def may_touch(self, system_id: str) -> bool:
+        """Whether it may touch a system."""
+        return principal().may_touch(system_id)
+
+    def about(self, system_id: str) -> None:
+        """Note that the request is about this system. Raises `Problem` (403) when its caller may not touch it."""
+        check_system(system_id)
+
+
 class GuardedBridge:
     """A bridge that serves the caller of the request at hand only what it may touch."""
 

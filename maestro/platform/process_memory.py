@@ -28,6 +28,15 @@ class _Stamped(msgspec.Struct):
     timestamp: Any = ""
 
 
+class _Counted(msgspec.Struct):
+    n: int | None = None
+
+
+class _Replaced(msgspec.Struct):
+    result: _Counted | None = None
+
+
+_REPLACED: Final = msgspec.json.Decoder(_Replaced)
 _EVENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _STAMPED: Final = msgspec.json.Decoder(_Stamped)
 
@@ -52,15 +61,23 @@ class ProcessMemory:
         target = self._base.below(instance_id, "event")
         return self._transport.call(_ORIGIN, "GET", target, _decode, tries=tries)
 
-    def save_document(self, id: str, body: bytes, *, first: bool) -> Awaitable[None]:  # noqa: A002 - the document's own word
-        """Store a reprocessing document (its JSON): created the `first` time, replaced from then on.
+    def save_document(self, id: str, body: bytes) -> Awaitable[None]:  # noqa: A002 - the document's own word
+        """Store a reprocessing document (its JSON) in the place of the one with that id, or as a new one.
+
+        It inserts only after a replacement found nothing to replace, in each try: an insert that was repeated
+        because its answer got lost would make a second document of the same id (contracts: Process Memory).
 
         Raises:
             SiblingUnreachable: no usable answer; it may be stored all the same.
             SiblingRefused: Process Memory answered 4xx.
         """
-        method, target = ("POST", self._documents) if first else ("PUT", self._documents.asking(id=id))
-        return self._transport.call(_SAVE, method, target, nothing, body=body)
+
+        async def attempt() -> None:
+            there = await self._transport.once(_SAVE, "PUT", self._documents.asking(id=id), _replaced, body=body)
+            if not there:
+                await self._transport.once(_SAVE, "POST", self._documents, nothing, body=body)
+
+        return self._transport.retried(attempt)
 
 
 def _decode(answer: bytes) -> OriginEvent | None:
@@ -70,3 +87,9 @@ def _decode(answer: bytes) -> OriginEvent | None:
     raw = bytes(events[0])
     timestamp = _STAMPED.decode(raw).timestamp
     return OriginEvent(raw, timestamp if isinstance(timestamp, str) else "")
+
+
+def _replaced(answer: bytes) -> bool:
+    """Return whether a document was replaced: not when the answer counts none."""
+    result = _REPLACED.decode(answer).result
+    return result is None or result.n != 0

@@ -8,6 +8,13 @@ from maestro.messages import Budget
 SECONDS_PER_MINUTE = 60
 
 
+def stricter(one: Budget, other: Budget) -> Budget:
+    """Return what both allow: of each limit the smaller one."""
+    replays = [limit for limit in (one.replays, other.replays) if limit is not None]
+    minutes = [limit for limit in (one.minutes, other.minutes) if limit is not None]
+    return Budget(min(replays, default=None), min(minutes, default=None))
+
+
 def limited(budget: Budget) -> bool:
     """Whether there is any limit."""
     return budget.replays is not None or budget.minutes is not None

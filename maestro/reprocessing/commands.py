@@ -186,6 +186,18 @@ class CommitHeld(Command, frozen=True):
     instance_id: str
 
 
+class AskStartImpact(Command, frozen=True):
+    """Ask Discovery once more what the held instance impacts. Answered by `StartImpactFound` or `RunFailed`.
+
+    The lock is stored first: nothing else of the system is committed between the answer and the held commit.
+    """
+
+    needs: ClassVar[Needs] = Needs.SYNCED
+    id: str
+    token: int
+    instance_id: str
+
+
 class SendReplay(Command, frozen=True):
     """Send the document's current unit to the Event Manager. Answered by `ReplaySent` or `RunFailed`."""
 
@@ -216,7 +228,7 @@ class AskReplayImpact(Command, frozen=True):
 
 
 class FetchReplayOrigins(Command, frozen=True):
-    """Fetch the origins of newly impacted units. Answered by `ReplayOriginsFetched` or `RunFailed`."""
+    """Fetch the origins of units that a run comes to know. Answered by `ReplayOriginsFetched` or `RunFailed`."""
 
     needs: ClassVar[Needs] = Needs.NOTHING
     id: str
@@ -264,13 +276,23 @@ class GrowQueues(Command, frozen=True):
     positions: tuple[int, ...]
 
 
+class EmptyQueues(Command, frozen=True):
+    """Empty both unit queues: the run they mirror rests."""
+
+    id: str
+
+
 class CleanUpQueues(Command, frozen=True):
-    """Empty both unit queues; a failed document goes to the error queue. Answered by `QueuesUpdated`."""
+    """Empty both unit queues; a failed document goes to the error queue. Answered by `QueuesUpdated`.
+
+    Without `empty` they are left alone: the units on them are another run's, and this one rests.
+    """
 
     needs: ClassVar[Needs] = Needs.SYNCED
     id: str
     token: int
     failed: bool
+    empty: bool = True
 
 
 class TakeUnit(Command, frozen=True):

@@ -3,7 +3,7 @@
 An event's commit ends on its error queue, a held one's and a replay's end their run.
 """
 
-from maestro.reprocessing import committing, ending, facts, judging, replaying
+from maestro.reprocessing import committing, ending, facts, judging, kept, replaying
 from maestro.reprocessing.committing import Conclusion
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
@@ -269,6 +269,7 @@ def _leave_in_doubt(system: System, case: Case, step: Step) -> Doubt:
         system.deliveries[case.key].doubt = doubt.key
     system.doubts[doubt.key] = doubt
     step.save(SaveDoubt(doubt))
+    kept.outdate(system, system.documents.get(doubt.document), step)  # it may be made
     return doubt
 
 

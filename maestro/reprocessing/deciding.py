@@ -1,6 +1,6 @@
 """Flow 3, the decision: approve, skip, retry, cancel, and the override by hand. Each answers its ticket."""
 
-from maestro.messages import Code
+from maestro.messages import UNLIMITED, Code
 from maestro.reprocessing import approving, concluding, ending, facts, opening, preview, resolving
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.asking import Decision, allowed, answer, conflict, found, refuse
@@ -17,7 +17,8 @@ def on_approved(system: System, fact: facts.Approved, step: Step) -> None:
     if doc is None or not _as_previewed(doc, fact, step) or not approving.enough(system, doc, fact, step):
         return
     _settle_preview(doc, step)
-    opening.approve(system, doc, fact.user, step, reason=fact.reason, budget=fact.budget)
+    budget = approving.granted(doc, fact.budget)
+    opening.approve(system, doc, fact.user, step, reason=fact.reason, budget=budget)
     answer(fact, doc, step)
 
 
@@ -31,11 +32,12 @@ def on_skipped(system: System, fact: facts.Skipped, step: Step) -> None:
 def on_retried(system: System, fact: facts.Retried, step: Step) -> None:
     """Approve again what failed, was aborted or cancelled; only what is not recorded as done will be done."""
     doc = allowed(system, fact, Trigger.RETRY, step)
-    if doc is None or resolving.holds_up(system, fact, step):
+    if doc is None or resolving.holds_up(system, fact, step) or not approving.enough(system, doc, fact, step):
         return
     doc.load(fact.units)
     concluding.apply_resolved(system, doc, step)
-    opening.approve(system, doc, fact.user, step, Trigger.RETRY, reason=fact.reason, budget=fact.budget)
+    budget = approving.granted(doc, fact.budget)
+    opening.approve(system, doc, fact.user, step, Trigger.RETRY, reason=fact.reason, budget=budget)
     answer(fact, doc, step)
 
 
@@ -73,6 +75,9 @@ def on_status_set(system: System, fact: facts.StatusSet, step: Step) -> None:
     trigger = OVERRIDES.get(doc.status, {}).get(Status(fact.status))
     if trigger is None or doc.ending is not None:
         conflict(fact, doc, step)
+    elif trigger is Trigger.FINISH and not doc.held_committed:
+        message = f"the held commit of reprocessing {doc.id} is not made: cancel it, or set {Status.FAILURE}"
+        refuse(fact, Code.CONFLICT, message, step)
     elif doc.status is Status.PENDING:
         if _pending(system, fact, step) is not None:
             _decide_pending(system, doc, trigger, fact, step)
@@ -99,7 +104,7 @@ def _decide_pending(system: System, doc: Document, trigger: Trigger, fact: facts
         _skip(system, doc, fact, step)
     elif approving.enough(system, doc, fact, step):
         _settle_preview(doc, step)
-        opening.approve(system, doc, fact.user, step, reason=fact.reason)
+        opening.approve(system, doc, fact.user, step, reason=fact.reason, budget=approving.granted(doc, UNLIMITED))
         answer(fact, doc, step)
 
 

@@ -20,6 +20,8 @@ from maestro.reprocessing.unit import IN_FLIGHT, Unit, UnitState
 MAESTRO = "maestro"
 PLATFORM = "platform"
 OPEN_BRANCH = "platform:open_branch"
+#: `Unit.cause` of a unit that the start of a run brought in.
+START = -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Stage(StrEnum):
     """What a document waits for at this moment. Not stored: after a restart it is asked for again."""
 
     STARTING = "starting"
+    START_IMPACT = "start_impact"
+    START_ORIGINS = "start_origins"
     QUEUES = "queues"
     HELD_COMMIT = "held_commit"
     SEND = "send"
@@ -65,12 +69,20 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Who approved, when (seconds since the epoch) and why, and the document's revision that was approved."""
+    """The first of two approvals: by whom, when (seconds since the epoch) and why, and what exactly was approved."""
 
     user: str
     at: float
     reason: str
+    #: The document's revision that was approved.
     revision: int
+    #: What was asked for: to approve, retry, resume or reconsider.
+    kind: str = "approve"
+    budget: Budget = UNLIMITED
+    #: Id of the token it was given with; empty: none was needed, or it was no token of ours.
+    token: str = ""
+    #: A second approval has decided: it counts for nothing further.
+    spent: bool = False
 
 
 @dataclass(slots=True)
@@ -97,6 +109,10 @@ class Document:
     #: The held commit was called, and is not known not to be made; Domain's outcome says that it is.
     held_begun: bool = False
     held_stored: bool = False
+    #: Its run ended with an accepted result that is not committed, and nothing else was committed since.
+    kept: bool = False
+    #: The instance whose replay named the held one as impacted: that is no unit of its own run. Empty: none did.
+    held_named_by: str = ""
     #: Who asked for it to be cancelled after the current replay; empty when nobody did.
     cancelling: str = ""
     cancel_reason: str = ""
@@ -130,6 +146,8 @@ class Document:
     stage: Stage | None = None
     token: int = 0
     queues_built: bool = False
+    #: What the held commit impacts was asked at this start of the run (not stored: each start asks).
+    start_asked: bool = False
     #: Replayed units that the result being assessed impacts again.
     again: tuple[Unit, ...] = ()
     #: The result being committed made the document grow, or may have before a crash (not stored).
@@ -184,7 +202,17 @@ class Document:
 
     def budget_used(self, now: float) -> str:
         """Say which part of the budget is used up since the run started or was resumed; empty when none is."""
-        return used_up(self.budget, self.replayed - self.budget_from, now - self.history[-1].at)
+        return used_up(self.budget, self.replayed - self.budget_from, now - self.since)
+
+    @property
+    def since(self) -> float:
+        """When its present status was taken: notes in the history since then change nothing about that."""
+        at = self.history[-1].at
+        for entry in reversed(self.history):
+            if entry.status is not self.status:
+                break
+            at = entry.at
+        return at
 
     def add(self, origins: Iterable[Origin], cause: int = -1) -> list[Unit]:
         """Append units in the order given, as outstanding; return them."""
@@ -251,10 +279,10 @@ class Document:
             heappop(self.outstanding)
         return None
 
-    def put_back_current(self) -> None:
-        """Make a unit in flight outstanding again, at its own turn; an accepted result is kept and continued."""
+    def put_back_current(self, *, accepted: bool = False) -> None:
+        """Make a unit in flight outstanding again, at its own turn; one with an `accepted` result only if told so."""
         unit = self.current
-        if unit is not None and unit.state in IN_FLIGHT:
+        if unit is not None and (accepted or unit.state in IN_FLIGHT):
             unit.reset()
             heappush(self.outstanding, (unit.turn, unit.key))
             self.current = None
@@ -271,11 +299,9 @@ class Document:
     def is_answer(self, instance_id: str, branch: str, send: str) -> bool:
         """Whether a result or error belongs to the unit in flight, from a send of its current round."""
         unit = self.current
-        if unit is None or unit.state not in IN_FLIGHT or instance_id != unit.instance_id:
+        if unit is None or unit.state not in IN_FLIGHT or (instance_id, branch) != unit.key:
             return False
-        if not send:
-            return branch == unit.branch
-        return send in (self.send_name(unit, n) for n in range(unit.first_send, unit.sends + 1))
+        return not send or send in (self.send_name(unit, n) for n in range(unit.first_send, unit.sends + 1))
 
     def unit_of(self, impacted: Impacted) -> Unit | None:
         """Return the document's unit for what Discovery named, if it has one."""

@@ -6,14 +6,17 @@ The lock is held until the clean-up is done; the end that is decided (`Document.
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.document import Document, Ending, Stage
-from maestro.reprocessing.settling import answer, reject
-from maestro.reprocessing.state import System
+from maestro.reprocessing.settling import add_errand, answer, reject
+from maestro.reprocessing.state import ErrandKind, System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import SaveDocument, SaveUnit, Step
 
 FINISHED = "finished"
 DROPPED = "droping"  # spelled as the platform reads it
 SUPERSEDED = "superseded"
+#: Instance statuses told to API core, while the held commit is not made. They inform, they decide nothing.
+STATUS_FAILURE = "reprocessing_failure"
+STATUS_CANCELLED = "reprocessing_cancelled"
 #: A sibling may be changing something.
 _EFFECTS = frozenset({Stage.HELD_COMMIT, Stage.SEND, Stage.REPLAY_COMMIT})
 
@@ -39,7 +42,8 @@ def clean_up(system: System, doc: Document, step: Step) -> None:
     """Empty the unit queues; a document that did not finish goes to the error queue."""
     assert doc.ending is not None
     doc.stage, doc.token = Stage.CLEAN_UP, system.token()
-    step.do(do.CleanUpQueues(doc.id, doc.token, failed=doc.ending.trigger is not Trigger.FINISH))
+    failed, alone = doc.ending.trigger is not Trigger.FINISH, system.running() is doc
+    step.do(do.CleanUpQueues(doc.id, doc.token, failed=failed, empty=alone))
 
 
 def close(system: System, doc: Document, step: Step) -> None:
@@ -66,13 +70,17 @@ def leave(system: System, doc: Document, step: Step) -> None:
 
 def _record(system: System, doc: Document, ending: Ending, step: Step) -> None:
     doc.move(ending.trigger, ending.at, ending.user, ending.cause, ending.reason)
-    doc.stage, doc.queues_built = None, False
+    doc.stage, doc.queues_built, doc.start_asked = None, False, False
     doc.cancelling = doc.cancel_reason = doc.pausing = doc.pause_reason = ""
     finished = doc.status is Status.FINISHED
+    if not doc.held_committed:  # else the instance is finished, whatever became of its replays
+        text = STATUS_CANCELLED if doc.status is Status.CANCELLED else STATUS_FAILURE
+        add_errand(system, ErrandKind.STATUS, doc.held_instance, text, step)
     doc.announce = FINISHED if finished else DROPPED
-    system.file(doc)
     if doc.current is not None:
         _drop_in_flight(system, doc, step, give_up=finished)
+    doc.kept = doc.current is not None and not finished
+    system.file(doc)
     step.save(SaveDocument(doc))
 
 

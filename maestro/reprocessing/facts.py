@@ -170,6 +170,9 @@ class Approved(Struct, frozen=True):
     #: The units of that preview, where it is remembered.
     seen: tuple[UnitKey, ...] | None = None
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; whether the token of the first of two approvals was revoked since.
+    token: str = ""
+    first_revoked: bool = False
 
 
 class Skipped(Struct, frozen=True):
@@ -190,6 +193,9 @@ class Retried(Struct, frozen=True):
     units: tuple[Unit, ...]
     reason: str = ""
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; whether the token of the first of two approvals was revoked since.
+    token: str = ""
+    first_revoked: bool = False
 
 
 class Cancelled(Struct, frozen=True):
@@ -218,6 +224,9 @@ class ResumeAsked(Struct, frozen=True):
     ticket: int
     reason: str = ""
     budget: Budget = UNLIMITED
+    #: Id of the token of who asks; whether the token of the first of two approvals was revoked since.
+    token: str = ""
+    first_revoked: bool = False
 
 
 class RecheckAsked(Struct, frozen=True):
@@ -259,6 +268,9 @@ class ReconsiderAsked(Struct, frozen=True):
     user: str
     ticket: int
     reason: str = ""
+    #: Id of the token of who asks; whether the token of the first of two approvals was revoked since.
+    token: str = ""
+    first_revoked: bool = False
 
 
 class StatusSet(Struct, frozen=True):
@@ -269,6 +281,9 @@ class StatusSet(Struct, frozen=True):
     user: str
     ticket: int
     reason: str = ""
+    #: Id of the token of who asks; whether the token of the first of two approvals was revoked since.
+    token: str = ""
+    first_revoked: bool = False
 
 
 class Notified(Struct, frozen=True):
@@ -284,6 +299,14 @@ class QueuesUpdated(Struct, frozen=True):
     id: str
     token: int
     problem: str
+
+
+class StartImpactFound(Struct, frozen=True):
+    """Discovery answered what the held instance impacts at the start of a run."""
+
+    id: str
+    token: int
+    units: tuple[Impacted, ...]
 
 
 class HeldCommitted(Struct, frozen=True):
@@ -327,7 +350,7 @@ class ReplayImpactFound(Struct, frozen=True):
 
 
 class ReplayOriginsFetched(Struct, frozen=True):
-    """Origins of the units that a replay's result newly impacts."""
+    """Origins of the units that a run comes to know: at its start, or by a replay's result."""
 
     id: str
     token: int
@@ -394,6 +417,7 @@ Fact = (
     | StatusSet
     | Notified
     | QueuesUpdated
+    | StartImpactFound
     | HeldCommitted
     | ReplaySent
     | ReplayTimedOut

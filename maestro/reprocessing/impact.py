@@ -3,9 +3,11 @@
 Pure. A *unit* is one (instance, branch) to replay.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from maestro.events import MASTER
 
@@ -53,26 +55,39 @@ def relevant(
     return tuple(kept.values())
 
 
-def replay_order(origins: Sequence[Origin]) -> tuple[Origin, ...]:
-    """Order units for replay: forking first, then by origin timestamp (those that do not parse last), then as found."""
+def replay_order(origins: Iterable[Origin]) -> tuple[Origin, ...]:
+    """Order units for replay: forking first, then by origin timestamp (those that do not parse last).
+
+    Ties go by instance id and branch: Discovery's own order differs from call to call.
+    """
     return tuple(sorted(origins, key=_rank))
 
 
-def _rank(origin: Origin) -> tuple[bool, bool, datetime, int]:
+def _rank(origin: Origin) -> tuple[bool, bool, datetime, int, UnitKey]:
     parsed = parse_timestamp(origin.timestamp)
-    moment, nanoseconds = parsed or (datetime.min, 0)  # noqa: DTZ901 - the platform's timestamps have no zone
-    return (not origin.unit.forking, parsed is None, moment, nanoseconds)
+    moment, nanoseconds = parsed or (datetime.min, 0)  # noqa: DTZ901 - moments are compared as UTC, without a zone
+    return (not origin.unit.forking, parsed is None, moment, nanoseconds, origin.unit.key)
+
+
+_TIMESTAMP: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(?:Z|([+-])([0-9]{2}):?([0-5][0-9]))?"
+)
 
 
 def parse_timestamp(text: str) -> tuple[datetime, int] | None:
-    """Parse the platform's zoneless timestamp (0 to 9 fraction digits) into (second, nanoseconds), or None."""
-    whole, _, fraction = text.partition(".")
-    if len(fraction) > 9 or (fraction and not (fraction.isascii() and fraction.isdigit())):  # noqa: PLR2004
+    """Parse an event's timestamp (0 to 9 fraction digits) into (second in UTC, nanoseconds), or None.
+
+    With `Z` or an offset it is the moment that these name; the platform's own have neither, and are UTC.
+    """
+    found = _TIMESTAMP.fullmatch(text)
+    if found is None:
         return None
-    if "." in text and not fraction:
-        return None
+    whole, fraction, sign, hours, minutes = found.groups()
     try:
         moment = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S")  # noqa: DTZ007 - as above
-    except ValueError:
+        if sign:
+            offset = timedelta(hours=int(hours), minutes=int(minutes))
+            moment = moment - offset if sign == "+" else moment + offset
+    except (ValueError, OverflowError):
         return None
-    return moment, int(fraction.ljust(9, "0") or "0")
+    return moment, int((fraction or "").ljust(9, "0"))

@@ -7,7 +7,7 @@ restart, then the oldest waiting event, then the inbox.
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import committing, facts, opening, replaying
+from maestro.reprocessing import committing, facts, kept, opening, replaying
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.doubt import Use
 from maestro.reprocessing.impact import relevant
@@ -322,6 +322,7 @@ def commit_made(system: System, delivery: Delivery, took: float, step: Step) -> 
     _release(system, delivery)
     committing.made(system, Use.EVENT, delivery.key, took, step)
     system.counters.commit += 1
+    kept.outdate(system, None, step)
     finish(system, delivery, step)
     answer(delivery, step, Code.OK, fields=COMMITTED)
 

@@ -39,6 +39,9 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
             step.do(do.Enqueue(doc.id))
         elif doc.running:
             step.do(do.Dequeue(doc.id))
+    paused = system.running()
+    if paused is not None and paused.resting:
+        replaying.take_off_queues(paused, step)  # it is not known whether that was done when it was paused
     for doc in system.owed.values():
         if not doc.live:
             ending.leave(system, doc, step)
@@ -84,6 +87,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.ReconsiderAsked: reconsidering.on_reconsider_asked,
     facts.Notified: replaying.on_notified,
     facts.QueuesUpdated: replaying.on_queues_updated,
+    facts.StartImpactFound: replaying.on_start_impact_found,
     facts.HeldCommitted: replaying.on_held_committed,
     facts.ReplaySent: replaying.on_replay_sent,
     facts.ReplayTimedOut: replaying.on_replay_timed_out,

@@ -4,7 +4,7 @@ A run with lock keeps it while paused, for the data is half replayed. A paused r
 reprocessing of the system begins before it is resumed or cancelled.
 """
 
-from maestro.reprocessing import facts
+from maestro.reprocessing import approving, facts
 from maestro.reprocessing.asking import allowed, answer, conflict
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Trigger
@@ -27,10 +27,10 @@ def on_pause_asked(system: System, fact: facts.PauseAsked, step: Step) -> None:
 def on_resume_asked(system: System, fact: facts.ResumeAsked, step: Step) -> None:
     """Go on, as far as the new budget goes; without one to the end."""
     doc = allowed(system, fact, Trigger.RESUME, step)
-    if doc is None:
+    if doc is None or not approving.enough(system, doc, fact, step):
         return
     trigger = Trigger.RESUME_WITHOUT_LOCK if doc.forking else Trigger.RESUME
     doc.move(trigger, system.now, fact.user, reason=fact.reason)
-    doc.grant(fact.budget)
+    doc.grant(approving.granted(doc, fact.budget))
     step.save(SaveDocument(doc))
     answer(fact, doc, step)

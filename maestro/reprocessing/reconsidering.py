@@ -6,7 +6,7 @@ open it is judged at once.
 
 from maestro.events import celery_body, parse_event
 from maestro.messages import Code
-from maestro.reprocessing import facts, judging
+from maestro.reprocessing import approving, facts, judging
 from maestro.reprocessing.asking import conflict, found, refuse
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
@@ -47,6 +47,9 @@ def on_reconsider_asked(system: System, fact: facts.ReconsiderAsked, step: Step)
     if doc.reconsidered:
         refuse(fact, Code.CONFLICT, _already(doc), step)
         return
+    if not approving.enough(system, doc, fact, step):
+        return
+    approving.spend(doc)
     key, event = delivery_key(doc.id), parse_event(doc.pending_event)
     delivery = Delivery(key, system.next_number, doc.held_instance, event.name, doc.branch, doc.tag, system.now)
     system.next_number += 1

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import orjson
 
 from maestro.events import edited
 from maestro.reprocessing.budget import limited
@@ -19,7 +20,14 @@ from maestro.reprocessing.unit import Unit, UnitState
 
 Raw = msgspec.Raw
 _NULL = Raw(b"null")
+_UNSAID = (b"", b"null", b'""')
 _EVENT_KEYS = ("branch", "tag", "version", "image", "idempotencyKey")
+
+
+class _Dates(msgspec.Struct):
+    #: As a sender writes it, and as Process Memory keeps it.
+    referenceDate: Raw = Raw(b"")  # noqa: N815 - the platform's name
+    reference_date: Raw = Raw(b"")
 
 
 def wire_time(at: float) -> str:
@@ -63,14 +71,21 @@ def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False)
         "reconsidered": doc.reconsidered or None,
         "firstApproval": _approval(doc),
         "heldCommitted": doc.held_committed,
+        "heldNamedBy": doc.held_named_by or None,
     }
 
 
-def _approval(doc: Document) -> dict[str, str] | None:
+def _approval(doc: Document) -> dict[str, Any] | None:
     first = doc.first_approval
     if first is None:
         return None
-    return {"user": first.user, "timestamp": wire_time(first.at), "reason": first.reason}
+    return {
+        "user": first.user,
+        "timestamp": wire_time(first.at),
+        "reason": first.reason,
+        "decision": first.kind,
+        "decided": first.spent,
+    }
 
 
 def budget(doc: Document) -> dict[str, Any] | None:
@@ -129,8 +144,20 @@ def _unit(unit: Unit) -> dict[str, Any]:
 def replay_event(doc: Document, unit: Unit) -> bytes:
     """Render the event that replays a unit (semantics, flow 3.3)."""
     ref = {"id": doc.id, "instance_id": unit.instance_id, "system_id": doc.system_id, "send": doc.send_name(unit)}
-    put = {"scope": "reprocessing", "branch": unit.branch, "reprocessing": ref}
+    put = {"scope": "reprocessing", "branch": unit.branch, "reprocessing": ref, **_reference_date(unit.origin)}
     return edited(unit.origin, put, drop=("instanceId", "tag"))
+
+
+def _reference_date(origin: bytes) -> dict[str, Any]:
+    """Return the date a process computes for, under the name that events have it, where the origin has only the other.
+
+    Source: contracts, Event, `referenceDate`.
+    """
+    dates = msgspec.json.decode(origin, type=_Dates)
+    kept = bytes(dates.reference_date)
+    if kept in _UNSAID or bytes(dates.referenceDate) not in _UNSAID:
+        return {}
+    return {"referenceDate": orjson.Fragment(kept)}
 
 
 def queued_event(doc: Document, unit: Unit) -> bytes:

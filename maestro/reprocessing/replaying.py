@@ -7,7 +7,7 @@ after an answer. A result may impact more: the document grows before the result 
 from maestro.events import MASTER, ReplayRef
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import committing, ending, facts
+from maestro.reprocessing import committing, ending, facts, kept, starting
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
 from maestro.reprocessing.doubt import Use
@@ -25,12 +25,16 @@ _NEVER_RAN = frozenset({Status.PENDING, Status.SKIPPED})
 # --- what comes next -----------------------------------------------------------------------------------------
 
 
-def advance(system: System, step: Step) -> None:  # noqa: C901 - one branch for each thing that may come next
+def advance(system: System, step: Step) -> None:
     """Order what comes next: the news owed of an end, then the running document's next step, else the next in line."""
     for ended in system.owed.values():
         ending.announce(system, ended, step)
         return
-    doc = system.running() or system.next_in_line()
+    for resting in system.live.values():
+        if resting.status is Status.PAUSED and resting.stage is None and not resting.resting:
+            _end_resting(system, resting, step)
+            return
+    doc = system.next_in_line() or system.running()
     if doc is None or doc.stage is not None or doc.resting:
         return
     if (system.cases or system.unfinished) and doc.ending is None:
@@ -41,6 +45,14 @@ def advance(system: System, step: Step) -> None:  # noqa: C901 - one branch for 
         ending.clean_up(system, doc, step)
     elif doc.status is Status.APPROVED:
         _start(system, doc, step)
+    else:
+        _go_on(system, doc, step)
+
+
+def _go_on(system: System, doc: Document, step: Step) -> None:
+    """Order the next step of a run."""
+    if starting.must_ask(doc):
+        starting.ask(system, doc, step)
     elif not doc.queues_built:
         _await(system, doc, Stage.QUEUES)
         step.do(do.FillQueues(doc.id, doc.token))
@@ -88,6 +100,14 @@ def order_replay_commit(system: System, doc: Document, unit: Unit, step: Step) -
     step.do(do.CommitReplay(doc.id, doc.token, unit.result_instance, doc.grown))
 
 
+def _end_resting(system: System, doc: Document, step: Step) -> None:
+    """A paused run is to end: nothing of it is in flight, and another run may be going on beside it."""
+    if doc.ending is None:
+        ending.end(system, doc, Trigger.CANCEL, "", doc.cancelling, step)
+    else:
+        ending.clean_up(system, doc, step)
+
+
 def _pause(system: System, doc: Document, step: Step) -> bool:
     """Pause between two replays, when somebody asked for it or the budget is used up; not when none is left."""
     cause = doc.budget_used(system.now)
@@ -98,7 +118,14 @@ def _pause(system: System, doc: Document, step: Step) -> bool:
     doc.move(Trigger.PAUSE, system.now, doc.pausing or MAESTRO, cause, doc.pause_reason)
     doc.pausing = doc.pause_reason = ""
     step.save(SaveDocument(doc))
+    take_off_queues(doc, step)
     return True
+
+
+def take_off_queues(doc: Document, step: Step) -> None:
+    """Take the messages of a paused run off the unit queues: another may use them, and it may never be resumed."""
+    doc.queues_built = False
+    step.do(do.EmptyQueues(doc.id))
 
 
 def _start(system: System, doc: Document, step: Step) -> None:
@@ -159,7 +186,8 @@ def on_notified(system: System, fact: facts.Notified, step: Step) -> None:
     doc = awaited(system, fact.id, fact.token, Stage.STARTING)
     if doc is not None:
         doc.move(Trigger.START_WITHOUT_LOCK if doc.forking else Trigger.START, system.now, MAESTRO)
-        doc.queues_built = False
+        doc.queues_built = doc.start_asked = False
+        kept.settle(system, doc, step)
         step.save(SaveDocument(doc))
         step.do(do.Dequeue(doc.id))
         return
@@ -185,6 +213,13 @@ def on_queues_updated(system: System, fact: facts.QueuesUpdated, step: Step) -> 
         ending.close(system, doc, step)
 
 
+def on_start_impact_found(system: System, fact: facts.StartImpactFound, step: Step) -> None:
+    """What the held commit impacts by now is known."""
+    doc = awaited(system, fact.id, fact.token, Stage.START_IMPACT)
+    if doc is not None:
+        starting.on_impact_found(system, doc, fact, step)
+
+
 def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> None:
     """What was held is in the domain."""
     doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
@@ -198,6 +233,7 @@ def held_commit_made(system: System, doc: Document, took: float, step: Step) -> 
     committing.made(system, Use.HELD, doc.id, took, step)
     doc.held_committed = True
     step.save(SaveDocument(doc))
+    kept.outdate(system, doc, step)
 
 
 # --- one replay ------------------------------------------------------------------------------------------------
@@ -267,7 +303,7 @@ def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: 
     doc = awaited(system, fact.id, fact.token, Stage.IMPACT)
     if doc is None or doc.current is None:
         return
-    impacted = _impacted_by(doc, doc.current, fact.units)
+    impacted = _impacted_by(doc, doc.current, fact.units, step)
     met = [unit for unit in map(doc.unit_of, impacted) if unit is not None]
     doc.again = tuple(unit for unit in met if unit.state is UnitState.DONE)  # else still outstanding: not added twice
     new = tuple(found for found in impacted if doc.unit_of(found) is None)
@@ -278,13 +314,23 @@ def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: 
         _grow(system, doc, doc.current, (), step)
 
 
-def _impacted_by(doc: Document, unit: Unit, found: tuple[Impacted, ...]) -> tuple[Impacted, ...]:
+def _impacted_by(doc: Document, unit: Unit, found: tuple[Impacted, ...], step: Step) -> tuple[Impacted, ...]:
+    """Drop what a replay cannot impact, and the held instance: replayed within its own run it would apply twice."""
     on_master = unit.branch == MASTER and doc.on_master
-    return relevant(found, own_instance=unit.result_instance, on_master=on_master, own_unit=unit.key)
+    named = relevant(found, own_instance=unit.result_instance, on_master=on_master, own_unit=unit.key)
+    impacted = tuple(one for one in named if one.instance_id != doc.held_instance)
+    if len(impacted) < len(named) and not doc.held_named_by:
+        doc.held_named_by = unit.instance_id
+        step.save(SaveDocument(doc))
+    return impacted
 
 
 def on_replay_origins_fetched(system: System, fact: facts.ReplayOriginsFetched, step: Step) -> None:
-    """All that the cascade adds is known."""
+    """All that the cascade, or the start of the run, adds is known."""
+    doc = awaited(system, fact.id, fact.token, Stage.START_ORIGINS)
+    if doc is not None:
+        starting.take_in(system, doc, fact.origins, step)
+        return
     doc = awaited(system, fact.id, fact.token, Stage.ORIGINS)
     if doc is not None and doc.current is not None:
         _grow(system, doc, doc.current, fact.origins, step)
@@ -332,6 +378,7 @@ def replay_commit_made(system: System, doc: Document, unit: Unit, took: float, s
     unit.begun = unit.stored = False
     doc.replayed += 1
     system.counters.replayed += 1
+    kept.outdate(system, doc, step)
     if unit.duration is not None:
         step.save(*(SavePace(name, pace) for name, pace in system.paces.replayed(event_name(unit), unit.duration)))
     step.save(SaveDocument(doc), SaveUnit(doc, unit))
@@ -347,7 +394,11 @@ def _answered(doc: Document, stage: Stage) -> bool:
 
 
 def on_run_failed(system: System, fact: facts.RunFailed, step: Step) -> None:
-    """A step after the held commit failed for good."""
+    """A step of the run failed for good."""
+    for stage in (Stage.START_IMPACT, Stage.START_ORIGINS):
+        doc = awaited(system, fact.id, fact.token, stage)
+        if doc is not None:
+            ending.end(system, doc, Trigger.ABORT_SPLIT, fact.cause, MAESTRO, step)
     for stage in (Stage.SEND, Stage.IMPACT, Stage.ORIGINS):
         doc = awaited(system, fact.id, fact.token, stage)
         if doc is not None and doc.ending is None and not _answered(doc, stage):

@@ -139,6 +139,8 @@ class System:
     live: dict[str, Document] = field(default_factory=dict)
     #: Ended documents whose end the Event Manager is still to be told of.
     owed: dict[str, Document] = field(default_factory=dict)
+    #: Documents whose run ended with an accepted result that may still count (`kept`).
+    keeping: dict[str, Document] = field(default_factory=dict)
     errands: dict[int, Errand] = field(default_factory=dict)
     next_errand: int = 1
     next_line: int = 1
@@ -197,12 +199,23 @@ class System:
         return next((doc for doc in self.live.values() if doc.status is Status.PENDING), None)
 
     def running(self) -> Document | None:
-        """Return the document that runs; at most one does."""
-        return next((doc for doc in self.live.values() if doc.running), None)
+        """Return the document whose run goes on, or is paused with its lock; else a paused one without lock.
+
+        One with lock and one without may be in progress at once: then the one without lock rests (semantics: Fork).
+        """
+        going = [doc for doc in self.live.values() if doc.running]
+        return min(going, key=lambda doc: (doc.forking, doc.status is Status.PAUSED), default=None)
 
     def next_in_line(self) -> Document | None:
-        """Return the approved document to start next."""
-        approved = [doc for doc in self.live.values() if doc.status is Status.APPROVED]
+        """Return the approved document to start next, if none is in its way: a paused one is in the way of forks."""
+        in_the_way = self.running()
+        if in_the_way is not None and not (in_the_way.forking and in_the_way.resting):
+            return None
+        approved = [
+            doc
+            for doc in self.live.values()
+            if doc.status is Status.APPROVED and (in_the_way is None or not doc.forking)
+        ]
         return min(approved, key=lambda doc: doc.line, default=None)
 
     def add_document(self, doc: Document) -> None:
@@ -213,8 +226,8 @@ class System:
         self.file(doc)
 
     def file(self, doc: Document) -> None:
-        """Keep `live` and `owed` true after a change of the document's status or announcement."""
-        for index, belongs in ((self.live, doc.live), (self.owed, bool(doc.announce))):
+        """Keep the indices true after a change of the document's status, announcement or kept result."""
+        for index, belongs in ((self.live, doc.live), (self.owed, bool(doc.announce)), (self.keeping, doc.kept)):
             if belongs:
                 index[doc.id] = doc
             else:

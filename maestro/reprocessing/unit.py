@@ -57,7 +57,7 @@ class Unit:
     #: The commit of its result was called, and is not known not to be made; Domain's outcome says that it is.
     begun: bool = False
     stored: bool = False
-    #: The replay that brought it in (cascade): that unit's position; -1 for the first ones.
+    #: The replay that brought it in (cascade): that unit's position; -1 for the first ones, -2: the start of a run.
     cause: int = -1
 
     @property

@@ -60,6 +60,7 @@ class CascadeDesk:
             do.Dequeue: self._leave,
             do.FillQueues: self._fill,
             do.GrowQueues: self._grow,
+            do.EmptyQueues: self._empty,
             do.CleanUpQueues: self._clean_up,
             do.TakeUnit: self._take_unit,
             do.TakeControl: self._take_control,
@@ -82,7 +83,8 @@ class CascadeDesk:
         if not command.failed:
             self._order(EmptyUnitQueues(self._op()), answer)
             return
-        self._order(EmptyUnitQueues(self._op()))
+        if command.empty:
+            self._order(EmptyUnitQueues(self._op()))
         self._order(DeadLetterDocument(self._op(), self._render(id_, ended=True), id_), answer)
 
     def _fill(self, command: do.FillQueues) -> None:
@@ -99,6 +101,9 @@ class CascadeDesk:
         added = _messages(doc, (doc.order[position] for position in command.positions))
         operations = [EnqueueUnits(self._op(), part, fresh=False) for part in _parts(added)]
         self._order_all(operations, _updated(command.id, command.token))
+
+    def _empty(self, _command: do.EmptyQueues) -> None:
+        self._order(EmptyUnitQueues(self._op()))
 
     def _take_unit(self, command: do.TakeUnit) -> None:
         doc = self._documents[command.id]

@@ -26,11 +26,8 @@ class DocumentMirror:
         self._platform = platform
         self._settings = settings
         self._log = logs.get(system=engine.machine.system.id)
-        rows = dict(store.rows(MIRRORS))
-        #: Documents Process Memory has: they are replaced, not created.
-        self._created = {id_ for id_, row in rows.items() if row["created"]}
         #: Documents that changed since they were mirrored, oldest change first.
-        self._due: dict[str, None] = {id_: None for id_, row in rows.items() if row["due"]}
+        self._due: dict[str, None] = {id_: None for id_, row in store.rows(MIRRORS) if row["due"]}
         self._more = asyncio.Event()
         #: What was mirrored last of each running document: its status, and when the next one is due.
         self._last: dict[str, tuple[Status, float]] = {}
@@ -69,18 +66,17 @@ class DocumentMirror:
         body = document_json(doc, doc.order or self._engine.repository.units(id_))
         try:
             with logs.correlated(reprocessing=id_):
-                await self._platform.process_memory.save_document(id_, body, first=id_ not in self._created)
+                await self._platform.process_memory.save_document(id_, body)
         except SiblingError as problem:
             self._log.warning("document not mirrored", reprocessing=id_, cause=str(problem))
             self._due.setdefault(id_)
             return False
-        self._created.add(id_)
         self._last[id_] = (status, asyncio.get_running_loop().time() + self._settings.mirror_interval)
         self._note(id_, due=id_ in self._due)
         return True
 
     def _note(self, id_: str, *, due: bool) -> None:
-        self._engine.write_later([Put(MIRRORS, id_, {"due": due, "created": id_ in self._created})])
+        self._engine.write_later([Put(MIRRORS, id_, {"due": due})])
 
 
 def no_mirror() -> Callable[[str], None]:

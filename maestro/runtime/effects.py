@@ -69,6 +69,7 @@ class Effects:
             do.AskProof: self._ask_proof,
             do.Notify: self._notify,
             do.CommitHeld: self._commit_held,
+            do.AskStartImpact: self._ask_start_impact,
             do.SendReplay: self._send_replay,
             do.AskReplayImpact: self._ask_replay_impact,
             do.FetchReplayOrigins: self._fetch_replay_origins,
@@ -252,6 +253,10 @@ class Effects:
         ended = await self._commit_to_domain(command.token, command.instance_id, HELD)
         return facts.HeldCommitted(command.id, command.token, ended) if isinstance(ended, float) else ended
 
+    async def _ask_start_impact(self, command: do.AskStartImpact) -> Fact:
+        units = await self._impacted(command.instance_id, HELD)
+        return facts.StartImpactFound(command.id, command.token, units)
+
     async def _send_replay(self, command: do.SendReplay) -> Fact:
         doc = self._document(command.id)
         if doc.current is not None and doc.token == command.token:  # else superseded meanwhile
@@ -292,7 +297,8 @@ def _failure(command: do.Command, cause: str) -> Fact:
         case do.Notify(id=id_, token=token):
             return facts.Notified(id_, token)
         case (
-            do.SendReplay(id=id_, token=token)
+            do.AskStartImpact(id=id_, token=token)
+            | do.SendReplay(id=id_, token=token)
             | do.AskReplayImpact(id=id_, token=token)
             | do.FetchReplayOrigins(id=id_, token=token)
         ):

@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 
 from maestro import faultpoints, logs
+from maestro.access.tokens import TokenFile
 from maestro.messages import (
     Ack,
     Arrived,
@@ -115,6 +116,7 @@ class OpenSystem:
             self._webhooks,
             self._to_ingress,
             epoch,
+            TokenFile(settings.data_dir).revoked,
         )
         self._carriers = self.carriers()
         self._peers: dict[str, Peer] = {}

@@ -62,7 +62,9 @@ class Questions:
         webhooks: Webhooks,
         measure: Callable[[object], bool],
         epoch: int,
+        revoked: Callable[[str], bool],
     ) -> None:
+        self._revoked = revoked
         self._engine = engine
         self._figures = figures
         self._lookups = lookups
@@ -142,7 +144,7 @@ class Questions:
         """Let it happen; the rules answer the ticket. What the store alone knows must be in it."""
         ticket = self._ticket(give, sync=isinstance(decision, Reconsider))
         self._engine.flush()
-        self._engine.feed(fact_of(decision, ticket, self._system, self._engine.repository))
+        self._engine.feed(fact_of(decision, ticket, self._system, self._engine.repository, self._revoked))
 
     # --- tickets -----------------------------------------------------------------------------------------------
 

@@ -290,15 +290,8 @@ def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
 _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "line", "held_committed", "cancelling",
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
-_OPTIONAL = (
-    "held_stored",
-    "cancel_reason",
-    "pausing",
-    "pause_reason",
-    "budget_from",
-    "revision",
-    "reconsidered",
-)
+_OPTIONAL = ("held_stored", "cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered",
+             "kept", "held_named_by")  # fmt: skip
 
 
 def _document(doc: Document) -> dict[str, Any]:
@@ -317,7 +310,16 @@ def _document(doc: Document) -> dict[str, Any]:
 
 
 def _approval(first: Approval) -> list[Any]:
-    return [first.user, first.at, first.reason, first.revision]
+    budget = [first.budget.replays, first.budget.minutes]
+    return [first.user, first.at, first.reason, first.revision, first.kind, budget, first.token, first.spent]
+
+
+def _to_approval(row: Sequence[Any]) -> Approval:
+    user, at, reason, revision, *rest = row
+    if not rest:  # of before it was stored how far it goes
+        return Approval(user, at, reason, revision)
+    kind, budget, token, spent = rest
+    return Approval(user, at, reason, revision, kind, Budget(*budget), token, spent)
 
 
 def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
@@ -331,7 +333,7 @@ def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
         pending_event=row["pending_event"].encode(), origin=row["origin"].encode(),
         history=[HistoryEntry(Status(status), *rest) for status, *rest in row["history"]],
         budget=Budget(*row.get("budget", ())),
-        first_approval=Approval(*row["approval"]) if "approval" in row else None,
+        first_approval=_to_approval(row["approval"]) if "approval" in row else None,
         ending=_to_ending(row["ending"]),
     )  # fmt: skip
 

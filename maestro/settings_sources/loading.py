@@ -10,7 +10,14 @@ from typing import Final
 from pydantic import ValidationError
 
 from maestro.settings import Settings
-from maestro.settings_sources.environment import AUTO_APPROVE, CONFIG, auto_approved, maestro_layer, platform_layer
+from maestro.settings_sources.environment import (
+    AUTO_APPROVE,
+    CONFIG,
+    auto_approved,
+    environment_notes,
+    maestro_layer,
+    platform_layer,
+)
 from maestro.settings_sources.layers import DEFAULT, Key, Layer, leaves, merged, plain
 from maestro.settings_sources.problems import (
     SettingsError,
@@ -36,6 +43,8 @@ class Loaded:
     file: Path | None
     #: Where each setting stands: "default", the file's path, or an environment variable.
     origins: Mapping[Key, str]
+    #: What is no error and worth a line each: variables that are not read, or say something else than was meant.
+    notes: tuple[str, ...] = ()
 
 
 def load_settings(config_file: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -71,7 +80,7 @@ def load(config_file: Path | None, environ: Mapping[str, str]) -> Loaded:
     settings = Settings.model_validate(layer.values)
     if settings.broker.kind == "rabbitmq" and not settings.broker.url.get_secret_value():
         raise SettingsError([f'{layer.origins[_KIND]}: broker.kind = "rabbitmq": needs broker.url, or RABBITMQ_HOST'])
-    return Loaded(settings, path, layer.origins)
+    return Loaded(settings, path, layer.origins, tuple(environment_notes(environ)))
 
 
 def find_file(config_file: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -93,7 +102,7 @@ def _default_layer() -> Layer:
 
 def _file_layer(path: Path) -> Layer:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a byte order mark there
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "is not UTF-8"
         raise SettingsError([f"{path}: cannot be read: {reason}"]) from problem

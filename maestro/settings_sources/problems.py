@@ -38,9 +38,9 @@ def describe_together(invalid: ValidationError, layer: Layer) -> list[str]:
     for error in invalid.errors(include_url=False):
         if error["type"] == TOGETHER:
             table = tuple(str(part) for part in error["loc"])
-            origins = dict.fromkeys(_origin((*table, name), layer) for name in error["ctx"]["names"])
+            origins = dict.fromkeys(_origin((*table, *name.split(".")), layer) for name in error["ctx"]["names"])
             set_in = ", ".join(origin for origin in origins if origin != DEFAULT)
-            lines.append(f"{set_in}: {'.'.join(table)}: {error['msg']}")
+            lines.append(": ".join(filter(None, (set_in, ".".join(table), error["msg"]))))
     return lines
 
 

@@ -2,6 +2,8 @@
 
 import re
 
+from selenium.webdriver.common.keys import Keys
+
 from tests.support.browser import Browser
 from tests.support.scene import REASON, Scene
 from tests.support.stage import unit
@@ -98,6 +100,46 @@ def test_a_reason_is_needed_and_the_name_is_remembered(browser: Browser, scene: 
     browser.sees("Skipped: the data was not saved")
     opened(browser, scene.hold(tenant, "second"))
     assert browser.find("input", "Your name").get_attribute("value") == "ana"
+
+
+def test_enter_decides_nothing(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    doc = scene.hold(tenant)
+    posts = (
+        "return performance.getEntriesByType('resource').filter((one) => /\\/(approve|skip)$/.test(one.name)).length"
+    )
+    opened(browser, doc)
+    fill_in(browser)
+    browser.find("input", "Your name").send_keys(Keys.ENTER)
+    browser.press("Limit how far it may go")
+    browser.find("input", "Replays at most").send_keys("2", Keys.ENTER)
+    assert browser.run(posts) == 0
+    assert scene.document(doc)["status"] == "pending_approval"
+    scene.mute(tenant)
+    browser.press("Approve and replay 3")
+    scene.reaches(doc, "running")
+    browser.press("Pause")
+    browser.type("Why?", "lunch")
+    browser.find("input", "Your name").send_keys(Keys.ENTER)
+    browser.sees("It stops after the replay in hand", within="dialog")
+    assert not scene.document(doc)["pausing"]
+    browser.press("Pause", exact=True)
+    browser.sees("It pauses after the replay in hand")
+    assert scene.document(doc)["pausing"]
+
+
+def test_a_large_skip_asks_again(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    doc = scene.hold(tenant, "fix", *(f"p{number}" for number in range(20)))
+    opened(browser, doc)
+    fill_in(browser)
+    browser.press("Skip and discard the commit")
+    browser.sees("20 finished results stay as they are", within="dialog")
+    browser.press("Back")
+    assert scene.document(doc)["status"] == "pending_approval"
+    browser.press("Skip and discard the commit")
+    browser.sees("Skip so much?", within="dialog")
+    browser.press("Skip and discard the commit")
+    browser.sees("Skipped: the data was not saved")
+    assert scene.document(doc)["status"] == "skipped"
 
 
 def test_the_preview_binds(browser: Browser, scene: Scene, tenant: Tenant) -> None:

@@ -32,7 +32,7 @@ def forms(text: Any) -> list[str]:
 
 
 def names(text: Any) -> set[str]:
-    """Return the values that a text needs; `n` may be spelled out in a singular."""
+    """Return the values that a text needs."""
     return {name for form in forms(text) for name in re.findall(r"\{(\w+)\}", form)}
 
 
@@ -48,6 +48,29 @@ def test_they_are_alike(tables: tuple[Table, Table]) -> None:
         key for key, text in english.items() if text == portuguese[key] and re.search(r"[a-z]{3} [a-z]{3}", str(text))
     }
     assert same == set(), "left untranslated"
+
+
+def test_figures_come_from_the_value(browser: Browser, tables: tuple[Table, Table]) -> None:
+    """No text spells out a figure, and 0, 1, 2 and 1,000 are shown as the language writes them."""
+    for language, table, written in (
+        ("en", tables[0], ("0", "1", "2", "1,000")),
+        ("pt-BR", tables[1], ("0", "1", "2", "1.000")),
+    ):
+        plurals = {key: text for key, text in table.items() if isinstance(text, dict)}
+        assert len(plurals) > 20
+        spelled = {key for key, text in plurals.items() if any(re.search(r"(?<!\w)1(?!\w)", f) for f in forms(text))}
+        assert spelled == set()
+        browser.run("localStorage.setItem('maestro.language', arguments[0])", language)
+        said = browser.driver.execute_async_script(
+            """const [keys, done] = arguments;
+            import("/console/js/i18n.js").then(({ t }) =>
+              done(Object.fromEntries(keys.map((key) => [key, [0, 1, 2, 1000].map((n) => t(key, { n }))]))));""",
+            list(plurals),
+        )
+        for key, text in plurals.items():
+            for number, shown, figure in zip((0, 1, 2, 1000), said[key], written, strict=True):
+                form = text["one" if number == 1 else "other"]
+                assert shown == form.replace("{n}", figure), (language, key, number)
 
 
 def test_what_is_asked_for_is_there(tables: tuple[Table, Table]) -> None:

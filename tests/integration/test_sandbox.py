@@ -295,8 +295,8 @@ async def test_maestros_own_clients_understand_the_sandbox(world: World) -> None
         await platform.domain.commit(SYSTEM, held.instance_id)
         await platform.apicore.set_instance_status(held.instance_id, "reprocessing_pending_approval")
         assert world.sandbox.core.status(held.instance_id) == "reprocessing_pending_approval"
-        await platform.process_memory.save_document("r1", b'{"id": "r1"}', first=True)
-        await platform.process_memory.save_document("r1", b'{"id": "r1", "status": "running"}', first=False)
+        await platform.process_memory.save_document("r1", b'{"id": "r1"}')
+        await platform.process_memory.save_document("r1", b'{"id": "r1", "status": "running"}')
         assert world.sandbox.memory.documents["r1"]["status"] == "running"
         notification = {"name": f"{SYSTEM}.reprocessing.finished", "systemId": SYSTEM}
         await platform.event_manager.send(orjson.dumps(notification))

@@ -97,8 +97,8 @@ async def test_documents_are_mirrored_created_once_then_replaced(tenant: Tenant)
     finished = await tenant.ended(doc, "finished")
     await eventually(lambda: mirrored(tenant, finished), "the last state is mirrored")
     calls = [call for call in tenant.siblings.calls("save_document") if tenant.owns(call)]
-    assert [call.method for call in calls] == ["POST", *["PUT"] * (len(calls) - 1)]
-    assert [call.query.get("id") for call in calls] == [None, *[doc["id"]] * (len(calls) - 1)]
+    assert [call.method for call in calls] == ["PUT", "POST", *["PUT"] * (len(calls) - 2)]
+    assert tenant.siblings.inserted[doc["id"]] == 1
 
 
 async def test_process_memory_that_takes_no_documents_blocks_nothing(tenant: Tenant) -> None:

@@ -7,6 +7,7 @@ reconsidered once, behind all others; and what was answered outlasts a loss of p
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any
 
 from maestro.events import MASTER
@@ -61,7 +62,8 @@ class Stretch:
             return False
         replays, minutes = self.budget.replays, self.budget.minutes
         enough = replays is not None and row["replayed"] - self.replayed >= replays
-        return enough or (minutes is not None and at - history[-1][1] >= minutes * 60)
+        going = [entry[1] for entry in takewhile(lambda entry: entry[0] == history[-1][0], reversed(history))]
+        return enough or (minutes is not None and at - going[-1] >= minutes * 60)
 
 
 class Decided:
@@ -76,6 +78,8 @@ class Decided:
         self._stretches: dict[str, Stretch] = {}
         #: What somebody was told of a document.
         self._told: dict[str, tuple[int, int, bool]] = {}
+        #: What the first of two approvers granted.
+        self._first: dict[str, Budget] = {}
         self._held: dict[str, tuple[str, str]] = {}
 
     # --- what is heard ----------------------------------------------------------------------------------------------
@@ -149,10 +153,25 @@ class Decided:
             changed = {name for name in {*before, *row} if before.get(name) != row.get(name)} - {*PREVIEWED, "approval"}
             if changed:
                 raise Violation(f"{changed} of {id_} change while it is pending")
-        elif pending and self.two_approvers:
-            _approved_twice(id_, row)
+        elif self.two_approvers:
+            self._approved_twice(id_, before, row)
         if row["status"] == "paused" and before["status"] in RUNNING:
             self._paused(watch, id_, row)
+
+    def _approved_twice(self, id_: str, before: Row, row: Row) -> None:
+        """Whatever puts a run on its way has two different approvers."""
+        for (then, *_), (now, _, user, *_) in pairwise(row["history"][max(0, len(before["history"]) - 1) :]):
+            if now == "approved":
+                kind = "approve" if then == "pending_approval" else "retry"
+            elif then == "paused" and now in RUNNING:
+                kind = "resume"
+            else:
+                continue
+            first = row.get("approval")
+            if user in ITSELF:
+                continue
+            if first is None or first[0] == user or first[3] != row.get("revision", 0) or first[4] != kind:
+                raise Violation(f"{id_}: {kind} by {user}, the first approval is {first}")
 
     def _previewed(self, watch: Watch, id_: str) -> None:
         stored = frozenset(watch.units_of(id_))
@@ -190,9 +209,16 @@ class Decided:
 
     # --- what is answered -------------------------------------------------------------------------------------------
 
+    def noted(self, id_: str, budget: Budget) -> None:
+        """Somebody was told that another must approve, too."""
+        self._first[id_] = budget
+
     def granted(self, id_: str, budget: Budget) -> None:
-        """Somebody was told that the run goes on, as far as this."""
-        self._stretches[id_].budget = budget
+        """Somebody was told that the run goes on, as far as this, and as the first of two approvers granted."""
+        first = self._first.pop(id_, Budget())
+        limits = zip((first.replays, first.minutes), (budget.replays, budget.minutes), strict=True)
+        replays, minutes = (min((one for one in pair if one is not None), default=None) for pair in limits)
+        self._stretches[id_].budget = Budget(replays, minutes)  # type: ignore[arg-type]
 
     def told(self, id_: str, row: Row) -> None:
         """Somebody was shown the document as a decision left it."""
@@ -207,20 +233,13 @@ class Decided:
             raise Violation(f"a re-check of {id_} is told +{sorted(plus)} -{sorted(minus)}; Discovery said {said}")
 
 
-def _approved_twice(id_: str, row: Row) -> None:
-    approval = row.get("approval")
-    approver = next((user for status, _, user, *_ in row["history"] if status == "approved"), ITSELF[0])
-    if approver in ITSELF:
-        return
-    if approval is None or approval[0] == approver or approval[3] != row.get("revision", 0):
-        raise Violation(f"{id_} is approved by {approver}, the first approval is {approval}")
-
-
 def _reconsidered(change: Change, id_: str, before: Row | None, row: Row) -> None:
     """Its event has a new number, behind all others, from the very moment that the document says so."""
     number = row["reconsidered"]
     if row["status"] != "skipped" or (before or {}).get("reconsidered"):
         raise Violation(f"{id_} is reconsidered, was {before}")
+    if change.watch.decided.two_approvers and row["approval"][0] == row["history"][-1][2]:
+        raise Violation(f"{id_} is reconsidered by {row['approval'][0]} alone")
     delivery = change.watch.deliveries.get(number)
     if delivery is None or delivery["key"] != f"reconsider-{id_}":
         raise Violation(f"I1: {id_} is reconsidered as event {number}, which is {delivery}")

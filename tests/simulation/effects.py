@@ -147,6 +147,19 @@ class Effects(Wire):
         made = facts.HeldCommitted(command.id, command.token)
         self._to_domain(f"held {command.id}", made, command.token, command.instance_id, command.id)
 
+    def _ask_start_impact(self, command: do.AskStartImpact) -> None:
+        """Ask about the held instance, under the lock: who is asked about before is not asked well enough."""
+        row = self.watch.documents[command.id]
+        if not row["forking"] and self.proceed == 200:
+            raise Violation(f"the start of {command.id} asks Discovery while proceed says 200")
+
+        def found() -> facts.StartImpactFound:
+            units = self.siblings.impacted(command.instance_id)
+            self.watch.start_was_told(command.id, units)
+            return facts.StartImpactFound(command.id, command.token, units)
+
+        self._ask(found, facts.RunFailed(command.id, command.token, "Discovery is out of reach"))
+
     def _send_replay(self, command: do.SendReplay) -> None:
         doc = self.system.documents[command.id]
         assert doc.current is not None
@@ -231,7 +244,10 @@ class Effects(Wire):
         self._update(command, self.mirrors.grow, command.id, list(command.positions))
 
     def _clean_up_queues(self, command: do.CleanUpQueues) -> None:
-        self._update(command, self.mirrors.clean_up, command.id, command.failed)
+        self._update(command, self.mirrors.clean_up, command.id, command.failed, command.empty)
+
+    def _empty_queues(self, _command: do.EmptyQueues) -> None:
+        self.mirrors.order(self.mirrors.clear)
 
     def _update(
         self,
@@ -283,6 +299,7 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.AskProof: Effects._ask_proof,
     do.Notify: Effects._notify,
     do.CommitHeld: Effects._commit_held,
+    do.AskStartImpact: Effects._ask_start_impact,
     do.SendReplay: Effects._send_replay,
     do.AwaitResult: Effects._await_result,
     do.WakeAt: Effects._wake_at,
@@ -293,6 +310,7 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.FetchRecheckOrigins: Effects._fetch_recheck_origins,
     do.FillQueues: Effects._fill_queues,
     do.GrowQueues: Effects._grow_queues,
+    do.EmptyQueues: Effects._empty_queues,
     do.CleanUpQueues: Effects._clean_up_queues,
     do.TakeUnit: Effects._mirror,
     do.TakeControl: Effects._mirror,

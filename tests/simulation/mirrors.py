@@ -73,9 +73,10 @@ class Mirrors:
         self.events.clear()
         self.control.clear()
 
-    def clean_up(self, id_: str, failed: bool) -> None:  # noqa: FBT001 - as the command has it
+    def clean_up(self, id_: str, failed: bool, empty: bool) -> None:  # noqa: FBT001 - as the command has it
         """The end of a run."""
-        self.clear()
+        if empty:
+            self.clear()
         if failed:
             self.failed.append(id_)
 

@@ -13,11 +13,13 @@ from maestro.reprocessing import (
     deciding,
     facts,
     judging,
+    kept,
     machine,
     opening,
     rechecking,
     reconsidering,
     replaying,
+    starting,
 )
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.budget import used_up
@@ -281,6 +283,35 @@ def prove_a_second_commit_by_the_rows_of_the_first(plant: Plant) -> None:
     plant.setattr(committing, "only_commit", lambda _system, _case: True)
 
 
+def commit_a_kept_result_whatever_was_committed_since(plant: Plant) -> None:
+    plant.setattr(kept, "outdate", lambda _system, _committed, _step: None)
+
+
+def start_without_asking_again(plant: Plant) -> None:
+    plant.setattr(starting, "must_ask", lambda _doc: False)
+
+
+def ask_at_the_first_start_only(plant: Plant) -> None:
+    def must_ask(doc: Document) -> bool:
+        starts = sum(entry.status is Status.RUNNING for entry in doc.history)
+        return starts == 1 and ask(doc)
+
+    ask = starting.must_ask
+    plant.setattr(starting, "must_ask", must_ask)
+
+
+def forget_the_budget_of_the_first_approver(plant: Plant) -> None:
+    plant.setattr(approving, "granted", lambda _doc, budget: budget)
+
+
+def retry_on_the_word_of_one(plant: Plant) -> None:
+    def enough(system: System, doc: Document, fact: Any, step: Step) -> bool:
+        return isinstance(fact, facts.Retried) or ask(system, doc, fact, step)
+
+    ask = approving.enough
+    plant.setattr(approving, "enough", enough)
+
+
 MISTAKES: tuple[Callable[[Plant], None], ...] = (
     ack_before_the_commit_is_stored,
     ack_before_the_commit_is_synced,
@@ -313,4 +344,9 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     make_a_held_commit_again_after_a_crash,
     ask_for_proof_before_the_commit_has_ended,
     prove_a_second_commit_by_the_rows_of_the_first,
+    commit_a_kept_result_whatever_was_committed_since,
+    start_without_asking_again,
+    ask_at_the_first_start_only,
+    forget_the_budget_of_the_first_approver,
+    retry_on_the_word_of_one,
 )

@@ -19,6 +19,7 @@ from maestro.messages import (
 )
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts, resolving
+from maestro.reprocessing.approving import NOTED
 from maestro.reprocessing.doubt import Word
 from maestro.reprocessing.impact import UnitKey
 from maestro.reprocessing.preview import digest
@@ -195,7 +196,8 @@ class People:
             row = self.host.watch.documents[asked.about]
             if reply.code in (Code.OK, Code.ACCEPTED):
                 self.host.watch.decided.told(asked.about, row)
-                self._persisted(str(row["held_instance"]), reply)
+                if ("status", NOTED) not in reply.fields:
+                    self._persisted(str(row["held_instance"]), reply)
         elif reply.code in (Code.OK, Code.ACCEPTED):
             self._allowed(asked.what, reply)
 
@@ -223,5 +225,9 @@ class People:
                 watch.decided.granted(id_, budget)
             case Skip():
                 watch.decided_by_hand(id_)
+            case Approve(budget=budget) | Retry(budget=budget) | Resume(budget=budget) if reply.code is Code.ACCEPTED:
+                watch.decided.noted(id_, budget)
+            case SetStatus() if reply.code is Code.ACCEPTED:
+                watch.decided.noted(id_, UNLIMITED)
             case Retry(budget=budget) | Resume(budget=budget):
                 watch.decided.granted(id_, budget)

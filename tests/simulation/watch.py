@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from maestro.reprocessing.impact import Impacted
+from maestro.reprocessing.impact import Impacted, relevant
 from maestro.store.base import Put, Store, Write
 from tests.simulation.decided import RUNNING, Change, Decided
 from tests.simulation.domain import Instance
@@ -37,6 +37,11 @@ class Watch:
         self.last_verdict = 0
         #: Done events that are remembered.
         self.window = 0
+        #: What Discovery named at the present start of each run, and the life and history it was told in.
+        #: Commits recorded as done, and how many there were when a run ended with the result of this replay.
+        self._commits_recorded = 0
+        self._kept: dict[str, tuple[str, int]] = {}
+        self._start: dict[str, tuple[int, set[tuple[str, str]]]] = {}
         self.decided = Decided()
         #: Called when a commit is recorded as made.
         self.on_recorded: Callable[[str], None] = lambda _key: None
@@ -62,10 +67,11 @@ class Watch:
                     change.documents[write.key] = self.documents.get(write.key)
                     self._document(write.key, row)
                 case "units":
-                    units = self.units.setdefault(write.key.rpartition("/")[0], {})
-                    change.units[write.key] = units.get(write.key)
-                    _put(units, write.key, row)
+                    change.units[write.key] = self._unit(write.key, row)
         self._forgotten(forgotten)
+        for id_, header in change.documents.items():
+            if header is not None and header["status"] in (*RUNNING, "paused"):
+                self._keeps(id_)
         if change.documents or change.units:
             self.decided.committed(change)
 
@@ -89,16 +95,28 @@ class Watch:
         if verdict == "commit":
             self.verdict_at.setdefault(number, self.commits)
             if row.get("done"):
+                self._commits_recorded += not (before and before.get("done"))
                 self._record(row["key"])
         if verdict in FINAL and not (before and before["verdict"] in FINAL):
             if number < self.last_verdict:
                 raise Violation(f"I2: event {number} is judged after event {self.last_verdict}")
             self.last_verdict = number
 
+    def _unit(self, key: str, row: Row | None) -> Row | None:
+        """Take in a unit's row; return what it was before."""
+        units = self.units.setdefault(key.rpartition("/")[0], {})
+        before = units.get(key)
+        if row is not None and row["state"] == "done" and before is not None:
+            self._commits_recorded += before["state"] != "done"
+        _put(units, key, row)
+        return before
+
     def _document(self, id_: str, row: Row | None) -> None:
         assert row is not None
+        before = self.documents.get(id_)
         self.documents[id_] = row
         if row["held_committed"]:
+            self._commits_recorded += not (before and before["held_committed"])
             self._record(f"held {id_}")
         if _blocks(row):
             self.blocking_since.setdefault(id_, self.commits)
@@ -109,6 +127,14 @@ class Watch:
         if key not in self.recorded:
             self.recorded.add(key)
             self.on_recorded(key)
+
+    def _keeps(self, id_: str) -> None:
+        """A run has ended, perhaps: an accepted result of it counts as long as nothing else is committed."""
+        if self.documents[id_]["status"] in LIVE:
+            return
+        for unit in self.units.get(id_, {}).values():
+            if unit["state"] in ("assessing", "committing"):
+                self._kept[id_] = (unit["result_instance"], self._commits_recorded)
 
     def restarted(self, store: Store, *, power_lost: bool) -> None:
         """A new owner found `store`: what a loss of power took back was never so."""
@@ -130,6 +156,8 @@ class Watch:
         kept = {row["key"] for row in self.deliveries.values() if row["verdict"] == "commit" and row.get("done")}
         kept |= {f"held {id_}" for id_, row in self.documents.items() if row["held_committed"]}
         self.recorded = kept if power_lost else self.recorded | kept
+        if power_lost:
+            self._kept.clear()
 
     def redriven_anew(self, key: str) -> None:
         """A message comes back from the error queue after the window has forgotten what became of its event.
@@ -162,13 +190,31 @@ class Watch:
         row = self.documents.get(id_)
         if row is None or row["status"] not in RUNNING:
             raise Violation(f"I3: the held commit of {id_} is made while it is {row and row['status']}")
+        self._start_was_asked(id_, row)
         if f"held {id_}" in self.recorded:
             raise Violation(f"I7: the held commit of {id_} is recorded as done and repeated")
+
+    def start_was_told(self, id_: str, named: Sequence[Impacted]) -> None:
+        """Discovery names what the held commit of a run impacts at its start."""
+        row = self.documents[id_]
+        counting = relevant(named, own_instance=row["held_instance"], on_master=row["branch"] == "master")
+        self._start[id_] = (_starts(row), {unit.key for unit in counting})
+
+    def _start_was_asked(self, id_: str, row: Row) -> None:
+        """Since the run started Discovery was asked, and what it named is in the document."""
+        start, named = self._start.get(id_, (0, set()))
+        if start != _starts(row):
+            raise Violation(f"the held commit of {id_} is made, and Discovery was not asked at this start")
+        if missing := named - self.units_of(id_).keys():
+            raise Violation(f"I5: {id_} commits what is held before {missing} are in it")
 
     def replay_commit_begins(self, id_: str, replay: Instance, relevant: Sequence[Impacted]) -> None:
         """A replay's commit is ordered: what it impacts must be in the document (I5, I7)."""
         units = self.units_of(id_)
         unit = units[(replay.of, replay.branch)]
+        result, then = self._kept.get(id_, ("", 0))
+        if result == replay.id and self._commits_recorded > then:
+            raise Violation(f"I5: {replay.id} is committed in {id_}, and something else was since its run ended")
         if unit["state"] == "done":
             raise Violation(f"I7: the commit of replay {replay.id} is recorded as done and repeated")
         for impacted in relevant:
@@ -204,6 +250,11 @@ class Watch:
     def units_of(self, id_: str) -> dict[tuple[str, str], Row]:
         """Return a document's stored units."""
         return {(row["instance_id"], row["branch"]): row for row in self.units.get(id_, {}).values()}
+
+
+def _starts(row: Row) -> int:
+    """How often a run was started."""
+    return sum(status == "approved" for status, *_ in row["history"])
 
 
 def _blocks(row: Row) -> bool:

@@ -126,6 +126,8 @@ class Rules:
     def start(self, doc: Document) -> None:
         """Let an approved document begin: told, queues filled, held commit made."""
         self.tell(facts.Notified(doc.id, self.take(do.Notify).token))
+        if not doc.held_committed:
+            self.tell(facts.StartImpactFound(doc.id, self.take(do.AskStartImpact).token, ()))
         self.fill(doc)
         if not doc.held_committed:
             self.tell(facts.HeldCommitted(doc.id, self.take(do.CommitHeld).token))

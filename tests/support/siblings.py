@@ -7,8 +7,9 @@
         await siblings.wait_for(lambda: siblings.count("commit") == 3, timeout=5)
 
 Service and call names are those of `maestro.platform`: discovery.impacted, process_memory.origin and .save_document
-(and .find_documents), apicore.systems, .domain_address, .is_fork and .set_instance_status, domain.commit and
-.entities, event_manager.send. A call is recorded when it arrives, also one that is then made to fail; what it
+(and .find_documents, .head, .history), apicore.systems, .domain_address, .is_fork, .set_instance_status (any
+`POST /core/persist`, so the registration of maps, too) and .operation, domain.commit, .entities and .mapped,
+event_manager.send. A call is recorded when it arrives, also one that is then made to fail; what it
 changed is in `commits`, `statuses`, `documents` and `events`, only when it was applied.
 """
 
@@ -23,9 +24,9 @@ import orjson
 from aiohttp import web
 
 from maestro.settings import PlatformSettings, Sibling
-from tests.support.platform_state import HOST, Call, PlatformState
+from tests.support.platform_state import HOST, Call, PlatformState, RefusedError
 
-__all__ = ["HOST", "Call", "Hook", "How", "RecordingSiblings"]
+__all__ = ["HOST", "Call", "Hook", "How", "RecordingSiblings", "RefusedError"]
 
 #: An HTTP status, or: 200 with a proxy's page; the connection cut, before the answer or in its middle; no answer until
 #: close; the effect, then 500.
@@ -45,12 +46,16 @@ _FIXED: Final = {
     ("GET", "/core/installedApp"): ("apicore", "domain_address"),
     ("GET", "/core/processInstance"): ("apicore", "is_fork"),
     ("POST", "/core/persist"): ("apicore", "set_instance_status"),
+    ("GET", "/core/operation"): ("apicore", "operation"),
     ("PUT", "/sendevent"): ("event_manager", "send"),
 }
 _PATTERNS: Final = (
     ("POST", re.compile(r"/instance/([^/]+)/persist"), ("domain", "commit")),
     ("GET", re.compile(r"/instance/([^/]+)/entities"), ("domain", "entities")),
     ("GET", re.compile(r"/([^/]+)/event"), ("process_memory", "origin")),
+    ("GET", re.compile(r"/([^/]+)/head"), ("process_memory", "head")),
+    ("GET", re.compile(r"/([^/]+)/history"), ("process_memory", "history")),
+    ("GET", re.compile(r"/(maestro)/[^/]+"), ("domain", "mapped")),
 )
 _CALLS: Final = {*_FIXED.values(), *(call for _, _, call in _PATTERNS)}
 
@@ -71,6 +76,8 @@ class RecordingSiblings(PlatformState):
         super().__init__(systems)
         #: Seconds each answer takes.
         self.latency: float = 0.0
+        #: Seconds more that the answers of a call take, by its name. A caller that goes away does not stop its effect.
+        self.slow: dict[str, float] = {}
         #: Called, in a task of its own, with each event the Event Manager accepted, after the answer is on its way.
         self.on_sendevent: Hook | None = None
 
@@ -177,8 +184,8 @@ class RecordingSiblings(PlatformState):
         call = await self._record(request)
         if call is None:
             return web.Response(status=404, text=f"no such call: {request.method} {request.path}")
-        if self.latency:
-            await asyncio.sleep(self.latency)
+        if pause := self.latency + self.slow.get(call.name, 0.0):
+            await asyncio.sleep(pause)
         how = self._failure(call)
         return self._answer(call) if how is None else await self._fail(request, call, how)
 
@@ -196,7 +203,7 @@ class RecordingSiblings(PlatformState):
             if request.transport is not None:
                 request.transport.abort()
             return web.Response(status=500)
-        return web.Response(status=int(how), body=orjson.dumps({"message": f"made to fail with {how}"}))
+        return web.Response(status=int(how), body=RefusedError(f"made to fail with {how}", int(how)).body)
 
     async def _record(self, request: web.BaseRequest) -> Call | None:
         method, path = request.method, request.path
@@ -211,7 +218,9 @@ class RecordingSiblings(PlatformState):
             else:
                 return None
         body = await request.read() if request.body_exists else b""
-        call = Call(*known, method, path, query, body, asyncio.get_running_loop().time(), instance_id)
+        instance_id = query.get("instance") or instance_id
+        now = asyncio.get_running_loop().time()
+        call = Call(*known, method, path, query, body, now, instance_id, request.headers.get("Branch", ""))
         self.log.append(call)
         self._by_name[call.name].append(call)
         self._changed.set()
@@ -229,9 +238,12 @@ class RecordingSiblings(PlatformState):
         return None
 
     def _answer(self, call: Call) -> web.Response:
-        body = orjson.dumps(self.answer(call))
+        try:
+            status, body = 200, orjson.dumps(self.answer(call))
+        except RefusedError as refused:
+            status, body = refused.status, refused.body
         self._changed.set()
-        return web.Response(body=body, content_type="application/json")
+        return web.Response(status=status, body=body, content_type="application/json")
 
     def _send(self, call: Call) -> dict[str, str]:
         answer = super()._send(call)

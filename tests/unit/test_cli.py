@@ -43,6 +43,15 @@ def test_check_a_file() -> None:
     assert run("config", "check", env={"MAESTRO_CONFIG": "m.toml"}).stdout == "m.toml: ok\n"
 
 
+def test_check_says_which_variables_are_not_read() -> None:
+    result = run("config", "check", env={"MAESTRO_PORT": "tcp://10.0.0.7:6971", "APICORE_PROT": "1"})
+    assert result.exit_code == 0
+    first, second, third = result.stdout.splitlines()
+    assert first == "defaults: ok"
+    assert second.startswith("note: not read, they say where others find Maestro: MAESTRO_PORT;")
+    assert third == "note: APICORE_PROT: not read; did you mean APICORE_PORT?"
+
+
 def test_check_says_what_serve_would_refuse() -> None:
     result = run("config", "check", env={"MAESTRO_HTTP__HOST": "0.0.0.0"})
     assert result.exit_code == 0

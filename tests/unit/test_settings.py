@@ -72,6 +72,17 @@ class TestTrace:
         assert "trace.endpoint" in problems(f'trace.endpoint = "{endpoint}"')[0]
 
 
+class TestNetworks:
+    def test_who_names_himself_is_no_second_approver(self) -> None:
+        text = '[access]\ntwo_approvers = ["sysA"]\napprover_networks = ["10.1.0.0/16"]'
+        (line,) = problems(text)
+        assert line.startswith("m.toml: access: callers of approver_networks name themselves")
+
+    @pytest.mark.parametrize("name", ["platform_networks", "viewer_networks", "approver_networks"])
+    def test_a_network_is_a_network(self, name: str) -> None:
+        assert "must be a network" in problems(f'access.{name} = ["10.1.0.7/16"]')[0]
+
+
 class TestFindFile:
     def test_none_is_the_defaults(self) -> None:
         assert find_file(None, {}) is None
@@ -239,6 +250,10 @@ class TestProblems:
         ("accesss.enabled = true", "m.toml: accesss: unknown setting; did you mean access?"),
         ('http.tls_cert = "c.pem"', "m.toml: http: tls_cert and tls_key: both or none"),
         ('access.oidc.issuer = "https://x"', "m.toml: access.oidc: an issuer needs an audience"),
+        (
+            'access.two_approvers = ["s"]\nreprocessing.auto_approve = ["s"]',
+            "m.toml: access.two_approvers, reprocessing.auto_approve: s is in both: nobody would approve what runs",
+        ),
         ('webhooks.urls = ["http://x"]', "m.toml: webhooks: urls need a secret of at least 16 characters"),
         ("http.zzzzzzz = 1", "m.toml: http.zzzzzzz: unknown setting; here may stand: host, port, ask_timeout"),
         ('platform.domain_url = "http://{host}:{prot}"', "may hold {host} and {port}, and no other braces"),

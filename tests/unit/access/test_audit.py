@@ -127,3 +127,47 @@ async def test_a_log_that_cannot_be_continued_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"nonsense\n")
     with pytest.raises(AuditError, match="cannot be continued"):
         AuditLog(tmp_path, 1024)
+
+
+async def test_a_bounded_log_keeps_a_chain_that_can_be_checked(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, 1024, keep=3)
+    for number in range(40):
+        await log.record(entry(f"user{number}"))
+        assert len(audit_files(tmp_path)) <= 3
+        audit_reader.verify(tmp_path)
+    kept = list(audit_reader.lines(tmp_path))
+    assert kept[0]["number"] > 20
+    said = [line["facts"] for line in kept if line["what"] == audit_module.ROTATED]
+    assert said[-1]["through"] == str(kept[0]["number"] - 1)
+    assert said[-1]["hash"] == kept[0]["before"]
+    reopened = AuditLog(tmp_path, 1024, keep=2)  # bounded more narrowly
+    for number in range(10):
+        await reopened.record(entry(f"more{number}"))
+    assert len(audit_files(tmp_path)) == 2
+    audit_reader.verify(tmp_path)
+
+
+async def test_removing_files_by_hand_shows(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, 1024, keep=4)
+    for number in range(40):
+        await log.record(entry(f"user{number}"))
+    audit_files(tmp_path)[0].unlink()
+    with pytest.raises(AuditError, match="are missing"):
+        audit_reader.verify(tmp_path)
+    for path in audit_files(tmp_path)[:-1]:
+        path.unlink()
+    with pytest.raises(AuditError, match="are missing"):
+        audit_reader.verify(tmp_path)
+
+
+async def test_a_file_that_could_not_be_removed_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # as after a crash between the line and the removal
+    log = AuditLog(tmp_path, 1024, keep=2)
+    for number in range(20):
+        await log.record(entry(f"user{number}"))
+    audit_reader.verify(tmp_path)
+    monkeypatch.undo()
+    for number in range(10):
+        await log.record(entry(f"more{number}"))
+    assert len(audit_files(tmp_path)) == 2
+    audit_reader.verify(tmp_path)

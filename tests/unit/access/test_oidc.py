@@ -15,7 +15,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from maestro.access import oidc as oidc_module
-from maestro.access.oidc import Oidc
+from maestro.access.oidc import IssuerAway, Oidc
 from maestro.access.roles import Principal, Role
 from maestro.access.tokens import TokenFile
 from maestro.access.verifier import Refused, Verifier
@@ -35,15 +35,25 @@ class Issuer:
     fetches: int = 0
     up: bool = True
     names: str = ""
+    #: Where it says its keys are, and where it sends those who fetch them there.
+    keys_at: str = ""
+    moved_to: str = ""
+    #: Fetches wait for it.
+    gate: asyncio.Event | None = None
 
     async def describe(self, _: web.Request) -> web.Response:
-        return web.json_response({"issuer": self.names or self.url, "jwks_uri": f"{self.url}/keys"})
+        return web.json_response({"issuer": self.names or self.url, "jwks_uri": self.keys_at or f"{self.url}/keys"})
 
     async def publish(self, _: web.Request) -> web.Response:
         self.fetches += 1
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.moved_to:
+            return web.Response(status=307, headers={"Location": self.moved_to})
         if not self.up:
             return web.Response(status=500)
-        return web.json_response({"keys": [key.as_dict(private=False) for key in self.keys]})
+        published = [key if isinstance(key, dict) else key.as_dict(private=False) for key in self.keys]
+        return web.json_response({"keys": published})
 
     def token(self, key: Any = RSA, alg: str = "RS256", header: dict[str, Any] | None = None, **claims: Any) -> str:
         told = {"iss": self.url, "aud": "maestro", "sub": "ana", "exp": NOW + 600, "roles": ["maestro-approver"]}
@@ -58,6 +68,7 @@ async def issuing() -> AsyncIterator[Issuer]:
     app = web.Application()
     app.router.add_get("/.well-known/openid-configuration", issuer.describe)
     app.router.add_get("/keys", issuer.publish)
+    app.router.add_get("/moved", issuer.publish)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
@@ -79,7 +90,7 @@ def made(issuer: Issuer, at: Any = lambda: NOW, **settings: Any) -> Oidc:
 
 async def test_a_person_with_roles(issuer: Issuer) -> None:
     oidc = made(issuer)
-    assert await oidc.verify(issuer.token()) == Principal("ana", frozenset({Role.APPROVER}), None, "oidc", NOW + 600)
+    assert await oidc.verify(issuer.token()) == Principal("ana", frozenset({Role.APPROVER}), None, "oidc", NOW + 630)
     both = await oidc.verify(issuer.token(roles=["maestro-viewer", "maestro-admin", "other"], aud=["x", "maestro"]))
     assert both.roles == {Role.VIEWER, Role.ADMIN}
     assert (await oidc.verify(issuer.token(roles=None))).roles == frozenset()
@@ -90,7 +101,7 @@ async def test_claims_are_mapped_by_settings(issuer: Issuer) -> None:
     oidc = made(issuer, user_claim="email", roles_claim="realm_access.roles", systems_claim="systems", viewers=("v",))
     token = issuer.token(email="ana@example.org", realm_access={"roles": ["v"]}, systems=["sysA"])
     assert await oidc.verify(token) == Principal(
-        "ana@example.org", frozenset({Role.VIEWER}), frozenset({"sysA"}), "oidc", NOW + 600
+        "ana@example.org", frozenset({Role.VIEWER}), frozenset({"sysA"}), "oidc", NOW + 630
     )
     assert (await oidc.verify(issuer.token(email="b"))).systems == frozenset()
     with pytest.raises(Refused, match="'email'"):
@@ -103,7 +114,11 @@ async def test_claims_are_mapped_by_settings(issuer: Issuer) -> None:
         ({"iss": "https://evil.example"}, "another issuer"),
         ({"aud": "other"}, "another audience"),
         ({"aud": None}, "another audience"),
-        ({"exp": NOW}, "expired"),
+        ({"exp": NOW - 30}, "expired"),
+        ({"exp": float("nan")}, "'exp'"),
+        ({"exp": float("inf")}, "'exp'"),
+        ({"exp": 10**400}, "'exp'"),
+        ({"nbf": float("nan")}, "'nbf'"),
         ({"exp": None}, "'exp'"),
         ({"nbf": NOW + 100}, "not valid yet"),
         ({"sub": ""}, "'sub'"),
@@ -173,7 +188,7 @@ async def test_an_issuer_that_is_away(issuer: Issuer) -> None:
     at = [NOW]
     oidc = made(issuer, lambda: at[0])
     issuer.up = False
-    with pytest.raises(Refused, match="out of reach"):
+    with pytest.raises(IssuerAway, match="out of reach"):
         await oidc.verify(issuer.token())
     issuer.up = True
     at[0] += oidc_module.FETCH_EVERY
@@ -183,9 +198,105 @@ async def test_an_issuer_that_is_away(issuer: Issuer) -> None:
     assert (await oidc.verify(issuer.token(exp=at[0] + 9))).name == "ana"  # the keys at hand are as good as they were
 
 
+async def test_keys_are_trusted_for_a_bounded_time_while_the_issuer_is_away(issuer: Issuer) -> None:
+    at = [NOW]
+    oidc = made(issuer, lambda: at[0], keys_max_age=7200)
+    await oidc.verify(issuer.token())
+    issuer.up = False
+    at[0] += 7100
+    assert (await oidc.verify(issuer.token(exp=at[0] + 9))).name == "ana"
+    at[0] += 101
+    with pytest.raises(IssuerAway):
+        await oidc.verify(issuer.token(exp=at[0] + 9))
+    issuer.up = True
+    at[0] += oidc_module.FETCH_EVERY
+    assert (await oidc.verify(issuer.token(exp=at[0] + 9))).name == "ana"
+
+
+async def test_an_unknown_key_id_delays_nobody_with_a_known_one(issuer: Issuer) -> None:
+    at = [NOW]
+    oidc = made(issuer, lambda: at[0])
+    await oidc.verify(issuer.token())
+    at[0] += oidc_module.FETCH_EVERY
+    issuer.gate = asyncio.Event()
+    foreign = RSAKey.generate_key(2048, {"kid": "unknown"})
+    strangers = [asyncio.create_task(oidc.verify(issuer.token(foreign))) for _ in range(3)]
+    async with asyncio.timeout(5):
+        while issuer.fetches < 2:  # noqa: ASYNC110 - the issuer offers no event
+            await asyncio.sleep(0.005)
+    async with asyncio.timeout(1):
+        assert (await oidc.verify(issuer.token(sub="ben"))).name == "ben"
+    assert not any(stranger.done() for stranger in strangers)
+    issuer.gate.set()
+    assert all(isinstance(refused, Refused) for refused in await asyncio.gather(*strangers, return_exceptions=True))
+    assert issuer.fetches == 2
+
+
+async def test_old_keys_are_renewed_beside_their_use(issuer: Issuer) -> None:
+    at = [NOW]
+    oidc = made(issuer, lambda: at[0])
+    await oidc.verify(issuer.token())
+    at[0] += oidc_module.KEYS_FOR + 1
+    issuer.gate = asyncio.Event()
+    async with asyncio.timeout(1):
+        assert (await oidc.verify(issuer.token(exp=at[0] + 9))).name == "ana"
+    issuer.gate.set()
+    async with asyncio.timeout(5):
+        while issuer.fetches < 2 or oidc._fetch is not None:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.005)
+    assert oidc._age() == 0
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"kty": "AKP", "kid": "pq", "alg": "ML-DSA-44", "pub": "AAAA"},
+        {"kty": "RSA", "kid": "torn", "e": "AQAB"},
+        {"kty": "EC", "kid": "curve", "crv": "P-999", "x": "AA", "y": "AA"},
+        {"kty": "oct", "kid": "shared", "k": "c2VjcmV0"},
+        {"kid": "none"},
+        {"kty": "RSA", "kid": "k1", "n": "AQAB", "e": "AQAB", "use": "enc"},
+        {"kty": 7},
+    ],
+)
+async def test_one_foreign_key_locks_nobody_out(issuer: Issuer, foreign: dict[str, Any]) -> None:
+    issuer.keys.insert(0, foreign)
+    assert (await made(issuer).verify(issuer.token())).name == "ana"
+
+
+async def test_a_token_that_names_no_key(issuer: Issuer) -> None:
+    issuer.keys.insert(0, RSAKey.generate_key(2048, {"kid": "other"}))
+    assert (await made(issuer).verify(issuer.token(header={"kid": ""}))).name == "ana"
+
+
+async def test_keys_are_fetched_on_the_same_host_only(issuer: Issuer) -> None:
+    issuer.moved_to = f"{issuer.url}/moved?again"
+    with pytest.raises(IssuerAway):  # it redirects for ever
+        await made(issuer).verify(issuer.token())
+    assert issuer.fetches == 1 + oidc_module.REDIRECTS
+    async with issuing() as other:
+        issuer.moved_to = f"{other.url}/keys"
+        with pytest.raises(IssuerAway):
+            await made(issuer).verify(issuer.token())
+        assert other.fetches == 0
+
+
+@pytest.mark.parametrize("url", ["http://keys.example/keys", "http://10.0.0.1/keys", "file:///etc/passwd", "ftp://x/y"])
+async def test_keys_are_not_taken_over_plain_http(issuer: Issuer, url: str) -> None:
+    issuer.keys_at = url
+    oidc = made(issuer)
+    with pytest.raises(IssuerAway):
+        await oidc.verify(issuer.token())
+    assert "is not https" in oidc._problem
+
+
+async def test_its_clock_may_be_off_a_little(issuer: Issuer) -> None:
+    assert (await made(issuer).verify(issuer.token(exp=NOW - 29, nbf=NOW + 29))).name == "ana"
+
+
 async def test_an_issuer_that_names_itself_otherwise(issuer: Issuer) -> None:
     issuer.names = "https://evil.example"
-    with pytest.raises(Refused, match="out of reach"):
+    with pytest.raises(IssuerAway, match="out of reach"):
         await made(issuer).verify(issuer.token())
 
 

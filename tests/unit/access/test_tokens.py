@@ -1,15 +1,18 @@
 """Tokens: what is kept of them, and whom they stand for."""
 
+import asyncio
 import stat
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from maestro.access import verifier as verifier_module
 from maestro.access.roles import Principal, Role
 from maestro.access.throttle import Buckets, address_key
-from maestro.access.tokens import TOKEN, TokenError, TokenFile
-from maestro.access.verifier import Refused, Verifier
+from maestro.access.tokens import TOKEN, TokenEntry, TokenError, TokenFile, token_id
+from maestro.access.verifier import Busy, Refused, Verifier
 
 
 class Clock:
@@ -60,11 +63,22 @@ def test_a_damaged_file_is_named(file: TokenFile) -> None:
         file.entries()
 
 
+def test_which_tokens_are_revoked(file: TokenFile) -> None:
+    id_ = token_id(file.add("ana", Role.APPROVER, lifetime=0.001)) or ""
+    file.add("ben", Role.APPROVER)
+    assert not file.revoked(id_), "one that ended by itself was not revoked"
+    file.revoke("ana")
+    assert file.revoked(id_)
+    file.path.write_text("{")
+    assert file.revoked(id_), "what cannot be read is no token"
+
+
 async def test_verified_once_then_known(file: TokenFile, monkeypatch: pytest.MonkeyPatch) -> None:
     token = file.add("ana", Role.APPROVER, ("sysA",))
     made = Verifier(file, recheck=60)
     assert made.known(token) is None
-    expected = Principal("ana", frozenset({Role.APPROVER}), frozenset({"sysA"}), "token", float("inf"))
+    id_ = token_id(token) or ""
+    expected = Principal("ana", frozenset({Role.APPROVER}), frozenset({"sysA"}), "token", float("inf"), id_)
     assert await made.verify(token) == expected
     monkeypatch.setattr(verifier_module, "matches", lambda *_: pytest.fail("verified twice"))
     assert made.known(token) == expected
@@ -122,6 +136,67 @@ async def test_a_revoked_one_ends_within_seconds_and_others_stay(file: TokenFile
     with pytest.raises(Refused):
         await made.verify(ana)
     assert (await made.verify(ben)).name == "ben"
+
+
+async def test_one_verification_for_all_who_wait_for_it(file: TokenFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    token, calls = file.add("ana", Role.APPROVER), []
+    real = verifier_module.matches
+
+    def counted(*arguments: Any) -> bool:
+        calls.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(verifier_module, "matches", counted)
+    made = Verifier(file, recheck=60)
+    waiting = [asyncio.create_task(made.verify(token)) for _ in range(40)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()  # who goes away takes it from nobody
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {getattr(one, "name", "") for one in found[1:]} == {"ana"}
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert len(calls) == 1
+    assert not made._under_way
+    assert not made._lanes
+
+
+async def test_a_change_forgets_what_changed_only(file: TokenFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    ana, ben = file.add("ana", Role.APPROVER), file.add("ben", Role.VIEWER)
+    made = Verifier(file, recheck=1, clock=clock)
+    await made.verify(ana)
+    await made.verify(ben)
+    monkeypatch.setattr(verifier_module, "matches", lambda *_: pytest.fail("verified again"))
+    file.add("eve", Role.VIEWER)
+    clock.at += 1000
+    assert made.known(ana)
+    assert made.known(ben)
+    file.revoke("ben")
+    clock.at += 2
+    assert made.known(ana)
+    assert made.known(ben) is None
+
+
+async def test_guesses_at_one_token_hold_up_no_other(file: TokenFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who knows a token's id makes Maestro hash: one at a time, a few in line, and other tokens go on."""
+    ana, ben = file.add("ana", Role.APPROVER), file.add("ben", Role.VIEWER)
+    real, going = verifier_module.matches, threading.Event()
+
+    def slow(entry: TokenEntry, credential: str) -> bool:
+        if entry.name == "ana":
+            going.wait(10)
+        return real(entry, credential)
+
+    monkeypatch.setattr(verifier_module, "matches", slow)
+    made = Verifier(file, recheck=60)
+    made.known("")
+    guesses = [asyncio.create_task(made.verify(f"{ana[:-4]}{number:04}")) for number in range(20)]
+    async with asyncio.timeout(5):
+        assert (await made.verify(ben)).name == "ben"
+    going.set()
+    outcomes = await asyncio.gather(*guesses, return_exceptions=True)
+    assert sum(isinstance(one, Busy) for one in outcomes) == 20 - verifier_module.WAITING_PER_TOKEN
+    assert sum(isinstance(one, Refused) for one in outcomes) == verifier_module.WAITING_PER_TOKEN
+    assert (await made.verify(ana)).name == "ana"
 
 
 async def test_a_new_one_is_known_within_seconds(file: TokenFile) -> None:

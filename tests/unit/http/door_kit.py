@@ -10,7 +10,9 @@ from maestro.access import audit_reader
 from maestro.access.private_file import private_folder, replace
 from maestro.access.roles import Role
 from maestro.access.tokens import TokenFile
+from maestro.access.verifier import Verifier
 from maestro.http.app import create_app
+from maestro.http.door import Door
 from maestro.http.guards import guarding
 from maestro.http.server import serve_http
 from maestro.settings import AccessSettings, HttpSettings, Settings
@@ -26,6 +28,13 @@ class House:
     bridge: FakeBridge
     folder: Path
     tokens: dict[str, str] = field(default_factory=dict)
+    door: Door | None = None
+
+    @property
+    def verifier(self) -> Verifier:
+        assert self.door is not None
+        assert self.door._verifier is not None
+        return self.door._verifier
 
     @property
     def file(self) -> TokenFile:
@@ -35,6 +44,10 @@ class House:
         if who is not None:
             headers["Authorization"] = f"Bearer {self.tokens.get(who, who)}"
         return await self.client.call(method, target, body, **headers)
+
+    def refused(self) -> list[dict[str, Any]]:
+        audit_reader.verify(self.folder / "audit" / "refused")
+        return list(audit_reader.lines(self.folder / "audit" / "refused"))
 
     def audit(self) -> list[dict[str, Any]]:
         audit_reader.verify(self.folder / "audit")
@@ -79,4 +92,4 @@ async def house(
         guarding(settings) as guards,
         serve_http(create_app(bridge, http, guards=guards), http) as address,
     ):
-        yield House(Client(address), bridge, folder, tokens)
+        yield House(Client(address), bridge, folder, tokens, guards.door)

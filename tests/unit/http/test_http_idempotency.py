@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from maestro.access.roles import Role
 from maestro.http import idempotency
-from maestro.messages import Answer, Approve, Code, Skip
+from maestro.messages import Answer, Approve, Code, GetDocument, Skip
 from maestro.reprocessing.ids import document_id
 from tests.unit.http.conftest import Client, eventually
 from tests.unit.http.door_kit import house
@@ -82,6 +83,24 @@ async def test_it_survives_a_restart_and_is_each_callers_own(tmp_path: Path) -> 
         assert not at.bridge.asked
         assert (await at.call("root", "POST", APPROVE, Idempotency_Key="k1")).status == 409
         assert [line["outcome"] for line in at.audit()] == ["done", "done", "failed"]
+
+
+async def test_a_caller_whose_rights_were_narrowed_gets_no_earlier_answer(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        at.bridge.answers[Approve] = Answer(Code.OK, b'{"secret":1}')
+        assert (await at.call("ana", "POST", APPROVE, Idempotency_Key="k1")).status == 200
+        at.file.revoke("ana")
+        at.bridge.answers[GetDocument] = Answer(Code.NOT_FOUND)
+        narrowed = at.file.add("ana", Role.APPROVER, ("sysB",))
+        at.verifier._next_look = 0.0  # the file is looked at once a second
+        asked = len(at.bridge.asked)
+        reply = await at.call(narrowed, "POST", APPROVE, Idempotency_Key="k1")
+        assert reply.is_error(404, "is not known")
+        assert not [one for one in at.bridge.asked[asked:] if one[0] == "sysA"]
+        at.file.revoke("ana")
+        again = at.file.add("ana", Role.APPROVER, ("sysA",))
+        at.verifier._next_look = 0.0
+        assert (await at.call(again, "POST", APPROVE, Idempotency_Key="k1")).body == b'{"secret":1}'
 
 
 async def test_memory_is_bounded(client: Client, bridge: FakeBridge, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ async def test_a_system_nobody_knows_has_no_stream(client: Client) -> None:
 
 
 async def test_a_slow_client_gets_the_latest() -> None:
-    subscription = live.Subscription()
+    subscription = live.Subscription("ana")
     for number in range(1000):
         subscription.offer("sysA", b"%d" % number)
     assert await subscription.next(1) == (b"999",)

@@ -22,7 +22,7 @@ def _open(bridge: FakeBridge) -> None:
 async def test_open_system_may_proceed(client: Client, bridge: FakeBridge) -> None:
     reply = await client.get(PROCEED)
     assert (reply.status, reply.body) == (200, b"")
-    assert set(reply.headers) == {"content-length", "date", "server"}
+    assert set(reply.headers) == {"content-length", "date", "server", "cache-control"}
     assert reply.headers["server"] == "maestro"
     assert bridge.asked == [("sysA", CheckLock(), 0.5)]
 

@@ -130,7 +130,15 @@ async def test_forgets_where_a_document_was(client: Client, bridge: FakeBridge) 
 
 async def test_memory_of_finds_is_bounded(client: Client, bridge: FakeBridge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "REMEMBERED", 2)
-    finder = documents.Documents(bridge, timeout=1)
+
+    class Everybody:
+        def may_touch(self, system_id: str) -> bool:
+            return True
+
+        def about(self, system_id: str) -> None:
+            pass
+
+    finder = documents.Documents(bridge, 1, Everybody())
     for name in ("a", "b", "c"):
         await finder.ask(name, GetDocument(name))
     assert list(finder._found) == ["b", "c"]

@@ -10,7 +10,7 @@ from maestro.platform.apicore import DomainAddress
 from maestro.reprocessing.impact import Impacted
 from maestro.settings import Sibling
 from tests.support.raw_server import raw_server
-from tests.support.siblings import HOST, RecordingSiblings
+from tests.support.siblings import HOST, How, RecordingSiblings
 
 AWKWARD = "a b&c=d/../é+%2F?#"
 
@@ -84,13 +84,30 @@ class TestProcessMemory:
         await platform.process_memory.origin("a b%2Fé")
         assert siblings.log[0].instance_id == "a b%2Fé"
 
-    async def test_save_document(self, platform: Platform, siblings: RecordingSiblings) -> None:
-        await platform.process_memory.save_document("d&1", b'{"id":"d&1","status":"running"}', first=True)
-        await platform.process_memory.save_document("d&1", b'{"id":"d&1","status":"finished"}', first=False)
-        post, put = siblings.calls("save_document")
-        assert (post.method, post.path, post.query) == ("POST", "/reprocessing", {})
+    async def test_save_document_replaces_and_inserts_only_what_is_not_there(
+        self, platform: Platform, siblings: RecordingSiblings
+    ) -> None:
+        for status in ("running", "finished"):
+            body = orjson.dumps({"id": "d&1", "status": status})
+            await platform.process_memory.save_document("d&1", body)
+        put, post, again = siblings.calls("save_document")
         assert (put.method, put.path, put.query) == ("PUT", "/reprocessing", {"id": "d&1"})
+        assert (post.method, post.path, post.query) == ("POST", "/reprocessing", {})
+        assert (again.method, again.query) == ("PUT", {"id": "d&1"})
         assert siblings.documents["d&1"]["status"] == "finished"
+
+    @pytest.mark.parametrize("how", [500, "reset", "applied_then_fail"])
+    async def test_save_document_never_inserts_twice(
+        self, platform: Platform, siblings: RecordingSiblings, how: How
+    ) -> None:
+        siblings.fail("process_memory", "save_document", 1, how, when=lambda call: call.method == "POST")
+        await platform.process_memory.save_document("d1", b'{"id":"d1"}')
+        assert siblings.inserted["d1"] == 1
+
+    async def test_a_save_that_counts_nothing_is_a_replacement(self) -> None:
+        for body in (b"{}", b'{"message": "OK"}', b'{"result": null}', b'{"result": {"n": 1}}'):
+            async with raw_server(ok(body)) as settings, await Platform.open(settings) as platform:
+                await platform.process_memory.save_document("d1", b'{"id":"d1"}')
 
 
 class TestApiCore:

@@ -82,7 +82,7 @@ async def test_stopped_and_started_again_on_the_same_port(siblings: RecordingSib
 
 
 async def test_documents_are_found_by_field(platform: Platform, siblings: RecordingSiblings) -> None:
-    await platform.process_memory.save_document("d1", b'{"id":"d1","status":"running"}', first=True)
+    await platform.process_memory.save_document("d1", b'{"id":"d1","status":"running"}')
     async with aiohttp.ClientSession() as session:
         for status, found in (("running", 1), ("finished", 0)):
             url = f"http://{HOST}:{siblings.port}/reprocessing?status={status}"

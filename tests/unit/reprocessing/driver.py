@@ -181,6 +181,10 @@ class Driver:
         )  # fmt: skip
         return self.tell(facts.QueuesUpdated(command.id, command.token, problem))
 
+    def start_impact(self, *units: Impacted) -> list[do.Command]:
+        command = self.last(do.AskStartImpact)
+        return self.tell(facts.StartImpactFound(command.id, command.token, units))
+
     def held_committed(self) -> list[do.Command]:
         command = self.last(do.CommitHeld)
         return self.tell(facts.HeldCommitted(command.id, command.token))
@@ -261,6 +265,8 @@ class Driver:
     def start(self) -> None:
         """The approved document's run begins: its queues are filled."""
         self.notified()
+        if self.asked(do.AskStartImpact):
+            self.start_impact()
         self.queues_updated()
 
     def run(self, *units: Impacted) -> None:

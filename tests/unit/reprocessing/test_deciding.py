@@ -96,6 +96,7 @@ def test_cancel_of_an_approved_one_is_at_once(m: Driver, notified: bool) -> None
         m.notified()
         m.cancel()
         assert m.doc.status is Status.RUNNING
+        m.start_impact()
         m.queues_updated()
         m.queues_updated()
     else:
@@ -207,13 +208,24 @@ def test_an_override_of_a_pending_one_is_the_decision(m: Driver) -> None:
     assert m.doc.history[-1].user == "hand"
 
 
-@pytest.mark.parametrize("status", ["failure", "finished"])
-def test_an_override_of_an_approved_one_leaves_the_line(m: Driver, status: str) -> None:
+def test_an_override_of_an_approved_one_leaves_the_line(m: Driver) -> None:
     m.approve()
-    m.override(status)
-    assert m.doc.status.value == status
-    assert m.only(do.Dequeue).failed is (status == "failure")
+    m.override("failure")
+    assert m.doc.status is Status.FAILURE
+    assert m.only(do.Dequeue).failed
     assert m.only(do.Reply).code is Code.OK
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_no_override_finishes_what_is_not_committed(m: Driver, running: bool) -> None:  # noqa: FBT001 - a case
+    m.approve()
+    if running:
+        m.start()
+    before = m.doc.status
+    m.override("finished")
+    assert m.doc.status is before
+    assert refused(m)[0] is Code.CONFLICT
+    assert "the held commit of reprocessing d1 is not made: cancel it, or set failure" in refused(m)[1]
 
 
 @pytest.mark.parametrize("status", ["failure", "finished"])
@@ -241,22 +253,22 @@ def test_an_override_keeps_the_lock_until_the_call_under_way_is_answered(m: Driv
         m.sent()
         m.result("re1", "p1")
         m.replay_impact()
-    m.override("finished")
+    m.override("failure")
     assert m.kinds() == ["Reply"]
     assert m.system.lock() is not None
     {"held commit": m.held_committed, "send": m.sent, "replay commit": m.replay_committed}[stage]()
     assert m.kinds()[-1] == "CleanUpQueues"
     m.queues_updated()
-    assert m.doc.status is Status.FINISHED
+    assert m.doc.status is Status.FAILURE
 
 
 def test_a_failure_after_an_override_does_not_change_it(m: Driver) -> None:
     m.approve()
     m.start()
-    m.override("finished")
+    m.override("failure")
     m.held_commit_fails()
     m.queues_updated()
-    assert m.doc.status is Status.FINISHED
+    assert m.doc.status is Status.FAILURE
 
 
 def test_an_accepted_result_of_a_run_finished_by_hand_goes_to_the_error_queue(m: Driver) -> None:

@@ -62,9 +62,11 @@ def test_a_budget_of_replays_counts_cascades_and_is_renewed() -> None:
     assert doc.history[-1].user == "maestro"
     assert orjson.loads(document_json(doc, doc.order))["budget"] == {"replays": 2, "minutes": None, "replayed": 2}
     it.ask(facts.ResumeAsked, doc.id, budget=Budget(replays=1))
+    it.fill(doc)
     it.replay(doc)
     assert doc.status is Status.PAUSED
     it.ask(facts.ResumeAsked, doc.id)
+    it.fill(doc)
     assert orjson.loads(document_json(doc, doc.order))["budget"] is None
     it.replay(doc)
     it.finish(doc)
@@ -98,7 +100,6 @@ def test_a_paused_run_is_cancelled_also_after_a_restart() -> None:
     it = it.restart()
     doc = it.system.documents[doc.id]
     it.ask(facts.Cancelled, doc.id, reason="enough")
-    it.fill(doc)
     it.finish(doc)
     assert (doc.status, doc.history[-1].reason, it.system.lock()) == (Status.CANCELLED, "enough", None)
 

@@ -63,7 +63,7 @@ def test_a_changed_preview_is_refused_with_the_difference() -> None:
     seen = it.repository.preview(doc.id, before)
     reply = it.refused(facts.Approved, doc.id, Code.CONFLICT, "its units changed", digest=before, seen=seen)
     assert dict(reply.fields) == {"digest": now(doc), "added": named("p3"), "removed": named("p2")}
-    assert [unit.instance_id for unit in doc.order] == ["p3", "p1"]
+    assert [unit.instance_id for unit in doc.order] == ["p1", "p3"]
     assert len(doc.history) == 1
 
 

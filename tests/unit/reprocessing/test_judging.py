@@ -199,6 +199,7 @@ def failed_run(m: Driver) -> None:
     m.hold()
     m.approve()
     m.notified()
+    m.start_impact()
     m.queues_updated("returned")
     m.end()
 

@@ -64,6 +64,24 @@ def test_a_replay_has_no_instance_and_no_tag_and_names_its_send(doc: Document) -
     assert event["reprocessing"] == {"id": "d1", "instance_id": "p1", "system_id": "s", "send": "d1.0.1"}
 
 
+@pytest.mark.parametrize(
+    ("origin", "sent"),
+    [
+        (b'{"reference_date": "2018-07-20T00:00:00.000Z"}', "2018-07-20T00:00:00.000Z"),
+        (b'{"reference_date": "2018-07-20", "referenceDate": "2018-07-01"}', "2018-07-01"),
+        (b'{"reference_date": "2018-07-20", "referenceDate": null}', "2018-07-20"),
+        (b'{"reference_date": "2018-07-20", "referenceDate": ""}', "2018-07-20"),
+        (b'{"reference_date": 1532044800000}', 1532044800000),
+        (b'{"reference_date": null}', None),
+        (b"{}", None),
+    ],
+)
+def test_a_replay_has_the_reference_date_that_process_memory_kept(origin: bytes, sent: object) -> None:
+    document = Document("d1", "s", 1, "t", "master", forking=False, held_instance="i1", pending_event=HELD, origin=b"")
+    document.add([Origin(Impacted("p1", "master"), origin, "")])
+    assert json.loads(rendering.replay_event(document, first(document))).get("referenceDate") == sent
+
+
 def test_a_queued_unit_keeps_its_instance_and_is_named_by_its_round(doc: Document) -> None:
     unit = first(doc)
     event = json.loads(rendering.queued_event(doc, unit))

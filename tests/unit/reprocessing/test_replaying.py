@@ -38,7 +38,8 @@ def test_starting_is_sent_before_the_lock_is_taken(m: Driver) -> None:
 def test_queues_then_held_commit_then_the_first_send(m: Driver) -> None:
     m.hold()
     m.approve()
-    assert m.notified() == [do.Dequeue("d1"), do.FillQueues("d1", m.doc.token)]
+    assert m.notified() == [do.Dequeue("d1"), do.AskStartImpact("d1", m.doc.token, "i1")]
+    assert m.start_impact() == [do.FillQueues("d1", m.doc.token)]
     assert m.queues_updated() == [do.CommitHeld("d1", m.doc.token, "i1")]
     assert m.held_committed() == [do.SendReplay("d1", m.doc.token), do.TakeUnit("d1", 0)]
     assert m.doc.held_committed
@@ -354,6 +355,7 @@ def test_a_returned_publish_before_the_held_commit_aborts(m: Driver) -> None:
     m.hold()
     m.approve()
     m.notified()
+    m.start_impact()
     m.queues_updated("returned")
     assert m.only(do.CleanUpQueues).failed
     m.queues_updated()

@@ -6,13 +6,16 @@ import { failed } from "./parts.js";
 
 const MESSAGE = 6_000;
 
-/** Ask in a dialog. `act()` does it: it may refuse by throwing, which is shown; the dialog closes once it is done. */
+/**
+ * Ask in a dialog. `act()` does it: it may refuse by throwing, which is shown; the dialog closes once it is done.
+ * Only its button does it: Enter in a field decides nothing.
+ */
 export function ask({ title, text, fields = [], button, tone = "primary", act }) {
   const problem = h("div", {});
-  const go = h("button", { type: "submit", class: tone }, button);
+  const go = h("button", { type: "button", class: tone, onclick: submit }, button);
   const form = h(
     "form",
-    { onsubmit: submit },
+    { onsubmit: (event) => event.preventDefault() },
     h("h2", { id: "dialog-title" }, title),
     text && h("p", {}, text),
     fields,
@@ -29,8 +32,8 @@ export function ask({ title, text, fields = [], button, tone = "primary", act })
   dialog.showModal();
   return dialog;
 
-  async function submit(event) {
-    event.preventDefault();
+  async function submit() {
+    if (!form.reportValidity()) return;
     go.disabled = true;
     try {
       await act();

@@ -1,4 +1,5 @@
-// Texts in the reader's language. A text is a string with {names}, or its plural forms chosen by {n}.
+// Texts in the reader's language. A text is a string with {names}, or its forms for one and for any other {n}. A figure
+// comes from the value, in the language's digits and separators, never from the text.
 
 import * as session from "./session.js";
 import en from "./text/en.js";
@@ -25,9 +26,8 @@ export function known(key, otherwise) {
   return key in LANGUAGES[language()].table ? t(key) : otherwise;
 }
 
-function plural(forms, n) {
-  return forms[new Intl.PluralRules(language()).select(n)] ?? forms.other;
-}
+/** Exactly one takes the singular. The browser's rules for Portuguese would say "0 evento" and "1,5 evento". */
+const plural = (forms, n) => (n === 1 ? forms.one : forms.other);
 
 function filled(text, values) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? shown(values[name]) : whole));

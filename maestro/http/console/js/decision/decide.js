@@ -1,7 +1,7 @@
 // The decision itself: what each answer costs, why, and two buttons that say what they do.
 
 import * as api from "../api.js";
-import { say } from "../dialog.js";
+import { ask, say } from "../dialog.js";
 import { estimate, impact } from "../documents.js";
 import { fill, h, region } from "../dom.js";
 import { budget, field, whoAndWhy } from "../fields.js";
@@ -21,8 +21,9 @@ export function decide(doc, { config, changed, problem }) {
     class: "costs",
   });
   const typed = n > config.typeSystemAbove ? typedSystem(doc) : null;
-  const approve = button("primary", "approve", t("decide.approve", { n }), typed);
-  const skip = button("danger", "skip", t("decide.skip"));
+  const approve = button("primary", "approve", t("decide.approve", { n }), approveIt);
+  typed?.guard(approve);
+  const skip = button("danger", "skip", t("decide.skip"), n > config.typeSystemAbove ? confirmSkip : skipIt);
   const recheck = h(
     "button",
     { type: "button", class: "quiet", "data-key": "recheck", onclick: again },
@@ -30,8 +31,8 @@ export function decide(doc, { config, changed, problem }) {
   );
   const form = h(
     "form",
-    { class: "decide", onsubmit: submit },
-    doc.firstApproval && notice("attention", t("decide.first", { user: doc.firstApproval.user ?? doc.firstApproval })),
+    { class: "decide", onsubmit: (event) => event.preventDefault() },
+    doc.firstApproval && !doc.firstApproval.decided && notice("attention", t("decide.first", { user: doc.firstApproval.user ?? doc.firstApproval })),
     costs.element,
     who.elements,
     limits.element,
@@ -43,15 +44,33 @@ export function decide(doc, { config, changed, problem }) {
   const element = section(t("decide.title"), { id: "decide", aside: recheck }, form);
   return { element, update: (system) => costs.update({ waiting: system?.waiting ?? 0 }) };
 
-  async function submit(event) {
-    event.preventDefault();
-    const how = event.submitter?.value ?? "approve";
-    if (how === "skip")
-      await busy(
-        () => api.decide(doc.id, how, who.body()),
-        () => say(t("decide.skip.done")),
-      );
-    else await busy(() => api.approve(doc.id, { ...who.body(), digest: doc.digest, ...limits.body() }), approved);
+  async function approveIt() {
+    if (!form.reportValidity()) return;
+    await busy(() => api.approve(doc.id, { ...who.body(), digest: doc.digest, ...limits.body() }), approved);
+  }
+
+  async function skipIt() {
+    if (!form.reportValidity()) return;
+    await busy(
+      () => api.decide(doc.id, "skip", who.body()),
+      () => say(t("decide.skip.done")),
+    );
+  }
+
+  /** Ask once more: so many results would stay as they are. */
+  function confirmSkip() {
+    if (!form.reportValidity()) return;
+    ask({
+      title: t("decide.skip.sure"),
+      text: t("decide.skip.sure.text", { n }),
+      button: t("decide.skip"),
+      tone: "danger",
+      act: async () => {
+        await api.decide(doc.id, "skip", who.body());
+        say(t("decide.skip.done"));
+        changed();
+      },
+    });
   }
 
   function approved(enough) {
@@ -88,11 +107,8 @@ export function decide(doc, { config, changed, problem }) {
   }
 }
 
-function button(kind, value, text, typed = null) {
-  const element = h("button", { type: "submit", class: kind, value, "data-key": value }, text);
-  if (typed) typed.guard(element);
-  return element;
-}
+/** Make a button that decides. It is no submit button: Enter in a field must not press it. */
+const button = (kind, key, text, onclick) => h("button", { type: "button", class: kind, "data-key": key, onclick }, text);
 
 /** Ask for the system's id to be typed: approving this many replays should not be a slip of the hand. */
 function typedSystem(doc) {
