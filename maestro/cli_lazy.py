@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "skipped": Lazy("maestro.cli_admin.looking:skipped", "List what was skipped in a system."),
     "watch": Lazy("maestro.cli_admin.watching:watch", "Watch a reprocessing until it ends."),
     "errors": Lazy("maestro.cli_admin.errors:app", "Events that failed for good: list, show, redrive."),
+    "doubts": Lazy("maestro.cli_admin.doubts:app", "Commits in doubt: list them, say what became of them."),
     "doctor": Lazy("maestro.cli_doctor:doctor", "Check everything, and name the command that mends what is wrong."),
 }
 

@@ -225,6 +225,19 @@ class Redrive(Struct, frozen=True):
     user: str
 
 
+class ListDoubts(Struct, frozen=True):
+    """The commits in doubt, oldest first, and the last ones that were resolved."""
+
+
+class ResolveDoubt(Struct, frozen=True):
+    """Say what became of a commit in doubt: `verdict` is `made` or `make_again`. Answers the doubt."""
+
+    key: str
+    user: str
+    reason: str
+    verdict: str
+
+
 class PersistSync(Struct, frozen=True):
     """Judge one persist event (its JSON) and answer when it is decided."""
 
@@ -253,6 +266,8 @@ Question = (
     | ListSkipped
     | ListErrors
     | Redrive
+    | ListDoubts
+    | ResolveDoubt
     | AwaitChange
     | ReportReplayFailure
     | PersistSync

@@ -105,6 +105,17 @@ class Maestro:
             "POST", _system(system_id, "errors/redrive"), shapes.Redriven, body=body, timeout=PATIENT
         )
 
+    def doubts(self, system_id: str) -> Reply[shapes.Doubts]:
+        """Return the commits in doubt, oldest first."""
+        return self._http.call("GET", _system(system_id, "doubts"), shapes.Doubts)
+
+    def resolve_doubt(
+        self, system_id: str, key: str, verdict: str, reason: str, user: str | None
+    ) -> Reply[shapes.Doubt]:
+        """Say what became of a commit in doubt: `made` or `make_again`."""
+        body = {"verdict": verdict, "reason": reason} | ({} if user is None else {"user": user})
+        return self._http.call("POST", _system(system_id, f"doubts/{_part(key)}"), shapes.Doubt, body=body)
+
     def _page(self, system_id: str, what: str, shape: type[Any], after: int, limit: int) -> Reply[Any]:
         return self._http.call("GET", _system(system_id, what), shape, query={"after": after, "limit": limit})
 

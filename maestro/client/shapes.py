@@ -233,6 +233,31 @@ class ErrorPage(_Shape, frozen=True):
     errors: tuple[ErrorMessage, ...] = ()
 
 
+class Doubt(_Shape, frozen=True):
+    """A commit in doubt; `state`: in hand, open or resolved."""
+
+    key: str
+    use: str = ""
+    instance_id: str = ""
+    delivery: str = ""
+    reprocessing: str = ""
+    since: str = ""
+    cause: str = ""
+    state: str = ""
+    verdict: str = ""
+    user: str = ""
+    at: str = ""
+    reason: str = ""
+
+
+class Doubts(_Shape, frozen=True):
+    """The commits in doubt, oldest first, and the newest that were resolved."""
+
+    total: int
+    doubts: tuple[Doubt, ...] = ()
+    resolved: tuple[Doubt, ...] = ()
+
+
 class Redriven(_Shape, frozen=True):
     """How many messages were given back to be judged again, and which were not found."""
 

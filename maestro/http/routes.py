@@ -31,6 +31,7 @@ def operations(proceed: Handler, metrics: Handler) -> list[Operation]:
         *_platform(checked_system(proceed)),
         *_documents(),
         *_decisions(),
+        *_doubts(),
         *_systems(),
         *_about(metrics),
         *_console(),
@@ -111,6 +112,19 @@ def _decisions() -> Iterable[Operation]:
         f"{_SYSTEMS}/{{systemId}}/errors/redrive", systems.redrive, "redrive", Role.APPROVER,
         "Have messages of the error queue judged again", {200: shapes.RedrivenShape},
         body=shapes.RedriveBody, decides=True, repeatable=True,
+    )  # fmt: skip
+
+
+def _doubts() -> Iterable[Operation]:
+    yield _get(
+        f"{_SYSTEMS}/{{systemId}}/doubts", systems.doubts, "doubts", Role.VIEWER,
+        "Commits that were begun and not confirmed: proof is looked for, or a person must say what became of them",
+        {200: shapes.DoubtsPage},
+    )  # fmt: skip
+    yield _post(
+        f"{_SYSTEMS}/{{systemId}}/doubts/{{key}}", systems.resolve_doubt, "resolve_doubt", Role.APPROVER,
+        "Say that a commit in doubt was made, or that it is to be made again", {200: shapes.DoubtShape},
+        body=shapes.ResolveBody, decides=True, repeatable=True,
     )  # fmt: skip
 
 

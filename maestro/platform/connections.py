@@ -7,6 +7,7 @@ https goes through aiohttp (`maestro.platform.https`).
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from select import POLLIN, poll
 from time import monotonic
 from typing import Final
 
@@ -35,6 +36,8 @@ class Bounds(Struct, frozen=True):
     keep_for: float
     #: Connections to one host; more requests wait for one.
     per_host: int
+    #: Look at the socket of an idle connection before it is used: is it closed, though the loop has not heard of it?
+    look_first: bool = False
 
 
 class ConnectionFailedError(Exception):
@@ -104,6 +107,14 @@ class Connection(asyncio.Protocol):
             self._timer = self._loop.call_at(self._deadline, self._watch)
         else:
             self._fail(TimeoutError())
+
+    def speaks_unasked(self) -> bool:
+        """Whether something is to be read though nothing was asked: mostly, that the server has closed it."""
+        if self._transport is None:
+            return True
+        looked_at = poll()
+        looked_at.register(self._transport.get_extra_info("socket").fileno(), POLLIN)
+        return bool(looked_at.poll(0))
 
     def abort(self) -> None:
         """End it at once."""
@@ -229,8 +240,12 @@ class Connections:
             idle.popleft().abort()
         while idle:
             connection = idle.pop()
-            if connection.usable:
-                return connection
+            if not connection.usable:
+                continue
+            if self._bounds.look_first and connection.speaks_unasked():
+                connection.abort()
+                continue
+            return connection
         return None
 
     async def _connect(self, place: Place, pool: "_Pool") -> Connection:

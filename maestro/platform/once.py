@@ -2,7 +2,8 @@
 
 They have connections of their own: one that takes an hour takes no place of a quick call's, and an idle one is kept
 for a second only. Servers close idle connections after 2 s (gunicorn) or later: a request that is sent into a
-connection which is just being closed is lost, and nobody could tell whether it was carried out.
+connection which is just being closed is lost, and nobody could tell whether it was carried out. For the same reason
+its socket is looked at before each use (2 us).
 """
 
 from typing import TYPE_CHECKING, Final
@@ -23,8 +24,8 @@ from maestro.platform.transport import _FIELDS, _HEADERS, CONNECTIONS_PER_HOST
 if TYPE_CHECKING:
     from maestro.platform.https import HttpsConnections
 
-#: Seconds an idle connection is kept. A fresh connection for each request was measured, too: on loopback it costs
-#: 0.2 ms more, on a network a round trip.
+#: Seconds an idle connection is kept. A fresh connection for each request was measured, too: on loopback both sides
+#: together spend 0.14 ms of CPU more on it, on a network it is a round trip.
 KEEP_FOR: Final = 1.0
 
 
@@ -46,6 +47,7 @@ class OnceOnly:
             answer_timeout=answer_timeout,
             keep_for=KEEP_FOR,
             per_host=CONNECTIONS_PER_HOST,
+            look_first=True,
         )
         self._http = Connections(_FIELDS, self._bounds)
         self._https: HttpsConnections | None = None

@@ -44,7 +44,12 @@ def on_doubt_resolved(system: System, fact: facts.DoubtResolved, step: Step) -> 
 
 def known_doubts(system: System) -> list[Doubt]:
     """Return the commits in doubt, oldest first: those whose end is being found out, and those left to a person."""
-    return sorted([*(doubt for _, doubt in _in_hand(system)), *system.open_doubts], key=lambda doubt: doubt.since)
+    return sorted([*doubts_in_hand(system), *system.open_doubts], key=lambda doubt: doubt.since)
+
+
+def doubts_in_hand(system: System) -> list[Doubt]:
+    """Return the commits in doubt that are still looked after: proof may come."""
+    return [doubt for _, doubt in _in_hand(system)]
 
 
 def _in_hand(system: System) -> list[tuple[Case, Doubt]]:

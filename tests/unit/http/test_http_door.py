@@ -33,7 +33,7 @@ async def at(tmp_path: Path) -> AsyncIterator[House]:
 
 
 def filled(path: str) -> str:
-    return path.replace("{systemId}", "sysA").replace("{id}", OF_A).replace("{number}", "1")
+    return path.replace("{systemId}", "sysA").replace("{id}", OF_A).replace("{number}", "1").replace("{key}", "7")
 
 
 def call_of(name: str) -> tuple[str, str, bytes]:
@@ -46,6 +46,8 @@ def call_of(name: str) -> tuple[str, str, bytes]:
     body = b'{"instanceId":"i1","systemId":"sysA"}' if name in ("persist_sync", "failure") else b""
     if name == "redrive":
         body = b'{"all":true}'
+    elif name == "resolve_doubt":
+        body = b'{"verdict":"made","reason":"looked"}'
     return operation.method, filled(operation.path) + query, body
 
 

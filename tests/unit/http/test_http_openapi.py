@@ -27,6 +27,7 @@ from maestro.messages import (
     FindDocuments,
     GetWaiting,
     ListDeliveries,
+    ListDoubts,
     ListEntities,
     ListErrors,
     ListSkipped,
@@ -36,6 +37,7 @@ from maestro.messages import (
     Reconsider,
     Redrive,
     ReportReplayFailure,
+    ResolveDoubt,
 )
 from tests.support.api_fuzz import fuzz
 from tests.unit.http.conftest import SETTINGS, Client
@@ -56,6 +58,9 @@ LOCK = {
 }  # fmt: skip
 
 
+DOUBT = {
+    "key": "7", "use": "event", "instanceId": "i1", "delivery": "m", "reprocessing": "", "since": "s", "cause": "c"
+}  # fmt: skip
 ANSWERS = {
     DescribeSystem: {"id": "sysA", "state": "open"},
     ListWaiting: {"total": 0, "events": [], "next": None},
@@ -65,6 +70,8 @@ ANSWERS = {
     Reconsider: {"status": "commited"},
     Redrive: {"redriven": 0, "missing": []},
     ListErrors: {"total": 0, "errors": []},
+    ListDoubts: {"total": 1, "doubts": [DOUBT | {"state": "open"}], "resolved": []},
+    ResolveDoubt: DOUBT | {"verdict": "made", "user": "ana", "at": "t", "reason": "looked"},
     ListEntities: {"total": 0, "entities": [], "next": None},
     ListSkipped: {"total": 0, "skipped": [], "next": None},
     GetWaiting: {
