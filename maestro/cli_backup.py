@@ -27,7 +27,7 @@ def backup(
     """Copy every system's store, and the embedded broker's queues, to a folder. Maestro must be stopped."""
     settings = loaded_or_exit(config).settings
     _require_stores(settings)
-    with _alone(settings):
+    with alone(settings):
         names = back_up_stores(store_folder(settings.data_dir), folder)
         queues = _queues(settings)
         if queues.exists():
@@ -47,7 +47,7 @@ def restore(
     names = system or sorted(path.stem for path in folder.glob("*.db"))
     if not names:
         fail(f"{folder}: there is no backup of a store in it", EXIT_FAILED)
-    with _alone(settings):
+    with alone(settings):
         for name in names:
             path = store_path(settings.data_dir, name)
             restore_store(folder / path.name, path)
@@ -73,7 +73,7 @@ def _queues(settings: Settings) -> Path:
 
 
 @contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
+def alone(settings: Settings) -> Iterator[None]:
     """Hold the data folder's run lock, so that no Maestro starts meanwhile; problems are one line and exit code 1."""
     run = RunFolder(settings.data_dir)
     try:

@@ -18,6 +18,7 @@ class Lazy(NamedTuple):
 COMMANDS: Final = {
     "backup": Lazy("maestro.cli_backup:backup", "Copy every system's store to a folder, while Maestro is stopped."),
     "restore": Lazy("maestro.cli_backup:restore", "Put backed-up stores in the place of the present ones."),
+    "import": Lazy("maestro.cli_import:import_", "Take over what another Maestro left; first with --dry-run."),
     "sandbox": Lazy("maestro.sandbox.commands:sandbox", "Serve a small real platform around Maestro."),
     "demo": Lazy("maestro.sandbox.commands:demo", "Play the whole story on real data and check every result."),
     "systems": Lazy("maestro.cli_admin.looking:systems", "List the systems: state, lock, what runs, what waits."),
@@ -29,6 +30,7 @@ COMMANDS: Final = {
     "cancel": Lazy("maestro.cli_admin.deciding:cancel", "Give up a reprocessing."),
     "pause": Lazy("maestro.cli_admin.deciding:pause", "Pause a reprocessing after its current replay."),
     "resume": Lazy("maestro.cli_admin.deciding:resume", "Let a paused reprocessing go on."),
+    "leave-out": Lazy("maestro.cli_admin.leaving_out:leave_out", "Leave out units that cannot be replayed."),
     "recheck": Lazy("maestro.cli_admin.deciding:recheck", "Ask again what a pending reprocessing would impact."),
     "reconsider": Lazy("maestro.cli_admin.deciding:reconsider", "Have a skipped event judged again."),
     "waiting": Lazy("maestro.cli_admin.looking:waiting", "List the events of a system that wait."),

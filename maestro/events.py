@@ -110,6 +110,14 @@ def parse_celery(body: bytes) -> CeleryMessage:
     return CeleryMessage(celery_id or "", event_of(args[0], bytes(raw)))
 
 
+def first_event(body: bytes) -> dict[str, Any]:
+    """Return the one event of a Celery message, its fields unchecked. Raises `BadInput` when there is none."""
+    args = _decode_object(body, "body", NoEvent).get("args")
+    if not isinstance(args, list) or len(args) != 1 or not isinstance(args[0], dict):
+        raise NoEvent("args", "must be an array of exactly one event object")
+    return args[0]
+
+
 def parse_event(body: bytes) -> Event:
     """Parse an event's own JSON (an HTTP body). Raises `BadInput`."""
     return event_of(_decode_object(body, "body", BadInput), body)

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from maestro.events import ReplayRef
+
 # --- questions the gateway asks a system actor, and the answer -------------------------------------------------
 
 
@@ -45,6 +47,19 @@ class Budget(Struct, frozen=True):
 
 
 UNLIMITED = Budget()
+
+
+class Covers(Struct, frozen=True):
+    """The decision is to be taken for what else becomes pending of its tag, soon, and up to a size."""
+
+    #: How it was told who decides (`Principal.via`), and when their credential ends, in seconds since the epoch; None:
+    #: it does not.
+    via: str = "open"
+    expires: float | None = None
+    #: Units of the largest document it is taken for; None: as many as the document has that is decided.
+    limit: int | None = None
+    #: Id of the token of who decides; empty: none is needed, or it is no token of ours.
+    token: str = ""
 
 
 class CheckLock(Struct, frozen=True):
@@ -99,6 +114,7 @@ class Approve(Struct, frozen=True):
     budget: Budget = UNLIMITED
     #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
     token: str = ""
+    covers: Covers | None = None
 
 
 class Skip(Struct, frozen=True):
@@ -107,6 +123,7 @@ class Skip(Struct, frozen=True):
     id: str
     user: str
     reason: str = ""
+    covers: Covers | None = None
 
 
 class Retry(Struct, frozen=True):
@@ -162,6 +179,16 @@ class Reconsider(Struct, frozen=True):
     reason: str = ""
     #: Id of the token of who asks; empty: none is needed, or it is no token of ours.
     token: str = ""
+
+
+class LeaveOut(Struct, frozen=True):
+    """Leave outstanding units out of a paused, failed, aborted or cancelled reprocessing. Answers the document."""
+
+    id: str
+    user: str
+    #: (instanceId, branch)
+    units: tuple[tuple[str, str], ...]
+    reason: str = ""
 
 
 class SetStatus(Struct, frozen=True):
@@ -260,6 +287,7 @@ Question = (
     | Resume
     | Recheck
     | Reconsider
+    | LeaveOut
     | SetStatus
     | GetWaiting
     | ListEntities
@@ -294,6 +322,19 @@ class Arrived(Struct, frozen=True):
     redriven: bool = False
     #: When ingress got it, in seconds since the epoch.
     at: float = 0.0
+
+
+class Ended(Struct, frozen=True):
+    """An outcome: the platform says that an instance ended (see `facts.InstanceEnded`). Settled by `Ack`."""
+
+    ref: int
+    instance_id: str
+    name: str
+    version: str
+    branch: str
+    replay: ReplayRef | None
+    stored: bool = False
+    cause: str = ""
 
 
 class WaitQueueDrained(Struct, frozen=True):
@@ -400,7 +441,7 @@ class ErrorsRedriven(Struct, frozen=True):
     problem: str = ""
 
 
-ToSystem = Arrived | WaitQueueDrained | Parked | DeadLettered | QueuesMeasured | ErrorsPeeked | ErrorsRedriven
+ToSystem = Arrived | Ended | WaitQueueDrained | Parked | DeadLettered | QueuesMeasured | ErrorsPeeked | ErrorsRedriven
 ToIngress = Ack | Park | DeadLetter | FeedWaitQueue | MeasureQueues | PeekErrors | RedriveErrors
 
 # --- a system actor and the cascade actor ---------------------------------------------------------------------

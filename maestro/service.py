@@ -6,7 +6,7 @@ logs -> supervisor -> lock board -> known systems -> HTTP gateway -> ingress, ca
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import NamedTuple
 
 from maestro import logs
@@ -18,6 +18,7 @@ from maestro.http.bridge import Bridge, Unavailable
 from maestro.http.guards import guarding
 from maestro.http.server import Address, serve_http
 from maestro.platform import Platform, SiblingError
+from maestro.runtime.owner_view import OwnerView
 from maestro.settings import Settings
 from maestro.store.places import stored_systems
 
@@ -49,7 +50,7 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
         known = dict.fromkeys([*settings.systems, *stored_systems(settings.data_dir)])
         await asyncio.gather(*(runtime.bridge.install(system_id) for system_id in known))
         guards = await stack.enter_async_context(guarding(settings))
-        app = create_app(runtime.bridge, settings.http, look, guards)
+        app = create_app(runtime.bridge, settings.http, look, guards, stack.enter_context(closing(OwnerView(settings))))
         address = await stack.enter_async_context(serve_http(app, settings.http))
         await runtime.arrived()
         tasks = [

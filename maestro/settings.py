@@ -97,8 +97,16 @@ class BrokerSettings(Section):
     heartbeat: Annotated[int, Field(ge=1)] = 20
     #: Longest pause between two attempts to reconnect, in seconds.
     reconnect_max: Seconds = 5.0
+    #: Seconds between two renewals of the message that says whose the events of the vhost are: well below RabbitMQ's
+    #: consumer time-out (30 min).
+    owner_renewal: Annotated[float, Field(gt=0, le=1500)] = 600.0
     #: A larger message is an error, in bytes.
     max_event_bytes: Count = 10 * 1024 * 1024
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is RabbitMQ, which other installations may use as well."""
+        return self.kind == "rabbitmq" or bool(self.url.get_secret_value())
 
     @field_validator("url")
     @classmethod
@@ -323,6 +331,18 @@ class ReprocessingSettings(Section):
     dedup_window: Annotated[int, Field(ge=1000)] = 4096
     #: Refuse decisions without a reason. The platform's own client sends none.
     require_reason: bool = False
+    #: Seconds for which a decision that covers its tag is taken for what else becomes pending of it.
+    tag_window: Seconds = 600.0
+
+
+class LedgerSettings(Section):
+    """Who read which row, and who changed it last (docs/ledger.md)."""
+
+    #: "replays": writes of every commit from a system's first run on, reads of replays and of events that were not
+    #: committed in their turn; "all": writes and reads of every commit; "off".
+    scope: Literal["replays", "all", "off"] = "replays"
+    #: Rows kept per system; beyond it the oldest leave.
+    rows: Annotated[int, Field(ge=1000)] = 1_000_000
 
 
 class WebhookSettings(Section):
@@ -389,6 +409,7 @@ class Settings(Section):
     actors: ActorSettings = ActorSettings()
     platform: PlatformSettings = PlatformSettings()
     reprocessing: ReprocessingSettings = ReprocessingSettings()
+    ledger: LedgerSettings = LedgerSettings()
     webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()

@@ -37,8 +37,10 @@ from maestro.actors.host_process import HostProcess
 from maestro.actors.messages import Factories, HostOrder, HostReport, StopServices
 from maestro.actors.processes import Process
 from maestro.actors.run_record import RunFolder, RunRecord, processes_of
+from maestro.board.lease import Standing, make_lease
 from maestro.runtime.service import Address
 from maestro.settings import Settings
+from maestro.store.installation import begin_start
 
 #: What all others live by: when one of these ends, the actor system is started anew.
 _VITAL: Final = ("admin", "supervisor")
@@ -89,9 +91,13 @@ class ActorRuntime:
             AlreadyRunning: another main process has the data folder.
             PortTaken: the Admin's port is taken by another program.
             ActorsFailed: the actor system did not come up.
+            StoreError: the number of this start cannot be stored.
         """
         try:
             self._folder.acquire()
+            shared = self._settings.broker.shared
+            begin_start(self._settings.data_dir)
+            make_lease(self._settings.data_dir, Standing.UNKNOWN if shared else Standing.ALONE)
             await self._launch()
         except BaseException:
             self._dismiss_host()

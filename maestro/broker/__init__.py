@@ -20,6 +20,6 @@ def open_broker(settings: BrokerSettings, data_dir: Path) -> Broker:
     Raises:
         BrokerError: the URL of RabbitMQ is none.
     """
-    if settings.kind == "rabbitmq" or settings.url.get_secret_value():
+    if settings.shared:
         return RabbitMQBroker(settings)
     return EmbeddedBroker(Path(settings.embedded_dir or data_dir / "broker"), settings)

@@ -6,7 +6,11 @@ the broker confirmed it *and* routed it to at least one queue.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from hashlib import blake2b
+from typing import Any, Final, Protocol
+
+#: Bytes of a message id: it is a short string of AMQP.
+MESSAGE_ID_MAX: Final = 255
 
 
 class BrokerError(Exception):
@@ -17,17 +21,40 @@ class Unroutable(BrokerError):  # noqa: N818 - the name says what the message is
     """The message was returned (no queue bound to its key) or negatively acknowledged."""
 
 
+class Unpublishable(BrokerError):  # noqa: N818 - the name says what the message is
+    """The broker can never take this message, however often it is tried."""
+
+
 class BrokerUnavailable(BrokerError):  # noqa: N818 - as above
     """The broker stayed out of reach for the whole time allowed."""
 
 
+def message_id_of(key: str) -> str:
+    """Return the message id of what is known by `key`: the key itself, or a hash of one that no broker takes."""
+    try:
+        raw = key.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which JSON may carry
+        raw = key.encode(errors="surrogatepass")
+    else:
+        if len(raw) <= MESSAGE_ID_MAX:
+            return key
+    return f"~{blake2b(raw, digest_size=16).hexdigest()}"
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A durable queue and how it hangs on a durable topic exchange."""
+    """A durable queue and how it hangs on a durable topic exchange; on none when `exchange` is empty.
+
+    The default exchange reaches every queue by its name.
+    """
 
     exchange: str
     pattern: str
     queue: str
+    #: The queue's arguments, where it is declared first here.
+    arguments: tuple[tuple[str, str | int | bool], ...] = ()
+    #: The exchange is somebody else's: it is never declared here, and there may be none.
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +66,10 @@ class Message:
     headers: Mapping[str, Any] = field(default_factory=dict)
     #: It is no event from outside (it came from a queue, or is made of what did): `max_event_bytes` does not hold.
     moved: bool = False
+    #: The delivery that is sent on: its headers and properties are kept, but where `headers` replace them.
+    original: "Delivery | None" = None
+    #: Names of headers of the original that are not sent on.
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +87,10 @@ class Delivery:
     redelivered: bool
     #: Opaque: identifies the delivery to the broker that made it.
     tag: Any
+    #: Why its headers or properties could not be decoded; empty: they could.
+    problem: str = ""
+    #: Opaque: what else came with it, for the broker that made it.
+    properties: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +116,10 @@ class Broker(Protocol):
         """Whether the broker is reachable now."""
 
     @property
+    def blocked(self) -> str:
+        """Why the broker takes no publishes for now (short of memory or disk); empty when it does."""
+
+    @property
     def problem(self) -> str:
         """Why the broker is not reachable, or does not let a queue be consumed; empty when all is well."""
 
@@ -90,10 +129,13 @@ class Broker(Protocol):
     async def close(self) -> None:
         """Stop consuming, leave unacknowledged deliveries to be redelivered, close. Twice is no error."""
 
-    async def declare(self, bindings: Sequence[Binding], exchanges: Sequence[str] = ()) -> None:
-        """Declare exchanges and queues now and again after every reconnect.
+    async def declare(
+        self, bindings: Sequence[Binding], exchanges: Sequence[str] = (), *, remember: bool = True
+    ) -> None:
+        """Declare exchanges and queues now and, when they are to be remembered, again after every reconnect.
 
         Raises:
+            BrokerError: it refused one of these.
             BrokerUnavailable: out of reach for `operation_timeout` seconds; they are declared on reconnect all the
                 same.
         """
@@ -106,13 +148,23 @@ class Broker(Protocol):
 
         Raises:
             Unroutable: returned or nacked by the broker.
+            Unpublishable: it is too large or cannot be encoded, or the broker closes the channel over it each time.
             BrokerUnavailable: no confirm within `publish_timeout` seconds.
         """
 
     async def consume(
-        self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
+        self,
+        queue: str,
+        prefetch: int,
+        on_delivery: Callable[[Delivery], None],
+        on_lost: Callable[[], None],
+        *,
+        exclusive: bool = True,
     ) -> Consumer:
-        """Consume `queue` with at most `prefetch` unacknowledged deliveries, as its only consumer.
+        """Consume `queue` with at most `prefetch` unacknowledged deliveries.
+
+        `exclusive` asks to be its only consumer. Nothing rests on that: quorum queues do not enforce it, and a queue
+        with a single active consumer is consumed without it.
 
         `on_lost` is called each time the deliveries handed out so far became void (connection or channel lost); the
         broker will redeliver them.

@@ -18,7 +18,16 @@ from typing import Any, Final
 import msgspec
 
 from maestro import logs
-from maestro.broker.base import Binding, BrokerError, BrokerUnavailable, Consumer, Delivery, Depth, Message
+from maestro.broker.base import (
+    Binding,
+    BrokerError,
+    BrokerUnavailable,
+    Consumer,
+    Delivery,
+    Depth,
+    Message,
+    Unpublishable,
+)
 from maestro.broker.embedded_file import QueueFile, Row
 from maestro.broker.embedded_worker import Feed, Job, Worker
 from maestro.settings import BrokerSettings
@@ -70,6 +79,11 @@ class EmbeddedBroker:
         return not self.problem
 
     @property
+    def blocked(self) -> str:
+        """See `Broker`: it never is, for what the disk does not take is an error of the publish."""
+        return ""
+
+    @property
     def problem(self) -> str:
         """See `Broker`."""
         if self._closed:
@@ -97,20 +111,25 @@ class EmbeddedBroker:
         if worker.is_alive():
             self._log.warning("broker.close_timed_out")
 
-    async def declare(self, bindings: Sequence[Binding], exchanges: Sequence[str] = ()) -> None:
-        """See `Broker`."""
+    async def declare(
+        self, bindings: Sequence[Binding], exchanges: Sequence[str] = (), *, remember: bool = True
+    ) -> None:
+        """See `Broker`. What is declared stays."""
+        del remember
         await self._ensure(lambda file, _member: file.declare(bindings, exchanges), durable=True)
 
     async def publish(self, exchange: str, routing_key: str, message: Message) -> None:
         """See `Broker`. Raises `BrokerError` for a message that is too large, or when the disk is full."""
         if len(message.body) > self._settings.max_event_bytes and not message.moved:
-            raise BrokerError(
+            raise Unpublishable(
                 f"a message of {len(message.body)} bytes; max_event_bytes is {self._settings.max_event_bytes}"
             )
         try:
-            headers = msgspec.msgpack.encode(dict(message.headers))
+            original = message.original.headers if message.original is not None else {}
+            kept = {name: value for name, value in original.items() if name not in message.dropped}
+            headers = msgspec.msgpack.encode({**kept, **message.headers})
         except (TypeError, ValueError, OverflowError) as problem:
-            raise BrokerError(f"these headers cannot be stored: {problem}") from problem
+            raise Unpublishable(f"these headers cannot be stored: {problem}") from problem
 
         def run(file: QueueFile, _member: int) -> None:
             file.publish(exchange, routing_key, message.message_id, headers, message.body)
@@ -118,9 +137,16 @@ class EmbeddedBroker:
         await self._do(run, durable=True, timeout=self._settings.publish_timeout)
 
     async def consume(
-        self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
+        self,
+        queue: str,
+        prefetch: int,
+        on_delivery: Callable[[Delivery], None],
+        on_lost: Callable[[], None],
+        *,
+        exclusive: bool = True,
     ) -> Consumer:
-        """See `Broker`. Begins as soon as the folder is usable."""
+        """See `Broker`. Begins as soon as the folder is usable. Consumers of one queue share its messages."""
+        del exclusive
         feed = Feed(uuid.uuid4().hex, queue, prefetch)
         subscription = Subscription(self, feed, on_delivery, on_lost)
         self._subscriptions[feed.token] = subscription

@@ -106,12 +106,12 @@ class QueueFile:
     def declare(self, bindings: Sequence[Binding], exchanges: Sequence[str]) -> None:
         """Make exchanges, queues and bindings that do not exist yet."""
         before = self._db.total_changes
-        names = {*exchanges, *(binding.exchange for binding in bindings)}
+        names = {*exchanges, *(binding.exchange for binding in bindings if binding.exchange and not binding.foreign)}
         self._db.executemany("INSERT OR IGNORE INTO exchanges VALUES (?)", [(name,) for name in names])
         self._db.executemany("INSERT OR IGNORE INTO queues (name) VALUES (?)", [(each.queue,) for each in bindings])
         self._db.executemany(
             "INSERT OR IGNORE INTO bindings SELECT ?, ?, id FROM queues WHERE name = ?",
-            [(each.exchange, each.pattern, each.queue) for each in bindings],
+            [(each.exchange, each.pattern, each.queue) for each in bindings if each.exchange],
         )
         if self._db.total_changes != before:
             self._db.execute("UPDATE topology SET version = version + 1")

@@ -21,7 +21,16 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 from maestro import logs
-from maestro.broker.base import Binding, BrokerError, BrokerUnavailable, Consumer, Delivery, Depth, Message
+from maestro.broker.base import (
+    Binding,
+    BrokerError,
+    BrokerUnavailable,
+    Consumer,
+    Delivery,
+    Depth,
+    Message,
+    Unpublishable,
+)
 from maestro.broker.rabbitmq_consumer import Subscription
 from maestro.broker.rabbitmq_problem import NOT_FOUND
 from maestro.broker.rabbitmq_publisher import Publisher
@@ -66,6 +75,11 @@ class RabbitMQBroker:
         return self._session is not None and self._session.is_open
 
     @property
+    def blocked(self) -> str:
+        """See `Broker`."""
+        return self._session.blocked if self._session is not None else ""
+
+    @property
     def problem(self) -> str:
         """See `Broker`."""
         if not self.connected:
@@ -92,8 +106,13 @@ class RabbitMQBroker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._ready.set()  # whoever waits for a session learns that none will come
 
-    async def declare(self, bindings: Sequence[Binding], exchanges: Sequence[str] = ()) -> None:
+    async def declare(
+        self, bindings: Sequence[Binding], exchanges: Sequence[str] = (), *, remember: bool = True
+    ) -> None:
         """See `Broker`."""
+        if not remember:
+            await self._operate(lambda session: self._declarations.declare(session, bindings, exchanges))
+            return
         self._declarations.remember(bindings, exchanges)
         if exchanges:
             await self._operate(lambda session: self._declarations.declare(session, (), exchanges))
@@ -102,21 +121,26 @@ class RabbitMQBroker:
     async def publish(self, exchange: str, routing_key: str, message: Message) -> None:
         """See `Broker`. Raises `BrokerError` for a message that is too large or cannot be encoded."""
         if len(message.body) > self._settings.max_event_bytes and not message.moved:
-            raise BrokerError(
+            raise Unpublishable(
                 f"a message of {len(message.body)} bytes; max_event_bytes is {self._settings.max_event_bytes}"
             )
         try:
             await self._publisher.publish(exchange, routing_key, message)
         except BrokerUnavailable as unavailable:
-            blocked = self._session.blocked if self._session is not None else ""
-            why = f"RabbitMQ takes no publishes: {blocked}" if blocked else self.problem
+            why = f"RabbitMQ takes no publishes: {self.blocked}" if self.blocked else self.problem
             raise BrokerUnavailable(f"{unavailable}; {why}" if why else str(unavailable)) from unavailable
 
     async def consume(
-        self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
+        self,
+        queue: str,
+        prefetch: int,
+        on_delivery: Callable[[Delivery], None],
+        on_lost: Callable[[], None],
+        *,
+        exclusive: bool = True,
     ) -> Consumer:
         """See `Broker`. When connected, returns after the first attempt to consume; else at once."""
-        subscription = Subscription(queue, prefetch, on_delivery, on_lost)
+        subscription = Subscription(queue, prefetch, on_delivery, on_lost, exclusive=exclusive)
 
         async def serve(session: Session) -> bool:
             try:

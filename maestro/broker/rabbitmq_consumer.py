@@ -7,6 +7,7 @@ from typing import Any, Final
 from maestro import logs
 from maestro.broker.base import Delivery
 from maestro.broker.rabbitmq_problem import ACCESS_REFUSED
+from maestro.broker.rabbitmq_properties import Properties
 from maestro.broker.rabbitmq_session import Channel, ChannelLost
 
 #: Seconds that a delivery is held back when its callback failed, lest it come round in a hot loop.
@@ -19,8 +20,15 @@ class Subscription:
     """Implements `Consumer`. `run` is its life; the broker owns the task."""
 
     def __init__(
-        self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
+        self,
+        queue: str,
+        prefetch: int,
+        on_delivery: Callable[[Delivery], None],
+        on_lost: Callable[[], None],
+        *,
+        exclusive: bool = True,
     ) -> None:
+        self._exclusive = self._exclusively = exclusive
         self.queue = queue
         self._prefetch = prefetch
         self._on_delivery = on_delivery
@@ -63,6 +71,8 @@ class Subscription:
             lost = await self._until_lost(channel)
         except (ChannelLost, TimeoutError) as problem:
             if isinstance(problem, ChannelLost) and problem.code == ACCESS_REFUSED:
+                # Of a queue with a single active consumer nobody may ask to be the only one: asked for in turns.
+                self._exclusively = not self._exclusively and self._exclusive
                 self.refusal = f"{self.queue} cannot be consumed, another Maestro may be at it: {problem}"
             if channel.delivered:
                 self._tell_lost()
@@ -84,10 +94,14 @@ class Subscription:
         channel.raw.add_on_cancel_callback(lambda _frame: self._wake.set())
         # The tag is ours, for deliveries may come before the reply that would carry one.
         self._tag = f"maestro-{id(channel):x}"
-        # Exclusive: a second Maestro on this broker would take every other event past the first one's order and locks.
+        # Exclusive where the queue allows it: whoever else consumes it by mistake is told so. Nothing rests on it.
         # The price: of a connection that the network swallowed, the broker must first miss the heartbeats.
         await channel.call(
-            channel.raw.basic_consume, self.queue, self._deliverer(channel), exclusive=True, consumer_tag=self._tag
+            channel.raw.basic_consume,
+            self.queue,
+            self._deliverer(channel),
+            exclusive=self._exclusively,
+            consumer_tag=self._tag,
         )
         self.refusal = ""
         self.attempted.set()
@@ -133,13 +147,15 @@ class Subscription:
             self._log.exception("broker.on_lost_failed")
 
 
-def delivery_of(queue: str, tag: Any, redelivered: bool, properties: Any, body: bytes) -> Delivery:  # noqa: FBT001
+def delivery_of(queue: str, tag: Any, redelivered: bool, properties: Properties, body: bytes) -> Delivery:  # noqa: FBT001
     """Build a `Delivery` from what pika hands out."""
     return Delivery(
         queue=queue,
         body=body,
-        message_id=properties.message_id or "",
-        headers=properties.headers or {},
+        message_id=properties.message_id,
+        headers=properties.headers,
         redelivered=redelivered,
         tag=tag,
+        problem=properties.problem,
+        properties=properties,
     )

@@ -14,8 +14,9 @@ import pika
 from pika.spec import Basic
 
 from maestro import faultpoints
-from maestro.broker.base import BrokerError, BrokerUnavailable, Message, Unroutable
+from maestro.broker.base import BrokerError, BrokerUnavailable, Message, Unpublishable, Unroutable
 from maestro.broker.rabbitmq_problem import ACCESS_REFUSED, NOT_FOUND
+from maestro.broker.rabbitmq_properties import Outgoing
 from maestro.broker.rabbitmq_session import Channel, ChannelLost
 
 #: Publishes that may be unconfirmed at once, and their bodies' bytes; further callers wait in line.
@@ -97,7 +98,7 @@ class Publisher:
             entry.returned = ""
             entry.deaths += 1
             if entry.deaths >= CHANNEL_DEATHS:
-                entry.fail(BrokerError(f"RabbitMQ closed {entry.deaths} channels over this publish: {lost}"))
+                entry.fail(Unpublishable(f"RabbitMQ closed {entry.deaths} channels over this publish: {lost}"))
         culprit = _EXCHANGE.search(str(lost))
         if lost.code in (NOT_FOUND, ACCESS_REFUSED) and culprit and culprit[1] not in redeclared:
             for entry in self._line:
@@ -125,20 +126,15 @@ class Publisher:
                 self._line.appendleft(entry)
                 return
             except Exception as problem:  # noqa: BLE001 - whatever pika says of a message it cannot encode
-                entry.fail(BrokerError(f"this message cannot be published: {problem!r}"))
+                entry.fail(Unpublishable(f"this message cannot be published: {problem!r}"))
 
     def _has_room(self) -> bool:
         return len(self._sent) < WINDOW and (self._sent_bytes < WINDOW_BYTES or not self._sent)
 
     def _send(self, channel: Channel, entry: _Publish) -> None:
         message = entry.message
-        properties = pika.BasicProperties(
-            content_type="application/json",
-            content_encoding="utf-8",
-            delivery_mode=2,
-            message_id=message.message_id,
-            headers=dict(message.headers) or None,
-        )
+        original = message.original.properties if message.original is not None else None
+        properties = Outgoing(message.message_id, message.headers, original, message.dropped)
         channel.raw.basic_publish(entry.exchange, entry.routing_key, message.body, properties, mandatory=True)
         self._last_tag += 1
         self._sent[self._last_tag] = entry

@@ -15,6 +15,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from maestro import logs
 from maestro.broker.base import BrokerError
 from maestro.broker.rabbitmq_problem import describe
+from maestro.broker.rabbitmq_properties import read_header
 from maestro.broker.rabbitmq_stream import LoopStreams
 from maestro.settings import BrokerSettings
 
@@ -173,6 +174,13 @@ class Channel:
                 reply.set_exception(lost)
 
 
+class _Connection(AsyncioConnection):  # type: ignore[misc]  # pika is not typed
+    """pika's connection, which survives whatever a message carries."""
+
+    def _read_frame(self) -> Any:
+        return read_header(self._frame_buffer) or super()._read_frame()
+
+
 class Session:
     """One open AMQP connection."""
 
@@ -183,7 +191,7 @@ class Session:
         self._closed: asyncio.Future[str] = loop.create_future()
         self._channels: list[Channel] = []
         loop.call_later(WATCH_INTERVAL, self._look)
-        self._raw = AsyncioConnection(
+        self._raw = _Connection(
             parameters,
             on_open_callback=lambda _raw: resolve(self._opened, None),
             on_open_error_callback=lambda _raw, error: self._on_failed(error),

@@ -28,7 +28,7 @@ class Declarations:
     def remember(self, bindings: Sequence[Binding], exchanges: Sequence[str]) -> None:
         """Add to what is declared from now on."""
         self._exchanges.update(dict.fromkeys(exchanges))
-        self._exchanges.update(dict.fromkeys(binding.exchange for binding in bindings))
+        self._exchanges.update(dict.fromkeys(each.exchange for each in _bound(bindings) if not each.foreign))
         self._bindings.update(dict.fromkeys(bindings))
 
     @property
@@ -69,9 +69,10 @@ class Declarations:
         for name in _exchanges(bindings, exchanges):
             options = {"exchange_type": _TOPIC, "durable": True, "passive": name in self._foreign}
             channel.tell(raw.exchange_declare, name, **options)
-        for queue in _queues(bindings):
-            channel.tell(raw.queue_declare, queue, durable=True, passive=queue in self._foreign)
-        for binding in bindings:
+        for queue, arguments in _queues(bindings).items():
+            options = {"durable": True, "passive": queue in self._foreign, "arguments": arguments}
+            channel.tell(raw.queue_declare, queue, **options)
+        for binding in _bound(bindings):
             channel.tell(raw.queue_bind, binding.queue, binding.exchange, binding.pattern)
 
     async def _one_by_one(self, session: Session, bindings: Sequence[Binding], exchanges: Sequence[str]) -> None:
@@ -81,9 +82,9 @@ class Declarations:
             for name in _exchanges(bindings, exchanges):
                 options = {"exchange_type": _TOPIC, "durable": True}
                 await self._as_found("exchange", name, work, options)
-            for queue in _queues(bindings):
-                await self._as_found("queue", queue, work, {"durable": True})
-            for binding in bindings:
+            for queue, arguments in _queues(bindings).items():
+                await self._as_found("queue", queue, work, {"durable": True, "arguments": arguments})
+            for binding in _bound(bindings):
                 channel = await work.channel()
                 await channel.call(channel.raw.queue_bind, binding.queue, binding.exchange, binding.pattern)
         finally:
@@ -127,8 +128,13 @@ class _Work:
 
 
 def _exchanges(bindings: Sequence[Binding], exchanges: Sequence[str]) -> Iterable[str]:
-    return dict.fromkeys((*exchanges, *(binding.exchange for binding in bindings)))
+    return dict.fromkeys((*exchanges, *(each.exchange for each in _bound(bindings) if not each.foreign)))
 
 
-def _queues(bindings: Sequence[Binding]) -> Iterable[str]:
-    return dict.fromkeys(binding.queue for binding in bindings)
+def _queues(bindings: Sequence[Binding]) -> dict[str, dict[str, Any]]:
+    """Return the queues with their arguments."""
+    return {binding.queue: dict(binding.arguments) for binding in bindings}
+
+
+def _bound(bindings: Sequence[Binding]) -> Iterable[Binding]:
+    return (binding for binding in bindings if binding.exchange)

@@ -13,10 +13,23 @@ REPROCESSING: Final = "reprocessing"
 REPROCESSING_EVENTS: Final = "reprocessing-events"
 
 EXCHANGES: Final = (PERSIST, PERSIST_ERROR, PUBLISH_ERROR, REPROCESSING, REPROCESSING_EVENTS)
+#: The Event Manager's exchange of all events, and the queue on which Maestro hears of ended processes.
+EVENTS_PUBLISH: Final = "events.publish"
+OUTCOMES: Final = "maestro.outcomes.queue"
+#: The oldest are dropped when nobody hears them: they only hasten what is known otherwise.
+_BOUNDED: Final = (("x-max-length", 100_000), ("x-overflow", "drop-head"))
+OUTCOMES_BINDINGS: Final = tuple(
+    Binding(EVENTS_PUBLISH, pattern, OUTCOMES, _BOUNDED, foreign=True) for pattern in ("#.finished.#", "#.exception.#")
+)
+#: Whose installation owns this vhost's events: one message (semantics: Who owns the broker's events).
+OWNER: Final = "maestro.owner"
+OWNER_BINDING: Final = Binding("", "", OWNER, (("x-single-active-consumer", True),))
 #: Header of a message on an error queue: why it is there.
 ERROR_HEADER: Final = "x-maestro-error"
 #: Header of a message on an error queue whose commit is in doubt: the doubt's key.
 DOUBT_HEADER: Final = "x-maestro-doubt"
+#: Header of a message on an error queue: what it is chosen by.
+ERROR_ID_HEADER: Final = "x-maestro-id"
 #: Header of a message that was given back from an error queue: by whom.
 REDRIVE_HEADER: Final = "x-maestro-redrive"
 

@@ -7,6 +7,7 @@ import typer
 
 from maestro.cli_admin import consequences
 from maestro.cli_admin.document_page import becoming
+from maestro.cli_admin.exits import EXIT_USAGE, fail
 from maestro.cli_admin.plain import count
 from maestro.cli_admin.session import DocumentId, Reason, Session, User, Yes, command
 from maestro.client.api import Decision
@@ -29,6 +30,14 @@ Digest = Annotated[
     str,
     typer.Option(metavar="HEX", help="The preview that was seen, from `show --json`; by default the one shown now."),
 ]
+CoversTag = Annotated[
+    bool,
+    typer.Option("--covers-tag", help="Decide what else becomes pending of the same tag, soon, likewise."),
+]
+CoversLimit = Annotated[
+    int | None,
+    typer.Option("--covers-limit", min=1, metavar="N", help="… up to N units each; else as many as this one has."),
+]
 
 
 @command
@@ -42,17 +51,20 @@ def approve(
     max_replays: Replays = None,
     max_minutes: Minutes = None,
     digest: Digest = "",
+    covers_tag: CoversTag = False,
+    covers_limit: CoversLimit = None,
 ) -> None:
     """Commit what is held and replay what it impacts; exactly what is shown, or nothing."""
     doc = _target(session, document, _PENDING)
     budget = _budget(max_replays, max_minutes)
     session.out.confirm(
         consequences.title("Approve", doc),
-        consequences.of_approval(session.maestro, doc, budget),
+        [*consequences.of_approval(session.maestro, doc, budget), *_covering(doc, covers_tag, covers_limit)],
         _approve_question(doc),
         yes=yes,
     )
-    decision = Decision(session.user(user), reason, digest or doc.digest or "", budget)
+    covers = "tag" if covers_tag else None
+    decision = Decision(session.user(user), reason, digest or doc.digest or "", budget, covers, covers_limit)
     _decide(session, "approve", doc, decision, _approved)
 
 
@@ -61,13 +73,33 @@ def _approve_question(doc: Document) -> str:
     return f"Approve and replay {units:,}?" if units else "Approve and commit?"
 
 
+def _covering(doc: Document, covers_tag: bool, limit: int | None) -> Iterable[str]:  # noqa: FBT001 - an option's value
+    """Say what else a decision will be taken for."""
+    if not covers_tag and limit is not None:
+        fail("--covers-limit is for a decision with --covers-tag", EXIT_USAGE)
+    if covers_tag:
+        most = doc.progress.units if limit is None else limit
+        yield f"covers tag {doc.tag}: what else becomes pending of it, soon, up to {count(most, 'replay')} each"
+
+
 @command
-def skip(session: Session, document: DocumentId, *, yes: Yes = False, reason: Reason = "", user: User = "") -> None:
+def skip(
+    session: Session,
+    document: DocumentId,
+    *,
+    yes: Yes = False,
+    reason: Reason = "",
+    user: User = "",
+    covers_tag: CoversTag = False,
+    covers_limit: CoversLimit = None,
+) -> None:
     """Discard the held commit: its rows never reach the domain."""
     doc = _target(session, document, _PENDING)
-    lines = consequences.of_skip(session.maestro, doc)
+    lines = [*consequences.of_skip(session.maestro, doc), *_covering(doc, covers_tag, covers_limit)]
     session.out.confirm(consequences.title("Skip", doc), lines, "Skip and discard the commit?", yes=yes)
-    _decide(session, "skip", doc, Decision(session.user(user), reason), _skipped)
+    covers = "tag" if covers_tag else None
+    decision = Decision(session.user(user), reason, covers=covers, covers_limit=covers_limit)
+    _decide(session, "skip", doc, decision, _skipped)
 
 
 @command

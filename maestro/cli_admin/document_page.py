@@ -49,6 +49,11 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:
         yield "warning", f"the replay of {doc.held_named_by} impacts the held instance, which is not replayed by itself"
     if doc.reimpacted:
         yield "stale", f"{count(len(doc.reimpacted), 'instance')} impacted again after the last allowed round"
+    for one in doc.set_aside or ():
+        yield "set aside", f"{one.instance_id} on {one.branch}: {one.problem}"
+    for one in doc.left_out or ():
+        why = one.reason or one.problem
+        yield "left out", f"{one.instance_id} on {one.branch} by {one.user} at {local(one.timestamp)}: {why}"
     if doc.reconsidered:
         yield "judged", f"again, as event {doc.reconsidered}"
     yield "digest", doc.digest or "-"

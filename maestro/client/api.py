@@ -25,6 +25,9 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     digest: str = ""
     budget: dict[str, float] | None = None
+    #: "tag": it is taken for what else becomes pending of the tag, soon, and up to how many units (None: as many).
+    covers: str | None = None
+    covers_limit: int | None = None
 
 
 class Maestro:
@@ -97,6 +100,16 @@ class Maestro:
         """Have a skipped event judged again; what became of it."""
         path = _document(document_id, "reconsider")
         return self._http.call("POST", path, shapes.Reconsidered, body=decision, timeout=PATIENT)
+
+    def leave_out(
+        self, document_id: str, units: Sequence[tuple[str, str]], decision: Decision
+    ) -> Reply[shapes.Document]:
+        """Leave units (instance, branch) out of a reprocessing at rest, or given up; the document as it is then."""
+        named = [{"instanceId": instance_id, "branch": branch} for instance_id, branch in units]
+        body: dict[str, Any] = {"units": named, "reason": decision.reason}
+        if decision.user is not None:
+            body["user"] = decision.user
+        return self._http.call("POST", _document(document_id, "units/leave_out"), shapes.Document, body=body)
 
     def redrive(self, system_id: str, ids: Sequence[str], user: str | None) -> Reply[shapes.Redriven]:
         """Give messages of the error queue back to be judged again, in the order of the queue."""

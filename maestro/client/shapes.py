@@ -53,6 +53,17 @@ class Unit(_Shape, frozen=True):
     duration: float | None = None
 
 
+class NotReplayed(_Shape, frozen=True):
+    """A unit that cannot be replayed, or is left out: why, and who decided so."""
+
+    instance_id: str
+    branch: str = "master"
+    problem: str = ""
+    user: str = ""
+    timestamp: str = ""
+    reason: str = ""
+
+
 class Progress(_Shape, frozen=True):
     """How far a run is."""
 
@@ -98,6 +109,8 @@ class Document(_Shape, frozen=True):
     history: tuple[Entry, ...] = ()
     units: tuple[Unit, ...] | None = None
     reimpacted: tuple[Unit, ...] | None = None
+    set_aside: tuple[NotReplayed, ...] | None = None
+    left_out: tuple[NotReplayed, ...] | None = None
     progress: Progress = Progress()
     cancelling: bool = False
     pausing: bool = False

@@ -17,15 +17,21 @@ from maestro.http.quiet import Quiet
 from maestro.http.routes import operations, routes
 from maestro.http.visit import CallersAccess, GuardedBridge
 from maestro.runtime.measures import Measures
+from maestro.runtime.owner_view import OwnerView
 from maestro.settings import HttpSettings
 
 
 def create_app(
-    bridge: Bridge, settings: HttpSettings, look: Look = no_board, guards: Guards | None = None
+    bridge: Bridge,
+    settings: HttpSettings,
+    look: Look = no_board,
+    guards: Guards | None = None,
+    owner: OwnerView | None = None,
 ) -> web.Application:
     """Return the application; `server.serve_http` serves it.
 
-    `look` reads the lock board. Without `guards` everybody is let in.
+    `look` reads the lock board, `owner` says whether the broker's events are ours. Without `guards` everybody is let
+    in.
     """
     guards = guards or unguarded(settings)
     app = web.Application(client_max_size=settings.max_body_bytes)
@@ -43,7 +49,7 @@ def create_app(
     app.on_shutdown.append(end_streams)
     app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(tell_request_id)
-    proceed = proceed_handler(LockChecks(bridge, settings.ask_timeout, look), settings, measures)
+    proceed = proceed_handler(LockChecks(bridge, settings.ask_timeout, look), settings, measures, owner)
     known = operations(proceed, Scraper(bridge, measures).handle)
     app[OPENAPI] = rendered(known, secured=not guards.door.open)
     app.add_routes(routes(known, proceed, guards))

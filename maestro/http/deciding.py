@@ -1,6 +1,7 @@
 """What the body of a decision says, checked: who, why, on which preview, how far. `BadInput` names what is wrong."""
 
 from collections.abc import Mapping
+from math import isinf
 from typing import Any, Final
 
 from aiohttp import web
@@ -15,6 +16,8 @@ from maestro.messages import (
     Approve,
     Budget,
     Cancel,
+    Covers,
+    LeaveOut,
     Pause,
     Recheck,
     Reconsider,
@@ -30,7 +33,7 @@ BODIES: Final[Mapping[type[Decision], type[shapes.DecisionBody]]] = {
     Approve: shapes.ApproveBody,
     Retry: shapes.RunBody,
     Resume: shapes.RunBody,
-    Skip: shapes.ReasonedBody,
+    Skip: shapes.SkipBody,
     Cancel: shapes.ReasonedBody,
     Pause: shapes.ReasonedBody,
     Reconsider: shapes.ReasonedBody,
@@ -52,17 +55,42 @@ def decision_of(kind: type[Decision], document_id: str, fields: dict[str, Any]) 
         Denied: somebody else than the credential's holder is named.
     """
     body = checked(fields, BODIES[kind])
+    covers = _covers(kind, fields, body)
     user = user_of(body.user)
     if not isinstance(body, shapes.ReasonedBody):
         return Recheck(document_id, user)
     why, token = check_reason(body.reason), principal().token
     if kind is Approve and isinstance(body, shapes.ApproveBody):
-        return Approve(document_id, user, why, _digest(body.digest), _budget(body.budget), token)
+        return Approve(document_id, user, why, _digest(body.digest), _budget(body.budget), token, covers)
     if isinstance(body, shapes.RunBody):
         return (Retry if kind is Retry else Resume)(document_id, user, why, _budget(body.budget), token)
     if kind is Reconsider:
         return Reconsider(document_id, user, why, token)
+    if kind is Skip:
+        return Skip(document_id, user, why, covers)
     return kind(document_id, user, why)  # type: ignore[call-arg]  # a recheck has returned above
+
+
+def leave_out_of(document_id: str, fields: dict[str, Any]) -> LeaveOut:
+    """Return the decision to leave units out that a body's `fields` make. Raises `BadInput`, and `Denied`."""
+    body = checked(fields, shapes.LeaveOutBody)
+    units = tuple((unit.instance_id, unit.branch) for unit in body.units)
+    return LeaveOut(document_id, user_of(body.user), units, check_reason(body.reason))
+
+
+def _covers(kind: type[Decision], fields: dict[str, Any], body: shapes.DecisionBody) -> Covers | None:
+    """Return whether the decision covers its tag, by whom, and up to which size."""
+    if not isinstance(body, shapes.ApproveBody | shapes.SkipBody):
+        for name in ("covers", "covers_limit"):
+            if fields.get(name) is not None:
+                raise BadInput(name, f"an approval or a skip covers its tag, {kind.__name__.lower()} does not")
+        return None
+    if body.covers is None:
+        if body.covers_limit is not None:
+            raise BadInput("covers_limit", 'is for a decision with "covers"')
+        return None
+    caller = principal()
+    return Covers(caller.via, None if isinf(caller.expires) else caller.expires, body.covers_limit, caller.token)
 
 
 def check_reason(reason: str | None) -> str:

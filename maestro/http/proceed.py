@@ -19,9 +19,10 @@ from maestro.http.lock_checks import LockChecks
 from maestro.http.observed import HEADER as REQUEST_ID
 from maestro.http.replies import SERVER, answered
 from maestro.http.visit import check_system
-from maestro.messages import Code
+from maestro.messages import Answer, Code
 from maestro.runtime.catalogue import HTTP_SECONDS, LOCK_CHECKS
 from maestro.runtime.measures import Measures
+from maestro.runtime.owner_view import OwnerView
 from maestro.settings import HttpSettings
 
 _OK: Final = 200
@@ -93,8 +94,13 @@ def checked_system(proceed: Handler) -> Handler:
     return handle
 
 
-def proceed_handler(checks: LockChecks, settings: HttpSettings, measures: Measures) -> Handler:
-    """Return the handler: 200 when events may proceed (the system is open or unknown), 403 with the lock's facts."""
+def proceed_handler(
+    checks: LockChecks, settings: HttpSettings, measures: Measures, owner: OwnerView | None = None
+) -> Handler:
+    """Return the handler: 200 when events may proceed (the system is open or unknown), 403 with the lock's facts.
+
+    503 while the broker's events are not known to be this installation's.
+    """
     glance, ask = checks.glance, checks.ask
     now, count, observe = time.monotonic, measures.count, measures.observe
 
@@ -110,7 +116,8 @@ def proceed_handler(checks: LockChecks, settings: HttpSettings, measures: Measur
         system_id = request.match_info["systemId"]
         source = "board"
         try:
-            answer = glance(system_id)
+            refusal = owner.refusal if owner is not None else ""
+            answer = Answer(Code.UNAVAILABLE, message=refusal) if refusal else glance(system_id)
             if answer is None:
                 source = "actor"
                 answer = await ask(system_id)

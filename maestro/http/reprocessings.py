@@ -7,7 +7,7 @@ from aiohttp.typedefs import Handler
 
 from maestro.http.bridge import UnknownSystem
 from maestro.http.checking import query_of
-from maestro.http.deciding import Decision, check_reason, decision_body, decision_of
+from maestro.http.deciding import Decision, check_reason, decision_body, decision_of, leave_out_of
 from maestro.http.inputs import path_document, path_system, query_page, user_of
 from maestro.http.keys import BRIDGE, DOCUMENTS, SETTINGS, note
 from maestro.http.replies import answered, reply
@@ -62,6 +62,8 @@ def decision(kind: type[Decision]) -> Handler:
         document_id = path_document(request)
         decided = decision_of(kind, document_id, await decision_body(request))
         note(request, user=decided.user, reason=getattr(decided, "reason", ""))
+        if getattr(decided, "covers", None) is not None:
+            note(request, covers="tag")
         return answered(await request.app[DOCUMENTS].ask(document_id, decided))
 
     return decide
@@ -75,6 +77,15 @@ async def reconsider(request: web.Request) -> web.StreamResponse:
     note(request, user=decided.user, reason=decided.reason)
     patience = request.app[SETTINGS].sync_timeout
     return answered(await request.app[DOCUMENTS].ask(document_id, decided, timeout=patience))
+
+
+async def leave_out(request: web.Request) -> web.StreamResponse:
+    """Leave units out of a reprocessing that is paused or was given up."""
+    document_id = path_document(request)
+    decided = leave_out_of(document_id, await decision_body(request))
+    units = " ".join(f"{instance_id}@{branch}" for instance_id, branch in decided.units)
+    note(request, user=decided.user, reason=decided.reason, units=units)
+    return answered(await request.app[DOCUMENTS].ask(document_id, decided))
 
 
 async def set_status(request: web.Request) -> web.StreamResponse:

@@ -104,6 +104,11 @@ def _decisions() -> Iterable[Operation]:
             {200: shapes.DocumentShape, 202: shapes.DocumentShape}, body=BODIES[kind], decides=True, repeatable=True,
         )  # fmt: skip
     yield _post(
+        f"{_REPROCESSING}/{{id}}/units/leave_out", reprocessings.leave_out, "leave_out", Role.APPROVER,
+        "Leave outstanding units out of a paused, failed, aborted or cancelled reprocessing",
+        {200: shapes.DocumentShape}, body=shapes.LeaveOutBody, decides=True, repeatable=True,
+    )  # fmt: skip
+    yield _post(
         f"{_REPROCESSING}/{{id}}/reconsider", reprocessings.reconsider, "reconsider", Role.APPROVER,
         "Judge the event of a skipped reprocessing again", {200: shapes.JudgedShape, 202: dict[str, Any]},
         body=BODIES[Reconsider], decides=True, repeatable=True,

@@ -53,6 +53,9 @@ Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="At most so many.",
                             extra={"says": f"must be a whole number from 1 to {MAX_PAGE}"})]  # fmt: skip
 
 
+Covered = Annotated[Literal["tag"], Meta(extra={"says": 'must be "tag"'})]
+CoversLimit = Annotated[int, Meta(ge=1, le=1_000_000, extra={"says": "must be a whole number from 1"})]
+
 # --- what clients send -------------------------------------------------------------------------------------------
 
 
@@ -81,8 +84,20 @@ class RunBody(ReasonedBody):
     budget: BudgetBody | None = None
 
 
+class SkipBody(ReasonedBody):
+    """Who skips, why, and whether what else becomes pending of the tag is skipped likewise."""
+
+    covers: Covered | None = None
+    covers_limit: CoversLimit | None = None
+
+
 class ApproveBody(RunBody):
-    """Who approves, why, on which preview, and how far the run may go."""
+    """Who approves, why, on which preview, how far the run may go, and whether it is for the whole tag."""
+
+    #: What else becomes pending of the tag, soon, is decided likewise.
+    covers: Covered | None = None
+    #: Units of the largest document that is decided likewise; else as many as this one has.
+    covers_limit: CoversLimit | None = None
 
     #: The digest of the preview that was seen.
     digest: Annotated[str, Meta(max_length=MAX_DIGEST,
@@ -103,6 +118,20 @@ class ResolveBody(DecisionBody):
     verdict: Annotated[str, Meta(max_length=MAX_STATUS, examples=["made", "make_again"],
                                  extra={"says": "must be made or make_again"})] = ""  # fmt: skip
     reason: Reason | None = None
+
+
+class UnitBody(Struct, forbid_unknown_fields=True, rename="camel"):
+    """An instance on a branch."""
+
+    instance_id: Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+    branch: Annotated[str, Meta(min_length=1, max_length=MAX_ID)] = "master"
+
+
+class LeaveOutBody(ReasonedBody, kw_only=True):
+    """Who leaves which units out, and why."""
+
+    units: Annotated[list[UnitBody], Meta(min_length=1, max_length=MAX_CHOSEN,
+                     extra={"says": f"must be a list of 1 to {MAX_CHOSEN} units"})]  # fmt: skip
 
 
 class FindQuery(Struct):
@@ -233,6 +262,8 @@ class UnitShape(Struct, rename="camel"):
     sent_at: str | None = None
     done_at: str | None = None
     duration: float | None = None
+    #: Why it cannot be replayed.
+    problem: str | None = None
 
 
 class UnitName(Struct, rename="camel"):
@@ -240,6 +271,21 @@ class UnitName(Struct, rename="camel"):
 
     instance_id: str
     branch: str
+
+
+class SetAsideShape(UnitName, rename="camel"):
+    """A unit that cannot be replayed, and why."""
+
+    problem: str
+
+
+class LeftOutShape(UnitName, rename="camel"):
+    """A unit that is not replayed: who decided so, when and why; and what kept it from being replayed."""
+
+    user: str
+    timestamp: str
+    reason: str
+    problem: str = ""
 
 
 class ProgressShape(Struct):
@@ -292,6 +338,8 @@ class DocumentShape(Struct, rename="camel"):
     history: list[HistoryShape]
     units: list[UnitShape]
     reimpacted: list[UnitName]
+    set_aside: list[SetAsideShape]
+    left_out: list[LeftOutShape]
     progress: ProgressShape
     cancelling: bool
     pausing: bool

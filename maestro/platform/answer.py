@@ -5,6 +5,7 @@ connection, compressed or not. All else is an error, never a guess.
 """
 
 import zlib
+from collections.abc import Callable
 from typing import Final
 
 import httptools
@@ -37,8 +38,10 @@ class AnswerReader:
         self._parser = httptools.HttpResponseParser(self)
         self.begin()
 
-    def begin(self) -> None:
-        """Wait for another answer."""
+    def begin(self, sink: Callable[[bytes], None] | None = None) -> None:
+        """Wait for another answer; `sink` takes the parts of a body that says yes, in place of `body`."""
+        self._sink = sink
+        self._size = 0
         self._body = bytearray()
         self._fed = 0
         self._framed = False
@@ -118,8 +121,13 @@ class AnswerReader:
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
-        if not self._complete:
-            self._check_size(len(self._body) + len(body))
+        if self._complete:
+            return
+        self._size += len(body)
+        self._check_size(self._size)
+        if self._sink is not None and self.status < 300 and self._encoding in (b"", b"identity"):  # noqa: PLR2004
+            self._sink(body)
+        else:
             self._body += body
 
     def on_message_complete(self) -> None:

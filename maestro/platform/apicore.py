@@ -15,6 +15,7 @@ from maestro.platform.transport import CallName, Transport, nothing
 _SYSTEMS: Final = CallName("apicore", "systems")
 _DOMAIN_ADDRESS: Final = CallName("apicore", "domain_address")
 _IS_FORK: Final = CallName("apicore", "is_fork")
+_STARTS_OPERATION: Final = CallName("apicore", "starts_operation")
 _SET_STATUS: Final = CallName("apicore", "set_instance_status")
 _REGISTER_MAP: Final = CallName("apicore", "register_map")
 #: Name of the maps of ours, and where Domain serves what they find.
@@ -49,6 +50,7 @@ class _Instance(msgspec.Struct, rename="camel"):
 _SYSTEM_LIST: Final = msgspec.json.Decoder(list[_System])
 _APP_LIST: Final = msgspec.json.Decoder(list[_App])
 _INSTANCE_LIST: Final = msgspec.json.Decoder(list[_Instance])
+_ANYTHING: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class ApiCore:
@@ -59,6 +61,7 @@ class ApiCore:
         self._systems = address(base, "/core/system").asking(filter="")
         self._apps = address(base, "/core/installedApp")
         self._instances = address(base, "/core/processInstance")
+        self._operations = address(base, "/core/operation")
         self._persist = address(base, "/core/persist")
 
     def systems(self) -> Awaitable[tuple[str, ...]]:
@@ -103,6 +106,16 @@ class ApiCore:
         body = orjson.dumps([new | {"version": "1", "content": _map_of(type_)}])
         return self._transport.call(_REGISTER_MAP, "POST", self._persist, nothing, body=body, tries=1)
 
+    def starts_operation(self, event: str, version: str) -> Awaitable[bool]:
+        """Return whether an event starts an operation.
+
+        Raises:
+            SiblingUnreachable: no usable answer.
+            SiblingRefused: API core answered 4xx.
+        """
+        target = self._operations.asking(filter="byEventAndVersion", event=event, version=version)
+        return self._transport.call(_STARTS_OPERATION, "GET", target, _is_any)
+
     def set_instance_status(self, instance_id: str, status: str) -> Awaitable[None]:
         """Set the instance's status text.
 
@@ -142,3 +155,7 @@ def _address(answer: bytes) -> DomainAddress:
 def _fork(answer: bytes) -> bool:
     instances = _INSTANCE_LIST.decode(answer)
     return bool(instances and instances[0].is_fork)
+
+
+def _is_any(answer: bytes) -> bool:
+    return bool(_ANYTHING.decode(answer))

@@ -6,6 +6,7 @@ https goes through aiohttp (`maestro.platform.https`).
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from select import POLLIN, poll
 from time import monotonic
@@ -22,6 +23,8 @@ from maestro.ports import why
 _IDEMPOTENT: Final = frozenset({"GET", "PUT"})
 
 Answer = tuple[int, bytes]
+#: Takes the parts of a body as they come; must not raise.
+Sink = Callable[[bytes], None]
 
 
 class Bounds(Struct, frozen=True):
@@ -70,8 +73,8 @@ class Connection(asyncio.Protocol):
         #: Something of the present answer has come.
         self.answering = False
 
-    async def exchange(self, request: bytes, timeout: float) -> Answer:  # noqa: ASYNC109 - cheaper than a context
-        """Send a request, return the answer.
+    async def exchange(self, request: bytes, timeout: float, sink: Sink | None = None) -> Answer:  # noqa: ASYNC109 - cheaper than a context
+        """Send a request, return the answer; a `sink` takes the body of one that says yes.
 
         Raises:
             NotSentError, ConnectionFailedError, BadAnswerError, WrongShapeError: as they say.
@@ -81,7 +84,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or not self.usable:
             raise NotSentError("the server hung up")
         self.usable = False
-        self._reader.begin()
+        self._reader.begin(sink)
         answer: asyncio.Future[Answer] = self._loop.create_future()
         self._answer = answer
         self._deadline = self._loop.time() + timeout
@@ -184,8 +187,10 @@ class Connections:
         self._pools: dict[Place, _Pool] = {}
         self._closed = False
 
-    async def request(self, method: str, target: Target, body: bytes | None) -> Answer:
+    async def request(self, method: str, target: Target, body: bytes | None, sink: Sink | None = None) -> Answer:
         """Send one request over a kept or new connection; return status and body.
+
+        A `sink` takes the body of an answer that says yes, as it comes; what is compressed is returned all the same.
 
         Raises:
             NotSentError, ConnectionFailedError, BadAnswerError, WrongShapeError: as they say.
@@ -207,7 +212,7 @@ class Connections:
             kept = self._kept(pool)
             if kept is not None:
                 try:
-                    return await kept.exchange(request, self._bounds.answer_timeout)
+                    return await kept.exchange(request, self._bounds.answer_timeout, sink)
                 except NotSentError:
                     pass  # it is closed already
                 except (ConnectionFailedError, BadAnswerError):
@@ -215,7 +220,7 @@ class Connections:
                     if method not in _IDEMPOTENT or kept.answering:
                         raise
             connection = await self._connect(target.place, pool)
-            return await connection.exchange(request, self._bounds.answer_timeout)
+            return await connection.exchange(request, self._bounds.answer_timeout, sink)
         finally:
             pool.leave()
 

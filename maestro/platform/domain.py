@@ -12,9 +12,11 @@ from maestro.platform.apicore import MAP, ApiCore
 from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused
 from maestro.platform.observer import CallObserver
 from maestro.platform.once import LostError, NotBegunError, OnceOnly
+from maestro.platform.rows import FootprintReader
 from maestro.platform.target import Target, address
 from maestro.platform.transport import CallName, Transport, shown
-from maestro.reprocessing.facts import CommitEnd
+from maestro.reprocessing.doubt import CommitEnd
+from maestro.reprocessing.ledger import Footprint
 
 T = TypeVar("T")
 
@@ -131,6 +133,28 @@ class Domain:
         target = base.below(MAP, type_).asking(filter="byInstance", instance=instance_id).saying("Branch", "all")
         return bool(await self._transport.once(_ROWS, "GET", target, _ROW_LIST.decode))
 
+    async def footprint(self, system_id: str, instance_id: str, *, tries: int | None = None) -> Footprint:
+        """Return which rows the instance's commit would change or destroy; the answer is never held whole.
+
+        `tries` replaces the setting.
+
+        Raises:
+            SiblingUnreachable: no usable answer, of API core or Domain.
+            SiblingRefused: Domain answered 4xx, or the system has no domain.
+        """
+
+        async def attempt(base: Target) -> Footprint:
+            reader = FootprintReader()
+
+            def decode(rest: bytes) -> Footprint:
+                reader.feed(rest)  # what came compressed
+                return reader.end()
+
+            target = base.below("instance", instance_id, "entities")
+            return await self._transport.once(_ENTITIES, "GET", target, decode, sink=reader.feed)
+
+        return await self._located(system_id, attempt, tries)
+
     def _call(
         self,
         name: CallName,
@@ -141,11 +165,18 @@ class Domain:
     ) -> Awaitable[T]:
         system_id, instance_id, what = where
 
+        def attempt(base: Target) -> Awaitable[T]:
+            return self._transport.once(name, method, base.below("instance", instance_id, what), decode)
+
+        return self._located(system_id, attempt, tries)
+
+    def _located(self, system_id: str, call: Callable[[Target], Awaitable[T]], tries: int | None) -> Awaitable[T]:
+        """Make a call to the system's domain, tried as `Transport.retried` says; its address is asked when needed."""
+
         async def attempt() -> T:
             base = self._addresses.get(system_id) or await self._locate(system_id)
-            target = base.below("instance", instance_id, what)
             try:
-                return await self._transport.once(name, method, target, decode)
+                return await call(base)
             except SiblingError:
                 # It may have moved: the next try asks again.
                 self._addresses.pop(system_id, None)

@@ -9,7 +9,14 @@ from typing import Final
 
 import aiohttp
 
-from maestro.platform.connections import Answer, Bounds, ConnectionFailedError, NoConnectionInTimeError, NotSentError
+from maestro.platform.connections import (
+    Answer,
+    Bounds,
+    ConnectionFailedError,
+    NoConnectionInTimeError,
+    NotSentError,
+    Sink,
+)
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.target import Target
 
@@ -34,8 +41,8 @@ class HttpsConnections:
             headers=headers,
         )
 
-    async def request(self, method: str, target: Target, body: bytes | None) -> Answer:
-        """Send one request; return status and body.
+    async def request(self, method: str, target: Target, body: bytes | None, sink: Sink | None = None) -> Answer:
+        """Send one request; return status and body. A `sink` takes the body of an answer that says yes, as it comes.
 
         Raises:
             NotSentError, ConnectionFailedError, WrongShapeError: as they say.
@@ -45,7 +52,7 @@ class HttpsConnections:
             async with self._session.request(
                 method, target.url, data=body, headers=dict(target.fields), allow_redirects=False
             ) as response:
-                return response.status, await self._read(response)
+                return response.status, await self._read(response, sink if response.status < 300 else None)  # noqa: PLR2004
         except aiohttp.ConnectionTimeoutError as problem:
             raise NoConnectionInTimeError from problem
         except TimeoutError:
@@ -59,14 +66,18 @@ class HttpsConnections:
         """Close all connections; requests under way fail. Twice is no error."""
         await self._session.close()
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, sink: Sink | None) -> bytes:
         length = response.content_length
-        if length is not None and length <= self._limit and "Content-Encoding" not in response.headers:
+        if sink is None and length is not None and length <= self._limit and "Content-Encoding" not in response.headers:
             return await response.read()
-        parts = bytearray()
+        parts, size = bytearray(), 0
         async for part in response.content.iter_any():
-            parts += part
-            if len(parts) > self._limit:
+            size += len(part)
+            if sink is None:
+                parts += part
+            else:
+                sink(part)
+            if size > self._limit:
                 # The rest stays unread, so the connection cannot be used again.
                 response.close()
                 raise WrongShapeError(f"it is larger than {self._limit} bytes")

@@ -6,11 +6,15 @@ from typing import Any, Final
 
 import msgspec
 
+from maestro.platform.rows import reads_of
 from maestro.platform.target import address
 from maestro.platform.transport import CallName, Transport, nothing
+from maestro.reprocessing.ledger import Reads
 
+_HEAD: Final = CallName("process_memory", "head")
 _ORIGIN: Final = CallName("process_memory", "origin")
 _SAVE: Final = CallName("process_memory", "save_document")
+_FIND: Final = CallName("process_memory", "find_documents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class _Replaced(msgspec.Struct):
 
 _REPLACED: Final = msgspec.json.Decoder(_Replaced)
 _EVENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_DOCUMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _STAMPED: Final = msgspec.json.Decoder(_Stamped)
 
 
@@ -60,6 +65,29 @@ class ProcessMemory:
         """
         target = self._base.below(instance_id, "event")
         return self._transport.call(_ORIGIN, "GET", target, _decode, tries=tries)
+
+    def reads(self, instance_id: str, branch: str, *, tries: int | None = None) -> Awaitable[Reads | None]:
+        """Return which rows the instance, computing on `branch`, read in which version; None when it has no dataset.
+
+        `tries` replaces the setting.
+
+        Raises:
+            SiblingUnreachable: no usable answer.
+            SiblingRefused: Process Memory answered 4xx.
+        """
+        target = self._base.below(instance_id, "head")
+        return self._transport.call(_HEAD, "GET", target, lambda answer: reads_of(answer, branch), tries=tries)
+
+    def documents(self, field: str, value: str) -> Awaitable[list[bytes]]:
+        """Return the reprocessing documents (JSON) that have this value in a field, of all systems.
+
+        There may be several of one id.
+
+        Raises:
+            SiblingUnreachable: no usable answer.
+            SiblingRefused: Process Memory answered 4xx.
+        """
+        return self._transport.call(_FIND, "GET", self._documents.asking(**{field: value}), _list)
 
     def save_document(self, id: str, body: bytes) -> Awaitable[None]:  # noqa: A002 - the document's own word
         """Store a reprocessing document (its JSON) in the place of the one with that id, or as a new one.
@@ -93,3 +121,8 @@ def _replaced(answer: bytes) -> bool:
     """Return whether a document was replaced: not when the answer counts none."""
     result = _REPLACED.decode(answer).result
     return result is None or result.n != 0
+
+
+def _list(answer: bytes) -> list[bytes]:
+    # Process Memory of an empty database answers null.
+    return [bytes(raw) for raw in _DOCUMENTS.decode(answer) or ()]

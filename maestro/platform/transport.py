@@ -13,7 +13,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from maestro import __version__, logs
 from maestro.platform.answer import BadAnswerError
-from maestro.platform.connections import Bounds, ConnectionFailedError, Connections, NoConnectionInTimeError
+from maestro.platform.connections import Bounds, ConnectionFailedError, Connections, NoConnectionInTimeError, Sink
 from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused, SiblingUnreachable, WrongShapeError
 from maestro.platform.observer import CallObserver, Unobserved
 from maestro.platform.target import Target
@@ -148,7 +148,14 @@ class Transport:
         raise first
 
     async def once(
-        self, name: CallName, method: str, target: Target, decode: Callable[[bytes], T], *, body: bytes | None = None
+        self,
+        name: CallName,
+        method: str,
+        target: Target,
+        decode: Callable[[bytes], T],
+        *,
+        body: bytes | None = None,
+        sink: Sink | None = None,
     ) -> T:
         """Send one request and return its decoded answer; the observer is told how it ended.
 
@@ -158,13 +165,14 @@ class Transport:
             target: where to.
             decode: turns the body of a 2xx answer into the result; may raise what `errors` offers to decoders.
             body: JSON, if there is one.
+            sink: takes the body of a 2xx answer as it comes; `decode` gets what could not be handed on like that.
 
         Raises:
             SiblingUnreachable: no usable answer.
             SiblingRefused: the answer is no.
         """
         try:
-            status, answer = await self._exchange(method, target, body)
+            status, answer = await self._exchange(method, target, body, sink)
             _check(name, status, answer)
             result = decode(answer)
         except Exception as problem:
@@ -176,10 +184,12 @@ class Transport:
         self._observer.tried(name.service, "ok")
         return result
 
-    def _exchange(self, method: str, target: Target, body: bytes | None) -> Awaitable[tuple[int, bytes]]:
+    def _exchange(
+        self, method: str, target: Target, body: bytes | None, sink: Sink | None
+    ) -> Awaitable[tuple[int, bytes]]:
         if target.place.scheme == "http":
-            return self._connections.request(method, target, body)
-        return self._over_tls().request(method, target, body)
+            return self._connections.request(method, target, body, sink)
+        return self._over_tls().request(method, target, body, sink)
 
     def _explained(self, name: CallName, problem: Exception) -> SiblingError | None:
         """Return what a failed try means; None: nothing that a sibling did."""

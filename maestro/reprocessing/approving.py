@@ -39,7 +39,10 @@ def enough(system: System, doc: Document, fact: Approving, step: Step) -> bool:
     counts = first is not None and not first.spent and first.kind == kind and first.revision == doc.revision
     if first is None or not counts or fact.first_revoked:
         budget = UNLIMITED if isinstance(fact, facts.StatusSet | facts.ReconsiderAsked) else fact.budget
-        doc.first_approval = Approval(fact.user, system.now, fact.reason, doc.revision, kind, budget, fact.token)
+        covers = fact.covers if isinstance(fact, facts.Approved) else None
+        doc.first_approval = Approval(
+            fact.user, system.now, fact.reason, doc.revision, kind, budget, fact.token, covers=covers
+        )
         step.save(SaveDocument(doc))
         if isinstance(fact, facts.ReconsiderAsked):  # it is answered as a sync persist is
             step.do(do.Reply(fact.ticket, Code.ACCEPTED, fields=(("status", NOTED),)))

@@ -18,6 +18,7 @@ Reasoned = (
     | facts.ResumeAsked
     | facts.StatusSet
     | facts.ReconsiderAsked
+    | facts.LeaveOutAsked
 )
 Decision = Reasoned | facts.RecheckAsked
 

@@ -56,6 +56,52 @@ class WakeAt(Command, frozen=True):
     at: float
 
 
+# --- to whoever watches --------------------------------------------------------------------------------------
+
+
+class Alarm(StrEnum):
+    """What somebody must look at, though nothing waits for it."""
+
+    #: A run that nobody approved left units out.
+    LEFT_OUT = "left_out"
+    #: A replay impacts the very instance whose commit its run was for.
+    HELD_NAMED = "held_named"
+    #: One instance persists again and again.
+    PERSISTS_OFTEN = "persists_often"
+
+
+class RaiseAlarm(Command, frozen=True):
+    """Say it in the log, and count it."""
+
+    alarm: Alarm
+    instance_id: str
+    text: str
+
+
+# --- who may decide ------------------------------------------------------------------------------------------
+
+
+class Decider(Struct, frozen=True):
+    """Somebody who decided so that it covers its tag: who, why, how that was told, and how long it holds."""
+
+    user: str
+    reason: str
+    via: str
+    #: Seconds since the epoch at which the credential ends; None: it does not.
+    expires: float | None
+    #: Id of the token they decided with; empty: it was none of ours.
+    token: str = ""
+
+
+class CheckDeciders(Command, frozen=True):
+    """Find out whether all of them may still decide about this system. Answered by `DecidersChecked`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    token: int
+    deciders: tuple[Decider, ...]
+
+
 # --- to the ingress actor -----------------------------------------------------------------------------------
 
 
@@ -64,6 +110,18 @@ class AckDelivery(Command, frozen=True):
 
     needs: ClassVar[Needs] = Needs.SYNCED
     ref: int
+
+
+class AckOutcome(Command, frozen=True):
+    """Acknowledge an outcome: at once when nothing came of it, else when that is synced."""
+
+    ref: int
+    synced: bool
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """Like an event's acknowledgement, when it changed something."""
+        return Needs.SYNCED if self.synced else Needs.NOTHING
 
 
 class ParkEvent(Command, frozen=True):
@@ -135,6 +193,13 @@ class Commit(Command, frozen=True):
 
     token: int
     instance_id: str
+    #: It is stored, and perhaps synced, that nothing of it was begun.
+    again: bool = False
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """Synced when a loss of power would bring back that it was not begun: it would be made twice."""
+        return Needs.SYNCED if self.again else Needs.STORED
 
 
 class AskProof(Command, frozen=True):
@@ -163,6 +228,20 @@ class FetchRecheckOrigins(Command, frozen=True):
     id: str
     token: int
     units: tuple[Impacted, ...]
+
+
+class FetchOwed(Command, frozen=True):
+    """Fetch what is owed to the ledger's entry of that number. Answered by `OwedFetched`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    number: int
+
+
+class FindOldestEntries(Command, frozen=True):
+    """Find the oldest entries of the ledger that take at least `rows` rows. Answered by `OldestEntriesFound`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    rows: int
 
 
 # --- to the siblings: a run ----------------------------------------------------------------------------------
@@ -227,6 +306,17 @@ class AskReplayImpact(Command, frozen=True):
     instance_id: str
 
 
+class AskFollowing(Command, frozen=True):
+    """Ask API core whether an event that ends a replay's instance starts an operation. Answered by `FollowingKnown`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    send: str
+    instance_id: str
+    name: str
+    version: str
+
+
 class FetchReplayOrigins(Command, frozen=True):
     """Fetch the origins of units that a run comes to know. Answered by `ReplayOriginsFetched` or `RunFailed`."""
 
@@ -245,7 +335,7 @@ class CommitReplay(Command, frozen=True):
     id: str
     token: int
     instance_id: str
-    #: Something came of it that may not be synced yet.
+    #: Something came of it that may not be synced yet, or it is stored that it was not begun.
     grown: bool
 
     @property

@@ -19,8 +19,7 @@ from math import inf
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.delivery import Verdict
-from maestro.reprocessing.doubt import Case, CaseState, Use
-from maestro.reprocessing.facts import CommitEnd, Finding
+from maestro.reprocessing.doubt import Case, CaseState, CommitEnd, Finding, Use
 from maestro.reprocessing.state import System
 from maestro.reprocessing.step import SaveCommits, Step
 

@@ -192,7 +192,7 @@ def _conclude(system: System, case: Case, conclusion: Conclusion | None, step: S
 def _call(system: System, case: Case, step: Step) -> None:
     _note_begun(system, case, step, begun=True)
     if case.use is Use.EVENT:
-        judging.order_commit(system, system.deliveries[case.key], step)
+        judging.order_commit(system, system.deliveries[case.key], step, again=True)
         committing.called(case, system.lane_token)
         return
     doc = system.documents[case.key]
@@ -200,7 +200,7 @@ def _call(system: System, case: Case, step: Step) -> None:
         replaying.order_held_commit(system, doc, step)
     else:
         assert doc.current is not None
-        replaying.order_replay_commit(system, doc, doc.current, step)
+        replaying.order_replay_commit(system, doc, doc.current, step, again=True)
     committing.called(case, doc.token)
 
 

@@ -1,7 +1,7 @@
 """Flow 3, the decision: approve, skip, retry, cancel, and the override by hand. Each answers its ticket."""
 
 from maestro.messages import UNLIMITED, Code
-from maestro.reprocessing import approving, concluding, ending, facts, opening, preview, resolving
+from maestro.reprocessing import approving, concluding, covering, ending, facts, opening, preview, resolving
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.asking import Decision, allowed, answer, conflict, found, refuse
 from maestro.reprocessing.document import Document, Stage
@@ -14,19 +14,38 @@ from maestro.reprocessing.step import DropPreviews, SaveDocument, Step
 def on_approved(system: System, fact: facts.Approved, step: Step) -> None:
     """Put the pending reprocessing in line, if it is the one that was previewed."""
     doc = _pending(system, fact, step)
-    if doc is None or not _as_previewed(doc, fact, step) or not approving.enough(system, doc, fact, step):
+    if doc is None or not _as_previewed(doc, fact, step) or not covering.possible(doc, fact, step):
+        return
+    if not approving.enough(system, doc, fact, step):
         return
     _settle_preview(doc, step)
     budget = approving.granted(doc, fact.budget)
-    opening.approve(system, doc, fact.user, step, reason=fact.reason, budget=budget)
+    cause = covering.remember(system, doc, fact, step, budget=budget)
+    opening.approve(system, doc, fact.user, step, cause=cause, reason=fact.reason, budget=budget)
     answer(fact, doc, step)
 
 
 def on_skipped(system: System, fact: facts.Skipped, step: Step) -> None:
     """Drop the held commit; the results stay as they are."""
     doc = _pending(system, fact, step)
-    if doc is not None:
-        _skip(system, doc, fact, step)
+    if doc is not None and covering.possible(doc, fact, step):
+        _skip(system, doc, fact.user, fact.reason, step, covering.remember(system, doc, fact, step))
+        answer(fact, doc, step)
+
+
+def on_deciders_checked(system: System, fact: facts.DecidersChecked, step: Step) -> None:
+    """Decide a document as the decision that covers its tag, if that still holds."""
+    found = covering.taken(system, fact)
+    if found is None:
+        return
+    doc, decider = found.document, found.cover.deciders[-1]
+    if found.cover.approves:
+        _settle_preview(doc, step)
+        opening.approve(
+            system, doc, decider.user, step, cause=found.cause, reason=decider.reason, budget=found.cover.budget
+        )
+    else:
+        _skip(system, doc, decider.user, decider.reason, step, found.cause)
 
 
 def on_retried(system: System, fact: facts.Retried, step: Step) -> None:
@@ -56,6 +75,7 @@ def on_cancelled(system: System, fact: facts.Cancelled, step: Step) -> None:
     doc = allowed(system, fact, Trigger.CANCEL, step)
     if doc is None:
         return
+    covering.withdraw(system, doc, step)
     if doc.status is Status.APPROVED:
         ending.leave_line(system, doc, Trigger.CANCEL, fact.user, fact.reason, step)
     else:
@@ -101,21 +121,21 @@ def _end_by_hand(system: System, doc: Document, trigger: Trigger, fact: facts.St
 
 def _decide_pending(system: System, doc: Document, trigger: Trigger, fact: facts.StatusSet, step: Step) -> None:
     if trigger is Trigger.SKIP:
-        _skip(system, doc, fact, step)
+        _skip(system, doc, fact.user, fact.reason, step)
+        answer(fact, doc, step)
     elif approving.enough(system, doc, fact, step):
         _settle_preview(doc, step)
         opening.approve(system, doc, fact.user, step, reason=fact.reason, budget=approving.granted(doc, UNLIMITED))
         answer(fact, doc, step)
 
 
-def _skip(system: System, doc: Document, fact: facts.Skipped | facts.StatusSet, step: Step) -> None:
+def _skip(system: System, doc: Document, user: str, reason: str, step: Step, cause: str = "") -> None:
     _settle_preview(doc, step)
-    doc.move(Trigger.SKIP, system.now, fact.user, reason=fact.reason)
+    doc.move(Trigger.SKIP, system.now, user, cause, reason)
     doc.release()
     system.file(doc)
     step.save(SaveDocument(doc))
     add_errand(system, ErrandKind.STATUS, doc.held_instance, opening.STATUS_SKIPPED, step)
-    answer(fact, doc, step)
 
 
 def _as_previewed(doc: Document, fact: facts.Approved, step: Step) -> bool:

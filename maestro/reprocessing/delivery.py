@@ -5,6 +5,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from maestro.events import Event
+from maestro.reprocessing.ledger import Footprint
 
 
 class Verdict(StrEnum):
@@ -52,6 +53,10 @@ class Delivery(Struct):
     tickets: list[int] = field(default_factory=list)
     #: It came by sync persist, so its caller is told of a failure (not stored: a restart has no caller left).
     has_caller: bool = False
+    #: It came back from an error queue, after events with greater numbers may have been committed (not stored).
+    redriven: bool = False
+    #: Which rows its commit changes, once they were asked for (not stored: they are asked for again).
+    footprint: Footprint | None = None
 
     @property
     def keeps_body(self) -> bool:

@@ -10,16 +10,18 @@ from enum import StrEnum
 from heapq import heapify, heappop, heappush
 
 from maestro.events import MASTER
-from maestro.messages import UNLIMITED, Budget
+from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.budget import used_up
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
+from maestro.reprocessing.ledger import Footprint
 from maestro.reprocessing.preview import Recheck
 from maestro.reprocessing.status import IN_PROGRESS, LIVE, Status, Trigger, after
-from maestro.reprocessing.unit import IN_FLIGHT, Unit, UnitState
+from maestro.reprocessing.unit import BUSY, IN_FLIGHT, Unit, UnitState
 
 MAESTRO = "maestro"
 PLATFORM = "platform"
 OPEN_BRANCH = "platform:open_branch"
+NO_ORIGIN = "no origin event"
 #: `Unit.cause` of a unit that the start of a run brought in.
 START = -2
 
@@ -83,6 +85,8 @@ class Approval:
     token: str = ""
     #: A second approval has decided: it counts for nothing further.
     spent: bool = False
+    #: The approval is for what else becomes pending of its tag, too.
+    covers: Covers | None = None
 
 
 @dataclass(slots=True)
@@ -142,16 +146,22 @@ class Document:
     #: Outstanding (turn, key), smallest first; entries of a unit that is not outstanding at that turn are stale.
     outstanding: list[tuple[int, UnitKey]] = field(default_factory=list)
     current: Unit | None = None
+    #: Units that cannot be replayed and are not left out.
+    set_aside: dict[UnitKey, Unit] = field(default_factory=dict)
     #: What is awaited, the token its answer must carry; queues rebuilt in this life (none of it stored).
     stage: Stage | None = None
     token: int = 0
     queues_built: bool = False
+    #: Which rows the result being assessed, or the held commit, changes; None: not asked for.
+    footprint: Footprint | None = None
     #: What the held commit impacts was asked at this start of the run (not stored: each start asks).
     start_asked: bool = False
     #: Replayed units that the result being assessed impacts again.
     again: tuple[Unit, ...] = ()
     #: The result being committed made the document grow, or may have before a crash (not stored).
     grown: bool = True
+    #: The token of the question whether those whose decision covers its tag may still decide (not stored).
+    cover_token: int = 0
     #: Discovery is being asked again (not stored).
     recheck: Recheck | None = None
     #: Questions answered when the end is reached.
@@ -192,6 +202,10 @@ class Document:
         self.status = after(self.status, trigger)
         self.note(at, user, cause, reason)
 
+    def is_note(self, index: int) -> bool:
+        """Whether an entry of the history tells of something that left the status as it was."""
+        return index > 0 and self.history[index].status is self.history[index - 1].status
+
     def note(self, at: float, user: str, cause: str, reason: str) -> None:
         """Record in the history what happened to it in its present status."""
         self.history.append(HistoryEntry(self.status, at, user, cause, reason))
@@ -215,7 +229,7 @@ class Document:
         return at
 
     def add(self, origins: Iterable[Origin], cause: int = -1) -> list[Unit]:
-        """Append units in the order given, as outstanding; return them."""
+        """Append units in the order given, as outstanding, those without an origin event set aside; return them."""
         added = []
         for origin in origins:
             unit = Unit(
@@ -227,12 +241,17 @@ class Document:
                 origin.event,
                 origin.timestamp,
                 cause=cause,
+                named=origin.unit.named,
             )
             self.total += 1
             self.next_turn += 1
             self.units[unit.key] = unit
             self.order.append(unit)
-            heappush(self.outstanding, (unit.turn, unit.key))
+            if unit.origin:
+                heappush(self.outstanding, (unit.turn, unit.key))
+            else:
+                unit.state, unit.problem = UnitState.SET_ASIDE, NO_ORIGIN
+                self.set_aside[unit.key] = unit
             added.append(unit)
         return added
 
@@ -250,7 +269,7 @@ class Document:
 
     def release(self) -> None:
         """Let the units go: the document has ended, the store keeps them."""
-        self.units, self.order, self.outstanding, self.current = {}, [], [], None
+        self.units, self.order, self.outstanding, self.current, self.set_aside = {}, [], [], None, {}
 
     def load(self, units: Iterable[Unit]) -> None:
         """Take over the stored units, in the order of positions: after a restart, or for a retry."""
@@ -259,8 +278,14 @@ class Document:
         waiting = [(unit.turn, key) for key, unit in self.units.items() if unit.state is UnitState.OUTSTANDING]
         heapify(waiting)
         self.outstanding = waiting
-        busy = (UnitState.OUTSTANDING, UnitState.DONE)
-        self.current = next((unit for unit in self.units.values() if unit.state not in busy), None)
+        self.set_aside = {key: unit for key, unit in self.units.items() if unit.state is UnitState.SET_ASIDE}
+        self.current = next((unit for unit in self.order if unit.state in BUSY), None)
+
+    def take_back(self, unit: Unit) -> None:
+        """Make a unit that was set aside outstanding again."""
+        del self.set_aside[unit.key]
+        unit.state, unit.problem = UnitState.OUTSTANDING, ""
+        heappush(self.outstanding, (unit.turn, unit.key))
 
     def take_next(self) -> Unit | None:
         """Make the next outstanding unit the current one; None when no unit is outstanding."""
@@ -288,8 +313,8 @@ class Document:
             self.current = None
 
     def not_done(self) -> Iterator[Unit]:
-        """Yield the units whose replay is not committed, in the order of their turns."""
-        left = (unit for unit in self.units.values() if unit.state is not UnitState.DONE)
+        """Yield the units that are to be replayed or are in flight, in the order of their turns."""
+        left = (unit for unit in self.units.values() if unit.state is UnitState.OUTSTANDING or unit.state in BUSY)
         yield from sorted(left, key=lambda unit: unit.turn)
 
     def send_name(self, unit: Unit, send: int | None = None) -> str:

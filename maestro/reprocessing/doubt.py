@@ -18,6 +18,42 @@ class Use(StrEnum):
     REPLAY = "replay"
 
 
+class CommitEnd(StrEnum):
+    """How one call of a commit ended (semantics: The commit)."""
+
+    #: Domain said `ok`.
+    MADE = "made"
+    #: Nothing was sent: Domain, or who knows its address, is out of reach.
+    NOT_BEGUN = "not begun"
+    #: Nothing was sent: API core says that the system has no domain.
+    NO_DOMAIN = "no domain"
+    #: Domain itself answered, and the answer is no: it may have stored the data and failed then.
+    REFUSED = "refused"
+    #: Nothing is carried out at that address, or not such a request (404, 405, 413).
+    NO_ROUTE = "no route"
+    #: It was sent, and Domain itself did not answer.
+    LOST = "lost"
+
+
+class Finding(StrEnum):
+    """What a look for proof of a commit brought."""
+
+    #: Rows carry the instance: they are of one transaction, so all of its data is there.
+    ROWS = "rows"
+    #: It would create rows, and none carries the instance.
+    NO_ROWS = "no rows"
+    #: It creates nothing: making it again changes no data.
+    HARMLESS = "harmless"
+    #: The map is no answer yet.
+    NO_MAP = "no map"
+    #: It would create rows, and there may be no map.
+    UNPROVABLE = "unprovable"
+    #: Domain answers, but not what the commit would write.
+    UNKNOWN = "unknown"
+    #: Domain does not answer.
+    SILENT = "silent"
+
+
 class CaseState(StrEnum):
     """What a case waits for."""
 

@@ -3,51 +3,16 @@
 A fact that answers a command carries the command's `token`; the answer to a superseded command is ignored.
 """
 
-from enum import StrEnum
-
 from msgspec import Struct
 
 from maestro.events import ReplayRef
-from maestro.messages import UNLIMITED, Budget
+from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.commands import Topic
+from maestro.reprocessing.doubt import CommitEnd, Finding
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
+from maestro.reprocessing.ledger import Footprint, Missed, Reads
+from maestro.reprocessing.ledger_book import Oldest, Replaced
 from maestro.reprocessing.unit import Unit
-
-
-class CommitEnd(StrEnum):
-    """How one call of a commit ended (semantics: The commit)."""
-
-    #: Domain said `ok`.
-    MADE = "made"
-    #: Nothing was sent: Domain, or who knows its address, is out of reach.
-    NOT_BEGUN = "not begun"
-    #: Nothing was sent: API core says that the system has no domain.
-    NO_DOMAIN = "no domain"
-    #: Domain itself answered, and the answer is no: it may have stored the data and failed then.
-    REFUSED = "refused"
-    #: Nothing is carried out at that address, or not such a request (404, 405, 413).
-    NO_ROUTE = "no route"
-    #: It was sent, and Domain itself did not answer.
-    LOST = "lost"
-
-
-class Finding(StrEnum):
-    """What a look for proof of a commit brought."""
-
-    #: Rows carry the instance: they are of one transaction, so all of its data is there.
-    ROWS = "rows"
-    #: It would create rows, and none carries the instance.
-    NO_ROWS = "no rows"
-    #: It creates nothing: making it again changes no data.
-    HARMLESS = "harmless"
-    #: The map is no answer yet.
-    NO_MAP = "no map"
-    #: It would create rows, and there may be no map.
-    UNPROVABLE = "unprovable"
-    #: Domain answers, but not what the commit would write.
-    UNKNOWN = "unknown"
-    #: Domain does not answer.
-    SILENT = "silent"
 
 
 class Resumed(Struct, frozen=True):
@@ -100,10 +65,12 @@ class WaitQueueDrained(Struct, frozen=True):
 
 
 class ImpactFound(Struct, frozen=True):
-    """Discovery answered about the event being judged."""
+    """Discovery answered about the event being judged, and the ledger where it has something to say."""
 
     token: int
     units: tuple[Impacted, ...]
+    #: Which rows the commit would change; None: nobody asked.
+    footprint: Footprint | None = None
 
 
 class OriginsFetched(Struct, frozen=True):
@@ -173,6 +140,7 @@ class Approved(Struct, frozen=True):
     #: Id of the token of who asks; whether the token of the first of two approvals was revoked since.
     token: str = ""
     first_revoked: bool = False
+    covers: Covers | None = None
 
 
 class Skipped(Struct, frozen=True):
@@ -182,6 +150,15 @@ class Skipped(Struct, frozen=True):
     user: str
     ticket: int
     reason: str = ""
+    covers: Covers | None = None
+
+
+class DecidersChecked(Struct, frozen=True):
+    """Whether those whose decision covers a document's tag may still decide; `problem` says why not, if so."""
+
+    id: str
+    token: int
+    problem: str
 
 
 class Retried(Struct, frozen=True):
@@ -273,6 +250,17 @@ class ReconsiderAsked(Struct, frozen=True):
     first_revoked: bool = False
 
 
+class LeaveOutAsked(Struct, frozen=True):
+    """Somebody wants outstanding units left out of a run that rests or was given up; `stored` are its stored units."""
+
+    id: str
+    user: str
+    ticket: int
+    units: tuple[UnitKey, ...]
+    stored: tuple[Unit, ...] = ()
+    reason: str = ""
+
+
 class StatusSet(Struct, frozen=True):
     """Somebody overrides a status by hand."""
 
@@ -302,11 +290,13 @@ class QueuesUpdated(Struct, frozen=True):
 
 
 class StartImpactFound(Struct, frozen=True):
-    """Discovery answered what the held instance impacts at the start of a run."""
+    """Discovery answered what the held instance impacts at the start of a run, and the ledger beside it."""
 
     id: str
     token: int
     units: tuple[Impacted, ...]
+    #: Which rows the held commit would change; None: nobody asked.
+    footprint: Footprint | None = None
 
 
 class HeldCommitted(Struct, frozen=True):
@@ -322,6 +312,14 @@ class ReplaySent(Struct, frozen=True):
 
     id: str
     token: int
+
+
+class UnitRefused(Struct, frozen=True):
+    """The Event Manager has no subscriber for a replay: it will never run."""
+
+    id: str
+    token: int
+    cause: str
 
 
 class ReplayTimedOut(Struct, frozen=True):
@@ -342,11 +340,13 @@ class ReplayErred(Struct, frozen=True):
 
 
 class ReplayImpactFound(Struct, frozen=True):
-    """Discovery answered about a replay's result."""
+    """Discovery answered about a replay's result, and the ledger beside it."""
 
     id: str
     token: int
     units: tuple[Impacted, ...]
+    #: Which rows the commit would change; None: nobody asked.
+    footprint: Footprint | None = None
 
 
 class ReplayOriginsFetched(Struct, frozen=True):
@@ -365,6 +365,24 @@ class ReplayCommitted(Struct, frozen=True):
     took: float = 0.0
 
 
+class OwedFetched(Struct, frozen=True):
+    """What was owed to an entry of the ledger is there; with a `problem` it cannot be had."""
+
+    number: int
+    footprint: Footprint | None = None
+    reads: Reads | None = None
+    #: Later commits of rows that were read, which the computation did not see.
+    missed: tuple[Missed, ...] = ()
+    replaces: Replaced | None = None
+    problem: str = ""
+
+
+class OldestEntriesFound(Struct, frozen=True):
+    """The oldest entries of the ledger, which take at least as many rows as there are too many."""
+
+    entries: tuple[Oldest, ...]
+
+
 class InstanceEnded(Struct, frozen=True):
     """The platform says that a process instance ended (an *outcome*): done, or, with a `cause`, in an error."""
 
@@ -378,6 +396,17 @@ class InstanceEnded(Struct, frozen=True):
     #: Domain itself says that it stored the instance's data.
     stored: bool = False
     cause: str = ""
+    #: What ingress calls it; it is acknowledged once what it led to is stored.
+    ref: int | None = None
+
+
+class FollowingKnown(Struct, frozen=True):
+    """API core said whether the end of a replay's instance starts another operation, or may, when it did not say."""
+
+    id: str
+    send: str
+    instance_id: str
+    follows: bool
 
 
 class RunFailed(Struct, frozen=True):
@@ -405,6 +434,7 @@ Fact = (
     | DoubtResolved
     | Approved
     | Skipped
+    | DecidersChecked
     | Retried
     | Cancelled
     | PauseAsked
@@ -414,17 +444,22 @@ Fact = (
     | RecheckOriginsFetched
     | RecheckFailed
     | ReconsiderAsked
+    | LeaveOutAsked
     | StatusSet
     | Notified
     | QueuesUpdated
     | StartImpactFound
     | HeldCommitted
     | ReplaySent
+    | UnitRefused
     | ReplayTimedOut
     | ReplayErred
     | ReplayImpactFound
     | ReplayOriginsFetched
     | ReplayCommitted
+    | OwedFetched
+    | OldestEntriesFound
     | InstanceEnded
+    | FollowingKnown
     | RunFailed
 )

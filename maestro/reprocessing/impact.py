@@ -5,7 +5,7 @@ Pure. A *unit* is one (instance, branch) to replay.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,14 +13,21 @@ from maestro.events import MASTER
 
 UnitKey = tuple[str, str]
 
+#: Who names a unit.
+DISCOVERY = "discovery"
+LEDGER = "ledger"
+BOTH = "both"
+
 
 @dataclass(frozen=True, slots=True)
 class Impacted:
-    """One finished instance that Discovery names, on one branch."""
+    """One finished instance that Discovery or the ledger names, on one branch."""
 
     instance_id: str
     branch: str
     forking: bool = False
+    #: Who names it. It is the same unit whoever does.
+    named: str = field(default=DISCOVERY, compare=False)
 
     @property
     def key(self) -> UnitKey:
@@ -30,7 +37,10 @@ class Impacted:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """An impacted unit with its instance's origin event (JSON as Process Memory sent it) and that event's timestamp."""
+    """An impacted unit with its instance's origin event (JSON as Process Memory sent it) and that event's timestamp.
+
+    The event is empty when Process Memory has none: such a unit cannot be replayed.
+    """
 
     unit: Impacted
     event: bytes

@@ -7,7 +7,7 @@ restart, then the oldest waiting event, then the inbox.
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import committing, facts, kept, opening, replaying
+from maestro.reprocessing import committing, facts, kept, opening, remembering, replaying
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.doubt import Use
 from maestro.reprocessing.impact import relevant
@@ -90,6 +90,7 @@ def _admit(system: System, fact: facts.EventArrived, refs: tuple[int, ...]) -> D
         system.now,
         refs=list(refs),
         has_caller=fact.ticket is not None,
+        redriven=fact.redriven,
     )
     system.next_number += 1
     system.deliveries[fact.key] = delivery
@@ -236,6 +237,8 @@ def _empty_inbox(system: System, step: Step) -> None:
 
 
 def _judge_next(system: System, step: Step) -> None:
+    if not remembering.settled(system):
+        return  # the ledger could not say yet whom the next event impacts
     if system.waiting:
         delivery = next(iter(system.waiting.values()))
     elif system.inbox:
@@ -265,6 +268,7 @@ def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None
     delivery = _awaited(system, fact.token, Lane.IMPACT)
     if delivery is None:
         return
+    delivery.footprint = fact.footprint
     units = relevant(fact.units, own_instance=delivery.instance_id, on_master=delivery.branch == MASTER)
     if units:
         _occupy(system, delivery, Lane.ORIGINS)
@@ -276,10 +280,10 @@ def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None
     order_commit(system, delivery, step)
 
 
-def order_commit(system: System, delivery: Delivery, step: Step) -> None:
+def order_commit(system: System, delivery: Delivery, step: Step, *, again: bool = False) -> None:
     """Call Domain: the verdict is stored before that."""
     _occupy(system, delivery, Lane.COMMIT)
-    step.do(do.Commit(system.lane_token, delivery.instance_id))
+    step.do(do.Commit(system.lane_token, delivery.instance_id, again))
 
 
 def _take_up(system: System, delivery: Delivery, step: Step) -> None:
@@ -287,7 +291,7 @@ def _take_up(system: System, delivery: Delivery, step: Step) -> None:
     if delivery.not_begun:
         delivery.not_begun = False
         step.save(SaveDelivery(delivery))
-        order_commit(system, delivery, step)
+        order_commit(system, delivery, step, again=True)
         return
     _occupy(system, delivery, Lane.COMMIT)
     if delivery.stored:
@@ -322,6 +326,7 @@ def commit_made(system: System, delivery: Delivery, took: float, step: Step) -> 
     _release(system, delivery)
     committing.made(system, Use.EVENT, delivery.key, took, step)
     system.counters.commit += 1
+    remembering.event_committed(system, delivery, step)
     kept.outdate(system, None, step)
     finish(system, delivery, step)
     answer(delivery, step, Code.OK, fields=COMMITTED)

@@ -12,13 +12,17 @@ from typing import Any, Final
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import (
     concluding,
+    covering,
     deciding,
     ending,
     facts,
     judging,
+    leaving_out,
+    outcomes,
     pausing,
     rechecking,
     reconsidering,
+    remembering,
     replaying,
     resolving,
     settling,
@@ -42,6 +46,8 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
     paused = system.running()
     if paused is not None and paused.resting:
         replaying.take_off_queues(paused, step)  # it is not known whether that was done when it was paused
+    if (pending := system.pending()) is not None:
+        covering.offer(system, pending, step)
     for doc in system.owed.values():
         if not doc.live:
             ending.leave(system, doc, step)
@@ -57,10 +63,19 @@ def _on_woken(system: System, fact: facts.Woken, step: Step) -> None:
     _WOKEN[fact.topic](system, fact.key, step)
 
 
+def _on_instance_ended(system: System, fact: facts.InstanceEnded, step: Step) -> None:
+    """The platform says that a process ended: it is acknowledged once what it says is stored."""
+    concluding.on_instance_ended(system, fact, step)
+    outcomes.on_instance_ended(system, fact, step)
+    if fact.ref is not None:
+        step.do(do.AckOutcome(fact.ref, synced=bool(step.saves)))
+
+
 _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.Resumed: _on_resumed,
     facts.Woken: _on_woken,
-    facts.InstanceEnded: concluding.on_instance_ended,
+    facts.InstanceEnded: _on_instance_ended,
+    facts.FollowingKnown: outcomes.on_following_known,
     facts.EventArrived: judging.on_arrived,
     facts.Parked: judging.on_parked,
     facts.DeadLettered: settling.on_dead_lettered,
@@ -75,6 +90,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.DoubtResolved: resolving.on_doubt_resolved,
     facts.Approved: deciding.on_approved,
     facts.Skipped: deciding.on_skipped,
+    facts.DecidersChecked: deciding.on_deciders_checked,
     facts.Retried: deciding.on_retried,
     facts.Cancelled: deciding.on_cancelled,
     facts.StatusSet: deciding.on_status_set,
@@ -84,18 +100,22 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.RecheckFound: rechecking.on_recheck_found,
     facts.RecheckOriginsFetched: rechecking.on_recheck_origins_fetched,
     facts.RecheckFailed: rechecking.on_recheck_failed,
+    facts.LeaveOutAsked: leaving_out.on_leave_out_asked,
     facts.ReconsiderAsked: reconsidering.on_reconsider_asked,
     facts.Notified: replaying.on_notified,
     facts.QueuesUpdated: replaying.on_queues_updated,
     facts.StartImpactFound: replaying.on_start_impact_found,
     facts.HeldCommitted: replaying.on_held_committed,
     facts.ReplaySent: replaying.on_replay_sent,
+    facts.UnitRefused: replaying.on_unit_refused,
     facts.ReplayTimedOut: replaying.on_replay_timed_out,
     facts.ReplayErred: replaying.on_replay_erred,
     facts.ReplayImpactFound: replaying.on_replay_impact_found,
     facts.ReplayOriginsFetched: replaying.on_replay_origins_fetched,
     facts.ReplayCommitted: replaying.on_replay_committed,
     facts.RunFailed: replaying.on_run_failed,
+    facts.OwedFetched: remembering.on_owed_fetched,
+    facts.OldestEntriesFound: remembering.on_oldest_entries_found,
 }
 
 
@@ -113,4 +133,5 @@ class Machine:
         if self.system.live or self.system.owed:
             replaying.advance(self.system, step)
         judging.advance(self.system, step)
+        remembering.advance(self.system, step)
         return step

@@ -2,7 +2,7 @@
 
 from maestro.messages import UNLIMITED, Budget
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts
+from maestro.reprocessing import covering, facts, leaving_out
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import MAESTRO, OPEN_BRANCH, PLATFORM, Document, HistoryEntry
 from maestro.reprocessing.impact import replay_order
@@ -39,6 +39,7 @@ def open_document(system: System, delivery: Delivery, fact: facts.OriginsFetched
         approve(system, doc, PLATFORM, step)
     else:
         add_errand(system, ErrandKind.STATUS, doc.held_instance, STATUS_PENDING, step)
+        covering.offer(system, doc, step)
     return doc
 
 
@@ -49,11 +50,16 @@ def approve(
     step: Step,
     trigger: Trigger = Trigger.APPROVE,
     *,
+    cause: str = "",
     reason: str = "",
     budget: Budget = UNLIMITED,
 ) -> None:
     """Put a document in line. Raises `IllegalTransition`."""
-    doc.move(trigger, system.now, user, reason=reason)
+    doc.move(trigger, system.now, user, cause, reason)
+    if trigger is Trigger.APPROVE:
+        leaving_out.left_by_approval(system, doc, user, step)
+    else:
+        leaving_out.try_again(doc, step)
     doc.grant(budget)
     doc.line = system.next_line
     system.next_line += 1

@@ -67,7 +67,7 @@ class Paces:
             return None
         seconds, left, by_name = 0.0, 0, 0
         for unit in units:
-            if unit.state is UnitState.DONE:
+            if unit.settled or unit.state is UnitState.SET_ASIDE:
                 continue
             own = self.by_name.get(event_name(unit), Pace())
             known = own.count >= ENOUGH

@@ -4,7 +4,7 @@ A run with lock keeps it while paused, for the data is half replayed. A paused r
 reprocessing of the system begins before it is resumed or cancelled.
 """
 
-from maestro.reprocessing import approving, facts
+from maestro.reprocessing import approving, facts, leaving_out
 from maestro.reprocessing.asking import allowed, answer, conflict
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Trigger
@@ -31,6 +31,7 @@ def on_resume_asked(system: System, fact: facts.ResumeAsked, step: Step) -> None
         return
     trigger = Trigger.RESUME_WITHOUT_LOCK if doc.forking else Trigger.RESUME
     doc.move(trigger, system.now, fact.user, reason=fact.reason)
+    leaving_out.try_again(doc, step)
     doc.grant(approving.granted(doc, fact.budget))
     step.save(SaveDocument(doc))
     answer(fact, doc, step)

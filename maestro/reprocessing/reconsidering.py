@@ -6,7 +6,7 @@ open it is judged at once.
 
 from maestro.events import celery_body, parse_event
 from maestro.messages import Code
-from maestro.reprocessing import approving, facts, judging
+from maestro.reprocessing import approving, covering, facts, judging
 from maestro.reprocessing.asking import conflict, found, refuse
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
@@ -57,4 +57,5 @@ def on_reconsider_asked(system: System, fact: facts.ReconsiderAsked, step: Step)
     doc.reconsidered = delivery.number
     doc.note(system.now, fact.user, _note(delivery.number), fact.reason)
     step.save(SaveDocument(doc))
+    covering.withdraw(system, doc, step)  # else a skip that covers its tag would take it right away
     judging.take_in_waiting(system, delivery, fact.ticket, step)

@@ -43,7 +43,7 @@ def document_json(
     bodies = {
         "pendingEvent": Raw(doc.pending_event),
         "origin": Raw(doc.origin) if doc.origin else _NULL,
-        "events": [Raw(edited(unit.origin, {"branch": unit.branch})) for unit in ordered],
+        "events": [_event(unit) for unit in ordered],
     }
     return msgspec.json.encode(document_facts(doc, ordered, ended=ended) | bodies | dict(more or {}))
 
@@ -63,7 +63,11 @@ def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False)
         "history": [history_entry(entry) for entry in history],
         "units": [_unit(unit) for unit in units],
         "reimpacted": [_unit_name(unit) for unit in units if unit.reimpacted],
-        "progress": progress(doc, sum(unit.state is not UnitState.DONE for unit in units)),
+        "setAside": [
+            _unit_name(unit) | {"problem": unit.problem} for unit in units if unit.state is UnitState.SET_ASIDE
+        ],
+        "leftOut": [_left_out(unit) for unit in units if unit.left_out is not None],
+        "progress": progress(doc, sum(not unit.settled for unit in units)),
         "cancelling": bool(doc.cancelling),
         "pausing": bool(doc.pausing),
         "budget": budget(doc),
@@ -127,14 +131,30 @@ def _unit_name(unit: Unit) -> dict[str, Any]:
     return {"instanceId": unit.instance_id, "branch": unit.branch}
 
 
+def _event(unit: Unit) -> Raw:
+    """Render what is replayed: the unit's origin event; of a unit without one, whose it would be."""
+    if unit.origin:
+        return Raw(edited(unit.origin, {"branch": unit.branch}))
+    return Raw(msgspec.json.encode({"instanceId": unit.instance_id, "branch": unit.branch}))
+
+
+def _left_out(unit: Unit) -> dict[str, Any]:
+    assert unit.left_out is not None
+    by = unit.left_out
+    who = {"user": by.user, "timestamp": wire_time(by.at), "reason": by.reason, "problem": unit.problem}
+    return _unit_name(unit) | who
+
+
 def _unit(unit: Unit) -> dict[str, Any]:
     return _unit_name(unit) | {
         "forking": unit.forking,
+        "named": unit.named,
         "state": unit.state.value,
         "round": unit.round,
         "sends": unit.sends,
         "replayInstanceId": unit.result_instance,
         "cause": unit.cause,
+        "problem": unit.problem or None,
         "sentAt": wire_time(unit.sent_at) if unit.sent_at else None,
         "doneAt": wire_time(unit.done_at) if unit.done_at else None,
         "duration": None if unit.duration is None else round(unit.duration, 6),

@@ -7,7 +7,7 @@ after an answer. A result may impact more: the document grows before the result 
 from maestro.events import MASTER, ReplayRef
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import committing, ending, facts, kept, starting
+from maestro.reprocessing import committing, ending, facts, kept, leaving_out, remembering, starting
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
 from maestro.reprocessing.doubt import Use
@@ -52,7 +52,8 @@ def advance(system: System, step: Step) -> None:
 def _go_on(system: System, doc: Document, step: Step) -> None:
     """Order the next step of a run."""
     if starting.must_ask(doc):
-        starting.ask(system, doc, step)
+        if remembering.settled(system):
+            starting.ask(system, doc, step)
     elif not doc.queues_built:
         _await(system, doc, Stage.QUEUES)
         step.do(do.FillQueues(doc.id, doc.token))
@@ -92,12 +93,12 @@ def order_held_commit(system: System, doc: Document, step: Step) -> None:
     step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
 
 
-def order_replay_commit(system: System, doc: Document, unit: Unit, step: Step) -> None:
+def order_replay_commit(system: System, doc: Document, unit: Unit, step: Step, *, again: bool = False) -> None:
     """Call Domain; that it is called is stored before."""
     _await(system, doc, Stage.REPLAY_COMMIT)
     unit.begun = True
     step.save(SaveUnit(doc, unit))
-    step.do(do.CommitReplay(doc.id, doc.token, unit.result_instance, doc.grown))
+    step.do(do.CommitReplay(doc.id, doc.token, unit.result_instance, doc.grown or again))
 
 
 def _end_resting(system: System, doc: Document, step: Step) -> None:
@@ -137,6 +138,9 @@ def _start(system: System, doc: Document, step: Step) -> None:
 
 def _next_unit(system: System, doc: Document, step: Step) -> None:
     unit = doc.take_next()
+    if unit is None and doc.set_aside and not leaving_out.nothing_else_left(system, doc, step):
+        take_off_queues(doc, step)
+        return
     if unit is None:
         ending.end(system, doc, Trigger.FINISH, "", MAESTRO, step)
         return
@@ -158,7 +162,7 @@ def _order_send(system: System, doc: Document, step: Step) -> None:
 def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> None:
     if unit.state is UnitState.SENDING:
         _order_send(system, doc, step)
-    elif unit.state is UnitState.ASSESSING:
+    elif unit.state is UnitState.ASSESSING and remembering.settled(system):
         _await(system, doc, Stage.IMPACT)
         step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
     elif unit.state is UnitState.COMMITTING:
@@ -189,6 +193,7 @@ def on_notified(system: System, fact: facts.Notified, step: Step) -> None:
         doc.queues_built = doc.start_asked = False
         kept.settle(system, doc, step)
         step.save(SaveDocument(doc))
+        remembering.open_ledger(system, step)
         step.do(do.Dequeue(doc.id))
         return
     doc = awaited(system, fact.id, fact.token, Stage.ANNOUNCE)
@@ -233,6 +238,7 @@ def held_commit_made(system: System, doc: Document, took: float, step: Step) -> 
     committing.made(system, Use.HELD, doc.id, took, step)
     doc.held_committed = True
     step.save(SaveDocument(doc))
+    remembering.held_committed(system, doc, step)
     kept.outdate(system, doc, step)
 
 
@@ -271,9 +277,22 @@ def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None
         doc is not None
         and doc.running
         and doc.ending is None
+        and doc.current is not None
         and doc.is_answer(fact.instance_id, fact.branch, fact.send)
     ):
-        ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
+        doc.current.failures += 1
+        step.save(SaveUnit(doc, doc.current))
+        if doc.current.failures >= system.rules.replay_attempts:
+            leaving_out.set_aside(doc, f"its process failed {doc.current.failures} times: {fact.cause}", step)
+        else:
+            ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
+
+
+def on_unit_refused(system: System, fact: facts.UnitRefused, step: Step) -> None:
+    """No operation of the platform takes the replay: it never will, whoever asks."""
+    doc = awaited(system, fact.id, fact.token, Stage.SEND)
+    if doc is not None and doc.ending is None and not _answered(doc, Stage.SEND):
+        leaving_out.set_aside(doc, fact.cause, step)
 
 
 def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) -> None:
@@ -303,6 +322,7 @@ def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: 
     doc = awaited(system, fact.id, fact.token, Stage.IMPACT)
     if doc is None or doc.current is None:
         return
+    doc.footprint = fact.footprint
     impacted = _impacted_by(doc, doc.current, fact.units, step)
     met = [unit for unit in map(doc.unit_of, impacted) if unit is not None]
     doc.again = tuple(unit for unit in met if unit.state is UnitState.DONE)  # else still outstanding: not added twice
@@ -322,6 +342,8 @@ def _impacted_by(doc: Document, unit: Unit, found: tuple[Impacted, ...], step: S
     if len(impacted) < len(named) and not doc.held_named_by:
         doc.held_named_by = unit.instance_id
         step.save(SaveDocument(doc))
+        text = f"reprocessing {doc.id}: the replay of {unit.instance_id} impacts the held instance itself"
+        step.do(do.RaiseAlarm(do.Alarm.HELD_NAMED, doc.held_instance, text))
     return impacted
 
 
@@ -378,6 +400,7 @@ def replay_commit_made(system: System, doc: Document, unit: Unit, took: float, s
     unit.begun = unit.stored = False
     doc.replayed += 1
     system.counters.replayed += 1
+    remembering.replay_committed(system, doc, unit, step)
     kept.outdate(system, doc, step)
     if unit.duration is not None:
         step.save(*(SavePace(name, pace) for name, pace in system.paces.replayed(event_name(unit), unit.duration)))
@@ -390,7 +413,7 @@ def replay_commit_made(system: System, doc: Document, unit: Unit, took: float, s
 
 def _answered(doc: Document, stage: Stage) -> bool:
     """Whether a send that failed was answered by a result all the same: the result says more."""
-    return stage is Stage.SEND and doc.current is not None and doc.current.state is not UnitState.SENDING
+    return stage is Stage.SEND and (doc.current is None or doc.current.state is not UnitState.SENDING)
 
 
 def on_run_failed(system: System, fact: facts.RunFailed, step: Step) -> None:

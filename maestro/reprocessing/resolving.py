@@ -8,8 +8,7 @@ from maestro.reprocessing import commands as do
 from maestro.reprocessing import concluding, facts
 from maestro.reprocessing.committing import young_enough
 from maestro.reprocessing.document import MAESTRO
-from maestro.reprocessing.doubt import Case, CaseState, Doubt, Word
-from maestro.reprocessing.facts import Finding
+from maestro.reprocessing.doubt import Case, CaseState, Doubt, Finding, Word
 from maestro.reprocessing.rendering import wire_time
 from maestro.reprocessing.state import System
 from maestro.reprocessing.step import SaveDoubt, Step

@@ -25,6 +25,7 @@ def ask(system: System, doc: Document, step: Step) -> None:
 
 def on_impact_found(system: System, doc: Document, fact: facts.StartImpactFound, step: Step) -> None:
     """Fetch the origins of the units that the document has not; without any the run goes on as it is."""
+    doc.footprint = fact.footprint
     named = relevant(fact.units, own_instance=doc.held_instance, on_master=doc.on_master)
     new = tuple(one for one in named if doc.unit_of(one) is None)
     if new:
@@ -40,5 +41,10 @@ def take_in(system: System, doc: Document, new: tuple[Origin, ...], step: Step) 
     doc.start_asked = True
     doc.cascaded += len(units)
     system.counters.cascaded += len(units)
-    doc.note(system.now, MAESTRO, f"the start added {len(units)} units that the held commit impacts by now", "")
+    doc.note(
+        system.now,
+        MAESTRO,
+        f"the start added {len(units)} unit{'s' * (len(units) > 1)} that the held commit impacts by now",
+        "",
+    )
     step.save(SaveDocument(doc), *(SaveUnit(doc, unit) for unit in units))

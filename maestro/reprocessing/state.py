@@ -4,10 +4,13 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from maestro.messages import UNLIMITED, Budget
+from maestro.reprocessing.commands import Decider
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.doubt import Case, Doubt
 from maestro.reprocessing.facts import Retried
+from maestro.reprocessing.ledger_book import Book, Scope
 from maestro.reprocessing.pace import Paces
 from maestro.reprocessing.status import IN_PROGRESS, Status
 
@@ -28,6 +31,9 @@ class Rules:
     commit_tries: int = 5
     commit_backoff: float = 2.0
     outage_limit: float = 1800.0
+    ledger_scope: Scope = Scope.OFF
+    ledger_rows: int = 1_000_000
+    tag_window: float = 600.0
 
 
 class ErrandKind(StrEnum):
@@ -94,6 +100,31 @@ class Lock:
 
 
 @dataclass(frozen=True, slots=True)
+class Cover:
+    """A decision that is taken for what else becomes pending of its tag (`covering`)."""
+
+    #: The document that was decided so, its tag, and its held event's name.
+    document_id: str
+    tag: str
+    name: str
+    #: Approve, or skip.
+    approves: bool
+    #: Who decided; two where two approvers must.
+    deciders: tuple[Decider, ...]
+    #: Units of the largest document it is taken for.
+    limit: int
+    #: From when to when documents may become pending, in seconds since the epoch.
+    since: float
+    until: float
+    budget: Budget = UNLIMITED
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What it covers."""
+        return (self.tag, self.name)
+
+
+@dataclass(frozen=True, slots=True)
 class Stall:
     """Why nothing can be judged, committed or replayed: which sibling is waited for, since when, and the cause."""
 
@@ -141,6 +172,8 @@ class System:
     owed: dict[str, Document] = field(default_factory=dict)
     #: Documents whose run ended with an accepted result that may still count (`kept`).
     keeping: dict[str, Document] = field(default_factory=dict)
+    #: Decisions that cover their tag, by tag and event name: the latest of each; some may be over.
+    covers: dict[tuple[str, str], Cover] = field(default_factory=dict)
     errands: dict[int, Errand] = field(default_factory=dict)
     next_errand: int = 1
     next_line: int = 1
@@ -156,6 +189,7 @@ class System:
     last_token: int = 0
     paces: Paces = field(default_factory=Paces)
     counters: Counters = field(default_factory=Counters)
+    ledger: Book = field(default_factory=Book)
     #: What the system waits for, by what is held up. Not stored: after a restart the same questions find it again.
     stalls: dict[str, Stall] = field(default_factory=dict)
     #: Commits that have no `ok` yet though they were called, or begun in a former life, by `Case.what`. Not stored.

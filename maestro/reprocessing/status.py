@@ -87,6 +87,8 @@ OVERRIDES: Final[Mapping[Status, Mapping[Status, Trigger]]] = {
     },
 }
 
+#: Ended without being carried out: a retry goes on with it.
+GIVEN_UP: Final = frozenset({Status.FAILURE, Status.ABORTED_SPLIT, Status.ABORTED_PERSIST, Status.CANCELLED})
 #: Between start and end. A paused run keeps its place: data is half replayed, so no other may begin.
 IN_PROGRESS: Final = frozenset({Status.RUNNING, Status.RUNNING_WITHOUT_LOCK, Status.PAUSED})
 #: Not ended: the system's actor keeps these whole in memory.

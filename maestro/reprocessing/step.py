@@ -7,8 +7,9 @@ from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.doubt import Doubt
 from maestro.reprocessing.impact import UnitKey
+from maestro.reprocessing.ledger_book import Book, Entry, Oldest, Owed
 from maestro.reprocessing.pace import Pace
-from maestro.reprocessing.state import Errand
+from maestro.reprocessing.state import Cover, Errand
 from maestro.reprocessing.unit import Unit
 
 
@@ -86,10 +87,46 @@ class SaveCommits(Struct, frozen=True):
     remembers_from: float
 
 
+class SaveCover(Struct, frozen=True):
+    """Save that a decision covers its tag."""
+
+    cover: Cover
+
+
+class DropCover(Struct, frozen=True):
+    """Forget that a decision covers its tag."""
+
+    cover: Cover
+
+
 class SaveErrand(Struct, frozen=True):
     """Add an errand to the outbox."""
 
     errand: Errand
+
+
+class SaveBook(Struct, frozen=True):
+    """Save the ledger's extent."""
+
+    book: Book
+
+
+class SaveOwed(Struct, frozen=True):
+    """Save that something is owed to an entry of the ledger."""
+
+    owed: Owed
+
+
+class SaveEntry(Struct, frozen=True):
+    """Save an entry of the ledger; nothing is owed to it any more."""
+
+    entry: Entry
+
+
+class DropEntry(Struct, frozen=True):
+    """Remove an entry of the ledger, with its rows."""
+
+    oldest: Oldest
 
 
 Save = (
@@ -101,10 +138,16 @@ Save = (
     | SavePreview
     | DropPreviews
     | SavePace
+    | SaveCover
+    | DropCover
     | SaveErrand
     | SaveDoubt
     | ForgetDoubt
     | SaveCommits
+    | SaveBook
+    | SaveOwed
+    | SaveEntry
+    | DropEntry
 )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from maestro.reprocessing.impact import Impacted, Origin, UnitKey
+from maestro.reprocessing.impact import DISCOVERY, Impacted, Origin, UnitKey
 
 
 class UnitState(StrEnum):
@@ -19,8 +19,25 @@ class UnitState(StrEnum):
     #: What it impacts is in the document; the result is committed next.
     COMMITTING = "committing"
     DONE = "done"
+    #: It cannot be replayed, so the others go on without it; outstanding all the same.
+    SET_ASIDE = "set_aside"
+    #: Somebody, or a rule, decided that it is not replayed.
+    LEFT_OUT = "left_out"
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Who left a unit out, when (seconds since the epoch), and why."""
+
+    user: str
+    at: float
+    reason: str
+
+
+#: Nothing of it is to be done any more.
+SETTLED = frozenset({UnitState.DONE, UnitState.LEFT_OUT})
+#: Sent, or with a result: its round goes on.
+BUSY = frozenset({UnitState.SENDING, UnitState.SENT, UnitState.ASSESSING, UnitState.COMMITTING})
 IN_FLIGHT = frozenset({UnitState.SENDING, UnitState.SENT})
 
 
@@ -35,7 +52,7 @@ class Unit:
     instance_id: str
     branch: str
     forking: bool
-    #: JSON of the origin event.
+    #: JSON of the origin event; empty: Process Memory has none.
     origin: bytes
     timestamp: str
     state: UnitState = UnitState.OUTSTANDING
@@ -59,6 +76,17 @@ class Unit:
     stored: bool = False
     #: The replay that brought it in (cascade): that unit's position; -1 for the first ones, -2: the start of a run.
     cause: int = -1
+    #: Who named it: Discovery, the ledger or both.
+    named: str = DISCOVERY
+    #: How often its process ended in an error, and why the unit cannot be replayed; empty: it can, as far as is known.
+    failures: int = 0
+    problem: str = ""
+    left_out: LeftOut | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing of it is to be done any more: replayed, or left out."""
+        return self.state in SETTLED
 
     @property
     def key(self) -> UnitKey:
@@ -67,7 +95,7 @@ class Unit:
 
     def as_origin(self) -> Origin:
         """Return what the unit was made of."""
-        return Origin(Impacted(self.instance_id, self.branch, self.forking), self.origin, self.timestamp)
+        return Origin(Impacted(self.instance_id, self.branch, self.forking, self.named), self.origin, self.timestamp)
 
     @property
     def attempts(self) -> int:

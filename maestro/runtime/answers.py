@@ -128,7 +128,8 @@ def _running(doc: Document | None) -> dict[str, Any] | None:
 
 
 def _left(doc: Document) -> int:
-    return len(doc.outstanding) + (doc.current is not None and doc.current.state is not UnitState.DONE)
+    busy = doc.current is not None and doc.current.state is not UnitState.DONE
+    return len(doc.outstanding) + len(doc.set_aside) + busy
 
 
 def waiting(system: System, after: int, limit: int) -> Answer:
@@ -219,9 +220,9 @@ def document_brief(system: System, doc: Document, repository: Repository) -> dic
         units = doc.order or repository.units(doc.id)
         return document_facts(doc, units) | {"estimate": _estimate(system, doc)}
     left = _left(doc)
-    without = {"units": None, "reimpacted": None, "digest": None, "progress": progress(doc, left)}
+    without = dict.fromkeys(("units", "reimpacted", "setAside", "leftOut", "digest"))
     rough = estimate_json(system.paces.rough(left)) if doc.live else None
-    return document_facts(doc, ()) | without | {"estimate": rough}
+    return document_facts(doc, ()) | without | {"progress": progress(doc, left), "estimate": rough}
 
 
 def _estimate(system: System, doc: Document) -> dict[str, Any] | None:

@@ -27,6 +27,7 @@ from maestro.runtime.link import Frame, FrameAck
 from maestro.runtime.lull import Lull
 from maestro.runtime.measures import Measures, Sample, Snapshot
 from maestro.runtime.meeting import Meeting
+from maestro.runtime.owner_view import OwnerView
 from maestro.runtime.peer import Peer
 from maestro.runtime.service import Address, Attach, Detach, Outlet
 from maestro.runtime.tasks import Tasks, until_connected, until_done
@@ -47,6 +48,7 @@ class CascadeService:
     def __init__(self, settings: Settings, epoch: int, outlet: Outlet) -> None:
         self._log = logs.get(actor=ROLE)
         self._broker = open_broker(settings.broker, settings.data_dir)
+        self._owner = OwnerView(settings)
         self._measures = Measures(OF_CASCADE)
         self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._measures)
         self._lines: dict[str, CascadeLine] = {}
@@ -89,7 +91,7 @@ class CascadeService:
 
     def _new_line(self, system_id: str) -> "CascadeLine":
         self._lull.put_off()
-        line = self._lines[system_id] = CascadeLine(system_id, self._broker, self._measures)
+        line = self._lines[system_id] = CascadeLine(system_id, self._broker, self._measures, self._owner)
         return line
 
     def _declare_all(self) -> None:
@@ -105,8 +107,9 @@ class CascadeService:
 class CascadeLine:
     """One system's operations: each is done before the next begins."""
 
-    def __init__(self, system_id: str, broker: Broker, measures: Measures) -> None:
+    def __init__(self, system_id: str, broker: Broker, measures: Measures, owner: OwnerView) -> None:
         self._measures = measures
+        self._owner = owner
         self._queues = SystemQueues(system_id)
         self._broker = broker
         self._log = logs.get(system=system_id, actor=ROLE)
@@ -143,6 +146,9 @@ class CascadeLine:
         while True:
             self._more.clear()
             while self._todo:
+                await self._owner.until_acts()  # what stands on the queues may be another installation's
+                if not self._todo:
+                    break
                 peer, operation = self._todo.popleft()
                 if isinstance(operation, Removal):
                     await self._remove(peer, [operation, *self._removals_behind(peer)])

@@ -2,6 +2,7 @@
 
 from itertools import product
 
+from maestro.reprocessing.commands import Alarm
 from maestro.reprocessing.status import Status
 from maestro.runtime.measures import Kind, Metric, Scope
 
@@ -9,7 +10,7 @@ from maestro.runtime.measures import Kind, Metric, Scope
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 SIBLINGS = ("apicore", "discovery", "domain", "event_manager", "process_memory")
 #: What an event is to its system when its data is committed, or its impact asked for.
-EVENT, HELD, REPLAY = "event", "held", "replay"
+EVENT, HELD, REPLAY, RECHECK = "event", "held", "replay", "recheck"
 #: Outcomes of a try at a sibling.
 OK, REFUSED, UNREACHABLE = "ok", "refused", "unreachable"
 #: Why an event went to an error queue, beside the sibling at fault.
@@ -91,6 +92,12 @@ RUN_OUTSTANDING = _gauge(
 REPLAY_SENDS = _counter("maestro_replay_sends_total", "Replays sent to the Event Manager, repeats included.", _SYSTEM)
 REPLAYS = _counter("maestro_replays_total", "Replays whose result was persisted.", _SYSTEM)
 CASCADED = _counter("maestro_cascade_units_total", "Units that a replay brought into its reprocessing.", _SYSTEM)
+ALARMS = _counter(
+    "maestro_alarms_total",
+    "What somebody must look at: left_out (a run that a rule approved left units out), held_named (a replay impacts "
+    "the held instance itself), persists_often (an instance persisted more than ten times within a minute).",
+    _SYSTEM, "alarm", known=_each(*Alarm),
+)  # fmt: skip
 ERRANDS = _gauge("maestro_errands", "Messages to siblings that are still to be delivered.", _SYSTEM)
 
 # --- siblings ---------------------------------------------------------------------------------------------------
@@ -145,6 +152,20 @@ DELIVERIES = _counter(
     _ACTOR, "source", known=_each("persist", "wait"),
 )  # fmt: skip
 UNSETTLED = _gauge("maestro_deliveries_unsettled", "Deliveries that are held until their system settles them.", _ACTOR)
+UNDECODABLE = _counter(
+    "maestro_deliveries_undecodable_total", "Deliveries whose headers or properties cannot be decoded: dead-lettered.",
+    _ACTOR,
+)  # fmt: skip
+UNPUBLISHABLE = _counter(
+    "maestro_unpublishable_total", "Messages that the broker can never take, however often it is tried.", _ACTOR
+)
+OWNER = _gauge(
+    "maestro_broker_owner", "1 when the events of the broker's vhost are this installation's, by a message it holds.",
+    _ACTOR,
+)  # fmt: skip
+BLOCKED = _gauge(
+    "maestro_broker_blocked", "1 while RabbitMQ takes no publishes, by a memory or disk alarm of its own.", _ACTOR
+)
 OPERATION_SECONDS = _histogram(
     "maestro_cascade_operation_seconds", "Operations on the reprocessing queues, waiting for the broker included.",
     _ACTOR, "operation",
@@ -168,8 +189,8 @@ BUILD = _gauge("maestro_build_info", "Always 1; the labels say what runs.", _GAT
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 BY_NAME = {metric.name: metric for metric in ALL}
 #: What a system's process counts itself, rather than reads off its state.
-OF_SYSTEM = (ERRORS, REPROCESSINGS, REPLAY_SENDS, LONG_COMMITS, TRIES, RETRIES, LINK_FRAMES, LINK_RESENDS)
-OF_INGRESS = (LINK_FRAMES, LINK_RESENDS, DELIVERIES)
+OF_SYSTEM = (ALARMS, ERRORS, REPROCESSINGS, REPLAY_SENDS, LONG_COMMITS, TRIES, RETRIES, LINK_FRAMES, LINK_RESENDS)
+OF_INGRESS = (LINK_FRAMES, LINK_RESENDS, DELIVERIES, UNDECODABLE, UNPUBLISHABLE)
 OF_CASCADE = (LINK_FRAMES, LINK_RESENDS)
 
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from maestro.messages import Approve, Cancel, Pause, Recheck, Reconsider, Resume, Retry, SetStatus, Skip
+from maestro.messages import Approve, Cancel, LeaveOut, Pause, Recheck, Reconsider, Resume, Retry, SetStatus, Skip
 from maestro.reprocessing import facts
 from maestro.reprocessing.state import System
 from maestro.runtime.repository import Repository
 
-Decision = Approve | Skip | Retry | Cancel | Pause | Resume | Recheck | Reconsider | SetStatus
+Decision = Approve | Skip | Retry | Cancel | Pause | Resume | Recheck | Reconsider | LeaveOut | SetStatus
 
 
-def fact_of(  # noqa: PLR0911 - one for each kind of decision
+def fact_of(  # noqa: C901, PLR0911 - one for each kind of decision
     decision: Decision,
     ticket: int,
     system: System,
@@ -25,11 +25,11 @@ def fact_of(  # noqa: PLR0911 - one for each kind of decision
     first = doc.first_approval if doc is not None else None
     gone = first is not None and bool(first.token) and revoked(first.token)
     match decision:
-        case Approve(id=id_, user=user, reason=reason, digest=digest, budget=budget, token=token):
+        case Approve(id=id_, user=user, reason=reason, digest=digest, budget=budget, token=token, covers=covers):
             seen = repository.preview(id_, digest) if digest and id_ in system.documents else None
-            return facts.Approved(id_, user, ticket, reason, digest, seen, budget, token, gone)
-        case Skip(id=id_, user=user, reason=reason):
-            return facts.Skipped(id_, user, ticket, reason)
+            return facts.Approved(id_, user, ticket, reason, digest, seen, budget, token, gone, covers)
+        case Skip(id=id_, user=user, reason=reason, covers=covers):
+            return facts.Skipped(id_, user, ticket, reason, covers)
         case Retry(id=id_, user=user, reason=reason, budget=budget, token=token):
             units = repository.units(id_) if doc is not None and not doc.live else ()
             return facts.Retried(id_, user, ticket, units, reason, budget, token, gone)
@@ -43,5 +43,8 @@ def fact_of(  # noqa: PLR0911 - one for each kind of decision
             return facts.RecheckAsked(id_, user, ticket)
         case Reconsider(id=id_, user=user, reason=reason, token=token):
             return facts.ReconsiderAsked(id_, user, ticket, reason, token, gone)
+        case LeaveOut(id=id_, user=user, units=units_, reason=reason):
+            stored = repository.units(id_) if doc is not None and not doc.live else ()
+            return facts.LeaveOutAsked(id_, user, ticket, units_, stored, reason)
         case SetStatus(id=id_, status=status, user=user, reason=reason, token=token):
             return facts.StatusSet(id_, status, user, ticket, reason, token, gone)

@@ -10,19 +10,24 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
 
 from maestro import faultpoints, logs
-from maestro.events import parse_celery
-from maestro.platform import Platform, SiblingError
+from maestro.events import MASTER, parse_celery
+from maestro.platform import Platform, SiblingError, SiblingRefused
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.document import Document
-from maestro.reprocessing.facts import CommitEnd, Fact, Finding
+from maestro.reprocessing.doubt import CommitEnd, Finding
+from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.ids import RANDOM_BYTES, document_id
 from maestro.reprocessing.impact import Impacted, Origin
+from maestro.reprocessing.ledger import Footprint, merged
+from maestro.reprocessing.remembering import active
 from maestro.reprocessing.rendering import document_json, notification, replay_event
 from maestro.runtime.carriers import Carriers
-from maestro.runtime.catalogue import COMMIT_SECONDS, DISCOVERY_SECONDS, EVENT, HELD, REPLAY, REPLAY_SENDS
+from maestro.runtime.catalogue import COMMIT_SECONDS, DISCOVERY_SECONDS, EVENT, HELD, RECHECK, REPLAY, REPLAY_SENDS
+from maestro.runtime.ledger import Ledger
 from maestro.runtime.long_commits import LongCommits
 from maestro.runtime.measures import Measures
+from maestro.runtime.owner_view import OwnerView
 from maestro.runtime.prompt import PROMPT_TRIES, promptly
 from maestro.runtime.proofs import Proofs
 from maestro.runtime.tracing import Trace
@@ -31,6 +36,10 @@ from maestro.settings import Settings
 if TYPE_CHECKING:
     from maestro.runtime.engine import Engine
 
+#: What the Event Manager says of an event that no operation takes: its only answer that is final.
+NO_SUBSCRIBERS = "has no subscribers"
+#: What changes something elsewhere: only of the owner of the broker's events is it done.
+_CHANGING = (do.Commit, do.CommitHeld, do.CommitReplay, do.SendReplay, do.Notify)
 #: Origins fetched side by side.
 ORIGINS_AT_ONCE = 16
 
@@ -45,13 +54,16 @@ class Effects:
         engine: "Engine",
         measures: Measures,
         trace: Trace | None = None,
+        owner: OwnerView | None = None,
     ) -> None:
+        self._owner = owner or OwnerView(settings)
         self._trace = trace
         self._measures = measures
         self._settings = settings
         self._platform = platform
         self._engine = engine
         self._system = engine.machine.system
+        self._ledger = Ledger(engine.repository.store, engine.store)
         self._log = logs.get(system=self._system.id)
         self._loop = asyncio.get_running_loop()
         self._long = LongCommits(self._system, measures)
@@ -72,10 +84,13 @@ class Effects:
             do.AskStartImpact: self._ask_start_impact,
             do.SendReplay: self._send_replay,
             do.AskReplayImpact: self._ask_replay_impact,
+            do.AskFollowing: self._ask_following,
             do.FetchReplayOrigins: self._fetch_replay_origins,
             do.CommitReplay: self._commit_replay,
             do.AskRecheck: self._ask_recheck,
             do.FetchRecheckOrigins: self._fetch_recheck_origins,
+            do.FetchOwed: self._fetch_owed,
+            do.FindOldestEntries: self._find_oldest_entries,
         }
 
     def carriers(self) -> Carriers:
@@ -125,6 +140,8 @@ class Effects:
         call = None if self._trace is None else self._trace.call(command)
         logs.carry(self._ids(command))
         try:
+            if isinstance(command, _CHANGING):
+                await self._owner.until_acts()
             fact = await self._handlers[type(command)](command)
         except SiblingError as problem:
             fact = _failure(command, str(problem))
@@ -147,10 +164,22 @@ class Effects:
             ids["delivery"] = self._system.judged.key
         return ids
 
-    async def _impacted(self, instance_id: str, kind: str) -> tuple[Impacted, ...]:
+    async def _impacted(
+        self, instance_id: str, branch: str, kind: str, tries: int | None = None
+    ) -> tuple[tuple[Impacted, ...], Footprint | None]:
+        """Ask Discovery and, where the ledger has something to say, Domain and the ledger beside it."""
+        if not active(self._system):
+            return await self._named_by_discovery(instance_id, kind, tries), None
+        units, footprint = await _all(
+            self._named_by_discovery(instance_id, kind, tries),
+            self._platform.domain.footprint(self._system.id, instance_id, tries=tries),
+        )
+        return merged(units, await self._ledger.named(footprint, branch)), footprint
+
+    async def _named_by_discovery(self, instance_id: str, kind: str, tries: int | None) -> tuple[Impacted, ...]:
         started = time.perf_counter()
         try:
-            return await self._platform.discovery.impacted(self._system.id, instance_id)
+            return await self._platform.discovery.impacted(self._system.id, instance_id, tries=tries)
         finally:
             self._measures.observe(DISCOVERY_SECONDS, time.perf_counter() - started, kind)
 
@@ -181,8 +210,9 @@ class Effects:
     # --- judging -----------------------------------------------------------------------------------------------
 
     async def _ask_impact(self, command: do.AskImpact) -> Fact:
-        units = await self._impacted(command.instance_id, EVENT)
-        return facts.ImpactFound(command.token, units)
+        judged = self._system.judged
+        branch = judged.branch if judged is not None else MASTER  # else nobody waits for the answer any more
+        return facts.ImpactFound(command.token, *await self._impacted(command.instance_id, branch, EVENT))
 
     async def _fetch_origins(self, command: do.FetchOrigins) -> Fact:
         held, is_fork, origins = await _all(
@@ -201,7 +231,8 @@ class Effects:
 
     async def _ask_recheck(self, command: do.AskRecheck) -> Fact:
         async with promptly("discovery", "impacted", self._settings.http.ask_timeout):
-            units = await self._platform.discovery.impacted(self._system.id, command.instance_id, tries=PROMPT_TRIES)
+            branch = self._document(command.id).branch
+            units, _ = await self._impacted(command.instance_id, branch, RECHECK, PROMPT_TRIES)
         return facts.RecheckFound(command.id, command.token, units)
 
     async def _fetch_recheck_origins(self, command: do.FetchRecheckOrigins) -> Fact:
@@ -210,16 +241,14 @@ class Effects:
         return facts.RecheckOriginsFetched(command.id, command.token, origins)
 
     async def _origins(self, units: Iterable[Impacted], tries: int | None = None) -> tuple[Origin, ...]:
-        """Fetch each instance's origin event once. An instance without one cannot be replayed."""
+        """Fetch each instance's origin event once; that of an instance that has none is empty."""
         units = tuple(units)
         limit = asyncio.Semaphore(ORIGINS_AT_ONCE)
 
         async def fetch(instance_id: str) -> tuple[bytes, str]:
             async with limit:
                 origin = await self._platform.process_memory.origin(instance_id, tries=tries)
-            if origin is None:
-                raise SiblingError("process_memory", "origin", f"no origin event of instance {instance_id}")
-            return origin.event, origin.timestamp
+            return (origin.event, origin.timestamp) if origin is not None else (b"", "")
 
         ids = list(dict.fromkeys(unit.instance_id for unit in units))
         found = dict(zip(ids, await _all(*map(fetch, ids)), strict=True))
@@ -254,14 +283,20 @@ class Effects:
         return facts.HeldCommitted(command.id, command.token, ended) if isinstance(ended, float) else ended
 
     async def _ask_start_impact(self, command: do.AskStartImpact) -> Fact:
-        units = await self._impacted(command.instance_id, HELD)
-        return facts.StartImpactFound(command.id, command.token, units)
+        branch = self._document(command.id).branch
+        found = await self._impacted(command.instance_id, branch, HELD)
+        return facts.StartImpactFound(command.id, command.token, *found)
 
     async def _send_replay(self, command: do.SendReplay) -> Fact:
         doc = self._document(command.id)
         if doc.current is not None and doc.token == command.token:  # else superseded meanwhile
             self._measures.count(REPLAY_SENDS)
-            await self._platform.event_manager.send(replay_event(doc, doc.current))
+            try:
+                await self._platform.event_manager.send(replay_event(doc, doc.current))
+            except SiblingRefused as problem:
+                if NO_SUBSCRIBERS in str(problem):
+                    return facts.UnitRefused(command.id, command.token, str(problem))
+                raise
         return facts.ReplaySent(command.id, command.token)
 
     def _await_result(self, command: do.AwaitResult) -> None:
@@ -275,8 +310,14 @@ class Effects:
         self._timers[command.id] = asyncio.get_running_loop().call_later(left, self._engine.feed, fact)
 
     async def _ask_replay_impact(self, command: do.AskReplayImpact) -> Fact:
-        units = await self._impacted(command.instance_id, REPLAY)
-        return facts.ReplayImpactFound(command.id, command.token, units)
+        unit = self._document(command.id).current
+        branch = unit.branch if unit is not None else MASTER  # else nobody waits for the answer any more
+        found = await self._impacted(command.instance_id, branch, REPLAY)
+        return facts.ReplayImpactFound(command.id, command.token, *found)
+
+    async def _ask_following(self, command: do.AskFollowing) -> Fact:
+        follows = await self._platform.apicore.starts_operation(command.name, command.version)
+        return facts.FollowingKnown(command.id, command.send, command.instance_id, follows)
 
     async def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> Fact:
         return facts.ReplayOriginsFetched(command.id, command.token, await self._origins(command.units))
@@ -285,8 +326,23 @@ class Effects:
         ended = await self._commit_to_domain(command.token, command.instance_id, REPLAY)
         return facts.ReplayCommitted(command.id, command.token, ended) if isinstance(ended, float) else ended
 
+    # --- the ledger --------------------------------------------------------------------------------------------
 
-def _failure(command: do.Command, cause: str) -> Fact:
+    async def _fetch_owed(self, command: do.FetchOwed) -> Fact:
+        owed = self._system.ledger.owed[command.number]
+        footprint, reads = owed.footprint, None
+        if footprint is None:
+            footprint = await self._platform.domain.footprint(self._system.id, owed.instance_id)
+        if owed.reads:
+            reads = await self._platform.process_memory.reads(owed.instance_id, owed.branch)
+        missed = await self._ledger.missed(owed, reads) if reads is not None else ()
+        return self._ledger.fetched(owed, footprint, reads, missed)
+
+    async def _find_oldest_entries(self, command: do.FindOldestEntries) -> Fact:
+        return self._ledger.oldest(command.rows)
+
+
+def _failure(command: do.Command, cause: str) -> Fact:  # noqa: PLR0911 - one for each kind of answer
     match command:
         case do.AskImpact(token=token) | do.FetchOrigins(token=token):
             return facts.JudgingFailed(token, cause)
@@ -294,6 +350,8 @@ def _failure(command: do.Command, cause: str) -> Fact:
             return facts.CommitFailed(token, CommitEnd.LOST, cause)
         case do.AskProof(token=token):
             return facts.ProofFound(token, Finding.SILENT)
+        case do.AskFollowing(id=id_, send=send, instance_id=instance):
+            return facts.FollowingKnown(id_, send, instance, follows=True)
         case do.Notify(id=id_, token=token):
             return facts.Notified(id_, token)
         case (
@@ -305,6 +363,10 @@ def _failure(command: do.Command, cause: str) -> Fact:
             return facts.RunFailed(id_, token, cause)
         case do.AskRecheck(id=id_, token=token) | do.FetchRecheckOrigins(id=id_, token=token):
             return facts.RecheckFailed(id_, token, cause)
+        case do.FetchOwed(number=number):
+            return facts.OwedFetched(number, problem=cause)
+        case do.FindOldestEntries():
+            return facts.OldestEntriesFound(())
     raise AssertionError(command)
 
 

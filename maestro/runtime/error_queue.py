@@ -5,8 +5,15 @@ from hashlib import blake2b
 
 import structlog
 
-from maestro.broker.base import Broker, BrokerError, Delivery, Message
-from maestro.broker.topology import DOUBT_HEADER, ERROR_HEADER, PERSIST, REDRIVE_HEADER, SystemQueues
+from maestro.broker.base import Broker, BrokerError, Delivery, Message, message_id_of
+from maestro.broker.topology import (
+    DOUBT_HEADER,
+    ERROR_HEADER,
+    ERROR_ID_HEADER,
+    PERSIST,
+    REDRIVE_HEADER,
+    SystemQueues,
+)
 from maestro.messages import ErrorMessage, ErrorsPeeked, ErrorsRedriven, PeekErrors, RedriveErrors
 
 #: Bytes of a body that are shown.
@@ -54,9 +61,10 @@ class ErrorQueue:
                     delivery = await self._take()
                     if delivery is None:
                         break
-                    id_ = message_id(delivery)
+                    id_ = error_id(delivery)
                     # A commit in doubt is given back by name only, never with all others.
-                    if id_ not in order.ids if order.ids else DOUBT_HEADER in delivery.headers:
+                    passes = id_ not in order.ids or id_ in found if order.ids else DOUBT_HEADER in delivery.headers
+                    if passes:
                         passed.append(delivery)
                         size += len(delivery.body)
                         if len(passed) >= LOOK or size >= LOOK_BYTES:
@@ -76,8 +84,9 @@ class ErrorQueue:
         return ErrorsRedriven(order.request, count, missing, problem)
 
     async def _resubmit(self, delivery: Delivery, user: str, passed: list[Delivery]) -> None:
-        headers = {ERROR_HEADER: delivery.headers.get(ERROR_HEADER, ""), REDRIVE_HEADER: user}
-        message = Message(delivery.body, message_id(delivery), headers, moved=True)
+        headers = {ERROR_HEADER: str(delivery.headers.get(ERROR_HEADER, "")), REDRIVE_HEADER: user}
+        message_id = delivery.message_id or message_id_of(error_id(delivery))
+        message = Message(delivery.body, message_id, headers, moved=True, original=delivery)
         try:
             await self._broker.publish(PERSIST, self._queues.system_id, message)
         except BrokerError:
@@ -97,11 +106,14 @@ class ErrorQueue:
             self._broker.requeue(delivery)
 
 
-def message_id(delivery: Delivery) -> str:
-    """Return what a message is known by: its own id or, without one, a hash of its body."""
+def error_id(delivery: Delivery) -> str:
+    """Return what a message is chosen by: the id it was given here, else its own, else a hash of its body."""
+    given = delivery.headers.get(ERROR_ID_HEADER)
+    if isinstance(given, str) and given:
+        return given
     return delivery.message_id or f"~{blake2b(delivery.body, digest_size=16).hexdigest()}"
 
 
 def _shown(delivery: Delivery) -> ErrorMessage:
     headers = tuple((str(key), str(value)) for key, value in delivery.headers.items())
-    return ErrorMessage(message_id(delivery), headers, len(delivery.body), delivery.body[:SHOWN_BYTES])
+    return ErrorMessage(error_id(delivery), headers, len(delivery.body), delivery.body[:SHOWN_BYTES])

@@ -1,25 +1,34 @@
 """The service inside the ingress actor: one broker connection, one line per system."""
 
 import asyncio
+import os
+from functools import partial
 
 from maestro import logs
+from maestro.board.lease import LeaseHolder, Standing
 from maestro.broker import open_broker
-from maestro.broker.topology import EXCHANGES
+from maestro.broker.base import Delivery
+from maestro.broker.topology import EXCHANGES, OUTCOMES
 from maestro.messages import Answer, Question
-from maestro.runtime.catalogue import CONNECTED, OF_INGRESS, UNSETTLED
+from maestro.runtime.catalogue import BLOCKED, CONNECTED, OF_INGRESS, OWNER, UNSETTLED
 from maestro.runtime.ingress_line import IngressLine
 from maestro.runtime.link import Frame, FrameAck
 from maestro.runtime.lull import Lull
 from maestro.runtime.measures import Measures, Sample, Snapshot
 from maestro.runtime.meeting import Meeting
+from maestro.runtime.outcomes import Outcomes
+from maestro.runtime.ownership import Ownership
 from maestro.runtime.peer import Window
 from maestro.runtime.service import Address, Attach, Detach, Outlet
 from maestro.runtime.tasks import Tasks, until_connected, until_done
 from maestro.settings import Settings
+from maestro.store.installation import Installation, read_installation, write_installation
 
 ROLE = "ingress"
 #: Batches in flight over all systems.
 BATCHES_IN_FLIGHT = 16
+#: Exit status of an ingress whose deliveries are not ours any more (EX_NOPERM): with its connection they go back.
+EXIT_NOT_OURS = 77
 
 
 class IngressService:
@@ -34,24 +43,71 @@ class IngressService:
         self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._measures, Window(BATCHES_IN_FLIGHT))
         self._lull = Lull(self._declare_all)
         self._tasks = Tasks(self._log)
+        self._outcomes = Outcomes(self._broker, self._take_outcome, self._void_outcomes)
+        self._owned = asyncio.Event()
+        #: Whether deliveries may be handed over: RabbitMQ's may be another installation's.
+        self._ours = not settings.broker.shared
+        self._ownership = self._new_ownership() if settings.broker.shared else None
 
     @property
     def problem(self) -> str:
-        """Whether the broker can be reached, and lets the queues be consumed."""
-        problem = self._broker.problem
-        return f"broker: {problem}" if problem else ""
+        """Whether the broker can be reached, its events are ours, and it lets the queues be consumed."""
+        if self._broker.connected and self._ownership is not None and self._ownership.problem:
+            return self._ownership.problem
+        if problem := self._broker.problem:
+            return f"broker: {problem}"
+        if blocked := self._broker.blocked:
+            return f"broker: RabbitMQ takes no publishes (an alarm of its own): {blocked}"
+        return next((line.unpublishable for line in self._lines.values() if line.unpublishable), "")
+
+    def _take_outcome(self, system_id: str, delivery: Delivery) -> int:
+        lines = [self._lines.get(system_id)] if system_id else list(self._lines.values())
+        taken = [line for line in lines if line is not None]
+        for line in taken:
+            line.outcome(delivery)
+        return len(taken)
+
+    def _void_outcomes(self) -> None:
+        for line in self._lines.values():
+            line.void(OUTCOMES)
+
+    def _new_ownership(self) -> Ownership:
+        folder = self._settings.data_dir
+        ours = read_installation(folder) or Installation("")
+        lease, store = LeaseHolder(folder), partial(write_installation, folder)
+        return Ownership(self._broker, self._settings.broker, ours, lease, store, self._owner_known)
+
+    def _owner_known(self, standing: Standing) -> None:
+        """Go on, wait, or let go of everything: what was handed over is another's."""
+        if standing is Standing.REFUSED and any(line.consuming for line in self._lines.values()):
+            os._exit(EXIT_NOT_OURS)
+        self._ours = standing is Standing.HELD
+        if self._ours:
+            self._owned.set()
+        for line in self._lines.values():
+            line.own(ours=self._ours)
 
     def figures(self) -> Snapshot:
         """Return what ingress measured."""
         held = sum(line.unsettled for line in self._lines.values())
         return self._measures.snapshot(
-            [Sample(CONNECTED.name, (), float(self._broker.connected)), Sample(UNSETTLED.name, (), held)]
+            [
+                Sample(CONNECTED.name, (), float(self._broker.connected)),
+                Sample(UNSETTLED.name, (), held),
+                Sample(OWNER.name, (), float(self._ours)),
+                Sample(BLOCKED.name, (), float(bool(self._broker.blocked))),
+            ]
         )
 
     async def start(self) -> None:
         """Connect in the background."""
         await self._broker.start()
         await until_connected(self._broker)
+        if self._ownership is not None:
+            self._tasks.start(self._ownership.run(), "ownership")
+        else:
+            self._owned.set()
+        self._tasks.start(self._outcomes.run(self._owned), "outcomes")
         self._tasks.start(until_done(lambda: self._broker.declare((), EXCHANGES), self._log), "declare")
 
     async def stop(self) -> None:
@@ -79,7 +135,10 @@ class IngressService:
         line = self._lines.get(system_id)
         if line is None:
             prefetch = self._settings.broker.prefetch
-            line = self._lines[system_id] = IngressLine(system_id, self._broker, prefetch, self._measures)
+            line = self._lines[system_id] = IngressLine(
+                system_id, self._broker, prefetch, self._measures, self._outcomes.settled
+            )
+            line.own(ours=self._ours)
             line.open()
             self._lull.put_off()
         return line

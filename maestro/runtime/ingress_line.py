@@ -11,16 +11,29 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import count
 from typing import TypeVar
+from uuid import uuid4
 
 from maestro import faultpoints, logs
-from maestro.broker.base import Broker, BrokerError, Consumer, Delivery, Message, Unroutable
+from maestro.broker.base import (
+    Broker,
+    BrokerError,
+    Consumer,
+    Delivery,
+    Message,
+    Unpublishable,
+    Unroutable,
+    message_id_of,
+)
 from maestro.broker.topology import (
     DOUBT_HEADER,
     ERROR_HEADER,
+    ERROR_ID_HEADER,
+    OUTCOMES,
     PERSIST,
     PERSIST_ERROR,
     PUBLISH_ERROR,
     PUBLISH_ERROR_KEY,
+    REDRIVE_HEADER,
     SystemQueues,
 )
 from maestro.messages import (
@@ -38,9 +51,10 @@ from maestro.messages import (
     Source,
     WaitQueueDrained,
 )
-from maestro.runtime.catalogue import DELIVERIES
+from maestro.runtime.catalogue import DELIVERIES, UNDECODABLE, UNPUBLISHABLE
 from maestro.runtime.error_queue import ErrorQueue
 from maestro.runtime.measures import Measures
+from maestro.runtime.outcomes import ended
 from maestro.runtime.peer import Peer
 from maestro.runtime.tasks import Tasks, until_done
 
@@ -56,6 +70,8 @@ WAIT_PREFETCH = 32
 TAKEN_BACK_WITHIN = 3.0
 #: Seconds that the consumer of a wait queue is kept for the sake of what is just leaving it.
 MOVED_WITHIN = 5.0
+#: What a redrive says of an event: of its copy on the wait queue it is not true any more.
+REDRIVEN = (ERROR_HEADER, ERROR_ID_HEADER, REDRIVE_HEADER)
 #: An AMQP header is short; a reason may quote the input.
 REASON_LIMIT = 1000
 
@@ -63,7 +79,15 @@ REASON_LIMIT = 1000
 class IngressLine:
     """One system's way in."""
 
-    def __init__(self, system_id: str, broker: Broker, prefetch: int, measures: Measures) -> None:
+    def __init__(
+        self,
+        system_id: str,
+        broker: Broker,
+        prefetch: int,
+        measures: Measures,
+        outcome_settled: Callable[[Delivery], None] | None = None,
+    ) -> None:
+        self._outcome_settled = outcome_settled or broker.ack
         self._measures = measures
         self._queues = SystemQueues(system_id)
         self._broker = broker
@@ -75,6 +99,9 @@ class IngressLine:
         self._peer: Peer | None = None
         self._tasks = Tasks(self._log)
         self._persist: Consumer | None = None
+        #: Set while the broker's events are known to be ours: nothing is consumed or handed over otherwise.
+        self._owned = asyncio.Event()
+        self._owned.set()
         #: Set once the persist queue is consumed: nobody is left who consumed it before, nor what was out to them.
         self._alone = asyncio.Event()
         self._wait: Consumer | None = None
@@ -84,6 +111,8 @@ class IngressLine:
         self._declare = asyncio.Event()
         #: Deliveries whose event is being put on another queue: given back, it would be on both.
         self._moving: set[int] = set()
+        #: Why an event could not be moved to another queue for good, the last of this life; empty: all could.
+        self.unpublishable = ""
         self._parking = 0
         #: Parks begun so far.
         self._parks = 0
@@ -97,7 +126,22 @@ class IngressLine:
         self._tasks.start(self._begin(), "consume")
         self._tasks.start(self._feed(), "feed")
 
+    def own(self, *, ours: bool) -> None:
+        """Say whether the broker's events are ours. What came while that was not known is handed over then."""
+        if not ours:
+            self._owned.clear()
+        elif not self._owned.is_set():
+            self._owned.set()
+            for ref, delivery in sorted(self._held.items()):
+                self._hand_over(ref, delivery)
+
+    @property
+    def consuming(self) -> bool:
+        """Whether anything was ever consumed here."""
+        return self._persist is not None
+
     async def _begin(self) -> None:
+        await self._owned.wait()
         await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()[:1]))
         self._persist = await self._consume(self._queues.persist, self._prefetch)
         self._alone.set()
@@ -140,16 +184,36 @@ class IngressLine:
         ref = next(self._refs)
         self._measures.count(DELIVERIES, self._source(delivery).value)
         self._held[ref] = delivery
-        self._hand_over(ref, delivery)
+        if delivery.problem:
+            self._measures.count(UNDECODABLE)
+            self._log.error("bad input", reason=delivery.problem, verdict="error")
+            self.receive(DeadLetter("", delivery.body, delivery.problem, no_event=False, refs=(ref,)))
+        else:
+            self._hand_over(ref, delivery)
 
     def _hand_over(self, ref: int, delivery: Delivery) -> None:
-        if self._peer is None:
+        if self._peer is None or not self._owned.is_set() or delivery.problem:
+            return
+        if delivery.queue == OUTCOMES:
+            found = ended(delivery.body, ref)
+            assert found is not None, "it was read before"
+            self._peer.post(found[1], lazy=True)
             return
         source, redriven = self._source(delivery), ERROR_HEADER in delivery.headers
         self._peer.post(Arrived(ref, source, delivery.body, delivery.redelivered, redriven=redriven, at=time.time()))
 
+    def outcome(self, delivery: Delivery) -> None:
+        """Take an outcome that is about this system, or may be: it is handed over, and settled as its actor says."""
+        ref = next(self._refs)
+        self._held[ref] = delivery
+        self._hand_over(ref, delivery)
+
     def _source(self, delivery: Delivery) -> Source:
         return Source.WAIT if self._waits(delivery) else Source.PERSIST
+
+    def void(self, queue: str) -> None:
+        """Forget the deliveries of a queue, which became void: the broker will deliver them again."""
+        self._void(queue)
 
     def _void(self, queue: str) -> None:
         """The deliveries of a queue became void: the broker will deliver them again."""
@@ -183,15 +247,22 @@ class IngressLine:
             delivery = self._held.pop(ref, None)
             if delivery is not None:
                 faultpoints.reach("ingress.before_ack")
-                self._broker.ack(delivery)
+                if delivery.queue == OUTCOMES:
+                    self._outcome_settled(delivery)
+                else:
+                    self._broker.ack(delivery)
 
     async def _park(self, order: Park) -> None:
         self._declare.set()
         self._parking += 1
         self._parks += 1
         try:
-            message = Message(order.body, order.key, moved=True)
+            original = self._original(order.refs)
+            message = Message(order.body, message_id_of(order.key), moved=True, original=original, dropped=REDRIVEN)
             await self._until_done(lambda: self._publish(PERSIST, self._queues.wait_key, message))
+        except Unpublishable as problem:
+            self._give_up("park", order.key, problem)
+            return
         finally:
             self._parking -= 1
         faultpoints.reach("ingress.after_park_confirmed")
@@ -199,20 +270,38 @@ class IngressLine:
         self._post(Parked(order.key))
 
     async def _dead_letter(self, order: DeadLetter) -> None:
-        message_id = order.key or f"refused-{order.refs[0] if order.refs else 0}"
-        headers = {ERROR_HEADER: order.reason[:REASON_LIMIT]}
+        id_ = message_id_of(order.key) if order.key else f"refused-{uuid4().hex}"
+        original = self._original(order.refs)
+        reason = order.reason[:REASON_LIMIT].encode(errors="replace").decode()  # it may quote a lone surrogate
+        headers = {ERROR_HEADER: reason, ERROR_ID_HEADER: id_}
         if order.doubt:
             headers[DOUBT_HEADER] = order.doubt
-        message = Message(order.body, message_id, headers, moved=True)
+        message_id = (original.message_id if original is not None else "") or id_
+        message = Message(order.body, message_id, headers, moved=True, original=original)
         try:
             if not (order.no_event and await self._to_platform(message)):
                 await self._until_done(lambda: self._publish(PERSIST_ERROR, self._queues.system_id, message))
             faultpoints.reach("ingress.after_dead_letter_confirmed")
             self._ack(order.refs)
+        except Unpublishable as problem:
+            self._give_up("dead-letter", order.key, problem)
+            return
         finally:
             self._moving.difference_update(order.refs)
         if order.key:
             self._post(DeadLettered(order.key, order.number))
+
+    def _original(self, refs: tuple[int, ...]) -> Delivery | None:
+        """Return the delivery an event came by, while it is held: what came with it goes along."""
+        return next((self._held[ref] for ref in refs if ref in self._held), None)
+
+    def _give_up(self, what: str, key: str, problem: Unpublishable) -> None:
+        """Leave an event where it is: the broker can never take its message, so trying again has no end."""
+        self._measures.count(UNPUBLISHABLE)
+        self.unpublishable = f"{self._queues.system_id}: an event cannot be moved to its queue: {problem}"
+        self._log.error(
+            "an event cannot be moved; it stays unacknowledged", what=what, key=key[:200], cause=str(problem)
+        )
 
     async def _to_platform(self, message: Message) -> bool:
         """Publish to the Event Manager's own error queue; False when it has none."""

@@ -82,8 +82,9 @@ class Journal:
         }
 
     def _document(self, doc: Document) -> None:
-        for entry in doc.history[self._told.get(doc.id, 0) :]:
-            self._measures.count(REPROCESSINGS, entry.status.value)
+        for index, entry in enumerate(doc.history[self._told.get(doc.id, 0) :], start=self._told.get(doc.id, 0)):
+            if not doc.is_note(index):
+                self._measures.count(REPROCESSINGS, entry.status.value)
             self._log.info(
                 "reprocessing", reprocessing=doc.id, instance=doc.held_instance, status=entry.status.value,
                 user=entry.user, cause=entry.cause or None, reason=entry.reason or None, replayed=doc.replayed,

@@ -21,6 +21,7 @@ from maestro.messages import (
     CascadeDone,
     DeadLetter,
     DeadLettered,
+    Ended,
     ErrorsPeeked,
     ErrorsRedriven,
     FeedWaitQueue,
@@ -38,8 +39,9 @@ from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
 from maestro.runtime.arrivals import accept
 from maestro.runtime.carriers import Carriers
 from maestro.runtime.cascade_desk import CascadeDesk
-from maestro.runtime.catalogue import BAD_INPUT, ERRORS, NO_EVENT
+from maestro.runtime.catalogue import ALARMS, BAD_INPUT, ERRORS, NO_EVENT
 from maestro.runtime.changes import Changes
+from maestro.runtime.deciders import Deciders
 from maestro.runtime.document_mirror import DocumentMirror, no_mirror
 from maestro.runtime.effects import Effects
 from maestro.runtime.engine import Engine
@@ -100,6 +102,7 @@ class OpenSystem:
         self._journal = Journal(self._system, measures)
         self._effects = Effects(settings, platform, self._engine, measures, self._trace)
         self._desk = CascadeDesk(self._system.documents, repository, self._feed)
+        self._deciders = Deciders(settings, system.id, self._feed)
         self._errands = Errands(self._system, self._engine, platform)
         self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
         self._mirror_changed = self._mirror.changed if settings.platform.mirror_documents else no_mirror()
@@ -193,6 +196,13 @@ class OpenSystem:
         match item:
             case Arrived():
                 self._arrived(item)
+            case Ended():
+                self._feed(
+                    facts.InstanceEnded(
+                        item.instance_id, item.name, item.version, item.branch, item.replay, item.stored, item.cause,
+                        item.ref,
+                    )
+                )  # fmt: skip
             case Parked(key=key):
                 self._feed(facts.Parked(key))
             case DeadLettered(key=key, number=number):
@@ -243,11 +253,14 @@ class OpenSystem:
         return {
             **self._effects.carriers(),
             **self._desk.carriers(),
+            **self._deciders.carriers(),
             do.AckDelivery: self._acknowledge,
+            do.AckOutcome: self._acknowledge_outcome,
             do.ParkEvent: self._park,
             do.DeadLetterEvent: self._dead_letter,
             do.FeedWaitQueue: self._feed_wait_queue,
             do.Reply: self._reply,
+            do.RaiseAlarm: self._raise_alarm,
         }
 
     def _carry_out(self, command: do.Command) -> None:
@@ -256,6 +269,9 @@ class OpenSystem:
     def _acknowledge(self, command: do.AckDelivery) -> None:
         faultpoints.reach("system.before_ack")
         self._to_ingress(Ack(command.ref), lazy=self._acks_gather)
+
+    def _acknowledge_outcome(self, command: do.AckOutcome) -> None:
+        self._to_ingress(Ack(command.ref), lazy=True)
 
     def _park(self, command: do.ParkEvent) -> None:
         self._move(command.key, command.refs, lambda body: Park(command.key, body, command.refs))
@@ -273,6 +289,10 @@ class OpenSystem:
     def _reply(self, command: do.Reply) -> None:
         faultpoints.reach("system.before_reply")
         self.questions.reply(command)
+
+    def _raise_alarm(self, command: do.RaiseAlarm) -> None:
+        self._measures.count(ALARMS, command.alarm.value)
+        self._log.warning(command.text, alarm=command.alarm.value, instance=command.instance_id)
 
     def _publish_lock(self, lock: Lock | None) -> None:
         self._figures.lock_moved(lock)

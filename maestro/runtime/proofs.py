@@ -10,7 +10,7 @@ from typing import Final
 
 from maestro import logs
 from maestro.platform import Platform, SiblingError, SiblingRefused
-from maestro.reprocessing.facts import Finding
+from maestro.reprocessing.doubt import Finding
 from maestro.reprocessing.impact import parse_timestamp
 from maestro.runtime.engine import Engine
 from maestro.store.base import Put

@@ -10,42 +10,53 @@
 | `paces` | event name | how long replays take |
 | `doubts` | key | a commit that nothing proves, and what was said of it |
 | `commits` | `memory` | how long the longest commit took, and since when each is known |
+| `covers` | document's id | a decision that covers its tag |
 | `errands` | number | a message to a sibling that is still to be delivered |
+| `ledger` | `book` | the ledger's extent |
+| `ledger_owed` | number | a commit of which the ledger has still to learn something |
+| `ledger_log` | number | one entry of the ledger: whose commit, whose result |
+| `ledger_units` | instance/branch | the number of the entry with the unit's last reads |
+| `ledger_writes`, `ledger_reads` | number | the rows that the entry's commit changed, that its computation read |
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from msgspec import convert, to_builtins
-
 from maestro.events import parse_celery
 from maestro.messages import Budget
 from maestro.reprocessing.budget import limited
 from maestro.reprocessing.delivery import Delivery, Verdict
-from maestro.reprocessing.document import Approval, Document, Ending, HistoryEntry
-from maestro.reprocessing.doubt import Doubt
-from maestro.reprocessing.impact import UnitKey
+from maestro.reprocessing.document import Document, Ending, HistoryEntry
+from maestro.reprocessing.impact import DISCOVERY, UnitKey
 from maestro.reprocessing.pace import Pace
 from maestro.reprocessing.preview import REMEMBERED
 from maestro.reprocessing.rendering import error_event
 from maestro.reprocessing.state import Errand, ErrandKind, Rules, System
 from maestro.reprocessing.status import IN_PROGRESS, Status, Trigger
 from maestro.reprocessing.step import (
+    DropCover,
+    DropEntry,
     DropPreviews,
     DropUnit,
     ForgetDelivery,
     ForgetDoubt,
     Save,
+    SaveBook,
     SaveCommits,
+    SaveCover,
     SaveDelivery,
     SaveDocument,
     SaveDoubt,
+    SaveEntry,
     SaveErrand,
+    SaveOwed,
     SavePace,
     SavePreview,
     SaveUnit,
 )
-from maestro.reprocessing.unit import Unit, UnitState
+from maestro.reprocessing.unit import LeftOut, Unit, UnitState
+from maestro.runtime import doubt_records, ledger_records
+from maestro.runtime.cover_rows import approval_row, cover_row, to_approval, to_cover
 from maestro.store.base import Delete, Put, Store, Write
 
 DELIVERIES = "deliveries"
@@ -55,16 +66,14 @@ UNITS = "units"
 ERRANDS = "errands"
 PREVIEWS = "previews"
 PACES = "paces"
-DOUBTS = "doubts"
-COMMITS = "commits"
-_MEMORY = "memory"
+COVERS = "covers"
 
 
 class Repository:
     """Loads a system from its store, and turns what a step saves into writes."""
 
     def __init__(self, store: Store, system_id: str, rules: Rules) -> None:
-        self._store = store
+        self.store = store
         self._system_id = system_id
         self._rules = rules
         #: Bodies of events in hand, by delivery number.
@@ -83,7 +92,7 @@ class Repository:
         """Return an event's original body, if it is still there. Raises `StoreDamaged`."""
         body = self._bodies.get(number)
         if body is None and number in self._kept:
-            row = self._store.get(BODIES, _number(number))
+            row = self.store.get(BODIES, _number(number))
             body = row["body"].encode() if row else None
         return body
 
@@ -94,7 +103,7 @@ class Repository:
         latest = {_identity(save): save for save in saves}
         return [write for save in latest.values() for write in self._rows(save)]
 
-    def _rows(self, save: Save) -> list[Write]:  # noqa: C901, PLR0911 - one for each kind of record
+    def _rows(self, save: Save) -> list[Write]:  # noqa: C901, PLR0911, PLR0912 - one for each kind of record
         match save:
             case SaveDelivery(delivery):
                 return [Put(DELIVERIES, _number(delivery.number), _delivery(delivery)), *self._body_rows(delivery)]
@@ -114,14 +123,16 @@ class Repository:
                 return [Delete(PREVIEWS, _preview(document, n)) for n in range(min(document.revision, REMEMBERED))]
             case SavePace(name, pace):
                 return [Put(PACES, name, {"count": pace.count, "seconds": pace.seconds})]
+            case SaveCover(cover):
+                return [Put(COVERS, cover.document_id, cover_row(cover))]
+            case DropCover(cover):
+                return [Delete(COVERS, cover.document_id)]
             case SaveErrand(errand):
                 return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
-            case SaveDoubt(doubt):
-                return [Put(DOUBTS, doubt.key, to_builtins(doubt))]
-            case ForgetDoubt(key):
-                return [Delete(DOUBTS, key)]
-            case SaveCommits(longest, remembers_from):
-                return [Put(COMMITS, _MEMORY, {"longest": longest, "from": remembers_from})]
+            case SaveDoubt() | ForgetDoubt() | SaveCommits():
+                return doubt_records.writes(save)
+            case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
+                return ledger_records.writes(save)
 
     def _body_rows(self, delivery: Delivery) -> list[Write]:
         number = delivery.number
@@ -153,7 +164,7 @@ class Repository:
 
     def error_event(self, errand: Errand) -> bytes | None:
         """Return the event an errand is to send; None when the failed event's body was not at hand."""
-        row = self._store.get(ERRANDS, _number(errand.number)) or {}
+        row = self.store.get(ERRANDS, _number(errand.number)) or {}
         return row["event"].encode() if "event" in row else None
 
     def errand_done(self, number: int) -> Write:
@@ -165,35 +176,36 @@ class Repository:
     def load(self) -> System:
         """Read the whole state, as a restart finds it. Raises `StoreDamaged`."""
         system = System(self._system_id, self._rules)
-        self._kept = {int(key) for key, _ in self._store.rows(BODIES)}
-        for key, row in self._store.rows(DELIVERIES):
+        self._kept = {int(key) for key, _ in self.store.rows(BODIES)}
+        for key, row in self.store.rows(DELIVERIES):
             delivery = _to_delivery(int(key), row)
             delivery.bodiless = not delivery.done and delivery.number not in self._kept
             _file(system, delivery)
-        headers = [_to_document(key, self._system_id, row) for key, row in self._store.rows(DOCUMENTS)]
+        headers = [_to_document(key, self._system_id, row) for key, row in self.store.rows(DOCUMENTS)]
         for doc in sorted(headers, key=lambda doc: doc.number):
             if doc.live or doc.announce:
                 doc.load(self.units(doc.id))
             system.add_document(doc)
-        for name, row in self._store.rows(PACES):
+        for name, row in self.store.rows(PACES):
             system.paces.by_name[name] = Pace(row["count"], row["seconds"])
-        doubts = [convert(row, Doubt) for _, row in self._store.rows(DOUBTS)]
-        system.doubts = {doubt.key: doubt for doubt in sorted(doubts, key=lambda doubt: doubt.since)}
-        memory = self._store.get(COMMITS, _MEMORY) or {}
-        system.longest_commit, system.remembers_from = memory.get("longest", 0.0), memory.get("from", 0.0)
-        for key, row in self._store.rows(ERRANDS):
+        doubt_records.load(self.store, system)
+        for key, row in self.store.rows(COVERS):
+            cover = to_cover(key, row)
+            system.covers[cover.subject] = cover
+        for key, row in self.store.rows(ERRANDS):
             errand = Errand(int(key), ErrandKind(row["kind"]), row["instance"], row["text"])
             system.errands[errand.number] = errand
             system.next_errand = errand.number + 1
+        ledger_records.load(self.store, system.ledger)
         return system
 
     def units(self, document_id: str) -> tuple[Unit, ...]:
         """Read the stored units of a document, in the order of their positions. Raises `StoreDamaged`."""
-        return tuple(_to_unit(key, row) for key, row in self._store.rows(UNITS, f"{document_id}/"))
+        return tuple(_to_unit(key, row) for key, row in self.store.rows(UNITS, f"{document_id}/"))
 
     def preview(self, document_id: str, digest: str) -> tuple[UnitKey, ...] | None:
         """Return the units of an earlier preview of a pending document, if it is remembered. Raises `StoreDamaged`."""
-        for _, row in self._store.rows(PREVIEWS, f"{document_id}/"):
+        for _, row in self.store.rows(PREVIEWS, f"{document_id}/"):
             if row["digest"] == digest:
                 return tuple((instance_id, branch) for instance_id, branch in row["units"])
         return None
@@ -229,14 +241,14 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911 - one fo
             return (PREVIEWS, document.id)
         case SavePace(name):
             return (PACES, name)
+        case SaveCover(cover) | DropCover(cover):
+            return (COVERS, cover.document_id)
         case SaveErrand(errand):
             return (ERRANDS, errand.number)
-        case SaveDoubt(doubt):
-            return (DOUBTS, doubt.key)
-        case ForgetDoubt(key):
-            return (DOUBTS, key)
-        case SaveCommits():
-            return (COMMITS, _MEMORY)
+        case SaveDoubt() | ForgetDoubt() | SaveCommits():
+            return doubt_records.identity(save)
+        case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
+            return ledger_records.identity(save)
 
 
 def _file(system: System, delivery: Delivery) -> None:
@@ -303,23 +315,10 @@ def _document(doc: Document) -> dict[str, Any]:
         "held_begun": doc.held_begun,
         **{name: value for name in _OPTIONAL if (value := getattr(doc, name))},
         **({"budget": [doc.budget.replays, doc.budget.minutes]} if limited(doc.budget) else {}),
-        **({"approval": _approval(doc.first_approval)} if doc.first_approval else {}),
+        **({"approval": approval_row(doc.first_approval)} if doc.first_approval else {}),
         "history": [[entry.status, entry.at, entry.user, entry.cause, entry.reason] for entry in doc.history],
         "ending": [ending.trigger, ending.at, ending.user, ending.cause, ending.reason] if ending else None,
     }
-
-
-def _approval(first: Approval) -> list[Any]:
-    budget = [first.budget.replays, first.budget.minutes]
-    return [first.user, first.at, first.reason, first.revision, first.kind, budget, first.token, first.spent]
-
-
-def _to_approval(row: Sequence[Any]) -> Approval:
-    user, at, reason, revision, *rest = row
-    if not rest:  # of before it was stored how far it goes
-        return Approval(user, at, reason, revision)
-    kind, budget, token, spent = rest
-    return Approval(user, at, reason, revision, kind, Budget(*budget), token, spent)
 
 
 def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
@@ -333,7 +332,7 @@ def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
         pending_event=row["pending_event"].encode(), origin=row["origin"].encode(),
         history=[HistoryEntry(Status(status), *rest) for status, *rest in row["history"]],
         budget=Budget(*row.get("budget", ())),
-        first_approval=_to_approval(row["approval"]) if "approval" in row else None,
+        first_approval=to_approval(row["approval"]) if "approval" in row else None,
         ending=_to_ending(row["ending"]),
     )  # fmt: skip
 
@@ -344,20 +343,27 @@ def _to_ending(row: Sequence[Any] | None) -> Ending | None:
 
 _UNIT = ("turn", "instance_id", "branch", "forking", "timestamp", "state", "round", "sends", "first_send", "sent_at",
          "result_instance", "result_key", "reimpacted", "cause")  # fmt: skip
+#: Written only when they say something.
+_UNIT_OPTIONAL = ("done_at", "failures", "problem")
 
 
 def _unit(unit: Unit) -> dict[str, Any]:
     row = {name: getattr(unit, name) for name in _UNIT} | {"origin": unit.origin.decode()}
+    row |= {name: value for name in _UNIT_OPTIONAL if (value := getattr(unit, name))}
     if unit.state is UnitState.COMMITTING:
         row |= {"begun": unit.begun, "stored": unit.stored}
-    return row | {"done_at": unit.done_at} if unit.done_at else row
+    if unit.named != DISCOVERY:
+        row["named"] = unit.named
+    if unit.left_out is not None:
+        row["left_out"] = [unit.left_out.user, unit.left_out.at, unit.left_out.reason]
+    return row
 
 
 def _to_unit(key: str, row: dict[str, Any]) -> Unit:
     state = UnitState(row["state"])
     fields = {name: row[name] for name in _UNIT} | {"state": state}
+    fields |= {name: row[name] for name in (*_UNIT_OPTIONAL, "named", "stored") if name in row}
     # A row of an earlier version does not say whether the commit was begun: it may have been.
-    begun = row.get("begun", state is UnitState.COMMITTING)
-    return Unit(position=int(key.rpartition("/")[2]), origin=row["origin"].encode(), done_at=row.get("done_at", 0.0),
-                begun=begun, stored=row.get("stored", False),
-                **fields)  # fmt: skip
+    fields["begun"] = row.get("begun", state is UnitState.COMMITTING)
+    left_out = LeftOut(*row["left_out"]) if "left_out" in row else None
+    return Unit(position=int(key.rpartition("/")[2]), origin=row["origin"].encode(), left_out=left_out, **fields)

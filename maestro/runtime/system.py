@@ -16,12 +16,14 @@ from maestro.messages import (
     Question,
 )
 from maestro.platform import Platform
+from maestro.reprocessing.ledger_book import Scope
 from maestro.reprocessing.state import Rules, System
 from maestro.runtime.call_counts import CallCounts
 from maestro.runtime.catalogue import OF_SYSTEM
 from maestro.runtime.link import Frame, FrameAck, Hello
 from maestro.runtime.measures import Measures
 from maestro.runtime.open_system import OpenSystem
+from maestro.runtime.owner_view import OwnerView
 from maestro.runtime.published_lock import PublishedLock
 from maestro.runtime.repository import Repository
 from maestro.runtime.service import Address, Asked, Outlet
@@ -33,6 +35,8 @@ from maestro.store.sqlite import SystemStore, open_store
 
 #: Seconds between two tries to open a store that cannot be opened.
 REOPEN_EVERY = 1.0
+#: Seconds between two looks whether the broker's events are still ours, and, while they are not known to be, are.
+LOOK_EVERY, LOOK_SOON = 1.0, 0.05
 
 
 class SystemService:
@@ -49,6 +53,7 @@ class SystemService:
         self._open: OpenSystem | None = None
         self._greetings: dict[str, tuple[Hello, Address]] = {}
         self._opening: asyncio.Task[None] | None = None
+        self._owner = OwnerView(settings)
 
     # --- life --------------------------------------------------------------------------------------------------
 
@@ -62,16 +67,36 @@ class SystemService:
 
     async def start(self) -> None:
         """Open the store and carry on where it says; when it cannot be opened, keep trying and say so meanwhile."""
-        if not await self._try_open():
-            self._opening = asyncio.create_task(self._keep_opening())
+        opened = await self._try_open()
+        if not opened or self._settings.broker.shared:
+            self._opening = asyncio.create_task(self._keep_open())
 
-    async def _keep_opening(self) -> None:
+    async def _keep_open(self) -> None:
+        """Open as soon as it can be done; shut as soon as the broker's events are another installation's."""
         while True:
-            await asyncio.sleep(REOPEN_EVERY)
-            if await self._try_open():
+            if self._owner.refusal:
+                await asyncio.sleep(LOOK_SOON)
+                await self._shut()
+            else:
+                await asyncio.sleep(LOOK_EVERY if self._open is not None else REOPEN_EVERY)
+            if self._open is None and await self._try_open() and not self._settings.broker.shared:
                 return
 
+    async def _shut(self) -> None:
+        """Take nothing in hand any more: what is under way ends, and is in the store."""
+        if self._open is not None:
+            opened, self._open = self._open, None
+            self._log.error("the broker's events are another installation's: shut", reason=self._owner.refusal)
+            self._problem = self._owner.refusal
+            self._lock.unknown(self._problem)
+            await opened.end()
+
     async def _try_open(self) -> bool:
+        if refusal := self._owner.refusal:
+            if refusal != self._problem:
+                self._problem = refusal
+                self._lock.unknown(refusal)
+            return False
         try:
             self._lock.take_slot()  # before the store: nothing is done here while an earlier owner is believed
             store, repository, system = self._load()
@@ -109,6 +134,7 @@ class SystemService:
             self._opening.cancel()
         if self._open is not None:
             await self._open.end()
+        self._owner.close()
         self._lock.close()
 
     # --- messages ----------------------------------------------------------------------------------------------
@@ -132,8 +158,8 @@ class SystemService:
         def reply(answer: Answer) -> None:
             self._outlet.send(sender, asked.answered(answer))
 
-        if self._open is None:
-            reply(Answer(Code.UNAVAILABLE, message=self._problem))
+        if self._open is None or (refusal := self._owner.refusal):
+            reply(Answer(Code.UNAVAILABLE, message=refusal if self._open is not None else self._problem))
         else:
             self._open.questions.ask(asked.question, reply)
 
@@ -151,4 +177,7 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         commit_repeatable=platform.commit_repeatable,
         commit_tries=platform.tries,
         commit_backoff=platform.backoff,
+        ledger_scope=Scope(settings.ledger.scope),
+        ledger_rows=settings.ledger.rows,
+        tag_window=numbers.tag_window,
     )

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from maestro.broker.base import Broker, BrokerError
+from maestro.broker.base import Broker, BrokerError, Unpublishable
 
 T = TypeVar("T")
 
@@ -58,12 +58,15 @@ async def until_done(
 ) -> T:
     """Do what the broker is asked until it is done: a broker that is away is waited for, with backoff.
 
-    Errors other than `only` are raised. Its end is the owner's: the task it runs in is cancelled when the owner closes.
+    Errors other than `only` are raised, and so is what no trying again can help (`Unpublishable`). Its end is the
+    owner's: the task it runs in is cancelled when the owner closes.
     """
     pause = RETRY
     while True:
         try:
             return await work()
+        except Unpublishable:
+            raise
         except only as problem:
             log.warning("the broker is waited for", cause=str(problem))
             await asyncio.sleep(pause)

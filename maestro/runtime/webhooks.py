@@ -133,7 +133,7 @@ class _Lane:
         for id_ in list(self._due):
             doc = self._documents[id_]
             index = self._place(doc)
-            while index < len(doc.history) and self._kind(doc.history[index]) not in self._settings.events:
+            while index < len(doc.history) and self._kind(doc, index) not in self._settings.events:
                 index += 1
             if index < len(doc.history):
                 found.append(Happening(doc.history[index].at, doc, index))
@@ -154,8 +154,8 @@ class _Lane:
                 await asyncio.sleep(min(self._settings.backoff * 2 ** (tried - 1), self._settings.backoff_max))
         self._note(happening.document, happening.index + 1)
 
-    def _kind(self, entry: HistoryEntry) -> str:
-        return HAPPENINGS.get(entry.status, "")
+    def _kind(self, doc: Document, index: int) -> str:
+        return "" if doc.is_note(index) else HAPPENINGS.get(doc.history[index].status, "")
 
     def _place(self, doc: Document) -> int:
         """Return how many entries of the document's history are told."""

@@ -1,49 +1,98 @@
-"""API core: which systems are installed, where their domain is, and what became of each process instance."""
+"""API core: which systems are installed, where their domain is, what became of each process instance, and the maps."""
 
+import asyncio
+import time
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
-from maestro.sandbox.web import Address, body_of, json, needed, new_app, refused
+from maestro.sandbox.processes import PROCESSES
+from maestro.sandbox.traits import Traits
+from maestro.sandbox.web import Address, Refused, Service, body_of, json, needed
+
+FINISHED: Final = "finished"
 
 
-class ApiCore:
-    """Keeps systems and instances in memory."""
+class ApiCore(Service):
+    """Keeps systems, instances, branches and maps in memory."""
 
-    def __init__(self, systems: Sequence[str]) -> None:
+    def __init__(self, systems: Sequence[str], traits: Traits) -> None:
+        super().__init__()
         self.systems = tuple(systems)
         #: Where every system's domain is; known once that service listens.
         self.domain = Address("127.0.0.1", 0)
+        #: Branches (system, name) that are closed.
+        self.closed: set[tuple[str, str]] = set()
+        self._traits = traits
         self._instances: dict[str, dict[str, Any]] = {}
+        #: Instances whose `finished` is being set at this moment, and those that got two rows by that.
+        self._finishing: set[str] = set()
+        self.unchangeable: set[str] = set()
+        #: Map -> moment (of the loop's clock) from which the system's domain knows it.
+        self._maps: defaultdict[str, dict[str, float]] = defaultdict(dict)
 
-    def register(self, instance: str, system: str, process: str, *, is_fork: bool) -> None:
-        """A process instance begins."""
+    def register(self, instance: str, event: dict[str, Any], branch: str, *, is_fork: bool, started: float) -> None:
+        """A process instance begins, at that moment (seconds since the epoch)."""
         self._instances[instance] = {
             "id": instance,
-            "systemId": system,
-            "processName": process,
+            "systemId": event["systemId"],
+            "processName": event["name"],
             "isFork": is_fork,
             "status": "running",
+            "branch": branch,
+            "scope": event.get("scope") or "execution",
+            "tag": event.get("tag", ""),
+            "startedAt": started,
         }
 
-    def set_status(self, instance: str, status: str) -> bool:
-        """Set an instance's status; False when there is no such instance."""
+    def set_status(self, instance: str, status: str) -> None:
+        """Set an instance's status at once; of an unknown one nothing."""
+        if instance in self._instances:
+            self._instances[instance]["status"] = status
+
+    async def change_status(self, instance: str, status: str) -> None:
+        """Set an instance's status, which takes a moment. Two `finished` that meet in it make it unchangeable.
+
+        Raises:
+            Refused: it is unknown, or unchangeable.
+        """
         if instance not in self._instances:
-            return False
-        self._instances[instance]["status"] = status
-        return True
+            raise Refused(f"no process instance {instance}")
+        if instance in self.unchangeable:
+            raise Refused("Multiple rows were found for one()")
+        if status != FINISHED or self.status(instance) == FINISHED:
+            self.set_status(instance, status)
+        elif instance in self._finishing:
+            self.unchangeable.add(instance)
+        else:
+            self._finishing.add(instance)
+            if self._traits.finished_window:
+                await asyncio.sleep(self._traits.finished_window)
+            self._finishing.discard(instance)
+            if instance not in self.unchangeable:
+                self.set_status(instance, status)
 
     def status(self, instance: str) -> str:
         """Return an instance's status; empty when there is no such instance."""
         return str(self._instances.get(instance, {}).get("status", ""))
 
+    def is_open(self, system: str, branch: str) -> bool:
+        """Whether a branch is open."""
+        return (system, branch) not in self.closed
+
+    def knows_map(self, system: str, name: str) -> bool:
+        """Whether a system's domain knows a map by now."""
+        return self._maps[system].get(name, float("inf")) <= time.monotonic()
+
     def app(self) -> web.Application:
         """Return the HTTP service."""
-        return new_app(
+        return self.new_app(
             web.get("/core/system", self._get_systems),
             web.get("/core/installedApp", self._get_installed_app),
-            web.get("/core/processInstance", self._get_instance),
+            web.get("/core/processInstance", self._get_instances),
+            web.get("/core/operation", self._get_operations),
             web.post("/core/persist", self._persist),
         )
 
@@ -57,12 +106,54 @@ class ApiCore:
         app = {"id": f"{system}-domain", "systemId": system, "type": "domain"}
         return json([{**app, "host": self.domain.host, "port": self.domain.port}])
 
-    async def _get_instance(self, request: web.Request) -> web.Response:
-        instance = self._instances.get(needed(request, "id"))
-        return json([] if instance is None else [instance])
+    async def _get_instances(self, request: web.Request) -> web.Response:
+        match request.query.get("filter"):
+            case "byId":
+                identity = needed(request, "id")
+                if "," in identity:
+                    raise Refused(f"{identity!r} is no id")
+                found = self._instances.get(identity)
+                return json([] if found is None else [found])
+            case "executedAfter":
+                since = float(request.query.get("date") or 0)
+                needed(request, "instanceId")
+                return json([one for one in self._of_system(request) if one["startedAt"] >= since])
+            case "bySystemIdOrdered":
+                page, size = (int(needed(request, name)) for name in ("page", "page_size"))
+                ordered = sorted(self._of_system(request), key=lambda one: float(one["startedAt"]))
+                return json(ordered[(page - 1) * size : page * size])
+            case _:
+                # Not an error: whoever misspells a filter gets everything.
+                return json(list(self._instances.values()))
+
+    def _of_system(self, request: web.Request) -> list[dict[str, Any]]:
+        system = needed(request, "systemId")
+        return [one for one in self._instances.values() if one["systemId"] == system]
+
+    async def _get_operations(self, request: web.Request) -> web.Response:
+        if request.query.get("filter") != "byEventAndVersion":
+            raise Refused(f"no filter {request.query.get('filter')!r}")
+        process = PROCESSES.get(needed(request, "event"))
+        if process is None:
+            return json([])
+        done = process.name.rpartition(".")[0] + ".done"
+        shown = {"name": process.name, "event_in": process.name, "event_out": done, "version": "1"}
+        return json([{**shown, "image": process.image, "reprocessable": process.reprocessable}])
 
     async def _persist(self, request: web.Request) -> web.Response:
+        answer = []
         for item in await body_of(request):
-            if item["_metadata"]["type"] != "processInstance" or not self.set_status(item["id"], item["status"]):
-                return refused(400, f"no process instance {item.get('id')}")
-        return json({"message": "OK"})
+            match item["_metadata"]["type"]:
+                case "processInstance":
+                    await self.change_status(item["id"], item["status"])
+                case "map":
+                    usable = time.monotonic() + self._traits.map_usable_after
+                    self._maps[item["systemId"]].setdefault(item["name"], usable)
+                case "branch":
+                    closed = (item["systemId"], item["name"])
+                    (self.closed.add if item["status"] == "closed" else self.closed.discard)(closed)
+                case other:
+                    raise Refused(f"nothing of type {other} is kept here")
+            # Columns that were not named are shown as null, though they keep their values.
+            answer.append({**dict.fromkeys(("systemId", "processName", "isFork", "status")), **item})
+        return json(answer)

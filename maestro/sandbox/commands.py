@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from maestro.sandbox.options import SYSTEM, BrokerKind
+from maestro.sandbox.options import SYSTEM, BrokerKind, EventManagerKind
 
 
 def sandbox(
@@ -34,10 +34,23 @@ def sandbox(
     domain_port: Annotated[int, typer.Option()] = 0,
     event_manager_port: Annotated[int, typer.Option()] = 8081,
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Take a free port for every service.")] = False,  # noqa: FBT002 - a flag
+    event_manager: Annotated[
+        EventManagerKind, typer.Option(help="Which generation of the platform's Event Manager to be.")
+    ] = EventManagerKind.Y2018,
+    trait: Annotated[
+        list[str],
+        typer.Option(
+            help="name=value: change how it behaves; may be given more than once. A wrong name lists them all."
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    kind: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--kind", help="Nothing is late, forgotten or written twice, as on no real platform.")
+    ] = False,
 ) -> None:
     """Serve a small real platform around Maestro, on loopback, and print its addresses as one line of JSON.
 
-    It begins empty each time, and works beside a `maestro serve` in the same folder.
+    It begins empty each time, and works beside a `maestro serve` in the same folder. It is as unkind as the real
+    services: news come late or never, Discovery is blind for much, a second persist writes rows twice.
     A process instance is started with PUT <event_manager>/sendevent and
     {"name", "systemId", "payload"}; these are the names and their payloads:
 
@@ -48,6 +61,22 @@ def sandbox(
     monthly.average.request {"currency", "month"}
 
     yearly.rate.request {"currency", "year"}
+
+    convert.amount.request {"currency", "date", "amount", "name"}
+
+    running.total.request {"currency", "amount"}: reads what it writes
+
+    note.quote.request {"currency", "date"}: writes a new row each time
+
+    look.quote.request {"currency", "date"}: writes nothing
+
+    check.quote.request {"currency", "date", "limit"}: fails where the rate is over the limit
+
+    withdraw.quote.request {"currency", "date"}: destroys the quote
+
+    sync.average.request {"currency", "month"}: persists synchronously
+
+    chain.average.request {"currency", "month"}: hands its result on to a second process, which writes it
     """
     from maestro.sandbox.launching import launch_sandbox  # noqa: PLC0415 - keeps `maestro --help` fast
 
@@ -60,6 +89,8 @@ def sandbox(
         ports=(0,) * len(ports) if free_ports else ports,
         data_dir=data_dir,
         ready_file=ready_file,
+        traits=(f"event_manager={event_manager.value}", *trait),
+        kind=kind,
     )
 
 

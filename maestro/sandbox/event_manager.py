@@ -1,8 +1,13 @@
-"""The Event Manager: every event of the platform goes through it, and past Maestro's lock."""
+"""The Event Manager: every event of the platform goes through it, and past Maestro's lock.
+
+Two generations (contracts: Event Manager): that of 2018 calls Maestro, refuses events while a system is locked, and
+drops keys of `reprocessing` that it does not know; that of 2020 does neither, and lets a replay of another image than
+its operation's fall silent. Both publish how each process ended, and tell API core of it through a queue.
+"""
 
 import asyncio
 from collections import defaultdict, deque
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -13,35 +18,45 @@ from maestro.events import REPROCESSING, BadInput, check_system_id
 from maestro.sandbox.api_core import ApiCore
 from maestro.sandbox.executor import Executor
 from maestro.sandbox.maestro_client import MaestroClient, MaestroRefused
+from maestro.sandbox.outcomes import Outcomes
 from maestro.sandbox.processes import PROCESSES
-from maestro.sandbox.web import body_of, json, new_app, refused
+from maestro.sandbox.traits import Generation, Traits
+from maestro.sandbox.web import Refused, Service, body_of, json
 
 Json = dict[str, Any]
 
 #: What Maestro tells of a reprocessing; the last is spelled as the platform spells it.
-NOTIFICATIONS = (".reprocessing.starting", ".reprocessing.finished", ".reprocessing.droping")
-_ENDED_BADLY = (".error", ".exception")
-_DONE = ".done"
+NOTIFICATIONS: Final = (".reprocessing.starting", ".reprocessing.finished", ".reprocessing.droping")
+_ENDED_BADLY: Final = (".error", ".exception")
+_DONE: Final = ".done"
+#: Keys of `reprocessing` that the generation of 2018 knows.
+_KNOWN_KEYS: Final = ("id", "instance_id", "system_id", "image")
 #: Notifications, errors and `.done` events that are remembered, the newest.
-_REMEMBERED = 10_000
-_PUBLISH_ERROR_QUEUE = "events.publish_error.queue"
+_REMEMBERED: Final = 10_000
+_PUBLISH_ERROR_QUEUE: Final = "events.publish_error.queue"
+#: Seconds between two tries of a persist request that the lock refuses: first, longest.
+_RETRY: Final = (0.05, 0.5)
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault
-    """The event is not taken; the message is the answer's."""
+class EventManager(Service):
+    """Hands events to the executor, persist requests to the broker, outcomes to whoever listens."""
 
-
-class EventManager:
-    """Hands events to the executor, notifications to its memory, failed replays to Maestro."""
-
-    def __init__(self, core: ApiCore, broker: Broker, maestro: MaestroClient) -> None:
+    def __init__(
+        self, core: ApiCore, broker: Broker, maestro: MaestroClient, outcomes: Outcomes, traits: Traits
+    ) -> None:
+        super().__init__()
         self._core = core
         self._broker = broker
         self._maestro = maestro
+        self._outcomes = outcomes
+        self._calls_maestro = traits.event_manager is Generation.Y2018
         self._executor: Executor | None = None
         self._introduced: set[str] = set()
         self._introducing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._log = logs.get(service="event manager")
+        #: Ends of event names that an operation subscribes to, so that such events are taken. The generation of 2018
+        #: has none for Maestro's notifications, unless somebody installs one.
+        self.subscribed: set[str] = set() if self._calls_maestro else set(NOTIFICATIONS)
         #: What nobody but an observer subscribes to, oldest first.
         self.remembered: deque[Json] = deque(maxlen=_REMEMBERED)
 
@@ -50,35 +65,72 @@ class EventManager:
         self._executor = executor
 
     async def send(self, event: Json) -> None:
-        """Take one event. Raises `Refusal`: locked, no subscriber, bad, or Maestro does not answer."""
+        """Take one event. Raises `Refused`: locked, no subscribers, bad, or Maestro does not answer."""
         name, system = str(event.get("name") or ""), str(event.get("systemId") or "")
         if system not in self._core.systems:
-            raise Refusal(f"system {system!r} is not installed")
+            raise Refused(f"system {system!r} is not installed")
         try:
             await self._introduce(system)
             if self._asks(event, name) and not await self._maestro.proceed(system):
-                raise Refusal(f"the platform is locked to {system}: a reprocessing is running")
+                raise Refused(f"platform is locked to {system}: a reprocessing is running")
         except (MaestroRefused, BrokerError, BadInput) as problem:
-            raise Refusal(str(problem)) from problem
-        await self._dispatch(event, name)
+            raise Refused(str(problem)) from problem
+        await self._dispatch(self._known_to_it(event), name)
+
+    async def persist(self, event: Json) -> None:
+        """Take an instance's persist request: kept back while its system is locked, as any event is."""
+        system = event["systemId"]
+        pause, longest = _RETRY
+        while self._asks(event, event["name"]) and not await self._may_proceed(system):
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, longest)
+        await self._outcomes.publish(PERSIST, system, event)
+
+    async def process_done(self, event: Json) -> None:
+        """Take the `.done` event of an instance, from Domain or its SDK: it may start another operation."""
+        self.remembered.append(event)
+        self._core_hears_of(event)
+        await self._outcomes.done(event)
+        if event["name"] in PROCESSES:
+            assert self._executor is not None, "subscribed"
+            await self._executor.accept(event)
 
     async def process_failed(self, event: Json) -> None:
         """Take an error event of an instance. Raises `MaestroRefused` when Maestro must know and cannot be told."""
         self.remembered.append(event)
-        if event.get("scope") == REPROCESSING:
+        await self._outcomes.failed(event)
+        if event.get("scope") == REPROCESSING and self._calls_maestro:
             await self._maestro.report_failure(event)
 
     def app(self) -> web.Application:
         """Return the HTTP service."""
-        return new_app(
+        return self.new_app(
             web.put("/sendevent", self._send_event),
             web.get("/remembered", self._get_remembered),
             web.get("/counts", self._get_counts),
         )
 
-    @staticmethod
-    def _asks(event: Json, name: str) -> bool:
-        return event.get("scope") != REPROCESSING and not name.endswith(_DONE)
+    def _core_hears_of(self, event: Json) -> None:
+        payload = event.get("payload") or {}
+        instance = payload.get("instance_id") or payload.get("instanceId") or event.get("instanceId")
+        if instance:
+            self._outcomes.finish(str(instance))
+
+    def _asks(self, event: Json, name: str) -> bool:
+        return self._calls_maestro and event.get("scope") != REPROCESSING and not name.endswith(_DONE)
+
+    async def _may_proceed(self, system: str) -> bool:
+        try:
+            return await self._maestro.proceed(system)
+        except MaestroRefused as problem:
+            self._log.debug("no answer to proceed", system=system, problem=str(problem))
+            return False
+
+    def _known_to_it(self, event: Json) -> Json:
+        reference = event.get("reprocessing")
+        if not self._calls_maestro or not isinstance(reference, dict):
+            return event
+        return {**event, "reprocessing": {key: reference[key] for key in _KNOWN_KEYS if key in reference}}
 
     async def _introduce(self, system: str) -> None:
         """At a system's first event: declare its persist queue and have Maestro consume it."""
@@ -93,30 +145,35 @@ class EventManager:
                 Binding(PERSIST_ERROR, system, queues.persist_error),
                 Binding(PUBLISH_ERROR, PUBLISH_ERROR_KEY, _PUBLISH_ERROR_QUEUE),
             )
-            await self._broker.declare(bindings, EXCHANGES)
-            await self._maestro.handle_persist(system)
+            await self._broker.declare(bindings, (*EXCHANGES, Outcomes.EXCHANGE))
+            if self._calls_maestro:
+                await self._maestro.handle_persist(system)
             self._introduced.add(system)
 
     async def _dispatch(self, event: Json, name: str) -> None:
         if name in PROCESSES:
             assert self._executor is not None, "subscribed"
+            image = event.get("image")
+            if not self._calls_maestro and event.get("scope") == REPROCESSING and image != PROCESSES[name].image:
+                self._log.debug("another image: it never runs", name=name, image=image)
+                return
             await self._executor.accept(event)
         elif name.endswith(_ENDED_BADLY):
             await self.process_failed(event)
-        elif name.endswith((*NOTIFICATIONS, _DONE)):
+        elif name.endswith((_DONE, *self.subscribed)):
             self.remembered.append(event)
         else:
-            raise Refusal(f"no subscriber of {name!r}")
+            raise Refused(f"event {name!r} has no subscribers")
 
     async def _send_event(self, request: web.Request) -> web.Response:
         event = await body_of(request)
         if not isinstance(event, dict):
-            return refused(400, "an event is a JSON object")
+            raise Refused("an event is a JSON object")
         try:
             await self.send(event)
-        except (Refusal, MaestroRefused) as problem:
+        except (Refused, MaestroRefused) as problem:
             self._log.debug("refused", name=event.get("name"), problem=str(problem))
-            return refused(400, str(problem))
+            raise Refused(str(problem)) from problem
         return json({"message": "OK"})
 
     async def _get_remembered(self, _request: web.Request) -> web.Response:

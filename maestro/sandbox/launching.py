@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +26,7 @@ from maestro.sandbox.demo.waiting import GaveUp
 from maestro.sandbox.options import BrokerKind
 from maestro.sandbox.quotes import load_history
 from maestro.sandbox.sandbox import Ports
+from maestro.sandbox.traits import KIND, BadTrait, Traits
 from maestro.settings import LogSettings
 
 _FAILED, _WRONG_USE = 1, 2
@@ -40,8 +41,14 @@ def launch_sandbox(
     ports: tuple[int, ...],
     data_dir: Path | None,
     ready_file: Path | None,
+    traits: Sequence[str] = (),
+    kind: bool = False,
 ) -> None:
-    """Serve the sandbox until it is told to stop. Raises `typer.Exit` when it cannot start."""
+    """Serve the sandbox until it is told to stop; `traits` are `name=value`, upon the unkind ones or upon none.
+
+    Raises:
+        typer.Exit: it cannot start.
+    """
     logs.configure(LogSettings())
     try:
         settings = service.ServiceSettings(
@@ -51,8 +58,9 @@ def launch_sandbox(
             ports=Ports(*ports),
             data_dir=data_dir,
             ready_file=ready_file,
+            traits=(KIND if kind else Traits()).but(traits),
         )
-    except (BadInput, NoBroker) as problem:
+    except (BadInput, NoBroker, BadTrait) as problem:
         _fail(str(problem), _WRONG_USE)
     try:
         asyncio.run(service.run(settings))

@@ -51,6 +51,16 @@ class MaestroClient:
         if status != HTTPStatus.OK:
             raise MaestroRefused(f"reprocessing/failure answered {status}")
 
+    async def persist(self, event: dict[str, Any]) -> None:
+        """Have an instance's data persisted, and wait for the answer: committed, held, or waiting.
+
+        Raises:
+            MaestroRefused: it failed, or there is no clear answer.
+        """
+        status = await self._call("POST", "/v1.0.0/persist/sync", event)
+        if status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
+            raise MaestroRefused(f"persist/sync answered {status}")
+
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> int:
         assert self._session is not None, "started"
         try:

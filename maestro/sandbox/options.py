@@ -7,6 +7,13 @@ from typing import Final
 SYSTEM: Final = "cotacoes"
 
 
+class EventManagerKind(StrEnum):
+    """The two generations of the platform's Event Manager."""
+
+    Y2018 = "2018"
+    Y2020 = "2020"
+
+
 class BrokerKind(StrEnum):
     """The two brokers."""
 

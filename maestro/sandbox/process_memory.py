@@ -1,29 +1,83 @@
-"""Process Memory: the origin event of every instance, and the home of the reprocessing documents."""
+"""Process Memory: what started every instance, what it read and computed, and the home of reprocessing documents."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
-from maestro.sandbox.web import body_of, json, needed, new_app, refused
+from maestro.sandbox.rows import Change, Row, StagedRow
+from maestro.sandbox.web import Refused, Service, body_of, json, needed
+
+Json = dict[str, Any]
 
 
-class ProcessMemory:
-    """Keeps events and documents in memory."""
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """The dataset of one computation: the rows it found, and those it would write."""
+
+    found: tuple[Row, ...]
+    staged: tuple[StagedRow, ...]
+
+    def as_read(self) -> Json:
+        """Render the dataset as it was read."""
+        return _dataset([_as_read(row, Change.NONE) for row in self.found])
+
+    def as_computed(self) -> Json:
+        """Render the dataset as it was computed: what was read, with what is to be written in its place or beside."""
+        written = {row.rid: _as_computed(row) for row in self.staged}
+        read = {row.rid: _as_read(row, Change.NONE) for row in self.found}
+        return _dataset([*(read | written).values()])
+
+
+class ProcessMemory(Service):
+    """Keeps events, datasets and documents in memory."""
 
     def __init__(self) -> None:
-        self._origins: dict[str, dict[str, Any]] = {}
-        self.documents: dict[str, dict[str, Any]] = {}
+        super().__init__()
+        self._origins: dict[str, Json] = {}
+        self._computations: defaultdict[str, list[Computation]] = defaultdict(list)
+        self._documents: list[Json] = []
 
-    def remember(self, instance: str, event: dict[str, Any]) -> None:
-        """Keep the event that started an instance."""
-        self._origins[instance] = event
+    def remember(self, instance: str, event: Json) -> None:
+        """Keep the event that started an instance; its reference date goes by another name here."""
+        kept = {key: value for key, value in event.items() if key != "referenceDate"}
+        if "referenceDate" in event:
+            kept["reference_date"] = event["referenceDate"]
+        self._origins[instance] = kept
+
+    def origin(self, instance: str) -> Json:
+        """Return the event that started an instance, with its date under the name that events have it."""
+        event = dict(self._origins[instance])
+        if "reference_date" in event:
+            event["referenceDate"] = event.pop("reference_date")
+        return event
+
+    def remember_computation(self, instance: str, found: Sequence[Row], staged: Sequence[StagedRow]) -> None:
+        """Keep what an instance read and computed, behind what it computed before."""
+        self._computations[instance].append(Computation(tuple(found), tuple(staged)))
+
+    @property
+    def documents(self) -> dict[str, Json]:
+        """The documents by id; of several with one id, the first."""
+        return {document["id"]: document for document in reversed(self._documents)}
+
+    @property
+    def doubled_documents(self) -> list[str]:
+        """Ids that more than one document has."""
+        ids = [document["id"] for document in self._documents]
+        return sorted({one for one in ids if ids.count(one) > 1})
 
     def app(self) -> web.Application:
         """Return the HTTP service."""
-        return new_app(
+        return self.new_app(
             web.get("/{instance}/event", self._event),
+            web.get("/{instance}/head", self._head),
+            web.get("/{instance}/history", self._history),
             web.get("/reprocessing", self._find),
-            web.post("/reprocessing", self._create),
+            web.post("/reprocessing", self._insert),
             web.put("/reprocessing", self._replace),
         )
 
@@ -31,28 +85,83 @@ class ProcessMemory:
         event = self._origins.get(request.match_info["instance"])
         return json([] if event is None else [event])
 
+    async def _head(self, request: web.Request) -> web.Response:
+        instance = request.match_info["instance"]
+        if not self._computations.get(instance):
+            raise Refused(f"no head of {instance}")
+        return json(self._computations[instance][-1].as_computed())
+
+    async def _history(self, request: web.Request) -> web.Response:
+        instance = request.match_info["instance"]
+        event = self._origins.get(instance)
+        datasets = [
+            dataset
+            for one in self._computations.get(instance, ())
+            for dataset in (one.as_read(), one.as_computed())
+        ]  # fmt: skip
+        return json([] if event is None else [event, *datasets])
+
     async def _find(self, request: web.Request) -> web.Response:
         wanted = request.query.items()
         return json(
-            [
-                document
-                for document in self.documents.values()
-                if all(str(document.get(field)) == value for field, value in wanted)
-            ]
-        )
+            [one for one in self._documents if all(str(one.get(field)) == value for field, value in wanted)]
+        )  # fmt: skip
 
-    async def _create(self, request: web.Request) -> web.Response:
+    async def _insert(self, request: web.Request) -> web.Response:
         document = await body_of(request)
-        identity = document.get("id") if isinstance(document, dict) else None
-        if not identity:
-            return refused(400, "a reprocessing document needs an id")
-        self.documents[identity] = document
-        return json(document, 201)
+        if not isinstance(document, dict) or not document.get("id"):
+            raise Refused("a reprocessing document needs an id")
+        self._documents.append(document)
+        return json({"result": {"n": 1, "ok": 1}})
 
     async def _replace(self, request: web.Request) -> web.Response:
         document = await body_of(request)
         identity = needed(request, "id")
-        if identity not in self.documents:
-            return refused(404, f"no reprocessing {identity}")
-        self.documents[identity] = document
-        return json(document)
+        place = next((at for at, one in enumerate(self._documents) if one["id"] == identity), None)
+        if place is not None:
+            self._documents[place] = document
+        found = int(place is not None)
+        return json({"result": {"n": found, "nModified": found, "ok": 1}})
+
+
+def wire_moment(at: float, timespec: str = "microseconds") -> str:
+    """Render seconds since the epoch as the platform writes them: UTC, no zone."""
+    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec=timespec)
+
+
+def _dataset(rows: Sequence[Json]) -> Json:
+    entities: dict[str, list[Json]] = {}
+    for row in rows:
+        entities.setdefault(row["_metadata"]["type"], []).append(row)
+    return {"dataset": {"entities": entities}}
+
+
+def _as_read(row: Row, change: Change) -> Json:
+    return {
+        **row.fields,
+        "id": row.id,
+        "_metadata": {
+            "type": row.entity,
+            "rid": row.rid,
+            "branch": row.branch,
+            "changeTrack": change.value,
+            "instance_id": row.instance,
+            # Cut to seconds here, so nobody can tell versions by it.
+            "modified_at": wire_moment(row.modified_at, "seconds"),
+        },
+    }
+
+
+def _as_computed(row: StagedRow) -> Json:
+    known = {"instance_id": row.writer, "modified_at": wire_moment(row.modified_at, "seconds")} if row.writer else {}
+    return {
+        **row.fields,
+        "id": row.id,
+        "_metadata": {
+            "type": row.entity,
+            "rid": row.rid,
+            "branch": row.branch,
+            "changeTrack": row.change.value,
+            **known,
+        },
+    }

@@ -4,17 +4,24 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
-from maestro.broker.base import Broker
+from aiohttp import web
+
+from maestro import logs
+from maestro.broker.base import Broker, BrokerError
+from maestro.events import EXECUTION
 from maestro.sandbox.api_core import ApiCore
 from maestro.sandbox.discovery import Discovery
 from maestro.sandbox.domain import Domain
 from maestro.sandbox.event_manager import EventManager
-from maestro.sandbox.executor import Executor
-from maestro.sandbox.ledger import Ledger
+from maestro.sandbox.executor import Executor, done_event, now
+from maestro.sandbox.ledger import Ledger, Run
 from maestro.sandbox.maestro_client import MaestroClient
+from maestro.sandbox.outcomes import Outcomes
 from maestro.sandbox.process_memory import ProcessMemory
 from maestro.sandbox.rows import Rows
+from maestro.sandbox.traits import Traits
 from maestro.sandbox.web import Address, serve
 
 
@@ -44,6 +51,13 @@ class Addresses:
         return asdict(self)
 
 
+class Serves(Protocol):
+    """One of the services."""
+
+    def app(self) -> web.Application:
+        """Return it as an HTTP service."""
+
+
 class Sandbox:
     """The platform around Maestro, in this process and on this event loop."""
 
@@ -56,25 +70,33 @@ class Sandbox:
         maestro_url: str = "",
         host: str = "127.0.0.1",
         ports: Ports | None = None,
+        traits: Traits | None = None,
     ) -> None:
-        """Build it; `broker` is started and closed by its owner, `data_dir` must hold no earlier sandbox's domain."""
+        """Build it, unkind unless `traits` say otherwise.
+
+        `broker` is started and closed by its owner, `data_dir` must hold no earlier sandbox's domain.
+        """
+        traits = traits or Traits()
         self.maestro = MaestroClient(maestro_url)
         self.ledger = Ledger()
         self.memory = ProcessMemory()
-        self.core = ApiCore(systems)
-        self.rows = Rows(data_dir / "domain.sqlite3")
-        self.domain = Domain(self.rows, self.ledger, lambda instance: self.core.set_status(instance, "finished"))
-        self.discovery = Discovery(self.rows, self.ledger)
-        self.events = EventManager(self.core, broker, self.maestro)
+        self.core = ApiCore(systems, traits)
+        self.rows = Rows(data_dir / "domain.sqlite3", creates_anew=traits.domain_creates_anew)
+        self.domain = Domain(self.rows, self.ledger, self.core, traits, self._commit_ended)
+        self.discovery = Discovery(self.rows, self.ledger, self.core, traits)
+        self.outcomes = Outcomes(self.core, broker, traits)
+        self.events = EventManager(self.core, broker, self.maestro, self.outcomes, traits)
         self.executor = Executor(
             rows=self.rows,
             ledger=self.ledger,
             memory=self.memory,
             core=self.core,
-            broker=broker,
-            on_error=self.events.process_failed,
+            platform=self.events,
+            maestro=self.maestro,
+            traits=traits,
         )
         self.events.subscribe(self.executor)
+        self._log = logs.get(service="domain")
         self._host = host
         self._ports = ports or Ports()
         self._stack = AsyncExitStack()
@@ -102,6 +124,19 @@ class Sandbox:
         """Stop serving. Twice is no error."""
         await self._stack.aclose()
 
+    async def _commit_ended(self, run: Run, stored: bool) -> None:  # noqa: FBT001 - a callback
+        """Let Domain tell how a commit ended: its failure says neither system nor scope (contracts: Outcomes)."""
+        payload = {"instance_id": run.instance}
+        try:
+            if stored:
+                origin = self.memory.origin(run.instance)
+                await self.events.process_done(done_event(origin, run, payload))
+            else:
+                failed = {"name": "system.process.persist.error", "scope": EXECUTION, "branch": run.branch}
+                await self.outcomes.failed({**failed, "timestamp": now(), "payload": payload})
+        except BrokerError as problem:
+            self._log.warning("outcome lost", instance=run.instance, problem=str(problem))
+
     async def _serve(self) -> Addresses:
         ports = self._ports
         addresses = Addresses(
@@ -114,7 +149,7 @@ class Sandbox:
         self.core.domain = addresses.domain
         return addresses
 
-    async def _listen(self, service: ProcessMemory | Discovery | ApiCore | Domain | EventManager, port: int) -> Address:
+    async def _listen(self, service: Serves, port: int) -> Address:
         runner, address = await serve(service.app(), self._host, port)
         self._stack.push_async_callback(runner.cleanup)
         return address

@@ -13,6 +13,7 @@ import orjson
 
 from maestro.broker import open_broker
 from maestro.sandbox.sandbox import Addresses, Ports, Sandbox
+from maestro.sandbox.traits import Traits
 from maestro.settings import BrokerSettings
 
 
@@ -28,6 +29,8 @@ class ServiceSettings:
     data_dir: Path | None
     #: Where the addresses are written once everything listens; None: only to standard output.
     ready_file: Path | None
+    #: How unkind the services are.
+    traits: Traits = Traits()  # noqa: RUF009 - frozen
 
 
 async def run(settings: ServiceSettings) -> None:
@@ -42,7 +45,10 @@ async def run(settings: ServiceSettings) -> None:
         broker = open_broker(settings.broker, folder)
         await broker.start()
         stack.push_async_callback(broker.close)
-        sandbox = Sandbox(settings.systems, broker, folder, maestro_url=settings.maestro_url, ports=settings.ports)
+        sandbox = Sandbox(
+            settings.systems, broker, folder,
+            maestro_url=settings.maestro_url, ports=settings.ports, traits=settings.traits,
+        )  # fmt: skip
         stack.push_async_callback(sandbox.stop)
         announce(await sandbox.start(), settings.ready_file)
         await _until_stopped(stopped, sandbox)

@@ -1,5 +1,6 @@
-"""What the services share of aiohttp: how they answer, read bodies, and are put on a port."""
+"""What the services share of aiohttp: how they answer, read bodies, fail, and are put on a port."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,43 @@ from maestro.events import MASTER
 
 #: Largest request body, in bytes: a reprocessing document carries every event it replays.
 MAX_BODY = 64 * 1024 * 1024
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a fault
+    """The service says no; the message is the answer's."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        #: 400 for every error (contracts), save Domain's own 500.
+        self.status = status
+
+
+class Service:
+    """A service of the platform, which may be out of reach for a while."""
+
+    def __init__(self) -> None:
+        #: While it is, every connection is dropped without an answer.
+        self.away = False
+
+    def new_app(self, *routes: web.RouteDef) -> web.Application:
+        """Return an application with these routes, whose every error is worded as the platform words it."""
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[self._answered])
+        app.add_routes(routes)
+        return app
+
+    @web.middleware
+    async def _answered(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if self.away:
+            if request.transport is not None:
+                request.transport.abort()
+            return _error(400, "away")
+        try:
+            return await handler(request)
+        except Refused as refused:
+            return _error(refused.status, str(refused))
+        except web.HTTPException as problem:
+            return _error(400, problem.text or problem.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,42 +63,30 @@ class Address:
         return f"http://{self.host}:{self.port}"
 
 
-def json(value: Any, status: int = 200) -> web.Response:
+def json(value: Any) -> web.Response:
     """Answer with a JSON value."""
-    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
-
-
-def refused(status: int, message: str) -> web.Response:
-    """Answer with an error, as the platform's services do."""
-    return json({"message": message}, status)
+    return web.Response(body=orjson.dumps(value), content_type="application/json")
 
 
 async def body_of(request: web.Request) -> Any:
-    """Return the decoded body. Raises `HTTPBadRequest` when it is no JSON."""
+    """Return the decoded body. Raises `Refused` when it is no JSON."""
     try:
         return orjson.loads(await request.read())
     except orjson.JSONDecodeError as problem:
-        raise web.HTTPBadRequest(text=f"the body is no JSON: {problem}") from problem
+        raise Refused(f"the body is no JSON: {problem}") from problem
 
 
 def needed(request: web.Request, name: str) -> str:
-    """Return a query parameter that must be there. Raises `HTTPBadRequest`."""
+    """Return a query parameter that must be there. Raises `Refused`."""
     value = request.query.get(name, "")
     if not value:
-        raise web.HTTPBadRequest(text=f"query parameter {name} is missing")
+        raise Refused(f"query parameter {name} is missing")
     return value
 
 
 def branch_of(request: web.Request) -> str:
     """Return the query's branch, `master` by default."""
     return request.query.get("branch") or MASTER
-
-
-def new_app(*routes: web.RouteDef) -> web.Application:
-    """Return an application with these routes."""
-    app = web.Application(client_max_size=MAX_BODY)
-    app.add_routes(routes)
-    return app
 
 
 async def serve(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, Address]:
@@ -73,3 +99,8 @@ async def serve(app: web.Application, host: str, port: int) -> tuple[web.AppRunn
         await runner.cleanup()
         raise
     return runner, Address(host, int(runner.addresses[0][1]))
+
+
+def _error(status: int, message: str) -> web.Response:
+    body = orjson.dumps({"status": str(status), "message": message})
+    return web.Response(body=body, status=status, content_type="application/json")

@@ -1,9 +1,35 @@
 """What Maestro asks of a store. Rows are JSON documents in named tables, kept in the order of their keys."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 from msgspec import Struct
+
+#: The two tables of the ledger. They are kept apart, by integer keys of the domain's rows, to be looked up by the
+#: thousand (`Store.last_writes`, `Store.readings`). Only `commit` writes them; neither `get` nor `rows` reads them.
+#:
+#: `Put(LEDGER_WRITES, number, {"writer": int, "rows": [int, …]})`: commit `number` changed these rows.
+#: `Put(LEDGER_READS, number, {"reads": [[row, version, wrote], …]})`: a computation read these rows.
+#: `Delete` of a number takes away all that was put under it, and is not the last write of its row by now.
+LEDGER_WRITES: Final = "ledger_writes"
+LEDGER_READS: Final = "ledger_reads"
+
+
+class LastWrite(NamedTuple):
+    """The last commit that changed a row of the domain: its number, and the key of its instance."""
+
+    number: int
+    writer: int
+
+
+class Reading(NamedTuple):
+    """A row of the domain as a computation read it; `number` is that of the computation."""
+
+    row: int
+    number: int
+    #: Key of the instance that wrote the version; 0: not known.
+    version: int
+    wrote: bool
 
 
 class StoreError(Exception):
@@ -62,6 +88,12 @@ class Store(Protocol):
 
     def count(self, table: str, prefix: str = "") -> int:
         """Return how many rows there are."""
+
+    def last_writes(self, rows: Iterable[int]) -> dict[int, LastWrite]:
+        """Return the last write of each of these rows of the domain that has one. Raises `StoreDamaged`."""
+
+    def readings(self, rows: Iterable[int]) -> list[Reading]:
+        """Return who read these rows of the domain, in no particular order. Raises `StoreDamaged`."""
 
     def backup(self, path: str) -> None:
         """Write a consistent copy to `path` while the store stays in use."""

@@ -26,7 +26,7 @@ from maestro.store.errors import translated
 from maestro.store.ownership import FileLock
 from maestro.store.record import CommitRecord
 from maestro.store.schema import migrate
-from maestro.store.statements import writing
+from maestro.store.statements import statements
 from maestro.store.tail import Row, Tail
 
 #: Seconds that SQLite waits for a file that some tool holds open.
@@ -173,7 +173,8 @@ class Database:
         connection = self.connection
         try:
             for row in rows:
-                connection.execute(*writing(*row))
+                for sql, parameters in statements(*row):
+                    connection.execute(sql, parameters)
         except sqlite3.Error as error:
             raise translated(self.path, error) from error
 

@@ -1,12 +1,12 @@
 """`MemoryStore`: a store without a disk, for tests and simulation, that can crash and run full on demand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from maestro.store.base import Put, Store, StoreError, StoreFull, Write
+from maestro.store.base import LEDGER_READS, LEDGER_WRITES, LastWrite, Put, Reading, Store, StoreError, StoreFull, Write
 
 _Table = dict[str, bytes]
 _Place = tuple[str, str]
@@ -65,6 +65,26 @@ class MemoryStore(Store):
         """See `Store.count`."""
         self._check_open()
         return sum(key.startswith(prefix) for key in self._tables.get(table, {}))
+
+    def last_writes(self, rows: Iterable[int]) -> dict[int, LastWrite]:
+        """See `Store.last_writes`."""
+        wanted = set(rows)
+        return {
+            row: LastWrite(int(number), fields["writer"])
+            for number, fields in self.rows(LEDGER_WRITES)
+            for row in fields["rows"]
+            if row in wanted
+        }
+
+    def readings(self, rows: Iterable[int]) -> list[Reading]:
+        """See `Store.readings`."""
+        wanted = set(rows)
+        return [
+            Reading(row, int(number), version, wrote)
+            for number, fields in self.rows(LEDGER_READS)
+            for row, version, wrote in fields["reads"]
+            if row in wanted
+        ]
 
     def backup(self, path: str) -> None:
         """See `Store.backup`. `restored` reads it."""

@@ -23,6 +23,19 @@ MIGRATIONS: Final[Sequence[Migration]] = (
         "CREATE TABLE commits (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL)",
         "INSERT INTO commits (id, number) VALUES (1, 0)",
     ),
+    (
+        # Integers, each in a tree of its own: 10,000 of a million are found in half the time that text keys take. The
+        # second index finds what leaves.
+        """CREATE TABLE ledger_writes (
+            row INTEGER PRIMARY KEY, number INTEGER NOT NULL, writer INTEGER NOT NULL, crc INTEGER NOT NULL
+        )""",
+        "CREATE INDEX ledger_writes_number ON ledger_writes (number)",
+        """CREATE TABLE ledger_reads (
+            row INTEGER NOT NULL, number INTEGER NOT NULL, version INTEGER NOT NULL, wrote INTEGER NOT NULL,
+            crc INTEGER NOT NULL, PRIMARY KEY (row, number)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX ledger_reads_number ON ledger_reads (number)",
+    ),
 )
 
 

@@ -1,6 +1,6 @@
 """`SystemStore`: one system's documents in TinyDB tables over one crash-safe SQLite file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,10 @@ import orjson
 from tinydb import TinyDB
 
 from maestro.store.backup import back_up
-from maestro.store.base import Put, Store, StoreError, Write
+from maestro.store.base import LastWrite, Put, Reading, Store, StoreError, Write
 from maestro.store.database import Database
 from maestro.store.documents import DocumentDB, RowTable
+from maestro.store.ledger_rows import LedgerRows
 from maestro.store.rows import Rows
 from maestro.store.tail import Row
 
@@ -21,6 +22,7 @@ class SystemStore(Store):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._rows = Rows(database)
+        self._ledger = LedgerRows(database)
         self._documents = DocumentDB(database)
 
     @property
@@ -54,6 +56,14 @@ class SystemStore(Store):
         """See `Store.count`."""
         return self._rows.count(table, prefix)
 
+    def last_writes(self, rows: Iterable[int]) -> dict[int, LastWrite]:
+        """See `Store.last_writes`."""
+        return self._ledger.last_writes(rows)
+
+    def readings(self, rows: Iterable[int]) -> list[Reading]:
+        """See `Store.readings`."""
+        return self._ledger.readings(rows)
+
     def backup(self, path: str) -> None:
         """See `Store.backup`. An older file at `path` is replaced once the new one is complete.
 
@@ -67,6 +77,7 @@ class SystemStore(Store):
         """Read everything and return what is wrong with it, a line each: empty means sound. Takes as long as that."""
         problems = [f"{self.path}: {line}" for (line,) in self._integrity() if line != "ok"]
         problems.extend(self._rows.problems())
+        problems.extend(self._ledger.problems())
         return problems
 
     def close(self) -> None:

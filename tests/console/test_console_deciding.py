@@ -244,3 +244,24 @@ def test_no_rows_and_no_answer_about_them(browser: Browser, scene: Scene, tenant
     scene.siblings.heal()
     browser.press("Try again")
     browser.sees("this commit writes no row", within="#commit")
+
+
+def test_a_decision_for_the_whole_tag(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    doc = scene.hold(tenant)
+    opened(browser, doc)
+    assert "Decide likewise" not in browser.text("#decide")
+    tenant.impacts("other", unit("q1", "b1"))
+    scene.run(tenant.publish("other", tag=doc["tag"], branch="b1"))
+    scene.waits(tenant, 1)
+    browser.sees("Decide likewise what the same user action brings on other branches, soon (b1 waits)")
+    browser.run("document.querySelector('input[name=covers]').click()")
+    fill_in(browser)
+    browser.press("Skip and discard the commit")
+    browser.sees("Skipped: the commit is discarded.")
+    scene.lists(tenant, 2)
+    other = next(one for one in scene.run(tenant.it.get(f"/v1.0.0/reprocessing/{tenant.system}/find"))
+                 if one["id"] != doc["id"])  # fmt: skip
+    entry = scene.reaches(other, "skipped")["history"][-1]
+    assert (entry["user"], entry["reason"]) == ("ana", REASON)
+    browser.open(f"#/reprocessing/{other['id']}")
+    browser.sees(f"covered by the decision about {doc['id']}")

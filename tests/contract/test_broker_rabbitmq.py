@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import struct
 from collections.abc import Iterator
 
 import pika
@@ -9,8 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from maestro.broker import open_broker, topology
-from maestro.broker.base import Binding, Broker, BrokerError, BrokerUnavailable, Depth, Message, Unroutable
+from maestro.broker.base import Binding, Broker, BrokerError, BrokerUnavailable, Delivery, Depth, Message, Unroutable
 from maestro.broker.rabbitmq import RabbitMQBroker
+from maestro.broker.rabbitmq_properties import Properties
 from maestro.broker.rabbitmq_session import Session
 from maestro.broker.rabbitmq_topology import Declarations
 from maestro.broker.topology import SystemQueues
@@ -284,3 +286,56 @@ def test_a_url_that_is_none(url: str, tmp_path: object) -> None:
 
 def test_which_broker_is_opened(rabbitmq_place: Place) -> None:
     assert isinstance(open_broker(rabbitmq_place.settings, rabbitmq_place.data_dir), RabbitMQBroker)
+
+
+def strange(*entries: tuple[bytes, bytes]) -> Delivery:
+    """Return a delivery with headers that pika neither encodes nor decodes."""
+    table = b"".join(bytes([len(key)]) + key + value for key, value in entries)
+    raw = struct.pack(">HI", pika.BasicProperties.FLAG_HEADERS, len(table)) + table
+    return Delivery("", b"", "", {}, redelivered=False, tag=None, properties=Properties(raw))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"T" + struct.pack(">q", 1772000000000),
+        b"T" + struct.pack(">q", -1),
+        b"d\x7f\xf8\0\0\0\0\0\0",
+        b"D\xff\x80\0\0\0",
+    ],
+)
+async def test_a_header_that_pika_cannot_decode_harms_nobody(broker: Broker, value: bytes) -> None:
+    collector = await consume(broker)
+    await broker.publish(topology.PERSIST, "sysA", Message(b"{}", "odd", original=strange((b"odd", value))))
+    await publish(broker, 2)
+    await collector.until(3)
+    assert collector.ids == ["odd", "m0", "m1"]
+    assert collector.lost == 0
+    assert not collector.seen[0].problem
+    await broker.publish(topology.PERSIST_ERROR, "sysA", Message(b"{}", "again", original=collector.seen[0]))
+    found = await broker.get(QUEUES.persist_error)
+    assert found is not None
+    assert found.properties.entries == [(b"odd", value)]
+
+
+async def test_a_queue_with_a_single_active_consumer_is_consumed(rabbitmq_place: Place, vhost_url: str) -> None:
+    with declared_by_the_platform(vhost_url, QUEUES.persist, {"x-single-active-consumer": True}):
+        broker = await rabbitmq_place.open()
+        await broker.declare(QUEUES.bindings(), topology.EXCHANGES)
+        collector = await consume(broker)
+        await publish(broker, 1)
+        await collector.until(1)
+        assert not broker.problem
+
+
+async def test_an_alarm_of_the_broker_is_said(broker: Broker, rabbitmq_node: RabbitMQNode) -> None:
+    before = rabbitmq_node.eval("vm_memory_monitor:get_vm_memory_high_watermark()")
+    rabbitmq_node.eval("vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1})")
+    try:
+        waiting = asyncio.ensure_future(publish(broker, 1))  # RabbitMQ tells who publishes
+        await eventually(lambda: bool(broker.blocked), "blocked")
+        assert "memory" in broker.blocked
+    finally:
+        rabbitmq_node.eval(f"vm_memory_monitor:set_vm_memory_high_watermark({before})")
+    await waiting
+    await eventually(lambda: not broker.blocked, "open again")

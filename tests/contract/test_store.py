@@ -1,6 +1,7 @@
 """What every `Store` must do, for the one on disk and the one in memory."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from maestro.store.base import Delete, Put, Store, StoreError, StoreFull, Write
+from maestro.store.base import LEDGER_READS, LEDGER_WRITES, Delete, Put, Store, StoreError, StoreFull, Write
 from maestro.store.memory import MemoryStore
 from maestro.store.sqlite import SystemStore, open_store
 
@@ -226,3 +227,87 @@ def test_behaves_like_a_dictionary(store: Store, commits: list[tuple[list[Write]
         assert list(store.rows(table, prefix)) == expected
         assert store.count(table, prefix) == len(expected)
         assert all(store.get(table, key) == fields for key, fields in expected)
+
+
+# --- the ledger's rows ------------------------------------------------------------------------------------------------
+
+
+def writes(number: int, writer: int, rows: list[int]) -> Put:
+    return Put(LEDGER_WRITES, f"{number:015d}", {"writer": writer, "rows": rows})
+
+
+def reads(number: int, found: list[tuple[int, int, bool]]) -> Put:
+    return Put(LEDGER_READS, f"{number:015d}", {"reads": found})
+
+
+def test_the_last_write_of_a_row_counts(store: Store) -> None:
+    store.commit([writes(1, 70, [5, -6, 7])], durable=True)
+    store.commit([writes(2, 80, [5, 2**63 - 1]), Put("t", "k", {})], durable=False)
+
+    assert store.last_writes([5, -6, 2**63 - 1, 8]) == {5: (2, 80), -6: (1, 70), 2**63 - 1: (2, 80)}
+    assert store.count("t") == 1
+
+
+def test_all_readings_of_a_row_are_found(store: Store) -> None:
+    store.commit([reads(1, [(5, 70, False), (-6, 0, True)])], durable=False)
+    store.commit([reads(2, [(5, 71, True)])], durable=False)
+
+    assert sorted(store.readings([5, -6, 9])) == [(-6, 1, 0, True), (5, 1, 70, False), (5, 2, 71, True)]
+
+
+def test_what_a_number_wrote_and_read_leaves_with_it(store: Store) -> None:
+    store.commit([writes(1, 70, [5, 6]), reads(1, [(5, 70, False)]), writes(2, 80, [6])], durable=False)
+    store.commit([Delete(LEDGER_WRITES, f"{1:015d}"), Delete(LEDGER_READS, f"{1:015d}")], durable=False)
+
+    assert store.last_writes([5, 6]) == {6: (2, 80)}
+    assert store.readings([5]) == []
+
+
+def test_reads_put_again_take_the_place_of_the_former(store: Store) -> None:
+    store.commit([reads(1, [(5, 70, False), (6, 70, False)])], durable=False)
+    store.commit([reads(1, [(6, 71, False)])], durable=False)
+
+    assert store.readings([5, 6]) == [(6, 1, 71, False)]
+
+
+def test_the_ledger_is_in_a_backup(kind: Kind, store: Store, tmp_path: Path) -> None:
+    store.commit([writes(1, 70, [5]), reads(1, [(6, 70, True)])], durable=True)
+    store.backup(str(tmp_path / "copy"))
+    copy = kind.restore(tmp_path / "copy")
+
+    assert copy.last_writes([5]) == {5: (1, 70)}
+    assert copy.readings([6]) == [(6, 1, 70, True)]
+    copy.close()
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["write", "read", "leave"]), st.lists(st.integers(-3, 3), max_size=3), st.booleans()),
+        max_size=12,
+    )
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+def test_both_stores_find_the_same(tmp_path: Path, acts: list[tuple[str, list[int], bool]]) -> None:
+    path = tmp_path / "system.db"
+    for file in tmp_path.glob("system.db*"):
+        file.unlink()
+    memory, sqlite = MemoryStore(), open_store(path)
+    for number, (act, rows, flag) in enumerate(acts, 1):
+        match act:
+            case "write":
+                change: list[Write] = [writes(number, number * 10, rows)]
+            case "read":
+                change = [reads(number, [(row, number, flag) for row in dict.fromkeys(rows)])]
+            case _:
+                oldest = f"{number // 3:015d}"
+                change = [Delete(LEDGER_READS, oldest)]
+        for store in (memory, sqlite):
+            store.commit(change, durable=flag)
+    try:
+        assert sqlite.last_writes(range(-3, 4)) == memory.last_writes(range(-3, 4))
+        assert sorted(sqlite.readings(range(-3, 4))) == sorted(memory.readings(range(-3, 4)))
+        assert sqlite.check() == []
+    finally:
+        sqlite.close()
+    with closing(open_store(path)) as again:
+        assert again.last_writes(range(-3, 4)) == memory.last_writes(range(-3, 4))

@@ -215,3 +215,27 @@ async def test_a_prefix_must_tell_one_from_the_others(it: Stage, tenant: Tenant)
     # The empty beginning is everybody's.
     ambiguous = await maestro(it, "show", "")
     assert ambiguous.code == 2
+
+
+async def test_a_decision_for_the_whole_tag(it: Stage, tenant: Tenant) -> None:
+    for name, branch in (("i1", "master"), ("i2", "b1"), ("i3", "b1")):
+        tenant.impacts(name, unit(f"p-{name}", branch), *([unit("more", branch)] if name == "i3" else []))
+        await tenant.publish(name, tag="t1", branch=branch)
+    doc = await it.pending(tenant.system)
+    wrong = await maestro(it, "skip", doc["id"], "--yes", "--covers-limit", "3")
+    assert (wrong.code, "--covers-limit is for a decision with --covers-tag" in wrong.err) == (2, True)
+    shown = await maestro(it, "skip", doc["id"], "--covers-tag")
+    assert "covers tag t1: what else becomes pending of it, soon, up to 1 replay each" in shown.err
+    done = await maestro(it, "skip", doc["id"], "--yes", "--covers-tag", "--reason", "both", "--user", "ana", "--json")
+    assert "it covers tag t1 until" in done.json["history"][-1]["cause"]
+
+    async def both() -> list[dict[str, Any]] | None:
+        skipped: list[dict[str, Any]] = await it.get(f"/v1.0.0/reprocessing/{tenant.system}/find?status=skipped")
+        return skipped if len(skipped) > 1 else None
+
+    second = (await eventually(both, "the second is covered"))[1]["history"][-1]
+    assert (second["user"], second["reason"]) == ("ana", "both")
+    assert second["cause"].startswith(f"covered by the decision about {doc['id']}; preview ")
+    third = await it.pending(tenant.system)
+    assert third["pendingEvent"]["instanceId"] == tenant.id("i3")
+    assert [entry["status"] for entry in third["history"]] == [PENDING]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maestro.reprocessing import facts
-from maestro.reprocessing.facts import CommitEnd, Finding
+from maestro.reprocessing.doubt import CommitEnd, Finding
 from tests.simulation.engine import Engine, Violation
 
 if TYPE_CHECKING:

@@ -139,6 +139,8 @@ class Decided:
             id_ = key.rpartition("/")[0]
             unit = change.watch.units[id_].get(key)
             began = unit is not None and unit["state"] == "sending" and unit["sends"] == unit["first_send"]
+            if (unit_before or {}).get("left_out") and (unit is None or unit["state"] != "left_out"):
+                raise Violation(f"I5: a unit of {id_} was left out, and is {unit}")
             if began and (unit_before is None or unit_before["state"] != "sending"):
                 self._replay_begins(change, id_, unit)
 
@@ -189,11 +191,12 @@ class Decided:
 
     def _paused(self, watch: Watch, id_: str, row: Row) -> None:
         states = [unit["state"] for unit in watch.units_of(id_).values()]
-        if "outstanding" not in states or any(state in BUSY for state in states):
+        stuck = "outstanding" not in states
+        if (stuck and "set_aside" not in states) or any(state in BUSY for state in states):
             raise Violation(f"{id_} is paused with units {states}")
         *history, (_, at, user, *_) = row["history"]
         stretch = self._stretches[id_]
-        if user == "maestro" and stretch.budget is not None and not stretch.used_up(row, history, at):
+        if user == "maestro" and not stuck and stretch.budget is not None and not stretch.used_up(row, history, at):
             raise Violation(f"{id_} is paused though its budget is not used up")
 
     def _replay_begins(self, change: Change, id_: str, unit: Row) -> None:

@@ -5,13 +5,31 @@ sets a shared entity; a *derived* one reads some and writes the one entity that 
 finite, and what the data should be can be computed from scratch.
 """
 
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from zlib import crc32
 
 from maestro.events import MASTER
 from maestro.reprocessing.impact import Impacted
+from maestro.reprocessing.ledger import Footprint, Read, Reads, base_key, writer_key
 
 Place = tuple[str, str]
+T = TypeVar("T")
+
+
+def row(entity: str) -> int:
+    """Return the ledger's key of an entity."""
+    return base_key("entity", entity, "")
+
+
+def drive(work: Coroutine[Any, Any, T]) -> T:
+    """Run what waits for nothing but its turn."""
+    try:
+        while True:
+            work.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
 
 
 @dataclass
@@ -33,6 +51,14 @@ class Instance:
     #: What it read and made of it, once it has computed.
     used: dict[str, int] = field(default_factory=dict)
     result: int = 0
+    #: Of each row that it read: the branch of the copy, and who wrote that version.
+    saw: dict[str, tuple[str, str]] = field(default_factory=dict)
+    #: When it started; it reads a little later.
+    started_at: float = -1.0
+    #: Domain has its data, and no persist event of it ever came here.
+    unheard: bool = False
+    #: Its commit changed a row that was there.
+    changes: bool = False
     #: When Discovery last answered about it.
     asked_at: float = -1.0
     #: Who Discovery last said it impacts.
@@ -42,6 +68,11 @@ class Instance:
     def drops_send(self) -> bool:
         """Whether the platform drops the name of the send from this process's events, as it may."""
         return self.seed % 5 == 0
+
+    @property
+    def trouble(self) -> str:
+        """What keeps an instance from ever being replayed, if anything does."""
+        return {0: "no origin", 1: "no subscriber", 2: "fails"}.get(self.seed % 40, "")
 
     @property
     def original(self) -> str:
@@ -68,6 +99,11 @@ class Data:
     def __init__(self) -> None:
         self.values: dict[Place, Value] = {}
         self.instances: dict[str, Instance] = {}
+        #: By place: who wrote it last, and when an execution last did (a replay leaves that as it is).
+        self.writers: dict[Place, str] = {}
+        self.modified_at: dict[Place, float] = {}
+        #: Discovery sees what the real one does, and no more.
+        self.shortsighted = False
 
     def seen(self, entity: str, branch: str) -> Value | None:
         """Return what a reader on `branch` sees."""
@@ -84,10 +120,19 @@ class Data:
     def compute(self, instance: Instance) -> None:
         """Have an instance read and compute."""
         instance.used, instance.result = self.outcome(instance, instance.branch)
+        for entity in instance.used:
+            branch = instance.branch if (entity, instance.branch) in self.values else MASTER
+            instance.saw[entity] = (branch, self.writers.get((entity, branch), ""))
 
     def commit(self, instance: Instance, at: float, doc: str) -> None:
         """Domain persist."""
         place = (instance.writes, instance.branch)
+        instance.changes = instance.changes or self.seen(*place) is not None
+        self.writers[place] = instance.id
+        if not instance.of:
+            self.modified_at[place] = at
+        elif place not in self.modified_at:  # a copy has the trunk's
+            self.modified_at[place] = self.modified_at.get((instance.writes, MASTER), at)
         before = self.values.get(place)
         if before is not None and before.value == instance.result and before.used == instance.used:
             return
@@ -101,7 +146,7 @@ class Data:
             return ()
         found = []
         for (other, place_branch), value in self.values.items():
-            if entity not in value.used:
+            if entity not in value.used or (self.shortsighted and self._overlooks(value, entity, branch)):
                 continue
             if branch == MASTER:
                 if place_branch == MASTER or (entity, place_branch) not in self.values:
@@ -111,6 +156,26 @@ class Data:
             elif place_branch == MASTER and (other, branch) not in self.values:
                 found.append(Impacted(value.by.original, branch, forking=True))
         return tuple(found)
+
+    def _overlooks(self, value: Value, entity: str, branch: str) -> bool:
+        """Whether the real Discovery would not name whose value this is (contracts: Discovery).
+
+        It lists executions that started after the row's last change; replays never.
+        """
+        place = (entity, branch) if (entity, branch) in self.values else (entity, MASTER)
+        return bool(value.by.of) or value.by.started_at <= self.modified_at.get(place, -1.0)
+
+    def footprint(self, instance: Instance) -> Footprint:
+        """Return what an instance's commit would change: a row that is there, on its branch or the trunk."""
+        if self.seen(instance.writes, instance.branch) is None:
+            return Footprint((), 1)
+        return Footprint(((instance.branch, (row(instance.writes),)),))
+
+    def reads(self, instance: Instance) -> Reads:
+        """Return what an instance read."""
+        return Reads(
+            tuple(Read(row(entity), branch, writer_key(by)) for entity, (branch, by) in instance.saw.items() if by)
+        )
 
     def stale(self) -> list[tuple[Place, Value, list[Value]]]:
         """Return every derived value that is not what its inputs make of it now, with the inputs that differ."""

@@ -8,15 +8,19 @@ from maestro.events import parse_celery
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts, rendering
 from maestro.reprocessing.document import UnitState
-from maestro.reprocessing.facts import CommitEnd
-from maestro.reprocessing.impact import relevant
+from maestro.reprocessing.doubt import CommitEnd
+from maestro.reprocessing.impact import Impacted, relevant
+from maestro.reprocessing.ledger import Footprint, merged
+from maestro.reprocessing.remembering import active
 from maestro.reprocessing.state import System
+from maestro.runtime.ledger import Ledger
 from maestro.runtime.repository import Repository
 from maestro.store.memory import MemoryStore
 from tests.simulation.broker import Ingress
+from tests.simulation.domain import drive
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.mirrors import Mirrors
-from tests.simulation.siblings import Siblings
+from tests.simulation.siblings import CHAINED, Siblings
 from tests.simulation.watch import Watch
 from tests.simulation.wire import Wire
 
@@ -72,13 +76,17 @@ class Effects(Wire):
     def _reply(self, command: do.Reply) -> None:
         self.on_reply(command)
 
+    def _alarm(self, command: do.RaiseAlarm) -> None:
+        self.engine.note("alarm", self.system_id, command.alarm)
+
     def _ask_impact(self, command: do.AskImpact) -> None:
         if self.system.closing:
             raise Violation(f"an event is judged by a process that ends: {command}")
 
         def found() -> facts.ImpactFound:
             counts = command.token == self.system.lane_token  # else the event was put off, and asked about again
-            return facts.ImpactFound(command.token, self.siblings.impacted(command.instance_id, counts=counts))
+            units = self.siblings.impacted(command.instance_id, counts=counts)
+            return facts.ImpactFound(command.token, *self._with_ledger(units, command.instance_id))
 
         self._ask(found, facts.JudgingFailed(command.token, "Discovery is out of reach"))
 
@@ -119,7 +127,8 @@ class Effects(Wire):
         def work() -> None:
             if fate.stores:
                 siblings.uncertain.add(instance_id)
-                if doc and not commits.repeatable and not self.watch.by_hand(doc):
+                known = not commits.repeatable and key not in commits.forgotten
+                if doc and known and not self.watch.by_hand(doc):
                     self.watch.effect(doc, f"the commit of {instance_id}", self.proceed)
                 commits.store(call, lambda: siblings.commit(instance_id, doc))
             call.under_way = False
@@ -131,6 +140,7 @@ class Effects(Wire):
             if fate.end is not CommitEnd.MADE:
                 return failed
             siblings.uncertain.discard(instance_id)
+            siblings.heard_at.setdefault(instance_id, self.engine.now)
             self._heard.append(instance_id)
             return made
 
@@ -154,9 +164,9 @@ class Effects(Wire):
             raise Violation(f"the start of {command.id} asks Discovery while proceed says 200")
 
         def found() -> facts.StartImpactFound:
-            units = self.siblings.impacted(command.instance_id)
+            units, footprint = self._with_ledger(self.siblings.impacted(command.instance_id), command.instance_id)
             self.watch.start_was_told(command.id, units)
-            return facts.StartImpactFound(command.id, command.token, units)
+            return facts.StartImpactFound(command.id, command.token, units, footprint)
 
         self._ask(found, facts.RunFailed(command.id, command.token, "Discovery is out of reach"))
 
@@ -164,6 +174,10 @@ class Effects(Wire):
         doc = self.system.documents[command.id]
         assert doc.current is not None
         event = rendering.replay_event(doc, doc.current)
+        if self.siblings.data.instances[doc.current.instance_id].trouble == "no subscriber":
+            refused = facts.UnitRefused(command.id, command.token, "it has no subscribers")
+            self._outcome(refused, facts.RunFailed(command.id, command.token, "the Event Manager refuses"))
+            return
         self._outcome(
             facts.ReplaySent(command.id, command.token),
             facts.RunFailed(command.id, command.token, "the Event Manager refuses"),
@@ -190,9 +204,13 @@ class Effects(Wire):
         self.engine.after(max(0.0, left), self._answered, self.life, due)
 
     def _ask_replay_impact(self, command: do.AskReplayImpact) -> None:
-        ask = self.siblings.impacted
         failed = facts.RunFailed(command.id, command.token, "Discovery is out of reach")
-        self._ask(lambda: facts.ReplayImpactFound(command.id, command.token, ask(command.instance_id)), failed)
+
+        def found() -> facts.ReplayImpactFound:
+            units = self.siblings.impacted(command.instance_id)
+            return facts.ReplayImpactFound(command.id, command.token, *self._with_ledger(units, command.instance_id))
+
+        self._ask(found, failed)
 
     def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> None:
         found = facts.ReplayOriginsFetched(command.id, command.token, self.siblings.origins(command.units))
@@ -217,19 +235,65 @@ class Effects(Wire):
         look = self.siblings.commits.look
         self._call(lambda: facts.ProofFound(command.token, look(instance), began))
 
+    def _check_deciders(self, command: do.CheckDeciders) -> None:
+        """Now and then somebody may no longer decide what they decided."""
+        self.watch.covered.asked.add(command.id)
+        problem = "may no longer" if self.engine.chance(0.2) else ""
+        self._call(lambda: facts.DecidersChecked(command.id, command.token, problem))
+
     # --- a preview ---------------------------------------------------------------------------------------------------
 
     def _ask_recheck(self, command: do.AskRecheck) -> None:
         ask = self.siblings.impacted_now
         failed = facts.RecheckFailed(command.id, command.token, "Discovery is out of reach")
-        self._ask(
-            lambda: facts.RecheckFound(command.id, command.token, ask(command.instance_id)), failed, patient=False
-        )
+
+        def found() -> facts.RecheckFound:
+            units, _ = self._with_ledger(ask(command.instance_id), command.instance_id)
+            return facts.RecheckFound(command.id, command.token, units)
+
+        self._ask(found, failed, patient=False)
 
     def _fetch_recheck_origins(self, command: do.FetchRecheckOrigins) -> None:
         found = facts.RecheckOriginsFetched(command.id, command.token, self.siblings.origins(command.units))
         failed = facts.RecheckFailed(command.id, command.token, "Process Memory is out of reach")
         self._ask(lambda: found, failed, patient=False)
+
+    # --- the ledger --------------------------------------------------------------------------------------------------
+
+    @property
+    def _ledger(self) -> Ledger:
+        return Ledger(self.store, lambda: self.flush(durable=False))
+
+    def flush(self, *, durable: bool) -> None:
+        """Commit what is not committed yet."""
+        raise NotImplementedError
+
+    def _with_ledger(
+        self, units: tuple[Impacted, ...], instance_id: str
+    ) -> tuple[tuple[Impacted, ...], Footprint | None]:
+        """Ask the ledger beside Discovery, as the real effects do."""
+        if not active(self.system):
+            return units, None
+        instance = self.siblings.data.instances[instance_id]
+        footprint = self.siblings.data.footprint(instance)
+        named = drive(self._ledger.named(footprint, instance.branch))
+        self.siblings.also_named(instance, named)
+        return merged(units, named), footprint
+
+    def _fetch_owed(self, command: do.FetchOwed) -> None:
+        owed = self.system.ledger.owed[command.number]
+        instance = self.siblings.data.instances[owed.instance_id]
+
+        def fetched() -> facts.OwedFetched:
+            footprint = owed.footprint or self.siblings.footprint_of(instance)
+            reads = self.siblings.data.reads(instance) if owed.reads else None
+            missed = drive(self._ledger.missed(owed, reads)) if reads else ()
+            return self._ledger.fetched(owed, footprint, reads, missed)
+
+        self._call(fetched)
+
+    def _find_oldest_entries(self, command: do.FindOldestEntries) -> None:
+        self._call(lambda: self._ledger.oldest(command.rows))
 
     # --- the mirrors -------------------------------------------------------------------------------------------------
 
@@ -271,6 +335,11 @@ class Effects(Wire):
             case do.Dequeue():
                 self._update(command, self.mirrors.dequeue, command.id, command.failed)
 
+    def _ask_following(self, command: do.AskFollowing) -> None:
+        answer = facts.FollowingKnown(command.id, command.send, command.instance_id, command.name == CHAINED)
+        unknown = facts.FollowingKnown(command.id, command.send, command.instance_id, follows=True)
+        self._ask(lambda: answer, unknown)
+
     # --- errands -----------------------------------------------------------------------------------------------------
 
     def _do_errands(self) -> None:
@@ -289,10 +358,12 @@ class Effects(Wire):
 
 _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.AckDelivery: Effects._to_ingress,
+    do.AckOutcome: lambda _effects, _command: None,
     do.ParkEvent: Effects._to_ingress,
     do.DeadLetterEvent: Effects._to_ingress,
     do.FeedWaitQueue: Effects._to_ingress,
     do.Reply: Effects._reply,
+    do.RaiseAlarm: Effects._alarm,
     do.AskImpact: Effects._ask_impact,
     do.FetchOrigins: Effects._fetch_origins,
     do.Commit: Effects._commit,
@@ -305,9 +376,13 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.WakeAt: Effects._wake_at,
     do.AskReplayImpact: Effects._ask_replay_impact,
     do.FetchReplayOrigins: Effects._fetch_replay_origins,
+    do.AskFollowing: Effects._ask_following,
     do.CommitReplay: Effects._commit_replay,
     do.AskRecheck: Effects._ask_recheck,
     do.FetchRecheckOrigins: Effects._fetch_recheck_origins,
+    do.FetchOwed: Effects._fetch_owed,
+    do.FindOldestEntries: Effects._find_oldest_entries,
+    do.CheckDeciders: Effects._check_deciders,
     do.FillQueues: Effects._fill_queues,
     do.GrowQueues: Effects._grow_queues,
     do.EmptyQueues: Effects._empty_queues,

@@ -28,7 +28,7 @@ class Host(Effects):
         self.rules = rules
         self.ingress = Ingress(engine, self._arrived)
         self.watch.window = rules.dedup_window
-        self.watch.decided.two_approvers = rules.two_approvers
+        self.watch.decided.two_approvers = self.watch.covered.two_approvers = rules.two_approvers
         self.ingress.tell = self.tell
         self.ingress.on_settle = self._check_settled
         self.watch.on_recorded = siblings.commits.recorded
@@ -54,6 +54,8 @@ class Host(Effects):
         self._heard = []
         self.engine.note("started", self.system_id)
         self.tell(facts.Resumed())
+        for id_ in self.watch.documents:
+            self.watch.covered.pending(self.watch, id_)
         self._publish_lock()
         self._do_errands()
         self.ingress.attach()
@@ -68,6 +70,8 @@ class Host(Effects):
         self._lock_board = 503
         self._cut_off()
         self.siblings.uncertain.update(self._heard)
+        for instance in self._heard:
+            self.siblings.heard_at.pop(instance, None)
         self.siblings.asked_again_at.clear()
         self.mirrors.crash()
         self.ingress.detach()
@@ -167,6 +171,7 @@ class Host(Effects):
             return
         self.engine.note("fact", self.system_id, fact)
         self.watch.decided.heard(fact)
+        self.watch.covered.heard(fact)
         step = self.machine.handle(fact, 1.6e9 + self.engine.now + self.skew)
         if body is not None and isinstance(fact, facts.EventArrived):
             self._remember(fact.key, body)
@@ -175,6 +180,7 @@ class Host(Effects):
                 reconsidering.delivery_key(fact.id), reconsidering.delivery_body(self.system.documents[fact.id])
             )
         self._saves += step.saves
+        self.watch.covered.saved(step.saves)
         for command in step.commands:
             match command.needs:
                 case Needs.NOTHING:

@@ -23,6 +23,7 @@ def imported_documents(host: Host, siblings: Siblings) -> None:
         ("i3", ("k1", "e-i2"), "e-i3"),
     ):
         instance = _instance(host.system_id, name, reads, writes)
+        instance.started_at, instance.unheard = 0.1, True
         data.instances[instance.id] = instance
         data.compute(instance)
         data.commit(instance, 0.0, "")

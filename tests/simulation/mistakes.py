@@ -10,14 +10,17 @@ from maestro.messages import Budget
 from maestro.reprocessing import (
     approving,
     committing,
+    covering,
     deciding,
     facts,
     judging,
     kept,
+    leaving_out,
     machine,
     opening,
     rechecking,
     reconsidering,
+    remembering,
     replaying,
     starting,
 )
@@ -26,13 +29,14 @@ from maestro.reprocessing.budget import used_up
 from maestro.reprocessing.commands import Needs
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import Document, Unit, UnitState
-from maestro.reprocessing.doubt import Case
+from maestro.reprocessing.doubt import Case, CommitEnd
+from maestro.reprocessing.ledger_book import Book
 from maestro.reprocessing.preview import Recheck
 from maestro.reprocessing.settling import mark_parked, settle, unpark
 from maestro.reprocessing.state import Lane, System
 from maestro.reprocessing.status import Status
 from maestro.reprocessing.step import SaveUnit, Step
-from maestro.runtime import repository
+from maestro.runtime import ledger_records, repository
 
 Plant = pytest.MonkeyPatch
 
@@ -245,10 +249,8 @@ def reconsider_twice(plant: Plant) -> None:
 
 
 def make_a_commit_again_that_is_in_doubt(plant: Plant) -> None:
-    def call_again(
-        system: System, case: Case, end: facts.CommitEnd, cause: str, step: Step
-    ) -> committing.Conclusion | None:
-        doubtful = end in (facts.CommitEnd.REFUSED, facts.CommitEnd.LOST)
+    def call_again(system: System, case: Case, end: CommitEnd, cause: str, step: Step) -> committing.Conclusion | None:
+        doubtful = end in (CommitEnd.REFUSED, CommitEnd.LOST)
         return committing.Conclusion.CALL if doubtful else after_call(system, case, end, cause, step)
 
     after_call = committing.after_call
@@ -283,6 +285,26 @@ def prove_a_second_commit_by_the_rows_of_the_first(plant: Plant) -> None:
     plant.setattr(committing, "only_commit", lambda _system, _case: True)
 
 
+def keep_the_reads_of_before_a_replay(plant: Plant) -> None:
+    def committed(system: System, doc: Document, unit: Unit, step: Step) -> None:
+        doc.footprint = None
+
+    plant.setattr(remembering, "replay_committed", committed)
+
+
+def forget_what_is_owed_to_the_ledger_in_a_crash(plant: Plant) -> None:
+    def load(store: Any, book: Book) -> None:
+        read(store, book)
+        book.owed.clear()
+
+    read = ledger_records.load
+    plant.setattr(ledger_records, "load", load)
+
+
+def judge_while_something_is_owed_to_the_ledger(plant: Plant) -> None:
+    plant.setattr(remembering, "settled", lambda _system: True)
+
+
 def commit_a_kept_result_whatever_was_committed_since(plant: Plant) -> None:
     plant.setattr(kept, "outdate", lambda _system, _committed, _step: None)
 
@@ -310,6 +332,76 @@ def retry_on_the_word_of_one(plant: Plant) -> None:
 
     ask = approving.enough
     plant.setattr(approving, "enough", enough)
+
+
+def finish_over_what_is_set_aside(plant: Plant) -> None:
+    plant.setattr(leaving_out, "nothing_else_left", lambda _system, _doc, _step: True)
+
+
+def replay_what_was_left_out(plant: Plant) -> None:
+    def take_all_back(doc: Document, step: Step) -> None:
+        for unit in doc.order:
+            if unit.state is UnitState.LEFT_OUT:
+                doc.set_aside[unit.key] = unit
+        again(doc, step)
+
+    again = leaving_out.try_again
+    plant.setattr(leaving_out, "try_again", take_all_back)
+
+
+def let_one_unit_hold_up_the_others_for_ever(plant: Plant) -> None:
+    def put_last(doc: Document, _problem: str, step: Step) -> None:
+        doc.put_back_current(accepted=True)
+        step.do(do.TakeControl(doc.id))
+
+    plant.setattr(leaving_out, "set_aside", put_last)
+
+
+def take_a_cover_whatever_its_size(plant: Plant) -> None:
+    taken = covering.taken
+
+    def taken_anyway(system: System, fact: facts.DecidersChecked) -> covering.Covered | None:
+        doc = system.documents[fact.id]
+        total, doc.total = doc.total, 0
+        found = taken(system, fact)
+        doc.total = total
+        return replace(found, cause=found.cause.replace("0 units", f"{total} units")) if found else None
+
+    def offer(system: System, doc: Document, step: Step) -> None:
+        total, doc.total = doc.total, 0
+        offered(system, doc, step)
+        doc.total = total
+
+    offered = covering.offer
+    plant.setattr(covering, "offer", offer)
+    plant.setattr(covering, "taken", taken_anyway)
+
+
+def take_a_cover_of_somebody_who_may_no_longer_decide(plant: Plant) -> None:
+    def on_checked(system: System, fact: facts.DecidersChecked, step: Step) -> None:
+        deciding.on_deciders_checked(system, facts.DecidersChecked(fact.id, fact.token, ""), step)
+
+    plant.setitem(machine._HANDLERS, facts.DecidersChecked, on_checked)
+
+
+def forget_covers_in_a_crash(plant: Plant) -> None:
+    load = repository.Repository.load
+
+    def forgetful(self: repository.Repository) -> System:
+        system = load(self)
+        system.covers.clear()
+        return system
+
+    plant.setattr(repository.Repository, "load", forgetful)
+
+
+def take_the_end_of_a_chains_first_operation_for_the_units(plant: Plant) -> None:
+    known = machine._HANDLERS[facts.FollowingKnown]
+
+    def whatever_follows(system: System, fact: facts.FollowingKnown, step: Step) -> None:
+        known(system, facts.FollowingKnown(fact.id, fact.send, fact.instance_id, follows=False), step)
+
+    plant.setitem(machine._HANDLERS, facts.FollowingKnown, whatever_follows)
 
 
 MISTAKES: tuple[Callable[[Plant], None], ...] = (
@@ -344,9 +436,19 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     make_a_held_commit_again_after_a_crash,
     ask_for_proof_before_the_commit_has_ended,
     prove_a_second_commit_by_the_rows_of_the_first,
+    keep_the_reads_of_before_a_replay,
+    forget_what_is_owed_to_the_ledger_in_a_crash,
+    judge_while_something_is_owed_to_the_ledger,
     commit_a_kept_result_whatever_was_committed_since,
     start_without_asking_again,
     ask_at_the_first_start_only,
     forget_the_budget_of_the_first_approver,
     retry_on_the_word_of_one,
+    finish_over_what_is_set_aside,
+    replay_what_was_left_out,
+    let_one_unit_hold_up_the_others_for_ever,
+    take_a_cover_whatever_its_size,
+    take_a_cover_of_somebody_who_may_no_longer_decide,
+    forget_covers_in_a_crash,
+    take_the_end_of_a_chains_first_operation_for_the_units,
 )

@@ -9,6 +9,8 @@ from maestro.messages import (
     Budget,
     Cancel,
     Code,
+    Covers,
+    LeaveOut,
     Pause,
     Recheck,
     Reconsider,
@@ -36,7 +38,7 @@ WANTED = (
     *("approve",) * 6,
     *("skip", "recheck", "reconsider") * 3,
     *("retry", "resume") * 2,
-    *("cancel", "set", "pause"),
+    *("cancel", "set", "pause", "leave out"),
 )
 MEANT_FOR = {
     "approve": ("pending_approval",),
@@ -48,6 +50,7 @@ MEANT_FOR = {
     "pause": RUNNING,
     "resume": ("paused",),
     "reconsider": ("skipped",),
+    "leave out": ("paused", "failure", "aborted_split_events_failure", "aborted_persist_domain_failure", "cancelled"),
 }
 
 
@@ -107,9 +110,9 @@ class People:
         user, reason = random.choice(USERS), random.choice(("", "because"))
         match what:
             case "approve":
-                return Approve(id_, user, reason, self._digest(id_), self._budget())
+                return Approve(id_, user, reason, self._digest(id_), self._budget(), covers=self._covers())
             case "skip":
-                return Skip(id_, user, reason)
+                return Skip(id_, user, reason, self._covers())
             case "recheck":
                 self.look(id_)
                 return Recheck(id_, user)
@@ -123,13 +126,18 @@ class People:
                 return Resume(id_, user, reason, self._budget())
             case "reconsider":
                 return Reconsider(id_, user, reason)
+            case "leave out":
+                units = sorted(self.host.watch.units_of(id_))
+                return LeaveOut(
+                    id_, user, tuple(random.sample(units, min(len(units), random.choice((1, 1, 2))))), reason
+                )
             case _:
                 to = random.choice(("approved", "skipped", "failure", "finished", "running"))
                 return SetStatus(id_, to, "hand", reason)
 
     def _decide(self, decision: Decision) -> None:
         ticket = self.ticket(decision, decision.id)
-        if isinstance(decision, Approve | Retry):  # what the store alone knows belongs to it
+        if isinstance(decision, Approve | Retry | LeaveOut):  # what the store alone knows belongs to it
             self.host.flush(durable=False)
         self.host.tell(fact_of(decision, ticket, self.host.system, self.host.repository))
 
@@ -154,18 +162,29 @@ class People:
             return UNLIMITED
         return Budget(random.choice((None, 1, 2, 3)), random.choice((None, None, 0.1, 0.5)))
 
+    def _covers(self) -> Covers | None:
+        """Whether somebody decides for the whole tag, and up to which size."""
+        random = self.engine.random
+        return Covers(limit=random.choice((None, None, 1, 5))) if random.random() < 0.4 else None
+
     def settle(self) -> None:
         """What is pending is approved or skipped, what is paused resumed, and some of what was skipped reconsidered."""
         if not self.host.up:
             return
         user = self.engine.random.choice(USERS)
-        for doc in self.host.system.live.values():
-            if doc.status is Status.PAUSED:
+        for doc in list(self.host.system.live.values()):
+            if doc.status is Status.PAUSED and doc.set_aside and self.engine.chance(0.5):
+                self._decide(LeaveOut(doc.id, user, tuple(doc.set_aside), "at last"))
+            elif doc.status is Status.PAUSED:
                 self._decide(Resume(doc.id, user, "at last", Budget(1) if self.engine.chance(0.3) else UNLIMITED))
         pending = self.host.system.pending()
         if pending is not None:
             skip = self.engine.chance(0.2)
-            self._decide(Skip(pending.id, user, "at last") if skip else Approve(pending.id, user, "at last"))
+            covers = self._covers() if pending.tag else None
+            if skip:
+                self._decide(Skip(pending.id, user, "at last", covers))
+            else:
+                self._decide(Approve(pending.id, user, "at last", covers=covers))
         self.resolve_doubts()
         skipped = [doc.id for doc in self.host.system.documents.values() if doc.status is Status.SKIPPED]
         if skipped and self.engine.chance(0.2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.domain import Place, Value
@@ -107,6 +108,10 @@ def _document_done(tenant: Tenant, id_: str, row: dict[str, Any]) -> None:
             for replay in set(siblings.taken)
             if (found := siblings.data.instances[replay]).of == original and found.doc == id_ and found.branch == branch
         }
+        if unit["state"] == "left_out":
+            if not unit["left_out"][0]:
+                raise Violation(f"I5: nobody left {original} out of {id_}")
+            continue
         if unit["state"] != "done" or len(replays) < unit["round"]:
             raise Violation(f"I5: {id_} is finished, {original} on {branch} was replayed {len(replays)} times: {unit}")
         if len(replays - siblings.uncertain) > unit["round"]:
@@ -122,6 +127,10 @@ def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:
         raise Violation(f"I8: {place} is stale: Discovery never answered about {cause.by.id}")
     if value.at >= cause.asked_at:
         return
+    heard_at = tenant.siblings.heard_at.get(value.by.id, math.inf)
+    unheard = value.by.unheard or heard_at > cause.asked_at
+    if unheard and tenant.siblings.data.shortsighted:
+        return  # neither Discovery nor the ledger can know of it once the row was changed again
     if value.by.of and value.by.drops_send:
         return  # a late result of a former round cannot be told from this round's: the rules' known limit
     row = tenant.host.watch.documents.get(cause.doc)
@@ -130,5 +139,7 @@ def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:
     if row["status"] != "finished" or _by_hand(row):
         return
     unit = tenant.host.watch.units_of(cause.doc).get((value.by.original, place[1]))
+    if unit is not None and unit["state"] == "left_out":
+        return
     if unit is None or not unit["reimpacted"]:
         raise Violation(f"I8: {place} is stale: {cause.by.id} changed what it reads, in {cause.doc}")

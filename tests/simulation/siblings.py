@@ -4,12 +4,16 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from maestro.events import MASTER, celery_body
+from maestro.events import MASTER, ReplayRef, celery_body
 from maestro.reprocessing import facts
 from maestro.reprocessing.impact import Impacted, Origin
+from maestro.reprocessing.ledger import Footprint
 from tests.simulation.commits import Commits
-from tests.simulation.domain import Data, Instance
+from tests.simulation.domain import Data, Instance, row
 from tests.simulation.engine import Engine
+
+#: Name of the event that starts the next operation of a chain.
+CHAINED = "first.step.done"
 
 
 class Siblings:
@@ -27,9 +31,11 @@ class Siblings:
         self.taken: list[str] = []
         #: Ids of those that Domain took without Maestro knowing.
         self.uncertain: set[str] = set()
+        #: When Maestro heard that Domain has an instance's data.
+        self.heard_at: dict[str, float] = {}
         #: Where persist events and reports of failed replays go.
         self.publish: Callable[[str, bytes], None] = lambda _id, _body: None
-        self.report: Callable[[facts.ReplayErred], None] = lambda _fact: None
+        self.report: Callable[[facts.Fact], None] = lambda _fact: None
         #: When Discovery was first asked again about a held instance, while the answer does not count yet.
         self.asked_again_at: dict[str, float] = {}
         self._replays = 0
@@ -73,12 +79,24 @@ class Siblings:
             noise += [Impacted(found.instance_id, MASTER) for found in impacts]
         return noise
 
+    def also_named(self, instance: Instance, named: tuple[Impacted, ...]) -> None:
+        """The ledger names these beside Discovery: what counts is what both say."""
+        known = {unit.key for unit in instance.impacts}
+        instance.impacts += tuple(unit for unit in named if unit.key not in known)
+
+    def footprint_of(self, instance: Instance) -> Footprint:
+        """Domain's answer about an instance that is committed already: as before its commit."""
+        return Footprint(((instance.branch, (row(instance.writes),)),)) if instance.changes else Footprint((), 1)
+
     def origins(self, units: Sequence[Impacted]) -> tuple[Origin, ...]:
         """Process Memory's answer."""
         found = []
         for unit in units:
-            event = self.data.instances[unit.instance_id].origin
-            found.append(Origin(unit, event, orjson.loads(event)["timestamp"]))
+            instance = self.data.instances[unit.instance_id]
+            if instance.trouble == "no origin":
+                found.append(Origin(unit, b"", ""))
+            else:
+                found.append(Origin(unit, instance.origin, orjson.loads(instance.origin)["timestamp"]))
         return tuple(found)
 
     # --- Domain ------------------------------------------------------------------------------------------------------
@@ -102,7 +120,8 @@ class Siblings:
         self._replays += 1
         replay = Instance(
             f"{original.id}~{self._replays}", fields["branch"], original.reads, original.writes, original.seed,
-            original.origin, of=original.id, doc=ref["id"], send=ref["send"], began=self.engine.now,
+            original.origin, of=original.id, doc=ref["id"], send=ref["send"], started_at=self.engine.now,
+            began=self.engine.now,
         )  # fmt: skip
         self.data.instances[replay.id] = replay
         self.engine.after(self.engine.soon(2.0), self._run, replay, fields)
@@ -112,19 +131,37 @@ class Siblings:
         self.engine.note("replay computed", self.system_id, replay.id, replay.doc)
         fate = self.engine.random.random() if self.faulty else 1.0
         delay = self.engine.soon(5.0)
+        if replay.trouble == "fails":
+            fate = 0.03
         if fate < 0.02:
             return
         if fate < 0.04:
             failed = facts.ReplayErred(replay.doc, replay.of, replay.branch, replay.send, "the process raised")
-            self.engine.after(delay, self.report, failed)
+            self._tell_failure(replay, failed, delay)
             return
         if fate < 0.08:
             delay += 60.0 * self.engine.random.random()
+        if self.faulty and self.engine.chance(0.15):  # the end of a chain's first operation, in an instance of its own
+            first = self._ended(replay, f"{replay.id}.first", CHAINED)
+            self.engine.after(delay * self.engine.random.random(), self.report, first)
         self.engine.after(delay, self._persist, replay, fields, "")
         if fate < 0.14:
             self.engine.after(delay + self.engine.soon(20.0), self._persist, replay, fields, "")
         elif fate < 0.18:  # the process ran twice in one go: another message of the same instance
             self.engine.after(delay + self.engine.soon(20.0), self._persist, replay, fields, "again ")
+
+    def _tell_failure(self, replay: Instance, failed: facts.ReplayErred, delay: float) -> None:
+        """Report it, publish its outcome, or both, as the generation of the Event Manager does."""
+        how = self.engine.random.choice(("call", "outcome", "both"))
+        if how != "outcome":
+            self.engine.after(delay, self.report, failed)
+        if how != "call":
+            outcome = self._ended(replay, replay.id, "process.error", cause=failed.cause)
+            self.engine.after(delay + self.engine.soon(5.0), self.report, outcome)
+
+    def _ended(self, replay: Instance, instance: str, name: str, cause: str = "") -> facts.InstanceEnded:
+        ref = ReplayRef(replay.doc, replay.of, "" if replay.drops_send else replay.send)
+        return facts.InstanceEnded(instance, name, "1", replay.branch, ref, cause=cause)
 
     def _persist(self, replay: Instance, fields: dict[str, object], prefix: str) -> None:
         ref = dict(fields["reprocessing"])  # type: ignore[call-overload]

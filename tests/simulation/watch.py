@@ -5,6 +5,7 @@ from typing import Any
 
 from maestro.reprocessing.impact import Impacted, relevant
 from maestro.store.base import Put, Store, Write
+from tests.simulation.covered import Covered
 from tests.simulation.decided import RUNNING, Change, Decided
 from tests.simulation.domain import Instance
 from tests.simulation.engine import Violation
@@ -45,10 +46,11 @@ class Watch:
         self.decided = Decided()
         #: Called when a commit is recorded as made.
         self.on_recorded: Callable[[str], None] = lambda _key: None
+        self.covered = Covered()
 
     # --- rows ---------------------------------------------------------------------------------------------------
 
-    def committed(self, writes: Sequence[Write]) -> None:
+    def committed(self, writes: Sequence[Write]) -> None:  # noqa: C901 - a case for each table
         """One transaction was stored. What is in it became true at once: the order of its rows means nothing."""
         self.commits += 1
         change = Change(self)
@@ -66,6 +68,8 @@ class Watch:
                 case "documents":
                     change.documents[write.key] = self.documents.get(write.key)
                     self._document(write.key, row)
+                case "covers":
+                    _put(self.covered.covers, write.key, row)
                 case "units":
                     change.units[write.key] = self._unit(write.key, row)
         self._forgotten(forgotten)
@@ -74,6 +78,8 @@ class Watch:
                 self._keeps(id_)
         if change.documents or change.units:
             self.decided.committed(change)
+        for id_, before in change.documents.items():
+            self.covered.document(self, id_, before, self.documents[id_])
 
     def _forgotten(self, rows: Sequence[Row]) -> None:
         """What failed is forgotten when it is delivered anew; what is done, when the window is full of later events.
@@ -153,6 +159,7 @@ class Watch:
         )
         self.last_verdict = max(judged, default=0)
         self.decided.restarted(self)
+        self.covered.restarted(dict(store.rows("covers")))
         kept = {row["key"] for row in self.deliveries.values() if row["verdict"] == "commit" and row.get("done")}
         kept |= {f"held {id_}" for id_, row in self.documents.items() if row["held_committed"]}
         self.recorded = kept if power_lost else self.recorded | kept

@@ -10,6 +10,7 @@ import orjson
 
 from maestro.events import MASTER, celery_body, parse_event
 from maestro.reprocessing.delivery import delivery_key
+from maestro.reprocessing.ledger_book import Scope
 from maestro.reprocessing.state import Rules
 from tests.simulation.broker import Message
 from tests.simulation.domain import Instance, Place
@@ -43,8 +44,17 @@ class Tenant:
             require_reason=random.random() < 0.1,
             commit_settle=random.choice((20.0, 60.0, 60.0, inf)),
             commit_repeatable=random.random() < 0.1,
+            ledger_scope=random.choice((Scope.OFF, Scope.REPLAYS, Scope.ALL, Scope.ALL)),
+            ledger_rows=100_000,
+            tag_window=random.choice((60.0, 6000.0)),
         )
+        #: Events that one user action becomes.
+        self._events_of_a_tag = random.choice((1, 3, 8, 100))
         self.siblings = Siblings(engine, system_id, rules.commit_settle)
+        #: Processes start for seconds before they read.
+        self.slow_starts = random.random() < 0.5
+        # Only a ledger of all makes up for all that the real Discovery does not see.
+        self.siblings.data.shortsighted = rules.ledger_scope is Scope.ALL
         self.siblings.failing = random.choice((0.0, 0.01, 0.08))
         self.host = Host(engine, system_id, rules, self.siblings)
         self.siblings.publish = self._publish
@@ -62,10 +72,23 @@ class Tenant:
         #: Entities of finished instances that Discovery named late.
         self._late: list[Place] = []
         self._instances = 0
+        if self.siblings.data.shortsighted:
+            self._fill_inputs()
         if random.random() < 0.1:
             imported_documents(self.host, self.siblings)
         for _ in range(random.choice((0,) * 9 + (4,))):
             self._wait_unknown()
+
+    def _fill_inputs(self) -> None:
+        """All inputs have a value before Maestro comes: rows that are inserted later are seen by nobody, for good."""
+        for entity in INPUTS:
+            first = Instance(
+                f"{self.system_id}.{entity}", MASTER, (), entity, self.engine.random.randrange(10**6), b"{}"
+            )
+            first.asked_at = 0.0
+            self.siblings.data.instances[first.id] = first
+            self.siblings.data.compute(first)
+            self.siblings.data.commit(first, 0.0, "")
 
     # --- the platform: processes run and persist -------------------------------------------------------------------
 
@@ -74,6 +97,10 @@ class Tenant:
         if self.host.proceed != 200:
             return
         instance = self.new_instance()
+        instance.started_at = self.engine.now
+        self.engine.after(self.engine.soon(3.0) if self.slow_starts else 0.0, self._compute, instance)
+
+    def _compute(self, instance: Instance) -> None:
         self.siblings.data.compute(instance)
         self.engine.note("computed", self.system_id, instance.id, instance.reads, instance.branch)
         self.engine.after(self.engine.soon(6.0), self._persist, instance)
@@ -90,7 +117,7 @@ class Tenant:
         writes = f"e{self._instances}" if reads else random.choice(INPUTS)
         stamp = f"2018-07-20T15:{self._instances // 60:02}:{self._instances % 60:02}"
         origin = orjson.dumps(
-            {"name": "p", "systemId": self.system_id, "instanceId": id_, "tag": id_, "branch": branch,
+            {"name": "p", "systemId": self.system_id, "instanceId": id_, "tag": self._tag(id_), "branch": branch,
              "timestamp": random.choice((stamp, stamp + ".5", "soon"))}
         )  # fmt: skip
         is_fork = branch != MASTER and random.random() < 0.3
@@ -98,8 +125,16 @@ class Tenant:
         data.instances[id_] = instance
         return instance
 
+    def _tag(self, instance_id: str) -> str:
+        """Return the tag of an instance's event: now and then several have one, and a few none."""
+        number = int(instance_id.rpartition(".")[2])
+        if self._events_of_a_tag == 1:
+            return instance_id
+        return f"t{number // self._events_of_a_tag}" if number % 7 else ""
+
     def _event(self, instance: Instance) -> bytes:
-        fields = {"systemId": self.system_id, "instanceId": instance.id, "branch": instance.branch, "tag": instance.id}
+        fields = {"systemId": self.system_id, "instanceId": instance.id, "branch": instance.branch}
+        fields["tag"] = self._tag(instance.id)
         return orjson.dumps({"name": f"{self.system_id}.persist.request"} | fields)
 
     def _persist(self, instance: Instance) -> None:
@@ -134,6 +169,7 @@ class Tenant:
             return
         held = data.instances[pending["held_instance"]]
         instance = self.new_instance(reads=(held.writes,), branch=held.branch)
+        instance.started_at, instance.unheard = self.engine.now, True
         data.compute(instance)
         data.commit(instance, self.engine.now, "")
         self._late.append((instance.writes, instance.branch))

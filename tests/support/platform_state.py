@@ -84,7 +84,8 @@ class PlatformState:
         #: Maps by system, and seconds until a new one is usable.
         self.maps: dict[str, dict[str, float]] = defaultdict(dict)
         self.map_usable_after: float = 0.0
-        #: What Process Memory keeps of an instance's computation: its dataset as computed, and as read.
+        #: What Process Memory keeps of an instance's computation: its dataset as computed, and as read. One not
+        #: listed computed without a dataset.
         self.heads: dict[str, dict[str, Any]] = {}
         self.read: dict[str, dict[str, Any]] = {}
         self.documents: dict[str, dict[str, Any]] = {}
@@ -160,9 +161,7 @@ class PlatformState:
         return {"result": {"n": 1, "nModified": found, "ok": 1}}
 
     def _head(self, call: Call) -> dict[str, Any]:
-        if call.instance_id not in self.heads:
-            raise RefusedError(f"no head of {call.instance_id}")
-        return self.heads[call.instance_id]
+        return self.heads.get(call.instance_id, {})
 
     def _history(self, call: Call) -> list[dict[str, Any]]:
         kept = (book[call.instance_id] for book in (self.read, self.heads) if call.instance_id in book)

@@ -107,20 +107,25 @@ class Rules:
 
     # --- the platform ------------------------------------------------------------------------------------------
 
-    def arrive(self, instance: str) -> None:
-        body = event_json(instance)
-        fact = facts.EventArrived(f"c-{instance}", instance, "sysA.persist.request", "master", "", ref=1)
+    def arrive(self, instance: str, tag: str = "") -> None:
+        body = event_json(instance, tag=tag)
+        fact = facts.EventArrived(f"c-{instance}", instance, "sysA.persist.request", "master", tag, ref=1)
         self.tell(fact, celery_body(f"c-{instance}", body))
 
-    def hold(self, instance: str, *units: str, is_fork: bool = False) -> Document:
+    def hold(self, instance: str, *units: str, is_fork: bool = False, tag: str = "", name: str = "") -> Document:
         """Let an event arrive whose data impacts `units`."""
-        self.arrive(instance)
+        self.arrive(instance, tag)
+        return self.impact(instance, *units, is_fork=is_fork, tag=tag, name=name)
+
+    def impact(self, instance: str, *units: str, is_fork: bool = False, tag: str = "", name: str = "") -> Document:
+        """Let the event that is being judged impact `units`."""
         found = tuple(Impacted(unit, "master") for unit in units)
         self.tell(facts.ImpactFound(self.take(do.AskImpact).token, found))
         token = self.take(do.FetchOrigins).token
         origins = tuple(map(origin, units))
         id_ = f"doc-{instance}"
-        self.tell(facts.OriginsFetched(token, id_, event_json(instance), b"", origins, is_fork))
+        pending = event_json(instance, tag=tag, **({"name": name} if name else {}))
+        self.tell(facts.OriginsFetched(token, id_, pending, b"", origins, is_fork))
         return self.system.documents[id_]
 
     def start(self, doc: Document) -> None:

@@ -153,8 +153,12 @@ class Domain(Service):
         return list(await self.call("GET", f"/entities/{entity}?systemId={system}&branch={branch}"))
 
     async def stale(self) -> list[str]:
-        """Return the instances that committed on top of other data than they had read."""
-        return list(await self.call("GET", "/stale"))
+        """Return the instances whose result rests on data that was changed since, each with its branch."""
+        return [f"{one['instanceId']} on {one['branch']}" for one in await self.call("GET", "/stale")]
+
+    async def doubled(self) -> list[str]:
+        """Return the instances whose created rows were written more than once."""
+        return list(await self.call("GET", "/doubled"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from maestro.sandbox.quotes import History, Quote
 SCENARIO = "scenario"
 #: Late quotes that arrive while each decision is pending.
 LATE_PER_DECISION = 5
+#: Conversions of each kind that rest on the quote that is corrected twice.
+CONVERSIONS = 3
 _FIRST_DAY, _LAST_DAY = "0000-00-00", "9999-99-99"
 #: What a correction multiplies the old rate by, and the digits it keeps.
 _FACTOR, _DIGITS = 1.1, 6
@@ -21,6 +23,15 @@ class CannotPlan(ValueError):  # noqa: N818 - a wish that cannot be met
 
 
 @dataclass(frozen=True, slots=True)
+class Conversion:
+    """An amount of euros that is converted at one day's quote."""
+
+    name: str
+    quote: Quote
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
 class Correction:
     """One quote that turns out wrong, and what will be decided about it."""
 
@@ -28,6 +39,19 @@ class Correction:
     new: float
     approved: bool
     branch: str = MASTER
+    #: Committed a moment before it: Discovery may not know of them yet.
+    just_before: tuple[Conversion, ...] = ()
+    #: Computed on the old rate while it is pending, and committed after it.
+    meanwhile: tuple[Conversion, ...] = ()
+    #: Added to the currency's running total before it, and while it is pending.
+    amounts: tuple[float, float] | None = None
+    #: The rate of an earlier correction of the same quote; None: this is the first.
+    corrected: float | None = None
+
+    @property
+    def old(self) -> float:
+        """The rate that turns out wrong."""
+        return self.quote.rate if self.corrected is None else self.corrected
 
     @property
     def decision(self) -> str:
@@ -51,6 +75,11 @@ class Plan:
     corrections: tuple[Correction, ...]
     #: Quotes that arrive during decisions: none belongs to a month whose average is computed.
     late: tuple[Quote, ...]
+
+    @property
+    def conversions(self) -> list[Conversion]:
+        """Return all conversions, in the order they are played."""
+        return [one for correction in self.corrections for one in (*correction.just_before, *correction.meanwhile)]
 
     @property
     def months(self) -> list[tuple[str, str]]:
@@ -107,16 +136,35 @@ def _corrections(quotes: Sequence[Quote], currencies: Sequence[str]) -> tuple[Co
 
     The branch is opened before the trunk's correction of that same currency, which therefore has to reach
     the branch's copies too. A lone currency gets a second correction, so that one is approved and one skipped.
+    In the end one quote is corrected twice.
     """
     wrong = [_in_month(quotes, currency, position) for position, currency in enumerate(currencies)]
     if len(currencies) == 1:
         wrong.append(_in_month(quotes, currencies[0], 1))
     on_trunk = [
-        Correction(quote, _corrected(quote), approved=position < len(wrong)) for position, quote in enumerate(wrong, 1)
+        Correction(quote, _corrected(quote.rate), approved=position < len(wrong))
+        for position, quote in enumerate(wrong, 1)
     ]
     forked = _in_month(quotes, wrong[-2].currency, len(wrong) + 1)
-    branched = Correction(forked, _corrected(forked), approved=True, branch=SCENARIO)
-    return (*on_trunk[:-2], branched, *on_trunk[-2:])
+    branched = Correction(forked, _corrected(forked.rate), approved=True, branch=SCENARIO)
+    return (*on_trunk[:-2], branched, *on_trunk[-2:], *_twice(_in_month(quotes, currencies[0], len(wrong) + 2)))
+
+
+def _twice(quote: Quote) -> tuple[Correction, Correction]:
+    """Correct one quote twice, between results that rest on it: what Discovery alone would leave wrong.
+
+    It does not see what was committed a moment before the first correction, nor who computed on the old rate while
+    that was pending; and at the second it names nobody whom the first has changed.
+    """
+    first = _corrected(quote.rate)
+    before, meanwhile = (
+        tuple(Conversion(f"{when} {number}", quote, 100.0 * number) for number in range(1, CONVERSIONS + 1))
+        for when in ("before", "meanwhile")
+    )
+    return (
+        Correction(quote, first, approved=True, just_before=before, meanwhile=meanwhile, amounts=(1.5, 2.5)),
+        Correction(quote, _corrected(first), approved=True, amounts=(4.25, 8.125), corrected=first),
+    )
 
 
 def _in_month(quotes: Sequence[Quote], currency: str, position: int) -> Quote:
@@ -127,8 +175,8 @@ def _in_month(quotes: Sequence[Quote], currency: str, position: int) -> Quote:
     return days[(len(days) // 2 + position // len(months)) % len(days)]
 
 
-def _corrected(quote: Quote) -> float:
-    return round(quote.rate * _FACTOR, _DIGITS)
+def _corrected(rate: float) -> float:
+    return round(rate * _FACTOR, _DIGITS)
 
 
 def _late(history: History, currencies: Sequence[str], years: Sequence[int], wanted: int) -> list[Quote]:

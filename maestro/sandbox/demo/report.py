@@ -1,5 +1,6 @@
 """What the demo found out in the end."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,7 +21,10 @@ class Report:
     differences: tuple[Difference, ...]
     #: Reprocessings that did not end as they should have: what happened instead.
     misfires: tuple[str, ...]
+    #: Instances whose result rests on data that was changed since.
     stale: tuple[str, ...]
+    #: Instances whose created rows were written more than once.
+    doubled: tuple[str, ...]
     counters: Counters
     #: Persist events, replays included.
     events: int
@@ -29,8 +33,8 @@ class Report:
 
     @property
     def equal(self) -> bool:
-        """Whether every average and rate of every branch is what a from-scratch computation gives."""
-        return not self.differences and not self.misfires
+        """Whether every value of every branch is what a from-scratch computation gives, written once, and not stale."""
+        return not (self.differences or self.misfires or self.doubled or self.stale)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as `maestro demo --json` prints it."""
@@ -41,7 +45,7 @@ class Report:
                 {
                     "currency": one.quote.currency,
                     "date": one.quote.day,
-                    "old": one.quote.rate,
+                    "old": one.old,
                     "new": one.new,
                     "decision": one.decision,
                     "branch": one.branch,
@@ -50,9 +54,13 @@ class Report:
             ],
             "averages": self.results.averages,
             "rates": self.results.rates,
+            "conversions": self.results.conversions,
+            "totals": self.results.totals,
             "waited": self.counters.waiting,
             "replayed": self.counters.replayed,
             "cascaded": self.counters.cascaded,
+            "stale": list(self.stale),
+            "doubled": list(self.doubled),
             "equal": self.equal,
             "seconds": round(self.seconds, 3),
             "events": self.events,
@@ -60,12 +68,19 @@ class Report:
 
 
 def misfires(decided: tuple[Decided, ...]) -> tuple[str, ...]:
-    """Return the corrections whose reprocessing ended otherwise than it was decided."""
+    """Return the corrections whose reprocessing ended otherwise than it was decided, or replayed what it must not."""
     return tuple(
-        f"{one.correction.quote.currency} {one.correction.quote.day}: {one.document['status']}"
+        f"{one.correction.quote.currency} {one.correction.quote.day}: {problem}"
         for one in decided
-        if one.document["status"] != ("finished" if one.correction.approved else "skipped")
+        if (problem := _misfire(one.document, "finished" if one.correction.approved else "skipped"))
     )
+
+
+def _misfire(document: Mapping[str, Any], expected: str) -> str:
+    if document["status"] != expected:
+        return str(document["status"])
+    builds_on_itself = any(event["name"] == "running.total.request" for event in document.get("events", ()))
+    return "a running total is replayed, which counts its amount twice" if builds_on_itself else ""
 
 
 def describe(difference: Difference) -> str:

@@ -79,6 +79,7 @@ async def perform(plan: Plan, system: str, services: Services, teller: Teller) -
         ),
         misfires=misfires(decided),
         stale=tuple(await services.domain.stale()),
+        doubled=tuple(await services.domain.doubled()),
         counters=status.counters,
         events=await services.events.published(),
         seconds=time.monotonic() - began,

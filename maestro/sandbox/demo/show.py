@@ -69,7 +69,7 @@ def _decisions(decided: Iterable[Decided]) -> Table:
         decisions = [entry["user"] for entry in one.document["history"] if entry["status"] == correction.decision]
         table.add_row(
             f"{correction.quote.currency} {correction.quote.day}",
-            f"{correction.quote.rate} → {correction.new}",
+            f"{correction.old} → {correction.new}",
             correction.branch,
             f"{correction.decision} by {decisions[0] if decisions else 'nobody'}",
             one.document["status"],
@@ -84,9 +84,12 @@ def _cascade(decided: Decided) -> Tree:
     events: list[dict[str, Any]] = decided.document["events"]
     averages = [event for event in events if "month" in event["payload"]]
     rates = [event for event in events if "year" in event["payload"]]
+    conversions = [event for event in events if "amount" in event["payload"]]
     branches = {event["branch"]: tree.add(_replay(event, "month")) for event in averages}
     for event in rates:
         branches.get(event["branch"], tree).add(_replay(event, "year"))
+    for event in conversions:
+        tree.add(f"conversion {event['payload']['name']} on {event['branch']}")
     return tree
 
 
@@ -105,8 +108,8 @@ def _verdict(report: Report) -> Iterable[str]:
     yield from (f"[red]{describe(difference)}" for difference in report.differences[:_SHOWN])
     if len(report.differences) > _SHOWN:
         yield f"[red]… and {len(report.differences) - _SHOWN} more"
-    if report.stale:
-        yield f"[yellow]{len(report.stale)} instances committed what they had computed on older data"
+    yield from (f"[red]written twice: the rows of {instance}" for instance in report.doubled[:_SHOWN])
+    yield from (f"[red]stale: {unit}" for unit in report.stale[:_SHOWN])
     yield (
         "[green]equal: every average and rate is what a from-scratch computation gives"
         if report.equal else "[red]not equal"

@@ -8,11 +8,11 @@ from typing import Any, Final, Protocol
 
 from maestro.events import EXECUTION, MASTER
 from maestro.sandbox.demo.clients import IN_FLIGHT, Json, Services
-from maestro.sandbox.demo.plan import Correction, Plan
+from maestro.sandbox.demo.plan import Conversion, Correction, Plan
 from maestro.sandbox.demo.truth import Results
 from maestro.sandbox.demo.waiting import GaveUp, until, until_count
 from maestro.sandbox.executor import now
-from maestro.sandbox.processes import AVERAGE, QUOTE, RATE
+from maestro.sandbox.processes import AVERAGE, CONVERSION, QUOTE, RATE, TOTAL
 from maestro.sandbox.quotes import Quote
 
 #: Who decides.
@@ -79,7 +79,11 @@ class Story:
         """Return what `branch` sees in the domain now."""
         averages = await self._domain.rows(self._system, AVERAGE, branch)
         rates = await self._domain.rows(self._system, RATE, branch)
-        return Results(_table(averages, "month"), _table(rates, "year"))
+        conversions = await self._domain.rows(self._system, CONVERSION, branch)
+        totals = [{**row, "name": "total"} for row in await self._domain.rows(self._system, TOTAL, branch)]
+        return Results(
+            _table(averages, "month"), _table(rates, "year"), _table(conversions, "name"), _table(totals, "name")
+        )
 
     async def leave_held(self) -> Json:
         """Send the correction that was skipped once more, and return what is held for it: nobody decides here."""
@@ -103,14 +107,36 @@ class Story:
 
     async def _correct(self, correction: Correction, late: Sequence[Quote]) -> Decided:
         """Correct a quote of the trunk: it is held, others wait behind it, and somebody decides."""
+        amounts = correction.amounts
+        if amounts:
+            await self._add_up(correction.quote.currency, amounts[0])
+        if correction.just_before:
+            await self._commit_all("conversions", CONVERSION, [self._conversion(one) for one in correction.just_before])
         document = await self._hold(correction)
-        await self._let_wait(late)
+        meanwhile = [self._conversion(one) for one in correction.meanwhile]
+        if amounts:
+            meanwhile.append(self._amount(correction.quote.currency, amounts[1]))
+        await self._let_wait(late, meanwhile)
         await self._maestro.decide(document["id"], "approve" if correction.approved else "skip", USER)
         self._teller.says(f"{correction.decision} by {USER}")
         ended = await self._ended(document["id"])
         await self._settled()
         await self._committed(QUOTE, self._quotes, "quotes that waited")
         return Decided(correction, ended)
+
+    async def _add_up(self, currency: str, amount: float) -> None:
+        """Add to a running total, and see it there: the next one must build on it."""
+        total = await self._total(currency)
+        await self._send(self._amount(currency, amount))
+
+        async def added() -> bool:
+            return await self._total(currency) == total + amount
+
+        await until(added, f"{amount} in the running total of {currency}", PATIENCE)
+
+    async def _total(self, currency: str) -> float:
+        rows = await self._domain.rows(self._system, TOTAL, MASTER)
+        return next((float(row["value"]) for row in rows if row["currency"] == currency), 0.0)
 
     async def _hold(self, correction: Correction) -> Json:
         """Send a correction of the trunk and return the document in which it is held."""
@@ -123,9 +149,7 @@ class Story:
         quote = correction.quote
         document = await until(held, f"the correction of {quote.currency} on {quote.day} to be held", PATIENCE)
         impacted = len(document["events"])
-        self._teller.says(
-            f"{quote.currency} {quote.day}: {quote.rate} → {correction.new} is held: {impacted} to replay"
-        )
+        self._teller.says(f"{quote.currency} {quote.day}: {_change(correction)} is held: {impacted} to replay")
         return document
 
     async def _fork(self, correction: Correction) -> Decided:
@@ -138,23 +162,22 @@ class Story:
 
         document = await until(opened, f"the branch {correction.branch}", PATIENCE)
         quote = correction.quote
-        self._teller.says(
-            f"{quote.currency} {quote.day}: {quote.rate} → {correction.new} on branch {correction.branch}"
-        )
+        self._teller.says(f"{quote.currency} {quote.day}: {_change(correction)} on branch {correction.branch}")
         ended = await self._ended(document["id"])
         await self._settled()
         return Decided(correction, ended)
 
-    async def _let_wait(self, late: Sequence[Quote]) -> None:
-        """Send quotes that have to wait for the decision, and see them wait."""
-        await self._send_all([self._quote(quote) for quote in late])
+    async def _let_wait(self, late: Sequence[Quote], others: Sequence[Json]) -> None:
+        """Send what has to wait for the decision, and see it wait: quotes, and results of what is pending."""
+        await self._send_all([*(self._quote(quote) for quote in late), *others])
         self._quotes += len(late)
 
         async def wait() -> bool:
-            return (await self._maestro.status(self._system)).waiting >= len(late)
+            return (await self._maestro.status(self._system)).waiting >= len(late) + len(others)
 
-        await until(wait, f"{len(late)} events on the wait queue", PATIENCE)
-        self._teller.says(f"{len(late)} quotes arrive and wait")
+        await until(wait, f"{len(late) + len(others)} events on the wait queue", PATIENCE)
+        computed = f", and {len(others)} results computed on the old rate" if others else ""
+        self._teller.says(f"{len(late)} quotes arrive and wait{computed}")
 
     async def _ended(self, identity: str) -> Json:
         async def ended() -> Json | None:
@@ -209,6 +232,14 @@ class Story:
             payload["branch"] = correction.branch
         return self._event("rectify.quote.request", payload)
 
+    def _conversion(self, one: Conversion) -> Json:
+        quote = one.quote
+        payload = {"currency": quote.currency, "date": quote.day, "amount": one.amount, "name": one.name}
+        return self._event("convert.amount.request", payload)
+
+    def _amount(self, currency: str, amount: float) -> Json:
+        return self._event("running.total.request", {"currency": currency, "amount": amount})
+
     def _event(self, name: str, payload: Json) -> Json:
         return {
             "name": name,
@@ -219,6 +250,10 @@ class Story:
             "timestamp": now(),
             "payload": payload,
         }
+
+
+def _change(correction: Correction) -> str:
+    return f"{correction.old} → {correction.new}"
 
 
 def _tagged(documents: Iterable[Json], tag: str) -> Json | None:

@@ -7,21 +7,24 @@ Both divide an exactly rounded sum (`math.fsum`), so equal means equal to the la
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from maestro.events import MASTER
 from maestro.sandbox.demo.plan import Correction, Plan
 
-#: currency -> period (month or year) -> value
+#: currency -> period (month or year) or name -> value
 Table = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All averages and all rates that one branch sees."""
+    """All that one branch sees of what was computed."""
 
     averages: Table
     rates: Table
+    conversions: Table = field(default_factory=dict)
+    #: One a currency, by the name `total`.
+    totals: Table = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,17 @@ def expected(plan: Plan, branch: str) -> Results:
     for (currency, day), rate in quotes.items():
         by_month[currency, day[:7]].append(rate)
     averages: dict[str, dict[str, float]] = {currency: {} for currency in plan.currencies}
-    for (currency, month), rates in sorted(by_month.items()):
-        averages[currency][month] = math.fsum(rates) / len(rates)
-    return Results(averages, {currency: _yearly(averages[currency], plan.years) for currency in plan.currencies})
+    for (currency, month), of_month in sorted(by_month.items()):
+        averages[currency][month] = math.fsum(of_month) / len(of_month)
+    rates = {currency: _yearly(averages[currency], plan.years) for currency in plan.currencies}
+    conversions: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for one in plan.conversions:
+        conversions[one.quote.currency][one.name] = one.amount * quotes[one.quote.currency, one.quote.day]
+    totals: defaultdict[str, dict[str, float]] = defaultdict(lambda: {"total": 0.0})
+    for correction in plan.corrections:
+        for amount in correction.amounts or ():
+            totals[correction.quote.currency]["total"] += amount
+    return Results(averages, rates, conversions, totals)
 
 
 def differences(branch: str, wanted: Results, found: Results) -> list[Difference]:
@@ -55,6 +66,8 @@ def differences(branch: str, wanted: Results, found: Results) -> list[Difference
     return [
         *_differences(branch, "average", wanted.averages, found.averages),
         *_differences(branch, "rate", wanted.rates, found.rates),
+        *_differences(branch, "conversion", wanted.conversions, found.conversions),
+        *_differences(branch, "total", wanted.totals, found.totals),
     ]
 
 

@@ -69,7 +69,7 @@ class RawConnection:
 
 @pytest.fixture
 async def session(monkeypatch: pytest.MonkeyPatch) -> Session:
-    monkeypatch.setattr(rabbitmq_session, "AsyncioConnection", RawConnection)
+    monkeypatch.setattr(rabbitmq_session, "_Connection", RawConnection)
     monkeypatch.setattr(rabbitmq_session, "WATCH_INTERVAL", 0.01)
     return await Session.open(pika.ConnectionParameters(), 1.0)
 

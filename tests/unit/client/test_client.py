@@ -91,6 +91,15 @@ def test_what_is_sent(server: Server) -> None:
     assert posted.headers["content-type"] == "application/json"
 
 
+def test_units_are_named_whole(server: Server) -> None:
+    server.answers(200, DOCUMENT)
+    Maestro(Target(server.url)).leave_out("d", [("p1", "master")], Decision("ana", "obsolete"))
+    (posted,) = server.seen
+    assert posted.line == "POST /v1.0.0/reprocessing/d/units/leave_out HTTP/1.1"
+    said = b'{"units":[{"instanceId":"p1","branch":"master"}],"reason":"obsolete","user":"ana"}'
+    assert posted.body == said
+
+
 def test_the_raw_answer_is_kept(server: Server) -> None:
     server.answers(200, DOCUMENT, "Date: Tue, 24 Nov 2026 05:00:00 GMT\r\n")
     reply = Maestro(Target(server.url)).document("d")

@@ -10,7 +10,9 @@ from maestro.messages import (
     Budget,
     Cancel,
     Code,
+    Covers,
     GetWaiting,
+    LeaveOut,
     ListEntities,
     ListErrors,
     ListSkipped,
@@ -46,10 +48,17 @@ def body(**fields: Any) -> bytes:
         ("retry", {"budget": {"replays": 1}, "reason": "r"}, Retry(ID, "ana", "r", Budget(1))),
         ("resume", {"budget": {"minutes": 0.5}}, Resume(ID, "ana", "", Budget(None, 0.5))),
         ("skip", {"reason": "r"}, Skip(ID, "ana", "r")),
+        ("skip", {"covers": "tag", "covers_limit": 3}, Skip(ID, "ana", "", Covers("open", None, 3))),
+        ("approve", {"covers": "tag"}, Approve(ID, "ana", covers=Covers("open"))),
         ("cancel", {"reason": "r"}, Cancel(ID, "ana", "r")),
         ("pause", {"reason": "r"}, Pause(ID, "ana", "r")),
         ("recheck", {}, Recheck(ID, "ana")),
         ("reconsider", {"reason": "r"}, Reconsider(ID, "ana", "r")),
+        (
+            "units/leave_out",
+            {"reason": "r", "units": [{"instanceId": "p1"}, {"instanceId": "p2", "branch": "b"}]},
+            LeaveOut(ID, "ana", (("p1", "master"), ("p2", "b")), "r"),
+        ),
     ],
 )
 async def test_a_decision_says_all_of_its_body(
@@ -72,6 +81,9 @@ async def test_a_reconsideration_has_the_patience_of_a_sync_persist(client: Clie
         ({"reason": "a\x00b"}, "reason: must be at most 1000 printable"),
         ({"digest": 7}, "digest: must be a string"),
         ({"digest": ""}, "digest: is empty"),
+        ({"covers": "branch"}, 'covers: must be "tag"'),
+        ({"covers": "tag", "covers_limit": 0}, "covers_limit: must be a whole number from 1"),
+        ({"covers_limit": 5}, 'covers_limit: is for a decision with "covers"'),
         ({"digest": "x" * 65}, "digest: must be at most 64"),
         ({"budget": 5}, "budget: must be an object"),
         ({"budget": {}}, "budget: must have"),
@@ -93,6 +105,24 @@ async def test_what_is_wrong_is_named(client: Client, bridge: FakeBridge, fields
 @pytest.mark.parametrize("action", ["pause", "resume", "recheck", "reconsider"])
 async def test_who_decides_must_be_known(client: Client, action: str) -> None:
     assert (await client.post(f"{V1}/{action}")).is_error(400, "user: is missing")
+
+
+@pytest.mark.parametrize(
+    ("units", "message"),
+    [
+        (None, "units: must be a list of 1 to 1000 units"),
+        ([], "units: must be a list of 1 to 1000 units"),
+        ([{"branch": "b"}], "instanceId: is missing"),
+        ([{"instanceId": ""}], "instanceId"),
+        ([{"instanceId": "p", "more": 1}], "more"),
+    ],
+)
+async def test_which_units_are_left_out_must_be_said(
+    client: Client, bridge: FakeBridge, units: Any, message: str
+) -> None:
+    answer = await client.post(f"{V1}/units/leave_out", body(units=units))
+    assert answer.is_error(400, message)
+    assert not bridge.asked
 
 
 async def test_a_conflict_says_what_differs(client: Client, bridge: FakeBridge) -> None:
@@ -152,3 +182,9 @@ async def test_a_redrive_must_say_what(
 ) -> None:
     assert (await client.post(f"{SYSTEM}/errors/redrive", body(**fields))).is_error(400, message)
     assert not bridge.asked
+
+
+@pytest.mark.parametrize("action", ["retry", "resume", "cancel", "pause", "recheck", "reconsider"])
+async def test_only_an_approval_or_a_skip_covers_its_tag(client: Client, action: str) -> None:
+    reply = await client.post(f"{V1}/{action}", body(covers="tag"))
+    assert reply.is_error(400, f"covers: an approval or a skip covers its tag, {action} does not")

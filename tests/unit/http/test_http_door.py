@@ -15,7 +15,7 @@ from maestro.access.verifier import Undecided, Verifier
 from maestro.http import live, quiet, streams
 from maestro.http.edge import unmatched
 from maestro.http.routes import operations
-from maestro.messages import Answer, Approve, AwaitChange, CheckLock, Code, FindDocuments, GetDocument
+from maestro.messages import Answer, Approve, AwaitChange, CheckLock, Code, Covers, FindDocuments, GetDocument
 from maestro.reprocessing.ids import document_id
 from tests.unit.http.conftest import SETTINGS
 from tests.unit.http.door_kit import PEOPLE, House, house
@@ -48,6 +48,8 @@ def call_of(name: str) -> tuple[str, str, bytes]:
         body = b'{"all":true}'
     elif name == "resolve_doubt":
         body = b'{"verdict":"made","reason":"looked"}'
+    elif name == "leave_out":
+        body = b'{"units":[{"instanceId":"p1"}]}'
     return operation.method, filled(operation.path) + query, body
 
 
@@ -372,3 +374,16 @@ def test_buckets_are_cheap_enough_for_every_request() -> None:
     for number in range(10_000):
         made.take(number)
     assert (time.perf_counter() - started) / 10_000 < 50e-6
+
+
+async def test_who_covers_a_tag_is_told_with_how_it_was_told(at: House) -> None:
+    body = b'{"covers": "tag"}'
+    token_id = next(entry.id for entry in at.file.entries() if entry.name == "ana")
+    assert (await at.call("ana", "POST", APPROVE, body)).status == 200
+    assert at.bridge.asked[-1][1] == Approve(OF_A, "ana", token=token_id, covers=Covers("token", token=token_id))
+    at.tokens["bea"] = at.file.add("bea", Role.APPROVER, lifetime=3600.0)
+    await asyncio.sleep(1.1)  # the token file is looked at once a second
+    assert (await at.call("bea", "POST", APPROVE, body)).status == 200
+    covers = at.bridge.asked[-1][1].covers
+    assert abs(covers.expires - time.time() - 3600) < 60
+    assert [line["facts"]["covers"] for line in at.audit()] == ["tag", "tag"]

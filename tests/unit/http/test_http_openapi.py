@@ -50,7 +50,8 @@ DOCUMENT = {
     "id": "r1", "systemId": "sysA", "tag": "t", "branch": "master", "forking": False, "status": "pending_approval",
     "pendingEvent": {"instanceId": "i1"}, "origin": None, "events": [], "history": [
         {"status": "pending_approval", "timestamp": "2018-07-20T15:08:41.884268", "user": "maestro"}
-    ], "units": [], "reimpacted": [], "progress": {"replayed": 0, "outstanding": 0, "units": 0, "cascaded": 0},
+    ], "units": [], "reimpacted": [], "setAside": [], "leftOut": [],
+    "progress": {"replayed": 0, "outstanding": 0, "units": 0, "cascaded": 0},
     "cancelling": False, "heldCommitted": False, "pausing": False, "budget": None, "digest": "d",
 }  # fmt: skip
 LOCK = {

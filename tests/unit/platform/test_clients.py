@@ -8,8 +8,9 @@ import pytest
 from maestro.platform import Platform, SiblingRefused, SiblingUnreachable
 from maestro.platform.apicore import DomainAddress
 from maestro.platform.domain import CommitAnswer
-from maestro.reprocessing.facts import CommitEnd
+from maestro.reprocessing.doubt import CommitEnd
 from maestro.reprocessing.impact import Impacted
+from maestro.reprocessing.ledger import base_key
 from maestro.settings import Sibling
 from tests.support.raw_server import raw_server
 from tests.support.siblings import HOST, How, RecordingSiblings
@@ -328,6 +329,20 @@ class TestDomain:
         call = siblings.log[-1]
         assert (call.path, call.query) == ("/maestro/t", {"filter": "byInstance", "instance": "i1"})
         assert call.branches == "all"
+
+    async def test_a_footprint_is_read_as_it_comes(self, platform: Platform, siblings: RecordingSiblings) -> None:
+        siblings.entities["i1"] = [
+            {"id": str(n), "text": "x" * 1000, "_metadata": {"type": "t", "changeTrack": "update"}} for n in range(1000)
+        ]
+        footprint = await platform.domain.footprint("sysA", "i1")
+        assert footprint.changed == (("", tuple(base_key("t", str(n), "") for n in range(1000))),)
+        siblings.fail("domain", "entities", 2, "half")
+        assert await platform.domain.footprint("sysA", "i1") == footprint
+
+    async def test_a_footprint_that_is_none_is_no_answer(self, platform: Platform, siblings: RecordingSiblings) -> None:
+        siblings.fail("domain", "entities", 3, "garbage")
+        with pytest.raises(SiblingUnreachable, match="not the agreed answer"):
+            await platform.domain.footprint("sysA", "i1")
 
     async def test_entities(self, platform: Platform, siblings: RecordingSiblings) -> None:
         siblings.entities["i1"] = [{"a": 1, "_metadata": {"type": "t", "changeTrack": "update"}}]

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from maestro.platform import Platform, SiblingUnreachable
-from maestro.reprocessing.facts import CommitEnd
+from maestro.reprocessing.doubt import CommitEnd
 from maestro.settings_sources import load_settings
 from tests.support.siblings import HOST, RecordingSiblings
 

@@ -4,8 +4,8 @@
 token that the machine's last command of that kind carries.
 """
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 import orjson
 
@@ -14,15 +14,18 @@ from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
-from maestro.reprocessing.facts import CommitEnd, Finding
-from maestro.reprocessing.impact import Impacted, Origin
+from maestro.reprocessing.doubt import CommitEnd, Finding
+from maestro.reprocessing.impact import Impacted, Origin, UnitKey
+from maestro.reprocessing.ledger import Footprint, Read, Reads
 from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.state import Rules, System
 from maestro.reprocessing.step import Save, SaveUnit
+from maestro.runtime.ledger import Ledger
 from maestro.runtime.repository import Repository
 from maestro.store.memory import MemoryStore
 
 C = TypeVar("C", bound=do.Command)
+T = TypeVar("T")
 
 P1, P2, P3 = Impacted("p1", "master"), Impacted("p2", "master"), Impacted("p3", "b1", forking=True)
 
@@ -30,6 +33,19 @@ P1, P2, P3 = Impacted("p1", "master"), Impacted("p2", "master"), Impacted("p3", 
 def origin(unit: Impacted, timestamp: str = "2018-07-20T15:00:00") -> Origin:
     event = {"instanceId": unit.instance_id, "tag": "t", "branch": "elsewhere", "timestamp": timestamp, "x": 1}
     return Origin(unit, orjson.dumps(event), timestamp)
+
+
+def footprint(*changed: int, branch: str = "") -> Footprint:
+    return Footprint(((branch, changed),)) if changed else Footprint()
+
+
+def drive(work: Coroutine[Any, Any, T]) -> T:
+    """Run what waits for nothing but its turn."""
+    try:
+        while True:
+            work.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
 
 
 class Driver:
@@ -123,8 +139,23 @@ class Driver:
         )
         return self._tickets
 
-    def impact(self, *units: Impacted) -> list[do.Command]:
-        return self.tell(facts.ImpactFound(self.last(do.AskImpact).token, units))
+    def impact(self, *units: Impacted, footprint: Footprint | None = None) -> list[do.Command]:
+        return self.tell(facts.ImpactFound(self.last(do.AskImpact).token, units, footprint))
+
+    def owed(self, *reads: Read, changed: tuple[int, ...] = (), problem: str = "") -> list[do.Command]:
+        """What is owed to the ledger is fetched, from the real store."""
+        entry = self.system.ledger.owed[self.last(do.FetchOwed).number]
+        if problem:
+            return self.tell(facts.OwedFetched(entry.number, problem=problem))
+        ledger = Ledger(self.store, lambda: None)
+        read = Reads(reads) if entry.reads else None
+        missed = drive(ledger.missed(entry, read)) if read else ()
+        return self.tell(ledger.fetched(entry, entry.footprint or footprint(*changed), read, missed))
+
+    def named(self, *changed: int, branch: str = "master") -> list[UnitKey]:
+        """Whom the ledger says that a commit impacts."""
+        units = drive(Ledger(self.store, lambda: None).named(footprint(*changed), branch))
+        return sorted(unit.key for unit in units)
 
     def origins(self, origins: Sequence[Origin] = (), *, fork: bool = False, id_: str = "d1") -> list[do.Command]:
         fetch = self.last(do.FetchOrigins)
@@ -238,6 +269,25 @@ class Driver:
     def errs(self, instance_id: str, send: str = "", branch: str = "master") -> list[do.Command]:
         return self.tell(facts.ReplayErred(self.doc.id, instance_id, branch, send, "the process raised"))
 
+    def oldest_found(self) -> list[do.Command]:
+        """The oldest entries of the ledger are found, in the real store."""
+        return self.tell(Ledger(self.store, lambda: None).oldest(self.last(do.FindOldestEntries).rows))
+
+    def replay_to_the_end(self, name: str, of: str) -> None:
+        """The only unit of a run is replayed, with nothing to fetch for the ledger but an empty dataset."""
+        self.sent()
+        self.result(name, of)
+        self.replay_impact(footprint=Footprint())
+        self.replay_committed()
+        self.owed()
+        self.end()
+
+    def tell_result(self, name: str, of: str, id_: str) -> list[do.Command]:
+        """A result of a run that is not the first document's."""
+        self._refs += 1
+        ref = ReplayRef(id_, of, "")
+        return self.tell(facts.EventArrived(f"m-{name}", name, "s.persist.request", "master", "", ref, ref=self._refs))
+
     def result(
         self, name: str, of: str, send: str = "", *, branch: str = "master", redelivered: bool = False
     ) -> list[do.Command]:
@@ -249,9 +299,9 @@ class Driver:
             )
         )
 
-    def replay_impact(self, *units: Impacted) -> list[do.Command]:
+    def replay_impact(self, *units: Impacted, footprint: Footprint | None = None) -> list[do.Command]:
         command = self.last(do.AskReplayImpact)
-        return self.tell(facts.ReplayImpactFound(command.id, command.token, units))
+        return self.tell(facts.ReplayImpactFound(command.id, command.token, units, footprint))
 
     def replay_origins(self) -> list[do.Command]:
         command = self.last(do.FetchReplayOrigins)

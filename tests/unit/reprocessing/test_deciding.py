@@ -6,7 +6,7 @@ from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.commands import Needs
 from maestro.reprocessing.document import Document
-from maestro.reprocessing.facts import Finding
+from maestro.reprocessing.doubt import Finding
 from maestro.reprocessing.status import Status
 from tests.unit.reprocessing.driver import P1, Driver
 

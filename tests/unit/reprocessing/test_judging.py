@@ -7,7 +7,7 @@ from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.commands import Needs
 from maestro.reprocessing.delivery import Verdict
-from maestro.reprocessing.facts import Finding
+from maestro.reprocessing.doubt import Finding
 from maestro.reprocessing.impact import Impacted
 from maestro.reprocessing.state import ErrandKind
 from maestro.reprocessing.status import Status
@@ -34,7 +34,7 @@ def test_an_open_system_asks_discovery(m: Driver) -> None:
 def test_none_impacted_the_verdict_is_stored_and_the_commit_needs_it(m: Driver) -> None:
     m.arrive("i1")
     assert m.impact() == [do.Commit(m.system.lane_token, "i1")]
-    assert do.Commit.needs is Needs.STORED
+    assert m.only(do.Commit).needs is Needs.STORED
     assert m.saves == [SaveDelivery(m.delivery("i1"))]
     assert m.delivery("i1").verdict is Verdict.COMMIT
 

@@ -8,7 +8,7 @@ from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.commands import Needs
 from maestro.reprocessing.document import Stage, UnitState
-from maestro.reprocessing.facts import Finding
+from maestro.reprocessing.doubt import Finding
 from maestro.reprocessing.impact import Impacted
 from maestro.reprocessing.status import Status
 from tests.unit.reprocessing.driver import P1, P2, Driver

@@ -171,3 +171,16 @@ async def test_a_wait_ends_with_a_change_or_with_time() -> None:
     await _grows(told, 3)
     assert told[2] is False
     changes.close()
+
+
+async def test_a_redrive_moves_one_message_for_each_id_and_all_that_came_with_it() -> None:
+    broker = OneQueue(b"a", b"b", b"c")
+    for delivery, id_ in zip(broker.ready, ("one", "same", "same"), strict=True):
+        delivery.headers["x-maestro-id"] = id_  # type: ignore[index]
+    chosen = broker.ready[1]
+    done = await over(broker).redrive(RedriveErrors(1, ("same",), "ana"))
+    assert done == ErrorsRedriven(1, 1, ())
+    assert [message.original for _, _, message in broker.published] == [chosen]
+    assert broker.published[0][2].message_id == "m1"
+    assert broker.ids() == ["m0", "m2"]
+    assert [one.id for one in (await over(broker).peek(PeekErrors(2, 9))).messages] == ["one", "same"]

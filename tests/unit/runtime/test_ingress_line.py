@@ -1,12 +1,13 @@
 """The wait queue is stopped and started faster than its consumer can be: what was out on delivery comes back."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
 
-from maestro.broker.base import Binding, Delivery, Depth, Unroutable
+from maestro.broker.base import Binding, Delivery, Depth, Message, Unpublishable, Unroutable
 from maestro.broker.topology import PERSIST_ERROR, SystemQueues
 from maestro.messages import Ack, Arrived, DeadLetter, FeedWaitQueue, Park, Parked, Source, WaitQueueDrained
 from maestro.runtime import ingress_line
@@ -40,6 +41,9 @@ class FakeBroker:
         #: Publishes are confirmed.
         self.confirms = asyncio.Event()
         self.confirms.set()
+        #: It can never take a message.
+        self.never = False
+        self.published: list[Message] = []
         self.dead: list[str] = []
         self.declared: set[str] = set()
         self.consumed: list[str] = []
@@ -64,6 +68,9 @@ class FakeBroker:
         if QUEUES.wait not in self.declared:
             raise Unroutable("no queue")
         await self.confirms.wait()
+        if self.never:
+            raise Unpublishable("it is too large")
+        self.published.append(message)
         if exchange == PERSIST_ERROR:
             self.dead.append(message.message_id)
         else:
@@ -283,14 +290,14 @@ async def ordered_to_the_error_queue(line: IngressLine, broker: FakeBroker) -> i
 async def test_what_is_on_its_way_to_the_error_queue_is_not_given_back(
     line: IngressLine, broker: FakeBroker, then: tuple[bool, ...]
 ) -> None:
-    ref = await ordered_to_the_error_queue(line, broker)
+    await ordered_to_the_error_queue(line, broker)
     for on in then:
         line.receive(FeedWaitQueue(on=on))
     await asyncio.sleep(0.1)
     broker.confirms.set()
     await eventually(lambda: not line.unsettled, "off the wait queue")
     await asyncio.sleep(0.2)
-    assert broker.dead == [f"refused-{ref}"]
+    assert broker.dead == ["id"]
     assert (broker.ready, broker.out) == (0, False)
 
 
@@ -301,3 +308,52 @@ async def test_a_broker_that_does_not_confirm_holds_up_no_stop_of_the_feed(
     await ordered_to_the_error_queue(line, broker)
     line.receive(FeedWaitQueue(on=False))
     await eventually(lambda: not broker.out, "given back")
+
+
+async def test_a_delivery_that_cannot_be_decoded_costs_itself_only(line: IngressLine, broker: FakeBroker) -> None:
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    await eventually(lambda: QUEUES.persist_error in broker.declared, "declared")
+    bad = Delivery(QUEUES.persist, b"body", "m", {}, redelivered=False, tag=object(), problem="a field is cut")
+    line._arrived(bad)
+    line._arrived(Delivery(QUEUES.persist, b"fine", "n", {}, redelivered=False, tag=object()))
+    assert (await peer.got(Arrived)).body == b"fine"
+    await eventually(lambda: broker.dead == ["m"], "dead-lettered under its own id")
+    assert broker.published[0].headers["x-maestro-error"] == "a field is cut"
+    assert broker.published[0].original is bad
+    await eventually(lambda: line.unsettled == 1, "taken off")
+
+
+async def test_what_can_never_be_published_stays_where_it_is_and_is_said(line: IngressLine, broker: FakeBroker) -> None:
+    await eventually(lambda: QUEUES.wait in broker.declared, "declared")
+    broker.never = True
+    line._arrived(Delivery(QUEUES.persist, b"body", "m", {}, redelivered=False, tag=object()))
+    line.receive(Park("k", b"body", (1,)))
+    await eventually(lambda: "an event cannot be moved to its queue: it is too large" in line.unpublishable, "said")
+    assert line.unsettled == 1
+    assert broker.published == []
+
+
+async def test_ids_of_bad_input_are_unique_and_its_message_id_is_kept(line: IngressLine, broker: FakeBroker) -> None:
+    await eventually(lambda: QUEUES.persist_error in broker.declared, "declared")
+    for _ in range(2):
+        line._arrived(Delivery(QUEUES.persist, b"body", "same", {}, redelivered=False, tag=object()))
+    line._arrived(Delivery(QUEUES.persist, b"body", "", {}, redelivered=False, tag=object()))
+    for ref in (1, 2, 3):
+        line.receive(DeadLetter("", b"body", "bad \ud83d", no_event=False, refs=(ref,)))
+    await eventually(lambda: len(broker.published) == 3, "dead-lettered")
+    ids = [message.headers["x-maestro-id"] for message in broker.published]
+    assert len(set(ids)) == 3
+    assert all(re.fullmatch("refused-[0-9a-f]{32}", id_) for id_ in ids)
+    assert broker.dead == ["same", "same", ids[2]]
+    assert {message.headers["x-maestro-error"] for message in broker.published} == {"bad ?"}
+
+
+async def test_an_event_with_an_endless_id_is_parked_under_one_made_of_it(
+    line: IngressLine, broker: FakeBroker
+) -> None:
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    line.receive(Park("k" * 300, b"body", ()))
+    assert (await peer.got(Parked)).key == "k" * 300
+    assert len(broker.published[0].message_id) == 33

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from maestro.events import MASTER
 from maestro.reprocessing.impact import Impacted, relevant
 from maestro.sandbox.sandbox import Sandbox
+from maestro.sandbox.traits import KIND
 from tests.unit.sandbox.doubles import MemoryBroker
 
 BRANCHES = (MASTER, "b", "c")
@@ -24,7 +25,7 @@ class Platform:
     """The sandbox's rules without its services: each event is committed, and what it impacts replayed, at once."""
 
     def __init__(self, folder: Path) -> None:
-        self.sandbox = Sandbox(("s",), MemoryBroker(), folder)
+        self.sandbox = Sandbox(("s",), MemoryBroker(), folder, traits=KIND)
         self.quotes: dict[str, dict[str, float]] = {branch: {} for branch in BRANCHES}
 
     def run(self, name: str, payload: dict[str, Any], branch: str = MASTER) -> None:
@@ -55,7 +56,8 @@ class Platform:
 
     def _execute(self, event: dict[str, Any]) -> str:
         instance = str(uuid.uuid4())
-        assert self.sandbox.executor._execute(instance, event)
+        started = self.sandbox.executor.start(instance, event)
+        assert self.sandbox.executor.compute(instance, event, started)
         return instance
 
     def _impacted(self, instance: str, branch: str, *, on_master: bool, own: Impacted | None = None) -> list[Impacted]:
@@ -80,7 +82,8 @@ def check(platform: Platform) -> None:
         found = {month: platform.value("average", month, branch) for month in averages}
         assert found == averages, branch
         assert platform.value("rate", "2008", branch) == mean(list(averages.values())), branch
-    assert platform.sandbox.domain.stale == []
+    assert platform.sandbox.domain.stale() == []
+    assert platform.sandbox.rows.doubled() == []
 
 
 steps = st.one_of(

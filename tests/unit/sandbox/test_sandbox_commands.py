@@ -19,16 +19,20 @@ from maestro.sandbox.options import BrokerKind
 APP = typer.Typer()
 APP.command()(commands.demo)
 FIELDS = {"currencies", "years", "corrections", "averages", "rates", "waited", "replayed", "cascaded", "equal",
-          "seconds", "events"}  # fmt: skip
+          "seconds", "events", "stale", "doubled", "conversions", "totals"}  # fmt: skip
 WRONG = Difference("master", "rate", "USD", "2008", 1.5, 1.4)
 
 
-def report(plan: Plan, *, differences: tuple[Difference, ...] = (), status: str = "finished") -> Report:
+def report(
+    plan: Plan, *, differences: tuple[Difference, ...] = (), status: str = "finished",
+    stale: tuple[str, ...] = (), doubled: tuple[str, ...] = (),
+) -> Report:  # fmt: skip
     ends = ["skipped" if not one.approved else status for one in plan.corrections]
     decided = tuple(Decided(one, {"status": end}) for one, end in zip(plan.corrections, ends, strict=True))
     return Report(
         plan=plan, decided=decided, results=expected(plan, "master"), differences=differences,
-        misfires=launching.play.misfires(decided), stale=(), counters=Counters(10, 5, 3), events=300, seconds=1.23456,
+        misfires=launching.play.misfires(decided), stale=stale, doubled=doubled, counters=Counters(10, 5, 3),
+        events=300, seconds=1.23456,
     )  # fmt: skip
 
 
@@ -70,7 +74,9 @@ def test_the_story_is_on_standard_output_without_it(plays: Player) -> None:
     assert (ended.stdout, ended.stderr) == ("the story\n", "")
 
 
-@pytest.mark.parametrize("wrong", [{"differences": (WRONG,)}, {"status": "failure"}])
+@pytest.mark.parametrize(
+    "wrong", [{"differences": (WRONG,)}, {"status": "failure"}, {"stale": ("i1 on master",)}, {"doubled": ("i1",)}]
+)
 def test_a_wrong_end_is_exit_1(plays: Player, wrong: dict[str, Any]) -> None:
     plays(lambda plan: report(plan, **wrong))
     ended = demo("--json")

@@ -25,7 +25,7 @@ def test_currencies() -> None:
 
 @pytest.mark.parametrize("currencies", [("USD",), ("BRL", "USD"), ("BRL", "USD", "CHF"), tuple(HISTORY.rates)[:3]])
 @pytest.mark.parametrize("years", [(2000,), (2008,), (2005, 2006)])
-def test_every_plan_has_all_kinds_of_corrections_and_no_quote_is_corrected_twice(
+def test_every_plan_has_all_kinds_of_corrections_and_one_quote_is_corrected_twice(
     currencies: tuple[str, ...], years: tuple[int, ...]
 ) -> None:
     currencies = tuple(one for one in currencies if HISTORY.quotes(one, f"{years[0]}-01-01", f"{years[-1]}-12-31"))
@@ -35,13 +35,19 @@ def test_every_plan_has_all_kinds_of_corrections_and_no_quote_is_corrected_twice
     assert sum(not one.approved for one in trunk) == 1
     assert any(one.approved for one in trunk)
     assert sum(one.is_fork for one in plan.corrections) == 1
-    assert len({one.quote for one in plan.corrections}) == len(plan.corrections)
-    assert all(one.new != one.quote.rate and one.quote.day[:4] == str(years[0]) for one in plan.corrections)
+    *others, first, second = plan.corrections
+    assert first.quote == second.quote
+    assert len({one.quote for one in (*others, first)}) == len(plan.corrections) - 1
+    assert (first.old, second.old, second.approved) == (first.quote.rate, first.new, True)
+    assert min(len(first.just_before), len(first.meanwhile)) >= 3
+    assert {one.quote for one in plan.conversions} == {first.quote}
+    assert len({one.name for one in plan.conversions}) == len(plan.conversions)
+    assert all(one.new != one.old and one.quote.day[:4] == str(years[0]) for one in plan.corrections)
 
 
 def test_late_quotes_are_the_next_days_outside_every_averaged_month() -> None:
     plan = make_plan(HISTORY, ("USD", "CHF"), (2008,))
-    assert len(plan.late) == 2 * LATE_PER_DECISION
+    assert len(plan.late) == 4 * LATE_PER_DECISION
     assert plan.late[0].day == "2009-01-02"
     assert not {(one.currency, one.day[:7]) for one in plan.late} & set(plan.months)
 

@@ -1,4 +1,4 @@
-from maestro.sandbox.demo.plan import Correction, Plan
+from maestro.sandbox.demo.plan import Conversion, Correction, Plan
 from maestro.sandbox.demo.truth import Difference, Results, differences, expected
 from maestro.sandbox.quotes import Quote
 
@@ -31,6 +31,20 @@ def test_a_branch_sees_the_trunks_corrections_under_its_own() -> None:
     assert expected(story, "master").averages["USD"] == {"2008-01": 4.0, "2008-02": 3.0}
     assert expected(story, "b").averages["USD"] == {"2008-01": 7.0, "2008-02": 3.0}
     assert expected(story, "c").averages["USD"] == {"2008-01": 4.0, "2008-02": 3.0}
+
+
+def test_conversions_and_totals_rest_on_what_holds_in_the_end() -> None:
+    first = Correction(
+        JANUARY, 4.0, approved=True, just_before=(Conversion("a", JANUARY, 2.0),),
+        meanwhile=(Conversion("b", FEBRUARY, 3.0),), amounts=(0.5, 1.0),
+    )  # fmt: skip
+    results = expected(plan(first, Correction(JANUARY, 5.0, approved=True, corrected=4.0)), "master")
+    assert results.conversions == {"USD": {"a": 10.0, "b": 6.0}}
+    assert results.totals == {"USD": {"total": 1.5}}
+    found = Results(results.averages, results.rates, {"USD": {"a": 8.0, "b": 6.0}}, {"USD": {"total": 2.0}})
+    assert [(one.kind, one.period, one.found) for one in differences("master", results, found)] == [
+        ("conversion", "a", 8.0), ("total", "total", 2.0),
+    ]  # fmt: skip
 
 
 def test_differences_name_wrong_missing_and_surplus_values() -> None:

@@ -11,6 +11,7 @@ import aiohttp
 from maestro.broker.base import Broker
 from maestro.sandbox.demo.clients import Domain, EventManager, Maestro, Services
 from maestro.sandbox.sandbox import Addresses, Sandbox
+from maestro.sandbox.traits import KIND, Traits
 from maestro.sandbox.web import serve
 from tests.unit.sandbox.doubles import MemoryBroker, SmallMaestro
 
@@ -45,13 +46,16 @@ class World:
 
 
 @asynccontextmanager
-async def new_world(folder: Path, *, forgets: str = "", broker: Broker | None = None) -> AsyncIterator[World]:
+async def new_world(
+    folder: Path, *, forgets: str = "", broker: Broker | None = None, traits: Traits = KIND
+) -> AsyncIterator[World]:
+    """Kind by default: the small Maestro has neither ledger nor patience."""
     async with AsyncExitStack() as stack:
         broker = broker or MemoryBroker()
         small = SmallMaestro(SYSTEM, broker, forgets=forgets)
         runner, address = await serve(small.app(), "127.0.0.1", 0)
         stack.push_async_callback(runner.cleanup)
-        sandbox = Sandbox((SYSTEM,), broker, folder, maestro_url=address.url)
+        sandbox = Sandbox((SYSTEM,), broker, folder, maestro_url=address.url, traits=traits)
         addresses = await sandbox.start()
         stack.push_async_callback(sandbox.stop)
         await small.start(addresses)

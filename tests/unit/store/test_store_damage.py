@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from maestro.store.base import Put, StoreDamaged, StoreError, StoreFull, StoreLocked
+from maestro.store.base import LEDGER_READS, LEDGER_WRITES, Put, StoreDamaged, StoreError, StoreFull, StoreLocked
 from maestro.store.errors import translated
 from maestro.store.rows import end_of
 from maestro.store.sqlite import SystemStore, open_store
@@ -19,7 +19,7 @@ TRIALS = 60
 @pytest.fixture
 def filled(path: Path) -> dict[str, dict[str, object]]:
     """A closed file of rows that SQLite's own check cannot vouch for; returns what is in it."""
-    rows: dict[str, dict[str, object]] = {f"{number:03d}": {"n": number, "text": "x" * 200} for number in range(100)}
+    rows: dict[str, dict[str, object]] = {f"{number:03d}": {"n": number, "text": "x" * 200} for number in range(200)}
     store = open_store(path)
     store.commit([Put("units", key, fields) for key, fields in rows.items()], durable=True)
     store.close()
@@ -87,6 +87,31 @@ def test_flipped_bits_never_change_what_is_read(path: Path, filled: dict[str, di
         finally:
             store.close()
     assert noticed > TRIALS / 2  # most of the file is rows
+
+
+@pytest.mark.parametrize("column", ["row", "number", "version", "wrote", "crc"])
+def test_damage_to_what_was_read_is_noticed(path: Path, column: str) -> None:
+    store = open_store(path)
+    store.commit([Put(LEDGER_READS, "1", {"reads": [[5, 70, False]]})], durable=True)
+    store.close()
+    _edit(path, f"UPDATE ledger_reads SET {column} = {column} + 1")
+    store = open_store(path)
+    with pytest.raises(StoreDamaged, match="ledger_reads"):
+        store.readings([5, 6])
+    assert len(store.check()) == 1
+    store.close()
+
+
+@pytest.mark.parametrize("value", ["'text'", "x'00'", "1.5"])
+def test_damage_to_the_type_of_what_was_written_is_noticed(path: Path, value: str) -> None:
+    store = open_store(path)
+    store.commit([Put(LEDGER_WRITES, "1", {"writer": 70, "rows": [5]})], durable=True)
+    store.close()
+    _edit(path, f"UPDATE ledger_writes SET writer = {value}")
+    store = open_store(path)
+    with pytest.raises(StoreDamaged, match="ledger_writes"):
+        store.last_writes([5])
+    store.close()
 
 
 def test_a_file_that_is_no_database(path: Path) -> None:

@@ -51,7 +51,7 @@ export function replays(doc) {
       state: stateOf(unit, ended),
       step: unit.state,
       // The one that was in hand when the run broke off: it was sent, and did not come back with a result.
-      error: ended && unit.state !== "done" && unit.sends > 0 ? (last(doc).cause ?? "") : "",
+      error: unit.problem ?? (ended && unit.state !== "done" && unit.sends > 0 ? (last(doc).cause ?? "") : ""),
     };
   });
 }
@@ -107,6 +107,6 @@ export function steps(doc, system) {
 
 function stateOf(unit, ended) {
   if (unit.state === "done") return "done";
-  if (ended) return "undone";
+  if (ended || unit.state === "left_out" || unit.state === "set_aside") return "undone";
   return IN_FLIGHT.includes(unit.state) ? "active" : "todo";
 }

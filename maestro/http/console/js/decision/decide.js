@@ -8,6 +8,7 @@ import { budget, field, whoAndWhy } from "../fields.js";
 import { guessed, id } from "../format.js";
 import { t } from "../i18n.js";
 import { failed, icon, notice, section } from "../parts.js";
+import { covering } from "./covering.js";
 
 /**
  * Return the section for a pending document. `changed()` is called when the document should be looked at again;
@@ -17,6 +18,7 @@ export function decide(doc, { config, changed, problem }) {
   const { n } = impact(doc);
   const who = whoAndWhy();
   const limits = budget();
+  const whole = covering(doc);
   const costs = region(({ waiting }) => [cost("approve", costOfApprove(doc, waiting)), cost("skip", costOfSkip())], {
     class: "costs",
   });
@@ -36,23 +38,30 @@ export function decide(doc, { config, changed, problem }) {
     costs.element,
     who.elements,
     limits.element,
+    whole.element,
     typed?.element,
     problem,
     h("div", { class: "buttons wide" }, approve, skip),
     h("p", { class: "muted small" }, t("decide.binds")),
   );
   const element = section(t("decide.title"), { id: "decide", aside: recheck }, form);
-  return { element, update: (system) => costs.update({ waiting: system?.waiting ?? 0 }) };
+  return { element, update };
+
+  function update(system) {
+    costs.update({ waiting: system?.waiting ?? 0 });
+    whole.update(system?.waiting ?? 0);
+  }
 
   async function approveIt() {
     if (!form.reportValidity()) return;
-    await busy(() => api.approve(doc.id, { ...who.body(), digest: doc.digest, ...limits.body() }), approved);
+    const body = { ...who.body(), digest: doc.digest, ...limits.body(), ...whole.body() };
+    await busy(() => api.approve(doc.id, body), approved);
   }
 
   async function skipIt() {
     if (!form.reportValidity()) return;
     await busy(
-      () => api.decide(doc.id, "skip", who.body()),
+      () => api.decide(doc.id, "skip", { ...who.body(), ...whole.body() }),
       () => say(t("decide.skip.done")),
     );
   }
@@ -66,7 +75,7 @@ export function decide(doc, { config, changed, problem }) {
       button: t("decide.skip"),
       tone: "danger",
       act: async () => {
-        await api.decide(doc.id, "skip", who.body());
+        await api.decide(doc.id, "skip", { ...who.body(), ...whole.body() });
         say(t("decide.skip.done"));
         changed();
       },

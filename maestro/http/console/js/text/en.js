@@ -44,6 +44,7 @@ export default {
   "decide.cost.time": "It will take about {time}.",
   "decide.cost.unknown": "How long it will take is not known yet: too few past replays of this system.",
   "decide.cost.waiting": { one: "{n} event waits behind it, and goes on waiting until it is done.", other: "{n} events wait behind it, and go on waiting until it is done." },
+  "decide.covers": "Decide likewise what the same user action brings on other branches, soon ({branches} waits), if it replays no more than this one.",
   "decide.different": "What would be replayed has changed; this page now shows what it is.",
   "decide.first": "{user} has approved it already. This system needs a second person's approval.",
   "decide.if.approve": "If you approve",

@@ -44,6 +44,7 @@ export default {
   "decide.cost.time": "Levará cerca de {time}.",
   "decide.cost.unknown": "Ainda não se sabe quanto levará: há poucas reexecuções anteriores deste sistema.",
   "decide.cost.waiting": { one: "{n} evento espera atrás dele e continua esperando até o fim.", other: "{n} eventos esperam atrás dele e continuam esperando até o fim." },
+  "decide.covers": "Decidir do mesmo modo o que a mesma ação do usuário trouxer em outros branches, em breve ({branches} espera), se não reexecutar mais do que esta.",
   "decide.different": "O que seria reexecutado mudou; esta página agora mostra como é.",
   "decide.first": "{user} já aprovou. Este sistema precisa da aprovação de uma segunda pessoa.",
   "decide.if.approve": "Se você aprovar",

@@ -1,0 +1,171 @@
+"""Rows as Domain and Process Memory send them, reduced to what the ledger keeps while they arrive.
+
+An answer of many megabytes is never held whole: `FootprintReader` takes its bytes part by part, decodes what is
+complete, and keeps hashes. A part costs about a millisecond, so nobody on the event loop waits for the rest.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from maestro.platform.errors import WrongShapeError
+from maestro.reprocessing.ledger import Footprint, Read, Reads, base_key, writer_key
+
+#: Bytes that are gathered before they are decoded.
+PART: Final = 128 * 1024
+#: Places where a part may end that are tried before more bytes are waited for.
+_TRIES: Final = 16
+_CREATE: Final = "create"
+#: What a commit does to a row that exists.
+_CHANGES: Final = frozenset({"update", "destroy"})
+
+
+class _Metadata(msgspec.Struct, gc=False):
+    type: str | None = None
+    rid: Any = None
+    branch: str | None = None
+    # Domain's own spelling, and what the SDK writes.
+    changeTrack: str | None = None  # noqa: N815
+    instance_id: str | None = None
+
+
+class _Row(msgspec.Struct, gc=False):
+    metadata: _Metadata = msgspec.field(name="_metadata")
+    id: Any = None
+
+
+_ROWS: Final = msgspec.json.Decoder(list[_Row])
+
+
+def _text(value: Any) -> str:
+    """Return an id as text: most are strings, some domains number their rows."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else msgspec.json.encode(value).decode()
+
+
+def _base(metadata: _Metadata, type_: str, id_: Any) -> int:
+    key, rid = _text(id_), _text(metadata.rid)
+    if not type_ or not (key or rid):
+        raise WrongShapeError("a row that exists has neither an id nor a rid, or no type")
+    return base_key(type_, key, rid)
+
+
+class FootprintReader:
+    """Reads the JSON array of Domain's `entities` from bytes as they come: `feed` all of them, then `end`.
+
+    `feed` never raises: it is called between a socket and its parser.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._wanted = PART
+        self._begun = False
+        self._changed: dict[str, list[int]] = {}
+        self._created = 0
+        self._problem: Exception | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._problem is not None:
+            return
+        self._buffer += data
+        try:
+            while len(self._buffer) >= self._wanted and self._take_part():
+                pass
+        except (WrongShapeError, msgspec.DecodeError, RecursionError) as problem:
+            self._problem = problem
+            self._buffer.clear()
+
+    def end(self) -> Footprint:
+        """Return the footprint: the answer is complete.
+
+        Raises:
+            WrongShapeError, msgspec.DecodeError, RecursionError: it is no array of rows.
+        """
+        if self._problem is not None:
+            raise self._problem
+        # What is left begins with the array's opening, or with the comma between two rows.
+        if self._begun:
+            self._buffer[0:1] = b"["
+        self._note(_ROWS.decode(bytes(self._buffer)))
+        return Footprint(
+            tuple((branch, tuple(dict.fromkeys(bases))) for branch, bases in self._changed.items()), self._created
+        )
+
+    def _take_part(self) -> bool:
+        """Decode what is complete, up to the last comma between two rows; where there is none yet wait for more.
+
+        A place is right exactly when all before it is an array: a brace and a comma within a row or a text leave
+        something open.
+        """
+        buffer, end = self._buffer, len(self._buffer)
+        if self._begun:
+            buffer[0:1] = b"["
+        for _ in range(_TRIES):
+            end = buffer.rfind(b"},", 0, end)
+            if end < 0:
+                break
+            try:
+                rows = _ROWS.decode(bytes(buffer[: end + 1]) + b"]")
+            except msgspec.ValidationError:
+                raise
+            except msgspec.DecodeError:
+                continue
+            self._note(rows)
+            del buffer[: end + 1]
+            self._begun = True
+            self._wanted = PART
+            return len(buffer) >= PART
+        self._wanted = 2 * len(buffer)
+        return False
+
+    def _note(self, rows: Iterable[_Row]) -> None:
+        for row in rows:
+            metadata = row.metadata
+            if metadata.changeTrack == _CREATE:
+                self._created += 1
+            elif metadata.changeTrack in _CHANGES:
+                base = _base(metadata, metadata.type or "", row.id)
+                self._changed.setdefault(metadata.branch or "", []).append(base)
+
+
+class _Dataset(msgspec.Struct, gc=False):
+    entities: dict[str, list[_Row]]
+
+
+class _Head(msgspec.Struct, gc=False):
+    dataset: _Dataset | None = None
+
+
+_HEAD: Final = msgspec.json.Decoder(_Head | list[_Head] | None)
+
+
+def reads_of(answer: bytes, branch: str) -> Reads | None:
+    """Return what a computation on `branch` read, from Process Memory's `head`; None when it has no dataset.
+
+    Raises:
+        WrongShapeError, msgspec.DecodeError: it is no dataset.
+    """
+    head = _HEAD.decode(answer)
+    if isinstance(head, list):
+        head = head[-1] if head else None
+    if head is None or head.dataset is None:
+        return None
+    created = sum(row.metadata.changeTrack == _CREATE for rows in head.dataset.entities.values() for row in rows)
+    return Reads(tuple(_reads(head.dataset.entities, branch)), created)
+
+
+def _reads(entities: dict[str, list[_Row]], branch: str) -> Iterator[Read]:
+    for type_, rows in entities.items():
+        for row in rows:
+            metadata = row.metadata
+            if metadata.changeTrack == _CREATE:
+                continue
+            yield Read(
+                _base(metadata, metadata.type or type_, row.id),
+                metadata.branch or branch,
+                writer_key(metadata.instance_id or ""),
+                metadata.changeTrack in _CHANGES,
+            )

@@ -1,0 +1,131 @@
+"""What the ledger takes in: each commit with the rows that it changed, and what its computation had read.
+
+An entry stands for one commit and has a number, which gives the order of the log. What is not at hand when the commit
+is made is *owed*: stored with the commit, and fetched before the next result is judged (semantics: The ledger, 4). So a
+question to the ledger never meets an entry that is half there.
+"""
+
+from msgspec import Struct
+
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts
+from maestro.reprocessing.delivery import Delivery
+from maestro.reprocessing.document import Document
+from maestro.reprocessing.impact import UnitKey
+from maestro.reprocessing.ledger import Footprint
+from maestro.reprocessing.ledger_book import Entry, Owed, Scope
+from maestro.reprocessing.state import System
+from maestro.reprocessing.step import DropEntry, SaveBook, SaveEntry, SaveOwed, Step
+from maestro.reprocessing.unit import Unit
+
+
+class _Commit(Struct, frozen=True):
+    """One commit that was made just now."""
+
+    instance_id: str
+    unit: UnitKey
+    forking: bool
+    footprint: Footprint | None
+    #: What the computation read is to be known as well.
+    reads: bool
+
+
+def open_ledger(system: System, step: Step) -> None:
+    """A run begins: from here on every commit's rows are kept, its held commit's first."""
+    if system.rules.ledger_scope is Scope.REPLAYS and not system.ledger.begun:
+        system.ledger.begun = True
+        step.save(SaveBook(system.ledger))
+
+
+def active(system: System) -> bool:
+    """Whether commits are taken in, so that the ledger has something to say."""
+    return system.rules.ledger_scope is Scope.ALL or (
+        system.rules.ledger_scope is Scope.REPLAYS and system.ledger.begun
+    )
+
+
+def settled(system: System) -> bool:
+    """Whether the ledger is whole: nothing is owed that the next question could touch."""
+    return not system.ledger.owed
+
+
+def event_committed(system: System, delivery: Delivery, step: Step) -> None:
+    """Take in the commit of an event. One that waited, or came back, may have read what others changed meanwhile."""
+    if active(system):
+        out_of_turn = delivery.waited or delivery.redriven or system.rules.ledger_scope is Scope.ALL
+        unit = (delivery.instance_id, delivery.branch)
+        _take_in(system, _Commit(delivery.instance_id, unit, False, delivery.footprint, out_of_turn), step)  # noqa: FBT003 - a field
+
+
+def held_committed(system: System, doc: Document, step: Step) -> None:
+    """Take in the held commit of a run."""
+    if active(system):
+        unit = (doc.held_instance, doc.branch)
+        _take_in(system, _Commit(doc.held_instance, unit, doc.forking, doc.footprint, reads=True), step)
+        doc.footprint = None
+
+
+def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> None:
+    """Take in the commit of a replay: what it read takes the place of what its unit read before."""
+    if active(system):
+        _take_in(system, _Commit(unit.result_instance, unit.key, unit.forking, doc.footprint, reads=True), step)
+        doc.footprint = None
+
+
+def _take_in(system: System, commit: _Commit, step: Step) -> None:
+    if not commit.reads and commit.footprint is not None and not commit.footprint.changed:
+        return  # it changes no row that anybody can have read
+    book = system.ledger
+    book.last += 1
+    owed = Owed(book.last, commit.instance_id, commit.unit, commit.forking, commit.reads, commit.footprint)
+    if commit.reads or commit.footprint is None:
+        book.owed[owed.number] = owed
+        step.save(SaveOwed(owed), SaveBook(book))
+    else:
+        _write(system, Entry(owed, commit.footprint), step)
+
+
+def advance(system: System, step: Step) -> None:
+    """Fetch what is owed, one entry after the other; let the oldest entries leave when there are too many rows."""
+    book = system.ledger
+    if book.fetching or system.closing:
+        return
+    if book.owed:
+        owed = next(iter(book.owed.values()))
+        book.fetching = owed.number
+        step.do(do.FetchOwed(owed.number))
+    elif book.size > system.rules.ledger_rows:
+        book.fetching = -1
+        step.do(do.FindOldestEntries(book.size - system.rules.ledger_rows))
+
+
+def on_owed_fetched(system: System, fact: facts.OwedFetched, step: Step) -> None:
+    """All is known about the oldest owed entry, or it cannot be known: the unit is not remembered then."""
+    book = system.ledger
+    owed = book.owed.pop(fact.number, None)
+    book.fetching = 0
+    if owed is None:
+        return
+    if fact.problem:
+        book.not_remembered += 1
+    _write(system, Entry(owed, fact.footprint, fact.reads, fact.replaces), step)
+
+
+def _write(system: System, entry: Entry, step: Step) -> None:
+    book = system.ledger
+    book.size += entry.size - (entry.replaces.reads if entry.replaces else 0)
+    step.save(SaveEntry(entry), SaveBook(book))
+
+
+def on_oldest_entries_found(system: System, fact: facts.OldestEntriesFound, step: Step) -> None:
+    """The oldest entries leave; of the units whose reads go with them nothing is remembered."""
+    book = system.ledger
+    book.fetching = 0
+    for oldest in fact.entries:
+        book.size -= oldest.size
+        if oldest.unit is not None:
+            book.not_remembered += 1
+        step.save(DropEntry(oldest))
+    if not fact.entries:
+        book.size = 0
+    step.save(SaveBook(book))

@@ -1,0 +1,76 @@
+"""The ledger's rows in their own tables: integers, found by the thousand, each with a checksum."""
+
+import sqlite3
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+import orjson
+
+from maestro.store.base import LEDGER_READS, LEDGER_WRITES, LastWrite, Reading, StoreDamaged
+from maestro.store.database import Database
+from maestro.store.statements import ledger_checksum
+
+#: Rows looked up by one query: enough to make its cost small, few enough for a few milliseconds.
+_AT_ONCE: Final = 2000
+
+_LAST_WRITES: Final = (
+    "SELECT w.row, w.number, w.writer, w.crc FROM json_each(?) j CROSS JOIN ledger_writes w ON w.row = j.value"
+)
+_READINGS: Final = (
+    "SELECT r.row, r.number, r.version, r.wrote, r.crc FROM json_each(?) j CROSS JOIN ledger_reads r ON r.row = j.value"
+)
+_ALL_WRITES: Final = "SELECT row, number, writer, crc FROM ledger_writes"
+_ALL_READS: Final = "SELECT row, number, version, wrote, crc FROM ledger_reads"
+
+
+class LedgerRows:
+    """Looks the ledger's rows up in one database; `statements` writes them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def last_writes(self, rows: Iterable[int]) -> dict[int, LastWrite]:
+        """See `Store.last_writes`."""
+        found = {}
+        for row, number, writer, crc in self._look_up(_LAST_WRITES, rows):
+            self._check(LEDGER_WRITES, (row, number, writer), crc)
+            found[row] = LastWrite(number, writer)
+        return found
+
+    def readings(self, rows: Iterable[int]) -> list[Reading]:
+        """See `Store.readings`."""
+        found = []
+        for row, number, version, wrote, crc in self._look_up(_READINGS, rows):
+            self._check(LEDGER_READS, (row, number, version, wrote), crc)
+            found.append(Reading(row, number, version, bool(wrote)))
+        return found
+
+    def problems(self) -> Iterator[str]:
+        """Yield a line for each row whose content is not what was written. Raises as `Database.fold`."""
+        self._database.fold()
+        for table, query in ((LEDGER_WRITES, _ALL_WRITES), (LEDGER_READS, _ALL_READS)):
+            try:
+                for *values, crc in self._database.connection.execute(query):
+                    try:
+                        self._check(table, values, crc)
+                    except StoreDamaged as damage:
+                        yield str(damage)
+            except sqlite3.DatabaseError as error:
+                yield f"{self._database.path}: reading all of {table} ended early: {error}"
+
+    def _look_up(self, query: str, rows: Iterable[int]) -> Iterator[Sequence[Any]]:
+        self._database.fold()
+        ordered = iter(sorted(set(rows)))  # neighbours share pages
+        while some := list(islice(ordered, _AT_ONCE)):
+            yield from self._database.query(query, (orjson.dumps(some).decode(),))
+
+    def _check(self, table: str, values: Sequence[Any], crc: Any) -> None:
+        try:
+            sound = ledger_checksum(*values) == crc
+        except struct.error:  # a damaged record header changes types, too
+            sound = False
+        if not sound:
+            path = self._database.path
+            raise StoreDamaged(f"{path}: table {table!r}, row {values[0]!r}: the checksum does not match")
