@@ -4,11 +4,13 @@ So `maestro --help` starts no actor, reads no file, and answers at once.
 """
 
 import os
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from maestro import __version__, cli_access, cli_config
+from maestro import __version__, cli_access, cli_config, cli_streams
 from maestro.cli_lazy import LazyGroup
 from maestro.cli_serve import serve
 
@@ -45,10 +47,19 @@ def _maestro(
     pass
 
 
+def _leave_working_folder() -> None:
+    """Import nothing more from the working folder, where `python -m` looks first, unless this package is in it."""
+    first, home = Path(sys.path[0] or ".").resolve(), Path(__file__).parents[1].resolve()
+    if not sys.flags.safe_path and first == Path.cwd().resolve() and first != home:
+        del sys.path[0]
+
+
 def main() -> None:
     """Run the command line; the console script `maestro`."""
+    _leave_working_folder()
     os.umask(os.umask(0) | _OTHERS)
-    app(prog_name="maestro")
+    cli_streams.open_streams()
+    cli_streams.run(lambda: app(prog_name="maestro"))
 
 
 if __name__ == "__main__":

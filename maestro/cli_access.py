@@ -1,5 +1,6 @@
 """`maestro token …` and `maestro audit …`."""
 
+import os
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
@@ -40,7 +41,14 @@ def add(
         _end(f"--role: must be one of {', '.join(_ROLES)}", EXIT_USAGE)
     try:
         systems = tuple(check_system_id(one, "--system") for one in system or ())
+        new = not data_dir.exists()
         typer.echo(TokenFile(data_dir).add(name, Role(role), systems, _seconds(expires)))
+        if new and os.geteuid() == 0:
+            typer.echo(
+                f"maestro: the data folder {data_dir.absolute()} is new and root's: a Maestro that runs as another "
+                "user cannot read it; make that user its owner, and this token again",
+                err=True,
+            )
     except BadInput as problem:
         _end(str(problem), EXIT_USAGE)
     except (TokenError, OSError) as problem:

@@ -23,8 +23,10 @@ def serve(
         bool, typer.Option("--insecure", help="Serve others than this machine without access control.")
     ] = False,
 ) -> None:
-    """Run Maestro until it is told to stop (SIGTERM or Ctrl-C)."""
-    signal.signal(signal.SIGTERM, _end_before_the_start)
+    """Run Maestro until it is told to stop (SIGTERM, SIGHUP or Ctrl-C)."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(number, _end_before_the_start)
     loaded = loaded_or_exit(config)
     settings = loaded.settings
     if not insecure:
@@ -51,6 +53,7 @@ def _run(settings: "Settings", notes: Sequence[str], host: "HostProcess") -> Non
     from maestro.store.base import StoreError  # noqa: PLC0415 - as above
 
     logs.configure(settings.log)
+    _refuse_open_files(settings)
     for note in notes:
         logs.get(part="settings").warning("settings.note", note=note)
     try:
@@ -65,6 +68,22 @@ def _run(settings: "Settings", notes: Sequence[str], host: "HostProcess") -> Non
 def _end_before_the_start(*_: object) -> None:
     """Told to stop before there is anything to stop."""
     raise SystemExit(0)
+
+
+def _refuse_open_files(settings: "Settings") -> None:
+    """Exit when everybody on this machine could decide in Maestro's place; say what else others may do."""
+    from maestro import logs  # noqa: PLC0415 - as above
+    from maestro.access.permissions import openings  # noqa: PLC0415 - as above
+
+    refused = False
+    for one in openings(settings):
+        if one.refused:
+            typer.echo(f"maestro: {one.path} {one.message}: {one.mend}", err=True)
+            refused = True
+        else:
+            logs.get(part="access").warning("files.open_to_others", file=one.path, problem=one.message, mend=one.mend)
+    if refused:
+        raise typer.Exit(EXIT_CANNOT_START)
 
 
 def _refuse_exposed(settings: "Settings") -> None:

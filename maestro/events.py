@@ -162,7 +162,7 @@ def edited(raw: bytes, put: Mapping[str, Any], drop: tuple[str, ...] = ()) -> by
     """
     try:
         fields = _OBJECT.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise BadInput("event", f"is no JSON object ({problem})") from problem
     for key in drop:
         fields.pop(key, None)

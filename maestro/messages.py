@@ -269,6 +269,19 @@ class PersistSync(Struct, frozen=True):
     """Judge one persist event (its JSON) and answer when it is decided."""
 
     event: bytes
+    #: The caller's `Idempotency-Key`; empty: the event's own bytes tell whether it is asked again.
+    key: str = ""
+    #: Names the call: asked again with it, this is the same question.
+    call: str = ""
+    #: Answer at once, if only that it waits.
+    impatient: bool = False
+
+
+class ForgetAnswer(Struct, frozen=True):
+    """The answer of a `PersistSync` of this event and key did not reach its caller."""
+
+    event: bytes
+    key: str = ""
 
 
 Question = (
@@ -299,6 +312,7 @@ Question = (
     | AwaitChange
     | ReportReplayFailure
     | PersistSync
+    | ForgetAnswer
 )
 
 # --- ingress and a system actor -------------------------------------------------------------------------------
@@ -320,8 +334,12 @@ class Arrived(Struct, frozen=True):
     redelivered: bool
     #: It carries `x-maestro-error`: somebody moved it back from an error queue.
     redriven: bool = False
+    #: It waited, or was handed out, before these events were adopted: another installation may have made its commit.
+    foreign: bool = False
     #: When ingress got it, in seconds since the epoch.
     at: float = 0.0
+    #: What Maestro itself marked it with when it put it on the queue it comes from; empty: it did not.
+    mark: str = ""
 
 
 class Ended(Struct, frozen=True):

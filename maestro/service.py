@@ -6,7 +6,7 @@ logs -> supervisor -> lock board -> known systems -> HTTP gateway -> ingress, ca
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from typing import NamedTuple
 
 from maestro import logs
@@ -16,14 +16,19 @@ from maestro.actors.lock_view import lock_board
 from maestro.http.app import create_app
 from maestro.http.bridge import Bridge, Unavailable
 from maestro.http.guards import guarding
-from maestro.http.server import Address, serve_http
+from maestro.http.newcomers import Newcomers
+from maestro.http.server import Address, check_free, serve_http
 from maestro.platform import Platform, SiblingError
 from maestro.runtime.owner_view import OwnerView
 from maestro.settings import Settings
 from maestro.store.places import stored_systems
 
+#: What ends Maestro in order: told to, Ctrl-C, and a terminal that is gone.
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: Pause after a failed look at API core, in seconds; doubles up to `platform.systems_refresh`.
 FIRST_PAUSE = 1.0
+#: Least seconds between two looks, also when somebody names a system that API core does not know.
+SOONEST = 5.0
 
 
 class Running(NamedTuple):
@@ -42,7 +47,7 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
     """
     async with AsyncExitStack() as stack:
         runtime = ActorRuntime(settings, host=host)
-        await runtime.launch()
+        await runtime.launch(lambda: check_free(settings.http))
         stack.push_async_callback(runtime.stop)
         # Once the data folder is ours, and before there are owners.
         look = stack.enter_context(lock_board(settings, lambda: runtime.bridge.entries))
@@ -50,33 +55,50 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
         known = dict.fromkeys([*settings.systems, *stored_systems(settings.data_dir)])
         await asyncio.gather(*(runtime.bridge.install(system_id) for system_id in known))
         guards = await stack.enter_async_context(guarding(settings))
-        app = create_app(runtime.bridge, settings.http, look, guards, stack.enter_context(closing(OwnerView(settings))))
+        # One try: whoever asks comes again.
+        platform = await stack.enter_async_context(
+            await Platform.open(settings.platform.model_copy(update={"tries": 1}))
+        )
+        sooner = asyncio.Event()
+        newcomers = Newcomers(platform.apicore.systems, sooner.set)
+        owner = stack.enter_context(closing(OwnerView(settings)))
+        app = create_app(runtime.bridge, settings.http, look, guards, owner, newcomers)
         address = await stack.enter_async_context(serve_http(app, settings.http))
         await runtime.arrived()
         tasks = [
             asyncio.create_task(runtime.run(), name="actors"),
-            asyncio.create_task(watch_systems(runtime.bridge, settings), name="systems of API core"),
+            asyncio.create_task(
+                watch_systems(runtime.bridge, platform, settings.platform.systems_refresh, sooner),
+                name="systems of API core",
+            ),
         ]
         stack.push_async_callback(_cancelled, tasks)
         yield Running(address, tasks)
 
 
-async def watch_systems(bridge: Bridge, settings: Settings) -> None:
-    """Ask API core for its systems, at the start until it answers and then now and again, and serve them."""
+async def watch_systems(bridge: Bridge, platform: Platform, refresh: float, sooner: asyncio.Event) -> None:
+    """Ask API core for its systems, at the start until it answers and then now and again, and serve them.
+
+    `refresh`: seconds between two looks once it has answered. `sooner`: somebody named a system that it did not know;
+    it may be about to.
+    """
     log = logs.get()
     pause = FIRST_PAUSE
-    async with await Platform.open(settings.platform.model_copy(update={"tries": 1})) as platform:
-        while True:
-            try:
-                for system_id in await platform.apicore.systems():
-                    if system_id not in bridge.systems():
-                        log.info("system found", system=system_id)
-                        await bridge.install(system_id)
-                pause = settings.platform.systems_refresh
-            except (SiblingError, Unavailable) as problem:
-                log.warning("systems of API core not known; serving the known ones", cause=str(problem))
-                pause = min(pause * 2, settings.platform.systems_refresh)
-            await asyncio.sleep(pause)
+    while True:
+        sooner.clear()
+        try:
+            for system_id in await platform.apicore.systems():
+                if system_id not in bridge.systems():
+                    log.info("system found", system=system_id)
+                    await bridge.install(system_id)
+            pause = refresh
+        except (SiblingError, Unavailable) as problem:
+            log.warning("systems of API core not known; serving the known ones", cause=str(problem))
+            pause = min(pause * 2, refresh)
+        await asyncio.sleep(min(pause, SOONEST))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, pause - SOONEST)):
+                await sooner.wait()
 
 
 async def _cancelled(tasks: list["asyncio.Task[None]"]) -> None:
@@ -86,11 +108,12 @@ async def _cancelled(tasks: list["asyncio.Task[None]"]) -> None:
 
 
 async def serve(settings: Settings, announce: Callable[[str], None], host: HostProcess | None = None) -> None:
-    """Run Maestro until SIGTERM or Ctrl-C. `announce` is told the gateway's URL once all is up."""
+    """Run Maestro until SIGTERM, SIGHUP or Ctrl-C. `announce` is told the gateway's URL once all is up."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for number in STOPPING:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+            loop.add_signal_handler(number, stop.set)
     log = logs.get()
     async with running(settings, host) as maestro:
         url = maestro.address.url

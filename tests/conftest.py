@@ -19,6 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the tests of faults."""
     group = parser.getgroup("faults")
     group.addoption("--faults", action="store_true", help="run all tests of faults, not only the quick ones")
+    group.addoption("--fuzz-seconds", type=float, default=0.0, help="how long each fuzz target goes on")
     group.addoption("--faults-seed", type=int, default=1, help="what the tests of faults draw their dice from")
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 
 class HostProcess:
@@ -15,7 +16,10 @@ class HostProcess:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "maestro.actors.host"], stdin=subprocess.PIPE, env={**os.environ, **_import_path()}
+            # -P: nothing is imported from the working folder, whatever lies there.
+            [sys.executable, "-P", "-m", "maestro.actors.host"],
+            stdin=subprocess.PIPE,
+            env={**os.environ, **_import_path()},
         )
 
     @property
@@ -45,5 +49,13 @@ class HostProcess:
 
 
 def _import_path() -> dict[str, str]:
-    """Let the host import what this process can, wherever it was started from."""
-    return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    """Let the host import what this process can, wherever it was started from; from the working folder last.
+
+    It is left out unless this very package is in it, or the user's PYTHONPATH names it.
+    """
+    here, home = os.path.realpath("."), os.path.realpath(Path(__file__).parents[2])
+    named = {os.path.realpath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path}
+    paths = [path for path in sys.path if path and (os.path.realpath(path) != here or here in named)]
+    if here == home and here not in named:
+        paths.append(here)
+    return {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}

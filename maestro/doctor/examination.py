@@ -7,6 +7,7 @@ from typing import Final
 
 from maestro.doctor.broker import check_broker
 from maestro.doctor.clock import check_clock
+from maestro.doctor.files import check_files
 from maestro.doctor.finding import Finding, problem
 from maestro.doctor.gateway import check_gateway
 from maestro.doctor.processes import check_processes
@@ -27,6 +28,7 @@ async def examine(site: Site, pending_hours: float) -> list[Finding]:
     checks: tuple[tuple[str, Check, float], ...] = (
         ("gateway", check_gateway, _TIMEOUT),
         ("processes", check_processes, _TIMEOUT),
+        ("files", check_files, _TIMEOUT),
         ("disk", check_disk, _TIMEOUT),
         ("store", check_stores, _STORES_TIMEOUT),
         ("broker", check_broker, _TIMEOUT),

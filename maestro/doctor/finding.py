@@ -17,7 +17,7 @@ class Finding:
     """One line of the report."""
 
     level: Level
-    #: Which check: configuration, gateway, processes, broker, queues, siblings, store, disk, reprocessing, clock.
+    #: Which check: configuration, gateway, processes, files, broker, queues, siblings, store, disk, clock, …
     check: str
     #: What was looked at: a service, a queue, a file, an id.
     subject: str

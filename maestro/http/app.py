@@ -6,10 +6,11 @@ from maestro.http.bridge import Bridge
 from maestro.http.documents import Documents
 from maestro.http.edge import add_headers
 from maestro.http.guards import Guards, unguarded
-from maestro.http.keys import BRIDGE, DOCUMENTS, GUARDS, LIVE, MEASURES, OPENAPI, QUIET, SETTINGS
+from maestro.http.keys import BRIDGE, DOCUMENTS, GUARDS, LIVE, MEASURES, NEWCOMERS, OPENAPI, QUIET, SETTINGS
 from maestro.http.live import Live
 from maestro.http.lock_checks import LockChecks, Look, no_board
 from maestro.http.metrics import Scraper
+from maestro.http.newcomers import Newcomers
 from maestro.http.observed import tell_request_id
 from maestro.http.openapi import rendered
 from maestro.http.proceed import proceed_handler
@@ -27,11 +28,12 @@ def create_app(
     look: Look = no_board,
     guards: Guards | None = None,
     owner: OwnerView | None = None,
+    newcomers: Newcomers | None = None,
 ) -> web.Application:
     """Return the application; `server.serve_http` serves it.
 
     `look` reads the lock board, `owner` says whether the broker's events are ours. Without `guards` everybody is let
-    in.
+    in, without `newcomers` every system is served that is named.
     """
     guards = guards or unguarded(settings)
     app = web.Application(client_max_size=settings.max_body_bytes)
@@ -40,6 +42,7 @@ def create_app(
     measures = app[MEASURES] = Measures()
     app[GUARDS] = guards
     app[QUIET] = Quiet()
+    app[NEWCOMERS] = newcomers or Newcomers()
     app[DOCUMENTS] = Documents(bridge, settings.ask_timeout, CallersAccess())
     live = app[LIVE] = Live(bridge, settings.ask_timeout)
 

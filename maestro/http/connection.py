@@ -14,6 +14,8 @@ from maestro.http.replies import INTERNAL, SERVER, problem
 WRITE_TIMEOUT: Final = 30.0
 #: Seconds an idle connection is kept, and the time a request's head may take to arrive.
 KEEPALIVE: Final = 75.0
+#: Seconds after which a request that has come is being handled.
+HANDLED_WITHIN: Final = 0.1
 #: Seconds to read on after an early refusal, so that the client sees the refusal rather than a reset.
 LINGERING: Final = 5.0
 
@@ -24,7 +26,7 @@ _HEADERS: Final = {"Server": SERVER, "Cache-Control": "no-store", "X-Content-Typ
 class Connection(web.RequestHandler):
     """aiohttp's protocol with a limit on unread answers, and JSON for requests that never reach a handler."""
 
-    __slots__ = ("_cut", "_quiet")
+    __slots__ = ("_cut", "_ends_with_client", "_half_closed", "_quiet")
 
     def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop, quiet: Quiet) -> None:
         super().__init__(
@@ -37,6 +39,53 @@ class Connection(web.RequestHandler):
         )
         self._cut: asyncio.TimerHandle | None = None
         self._quiet = quiet
+        #: The client sends no more, and still gets its answers.
+        self._half_closed = False
+        self._ends_with_client = False
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # aiohttp's never keeps the connection
+        """The client sends no more: what it sent whole is answered first. Over TLS there is no half of a connection."""
+        handled = self._current_request
+        whole = all(payload.is_eof() for _, payload in self._messages) and (handled is None or handled.content.is_eof())
+        # Without a waiter a request is being handled, or is about to be.
+        owed = (self._waiter is None or bool(self._messages)) and not self._ends_with_client
+        if not whole or not owed or self.transport is None or self.transport.get_extra_info("ssl_object") is not None:
+            return None
+        self._half_closed = True
+        if handled is None:
+            # Whether its request is whole can only be told once it is being handled.
+            self._loop.call_later(HANDLED_WITHIN, self._end_if_broken_off)
+        return True
+
+    def end_with_client(self) -> None:
+        """Called by a handler whose answer has no end: it ends once the client sends no more.
+
+        Raises:
+            ConnectionResetError: the client sends no more already.
+        """
+        self._ends_with_client = True
+        if self._half_closed and self.transport is not None:
+            self.transport.close()
+            raise ConnectionResetError("the client sends no more")
+
+    def _end_if_broken_off(self) -> None:
+        handled = self._current_request
+        if handled is not None and not handled.content.is_eof() and self.transport is not None:
+            self.transport.close()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer, in the platform's shape where no handler made it (`OPTIONS *`).
+
+        The last one to a client that sends no more ends the connection.
+        """
+        if isinstance(resp, web.HTTPException):
+            resp = problem(resp.status, resp.reason)
+        sent = await super().finish_response(request, resp, start_time)
+        if self._half_closed and not self._messages:
+            self.close()
+        return sent
 
     def pause_writing(self) -> None:
         """The client does not read: it has `WRITE_TIMEOUT` seconds to go on."""

@@ -150,7 +150,10 @@ class Door:
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None or request.method in SAFE or origin.lower() in self._origins:
             return
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            raise Denied(403, "Origin: is none") from None
         ours = parts.netloc.lower() == request.headers.get(hdrs.HOST, "").lower() and parts.scheme == request.scheme
         # Without credentials the name in Host proves nothing: a foreign page's name may lead to this machine.
         if not ours or (self.open and parts.hostname not in _LOOPBACK):

@@ -4,10 +4,11 @@ The hot route is not logged: `proceed` is called before every event of the platf
 """
 
 import time
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.typedefs import Handler
 
 from maestro import logs
@@ -93,6 +94,17 @@ async def _answered(operation: Operation, request: web.Request) -> web.StreamRes
         raise
     except Exception as error:  # noqa: BLE001 - as in `edged`
         return explained(request, error)
+
+
+async def expected(request: web.Request) -> web.StreamResponse | None:
+    """Meet what a client expects before it sends its body: to be told to go on, and nothing else (417)."""
+    if request.version < HttpVersion11:
+        return None
+    if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
+        return problem(HTTPStatus.EXPECTATION_FAILED, "Expect: only 100-continue can be met")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the answer has not begun
+    return None
 
 
 async def unmatched(request: web.Request) -> web.StreamResponse:

@@ -65,5 +65,8 @@ def rendered(merged: Merged, accept: str) -> tuple[bytes, str]:
     """Return the text and its content type: OpenMetrics for who accepts that, else Prometheus' own format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(merged)
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except Exception:  # noqa: BLE001 - the library's own parser fails in several ways on a version that is none
+        encode, content_type = choose_encoder("")
     return encode(registry), content_type

@@ -8,6 +8,7 @@ from maestro.http.bridge import Bridge
 from maestro.http.documents import Documents
 from maestro.http.guards import Guards
 from maestro.http.live import Live
+from maestro.http.newcomers import Newcomers
 from maestro.http.quiet import Quiet
 from maestro.runtime.measures import Measures
 from maestro.settings import HttpSettings
@@ -19,6 +20,7 @@ DOCUMENTS: Final = web.AppKey("DOCUMENTS", Documents)
 LIVE: Final = web.AppKey("LIVE", Live)
 GUARDS: Final = web.AppKey("GUARDS", Guards)
 QUIET: Final = web.AppKey("QUIET", Quiet)
+NEWCOMERS: Final = web.AppKey("NEWCOMERS", Newcomers)
 #: The API description, ready to send.
 OPENAPI: Final = web.AppKey("OPENAPI", bytes)
 #: What a handler learned of its request that belongs in the log line: user, system, id.

@@ -2,26 +2,35 @@
 
 import asyncio
 from typing import Final
+from uuid import uuid4
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from maestro.events import BadInput, check_system_id, parse_event
 from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
+from maestro.http.idempotency import HEADER, KEY
 from maestro.http.inputs import parse_object, queue_system, read_body
-from maestro.http.keys import BRIDGE, QUIET, SETTINGS, note
+from maestro.http.keys import BRIDGE, NEWCOMERS, QUIET, SETTINGS, note
 from maestro.http.quiet import cut
 from maestro.http.replies import Problem, answered, message_ok
-from maestro.messages import Answer, Code, PersistSync, ReportReplayFailure
+from maestro.http.visit import check_system
+from maestro.messages import Answer, Code, ForgetAnswer, PersistSync, ReportReplayFailure
 
 #: Seconds between two questions to a system whose actor is being started.
 STARTING_PAUSE: Final = 0.05
 
 
 async def handler_persist(request: web.Request) -> web.StreamResponse:
-    """Serve a system from now on: its persist queue gets a consumer, if it has none yet."""
+    """Serve a system from now on: its persist queue gets a consumer, if it has none yet.
+
+    One that API core does not know, or not yet, is served once it does. The platform cannot help it: the answer is ok.
+    """
     system_id = queue_system(request)
     note(request, system=system_id)
-    await _install(request, system_id)
+    check_system(system_id)
+    if system_id in request.app[BRIDGE].systems() or await _admitted(request, system_id):
+        await _install(request, system_id)
     return message_ok()
 
 
@@ -51,14 +60,37 @@ async def persist_sync(request: web.Request) -> web.StreamResponse:
     body = await read_body(request)
     event = parse_event(body)
     note(request, system=event.system_id, instance=event.instance_id)
-    question = PersistSync(body)
+    question = PersistSync(body, _idempotency_key(request), uuid4().hex)
     bridge, timeout = request.app[BRIDGE], request.app[SETTINGS].sync_timeout
     try:
         answer = await _ask_sync(bridge, event.system_id, question, timeout)
-    except UnknownSystem:
+    except UnknownSystem as unknown:
+        admitted = await _admitted(request, event.system_id)
+        if admitted is None:
+            raise Unavailable(f"system {event.system_id!r} is not served yet: API core does not answer") from unknown
+        if not admitted:
+            raise
         await _install(request, event.system_id)
         answer = await _ask_new(request, event.system_id, question, timeout)
+    if request.transport is None or request.transport.is_closing():  # asked again, the caller gets this very answer
+        await _forget_answer(request, event.system_id, question)
     return answered(answer)
+
+
+def _idempotency_key(request: web.Request) -> str:
+    """Return the caller's key; empty when there is none. Raises `Problem` (400)."""
+    sent = request.headers.getall(HEADER, ())
+    if sent and (len(sent) > 1 or not KEY.fullmatch(sent[0])):
+        raise Problem(400, f"{HEADER}: must be sent once, 1 to 200 visible ASCII characters")
+    return sent[0] if sent else ""
+
+
+async def _forget_answer(request: web.Request, system_id: str, question: PersistSync) -> None:
+    try:
+        lost = ForgetAnswer(question.event, question.key)
+        await request.app[BRIDGE].ask(system_id, lost, timeout=request.app[SETTINGS].ask_timeout)
+    except (TimeoutError, Unavailable, UnknownSystem) as problem:
+        request.app[QUIET].warn("http.answer_lost", request.remote, system=system_id, cause=cut(str(problem)))
 
 
 async def _ask_new(request: web.Request, system_id: str, question: PersistSync, timeout: float) -> Answer:  # noqa: ASYNC109 - as in `_ask_sync`
@@ -79,7 +111,20 @@ async def _ask_sync(bridge: Bridge, system_id: str, question: PersistSync, timeo
     try:
         return await bridge.ask(system_id, question, timeout=timeout)
     except TimeoutError:
+        pass
+    try:  # not decided in time: it waits, unless it is decided by now
+        return await bridge.ask(system_id, replace(question, impatient=True), timeout=timeout)
+    except TimeoutError:
         raise Problem(504, f"the event is being processed; not decided within {timeout:g} s") from None
+
+
+async def _admitted(request: web.Request, system_id: str) -> bool | None:
+    """Return whether API core knows a system that is not served; None when it does not say."""
+    admitted = await request.app[NEWCOMERS].may_be_served(system_id)
+    if not admitted:
+        reason = "API core does not answer" if admitted is None else "API core does not know it"
+        request.app[QUIET].warn("http.system_not_served", request.remote, system=system_id, reason=reason)
+    return admitted
 
 
 async def _install(request: web.Request, system_id: str) -> None:

@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler
 from maestro.access.roles import Role
 from maestro.http import audit, console_routes, description, platform_calls, reprocessings, shapes, streams, systems
 from maestro.http.deciding import BODIES
-from maestro.http.edge import edged, unmatched
+from maestro.http.edge import edged, expected, unmatched
 from maestro.http.guards import Guards
 from maestro.http.observed import observed
 from maestro.http.operations import Operation
@@ -203,7 +203,12 @@ def routes(known: Iterable[Operation], proceed: Handler, guards: Guards) -> list
     nothing = Operation(
         name="unmatched", method=hdrs.METH_ANY, path="/{tail}", handler=unmatched, role=None, summary="", hidden=True
     )
-    return [*made, web.route(hdrs.METH_ANY, "/{tail:.*}", observed(nothing.name, edged(nothing, guards)))]
+    return [*made, _catch_all(nothing, guards)]
+
+
+def _catch_all(nothing: Operation, guards: Guards) -> web.RouteDef:
+    handler = observed(nothing.name, edged(nothing, guards))
+    return web.route(nothing.method, "/{tail:.*}", handler, expect_handler=expected)
 
 
 def _route(operation: Operation, guards: Guards, proceed: Handler) -> web.RouteDef:
@@ -215,7 +220,9 @@ def _route(operation: Operation, guards: Guards, proceed: Handler) -> web.RouteD
         handler = observed(operation.name, handler)
     path = operation.route or operation.path
     # A GET answers HEAD, too.
-    return web.get(path, handler) if operation.method == hdrs.METH_GET else web.route(operation.method, path, handler)
+    if operation.method == hdrs.METH_GET:
+        return web.get(path, handler, expect_handler=expected)
+    return web.route(operation.method, path, handler, expect_handler=expected)
 
 
 def _get(

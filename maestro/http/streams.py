@@ -6,6 +6,7 @@ from aiohttp import web
 
 from maestro.access.throttle import address_key
 from maestro.http.bridge import UnknownSystem
+from maestro.http.connection import Connection
 from maestro.http.inputs import path_system
 from maestro.http.keys import BRIDGE, GUARDS, LIVE
 from maestro.http.live import PER_ADDRESS, PER_HOLDER, Live, Subscription
@@ -42,6 +43,8 @@ async def _stream(request: web.Request, system_id: str) -> web.StreamResponse:
         response = web.StreamResponse(headers=_HEADERS)
         try:
             await response.prepare(request)
+            if isinstance(request.protocol, Connection):
+                request.protocol.end_with_client()
             await _send(request, response, live, subscription, system_id)
         except ConnectionError:
             pass  # the client is gone

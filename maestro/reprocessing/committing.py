@@ -18,10 +18,10 @@ from math import inf
 
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
-from maestro.reprocessing.delivery import Verdict
-from maestro.reprocessing.doubt import Case, CaseState, CommitEnd, Finding, Use
+from maestro.reprocessing.delivery import Delivery, Verdict
+from maestro.reprocessing.doubt import Case, CaseState, CommitEnd, Doubt, Finding, Use
 from maestro.reprocessing.state import System
-from maestro.reprocessing.step import SaveCommits, Step
+from maestro.reprocessing.step import SaveCommits, SaveDoubt, Step
 
 #: Seconds between two tries while a sibling is out of reach, at most.
 LONGEST_PAUSE = 60.0
@@ -167,6 +167,14 @@ def made(system: System, use: Use, key: str, took: float, step: Step) -> None:
         system.longest_commit = took
         if remarkable:
             step.save(SaveCommits(took, system.remembers_from))
+
+
+def leave_in_doubt(system: System, delivery: Delivery, cause: str, step: Step) -> None:
+    """Leave an event's commit to a person's word: nobody knows whether it was made."""
+    doubt = Doubt(str(delivery.number), Use.EVENT, delivery.instance_id, delivery.key, "", system.now, cause)
+    delivery.doubt = doubt.key
+    system.doubts[doubt.key] = doubt
+    step.save(SaveDoubt(doubt))
 
 
 def leave(system: System, what: str) -> None:

@@ -4,7 +4,6 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
-from maestro.events import Event
 from maestro.reprocessing.ledger import Footprint
 
 
@@ -45,6 +44,10 @@ class Delivery(Struct):
     stored: bool = False
     #: Of the verdict `error`: key of the doubt that its commit is in.
     doubt: str = ""
+    #: The reprocessing it says to be a result of; empty: its scope is `execution`.
+    reprocessing: str = ""
+    #: When it was done, in seconds since the epoch; stored for sync persists only.
+    done_at: float = 0.0
     #: Its body is nowhere until it is delivered again: so after a restart, of a commit that was decided (not stored).
     bodiless: bool = False
     #: Deliveries to settle once the verdict is carried out (ingress's references; not stored).
@@ -53,6 +56,10 @@ class Delivery(Struct):
     tickets: list[int] = field(default_factory=list)
     #: It came by sync persist, so its caller is told of a failure (not stored: a restart has no caller left).
     has_caller: bool = False
+    #: The caller of its sync persist was told how it ended (not stored: an answer may get lost with the process).
+    heard: bool = False
+    #: The gateway's calls that asked for it (not stored).
+    calls: list[str] = field(default_factory=list)
     #: It came back from an error queue, after events with greater numbers may have been committed (not stored).
     redriven: bool = False
     #: Which rows its commit changes, once they were asked for (not stored: they are asked for again).
@@ -62,12 +69,3 @@ class Delivery(Struct):
     def keeps_body(self) -> bool:
         """Whether the store must keep the event's body: it waited, failed, or is a replay's result, and is not done."""
         return not self.done and (self.waited or self.replay or self.verdict is Verdict.ERROR)
-
-
-def delivery_key(message_id: str, event: Event) -> str:
-    """Return what a delivery is known by: the Celery id or, without one, instance, scope and reprocessing."""
-    if message_id:
-        return message_id
-    ref = event.reprocessing
-    replay = f"{ref.id}/{ref.instance_id}/{ref.send}" if ref else ""
-    return f"~{event.instance_id}/{event.scope}/{replay}"

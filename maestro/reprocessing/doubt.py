@@ -6,8 +6,12 @@ and a person has the word.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
+
+#: How the reason of such a failure begins.
+IN_DOUBT: Final = "commit in doubt: "
 
 
 class Use(StrEnum):
@@ -131,7 +135,7 @@ class Doubt(Struct):
     @property
     def reason_given(self) -> str:
         """Why its event, or its reprocessing, failed."""
-        return f"commit in doubt: {self.cause}"
+        return f"{IN_DOUBT}{self.cause}"
 
     @property
     def open(self) -> bool:

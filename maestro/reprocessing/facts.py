@@ -29,6 +29,7 @@ class Woken(Struct, frozen=True):
 class EventArrived(Struct, frozen=True):
     """A well-formed persist event of this system was delivered, or handed in by sync persist (`ticket`)."""
 
+    #: What it is known by (see `identity`); empty when it came without an id: then by its fingerprint.
     key: str
     instance_id: str
     name: str
@@ -41,6 +42,19 @@ class EventArrived(Struct, frozen=True):
     from_wait_queue: bool = False
     redelivered: bool = False
     redriven: bool = False
+    #: It waited, or was handed out, before these events were adopted from another installation (`maestro adopt`).
+    foreign: bool = False
+    fingerprint: str = ""
+    #: Names the gateway's call of a sync persist: asked again by the same call it is the same one.
+    call: str = ""
+    #: The caller of a sync persist waits no longer: it is answered at once, if only that the event waits.
+    impatient: bool = False
+
+
+class AnswerLost(Struct, frozen=True):
+    """The answer of a sync persist did not reach its caller."""
+
+    fingerprint: str
 
 
 class Parked(Struct, frozen=True):
@@ -421,6 +435,7 @@ Fact = (
     Resumed
     | Woken
     | EventArrived
+    | AnswerLost
     | Parked
     | DeadLettered
     | IngressAttached

@@ -4,12 +4,16 @@ One event is judged at a time, in the order of their numbers (I2): first commits
 restart, then the oldest waiting event, then the inbox.
 """
 
+from typing import Final
+
+from msgspec.structs import replace
+
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import committing, facts, kept, opening, remembering, replaying
+from maestro.reprocessing import committing, facts, identity, kept, opening, remembering, replaying
 from maestro.reprocessing.delivery import Delivery, Verdict
-from maestro.reprocessing.doubt import Use
+from maestro.reprocessing.doubt import IN_DOUBT, Use
 from maestro.reprocessing.impact import relevant
 from maestro.reprocessing.settling import (
     COMMITTED,
@@ -18,22 +22,40 @@ from maestro.reprocessing.settling import (
     dead_letter,
     embody,
     finish,
+    forget_oldest,
     give_up,
     make_way,
     mark_parked,
     park,
+    reject,
     settle,
     unpark,
 )
 from maestro.reprocessing.state import Lane, System
 from maestro.reprocessing.step import SaveDelivery, Step
 
+#: Why an event that was adopted is on its error queue.
+ADOPTED: Final = f"{IN_DOUBT}the Maestro that owned this event before may have made its commit"
+#: Why an event goes to the error queue that came with the id of another one.
+USED: Final = "id was used by another event"
+#: Seconds for which a sync persist whose answer was not heard is answered as it was.
+HEARD_WITHIN: Final = 3600.0
+#: An instance that persists more often than this within so many seconds is told of; instances watched for that.
+STORM, STORM_WITHIN, STORMS_WATCHED = 10, 60.0, 1000
+
 # --- arrival -------------------------------------------------------------------------------------------------
 
 
-def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
+def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:  # noqa: C901 - one branch for each way
     """Admit a new event, or continue the stored verdict of a known one."""
-    known = system.deliveries.get(fact.key)
+    known = _known(system, fact)
+    usurped = known is not None and _is_another(known, fact)
+    if usurped and fact.ticket is not None:  # by its `Idempotency-Key`
+        step.do(do.Reply(fact.ticket, Code.CONFLICT, USED))
+        return
+    if usurped:
+        fact = replace(fact, key=identity.other(fact.key, fact.instance_id, _reprocessing(fact)))
+        known = system.deliveries.get(fact.key)
     refs: tuple[int, ...] = ()
     if known is not None and known.doubt and known.verdict is Verdict.ERROR and _is_new_delivery(known, fact):
         _meet_doubt(known, fact, step)
@@ -41,10 +63,18 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     if known is not None and _is_new_delivery(known, fact):
         refs = make_way(system, known, step)
     elif known is not None:
+        system.last_arrived = known
         _continue_known(system, known, fact, step)
+        _hurry(system, known, fact, step)
         return
-    delivery = _admit(system, fact, refs)
-    if fact.replay is not None:
+    delivery = system.last_arrived = _admit(system, fact, refs)
+    _watch_for_storms(system, fact, step)
+    if usurped:
+        reject(system, delivery, USED, step)
+    elif fact.foreign:  # as after a lost store: its former owner may have made its commit
+        committing.leave_in_doubt(system, delivery, ADOPTED.removeprefix(IN_DOUBT), step)
+        reject(system, delivery, ADOPTED, step)
+    elif fact.replay is not None:
         replaying.on_result(system, delivery, fact.replay, step)
     elif fact.from_wait_queue:  # an unknown one: the store was lost
         _empty_inbox(system, step)  # they have smaller numbers
@@ -54,6 +84,66 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
         _wait(system, delivery, step)
     else:
         system.inbox.append(delivery)
+    _hurry(system, delivery, fact, step)
+
+
+def _known(system: System, fact: facts.EventArrived) -> Delivery | None:
+    """Return the delivery this is again (semantics: A delivery is known by …); None: it is a new one."""
+    if fact.key:
+        known = system.deliveries.get(fact.key)
+        if known is None and fact.from_wait_queue:
+            known = system.deliveries.get(identity.old_reconsidered(fact.key))
+        return known
+    latest = system.deliveries.get(system.fingerprints.get(fact.fingerprint, ""))
+    if fact.ticket is None:
+        if latest is None and fact.replay is not None:
+            ref = fact.replay
+            latest = system.deliveries.get(identity.old(fact.instance_id, ref.id, ref.instance_id, ref.send))
+        elif latest is None:
+            latest = system.deliveries.get(identity.old(fact.instance_id, "", "", ""))
+        return latest if fact.redelivered or fact.from_wait_queue else None
+    if latest is None or not latest.done or (fact.call and fact.call in latest.calls):
+        return latest
+    return latest if not latest.heard and system.now - latest.done_at <= HEARD_WITHIN else None
+
+
+def _is_another(known: Delivery, fact: facts.EventArrived) -> bool:
+    """Whether the event is another one than its id says."""
+    of_before = known.replay and not known.reprocessing  # stored before it was kept whose result it is
+    return known.instance_id != fact.instance_id or (known.reprocessing != _reprocessing(fact) and not of_before)
+
+
+def _reprocessing(fact: facts.EventArrived) -> str:
+    return fact.replay.id if fact.replay is not None else ""
+
+
+def _hurry(system: System, delivery: Delivery, fact: facts.EventArrived, step: Step) -> None:
+    """Answer a caller who waits no longer, unless it was answered already."""
+    if fact.impatient and fact.ticket in delivery.tickets:
+        _answer_waiting(system, delivery, step)
+
+
+def on_answer_lost(system: System, fact: facts.AnswerLost, step: Step) -> None:
+    """The caller will ask again: it is to get the answer it did not get."""
+    delivery = system.deliveries.get(system.fingerprints.get(fact.fingerprint, ""))
+    if delivery is not None:
+        answer(delivery, step, Code.UNAVAILABLE, message="the caller is gone")
+        delivery.heard = False
+
+
+def _watch_for_storms(system: System, fact: facts.EventArrived, step: Step) -> None:
+    """Tell of an instance that persists again and again: a chain of operations may do so for ever."""
+    persisted = system.persisted.setdefault(fact.instance_id, [])
+    persisted.append(system.now)
+    if len(persisted) > STORM:
+        recent = persisted.pop(0) >= system.now - STORM_WITHIN
+        if recent:
+            text = f"instance {fact.instance_id} persisted more than {STORM} times within {STORM_WITHIN:g} s"
+            step.do(do.RaiseAlarm(do.Alarm.PERSISTS_OFTEN, fact.instance_id, text))
+            persisted.clear()  # told once for so many
+    system.persisted.move_to_end(fact.instance_id)
+    if len(system.persisted) > STORMS_WATCHED:
+        system.persisted.popitem(last=False)
 
 
 def _meet_doubt(known: Delivery, fact: facts.EventArrived, step: Step) -> None:
@@ -81,7 +171,7 @@ def _is_new_delivery(known: Delivery, fact: facts.EventArrived) -> bool:
 
 def _admit(system: System, fact: facts.EventArrived, refs: tuple[int, ...]) -> Delivery:
     delivery = Delivery(
-        fact.key,
+        fact.key or identity.numbered(fact.fingerprint, system.next_number),
         system.next_number,
         fact.instance_id,
         fact.name,
@@ -91,9 +181,12 @@ def _admit(system: System, fact: facts.EventArrived, refs: tuple[int, ...]) -> D
         refs=list(refs),
         has_caller=fact.ticket is not None,
         redriven=fact.redriven,
+        reprocessing=_reprocessing(fact),
     )
     system.next_number += 1
-    system.deliveries[fact.key] = delivery
+    system.deliveries[delivery.key] = delivery
+    if fact.fingerprint:
+        system.fingerprints[fact.fingerprint] = delivery.key
     _attach(delivery, fact)
     return delivery
 
@@ -103,6 +196,7 @@ def _attach(delivery: Delivery, fact: facts.EventArrived) -> None:
         delivery.refs.append(fact.ref)
     if fact.ticket is not None:
         delivery.tickets.append(fact.ticket)
+        delivery.calls.append(fact.call)
 
 
 def _continue_known(system: System, known: Delivery, fact: facts.EventArrived, step: Step) -> None:
@@ -116,8 +210,18 @@ def _continue_known(system: System, known: Delivery, fact: facts.EventArrived, s
     embody(system, known, step)
     if known.done or known.replay:
         settle(known, step)
+    if known.replay and not known.done:
+        _refuse_if_at_rest(system, known, step)
     if known.done or known.verdict is Verdict.ERROR:  # on its way to the error queue: settled once it is there
         answer_decided(system, known, step)
+
+
+def _refuse_if_at_rest(system: System, result: Delivery, step: Step) -> None:
+    """Answer the caller of a result that is kept: nothing becomes of it before its reprocessing is retried."""
+    doc = system.documents.get(result.reprocessing)
+    if doc is None or not doc.running:
+        status = f"is {doc.status}" if doc is not None else "is not known"
+        answer(result, step, Code.FAILED, message=f"reprocessing {result.reprocessing} {status}")
 
 
 def _meet_again(system: System, known: Delivery, fact: facts.EventArrived, step: Step) -> None:
@@ -161,7 +265,8 @@ def take_in_waiting(system: System, delivery: Delivery, ticket: int, step: Step)
 
 def _answer_waiting(system: System, delivery: Delivery, step: Step) -> None:
     if delivery.tickets:
-        position = sum(1 for number in system.waiting if number <= delivery.number)
+        ahead = sum(1 for number in system.waiting if number < delivery.number)
+        position = 1 + ahead + sum(1 for other in system.inbox if other.number < delivery.number)
         answer(delivery, step, Code.ACCEPTED, fields=(("status", "waiting"), ("position", position)))
 
 
@@ -177,6 +282,7 @@ def on_wait_queue_drained(system: System, _fact: facts.WaitQueueDrained, step: S
     system.wait_queue_unknown = False
     for delivery in system.deliveries.values():
         unpark(system, delivery, step)
+    forget_oldest(system, step)
 
 
 def feed_wait_queue(system: System, step: Step) -> None:

@@ -77,6 +77,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.InstanceEnded: _on_instance_ended,
     facts.FollowingKnown: outcomes.on_following_known,
     facts.EventArrived: judging.on_arrived,
+    facts.AnswerLost: judging.on_answer_lost,
     facts.Parked: judging.on_parked,
     facts.DeadLettered: settling.on_dead_lettered,
     facts.IngressAttached: judging.on_ingress_attached,

@@ -10,6 +10,7 @@ from maestro.reprocessing import approving, covering, facts, judging
 from maestro.reprocessing.asking import conflict, found, refuse
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.identity import reconsidered
 from maestro.reprocessing.rendering import wire_time
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Status
@@ -18,12 +19,12 @@ from maestro.reprocessing.step import SaveDocument, Step
 
 def delivery_key(document_id: str) -> str:
     """Return what the new delivery of a skipped document's event is known by."""
-    return f"reconsider-{document_id}"
+    return reconsidered(document_id)
 
 
 def delivery_body(doc: Document) -> bytes:
     """Return the message that the new delivery would have on its queue."""
-    return celery_body(delivery_key(doc.id), doc.pending_event)
+    return celery_body("", doc.pending_event)
 
 
 def _note(number: int) -> str:

@@ -6,6 +6,7 @@ from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.delivery import Delivery, Verdict
+from maestro.reprocessing.identity import fingerprint_of
 from maestro.reprocessing.state import Errand, ErrandKind, System
 from maestro.reprocessing.step import ForgetDelivery, SaveCommits, SaveDelivery, SaveErrand, Step
 
@@ -14,15 +15,23 @@ COMMITTED: do.Fields = (("status", "commited"),)  # spelled as the platform's SD
 
 def finish(system: System, delivery: Delivery, step: Step) -> None:
     """The verdict is carried out: settle, and remember the event for as long as a redelivery may come."""
-    delivery.done = True
+    delivery.done, delivery.done_at = True, system.now
     step.save(SaveDelivery(delivery))
     settle(delivery, step)
     if delivery.doubt:
         return  # it is remembered for as long as the doubt is: its copy on the error queue may come back at any time
     system.finished.append(delivery.key)
-    while len(system.finished) > system.rules.dedup_window:
+    forget_oldest(system, step)
+
+
+def forget_oldest(system: System, step: Step) -> None:
+    """Forget the oldest done events beyond the window.
+
+    None whose copy is, or may be, on the wait queue: it would come back as an unknown event.
+    """
+    while len(system.finished) > system.rules.dedup_window and not system.wait_queue_unknown:
         oldest = system.deliveries[system.finished[0]]
-        if oldest.parked:  # its copy on the wait queue would come back as an unknown event
+        if oldest.parked:
             return
         system.finished.popleft()
         forget(system, oldest, step)
@@ -107,6 +116,8 @@ def forget(system: System, delivery: Delivery, step: Step) -> None:
     """Remove all trace of a delivery."""
     unpark(system, delivery, step)
     del system.deliveries[delivery.key]
+    if system.fingerprints.get(fingerprint_of(delivery.key)) == delivery.key:
+        del system.fingerprints[fingerprint_of(delivery.key)]
     step.save(ForgetDelivery(delivery.number))
 
 
@@ -146,6 +157,7 @@ def answer(
     delivery: Delivery, step: Step, code: Code, *, message: str = "", document_id: str = "", fields: do.Fields = ()
 ) -> None:
     """Answer whoever waits for the event's sync persist."""
+    delivery.heard = delivery.heard or (bool(delivery.tickets) and code is not Code.ACCEPTED)
     for ticket in delivery.tickets:
         step.do(do.Reply(ticket, code, message, document_id, fields))
     delivery.tickets.clear()

@@ -154,6 +154,10 @@ class System:
     next_number: int = 1
     #: Every known event by its key: those not done, and the last `dedup_window` done ones.
     deliveries: dict[str, Delivery] = field(default_factory=dict)
+    #: The latest delivery of each fingerprint, by its key.
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    #: The delivery that the last arrival belongs to.
+    last_arrived: Delivery | None = None
     #: Waiting events by number: the order they are drained in.
     waiting: OrderedDict[int, Delivery] = field(default_factory=OrderedDict)
     #: Admitted while open, not judged yet.
@@ -208,6 +212,8 @@ class System:
     remembers_from: float = 0.0
     #: The last event of this life that failed; None: none did.
     last_failure: Failure | None = None
+    #: When each instance persisted lately, in seconds since the epoch; the least recent instance first. Not stored.
+    persisted: OrderedDict[str, list[float]] = field(default_factory=OrderedDict)
 
     def failed(self, instance_id: str, reason: str, at: float) -> None:
         """Count an event that failed, and keep why."""

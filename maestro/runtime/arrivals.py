@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 
 from maestro.events import BadInput, Event, NoEvent, celery_body, parse_celery, parse_event
-from maestro.messages import Arrived, DeadLetter, Source
-from maestro.reprocessing.delivery import delivery_key
+from maestro.messages import Arrived, DeadLetter, ForgetAnswer, PersistSync, Source
+from maestro.reprocessing import identity
 from maestro.reprocessing.facts import EventArrived, ReplayErred
 
 
@@ -20,20 +20,30 @@ def accept(arrived: Arrived, system_id: str, max_bytes: int) -> EventArrived | D
     except BadInput as problem:
         no_event = isinstance(problem, NoEvent)
         return DeadLetter("", arrived.body, str(problem), no_event=no_event, refs=(arrived.ref,))
+    key = identity.own_key(arrived.mark) or identity.from_outside(message.id)
     return _arrival(
-        message.event, delivery_key(message.id, message.event), ref=arrived.ref, redelivered=arrived.redelivered,
-        redriven=arrived.redriven, from_wait_queue=arrived.source is Source.WAIT,
+        message.event, key, ref=arrived.ref, redelivered=arrived.redelivered, redriven=arrived.redriven,
+        foreign=arrived.foreign,
+        from_wait_queue=arrived.source is Source.WAIT,
+        fingerprint="" if key else identity.fingerprint(identity.BODY, arrived.body),
     )  # fmt: skip
 
 
-def accept_sync(body: bytes, system_id: str, ticket: int) -> tuple[EventArrived, bytes]:
+def accept_sync(question: PersistSync, system_id: str, ticket: int) -> tuple[EventArrived, bytes]:
     """Parse a sync persist; return the fact and the body the event would have on its queue. Raises `BadInput`."""
-    event = parse_event(body)
+    event = parse_event(question.event)
     _check_owner(event, system_id)
-    if event.reprocessing is not None:
-        raise BadInput("scope", "must be execution: a replay's result comes by the persist queue")
-    key = delivery_key("", event)
-    return _arrival(event, key, ticket=ticket), celery_body(key, event.raw)
+    fact = _arrival(
+        event, "", ticket=ticket, fingerprint=sync_fingerprint(question), call=question.call,
+        impatient=question.impatient,
+    )  # fmt: skip
+    return fact, celery_body("", event.raw)
+
+
+def sync_fingerprint(question: PersistSync | ForgetAnswer) -> str:
+    """Return what a sync persist has in common with the same one asked again."""
+    content = b"key " + question.key.encode() if question.key else b"event " + question.event
+    return identity.fingerprint(identity.SYNC, content)
 
 
 def accept_failure(body: bytes) -> ReplayErred | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from maestro import faultpoints
 from maestro.reprocessing.commands import AckDelivery, Command, DeadLetterEvent, Needs, ParkEvent
+from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.facts import Committed, EventArrived, Fact, ReconsiderAsked
 from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.reconsidering import delivery_body, delivery_key
@@ -82,10 +83,11 @@ class Engine:
         except Exception as problem:  # noqa: BLE001 - a bug: the state in memory is half changed, the stored one is not
             self._fail(problem)
             return
+        system = self.machine.system
         if type(fact) is EventArrived and body is not None:
-            self._remember(fact.key, body)
-        elif type(fact) is ReconsiderAsked and fact.id in self.machine.system.documents:
-            self._remember(delivery_key(fact.id), delivery_body(self.machine.system.documents[fact.id]))
+            self._remember(system.last_arrived, body)
+        elif type(fact) is ReconsiderAsked and fact.id in system.documents:
+            self._remember(system.deliveries.get(delivery_key(fact.id)), delivery_body(system.documents[fact.id]))
         if self._idle is not None and self.machine.system.judged is None and not self._idle.done():
             self._idle.set_result(None)
         if self._trace is not None:
@@ -105,8 +107,7 @@ class Engine:
         self._store_for(stored=stored, urgent=urgent)
         self._carry_out_all(now)
 
-    def _remember(self, key: str, body: bytes) -> None:
-        delivery = self.machine.system.deliveries.get(key)
+    def _remember(self, delivery: Delivery | None, body: bytes) -> None:
         if delivery is not None and not delivery.done:
             self.repository.remember_body(delivery.number, body)
 

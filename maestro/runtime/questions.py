@@ -15,6 +15,7 @@ from maestro.messages import (
     Code,
     DescribeSystem,
     FindDocuments,
+    ForgetAnswer,
     GetDocument,
     GetWaiting,
     ListDeliveries,
@@ -33,10 +34,10 @@ from maestro.messages import (
     ResolveDoubt,
 )
 from maestro.reprocessing.commands import Reply
-from maestro.reprocessing.facts import DoubtResolved
+from maestro.reprocessing.facts import AnswerLost, DoubtResolved
 from maestro.reprocessing.rendering import sync_answer
 from maestro.runtime import answers
-from maestro.runtime.arrivals import accept_failure, accept_sync
+from maestro.runtime.arrivals import accept_failure, accept_sync, sync_fingerprint
 from maestro.runtime.changes import Changes
 from maestro.runtime.decisions import Decision, fact_of
 from maestro.runtime.engine import Engine
@@ -111,16 +112,22 @@ class Questions:
                 self._errors.peek(question, give)
             case Redrive():
                 self._errors.redrive(question, give)
-            case PersistSync(event=event):
-                ticket = self._ticket(give, sync=True)
-                fact, body = accept_sync(event, self._system.id, ticket)
-                self._engine.feed(fact, body)
+            case PersistSync() | ForgetAnswer():
+                self._persist_sync(question, give)
             case ReportReplayFailure(event=event):
                 self._report_failure(event, give)
             case CheckLock() | ListWaiting() | GetWaiting() | ListSkipped() | FindDocuments() | GetDocument():
                 give(self._look_up(question))
             case _:
                 self._decide(question, give)
+
+    def _persist_sync(self, question: PersistSync | ForgetAnswer, give: Give) -> None:
+        if isinstance(question, ForgetAnswer):
+            self._engine.feed(AnswerLost(sync_fingerprint(question)))
+            give(Answer(Code.OK))
+        else:
+            fact, body = accept_sync(question, self._system.id, self._ticket(give, sync=True))
+            self._engine.feed(fact, body)
 
     def _recorded(self, question: Measure | ListDeliveries) -> Answer:
         """Answer what was measured or sent."""

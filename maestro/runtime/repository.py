@@ -27,6 +27,7 @@ from maestro.messages import Budget
 from maestro.reprocessing.budget import limited
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import Document, Ending, HistoryEntry
+from maestro.reprocessing.identity import SYNC, fingerprint_of, migrated, old_reconsidered
 from maestro.reprocessing.impact import DISCOVERY, UnitKey
 from maestro.reprocessing.pace import Pace
 from maestro.reprocessing.preview import REMEMBERED
@@ -177,11 +178,14 @@ class Repository:
         """Read the whole state, as a restart finds it. Raises `StoreDamaged`."""
         system = System(self._system_id, self._rules)
         self._kept = {int(key) for key, _ in self.store.rows(BODIES)}
+        headers = [_to_document(key, self._system_id, row) for key, row in self.store.rows(DOCUMENTS)]
+        again = {doc.reconsidered for doc in headers if doc.reconsidered}
         for key, row in self.store.rows(DELIVERIES):
             delivery = _to_delivery(int(key), row)
+            if delivery.number in again:  # stored before keys had namespaces, perhaps
+                delivery.key = old_reconsidered(delivery.key) or delivery.key
             delivery.bodiless = not delivery.done and delivery.number not in self._kept
             _file(system, delivery)
-        headers = [_to_document(key, self._system_id, row) for key, row in self.store.rows(DOCUMENTS)]
         for doc in sorted(headers, key=lambda doc: doc.number):
             if doc.live or doc.announce:
                 doc.load(self.units(doc.id))
@@ -255,6 +259,8 @@ def _file(system: System, delivery: Delivery) -> None:
     """Put a loaded delivery where its verdict says it belongs."""
     system.next_number = delivery.number + 1
     system.deliveries[delivery.key] = delivery
+    if mark := fingerprint_of(delivery.key):
+        system.fingerprints[mark] = delivery.key
     system.parked += delivery.parked
     if delivery.done:
         if not delivery.doubt:
@@ -265,7 +271,7 @@ def _file(system: System, delivery: Delivery) -> None:
         system.unfinished.append(delivery)
 
 
-def _delivery(delivery: Delivery) -> dict[str, Any]:
+def _delivery(delivery: Delivery) -> dict[str, Any]:  # noqa: C901 - each is written only when it says something
     fields: dict[str, Any] = {
         "key": delivery.key, "instance": delivery.instance_id, "name": delivery.name, "branch": delivery.branch,
         "tag": delivery.tag, "at": delivery.admitted_at, "verdict": delivery.verdict,
@@ -286,16 +292,20 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         fields["reason"] = delivery.reason
     if delivery.doubt:
         fields["doubt"] = delivery.doubt
+    if delivery.reprocessing:
+        fields["reprocessing"] = delivery.reprocessing
+    if delivery.done and delivery.key.startswith(SYNC):
+        fields["done_at"] = delivery.done_at
     return fields
 
 
 def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
     return Delivery(
-        row["key"], number, row["instance"], row["name"], row["branch"], row["tag"], row["at"],
+        migrated(row["key"]), number, row["instance"], row["name"], row["branch"], row["tag"], row["at"],
         verdict=Verdict(row["verdict"]), reason=row.get("reason", ""),
         done=row.get("done", False), waited=row.get("waited", False), parked=row.get("parked", False),
         replay=row.get("replay", False), not_begun=row.get("not_begun", False), stored=row.get("stored", False),
-        doubt=row.get("doubt", ""),
+        doubt=row.get("doubt", ""), reprocessing=row.get("reprocessing", ""), done_at=row.get("done_at", 0.0),
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ DELIMITER: Final = "__"
 CONFIG: Final = "MAESTRO_CONFIG"
 #: What the commands that call a running Maestro read; no settings either.
 CLIENT: Final = frozenset({"MAESTRO_URL", "MAESTRO_TOKEN", "MAESTRO_TOKEN_FILE"})
-_NO_SETTINGS: Final = CLIENT | {CONFIG, faultpoints.VARIABLE}
+_NO_SETTINGS: Final = CLIENT | {CONFIG, faultpoints.VARIABLE, "MAESTRO_BOOT_ID"}
 VHOST: Final = "plataforma_v1.0"
 AUTO_REPROCESSING: Final = "AUTO_REPROCESSING_"
 AUTO_APPROVE: Final = ("reprocessing", "auto_approve")

@@ -13,6 +13,8 @@ from maestro.settings_sources.layers import DEFAULT, Key, Layer, leaves, plain
 
 _SHOWN: Final = 80
 _MASK: Final = "***"
+#: Their paths may hold secrets.
+_WEBHOOKS: Final = ("webhooks", "urls")
 
 
 class SettingsError(Exception):
@@ -73,7 +75,7 @@ def _describe(error: ErrorDetails, layer: Layer, keys: Sequence[Key]) -> str:
     origin = _origin(key, layer)
     if error["type"] == "extra_forbidden":
         return _unknown(key, origin, keys)
-    value = _MASK if is_secret(key) else _shorten(repr(error["input"]))
+    value = _MASK if is_secret(key) or key[:2] == _WEBHOOKS else _shorten(repr(error["input"]))
     return f"{origin}: {'.'.join(key)} = {value}: {_allowed(error)}"
 
 

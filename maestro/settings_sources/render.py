@@ -3,11 +3,14 @@
 import json
 import re
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from maestro.settings_sources.layers import DEFAULT, Key, Tree, plain
 from maestro.settings_sources.loading import Loaded
 from maestro.settings_sources.problems import is_secret
 
+#: Lists of URLs whose paths are secrets: who knows one may post there.
+SECRET_PATHS: Final = frozenset({("webhooks", "urls")})
 #: The password in a URL.
 _PASSWORD: Final = re.compile(r"(?<=://)([^:@/]*):.*@")
 
@@ -24,13 +27,20 @@ def masked(secret: str) -> str:
     return _PASSWORD.sub(r"\1:***@", secret) if "://" in secret or not secret else "***"
 
 
+def without_path(url: str) -> str:
+    """Return a URL's scheme, host and port."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/…"
+
+
 def _table(tree: Tree, above: Key, loaded: Loaded) -> list[str]:
     lines = [f"\n[{'.'.join(above)}]"] if above else []
     for name, value in tree.items():
         if not isinstance(value, dict):
             key = (*above, name)
             origin = loaded.origins.get(key, DEFAULT)
-            text = _value(masked(value) if is_secret(key) else value)
+            shown = [without_path(url) for url in value] if key in SECRET_PATHS else value
+            text = _value(masked(value) if is_secret(key) else shown)
             lines.append(f"{name} = {text}" + ("" if origin == DEFAULT else f"  # {origin}"))
     for name, value in tree.items():
         if isinstance(value, dict):

@@ -20,6 +20,8 @@ import msgspec
 from maestro.store.base import StoreDamaged, StoreError
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+#: Says the same where that cannot be read: under systemd's `ProcSubset=pid` the unit sets it.
+BOOT_ID_VARIABLE: Final = "MAESTRO_BOOT_ID"
 _FIELDS: Final = struct.Struct("<36sQQ")
 _CHECKSUM: Final = struct.Struct("<I")
 
@@ -100,7 +102,7 @@ def boot_id() -> bytes:
     try:
         return _BOOT_ID.read_bytes().strip()
     except OSError:
-        return b""
+        return os.environ.get(BOOT_ID_VARIABLE, "").encode("ascii", "ignore")[:36]
 
 
 def _decode(path: Path, content: bytes) -> Acknowledged:

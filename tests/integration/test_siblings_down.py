@@ -56,11 +56,13 @@ async def test_another_sibling_away(tenant: Tenant, service: str, call: str, cau
     assert await tenant.it.get(f"/v1.0.0/reprocessing/{tenant.system}/find") == []
 
 
-async def test_a_unit_without_an_origin_cannot_be_replayed_so_nothing_is_committed(tenant: Tenant) -> None:
+async def test_a_unit_without_an_origin_is_shown_as_set_aside_and_held_all_the_same(tenant: Tenant) -> None:
     tenant.impacts("i", unit("p1"))
     tenant.siblings.origins[tenant.id("p1")] = None
     await tenant.publish("i", version="7", owner="x")
-    await failed(tenant, "i", "no origin event")
+    document = await tenant.pending()
+    assert [one["problem"] for one in document["setAside"]] == ["no origin event"]
+    assert "i" not in tenant.commits
 
 
 async def test_a_short_outage_is_waited_out(tenant: Tenant) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maestro.reprocessing import facts
-from maestro.reprocessing.doubt import CommitEnd, Finding
+from maestro.reprocessing.doubt import CommitEnd, Doubt, Finding
 from tests.simulation.engine import Engine, Violation
+from tests.simulation.watch import whose
 
 if TYPE_CHECKING:
     from tests.simulation.domain import Instance, Place
@@ -57,6 +58,7 @@ class Commits:
         self.has_map = engine.chance(0.8)
         #: Calls by what they commit: key of a delivery, `held <id>`, or a replay's send.
         self.calls: dict[str, list[Call]] = {}
+        #: Those whose verdict a loss of power took along, and their instances.
         self.forgotten: set[str] = set()
         #: Who wrote a place last.
         self.rows: dict[Place, str] = {}
@@ -85,18 +87,18 @@ class Commits:
 
     def recorded(self, key: str) -> None:
         """A commit is recorded as made: it is."""
-        if key not in self.forgotten and not any(call.stored for call in self.calls.get(key, ())):
+        if not self.forgotten & {key, key.rpartition(" of ")[2]} and not any(call.stored for call in self.calls.get(key, ())):
             raise Violation(f"I1: the commit of {key} is recorded as made and is not")
 
     def forget(self, key: str) -> None:
         """A loss of power took a verdict along: its commit is no more known of, and made anew."""
         del self.calls[key]
-        self.forgotten.add(key)
+        self.forgotten |= {key, key.rpartition(" of ")[2]}
 
-    def was_made(self, instance_id: str, delivery: str, document: str) -> bool:
-        """Return what a person who looks finds out, once nothing is under way; None before that."""
-        keys = [delivery, f"held {document}"] if not delivery else [delivery]
-        return any(call.stored for key in keys for call in self.calls.get(key, ()) if call.instance.id == instance_id)
+    def was_made(self, doubt: Doubt) -> bool:
+        """Return what a person who looks finds out, once nothing is under way."""
+        key = whose(doubt.delivery, doubt.instance_id) if doubt.delivery else f"held {doubt.document}"
+        return any(call.stored for call in self.calls.get(key, ()))
 
     def any_under_way(self, instance_id: str) -> bool:
         """Whether Domain may still store data of the instance."""

@@ -244,7 +244,7 @@ def _reconsidered(change: Change, id_: str, before: Row | None, row: Row) -> Non
     if change.watch.decided.two_approvers and row["approval"][0] == row["history"][-1][2]:
         raise Violation(f"{id_} is reconsidered by {row['approval'][0]} alone")
     delivery = change.watch.deliveries.get(number)
-    if delivery is None or delivery["key"] != f"reconsider-{id_}":
+    if delivery is None or delivery["key"] != f"~reconsider/{id_}":
         raise Violation(f"I1: {id_} is reconsidered as event {number}, which is {delivery}")
     behind = max(change.watch.deliveries.keys() - change.new, default=0)
     if number <= behind:

@@ -21,7 +21,7 @@ from tests.simulation.domain import drive
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.mirrors import Mirrors
 from tests.simulation.siblings import CHAINED, Siblings
-from tests.simulation.watch import Watch
+from tests.simulation.watch import Watch, whose
 from tests.simulation.wire import Wire
 
 REPLAY_TIMEOUT = 40.0
@@ -107,7 +107,9 @@ class Effects(Wire):
         judged = self.system.judged
         assert judged is not None
         self.watch.commit_begins(judged.number, judged.key)
-        self._to_domain(judged.key, facts.Committed(command.token), command.token, command.instance_id)
+        self._to_domain(
+            whose(judged.key, judged.instance_id), facts.Committed(command.token), command.token, command.instance_id
+        )
 
     def _to_domain(self, key: str, made: facts.Fact, token: int, instance_id: str, doc: str = "") -> None:
         """Domain persist. It goes on when its caller dies; what it stored without Maestro knowing is uncertain."""
@@ -227,7 +229,7 @@ class Effects(Wire):
         made = facts.ReplayCommitted(command.id, command.token)
         current = self.system.documents[command.id].current
         assert current is not None
-        self._to_domain(current.result_key, made, command.token, replay.id, command.id)
+        self._to_domain(whose(current.result_key, replay.id), made, command.token, replay.id, command.id)
 
     def _ask_proof(self, command: do.AskProof) -> None:
         instance = self.siblings.data.instances[command.instance_id]

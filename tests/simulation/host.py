@@ -6,9 +6,9 @@ committed; SYNCED once a durable commit has it. Saves since the last commit go i
 
 from maestro.events import celery_body, parse_celery, parse_event
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, reconsidering
+from maestro.reprocessing import facts, identity, reconsidering
 from maestro.reprocessing.commands import Needs
-from maestro.reprocessing.delivery import delivery_key
+from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.state import Rules, System
 from maestro.reprocessing.step import Save
@@ -18,6 +18,7 @@ from tests.simulation.broker import Ingress, Message
 from tests.simulation.effects import Effects
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.siblings import Siblings
+from tests.simulation.watch import whose
 
 
 class Host(Effects):
@@ -83,16 +84,17 @@ class Host(Effects):
 
     def _forget_what_was_not_synced(self) -> None:
         """What was called without its verdict being on the disk is judged anew: the rules' known limit."""
-        kept = {row["key"] for row in self.watch.deliveries.values() if row["verdict"] == "commit"}
+        rows = self.watch.deliveries.values()
+        kept = {whose(row["key"], row["instance"]) for row in rows if row["verdict"] == "commit"}
         begun = {
-            unit["result_key"]
+            whose(unit["result_key"], unit["result_instance"])
             for id_ in self.watch.documents
             for unit in self.watch.units_of(id_).values()
             if unit["state"] == "done" or unit.get("begun")
         }
         kept |= {f"held {id_}" for id_, row in self.watch.documents.items() if row["held_begun"]}
         for key in list(self.siblings.commits.calls):
-            if key not in kept or (key in self.watch.replays and key not in begun):
+            if key not in kept or (key.partition(" of ")[0] in self.watch.replays and key not in begun):
                 self.siblings.commits.forget(key)
 
     def _outcome_told(self, ended: facts.InstanceEnded) -> bool:
@@ -144,23 +146,30 @@ class Host(Effects):
     def _arrived(self, message: Message, ref: int, from_wait_queue: bool) -> None:  # noqa: FBT001 - the channel's
         celery = parse_celery(message.body)
         event = celery.event
-        key = delivery_key(celery.id, event)
+        mark = message.uid if from_wait_queue or message.redriven else ""
+        key = identity.own_key(mark) or identity.from_outside(celery.id)
         if message.redriven and key not in self.system.deliveries:
-            self.watch.redriven_anew(key)
+            self.watch.redriven_anew(key, event.instance_id)
         if event.reprocessing is not None:
             self.watch.replays.add(key)
         arrived = facts.EventArrived(
             key, event.instance_id, event.name, event.branch, event.tag, event.reprocessing, ref=ref,
             from_wait_queue=from_wait_queue, redelivered=message.redelivered, redriven=message.redriven,
+            fingerprint="" if key else identity.fingerprint(identity.BODY, message.body),
         )  # fmt: skip
         self._handle(arrived, message.body)
 
     def persist_sync(self, event_json: bytes, ticket: int) -> None:
         """A presentation app persists and waits for the answer."""
         event = parse_event(event_json)
-        key = delivery_key("", event)
-        arrived = facts.EventArrived(key, event.instance_id, event.name, event.branch, event.tag, ticket=ticket)
+        mark = identity.fingerprint(identity.SYNC, event_json)
+        arrived = facts.EventArrived(
+            "", event.instance_id, event.name, event.branch, event.tag, event.reprocessing, ticket=ticket,
+            fingerprint=mark, call=str(ticket),
+        )  # fmt: skip
         self._handle(arrived, celery_body("", event_json))
+        if event.reprocessing is not None and self.system.last_arrived is not None:
+            self.watch.replays.add(self.system.last_arrived.key)
 
     def tell(self, fact: facts.Fact) -> None:
         """A fact reaches the system."""
@@ -174,11 +183,10 @@ class Host(Effects):
         self.watch.covered.heard(fact)
         step = self.machine.handle(fact, 1.6e9 + self.engine.now + self.skew)
         if body is not None and isinstance(fact, facts.EventArrived):
-            self._remember(fact.key, body)
+            self._remember(self.system.last_arrived, body)
         elif isinstance(fact, facts.ReconsiderAsked) and fact.id in self.system.documents:
-            self._remember(
-                reconsidering.delivery_key(fact.id), reconsidering.delivery_body(self.system.documents[fact.id])
-            )
+            again = self.system.deliveries.get(reconsidering.delivery_key(fact.id))
+            self._remember(again, reconsidering.delivery_body(self.system.documents[fact.id]))
         self._saves += step.saves
         self.watch.covered.saved(step.saves)
         for command in step.commands:
@@ -192,8 +200,7 @@ class Host(Effects):
         if step.needs is not Needs.NOTHING:
             self._schedule_flush()
 
-    def _remember(self, key: str, body: bytes) -> None:
-        delivery = self.system.deliveries.get(key)
+    def _remember(self, delivery: Delivery | None, body: bytes) -> None:
         if delivery is not None and not delivery.done:
             self.repository.remember_body(delivery.number, body)
 

@@ -195,7 +195,7 @@ class People:
         host, commits = self.host, self.siblings.commits
         for doubt in resolving.known_doubts(host.system):
             if not commits.any_under_way(doubt.instance_id):
-                made = commits.was_made(doubt.instance_id, doubt.delivery, doubt.document)
+                made = commits.was_made(doubt)
                 word = Word.MADE if made else Word.MAKE_AGAIN
                 host.tell(facts.DoubtResolved(doubt.key, word, "anna", self.ticket("doubt", doubt.key), "looked"))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from maestro.events import parse_celery
+from tests.simulation.broker import Message
 from tests.simulation.domain import Place, Value
 from tests.simulation.engine import Violation
 
@@ -20,7 +22,7 @@ def check_settled(tenant: Tenant) -> None:
     for uid, instance in tenant.accepted.items():
         _one_place(tenant, uid, instance)
     for instance in tenant.people.promised:
-        _one_place(tenant, f"~{instance}/execution/", instance)
+        _one_place(tenant, f"sync of {instance}", instance)
     if untold := tenant.insisting - tenant.people.promised:
         raise Violation(f"I9: sync persist of {untold} is asked again and again")
     for id_, row in tenant.host.watch.documents.items():
@@ -65,11 +67,11 @@ def _one_place(tenant: Tenant, uid: str, instance: str) -> None:
         if row["held_instance"] == instance:
             committed_too |= row["held_committed"]
             places.add(_place_of_held(row))
-            uids.add(f"reconsider-{id_}")
+            uids.add(f"~reconsider/{id_}")
         units = host.watch.units_of(id_).values() if row["status"] in GIVEN_UP else ()
         if any(unit["result_key"] == uid and unit["state"] != "done" for unit in units):
             places.add("held")
-    if any(message.uid in uids for message, _ in host.ingress.errors):
+    if any(message.uid in uids or _is_of(message, uid, instance) for message, _ in host.ingress.errors):
         places.add("error queue")
     places.discard("")
     if uids & tenant.repeated and len(places) > 1:
@@ -81,6 +83,12 @@ def _one_place(tenant: Tenant, uid: str, instance: str) -> None:
         raise Violation(f"I1: event {uid} of {instance} is {' and '.join(sorted(places)) or 'lost'}")
 
 
+def _is_of(message: Message, uid: str, instance: str) -> bool:
+    """Whether a message that is known by something of Maestro's own is the one meant."""
+    own = message.uid.startswith(("~sync/", "~other/")) or " for " in uid
+    return own and parse_celery(message.body).event.instance_id == instance
+
+
 def _place_of_held(row: dict[str, Any]) -> str:
     if row["status"] == "finished":
         return "" if row["held_committed"] else "overridden" if _by_hand(row) else "lost in a finished document"
@@ -90,7 +98,8 @@ def _place_of_held(row: dict[str, Any]) -> str:
 
 
 def _doubled(tenant: Tenant, instance: str) -> bool:
-    return sum(other == instance for other in tenant.accepted.values()) > 1
+    several = sum(other == instance for other in tenant.accepted.values()) > 1
+    return several or f"sync of {instance}" in tenant.repeated
 
 
 # --- I5 -----------------------------------------------------------------------------------------------------------

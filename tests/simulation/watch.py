@@ -95,14 +95,14 @@ class Watch:
         before = self.deliveries.get(number)
         _put(self.deliveries, number, row)
         _put(self.waiting, number, row["key"] if row and _waits(row) else None)
-        if row is None or row["key"] in self.replays:
-            return
+        if row is None or row["key"] in self.replays or row["key"].startswith("~other/"):
+            return  # results, and what came with the id of another event, have no place in the order
         verdict = row["verdict"]
         if verdict == "commit":
             self.verdict_at.setdefault(number, self.commits)
             if row.get("done"):
                 self._commits_recorded += not (before and before.get("done"))
-                self._record(row["key"])
+                self._record(_whose(row))
         if verdict in FINAL and not (before and before["verdict"] in FINAL):
             if number < self.last_verdict:
                 raise Violation(f"I2: event {number} is judged after event {self.last_verdict}")
@@ -155,24 +155,24 @@ class Watch:
         judged = (
             number
             for number, row in self.deliveries.items()
-            if row["verdict"] in FINAL and row["key"] not in self.replays
+            if row["verdict"] in FINAL and row["key"] not in self.replays and not row["key"].startswith("~other/")
         )
         self.last_verdict = max(judged, default=0)
         self.decided.restarted(self)
         self.covered.restarted(dict(store.rows("covers")))
-        kept = {row["key"] for row in self.deliveries.values() if row["verdict"] == "commit" and row.get("done")}
+        kept = {_whose(row) for row in self.deliveries.values() if row["verdict"] == "commit" and row.get("done")}
         kept |= {f"held {id_}" for id_, row in self.documents.items() if row["held_committed"]}
         self.recorded = kept if power_lost else self.recorded | kept
         if power_lost:
             self._kept.clear()
 
-    def redriven_anew(self, key: str) -> None:
+    def redriven_anew(self, key: str, instance: str) -> None:
         """A message comes back from the error queue after the window has forgotten what became of its event.
 
         So somebody wants it judged anew, though another message of it was committed since it failed.
         """
-        if key in self.recorded:
-            self.recorded.discard(key)
+        if f"{key} of {instance}" in self.recorded:
+            self.recorded.discard(f"{key} of {instance}")
             self.judged_anew.add(key)
 
     # --- effects ------------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ class Watch:
         row = self.deliveries.get(number)
         if row is None or row["verdict"] != "commit":
             raise Violation(f"the commit of event {number} begins before its verdict is stored")
-        if key in self.recorded:
+        if _whose(row) in self.recorded:
             raise Violation(f"I7: the commit of {key} is recorded as done and repeated")
         for id_, since in self.blocking_since.items():
             running = self.documents[id_]["status"] in RUNNING
@@ -257,6 +257,15 @@ class Watch:
     def units_of(self, id_: str) -> dict[tuple[str, str], Row]:
         """Return a document's stored units."""
         return {(row["instance_id"], row["branch"]): row for row in self.units.get(id_, {}).values()}
+
+
+def whose(key: str, instance: str) -> str:
+    """Name an event: once an id is forgotten, another one may come with it."""
+    return f"{key} of {instance}"
+
+
+def _whose(row: Row) -> str:
+    return whose(row["key"], row["instance"])
 
 
 def _starts(row: Row) -> int:

@@ -8,8 +8,7 @@ from math import inf
 
 import orjson
 
-from maestro.events import MASTER, celery_body, parse_event
-from maestro.reprocessing.delivery import delivery_key
+from maestro.events import MASTER, celery_body, parse_celery
 from maestro.reprocessing.ledger_book import Scope
 from maestro.reprocessing.state import Rules
 from tests.simulation.broker import Message
@@ -59,6 +58,7 @@ class Tenant:
         self.host = Host(engine, system_id, rules, self.siblings)
         self.siblings.publish = self._publish
         self.siblings.report = self.host.tell
+        self.siblings.publish_sync = self._persist_result
         self.people = People(engine, self.host, self.siblings)
         self.people.on_recheck = self.change_a_preview
         self.host.ingress.on_error = self._redrive_soon
@@ -143,12 +143,21 @@ class Tenant:
             self._persist_sync(event, instance)
             return
         message_id = f"m-{instance.id}"
+        if self.siblings.faulty and self.accepted and self.engine.chance(0.03):
+            self._persist_by_another_id(event, instance)
+            return
         self._publish(message_id, celery_body(message_id, event))
         if self.siblings.faulty and self.engine.chance(0.1):
             self.engine.after(self.engine.soon(30.0), self._publish, message_id, celery_body(message_id, event))
         elif self.siblings.faulty and self.engine.chance(0.1):  # a chain: the instance persists once more
             message_id = f"m-{instance.id}-more"
             self.engine.after(self.engine.soon(10.0), self._publish, message_id, celery_body(message_id, event))
+
+    def _persist_by_another_id(self, event: bytes, instance: Instance) -> None:
+        """A client uses the id of another event."""
+        used = self.engine.random.choice([uid for uid in self.accepted if " for " not in uid])
+        self.accepted[f"{used} for {instance.id}"] = instance.id
+        self.host.ingress.publish(Message(used, celery_body(used, event)))
 
     def _wait_unknown(self) -> None:
         """An event is on the wait queue that no store knows of."""
@@ -187,13 +196,28 @@ class Tenant:
         """An app persists; about half of them ask again until they are told that the event is taken."""
         if self.host.up:
             self.host.persist_sync(event, self.people.ticket("sync", instance.id))
+            if self.engine.chance(0.2):  # a process persists its instance once more
+                self.engine.after(self.engine.soon(40.0), self._persist_once_more, event, instance)
         if instance.seed % 2:
             self.insisting.add(instance.id)
             self.engine.after(15.0, self._insist, event, instance)
 
+    def _persist_result(self, event: bytes, replay: Instance, tries: int = 3) -> None:
+        """A replayed process persists synchronously, and asks again when it is not told."""
+        if self.host.up:
+            self.host.persist_sync(event, self.people.ticket("sync", replay.id))
+        if tries and replay.id not in self.people.promised:
+            self.repeated.add(f"sync of {replay.id}")
+            self.engine.after(15.0, self._persist_result, event, replay, tries - 1)
+
+    def _persist_once_more(self, event: bytes, instance: Instance) -> None:
+        if self.host.up and self.siblings.faulty:
+            self.repeated.add(f"sync of {instance.id}")
+            self.host.persist_sync(event, self.people.ticket("sync", instance.id))
+
     def _insist(self, event: bytes, instance: Instance) -> None:
         if instance.id not in self.people.promised:
-            self.repeated.add(delivery_key("", parse_event(event)))
+            self.repeated.add(f"sync of {instance.id}")
             self._persist_sync(event, instance)
 
     def _publish(self, message_id: str, body: bytes) -> None:
@@ -210,6 +234,8 @@ class Tenant:
             message, _ = errors.pop(self.engine.random.randrange(len(errors)))
             self.engine.note("redriven", self.system_id, message.uid)
             self.repeated.add(message.uid)
+            of = parse_celery(message.body).event.instance_id
+            self.repeated.update((f"sync of {of}", *(uid for uid in self.accepted if uid.endswith(f" for {of}"))))
             self.host.ingress.publish(replace(message, redriven=True))
 
     def _redrive_soon(self) -> None:

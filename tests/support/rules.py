@@ -69,7 +69,8 @@ class Rules:
         self.now += 1
         step = self.machine.handle(fact, self.now)
         if body is not None and isinstance(fact, facts.EventArrived):
-            self.repository.remember_body(self.system.deliveries[fact.key].number, body)
+            assert self.system.last_arrived is not None
+            self.repository.remember_body(self.system.last_arrived.number, body)
         if isinstance(fact, facts.ReconsiderAsked) and (key := delivery_key(fact.id)) in self.system.deliveries:
             self.repository.remember_body(
                 self.system.deliveries[key].number, delivery_body(self.system.documents[fact.id])

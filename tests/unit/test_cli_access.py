@@ -1,6 +1,9 @@
 """`maestro token`, `maestro audit`, and that nobody serves a network unguarded by accident."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import orjson
@@ -9,9 +12,14 @@ from typer.testing import CliRunner, Result
 
 from maestro.access.audit import AuditLog, Entry
 from maestro.access.exposure import is_loopback
+from maestro.access.permissions import openings
 from maestro.access.roles import Role
 from maestro.access.tokens import TOKEN, TokenFile
+from maestro.actors.host_process import HostProcess
 from maestro.cli import app
+from maestro.settings import HttpSettings, Settings
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -149,3 +157,84 @@ def test_it_is_served_when_asked_for(arguments: tuple[str, ...], text: str, monk
     Path("m.toml").write_text(text + '[http]\nhost = "0.0.0.0"', "utf-8")
     assert run("serve", "-c", "m.toml", *arguments).exit_code == 0
     assert len(served) == 1
+
+
+def test_what_root_makes_is_the_services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`sudo maestro token add` in the data folder of a service that runs as another user."""
+    if os.geteuid() != 0:
+        pytest.skip("only root makes files for others")
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    os.chown(data, 12345, 12346)
+    for number in range(2):
+        assert run("token", "add", f"ana{number}", "--role", "viewer").exit_code == 0
+        made = [data / "access", *(data / "access").iterdir()]
+        assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(12345, 12346)}, made
+        assert not any(path.stat().st_mode & 0o077 for path in made)
+
+
+def test_a_new_folder_of_roots_is_said(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root makes files for others")
+    first = run("token", "add", "ana", "--role", "viewer")
+    assert "is new and root's" in first.stderr
+    assert TOKEN.fullmatch(first.stdout.strip())
+    assert run("token", "add", "ben", "--role", "viewer").stderr == ""
+
+
+def test_a_link_in_the_way_is_not_followed(tmp_path: Path) -> None:
+    """Who may write to the folder must not have root write elsewhere."""
+    victim = tmp_path / "victim"
+    victim.write_text("whole")
+    access = tmp_path / "data" / "access"
+    access.mkdir(parents=True, mode=0o700)
+    for link in (access / ".tokens.json.new", access / "tokens.json"):
+        link.symlink_to(victim)
+    victim_stat = victim.stat()
+    os.link(victim, access / ".hard")
+    run("token", "add", "ana", "--role", "viewer")
+    assert victim.read_text() == "whole"
+    assert victim.stat().st_uid == victim_stat.st_uid
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "refused"),
+    [("data", 0o777, True), ("data", 0o770, False), ("data/access", 0o702, True), ("key.pem", 0o602, True),
+     ("key.pem", 0o604, False), ("cert.pem", 0o602, True)],
+)  # fmt: skip
+def test_files_that_others_may_change(path: str, mode: int, refused: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a case
+    for folder in ("data", "data/access", "data/systems"):
+        (tmp_path / folder).mkdir(mode=0o700)
+    for file in ("key.pem", "cert.pem"):
+        (tmp_path / file).touch(0o600)
+    http = HttpSettings(tls_cert=str(tmp_path / "cert.pem"), tls_key=str(tmp_path / "key.pem"))
+    settings = Settings(data_dir=tmp_path / "data", http=http)
+    assert openings(settings) == []
+    (tmp_path / path).chmod(mode)
+    (found,) = openings(settings)
+    assert (found.path, found.refused) == (str(tmp_path / path), refused)
+    assert found.mend.endswith(found.path)
+    if refused:
+        tried = run(
+            "serve",
+            env={"MAESTRO_HTTP__TLS_CERT": http.tls_cert, "MAESTRO_HTTP__TLS_KEY": http.tls_key},
+        )
+        assert tried.exit_code == 1
+        assert f"maestro: {found.path} may be written by everybody" in tried.stderr
+
+
+def test_nothing_is_imported_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `pika.py` that lies there, as anybody may put into /tmp, is not run: not by Maestro, not by its children."""
+    for name in ("pika", "thespian", "aiohttp", "msgspec", "uvloop"):
+        (tmp_path / f"{name}.py").write_text("open('ran', 'w').write(__name__)\nraise SystemExit(3)\n")
+    tried = subprocess.run(
+        [sys.executable, "-m", "maestro.cli", "serve", "--config", "none.toml"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert tried.returncode == 2, tried
+    monkeypatch.syspath_prepend(str(tmp_path))
+    host = HostProcess()  # it waits for an order, and ends without one
+    assert host._process.stdin is not None
+    host._process.stdin.close()
+    host._process.wait(60)
+    assert not (tmp_path / "ran").exists()

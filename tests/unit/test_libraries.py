@@ -38,7 +38,7 @@ def test_pikas_interfaces_ask_for_nothing_that_is_not_there(ours: type, interfac
 
 
 def test_aiohttps_connection_has_what_ours_overrides() -> None:
-    for name in ("pause_writing", "resume_writing", "connection_lost", "handle_error"):
+    for name in ("pause_writing", "resume_writing", "connection_lost", "handle_error", "eof_received"):
         assert callable(getattr(RequestHandler, name)), name
     parameters = inspect.signature(RequestHandler.__init__).parameters
     assert {"access_log", "auto_decompress", "keepalive_timeout", "lingering_time"} <= set(parameters)
@@ -46,7 +46,10 @@ def test_aiohttps_connection_has_what_ours_overrides() -> None:
         "self", "request", "status", "exc", "message",
     ]  # fmt: skip
     assert isinstance(inspect.getattr_static(RequestHandler, "writing_paused"), property)
-    assert {"peername", "transport"} <= set(dir(RequestHandler))
+    assert list(inspect.signature(RequestHandler.finish_response).parameters) == [
+        "self", "request", "resp", "start_time",
+    ]  # fmt: skip
+    assert {"peername", "transport", "_messages", "_current_request", "_waiter"} <= set(dir(RequestHandler))
 
 
 def test_aiohttp_prepares_a_response_as_the_lock_check_does_it() -> None:

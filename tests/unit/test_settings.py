@@ -354,6 +354,19 @@ class TestRender:
         assert 'url = "amqp://u:***@mq:5672/plataforma_v1.0"  # RABBITMQ_HOST, RABBITMQ_USERNAME' in text
         assert "hunter2" not in text
 
+    def test_the_paths_of_webhooks_are_masked(self) -> None:
+        """Chat services put the secret into the path: who knows the URL may post there."""
+        urls = "https://chat.example/hooks/T0/B0/s3cret?k=s3cret,http://127.0.0.1:9/s3cret"
+        environ = {"MAESTRO_WEBHOOKS__URLS": urls, "MAESTRO_WEBHOOKS__SECRET": "0123456789abcdef"}
+        text = as_toml(load(None, environ))
+        assert 'urls = ["https://chat.example/…", "http://127.0.0.1:9/…"]' in text
+        assert "s3cret" not in text
+        environ["MAESTRO_WEBHOOKS__URLS"] = "htp://chat.example/s3cret"
+        with pytest.raises(SettingsError) as refused:
+            load(None, environ)
+        assert "webhooks.urls" in str(refused.value)
+        assert "s3cret" not in str(refused.value)
+
     @pytest.mark.parametrize(("url", "shown"), [
         ("", ""), ("amqp://h/v", "amqp://h/v"), ("amqp://u@h", "amqp://u@h"), ("amqp://u:p:q@h", "amqp://u:***@h"),
         ("amqp://:p@h", "amqp://:***@h"), ("amqp://u:p@q@h", "amqp://u:***@h"), ("amqp://u:p/q@h", "amqp://u:***@h"),

@@ -2,10 +2,11 @@ import asyncio
 
 import orjson
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from maestro.http.bridge import Unavailable
-from maestro.messages import Answer, Code, PersistSync, ReportReplayFailure
+from maestro.messages import Answer, Code, PersistSync, Question, ReportReplayFailure
 from tests.unit.http.conftest import Client
 from tests.unit.http.fake_bridge import FakeBridge
 
@@ -54,7 +55,9 @@ async def test_sync_persist_passes_bytes_and_answer_through(client: Client, brid
     with capture_logs() as lines:
         reply = await client.post(SYNC, EVENT)
     assert (reply.status, reply.body) == (200, b'{"status":"commited"}')
-    assert bridge.asked == [("sysA", PersistSync(EVENT), 0.7)]
+    ((system, question, timeout),) = bridge.asked
+    assert isinstance(question, PersistSync)
+    assert (system, question, timeout) == ("sysA", PersistSync(EVENT, call=question.call), 0.7)
     (line,) = lines
     assert (line["event"], line["system"], line["instance"]) == ("http.persist_sync", "sysA", "i1")
 
@@ -75,9 +78,34 @@ async def test_sync_persist_otherwise(
     assert (reply.status, reply.json) == (status, expected)
 
 
-async def test_sync_persist_that_takes_too_long_goes_on(client: Client, bridge: FakeBridge) -> None:
+async def test_sync_persist_that_takes_too_long_waits(client: Client, bridge: FakeBridge) -> None:
+    def answer(_system: str, question: Question) -> Answer:
+        assert isinstance(question, PersistSync)
+        if not question.impatient:
+            raise TimeoutError
+        return Answer(Code.ACCEPTED, b'{"status":"waiting","position":2}')
+
+    bridge.answers[PersistSync] = answer
+    reply = await client.post(SYNC, EVENT)
+    assert (reply.status, reply.json) == (202, {"status": "waiting", "position": 2})
+    (_, first, _), (_, second, _) = bridge.asked
+    assert isinstance(first, PersistSync)
+    assert first.call
+    assert second == replace(first, impatient=True), "the same call asks, so that it is the same event"
+
+
+async def test_sync_persist_that_nobody_answers_goes_on(client: Client, bridge: FakeBridge) -> None:
     bridge.gate = asyncio.Event()
     assert (await client.post(SYNC, EVENT)).is_error(504, "being processed", "0.7 s")
+
+
+async def test_a_key_of_the_callers_tells_what_is_asked_again(client: Client, bridge: FakeBridge) -> None:
+    await client.call("POST", SYNC, EVENT, **{"Idempotency-Key": "k1"})
+    question = bridge.asked[-1][1]
+    assert isinstance(question, PersistSync)
+    assert question.key == "k1"
+    reply = await client.call("POST", SYNC, EVENT, **{"Idempotency-Key": "k" * 201})
+    assert reply.is_error(400, "Idempotency-Key: must be sent once")
 
 
 async def test_sync_persist_of_a_new_system_installs_it(client: Client, bridge: FakeBridge) -> None:

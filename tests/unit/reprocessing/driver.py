@@ -66,7 +66,8 @@ class Driver:
         step = self.machine.handle(fact, self.now)
         if isinstance(fact, facts.EventArrived):
             body = orjson.dumps({"args": [{"systemId": "s", "instanceId": fact.instance_id, "name": fact.name}]})
-            self.repository.remember_body(self.system.deliveries[fact.key].number, body)
+            assert self.system.last_arrived is not None
+            self.repository.remember_body(self.system.last_arrived.number, body)
         self.commands, self.saves = step.commands, step.saves
         self.log += step.commands
         self.store.commit(self.repository.writes(step.saves), durable=True)
@@ -121,12 +122,13 @@ class Driver:
         wait: bool = False,
         redelivered: bool = False,
         redriven: bool = False,
+        foreign: bool = False,
     ) -> list[do.Command]:
         self._refs += 1
         return self.tell(
             facts.EventArrived(
                 f"m-{name}", name, "s.persist.request", branch, f"tag-{name}", ref=self._refs, from_wait_queue=wait,
-                redelivered=redelivered, redriven=redriven,
+                redelivered=redelivered, redriven=redriven, foreign=foreign,
             )
         )  # fmt: skip
 

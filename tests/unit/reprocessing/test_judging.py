@@ -324,6 +324,7 @@ def test_a_confirm_that_a_redrive_has_overtaken_is_not_the_new_deliverys(m: Driv
 
 def test_the_dedup_window_forgets_the_oldest_and_keeps_those_with_a_parked_copy() -> None:
     m = Driver(dedup_window=2)
+    m.tell(facts.WaitQueueDrained())
     m.hold()
     m.arrive("i2")
     m.tell(facts.Parked("m-i2"))
@@ -341,6 +342,7 @@ def test_the_dedup_window_forgets_the_oldest_and_keeps_those_with_a_parked_copy(
 
 def test_a_redriven_event_takes_a_new_place_in_the_dedup_window() -> None:
     m = Driver(dedup_window=3)
+    m.tell(facts.WaitQueueDrained())
     m.arrive("i1")
     m.judging_fails()
     m.tell(facts.DeadLettered("m-i1", 1))
@@ -490,3 +492,23 @@ def test_a_failed_sync_persist_is_told_the_cause_and_may_be_tried_again(m: Drive
     assert m.commands == [do.Reply(ticket, Code.FAILED, "out of reach")]
     m.sync("i1")
     assert m.kinds() == ["AskImpact"]
+
+
+# --- adopted -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_an_unknown_event_of_before_an_adoption_is_a_commit_in_doubt(m: Driver, wait: bool) -> None:  # noqa: FBT001
+    m.arrive("i1", wait=wait, redelivered=True, foreign=True)
+    order = m.only(do.DeadLetterEvent)
+    assert order.reason.startswith("commit in doubt: ")
+    assert order.refs == (m.ref(),)
+    assert not m.asked(do.AskImpact)
+
+
+def test_a_known_event_of_before_an_adoption_goes_on_as_it_was_decided(m: Driver) -> None:
+    m.arrive("i1")
+    m.arrive("i1", redelivered=True, foreign=True)
+    assert not m.asked(do.DeadLetterEvent)
+    m.impact()
+    assert m.delivery("i1").verdict is Verdict.COMMIT

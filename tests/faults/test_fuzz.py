@@ -1,0 +1,188 @@
+"""What comes from outside, mutated: HTTP requests, answers of siblings, bodies of persist events.
+
+Nothing of it may raise what is not named, be answered with 500, hang, or disturb what comes after it. A second of each
+in every run, a minute with `--faults`, as long as wanted with `--fuzz-seconds`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+from structlog.testing import capture_logs
+
+from maestro.events import BadInput, celery_body, edited
+from maestro.http.app import create_app
+from maestro.http.server import serve_http
+from maestro.messages import Arrived, DeadLetter, Source
+from maestro.platform import Platform, SiblingError
+from maestro.reprocessing.delivery import delivery_key
+from maestro.runtime.arrivals import accept, accept_failure, accept_sync
+from maestro.settings import HttpSettings
+from tests.support.fuzzing import corpus, mutants, until
+from tests.support.raw_server import settings_for
+from tests.unit.http.fake_bridge import FakeBridge
+
+pytestmark = [pytest.mark.quick, pytest.mark.timeout(900)]
+
+HTTP_WORDS = (
+    b"GET ", b"POST ", b"HEAD ", b"OPTIONS * ", b"PUT ", b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", b" HTTP/2.0\r\n",
+    b"Host: x\r\n", b"Host: evil.example\r\n", b"Content-Length: 5\r\n", b"Content-Length: 99999999999\r\n",
+    b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n", b"5\r\nhello\r\n", b"Connection: close\r\n",
+    b"Connection: keep-alive\r\n", b"Expect: 100-continue\r\n", b"Expect: x\r\n", b"Upgrade: websocket\r\n",
+    b"Upgrade: h2c\r\n", b"Content-Encoding: gzip\r\n", b"Authorization: Bearer x\r\n",
+    b"Origin: http://evil.example\r\n", b"Idempotency-Key: k\r\n", b"X-Request-Id: x\r\n", b"%00", b"%2e%2e/",
+    b"..%2f", b"\xc3\xbc", b"?after=-1&limit=0", b"?status=x", b"\r\n\r\n",
+)  # fmt: skip
+ANSWER_WORDS = (
+    b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 500 X\r\n", b"HTTP/1.1 204 No Content\r\n", b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 301 Moved\r\nLocation: http://x/\r\n", b"Content-Length: 2\r\n",
+    b"Content-Length: 99999999999999\r\n", b"Content-Length: -1\r\n", b"Transfer-Encoding: chunked\r\n",
+    b"Content-Encoding: gzip\r\n", b"Content-Encoding: deflate\r\n", b"ffffffffffffffff\r\n", b"0\r\n\r\n",
+    b"Connection: close\r\n", b"Set-Cookie: a=b\r\n", b"ok", b"<html>", b"\r\n\r\n",
+)  # fmt: skip
+EVENT_WORDS = (
+    b'"args":', b'"instanceId":', b'"systemId":"sysA"', b'"scope":"reprocessing"', b'"reprocessing":{}',
+    b'"branch":', b'"tag":', b'"id":', b'"send":', b"[[[[", b"]]]]", b'{"a":{"a":{"a":', b'"timestamp":',
+    b'"payload":',
+)  # fmt: skip
+
+
+@pytest.fixture
+def seconds(request: pytest.FixtureRequest) -> float:
+    """How long to go on."""
+    wanted = request.config.getoption("--fuzz-seconds")
+    return wanted or (60.0 if request.config.getoption("--faults") else 1.0)
+
+
+async def test_http_requests(dice: Random, seconds: float) -> None:
+    """Every request is answered or its connection closed, never with a bug, and the next one is answered as ever."""
+    settings = HttpSettings(port=0, ask_timeout=0.5, sync_timeout=0.5, max_body_bytes=10_000, rate=1e9, burst=10**9)
+    inputs = mutants(corpus("http"), HTTP_WORDS, dice)
+    with capture_logs() as lines:
+        async with serve_http(create_app(FakeBridge("sysA", "sysB"), settings), settings) as (host, port):
+            for _ in until(seconds):
+                batch = [next(inputs) for _ in range(16)]
+                answers = await asyncio.gather(*(_sent(host, port, request) for request in batch))
+                for request, answer in zip(batch, answers, strict=True):
+                    for status in _statuses(answer):
+                        assert status < 500 or status in (501, 503, 504), (request, answer[:500])
+                    assert b"Traceback" not in answer, request
+                bugs = [line for line in lines if line["event"] == "http.bug"]
+                assert not bugs, (bugs[0], batch)
+                lines.clear()
+                well = await _sent(host, port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                assert well.startswith(b"HTTP/1.1 200"), batch
+
+
+async def _sent(host: str, port: int, request: bytes) -> bytes:
+    """Send bytes, end the sending side, and return all that comes; it must end within seconds."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(request)
+        with suppress(ConnectionError):
+            await writer.drain()
+            writer.write_eof()
+            if b"/stream" in request:  # an answer without an end
+                async with asyncio.timeout(0.2):
+                    return await reader.read(65536)
+            async with asyncio.timeout(20):
+                return await reader.read(10**7)
+    except TimeoutError:
+        assert b"/stream" in request, request
+    finally:
+        writer.close()
+    return b""
+
+
+def _statuses(answer: bytes) -> list[int]:
+    """Return the status of each answer on a connection, as far as they can be told apart."""
+    heads = answer.split(b"HTTP/1.")[1:]
+    return [int(head[2:5]) for head in heads if head[2:5].isdigit()]
+
+
+async def test_sibling_answers(dice: Random, seconds: float) -> None:
+    """Whatever a sibling answers, a call returns what was agreed or raises `SiblingError`; within its time."""
+    inputs = mutants(corpus("answers"), ANSWER_WORDS, dice)
+    answer = b""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    settings = settings_for(
+        server.sockets[0].getsockname()[1], tries=1, answer_timeout=2.0, domain_url="http://{host}:{port}"
+    )
+    async with server, await Platform.open(settings.model_copy(update={"max_answer_bytes": 100_000})) as platform:
+        for _ in until(seconds):
+            answer = next(inputs)
+            for name, call in _calls(platform).items():
+                async with asyncio.timeout(10):
+                    try:
+                        result = await call()
+                    except SiblingError as problem:
+                        said = str(problem)
+                        if len(said) > 2000:
+                            raise AssertionError(name, answer, said) from problem
+                        continue
+                if name == "commit":
+                    assert b"ok" in answer, answer
+                elif name == "impacted":
+                    assert all(isinstance(unit.instance_id, str) for unit in result), answer
+
+
+def _calls(platform: Platform) -> dict[str, Callable[[], Awaitable[Any]]]:
+    return {
+        "systems": platform.apicore.systems,
+        "is_fork": lambda: platform.apicore.is_fork("i1"),
+        "set_status": lambda: platform.apicore.set_instance_status("i1", "x"),
+        "address": lambda: platform.apicore.domain_address("sysA"),
+        "impacted": lambda: platform.discovery.impacted("sysA", "i1"),
+        "origin": lambda: platform.process_memory.origin("i1"),
+        "send": lambda: platform.event_manager.send(b'{"name":"x"}'),
+        "commit": lambda: platform.domain.commit("sysA", "i1"),
+        "entities": lambda: platform.domain.entities("sysA", "i1"),
+    }
+
+
+def test_bodies_of_persist_events(dice: Random, seconds: float) -> None:
+    """A body is an event, or goes to an error queue unchanged with a reason; nothing else is raised."""
+    inputs = mutants(corpus("celery"), EVENT_WORDS, dice)
+    for number in until(seconds):
+        body = next(inputs)
+        fact = accept(Arrived(number, Source.PERSIST, body, redelivered=False, redriven=False), "sysA", 50_000)
+        if isinstance(fact, DeadLetter):
+            assert fact.body == body
+            assert fact.reason
+            assert fact.reason.isprintable() or len(fact.reason) < 1000, fact.reason
+        else:
+            assert fact.instance_id, body
+        with suppress(BadInput):
+            accept_failure(body)
+        with suppress(BadInput):
+            sync, wrapped = accept_sync(body, "sysA", 1)
+            assert accept(Arrived(number, Source.PERSIST, wrapped, redelivered=False, redriven=False), "sysA", 10**6)
+            assert sync.instance_id
+        with suppress(BadInput):
+            changed = edited(body, {"scope": "reprocessing"}, ("instanceId",))
+            kept = msgspec.json.decode(changed, type=dict[str, msgspec.Raw])
+            before = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+            for key in before.keys() - {"scope", "instanceId"}:
+                assert bytes(kept[key]) == bytes(before[key]), body
+
+
+def test_the_corpus_is_what_it_says() -> None:
+    """Each target has inputs that are taken, so that mutants come near to being taken."""
+    assert any(isinstance(orjson.loads(body), dict) for body in corpus("celery"))
+    assert celery_body("x", b"{}")
+    assert delivery_key
+    assert sum(seed.startswith((b"GET", b"POST")) for seed in corpus("http")) > 5
+    assert sum(seed.startswith(b"HTTP/1.1 200") for seed in corpus("answers")) > 5
