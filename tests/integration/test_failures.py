@@ -18,6 +18,7 @@ def environ() -> dict[str, str]:
         "MAESTRO_REPROCESSING__REPLAY_TIMEOUT": "1.5",
         "MAESTRO_REPROCESSING__REPLAY_ATTEMPTS": "2",
         "MAESTRO_PLATFORM__ANSWER_TIMEOUT": "2",
+        "MAESTRO_PLATFORM__COMMIT_TIMEOUT": "3",
     }
 
 

@@ -87,7 +87,9 @@ class Commits:
 
     def recorded(self, key: str) -> None:
         """A commit is recorded as made: it is."""
-        if not self.forgotten & {key, key.rpartition(" of ")[2]} and not any(call.stored for call in self.calls.get(key, ())):
+        if not self.forgotten & {key, key.rpartition(" of ")[2]} and not any(
+            call.stored for call in self.calls.get(key, ())
+        ):
             raise Violation(f"I1: the commit of {key} is recorded as made and is not")
 
     def forget(self, key: str) -> None:
