@@ -265,6 +265,13 @@ class ResolveDoubt(Struct, frozen=True):
     verdict: str
 
 
+class SetAside(Struct, frozen=True):
+    """Put the event that a stalled system has in hand on its error queue. Answers which event that is."""
+
+    user: str
+    reason: str = ""
+
+
 class PersistSync(Struct, frozen=True):
     """Judge one persist event (its JSON) and answer when it is decided."""
 
@@ -309,6 +316,7 @@ Question = (
     | Redrive
     | ListDoubts
     | ResolveDoubt
+    | SetAside
     | AwaitChange
     | ReportReplayFailure
     | PersistSync

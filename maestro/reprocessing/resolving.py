@@ -5,10 +5,10 @@ Nothing makes a commit in doubt again before that: neither a retry nor an event 
 
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import concluding, facts
+from maestro.reprocessing import concluding, facts, judging
 from maestro.reprocessing.committing import young_enough
 from maestro.reprocessing.document import MAESTRO
-from maestro.reprocessing.doubt import Case, CaseState, Doubt, Finding, Word
+from maestro.reprocessing.doubt import Case, CaseState, Doubt, Finding, Use, Word
 from maestro.reprocessing.rendering import wire_time
 from maestro.reprocessing.state import System
 from maestro.reprocessing.step import SaveDoubt, Step
@@ -54,6 +54,22 @@ def doubts_in_hand(system: System) -> list[Doubt]:
 def _in_hand(system: System) -> list[tuple[Case, Doubt]]:
     cases = [case for case in system.cases.values() if case.state is CaseState.DOUBT]
     return [(case, concluding.as_doubt(system, case)) for case in cases]
+
+
+def on_set_aside(system: System, fact: facts.SetAside, step: Step) -> None:
+    """Set the event in hand aside: a commit of it that may have been begun is left in doubt."""
+    delivery = system.judged
+    case = concluding.case_of(system, Use.EVENT, delivery.key) if delivery is not None else None
+    if delivery is None or case is None or case.state is CaseState.CALLED:
+        judging.on_set_aside(system, fact, step)
+    elif system.rules.require_reason and not fact.reason:
+        step.do(do.Reply(fact.ticket, Code.INVALID, "reason: is missing"))
+    else:
+        why = f": {fact.reason}" if fact.reason else ""
+        case.cause = f"set aside by {fact.user}{why} ({case.cause})"
+        concluding.give_up(system, case, step)
+        fields: do.Fields = (("number", delivery.number), ("instanceId", delivery.instance_id))
+        step.do(do.Reply(fact.ticket, Code.OK, fields=fields))
 
 
 def doubt_fields(doubt: Doubt) -> do.Fields:

@@ -82,6 +82,9 @@ class Figures:
         yield _one(metrics.LONGEST_COMMIT, system.longest_commit)
         yield _one(metrics.IN_DOUBT, sum(case.state is CaseState.DOUBT for case in system.cases.values()))
         yield _one(metrics.DOUBTS, len(system.open_doubts))
+        yield _one(metrics.LOOKS_OWED, len(system.looks))
+        stall = system.stalled()
+        yield _one(metrics.STALLED, max(0.0, time.time() - stall.since) if stall else 0.0)
         lock = system.lock()
         yield _one(metrics.LOCK_AGE, max(0.0, time.time() - lock.since) if lock else 0.0)
         now_held = 0.0 if self._locked_at is None else self._clock() - self._locked_at

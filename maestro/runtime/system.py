@@ -177,6 +177,8 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         commit_repeatable=platform.commit_repeatable,
         commit_tries=platform.tries,
         commit_backoff=platform.backoff,
+        ensure_finished=settings.platform.finished == "ensure",
+        outage_limit=numbers.outage_limit,
         ledger_scope=Scope(settings.ledger.scope),
         ledger_rows=settings.ledger.rows,
         tag_window=numbers.tag_window,

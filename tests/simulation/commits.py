@@ -58,6 +58,8 @@ class Commits:
         self.has_map = engine.chance(0.8)
         #: Calls by what they commit: key of a delivery, `held <id>`, or a replay's send.
         self.calls: dict[str, list[Call]] = {}
+        #: Instances that persist more than once.
+        self.chained: set[str] = set()
         #: Those whose verdict a loss of power took along, and their instances.
         self.forgotten: set[str] = set()
         #: Who wrote a place last.

@@ -12,7 +12,7 @@ from maestro.events import MASTER, celery_body, parse_celery
 from maestro.reprocessing.ledger_book import Scope
 from maestro.reprocessing.state import Rules
 from tests.simulation.broker import Message
-from tests.simulation.domain import Instance, Place
+from tests.simulation.domain import FINISHED, Instance, Place
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.host import Host
 from tests.simulation.imported import imported_documents
@@ -43,6 +43,7 @@ class Tenant:
             require_reason=random.random() < 0.1,
             commit_settle=random.choice((20.0, 60.0, 60.0, inf)),
             commit_repeatable=random.random() < 0.1,
+            outage_limit=random.choice((30.0, 1800.0)),
             ledger_scope=random.choice((Scope.OFF, Scope.REPLAYS, Scope.ALL, Scope.ALL)),
             ledger_rows=100_000,
             tag_window=random.choice((60.0, 6000.0)),
@@ -151,6 +152,7 @@ class Tenant:
             self.engine.after(self.engine.soon(30.0), self._publish, message_id, celery_body(message_id, event))
         elif self.siblings.faulty and self.engine.chance(0.1):  # a chain: the instance persists once more
             message_id = f"m-{instance.id}-more"
+            self.siblings.commits.chained.add(instance.id)
             self.engine.after(self.engine.soon(10.0), self._publish, message_id, celery_body(message_id, event))
 
     def _persist_by_another_id(self, event: bytes, instance: Instance) -> None:
@@ -181,6 +183,7 @@ class Tenant:
         instance.started_at, instance.unheard = self.engine.now, True
         data.compute(instance)
         data.commit(instance, self.engine.now, "")
+        data.statuses[instance.id] = FINISHED
         self._late.append((instance.writes, instance.branch))
 
     def purge_wait_queue(self) -> None:
@@ -213,6 +216,7 @@ class Tenant:
     def _persist_once_more(self, event: bytes, instance: Instance) -> None:
         if self.host.up and self.siblings.faulty:
             self.repeated.add(f"sync of {instance.id}")
+            self.siblings.commits.chained.add(instance.id)
             self.host.persist_sync(event, self.people.ticket("sync", instance.id))
 
     def _insist(self, event: bytes, instance: Instance) -> None:
@@ -264,6 +268,8 @@ class Tenant:
             and not host.system.errands
             and not host.system.cases
             and not host.system.open_doubts
+            and not host.system.looks
+            and not host.system.questions
         )
 
 
@@ -320,10 +326,18 @@ def _plan(engine: Engine, tenant: Tenant) -> None:
     for _ in range(random.choice((0, 2, 5))):
         engine.after(TROUBLE * random.random(), tenant.change_a_preview)
     engine.after(TROUBLE * random.choice((0.3, 0.6, 1.0)), tenant.settle)
+    _plan_outages(engine, tenant)
     if random.random() < 0.1:
         engine.after(TROUBLE * random.random(), tenant.purge_wait_queue)
     if random.random() < 0.3:
         engine.after(TROUBLE * random.random(), _jump, engine, host)
+
+
+def _plan_outages(engine: Engine, tenant: Tenant) -> None:
+    random = engine.random
+    for _ in range(random.choice((0, 0, 1, 2))):
+        away = (random.choice(("apicore", "apicore", "discovery", "process_memory")), random.choice((2.0, 20.0, 90.0)))
+        engine.after(TROUBLE * random.random(), tenant.siblings.goes_away, *away)
 
 
 def _jump(engine: Engine, host: Host) -> None:

@@ -38,6 +38,7 @@ from maestro.messages import (
     Redrive,
     ReportReplayFailure,
     ResolveDoubt,
+    SetAside,
 )
 from tests.support.api_fuzz import fuzz
 from tests.unit.http.conftest import SETTINGS, Client
@@ -70,6 +71,7 @@ ANSWERS = {
     PersistSync: {"status": "commited"},
     Reconsider: {"status": "commited"},
     Redrive: {"redriven": 0, "missing": []},
+    SetAside: {"number": 7, "instanceId": "i1"},
     ListErrors: {"total": 0, "errors": []},
     ListDoubts: {"total": 1, "doubts": [DOUBT | {"state": "open"}], "resolved": []},
     ResolveDoubt: DOUBT | {"verdict": "made", "user": "ana", "at": "t", "reason": "looked"},

@@ -49,8 +49,9 @@ def drive(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Driver:
-    def __init__(self, **rules: int | bool) -> None:
-        self.rules = Rules(**rules)  # type: ignore[arg-type]
+    def __init__(self, **rules: float | bool) -> None:
+        """A machine of these rules. It trusts the platform with `finished` unless told otherwise."""
+        self.rules = Rules(**{"ensure_finished": False} | rules)  # type: ignore[arg-type]
         self.store = MemoryStore()
         self.repository = Repository(self.store, "s", self.rules)
         self.machine = Machine(System("s", self.rules))

@@ -378,12 +378,14 @@ def test_after_a_restart_a_decided_commit_comes_before_all_else_and_is_not_asked
     m.arrive("i1")
     m.impact()
     commands = m.restart()
-    assert [type(command) for command in commands if not isinstance(command, do.FeedWaitQueue)] == [do.AskProof]
+    others = (do.FeedWaitQueue, do.WakeAt)
+    assert [type(command) for command in commands if not isinstance(command, others)] == [do.AskProof]
     m.arrive("i2")
     assert not m.asked(do.AskImpact)
     m.arrive("i1", redelivered=True)
-    assert m.proof(Finding.ROWS)[0] == do.AckDelivery(m.ref())
-    assert m.only(do.AskImpact).instance_id == "i2"
+    assert do.AckDelivery(m.ref()) in m.proof(Finding.ROWS)
+    assert m.system.judged is not None
+    assert m.system.judged.instance_id == "i2"
 
 
 def test_a_commit_that_fails_before_its_event_is_back_goes_to_the_error_queue_once_it_is(m: Driver) -> None:
