@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from maestro.platform.apicore import MAP, ApiCore
 from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused
 from maestro.platform.observer import CallObserver
 from maestro.platform.once import LostError, NotBegunError, OnceOnly
+from maestro.platform.pages import Page, PageReader
 from maestro.platform.rows import FootprintReader
 from maestro.platform.target import Target, address
 from maestro.platform.transport import CallName, Transport, shown
@@ -19,6 +20,7 @@ from maestro.reprocessing.doubt import CommitEnd
 from maestro.reprocessing.ledger import Footprint
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _COMMIT: Final = CallName("domain", "commit")
 _ENTITIES: Final = CallName("domain", "entities")
@@ -55,6 +57,16 @@ class CommitAnswer:
 
 
 _MADE: Final = CommitAnswer(CommitEnd.MADE)
+
+
+class _Reader(Protocol[T_co]):
+    """Takes an answer part by part."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+
+    def end(self) -> T_co:
+        """Return what all of them say."""
 
 
 class Domain:
@@ -105,7 +117,7 @@ class Domain:
     def entities(
         self, system_id: str, instance_id: str, *, tries: int | None = None
     ) -> Awaitable[list[dict[str, Any]]]:
-        """Return what the instance's commit would write.
+        """Return what the instance's commit would write, whole: for what is known to be little.
 
         `tries` replaces the setting.
 
@@ -133,6 +145,19 @@ class Domain:
         target = base.below(MAP, type_).asking(filter="byInstance", instance=instance_id).saying("Branch", "all")
         return bool(await self._transport.once(_ROWS, "GET", target, _ROW_LIST.decode))
 
+    async def entities_page(
+        self, system_id: str, instance_id: str, after: int, limit: int, *, tries: int | None = None
+    ) -> Page:
+        """Return a page of the rows that the instance's commit would write; the answer is never held whole.
+
+        `after`: rows to leave out. `tries` replaces the setting.
+
+        Raises:
+            SiblingUnreachable: no usable answer, of API core or Domain.
+            SiblingRefused: Domain answered 4xx, or the system has no domain.
+        """
+        return await self._entities(system_id, instance_id, lambda: PageReader(after, limit), tries)
+
     async def footprint(self, system_id: str, instance_id: str, *, tries: int | None = None) -> Footprint:
         """Return which rows the instance's commit would change or destroy; the answer is never held whole.
 
@@ -142,18 +167,24 @@ class Domain:
             SiblingUnreachable: no usable answer, of API core or Domain.
             SiblingRefused: Domain answered 4xx, or the system has no domain.
         """
+        return await self._entities(system_id, instance_id, FootprintReader, tries)
 
-        async def attempt(base: Target) -> Footprint:
-            reader = FootprintReader()
+    def _entities(
+        self, system_id: str, instance_id: str, made: Callable[[], _Reader[T]], tries: int | None
+    ) -> Awaitable[T]:
+        """Return what a reader makes of the rows; each try gets a new one."""
 
-            def decode(rest: bytes) -> Footprint:
+        def attempt(base: Target) -> Awaitable[T]:
+            reader = made()
+
+            def decode(rest: bytes) -> T:
                 reader.feed(rest)  # what came compressed
                 return reader.end()
 
             target = base.below("instance", instance_id, "entities")
-            return await self._transport.once(_ENTITIES, "GET", target, decode, sink=reader.feed)
+            return self._transport.once(_ENTITIES, "GET", target, decode, sink=reader.feed)
 
-        return await self._located(system_id, attempt, tries)
+        return self._located(system_id, attempt, tries)
 
     def _call(
         self,
