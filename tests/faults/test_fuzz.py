@@ -10,16 +10,17 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-import msgspec
 import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from maestro import json_text
 from maestro.events import BadInput, edited
 from maestro.http.app import create_app
 from maestro.http.server import serve_http
 from maestro.messages import Answer, Arrived, Code, DeadLetter, GetHeldInstance, PersistSync, Source
 from maestro.platform import Platform, SiblingError
+from maestro.platform.domain import CommitEnd
 from maestro.runtime.arrivals import accept, accept_failure, accept_sync
 from maestro.settings import HttpSettings
 from tests.support.fuzzing import corpus, mutants, until
@@ -134,8 +135,9 @@ async def test_sibling_answers(dice: Random, seconds: float) -> None:
                         if len(said) > 2000:
                             raise AssertionError(name, answer, said) from problem
                         continue
-                if name == "commit":
-                    assert b"ok" in answer, answer
+                if name == "commit" and result.end is CommitEnd.MADE:
+                    # In parts, or compressed, it need not stand there as it is.
+                    assert b"ok" in answer or b"chunked" in answer.lower() or b"gzip" in answer.lower(), answer
                 elif name == "impacted":
                     assert all(isinstance(unit.instance_id, str) for unit in result), answer
 
@@ -178,8 +180,8 @@ def test_bodies_of_persist_events(dice: Random, seconds: float) -> None:
             assert sync.instance_id
         with suppress(BadInput):
             changed = edited(body, {"scope": "reprocessing"}, ("instanceId",))
-            kept = msgspec.json.decode(changed, type=dict[str, msgspec.Raw])
-            before = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+            kept = json_text.members(changed)
+            before = json_text.members(body)
             for key in before.keys() - {"scope", "instanceId"}:
                 assert bytes(kept[key]) == bytes(before[key]), body
 
