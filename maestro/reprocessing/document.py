@@ -116,6 +116,9 @@ class Document:
     #: It replays what is stale already: nothing is held. And how many late runs before led to it, one after the other.
     late: bool = False
     generation: int = 0
+    #: The held commit was called, and is not known not to be made; Domain's outcome says that it is.
+    held_begun: bool = False
+    held_stored: bool = False
     #: What the held commit still needs, once it is made.
     sight: Sight = Sight.NOTHING
     #: A call that set its instance's status text had no answer: the text may come after `finished`, and hide the

@@ -71,6 +71,9 @@ class Unit:
     result_key: str = ""
     #: Impacted again after its last allowed round: its result may be stale.
     reimpacted: bool = False
+    #: The commit of its result was called, and is not known not to be made; Domain's outcome says that it is.
+    begun: bool = False
+    stored: bool = False
     #: The replay that brought it in (cascade): that unit's position; -1 for the first ones, -2: the start of a run.
     cause: int = -1
     #: Number of the ledger's last entry when the current round was sent first: its computation sees that one.
@@ -125,4 +128,5 @@ class Unit:
         self.state = UnitState.OUTSTANDING
         self.first_send = self.sends + 1
         self.result_key = ""
+        self.begun = self.stored = False
         self.done_at = 0.0
