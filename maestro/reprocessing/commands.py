@@ -39,6 +39,9 @@ class Command(Struct, frozen=True):
 class Topic(StrEnum):
     """What a wake-up is for: each topic has one handler (`machine`)."""
 
+    #: Copies of waiting events were kept from the wait queue for as long as they may be.
+    GIVE_BACK_COPIES = "give_back_copies"
+
 
 class WakeAt(Command, frozen=True):
     """Say `Woken` with the same topic and key at `at` (seconds since the epoch).
@@ -143,6 +146,14 @@ class FeedWaitQueue(Command, frozen=True):
     """Have the wait queue consumed, or left alone."""
 
     on: bool
+
+
+class SweepPersist(Command, frozen=True):
+    """Answer `PersistSwept` once all that stands in the persist queue at this moment was delivered."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    send: str
 
 
 # --- to whoever asked ----------------------------------------------------------------------------------------

@@ -4,14 +4,12 @@ One event is judged at a time, in the order of their numbers (I2): first commits
 restart, then the oldest waiting event, then the inbox.
 """
 
-from typing import Final
-
 from msgspec.structs import replace
 
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, identity, kept, opening, remembering, replaying
+from maestro.reprocessing import crowding, facts, identity, kept, opening, recognising, remembering, replaying
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.impact import relevant
 from maestro.reprocessing.settling import (
@@ -33,25 +31,19 @@ from maestro.reprocessing.settling import (
 from maestro.reprocessing.state import Lane, System
 from maestro.reprocessing.step import SaveDelivery, Step
 
-#: Why an event goes to the error queue that came with the id of another one.
-USED: Final = "id was used by another event"
-#: Seconds for which a sync persist whose answer was not heard is answered as it was.
-HEARD_WITHIN: Final = 3600.0
-#: An instance that persists more often than this within so many seconds is told of; instances watched for that.
-STORM, STORM_WITHIN, STORMS_WATCHED = 10, 60.0, 1000
-
 # --- arrival -------------------------------------------------------------------------------------------------
 
 
 def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     """Admit a new event, or continue the stored verdict of a known one."""
-    known = _known(system, fact)
-    usurped = known is not None and _is_another(known, fact)
+    system.last_arrived = None
+    known = recognising.known(system, fact)
+    usurped = known is not None and recognising.is_another(known, fact)
     if usurped and fact.ticket is not None:  # by its `Idempotency-Key`
-        step.do(do.Reply(fact.ticket, Code.CONFLICT, USED))
+        step.do(do.Reply(fact.ticket, Code.CONFLICT, recognising.USED))
         return
     if usurped:
-        fact = replace(fact, key=identity.other(fact.key, fact.instance_id, _reprocessing(fact)))
+        fact = replace(fact, key=identity.other(fact.key, fact.instance_id, recognising.reprocessing_of(fact)))
         known = system.deliveries.get(fact.key)
     refs: tuple[int, ...] = ()
     if known is not None and _is_new_delivery(known, fact):
@@ -62,79 +54,37 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
         _hurry(system, known, fact, step)
         return
     delivery = system.last_arrived = _admit(system, fact, refs)
-    _watch_for_storms(system, fact, step)
+    recognising.watch_for_storms(system, fact, step)
     if usurped:
-        reject(system, delivery, USED, step)
-    elif fact.replay is not None:
+        reject(system, delivery, recognising.USED, step)
+    else:
+        _take_up(system, delivery, fact, step)
+    if delivery.key not in system.deliveries:  # a bad request: nothing is left of it
+        system.last_arrived = None
+    _hurry(system, delivery, fact, step)
+
+
+def _take_up(system: System, delivery: Delivery, fact: facts.EventArrived, step: Step) -> None:
+    """Have a new event judged, wait, or answered for as a replay's result."""
+    if fact.replay is not None:
         replaying.on_result(system, delivery, fact.replay, step)
     elif fact.from_wait_queue:  # an unknown one: the store was lost
         _empty_inbox(system, step)  # they have smaller numbers
         mark_parked(system, delivery, step)
         _line_up(system, delivery, step)
-    elif not system.open:
+    elif not system.open or system.waiting:
         _wait(system, delivery, step)
     else:
         system.inbox.append(delivery)
-    _hurry(system, delivery, fact, step)
-
-
-def _known(system: System, fact: facts.EventArrived) -> Delivery | None:
-    """Return the delivery this is again (semantics: A delivery is known by …); None: it is a new one."""
-    if fact.key:
-        known = system.deliveries.get(fact.key)
-        if known is None and fact.from_wait_queue:
-            known = system.deliveries.get(identity.old_reconsidered(fact.key))
-        return known
-    latest = system.deliveries.get(system.fingerprints.get(fact.fingerprint, ""))
-    if fact.ticket is None:
-        if latest is None and fact.replay is not None:
-            ref = fact.replay
-            latest = system.deliveries.get(identity.old(fact.instance_id, ref.id, ref.instance_id, ref.send))
-        elif latest is None:
-            latest = system.deliveries.get(identity.old(fact.instance_id, "", "", ""))
-        return latest if fact.redelivered or fact.from_wait_queue else None
-    if latest is None or not latest.done or (fact.call and fact.call in latest.calls):
-        return latest
-    return latest if not latest.heard and system.now - latest.done_at <= HEARD_WITHIN else None
-
-
-def _is_another(known: Delivery, fact: facts.EventArrived) -> bool:
-    """Whether the event is another one than its id says."""
-    of_before = known.replay and not known.reprocessing  # stored before it was kept whose result it is
-    return known.instance_id != fact.instance_id or (known.reprocessing != _reprocessing(fact) and not of_before)
-
-
-def _reprocessing(fact: facts.EventArrived) -> str:
-    return fact.replay.id if fact.replay is not None else ""
+        if crowding.crowded(system):
+            system.overflowing = True
+            _empty_inbox(system, step)
 
 
 def _hurry(system: System, delivery: Delivery, fact: facts.EventArrived, step: Step) -> None:
     """Answer a caller who waits no longer, unless it was answered already."""
     if fact.impatient and fact.ticket in delivery.tickets:
         _answer_waiting(system, delivery, step)
-
-
-def on_answer_lost(system: System, fact: facts.AnswerLost, step: Step) -> None:
-    """The caller will ask again: it is to get the answer it did not get."""
-    delivery = system.deliveries.get(system.fingerprints.get(fact.fingerprint, ""))
-    if delivery is not None:
-        answer(delivery, step, Code.UNAVAILABLE, message="the caller is gone")
-        delivery.heard = False
-
-
-def _watch_for_storms(system: System, fact: facts.EventArrived, step: Step) -> None:
-    """Tell of an instance that persists again and again: a chain of operations may do so for ever."""
-    persisted = system.persisted.setdefault(fact.instance_id, [])
-    persisted.append(system.now)
-    if len(persisted) > STORM:
-        recent = persisted.pop(0) >= system.now - STORM_WITHIN
-        if recent:
-            text = f"instance {fact.instance_id} persisted more than {STORM} times within {STORM_WITHIN:g} s"
-            step.do(do.RaiseAlarm(do.Alarm.PERSISTS_OFTEN, fact.instance_id, text))
-            persisted.clear()  # told once for so many
-    system.persisted.move_to_end(fact.instance_id)
-    if len(system.persisted) > STORMS_WATCHED:
-        system.persisted.popitem(last=False)
 
 
 def _is_new_delivery(known: Delivery, fact: facts.EventArrived) -> bool:
@@ -160,7 +110,7 @@ def _admit(system: System, fact: facts.EventArrived, refs: tuple[int, ...]) -> D
         refs=list(refs),
         has_caller=fact.ticket is not None,
         redriven=fact.redriven,
-        reprocessing=_reprocessing(fact),
+        reprocessing=recognising.reprocessing_of(fact),
     )
     system.next_number += 1
     system.deliveries[delivery.key] = delivery
@@ -210,7 +160,9 @@ def _meet_again(system: System, known: Delivery, fact: facts.EventArrived, step:
         step.do(do.AckDelivery(fact.ref) if known.parked else do.ParkEvent(known.key, refs))
     if fact.ticket is not None:
         known.tickets.append(fact.ticket)
-        _answer_waiting(system, known, step)
+        known.calls.append(fact.call)
+        if not system.open:
+            _answer_waiting(system, known, step)
 
 
 # --- waiting -------------------------------------------------------------------------------------------------
@@ -220,7 +172,8 @@ def _wait(system: System, delivery: Delivery, step: Step) -> None:
     """The event goes to the wait queue, behind those already there."""
     _line_up(system, delivery, step)
     park(delivery, step)
-    _answer_waiting(system, delivery, step)
+    if not system.open:
+        _answer_waiting(system, delivery, step)
 
 
 def _line_up(system: System, delivery: Delivery, step: Step) -> None:
@@ -265,8 +218,16 @@ def on_wait_queue_drained(system: System, _fact: facts.WaitQueueDrained, step: S
 
 
 def feed_wait_queue(system: System, step: Step) -> None:
-    """Have the wait queue consumed while events may leave it: never while the system is blocked."""
-    wanted = not system.blocked and (system.parked > 0 or system.wait_queue_unknown)
+    """Have the wait queue consumed while events may leave it.
+
+    A copy that is handed back too often is dropped by a quorum queue, so a decision that comes soon hands back none:
+    those that ingress holds when the system becomes blocked are kept for less than RabbitMQ's consumer time-out.
+    """
+    wanted = system.parked > 0 or system.wait_queue_unknown
+    if wanted and system.blocked:
+        wanted = _may_hold_copies(system, step)
+    else:
+        system.held_since = 0.0
     if wanted != system.feeding:
         system.feeding = wanted
         step.do(do.FeedWaitQueue(wanted))
@@ -274,10 +235,20 @@ def feed_wait_queue(system: System, step: Step) -> None:
             delivery.refs.clear()  # ingress gives them back
 
 
+def _may_hold_copies(system: System, step: Step) -> bool:
+    if not system.feeding:
+        return False
+    if not system.held_since:
+        system.held_since = system.now
+        step.do(do.WakeAt(do.Topic.GIVE_BACK_COPIES, "", system.now + system.rules.hold_copies))
+    return system.now < system.held_since + system.rules.hold_copies
+
+
 def on_ingress_attached(system: System, _fact: facts.IngressAttached, step: Step) -> None:
     """All earlier references are void; what ingress had still to do is asked of the new one."""
     system.feeding = False
     system.wait_queue_unknown = True
+    crowding.ingress_attached(system, step)
     for delivery in system.deliveries.values():
         delivery.refs.clear()
         if delivery.done:
@@ -297,6 +268,10 @@ def advance(system: System, step: Step) -> None:
     if blocked:
         _put_off(system, step)
         _empty_inbox(system, step)
+    if system.overflowing and (blocked or not system.waiting):
+        system.overflowing = False
+        for delivery in system.waiting.values():
+            _answer_waiting(system, delivery, step)
     if system.judged is None and not system.owed and not system.closing:
         if system.unfinished:
             _commit(system, system.unfinished.popleft(), step)

@@ -23,6 +23,10 @@ class Rules:
     two_approvers: bool = False
     dedup_window: int = 4096
     require_reason: bool = False
+    #: Deliveries that the broker hands over before one is settled.
+    prefetch: int = 256
+    #: Seconds for which copies of waiting events are kept from the wait queue while the system is blocked.
+    hold_copies: float = 600.0
     ledger_scope: Scope = Scope.OFF
     ledger_rows: int = 1_000_000
     tag_window: float = 600.0
@@ -168,6 +172,10 @@ class System:
     finished: deque[str] = field(default_factory=deque)
     #: Deliveries with a copy on the wait queue.
     parked: int = 0
+    #: What waits does so only because too much came beside a run without lock (not stored: after a restart it drains).
+    overflowing: bool = False
+    #: Since when the system is blocked while the wait queue is consumed, in seconds since the epoch; 0: it is not so.
+    held_since: float = 0.0
     #: The wait queue is being consumed; it may hold messages that are not known.
     feeding: bool = False
     wait_queue_unknown: bool = True
@@ -254,8 +262,8 @@ class System:
 
     @property
     def open(self) -> bool:
-        """Semantics: not blocked, and no persist event waits."""
-        return not self.waiting and not self.blocked
+        """Semantics: not blocked, and no persist event waits but what is parked for the sake of a run without lock."""
+        return (not self.waiting or self.overflowing) and not self.blocked
 
     def lock(self) -> Lock | None:
         """Return the lock, if there is one."""

@@ -10,7 +10,7 @@ import orjson
 from maestro.events import MASTER, celery_body, parse_celery
 from maestro.reprocessing.ledger_book import Scope
 from maestro.reprocessing.state import Rules
-from tests.simulation.broker import Message
+from tests.simulation.broker import PREFETCH, Message
 from tests.simulation.domain import Instance, Place
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.host import Host
@@ -40,6 +40,8 @@ class Tenant:
             two_approvers=random.random() < 0.25,
             dedup_window=random.choice((16, 4096)),
             require_reason=random.random() < 0.1,
+            prefetch=PREFETCH,
+            hold_copies=random.choice((0.0, 5.0, 600.0)),
             ledger_scope=random.choice((Scope.OFF, Scope.REPLAYS, Scope.ALL, Scope.ALL)),
             ledger_rows=100_000,
             tag_window=random.choice((60.0, 6000.0)),
@@ -207,6 +209,7 @@ class Tenant:
     def _persist_once_more(self, event: bytes, instance: Instance) -> None:
         if self.host.up and self.siblings.faulty:
             self.repeated.add(f"sync of {instance.id}")
+            self.people.expect_another_commit(instance.id)
             self.host.persist_sync(event, self.people.ticket("sync", instance.id))
 
     def _insist(self, event: bytes, instance: Instance) -> None:
@@ -311,11 +314,19 @@ def _plan(engine: Engine, tenant: Tenant) -> None:
         engine.after(TROUBLE * random.random(), tenant.redrive)
     for _ in range(random.choice((0, 2, 5))):
         engine.after(TROUBLE * random.random(), tenant.change_a_preview)
+    _burst(engine, tenant)
     engine.after(TROUBLE * random.choice((0.3, 0.6, 1.0)), tenant.settle)
     if random.random() < 0.1:
         engine.after(TROUBLE * random.random(), tenant.purge_wait_queue)
     if random.random() < 0.3:
         engine.after(TROUBLE * random.random(), _jump, engine, host)
+
+
+def _burst(engine: Engine, tenant: Tenant) -> None:
+    """Many processes at once, perhaps."""
+    begin = TROUBLE * engine.random.random()
+    for _ in range(engine.random.choice((0, 0, 20))):
+        engine.after(begin + engine.random.random(), tenant.run_process)
 
 
 def _jump(engine: Engine, host: Host) -> None:
