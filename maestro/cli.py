@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from maestro import __version__, cli_access, cli_config
+from maestro import __version__, cli_access, cli_config, cli_streams
 from maestro.cli_lazy import LazyGroup
 from maestro.cli_serve import serve
 
@@ -58,7 +58,8 @@ def main() -> None:
     """Run the command line; the console script `maestro`."""
     _leave_working_folder()
     os.umask(os.umask(0) | _OTHERS)
-    app(prog_name="maestro")
+    cli_streams.open_streams()
+    cli_streams.run(lambda: app(prog_name="maestro"))
 
 
 if __name__ == "__main__":

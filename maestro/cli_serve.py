@@ -23,8 +23,10 @@ def serve(
         bool, typer.Option("--insecure", help="Serve others than this machine without access control.")
     ] = False,
 ) -> None:
-    """Run Maestro until it is told to stop (SIGTERM or Ctrl-C)."""
-    signal.signal(signal.SIGTERM, _end_before_the_start)
+    """Run Maestro until it is told to stop (SIGTERM, SIGHUP or Ctrl-C)."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(number, _end_before_the_start)
     loaded = loaded_or_exit(config)
     settings = loaded.settings
     if not insecure:

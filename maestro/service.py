@@ -17,12 +17,14 @@ from maestro.http.app import create_app
 from maestro.http.bridge import Bridge, Unavailable
 from maestro.http.guards import guarding
 from maestro.http.newcomers import Newcomers
-from maestro.http.server import Address, serve_http
+from maestro.http.server import Address, check_free, serve_http
 from maestro.platform import Platform, SiblingError
 from maestro.runtime.owner_view import OwnerView
 from maestro.settings import Settings
 from maestro.store.places import stored_systems
 
+#: What ends Maestro in order: told to, Ctrl-C, and a terminal that is gone.
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: Pause after a failed look at API core, in seconds; doubles up to `platform.systems_refresh`.
 FIRST_PAUSE = 1.0
 #: Least seconds between two looks, also when somebody names a system that API core does not know.
@@ -45,7 +47,7 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
     """
     async with AsyncExitStack() as stack:
         runtime = ActorRuntime(settings, host=host)
-        await runtime.launch()
+        await runtime.launch(lambda: check_free(settings.http))
         stack.push_async_callback(runtime.stop)
         # Once the data folder is ours, and before there are owners.
         look = stack.enter_context(lock_board(settings, lambda: runtime.bridge.entries))
@@ -106,11 +108,12 @@ async def _cancelled(tasks: list["asyncio.Task[None]"]) -> None:
 
 
 async def serve(settings: Settings, announce: Callable[[str], None], host: HostProcess | None = None) -> None:
-    """Run Maestro until SIGTERM or Ctrl-C. `announce` is told the gateway's URL once all is up."""
+    """Run Maestro until SIGTERM, SIGHUP or Ctrl-C. `announce` is told the gateway's URL once all is up."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for number in STOPPING:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+            loop.add_signal_handler(number, stop.set)
     log = logs.get()
     async with running(settings, host) as maestro:
         url = maestro.address.url

@@ -21,6 +21,7 @@ import os
 import pickle
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -84,8 +85,10 @@ class ActorRuntime:
         await self.launch()
         await self.arrived()
 
-    async def launch(self) -> None:
+    async def launch(self, check: Callable[[], None] = lambda: None) -> None:
         """Take the data folder and start the actor system; systems can be installed from here on.
+
+        `check` is called once the folder is ours and before anything is started; what it raises ends the start.
 
         Raises:
             AlreadyRunning: another main process has the data folder.
@@ -95,6 +98,7 @@ class ActorRuntime:
         """
         try:
             self._folder.acquire()
+            check()
             shared = self._settings.broker.shared
             begin_start(self._settings.data_dir)
             make_lease(self._settings.data_dir, Standing.UNKNOWN if shared else Standing.ALONE)
@@ -214,7 +218,10 @@ class ActorRuntime:
 
     async def _watch(self) -> None:
         backoff, born, entries = Backoff(), time.monotonic(), self.bridge.entries
+        adopts = processes.adopts_orphans()
         while True:
+            if adopts:
+                processes.reap()
             if self.bridge.entries is entries:
                 await self.bridge.changed(_WATCH)
             if self.bridge.entries is not entries:

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_PR_GET_CHILD_SUBREAPER: Final = 37
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 #: Fields of /proc/<pid>/stat behind the command: state, parent, and start time in clock ticks since boot.
 _STATE, _PARENT, _START = 0, 1, 19
@@ -42,6 +43,22 @@ class Process(Struct, frozen=True):
 
 #: Who never lived.
 NOBODY: Final = Process(0, 0)
+
+
+def adopts_orphans() -> bool:
+    """Whether orphans become this process's children: it is PID 1 of a container, or was made to adopt them."""
+    adopts = ctypes.c_int(0)
+    _LIBC.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(adopts), 0, 0, 0)
+    return os.getpid() == 1 or bool(adopts.value)
+
+
+def reap() -> list[int]:
+    """Collect every child that has ended, so that none stays a zombie; return their pids."""
+    reaped = []
+    with suppress(ChildProcessError):  # there is none left
+        while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
+            reaped.append(pid)
+    return reaped
 
 
 def child_alive(child: Process) -> bool:

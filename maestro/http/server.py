@@ -1,6 +1,7 @@
 """Serves the gateway's application on a port, and stops it in good order."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -74,6 +75,33 @@ async def serve_http(app: web.Application, settings: HttpSettings) -> AsyncItera
         await runner.cleanup()
 
 
+def check_free(settings: HttpSettings) -> None:
+    """Look whether the gateway could listen where it is told to, before anything else is started.
+
+    Raises:
+        BindError: as `serve_http` raises it.
+    """
+    if not settings.port:
+        return
+    try:
+        found = socket.getaddrinfo(
+            settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+    except OSError as problem:
+        raise _cannot_listen(settings, problem) from problem
+
+
+def _cannot_listen(settings: HttpSettings, problem: OSError) -> BindError:
+    where = f"{settings.host}:{settings.port}"
+    return BindError(f"http.host, http.port: cannot listen on {where}: {why(problem)}")
+
+
 def _tls(settings: HttpSettings) -> ssl.SSLContext | None:
     """Return what HTTPS needs; None when the gateway speaks HTTP."""
     if not settings.tls_cert:
@@ -106,5 +134,4 @@ async def _listen(
             ssl_handshake_timeout=HANDSHAKE if tls else None,
         )
     except OSError as problem:
-        where = f"{settings.host}:{settings.port}"
-        raise BindError(f"http.host, http.port: cannot listen on {where}: {why(problem)}") from problem
+        raise _cannot_listen(settings, problem) from problem

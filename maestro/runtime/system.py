@@ -173,6 +173,8 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         dedup_window=numbers.dedup_window,
         require_reason=numbers.require_reason,
         prefetch=settings.broker.prefetch,
+        ensure_finished=settings.platform.finished == "ensure",
+        outage_limit=numbers.outage_limit,
         ledger_scope=Scope(settings.ledger.scope),
         ledger_rows=settings.ledger.rows,
         tag_window=numbers.tag_window,

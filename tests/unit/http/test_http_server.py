@@ -7,7 +7,7 @@ import pytest
 from maestro.http import server
 from maestro.http.app import create_app
 from maestro.http.server import Address, BindError, serve_http
-from maestro.messages import PersistSync
+from maestro.messages import Answer, AwaitChange, Code, PersistSync
 from maestro.settings import HttpSettings
 from tests.unit.http.conftest import SETTINGS, Client, Reply, eventually
 from tests.unit.http.fake_bridge import FakeBridge
@@ -76,6 +76,72 @@ async def test_failing_context_stops_the_server(bridge: FakeBridge) -> None:
 def test_address_as_url() -> None:
     assert Address("127.0.0.1", 80).url == "http://127.0.0.1:80"
     assert Address("::1", 80).url == "http://[::1]:80"
+
+
+def asked(target: str = "/healthz", *fields: str, method: str = "GET") -> bytes:
+    return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: x", *fields, "", ""]).encode()
+
+
+async def said(address: Address, *parts: bytes, end: bool = False) -> bytes:
+    """Send the parts one by one, then nothing more; return all that comes until the server closes."""
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection(*address)
+        for part in parts:
+            writer.write(part)
+            await asyncio.sleep(0.01)
+        if end:
+            writer.write_eof()
+        found = await reader.read()
+        writer.close()
+    return found
+
+
+async def test_what_is_pipelined_before_a_close_is_answered(bridge: FakeBridge) -> None:
+    bridge.gate = asyncio.Event()
+    sync = asked("/v1.0.0/persist/sync", f"Content-Length: {len(EVENT)}", method="POST") + EVENT
+    async with serve_http(create_app(bridge, LONG), LONG) as address:
+        asyncio.get_running_loop().call_later(0.2, bridge.gate.set)
+        found = await said(address, sync, asked() + asked(), asked("/healthz", "Connection: close"))
+    assert found.count(b"HTTP/1.1 200") == 4
+
+
+async def test_a_half_closed_client_gets_its_answers(bridge: FakeBridge) -> None:
+    bridge.gate = asyncio.Event()
+    sync = asked("/v1.0.0/persist/sync", f"Content-Length: {len(EVENT)}", method="POST") + EVENT
+    async with serve_http(create_app(bridge, LONG), LONG) as address:
+        assert (await said(address, asked(), end=True)).count(b"HTTP/1.1 200") == 1
+        assert (await said(address, asked() + asked() + asked(), end=True)).count(b"HTTP/1.1 200") == 3
+        asyncio.get_running_loop().call_later(0.2, bridge.gate.set)
+        assert (await said(address, sync + asked(), end=True)).count(b"HTTP/1.1 200") == 2
+        assert await said(address, end=True) == b""
+
+
+async def test_a_request_whose_body_breaks_off_is_not_waited_for(bridge: FakeBridge) -> None:
+    broken = asked("/v1.0.0/persist/sync", "Content-Length: 100", method="POST") + b'{"in'
+    async with serve_http(create_app(bridge, SETTINGS), SETTINGS) as address:
+        started = time.monotonic()
+        assert b"HTTP/1.1 200" not in await said(address, broken, end=True)
+        assert time.monotonic() - started < 5
+    assert bridge.asked == []
+
+
+async def test_a_stream_ends_with_its_client(bridge: FakeBridge) -> None:
+    bridge.answers[AwaitChange] = Answer(Code.OK, b"{}", "1")
+    async with serve_http(create_app(bridge, SETTINGS), SETTINGS) as address:
+        assert b"event: system" in await said(address, asked("/v1.0.0/systems/sysA/stream"), end=True)
+
+
+async def test_a_port_is_looked_at_before_anything_is_started() -> None:
+    server.check_free(HttpSettings(port=0))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(BindError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*in use"):
+            server.check_free(HttpSettings(port=port))
+    server.check_free(HttpSettings(port=port))
+    with pytest.raises(BindError, match=r"203\.0\.113\.1"):
+        server.check_free(HttpSettings(host="203.0.113.1", port=port))
+    with pytest.raises(BindError, match=r"nowhere\.invalid"):
+        server.check_free(HttpSettings(host="nowhere.invalid", port=port))
 
 
 async def test_half_closed_clients_get_their_answers(client: Client) -> None:
