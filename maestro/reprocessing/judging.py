@@ -258,7 +258,8 @@ def feed_wait_queue(system: System, step: Step) -> None:
 
 
 def _may_hold_copies(system: System, step: Step) -> bool:
-    if not system.feeding:
+    """Whether the consumer is kept for the sake of copies that ingress holds: without any, nothing is handed back."""
+    if not system.feeding or not any(delivery.refs for delivery in system.waiting.values()):
         return False
     if not system.held_since:
         system.held_since = system.now

@@ -159,11 +159,14 @@ def test_decisions_that_come_soon_hand_back_no_copy() -> None:
     for number in range(1, 4):
         m.arrive(f"i{number}")
         m.tell(facts.Parked(f"m-i{number}"))
-    for number in range(1, 4):
-        m.skip(f"d{number - 1}")
+    assert feeds(m) == [True, False], "nothing of it was held when the system became blocked"
+    m.skip("d0")
+    m.arrive("i3", wait=True)
+    for number in range(1, 3):
         m.impact(P1)
         m.origins(id_=f"d{number}")
-    assert feeds(m) == [True]
+        m.skip(f"d{number}")
+    assert feeds(m) == [True, False, True]
 
 
 def test_before_the_broker_would_take_them_back_they_are_handed_back() -> None:
@@ -173,6 +176,7 @@ def test_before_the_broker_would_take_them_back_they_are_handed_back() -> None:
     m.arrive("i2")
     m.tell(facts.Parked("m-i2"))
     m.skip("d0")
+    m.arrive("i2", wait=True)
     m.impact(P1)
     m.origins(id_="d1")
     wake = m.only(do.WakeAt)
