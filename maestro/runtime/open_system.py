@@ -279,7 +279,9 @@ class OpenSystem:
 
     def _dead_letter(self, command: do.DeadLetterEvent) -> None:
         key, refs, number = command.key, command.refs, command.number
-        order = partial(DeadLetter, key, reason=command.reason, no_event=False, refs=refs, number=number)
+        order = partial(
+            DeadLetter, key, reason=command.reason, no_event=False, refs=refs, number=number, doubt=command.doubt
+        )
         self._move(key, refs, order, number)
 
     def _sweep_persist(self, command: do.SweepPersist) -> None:
