@@ -174,7 +174,7 @@ class State:
         if path == "/core/installedApp":
             return response(orjson.dumps([{"host": HOST, "port": self.port}]))
         if path == "/core/processInstance":
-            return response(orjson.dumps([{"id": query["id"][0], "isFork": False, "status": "running"}]))
+            return response(orjson.dumps([{"id": query["id"][0], "isFork": False, "status": "finished"}]))
         if path == "/reprocessing":
             self.mirrored += 1
             return OK

@@ -82,16 +82,17 @@ async def _import(settings: Settings, only: Sequence[str], *, dry: bool) -> _Res
     await broker.start()
     try:
         async with await Platform.open(settings.platform) as platform:
-            await _connected(broker)
+            await connected(broker)
             documents, problems = await open_documents(platform)
             systems = only or sorted({*await platform.apicore.systems(), *(one.system_id for one in documents)})
-        found = [await _of_system(settings, broker, one, documents, dry=dry) for one in systems]
+        found = [await of_system(settings, broker, one, documents, dry=dry) for one in systems]
         return _Result([one for one in found if _says_something(*one)], problems)
     finally:
         await broker.close()
 
 
-async def _connected(broker: Broker) -> None:
+async def connected(broker: Broker) -> None:
+    """Wait until the broker is there. Raises `BrokerError` when it is not in time."""
     deadline = time.monotonic() + _CONNECT
     while not broker.connected:
         if time.monotonic() > deadline:
@@ -99,7 +100,7 @@ async def _connected(broker: Broker) -> None:
         await asyncio.sleep(_LOOK)
 
 
-async def _of_system(
+async def of_system(
     settings: Settings, broker: Broker, system_id: str, documents: Sequence[Left], *, dry: bool
 ) -> tuple[Found, Taken]:
     """Take one system over: first its store is written, then the messages leave their queues."""

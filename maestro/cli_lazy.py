@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "backup": Lazy("maestro.cli_backup:backup", "Copy every system's store to a folder, while Maestro is stopped."),
     "restore": Lazy("maestro.cli_backup:restore", "Put backed-up stores in the place of the present ones."),
     "import": Lazy("maestro.cli_import:import_", "Take over what another Maestro left; first with --dry-run."),
+    "adopt": Lazy("maestro.cli_adopt:adopt", "Take over a vhost's events from an installation that is gone."),
     "sandbox": Lazy("maestro.sandbox.commands:sandbox", "Serve a small real platform around Maestro."),
     "demo": Lazy("maestro.sandbox.commands:demo", "Play the whole story on real data and check every result."),
     "systems": Lazy("maestro.cli_admin.looking:systems", "List the systems: state, lock, what runs, what waits."),
@@ -37,6 +38,7 @@ COMMANDS: Final = {
     "history": Lazy("maestro.cli_admin.looking:history", "List reprocessings, the newest last."),
     "skipped": Lazy("maestro.cli_admin.looking:skipped", "List what was skipped in a system."),
     "watch": Lazy("maestro.cli_admin.watching:watch", "Watch a reprocessing until it ends."),
+    "set-aside": Lazy("maestro.cli_admin.stalled:set_aside", "Put what a stalled system has in hand aside."),
     "errors": Lazy("maestro.cli_admin.errors:app", "Events that failed for good: list, show, redrive."),
     "doctor": Lazy("maestro.cli_doctor:doctor", "Check everything, and name the command that mends what is wrong."),
 }

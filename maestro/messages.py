@@ -252,6 +252,13 @@ class Redrive(Struct, frozen=True):
     user: str
 
 
+class SetAside(Struct, frozen=True):
+    """Put the event that a stalled system has in hand on its error queue. Answers which event that is."""
+
+    user: str
+    reason: str = ""
+
+
 class PersistSync(Struct, frozen=True):
     """Judge one persist event (its JSON) and answer when it is decided."""
 
@@ -294,6 +301,7 @@ Question = (
     | ListSkipped
     | ListErrors
     | Redrive
+    | SetAside
     | AwaitChange
     | ReportReplayFailure
     | PersistSync
@@ -319,6 +327,8 @@ class Arrived(Struct, frozen=True):
     redelivered: bool
     #: It carries `x-maestro-error`: somebody moved it back from an error queue.
     redriven: bool = False
+    #: It waited, or was handed out, before these events were adopted: another installation may have made its commit.
+    foreign: bool = False
     #: When ingress got it, in seconds since the epoch.
     at: float = 0.0
     #: What Maestro itself marked it with when it put it on the queue it comes from; empty: it did not.

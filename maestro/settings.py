@@ -276,6 +276,9 @@ class PlatformSettings(Section):
     event_manager: Sibling = Sibling(port=8081)
     #: URL of a system's domain; `{host}` and `{port}` come from API core's installedApp.
     domain_url: str = "http://{host}:{port}"
+    #: How committed instances become `finished` in API core, which Discovery needs to see them: "ensure" looks, and
+    #: sets it when the platform has not within a second; "trust" leaves it to a platform whose domain answers after it.
+    finished: Literal["ensure", "trust"] = "ensure"
     #: Tries per call; with the default backoff about 30 s in all when refused.
     tries: Count = 5
     #: First pause between two tries, in seconds; it doubles each time.
@@ -314,6 +317,8 @@ class ReprocessingSettings(Section):
     replay_timeout: Seconds = 900.0
     #: Sends of a replay before the reprocessing fails.
     replay_attempts: Count = 2
+    #: Seconds that a run waits, under its lock, for a sibling that is out of reach; then it fails.
+    outage_limit: Seconds = 1800.0
     #: Rounds an instance is replayed in one reprocessing.
     max_replays_per_instance: Count = 3
     #: Systems whose reprocessings are approved without asking (also AUTO_REPROCESSING_<systemId>).

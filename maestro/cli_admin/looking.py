@@ -71,7 +71,8 @@ def _system_row(one: System) -> tuple[object, ...]:
         running = f"{one.running.id[:_SHORT]} {progress.replayed}/{progress.replayed + progress.outstanding}"
     failed = "-" if one.failed is None else one.failed
     pending, line = len(one.pending), len(one.approved)
-    return (one.id, one.state, locked, pending, line, running, one.waiting, one.inbox, failed, one.message or "-")
+    wrong = one.message or (f"{one.stalled.sibling}: {one.stalled.cause}" if one.stalled else "-")
+    return (one.id, one.state, locked, pending, line, running, one.waiting, one.inbox, failed, wrong)
 
 
 @command

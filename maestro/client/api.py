@@ -118,6 +118,10 @@ class Maestro:
             "POST", _system(system_id, "errors/redrive"), shapes.Redriven, body=body, timeout=PATIENT
         )
 
+    def set_aside(self, system_id: str, decision: Decision) -> Reply[shapes.SetAside]:
+        """Put the event that a stalled system has in hand on its error queue."""
+        return self._http.call("POST", _system(system_id, "stalled/set-aside"), shapes.SetAside, body=decision)
+
     def _page(self, system_id: str, what: str, shape: type[Any], after: int, limit: int) -> Reply[Any]:
         return self._http.call("GET", _system(system_id, what), shape, query={"after": after, "limit": limit})
 

@@ -158,6 +158,14 @@ class Running(_Shape, frozen=True):
     cancelling: bool = False
 
 
+class Stall(_Shape, frozen=True):
+    """What a system waits for."""
+
+    sibling: str
+    cause: str = ""
+    since: str = ""
+
+
 class System(_Shape, frozen=True):
     """A system; one that does not answer has the state `unavailable` and a `message`."""
 
@@ -165,6 +173,7 @@ class System(_Shape, frozen=True):
     state: str = ""
     message: str = ""
     lock: Lock | None = None
+    stalled: Stall | None = None
     pending: tuple[str, ...] = ()
     approved: tuple[str, ...] = ()
     running: Running | None = None
@@ -244,6 +253,13 @@ class ErrorPage(_Shape, frozen=True):
 
     total: int
     errors: tuple[ErrorMessage, ...] = ()
+
+
+class SetAside(_Shape, frozen=True):
+    """The event of a stalled system that was put on its error queue."""
+
+    number: int
+    instance_id: str = ""
 
 
 class Redriven(_Shape, frozen=True):

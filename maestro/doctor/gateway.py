@@ -33,6 +33,11 @@ def _findings(site: Site) -> Iterator[Finding]:
         message = f"is not the Maestro of {folder}, whose processes, stores and queues are looked at"
         yield warning(CHECK, url, message, "maestro doctor --config <its file>, without MAESTRO_URL")
     for system in site.served:
+        if system.stalled is not None:
+            stall = system.stalled
+            message = f"stalled since {stall.since} UTC, {stall.sibling} is waited for: {stall.cause}"
+            mend = f"look at {stall.sibling}; if only the event is at fault: maestro set-aside {system.id} --reason …"
+            yield problem(CHECK, system.id, message, mend)
         if system.state == "unavailable" and f"system {system.id}" not in site.not_ready:
             yield problem(
                 CHECK, system.id, f"does not answer: {system.message}", _mend(site, system.id, system.message)

@@ -117,6 +117,11 @@ def _decisions() -> Iterable[Operation]:
         "Have messages of the error queue judged again", {200: shapes.RedrivenShape},
         body=shapes.RedriveBody, decides=True, repeatable=True,
     )  # fmt: skip
+    yield _post(
+        f"{_SYSTEMS}/{{systemId}}/stalled/set-aside", systems.set_aside, "set_aside", Role.APPROVER,
+        "Put the event that a stalled system has in hand on its error queue", {200: shapes.SetAsideEventShape},
+        body=shapes.ReasonedBody, decides=True, repeatable=True,
+    )  # fmt: skip
 
 
 def _systems() -> Iterable[Operation]:
@@ -162,7 +167,7 @@ def _about(metrics: Handler) -> Iterable[Operation]:
     yield _get("/healthz", systems.healthz, "healthz", None, "The gateway is alive", {200: shapes.OkBody})
     yield _get(
         "/readyz", systems.readyz, "readyz", None, "Maestro can work; else what keeps it from it",
-        {200: shapes.OkBody, 503: shapes.NotReadyBody},
+        {200: shapes.ReadyBody, 503: shapes.NotReadyBody},
     )  # fmt: skip
     yield _get(
         "/metrics", unrestricted(metrics), "metrics", Role.VIEWER, "What is measured, for Prometheus",

@@ -222,6 +222,26 @@ class OkBody(Struct):
     status: Literal["ok"]
 
 
+class StallShape(Struct):
+    """What a system waits for: nothing of it can be judged, committed or replayed until then."""
+
+    sibling: str
+    cause: str
+    since: str
+
+
+class StalledSystem(StallShape):
+    """A system that waits for a sibling."""
+
+    system: str
+
+
+class ReadyBody(OkBody):
+    """All parts are in their place; systems that wait for a sibling are named to whoever may look at systems."""
+
+    stalled: list[StalledSystem] = []
+
+
 class NotReadyBody(Struct):
     """What keeps Maestro from working, part by part."""
 
@@ -384,6 +404,7 @@ class SystemShape(Struct):
     state: str
     message: str = ""
     lock: LockShape | None = None
+    stalled: StallShape | None = None
     pending: list[str] = []
     approved: list[str] = []
     running: RunningShape | None = None
@@ -515,6 +536,13 @@ class ErrorsPage(Struct):
 
     total: int
     errors: list[dict[str, Any]]
+
+
+class SetAsideEventShape(Struct, rename="camel"):
+    """The event that was set aside: its number, and its instance."""
+
+    number: int
+    instance_id: str
 
 
 class RedrivenShape(Struct):

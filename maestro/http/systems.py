@@ -1,7 +1,7 @@
 """The systems Maestro serves, and Maestro's own health."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -10,10 +10,11 @@ from maestro.access.roles import Role
 from maestro.events import BadInput, check_system_id
 from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
 from maestro.http.checking import checked, query_of
+from maestro.http.deciding import check_reason, decision_body
 from maestro.http.inputs import parse_object, path_number, path_system, query_page, read_body, user_of
 from maestro.http.keys import BRIDGE, SETTINGS, note
 from maestro.http.replies import answered, problem, reply
-from maestro.http.shapes import DeliveriesQuery, ErrorsQuery, RedriveBody
+from maestro.http.shapes import DeliveriesQuery, ErrorsQuery, ReasonedBody, RedriveBody
 from maestro.http.visit import principal
 from maestro.messages import (
     Code,
@@ -25,12 +26,15 @@ from maestro.messages import (
     ListWaiting,
     Question,
     Redrive,
+    SetAside,
 )
 
 #: Systems asked at once for a list.
 LIST_WIDTH: Final = 16
 #: Seconds the parts have to say whether they are ready; an orchestrator's probe gives up soon after.
 READY_TIMEOUT: Final = 5.0
+#: Seconds that each system has to say whether it is stalled.
+STALLED_TIMEOUT: Final = 2.0
 
 
 async def list_systems(request: web.Request) -> web.StreamResponse:
@@ -92,6 +96,16 @@ async def redrive(request: web.Request) -> web.StreamResponse:
     return answered(await request.app[BRIDGE].ask(system_id, Redrive(_chosen(body), user), timeout=timeout))
 
 
+async def set_aside(request: web.Request) -> web.StreamResponse:
+    """Put the event that a stalled system has in hand on its error queue."""
+    system_id = path_system(request)
+    body = checked(await decision_body(request), ReasonedBody)
+    user, reason = user_of(body.user), check_reason(body.reason)
+    note(request, user=user, reason=reason)
+    timeout = request.app[SETTINGS].ask_timeout
+    return answered(await request.app[BRIDGE].ask(system_id, SetAside(user, reason), timeout=timeout))
+
+
 def _chosen(body: RedriveBody) -> tuple[str, ...]:
     """Return the ids chosen; none for all."""
     if body.all is False:
@@ -119,6 +133,16 @@ async def healthz(_request: web.Request) -> web.StreamResponse:
     return reply(b'{"status":"ok"}')
 
 
+async def _stalled(request: web.Request) -> dict[str, Any]:
+    """Name the systems that wait for a sibling, to whoever may look at systems. Maestro itself is ready."""
+    if not principal().has(Role.VIEWER):
+        return {}
+    bridge = request.app[BRIDGE]
+    described = await asyncio.gather(*(_glance(bridge, one, STALLED_TIMEOUT) for one in bridge.systems()))
+    found = [system for system in map(orjson.loads, described) if system.get("stalled")]
+    return {"stalled": [{"system": system["id"]} | system["stalled"] for system in found]} if found else {}
+
+
 async def readyz(request: web.Request) -> web.StreamResponse:
     """All parts that Maestro needs are there; else 503 with what is wrong, part by part."""
     try:
@@ -127,7 +151,7 @@ async def readyz(request: web.Request) -> web.StreamResponse:
     except TimeoutError:
         problems = {"actors": f"no answer within {READY_TIMEOUT:g} s"}
     if not problems:
-        return reply(b'{"status":"ok"}')
+        return reply(orjson.dumps({"status": "ok"} | await _stalled(request)))
     if not principal().has(Role.VIEWER):
         return problem(503, "not ready")
     message = "; ".join(f"{part}: {cause}" for part, cause in problems.items())

@@ -4,6 +4,9 @@ May import `maestro.events`, `maestro.settings`, `maestro.logs`, and the value t
 """
 
 from maestro.platform.bundle import Platform as Platform
+from maestro.platform.errors import FinalRefusal as FinalRefusal
+from maestro.platform.errors import NoSubscribers as NoSubscribers
 from maestro.platform.errors import SiblingError as SiblingError
+from maestro.platform.errors import SiblingLocked as SiblingLocked
 from maestro.platform.errors import SiblingRefused as SiblingRefused
 from maestro.platform.errors import SiblingUnreachable as SiblingUnreachable

@@ -14,7 +14,7 @@ from maestro.platform.transport import CallName, Transport, nothing
 
 _SYSTEMS: Final = CallName("apicore", "systems")
 _DOMAIN_ADDRESS: Final = CallName("apicore", "domain_address")
-_IS_FORK: Final = CallName("apicore", "is_fork")
+_INSTANCE: Final = CallName("apicore", "instance")
 _STARTS_OPERATION: Final = CallName("apicore", "starts_operation")
 _SET_STATUS: Final = CallName("apicore", "set_instance_status")
 _HIGHEST_PORT: Final = 65535
@@ -42,6 +42,19 @@ class _App(msgspec.Struct):
 class _Instance(msgspec.Struct, rename="camel"):
     # Absent or null: an instance from before there were forks. An admin is asked, which is the safe side.
     is_fork: bool | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInstance:
+    """A process instance as API core knows it: whether it opens a branch, and its status text."""
+
+    is_fork: bool
+    status: str
+
+
+#: The status of an instance whose data is committed. Discovery names no other.
+FINISHED: Final = "finished"
 
 
 _SYSTEM_LIST: Final = msgspec.json.Decoder(list[_System])
@@ -61,14 +74,14 @@ class ApiCore:
         self._operations = address(base, "/core/operation")
         self._persist = address(base, "/core/persist")
 
-    def systems(self) -> Awaitable[tuple[str, ...]]:
-        """Return the ids of the installed systems.
+    def systems(self, *, tries: int | None = None) -> Awaitable[tuple[str, ...]]:
+        """Return the ids of the installed systems. `tries` replaces the setting.
 
         Raises:
             SiblingUnreachable: no usable answer.
             SiblingRefused: API core answered 4xx.
         """
-        return self._transport.call(_SYSTEMS, "GET", self._systems, _system_ids)
+        return self._transport.call(_SYSTEMS, "GET", self._systems, _system_ids, tries=tries)
 
     def domain_address(self, system_id: str, *, tries: int | None = None) -> Awaitable[DomainAddress]:
         """Return where the system's domain service is.
@@ -80,15 +93,15 @@ class ApiCore:
         target = self._apps.asking(filter="bySystemIdAndType", systemId=system_id, type="domain")
         return self._transport.call(_DOMAIN_ADDRESS, "GET", target, _address, tries=tries)
 
-    def is_fork(self, instance_id: str) -> Awaitable[bool]:
-        """Return whether the instance is a fork, that is, opens a branch. One that API core does not know is none.
+    def instance(self, instance_id: str, *, tries: int | None = None) -> Awaitable[ProcessInstance | None]:
+        """Return what API core knows of the instance; None when it knows none of that id. `tries` replaces the setting.
 
         Raises:
             SiblingUnreachable: no usable answer.
             SiblingRefused: API core answered 4xx.
         """
         target = self._instances.asking(filter="byId", id=instance_id)
-        return self._transport.call(_IS_FORK, "GET", target, _fork)
+        return self._transport.call(_INSTANCE, "GET", target, _process_instance, tries=tries)
 
     def starts_operation(self, event: str, version: str) -> Awaitable[bool]:
         """Return whether an event starts an operation.
@@ -100,16 +113,18 @@ class ApiCore:
         target = self._operations.asking(filter="byEventAndVersion", event=event, version=version)
         return self._transport.call(_STARTS_OPERATION, "GET", target, _is_any)
 
-    def set_instance_status(self, instance_id: str, status: str) -> Awaitable[None]:
-        """Set the instance's status text.
+    def set_instance_status(self, instance_id: str, status: str, *, tries: int | None = None) -> Awaitable[None]:
+        """Set the instance's status text. `tries` replaces the setting.
+
+        What API core answers is not read: it shows columns that were not named as null.
 
         Raises:
             SiblingUnreachable: no usable answer; it may be set all the same.
-            SiblingRefused: API core answered 4xx.
+            SiblingRefused: API core answered 4xx: a trouble of its own, or it knows no such instance.
         """
         change = {"_metadata": {"type": "processInstance", "changeTrack": "update"}, "id": instance_id}
         body = orjson.dumps([change | {"status": status}])
-        return self._transport.call(_SET_STATUS, "POST", self._persist, nothing, body=body)
+        return self._transport.call(_SET_STATUS, "POST", self._persist, nothing, body=body, tries=tries)
 
 
 def _system_ids(answer: bytes) -> tuple[str, ...]:
@@ -126,9 +141,9 @@ def _address(answer: bytes) -> DomainAddress:
     return DomainAddress(host, int(port))
 
 
-def _fork(answer: bytes) -> bool:
+def _process_instance(answer: bytes) -> ProcessInstance | None:
     instances = _INSTANCE_LIST.decode(answer)
-    return bool(instances and instances[0].is_fork)
+    return ProcessInstance(bool(instances[0].is_fork), instances[0].status or "") if instances else None
 
 
 def _is_any(answer: bytes) -> bool:

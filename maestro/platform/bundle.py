@@ -1,6 +1,7 @@
 """All siblings' clients over one set of kept-alive connections."""
 
-from typing import Self
+from collections.abc import Awaitable, Callable
+from typing import Self, TypeVar
 
 from maestro.platform.apicore import ApiCore
 from maestro.platform.discovery import Discovery
@@ -10,6 +11,8 @@ from maestro.platform.observer import CallObserver
 from maestro.platform.process_memory import ProcessMemory
 from maestro.platform.transport import Transport
 from maestro.settings import PlatformSettings
+
+T = TypeVar("T")
 
 
 class Platform:
@@ -30,6 +33,14 @@ class Platform:
         `observer` is told how each try of a call ended.
         """
         return cls(await Transport.open(settings, observer), settings)
+
+    def failures(self, service: str) -> int:
+        """Return how many tries of calls to a sibling have failed so far."""
+        return self._transport.failures[service]
+
+    async def retried(self, attempt: Callable[[], Awaitable[T]], tries: int | None = None) -> T:
+        """Do several calls as one, tried again as a whole. Raises what `Transport.retried` raises."""
+        return await self._transport.retried(attempt, tries)
 
     async def close(self) -> None:
         """Close the connections: those that carry a call once it has ended, https at once. Twice is no error."""

@@ -1,11 +1,17 @@
-"""How a call to a sibling can fail. There are two kinds: worth another try, and final.
+"""How a call to a sibling can fail: there is no usable answer, or the answer is no.
 
-A sibling that does not answer as `contracts` say is never taken for one that says "none".
+The siblings say no (with 400) for their own passing troubles, too, so both are tried again, unless the answer is
+`final`. A sibling that does not answer as `contracts` say is never taken for one that says "none".
 """
+
+from typing import ClassVar
 
 
 class SiblingError(Exception):
     """A call to a sibling did not do what was asked."""
+
+    #: Asking again at once would not change the answer.
+    final: ClassVar[bool] = False
 
     def __init__(self, service: str, call: str, cause: str) -> None:
         super().__init__(service, call, cause)
@@ -29,7 +35,21 @@ class SiblingUnreachable(SiblingError):  # noqa: N818 - the name says what the s
 
 
 class SiblingRefused(SiblingError):  # noqa: N818 - the name says what the sibling did
-    """The sibling answered, and the answer is no. Never tried again."""
+    """The sibling answered, and the answer is no. Raised after the last try, for the trouble may have been passing."""
+
+
+class FinalRefusal(SiblingRefused):
+    """The sibling answered no to what was asked, not for a trouble of its own. Not tried again."""
+
+    final = True
+
+
+class NoSubscribers(FinalRefusal):
+    """The Event Manager knows nobody who wants the event."""
+
+
+class SiblingLocked(FinalRefusal):
+    """The Event Manager takes no event of the system while a reprocessing holds the lock; afterwards it does."""
 
 
 class WrongShapeError(ValueError):
@@ -37,4 +57,4 @@ class WrongShapeError(ValueError):
 
 
 class RefusalError(ValueError):
-    """Raised by a decoder: a well-formed answer that says no. Becomes `SiblingRefused`."""
+    """Raised by a decoder: a well-formed answer that says no. Becomes `FinalRefusal`."""

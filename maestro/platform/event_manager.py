@@ -5,10 +5,13 @@ from typing import Final
 
 import msgspec
 
+from maestro.platform.errors import NoSubscribers, SiblingLocked
 from maestro.platform.target import address
 from maestro.platform.transport import CallName, Transport
 
-_SEND: Final = CallName("event_manager", "send")
+#: What it says of an event that nobody wants, and of one of a system whose reprocessing holds the lock.
+_REFUSALS: Final = (("has no subscribers", NoSubscribers), ("is locked", SiblingLocked))
+_SEND: Final = CallName("event_manager", "send", _REFUSALS)
 
 
 class _Accepted(msgspec.Struct):
@@ -30,7 +33,9 @@ class EventManager:
 
         Raises:
             SiblingUnreachable: no usable answer; it may be sent all the same.
-            SiblingRefused: it answered 4xx: nobody subscribed, or the platform is locked to that system.
+            NoSubscribers: nobody subscribes to events of that name.
+            SiblingLocked: the platform is locked to that system.
+            SiblingRefused: it answered 4xx for another reason: mostly a trouble of its own.
         """
         return self._transport.call(_SEND, "PUT", self._send, _accepted, body=event_json, tries=tries)
 

@@ -4,75 +4,25 @@ Each says what must be stored before it may begin (`needs`): that is the rule "a
 effect it orders is begun" and "what is acked is synced to disk", in one place.
 """
 
-from enum import IntEnum, StrEnum
 from typing import ClassVar
 
 from msgspec import Struct
 
 from maestro.messages import Code
+from maestro.reprocessing.command import Alarm as Alarm
+from maestro.reprocessing.command import Command as Command
+from maestro.reprocessing.command import Needs as Needs
+from maestro.reprocessing.command import RaiseAlarm as RaiseAlarm
+from maestro.reprocessing.command import Topic as Topic
+from maestro.reprocessing.command import WakeAt as WakeAt
+from maestro.reprocessing.commands_of_siblings import AskAgain as AskAgain
+from maestro.reprocessing.commands_of_siblings import AskCanary as AskCanary
+from maestro.reprocessing.commands_of_siblings import Look as Look
+from maestro.reprocessing.commands_of_siblings import SetFinished as SetFinished
 from maestro.reprocessing.impact import Impacted
 
 #: Members of a JSON object.
 Fields = tuple[tuple[str, str | int | list[dict[str, str]]], ...]
-
-
-class Needs(IntEnum):
-    """How safe the step that orders a command must be before the command begins."""
-
-    #: A question to a sibling: asking twice does no harm.
-    NOTHING = 0
-    #: Survives the death of every process.
-    STORED = 1
-    #: Synced to disk: somebody will forget the event, or tell a person.
-    SYNCED = 2
-
-
-class Command(Struct, frozen=True):
-    """Base of all commands."""
-
-    needs: ClassVar[Needs] = Needs.STORED
-
-
-# --- the clock ----------------------------------------------------------------------------------------------
-
-
-class Topic(StrEnum):
-    """What a wake-up is for: each topic has one handler (`machine`)."""
-
-
-class WakeAt(Command, frozen=True):
-    """Say `Woken` with the same topic and key at `at` (seconds since the epoch).
-
-    A later order with the same topic and key replaces this one. Wake-ups are not stored: whoever orders one orders it
-    again after a restart.
-    """
-
-    needs: ClassVar[Needs] = Needs.NOTHING
-    topic: Topic
-    key: str
-    at: float
-
-
-# --- to whoever watches --------------------------------------------------------------------------------------
-
-
-class Alarm(StrEnum):
-    """What somebody must look at, though nothing waits for it."""
-
-    #: A run that nobody approved left units out.
-    LEFT_OUT = "left_out"
-    #: A replay impacts the very instance whose commit its run was for.
-    HELD_NAMED = "held_named"
-    #: One instance persists again and again.
-    PERSISTS_OFTEN = "persists_often"
-
-
-class RaiseAlarm(Command, frozen=True):
-    """Say it in the log, and count it."""
-
-    alarm: Alarm
-    instance_id: str
-    text: str
 
 
 # --- who may decide ------------------------------------------------------------------------------------------
@@ -188,6 +138,9 @@ class Commit(Command, frozen=True):
 
     token: int
     instance_id: str
+
+
+# --- to the siblings: a preview --------------------------------------------------------------------------------
 
 
 class AskRecheck(Command, frozen=True):

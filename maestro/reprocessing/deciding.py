@@ -5,7 +5,7 @@ from maestro.reprocessing import approving, covering, ending, facts, opening, pr
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.asking import Decision, allowed, answer, conflict, found, refuse
 from maestro.reprocessing.document import Document, Stage
-from maestro.reprocessing.settling import add_errand
+from maestro.reprocessing.outbox import add_errand, drop_texts
 from maestro.reprocessing.state import ErrandKind, System
 from maestro.reprocessing.status import OVERRIDES, Status, Trigger
 from maestro.reprocessing.step import DropPreviews, SaveDocument, Step
@@ -119,6 +119,7 @@ def _decide_pending(system: System, doc: Document, trigger: Trigger, fact: facts
 
 def _skip(system: System, doc: Document, user: str, reason: str, step: Step, cause: str = "") -> None:
     _settle_preview(doc, step)
+    drop_texts(system, doc.held_instance, doc, step)
     doc.move(Trigger.SKIP, system.now, user, cause, reason)
     doc.release()
     system.file(doc)

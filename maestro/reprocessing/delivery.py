@@ -16,6 +16,21 @@ class Verdict(StrEnum):
     ERROR = "error"
 
 
+class Sight(StrEnum):
+    """What is still to be done so that Discovery sees a commit that is made (semantics: Visible).
+
+    Stored with the commit, so that none is forgotten.
+
+    Each member's value is what the store writes.
+    """
+
+    NOTHING = ""
+    #: API core must call the instance `finished` before Discovery is asked the next question.
+    LOOK = "look"
+    #: The question before the commit may have been answered with too little: it is put again.
+    QUESTION = "question"
+
+
 class Delivery(Struct):
     """A persist event, numbered at admission. Its body is kept by the store while it may be needed again."""
 
@@ -38,6 +53,15 @@ class Delivery(Struct):
     parked: bool = False
     #: A replay's result: its own commit belongs to the run of a reprocessing.
     replay: bool = False
+    #: What its commit still needs, once it is done.
+    sight: Sight = Sight.NOTHING
+    #: A status text of its instance may still be on its way to API core: see `Document.text_late`.
+    text_late: bool = False
+    #: What its commit writes is known, and changes and destroys nothing: Discovery can name nobody, so it waits for no
+    #: look (not stored: known anew when it is judged).
+    harmless: bool = False
+    #: Tries of API core that had failed when Discovery was asked; None: not known in this life (not stored).
+    failures: int | None = None
     #: The reprocessing it says to be a result of; empty: its scope is `execution`.
     reprocessing: str = ""
     #: When it was done, in seconds since the epoch; stored for sync persists only.

@@ -12,6 +12,7 @@ from heapq import heapify, heappop, heappush
 from maestro.events import MASTER
 from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.budget import used_up
+from maestro.reprocessing.delivery import Sight
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
 from maestro.reprocessing.ledger import Footprint
 from maestro.reprocessing.preview import Recheck
@@ -64,6 +65,8 @@ class Stage(StrEnum):
     ORIGINS = "origins"
     GROWTH = "growth"
     REPLAY_COMMIT = "replay_commit"
+    #: A sibling does not answer: the step is tried again when a wake-up says so.
+    OUTAGE = "outage"
     CLEAN_UP = "clean_up"
     LEAVING = "leaving"
     ANNOUNCE = "announce"
@@ -110,6 +113,11 @@ class Document:
     #: Place in the line of approved ones.
     line: int = 0
     held_committed: bool = False
+    #: What the held commit still needs, once it is made.
+    sight: Sight = Sight.NOTHING
+    #: A call that set its instance's status text had no answer: the text may come after `finished`, and hide the
+    #: instance from Discovery. So `finished` counts only when it is seen some time later, too.
+    text_late: bool = False
     #: Its run ended with an accepted result that is not committed, and nothing else was committed since.
     kept: bool = False
     #: The instance whose replay named the held one as impacted: that is no unit of its own run. Empty: none did.

@@ -5,8 +5,10 @@ The lock is held until the clean-up is done; the end that is decided (`Document.
 
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
+from maestro.reprocessing import outage
 from maestro.reprocessing.document import Document, Ending, Stage
-from maestro.reprocessing.settling import add_errand, answer, reject
+from maestro.reprocessing.outbox import add_errand
+from maestro.reprocessing.settling import answer, reject
 from maestro.reprocessing.state import ErrandKind, System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import SaveDocument, SaveUnit, Step
@@ -34,6 +36,7 @@ def end(
         trigger, user, reason = Trigger.CANCEL, doc.cancelling, doc.cancel_reason
     doc.ending = Ending(trigger, system.now, user, cause, reason)
     step.save(SaveDocument(doc))
+    outage.over(system, doc.id)
     if doc.stage not in _EFFECTS:
         clean_up(system, doc, step)
 

@@ -8,9 +8,27 @@ from msgspec import Struct
 from maestro.events import ReplayRef
 from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.commands import Topic
+from maestro.reprocessing.facts_of_siblings import AskAgainFailed as AskAgainFailed
+from maestro.reprocessing.facts_of_siblings import AskedAgain as AskedAgain
+from maestro.reprocessing.facts_of_siblings import CanaryAsked as CanaryAsked
+from maestro.reprocessing.facts_of_siblings import ErrandBegun as ErrandBegun
+from maestro.reprocessing.facts_of_siblings import ErrandDone as ErrandDone
+from maestro.reprocessing.facts_of_siblings import ErrandRefused as ErrandRefused
+from maestro.reprocessing.facts_of_siblings import ErrandUnanswered as ErrandUnanswered
+from maestro.reprocessing.facts_of_siblings import FinishedRefused as FinishedRefused
+from maestro.reprocessing.facts_of_siblings import FinishedSet as FinishedSet
+from maestro.reprocessing.facts_of_siblings import FollowingKnown as FollowingKnown
+from maestro.reprocessing.facts_of_siblings import InstanceEnded as InstanceEnded
+from maestro.reprocessing.facts_of_siblings import Looked as Looked
+from maestro.reprocessing.facts_of_siblings import LookFailed as LookFailed
+from maestro.reprocessing.facts_of_siblings import Notified as Notified
+from maestro.reprocessing.facts_of_siblings import OldestEntriesFound as OldestEntriesFound
+from maestro.reprocessing.facts_of_siblings import OwedFetched as OwedFetched
+from maestro.reprocessing.facts_of_siblings import QueuesUpdated as QueuesUpdated
+from maestro.reprocessing.facts_of_siblings import SetAside as SetAside
+from maestro.reprocessing.facts_of_siblings import UnitRefused as UnitRefused
 from maestro.reprocessing.impact import Impacted, Origin, UnitKey
-from maestro.reprocessing.ledger import Footprint, Missed, Reads
-from maestro.reprocessing.ledger_book import Oldest, Replaced
+from maestro.reprocessing.ledger import Footprint
 from maestro.reprocessing.unit import Unit
 
 
@@ -41,6 +59,8 @@ class EventArrived(Struct, frozen=True):
     from_wait_queue: bool = False
     redelivered: bool = False
     redriven: bool = False
+    #: It waited, or was handed out, before these events were adopted from another installation (`maestro adopt`).
+    foreign: bool = False
     fingerprint: str = ""
     #: Names the gateway's call of a sync persist: asked again by the same call it is the same one.
     call: str = ""
@@ -82,6 +102,8 @@ class ImpactFound(Struct, frozen=True):
     units: tuple[Impacted, ...]
     #: Which rows the commit would change; None: nobody asked.
     footprint: Footprint | None = None
+    #: Tries of API core that had failed in this life when Discovery was asked.
+    failures: int = 0
 
 
 class OriginsFetched(Struct, frozen=True):
@@ -93,6 +115,8 @@ class OriginsFetched(Struct, frozen=True):
     origin: bytes
     origins: tuple[Origin, ...]
     is_fork: bool
+    #: Tries of API core that had failed in this life when it had said so.
+    failures: int = 0
 
 
 class JudgingFailed(Struct, frozen=True):
@@ -100,6 +124,8 @@ class JudgingFailed(Struct, frozen=True):
 
     token: int
     cause: str
+    #: Who may be out of reach; empty: the event is at fault for certain.
+    sibling: str = ""
 
 
 class Committed(Struct, frozen=True):
@@ -257,21 +283,6 @@ class StatusSet(Struct, frozen=True):
     first_revoked: bool = False
 
 
-class Notified(Struct, frozen=True):
-    """A notification was sent, refused or given up: the outcome changes nothing."""
-
-    id: str
-    token: int
-
-
-class QueuesUpdated(Struct, frozen=True):
-    """The unit queues were filled, grown or emptied as asked; `problem` is set when the broker refused for good."""
-
-    id: str
-    token: int
-    problem: str
-
-
 class StartImpactFound(Struct, frozen=True):
     """Discovery answered what the held instance impacts at the start of a run, and the ledger beside it."""
 
@@ -302,14 +313,6 @@ class ReplaySent(Struct, frozen=True):
 
     id: str
     token: int
-
-
-class UnitRefused(Struct, frozen=True):
-    """The Event Manager has no subscriber for a replay: it will never run."""
-
-    id: str
-    token: int
-    cause: str
 
 
 class ReplayTimedOut(Struct, frozen=True):
@@ -354,56 +357,14 @@ class ReplayCommitted(Struct, frozen=True):
     token: int
 
 
-class OwedFetched(Struct, frozen=True):
-    """What was owed to an entry of the ledger is there; with a `problem` it cannot be had."""
-
-    number: int
-    footprint: Footprint | None = None
-    reads: Reads | None = None
-    #: Later commits of rows that were read, which the computation did not see.
-    missed: tuple[Missed, ...] = ()
-    replaces: Replaced | None = None
-    problem: str = ""
-
-
-class OldestEntriesFound(Struct, frozen=True):
-    """The oldest entries of the ledger, which take at least as many rows as there are too many."""
-
-    entries: tuple[Oldest, ...]
-
-
-class InstanceEnded(Struct, frozen=True):
-    """The platform says that a process instance ended (an *outcome*): done, or, with a `cause`, in an error."""
-
-    instance_id: str
-    #: Name of the event that says so: an operation may be started by it.
-    name: str
-    version: str
-    branch: str
-    #: Set when the instance is a replay.
-    replay: ReplayRef | None
-    #: Domain itself says that it stored the instance's data.
-    stored: bool = False
-    cause: str = ""
-    #: What ingress calls it; it is acknowledged once what it led to is stored.
-    ref: int | None = None
-
-
-class FollowingKnown(Struct, frozen=True):
-    """API core said whether the end of a replay's instance starts another operation, or may, when it did not say."""
-
-    id: str
-    send: str
-    instance_id: str
-    follows: bool
-
-
 class RunFailed(Struct, frozen=True):
-    """A step of a run failed for good: a sibling refused, or is out of reach past the retries."""
+    """A step of a run failed past its tries: a sibling refused, or is out of reach."""
 
     id: str
     token: int
     cause: str
+    #: Who may be out of reach; empty: the run is at fault for certain.
+    sibling: str = ""
 
 
 Fact = (
@@ -419,6 +380,18 @@ Fact = (
     | OriginsFetched
     | JudgingFailed
     | Committed
+    | CanaryAsked
+    | Looked
+    | LookFailed
+    | FinishedSet
+    | FinishedRefused
+    | AskedAgain
+    | AskAgainFailed
+    | SetAside
+    | ErrandBegun
+    | ErrandRefused
+    | ErrandUnanswered
+    | ErrandDone
     | Approved
     | Skipped
     | DecidersChecked

@@ -11,9 +11,11 @@ from msgspec.structs import replace
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, identity, kept, opening, remembering, replaying
+from maestro.reprocessing import facts, identity, kept, opening, outage, remembering, replaying, visibility
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.impact import relevant
+from maestro.reprocessing.outage import JUDGING, Ruling
+from maestro.reprocessing.outbox import drop_texts
 from maestro.reprocessing.settling import (
     COMMITTED,
     answer,
@@ -33,6 +35,8 @@ from maestro.reprocessing.settling import (
 from maestro.reprocessing.state import Lane, System
 from maestro.reprocessing.step import SaveDelivery, Step
 
+#: Why an event that was adopted is on its error queue.
+ADOPTED: Final = "commit in doubt: the Maestro that owned this event before may have made its commit"
 #: Why an event goes to the error queue that came with the id of another one.
 USED: Final = "id was used by another event"
 #: Seconds for which a sync persist whose answer was not heard is answered as it was.
@@ -65,6 +69,8 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     _watch_for_storms(system, fact, step)
     if usurped:
         reject(system, delivery, USED, step)
+    elif fact.foreign:  # as after a lost store: its former owner may have made its commit
+        reject(system, delivery, ADOPTED, step)
     elif fact.replay is not None:
         replaying.on_result(system, delivery, fact.replay, step)
     elif fact.from_wait_queue:  # an unknown one: the store was lost
@@ -72,6 +78,7 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
         mark_parked(system, delivery, step)
         _line_up(system, delivery, step)
     elif not system.open:
+        _empty_inbox(system, step)  # a stall closes the system by itself, as time goes by
         _wait(system, delivery, step)
     else:
         system.inbox.append(delivery)
@@ -265,8 +272,8 @@ def on_wait_queue_drained(system: System, _fact: facts.WaitQueueDrained, step: S
 
 
 def feed_wait_queue(system: System, step: Step) -> None:
-    """Have the wait queue consumed while events may leave it: never while the system is blocked."""
-    wanted = not system.blocked and (system.parked > 0 or system.wait_queue_unknown)
+    """Have the wait queue consumed while events may leave it: never while the system is blocked or stalled for long."""
+    wanted = not system.blocked and not system.held_up and (system.parked > 0 or system.wait_queue_unknown)
     if wanted != system.feeding:
         system.feeding = wanted
         step.do(do.FeedWaitQueue(wanted))
@@ -293,11 +300,17 @@ def on_ingress_attached(system: System, _fact: facts.IngressAttached, step: Step
 
 def advance(system: System, step: Step) -> None:
     """Give the lane its next event, if it is free and the rules allow one to be judged."""
+    outage.watch(system, step)
     blocked = system.blocked
     if blocked:
         _put_off(system, step)
         _empty_inbox(system, step)
-    if system.judged is None and not system.owed and not system.closing:
+    elif system.held_up:
+        _park_judged(system, step)
+        _empty_inbox(system, step)
+    if system.lane is Lane.LOOKS and system.judged is not None and not visibility.awaits_look(system):
+        _ask(system, system.judged, step)
+    elif system.judged is None and not system.owed and not system.closing:
         if system.unfinished:
             _commit(system, system.unfinished.popleft(), step)
         elif not blocked:
@@ -310,8 +323,15 @@ def _put_off(system: System, step: Step) -> None:
     delivery = system.judged
     if delivery is None or system.lane is Lane.COMMIT:
         return
+    _park_judged(system, step)
+    outage.over(system, JUDGING)
     system.judged = system.lane = None
-    if delivery.number not in system.waiting:
+
+
+def _park_judged(system: System, step: Step) -> None:
+    """Have the event being judged wait, before all others: the broker's own patience is not stretched for minutes."""
+    delivery = system.judged
+    if delivery is not None and system.lane is not Lane.COMMIT and delivery.number not in system.waiting:
         _wait(system, delivery, step)
         system.waiting.move_to_end(delivery.number, last=False)
 
@@ -327,8 +347,22 @@ def _judge_next(system: System, step: Step) -> None:
     if system.waiting:
         delivery = next(iter(system.waiting.values()))
     elif system.inbox:
-        delivery = system.inbox.popleft()
+        delivery = system.inbox[0]
     else:
+        return
+    if visibility.awaits_look(system) and not delivery.harmless:
+        return
+    if not system.waiting:
+        system.inbox.popleft()
+    _ask(system, delivery, step)
+
+
+def _ask(system: System, delivery: Delivery, step: Step) -> None:
+    if system.closing:  # nothing is decided: the next life judges it
+        system.judged = system.lane = None
+        return
+    if visibility.awaits_look(system) and not delivery.harmless:
+        _occupy(system, delivery, Lane.LOOKS)
         return
     _occupy(system, delivery, Lane.IMPACT)
     step.do(do.AskImpact(system.lane_token, delivery.instance_id))
@@ -353,14 +387,17 @@ def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None
     delivery = _awaited(system, fact.token, Lane.IMPACT)
     if delivery is None:
         return
+    delivery.failures = fact.failures
     delivery.footprint = fact.footprint
     units = relevant(fact.units, own_instance=delivery.instance_id, on_master=delivery.branch == MASTER)
     if units:
         _occupy(system, delivery, Lane.ORIGINS)
         step.do(do.FetchOrigins(system.lane_token, delivery.key, delivery.instance_id, units))
         return
+    outage.over(system, JUDGING)
     system.waiting.pop(delivery.number, None)
     delivery.verdict = Verdict.COMMIT
+    drop_texts(system, delivery.instance_id, delivery, step)
     step.save(SaveDelivery(delivery))
     _commit(system, delivery, step)
 
@@ -374,6 +411,10 @@ def on_origins_fetched(system: System, fact: facts.OriginsFetched, step: Step) -
     """Hold the event's commit in a new document."""
     delivery = _awaited(system, fact.token, Lane.ORIGINS)
     if delivery is None:
+        return
+    outage.over(system, JUDGING)
+    if delivery.failures != fact.failures:  # Discovery may not have named all: nothing is decided, so ask again
+        _ask(system, delivery, step)
         return
     _release(system, delivery)
     delivery.verdict = Verdict.PENDING
@@ -390,6 +431,7 @@ def on_committed(system: System, fact: facts.Committed, step: Step) -> None:
         return
     _release(system, delivery)
     system.counters.commit += 1
+    visibility.owe(system, delivery, step)
     remembering.event_committed(system, delivery, step)
     kept.outdate(system, None, step)
     finish(system, delivery, step)
@@ -397,15 +439,60 @@ def on_committed(system: System, fact: facts.Committed, step: Step) -> None:
 
 
 def on_judging_failed(system: System, fact: facts.JudgingFailed, step: Step) -> None:
-    """Fail closed: the event goes to its error queue; a caller of sync persist is told instead."""
+    """Find out whose fault it is, unless it is certain."""
     delivery = _awaited(system, fact.token, Lane.IMPACT, Lane.ORIGINS, Lane.COMMIT)
     if delivery is None:
         return
+    if fact.sibling and system.lane is not Lane.COMMIT:
+        system.lane = Lane.TROUBLE
+        outage.suspect(system, JUDGING, fact.sibling, fact.cause, step)
+    else:
+        _fail(system, delivery, fact.cause, step)
+
+
+def on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> None:
+    """Put the question again, now or later; or it is the event's own fault."""
+    trouble = system.troubles.get(JUDGING)
+    ruling = outage.rule(system, fact, step)
+    if ruling is None or trouble is None or system.judged is None:
+        return
+    if ruling is Ruling.AGAIN:
+        _ask(system, system.judged, step)
+    elif ruling is Ruling.FAULT:
+        _fail(system, system.judged, trouble.cause, step)
+
+
+def try_again(system: System, step: Step) -> None:
+    """The sibling may be back: put the question again."""
+    if system.judged is not None and system.lane is Lane.TROUBLE:
+        _ask(system, system.judged, step)
+
+
+def on_set_aside(system: System, fact: facts.SetAside, step: Step) -> None:
+    """Put the event that a stalled system has in hand on its error queue."""
+    delivery, stall = system.judged, system.stalled()
+    if stall is None:
+        step.do(do.Reply(fact.ticket, Code.CONFLICT, f"system {system.id} is not stalled"))
+    elif system.rules.require_reason and not fact.reason:
+        step.do(do.Reply(fact.ticket, Code.INVALID, "reason: is missing"))
+    elif delivery is None or system.lane is Lane.COMMIT:
+        message = f"no event is in hand that could be set aside: {stall.sibling} is waited for ({stall.cause})"
+        step.do(do.Reply(fact.ticket, Code.CONFLICT, message))
+    else:
+        why = f": {fact.reason}" if fact.reason else ""
+        _fail(system, delivery, f"set aside by {fact.user}{why} ({stall.cause})", step)
+        fields: do.Fields = (("number", delivery.number), ("instanceId", delivery.instance_id))
+        step.do(do.Reply(fact.ticket, Code.OK, fields=fields))
+
+
+def _fail(system: System, delivery: Delivery, cause: str, step: Step) -> None:
+    """Fail closed: the event goes to its error queue; a caller of sync persist is told instead."""
+    outage.over(system, JUDGING)
     _release(system, delivery)
     if delivery.has_caller and not delivery.waited and not delivery.refs:
-        delivery.verdict, delivery.reason = Verdict.ERROR, fact.cause
-        system.failed(delivery.instance_id, fact.cause, system.now)
+        delivery.verdict, delivery.reason = Verdict.ERROR, cause
+        system.failed(delivery.instance_id, cause, system.now)
         finish(system, delivery, step)
-        answer(delivery, step, Code.FAILED, message=fact.cause)
+        answer(delivery, step, Code.FAILED, message=cause)
     else:
-        give_up(system, delivery, fact.cause, step)
+        give_up(system, delivery, cause, step)

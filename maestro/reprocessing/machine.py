@@ -17,6 +17,8 @@ from maestro.reprocessing import (
     facts,
     judging,
     leaving_out,
+    outage,
+    outbox,
     outcomes,
     pausing,
     rechecking,
@@ -24,6 +26,8 @@ from maestro.reprocessing import (
     remembering,
     replaying,
     settling,
+    troubled,
+    visibility,
 )
 from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.state import System
@@ -49,10 +53,31 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
     for doc in system.owed.values():
         if not doc.live:
             ending.leave(system, doc, step)
+    visibility.resume(system, step)
+
+
+def _on_outage_woken(system: System, what: str, step: Step) -> None:
+    """It is time to put a question again that a sibling did not answer."""
+    if what == outage.JUDGING:
+        judging.try_again(system, step)
+    else:
+        troubled.try_again(system, what)
+
+
+def _on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> None:
+    """Whose fault a failed question is, is known now, or will be later."""
+    on_canary_asked = judging.on_canary_asked if fact.what == outage.JUDGING else troubled.on_canary_asked
+    on_canary_asked(system, fact, step)
 
 
 #: Who goes on when a wake-up of a topic is due.
-_WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {}
+_WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {
+    do.Topic.LOOK: visibility.on_woken,
+    do.Topic.SET: visibility.on_set_due,
+    do.Topic.QUESTION: visibility.on_question_due,
+    do.Topic.OUTAGE: _on_outage_woken,
+    do.Topic.STALL: lambda _system, _key, _step: None,  # that it is later says it all: `judging.advance` sees to it
+}
 
 
 def _on_woken(system: System, fact: facts.Woken, step: Step) -> None:
@@ -81,6 +106,18 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.OriginsFetched: judging.on_origins_fetched,
     facts.JudgingFailed: judging.on_judging_failed,
     facts.Committed: judging.on_committed,
+    facts.SetAside: judging.on_set_aside,
+    facts.CanaryAsked: _on_canary_asked,
+    facts.Looked: visibility.on_looked,
+    facts.LookFailed: visibility.on_look_failed,
+    facts.FinishedSet: visibility.on_finished_set,
+    facts.FinishedRefused: visibility.on_finished_refused,
+    facts.AskedAgain: visibility.on_asked_again,
+    facts.AskAgainFailed: visibility.on_ask_again_failed,
+    facts.ErrandBegun: outbox.on_errand_begun,
+    facts.ErrandRefused: outbox.on_errand_refused,
+    facts.ErrandUnanswered: outbox.on_errand_unanswered,
+    facts.ErrandDone: outbox.on_errand_done,
     facts.Approved: deciding.on_approved,
     facts.Skipped: deciding.on_skipped,
     facts.DecidersChecked: deciding.on_deciders_checked,
@@ -107,7 +144,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.ReplayImpactFound: replaying.on_replay_impact_found,
     facts.ReplayOriginsFetched: replaying.on_replay_origins_fetched,
     facts.ReplayCommitted: replaying.on_replay_committed,
-    facts.RunFailed: replaying.on_run_failed,
+    facts.RunFailed: troubled.on_run_failed,
     facts.OwedFetched: remembering.on_owed_fetched,
     facts.OldestEntriesFound: remembering.on_oldest_entries_found,
 }

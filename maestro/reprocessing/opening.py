@@ -6,7 +6,7 @@ from maestro.reprocessing import covering, facts, leaving_out
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import MAESTRO, OPEN_BRANCH, PLATFORM, Document, HistoryEntry
 from maestro.reprocessing.impact import replay_order
-from maestro.reprocessing.settling import add_errand
+from maestro.reprocessing.outbox import add_errand, drop_texts
 from maestro.reprocessing.state import ErrandKind, System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import SaveDocument, SaveUnit, Step
@@ -55,6 +55,7 @@ def approve(
     budget: Budget = UNLIMITED,
 ) -> None:
     """Put a document in line. Raises `IllegalTransition`."""
+    drop_texts(system, doc.held_instance, doc, step)
     doc.move(trigger, system.now, user, cause, reason)
     if trigger is Trigger.APPROVE:
         leaving_out.left_by_approval(system, doc, user, step)

@@ -53,6 +53,7 @@ def on_reconsider_asked(system: System, fact: facts.ReconsiderAsked, step: Step)
     approving.spend(doc)
     key, event = delivery_key(doc.id), parse_event(doc.pending_event)
     delivery = Delivery(key, system.next_number, doc.held_instance, event.name, doc.branch, doc.tag, system.now)
+    delivery.text_late = doc.text_late
     system.next_number += 1
     system.deliveries[delivery.key] = delivery
     doc.reconsidered = delivery.number

@@ -7,10 +7,11 @@ after an answer. A result may impact more: the document grows before the result 
 from maestro.events import MASTER, ReplayRef
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import ending, facts, kept, leaving_out, remembering, starting
+from maestro.reprocessing import ending, facts, kept, leaving_out, outage, remembering, starting, visibility
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
+from maestro.reprocessing.outbox import drop_texts
 from maestro.reprocessing.pace import event_name
 from maestro.reprocessing.settling import COMMITTED, answer, finish, reject, settle
 from maestro.reprocessing.state import System
@@ -47,7 +48,7 @@ def advance(system: System, step: Step) -> None:
 def _go_on(system: System, doc: Document, step: Step) -> None:
     """Order the next step of a run."""
     if starting.must_ask(doc):
-        if remembering.settled(system):
+        if remembering.settled(system) and not visibility.awaits_look(system):
             starting.ask(system, doc, step)
     elif not doc.queues_built:
         _await(system, doc, Stage.QUEUES)
@@ -57,8 +58,7 @@ def _go_on(system: System, doc: Document, step: Step) -> None:
     elif doc.cancelling:
         ending.end(system, doc, Trigger.CANCEL, "", doc.cancelling, step)
     elif not doc.held_committed:
-        _await(system, doc, Stage.HELD_COMMIT)
-        step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
+        _commit_held(system, doc, step)
     elif not _pause(system, doc, step):
         _next_unit(system, doc, step)
 
@@ -98,6 +98,13 @@ def _start(system: System, doc: Document, step: Step) -> None:
     step.do(do.Notify(doc.id, doc.token, "starting"))
 
 
+def _commit_held(system: System, doc: Document, step: Step) -> None:
+    if drop_texts(system, doc.held_instance, doc, step):
+        step.save(SaveDocument(doc))
+    _await(system, doc, Stage.HELD_COMMIT)
+    step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
+
+
 def _next_unit(system: System, doc: Document, step: Step) -> None:
     unit = doc.take_next()
     if unit is None and doc.set_aside and not leaving_out.nothing_else_left(system, doc, step):
@@ -124,7 +131,7 @@ def _order_send(system: System, doc: Document, step: Step) -> None:
 def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> None:
     if unit.state is UnitState.SENDING:
         _order_send(system, doc, step)
-    elif unit.state is UnitState.ASSESSING and remembering.settled(system):
+    elif unit.state is UnitState.ASSESSING and remembering.settled(system) and not visibility.awaits_look(system):
         _await(system, doc, Stage.IMPACT)
         step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
     elif unit.state is UnitState.COMMITTING:
@@ -193,6 +200,7 @@ def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> 
     doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
     if doc is not None:
         doc.held_committed = True
+        visibility.owe(system, doc, step)
         step.save(SaveDocument(doc))
         remembering.held_committed(system, doc, step)
         kept.outdate(system, doc, step)
@@ -213,6 +221,7 @@ def on_replay_sent(system: System, fact: facts.ReplaySent, step: Step) -> None:
     doc = awaited(system, fact.id, fact.token, Stage.SEND)
     if doc is None or doc.ending is not None or doc.current is None or doc.current.state is not UnitState.SENDING:
         return
+    outage.over(system, doc.id)
     doc.current.state, doc.current.sent_at = UnitState.SENT, system.now
     step.save(SaveUnit(doc, doc.current))
     step.do(do.AwaitResult(doc.id, doc.send_name(doc.current), system.now))
@@ -254,7 +263,7 @@ def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None
 def on_unit_refused(system: System, fact: facts.UnitRefused, step: Step) -> None:
     """No operation of the platform takes the replay: it never will, whoever asks."""
     doc = awaited(system, fact.id, fact.token, Stage.SEND)
-    if doc is not None and doc.ending is None and not _answered(doc, Stage.SEND):
+    if doc is not None and doc.ending is None and not answered(doc, Stage.SEND):
         leaving_out.set_aside(doc, fact.cause, step)
 
 
@@ -273,6 +282,8 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
     delivery.verdict, delivery.replay = Verdict.COMMIT, True
     unit.state = UnitState.ASSESSING
     unit.result_instance, unit.result_key = delivery.instance_id, delivery.key
+    if doc.stage is Stage.OUTAGE:  # the send had no answer, and arrived
+        doc.stage = None
     step.save(SaveDelivery(delivery), SaveUnit(doc, unit))
     settle(delivery, step)
 
@@ -294,6 +305,7 @@ def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: 
         _await(system, doc, Stage.ORIGINS)
         step.do(do.FetchReplayOrigins(doc.id, doc.token, new))
     else:
+        outage.over(system, doc.id)
         _grow(system, doc, doc.current, (), step)
 
 
@@ -318,6 +330,7 @@ def on_replay_origins_fetched(system: System, fact: facts.ReplayOriginsFetched, 
         return
     doc = awaited(system, fact.id, fact.token, Stage.ORIGINS)
     if doc is not None and doc.current is not None:
+        outage.over(system, doc.id)
         _grow(system, doc, doc.current, fact.origins, step)
 
 
@@ -368,18 +381,6 @@ def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step)
     step.do(do.TakeControl(doc.id))
 
 
-def _answered(doc: Document, stage: Stage) -> bool:
+def answered(doc: Document, stage: Stage) -> bool:
     """Whether a send that failed was answered by a result all the same: the result says more."""
     return stage is Stage.SEND and (doc.current is None or doc.current.state is not UnitState.SENDING)
-
-
-def on_run_failed(system: System, fact: facts.RunFailed, step: Step) -> None:
-    """A step of the run failed for good."""
-    for stage in (Stage.START_IMPACT, Stage.START_ORIGINS):
-        doc = awaited(system, fact.id, fact.token, stage)
-        if doc is not None:
-            ending.end(system, doc, Trigger.ABORT_SPLIT, fact.cause, MAESTRO, step)
-    for stage in (Stage.SEND, Stage.IMPACT, Stage.ORIGINS, Stage.REPLAY_COMMIT):
-        doc = awaited(system, fact.id, fact.token, stage)
-        if doc is not None and doc.ending is None and not _answered(doc, stage):
-            ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)

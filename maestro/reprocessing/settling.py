@@ -5,8 +5,9 @@ from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.identity import fingerprint_of
-from maestro.reprocessing.state import Errand, ErrandKind, System
-from maestro.reprocessing.step import ForgetDelivery, SaveDelivery, SaveErrand, Step
+from maestro.reprocessing.outbox import add_errand
+from maestro.reprocessing.state import ErrandKind, System
+from maestro.reprocessing.step import ForgetDelivery, SaveDelivery, Step
 
 COMMITTED: do.Fields = (("status", "commited"),)  # spelled as the platform's SDK reads it
 
@@ -27,7 +28,8 @@ def forget_oldest(system: System, step: Step) -> None:
     """
     while len(system.finished) > system.rules.dedup_window and not system.wait_queue_unknown:
         oldest = system.deliveries[system.finished[0]]
-        if oldest.parked:
+        # Its copy on the wait queue would come back as an unknown event, and what it owes would be forgotten.
+        if oldest.parked or oldest.sight:
             return
         system.finished.popleft()
         forget(system, oldest, step)
@@ -160,11 +162,3 @@ def answer_decided(system: System, delivery: Delivery, step: Step) -> None:
         answer(delivery, step, Code.OK, document_id=held[-1].id if held else "")
     else:
         answer(delivery, step, Code.FAILED, message=delivery.reason)
-
-
-def add_errand(system: System, kind: ErrandKind, instance_id: str, text: str, step: Step, about: int = 0) -> None:
-    """Put an errand into the outbox."""
-    errand = Errand(system.next_errand, kind, instance_id, text, about)
-    system.errands[errand.number] = errand
-    system.next_errand = errand.number + 1
-    step.save(SaveErrand(errand))

@@ -5,7 +5,7 @@ commit is recorded as done: a retry of an aborted run may come hours later (sema
 """
 
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts
+from maestro.reprocessing import facts, outage
 from maestro.reprocessing.document import MAESTRO, START, Document, Stage
 from maestro.reprocessing.impact import Origin, relevant, replay_order
 from maestro.reprocessing.state import System
@@ -32,11 +32,13 @@ def on_impact_found(system: System, doc: Document, fact: facts.StartImpactFound,
         doc.stage, doc.token = Stage.START_ORIGINS, system.token()
         step.do(do.FetchReplayOrigins(doc.id, doc.token, new))
     else:
+        outage.over(system, doc.id)
         doc.start_asked = True
 
 
 def take_in(system: System, doc: Document, new: tuple[Origin, ...], step: Step) -> None:
     """Add the units at the end, in the order of replay. The queues are filled with them: that comes next."""
+    outage.over(system, doc.id)
     units = doc.add(replay_order(new), START)
     doc.start_asked = True
     doc.cascaded += len(units)

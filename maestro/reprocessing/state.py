@@ -10,7 +10,9 @@ from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.ledger_book import Book, Scope
 from maestro.reprocessing.pace import Paces
+from maestro.reprocessing.stalls import Stall, Trouble
 from maestro.reprocessing.status import IN_PROGRESS, Status
+from maestro.reprocessing.visible import Look, Looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,10 @@ class Rules:
     two_approvers: bool = False
     dedup_window: int = 4096
     require_reason: bool = False
+    #: See that each committed instance becomes `finished` in API core; else the platform is trusted with it.
+    ensure_finished: bool = True
+    #: Seconds that a run waits for a sibling that is out of reach.
+    outage_limit: float = 1800.0
     ledger_scope: Scope = Scope.OFF
     ledger_rows: int = 1_000_000
     tag_window: float = 600.0
@@ -54,6 +60,10 @@ class Lane(StrEnum):
     IMPACT = "impact"
     ORIGINS = "origins"
     COMMIT = "commit"
+    #: A commit, made meanwhile, is not known to be visible: the question is put again once it is.
+    LOOKS = "looks"
+    #: A sibling did not answer past the tries: whose fault it is, is found out.
+    TROUBLE = "trouble"
 
 
 @dataclass(slots=True)
@@ -116,16 +126,6 @@ class Cover:
         return (self.tag, self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """Why nothing can be judged, committed or replayed: which sibling is waited for, since when, and the cause."""
-
-    sibling: str
-    cause: str
-    #: Seconds since the epoch.
-    since: float
-
-
 @dataclass(slots=True)
 class System:
     """The state of one system."""
@@ -163,6 +163,15 @@ class System:
     covers: dict[tuple[str, str], Cover] = field(default_factory=dict)
     errands: dict[int, Errand] = field(default_factory=dict)
     next_errand: int = 1
+    #: Errands that a call was begun for, in this life or, maybe, in a former one.
+    errands_begun: set[int] = field(default_factory=set)
+    #: Status texts that were dropped while a call was under way, by number, and whose commit they may outlast.
+    texts_under_way: dict[int, Delivery | Document] = field(default_factory=dict)
+    #: What is owed to commits, by who owes it: the key of a delivery or the id of a document.
+    looks: dict[str, Look] = field(default_factory=dict)
+    questions: dict[str, Look] = field(default_factory=dict)
+    #: How long instances took to become visible.
+    visible: Looks = field(default_factory=Looks)
     next_line: int = 1
     #: Done deliveries, oldest first.
     finished: deque[str] = field(default_factory=deque)
@@ -179,6 +188,10 @@ class System:
     ledger: Book = field(default_factory=Book)
     #: What the system waits for, by what is held up. Not stored: after a restart the same questions find it again.
     stalls: dict[str, Stall] = field(default_factory=dict)
+    #: Questions that failed past their tries, by who asked: `judging`, or the id of a running document. Not stored.
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+    #: When the wake-up is due that closes a stalled system; 0: none is ordered.
+    closes_at: float = 0.0
     #: The last event of this life that failed; None: none did.
     last_failure: Failure | None = None
     #: When each instance persisted lately, in seconds since the epoch; the least recent instance first. Not stored.
@@ -197,6 +210,13 @@ class System:
     def stalled(self) -> Stall | None:
         """Return the oldest stall (semantics: Stalled)."""
         return min(self.stalls.values(), key=lambda stall: stall.since, default=None) if self.stalls else None
+
+    @property
+    def held_up(self) -> bool:
+        """Whether it is stalled for so long that it counts as not open. A run's own trouble holds up the run alone."""
+        return bool(self.stalls) and any(
+            self.now >= stall.closes_at for what, stall in self.stalls.items() if what not in self.documents
+        )
 
     def token(self) -> int:
         """Return a token no command of this life has carried yet."""
@@ -254,8 +274,8 @@ class System:
 
     @property
     def open(self) -> bool:
-        """Semantics: not blocked, and no persist event waits."""
-        return not self.waiting and not self.blocked
+        """Semantics: not blocked, no persist event waits, and it is not stalled for long."""
+        return not self.waiting and not self.blocked and not self.held_up
 
     def lock(self) -> Lock | None:
         """Return the lock, if there is one."""

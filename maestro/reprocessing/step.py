@@ -24,6 +24,12 @@ class ForgetDelivery(Struct, frozen=True):
     number: int
 
 
+class SaveSight(Struct, frozen=True):
+    """Save what a commit that is made still needs: nothing else of its delivery or document has changed."""
+
+    owner: Delivery | Document
+
+
 class SaveDocument(Struct, frozen=True):
     """Save the document's header."""
 
@@ -85,6 +91,12 @@ class SaveErrand(Struct, frozen=True):
     errand: Errand
 
 
+class DropErrand(Struct, frozen=True):
+    """Take an errand out of the outbox: it is delivered, or must not be any more."""
+
+    number: int
+
+
 class SaveBook(Struct, frozen=True):
     """Save the ledger's extent."""
 
@@ -111,6 +123,7 @@ class DropEntry(Struct, frozen=True):
 
 Save = (
     SaveDelivery
+    | SaveSight
     | ForgetDelivery
     | SaveDocument
     | SaveUnit
@@ -121,6 +134,7 @@ Save = (
     | SaveCover
     | DropCover
     | SaveErrand
+    | DropErrand
     | SaveBook
     | SaveOwed
     | SaveEntry

@@ -19,6 +19,7 @@ from maestro.reprocessing.rendering import (
     progress,
     wire_time,
 )
+from maestro.reprocessing.stalls import Stall
 from maestro.reprocessing.state import Failure, Lock, System
 from maestro.reprocessing.status import Status
 from maestro.reprocessing.unit import UnitState
@@ -51,10 +52,12 @@ def lock_facts(lock: Lock) -> dict[str, Any]:
 
 
 def state(system: System) -> str:
-    """Name the state of a system: running, paused, approved, pending, draining or open."""
+    """Name the state of a system: running, paused, approved, pending, stalled (for long), draining or open."""
     for status, name in _STATES:
         if any(doc.status is status and doc.blocks for doc in system.live.values()):
             return name
+    if system.held_up:
+        return "stalled"
     return "draining" if system.waiting else "open"
 
 
@@ -66,6 +69,7 @@ def described(system: System, depths: dict[str, int] | None, epoch: int) -> Answ
         "id": system.id,
         "state": state(system),
         "lock": lock_facts(lock) if lock else None,
+        "stalled": _stall(system.stalled()),
         "pending": [doc.id for doc in system.live.values() if doc.status is Status.PENDING],
         "approved": [doc.id for doc in system.live.values() if doc.status is Status.APPROVED],
         "running": _running(system.running()),
@@ -78,6 +82,12 @@ def described(system: System, depths: dict[str, int] | None, epoch: int) -> Answ
         "epoch": epoch,
     }
     return Answer(Code.OK, orjson.dumps(body))
+
+
+def _stall(stall: Stall | None) -> dict[str, str] | None:
+    if stall is None:
+        return None
+    return {"sibling": stall.sibling, "cause": stall.cause, "since": wire_time(stall.since)}
 
 
 def _failure(failure: Failure | None) -> dict[str, str] | None:

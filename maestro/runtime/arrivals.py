@@ -23,6 +23,7 @@ def accept(arrived: Arrived, system_id: str, max_bytes: int) -> EventArrived | D
     key = identity.own_key(arrived.mark) or identity.from_outside(message.id)
     return _arrival(
         message.event, key, ref=arrived.ref, redelivered=arrived.redelivered, redriven=arrived.redriven,
+        foreign=arrived.foreign,
         from_wait_queue=arrived.source is Source.WAIT,
         fingerprint="" if key else identity.fingerprint(identity.BODY, arrived.body),
     )  # fmt: skip

@@ -17,7 +17,7 @@ OK, REFUSED, UNREACHABLE = "ok", "refused", "unreachable"
 BAD_INPUT, NO_EVENT, SUPERSEDED, UNKNOWN_REPROCESSING, OTHER = (
     "bad_input", "no_event", "superseded", "unknown_reprocessing", "other"
 )  # fmt: skip
-STATES = ("open", "draining", "pending", "approved", "running", "paused")
+STATES = ("open", "draining", "stalled", "pending", "approved", "running", "paused")
 
 
 def _each(*values: str) -> tuple[tuple[str, ...], ...]:
@@ -95,7 +95,9 @@ CASCADED = _counter("maestro_cascade_units_total", "Units that a replay brought 
 ALARMS = _counter(
     "maestro_alarms_total",
     "What somebody must look at: left_out (a run that a rule approved left units out), held_named (a replay impacts "
-    "the held instance itself), persists_often (an instance persisted more than ten times within a minute).",
+    "the held instance itself), persists_often (an instance persisted more than ten times within a minute), unverified "
+    "(API core refuses to call a committed instance finished, so Discovery may never name it), missed (Discovery, "
+    "asked again, names what it had not named before a commit).",
     _SYSTEM, "alarm", known=_each(*Alarm),
 )  # fmt: skip
 ERRANDS = _gauge("maestro_errands", "Messages to siblings that are still to be delivered.", _SYSTEM)
@@ -118,6 +120,24 @@ RETRIES = _counter(
     "maestro_sibling_retries_total", "Tries after the first of a call to a sibling, by outcome.",
     _SYSTEM, "sibling", "outcome", known=tuple(product(SIBLINGS, (OK, REFUSED, UNREACHABLE))),
 )  # fmt: skip
+
+# --- what is committed becomes visible --------------------------------------------------------------------------
+
+LOOKS = _counter(
+    "maestro_looks_total",
+    "Looks at API core whether a committed instance is visible to Discovery, by what came of them: finished, not_yet, "
+    "unknown (API core knows no such instance), set (Maestro called it finished, for the platform did not in time).",
+    _SYSTEM, "found", known=_each("finished", "not_yet", "unknown", "set"),
+)  # fmt: skip
+STALLED = _gauge(
+    "maestro_stalled_seconds",
+    "How long the system has waited for a sibling, without which nothing can be judged, committed or replayed; "
+    "0: it does not.",
+    _SYSTEM,
+)  # fmt: skip
+LOOKS_OWED = _gauge(
+    "maestro_looks_owed", "Committed instances that are not known to be visible to Discovery yet.", _SYSTEM
+)
 
 # --- store ------------------------------------------------------------------------------------------------------
 
@@ -178,7 +198,7 @@ BUILD = _gauge("maestro_build_info", "Always 1; the labels say what runs.", _GAT
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 BY_NAME = {metric.name: metric for metric in ALL}
 #: What a system's process counts itself, rather than reads off its state.
-OF_SYSTEM = (ALARMS, ERRORS, REPROCESSINGS, REPLAY_SENDS, TRIES, RETRIES, LINK_FRAMES, LINK_RESENDS)
+OF_SYSTEM = (ALARMS, ERRORS, REPROCESSINGS, REPLAY_SENDS, TRIES, RETRIES, LOOKS, LINK_FRAMES, LINK_RESENDS)
 OF_INGRESS = (LINK_FRAMES, LINK_RESENDS, DELIVERIES, UNDECODABLE, UNPUBLISHABLE)
 OF_CASCADE = (LINK_FRAMES, LINK_RESENDS)
 

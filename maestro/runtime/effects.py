@@ -6,23 +6,24 @@ A task that fails in any way ends in the failing fact: no command is left withou
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
 
 from maestro import faultpoints, logs
 from maestro.events import MASTER, parse_celery
-from maestro.platform import Platform, SiblingError, SiblingRefused
+from maestro.platform import NoSubscribers, Platform, SiblingError
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.ids import RANDOM_BYTES, document_id
 from maestro.reprocessing.impact import Impacted, Origin
-from maestro.reprocessing.ledger import Footprint, merged
-from maestro.reprocessing.remembering import active
+from maestro.reprocessing.outage import JUDGING
 from maestro.reprocessing.rendering import document_json, notification, replay_event
+from maestro.runtime.asking import Asking, together
+from maestro.runtime.canaries import Canaries
 from maestro.runtime.carriers import Carriers
-from maestro.runtime.catalogue import COMMIT_SECONDS, DISCOVERY_SECONDS, EVENT, HELD, RECHECK, REPLAY, REPLAY_SENDS
+from maestro.runtime.catalogue import COMMIT_SECONDS, EVENT, HELD, RECHECK, REPLAY, REPLAY_SENDS
 from maestro.runtime.ledger import Ledger
 from maestro.runtime.measures import Measures
 from maestro.runtime.owner_view import OwnerView
@@ -67,6 +68,10 @@ class Effects:
         #: An answer is being fed to the engine by one of the tasks, and what that task goes on with.
         self._answering = False
         self._next: do.Command | None = None
+        self._canaries = Canaries(self._system.id, platform, engine, settings.data_dir)
+        self._asking = Asking(self._system, platform, self._ledger, self._canaries, measures)
+        #: Notifications whose refusal was told in this life.
+        self._told: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._alarms: dict[tuple[do.Topic, str], asyncio.TimerHandle] = {}
         self._handlers: dict[type[do.Command], Callable[..., Coroutine[None, None, Fact]]] = {
@@ -83,6 +88,10 @@ class Effects:
             do.CommitReplay: self._commit_replay,
             do.AskRecheck: self._ask_recheck,
             do.FetchRecheckOrigins: self._fetch_recheck_origins,
+            do.AskCanary: self._asking.canary,
+            do.Look: self._asking.look,
+            do.SetFinished: self._asking.set_finished,
+            do.AskAgain: self._asking.again,
             do.FetchOwed: self._fetch_owed,
             do.FindOldestEntries: self._find_oldest_entries,
         }
@@ -137,7 +146,7 @@ class Effects:
                 await self._owner.until_acts()
             fact = await self._handlers[type(command)](command)
         except SiblingError as problem:
-            fact = _failure(command, str(problem))
+            fact = _failure(command, str(problem), "" if problem.final else problem.service)
         except Exception as problem:  # noqa: BLE001 - whatever it was, the rules need an answer
             self._log.exception("command failed", command=type(command).__name__)
             fact = _failure(command, f"{type(problem).__name__}: {problem}")
@@ -156,25 +165,6 @@ class Effects:
         elif self._system.judged is not None:
             ids["delivery"] = self._system.judged.key
         return ids
-
-    async def _impacted(
-        self, instance_id: str, branch: str, kind: str, tries: int | None = None
-    ) -> tuple[tuple[Impacted, ...], Footprint | None]:
-        """Ask Discovery and, where the ledger has something to say, Domain and the ledger beside it."""
-        if not active(self._system):
-            return await self._named_by_discovery(instance_id, kind, tries), None
-        units, footprint = await _all(
-            self._named_by_discovery(instance_id, kind, tries),
-            self._platform.domain.footprint(self._system.id, instance_id, tries=tries),
-        )
-        return merged(units, await self._ledger.named(footprint, branch)), footprint
-
-    async def _named_by_discovery(self, instance_id: str, kind: str, tries: int | None) -> tuple[Impacted, ...]:
-        started = time.perf_counter()
-        try:
-            return await self._platform.discovery.impacted(self._system.id, instance_id, tries=tries)
-        finally:
-            self._measures.observe(DISCOVERY_SECONDS, time.perf_counter() - started, kind)
 
     async def _commit_to_domain(self, instance_id: str, kind: str) -> None:
         started = time.perf_counter()
@@ -198,21 +188,23 @@ class Effects:
     # --- judging -----------------------------------------------------------------------------------------------
 
     async def _ask_impact(self, command: do.AskImpact) -> Fact:
-        judged = self._system.judged
+        judged, failures = self._system.judged, self._asking.api_failures
         branch = judged.branch if judged is not None else MASTER  # else nobody waits for the answer any more
-        return facts.ImpactFound(command.token, *await self._impacted(command.instance_id, branch, EVENT))
+        found = await self._asking.impacted(command.instance_id, branch, EVENT, JUDGING)
+        return facts.ImpactFound(command.token, *found, failures)
 
     async def _fetch_origins(self, command: do.FetchOrigins) -> Fact:
-        held, is_fork, origins = await _all(
-            self._platform.process_memory.origin(command.instance_id),
-            self._platform.apicore.is_fork(command.instance_id),
-            self._origins(command.units),
+        tries = self._asking.tries(JUDGING)
+        held, instance, origins = await together(
+            self._platform.process_memory.origin(command.instance_id, tries=tries),
+            self._platform.apicore.instance(command.instance_id, tries=tries),
+            self._origins(command.units, tries=tries),
         )
         body = self._engine.repository.body(self._system.deliveries[command.key].number)
         assert body is not None, "the body of an event that is being judged is kept"
         return facts.OriginsFetched(
             command.token, document_id(self._system.id, os.urandom(RANDOM_BYTES)), parse_celery(body).event.raw,
-            held.event if held else b"", origins, is_fork,
+            held.event if held else b"", origins, bool(instance and instance.is_fork), self._asking.api_failures,
         )  # fmt: skip
 
     # --- a decision: somebody waits for the answer ----------------------------------------------------------------
@@ -220,7 +212,8 @@ class Effects:
     async def _ask_recheck(self, command: do.AskRecheck) -> Fact:
         async with promptly("discovery", "impacted", self._settings.http.ask_timeout):
             branch = self._document(command.id).branch
-            units, _ = await self._impacted(command.instance_id, branch, RECHECK, PROMPT_TRIES)
+            asked = self._asking.impacted(command.instance_id, branch, RECHECK, surely=True, tries=PROMPT_TRIES)
+            units, _ = await asked
         return facts.RecheckFound(command.id, command.token, units)
 
     async def _fetch_recheck_origins(self, command: do.FetchRecheckOrigins) -> Fact:
@@ -236,10 +229,13 @@ class Effects:
         async def fetch(instance_id: str) -> tuple[bytes, str]:
             async with limit:
                 origin = await self._platform.process_memory.origin(instance_id, tries=tries)
-            return (origin.event, origin.timestamp) if origin is not None else (b"", "")
+            if origin is None:
+                return b"", ""
+            self._canaries.answered("process_memory", instance_id)
+            return origin.event, origin.timestamp
 
         ids = list(dict.fromkeys(unit.instance_id for unit in units))
-        found = dict(zip(ids, await _all(*map(fetch, ids)), strict=True))
+        found = dict(zip(ids, await together(*map(fetch, ids)), strict=True))
         return tuple(Origin(unit, *found[unit.instance_id]) for unit in units)
 
     async def _commit(self, command: do.Commit) -> Fact:
@@ -258,7 +254,10 @@ class Effects:
         try:
             await self._platform.event_manager.send(event, tries=self._settings.platform.notification_tries)
         except SiblingError as problem:
-            self._log.warning("notification failed", kind=command.kind, reprocessing=doc.id, cause=str(problem))
+            kind = f"{command.kind} {type(problem).__name__}" if isinstance(problem, NoSubscribers) else ""
+            if kind not in self._told:
+                self._log.warning("notification failed", kind=command.kind, reprocessing=doc.id, cause=str(problem))
+            self._told.add(kind)
         return facts.Notified(command.id, command.token)
 
     async def _commit_held(self, command: do.CommitHeld) -> Fact:
@@ -270,19 +269,18 @@ class Effects:
 
     async def _ask_start_impact(self, command: do.AskStartImpact) -> Fact:
         branch = self._document(command.id).branch
-        found = await self._impacted(command.instance_id, branch, HELD)
+        found = await self._asking.impacted(command.instance_id, branch, HELD, command.id, surely=True)
         return facts.StartImpactFound(command.id, command.token, *found)
 
     async def _send_replay(self, command: do.SendReplay) -> Fact:
         doc = self._document(command.id)
         if doc.current is not None and doc.token == command.token:  # else superseded meanwhile
             self._measures.count(REPLAY_SENDS)
+            tries = self._asking.tries(doc.id)
             try:
-                await self._platform.event_manager.send(replay_event(doc, doc.current))
-            except SiblingRefused as problem:
-                if NO_SUBSCRIBERS in str(problem):
-                    return facts.UnitRefused(command.id, command.token, str(problem))
-                raise
+                await self._platform.event_manager.send(replay_event(doc, doc.current), tries=tries)
+            except NoSubscribers as problem:
+                return facts.UnitRefused(command.id, command.token, str(problem))
         return facts.ReplaySent(command.id, command.token)
 
     def _await_result(self, command: do.AwaitResult) -> None:
@@ -298,7 +296,7 @@ class Effects:
     async def _ask_replay_impact(self, command: do.AskReplayImpact) -> Fact:
         unit = self._document(command.id).current
         branch = unit.branch if unit is not None else MASTER  # else nobody waits for the answer any more
-        found = await self._impacted(command.instance_id, branch, REPLAY)
+        found = await self._asking.impacted(command.instance_id, branch, REPLAY, command.id, surely=True)
         return facts.ReplayImpactFound(command.id, command.token, *found)
 
     async def _ask_following(self, command: do.AskFollowing) -> Fact:
@@ -306,7 +304,8 @@ class Effects:
         return facts.FollowingKnown(command.id, command.send, command.instance_id, follows)
 
     async def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> Fact:
-        return facts.ReplayOriginsFetched(command.id, command.token, await self._origins(command.units))
+        origins = await self._origins(command.units, tries=self._asking.tries(command.id))
+        return facts.ReplayOriginsFetched(command.id, command.token, origins)
 
     async def _commit_replay(self, command: do.CommitReplay) -> Fact:
         await self._commit_to_domain(command.instance_id, REPLAY)
@@ -328,10 +327,16 @@ class Effects:
         return self._ledger.oldest(command.rows)
 
 
-def _failure(command: do.Command, cause: str) -> Fact:  # noqa: PLR0911 - one for each kind of answer
+def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noqa: C901, PLR0911 - one for each kind
     match command:
         case do.AskImpact(token=token) | do.FetchOrigins(token=token) | do.Commit(token=token):
-            return facts.JudgingFailed(token, cause)
+            return facts.JudgingFailed(token, cause, sibling)
+        case do.AskCanary(what=what, token=token):
+            return facts.CanaryAsked(what, token, answered=False)
+        case do.Look(key=key, token=token) | do.SetFinished(key=key, token=token):
+            return facts.LookFailed(key, token, cause)
+        case do.AskAgain(key=key, token=token):
+            return facts.AskAgainFailed(key, token, cause)
         case do.CommitHeld(id=id_, token=token):
             return facts.HeldCommitFailed(id_, token, cause)
         case do.AskFollowing(id=id_, send=send, instance_id=instance):
@@ -345,7 +350,7 @@ def _failure(command: do.Command, cause: str) -> Fact:  # noqa: PLR0911 - one fo
             | do.FetchReplayOrigins(id=id_, token=token)
             | do.CommitReplay(id=id_, token=token)
         ):
-            return facts.RunFailed(id_, token, cause)
+            return facts.RunFailed(id_, token, cause, sibling)
         case do.AskRecheck(id=id_, token=token) | do.FetchRecheckOrigins(id=id_, token=token):
             return facts.RecheckFailed(id_, token, cause)
         case do.FetchOwed(number=number):
@@ -353,14 +358,3 @@ def _failure(command: do.Command, cause: str) -> Fact:  # noqa: PLR0911 - one fo
         case do.FindOldestEntries():
             return facts.OldestEntriesFound(())
     raise AssertionError(command)
-
-
-async def _all(*work: Awaitable[object]) -> tuple:  # type: ignore[type-arg]  # as asyncio.gather's, for any number
-    """Await all; when one fails, cancel the rest and raise what it raised."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        return tuple(await asyncio.gather(*tasks))
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        raise

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Iterable
 
 from maestro import faultpoints
-from maestro.reprocessing.commands import AckDelivery, Command, DeadLetterEvent, Needs, ParkEvent
+from maestro.reprocessing.commands import AckDelivery, Command, DeadLetterEvent, Look, Needs, ParkEvent
 from maestro.reprocessing.delivery import Delivery
-from maestro.reprocessing.facts import Committed, EventArrived, Fact, ReconsiderAsked
+from maestro.reprocessing.facts import Committed, EventArrived, Fact, Looked, LookFailed, ReconsiderAsked
 from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.reconsidering import delivery_body, delivery_key
 from maestro.reprocessing.state import Lock
@@ -26,6 +26,8 @@ from maestro.store.base import Store, StoreError, Write
 LAZY = (AckDelivery, ParkEvent, DeadLetterEvent)
 GATHER_FOR = 0.4
 GATHER_UP_TO = 64
+#: After these there may be a commit's completion that no later transaction takes along.
+_COMPLETIONS = frozenset({Committed, Looked, LookFailed})
 
 
 class Engine:
@@ -102,10 +104,17 @@ class Engine:
             else:
                 now.append(command)
                 stored = stored or command.needs is Needs.STORED
-        # Nothing is judged next whose verdict would take the completion along: a crash must not repeat the commit.
-        stored = stored or (type(fact) is Committed and self.machine.system.judged is None)
+        stored = stored or (type(fact) in _COMPLETIONS and not self._verdict_follows(step.commands))
         self._store_for(stored=stored, urgent=urgent)
         self._carry_out_all(now)
+
+    def _verdict_follows(self, commands: list[Command]) -> bool:
+        """Whether an event is judged now, or as soon as a look is answered: its verdict takes a completion along.
+
+        Else it is stored now, for a crash must not repeat the commit.
+        """
+        system = self.machine.system
+        return system.judged is not None or (bool(system.inbox) and any(type(one) is Look for one in commands))
 
     def _remember(self, delivery: Delivery | None, body: bytes) -> None:
         if delivery is not None and not delivery.done:

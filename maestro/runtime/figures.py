@@ -74,6 +74,9 @@ class Figures:
         yield _one(metrics.WAITING, len(system.waiting))
         yield _one(metrics.INBOX, len(system.inbox) + (system.judged is not None))
         yield _one(metrics.ERRANDS, len(system.errands))
+        yield _one(metrics.LOOKS_OWED, len(system.looks))
+        stall = system.stalled()
+        yield _one(metrics.STALLED, max(0.0, time.time() - stall.since) if stall else 0.0)
         lock = system.lock()
         yield _one(metrics.LOCK_AGE, max(0.0, time.time() - lock.since) if lock else 0.0)
         now_held = 0.0 if self._locked_at is None else self._clock() - self._locked_at

@@ -139,6 +139,8 @@ class IngressService:
                 system_id, self._broker, prefetch, self._measures, self._outcomes.settled
             )
             line.own(ours=self._ours)
+            if self._ownership is not None and system_id in self._ownership.adopting:
+                line.adopt(partial(self._ownership.adopted, system_id))
             line.open()
             self._lull.put_off()
         return line

@@ -87,6 +87,11 @@ class IngressLine:
         outcome_settled: Callable[[Delivery], None] | None = None,
     ) -> None:
         self._outcome_settled = outcome_settled or broker.ack
+        #: What is still to come of before an adoption: copies of the wait queue, and what was handed out before.
+        self._adopting: set[Source] = set()
+        #: References of what is of before it, once it has come.
+        self._foreign: set[int] = set()
+        self._adopted: Callable[[], None] = lambda: None
         self._measures = measures
         self._queues = SystemQueues(system_id)
         self._broker = broker
@@ -133,6 +138,27 @@ class IngressLine:
             self._owned.set()
             for ref, delivery in sorted(self._held.items()):
                 self._hand_over(ref, delivery)
+
+    def adopt(self, adopted: Callable[[], None]) -> None:
+        """Mark what waited or was handed out before these events were adopted; say once all of it has come."""
+        self._adopting = {Source.PERSIST, Source.WAIT}
+        self._adopted = adopted
+
+    def _is_foreign(self, delivery: Delivery) -> bool:
+        """Whether it is of before the adoption. What was handed out comes back first, marked as redelivered."""
+        source = self._source(delivery)
+        if source not in self._adopting or ERROR_HEADER in delivery.headers:
+            return False
+        if source is Source.PERSIST and not delivery.redelivered:
+            self._none_left(Source.PERSIST)
+            return False
+        return True
+
+    def _none_left(self, source: Source) -> None:
+        if source in self._adopting:
+            self._adopting.discard(source)
+            if not self._adopting:
+                self._adopted()
 
     @property
     def consuming(self) -> bool:
@@ -183,6 +209,8 @@ class IngressLine:
         ref = next(self._refs)
         self._measures.count(DELIVERIES, self._source(delivery).value)
         self._held[ref] = delivery
+        if self._adopting and self._is_foreign(delivery):
+            self._foreign.add(ref)
         if delivery.problem:
             self._measures.count(UNDECODABLE)
             self._log.error("bad input", reason=delivery.problem, verdict="error")
@@ -200,10 +228,12 @@ class IngressLine:
             return
         source, redriven = self._source(delivery), ERROR_HEADER in delivery.headers
         mark = delivery.message_id if source is Source.WAIT else str(delivery.headers.get(ERROR_ID_HEADER, ""))
-        arrived = Arrived(
-            ref, source, delivery.body, delivery.redelivered, redriven=redriven, at=time.time(), mark=mark
+        foreign, at = ref in self._foreign, time.time()
+        self._peer.post(
+            Arrived(
+                ref, source, delivery.body, delivery.redelivered, redriven=redriven, foreign=foreign, at=at, mark=mark
+            )
         )
-        self._peer.post(arrived)
 
     def outcome(self, delivery: Delivery) -> None:
         """Take an outcome that is about this system, or may be: it is handed over, and settled as its actor says."""
@@ -396,6 +426,7 @@ class IngressLine:
             if self._more_may_wait() or (depth is not None and depth.ready):
                 await self._consume_waiting()
             elif looked and parks == self._parks:
+                self._none_left(Source.WAIT)
                 self._post(WaitQueueDrained())
 
     async def _consume_waiting(self) -> None:

@@ -110,7 +110,18 @@ class Ownership:
         self._arrived: asyncio.Queue[Delivery | _Event] = asyncio.Queue()
         #: Why the events are not known to be ours; empty when they are.
         self.problem = f"whose the events of this vhost are is not known yet: {OWNER} was not read"
+        #: The message was held in this start of Maestro: a connection of ours that holds it may not be given up yet.
+        self._held_before = lease.standing in (Standing.HELD, Standing.AWAY)
         lease.show(Standing.AWAY if ours.owner else Standing.UNKNOWN, self.problem)
+
+    @property
+    def adopting(self) -> tuple[str, ...]:
+        """Systems whose events of before an adoption are still to come."""
+        return self._ours.adopting
+
+    def adopted(self, system_id: str) -> None:
+        """All of a system's events of before the adoption have come."""
+        self._know(adopting=tuple(one for one in self._ours.adopting if one != system_id))
 
     async def run(self) -> None:
         """Hold the message whenever it is ours, for ever."""
@@ -137,8 +148,8 @@ class Ownership:
             while True:
                 first = await self._first()
                 if first is None:
-                    if self._ours.owner and loop.time() - since < _STALE_HEARTBEATS * self._settings.heartbeat:
-                        continue  # an earlier connection of ours may not be given up yet
+                    if self._held_before and loop.time() - since < _STALE_HEARTBEATS * self._settings.heartbeat:
+                        continue
                     self._refuse(f"another Maestro is connected to this vhost and owns its events: it holds {OWNER}")
                     return held
                 why = objection(first.body, self._ours)
@@ -148,7 +159,7 @@ class Ownership:
                     self._know(foreign=why)
                     self._refuse(why)
                     return held
-                held = True
+                held = self._held_before = True
                 self._know(owner=True, foreign="")
                 self._move(Standing.HELD, "")
                 await self._keep(first)

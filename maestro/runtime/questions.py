@@ -30,7 +30,9 @@ from maestro.messages import (
     Reconsider,
     Redrive,
     ReportReplayFailure,
+    SetAside,
 )
+from maestro.reprocessing import facts
 from maestro.reprocessing.commands import Reply
 from maestro.reprocessing.facts import AnswerLost
 from maestro.reprocessing.rendering import sync_answer
@@ -91,7 +93,7 @@ class Questions:
         except BadInput as problem:
             give(Answer(Code.INVALID, message=str(problem)))
 
-    def _ask(self, question: Question, give: Give) -> None:
+    def _ask(self, question: Question, give: Give) -> None:  # noqa: C901 - one for each kind of question
         match question:
             case DescribeSystem(measure=measure):
                 self._describe(give, measure=measure)
@@ -105,6 +107,8 @@ class Questions:
                 self._errors.peek(question, give)
             case Redrive():
                 self._errors.redrive(question, give)
+            case SetAside(user=user, reason=reason):
+                self._engine.feed(facts.SetAside(user, self._ticket(give, sync=False), reason))
             case PersistSync() | ForgetAnswer():
                 self._persist_sync(question, give)
             case ReportReplayFailure(event=event):

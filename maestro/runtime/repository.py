@@ -10,6 +10,7 @@
 | `paces` | event name | how long replays take |
 | `covers` | document's id | a decision that covers its tag |
 | `errands` | number | a message to a sibling that is still to be delivered |
+| `canaries` | sibling | instances that the sibling answered about (see `runtime.canaries`) |
 | `ledger` | `book` | the ledger's extent |
 | `ledger_owed` | number | a commit of which the ledger has still to learn something |
 | `ledger_log` | number | one entry of the ledger: whose commit, whose result |
@@ -23,7 +24,7 @@ from typing import Any
 from maestro.events import parse_celery
 from maestro.messages import Budget
 from maestro.reprocessing.budget import limited
-from maestro.reprocessing.delivery import Delivery, Verdict
+from maestro.reprocessing.delivery import Delivery, Sight, Verdict
 from maestro.reprocessing.document import Document, Ending, HistoryEntry
 from maestro.reprocessing.identity import SYNC, fingerprint_of, migrated, old_reconsidered
 from maestro.reprocessing.impact import DISCOVERY, UnitKey
@@ -35,6 +36,7 @@ from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import (
     DropCover,
     DropEntry,
+    DropErrand,
     DropPreviews,
     DropUnit,
     ForgetDelivery,
@@ -48,6 +50,7 @@ from maestro.reprocessing.step import (
     SaveOwed,
     SavePace,
     SavePreview,
+    SaveSight,
     SaveUnit,
 )
 from maestro.reprocessing.unit import LeftOut, Unit, UnitState
@@ -62,6 +65,7 @@ UNITS = "units"
 ERRANDS = "errands"
 PREVIEWS = "previews"
 PACES = "paces"
+CANARIES = "canaries"
 COVERS = "covers"
 
 
@@ -99,8 +103,10 @@ class Repository:
         latest = {_identity(save): save for save in saves}
         return [write for save in latest.values() for write in self._rows(save)]
 
-    def _rows(self, save: Save) -> list[Write]:  # noqa: C901, PLR0911 - one for each kind of record
+    def _rows(self, save: Save) -> list[Write]:  # noqa: C901, PLR0911, PLR0912 - one for each kind of record
         match save:
+            case SaveSight(owner):
+                return self._rows(SaveDelivery(owner) if isinstance(owner, Delivery) else SaveDocument(owner))
             case SaveDelivery(delivery):
                 return [Put(DELIVERIES, _number(delivery.number), _delivery(delivery)), *self._body_rows(delivery)]
             case ForgetDelivery(number):
@@ -125,6 +131,8 @@ class Repository:
                 return [Delete(COVERS, cover.document_id)]
             case SaveErrand(errand):
                 return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
+            case DropErrand(number):
+                return [Delete(ERRANDS, _number(number))]
             case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
                 return ledger_records.writes(save)
 
@@ -161,10 +169,6 @@ class Repository:
         row = self.store.get(ERRANDS, _number(errand.number)) or {}
         return row["event"].encode() if "event" in row else None
 
-    def errand_done(self, number: int) -> Write:
-        """Return the write that takes a delivered errand out of the outbox."""
-        return Delete(ERRANDS, _number(number))
-
     # --- loading -----------------------------------------------------------------------------------------------
 
     def load(self) -> System:
@@ -191,9 +195,14 @@ class Repository:
         for key, row in self.store.rows(ERRANDS):
             errand = Errand(int(key), ErrandKind(row["kind"]), row["instance"], row["text"])
             system.errands[errand.number] = errand
+            system.errands_begun.add(errand.number)  # a former life may have begun to deliver it
             system.next_errand = errand.number + 1
         ledger_records.load(self.store, system.ledger)
         return system
+
+    def canaries(self) -> dict[str, list[str]]:
+        """Return what each sibling answered about, newest first. Raises `StoreDamaged`."""
+        return {key: list(row["instances"]) for key, row in self.store.rows(CANARIES)}
 
     def units(self, document_id: str) -> tuple[Unit, ...]:
         """Read the stored units of a document, in the order of their positions. Raises `StoreDamaged`."""
@@ -219,8 +228,10 @@ def _preview(document: Document, revision: int) -> str:
     return f"{document.id}/{revision % REMEMBERED}"
 
 
-def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911 - one for each kind of record
+def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911, PLR0912 - one for each kind of record
     match save:
+        case SaveSight(owner):
+            return (DELIVERIES, owner.number) if isinstance(owner, Delivery) else (DOCUMENTS, owner.id)
         case SaveDelivery(delivery):
             return (DELIVERIES, delivery.number)
         case ForgetDelivery(number):
@@ -241,6 +252,8 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911 - one fo
             return (COVERS, cover.document_id)
         case SaveErrand(errand):
             return (ERRANDS, errand.number)
+        case DropErrand(number):
+            return (ERRANDS, number)
         case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
             return ledger_records.identity(save)
 
@@ -275,6 +288,10 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         fields["replay"] = True
     if delivery.reason:
         fields["reason"] = delivery.reason
+    if delivery.sight:
+        fields["sight"] = delivery.sight
+    if delivery.text_late:
+        fields["text_late"] = True
     if delivery.reprocessing:
         fields["reprocessing"] = delivery.reprocessing
     if delivery.done and delivery.key.startswith(SYNC):
@@ -287,7 +304,8 @@ def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
         migrated(row["key"]), number, row["instance"], row["name"], row["branch"], row["tag"], row["at"],
         verdict=Verdict(row["verdict"]), reason=row.get("reason", ""),
         done=row.get("done", False), waited=row.get("waited", False), parked=row.get("parked", False),
-        replay=row.get("replay", False), reprocessing=row.get("reprocessing", ""), done_at=row.get("done_at", 0.0),
+        replay=row.get("replay", False), sight=Sight(row.get("sight", "")), text_late=row.get("text_late", False),
+        reprocessing=row.get("reprocessing", ""), done_at=row.get("done_at", 0.0),
     )  # fmt: skip
 
 
@@ -295,7 +313,7 @@ _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "lin
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
 _OPTIONAL = ("cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered", "kept",
-             "held_named_by")  # fmt: skip
+             "held_named_by", "sight", "text_late")  # fmt: skip
 
 
 def _document(doc: Document) -> dict[str, Any]:
@@ -315,6 +333,7 @@ def _document(doc: Document) -> dict[str, Any]:
 def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
     header = {name: row[name] for name in _HEADER} | {"status": Status(row["status"])}
     header |= {name: row[name] for name in _OPTIONAL if name in row}
+    header["sight"] = Sight(row.get("sight", ""))
     return Document(
         id=key, system_id=system_id, **header,
         pending_event=row["pending_event"].encode(), origin=row["origin"].encode(),

@@ -172,6 +172,8 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         two_approvers=system_id in settings.access.two_approvers,
         dedup_window=numbers.dedup_window,
         require_reason=numbers.require_reason,
+        ensure_finished=settings.platform.finished == "ensure",
+        outage_limit=numbers.outage_limit,
         ledger_scope=Scope(settings.ledger.scope),
         ledger_rows=settings.ledger.rows,
         tag_window=numbers.tag_window,

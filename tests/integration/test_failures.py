@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rabbitmq]
 def environ() -> dict[str, str]:
     return {
         "MAESTRO_REPROCESSING__REPLAY_TIMEOUT": "1.5",
+        "MAESTRO_REPROCESSING__OUTAGE_LIMIT": "2",
         "MAESTRO_REPROCESSING__REPLAY_ATTEMPTS": "2",
         "MAESTRO_PLATFORM__ANSWER_TIMEOUT": "2",
     }
@@ -91,7 +92,7 @@ async def test_a_report_that_matches_nothing_changes_nothing(tenant: Tenant) -> 
     await tenant.ended(doc, "finished")
 
 
-@pytest.mark.parametrize(("how", "times", "cause"), [("garbage", 3, "page"), (409, 1, "409"), (503, 3, "503")])
+@pytest.mark.parametrize(("how", "times", "cause"), [("garbage", 3, "page"), (409, 3, "409"), (503, 3, "503")])
 async def test_the_held_commit_fails(tenant: Tenant, how: int | str, times: int, cause: str) -> None:
     tenant.fail("domain", "commit", times, how, "i")
     doc = await running(tenant)
@@ -106,9 +107,10 @@ async def test_the_event_manager_refuses_a_replay(tenant: Tenant) -> None:
     def is_replay(call: Call) -> bool:
         return tenant.owns(call) and call.json().get("scope") == "reprocessing"
 
-    tenant.siblings.fail("event_manager", "send", 1, 400, when=is_replay)
+    tenant.siblings.fail("event_manager", "send", 99, 400, when=is_replay)
     doc = await running(tenant)
     await failed(tenant, doc, "failure", "made to fail with 400")
+    tenant.siblings.heal()
     assert tenant.replays() == []
     await retried(tenant, doc)
     await tenant.commits_are("i", "waits", "re1", "re2", "re3")
@@ -138,10 +140,11 @@ async def test_an_answer_to_the_first_of_two_sends_counts(tenant: Tenant) -> Non
 
 
 async def test_discovery_is_out_of_reach_for_a_result(tenant: Tenant) -> None:
-    tenant.fail("discovery", "impacted", 3, 503, "r1")
+    tenant.fail("discovery", "impacted", 99, 503, "r1")
     doc = await running(tenant)
     await tenant.it.answer(await tenant.sent(1), "r1")
     await failed(tenant, doc, "failure", "discovery")
+    tenant.siblings.heal()
     assert tenant.commits == ["i", "waits"], "a result is never committed unless Discovery was asked"
     await retried(tenant, doc)
     await tenant.commits_are("i", "waits", "r1", "re1", "re2")
@@ -150,17 +153,18 @@ async def test_discovery_is_out_of_reach_for_a_result(tenant: Tenant) -> None:
 
 async def test_origins_of_a_cascade_are_out_of_reach(tenant: Tenant) -> None:
     tenant.impacts("r1", unit("p9"))
-    tenant.siblings.fail("process_memory", "origin", 3, 503, when=lambda call: call.instance_id == tenant.id("p9"))
+    tenant.siblings.fail("process_memory", "origin", 99, 503, when=lambda call: call.instance_id == tenant.id("p9"))
     doc = await running(tenant, unit("p1"))
     await tenant.it.answer(await tenant.sent(1), "r1")
     await failed(tenant, doc, "failure", "process_memory")
+    tenant.siblings.heal()
     await retried(tenant, doc)
     await tenant.commits_are("i", "waits", "r1", "re1")
     assert tenant.replays() == ["p1", "p9"]
 
 
 async def test_domain_refuses_a_result(tenant: Tenant) -> None:
-    tenant.fail("domain", "commit", 1, 422, "r1")
+    tenant.fail("domain", "commit", 3, 422, "r1")
     doc = await running(tenant, unit("p1"))
     await tenant.it.answer(await tenant.sent(1), "r1")
     await failed(tenant, doc, "failure", "422")

@@ -37,23 +37,34 @@ async def failed(tenant: Tenant, short: str, cause: str) -> None:
 
 @pytest.mark.parametrize("how", [503, "garbage", "reset", 404])
 async def test_discovery_away_is_not_none_impacted(tenant: Tenant, how: int | str) -> None:
+    await tenant.publish("before")
+    await tenant.commits_are("before")
     tenant.fail("discovery", "impacted", 99, how, "i")
     await tenant.publish("i", version="7", owner="x")
-    await failed(tenant, "i", "discovery")
+    await failed(tenant, "i", "discovery")  # it answers about others: the fault is the event's
 
 
 @pytest.mark.parametrize(
     ("service", "call", "cause"),
-    [("process_memory", "origin", "process_memory"), ("apicore", "is_fork", "apicore"), ("domain", "commit", "domain"),
-     ("apicore", "domain_address", "apicore")],
-)  # fmt: skip
+    [("domain", "commit", "domain"), ("apicore", "domain_address", "apicore")],
+)
 async def test_another_sibling_away(tenant: Tenant, service: str, call: str, cause: str) -> None:
-    if service != "domain" and call != "domain_address":
-        tenant.impacts("i", unit("p1"))
-    tenant.fail(service, call, 6 if call == "origin" else 3, 503)
+    tenant.fail(service, call, 3, 503)
     await tenant.publish("i", version="7", owner="x")
     await failed(tenant, "i", cause)
     assert await tenant.it.get(f"/v1.0.0/reprocessing/{tenant.system}/find") == []
+
+
+@pytest.mark.parametrize(("service", "call", "times"), [("process_memory", "origin", 8), ("apicore", "is_fork", 4)])
+async def test_an_outage_while_a_document_is_made_is_waited_out(
+    tenant: Tenant, service: str, call: str, times: int
+) -> None:
+    tenant.impacts("i", unit("p1"))
+    tenant.fail(service, call, times, 400)
+    await tenant.publish_all("i", "behind")
+    await tenant.it.decide(await tenant.pending(), "skip")
+    await tenant.commits_are("behind")
+    await tenant.depth_is(tenant.queues.persist_error, 0)
 
 
 async def test_a_unit_without_an_origin_is_shown_as_set_aside_and_held_all_the_same(tenant: Tenant) -> None:
@@ -75,7 +86,7 @@ async def test_a_short_outage_is_waited_out(tenant: Tenant) -> None:
 
 async def test_an_error_event_that_cannot_be_sent_is_sent_later(tenant: Tenant) -> None:
     tenant.fail("event_manager", "send", 4, 503)
-    tenant.fail("domain", "commit", 1, 422, "i")
+    tenant.fail("domain", "commit", 3, 422, "i")
     await tenant.publish("i", version="7", owner="x")
     await failed(tenant, "i", "422")
 

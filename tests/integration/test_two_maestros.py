@@ -1,6 +1,7 @@
 """Two Maestros on one broker: the second one keeps its hands off, and says why."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -162,3 +163,49 @@ async def test_a_restart_of_the_broker_keeps_the_owner(
         await asyncio.sleep(1)
         assert (await it.get("/readyz", ok=False))["_status"] == 200
     assert rabbitmq_node.list_queues(vhost_url.rpartition("/")[2])[OWNER] <= 2
+
+
+async def adopted(it: Stage, *options: str) -> tuple[int, str]:
+    """Run `maestro adopt` for a stage's data folder; return its exit code and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "maestro.cli", "adopt", *options, env=it.environ(), cwd=it.folder,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+async def test_what_another_one_left_is_adopted_and_its_events_are_in_doubt(
+    tmp_path: Path, vhost_url: str, queues: str
+) -> None:
+    async with maestro(tmp_path / "lost", vhost_url) as lost, maestro(tmp_path / "b", vhost_url, ready=False) as heir:
+        lost.siblings.impacts["i2"] = [unit("p1")]
+        lost.siblings.origins["i2"] = event("i2")
+        lost.siblings.origins["p1"] = event("p1")
+        await lost.publish(event("i2"))
+        await lost.pending()
+        for number in range(3):
+            await lost.publish(event(f"w{number}"))
+        await eventually(lambda: waiting(lost, 3), "three wait")
+        await heir.stop()
+        status, said = await adopted(heir, "--yes")
+        assert (status, "stop it first" in said) == (3, True), said
+        await lost.kill()
+        await asyncio.sleep(1)
+        status, said = await adopted(heir)
+        assert (status, f"persist.{SYSTEM}.wait.queue: 3 messages" in said) == (0, True), said
+        assert "nothing was changed" in said
+        status, said = await adopted(heir, "--yes")
+        assert (status, "adopted: the events of this vhost belong to" in said) == (0, True), said
+        await heir.start()
+        errors = await eventually(lambda: in_doubt(heir, 3), "what waited is in doubt")
+        assert all(error["reason"].startswith("commit in doubt") for error in errors)
+        assert not [one for one in heir.siblings.commits if one.startswith("w")]
+        await heir.publish(event("n1"))
+        await lost.start(wait=False)
+        await says(lost, "/readyz", 503, "another Maestro")
+
+
+async def in_doubt(it: Stage, count: int) -> list[dict[str, Any]]:
+    found = (await it.get(f"/v1.0.0/systems/{SYSTEM}/errors", ok=False)).get("errors", [])
+    return found if len(found) == count else []

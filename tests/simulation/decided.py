@@ -27,6 +27,8 @@ BUSY = ("sending", "sent", "assessing", "committing")
 ITSELF = ("platform", "platform:open_branch")
 #: What a re-check may change in a header.
 PREVIEWED = ("revision", "total", "next_turn")
+#: What may change in a header while nothing is decided.
+MAY_CHANGE = (*PREVIEWED, "approval", "text_late")
 
 
 @dataclass
@@ -152,7 +154,11 @@ class Decided:
         if before.get("revision") != row.get("revision") and not pending:
             raise Violation(f"the units of {id_} are replaced while it is {before['status']}")
         if pending and row["status"] == "pending_approval":
-            changed = {name for name in {*before, *row} if before.get(name) != row.get(name)} - {*PREVIEWED, "approval"}
+            changed = {name for name in {*before, *row} if before.get(name) != row.get(name)} - {
+                *PREVIEWED,
+                "approval",
+                "text_late",
+            }
             if changed:
                 raise Violation(f"{changed} of {id_} change while it is pending")
         elif self.two_approvers:

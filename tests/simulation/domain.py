@@ -16,6 +16,7 @@ from maestro.reprocessing.ledger import Footprint, Read, Reads, base_key, writer
 
 Place = tuple[str, str]
 T = TypeVar("T")
+FINISHED = "finished"
 
 
 def row(entity: str) -> int:
@@ -59,6 +60,12 @@ class Instance:
     changes: bool = False
     #: When Discovery last answered about it.
     asked_at: float = -1.0
+    #: Tries of API core that had failed then, in the same life; None: not known.
+    asked_mark: int | None = None
+    #: Units that Discovery kept to itself then, for API core was away.
+    kept_back: frozenset[tuple[str, str]] = frozenset()
+    #: Maestro could notice that: a call of its own to API core failed, too.
+    noticed: bool = False
     #: Who Discovery last said it impacts.
     impacts: tuple[Impacted, ...] = ()
 
@@ -97,6 +104,8 @@ class Data:
     def __init__(self) -> None:
         self.values: dict[Place, Value] = {}
         self.instances: dict[str, Instance] = {}
+        #: What API core calls each instance.
+        self.statuses: dict[str, str] = {}
         #: By place: who wrote it last, and when an execution last did (a replay leaves that as it is).
         self.writers: dict[Place, str] = {}
         self.modified_at: dict[Place, float] = {}
@@ -136,15 +145,22 @@ class Data:
             return
         self.values[place] = Value(instance.result, instance, at, instance.asked_at, doc, instance.used)
 
-    def impacted(self, instance: Instance) -> tuple[Impacted, ...]:
-        """Discovery: whose results would change if this instance's data were persisted."""
+    def impacted(self, instance: Instance, *, committed: bool = False) -> tuple[Impacted, ...]:
+        """Discovery: whose results would change if this instance's data were persisted; of the finished ones.
+
+        Asked about one that is `committed` it says whose results the commit does not agree with.
+        """
         entity, branch = instance.writes, instance.branch
         now = self.seen(entity, branch)
-        if now is not None and now.value == instance.result:
+        if now is not None and now.value == instance.result and not committed:
             return ()
         found = []
         for (other, place_branch), value in self.values.items():
-            if entity not in value.used or (self.shortsighted and self._overlooks(value, entity, branch)):
+            if entity not in value.used or self.statuses.get(value.by.original) != FINISHED:
+                continue
+            if self.shortsighted and self._overlooks(value, entity, branch):
+                continue
+            if committed and value.used[entity] == instance.result:
                 continue
             if branch == MASTER:
                 if place_branch == MASTER or (entity, place_branch) not in self.values:

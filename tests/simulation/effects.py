@@ -11,12 +11,12 @@ from maestro.reprocessing.document import UnitState
 from maestro.reprocessing.impact import Impacted, relevant
 from maestro.reprocessing.ledger import Footprint, merged
 from maestro.reprocessing.remembering import active
-from maestro.reprocessing.state import System
+from maestro.reprocessing.state import Errand, ErrandKind, System
 from maestro.runtime.ledger import Ledger
 from maestro.runtime.repository import Repository
 from maestro.store.memory import MemoryStore
 from tests.simulation.broker import Ingress
-from tests.simulation.domain import drive
+from tests.simulation.domain import FINISHED, drive
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.mirrors import Mirrors
 from tests.simulation.siblings import CHAINED, Siblings
@@ -82,12 +82,26 @@ class Effects(Wire):
         if self.system.closing:
             raise Violation(f"an event is judged by a process that ends: {command}")
 
-        def found() -> facts.ImpactFound:
-            counts = command.token == self.system.lane_token  # else the event was put off, and asked about again
-            units = self.siblings.impacted(command.instance_id, counts=counts)
-            return facts.ImpactFound(command.token, *self._with_ledger(units, command.instance_id))
+        mark, failed = self.siblings.api_failures, facts.JudgingFailed(command.token, "Discovery", "discovery")
+        self._check_visible()
+        began = self.engine.now
 
-        self._ask(found, facts.JudgingFailed(command.token, "Discovery is out of reach"))
+        def found() -> facts.Fact:
+            if self.siblings.away("discovery") or self.siblings.poisons(command.instance_id):
+                return failed
+            counts = command.token == self.system.lane_token  # else the event was put off, and asked about again
+            if counts:
+                self.siblings.data.instances[command.instance_id].asked_mark = mark
+            units = self.siblings.impacted(command.instance_id, began, counts=counts)
+            return facts.ImpactFound(command.token, *self._with_ledger(units, command.instance_id), mark)
+
+        self._ask(found, failed)
+
+    def _check_visible(self) -> None:
+        """Discovery is asked: all that this system knows to be committed is visible to it."""
+        hidden = [one for one in self.watch.committed_executions() if self.siblings.data.statuses.get(one) != FINISHED]
+        if hidden:
+            raise Violation(f"Discovery is asked while {hidden} are committed and not finished")
 
     def _fetch_origins(self, command: do.FetchOrigins) -> None:
         delivery = self.system.deliveries[command.key]
@@ -96,11 +110,18 @@ class Effects(Wire):
             raise Violation(f"I1: the body of {command.key} is lost while it is judged")
         instance = self.siblings.data.instances[command.instance_id]
         self._documents += 1
-        found = facts.OriginsFetched(
-            command.token, f"{self.system_id}-{self._documents}", parse_celery(body).event.raw, instance.origin,
-            self.siblings.origins(command.units), instance.is_fork,
-        )  # fmt: skip
-        self._outcome(found, facts.JudgingFailed(command.token, "Process Memory is out of reach"))
+        name, event = f"{self.system_id}-{self._documents}", parse_celery(body).event.raw
+
+        def found() -> facts.Fact:
+            for sibling in ("apicore", "process_memory"):
+                if not (self.siblings.api_answers() if sibling == "apicore" else not self.siblings.away(sibling)):
+                    return facts.JudgingFailed(command.token, f"{sibling} is out of reach", sibling)
+            return facts.OriginsFetched(
+                command.token, name, event, instance.origin, self.siblings.origins(command.units), instance.is_fork,
+                self.siblings.api_failures,
+            )  # fmt: skip
+
+        self._ask(found, facts.JudgingFailed(command.token, "Process Memory is out of reach", "process_memory"))
 
     def _commit(self, command: do.Commit) -> None:
         judged = self.system.judged
@@ -143,12 +164,18 @@ class Effects(Wire):
         if not row["forking"] and self.proceed == 200:
             raise Violation(f"the start of {command.id} asks Discovery while proceed says 200")
 
-        def found() -> facts.StartImpactFound:
-            units, footprint = self._with_ledger(self.siblings.impacted(command.instance_id), command.instance_id)
+        self._check_visible()
+        began, failed = self.engine.now, facts.RunFailed(command.id, command.token, "Discovery", "discovery")
+
+        def found() -> facts.Fact:
+            named = self.siblings.impacted(command.instance_id, began)
+            if self.siblings.away("discovery") or not self.siblings.api_answers():
+                return failed
+            units, footprint = self._with_ledger(named, command.instance_id)
             self.watch.start_was_told(command.id, units)
             return facts.StartImpactFound(command.id, command.token, units, footprint)
 
-        self._ask(found, facts.RunFailed(command.id, command.token, "Discovery is out of reach"))
+        self._ask(found, failed)
 
     def _send_replay(self, command: do.SendReplay) -> None:
         doc = self.system.documents[command.id]
@@ -160,7 +187,7 @@ class Effects(Wire):
             return
         self._outcome(
             facts.ReplaySent(command.id, command.token),
-            facts.RunFailed(command.id, command.token, "the Event Manager refuses"),
+            facts.RunFailed(command.id, command.token, "the Event Manager refuses", "event_manager"),
             lambda: self._send(command.id, event),
         )
 
@@ -184,17 +211,22 @@ class Effects(Wire):
         self.engine.after(max(0.0, left), self._answered, self.life, due)
 
     def _ask_replay_impact(self, command: do.AskReplayImpact) -> None:
-        failed = facts.RunFailed(command.id, command.token, "Discovery is out of reach")
+        failed = facts.RunFailed(command.id, command.token, "Discovery is out of reach", "discovery")
+        self._check_visible()
+        began = self.engine.now
 
-        def found() -> facts.ReplayImpactFound:
-            units = self.siblings.impacted(command.instance_id)
+        def found() -> facts.Fact:
+            units = self.siblings.impacted(command.instance_id, began)
+            if self.siblings.away("discovery") or not self.siblings.api_answers():
+                return failed
             return facts.ReplayImpactFound(command.id, command.token, *self._with_ledger(units, command.instance_id))
 
         self._ask(found, failed)
 
     def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> None:
         found = facts.ReplayOriginsFetched(command.id, command.token, self.siblings.origins(command.units))
-        self._outcome(found, facts.RunFailed(command.id, command.token, "Process Memory is out of reach"))
+        failed = facts.RunFailed(command.id, command.token, "Process Memory is out of reach", "process_memory")
+        self._ask(lambda: failed if self.siblings.away("process_memory") else found, failed)
 
     def _commit_replay(self, command: do.CommitReplay) -> None:
         replay = self.siblings.data.instances[command.instance_id]
@@ -216,10 +248,12 @@ class Effects(Wire):
     # --- a preview ---------------------------------------------------------------------------------------------------
 
     def _ask_recheck(self, command: do.AskRecheck) -> None:
-        ask = self.siblings.impacted_now
+        siblings, ask = self.siblings, self.siblings.impacted_now
         failed = facts.RecheckFailed(command.id, command.token, "Discovery is out of reach")
 
-        def found() -> facts.RecheckFound:
+        def found() -> facts.Fact:
+            if siblings.away("discovery") or not siblings.api_answers():
+                return failed
             units, _ = self._with_ledger(ask(command.instance_id), command.instance_id)
             return facts.RecheckFound(command.id, command.token, units)
 
@@ -307,6 +341,57 @@ class Effects(Wire):
             case do.Dequeue():
                 self._update(command, self.mirrors.dequeue, command.id, command.failed)
 
+    # --- what is committed becomes visible --------------------------------------------------------------------------
+
+    def _look(self, command: do.Look) -> None:
+        siblings = self.siblings
+
+        def seen() -> facts.Fact:
+            if not siblings.api_answers():
+                return facts.LookFailed(command.key, command.token, "API core is out of reach")
+            instance = siblings.data.instances[command.instance_id]
+            instance.noticed = instance.noticed or siblings.api_failures != instance.asked_mark
+            status = siblings.data.statuses.get(command.instance_id, "running")
+            return facts.Looked(command.key, command.token, status, siblings.api_failures)
+
+        self._call(seen)
+
+    def _set_finished(self, command: do.SetFinished) -> None:
+        fate = self.siblings.fate(of="apicore")
+        if fate != "ok":
+            self.siblings.api_failures += 1
+
+        def answer() -> facts.Fact:
+            if fate == "ok":
+                return facts.FinishedSet(command.key, command.token, self.siblings.api_failures)
+            if self.engine.chance(0.5):
+                return facts.FinishedRefused(command.key, command.token, "400")
+            return facts.LookFailed(command.key, command.token, "API core is out of reach")
+
+        apply = partial(self.siblings.set_status, command.instance_id, FINISHED)
+        self._call(answer, apply if fate != "refused" else None)
+
+    def _ask_again(self, command: do.AskAgain) -> None:
+        failed = facts.AskAgainFailed(command.key, command.token, "Discovery is out of reach")
+
+        def found() -> facts.Fact:
+            if self.siblings.away("discovery") or not self.siblings.api_answers():
+                return failed
+            units = self.siblings.impacted_after_all(command.instance_id)
+            self.siblings.missed.setdefault(command.instance_id, set()).update(unit.key for unit in units)
+            return facts.AskedAgain(command.key, command.token, units)
+
+        self._ask(found, failed)
+
+    def _ask_canary(self, command: do.AskCanary) -> None:
+        known = bool(self.siblings.taken) and command.sibling != "event_manager"
+
+        def answer() -> facts.Fact:
+            answered = known and not self.siblings.away(command.sibling)
+            return facts.CanaryAsked(command.what, command.token, answered, known)
+
+        self._call(answer)
+
     def _ask_following(self, command: do.AskFollowing) -> None:
         answer = facts.FollowingKnown(command.id, command.send, command.instance_id, command.name == CHAINED)
         unknown = facts.FollowingKnown(command.id, command.send, command.instance_id, follows=True)
@@ -315,17 +400,35 @@ class Effects(Wire):
     # --- errands -----------------------------------------------------------------------------------------------------
 
     def _do_errands(self) -> None:
-        for number, errand in self.system.errands.items():
+        for number, errand in list(self.system.errands.items()):
             if number not in self._errands_sent and self.store.get("errands", f"{number:015d}") is not None:
                 self._errands_sent.add(number)
                 event = self.repository.error_event(errand)
                 if event is not None:
                     rendering.error_event(event, errand.instance_id, errand.text)
-                self._call(partial(self._errand_done, number))
+                self.tell(facts.ErrandBegun(number))
+                self._deliver(errand)
 
-    def _errand_done(self, number: int) -> None:
-        del self.system.errands[number]
-        self.store.commit([self.repository.errand_done(number)], durable=False)
+    def _deliver(self, errand: Errand) -> None:
+        """A text arrives and is answered, is refused, or has no answer: then it arrives later, or never."""
+        text = errand.kind is ErrandKind.STATUS
+        fate = self.siblings.fate(of="apicore" if text else "")
+        if fate != "ok" and text:
+            self.siblings.api_failures += 1
+        arrive = partial(self.siblings.set_status, errand.instance_id, errand.text) if text else None
+        if fate == "ok":
+            self._call(lambda: facts.ErrandDone(errand.number), arrive)
+            return
+        if fate == "applied" and arrive is not None:
+            self.engine.after(self.engine.soon(28.0), arrive)
+        ended = facts.ErrandUnanswered if fate == "applied" else facts.ErrandRefused
+        self._call(lambda: ended(errand.number))
+        self.engine.after(10.0, self._try_errand_again, self.life, errand.number)
+
+    def _try_errand_again(self, life: int, number: int) -> None:
+        if life == self.life and self.up:
+            self._errands_sent.discard(number)
+            self._do_errands()
 
 
 _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
@@ -337,6 +440,10 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.Reply: Effects._reply,
     do.RaiseAlarm: Effects._alarm,
     do.AskImpact: Effects._ask_impact,
+    do.AskCanary: Effects._ask_canary,
+    do.Look: Effects._look,
+    do.SetFinished: Effects._set_finished,
+    do.AskAgain: Effects._ask_again,
     do.FetchOrigins: Effects._fetch_origins,
     do.Commit: Effects._commit,
     do.Notify: Effects._notify,

@@ -8,7 +8,7 @@ from maestro.events import celery_body, parse_celery, parse_event
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts, identity, reconsidering
 from maestro.reprocessing.commands import Needs
-from maestro.reprocessing.delivery import Delivery
+from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.state import Rules, System
 from maestro.reprocessing.step import Save
@@ -49,6 +49,9 @@ class Host(Effects):
         self._flush_due = False
         self._errands_sent = set()
         self._heard = []
+        self.siblings.api_failures = 0
+        for instance in self.siblings.data.instances.values():
+            instance.asked_mark = None
         self.engine.note("started", self.system_id)
         self.tell(facts.Resumed())
         for id_ in self.watch.documents:
@@ -151,8 +154,11 @@ class Host(Effects):
             return
         self.engine.note("fact", self.system_id, fact)
         self.watch.decided.heard(fact)
+        judged = self.system.judged
         self.watch.covered.heard(fact)
         step = self.machine.handle(fact, 1.6e9 + self.engine.now + self.skew)
+        if isinstance(fact, facts.JudgingFailed | facts.CanaryAsked) and judged is not None:
+            self._check_fault(judged, fact)
         if body is not None and isinstance(fact, facts.EventArrived):
             self._remember(self.system.last_arrived, body)
         elif isinstance(fact, facts.ReconsiderAsked) and fact.id in self.system.documents:
@@ -203,6 +209,13 @@ class Host(Effects):
         self._do_errands()
         for command in commands:
             self._begin(command)
+
+    def _check_fault(self, judged: Delivery, fact: facts.JudgingFailed | facts.CanaryAsked) -> None:
+        """An event fails by its own fault only: not while the sibling that failed is away."""
+        certain = isinstance(fact, facts.CanaryAsked) and fact.answered
+        sibling = getattr(fact, "sibling", "")
+        if judged.verdict is Verdict.ERROR and not certain and sibling and self.siblings.away(sibling):
+            raise Violation(f"event {judged.number} is given up while {sibling} is away")
 
     # --- checks ------------------------------------------------------------------------------------------------------
 

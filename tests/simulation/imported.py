@@ -8,7 +8,7 @@ from maestro.reprocessing.state import Rules
 from maestro.reprocessing.status import Status
 from maestro.reprocessing.step import SaveDocument, SaveUnit
 from maestro.runtime.repository import Repository
-from tests.simulation.domain import Instance
+from tests.simulation.domain import FINISHED, Instance
 from tests.simulation.host import Host
 from tests.simulation.siblings import Siblings
 
@@ -27,6 +27,7 @@ def imported_documents(host: Host, siblings: Siblings) -> None:
         data.instances[instance.id] = instance
         data.compute(instance)
         data.commit(instance, 0.0, "")
+        data.statuses[instance.id] = FINISHED
     repository = Repository(host.store, host.system_id, Rules())
     for number, (name, writes) in enumerate((("h0", "k0"), ("h1", "k1")), start=1):
         held = _instance(host.system_id, name, (), writes)

@@ -8,7 +8,7 @@ from maestro.events import MASTER, ReplayRef, celery_body
 from maestro.reprocessing import facts
 from maestro.reprocessing.impact import Impacted, Origin
 from maestro.reprocessing.ledger import Footprint
-from tests.simulation.domain import Data, Instance, row
+from tests.simulation.domain import FINISHED, Data, Instance, row
 from tests.simulation.engine import Engine
 
 #: Name of the event that starts the next operation of a chain.
@@ -39,22 +39,71 @@ class Siblings:
         #: When Discovery was first asked again about a held instance, while the answer does not count yet.
         self.asked_again_at: dict[str, float] = {}
         self._replays = 0
+        #: Tries of API core that failed, in this life of Maestro.
+        self.api_failures = 0
+        #: When each sibling that is away comes back.
+        self._away: dict[str, float] = {}
+        #: Seconds until the Event Manager has called an instance finished, at most, and how often it never does.
+        self.finishes_in = engine.random.choice((0.0, 0.06, 0.5, 4.0))
+        self.forgets = engine.random.choice((0.0, 0.0, 0.1))
+        #: Units that Maestro said it had missed, by the instance that was committed over them.
+        self.missed: dict[str, set[tuple[str, str]]] = {}
 
-    def fate(self, *, patient: bool = True) -> str:
+    # --- outages -------------------------------------------------------------------------------------------------
+
+    def goes_away(self, sibling: str, seconds: float) -> None:
+        """An outage begins."""
+        self.engine.note("AWAY", self.system_id, sibling, seconds)
+        self._away[sibling] = self.engine.now + seconds
+
+    def away(self, sibling: str) -> bool:
+        """Whether a sibling is out of reach at this moment."""
+        return self.faulty and self._away.get(sibling, 0.0) > self.engine.now
+
+    def api_answers(self) -> bool:
+        """Whether API core answers a call at this moment; else Maestro notices."""
+        if self.away("apicore"):
+            self.api_failures += 1
+            return False
+        return True
+
+    def poisons(self, instance_id: str) -> bool:
+        """Whether Discovery, being there, refuses to say anything of this instance: the fault is the event's."""
+        return self.faulty and self.data.instances[instance_id].seed % 19 == 0
+
+    def fate(self, *, patient: bool = True, of: str = "") -> str:
         """Say how a call ends: ok, refused, or applied and reported as failed. Without patience it fails more often."""
+        if of and self.away(of):
+            return "refused"
         if self.faulty and self.engine.chance(self.failing if patient else 0.2):
             return "applied" if self.engine.chance(0.3) else "refused"
         return "ok"
 
     # --- Discovery and Process Memory -----------------------------------------------------------------------------
 
-    def impacted(self, instance_id: str, *, counts: bool = True) -> tuple[Impacted, ...]:
-        """Discovery's answer; whether it `counts`, for nobody waits for one that comes too late."""
+    def impacted(self, instance_id: str, began: float, *, counts: bool = True) -> tuple[Impacted, ...]:
+        """Discovery's answer to a question that `began` then; whether it `counts`: nobody waits for one too late.
+
+        What is committed while it is answered is not finished yet, so it counts as coming after it.
+        """
         instance = self.data.instances[instance_id]
-        impacts = self.data.impacted(instance)
+        impacts = self._as_far_as_known(instance, self.data.impacted(instance))
         if counts:
-            instance.asked_at, instance.impacts = self.engine.now, impacts
+            instance.asked_at, instance.impacts = began, impacts
         return (*impacts, *self._noise(instance, impacts))
+
+    def _as_far_as_known(self, instance: Instance, impacts: tuple[Impacted, ...]) -> tuple[Impacted, ...]:
+        """Discovery fails open: what API core does not tell it, it does not name."""
+        named = impacts
+        if self.away("apicore"):
+            named = tuple(one for one in impacts if self.engine.chance(0.4))
+        instance.kept_back = frozenset(one.key for one in impacts) - {one.key for one in named}
+        instance.noticed = False
+        return named
+
+    def impacted_after_all(self, instance_id: str) -> tuple[Impacted, ...]:
+        """Discovery's answer about an instance that is committed."""
+        return self.data.impacted(self.data.instances[instance_id], committed=True)
 
     def impacted_now(self, instance_id: str) -> tuple[Impacted, ...]:
         """Discovery's answer about a held instance, asked again: it counts from `taken_over` on."""
@@ -106,6 +155,15 @@ class Siblings:
         self.engine.note("DOMAIN", self.system_id, instance_id, doc)
         self.taken.append(instance_id)
         self.data.commit(self.data.instances[instance_id], self.engine.now, doc)
+        if not self.data.instances[instance_id].of and not self.engine.chance(self.forgets):
+            self.engine.after(self.engine.soon(self.finishes_in), self.set_status, instance_id, FINISHED)
+
+    # --- API core --------------------------------------------------------------------------------------------------
+
+    def set_status(self, instance_id: str, text: str) -> None:
+        """API core takes a status."""
+        self.engine.note("status", self.system_id, instance_id, text)
+        self.data.statuses[instance_id] = text
 
     # --- the Event Manager ---------------------------------------------------------------------------------------
 

@@ -237,6 +237,12 @@ class Watch:
             if row["status"] == "pending_approval" and row["number"] < number:
                 raise Violation(f"{id_} is decided before the older {other}")
 
+    def committed_executions(self) -> set[str]:
+        """Return the instances whose commit in flow 1, or as a held one, is recorded as done."""
+        rows = (row for row in self.deliveries.values() if row["verdict"] == "commit" and row.get("done"))
+        found = {row["instance"] for row in rows if not row.get("replay")}
+        return found | {row["held_instance"] for row in self.documents.values() if row["held_committed"]}
+
     def pending(self) -> Row | None:
         """Return the stored document whose decision is due."""
         pending = (row for row in self.documents.values() if row["status"] == "pending_approval")

@@ -11,7 +11,7 @@ from maestro.events import MASTER, celery_body, parse_celery
 from maestro.reprocessing.ledger_book import Scope
 from maestro.reprocessing.state import Rules
 from tests.simulation.broker import Message
-from tests.simulation.domain import Instance, Place
+from tests.simulation.domain import FINISHED, Instance, Place
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.host import Host
 from tests.simulation.imported import imported_documents
@@ -40,6 +40,7 @@ class Tenant:
             two_approvers=random.random() < 0.25,
             dedup_window=random.choice((16, 4096)),
             require_reason=random.random() < 0.1,
+            outage_limit=random.choice((30.0, 1800.0)),
             ledger_scope=random.choice((Scope.OFF, Scope.REPLAYS, Scope.ALL, Scope.ALL)),
             ledger_rows=100_000,
             tag_window=random.choice((60.0, 6000.0)),
@@ -175,6 +176,7 @@ class Tenant:
         instance.started_at, instance.unheard = self.engine.now, True
         data.compute(instance)
         data.commit(instance, self.engine.now, "")
+        data.statuses[instance.id] = FINISHED
         self._late.append((instance.writes, instance.branch))
 
     def purge_wait_queue(self) -> None:
@@ -256,6 +258,8 @@ class Tenant:
             and not host.system.inbox
             and not host.system.waiting
             and not host.system.errands
+            and not host.system.looks
+            and not host.system.questions
         )
 
 
@@ -312,10 +316,18 @@ def _plan(engine: Engine, tenant: Tenant) -> None:
     for _ in range(random.choice((0, 2, 5))):
         engine.after(TROUBLE * random.random(), tenant.change_a_preview)
     engine.after(TROUBLE * random.choice((0.3, 0.6, 1.0)), tenant.settle)
+    _plan_outages(engine, tenant)
     if random.random() < 0.1:
         engine.after(TROUBLE * random.random(), tenant.purge_wait_queue)
     if random.random() < 0.3:
         engine.after(TROUBLE * random.random(), _jump, engine, host)
+
+
+def _plan_outages(engine: Engine, tenant: Tenant) -> None:
+    random = engine.random
+    for _ in range(random.choice((0, 0, 1, 2))):
+        away = (random.choice(("apicore", "apicore", "discovery", "process_memory")), random.choice((2.0, 20.0, 90.0)))
+        engine.after(TROUBLE * random.random(), tenant.siblings.goes_away, *away)
 
 
 def _jump(engine: Engine, host: Host) -> None:

@@ -42,7 +42,7 @@ class Rules:
 
     def __init__(self, store: MemoryStore | None = None, **numbers: Any) -> None:
         self.store = store or MemoryStore()
-        self.numbers = Numbers(**numbers)
+        self.numbers = Numbers(**{"ensure_finished": False} | numbers)
         self.repository = Repository(self.store, "sysA", self.numbers)
         self.machine = Machine(self.repository.load())
         self.now = 1000.0

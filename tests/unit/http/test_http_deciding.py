@@ -22,6 +22,7 @@ from maestro.messages import (
     Redrive,
     Resume,
     Retry,
+    SetAside,
     SetStatus,
     Skip,
 )
@@ -162,6 +163,15 @@ async def test_pages_and_looks(client: Client, bridge: FakeBridge) -> None:
 async def test_redrive(client: Client, bridge: FakeBridge, fields: dict[str, Any], ids: tuple[str, ...]) -> None:
     assert (await client.post(f"{SYSTEM}/errors/redrive", body(**fields))).status == 200
     assert bridge.asked[-1] == ("sysA", Redrive(ids, "ana"), 0.7)
+
+
+async def test_set_aside(client: Client, bridge: FakeBridge) -> None:
+    bridge.answers[SetAside] = Answer(Code.OK, b'{"number":7,"instanceId":"i1"}')
+    reply = await client.post(f"{SYSTEM}/stalled/set-aside", body(reason=" it is poison "))
+    assert (reply.status, reply.json) == (200, {"number": 7, "instanceId": "i1"})
+    assert bridge.asked[-1] == ("sysA", SetAside("ana", "it is poison"), 0.5)
+    bridge.answers[SetAside] = Answer(Code.CONFLICT, message="system sysA is not stalled")
+    assert (await client.post(f"{SYSTEM}/stalled/set-aside", body())).is_error(409, "system sysA is not stalled")
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from maestro.messages import (
     Reconsider,
     Redrive,
     ReportReplayFailure,
+    SetAside,
 )
 from tests.support.api_fuzz import fuzz
 from tests.unit.http.conftest import SETTINGS, Client
@@ -65,6 +66,7 @@ ANSWERS = {
     PersistSync: {"status": "commited"},
     Reconsider: {"status": "commited"},
     Redrive: {"redriven": 0, "missing": []},
+    SetAside: {"number": 7, "instanceId": "i1"},
     ListErrors: {"total": 0, "errors": []},
     ListEntities: {"total": 0, "entities": [], "next": None},
     ListSkipped: {"total": 0, "skipped": [], "next": None},

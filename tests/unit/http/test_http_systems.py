@@ -23,6 +23,18 @@ async def test_a_system_that_does_not_answer_is_listed_as_unavailable(client: Cl
     assert listed[0] == {"id": "sysA", "state": "unavailable", "message": "store: disk full"}
 
 
+async def test_ready_says_which_systems_are_stalled(client: Client, bridge: FakeBridge) -> None:
+    stall = b'{"sibling":"discovery","cause":"no connection","since":"2026-11-28T10:00:00"}'
+    bridge.answers[DescribeSystem] = lambda system, _: Answer(
+        Code.OK, b'{"id":"%s","state":"open","stalled":%s}' % (system.encode(), stall if system == "sysB" else b"null")
+    )
+    reply = await client.get("/readyz")
+    assert reply.status == 200
+    assert reply.json["stalled"] == [
+        {"system": "sysB", "sibling": "discovery", "cause": "no connection", "since": "2026-11-28T10:00:00"}
+    ]
+
+
 async def test_describes_a_system(client: Client, bridge: FakeBridge) -> None:
     bridge.answers[DescribeSystem] = Answer(Code.OK, b'{"id":"sysA","state":"open"}')
     assert (await client.get(f"{V1}/sysA")).json == {"id": "sysA", "state": "open"}

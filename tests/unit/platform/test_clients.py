@@ -4,9 +4,10 @@ from typing import Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
-from maestro.platform import Platform, SiblingError, SiblingRefused, SiblingUnreachable
-from maestro.platform.apicore import DomainAddress
+from maestro.platform import NoSubscribers, Platform, SiblingError, SiblingLocked, SiblingRefused, SiblingUnreachable
+from maestro.platform.apicore import DomainAddress, ProcessInstance
 from maestro.reprocessing.impact import Impacted
 from maestro.reprocessing.ledger import base_key
 from maestro.settings import Sibling
@@ -143,22 +144,23 @@ class TestApiCore:
             await platform.apicore.domain_address("sysC")
         assert len(siblings.log) == 1
 
-    async def test_is_fork(self, platform: Platform, siblings: RecordingSiblings) -> None:
+    async def test_instance(self, platform: Platform, siblings: RecordingSiblings) -> None:
         siblings.forks.add("i2")
-        assert await platform.apicore.is_fork("i2") is True
-        assert await platform.apicore.is_fork("i1") is False
+        siblings.statuses["i1"] = "finished"
+        assert await platform.apicore.instance("i2") == ProcessInstance(is_fork=True, status="running")
+        assert await platform.apicore.instance("i1") == ProcessInstance(is_fork=False, status="finished")
         assert siblings.log[0].path == "/core/processInstance"
         assert siblings.log[0].query == {"filter": "byId", "id": "i2"}
 
-    async def test_an_instance_that_api_core_does_not_know_is_no_fork(self) -> None:
+    async def test_an_instance_that_api_core_does_not_know(self) -> None:
         async with raw_server(ok(b"[]")) as settings, await Platform.open(settings) as platform:
-            assert await platform.apicore.is_fork("i1") is False
+            assert await platform.apicore.instance("i1") is None
 
     @pytest.mark.parametrize("body", [b"", b'[{"isFork":"no"}]'])
-    async def test_is_fork_needs_an_answer(self, body: bytes) -> None:
+    async def test_instance_needs_an_answer(self, body: bytes) -> None:
         async with raw_server(ok(body)) as settings, await Platform.open(settings) as platform:
             with pytest.raises(SiblingUnreachable):
-                await platform.apicore.is_fork("i1")
+                await platform.apicore.instance("i1")
 
     async def test_set_instance_status(self, platform: Platform, siblings: RecordingSiblings) -> None:
         await platform.apicore.set_instance_status("i2", "reprocessing_skipped")
@@ -271,11 +273,23 @@ class TestEventManager:
         assert (call.method, call.path) == ("PUT", "/sendevent")
         assert call.body == b'{"name": "x", "payload": {}}'
 
-    async def test_refusal_is_final_and_says_why(self, platform: Platform, siblings: RecordingSiblings) -> None:
+    async def test_a_refusal_is_tried_again_and_says_why(self, platform: Platform, siblings: RecordingSiblings) -> None:
         siblings.fail("event_manager", "send", 9, 400)
         with pytest.raises(SiblingRefused, match="answered 400: made to fail with 400"):
             await platform.event_manager.send(b"{}")
-        assert len(siblings.log) == 1
+        assert len(siblings.log) == 3
+
+    @pytest.mark.parametrize(
+        ("says", "error"),
+        [("Event x has no subscribers", NoSubscribers), ("the platform is locked to s1", SiblingLocked)],
+    )
+    async def test_some_refusals_speak_of_the_event(self, says: str, error: type[SiblingRefused]) -> None:
+        body = b'{"message":"%s"}' % says.encode()
+        answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        async with raw_server(answer) as settings, await Platform.open(settings) as platform:
+            with capture_logs() as lines, pytest.raises(error, match=says):
+                await platform.event_manager.send(b"{}")
+        assert [line["final"] for line in lines] == [True], "it is not tried again"
 
     async def test_tries_of_a_notification(self, platform: Platform, siblings: RecordingSiblings) -> None:
         siblings.fail("event_manager", "send", 9, 503)

@@ -64,7 +64,7 @@ async def test_what_a_hook_raises_is_not_lost() -> None:
 
 
 async def test_wait_for_says_what_came(platform: Platform, siblings: RecordingSiblings) -> None:
-    await platform.apicore.is_fork("i7")
+    await platform.apicore.instance("i7")
     with pytest.raises(TimeoutError, match=r"1 calls, the last: apicore\.is_fork\(i7\)"):
         await siblings.wait_for(lambda: False, timeout=0.05)
 

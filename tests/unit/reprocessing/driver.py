@@ -48,8 +48,9 @@ def drive(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Driver:
-    def __init__(self, **rules: int | bool) -> None:
-        self.rules = Rules(**rules)  # type: ignore[arg-type]
+    def __init__(self, **rules: float | bool) -> None:
+        """A machine of these rules. It trusts the platform with `finished` unless told otherwise."""
+        self.rules = Rules(**{"ensure_finished": False} | rules)  # type: ignore[arg-type]
         self.store = MemoryStore()
         self.repository = Repository(self.store, "s", self.rules)
         self.machine = Machine(System("s", self.rules))
@@ -121,12 +122,13 @@ class Driver:
         wait: bool = False,
         redelivered: bool = False,
         redriven: bool = False,
+        foreign: bool = False,
     ) -> list[do.Command]:
         self._refs += 1
         return self.tell(
             facts.EventArrived(
                 f"m-{name}", name, "s.persist.request", branch, f"tag-{name}", ref=self._refs, from_wait_queue=wait,
-                redelivered=redelivered, redriven=redriven,
+                redelivered=redelivered, redriven=redriven, foreign=foreign,
             )
         )  # fmt: skip
 

@@ -485,3 +485,23 @@ def test_a_failed_sync_persist_is_told_the_cause_and_may_be_tried_again(m: Drive
     assert m.commands == [do.Reply(ticket, Code.FAILED, "out of reach")]
     m.sync("i1")
     assert m.kinds() == ["AskImpact"]
+
+
+# --- adopted -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_an_unknown_event_of_before_an_adoption_is_a_commit_in_doubt(m: Driver, wait: bool) -> None:  # noqa: FBT001
+    m.arrive("i1", wait=wait, redelivered=True, foreign=True)
+    order = m.only(do.DeadLetterEvent)
+    assert order.reason.startswith("commit in doubt: ")
+    assert order.refs == (m.ref(),)
+    assert not m.asked(do.AskImpact)
+
+
+def test_a_known_event_of_before_an_adoption_goes_on_as_it_was_decided(m: Driver) -> None:
+    m.arrive("i1")
+    m.arrive("i1", redelivered=True, foreign=True)
+    assert not m.asked(do.DeadLetterEvent)
+    m.impact()
+    assert m.delivery("i1").verdict is Verdict.COMMIT

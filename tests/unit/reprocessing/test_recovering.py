@@ -89,7 +89,7 @@ def test_an_abort_and_a_cancel_before_the_held_commit_are_told_of_the_instance(m
     m.start()
     m.held_commit_fails()
     m.end()
-    assert texts(m) == ["reprocessing_pending_approval", "reprocessing_failure"]
+    assert texts(m) == ["reprocessing_failure"]
     m.retry()
     m.cancel()
     assert texts(m)[-1] == "reprocessing_cancelled"
@@ -99,7 +99,7 @@ def test_after_the_held_commit_its_instance_is_finished_whatever_becomes_of_the_
     m.run()
     m.run_fails()
     m.end()
-    assert texts(m) == ["reprocessing_pending_approval"]
+    assert texts(m) == []
 
 
 # --- what counts as an answer -----------------------------------------------------------------------------------

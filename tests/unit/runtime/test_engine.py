@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from maestro.reprocessing import facts
-from maestro.reprocessing.commands import AckDelivery, Command
+from maestro.reprocessing.commands import AckDelivery, Command, Look
 from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.state import Lock, Rules, System
 from maestro.runtime.engine import GATHER_UP_TO, Engine
@@ -33,6 +33,12 @@ class Bench:
         self.engine.feed(facts.EventArrived(f"k{number}", f"i{number}", "e", "master", "t", ref=number), BODY)
         self.engine.feed(facts.ImpactFound(self.machine.system.lane_token, ()))
         self.engine.feed(facts.Committed(self.machine.system.lane_token))
+        self.visible()
+
+    def visible(self) -> None:
+        """API core calls the instance committed last finished."""
+        look = next(command for command in reversed(self.done) if isinstance(command, Look))
+        self.engine.feed(facts.Looked(look.key, look.token, "finished"))
 
     def acked(self) -> list[int]:
         return [command.ref for command in self.done if isinstance(command, AckDelivery)]
@@ -112,8 +118,22 @@ async def test_a_completion_is_stored_with_the_next_verdict() -> None:
     bench.engine.feed(facts.Committed(bench.machine.system.lane_token))
     [(_, row)] = bench.store.rows(DELIVERIES)
     assert not row.get("done")
+    bench.visible()
     bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
     assert [row.get("done", False) for _, row in bench.store.rows(DELIVERIES)] == [True, False]
+    assert not any(row.get("sight") for _, row in bench.store.rows(DELIVERIES)), "it was seen in time"
+
+
+async def test_a_completion_is_stored_with_what_it_owes_when_the_look_takes_longer() -> None:
+    bench = Bench()
+    bench.engine.feed(ARRIVAL, BODY)
+    bench.engine.feed(facts.EventArrived("k2", "i2", "sysA.persist.request", "master", "t", ref=2), BODY)
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
+    bench.engine.feed(facts.Committed(bench.machine.system.lane_token))
+    look = next(command for command in bench.done if isinstance(command, Look))
+    bench.engine.feed(facts.Looked(look.key, look.token, "running"))
+    [(_, row)] = bench.store.rows(DELIVERIES)
+    assert (row["done"], row["sight"]) == (True, "look")
 
 
 @pytest.mark.parametrize(("prefetch", "together"), [(1, 1), (2, 1), (6, 3), (1000, GATHER_UP_TO)])

@@ -116,6 +116,12 @@ class FakePeer:
         """Whether nothing was posted that was not asked for."""
         return self._items.empty()
 
+    async def got_from(self, source: Source) -> Any:
+        """Wait for the next delivery of a queue."""
+        while (arrived := await self.got(Arrived)).source is not source:
+            pass
+        return arrived
+
     async def got(self, kind: type) -> Any:
         """Wait for the next item of a kind."""
         async with asyncio.timeout(PATIENCE):
@@ -357,3 +363,33 @@ async def test_an_event_with_an_endless_id_is_parked_under_one_made_of_it(
     line.receive(Park("k" * 300, b"body", ()))
     assert (await peer.got(Parked)).key == "k" * 300
     assert len(broker.published[0].message_id) == 33
+
+
+async def test_what_was_out_or_waited_before_an_adoption_is_marked_until_all_of_it_has_come(
+    line: IngressLine, broker: FakeBroker
+) -> None:
+    done: list[bool] = []
+    line.adopt(lambda: done.append(True))
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+
+    def arrive(body: bytes, *, redelivered: bool, **headers: str) -> None:
+        line._arrived(Delivery(QUEUES.persist, body, "m", headers, redelivered=redelivered, tag=object()))
+
+    arrive(b"was out", redelivered=True)
+    arrive(b"given back by a person", redelivered=True, **{"x-maestro-error": "why"})
+    arrive(b"new", redelivered=False)
+    arrive(b"out of our own hands", redelivered=True)
+    came = [await peer.got(Arrived) for _ in range(4)]
+    assert [one.foreign for one in came] == [True, False, False, False]
+    line.receive(FeedWaitQueue(on=True))
+    waited = await peer.got(Arrived)
+    assert waited.foreign
+    again = FakePeer()  # the actor is replaced: what is handed over again is marked as it was
+    line.attach(again)  # type: ignore[arg-type]
+    assert (await again.got(Arrived)).foreign
+    assert not done
+    line.receive(FeedWaitQueue(on=True))
+    line.receive(Ack((await again.got_from(Source.WAIT)).ref))
+    await again.got(WaitQueueDrained)
+    assert done == [True]

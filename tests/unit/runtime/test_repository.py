@@ -10,7 +10,7 @@ from maestro.reprocessing.document import UnitState
 from maestro.reprocessing.impact import Impacted
 from maestro.reprocessing.state import Errand, ErrandKind, Rules, System
 from maestro.reprocessing.status import Status
-from maestro.reprocessing.step import ForgetDelivery, Save, SaveDelivery, SaveErrand
+from maestro.reprocessing.step import DropErrand, ForgetDelivery, Save, SaveDelivery, SaveErrand
 from maestro.runtime.repository import _HEADER, BODIES, DELIVERIES, Repository
 from maestro.store.base import Put
 from maestro.store.memory import MemoryStore
@@ -189,7 +189,7 @@ def test_an_error_errand_keeps_the_event_it_will_send(repository: Repository, st
     assert event is not None
     assert b'"payload": 1.10' in event
     assert json.loads(event)["name"] == "s.persist.error"
-    store.commit([again.errand_done(1)], durable=True)
+    save(again, store, DropErrand(1))
     assert again.load().errands == {}
 
 

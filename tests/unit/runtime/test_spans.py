@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from maestro.messages import Approve, FindDocuments, Skip
+from maestro.messages import Approve, DeadLetter, FindDocuments, Skip
 from maestro.runtime import span_export
 from maestro.runtime.span_export import trace_id
 from maestro.settings import TraceSettings
@@ -127,10 +127,12 @@ async def test_a_decision_to_its_finish_with_each_replay(
 
 
 async def test_what_failed_is_an_error(tmp_path: Path, siblings: RecordingSiblings, spans: Spans) -> None:
-    siblings.fail("discovery", "impacted", 1, 404)
+    siblings.fail("discovery", "impacted", 99, 404, when=lambda call: call.instance_id == "i1")
     async with served(tmp_path, siblings, trace=ON) as it:
+        it.publish("i0")
+        await siblings.wait_for(lambda: bool(it.acks()), 10)
         key = it.publish("i1")
-        await siblings.wait_for(lambda: bool(it.settled), 10)
+        await siblings.wait_for(lambda: any(isinstance(one, DeadLetter) for one in it.settled), 10)
     by_name = {span.name: span for span in spans.of("event", SYSTEM, key)}
     for name in ("persist event", "discovery.impacted"):
         assert not by_name[name].status.is_ok

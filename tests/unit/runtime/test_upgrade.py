@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from maestro.messages import Approve, DeadLetter, GetDocument, ListWaiting
+from maestro.reprocessing import visibility
 from maestro.reprocessing.delivery import Verdict
 from maestro.reprocessing.state import Rules, System
 from maestro.reprocessing.status import Status
@@ -57,7 +58,10 @@ def test_it_is_read_as_it_was_meant(old: Path) -> None:
     assert [errand.instance_id for errand in system.errands.values()] == ["bad", "i2", "i3"]
 
 
-async def test_it_is_carried_on_with(tmp_path: Path, old: Path, siblings: RecordingSiblings) -> None:
+async def test_it_is_carried_on_with(
+    tmp_path: Path, old: Path, siblings: RecordingSiblings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visibility, "TEXT_COMES_WITHIN", 0.2)  # a status text of the former life may be on its way
     async with served(tmp_path, siblings) as it:
 
         async def execute(sent: dict[str, Any]) -> None:

@@ -244,6 +244,7 @@ export default {
   "state.paused": "paused",
   "state.pending": "decision pending",
   "state.running": "running",
+  "state.stalled": "stalled",
   "state.unavailable": "unavailable",
   "status.aborted_persist_domain_failure": "aborted: commit refused",
   "status.aborted_split_events_failure": "aborted: queues",

@@ -244,6 +244,7 @@ export default {
   "state.paused": "pausado",
   "state.pending": "decisão pendente",
   "state.running": "em execução",
+  "state.stalled": "parado",
   "state.unavailable": "indisponível",
   "status.aborted_persist_domain_failure": "abortado: commit recusado",
   "status.aborted_split_events_failure": "abortado: filas",

@@ -1,0 +1,38 @@
+"""What holds a system up: a sibling that is waited for, and a question that failed past its tries."""
+
+from dataclasses import dataclass
+from typing import Final
+
+#: Seconds after which a stalled system is not open any more: what comes is parked.
+CLOSES_AFTER: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Why nothing can be judged, committed or replayed: which sibling is waited for, since when, and the cause."""
+
+    sibling: str
+    cause: str
+    #: Seconds since the epoch.
+    since: float
+
+    @property
+    def closes_at(self) -> float:
+        """From when on the system is not open because of it."""
+        return self.since + CLOSES_AFTER
+
+
+@dataclass(slots=True)
+class Trouble:
+    """A question that failed past its tries."""
+
+    sibling: str
+    cause: str
+    #: When it failed first (seconds since the epoch).
+    since: float
+    #: The token of the canary's answer.
+    token: int = 0
+    #: Tries since then.
+    tries: int = 0
+    #: The canary was answered after the last failure but one: the sibling is there.
+    cleared: bool = False
