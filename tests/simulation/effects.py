@@ -97,8 +97,19 @@ class Effects(Wire):
 
         self._ask(found, failed)
 
+    def _ask_footprint(self, command: do.AskFootprint) -> None:
+        instance = self.siblings.data.instances[command.instance_id]
+
+        def found() -> facts.FootprintFound:
+            return facts.FootprintFound(command.token, self.siblings.data.footprint(instance))
+
+        self._ask(found, facts.FootprintFound(command.token, None))
+
     def _check_visible(self) -> None:
-        """Discovery is asked: all that this system knows to be committed is visible to it."""
+        """Discovery is asked: all that this system knows to be committed is visible to it, unless that says nothing."""
+        judged = self.system.judged
+        if judged is not None and judged.harmless:
+            return
         hidden = [one for one in self.watch.committed_executions() if self.siblings.data.statuses.get(one) != FINISHED]
         if hidden:
             raise Violation(f"Discovery is asked while {hidden} are committed and not finished")
@@ -440,6 +451,7 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.Reply: Effects._reply,
     do.RaiseAlarm: Effects._alarm,
     do.AskImpact: Effects._ask_impact,
+    do.AskFootprint: Effects._ask_footprint,
     do.AskCanary: Effects._ask_canary,
     do.Look: Effects._look,
     do.SetFinished: Effects._set_finished,

@@ -113,9 +113,7 @@ class PlatformState:
     def doubled(self) -> list[str]:
         """Instances whose created rows were written more than once."""
         return sorted(
-            instance
-            for instance, count in self.created.items()
-            if count > len(_creates(self._entities_of(instance)))
+            instance for instance, count in self.created.items() if count > len(_creates(self._entities_of(instance)))
         )
 
     def status_of(self, instance_id: str) -> str:
