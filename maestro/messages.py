@@ -214,12 +214,10 @@ class GetWaiting(Struct, frozen=True):
     number: int
 
 
-class ListEntities(Struct, frozen=True):
-    """What the commit of a document's held instance would write: `limit` rows from the `after`th on."""
+class GetHeldInstance(Struct, frozen=True):
+    """Which instance's commit a document holds. Answers `systemId` and `instanceId`."""
 
     id: str
-    after: int = 0
-    limit: int = 100
 
 
 class ListSkipped(Struct, frozen=True):
@@ -297,7 +295,7 @@ Question = (
     | LeaveOut
     | SetStatus
     | GetWaiting
-    | ListEntities
+    | GetHeldInstance
     | ListSkipped
     | ListErrors
     | Redrive

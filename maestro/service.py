@@ -15,6 +15,7 @@ from maestro.actors.host_process import HostProcess
 from maestro.actors.lock_view import lock_board
 from maestro.http.app import create_app
 from maestro.http.bridge import Bridge, Unavailable
+from maestro.http.entities import Entities
 from maestro.http.guards import guarding
 from maestro.http.newcomers import Newcomers
 from maestro.http.server import Address, check_free, serve_http
@@ -62,7 +63,9 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
         sooner = asyncio.Event()
         newcomers = Newcomers(platform.apicore.systems, sooner.set)
         owner = stack.enter_context(closing(OwnerView(settings)))
-        app = create_app(runtime.bridge, settings.http, look, guards, owner, newcomers)
+        entities = Entities(platform, settings.http.ask_timeout)
+        stack.push_async_callback(entities.close)
+        app = create_app(runtime.bridge, settings.http, look, guards, owner, newcomers, entities)
         address = await stack.enter_async_context(serve_http(app, settings.http))
         await runtime.arrived()
         tasks = [

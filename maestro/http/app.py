@@ -5,8 +5,9 @@ from aiohttp import web
 from maestro.http.bridge import Bridge
 from maestro.http.documents import Documents
 from maestro.http.edge import add_headers
+from maestro.http.entities import NoPages, Pages
 from maestro.http.guards import Guards, unguarded
-from maestro.http.keys import BRIDGE, DOCUMENTS, GUARDS, LIVE, MEASURES, NEWCOMERS, OPENAPI, QUIET, SETTINGS
+from maestro.http.keys import BRIDGE, DOCUMENTS, ENTITIES, GUARDS, LIVE, MEASURES, NEWCOMERS, OPENAPI, QUIET, SETTINGS
 from maestro.http.live import Live
 from maestro.http.lock_checks import LockChecks, Look, no_board
 from maestro.http.metrics import Scraper
@@ -29,11 +30,12 @@ def create_app(
     guards: Guards | None = None,
     owner: OwnerView | None = None,
     newcomers: Newcomers | None = None,
+    entities: Pages | None = None,
 ) -> web.Application:
     """Return the application; `server.serve_http` serves it.
 
     `look` reads the lock board, `owner` says whether the broker's events are ours. Without `guards` everybody is let
-    in, without `newcomers` every system is served that is named.
+    in, without `newcomers` every system is served that is named, without `entities` no domain is asked.
     """
     guards = guards or unguarded(settings)
     app = web.Application(client_max_size=settings.max_body_bytes)
@@ -42,6 +44,7 @@ def create_app(
     measures = app[MEASURES] = Measures()
     app[GUARDS] = guards
     app[QUIET] = Quiet()
+    app[ENTITIES] = entities or NoPages()
     app[NEWCOMERS] = newcomers or Newcomers()
     app[DOCUMENTS] = Documents(bridge, settings.ask_timeout, CallersAccess())
     live = app[LIVE] = Live(bridge, settings.ask_timeout)

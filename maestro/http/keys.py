@@ -6,6 +6,7 @@ from aiohttp import web
 
 from maestro.http.bridge import Bridge
 from maestro.http.documents import Documents
+from maestro.http.entities import Pages
 from maestro.http.guards import Guards
 from maestro.http.live import Live
 from maestro.http.newcomers import Newcomers
@@ -20,6 +21,7 @@ DOCUMENTS: Final = web.AppKey("DOCUMENTS", Documents)
 LIVE: Final = web.AppKey("LIVE", Live)
 GUARDS: Final = web.AppKey("GUARDS", Guards)
 QUIET: Final = web.AppKey("QUIET", Quiet)
+ENTITIES: Final = web.AppKey("ENTITIES", Pages)
 NEWCOMERS: Final = web.AppKey("NEWCOMERS", Newcomers)
 #: The API description, ready to send.
 OPENAPI: Final = web.AppKey("OPENAPI", bytes)

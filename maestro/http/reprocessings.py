@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -9,11 +10,11 @@ from maestro.http.bridge import UnknownSystem
 from maestro.http.checking import query_of
 from maestro.http.deciding import Decision, check_reason, decision_body, decision_of, leave_out_of
 from maestro.http.inputs import path_document, path_system, query_page, user_of
-from maestro.http.keys import BRIDGE, DOCUMENTS, SETTINGS, note
+from maestro.http.keys import BRIDGE, DOCUMENTS, ENTITIES, SETTINGS, note
 from maestro.http.replies import answered, reply
 from maestro.http.shapes import FindQuery, SetStatusQuery
 from maestro.http.visit import principal
-from maestro.messages import FindDocuments, GetDocument, ListEntities, Reconsider, SetStatus
+from maestro.messages import Code, FindDocuments, GetDocument, GetHeldInstance, Reconsider, SetStatus
 
 PENDING: Final = "pending_approval"
 #: Who overrides a status when the query does not say.
@@ -52,7 +53,11 @@ async def entities(request: web.Request) -> web.StreamResponse:
     """What the commit of the document's held instance would write, a page of it."""
     document_id = path_document(request)
     after, limit = query_page(request)
-    return answered(await request.app[DOCUMENTS].ask(document_id, ListEntities(document_id, after, limit)))
+    answer = await request.app[DOCUMENTS].ask(document_id, GetHeldInstance(document_id))
+    if answer.code is not Code.OK:
+        return answered(answer)
+    held = orjson.loads(answer.body)
+    return await request.app[ENTITIES].page(held["systemId"], held["instanceId"], after, limit)
 
 
 def decision(kind: type[Decision]) -> Handler:

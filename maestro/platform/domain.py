@@ -2,24 +2,36 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
 from maestro.platform.apicore import ApiCore
 from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused, WrongShapeError
+from maestro.platform.pages import Page, PageReader
 from maestro.platform.rows import FootprintReader
 from maestro.platform.target import Target, address
 from maestro.platform.transport import CallName, Transport, shown
 from maestro.reprocessing.ledger import Footprint
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _COMMIT: Final = CallName("domain", "commit")
 _ENTITIES: Final = CallName("domain", "entities")
 _ENTITY_LIST: Final = msgspec.json.Decoder(list[dict[str, Any]])
 #: As a word (also within a snake_case one), so that no "token" or "broken" passes for it.
 _OK: Final = re.compile(rb"(?<![A-Za-z0-9])ok(?![A-Za-z0-9])")
+
+
+class _Reader(Protocol[T_co]):
+    """Takes an answer part by part."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+
+    def end(self) -> T_co:
+        """Return what all of them say."""
 
 
 class Domain:
@@ -43,7 +55,7 @@ class Domain:
     def entities(
         self, system_id: str, instance_id: str, *, tries: int | None = None
     ) -> Awaitable[list[dict[str, Any]]]:
-        """Return what the instance's commit would write.
+        """Return what the instance's commit would write, whole: for what is known to be little.
 
         `tries` replaces the setting.
 
@@ -52,6 +64,19 @@ class Domain:
             SiblingRefused: Domain answered 4xx, or the system has no domain.
         """
         return self._call(_ENTITIES, "GET", (system_id, instance_id, "entities"), _ENTITY_LIST.decode, tries)
+
+    async def entities_page(
+        self, system_id: str, instance_id: str, after: int, limit: int, *, tries: int | None = None
+    ) -> Page:
+        """Return a page of the rows that the instance's commit would write; the answer is never held whole.
+
+        `after`: rows to leave out. `tries` replaces the setting.
+
+        Raises:
+            SiblingUnreachable: no usable answer, of API core or Domain.
+            SiblingRefused: Domain answered 4xx, or the system has no domain.
+        """
+        return await self._entities(system_id, instance_id, lambda: PageReader(after, limit), tries)
 
     async def footprint(self, system_id: str, instance_id: str, *, tries: int | None = None) -> Footprint:
         """Return which rows the instance's commit would change or destroy; the answer is never held whole.
@@ -62,18 +87,24 @@ class Domain:
             SiblingUnreachable: no usable answer, of API core or Domain.
             SiblingRefused: Domain answered 4xx, or the system has no domain.
         """
+        return await self._entities(system_id, instance_id, FootprintReader, tries)
 
-        async def attempt(base: Target) -> Footprint:
-            reader = FootprintReader()
+    def _entities(
+        self, system_id: str, instance_id: str, made: Callable[[], _Reader[T]], tries: int | None
+    ) -> Awaitable[T]:
+        """Return what a reader makes of the rows; each try gets a new one."""
 
-            def decode(rest: bytes) -> Footprint:
+        def attempt(base: Target) -> Awaitable[T]:
+            reader = made()
+
+            def decode(rest: bytes) -> T:
                 reader.feed(rest)  # what came compressed
                 return reader.end()
 
             target = base.below("instance", instance_id, "entities")
-            return await self._transport.once(_ENTITIES, "GET", target, decode, sink=reader.feed)
+            return self._transport.once(_ENTITIES, "GET", target, decode, sink=reader.feed)
 
-        return await self._located(system_id, attempt, tries)
+        return self._located(system_id, attempt, tries)
 
     def _call(
         self,

@@ -50,7 +50,6 @@ from maestro.runtime.error_desk import ErrorDesk
 from maestro.runtime.figures import Figures
 from maestro.runtime.journal import Journal
 from maestro.runtime.link import WINDOW, Frame, FrameAck, Hello
-from maestro.runtime.lookups import Lookups
 from maestro.runtime.measures import Measures
 from maestro.runtime.peer import Peer
 from maestro.runtime.questions import Questions
@@ -109,10 +108,8 @@ class OpenSystem:
         self._webhooks = Webhooks(self._engine, store, settings.webhooks)
         self._changes = Changes(epoch)
         self._error_desk = ErrorDesk(self._to_ingress, settings.http)
-        self._lookups = Lookups(self._system, platform, settings.http.ask_timeout)
         self.questions = Questions(
             self._engine,
-            self._lookups,
             self._error_desk,
             self._changes,
             self._figures,
@@ -158,7 +155,6 @@ class OpenSystem:
         for task in self._tasks:
             task.cancel()
         await self._effects.close()
-        await self._lookups.close()
         self._error_desk.close()
         self._changes.close()
         self._engine.flush()

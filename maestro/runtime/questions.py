@@ -17,9 +17,9 @@ from maestro.messages import (
     FindDocuments,
     ForgetAnswer,
     GetDocument,
+    GetHeldInstance,
     GetWaiting,
     ListDeliveries,
-    ListEntities,
     ListErrors,
     ListSkipped,
     ListWaiting,
@@ -43,7 +43,6 @@ from maestro.runtime.decisions import Decision, fact_of
 from maestro.runtime.engine import Engine
 from maestro.runtime.error_desk import ErrorDesk
 from maestro.runtime.figures import Figures
-from maestro.runtime.lookups import Lookups
 from maestro.runtime.webhooks import Webhooks
 
 Give = Callable[[Answer], None]
@@ -59,7 +58,6 @@ class Questions:
     def __init__(
         self,
         engine: Engine,
-        lookups: Lookups,
         errors: ErrorDesk,
         changes: Changes,
         figures: Figures,
@@ -71,7 +69,6 @@ class Questions:
         self._revoked = revoked
         self._engine = engine
         self._figures = figures
-        self._lookups = lookups
         self._errors = errors
         self._changes = changes
         self._webhooks = webhooks
@@ -99,8 +96,8 @@ class Questions:
                 self._describe(give, measure=measure)
             case Measure() | ListDeliveries():
                 give(self._recorded(question))
-            case ListEntities():
-                self._lookups.entities(question, give)
+            case GetHeldInstance():
+                give(self._held_instance(question.id))
             case AwaitChange():
                 self._await_change(question, give)
             case ListErrors():
@@ -181,6 +178,12 @@ class Questions:
         if doc is None:
             return Answer(Code.NOT_FOUND, message=f"no reprocessing {id_}")
         return Answer(Code.OK, answers.document(self._system, doc, self._engine.repository))
+
+    def _held_instance(self, id_: str) -> Answer:
+        doc = self._system.documents.get(id_)
+        if doc is None:
+            return Answer(Code.NOT_FOUND, message=f"no reprocessing {id_}")
+        return Answer(Code.OK, orjson.dumps({"systemId": self._system.id, "instanceId": doc.held_instance}))
 
     def _report_failure(self, event: bytes, give: Give) -> None:
         fact = accept_failure(event)

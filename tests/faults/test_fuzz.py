@@ -18,14 +18,14 @@ from structlog.testing import capture_logs
 from maestro.events import BadInput, celery_body, edited
 from maestro.http.app import create_app
 from maestro.http.server import serve_http
-from maestro.messages import Arrived, DeadLetter, Source
+from maestro.messages import Answer, Arrived, Code, DeadLetter, GetHeldInstance, Source
 from maestro.platform import Platform, SiblingError
 from maestro.reprocessing.delivery import delivery_key
 from maestro.runtime.arrivals import accept, accept_failure, accept_sync
 from maestro.settings import HttpSettings
 from tests.support.fuzzing import corpus, mutants, until
 from tests.support.raw_server import settings_for
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_bridge import FakeBridge, FakePages
 
 pytestmark = [pytest.mark.quick, pytest.mark.timeout(900)]
 
@@ -64,7 +64,9 @@ async def test_http_requests(dice: Random, seconds: float) -> None:
     settings = HttpSettings(port=0, ask_timeout=0.5, sync_timeout=0.5, max_body_bytes=10_000, rate=1e9, burst=10**9)
     inputs = mutants(corpus("http"), HTTP_WORDS, dice)
     with capture_logs() as lines:
-        async with serve_http(create_app(FakeBridge("sysA", "sysB"), settings), settings) as (host, port):
+        bridge = FakeBridge("sysA", "sysB")
+        bridge.answers[GetHeldInstance] = Answer(Code.OK, b'{"systemId":"sysA","instanceId":"i1"}')
+        async with serve_http(create_app(bridge, settings, entities=FakePages()), settings) as (host, port):
             for _ in until(seconds):
                 batch = [next(inputs) for _ in range(16)]
                 answers = await asyncio.gather(*(_sent(host, port, request) for request in batch))
@@ -150,6 +152,8 @@ def _calls(platform: Platform) -> dict[str, Callable[[], Awaitable[Any]]]:
         "send": lambda: platform.event_manager.send(b'{"name":"x"}'),
         "commit": lambda: platform.domain.commit("sysA", "i1"),
         "entities": lambda: platform.domain.entities("sysA", "i1"),
+        "page": lambda: platform.domain.entities_page("sysA", "i1", 0, 10),
+        "footprint": lambda: platform.domain.footprint("sysA", "i1"),
     }
 
 

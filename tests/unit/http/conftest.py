@@ -9,7 +9,7 @@ import pytest
 from maestro.http.app import create_app
 from maestro.http.server import Address, serve_http
 from maestro.settings import HttpSettings
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_bridge import FakeBridge, FakePages
 
 SETTINGS = HttpSettings(port=0, ask_timeout=0.5, sync_timeout=0.7, max_body_bytes=10_000, retry_after=7)
 
@@ -82,6 +82,11 @@ def bridge() -> FakeBridge:
 
 
 @pytest.fixture
-async def client(bridge: FakeBridge) -> AsyncIterator[Client]:
-    async with serve_http(create_app(bridge, SETTINGS), SETTINGS) as address:
+def pages() -> FakePages:
+    return FakePages()
+
+
+@pytest.fixture
+async def client(bridge: FakeBridge, pages: FakePages) -> AsyncIterator[Client]:
+    async with serve_http(create_app(bridge, SETTINGS, entities=pages), SETTINGS) as address:
         yield Client(address)

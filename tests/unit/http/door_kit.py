@@ -17,7 +17,7 @@ from maestro.http.guards import guarding
 from maestro.http.server import serve_http
 from maestro.settings import AccessSettings, HttpSettings, Settings
 from tests.unit.http.conftest import SETTINGS, Client, Reply
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_bridge import FakeBridge, FakePages
 
 
 @dataclass
@@ -90,6 +90,6 @@ async def house(
     tokens = hand_out(folder)
     async with (
         guarding(settings) as guards,
-        serve_http(create_app(bridge, http, guards=guards), http) as address,
+        serve_http(create_app(bridge, http, guards=guards, entities=FakePages()), http) as address,
     ):
         yield House(Client(address), bridge, folder, tokens, guards.door)

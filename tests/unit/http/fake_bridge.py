@@ -3,9 +3,24 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
+from aiohttp import web
+
 from maestro.http.bridge import UnknownSystem
+from maestro.http.replies import reply
 from maestro.messages import Answer, Code, Question
 from maestro.runtime.measures import ActorState
+
+
+class FakePages:
+    """A domain whose commits write as many rows as one likes, and who asked for which page."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, int, int]] = []
+
+    async def page(self, system_id: str, instance_id: str, after: int, limit: int) -> web.Response:
+        self.asked.append((system_id, instance_id, after, limit))
+        return reply(b'{"total":0,"entities":[],"next":null}')
+
 
 Canned = Answer | Exception | Callable[[str, Question], Answer]
 

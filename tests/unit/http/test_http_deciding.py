@@ -13,7 +13,6 @@ from maestro.messages import (
     Covers,
     GetWaiting,
     LeaveOut,
-    ListEntities,
     ListErrors,
     ListSkipped,
     Pause,
@@ -146,7 +145,6 @@ def test_a_reason_is_text_without_space_around_it() -> None:
 
 async def test_pages_and_looks(client: Client, bridge: FakeBridge) -> None:
     for path, question in (
-        (f"{V1}/entities?after=3&limit=2", ListEntities(ID, 3, 2)),
         (f"{SYSTEM}/skipped", ListSkipped(0, 100)),
         (f"{SYSTEM}/waiting/12", GetWaiting(12)),
         (f"{SYSTEM}/errors", ListErrors(20)),

@@ -15,7 +15,17 @@ from maestro.access.verifier import Undecided, Verifier
 from maestro.http import live, quiet, streams
 from maestro.http.edge import unmatched
 from maestro.http.routes import operations
-from maestro.messages import Answer, Approve, AwaitChange, CheckLock, Code, Covers, FindDocuments, GetDocument
+from maestro.messages import (
+    Answer,
+    Approve,
+    AwaitChange,
+    CheckLock,
+    Code,
+    Covers,
+    FindDocuments,
+    GetDocument,
+    GetHeldInstance,
+)
 from maestro.reprocessing.ids import document_id
 from tests.unit.http.conftest import SETTINGS
 from tests.unit.http.door_kit import PEOPLE, House, house
@@ -56,6 +66,7 @@ async def test_every_operation_against_every_role(at: House, name: str) -> None:
     (operation,) = [one for one in OPERATIONS if one.name == name]
     method, target, body = call_of(name)
     at.bridge.answers[FindDocuments] = Answer(Code.OK, b"[]")
+    at.bridge.answers[GetHeldInstance] = Answer(Code.OK, b'{"systemId":"sysA","instanceId":"i1"}')
     for who in ("root", "ana", "eve", "events"):
         role = PEOPLE[who][0]
         allowed = operation.role is None or role is Role.ADMIN or role is operation.role or (

@@ -1,14 +1,31 @@
 import asyncio
 
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
 from maestro.http import documents
 from maestro.http.bridge import Unavailable
-from maestro.messages import Answer, Approve, Cancel, Code, FindDocuments, GetDocument, Question, Retry, SetStatus, Skip
+from maestro.http.entities import Entities
+from maestro.http.replies import Problem
+from maestro.messages import (
+    Answer,
+    Approve,
+    Cancel,
+    Code,
+    FindDocuments,
+    GetDocument,
+    GetHeldInstance,
+    Question,
+    Retry,
+    SetStatus,
+    Skip,
+)
+from maestro.platform import Platform
 from maestro.reprocessing.ids import document_id
+from tests.support.siblings import RecordingSiblings
 from tests.unit.http.conftest import Client
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_bridge import FakeBridge, FakePages
 
 V1 = "/v1.0.0/reprocessing"
 OF_B = document_id("sysB", b"0123456789")
@@ -202,3 +219,39 @@ async def test_set_status(client: Client, bridge: FakeBridge) -> None:
 )
 async def test_set_status_needs_all_its_query(client: Client, query: str, field: str) -> None:
     assert (await client.post(f"{V1}/set_status{query}")).is_error(400, field)
+
+
+async def test_a_page_of_what_is_held_is_asked_of_the_domain(
+    client: Client, bridge: FakeBridge, pages: FakePages
+) -> None:
+    """The system says which instance it is, and has nothing else to do with the answer."""
+    bridge.answers[GetHeldInstance] = Answer(Code.OK, b'{"systemId":"sysA","instanceId":"i/1"}')
+    id_ = document_id("sysA", b"0123456789")
+    reply = await client.get(f"{V1}/{id_}/entities?after=3&limit=2")
+    assert reply.json == {"total": 0, "entities": [], "next": None}
+    assert pages.asked == [("sysA", "i/1", 3, 2)]
+    assert [question for _, question, _ in bridge.asked] == [GetHeldInstance(id_)]
+    bridge.answers[GetHeldInstance] = Answer(Code.NOT_FOUND, message="no reprocessing")
+    assert (await client.get(f"{V1}/{id_}/entities")).is_error(404)
+    assert (await client.get(f"{V1}/{id_}/entities?limit=0")).is_error(400, "limit")
+
+
+async def test_pages_are_shared_bounded_and_end() -> None:
+    async with RecordingSiblings() as siblings, await Platform.open(siblings.settings(tries=1)) as platform:
+        siblings.entities["i1"] = [{"id": str(number)} for number in range(5)]
+        made = Entities(platform, 5.0)
+        answers = await asyncio.gather(*(made.page("sysA", "i1", 1, 2) for _ in range(10)))
+        assert {bytes(answer.body) for answer in answers} == {
+            b'{"total":5,"entities":[{"id":"1"},{"id":"2"}],"next":3}'
+        }
+        assert siblings.count("entities") == 1
+        last = await made.page("sysA", "i1", 3, 2)
+        assert orjson.loads(last.body)["next"] is None
+        siblings.fail("domain", "entities", times=2, how=500)
+        with pytest.raises(Problem) as refused:
+            await made.page("sysA", "i1", 0, 1)
+        assert refused.value.status == 502
+        siblings.fail("domain", "entities", times=2, how="hang")
+        with pytest.raises(Problem, match="no answer within"):
+            await Entities(platform, 0.2).page("sysA", "i1", 0, 1)
+        await made.close()

@@ -1,0 +1,79 @@
+"""What a held commit would write: the gateway asks the system's domain itself, and sends a page of the answer.
+
+The answer may be of tens of megabytes. It is read as it arrives, in parts of a fraction of a millisecond: the system's
+actor has nothing to do with it but to say which instance is held, and lock checks wait for no more than a part.
+"""
+
+import asyncio
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from maestro.http.bridge import Unavailable
+from maestro.http.replies import Problem, reply
+from maestro.platform import Platform, SiblingError
+from maestro.platform.pages import Page
+from maestro.runtime.prompt import PROMPT_TRIES, promptly
+
+#: Answers read at once; who asks for the same page shares it.
+AT_ONCE: Final = 2
+
+
+class Pages(Protocol):
+    """Sends pages of what commits would write."""
+
+    async def page(self, system_id: str, instance_id: str, after: int, limit: int) -> web.Response:
+        """Answer the rows numbered above `after`, at most `limit`. Raises `Problem`."""
+
+
+class NoPages:
+    """Where there is no platform to ask."""
+
+    async def page(self, system_id: str, instance_id: str, after: int, limit: int) -> web.Response:  # noqa: ARG002 - the protocol's
+        """Raise `Unavailable`."""
+        raise Unavailable("there is no domain to ask")
+
+
+class Entities:
+    """Pages of what commits would write. `patience`: seconds that a page may take, waiting for its turn included."""
+
+    def __init__(self, platform: Platform, patience: float) -> None:
+        self._platform = platform
+        self._patience = patience
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._reading: dict[tuple[str, str, int, int], asyncio.Task[Page]] = {}
+
+    async def page(self, system_id: str, instance_id: str, after: int, limit: int) -> web.Response:
+        """Answer the rows numbered above `after`, at most `limit` and a few megabytes of them.
+
+        Raises:
+            Problem: 502, the domain refuses or is out of reach.
+        """
+        key = (system_id, instance_id, after, limit)
+        task = self._reading.get(key)
+        if task is None:
+            task = self._reading[key] = asyncio.create_task(self._read(*key), name=f"entities of {instance_id}")
+            task.add_done_callback(lambda done: self._ended(key, done))
+        try:
+            page = await asyncio.shield(task)
+        except SiblingError as problem:
+            raise Problem(502, str(problem)) from problem
+        end = after + len(page.rows)
+        following = b"%d" % end if page.rows and end < page.total else b"null"
+        return reply(b'{"total":%d,"entities":[%s],"next":%s}' % (page.total, b",".join(page.rows), following))
+
+    async def close(self) -> None:
+        """Read no more."""
+        tasks = list(self._reading.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self, system_id: str, instance_id: str, after: int, limit: int) -> Page:
+        async with promptly("domain", "entities", self._patience), self._places:
+            return await self._platform.domain.entities_page(system_id, instance_id, after, limit, tries=PROMPT_TRIES)
+
+    def _ended(self, key: tuple[str, str, int, int], done: "asyncio.Task[Page]") -> None:
+        self._reading.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # retrieved, although everybody who waited may have gone away
