@@ -3,7 +3,7 @@
 Everything that comes from outside (a broker's body, an HTTP body) becomes an `Event` here or raises
 `BadInput`, which names the field. Fields Maestro does not know stay in `Event.raw` and pass through untouched.
 
-Imports nothing of Maestro.
+Imports nothing of Maestro but `maestro.json_text`.
 """
 
 import re
@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import msgspec
 import orjson
+
+from maestro import json_text
 
 SYSTEM_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 #: Prefixes that would make a system's routing key another system's wait, error or control key.
@@ -43,7 +45,6 @@ class _Envelope(msgspec.Struct):
 
 
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
-_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class ReplayRef(msgspec.Struct, frozen=True, gc=False):
@@ -103,9 +104,16 @@ def parse_celery(body: bytes) -> CeleryMessage:
     celery_id = message.get("id")
     if celery_id is not None and not isinstance(celery_id, str):
         raise NoEvent("id", "must be a string")
+    if celery_id and not json_text.encodable(celery_id):
+        raise BadInput("id", "has half of a surrogate pair")
     try:
-        raw = _ENVELOPE.decode(body).args[0]
-    except msgspec.DecodeError as problem:  # for instance a second `args` of another kind
+        raw = _only_argument(body)
+    except (
+        ValueError,
+        KeyError,
+        IndexError,
+        msgspec.DecodeError,
+    ) as problem:  # for instance a second `args` of another kind
         raise NoEvent("args", f"is ambiguous ({problem})") from problem
     return CeleryMessage(celery_id or "", event_of(args[0], bytes(raw)))
 
@@ -148,7 +156,7 @@ def event_of(fields: Mapping[str, Any], raw: bytes) -> Event:
         tag=_text(fields, "tag"),
         branch=_text(fields, "branch") or MASTER,
         scope=scope,
-        timestamp=timestamp if isinstance(timestamp, str) else "",
+        timestamp=timestamp if isinstance(timestamp, str) and json_text.encodable(timestamp) else "",
         reprocessing=ref,
         raw=raw,
     )
@@ -161,13 +169,22 @@ def edited(raw: bytes, put: Mapping[str, Any], drop: tuple[str, ...] = ()) -> by
         BadInput: `raw` is no JSON object.
     """
     try:
-        fields = _OBJECT.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        fields = json_text.members(raw)
+    except ValueError as problem:
         raise BadInput("event", f"is no JSON object ({problem})") from problem
     for key in drop:
         fields.pop(key, None)
     fields.update((key, msgspec.Raw(orjson.dumps(value))) for key, value in put.items())
-    return msgspec.json.encode(fields)
+    return json_text.joined(fields)
+
+
+def _only_argument(body: bytes) -> msgspec.Raw:
+    try:
+        return _ENVELOPE.decode(body).args[0]
+    except msgspec.ValidationError:  # a second `args` of another kind, say
+        raise
+    except (msgspec.DecodeError, RecursionError):
+        return json_text.elements(bytes(json_text.members(body)["args"]))[0]
 
 
 def celery_body(message_id: str, event_json: bytes) -> bytes:
@@ -199,13 +216,15 @@ def _text(fields: Mapping[str, Any], key: str, prefix: str = "") -> str:
         return ""
     if not isinstance(value, str):
         raise BadInput(prefix + key, f"must be a string, not {_KINDS.get(type(value), 'something else')}")
+    if not json_text.encodable(value):
+        raise BadInput(prefix + key, "has half of a surrogate pair")
     return value
 
 
 def _decode_object(body: bytes, field: str, error: type[BadInput]) -> dict[str, Any]:
     try:
-        decoded = orjson.loads(body)
-    except (orjson.JSONDecodeError, RecursionError) as problem:
+        decoded = json_text.loads(body)
+    except ValueError as problem:
         raise error(field, f"is no JSON ({problem})") from problem
     if not isinstance(decoded, dict):
         raise error(field, "must be a JSON object")

@@ -250,6 +250,19 @@ class Redrive(Struct, frozen=True):
     user: str
 
 
+class ListDoubts(Struct, frozen=True):
+    """The commits in doubt, oldest first, and the last ones that were resolved."""
+
+
+class ResolveDoubt(Struct, frozen=True):
+    """Say what became of a commit in doubt: `verdict` is `made` or `make_again`. Answers the doubt."""
+
+    key: str
+    user: str
+    reason: str
+    verdict: str
+
+
 class SetAside(Struct, frozen=True):
     """Put the event that a stalled system has in hand on its error queue. Answers which event that is."""
 
@@ -299,6 +312,8 @@ Question = (
     | ListSkipped
     | ListErrors
     | Redrive
+    | ListDoubts
+    | ResolveDoubt
     | SetAside
     | AwaitChange
     | ReportReplayFailure
@@ -375,6 +390,8 @@ class DeadLetter(Struct, frozen=True):
     refs: tuple[int, ...]
     #: The event's number; 0: it was not admitted.
     number: int = 0
+    #: Key of the doubt that its commit is in; empty: it is in none.
+    doubt: str = ""
 
 
 class FeedWaitQueue(Struct, frozen=True):

@@ -4,7 +4,7 @@
 RabbitMQBroker ── keeps ──> Session (one connection)
    ├── Declarations   a channel for each round, which many callers share
    ├── Publisher      one channel, confirms
-   ├── Subscription*  one channel each, so that prefetch counts per queue
+   ├── Subscription*  a channel each, or a share of one when there are many
    ├── Reader         one channel per queue that is read singly
    └── depth, purge   a channel for each call
 ```
@@ -36,6 +36,7 @@ from maestro.broker.rabbitmq_problem import NOT_FOUND
 from maestro.broker.rabbitmq_publisher import Publisher
 from maestro.broker.rabbitmq_reader import Reader
 from maestro.broker.rabbitmq_rounds import Rounds
+from maestro.broker.rabbitmq_seats import Seats
 from maestro.broker.rabbitmq_session import Channel, ChannelLost, Session, SessionFailed, parameters_of
 from maestro.broker.rabbitmq_topology import Declarations
 from maestro.settings import BrokerSettings
@@ -59,6 +60,7 @@ class RabbitMQBroker:
         self._rounds = Rounds(self._declare)
         self._publisher = Publisher(settings.publish_timeout)
         self._reader = Reader()
+        self._seats = Seats()
         self._session: Session | None = None
         self._ready = asyncio.Event()
         #: Connected, but not ready before all is declared.
@@ -84,7 +86,9 @@ class RabbitMQBroker:
         """See `Broker`."""
         if not self.connected:
             return self._problem
-        return next((each.refusal for each in self._subscriptions if each.refusal), "")
+        refusals = [each.refusal for each in self._subscriptions if each.refusal]
+        more = f" (and {len(refusals) - 1} more queues cannot)" if len(refusals) > 1 else ""
+        return f"{refusals[0]}{more}" if refusals else ""
 
     async def start(self) -> None:
         """See `Broker`."""
@@ -144,7 +148,7 @@ class RabbitMQBroker:
 
         async def serve(session: Session) -> bool:
             try:
-                wanted = await subscription.serve(session.channel)
+                wanted = await subscription.serve(self._seats, session)
             except ChannelLost as lost:
                 if lost.code == NOT_FOUND:
                     await self._declarations.declare(session, self._declarations.of_queue(queue), ())

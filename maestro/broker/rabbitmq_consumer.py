@@ -1,4 +1,4 @@
-"""One subscription on RabbitMQ: a channel of its own, opened again for as long as it is wanted."""
+"""One subscription on RabbitMQ, begun again for as long as it is wanted."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,8 @@ from maestro import logs
 from maestro.broker.base import Delivery
 from maestro.broker.rabbitmq_problem import ACCESS_REFUSED
 from maestro.broker.rabbitmq_properties import Properties
-from maestro.broker.rabbitmq_session import Channel, ChannelLost
+from maestro.broker.rabbitmq_seats import Seat, Seats
+from maestro.broker.rabbitmq_session import Channel, ChannelLost, Session
 
 #: Seconds that a delivery is held back when its callback failed, lest it come round in a hot loop.
 REQUEUE_PAUSE: Final = 0.5
@@ -35,6 +36,11 @@ class Subscription:
         self._on_lost = on_lost
         self._channel: Channel | None = None
         self._tag = ""
+        #: Tags of the deliveries that are neither acked nor requeued, of this attempt.
+        self._out: set[int] = set()
+        self._delivered = False
+        #: The last attempt failed, so that the next may cost its channel: it gets one of its own.
+        self._risky = False
         self._cancelled = False
         self._wake = asyncio.Event()
         #: Set once the first attempt to consume has ended, one way or the other.
@@ -56,8 +62,8 @@ class Subscription:
                 self._log.info("broker.cancel_unanswered", cause=str(problem))
         self._wake.set()
 
-    async def serve(self, open_channel: OpenChannel) -> bool:
-        """Consume on a new channel until it is lost; return whether the subscription is still wanted.
+    async def serve(self, seats: Seats, session: Session) -> bool:
+        """Consume on a channel until it is lost; return whether the subscription is still wanted.
 
         Raises:
             ChannelLost: the queue does not exist (404), or consuming it was refused.
@@ -65,35 +71,46 @@ class Subscription:
         """
         if self._cancelled:
             return False
-        channel = await open_channel()
         try:
-            await self._consume(channel)
-            lost = await self._until_lost(channel)
+            async with seats.take(session, alone=self._risky) as seat:
+                lost = await self._serve(seat)
         except (ChannelLost, TimeoutError) as problem:
+            if session.is_open:
+                self._risky = True
+                self.refusal = f"{self.queue} cannot be consumed: {problem}"
             if isinstance(problem, ChannelLost) and problem.code == ACCESS_REFUSED:
                 # Of a queue with a single active consumer nobody may ask to be the only one: asked for in turns.
                 self._exclusively = not self._exclusively and self._exclusive
                 self.refusal = f"{self.queue} cannot be consumed, another Maestro may be at it: {problem}"
-            if channel.delivered:
+            if self._delivered:
                 self._tell_lost()
             raise
-        finally:
-            self._channel = None
-            channel.close()
         if lost is None:
             return False
         self._log.warning("broker.consumer_lost", cause=lost)
         self._tell_lost()
         return not self._cancelled
 
+    async def _serve(self, seat: Seat) -> str | None:
+        """Return why the deliveries are void, or None when cancelled and all of them are settled."""
+        channel = seat.channel
+        self._out, self._delivered = set(), False
+        try:
+            async with seat.turn:
+                await self._consume(channel)
+            return await self._until_lost(channel)
+        finally:
+            self._channel = None
+            for tag in list(self._out) if seat.shared else ():  # of a queue that is gone: nobody settles them any more
+                channel.settle(tag, ack=True)
+
     async def _consume(self, channel: Channel) -> None:
         self._wake.clear()
         self._channel = channel
-        channel.on_idle = self._wake.set
         await channel.call(channel.raw.basic_qos, prefetch_count=self._prefetch)
         channel.raw.add_on_cancel_callback(lambda _frame: self._wake.set())
         # The tag is ours, for deliveries may come before the reply that would carry one.
-        self._tag = f"maestro-{id(channel):x}"
+        self._tag = f"maestro-{id(self):x}"
         # Exclusive where the queue allows it: whoever else consumes it by mistake is told so. Nothing rests on it.
         # The price: of a connection that the network swallowed, the broker must first miss the heartbeats.
         await channel.call(
@@ -104,6 +121,7 @@ class Subscription:
             consumer_tag=self._tag,
         )
         self.refusal = ""
+        self._risky = False
         self.attempted.set()
         if self._cancelled:
             await channel.call(channel.raw.basic_cancel, self._tag)
@@ -117,18 +135,22 @@ class Subscription:
                 await asyncio.wait([lost, woken], return_when=asyncio.FIRST_COMPLETED)
                 woken.cancel()
                 if lost.done():
-                    return None if self._cancelled and not channel.unsettled else str(lost.result())
+                    return None if self._cancelled else str(lost.result())
                 self._wake.clear()
-                if self._cancelled and not channel.unsettled:
+                if self._cancelled and not self._out:
                     return None
                 if not self._cancelled and self._tag not in channel.raw.consumer_tags:
+                    self._risky = True
                     return "RabbitMQ cancelled the consumer: its queue was deleted"
         finally:
             lost.cancel()
 
     def _deliverer(self, channel: Channel) -> Callable[[Any, Any, Any, bytes], None]:
         def deliver(_raw: Any, method: Any, properties: Any, body: bytes) -> None:
-            channel.note(method.delivery_tag)
+            tag = method.delivery_tag
+            self._delivered = True
+            self._out.add(tag)
+            channel.note(tag, lambda: self._settled(tag))
             delivery = delivery_of(self.queue, (channel, method.delivery_tag), method.redelivered, properties, body)
             try:
                 self._on_delivery(delivery)
@@ -139,6 +161,11 @@ class Subscription:
                 )
 
         return deliver
+
+    def _settled(self, tag: int) -> None:
+        self._out.discard(tag)
+        if not self._out:
+            self._wake.set()
 
     def _tell_lost(self) -> None:
         try:

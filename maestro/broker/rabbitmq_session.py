@@ -46,15 +46,11 @@ class Channel:
         self._timeout = timeout
         self._lost: asyncio.Future[ChannelLost] = asyncio.get_running_loop().create_future()
         self._replies: set[asyncio.Future[Any]] = set()
-        #: Tags of the deliveries that came through this channel and are neither acked nor requeued: an ordered set, in
-        #: the order they came, which is that of the tags.
-        self.unsettled: dict[int, None] = {}
+        #: Tags of the deliveries that came through this channel and are neither acked nor requeued, in the order they
+        #: came, which is that of the tags; and whom to tell when one is settled.
+        self.unsettled: dict[int, Callable[[], None]] = {}
         #: Tags settled as acked whose acknowledgement goes out with the end of this turn of the loop.
         self._acked: list[int] = []
-        #: Whether any delivery ever came through it.
-        self.delivered = False
-        #: Called when the last of them is settled; the acknowledgement may be about to go out yet.
-        self.on_idle: Callable[[], None] = lambda: None
         raw.add_on_close_callback(lambda _channel, reason: self._on_close(reason))
 
     @property
@@ -121,10 +117,12 @@ class Channel:
             self._on_close(None)
         return not self._lost.done()
 
-    def note(self, tag: int) -> None:
-        """Remember a delivery that came through here and is to be settled."""
-        self.delivered = True
-        self.unsettled[tag] = None
+    def note(self, tag: int, settled: Callable[[], None] = lambda: None) -> None:
+        """Remember a delivery that came through here and is to be settled.
+
+        `settled` is called when it is, though the acknowledgement may be about to go out yet; not when it is void.
+        """
+        self.unsettled[tag] = settled
 
     def settle(self, tag: int, *, ack: bool) -> None:
         """Acknowledge or requeue a delivery once; does nothing for one that is settled or void.
@@ -133,15 +131,14 @@ class Channel:
         """
         if not self.is_open or tag not in self.unsettled:
             return
-        del self.unsettled[tag]
+        settled = self.unsettled.pop(tag)
         if ack:
             if not self._acked:
                 asyncio.get_running_loop().call_soon(self.flush)
             self._acked.append(tag)
         else:  # at once: a later acknowledgement covers every older tag that is not in `unsettled`
             self.raw.basic_nack(tag, requeue=True)
-        if not self.unsettled:
-            self.on_idle()
+        settled()
 
     def flush(self) -> None:
         """Send the acknowledgements that gathered: one for all older than what is unsettled, and one for each other."""
@@ -236,6 +233,11 @@ class Session:
             waiting.append(opened)
             await channel.within(opened)
         return channel
+
+    @property
+    def channel_max(self) -> int:
+        """How many channels the connection may have."""
+        return int(self._raw.params.channel_max or pika.channel.MAX_CHANNELS)
 
     async def wait_closed(self) -> str:
         """Return why the connection was lost, once it is."""

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from maestro.events import BadInput, check_system_id, parse_event
 from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
 from maestro.http.idempotency import HEADER, KEY
-from maestro.http.inputs import parse_object, queue_system, read_body
+from maestro.http.inputs import parse_passed_on, queue_system, read_body
 from maestro.http.keys import BRIDGE, NEWCOMERS, QUIET, SETTINGS, note
 from maestro.http.quiet import cut
 from maestro.http.replies import Problem, answered, message_ok
@@ -134,7 +134,7 @@ async def _install(request: web.Request, system_id: str) -> None:
 
 def _failed_system(body: bytes) -> str:
     """Return the system an error event belongs to: that of its `reprocessing` object, or else its own."""
-    event = parse_object(body)
+    event = parse_passed_on(body)
     reprocessing = event.get("reprocessing") or {}
     if not isinstance(reprocessing, dict):
         raise BadInput("reprocessing", "must be an object")

@@ -112,6 +112,14 @@ class RedriveBody(DecisionBody):
     all: bool | None = None
 
 
+class ResolveBody(DecisionBody):
+    """What became of a commit in doubt, who says so, and why."""
+
+    verdict: Annotated[str, Meta(max_length=MAX_STATUS, examples=["made", "make_again"],
+                                 extra={"says": "must be made or make_again"})] = ""  # fmt: skip
+    reason: Reason | None = None
+
+
 class UnitBody(Struct, forbid_unknown_fields=True, rename="camel"):
     """An instance on a branch."""
 
@@ -397,6 +405,14 @@ class RunningShape(Struct):
     stage: str | None
 
 
+class CommitShape(Struct, rename="camel"):
+    """A commit that is under way at Domain: whose, of which kind (event, held, replay), since when."""
+
+    instance_id: str
+    kind: str
+    since: str
+
+
 class SystemShape(Struct):
     """A system: state, lock, progress, queue depths and counters. Only these three when it does not answer."""
 
@@ -411,6 +427,9 @@ class SystemShape(Struct):
     waiting: int = 0
     inbox: int = 0
     errands: int = 0
+    #: Commits that a person must resolve, and the one that has been under way longest.
+    doubts: int = 0
+    commit: CommitShape | None = None
     queues: dict[str, int] | None = None
     counters: dict[str, int] = {}
     epoch: int = 0
@@ -536,6 +555,32 @@ class ErrorsPage(Struct):
 
     total: int
     errors: list[dict[str, Any]]
+
+
+class DoubtShape(Struct, omit_defaults=True, rename="camel"):
+    """A commit in doubt: in hand (proof may come), open (a person must say), or resolved."""
+
+    key: str
+    #: event, held or replay.
+    use: str
+    instance_id: str
+    delivery: str
+    reprocessing: str
+    since: str
+    cause: str
+    state: str = ""
+    verdict: str = ""
+    user: str = ""
+    at: str = ""
+    reason: str = ""
+
+
+class DoubtsPage(Struct):
+    """The commits in doubt, oldest first, and the newest that were resolved."""
+
+    total: int
+    doubts: list[DoubtShape]
+    resolved: list[DoubtShape]
 
 
 class SetAsideEventShape(Struct, rename="camel"):

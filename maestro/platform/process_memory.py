@@ -2,10 +2,12 @@
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from maestro.json_text import elements, text_of
+from maestro.platform.errors import WrongShapeError
 from maestro.platform.rows import reads_of
 from maestro.platform.target import address
 from maestro.platform.transport import CallName, Transport, nothing
@@ -27,11 +29,6 @@ class OriginEvent:
     timestamp: str
 
 
-class _Stamped(msgspec.Struct):
-    # Whatever it is: a strange timestamp orders an event last, it does not make the event unusable.
-    timestamp: Any = ""
-
-
 class _Counted(msgspec.Struct):
     n: int | None = None
 
@@ -41,9 +38,7 @@ class _Replaced(msgspec.Struct):
 
 
 _REPLACED: Final = msgspec.json.Decoder(_Replaced)
-_EVENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _DOCUMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw] | None)
-_STAMPED: Final = msgspec.json.Decoder(_Stamped)
 
 
 class ProcessMemory:
@@ -109,12 +104,13 @@ class ProcessMemory:
 
 
 def _decode(answer: bytes) -> OriginEvent | None:
-    events = _EVENTS.decode(answer)
-    if not events:
-        return None
-    raw = bytes(events[0])
-    timestamp = _STAMPED.decode(raw).timestamp
-    return OriginEvent(raw, timestamp if isinstance(timestamp, str) else "")
+    try:
+        events = elements(answer)
+        raw = bytes(events[0]) if events else b""
+        # Whatever it is: a strange timestamp orders an event last, it does not make the event unusable.
+        return OriginEvent(raw, text_of(raw, "timestamp")) if events else None
+    except ValueError as problem:
+        raise WrongShapeError(str(problem)) from problem
 
 
 def _replaced(answer: bytes) -> bool:

@@ -9,8 +9,7 @@ What does not fit waits for a person. Who may is known outside: it is asked for 
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
+from maestro.json_text import text_of
 from maestro.messages import UNLIMITED, Budget, Code, Covers
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
@@ -35,13 +34,9 @@ class Covered:
     cause: str
 
 
-class _Named(msgspec.Struct):
-    name: str = ""
-
-
 def event_name(doc: Document) -> str:
     """Return the name of the held event."""
-    return msgspec.json.decode(doc.pending_event, type=_Named).name
+    return text_of(doc.pending_event, "name")
 
 
 def possible(doc: Document, fact: facts.Approved | facts.Skipped, step: Step) -> bool:

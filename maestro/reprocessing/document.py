@@ -113,6 +113,9 @@ class Document:
     #: Place in the line of approved ones.
     line: int = 0
     held_committed: bool = False
+    #: The held commit was called, and is not known not to be made; Domain's outcome says that it is.
+    held_begun: bool = False
+    held_stored: bool = False
     #: What the held commit still needs, once it is made.
     sight: Sight = Sight.NOTHING
     #: A call that set its instance's status text had no answer: the text may come after `finished`, and hide the

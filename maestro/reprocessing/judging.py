@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, identity, kept, opening, outage, remembering, replaying, visibility
+from maestro.reprocessing import committing, facts, identity, kept, opening, outage, remembering, replaying, visibility
 from maestro.reprocessing.delivery import Delivery, Verdict
+from maestro.reprocessing.doubt import IN_DOUBT, Use
 from maestro.reprocessing.impact import relevant
 from maestro.reprocessing.outage import JUDGING, Ruling
 from maestro.reprocessing.outbox import drop_texts
@@ -36,7 +37,7 @@ from maestro.reprocessing.state import Lane, System
 from maestro.reprocessing.step import SaveDelivery, Step
 
 #: Why an event that was adopted is on its error queue.
-ADOPTED: Final = "commit in doubt: the Maestro that owned this event before may have made its commit"
+ADOPTED: Final = f"{IN_DOUBT}the Maestro that owned this event before may have made its commit"
 #: Why an event goes to the error queue that came with the id of another one.
 USED: Final = "id was used by another event"
 #: Seconds for which a sync persist whose answer was not heard is answered as it was.
@@ -47,7 +48,7 @@ STORM, STORM_WITHIN, STORMS_WATCHED = 10, 60.0, 1000
 # --- arrival -------------------------------------------------------------------------------------------------
 
 
-def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
+def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:  # noqa: C901 - one branch for each way
     """Admit a new event, or continue the stored verdict of a known one."""
     known = _known(system, fact)
     usurped = known is not None and _is_another(known, fact)
@@ -58,6 +59,10 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
         fact = replace(fact, key=identity.other(fact.key, fact.instance_id, _reprocessing(fact)))
         known = system.deliveries.get(fact.key)
     refs: tuple[int, ...] = ()
+    if known is not None and known.doubt and known.verdict is Verdict.ERROR and _is_new_delivery(known, fact):
+        system.last_arrived = known
+        _meet_doubt(known, fact, step)
+        return
     if known is not None and _is_new_delivery(known, fact):
         refs = make_way(system, known, step)
     elif known is not None:
@@ -70,6 +75,7 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     if usurped:
         reject(system, delivery, USED, step)
     elif fact.foreign:  # as after a lost store: its former owner may have made its commit
+        committing.leave_in_doubt(system, delivery, ADOPTED.removeprefix(IN_DOUBT), step)
         reject(system, delivery, ADOPTED, step)
     elif fact.replay is not None:
         replaying.on_result(system, delivery, fact.replay, step)
@@ -142,6 +148,18 @@ def _watch_for_storms(system: System, fact: facts.EventArrived, step: Step) -> N
     system.persisted.move_to_end(fact.instance_id)
     if len(system.persisted) > STORMS_WATCHED:
         system.persisted.popitem(last=False)
+
+
+def _meet_doubt(known: Delivery, fact: facts.EventArrived, step: Step) -> None:
+    """While its commit is in doubt an event goes back to its error queue, with its mark (semantics: The commit)."""
+    if fact.ticket is not None:
+        step.do(do.Reply(fact.ticket, Code.CONFLICT, known.reason))
+        return
+    if fact.ref is not None:
+        known.refs.append(fact.ref)
+    known.done = False
+    step.save(SaveDelivery(known))
+    dead_letter(known, step)
 
 
 def _is_new_delivery(known: Delivery, fact: facts.EventArrived) -> bool:
@@ -308,11 +326,13 @@ def advance(system: System, step: Step) -> None:
     elif system.held_up:
         _park_judged(system, step)
         _empty_inbox(system, step)
-    if system.lane is Lane.LOOKS and system.judged is not None and not _must_see(system, system.judged):
+    if system.cases:
+        pass  # a commit is in doubt, or cannot be begun: nothing else of the system is judged
+    elif system.lane is Lane.LOOKS and system.judged is not None and not _must_see(system, system.judged):
         _ask(system, system.judged, step)
     elif system.judged is None and not system.owed and not system.closing:
         if system.unfinished:
-            _commit(system, system.unfinished.popleft(), step)
+            _take_up(system, system.unfinished.popleft(), step)
         elif not blocked:
             _judge_next(system, step)
     feed_wait_queue(system, step)
@@ -412,12 +432,28 @@ def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None
     delivery.verdict = Verdict.COMMIT
     drop_texts(system, delivery.instance_id, delivery, step)
     step.save(SaveDelivery(delivery))
-    _commit(system, delivery, step)
+    order_commit(system, delivery, step)
 
 
-def _commit(system: System, delivery: Delivery, step: Step) -> None:
+def order_commit(system: System, delivery: Delivery, step: Step, *, again: bool = False) -> None:
+    """Call Domain: the verdict is stored before that."""
     _occupy(system, delivery, Lane.COMMIT)
-    step.do(do.Commit(system.lane_token, delivery.instance_id))
+    step.do(do.Commit(system.lane_token, delivery.instance_id, again))
+
+
+def _take_up(system: System, delivery: Delivery, step: Step) -> None:
+    """Go on with a commit that was decided in a former life: if its call may have begun, it is in doubt."""
+    if delivery.not_begun:
+        delivery.not_begun = False
+        step.save(SaveDelivery(delivery))
+        order_commit(system, delivery, step, again=True)
+        return
+    _occupy(system, delivery, Lane.COMMIT)
+    if delivery.stored:
+        commit_made(system, delivery, 0.0, step)
+        advance(system, step)
+    else:
+        committing.resume(system, Use.EVENT, delivery.key, delivery.instance_id, step)
 
 
 def on_origins_fetched(system: System, fact: facts.OriginsFetched, step: Step) -> None:
@@ -440,9 +476,14 @@ def on_origins_fetched(system: System, fact: facts.OriginsFetched, step: Step) -
 def on_committed(system: System, fact: facts.Committed, step: Step) -> None:
     """The event's data is in the domain."""
     delivery = _awaited(system, fact.token, Lane.COMMIT)
-    if delivery is None:
-        return
+    if delivery is not None:
+        commit_made(system, delivery, fact.took, step)
+
+
+def commit_made(system: System, delivery: Delivery, took: float, step: Step) -> None:
+    """Record that the event's data is in the domain: Domain said so, or it is proved."""
     _release(system, delivery)
+    committing.made(system, Use.EVENT, delivery.key, took, step)
     system.counters.commit += 1
     visibility.owe(system, delivery, step)
     remembering.event_committed(system, delivery, step)
@@ -453,14 +494,14 @@ def on_committed(system: System, fact: facts.Committed, step: Step) -> None:
 
 def on_judging_failed(system: System, fact: facts.JudgingFailed, step: Step) -> None:
     """Find out whose fault it is, unless it is certain."""
-    delivery = _awaited(system, fact.token, Lane.IMPACT, Lane.ORIGINS, Lane.COMMIT)
+    delivery = _awaited(system, fact.token, Lane.IMPACT, Lane.ORIGINS)
     if delivery is None:
         return
-    if fact.sibling and system.lane is not Lane.COMMIT:
+    if fact.sibling:
         system.lane = Lane.TROUBLE
         outage.suspect(system, JUDGING, fact.sibling, fact.cause, step)
     else:
-        _fail(system, delivery, fact.cause, step)
+        fail(system, delivery, fact.cause, step)
 
 
 def on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> None:
@@ -472,7 +513,7 @@ def on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> None
     if ruling is Ruling.AGAIN:
         _ask(system, system.judged, step)
     elif ruling is Ruling.FAULT:
-        _fail(system, system.judged, trouble.cause, step)
+        fail(system, system.judged, trouble.cause, step)
 
 
 def try_again(system: System, step: Step) -> None:
@@ -493,12 +534,12 @@ def on_set_aside(system: System, fact: facts.SetAside, step: Step) -> None:
         step.do(do.Reply(fact.ticket, Code.CONFLICT, message))
     else:
         why = f": {fact.reason}" if fact.reason else ""
-        _fail(system, delivery, f"set aside by {fact.user}{why} ({stall.cause})", step)
+        fail(system, delivery, f"set aside by {fact.user}{why} ({stall.cause})", step)
         fields: do.Fields = (("number", delivery.number), ("instanceId", delivery.instance_id))
         step.do(do.Reply(fact.ticket, Code.OK, fields=fields))
 
 
-def _fail(system: System, delivery: Delivery, cause: str, step: Step) -> None:
+def fail(system: System, delivery: Delivery, cause: str, step: Step) -> None:
     """Fail closed: the event goes to its error queue; a caller of sync persist is told instead."""
     outage.over(system, JUDGING)
     _release(system, delivery)

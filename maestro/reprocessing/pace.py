@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import msgspec
-
+from maestro.json_text import text_of
 from maestro.reprocessing.unit import Unit, UnitState
 
 #: A mean is believed from this many replays on.
@@ -15,13 +14,6 @@ MEMORY = 50
 MAX_NAMES = 200
 #: The name of the mean over all names; no event has it.
 ALL = "*"
-
-
-class _Named(msgspec.Struct):
-    name: object = None
-
-
-_NAME = msgspec.json.Decoder(_Named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +80,6 @@ class Paces:
 def event_name(unit: Unit) -> str:
     """Return the name of a unit's origin event; empty when it has none."""
     try:
-        name = _NAME.decode(unit.origin).name
-    except msgspec.DecodeError:
+        return text_of(unit.origin, "name")
+    except ValueError:
         return ""
-    return name if isinstance(name, str) else ""

@@ -11,6 +11,7 @@ import msgspec
 import orjson
 
 from maestro.events import edited
+from maestro.json_text import members, text_of
 from maestro.reprocessing.budget import limited
 from maestro.reprocessing.document import Document, HistoryEntry
 from maestro.reprocessing.pace import Estimate
@@ -22,12 +23,6 @@ Raw = msgspec.Raw
 _NULL = Raw(b"null")
 _UNSAID = (b"", b"null", b'""')
 _EVENT_KEYS = ("branch", "tag", "version", "image", "idempotencyKey")
-
-
-class _Dates(msgspec.Struct):
-    #: As a sender writes it, and as Process Memory keeps it.
-    referenceDate: Raw = Raw(b"")  # noqa: N815 - the platform's name
-    reference_date: Raw = Raw(b"")
 
 
 def wire_time(at: float) -> str:
@@ -173,9 +168,9 @@ def _reference_date(origin: bytes) -> dict[str, Any]:
 
     Source: contracts, Event, `referenceDate`.
     """
-    dates = msgspec.json.decode(origin, type=_Dates)
-    kept = bytes(dates.reference_date)
-    if kept in _UNSAID or bytes(dates.referenceDate) not in _UNSAID:
+    dates = members(origin)
+    kept = bytes(dates.get("reference_date", b""))
+    if kept in _UNSAID or bytes(dates.get("referenceDate", b"")) not in _UNSAID:
         return {}
     return {"referenceDate": orjson.Fragment(kept)}
 
@@ -206,9 +201,8 @@ def notification(doc: Document, kind: str, document: bytes) -> bytes:
 
 def error_event(event: bytes, instance_id: str, message: str) -> bytes:
     """Render the event that tells the platform of a persist event that failed for good."""
-    fields = msgspec.json.decode(event, type=dict[str, Raw])
-    name = msgspec.json.decode(fields["name"]) if "name" in fields else ""
-    name = name if isinstance(name, str) else ""
+    fields = members(event)
+    name = text_of(event, "name")
     kept: dict[str, Any] = {key: fields[key] for key in ("systemId", "instanceId", *_EVENT_KEYS) if key in fields}
     failed = name.removesuffix(".request") + ".error"
     payload = {"instance_id": instance_id, "message": message, "origin": Raw(event)}

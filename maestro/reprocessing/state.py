@@ -8,6 +8,8 @@ from maestro.messages import UNLIMITED, Budget
 from maestro.reprocessing.commands import Decider
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.doubt import Case, Doubt
+from maestro.reprocessing.facts import Retried
 from maestro.reprocessing.ledger_book import Book, Scope
 from maestro.reprocessing.pace import Paces
 from maestro.reprocessing.stalls import Stall, Trouble
@@ -25,6 +27,11 @@ class Rules:
     two_approvers: bool = False
     dedup_window: int = 4096
     require_reason: bool = False
+    #: Seconds, infinite for never; tries and pauses as for any call (semantics: The commit).
+    commit_settle: float = 60.0
+    commit_repeatable: bool = False
+    commit_tries: int = 5
+    commit_backoff: float = 2.0
     #: See that each committed instance becomes `finished` in API core; else the platform is trusted with it.
     ensure_finished: bool = True
     #: Seconds that a run waits for a sibling that is out of reach.
@@ -126,6 +133,15 @@ class Cover:
         return (self.tag, self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class CommitUnderWay:
+    """A commit that is called and not answered: whose, of which kind, and since when (seconds since the epoch)."""
+
+    instance_id: str
+    kind: str
+    since: float
+
+
 @dataclass(slots=True)
 class System:
     """The state of one system."""
@@ -188,6 +204,20 @@ class System:
     ledger: Book = field(default_factory=Book)
     #: What the system waits for, by what is held up. Not stored: after a restart the same questions find it again.
     stalls: dict[str, Stall] = field(default_factory=dict)
+    #: Commits that have no `ok` yet though they were called, or begun in a former life, by `Case.what`. Not stored.
+    cases: dict[str, Case] = field(default_factory=dict)
+    #: Calls of commits that are not answered yet, by token: noted by who calls. Not stored.
+    commits_under_way: dict[int, CommitUnderWay] = field(default_factory=dict)
+    #: Commits that nothing proves, by key; the resolved ones too: their events may come back from the error queue.
+    doubts: dict[str, Doubt] = field(default_factory=dict)
+    #: Commits that were in doubt in this life, by how that ended.
+    doubts_ended: dict[str, int] = field(default_factory=dict)
+    #: Retries that wait for a proof, by the token of the question. Not stored.
+    retries: dict[int, Retried] = field(default_factory=dict)
+    #: Seconds that the longest commit took.
+    longest_commit: float = 0.0
+    #: Every commit since this moment (seconds since the epoch) is remembered; 0: every one.
+    remembers_from: float = 0.0
     #: Questions that failed past their tries, by who asked: `judging`, or the id of a running document. Not stored.
     troubles: dict[str, Trouble] = field(default_factory=dict)
     #: When the wake-up is due that closes a stalled system; 0: none is ordered.
@@ -271,6 +301,11 @@ class System:
     def committing(self) -> bool:
         """Whether an event's commit is decided and not known to be made."""
         return self.lane is Lane.COMMIT or bool(self.unfinished)
+
+    @property
+    def open_doubts(self) -> list[Doubt]:
+        """The commits that a person must resolve, oldest first."""
+        return [doubt for doubt in self.doubts.values() if doubt.open]
 
     @property
     def open(self) -> bool:

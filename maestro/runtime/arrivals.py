@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import orjson
-
+from maestro import json_text
 from maestro.events import BadInput, Event, NoEvent, celery_body, parse_celery, parse_event
 from maestro.messages import Arrived, DeadLetter, ForgetAnswer, PersistSync, Source
 from maestro.reprocessing import identity
@@ -49,8 +48,8 @@ def sync_fingerprint(question: PersistSync | ForgetAnswer) -> str:
 def accept_failure(body: bytes) -> ReplayErred | None:
     """Read the error event of a replayed process; None when it speaks of no replay. Raises `BadInput`."""
     try:
-        event: Any = orjson.loads(body)
-    except orjson.JSONDecodeError as problem:
+        event: Any = json_text.loads(body)
+    except ValueError as problem:
         raise BadInput("body", f"is no JSON ({problem})") from problem
     ref = event.get("reprocessing") if isinstance(event, dict) else None
     if not isinstance(ref, dict) or not ref.get("id"):

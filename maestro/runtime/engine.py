@@ -148,6 +148,10 @@ class Engine:
         if self._timer is None and not self._failed:
             self._timer = asyncio.get_running_loop().call_later(GATHER_FOR, self.flush)
 
+    def known(self, table: str, key: str) -> bool:
+        """Whether a row is stored. Raises `StoreDamaged`."""
+        return self._store.get(table, key) is not None
+
     def flush(self) -> None:
         """Commit all that is to be saved, synced to disk if a command needs that, and carry those commands out."""
         if self._timer is not None:

@@ -25,6 +25,7 @@ from maestro.broker.base import (
     message_id_of,
 )
 from maestro.broker.topology import (
+    DOUBT_HEADER,
     ERROR_HEADER,
     ERROR_ID_HEADER,
     OUTCOMES,
@@ -307,6 +308,8 @@ class IngressLine:
         original = self._original(order.refs)
         reason = order.reason[:REASON_LIMIT].encode(errors="replace").decode()  # it may quote a lone surrogate
         headers = {ERROR_HEADER: reason, ERROR_ID_HEADER: id_}
+        if order.doubt:
+            headers[DOUBT_HEADER] = order.doubt
         message_id = (original.message_id if original is not None else "") or id_
         message = Message(order.body, message_id, headers, moved=True, original=original)
         try:

@@ -274,7 +274,9 @@ class OpenSystem:
 
     def _dead_letter(self, command: do.DeadLetterEvent) -> None:
         key, refs, number = command.key, command.refs, command.number
-        order = partial(DeadLetter, key, reason=command.reason, no_event=False, refs=refs, number=number)
+        order = partial(
+            DeadLetter, key, reason=command.reason, no_event=False, refs=refs, number=number, doubt=command.doubt
+        )
         self._move(key, refs, order, number)
 
     def _feed_wait_queue(self, command: do.FeedWaitQueue) -> None:

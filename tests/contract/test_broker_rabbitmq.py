@@ -300,7 +300,6 @@ def strange(*entries: tuple[bytes, bytes]) -> Delivery:
     [
         b"T" + struct.pack(">q", 1772000000000),
         b"T" + struct.pack(">q", -1),
-        b"d\x7f\xf8\0\0\0\0\0\0",
         b"D\xff\x80\0\0\0",
     ],
 )
@@ -339,3 +338,62 @@ async def test_an_alarm_of_the_broker_is_said(broker: Broker, rabbitmq_node: Rab
         rabbitmq_node.eval(f"vm_memory_monitor:set_vm_memory_high_watermark({before})")
     await waiting
     await eventually(lambda: not broker.blocked, "open again")
+
+
+async def test_more_queues_are_consumed_than_there_are_channels(
+    rabbitmq_place: Place, rabbitmq_node: RabbitMQNode, vhost_url: str, vhost: str
+) -> None:
+    settings = rabbitmq_place.settings.model_copy(update={"url": SecretStr(f"{vhost_url}?channel_max=100")})
+    place = Place(settings, rabbitmq_place.data_dir, rabbitmq_place.break_up, rabbitmq_place.brokers)
+    broker = await place.open()
+    systems = [SystemQueues(f"s{number}") for number in range(200)]
+    for queues in systems:
+        await broker.declare(queues.persist_bindings()[:1])
+    collector = Collector(broker, acking=False)
+    consumers = {
+        queues.system_id: await broker.consume(queues.persist, 2, collector.on_delivery, collector.on_lost)
+        for queues in systems
+    }
+    assert broker.problem == ""
+
+    async def publish_to_all(round_: int) -> None:
+        await asyncio.gather(
+            *(
+                broker.publish(topology.PERSIST, queues.system_id, Message(b"{}", f"{queues.system_id}-{round_}-{n}"))
+                for queues in systems
+                for n in range(3)
+            )
+        )
+
+    await publish_to_all(1)
+    await collector.until(400)
+    await asyncio.sleep(0.2)
+    assert len(collector.seen) == 400, "a prefetch is each consumer's own"
+    for delivery in list(collector.seen):
+        broker.ack(delivery)
+    await collector.until(600)
+    for delivery in collector.seen[400:]:
+        broker.ack(delivery)
+    # A queue that goes takes nobody along; one that is given up is nobody's any more.
+    await asyncio.to_thread(rabbitmq_node.delete_queue, vhost, systems[-1].persist)
+    await eventually(lambda: collector.lost == 1, "told once")
+    await consumers.pop(systems[-2].system_id).cancel()
+    await eventually_equal(lambda: broker.depth(systems[-1].persist), Depth(0, 1))
+    await eventually_equal(lambda: broker.depth(systems[-2].persist), Depth(0, 0))
+    await publish_to_all(2)
+    await collector.until(600 + 2 * 199)
+    assert collector.lost == 1
+    # After a reconnect all are consumed again.
+    rabbitmq_node.close_connections()
+    await eventually(lambda: collector.lost > 1, "told")
+    await eventually_equal(lambda: broker.depth(systems[0].persist), Depth(1, 1))
+    await eventually(lambda: not broker.problem, "all are consumed")
+    await eventually_equal(lambda: broker.depth(systems[150].persist), Depth(1, 1))
+
+
+async def test_what_cannot_be_consumed_is_said(broker: Broker, rabbitmq_node: RabbitMQNode, vhost: str) -> None:
+    collector = Collector(broker)
+    await broker.consume("nowhere", 1, collector.on_delivery, collector.on_lost)
+    await broker.consume("nowhere.else", 1, collector.on_delivery, collector.on_lost)
+    assert "cannot be consumed: NOT_FOUND" in broker.problem
+    assert "(and 1 more queues cannot)" in broker.problem

@@ -8,6 +8,7 @@ from maestro.events import parse_celery
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts, rendering
 from maestro.reprocessing.document import UnitState
+from maestro.reprocessing.doubt import CommitEnd
 from maestro.reprocessing.impact import Impacted, relevant
 from maestro.reprocessing.ledger import Footprint, merged
 from maestro.reprocessing.remembering import active
@@ -20,7 +21,7 @@ from tests.simulation.domain import FINISHED, drive
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.mirrors import Mirrors
 from tests.simulation.siblings import CHAINED, Siblings
-from tests.simulation.watch import Watch
+from tests.simulation.watch import Watch, whose
 from tests.simulation.wire import Wire
 
 REPLAY_TIMEOUT = 40.0
@@ -110,7 +111,10 @@ class Effects(Wire):
         judged = self.system.judged
         if judged is not None and judged.harmless:
             return
-        hidden = [one for one in self.watch.committed_executions() if self.siblings.data.statuses.get(one) != FINISHED]
+        committed = self.watch.committed_executions()
+        # The text of a further event of an instance that persists again hides it once more: a known limit.
+        known = [one for one in committed if one not in self.siblings.commits.chained]
+        hidden = [one for one in known if self.siblings.data.statuses.get(one) != FINISHED]
         if hidden:
             raise Violation(f"Discovery is asked while {hidden} are committed and not finished")
 
@@ -138,36 +142,57 @@ class Effects(Wire):
         judged = self.system.judged
         assert judged is not None
         self.watch.commit_begins(judged.number, judged.key)
-        failed = facts.JudgingFailed(command.token, "Domain is out of reach")
-        self._to_domain(facts.Committed(command.token), failed, command.instance_id)
+        self._to_domain(
+            whose(judged.key, judged.instance_id), facts.Committed(command.token), command.token, command.instance_id
+        )
 
-    def _to_domain(self, good: facts.Fact, bad: facts.Fact, instance: str, doc: str = "") -> None:
-        """Domain persist. What Domain took without Maestro knowing is noted as uncertain."""
-        fate = self.siblings.fate()
+    def _to_domain(self, key: str, made: facts.Fact, token: int, instance_id: str, doc: str = "") -> None:
+        """Domain persist. It goes on when its caller dies; what it stored without Maestro knowing is uncertain."""
+        commits, siblings, life = self.siblings.commits, self.siblings, self.life
+        call = commits.begins(key, siblings.data.instances[instance_id])
+        fate = commits.fate()
+        slow = siblings.faulty and self.engine.chance(0.1)
+        works = self.engine.soon(commits.works_for if slow or fate.end is CommitEnd.LOST else 1.0)
+        failed = facts.CommitFailed(token, fate.end, f"domain.commit: {fate.end}")
 
-        def apply() -> None:
-            self.siblings.uncertain.add(instance)
-            if doc:
-                self.watch.effect(doc, f"the commit of {instance}", self.proceed)
-            self.siblings.commit(instance, doc)
+        def arrive() -> None:
+            if not fate.begins or (life != self.life and self.engine.chance(0.5)):
+                call.under_way = False
+            else:
+                self.engine.after(works, work)
+
+        def work() -> None:
+            if fate.stores:
+                siblings.uncertain.add(instance_id)
+                known = not commits.repeatable and key not in commits.forgotten
+                if doc and known and not self.watch.by_hand(doc):
+                    self.watch.effect(doc, f"the commit of {instance_id}", self.proceed)
+                commits.store(call, lambda: siblings.commit(instance_id, doc))
+            call.under_way = False
+            commits.outcome(call)
+            if life == self.life and siblings.faulty and self.engine.chance(self.fragile):
+                self.crash(power_lost=self.engine.chance(0.5))
 
         def answer() -> facts.Fact:
-            if fate == "ok":
-                self.siblings.uncertain.discard(instance)
-                self.siblings.heard_at.setdefault(instance, self.engine.now)
-                self._heard.append(instance)
-                return good
-            return bad
+            if fate.end is not CommitEnd.MADE:
+                return failed
+            siblings.uncertain.discard(instance_id)
+            siblings.heard_at.setdefault(instance_id, self.engine.now)
+            self._heard.append(instance_id)
+            return made
 
-        self._call(answer, apply if fate != "refused" else None)
+        there, back = self.engine.soon(0.2), self.engine.soon(0.2)
+        self.engine.after(there, arrive)
+        answered = works * self.engine.random.random() if fate.end is CommitEnd.LOST else works
+        self.engine.after(there + answered + back, self._answered, life, answer)
 
     def _notify(self, command: do.Notify) -> None:
         self._call(lambda: facts.Notified(command.id, command.token))
 
     def _commit_held(self, command: do.CommitHeld) -> None:
         self.watch.held_begins(command.id)
-        failed = facts.HeldCommitFailed(command.id, command.token, "Domain refused")
-        self._to_domain(facts.HeldCommitted(command.id, command.token), failed, command.instance_id, command.id)
+        made = facts.HeldCommitted(command.id, command.token)
+        self._to_domain(f"held {command.id}", made, command.token, command.instance_id, command.id)
 
     def _ask_start_impact(self, command: do.AskStartImpact) -> None:
         """Ask about the held instance, under the lock: who is asked about before is not asked well enough."""
@@ -247,8 +272,16 @@ class Effects(Wire):
             replay.impacts, own_instance=replay.id, on_master=on_master, own_unit=(replay.of, replay.branch)
         )
         self.watch.replay_commit_begins(command.id, replay, named)
-        failed = facts.RunFailed(command.id, command.token, "Domain is out of reach")
-        self._to_domain(facts.ReplayCommitted(command.id, command.token), failed, replay.id, command.id)
+        made = facts.ReplayCommitted(command.id, command.token)
+        current = self.system.documents[command.id].current
+        assert current is not None
+        self._to_domain(whose(current.result_key, replay.id), made, command.token, replay.id, command.id)
+
+    def _ask_proof(self, command: do.AskProof) -> None:
+        instance = self.siblings.data.instances[command.instance_id]
+        began = 1.6e9 + instance.began if command.began and not self.engine.chance(0.1) else None
+        look = self.siblings.commits.look
+        self._call(lambda: facts.ProofFound(command.token, look(instance), began))
 
     def _check_deciders(self, command: do.CheckDeciders) -> None:
         """Now and then somebody may no longer decide what they decided."""
@@ -458,6 +491,7 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.AskAgain: Effects._ask_again,
     do.FetchOrigins: Effects._fetch_origins,
     do.Commit: Effects._commit,
+    do.AskProof: Effects._ask_proof,
     do.Notify: Effects._notify,
     do.CommitHeld: Effects._commit_held,
     do.AskStartImpact: Effects._ask_start_impact,

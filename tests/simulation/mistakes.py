@@ -9,6 +9,7 @@ import pytest
 from maestro.messages import Budget
 from maestro.reprocessing import (
     approving,
+    committing,
     covering,
     deciding,
     facts,
@@ -26,8 +27,9 @@ from maestro.reprocessing import (
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.budget import used_up
 from maestro.reprocessing.commands import Needs
-from maestro.reprocessing.delivery import Delivery
+from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import Document, Unit, UnitState
+from maestro.reprocessing.doubt import Case, CommitEnd
 from maestro.reprocessing.ledger_book import Book
 from maestro.reprocessing.preview import Recheck
 from maestro.reprocessing.settling import mark_parked, settle, unpark
@@ -246,6 +248,43 @@ def reconsider_twice(plant: Plant) -> None:
     plant.setitem(machine._HANDLERS, facts.ReconsiderAsked, ask)
 
 
+def make_a_commit_again_that_is_in_doubt(plant: Plant) -> None:
+    def call_again(system: System, case: Case, end: CommitEnd, cause: str, step: Step) -> committing.Conclusion | None:
+        doubtful = end in (CommitEnd.REFUSED, CommitEnd.LOST)
+        return committing.Conclusion.CALL if doubtful else after_call(system, case, end, cause, step)
+
+    after_call = committing.after_call
+    plant.setattr(committing, "after_call", call_again)
+
+
+def make_a_commit_again_after_a_crash(plant: Plant) -> None:
+    def forgetful(system: System, delivery: Delivery) -> None:
+        delivery.not_begun = delivery.verdict is Verdict.COMMIT and not delivery.done
+        file(system, delivery)
+
+    file = repository._file
+    plant.setattr(repository, "_file", forgetful)
+
+
+def make_a_held_commit_again_after_a_crash(plant: Plant) -> None:
+    def forgetful(self: repository.Repository) -> System:
+        system = load(self)
+        for doc in system.documents.values():
+            doc.held_begun = False
+        return system
+
+    load = repository.Repository.load
+    plant.setattr(repository.Repository, "load", forgetful)
+
+
+def ask_for_proof_before_the_commit_has_ended(plant: Plant) -> None:
+    plant.setattr(committing, "has_ended", lambda _system, _case: True)
+
+
+def prove_a_second_commit_by_the_rows_of_the_first(plant: Plant) -> None:
+    plant.setattr(committing, "only_commit", lambda _system, _case: True)
+
+
 def keep_the_reads_of_before_a_replay(plant: Plant) -> None:
     def committed(system: System, doc: Document, unit: Unit, step: Step) -> None:
         doc.footprint = None
@@ -392,6 +431,11 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     replay_one_more_than_the_budget,
     judge_what_is_reconsidered_first,
     reconsider_twice,
+    make_a_commit_again_that_is_in_doubt,
+    make_a_commit_again_after_a_crash,
+    make_a_held_commit_again_after_a_crash,
+    ask_for_proof_before_the_commit_has_ended,
+    prove_a_second_commit_by_the_rows_of_the_first,
     keep_the_reads_of_before_a_replay,
     forget_what_is_owed_to_the_ledger_in_a_crash,
     judge_while_something_is_owed_to_the_ledger,

@@ -20,7 +20,9 @@ from maestro.messages import (
     Skip,
 )
 from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts, resolving
 from maestro.reprocessing.approving import NOTED
+from maestro.reprocessing.doubt import Word
 from maestro.reprocessing.impact import UnitKey
 from maestro.reprocessing.preview import digest
 from maestro.reprocessing.status import Status
@@ -183,9 +185,19 @@ class People:
                 self._decide(Skip(pending.id, user, "at last", covers))
             else:
                 self._decide(Approve(pending.id, user, "at last", covers=covers))
+        self.resolve_doubts()
         skipped = [doc.id for doc in self.host.system.documents.values() if doc.status is Status.SKIPPED]
         if skipped and self.engine.chance(0.2):
             self._decide(Reconsider(self.engine.random.choice(skipped), user, "at last"))
+
+    def resolve_doubts(self) -> None:
+        """Somebody looks what became of each commit in doubt, and says it."""
+        host, commits = self.host, self.siblings.commits
+        for doubt in resolving.known_doubts(host.system):
+            if not commits.any_under_way(doubt.instance_id):
+                made = commits.was_made(doubt)
+                word = Word.MADE if made else Word.MAKE_AGAIN
+                host.tell(facts.DoubtResolved(doubt.key, word, "anna", self.ticket("doubt", doubt.key), "looked"))
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
@@ -195,6 +207,8 @@ class People:
             raise Violation(f"a question is answered that nobody asked, or again: {reply}")
         name = asked.what if isinstance(asked.what, str) else type(asked.what).__name__
         self.engine.note("answer", self.host.system_id, name, asked.about, reply.code)
+        if asked.what == "doubt":
+            return
         if isinstance(asked.what, str):
             self._persisted(asked.about, reply)
         elif isinstance(asked.what, Reconsider):

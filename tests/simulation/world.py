@@ -4,6 +4,7 @@
 """
 
 from dataclasses import replace
+from math import inf
 
 import orjson
 
@@ -40,6 +41,8 @@ class Tenant:
             two_approvers=random.random() < 0.25,
             dedup_window=random.choice((16, 4096)),
             require_reason=random.random() < 0.1,
+            commit_settle=random.choice((20.0, 60.0, 60.0, inf)),
+            commit_repeatable=random.random() < 0.1,
             outage_limit=random.choice((30.0, 1800.0)),
             ledger_scope=random.choice((Scope.OFF, Scope.REPLAYS, Scope.ALL, Scope.ALL)),
             ledger_rows=100_000,
@@ -47,7 +50,7 @@ class Tenant:
         )
         #: Events that one user action becomes.
         self._events_of_a_tag = random.choice((1, 3, 8, 100))
-        self.siblings = Siblings(engine, system_id)
+        self.siblings = Siblings(engine, system_id, rules.commit_settle)
         #: Processes start for seconds before they read.
         self.slow_starts = random.random() < 0.5
         # Only a ledger of all makes up for all that the real Discovery does not see.
@@ -119,7 +122,7 @@ class Tenant:
              "timestamp": random.choice((stamp, stamp + ".5", "soon"))}
         )  # fmt: skip
         is_fork = branch != MASTER and random.random() < 0.3
-        instance = Instance(id_, branch, reads, writes, random.randrange(10**6), origin, is_fork)
+        instance = Instance(id_, branch, reads, writes, random.randrange(10**6), origin, is_fork, began=self.engine.now)
         data.instances[id_] = instance
         return instance
 
@@ -147,6 +150,10 @@ class Tenant:
         self._publish(message_id, celery_body(message_id, event))
         if self.siblings.faulty and self.engine.chance(0.1):
             self.engine.after(self.engine.soon(30.0), self._publish, message_id, celery_body(message_id, event))
+        elif self.siblings.faulty and self.engine.chance(0.1):  # a chain: the instance persists once more
+            message_id = f"m-{instance.id}-more"
+            self.siblings.commits.chained.add(instance.id)
+            self.engine.after(self.engine.soon(10.0), self._publish, message_id, celery_body(message_id, event))
 
     def _persist_by_another_id(self, event: bytes, instance: Instance) -> None:
         """A client uses the id of another event."""
@@ -209,6 +216,7 @@ class Tenant:
     def _persist_once_more(self, event: bytes, instance: Instance) -> None:
         if self.host.up and self.siblings.faulty:
             self.repeated.add(f"sync of {instance.id}")
+            self.siblings.commits.chained.add(instance.id)
             self.host.persist_sync(event, self.people.ticket("sync", instance.id))
 
     def _insist(self, event: bytes, instance: Instance) -> None:
@@ -258,6 +266,8 @@ class Tenant:
             and not host.system.inbox
             and not host.system.waiting
             and not host.system.errands
+            and not host.system.cases
+            and not host.system.open_doubts
             and not host.system.looks
             and not host.system.questions
         )

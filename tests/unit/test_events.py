@@ -124,7 +124,7 @@ def test_the_envelope_maestro_writes_is_one_it_reads() -> None:
         (b"{", "body"),
         (b'{"systemId":"s","instanceId":"\xff"}', "body"),
         (b'{"systemId":"s","instanceId":"i","n":NaN}', "body"),
-        (b'{"systemId":"s","instanceId":"\\ud800"}', "body"),
+        (b'{"systemId":"s","instanceId":"\\ud800"}', "instanceId"),
     ],
 )
 def test_a_bad_event_is_refused_by_the_name_of_its_field(bad: bytes, field: str) -> None:

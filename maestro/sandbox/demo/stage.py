@@ -27,7 +27,7 @@ _START, _STOP = 30.0, 12.0
 #: The module that is Maestro, and its arguments.
 SERVE: Final = ("maestro.cli", "serve")
 #: The demo's platform is as unkind as the sandbox comes, but for what Maestro cannot live with yet.
-TRAITS: Final = ("domain_fails_after_store=0",)
+TRAITS: Final = ("domain_fails_after_store=0.002",)
 #: Environment that would reach the demo's own Maestro from outside.
 _FOREIGN: Final = ("MAESTRO_", "AUTO_REPROCESSING_", "RABBITMQ_", "APICORE_", "DISCOVERY_", "PROCESS_MEMORY_",
                    "EVENT_MANAGER_")  # fmt: skip
