@@ -23,11 +23,12 @@ from maestro.reprocessing import (
     remembering,
     replaying,
     starting,
+    visibility,
 )
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.budget import used_up
 from maestro.reprocessing.commands import Needs
-from maestro.reprocessing.delivery import Delivery, Verdict
+from maestro.reprocessing.delivery import Delivery, Sight, Verdict
 from maestro.reprocessing.document import Document, Unit, UnitState
 from maestro.reprocessing.doubt import Case, CommitEnd
 from maestro.reprocessing.ledger_book import Book
@@ -404,6 +405,40 @@ def take_the_end_of_a_chains_first_operation_for_the_units(plant: Plant) -> None
     plant.setitem(machine._HANDLERS, facts.FollowingKnown, whatever_follows)
 
 
+def ask_before_the_last_commit_is_visible(plant: Plant) -> None:
+    plant.setattr(visibility, "awaits_look", lambda _system: False)
+
+
+def forget_owed_looks_in_a_crash(plant: Plant) -> None:
+    plant.setattr(visibility, "resume", lambda _system, _step: None)
+
+
+def trust_an_answer_that_api_core_made_doubtful(plant: Plant) -> None:
+    def settled(system: System, owner: Any, step: Step) -> None:
+        owner.sight = Sight.NOTHING
+
+    plant.setattr(visibility, "doubtful", settled)
+
+
+def an_outage_is_the_events_fault(plant: Plant) -> None:
+    def failed(system: System, fact: facts.JudgingFailed, step: Step) -> None:
+        judging.on_judging_failed(system, facts.JudgingFailed(fact.token, fact.cause), step)
+
+    plant.setitem(machine._HANDLERS, facts.JudgingFailed, failed)
+
+
+def deliver_a_status_text_late(plant: Plant) -> None:
+    for module in (opening, deciding, judging, replaying):
+        plant.setattr(module, "drop_texts", lambda *_: False)
+
+
+def take_finished_for_good_while_a_text_is_under_way(plant: Plant) -> None:
+    def seen(look: Any, failures: int, system: System, step: Step) -> None:
+        visibility._visible(look, failures, system, step)
+
+    plant.setattr(visibility, "_seen", seen)
+
+
 MISTAKES: tuple[Callable[[Plant], None], ...] = (
     ack_before_the_commit_is_stored,
     ack_before_the_commit_is_synced,
@@ -451,4 +486,10 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     take_a_cover_of_somebody_who_may_no_longer_decide,
     forget_covers_in_a_crash,
     take_the_end_of_a_chains_first_operation_for_the_units,
+    ask_before_the_last_commit_is_visible,
+    forget_owed_looks_in_a_crash,
+    trust_an_answer_that_api_core_made_doubtful,
+    an_outage_is_the_events_fault,
+    deliver_a_status_text_late,
+    take_finished_for_good_while_a_text_is_under_way,
 )

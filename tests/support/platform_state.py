@@ -128,10 +128,16 @@ class PlatformState:
         return getattr(self, f"_{call.name}")(call)
 
     def _impacted(self, call: Call) -> list[dict[str, Any]]:
+        """Name what the test says, but for what was committed here and is not finished: Discovery does not see it."""
         units = self.impacts.get(call.instance_id, [])
         for unit in units:
             self._system_of[unit["instanceId"]] = call.query.get("systemID", "")
-        return units
+        committed = set(self.commits)
+        return [
+            unit
+            for unit in units
+            if unit["instanceId"] not in committed or self.status_of(unit["instanceId"]) == "finished"
+        ]
 
     def _origin(self, call: Call) -> list[dict[str, Any]]:
         if call.instance_id in self.origins:
