@@ -17,6 +17,7 @@ from maestro.reprocessing.command import Topic as Topic
 from maestro.reprocessing.command import WakeAt as WakeAt
 from maestro.reprocessing.commands_of_siblings import AskAgain as AskAgain
 from maestro.reprocessing.commands_of_siblings import AskCanary as AskCanary
+from maestro.reprocessing.commands_of_siblings import AskFootprint as AskFootprint
 from maestro.reprocessing.commands_of_siblings import Look as Look
 from maestro.reprocessing.commands_of_siblings import SetFinished as SetFinished
 from maestro.reprocessing.impact import Impacted

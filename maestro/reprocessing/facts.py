@@ -19,6 +19,7 @@ from maestro.reprocessing.facts_of_siblings import ErrandUnanswered as ErrandUna
 from maestro.reprocessing.facts_of_siblings import FinishedRefused as FinishedRefused
 from maestro.reprocessing.facts_of_siblings import FinishedSet as FinishedSet
 from maestro.reprocessing.facts_of_siblings import FollowingKnown as FollowingKnown
+from maestro.reprocessing.facts_of_siblings import FootprintFound as FootprintFound
 from maestro.reprocessing.facts_of_siblings import InstanceEnded as InstanceEnded
 from maestro.reprocessing.facts_of_siblings import Looked as Looked
 from maestro.reprocessing.facts_of_siblings import LookFailed as LookFailed
@@ -451,6 +452,7 @@ Fact = (
     | ReplayImpactFound
     | ReplayOriginsFetched
     | ReplayCommitted
+    | FootprintFound
     | OwedFetched
     | OldestEntriesFound
     | InstanceEnded

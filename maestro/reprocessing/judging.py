@@ -321,7 +321,7 @@ def advance(system: System, step: Step) -> None:
             _answer_waiting(system, delivery, step)
     if system.cases:
         pass  # a commit is in doubt, or cannot be begun: nothing else of the system is judged
-    elif system.lane is Lane.LOOKS and system.judged is not None and not visibility.awaits_look(system):
+    elif system.lane is Lane.LOOKS and system.judged is not None and not _must_see(system, system.judged):
         _ask(system, system.judged, step)
     elif system.judged is None and not system.owed and not system.closing:
         if system.unfinished:
@@ -363,7 +363,7 @@ def _judge_next(system: System, step: Step) -> None:
         delivery = system.inbox[0]
     else:
         return
-    if visibility.awaits_look(system) and not delivery.harmless:
+    if _must_see(system, delivery) and not visibility.takes_longer(system):
         return
     if not system.waiting:
         system.inbox.popleft()
@@ -374,11 +374,24 @@ def _ask(system: System, delivery: Delivery, step: Step) -> None:
     if system.closing:  # nothing is decided: the next life judges it
         system.judged = system.lane = None
         return
-    if visibility.awaits_look(system) and not delivery.harmless:
+    if _must_see(system, delivery):
         _occupy(system, delivery, Lane.LOOKS)
+        step.do(do.AskFootprint(system.lane_token, delivery.instance_id))
         return
     _occupy(system, delivery, Lane.IMPACT)
     step.do(do.AskImpact(system.lane_token, delivery.instance_id))
+
+
+def _must_see(system: System, delivery: Delivery) -> bool:
+    """Whether a commit must become visible before Discovery is asked about this event (semantics: Visible)."""
+    return visibility.awaits_look(system) and not delivery.harmless
+
+
+def on_footprint_found(system: System, fact: facts.FootprintFound, step: Step) -> None:  # noqa: ARG001 - `advance` goes on
+    """An event that changes and destroys no row impacts nobody whom a look could show: it waits for none."""
+    delivery = _awaited(system, fact.token, Lane.LOOKS)
+    if delivery is not None and fact.footprint is not None:
+        delivery.harmless = not fact.footprint.changed
 
 
 def _occupy(system: System, delivery: Delivery, lane: Lane) -> None:

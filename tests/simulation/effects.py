@@ -102,8 +102,19 @@ class Effects(Wire):
 
         self._ask(found, failed)
 
+    def _ask_footprint(self, command: do.AskFootprint) -> None:
+        instance = self.siblings.data.instances[command.instance_id]
+
+        def found() -> facts.FootprintFound:
+            return facts.FootprintFound(command.token, self.siblings.data.footprint(instance))
+
+        self._ask(found, facts.FootprintFound(command.token, None))
+
     def _check_visible(self) -> None:
-        """Discovery is asked: all that this system knows to be committed is visible to it."""
+        """Discovery is asked: all that this system knows to be committed is visible to it, unless that says nothing."""
+        judged = self.system.judged
+        if judged is not None and judged.harmless:
+            return
         committed = self.watch.committed_executions()
         # The text of a further event of an instance that persists again hides it once more: a known limit.
         known = [one for one in committed if one not in self.siblings.commits.chained]
@@ -496,6 +507,7 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.Reply: Effects._reply,
     do.RaiseAlarm: Effects._alarm,
     do.AskImpact: Effects._ask_impact,
+    do.AskFootprint: Effects._ask_footprint,
     do.AskCanary: Effects._ask_canary,
     do.Look: Effects._look,
     do.SetFinished: Effects._set_finished,
