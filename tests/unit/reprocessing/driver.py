@@ -67,8 +67,8 @@ class Driver:
         step = self.machine.handle(fact, self.now)
         if isinstance(fact, facts.EventArrived):
             body = orjson.dumps({"args": [{"systemId": "s", "instanceId": fact.instance_id, "name": fact.name}]})
-            assert self.system.last_arrived is not None
-            self.repository.remember_body(self.system.last_arrived.number, body)
+            if self.system.last_arrived is not None:
+                self.repository.remember_body(self.system.last_arrived.number, body)
         self.commands, self.saves = step.commands, step.saves
         self.log += step.commands
         self.store.commit(self.repository.writes(step.saves), durable=True)
@@ -267,7 +267,8 @@ class Driver:
 
     def times_out(self) -> list[do.Command]:
         command = self.last(do.AwaitResult)
-        return self.tell(facts.ReplayTimedOut(command.id, command.send))
+        sweep = self.tell(facts.ReplayTimedOut(command.id, command.send))
+        return self.tell(facts.PersistSwept(command.id, command.send)) if self.asked(do.SweepPersist) else sweep
 
     def errs(self, instance_id: str, send: str = "", branch: str = "master") -> list[do.Command]:
         return self.tell(facts.ReplayErred(self.doc.id, instance_id, branch, send, "the process raised"))
