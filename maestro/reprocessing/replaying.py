@@ -82,6 +82,8 @@ def _go_on(system: System, doc: Document, step: Step) -> None:
 def _commit_begun(system: System, doc: Document, step: Step) -> bool:
     """Take up a commit that a former life called, before all else: it is in doubt, unless an outcome proves it."""
     unit = doc.current
+    if any(doubt.document == doc.id for doubt in system.open_doubts):
+        return False  # it is left to a person
     if doc.held_begun and not doc.held_committed:
         _await(system, doc, Stage.HELD_COMMIT)
         if not doc.held_stored:

@@ -236,7 +236,8 @@ class Driver:
 
     def wake(self) -> list[do.Command]:
         """The last wake-up that was ordered is due."""
-        order = self.last(do.WakeAt)
+        wakes = [one for one in self.log if isinstance(one, do.WakeAt) and one.topic is do.Topic.COMMIT]
+        order = wakes[-1]
         self.now = max(self.now, order.at - 1.0)
         return self.tell(facts.Woken(order.topic, order.key))
 
@@ -244,10 +245,14 @@ class Driver:
         """Domain answers so, look after look, until a commit in doubt counts as ended."""
         for _ in range(100):
             self.proof(finding)
-            if not self.asked(do.WakeAt):
+            if not self.looks_again():
                 return self.commands
             self.wake()
         raise AssertionError("it never counts as ended")
+
+    def looks_again(self) -> bool:
+        """Whether the last fact led to a further look for proof, or a further call, later."""
+        return any(isinstance(one, do.WakeAt) and one.topic is do.Topic.COMMIT for one in self.commands)
 
     def refused(self, kind: type[do.Command] = do.Commit) -> list[do.Command]:
         """Domain answers no, and its rows prove that it stored nothing, as often as it takes."""
