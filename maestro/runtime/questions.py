@@ -162,8 +162,8 @@ class Questions:
                 return answers.skipped(self._system, after, limit)
             case ListStale(state=state, after=after, limit=limit):
                 return answers.stale(self._system, state, after, limit)
-            case FindDocuments(status=status):
-                return answers.documents(self._system, self._engine.repository, status)
+            case FindDocuments():
+                return answers.documents(self._system, self._engine.repository, question)
             case GetDocument(id=id_):
                 return self._document(id_)
 

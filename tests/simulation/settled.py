@@ -153,7 +153,7 @@ def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None: 
     heard_at = tenant.siblings.heard_at.get(value.by.id, math.inf)
     unheard = value.by.unheard or heard_at == math.inf or value.at < cause.asked_at < heard_at
     unheard = unheard or cause.by.id not in tenant.siblings.heard_at  # nobody knew of what it missed
-    if unheard and tenant.siblings.data.shortsighted:
+    if heard_at == math.inf or (unheard and tenant.siblings.data.shortsighted):
         return  # neither Discovery nor the ledger can know of it once the row was changed again
     if value.at >= cause.asked_at:
         if tenant.siblings.data.shortsighted and (value.by.original, place[1]) not in _listed(tenant):
