@@ -142,6 +142,13 @@ class QueuesUpdated(Struct, frozen=True):
     problem: str
 
 
+class FootprintFound(Struct, frozen=True):
+    """Domain said which rows the commit of the event being judged would change; None: it did not say."""
+
+    token: int
+    footprint: Footprint | None
+
+
 class OwedFetched(Struct, frozen=True):
     """What was owed to an entry of the ledger is there; with a `problem` it cannot be had."""
 
