@@ -92,9 +92,15 @@ class ListDeliveries(Struct, frozen=True):
 
 
 class FindDocuments(Struct, frozen=True):
-    """A JSON list of documents, oldest first; all, or those of one status."""
+    """A JSON list of documents, oldest first; all, or those of one status.
+
+    `after`: only those behind this document; `limit`: at most so many, 0: all. `message` of the answer is the id of the
+    last one when there are more.
+    """
 
     status: str = ""
+    after: str = ""
+    limit: int = 0
 
 
 class GetDocument(Struct, frozen=True):

@@ -91,7 +91,7 @@ class ErrandUnanswered(Struct, frozen=True):
 
 
 class ErrandRefused(Struct, frozen=True):
-    """A call that delivers an errand was answered no: another one may do better."""
+    """A call that delivers an errand was answered no, or could not be made: another one may do better."""
 
     number: int
 
