@@ -19,8 +19,9 @@ QUORUM = "inequivalent arg 'x-queue-type' for queue 'q': received none but curre
 @pytest.mark.parametrize(("limited", "text"), [(True, "handed back 20 times"), (False, "exists with other arguments")])
 async def test_a_quorum_queue_of_a_server_that_drops_is_named(
     monkeypatch: pytest.MonkeyPatch,
+    *,
     limited: bool,
-    text: str,  # noqa: FBT001
+    text: str,
 ) -> None:
     monkeypatch.setattr(broker, "_different", lambda *_: ({"q": QUORUM}, limited))
     (found,) = await broker._arguments(BrokerSettings(kind="rabbitmq"), {"q": Depth(0, 1)})
