@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "watch": Lazy("maestro.cli_admin.watching:watch", "Watch a reprocessing until it ends."),
     "set-aside": Lazy("maestro.cli_admin.stalled:set_aside", "Put what a stalled system has in hand aside."),
     "errors": Lazy("maestro.cli_admin.errors:app", "Events that failed for good: list, show, redrive."),
+    "doubts": Lazy("maestro.cli_admin.doubts:app", "Commits in doubt: list them, say what became of them."),
     "doctor": Lazy("maestro.cli_doctor:doctor", "Check everything, and name the command that mends what is wrong."),
 }
 

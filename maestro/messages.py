@@ -92,9 +92,15 @@ class ListDeliveries(Struct, frozen=True):
 
 
 class FindDocuments(Struct, frozen=True):
-    """A JSON list of documents, oldest first; all, or those of one status."""
+    """A JSON list of documents, oldest first; all, or those of one status.
+
+    `after`: only those behind this document; `limit`: at most so many, 0: all. `message` of the answer is the id of the
+    last one when there are more.
+    """
 
     status: str = ""
+    after: str = ""
+    limit: int = 0
 
 
 class GetDocument(Struct, frozen=True):
@@ -250,6 +256,19 @@ class Redrive(Struct, frozen=True):
     user: str
 
 
+class ListDoubts(Struct, frozen=True):
+    """The commits in doubt, oldest first, and the last ones that were resolved."""
+
+
+class ResolveDoubt(Struct, frozen=True):
+    """Say what became of a commit in doubt: `verdict` is `made` or `make_again`. Answers the doubt."""
+
+    key: str
+    user: str
+    reason: str
+    verdict: str
+
+
 class SetAside(Struct, frozen=True):
     """Put the event that a stalled system has in hand on its error queue. Answers which event that is."""
 
@@ -299,6 +318,8 @@ Question = (
     | ListSkipped
     | ListErrors
     | Redrive
+    | ListDoubts
+    | ResolveDoubt
     | SetAside
     | AwaitChange
     | ReportReplayFailure
@@ -375,6 +396,22 @@ class DeadLetter(Struct, frozen=True):
     refs: tuple[int, ...]
     #: The event's number; 0: it was not admitted.
     number: int = 0
+    #: Key of the doubt that its commit is in; empty: it is in none.
+    doubt: str = ""
+
+
+class SweepPersist(Struct, frozen=True):
+    """Answer `PersistSwept` once all that stands in the persist queue now was delivered."""
+
+    id: str
+    send: str
+
+
+class PersistSwept(Struct, frozen=True):
+    """All that stood in the persist queue when it was asked was delivered before this."""
+
+    id: str
+    send: str
 
 
 class FeedWaitQueue(Struct, frozen=True):

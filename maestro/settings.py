@@ -287,6 +287,15 @@ class PlatformSettings(Section):
     backoff_max: Seconds = 16.0
     connect_timeout: Seconds = 2.0
     answer_timeout: Seconds = 30.0
+    #: Seconds that the answer to a commit is awaited. Domain has no limit of its own.
+    commit_timeout: Seconds = 3600.0
+    #: Seconds, with Domain answering other questions, after which a commit whose answer was lost counts as ended; at
+    #: least three times the longest commit that the system has seen. "never": only Domain or a person can say so.
+    commit_settle: Seconds | Literal["never"] = 60.0
+    #: The domains' persist is idempotent per instance: a commit in doubt is made again at once.
+    commit_repeatable: bool = False
+    #: Look for the rows of a commit in doubt through a map named `maestro`, registered at API core.
+    proof_map: bool = True
     #: Tries of a notification (starting, finished, droping): nothing depends on it.
     notification_tries: Count = 2
     #: Largest answer read from a sibling, in bytes.

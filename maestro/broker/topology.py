@@ -26,6 +26,8 @@ OWNER: Final = "maestro.owner"
 OWNER_BINDING: Final = Binding("", "", OWNER, (("x-single-active-consumer", True),))
 #: Header of a message on an error queue: why it is there.
 ERROR_HEADER: Final = "x-maestro-error"
+#: Header of a message on an error queue whose commit is in doubt: the doubt's key.
+DOUBT_HEADER: Final = "x-maestro-doubt"
 #: Header of a message on an error queue: what it is chosen by.
 ERROR_ID_HEADER: Final = "x-maestro-id"
 #: Header of a message that was given back from an error queue: by whom.

@@ -118,6 +118,17 @@ class Maestro:
             "POST", _system(system_id, "errors/redrive"), shapes.Redriven, body=body, timeout=PATIENT
         )
 
+    def doubts(self, system_id: str) -> Reply[shapes.Doubts]:
+        """Return the commits in doubt, oldest first."""
+        return self._http.call("GET", _system(system_id, "doubts"), shapes.Doubts)
+
+    def resolve_doubt(
+        self, system_id: str, key: str, verdict: str, reason: str, user: str | None
+    ) -> Reply[shapes.Doubt]:
+        """Say what became of a commit in doubt: `made` or `make_again`."""
+        body = {"verdict": verdict, "reason": reason} | ({} if user is None else {"user": user})
+        return self._http.call("POST", _system(system_id, f"doubts/{_part(key)}"), shapes.Doubt, body=body)
+
     def set_aside(self, system_id: str, decision: Decision) -> Reply[shapes.SetAside]:
         """Put the event that a stalled system has in hand on its error queue."""
         return self._http.call("POST", _system(system_id, "stalled/set-aside"), shapes.SetAside, body=decision)

@@ -255,6 +255,31 @@ class ErrorPage(_Shape, frozen=True):
     errors: tuple[ErrorMessage, ...] = ()
 
 
+class Doubt(_Shape, frozen=True):
+    """A commit in doubt; `state`: in hand, open or resolved."""
+
+    key: str
+    use: str = ""
+    instance_id: str = ""
+    delivery: str = ""
+    reprocessing: str = ""
+    since: str = ""
+    cause: str = ""
+    state: str = ""
+    verdict: str = ""
+    user: str = ""
+    at: str = ""
+    reason: str = ""
+
+
+class Doubts(_Shape, frozen=True):
+    """The commits in doubt, oldest first, and the newest that were resolved."""
+
+    total: int
+    doubts: tuple[Doubt, ...] = ()
+    resolved: tuple[Doubt, ...] = ()
+
+
 class SetAside(_Shape, frozen=True):
     """The event of a stalled system that was put on its error queue."""
 

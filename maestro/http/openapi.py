@@ -13,7 +13,7 @@ from maestro.http.shapes import ErrorBody, Id, Number, SystemId
 
 _REF: Final = "#/components/schemas/{name}"
 _PARAMETER: Final = re.compile(r"{([A-Za-z]+)}")
-_PATH_TYPES: Final = {"systemId": SystemId, "id": Id, "number": Number}
+_PATH_TYPES: Final = {"systemId": SystemId, "id": Id, "number": Number, "key": Id}
 #: Errors of operations of every kind, and what they mean.
 _ERRORS: Final = {
     400: "The request breaks its contract; the message names the field.",

@@ -31,6 +31,7 @@ def operations(proceed: Handler, metrics: Handler) -> list[Operation]:
         *_platform(checked_system(proceed)),
         *_documents(),
         *_decisions(),
+        *_doubts(),
         *_systems(),
         *_about(metrics),
         *_console(),
@@ -121,6 +122,19 @@ def _decisions() -> Iterable[Operation]:
         f"{_SYSTEMS}/{{systemId}}/stalled/set-aside", systems.set_aside, "set_aside", Role.APPROVER,
         "Put the event that a stalled system has in hand on its error queue", {200: shapes.SetAsideEventShape},
         body=shapes.ReasonedBody, decides=True, repeatable=True,
+    )  # fmt: skip
+
+
+def _doubts() -> Iterable[Operation]:
+    yield _get(
+        f"{_SYSTEMS}/{{systemId}}/doubts", systems.doubts, "doubts", Role.VIEWER,
+        "Commits that were begun and not confirmed: proof is looked for, or a person must say what became of them",
+        {200: shapes.DoubtsPage},
+    )  # fmt: skip
+    yield _post(
+        f"{_SYSTEMS}/{{systemId}}/doubts/{{key}}", systems.resolve_doubt, "resolve_doubt", Role.APPROVER,
+        "Say that a commit in doubt was made, or that it is to be made again", {200: shapes.DoubtShape},
+        body=shapes.ResolveBody, decides=True, repeatable=True,
     )  # fmt: skip
 
 

@@ -112,6 +112,14 @@ class RedriveBody(DecisionBody):
     all: bool | None = None
 
 
+class ResolveBody(DecisionBody):
+    """What became of a commit in doubt, who says so, and why."""
+
+    verdict: Annotated[str, Meta(max_length=MAX_STATUS, examples=["made", "make_again"],
+                                 extra={"says": "must be made or make_again"})] = ""  # fmt: skip
+    reason: Reason | None = None
+
+
 class UnitBody(Struct, forbid_unknown_fields=True, rename="camel"):
     """An instance on a branch."""
 
@@ -130,6 +138,10 @@ class FindQuery(Struct):
     """Which documents."""
 
     status: StatusText = ""
+    after: Annotated[str, Meta(max_length=MAX_ID, description="Those behind this document.",
+                               extra={"says": f"must be at most {MAX_ID} printable characters"})] = ""  # fmt: skip
+    limit: Annotated[int, Meta(ge=0, le=MAX_PAGE, description="At most so many; 0: all.",
+                               extra={"says": f"must be a whole number from 0 to {MAX_PAGE}"})] = 0  # fmt: skip
 
 
 class PageQuery(Struct):
@@ -397,6 +409,14 @@ class RunningShape(Struct):
     stage: str | None
 
 
+class CommitShape(Struct, rename="camel"):
+    """A commit that is under way at Domain: whose, of which kind (event, held, replay), since when."""
+
+    instance_id: str
+    kind: str
+    since: str
+
+
 class SystemShape(Struct):
     """A system: state, lock, progress, queue depths and counters. Only these three when it does not answer."""
 
@@ -411,6 +431,9 @@ class SystemShape(Struct):
     waiting: int = 0
     inbox: int = 0
     errands: int = 0
+    #: Commits that a person must resolve, and the one that has been under way longest.
+    doubts: int = 0
+    commit: CommitShape | None = None
     queues: dict[str, int] | None = None
     counters: dict[str, int] = {}
     epoch: int = 0
@@ -536,6 +559,32 @@ class ErrorsPage(Struct):
 
     total: int
     errors: list[dict[str, Any]]
+
+
+class DoubtShape(Struct, omit_defaults=True, rename="camel"):
+    """A commit in doubt: in hand (proof may come), open (a person must say), or resolved."""
+
+    key: str
+    #: event, held or replay.
+    use: str
+    instance_id: str
+    delivery: str
+    reprocessing: str
+    since: str
+    cause: str
+    state: str = ""
+    verdict: str = ""
+    user: str = ""
+    at: str = ""
+    reason: str = ""
+
+
+class DoubtsPage(Struct):
+    """The commits in doubt, oldest first, and the newest that were resolved."""
+
+    total: int
+    doubts: list[DoubtShape]
+    resolved: list[DoubtShape]
 
 
 class SetAsideEventShape(Struct, rename="camel"):

@@ -14,18 +14,20 @@ from maestro.http.deciding import check_reason, decision_body
 from maestro.http.inputs import parse_object, path_number, path_system, query_page, read_body, user_of
 from maestro.http.keys import BRIDGE, SETTINGS, note
 from maestro.http.replies import answered, problem, reply
-from maestro.http.shapes import DeliveriesQuery, ErrorsQuery, ReasonedBody, RedriveBody
+from maestro.http.shapes import DeliveriesQuery, ErrorsQuery, ReasonedBody, RedriveBody, ResolveBody
 from maestro.http.visit import principal
 from maestro.messages import (
     Code,
     DescribeSystem,
     GetWaiting,
     ListDeliveries,
+    ListDoubts,
     ListErrors,
     ListSkipped,
     ListWaiting,
     Question,
     Redrive,
+    ResolveDoubt,
     SetAside,
 )
 
@@ -113,6 +115,22 @@ def _chosen(body: RedriveBody) -> tuple[str, ...]:
     if (body.ids is None) == (body.all is None):
         raise BadInput("ids", 'give either "ids" or "all": true')
     return tuple(dict.fromkeys(body.ids or ()))
+
+
+async def doubts(request: web.Request) -> web.StreamResponse:
+    """One system's commits in doubt, and the last ones that were resolved."""
+    return await _ask(request, ListDoubts())
+
+
+async def resolve_doubt(request: web.Request) -> web.StreamResponse:
+    """Say what became of a commit in doubt."""
+    system_id, key = path_system(request), request.match_info["key"]
+    body = checked(parse_object(await read_body(request)), ResolveBody)
+    user = user_of(body.user)
+    note(request, user=user, key=key, verdict=body.verdict)
+    question = ResolveDoubt(key, user, check_reason(body.reason), body.verdict)
+    timeout = request.app[SETTINGS].ask_timeout
+    return answered(await request.app[BRIDGE].ask(system_id, question, timeout=timeout))
 
 
 async def _ask(request: web.Request, question: Question) -> web.StreamResponse:

@@ -17,6 +17,9 @@ _DOMAIN_ADDRESS: Final = CallName("apicore", "domain_address")
 _INSTANCE: Final = CallName("apicore", "instance")
 _STARTS_OPERATION: Final = CallName("apicore", "starts_operation")
 _SET_STATUS: Final = CallName("apicore", "set_instance_status")
+_REGISTER_MAP: Final = CallName("apicore", "register_map")
+#: Name of the maps of ours, and where Domain serves what they find.
+MAP: Final = "maestro"
 _HIGHEST_PORT: Final = 65535
 #: A name or an address; nothing that would make another URL of the one it is put into.
 _HOST: Final = re.compile(r"[^\s\x00-\x20/@?#\\\[\]]+")
@@ -103,6 +106,19 @@ class ApiCore:
         target = self._instances.asking(filter="byId", id=instance_id)
         return self._transport.call(_INSTANCE, "GET", target, _process_instance, tries=tries)
 
+    def register_map(self, system_id: str, type_: str) -> Awaitable[None]:
+        """Register the map by which Domain finds the rows of a type that an instance wrote. One try.
+
+        It is usable some seconds later; registered twice it would be two.
+
+        Raises:
+            SiblingUnreachable: no usable answer; it may be registered all the same.
+            SiblingRefused: API core answered 4xx.
+        """
+        new = {"_metadata": {"type": "map", "changeTrack": "create"}, "name": MAP, "systemId": system_id}
+        body = orjson.dumps([new | {"version": "1", "content": _map_of(type_)}])
+        return self._transport.call(_REGISTER_MAP, "POST", self._persist, nothing, body=body, tries=1)
+
     def starts_operation(self, event: str, version: str) -> Awaitable[bool]:
         """Return whether an event starts an operation.
 
@@ -125,6 +141,16 @@ class ApiCore:
         change = {"_metadata": {"type": "processInstance", "changeTrack": "update"}, "id": instance_id}
         body = orjson.dumps([change | {"status": status}])
         return self._transport.call(_SET_STATUS, "POST", self._persist, nothing, body=body, tries=tries)
+
+
+def _map_of(type_: str) -> str:
+    """Return the map that finds rows of a type by the instance that wrote them, as YAML."""
+    return f"""{type_}:
+  model: {type_}
+  fields: {{}}
+  filters:
+    byInstance: "meta_instance_id = :instance"
+"""
 
 
 def _system_ids(answer: bytes) -> tuple[str, ...]:

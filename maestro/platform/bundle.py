@@ -7,7 +7,8 @@ from maestro.platform.apicore import ApiCore
 from maestro.platform.discovery import Discovery
 from maestro.platform.domain import Domain
 from maestro.platform.event_manager import EventManager
-from maestro.platform.observer import CallObserver
+from maestro.platform.observer import CallObserver, Unobserved
+from maestro.platform.once import OnceOnly
 from maestro.platform.process_memory import ProcessMemory
 from maestro.platform.transport import Transport
 from maestro.settings import PlatformSettings
@@ -18,12 +19,13 @@ T = TypeVar("T")
 class Platform:
     """The siblings. Belongs to the event loop it was opened on; `async with` closes it."""
 
-    def __init__(self, transport: Transport, settings: PlatformSettings) -> None:
+    def __init__(self, transport: Transport, settings: PlatformSettings, observer: CallObserver | None = None) -> None:
         self._transport = transport
         self.discovery = Discovery(transport, settings.discovery.url)
         self.process_memory = ProcessMemory(transport, settings.process_memory.url)
         self.apicore = ApiCore(transport, settings.apicore.url)
-        self.domain = Domain(transport, self.apicore, settings.domain_url)
+        self._once = OnceOnly(settings.max_answer_bytes, settings.connect_timeout, settings.commit_timeout)
+        self.domain = Domain(transport, self.apicore, settings.domain_url, self._once, observer or Unobserved())
         self.event_manager = EventManager(transport, settings.event_manager.url)
 
     @classmethod
@@ -32,7 +34,7 @@ class Platform:
 
         `observer` is told how each try of a call ended.
         """
-        return cls(await Transport.open(settings, observer), settings)
+        return cls(await Transport.open(settings, observer), settings, observer)
 
     def failures(self, service: str) -> int:
         """Return how many tries of calls to a sibling have failed so far."""
@@ -45,6 +47,7 @@ class Platform:
     async def close(self) -> None:
         """Close the connections: those that carry a call once it has ended, https at once. Twice is no error."""
         await self._transport.close()
+        await self._once.close()
 
     async def __aenter__(self) -> Self:
         return self

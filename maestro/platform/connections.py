@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from select import POLLIN, poll
 from time import monotonic
 from typing import Final
 
@@ -38,10 +39,16 @@ class Bounds(Struct, frozen=True):
     keep_for: float
     #: Connections to one host; more requests wait for one.
     per_host: int
+    #: Look at the socket of an idle connection before it is used: is it closed, though the loop has not heard of it?
+    look_first: bool = False
 
 
 class ConnectionFailedError(Exception):
     """No connection, or it broke before the answer was complete."""
+
+
+class NotSentError(ConnectionFailedError):
+    """No connection: nothing of the request has left this process."""
 
 
 class NoConnectionInTimeError(TimeoutError):
@@ -70,12 +77,12 @@ class Connection(asyncio.Protocol):
         """Send a request, return the answer; a `sink` takes the body of one that says yes.
 
         Raises:
-            ConnectionFailedError, BadAnswerError, WrongShapeError: as they say.
+            NotSentError, ConnectionFailedError, BadAnswerError, WrongShapeError: as they say.
             TimeoutError: the answer was not complete in time.
         """
         self.answering = False
         if self._transport is None or not self.usable:
-            raise ConnectionFailedError("the server hung up")
+            raise NotSentError("the server hung up")
         self.usable = False
         self._reader.begin(sink)
         answer: asyncio.Future[Answer] = self._loop.create_future()
@@ -103,6 +110,14 @@ class Connection(asyncio.Protocol):
             self._timer = self._loop.call_at(self._deadline, self._watch)
         else:
             self._fail(TimeoutError())
+
+    def speaks_unasked(self) -> bool:
+        """Whether something is to be read though nothing was asked: mostly, that the server has closed it."""
+        if self._transport is None:
+            return True
+        looked_at = poll()
+        looked_at.register(self._transport.get_extra_info("socket").fileno(), POLLIN)
+        return bool(looked_at.poll(0))
 
     def abort(self) -> None:
         """End it at once."""
@@ -178,7 +193,7 @@ class Connections:
         A `sink` takes the body of an answer that says yes, as it comes; what is compressed is returned all the same.
 
         Raises:
-            ConnectionFailedError, BadAnswerError, WrongShapeError: as they say.
+            NotSentError, ConnectionFailedError, BadAnswerError, WrongShapeError: as they say.
             NoConnectionInTimeError, TimeoutError: no connection, no complete answer in time.
             RuntimeError: closed.
         """
@@ -186,7 +201,8 @@ class Connections:
             raise RuntimeError("the connections are closed")
         pool = self._pools.get(target.place) or self._new_pool(target.place)
         length = f"Content-Length: {len(body or b'')}\r\n" if body is not None or method != "GET" else ""
-        head = f"{method} {target.path} HTTP/1.1\r\n{pool.fields}{length}\r\n".encode("ascii")
+        further = "".join(f"{name}: {value}\r\n" for name, value in target.fields) if target.fields else ""
+        head = f"{method} {target.path} HTTP/1.1\r\n{pool.fields}{further}{length}\r\n".encode("ascii")
         request = head + body if body else head
         if pool.room > 0:
             pool.room -= 1
@@ -197,6 +213,8 @@ class Connections:
             if kept is not None:
                 try:
                     return await kept.exchange(request, self._bounds.answer_timeout, sink)
+                except NotSentError:
+                    pass  # it is closed already
                 except (ConnectionFailedError, BadAnswerError):
                     # The server closed it just then: nothing came of the answer.
                     if method not in _IDEMPOTENT or kept.answering:
@@ -227,8 +245,12 @@ class Connections:
             idle.popleft().abort()
         while idle:
             connection = idle.pop()
-            if connection.usable:
-                return connection
+            if not connection.usable:
+                continue
+            if self._bounds.look_first and connection.speaks_unasked():
+                connection.abort()
+                continue
+            return connection
         return None
 
     async def _connect(self, place: Place, pool: "_Pool") -> Connection:
@@ -241,7 +263,7 @@ class Connections:
         except TimeoutError as problem:
             raise NoConnectionInTimeError from problem
         except OSError as problem:
-            raise ConnectionFailedError(f"cannot connect to {place.host}:{place.port}: {why(problem)}") from problem
+            raise NotSentError(f"cannot connect to {place.host}:{place.port}: {why(problem)}") from problem
         return connection
 
 

@@ -2,16 +2,21 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from maestro.platform.apicore import ApiCore
-from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused, WrongShapeError
+from maestro import logs
+from maestro.platform.apicore import MAP, ApiCore
+from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused
+from maestro.platform.observer import CallObserver
+from maestro.platform.once import LostError, NotBegunError, OnceOnly
 from maestro.platform.pages import Page, PageReader
-from maestro.platform.rows import FootprintReader
+from maestro.platform.rows import ChangesReader, FootprintReader
 from maestro.platform.target import Target, address
 from maestro.platform.transport import CallName, Transport, shown
+from maestro.reprocessing.doubt import CommitEnd
 from maestro.reprocessing.ledger import Footprint
 
 T = TypeVar("T")
@@ -19,9 +24,29 @@ T_co = TypeVar("T_co", covariant=True)
 
 _COMMIT: Final = CallName("domain", "commit")
 _ENTITIES: Final = CallName("domain", "entities")
+_ROWS: Final = CallName("domain", "has_rows")
 _ENTITY_LIST: Final = msgspec.json.Decoder(list[dict[str, Any]])
+#: Those who stand between answer so when they heard nothing, or no longer wait: Domain may be at work all the same.
+_IN_BETWEEN: Final = frozenset({408, 429, 499, 502, 503, 504})
+#: Nothing is carried out there: the address is wrong, or the request too large.
+_NO_ROUTE: Final = frozenset({404, 405, 413})
+_ANSWERED: Final = frozenset({CommitEnd.REFUSED, CommitEnd.NO_ROUTE})
 #: As a word (also within a snake_case one), so that no "token" or "broken" passes for it.
 _OK: Final = re.compile(rb"(?<![A-Za-z0-9])ok(?![A-Za-z0-9])")
+
+
+_ROW_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class CommitAnswer:
+    """How one call of a commit ended, and for people why it is no success."""
+
+    end: CommitEnd
+    cause: str = ""
+
+
+_MADE: Final = CommitAnswer(CommitEnd.MADE)
 
 
 class _Reader(Protocol[T_co]):
@@ -37,20 +62,47 @@ class _Reader(Protocol[T_co]):
 class Domain:
     """Client of every system's domain service; asks API core where each is and remembers it until a call fails."""
 
-    def __init__(self, transport: Transport, apicore: ApiCore, url_template: str) -> None:
+    def __init__(
+        self, transport: Transport, apicore: ApiCore, url_template: str, once: OnceOnly, observer: CallObserver
+    ) -> None:
         self._transport = transport
+        self._once = once
+        self._observer = observer
+        self._log = logs.get(part="platform")
         self._apicore = apicore
         self._url_template = url_template
         self._addresses: dict[str, Target] = {}
 
-    def commit(self, system_id: str, instance_id: str) -> Awaitable[None]:
-        """Persist the instance's data.
+    async def commit(self, system_id: str, instance_id: str) -> CommitAnswer:
+        """Persist the instance's data: one call, never repeated here, for it is not idempotent (semantics: The commit).
 
-        Raises:
-            SiblingUnreachable: no usable answer, of API core or Domain; it may be committed all the same.
-            SiblingRefused: Domain answered 4xx or without its `ok`, or the system has no domain.
+        Returns how it ended; raises nothing.
         """
-        return self._call(_COMMIT, "POST", (system_id, instance_id, "persist"), _committed)
+        try:
+            base = self._addresses.get(system_id) or await self._locate(system_id)
+        except SiblingError as problem:
+            # API core says no for its own passing troubles, too; only a proper answer says that there is no domain.
+            none = isinstance(problem.__cause__, RefusalError)
+            return self._ended(CommitEnd.NO_DOMAIN if none else CommitEnd.NOT_BEGUN, str(problem))
+        try:
+            status, answer = await self._once.post(base.below("instance", instance_id, "persist"))
+        except NotBegunError as problem:
+            end = self._ended(CommitEnd.NOT_BEGUN, str(problem))
+        except LostError as problem:
+            end = self._ended(CommitEnd.LOST, str(problem))
+        else:
+            end = self._ended(*_meaning(status, answer))
+        if end.end is not CommitEnd.MADE:
+            self._addresses.pop(system_id, None)  # it may have moved: the next call asks again
+        return end
+
+    def _ended(self, end: CommitEnd, cause: str) -> CommitAnswer:
+        if end is CommitEnd.MADE:
+            self._observer.tried(_COMMIT.service, "ok")
+            return _MADE
+        self._observer.tried(_COMMIT.service, "refused" if end in _ANSWERED else "unreachable")
+        self._log.warning("commit not confirmed", service=_COMMIT.service, end=str(end), cause=cause)
+        return CommitAnswer(end, cause if cause.startswith("apicore.") else f"domain.commit: {cause}")
 
     def entities(
         self, system_id: str, instance_id: str, *, tries: int | None = None
@@ -64,6 +116,24 @@ class Domain:
             SiblingRefused: Domain answered 4xx, or the system has no domain.
         """
         return self._call(_ENTITIES, "GET", (system_id, instance_id, "entities"), _ENTITY_LIST.decode, tries)
+
+    def changes(self, system_id: str, instance_id: str) -> Awaitable[dict[str, set[str]]]:
+        """Return what the instance's commit would do: by type of row, how it changes some; read as a stream. One try.
+
+        Raises: as `entities`.
+        """
+        return self._entities(system_id, instance_id, ChangesReader, 1)
+
+    async def has_rows(self, system_id: str, type_: str, instance_id: str) -> bool:
+        """Return whether rows of a type, on any branch, carry the instance as who wrote them. One try.
+
+        Raises:
+            SiblingUnreachable: no usable answer, of API core or Domain.
+            SiblingRefused: Domain answered 4xx: it does not know the map, or not yet.
+        """
+        base = self._addresses.get(system_id) or await self._locate(system_id)
+        target = base.below(MAP, type_).asking(filter="byInstance", instance=instance_id).saying("Branch", "all")
+        return bool(await self._transport.once(_ROWS, "GET", target, _ROW_LIST.decode))
 
     async def entities_page(
         self, system_id: str, instance_id: str, after: int, limit: int, *, tries: int | None = None
@@ -147,8 +217,14 @@ class Domain:
         return base
 
 
-def _committed(answer: bytes) -> None:
-    if answer.lstrip().startswith(b"<"):
-        raise WrongShapeError(f"a page: {shown(answer)}")
-    if not _OK.search(answer):
-        raise RefusalError(f"it did not say ok but: {shown(answer)}")
+def _meaning(status: int, answer: bytes) -> tuple[CommitEnd, str]:
+    """Return what an answer says of the commit, and for people why it is no success."""
+    said = shown(answer)
+    if status < 300 and not answer.lstrip().startswith(b"<"):  # noqa: PLR2004 - the contracts' own limit
+        return (CommitEnd.MADE, "") if _OK.search(answer) else (CommitEnd.REFUSED, f"it did not say ok but: {said}")
+    cause = f"answered {status}: {said}" if said else f"answered {status}"
+    if status in _NO_ROUTE:
+        return CommitEnd.NO_ROUTE, cause
+    # A page with 2xx, or a redirect, is from somebody in between.
+    of_domain = status >= 400 and status not in _IN_BETWEEN  # noqa: PLR2004 - 4xx
+    return (CommitEnd.REFUSED if of_domain else CommitEnd.LOST), cause

@@ -9,7 +9,14 @@ from typing import Final
 
 import aiohttp
 
-from maestro.platform.connections import Answer, Bounds, ConnectionFailedError, NoConnectionInTimeError, Sink
+from maestro.platform.connections import (
+    Answer,
+    Bounds,
+    ConnectionFailedError,
+    NoConnectionInTimeError,
+    NotSentError,
+    Sink,
+)
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.target import Target
 
@@ -38,16 +45,20 @@ class HttpsConnections:
         """Send one request; return status and body. A `sink` takes the body of an answer that says yes, as it comes.
 
         Raises:
-            ConnectionFailedError, WrongShapeError: as they say.
+            NotSentError, ConnectionFailedError, WrongShapeError: as they say.
             NoConnectionInTimeError, TimeoutError: no connection, no complete answer in time.
         """
         try:
-            async with self._session.request(method, target.url, data=body, allow_redirects=False) as response:
+            async with self._session.request(
+                method, target.url, data=body, headers=dict(target.fields), allow_redirects=False
+            ) as response:
                 return response.status, await self._read(response, sink if response.status < 300 else None)  # noqa: PLR2004
         except aiohttp.ConnectionTimeoutError as problem:
             raise NoConnectionInTimeError from problem
         except TimeoutError:
             raise
+        except aiohttp.ClientConnectorError as problem:  # before there was a connection, its handshake included
+            raise NotSentError(f"{type(problem).__name__}: {problem}") from problem
         except aiohttp.ClientError as problem:
             raise ConnectionFailedError(f"{type(problem).__name__}: {problem}") from problem
 

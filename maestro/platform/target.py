@@ -29,6 +29,8 @@ class Target(Struct, frozen=True):
 
     place: Place
     path: str
+    #: Further fields of the request's head.
+    fields: tuple[tuple[str, str], ...] = ()
 
     def below(self, *segments: str) -> "Target":
         """Return the path with segments added, each taken literally: a slash or dots in an id stay within it."""
@@ -37,7 +39,11 @@ class Target(Struct, frozen=True):
     def asking(self, **query: str) -> "Target":
         """Return the path with this query."""
         asked = "&".join([f"{name}={_encoded(value)}" for name, value in query.items()])
-        return Target(self.place, f"{self.path}?{asked}")
+        return Target(self.place, f"{self.path}?{asked}", self.fields)
+
+    def saying(self, name: str, value: str) -> "Target":
+        """Return the same with a further field in the request's head; both are plain ASCII without line ends."""
+        return Target(self.place, self.path, (*self.fields, (name, value)))
 
     @property
     def url(self) -> URL:

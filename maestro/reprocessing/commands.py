@@ -17,6 +17,7 @@ from maestro.reprocessing.command import Topic as Topic
 from maestro.reprocessing.command import WakeAt as WakeAt
 from maestro.reprocessing.commands_of_siblings import AskAgain as AskAgain
 from maestro.reprocessing.commands_of_siblings import AskCanary as AskCanary
+from maestro.reprocessing.commands_of_siblings import AskFootprint as AskFootprint
 from maestro.reprocessing.commands_of_siblings import Look as Look
 from maestro.reprocessing.commands_of_siblings import SetFinished as SetFinished
 from maestro.reprocessing.impact import Impacted
@@ -87,12 +88,22 @@ class DeadLetterEvent(Command, frozen=True):
     number: int
     reason: str
     refs: tuple[int, ...]
+    #: Key of the doubt whose commit this is; empty: none.
+    doubt: str = ""
 
 
 class FeedWaitQueue(Command, frozen=True):
     """Have the wait queue consumed, or left alone."""
 
     on: bool
+
+
+class SweepPersist(Command, frozen=True):
+    """Answer `PersistSwept` once all that stands in the persist queue at this moment was delivered."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    send: str
 
 
 # --- to whoever asked ----------------------------------------------------------------------------------------
@@ -134,10 +145,27 @@ class FetchOrigins(Command, frozen=True):
 
 
 class Commit(Command, frozen=True):
-    """Domain persist of the event being judged. Answered by `Committed` or `JudgingFailed`."""
+    """Domain persist of the event being judged: one call. Answered by `Committed` or `CommitFailed`."""
 
     token: int
     instance_id: str
+    #: It is stored, and perhaps synced, that nothing of it was begun.
+    again: bool = False
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """Synced when a loss of power would bring back that it was not begun: it would be made twice."""
+        return Needs.SYNCED if self.again else Needs.STORED
+
+
+class AskProof(Command, frozen=True):
+    """Look whether an instance's data is in the domain. Answered by `ProofFound`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    token: int
+    instance_id: str
+    #: Say, too, when the instance began.
+    began: bool
 
 
 # --- to the siblings: a preview --------------------------------------------------------------------------------
@@ -188,7 +216,7 @@ class Notify(Command, frozen=True):
 
 
 class CommitHeld(Command, frozen=True):
-    """Domain persist of the held event. Answered by `HeldCommitted` or `HeldCommitFailed`."""
+    """Domain persist of the held event: one call. Answered by `HeldCommitted` or `CommitFailed`."""
 
     needs: ClassVar[Needs] = Needs.SYNCED
     id: str
@@ -258,7 +286,7 @@ class FetchReplayOrigins(Command, frozen=True):
 
 
 class CommitReplay(Command, frozen=True):
-    """Domain persist of a replay's result. Answered by `ReplayCommitted` or `RunFailed`.
+    """Domain persist of a replay's result: one call. Answered by `ReplayCommitted` or `CommitFailed`.
 
     Once Domain has it, Discovery no longer names what it impacts: the document's growth must outlast a loss of power.
     """
@@ -266,7 +294,7 @@ class CommitReplay(Command, frozen=True):
     id: str
     token: int
     instance_id: str
-    #: Something came of it that may not be synced yet.
+    #: Something came of it that may not be synced yet, or it is stored that it was not begun.
     grown: bool
 
     @property

@@ -1,7 +1,7 @@
 """Flow 3, the decision: approve, skip, retry, cancel, and the override by hand. Each answers its ticket."""
 
 from maestro.messages import UNLIMITED, Code
-from maestro.reprocessing import approving, covering, ending, facts, opening, preview
+from maestro.reprocessing import approving, concluding, covering, ending, facts, opening, preview, resolving
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.asking import Decision, allowed, answer, conflict, found, refuse
 from maestro.reprocessing.document import Document, Stage
@@ -51,12 +51,23 @@ def on_deciders_checked(system: System, fact: facts.DecidersChecked, step: Step)
 def on_retried(system: System, fact: facts.Retried, step: Step) -> None:
     """Approve again what failed, was aborted or cancelled; only what is not recorded as done will be done."""
     doc = allowed(system, fact, Trigger.RETRY, step)
-    if doc is None or not approving.enough(system, doc, fact, step):
+    if doc is None or resolving.holds_up(system, fact, step) or not approving.enough(system, doc, fact, step):
         return
     doc.load(fact.units)
+    concluding.apply_resolved(system, doc, step)
     budget = approving.granted(doc, fact.budget)
     opening.approve(system, doc, fact.user, step, Trigger.RETRY, reason=fact.reason, budget=budget)
     answer(fact, doc, step)
+
+
+def on_proof_found(system: System, fact: facts.ProofFound, step: Step) -> None:
+    """Go on with the commit, or with the retry, that waited for a proof."""
+    if fact.token not in system.retries:
+        concluding.on_proof_found(system, fact, step)
+        return
+    retry = resolving.proof_for_retry(system, fact, step)
+    if retry is not None:
+        on_retried(system, retry, step)
 
 
 def on_cancelled(system: System, fact: facts.Cancelled, step: Step) -> None:
@@ -101,7 +112,8 @@ def _end_by_hand(system: System, doc: Document, trigger: Trigger, fact: facts.St
     """End a run. Whoever asked is answered when the status has changed, but does not wait for a sibling's answer."""
     doc.cancelling = ""
     ending.end(system, doc, trigger, "set by hand", fact.user, step, reason=fact.reason)
-    if doc.stage is Stage.CLEAN_UP:
+    concluding.end_by_hand(system, doc, step)
+    if doc.stage in (Stage.CLEAN_UP, None):
         doc.tickets.append(fact.ticket)
     else:
         answer(fact, doc, step)

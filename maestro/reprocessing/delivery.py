@@ -53,6 +53,12 @@ class Delivery(Struct):
     parked: bool = False
     #: A replay's result: its own commit belongs to the run of a reprocessing.
     replay: bool = False
+    #: Of the verdict `commit`: the last call is known not to have begun.
+    not_begun: bool = False
+    #: Domain's outcome says that the commit was made, while its answer was awaited.
+    stored: bool = False
+    #: Of the verdict `error`: key of the doubt that its commit is in.
+    doubt: str = ""
     #: What its commit still needs, once it is done.
     sight: Sight = Sight.NOTHING
     #: A status text of its instance may still be on its way to API core: see `Document.text_late`.

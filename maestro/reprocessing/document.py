@@ -113,6 +113,9 @@ class Document:
     #: Place in the line of approved ones.
     line: int = 0
     held_committed: bool = False
+    #: The held commit was called, and is not known not to be made; Domain's outcome says that it is.
+    held_begun: bool = False
+    held_stored: bool = False
     #: What the held commit still needs, once it is made.
     sight: Sight = Sight.NOTHING
     #: A call that set its instance's status text had no answer: the text may come after `finished`, and hide the
@@ -169,6 +172,8 @@ class Document:
     cover_token: int = 0
     #: Discovery is being asked again (not stored).
     recheck: Recheck | None = None
+    #: The send whose time is over, while its result may stand in the persist queue (not stored).
+    sweeping: str = ""
     #: Questions answered when the end is reached.
     tickets: list[int] = field(default_factory=list)
 

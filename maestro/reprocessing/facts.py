@@ -8,6 +8,7 @@ from msgspec import Struct
 from maestro.events import ReplayRef
 from maestro.messages import UNLIMITED, Budget, Covers
 from maestro.reprocessing.commands import Topic
+from maestro.reprocessing.doubt import CommitEnd, Finding
 from maestro.reprocessing.facts_of_siblings import AskAgainFailed as AskAgainFailed
 from maestro.reprocessing.facts_of_siblings import AskedAgain as AskedAgain
 from maestro.reprocessing.facts_of_siblings import CanaryAsked as CanaryAsked
@@ -18,6 +19,7 @@ from maestro.reprocessing.facts_of_siblings import ErrandUnanswered as ErrandUna
 from maestro.reprocessing.facts_of_siblings import FinishedRefused as FinishedRefused
 from maestro.reprocessing.facts_of_siblings import FinishedSet as FinishedSet
 from maestro.reprocessing.facts_of_siblings import FollowingKnown as FollowingKnown
+from maestro.reprocessing.facts_of_siblings import FootprintFound as FootprintFound
 from maestro.reprocessing.facts_of_siblings import InstanceEnded as InstanceEnded
 from maestro.reprocessing.facts_of_siblings import Looked as Looked
 from maestro.reprocessing.facts_of_siblings import LookFailed as LookFailed
@@ -120,7 +122,7 @@ class OriginsFetched(Struct, frozen=True):
 
 
 class JudgingFailed(Struct, frozen=True):
-    """A sibling is out of reach past the retries, or refused, while an event was judged or committed."""
+    """A sibling is out of reach past the retries, or refused, while an event was judged."""
 
     token: int
     cause: str
@@ -129,9 +131,37 @@ class JudgingFailed(Struct, frozen=True):
 
 
 class Committed(Struct, frozen=True):
-    """Domain took the commit of the event being judged."""
+    """Domain took the commit of the event being judged; the call took so many seconds."""
 
     token: int
+    took: float = 0.0
+
+
+class CommitFailed(Struct, frozen=True):
+    """A call of a commit (of an event, a held one, a replay's) ended without `ok`."""
+
+    token: int
+    end: CommitEnd
+    cause: str
+
+
+class ProofFound(Struct, frozen=True):
+    """What a look for proof of a commit brought."""
+
+    token: int
+    finding: Finding
+    #: When the instance began, in seconds since the epoch, if that was asked and is known.
+    began: float | None = None
+
+
+class DoubtResolved(Struct, frozen=True):
+    """Somebody says what became of a commit in doubt: a `Word`."""
+
+    key: str
+    verdict: str
+    user: str
+    ticket: int
+    reason: str = ""
 
 
 class Approved(Struct, frozen=True):
@@ -294,18 +324,11 @@ class StartImpactFound(Struct, frozen=True):
 
 
 class HeldCommitted(Struct, frozen=True):
-    """Domain took the held commit."""
+    """Domain took the held commit; the call took so many seconds."""
 
     id: str
     token: int
-
-
-class HeldCommitFailed(Struct, frozen=True):
-    """Domain refused the held commit or is out of reach past the retries."""
-
-    id: str
-    token: int
-    cause: str
+    took: float = 0.0
 
 
 class ReplaySent(Struct, frozen=True):
@@ -317,6 +340,13 @@ class ReplaySent(Struct, frozen=True):
 
 class ReplayTimedOut(Struct, frozen=True):
     """No persist event of a replay within `replay_timeout`."""
+
+    id: str
+    send: str
+
+
+class PersistSwept(Struct, frozen=True):
+    """All that stood in the persist queue when `SweepPersist` was ordered was delivered before this."""
 
     id: str
     send: str
@@ -351,10 +381,11 @@ class ReplayOriginsFetched(Struct, frozen=True):
 
 
 class ReplayCommitted(Struct, frozen=True):
-    """Domain took a replay's commit."""
+    """Domain took a replay's commit; the call took so many seconds."""
 
     id: str
     token: int
+    took: float = 0.0
 
 
 class RunFailed(Struct, frozen=True):
@@ -380,6 +411,9 @@ Fact = (
     | OriginsFetched
     | JudgingFailed
     | Committed
+    | CommitFailed
+    | ProofFound
+    | DoubtResolved
     | CanaryAsked
     | Looked
     | LookFailed
@@ -410,14 +444,15 @@ Fact = (
     | QueuesUpdated
     | StartImpactFound
     | HeldCommitted
-    | HeldCommitFailed
     | ReplaySent
     | UnitRefused
     | ReplayTimedOut
+    | PersistSwept
     | ReplayErred
     | ReplayImpactFound
     | ReplayOriginsFetched
     | ReplayCommitted
+    | FootprintFound
     | OwedFetched
     | OldestEntriesFound
     | InstanceEnded

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import (
+    concluding,
     covering,
     deciding,
     ending,
@@ -22,9 +23,11 @@ from maestro.reprocessing import (
     outcomes,
     pausing,
     rechecking,
+    recognising,
     reconsidering,
     remembering,
     replaying,
+    resolving,
     settling,
     troubled,
     visibility,
@@ -72,6 +75,8 @@ def _on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> Non
 
 #: Who goes on when a wake-up of a topic is due.
 _WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {
+    do.Topic.GIVE_BACK_COPIES: lambda _system, _key, _step: None,  # `judging.advance` looks what time it is
+    do.Topic.COMMIT: concluding.on_woken,
     do.Topic.LOOK: visibility.on_woken,
     do.Topic.SET: visibility.on_set_due,
     do.Topic.QUESTION: visibility.on_question_due,
@@ -86,6 +91,7 @@ def _on_woken(system: System, fact: facts.Woken, step: Step) -> None:
 
 def _on_instance_ended(system: System, fact: facts.InstanceEnded, step: Step) -> None:
     """The platform says that a process ended: it is acknowledged once what it says is stored."""
+    concluding.on_instance_ended(system, fact, step)
     outcomes.on_instance_ended(system, fact, step)
     if fact.ref is not None:
         step.do(do.AckOutcome(fact.ref, synced=bool(step.saves)))
@@ -97,7 +103,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.InstanceEnded: _on_instance_ended,
     facts.FollowingKnown: outcomes.on_following_known,
     facts.EventArrived: judging.on_arrived,
-    facts.AnswerLost: judging.on_answer_lost,
+    facts.AnswerLost: recognising.on_answer_lost,
     facts.Parked: judging.on_parked,
     facts.DeadLettered: settling.on_dead_lettered,
     facts.IngressAttached: judging.on_ingress_attached,
@@ -106,7 +112,10 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.OriginsFetched: judging.on_origins_fetched,
     facts.JudgingFailed: judging.on_judging_failed,
     facts.Committed: judging.on_committed,
-    facts.SetAside: judging.on_set_aside,
+    facts.CommitFailed: concluding.on_commit_failed,
+    facts.ProofFound: deciding.on_proof_found,
+    facts.DoubtResolved: resolving.on_doubt_resolved,
+    facts.SetAside: resolving.on_set_aside,
     facts.CanaryAsked: _on_canary_asked,
     facts.Looked: visibility.on_looked,
     facts.LookFailed: visibility.on_look_failed,
@@ -136,15 +145,16 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.QueuesUpdated: replaying.on_queues_updated,
     facts.StartImpactFound: replaying.on_start_impact_found,
     facts.HeldCommitted: replaying.on_held_committed,
-    facts.HeldCommitFailed: replaying.on_held_commit_failed,
     facts.ReplaySent: replaying.on_replay_sent,
     facts.UnitRefused: replaying.on_unit_refused,
     facts.ReplayTimedOut: replaying.on_replay_timed_out,
+    facts.PersistSwept: replaying.on_persist_swept,
     facts.ReplayErred: replaying.on_replay_erred,
     facts.ReplayImpactFound: replaying.on_replay_impact_found,
     facts.ReplayOriginsFetched: replaying.on_replay_origins_fetched,
     facts.ReplayCommitted: replaying.on_replay_committed,
     facts.RunFailed: troubled.on_run_failed,
+    facts.FootprintFound: judging.on_footprint_found,
     facts.OwedFetched: remembering.on_owed_fetched,
     facts.OldestEntriesFound: remembering.on_oldest_entries_found,
 }

@@ -7,13 +7,25 @@ after an answer. A result may impact more: the document grows before the result 
 from maestro.events import MASTER, ReplayRef
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import ending, facts, kept, leaving_out, outage, remembering, starting, visibility
+from maestro.reprocessing import (
+    committing,
+    crowding,
+    ending,
+    facts,
+    kept,
+    leaving_out,
+    outage,
+    remembering,
+    starting,
+    visibility,
+)
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
+from maestro.reprocessing.doubt import Use
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
 from maestro.reprocessing.outbox import drop_texts
 from maestro.reprocessing.pace import event_name
-from maestro.reprocessing.settling import COMMITTED, answer, finish, reject, settle
+from maestro.reprocessing.settling import COMMITTED, answer, fail_caller, finish, forget, reject, settle
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import SaveDelivery, SaveDocument, SavePace, SaveUnit, Step
@@ -37,6 +49,10 @@ def advance(system: System, step: Step) -> None:
     doc = system.next_in_line() or system.running()
     if doc is None or doc.stage is not None or doc.resting:
         return
+    if (system.cases or system.unfinished) and doc.ending is None:
+        return  # a commit is in doubt, or cannot be begun: nothing else of the system is committed
+    if doc.running and _commit_begun(system, doc, step):
+        return
     if doc.ending is not None:
         ending.clean_up(system, doc, step)
     elif doc.status is Status.APPROVED:
@@ -58,9 +74,46 @@ def _go_on(system: System, doc: Document, step: Step) -> None:
     elif doc.cancelling:
         ending.end(system, doc, Trigger.CANCEL, "", doc.cancelling, step)
     elif not doc.held_committed:
-        _commit_held(system, doc, step)
+        order_held_commit(system, doc, step)
     elif not _pause(system, doc, step):
         _next_unit(system, doc, step)
+
+
+def _commit_begun(system: System, doc: Document, step: Step) -> bool:
+    """Take up a commit that a former life called, before all else: it is in doubt, unless an outcome proves it."""
+    unit = doc.current
+    if any(doubt.document == doc.id for doubt in system.open_doubts):
+        return False  # it is left to a person
+    if doc.held_begun and not doc.held_committed:
+        _await(system, doc, Stage.HELD_COMMIT)
+        if not doc.held_stored:
+            committing.resume(system, Use.HELD, doc.id, doc.held_instance, step)
+            return True
+        held_commit_made(system, doc, 0.0, step)
+    elif unit is not None and unit.state is UnitState.COMMITTING and unit.begun:
+        _await(system, doc, Stage.REPLAY_COMMIT)
+        if not unit.stored:
+            committing.resume(system, Use.REPLAY, doc.id, unit.result_instance, step)
+            return True
+        replay_commit_made(system, doc, unit, 0.0, step)
+    return False
+
+
+def order_held_commit(system: System, doc: Document, step: Step) -> None:
+    """Call Domain; that it is called is stored before."""
+    drop_texts(system, doc.held_instance, doc, step)
+    _await(system, doc, Stage.HELD_COMMIT)
+    doc.held_begun = True
+    step.save(SaveDocument(doc))
+    step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
+
+
+def order_replay_commit(system: System, doc: Document, unit: Unit, step: Step, *, again: bool = False) -> None:
+    """Call Domain; that it is called is stored before."""
+    _await(system, doc, Stage.REPLAY_COMMIT)
+    unit.begun = True
+    step.save(SaveUnit(doc, unit))
+    step.do(do.CommitReplay(doc.id, doc.token, unit.result_instance, doc.grown or again))
 
 
 def _end_resting(system: System, doc: Document, step: Step) -> None:
@@ -98,13 +151,6 @@ def _start(system: System, doc: Document, step: Step) -> None:
     step.do(do.Notify(doc.id, doc.token, "starting"))
 
 
-def _commit_held(system: System, doc: Document, step: Step) -> None:
-    if drop_texts(system, doc.held_instance, doc, step):
-        step.save(SaveDocument(doc))
-    _await(system, doc, Stage.HELD_COMMIT)
-    step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
-
-
 def _next_unit(system: System, doc: Document, step: Step) -> None:
     unit = doc.take_next()
     if unit is None and doc.set_aside and not leaving_out.nothing_else_left(system, doc, step):
@@ -135,8 +181,7 @@ def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> Non
         _await(system, doc, Stage.IMPACT)
         step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
     elif unit.state is UnitState.COMMITTING:
-        _await(system, doc, Stage.REPLAY_COMMIT)
-        step.do(do.CommitReplay(doc.id, doc.token, unit.result_instance, doc.grown))
+        order_replay_commit(system, doc, unit, step)
 
 
 def _await(system: System, doc: Document, stage: Stage) -> None:
@@ -199,18 +244,18 @@ def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> 
     """What was held is in the domain."""
     doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
     if doc is not None:
-        doc.held_committed = True
-        visibility.owe(system, doc, step)
-        step.save(SaveDocument(doc))
-        remembering.held_committed(system, doc, step)
-        kept.outdate(system, doc, step)
+        held_commit_made(system, doc, fact.took, step)
 
 
-def on_held_commit_failed(system: System, fact: facts.HeldCommitFailed, step: Step) -> None:
-    """Nothing was replayed yet: abort."""
-    doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
-    if doc is not None and doc.ending is None:
-        ending.end(system, doc, Trigger.ABORT_PERSIST, fact.cause, MAESTRO, step)
+def held_commit_made(system: System, doc: Document, took: float, step: Step) -> None:
+    """Record that the held data is in the domain: Domain said so, or it is proved."""
+    doc.stage = None
+    committing.made(system, Use.HELD, doc.id, took, step)
+    doc.held_committed = True
+    visibility.owe(system, doc, step)
+    step.save(SaveDocument(doc))
+    remembering.held_committed(system, doc, step)
+    kept.outdate(system, doc, step)
 
 
 # --- one replay ------------------------------------------------------------------------------------------------
@@ -228,12 +273,31 @@ def on_replay_sent(system: System, fact: facts.ReplaySent, step: Step) -> None:
 
 
 def on_replay_timed_out(system: System, fact: facts.ReplayTimedOut, step: Step) -> None:
-    """Send again, a limited number of times; results of the earlier sends still count."""
-    doc = system.documents.get(fact.id)
+    """Its result may stand in the persist queue, behind others: it takes effect once these were taken."""
+    doc = _overdue(system, fact.id, fact.send)
+    if doc is not None:
+        crowding.wait_for_the_queue(doc, fact.send, step)
+
+
+def _overdue(system: System, id_: str, send: str) -> Document | None:
+    """Return the document if the result of this very send is still awaited."""
+    doc = system.documents.get(id_)
     if doc is None or not doc.running or doc.ending is not None or doc.stage is not None:
-        return
+        return None
     unit = doc.current
-    if unit is None or unit.state is not UnitState.SENT or doc.send_name(unit) != fact.send:
+    if unit is None or unit.state is not UnitState.SENT or doc.send_name(unit) != send:
+        return None
+    return doc
+
+
+def on_persist_swept(system: System, fact: facts.PersistSwept, step: Step) -> None:
+    """Send again, a limited number of times; results of the earlier sends still count."""
+    known = system.documents.get(fact.id)
+    if known is not None and known.sweeping == fact.send:
+        known.sweeping = ""
+    doc = _overdue(system, fact.id, fact.send)
+    unit = doc.current if doc is not None else None
+    if doc is None or unit is None:
         return
     if doc.cancelling or unit.attempts >= system.rules.replay_attempts:
         cause = f"no persist event of the replay of {unit.instance_id} in time, after {unit.attempts} sends"
@@ -271,13 +335,21 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
     """A replay's persist event: the first from the unit in flight counts, all else is for the error queue."""
     doc = system.documents.get(ref.id)
     if doc is None or doc.status in _NEVER_RAN:
-        reject(system, delivery, f"reprocessing.id: {ref.id[:80]!r} is not running", step)
+        reason = f"reprocessing.id: {ref.id[:80]!r} is not running"
+        if delivery.has_caller:  # a bad request, and nothing more: no queue has it
+            answer(delivery, step, Code.INVALID, message=reason)
+            forget(system, delivery, step)
+        else:
+            reject(system, delivery, reason, step)
         return
     unit = doc.current if doc.running and doc.ending is None else None
     answers = doc.is_answer(ref.instance_id, delivery.branch, ref.send)
     if unit is None or not answers or delivery.instance_id == unit.result_instance:  # that one answered a former round
         system.counters.superseded += 1
-        reject(system, delivery, ending.SUPERSEDED, step)
+        if delivery.has_caller:
+            fail_caller(system, delivery, ending.SUPERSEDED, step)
+        else:
+            reject(system, delivery, ending.SUPERSEDED, step)
         return
     delivery.verdict, delivery.replay = Verdict.COMMIT, True
     unit.state = UnitState.ASSESSING
@@ -364,10 +436,16 @@ def _take_in(doc: Document, cause: Unit, origin: Origin) -> Unit:
 def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step) -> None:
     """The replay's data is in the domain: its unit is done."""
     doc = awaited(system, fact.id, fact.token, Stage.REPLAY_COMMIT)
-    if doc is None or doc.current is None:
-        return
-    unit, doc.current = doc.current, None
+    if doc is not None and doc.current is not None:
+        replay_commit_made(system, doc, doc.current, fact.took, step)
+
+
+def replay_commit_made(system: System, doc: Document, unit: Unit, took: float, step: Step) -> None:
+    """Record that the replay's data is in the domain: Domain said so, or it is proved."""
+    doc.stage = doc.current = None
+    committing.made(system, Use.REPLAY, doc.id, took, step)
     unit.state, unit.done_at = UnitState.DONE, system.now
+    unit.begun = unit.stored = False
     doc.replayed += 1
     system.counters.replayed += 1
     remembering.replay_committed(system, doc, unit, step)

@@ -1,5 +1,7 @@
 """How a delivery's verdict is carried to its end: settled at the broker, answered to its caller, remembered."""
 
+from itertools import islice
+
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
@@ -7,7 +9,7 @@ from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.identity import fingerprint_of
 from maestro.reprocessing.outbox import add_errand
 from maestro.reprocessing.state import ErrandKind, System
-from maestro.reprocessing.step import ForgetDelivery, SaveDelivery, Step
+from maestro.reprocessing.step import ForgetDelivery, SaveCommits, SaveDelivery, Step
 
 COMMITTED: do.Fields = (("status", "commited"),)  # spelled as the platform's SDK reads it
 
@@ -17,6 +19,8 @@ def finish(system: System, delivery: Delivery, step: Step) -> None:
     delivery.done, delivery.done_at = True, system.now
     step.save(SaveDelivery(delivery))
     settle(delivery, step)
+    if delivery.doubt:
+        return  # it is remembered for as long as the doubt is: its copy on the error queue may come back at any time
     system.finished.append(delivery.key)
     forget_oldest(system, step)
 
@@ -33,6 +37,15 @@ def forget_oldest(system: System, step: Step) -> None:
             return
         system.finished.popleft()
         forget(system, oldest, step)
+        if oldest.admitted_at > system.remembers_from:
+            _remember_less(system, step)
+
+
+def _remember_less(system: System, step: Step) -> None:
+    """Note since when each commit is remembered. For some of the next that will be forgotten, too: once for many."""
+    ahead = islice(system.finished, max(1, system.rules.dedup_window // 8))
+    system.remembers_from = max(system.deliveries[key].admitted_at for key in ahead)
+    step.save(SaveCommits(system.longest_commit, system.remembers_from))
 
 
 def reject(system: System, delivery: Delivery, reason: str, step: Step) -> None:
@@ -44,11 +57,20 @@ def reject(system: System, delivery: Delivery, reason: str, step: Step) -> None:
     answer(delivery, step, Code.FAILED, message=reason)
 
 
+def fail_caller(system: System, delivery: Delivery, reason: str, step: Step) -> None:
+    """Give the verdict `error` to a sync persist: its caller is told, and has the event; it goes to no error queue."""
+    delivery.verdict, delivery.reason = Verdict.ERROR, reason
+    system.failed(delivery.instance_id, reason, system.now)
+    finish(system, delivery, step)
+    answer(delivery, step, Code.FAILED, message=reason)
+
+
 def dead_letter(delivery: Delivery, step: Step) -> None:
     """Order the event onto its error queue, once there is one to put there; that settles it."""
     if delivery.bodiless:
         return
-    step.do(do.DeadLetterEvent(delivery.key, delivery.number, delivery.reason, take_refs(delivery)))
+    order = do.DeadLetterEvent(delivery.key, delivery.number, delivery.reason, take_refs(delivery), delivery.doubt)
+    step.do(order)
 
 
 def give_up(system: System, delivery: Delivery, cause: str, step: Step) -> None:
@@ -111,7 +133,7 @@ def forget(system: System, delivery: Delivery, step: Step) -> None:
 
 def make_way(system: System, delivery: Delivery, step: Step) -> tuple[int, ...]:
     """Forget a delivery whose event is delivered anew. Return its references: the new delivery settles them."""
-    if delivery.done:
+    if delivery.done and not delivery.doubt:
         system.finished.remove(delivery.key)  # else the new delivery would be forgotten in its place
     if delivery.parked:
         system.wait_queue_unknown = True  # its copy is still to come off it

@@ -8,6 +8,8 @@ from maestro.messages import UNLIMITED, Budget
 from maestro.reprocessing.commands import Decider
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.doubt import Case, Doubt
+from maestro.reprocessing.facts import Retried
 from maestro.reprocessing.ledger_book import Book, Scope
 from maestro.reprocessing.pace import Paces
 from maestro.reprocessing.stalls import Stall, Trouble
@@ -25,6 +27,15 @@ class Rules:
     two_approvers: bool = False
     dedup_window: int = 4096
     require_reason: bool = False
+    #: Deliveries that the broker hands over before one is settled.
+    prefetch: int = 256
+    #: Seconds for which copies of waiting events are kept from the wait queue while the system is blocked.
+    hold_copies: float = 600.0
+    #: Seconds, infinite for never; tries and pauses as for any call (semantics: The commit).
+    commit_settle: float = 60.0
+    commit_repeatable: bool = False
+    commit_tries: int = 5
+    commit_backoff: float = 2.0
     #: See that each committed instance becomes `finished` in API core; else the platform is trusted with it.
     ensure_finished: bool = True
     #: Seconds that a run waits for a sibling that is out of reach.
@@ -126,6 +137,15 @@ class Cover:
         return (self.tag, self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class CommitUnderWay:
+    """A commit that is called and not answered: whose, of which kind, and since when (seconds since the epoch)."""
+
+    instance_id: str
+    kind: str
+    since: float
+
+
 @dataclass(slots=True)
 class System:
     """The state of one system."""
@@ -177,6 +197,10 @@ class System:
     finished: deque[str] = field(default_factory=deque)
     #: Deliveries with a copy on the wait queue.
     parked: int = 0
+    #: What waits does so only because too much came beside a run without lock (not stored: after a restart it drains).
+    overflowing: bool = False
+    #: Since when the system is blocked while the wait queue is consumed, in seconds since the epoch; 0: it is not so.
+    held_since: float = 0.0
     #: The wait queue is being consumed; it may hold messages that are not known.
     feeding: bool = False
     wait_queue_unknown: bool = True
@@ -188,6 +212,20 @@ class System:
     ledger: Book = field(default_factory=Book)
     #: What the system waits for, by what is held up. Not stored: after a restart the same questions find it again.
     stalls: dict[str, Stall] = field(default_factory=dict)
+    #: Commits that have no `ok` yet though they were called, or begun in a former life, by `Case.what`. Not stored.
+    cases: dict[str, Case] = field(default_factory=dict)
+    #: Calls of commits that are not answered yet, by token: noted by who calls. Not stored.
+    commits_under_way: dict[int, CommitUnderWay] = field(default_factory=dict)
+    #: Commits that nothing proves, by key; the resolved ones too: their events may come back from the error queue.
+    doubts: dict[str, Doubt] = field(default_factory=dict)
+    #: Commits that were in doubt in this life, by how that ended.
+    doubts_ended: dict[str, int] = field(default_factory=dict)
+    #: Retries that wait for a proof, by the token of the question. Not stored.
+    retries: dict[int, Retried] = field(default_factory=dict)
+    #: Seconds that the longest commit took.
+    longest_commit: float = 0.0
+    #: Every commit since this moment (seconds since the epoch) is remembered; 0: every one.
+    remembers_from: float = 0.0
     #: Questions that failed past their tries, by who asked: `judging`, or the id of a running document. Not stored.
     troubles: dict[str, Trouble] = field(default_factory=dict)
     #: When the wake-up is due that closes a stalled system; 0: none is ordered.
@@ -273,9 +311,17 @@ class System:
         return self.lane is Lane.COMMIT or bool(self.unfinished)
 
     @property
+    def open_doubts(self) -> list[Doubt]:
+        """The commits that a person must resolve, oldest first."""
+        return [doubt for doubt in self.doubts.values() if doubt.open]
+
+    @property
     def open(self) -> bool:
-        """Semantics: not blocked, no persist event waits, and it is not stalled for long."""
-        return not self.waiting and not self.blocked and not self.held_up
+        """Semantics: not blocked, not stalled for long, and no persist event waits.
+
+        What is parked for the sake of a run without lock does not count.
+        """
+        return (not self.waiting or self.overflowing) and not self.blocked and not self.held_up
 
     def lock(self) -> Lock | None:
         """Return the lock, if there is one."""

@@ -5,6 +5,7 @@ from msgspec import Struct, field
 from maestro.reprocessing.commands import Command, Needs
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.doubt import Doubt
 from maestro.reprocessing.impact import UnitKey
 from maestro.reprocessing.ledger_book import Book, Entry, Oldest, Owed
 from maestro.reprocessing.pace import Pace
@@ -73,6 +74,25 @@ class SavePace(Struct, frozen=True):
     pace: Pace
 
 
+class SaveDoubt(Struct, frozen=True):
+    """Save a commit that nothing proves."""
+
+    doubt: Doubt
+
+
+class ForgetDoubt(Struct, frozen=True):
+    """Remove a doubt that was resolved long ago."""
+
+    key: str
+
+
+class SaveCommits(Struct, frozen=True):
+    """Save what is remembered of all commits: how long the longest took, and since when each is known."""
+
+    longest: float
+    remembers_from: float
+
+
 class SaveCover(Struct, frozen=True):
     """Save that a decision covers its tag."""
 
@@ -134,6 +154,9 @@ Save = (
     | SaveCover
     | DropCover
     | SaveErrand
+    | SaveDoubt
+    | ForgetDoubt
+    | SaveCommits
     | DropErrand
     | SaveBook
     | SaveOwed

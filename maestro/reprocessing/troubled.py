@@ -12,12 +12,12 @@ from maestro.reprocessing.step import Step
 def on_run_failed(system: System, fact: facts.RunFailed, step: Step) -> None:
     """A step of the run failed past its tries: find out whose fault it is, unless that is certain."""
     for stage in (
-        Stage.START_IMPACT, Stage.START_ORIGINS, Stage.SEND, Stage.IMPACT, Stage.ORIGINS, Stage.REPLAY_COMMIT,
+        Stage.START_IMPACT, Stage.START_ORIGINS, Stage.SEND, Stage.IMPACT, Stage.ORIGINS,
     ):  # fmt: skip
         doc = awaited(system, fact.id, fact.token, stage)
         if doc is None or doc.ending is not None or answered(doc, stage):
             continue
-        if fact.sibling and stage is not Stage.REPLAY_COMMIT and not doc.cancelling:
+        if fact.sibling and not doc.cancelling:
             doc.stage = Stage.OUTAGE
             outage.suspect(system, doc.id, fact.sibling, fact.cause, step)
         else:

@@ -71,6 +71,9 @@ class Unit:
     result_key: str = ""
     #: Impacted again after its last allowed round: its result may be stale.
     reimpacted: bool = False
+    #: The commit of its result was called, and is not known not to be made; Domain's outcome says that it is.
+    begun: bool = False
+    stored: bool = False
     #: The replay that brought it in (cascade): that unit's position; -1 for the first ones, -2: the start of a run.
     cause: int = -1
     #: Who named it: Discovery, the ledger or both.
@@ -121,4 +124,5 @@ class Unit:
         self.state = UnitState.OUTSTANDING
         self.first_send = self.sends + 1
         self.result_key = ""
+        self.begun = self.stored = False
         self.done_at = 0.0

@@ -1,5 +1,6 @@
 """What a system tells of itself: pure renderings of its state for the gateway."""
 
+import itertools
 import time
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgspec
 import orjson
 
 from maestro.events import parse_celery
-from maestro.messages import Answer, Code
+from maestro.messages import Answer, Code, FindDocuments
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.rendering import (
@@ -19,6 +20,7 @@ from maestro.reprocessing.rendering import (
     progress,
     wire_time,
 )
+from maestro.reprocessing.resolving import doubt_fields, doubts_in_hand
 from maestro.reprocessing.stalls import Stall
 from maestro.reprocessing.state import Failure, Lock, System
 from maestro.reprocessing.status import Status
@@ -27,6 +29,8 @@ from maestro.runtime.repository import Repository
 
 #: A document of more units is watched without them: it would be sent with every replay.
 BRIEF_UNITS = 500
+#: Resolved doubts that are shown, the newest ones.
+RESOLVED_SHOWN = 100
 _STATES = (
     (Status.RUNNING, "running"),
     (Status.PAUSED, "paused"),
@@ -61,6 +65,28 @@ def state(system: System) -> str:
     return "draining" if system.waiting else "open"
 
 
+def doubts(system: System) -> Answer:
+    """Render the commits in doubt, oldest first, and the newest of those that were resolved."""
+    known = [{**dict(doubt_fields(one)), "state": "open"} for one in system.open_doubts]
+    known += [{**dict(doubt_fields(one)), "state": "in hand"} for one in doubts_in_hand(system)]
+    known.sort(key=lambda one: str(one["since"]))
+    resolved = [one for one in system.doubts.values() if not one.open]
+    body = {
+        "total": len(known),
+        "doubts": known,
+        "resolved": [{**dict(doubt_fields(one)), "state": "resolved"} for one in resolved[-RESOLVED_SHOWN:]],
+    }
+    return Answer(Code.OK, orjson.dumps(body))
+
+
+def _oldest_commit(system: System) -> dict[str, Any] | None:
+    """Render the commit that has been under way longest; None when none is."""
+    if not system.commits_under_way:
+        return None
+    oldest = min(system.commits_under_way.values(), key=lambda commit: commit.since)
+    return {"instanceId": oldest.instance_id, "kind": oldest.kind, "since": wire_time(oldest.since)}
+
+
 def described(system: System, depths: dict[str, int] | None, epoch: int) -> Answer:
     """Render a system: state, lock, what runs, what waits, queues (null: broker out of reach) and counters."""
     lock = system.lock()
@@ -76,6 +102,8 @@ def described(system: System, depths: dict[str, int] | None, epoch: int) -> Answ
         "waiting": len(system.waiting),
         "inbox": len(system.inbox) + (system.judged is not None),
         "errands": len(system.errands),
+        "doubts": len(system.open_doubts),
+        "commit": _oldest_commit(system),
         "queues": depths,
         "counters": {name: getattr(counters, name) for name in counters.__slots__},
         "lastError": _failure(system.last_failure),
@@ -212,9 +240,19 @@ def _estimate(system: System, doc: Document) -> dict[str, Any] | None:
     return estimate_json(system.paces.estimate(doc.order)) if doc.live else None
 
 
-def documents(system: System, repository: Repository, status: str) -> Answer:
-    """Render the documents of a status (all without one), oldest first."""
+def documents(system: System, repository: Repository, question: FindDocuments) -> Answer:
+    """Render the documents of a status (all without one), oldest first, or a page of them."""
+    status = question.status
     if status and status not in list(Status):
         return Answer(Code.INVALID, message=f"status: must be one of {', '.join(Status)}")
-    wanted = (doc for doc in system.documents.values() if not status or doc.status == status)
-    return Answer(Code.OK, msgspec.json.encode([msgspec.Raw(document(system, doc, repository)) for doc in wanted]))
+    if question.after and question.after not in system.documents:
+        return Answer(Code.INVALID, message="after: is no document of this system")
+    every = iter(system.documents.values())
+    if question.after:
+        every = itertools.dropwhile(lambda doc: doc.id != question.after, every)
+        next(every)
+    wanted = (doc for doc in every if not status or doc.status == status)
+    page = list(itertools.islice(wanted, question.limit or None))
+    more = page[-1].id if question.limit and page and next(wanted, None) is not None else ""
+    rendered = [msgspec.Raw(document(system, doc, repository)) for doc in page]
+    return Answer(Code.OK, msgspec.json.encode(rendered), more)

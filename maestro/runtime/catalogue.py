@@ -109,9 +109,20 @@ DISCOVERY_SECONDS = _histogram(
     _SYSTEM, "kind",
 )  # fmt: skip
 COMMIT_SECONDS = _histogram(
-    "maestro_commit_seconds", "Committing an event, a held event or a replay to Domain, retries included.",
-    _SYSTEM, "kind",
+    "maestro_commit_seconds", "Calls of Domain that commit an event, a held event or a replay.", _SYSTEM, "kind",
 )  # fmt: skip
+LONG_COMMITS = _counter("maestro_commits_long_total", "Commits that took more than 30 s.", _SYSTEM)
+COMMIT_AGE = _gauge(
+    "maestro_commit_age_seconds", "How long the commit has been under way that was called first; 0: none is.", _SYSTEM
+)
+LONGEST_COMMIT = _gauge("maestro_commit_longest_seconds", "How long the longest commit took.", _SYSTEM)
+IN_DOUBT = _gauge("maestro_commits_in_doubt", "Commits whose end is being found out; the system waits.", _SYSTEM)
+DOUBTS_ENDED = _counter(
+    "maestro_commits_doubt_ended_total",
+    "Commits that were in doubt, by how that ended: made, call (not made, or harmless to repeat), unproved.",
+    _SYSTEM, "outcome", known=_each("made", "call", "unproved"),
+)  # fmt: skip
+DOUBTS = _gauge("maestro_doubts", "Commits that nothing proves: a person must say what became of them.", _SYSTEM)
 TRIES = _counter(
     "maestro_sibling_tries_total", "Calls to siblings, each try, by outcome: ok, refused, unreachable.",
     _SYSTEM, "sibling", "outcome", known=tuple(product(SIBLINGS, (OK, REFUSED, UNREACHABLE))),
@@ -198,7 +209,9 @@ BUILD = _gauge("maestro_build_info", "Always 1; the labels say what runs.", _GAT
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 BY_NAME = {metric.name: metric for metric in ALL}
 #: What a system's process counts itself, rather than reads off its state.
-OF_SYSTEM = (ALARMS, ERRORS, REPROCESSINGS, REPLAY_SENDS, TRIES, RETRIES, LOOKS, LINK_FRAMES, LINK_RESENDS)
+OF_SYSTEM = (
+    ALARMS, ERRORS, REPROCESSINGS, REPLAY_SENDS, LONG_COMMITS, TRIES, RETRIES, LOOKS, LINK_FRAMES, LINK_RESENDS
+)  # fmt: skip
 OF_INGRESS = (LINK_FRAMES, LINK_RESENDS, DELIVERIES, UNDECODABLE, UNPUBLISHABLE)
 OF_CASCADE = (LINK_FRAMES, LINK_RESENDS)
 

@@ -15,6 +15,7 @@ from maestro.platform import NoSubscribers, Platform, SiblingError
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.doubt import CommitEnd, Finding
 from maestro.reprocessing.facts import Fact
 from maestro.reprocessing.ids import RANDOM_BYTES, document_id
 from maestro.reprocessing.impact import Impacted, Origin
@@ -25,9 +26,11 @@ from maestro.runtime.canaries import Canaries
 from maestro.runtime.carriers import Carriers
 from maestro.runtime.catalogue import COMMIT_SECONDS, EVENT, HELD, RECHECK, REPLAY, REPLAY_SENDS
 from maestro.runtime.ledger import Ledger
+from maestro.runtime.long_commits import LongCommits
 from maestro.runtime.measures import Measures
 from maestro.runtime.owner_view import OwnerView
 from maestro.runtime.prompt import PROMPT_TRIES, promptly
+from maestro.runtime.proofs import Proofs
 from maestro.runtime.tracing import Trace
 from maestro.settings import Settings
 
@@ -64,6 +67,8 @@ class Effects:
         self._ledger = Ledger(engine.repository.store, engine.store)
         self._log = logs.get(system=self._system.id)
         self._loop = asyncio.get_running_loop()
+        self._long = LongCommits(self._system, measures)
+        self._proofs = Proofs(self._system.id, platform, engine, use_map=settings.platform.proof_map)
         self._tasks: set[asyncio.Task[None]] = set()
         #: An answer is being fed to the engine by one of the tasks, and what that task goes on with.
         self._answering = False
@@ -78,6 +83,7 @@ class Effects:
             do.AskImpact: self._ask_impact,
             do.FetchOrigins: self._fetch_origins,
             do.Commit: self._commit,
+            do.AskProof: self._ask_proof,
             do.Notify: self._notify,
             do.CommitHeld: self._commit_held,
             do.AskStartImpact: self._ask_start_impact,
@@ -88,6 +94,7 @@ class Effects:
             do.CommitReplay: self._commit_replay,
             do.AskRecheck: self._ask_recheck,
             do.FetchRecheckOrigins: self._fetch_recheck_origins,
+            do.AskFootprint: self._asking.footprint,
             do.AskCanary: self._asking.canary,
             do.Look: self._asking.look,
             do.SetFinished: self._asking.set_finished,
@@ -116,6 +123,7 @@ class Effects:
         """Stop all that is under way; what it was about is continued from the store."""
         for timer in (*self._timers.values(), *self._alarms.values()):
             timer.cancel()
+        self._long.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -166,12 +174,17 @@ class Effects:
             ids["delivery"] = self._system.judged.key
         return ids
 
-    async def _commit_to_domain(self, instance_id: str, kind: str) -> None:
+    async def _commit_to_domain(self, token: int, instance_id: str, kind: str) -> facts.CommitFailed | float:
+        """Call Domain once; return the seconds it took, or how it failed."""
         started = time.perf_counter()
+        self._long.begun(token, instance_id, kind)
         try:
-            await self._platform.domain.commit(self._system.id, instance_id)
+            answer = await self._platform.domain.commit(self._system.id, instance_id)
         finally:
-            self._measures.observe(COMMIT_SECONDS, time.perf_counter() - started, kind)
+            self._long.ended(token)
+            took = time.perf_counter() - started
+            self._measures.observe(COMMIT_SECONDS, took, kind)
+        return took if answer.end is CommitEnd.MADE else facts.CommitFailed(token, answer.end, answer.cause)
 
     def _wake_at(self, command: do.WakeAt) -> None:
         key = (command.topic, command.key)
@@ -239,8 +252,13 @@ class Effects:
         return tuple(Origin(unit, *found[unit.instance_id]) for unit in units)
 
     async def _commit(self, command: do.Commit) -> Fact:
-        await self._commit_to_domain(command.instance_id, EVENT)
-        return facts.Committed(command.token)
+        ended = await self._commit_to_domain(command.token, command.instance_id, EVENT)
+        return facts.Committed(command.token, ended) if isinstance(ended, float) else ended
+
+    async def _ask_proof(self, command: do.AskProof) -> Fact:
+        finding = await self._proofs.look(command.instance_id)
+        began = await self._proofs.began(command.instance_id) if command.began else None
+        return facts.ProofFound(command.token, finding, began)
 
     # --- a run -------------------------------------------------------------------------------------------------
 
@@ -261,11 +279,8 @@ class Effects:
         return facts.Notified(command.id, command.token)
 
     async def _commit_held(self, command: do.CommitHeld) -> Fact:
-        try:
-            await self._commit_to_domain(command.instance_id, HELD)
-        except SiblingError as problem:
-            return facts.HeldCommitFailed(command.id, command.token, str(problem))
-        return facts.HeldCommitted(command.id, command.token)
+        ended = await self._commit_to_domain(command.token, command.instance_id, HELD)
+        return facts.HeldCommitted(command.id, command.token, ended) if isinstance(ended, float) else ended
 
     async def _ask_start_impact(self, command: do.AskStartImpact) -> Fact:
         branch = self._document(command.id).branch
@@ -308,8 +323,8 @@ class Effects:
         return facts.ReplayOriginsFetched(command.id, command.token, origins)
 
     async def _commit_replay(self, command: do.CommitReplay) -> Fact:
-        await self._commit_to_domain(command.instance_id, REPLAY)
-        return facts.ReplayCommitted(command.id, command.token)
+        ended = await self._commit_to_domain(command.token, command.instance_id, REPLAY)
+        return facts.ReplayCommitted(command.id, command.token, ended) if isinstance(ended, float) else ended
 
     # --- the ledger --------------------------------------------------------------------------------------------
 
@@ -327,18 +342,22 @@ class Effects:
         return self._ledger.oldest(command.rows)
 
 
-def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noqa: C901, PLR0911 - one for each kind
+def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noqa: C901, PLR0911, PLR0912 - one for each kind
     match command:
-        case do.AskImpact(token=token) | do.FetchOrigins(token=token) | do.Commit(token=token):
+        case do.AskImpact(token=token) | do.FetchOrigins(token=token):
             return facts.JudgingFailed(token, cause, sibling)
+        case do.AskFootprint(token=token):
+            return facts.FootprintFound(token, None)
+        case do.Commit(token=token) | do.CommitHeld(token=token) | do.CommitReplay(token=token):
+            return facts.CommitFailed(token, CommitEnd.LOST, cause)
+        case do.AskProof(token=token):
+            return facts.ProofFound(token, Finding.SILENT)
         case do.AskCanary(what=what, token=token):
             return facts.CanaryAsked(what, token, answered=False)
         case do.Look(key=key, token=token) | do.SetFinished(key=key, token=token):
             return facts.LookFailed(key, token, cause)
         case do.AskAgain(key=key, token=token):
             return facts.AskAgainFailed(key, token, cause)
-        case do.CommitHeld(id=id_, token=token):
-            return facts.HeldCommitFailed(id_, token, cause)
         case do.AskFollowing(id=id_, send=send, instance_id=instance):
             return facts.FollowingKnown(id_, send, instance, follows=True)
         case do.Notify(id=id_, token=token):
@@ -348,7 +367,6 @@ def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noq
             | do.SendReplay(id=id_, token=token)
             | do.AskReplayImpact(id=id_, token=token)
             | do.FetchReplayOrigins(id=id_, token=token)
-            | do.CommitReplay(id=id_, token=token)
         ):
             return facts.RunFailed(id_, token, cause, sibling)
         case do.AskRecheck(id=id_, token=token) | do.FetchRecheckOrigins(id=id_, token=token):

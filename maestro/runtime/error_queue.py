@@ -6,7 +6,14 @@ from hashlib import blake2b
 import structlog
 
 from maestro.broker.base import Broker, BrokerError, Delivery, Message, message_id_of
-from maestro.broker.topology import ERROR_HEADER, ERROR_ID_HEADER, PERSIST, REDRIVE_HEADER, SystemQueues
+from maestro.broker.topology import (
+    DOUBT_HEADER,
+    ERROR_HEADER,
+    ERROR_ID_HEADER,
+    PERSIST,
+    REDRIVE_HEADER,
+    SystemQueues,
+)
 from maestro.messages import ErrorMessage, ErrorsPeeked, ErrorsRedriven, PeekErrors, RedriveErrors
 
 #: Bytes of a body that are shown.
@@ -55,7 +62,9 @@ class ErrorQueue:
                     if delivery is None:
                         break
                     id_ = error_id(delivery)
-                    if order.ids and (id_ not in order.ids or id_ in found):
+                    # A commit in doubt is given back by name only, never with all others.
+                    passes = id_ not in order.ids or id_ in found if order.ids else DOUBT_HEADER in delivery.headers
+                    if passes:
                         passed.append(delivery)
                         size += len(delivery.body)
                         if len(passed) >= LOOK or size >= LOOK_BYTES:

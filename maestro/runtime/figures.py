@@ -8,6 +8,7 @@ from pathlib import Path
 
 from maestro.broker.topology import SystemQueues
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.doubt import CaseState
 from maestro.reprocessing.state import Lock, System
 from maestro.reprocessing.status import Status
 from maestro.reprocessing.step import Save, SaveDocument
@@ -62,6 +63,8 @@ class Figures:
             yield Sample(metrics.EVENTS.name, (verdict,), getattr(counters, verdict))
         yield _one(metrics.REPLAYS, counters.replayed)
         yield _one(metrics.CASCADED, counters.cascaded)
+        for outcome, count in self._system.doubts_ended.items():
+            yield Sample(metrics.DOUBTS_ENDED.name, (outcome,), count)
 
     def _held(self) -> Iterator[Sample]:
         system = self._system
@@ -74,6 +77,11 @@ class Figures:
         yield _one(metrics.WAITING, len(system.waiting))
         yield _one(metrics.INBOX, len(system.inbox) + (system.judged is not None))
         yield _one(metrics.ERRANDS, len(system.errands))
+        called = [commit.since for commit in system.commits_under_way.values()]
+        yield _one(metrics.COMMIT_AGE, max(0.0, time.time() - min(called)) if called else 0.0)
+        yield _one(metrics.LONGEST_COMMIT, system.longest_commit)
+        yield _one(metrics.IN_DOUBT, sum(case.state is CaseState.DOUBT for case in system.cases.values()))
+        yield _one(metrics.DOUBTS, len(system.open_doubts))
         yield _one(metrics.LOOKS_OWED, len(system.looks))
         stall = system.stalled()
         yield _one(metrics.STALLED, max(0.0, time.time() - stall.since) if stall else 0.0)

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from maestro import logs
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.doubt import Doubt
 from maestro.reprocessing.state import System
-from maestro.reprocessing.step import Save, SaveDelivery, SaveDocument, SavePreview
+from maestro.reprocessing.step import Save, SaveDelivery, SaveDocument, SaveDoubt, SavePreview
 from maestro.runtime.catalogue import ERRORS, EVENT_SECONDS, REPROCESSINGS, error_class
 from maestro.runtime.measures import Measures
 
@@ -32,9 +33,21 @@ class Journal:
                 self._delivery(save.delivery)
             elif isinstance(save, SaveDocument):
                 self._document(save.document)
+            elif isinstance(save, SaveDoubt):
+                self._doubt(save.doubt)
             elif isinstance(save, SavePreview):
                 self._log.info("preview changed", reprocessing=save.document.id, units=save.document.total,
                                before=len(save.units))  # fmt: skip
+
+    def _doubt(self, doubt: Doubt) -> None:
+        ids = {"key": doubt.key, "use": str(doubt.use), "instance": doubt.instance_id}
+        if doubt.open:
+            self._log.error("commit in doubt: a person must say what became of it", **ids,
+                            delivery=doubt.delivery or None, reprocessing=doubt.document or None,
+                            cause=doubt.cause)  # fmt: skip
+        else:
+            self._log.warning("commit in doubt resolved", **ids, verdict=doubt.verdict, user=doubt.user,
+                              reason=doubt.reason)  # fmt: skip
 
     def _delivery(self, delivery: Delivery) -> None:
         first = delivery.number not in self._open

@@ -20,6 +20,7 @@ from maestro.messages import (
     GetHeldInstance,
     GetWaiting,
     ListDeliveries,
+    ListDoubts,
     ListErrors,
     ListSkipped,
     ListWaiting,
@@ -30,11 +31,12 @@ from maestro.messages import (
     Reconsider,
     Redrive,
     ReportReplayFailure,
+    ResolveDoubt,
     SetAside,
 )
 from maestro.reprocessing import facts
 from maestro.reprocessing.commands import Reply
-from maestro.reprocessing.facts import AnswerLost
+from maestro.reprocessing.facts import AnswerLost, DoubtResolved
 from maestro.reprocessing.rendering import sync_answer
 from maestro.runtime import answers
 from maestro.runtime.arrivals import accept_failure, accept_sync, sync_fingerprint
@@ -90,7 +92,7 @@ class Questions:
         except BadInput as problem:
             give(Answer(Code.INVALID, message=str(problem)))
 
-    def _ask(self, question: Question, give: Give) -> None:  # noqa: C901 - one for each kind of question
+    def _ask(self, question: Question, give: Give) -> None:  # noqa: C901, PLR0912 - one for each kind of question
         match question:
             case DescribeSystem(measure=measure):
                 self._describe(give, measure=measure)
@@ -100,6 +102,11 @@ class Questions:
                 give(self._held_instance(question.id))
             case AwaitChange():
                 self._await_change(question, give)
+            case ListDoubts():
+                self._engine.store()
+                give(answers.doubts(self._system))
+            case ResolveDoubt():
+                self._resolve(question, give)
             case ListErrors():
                 self._errors.peek(question, give)
             case Redrive():
@@ -144,8 +151,8 @@ class Questions:
                 return answers.waiting_event(self._system, self._engine.repository, number)
             case ListSkipped(after=after, limit=limit):
                 return answers.skipped(self._system, after, limit)
-            case FindDocuments(status=status):
-                return answers.documents(self._system, self._engine.repository, status)
+            case FindDocuments():
+                return answers.documents(self._system, self._engine.repository, question)
             case GetDocument(id=id_):
                 return self._document(id_)
 
@@ -154,6 +161,12 @@ class Questions:
         ticket = self._ticket(give, sync=isinstance(decision, Reconsider))
         self._engine.flush()
         self._engine.feed(fact_of(decision, ticket, self._system, self._engine.repository, self._revoked))
+
+    def _resolve(self, asked: ResolveDoubt, give: Give) -> None:
+        """Let a person's word on a commit in doubt happen."""
+        ticket = self._ticket(give, sync=False)
+        self._engine.flush()
+        self._engine.feed(DoubtResolved(asked.key, asked.verdict, asked.user, ticket, asked.reason))
 
     # --- tickets -----------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@
 | `units` | id/position | one unit of a reprocessing |
 | `previews` | id/n | the units a pending document had before they changed, the last few |
 | `paces` | event name | how long replays take |
+| `doubts` | key | a commit that nothing proves, and what was said of it |
+| `commits` | `memory` | how long the longest commit took, and since when each is known |
 | `covers` | document's id | a decision that covers its tag |
 | `errands` | number | a message to a sibling that is still to be delivered |
 | `canaries` | sibling | instances that the sibling answered about (see `runtime.canaries`) |
@@ -32,7 +34,7 @@ from maestro.reprocessing.pace import Pace
 from maestro.reprocessing.preview import REMEMBERED
 from maestro.reprocessing.rendering import error_event
 from maestro.reprocessing.state import Errand, ErrandKind, Rules, System
-from maestro.reprocessing.status import Status, Trigger
+from maestro.reprocessing.status import IN_PROGRESS, Status, Trigger
 from maestro.reprocessing.step import (
     DropCover,
     DropEntry,
@@ -40,11 +42,14 @@ from maestro.reprocessing.step import (
     DropPreviews,
     DropUnit,
     ForgetDelivery,
+    ForgetDoubt,
     Save,
     SaveBook,
+    SaveCommits,
     SaveCover,
     SaveDelivery,
     SaveDocument,
+    SaveDoubt,
     SaveEntry,
     SaveErrand,
     SaveOwed,
@@ -54,7 +59,7 @@ from maestro.reprocessing.step import (
     SaveUnit,
 )
 from maestro.reprocessing.unit import LeftOut, Unit, UnitState
-from maestro.runtime import ledger_records
+from maestro.runtime import doubt_records, ledger_records
 from maestro.runtime.cover_rows import approval_row, cover_row, to_approval, to_cover
 from maestro.store.base import Delete, Put, Store, Write
 
@@ -131,6 +136,8 @@ class Repository:
                 return [Delete(COVERS, cover.document_id)]
             case SaveErrand(errand):
                 return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
+            case SaveDoubt() | ForgetDoubt() | SaveCommits():
+                return doubt_records.writes(save)
             case DropErrand(number):
                 return [Delete(ERRANDS, _number(number))]
             case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
@@ -189,6 +196,7 @@ class Repository:
             system.add_document(doc)
         for name, row in self.store.rows(PACES):
             system.paces.by_name[name] = Pace(row["count"], row["seconds"])
+        doubt_records.load(self.store, system)
         for key, row in self.store.rows(COVERS):
             cover = to_cover(key, row)
             system.covers[cover.subject] = cover
@@ -252,6 +260,8 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911, PLR0912
             return (COVERS, cover.document_id)
         case SaveErrand(errand):
             return (ERRANDS, errand.number)
+        case SaveDoubt() | ForgetDoubt() | SaveCommits():
+            return doubt_records.identity(save)
         case DropErrand(number):
             return (ERRANDS, number)
         case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
@@ -266,14 +276,15 @@ def _file(system: System, delivery: Delivery) -> None:
         system.fingerprints[mark] = delivery.key
     system.parked += delivery.parked
     if delivery.done:
-        system.finished.append(delivery.key)
+        if not delivery.doubt:
+            system.finished.append(delivery.key)
     elif delivery.verdict is Verdict.WAITING:
         system.waiting[delivery.number] = delivery
     elif delivery.verdict is Verdict.COMMIT and not delivery.replay:
         system.unfinished.append(delivery)
 
 
-def _delivery(delivery: Delivery) -> dict[str, Any]:
+def _delivery(delivery: Delivery) -> dict[str, Any]:  # noqa: C901 - each is written only when it says something
     fields: dict[str, Any] = {
         "key": delivery.key, "instance": delivery.instance_id, "name": delivery.name, "branch": delivery.branch,
         "tag": delivery.tag, "at": delivery.admitted_at, "verdict": delivery.verdict,
@@ -286,8 +297,14 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         fields["parked"] = True
     if delivery.replay:
         fields["replay"] = True
+    if delivery.not_begun:
+        fields["not_begun"] = True
+    if delivery.stored:
+        fields["stored"] = True
     if delivery.reason:
         fields["reason"] = delivery.reason
+    if delivery.doubt:
+        fields["doubt"] = delivery.doubt
     if delivery.sight:
         fields["sight"] = delivery.sight
     if delivery.text_late:
@@ -304,7 +321,8 @@ def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
         migrated(row["key"]), number, row["instance"], row["name"], row["branch"], row["tag"], row["at"],
         verdict=Verdict(row["verdict"]), reason=row.get("reason", ""),
         done=row.get("done", False), waited=row.get("waited", False), parked=row.get("parked", False),
-        replay=row.get("replay", False), sight=Sight(row.get("sight", "")), text_late=row.get("text_late", False),
+        replay=row.get("replay", False), not_begun=row.get("not_begun", False), stored=row.get("stored", False),
+        doubt=row.get("doubt", ""), sight=Sight(row.get("sight", "")), text_late=row.get("text_late", False),
         reprocessing=row.get("reprocessing", ""), done_at=row.get("done_at", 0.0),
     )  # fmt: skip
 
@@ -312,8 +330,8 @@ def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
 _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "line", "held_committed", "cancelling",
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
-_OPTIONAL = ("cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered", "kept",
-             "held_named_by", "sight", "text_late")  # fmt: skip
+_OPTIONAL = ("held_stored", "cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered",
+             "kept", "held_named_by", "sight", "text_late")  # fmt: skip
 
 
 def _document(doc: Document) -> dict[str, Any]:
@@ -322,6 +340,7 @@ def _document(doc: Document) -> dict[str, Any]:
         **{name: getattr(doc, name) for name in _HEADER},
         "pending_event": doc.pending_event.decode(),
         "origin": doc.origin.decode(),
+        "held_begun": doc.held_begun,
         **{name: value for name in _OPTIONAL if (value := getattr(doc, name))},
         **({"budget": [doc.budget.replays, doc.budget.minutes]} if limited(doc.budget) else {}),
         **({"approval": approval_row(doc.first_approval)} if doc.first_approval else {}),
@@ -333,6 +352,9 @@ def _document(doc: Document) -> dict[str, Any]:
 def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
     header = {name: row[name] for name in _HEADER} | {"status": Status(row["status"])}
     header |= {name: row[name] for name in _OPTIONAL if name in row}
+    # A row of an earlier version does not say whether the held commit was begun: it may have been.
+    begun = header["status"] in IN_PROGRESS and not row["held_committed"]
+    header["held_begun"] = row.get("held_begun", begun)
     header["sight"] = Sight(row.get("sight", ""))
     return Document(
         id=key, system_id=system_id, **header,
@@ -357,6 +379,8 @@ _UNIT_OPTIONAL = ("done_at", "failures", "problem")
 def _unit(unit: Unit) -> dict[str, Any]:
     row = {name: getattr(unit, name) for name in _UNIT} | {"origin": unit.origin.decode()}
     row |= {name: value for name in _UNIT_OPTIONAL if (value := getattr(unit, name))}
+    if unit.state is UnitState.COMMITTING:
+        row |= {"begun": unit.begun, "stored": unit.stored}
     if unit.named != DISCOVERY:
         row["named"] = unit.named
     if unit.left_out is not None:
@@ -365,7 +389,10 @@ def _unit(unit: Unit) -> dict[str, Any]:
 
 
 def _to_unit(key: str, row: dict[str, Any]) -> Unit:
-    fields = {name: row[name] for name in _UNIT} | {"state": UnitState(row["state"])}
-    fields |= {name: row[name] for name in (*_UNIT_OPTIONAL, "named") if name in row}
+    state = UnitState(row["state"])
+    fields = {name: row[name] for name in _UNIT} | {"state": state}
+    fields |= {name: row[name] for name in (*_UNIT_OPTIONAL, "named", "stored") if name in row}
+    # A row of an earlier version does not say whether the commit was begun: it may have been.
+    fields["begun"] = row.get("begun", state is UnitState.COMMITTING)
     left_out = LeftOut(*row["left_out"]) if "left_out" in row else None
     return Unit(position=int(key.rpartition("/")[2]), origin=row["origin"].encode(), left_out=left_out, **fields)

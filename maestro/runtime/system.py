@@ -5,6 +5,7 @@ what is stored: what is in memory then is not what was decided.
 """
 
 import asyncio
+from math import inf
 
 from maestro import logs
 from maestro.board.errors import SlotHeld
@@ -164,7 +165,7 @@ class SystemService:
 
 
 def _rules(settings: Settings, system_id: str) -> Rules:
-    numbers = settings.reprocessing
+    numbers, platform = settings.reprocessing, settings.platform
     return Rules(
         replay_attempts=numbers.replay_attempts,
         max_replays_per_instance=numbers.max_replays_per_instance,
@@ -172,6 +173,11 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         two_approvers=system_id in settings.access.two_approvers,
         dedup_window=numbers.dedup_window,
         require_reason=numbers.require_reason,
+        prefetch=settings.broker.prefetch,
+        commit_settle=inf if platform.commit_settle == "never" else platform.commit_settle,
+        commit_repeatable=platform.commit_repeatable,
+        commit_tries=platform.tries,
+        commit_backoff=platform.backoff,
         ensure_finished=settings.platform.finished == "ensure",
         outage_limit=numbers.outage_limit,
         ledger_scope=Scope(settings.ledger.scope),

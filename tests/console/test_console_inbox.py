@@ -51,7 +51,8 @@ def test_systems_at_a_glance(browser: Browser, scene: Scene, tenant: Tenant) -> 
     scene.post(scene.hold(running), "approve")
     scene.answers(running, 1)
     scene.run(running.sent(2))
-    failing.fail("discovery", "impacted", 99, 400)
+    scene.run(failing.publish("ok"))  # Discovery answers about another one: it is the event's own fault
+    failing.fail("discovery", "impacted", 99, 400, "e1")
     scene.run(failing.publish("e1"))
     scene.errors(failing, 1)
     browser.open()
@@ -63,3 +64,19 @@ def test_systems_at_a_glance(browser: Browser, scene: Scene, tenant: Tenant) -> 
     browser.until(lambda: "made to fail with 400" in browser.row(failing.system), "the last error")
     scene.answers(running, 2)
     scene.answers(running, 3)
+
+
+def test_a_system_that_waits_for_a_sibling_needs_a_person(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    tenant.fail("discovery", "impacted", 9999, 503)
+    scene.run(tenant.publish("e1"))
+    browser.open()
+    browser.sees("Needs a person", tenant.system, "waits for discovery", "made to fail with 503", within=".needs")
+    browser.press("Set the event in hand aside")
+    browser.sees("goes to its error queue")
+    browser.type("Why?", "it is broken")
+    browser.type("Your name", "ana")
+    browser.run("document.querySelector('dialog button.danger').click()")
+    browser.sees("Set aside: it is on the error queue.")
+    scene.errors(tenant, 1)
+    scene.siblings.heal()
+    browser.until(lambda: "Needs a person" not in browser.text("main"), "it to be gone")

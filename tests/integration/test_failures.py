@@ -19,6 +19,7 @@ def environ() -> dict[str, str]:
         "MAESTRO_REPROCESSING__OUTAGE_LIMIT": "2",
         "MAESTRO_REPROCESSING__REPLAY_ATTEMPTS": "2",
         "MAESTRO_PLATFORM__ANSWER_TIMEOUT": "2",
+        "MAESTRO_PLATFORM__COMMIT_TIMEOUT": "3",
     }
 
 
@@ -92,7 +93,7 @@ async def test_a_report_that_matches_nothing_changes_nothing(tenant: Tenant) -> 
     await tenant.ended(doc, "finished")
 
 
-@pytest.mark.parametrize(("how", "times", "cause"), [("garbage", 3, "page"), (409, 3, "409"), (503, 3, "503")])
+@pytest.mark.parametrize(("how", "times", "cause"), [("garbage", 3, "proxy"), (409, 3, "409"), (503, 3, "503")])
 async def test_the_held_commit_fails(tenant: Tenant, how: int | str, times: int, cause: str) -> None:
     tenant.fail("domain", "commit", times, how, "i")
     doc = await running(tenant)
@@ -169,7 +170,7 @@ async def test_domain_refuses_a_result(tenant: Tenant) -> None:
     await tenant.it.answer(await tenant.sent(1), "r1")
     await failed(tenant, doc, "failure", "422")
     await retried(tenant, doc)
-    await tenant.commits_are("i", "waits", "r1")
+    await tenant.commits_are("i", "waits", "re1")
 
 
 async def test_a_refused_notification_changes_nothing(tenant: Tenant) -> None:
@@ -272,8 +273,8 @@ async def test_set_status_overrules_a_result_that_was_accepted(tenant: Tenant) -
 
 async def test_set_status_waits_for_the_commit_in_flight(tenant: Tenant) -> None:
     """It cannot be taken back: its answer is awaited under the lock, and what it did is on record."""
-    tenant.fail("domain", "commit", 1, "hang", "r1")
     doc = await running(tenant, unit("p1"), unit("p2"))
+    tenant.siblings.slow["commit"] = 1.0
     await tenant.it.answer(await tenant.sent(1), "r1")
     await tenant.siblings.wait_for(lambda: "r1" in tenant.calls("commit"), 10)
     path = f"/v1.0.0/reprocessing/set_status?id={doc['id']}&status=finished"
@@ -281,6 +282,7 @@ async def test_set_status_waits_for_the_commit_in_flight(tenant: Tenant) -> None
     assert (await tenant.proceed())["_status"] == 403
     assert (await override)["id"] == doc["id"]
     found = await tenant.ended(doc, "finished")
+    tenant.siblings.slow.clear()
     assert [one["state"] for one in found["units"]] == ["done", "outstanding"]
     await tenant.commits_are("i", "r1", "waits")
     await tenant.depth_is(tenant.queues.persist_error, 0)

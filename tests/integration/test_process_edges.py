@@ -31,11 +31,14 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 
 @contextmanager
-def served(folder: Path, host: str = "127.0.0.1", **more: Any) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def served(
+    folder: Path, host: str = "127.0.0.1", variables: dict[str, str] | None = None, **more: Any
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Run `maestro serve` in a process group of its own; yield it and its address once it is ready."""
     port = free_port()
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     own = environ(PORT=str(port), MAESTRO_HTTP__HOST=host, MAESTRO_DATA_DIR=str(folder / "data"))
+    own |= variables or {}
     with (folder / "log").open("wb") as log:
         options: dict[str, Any] = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL} | more
         process = subprocess.Popen(arguments("serve"), env=own, cwd=folder, start_new_session=True, **options)
@@ -145,6 +148,17 @@ def test_a_taken_port_is_found_before_anything_is_started(tmp_path: Path) -> Non
     assert f"cannot listen on 127.0.0.1:{port}: " in started.stderr
     assert "actor system started" not in started.stderr
     assert not (tmp_path / "data" / "run.json").exists()
+
+
+def test_variables_that_say_where_maestro_is_are_one_line_of_the_log(tmp_path: Path) -> None:
+    kubernetes = {"MAESTRO_PORT": "tcp://10.0.0.7:6971", "MAESTRO_SERVICE_HOST": "10.0.0.7", "APICORE_PROT": "1"}
+    with served(tmp_path, variables=kubernetes | {"MAESTRO_LOG__FORMAT": "json"}) as (process, _):
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    notes = [line for line in (tmp_path / "log").read_text().splitlines() if '"settings.note"' in line]
+    assert len(notes) == 2
+    assert "MAESTRO_PORT, MAESTRO_SERVICE_HOST" in notes[0]
+    assert "did you mean APICORE_PORT?" in notes[1]
 
 
 class TestStreams:

@@ -44,6 +44,8 @@ class Instance:
     seed: int
     origin: bytes
     is_fork: bool = False
+    #: When it started.
+    began: float = 0.0
     of: str = ""
     doc: str = ""
     send: str = ""

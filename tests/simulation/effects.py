@@ -8,6 +8,7 @@ from maestro.events import parse_celery
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts, rendering
 from maestro.reprocessing.document import UnitState
+from maestro.reprocessing.doubt import CommitEnd
 from maestro.reprocessing.impact import Impacted, relevant
 from maestro.reprocessing.ledger import Footprint, merged
 from maestro.reprocessing.remembering import active
@@ -20,7 +21,7 @@ from tests.simulation.domain import FINISHED, drive
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.mirrors import Mirrors
 from tests.simulation.siblings import CHAINED, Siblings
-from tests.simulation.watch import Watch
+from tests.simulation.watch import Watch, whose
 from tests.simulation.wire import Wire
 
 REPLAY_TIMEOUT = 40.0
@@ -49,6 +50,8 @@ class Effects(Wire):
         #: Instances whose commit Domain has confirmed since the last durable commit.
         self._heard: list[str] = []
         self._errands_sent: set[int] = set()
+        #: When the time for the last awaited result of each run was over.
+        self._overdue_at: dict[str, float] = {}
 
     @property
     def system(self) -> System:
@@ -64,7 +67,9 @@ class Effects(Wire):
         self.engine.note("begin", self.system_id, command)
         _BEGIN[type(command)](self, command)
 
-    def _to_ingress(self, command: do.AckDelivery | do.ParkEvent | do.DeadLetterEvent | do.FeedWaitQueue) -> None:
+    def _to_ingress(
+        self, command: do.AckDelivery | do.ParkEvent | do.DeadLetterEvent | do.FeedWaitQueue | do.SweepPersist
+    ) -> None:
         body = None
         if isinstance(command, do.ParkEvent | do.DeadLetterEvent):
             delivery = self.system.deliveries.get(command.key)
@@ -97,9 +102,23 @@ class Effects(Wire):
 
         self._ask(found, failed)
 
+    def _ask_footprint(self, command: do.AskFootprint) -> None:
+        instance = self.siblings.data.instances[command.instance_id]
+
+        def found() -> facts.FootprintFound:
+            return facts.FootprintFound(command.token, self.siblings.data.footprint(instance))
+
+        self._ask(found, facts.FootprintFound(command.token, None))
+
     def _check_visible(self) -> None:
-        """Discovery is asked: all that this system knows to be committed is visible to it."""
-        hidden = [one for one in self.watch.committed_executions() if self.siblings.data.statuses.get(one) != FINISHED]
+        """Discovery is asked: all that this system knows to be committed is visible to it, unless that says nothing."""
+        judged = self.system.judged
+        if judged is not None and judged.harmless:
+            return
+        committed = self.watch.committed_executions()
+        # The text of a further event of an instance that persists again hides it once more: a known limit.
+        known = [one for one in committed if one not in self.siblings.commits.chained]
+        hidden = [one for one in known if self.siblings.data.statuses.get(one) != FINISHED]
         if hidden:
             raise Violation(f"Discovery is asked while {hidden} are committed and not finished")
 
@@ -127,44 +146,66 @@ class Effects(Wire):
         judged = self.system.judged
         assert judged is not None
         self.watch.commit_begins(judged.number, judged.key)
-        failed = facts.JudgingFailed(command.token, "Domain is out of reach")
-        self._to_domain(facts.Committed(command.token), failed, command.instance_id)
+        self._to_domain(
+            whose(judged.key, judged.instance_id), facts.Committed(command.token), command.token, command.instance_id
+        )
 
-    def _to_domain(self, good: facts.Fact, bad: facts.Fact, instance: str, doc: str = "") -> None:
-        """Domain persist. What Domain took without Maestro knowing is noted as uncertain."""
-        fate = self.siblings.fate()
+    def _to_domain(self, key: str, made: facts.Fact, token: int, instance_id: str, doc: str = "") -> None:
+        """Domain persist. It goes on when its caller dies; what it stored without Maestro knowing is uncertain."""
+        commits, siblings, life = self.siblings.commits, self.siblings, self.life
+        call = commits.begins(key, siblings.data.instances[instance_id])
+        fate = commits.fate()
+        slow = siblings.faulty and self.engine.chance(0.1)
+        works = self.engine.soon(commits.works_for if slow or fate.end is CommitEnd.LOST else 1.0)
+        failed = facts.CommitFailed(token, fate.end, f"domain.commit: {fate.end}")
 
-        def apply() -> None:
-            self.siblings.uncertain.add(instance)
-            if doc:
-                self.watch.effect(doc, f"the commit of {instance}", self.proceed)
-            self.siblings.commit(instance, doc)
+        def arrive() -> None:
+            if not fate.begins or (life != self.life and self.engine.chance(0.5)):
+                call.under_way = False
+            else:
+                self.engine.after(works, work)
+
+        def work() -> None:
+            if fate.stores:
+                siblings.uncertain.add(instance_id)
+                known = not commits.repeatable and key not in commits.forgotten
+                if doc and known and not self.watch.by_hand(doc):
+                    self.watch.effect(doc, f"the commit of {instance_id}", self.proceed)
+                commits.store(call, lambda: siblings.commit(instance_id, doc))
+            call.under_way = False
+            commits.outcome(call)
+            if life == self.life and siblings.faulty and self.engine.chance(self.fragile):
+                self.crash(power_lost=self.engine.chance(0.5))
 
         def answer() -> facts.Fact:
-            if fate == "ok":
-                self.siblings.uncertain.discard(instance)
-                self.siblings.heard_at.setdefault(instance, self.engine.now)
-                self._heard.append(instance)
-                return good
-            return bad
+            if fate.end is not CommitEnd.MADE:
+                return failed
+            siblings.uncertain.discard(instance_id)
+            siblings.heard_at.setdefault(instance_id, self.engine.now)
+            self._heard.append(instance_id)
+            return made
 
-        self._call(answer, apply if fate != "refused" else None)
+        there, back = self.engine.soon(0.2), self.engine.soon(0.2)
+        self.engine.after(there, arrive)
+        answered = works * self.engine.random.random() if fate.end is CommitEnd.LOST else works
+        self.engine.after(there + answered + back, self._answered, life, answer)
 
     def _notify(self, command: do.Notify) -> None:
         self._call(lambda: facts.Notified(command.id, command.token))
 
     def _commit_held(self, command: do.CommitHeld) -> None:
         self.watch.held_begins(command.id)
-        failed = facts.HeldCommitFailed(command.id, command.token, "Domain refused")
-        self._to_domain(facts.HeldCommitted(command.id, command.token), failed, command.instance_id, command.id)
+        made = facts.HeldCommitted(command.id, command.token)
+        self._to_domain(f"held {command.id}", made, command.token, command.instance_id, command.id)
 
     def _ask_start_impact(self, command: do.AskStartImpact) -> None:
         """Ask about the held instance, under the lock: who is asked about before is not asked well enough."""
         row = self.watch.documents[command.id]
         if not row["forking"] and self.proceed == 200:
             raise Violation(f"the start of {command.id} asks Discovery while proceed says 200")
-
-        self._check_visible()
+        # The engine stores and asks in one turn; here an event may be committed in between, beside a run without lock.
+        if not row["forking"]:
+            self._check_visible()
         began, failed = self.engine.now, facts.RunFailed(command.id, command.token, "Discovery", "discovery")
 
         def found() -> facts.Fact:
@@ -181,6 +222,8 @@ class Effects(Wire):
         doc = self.system.documents[command.id]
         assert doc.current is not None
         event = rendering.replay_event(doc, doc.current)
+        if doc.current.attempts > 1:
+            self._nothing_stood_before(command.id, doc.current.instance_id)
         if self.siblings.data.instances[doc.current.instance_id].trouble == "no subscriber":
             refused = facts.UnitRefused(command.id, command.token, "it has no subscribers")
             self._outcome(refused, facts.RunFailed(command.id, command.token, "the Event Manager refuses"))
@@ -195,10 +238,24 @@ class Effects(Wire):
         self.watch.effect(id_, "a replay", self.proceed)
         self.siblings.send_event(event)
 
+    def _nothing_stood_before(self, id_: str, instance: str) -> None:
+        """A replay is sent again: no result of it stood in the queue when its time was over."""
+        for message in self.ingress.persist:
+            ref = parse_celery(message.body).event.reprocessing
+            if ref is None or (ref.id, ref.instance_id) != (id_, instance) or message.redelivered:
+                continue
+            if message.at < self._overdue_at.get(id_, 0.0):
+                raise Violation(f"{instance} is sent again in {id_} though {message.uid} stands in the queue")
+
     def _await_result(self, command: do.AwaitResult) -> None:
         left = command.since + REPLAY_TIMEOUT - (1.6e9 + self.engine.now + self.skew)
         timed_out = facts.ReplayTimedOut(command.id, command.send)
-        self.engine.after(max(0.0, min(left, REPLAY_TIMEOUT)), self._answered, self.life, lambda: timed_out)
+
+        def due() -> facts.Fact:
+            self._overdue_at[command.id] = self.engine.now
+            return timed_out
+
+        self.engine.after(max(0.0, min(left, REPLAY_TIMEOUT)), self._answered, self.life, due)
 
     def _wake_at(self, command: do.WakeAt) -> None:
         key = (command.topic, command.key)
@@ -212,7 +269,8 @@ class Effects(Wire):
 
     def _ask_replay_impact(self, command: do.AskReplayImpact) -> None:
         failed = facts.RunFailed(command.id, command.token, "Discovery is out of reach", "discovery")
-        self._check_visible()
+        if not self.watch.documents[command.id]["forking"]:  # as at the start
+            self._check_visible()
         began = self.engine.now
 
         def found() -> facts.Fact:
@@ -236,8 +294,16 @@ class Effects(Wire):
             replay.impacts, own_instance=replay.id, on_master=on_master, own_unit=(replay.of, replay.branch)
         )
         self.watch.replay_commit_begins(command.id, replay, named)
-        failed = facts.RunFailed(command.id, command.token, "Domain is out of reach")
-        self._to_domain(facts.ReplayCommitted(command.id, command.token), failed, replay.id, command.id)
+        made = facts.ReplayCommitted(command.id, command.token)
+        current = self.system.documents[command.id].current
+        assert current is not None
+        self._to_domain(whose(current.result_key, replay.id), made, command.token, replay.id, command.id)
+
+    def _ask_proof(self, command: do.AskProof) -> None:
+        instance = self.siblings.data.instances[command.instance_id]
+        began = 1.6e9 + instance.began if command.began and not self.engine.chance(0.1) else None
+        look = self.siblings.commits.look
+        self._call(lambda: facts.ProofFound(command.token, look(instance), began))
 
     def _check_deciders(self, command: do.CheckDeciders) -> None:
         """Now and then somebody may no longer decide what they decided."""
@@ -437,15 +503,18 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.ParkEvent: Effects._to_ingress,
     do.DeadLetterEvent: Effects._to_ingress,
     do.FeedWaitQueue: Effects._to_ingress,
+    do.SweepPersist: Effects._to_ingress,
     do.Reply: Effects._reply,
     do.RaiseAlarm: Effects._alarm,
     do.AskImpact: Effects._ask_impact,
+    do.AskFootprint: Effects._ask_footprint,
     do.AskCanary: Effects._ask_canary,
     do.Look: Effects._look,
     do.SetFinished: Effects._set_finished,
     do.AskAgain: Effects._ask_again,
     do.FetchOrigins: Effects._fetch_origins,
     do.Commit: Effects._commit,
+    do.AskProof: Effects._ask_proof,
     do.Notify: Effects._notify,
     do.CommitHeld: Effects._commit_held,
     do.AskStartImpact: Effects._ask_start_impact,

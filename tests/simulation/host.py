@@ -18,6 +18,7 @@ from tests.simulation.broker import Ingress, Message
 from tests.simulation.effects import Effects
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.siblings import Siblings
+from tests.simulation.watch import whose
 
 
 class Host(Effects):
@@ -31,6 +32,9 @@ class Host(Effects):
         self.watch.decided.two_approvers = self.watch.covered.two_approvers = rules.two_approvers
         self.ingress.tell = self.tell
         self.ingress.on_settle = self._check_settled
+        self.watch.on_recorded = siblings.commits.recorded
+        siblings.commits.repeatable = rules.commit_repeatable
+        siblings.commits.tell = self._outcome_told
         self.store = MemoryStore()
         self.up = False
         self._lock_board = 503
@@ -77,7 +81,32 @@ class Host(Effects):
         self.ingress.detach()
         self.store = self.store.crash(power_lost=power_lost)
         self.watch.restarted(self.store, power_lost=power_lost)
+        if power_lost:  # a verdict need survive the death of the process only
+            self._forget_what_was_not_synced()
         self.engine.after(self.engine.soon(5.0), self.start)
+
+    def _forget_what_was_not_synced(self) -> None:
+        """What was called without its verdict being on the disk is judged anew: the rules' known limit."""
+        rows = self.watch.deliveries.values()
+        kept = {whose(row["key"], row["instance"]) for row in rows if row["verdict"] == "commit"}
+        begun = {
+            whose(unit["result_key"], unit["result_instance"])
+            for id_ in self.watch.documents
+            for unit in self.watch.units_of(id_).values()
+            if unit["state"] == "done" or unit.get("begun")
+        }
+        kept |= {f"held {id_}" for id_, row in self.watch.documents.items() if row["held_begun"]}
+        for key in list(self.siblings.commits.calls):
+            if key not in kept or (key.partition(" of ")[0] in self.watch.replays and key not in begun):
+                self.siblings.commits.forget(key)
+
+    def _outcome_told(self, ended: facts.InstanceEnded) -> bool:
+        """Hear an outcome; it is acknowledged once what it led to is stored."""
+        if not self.up:
+            return False
+        self._handle(ended, None)
+        self.flush(durable=True)
+        return True
 
     def stop(self) -> None:
         """The process is asked to end: what is in hand may finish, then it ends, and starts again."""
@@ -96,7 +125,8 @@ class Host(Effects):
         if self.up and self.ingress.attached:
             self.engine.note("ingress lost", self.system_id)
             self.ingress.detach()
-            self.engine.after(self.engine.soon(3.0), self._replace_ingress, self.life)
+            away = self.engine.soon(3.0) if self.engine.chance(0.7) else 45.0
+            self.engine.after(away, self._replace_ingress, self.life)
 
     def _replace_ingress(self, life: int) -> None:
         if self.up and life == self.life and not self.ingress.attached:

@@ -20,7 +20,9 @@ from maestro.messages import (
     Skip,
 )
 from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts, resolving
 from maestro.reprocessing.approving import NOTED
+from maestro.reprocessing.doubt import Word
 from maestro.reprocessing.impact import UnitKey
 from maestro.reprocessing.preview import digest
 from maestro.reprocessing.status import Status
@@ -75,6 +77,9 @@ class People:
         self.promised: set[str] = set()
         self._asked: dict[int, Asked] = {}
         self._tickets = 0
+        #: In which life somebody heard that an instance is committed, and how often it was before it persisted again.
+        self._heard: dict[str, int] = {}
+        self._expected: dict[int, int] = {}
         #: The preview that somebody looked at last, by document, and the units of each digest.
         self._looked: dict[str, str] = {}
         self._previews: dict[str, frozenset[UnitKey]] = {}
@@ -183,9 +188,25 @@ class People:
                 self._decide(Skip(pending.id, user, "at last", covers))
             else:
                 self._decide(Approve(pending.id, user, "at last", covers=covers))
+        self.resolve_doubts()
         skipped = [doc.id for doc in self.host.system.documents.values() if doc.status is Status.SKIPPED]
         if skipped and self.engine.chance(0.2):
             self._decide(Reconsider(self.engine.random.choice(skipped), user, "at last"))
+
+    def expect_another_commit(self, instance: str) -> None:
+        """An instance persists once more: who heard of its commit in this life must hear of another one."""
+        under_way = any(asked.what == "sync" and asked.about == instance for asked in self.unanswered)
+        if self._heard.get(instance) == self.host.life and not under_way:
+            self._expected[self._tickets + 1] = self.siblings.taken.count(instance)
+
+    def resolve_doubts(self) -> None:
+        """Somebody looks what became of each commit in doubt, and says it."""
+        host, commits = self.host, self.siblings.commits
+        for doubt in resolving.known_doubts(host.system):
+            if not commits.any_under_way(doubt.instance_id):
+                made = commits.was_made(doubt)
+                word = Word.MADE if made else Word.MAKE_AGAIN
+                host.tell(facts.DoubtResolved(doubt.key, word, "anna", self.ticket("doubt", doubt.key), "looked"))
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
@@ -195,8 +216,11 @@ class People:
             raise Violation(f"a question is answered that nobody asked, or again: {reply}")
         name = asked.what if isinstance(asked.what, str) else type(asked.what).__name__
         self.engine.note("answer", self.host.system_id, name, asked.about, reply.code)
+        if asked.what == "doubt":
+            return
         if isinstance(asked.what, str):
             self._persisted(asked.about, reply)
+            self._heard_of(asked.about, reply)
         elif isinstance(asked.what, Reconsider):
             row = self.host.watch.documents[asked.about]
             if reply.code in (Code.OK, Code.ACCEPTED):
@@ -214,6 +238,14 @@ class People:
             self.host.watch.decided.told(reply.document_id, self.host.watch.documents[reply.document_id])
         elif reply.code is Code.OK and instance not in self.siblings.taken:
             raise Violation(f"{instance} is told commited and is not")
+
+    def _heard_of(self, instance: str, reply: do.Reply) -> None:
+        if reply.code is not Code.OK or reply.document_id:
+            return
+        self._heard[instance] = self.host.life
+        before = self._expected.pop(reply.ticket, -1)
+        if self.siblings.taken.count(instance) <= before:
+            raise Violation(f"{instance} persisted once more, is told commited, and was not committed once more")
 
     def _allowed(self, decision: Decision, reply: do.Reply) -> None:
         watch, id_ = self.host.watch, decision.id

@@ -8,6 +8,7 @@ from maestro.events import MASTER, ReplayRef, celery_body
 from maestro.reprocessing import facts
 from maestro.reprocessing.impact import Impacted, Origin
 from maestro.reprocessing.ledger import Footprint
+from tests.simulation.commits import Commits
 from tests.simulation.domain import FINISHED, Data, Instance, row
 from tests.simulation.engine import Engine
 
@@ -18,13 +19,14 @@ CHAINED = "first.step.done"
 class Siblings:
     """Answers what the rules ask, and runs replays; sometimes badly, while `faulty`."""
 
-    def __init__(self, engine: Engine, system_id: str) -> None:
+    def __init__(self, engine: Engine, system_id: str, settle: float = 60.0) -> None:
         self.engine = engine
         self.system_id = system_id
         self.data = Data()
         self.faulty = True
         #: The share of calls that fail.
         self.failing = 0.02
+        self.commits = Commits(engine, self, settle)
         #: Ids of the instances whose commit Domain took, in order, repeats included.
         self.taken: list[str] = []
         #: Ids of those that Domain took without Maestro knowing.
@@ -179,6 +181,7 @@ class Siblings:
         replay = Instance(
             f"{original.id}~{self._replays}", fields["branch"], original.reads, original.writes, original.seed,
             original.origin, of=original.id, doc=ref["id"], send=ref["send"], started_at=self.engine.now,
+            began=self.engine.now,
         )  # fmt: skip
         self.data.instances[replay.id] = replay
         self.engine.after(self.engine.soon(2.0), self._run, replay, fields)

@@ -1,6 +1,6 @@
 """What must always hold, checked from outside: on the rows the store is given, and on the effects that are seen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from maestro.reprocessing.impact import Impacted, relevant
@@ -44,6 +44,8 @@ class Watch:
         self._kept: dict[str, tuple[str, int]] = {}
         self._start: dict[str, tuple[int, set[tuple[str, str]]]] = {}
         self.decided = Decided()
+        #: Called when a commit is recorded as made.
+        self.on_recorded: Callable[[str], None] = lambda _key: None
         self.covered = Covered()
 
     # --- rows ---------------------------------------------------------------------------------------------------
@@ -100,7 +102,7 @@ class Watch:
             self.verdict_at.setdefault(number, self.commits)
             if row.get("done"):
                 self._commits_recorded += not (before and before.get("done"))
-                self.recorded.add(_whose(row))
+                self._record(_whose(row))
         if verdict in FINAL and not (before and before["verdict"] in FINAL):
             if number < self.last_verdict:
                 raise Violation(f"I2: event {number} is judged after event {self.last_verdict}")
@@ -121,11 +123,16 @@ class Watch:
         self.documents[id_] = row
         if row["held_committed"]:
             self._commits_recorded += not (before and before["held_committed"])
-            self.recorded.add(f"held {id_}")
+            self._record(f"held {id_}")
         if _blocks(row):
             self.blocking_since.setdefault(id_, self.commits)
         else:
             self.blocking_since.pop(id_, None)
+
+    def _record(self, key: str) -> None:
+        if key not in self.recorded:
+            self.recorded.add(key)
+            self.on_recorded(key)
 
     def _keeps(self, id_: str) -> None:
         """A run has ended, perhaps: an accepted result of it counts as long as nothing else is committed."""
@@ -224,6 +231,11 @@ class Watch:
             if met["state"] == "done" and not met["reimpacted"]:
                 raise Violation(f"I5: {replay.id} is committed and {impacted.key} gets no further round in {id_}")
 
+    def by_hand(self, id_: str) -> bool:
+        """Whether a run was ended by hand: what was under way then may come later."""
+        row = self.documents.get(id_)
+        return row is not None and any(user == "hand" for _, _, user, *_ in row["history"])
+
     def effect(self, id_: str, what: str, proceed: int) -> None:
         """Something changes on behalf of a run (I6)."""
         row = self.documents.get(id_)
@@ -253,9 +265,13 @@ class Watch:
         return {(row["instance_id"], row["branch"]): row for row in self.units.get(id_, {}).values()}
 
 
-def _whose(row: Row) -> str:
+def whose(key: str, instance: str) -> str:
     """Name an event: once an id is forgotten, another one may come with it."""
-    return f"{row['key']} of {row['instance']}"
+    return f"{key} of {instance}"
+
+
+def _whose(row: Row) -> str:
+    return whose(row["key"], row["instance"])
 
 
 def _starts(row: Row) -> int:

@@ -4,13 +4,14 @@
 """
 
 from dataclasses import replace
+from math import inf
 
 import orjson
 
 from maestro.events import MASTER, celery_body, parse_celery
 from maestro.reprocessing.ledger_book import Scope
 from maestro.reprocessing.state import Rules
-from tests.simulation.broker import Message
+from tests.simulation.broker import PREFETCH, Message
 from tests.simulation.domain import FINISHED, Instance, Place
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.host import Host
@@ -40,6 +41,10 @@ class Tenant:
             two_approvers=random.random() < 0.25,
             dedup_window=random.choice((16, 4096)),
             require_reason=random.random() < 0.1,
+            prefetch=PREFETCH,
+            hold_copies=random.choice((0.0, 5.0, 600.0)),
+            commit_settle=random.choice((20.0, 60.0, 60.0, inf)),
+            commit_repeatable=random.random() < 0.1,
             outage_limit=random.choice((30.0, 1800.0)),
             ledger_scope=random.choice((Scope.OFF, Scope.REPLAYS, Scope.ALL, Scope.ALL)),
             ledger_rows=100_000,
@@ -47,7 +52,7 @@ class Tenant:
         )
         #: Events that one user action becomes.
         self._events_of_a_tag = random.choice((1, 3, 8, 100))
-        self.siblings = Siblings(engine, system_id)
+        self.siblings = Siblings(engine, system_id, rules.commit_settle)
         #: Processes start for seconds before they read.
         self.slow_starts = random.random() < 0.5
         # Only a ledger of all makes up for all that the real Discovery does not see.
@@ -119,7 +124,7 @@ class Tenant:
              "timestamp": random.choice((stamp, stamp + ".5", "soon"))}
         )  # fmt: skip
         is_fork = branch != MASTER and random.random() < 0.3
-        instance = Instance(id_, branch, reads, writes, random.randrange(10**6), origin, is_fork)
+        instance = Instance(id_, branch, reads, writes, random.randrange(10**6), origin, is_fork, began=self.engine.now)
         data.instances[id_] = instance
         return instance
 
@@ -147,6 +152,10 @@ class Tenant:
         self._publish(message_id, celery_body(message_id, event))
         if self.siblings.faulty and self.engine.chance(0.1):
             self.engine.after(self.engine.soon(30.0), self._publish, message_id, celery_body(message_id, event))
+        elif self.siblings.faulty and self.engine.chance(0.1):  # a chain: the instance persists once more
+            message_id = f"m-{instance.id}-more"
+            self.siblings.commits.chained.add(instance.id)
+            self.engine.after(self.engine.soon(10.0), self._publish, message_id, celery_body(message_id, event))
 
     def _persist_by_another_id(self, event: bytes, instance: Instance) -> None:
         """A client uses the id of another event."""
@@ -209,6 +218,8 @@ class Tenant:
     def _persist_once_more(self, event: bytes, instance: Instance) -> None:
         if self.host.up and self.siblings.faulty:
             self.repeated.add(f"sync of {instance.id}")
+            self.people.expect_another_commit(instance.id)
+            self.siblings.commits.chained.add(instance.id)
             self.host.persist_sync(event, self.people.ticket("sync", instance.id))
 
     def _insist(self, event: bytes, instance: Instance) -> None:
@@ -258,6 +269,8 @@ class Tenant:
             and not host.system.inbox
             and not host.system.waiting
             and not host.system.errands
+            and not host.system.cases
+            and not host.system.open_doubts
             and not host.system.looks
             and not host.system.questions
         )
@@ -315,12 +328,20 @@ def _plan(engine: Engine, tenant: Tenant) -> None:
         engine.after(TROUBLE * random.random(), tenant.redrive)
     for _ in range(random.choice((0, 2, 5))):
         engine.after(TROUBLE * random.random(), tenant.change_a_preview)
+    _burst(engine, tenant)
     engine.after(TROUBLE * random.choice((0.3, 0.6, 1.0)), tenant.settle)
     _plan_outages(engine, tenant)
     if random.random() < 0.1:
         engine.after(TROUBLE * random.random(), tenant.purge_wait_queue)
     if random.random() < 0.3:
         engine.after(TROUBLE * random.random(), _jump, engine, host)
+
+
+def _burst(engine: Engine, tenant: Tenant) -> None:
+    """Many processes at once, perhaps."""
+    begin = TROUBLE * engine.random.random()
+    for _ in range(engine.random.choice((0, 0, 20))):
+        engine.after(begin + engine.random.random(), tenant.run_process)
 
 
 def _plan_outages(engine: Engine, tenant: Tenant) -> None:

@@ -45,7 +45,7 @@ class Scene:
         tenant.impacts(short, *map(unit, names))
         self.siblings.entities[tenant.id(short)] = [
             {"currency": "USD", "rate": 1.61414, "before": {"currency": "USD", "rate": 1.4674},
-             "_metadata": {"type": "quote", "changeTrack": "update"}},
+             "_metadata": {"type": "quote", "changeTrack": "update", "rid": f"rid-{tenant.id(short)}"}},
         ]  # fmt: skip
         self.run(tenant.publish(short))
         return self.run(tenant.pending())

@@ -136,7 +136,13 @@ class RecordingSiblings(PlatformState):
     def settings(self, **overrides: Any) -> PlatformSettings:
         """Return settings that lead here, quick to retry; `overrides` replace further fields."""
         here = Sibling(host=HOST, port=self.port)
-        quick: dict[str, Any] = {"backoff": 0.01, "backoff_max": 0.05, "answer_timeout": 5.0, "tries": 3}
+        quick: dict[str, Any] = {
+            "backoff": 0.01,
+            "backoff_max": 0.05,
+            "answer_timeout": 5.0,
+            "tries": 3,
+            "commit_settle": 1.0,
+        }
         return PlatformSettings(
             apicore=here, discovery=here, process_memory=here, event_manager=here, **(quick | overrides)
         )

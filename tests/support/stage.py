@@ -118,6 +118,7 @@ class Stage:
         return {
             **inherited, **self.siblings.environ(), **broker, "PORT": str(self.port), "PYTHONPATH": str(ROOT),
             "MAESTRO_DATA_DIR": str(self.folder / "data"), "MAESTRO_PLATFORM__BACKOFF": "0.05",
+            "MAESTRO_PLATFORM__COMMIT_SETTLE": "1.0",
             "MAESTRO_PLATFORM__TRIES": "3", "MAESTRO_PLATFORM__SYSTEMS_REFRESH": "1", **self._environ,
         }  # fmt: skip
 

@@ -43,7 +43,7 @@ async def at(tmp_path: Path) -> AsyncIterator[House]:
 
 
 def filled(path: str) -> str:
-    return path.replace("{systemId}", "sysA").replace("{id}", OF_A).replace("{number}", "1")
+    return path.replace("{systemId}", "sysA").replace("{id}", OF_A).replace("{number}", "1").replace("{key}", "7")
 
 
 def call_of(name: str) -> tuple[str, str, bytes]:
@@ -56,6 +56,8 @@ def call_of(name: str) -> tuple[str, str, bytes]:
     body = b'{"instanceId":"i1","systemId":"sysA"}' if name in ("persist_sync", "failure") else b""
     if name == "redrive":
         body = b'{"all":true}'
+    elif name == "resolve_doubt":
+        body = b'{"verdict":"made","reason":"looked"}'
     elif name == "leave_out":
         body = b'{"units":[{"instanceId":"p1"}]}'
     return operation.method, filled(operation.path) + query, body

@@ -28,6 +28,7 @@ from maestro.messages import (
     GetHeldInstance,
     GetWaiting,
     ListDeliveries,
+    ListDoubts,
     ListErrors,
     ListSkipped,
     ListWaiting,
@@ -36,6 +37,7 @@ from maestro.messages import (
     Reconsider,
     Redrive,
     ReportReplayFailure,
+    ResolveDoubt,
     SetAside,
 )
 from tests.support.api_fuzz import fuzz
@@ -58,6 +60,9 @@ LOCK = {
 }  # fmt: skip
 
 
+DOUBT = {
+    "key": "7", "use": "event", "instanceId": "i1", "delivery": "m", "reprocessing": "", "since": "s", "cause": "c"
+}  # fmt: skip
 ANSWERS = {
     DescribeSystem: {"id": "sysA", "state": "open"},
     ListWaiting: {"total": 0, "events": [], "next": None},
@@ -68,6 +73,8 @@ ANSWERS = {
     Redrive: {"redriven": 0, "missing": []},
     SetAside: {"number": 7, "instanceId": "i1"},
     ListErrors: {"total": 0, "errors": []},
+    ListDoubts: {"total": 1, "doubts": [DOUBT | {"state": "open"}], "resolved": []},
+    ResolveDoubt: DOUBT | {"verdict": "made", "user": "ana", "at": "t", "reason": "looked"},
     GetHeldInstance: {"systemId": "sysA", "instanceId": "i1"},
     ListSkipped: {"total": 0, "skipped": [], "next": None},
     GetWaiting: {

@@ -6,8 +6,10 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from maestro.platform import NoSubscribers, Platform, SiblingError, SiblingLocked, SiblingRefused, SiblingUnreachable
+from maestro.platform import NoSubscribers, Platform, SiblingLocked, SiblingRefused, SiblingUnreachable
 from maestro.platform.apicore import DomainAddress, ProcessInstance
+from maestro.platform.domain import CommitAnswer
+from maestro.reprocessing.doubt import CommitEnd
 from maestro.reprocessing.impact import Impacted
 from maestro.reprocessing.ledger import base_key
 from maestro.settings import Sibling
@@ -180,43 +182,113 @@ class TestDomain:
         assert (siblings.log[1].method, siblings.log[1].path) == ("POST", "/instance/i1/persist")
         assert siblings.commits == ["i1", "i2", "i3"]
 
-    async def test_address_is_per_system_and_dropped_when_a_call_fails(
+    async def test_address_is_per_system_and_dropped_when_a_commit_fails(
         self, platform: Platform, siblings: RecordingSiblings
     ) -> None:
         await platform.domain.commit("sysA", "i1")
         await platform.domain.commit("sysB", "i2")
         siblings.fail("domain", "commit", 1, 500)
+        assert (await platform.domain.commit("sysA", "i3")).end is CommitEnd.REFUSED
         await platform.domain.commit("sysA", "i3")
         await platform.domain.commit("sysB", "i4")
         asked = [call.query["systemId"] for call in siblings.calls("domain_address")]
         assert asked == ["sysA", "sysB", "sysA"]
 
-    async def test_a_domain_that_moved_is_found_within_the_same_call(
+    async def test_address_is_dropped_when_a_question_fails(
+        self, platform: Platform, siblings: RecordingSiblings
+    ) -> None:
+        await platform.domain.entities("sysA", "i1")
+        siblings.fail("domain", "entities", 1, 503)
+        await platform.domain.entities("sysA", "i1")
+        assert siblings.count("domain_address") == 2
+
+    async def test_a_domain_that_moved_is_found_by_the_next_call(
         self, platform: Platform, siblings: RecordingSiblings
     ) -> None:
         async with RecordingSiblings() as old:
             siblings.domains["sysA"] = (HOST, old.port)
             await platform.domain.commit("sysA", "i1")
         del siblings.domains["sysA"]
-        await platform.domain.commit("sysA", "i2")
+        assert (await platform.domain.commit("sysA", "i2")).end is CommitEnd.NOT_BEGUN
+        assert (await platform.domain.commit("sysA", "i2")).end is CommitEnd.MADE
         assert (old.commits, siblings.commits) == (["i1"], ["i2"])
 
-    async def test_apicores_failure_is_a_failed_try(self, platform: Platform, siblings: RecordingSiblings) -> None:
-        siblings.fail("apicore", "domain_address", 2, 503)
-        await platform.domain.commit("sysA", "i1")
-        siblings.fail("domain", "commit", 1, 500)
-        siblings.fail("apicore", "domain_address", 2, 503)
-        with pytest.raises(SiblingUnreachable) as caught:
-            await platform.domain.commit("sysA", "i2")
-        assert (caught.value.service, caught.value.call) == ("apicore", "domain_address")
+    @pytest.mark.parametrize("status", [400, 500, 503])
+    async def test_without_an_address_nothing_is_begun(
+        self, platform: Platform, siblings: RecordingSiblings, status: int
+    ) -> None:
+        siblings.fail("apicore", "domain_address", 1, status)
+        answer = await platform.domain.commit("sysA", "i1")
+        assert answer.end is CommitEnd.NOT_BEGUN
+        assert answer.cause.startswith(f"apicore.domain_address: answered {status}")
+        assert siblings.count("commit") == 0
+
+    async def test_a_system_without_a_domain(self, platform: Platform, siblings: RecordingSiblings) -> None:
+        answer = await platform.domain.commit("sysC", "i1")
+        assert answer == CommitAnswer(
+            CommitEnd.NO_DOMAIN, "apicore.domain_address: no domain is installed for this system"
+        )
+
+    @pytest.mark.parametrize(
+        ("how", "end"),
+        [
+            (400, CommitEnd.REFUSED),
+            (401, CommitEnd.REFUSED),
+            (409, CommitEnd.REFUSED),
+            (500, CommitEnd.REFUSED),
+            (501, CommitEnd.REFUSED),
+            ("applied_then_fail", CommitEnd.REFUSED),
+            (404, CommitEnd.NO_ROUTE),
+            (405, CommitEnd.NO_ROUTE),
+            (413, CommitEnd.NO_ROUTE),
+            (302, CommitEnd.LOST),
+            (408, CommitEnd.LOST),
+            (429, CommitEnd.LOST),
+            (499, CommitEnd.LOST),
+            (502, CommitEnd.LOST),
+            (503, CommitEnd.LOST),
+            (504, CommitEnd.LOST),
+            ("garbage", CommitEnd.LOST),
+            ("reset", CommitEnd.LOST),
+            ("half", CommitEnd.LOST),
+            ("hang", CommitEnd.LOST),
+        ],
+    )
+    async def test_a_commit_is_called_once_however_it_ends(
+        self, siblings: RecordingSiblings, how: How, end: CommitEnd
+    ) -> None:
+        async with await Platform.open(siblings.settings(commit_timeout=0.3)) as platform:
+            await platform.domain.commit("sysA", "i0")  # the connection is a kept one
+            siblings.fail("domain", "commit", 9, how)
+            answer = await platform.domain.commit("sysA", "i1")
+        assert answer.end is end
+        assert answer.cause.startswith("domain.commit: ")
+        assert siblings.count("commit") == 2
+
+    async def test_a_commit_may_take_longer_than_other_answers(self, siblings: RecordingSiblings) -> None:
+        siblings.latency = 0.3
+        async with await Platform.open(siblings.settings(answer_timeout=0.1, commit_timeout=5.0)) as platform:
+            siblings.latency = 0.0
+            await platform.domain.entities("sysA", "i1")  # the address is known
+            siblings.latency = 0.3
+            assert (await platform.domain.commit("sysA", "i1")).end is CommitEnd.MADE
+
+    async def test_a_connection_that_the_server_closed_while_it_was_idle_is_not_used(
+        self, siblings: RecordingSiblings
+    ) -> None:
+        async with await Platform.open(siblings.settings()) as platform:
+            await platform.domain.commit("sysA", "i1")
+            await siblings.stop()
+            await siblings.start()
+            assert (await platform.domain.commit("sysA", "i2")).end is CommitEnd.MADE
+        assert siblings.commits == ["i1", "i2"]
 
     @pytest.mark.parametrize("host", ["a..b", "x" * 70, "h/x", "u@h", "a b", "[::1", "é", "::1", "h\r\nX: y", "\x00"])
     async def test_an_impossible_address_is_asked_for_again(
         self, platform: Platform, siblings: RecordingSiblings, host: str
     ) -> None:
         siblings.domains["sysA"] = (host, 1)
-        with pytest.raises(SiblingError):
-            await platform.domain.commit("sysA", "i1")
+        assert (await platform.domain.commit("sysA", "i1")).end is CommitEnd.NOT_BEGUN
         del siblings.domains["sysA"]
         await platform.domain.commit("sysA", "i1")
         assert siblings.commits == ["i1"]
@@ -225,26 +297,40 @@ class TestDomain:
         siblings.domains["sysA"] = ("127.0.0", siblings.port)
         settings = siblings.settings(domain_url="http://{host}.1:{port}/prefix/")
         async with await Platform.open(settings) as platform:
-            with pytest.raises(SiblingRefused, match="POST /prefix/instance/i1/persist"):
-                await platform.domain.commit("sysA", "i1")
+            answer = await platform.domain.commit("sysA", "i1")
+        assert answer.end is CommitEnd.NO_ROUTE
+        assert "POST /prefix/instance/i1/persist" in answer.cause
 
-    @pytest.mark.parametrize(("body", "error"), [
-        (b'{"message": "ok"}', None), (b"ok", None), (b'"ok"', None),
-        (b"", SiblingRefused), (b"{}", SiblingRefused), (b'{"error": "disk full"}', SiblingRefused),
-        (b'{"message": "token cookie"}', SiblingRefused), (b"\n<html>all ok</html>", SiblingUnreachable),
+    @pytest.mark.parametrize(("body", "end"), [
+        (b'{"message": "ok"}', CommitEnd.MADE), (b"ok", CommitEnd.MADE), (b'"ok"', CommitEnd.MADE),
+        (b"", CommitEnd.REFUSED), (b"{}", CommitEnd.REFUSED), (b'{"error": "disk full"}', CommitEnd.REFUSED),
+        (b'{"message": "token cookie"}', CommitEnd.REFUSED), (b"\n<html>all ok</html>", CommitEnd.LOST),
     ])  # fmt: skip
-    async def test_success_says_ok(
-        self, siblings: RecordingSiblings, body: bytes, error: type[Exception] | None
-    ) -> None:
+    async def test_success_says_ok(self, siblings: RecordingSiblings, body: bytes, end: CommitEnd) -> None:
         async with raw_server(ok(body)) as there:
             siblings.domains["sysA"] = (HOST, there.apicore.port)
             async with await Platform.open(siblings.settings()) as platform:
-                if error is None:
-                    await platform.domain.commit("sysA", "i1")
-                    return
-                with pytest.raises(error):
-                    await platform.domain.commit("sysA", "i1")
-        assert siblings.count("domain_address") == (1 if error is SiblingRefused else 3)
+                assert (await platform.domain.commit("sysA", "i1")).end is end
+
+    async def test_changes_by_type(self, platform: Platform, siblings: RecordingSiblings) -> None:
+        rows = [("t", "update"), ("t", "create"), ("u", "destroy"), ("t", "update")]
+        siblings.entities["i1"] = [{"a": 1, "_metadata": {"type": one, "changeTrack": track}} for one, track in rows]
+        assert await platform.domain.changes("sysA", "i1") == {"t": {"update", "create"}, "u": {"destroy"}}
+
+    async def test_rows_of_an_instance_through_the_map(self, platform: Platform, siblings: RecordingSiblings) -> None:
+        siblings.entities["i1"] = [{"a": 1, "_metadata": {"type": "t", "changeTrack": "create", "branch": "b1"}}]
+        with pytest.raises(SiblingRefused):
+            await platform.domain.has_rows("sysA", "t", "i1")
+        await platform.apicore.register_map("sysA", "t")
+        (new,) = siblings.log[-1].json()
+        assert (new["name"], new["systemId"], new["version"]) == ("maestro", "sysA", "1")
+        assert 'byInstance: "meta_instance_id = :instance"' in new["content"]
+        assert await platform.domain.has_rows("sysA", "t", "i1") is False
+        await platform.domain.commit("sysA", "i1")
+        assert await platform.domain.has_rows("sysA", "t", "i1") is True
+        call = siblings.log[-1]
+        assert (call.path, call.query) == ("/maestro/t", {"filter": "byInstance", "instance": "i1"})
+        assert call.branches == "all"
 
     async def test_a_footprint_is_read_as_it_comes(self, platform: Platform, siblings: RecordingSiblings) -> None:
         siblings.entities["i1"] = [

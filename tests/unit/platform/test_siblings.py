@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from maestro.platform import Platform, SiblingUnreachable
+from maestro.reprocessing.doubt import CommitEnd
 from maestro.settings_sources import load_settings
 from tests.support.siblings import HOST, RecordingSiblings
 
@@ -18,15 +19,14 @@ async def test_its_environment_leads_to_it(siblings: RecordingSiblings) -> None:
 
 async def test_applied_then_fail(platform: Platform, siblings: RecordingSiblings) -> None:
     siblings.fail("domain", "commit", 1, "applied_then_fail")
-    await platform.domain.commit("sysA", "i1")
-    assert siblings.commits == ["i1", "i1"]
+    assert (await platform.domain.commit("sysA", "i1")).end is CommitEnd.REFUSED
+    assert siblings.commits == ["i1"]
 
 
 async def test_failures_for_some_calls_only(platform: Platform, siblings: RecordingSiblings) -> None:
     siblings.fail("domain", "commit", 3, 503, when=lambda call: call.instance_id == "i2")
     await platform.domain.commit("sysA", "i1")
-    with pytest.raises(SiblingUnreachable):
-        await platform.domain.commit("sysA", "i2")
+    assert (await platform.domain.commit("sysA", "i2")).end is CommitEnd.LOST
     assert siblings.commits == ["i1"]
     siblings.fail("domain", "commit", 3, 503)
     siblings.heal()

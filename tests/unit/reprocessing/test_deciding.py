@@ -6,6 +6,7 @@ from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.commands import Needs
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.doubt import Finding
 from maestro.reprocessing.status import Status
 from tests.unit.reprocessing.driver import P1, Driver
 
@@ -157,9 +158,10 @@ def test_a_cancellation_survives_a_restart(m: Driver) -> None:
     m.start()
     m.cancel()
     m.restart()
-    m.queues_updated()
+    m.settles(Finding.NO_ROWS)
     m.queues_updated()
     assert m.doc.status is Status.CANCELLED
+    assert not m.doc.held_committed
 
 
 def test_leaving_the_line_reaches_the_queues_over_a_restart(m: Driver) -> None:

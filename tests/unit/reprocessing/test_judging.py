@@ -7,6 +7,7 @@ from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.commands import Needs
 from maestro.reprocessing.delivery import Verdict
+from maestro.reprocessing.doubt import Finding
 from maestro.reprocessing.impact import Impacted
 from maestro.reprocessing.state import ErrandKind
 from maestro.reprocessing.status import Status
@@ -33,7 +34,7 @@ def test_an_open_system_asks_discovery(m: Driver) -> None:
 def test_none_impacted_the_verdict_is_stored_and_the_commit_needs_it(m: Driver) -> None:
     m.arrive("i1")
     assert m.impact() == [do.Commit(m.system.lane_token, "i1")]
-    assert do.Commit.needs is Needs.STORED
+    assert m.only(do.Commit).needs is Needs.STORED
     assert m.saves == [SaveDelivery(m.delivery("i1"))]
     assert m.delivery("i1").verdict is Verdict.COMMIT
 
@@ -246,7 +247,10 @@ def test_a_failure_at_any_step_goes_to_the_error_queue_and_the_next_is_judged(m:
     m.arrive("i2")
     if stage != "impact":
         m.impact(*((P1,) if stage == "origins" else ()))
-    m.judging_fails()
+    if stage == "commit":
+        m.refused()
+    else:
+        m.judging_fails()
     assert m.delivery("i1").verdict is Verdict.ERROR
     assert m.only(do.AskImpact).instance_id == "i2"
 
@@ -374,23 +378,27 @@ def test_after_a_restart_a_decided_commit_comes_before_all_else_and_is_not_asked
     m.arrive("i1")
     m.impact()
     commands = m.restart()
-    assert [type(command) for command in commands if not isinstance(command, do.FeedWaitQueue)] == [do.Commit]
+    others = (do.FeedWaitQueue, do.WakeAt)
+    assert [type(command) for command in commands if not isinstance(command, others)] == [do.AskProof]
     m.arrive("i2")
     assert not m.asked(do.AskImpact)
     m.arrive("i1", redelivered=True)
-    assert m.committed()[0] == do.AckDelivery(m.ref())
+    assert do.AckDelivery(m.ref()) in m.proof(Finding.ROWS)
+    assert m.system.judged is not None
+    assert m.system.judged.instance_id == "i2"
 
 
 def test_a_commit_that_fails_before_its_event_is_back_goes_to_the_error_queue_once_it_is(m: Driver) -> None:
     m.arrive("i1")
     m.impact()
     m.restart()
-    m.judging_fails()
+    m.settles(Finding.UNPROVABLE)
     assert not m.asked(do.DeadLetterEvent)
     m.restart()
     assert not m.asked(do.DeadLetterEvent)
     m.arrive("i1", redelivered=True)
-    assert m.commands == [do.DeadLetterEvent("m-i1", 1, "out of reach", (m.ref(),))]
+    reason = "commit in doubt: Maestro ended while the commit was under way"
+    assert m.commands == [do.DeadLetterEvent("m-i1", 1, reason, (m.ref(),), "1")]
     assert m.repository.body(1) is not None
     (errand,) = m.system.errands.values()
     assert m.repository.error_event(errand) is not None
@@ -402,7 +410,8 @@ def test_a_caller_whose_commit_failed_after_a_restart_may_ask_again(m: Driver) -
     m.sync("i1")
     m.impact()
     m.restart()
-    m.judging_fails()
+    m.settles(Finding.NO_ROWS)
+    m.refused()
     ticket = m.sync("i1")
     m.impact()
     m.committed()

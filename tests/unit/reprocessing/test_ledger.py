@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from maestro.events import MASTER
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import remembering
+from maestro.reprocessing.doubt import Finding
 from maestro.reprocessing.impact import Impacted
 from maestro.reprocessing.ledger import (
     Footprint,
@@ -324,7 +325,7 @@ def test_after_a_crash_between_verdict_and_commit_the_rows_are_asked_for(it: Dri
     it.arrive("i5")
     it.impact(footprint=footprint(ROW))
     it.restart()
-    it.committed()
+    it.proof(Finding.ROWS)
 
     assert it.last(do.FetchOwed).number == it.system.ledger.last
     it.owed(changed=(ROW,))

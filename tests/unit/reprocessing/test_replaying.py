@@ -8,6 +8,7 @@ from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.commands import Needs
 from maestro.reprocessing.document import Stage, UnitState
+from maestro.reprocessing.doubt import Finding
 from maestro.reprocessing.impact import Impacted
 from maestro.reprocessing.status import Status
 from tests.unit.reprocessing.driver import P1, P2, Driver
@@ -74,7 +75,8 @@ def test_a_growth_of_which_a_crash_left_it_open_is_synced(m: Driver) -> None:
     m.replay_impact()
     m.restart()
     m.queues_updated()
-    assert m.last(do.CommitReplay).needs is Needs.SYNCED
+    m.settles(Finding.NO_ROWS)
+    assert m.only(do.CommitReplay).needs is Needs.SYNCED
 
 
 def test_the_lock_tells_whose_it_is_and_how_far(m: Driver) -> None:
@@ -200,7 +202,7 @@ def test_a_result_for_what_does_not_run_is_bad_input(m: Driver) -> None:
     m.result("re1", "p1")
     assert "is not running" in m.only(do.DeadLetterEvent).reason
     m.sync("re9", ReplayRef("unknown", "p1"))
-    assert m.only(do.Reply).code is Code.FAILED
+    assert m.only(do.Reply).code is Code.INVALID
 
 
 def test_a_result_that_comes_after_the_end_is_superseded(m: Driver) -> None:
@@ -382,6 +384,8 @@ def test_any_failure_of_a_replay_fails_the_run(m: Driver, stage: str) -> None:
         m.replay_impact(*((P4,) if stage == "origins" else ()))
     if stage == "error":
         m.errs("p1", "d1.0.1")
+    elif stage == "commit":
+        m.refused(do.CommitReplay)
     else:
         m.run_fails()
     assert m.system.lock() is not None
@@ -496,9 +500,12 @@ def test_an_accepted_result_is_continued(m: Driver, state: UnitState) -> None:
     m.result("re1", "p1")
     if state is UnitState.COMMITTING:
         m.replay_impact()
-    m.restart()
+    commands = m.restart()
+    if state is UnitState.COMMITTING:  # it was called: in doubt
+        assert any(isinstance(command, do.AskProof) for command in commands)
+        return
     m.queues_updated()
-    assert m.asked(do.AskReplayImpact if state is UnitState.ASSESSING else do.CommitReplay)
+    assert m.asked(do.AskReplayImpact)
 
 
 def test_an_end_that_was_decided_is_carried_out(m: Driver) -> None:

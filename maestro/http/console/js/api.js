@@ -30,6 +30,9 @@ export const waiting = (id, after, signal) => get(`${V1}/systems/${part(id)}/wai
 export const waitingEvent = (id, number, signal) => get(`${V1}/systems/${part(id)}/waiting/${part(number)}`, signal);
 export const skipped = (id, after, signal) => get(`${V1}/systems/${part(id)}/skipped?after=${after}`, signal);
 export const errors = (id, signal) => get(`${V1}/systems/${part(id)}/errors?limit=50`, signal);
+export const doubts = (id, signal) => get(`${V1}/systems/${part(id)}/doubts`, signal);
+export const resolve = (id, key, body) => post(`${V1}/systems/${part(id)}/doubts/${part(key)}`, body);
+export const setAside = (id, body) => post(`${V1}/systems/${part(id)}/stalled/set-aside`, body);
 export const redrive = (id, body) => post(`${V1}/systems/${part(id)}/errors/redrive`, body);
 
 /** Decide on a reprocessing: approve, skip, retry, cancel, pause, resume, recheck or reconsider. */

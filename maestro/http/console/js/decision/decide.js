@@ -19,7 +19,7 @@ export function decide(doc, { config, changed, problem }) {
   const who = whoAndWhy();
   const limits = budget();
   const whole = covering(doc);
-  const costs = region(({ waiting }) => [cost("approve", costOfApprove(doc, waiting)), cost("skip", costOfSkip())], {
+  const costs = region(({ waiting }) => [cost("approve", costOfApprove(doc, waiting)), cost("skip", costOfSkip(doc))], {
     class: "costs",
   });
   const typed = n > config.typeSystemAbove ? typedSystem(doc) : null;
@@ -153,14 +153,15 @@ function cost(kind, lines) {
 function costOfApprove(doc, waiting) {
   const guess = estimate(doc);
   return [
-    t("decide.cost.replays", { n: impact(doc).n }),
+    doc.late ? t("late.approve") : t("decide.cost.replays", { n: impact(doc).n }),
     guess ? [t("decide.cost.time", { time: guessed(guess.seconds) }), basis(guess)] : t("decide.cost.unknown"),
     doc.forking ? t("decide.cost.nolock") : [icon("lock"), t("decide.cost.lock")],
     t("decide.cost.waiting", { n: waiting }),
   ];
 }
 
-function costOfSkip() {
+function costOfSkip(doc) {
+  if (doc.late) return [t("late.skip")];
   return [h("strong", {}, t("decide.skip.rows")), t("decide.skip.old"), t("decide.skip.kept")];
 }
 

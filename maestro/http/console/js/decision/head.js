@@ -18,9 +18,10 @@ export function head(doc) {
       h(
         "h1",
         { tabindex: "-1" },
-        t("decision.title", { event: words(event.name) }),
+        doc.late ? t("late.decision.title") : t("decision.title", { event: words(event.name) }),
         about && h("span", { class: "gist" }, about),
       ),
+      doc.late && h("span", { class: "badge attention" }, t("late.badge")),
       badge(doc.status),
     ),
     h("p", { class: "lead" }, sentence(doc)),
@@ -57,6 +58,7 @@ function sentence(doc) {
   const values = { n, event: words(origin(doc).name), user: last(doc).user, ...progress(doc) };
   switch (phase(doc)) {
     case "pending":
+      if (doc.late) return t("late.sentence", values);
       return [t("sentence.pending", values), " ", h("strong", {}, t("sentence.nothing"))];
     case "running":
       return t(running(doc), values);

@@ -95,7 +95,7 @@ function outcome(doc) {
 function state(row) {
   return [
     h("span", { class: `dot ${row.state}` }, t(`unit.${row.state}`)),
-    row.state === "active" && small(t(`unit.step.${row.step}`)),
+    (row.state === "active" || ["left_out", "set_aside"].includes(row.step)) && small(t(`unit.step.${row.step}`)),
     row.round > 1 && small(t("unit.round", { n: row.round })),
     row.error && h("small", { class: "bad" }, row.error),
   ];

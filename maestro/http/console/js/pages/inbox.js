@@ -7,11 +7,13 @@ import { Failures, glance } from "../glance.js";
 import { ago, gist, words } from "../format.js";
 import { t } from "../i18n.js";
 import { watch } from "../live.js";
+import { needsList, needsOf } from "../needs.js";
 import { empty, failed, icon, loading, section } from "../parts.js";
 import { href } from "../router.js";
 
 export function inboxPage({ signal }) {
   const failures = new Failures();
+  const needs = region(({ found }) => needsList(found, look));
   const pending = region(decisions);
   const systems = region(({ list }) => glance(list));
   const lead = region(({ n }) => h("p", { class: "lead" }, t(n ? "inbox.lead" : "inbox.lead.none", { n })));
@@ -22,6 +24,7 @@ export function inboxPage({ signal }) {
     {},
     h("h1", { tabindex: "-1" }, t("inbox.title")),
     lead.element,
+    needs.element,
     pending.element,
     section(t("inbox.systems"), {}, systems.element),
   );
@@ -30,6 +33,7 @@ export function inboxPage({ signal }) {
     try {
       const list = await api.systems(signal);
       systems.update({ list: await failures.of(list, signal) });
+      needs.update({ found: await needsOf(list, signal), minute: Math.floor(Date.now() / 60_000) });
       const waiting = list.filter((system) => system.pending?.length);
       const found = await Promise.all(waiting.map((system) => held_of(system)));
       const documents = found
@@ -51,9 +55,9 @@ export function inboxPage({ signal }) {
 
 /** Leave out the bodies of the events: an update compares what is shown, not all there is. */
 function brief(doc) {
-  const { id, systemId, branch, history } = doc;
+  const { id, systemId, branch, history, late } = doc;
   const { name, payload } = origin(doc);
-  return { id, systemId, branch, history, ...impact(doc), name, payload };
+  return { id, systemId, branch, history, late, ...impact(doc), name, payload };
 }
 
 function decisions({ documents, problem }) {
@@ -75,8 +79,10 @@ function item(doc, waiting) {
     h(
       "div",
       { class: "what" },
-      h("h2", {}, t("inbox.item", { event: words(doc.name) }), about && h("span", { class: "gist" }, about)),
-      h("p", {}, t("inbox.ask", { n: doc.n })),
+      doc.late
+        ? h("h2", {}, t("inbox.late"), " ", h("span", { class: "badge attention" }, t("late.badge")))
+        : h("h2", {}, t("inbox.item", { event: words(doc.name) }), about && h("span", { class: "gist" }, about)),
+      h("p", {}, t(doc.late ? "inbox.late.ask" : "inbox.ask", { n: doc.n })),
       h(
         "p",
         { class: "meta" },

@@ -7,6 +7,7 @@ import { waitQueue } from "../queues/waiting.js";
 import { ago, id } from "../format.js";
 import { t } from "../i18n.js";
 import { watch } from "../live.js";
+import { needsList, needsOf } from "../needs.js";
 import { badge, facts, failed, icon, loading, section } from "../parts.js";
 import { href } from "../router.js";
 
@@ -14,6 +15,7 @@ export function systemPage({ params, signal }) {
   const state = region(({ system, problem }) =>
     problem ? failed(new api.Failure(problem[0], problem[1])) : overview(system),
   );
+  const needs = region(({ found }) => needsList(found, look));
   const waiting = waitQueue(params.id, signal);
   const errors = errorQueue(params.id, signal);
   state.element.append(loading());
@@ -23,6 +25,7 @@ export function systemPage({ params, signal }) {
     {},
     h("p", { class: "crumbs" }, h("a", { href: href("/systems") }, t("nav.systems")), " / ", params.id),
     h("h1", { tabindex: "-1" }, params.id),
+    needs.element,
     state.element,
     section(t("waiting.title"), { id: "waiting" }, h("p", { class: "muted" }, t("waiting.text")), waiting.element),
     section(t("errors.title"), { id: "errors" }, h("p", { class: "muted" }, t("errors.text")), errors.element),
@@ -32,6 +35,7 @@ export function systemPage({ params, signal }) {
     try {
       const system = await api.system(params.id, signal);
       state.update({ system });
+      needs.update({ found: await needsOf([system], signal), minute: Math.floor(Date.now() / 60_000) });
       waiting.update(system.waiting);
       errors.update(system.queues?.[`persist.${params.id}.queue.error`] ?? null);
     } catch (problem) {
