@@ -394,6 +394,20 @@ class DeadLetter(Struct, frozen=True):
     doubt: str = ""
 
 
+class SweepPersist(Struct, frozen=True):
+    """Answer `PersistSwept` once all that stands in the persist queue now was delivered."""
+
+    id: str
+    send: str
+
+
+class PersistSwept(Struct, frozen=True):
+    """All that stood in the persist queue when it was asked was delivered before this."""
+
+    id: str
+    send: str
+
+
 class FeedWaitQueue(Struct, frozen=True):
     """Consume the wait queue (`on`), or stop and give back what is unsettled of it."""
 

@@ -98,6 +98,14 @@ class FeedWaitQueue(Command, frozen=True):
     on: bool
 
 
+class SweepPersist(Command, frozen=True):
+    """Answer `PersistSwept` once all that stands in the persist queue at this moment was delivered."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    send: str
+
+
 # --- to whoever asked ----------------------------------------------------------------------------------------
 
 

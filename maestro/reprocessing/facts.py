@@ -345,6 +345,13 @@ class ReplayTimedOut(Struct, frozen=True):
     send: str
 
 
+class PersistSwept(Struct, frozen=True):
+    """All that stood in the persist queue when `SweepPersist` was ordered was delivered before this."""
+
+    id: str
+    send: str
+
+
 class ReplayErred(Struct, frozen=True):
     """The platform reports that a replayed process ended in error."""
 
@@ -440,6 +447,7 @@ Fact = (
     | ReplaySent
     | UnitRefused
     | ReplayTimedOut
+    | PersistSwept
     | ReplayErred
     | ReplayImpactFound
     | ReplayOriginsFetched

@@ -19,6 +19,7 @@ from maestro.reprocessing import (
     machine,
     opening,
     rechecking,
+    recognising,
     reconsidering,
     remembering,
     replaying,
@@ -405,6 +406,26 @@ def take_the_end_of_a_chains_first_operation_for_the_units(plant: Plant) -> None
     plant.setitem(machine._HANDLERS, facts.FollowingKnown, whatever_follows)
 
 
+def act_on_a_time_out_at_once(plant: Plant) -> None:
+    def timed_out(system: System, fact: facts.ReplayTimedOut, step: Step) -> None:
+        replaying.on_persist_swept(system, facts.PersistSwept(fact.id, fact.send), step)
+
+    plant.setitem(machine._HANDLERS, facts.ReplayTimedOut, timed_out)
+
+
+def take_one_sync_persist_for_another(plant: Plant) -> None:
+    def known(system: System, fact: facts.EventArrived) -> Delivery | None:
+        latest = system.deliveries.get(system.fingerprints.get(fact.fingerprint, ""))
+        return latest if fact.ticket is not None else find(system, fact)
+
+    find = recognising.known
+    plant.setattr(recognising, "known", known)
+
+
+def acknowledge_an_event_with_a_used_id(plant: Plant) -> None:
+    plant.setattr(recognising, "is_another", lambda _known, _fact: False)
+
+
 def ask_before_the_last_commit_is_visible(plant: Plant) -> None:
     plant.setattr(visibility, "awaits_look", lambda _system: False)
 
@@ -482,6 +503,9 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     finish_over_what_is_set_aside,
     replay_what_was_left_out,
     let_one_unit_hold_up_the_others_for_ever,
+    act_on_a_time_out_at_once,
+    take_one_sync_persist_for_another,
+    acknowledge_an_event_with_a_used_id,
     take_a_cover_whatever_its_size,
     take_a_cover_of_somebody_who_may_no_longer_decide,
     forget_covers_in_a_crash,
