@@ -92,9 +92,15 @@ class ListDeliveries(Struct, frozen=True):
 
 
 class FindDocuments(Struct, frozen=True):
-    """A JSON list of documents, oldest first; all, or those of one status."""
+    """A JSON list of documents, oldest first; all, or those of one status.
+
+    `after`: only those behind this document; `limit`: at most so many, 0: all. `message` of the answer is the id of the
+    last one when there are more.
+    """
 
     status: str = ""
+    after: str = ""
+    limit: int = 0
 
 
 class GetDocument(Struct, frozen=True):
@@ -392,6 +398,20 @@ class DeadLetter(Struct, frozen=True):
     number: int = 0
     #: Key of the doubt that its commit is in; empty: it is in none.
     doubt: str = ""
+
+
+class SweepPersist(Struct, frozen=True):
+    """Answer `PersistSwept` once all that stands in the persist queue now was delivered."""
+
+    id: str
+    send: str
+
+
+class PersistSwept(Struct, frozen=True):
+    """All that stood in the persist queue when it was asked was delivered before this."""
+
+    id: str
+    send: str
 
 
 class FeedWaitQueue(Struct, frozen=True):

@@ -138,6 +138,10 @@ class FindQuery(Struct):
     """Which documents."""
 
     status: StatusText = ""
+    after: Annotated[str, Meta(max_length=MAX_ID, description="Those behind this document.",
+                               extra={"says": f"must be at most {MAX_ID} printable characters"})] = ""  # fmt: skip
+    limit: Annotated[int, Meta(ge=0, le=MAX_PAGE, description="At most so many; 0: all.",
+                               extra={"says": f"must be a whole number from 0 to {MAX_PAGE}"})] = 0  # fmt: skip
 
 
 class PageQuery(Struct):

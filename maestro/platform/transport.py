@@ -14,9 +14,17 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from maestro import __version__, logs
 from maestro.platform.answer import BadAnswerError
-from maestro.platform.connections import Bounds, ConnectionFailedError, Connections, NoConnectionInTimeError, Sink
+from maestro.platform.connections import (
+    Bounds,
+    ConnectionFailedError,
+    Connections,
+    NoConnectionInTimeError,
+    NotSentError,
+    Sink,
+)
 from maestro.platform.errors import (
     FinalRefusal,
+    NeverAsked,
     RefusalError,
     SiblingError,
     SiblingRefused,
@@ -211,6 +219,10 @@ class Transport:
                 return problem
             case RefusalError():
                 return FinalRefusal(name.service, name.call, str(problem))
+            case NotSentError():
+                return NeverAsked(name.service, name.call, str(problem))
+            case NoConnectionInTimeError():
+                return NeverAsked(name.service, name.call, _timed_out(problem, self._settings))
             case TimeoutError():
                 cause = _timed_out(problem, self._settings)
             case WrongShapeError() | msgspec.DecodeError() | RecursionError():

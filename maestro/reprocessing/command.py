@@ -32,6 +32,8 @@ class Topic(StrEnum):
     QUESTION = "question"
     #: To put a question again that a sibling out of reach did not answer.
     OUTAGE = "outage"
+    #: Copies of waiting events were kept from the wait queue for as long as they may be.
+    GIVE_BACK_COPIES = "give_back_copies"
     #: A commit that is to be called again, or proved; the key is its case's.
     COMMIT = "commit"
     #: A stall has lasted so long that the system is not open any more.

@@ -17,6 +17,7 @@ from maestro.reprocessing.command import Topic as Topic
 from maestro.reprocessing.command import WakeAt as WakeAt
 from maestro.reprocessing.commands_of_siblings import AskAgain as AskAgain
 from maestro.reprocessing.commands_of_siblings import AskCanary as AskCanary
+from maestro.reprocessing.commands_of_siblings import AskFootprint as AskFootprint
 from maestro.reprocessing.commands_of_siblings import Look as Look
 from maestro.reprocessing.commands_of_siblings import SetFinished as SetFinished
 from maestro.reprocessing.impact import Impacted
@@ -95,6 +96,14 @@ class FeedWaitQueue(Command, frozen=True):
     """Have the wait queue consumed, or left alone."""
 
     on: bool
+
+
+class SweepPersist(Command, frozen=True):
+    """Answer `PersistSwept` once all that stands in the persist queue at this moment was delivered."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    id: str
+    send: str
 
 
 # --- to whoever asked ----------------------------------------------------------------------------------------

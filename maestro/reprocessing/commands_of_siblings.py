@@ -5,6 +5,14 @@ from typing import ClassVar
 from maestro.reprocessing.command import Command, Needs
 
 
+class AskFootprint(Command, frozen=True):
+    """Ask Domain which rows an event's commit would change, while a look is awaited. Answered by `FootprintFound`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    token: int
+    instance_id: str
+
+
 class AskCanary(Command, frozen=True):
     """Ask a sibling something that it answered before. Answered by `CanaryAsked`."""
 

@@ -172,6 +172,8 @@ class Document:
     cover_token: int = 0
     #: Discovery is being asked again (not stored).
     recheck: Recheck | None = None
+    #: The send whose time is over, while its result may stand in the persist queue (not stored).
+    sweeping: str = ""
     #: Questions answered when the end is reached.
     tickets: list[int] = field(default_factory=list)
 

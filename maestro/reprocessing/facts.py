@@ -19,6 +19,7 @@ from maestro.reprocessing.facts_of_siblings import ErrandUnanswered as ErrandUna
 from maestro.reprocessing.facts_of_siblings import FinishedRefused as FinishedRefused
 from maestro.reprocessing.facts_of_siblings import FinishedSet as FinishedSet
 from maestro.reprocessing.facts_of_siblings import FollowingKnown as FollowingKnown
+from maestro.reprocessing.facts_of_siblings import FootprintFound as FootprintFound
 from maestro.reprocessing.facts_of_siblings import InstanceEnded as InstanceEnded
 from maestro.reprocessing.facts_of_siblings import Looked as Looked
 from maestro.reprocessing.facts_of_siblings import LookFailed as LookFailed
@@ -344,6 +345,13 @@ class ReplayTimedOut(Struct, frozen=True):
     send: str
 
 
+class PersistSwept(Struct, frozen=True):
+    """All that stood in the persist queue when `SweepPersist` was ordered was delivered before this."""
+
+    id: str
+    send: str
+
+
 class ReplayErred(Struct, frozen=True):
     """The platform reports that a replayed process ended in error."""
 
@@ -439,10 +447,12 @@ Fact = (
     | ReplaySent
     | UnitRefused
     | ReplayTimedOut
+    | PersistSwept
     | ReplayErred
     | ReplayImpactFound
     | ReplayOriginsFetched
     | ReplayCommitted
+    | FootprintFound
     | OwedFetched
     | OldestEntriesFound
     | InstanceEnded

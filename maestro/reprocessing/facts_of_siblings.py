@@ -91,7 +91,7 @@ class ErrandUnanswered(Struct, frozen=True):
 
 
 class ErrandRefused(Struct, frozen=True):
-    """A call that delivers an errand was answered no: another one may do better."""
+    """A call that delivers an errand was answered no, or could not be made: another one may do better."""
 
     number: int
 
@@ -140,6 +140,13 @@ class QueuesUpdated(Struct, frozen=True):
     id: str
     token: int
     problem: str
+
+
+class FootprintFound(Struct, frozen=True):
+    """Domain said which rows the commit of the event being judged would change; None: it did not say."""
+
+    token: int
+    footprint: Footprint | None
 
 
 class OwedFetched(Struct, frozen=True):

@@ -11,7 +11,19 @@ from msgspec.structs import replace
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import committing, facts, identity, kept, opening, outage, remembering, replaying, visibility
+from maestro.reprocessing import (
+    committing,
+    crowding,
+    facts,
+    identity,
+    kept,
+    opening,
+    outage,
+    recognising,
+    remembering,
+    replaying,
+    visibility,
+)
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.doubt import IN_DOUBT, Use
 from maestro.reprocessing.impact import relevant
@@ -38,25 +50,21 @@ from maestro.reprocessing.step import SaveDelivery, Step
 
 #: Why an event that was adopted is on its error queue.
 ADOPTED: Final = f"{IN_DOUBT}the Maestro that owned this event before may have made its commit"
-#: Why an event goes to the error queue that came with the id of another one.
-USED: Final = "id was used by another event"
-#: Seconds for which a sync persist whose answer was not heard is answered as it was.
-HEARD_WITHIN: Final = 3600.0
-#: An instance that persists more often than this within so many seconds is told of; instances watched for that.
-STORM, STORM_WITHIN, STORMS_WATCHED = 10, 60.0, 1000
+
 
 # --- arrival -------------------------------------------------------------------------------------------------
 
 
-def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:  # noqa: C901 - one branch for each way
+def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     """Admit a new event, or continue the stored verdict of a known one."""
-    known = _known(system, fact)
-    usurped = known is not None and _is_another(known, fact)
+    system.last_arrived = None
+    known = recognising.known(system, fact)
+    usurped = known is not None and recognising.is_another(known, fact)
     if usurped and fact.ticket is not None:  # by its `Idempotency-Key`
-        step.do(do.Reply(fact.ticket, Code.CONFLICT, USED))
+        step.do(do.Reply(fact.ticket, Code.CONFLICT, recognising.USED))
         return
     if usurped:
-        fact = replace(fact, key=identity.other(fact.key, fact.instance_id, _reprocessing(fact)))
+        fact = replace(fact, key=identity.other(fact.key, fact.instance_id, recognising.reprocessing_of(fact)))
         known = system.deliveries.get(fact.key)
     refs: tuple[int, ...] = ()
     if known is not None and known.doubt and known.verdict is Verdict.ERROR and _is_new_delivery(known, fact):
@@ -71,83 +79,41 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:  #
         _hurry(system, known, fact, step)
         return
     delivery = system.last_arrived = _admit(system, fact, refs)
-    _watch_for_storms(system, fact, step)
+    recognising.watch_for_storms(system, fact, step)
     if usurped:
-        reject(system, delivery, USED, step)
+        reject(system, delivery, recognising.USED, step)
     elif fact.foreign:  # as after a lost store: its former owner may have made its commit
         committing.leave_in_doubt(system, delivery, ADOPTED.removeprefix(IN_DOUBT), step)
         reject(system, delivery, ADOPTED, step)
-    elif fact.replay is not None:
+    else:
+        _receive(system, delivery, fact, step)
+    if delivery.key not in system.deliveries:  # a bad request: nothing is left of it
+        system.last_arrived = None
+    _hurry(system, delivery, fact, step)
+
+
+def _receive(system: System, delivery: Delivery, fact: facts.EventArrived, step: Step) -> None:
+    """Have a new event judged, wait, or answered for as a replay's result."""
+    if fact.replay is not None:
         replaying.on_result(system, delivery, fact.replay, step)
     elif fact.from_wait_queue:  # an unknown one: the store was lost
         _empty_inbox(system, step)  # they have smaller numbers
         mark_parked(system, delivery, step)
         _line_up(system, delivery, step)
-    elif not system.open:
+    elif not system.open or system.waiting:
         _empty_inbox(system, step)  # a stall closes the system by itself, as time goes by
         _wait(system, delivery, step)
     else:
         system.inbox.append(delivery)
-    _hurry(system, delivery, fact, step)
-
-
-def _known(system: System, fact: facts.EventArrived) -> Delivery | None:
-    """Return the delivery this is again (semantics: A delivery is known by …); None: it is a new one."""
-    if fact.key:
-        known = system.deliveries.get(fact.key)
-        if known is None and fact.from_wait_queue:
-            known = system.deliveries.get(identity.old_reconsidered(fact.key))
-        return known
-    latest = system.deliveries.get(system.fingerprints.get(fact.fingerprint, ""))
-    if fact.ticket is None:
-        if latest is None and fact.replay is not None:
-            ref = fact.replay
-            latest = system.deliveries.get(identity.old(fact.instance_id, ref.id, ref.instance_id, ref.send))
-        elif latest is None:
-            latest = system.deliveries.get(identity.old(fact.instance_id, "", "", ""))
-        return latest if fact.redelivered or fact.from_wait_queue else None
-    if latest is None or not latest.done or (fact.call and fact.call in latest.calls):
-        return latest
-    return latest if not latest.heard and system.now - latest.done_at <= HEARD_WITHIN else None
-
-
-def _is_another(known: Delivery, fact: facts.EventArrived) -> bool:
-    """Whether the event is another one than its id says."""
-    of_before = known.replay and not known.reprocessing  # stored before it was kept whose result it is
-    return known.instance_id != fact.instance_id or (known.reprocessing != _reprocessing(fact) and not of_before)
-
-
-def _reprocessing(fact: facts.EventArrived) -> str:
-    return fact.replay.id if fact.replay is not None else ""
+        if crowding.crowded(system):
+            system.overflowing = True
+            _empty_inbox(system, step)
 
 
 def _hurry(system: System, delivery: Delivery, fact: facts.EventArrived, step: Step) -> None:
     """Answer a caller who waits no longer, unless it was answered already."""
     if fact.impatient and fact.ticket in delivery.tickets:
         _answer_waiting(system, delivery, step)
-
-
-def on_answer_lost(system: System, fact: facts.AnswerLost, step: Step) -> None:
-    """The caller will ask again: it is to get the answer it did not get."""
-    delivery = system.deliveries.get(system.fingerprints.get(fact.fingerprint, ""))
-    if delivery is not None:
-        answer(delivery, step, Code.UNAVAILABLE, message="the caller is gone")
-        delivery.heard = False
-
-
-def _watch_for_storms(system: System, fact: facts.EventArrived, step: Step) -> None:
-    """Tell of an instance that persists again and again: a chain of operations may do so for ever."""
-    persisted = system.persisted.setdefault(fact.instance_id, [])
-    persisted.append(system.now)
-    if len(persisted) > STORM:
-        recent = persisted.pop(0) >= system.now - STORM_WITHIN
-        if recent:
-            text = f"instance {fact.instance_id} persisted more than {STORM} times within {STORM_WITHIN:g} s"
-            step.do(do.RaiseAlarm(do.Alarm.PERSISTS_OFTEN, fact.instance_id, text))
-            persisted.clear()  # told once for so many
-    system.persisted.move_to_end(fact.instance_id)
-    if len(system.persisted) > STORMS_WATCHED:
-        system.persisted.popitem(last=False)
 
 
 def _meet_doubt(known: Delivery, fact: facts.EventArrived, step: Step) -> None:
@@ -185,7 +151,7 @@ def _admit(system: System, fact: facts.EventArrived, refs: tuple[int, ...]) -> D
         refs=list(refs),
         has_caller=fact.ticket is not None,
         redriven=fact.redriven,
-        reprocessing=_reprocessing(fact),
+        reprocessing=recognising.reprocessing_of(fact),
     )
     system.next_number += 1
     system.deliveries[delivery.key] = delivery
@@ -235,7 +201,9 @@ def _meet_again(system: System, known: Delivery, fact: facts.EventArrived, step:
         step.do(do.AckDelivery(fact.ref) if known.parked else do.ParkEvent(known.key, refs))
     if fact.ticket is not None:
         known.tickets.append(fact.ticket)
-        _answer_waiting(system, known, step)
+        known.calls.append(fact.call)
+        if not system.open:
+            _answer_waiting(system, known, step)
 
 
 # --- waiting -------------------------------------------------------------------------------------------------
@@ -245,7 +213,8 @@ def _wait(system: System, delivery: Delivery, step: Step) -> None:
     """The event goes to the wait queue, behind those already there."""
     _line_up(system, delivery, step)
     park(delivery, step)
-    _answer_waiting(system, delivery, step)
+    if not system.open:
+        _answer_waiting(system, delivery, step)
 
 
 def _line_up(system: System, delivery: Delivery, step: Step) -> None:
@@ -290,8 +259,17 @@ def on_wait_queue_drained(system: System, _fact: facts.WaitQueueDrained, step: S
 
 
 def feed_wait_queue(system: System, step: Step) -> None:
-    """Have the wait queue consumed while events may leave it: never while the system is blocked or stalled for long."""
-    wanted = not system.blocked and not system.held_up and (system.parked > 0 or system.wait_queue_unknown)
+    """Have the wait queue consumed while events may leave it.
+
+    A copy that is handed back too often is dropped by a quorum queue, so a decision that comes soon hands back none:
+    those that ingress holds when the system becomes blocked, or is stalled for long, are kept for less than RabbitMQ's
+    consumer time-out.
+    """
+    wanted = system.parked > 0 or system.wait_queue_unknown
+    if wanted and (system.blocked or system.held_up):
+        wanted = _may_hold_copies(system, step)
+    else:
+        system.held_since = 0.0
     if wanted != system.feeding:
         system.feeding = wanted
         step.do(do.FeedWaitQueue(wanted))
@@ -299,10 +277,21 @@ def feed_wait_queue(system: System, step: Step) -> None:
             delivery.refs.clear()  # ingress gives them back
 
 
+def _may_hold_copies(system: System, step: Step) -> bool:
+    """Whether the consumer is kept for the sake of copies that ingress holds: without any, nothing is handed back."""
+    if not system.feeding or not any(delivery.refs for delivery in system.waiting.values()):
+        return False
+    if not system.held_since:
+        system.held_since = system.now
+        step.do(do.WakeAt(do.Topic.GIVE_BACK_COPIES, "", system.now + system.rules.hold_copies))
+    return system.now < system.held_since + system.rules.hold_copies
+
+
 def on_ingress_attached(system: System, _fact: facts.IngressAttached, step: Step) -> None:
     """All earlier references are void; what ingress had still to do is asked of the new one."""
     system.feeding = False
     system.wait_queue_unknown = True
+    crowding.ingress_attached(system, step)
     for delivery in system.deliveries.values():
         delivery.refs.clear()
         if delivery.done:
@@ -326,9 +315,13 @@ def advance(system: System, step: Step) -> None:
     elif system.held_up:
         _park_judged(system, step)
         _empty_inbox(system, step)
+    if system.overflowing and (blocked or system.held_up or not system.waiting):
+        system.overflowing = False
+        for delivery in system.waiting.values():
+            _answer_waiting(system, delivery, step)
     if system.cases:
         pass  # a commit is in doubt, or cannot be begun: nothing else of the system is judged
-    elif system.lane is Lane.LOOKS and system.judged is not None and not visibility.awaits_look(system):
+    elif system.lane is Lane.LOOKS and system.judged is not None and not _must_see(system, system.judged):
         _ask(system, system.judged, step)
     elif system.judged is None and not system.owed and not system.closing:
         if system.unfinished:
@@ -370,7 +363,7 @@ def _judge_next(system: System, step: Step) -> None:
         delivery = system.inbox[0]
     else:
         return
-    if visibility.awaits_look(system) and not delivery.harmless:
+    if _must_see(system, delivery) and not visibility.takes_longer(system):
         return
     if not system.waiting:
         system.inbox.popleft()
@@ -381,11 +374,24 @@ def _ask(system: System, delivery: Delivery, step: Step) -> None:
     if system.closing:  # nothing is decided: the next life judges it
         system.judged = system.lane = None
         return
-    if visibility.awaits_look(system) and not delivery.harmless:
+    if _must_see(system, delivery):
         _occupy(system, delivery, Lane.LOOKS)
+        step.do(do.AskFootprint(system.lane_token, delivery.instance_id))
         return
     _occupy(system, delivery, Lane.IMPACT)
     step.do(do.AskImpact(system.lane_token, delivery.instance_id))
+
+
+def _must_see(system: System, delivery: Delivery) -> bool:
+    """Whether a commit must become visible before Discovery is asked about this event (semantics: Visible)."""
+    return visibility.awaits_look(system) and not delivery.harmless
+
+
+def on_footprint_found(system: System, fact: facts.FootprintFound, step: Step) -> None:  # noqa: ARG001 - `advance` goes on
+    """An event that changes and destroys no row impacts nobody whom a look could show: it waits for none."""
+    delivery = _awaited(system, fact.token, Lane.LOOKS)
+    if delivery is not None and fact.footprint is not None:
+        delivery.harmless = not fact.footprint.changed
 
 
 def _occupy(system: System, delivery: Delivery, lane: Lane) -> None:

@@ -23,6 +23,7 @@ from maestro.reprocessing import (
     outcomes,
     pausing,
     rechecking,
+    recognising,
     reconsidering,
     remembering,
     replaying,
@@ -74,6 +75,7 @@ def _on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> Non
 
 #: Who goes on when a wake-up of a topic is due.
 _WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {
+    do.Topic.GIVE_BACK_COPIES: lambda _system, _key, _step: None,  # `judging.advance` looks what time it is
     do.Topic.COMMIT: concluding.on_woken,
     do.Topic.LOOK: visibility.on_woken,
     do.Topic.SET: visibility.on_set_due,
@@ -101,7 +103,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.InstanceEnded: _on_instance_ended,
     facts.FollowingKnown: outcomes.on_following_known,
     facts.EventArrived: judging.on_arrived,
-    facts.AnswerLost: judging.on_answer_lost,
+    facts.AnswerLost: recognising.on_answer_lost,
     facts.Parked: judging.on_parked,
     facts.DeadLettered: settling.on_dead_lettered,
     facts.IngressAttached: judging.on_ingress_attached,
@@ -146,11 +148,13 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.ReplaySent: replaying.on_replay_sent,
     facts.UnitRefused: replaying.on_unit_refused,
     facts.ReplayTimedOut: replaying.on_replay_timed_out,
+    facts.PersistSwept: replaying.on_persist_swept,
     facts.ReplayErred: replaying.on_replay_erred,
     facts.ReplayImpactFound: replaying.on_replay_impact_found,
     facts.ReplayOriginsFetched: replaying.on_replay_origins_fetched,
     facts.ReplayCommitted: replaying.on_replay_committed,
     facts.RunFailed: troubled.on_run_failed,
+    facts.FootprintFound: judging.on_footprint_found,
     facts.OwedFetched: remembering.on_owed_fetched,
     facts.OldestEntriesFound: remembering.on_oldest_entries_found,
 }

@@ -7,14 +7,25 @@ after an answer. A result may impact more: the document grows before the result 
 from maestro.events import MASTER, ReplayRef
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import committing, ending, facts, kept, leaving_out, outage, remembering, starting, visibility
+from maestro.reprocessing import (
+    committing,
+    crowding,
+    ending,
+    facts,
+    kept,
+    leaving_out,
+    outage,
+    remembering,
+    starting,
+    visibility,
+)
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
 from maestro.reprocessing.doubt import Use
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
 from maestro.reprocessing.outbox import drop_texts
 from maestro.reprocessing.pace import event_name
-from maestro.reprocessing.settling import COMMITTED, answer, finish, reject, settle
+from maestro.reprocessing.settling import COMMITTED, answer, fail_caller, finish, forget, reject, settle
 from maestro.reprocessing.state import System
 from maestro.reprocessing.status import Status, Trigger
 from maestro.reprocessing.step import SaveDelivery, SaveDocument, SavePace, SaveUnit, Step
@@ -71,6 +82,8 @@ def _go_on(system: System, doc: Document, step: Step) -> None:
 def _commit_begun(system: System, doc: Document, step: Step) -> bool:
     """Take up a commit that a former life called, before all else: it is in doubt, unless an outcome proves it."""
     unit = doc.current
+    if any(doubt.document == doc.id for doubt in system.open_doubts):
+        return False  # it is left to a person
     if doc.held_begun and not doc.held_committed:
         _await(system, doc, Stage.HELD_COMMIT)
         if not doc.held_stored:
@@ -260,12 +273,31 @@ def on_replay_sent(system: System, fact: facts.ReplaySent, step: Step) -> None:
 
 
 def on_replay_timed_out(system: System, fact: facts.ReplayTimedOut, step: Step) -> None:
-    """Send again, a limited number of times; results of the earlier sends still count."""
-    doc = system.documents.get(fact.id)
+    """Its result may stand in the persist queue, behind others: it takes effect once these were taken."""
+    doc = _overdue(system, fact.id, fact.send)
+    if doc is not None:
+        crowding.wait_for_the_queue(doc, fact.send, step)
+
+
+def _overdue(system: System, id_: str, send: str) -> Document | None:
+    """Return the document if the result of this very send is still awaited."""
+    doc = system.documents.get(id_)
     if doc is None or not doc.running or doc.ending is not None or doc.stage is not None:
-        return
+        return None
     unit = doc.current
-    if unit is None or unit.state is not UnitState.SENT or doc.send_name(unit) != fact.send:
+    if unit is None or unit.state is not UnitState.SENT or doc.send_name(unit) != send:
+        return None
+    return doc
+
+
+def on_persist_swept(system: System, fact: facts.PersistSwept, step: Step) -> None:
+    """Send again, a limited number of times; results of the earlier sends still count."""
+    known = system.documents.get(fact.id)
+    if known is not None and known.sweeping == fact.send:
+        known.sweeping = ""
+    doc = _overdue(system, fact.id, fact.send)
+    unit = doc.current if doc is not None else None
+    if doc is None or unit is None:
         return
     if doc.cancelling or unit.attempts >= system.rules.replay_attempts:
         cause = f"no persist event of the replay of {unit.instance_id} in time, after {unit.attempts} sends"
@@ -303,13 +335,21 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
     """A replay's persist event: the first from the unit in flight counts, all else is for the error queue."""
     doc = system.documents.get(ref.id)
     if doc is None or doc.status in _NEVER_RAN:
-        reject(system, delivery, f"reprocessing.id: {ref.id[:80]!r} is not running", step)
+        reason = f"reprocessing.id: {ref.id[:80]!r} is not running"
+        if delivery.has_caller:  # a bad request, and nothing more: no queue has it
+            answer(delivery, step, Code.INVALID, message=reason)
+            forget(system, delivery, step)
+        else:
+            reject(system, delivery, reason, step)
         return
     unit = doc.current if doc.running and doc.ending is None else None
     answers = doc.is_answer(ref.instance_id, delivery.branch, ref.send)
     if unit is None or not answers or delivery.instance_id == unit.result_instance:  # that one answered a former round
         system.counters.superseded += 1
-        reject(system, delivery, ending.SUPERSEDED, step)
+        if delivery.has_caller:
+            fail_caller(system, delivery, ending.SUPERSEDED, step)
+        else:
+            reject(system, delivery, ending.SUPERSEDED, step)
         return
     delivery.verdict, delivery.replay = Verdict.COMMIT, True
     unit.state = UnitState.ASSESSING

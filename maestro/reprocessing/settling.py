@@ -57,6 +57,14 @@ def reject(system: System, delivery: Delivery, reason: str, step: Step) -> None:
     answer(delivery, step, Code.FAILED, message=reason)
 
 
+def fail_caller(system: System, delivery: Delivery, reason: str, step: Step) -> None:
+    """Give the verdict `error` to a sync persist: its caller is told, and has the event; it goes to no error queue."""
+    delivery.verdict, delivery.reason = Verdict.ERROR, reason
+    system.failed(delivery.instance_id, reason, system.now)
+    finish(system, delivery, step)
+    answer(delivery, step, Code.FAILED, message=reason)
+
+
 def dead_letter(delivery: Delivery, step: Step) -> None:
     """Order the event onto its error queue, once there is one to put there; that settles it."""
     if delivery.bodiless:

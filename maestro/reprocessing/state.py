@@ -27,6 +27,10 @@ class Rules:
     two_approvers: bool = False
     dedup_window: int = 4096
     require_reason: bool = False
+    #: Deliveries that the broker hands over before one is settled.
+    prefetch: int = 256
+    #: Seconds for which copies of waiting events are kept from the wait queue while the system is blocked.
+    hold_copies: float = 600.0
     #: Seconds, infinite for never; tries and pauses as for any call (semantics: The commit).
     commit_settle: float = 60.0
     commit_repeatable: bool = False
@@ -193,6 +197,10 @@ class System:
     finished: deque[str] = field(default_factory=deque)
     #: Deliveries with a copy on the wait queue.
     parked: int = 0
+    #: What waits does so only because too much came beside a run without lock (not stored: after a restart it drains).
+    overflowing: bool = False
+    #: Since when the system is blocked while the wait queue is consumed, in seconds since the epoch; 0: it is not so.
+    held_since: float = 0.0
     #: The wait queue is being consumed; it may hold messages that are not known.
     feeding: bool = False
     wait_queue_unknown: bool = True
@@ -309,8 +317,11 @@ class System:
 
     @property
     def open(self) -> bool:
-        """Semantics: not blocked, no persist event waits, and it is not stalled for long."""
-        return not self.waiting and not self.blocked and not self.held_up
+        """Semantics: not blocked, not stalled for long, and no persist event waits.
+
+        What is parked for the sake of a run without lock does not count.
+        """
+        return (not self.waiting or self.overflowing) and not self.blocked and not self.held_up
 
     def lock(self) -> Lock | None:
         """Return the lock, if there is one."""

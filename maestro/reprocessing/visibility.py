@@ -57,6 +57,11 @@ def awaits_look(system: System) -> bool:
     return bool(system.looks)
 
 
+def takes_longer(system: System) -> bool:
+    """Whether a commit was not visible at once: meanwhile it can be asked whether the next event has to wait for it."""
+    return any(look.missed or look.failed or look.seen_at or not look.token for look in system.looks.values())
+
+
 def resume(system: System, step: Step) -> None:
     """After a restart: look at once at all that is owed, and put the doubtful questions again."""
     for delivery in system.deliveries.values():

@@ -1,5 +1,6 @@
 """What a system tells of itself: pure renderings of its state for the gateway."""
 
+import itertools
 import time
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgspec
 import orjson
 
 from maestro.events import parse_celery
-from maestro.messages import Answer, Code
+from maestro.messages import Answer, Code, FindDocuments
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.rendering import (
@@ -239,9 +240,19 @@ def _estimate(system: System, doc: Document) -> dict[str, Any] | None:
     return estimate_json(system.paces.estimate(doc.order)) if doc.live else None
 
 
-def documents(system: System, repository: Repository, status: str) -> Answer:
-    """Render the documents of a status (all without one), oldest first."""
+def documents(system: System, repository: Repository, question: FindDocuments) -> Answer:
+    """Render the documents of a status (all without one), oldest first, or a page of them."""
+    status = question.status
     if status and status not in list(Status):
         return Answer(Code.INVALID, message=f"status: must be one of {', '.join(Status)}")
-    wanted = (doc for doc in system.documents.values() if not status or doc.status == status)
-    return Answer(Code.OK, msgspec.json.encode([msgspec.Raw(document(system, doc, repository)) for doc in wanted]))
+    if question.after and question.after not in system.documents:
+        return Answer(Code.INVALID, message="after: is no document of this system")
+    every = iter(system.documents.values())
+    if question.after:
+        every = itertools.dropwhile(lambda doc: doc.id != question.after, every)
+        next(every)
+    wanted = (doc for doc in every if not status or doc.status == status)
+    page = list(itertools.islice(wanted, question.limit or None))
+    more = page[-1].id if question.limit and page and next(wanted, None) is not None else ""
+    rendered = [msgspec.Raw(document(system, doc, repository)) for doc in page]
+    return Answer(Code.OK, msgspec.json.encode(rendered), more)

@@ -95,6 +95,11 @@ class Asking:
         units = await self._named(command.instance_id, EVENT, None, surely=True)
         return facts.AskedAgain(command.key, command.token, units)
 
+    async def footprint(self, command: do.AskFootprint) -> Fact:
+        """Carry out `AskFootprint`: one try, for a look is awaited meanwhile."""
+        found = await self._platform.domain.footprint(self._system.id, command.instance_id, tries=1)
+        return facts.FootprintFound(command.token, found)
+
     async def look(self, command: do.Look) -> Fact:
         """Carry out `Look`."""
         instance = await self._platform.apicore.instance(command.instance_id, tries=1)

@@ -94,6 +94,7 @@ class Effects:
             do.CommitReplay: self._commit_replay,
             do.AskRecheck: self._ask_recheck,
             do.FetchRecheckOrigins: self._fetch_recheck_origins,
+            do.AskFootprint: self._asking.footprint,
             do.AskCanary: self._asking.canary,
             do.Look: self._asking.look,
             do.SetFinished: self._asking.set_finished,
@@ -341,10 +342,12 @@ class Effects:
         return self._ledger.oldest(command.rows)
 
 
-def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noqa: C901, PLR0911 - one for each kind
+def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noqa: C901, PLR0911, PLR0912 - one for each kind
     match command:
         case do.AskImpact(token=token) | do.FetchOrigins(token=token):
             return facts.JudgingFailed(token, cause, sibling)
+        case do.AskFootprint(token=token):
+            return facts.FootprintFound(token, None)
         case do.Commit(token=token) | do.CommitHeld(token=token) | do.CommitReplay(token=token):
             return facts.CommitFailed(token, CommitEnd.LOST, cause)
         case do.AskProof(token=token):

@@ -14,7 +14,7 @@ from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.facts import Committed, EventArrived, Fact, Looked, LookFailed, ReconsiderAsked
 from maestro.reprocessing.machine import Machine
 from maestro.reprocessing.reconsidering import delivery_body, delivery_key
-from maestro.reprocessing.state import Lock
+from maestro.reprocessing.state import Lane, Lock
 from maestro.reprocessing.step import Save
 from maestro.runtime.catalogue import STORE_SECONDS
 from maestro.runtime.measures import Measures
@@ -114,7 +114,10 @@ class Engine:
         Else it is stored now, for a crash must not repeat the commit.
         """
         system = self.machine.system
-        return system.judged is not None or (bool(system.inbox) and any(type(one) is Look for one in commands))
+        if system.judged is not None and system.lane is not Lane.LOOKS:
+            return True
+        next_one = bool(system.inbox) or system.judged is not None
+        return next_one and any(type(one) is Look for one in commands)
 
     def _remember(self, delivery: Delivery | None, body: bytes) -> None:
         if delivery is not None and not delivery.done:

@@ -46,9 +46,11 @@ from maestro.messages import (
     Park,
     Parked,
     PeekErrors,
+    PersistSwept,
     QueuesMeasured,
     RedriveErrors,
     Source,
+    SweepPersist,
     WaitQueueDrained,
 )
 from maestro.runtime.catalogue import DELIVERIES, UNDECODABLE, UNPUBLISHABLE
@@ -109,6 +111,8 @@ class IngressLine:
         self._owned.set()
         #: Set once the persist queue is consumed: nobody is left who consumed it before, nor what was out to them.
         self._alone = asyncio.Event()
+        #: Deliveries of the persist queue so far.
+        self._taken = 0
         self._wait: Consumer | None = None
         self._feeding = False
         self._feed_changed = asyncio.Event()
@@ -210,6 +214,7 @@ class IngressLine:
         ref = next(self._refs)
         self._measures.count(DELIVERIES, self._source(delivery).value)
         self._held[ref] = delivery
+        self._taken += self._source(delivery) is Source.PERSIST
         if self._adopting and self._is_foreign(delivery):
             self._foreign.add(ref)
         if delivery.problem:
@@ -269,6 +274,8 @@ class IngressLine:
                 self._tasks.start(self._dead_letter(item), "dead-letter")
             case FeedWaitQueue(on=on):
                 self._set_feed(on=on)
+            case SweepPersist():
+                self._tasks.start(self._sweep(item), "sweep")
             case MeasureQueues():
                 self._tasks.start(self._measure(), "measure")
             case PeekErrors():
@@ -366,6 +373,22 @@ class IngressLine:
             self._log.warning("queues not measured", cause=str(problem))
             depths = []
         self._post(QueuesMeasured(tuple(depths)))
+
+    async def _sweep(self, order: SweepPersist) -> None:
+        """Wait until all that stands in the persist queue at this moment was taken off it.
+
+        A queue that was purged meanwhile is empty: nothing is waited for that will not come.
+        """
+        depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
+        goal = self._taken + (depth.ready if depth else 0)
+        pause = LOOK
+        while self._taken < goal:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LOOK_MAX)
+            depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
+            if depth is None or not depth.ready:
+                break
+        self._post(PersistSwept(order.id, order.send))
 
     async def _tell(self, outcome: Awaitable[object]) -> None:
         self._post(await outcome)

@@ -27,7 +27,9 @@ from maestro.messages import (
     FeedWaitQueue,
     Park,
     Parked,
+    PersistSwept,
     QueuesMeasured,
+    SweepPersist,
     WaitQueueDrained,
 )
 from maestro.platform import Platform
@@ -203,6 +205,8 @@ class OpenSystem:
                 self._feed(facts.Parked(key))
             case DeadLettered(key=key, number=number):
                 self._feed(facts.DeadLettered(key, number))
+            case PersistSwept(id=id_, send=send):
+                self._feed(facts.PersistSwept(id_, send))
             case WaitQueueDrained():
                 self._feed(facts.WaitQueueDrained())
             case QueuesMeasured(depths=depths):
@@ -255,6 +259,7 @@ class OpenSystem:
             do.ParkEvent: self._park,
             do.DeadLetterEvent: self._dead_letter,
             do.FeedWaitQueue: self._feed_wait_queue,
+            do.SweepPersist: self._sweep_persist,
             do.Reply: self._reply,
             do.RaiseAlarm: self._raise_alarm,
         }
@@ -278,6 +283,9 @@ class OpenSystem:
             DeadLetter, key, reason=command.reason, no_event=False, refs=refs, number=number, doubt=command.doubt
         )
         self._move(key, refs, order, number)
+
+    def _sweep_persist(self, command: do.SweepPersist) -> None:
+        self._to_ingress(SweepPersist(command.id, command.send))
 
     def _feed_wait_queue(self, command: do.FeedWaitQueue) -> None:
         self._to_ingress(FeedWaitQueue(command.on))

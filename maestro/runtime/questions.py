@@ -151,8 +151,8 @@ class Questions:
                 return answers.waiting_event(self._system, self._engine.repository, number)
             case ListSkipped(after=after, limit=limit):
                 return answers.skipped(self._system, after, limit)
-            case FindDocuments(status=status):
-                return answers.documents(self._system, self._engine.repository, status)
+            case FindDocuments():
+                return answers.documents(self._system, self._engine.repository, question)
             case GetDocument(id=id_):
                 return self._document(id_)
 

@@ -173,6 +173,7 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         two_approvers=system_id in settings.access.two_approvers,
         dedup_window=numbers.dedup_window,
         require_reason=numbers.require_reason,
+        prefetch=settings.broker.prefetch,
         commit_settle=inf if platform.commit_settle == "never" else platform.commit_settle,
         commit_repeatable=platform.commit_repeatable,
         commit_tries=platform.tries,

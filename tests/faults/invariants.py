@@ -38,6 +38,8 @@ class Seen:
     proceed: int
     queues: dict[str, int]
     crashes: int
+    #: Instances whose rows were written more than once.
+    doubled: list[str]
     problems: list[str] = field(default_factory=list)
 
     def wrong(self, what: str) -> None:
@@ -99,6 +101,7 @@ async def _see(it: Stage, load: Load, watcher: Watcher, plan: Plan, crashes: int
         proceed=(await it.get(f"/v1.0.0/gateway/{system}/proceed", ok=False))["_status"],
         queues={name: await it.depth(name) for name in emptied},
         crashes=crashes,
+        doubled=[one for one in it.siblings.doubled if one.startswith(mine)],
     )
 
 
@@ -167,7 +170,9 @@ def _lock_is_exact(seen: Seen) -> None:
 
 
 def _visibly_once(seen: Seen) -> None:
-    """I7: only the commit in hand may be repeated, once for each crash: nothing came between it and its repetition."""
+    """I7: no instance's rows are written twice, and nothing comes between a commit and its repetition."""
+    if seen.doubled:
+        seen.wrong(f"I7: rows written twice: {seen.doubled}")
     blocks = [name for name, _ in groupby(name for name, _ in seen.commits)]
     for name, count in Counter(blocks).items():
         if count > 1:

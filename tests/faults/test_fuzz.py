@@ -10,17 +10,17 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-import msgspec
 import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from maestro.events import BadInput, celery_body, edited
+from maestro import json_text
+from maestro.events import BadInput, edited
 from maestro.http.app import create_app
 from maestro.http.server import serve_http
-from maestro.messages import Answer, Arrived, Code, DeadLetter, GetHeldInstance, Source
+from maestro.messages import Answer, Arrived, Code, DeadLetter, GetHeldInstance, PersistSync, Source
 from maestro.platform import Platform, SiblingError
-from maestro.reprocessing.delivery import delivery_key
+from maestro.platform.domain import CommitEnd
 from maestro.runtime.arrivals import accept, accept_failure, accept_sync
 from maestro.settings import HttpSettings
 from tests.support.fuzzing import corpus, mutants, until
@@ -135,8 +135,9 @@ async def test_sibling_answers(dice: Random, seconds: float) -> None:
                         if len(said) > 2000:
                             raise AssertionError(name, answer, said) from problem
                         continue
-                if name == "commit":
-                    assert b"ok" in answer, answer
+                if name == "commit" and result.end is CommitEnd.MADE:
+                    # In parts, or compressed, it need not stand there as it is.
+                    assert b"ok" in answer or b"chunked" in answer.lower() or b"gzip" in answer.lower(), answer
                 elif name == "impacted":
                     assert all(isinstance(unit.instance_id, str) for unit in result), answer
 
@@ -144,7 +145,9 @@ async def test_sibling_answers(dice: Random, seconds: float) -> None:
 def _calls(platform: Platform) -> dict[str, Callable[[], Awaitable[Any]]]:
     return {
         "systems": platform.apicore.systems,
-        "is_fork": lambda: platform.apicore.is_fork("i1"),
+        "instance": lambda: platform.apicore.instance("i1"),
+        "operation": lambda: platform.apicore.starts_operation("x.done", "1"),
+        "reads": lambda: platform.process_memory.reads("i1", "master"),
         "set_status": lambda: platform.apicore.set_instance_status("i1", "x"),
         "address": lambda: platform.apicore.domain_address("sysA"),
         "impacted": lambda: platform.discovery.impacted("sysA", "i1"),
@@ -172,13 +175,13 @@ def test_bodies_of_persist_events(dice: Random, seconds: float) -> None:
         with suppress(BadInput):
             accept_failure(body)
         with suppress(BadInput):
-            sync, wrapped = accept_sync(body, "sysA", 1)
+            sync, wrapped = accept_sync(PersistSync(body), "sysA", 1)
             assert accept(Arrived(number, Source.PERSIST, wrapped, redelivered=False, redriven=False), "sysA", 10**6)
             assert sync.instance_id
         with suppress(BadInput):
             changed = edited(body, {"scope": "reprocessing"}, ("instanceId",))
-            kept = msgspec.json.decode(changed, type=dict[str, msgspec.Raw])
-            before = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+            kept = json_text.members(changed)
+            before = json_text.members(body)
             for key in before.keys() - {"scope", "instanceId"}:
                 assert bytes(kept[key]) == bytes(before[key]), body
 
@@ -186,7 +189,5 @@ def test_bodies_of_persist_events(dice: Random, seconds: float) -> None:
 def test_the_corpus_is_what_it_says() -> None:
     """Each target has inputs that are taken, so that mutants come near to being taken."""
     assert any(isinstance(orjson.loads(body), dict) for body in corpus("celery"))
-    assert celery_body("x", b"{}")
-    assert delivery_key
     assert sum(seed.startswith((b"GET", b"POST")) for seed in corpus("http")) > 5
     assert sum(seed.startswith(b"HTTP/1.1 200") for seed in corpus("answers")) > 5

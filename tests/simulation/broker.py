@@ -19,6 +19,8 @@ class Message:
     body: bytes
     redelivered: bool = False
     redriven: bool = False
+    #: When it was published.
+    at: float = 0.0
 
 
 class Ingress:
@@ -41,6 +43,9 @@ class Ingress:
         self.attached = False
         self.life = 0
         self._refs = 0
+        self._taken = 0
+        #: How many deliveries of the persist queue a sweep waits for, and what it is for.
+        self._sweeps: list[tuple[int, str, str]] = []
         #: How slow this actor is.
         self._lag = engine.random.choice((1.0, 10.0))
         self._channel_free = 0.0
@@ -55,7 +60,7 @@ class Ingress:
 
     def publish(self, message: Message) -> None:
         """RabbitMQ accepts a persist event."""
-        self.persist.append(message)
+        self.persist.append(replace(message, at=self.engine.now))
         self.engine.after(0.0, self._deliver)
 
     def _deliver(self) -> None:
@@ -67,8 +72,17 @@ class Ingress:
             while queue and sum(flag is of_wait for _, flag in self.unsettled.values()) < PREFETCH:
                 message = queue.popleft()
                 self._refs += 1
+                self._taken += not of_wait
                 self.unsettled[self._refs] = (message, of_wait)
                 self._send(self.arrive, message, self._refs, of_wait)
+        self._swept()
+
+    def _swept(self) -> None:
+        """Tell of the sweeps that are over."""
+        over = [sweep for sweep in self._sweeps if self._taken >= sweep[0] or not self.persist]
+        self._sweeps = [sweep for sweep in self._sweeps if sweep not in over]
+        for _, id_, send in over:
+            self._send(self.tell, facts.PersistSwept(id_, send))
 
     def _requeue(self, *, wait_only: bool = False) -> None:
         for ref, (message, of_wait) in sorted(self.unsettled.items(), reverse=True):
@@ -82,6 +96,7 @@ class Ingress:
         """This life of the actor, or its link to the system, ends."""
         self.life += 1
         self.attached = self.feeding = False
+        self._sweeps.clear()
         self._requeue()
 
     def attach(self) -> None:
@@ -123,10 +138,12 @@ class Ingress:
                     self.errors.append((Message(key, body), reason))
                     self.on_error()
                     self._later(self._dead_lettered, key, number, refs)
+            case do.SweepPersist(id_, send):
+                self._sweeps.append((self._taken + len(self.persist), id_, send))
+                self._swept()
             case do.FeedWaitQueue(on):
                 self.feeding = on
-                if not on:
-                    self._requeue(wait_only=True)
+                self._requeue(wait_only=True)  # at each turn the system forgets the copies that it was handed
                 self._look_for_the_end()
         self._deliver()
 

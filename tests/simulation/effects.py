@@ -50,6 +50,8 @@ class Effects(Wire):
         #: Instances whose commit Domain has confirmed since the last durable commit.
         self._heard: list[str] = []
         self._errands_sent: set[int] = set()
+        #: When the time for the last awaited result of each run was over.
+        self._overdue_at: dict[str, float] = {}
 
     @property
     def system(self) -> System:
@@ -65,7 +67,9 @@ class Effects(Wire):
         self.engine.note("begin", self.system_id, command)
         _BEGIN[type(command)](self, command)
 
-    def _to_ingress(self, command: do.AckDelivery | do.ParkEvent | do.DeadLetterEvent | do.FeedWaitQueue) -> None:
+    def _to_ingress(
+        self, command: do.AckDelivery | do.ParkEvent | do.DeadLetterEvent | do.FeedWaitQueue | do.SweepPersist
+    ) -> None:
         body = None
         if isinstance(command, do.ParkEvent | do.DeadLetterEvent):
             delivery = self.system.deliveries.get(command.key)
@@ -98,8 +102,19 @@ class Effects(Wire):
 
         self._ask(found, failed)
 
+    def _ask_footprint(self, command: do.AskFootprint) -> None:
+        instance = self.siblings.data.instances[command.instance_id]
+
+        def found() -> facts.FootprintFound:
+            return facts.FootprintFound(command.token, self.siblings.data.footprint(instance))
+
+        self._ask(found, facts.FootprintFound(command.token, None))
+
     def _check_visible(self) -> None:
-        """Discovery is asked: all that this system knows to be committed is visible to it."""
+        """Discovery is asked: all that this system knows to be committed is visible to it, unless that says nothing."""
+        judged = self.system.judged
+        if judged is not None and judged.harmless:
+            return
         committed = self.watch.committed_executions()
         # The text of a further event of an instance that persists again hides it once more: a known limit.
         known = [one for one in committed if one not in self.siblings.commits.chained]
@@ -188,8 +203,9 @@ class Effects(Wire):
         row = self.watch.documents[command.id]
         if not row["forking"] and self.proceed == 200:
             raise Violation(f"the start of {command.id} asks Discovery while proceed says 200")
-
-        self._check_visible()
+        # The engine stores and asks in one turn; here an event may be committed in between, beside a run without lock.
+        if not row["forking"]:
+            self._check_visible()
         began, failed = self.engine.now, facts.RunFailed(command.id, command.token, "Discovery", "discovery")
 
         def found() -> facts.Fact:
@@ -206,6 +222,8 @@ class Effects(Wire):
         doc = self.system.documents[command.id]
         assert doc.current is not None
         event = rendering.replay_event(doc, doc.current)
+        if doc.current.attempts > 1:
+            self._nothing_stood_before(command.id, doc.current.instance_id)
         if self.siblings.data.instances[doc.current.instance_id].trouble == "no subscriber":
             refused = facts.UnitRefused(command.id, command.token, "it has no subscribers")
             self._outcome(refused, facts.RunFailed(command.id, command.token, "the Event Manager refuses"))
@@ -220,10 +238,24 @@ class Effects(Wire):
         self.watch.effect(id_, "a replay", self.proceed)
         self.siblings.send_event(event)
 
+    def _nothing_stood_before(self, id_: str, instance: str) -> None:
+        """A replay is sent again: no result of it stood in the queue when its time was over."""
+        for message in self.ingress.persist:
+            ref = parse_celery(message.body).event.reprocessing
+            if ref is None or (ref.id, ref.instance_id) != (id_, instance) or message.redelivered:
+                continue
+            if message.at < self._overdue_at.get(id_, 0.0):
+                raise Violation(f"{instance} is sent again in {id_} though {message.uid} stands in the queue")
+
     def _await_result(self, command: do.AwaitResult) -> None:
         left = command.since + REPLAY_TIMEOUT - (1.6e9 + self.engine.now + self.skew)
         timed_out = facts.ReplayTimedOut(command.id, command.send)
-        self.engine.after(max(0.0, min(left, REPLAY_TIMEOUT)), self._answered, self.life, lambda: timed_out)
+
+        def due() -> facts.Fact:
+            self._overdue_at[command.id] = self.engine.now
+            return timed_out
+
+        self.engine.after(max(0.0, min(left, REPLAY_TIMEOUT)), self._answered, self.life, due)
 
     def _wake_at(self, command: do.WakeAt) -> None:
         key = (command.topic, command.key)
@@ -237,7 +269,8 @@ class Effects(Wire):
 
     def _ask_replay_impact(self, command: do.AskReplayImpact) -> None:
         failed = facts.RunFailed(command.id, command.token, "Discovery is out of reach", "discovery")
-        self._check_visible()
+        if not self.watch.documents[command.id]["forking"]:  # as at the start
+            self._check_visible()
         began = self.engine.now
 
         def found() -> facts.Fact:
@@ -470,9 +503,11 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.ParkEvent: Effects._to_ingress,
     do.DeadLetterEvent: Effects._to_ingress,
     do.FeedWaitQueue: Effects._to_ingress,
+    do.SweepPersist: Effects._to_ingress,
     do.Reply: Effects._reply,
     do.RaiseAlarm: Effects._alarm,
     do.AskImpact: Effects._ask_impact,
+    do.AskFootprint: Effects._ask_footprint,
     do.AskCanary: Effects._ask_canary,
     do.Look: Effects._look,
     do.SetFinished: Effects._set_finished,

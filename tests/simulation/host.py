@@ -125,7 +125,8 @@ class Host(Effects):
         if self.up and self.ingress.attached:
             self.engine.note("ingress lost", self.system_id)
             self.ingress.detach()
-            self.engine.after(self.engine.soon(3.0), self._replace_ingress, self.life)
+            away = self.engine.soon(3.0) if self.engine.chance(0.7) else 45.0
+            self.engine.after(away, self._replace_ingress, self.life)
 
     def _replace_ingress(self, life: int) -> None:
         if self.up and life == self.life and not self.ingress.attached:

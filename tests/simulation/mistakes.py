@@ -19,15 +19,17 @@ from maestro.reprocessing import (
     machine,
     opening,
     rechecking,
+    recognising,
     reconsidering,
     remembering,
     replaying,
     starting,
+    visibility,
 )
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.budget import used_up
 from maestro.reprocessing.commands import Needs
-from maestro.reprocessing.delivery import Delivery, Verdict
+from maestro.reprocessing.delivery import Delivery, Sight, Verdict
 from maestro.reprocessing.document import Document, Unit, UnitState
 from maestro.reprocessing.doubt import Case, CommitEnd
 from maestro.reprocessing.ledger_book import Book
@@ -404,6 +406,60 @@ def take_the_end_of_a_chains_first_operation_for_the_units(plant: Plant) -> None
     plant.setitem(machine._HANDLERS, facts.FollowingKnown, whatever_follows)
 
 
+def act_on_a_time_out_at_once(plant: Plant) -> None:
+    def timed_out(system: System, fact: facts.ReplayTimedOut, step: Step) -> None:
+        replaying.on_persist_swept(system, facts.PersistSwept(fact.id, fact.send), step)
+
+    plant.setitem(machine._HANDLERS, facts.ReplayTimedOut, timed_out)
+
+
+def take_one_sync_persist_for_another(plant: Plant) -> None:
+    def known(system: System, fact: facts.EventArrived) -> Delivery | None:
+        latest = system.deliveries.get(system.fingerprints.get(fact.fingerprint, ""))
+        return latest if fact.ticket is not None else find(system, fact)
+
+    find = recognising.known
+    plant.setattr(recognising, "known", known)
+
+
+def acknowledge_an_event_with_a_used_id(plant: Plant) -> None:
+    plant.setattr(recognising, "is_another", lambda _known, _fact: False)
+
+
+def ask_before_the_last_commit_is_visible(plant: Plant) -> None:
+    plant.setattr(visibility, "awaits_look", lambda _system: False)
+
+
+def forget_owed_looks_in_a_crash(plant: Plant) -> None:
+    plant.setattr(visibility, "resume", lambda _system, _step: None)
+
+
+def trust_an_answer_that_api_core_made_doubtful(plant: Plant) -> None:
+    def settled(system: System, owner: Any, step: Step) -> None:
+        owner.sight = Sight.NOTHING
+
+    plant.setattr(visibility, "doubtful", settled)
+
+
+def an_outage_is_the_events_fault(plant: Plant) -> None:
+    def failed(system: System, fact: facts.JudgingFailed, step: Step) -> None:
+        judging.on_judging_failed(system, facts.JudgingFailed(fact.token, fact.cause), step)
+
+    plant.setitem(machine._HANDLERS, facts.JudgingFailed, failed)
+
+
+def deliver_a_status_text_late(plant: Plant) -> None:
+    for module in (opening, deciding, judging, replaying):
+        plant.setattr(module, "drop_texts", lambda *_: False)
+
+
+def take_finished_for_good_while_a_text_is_under_way(plant: Plant) -> None:
+    def seen(look: Any, failures: int, system: System, step: Step) -> None:
+        visibility._visible(look, failures, system, step)
+
+    plant.setattr(visibility, "_seen", seen)
+
+
 MISTAKES: tuple[Callable[[Plant], None], ...] = (
     ack_before_the_commit_is_stored,
     ack_before_the_commit_is_synced,
@@ -447,8 +503,17 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     finish_over_what_is_set_aside,
     replay_what_was_left_out,
     let_one_unit_hold_up_the_others_for_ever,
+    act_on_a_time_out_at_once,
+    take_one_sync_persist_for_another,
+    acknowledge_an_event_with_a_used_id,
     take_a_cover_whatever_its_size,
     take_a_cover_of_somebody_who_may_no_longer_decide,
     forget_covers_in_a_crash,
     take_the_end_of_a_chains_first_operation_for_the_units,
+    ask_before_the_last_commit_is_visible,
+    forget_owed_looks_in_a_crash,
+    trust_an_answer_that_api_core_made_doubtful,
+    an_outage_is_the_events_fault,
+    deliver_a_status_text_late,
+    take_finished_for_good_while_a_text_is_under_way,
 )

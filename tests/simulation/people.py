@@ -77,6 +77,9 @@ class People:
         self.promised: set[str] = set()
         self._asked: dict[int, Asked] = {}
         self._tickets = 0
+        #: In which life somebody heard that an instance is committed, and how often it was before it persisted again.
+        self._heard: dict[str, int] = {}
+        self._expected: dict[int, int] = {}
         #: The preview that somebody looked at last, by document, and the units of each digest.
         self._looked: dict[str, str] = {}
         self._previews: dict[str, frozenset[UnitKey]] = {}
@@ -190,6 +193,12 @@ class People:
         if skipped and self.engine.chance(0.2):
             self._decide(Reconsider(self.engine.random.choice(skipped), user, "at last"))
 
+    def expect_another_commit(self, instance: str) -> None:
+        """An instance persists once more: who heard of its commit in this life must hear of another one."""
+        under_way = any(asked.what == "sync" and asked.about == instance for asked in self.unanswered)
+        if self._heard.get(instance) == self.host.life and not under_way:
+            self._expected[self._tickets + 1] = self.siblings.taken.count(instance)
+
     def resolve_doubts(self) -> None:
         """Somebody looks what became of each commit in doubt, and says it."""
         host, commits = self.host, self.siblings.commits
@@ -211,6 +220,7 @@ class People:
             return
         if isinstance(asked.what, str):
             self._persisted(asked.about, reply)
+            self._heard_of(asked.about, reply)
         elif isinstance(asked.what, Reconsider):
             row = self.host.watch.documents[asked.about]
             if reply.code in (Code.OK, Code.ACCEPTED):
@@ -228,6 +238,14 @@ class People:
             self.host.watch.decided.told(reply.document_id, self.host.watch.documents[reply.document_id])
         elif reply.code is Code.OK and instance not in self.siblings.taken:
             raise Violation(f"{instance} is told commited and is not")
+
+    def _heard_of(self, instance: str, reply: do.Reply) -> None:
+        if reply.code is not Code.OK or reply.document_id:
+            return
+        self._heard[instance] = self.host.life
+        before = self._expected.pop(reply.ticket, -1)
+        if self.siblings.taken.count(instance) <= before:
+            raise Violation(f"{instance} persisted once more, is told commited, and was not committed once more")
 
     def _allowed(self, decision: Decision, reply: do.Reply) -> None:
         watch, id_ = self.host.watch, decision.id

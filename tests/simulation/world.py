@@ -11,7 +11,7 @@ import orjson
 from maestro.events import MASTER, celery_body, parse_celery
 from maestro.reprocessing.ledger_book import Scope
 from maestro.reprocessing.state import Rules
-from tests.simulation.broker import Message
+from tests.simulation.broker import PREFETCH, Message
 from tests.simulation.domain import FINISHED, Instance, Place
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.host import Host
@@ -41,6 +41,8 @@ class Tenant:
             two_approvers=random.random() < 0.25,
             dedup_window=random.choice((16, 4096)),
             require_reason=random.random() < 0.1,
+            prefetch=PREFETCH,
+            hold_copies=random.choice((0.0, 5.0, 600.0)),
             commit_settle=random.choice((20.0, 60.0, 60.0, inf)),
             commit_repeatable=random.random() < 0.1,
             outage_limit=random.choice((30.0, 1800.0)),
@@ -216,6 +218,7 @@ class Tenant:
     def _persist_once_more(self, event: bytes, instance: Instance) -> None:
         if self.host.up and self.siblings.faulty:
             self.repeated.add(f"sync of {instance.id}")
+            self.people.expect_another_commit(instance.id)
             self.siblings.commits.chained.add(instance.id)
             self.host.persist_sync(event, self.people.ticket("sync", instance.id))
 
@@ -325,12 +328,20 @@ def _plan(engine: Engine, tenant: Tenant) -> None:
         engine.after(TROUBLE * random.random(), tenant.redrive)
     for _ in range(random.choice((0, 2, 5))):
         engine.after(TROUBLE * random.random(), tenant.change_a_preview)
+    _burst(engine, tenant)
     engine.after(TROUBLE * random.choice((0.3, 0.6, 1.0)), tenant.settle)
     _plan_outages(engine, tenant)
     if random.random() < 0.1:
         engine.after(TROUBLE * random.random(), tenant.purge_wait_queue)
     if random.random() < 0.3:
         engine.after(TROUBLE * random.random(), _jump, engine, host)
+
+
+def _burst(engine: Engine, tenant: Tenant) -> None:
+    """Many processes at once, perhaps."""
+    begin = TROUBLE * engine.random.random()
+    for _ in range(engine.random.choice((0, 0, 20))):
+        engine.after(begin + engine.random.random(), tenant.run_process)
 
 
 def _plan_outages(engine: Engine, tenant: Tenant) -> None:

@@ -65,6 +65,8 @@ class PlatformState:
         #: What Domain says that an instance's commit would write; of those with `changeTrack` `create` each persist
         #: makes a row.
         self.entities: dict[str, list[dict[str, Any]]] = {}
+        #: The same of every instance that `entities` does not list.
+        self.default_entities: list[dict[str, Any]] = []
         #: (host, port) of a system's domain; default: this very server.
         self.domains: dict[str, tuple[str, int]] = {}
         #: Instances committed, in order.
@@ -111,9 +113,7 @@ class PlatformState:
     def doubled(self) -> list[str]:
         """Instances whose created rows were written more than once."""
         return sorted(
-            instance
-            for instance, count in self.created.items()
-            if count > len(_creates(self.entities.get(instance, [])))
+            instance for instance, count in self.created.items() if count > len(_creates(self._entities_of(instance)))
         )
 
     def status_of(self, instance_id: str) -> str:
@@ -128,10 +128,16 @@ class PlatformState:
         return getattr(self, f"_{call.name}")(call)
 
     def _impacted(self, call: Call) -> list[dict[str, Any]]:
+        """Name what the test says, but for what was committed here and is not finished: Discovery does not see it."""
         units = self.impacts.get(call.instance_id, [])
         for unit in units:
             self._system_of[unit["instanceId"]] = call.query.get("systemID", "")
-        return units
+        committed = set(self.commits)
+        return [
+            unit
+            for unit in units
+            if unit["instanceId"] not in committed or self.status_of(unit["instanceId"]) == "finished"
+        ]
 
     def _origin(self, call: Call) -> list[dict[str, Any]]:
         if call.instance_id in self.origins:
@@ -210,7 +216,7 @@ class PlatformState:
     def _commit(self, call: Call) -> dict[str, str]:
         instance = call.instance_id
         self.commits.append(instance)
-        self.rows += [_stored(row, instance) for row in _creates(self.entities.get(instance, []))]
+        self.rows += [_stored(row, instance) for row in _creates(self._entities_of(instance))]
         delay = self.finished_after(instance) if callable(self.finished_after) else self.finished_after
         if delay is not None:
             self._finished_at[instance] = monotonic() + delay
@@ -230,7 +236,10 @@ class PlatformState:
         ]  # fmt: skip
 
     def _entities(self, call: Call) -> list[dict[str, Any]]:
-        return self.entities.get(call.instance_id, [])
+        return self._entities_of(call.instance_id)
+
+    def _entities_of(self, instance_id: str) -> list[dict[str, Any]]:
+        return self.entities.get(instance_id, self.default_entities)
 
     def _send(self, call: Call) -> dict[str, str]:
         event = call.json()

@@ -26,8 +26,6 @@ from maestro.sandbox.options import BrokerKind
 _START, _STOP = 30.0, 12.0
 #: The module that is Maestro, and its arguments.
 SERVE: Final = ("maestro.cli", "serve")
-#: The demo's platform is as unkind as the sandbox comes, but for what Maestro cannot live with yet.
-TRAITS: Final = ("discovery_by_status=false", "domain_fails_after_store=0")
 #: Environment that would reach the demo's own Maestro from outside.
 _FOREIGN: Final = ("MAESTRO_", "AUTO_REPROCESSING_", "RABBITMQ_", "APICORE_", "DISCOVERY_", "PROCESS_MEMORY_",
                    "EVENT_MANAGER_")  # fmt: skip
@@ -119,7 +117,6 @@ class Stage:
             "maestro.sandbox", "--system", self._system, "--maestro", self.maestro_url,
             "--data-dir", str(self.data_dir / "sandbox"), "--ready-file", str(ready_file),
             "--broker", self._broker.value, "--broker-dir", str(self.data_dir / "broker"), "--free-ports",
-            *(part for trait in TRAITS for part in ("--trait", trait)),
         ]  # fmt: skip
         running = self._spawn("sandbox", arguments, {})
 

@@ -67,8 +67,8 @@ class Driver:
         step = self.machine.handle(fact, self.now)
         if isinstance(fact, facts.EventArrived):
             body = orjson.dumps({"args": [{"systemId": "s", "instanceId": fact.instance_id, "name": fact.name}]})
-            assert self.system.last_arrived is not None
-            self.repository.remember_body(self.system.last_arrived.number, body)
+            if self.system.last_arrived is not None:
+                self.repository.remember_body(self.system.last_arrived.number, body)
         self.commands, self.saves = step.commands, step.saves
         self.log += step.commands
         self.store.commit(self.repository.writes(step.saves), durable=True)
@@ -236,7 +236,8 @@ class Driver:
 
     def wake(self) -> list[do.Command]:
         """The last wake-up that was ordered is due."""
-        order = self.last(do.WakeAt)
+        wakes = [one for one in self.log if isinstance(one, do.WakeAt) and one.topic is do.Topic.COMMIT]
+        order = wakes[-1]
         self.now = max(self.now, order.at - 1.0)
         return self.tell(facts.Woken(order.topic, order.key))
 
@@ -244,10 +245,14 @@ class Driver:
         """Domain answers so, look after look, until a commit in doubt counts as ended."""
         for _ in range(100):
             self.proof(finding)
-            if not self.asked(do.WakeAt):
+            if not self.looks_again():
                 return self.commands
             self.wake()
         raise AssertionError("it never counts as ended")
+
+    def looks_again(self) -> bool:
+        """Whether the last fact led to a further look for proof, or a further call, later."""
+        return any(isinstance(one, do.WakeAt) and one.topic is do.Topic.COMMIT for one in self.commands)
 
     def refused(self, kind: type[do.Command] = do.Commit) -> list[do.Command]:
         """Domain answers no, and its rows prove that it stored nothing, as often as it takes."""
@@ -267,7 +272,8 @@ class Driver:
 
     def times_out(self) -> list[do.Command]:
         command = self.last(do.AwaitResult)
-        return self.tell(facts.ReplayTimedOut(command.id, command.send))
+        sweep = self.tell(facts.ReplayTimedOut(command.id, command.send))
+        return self.tell(facts.PersistSwept(command.id, command.send)) if self.asked(do.SweepPersist) else sweep
 
     def errs(self, instance_id: str, send: str = "", branch: str = "master") -> list[do.Command]:
         return self.tell(facts.ReplayErred(self.doc.id, instance_id, branch, send, "the process raised"))

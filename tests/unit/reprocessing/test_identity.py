@@ -208,6 +208,27 @@ def test_asked_again_by_the_same_call_it_is_the_same_even_when_it_was_answered(m
     assert m.asked(do.AskImpact)
 
 
+def test_while_its_commit_is_held_it_is_under_way(m: Driver) -> None:
+    sync(m)
+    m.impact(P1)
+    m.origins()
+    again = sync(m)
+    assert replied(m, again).document_id == "d1"
+    assert len(m.system.deliveries) == 1
+    m.skip()
+    sync(m)
+    assert m.asked(do.AskImpact)
+
+
+def test_a_result_of_no_run_is_a_bad_request(m: Driver) -> None:
+    ticket = m.ticket()
+    ref = ReplayRef("d9", "p1")
+    m.tell(facts.EventArrived("", "re1", "n", "master", "t", ref, ticket=ticket, fingerprint=S))
+    assert replied(m, ticket).code is Code.INVALID
+    assert not m.system.deliveries
+    assert not m.system.fingerprints
+
+
 def test_who_waits_no_longer_is_told_that_it_waits(m: Driver) -> None:
     m.arrive("busy")
     first = sync(m)
@@ -268,6 +289,7 @@ def test_a_superseded_one_is_told_so(m: Driver) -> None:
     ref = ReplayRef("d1", "p9")
     m.tell(facts.EventArrived("", "re9", "n", "master", "t", ref, ticket=ticket, fingerprint=S))
     assert (replied(m, ticket).code, replied(m, ticket).message) == (Code.FAILED, "superseded")
+    assert not m.asked(do.DeadLetterEvent)
 
 
 # --- what is remembered -----------------------------------------------------------------------------------------

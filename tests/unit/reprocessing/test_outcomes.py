@@ -71,6 +71,7 @@ def test_an_end_that_names_no_send_counts_while_there_was_one_only(m: Driver) ->
     unit = m.doc.current
     assert unit is not None
     m.tell(facts.ReplayTimedOut("d1", m.doc.send_name(unit)))
+    m.tell(facts.PersistSwept("d1", m.doc.send_name(unit)))
     m.sent()
     assert ended(m, send="") == [do.AckOutcome(5, synced=False)]
 

@@ -202,7 +202,7 @@ def test_a_result_for_what_does_not_run_is_bad_input(m: Driver) -> None:
     m.result("re1", "p1")
     assert "is not running" in m.only(do.DeadLetterEvent).reason
     m.sync("re9", ReplayRef("unknown", "p1"))
-    assert m.only(do.Reply).code is Code.FAILED
+    assert m.only(do.Reply).code is Code.INVALID
 
 
 def test_a_result_that_comes_after_the_end_is_superseded(m: Driver) -> None:

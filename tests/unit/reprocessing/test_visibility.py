@@ -5,6 +5,7 @@ import pytest
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.delivery import Sight
+from maestro.reprocessing.ledger import Footprint
 from maestro.reprocessing.visibility import REFUSED_LIMIT, TEXT_COMES_WITHIN, VISIBILITY
 from maestro.reprocessing.visible import BEHIND, LONG, PAUSES, Look, Looks
 from tests.unit.reprocessing.driver import P1, Driver
@@ -286,3 +287,47 @@ def test_an_event_that_is_judged_again_drops_the_texts_of_its_instance(m: Sighte
     m.tell(facts.ReconsiderAsked("d1", "anna", m.ticket()))
     m.impact()
     assert not m.system.errands
+
+
+# --- an event that changes no row waits for no look ------------------------------------------------------------
+
+
+def unseen(m: Sighted) -> None:
+    """One commit whose look takes longer, and an event behind it."""
+    m.arrive("i1")
+    m.arrive("i2")
+    m.impact()
+    m.committed()
+    assert not m.asked(do.AskFootprint), "the first look may find it finished"
+    m.later(0.05)
+    m.looked("running")
+
+
+def test_an_event_that_only_creates_rows_waits_for_no_look(m: Sighted) -> None:
+    unseen(m)
+    asked = m.last(do.AskFootprint)
+    assert (asked.instance_id, m.asked(do.AskImpact)) == ("i2", False)
+    m.tell(facts.FootprintFound(asked.token, Footprint(created=3)))
+    assert m.only(do.AskImpact).instance_id == "i2"
+
+
+@pytest.mark.parametrize("footprint", [None, Footprint((("master", (1,)),)), Footprint((("b1", (1,)),), 2)])
+def test_an_event_that_changes_rows_or_may_do_so_waits(m: Sighted, footprint: Footprint | None) -> None:
+    unseen(m)
+    m.tell(facts.FootprintFound(m.last(do.AskFootprint).token, footprint))
+    assert not m.asked(do.AskImpact)
+    m.woken()
+    m.looked()
+    assert m.only(do.AskImpact).instance_id == "i2"
+
+
+def test_an_answer_that_comes_after_the_look_changes_nothing(m: Sighted) -> None:
+    unseen(m)
+    asked = m.last(do.AskFootprint)
+    m.woken()
+    m.looked()
+    assert m.only(do.AskImpact).instance_id == "i2"
+    m.tell(facts.FootprintFound(asked.token, Footprint((("master", (1,)),))))
+    assert not m.asked(do.AskImpact)
+    m.impact()
+    m.only(do.Commit)

@@ -8,8 +8,19 @@ from typing import Any
 import pytest
 
 from maestro.broker.base import Binding, Delivery, Depth, Message, Unpublishable, Unroutable
-from maestro.broker.topology import PERSIST_ERROR, SystemQueues
-from maestro.messages import Ack, Arrived, DeadLetter, FeedWaitQueue, Park, Parked, Source, WaitQueueDrained
+from maestro.broker.topology import ERROR_HEADER, ERROR_ID_HEADER, PERSIST_ERROR, SystemQueues
+from maestro.messages import (
+    Ack,
+    Arrived,
+    DeadLetter,
+    FeedWaitQueue,
+    Park,
+    Parked,
+    PersistSwept,
+    Source,
+    SweepPersist,
+    WaitQueueDrained,
+)
 from maestro.runtime import ingress_line
 from maestro.runtime.ingress_line import IngressLine
 from maestro.runtime.measures import Measures
@@ -363,6 +374,55 @@ async def test_an_event_with_an_endless_id_is_parked_under_one_made_of_it(
     line.receive(Park("k" * 300, b"body", ()))
     assert (await peer.got(Parked)).key == "k" * 300
     assert len(broker.published[0].message_id) == 33
+
+
+# --- what stands before a result ----------------------------------------------------------------------------------
+
+
+def persisted(line: IngressLine) -> None:
+    line._arrived(Delivery(QUEUES.persist, b"body", "id", {}, redelivered=False, tag=object()))
+
+
+async def test_a_sweep_is_over_once_all_that_stood_in_the_queue_was_delivered(
+    line: IngressLine, broker: FakeBroker
+) -> None:
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    broker.ready = 2
+    line.receive(SweepPersist("d1", "d1.0.1"))
+    await asyncio.sleep(2 * ingress_line.LOOK)
+    assert peer.idle()
+    persisted(line)
+    assert (await peer.got(Arrived)).source is Source.PERSIST
+    await asyncio.sleep(2 * ingress_line.LOOK)
+    assert peer.idle()
+    persisted(line)
+    await peer.got(Arrived)
+    assert await peer.got(PersistSwept) == PersistSwept("d1", "d1.0.1")
+
+
+async def test_a_sweep_of_a_queue_that_is_purged_is_over(line: IngressLine, broker: FakeBroker) -> None:
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    broker.ready = 5
+    line.receive(SweepPersist("d1", "d1.0.1"))
+    await asyncio.sleep(2 * ingress_line.LOOK)
+    assert peer.idle()
+    broker.ready = 0
+    assert await peer.got(PersistSwept) == PersistSwept("d1", "d1.0.1")
+
+
+async def test_what_maestro_marked_a_message_with_comes_along(line: IngressLine) -> None:
+    peer = FakePeer()
+    line.attach(peer)  # type: ignore[arg-type]
+    line.receive(FeedWaitQueue(on=True))
+    assert (await peer.got(Arrived)).mark == "id"
+    persisted(line)
+    assert (await peer.got(Arrived)).mark == ""
+    headers = {ERROR_HEADER: "r", ERROR_ID_HEADER: "~sync/ab/1"}
+    line._arrived(Delivery(QUEUES.persist, b"body", "id", headers, redelivered=False, tag=object()))
+    again = await peer.got(Arrived)
+    assert (again.mark, again.redriven) == ("~sync/ab/1", True)
 
 
 async def test_what_was_out_or_waited_before_an_adoption_is_marked_until_all_of_it_has_come(
