@@ -220,6 +220,14 @@ class GetWaiting(Struct, frozen=True):
     number: int
 
 
+class GetUnits(Struct, frozen=True):
+    """The units of a document from position `after` on, with the computation that is the last of each."""
+
+    id: str
+    after: int = 0
+    limit: int = 100
+
+
 class GetHeldInstance(Struct, frozen=True):
     """Which instance's commit a document holds. Answers `systemId` and `instanceId`."""
 
@@ -323,6 +331,7 @@ Question = (
     | SetStatus
     | GetWaiting
     | GetHeldInstance
+    | GetUnits
     | ListSkipped
     | ListStale
     | ListErrors

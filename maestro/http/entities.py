@@ -5,11 +5,12 @@ actor has nothing to do with it but to say which instance is held, and lock chec
 """
 
 import asyncio
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
 from maestro.http.bridge import Unavailable
+from maestro.http.evidence import Asked, Evidence
 from maestro.http.replies import Problem, reply
 from maestro.platform import Platform, SiblingError
 from maestro.platform.pages import Page
@@ -25,11 +26,18 @@ class Pages(Protocol):
     async def page(self, system_id: str, instance_id: str, after: int, limit: int) -> web.Response:
         """Answer the rows numbered above `after`, at most `limit`. Raises `Problem`."""
 
+    async def explained(self, asked: Asked) -> list[dict[str, Any]]:
+        """Return the evidence of units."""
+
 
 class NoPages:
     """Where there is no platform to ask."""
 
     async def page(self, system_id: str, instance_id: str, after: int, limit: int) -> web.Response:  # noqa: ARG002 - the protocol's
+        """Raise `Unavailable`."""
+        raise Unavailable("there is no domain to ask")
+
+    async def explained(self, asked: Asked) -> list[dict[str, Any]]:  # noqa: ARG002 - the protocol's
         """Raise `Unavailable`."""
         raise Unavailable("there is no domain to ask")
 
@@ -40,6 +48,7 @@ class Entities:
     def __init__(self, platform: Platform, patience: float) -> None:
         self._platform = platform
         self._patience = patience
+        self._evidence = Evidence(platform, patience)
         self._places = asyncio.Semaphore(AT_ONCE)
         self._reading: dict[tuple[str, str, int, int], asyncio.Task[Page]] = {}
 
@@ -61,6 +70,11 @@ class Entities:
         end = after + len(page.rows)
         following = b"%d" % end if page.rows and end < page.total else b"null"
         return reply(b'{"total":%d,"entities":[%s],"next":%s}' % (page.total, b",".join(page.rows), following))
+
+    async def explained(self, asked: Asked) -> list[dict[str, Any]]:
+        """Return the evidence of units (`Evidence.explained`)."""
+        async with self._places:
+            return await self._evidence.explained(asked)
 
     async def close(self) -> None:
         """Read no more."""

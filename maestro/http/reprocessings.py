@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import msgspec
 import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -9,16 +10,19 @@ from aiohttp.typedefs import Handler
 from maestro.http.bridge import UnknownSystem
 from maestro.http.checking import query_of
 from maestro.http.deciding import Decision, check_reason, decision_body, decision_of, leave_out_of
+from maestro.http.evidence import Asked
 from maestro.http.inputs import path_document, path_system, query_page, user_of
 from maestro.http.keys import BRIDGE, DOCUMENTS, ENTITIES, SETTINGS, note
 from maestro.http.replies import answered, reply
 from maestro.http.shapes import FindQuery, SetStatusQuery
 from maestro.http.visit import principal
-from maestro.messages import Code, FindDocuments, GetDocument, GetHeldInstance, Reconsider, SetStatus
+from maestro.messages import Code, FindDocuments, GetDocument, GetHeldInstance, GetUnits, Reconsider, SetStatus
 
 PENDING: Final = "pending_approval"
 #: Says of a page of documents which one it ends with, when there are more: the `after` of the next page.
 NEXT: Final = "X-Next-After"
+#: Units explained by one answer: each is a call.
+EVIDENCE_AT_ONCE: Final = 50
 #: Who overrides a status when the query does not say.
 OPERATOR: Final = "operator"
 
@@ -52,6 +56,18 @@ async def get(request: web.Request) -> web.StreamResponse:
     """One document."""
     document_id = path_document(request)
     return answered(await request.app[DOCUMENTS].ask(document_id, GetDocument(document_id)))
+
+
+async def evidence(request: web.Request) -> web.StreamResponse:
+    """Why each unit of a page is in the document: the rows that it read and that are changed, and who named it."""
+    document_id = path_document(request)
+    after, limit = query_page(request)
+    answer = await request.app[DOCUMENTS].ask(document_id, GetUnits(document_id, after, min(limit, EVIDENCE_AT_ONCE)))
+    if answer.code is not Code.OK:
+        return answered(answer)
+    asked = msgspec.json.decode(answer.body, type=Asked)
+    units = await request.app[ENTITIES].explained(asked)
+    return reply(orjson.dumps({"total": asked.total, "units": units, "next": asked.next}))
 
 
 async def entities(request: web.Request) -> web.StreamResponse:

@@ -81,6 +81,11 @@ def _documents() -> Iterable[Operation]:
         f"{_REPROCESSING}/{{id}}/entities", reprocessings.entities, "entities", Role.VIEWER,
         "What the commit of the held event would write", {200: shapes.EntitiesPage}, query=shapes.PageQuery,
     )  # fmt: skip
+    yield _get(
+        f"{_REPROCESSING}/{{id}}/evidence", reprocessings.evidence, "evidence", Role.VIEWER,
+        "Why each unit is in the document: who named it, and what it read that is changed", {200: shapes.EvidencePage},
+        query=shapes.PageQuery,
+    )  # fmt: skip
 
 
 def _decisions() -> Iterable[Operation]:

@@ -588,6 +588,43 @@ class StalePage(Struct):
     next: int | None
 
 
+class RowRead(Struct):
+    """A row as a computation read it."""
+
+    type: str
+    id: str
+    branch: str
+    #: The instance that wrote the version; empty: not known.
+    version: str
+    #: The computation changes the row itself.
+    wrote: bool
+
+
+class EvidenceShape(Struct, rename="camel"):
+    """Why a unit is in the document: who named it, and the rows that it read and that are changed."""
+
+    instance_id: str
+    branch: str
+    named: str
+    missed: list[str]
+    computation: str
+    #: The first twenty; `rows`: how many there are.
+    read: list[RowRead]
+    rows: int
+    #: Rows that its computation created: a replay adds rows, it does not replace these.
+    adds_rows: int
+    #: Why nothing, or not all, is known.
+    problem: str
+
+
+class EvidencePage(Struct):
+    """A page of a document's units, each with its evidence."""
+
+    total: int
+    units: list[EvidenceShape]
+    next: int | None
+
+
 class EntitiesPage(Struct):
     """A page of what a commit would write."""
 

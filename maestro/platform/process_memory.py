@@ -8,7 +8,7 @@ import msgspec
 
 from maestro.json_text import elements, text_of
 from maestro.platform.errors import WrongShapeError
-from maestro.platform.rows import reads_of
+from maestro.platform.rows import DatasetRows, reads_of, rows_of
 from maestro.platform.target import address
 from maestro.platform.transport import CallName, Transport, nothing
 from maestro.reprocessing.ledger import Reads
@@ -83,6 +83,14 @@ class ProcessMemory:
             SiblingRefused: Process Memory answered 4xx.
         """
         return self._transport.call(_FIND, "GET", self._documents.asking(**{field: value}), _list)
+
+    def dataset(self, instance_id: str, branch: str, *, tries: int | None = None) -> Awaitable[DatasetRows | None]:
+        """Return, by their names, the rows that the instance read, computing on `branch`; None without a dataset.
+
+        `tries` replaces the setting. Raises as `reads`.
+        """
+        target = self._base.below(instance_id, "head")
+        return self._transport.call(_HEAD, "GET", target, lambda answer: rows_of(answer, branch), tries=tries)
 
     def save_document(self, id: str, body: bytes) -> Awaitable[None]:  # noqa: A002 - the document's own word
         """Store a reprocessing document (its JSON) in the place of the one with that id, or as a new one.

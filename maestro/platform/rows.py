@@ -200,6 +200,52 @@ def reads_of(answer: bytes, branch: str) -> Reads | None:
     return Reads(tuple(_reads(head.dataset.entities, branch)), created)
 
 
+class ReadRow(msgspec.Struct, frozen=True):
+    """One row as a computation read it, by its names."""
+
+    base: int
+    type: str
+    #: Its id, or its rid without one.
+    id: str
+    branch: str
+    #: The instance that wrote the version; empty: not known.
+    writer: str
+    wrote: bool
+
+
+class DatasetRows(msgspec.Struct, frozen=True):
+    """The rows that a computation read, and how many it creates."""
+
+    read: tuple[ReadRow, ...]
+    created: int
+
+
+def rows_of(answer: bytes, branch: str) -> DatasetRows | None:
+    """Return what a computation on `branch` read, by names, from Process Memory's `head`; None without a dataset.
+
+    Raises:
+        WrongShapeError, msgspec.DecodeError: it is no dataset.
+    """
+    head = _HEAD.decode(answer)
+    if isinstance(head, list):
+        head = head[-1] if head else None
+    if head is None or head.dataset is None:
+        return None
+    found, created = [], 0
+    for type_, rows in head.dataset.entities.items():
+        for row in rows:
+            metadata = row.metadata
+            if metadata.changeTrack == _CREATE:
+                created += 1
+                continue
+            name = _text(row.id) or _text(metadata.rid)
+            base = _base(metadata, metadata.type or type_, row.id)
+            wrote = metadata.changeTrack in _CHANGES
+            writer = metadata.instance_id or ""
+            found.append(ReadRow(base, metadata.type or type_, name, metadata.branch or branch, writer, wrote))
+    return DatasetRows(tuple(found), created)
+
+
 def _reads(entities: dict[str, list[_Row]], branch: str) -> Iterator[Read]:
     for type_, rows in entities.items():
         for row in rows:

@@ -8,7 +8,7 @@ import msgspec
 import orjson
 
 from maestro.events import parse_celery
-from maestro.messages import Answer, Code, FindDocuments
+from maestro.messages import Answer, Code, FindDocuments, GetUnits
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.ledger_book import Stale, StaleState
@@ -26,6 +26,7 @@ from maestro.reprocessing.stalls import Stall
 from maestro.reprocessing.state import Failure, Lock, System
 from maestro.reprocessing.status import Status
 from maestro.reprocessing.unit import UnitState
+from maestro.runtime import ledger_records
 from maestro.runtime.repository import Repository
 
 #: A document of more units is watched without them: it would be sent with every replay.
@@ -179,6 +180,30 @@ def skipped(system: System, after: int, limit: int) -> Answer:
         "next": page[-1].number if len(rest) > limit else None,
     }
     return Answer(Code.OK, msgspec.json.encode(body))
+
+
+def units(system: System, repository: Repository, question: GetUnits) -> Answer:
+    """Render a page of a document's units: who named each, what it missed, and which computation is its last."""
+    doc = system.documents.get(question.id)
+    if doc is None:
+        return Answer(Code.NOT_FOUND, message=f"no reprocessing {question.id}")
+    found = doc.order or repository.units(doc.id)
+    end = question.after + question.limit
+    page = [
+        {
+            "instanceId": unit.instance_id,
+            "branch": unit.branch,
+            "named": unit.named,
+            "missed": unit.missed,
+            "computation": ledger_records.computation(repository.store, unit.key) or unit.instance_id,
+        }
+        for unit in found[question.after : end]
+    ]
+    body = {
+        "systemId": system.id, "heldInstance": doc.held_instance, "branch": doc.branch, "total": len(found),
+        "units": page, "next": end if end < len(found) else None,
+    }  # fmt: skip
+    return Answer(Code.OK, orjson.dumps(body))
 
 
 def stale(system: System, state: str, after: int, limit: int) -> Answer:

@@ -120,6 +120,13 @@ def load(store: Store, book: Book) -> None:
         )
 
 
+def computation(store: Store, unit: tuple[str, str]) -> str:
+    """Return the instance of the unit's last remembered computation; empty without one. Raises `StoreDamaged`."""
+    found = store.get(UNITS, _unit(unit))
+    log = store.get(LOG, key(found["number"])) if found else None
+    return log["instance"] if log else ""
+
+
 def replaced(store: Store, unit: tuple[str, str]) -> Replaced | None:
     """Return the entry with the unit's last reads, if there is one. Raises `StoreDamaged`."""
     found = store.get(UNITS, _unit(unit))

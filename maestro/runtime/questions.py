@@ -18,6 +18,7 @@ from maestro.messages import (
     ForgetAnswer,
     GetDocument,
     GetHeldInstance,
+    GetUnits,
     GetWaiting,
     ListDeliveries,
     ListDoubts,
@@ -101,6 +102,9 @@ class Questions:
                 give(self._recorded(question))
             case GetHeldInstance():
                 give(self._held_instance(question.id))
+            case GetUnits():
+                self._engine.store()
+                give(answers.units(self._system, self._engine.repository, question))
             case AwaitChange():
                 self._await_change(question, give)
             case ListDoubts():

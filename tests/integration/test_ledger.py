@@ -85,3 +85,17 @@ async def test_a_result_that_missed_a_correction_is_listed_and_replayed_late(ten
     await tenant.ended(late, "finished")
     await tenant.commits_are("c1", "re1", "w", "re2")
     assert (await tenant.it.get(f"/v1.0.0/systems/{tenant.system}/stale?state=stale"))["total"] == 0
+
+
+async def test_the_evidence_of_a_unit_is_the_rows_that_it_read(tenant: Tenant) -> None:
+    tenant.impacts("c1", unit("p1"))
+    changes(tenant, "c1", "c7")
+    reads(tenant, "p1", c7="before", c8="before")
+    await tenant.publish("c1")
+    doc = await tenant.pending()
+    page = await tenant.it.get(f"/v1.0.0/reprocessing/{doc['id']}/evidence")
+    [one] = page["units"]
+    assert (one["named"], one["computation"], one["rows"]) == ("discovery", tenant.id("p1"), 1)
+    assert one["read"] == [
+        {"type": "conta", "id": "c7", "branch": "master", "version": tenant.id("before"), "wrote": False}
+    ]

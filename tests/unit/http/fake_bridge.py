@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from aiohttp import web
 
 from maestro.http.bridge import UnknownSystem
+from maestro.http.evidence import Asked
 from maestro.http.replies import reply
 from maestro.messages import Answer, Code, Question
 from maestro.runtime.measures import ActorState
@@ -70,3 +72,10 @@ class FakeBridge:
 
     async def readiness(self) -> Mapping[str, str]:
         return self.problems
+
+    async def explained(self, asked: Asked) -> list[dict[str, Any]]:
+        return [
+            {"instanceId": unit.instance_id, "branch": unit.branch, "named": unit.named, "missed": list(unit.missed),
+             "computation": unit.computation, "read": [], "rows": 0, "addsRows": 0, "problem": ""}
+            for unit in asked.units
+        ]  # fmt: skip

@@ -25,6 +25,7 @@ from maestro.messages import (
     FindDocuments,
     GetDocument,
     GetHeldInstance,
+    GetUnits,
 )
 from maestro.reprocessing.ids import document_id
 from tests.unit.http.conftest import SETTINGS
@@ -69,6 +70,8 @@ async def test_every_operation_against_every_role(at: House, name: str) -> None:
     method, target, body = call_of(name)
     at.bridge.answers[FindDocuments] = Answer(Code.OK, b"[]")
     at.bridge.answers[GetHeldInstance] = Answer(Code.OK, b'{"systemId":"sysA","instanceId":"i1"}')
+    units = b'{"systemId":"sysA","heldInstance":"i1","branch":"master","total":0,"units":[],"next":null}'
+    at.bridge.answers[GetUnits] = Answer(Code.OK, units)
     for who in ("root", "ana", "eve", "events"):
         role = PEOPLE[who][0]
         allowed = operation.role is None or role is Role.ADMIN or role is operation.role or (

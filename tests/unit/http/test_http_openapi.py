@@ -26,6 +26,7 @@ from maestro.messages import (
     DescribeSystem,
     FindDocuments,
     GetHeldInstance,
+    GetUnits,
     GetWaiting,
     ListDeliveries,
     ListDoubts,
@@ -77,6 +78,7 @@ ANSWERS = {
     ListDoubts: {"total": 1, "doubts": [DOUBT | {"state": "open"}], "resolved": []},
     ResolveDoubt: DOUBT | {"verdict": "made", "user": "ana", "at": "t", "reason": "looked"},
     GetHeldInstance: {"systemId": "sysA", "instanceId": "i1"},
+    GetUnits: {"systemId": "sysA", "heldInstance": "i1", "branch": "master", "total": 0, "units": [], "next": None},
     ListSkipped: {"total": 0, "skipped": [], "next": None},
     ListStale: {"total": 0, "left": 0, "stale": [], "next": None},
     GetWaiting: {

@@ -1,0 +1,57 @@
+"""Why a unit is in a document: the rows that it read and that are changed."""
+
+from typing import Any
+
+from maestro.http.evidence import Asked, Evidence, UnitAsked
+from maestro.platform import Platform
+from tests.support.siblings import RecordingSiblings
+
+
+def row(id_: str, track: str | None = None, writer: str = "") -> dict[str, Any]:
+    return {"id": id_, "_metadata": {"type": "conta", "branch": "master", "changeTrack": track, "instance_id": writer}}
+
+
+def head(*rows: dict[str, Any]) -> dict[str, Any]:
+    return {"dataset": {"entities": {"conta": list(rows)}}}
+
+
+async def explained(siblings: RecordingSiblings, *units: UnitAsked, held: str = "c") -> list[dict[str, Any]]:
+    async with await Platform.open(siblings.settings(tries=1)) as platform:
+        asked = Asked("sysA", held, "master", len(units), list(units), None)
+        return await Evidence(platform, 5.0).explained(asked)
+
+
+async def test_the_rows_that_were_read_and_are_changed_are_named() -> None:
+    async with RecordingSiblings() as siblings:
+        siblings.entities["c"] = [row("c1", "update"), row("c9", "destroy"), row("new", "create")]
+        siblings.heads["p1~2"] = head(row("c1", writer="a"), row("c2", writer="a"), row("own", "create"))
+        [one] = await explained(siblings, UnitAsked("p1", "master", "ledger", (), "p1~2"))
+
+    assert one["read"] == [{"type": "conta", "id": "c1", "branch": "master", "version": "a", "wrote": False}]
+    assert (one["rows"], one["addsRows"], one["problem"]) == (1, 1, "")
+
+
+async def test_of_a_late_unit_the_commits_that_it_missed_count() -> None:
+    async with RecordingSiblings() as siblings:
+        siblings.entities["missed"] = [row("c2", "update")]
+        siblings.heads["w"] = head(row("c1"), row("c2", "update", "a"))
+        [one] = await explained(siblings, UnitAsked("w", "master", "ledger", ("missed",), "w"), held="")
+
+    assert one["read"] == [{"type": "conta", "id": "c2", "branch": "master", "version": "a", "wrote": True}]
+
+
+async def test_what_a_sibling_does_not_say_is_said() -> None:
+    async with RecordingSiblings() as siblings:
+        siblings.heads["p1"] = head(row("c1"))
+        siblings.fail("domain", "entities", 9, 503)
+        siblings.fail("process_memory", "head", 9, 503, when=lambda call: call.instance_id == "p2")
+        one, other, third = await explained(
+            siblings,
+            UnitAsked("p1", "master", "both", (), "p1"),
+            UnitAsked("p2", "master", "both", (), "p2"),
+            UnitAsked("p3", "master", "both", (), "p3"),
+        )
+
+    assert "503" in one["problem"]
+    assert "503" in other["problem"]
+    assert third["problem"] == "Process Memory has no dataset of it"
