@@ -233,6 +233,14 @@ class ListSkipped(Struct, frozen=True):
     limit: int = 100
 
 
+class ListStale(Struct, frozen=True):
+    """The units whose results are not known to be fresh, oldest note first; those of one `state`, or all."""
+
+    state: str = ""
+    after: int = 0
+    limit: int = 100
+
+
 class AwaitChange(Struct, frozen=True):
     """The system and its live document once its version is not `after` any more; at once without `after`.
 
@@ -316,6 +324,7 @@ Question = (
     | GetWaiting
     | GetHeldInstance
     | ListSkipped
+    | ListStale
     | ListErrors
     | Redrive
     | ListDoubts

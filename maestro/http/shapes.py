@@ -151,6 +151,12 @@ class PageQuery(Struct):
     limit: Limit = 100
 
 
+class StaleQuery(PageQuery):
+    """Which page of the list of units that are not known to be fresh, and which state of them."""
+
+    state: str = ""
+
+
 class AuditQuery(PageQuery):
     """Which page of the audit log."""
 
@@ -288,6 +294,10 @@ class UnitShape(Struct, rename="camel"):
     duration: float | None = None
     #: Why it cannot be replayed.
     problem: str | None = None
+    #: Who named it: `discovery`, `ledger` or `both`.
+    named: str = "discovery"
+    #: In a late reprocessing: the instances whose commits it missed.
+    missed: list[str] = []
 
 
 class UnitName(Struct, rename="camel"):
@@ -376,6 +386,8 @@ class DocumentShape(Struct, rename="camel"):
     reconsidered: int | None = None
     #: The first of two approvals, where the policy asks for two.
     first_approval: ApprovalShape | None = None
+    #: It replays what is stale already: nothing is held, and `pendingEvent` is a stub.
+    late: bool = False
     #: How long what is left will take.
     estimate: EstimateShape | None = None
 
@@ -543,6 +555,36 @@ class SkippedPage(Struct):
 
     total: int
     skipped: list[SkippedEvent]
+    next: int | None
+
+
+class StaleUnit(Struct, rename="camel"):
+    """A unit whose result is not known to be fresh: why, since when, and what it missed."""
+
+    number: int
+    instance_id: str
+    branch: str
+    #: The instance itself, or its last replay.
+    computation: str
+    #: `stale`, `unverified`, `not_remembered`, `overwrite`, `accepted` or `left_out`.
+    state: str
+    timestamp: str
+    #: Instances whose commits it did not see.
+    missed: list[str]
+    cause: str
+    #: Who accepted it or left it out, and why.
+    user: str
+    reason: str
+    #: The late reprocessing that is to replay it.
+    reprocessing: str | None
+
+
+class StalePage(Struct):
+    """A page of them, oldest note first; `left`: how many left the list for newer ones."""
+
+    total: int
+    left: int
+    stale: list[StaleUnit]
     next: int | None
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from maestro.platform.errors import WrongShapeError
+from maestro.platform.pages import decodable
 from maestro.reprocessing.ledger import Footprint, Read, Reads, base_key, writer_key
 
 #: Bytes that are gathered before they are decoded.
@@ -91,7 +92,7 @@ class _RowsReader:
         # What is left begins with the array's opening, or with the comma between two rows.
         if self._begun:
             self._buffer[0:1] = b"["
-        self._note(_ROWS.decode(bytes(self._buffer)))
+        self._note(_ROWS.decode(decodable(bytes(self._buffer))))
 
     def _take_part(self) -> bool:
         """Decode what is complete, up to the last comma between two rows; where there is none yet wait for more.
@@ -107,7 +108,7 @@ class _RowsReader:
             if end < 0:
                 break
             try:
-                rows = _ROWS.decode(bytes(buffer[: end + 1]) + b"]")
+                rows = _ROWS.decode(decodable(bytes(buffer[: end + 1]) + b"]"))
             except msgspec.ValidationError:
                 raise
             except msgspec.DecodeError:
@@ -190,7 +191,7 @@ def reads_of(answer: bytes, branch: str) -> Reads | None:
     Raises:
         WrongShapeError, msgspec.DecodeError: it is no dataset.
     """
-    head = _HEAD.decode(answer)
+    head = _HEAD.decode(decodable(answer))
     if isinstance(head, list):
         head = head[-1] if head else None
     if head is None or head.dataset is None:

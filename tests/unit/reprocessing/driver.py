@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 import orjson
+from msgspec import structs
 
 from maestro.events import ReplayRef
 from maestro.reprocessing import commands as do
@@ -143,7 +144,10 @@ class Driver:
         return self._tickets
 
     def impact(self, *units: Impacted, footprint: Footprint | None = None) -> list[do.Command]:
-        return self.tell(facts.ImpactFound(self.last(do.AskImpact).token, units, footprint))
+        return self.tell(facts.ImpactFound(self.last(do.AskImpact).token, units, self._asked(footprint)))
+
+    def _asked(self, footprint: Footprint | None) -> Footprint | None:
+        return footprint and structs.replace(footprint, asked=self.system.ledger.last)
 
     def owed(self, *reads: Read, changed: tuple[int, ...] = (), problem: str = "") -> list[do.Command]:
         """What is owed to the ledger is fetched, from the real store."""
@@ -152,7 +156,7 @@ class Driver:
             return self.tell(facts.OwedFetched(entry.number, problem=problem))
         ledger = Ledger(self.store, lambda: None)
         read = Reads(reads) if entry.reads else None
-        missed = drive(ledger.missed(entry, read)) if read else ()
+        missed = drive(ledger.missed(entry, read))
         return self.tell(ledger.fetched(entry, entry.footprint or footprint(*changed), read, missed))
 
     def named(self, *changed: int, branch: str = "master") -> list[UnitKey]:
@@ -310,7 +314,7 @@ class Driver:
 
     def replay_impact(self, *units: Impacted, footprint: Footprint | None = None) -> list[do.Command]:
         command = self.last(do.AskReplayImpact)
-        return self.tell(facts.ReplayImpactFound(command.id, command.token, units, footprint))
+        return self.tell(facts.ReplayImpactFound(command.id, command.token, units, self._asked(footprint)))
 
     def replay_origins(self) -> list[do.Command]:
         command = self.last(do.FetchReplayOrigins)
