@@ -42,8 +42,8 @@ def stage(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[list[Stage]
     made: list[Stage] = []
 
     class Remembered(Stage):
-        def __init__(self, *arguments: object) -> None:
-            super().__init__(*arguments)
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)
             made.append(self)
 
     monkeypatch.setattr(demo, "Stage", Remembered)
@@ -77,7 +77,8 @@ def left_in(folder: Path) -> list[Path]:
 def check(report: Report, plan: Plan) -> None:
     assert report.differences == ()
     assert report.equal
-    assert report.stale == ()
+    assert (report.stale, report.doubled) == ((), ())
+    assert sum(len(document["events"]) for document in report.late) >= 3
     assert report.counters.waiting >= len(plan.late)
     assert report.counters.replayed > report.counters.cascaded > 0
 

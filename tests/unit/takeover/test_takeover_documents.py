@@ -6,7 +6,14 @@ import orjson
 import pytest
 
 from maestro.events import BadInput, celery_body
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts
+from maestro.reprocessing.doubt import CaseState, Use
+from maestro.reprocessing.state import Rules
 from maestro.reprocessing.status import Status
+from maestro.reprocessing.step import SaveDocument, SaveUnit
+from maestro.runtime.repository import Repository
+from maestro.store.memory import MemoryStore
 from maestro.takeover.documents import (
     IMPORTED,
     IN_DOUBT,
@@ -17,6 +24,7 @@ from maestro.takeover.documents import (
     read_document,
     read_unit,
 )
+from tests.support.rules import Rules as Driven
 
 AT = 1_700_000_000.0
 
@@ -102,9 +110,9 @@ def test_messages_of_another_document_are_not_its_own() -> None:
 @pytest.mark.parametrize(
     "queued", [Queued(), Queued(to_send=keys("p1", "p2"), not_persisted=keys("p1", "p2"))], ids=["empty", "all"]
 )
-def test_a_run_that_sent_nothing_may_have_made_its_commit(queued: Queued) -> None:
+def test_the_commit_of_a_run_that_sent_nothing_is_in_doubt(queued: Queued) -> None:
     doc, units = converted(read_document(left("running", "p1", "p2")), queued, 1, 0, AT)
-    assert doc.status is Status.ABORTED_PERSIST
+    assert (doc.status, doc.held_begun) == (Status.RUNNING, True)
     assert doc.history[-1].cause == IN_DOUBT
     assert states(units) == "p1:outstanding p2:outstanding"
     assert not doc.held_committed
@@ -159,3 +167,19 @@ def test_nothing_but_what_must_be_there() -> None:
 def test_moments_are_those_of_utc() -> None:
     assert moment("1970-01-01T00:00:01.5", 7.0) == 1.5
     assert moment("soon", 7.0) == 7.0
+
+
+def test_a_commit_in_doubt_is_looked_into_before_anything_is_made_or_sent() -> None:
+    store = MemoryStore()
+    repository = Repository(store, "sysA", Rules())
+    repository.load()
+    doc, units = converted(read_document(left("running", "p1", "p2")), Queued(), 1, 0, AT)
+    store.commit(repository.writes([SaveDocument(doc), *(SaveUnit(doc, unit) for unit in units)]), durable=True)
+    it = Driven(store)
+    it.tell(facts.Resumed())
+    assert [(case.use, case.instance_id, case.state) for case in it.system.cases.values()] == [
+        (Use.HELD, "i2", CaseState.DOUBT)
+    ]
+    assert not it.has(do.CommitHeld)
+    assert not it.has(do.SendReplay)
+    assert it.system.lock() is not None
