@@ -23,6 +23,13 @@ class FakePages:
         self.asked.append((system_id, instance_id, after, limit))
         return reply(b'{"total":0,"entities":[],"next":null}')
 
+    async def explained(self, asked: Asked) -> list[dict[str, Any]]:
+        return [
+            {"instanceId": unit.instance_id, "branch": unit.branch, "named": unit.named, "missed": list(unit.missed),
+             "computation": unit.computation, "read": [], "rows": 0, "addsRows": 0, "problem": ""}
+            for unit in asked.units
+        ]  # fmt: skip
+
 
 Canned = Answer | Exception | Callable[[str, Question], Answer]
 
@@ -72,10 +79,3 @@ class FakeBridge:
 
     async def readiness(self) -> Mapping[str, str]:
         return self.problems
-
-    async def explained(self, asked: Asked) -> list[dict[str, Any]]:
-        return [
-            {"instanceId": unit.instance_id, "branch": unit.branch, "named": unit.named, "missed": list(unit.missed),
-             "computation": unit.computation, "read": [], "rows": 0, "addsRows": 0, "problem": ""}
-            for unit in asked.units
-        ]  # fmt: skip
