@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 GIVEN_UP = ("failure", "aborted_split_events_failure", "aborted_persist_domain_failure", "cancelled")
 
 
-def check_settled(tenant: Tenant) -> None:
+def check_settled(tenant: Tenant) -> None:  # noqa: C901 - one thing after the other
     """Raise `Violation` for the first thing that does not hold."""
     _no_surprise_in_the_store(tenant)
     for uid, instance in tenant.accepted.items():
