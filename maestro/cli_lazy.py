@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "reconsider": Lazy("maestro.cli_admin.deciding:reconsider", "Have a skipped event judged again."),
     "waiting": Lazy("maestro.cli_admin.looking:waiting", "List the events of a system that wait."),
     "history": Lazy("maestro.cli_admin.looking:history", "List reprocessings, the newest last."),
+    "stale": Lazy("maestro.cli_admin.looking:stale", "List results of a system that are not known to be fresh."),
     "skipped": Lazy("maestro.cli_admin.looking:skipped", "List what was skipped in a system."),
     "watch": Lazy("maestro.cli_admin.watching:watch", "Watch a reprocessing until it ends."),
     "set-aside": Lazy("maestro.cli_admin.stalled:set_aside", "Put what a stalled system has in hand aside."),

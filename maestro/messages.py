@@ -92,9 +92,15 @@ class ListDeliveries(Struct, frozen=True):
 
 
 class FindDocuments(Struct, frozen=True):
-    """A JSON list of documents, oldest first; all, or those of one status."""
+    """A JSON list of documents, oldest first; all, or those of one status.
+
+    `after`: only those behind this document; `limit`: at most so many, 0: all. `message` of the answer is the id of the
+    last one when there are more.
+    """
 
     status: str = ""
+    after: str = ""
+    limit: int = 0
 
 
 class GetDocument(Struct, frozen=True):
@@ -227,6 +233,14 @@ class ListSkipped(Struct, frozen=True):
     limit: int = 100
 
 
+class ListStale(Struct, frozen=True):
+    """The units whose results are not known to be fresh, oldest note first; those of one `state`, or all."""
+
+    state: str = ""
+    after: int = 0
+    limit: int = 100
+
+
 class AwaitChange(Struct, frozen=True):
     """The system and its live document once its version is not `after` any more; at once without `after`.
 
@@ -310,6 +324,7 @@ Question = (
     | GetWaiting
     | GetHeldInstance
     | ListSkipped
+    | ListStale
     | ListErrors
     | Redrive
     | ListDoubts

@@ -350,6 +350,13 @@ class LedgerSettings(Section):
     rows: Annotated[int, Field(ge=1000)] = 1_000_000
 
 
+class LateSettings(Section):
+    """What becomes of results that are found stale after their commit (docs/ledger.md)."""
+
+    #: "report": they are listed; "ask": a late reprocessing waits for a decision; "replay": it is approved at once.
+    policy: Literal["report", "ask", "replay"] = "ask"
+
+
 class WebhookSettings(Section):
     """Who is told what happens to reprocessings (docs/security.md)."""
 
@@ -415,6 +422,7 @@ class Settings(Section):
     platform: PlatformSettings = PlatformSettings()
     reprocessing: ReprocessingSettings = ReprocessingSettings()
     ledger: LedgerSettings = LedgerSettings()
+    late: LateSettings = LateSettings()
     webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()

@@ -27,11 +27,13 @@ def print_document(out: Output, doc: Document) -> None:
     out.table(("WHEN", "STATUS", "BY", "WHY"), rows, "no history")
 
 
-def _facts(doc: Document) -> Iterator[tuple[str, str]]:
+def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901 - one for each line
     yield "id", doc.id
     yield "system", doc.system_id
     yield "status", _status(doc)
     event = doc.pending_event
+    if doc.late:
+        yield "late", "its units are stale already: nothing is held"
     yield "event", f"{event.name} of instance {event.instance_id} on branch {doc.branch}, tag {doc.tag}"
     if doc.history:
         yield "held", f"since {local(doc.history[0].timestamp)} ({age(doc.history[0].timestamp)} ago)"

@@ -1,4 +1,4 @@
-"""`maestro systems | pending | show | waiting | history | skipped`: what there is, changing nothing."""
+"""`maestro systems | pending | show | waiting | history | skipped | stale`: what there is, changing nothing."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -159,6 +159,38 @@ def skipped(session: Session, system: SystemId, *, after: After = 0, limit: Limi
         for one in reply.value.skipped
     )
     session.out.table(columns, rows, "nothing was skipped")
+    _more(session, reply.value.next, reply.value.total)
+
+
+@command
+def stale(
+    session: Session,
+    system: SystemId,
+    *,
+    state: Annotated[str, typer.Option(help="Only this state: stale, unverified, …; default: all.")] = "",
+    after: After = 0,
+    limit: Limit = 100,
+) -> None:
+    """List the results that are not known to be fresh, and the commits that they missed, oldest note first."""
+    reply = session.maestro.stale(system, state, after, limit)
+    if session.out.json:
+        session.out.raw(reply.raw)
+        return
+    columns = (">NUMBER", "INSTANCE", "BRANCH", "STATE", "SINCE", "MISSED", "REPROCESSING", "WHY")
+    rows = (
+        (
+            one.number,
+            one.instance_id,
+            one.branch,
+            one.state,
+            local(one.timestamp),
+            ", ".join(one.missed[:3]) or "-",
+            one.reprocessing or "-",
+            f"{one.user}: {one.reason}" if one.user else one.cause or "-",
+        )
+        for one in reply.value.stale
+    )
+    session.out.table(columns, rows, "nothing is known to be stale")
     _more(session, reply.value.next, reply.value.total)
 
 

@@ -51,6 +51,9 @@ class Unit(_Shape, frozen=True):
     done_at: str | None = None
     #: Seconds.
     duration: float | None = None
+    #: Who named it: discovery, ledger or both; in a late reprocessing, whose commits it missed.
+    named: str = "discovery"
+    missed: tuple[str, ...] = ()
 
 
 class NotReplayed(_Shape, frozen=True):
@@ -120,6 +123,7 @@ class Document(_Shape, frozen=True):
     #: Where two different users must approve: who did already.
     first_approval: Approval | None = None
     held_committed: bool = False
+    late: bool = False
     #: The instance whose replay named the held one as impacted.
     held_named_by: str | None = None
     estimate: Estimate | None = None
@@ -226,6 +230,30 @@ class SkippedPage(_Shape, frozen=True):
 
     total: int
     skipped: tuple[Skipped, ...] = ()
+    next: int | None = None
+
+
+class Stale(_Shape, frozen=True):
+    """A unit whose result is not known to be fresh."""
+
+    number: int
+    instance_id: str
+    branch: str = "master"
+    state: str = ""
+    timestamp: str = ""
+    missed: tuple[str, ...] = ()
+    cause: str = ""
+    user: str = ""
+    reason: str = ""
+    reprocessing: str | None = None
+
+
+class StalePage(_Shape, frozen=True):
+    """A page of them, oldest note first."""
+
+    total: int
+    left: int = 0
+    stale: tuple[Stale, ...] = ()
     next: int | None = None
 
 

@@ -13,15 +13,26 @@ from maestro.broker import open_broker
 from maestro.broker.base import Broker, BrokerError, Depth
 from maestro.broker.rabbitmq_problem import PRECONDITION_FAILED
 from maestro.broker.rabbitmq_session import parameters_of
-from maestro.broker.topology import SystemQueues
+from maestro.broker.topology import OWNER, SystemQueues
 from maestro.doctor.finding import Finding, ok, problem, warning
 from maestro.doctor.site import Site
 from maestro.settings import BrokerSettings, Settings
+from maestro.store.installation import read_installation
 
 BROKER, QUEUES = "broker", "queues"
 #: Seconds to connect, and between two looks whether it is done.
 _CONNECT: Final = 6.0
 _LOOK: Final = 0.05
+#: The first version of RabbitMQ whose quorum queues drop what was handed back 20 times, unless a policy says otherwise.
+_LIMITING: Final = 4
+_LIMIT: Final = (
+    "is a quorum queue of RabbitMQ 4, which drops what was handed back 20 times unless a policy sets delivery-limit to "
+    "-1; whether one does cannot be seen from here"
+)
+_LIMIT_MEND: Final = (
+    """rabbitmqctl set_policy maestro '^(persist\\.|maestro\\.owner)' '{"delivery-limit": -1}' """
+    "--apply-to quorum_queues -p plataforma_v1.0"
+)
 #: Messages that were not taken in yet from which on somebody should look.
 _DEEP: Final = 1000
 
@@ -87,6 +98,8 @@ async def _findings(site: Site, broker: Broker) -> AsyncIterator[Finding]:
             return
         await asyncio.sleep(_LOOK)
     yield ok(BROKER, name, f"{site.settings.broker.kind}, reachable")
+    if site.settings.broker.shared:
+        yield await _owner(site, broker)
     for system_id in site.systems:
         depths = {binding.queue: await broker.depth(binding.queue) for binding in SystemQueues(system_id).bindings()}
         found = [*_queues(site, system_id, depths), *await _arguments(site.settings.broker, depths)]
@@ -96,6 +109,22 @@ async def _findings(site: Site, broker: Broker) -> AsyncIterator[Finding]:
             persist = depths[SystemQueues(system_id).persist]
             taken = "consumed" if persist is not None and persist.consumers else "not consumed"
             yield ok(QUEUES, system_id, f"{len(depths)} queues, {taken}, nothing piles up")
+
+
+async def _owner(site: Site, broker: Broker) -> Finding:
+    """Whose the events of the vhost are, as far as that can be told without taking the message."""
+    depth = await broker.depth(OWNER)
+    known = read_installation(site.settings.data_dir)
+    if known is not None and known.foreign:
+        return problem(BROKER, OWNER, known.foreign, "start the Maestro that owns them, or maestro adopt")
+    if depth is None:
+        return warning(BROKER, OWNER, "does not exist; it is declared when Maestro connects", "maestro serve")
+    if depth.consumers:
+        whose = "this data folder's" if known is not None and known.owner else "not this data folder's"
+        return ok(BROKER, OWNER, f"held by a Maestro that is connected; the events are {whose}")
+    if depth.ready:
+        return ok(BROKER, OWNER, "names an owner that is not connected; whose the events are is told by maestro adopt")
+    return ok(BROKER, OWNER, "names nobody: the first Maestro to start owns the events")
 
 
 def _queues(site: Site, system_id: str, depths: Mapping[str, Depth | None]) -> Iterator[Finding]:
@@ -143,16 +172,21 @@ async def _arguments(settings: BrokerSettings, depths: Mapping[str, Depth | None
     if settings.kind == "embedded":
         return []
     existing = [queue for queue, depth in depths.items() if depth is not None]
-    different = await asyncio.to_thread(_different, settings, existing)
+    different, limited = await asyncio.to_thread(_different, settings, existing)
     mend = "rabbitmqctl list_queues -p plataforma_v1.0 name durable arguments"
     return [
-        warning(QUEUES, queue, f"exists with other arguments, and is used as it is: {why}", mend)
+        warning(QUEUES, queue, _LIMIT, _LIMIT_MEND)
+        if limited and "'quorum'" in why
+        else warning(QUEUES, queue, f"exists with other arguments, and is used as it is: {why}", mend)
         for queue, why in different.items()
     ]
 
 
-def _different(settings: BrokerSettings, queues: list[str]) -> dict[str, str]:
-    """Declare queues that exist as the contract has them: that changes nothing, or is refused with the difference."""
+def _different(settings: BrokerSettings, queues: list[str]) -> tuple[dict[str, str], bool]:
+    """Declare queues that exist as the contract has them: that changes nothing, or is refused with the difference.
+
+    Also tell whether the server is of a version whose quorum queues drop what was handed back too often.
+    """
     found: dict[str, str] = {}
     try:
         connection = pika.BlockingConnection(parameters_of(settings))
@@ -167,6 +201,8 @@ def _different(settings: BrokerSettings, queues: list[str]) -> dict[str, str]:
             except pika.exceptions.ChannelClosedByBroker as closed:
                 if closed.reply_code == PRECONDITION_FAILED:
                     found[queue] = closed.reply_text
+        version = str((connection._impl.server_properties or {}).get("version", ""))  # noqa: SLF001 - told nowhere else
     finally:
         connection.close()
-    return found
+    major = version.partition(".")[0]
+    return found, major.isdigit() and int(major) >= _LIMITING

@@ -17,30 +17,35 @@ from maestro.http.visit import principal
 from maestro.messages import Code, FindDocuments, GetDocument, GetHeldInstance, Reconsider, SetStatus
 
 PENDING: Final = "pending_approval"
+#: Says of a page of documents which one it ends with, when there are more: the `after` of the next page.
+NEXT: Final = "X-Next-After"
 #: Who overrides a status when the query does not say.
 OPERATOR: Final = "operator"
 
 
 async def pending(request: web.Request) -> web.StreamResponse:
     """The system's documents waiting for a decision, oldest first."""
-    return await _list(request, PENDING)
+    return await _list(request, FindDocuments(PENDING))
 
 
 async def find(request: web.Request) -> web.StreamResponse:
-    """The system's documents, all or those of one `status`, oldest first."""
-    return await _list(request, query_of(request, FindQuery).status)
+    """The system's documents, all or those of one `status`, oldest first; a page of them where a `limit` is given.
+
+    The platform's own client takes a list: where the next page begins stands in a header.
+    """
+    query = query_of(request, FindQuery)
+    return await _list(request, FindDocuments(query.status, query.after, query.limit))
 
 
-async def _list(request: web.Request, status: str) -> web.StreamResponse:
+async def _list(request: web.Request, question: FindDocuments) -> web.StreamResponse:
     system_id = path_system(request)
     try:
-        answer = await request.app[BRIDGE].ask(
-            system_id, FindDocuments(status), timeout=request.app[SETTINGS].ask_timeout
-        )
+        answer = await request.app[BRIDGE].ask(system_id, question, timeout=request.app[SETTINGS].ask_timeout)
     except UnknownSystem:
         # The admin UI shows systems that are installed but have sent nothing yet: they have no documents.
         return reply(b"[]")
-    return answered(answer)
+    more = answer.code is Code.OK and answer.message
+    return answered(answer, {NEXT: answer.message} if more else None)
 
 
 async def get(request: web.Request) -> web.StreamResponse:

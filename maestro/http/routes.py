@@ -159,6 +159,11 @@ def _systems() -> Iterable[Operation]:
         "The skipped events, oldest first", {200: shapes.SkippedPage}, query=shapes.PageQuery,
     )  # fmt: skip
     yield _get(
+        f"{_SYSTEMS}/{{systemId}}/stale", systems.stale, "stale", Role.VIEWER,
+        "The units whose results are not known to be fresh, oldest note first", {200: shapes.StalePage},
+        query=shapes.StaleQuery,
+    )  # fmt: skip
+    yield _get(
         f"{_SYSTEMS}/{{systemId}}/errors", systems.errors, "errors", Role.VIEWER,
         "The oldest messages of the error queue", {200: shapes.ErrorsPage}, query=shapes.ErrorsQuery,
     )  # fmt: skip

@@ -138,6 +138,10 @@ class FindQuery(Struct):
     """Which documents."""
 
     status: StatusText = ""
+    after: Annotated[str, Meta(max_length=MAX_ID, description="Those behind this document.",
+                               extra={"says": f"must be at most {MAX_ID} printable characters"})] = ""  # fmt: skip
+    limit: Annotated[int, Meta(ge=0, le=MAX_PAGE, description="At most so many; 0: all.",
+                               extra={"says": f"must be a whole number from 0 to {MAX_PAGE}"})] = 0  # fmt: skip
 
 
 class PageQuery(Struct):
@@ -145,6 +149,12 @@ class PageQuery(Struct):
 
     after: After = 0
     limit: Limit = 100
+
+
+class StaleQuery(PageQuery):
+    """Which page of the list of units that are not known to be fresh, and which state of them."""
+
+    state: str = ""
 
 
 class AuditQuery(PageQuery):
@@ -284,6 +294,10 @@ class UnitShape(Struct, rename="camel"):
     duration: float | None = None
     #: Why it cannot be replayed.
     problem: str | None = None
+    #: Who named it: `discovery`, `ledger` or `both`.
+    named: str = "discovery"
+    #: In a late reprocessing: the instances whose commits it missed.
+    missed: list[str] = []
 
 
 class UnitName(Struct, rename="camel"):
@@ -372,6 +386,8 @@ class DocumentShape(Struct, rename="camel"):
     reconsidered: int | None = None
     #: The first of two approvals, where the policy asks for two.
     first_approval: ApprovalShape | None = None
+    #: It replays what is stale already: nothing is held, and `pendingEvent` is a stub.
+    late: bool = False
     #: How long what is left will take.
     estimate: EstimateShape | None = None
 
@@ -539,6 +555,36 @@ class SkippedPage(Struct):
 
     total: int
     skipped: list[SkippedEvent]
+    next: int | None
+
+
+class StaleUnit(Struct, rename="camel"):
+    """A unit whose result is not known to be fresh: why, since when, and what it missed."""
+
+    number: int
+    instance_id: str
+    branch: str
+    #: The instance itself, or its last replay.
+    computation: str
+    #: `stale`, `unverified`, `not_remembered`, `overwrite`, `accepted` or `left_out`.
+    state: str
+    timestamp: str
+    #: Instances whose commits it did not see.
+    missed: list[str]
+    cause: str
+    #: Who accepted it or left it out, and why.
+    user: str
+    reason: str
+    #: The late reprocessing that is to replay it.
+    reprocessing: str | None
+
+
+class StalePage(Struct):
+    """A page of them, oldest note first; `left`: how many left the list for newer ones."""
+
+    total: int
+    left: int
+    stale: list[StaleUnit]
     next: int | None
 
 

@@ -14,7 +14,7 @@ from maestro.http.deciding import check_reason, decision_body
 from maestro.http.inputs import parse_object, path_number, path_system, query_page, read_body, user_of
 from maestro.http.keys import BRIDGE, SETTINGS, note
 from maestro.http.replies import answered, problem, reply
-from maestro.http.shapes import DeliveriesQuery, ErrorsQuery, ReasonedBody, RedriveBody, ResolveBody
+from maestro.http.shapes import DeliveriesQuery, ErrorsQuery, ReasonedBody, RedriveBody, ResolveBody, StaleQuery
 from maestro.http.visit import principal
 from maestro.messages import (
     Code,
@@ -24,6 +24,7 @@ from maestro.messages import (
     ListDoubts,
     ListErrors,
     ListSkipped,
+    ListStale,
     ListWaiting,
     Question,
     Redrive,
@@ -81,6 +82,12 @@ async def waiting_event(request: web.Request) -> web.StreamResponse:
 async def skipped(request: web.Request) -> web.StreamResponse:
     """One system's skipped events with their payload, oldest first: those numbered above `after`, at most `limit`."""
     return await _ask(request, ListSkipped(*query_page(request)))
+
+
+async def stale(request: web.Request) -> web.StreamResponse:
+    """One system's units whose results are not known to be fresh, oldest note first."""
+    query = query_of(request, StaleQuery)
+    return await _ask(request, ListStale(query.state, query.after, query.limit))
 
 
 async def errors(request: web.Request) -> web.StreamResponse:

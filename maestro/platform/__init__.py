@@ -5,6 +5,7 @@ May import `maestro.events`, `maestro.settings`, `maestro.logs`, and the value t
 
 from maestro.platform.bundle import Platform as Platform
 from maestro.platform.errors import FinalRefusal as FinalRefusal
+from maestro.platform.errors import NeverAsked as NeverAsked
 from maestro.platform.errors import NoSubscribers as NoSubscribers
 from maestro.platform.errors import SiblingError as SiblingError
 from maestro.platform.errors import SiblingLocked as SiblingLocked

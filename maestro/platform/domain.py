@@ -13,7 +13,7 @@ from maestro.platform.errors import RefusalError, SiblingError, SiblingRefused
 from maestro.platform.observer import CallObserver
 from maestro.platform.once import LostError, NotBegunError, OnceOnly
 from maestro.platform.pages import Page, PageReader
-from maestro.platform.rows import FootprintReader
+from maestro.platform.rows import ChangesReader, FootprintReader
 from maestro.platform.target import Target, address
 from maestro.platform.transport import CallName, Transport, shown
 from maestro.reprocessing.doubt import CommitEnd
@@ -35,16 +35,6 @@ _ANSWERED: Final = frozenset({CommitEnd.REFUSED, CommitEnd.NO_ROUTE})
 _OK: Final = re.compile(rb"(?<![A-Za-z0-9])ok(?![A-Za-z0-9])")
 
 
-class _Metadata(msgspec.Struct, rename="camel"):
-    type: str
-    change_track: str = ""
-
-
-class _Change(msgspec.Struct):
-    metadata: _Metadata = msgspec.field(name="_metadata")
-
-
-_CHANGE_LIST: Final = msgspec.json.Decoder(list[_Change])
 _ROW_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -128,11 +118,11 @@ class Domain:
         return self._call(_ENTITIES, "GET", (system_id, instance_id, "entities"), _ENTITY_LIST.decode, tries)
 
     def changes(self, system_id: str, instance_id: str) -> Awaitable[dict[str, set[str]]]:
-        """Return what the instance's commit would do: by type of row, how it changes some. One try.
+        """Return what the instance's commit would do: by type of row, how it changes some; read as a stream. One try.
 
         Raises: as `entities`.
         """
-        return self._call(_ENTITIES, "GET", (system_id, instance_id, "entities"), _changes, 1)
+        return self._entities(system_id, instance_id, ChangesReader, 1)
 
     async def has_rows(self, system_id: str, type_: str, instance_id: str) -> bool:
         """Return whether rows of a type, on any branch, carry the instance as who wrote them. One try.
@@ -225,13 +215,6 @@ class Domain:
             raise SiblingRefused("apicore", "domain_address", str(problem)) from problem
         self._addresses[system_id] = base
         return base
-
-
-def _changes(answer: bytes) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for row in _CHANGE_LIST.decode(answer):
-        found.setdefault(row.metadata.type, set()).add(row.metadata.change_track)
-    return found
 
 
 def _meaning(status: int, answer: bytes) -> tuple[CommitEnd, str]:

@@ -34,6 +34,10 @@ class SiblingUnreachable(SiblingError):  # noqa: N818 - the name says what the s
     """
 
 
+class NeverAsked(SiblingUnreachable):
+    """There was no connection: nothing of the request has left this process."""
+
+
 class SiblingRefused(SiblingError):  # noqa: N818 - the name says what the sibling did
     """The sibling answered, and the answer is no. Raised after the last try, for the trouble may have been passing."""
 

@@ -19,7 +19,7 @@ from maestro.platform.connections import (
 )
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.target import Target
-from maestro.platform.transport import _FIELDS, _HEADERS, CONNECTIONS_PER_HOST
+from maestro.platform.transport import CONNECTIONS_PER_HOST, FIELDS, HEADERS
 
 if TYPE_CHECKING:
     from maestro.platform.https import HttpsConnections
@@ -49,7 +49,7 @@ class OnceOnly:
             per_host=CONNECTIONS_PER_HOST,
             look_first=True,
         )
-        self._http = Connections(_FIELDS, self._bounds)
+        self._http = Connections(FIELDS, self._bounds)
         self._https: HttpsConnections | None = None
 
     async def post(self, target: Target) -> Answer:
@@ -79,7 +79,7 @@ class OnceOnly:
         if self._https is None:
             from maestro.platform.https import HttpsConnections  # noqa: PLC0415 - see there
 
-            self._https = HttpsConnections(_HEADERS, self._bounds)
+            self._https = HttpsConnections(HEADERS, self._bounds)
         return self._https
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from maestro.platform.errors import WrongShapeError
+from maestro.platform.pages import decodable
 from maestro.reprocessing.ledger import Footprint, Read, Reads, base_key, writer_key
 
 #: Bytes that are gathered before they are decoded.
@@ -52,7 +53,7 @@ def _base(metadata: _Metadata, type_: str, id_: Any) -> int:
     return base_key(type_, key, rid)
 
 
-class FootprintReader:
+class _RowsReader:
     """Reads the JSON array of Domain's `entities` from bytes as they come: `feed` all of them, then `end`.
 
     `feed` never raises: it is called between a socket and its parser.
@@ -62,9 +63,11 @@ class FootprintReader:
         self._buffer = bytearray()
         self._wanted = PART
         self._begun = False
-        self._changed: dict[str, list[int]] = {}
-        self._created = 0
         self._problem: Exception | None = None
+
+    def _note(self, rows: Iterable[_Row]) -> None:
+        """Keep what is wanted of the next rows."""
+        raise NotImplementedError
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
@@ -78,8 +81,8 @@ class FootprintReader:
             self._problem = problem
             self._buffer.clear()
 
-    def end(self) -> Footprint:
-        """Return the footprint: the answer is complete.
+    def _take_rest(self) -> None:
+        """Take what is left: the answer is complete.
 
         Raises:
             WrongShapeError, msgspec.DecodeError, RecursionError: it is no array of rows.
@@ -89,10 +92,7 @@ class FootprintReader:
         # What is left begins with the array's opening, or with the comma between two rows.
         if self._begun:
             self._buffer[0:1] = b"["
-        self._note(_ROWS.decode(bytes(self._buffer)))
-        return Footprint(
-            tuple((branch, tuple(dict.fromkeys(bases))) for branch, bases in self._changed.items()), self._created
-        )
+        self._note(_ROWS.decode(decodable(bytes(self._buffer))))
 
     def _take_part(self) -> bool:
         """Decode what is complete, up to the last comma between two rows; where there is none yet wait for more.
@@ -108,7 +108,7 @@ class FootprintReader:
             if end < 0:
                 break
             try:
-                rows = _ROWS.decode(bytes(buffer[: end + 1]) + b"]")
+                rows = _ROWS.decode(decodable(bytes(buffer[: end + 1]) + b"]"))
             except msgspec.ValidationError:
                 raise
             except msgspec.DecodeError:
@@ -121,6 +121,26 @@ class FootprintReader:
         self._wanted = 2 * len(buffer)
         return False
 
+
+class FootprintReader(_RowsReader):
+    """Reads which rows a commit would change or destroy, and how many it would create."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed: dict[str, list[int]] = {}
+        self._created = 0
+
+    def end(self) -> Footprint:
+        """Return the footprint: the answer is complete.
+
+        Raises:
+            WrongShapeError, msgspec.DecodeError, RecursionError: it is no array of rows.
+        """
+        self._take_rest()
+        return Footprint(
+            tuple((branch, tuple(dict.fromkeys(bases))) for branch, bases in self._changed.items()), self._created
+        )
+
     def _note(self, rows: Iterable[_Row]) -> None:
         for row in rows:
             metadata = row.metadata
@@ -129,6 +149,29 @@ class FootprintReader:
             elif metadata.changeTrack in _CHANGES:
                 base = _base(metadata, metadata.type or "", row.id)
                 self._changed.setdefault(metadata.branch or "", []).append(base)
+
+
+class ChangesReader(_RowsReader):
+    """Reads how a commit would change rows, by their type."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changes: dict[str, set[str]] = {}
+
+    def end(self) -> dict[str, set[str]]:
+        """Return the changes by type: the answer is complete.
+
+        Raises:
+            WrongShapeError, msgspec.DecodeError, RecursionError: it is no array of rows.
+        """
+        self._take_rest()
+        return self._changes
+
+    def _note(self, rows: Iterable[_Row]) -> None:
+        for row in rows:
+            if not row.metadata.type:
+                raise WrongShapeError("a row without a type")
+            self._changes.setdefault(row.metadata.type, set()).add(row.metadata.changeTrack or "")
 
 
 class _Dataset(msgspec.Struct, gc=False):
@@ -148,7 +191,7 @@ def reads_of(answer: bytes, branch: str) -> Reads | None:
     Raises:
         WrongShapeError, msgspec.DecodeError: it is no dataset.
     """
-    head = _HEAD.decode(answer)
+    head = _HEAD.decode(decodable(answer))
     if isinstance(head, list):
         head = head[-1] if head else None
     if head is None or head.dataset is None:

@@ -14,9 +14,17 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from maestro import __version__, logs
 from maestro.platform.answer import BadAnswerError
-from maestro.platform.connections import Bounds, ConnectionFailedError, Connections, NoConnectionInTimeError, Sink
+from maestro.platform.connections import (
+    Bounds,
+    ConnectionFailedError,
+    Connections,
+    NoConnectionInTimeError,
+    NotSentError,
+    Sink,
+)
 from maestro.platform.errors import (
     FinalRefusal,
+    NeverAsked,
     RefusalError,
     SiblingError,
     SiblingRefused,
@@ -42,7 +50,7 @@ SHOWN: Final = 300
 
 #: 4xx of those that stand between, not of the sibling.
 _NO_ANSWER: Final = frozenset({408, 429})
-_HEADERS: Final = {
+HEADERS: Final = {
     "User-Agent": f"maestro/{__version__}",
     "Accept": "application/json",
     # Compressed answers would have to be inflated before their size is known.
@@ -50,7 +58,7 @@ _HEADERS: Final = {
     "Content-Type": "application/json",
 }
 
-_FIELDS: Final = "".join(f"{name}: {value}\r\n" for name, value in _HEADERS.items())
+FIELDS: Final = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
 
 # Each failed try is logged here, with more context than stamina has.
 set_on_retry_hooks([])
@@ -90,7 +98,7 @@ class Transport:
             keep_for=KEEP_ALIVE,
             per_host=CONNECTIONS_PER_HOST,
         )
-        self._connections = Connections(_FIELDS, self._bounds)
+        self._connections = Connections(FIELDS, self._bounds)
         self._log = logs.get(part="platform")
 
     @classmethod
@@ -211,6 +219,10 @@ class Transport:
                 return problem
             case RefusalError():
                 return FinalRefusal(name.service, name.call, str(problem))
+            case NotSentError():
+                return NeverAsked(name.service, name.call, str(problem))
+            case NoConnectionInTimeError():
+                return NeverAsked(name.service, name.call, _timed_out(problem, self._settings))
             case TimeoutError():
                 cause = _timed_out(problem, self._settings)
             case WrongShapeError() | msgspec.DecodeError() | RecursionError():
@@ -230,7 +242,7 @@ class Transport:
         if self._https is None:
             from maestro.platform.https import HttpsConnections  # noqa: PLC0415 - see there
 
-            self._https = HttpsConnections(_HEADERS, self._bounds)
+            self._https = HttpsConnections(HEADERS, self._bounds)
         return self._https
 
     def _warn(self, problem: SiblingError, attempt: int) -> None:

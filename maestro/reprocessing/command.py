@@ -26,6 +26,9 @@ class Command(Struct, frozen=True):
 class Topic(StrEnum):
     """What a wake-up is for: each topic has one handler (`machine`)."""
 
+    #: Stale units were gathered for a while.
+    LATE = "late"
+
     #: To look whether an instance is finished; to try again to set it so; to put a doubtful question again.
     LOOK = "look"
     SET = "set"
@@ -63,6 +66,10 @@ class Alarm(StrEnum):
     LEFT_OUT = "left_out"
     #: A replay impacts the very instance whose commit its run was for.
     HELD_NAMED = "held_named"
+    #: The ledger alone holds many events: what it is told of reads may be wrong.
+    LEDGER_HOLDS = "ledger_holds"
+    #: What late runs replay becomes stale by late runs, again and again.
+    LATE_AGAIN = "late_again"
     #: One instance persists again and again.
     PERSISTS_OFTEN = "persists_often"
     #: API core refuses to call a committed instance finished: Discovery may never name it.

@@ -196,6 +196,14 @@ class FetchOwed(Command, frozen=True):
     number: int
 
 
+class FetchLateOrigins(Command, frozen=True):
+    """Fetch the origins of stale units for a late reprocessing. Answered by `LateOriginsFetched`."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    token: int
+    units: tuple[Impacted, ...]
+
+
 class FindOldestEntries(Command, frozen=True):
     """Find the oldest entries of the ledger that take at least `rows` rows. Answered by `OldestEntriesFound`."""
 

@@ -1,7 +1,18 @@
 """Flow 3, the decision: approve, skip, retry, cancel, and the override by hand. Each answers its ticket."""
 
 from maestro.messages import UNLIMITED, Code
-from maestro.reprocessing import approving, concluding, covering, ending, facts, opening, preview, resolving
+from maestro.reprocessing import (
+    approving,
+    concluding,
+    covering,
+    ending,
+    facts,
+    late,
+    opening,
+    preview,
+    resolving,
+    staleness,
+)
 from maestro.reprocessing import commands as do
 from maestro.reprocessing.asking import Decision, allowed, answer, conflict, found, refuse
 from maestro.reprocessing.document import Document, Stage
@@ -14,11 +25,17 @@ from maestro.reprocessing.step import DropPreviews, SaveDocument, Step
 def on_approved(system: System, fact: facts.Approved, step: Step) -> None:
     """Put the pending reprocessing in line, if it is the one that was previewed."""
     doc = _pending(system, fact, step)
-    if doc is None or not _as_previewed(doc, fact, step) or not covering.possible(doc, fact, step):
+    if doc is None:
+        return
+    earlier = doc.late and fact.seen is not None and fact.digest != preview.digest(doc.held_instance, doc.units)
+    if not (earlier or _as_previewed(doc, fact, step)) or not covering.possible(doc, fact, step):
         return
     if not approving.enough(system, doc, fact, step):
         return
     _settle_preview(doc, step)
+    if earlier:
+        late.keep_only(system, doc, frozenset(fact.seen or ()), step)
+    late.drop_replayed(system, doc, step)
     budget = approving.granted(doc, fact.budget)
     cause = covering.remember(system, doc, fact, step, budget=budget)
     opening.approve(system, doc, fact.user, step, cause=cause, reason=fact.reason, budget=budget)
@@ -125,6 +142,7 @@ def _decide_pending(system: System, doc: Document, trigger: Trigger, fact: facts
         answer(fact, doc, step)
     elif approving.enough(system, doc, fact, step):
         _settle_preview(doc, step)
+        late.drop_replayed(system, doc, step)
         opening.approve(system, doc, fact.user, step, reason=fact.reason, budget=approving.granted(doc, UNLIMITED))
         answer(fact, doc, step)
 
@@ -136,7 +154,10 @@ def _skip(system: System, doc: Document, user: str, reason: str, step: Step, cau
     doc.release()
     system.file(doc)
     step.save(SaveDocument(doc))
-    add_errand(system, ErrandKind.STATUS, doc.held_instance, opening.STATUS_SKIPPED, step)
+    if doc.late:
+        staleness.accept(system, doc.id, user, reason, step)
+    else:
+        add_errand(system, ErrandKind.STATUS, doc.held_instance, opening.STATUS_SKIPPED, step)
 
 
 def _as_previewed(doc: Document, fact: facts.Approved, step: Step) -> bool:
@@ -171,7 +192,7 @@ def _pending(system: System, fact: Decision, step: Step) -> Document | None:
     if doc.status is not Status.PENDING:
         conflict(fact, doc, step)
         return None
-    oldest = system.pending()
+    oldest = system.pending(late=doc.late)
     if oldest is not None and oldest is not doc:
         refuse(fact, Code.CONFLICT, f"reprocessing {oldest.id} is older and must be decided first", step)
         return None

@@ -113,6 +113,9 @@ class Document:
     #: Place in the line of approved ones.
     line: int = 0
     held_committed: bool = False
+    #: It replays what is stale already: nothing is held. And how many late runs before led to it, one after the other.
+    late: bool = False
+    generation: int = 0
     #: The held commit was called, and is not known not to be made; Domain's outcome says that it is.
     held_begun: bool = False
     held_stored: bool = False
@@ -190,7 +193,9 @@ class Document:
     @property
     def blocks(self) -> bool:
         """Whether it keeps its system from judging events (semantics: Blocked)."""
-        return self.status is Status.PENDING or (not self.forking and self.live)
+        if self.status is Status.PENDING:
+            return not self.late
+        return not self.forking and self.live
 
     @property
     def locks(self) -> bool:

@@ -21,6 +21,7 @@ from maestro.reprocessing.facts_of_siblings import FinishedSet as FinishedSet
 from maestro.reprocessing.facts_of_siblings import FollowingKnown as FollowingKnown
 from maestro.reprocessing.facts_of_siblings import FootprintFound as FootprintFound
 from maestro.reprocessing.facts_of_siblings import InstanceEnded as InstanceEnded
+from maestro.reprocessing.facts_of_siblings import LateOriginsFetched as LateOriginsFetched
 from maestro.reprocessing.facts_of_siblings import Looked as Looked
 from maestro.reprocessing.facts_of_siblings import LookFailed as LookFailed
 from maestro.reprocessing.facts_of_siblings import Notified as Notified
@@ -454,6 +455,7 @@ Fact = (
     | ReplayCommitted
     | FootprintFound
     | OwedFetched
+    | LateOriginsFetched
     | OldestEntriesFound
     | InstanceEnded
     | FollowingKnown

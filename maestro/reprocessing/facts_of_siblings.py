@@ -6,9 +6,9 @@ Whether a committed instance is visible, whether a sibling is there, and how far
 from msgspec import Struct
 
 from maestro.events import ReplayRef
-from maestro.reprocessing.impact import Impacted
-from maestro.reprocessing.ledger import Footprint, Missed, Reads
-from maestro.reprocessing.ledger_book import Oldest, Replaced
+from maestro.reprocessing.impact import Impacted, Origin
+from maestro.reprocessing.ledger import Footprint, Reader, Reads
+from maestro.reprocessing.ledger_book import MissedCommit, Oldest, Replaced
 
 
 class CanaryAsked(Struct, frozen=True):
@@ -91,7 +91,7 @@ class ErrandUnanswered(Struct, frozen=True):
 
 
 class ErrandRefused(Struct, frozen=True):
-    """A call that delivers an errand was answered no: another one may do better."""
+    """A call that delivers an errand was answered no, or could not be made: another one may do better."""
 
     number: int
 
@@ -155,9 +155,21 @@ class OwedFetched(Struct, frozen=True):
     number: int
     footprint: Footprint | None = None
     reads: Reads | None = None
-    #: Later commits of rows that were read, which the computation did not see.
-    missed: tuple[Missed, ...] = ()
+    #: Later commits of rows that were read, which the computation did not see; those of rows that it wrote itself.
+    missed: tuple[MissedCommit, ...] = ()
+    overwritten: tuple[MissedCommit, ...] = ()
     replaces: Replaced | None = None
+    #: Who read what the commit changed, and came between the question whom it impacts and the commit.
+    overlooked: tuple[Reader, ...] = ()
+    problem: str = ""
+
+
+class LateOriginsFetched(Struct, frozen=True):
+    """Origins of stale units are there, and the id of a document for them; a `problem`: they cannot be had now."""
+
+    token: int
+    document_id: str = ""
+    origins: tuple[Origin, ...] = ()
     problem: str = ""
 
 

@@ -7,7 +7,7 @@ leaves it out or has it tried again (semantics: A unit that cannot be replayed).
 
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, kept
+from maestro.reprocessing import facts, kept, staleness
 from maestro.reprocessing.asking import answer, conflict, found, refuse
 from maestro.reprocessing.document import MAESTRO, OPEN_BRANCH, PLATFORM, Document
 from maestro.reprocessing.state import System
@@ -114,6 +114,7 @@ def _leave_out(system: System, doc: Document, units: list[Unit], user: str, reas
         unit.left_out = LeftOut(user, system.now, reason)
         doc.set_aside.pop(unit.key, None)
         step.save(SaveUnit(doc, unit))
+        staleness.left_out(system, unit.key, unit.result_instance or unit.instance_id, user, reason, step)
 
 
 def _count(units: list[Unit]) -> str:

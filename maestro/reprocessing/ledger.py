@@ -7,7 +7,7 @@ million rows two collide with a probability of one in thirty million, and then a
 - A *footprint* is what a commit does to rows that exist: the rows that it changes or destroys.
 - A *read* is one row as a computation saw it: which copy, which version, and whether it wrote the row as well.
 
-Two questions are answered here: whom a commit impacts (`named`, before it is made), and what a computation missed
+Two questions are answered here: whom a commit impacts (`affected`, before it is made), and what a computation missed
 (`missed`, after its commit).
 """
 
@@ -20,7 +20,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from maestro.events import MASTER
-from maestro.reprocessing.impact import BOTH, LEDGER, Impacted, UnitKey
+from maestro.reprocessing.impact import BOTH, Impacted, UnitKey
 
 
 def _hash(*parts: str) -> int:
@@ -56,6 +56,8 @@ class Footprint(Struct, frozen=True):
 
     changed: tuple[tuple[str, tuple[int, ...]], ...] = ()
     created: int = 0
+    #: Number of the ledger's last entry when it was asked whom the commit impacts; 0: it was not.
+    asked: int = 0
 
     def rows(self, branch: str) -> Iterator[tuple[int, str]]:
         """Yield (base key, branch) of each row that a commit on `branch` changes or destroys."""
@@ -107,6 +109,9 @@ class Reader(Struct, frozen=True):
     branch: str
     forking: bool
     wrote: bool
+    #: Number of the entry of its computation, and key of the instance that wrote the version; 0: not known.
+    number: int = 0
+    version: int = 0
 
     @property
     def unit(self) -> UnitKey:
@@ -147,10 +152,10 @@ def copies(touched_rows: Mapping[int, list[tuple[int, str]]], readers: Iterable[
     )
 
 
-def named(
+def affected(
     touched_rows: Mapping[int, list[tuple[int, str]]], readers: Iterable[Reader], own_copies: Mapping[int, Last]
-) -> tuple[Impacted, ...]:
-    """Return the units that a commit impacts by what their last computations read.
+) -> tuple[Reader, ...]:
+    """Return the units that a commit impacts by what their last computations read, each by one of its readings.
 
     One that wrote the row itself is not impacted: its replay would build on its own result.
 
@@ -159,7 +164,7 @@ def named(
         readers: all readers of these rows.
         own_copies: which of `copies` were written.
     """
-    found: dict[UnitKey, Impacted] = {}
+    found: dict[UnitKey, Reader] = {}
     for reader in readers:
         if reader.wrote or reader.unit in found:
             continue
@@ -167,7 +172,7 @@ def named(
             on_its_branch = where == reader.branch
             shows_through = where == MASTER and row_key(base, reader.branch) not in own_copies
             if on_its_branch or shows_through:
-                found[reader.unit] = Impacted(reader.instance_id, reader.branch, reader.forking, named=LEDGER)
+                found[reader.unit] = reader
                 break
     return tuple(found.values())
 

@@ -17,6 +17,7 @@ from maestro.reprocessing import (
     ending,
     facts,
     judging,
+    late,
     leaving_out,
     outage,
     outbox,
@@ -56,6 +57,7 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
     for doc in system.owed.values():
         if not doc.live:
             ending.leave(system, doc, step)
+    late.look_again(system, step)
     visibility.resume(system, step)
 
 
@@ -75,6 +77,7 @@ def _on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> Non
 
 #: Who goes on when a wake-up of a topic is due.
 _WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {
+    do.Topic.LATE: late.on_woken,
     do.Topic.GIVE_BACK_COPIES: lambda _system, _key, _step: None,  # `judging.advance` looks what time it is
     do.Topic.COMMIT: concluding.on_woken,
     do.Topic.LOOK: visibility.on_woken,
@@ -156,6 +159,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.RunFailed: troubled.on_run_failed,
     facts.FootprintFound: judging.on_footprint_found,
     facts.OwedFetched: remembering.on_owed_fetched,
+    facts.LateOriginsFetched: late.on_origins_fetched,
     facts.OldestEntriesFound: remembering.on_oldest_entries_found,
 }
 
@@ -170,9 +174,14 @@ class Machine:
         """Take in what happened at `at` (seconds since the epoch); return what to save and what to do."""
         step = Step()
         self.system.now = at
+        live = len(self.system.live)
         _HANDLERS[type(fact)](self.system, fact, step)
         if self.system.live or self.system.owed:
             replaying.advance(self.system, step)
         judging.advance(self.system, step)
         remembering.advance(self.system, step)
+        if len(self.system.live) < live:
+            late.look_again(self.system, step)
+        if self.system.ledger.late_due:
+            late.advance(self.system, step)
         return step

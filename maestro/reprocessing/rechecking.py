@@ -7,7 +7,7 @@ from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
-from maestro.reprocessing.asking import answer, conflict, found
+from maestro.reprocessing.asking import answer, conflict, found, refuse
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
 from maestro.reprocessing.preview import Recheck, difference, digest
@@ -23,6 +23,8 @@ def on_recheck_asked(system: System, fact: facts.RecheckAsked, step: Step) -> No
         return
     if doc.status is not Status.PENDING:
         conflict(fact, doc, step)
+    elif doc.late:
+        refuse(fact, Code.CONFLICT, f"reprocessing {doc.id} is late: nothing is held that could be asked about", step)
     elif doc.recheck is not None:
         doc.recheck.tickets.append(fact.ticket)
     else:

@@ -45,6 +45,9 @@ def on_reconsider_asked(system: System, fact: facts.ReconsiderAsked, step: Step)
     if doc.status is not Status.SKIPPED:
         conflict(fact, doc, step)
         return
+    if doc.late:
+        refuse(fact, Code.CONFLICT, f"reprocessing {doc.id} is late: it held no event", step)
+        return
     if doc.reconsidered:
         refuse(fact, Code.CONFLICT, _already(doc), step)
         return

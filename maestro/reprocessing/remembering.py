@@ -5,15 +5,17 @@ is made is *owed*: stored with the commit, and fetched before the next result is
 question to the ledger never meets an entry that is half there.
 """
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts
+from maestro.reprocessing import facts, staleness
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
-from maestro.reprocessing.impact import UnitKey
+from maestro.reprocessing.impact import LEDGER, Impacted, UnitKey
 from maestro.reprocessing.ledger import Footprint
-from maestro.reprocessing.ledger_book import Entry, Owed, Scope
+from maestro.reprocessing.ledger_book import HELD_ALONE_LIMIT, Entry, MissedCommit, Owed, Scope
 from maestro.reprocessing.state import System
 from maestro.reprocessing.step import DropEntry, SaveBook, SaveEntry, SaveOwed, Step
 from maestro.reprocessing.unit import Unit
@@ -26,6 +28,8 @@ class _Commit(Struct, frozen=True):
     unit: UnitKey
     forking: bool
     footprint: Footprint | None
+    generation: int
+    since: int
     #: What the computation read is to be known as well.
     reads: bool
 
@@ -44,6 +48,23 @@ def active(system: System) -> bool:
     )
 
 
+def judged(system: System, delivery: Delivery, units: Sequence[Impacted], step: Step) -> None:
+    """Count the events that the ledger alone holds: when they are many, somebody must look."""
+    if not active(system):
+        return
+    book = system.ledger
+    alone = bool(units) and all(unit.named == LEDGER for unit in units)
+    before = sum(book.held)
+    book.held.append(alone)
+    if not alone:
+        return
+    book.held_alone += 1
+    if before == HELD_ALONE_LIMIT and sum(book.held) > before:
+        names = ", ".join(f"{unit.instance_id} on {unit.branch}" for unit in units[:5])
+        text = f"the ledger alone held {before + 1} of the last {len(book.held)} events, the last one for {names}"
+        step.do(do.RaiseAlarm(do.Alarm.LEDGER_HOLDS, delivery.instance_id, text))
+
+
 def settled(system: System) -> bool:
     """Whether the ledger is whole: nothing is owed that the next question could touch."""
     return not system.ledger.owed
@@ -54,22 +75,30 @@ def event_committed(system: System, delivery: Delivery, step: Step) -> None:
     if active(system):
         out_of_turn = delivery.waited or delivery.redriven or system.rules.ledger_scope is Scope.ALL
         unit = (delivery.instance_id, delivery.branch)
-        _take_in(system, _Commit(delivery.instance_id, unit, False, delivery.footprint, out_of_turn), step)  # noqa: FBT003 - a field
+        _take_in(system, _Commit(delivery.instance_id, unit, False, delivery.footprint, 0, 0, out_of_turn), step)  # noqa: FBT003 - a field
 
 
 def held_committed(system: System, doc: Document, step: Step) -> None:
     """Take in the held commit of a run."""
     if active(system):
         unit = (doc.held_instance, doc.branch)
-        _take_in(system, _Commit(doc.held_instance, unit, doc.forking, doc.footprint, reads=True), step)
+        _take_in(system, _Commit(doc.held_instance, unit, doc.forking, doc.footprint, 0, 0, reads=True), step)
         doc.footprint = None
 
 
 def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> None:
     """Take in the commit of a replay: what it read takes the place of what its unit read before."""
     if active(system):
-        _take_in(system, _Commit(unit.result_instance, unit.key, unit.forking, doc.footprint, reads=True), step)
+        _take_in(
+            system,
+            _Commit(
+                unit.result_instance, unit.key, unit.forking, doc.footprint, doc.generation, unit.logged, reads=True
+            ),
+            step,
+        )
         doc.footprint = None
+    else:
+        staleness.replayed(system, unit.key, step)
 
 
 def _take_in(system: System, commit: _Commit, step: Step) -> None:
@@ -77,8 +106,13 @@ def _take_in(system: System, commit: _Commit, step: Step) -> None:
         return  # it changes no row that anybody can have read
     book = system.ledger
     book.last += 1
-    owed = Owed(book.last, commit.instance_id, commit.unit, commit.forking, commit.reads, commit.footprint)
-    if commit.reads or commit.footprint is None:
+    asked = commit.footprint.asked if commit.footprint is not None else book.last - 1
+    owed = Owed(
+        book.last, commit.instance_id, commit.unit, commit.forking, commit.reads, commit.generation, commit.since,
+        asked, commit.footprint,
+    )  # fmt: skip
+    raced = asked < book.last - 1  # something was committed since it was asked whom this impacts
+    if commit.reads or commit.footprint is None or raced:
         book.owed[owed.number] = owed
         step.save(SaveOwed(owed), SaveBook(book))
     else:
@@ -106,8 +140,11 @@ def on_owed_fetched(system: System, fact: facts.OwedFetched, step: Step) -> None
     book.fetching = 0
     if owed is None:
         return
-    if fact.problem:
-        book.not_remembered += 1
+    if owed.reads:
+        staleness.judge(system, owed, fact, step)
+    for reader in fact.overlooked:
+        commit = MissedCommit(owed.number, owed.instance_id, owed.generation)
+        staleness.overlooked(system, reader, commit, step)
     _write(system, Entry(owed, fact.footprint, fact.reads, fact.replaces), step)
 
 
@@ -124,7 +161,7 @@ def on_oldest_entries_found(system: System, fact: facts.OldestEntriesFound, step
     for oldest in fact.entries:
         book.size -= oldest.size
         if oldest.unit is not None:
-            book.not_remembered += 1
+            staleness.forgotten(system, oldest, step)
         step.save(DropEntry(oldest))
     if not fact.entries:
         book.size = 0

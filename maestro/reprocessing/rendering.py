@@ -70,6 +70,7 @@ def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False)
         "reconsidered": doc.reconsidered or None,
         "firstApproval": _approval(doc),
         "heldCommitted": doc.held_committed,
+        "late": doc.late,
         "heldNamedBy": doc.held_named_by or None,
     }
 
@@ -144,6 +145,7 @@ def _unit(unit: Unit) -> dict[str, Any]:
     return _unit_name(unit) | {
         "forking": unit.forking,
         "named": unit.named,
+        "missed": list(unit.missed),
         "state": unit.state.value,
         "round": unit.round,
         "sends": unit.sends,

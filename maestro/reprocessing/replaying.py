@@ -13,6 +13,7 @@ from maestro.reprocessing import (
     ending,
     facts,
     kept,
+    late,
     leaving_out,
     outage,
     remembering,
@@ -82,6 +83,8 @@ def _go_on(system: System, doc: Document, step: Step) -> None:
 def _commit_begun(system: System, doc: Document, step: Step) -> bool:
     """Take up a commit that a former life called, before all else: it is in doubt, unless an outcome proves it."""
     unit = doc.current
+    if any(doubt.document == doc.id for doubt in system.open_doubts):
+        return False  # it is left to a person
     if doc.held_begun and not doc.held_committed:
         _await(system, doc, Stage.HELD_COMMIT)
         if not doc.held_stored:
@@ -163,6 +166,8 @@ def _next_unit(system: System, doc: Document, step: Step) -> None:
 
 def _send(system: System, doc: Document, unit: Unit, step: Step) -> None:
     unit.begin_send(system.now)
+    if unit.attempts == 1:
+        unit.logged = system.ledger.last
     step.save(SaveUnit(doc, unit))
     _order_send(system, doc, step)
 
@@ -206,6 +211,7 @@ def on_notified(system: System, fact: facts.Notified, step: Step) -> None:
         doc.queues_built = doc.start_asked = False
         kept.settle(system, doc, step)
         step.save(SaveDocument(doc))
+        late.drop_replayed(system, doc, step)
         remembering.open_ledger(system, step)
         step.do(do.Dequeue(doc.id))
         return

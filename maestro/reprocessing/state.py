@@ -10,7 +10,7 @@ from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.doubt import Case, Doubt
 from maestro.reprocessing.facts import Retried
-from maestro.reprocessing.ledger_book import Book, Scope
+from maestro.reprocessing.ledger_book import Book, LatePolicy, Scope
 from maestro.reprocessing.pace import Paces
 from maestro.reprocessing.stalls import Stall, Trouble
 from maestro.reprocessing.status import IN_PROGRESS, Status
@@ -42,6 +42,8 @@ class Rules:
     outage_limit: float = 1800.0
     ledger_scope: Scope = Scope.OFF
     ledger_rows: int = 1_000_000
+    late_policy: LatePolicy = LatePolicy.ASK
+    late_after: float = 10.0
     tag_window: float = 600.0
 
 
@@ -261,9 +263,10 @@ class System:
         self.last_token += 1
         return self.last_token
 
-    def pending(self) -> Document | None:
-        """Return the oldest document that waits for a decision."""
-        return next((doc for doc in self.live.values() if doc.status is Status.PENDING), None)
+    def pending(self, *, late: bool = False) -> Document | None:
+        """Return the oldest document of its kind, ordinary or `late`, that waits for a decision."""
+        waiting = (doc for doc in self.live.values() if doc.status is Status.PENDING and doc.late is late)
+        return next(waiting, None)
 
     def running(self) -> Document | None:
         """Return the document whose run goes on, or is paused with its lock; else a paused one without lock.

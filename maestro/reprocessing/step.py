@@ -7,7 +7,7 @@ from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.doubt import Doubt
 from maestro.reprocessing.impact import UnitKey
-from maestro.reprocessing.ledger_book import Book, Entry, Oldest, Owed
+from maestro.reprocessing.ledger_book import Book, Entry, Oldest, Owed, Stale
 from maestro.reprocessing.pace import Pace
 from maestro.reprocessing.state import Cover, Errand
 from maestro.reprocessing.unit import Unit
@@ -141,6 +141,18 @@ class DropEntry(Struct, frozen=True):
     oldest: Oldest
 
 
+class SaveStale(Struct, frozen=True):
+    """Save that a unit is not known to be fresh."""
+
+    stale: Stale
+
+
+class DropStale(Struct, frozen=True):
+    """Take a unit off that list."""
+
+    unit: UnitKey
+
+
 Save = (
     SaveDelivery
     | SaveSight
@@ -162,6 +174,8 @@ Save = (
     | SaveOwed
     | SaveEntry
     | DropEntry
+    | SaveStale
+    | DropStale
 )
 
 

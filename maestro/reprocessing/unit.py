@@ -76,8 +76,12 @@ class Unit:
     stored: bool = False
     #: The replay that brought it in (cascade): that unit's position; -1 for the first ones, -2: the start of a run.
     cause: int = -1
+    #: Number of the ledger's last entry when the current round was sent first: its computation sees that one.
+    logged: int = 0
     #: Who named it: Discovery, the ledger or both.
     named: str = DISCOVERY
+    #: In a late reprocessing: instances whose commits it missed.
+    missed: tuple[str, ...] = ()
     #: How often its process ended in an error, and why the unit cannot be replayed; empty: it can, as far as is known.
     failures: int = 0
     problem: str = ""

@@ -18,7 +18,7 @@ from typing import Final
 
 from maestro.events import MASTER
 from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts
+from maestro.reprocessing import facts, staleness
 from maestro.reprocessing.delivery import Delivery, Sight
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.impact import relevant
@@ -266,9 +266,11 @@ def on_asked_again(system: System, fact: facts.AskedAgain, step: Step) -> None:
     missed(system, look, fact, step)
 
 
-def missed(_system: System, look: Look, fact: facts.AskedAgain, step: Step) -> None:
+def missed(system: System, look: Look, fact: facts.AskedAgain, step: Step) -> None:
     """Say which units the commit of `look` should have been held for, had Discovery named them."""
     units = relevant(fact.units, own_instance=look.instance_id, on_master=look.branch == MASTER)
+    for unit in units:
+        staleness.named_late(system, unit, look.instance_id, step)
     if units:
         names = ", ".join(f"{unit.instance_id} on {unit.branch}" for unit in units[:_SHOWN])
         more = f" and {len(units) - _SHOWN} more" if len(units) > _SHOWN else ""

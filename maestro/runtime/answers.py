@@ -1,5 +1,6 @@
 """What a system tells of itself: pure renderings of its state for the gateway."""
 
+import itertools
 import time
 from typing import Any
 
@@ -7,9 +8,10 @@ import msgspec
 import orjson
 
 from maestro.events import parse_celery
-from maestro.messages import Answer, Code
+from maestro.messages import Answer, Code, FindDocuments
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.ledger_book import Stale, StaleState
 from maestro.reprocessing.rendering import (
     budget,
     document_facts,
@@ -168,7 +170,7 @@ def waiting_event(system: System, repository: Repository, number: int) -> Answer
 
 def skipped(system: System, after: int, limit: int) -> Answer:
     """Render a page of the skipped events, oldest first: what was not committed, who decided so and why."""
-    docs = [doc for doc in system.documents.values() if doc.status is Status.SKIPPED]
+    docs = [doc for doc in system.documents.values() if doc.status is Status.SKIPPED and not doc.late]
     rest = [doc for doc in docs if doc.number > after]
     page = rest[:limit]
     body = {
@@ -177,6 +179,39 @@ def skipped(system: System, after: int, limit: int) -> Answer:
         "next": page[-1].number if len(rest) > limit else None,
     }
     return Answer(Code.OK, msgspec.json.encode(body))
+
+
+def stale(system: System, state: str, after: int, limit: int) -> Answer:
+    """Render a page of the units that are not known to be fresh, oldest note first."""
+    if state and state not in list(StaleState):
+        return Answer(Code.INVALID, message=f"state: must be one of {', '.join(StaleState)}")
+    book = system.ledger
+    found = [one for one in book.stale.values() if not state or one.state == state]
+    rest = [one for one in found if one.number > after]
+    page = rest[:limit]
+    body = {
+        "total": len(found),
+        "left": book.stale_left,
+        "stale": [_stale(one) for one in page],
+        "next": page[-1].number if len(rest) > limit else None,
+    }
+    return Answer(Code.OK, orjson.dumps(body))
+
+
+def _stale(one: Stale) -> dict[str, Any]:
+    return {
+        "number": one.number,
+        "instanceId": one.unit[0],
+        "branch": one.unit[1],
+        "computation": one.instance_id,
+        "state": one.state.value,
+        "timestamp": wire_time(one.at),
+        "missed": [commit.instance_id for commit in one.missed],
+        "cause": one.cause,
+        "user": one.user,
+        "reason": one.reason,
+        "reprocessing": one.document_id or None,
+    }
 
 
 def _skipped(doc: Document) -> dict[str, Any]:
@@ -214,7 +249,7 @@ def document(system: System, doc: Document, repository: Repository) -> bytes:
 
 def at_stake(system: System, last_changed: str) -> Document | None:
     """Return the document to watch: what runs, else what is to be decided, else what starts next, else the last one."""
-    live = system.running() or system.pending() or system.next_in_line()
+    live = system.running() or system.pending() or system.next_in_line() or system.pending(late=True)
     return live or system.documents.get(last_changed)
 
 
@@ -239,9 +274,22 @@ def _estimate(system: System, doc: Document) -> dict[str, Any] | None:
     return estimate_json(system.paces.estimate(doc.order)) if doc.live else None
 
 
-def documents(system: System, repository: Repository, status: str) -> Answer:
-    """Render the documents of a status (all without one), oldest first."""
+def documents(system: System, repository: Repository, question: FindDocuments) -> Answer:
+    """Render the documents of a status (all without one), oldest first, or a page of them."""
+    status = question.status
     if status and status not in list(Status):
         return Answer(Code.INVALID, message=f"status: must be one of {', '.join(Status)}")
-    wanted = (doc for doc in system.documents.values() if not status or doc.status == status)
-    return Answer(Code.OK, msgspec.json.encode([msgspec.Raw(document(system, doc, repository)) for doc in wanted]))
+    if question.after and question.after not in system.documents:
+        return Answer(Code.INVALID, message="after: is no document of this system")
+    found = [doc for doc in system.documents.values() if not status or doc.status == status or doc.id == question.after]
+    if status == Status.PENDING:
+        found.sort(key=lambda doc: doc.late)  # a late one is decided beside the others, and listed last
+    every = iter(found)
+    if question.after:
+        every = itertools.dropwhile(lambda doc: doc.id != question.after, every)
+        next(every)
+    wanted = (doc for doc in every if not status or doc.status == status)
+    page = list(itertools.islice(wanted, question.limit or None))
+    more = page[-1].id if question.limit and page and next(wanted, None) is not None else ""
+    rendered = [msgspec.Raw(document(system, doc, repository)) for doc in page]
+    return Answer(Code.OK, msgspec.json.encode(rendered), more)

@@ -8,6 +8,8 @@ import asyncio
 import time
 from collections.abc import Awaitable
 
+from msgspec import structs
+
 from maestro import logs
 from maestro.platform import Platform, SiblingRefused
 from maestro.reprocessing import commands as do
@@ -65,12 +67,14 @@ class Asking:
         named = self._named(instance_id, kind, tries, surely=surely)
         if not active(self._system):
             return await named, None
+        asked = self._system.ledger.last
         footprint: Footprint
         units, footprint = await together(
             named, self._platform.domain.footprint(self._system.id, instance_id, tries=tries)
         )
         self._canaries.answered("domain", instance_id)
-        return merged(units, await self._ledger.named(footprint, branch)), footprint
+        found = await self._ledger.named(footprint, branch)
+        return merged(units, found), structs.replace(footprint, asked=asked)
 
     async def _named(self, instance_id: str, kind: str, tries: int | None, *, surely: bool) -> tuple[Impacted, ...]:
         started = time.perf_counter()

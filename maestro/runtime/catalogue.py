@@ -92,12 +92,20 @@ RUN_OUTSTANDING = _gauge(
 REPLAY_SENDS = _counter("maestro_replay_sends_total", "Replays sent to the Event Manager, repeats included.", _SYSTEM)
 REPLAYS = _counter("maestro_replays_total", "Replays whose result was persisted.", _SYSTEM)
 CASCADED = _counter("maestro_cascade_units_total", "Units that a replay brought into its reprocessing.", _SYSTEM)
+LEDGER_ROWS = _gauge("maestro_ledger_rows", "Rows that the ledger takes.", _SYSTEM)
+LEDGER_HELD = _counter("maestro_ledger_held_total", "Events held for units that the ledger alone named.", _SYSTEM)
+STALE = _gauge(
+    "maestro_stale_units",
+    "Units whose results are not known to be fresh: stale, unverified, not_remembered, overwrite, accepted, left_out.",
+    _SYSTEM, "state",
+)  # fmt: skip
 ALARMS = _counter(
     "maestro_alarms_total",
     "What somebody must look at: left_out (a run that a rule approved left units out), held_named (a replay impacts "
     "the held instance itself), persists_often (an instance persisted more than ten times within a minute), unverified "
     "(API core refuses to call a committed instance finished, so Discovery may never name it), missed (Discovery, "
-    "asked again, names what it had not named before a commit).",
+    "asked again, names what it had not named before a commit), ledger_holds (the ledger alone held more than 10 of "
+    "the last 100 events), late_again (late runs make results of late runs stale).",
     _SYSTEM, "alarm", known=_each(*Alarm),
 )  # fmt: skip
 ERRANDS = _gauge("maestro_errands", "Messages to siblings that are still to be delivered.", _SYSTEM)

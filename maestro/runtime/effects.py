@@ -101,6 +101,7 @@ class Effects:
             do.AskAgain: self._asking.again,
             do.FetchOwed: self._fetch_owed,
             do.FindOldestEntries: self._find_oldest_entries,
+            do.FetchLateOrigins: self._fetch_late_origins,
         }
 
     def carriers(self) -> Carriers:
@@ -335,14 +336,20 @@ class Effects:
             footprint = await self._platform.domain.footprint(self._system.id, owed.instance_id)
         if owed.reads:
             reads = await self._platform.process_memory.reads(owed.instance_id, owed.branch)
-        missed = await self._ledger.missed(owed, reads) if reads is not None else ()
-        return self._ledger.fetched(owed, footprint, reads, missed)
+        missed = await self._ledger.missed(owed, reads)
+        overlooked = await self._ledger.overlooked(owed, footprint)
+        return self._ledger.fetched(owed, footprint, reads, missed, overlooked)
+
+    async def _fetch_late_origins(self, command: do.FetchLateOrigins) -> Fact:
+        origins = await self._origins(command.units)
+        id_ = document_id(self._system.id, os.urandom(RANDOM_BYTES))
+        return facts.LateOriginsFetched(command.token, id_, origins)
 
     async def _find_oldest_entries(self, command: do.FindOldestEntries) -> Fact:
         return self._ledger.oldest(command.rows)
 
 
-def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noqa: C901, PLR0911, PLR0912 - one for each kind
+def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noqa: C901, PLR0911, PLR0912 - each kind
     match command:
         case do.AskImpact(token=token) | do.FetchOrigins(token=token):
             return facts.JudgingFailed(token, cause, sibling)
@@ -373,6 +380,8 @@ def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noq
             return facts.RecheckFailed(id_, token, cause)
         case do.FetchOwed(number=number):
             return facts.OwedFetched(number, problem=cause)
+        case do.FetchLateOrigins(token=token):
+            return facts.LateOriginsFetched(token, problem=cause)
         case do.FindOldestEntries():
             return facts.OldestEntriesFound(())
     raise AssertionError(command)

@@ -7,7 +7,7 @@ import asyncio
 from typing import Final
 
 from maestro import logs
-from maestro.platform import NoSubscribers, Platform, SiblingError, SiblingLocked, SiblingRefused
+from maestro.platform import NeverAsked, NoSubscribers, Platform, SiblingError, SiblingLocked, SiblingRefused
 from maestro.reprocessing import facts
 from maestro.reprocessing.state import Errand, ErrandKind, System
 from maestro.runtime.engine import Engine
@@ -109,8 +109,8 @@ class Errands:
 
     def _late(self, errand: Errand, problem: SiblingError) -> None:
         """Try again later, ever later; give it up after about a day."""
-        refused = isinstance(problem, SiblingRefused)
-        ended = facts.ErrandRefused if refused else facts.ErrandUnanswered
+        in_vain = isinstance(problem, SiblingRefused | NeverAsked)
+        ended = facts.ErrandRefused if in_vain else facts.ErrandUnanswered
         self._engine.feed(ended(errand.number))
         failed = self._failed[errand.number] = self._failed.get(errand.number, 0) + 1
         if failed >= ROUNDS:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from maestro.broker.topology import SystemQueues
 from maestro.reprocessing.document import Document
 from maestro.reprocessing.doubt import CaseState
+from maestro.reprocessing.ledger_book import StaleState
 from maestro.reprocessing.state import Lock, System
 from maestro.reprocessing.status import Status
 from maestro.reprocessing.step import Save, SaveDocument
@@ -54,7 +56,14 @@ class Figures:
     def snapshot(self, depths: dict[str, int] | None, depths_age: float) -> Snapshot:
         """Return all figures as they are now; `depths` of the queues by name, as measured `depths_age` seconds ago."""
         return self._measures.snapshot(
-            [*self._counted(), *self._held(), *self._running(), *self._stored(), *self._queues(depths, depths_age)]
+            [
+                *self._counted(),
+                *self._held(),
+                *self._ledger(),
+                *self._running(),
+                *self._stored(),
+                *self._queues(depths, depths_age),
+            ]
         )
 
     def _counted(self) -> Iterator[Sample]:
@@ -89,6 +98,14 @@ class Figures:
         yield _one(metrics.LOCK_AGE, max(0.0, time.time() - lock.since) if lock else 0.0)
         now_held = 0.0 if self._locked_at is None else self._clock() - self._locked_at
         yield _one(metrics.LOCK_HELD, self._locked_for + now_held)
+
+    def _ledger(self) -> Iterator[Sample]:
+        book = self._system.ledger
+        yield _one(metrics.LEDGER_ROWS, book.size)
+        yield _one(metrics.LEDGER_HELD, book.held_alone)
+        states = Counter(one.state for one in book.stale.values())
+        for state in StaleState:
+            yield Sample(metrics.STALE.name, (state.value,), states[state])
 
     def _running(self) -> Iterator[Sample]:
         doc = self._system.running()

@@ -64,12 +64,14 @@ T = TypeVar("T")
 
 #: Seconds between two looks whether the wait queue is drained, while it is fed.
 LOOK, LOOK_MAX = 0.05, 1.0
-#: Copies of waiting events taken off the wait queue at a time. They are given back, and delivered again later, each
-#: time the system blocks; the drain does not wait for them, it judges what the store holds.
+#: Copies of waiting events taken off the wait queue at a time. They are given back, and delivered again later, when the
+#: system stays blocked; the drain does not wait for them, it judges what the store holds.
 WAIT_PREFETCH = 32
 #: Seconds in which the broker takes back what was out on delivery over a connection that ended: till then a queue's
 #: depth says nothing.
 TAKEN_BACK_WITHIN = 3.0
+#: Seconds that copies of waiting events are kept while the system is blocked, before they are given back.
+KEPT_FOR = 20.0
 #: Seconds that the consumer of a wait queue is kept for the sake of what is just leaving it.
 MOVED_WITHIN = 5.0
 #: What a redrive says of an event: of its copy on the wait queue it is not true any more.
@@ -192,7 +194,6 @@ class IngressLine:
         """The system's actor is there, perhaps a new one: hand it all that is held."""
         self.detach()
         self._peer = peer
-        self._give_back_waiting()
         for ref, delivery in sorted(self._held.items()):
             self._hand_over(ref, delivery)
 
@@ -227,6 +228,8 @@ class IngressLine:
     def _hand_over(self, ref: int, delivery: Delivery) -> None:
         if self._peer is None or not self._owned.is_set() or delivery.problem:
             return
+        if self._waits(delivery) and not self._feeding:
+            return  # once the feed goes on
         if delivery.queue == OUTCOMES:
             found = ended(delivery.body, ref)
             assert found is not None, "it was read before"
@@ -402,12 +405,14 @@ class IngressLine:
     def _set_feed(self, *, on: bool) -> None:
         """Start or stop the feed. At each turn the system forgets the copies it was handed: they must come again.
 
-        A consumer that is cancelled gives them back. Off and on again may come before that, and then it never is.
+        They are kept for a while, and handed over again when the feed goes on: a broker counts how often it gets a
+        message back, and quorum queues of RabbitMQ 4 drop what came back too often.
         """
-        if on:
-            self._give_back_waiting()
         self._feeding = on
         self._feed_changed.set()
+        for ref, delivery in sorted(self._held.items()) if on else ():
+            if self._waits(delivery) and ref not in self._moving:
+                self._hand_over(ref, delivery)
 
     async def _feed(self) -> None:
         """Consume the wait queue while it is to be fed and holds something, and say when it is drained."""
@@ -420,6 +425,9 @@ class IngressLine:
             if self._feeding:
                 await self._watch_drain()
             elif self._wait is not None:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._feed_changed.wait(), KEPT_FOR)
+                    continue  # the feed goes on: nothing is given back
                 await self._moved()
                 if not self._feeding:
                     await self._wait.cancel()

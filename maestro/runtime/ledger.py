@@ -6,9 +6,21 @@ from itertools import islice
 from typing import Any
 
 from maestro.reprocessing import facts
-from maestro.reprocessing.impact import Impacted
-from maestro.reprocessing.ledger import Footprint, Last, Missed, Reader, Reads, copies, missed, named, row_key, touched
-from maestro.reprocessing.ledger_book import Owed
+from maestro.reprocessing.impact import LEDGER, Impacted
+from maestro.reprocessing.ledger import (
+    Footprint,
+    Last,
+    Missed,
+    Reader,
+    Reads,
+    affected,
+    copies,
+    missed,
+    row_key,
+    touched,
+    writer_key,
+)
+from maestro.reprocessing.ledger_book import MissedCommit, Owed
 from maestro.runtime import ledger_records
 from maestro.store.base import Reading, Store
 
@@ -25,6 +37,22 @@ class Ledger:
 
     async def named(self, footprint: Footprint, branch: str) -> tuple[Impacted, ...]:
         """Return the units that a commit on `branch` impacts by what their last computations read."""
+        found = await self._affected(footprint, branch, lambda _: True)
+        return tuple(Impacted(*one.unit, one.forking, named=LEDGER) for one in found)
+
+    async def overlooked(self, owed: Owed, footprint: Footprint) -> tuple[Reader, ...]:
+        """Return who read what a commit changed, before it, and came after the question whom it impacts."""
+        own = writer_key(owed.instance_id)
+
+        def late(reading: Reading) -> bool:
+            return reading.number > owed.asked and reading.number != owed.number and reading.version != own
+
+        found = await self._affected(footprint, owed.branch, late)
+        return tuple(one for one in found if one.unit != owed.unit)
+
+    async def _affected(
+        self, footprint: Footprint, branch: str, counts: Callable[[Reading], bool]
+    ) -> tuple[Reader, ...]:
         if not footprint.changed:
             return ()
         self._store_all()
@@ -33,9 +61,9 @@ class Ledger:
         for some in _slices(rows):
             readings += self._store.readings(some)
             await asyncio.sleep(0)
-        readers = self._readers(readings)
+        readers = self._readers(filter(counts, readings))
         own = self._store.last_writes(copies(rows, readers))
-        return named(rows, readers, {row: Last(*last) for row, last in own.items()})
+        return affected(rows, readers, {row: Last(*last) for row, last in own.items()})
 
     def _readers(self, readings: Iterable[Reading]) -> list[Reader]:
         """Return whose readings these are. One whose entry is gone was of a unit that is not remembered."""
@@ -50,24 +78,39 @@ class Ledger:
                 found.append(Reader(reading.row, instance_id, branch, bool(entry["forking"]), reading.wrote))
         return found
 
-    async def missed(self, owed: Owed, reads: Reads) -> tuple[Missed, ...]:
-        """Return the later commits of rows that an entry's computation read."""
-        if not reads.rows:
+    async def missed(self, owed: Owed, reads: Reads | None) -> tuple[Missed, ...]:
+        """Return the later commits of rows that an entry's computation read, and that came after it began."""
+        if reads is None or not reads.rows:
             return ()
         self._store_all()
         lasts: dict[int, Last] = {}
         keys = {key for read in reads.rows for key in (read.row, row_key(read.base, owed.branch))}
         for some in _slices(keys):
-            lasts |= {row: Last(*last) for row, last in self._store.last_writes(some).items()}
+            found = self._store.last_writes(some).items()
+            lasts |= {row: Last(*last) for row, last in found if last.number > owed.since}
             await asyncio.sleep(0)
         return missed(reads.rows, owed.branch, owed.instance_id, lasts)
 
     def fetched(
-        self, owed: Owed, footprint: Footprint | None, reads: Reads | None, missed_rows: tuple[Missed, ...]
+        self,
+        owed: Owed,
+        footprint: Footprint | None,
+        reads: Reads | None,
+        missed_rows: tuple[Missed, ...],
+        overlooked: tuple[Reader, ...] = (),
     ) -> facts.OwedFetched:
         """Return the fact that everything is known about an entry."""
         replaces = ledger_records.replaced(self._store, owed.unit) if reads is not None else None
-        return facts.OwedFetched(owed.number, footprint, reads, missed_rows, replaces)
+        missed_commits = self._commits(one.number for one in missed_rows if not one.overwrite)
+        overwritten = self._commits(one.number for one in missed_rows if one.overwrite)
+        return facts.OwedFetched(owed.number, footprint, reads, missed_commits, overwritten, replaces, overlooked)
+
+    def _commits(self, numbers: Iterable[int]) -> tuple[MissedCommit, ...]:
+        found = []
+        for number in sorted(set(numbers)):
+            log = self._store.get(ledger_records.LOG, ledger_records.key(number)) or {}
+            found.append(MissedCommit(number, log.get("instance", ""), log.get("generation", 0)))
+        return tuple(found)
 
     def oldest(self, rows: int) -> facts.OldestEntriesFound:
         """Return the oldest entries that take at least `rows` rows, or the first thousand of them."""

@@ -3,33 +3,44 @@
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
 from maestro.reprocessing.ledger import writer_key
-from maestro.reprocessing.ledger_book import Book, Entry, Oldest, Owed, Replaced
-from maestro.reprocessing.step import DropEntry, SaveBook, SaveEntry, SaveOwed
+from maestro.reprocessing.ledger_book import Book, Entry, Oldest, Owed, Replaced, Stale
+from maestro.reprocessing.step import DropEntry, DropStale, SaveBook, SaveEntry, SaveOwed, SaveStale
 from maestro.store.base import LEDGER_READS, LEDGER_WRITES, Delete, Put, Store, Write
 
 BOOK: Final = "ledger"
 OWED: Final = "ledger_owed"
 LOG: Final = "ledger_log"
 UNITS: Final = "ledger_units"
+STALE: Final = "ledger_stale"
+
+LedgerSave = SaveBook | SaveOwed | SaveEntry | DropEntry | SaveStale | DropStale
 
 
-def writes(save: SaveBook | SaveOwed | SaveEntry | DropEntry) -> list[Write]:
+def writes(save: LedgerSave) -> list[Write]:
     """Return the rows to write for a record of the ledger."""
     match save:
         case SaveBook(found):
-            row = {"begun": found.begun, "last": found.last, "size": found.size, "lost": found.not_remembered}
+            row = {"begun": found.begun, "last": found.last, "size": found.size, "noted": found.noted}
+            row["left"] = found.stale_left
             return [Put(BOOK, BOOK, row)]
         case SaveOwed(owed):
             debt = {"instance": owed.instance_id, "unit": owed.unit, "forking": owed.forking, "reads": owed.reads}
+            debt |= {"generation": owed.generation, "since": owed.since, "asked": owed.asked}
             return [Put(OWED, key(owed.number), debt)]
         case SaveEntry(entry):
             return _entry(entry)
         case DropEntry(oldest):
             return _dropped(oldest)
+        case SaveStale(stale):
+            return [Put(STALE, _unit(stale.unit), msgspec.to_builtins(stale))]
+        case DropStale(unit):
+            return [Delete(STALE, _unit(unit))]
 
 
-def identity(save: SaveBook | SaveOwed | SaveEntry | DropEntry) -> tuple[str, object]:
+def identity(save: LedgerSave) -> tuple[str, object]:
     """Return which record it is: only the last one of a step is written."""
     match save:
         case SaveBook():
@@ -40,6 +51,10 @@ def identity(save: SaveBook | SaveOwed | SaveEntry | DropEntry) -> tuple[str, ob
             return (LOG, entry.of.number)
         case DropEntry(oldest):
             return (LOG, oldest.number)
+        case SaveStale(stale):
+            return (STALE, stale.unit)
+        case DropStale(unit):
+            return (STALE, unit)
 
 
 def key(number: int) -> str:
@@ -58,6 +73,7 @@ def _entry(entry: Entry) -> list[Write]:
     reads = entry.reads.rows if entry.reads else ()
     log = {
         "instance": of.instance_id, "unit": of.unit, "forking": of.forking, "size": entry.size, "reads": len(reads),
+        "generation": of.generation,
         "created": entry.reads.created if entry.reads else entry.footprint.created if entry.footprint else 0,
     }  # fmt: skip
     writes: list[Write] = [Put(LOG, number, log)]
@@ -86,11 +102,21 @@ def load(store: Store, book: Book) -> None:
     """Read extent and debts, as a restart finds them. Raises `StoreDamaged`."""
     row = store.get(BOOK, BOOK)
     if row is not None:
-        book.begun, book.last, book.size, book.not_remembered = row["begun"], row["last"], row["size"], row["lost"]
+        book.begun, book.last, book.size = row["begun"], row["last"], row["size"]
+        book.noted, book.stale_left = row["noted"], row["left"]
+    stale = [msgspec.convert(row, Stale) for _, row in store.rows(STALE)]
+    book.stale = {one.unit: one for one in sorted(stale, key=lambda one: one.number)}
     for number, found in store.rows(OWED):
         instance, branch = found["unit"]
         book.owed[int(number)] = Owed(
-            int(number), found["instance"], (instance, branch), found["forking"], found["reads"]
+            int(number),
+            found["instance"],
+            (instance, branch),
+            found["forking"],
+            found["reads"],
+            found["generation"],
+            found["since"],
+            found["asked"],
         )
 
 
@@ -109,7 +135,7 @@ def oldest(store: Store, rows: int) -> Iterator[Oldest]:
         reads = last is not None and last["number"] == int(number)
         # Reads that gave way to those of a replay were taken off when that was.
         size = log["size"] if reads else log["size"] - log["reads"]
-        yield Oldest(int(number), size, unit if reads else None)
+        yield Oldest(int(number), size, unit if reads else None, log["forking"], log["instance"])
         rows -= size
         if rows <= 0:
             return

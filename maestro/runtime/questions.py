@@ -23,6 +23,7 @@ from maestro.messages import (
     ListDoubts,
     ListErrors,
     ListSkipped,
+    ListStale,
     ListWaiting,
     Measure,
     MeasureQueues,
@@ -117,7 +118,15 @@ class Questions:
                 self._persist_sync(question, give)
             case ReportReplayFailure(event=event):
                 self._report_failure(event, give)
-            case CheckLock() | ListWaiting() | GetWaiting() | ListSkipped() | FindDocuments() | GetDocument():
+            case (
+                CheckLock()
+                | ListWaiting()
+                | GetWaiting()
+                | ListSkipped()
+                | ListStale()
+                | FindDocuments()
+                | GetDocument()
+            ):
                 give(self._look_up(question))
             case _:
                 self._decide(question, give)
@@ -136,8 +145,8 @@ class Questions:
             return self._figures_now()
         return self._webhooks.page(question.after, question.limit)
 
-    def _look_up(
-        self, question: CheckLock | ListWaiting | GetWaiting | ListSkipped | FindDocuments | GetDocument
+    def _look_up(  # noqa: PLR0911 - one for each question
+        self, question: CheckLock | ListWaiting | GetWaiting | ListSkipped | ListStale | FindDocuments | GetDocument
     ) -> Answer:
         """Answer from what the state and the store say. What is shown is stored: a crash takes none of it back."""
         if not isinstance(question, CheckLock):  # that is answered from what was published
@@ -151,8 +160,10 @@ class Questions:
                 return answers.waiting_event(self._system, self._engine.repository, number)
             case ListSkipped(after=after, limit=limit):
                 return answers.skipped(self._system, after, limit)
-            case FindDocuments(status=status):
-                return answers.documents(self._system, self._engine.repository, status)
+            case ListStale(state=state, after=after, limit=limit):
+                return answers.stale(self._system, state, after, limit)
+            case FindDocuments():
+                return answers.documents(self._system, self._engine.repository, question)
             case GetDocument(id=id_):
                 return self._document(id_)
 

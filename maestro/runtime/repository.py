@@ -16,6 +16,7 @@
 | `ledger` | `book` | the ledger's extent |
 | `ledger_owed` | number | a commit of which the ledger has still to learn something |
 | `ledger_log` | number | one entry of the ledger: whose commit, whose result |
+| `ledger_stale` | instance/branch | a unit whose result is not known to be fresh |
 | `ledger_units` | instance/branch | the number of the entry with the unit's last reads |
 | `ledger_writes`, `ledger_reads` | number | the rows that the entry's commit changed, that its computation read |
 """
@@ -40,6 +41,7 @@ from maestro.reprocessing.step import (
     DropEntry,
     DropErrand,
     DropPreviews,
+    DropStale,
     DropUnit,
     ForgetDelivery,
     ForgetDoubt,
@@ -56,6 +58,7 @@ from maestro.reprocessing.step import (
     SavePace,
     SavePreview,
     SaveSight,
+    SaveStale,
     SaveUnit,
 )
 from maestro.reprocessing.unit import LeftOut, Unit, UnitState
@@ -140,7 +143,7 @@ class Repository:
                 return doubt_records.writes(save)
             case DropErrand(number):
                 return [Delete(ERRANDS, _number(number))]
-            case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
+            case SaveBook() | SaveOwed() | SaveEntry() | DropEntry() | SaveStale() | DropStale():
                 return ledger_records.writes(save)
 
     def _body_rows(self, delivery: Delivery) -> list[Write]:
@@ -264,7 +267,7 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911, PLR0912
             return doubt_records.identity(save)
         case DropErrand(number):
             return (ERRANDS, number)
-        case SaveBook() | SaveOwed() | SaveEntry() | DropEntry():
+        case SaveBook() | SaveOwed() | SaveEntry() | DropEntry() | SaveStale() | DropStale():
             return ledger_records.identity(save)
 
 
@@ -331,7 +334,7 @@ _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "lin
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
 _OPTIONAL = ("held_stored", "cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered",
-             "kept", "held_named_by", "sight", "text_late")  # fmt: skip
+             "kept", "held_named_by", "sight", "text_late", "late", "generation")  # fmt: skip
 
 
 def _document(doc: Document) -> dict[str, Any]:
@@ -373,7 +376,7 @@ def _to_ending(row: Sequence[Any] | None) -> Ending | None:
 _UNIT = ("turn", "instance_id", "branch", "forking", "timestamp", "state", "round", "sends", "first_send", "sent_at",
          "result_instance", "result_key", "reimpacted", "cause")  # fmt: skip
 #: Written only when they say something.
-_UNIT_OPTIONAL = ("done_at", "failures", "problem")
+_UNIT_OPTIONAL = ("done_at", "logged", "failures", "problem")
 
 
 def _unit(unit: Unit) -> dict[str, Any]:
@@ -383,6 +386,8 @@ def _unit(unit: Unit) -> dict[str, Any]:
         row |= {"begun": unit.begun, "stored": unit.stored}
     if unit.named != DISCOVERY:
         row["named"] = unit.named
+    if unit.missed:
+        row["missed"] = unit.missed
     if unit.left_out is not None:
         row["left_out"] = [unit.left_out.user, unit.left_out.at, unit.left_out.reason]
     return row
@@ -392,6 +397,7 @@ def _to_unit(key: str, row: dict[str, Any]) -> Unit:
     state = UnitState(row["state"])
     fields = {name: row[name] for name in _UNIT} | {"state": state}
     fields |= {name: row[name] for name in (*_UNIT_OPTIONAL, "named", "stored") if name in row}
+    fields["missed"] = tuple(row.get("missed", ()))
     # A row of an earlier version does not say whether the commit was begun: it may have been.
     fields["begun"] = row.get("begun", state is UnitState.COMMITTING)
     left_out = LeftOut(*row["left_out"]) if "left_out" in row else None

@@ -16,7 +16,7 @@ from maestro.messages import (
     Question,
 )
 from maestro.platform import Platform
-from maestro.reprocessing.ledger_book import Scope
+from maestro.reprocessing.ledger_book import LatePolicy, Scope
 from maestro.reprocessing.state import Rules, System
 from maestro.runtime.call_counts import CallCounts
 from maestro.runtime.catalogue import OF_SYSTEM
@@ -182,5 +182,6 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         outage_limit=numbers.outage_limit,
         ledger_scope=Scope(settings.ledger.scope),
         ledger_rows=settings.ledger.rows,
+        late_policy=LatePolicy(settings.late.policy),
         tag_window=numbers.tag_window,
     )

@@ -5,7 +5,7 @@ the control queue one message for each replay that is not persisted yet. So a un
 one on the control queue alone is under way, and one on neither is done.
 
 A replay is sent only after the held commit was made: a run of which something was sent has made it. Of a run of which
-nothing was sent that cannot be told, and it is not made again on a guess (semantics: The commit).
+nothing was sent that cannot be told: its commit is in doubt, and is not made again on a guess (semantics: The commit).
 """
 
 from collections import Counter
@@ -24,10 +24,7 @@ from maestro.reprocessing.unit import Unit, UnitState
 
 #: What stands in the history of an imported document.
 IMPORTED: Final = "imported from the Go Maestro"
-IN_DOUBT: Final = (
-    f"{IMPORTED}, which may have made the held commit: nothing of this run was sent yet. "
-    "Look whether the domain has its rows before it is retried: a retry makes the commit"
-)
+IN_DOUBT: Final = f"{IMPORTED}, which may have made the held commit: nothing of this run was sent yet"
 #: Statuses of what is not ended.
 OPEN: Final = tuple(status.value for status in Status if status in LIVE)
 
@@ -180,7 +177,7 @@ def _progress(doc: Document, units: Sequence[Unit], queued: Queued, at: float) -
         # With both queues empty it had not begun to send, or was over and did not say so: not to be told either.
         for unit in done:
             unit.state = UnitState.OUTSTANDING
-        doc.status = Status.ABORTED_PERSIST
+        doc.held_begun = True
         return IN_DOUBT
     doc.held_committed = True
     doc.replayed = len(done)

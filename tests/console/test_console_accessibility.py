@@ -27,7 +27,8 @@ def check(browser: Browser, where: str) -> None:
 @pytest.fixture
 def failing(scene: Scene) -> Tenant:
     tenant = scene.tenant()
-    tenant.fail("discovery", "impacted", 9, 400)
+    scene.run(tenant.publish("ok"))  # Discovery answers about another one: it is the event's own fault
+    tenant.fail("discovery", "impacted", 99, 400, "e1")
     scene.run(tenant.publish("e1"))
     scene.errors(tenant, 1)
     return tenant

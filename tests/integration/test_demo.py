@@ -42,8 +42,8 @@ def stage(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[list[Stage]
     made: list[Stage] = []
 
     class Remembered(Stage):
-        def __init__(self, *arguments: object) -> None:
-            super().__init__(*arguments)
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)
             made.append(self)
 
     monkeypatch.setattr(demo, "Stage", Remembered)

@@ -59,3 +59,29 @@ async def test_before_the_first_run_nobody_is_asked_for_rows(tenant: Tenant) -> 
         await tenant.publish(f"i{number}")
     await tenant.commits_are("i0", "i1", "i2")
     assert not [call for call in tenant.it.siblings.calls("entities") if tenant.system in call.instance_id]
+
+
+async def test_a_result_that_missed_a_correction_is_listed_and_replayed_late(tenant: Tenant) -> None:
+    """w computed before the correction that was being decided, and waited for it."""
+    tenant.impacts("c1", unit("p1"))
+    changes(tenant, "c1", "c7")
+    reads(tenant, "re1", c7="c1")
+    reads(tenant, "w", c7="before")
+    reads(tenant, "re2", c7="c1")
+    await tenant.publish("c1")
+    doc = await tenant.pending()
+    await tenant.publish("w")
+    await tenant.waits(1)
+    await tenant.it.decide(doc, "approve")
+    await tenant.ended(doc, "finished")
+    await tenant.commits_are("c1", "re1", "w")
+
+    late = await tenant.pending()
+    assert late["late"] is True
+    assert [(one["instanceId"], one["missed"]) for one in late["units"]] == [(tenant.id("w"), [tenant.id("c1")])]
+    listed = await tenant.it.get(f"/v1.0.0/systems/{tenant.system}/stale?state=stale")
+    assert [one["reprocessing"] for one in listed["stale"]] == [late["id"]]
+    await tenant.it.decide(late, "approve")
+    await tenant.ended(late, "finished")
+    await tenant.commits_are("c1", "re1", "w", "re2")
+    assert (await tenant.it.get(f"/v1.0.0/systems/{tenant.system}/stale?state=stale"))["total"] == 0

@@ -44,15 +44,18 @@ async def test_discovery_away_is_not_none_impacted(tenant: Tenant, how: int | st
     await failed(tenant, "i", "discovery")  # it answers about others: the fault is the event's
 
 
-@pytest.mark.parametrize(
-    ("service", "call", "cause"),
-    [("domain", "commit", "domain"), ("apicore", "domain_address", "apicore")],
-)
-async def test_another_sibling_away(tenant: Tenant, service: str, call: str, cause: str) -> None:
-    tenant.fail(service, call, 3, 503)
+async def test_a_commit_that_domain_refuses_again_and_again(tenant: Tenant) -> None:
+    tenant.fail("domain", "commit", 3, 500)
     await tenant.publish("i", version="7", owner="x")
-    await failed(tenant, "i", cause)
+    await failed(tenant, "i", "domain")
     assert await tenant.it.get(f"/v1.0.0/reprocessing/{tenant.system}/find") == []
+
+
+async def test_a_commit_that_cannot_be_begun_is_tried_until_it_can(tenant: Tenant) -> None:
+    tenant.fail("apicore", "domain_address", 6, 503)
+    await tenant.publish_all("i", "next")
+    await tenant.commits_are("i", "next")
+    await tenant.depth_is(tenant.queues.persist_error, 0)
 
 
 @pytest.mark.parametrize(("service", "call", "times"), [("process_memory", "origin", 8), ("apicore", "is_fork", 4)])

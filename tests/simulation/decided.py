@@ -26,7 +26,7 @@ BUSY = ("sending", "sent", "assessing", "committing")
 #: Maestro's own approvals, which no policy binds.
 ITSELF = ("platform", "platform:open_branch")
 #: What a re-check may change in a header.
-PREVIEWED = ("revision", "total", "next_turn")
+PREVIEWED = ("generation", "revision", "total", "next_turn")
 #: What may change in a header while nothing is decided.
 MAY_CHANGE = (*PREVIEWED, "approval", "text_late")
 
@@ -183,6 +183,8 @@ class Decided:
 
     def _previewed(self, watch: Watch, id_: str) -> None:
         stored = frozenset(watch.units_of(id_))
+        if watch.late(id_) and stored >= self.said[id_][-1]:  # nobody is asked: it grows by what gathers
+            self.said[id_].append(stored)
         if stored != self.said[id_][-1]:
             raise Violation(f"the preview of {id_} is {sorted(stored)}, Discovery said {sorted(self.said[id_][-1])}")
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from msgspec import structs
+
 from maestro.events import parse_celery
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts, rendering
@@ -350,7 +352,7 @@ class Effects(Wire):
         footprint = self.siblings.data.footprint(instance)
         named = drive(self._ledger.named(footprint, instance.branch))
         self.siblings.also_named(instance, named)
-        return merged(units, named), footprint
+        return merged(units, named), structs.replace(footprint, asked=self.system.ledger.last)
 
     def _fetch_owed(self, command: do.FetchOwed) -> None:
         owed = self.system.ledger.owed[command.number]
@@ -359,10 +361,17 @@ class Effects(Wire):
         def fetched() -> facts.OwedFetched:
             footprint = owed.footprint or self.siblings.footprint_of(instance)
             reads = self.siblings.data.reads(instance) if owed.reads else None
-            missed = drive(self._ledger.missed(owed, reads)) if reads else ()
-            return self._ledger.fetched(owed, footprint, reads, missed)
+            missed = drive(self._ledger.missed(owed, reads))
+            overlooked = drive(self._ledger.overlooked(owed, footprint))
+            return self._ledger.fetched(owed, footprint, reads, missed, overlooked)
 
         self._call(fetched)
+
+    def _fetch_late_origins(self, command: do.FetchLateOrigins) -> None:
+        self._documents += 1
+        id_ = f"{self.system_id}-{self._documents}"
+        found = facts.LateOriginsFetched(command.token, id_, self.siblings.origins(command.units))
+        self._ask(lambda: found, facts.LateOriginsFetched(command.token, problem="Process Memory is out of reach"))
 
     def _find_oldest_entries(self, command: do.FindOldestEntries) -> None:
         self._call(lambda: self._ledger.oldest(command.rows))
@@ -529,6 +538,7 @@ _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {
     do.FetchRecheckOrigins: Effects._fetch_recheck_origins,
     do.FetchOwed: Effects._fetch_owed,
     do.FindOldestEntries: Effects._find_oldest_entries,
+    do.FetchLateOrigins: Effects._fetch_late_origins,
     do.CheckDeciders: Effects._check_deciders,
     do.FillQueues: Effects._fill_queues,
     do.GrowQueues: Effects._grow_queues,

@@ -38,7 +38,9 @@ from maestro.reprocessing.settling import mark_parked, settle, unpark
 from maestro.reprocessing.state import Lane, System
 from maestro.reprocessing.status import Status
 from maestro.reprocessing.step import SaveUnit, Step
+from maestro.runtime import ledger as runtime_ledger
 from maestro.runtime import ledger_records, repository
+from maestro.store.base import Delete
 
 Plant = pytest.MonkeyPatch
 
@@ -406,6 +408,21 @@ def take_the_end_of_a_chains_first_operation_for_the_units(plant: Plant) -> None
     plant.setitem(machine._HANDLERS, facts.FollowingKnown, whatever_follows)
 
 
+def take_every_computation_for_fresh(plant: Plant) -> None:
+    plant.setattr(runtime_ledger, "missed", lambda *_: ())
+
+
+def forget_the_list_of_stale_results_in_a_crash(plant: Plant) -> None:
+    def load(store: Any, book: Book) -> None:
+        read(store, book)
+        for unit in list(book.stale):
+            store.commit([Delete(ledger_records.STALE, "/".join(unit))], durable=True)
+        book.stale.clear()
+
+    read = ledger_records.load
+    plant.setattr(ledger_records, "load", load)
+
+
 def act_on_a_time_out_at_once(plant: Plant) -> None:
     def timed_out(system: System, fact: facts.ReplayTimedOut, step: Step) -> None:
         replaying.on_persist_swept(system, facts.PersistSwept(fact.id, fact.send), step)
@@ -495,6 +512,8 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     keep_the_reads_of_before_a_replay,
     forget_what_is_owed_to_the_ledger_in_a_crash,
     judge_while_something_is_owed_to_the_ledger,
+    take_every_computation_for_fresh,
+    forget_the_list_of_stale_results_in_a_crash,
     commit_a_kept_result_whatever_was_committed_since,
     start_without_asking_again,
     ask_at_the_first_start_only,

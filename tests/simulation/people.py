@@ -180,7 +180,7 @@ class People:
                 self._decide(LeaveOut(doc.id, user, tuple(doc.set_aside), "at last"))
             elif doc.status is Status.PAUSED:
                 self._decide(Resume(doc.id, user, "at last", Budget(1) if self.engine.chance(0.3) else UNLIMITED))
-        pending = self.host.system.pending()
+        pending = self.host.system.pending(late=self.engine.chance(0.5)) or self.host.system.pending()
         if pending is not None:
             skip = self.engine.chance(0.2)
             covers = self._covers() if pending.tag else None
@@ -256,7 +256,8 @@ class People:
                 watch.decided.explained(id_, fields["added"], fields["removed"])  # type: ignore[arg-type]
                 self.siblings.taken_over(watch.documents[id_]["held_instance"])
             case Approve(digest=seen, budget=budget) if reply.code is Code.OK:
-                if seen and self._previews[seen] != frozenset(watch.units_of(id_)):
+                shown = frozenset(watch.units_of(id_))
+                if seen and self._previews[seen] != shown and not (watch.late(id_) and shown <= self._previews[seen]):
                     raise Violation(f"{id_} is approved by the preview {self._previews[seen]}, it is another one")
                 watch.decided_by_hand(id_)
                 watch.decided.granted(id_, budget)

@@ -138,19 +138,27 @@ def _document_done(tenant: Tenant, id_: str, row: dict[str, Any]) -> None:
 # --- I8 -----------------------------------------------------------------------------------------------------------
 
 
-def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:
+def _listed(tenant: Tenant) -> set[tuple[str, str]]:
+    """Return the units that the ledger lists as not known to be fresh."""
+    return {(row["unit"][0], row["unit"][1]) for _, row in tenant.host.store.rows("ledger_stale")}
+
+
+def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:  # noqa: C901 - one for each reason
     """A stale value is right only where the rules say so: it came after the question, or its replay was given up."""
     unit = (value.by.original, place[1])
     if unit in cause.by.kept_back and (not cause.by.noticed or unit in tenant.siblings.missed.get(cause.by.id, ())):
         return  # Discovery failed open: nobody could notice, or it was noticed and said
     if cause.asked_at < 0:
         raise Violation(f"I8: {place} is stale: Discovery never answered about {cause.by.id}")
-    if value.at >= cause.asked_at:
-        return
     heard_at = tenant.siblings.heard_at.get(value.by.id, math.inf)
-    unheard = value.by.unheard or heard_at > cause.asked_at
-    if unheard and tenant.siblings.data.shortsighted:
+    unheard = value.by.unheard or heard_at == math.inf or value.at < cause.asked_at < heard_at
+    unheard = unheard or cause.by.id not in tenant.siblings.heard_at  # nobody knew of what it missed
+    if heard_at == math.inf or (unheard and tenant.siblings.data.shortsighted):
         return  # neither Discovery nor the ledger can know of it once the row was changed again
+    if value.at >= cause.asked_at:
+        if tenant.siblings.data.shortsighted and (value.by.original, place[1]) not in _listed(tenant):
+            raise Violation(f"I8: {place} is stale and not listed: {value.by.id} did not see {cause.by.id}")
+        return
     if value.by.of and value.by.drops_send:
         return  # a late result of a former round cannot be told from this round's: the rules' known limit
     row = tenant.host.watch.documents.get(cause.doc)

@@ -121,7 +121,7 @@ class Watch:
         assert row is not None
         before = self.documents.get(id_)
         self.documents[id_] = row
-        if row["held_committed"]:
+        if row["held_committed"] and row["held_instance"]:  # nothing is held by a late one
             self._commits_recorded += not (before and before["held_committed"])
             self._record(f"held {id_}")
         if _blocks(row):
@@ -161,7 +161,7 @@ class Watch:
         self.decided.restarted(self)
         self.covered.restarted(dict(store.rows("covers")))
         kept = {_whose(row) for row in self.deliveries.values() if row["verdict"] == "commit" and row.get("done")}
-        kept |= {f"held {id_}" for id_, row in self.documents.items() if row["held_committed"]}
+        kept |= {f"held {id_}" for id_, row in self.documents.items() if row["held_committed"] and row["held_instance"]}
         self.recorded = kept if power_lost else self.recorded | kept
         if power_lost:
             self._kept.clear()
@@ -246,18 +246,26 @@ class Watch:
         """A pending document was approved or skipped: it was the oldest."""
         number = self.documents[id_]["number"]
         for other, row in self.documents.items():
-            if row["status"] == "pending_approval" and row["number"] < number:
+            same_kind = self.late(other) == self.late(id_)
+            if row["status"] == "pending_approval" and row["number"] < number and same_kind:
                 raise Violation(f"{id_} is decided before the older {other}")
+
+    def late(self, id_: str) -> bool:
+        """Whether a document is late: it holds nothing, and blocks nothing while it is pending."""
+        return bool(self.documents[id_].get("late"))
 
     def committed_executions(self) -> set[str]:
         """Return the instances whose commit in flow 1, or as a held one, is recorded as done."""
         rows = (row for row in self.deliveries.values() if row["verdict"] == "commit" and row.get("done"))
         found = {row["instance"] for row in rows if not row.get("replay")}
-        return found | {row["held_instance"] for row in self.documents.values() if row["held_committed"]}
+        held = {row["held_instance"] for row in self.documents.values() if row["held_committed"]}
+        return (found | held) - {""}
 
     def pending(self) -> Row | None:
         """Return the stored document whose decision is due."""
-        pending = (row for row in self.documents.values() if row["status"] == "pending_approval")
+        pending = (
+            row for row in self.documents.values() if row["status"] == "pending_approval" and row["held_instance"]
+        )
         return min(pending, key=lambda row: int(row["number"]), default=None)
 
     def units_of(self, id_: str) -> dict[tuple[str, str], Row]:
@@ -280,7 +288,9 @@ def _starts(row: Row) -> int:
 
 
 def _blocks(row: Row) -> bool:
-    return row["status"] in LIVE and (row["status"] == "pending_approval" or not row["forking"])
+    if row["status"] == "pending_approval":
+        return not row.get("late")
+    return row["status"] in LIVE and not row["forking"]
 
 
 def _waits(row: Row) -> bool:

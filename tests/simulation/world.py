@@ -9,7 +9,7 @@ from math import inf
 import orjson
 
 from maestro.events import MASTER, celery_body, parse_celery
-from maestro.reprocessing.ledger_book import Scope
+from maestro.reprocessing.ledger_book import LatePolicy, Scope
 from maestro.reprocessing.state import Rules
 from tests.simulation.broker import PREFETCH, Message
 from tests.simulation.domain import FINISHED, Instance, Place
@@ -48,6 +48,7 @@ class Tenant:
             outage_limit=random.choice((30.0, 1800.0)),
             ledger_scope=random.choice((Scope.OFF, Scope.REPLAYS, Scope.ALL, Scope.ALL)),
             ledger_rows=100_000,
+            late_policy=random.choice((LatePolicy.REPORT, LatePolicy.ASK, LatePolicy.REPLAY)),
             tag_window=random.choice((60.0, 6000.0)),
         )
         #: Events that one user action becomes.
@@ -269,6 +270,8 @@ class Tenant:
             and not host.system.inbox
             and not host.system.waiting
             and not host.system.errands
+            and not host.system.ledger.owed
+            and not host.system.ledger.late_due
             and not host.system.cases
             and not host.system.open_doubts
             and not host.system.looks

@@ -107,6 +107,11 @@ class Maestro(Service):
         """Return one document."""
         return dict(await self.call("GET", f"/v1.0.0/reprocessing/{quote(identity)}"))
 
+    async def listed_stale(self, system: str) -> dict[str, str]:
+        """Return what Maestro lists as not known to be fresh: instance and branch, as `Domain.stale`, and the state."""
+        page = await self.call("GET", f"/v1.0.0/systems/{system}/stale?limit=1000")
+        return {f"{one['instanceId']} on {one['branch']}": str(one["state"]) for one in page["stale"]}
+
     async def decide(self, identity: str, decision: str, user: str) -> None:
         """`approve` or `skip` a pending document; again, for a while, where a busy service says 503 or 504.
 

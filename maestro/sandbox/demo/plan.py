@@ -136,7 +136,7 @@ def _corrections(quotes: Sequence[Quote], currencies: Sequence[str]) -> tuple[Co
 
     The branch is opened before the trunk's correction of that same currency, which therefore has to reach
     the branch's copies too. A lone currency gets a second correction, so that one is approved and one skipped.
-    In the end one quote is corrected twice.
+    One quote is corrected twice, first of all and last of all: what the first leaves stale is found meanwhile.
     """
     wrong = [_in_month(quotes, currency, position) for position, currency in enumerate(currencies)]
     if len(currencies) == 1:
@@ -147,14 +147,15 @@ def _corrections(quotes: Sequence[Quote], currencies: Sequence[str]) -> tuple[Co
     ]
     forked = _in_month(quotes, wrong[-2].currency, len(wrong) + 1)
     branched = Correction(forked, _corrected(forked.rate), approved=True, branch=SCENARIO)
-    return (*on_trunk[:-2], branched, *on_trunk[-2:], *_twice(_in_month(quotes, currencies[0], len(wrong) + 2)))
+    first, second = _twice(_in_month(quotes, currencies[0], len(wrong) + 2))
+    return (first, *on_trunk[:-2], branched, *on_trunk[-2:], second)
 
 
 def _twice(quote: Quote) -> tuple[Correction, Correction]:
     """Correct one quote twice, between results that rest on it: what Discovery alone would leave wrong.
 
     It does not see what was committed a moment before the first correction, nor who computed on the old rate while
-    that was pending; and at the second it names nobody whom the first has changed.
+    that was pending (they are replayed late); and at the second it names nobody whom the first has changed.
     """
     first = _corrected(quote.rate)
     before, meanwhile = (

@@ -1,10 +1,10 @@
 """What the demo found out in the end."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from maestro.sandbox.demo.clients import Counters
+from maestro.sandbox.demo.clients import Counters, Json
 from maestro.sandbox.demo.plan import Plan
 from maestro.sandbox.demo.story import Decided
 from maestro.sandbox.demo.truth import Difference, Results
@@ -21,11 +21,13 @@ class Report:
     differences: tuple[Difference, ...]
     #: Reprocessings that did not end as they should have: what happened instead.
     misfires: tuple[str, ...]
-    #: Instances whose result rests on data that was changed since.
+    #: Instances whose result rests on data that was changed since, and that Maestro does not list.
     stale: tuple[str, ...]
     #: Instances whose created rows were written more than once.
     doubled: tuple[str, ...]
     counters: Counters
+    #: Late reprocessings, at their ends.
+    late: tuple[Json, ...]
     #: Persist events, replays included.
     events: int
     #: From the first process's start to the verdict.
@@ -59,6 +61,7 @@ class Report:
             "waited": self.counters.waiting,
             "replayed": self.counters.replayed,
             "cascaded": self.counters.cascaded,
+            "late": sum(len(document["events"]) for document in self.late),
             "stale": list(self.stale),
             "doubled": list(self.doubled),
             "equal": self.equal,
@@ -74,6 +77,18 @@ def misfires(decided: tuple[Decided, ...]) -> tuple[str, ...]:
         for one in decided
         if (problem := _misfire(one.document, "finished" if one.correction.approved else "skipped"))
     )
+
+
+def missed_late(plan: Plan, late: Iterable[Json]) -> tuple[str, ...]:
+    """Return the results computed on a rate that was being corrected which no late reprocessing has replayed."""
+    replayed = {
+        event["payload"].get("name")
+        for document in late
+        if document["status"] == "finished"
+        for event in document["events"]
+    }
+    meanwhile = [one for correction in plan.corrections for one in correction.meanwhile]
+    return tuple(f"conversion {one.name}: it was not replayed late" for one in meanwhile if one.name not in replayed)
 
 
 def _misfire(document: Mapping[str, Any], expected: str) -> str:

@@ -19,7 +19,7 @@ from rich.console import Console
 from maestro.events import MASTER
 from maestro.sandbox.demo.clients import IN_FLIGHT, Domain, EventManager, Maestro, Services
 from maestro.sandbox.demo.plan import SCENARIO, Plan
-from maestro.sandbox.demo.report import Report, misfires
+from maestro.sandbox.demo.report import Report, misfires, missed_late
 from maestro.sandbox.demo.show import Show
 from maestro.sandbox.demo.stage import SERVE, Stage
 from maestro.sandbox.demo.story import Story, Teller
@@ -27,10 +27,16 @@ from maestro.sandbox.demo.truth import differences, expected
 from maestro.sandbox.options import SYSTEM, BrokerKind
 
 _T = TypeVar("_T")
+#: Whether Maestro lists what is stale and asks whether to replay it.
+_FINDS_LATE = False
 
 
-async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool, serve: Sequence[str] = SERVE) -> Report:
+async def run(
+    plan: Plan, broker: BrokerKind, console: Console, *, keep: bool, serve: Sequence[str] = SERVE, kind: bool = False
+) -> Report:
     """Start everything, play, judge, stop everything. With `keep` all is left running, and one correction held.
+
+    On a `kind` platform nothing has to be found late.
 
     Raises:
         NoBroker: RabbitMQ is asked for and nothing says where it is.
@@ -39,7 +45,7 @@ async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool, s
     # On a shared RabbitMQ, each run has queues of its own.
     system = SYSTEM if broker is BrokerKind.EMBEDDED else f"{SYSTEM}-{uuid.uuid4().hex[:8]}"
     began = time.monotonic()
-    stage = Stage(system, broker, os.environ, serve)
+    stage = Stage(system, broker, os.environ, serve, kind=kind)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(stage)
         session = await stack.enter_async_context(_new_session())
@@ -49,7 +55,7 @@ async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool, s
             Domain(session, stage.services["domain"]),
         )
         with Show(console) as show:
-            report = await _watched(stage, perform(plan, system, services, show))
+            report = await _watched(stage, perform(plan, system, services, show, finds_late=_FINDS_LATE and not kind))
         report = replace(report, seconds=time.monotonic() - began)
         show.ends(report)
         if keep:
@@ -61,10 +67,10 @@ async def run(plan: Plan, broker: BrokerKind, console: Console, *, keep: bool, s
     return report
 
 
-async def perform(plan: Plan, system: str, services: Services, teller: Teller) -> Report:
+async def perform(plan: Plan, system: str, services: Services, teller: Teller, *, finds_late: bool = True) -> Report:
     """Play the story on running services, and judge its end. Raises `GaveUp` or `CallFailed`."""
     began = time.monotonic()
-    story = Story(plan, system, services, teller)
+    story = Story(plan, system, services, teller, finds_late=finds_late)
     decided = tuple(await story.play())
     found = {branch: await story.results(branch) for branch in (MASTER, SCENARIO)}
     status = await services.maestro.status(system)
@@ -77,8 +83,9 @@ async def perform(plan: Plan, system: str, services: Services, teller: Teller) -
             for branch, results in found.items()
             for difference in differences(branch, expected(plan, branch), results)
         ),
-        misfires=misfires(decided),
-        stale=tuple(await services.domain.stale()),
+        misfires=(*misfires(decided), *(missed_late(plan, story.late) if finds_late else ())),
+        late=tuple(story.late),
+        stale=tuple(await story.stale()),
         doubled=tuple(await services.domain.doubled()),
         counters=status.counters,
         events=await services.events.published(),

@@ -104,6 +104,7 @@ def _verdict(report: Report) -> Iterable[str]:
         f"{report.events} persist events in {report.seconds:.1f} s: {counters.waiting} waited, "
         f"{counters.replayed} replayed, {counters.cascaded} of them by cascade"
     )
+    yield f"{sum(len(document['events']) for document in report.late)} results were found stale, and replayed late"
     yield from (f"[red]did not go as decided: {line}" for line in report.misfires)
     yield from (f"[red]{describe(difference)}" for difference in report.differences[:_SHOWN])
     if len(report.differences) > _SHOWN:

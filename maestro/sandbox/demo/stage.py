@@ -57,15 +57,24 @@ class Stage:
     """The sandbox and Maestro on one data folder. A context manager; `keep` leaves all running."""
 
     def __init__(
-        self, system: str, broker: BrokerKind, environ: Mapping[str, str], serve: Sequence[str] = SERVE
+        self,
+        system: str,
+        broker: BrokerKind,
+        environ: Mapping[str, str],
+        serve: Sequence[str] = SERVE,
+        *,
+        kind: bool = False,
     ) -> None:
         """Prepare; nothing runs yet. `serve` is the module that is Maestro, and its arguments.
+
+        The platform is as unkind as the sandbox comes, unless it is to be `kind`.
 
         Raises:
             NoBroker: RabbitMQ is asked for and nothing says where it is.
         """
         self._system = system
         self._serve = serve
+        self._kind = kind
         self._environ = {key: value for key, value in environ.items() if not key.startswith(_FOREIGN) and key != "PORT"}
         self._broker = broker
         self._broker_url = amqp_url(environ) if broker is BrokerKind.RABBITMQ else ""
@@ -117,6 +126,7 @@ class Stage:
             "maestro.sandbox", "--system", self._system, "--maestro", self.maestro_url,
             "--data-dir", str(self.data_dir / "sandbox"), "--ready-file", str(ready_file),
             "--broker", self._broker.value, "--broker-dir", str(self.data_dir / "broker"), "--free-ports",
+            *(("--kind",) if self._kind else ()),
         ]  # fmt: skip
         running = self._spawn("sandbox", arguments, {})
 

@@ -21,6 +21,8 @@ USER: Final = "demo"
 PATIENCE: Final = 60.0
 #: Seconds between two tries of an event that a lock refused: first, longest.
 _RETRY: Final = (0.05, 1.0)
+#: Nothing is stale.
+FRESH: Final = "fresh"
 _ENDS: Final = (
     "finished", "skipped", "failure", "cancelled", "aborted_split_events_failure", "aborted_persist_domain_failure",
 )  # fmt: skip
@@ -48,10 +50,13 @@ class Teller(Protocol):
 
 
 class Story:
-    """One system's story."""
+    """One system's story. With `finds_late` Maestro lists what is stale, and asks whether to replay it."""
 
-    def __init__(self, plan: Plan, system: str, services: Services, teller: Teller) -> None:
+    def __init__(self, plan: Plan, system: str, services: Services, teller: Teller, *, finds_late: bool = True) -> None:
         self._plan = plan
+        self._finds_late = finds_late
+        #: Late reprocessings, at their ends.
+        self.late: list[Json] = []
         self._system = system
         self._maestro = services.maestro
         self._events = services.events
@@ -68,12 +73,21 @@ class Story:
         share = -(-len(late) // waits)
         decided = []
         for correction in self._plan.corrections:
+            if correction.corrected is not None:
+                await self._catch_up()
             if correction.is_fork:
                 decided.append(await self._fork(correction))
             else:
                 arriving, late = late[:share], late[share:]
                 decided.append(await self._correct(correction, arriving))
+        await self._catch_up()
         return decided
+
+    async def stale(self) -> list[str]:
+        """Return what rests on data that was changed since, and is not listed by Maestro."""
+        found = await self._domain.stale()
+        listed = await self._maestro.listed_stale(self._system) if self._finds_late and found else {}
+        return [one for one in found if one not in listed]
 
     async def results(self, branch: str) -> Results:
         """Return what `branch` sees in the domain now."""
@@ -178,6 +192,20 @@ class Story:
         await until(wait, f"{len(late) + len(others)} events on the wait queue", PATIENCE)
         computed = f", and {len(others)} results computed on the old rate" if others else ""
         self._teller.says(f"{len(late)} quotes arrive and wait{computed}")
+
+    async def _catch_up(self) -> None:
+        """Approve late reprocessings until every result rests on the data there is."""
+
+        async def next_one() -> Json | str | None:
+            late = next((one for one in await self._maestro.pending(self._system) if one.get("late")), None)
+            return late or ("" if await self._domain.stale() else FRESH)
+
+        while self._finds_late and (document := await until(next_one, "stale results to be found", PATIENCE)) != FRESH:
+            assert isinstance(document, dict)
+            self._teller.says(f"{len(document['events'])} results that were computed on old data are found")
+            await self._maestro.decide(document["id"], "approve", USER)
+            self.late.append(await self._ended(document["id"]))
+            await self._settled()
 
     async def _ended(self, identity: str) -> Json:
         async def ended() -> Json | None:

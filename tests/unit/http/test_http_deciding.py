@@ -15,6 +15,7 @@ from maestro.messages import (
     LeaveOut,
     ListErrors,
     ListSkipped,
+    ListStale,
     Pause,
     Recheck,
     Reconsider,
@@ -146,6 +147,7 @@ def test_a_reason_is_text_without_space_around_it() -> None:
 async def test_pages_and_looks(client: Client, bridge: FakeBridge) -> None:
     for path, question in (
         (f"{SYSTEM}/skipped", ListSkipped(0, 100)),
+        (f"{SYSTEM}/stale?state=stale&after=7", ListStale("stale", 7, 100)),
         (f"{SYSTEM}/waiting/12", GetWaiting(12)),
         (f"{SYSTEM}/errors", ListErrors(20)),
     ):

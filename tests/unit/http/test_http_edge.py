@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import zlib
 
 import pytest
@@ -199,3 +200,21 @@ async def count(reader: asyncio.StreamReader) -> int:
         while chunk := await reader.read(65536):
             total += len(chunk)
     return total
+
+
+@pytest.mark.parametrize(
+    ("accepts", "compressed"),
+    [("gzip", True), ("deflate, GZIP;q=0.5, br", True), ("gzip, deflate", True), ("gzip;q=0", False), ("br", False),
+     ("gzip;q=0.0, br", False), ("", False), ("xgzip", False)],
+)  # fmt: skip
+async def test_large_answers_are_compressed(client: Client, bridge: FakeBridge, accepts: str, compressed: bool) -> None:  # noqa: FBT001 - a case
+    body = b'[{"id":"' + b"x" * 100_000 + b'"}]'
+    bridge.answers[FindDocuments] = Answer(Code.OK, body)
+    reply = await client.call("GET", "/v1.0.0/reprocessing/sysA/find", Accept_Encoding=accepts)
+    assert reply.headers["vary"] == "Accept-Encoding"
+    assert reply.headers["cache-control"] == "no-store"
+    assert ("content-encoding" in reply.headers) is compressed
+    assert (gzip.decompress(reply.body) if compressed else reply.body) == body
+    bridge.answers[FindDocuments] = Answer(Code.OK, b"[]")
+    small = await client.call("GET", "/v1.0.0/reprocessing/sysA/find", Accept_Encoding=accepts)
+    assert "content-encoding" not in small.headers

@@ -31,6 +31,7 @@ from maestro.messages import (
     ListDoubts,
     ListErrors,
     ListSkipped,
+    ListStale,
     ListWaiting,
     PersistSync,
     Question,
@@ -77,6 +78,7 @@ ANSWERS = {
     ResolveDoubt: DOUBT | {"verdict": "made", "user": "ana", "at": "t", "reason": "looked"},
     GetHeldInstance: {"systemId": "sysA", "instanceId": "i1"},
     ListSkipped: {"total": 0, "skipped": [], "next": None},
+    ListStale: {"total": 0, "left": 0, "stale": [], "next": None},
     GetWaiting: {
         "number": 1,
         "instanceId": "i1",

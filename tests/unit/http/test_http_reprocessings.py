@@ -255,3 +255,14 @@ async def test_pages_are_shared_bounded_and_end() -> None:
         with pytest.raises(Problem, match="no answer within"):
             await Entities(platform, 0.2).page("sysA", "i1", 0, 1)
         await made.close()
+
+
+async def test_a_page_of_documents_says_where_the_next_begins(client: Client, bridge: FakeBridge) -> None:
+    bridge.answers[FindDocuments] = Answer(Code.OK, b'[{"id":"r2"}]', "r2")
+    reply = await client.get(f"{V1}/sysA/find?status=finished&after=r1&limit=1")
+    assert (reply.body, reply.headers["x-next-after"]) == (b'[{"id":"r2"}]', "r2")
+    assert bridge.asked[-1][1] == FindDocuments("finished", "r1", 1)
+    bridge.answers[FindDocuments] = Answer(Code.OK, b"[]")
+    assert "x-next-after" not in (await client.get(f"{V1}/sysA/find?limit=1")).headers
+    for wrong in ("limit=-1", "limit=1001", "limit=x", "after=%00"):
+        assert (await client.get(f"{V1}/sysA/find?{wrong}")).is_error(400, wrong.partition("=")[0])

@@ -43,7 +43,9 @@ async def test_it_speaks_https(bridge: FakeBridge, authority: trustme.CA, https:
     authority.configure_trust(context)
     async with serve_http(create_app(bridge, https), https) as address:
         assert address.url == f"https://127.0.0.1:{address.port}"
-        assert (await get(address.port, context)).json == {"status": "ok"}
+        reply = await get(address.port, context)
+        assert reply.json == {"status": "ok"}
+        assert reply.headers["strict-transport-security"] == "max-age=31536000"
         with pytest.raises(ssl.SSLCertVerificationError):
             await get(address.port, ssl.create_default_context())
         old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

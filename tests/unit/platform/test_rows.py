@@ -118,3 +118,21 @@ def test_a_computation_may_have_no_dataset(answer: bytes) -> None:
 def test_what_is_no_dataset_is_refused(answer: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         reads_of(answer, "master")
+
+
+def test_lone_surrogates_are_no_reason_to_know_nothing() -> None:
+    """As Node writes a cut emoji: such a row is a row like any other, in a field of its own or in its id."""
+    cut = b'"cut \\ud83d"'
+    one = (
+        b'{"id":"1","nome":'
+        + cut
+        + b',"_metadata":{"type":"conta","rid":"r1","branch":"master","changeTrack":"update"}}'
+    )
+    two = one.replace(b'"id":"1"', b'"id":' + cut).replace(b'"r1"', b'"r2"')
+    for size in (1, 10_000):
+        footprint = read(b"[" + one + b"," + two + b"]", size)
+        assert len(footprint.changed[0][1]) == 2
+    reads = reads_of(b'{"dataset":{"entities":{"conta":[' + two + b"]}}}", "master")
+    assert reads is not None
+    (found,) = reads.rows
+    assert found.base == footprint.changed[0][1][1], "read and written, it is the same row"

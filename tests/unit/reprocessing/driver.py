@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 import orjson
+from msgspec import structs
 
 from maestro.events import ReplayRef
 from maestro.reprocessing import commands as do
@@ -143,7 +144,10 @@ class Driver:
         return self._tickets
 
     def impact(self, *units: Impacted, footprint: Footprint | None = None) -> list[do.Command]:
-        return self.tell(facts.ImpactFound(self.last(do.AskImpact).token, units, footprint))
+        return self.tell(facts.ImpactFound(self.last(do.AskImpact).token, units, self._asked(footprint)))
+
+    def _asked(self, footprint: Footprint | None) -> Footprint | None:
+        return footprint and structs.replace(footprint, asked=self.system.ledger.last)
 
     def owed(self, *reads: Read, changed: tuple[int, ...] = (), problem: str = "") -> list[do.Command]:
         """What is owed to the ledger is fetched, from the real store."""
@@ -152,7 +156,7 @@ class Driver:
             return self.tell(facts.OwedFetched(entry.number, problem=problem))
         ledger = Ledger(self.store, lambda: None)
         read = Reads(reads) if entry.reads else None
-        missed = drive(ledger.missed(entry, read)) if read else ()
+        missed = drive(ledger.missed(entry, read))
         return self.tell(ledger.fetched(entry, entry.footprint or footprint(*changed), read, missed))
 
     def named(self, *changed: int, branch: str = "master") -> list[UnitKey]:
@@ -236,7 +240,8 @@ class Driver:
 
     def wake(self) -> list[do.Command]:
         """The last wake-up that was ordered is due."""
-        order = self.last(do.WakeAt)
+        wakes = [one for one in self.log if isinstance(one, do.WakeAt) and one.topic is do.Topic.COMMIT]
+        order = wakes[-1]
         self.now = max(self.now, order.at - 1.0)
         return self.tell(facts.Woken(order.topic, order.key))
 
@@ -244,10 +249,14 @@ class Driver:
         """Domain answers so, look after look, until a commit in doubt counts as ended."""
         for _ in range(100):
             self.proof(finding)
-            if not self.asked(do.WakeAt):
+            if not self.looks_again():
                 return self.commands
             self.wake()
         raise AssertionError("it never counts as ended")
+
+    def looks_again(self) -> bool:
+        """Whether the last fact led to a further look for proof, or a further call, later."""
+        return any(isinstance(one, do.WakeAt) and one.topic is do.Topic.COMMIT for one in self.commands)
 
     def refused(self, kind: type[do.Command] = do.Commit) -> list[do.Command]:
         """Domain answers no, and its rows prove that it stored nothing, as often as it takes."""
@@ -305,7 +314,7 @@ class Driver:
 
     def replay_impact(self, *units: Impacted, footprint: Footprint | None = None) -> list[do.Command]:
         command = self.last(do.AskReplayImpact)
-        return self.tell(facts.ReplayImpactFound(command.id, command.token, units, footprint))
+        return self.tell(facts.ReplayImpactFound(command.id, command.token, units, self._asked(footprint)))
 
     def replay_origins(self) -> list[do.Command]:
         command = self.last(do.FetchReplayOrigins)

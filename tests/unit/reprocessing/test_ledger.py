@@ -17,16 +17,16 @@ from maestro.reprocessing.ledger import (
     Missed,
     Read,
     Reader,
+    affected,
     base_key,
     copies,
     merged,
     missed,
-    named,
     row_key,
     touched,
     writer_key,
 )
-from maestro.reprocessing.ledger_book import Scope
+from maestro.reprocessing.ledger_book import Scope, StaleState
 from maestro.reprocessing.step import Step
 from tests.unit.reprocessing.driver import P1, P2, Driver, footprint
 
@@ -112,7 +112,7 @@ def _compute(
     found = [(row, world.copy(row, branch), world.version(row, branch)) for row in seen]
     world.read[unit, branch] = (found, set(wrote))
     step = Step()
-    commit = remembering._Commit(instance, (unit, branch), False, footprint(*map(_base, wrote)), True)  # noqa: FBT003
+    commit = remembering._Commit(instance, (unit, branch), False, footprint(*map(_base, wrote)), 0, 0, True)  # noqa: FBT003
     remembering._take_in(driver.system, commit, step)
     remembering.advance(driver.system, step)
     driver.log += step.commands
@@ -132,15 +132,15 @@ def _base(row: int) -> int:
 ROW = base_key("conta", "c1", "")
 
 
-def ask(changed: str, reader: Reader, *own: int) -> tuple[Impacted, ...]:
+def ask(changed: str, reader: Reader, *own: int) -> tuple[Reader, ...]:
     rows = touched(Footprint(((changed, (ROW,)),)), MASTER)
-    return named(rows, [reader] if reader.row in rows else [], {key: Last(1, 1) for key in own})
+    return affected(rows, [reader] if reader.row in rows else [], {key: Last(1, 1) for key in own})
 
 
 def test_a_reader_of_the_trunk_is_impacted_on_its_branch_unless_that_has_a_copy() -> None:
     reader = Reader(ROW, "p1", "b1", forking=False, wrote=False)
 
-    assert [unit.key for unit in ask(MASTER, reader)] == [("p1", "b1")]
+    assert [one.unit for one in ask(MASTER, reader)] == [("p1", "b1")]
     assert ask(MASTER, reader, row_key(ROW, "b1")) == ()
     assert copies(touched(Footprint(((MASTER, (ROW,)),)), MASTER), [reader]) == (row_key(ROW, "b1"),)
 
@@ -148,7 +148,7 @@ def test_a_reader_of_the_trunk_is_impacted_on_its_branch_unless_that_has_a_copy(
 def test_a_scenario_changes_nothing_for_the_trunk_and_other_scenarios() -> None:
     assert ask("b1", Reader(ROW, "p1", MASTER, forking=False, wrote=False)) == ()
     assert ask("b1", Reader(ROW, "p1", "b2", forking=False, wrote=False)) == ()
-    assert [unit.key for unit in ask("b1", Reader(ROW, "p1", "b1", forking=True, wrote=False))] == [("p1", "b1")]
+    assert [one.unit for one in ask("b1", Reader(ROW, "p1", "b1", forking=True, wrote=False))] == [("p1", "b1")]
 
 
 def test_who_wrote_the_row_itself_is_not_impacted() -> None:
@@ -284,7 +284,7 @@ def test_what_cannot_be_had_is_not_remembered_and_stalls_nobody(it: Driver) -> N
     it.owed(problem="out of reach")
 
     assert it.asked(do.AskReplayImpact)
-    assert it.system.ledger.not_remembered == 1
+    assert [one.state for one in it.system.ledger.stale.values()] == [StaleState.NOT_REMEMBERED]
 
 
 def test_what_is_owed_survives_a_crash(it: Driver) -> None:
@@ -344,7 +344,7 @@ def test_the_oldest_entries_leave_when_there_are_too_many_rows() -> None:
             it.oldest_found()
 
     assert it.system.ledger.size <= 6
-    assert it.system.ledger.not_remembered == 2
+    assert list(it.system.ledger.stale) == [("i0", MASTER), ("i1", MASTER)]
     assert sorted(it.store.last_writes(rows)) == sorted(rows[2:])
     assert [reading.row for reading in it.store.readings(rows)] == rows[2:]
     assert len(list(it.store.rows("ledger_log"))) == len(list(it.store.rows("ledger_units"))) == 2

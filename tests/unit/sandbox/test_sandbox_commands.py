@@ -19,7 +19,7 @@ from maestro.sandbox.options import BrokerKind
 APP = typer.Typer()
 APP.command()(commands.demo)
 FIELDS = {"currencies", "years", "corrections", "averages", "rates", "waited", "replayed", "cascaded", "equal",
-          "seconds", "events", "stale", "doubled", "conversions", "totals"}  # fmt: skip
+          "seconds", "events", "stale", "doubled", "late", "conversions", "totals"}  # fmt: skip
 WRONG = Difference("master", "rate", "USD", "2008", 1.5, 1.4)
 
 
@@ -31,7 +31,7 @@ def report(
     decided = tuple(Decided(one, {"status": end}) for one, end in zip(plan.corrections, ends, strict=True))
     return Report(
         plan=plan, decided=decided, results=expected(plan, "master"), differences=differences,
-        misfires=launching.play.misfires(decided), stale=stale, doubled=doubled, counters=Counters(10, 5, 3),
+        misfires=launching.play.misfires(decided), stale=stale, doubled=doubled, counters=Counters(10, 5, 3), late=(),
         events=300, seconds=1.23456,
     )  # fmt: skip
 

@@ -35,7 +35,7 @@ def test_every_plan_has_all_kinds_of_corrections_and_one_quote_is_corrected_twic
     assert sum(not one.approved for one in trunk) == 1
     assert any(one.approved for one in trunk)
     assert sum(one.is_fork for one in plan.corrections) == 1
-    *others, first, second = plan.corrections
+    first, *others, second = plan.corrections
     assert first.quote == second.quote
     assert len({one.quote for one in (*others, first)}) == len(plan.corrections) - 1
     assert (first.old, second.old, second.approved) == (first.quote.rate, first.new, True)
