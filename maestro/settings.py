@@ -348,6 +348,10 @@ class LedgerSettings(Section):
     scope: Literal["replays", "all", "off"] = "replays"
     #: Rows kept per system; beyond it the oldest leave.
     rows: Annotated[int, Field(ge=1000)] = 1_000_000
+    #: "hold": an event is held for what the ledger alone names, too; "report": such units are listed as stale instead.
+    act: Literal["hold", "report"] = "hold"
+    #: Systems whose ledger only reports, whatever `act` says.
+    reports: tuple[SystemId, ...] = ()
 
 
 class LateSettings(Section):

@@ -178,6 +178,8 @@ class System(_Shape, frozen=True):
     message: str = ""
     lock: Lock | None = None
     stalled: Stall | None = None
+    #: Commits in doubt that a person must resolve.
+    doubts: int = 0
     pending: tuple[str, ...] = ()
     approved: tuple[str, ...] = ()
     running: Running | None = None

@@ -38,6 +38,9 @@ def _findings(site: Site) -> Iterator[Finding]:
             message = f"stalled since {stall.since} UTC, {stall.sibling} is waited for: {stall.cause}"
             mend = f"look at {stall.sibling}; if only the event is at fault: maestro set-aside {system.id} --reason …"
             yield problem(CHECK, system.id, message, mend)
+        if system.doubts:
+            message = f"{system.doubts} commit(s) in doubt: a person must say what became of them"
+            yield problem(CHECK, system.id, message, f"maestro doubts list {system.id}; then maestro doubts resolve")
         if system.state == "unavailable" and f"system {system.id}" not in site.not_ready:
             yield problem(
                 CHECK, system.id, f"does not answer: {system.message}", _mend(site, system.id, system.message)

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
+from maestro.reprocessing.impact import Impacted
 from maestro.reprocessing.ledger import Footprint
 
 
@@ -88,6 +89,8 @@ class Delivery(Struct):
     redriven: bool = False
     #: Which rows its commit changes, once they were asked for (not stored: they are asked for again).
     footprint: Footprint | None = None
+    #: Units that the ledger alone names, where it only reports (not stored).
+    reported: tuple[Impacted, ...] = ()
 
     @property
     def keeps_body(self) -> bool:

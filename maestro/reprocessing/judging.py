@@ -416,7 +416,7 @@ def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None
     delivery.failures = fact.failures
     delivery.footprint = fact.footprint
     units = relevant(fact.units, own_instance=delivery.instance_id, on_master=delivery.branch == MASTER)
-    remembering.judged(system, delivery, units, step)
+    units = remembering.judged(system, delivery, units, step)
     if units:
         _occupy(system, delivery, Lane.ORIGINS)
         step.do(do.FetchOrigins(system.lane_token, delivery.key, delivery.instance_id, units))

@@ -5,8 +5,6 @@ is made is *owed*: stored with the commit, and fetched before the next result is
 question to the ledger never meets an entry that is half there.
 """
 
-from collections.abc import Sequence
-
 from msgspec import Struct
 
 from maestro.reprocessing import commands as do
@@ -48,21 +46,28 @@ def active(system: System) -> bool:
     )
 
 
-def judged(system: System, delivery: Delivery, units: Sequence[Impacted], step: Step) -> None:
-    """Count the events that the ledger alone holds: when they are many, somebody must look."""
+def judged(system: System, delivery: Delivery, units: tuple[Impacted, ...], step: Step) -> tuple[Impacted, ...]:
+    """Return the units that an event is held for, and count the events that the ledger alone holds.
+
+    When these are many, somebody must look. Where the ledger only reports, what it alone names holds nothing.
+    """
     if not active(system):
-        return
+        return units
+    if system.rules.ledger_reports:
+        delivery.reported = tuple(unit for unit in units if unit.named == LEDGER)
+        return tuple(unit for unit in units if unit.named != LEDGER)
     book = system.ledger
     alone = bool(units) and all(unit.named == LEDGER for unit in units)
     before = sum(book.held)
     book.held.append(alone)
     if not alone:
-        return
+        return units
     book.held_alone += 1
     if before == HELD_ALONE_LIMIT and sum(book.held) > before:
         names = ", ".join(f"{unit.instance_id} on {unit.branch}" for unit in units[:5])
         text = f"the ledger alone held {before + 1} of the last {len(book.held)} events, the last one for {names}"
         step.do(do.RaiseAlarm(do.Alarm.LEDGER_HOLDS, delivery.instance_id, text))
+    return units
 
 
 def settled(system: System) -> bool:
@@ -72,6 +77,8 @@ def settled(system: System) -> bool:
 
 def event_committed(system: System, delivery: Delivery, step: Step) -> None:
     """Take in the commit of an event. One that waited, or came back, may have read what others changed meanwhile."""
+    for reported in delivery.reported:
+        staleness.named_late(system, reported, delivery.instance_id, step)
     if active(system):
         out_of_turn = delivery.waited or delivery.redriven or system.rules.ledger_scope is Scope.ALL
         unit = (delivery.instance_id, delivery.branch)

@@ -42,6 +42,8 @@ class Rules:
     outage_limit: float = 1800.0
     ledger_scope: Scope = Scope.OFF
     ledger_rows: int = 1_000_000
+    #: What the ledger alone names holds nothing: it is listed as stale once the commit is made.
+    ledger_reports: bool = False
     late_policy: LatePolicy = LatePolicy.ASK
     late_after: float = 10.0
     tag_window: float = 600.0

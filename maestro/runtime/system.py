@@ -182,6 +182,7 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         outage_limit=numbers.outage_limit,
         ledger_scope=Scope(settings.ledger.scope),
         ledger_rows=settings.ledger.rows,
+        ledger_reports=settings.ledger.act == "report" or system_id in settings.ledger.reports,
         late_policy=LatePolicy(settings.late.policy),
         tag_window=numbers.tag_window,
     )

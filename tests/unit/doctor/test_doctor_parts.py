@@ -160,3 +160,10 @@ def test_the_gateway_seen_from_its_own_machine() -> None:
 def test_who_takes_the_events(depth: Depth, *, served: bool, told: list[str]) -> None:
     found = broker._ingress("persist.sysA.queue", depth, served=served, mend="maestro serve")
     assert [finding.message for finding in found] == told
+
+
+async def test_commits_in_doubt_need_a_person(tmp_path: Path) -> None:
+    found = await check_gateway(site(tmp_path, served=(System("a", doubts=2), System("b"))))
+    (one,) = [finding for finding in found if finding.level is Level.PROBLEM]
+    assert (one.subject, one.message.startswith("2 commit(s) in doubt")) == ("a", True)
+    assert one.mend.startswith("maestro doubts list a")

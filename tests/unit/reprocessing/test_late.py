@@ -274,3 +274,24 @@ def test_when_the_ledger_alone_holds_many_events_somebody_must_look() -> None:
         it.origins(id_=f"d{number}")
         it.skip(f"d{number}")
     assert it.system.ledger.held_alone == 11
+
+
+def test_where_the_ledger_only_reports_the_event_is_committed_and_its_readers_are_stale() -> None:
+    it = driver(ledger_reports=True)
+    it.arrive("c")
+    it.impact(Impacted("p1", MASTER, named="ledger"), footprint=footprint(ROW))
+    assert it.asked(do.Commit)
+    it.committed()
+
+    assert states(it) == {("p1", MASTER): StaleState.STALE}
+    it.owed()
+    gathered(it)
+    assert [(unit.instance_id, unit.missed) for unit in late(it).order] == [("p1", ("c",))]
+
+
+def test_what_discovery_names_is_held_all_the_same() -> None:
+    it = driver(ledger_reports=True)
+    it.arrive("c")
+    it.impact(P1, Impacted("p9", MASTER, named="ledger"), footprint=footprint(ROW))
+
+    assert [unit.instance_id for unit in it.only(do.FetchOrigins).units] == ["p1"]

@@ -6,7 +6,14 @@ import orjson
 import pytest
 
 from maestro.events import BadInput, celery_body
+from maestro.reprocessing import commands as do
+from maestro.reprocessing import facts
+from maestro.reprocessing.doubt import CaseState, Use
+from maestro.reprocessing.state import Rules
 from maestro.reprocessing.status import Status
+from maestro.reprocessing.step import SaveDocument, SaveUnit
+from maestro.runtime.repository import Repository
+from maestro.store.memory import MemoryStore
 from maestro.takeover.documents import (
     IMPORTED,
     IN_DOUBT,
@@ -17,6 +24,7 @@ from maestro.takeover.documents import (
     read_document,
     read_unit,
 )
+from tests.support.rules import Rules as Driven
 
 AT = 1_700_000_000.0
 
@@ -159,3 +167,19 @@ def test_nothing_but_what_must_be_there() -> None:
 def test_moments_are_those_of_utc() -> None:
     assert moment("1970-01-01T00:00:01.5", 7.0) == 1.5
     assert moment("soon", 7.0) == 7.0
+
+
+def test_a_commit_in_doubt_is_looked_into_before_anything_is_made_or_sent() -> None:
+    store = MemoryStore()
+    repository = Repository(store, "sysA", Rules())
+    repository.load()
+    doc, units = converted(read_document(left("running", "p1", "p2")), Queued(), 1, 0, AT)
+    store.commit(repository.writes([SaveDocument(doc), *(SaveUnit(doc, unit) for unit in units)]), durable=True)
+    it = Driven(store)
+    it.tell(facts.Resumed())
+    assert [(case.use, case.instance_id, case.state) for case in it.system.cases.values()] == [
+        (Use.HELD, "i2", CaseState.DOUBT)
+    ]
+    assert not it.has(do.CommitHeld)
+    assert not it.has(do.SendReplay)
+    assert it.system.lock() is not None
