@@ -70,3 +70,4 @@ async def test_the_data_is_right_though_processes_are_killed(
     assert report.differences == ()
     assert report.misfires == ()
     assert report.stale == ()
+    assert report.doubled == ()

@@ -77,7 +77,8 @@ def left_in(folder: Path) -> list[Path]:
 def check(report: Report, plan: Plan) -> None:
     assert report.differences == ()
     assert report.equal
-    assert report.stale == ()
+    assert (report.stale, report.doubled) == ((), ())
+    assert sum(len(document["events"]) for document in report.late) >= 3
     assert report.counters.waiting >= len(plan.late)
     assert report.counters.replayed > report.counters.cascaded > 0
 

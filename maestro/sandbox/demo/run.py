@@ -27,8 +27,6 @@ from maestro.sandbox.demo.truth import differences, expected
 from maestro.sandbox.options import SYSTEM, BrokerKind
 
 _T = TypeVar("_T")
-#: Whether Maestro lists what is stale and asks whether to replay it.
-_FINDS_LATE = False
 
 
 async def run(
@@ -55,7 +53,7 @@ async def run(
             Domain(session, stage.services["domain"]),
         )
         with Show(console) as show:
-            report = await _watched(stage, perform(plan, system, services, show, finds_late=_FINDS_LATE and not kind))
+            report = await _watched(stage, perform(plan, system, services, show, finds_late=not kind))
         report = replace(report, seconds=time.monotonic() - began)
         show.ends(report)
         if keep:

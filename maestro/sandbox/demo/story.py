@@ -198,7 +198,7 @@ class Story:
 
         async def next_one() -> Json | str | None:
             late = next((one for one in await self._maestro.pending(self._system) if one.get("late")), None)
-            return late or ("" if await self._domain.stale() else FRESH)
+            return late or (None if await self._domain.stale() else FRESH)
 
         while self._finds_late and (document := await until(next_one, "stale results to be found", PATIENCE)) != FRESH:
             assert isinstance(document, dict)
