@@ -223,7 +223,7 @@ def _visible(look: Look, failures: int, system: System, step: Step) -> None:
     del system.looks[look.key]
     owner = look.owner
     owner.sight = Sight.NOTHING
-    if isinstance(owner, Delivery) and not owner.harmless and owner.failures != failures:
+    if isinstance(owner, Delivery) and owner.failures != failures:
         doubtful(system, owner, step)
     step.save(SaveSight(owner))
 

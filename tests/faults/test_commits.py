@@ -89,5 +89,6 @@ async def test_a_few_kills_within_commits(tmp_path: Path, dice: Random) -> None:
     await run(tmp_path, dice, 2)
 
 
+@pytest.mark.timeout(1200)
 async def test_two_hundred_kills_within_commits(tmp_path: Path, dice: Random) -> None:
     await run(tmp_path, dice, KILLS)

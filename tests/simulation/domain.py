@@ -66,6 +66,8 @@ class Instance:
     asked_mark: int | None = None
     #: Units that Discovery kept to itself then, for API core was away.
     kept_back: frozenset[tuple[str, str]] = frozenset()
+    #: It was judged before others were visible, for it only inserts rows.
+    only_inserts: bool = False
     #: Maestro could notice that: a call of its own to API core failed, too.
     noticed: bool = False
     #: Who Discovery last said it impacts.

@@ -115,7 +115,8 @@ class Effects(Wire):
     def _check_visible(self) -> None:
         """Discovery is asked: all that this system knows to be committed is visible to it, unless that says nothing."""
         judged = self.system.judged
-        if judged is not None and judged.harmless:
+        if judged is not None and judged.harmless:  # it only inserts: the real Discovery names nobody for that
+            self.siblings.data.instances[judged.instance_id].only_inserts = True
             return
         committed = self.watch.committed_executions()
         # The text of a further event of an instance that persists again hides it once more: a known limit.

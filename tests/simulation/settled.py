@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 GIVEN_UP = ("failure", "aborted_split_events_failure", "aborted_persist_domain_failure", "cancelled")
 
 
-def check_settled(tenant: Tenant) -> None:
+def check_settled(tenant: Tenant) -> None:  # noqa: C901 - one thing after the other
     """Raise `Violation` for the first thing that does not hold."""
     _no_surprise_in_the_store(tenant)
     for uid, instance in tenant.accepted.items():
@@ -37,6 +37,9 @@ def check_settled(tenant: Tenant) -> None:
     _all_visible(tenant)
     for place, value, causes in tenant.siblings.data.stale():
         for cause in causes:
+            # What was asked and told about one that persists again cannot be told apart by its instance.
+            if tenant.siblings.commits.chained & {cause.by.id, cause.by.original, value.by.id, value.by.original}:
+                continue
             _excused(tenant, place, value, cause)
 
 
@@ -138,6 +141,17 @@ def _document_done(tenant: Tenant, id_: str, row: dict[str, Any]) -> None:
 # --- I8 -----------------------------------------------------------------------------------------------------------
 
 
+def _discovery_was_blind(tenant: Tenant, cause: Value, unit: tuple[str, str]) -> bool:
+    """Whether Discovery could not name a unit: a row was inserted, or it failed open and nobody could notice.
+
+    If somebody could, it was asked again, and said what had been missed.
+    """
+    kept_back = unit in cause.by.kept_back
+    return cause.by.only_inserts or (
+        kept_back and (not cause.by.noticed or unit in tenant.siblings.missed.get(cause.by.id, ()))
+    )
+
+
 def _listed(tenant: Tenant) -> set[tuple[str, str]]:
     """Return the units that the ledger lists as not known to be fresh."""
     return {(row["unit"][0], row["unit"][1]) for _, row in tenant.host.store.rows("ledger_stale")}
@@ -146,8 +160,8 @@ def _listed(tenant: Tenant) -> set[tuple[str, str]]:
 def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:  # noqa: C901 - one for each reason
     """A stale value is right only where the rules say so: it came after the question, or its replay was given up."""
     unit = (value.by.original, place[1])
-    if unit in cause.by.kept_back and (not cause.by.noticed or unit in tenant.siblings.missed.get(cause.by.id, ())):
-        return  # Discovery failed open: nobody could notice, or it was noticed and said
+    if _discovery_was_blind(tenant, cause, unit):
+        return
     if cause.asked_at < 0:
         raise Violation(f"I8: {place} is stale: Discovery never answered about {cause.by.id}")
     heard_at = tenant.siblings.heard_at.get(value.by.id, math.inf)
