@@ -13,6 +13,8 @@ from maestro.sandbox.traits import Traits
 from maestro.sandbox.web import Address, Refused, Service, body_of, json, needed
 
 FINISHED: Final = "finished"
+#: Seconds before a status is set, within which a look counts as a look before it.
+_JUST_BEFORE: Final = 0.5
 
 
 class ApiCore(Service):
@@ -30,6 +32,8 @@ class ApiCore(Service):
         #: Instances whose `finished` is being set at this moment, and those that got two rows by that.
         self._finishing: set[str] = set()
         self.unchangeable: set[str] = set()
+        #: When an instance was asked for last (monotonic seconds).
+        self._looked: dict[str, float] = {}
         #: Map -> moment (of the loop's clock) from which the system's domain knows it.
         self._maps: defaultdict[str, dict[str, float]] = defaultdict(dict)
 
@@ -55,6 +59,8 @@ class ApiCore(Service):
     async def change_status(self, instance: str, status: str) -> None:
         """Set an instance's status, which takes a moment. Two `finished` that meet in it make it unchangeable.
 
+        Not where the instance was asked for just before: who looks first and sets then was never seen to meet another.
+
         Raises:
             Refused: it is unknown, or unchangeable.
         """
@@ -65,7 +71,8 @@ class ApiCore(Service):
         if status != FINISHED or self.status(instance) == FINISHED:
             self.set_status(instance, status)
         elif instance in self._finishing:
-            self.unchangeable.add(instance)
+            if time.monotonic() - self._looked.get(instance, float("-inf")) > _JUST_BEFORE:
+                self.unchangeable.add(instance)
         else:
             self._finishing.add(instance)
             if self._traits.finished_window:
@@ -112,6 +119,7 @@ class ApiCore(Service):
                 identity = needed(request, "id")
                 if "," in identity:
                     raise Refused(f"{identity!r} is no id")
+                self._looked[identity] = time.monotonic()
                 found = self._instances.get(identity)
                 return json([] if found is None else [found])
             case "executedAfter":
