@@ -113,7 +113,8 @@ def _take_in(system: System, commit: _Commit, step: Step) -> None:
         return  # it changes no row that anybody can have read
     book = system.ledger
     book.last += 1
-    asked = commit.footprint.asked if commit.footprint is not None else book.last - 1
+    # Of a commit that a former life decided it is not known any more: all who read its rows are looked at again.
+    asked = commit.footprint.asked if commit.footprint is not None else 0
     owed = Owed(
         book.last, commit.instance_id, commit.unit, commit.forking, commit.reads, commit.generation, commit.since,
         asked, commit.footprint,

@@ -353,7 +353,7 @@ class Effects(Wire):
         footprint = self.siblings.data.footprint(instance)
         named = drive(self._ledger.named(footprint, instance.branch))
         self.siblings.also_named(instance, named)
-        return merged(units, named), structs.replace(footprint, asked=self.system.ledger.last)
+        return merged(units, named), structs.replace(footprint, asked=self.system.ledger.whole)
 
     def _fetch_owed(self, command: do.FetchOwed) -> None:
         owed = self.system.ledger.owed[command.number]

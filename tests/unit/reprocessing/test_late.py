@@ -8,6 +8,7 @@ from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.doubt import Finding
 from maestro.reprocessing.impact import Impacted, UnitKey
 from maestro.reprocessing.ledger import Read, Reads, base_key, writer_key
 from maestro.reprocessing.ledger_book import LatePolicy, MissedCommit, Scope, StaleState
@@ -86,6 +87,45 @@ def test_who_wrote_the_row_itself_overwrote_it_and_is_not_replayed() -> None:
 
     assert states(it) == {("w", MASTER): StaleState.OVERWRITE}
     assert not any(isinstance(command, do.WakeAt) for command in it.log)
+
+
+def fork_with_a_result(it: Driver) -> None:
+    """A run without lock has assessed the replay of p1, which read A's row; an event is judged meanwhile."""
+    it.hold("i1", P1, fork=True)
+    it.start()
+    it.held_committed()
+    it.owed()
+    it.sent()
+    it.result("j1", "p1")
+    it.replay_impact(footprint=footprint())
+    it.arrive("i5")
+
+
+def test_what_a_replay_read_is_not_known_yet_when_an_event_is_judged_that_changes_it() -> None:
+    it = driver()
+    fork_with_a_result(it)
+    it.replay_committed()
+    it.impact(footprint=footprint(ROW))
+    it.committed()
+    it.owed(Read(ROW, MASTER, A))
+    assert states(it) == {}
+
+    it.owed()
+    [one] = it.system.ledger.stale.values()
+    assert (one.unit, one.state, one.missed) == (("p1", MASTER), StaleState.STALE, (MissedCommit(3, "i5"),))
+
+
+def test_after_a_crash_whoever_read_what_a_commit_changed_is_looked_at_again() -> None:
+    it = driver()
+    fork_with_a_result(it)
+    it.impact(footprint=footprint(ROW))
+    it.replay_committed()
+    it.owed(Read(ROW, MASTER, A))
+    it.restart()
+    it.proof(Finding.ROWS)
+    it.owed(changed=(ROW,))
+
+    assert states(it) == {("p1", MASTER): StaleState.STALE}
 
 
 def test_without_a_dataset_it_is_never_called_fresh() -> None:
