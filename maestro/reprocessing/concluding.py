@@ -120,6 +120,7 @@ def _settle_delivery(system: System, doubt: Doubt, delivery: Delivery, step: Ste
     if doubt.verdict == Word.MADE:
         system.counters.commit += doubt.use is Use.EVENT
         delivery.verdict, delivery.reason = Verdict.COMMIT, ""
+        delivery.replay = doubt.use is Use.REPLAY  # no commit of flow 1, though its result was rejected meanwhile
         if delivery.done:
             step.save(SaveDelivery(delivery))
         else:
