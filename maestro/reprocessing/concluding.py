@@ -134,6 +134,7 @@ def _settle_delivery(system: System, doubt: Doubt, delivery: Delivery, step: Ste
             drop_texts(system, delivery.instance_id, delivery, step)
             visibility.owe(system, delivery, step)
             remembering.event_committed(system, delivery, step)
+        delivery.replay = doubt.use is Use.REPLAY  # no commit of flow 1, though its result was rejected meanwhile
         if delivery.done:
             step.save(SaveDelivery(delivery))
         else:
