@@ -21,6 +21,7 @@ SHOWN_BY = {
     "make_a_commit_again_after_a_crash": 16,
     "make_a_held_commit_again_after_a_crash": 14,
     "prove_a_second_commit_by_the_rows_of_the_first": 83,
+    "forget_what_is_owed_to_the_ledger_in_a_crash": 358,
     "judge_while_something_is_owed_to_the_ledger": 38,
     "ask_at_the_first_start_only": 10,
     "forget_the_budget_of_the_first_approver": 27,
