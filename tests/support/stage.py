@@ -136,7 +136,10 @@ class Stage:
                 stderr=log,
             )
         if wait:
-            await eventually(self._ready, f"maestro is ready; its log:\n{self.log.read_text()[-3000:]}")
+            try:
+                await eventually(self._ready, "maestro is ready", 2 * PATIENCE)
+            except AssertionError as late:
+                raise AssertionError(f"{late}; its log:\n{self.log.read_text()[-3000:]}") from late
 
     async def _ready(self) -> bool:
         assert self.process is not None
