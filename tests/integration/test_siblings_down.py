@@ -58,7 +58,7 @@ async def test_a_commit_that_cannot_be_begun_is_tried_until_it_can(tenant: Tenan
     await tenant.depth_is(tenant.queues.persist_error, 0)
 
 
-@pytest.mark.parametrize(("service", "call", "times"), [("process_memory", "origin", 8), ("apicore", "is_fork", 4)])
+@pytest.mark.parametrize(("service", "call", "times"), [("process_memory", "origin", 8), ("apicore", "is_fork", 3)])
 async def test_an_outage_while_a_document_is_made_is_waited_out(
     tenant: Tenant, service: str, call: str, times: int
 ) -> None:
@@ -68,6 +68,25 @@ async def test_an_outage_while_a_document_is_made_is_waited_out(
     await tenant.it.decide(await tenant.pending(), "skip")
     await tenant.commits_are("behind")
     await tenant.depth_is(tenant.queues.persist_error, 0)
+
+
+async def test_api_core_away_while_a_document_is_made_is_waited_out(tenant: Tenant) -> None:
+    tenant.impacts("i", unit("p1"))
+    tenant.siblings.fail("apicore", "systems", 9999, 503)
+    tenant.fail("apicore", "is_fork", 9999, 400)
+    await tenant.publish_all("i", "behind")
+    await tenant.siblings.wait_for(lambda: len(tenant.calls("is_fork")) >= 6, 30)
+    tenant.siblings.heal()
+    await tenant.it.decide(await tenant.pending(), "skip")
+    await tenant.commits_are("behind")
+    await tenant.depth_is(tenant.queues.persist_error, 0)
+
+
+async def test_an_instance_that_api_core_alone_refuses(tenant: Tenant) -> None:
+    tenant.impacts("i", unit("p1"))
+    tenant.fail("apicore", "is_fork", 99, 400, "i")
+    await tenant.publish("i", version="7", owner="x")
+    await failed(tenant, "i", "apicore")  # it answers which systems there are: the fault is the event's
 
 
 async def test_a_unit_without_an_origin_is_shown_as_set_aside_and_held_all_the_same(tenant: Tenant) -> None:
