@@ -39,6 +39,8 @@ ROOT = Path(__file__).parents[2]
 SYSTEM = "sysA"
 #: Generous: a busy machine of two cores runs all of it at once.
 PATIENCE = 30.0
+#: A start makes a handful of processes, each with its imports: on a busy machine that alone takes half a minute.
+START_PATIENCE = 90.0
 
 
 def event(instance: str, system: str = SYSTEM, **fields: Any) -> dict[str, Any]:
@@ -136,7 +138,10 @@ class Stage:
                 stderr=log,
             )
         if wait:
-            await eventually(self._ready, f"maestro is ready; its log:\n{self.log.read_text()[-3000:]}")
+            try:
+                await eventually(self._ready, "maestro is ready", START_PATIENCE)
+            except AssertionError as late:
+                raise AssertionError(f"{late}; its log:\n{self.log.read_text()[-3000:]}") from None
 
     async def _ready(self) -> bool:
         assert self.process is not None
