@@ -3,11 +3,12 @@
 An event's commit ends on its error queue, a held one's and a replay's end their run.
 """
 
-from maestro.reprocessing import committing, ending, facts, judging, kept, replaying
+from maestro.reprocessing import committing, ending, facts, judging, kept, remembering, replaying, visibility
 from maestro.reprocessing.committing import Conclusion
 from maestro.reprocessing.delivery import Delivery, Verdict
 from maestro.reprocessing.document import MAESTRO, Document, Stage
 from maestro.reprocessing.doubt import Case, CaseState, Doubt, Use, Word
+from maestro.reprocessing.outbox import drop_texts
 from maestro.reprocessing.settling import finish, forget
 from maestro.reprocessing.state import Lane, System
 from maestro.reprocessing.status import Trigger
@@ -93,7 +94,10 @@ def case_of(system: System, use: Use, key: str) -> Case | None:
 
 
 def resolve(system: System, doubt: Doubt, word: str, user: str, reason: str, step: Step) -> None:
-    """Record what became of a commit in doubt. What was made is done; what was not may be judged, or retried."""
+    """Record what became of a commit in doubt. What was not made may be judged, or retried.
+
+    What was made is done: it must become visible, and the ledger looks who missed it and what it missed.
+    """
     doubt.verdict, doubt.user, doubt.at, doubt.reason = word, user, system.now, reason
     step.save(SaveDoubt(doubt))
     doc = system.documents.get(doubt.document)
@@ -102,6 +106,12 @@ def resolve(system: System, doubt: Doubt, word: str, user: str, reason: str, ste
         doc.note(system.now, user, f"the commit of {doubt.instance_id} in doubt is {said}", reason)
         if doubt.use is Use.HELD:
             doc.held_committed, doc.held_begun = word == Word.MADE, False
+            if word == Word.MADE:
+                drop_texts(system, doc.held_instance, doc, step)
+                visibility.owe(system, doc, step)
+                remembering.held_committed(system, doc, step)
+        elif word == Word.MADE and doubt.use is Use.REPLAY and doubt.unit[0]:
+            remembering.doubtful_replay_committed(system, doubt, doc.generation, step)
         step.save(SaveDocument(doc))
     delivery = system.deliveries.get(doubt.delivery)
     if delivery is not None:
@@ -120,6 +130,11 @@ def _settle_delivery(system: System, doubt: Doubt, delivery: Delivery, step: Ste
     if doubt.verdict == Word.MADE:
         system.counters.commit += doubt.use is Use.EVENT
         delivery.verdict, delivery.reason = Verdict.COMMIT, ""
+        if doubt.use is Use.EVENT:
+            drop_texts(system, delivery.instance_id, delivery, step)
+            visibility.owe(system, delivery, step)
+            remembering.event_committed(system, delivery, step)
+        delivery.replay = doubt.use is Use.REPLAY  # no commit of flow 1, though its result was rejected meanwhile
         if delivery.done:
             step.save(SaveDelivery(delivery))
         else:
@@ -254,7 +269,10 @@ def as_doubt(system: System, case: Case) -> Doubt:
     if case.use is Use.HELD or unit is None:
         return Doubt(case.key, case.use, case.instance_id, "", case.key, case.since, case.cause)
     key = f"{case.key}.{unit.position}.{unit.sends}"
-    return Doubt(key, case.use, case.instance_id, unit.result_key, case.key, case.since, case.cause)
+    return Doubt(
+        key, case.use, case.instance_id, unit.result_key, case.key, case.since, case.cause,
+        unit=unit.key, forking=unit.forking, logged=unit.logged,
+    )  # fmt: skip
 
 
 def word_on_case(system: System, case: Case, word: str, step: Step) -> None:

@@ -10,6 +10,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from maestro.reprocessing.impact import UnitKey
+
 #: How the reason of such a failure begins.
 IN_DOUBT: Final = "commit in doubt: "
 
@@ -131,6 +133,10 @@ class Doubt(Struct):
     user: str = ""
     at: float = 0.0
     reason: str = ""
+    #: Of a replay's commit: its unit, whether that is forking, and the ledger's last entry when it was sent.
+    unit: UnitKey = ("", "")
+    forking: bool = False
+    logged: int = 0
 
     @property
     def reason_given(self) -> str:

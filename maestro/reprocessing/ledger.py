@@ -56,7 +56,7 @@ class Footprint(Struct, frozen=True):
 
     changed: tuple[tuple[str, tuple[int, ...]], ...] = ()
     created: int = 0
-    #: Number of the ledger's last entry when it was asked whom the commit impacts; 0: it was not.
+    #: Number of the entry up to which the ledger was whole when it was asked whom the commit impacts; 0: it was not.
     asked: int = 0
 
     def rows(self, branch: str) -> Iterator[tuple[int, str]]:

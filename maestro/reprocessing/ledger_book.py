@@ -52,7 +52,7 @@ class Owed(Struct, frozen=True):
     generation: int = 0
     #: Its computation began after the entry of that number, so it cannot have missed it; 0: it is not known when.
     since: int = 0
-    #: Number of the last entry when it was asked whom it impacts: what later ones read is looked at again. Not stored.
+    #: The ledger was whole up to this entry when it was asked whom it impacts: what later ones read is looked at again.
     asked: int = 0
     #: What it changed; None: it is to be fetched, too. Not stored.
     footprint: Footprint | None = None
@@ -169,3 +169,8 @@ class Book:
     late_token: int = 0
     #: Number of the entry being fetched; -1: the oldest entries are being looked for; 0: nothing is. Not stored.
     fetching: int = 0
+
+    @property
+    def whole(self) -> int:
+        """Number of the entry up to which nothing is owed: a question put now may miss the reads of later ones."""
+        return min(self.owed, default=self.last + 1) - 1

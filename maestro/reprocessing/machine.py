@@ -58,6 +58,7 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
         if not doc.live:
             ending.leave(system, doc, step)
     late.look_again(system, step)
+    outbox.resume(system, step)
     visibility.resume(system, step)
 
 

@@ -75,6 +75,12 @@ def on_errand_unanswered(system: System, fact: facts.ErrandUnanswered, step: Ste
             return
 
 
+def resume(system: System, step: Step) -> None:
+    """After a restart: a former life may have called for each text, and died before the answer."""
+    for number in list(system.errands):
+        on_errand_unanswered(system, facts.ErrandUnanswered(number), step)
+
+
 def on_errand_done(system: System, fact: facts.ErrandDone, step: Step) -> None:
     """It need not be delivered any more."""
     _answered(system, fact.number, step)

@@ -11,6 +11,7 @@ from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts, staleness
 from maestro.reprocessing.delivery import Delivery
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.doubt import Doubt
 from maestro.reprocessing.impact import LEDGER, Impacted, UnitKey
 from maestro.reprocessing.ledger import Footprint
 from maestro.reprocessing.ledger_book import HELD_ALONE_LIMIT, Entry, MissedCommit, Owed, Scope
@@ -76,11 +77,12 @@ def settled(system: System) -> bool:
 
 
 def event_committed(system: System, delivery: Delivery, step: Step) -> None:
-    """Take in the commit of an event. One that waited, or came back, may have read what others changed meanwhile."""
+    """Take in the commit of an event. One that waited, came back or was in doubt may have read what others changed."""
     for reported in delivery.reported:
         staleness.named_late(system, reported, delivery.instance_id, step)
     if active(system):
-        out_of_turn = delivery.waited or delivery.redriven or system.rules.ledger_scope is Scope.ALL
+        out_of_turn = delivery.waited or delivery.redriven or bool(delivery.doubt)
+        out_of_turn = out_of_turn or system.rules.ledger_scope is Scope.ALL
         unit = (delivery.instance_id, delivery.branch)
         _take_in(system, _Commit(delivery.instance_id, unit, False, delivery.footprint, 0, 0, out_of_turn), step)  # noqa: FBT003 - a field
 
@@ -108,12 +110,22 @@ def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> N
         staleness.replayed(system, unit.key, step)
 
 
+def doubtful_replay_committed(system: System, doubt: Doubt, generation: int, step: Step) -> None:
+    """Take in the commit of a replay that was in doubt, and was made: its run has ended since."""
+    if active(system):
+        commit = _Commit(doubt.instance_id, doubt.unit, doubt.forking, None, generation, doubt.logged, reads=True)
+        _take_in(system, commit, step)
+    else:
+        staleness.replayed(system, doubt.unit, step)
+
+
 def _take_in(system: System, commit: _Commit, step: Step) -> None:
     if not commit.reads and commit.footprint is not None and not commit.footprint.changed:
         return  # it changes no row that anybody can have read
     book = system.ledger
     book.last += 1
-    asked = commit.footprint.asked if commit.footprint is not None else book.last - 1
+    # Of a commit that a former life decided it is not known any more: all who read its rows are looked at again.
+    asked = commit.footprint.asked if commit.footprint is not None else 0
     owed = Owed(
         book.last, commit.instance_id, commit.unit, commit.forking, commit.reads, commit.generation, commit.since,
         asked, commit.footprint,

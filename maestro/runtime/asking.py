@@ -67,7 +67,7 @@ class Asking:
         named = self._named(instance_id, kind, tries, surely=surely)
         if not active(self._system):
             return await named, None
-        asked = self._system.ledger.last
+        asked = self._system.ledger.whole
         footprint: Footprint
         units, footprint = await together(
             named, self._platform.domain.footprint(self._system.id, instance_id, tries=tries)

@@ -29,7 +29,8 @@ async def at(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Gu
     people = {"root": (Role.ADMIN, ()), "ana": (Role.APPROVER, ()), "ben": (Role.APPROVER, ("other",)),
               "eve": (Role.VIEWER, (SYSTEM,)), "events": (Role.PLATFORM, ())}  # fmt: skip
     tokens: dict[str, str] = {}
-    environ: dict[str, str] = {}
+    # A large answer takes as long as this process, which makes it, is kept from the cores.
+    environ: dict[str, str] = {"MAESTRO_HTTP__ASK_TIMEOUT": "60"}
     if request.param == "access control":
         file = TokenFile(tmp_path / "data")
         tokens = {name: file.add(name, role, systems) for name, (role, systems) in people.items()}

@@ -11,6 +11,7 @@ import pytest
 
 from maestro.platform.bundle import Platform
 from maestro.platform.errors import SiblingRefused
+from maestro.reprocessing.doubt import CommitEnd
 from maestro.sandbox.demo.plan import SCENARIO, make_plan
 from maestro.sandbox.demo.run import perform
 from maestro.sandbox.demo.waiting import until
@@ -289,10 +290,13 @@ async def test_maestros_own_clients_understand_the_sandbox(world: World) -> None
         origin = await platform.process_memory.origin(unit.instance_id)
         assert origin is not None
         assert await platform.process_memory.origin("nobody") is None
-        assert await platform.apicore.is_fork(held.instance_id) is False
+        known = await platform.apicore.instance(held.instance_id)
+        assert known is not None
+        assert known.is_fork is False
+        assert await platform.apicore.instance("nobody") is None
         [entity] = await platform.domain.entities(SYSTEM, held.instance_id)
         assert entity["rate"] == 4.0
-        await platform.domain.commit(SYSTEM, held.instance_id)
+        assert (await platform.domain.commit(SYSTEM, held.instance_id)).end is CommitEnd.MADE
         await platform.apicore.set_instance_status(held.instance_id, "reprocessing_pending_approval")
         assert world.sandbox.core.status(held.instance_id) == "reprocessing_pending_approval"
         await platform.process_memory.save_document("r1", b'{"id": "r1"}')

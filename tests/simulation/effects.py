@@ -91,7 +91,7 @@ class Effects(Wire):
 
         mark, failed = self.siblings.api_failures, facts.JudgingFailed(command.token, "Discovery", "discovery")
         self._check_visible()
-        began = self.engine.now
+        began, asked = self.engine.now, self.system.ledger.whole
 
         def found() -> facts.Fact:
             if self.siblings.away("discovery") or self.siblings.poisons(command.instance_id):
@@ -100,7 +100,7 @@ class Effects(Wire):
             if counts:
                 self.siblings.data.instances[command.instance_id].asked_mark = mark
             units = self.siblings.impacted(command.instance_id, began, counts=counts)
-            return facts.ImpactFound(command.token, *self._with_ledger(units, command.instance_id), mark)
+            return facts.ImpactFound(command.token, *self._with_ledger(units, command.instance_id, asked), mark)
 
         self._ask(found, failed)
 
@@ -209,13 +209,14 @@ class Effects(Wire):
         # The engine stores and asks in one turn; here an event may be committed in between, beside a run without lock.
         if not row["forking"]:
             self._check_visible()
-        began, failed = self.engine.now, facts.RunFailed(command.id, command.token, "Discovery", "discovery")
+        began, asked = self.engine.now, self.system.ledger.whole
+        failed = facts.RunFailed(command.id, command.token, "Discovery", "discovery")
 
         def found() -> facts.Fact:
             named = self.siblings.impacted(command.instance_id, began)
             if self.siblings.away("discovery") or not self.siblings.api_answers():
                 return failed
-            units, footprint = self._with_ledger(named, command.instance_id)
+            units, footprint = self._with_ledger(named, command.instance_id, asked)
             self.watch.start_was_told(command.id, units)
             return facts.StartImpactFound(command.id, command.token, units, footprint)
 
@@ -274,13 +275,15 @@ class Effects(Wire):
         failed = facts.RunFailed(command.id, command.token, "Discovery is out of reach", "discovery")
         if not self.watch.documents[command.id]["forking"]:  # as at the start
             self._check_visible()
-        began = self.engine.now
+        began, asked = self.engine.now, self.system.ledger.whole
 
         def found() -> facts.Fact:
             units = self.siblings.impacted(command.instance_id, began)
             if self.siblings.away("discovery") or not self.siblings.api_answers():
                 return failed
-            return facts.ReplayImpactFound(command.id, command.token, *self._with_ledger(units, command.instance_id))
+            return facts.ReplayImpactFound(
+                command.id, command.token, *self._with_ledger(units, command.instance_id, asked)
+            )
 
         self._ask(found, failed)
 
@@ -323,7 +326,7 @@ class Effects(Wire):
         def found() -> facts.Fact:
             if siblings.away("discovery") or not siblings.api_answers():
                 return failed
-            units, _ = self._with_ledger(ask(command.instance_id), command.instance_id)
+            units, _ = self._with_ledger(ask(command.instance_id), command.instance_id, self.system.ledger.whole)
             return facts.RecheckFound(command.id, command.token, units)
 
         self._ask(found, failed, patient=False)
@@ -344,16 +347,16 @@ class Effects(Wire):
         raise NotImplementedError
 
     def _with_ledger(
-        self, units: tuple[Impacted, ...], instance_id: str
+        self, units: tuple[Impacted, ...], instance_id: str, asked: int
     ) -> tuple[tuple[Impacted, ...], Footprint | None]:
-        """Ask the ledger beside Discovery, as the real effects do."""
+        """Ask the ledger beside Discovery, as the real effects do; `asked`: its last entry when the question began."""
         if not active(self.system):
             return units, None
         instance = self.siblings.data.instances[instance_id]
         footprint = self.siblings.data.footprint(instance)
         named = drive(self._ledger.named(footprint, instance.branch))
         self.siblings.also_named(instance, named)
-        return merged(units, named), structs.replace(footprint, asked=self.system.ledger.last)
+        return merged(units, named), structs.replace(footprint, asked=asked)
 
     def _fetch_owed(self, command: do.FetchOwed) -> None:
         owed = self.system.ledger.owed[command.number]

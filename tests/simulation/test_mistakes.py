@@ -7,6 +7,30 @@ from tests.simulation.mistakes import MISTAKES
 from tests.simulation.world import run
 
 PATIENCE = 500
+#: Seeds that have shown a mistake which most do not show. They are tried first; when the worlds change, all are.
+SHOWN_BY = {
+    "ack_before_the_commit_is_stored": 46,
+    "ack_before_the_commit_is_synced": 118,
+    "a_second_result_counts_too": 19,
+    "judge_the_copy_of_a_failed_event_again": 37,
+    "ask_again_and_take_a_failure_for_none": 79,
+    "replace_the_units_of_what_is_decided": 17,
+    "approve_what_was_not_previewed": 34,
+    "forget_the_budget_in_a_crash": 38,
+    "replay_one_more_than_the_budget": 13,
+    "make_a_commit_again_after_a_crash": 16,
+    "make_a_held_commit_again_after_a_crash": 14,
+    "prove_a_second_commit_by_the_rows_of_the_first": 83,
+    "forget_what_is_owed_to_the_ledger_in_a_crash": 358,
+    "judge_while_something_is_owed_to_the_ledger": 38,
+    "ask_at_the_first_start_only": 10,
+    "forget_the_budget_of_the_first_approver": 27,
+    "forget_covers_in_a_crash": 33,
+    "forget_owed_looks_in_a_crash": 105,
+    "trust_an_answer_that_api_core_made_doubtful": 240,
+    "deliver_a_status_text_late": 73,
+    "take_finished_for_good_while_a_text_is_under_way": 86,
+}
 
 
 @pytest.mark.slow
@@ -16,13 +40,17 @@ def test_each_classic_mistake_is_caught(
     mistake: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mistake(monkeypatch)
-    assert _first_failing_seed() < PATIENCE
+    known = SHOWN_BY.get(mistake.__name__)
+    seeds = range(PATIENCE) if known is None else (known, *range(PATIENCE))
+    shown = next((seed for seed in seeds if _fails(seed)), None)
+    assert shown is not None
+    monkeypatch.undo()
+    run(shown)  # it is the mistake that fails there, and nothing else
 
 
-def _first_failing_seed() -> int:
-    for seed in range(PATIENCE):
-        try:
-            run(seed)
-        except (Violation, AssertionError):  # some mistakes trip the rules' own assertions first
-            return seed
-    return PATIENCE
+def _fails(seed: int) -> bool:
+    try:
+        run(seed)
+    except (Violation, AssertionError):  # some mistakes trip the rules' own assertions first
+        return True
+    return False

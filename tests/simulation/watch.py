@@ -95,8 +95,8 @@ class Watch:
         before = self.deliveries.get(number)
         _put(self.deliveries, number, row)
         _put(self.waiting, number, row["key"] if row and _waits(row) else None)
-        if row is None or row["key"] in self.replays or row["key"].startswith("~other/"):
-            return  # results, and what came with the id of another event, have no place in the order
+        if row is None or self._out_of_order(row):
+            return
         verdict = row["verdict"]
         if verdict == "commit":
             self.verdict_at.setdefault(number, self.commits)
@@ -107,6 +107,10 @@ class Watch:
             if number < self.last_verdict:
                 raise Violation(f"I2: event {number} is judged after event {self.last_verdict}")
             self.last_verdict = number
+
+    def _out_of_order(self, row: Row) -> bool:
+        """Whether it is a result, or was refused for its id at once: one of these is judged when it is redriven."""
+        return row["key"] in self.replays or (row["key"].startswith("~other/") and row["verdict"] == "error")
 
     def _unit(self, key: str, row: Row | None) -> Row | None:
         """Take in a unit's row; return what it was before."""
@@ -153,9 +157,7 @@ class Watch:
         }
         self.verdict_at = {number: at for number, at in self.verdict_at.items() if number in self.deliveries}
         judged = (
-            number
-            for number, row in self.deliveries.items()
-            if row["verdict"] in FINAL and row["key"] not in self.replays and not row["key"].startswith("~other/")
+            number for number, row in self.deliveries.items() if row["verdict"] in FINAL and not self._out_of_order(row)
         )
         self.last_verdict = max(judged, default=0)
         self.decided.restarted(self)

@@ -141,7 +141,7 @@ class Stage:
             try:
                 await eventually(self._ready, "maestro is ready", START_PATIENCE)
             except AssertionError as late:
-                raise AssertionError(f"{late}; its log:\n{self.log.read_text()[-3000:]}") from None
+                raise AssertionError(f"{late}; its log:\n{self.log.read_text()[-3000:]}") from late
 
     async def _ready(self) -> bool:
         assert self.process is not None
@@ -286,7 +286,7 @@ class Stage:
         except AssertionError as late:
             state = await self.get(f"/v1.0.0/systems/{doc['systemId']}", ok=False)
             shown = {key: found.get(key) for key in ("status", "history", "units", "progress")}
-            raise AssertionError(f"{late}\n{shown}\n{state}\n{self.log.read_text()[-3000:]}") from None
+            raise AssertionError(f"{late}\n{shown}\n{state}\n{self.log.read_text()[-3000:]}") from late
         return found
 
     async def state(self, system: str = SYSTEM) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class Driver:
         return self.tell(facts.ImpactFound(self.last(do.AskImpact).token, units, self._asked(footprint)))
 
     def _asked(self, footprint: Footprint | None) -> Footprint | None:
-        return footprint and structs.replace(footprint, asked=self.system.ledger.last)
+        return footprint and structs.replace(footprint, asked=self.system.ledger.whole)
 
     def owed(self, *reads: Read, changed: tuple[int, ...] = (), problem: str = "") -> list[do.Command]:
         """What is owed to the ledger is fetched, from the real store."""
@@ -157,7 +157,8 @@ class Driver:
         ledger = Ledger(self.store, lambda: None)
         read = Reads(reads) if entry.reads else None
         missed = drive(ledger.missed(entry, read))
-        return self.tell(ledger.fetched(entry, entry.footprint or footprint(*changed), read, missed))
+        rows = entry.footprint or footprint(*changed)
+        return self.tell(ledger.fetched(entry, rows, read, missed, drive(ledger.overlooked(entry, rows))))
 
     def named(self, *changed: int, branch: str = "master") -> list[UnitKey]:
         """Whom the ledger says that a commit impacts."""

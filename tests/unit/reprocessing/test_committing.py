@@ -388,3 +388,19 @@ def test_a_run_that_is_ended_by_hand_leaves_its_commit_in_doubt() -> None:
     m.queues_updated()
     assert m.doc.status is Status.FAILURE
     assert [doubt.key for doubt in m.system.open_doubts] == ["d1"]
+
+
+def test_a_rejected_replay_that_was_made_after_all_is_no_commit_of_flow_1() -> None:
+    m = Driver()
+    m.run()
+    m.sent()
+    m.result("re1", "p1")
+    m.replay_impact()
+    m.commit_ends(CommitEnd.LOST, do.CommitReplay)
+    m.override("finished")
+    m.queues_updated()
+    result = m.delivery("re1")
+    assert result.verdict is Verdict.ERROR
+    m.tell(ended("re1", stored=True))
+    assert (result.verdict, result.replay) == (Verdict.COMMIT, True)
+    assert not list(m.system.open_doubts)

@@ -8,6 +8,7 @@ from maestro.messages import Code
 from maestro.reprocessing import commands as do
 from maestro.reprocessing import facts
 from maestro.reprocessing.document import Document
+from maestro.reprocessing.doubt import CommitEnd, Finding, Word
 from maestro.reprocessing.impact import Impacted, UnitKey
 from maestro.reprocessing.ledger import Read, Reads, base_key, writer_key
 from maestro.reprocessing.ledger_book import LatePolicy, MissedCommit, Scope, StaleState
@@ -86,6 +87,105 @@ def test_who_wrote_the_row_itself_overwrote_it_and_is_not_replayed() -> None:
 
     assert states(it) == {("w", MASTER): StaleState.OVERWRITE}
     assert not any(isinstance(command, do.WakeAt) for command in it.log)
+
+
+def fork_with_a_result(it: Driver) -> None:
+    """A run without lock has assessed the replay of p1, which read A's row; an event is judged meanwhile."""
+    it.hold("i1", P1, fork=True)
+    it.start()
+    it.held_committed()
+    it.owed()
+    it.sent()
+    it.result("j1", "p1")
+    it.replay_impact(footprint=footprint())
+    it.arrive("i5")
+
+
+def test_what_a_replay_read_is_not_known_yet_when_an_event_is_judged_that_changes_it() -> None:
+    it = driver()
+    fork_with_a_result(it)
+    it.replay_committed()
+    it.impact(footprint=footprint(ROW))
+    it.committed()
+    it.owed(Read(ROW, MASTER, A))
+    assert states(it) == {}
+
+    it.owed()
+    [one] = it.system.ledger.stale.values()
+    assert (one.unit, one.state, one.missed) == (("p1", MASTER), StaleState.STALE, (MissedCommit(3, "i5"),))
+
+
+def test_after_a_crash_whoever_read_what_a_commit_changed_is_looked_at_again() -> None:
+    it = driver()
+    fork_with_a_result(it)
+    it.impact(footprint=footprint(ROW))
+    it.replay_committed()
+    it.owed(Read(ROW, MASTER, A))
+    it.restart()
+    it.proof(Finding.ROWS)
+    it.owed(changed=(ROW,))
+
+    assert states(it) == {("p1", MASTER): StaleState.STALE}
+
+
+def resolved(it: Driver, kind: type[do.Command]) -> None:
+    """A commit cannot be proved; once its event or run has ended, somebody says, after a restart, that it was made."""
+    it.commit_ends(CommitEnd.REFUSED, kind)
+    it.proof(Finding.UNPROVABLE)
+    if kind is not do.Commit:
+        it.end()
+    for number in list(it.system.errands):
+        it.tell(facts.ErrandDone(number))
+    it.restart()
+    [doubt] = it.system.open_doubts
+    it.tell(facts.DoubtResolved(doubt.key, Word.MADE, "ana", it.ticket(), "looked"))
+
+
+def test_what_was_in_doubt_is_looked_at_as_late_and_becomes_visible() -> None:
+    it = driver(ensure_finished=True)
+    it.tell(facts.IngressAttached())
+    it.tell(facts.WaitQueueDrained())
+    it.arrive("w")
+    it.impact(footprint=footprint(ROW))
+    resolved(it, do.Commit)
+
+    assert it.asked(do.Look)
+    it.owed(Read(base_key("conta", "c2", ""), MASTER, A), changed=(ROW,))
+    assert it.store.last_writes([ROW])[ROW].writer == writer_key("w")
+    it.restart()
+    assert it.last(do.Look).instance_id == "w"
+
+
+def test_a_held_commit_that_was_in_doubt_is_visible_before_the_next_question() -> None:
+    it = driver(ensure_finished=True)
+    it.tell(facts.IngressAttached())
+    it.tell(facts.WaitQueueDrained())
+    it.hold("i1", P1)
+    it.approve()
+    it.start()
+    resolved(it, do.CommitHeld)
+    look = it.only(do.Look)
+    it.owed(changed=(ROW,))
+    it.arrive("i2")
+
+    assert not it.asked(do.AskImpact)
+    it.tell(facts.Looked(look.key, look.token, "finished"))
+    assert it.asked(do.AskImpact)
+    assert it.store.last_writes([ROW])[ROW].writer == writer_key("i1")
+
+
+def test_a_replay_whose_commit_was_in_doubt_takes_the_place_of_its_unit() -> None:
+    it = driver()
+    it.run(P1)
+    it.owed()
+    it.sent()
+    it.result("j1", "p1")
+    it.replay_impact(footprint=footprint(ROW))
+    resolved(it, do.CommitReplay)
+    it.owed(Read(base_key("conta", "c2", ""), MASTER, A), changed=(ROW,))
+
+    assert it.store.last_writes([ROW])[ROW].writer == writer_key("j1")
+    assert it.named(base_key("conta", "c2", "")) == [("p1", MASTER)]
 
 
 def test_without_a_dataset_it_is_never_called_fresh() -> None:

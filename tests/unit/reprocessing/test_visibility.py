@@ -279,6 +279,17 @@ def test_a_text_under_way_at_the_decision_is_looked_after_once_it_is_answered(m:
     assert not m.system.looks
 
 
+def test_a_text_that_a_former_life_called_for_may_come_although_the_next_one_is_answered(m: Sighted) -> None:
+    number = text_under_way(m)
+    m.restart()
+    m.tell(facts.ErrandBegun(number))
+    m.tell(facts.ErrandDone(number))
+    committed_held(m)
+    m.looked()
+    assert m.only(do.WakeAt).at - m.now == pytest.approx(TEXT_COMES_WITHIN)
+    assert m.system.looks
+
+
 def test_an_event_that_is_judged_again_drops_the_texts_of_its_instance(m: Sighted) -> None:
     m.hold("i1", P1)
     m.doc.pending_event = b'{"name":"s.persist.request","systemId":"s","instanceId":"i1"}'
