@@ -54,7 +54,7 @@ async def test_what_waited_by_sync_persist_and_fails_later_is_on_the_error_queue
     tenant.impacts("held", unit("p1"))
     doc = (await persist(tenant, "held"))["reprocessing"]
     await persist(tenant, "w")
-    tenant.fail("domain", "commit", 1, 422, "w")
+    tenant.fail("domain", "commit", 3, 422, "w")  # all tries: one answer of no alone is a commit in doubt, made again
     await tenant.it.decide(doc, "skip")
     await tenant.errors(1)
     await tenant.siblings.wait_for(lambda: len(tenant.error_events()) == 1, 10)
@@ -63,17 +63,35 @@ async def test_what_waited_by_sync_persist_and_fails_later_is_on_the_error_queue
 
 @pytest.mark.parametrize(
     ("service", "call", "how", "times"),
-    [("discovery", "impacted", 503, 3), ("discovery", "impacted", "garbage", 3), ("domain", "commit", 422, 1),
+    [("discovery", "impacted", 503, 99), ("discovery", "impacted", "garbage", 99), ("domain", "commit", 422, 3),
      ("domain", "commit", "reset", 3)],
 )  # fmt: skip
 async def test_a_failure_is_never_commited(tenant: Tenant, service: str, call: str, how: int | str, times: int) -> None:
-    tenant.fail(service, call, times, how)
+    await persist(tenant, "before")  # the siblings have answered about this one: the fault below is the event's
+    tenant.fail(service, call, times, how, "i")
     answer = await persist(tenant, "i")
     assert answer["_status"] == 502
     assert answer["status"] == "502"
     assert service in answer["message"]
-    assert tenant.commits == []
+    assert tenant.commits == ["before"]
+    tenant.siblings.heal()
     assert await persist(tenant, "i") == {"_status": 200, "status": "commited"}
+    assert tenant.commits == ["before", "i"]
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "how", "times"),
+    [("discovery", "impacted", 503, 4), ("discovery", "impacted", "garbage", 4), ("domain", "commit", 422, 1),
+     ("domain", "commit", "reset", 1), ("apicore", "domain_address", 503, 4)],
+)  # fmt: skip
+async def test_what_passes_is_answered_once_the_commit_is_made(
+    tenant: Tenant, service: str, call: str, how: int | str, times: int
+) -> None:
+    tenant.fail(service, call, times, how)
+    assert await persist(tenant, "i") == {"_status": 200, "status": "commited"}
+    assert tenant.commits == ["i"]
+    assert sum(tenant.owns(made) for made in tenant.siblings.calls(call)) > times, "it failed, and was tried again"
+    await tenant.depth_is(tenant.queues.persist_error, 0)
 
 
 async def test_bad_input_is_refused_and_changes_nothing(tenant: Tenant) -> None:
