@@ -2,8 +2,10 @@
 
 import asyncio
 
+import orjson
 import pytest
 
+from maestro.broker.topology import ERROR_HEADER
 from tests.support.platform_state import Call
 from tests.support.rabbitmq import RabbitMQNode
 from tests.support.stage import Stage, eventually, unit
@@ -63,6 +65,13 @@ async def retried(tenant: Tenant, doc: JSON) -> JSON:
     assert again["status"] == "approved"
     assert again["history"][-1]["user"] == "bea"
     return await tenant.ended(doc, "finished")
+
+
+async def superseded(tenant: Tenant, short: str) -> None:
+    """Check that an accepted result no longer counts: another event was committed before the retry."""
+    [(body, headers)] = await tenant.errors(1)
+    assert orjson.loads(body)["args"][0]["instanceId"] == tenant.id(short)
+    assert headers[ERROR_HEADER] == "superseded"
 
 
 async def test_a_reported_failure_and_its_retry(tenant: Tenant) -> None:
@@ -148,20 +157,23 @@ async def test_discovery_is_out_of_reach_for_a_result(tenant: Tenant) -> None:
     tenant.siblings.heal()
     assert tenant.commits == ["i", "waits"], "a result is never committed unless Discovery was asked"
     await retried(tenant, doc)
-    await tenant.commits_are("i", "waits", "r1", "re1", "re2")
-    assert tenant.replays() == ["p1", "p2", "p3"], "an accepted result is kept: it need not be computed again"
+    await tenant.commits_are("i", "waits", "re1", "re2", "re3")
+    await superseded(tenant, "r1")
+    assert tenant.replays() == ["p1", "p1", "p2", "p3"], "another was committed since: it is computed again"
 
 
 async def test_origins_of_a_cascade_are_out_of_reach(tenant: Tenant) -> None:
     tenant.impacts("r1", unit("p9"))
+    tenant.impacts("re1", unit("p9"))
     tenant.siblings.fail("process_memory", "origin", 99, 503, when=lambda call: call.instance_id == tenant.id("p9"))
     doc = await running(tenant, unit("p1"))
     await tenant.it.answer(await tenant.sent(1), "r1")
     await failed(tenant, doc, "failure", "process_memory")
     tenant.siblings.heal()
     await retried(tenant, doc)
-    await tenant.commits_are("i", "waits", "r1", "re1")
-    assert tenant.replays() == ["p1", "p9"]
+    await tenant.commits_are("i", "waits", "re1", "re2")
+    await superseded(tenant, "r1")
+    assert tenant.replays() == ["p1", "p1", "p9"]
 
 
 async def test_domain_refuses_a_result(tenant: Tenant) -> None:

@@ -13,7 +13,7 @@ import pytest
 from maestro.broker.base import Unroutable
 from maestro.broker.topology import OWNER
 from tests.support.rabbitmq import RabbitMQNode
-from tests.support.stage import SYSTEM, Stage, event, eventually, unit
+from tests.support.stage import START_PATIENCE, SYSTEM, Stage, event, eventually, unit
 
 pytestmark = pytest.mark.rabbitmq
 PERSISTED = f"/v1.0.0/gateway/{SYSTEM}/proceed"
@@ -118,7 +118,7 @@ async def test_two_that_start_at_once_find_one_owner(
             except OSError:
                 return False
 
-        await eventually(one, "one owner")
+        await eventually(one, "one owner", START_PATIENCE)
         await eventually(lambda: published(a), "published: the queue is bound")
         await eventually(lambda: either(a, b), "committed by one of them")
         await asyncio.sleep(1)

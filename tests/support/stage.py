@@ -39,6 +39,8 @@ ROOT = Path(__file__).parents[2]
 SYSTEM = "sysA"
 #: Generous: a busy machine of two cores runs all of it at once.
 PATIENCE = 30.0
+#: A start makes a handful of processes, each with its imports: on a busy machine that alone takes half a minute.
+START_PATIENCE = 90.0
 
 
 def event(instance: str, system: str = SYSTEM, **fields: Any) -> dict[str, Any]:
@@ -137,7 +139,7 @@ class Stage:
             )
         if wait:
             try:
-                await eventually(self._ready, "maestro is ready", 2 * PATIENCE)
+                await eventually(self._ready, "maestro is ready", START_PATIENCE)
             except AssertionError as late:
                 raise AssertionError(f"{late}; its log:\n{self.log.read_text()[-3000:]}") from late
 
@@ -284,7 +286,7 @@ class Stage:
         except AssertionError as late:
             state = await self.get(f"/v1.0.0/systems/{doc['systemId']}", ok=False)
             shown = {key: found.get(key) for key in ("status", "history", "units", "progress")}
-            raise AssertionError(f"{late}\n{shown}\n{state}\n{self.log.read_text()[-3000:]}") from None
+            raise AssertionError(f"{late}\n{shown}\n{state}\n{self.log.read_text()[-3000:]}") from late
         return found
 
     async def state(self, system: str = SYSTEM) -> dict[str, Any]:

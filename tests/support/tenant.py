@@ -85,7 +85,7 @@ class Tenant:
             await self.siblings.wait_for(lambda: len(self.commits) >= len(wanted), PATIENCE)
         except TimeoutError:
             raise AssertionError(f"committed {self.commits}, not {wanted}") from None
-        assert self.commits == wanted
+        assert self.commits == wanted, f"committed {self.commits}, not {wanted}"
 
     def calls(self, name: str) -> list[str]:
         """Short names of the instances that calls of a name were about, in order."""
