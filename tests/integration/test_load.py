@@ -159,7 +159,7 @@ def _check_order(load: Load, system: str, calls: list[str]) -> None:
         if held is None:
             expected.append(f"commit {instance}")
             continue
-        expected += ["starting", f"commit {instance}"]
+        expected += ["starting", f"impacted {instance}", f"commit {instance}"]  # each start asks again
         for name, number in _rounds(held.replayed):
             expected += [f"send {name}", f"impacted {name}#{number}", f"commit {name}#{number}"]
         expected.append("finished")

@@ -46,7 +46,7 @@ async def a_days_work(it: Stage, tenant: Tenant) -> None:
     """Commit, hold, wait, cascade, retry a sibling, refuse bad input, fail for good."""
     tenant.impacts("i2", unit("p1"))
     tenant.impacts("re1", unit("p2"))
-    tenant.fail("domain", "commit", 1, 503, "i1")
+    tenant.fail("discovery", "impacted", 1, 503, "i1")
     await tenant.publish("i1")
     await tenant.publish("i2")
     doc = await tenant.pending()
@@ -56,7 +56,7 @@ async def a_days_work(it: Stage, tenant: Tenant) -> None:
     await it.decide(doc, "approve")
     await tenant.ended(doc, "finished")
     await tenant.open_again()
-    tenant.fail("discovery", "impacted", 1, 404, "i4")
+    tenant.fail("discovery", "impacted", 99, 404, "i4")  # while the canary is answered: its own fault
     await tenant.publish("i4")
     await tenant.errors(1)
 
@@ -79,7 +79,7 @@ async def test_everything_that_files_speak_of_is_in_a_real_scrape(it: Stage) -> 
     }  # fmt: skip
     assert found["maestro_errors_total"]["no_event",] == 1
     assert found["maestro_errors_total"]["discovery",] == 1
-    assert found["maestro_sibling_retries_total"]["ok", "domain"] == 1
+    assert found["maestro_sibling_retries_total"]["ok", "discovery"] == 1
     assert found["maestro_commit_seconds_count"] == {("event",): 2, ("held",): 1, ("replay",): 2}
     assert found["maestro_replays_total"][()] == 2
     assert found["maestro_replay_sends_total"][()] == 2
@@ -124,7 +124,7 @@ async def test_a_restart_of_an_actor_is_counted(it: Stage) -> None:
 async def test_log_lines_are_found_by_their_ids(it: Stage) -> None:
     tenant = await new_tenant(it, "sysL")
     tenant.impacts("i2", unit("p1"))
-    tenant.fail("domain", "commit", 1, 503, "i1")
+    tenant.fail("discovery", "impacted", 1, 503, "i1")
     key = await tenant.publish("i1")
     await tenant.publish("i2")
     doc = await tenant.pending()
