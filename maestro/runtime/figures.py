@@ -72,8 +72,8 @@ class Figures:
             yield Sample(metrics.EVENTS.name, (verdict,), getattr(counters, verdict))
         yield _one(metrics.REPLAYS, counters.replayed)
         yield _one(metrics.CASCADED, counters.cascaded)
-        for outcome, count in self._system.doubts_ended.items():
-            yield Sample(metrics.DOUBTS_ENDED.name, (outcome,), count)
+        for (outcome,) in metrics.DOUBTS_ENDED.known:
+            yield Sample(metrics.DOUBTS_ENDED.name, (outcome,), self._system.doubts_ended.get(outcome, 0))
 
     def _held(self) -> Iterator[Sample]:
         system = self._system

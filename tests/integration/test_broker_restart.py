@@ -36,7 +36,7 @@ async def test_the_broker_is_restarted_in_the_middle_of_work(it: Stage, rabbitmq
     stuck.impacts("i", unit("p1"))
     await stuck.publish("i")
     approving = await stuck.pending()
-    busy.fail("discovery", "impacted", 3, 503, "b5")
+    busy.fail("discovery", "impacted", 999, 503, "b5")
     await busy.publish_all(*(f"b{number}" for number in range(30)))
     await asyncio.to_thread(getattr(rabbitmq_node, how))
     try:
