@@ -13,7 +13,7 @@ from typing import Any, Final, TextIO, cast
 
 import structlog
 
-from maestro.settings import LogSettings
+from maestro.settings.model import LogSettings
 
 #: One mapping rather than one variable per id, as structlog has it: it is set for every call to a sibling.
 _IDS: Final[ContextVar[Mapping[str, str]]] = ContextVar("ids", default={})  # noqa: B039 - never changed in place

@@ -15,7 +15,7 @@ import structlog
 from thespian.actors import Actor, ActorExitRequest, ActorSystemMessage, ThespianWatch, WatchMessage
 
 from maestro import faultpoints
-from maestro.actors import child
+from maestro.actors import forked as child
 from maestro.actors.answers import AnswerLog
 from maestro.actors.messages import (
     Answers,
@@ -32,8 +32,8 @@ from maestro.actors.messages import (
 )
 from maestro.actors.outbox import Outbox
 from maestro.actors.service_thread import STOP_TIMEOUT, ServiceThread
+from maestro.links.service import Address, Answered, Asked
 from maestro.messages import Answer, CheckLock, Code
-from maestro.runtime.service import Address, Answered, Asked
 
 _STARTING: Final = Answer(Code.UNAVAILABLE, message="the system is starting")
 _STOPPING: Final = Answer(Code.UNAVAILABLE, message="the system is stopping")

@@ -31,7 +31,7 @@ import structlog
 from maestro import ports
 from maestro.actors import processes, wire
 from maestro.actors.backoff import Backoff
-from maestro.actors.bridge import ActorBridge
+from maestro.actors.client import ActorBridge
 from maestro.actors.endpoint import Endpoint, address_of
 from maestro.actors.errors import ActorsFailed, PortTaken
 from maestro.actors.host_process import HostProcess
@@ -39,8 +39,8 @@ from maestro.actors.messages import Factories, HostOrder, HostReport, StopServic
 from maestro.actors.processes import Process
 from maestro.actors.run_record import RunFolder, RunRecord, processes_of
 from maestro.board.lease import Standing, make_lease
-from maestro.runtime.service import Address
-from maestro.settings import Settings
+from maestro.links.service import Address
+from maestro.settings.model import Settings
 from maestro.store.installation import begin_start
 
 #: What all others live by: when one of these ends, the actor system is started anew.

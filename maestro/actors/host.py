@@ -21,8 +21,8 @@ from maestro import logs
 from maestro.actors import processes, wire
 from maestro.actors.messages import Factories, HostOrder, HostReport, Oversee, Overseeing
 from maestro.actors.preload import preload, preload_for
-from maestro.actors.rehearsal import rehearse
 from maestro.actors.supervisor import Supervisor
+from maestro.actors.warm_up import rehearse
 
 #: Seconds the supervisor has to answer.
 _ANSWER_TIMEOUT: Final = 10.0

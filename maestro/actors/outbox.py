@@ -5,7 +5,7 @@ from collections import deque
 from contextlib import suppress
 from threading import Lock
 
-from maestro.runtime.service import Address
+from maestro.links.service import Address
 
 
 class Outbox:

@@ -1,4 +1,4 @@
-"""The supervisor: the parent of all other actors. It runs what `maestro.actors.roster` decides.
+"""The supervisor: the parent of all other actors. It runs what `maestro.actors.supervision_plan` decides.
 
 It has no thread and does no I/O, as a process that forks must not; what it waits for are messages, its own ticks and
 the end of the main process. When that ends, it kills the Admin, and with it, through PR_SET_PDEATHSIG, everything.
@@ -24,7 +24,8 @@ from thespian.actors import (
 )
 
 from maestro import faultpoints
-from maestro.actors import child, processes
+from maestro.actors import forked as child
+from maestro.actors import processes
 from maestro.actors.base import CascadeActor, IngressActor, SystemActor
 from maestro.actors.messages import (
     DirectoryAck,
@@ -40,9 +41,9 @@ from maestro.actors.messages import (
     StopServices,
 )
 from maestro.actors.processes import Process
-from maestro.actors.roster import Command, Create, Kill, Roster, Tell
+from maestro.actors.supervision_plan import Command, Create, Kill, Roster, Tell
 from maestro.board.pulse import Pulse
-from maestro.runtime.service import Address
+from maestro.links.service import Address
 
 #: Seconds that thespian's wake-up may come before its time, by its rounding.
 _LATE: Final = 0.001

@@ -10,7 +10,7 @@ from maestro.doctor.finding import Finding, ok, problem, warning
 from maestro.doctor.site import Site
 from maestro.platform import Platform, SiblingError, SiblingRefused
 from maestro.ports import why
-from maestro.settings import PlatformSettings, Sibling
+from maestro.settings.model import PlatformSettings, Sibling
 
 CHECK: Final = "siblings"
 #: An instance no platform has.

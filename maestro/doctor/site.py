@@ -9,7 +9,7 @@ from maestro.client.api import Maestro
 from maestro.client.errors import NotReachable, Rejected
 from maestro.client.shapes import System
 from maestro.client.target import Target
-from maestro.settings import HttpSettings, Settings
+from maestro.settings.model import HttpSettings, Settings
 from maestro.store.places import stored_systems
 
 #: Seconds that Maestro has for an answer.

@@ -1,6 +1,6 @@
 """The gateway: what Maestro serves over HTTP, and the protocol it needs of the actors.
 
-May import `maestro.reprocessing`, `messages`, `events`, `settings`, `logs` and, for `/metrics`, the plain values of
-`maestro.runtime.measures` and `catalogue`; everything else reaches it
+May import `maestro.rules`, `messages`, `events`, `settings`, `logs` and, for `/metrics`, the plain values of
+`maestro.telemetry.metrics` and `catalogue`; everything else reaches it
 through `bridge.Bridge`.
 """

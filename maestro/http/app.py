@@ -2,25 +2,25 @@
 
 from aiohttp import web
 
-from maestro.http.bridge import Bridge
+from maestro.board.owner_view import OwnerView
+from maestro.http.actor_client import Bridge
 from maestro.http.documents import Documents
-from maestro.http.edge import add_headers
 from maestro.http.entities import NoPages, Pages
 from maestro.http.guards import Guards, unguarded
 from maestro.http.keys import BRIDGE, DOCUMENTS, ENTITIES, GUARDS, LIVE, MEASURES, NEWCOMERS, OPENAPI, QUIET, SETTINGS
 from maestro.http.live import Live
 from maestro.http.lock_checks import LockChecks, Look, no_board
+from maestro.http.log_limits import Quiet
 from maestro.http.metrics import Scraper
+from maestro.http.middleware import add_headers
 from maestro.http.newcomers import Newcomers
 from maestro.http.observed import tell_request_id
 from maestro.http.openapi import rendered
 from maestro.http.proceed import proceed_handler
-from maestro.http.quiet import Quiet
+from maestro.http.request_context import CallersAccess, GuardedBridge
 from maestro.http.routes import operations, routes
-from maestro.http.visit import CallersAccess, GuardedBridge
-from maestro.runtime.measures import Measures
-from maestro.runtime.owner_view import OwnerView
-from maestro.settings import HttpSettings
+from maestro.settings.model import HttpSettings
+from maestro.telemetry.metrics import Measures
 
 
 def create_app(

@@ -5,10 +5,10 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
-from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
+from maestro.http.actor_client import Bridge, Unavailable, UnknownSystem
 from maestro.http.replies import Denied, Problem
 from maestro.messages import Answer, Code, GetDocument, Question
-from maestro.reprocessing.ids import system_of
+from maestro.rules.ids import system_of
 
 #: Systems asked at once in one search, and searches at once; more of either would only queue up in the actors.
 SEARCH_WIDTH: Final = 16

@@ -9,12 +9,12 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
-from maestro.http.bridge import Unavailable
+from maestro.http.actor_client import Unavailable
 from maestro.http.evidence import Asked, Evidence
 from maestro.http.replies import Problem, reply
 from maestro.platform import Platform, SiblingError
 from maestro.platform.pages import Page
-from maestro.runtime.prompt import PROMPT_TRIES, promptly
+from maestro.system.deadline import PROMPT_TRIES, promptly
 
 #: Answers read at once; who asks for the same page shares it.
 AT_ONCE: Final = 2

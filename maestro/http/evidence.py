@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from maestro.platform import Platform, SiblingError
-from maestro.runtime.prompt import PROMPT_TRIES, promptly
+from maestro.system.deadline import PROMPT_TRIES, promptly
 
 #: Rows shown of one unit.
 SHOWN: Final = 20

@@ -9,10 +9,10 @@ from maestro.access.audit import REFUSED_BYTES, REFUSED_FILES, AuditLog
 from maestro.access.oidc import Oidc
 from maestro.access.tokens import TokenFile
 from maestro.access.verifier import Verifier
-from maestro.http.door import Door
+from maestro.http.authentication import Door
 from maestro.http.hosts import own_names
 from maestro.http.idempotency import Replays
-from maestro.settings import AccessSettings, HttpSettings, Settings
+from maestro.settings.model import AccessSettings, HttpSettings, Settings
 from maestro.store.memory import MemoryStore
 from maestro.store.sqlite import open_store
 

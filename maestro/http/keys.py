@@ -4,15 +4,15 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from maestro.http.bridge import Bridge
+from maestro.http.actor_client import Bridge
 from maestro.http.documents import Documents
 from maestro.http.entities import Pages
 from maestro.http.guards import Guards
 from maestro.http.live import Live
+from maestro.http.log_limits import Quiet
 from maestro.http.newcomers import Newcomers
-from maestro.http.quiet import Quiet
-from maestro.runtime.measures import Measures
-from maestro.settings import HttpSettings
+from maestro.settings.model import HttpSettings
+from maestro.telemetry.metrics import Measures
 
 BRIDGE: Final = web.AppKey("BRIDGE", Bridge)
 SETTINGS: Final = web.AppKey("SETTINGS", HttpSettings)

@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from maestro import logs
-from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
+from maestro.http.actor_client import Bridge, Unavailable, UnknownSystem
 from maestro.http.replies import Problem
 from maestro.messages import Answer, AwaitChange, Code
 

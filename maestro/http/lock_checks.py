@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from maestro.http.bridge import Bridge, UnknownSystem
+from maestro.http.actor_client import Bridge, UnknownSystem
 from maestro.messages import Answer, CheckLock, Code
 
 #: Reads the lock board: 0 = open; a positive number = locked, another one whenever the lock's facts change;

@@ -16,12 +16,12 @@ import msgspec
 from aiohttp import hdrs, web
 
 from maestro import __version__
-from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
+from maestro.http.actor_client import Bridge, Unavailable, UnknownSystem
 from maestro.http.exposition import Merged, rendered
 from maestro.http.usage import usage_of
 from maestro.messages import Code, Measure
-from maestro.runtime import catalogue as metrics
-from maestro.runtime.measures import ActorState, Measures, Snapshot
+from maestro.telemetry import definitions as metrics
+from maestro.telemetry.metrics import ActorState, Measures, Snapshot
 
 #: Seconds the systems have to answer, and the parts to say whether they are ready.
 TIMEOUT: Final = 1.5

@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler
 
 from maestro import logs
 from maestro.http.keys import MEASURES
-from maestro.runtime.catalogue import HTTP_SECONDS
+from maestro.telemetry.definitions import HTTP_SECONDS
 
 HEADER: Final = "X-Request-Id"
 _REQUEST_ID: Final = web.RequestKey("REQUEST_ID", str)

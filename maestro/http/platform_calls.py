@@ -8,13 +8,13 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from maestro.events import BadInput, check_system_id, parse_event
-from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
+from maestro.http.actor_client import Bridge, Unavailable, UnknownSystem
 from maestro.http.idempotency import HEADER, KEY
 from maestro.http.inputs import parse_passed_on, queue_system, read_body
 from maestro.http.keys import BRIDGE, NEWCOMERS, QUIET, SETTINGS, note
-from maestro.http.quiet import cut
+from maestro.http.log_limits import cut
 from maestro.http.replies import Problem, answered, message_ok
-from maestro.http.visit import check_system
+from maestro.http.request_context import check_system
 from maestro.messages import Answer, Code, ForgetAnswer, PersistSync, ReportReplayFailure
 
 #: Seconds between two questions to a system whose actor is being started.

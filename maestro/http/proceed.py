@@ -13,17 +13,17 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.typedefs import Handler
 
 from maestro.access.roles import Role
-from maestro.http.door import Door
-from maestro.http.edge import explained
+from maestro.board.owner_view import OwnerView
+from maestro.http.authentication import Door
 from maestro.http.lock_checks import LockChecks
+from maestro.http.middleware import explained
 from maestro.http.observed import HEADER as REQUEST_ID
 from maestro.http.replies import SERVER, answered
-from maestro.http.visit import check_system
+from maestro.http.request_context import check_system
 from maestro.messages import Answer, Code
-from maestro.runtime.catalogue import HTTP_SECONDS, LOCK_CHECKS
-from maestro.runtime.measures import Measures
-from maestro.runtime.owner_view import OwnerView
-from maestro.settings import HttpSettings
+from maestro.settings.model import HttpSettings
+from maestro.telemetry.definitions import HTTP_SECONDS, LOCK_CHECKS
+from maestro.telemetry.metrics import Measures
 
 _OK: Final = 200
 

@@ -7,15 +7,15 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from maestro.http.bridge import UnknownSystem
+from maestro.http.actor_client import UnknownSystem
 from maestro.http.checking import query_of
 from maestro.http.deciding import Decision, check_reason, decision_body, decision_of, leave_out_of
 from maestro.http.evidence import Asked
 from maestro.http.inputs import path_document, path_system, query_page, user_of
 from maestro.http.keys import BRIDGE, DOCUMENTS, ENTITIES, SETTINGS, note
 from maestro.http.replies import answered, reply
+from maestro.http.request_context import principal
 from maestro.http.shapes import FindQuery, SetStatusQuery
-from maestro.http.visit import principal
 from maestro.messages import Code, FindDocuments, GetDocument, GetHeldInstance, GetUnits, Reconsider, SetStatus
 
 PENDING: Final = "pending_approval"

@@ -9,12 +9,12 @@ from aiohttp.typedefs import Handler
 from maestro.access.roles import Role
 from maestro.http import audit, console_routes, description, platform_calls, reprocessings, shapes, streams, systems
 from maestro.http.deciding import BODIES
-from maestro.http.edge import edged, expected, unmatched
 from maestro.http.guards import Guards
+from maestro.http.middleware import edged, expected, unmatched
 from maestro.http.observed import observed
 from maestro.http.operations import Operation
 from maestro.http.proceed import checked_system, fast_path
-from maestro.http.visit import unrestricted
+from maestro.http.request_context import unrestricted
 from maestro.messages import Approve, Cancel, Pause, Recheck, Reconsider, Resume, Retry, Skip
 
 _V1: Final = "/v1.0.0"

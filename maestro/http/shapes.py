@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from maestro.events import SYSTEM_ID
-from maestro.reprocessing.status import Status
-from maestro.reprocessing.unit import UnitState
+from maestro.rules.status import Status
+from maestro.rules.unit import UnitState
 
 #: Characters of a user's name, of a document's id and of a status.
 MAX_USER: Final = 200

@@ -5,12 +5,12 @@ from typing import Final
 from aiohttp import web
 
 from maestro.access.throttle import address_key
-from maestro.http.bridge import UnknownSystem
+from maestro.http.actor_client import UnknownSystem
 from maestro.http.connection import Connection
 from maestro.http.inputs import path_system
 from maestro.http.keys import BRIDGE, GUARDS, LIVE
 from maestro.http.live import PER_ADDRESS, PER_HOLDER, Live, Subscription
-from maestro.http.visit import check_system, principal
+from maestro.http.request_context import check_system, principal
 
 #: Seconds of silence after which a comment is sent: proxies keep the connection, and a client that is gone is noticed.
 HEARTBEAT: Final = 15.0

@@ -8,14 +8,14 @@ from aiohttp import web
 
 from maestro.access.roles import Role
 from maestro.events import BadInput, check_system_id
-from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
+from maestro.http.actor_client import Bridge, Unavailable, UnknownSystem
 from maestro.http.checking import checked, query_of
 from maestro.http.deciding import check_reason, decision_body
 from maestro.http.inputs import parse_object, path_number, path_system, query_page, read_body, user_of
 from maestro.http.keys import BRIDGE, SETTINGS, note
 from maestro.http.replies import answered, problem, reply
+from maestro.http.request_context import principal
 from maestro.http.shapes import DeliveriesQuery, ErrorsQuery, ReasonedBody, RedriveBody, ResolveBody, StaleQuery
-from maestro.http.visit import principal
 from maestro.messages import (
     Code,
     DescribeSystem,

@@ -33,7 +33,7 @@ from maestro.platform.errors import (
 )
 from maestro.platform.observer import CallObserver, Unobserved
 from maestro.platform.target import Target
-from maestro.settings import PlatformSettings
+from maestro.settings.model import PlatformSettings
 
 if TYPE_CHECKING:
     from maestro.platform.https import HttpsConnections

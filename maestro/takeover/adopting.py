@@ -16,7 +16,7 @@ import msgspec
 
 from maestro.broker.base import Broker, BrokerError, Delivery, Message
 from maestro.broker.topology import OWNER, OWNER_BINDING, SystemQueues
-from maestro.runtime.ownership import OwnerMessage, objection, owner_body
+from maestro.ingress.ownership import OwnerMessage, objection, owner_body
 from maestro.store.installation import Installation, begin_start, write_installation
 
 #: Seconds that the owner's message is awaited.

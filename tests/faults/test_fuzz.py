@@ -21,11 +21,11 @@ from maestro.http.server import serve_http
 from maestro.messages import Answer, Arrived, Code, DeadLetter, GetHeldInstance, PersistSync, Source
 from maestro.platform import Platform, SiblingError
 from maestro.platform.domain import CommitEnd
-from maestro.runtime.arrivals import accept, accept_failure, accept_sync
-from maestro.settings import HttpSettings
+from maestro.settings.model import HttpSettings
+from maestro.system.arrivals import accept, accept_failure, accept_sync
 from tests.support.fuzzing import corpus, mutants, until
 from tests.support.raw_server import settings_for
-from tests.unit.http.fake_bridge import FakeBridge, FakePages
+from tests.unit.http.fake_actor_client import FakeBridge, FakePages
 
 pytestmark = [pytest.mark.quick, pytest.mark.timeout(900)]
 

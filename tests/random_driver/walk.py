@@ -11,17 +11,17 @@ from typing import Any
 
 from maestro.events import celery_body, parse_celery
 from maestro.messages import Budget
-from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, identity, reconsidering, rendering, resolving
-from maestro.reprocessing.commands import Needs
-from maestro.reprocessing.doubt import CommitEnd, Finding, Word
-from maestro.reprocessing.ledger_book import Scope
-from maestro.reprocessing.machine import Machine
-from maestro.reprocessing.state import Rules, System
-from maestro.reprocessing.status import GIVEN_UP, Status
-from maestro.runtime.repository import Repository
+from maestro.rules import commands as do
+from maestro.rules import facts, identity, reconsidering, rendering, resolving
+from maestro.rules.commands import Needs
+from maestro.rules.doubt import CommitEnd, Finding, Word
+from maestro.rules.ledger_book import Scope
+from maestro.rules.machine import Machine
+from maestro.rules.state import Rules, System
+from maestro.rules.status import GIVEN_UP, Status
 from maestro.store.base import Put
 from maestro.store.memory import MemoryStore
+from maestro.system.repository import Repository
 from tests.random_driver.broker import PREFETCH, Broker, Message
 from tests.random_driver.platform import Platform, Run
 

@@ -7,17 +7,17 @@ from typing import Any
 from msgspec import structs
 
 from maestro.events import parse_celery
-from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, rendering
-from maestro.reprocessing.document import UnitState
-from maestro.reprocessing.doubt import CommitEnd
-from maestro.reprocessing.impact import Impacted, relevant
-from maestro.reprocessing.ledger import Footprint, merged
-from maestro.reprocessing.remembering import active
-from maestro.reprocessing.state import Errand, ErrandKind, System
-from maestro.runtime.ledger import Ledger
-from maestro.runtime.repository import Repository
+from maestro.rules import commands as do
+from maestro.rules import facts, rendering
+from maestro.rules.document import UnitState
+from maestro.rules.doubt import CommitEnd
+from maestro.rules.impact import Impacted, relevant
+from maestro.rules.ledger import Footprint, merged
+from maestro.rules.remembering import active
+from maestro.rules.state import Errand, ErrandKind, System
 from maestro.store.memory import MemoryStore
+from maestro.system.ledger import Ledger
+from maestro.system.repository import Repository
 from tests.simulation.broker import Ingress
 from tests.simulation.domain import FINISHED, drive
 from tests.simulation.engine import Engine, Violation

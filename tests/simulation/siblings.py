@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import orjson
 
 from maestro.events import MASTER, ReplayRef, celery_body
-from maestro.reprocessing import facts
-from maestro.reprocessing.impact import Impacted, Origin
-from maestro.reprocessing.ledger import Footprint
+from maestro.rules import facts
+from maestro.rules.impact import Impacted, Origin
+from maestro.rules.ledger import Footprint
 from tests.simulation.commits import Commits
 from tests.simulation.domain import FINISHED, Data, Instance, row
 from tests.simulation.engine import Engine

@@ -9,8 +9,8 @@ from math import inf
 import orjson
 
 from maestro.events import MASTER, celery_body, parse_celery
-from maestro.reprocessing.ledger_book import LatePolicy, Scope
-from maestro.reprocessing.state import Rules
+from maestro.rules.ledger_book import LatePolicy, Scope
+from maestro.rules.state import Rules
 from tests.simulation.broker import PREFETCH, Message
 from tests.simulation.domain import FINISHED, Instance, Place
 from tests.simulation.engine import Engine, Violation

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maestro.actors.bootstrap import ActorRuntime
 from maestro.actors.messages import Factories
-from maestro.settings import ActorSettings, Settings
+from maestro.settings.model import ActorSettings, Settings
 
 FACTORIES = Factories(
     ingress="tests.support.echo_services:EchoIngress",

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from maestro.runtime.catalogue import ALL
-from maestro.runtime.measures import Kind
+from maestro.telemetry.definitions import ALL
+from maestro.telemetry.metrics import Kind
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 HEAD = """\
 # Metrics
 
 `GET /metrics` at the gateway tells the figures of all of Maestro's processes, in Prometheus' text format or, for who
-accepts it, OpenMetrics. This page is written from `maestro/runtime/catalogue.py` by
+accepts it, OpenMetrics. This page is written from `maestro/telemetry/definitions.py` by
 `python -m tests.support.metrics_page`; a test sees that it is true. `config/prometheus/` holds a scrape configuration,
 recording and alert rules, `config/grafana/` a dashboard; [`operations.md`](operations.md) says what to do about each
 alert.

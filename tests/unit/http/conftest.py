@@ -8,8 +8,8 @@ import pytest
 
 from maestro.http.app import create_app
 from maestro.http.server import Address, serve_http
-from maestro.settings import HttpSettings
-from tests.unit.http.fake_bridge import FakeBridge, FakePages
+from maestro.settings.model import HttpSettings
+from tests.unit.http.fake_actor_client import FakeBridge, FakePages
 
 SETTINGS = HttpSettings(port=0, ask_timeout=0.5, sync_timeout=0.7, max_body_bytes=10_000, retry_after=7)
 

@@ -26,9 +26,9 @@ from maestro.messages import (
     SetStatus,
     Skip,
 )
-from maestro.reprocessing.ids import document_id
+from maestro.rules.ids import document_id
 from tests.unit.http.conftest import Client
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeBridge
 
 ID = document_id("sysB", b"0123456789")
 V1 = f"/v1.0.0/reprocessing/{ID}"

@@ -8,10 +8,10 @@ import trustme
 
 from maestro.http.hosts import Hosts, own_names
 from maestro.messages import Answer, CheckLock, Code
-from maestro.settings import AccessSettings, HttpSettings
+from maestro.settings.model import AccessSettings, HttpSettings
+from tests.unit.http.authentication_kit import house
 from tests.unit.http.conftest import SETTINGS, Client
-from tests.unit.http.door_kit import house
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeBridge
 
 PROCEED = "/v1.0.0/gateway/sysA/proceed"
 OURS = (

@@ -8,10 +8,10 @@ import pytest
 from maestro.access.roles import Role
 from maestro.http import idempotency
 from maestro.messages import Answer, Approve, Code, GetDocument, Skip
-from maestro.reprocessing.ids import document_id
+from maestro.rules.ids import document_id
+from tests.unit.http.authentication_kit import house
 from tests.unit.http.conftest import Client, eventually
-from tests.unit.http.door_kit import house
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeBridge
 
 ID = document_id("sysA", b"0123456789")
 APPROVE, SKIP = f"/v1.0.0/reprocessing/{ID}/approve", f"/v1.0.0/reprocessing/{ID}/skip"

@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from maestro.http import live, streams
-from maestro.http.bridge import Unavailable
+from maestro.http.actor_client import Unavailable
 from maestro.messages import Answer, AwaitChange, Code, Question
 from tests.unit.http.conftest import Client, eventually
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeBridge
 
 
 def changing(_system: str, question: Question) -> Answer:

@@ -2,7 +2,7 @@
 
 from maestro.http.lock_checks import LockChecks, no_board
 from maestro.messages import Answer, CheckLock, Code
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeBridge
 
 LOCKED = Answer(Code.LOCKED, b'{"reprocessing":"r1"}')
 

@@ -12,10 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from maestro.http import metrics
 from maestro.http.usage import usage_of
 from maestro.messages import Answer, Code, Measure, Question
-from maestro.runtime.catalogue import COMMIT_SECONDS, EVENTS, LINK_FRAMES, OF_INGRESS
-from maestro.runtime.measures import ActorState, Measures, Sample
+from maestro.telemetry.definitions import COMMIT_SECONDS, EVENTS, LINK_FRAMES, OF_INGRESS
+from maestro.telemetry.metrics import ActorState, Measures, Sample
 from tests.unit.http.conftest import Client, eventually
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeBridge
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 

@@ -12,7 +12,7 @@ from maestro.http.server import serve_http
 from maestro.messages import Answer, Code, PersistSync
 from maestro.platform.errors import SiblingUnreachable
 from tests.unit.http.conftest import SETTINGS, Client
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeBridge
 
 HANDLER = "/v1.0.0/handler/persist?queue=persist.{}.queue"
 SYNC = "/v1.0.0/persist/sync"

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from maestro.logs import with_ids
 from maestro.messages import Answer, Approve, CheckLock, Code
 from tests.unit.http.conftest import Client
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeBridge
 
 APPROVE = "/v1.0.0/reprocessing/d1/approve"
 

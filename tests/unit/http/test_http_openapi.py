@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from maestro.events import BadInput, parse_event
 from maestro.http import shapes
-from maestro.http.edge import unmatched
+from maestro.http.middleware import unmatched
 from maestro.http.openapi import document
 from maestro.http.routes import operations
 from maestro.messages import (
@@ -43,9 +43,9 @@ from maestro.messages import (
     SetAside,
 )
 from tests.support.api_fuzz import fuzz
+from tests.unit.http.authentication_kit import House, house
 from tests.unit.http.conftest import SETTINGS, Client
-from tests.unit.http.door_kit import House, house
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeBridge
 
 OPERATIONS = operations(unmatched, unmatched)
 DESCRIBED = document(OPERATIONS, secured=True)

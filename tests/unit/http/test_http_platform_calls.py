@@ -5,10 +5,10 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from maestro.http.bridge import Unavailable
+from maestro.http.actor_client import Unavailable
 from maestro.messages import Answer, Code, PersistSync, Question, ReportReplayFailure
 from tests.unit.http.conftest import Client
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeBridge
 
 HANDLER = "/v1.0.0/handler/persist"
 SYNC = "/v1.0.0/persist/sync"

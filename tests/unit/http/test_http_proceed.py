@@ -5,10 +5,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from maestro.http import connection
-from maestro.http.bridge import Unavailable
+from maestro.http.actor_client import Unavailable
 from maestro.messages import Answer, CheckLock, Code
 from tests.unit.http.conftest import Client, eventually, read_reply
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeBridge
 
 PROCEED = "/v1.0.0/gateway/sysA/proceed"
 EMPTY = Answer(Code.OK)

@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from maestro.http import documents
-from maestro.http.bridge import Unavailable
+from maestro.http.actor_client import Unavailable
 from maestro.http.entities import Entities
 from maestro.http.replies import Problem
 from maestro.messages import (
@@ -22,10 +22,10 @@ from maestro.messages import (
     Skip,
 )
 from maestro.platform import Platform
-from maestro.reprocessing.ids import document_id
+from maestro.rules.ids import document_id
 from tests.support.siblings import RecordingSiblings
 from tests.unit.http.conftest import Client
-from tests.unit.http.fake_bridge import FakeBridge, FakePages
+from tests.unit.http.fake_actor_client import FakeBridge, FakePages
 
 V1 = "/v1.0.0/reprocessing"
 OF_B = document_id("sysB", b"0123456789")

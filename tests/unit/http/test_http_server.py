@@ -8,9 +8,9 @@ from maestro.http import server
 from maestro.http.app import create_app
 from maestro.http.server import Address, BindError, serve_http
 from maestro.messages import Answer, AwaitChange, Code, PersistSync
-from maestro.settings import HttpSettings
+from maestro.settings.model import HttpSettings
 from tests.unit.http.conftest import SETTINGS, Client, Reply, eventually
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeBridge
 
 EVENT = b'{"instanceId":"i1","systemId":"sysA"}'
 LONG = SETTINGS.model_copy(update={"sync_timeout": 60.0})

@@ -5,7 +5,7 @@ import pytest
 from maestro.http import systems
 from maestro.messages import Answer, Code, DescribeSystem, ListWaiting
 from tests.unit.http.conftest import Client
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeBridge
 
 V1 = "/v1.0.0/systems"
 

@@ -10,9 +10,9 @@ import trustme
 from maestro.http import server
 from maestro.http.app import create_app
 from maestro.http.server import BindError, serve_http
-from maestro.settings import HttpSettings
+from maestro.settings.model import HttpSettings
 from tests.unit.http.conftest import SETTINGS, Reply, read_reply
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeBridge
 
 
 @pytest.fixture(scope="module")
