@@ -8,8 +8,8 @@ from collections.abc import Callable
 LULL, LULL_MAX = 0.5, 20.0
 
 
-class Lull:
-    """Calls `then` once a lull has come; new systems after that make the next one."""
+class Debounce:
+    """Calls `then` once a debounce has come; new systems after that make the next one."""
 
     def __init__(self, then: Callable[[], None]) -> None:
         self._then = then

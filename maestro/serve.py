@@ -14,7 +14,7 @@ from maestro.actors.bootstrap import ActorRuntime
 from maestro.actors.host_process import HostProcess
 from maestro.actors.lock_view import lock_board
 from maestro.board.owner_view import OwnerView
-from maestro.http.actor_client import Bridge, Unavailable
+from maestro.http.actor_client import ActorClient, Unavailable
 from maestro.http.app import create_app
 from maestro.http.entities import Entities
 from maestro.http.guards import guarding
@@ -51,10 +51,10 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
         await runtime.launch(lambda: check_free(settings.http))
         stack.push_async_callback(runtime.stop)
         # Once the data folder is ours, and before there are owners.
-        look = stack.enter_context(lock_board(settings, lambda: runtime.bridge.entries))
+        look = stack.enter_context(lock_board(settings, lambda: runtime.actor_client.entries))
         # Before the gateway opens: an unknown system may proceed, so one that is locked must be known.
         known = dict.fromkeys([*settings.systems, *stored_systems(settings.data_dir)])
-        await asyncio.gather(*(runtime.bridge.install(system_id) for system_id in known))
+        await asyncio.gather(*(runtime.actor_client.install(system_id) for system_id in known))
         guards = await stack.enter_async_context(guarding(settings))
         # One try: whoever asks comes again.
         platform = await stack.enter_async_context(
@@ -65,13 +65,13 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
         owner = stack.enter_context(closing(OwnerView(settings)))
         entities = Entities(platform, settings.http.ask_timeout)
         stack.push_async_callback(entities.close)
-        app = create_app(runtime.bridge, settings.http, look, guards, owner, newcomers, entities)
+        app = create_app(runtime.actor_client, settings.http, look, guards, owner, newcomers, entities)
         address = await stack.enter_async_context(serve_http(app, settings.http))
         await runtime.arrived()
         tasks = [
             asyncio.create_task(runtime.run(), name="actors"),
             asyncio.create_task(
-                watch_systems(runtime.bridge, platform, settings.platform.systems_refresh, sooner),
+                watch_systems(runtime.actor_client, platform, settings.platform.systems_refresh, sooner),
                 name="systems of API core",
             ),
         ]
@@ -79,7 +79,7 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
         yield Running(address, tasks)
 
 
-async def watch_systems(bridge: Bridge, platform: Platform, refresh: float, sooner: asyncio.Event) -> None:
+async def watch_systems(actor_client: ActorClient, platform: Platform, refresh: float, sooner: asyncio.Event) -> None:
     """Ask API core for its systems, at the start until it answers and then now and again, and serve them.
 
     `refresh`: seconds between two looks once it has answered. `sooner`: somebody named a system that it did not know;
@@ -91,9 +91,9 @@ async def watch_systems(bridge: Bridge, platform: Platform, refresh: float, soon
         sooner.clear()
         try:
             for system_id in await platform.apicore.systems():
-                if system_id not in bridge.systems():
+                if system_id not in actor_client.systems():
                     log.info("system found", system=system_id)
-                    await bridge.install(system_id)
+                    await actor_client.install(system_id)
             pause = refresh
         except (SiblingError, Unavailable) as problem:
             log.warning("systems of API core not known; serving the known ones", cause=str(problem))

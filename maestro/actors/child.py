@@ -1,4 +1,4 @@
-"""One place of the roster: who fills it, where it is on its way, and what signs of life there are of it."""
+"""One place of the plan: who fills it, where it is on its way, and what signs of life there are of it."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,7 +16,7 @@ PROBE: Final = 60.0
 
 
 class State(StrEnum):
-    """Where a slot is on its way; see the diagram of `maestro.actors.supervision_plan`."""
+    """Where a child is on its way; see the diagram of `maestro.actors.supervision_plan`."""
 
     ABSENT = "absent"
     STARTING = "starting"
@@ -29,7 +29,7 @@ Key = tuple[Role, str]
 
 
 @dataclass(slots=True)
-class Slot:
+class Child:
     """One place to fill, and who fills it."""
 
     role: Role
@@ -42,8 +42,8 @@ class Slot:
     version: int = 0
     process: Process = NOBODY
     address: Address | None = None
-    born: float = 0.0
-    heard: float = 0.0
+    started_at: float = 0.0
+    heard_at: float = 0.0
     #: When its heart last beat, where that can be seen.
     beat: float = 0.0
     told: float = 0.0
@@ -58,12 +58,12 @@ class Slot:
     pushed: float | None = None
     restart_at: float = 0.0
     backoff: Backoff = field(default_factory=Backoff)
-    #: Changes of the directory this slot has not acknowledged (ingress and cascade only), by system.
+    #: Changes of the directory this child has not acknowledged (ingress and cascade only), by system.
     pending: dict[str, Attach | Detach] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
-        """The slot's name."""
+        """The child's name."""
         return self.role, self.system_id
 
     @property
@@ -88,7 +88,7 @@ class Slot:
 
     def unseen(self, now: float) -> float:
         """Return for how long it has shown no sign of life, neither answer nor heartbeat; 0 while its heart beats."""
-        return 0.0 if self.is_beating(now) else now - max(self.heard, self.beat)
+        return 0.0 if self.is_beating(now) else now - max(self.heard_at, self.beat)
 
     def spared(self, now: float) -> float:
         """Return for how long after its last answer it need not be asked, since its heart beats."""
@@ -101,4 +101,4 @@ class Slot:
 
         Negative: none is owed yet.
         """
-        return now - self.heard - self.spared(now) if self.is_beating(now) else self.unseen(now)
+        return now - self.heard_at - self.spared(now) if self.is_beating(now) else self.unseen(now)

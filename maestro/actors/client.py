@@ -26,7 +26,7 @@ from maestro.actors.messages import (
     Role,
     ServicesStopped,
 )
-from maestro.actors.pending_requests import Conversation, Reply
+from maestro.actors.pending_requests import PendingRequests, Reply
 from maestro.links.service import Address
 from maestro.messages import Answer, Code, Question
 from maestro.settings.model import ActorSettings
@@ -44,15 +44,15 @@ _INSTALL_TIMEOUT: Final = 10.0
 _RESTARTING: Final = Answer(Code.UNAVAILABLE, message="the actors are being restarted")
 
 
-class ActorBridge:
+class EndpointClient:
     """Asks systems, and knows which there are."""
 
     def __init__(self, settings: ActorSettings) -> None:
         self._settings = settings
         self._numbers = itertools.count(time.time_ns())
-        self._conversations: dict[str, Conversation] = {}
+        self._pending: dict[str, PendingRequests] = {}
         #: Those in which something is open, by system.
-        self._talking: dict[str, Conversation] = {}
+        self._talking: dict[str, PendingRequests] = {}
         self._wanted: dict[str, None] = {}
         self._endpoint: Endpoint | None = None
         self._supervisor: Address = None
@@ -63,7 +63,7 @@ class ActorBridge:
         self._ticked = 0.0
         self._replaced_at: dict[str, float] = {}
         self._stopped: asyncio.Future[ServicesStopped] | None = None
-        self._by_epoch: dict[int, Conversation] = {}
+        self._by_epoch: dict[int, PendingRequests] = {}
         self._changed = asyncio.Event()
         #: Set when the directory is to be looked at sooner than was planned.
         self._sooner = asyncio.Event()
@@ -86,14 +86,14 @@ class ActorBridge:
         """
         if system_id not in self._wanted:
             raise UnknownSystem(system_id)
-        conversation = self._conversations.get(system_id)
-        if conversation is None or self._endpoint is None:
+        pending = self._pending.get(system_id)
+        if pending is None or self._endpoint is None:
             raise Unavailable("the actors are being started")
         loop = asyncio.get_running_loop()
         reply: Reply = loop.create_future()
         timer = loop.call_later(timeout, _expire, reply)
-        self._post(conversation, conversation.ask(question, reply, time.monotonic()))
-        self._tend(conversation)
+        self._post(pending, pending.ask(question, reply, time.monotonic()))
+        self._tend(pending)
         try:
             return await reply
         finally:
@@ -110,11 +110,11 @@ class ActorBridge:
             Unavailable: the supervisor did not answer within 10 s; it is created later all the same.
         """
         self._wanted[system_id] = None
-        if system_id in self._conversations and self._endpoint is not None:
+        if system_id in self._pending and self._endpoint is not None:
             return
         self._poll_within(0.0)
         try:
-            await self._until(lambda: system_id in self._conversations, _INSTALL_TIMEOUT)
+            await self._until(lambda: system_id in self._pending, _INSTALL_TIMEOUT)
         except TimeoutError:
             raise Unavailable("the supervisor did not answer in time") from None
 
@@ -123,8 +123,8 @@ class ActorBridge:
         if self._endpoint is None:
             return {"actors": "they are being started"}
         parts = {entry.role.value: entry.state for entry in self._directory if entry.role is not Role.SYSTEM}
-        parts |= {f"system {each.system_id}": each.state for each in self._conversations.values()}
-        missing = {f"system {each}": "absent" for each in self._wanted if each not in self._conversations}
+        parts |= {f"system {each.system_id}": each.state for each in self._pending.values()}
+        missing = {f"system {each}": "absent" for each in self._wanted if each not in self._pending}
         absent = {part: f"is {state}" for part, state in (parts | missing).items() if state != State.RUNNING}
         return {_part(entry): entry.problem for entry in self._directory if entry.problem} | absent
 
@@ -160,9 +160,9 @@ class ActorBridge:
     def detach(self) -> None:
         """Answer all that is open with `UNAVAILABLE` and talk to nobody."""
         self._endpoint = None
-        for conversation in self._conversations.values():
-            conversation.fail(_RESTARTING)
-            conversation.moved(None, 0, time.monotonic())
+        for pending in self._pending.values():
+            pending.fail(_RESTARTING)
+            pending.moved(None, 0, time.monotonic())
 
     def stopping(self) -> "asyncio.Future[ServicesStopped]":
         """Return a future of the supervisor's word that all services are stopped."""
@@ -193,7 +193,7 @@ class ActorBridge:
         await self._until(self._roles_running, seconds)
 
     async def run(self) -> None:
-        """Do what is due: repeats, the directory. For as long as the bridge is used."""
+        """Do what is due: repeats, the directory. For as long as the actor_client is used."""
         while True:
             self._tick(time.monotonic())
             await self._rest()
@@ -230,13 +230,13 @@ class ActorBridge:
 
     def _answered(self, message: Answers) -> None:
         now = time.monotonic()
-        conversation = self._by_epoch.get(message.epoch)
-        if conversation is not None:
-            self._post(conversation, conversation.answered(message.epoch, message.items, now))
+        pending = self._by_epoch.get(message.epoch)
+        if pending is not None:
+            self._post(pending, pending.answered(message.epoch, message.items, now))
 
-    def _post(self, conversation: Conversation, message: Questions | None) -> None:
+    def _post(self, pending: PendingRequests, message: Questions | None) -> None:
         if message is not None and self._endpoint is not None:
-            self._endpoint.send(conversation.address, message)
+            self._endpoint.send(pending.address, message)
 
     def _tick(self, now: float) -> None:
         if self._endpoint is None:
@@ -244,21 +244,21 @@ class ActorBridge:
         if now - self._ticked >= min(_FROZEN, self._settings.replace_after / 2):
             self._heard = now
         self._ticked = now
-        for conversation in list(self._talking.values()):
-            self._post(conversation, conversation.tick(now))
-            self._replace_if_silent(conversation, now)
-            if conversation.quiet:
-                del self._talking[conversation.system_id]
+        for pending in list(self._talking.values()):
+            self._post(pending, pending.tick(now))
+            self._replace_if_silent(pending, now)
+            if pending.quiet:
+                del self._talking[pending.system_id]
         if now >= self._poll_at:
             missing = tuple(id_ for id_ in self._wanted if (Role.SYSTEM, id_) not in self._entries)
             self._endpoint.send(self._supervisor, GetDirectory(self._version, missing))
             self._poll_at = now + min(_POLL, self._settings.replace_after / 4)
 
-    def _tend(self, conversation: Conversation) -> None:
-        """Let the conversation tick for as long as something is open in it."""
+    def _tend(self, pending: PendingRequests) -> None:
+        """Let the pending tick for as long as something is open in it."""
         if not self._talking:
             self._sooner.set()
-        self._talking[conversation.system_id] = conversation
+        self._talking[pending.system_id] = pending
 
     def _poll_within(self, seconds: float) -> None:
         """Look at the directory no later than that."""
@@ -267,13 +267,13 @@ class ActorBridge:
             self._poll_at = due
             self._sooner.set()
 
-    def _replace_if_silent(self, conversation: Conversation, now: float) -> None:
-        since = conversation.silent_since
+    def _replace_if_silent(self, pending: PendingRequests, now: float) -> None:
+        since = pending.silent_since
         if since is None or now - since < self._settings.replace_after or self._endpoint is None:
             return
-        if now - self._replaced_at.get(conversation.system_id, 0.0) >= self._settings.resend_after:
-            self._replaced_at[conversation.system_id] = now
-            self._endpoint.send(self._supervisor, Replace(conversation.system_id, conversation.epoch))
+        if now - self._replaced_at.get(pending.system_id, 0.0) >= self._settings.resend_after:
+            self._replaced_at[pending.system_id] = now
+            self._endpoint.send(self._supervisor, Replace(pending.system_id, pending.epoch))
 
     def _update(self, changed: tuple[Entry, ...]) -> None:
         now = time.monotonic()
@@ -282,13 +282,13 @@ class ActorBridge:
         for entry in changed:
             if entry.role is not Role.SYSTEM:
                 continue
-            conversation = self._conversations.get(entry.system_id)
-            if conversation is None:
-                conversation = Conversation(entry.system_id, self._settings.resend_after, self._number)
-                self._conversations[entry.system_id] = conversation
+            pending = self._pending.get(entry.system_id)
+            if pending is None:
+                pending = PendingRequests(entry.system_id, self._settings.resend_after, self._number)
+                self._pending[entry.system_id] = pending
                 self._wanted[entry.system_id] = None
-            self._post(conversation, conversation.moved(entry.address, entry.epoch, now))
-        self._by_epoch = {each.epoch: each for each in self._conversations.values()}
+            self._post(pending, pending.moved(entry.address, entry.epoch, now))
+        self._by_epoch = {each.epoch: each for each in self._pending.values()}
         self._changed.set()
         self._changed = asyncio.Event()
 

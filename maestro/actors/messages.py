@@ -200,7 +200,7 @@ class DirectoryAck(Struct, frozen=True):
     version: int
 
 
-# --- bridge and a system's shell --------------------------------------------------------------------------------
+# --- actor_client and a system's shell --------------------------------------------------------------------------------
 
 
 class Put(Struct, frozen=True):

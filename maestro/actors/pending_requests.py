@@ -1,4 +1,4 @@
-"""What the bridge has asked one system, and what it owes to whom.
+"""What the actor_client has asked one system, and what it owes to whom.
 
 Plain: futures and the time, no I/O and no clock. Messages to send come out of the methods. Lock checks are coalesced:
 all that arrive while one is under way share the next. A system that leaves a lock check unanswered is silent: it
@@ -54,7 +54,7 @@ class _Open:
 
 
 @dataclass(slots=True)
-class Conversation:
+class PendingRequests:
     """The talk with one system.
 
     Args:

@@ -27,7 +27,7 @@ class _Nowhere:
         """Send it to nobody."""
 
 
-def rehearse(settings: Settings) -> None:
+def warm_up(settings: Settings) -> None:
     """Start and stop a system's service, some times, with a store in a folder of its own. No thread is left of it."""
     loop = new_loop()
     try:
@@ -39,7 +39,7 @@ def rehearse(settings: Settings) -> None:
 
 
 async def _play(settings: Settings) -> None:
-    service = SystemService(settings, "rehearsal", 1, _Nowhere())
+    service = SystemService(settings, "warm_up", 1, _Nowhere())
     await service.start()
     for epoch, role in enumerate(("ingress", "cascade"), 2):
         service.receive(Hello(role, epoch), None)

@@ -10,7 +10,7 @@ from maestro.board.owner_view import OwnerView
 from maestro.broker import open_broker
 from maestro.broker.base import Broker, BrokerError, BrokerUnavailable, Delivery, Message, Unroutable
 from maestro.broker.topology import EXCHANGES, REPROCESSING, REPROCESSING_EVENTS, SystemQueues
-from maestro.debounce import Lull
+from maestro.debounce import Debounce
 from maestro.links.endpoint import Peer
 from maestro.links.handshake import Meeting
 from maestro.links.link import Frame, FrameAck
@@ -31,7 +31,7 @@ from maestro.messages import (
 from maestro.settings.model import Settings
 from maestro.tasks import Tasks, until_connected, until_done
 from maestro.telemetry.definitions import CONNECTED, OF_CASCADE, OPERATION_SECONDS
-from maestro.telemetry.metrics import Measures, Sample, Snapshot
+from maestro.telemetry.metrics import MetricsRegistry, Sample, Snapshot
 
 ROLE = "cascade"
 #: What takes a message off a unit queue.
@@ -49,10 +49,10 @@ class CascadeService:
         self._log = logs.get(actor=ROLE)
         self._broker = open_broker(settings.broker, settings.data_dir)
         self._owner = OwnerView(settings)
-        self._measures = Measures(OF_CASCADE)
-        self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._measures)
-        self._lines: dict[str, CascadeLine] = {}
-        self._lull = Lull(self._declare_all)
+        self._registry = MetricsRegistry(OF_CASCADE)
+        self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._registry)
+        self._lines: dict[str, QueueWorker] = {}
+        self._debounce = Debounce(self._declare_all)
         self._tasks = Tasks(self._log)
 
     @property
@@ -62,7 +62,7 @@ class CascadeService:
 
     def figures(self) -> Snapshot:
         """Return what cascade measured."""
-        return self._measures.snapshot([Sample(CONNECTED.name, (), float(self._broker.connected))])
+        return self._registry.snapshot([Sample(CONNECTED.name, (), float(self._broker.connected))])
 
     async def start(self) -> None:
         """Connect in the background."""
@@ -73,7 +73,7 @@ class CascadeService:
     async def stop(self) -> None:
         """Stop; operations that are not done are asked for again after the next start."""
         self._meetings.close()
-        self._lull.cancel()
+        self._debounce.cancel()
         await asyncio.gather(*(line.close() for line in self._lines.values()))
         await self._tasks.close()
         await self._broker.close()
@@ -89,9 +89,9 @@ class CascadeService:
             case Frame() | FrameAck():
                 self._meetings.receive(message)
 
-    def _new_line(self, system_id: str) -> "CascadeLine":
-        self._lull.put_off()
-        line = self._lines[system_id] = CascadeLine(system_id, self._broker, self._measures, self._owner)
+    def _new_line(self, system_id: str) -> "QueueWorker":
+        self._debounce.put_off()
+        line = self._lines[system_id] = QueueWorker(system_id, self._broker, self._registry, self._owner)
         return line
 
     def _declare_all(self) -> None:
@@ -104,11 +104,11 @@ class CascadeService:
         return None
 
 
-class CascadeLine:
+class QueueWorker:
     """One system's operations: each is done before the next begins."""
 
-    def __init__(self, system_id: str, broker: Broker, measures: Measures, owner: OwnerView) -> None:
-        self._measures = measures
+    def __init__(self, system_id: str, broker: Broker, registry: MetricsRegistry, owner: OwnerView) -> None:
+        self._registry = registry
         self._owner = owner
         self._queues = SystemQueues(system_id)
         self._broker = broker
@@ -183,7 +183,7 @@ class CascadeLine:
             yield operation
 
     def _done(self, peer: Peer, operation: ToCascade, problem: str, seconds: float, *, lazy: bool = False) -> None:
-        self._measures.observe(OPERATION_SECONDS, seconds, type(operation).__name__)
+        self._registry.observe(OPERATION_SECONDS, seconds, type(operation).__name__)
         faultpoints.reach("cascade.before_done")
         if peer is self._peer:
             peer.post(CascadeDone(operation.op, problem), lazy=lazy)

@@ -11,9 +11,7 @@ from typing import Annotated
 import typer
 
 from maestro import __version__
-from maestro.cli import access as cli_access
-from maestro.cli import config as cli_config
-from maestro.cli import streams as cli_streams
+from maestro.cli import access, config, streams
 from maestro.cli.lazy import LazyGroup
 from maestro.cli.serve import serve
 
@@ -28,9 +26,9 @@ app = typer.Typer(
     # Local variables in a traceback may hold secrets.
     pretty_exceptions_enable=False,
 )
-app.add_typer(cli_config.app, name="config")
-app.add_typer(cli_access.token, name="token")
-app.add_typer(cli_access.audit, name="audit")
+app.add_typer(config.app, name="config")
+app.add_typer(access.token, name="token")
+app.add_typer(access.audit, name="audit")
 app.command()(serve)
 
 
@@ -61,8 +59,8 @@ def main() -> None:
     """Run the command line; the console script `maestro`."""
     _leave_working_folder()
     os.umask(os.umask(0) | _OTHERS)
-    cli_streams.open_streams()
-    cli_streams.run(lambda: app(prog_name="maestro"))
+    streams.open_streams()
+    streams.run(lambda: app(prog_name="maestro"))
 
 
 if __name__ == "__main__":

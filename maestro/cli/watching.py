@@ -92,9 +92,13 @@ def _until_lost(maestro: Maestro, doc: Document, deadline: float | None) -> Iter
     try:
         with maestro.watch(doc.system_id, silence) as events:
             for event in events:
-                at_stake = event.value
+                document_watched = event.value
                 # Another one is at stake: ours may have ended meanwhile.
-                yield Reply(event.raw, at_stake) if at_stake and at_stake.id == doc.id else maestro.document(doc.id)
+                yield (
+                    Reply(event.raw, document_watched)
+                    if document_watched and document_watched.id == doc.id
+                    else maestro.document(doc.id)
+                )
                 if deadline is not None and time.monotonic() >= deadline:
                     return
     except (NotReachable, Rejected):

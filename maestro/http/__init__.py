@@ -2,5 +2,5 @@
 
 May import `maestro.rules`, `messages`, `events`, `settings`, `logs` and, for `/metrics`, the plain values of
 `maestro.telemetry.metrics` and `catalogue`; everything else reaches it
-through `bridge.Bridge`.
+through `actor_client.ActorClient`.
 """

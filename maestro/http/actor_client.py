@@ -7,16 +7,16 @@ from maestro.actors.errors import Unavailable, UnknownSystem
 from maestro.messages import Answer, Question
 from maestro.telemetry.metrics import ActorState
 
-__all__ = ["Bridge", "Unavailable", "UnknownSystem"]
+__all__ = ["ActorClient", "Unavailable", "UnknownSystem"]
 
 
-class Bridge(Protocol):
+class ActorClient(Protocol):
     """The way from an HTTP handler to the system actors. All methods are called on one asyncio event loop."""
 
     async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109
         """Ask a system and return its answer. `Answer.body` is the JSON to send, passed through unparsed.
 
-        The bridge owns the `timeout` (seconds): it returns or raises by then, however the actor behaves. A
+        The actor_client owns the `timeout` (seconds): it returns or raises by then, however the actor behaves. A
         question that timed out, or whose caller was cancelled, may still be carried out.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The door: tells who a request comes from, and lets it in or refuses it, before any handler sees it.
+"""Authentication: tells who a request comes from, and lets it in or refuses it, before any handler sees it.
 
 Refusals: 400 (credentials that cannot be read), 401 (none, or none that is valid), 403 (not allowed, or sent by a
 foreign web page), 421 (under a name that is not the gateway's), 429 (too often), 503 (nobody can tell now).
@@ -31,7 +31,7 @@ _SCHEME: Final = "bearer "
 _CHALLENGE: Final = 'Bearer realm="maestro"'
 
 
-class Door:
+class Authentication:
     """Lets requests in. Without a verifier no credentials are asked for. `names`: the gateway's, beside those set."""
 
     def __init__(

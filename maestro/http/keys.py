@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from maestro.http.actor_client import Bridge
+from maestro.http.actor_client import ActorClient
 from maestro.http.documents import Documents
 from maestro.http.entities import Pages
 from maestro.http.guards import Guards
@@ -12,11 +12,11 @@ from maestro.http.live import Live
 from maestro.http.log_limits import Quiet
 from maestro.http.newcomers import Newcomers
 from maestro.settings.model import HttpSettings
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 
-BRIDGE: Final = web.AppKey("BRIDGE", Bridge)
+BRIDGE: Final = web.AppKey("BRIDGE", ActorClient)
 SETTINGS: Final = web.AppKey("SETTINGS", HttpSettings)
-MEASURES: Final = web.AppKey("MEASURES", Measures)
+MEASURES: Final = web.AppKey("MEASURES", MetricsRegistry)
 DOCUMENTS: Final = web.AppKey("DOCUMENTS", Documents)
 LIVE: Final = web.AppKey("LIVE", Live)
 GUARDS: Final = web.AppKey("GUARDS", Guards)

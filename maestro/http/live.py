@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from maestro import logs
-from maestro.http.actor_client import Bridge, Unavailable, UnknownSystem
+from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
 from maestro.http.replies import Problem
 from maestro.messages import Answer, AwaitChange, Code
 
@@ -59,8 +59,8 @@ class Subscription:
 class Live:
     """Watches the systems that somebody watches."""
 
-    def __init__(self, bridge: Bridge, patience: float) -> None:
-        self._bridge = bridge
+    def __init__(self, actor_client: ActorClient, patience: float) -> None:
+        self._actor_client = actor_client
         self._patience = patience
         self._log = logs.get(part="http")
         self._feeds: dict[str, asyncio.Task[None]] = {}
@@ -138,7 +138,7 @@ class Live:
 
     async def _ask(self, system_id: str, question: AwaitChange) -> Answer:
         try:
-            return await self._bridge.ask(system_id, question, timeout=WAIT + self._patience)
+            return await self._actor_client.ask(system_id, question, timeout=WAIT + self._patience)
         except (UnknownSystem, Unavailable, TimeoutError) as problem:
             return Answer(Code.UNAVAILABLE, message=str(problem) or "no answer in time")
 

@@ -23,7 +23,7 @@ from maestro.http.keys import FACTS, QUIET
 from maestro.http.log_limits import cut
 from maestro.http.operations import Operation
 from maestro.http.replies import HSTS, INTERNAL, SERVER, Denied, Problem, problem
-from maestro.http.request_context import VISIT, Visit
+from maestro.http.request_context import CONTEXT, RequestContext
 from maestro.store.base import StoreError
 
 #: Characters of each fact of a refused attempt that the audit log keeps.
@@ -36,31 +36,31 @@ _GZIP: Final = re.compile(r"(?:^|[\s,])gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))|
 
 
 def edged(operation: Operation, guards: Guards) -> Handler:
-    """Wrap the operation's handler: the door before it, record and answer after it.
+    """Wrap the operation's handler: authentication before it, record and answer after it.
 
     A wrapper and not a middleware: a middleware would cost the hot route, too, about a tenth of its throughput.
     """
 
     async def answer(request: web.Request) -> web.StreamResponse:
         started = time.monotonic()
-        visit: Visit | None = None
+        context: RequestContext | None = None
         denied = False
         try:
-            visit = Visit(await guards.door.enter(request, operation.role, operation.cost))
-            token = VISIT.set(visit)
+            context = RequestContext(await guards.authentication.enter(request, operation.role, operation.cost))
+            token = CONTEXT.set(context)
             try:
-                response = await _carried_out(operation, guards, request, visit)
+                response = await _carried_out(operation, guards, request, context)
             finally:
-                VISIT.reset(token)
+                CONTEXT.reset(token)
         except Exception as error:  # noqa: BLE001 - the last line of defence: no bug may show a client our insides
             if isinstance(error, Denied):
                 denied = True
-                visit = visit or (Visit(error.caller) if error.caller else None)
+                context = context or (RequestContext(error.caller) if error.caller else None)
             response = explained(request, _fitting(operation, error))
         _compress(request, response)
         if denied or operation.decides:
-            await _record(operation, guards, request, visit, response, denied=denied)
-        _log(operation, request, visit, response.status, time.monotonic() - started, denied=denied)
+            await _record(operation, guards, request, context, response, denied=denied)
+        _log(operation, request, context, response.status, time.monotonic() - started, denied=denied)
         return response
 
     return answer
@@ -91,22 +91,24 @@ def _fitting(operation: Operation, error: Exception) -> Exception:
     return error
 
 
-async def _carried_out(operation: Operation, guards: Guards, request: web.Request, visit: Visit) -> web.StreamResponse:
+async def _carried_out(
+    operation: Operation, guards: Guards, request: web.Request, context: RequestContext
+) -> web.StreamResponse:
     """Run the handler; a decision only when it can be recorded, and a repeated one not again."""
     if operation.decides and guards.audit is not None:
         await guards.audit.check()
     if not operation.repeatable or HEADER not in request.headers:
         return await operation.handler(request)
-    claim = ticket(request, visit.principal.name, await read_body(request))
+    claim = ticket(request, context.principal.name, await read_body(request))
     assert claim is not None, "the request has a key"
-    earlier = guards.replays.begin(claim, lambda system: not system or visit.principal.may_touch(system))
+    earlier = guards.replays.begin(claim, lambda system: not system or context.principal.may_touch(system))
     if earlier is not None:
         return earlier
     response: web.StreamResponse | None = None
     try:
         response = await _answered(operation, request)
     finally:
-        guards.replays.end(claim, response, visit.system)
+        guards.replays.end(claim, response, context.system)
     return response
 
 
@@ -191,7 +193,7 @@ async def _record(
     operation: Operation,
     guards: Guards,
     request: web.Request,
-    visit: Visit | None,
+    context: RequestContext | None,
     response: web.StreamResponse,
     *,
     denied: bool,
@@ -203,12 +205,12 @@ async def _record(
     if denied:  # nothing of it was checked: its path may be of thousands of characters
         facts = {name: value[:REFUSED_SHOWN] for name, value in facts.items()}
     outcome = "refused" if denied else "done" if response.status < 400 else "failed"  # noqa: PLR2004 - client errors
-    name = visit.principal.name if visit else ""
+    name = context.principal.name if context else ""
     entry = Entry(
-        who=name if visit and visit.principal.proven else facts.pop("user", "") or name,
-        via=visit.principal.via if visit else "nobody",
+        who=name if context and context.principal.proven else facts.pop("user", "") or name,
+        via=context.principal.via if context else "nobody",
         what=operation.name,
-        system=(visit.system if visit else "") or facts.pop("system", "") or facts.pop("systemId", ""),
+        system=(context.system if context else "") or facts.pop("system", "") or facts.pop("systemId", ""),
         target=facts.pop("id", ""),
         why=facts.pop("reason", ""),
         origin=request.remote or "",
@@ -243,7 +245,13 @@ def _message(response: web.StreamResponse) -> str:
 
 
 def _log(
-    operation: Operation, request: web.Request, visit: Visit | None, status: int, seconds: float, *, denied: bool
+    operation: Operation,
+    request: web.Request,
+    context: RequestContext | None,
+    status: int,
+    seconds: float,
+    *,
+    denied: bool,
 ) -> None:
     event = f"http.{operation.name}"
     # What clients do wrong is logged up to a rate: nobody fills the log by being refused.
@@ -254,8 +262,8 @@ def _log(
     log = logs.get(part="http")
     write = log.info if told else log.debug
     facts = {name: cut(value) for name, value in _facts(request).items()}
-    if visit is not None and visit.principal.name:
-        facts["caller"] = visit.principal.name
+    if context is not None and context.principal.name:
+        facts["caller"] = context.principal.name
     write(event, method=request.method, status=status, ms=round(seconds * 1000, 1), peer=request.remote, **facts)
 
 

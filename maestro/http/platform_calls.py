@@ -8,7 +8,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from maestro.events import BadInput, check_system_id, parse_event
-from maestro.http.actor_client import Bridge, Unavailable, UnknownSystem
+from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
 from maestro.http.idempotency import HEADER, KEY
 from maestro.http.inputs import parse_passed_on, queue_system, read_body
 from maestro.http.keys import BRIDGE, NEWCOMERS, QUIET, SETTINGS, note
@@ -61,9 +61,9 @@ async def persist_sync(request: web.Request) -> web.StreamResponse:
     event = parse_event(body)
     note(request, system=event.system_id, instance=event.instance_id)
     question = PersistSync(body, _idempotency_key(request), uuid4().hex)
-    bridge, timeout = request.app[BRIDGE], request.app[SETTINGS].sync_timeout
+    actor_client, timeout = request.app[BRIDGE], request.app[SETTINGS].sync_timeout
     try:
-        answer = await _ask_sync(bridge, event.system_id, question, timeout)
+        answer = await _ask_sync(actor_client, event.system_id, question, timeout)
     except UnknownSystem as unknown:
         admitted = await _admitted(request, event.system_id)
         if admitted is None:
@@ -107,13 +107,13 @@ async def _ask_new(request: web.Request, system_id: str, question: PersistSync, 
         await asyncio.sleep(STARTING_PAUSE)
 
 
-async def _ask_sync(bridge: Bridge, system_id: str, question: PersistSync, timeout: float) -> Answer:  # noqa: ASYNC109 - passed on to the bridge, which owns it
+async def _ask_sync(actor_client: ActorClient, system_id: str, question: PersistSync, timeout: float) -> Answer:  # noqa: ASYNC109 - passed on to the actor_client, which owns it
     try:
-        return await bridge.ask(system_id, question, timeout=timeout)
+        return await actor_client.ask(system_id, question, timeout=timeout)
     except TimeoutError:
         pass
     try:  # not decided in time: it waits, unless it is decided by now
-        return await bridge.ask(system_id, replace(question, impatient=True), timeout=timeout)
+        return await actor_client.ask(system_id, replace(question, impatient=True), timeout=timeout)
     except TimeoutError:
         raise Problem(504, f"the event is being processed; not decided within {timeout:g} s") from None
 

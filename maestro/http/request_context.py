@@ -1,6 +1,7 @@
 """Who the request at hand comes from, and the one place where its systems are checked.
 
-The application's bridge is a `GuardedBridge`: no handler can ask a system that its caller may not touch, and none
+The application's actor client is a `GuardedActorClient`: no handler can ask a system that its caller may not
+touch, and none
 needs to think of it.
 """
 
@@ -13,14 +14,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from maestro.access.roles import Principal
-from maestro.http.actor_client import Bridge
+from maestro.http.actor_client import ActorClient
 from maestro.http.replies import Denied, Problem
 from maestro.messages import Answer, Question
 from maestro.telemetry.metrics import ActorState
 
 
 @dataclass(slots=True)
-class Visit:
+class RequestContext:
     """One request's caller, and what was found out on the way."""
 
     principal: Principal
@@ -28,7 +29,7 @@ class Visit:
     system: str = ""
 
 
-VISIT: Final[ContextVar[Visit | None]] = ContextVar("VISIT", default=None)
+CONTEXT: Final[ContextVar[RequestContext | None]] = ContextVar("CONTEXT", default=None)
 
 
 def principal() -> Principal:
@@ -37,18 +38,18 @@ def principal() -> Principal:
     Raises:
         Problem: 401: nobody was let in; a handler without the edge around it.
     """
-    visit = VISIT.get()
-    if visit is None:
+    context = CONTEXT.get()
+    if context is None:
         raise Problem(401, "a credential is needed")
-    return visit.principal
+    return context.principal
 
 
 def check_system(system_id: str) -> None:
     """Note that the request is about this system. Raises `Problem` (403) when its caller may not touch it."""
     caller = principal()
-    visit = VISIT.get()
-    assert visit is not None, "there is a caller"
-    visit.system = system_id
+    context = CONTEXT.get()
+    assert context is not None, "there is a caller"
+    context.system = system_id
     if not caller.may_touch(system_id):
         raise Denied(403, f"{caller.name} is not allowed on system {system_id!r}")
 
@@ -77,31 +78,31 @@ class CallersAccess:
         check_system(system_id)
 
 
-class GuardedBridge:
-    """A bridge that serves the caller of the request at hand only what it may touch."""
+class GuardedActorClient:
+    """A actor_client that serves the caller of the request at hand only what it may touch."""
 
-    def __init__(self, bridge: Bridge) -> None:
-        self._bridge = bridge
+    def __init__(self, actor_client: ActorClient) -> None:
+        self._actor_client = actor_client
 
-    async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109 - the bridge's
-        """Ask a system. Raises `Problem` (403), and what the bridge raises."""
+    async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109 - the actor_client's
+        """Ask a system. Raises `Problem` (403), and what the actor_client raises."""
         check_system(system_id)
-        return await self._bridge.ask(system_id, question, timeout=timeout)
+        return await self._actor_client.ask(system_id, question, timeout=timeout)
 
     def systems(self) -> tuple[str, ...]:
         """Return the systems served that the caller may touch, sorted."""
         caller = principal()
-        return tuple(filter(caller.may_touch, self._bridge.systems()))
+        return tuple(filter(caller.may_touch, self._actor_client.systems()))
 
     async def install(self, system_id: str) -> None:
-        """Serve a system from now on. Raises `Problem` (403), and what the bridge raises."""
+        """Serve a system from now on. Raises `Problem` (403), and what the actor_client raises."""
         check_system(system_id)
-        await self._bridge.install(system_id)
+        await self._actor_client.install(system_id)
 
     def actors(self) -> tuple[ActorState, ...]:
         """Return the processes as they were seen last."""
-        return self._bridge.actors()
+        return self._actor_client.actors()
 
     async def readiness(self) -> Mapping[str, str]:
         """Return what keeps Maestro from working."""
-        return await self._bridge.readiness()
+        return await self._actor_client.readiness()

@@ -228,9 +228,9 @@ def _catch_all(nothing: Operation, guards: Guards) -> web.RouteDef:
 
 def _route(operation: Operation, guards: Guards, proceed: Handler) -> web.RouteDef:
     handler = edged(operation, guards)
-    # `proceed` measures itself.
+    # `proceed` registry itself.
     if operation.name == PROCEED:
-        handler = fast_path(proceed, handler, guards.door)
+        handler = fast_path(proceed, handler, guards.authentication)
     else:
         handler = observed(operation.name, handler)
     path = operation.route or operation.path

@@ -442,7 +442,7 @@ class SystemShape(Struct):
     running: RunningShape | None = None
     waiting: int = 0
     inbox: int = 0
-    errands: int = 0
+    outbox: int = 0
     #: Commits that a person must resolve, and the one that has been under way longest.
     doubts: int = 0
     commit: CommitShape | None = None

@@ -54,7 +54,7 @@ async def _stream(request: web.Request, system_id: str) -> web.StreamResponse:
 async def _send(
     request: web.Request, response: web.StreamResponse, live: Live, subscription: Subscription, system_id: str
 ) -> None:
-    while not live.closed and request.app[GUARDS].door.still_known(request):
+    while not live.closed and request.app[GUARDS].authentication.still_known(request):
         live.watch(subscription, (system_id,) if system_id else request.app[BRIDGE].systems())
         payloads = await subscription.next(HEARTBEAT)
         events = b"".join(b"event: system\ndata: " + payload + b"\n\n" for payload in payloads)

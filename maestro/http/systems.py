@@ -8,7 +8,7 @@ from aiohttp import web
 
 from maestro.access.roles import Role
 from maestro.events import BadInput, check_system_id
-from maestro.http.actor_client import Bridge, Unavailable, UnknownSystem
+from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
 from maestro.http.checking import checked, query_of
 from maestro.http.deciding import check_reason, decision_body
 from maestro.http.inputs import parse_object, path_number, path_system, query_page, read_body, user_of
@@ -42,20 +42,20 @@ STALLED_TIMEOUT: Final = 2.0
 
 async def list_systems(request: web.Request) -> web.StreamResponse:
     """Every system served, sorted by id, as `describe` says it; one that does not answer is `unavailable`."""
-    bridge, timeout = request.app[BRIDGE], request.app[SETTINGS].ask_timeout
+    actor_client, timeout = request.app[BRIDGE], request.app[SETTINGS].ask_timeout
     places = asyncio.Semaphore(LIST_WIDTH)
 
     async def one(system_id: str) -> bytes:
         async with places:
-            return await _glance(bridge, system_id, timeout)
+            return await _glance(actor_client, system_id, timeout)
 
-    described = await asyncio.gather(*map(one, bridge.systems()))
+    described = await asyncio.gather(*map(one, actor_client.systems()))
     return reply(b"[" + b",".join(described) + b"]")
 
 
-async def _glance(bridge: Bridge, system_id: str, timeout: float) -> bytes:  # noqa: ASYNC109 - the bridge's own
+async def _glance(actor_client: ActorClient, system_id: str, timeout: float) -> bytes:  # noqa: ASYNC109 - the actor_client's own
     try:
-        answer = await bridge.ask(system_id, DescribeSystem(measure=False), timeout=timeout)
+        answer = await actor_client.ask(system_id, DescribeSystem(measure=False), timeout=timeout)
         if answer.code is Code.OK:
             return answer.body
         reason = answer.message
@@ -162,8 +162,8 @@ async def _stalled(request: web.Request) -> dict[str, Any]:
     """Name the systems that wait for a sibling, to whoever may look at systems. Maestro itself is ready."""
     if not principal().has(Role.VIEWER):
         return {}
-    bridge = request.app[BRIDGE]
-    described = await asyncio.gather(*(_glance(bridge, one, STALLED_TIMEOUT) for one in bridge.systems()))
+    actor_client = request.app[BRIDGE]
+    described = await asyncio.gather(*(_glance(actor_client, one, STALLED_TIMEOUT) for one in actor_client.systems()))
     found = [system for system in map(orjson.loads, described) if system.get("stalled")]
     return {"stalled": [{"system": system["id"]} | system["stalled"] for system in found]} if found else {}
 

@@ -58,7 +58,7 @@ from maestro.messages import (
 )
 from maestro.tasks import Tasks, until_done
 from maestro.telemetry.definitions import DELIVERIES, UNDECODABLE, UNPUBLISHABLE
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ REDRIVEN = (ERROR_HEADER, ERROR_ID_HEADER, REDRIVE_HEADER)
 REASON_LIMIT = 1000
 
 
-class IngressLine:
+class SystemConsumer:
     """One system's way in."""
 
     def __init__(
@@ -88,7 +88,7 @@ class IngressLine:
         system_id: str,
         broker: Broker,
         prefetch: int,
-        measures: Measures,
+        registry: MetricsRegistry,
         outcome_settled: Callable[[Delivery], None] | None = None,
     ) -> None:
         self._outcome_settled = outcome_settled or broker.ack
@@ -97,7 +97,7 @@ class IngressLine:
         #: References of what is of before it, once it has come.
         self._foreign: set[int] = set()
         self._adopted: Callable[[], None] = lambda: None
-        self._measures = measures
+        self._registry = registry
         self._queues = SystemQueues(system_id)
         self._broker = broker
         self._prefetch = prefetch
@@ -213,13 +213,13 @@ class IngressLine:
 
     def _arrived(self, delivery: Delivery) -> None:
         ref = next(self._refs)
-        self._measures.count(DELIVERIES, self._source(delivery).value)
+        self._registry.count(DELIVERIES, self._source(delivery).value)
         self._held[ref] = delivery
         self._taken += self._source(delivery) is Source.PERSIST
         if self._adopting and self._is_foreign(delivery):
             self._foreign.add(ref)
         if delivery.problem:
-            self._measures.count(UNDECODABLE)
+            self._registry.count(UNDECODABLE)
             self._log.error("bad input", reason=delivery.problem, verdict="error")
             self.receive(DeadLetter("", delivery.body, delivery.problem, no_event=False, refs=(ref,)))
         else:
@@ -341,7 +341,7 @@ class IngressLine:
 
     def _give_up(self, what: str, key: str, problem: Unpublishable) -> None:
         """Leave an event where it is: the broker can never take its message, so trying again has no end."""
-        self._measures.count(UNPUBLISHABLE)
+        self._registry.count(UNPUBLISHABLE)
         self.unpublishable = f"{self._queues.system_id}: an event cannot be moved to its queue: {problem}"
         self._log.error(
             "an event cannot be moved; it stays unacknowledged", what=what, key=key[:200], cause=str(problem)

@@ -9,8 +9,8 @@ from maestro.board.lease import LeaseHolder, Standing
 from maestro.broker import open_broker
 from maestro.broker.base import Delivery
 from maestro.broker.topology import EXCHANGES, OUTCOMES
-from maestro.debounce import Lull
-from maestro.ingress.consumer import IngressLine
+from maestro.debounce import Debounce
+from maestro.ingress.consumer import SystemConsumer
 from maestro.ingress.outcomes import Outcomes
 from maestro.ingress.ownership import Ownership
 from maestro.links.endpoint import Window
@@ -22,7 +22,7 @@ from maestro.settings.model import Settings
 from maestro.store.installation import Installation, read_installation, write_installation
 from maestro.tasks import Tasks, until_connected, until_done
 from maestro.telemetry.definitions import BLOCKED, CONNECTED, OF_INGRESS, OWNER, UNSETTLED
-from maestro.telemetry.metrics import Measures, Sample, Snapshot
+from maestro.telemetry.metrics import MetricsRegistry, Sample, Snapshot
 
 ROLE = "ingress"
 #: Batches in flight over all systems.
@@ -38,10 +38,10 @@ class IngressService:
         self._settings = settings
         self._log = logs.get(actor=ROLE)
         self._broker = open_broker(settings.broker, settings.data_dir)
-        self._lines: dict[str, IngressLine] = {}
-        self._measures = Measures(OF_INGRESS)
-        self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._measures, Window(BATCHES_IN_FLIGHT))
-        self._lull = Lull(self._declare_all)
+        self._lines: dict[str, SystemConsumer] = {}
+        self._registry = MetricsRegistry(OF_INGRESS)
+        self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._registry, Window(BATCHES_IN_FLIGHT))
+        self._debounce = Debounce(self._declare_all)
         self._tasks = Tasks(self._log)
         self._outcomes = Outcomes(self._broker, self._take_outcome, self._void_outcomes)
         self._owned = asyncio.Event()
@@ -90,7 +90,7 @@ class IngressService:
     def figures(self) -> Snapshot:
         """Return what ingress measured."""
         held = sum(line.unsettled for line in self._lines.values())
-        return self._measures.snapshot(
+        return self._registry.snapshot(
             [
                 Sample(CONNECTED.name, (), float(self._broker.connected)),
                 Sample(UNSETTLED.name, (), held),
@@ -112,7 +112,7 @@ class IngressService:
 
     async def stop(self) -> None:
         """Take no event any more; what is not settled is delivered again after the next start."""
-        self._lull.cancel()
+        self._debounce.cancel()
         await asyncio.gather(*(line.close() for line in self._lines.values()))
         self._meetings.close()
         await self._tasks.close()
@@ -131,18 +131,18 @@ class IngressService:
             case Frame() | FrameAck():
                 self._meetings.receive(message)
 
-    def _line(self, system_id: str) -> IngressLine:
+    def _line(self, system_id: str) -> SystemConsumer:
         line = self._lines.get(system_id)
         if line is None:
             prefetch = self._settings.broker.prefetch
-            line = self._lines[system_id] = IngressLine(
-                system_id, self._broker, prefetch, self._measures, self._outcomes.settled
+            line = self._lines[system_id] = SystemConsumer(
+                system_id, self._broker, prefetch, self._registry, self._outcomes.settled
             )
             line.own(ours=self._ours)
             if self._ownership is not None and system_id in self._ownership.adopting:
                 line.adopt(partial(self._ownership.adopted, system_id))
             line.open()
-            self._lull.put_off()
+            self._debounce.put_off()
         return line
 
     def _declare_all(self) -> None:

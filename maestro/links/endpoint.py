@@ -17,7 +17,7 @@ from maestro.messages import (
 )
 from maestro.settings.model import ActorSettings
 from maestro.telemetry.definitions import LINK_FRAMES, LINK_RESENDS
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 
 #: Items held for a peer that does not acknowledge. Far above what credit (prefetch) lets through.
 CAPACITY = 100_000
@@ -71,10 +71,10 @@ class Peer:
         peer_epoch: int,
         settings: ActorSettings,
         on_item: Callable[[object], None],
-        measures: Measures,
+        registry: MetricsRegistry,
         window: Window | None = None,
     ) -> None:
-        self._measures = measures
+        self._registry = registry
         self._outlet = outlet
         self._address = address
         self._on_item = on_item
@@ -148,7 +148,7 @@ class Peer:
             self._leave_window()
         frame = self._link.resend(now)
         if frame is not None:
-            self._measures.count(LINK_RESENDS)
+            self._registry.count(LINK_RESENDS)
             self._send(frame)
         if self._link.owes_ack(now):
             self._urgent = True  # what waits for others takes the acknowledgement along
@@ -167,7 +167,7 @@ class Peer:
             self._rest()
 
     def _send(self, frame: Frame) -> None:
-        self._measures.count(LINK_FRAMES)
+        self._registry.count(LINK_FRAMES)
         self._outlet.send(self._address, frame)
 
     def _rest(self) -> None:

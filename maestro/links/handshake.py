@@ -7,7 +7,7 @@ from maestro.links.endpoint import Peer, Window
 from maestro.links.link import Frame, FrameAck, Hello
 from maestro.links.service import Address, Attach, Outlet
 from maestro.settings.model import ActorSettings
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 
 
 class Meeting:
@@ -19,10 +19,10 @@ class Meeting:
         epoch: int,
         outlet: Outlet,
         settings: ActorSettings,
-        measures: Measures,
+        registry: MetricsRegistry,
         window: Window | None = None,
     ) -> None:
-        self._measures = measures
+        self._registry = registry
         self._hello = Hello(role, epoch)
         self._outlet = outlet
         self._settings = settings
@@ -36,7 +36,7 @@ class Meeting:
         """Open a link to a system's actor that is new."""
         self.part(attach.system_id)
         peer = Peer(
-            self._outlet, attach.address, self._hello.epoch, attach.epoch, self._settings, on_item, self._measures,
+            self._outlet, attach.address, self._hello.epoch, attach.epoch, self._settings, on_item, self._registry,
             self._window,
         )  # fmt: skip
         self._peers[attach.epoch] = peer

@@ -169,7 +169,7 @@ def _under_way(system: System, token: int) -> Case | None:
         if case.token == token:
             return case
     delivery = system.judged
-    if delivery is not None and system.lane is Lane.COMMIT and system.lane_token == token:
+    if delivery is not None and system.lane is Lane.COMMIT and system.judging_token == token:
         return Case(Use.EVENT, delivery.key, delivery.instance_id, CaseState.CALLED, token)
     for doc in system.live.values():
         if doc.token == token and doc.stage is Stage.HELD_COMMIT:
@@ -208,7 +208,7 @@ def _call(system: System, case: Case, step: Step) -> None:
     _note_begun(system, case, step, begun=True)
     if case.use is Use.EVENT:
         judging.order_commit(system, system.deliveries[case.key], step, again=True)
-        committing.called(case, system.lane_token)
+        committing.called(case, system.judging_token)
         return
     doc = system.documents[case.key]
     if case.use is Use.HELD:

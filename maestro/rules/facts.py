@@ -12,10 +12,6 @@ from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.facts_of_siblings import AskAgainFailed as AskAgainFailed
 from maestro.rules.facts_of_siblings import AskedAgain as AskedAgain
 from maestro.rules.facts_of_siblings import CanaryAsked as CanaryAsked
-from maestro.rules.facts_of_siblings import ErrandBegun as ErrandBegun
-from maestro.rules.facts_of_siblings import ErrandDone as ErrandDone
-from maestro.rules.facts_of_siblings import ErrandRefused as ErrandRefused
-from maestro.rules.facts_of_siblings import ErrandUnanswered as ErrandUnanswered
 from maestro.rules.facts_of_siblings import FinishedRefused as FinishedRefused
 from maestro.rules.facts_of_siblings import FinishedSet as FinishedSet
 from maestro.rules.facts_of_siblings import FollowingKnown as FollowingKnown
@@ -26,6 +22,10 @@ from maestro.rules.facts_of_siblings import Looked as Looked
 from maestro.rules.facts_of_siblings import LookFailed as LookFailed
 from maestro.rules.facts_of_siblings import Notified as Notified
 from maestro.rules.facts_of_siblings import OldestEntriesFound as OldestEntriesFound
+from maestro.rules.facts_of_siblings import OutboxMessageBegun as OutboxMessageBegun
+from maestro.rules.facts_of_siblings import OutboxMessageDone as OutboxMessageDone
+from maestro.rules.facts_of_siblings import OutboxMessageRefused as OutboxMessageRefused
+from maestro.rules.facts_of_siblings import OutboxMessageUnanswered as OutboxMessageUnanswered
 from maestro.rules.facts_of_siblings import OwedFetched as OwedFetched
 from maestro.rules.facts_of_siblings import QueuesUpdated as QueuesUpdated
 from maestro.rules.facts_of_siblings import SetAside as SetAside
@@ -423,10 +423,10 @@ Fact = (
     | AskedAgain
     | AskAgainFailed
     | SetAside
-    | ErrandBegun
-    | ErrandRefused
-    | ErrandUnanswered
-    | ErrandDone
+    | OutboxMessageBegun
+    | OutboxMessageRefused
+    | OutboxMessageUnanswered
+    | OutboxMessageDone
     | Approved
     | Skipped
     | DecidersChecked

@@ -78,26 +78,26 @@ class SetAside(Struct, frozen=True):
     reason: str = ""
 
 
-class ErrandBegun(Struct, frozen=True):
-    """A call that delivers an errand begins."""
+class OutboxMessageBegun(Struct, frozen=True):
+    """A call that delivers a message begins."""
 
     number: int
 
 
-class ErrandUnanswered(Struct, frozen=True):
-    """A call that delivers an errand had no answer: what it says may arrive, now or later."""
+class OutboxMessageUnanswered(Struct, frozen=True):
+    """A call that delivers a message had no answer: what it says may arrive, now or later."""
 
     number: int
 
 
-class ErrandRefused(Struct, frozen=True):
-    """A call that delivers an errand was answered no, or could not be made: another one may do better."""
+class OutboxMessageRefused(Struct, frozen=True):
+    """A call that delivers a message was answered no, or could not be made: another one may do better."""
 
     number: int
 
 
-class ErrandDone(Struct, frozen=True):
-    """An errand is delivered, or given up."""
+class OutboxMessageDone(Struct, frozen=True):
+    """A message is delivered, or given up."""
 
     number: int
 

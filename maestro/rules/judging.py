@@ -376,10 +376,10 @@ def _ask(system: System, delivery: Delivery, step: Step) -> None:
         return
     if _must_see(system, delivery):
         _occupy(system, delivery, Lane.LOOKS)
-        step.do(do.AskFootprint(system.lane_token, delivery.instance_id))
+        step.do(do.AskFootprint(system.judging_token, delivery.instance_id))
         return
     _occupy(system, delivery, Lane.IMPACT)
-    step.do(do.AskImpact(system.lane_token, delivery.instance_id))
+    step.do(do.AskImpact(system.judging_token, delivery.instance_id))
 
 
 def _must_see(system: System, delivery: Delivery) -> bool:
@@ -395,7 +395,7 @@ def on_footprint_found(system: System, fact: facts.FootprintFound, step: Step) -
 
 
 def _occupy(system: System, delivery: Delivery, lane: Lane) -> None:
-    system.judged, system.lane, system.lane_token = delivery, lane, system.token()
+    system.judged, system.lane, system.judging_token = delivery, lane, system.token()
 
 
 def _release(system: System, delivery: Delivery) -> None:
@@ -405,7 +405,7 @@ def _release(system: System, delivery: Delivery) -> None:
 
 def _awaited(system: System, token: int, *lanes: Lane) -> Delivery | None:
     """Return the event being judged if it is what the answer is about."""
-    return system.judged if token == system.lane_token and system.lane in lanes else None
+    return system.judged if token == system.judging_token and system.lane in lanes else None
 
 
 def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None:
@@ -419,7 +419,7 @@ def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None
     units = remembering.judged(system, delivery, units, step)
     if units:
         _occupy(system, delivery, Lane.ORIGINS)
-        step.do(do.FetchOrigins(system.lane_token, delivery.key, delivery.instance_id, units))
+        step.do(do.FetchOrigins(system.judging_token, delivery.key, delivery.instance_id, units))
         return
     outage.over(system, JUDGING)
     system.waiting.pop(delivery.number, None)
@@ -432,7 +432,7 @@ def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None
 def order_commit(system: System, delivery: Delivery, step: Step, *, again: bool = False) -> None:
     """Call Domain: the verdict is stored before that."""
     _occupy(system, delivery, Lane.COMMIT)
-    step.do(do.Commit(system.lane_token, delivery.instance_id, again))
+    step.do(do.Commit(system.judging_token, delivery.instance_id, again))
 
 
 def _take_up(system: System, delivery: Delivery, step: Step) -> None:

@@ -9,16 +9,18 @@ seen some time later, too. So it is while a call is under way; once that is answ
 from maestro.rules import facts, visibility
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
-from maestro.rules.state import Errand, ErrandKind, System
-from maestro.rules.step import DropErrand, SaveDocument, SaveErrand, Step
+from maestro.rules.state import OutboxKind, OutboxMessage, System
+from maestro.rules.step import DropOutboxMessage, SaveDocument, SaveOutboxMessage, Step
 
 
-def add_errand(system: System, kind: ErrandKind, instance_id: str, text: str, step: Step, about: int = 0) -> None:
-    """Put an errand into the outbox."""
-    errand = Errand(system.next_errand, kind, instance_id, text, about)
-    system.errands[errand.number] = errand
-    system.next_errand = errand.number + 1
-    step.save(SaveErrand(errand))
+def add_outbox_message(
+    system: System, kind: OutboxKind, instance_id: str, text: str, step: Step, about: int = 0
+) -> None:
+    """Put a message into the outbox."""
+    message = OutboxMessage(system.next_outbox_message, kind, instance_id, text, about)
+    system.outbox[message.number] = message
+    system.next_outbox_message = message.number + 1
+    step.save(SaveOutboxMessage(message))
 
 
 def drop_texts(system: System, instance_id: str, owner: Delivery | Document, step: Step) -> bool:
@@ -27,31 +29,31 @@ def drop_texts(system: System, instance_id: str, owner: Delivery | Document, ste
     The caller saves `owner`, whose commit they must not outlast.
     """
     dropped = False
-    for errand in list(system.errands.values()):
-        if errand.kind is ErrandKind.STATUS and errand.instance_id == instance_id:
-            if errand.number in system.errands_begun and not owner.text_late:
+    for message in list(system.outbox.values()):
+        if message.kind is OutboxKind.STATUS and message.instance_id == instance_id:
+            if message.number in system.outbox_begun and not owner.text_late:
                 owner.text_late = True
-                system.texts_under_way[errand.number] = owner
-            _forget(system, errand.number, step)
+                system.texts_under_way[message.number] = owner
+            _forget(system, message.number, step)
             dropped = True
     return dropped
 
 
 def _forget(system: System, number: int, step: Step) -> None:
-    del system.errands[number]
-    system.errands_begun.discard(number)
-    step.save(DropErrand(number))
+    del system.outbox[number]
+    system.outbox_begun.discard(number)
+    step.save(DropOutboxMessage(number))
 
 
-def on_errand_begun(system: System, fact: facts.ErrandBegun, _step: Step) -> None:
+def on_outbox_message_begun(system: System, fact: facts.OutboxMessageBegun, _step: Step) -> None:
     """From now on it may arrive."""
-    if fact.number in system.errands:
-        system.errands_begun.add(fact.number)
+    if fact.number in system.outbox:
+        system.outbox_begun.add(fact.number)
 
 
-def on_errand_refused(system: System, fact: facts.ErrandRefused, step: Step) -> None:
+def on_outbox_message_refused(system: System, fact: facts.OutboxMessageRefused, step: Step) -> None:
     """It did not arrive, and will not by that call."""
-    system.errands_begun.discard(fact.number)
+    system.outbox_begun.discard(fact.number)
     _answered(system, fact.number, step)
 
 
@@ -62,14 +64,14 @@ def _answered(system: System, number: int, step: Step) -> None:
         visibility.text_settled(system, owner, step)
 
 
-def on_errand_unanswered(system: System, fact: facts.ErrandUnanswered, step: Step) -> None:
+def on_outbox_message_unanswered(system: System, fact: facts.OutboxMessageUnanswered, step: Step) -> None:
     """A text may come later than all that follows: its document remembers that."""
     system.texts_under_way.pop(fact.number, None)
-    errand = system.errands.get(fact.number)
-    if errand is None or errand.kind is not ErrandKind.STATUS:
+    message = system.outbox.get(fact.number)
+    if message is None or message.kind is not OutboxKind.STATUS:
         return
     for doc in reversed(system.documents.values()):
-        if doc.held_instance == errand.instance_id:
+        if doc.held_instance == message.instance_id:
             doc.text_late = True
             step.save(SaveDocument(doc))
             return
@@ -77,12 +79,12 @@ def on_errand_unanswered(system: System, fact: facts.ErrandUnanswered, step: Ste
 
 def resume(system: System, step: Step) -> None:
     """After a restart: a former life may have called for each text, and died before the answer."""
-    for number in list(system.errands):
-        on_errand_unanswered(system, facts.ErrandUnanswered(number), step)
+    for number in list(system.outbox):
+        on_outbox_message_unanswered(system, facts.OutboxMessageUnanswered(number), step)
 
 
-def on_errand_done(system: System, fact: facts.ErrandDone, step: Step) -> None:
+def on_outbox_message_done(system: System, fact: facts.OutboxMessageDone, step: Step) -> None:
     """It need not be delivered any more."""
     _answered(system, fact.number, step)
-    if fact.number in system.errands:
+    if fact.number in system.outbox:
         _forget(system, fact.number, step)

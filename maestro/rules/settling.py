@@ -7,8 +7,8 @@ from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.identity import fingerprint_of
-from maestro.rules.outbox import add_errand
-from maestro.rules.state import ErrandKind, System
+from maestro.rules.outbox import add_outbox_message
+from maestro.rules.state import OutboxKind, System
 from maestro.rules.step import ForgetDelivery, SaveCommits, SaveDelivery, Step
 
 COMMITTED: do.Fields = (("status", "commited"),)  # spelled as the platform's SDK reads it
@@ -92,7 +92,7 @@ def embody(system: System, delivery: Delivery, step: Step) -> None:
 
 def _report(system: System, delivery: Delivery, step: Step) -> None:
     if not delivery.bodiless:
-        add_errand(system, ErrandKind.ERROR_EVENT, delivery.instance_id, delivery.reason, step, delivery.number)
+        add_outbox_message(system, OutboxKind.ERROR_EVENT, delivery.instance_id, delivery.reason, step, delivery.number)
 
 
 def on_dead_lettered(system: System, fact: facts.DeadLettered, step: Step) -> None:

@@ -49,19 +49,19 @@ class Rules:
     tag_window: float = 600.0
 
 
-class ErrandKind(StrEnum):
-    """What an errand tells a sibling."""
+class OutboxKind(StrEnum):
+    """What a message tells a sibling."""
 
     STATUS = "status"
     ERROR_EVENT = "error_event"
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class OutboxMessage:
     """A message to a sibling that decides nothing, kept in a retried outbox (semantics: retried outbox)."""
 
     number: int
-    kind: ErrandKind
+    kind: OutboxKind
     instance_id: str
     #: The instance's status text, or why the event failed.
     text: str
@@ -174,7 +174,7 @@ class System:
     #: The event being judged, what it waits for, and the token of the answer.
     judged: Delivery | None = None
     lane: Lane | None = None
-    lane_token: int = 0
+    judging_token: int = 0
     #: Documents by id, oldest first; ended ones without their units.
     documents: dict[str, Document] = field(default_factory=dict)
     #: The documents that are not ended, by id, oldest first. Kept, for every fact asks for them.
@@ -185,10 +185,10 @@ class System:
     keeping: dict[str, Document] = field(default_factory=dict)
     #: Decisions that cover their tag, by tag and event name: the latest of each; some may be over.
     covers: dict[tuple[str, str], Cover] = field(default_factory=dict)
-    errands: dict[int, Errand] = field(default_factory=dict)
-    next_errand: int = 1
-    #: Errands that a call was begun for, in this life or, maybe, in a former one.
-    errands_begun: set[int] = field(default_factory=set)
+    outbox: dict[int, OutboxMessage] = field(default_factory=dict)
+    next_outbox_message: int = 1
+    #: Outbox that a call was begun for, in this life or, maybe, in a former one.
+    outbox_begun: set[int] = field(default_factory=set)
     #: Status texts that were dropped while a call was under way, by number, and whose commit they may outlast.
     texts_under_way: dict[int, Delivery | Document] = field(default_factory=dict)
     #: What is owed to commits, by who owes it: the key of a delivery or the id of a document.

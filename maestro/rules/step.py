@@ -9,7 +9,7 @@ from maestro.rules.doubt import Doubt
 from maestro.rules.impact import UnitKey
 from maestro.rules.ledger_book import Book, Entry, Oldest, Owed, Stale
 from maestro.rules.pace import Pace
-from maestro.rules.state import Cover, Errand
+from maestro.rules.state import Cover, OutboxMessage
 from maestro.rules.unit import Unit
 
 
@@ -105,14 +105,14 @@ class DropCover(Struct, frozen=True):
     cover: Cover
 
 
-class SaveErrand(Struct, frozen=True):
-    """Add an errand to the outbox."""
+class SaveOutboxMessage(Struct, frozen=True):
+    """Add a message to the outbox."""
 
-    errand: Errand
+    message: OutboxMessage
 
 
-class DropErrand(Struct, frozen=True):
-    """Take an errand out of the outbox: it is delivered, or must not be any more."""
+class DropOutboxMessage(Struct, frozen=True):
+    """Take a message out of the outbox: it is delivered, or must not be any more."""
 
     number: int
 
@@ -165,11 +165,11 @@ Save = (
     | SavePace
     | SaveCover
     | DropCover
-    | SaveErrand
+    | SaveOutboxMessage
     | SaveDoubt
     | ForgetDoubt
     | SaveCommits
-    | DropErrand
+    | DropOutboxMessage
     | SaveBook
     | SaveOwed
     | SaveEntry

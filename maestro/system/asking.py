@@ -23,20 +23,20 @@ from maestro.rules.visibility import FINISHED
 from maestro.system.canaries import Canaries
 from maestro.system.ledger import Ledger
 from maestro.telemetry.definitions import DISCOVERY_SECONDS, EVENT, LOOKS
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 
 
 class Asking:
     """The questions of one system."""
 
     def __init__(
-        self, system: System, platform: Platform, ledger: Ledger, canaries: Canaries, measures: Measures
+        self, system: System, platform: Platform, ledger: Ledger, canaries: Canaries, registry: MetricsRegistry
     ) -> None:
         self._system = system
         self._platform = platform
         self._ledger = ledger
         self._canaries = canaries
-        self._measures = measures
+        self._registry = registry
         self._log = logs.get(system=system.id)
         self._unknown_told = False
 
@@ -87,7 +87,7 @@ class Asking:
         try:
             return await (self._platform.retried(ask_surely, tries) if surely else self._ask(instance_id, tries))
         finally:
-            self._measures.observe(DISCOVERY_SECONDS, time.perf_counter() - started, kind)
+            self._registry.observe(DISCOVERY_SECONDS, time.perf_counter() - started, kind)
 
     async def _ask(self, instance_id: str, tries: int | None) -> tuple[Impacted, ...]:
         units = await self._platform.discovery.impacted(self._system.id, instance_id, tries=tries)
@@ -113,7 +113,7 @@ class Asking:
             self._log.warning(
                 "API core knows no such instance: Discovery will not name it; said once", instance=command.instance_id
             )
-        self._measures.count(LOOKS, "unknown" if status is None else "finished" if status == FINISHED else "not_yet")
+        self._registry.count(LOOKS, "unknown" if status is None else "finished" if status == FINISHED else "not_yet")
         return facts.Looked(command.key, command.token, status, self.api_failures)
 
     async def set_finished(self, command: do.SetFinished) -> Fact:
@@ -122,7 +122,7 @@ class Asking:
             await self._platform.apicore.set_instance_status(command.instance_id, FINISHED, tries=1)
         except SiblingRefused as problem:
             return facts.FinishedRefused(command.key, command.token, str(problem))
-        self._measures.count(LOOKS, "set")
+        self._registry.count(LOOKS, "set")
         self._log.info("set finished, for the platform did not in time", instance=command.instance_id)
         return facts.FinishedSet(command.key, command.token, self.api_failures)
 

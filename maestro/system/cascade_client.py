@@ -20,7 +20,7 @@ from maestro.rules.document import Document
 from maestro.rules.facts import Fact
 from maestro.rules.rendering import document_json, outstanding_first, queued_event, queued_id
 from maestro.rules.unit import Unit
-from maestro.system.dispatcher import Carriers
+from maestro.system.dispatcher import Handlers
 from maestro.system.repository import Repository
 
 Answer = Callable[[str], Fact | None]
@@ -28,7 +28,7 @@ Answer = Callable[[str], Fact | None]
 PART_BYTES = 256 * 1024
 
 
-class CascadeDesk:
+class CascadeClient:
     """Turns the rules' queue commands into operations, and their completions into facts."""
 
     def __init__(self, documents: dict[str, Document], repository: Repository, feed: Callable[[Fact], None]) -> None:
@@ -53,7 +53,7 @@ class CascadeDesk:
         if fact is not None:
             self._feed(fact)
 
-    def carriers(self) -> Carriers:
+    def handlers(self) -> Handlers:
         """Return who begins which command of the queues."""
         return {
             do.Enqueue: self._enqueue,

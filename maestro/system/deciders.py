@@ -14,7 +14,7 @@ from maestro.access.tokens import TokenError, TokenFile
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.settings.model import Settings
-from maestro.system.dispatcher import Carriers
+from maestro.system.dispatcher import Handlers
 
 
 class Deciders:
@@ -27,7 +27,7 @@ class Deciders:
         self._feed = feed
         self._log = logs.get(system=system_id)
 
-    def carriers(self) -> Carriers:
+    def handlers(self) -> Handlers:
         """Return who carries out which command."""
         return {do.CheckDeciders: self._check}
 

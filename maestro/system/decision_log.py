@@ -13,14 +13,14 @@ from maestro.rules.doubt import Doubt
 from maestro.rules.state import System
 from maestro.rules.step import Save, SaveDelivery, SaveDocument, SaveDoubt, SavePreview
 from maestro.telemetry.definitions import ERRORS, EVENT_SECONDS, REPROCESSINGS, error_class
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 
 
-class Journal:
+class DecisionLog:
     """Writes what the rules decided, once it is stored."""
 
-    def __init__(self, system: System, measures: Measures) -> None:
-        self._measures = measures
+    def __init__(self, system: System, registry: MetricsRegistry) -> None:
+        self._registry = registry
         self._log = logs.get(system=system.id)
         #: How many entries of each document's history were told, and the events whose end was not told yet.
         self._told = {id_: len(doc.history) for id_, doc in system.documents.items()}
@@ -57,7 +57,7 @@ class Journal:
                 self._verdict(delivery)
             elif delivery.verdict is Verdict.ERROR:
                 self._log.error("event judged", **self._facts(delivery), reason=delivery.reason)
-                self._measures.count(ERRORS, error_class(delivery.reason))
+                self._registry.count(ERRORS, error_class(delivery.reason))
             return
         self._open.discard(delivery.number)
         # What waited is saved again, done, when its copy has left the wait queue: told already.
@@ -71,7 +71,7 @@ class Journal:
         assert delivery.verdict is not None
         verdict = delivery.verdict.value
         seconds = time.time() - delivery.admitted_at
-        self._measures.observe(EVENT_SECONDS, seconds, verdict)
+        self._registry.observe(EVENT_SECONDS, seconds, verdict)
         return {
             "instance": delivery.instance_id,
             "delivery": delivery.key,
@@ -84,7 +84,7 @@ class Journal:
     def _document(self, doc: Document) -> None:
         for index, entry in enumerate(doc.history[self._told.get(doc.id, 0) :], start=self._told.get(doc.id, 0)):
             if not doc.is_note(index):
-                self._measures.count(REPROCESSINGS, entry.status.value)
+                self._registry.count(REPROCESSINGS, entry.status.value)
             self._log.info(
                 "reprocessing", reprocessing=doc.id, instance=doc.held_instance, status=entry.status.value,
                 user=entry.user, cause=entry.cause or None, reason=entry.reason or None, replayed=doc.replayed,

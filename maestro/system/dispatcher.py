@@ -6,4 +6,4 @@ from typing import Any
 from maestro.rules.commands import Command
 
 #: By the command's own class: asking each in turn whether a command is one of its own costs more than most of them do.
-Carriers = Mapping[type[Command], Callable[[Any], None]]
+Handlers = Mapping[type[Command], Callable[[Any], None]]

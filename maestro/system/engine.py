@@ -19,7 +19,7 @@ from maestro.rules.step import Save
 from maestro.store.base import Store, StoreError, Write
 from maestro.system.repository import Repository
 from maestro.telemetry.definitions import STORE_SECONDS
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 from maestro.telemetry.tracing import Trace
 
 #: They wait for others to share a sync with, this long at most (seconds), or until so many gathered.
@@ -46,7 +46,7 @@ class Engine:
         publish_lock: Callable[[Lock | None], None],
         saved: Callable[[list[Save]], None],
         broken: Callable[[Exception], None],
-        measures: Measures | None = None,
+        registry: MetricsRegistry | None = None,
         trace: Trace | None = None,
         prefetch: int = 2 * GATHER_UP_TO,
     ) -> None:
@@ -59,7 +59,7 @@ class Engine:
         self._broken = broken
         #: As published: who loads the system publishes what it loaded.
         self._lock = machine.system.lock()
-        self._measures = measures or Measures()
+        self._registry = registry or MetricsRegistry()
         self._trace = trace
         self._saves: list[Save] = []
         self._writes: list[Write] = []
@@ -170,7 +170,7 @@ class Engine:
             if writes or durable:
                 started = time.perf_counter()
                 self._store.commit(writes, durable=durable)
-                self._measures.observe(STORE_SECONDS, time.perf_counter() - started, "true" if durable else "false")
+                self._registry.observe(STORE_SECONDS, time.perf_counter() - started, "true" if durable else "false")
         except StoreError as problem:
             self._fail(problem)
             return False

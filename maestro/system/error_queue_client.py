@@ -24,7 +24,7 @@ from maestro.system.deadline import SHARE
 Give = Callable[[Answer], None]
 
 
-class ErrorDesk:
+class ErrorQueueClient:
     """Keeps who waits for ingress. An ingress that is replaced meanwhile answers nothing: time is up then."""
 
     def __init__(self, to_ingress: Callable[[object], bool], settings: HttpSettings) -> None:

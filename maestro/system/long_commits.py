@@ -6,7 +6,7 @@ import time
 from maestro import logs
 from maestro.rules.state import CommitUnderWay, System
 from maestro.telemetry.definitions import LONG_COMMITS
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 
 #: Seconds after which a commit takes long, and between two lines about the same one.
 LONG = 30.0
@@ -19,9 +19,9 @@ class LongCommits:
     One timer serves all: a timer for each commit would cost more than all else that is done about it here.
     """
 
-    def __init__(self, system: System, measures: Measures) -> None:
+    def __init__(self, system: System, registry: MetricsRegistry) -> None:
         self._under_way = system.commits_under_way
-        self._measures = measures
+        self._registry = registry
         self._log = logs.get(system=system.id)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -55,7 +55,7 @@ class LongCommits:
             if now < self._due.get(token, commit.since + LONG):
                 continue
             if token not in self._due:
-                self._measures.count(LONG_COMMITS)
+                self._registry.count(LONG_COMMITS)
             self._due[token] = now + SAID_EVERY
             self._log.warning("commit takes long", instance=commit.instance_id, kind=commit.kind,
                               duration=round(now - commit.since, 1))  # fmt: skip

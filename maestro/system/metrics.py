@@ -15,22 +15,22 @@ from maestro.rules.state import Lock, System
 from maestro.rules.status import Status
 from maestro.rules.step import Save, SaveDocument
 from maestro.store.places import LOGS
-from maestro.system import views as answers
+from maestro.system import views
 from maestro.telemetry import definitions as metrics
-from maestro.telemetry.metrics import Measures, Metric, Sample, Snapshot
+from maestro.telemetry.metrics import Metric, MetricsRegistry, Sample, Snapshot
 
 #: Verdicts that the rules count.
 VERDICTS = ("commit", "pending", "waiting", "error", "duplicate", "superseded")
 
 
-class Figures:
+class SystemMetrics:
     """One system's figures. `clock`: seconds, monotonic."""
 
     def __init__(
-        self, system: System, measures: Measures, store: Path, clock: Callable[[], float] = time.monotonic
+        self, system: System, registry: MetricsRegistry, store: Path, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._system = system
-        self._measures = measures
+        self._registry = registry
         self._store = store
         self._clock = clock
         self._names = _queue_names(system.id)
@@ -55,7 +55,7 @@ class Figures:
 
     def snapshot(self, depths: dict[str, int] | None, depths_age: float) -> Snapshot:
         """Return all figures as they are now; `depths` of the queues by name, as measured `depths_age` seconds ago."""
-        return self._measures.snapshot(
+        return self._registry.snapshot(
             [
                 *self._counted(),
                 *self._held(),
@@ -77,7 +77,7 @@ class Figures:
 
     def _held(self) -> Iterator[Sample]:
         system = self._system
-        state = answers.state(system)
+        state = views.state(system)
         for name in metrics.STATES:
             yield Sample(metrics.STATE.name, (name,), float(name == state))
         pending = [doc for doc in system.live.values() if doc.status is Status.PENDING]
@@ -85,7 +85,7 @@ class Figures:
         yield _one(metrics.PENDING_AGE, max((_age(doc) for doc in pending), default=0.0))
         yield _one(metrics.WAITING, len(system.waiting))
         yield _one(metrics.INBOX, len(system.inbox) + (system.judged is not None))
-        yield _one(metrics.ERRANDS, len(system.errands))
+        yield _one(metrics.OUTBOX, len(system.outbox))
         called = [commit.since for commit in system.commits_under_way.values()]
         yield _one(metrics.COMMIT_AGE, max(0.0, time.time() - min(called)) if called else 0.0)
         yield _one(metrics.LONGEST_COMMIT, system.longest_commit)

@@ -1,7 +1,7 @@
 """One system while its store is open: its engine, the links to ingress and cascade, and all that works beside.
 
 ingress ──Arrived──> ┌────────────────┐ ──commands──> Effects ──> siblings
-        <──Ack/Park─ │ Engine: rules, │ ──commands──> CascadeDesk ──> cascade actor
+        <──Ack/Park─ │ Engine: rules, │ ──commands──> CascadeClient ──> cascade actor
 gateway ──Asked────> │ store, order   │ ──Reply──> gateway
                      └────────────────┘
 """
@@ -45,21 +45,21 @@ from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.sqlite import SystemStore
 from maestro.system.arrivals import accept
-from maestro.system.cascade_client import CascadeDesk
+from maestro.system.cascade_client import CascadeClient
 from maestro.system.changes import Changes
 from maestro.system.deciders import Deciders
-from maestro.system.decision_log import Journal
-from maestro.system.dispatcher import Carriers
+from maestro.system.decision_log import DecisionLog
+from maestro.system.dispatcher import Handlers
 from maestro.system.engine import Engine
-from maestro.system.error_queue_client import ErrorDesk
-from maestro.system.metrics import Figures
+from maestro.system.error_queue_client import ErrorQueueClient
+from maestro.system.metrics import SystemMetrics
 from maestro.system.mirror import DocumentMirror, no_mirror
-from maestro.system.outbox import Errands
+from maestro.system.outbox import Outbox
 from maestro.system.queries import Questions
 from maestro.system.repository import Repository
 from maestro.system.sibling_calls import Effects
 from maestro.telemetry.definitions import ALARMS, BAD_INPUT, ERRORS, NO_EVENT
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 from maestro.telemetry.tracing import open_trace
 from maestro.webhooks.worker import Webhooks
 
@@ -81,7 +81,7 @@ class OpenSystem:
         repository: Repository,
         system: System,
         platform: Platform,
-        measures: Measures,
+        registry: MetricsRegistry,
         publish_lock: Callable[[Lock | None], None],
     ) -> None:
         self._settings = settings
@@ -89,30 +89,30 @@ class OpenSystem:
         self._outlet = outlet
         self._store = store
         self._platform = platform
-        self._measures = measures
+        self._registry = registry
         self._tell_lock = publish_lock
         self._log = logs.get(system=system.id)
         self._system = system
-        self._figures = Figures(system, measures, store.path)
+        self._figures = SystemMetrics(system, registry, store.path)
         self._trace = open_trace(settings.trace, system)
         self._engine = Engine(
             Machine(self._system), repository, store, carry_out=self._carry_out, publish_lock=self._publish_lock,
-            saved=self._saved, broken=self._broken, measures=measures, trace=self._trace,
+            saved=self._saved, broken=self._broken, registry=registry, trace=self._trace,
             prefetch=settings.broker.prefetch,
         )  # fmt: skip
-        self._journal = Journal(self._system, measures)
-        self._effects = Effects(settings, platform, self._engine, measures, self._trace)
-        self._desk = CascadeDesk(self._system.documents, repository, self._feed)
+        self._decision_log = DecisionLog(self._system, registry)
+        self._effects = Effects(settings, platform, self._engine, registry, self._trace)
+        self._desk = CascadeClient(self._system.documents, repository, self._feed)
         self._deciders = Deciders(settings, system.id, self._feed)
-        self._errands = Errands(self._system, self._engine, platform)
+        self._outbox = Outbox(self._system, self._engine, platform)
         self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
         self._mirror_changed = self._mirror.changed if settings.platform.mirror_documents else no_mirror()
         self._webhooks = Webhooks(self._engine.machine.system, self._engine.write_later, store, settings.webhooks)
         self._changes = Changes(epoch)
-        self._error_desk = ErrorDesk(self._to_ingress, settings.http)
+        self._error_queues = ErrorQueueClient(self._to_ingress, settings.http)
         self.questions = Questions(
             self._engine,
-            self._error_desk,
+            self._error_queues,
             self._changes,
             self._figures,
             self._webhooks,
@@ -120,14 +120,14 @@ class OpenSystem:
             epoch,
             TokenFile(settings.data_dir).revoked,
         )
-        self._carriers = self.carriers()
+        self._handlers = self.handlers()
         self._peers: dict[str, Peer] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
         """Carry on where the store says."""
         self._publish_lock(self._system.lock())
-        self._own("errands", self._errands.run())
+        self._own("errands", self._outbox.run())
         if self._settings.platform.mirror_documents:
             self._own("mirror", self._mirror.run())
         self._own("webhooks", self._webhooks.run())
@@ -157,7 +157,7 @@ class OpenSystem:
         for task in self._tasks:
             task.cancel()
         await self._effects.close()
-        self._error_desk.close()
+        self._error_queues.close()
         self._changes.close()
         self._engine.flush()
         if self._trace is not None:
@@ -176,7 +176,7 @@ class OpenSystem:
         if known is not None:
             known.close()
         on_item = self._from_ingress if hello.role == "ingress" else self._from_cascade
-        peer = Peer(self._outlet, address, self._epoch, hello.epoch, self._settings.actors, on_item, self._measures)
+        peer = Peer(self._outlet, address, self._epoch, hello.epoch, self._settings.actors, on_item, self._registry)
         self._peers[hello.role] = peer
         peer.greet()
         if hello.role == "ingress":
@@ -212,7 +212,7 @@ class OpenSystem:
             case QueuesMeasured(depths=depths):
                 self.questions.measured(dict(depths))
             case ErrorsPeeked() | ErrorsRedriven():
-                self._error_desk.answered(item)
+                self._error_queues.answered(item)
 
     def _from_cascade(self, item: object) -> None:
         if isinstance(item, CascadeDone):
@@ -223,7 +223,7 @@ class OpenSystem:
         if isinstance(accepted, DeadLetter):
             self._system.failed("", accepted.reason, time.time())
             self._changes.moved(())
-            self._measures.count(ERRORS, NO_EVENT if accepted.no_event else BAD_INPUT)
+            self._registry.count(ERRORS, NO_EVENT if accepted.no_event else BAD_INPUT)
             self._log.error("bad input", reason=accepted.reason, verdict="error")
             self._to_ingress(accepted)
         else:
@@ -248,12 +248,12 @@ class OpenSystem:
     def _feed(self, fact: facts.Fact) -> None:
         self._engine.feed(fact)
 
-    def carriers(self) -> Carriers:
+    def handlers(self) -> Handlers:
         """Return who carries out which command."""
         return {
-            **self._effects.carriers(),
-            **self._desk.carriers(),
-            **self._deciders.carriers(),
+            **self._effects.handlers(),
+            **self._desk.handlers(),
+            **self._deciders.handlers(),
             do.AckDelivery: self._acknowledge,
             do.AckOutcome: self._acknowledge_outcome,
             do.ParkEvent: self._park,
@@ -265,7 +265,7 @@ class OpenSystem:
         }
 
     def _carry_out(self, command: do.Command) -> None:
-        self._carriers[type(command)](command)
+        self._handlers[type(command)](command)
 
     def _acknowledge(self, command: do.AckDelivery) -> None:
         faultpoints.reach("system.before_ack")
@@ -295,7 +295,7 @@ class OpenSystem:
         self.questions.reply(command)
 
     def _raise_alarm(self, command: do.RaiseAlarm) -> None:
-        self._measures.count(ALARMS, command.alarm.value)
+        self._registry.count(ALARMS, command.alarm.value)
         self._log.warning(command.text, alarm=command.alarm.value, instance=command.instance_id)
 
     def _publish_lock(self, lock: Lock | None) -> None:
@@ -320,7 +320,7 @@ class OpenSystem:
                 self._to_ingress(Ack(ref))
 
     def _saved(self, saves: list[Save]) -> None:
-        self._journal.note(saves)
+        self._decision_log.note(saves)
         self._figures.saved(saves)
         changed = {save.document.id for save in saves if type(save) is SaveDocument or type(save) is SaveUnit}
         for id_ in changed:
@@ -328,7 +328,7 @@ class OpenSystem:
             self._webhooks.changed(id_)
         if saves:
             self._changes.moved(changed)
-        self._errands.nudge()
+        self._outbox.nudge()
 
     def _broken(self, problem: Exception) -> None:
         what = "store failed" if isinstance(problem, StoreError) else "rules failed"

@@ -9,18 +9,18 @@ from typing import Final
 from maestro import logs
 from maestro.platform import NeverAsked, NoSubscribers, Platform, SiblingError, SiblingLocked, SiblingRefused
 from maestro.rules import facts
-from maestro.rules.state import Errand, ErrandKind, System
+from maestro.rules.state import OutboxKind, OutboxMessage, System
 from maestro.system.engine import Engine
 from maestro.tasks import Tasks
 
-#: Pauses between two rounds of tries, in seconds, and rounds before an errand is given up (about a day).
+#: Pauses between two rounds of tries, in seconds, and rounds before a message is given up (about a day).
 PAUSE, PAUSE_MAX, ROUNDS = 1.0, 300.0, 300
-#: Errands under way at once.
+#: Outbox under way at once.
 AT_ONCE: Final = 16
 
 
-class Errands:
-    """Delivers a system's errands."""
+class Outbox:
+    """Delivers a system's outbox."""
 
     def __init__(self, system: System, engine: Engine, platform: Platform) -> None:
         self._system = system
@@ -29,22 +29,22 @@ class Errands:
         self._log = logs.get(system=system.id)
         self._more = asyncio.Event()
         self._tasks = Tasks(self._log)
-        #: Instances whose errand is under way.
+        #: Instances whose message is under way.
         self._busy: set[str] = set()
         #: Rounds of tries that failed, and the moment (of the loop's clock) before which there is no other, by number.
         self._failed: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
-        #: Errands that wait for the end of the lock.
+        #: Outbox that wait for the end of the lock.
         self._locked: set[int] = set()
         self._no_subscribers_told = False
 
     def nudge(self) -> None:
-        """There may be an errand, or the lock may be gone."""
-        if self._system.errands:
+        """There may be a message, or the lock may be gone."""
+        if self._system.outbox:
             self._more.set()
 
     async def run(self) -> None:
-        """Deliver errands for ever."""
+        """Deliver outbox for ever."""
         loop = asyncio.get_running_loop()
         try:
             while True:
@@ -63,69 +63,73 @@ class Errands:
         self._forget_dropped()
         next_at: float | None = None
         ahead = set(self._busy)
-        for errand in list(self._system.errands.values()):
+        for message in list(self._system.outbox.values()):
             if len(self._busy) >= AT_ONCE:
                 break
-            if errand.instance_id in ahead:
+            if message.instance_id in ahead:
                 continue
-            ahead.add(errand.instance_id)
-            due = self._not_before.get(errand.number, now)
-            if errand.number in self._locked and self._system.lock() is not None:
+            ahead.add(message.instance_id)
+            due = self._not_before.get(message.number, now)
+            if message.number in self._locked and self._system.lock() is not None:
                 continue
             if due > now:
                 next_at = due if next_at is None else min(next_at, due)
             else:
-                self._busy.add(errand.instance_id)
-                self._tasks.start(self._deliver(errand), "errand")
+                self._busy.add(message.instance_id)
+                self._tasks.start(self._deliver(message), "outbox message")
         return next_at
 
     def _forget_dropped(self) -> None:
         for kept in (self._failed, self._not_before):
-            for number in [number for number in kept if number not in self._system.errands]:
+            for number in [number for number in kept if number not in self._system.outbox]:
                 del kept[number]
-        self._locked &= self._system.errands.keys()
+        self._locked &= self._system.outbox.keys()
 
-    async def _deliver(self, errand: Errand) -> None:
-        self._locked.discard(errand.number)
-        self._engine.feed(facts.ErrandBegun(errand.number))
+    async def _deliver(self, message: OutboxMessage) -> None:
+        self._locked.discard(message.number)
+        self._engine.feed(facts.OutboxMessageBegun(message.number))
         try:
-            with logs.correlated(instance=errand.instance_id):
-                await self._send(errand)
+            with logs.correlated(instance=message.instance_id):
+                await self._send(message)
         except NoSubscribers as problem:
             if not self._no_subscribers_told:
                 self._no_subscribers_told = True
-                self._log.warning("errand refused", errand=errand.kind, instance=errand.instance_id, cause=str(problem))
-            self._engine.feed(facts.ErrandDone(errand.number))
+                self._log.warning(
+                    "outbox message refused", message=message.kind, instance=message.instance_id, cause=str(problem)
+                )
+            self._engine.feed(facts.OutboxMessageDone(message.number))
         except SiblingLocked:
-            self._locked.add(errand.number)
-            self._engine.feed(facts.ErrandRefused(errand.number))
+            self._locked.add(message.number)
+            self._engine.feed(facts.OutboxMessageRefused(message.number))
         except SiblingError as problem:
-            self._late(errand, problem)
+            self._late(message, problem)
         else:
-            self._engine.feed(facts.ErrandDone(errand.number))
+            self._engine.feed(facts.OutboxMessageDone(message.number))
         finally:
-            self._busy.discard(errand.instance_id)
+            self._busy.discard(message.instance_id)
             self._more.set()
 
-    def _late(self, errand: Errand, problem: SiblingError) -> None:
+    def _late(self, message: OutboxMessage, problem: SiblingError) -> None:
         """Try again later, ever later; give it up after about a day."""
         in_vain = isinstance(problem, SiblingRefused | NeverAsked)
-        ended = facts.ErrandRefused if in_vain else facts.ErrandUnanswered
-        self._engine.feed(ended(errand.number))
-        failed = self._failed[errand.number] = self._failed.get(errand.number, 0) + 1
+        ended = facts.OutboxMessageRefused if in_vain else facts.OutboxMessageUnanswered
+        self._engine.feed(ended(message.number))
+        failed = self._failed[message.number] = self._failed.get(message.number, 0) + 1
         if failed >= ROUNDS:
-            self._log.error("errand given up", errand=errand.kind, instance=errand.instance_id, cause=str(problem))
-            self._engine.feed(facts.ErrandDone(errand.number))
+            self._log.error(
+                "outbox message given up", message=message.kind, instance=message.instance_id, cause=str(problem)
+            )
+            self._engine.feed(facts.OutboxMessageDone(message.number))
             return
-        self._log.warning("errand late", errand=errand.kind, instance=errand.instance_id, cause=str(problem))
+        self._log.warning("outbox message late", message=message.kind, instance=message.instance_id, cause=str(problem))
         pause = min(PAUSE * 2 ** min(failed - 1, 10), PAUSE_MAX)
-        self._not_before[errand.number] = asyncio.get_running_loop().time() + pause
+        self._not_before[message.number] = asyncio.get_running_loop().time() + pause
 
-    async def _send(self, errand: Errand) -> None:
-        if errand.kind is ErrandKind.STATUS:
+    async def _send(self, message: OutboxMessage) -> None:
+        if message.kind is OutboxKind.STATUS:
             # One try: one that is dropped between two must not be sent.
-            await self._platform.apicore.set_instance_status(errand.instance_id, errand.text, tries=1)
+            await self._platform.apicore.set_instance_status(message.instance_id, message.text, tries=1)
             return
-        event = self._engine.repository.error_event(errand)
+        event = self._engine.repository.error_event(message)
         if event is not None:
             await self._platform.event_manager.send(event)

@@ -13,7 +13,7 @@ from maestro.board.owner import OwnedSlot
 from maestro.messages import Answer, Code
 from maestro.rules.state import Lock
 from maestro.settings.model import Settings
-from maestro.system import views as answers
+from maestro.system import views
 
 
 class PublishedLock:
@@ -48,7 +48,7 @@ class PublishedLock:
 
     def publish(self, lock: Lock | None) -> None:
         """Show the lock, or that there is none. What is kept of an answer goes by the board, so that is second."""
-        self.answer = answers.locked(lock)
+        self.answer = views.locked(lock)
         self._show(State.OPEN if lock is None else State.LOCKED)
 
     def unknown(self, problem: str) -> None:

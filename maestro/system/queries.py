@@ -40,13 +40,13 @@ from maestro.rules import facts
 from maestro.rules.commands import Reply
 from maestro.rules.facts import AnswerLost, DoubtResolved
 from maestro.rules.rendering import sync_answer
-from maestro.system import views as answers
+from maestro.system import views
 from maestro.system.arrivals import accept_failure, accept_sync, sync_fingerprint
 from maestro.system.changes import Changes
 from maestro.system.decisions import Decision, fact_of
 from maestro.system.engine import Engine
-from maestro.system.error_queue_client import ErrorDesk
-from maestro.system.metrics import Figures
+from maestro.system.error_queue_client import ErrorQueueClient
+from maestro.system.metrics import SystemMetrics
 from maestro.webhooks.worker import Webhooks
 
 Give = Callable[[Answer], None]
@@ -62,9 +62,9 @@ class Questions:
     def __init__(
         self,
         engine: Engine,
-        errors: ErrorDesk,
+        errors: ErrorQueueClient,
         changes: Changes,
-        figures: Figures,
+        figures: SystemMetrics,
         webhooks: Webhooks,
         measure: Callable[[object], bool],
         epoch: int,
@@ -104,12 +104,12 @@ class Questions:
                 give(self._held_instance(question.id))
             case GetUnits():
                 self._engine.store()
-                give(answers.units(self._system, self._engine.repository, question))
+                give(views.units(self._system, self._engine.repository, question))
             case AwaitChange():
                 self._await_change(question, give)
             case ListDoubts():
                 self._engine.store()
-                give(answers.doubts(self._system))
+                give(views.doubts(self._system))
             case ResolveDoubt():
                 self._resolve(question, give)
             case ListErrors():
@@ -146,7 +146,7 @@ class Questions:
     def _recorded(self, question: Measure | ListDeliveries) -> Answer:
         """Answer what was measured or sent."""
         if isinstance(question, Measure):
-            return self._figures_now()
+            return self._metrics_now()
         return self._webhooks.page(question.after, question.limit)
 
     def _look_up(  # noqa: PLR0911 - one for each question
@@ -157,17 +157,17 @@ class Questions:
             self._engine.store()
         match question:
             case CheckLock():
-                return answers.locked(self._system.lock())
+                return views.locked(self._system.lock())
             case ListWaiting(after=after, limit=limit):
-                return answers.waiting(self._system, after, limit)
+                return views.waiting(self._system, after, limit)
             case GetWaiting(number=number):
-                return answers.waiting_event(self._system, self._engine.repository, number)
+                return views.waiting_event(self._system, self._engine.repository, number)
             case ListSkipped(after=after, limit=limit):
-                return answers.skipped(self._system, after, limit)
+                return views.skipped(self._system, after, limit)
             case ListStale(state=state, after=after, limit=limit):
-                return answers.stale(self._system, state, after, limit)
+                return views.stale(self._system, state, after, limit)
             case FindDocuments():
-                return answers.documents(self._system, self._engine.repository, question)
+                return views.documents(self._system, self._engine.repository, question)
             case GetDocument(id=id_):
                 return self._document(id_)
 
@@ -205,7 +205,7 @@ class Questions:
         doc = self._system.documents.get(id_)
         if doc is None:
             return Answer(Code.NOT_FOUND, message=f"no reprocessing {id_}")
-        return Answer(Code.OK, answers.document(self._system, doc, self._engine.repository))
+        return Answer(Code.OK, views.document(self._system, doc, self._engine.repository))
 
     def _held_instance(self, id_: str) -> Answer:
         doc = self._system.documents.get(id_)
@@ -232,8 +232,8 @@ class Questions:
                 give(Answer(Code.OK, message=question.after))
 
         def show(described: Answer) -> None:
-            doc = answers.at_stake(self._system, self._changes.document_id)
-            body = answers.watched(self._system, doc, self._engine.repository, described.body)
+            doc = views.document_watched(self._system, self._changes.document_id)
+            body = views.watched(self._system, doc, self._engine.repository, described.body)
             give(Answer(Code.OK, body, self._changes.version))
 
         self._changes.wait(question.after, question.seconds, tell)
@@ -242,7 +242,7 @@ class Questions:
 
     def _describe(self, give: Give, *, measure: bool) -> None:
         if not measure or time.monotonic() - self._measured_at < MEASURED_FOR:
-            give(answers.described(self._system, self._depths, self._epoch))
+            give(views.described(self._system, self._depths, self._epoch))
             return
         self._describing.append(give)
         if len(self._describing) > 1:
@@ -253,7 +253,7 @@ class Questions:
             self._depths = None
             self._describe_all()
 
-    def _figures_now(self) -> Answer:
+    def _metrics_now(self) -> Answer:
         """Answer at once, and have the queues measured for next time."""
         now = time.monotonic()
         if now - max(self._asked_at, self._measured_at) >= MEASURE_EVERY and self._measure(MeasureQueues()):
@@ -271,4 +271,4 @@ class Questions:
     def _describe_all(self) -> None:
         waiting, self._describing = self._describing, []
         for give in waiting:
-            give(answers.described(self._system, self._depths, self._epoch))
+            give(views.described(self._system, self._depths, self._epoch))

@@ -11,7 +11,7 @@
 | `doubts` | key | a commit that nothing proves, and what was said of it |
 | `commits` | `memory` | how long the longest commit took, and since when each is known |
 | `covers` | document's id | a decision that covers its tag |
-| `errands` | number | a message to a sibling that is still to be delivered |
+| `outbox` | number | a message to a sibling that is still to be delivered |
 | `canaries` | sibling | instances that the sibling answered about (see `runtime.canaries`) |
 | `ledger` | `book` | the ledger's extent |
 | `ledger_owed` | number | a commit of which the ledger has still to learn something |
@@ -34,12 +34,12 @@ from maestro.rules.impact import DISCOVERY, UnitKey
 from maestro.rules.pace import Pace
 from maestro.rules.preview import REMEMBERED
 from maestro.rules.rendering import error_event
-from maestro.rules.state import Errand, ErrandKind, Rules, System
+from maestro.rules.state import OutboxKind, OutboxMessage, Rules, System
 from maestro.rules.status import IN_PROGRESS, Status, Trigger
 from maestro.rules.step import (
     DropCover,
     DropEntry,
-    DropErrand,
+    DropOutboxMessage,
     DropPreviews,
     DropStale,
     DropUnit,
@@ -53,7 +53,7 @@ from maestro.rules.step import (
     SaveDocument,
     SaveDoubt,
     SaveEntry,
-    SaveErrand,
+    SaveOutboxMessage,
     SaveOwed,
     SavePace,
     SavePreview,
@@ -70,7 +70,7 @@ DELIVERIES = "deliveries"
 BODIES = "bodies"
 DOCUMENTS = "documents"
 UNITS = "units"
-ERRANDS = "errands"
+OUTBOX = "errands"
 PREVIEWS = "previews"
 PACES = "paces"
 CANARIES = "canaries"
@@ -137,12 +137,12 @@ class Repository:
                 return [Put(COVERS, cover.document_id, cover_row(cover))]
             case DropCover(cover):
                 return [Delete(COVERS, cover.document_id)]
-            case SaveErrand(errand):
-                return [Put(ERRANDS, _number(errand.number), self._errand(errand))]
+            case SaveOutboxMessage(message):
+                return [Put(OUTBOX, _number(message.number), self._outbox_message(message))]
             case SaveDoubt() | ForgetDoubt() | SaveCommits():
                 return doubt_records.writes(save)
-            case DropErrand(number):
-                return [Delete(ERRANDS, _number(number))]
+            case DropOutboxMessage(number):
+                return [Delete(OUTBOX, _number(number))]
             case SaveBook() | SaveOwed() | SaveEntry() | DropEntry() | SaveStale() | DropStale():
                 return ledger_records.writes(save)
 
@@ -166,17 +166,17 @@ class Repository:
         self._kept.discard(number)
         return [Delete(BODIES, _number(number))]
 
-    def _errand(self, errand: Errand) -> dict[str, Any]:
-        row = {"kind": errand.kind, "instance": errand.instance_id, "text": errand.text}
-        body = self.body(errand.about) if errand.about else None
+    def _outbox_message(self, message: OutboxMessage) -> dict[str, Any]:
+        row = {"kind": message.kind, "instance": message.instance_id, "text": message.text}
+        body = self.body(message.about) if message.about else None
         if body is not None:
             event = parse_celery(body).event.raw
-            row["event"] = error_event(event, errand.instance_id, errand.text).decode()
+            row["event"] = error_event(event, message.instance_id, message.text).decode()
         return row
 
-    def error_event(self, errand: Errand) -> bytes | None:
-        """Return the event an errand is to send; None when the failed event's body was not at hand."""
-        row = self.store.get(ERRANDS, _number(errand.number)) or {}
+    def error_event(self, message: OutboxMessage) -> bytes | None:
+        """Return the event a message is to send; None when the failed event's body was not at hand."""
+        row = self.store.get(OUTBOX, _number(message.number)) or {}
         return row["event"].encode() if "event" in row else None
 
     # --- loading -----------------------------------------------------------------------------------------------
@@ -203,11 +203,11 @@ class Repository:
         for key, row in self.store.rows(COVERS):
             cover = to_cover(key, row)
             system.covers[cover.subject] = cover
-        for key, row in self.store.rows(ERRANDS):
-            errand = Errand(int(key), ErrandKind(row["kind"]), row["instance"], row["text"])
-            system.errands[errand.number] = errand
-            system.errands_begun.add(errand.number)  # a former life may have begun to deliver it
-            system.next_errand = errand.number + 1
+        for key, row in self.store.rows(OUTBOX):
+            message = OutboxMessage(int(key), OutboxKind(row["kind"]), row["instance"], row["text"])
+            system.outbox[message.number] = message
+            system.outbox_begun.add(message.number)  # a former life may have begun to deliver it
+            system.next_outbox_message = message.number + 1
         ledger_records.load(self.store, system.ledger)
         return system
 
@@ -261,12 +261,12 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911, PLR0912
             return (PACES, name)
         case SaveCover(cover) | DropCover(cover):
             return (COVERS, cover.document_id)
-        case SaveErrand(errand):
-            return (ERRANDS, errand.number)
+        case SaveOutboxMessage(message):
+            return (OUTBOX, message.number)
         case SaveDoubt() | ForgetDoubt() | SaveCommits():
             return doubt_records.identity(save)
-        case DropErrand(number):
-            return (ERRANDS, number)
+        case DropOutboxMessage(number):
+            return (OUTBOX, number)
         case SaveBook() | SaveOwed() | SaveEntry() | DropEntry() | SaveStale() | DropStale():
             return ledger_records.identity(save)
 

@@ -31,7 +31,7 @@ from maestro.system.published_lock import PublishedLock
 from maestro.system.repository import Repository
 from maestro.telemetry.call_counts import CallCounts
 from maestro.telemetry.definitions import OF_SYSTEM
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 
 #: Seconds between two tries to open a store that cannot be opened.
 REOPEN_EVERY = 1.0
@@ -105,10 +105,10 @@ class SystemService:
             self._lock.unknown(self._problem)
             self._log.error("store cannot be opened", cause=str(problem))
             return False
-        measures = Measures(OF_SYSTEM)
-        platform = await Platform.open(self._settings.platform, CallCounts(measures))
+        registry = MetricsRegistry(OF_SYSTEM)
+        platform = await Platform.open(self._settings.platform, CallCounts(registry))
         self._open = OpenSystem(
-            self._settings, self._epoch, self._outlet, store, repository, system, platform, measures, self._lock.publish
+            self._settings, self._epoch, self._outlet, store, repository, system, platform, registry, self._lock.publish
         )
         self._problem = ""
         self._open.begin()

@@ -26,12 +26,12 @@ from maestro.settings.model import Settings
 from maestro.system.asking import Asking, together
 from maestro.system.canaries import Canaries
 from maestro.system.deadline import PROMPT_TRIES, promptly
-from maestro.system.dispatcher import Carriers
+from maestro.system.dispatcher import Handlers
 from maestro.system.ledger import Ledger
 from maestro.system.long_commits import LongCommits
 from maestro.system.proofs import Proofs
 from maestro.telemetry.definitions import COMMIT_SECONDS, EVENT, HELD, RECHECK, REPLAY, REPLAY_SENDS
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 from maestro.telemetry.tracing import Trace
 
 if TYPE_CHECKING:
@@ -53,13 +53,13 @@ class Effects:
         settings: Settings,
         platform: Platform,
         engine: "Engine",
-        measures: Measures,
+        registry: MetricsRegistry,
         trace: Trace | None = None,
         owner: OwnerView | None = None,
     ) -> None:
         self._owner = owner or OwnerView(settings)
         self._trace = trace
-        self._measures = measures
+        self._registry = registry
         self._settings = settings
         self._platform = platform
         self._engine = engine
@@ -67,14 +67,14 @@ class Effects:
         self._ledger = Ledger(engine.repository.store, engine.store)
         self._log = logs.get(system=self._system.id)
         self._loop = asyncio.get_running_loop()
-        self._long = LongCommits(self._system, measures)
+        self._long = LongCommits(self._system, registry)
         self._proofs = Proofs(self._system.id, platform, engine, use_map=settings.platform.proof_map)
         self._tasks: set[asyncio.Task[None]] = set()
         #: An answer is being fed to the engine by one of the tasks, and what that task goes on with.
         self._answering = False
         self._next: do.Command | None = None
         self._canaries = Canaries(self._system.id, platform, engine, settings.data_dir)
-        self._asking = Asking(self._system, platform, self._ledger, self._canaries, measures)
+        self._asking = Asking(self._system, platform, self._ledger, self._canaries, registry)
         #: Notifications whose refusal was told in this life.
         self._told: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -104,7 +104,7 @@ class Effects:
             do.FetchLateOrigins: self._fetch_late_origins,
         }
 
-    def carriers(self) -> Carriers:
+    def handlers(self) -> Handlers:
         """Return who begins which command of the siblings."""
         return {
             do.AwaitResult: self._await_result,
@@ -184,7 +184,7 @@ class Effects:
         finally:
             self._long.ended(token)
             took = time.perf_counter() - started
-            self._measures.observe(COMMIT_SECONDS, took, kind)
+            self._registry.observe(COMMIT_SECONDS, took, kind)
         return took if answer.end is CommitEnd.MADE else facts.CommitFailed(token, answer.end, answer.cause)
 
     def _wake_at(self, command: do.WakeAt) -> None:
@@ -291,7 +291,7 @@ class Effects:
     async def _send_replay(self, command: do.SendReplay) -> Fact:
         doc = self._document(command.id)
         if doc.current is not None and doc.token == command.token:  # else superseded meanwhile
-            self._measures.count(REPLAY_SENDS)
+            self._registry.count(REPLAY_SENDS)
             tries = self._asking.tries(doc.id)
             try:
                 await self._platform.event_manager.send(replay_event(doc, doc.current), tries=tries)

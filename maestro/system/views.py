@@ -103,7 +103,7 @@ def described(system: System, depths: dict[str, int] | None, epoch: int) -> Answ
         "running": _running(system.running()),
         "waiting": len(system.waiting),
         "inbox": len(system.inbox) + (system.judged is not None),
-        "errands": len(system.errands),
+        "outbox": len(system.outbox),
         "doubts": len(system.open_doubts),
         "commit": _oldest_commit(system),
         "queues": depths,
@@ -272,7 +272,7 @@ def document(system: System, doc: Document, repository: Repository) -> bytes:
     return document_json(doc, units, more={"estimate": _estimate(system, doc)})
 
 
-def at_stake(system: System, last_changed: str) -> Document | None:
+def document_watched(system: System, last_changed: str) -> Document | None:
     """Return the document to watch: what runs, else what is to be decided, else what starts next, else the last one."""
     live = system.running() or system.pending() or system.next_in_line() or system.pending(late=True)
     return live or system.documents.get(last_changed)

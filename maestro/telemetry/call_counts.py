@@ -1,19 +1,19 @@
 """Counts the calls to siblings by outcome."""
 
 from maestro.telemetry.definitions import RETRIES, TRIES
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 
 
 class CallCounts:
-    """A `maestro.platform.observer.CallObserver` over a process's measures."""
+    """A `maestro.platform.observer.CallObserver` over a process's registry."""
 
-    def __init__(self, measures: Measures) -> None:
-        self._measures = measures
+    def __init__(self, registry: MetricsRegistry) -> None:
+        self._registry = registry
 
     def tried(self, service: str, outcome: str) -> None:
         """Count a try."""
-        self._measures.count(TRIES, service, outcome)
+        self._registry.count(TRIES, service, outcome)
 
     def retried(self, service: str, outcome: str) -> None:
         """Count a try after the first."""
-        self._measures.count(RETRIES, service, outcome)
+        self._registry.count(RETRIES, service, outcome)

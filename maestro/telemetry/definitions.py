@@ -108,7 +108,7 @@ ALARMS = _counter(
     "the last 100 events), late_again (late runs make results of late runs stale).",
     _SYSTEM, "alarm", known=_each(*Alarm),
 )  # fmt: skip
-ERRANDS = _gauge("maestro_errands", "Messages to siblings that are still to be delivered.", _SYSTEM)
+OUTBOX = _gauge("maestro_outbox_messages", "Messages to siblings that are still to be delivered.", _SYSTEM)
 
 # --- siblings ---------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """What a process counts about itself: plain numbers, cheap enough for every event, and a snapshot of them to send.
 
-Pure: no I/O, no clock. One writer at a time: each process measures on its service's loop.
+Pure: no I/O, no clock. One writer at a time: each process registry on its service's loop.
 """
 
 from bisect import bisect_left
@@ -97,7 +97,7 @@ class _Histogram:
         self.total = 0.0
 
 
-class Measures:
+class MetricsRegistry:
     """The counters and histograms of one process; `metrics` are those whose known labels show from the start."""
 
     def __init__(self, metrics: Iterable[Metric] = ()) -> None:

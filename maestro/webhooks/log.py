@@ -13,7 +13,7 @@ DELIVERIES: Final = "webhook_deliveries"
 WriteLater = Callable[[Iterable[Write]], None]
 
 
-def lane_name(url: str) -> str:
+def url_name(url: str) -> str:
     """Return what stands for a URL where it is not to be shown: its path may hold a secret."""
     return hashlib.sha256(url.encode()).hexdigest()[:12]
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from maestro.settings.model import WebhookSettings
-from maestro.webhooks.log import lane_name
+from maestro.webhooks.log import url_name
 from maestro.webhooks.signature import HEADER, sign
 
 _HEADERS: Final = {"Content-Type": "application/json", "User-Agent": "maestro"}
@@ -24,7 +24,7 @@ class Sender:
         self._session: aiohttp.ClientSession | None = None
         parts = urlsplit(url)
         #: The URL as it may be shown.
-        self.shown = f"{parts.scheme}://{parts.netloc}/… ({lane_name(url)})"
+        self.shown = f"{parts.scheme}://{parts.netloc}/… ({url_name(url)})"
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=self._timeout)

@@ -1,7 +1,7 @@
 """Tells configured URLs what happens to a system's reprocessings: pending, decided, finished, failed.
 
-What is to be told is read off the documents' stored histories; each URL has a lane of its own with a stored place in
-every history. So nothing is lost with a process, each lane keeps the order, and a URL that does not answer holds up
+What is to be told is read off the documents' stored histories; each URL has a worker of its own with a stored place in
+every history. So nothing is lost with a process, each worker keeps the order, and a URL that does not answer holds up
 nothing but itself. At least once: an `id` that comes twice is the same happening.
 """
 
@@ -20,10 +20,10 @@ from maestro.rules.state import System
 from maestro.rules.status import Status
 from maestro.settings.model import WebhookSettings
 from maestro.store.base import Put, Store
-from maestro.webhooks.log import DeliveryLog, WriteLater, lane_name
+from maestro.webhooks.log import DeliveryLog, WriteLater, url_name
 
 PLACES: Final = "webhooks"
-#: Pauses before a lane that died of an error is started again, in seconds.
+#: Pauses before a worker that died of an error is started again, in seconds.
 RESTART, RESTART_MAX = 1.0, 60.0
 HAPPENINGS: Final = {
     Status.PENDING: "pending",
@@ -63,12 +63,14 @@ class Webhooks:
     def __init__(self, system: System, write_later: WriteLater, store: Store, settings: WebhookSettings) -> None:
         self._log = logs.get(system=system.id)
         self._deliveries = DeliveryLog(store, write_later, settings.kept)
-        self._lanes = [_Lane(url, system, write_later, store, settings, self._deliveries) for url in settings.urls]
+        self._workers = [
+            _UrlWorker(url, system, write_later, store, settings, self._deliveries) for url in settings.urls
+        ]
 
     def changed(self, id_: str) -> None:
         """A document changed."""
-        for lane in self._lanes:
-            lane.changed(id_)
+        for worker in self._workers:
+            worker.changed(id_)
 
     def page(self, after: int, limit: int) -> Answer:
         """Return a page of the deliveries, oldest first."""
@@ -77,21 +79,21 @@ class Webhooks:
 
     async def run(self) -> None:
         """Tell, for ever."""
-        if self._lanes:
-            await asyncio.gather(*map(self._kept_running, self._lanes))
+        if self._workers:
+            await asyncio.gather(*map(self._kept_running, self._workers))
 
-    async def _kept_running(self, lane: "_Lane") -> None:
+    async def _kept_running(self, worker: "_UrlWorker") -> None:
         pause = RESTART
         while True:
             try:
-                await lane.run()
+                await worker.run()
             except Exception:  # noqa: BLE001 - no webhook may take its system down with it
-                self._log.exception("webhook lane died", lane=lane.name, again_in=pause)
+                self._log.exception("webhook worker died", worker=worker.name, again_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, RESTART_MAX)
 
 
-class _Lane:
+class _UrlWorker:
     """One URL: what it was told, and what it is still to be told."""
 
     def __init__(
@@ -105,7 +107,7 @@ class _Lane:
     ) -> None:
         from maestro.webhooks.sender import Sender  # noqa: PLC0415 - see there
 
-        self.name = lane_name(url)
+        self.name = url_name(url)
         self._write_later = write_later
         self._documents: dict[str, Document] = system.documents
         self._settings = settings

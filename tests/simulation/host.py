@@ -51,7 +51,7 @@ class Host(Effects):
         self._stored: list[do.Command] = []
         self._synced: list[do.Command] = []
         self._flush_due = False
-        self._errands_sent = set()
+        self._outbox_sent = set()
         self._heard = []
         self.siblings.api_failures = 0
         for instance in self.siblings.data.instances.values():
@@ -61,7 +61,7 @@ class Host(Effects):
         for id_ in self.watch.documents:
             self.watch.covered.pending(self.watch, id_)
         self._publish_lock()
-        self._do_errands()
+        self._work_outbox()
         self.ingress.attach()
 
     def crash(self, *, power_lost: bool) -> None:
@@ -236,7 +236,7 @@ class Host(Effects):
             self._heard.clear()
             synced, self._synced = self._synced, []
             commands += synced
-        self._do_errands()
+        self._work_outbox()
         for command in commands:
             self._begin(command)
 

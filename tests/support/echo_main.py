@@ -29,8 +29,8 @@ async def main(folder: Path, systems: list[str]) -> None:
     await runtime.start()
     try:
         for system in systems:
-            await runtime.bridge.install(system)
-        await runtime.bridge.wait_for_services(20)
+            await runtime.actor_client.install(system)
+        await runtime.actor_client.wait_for_services(20)
         (folder / "ready").touch()
         await ended.wait()
     finally:

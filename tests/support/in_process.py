@@ -21,7 +21,7 @@ from maestro.links.service import Answered, Asked, Attach
 from maestro.messages import Ack, Answer, Arrived, CascadeDone, DeadLetter, DeadLettered, Park, Parked, Question, Source
 from maestro.settings.model import Settings
 from maestro.system.service import SystemService
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 from tests.support.siblings import RecordingSiblings
 from tests.support.stage import SYSTEM, event
 
@@ -42,7 +42,7 @@ class InProcess:
         attach = Attach(1, SYSTEM, "system", self.service._epoch)
         for role, receive in (("ingress", self._settle), ("cascade", self._operate)):
             outlet = _Sender(self.service, role)
-            meeting = self._meetings[role] = Meeting(role, next(_epochs), outlet, settings.actors, Measures())
+            meeting = self._meetings[role] = Meeting(role, next(_epochs), outlet, settings.actors, MetricsRegistry())
             self._peers[role] = meeting.meet(attach, receive)
 
     def send(self, address: object, message: object) -> None:

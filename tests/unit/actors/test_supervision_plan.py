@@ -8,7 +8,7 @@ import pytest
 from maestro.actors.child import State
 from maestro.actors.messages import Factories, Ping, Role, StartService, StopService, TellChanges
 from maestro.actors.processes import Process
-from maestro.actors.supervision_plan import SIDE_BY_SIDE, Command, Create, Kill, Roster, Tell
+from maestro.actors.supervision_plan import SIDE_BY_SIDE, Command, Create, Kill, SupervisionPlan, Tell
 from maestro.links.service import Attach, Detach
 from maestro.settings.model import ActorSettings, Settings
 from maestro.telemetry.metrics import Sample, Snapshot
@@ -17,7 +17,7 @@ INGRESS, CASCADE, SYS_A = (Role.INGRESS, ""), (Role.CASCADE, ""), (Role.SYSTEM, 
 
 
 class World:
-    """Runs the roster's commands the way the supervisor does, with processes that are numbers."""
+    """Runs the plan's commands the way the supervisor does, with processes that are numbers."""
 
     def __init__(self, replace_after: float = 20.0) -> None:
         self.now = 100.0
@@ -27,7 +27,7 @@ class World:
         self.sent: list[tuple[object, object]] = []
         self.created: list[tuple[Role, str]] = []
         self.settings = ActorSettings(replace_after=replace_after)
-        self.roster = Roster(
+        self.plan = SupervisionPlan(
             "run",
             Settings(actors=self.settings),
             Factories(),
@@ -44,7 +44,7 @@ class World:
                     process = Process(next(self.pids), 1)
                     self.alive.add(process.pid)
                     self.created.append(key)
-                    self.run(self.roster.created(key, f"at {process.pid}", process, self.now))
+                    self.run(self.plan.created(key, f"at {process.pid}", process, self.now))
                 case Kill(process):
                     self.alive.discard(process.pid)
                 case Tell(address, message):
@@ -52,7 +52,7 @@ class World:
 
     def tick(self, seconds: float = 0.2) -> None:
         self.now += seconds
-        self.run(self.roster.tick(self.now))
+        self.run(self.plan.tick(self.now))
 
     def take(self, kind: type) -> list[object]:
         found = [message for _, message in self.sent if isinstance(message, kind)]
@@ -60,12 +60,12 @@ class World:
         return found
 
     def entry(self, key: tuple[Role, str]):  # noqa: ANN201 - an Entry
-        return next(each for each in self.roster.directory(-1).entries if (each.role, each.system_id) == key)
+        return next(each for each in self.plan.directory(-1).entries if (each.role, each.system_id) == key)
 
     def start_all(self) -> None:
         for order in self.take(StartService):
             assert isinstance(order, StartService)
-            self.run(self.roster.started(order.epoch, f"real {order.epoch}", self.now))
+            self.run(self.plan.started(order.epoch, f"real {order.epoch}", self.now))
 
     def acknowledge(self, key: tuple[Role, str]) -> list[Attach | Detach]:
         """Take the changes on their way to a hub and acknowledge them."""
@@ -75,46 +75,46 @@ class World:
         taken = [change for message in mine for change in message.items]
         if taken:
             version = max(change.version for change in taken)
-            self.run(self.roster.acknowledged(self.entry(key).epoch, version, self.now))
+            self.run(self.plan.acknowledged(self.entry(key).epoch, version, self.now))
         return taken
 
     def kill(self, key: tuple[Role, str]) -> None:
         self.alive.discard(self.entry(key).pid)
-        self.run(self.roster.ended(self.now))
+        self.run(self.plan.ended(self.now))
 
 
 @pytest.fixture
 def world(request: pytest.FixtureRequest) -> World:
     world = World(getattr(request, "param", 20.0))
-    world.run(world.roster.open(world.now))
-    world.run(world.roster.install(["sysA"], world.now))
+    world.run(world.plan.open(world.now))
+    world.run(world.plan.install(["sysA"], world.now))
     world.start_all()
     return world
 
 
 def test_each_slot_gets_one_actor_and_installing_again_none(world: World) -> None:
-    world.run(world.roster.install(["sysA"], world.now))
+    world.run(world.plan.install(["sysA"], world.now))
     assert world.created == [INGRESS, CASCADE, SYS_A]
     assert world.entry(SYS_A).state == "running"
     assert world.entry(SYS_A).address == "real 3"
 
 
 def test_what_keeps_a_service_from_its_work_is_known_from_its_start(world: World) -> None:
-    world.run(world.roster.install(["sysA"], world.now))
-    world.roster.directory(0)
+    world.run(world.plan.install(["sysA"], world.now))
+    world.plan.directory(0)
     epoch = world.entry(INGRESS).epoch
-    world.roster.heard(epoch, world.now, "broker: refused")
+    world.plan.heard_at(epoch, world.now, "broker: refused")
     assert world.entry(INGRESS).problem == "broker: refused"
     fresh = World()
-    fresh.run(fresh.roster.open(fresh.now))
+    fresh.run(fresh.plan.open(fresh.now))
     order = fresh.take(StartService)[0]
-    fresh.roster.started(order.epoch, "here", fresh.now, "broker: refused")
-    assert "broker: refused" in [entry.problem for entry in fresh.roster.directory(0).entries]
+    fresh.plan.started(order.epoch, "here", fresh.now, "broker: refused")
+    assert "broker: refused" in [entry.problem for entry in fresh.plan.directory(0).entries]
 
 
 def test_start_is_repeated_until_it_is_answered() -> None:
     world = World()
-    world.run(world.roster.open(world.now))
+    world.run(world.plan.open(world.now))
     assert len(world.take(StartService)) == 2
     world.tick()
     assert world.take(StartService) == []
@@ -130,18 +130,18 @@ def test_start_is_repeated_until_it_is_answered() -> None:
 
 
 def test_a_late_or_doubled_start_changes_nothing(world: World) -> None:
-    before = world.roster.directory(-1)
-    world.run(world.roster.started(3, "elsewhere", world.now))
-    world.run(world.roster.started(99, "nobody", world.now))
-    assert world.roster.directory(-1) == before
+    before = world.plan.directory(-1)
+    world.run(world.plan.started(3, "elsewhere", world.now))
+    world.run(world.plan.started(99, "nobody", world.now))
+    assert world.plan.directory(-1) == before
 
 
 def test_restarts_are_counted_and_what_an_actor_measured_is_told(world: World) -> None:
     figures = Snapshot((Sample("m", (), 1.0),))
-    before = world.roster.directory(-1)
-    world.roster.told(world.entry(INGRESS).epoch, figures)
-    world.roster.told(99, figures)
-    known = world.roster.directory(before.version)
+    before = world.plan.directory(-1)
+    world.plan.told(world.entry(INGRESS).epoch, figures)
+    world.plan.told(99, figures)
+    known = world.plan.directory(before.version)
     assert known.entries == (), "figures make no new version"
     assert known.figures == ((Role.INGRESS, figures),)
     assert world.entry(SYS_A).restarts == 0
@@ -164,7 +164,7 @@ def test_hubs_hear_of_a_system_until_they_acknowledge(world: World) -> None:
 
 
 def test_one_message_of_changes_is_under_way_and_the_rest_gathers(world: World) -> None:
-    world.run(world.roster.install(["sysB", "sysC"], world.now))
+    world.run(world.plan.install(["sysB", "sysC"], world.now))
     world.start_all()
     first = world.acknowledge(INGRESS)
     assert [change.system_id for change in first] == ["sysA"]
@@ -174,7 +174,7 @@ def test_one_message_of_changes_is_under_way_and_the_rest_gathers(world: World) 
 def test_an_old_acknowledgement_does_not_settle_a_newer_change(world: World) -> None:
     old = world.acknowledge(INGRESS)
     world.kill(SYS_A)
-    world.run(world.roster.acknowledged(world.entry(INGRESS).epoch, old[0].version, world.now))
+    world.run(world.plan.acknowledged(world.entry(INGRESS).epoch, old[0].version, world.now))
     world.start_all()
     seen = [*world.acknowledge(INGRESS), *world.acknowledge(INGRESS)]
     assert isinstance(seen[-1], Attach)
@@ -192,7 +192,7 @@ def test_a_dead_system_is_detached_and_created_at_once_with_a_new_epoch(world: W
 
 
 def test_a_hub_that_comes_back_hears_of_all_running_systems(world: World) -> None:
-    world.run(world.roster.install(["sysB"], world.now))
+    world.run(world.plan.install(["sysB"], world.now))
     world.start_all()
     world.acknowledge(INGRESS)
     world.acknowledge(INGRESS)
@@ -228,7 +228,7 @@ def silence(world: World, seconds: float, answering: set[tuple[Role, str]]) -> N
     while world.now < end:
         world.tick()
         for key in answering:
-            world.roster.heard(world.entry(key).epoch, world.now)
+            world.plan.heard_at(world.entry(key).epoch, world.now)
 
 
 def test_a_silent_actor_is_pinged_then_killed_and_created_anew(world: World) -> None:
@@ -248,11 +248,11 @@ def beating(world: World, seconds: float, *, answering: bool) -> None:
         silence(world, 1.0, {INGRESS, CASCADE})
         for ping in world.take(Ping):
             if answering and isinstance(ping, Ping) and ping.epoch == world.entry(SYS_A).epoch:
-                world.roster.heard(ping.epoch, world.now, "")
+                world.plan.heard_at(ping.epoch, world.now, "")
 
 
 def test_a_system_whose_heart_beats_is_asked_once_a_minute(world: World) -> None:
-    world.roster.heard(3, world.now, "")
+    world.plan.heard_at(3, world.now, "")
     beating(world, 55, answering=False)
     assert world.created.count(SYS_A) == 1
     beating(world, 40, answering=False)  # its own thread hangs
@@ -271,10 +271,10 @@ def test_a_system_that_has_just_said_that_it_started_is_not_asked_for_a_minute(w
 
 
 def test_a_system_that_started_with_a_problem_is_asked_soon(world: World) -> None:
-    world.run(world.roster.install(["sysB"], world.now))
+    world.run(world.plan.install(["sysB"], world.now))
     (order,) = world.take(StartService)
     assert isinstance(order, StartService)
-    world.run(world.roster.started(order.epoch, "b", world.now, "store: locked"))
+    world.run(world.plan.started(order.epoch, "b", world.now, "store: locked"))
     for _ in range(6):
         world.beats["sysB"] = world.now
         silence(world, 1.0, {INGRESS, CASCADE})
@@ -282,14 +282,14 @@ def test_a_system_that_started_with_a_problem_is_asked_soon(world: World) -> Non
 
 
 def test_a_system_that_answers_once_a_minute_lives_on(world: World) -> None:
-    world.roster.heard(3, world.now, "")
+    world.plan.heard_at(3, world.now, "")
     beating(world, 300, answering=True)
     assert world.created.count(SYS_A) == 1
     assert world.entry(SYS_A).problem == ""
 
 
 def test_a_system_whose_heart_stops_is_replaced_in_time(world: World) -> None:
-    world.roster.heard(3, world.now, "")
+    world.plan.heard_at(3, world.now, "")
     beating(world, 40, answering=True)
     silence(world, 12, {INGRESS, CASCADE})
     assert world.entry(SYS_A).problem == "it shows no sign of life"
@@ -299,7 +299,7 @@ def test_a_system_whose_heart_stops_is_replaced_in_time(world: World) -> None:
 
 
 def test_a_system_with_a_problem_is_asked_often_though_its_heart_beats(world: World) -> None:
-    world.roster.heard(3, world.now, "store: locked")
+    world.plan.heard_at(3, world.now, "store: locked")
     world.take(Ping)
     world.beats["sysA"] = world.now
     for _ in range(6):
@@ -311,10 +311,10 @@ def test_a_system_with_a_problem_is_asked_often_though_its_heart_beats(world: Wo
 def test_it_ticks_often_only_while_something_is_on_its_way(world: World) -> None:
     for key in (INGRESS, CASCADE):
         world.acknowledge(key)
-    assert world.roster.pace == 2.0
+    assert world.plan.pace == 2.0
     world.tick()
-    world.run(world.roster.install([f"s{number}" for number in range(50)], world.now))
-    assert world.roster.pace == 0.2
+    world.run(world.plan.install([f"s{number}" for number in range(50)], world.now))
+    assert world.plan.pace == 0.2
 
 
 @pytest.mark.parametrize("world", [2.0, 4.0, 5.0, 8.0, 20.0], indirect=True)
@@ -326,14 +326,14 @@ def test_who_is_well_is_never_taken_for_silent(world: World, late: float) -> Non
     answers: list[tuple[float, int]] = []
     until = world.now + 600.0
     while world.now < until:
-        due = world.now + world.roster.pace + late
+        due = world.now + world.plan.pace + late
         for at, epoch in [one for one in answers if one[0] <= due]:
-            world.roster.heard(epoch, at, problem="")
+            world.plan.heard_at(epoch, at, problem="")
         answers = [one for one in answers if one[0] > due]
         world.beats["sysA"] = due - due % (world.settings.beat_every + 0.003)
         world.tick(due - world.now)
         answers += [(world.now + 0.002, ping.epoch) for ping in world.take(Ping) if isinstance(ping, Ping)]
-        assert [entry.problem for entry in world.roster.directory(-1).entries] == [""] * 3
+        assert [entry.problem for entry in world.plan.directory(-1).entries] == [""] * 3
     assert world.created == [INGRESS, CASCADE, SYS_A]
 
 
@@ -344,31 +344,31 @@ def test_time_in_which_the_supervisor_was_frozen_is_nobodys_silence(world: World
 
 
 def test_replace_kills_only_the_life_it_names(world: World) -> None:
-    assert world.roster.replace("sysA", 2) == []
-    assert world.roster.replace("nobody", 3) == []
-    world.run(world.roster.replace("sysA", 3))
-    world.run(world.roster.ended(world.now))
+    assert world.plan.replace("sysA", 2) == []
+    assert world.plan.replace("nobody", 3) == []
+    world.run(world.plan.replace("sysA", 3))
+    world.run(world.plan.ended(world.now))
     assert world.created.count(SYS_A) == 2
 
 
 def test_of_many_systems_a_few_start_side_by_side(world: World) -> None:
-    world.run(world.roster.install([f"s{number}" for number in range(50)], world.now))
+    world.run(world.plan.install([f"s{number}" for number in range(50)], world.now))
     assert len(world.created) == 3 + SIDE_BY_SIDE
     first, *others = world.take(StartService)
     world.tick(0.1)
     assert len(world.created) == 3 + SIDE_BY_SIDE
-    world.run(world.roster.started(first.epoch, "up", world.now))
+    world.run(world.plan.started(first.epoch, "up", world.now))
     assert len(world.created) == 3 + SIDE_BY_SIDE + 1
     for order in others:
-        world.run(world.roster.started(order.epoch, "up", world.now))
+        world.run(world.plan.started(order.epoch, "up", world.now))
     while orders := world.take(StartService):
         for order in orders:
-            world.run(world.roster.started(order.epoch, "up", world.now))
+            world.run(world.plan.started(order.epoch, "up", world.now))
     assert len(world.created) == 3 + 50
 
 
 def test_systems_that_do_not_get_up_hold_up_the_others_only_for_a_moment(world: World) -> None:
-    world.run(world.roster.install([f"s{number}" for number in range(50)], world.now))
+    world.run(world.plan.install([f"s{number}" for number in range(50)], world.now))
     for _ in range(30):
         world.tick()
     assert len(world.created) == 3 + 50
@@ -377,9 +377,9 @@ def test_systems_that_do_not_get_up_hold_up_the_others_only_for_a_moment(world: 
 def test_a_fork_that_failed_is_tried_again_later(world: World) -> None:
     world.tick()
     world.alive.discard(world.entry(SYS_A).pid)
-    for command in world.roster.ended(world.now):
+    for command in world.plan.ended(world.now):
         if isinstance(command, Create):
-            world.roster.not_created(command.key, world.now)
+            world.plan.not_created(command.key, world.now)
     world.tick()
     assert world.created.count(SYS_A) == 1
     world.now += 5
@@ -388,44 +388,44 @@ def test_a_fork_that_failed_is_tried_again_later(world: World) -> None:
 
 
 def test_the_stop_goes_ingress_systems_cascade(world: World) -> None:
-    world.run(world.roster.install(["sysB"], world.now))
+    world.run(world.plan.install(["sysB"], world.now))
     world.start_all()
-    world.run(world.roster.stop(world.now))
+    world.run(world.plan.stop(world.now))
     order = []
-    while not world.roster.done:
+    while not world.plan.done:
         stops = [stop.epoch for stop in world.take(StopService) if isinstance(stop, StopService)]
         order.append(sorted(stops))
         for epoch in stops:
-            world.run(world.roster.stopped(epoch, world.now))
+            world.run(world.plan.stopped(epoch, world.now))
     assert order == [[1], [3, 4], [2]]
-    assert world.roster.unclean == []
+    assert world.plan.unclean == []
 
 
 def test_a_service_that_does_not_stop_is_killed_and_named(world: World) -> None:
-    world.run(world.roster.stop(world.now))
-    world.run(world.roster.stopped(1, world.now))
+    world.run(world.plan.stop(world.now))
+    world.run(world.plan.stopped(1, world.now))
     for _ in range(28):
         world.tick()
-    assert world.roster.unclean == ["sysA"]
-    world.run(world.roster.stopped(2, world.now))
-    assert world.roster.done
+    assert world.plan.unclean == ["sysA"]
+    world.run(world.plan.stopped(2, world.now))
+    assert world.plan.done
 
 
 def test_a_service_that_dies_while_stopping_is_not_created_anew(world: World) -> None:
-    world.run(world.roster.stop(world.now))
+    world.run(world.plan.stop(world.now))
     for key in (INGRESS, SYS_A, CASCADE):
         world.kill(key)
-    assert world.roster.done
+    assert world.plan.done
     assert len(world.created) == 3
 
 
 def test_the_directory_tells_what_has_changed_since_it_was_asked_for_last(world: World) -> None:
-    known = world.roster.directory(0)
+    known = world.plan.directory(0)
     assert [(each.role, each.system_id) for each in known.entries] == [INGRESS, CASCADE, SYS_A]
-    assert world.roster.directory(known.version).entries == ()
+    assert world.plan.directory(known.version).entries == ()
     world.kill(SYS_A)
-    assert world.roster.directory(known.version).entries == (world.entry(SYS_A),)
-    world.roster.heard(world.entry(INGRESS).epoch, world.now, "broker: refused")
-    later = world.roster.directory(known.version)
+    assert world.plan.directory(known.version).entries == (world.entry(SYS_A),)
+    world.plan.heard_at(world.entry(INGRESS).epoch, world.now, "broker: refused")
+    later = world.plan.directory(known.version)
     assert later.entries == (world.entry(INGRESS), world.entry(SYS_A))
-    assert world.roster.directory(later.version).entries == ()
+    assert world.plan.directory(later.version).entries == ()

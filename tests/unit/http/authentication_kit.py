@@ -1,4 +1,4 @@
-"""A gateway with access control on, over the fake bridge: tokens of every kind, and a client that sends them."""
+"""A gateway with access control on, over the fake actor_client: tokens of every kind, and a client that sends them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,12 +12,12 @@ from maestro.access.roles import Role
 from maestro.access.tokens import TokenFile
 from maestro.access.verifier import Verifier
 from maestro.http.app import create_app
-from maestro.http.authentication import Door
+from maestro.http.authentication import Authentication
 from maestro.http.guards import guarding
 from maestro.http.server import serve_http
 from maestro.settings.model import AccessSettings, HttpSettings, Settings
 from tests.unit.http.conftest import SETTINGS, Client, Reply
-from tests.unit.http.fake_actor_client import FakeBridge, FakePages
+from tests.unit.http.fake_actor_client import FakeActorClient, FakePages
 
 
 @dataclass
@@ -25,16 +25,16 @@ class House:
     """The gateway, and who holds which token."""
 
     client: Client
-    bridge: FakeBridge
+    actor_client: FakeActorClient
     folder: Path
     tokens: dict[str, str] = field(default_factory=dict)
-    door: Door | None = None
+    authentication: Authentication | None = None
 
     @property
     def verifier(self) -> Verifier:
-        assert self.door is not None
-        assert self.door._verifier is not None
-        return self.door._verifier
+        assert self.authentication is not None
+        assert self.authentication._verifier is not None
+        return self.authentication._verifier
 
     @property
     def file(self) -> TokenFile:
@@ -82,14 +82,14 @@ def hand_out(folder: Path) -> dict[str, str]:
 
 @asynccontextmanager
 async def house(
-    folder: Path, http: HttpSettings = SETTINGS, bridge_of: type[FakeBridge] = FakeBridge, **access: Any
+    folder: Path, http: HttpSettings = SETTINGS, actor_client_of: type[FakeActorClient] = FakeActorClient, **access: Any
 ) -> AsyncIterator[House]:
     """Open a guarded gateway with a token for each of `PEOPLE`."""
     settings = Settings(data_dir=folder, http=http, access=AccessSettings(enabled=True, **access))
-    bridge = bridge_of("sysA", "sysB")
+    actor_client = actor_client_of("sysA", "sysB")
     tokens = hand_out(folder)
     async with (
         guarding(settings) as guards,
-        serve_http(create_app(bridge, http, guards=guards, entities=FakePages()), http) as address,
+        serve_http(create_app(actor_client, http, guards=guards, entities=FakePages()), http) as address,
     ):
-        yield House(Client(address), bridge, folder, tokens, guards.door)
+        yield House(Client(address), actor_client, folder, tokens, guards.authentication)

@@ -1,4 +1,4 @@
-"""A bridge with canned answers that remembers what it was asked."""
+"""A actor_client with canned answers that remembers what it was asked."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ class FakePages:
 Canned = Answer | Exception | Callable[[str, Question], Answer]
 
 
-class FakeBridge:
+class FakeActorClient:
     def __init__(self, *systems: str) -> None:
         self.known = set(systems)
         self.answers: dict[type, Canned] = {}

@@ -12,8 +12,7 @@ from maestro.access.roles import Principal, Role
 from maestro.access.throttle import Buckets
 from maestro.access.tokens import TokenFile
 from maestro.access.verifier import Undecided, Verifier
-from maestro.http import live, streams
-from maestro.http import log_limits as quiet
+from maestro.http import live, log_limits, streams
 from maestro.http.middleware import unmatched
 from maestro.http.routes import operations
 from maestro.messages import (
@@ -69,10 +68,10 @@ def call_of(name: str) -> tuple[str, str, bytes]:
 async def test_every_operation_against_every_role(at: House, name: str) -> None:
     (operation,) = [one for one in OPERATIONS if one.name == name]
     method, target, body = call_of(name)
-    at.bridge.answers[FindDocuments] = Answer(Code.OK, b"[]")
-    at.bridge.answers[GetHeldInstance] = Answer(Code.OK, b'{"systemId":"sysA","instanceId":"i1"}')
+    at.actor_client.answers[FindDocuments] = Answer(Code.OK, b"[]")
+    at.actor_client.answers[GetHeldInstance] = Answer(Code.OK, b'{"systemId":"sysA","instanceId":"i1"}')
     units = b'{"systemId":"sysA","heldInstance":"i1","branch":"master","total":0,"units":[],"next":null}'
-    at.bridge.answers[GetUnits] = Answer(Code.OK, units)
+    at.actor_client.answers[GetUnits] = Answer(Code.OK, units)
     for who in ("root", "ana", "eve", "events"):
         role = PEOPLE[who][0]
         allowed = operation.role is None or role is Role.ADMIN or role is operation.role or (
@@ -93,7 +92,7 @@ async def test_every_operation_of_a_foreign_system(at: House, name: str) -> None
     """Restricted to sysB, asked of sysA: refused, and the system is asked nothing."""
     (operation,) = [one for one in OPERATIONS if one.name == name]
     method, target, body = call_of(name)
-    at.bridge.answers[GetDocument] = Answer(Code.NOT_FOUND)
+    at.actor_client.answers[GetDocument] = Answer(Code.NOT_FOUND)
     reply = await at.call("restricted", method, target, body)
     if name in ("systems", "audit"):  # they show what its caller may touch
         assert reply.status == 200
@@ -104,30 +103,30 @@ async def test_every_operation_of_a_foreign_system(at: House, name: str) -> None
         assert [(line["outcome"], line["status"]) for line in at.refused()] == [("refused", 404)]
     else:
         assert reply.is_error(operation.refusal, "restricted is not allowed on system 'sysA'")
-    assert {system for system, _, _ in at.bridge.asked} <= {"sysB"}
+    assert {system for system, _, _ in at.actor_client.asked} <= {"sysB"}
 
 
 async def test_a_foreign_document_is_as_good_as_none(at: House) -> None:
     """The same answer, and the same questions asked for it: neither text nor time tells whether it exists."""
     foreign, nobodys, imported = OF_A, document_id("sysZ", b"0123456789"), "imported-1"
     asked = {}
-    at.bridge.answers[GetDocument] = lambda system, question: (
+    at.actor_client.answers[GetDocument] = lambda system, question: (
         Answer(Code.OK, b"{}")
         if system == "sysA" and question.id in (foreign, imported)
         else Answer(Code.NOT_FOUND, message=f"no reprocessing {question.id}")
     )
     assert (await at.call("root", "GET", f"/v1.0.0/reprocessing/{imported}")).status == 200  # where it is, is known now
     for id_ in (foreign, nobodys, imported):
-        at.bridge.asked.clear()
+        at.actor_client.asked.clear()
         reply = await at.call("ben", "GET", f"/v1.0.0/reprocessing/{id_}")
         assert reply.is_error(404)
         assert reply.json["message"] == f"reprocessing {id_} is not known"
-        asked[id_] = [(system, type(question)) for system, question, _ in at.bridge.asked]
+        asked[id_] = [(system, type(question)) for system, question, _ in at.actor_client.asked]
     assert asked[foreign] == asked[nobodys] == asked[imported] == [("sysB", GetDocument)]
 
 
 async def test_a_locked_system_is_403_to_who_may_ask_and_else_401(at: House) -> None:
-    at.bridge.answers[CheckLock] = Answer(Code.LOCKED, b'{"reprocessing":"r1"}')
+    at.actor_client.answers[CheckLock] = Answer(Code.LOCKED, b'{"reprocessing":"r1"}')
     for _ in range(2):  # first sight, then known
         assert (await at.call("events", "GET", PROCEED)).status == 403
         for who in (None, "nonsense", "eve", "events-b"):
@@ -137,7 +136,7 @@ async def test_a_locked_system_is_403_to_who_may_ask_and_else_401(at: House) -> 
 
 
 async def test_a_known_token_goes_the_fast_path(at: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    at.bridge.answers[CheckLock] = Answer(Code.OK)
+    at.actor_client.answers[CheckLock] = Answer(Code.OK)
     assert (await at.call("events", "GET", PROCEED)).status == 200
     with capture_logs() as lines:
         reply = await at.call("events", "GET", PROCEED)
@@ -148,21 +147,21 @@ async def test_a_known_token_goes_the_fast_path(at: House, monkeypatch: pytest.M
 async def test_the_deciding_user_is_the_credentials(at: House) -> None:
     for body in (b"", b"{}", b'{"user":"ana"}', b'{"user":null}'):
         assert (await at.call("ana", "POST", APPROVE, body)).status == 200
-        asked = at.bridge.asked[-1][1]
+        asked = at.actor_client.asked[-1][1]
         assert asked.token, "which credential it was given with"
         assert asked == Approve(OF_A, "ana", token=asked.token)
-    count = len(at.bridge.asked)
+    count = len(at.actor_client.asked)
     assert (await at.call("ana", "POST", APPROVE, b'{"user":"root"}')).is_error(403, "cannot decide for another")
     target = f"/v1.0.0/reprocessing/set_status?id={OF_A}&status=skipped"
     assert (await at.call("root", "POST", target + "&user=ana")).is_error(403, "cannot decide for another")
-    assert len(at.bridge.asked) == count
+    assert len(at.actor_client.asked) == count
     assert (await at.call("root", "POST", target)).status == 200
-    assert at.bridge.asked[-1][1].user == "root"
+    assert at.actor_client.asked[-1][1].user == "root"
 
 
 async def test_streams_are_guarded_and_end_with_the_token(at: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "HEARTBEAT", 0.05)
-    at.bridge.answers[AwaitChange] = Answer(Code.OK, b"{}", "1")
+    at.actor_client.answers[AwaitChange] = Answer(Code.OK, b"{}", "1")
     for path in ("/v1.0.0/stream", "/v1.0.0/systems/sysA/stream"):
         assert (await at.call(None, "GET", path)).is_error(401)
         assert (await at.call("events", "GET", path)).is_error(403)
@@ -171,14 +170,14 @@ async def test_streams_are_guarded_and_end_with_the_token(at: House, monkeypatch
     writer.write(f"GET /v1.0.0/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {at.tokens['ben']}\r\n\r\n".encode())
     async with asyncio.timeout(10):
         await reader.readuntil(b"event: system")
-        assert {system for system, _, _ in at.bridge.asked} == {"sysB"}
+        assert {system for system, _, _ in at.actor_client.asked} == {"sysB"}
         at.file.revoke("ben")
         await reader.readuntil(b"0\r\n\r\n")  # its end
     writer.close()
 
 
 async def test_one_caller_does_not_take_all_streams(at: House) -> None:
-    at.bridge.answers[AwaitChange] = Answer(Code.OK, b"{}", "1")
+    at.actor_client.answers[AwaitChange] = Answer(Code.OK, b"{}", "1")
 
     async def opened(who: str) -> tuple[asyncio.StreamWriter, bytes]:
         reader, writer = await asyncio.open_connection(*at.client.address)
@@ -199,11 +198,11 @@ async def test_one_caller_does_not_take_all_streams(at: House) -> None:
 
 async def test_lists_show_the_callers_systems_only(at: House) -> None:
     await at.call("eve", "GET", "/v1.0.0/systems")
-    assert [system for system, _, _ in at.bridge.asked] == ["sysA"]
+    assert [system for system, _, _ in at.actor_client.asked] == ["sysA"]
 
 
 async def test_not_ready_tells_strangers_no_details(at: House) -> None:
-    at.bridge.problems = {"sysSecret": "broken"}
+    at.actor_client.problems = {"sysSecret": "broken"}
     reply = await at.call(None, "GET", "/readyz")
     assert (reply.status, b"sysSecret" in reply.body) == (503, False)
     await at.call("eve", "GET", "/v1.0.0/systems")
@@ -212,7 +211,7 @@ async def test_not_ready_tells_strangers_no_details(at: House) -> None:
 
 async def test_a_platform_network_needs_no_token(tmp_path: Path) -> None:
     async with house(tmp_path, platform_networks=("127.0.0.0/8",)) as at:
-        at.bridge.answers[CheckLock] = Answer(Code.OK)
+        at.actor_client.answers[CheckLock] = Answer(Code.OK)
         assert (await at.call(None, "GET", PROCEED)).status == 200
         assert (await at.call(None, "POST", APPROVE)).is_error(403, "platform is not allowed")
         assert (await at.call("nonsense", "GET", PROCEED)).is_error(401)
@@ -227,12 +226,12 @@ async def test_a_role_for_each_network(tmp_path: Path) -> None:
         assert (await at.call(None, "GET", PROCEED)).is_error(401)
         assert (await at.call("nonsense", "GET", "/v1.0.0/systems")).is_error(401)
     async with house(tmp_path / "a", approver_networks=here, platform_networks=here) as at:
-        at.bridge.answers[CheckLock] = Answer(Code.OK)
+        at.actor_client.answers[CheckLock] = Answer(Code.OK)
         assert (await at.call(None, "GET", "/v1.0.0/reprocessing/sysA/pending")).status == 200
         assert (await at.call(None, "GET", PROCEED)).status == 200
         assert (await at.call(None, "POST", APPROVE)).is_error(400, "user: is missing")
         assert (await at.call(None, "POST", APPROVE, body)).status == 200
-        assert at.bridge.asked[-1][1].user == "ana"
+        assert at.actor_client.asked[-1][1].user == "ana"
         override = f"/v1.0.0/reprocessing/set_status?id={OF_A}&status=skipped"
         assert (await at.call(None, "POST", override)).is_error(403, "it takes the role admin")
         shown = [(line["who"], line["via"], line["what"], line["outcome"]) for line in at.audit()]
@@ -245,7 +244,7 @@ async def test_a_role_for_each_network(tmp_path: Path) -> None:
 async def test_a_page_in_a_browser_never_has_the_role_of_its_network(tmp_path: Path, header: str) -> None:
     here = ("127.0.0.0/8",)
     async with house(tmp_path, platform_networks=here, viewer_networks=here, approver_networks=here) as at:
-        at.bridge.answers[CheckLock] = Answer(Code.OK)
+        at.actor_client.answers[CheckLock] = Answer(Code.OK)
         for method, path in (("GET", PROCEED), ("GET", "/v1.0.0/systems"), ("POST", APPROVE)):
             reply = await at.call(None, method, path, **{header: "null"})
             assert reply.is_error(403 if method == "POST" and header.lower() == "origin" else 401)
@@ -266,7 +265,7 @@ async def test_guessing_is_limited_and_does_not_shut_out_who_is_known(tmp_path: 
 async def test_many_first_requests_of_one_valid_token(tmp_path: Path) -> None:
     """Nobody attacks: a service with 40 connections starts, or comes back after the token file changed."""
     async with house(tmp_path, failures=3) as at:
-        at.bridge.answers[CheckLock] = Answer(Code.OK)
+        at.actor_client.answers[CheckLock] = Answer(Code.OK)
         for _ in range(2):
             replies = await asyncio.gather(*(at.call("events", "GET", PROCEED) for _ in range(40)))
             assert {reply.status for reply in replies} == {200}
@@ -276,7 +275,7 @@ async def test_many_first_requests_of_one_valid_token(tmp_path: Path) -> None:
 
 async def test_guessing_from_a_shared_address_locks_out_no_valid_token(tmp_path: Path) -> None:
     async with house(tmp_path, failures=3) as at:
-        at.bridge.answers[CheckLock] = Answer(Code.OK)
+        at.actor_client.answers[CheckLock] = Answer(Code.OK)
         known_id = at.tokens["events"][:-4] + "0000"
         for guess in ("guess", known_id) * 5:
             assert (await at.call(guess, "GET", PROCEED)).status in (401, 429)
@@ -316,7 +315,7 @@ async def test_what_is_refused_is_rate_limited(tmp_path: Path) -> None:
 
 
 async def test_log_and_audit_of_refusals_are_bounded(at: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quiet, "TOLD_AFTER", 0.05)
+    monkeypatch.setattr(log_limits, "TOLD_AFTER", 0.05)
     long = "x" * 7000
     with capture_logs() as lines:
         for number in range(120):
@@ -341,7 +340,7 @@ async def test_log_and_audit_of_refusals_are_bounded(at: House, monkeypatch: pyt
 async def test_too_many_requests_of_one_client_slow_nobody_else(tmp_path: Path) -> None:
     http = SETTINGS.model_copy(update={"rate": 0.01, "burst": 3})
     async with house(tmp_path, http) as at:
-        at.bridge.answers[CheckLock] = Answer(Code.OK)
+        at.actor_client.answers[CheckLock] = Answer(Code.OK)
         statuses = [(await at.call("eve", "GET", "/v1.0.0/systems")).status for _ in range(5)]
         assert statuses == [200, 200, 200, 429, 429]
         reply = await at.call("eve", "GET", "/v1.0.0/systems")
@@ -354,7 +353,7 @@ async def test_too_many_requests_of_one_client_slow_nobody_else(tmp_path: Path) 
 
 
 async def test_refused_attempts_are_on_record(at: House) -> None:
-    at.bridge.answers[GetDocument] = Answer(Code.NOT_FOUND)
+    at.actor_client.answers[GetDocument] = Answer(Code.NOT_FOUND)
     with capture_logs() as lines:
         await at.call("eve", "POST", APPROVE)
         await at.call("ben", "POST", APPROVE)
@@ -395,10 +394,10 @@ async def test_who_covers_a_tag_is_told_with_how_it_was_told(at: House) -> None:
     body = b'{"covers": "tag"}'
     token_id = next(entry.id for entry in at.file.entries() if entry.name == "ana")
     assert (await at.call("ana", "POST", APPROVE, body)).status == 200
-    assert at.bridge.asked[-1][1] == Approve(OF_A, "ana", token=token_id, covers=Covers("token", token=token_id))
+    assert at.actor_client.asked[-1][1] == Approve(OF_A, "ana", token=token_id, covers=Covers("token", token=token_id))
     at.tokens["bea"] = at.file.add("bea", Role.APPROVER, lifetime=3600.0)
     await asyncio.sleep(1.1)  # the token file is looked at once a second
     assert (await at.call("bea", "POST", APPROVE, body)).status == 200
-    covers = at.bridge.asked[-1][1].covers
+    covers = at.actor_client.asked[-1][1].covers
     assert abs(covers.expires - time.time() - 3600) < 60
     assert [line["facts"]["covers"] for line in at.audit()] == ["tag", "tag"]

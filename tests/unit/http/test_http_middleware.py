@@ -12,7 +12,7 @@ from maestro.http import connection, inputs
 from maestro.http.replies import STATUS
 from maestro.messages import Answer, Code, FindDocuments
 from tests.unit.http.conftest import Client, eventually, read_reply
-from tests.unit.http.fake_actor_client import FakeBridge
+from tests.unit.http.fake_actor_client import FakeActorClient
 
 V1 = "/v1.0.0"
 GETS = [
@@ -61,11 +61,11 @@ async def test_commands_take_no_other_method(client: Client, path: str, method: 
      "/healthz/", "/v1.0.0/gateway/proceed", "/%2e%2e/etc/passwd", "/v1.0.0%2Fsystems", "/V1.0.0/systems", "/%FF",
      "/" + "x" * 8000],
 )  # fmt: skip
-async def test_no_such_resource(client: Client, bridge: FakeBridge, target: str) -> None:
+async def test_no_such_resource(client: Client, actor_client: FakeActorClient, target: str) -> None:
     reply = await client.get(target)
     assert reply.is_error(404, "no such resource")
     assert reply.headers["server"] == "maestro"
-    assert not bridge.asked
+    assert not actor_client.asked
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,9 @@ async def test_unknown_expectation(client: Client) -> None:
     assert reply.headers["server"] == "maestro"
 
 
-async def test_head_that_never_ends(client: Client, bridge: FakeBridge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_head_that_never_ends(
+    client: Client, actor_client: FakeActorClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connection, "KEEPALIVE", 0.1)
     reader, writer = await asyncio.open_connection(*client.address)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ")
@@ -145,10 +147,10 @@ async def test_head_that_never_ends(client: Client, bridge: FakeBridge, monkeypa
 
 
 async def test_answer_that_is_never_read_is_cut(
-    client: Client, bridge: FakeBridge, monkeypatch: pytest.MonkeyPatch
+    client: Client, actor_client: FakeActorClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "WRITE_TIMEOUT", 0.1)
-    bridge.answers[FindDocuments] = Answer(Code.OK, b" " * 40_000_000)
+    actor_client.answers[FindDocuments] = Answer(Code.OK, b" " * 40_000_000)
     reader, writer = await asyncio.open_connection(*client.address, limit=1024)
     with capture_logs() as lines:
         writer.write(b"GET /v1.0.0/reprocessing/sysA/find HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -158,13 +160,13 @@ async def test_answer_that_is_never_read_is_cut(
     writer.close()
 
 
-async def test_answer_that_is_read_slowly_arrives(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[FindDocuments] = Answer(Code.OK, b" " * 20_000_000)
+async def test_answer_that_is_read_slowly_arrives(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[FindDocuments] = Answer(Code.OK, b" " * 20_000_000)
     assert len((await client.get("/v1.0.0/reprocessing/sysA/find")).body) == 20_000_000
 
 
-async def test_bug_is_logged_and_not_shown(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[FindDocuments] = ZeroDivisionError("/secret/path")
+async def test_bug_is_logged_and_not_shown(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[FindDocuments] = ZeroDivisionError("/secret/path")
     with capture_logs() as lines:
         reply = await client.get("/v1.0.0/reprocessing/sysA/find")
     assert reply.is_error(500, "internal error")
@@ -207,14 +209,19 @@ async def count(reader: asyncio.StreamReader) -> int:
     [("gzip", True), ("deflate, GZIP;q=0.5, br", True), ("gzip, deflate", True), ("gzip;q=0", False), ("br", False),
      ("gzip;q=0.0, br", False), ("", False), ("xgzip", False)],
 )  # fmt: skip
-async def test_large_answers_are_compressed(client: Client, bridge: FakeBridge, accepts: str, compressed: bool) -> None:  # noqa: FBT001 - a case
+async def test_large_answers_are_compressed(
+    client: Client,
+    actor_client: FakeActorClient,
+    accepts: str,
+    compressed: bool,  # noqa: FBT001 - a case
+) -> None:
     body = b'[{"id":"' + b"x" * 100_000 + b'"}]'
-    bridge.answers[FindDocuments] = Answer(Code.OK, body)
+    actor_client.answers[FindDocuments] = Answer(Code.OK, body)
     reply = await client.call("GET", "/v1.0.0/reprocessing/sysA/find", Accept_Encoding=accepts)
     assert reply.headers["vary"] == "Accept-Encoding"
     assert reply.headers["cache-control"] == "no-store"
     assert ("content-encoding" in reply.headers) is compressed
     assert (gzip.decompress(reply.body) if compressed else reply.body) == body
-    bridge.answers[FindDocuments] = Answer(Code.OK, b"[]")
+    actor_client.answers[FindDocuments] = Answer(Code.OK, b"[]")
     small = await client.call("GET", "/v1.0.0/reprocessing/sysA/find", Accept_Encoding=accepts)
     assert "content-encoding" not in small.headers

@@ -9,8 +9,8 @@ import pytest
 
 from maestro.broker.base import Binding, Delivery, Depth, Message, Unpublishable, Unroutable
 from maestro.broker.topology import ERROR_HEADER, ERROR_ID_HEADER, PERSIST_ERROR, SystemQueues
-from maestro.ingress import consumer as ingress_line
-from maestro.ingress.consumer import IngressLine
+from maestro.ingress import consumer
+from maestro.ingress.consumer import SystemConsumer
 from maestro.messages import (
     Ack,
     Arrived,
@@ -23,7 +23,7 @@ from maestro.messages import (
     SweepPersist,
     WaitQueueDrained,
 )
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 from tests.support.brokers import eventually
 
 QUEUES = SystemQueues("s")
@@ -145,7 +145,7 @@ class FakePeer:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingress_line, "KEPT_FOR", 0.1)
+    monkeypatch.setattr(consumer, "KEPT_FOR", 0.1)
 
 
 @pytest.fixture
@@ -154,15 +154,15 @@ def broker() -> FakeBroker:
 
 
 @pytest.fixture
-async def line(broker: FakeBroker) -> AsyncIterator[IngressLine]:
-    line = IngressLine("s", broker, 16, Measures())  # type: ignore[arg-type]
+async def line(broker: FakeBroker) -> AsyncIterator[SystemConsumer]:
+    line = SystemConsumer("s", broker, 16, MetricsRegistry())  # type: ignore[arg-type]
     line.open()
     line.declare()
     yield line
     await line.close()
 
 
-async def test_off_and_on_at_once_delivers_again_what_the_system_has_forgotten(line: IngressLine) -> None:
+async def test_off_and_on_at_once_delivers_again_what_the_system_has_forgotten(line: SystemConsumer) -> None:
     peer = FakePeer()
     line.attach(peer)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
@@ -178,7 +178,7 @@ async def test_off_and_on_at_once_delivers_again_what_the_system_has_forgotten(l
 
 
 async def test_what_is_consumed_is_declared_first_and_the_rest_when_it_is_time(broker: FakeBroker) -> None:
-    line = IngressLine("s", broker, 16, Measures())  # type: ignore[arg-type]
+    line = SystemConsumer("s", broker, 16, MetricsRegistry())  # type: ignore[arg-type]
     line.open()
     await eventually(lambda: broker.consumed == [QUEUES.persist], "consumed")
     assert broker.declared == {QUEUES.persist}
@@ -189,7 +189,7 @@ async def test_what_is_consumed_is_declared_first_and_the_rest_when_it_is_time(b
 
 async def test_an_event_that_is_to_wait_does_not_wait_for_its_queue_and_is_consumed_at_once(broker: FakeBroker) -> None:
     broker.ready = 0
-    line = IngressLine("s", broker, 16, Measures())  # type: ignore[arg-type]
+    line = SystemConsumer("s", broker, 16, MetricsRegistry())  # type: ignore[arg-type]
     line.open()
     peer = FakePeer()
     line.attach(peer)  # type: ignore[arg-type]
@@ -210,7 +210,7 @@ async def test_an_event_that_is_to_wait_does_not_wait_for_its_queue_and_is_consu
 
 
 async def test_a_wait_queue_with_nothing_on_it_is_drained_without_a_consumer(
-    line: IngressLine, broker: FakeBroker
+    line: SystemConsumer, broker: FakeBroker
 ) -> None:
     broker.ready = 0
     peer = FakePeer()
@@ -232,12 +232,12 @@ def held_broker(broker: FakeBroker) -> FakeBroker:
 
 
 async def test_the_wait_queue_is_not_drained_while_another_may_hold_messages_of_it(
-    held_broker: FakeBroker, line: IngressLine
+    held_broker: FakeBroker, line: SystemConsumer
 ) -> None:
     peer = FakePeer()
     line.attach(peer)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
-    await asyncio.sleep(4 * ingress_line.LOOK)
+    await asyncio.sleep(4 * consumer.LOOK)
     assert peer.idle()
     held_broker.ready = 1  # it is gone, and what it held is back
     held_broker.free.set()
@@ -245,7 +245,7 @@ async def test_the_wait_queue_is_not_drained_while_another_may_hold_messages_of_
     await peer.got(WaitQueueDrained)
 
 
-async def test_once_it_is_not_to_be_fed_nothing_is_taken_off_any_more(line: IngressLine, broker: FakeBroker) -> None:
+async def test_once_it_is_not_to_be_fed_nothing_is_taken_off_any_more(line: SystemConsumer, broker: FakeBroker) -> None:
     broker.ready = 0
     peer = FakePeer()
     line.attach(peer)  # type: ignore[arg-type]
@@ -260,7 +260,7 @@ async def test_once_it_is_not_to_be_fed_nothing_is_taken_off_any_more(line: Ingr
 
 
 async def test_what_is_parked_while_the_queue_is_looked_at_is_not_drained(
-    line: IngressLine, broker: FakeBroker
+    line: SystemConsumer, broker: FakeBroker
 ) -> None:
     """The depth that was asked for before says nothing of it."""
     peer = FakePeer()
@@ -283,10 +283,10 @@ async def test_what_is_parked_while_the_queue_is_looked_at_is_not_drained(
 
 
 async def test_what_was_out_when_the_connection_ended_is_waited_for(
-    line: IngressLine, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+    line: SystemConsumer, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The broker has not taken it back yet when the queue looks empty over a new connection."""
-    monkeypatch.setattr(ingress_line, "TAKEN_BACK_WITHIN", 0.5)
+    monkeypatch.setattr(consumer, "TAKEN_BACK_WITHIN", 0.5)
     peer = FakePeer()
     line.attach(peer)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
@@ -300,7 +300,7 @@ async def test_what_was_out_when_the_connection_ended_is_waited_for(
     await peer.got(WaitQueueDrained)
 
 
-async def ordered_to_the_error_queue(line: IngressLine, broker: FakeBroker) -> int:
+async def ordered_to_the_error_queue(line: SystemConsumer, broker: FakeBroker) -> int:
     """Have the wait queue's message moved by a broker that does not confirm; return its reference."""
     peer = FakePeer()
     line.attach(peer)  # type: ignore[arg-type]
@@ -313,7 +313,7 @@ async def ordered_to_the_error_queue(line: IngressLine, broker: FakeBroker) -> i
 
 @pytest.mark.parametrize("then", [(False,), (False, True), (False, True, False)])
 async def test_what_is_on_its_way_to_the_error_queue_is_not_given_back(
-    line: IngressLine, broker: FakeBroker, then: tuple[bool, ...]
+    line: SystemConsumer, broker: FakeBroker, then: tuple[bool, ...]
 ) -> None:
     await ordered_to_the_error_queue(line, broker)
     for on in then:
@@ -327,15 +327,15 @@ async def test_what_is_on_its_way_to_the_error_queue_is_not_given_back(
 
 
 async def test_a_broker_that_does_not_confirm_holds_up_no_stop_of_the_feed(
-    line: IngressLine, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+    line: SystemConsumer, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingress_line, "MOVED_WITHIN", 0.1)
+    monkeypatch.setattr(consumer, "MOVED_WITHIN", 0.1)
     await ordered_to_the_error_queue(line, broker)
     line.receive(FeedWaitQueue(on=False))
     await eventually(lambda: not broker.out, "given back")
 
 
-async def test_a_delivery_that_cannot_be_decoded_costs_itself_only(line: IngressLine, broker: FakeBroker) -> None:
+async def test_a_delivery_that_cannot_be_decoded_costs_itself_only(line: SystemConsumer, broker: FakeBroker) -> None:
     peer = FakePeer()
     line.attach(peer)  # type: ignore[arg-type]
     await eventually(lambda: QUEUES.persist_error in broker.declared, "declared")
@@ -349,7 +349,9 @@ async def test_a_delivery_that_cannot_be_decoded_costs_itself_only(line: Ingress
     await eventually(lambda: line.unsettled == 1, "taken off")
 
 
-async def test_what_can_never_be_published_stays_where_it_is_and_is_said(line: IngressLine, broker: FakeBroker) -> None:
+async def test_what_can_never_be_published_stays_where_it_is_and_is_said(
+    line: SystemConsumer, broker: FakeBroker
+) -> None:
     await eventually(lambda: QUEUES.wait in broker.declared, "declared")
     broker.never = True
     line._arrived(Delivery(QUEUES.persist, b"body", "m", {}, redelivered=False, tag=object()))
@@ -359,7 +361,7 @@ async def test_what_can_never_be_published_stays_where_it_is_and_is_said(line: I
     assert broker.published == []
 
 
-async def test_ids_of_bad_input_are_unique_and_its_message_id_is_kept(line: IngressLine, broker: FakeBroker) -> None:
+async def test_ids_of_bad_input_are_unique_and_its_message_id_is_kept(line: SystemConsumer, broker: FakeBroker) -> None:
     await eventually(lambda: QUEUES.persist_error in broker.declared, "declared")
     for _ in range(2):
         line._arrived(Delivery(QUEUES.persist, b"body", "same", {}, redelivered=False, tag=object()))
@@ -375,7 +377,7 @@ async def test_ids_of_bad_input_are_unique_and_its_message_id_is_kept(line: Ingr
 
 
 async def test_an_event_with_an_endless_id_is_parked_under_one_made_of_it(
-    line: IngressLine, broker: FakeBroker
+    line: SystemConsumer, broker: FakeBroker
 ) -> None:
     peer = FakePeer()
     line.attach(peer)  # type: ignore[arg-type]
@@ -387,40 +389,40 @@ async def test_an_event_with_an_endless_id_is_parked_under_one_made_of_it(
 # --- what stands before a result ----------------------------------------------------------------------------------
 
 
-def persisted(line: IngressLine) -> None:
+def persisted(line: SystemConsumer) -> None:
     line._arrived(Delivery(QUEUES.persist, b"body", "id", {}, redelivered=False, tag=object()))
 
 
 async def test_a_sweep_is_over_once_all_that_stood_in_the_queue_was_delivered(
-    line: IngressLine, broker: FakeBroker
+    line: SystemConsumer, broker: FakeBroker
 ) -> None:
     peer = FakePeer()
     line.attach(peer)  # type: ignore[arg-type]
     broker.ready = 2
     line.receive(SweepPersist("d1", "d1.0.1"))
-    await asyncio.sleep(2 * ingress_line.LOOK)
+    await asyncio.sleep(2 * consumer.LOOK)
     assert peer.idle()
     persisted(line)
     assert (await peer.got(Arrived)).source is Source.PERSIST
-    await asyncio.sleep(2 * ingress_line.LOOK)
+    await asyncio.sleep(2 * consumer.LOOK)
     assert peer.idle()
     persisted(line)
     await peer.got(Arrived)
     assert await peer.got(PersistSwept) == PersistSwept("d1", "d1.0.1")
 
 
-async def test_a_sweep_of_a_queue_that_is_purged_is_over(line: IngressLine, broker: FakeBroker) -> None:
+async def test_a_sweep_of_a_queue_that_is_purged_is_over(line: SystemConsumer, broker: FakeBroker) -> None:
     peer = FakePeer()
     line.attach(peer)  # type: ignore[arg-type]
     broker.ready = 5
     line.receive(SweepPersist("d1", "d1.0.1"))
-    await asyncio.sleep(2 * ingress_line.LOOK)
+    await asyncio.sleep(2 * consumer.LOOK)
     assert peer.idle()
     broker.ready = 0
     assert await peer.got(PersistSwept) == PersistSwept("d1", "d1.0.1")
 
 
-async def test_what_maestro_marked_a_message_with_comes_along(line: IngressLine) -> None:
+async def test_what_maestro_marked_a_message_with_comes_along(line: SystemConsumer) -> None:
     peer = FakePeer()
     line.attach(peer)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
@@ -434,7 +436,7 @@ async def test_what_maestro_marked_a_message_with_comes_along(line: IngressLine)
 
 
 async def test_what_was_out_or_waited_before_an_adoption_is_marked_until_all_of_it_has_come(
-    line: IngressLine, broker: FakeBroker
+    line: SystemConsumer, broker: FakeBroker
 ) -> None:
     done: list[bool] = []
     line.adopt(lambda: done.append(True))
@@ -463,7 +465,7 @@ async def test_what_was_out_or_waited_before_an_adoption_is_marked_until_all_of_
     assert done == [True]
 
 
-async def test_copies_are_given_back_when_the_system_stays_blocked(line: IngressLine, broker: FakeBroker) -> None:
+async def test_copies_are_given_back_when_the_system_stays_blocked(line: SystemConsumer, broker: FakeBroker) -> None:
     peer = FakePeer()
     line.attach(peer)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))

@@ -11,7 +11,7 @@ from maestro.ingress.error_queue import SHOWN_BYTES, ErrorQueue
 from maestro.messages import Answer, Code, ErrorsPeeked, ErrorsRedriven, ListErrors, PeekErrors, Redrive, RedriveErrors
 from maestro.settings.model import HttpSettings
 from maestro.system.changes import Changes
-from maestro.system.error_queue_client import ErrorDesk
+from maestro.system.error_queue_client import ErrorQueueClient
 
 QUEUES = SystemQueues("sysA")
 
@@ -134,10 +134,10 @@ async def _grows(items: list, count: int) -> None:
 
 async def test_the_desk_answers_when_time_is_up_or_ingress_is_away() -> None:
     answers: list[Answer] = []
-    desk = ErrorDesk(lambda _: False, HttpSettings())
+    desk = ErrorQueueClient(lambda _: False, HttpSettings())
     desk.peek(ListErrors(), answers.append)
     assert answers[0].code is Code.UNAVAILABLE
-    desk = ErrorDesk(lambda _: True, HttpSettings(ask_timeout=0.01, sync_timeout=0.01))
+    desk = ErrorQueueClient(lambda _: True, HttpSettings(ask_timeout=0.01, sync_timeout=0.01))
     desk.redrive(Redrive((), "ana"), answers.append)
     await _grows(answers, 2)
     assert (answers[1].code, "not done in time" in answers[1].message) == (Code.UNAVAILABLE, True)
@@ -147,7 +147,7 @@ async def test_the_desk_answers_when_time_is_up_or_ingress_is_away() -> None:
 
 async def test_the_desk_tells_of_a_broken_broker() -> None:
     answers: list[Answer] = []
-    desk = ErrorDesk(lambda _: True, HttpSettings())
+    desk = ErrorQueueClient(lambda _: True, HttpSettings())
     desk.peek(ListErrors(), answers.append)
     desk.answered(ErrorsPeeked(1, (), 0, "no connection"))
     desk.redrive(Redrive((), "ana"), answers.append)

@@ -7,7 +7,7 @@ from maestro.links.endpoint import LAZY_FOR, Peer, Window
 from maestro.links.link import ACK_WITHIN, WINDOW, Frame, FrameAck
 from maestro.settings.model import ActorSettings
 from maestro.telemetry.definitions import LINK_RESENDS
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 
 
 class Wire:
@@ -41,10 +41,10 @@ class Pair:
     ) -> None:
         settings = ActorSettings(resend_after=resend_after)
         self.got: list[object] = []
-        self.measures = Measures()
+        self.registry = MetricsRegistry()
         self.there, self.back = Wire(), Wire()
-        self.a = Peer(self.there, "b", 1, 2, settings, lambda _: None, self.measures, window)
-        self.b = Peer(self.back, "a", 2, 1, settings, on_item or self.got.append, Measures())
+        self.a = Peer(self.there, "b", 1, 2, settings, lambda _: None, self.registry, window)
+        self.b = Peer(self.back, "a", 2, 1, settings, on_item or self.got.append, MetricsRegistry())
         self.there.other, self.back.other = self.b, self.a
 
     def close(self) -> None:
@@ -53,7 +53,7 @@ class Pair:
 
     @property
     def resends(self) -> float:
-        return sum(sample.value for sample in self.measures.snapshot().samples if sample.metric == LINK_RESENDS.name)
+        return sum(sample.value for sample in self.registry.snapshot().samples if sample.metric == LINK_RESENDS.name)
 
 
 async def test_what_is_posted_in_one_go_travels_together() -> None:

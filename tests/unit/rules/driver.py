@@ -171,7 +171,7 @@ class Driver:
         return self.tell(facts.OriginsFetched(fetch.token, id_, b'{"held":1}', b'{"o":1}', found, fork))
 
     def judging_fails(self) -> list[do.Command]:
-        return self.tell(facts.JudgingFailed(self.system.lane_token, "out of reach"))
+        return self.tell(facts.JudgingFailed(self.system.judging_token, "out of reach"))
 
     def committed(self) -> list[do.Command]:
         return self.tell(facts.Committed(self.last(do.Commit).token))

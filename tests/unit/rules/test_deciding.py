@@ -34,7 +34,7 @@ def test_approve_answers_the_document_once_that_is_synced(m: Driver) -> None:
 def test_skip_never_makes_the_held_commit(m: Driver) -> None:
     m.skip()
     assert m.doc.status is Status.SKIPPED
-    assert [errand.text for errand in m.system.errands.values()][-1] == "reprocessing_skipped"
+    assert [message.text for message in m.system.outbox.values()][-1] == "reprocessing_skipped"
     assert not any(isinstance(command, do.CommitHeld | do.Commit) for command in m.log)
     assert m.doc.units == {}
     assert len(m.units()) == 2

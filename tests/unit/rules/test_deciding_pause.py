@@ -7,7 +7,7 @@ from maestro.rules import facts
 from maestro.rules.document import Document
 from maestro.rules.rendering import document_json
 from maestro.rules.status import Status
-from maestro.system import views as answers
+from maestro.system import views
 from tests.support.rules import Rules
 
 
@@ -29,7 +29,7 @@ def test_a_pause_lets_the_current_replay_end_and_keeps_the_lock() -> None:
     assert (doc.status, it.has(do.SendReplay)) == (Status.PAUSED, False)
     lock = it.system.lock()
     assert (lock.paused, lock.since, lock.owner, lock.outstanding) == (True, since, "ana", 1)
-    assert (it.system.blocked, answers.state(it.system)) == (True, "paused")
+    assert (it.system.blocked, views.state(it.system)) == (True, "paused")
     assert (doc.history[-1].user, doc.history[-1].reason) == ("ana", "lunch")
 
 

@@ -9,9 +9,9 @@ from maestro.rules.commands import Needs
 from maestro.rules.delivery import Verdict
 from maestro.rules.doubt import Finding
 from maestro.rules.impact import Impacted
-from maestro.rules.state import ErrandKind
+from maestro.rules.state import OutboxKind
 from maestro.rules.status import Status
-from maestro.rules.step import SaveDelivery, SaveDocument, SaveErrand
+from maestro.rules.step import SaveDelivery, SaveDocument, SaveOutboxMessage
 from tests.unit.rules.driver import P1, P2, P3, Driver, origin
 
 
@@ -27,13 +27,13 @@ def m() -> Driver:
 
 
 def test_an_open_system_asks_discovery(m: Driver) -> None:
-    assert m.arrive("i1") == [do.AskImpact(m.system.lane_token, "i1")]
+    assert m.arrive("i1") == [do.AskImpact(m.system.judging_token, "i1")]
     assert m.saves == []
 
 
 def test_none_impacted_the_verdict_is_stored_and_the_commit_needs_it(m: Driver) -> None:
     m.arrive("i1")
-    assert m.impact() == [do.Commit(m.system.lane_token, "i1")]
+    assert m.impact() == [do.Commit(m.system.judging_token, "i1")]
     assert m.only(do.Commit).needs is Needs.STORED
     assert m.saves == [SaveDelivery(m.delivery("i1"))]
     assert m.delivery("i1").verdict is Verdict.COMMIT
@@ -50,7 +50,7 @@ def test_a_commit_is_done_and_acked_once_that_is_synced(m: Driver) -> None:
 def test_events_are_judged_one_at_a_time_in_order(m: Driver) -> None:
     m.arrive("i1")
     assert m.arrive("i2") == []
-    assert m.impact() == [do.Commit(m.system.lane_token, "i1")]
+    assert m.impact() == [do.Commit(m.system.judging_token, "i1")]
     m.committed()
     assert m.only(do.AskImpact).instance_id == "i2"
     assert m.delivery("i1").number < m.delivery("i2").number
@@ -58,7 +58,7 @@ def test_events_are_judged_one_at_a_time_in_order(m: Driver) -> None:
 
 def test_the_answer_to_a_superseded_question_is_ignored(m: Driver) -> None:
     m.arrive("i1")
-    token = m.system.lane_token
+    token = m.system.judging_token
     m.judging_fails()
     m.arrive("i2")
     assert m.tell(facts.ImpactFound(token, ())) == []
@@ -70,15 +70,15 @@ def test_the_answer_to_a_superseded_question_is_ignored(m: Driver) -> None:
 
 def test_some_impacted_their_origins_are_fetched_then_it_is_held(m: Driver) -> None:
     m.arrive("i1")
-    assert m.impact(P1, P2) == [do.FetchOrigins(m.system.lane_token, "m-i1", "i1", (P1, P2))]
+    assert m.impact(P1, P2) == [do.FetchOrigins(m.system.judging_token, "m-i1", "i1", (P1, P2))]
     m.origins()
     assert m.kinds() == ["AckDelivery"]
     assert (m.doc.status, m.doc.held_instance, m.doc.tag) == (Status.PENDING, "i1", "tag-i1")
     assert [type(save) for save in m.saves].count(SaveDocument) == 1
     assert m.saved_units() == ["p1", "p2"]
     assert m.delivery("i1").verdict is Verdict.PENDING
-    errands = [(errand.kind, errand.instance_id, errand.text) for errand in m.system.errands.values()]
-    assert errands == [(ErrandKind.STATUS, "i1", "reprocessing_pending_approval")]
+    outbox = [(message.kind, message.instance_id, message.text) for message in m.system.outbox.values()]
+    assert outbox == [(OutboxKind.STATUS, "i1", "reprocessing_pending_approval")]
 
 
 def test_a_scenario_cannot_change_the_trunk(m: Driver) -> None:
@@ -235,8 +235,8 @@ def test_discovery_out_of_reach_is_never_none_impacted(m: Driver) -> None:
     m.judging_fails()
     assert m.kinds() == ["DeadLetterEvent"]
     assert m.only(do.DeadLetterEvent).refs == (m.ref(),)
-    assert [errand.kind for errand in m.system.errands.values()] == [ErrandKind.ERROR_EVENT]
-    assert any(isinstance(save, SaveErrand) for save in m.saves)
+    assert [message.kind for message in m.system.outbox.values()] == [OutboxKind.ERROR_EVENT]
+    assert any(isinstance(save, SaveOutboxMessage) for save in m.saves)
     m.tell(facts.DeadLettered("m-i1", 1))
     assert m.delivery("i1").done
 
@@ -400,8 +400,8 @@ def test_a_commit_that_fails_before_its_event_is_back_goes_to_the_error_queue_on
     reason = "commit in doubt: Maestro ended while the commit was under way"
     assert m.commands == [do.DeadLetterEvent("m-i1", 1, reason, (m.ref(),), "1")]
     assert m.repository.body(1) is not None
-    (errand,) = m.system.errands.values()
-    assert m.repository.error_event(errand) is not None
+    (message,) = m.system.outbox.values()
+    assert m.repository.error_event(message) is not None
     m.tell(facts.DeadLettered("m-i1", 1))
     assert m.delivery("i1").done
 
@@ -442,7 +442,7 @@ def test_auto_approval_approves_at_once_with_lock() -> None:
     ]
     m.notified()
     assert m.doc.status is Status.RUNNING
-    assert m.system.errands == {}
+    assert m.system.outbox == {}
 
 
 def test_a_fork_wins_over_auto_approval_and_runs_without_lock() -> None:

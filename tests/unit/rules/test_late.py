@@ -134,8 +134,8 @@ def resolved(it: Driver, kind: type[do.Command]) -> None:
     it.proof(Finding.UNPROVABLE)
     if kind is not do.Commit:
         it.end()
-    for number in list(it.system.errands):
-        it.tell(facts.ErrandDone(number))
+    for number in list(it.system.outbox):
+        it.tell(facts.OutboxMessageDone(number))
     it.restart()
     [doubt] = it.system.open_doubts
     it.tell(facts.DoubtResolved(doubt.key, Word.MADE, "ana", it.ticket(), "looked"))
@@ -298,7 +298,7 @@ def test_skipped_means_accepted_by_whom_and_why() -> None:
 
     [one] = it.system.ledger.stale.values()
     assert (one.state, one.user, one.reason) == (StaleState.ACCEPTED, "anna", "known")
-    assert it.system.errands == {}
+    assert it.system.outbox == {}
     it.tell(facts.ReconsiderAsked("late1", "anna", it.ticket()))
     assert it.only(do.Reply).code is Code.CONFLICT
 

@@ -22,7 +22,7 @@ def m() -> Driver:
 
 
 def fails(m: Driver, sibling: str = "discovery") -> do.AskCanary:
-    m.tell(facts.JudgingFailed(m.system.lane_token, "answered 400", sibling))
+    m.tell(facts.JudgingFailed(m.system.judging_token, "answered 400", sibling))
     return m.only(do.AskCanary)
 
 
@@ -106,7 +106,7 @@ def test_a_later_question_that_fails_each_time_is_found_at_fault(m: Driver) -> N
 
 def test_what_is_certain_needs_no_canary(m: Driver) -> None:
     m.arrive("i1")
-    m.tell(facts.JudgingFailed(m.system.lane_token, "no domain is installed"))
+    m.tell(facts.JudgingFailed(m.system.judging_token, "no domain is installed"))
     assert m.asked(do.DeadLetterEvent)
 
 

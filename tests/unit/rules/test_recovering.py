@@ -7,7 +7,7 @@ from maestro.messages import Budget, Code
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.impact import Impacted
-from maestro.rules.state import ErrandKind
+from maestro.rules.state import OutboxKind
 from maestro.rules.status import Status
 from maestro.rules.unit import UnitState
 from tests.unit.rules.driver import P1, P2, P3, Driver
@@ -80,7 +80,7 @@ def test_also_when_it_was_committed_while_the_retry_stood_in_line(m: Driver) -> 
 
 
 def texts(m: Driver) -> list[str]:
-    return [one.text for one in m.system.errands.values() if one.kind is ErrandKind.STATUS]
+    return [one.text for one in m.system.outbox.values() if one.kind is OutboxKind.STATUS]
 
 
 def test_an_abort_and_a_cancel_before_the_held_commit_are_told_of_the_instance(m: Driver) -> None:

@@ -84,7 +84,7 @@ def test_looks_come_ever_later_then_maestro_sets_the_status(m: Sighted) -> None:
     assert m.now - began == pytest.approx(LONG, abs=0.01)
     command = m.only(do.SetFinished)
     m.arrive("i2")
-    assert m.tell(facts.FinishedSet(command.key, command.token)) == [do.AskImpact(m.system.lane_token, "i2")]
+    assert m.tell(facts.FinishedSet(command.key, command.token)) == [do.AskImpact(m.system.judging_token, "i2")]
 
 
 def test_the_first_look_comes_when_the_last_ones_say(m: Sighted) -> None:
@@ -232,18 +232,18 @@ def test_before_a_document_is_opened_a_doubtful_question_is_put_again(m: Sighted
 
 def text_under_way(m: Sighted) -> int:
     m.hold("i1", P1)
-    [number] = m.system.errands
-    m.tell(facts.ErrandBegun(number))
+    [number] = m.system.outbox
+    m.tell(facts.OutboxMessageBegun(number))
     return number
 
 
 def test_a_text_is_dropped_when_its_document_is_decided(m: Sighted) -> None:
     m.hold("i1", P1)
     m.approve()
-    assert not m.system.errands
+    assert not m.system.outbox
     assert not m.doc.text_late, "no call was begun"
     m.restart()
-    assert not m.system.errands
+    assert not m.system.outbox
 
 
 def committed_held(m: Sighted) -> None:
@@ -254,7 +254,7 @@ def committed_held(m: Sighted) -> None:
 
 def test_after_a_text_without_an_answer_finished_counts_only_when_it_is_seen_later_too(m: Sighted) -> None:
     number = text_under_way(m)
-    m.tell(facts.ErrandUnanswered(number))
+    m.tell(facts.OutboxMessageUnanswered(number))
     m.restart()
     assert m.doc.text_late
     committed_held(m)
@@ -274,7 +274,7 @@ def test_a_text_under_way_at_the_decision_is_looked_after_once_it_is_answered(m:
     committed_held(m)
     m.looked()
     assert m.system.looks
-    assert m.tell(facts.ErrandDone(number)) == [m.last(do.Look)]
+    assert m.tell(facts.OutboxMessageDone(number)) == [m.last(do.Look)]
     m.looked()
     assert not m.system.looks
 
@@ -282,8 +282,8 @@ def test_a_text_under_way_at_the_decision_is_looked_after_once_it_is_answered(m:
 def test_a_text_that_a_former_life_called_for_may_come_although_the_next_one_is_answered(m: Sighted) -> None:
     number = text_under_way(m)
     m.restart()
-    m.tell(facts.ErrandBegun(number))
-    m.tell(facts.ErrandDone(number))
+    m.tell(facts.OutboxMessageBegun(number))
+    m.tell(facts.OutboxMessageDone(number))
     committed_held(m)
     m.looked()
     assert m.only(do.WakeAt).at - m.now == pytest.approx(TEXT_COMES_WITHIN)
@@ -294,10 +294,10 @@ def test_an_event_that_is_judged_again_drops_the_texts_of_its_instance(m: Sighte
     m.hold("i1", P1)
     m.doc.pending_event = b'{"name":"s.persist.request","systemId":"s","instanceId":"i1"}'
     m.skip()
-    assert [errand.text for errand in m.system.errands.values()] == ["reprocessing_skipped"]
+    assert [message.text for message in m.system.outbox.values()] == ["reprocessing_skipped"]
     m.tell(facts.ReconsiderAsked("d1", "anna", m.ticket()))
     m.impact()
-    assert not m.system.errands
+    assert not m.system.outbox
 
 
 # --- an event that changes no row waits for no look ------------------------------------------------------------

@@ -66,8 +66,8 @@ async def test_one_who_may_not_is_enough(tmp_path: Path, second: bool, said: str
     ana = decider(token=entry.id)
     answers: asyncio.Queue[Fact] = asyncio.Queue()
     settings = Settings(data_dir=tmp_path, access=AccessSettings(enabled=True))
-    carriers = Deciders(settings, "sysA", answers.put_nowait).carriers()
-    carriers[CheckDeciders](CheckDeciders("d1", 7, (ana, ana if second else decider("eve"))))
+    handlers = Deciders(settings, "sysA", answers.put_nowait).handlers()
+    handlers[CheckDeciders](CheckDeciders("d1", 7, (ana, ana if second else decider("eve"))))
     assert answers.empty()
     async with asyncio.timeout(5):
         assert await answers.get() == DecidersChecked("d1", 7, said)

@@ -17,6 +17,6 @@ async def test_each_command_has_one(tmp_path: Path) -> None:
     await service.start()
     try:
         assert service._open is not None
-        assert set(service._open.carriers()) == set(Command.__subclasses__())
+        assert set(service._open.handlers()) == set(Command.__subclasses__())
     finally:
         await service.stop()

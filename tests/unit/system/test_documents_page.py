@@ -5,7 +5,7 @@ import pytest
 
 from maestro.messages import Code, FindDocuments
 from maestro.rules import facts
-from maestro.system import views as answers
+from maestro.system import views
 from tests.support.rules import Rules
 
 
@@ -20,7 +20,7 @@ def it() -> Rules:
 
 
 def found(it: Rules, **question: object) -> tuple[list[str], str]:
-    answer = answers.documents(it.system, it.repository, FindDocuments(**question))
+    answer = views.documents(it.system, it.repository, FindDocuments(**question))
     assert answer.code is Code.OK, answer
     return [doc["id"] for doc in orjson.loads(answer.body)], answer.message
 
@@ -50,5 +50,5 @@ def test_a_page_of_one_status(it: Rules) -> None:
 
 
 def test_what_is_no_document_is_named(it: Rules) -> None:
-    answer = answers.documents(it.system, it.repository, FindDocuments(after="another"))
+    answer = views.documents(it.system, it.repository, FindDocuments(after="another"))
     assert (answer.code, answer.message) == (Code.INVALID, "after: is no document of this system")

@@ -31,8 +31,8 @@ class Bench:
 
     def commit(self, number: int) -> None:
         self.engine.feed(facts.EventArrived(f"k{number}", f"i{number}", "e", "master", "t", ref=number), BODY)
-        self.engine.feed(facts.ImpactFound(self.machine.system.lane_token, ()))
-        self.engine.feed(facts.Committed(self.machine.system.lane_token))
+        self.engine.feed(facts.ImpactFound(self.machine.system.judging_token, ()))
+        self.engine.feed(facts.Committed(self.machine.system.judging_token))
         self.visible()
 
     def visible(self) -> None:
@@ -65,9 +65,9 @@ async def test_a_store_that_fails_ends_it() -> None:
     bench.engine.feed(ARRIVAL, BODY)
     asked = list(bench.done)
     bench.store.full = True
-    bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.judging_token, ()))
     bench.store.full = False
-    bench.engine.feed(facts.Committed(bench.machine.system.lane_token))
+    bench.engine.feed(facts.Committed(bench.machine.system.judging_token))
     bench.engine.flush()
     assert len(bench.problems) == 1
     assert bench.done == asked
@@ -93,8 +93,8 @@ async def test_a_lock_that_was_loaded_and_ends_in_the_first_step_is_published_as
 async def test_what_is_shown_is_stored() -> None:
     bench = Bench()
     bench.engine.feed(ARRIVAL, BODY)
-    bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
-    bench.engine.feed(facts.Committed(bench.machine.system.lane_token))
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.judging_token, ()))
+    bench.engine.feed(facts.Committed(bench.machine.system.judging_token))
     bench.engine.store()
     [(_, row)] = bench.store.rows(DELIVERIES)
     assert row["done"]
@@ -104,8 +104,8 @@ async def test_what_is_shown_is_stored() -> None:
 async def test_a_completion_is_stored_at_once_when_nothing_is_next() -> None:
     bench = Bench()
     bench.engine.feed(ARRIVAL, BODY)
-    bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
-    bench.engine.feed(facts.Committed(bench.machine.system.lane_token))
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.judging_token, ()))
+    bench.engine.feed(facts.Committed(bench.machine.system.judging_token))
     [(_, row)] = bench.store.rows(DELIVERIES)
     assert row["done"]
 
@@ -114,12 +114,12 @@ async def test_a_completion_is_stored_with_the_next_verdict() -> None:
     bench = Bench()
     bench.engine.feed(ARRIVAL, BODY)
     bench.engine.feed(facts.EventArrived("k2", "i2", "sysA.persist.request", "master", "t", ref=2), BODY)
-    bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
-    bench.engine.feed(facts.Committed(bench.machine.system.lane_token))
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.judging_token, ()))
+    bench.engine.feed(facts.Committed(bench.machine.system.judging_token))
     [(_, row)] = bench.store.rows(DELIVERIES)
     assert not row.get("done")
     bench.visible()
-    bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.judging_token, ()))
     assert [row.get("done", False) for _, row in bench.store.rows(DELIVERIES)] == [True, False]
     assert not any(row.get("sight") for _, row in bench.store.rows(DELIVERIES)), "it was seen in time"
 
@@ -128,8 +128,8 @@ async def test_a_completion_is_stored_with_what_it_owes_when_the_look_takes_long
     bench = Bench()
     bench.engine.feed(ARRIVAL, BODY)
     bench.engine.feed(facts.EventArrived("k2", "i2", "sysA.persist.request", "master", "t", ref=2), BODY)
-    bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
-    bench.engine.feed(facts.Committed(bench.machine.system.lane_token))
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.judging_token, ()))
+    bench.engine.feed(facts.Committed(bench.machine.system.judging_token))
     look = next(command for command in bench.done if isinstance(command, Look))
     bench.engine.feed(facts.Looked(look.key, look.token, "running"))
     [(_, row)] = bench.store.rows(DELIVERIES)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from maestro.rules.outbox import add_errand, drop_texts
-from maestro.rules.state import ErrandKind, Lock, System
+from maestro.rules.outbox import add_outbox_message, drop_texts
+from maestro.rules.state import Lock, OutboxKind, System
 from maestro.rules.step import Step
-from maestro.system import outbox as errands
+from maestro.system import outbox as sending
 from maestro.system.open_system import OpenSystem
 from tests.support.in_process import served
 from tests.support.siblings import RecordingSiblings
@@ -20,7 +20,7 @@ from tests.support.siblings import RecordingSiblings
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(errands, "PAUSE", 0.05)
+    monkeypatch.setattr(sending, "PAUSE", 0.05)
 
 
 @asynccontextmanager
@@ -32,8 +32,8 @@ async def outbox(tmp_path: Path, siblings: RecordingSiblings) -> AsyncIterator[t
 
 
 def text(opened: OpenSystem, instance: str, status: str) -> None:
-    add_errand(opened._system, ErrandKind.STATUS, instance, status, Step())
-    opened._errands.nudge()
+    add_outbox_message(opened._system, OutboxKind.STATUS, instance, status, Step())
+    opened._outbox.nudge()
 
 
 def set_texts(siblings: RecordingSiblings) -> list[tuple[str, str]]:
@@ -47,7 +47,7 @@ async def test_one_that_api_core_does_not_take_holds_up_no_other(tmp_path: Path,
         text(opened, "i1", "a")
         text(opened, "i2", "b")
         await siblings.wait_for(lambda: siblings.statuses.get("i2") == "b", 5)
-        assert [errand.instance_id for errand in system.errands.values()] == ["i1"]
+        assert [message.instance_id for message in system.outbox.values()] == ["i1"]
         siblings.unknown.clear()
         await siblings.wait_for(lambda: siblings.statuses.get("i1") == "a", 5)
 
@@ -57,7 +57,7 @@ async def test_those_of_one_instance_keep_their_order(tmp_path: Path, siblings: 
     async with outbox(tmp_path, siblings) as (opened, system):
         text(opened, "i1", "first")
         text(opened, "i1", "second")
-        await siblings.wait_for(lambda: not system.errands, 5)
+        await siblings.wait_for(lambda: not system.outbox, 5)
     assert [status for _, status in set_texts(siblings)] == ["first", "first", "first", "second"]
 
 
@@ -81,16 +81,16 @@ async def test_what_the_lock_refuses_is_sent_after_it(
     siblings.refused["x.error"] = "the platform is locked to sysA"
     async with outbox(tmp_path, siblings) as (opened, system):
         monkeypatch.setattr(System, "lock", lambda _system: Lock("r1", "ana", 0.0, 0, 1))
-        add_errand(system, ErrandKind.ERROR_EVENT, "i1", "why", Step(), 1)
-        opened._errands.nudge()
+        add_outbox_message(system, OutboxKind.ERROR_EVENT, "i1", "why", Step(), 1)
+        opened._outbox.nudge()
         await siblings.wait_for(lambda: siblings.count("send") == 1, 5)
         await asyncio.sleep(0.3)
         assert siblings.count("send") == 1, "it waits for the end of the lock"
         siblings.refused.clear()
         monkeypatch.setattr(System, "lock", lambda _system: None)
-        opened._errands.nudge()
+        opened._outbox.nudge()
         await siblings.wait_for(lambda: [one["name"] for one in siblings.events] == ["x.error"], 5)
-        await siblings.wait_for(lambda: not system.errands, 5)
+        await siblings.wait_for(lambda: not system.outbox, 5)
 
 
 async def test_what_nobody_subscribes_to_is_told_once(
@@ -101,10 +101,10 @@ async def test_what_nobody_subscribes_to_is_told_once(
     async with outbox(tmp_path, siblings) as (opened, system):
         with capture_logs() as lines:
             for instance in ("i1", "i2", "i3"):
-                add_errand(system, ErrandKind.ERROR_EVENT, instance, "why", Step(), 1)
-            opened._errands.nudge()
-            await siblings.wait_for(lambda: not system.errands, 5)
-    assert [line["event"] for line in lines].count("errand refused") == 1
+                add_outbox_message(system, OutboxKind.ERROR_EVENT, instance, "why", Step(), 1)
+            opened._outbox.nudge()
+            await siblings.wait_for(lambda: not system.outbox, 5)
+    assert [line["event"] for line in lines].count("outbox message refused") == 1
     assert siblings.count("send") == 3
 
 
@@ -113,7 +113,7 @@ async def test_api_core_out_of_reach_makes_no_text_late(tmp_path: Path, siblings
         await siblings.stop()
         text(opened, "i1", "a")
         await asyncio.sleep(0.2)
-        assert system.errands
-        assert not system.errands_begun, "nothing of it left this process"
+        assert system.outbox
+        assert not system.outbox_begun, "nothing of it left this process"
         await siblings.start()
-        await siblings.wait_for(lambda: not system.errands, 5)
+        await siblings.wait_for(lambda: not system.outbox, 5)

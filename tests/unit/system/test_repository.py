@@ -8,9 +8,9 @@ from maestro.events import celery_body
 from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.document import UnitState
 from maestro.rules.impact import Impacted
-from maestro.rules.state import Errand, ErrandKind, Rules, System
+from maestro.rules.state import OutboxKind, OutboxMessage, Rules, System
 from maestro.rules.status import Status
-from maestro.rules.step import DropErrand, ForgetDelivery, Save, SaveDelivery, SaveErrand
+from maestro.rules.step import DropOutboxMessage, ForgetDelivery, Save, SaveDelivery, SaveOutboxMessage
 from maestro.store.base import Put
 from maestro.store.memory import MemoryStore
 from maestro.system.repository import _HEADER, BODIES, DELIVERIES, Repository
@@ -69,7 +69,7 @@ def test_a_restart_finds_what_was_saved() -> None:
     assert list(found.finished) == ["m-i1", "m-re1"]
     assert not found.unfinished
     assert found.next_number == m.system.next_number
-    assert list(found.errands) == list(m.system.errands)
+    assert list(found.outbox) == list(m.system.outbox)
 
 
 def test_what_was_decided_and_not_made_is_unfinished() -> None:
@@ -176,24 +176,24 @@ def test_a_body_at_hand_is_kept_when_its_event_fails_later(repository: Repositor
     assert store.count(BODIES) == 1
 
 
-# --- errands ------------------------------------------------------------------------------------------------------
+# --- outbox ------------------------------------------------------------------------------------------------------
 
 
 def test_an_error_errand_keeps_the_event_it_will_send(repository: Repository, store: MemoryStore) -> None:
     repository.remember_body(1, BODY)
-    errand = Errand(1, ErrandKind.ERROR_EVENT, "i1", "why", about=1)
-    save(repository, store, SaveDelivery(delivery(verdict=Verdict.ERROR, reason="why")), SaveErrand(errand))
+    message = OutboxMessage(1, OutboxKind.ERROR_EVENT, "i1", "why", about=1)
+    save(repository, store, SaveDelivery(delivery(verdict=Verdict.ERROR, reason="why")), SaveOutboxMessage(message))
     again = Repository(store, "s", Rules())
-    (found,) = again.load().errands.values()
+    (found,) = again.load().outbox.values()
     event = again.error_event(found)
     assert event is not None
     assert b'"payload": 1.10' in event
     assert json.loads(event)["name"] == "s.persist.error"
-    save(again, store, DropErrand(1))
-    assert again.load().errands == {}
+    save(again, store, DropOutboxMessage(1))
+    assert again.load().outbox == {}
 
 
 def test_an_error_errand_without_a_body_has_no_event(repository: Repository, store: MemoryStore) -> None:
-    errand = Errand(1, ErrandKind.ERROR_EVENT, "i1", "why", about=7)
-    save(repository, store, SaveErrand(errand))
-    assert repository.error_event(errand) is None
+    message = OutboxMessage(1, OutboxKind.ERROR_EVENT, "i1", "why", about=7)
+    save(repository, store, SaveOutboxMessage(message))
+    assert repository.error_event(message) is None

@@ -7,9 +7,9 @@ from maestro.rules.document import Document, HistoryEntry
 from maestro.rules.state import Lock, System
 from maestro.rules.status import Status
 from maestro.rules.step import SaveDocument
-from maestro.system.metrics import Figures
+from maestro.system.metrics import SystemMetrics
 from maestro.telemetry.definitions import OF_SYSTEM
-from maestro.telemetry.metrics import Measures
+from maestro.telemetry.metrics import MetricsRegistry
 
 
 class Clock:
@@ -26,7 +26,7 @@ class Bench:
         self.system = System("sysA")
         self.path = folder / "sysA.db"
         self.path.write_bytes(b"x" * 100)
-        self.figures = Figures(self.system, Measures(OF_SYSTEM), self.path, self.clock)
+        self.figures = SystemMetrics(self.system, MetricsRegistry(OF_SYSTEM), self.path, self.clock)
 
     def read(self, depths: dict[str, int] | None = None, age: float = 0.0) -> dict[str, float]:
         samples = self.figures.snapshot(depths, age).samples

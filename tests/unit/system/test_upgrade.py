@@ -1,7 +1,7 @@
 """A store that the first version wrote, kept in `data/`: read, carried on with, and written by this one.
 
 It holds: an event committed, one that failed and was not confirmed on its error queue, a reprocessing finished after
-two replays, one pending that holds `i3` and would replay `p2`, two events waiting, errands to siblings.
+two replays, one pending that holds `i3` and would replay `p2`, two events waiting, outbox to siblings.
 """
 
 import shutil
@@ -55,7 +55,7 @@ def test_it_is_read_as_it_was_meant(old: Path) -> None:
     assert system.parked == 2
     failed = system.deliveries["m-bad"]
     assert (failed.verdict, failed.done, failed.reason) == (Verdict.ERROR, False, "domain.commit: answered 500")
-    assert [errand.instance_id for errand in system.errands.values()] == ["bad", "i2", "i3"]
+    assert [message.instance_id for message in system.outbox.values()] == ["bad", "i2", "i3"]
 
 
 async def test_it_is_carried_on_with(
@@ -79,7 +79,7 @@ async def test_it_is_carried_on_with(
     system = load(old)
     assert not system.waiting
     assert not system.live
-    assert not system.errands
+    assert not system.outbox
 
 
 async def _status(it: InProcess, id_: str) -> str:

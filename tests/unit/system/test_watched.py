@@ -1,15 +1,15 @@
 import orjson
 
 from maestro.rules import facts
-from maestro.system import views as answers
+from maestro.system import views
 from maestro.system.views import BRIEF_UNITS
 from tests.support.rules import Rules
 
 
 def watched(it: Rules, last: str = "") -> dict:
-    doc = answers.at_stake(it.system, last)
-    described = answers.described(it.system, None, 1).body
-    return orjson.loads(answers.watched(it.system, doc, it.repository, described))
+    doc = views.document_watched(it.system, last)
+    described = views.described(it.system, None, 1).body
+    return orjson.loads(views.watched(it.system, doc, it.repository, described))
 
 
 def test_a_system_without_documents_has_none_at_stake() -> None:
@@ -23,7 +23,7 @@ def test_what_is_pending_is_at_stake_without_the_events_in_it() -> None:
     document = watched(it)["document"]
     assert (document["id"], len(document["units"]), len(document["digest"])) == (doc.id, 1, 32)
     assert not {"pendingEvent", "origin", "events"} & document.keys()
-    assert document == {key: orjson.loads(answers.document(it.system, doc, it.repository))[key] for key in document}
+    assert document == {key: orjson.loads(views.document(it.system, doc, it.repository))[key] for key in document}
 
 
 def test_what_ended_last_is_still_shown() -> None:
@@ -50,6 +50,6 @@ def test_a_very_large_document_is_watched_without_its_units() -> None:
 def test_the_last_error_is_told() -> None:
     it = Rules()
     it.arrive("i1")
-    it.tell(facts.JudgingFailed(it.system.lane_token, "discovery.impacted: gone"))
+    it.tell(facts.JudgingFailed(it.system.judging_token, "discovery.impacted: gone"))
     last = watched(it)["system"]["lastError"]
     assert (last["instanceId"], last["reason"]) == ("i1", "discovery.impacted: gone")

@@ -6,19 +6,19 @@ import timeit
 import msgspec
 import pytest
 
-from maestro.telemetry import definitions as catalogue
+from maestro.telemetry import definitions
 from maestro.telemetry.definitions import ALL, COMMIT_SECONDS, ERRORS, TRIES, error_class
-from maestro.telemetry.metrics import Distribution, Kind, Measures, Metric, Sample, Snapshot
+from maestro.telemetry.metrics import Distribution, Kind, Metric, MetricsRegistry, Sample, Snapshot
 from tests.support import metrics_page
 
 
 def test_counters_and_histograms_add_up() -> None:
-    measures = Measures()
-    measures.count(TRIES, "domain", "ok")
-    measures.count(TRIES, "domain", "ok", by=2)
+    registry = MetricsRegistry()
+    registry.count(TRIES, "domain", "ok")
+    registry.count(TRIES, "domain", "ok", by=2)
     for seconds in (0.0004, 0.001, 0.002, 77.0):
-        measures.observe(COMMIT_SECONDS, seconds, "event")
-    found = measures.snapshot([Sample("more", (), 1.0)])
+        registry.observe(COMMIT_SECONDS, seconds, "event")
+    found = registry.snapshot([Sample("more", (), 1.0)])
     assert found.samples == (Sample(TRIES.name, ("domain", "ok"), 3.0), Sample("more", (), 1.0))
     (only,) = found.distributions
     assert only.counts == (2, 1, *[0] * (len(COMMIT_SECONDS.buckets) - 2), 1), "an upper bound belongs to its bucket"
@@ -26,9 +26,9 @@ def test_counters_and_histograms_add_up() -> None:
 
 
 def test_known_labels_are_there_from_the_start() -> None:
-    reasons = {sample.labels[0]: sample.value for sample in Measures([ERRORS]).snapshot().samples}
+    reasons = {sample.labels[0]: sample.value for sample in MetricsRegistry([ERRORS]).snapshot().samples}
     assert reasons["bad_input"] == 0.0
-    assert set(catalogue.SIBLINGS) < set(reasons)
+    assert set(definitions.SIBLINGS) < set(reasons)
 
 
 def test_a_snapshot_travels() -> None:
@@ -37,11 +37,11 @@ def test_a_snapshot_travels() -> None:
 
 
 def test_an_observation_costs_less_than_a_microsecond() -> None:
-    measures = Measures()
+    registry = MetricsRegistry()
     times = 20_000
 
     def best(statement: str) -> float:
-        names = {"m": measures, "h": COMMIT_SECONDS, "c": TRIES}
+        names = {"m": registry, "h": COMMIT_SECONDS, "c": TRIES}
         return min(timeit.repeat(statement, globals=names, number=times, repeat=7)) / times
 
     # Three times the limit, for a machine that is busy with other tests; the best of seven is about 0.3 µs.
