@@ -15,6 +15,7 @@ from maestro.rules import (
     kept,
     late,
     leaving_out,
+    not_finished,
     outage,
     remembering,
     starting,
@@ -423,7 +424,10 @@ def on_replay_origins_fetched(system: System, fact: facts.ReplayOriginsFetched, 
     doc = awaited(system, fact.id, fact.token, Stage.ORIGINS)
     if doc is not None and doc.current is not None:
         outage.over(system, doc.id)
-        _grow(system, doc, doc.current, fact.origins, step)
+        origins, early = not_finished.part(system, fact.origins)
+        not_finished.note(system, early, doc.current.result_instance, step)
+        not_finished.listed(doc, early)
+        _grow(system, doc, doc.current, origins, step)
 
 
 def _grow(system: System, doc: Document, unit: Unit, new: tuple[Origin, ...], step: Step) -> None:
