@@ -104,9 +104,33 @@ class FindDocuments(Struct, frozen=True):
 
 
 class GetDocument(Struct, frozen=True):
-    """One document; `NOT_FOUND` when this system does not have it."""
+    """One document; `NOT_FOUND` when this system does not have it.
+
+    `limit`: only so many of its units and events, from position `after` on; 0: all.
+    """
 
     id: str
+    after: int = 0
+    limit: int = 0
+
+
+class ListTodo(Struct, frozen=True):
+    """What waits for a person, the most urgent first; and how deep the error queue is."""
+
+
+class ListRecords(Struct, frozen=True):
+    """The documents as a history lists them, newest first: those that fit, at most `limit`."""
+
+    status: str = ""
+    #: Part of the name of somebody who decided; part of anything that it says.
+    user: str = ""
+    text: str = ""
+    #: When they were held: from when on, and before when; in seconds since the epoch.
+    since: float | None = None
+    until: float | None = None
+    #: Only those behind this `cursor` of a record.
+    before: str = ""
+    limit: int = 50
 
 
 class Approve(Struct, frozen=True):
@@ -334,6 +358,8 @@ Question = (
     | GetUnits
     | ListSkipped
     | ListStale
+    | ListTodo
+    | ListRecords
     | ListErrors
     | Redrive
     | ListDoubts
