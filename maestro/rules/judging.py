@@ -357,6 +357,8 @@ def _empty_inbox(system: System, step: Step) -> None:
 def _judge_next(system: System, step: Step) -> None:
     if not remembering.settled(system):
         return  # the ledger could not say yet whom the next event impacts
+    if replaying.waits_to_ask(system):
+        return
     if system.waiting:
         delivery = next(iter(system.waiting.values()))
     elif system.inbox:
