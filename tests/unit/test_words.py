@@ -95,7 +95,8 @@ def retired(name: str, text: str) -> set[str]:
 
 
 def test_no_retired_word() -> None:
-    found = {name: words for name in files(*CHECKED) if (words := retired(name, (ROOT / name).read_text(encoding="utf-8")))}
+    read = {name: (ROOT / name).read_text(encoding="utf-8") for name in files(*CHECKED)}
+    found = {name: words for name, text in read.items() if (words := retired(name, text))}
     assert not found, "\n".join(
         f"{name}: instead of {word!r} say {(NAMES | PROSE)[word]!r}" for name, words in found.items() for word in words
     )
