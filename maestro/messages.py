@@ -74,7 +74,7 @@ class DescribeSystem(Struct, frozen=True):
 
 
 class Measure(Struct, frozen=True):
-    """The system's figures for `/metrics`: a `maestro.telemetry.metrics.Snapshot` as JSON. Never waits for a broker."""
+    """The system's metrics for `/metrics`: a `maestro.telemetry.metrics.Snapshot` as JSON. Never waits for a broker."""
 
 
 class ListWaiting(Struct, frozen=True):

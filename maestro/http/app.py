@@ -1,4 +1,4 @@
-"""Makes the gateway's application out of a actor_client and settings."""
+"""Makes the gateway's application out of an actor client and settings."""
 
 from aiohttp import web
 
@@ -8,12 +8,12 @@ from maestro.http.documents import Documents
 from maestro.http.entities import NoPages, Pages
 from maestro.http.guards import Guards, unguarded
 from maestro.http.keys import (
-    BRIDGE,
+    ACTOR_CLIENT,
     DOCUMENTS,
     ENTITIES,
     GUARDS,
     LIVE,
-    MEASURES,
+    METRICS,
     NEWCOMERS,
     OPENAPI,
     QUIET,
@@ -52,15 +52,15 @@ def create_app(
     """
     guards = guards or unguarded(settings)
     app = web.Application(client_max_size=settings.max_body_bytes)
-    app[BRIDGE] = GuardedActorClient(actor_client)
+    app[ACTOR_CLIENT] = GuardedActorClient(actor_client)
     app[SETTINGS] = settings
-    registry = app[MEASURES] = MetricsRegistry()
+    registry = app[METRICS] = MetricsRegistry()
     app[GUARDS] = guards
     app[QUIET] = Quiet()
     app[ENTITIES] = entities or NoPages()
     app[NEWCOMERS] = newcomers or Newcomers()
     app[DOCUMENTS] = Documents(actor_client, settings.ask_timeout, CallersAccess())
-    app[TODO] = TodoList(app[BRIDGE], settings.ask_timeout)
+    app[TODO] = TodoList(app[ACTOR_CLIENT], settings.ask_timeout)
     live = app[LIVE] = Live(actor_client, settings.ask_timeout)
 
     async def end_streams(_app: web.Application) -> None:

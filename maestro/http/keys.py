@@ -15,9 +15,9 @@ from maestro.http.todo_list import TodoList
 from maestro.settings.model import HttpSettings
 from maestro.telemetry.metrics import MetricsRegistry
 
-BRIDGE: Final = web.AppKey("BRIDGE", ActorClient)
+ACTOR_CLIENT: Final = web.AppKey("ACTOR_CLIENT", ActorClient)
 SETTINGS: Final = web.AppKey("SETTINGS", HttpSettings)
-MEASURES: Final = web.AppKey("MEASURES", MetricsRegistry)
+METRICS: Final = web.AppKey("METRICS", MetricsRegistry)
 DOCUMENTS: Final = web.AppKey("DOCUMENTS", Documents)
 LIVE: Final = web.AppKey("LIVE", Live)
 GUARDS: Final = web.AppKey("GUARDS", Guards)

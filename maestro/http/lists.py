@@ -11,7 +11,7 @@ from aiohttp import web
 from maestro.events import BadInput
 from maestro.http.actor_client import Unavailable, UnknownSystem
 from maestro.http.checking import query_of
-from maestro.http.keys import BRIDGE, SETTINGS, TODO
+from maestro.http.keys import ACTOR_CLIENT, SETTINGS, TODO
 from maestro.http.replies import Problem, reply
 from maestro.http.request_context import check_system
 from maestro.http.shapes import RecordsQuery, TodoQuery
@@ -43,11 +43,12 @@ async def history(request: web.Request) -> web.StreamResponse:
         query.before, query.limit,
     )  # fmt: skip
     places = asyncio.Semaphore(WIDTH)
+    timeout = request.app[SETTINGS].ask_timeout
 
     async def one(system_id: str) -> Answer:
         async with places:
             try:
-                return await request.app[BRIDGE].ask(system_id, question, timeout=request.app[SETTINGS].ask_timeout)
+                return await request.app[ACTOR_CLIENT].ask(system_id, question, timeout=timeout)
             except (TimeoutError, Unavailable, UnknownSystem) as problem:
                 return Answer(Code.UNAVAILABLE, message=str(problem) or "no answer in time")
 
@@ -71,7 +72,7 @@ def _systems(request: web.Request, system_id: str) -> tuple[str, ...]:
     """Return the systems that are meant. Raises `UnknownSystem`, and `Denied` for one that the caller may not touch."""
     if system_id:
         check_system(system_id)
-    known = request.app[BRIDGE].systems()
+    known = request.app[ACTOR_CLIENT].systems()
     if system_id and system_id not in known:
         raise UnknownSystem(system_id)
     return (system_id,) if system_id else known

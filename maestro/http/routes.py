@@ -232,7 +232,7 @@ def _about(metrics: Handler) -> Iterable[Operation]:
 
 
 def _console() -> Iterable[Operation]:
-    """The page is public: whoever it is shown to still needs a credential for each call."""
+    """The page is public: its reader still needs a credential for each call."""
     for path, name, handler in console_routes.handlers():
         yield _get(path, handler, name, None, "The console", {200: str}, media="text/html", hidden=True)
 

@@ -294,7 +294,7 @@ class StalledSystem(StallShape):
 
 
 class ReadyBody(OkBody):
-    """All parts are in their place; systems that wait for a sibling are named to whoever may look at systems."""
+    """All parts are in their place; systems that wait for a sibling are named to callers who may look at systems."""
 
     stalled: list[StalledSystem] = []
 

@@ -57,11 +57,11 @@ class Todo(Struct):
 
 
 class TodoList:
-    """Puts the list together. `patience`: seconds that a system has to answer."""
+    """Puts the list together. `timeout`: seconds that a system has to answer."""
 
-    def __init__(self, actor_client: ActorClient, patience: float) -> None:
+    def __init__(self, actor_client: ActorClient, timeout: float) -> None:
         self._actor_client = actor_client
-        self._patience = patience
+        self._timeout = timeout
         #: By system: the depth and the failures that were seen, when (monotonic), and the groups.
         self._errors: dict[str, tuple[tuple[int, int], float, list[TodoItem]]] = {}
 
@@ -83,7 +83,7 @@ class TodoList:
 
     async def _one(self, system_id: str) -> Todo:
         try:
-            answer = await self._actor_client.ask(system_id, ListTodo(), timeout=self._patience)
+            answer = await self._actor_client.ask(system_id, ListTodo(), timeout=self._timeout)
         except (TimeoutError, Unavailable, UnknownSystem) as problem:
             answer = Answer(Code.UNAVAILABLE, message=str(problem) or "no answer in time")
         if answer.code is not Code.OK:
@@ -106,7 +106,7 @@ class TodoList:
         if known is not None and known[0] == seen and time.monotonic() - known[1] < FRESH:
             return known[2]
         try:
-            answer = await self._actor_client.ask(system_id, ListErrors(LOOKED_AT), timeout=self._patience)
+            answer = await self._actor_client.ask(system_id, ListErrors(LOOKED_AT), timeout=self._timeout)
         except (TimeoutError, Unavailable, UnknownSystem):
             answer = Answer(Code.UNAVAILABLE)
         if answer.code is not Code.OK:

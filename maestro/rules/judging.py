@@ -306,7 +306,7 @@ def on_ingress_attached(system: System, _fact: facts.IngressAttached, step: Step
 
 
 def advance(system: System, step: Step) -> None:
-    """Give the lane its next event, if it is free and the rules allow one to be judged."""
+    """Give the judging slot its next event, if it is free and the rules allow one to be judged."""
     outage.watch(system, step)
     blocked = system.blocked
     if blocked:
@@ -342,7 +342,7 @@ def _put_off(system: System, step: Step) -> None:
 
 
 def _park_judged(system: System, step: Step) -> None:
-    """Have the event being judged wait, before all others: the broker's own patience is not stretched for minutes."""
+    """Have the event being judged wait, before all others: the broker's consumer time-out is not reached."""
     delivery = system.judged
     if delivery is not None and system.lane is not Lane.COMMIT and delivery.number not in system.waiting:
         _wait(system, delivery, step)
@@ -357,6 +357,8 @@ def _empty_inbox(system: System, step: Step) -> None:
 def _judge_next(system: System, step: Step) -> None:
     if not remembering.settled(system):
         return  # the ledger could not say yet whom the next event impacts
+    if replaying.waits_to_ask(system):
+        return
     if system.waiting:
         delivery = next(iter(system.waiting.values()))
     elif system.inbox:

@@ -65,7 +65,7 @@ def advance(system: System, step: Step) -> None:
 def _go_on(system: System, doc: Document, step: Step) -> None:
     """Order the next step of a run."""
     if starting.must_ask(doc):
-        if remembering.settled(system) and not visibility.awaits_look(system):
+        if _may_ask(system):
             starting.ask(system, doc, step)
     elif not doc.queues_built:
         _await(system, doc, Stage.QUEUES)
@@ -78,6 +78,22 @@ def _go_on(system: System, doc: Document, step: Step) -> None:
         order_held_commit(system, doc, step)
     elif not _pause(system, doc, step):
         _next_unit(system, doc, step)
+
+
+def _may_ask(system: System) -> bool:
+    """Whether the answer would count: all that is committed by then is visible, and in the ledger.
+
+    Beside a run without lock an event may be being committed: it comes first, and no question can name it yet.
+    """
+    return remembering.settled(system) and not visibility.awaits_look(system) and not system.committing
+
+
+def waits_to_ask(system: System) -> bool:
+    """Whether a run waits until it may ask: further events would make it wait for ever, as some wait for no look."""
+    doc = system.running() if system.live else None
+    if doc is None or doc.stage is not None or doc.resting or doc.ending is not None:
+        return False
+    return starting.must_ask(doc) or (doc.current is not None and doc.current.state is UnitState.ASSESSING)
 
 
 def _commit_begun(system: System, doc: Document, step: Step) -> bool:
@@ -180,7 +196,7 @@ def _order_send(system: System, doc: Document, step: Step) -> None:
 def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> None:
     if unit.state is UnitState.SENDING:
         _order_send(system, doc, step)
-    elif unit.state is UnitState.ASSESSING and remembering.settled(system) and not visibility.awaits_look(system):
+    elif unit.state is UnitState.ASSESSING and _may_ask(system):
         _await(system, doc, Stage.IMPACT)
         step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
     elif unit.state is UnitState.COMMITTING:
@@ -329,7 +345,7 @@ def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None
 
 
 def on_unit_refused(system: System, fact: facts.UnitRefused, step: Step) -> None:
-    """No operation of the platform takes the replay: it never will, whoever asks."""
+    """No operation of the platform takes the replay: it never will."""
     doc = awaited(system, fact.id, fact.token, Stage.SEND)
     if doc is not None and doc.ending is None and not answered(doc, Stage.SEND):
         leaving_out.set_aside(doc, fact.cause, step)

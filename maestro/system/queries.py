@@ -61,14 +61,14 @@ MEASURE_EVERY, MEASURE_FORGOTTEN = 15.0, 60.0
 
 
 class Questions:
-    """The gateway's desk at a system."""
+    """Answers what the gateway asks of one system."""
 
     def __init__(
         self,
         engine: Engine,
         errors: ErrorQueueClient,
         changes: Changes,
-        figures: SystemMetrics,
+        metrics: SystemMetrics,
         webhooks: Webhooks,
         measure: Callable[[object], bool],
         epoch: int,
@@ -76,7 +76,7 @@ class Questions:
     ) -> None:
         self._revoked = revoked
         self._engine = engine
-        self._figures = figures
+        self._metrics = metrics
         self._errors = errors
         self._changes = changes
         self._webhooks = webhooks
@@ -281,7 +281,7 @@ class Questions:
             self._asked_at = now
         age = now - self._measured_at
         depths = self._depths if age < MEASURE_FORGOTTEN else None
-        return Answer(Code.OK, msgspec.json.encode(self._figures.snapshot(depths, age)))
+        return Answer(Code.OK, msgspec.json.encode(self._metrics.snapshot(depths, age)))
 
     def measured(self, depths: dict[str, int]) -> None:
         """Ingress measured the queues."""

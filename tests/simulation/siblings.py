@@ -89,7 +89,8 @@ class Siblings:
         What is committed while it is answered is not finished yet, so it counts as coming after it.
         """
         instance = self.data.instances[instance_id]
-        impacts = self._as_far_as_known(instance, self.data.impacted(instance))
+        stored = instance_id in self.taken  # of one that is stored already it says what it said before
+        impacts = self._as_far_as_known(instance, self.data.impacted(instance, committed=stored))
         if counts:
             instance.asked_at, instance.impacts = began, impacts
         return (*impacts, *self._noise(instance, impacts))
