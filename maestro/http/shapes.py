@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from maestro.events import SYSTEM_ID
+from maestro.messages import TodoItem
 from maestro.rules.status import Status
 from maestro.rules.unit import UnitState
-from maestro.system.todo import TodoItem
 
 #: Characters of a user's name, of a document's id and of a status.
 MAX_USER: Final = 200

@@ -14,8 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
-from maestro.messages import Answer, Code, ListErrors, ListTodo
-from maestro.system.todo import Kind, TodoItem, urgency
+from maestro.messages import Answer, Code, ListErrors, ListTodo, TodoItem, Waits, urgency
 
 #: Systems asked at once.
 WIDTH: Final = 16
@@ -88,12 +87,12 @@ class TodoList:
             answer = Answer(Code.UNAVAILABLE, message=str(problem) or "no answer in time")
         if answer.code is not Code.OK:
             item = TodoItem(
-                kind=Kind.UNAVAILABLE, system=system_id, cause=answer.message, says="Maestro cannot answer for it"
+                kind=Waits.UNAVAILABLE, system=system_id, cause=answer.message, says="Maestro cannot answer for it"
             )
-            return Todo(1, {Kind.UNAVAILABLE: 1}, [item])
+            return Todo(1, {Waits.UNAVAILABLE: 1}, [item])
         said = msgspec.json.decode(answer.body, type=_Said)
         groups = await self._groups(system_id, said)
-        counts = said.counts | ({Kind.ERRORS.value: len(groups)} if groups else {})
+        counts = said.counts | ({Waits.ERRORS.value: len(groups)} if groups else {})
         return Todo(said.total + len(groups), counts, said.items + groups)
 
     async def _groups(self, system_id: str, said: _Said) -> list[TodoItem]:
@@ -133,7 +132,7 @@ def _group(system_id: str, count: int, reason: str, instance_id: str, since: str
     events = "event" if count == 1 else "events"
     why = "for one reason" if reason else "for reasons not looked at"
     return TodoItem(
-        kind=Kind.ERRORS, system=system_id, since=since, count=count, cause=reason[:_SHOWN], instance_id=instance_id,
+        kind=Waits.ERRORS, system=system_id, since=since, count=count, cause=reason[:_SHOWN], instance_id=instance_id,
         says=f"{count} {events} failed for good, {why}: mend the cause, then put them back",
     )  # fmt: skip
 

@@ -6,13 +6,12 @@ the error queue are not in the state: the gateway looks at them when the depth s
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Final
 
-from msgspec import Struct, json
+from msgspec import json
 
 from maestro import json_text, titles
-from maestro.messages import Answer, Code
+from maestro.messages import Answer, Code, TodoItem, Waits, urgency
 from maestro.rules.document import Document
 from maestro.rules.state import System
 from maestro.rules.status import GIVEN_UP, Status
@@ -20,57 +19,6 @@ from maestro.system.repository import Repository
 
 #: Things of one system that are listed; all are counted.
 MOST: Final = 500
-
-
-class Kind(StrEnum):
-    """Why it waits for a person."""
-
-    PENDING = "pending"
-    LATE = "late"
-    PAUSED = "paused"
-    #: Paused, for what is left cannot be replayed.
-    UNREPLAYABLE = "unreplayable"
-    DOUBT = "doubt"
-    STALLED = "stalled"
-    #: Failed or aborted, with work left.
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    #: Events that failed for good, those of one reason together.
-    ERRORS = "errors"
-    #: The system does not answer.
-    UNAVAILABLE = "unavailable"
-
-
-class TodoItem(Struct, frozen=True, rename="camel", kw_only=True):
-    """One thing that waits for a person."""
-
-    kind: Kind
-    system: str
-    #: When it began, in UTC with its zone; empty: not known.
-    since: str = ""
-    #: It in one sentence.
-    says: str = ""
-    #: The system is locked because of it; so many events wait behind it.
-    locked: bool = False
-    waiting: int = 0
-    reprocessing: str = ""
-    #: What its origin says: the event's name in words, and the plain values of its payload.
-    event: str = ""
-    about: str = ""
-    instance_id: str = ""
-    branch: str = ""
-    #: Units in all, those not done, and those that cannot be replayed.
-    units: int = 0
-    left: int = 0
-    set_aside: int = 0
-    #: Of two approvals: who gave the first.
-    approved_by: str = ""
-    #: Key of a commit in doubt; the sibling that a stalled system waits for.
-    key: str = ""
-    sibling: str = ""
-    cause: str = ""
-    #: Messages of the error queue that failed for this reason.
-    count: int = 0
 
 
 def zoned(at: float) -> str:
@@ -83,11 +31,6 @@ def origin_of(doc: Document) -> tuple[str, str]:
     event = json_text.loads(doc.origin or doc.pending_event)
     event = event if isinstance(event, dict) else {}
     return titles.words(event.get("name")), titles.gist(event.get("payload"))
-
-
-def urgency(item: TodoItem) -> tuple[bool, bool, str]:
-    """Sort by it: what holds the lock, what events wait behind, the rest; the oldest first."""
-    return (not item.locked, not item.waiting, item.since or "~")
 
 
 class Todo:
@@ -124,14 +67,14 @@ class Todo:
                 yield item
         for doubt in self._system.open_doubts:
             yield TodoItem(
-                kind=Kind.DOUBT, system=self._system.id, since=zoned(doubt.since), key=doubt.key, cause=doubt.cause,
+                kind=Waits.DOUBT, system=self._system.id, since=zoned(doubt.since), key=doubt.key, cause=doubt.cause,
                 instance_id=doubt.instance_id, reprocessing=doubt.document,
                 says=f"nobody knows whether the domain has the data of instance {doubt.instance_id}",
             )  # fmt: skip
         stall = self._system.stalled()
         if stall is not None:
             yield TodoItem(
-                kind=Kind.STALLED, system=self._system.id, since=zoned(stall.since), sibling=stall.sibling,
+                kind=Waits.STALLED, system=self._system.id, since=zoned(stall.since), sibling=stall.sibling,
                 cause=stall.cause, waiting=len(self._system.waiting) + len(self._system.inbox),
                 says=f"waits for {stall.sibling}: nothing of it is judged, committed or replayed",
             )  # fmt: skip
@@ -142,7 +85,7 @@ class Todo:
         ask = f"replay {doc.total} stale results" if doc.late else f"commit, and replay {doc.total}"
         says = f"approve or skip: {ask}" + (f"; {by} approved already, a second person must" if by else "")
         return self._document(
-            doc, Kind.LATE if doc.late else Kind.PENDING, doc.history[0].at, says, left=doc.total,
+            doc, Waits.LATE if doc.late else Waits.PENDING, doc.history[0].at, says, left=doc.total,
             waiting=0 if doc.late else len(self._system.waiting), approved_by=by,
         )  # fmt: skip
 
@@ -155,7 +98,7 @@ class Todo:
             else f"paused after {doc.replayed} of at least {doc.replayed + left} replays: resume or cancel it"
         )
         return self._document(
-            doc, Kind.UNREPLAYABLE if stuck else Kind.PAUSED, doc.since, says, left=left, locked=doc.locks,
+            doc, Waits.UNREPLAYABLE if stuck else Waits.PAUSED, doc.since, says, left=left, locked=doc.locks,
             waiting=len(self._system.waiting) if doc.blocks else 0,
         )  # fmt: skip
 
@@ -166,10 +109,10 @@ class Todo:
         cancelled = doc.status is Status.CANCELLED
         rest = f"{left} not replayed" if doc.held_committed or doc.late else f"nothing committed, {left} not replayed"
         says = f"{'cancelled' if cancelled else 'failed'} with work left: {rest}; retry what is left, or leave it out"
-        return self._document(doc, Kind.CANCELLED if cancelled else Kind.FAILED, doc.since, says, left=left)
+        return self._document(doc, Waits.CANCELLED if cancelled else Waits.FAILED, doc.since, says, left=left)
 
     def _document(
-        self, doc: Document, kind: Kind, since: float, says: str, *, left: int, locked: bool = False, waiting: int = 0,
+        self, doc: Document, kind: Waits, since: float, says: str, *, left: int, locked: bool = False, waiting: int = 0,
         approved_by: str = "",
     ) -> TodoItem:  # fmt: skip
         event, about = origin_of(doc)
@@ -177,7 +120,7 @@ class Todo:
             kind=kind, system=doc.system_id, since=zoned(since), says=says, locked=locked, waiting=waiting,
             reprocessing=doc.id, event=event, about=about, instance_id=doc.held_instance, branch=doc.branch,
             units=doc.total, left=left, set_aside=len(doc.set_aside), approved_by=approved_by,
-            cause=doc.history[-1].cause if kind not in (Kind.PENDING, Kind.LATE) else "",
+            cause=doc.history[-1].cause if kind not in (Waits.PENDING, Waits.LATE) else "",
         )  # fmt: skip
 
     def _repository_left(self, doc: Document) -> int:

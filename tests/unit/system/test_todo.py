@@ -3,12 +3,12 @@
 import orjson
 import pytest
 
-from maestro.messages import Code, ListRecords
+from maestro.messages import Code, ListRecords, TodoItem, Waits
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.stalls import Stall
 from maestro.system.records import records
-from maestro.system.todo import Kind, Todo, TodoItem
+from maestro.system.todo import Todo
 from tests.support.rules import Rules
 
 
@@ -41,7 +41,7 @@ def test_a_held_commit_waits_with_what_waits_behind_it(it: Rules) -> None:
     )
     it.arrive("i2")
     (item,) = listed(it)
-    assert (item.kind, item.reprocessing, item.units, item.waiting, item.locked) == (Kind.PENDING, doc.id, 2, 1, False)
+    assert (item.kind, item.reprocessing, item.units, item.waiting, item.locked) == (Waits.PENDING, doc.id, 2, 1, False)
     assert (item.event, item.about) == ("rectify quote", "USD · 1.5 · true")
     assert item.says == "approve or skip: commit, and replay 2"
     assert item.since.endswith("Z")
@@ -52,7 +52,7 @@ def test_a_run_paused_by_its_budget_keeps_its_lock_and_says_so(it: Rules) -> Non
     it.ask(facts.PauseAsked, id_)
     it.replay(it.system.documents[id_])
     (item,) = listed(it)
-    assert (item.kind, item.locked, item.left) == (Kind.PAUSED, True, 2)
+    assert (item.kind, item.locked, item.left) == (Waits.PAUSED, True, 2)
     assert item.says == "paused after 1 of at least 3 replays: resume or cancel it"
 
 
@@ -61,7 +61,7 @@ def test_what_was_cancelled_with_work_left_waits_until_it_is_left_out(it: Rules)
     it.ask(facts.Approved, doc.id)
     it.ask(facts.Cancelled, doc.id)
     (item,) = listed(it)
-    assert (item.kind, item.left) == (Kind.CANCELLED, 1)
+    assert (item.kind, item.left) == (Waits.CANCELLED, 1)
     assert "nothing committed, 1 not replayed" in item.says
 
 
