@@ -7,7 +7,7 @@ import pytest
 from maestro.reprocessing import facts
 from maestro.reprocessing.commands import AckDelivery, Command, Look
 from maestro.reprocessing.machine import Machine
-from maestro.reprocessing.state import Lock, Rules, System
+from maestro.reprocessing.state import Errand, ErrandKind, Lock, Rules, System
 from maestro.runtime.engine import GATHER_UP_TO, Engine
 from maestro.runtime.repository import DELIVERIES, Repository
 from maestro.store.memory import MemoryStore
@@ -134,6 +134,19 @@ async def test_a_completion_is_stored_with_what_it_owes_when_the_look_takes_long
     bench.engine.feed(facts.Looked(look.key, look.token, "running"))
     [(_, row)] = bench.store.rows(DELIVERIES)
     assert (row["done"], row["sight"]) == (True, "look")
+
+
+async def test_that_a_status_text_was_answered_is_stored_at_once() -> None:
+    bench = Bench()
+    bench.machine.system.errands[1] = Errand(1, ErrandKind.STATUS, "i1", "reprocessing_pending_approval")
+    bench.engine.feed(facts.ErrandBegun(1))
+    bench.engine.feed(ARRIVAL, BODY)
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
+    [(_, row)] = bench.store.rows(DELIVERIES)
+    assert row["text_late"], "it may still come"
+    bench.engine.feed(facts.ErrandDone(1))
+    [(_, row)] = bench.store.rows(DELIVERIES)
+    assert "text_late" not in row, "a next life would wait 30 s for a text that has come"
 
 
 @pytest.mark.parametrize(("prefetch", "together"), [(1, 1), (2, 1), (6, 3), (1000, GATHER_UP_TO)])
