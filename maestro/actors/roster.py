@@ -33,6 +33,9 @@ REPEAT: Final = 1.0
 #: Seconds from an answer to the next question whether ingress or cascade is well, at most a quarter of what they may be
 #: silent; asked with the next tick.
 PING: Final = 1.5
+#: Seconds from its creation in which a system with a problem is asked that often, too: as a rule it waits for the broker
+#: to say whose the events are.
+_NEW: Final = 15.0
 #: Seconds until the next tick: while something is on its way, and else, at most an eighth of what one may be silent.
 _MOVING: Final = 0.2
 _RESTING: Final = 2.0
@@ -304,8 +307,9 @@ class Roster:
 
     def _ping(self, slot: Slot, now: float) -> list[Command]:
         often = self._settings.actors.replace_after / 4
-        interval = often if slot.role is Role.SYSTEM else min(PING, often)
-        if now - slot.heard < max(interval, slot.spared(now)) or now - slot.told < interval:
+        if slot.role is not Role.SYSTEM or (slot.problem and now - slot.born < _NEW):
+            often = min(PING, often)
+        if now - slot.heard < max(often, slot.spared(now)) or now - slot.told < often:
             return []
         slot.told = now
         return [Tell(slot.address, Ping(slot.epoch))]
