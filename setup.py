@@ -59,7 +59,7 @@ setup(
             "trustme>=1.1",
         ],
     },
-    entry_points={"console_scripts": ["maestro = maestro.cli:main"]},
+    entry_points={"console_scripts": ["maestro = maestro.cli.main:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",
         "Environment :: No Input/Output (Daemon)",

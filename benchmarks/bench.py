@@ -114,7 +114,7 @@ class Maestro:
         began = time.monotonic()
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "maestro.cli", "serve"],
+                [sys.executable, "-m", "maestro.cli.main", "serve"],
                 cwd=ROOT, env=os.environ | self._environment, stdout=log, stderr=log,
             )  # fmt: skip
         wait_for(lambda: self._ready(set(systems)), "maestro is ready", START_TIMEOUT)

@@ -29,7 +29,7 @@ from maestro.broker import open_broker
 from maestro.broker.base import Message
 from maestro.broker.topology import PERSIST
 from maestro.events import celery_body
-from maestro.settings import BrokerSettings, LogSettings
+from maestro.settings.model import BrokerSettings, LogSettings
 
 HOST = "127.0.0.1"
 _LIBC = ctypes.CDLL(None, use_errno=True)

@@ -9,14 +9,14 @@ from benchmarks.bench import SETTLED, Bench, run, wait_for
 from benchmarks.figures import Row
 from benchmarks.processes import CpuMeter, per_event, pids, pss_megabytes
 from maestro.broker.topology import SystemQueues
-from maestro.reprocessing.document import Document, HistoryEntry, UnitState
-from maestro.reprocessing.impact import Impacted, Origin
-from maestro.reprocessing.state import Rules
-from maestro.reprocessing.status import Status
-from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
-from maestro.runtime.repository import Repository
+from maestro.rules.document import Document, HistoryEntry, UnitState
+from maestro.rules.impact import Impacted, Origin
+from maestro.rules.state import Rules
+from maestro.rules.status import Status
+from maestro.rules.step import Save, SaveDocument, SaveUnit
 from maestro.store.places import store_path
 from maestro.store.sqlite import open_store
+from maestro.system.repository import Repository
 
 SYSTEM = "sys0"
 

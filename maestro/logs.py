@@ -13,14 +13,14 @@ from typing import Any, Final, TextIO, cast
 
 import structlog
 
-from maestro.settings import LogSettings
+from maestro.settings.model import LogSettings
 
 #: One mapping rather than one variable per id, as structlog has it: it is set for every call to a sibling.
 _IDS: Final[ContextVar[Mapping[str, str]]] = ContextVar("ids", default={})  # noqa: B039 - never changed in place
 
 
 class correlated:  # noqa: N801 - used as a context manager; a class, for a generator costs four times as much
-    """Have every line inside carry `ids`, whoever writes it; also lines of tasks and timers that are started inside."""
+    """Have every line inside carry `ids`, from any logger; also lines of tasks and timers that are started inside."""
 
     __slots__ = ("_ids", "_token")
 

@@ -1,7 +1,7 @@
 """The messages between Maestro's actors, and between the gateway and a system: frozen, typed, picklable.
 
 Commands are imperative, facts past tense. thespian's messages get lost, doubled and reordered; what must
-not be travels inside the frames of `maestro.runtime.link`.
+not be travels inside the frames of `maestro.links.link`.
 
 Imports nothing of Maestro but `maestro.events`.
 """
@@ -74,7 +74,7 @@ class DescribeSystem(Struct, frozen=True):
 
 
 class Measure(Struct, frozen=True):
-    """The system's figures for `/metrics`: a `maestro.runtime.measures.Snapshot` as JSON. Never waits for a broker."""
+    """The system's metrics for `/metrics`: a `maestro.telemetry.metrics.Snapshot` as JSON. Never waits for a broker."""
 
 
 class ListWaiting(Struct, frozen=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from maestro.settings import BrokerSettings
+from maestro.settings.model import BrokerSettings
 from tests.support.brokers import Place
 from tests.support.rabbitmq import RabbitMQNode, find_server
 

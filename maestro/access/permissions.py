@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from maestro.settings import Settings
+from maestro.settings.model import Settings
 
 #: What is looked at in the data folder; empty: the folder itself.
 _PARTS: Final = ("", "systems", "access", "access/tokens.json", "audit", "broker", "gateway.db")

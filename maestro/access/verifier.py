@@ -51,7 +51,7 @@ class PeopleVerifier(Protocol):
         """Return whom it stands for. Raises `Refused`, `Undecided`."""
 
 
-class _Lane:
+class _Turns:
     """The verifications of one token's id: one at a time."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Verifier:
         self._mark: tuple[int, int, int] | None = None
         self._next_look = 0.0
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._lanes: dict[str, _Lane] = {}
+        self._turns: dict[str, _Turns] = {}
         self._under_way: dict[bytes, asyncio.Task[Principal]] = {}
 
     def known(self, credential: str) -> Principal | None:
@@ -140,20 +140,20 @@ class Verifier:
         entry = self._entries.get(id_)
         if entry is None:
             raise Refused("the token is not known")
-        lane = self._lanes.setdefault(id_, _Lane())
-        if lane.inside >= WAITING_PER_TOKEN:
+        turns = self._turns.setdefault(id_, _Turns())
+        if turns.inside >= WAITING_PER_TOKEN:
             raise Busy("too many credentials with this token's id wait to be verified")
-        lane.inside += 1
+        turns.inside += 1
         try:
-            async with lane.lock:
+            async with turns.lock:
                 async with self._places:
                     fits = await asyncio.to_thread(matches, entry, credential)
                 if slowly and not fits:
                     await asyncio.sleep(SLOW)
         finally:
-            lane.inside -= 1
-            if not lane.inside:
-                self._lanes.pop(id_, None)
+            turns.inside -= 1
+            if not turns.inside:
+                self._turns.pop(id_, None)
         if not fits or self._entries.get(id_) != entry:
             raise Refused("the token is not known")
         if entry.expired(self._clock()):

@@ -15,7 +15,7 @@ import structlog
 from thespian.actors import Actor, ActorExitRequest, ActorSystemMessage, ThespianWatch, WatchMessage
 
 from maestro import faultpoints
-from maestro.actors import child
+from maestro.actors import forked
 from maestro.actors.answers import AnswerLog
 from maestro.actors.messages import (
     Answers,
@@ -32,8 +32,8 @@ from maestro.actors.messages import (
 )
 from maestro.actors.outbox import Outbox
 from maestro.actors.service_thread import STOP_TIMEOUT, ServiceThread
+from maestro.links.service import Address, Answered, Asked
 from maestro.messages import Answer, CheckLock, Code
-from maestro.runtime.service import Address, Answered, Asked
 
 _STARTING: Final = Answer(Code.UNAVAILABLE, message="the system is starting")
 _STOPPING: Final = Answer(Code.UNAVAILABLE, message="the system is stopping")
@@ -43,7 +43,7 @@ class ServiceActor(Actor):
     """An actor that runs one service; `StartService` says which."""
 
     def __init__(self) -> None:
-        child.settle()
+        forked.settle()
         super().__init__()
         self._outbox = Outbox()
         self._thread: ServiceThread | None = None
@@ -93,7 +93,7 @@ class ServiceActor(Actor):
                 self.send(sender, ServiceStarted(self._epoch, os.getpid(), self._thread.problem))
             return
         context = {"system": order.system_id} if order.system_id else {}
-        child.own_logging(order.settings.log, actor=order.role, **context)
+        forked.own_logging(order.settings.log, actor=order.role, **context)
         faultpoints.this_is(order.system_id or order.role)
         self._epoch = order.epoch
         self._started_by = sender

@@ -31,7 +31,7 @@ import structlog
 from maestro import ports
 from maestro.actors import processes, wire
 from maestro.actors.backoff import Backoff
-from maestro.actors.bridge import ActorBridge
+from maestro.actors.client import EndpointClient
 from maestro.actors.endpoint import Endpoint, address_of
 from maestro.actors.errors import ActorsFailed, PortTaken
 from maestro.actors.host_process import HostProcess
@@ -39,8 +39,8 @@ from maestro.actors.messages import Factories, HostOrder, HostReport, StopServic
 from maestro.actors.processes import Process
 from maestro.actors.run_record import RunFolder, RunRecord, processes_of
 from maestro.board.lease import Standing, make_lease
-from maestro.runtime.service import Address
-from maestro.settings import Settings
+from maestro.links.service import Address
+from maestro.settings.model import Settings
 from maestro.store.installation import begin_start
 
 #: What all others live by: when one of these ends, the actor system is started anew.
@@ -56,7 +56,7 @@ _STOP_ADMIN: Final = 1.0
 
 
 class ActorRuntime:
-    """The actors of one main process. `bridge` is how to talk to them.
+    """The actors of one main process. `actor_client` is how to talk to them.
 
     Args:
         settings: all settings; `data_dir` becomes this run's own.
@@ -69,7 +69,7 @@ class ActorRuntime:
         self._factories = factories or Factories()
         self._host = host
         self._folder = RunFolder(settings.data_dir)
-        self.bridge: Final = ActorBridge(settings.actors)
+        self.actor_client: Final = EndpointClient(settings.actors)
         self._endpoint: Endpoint | None = None
         self._supervisor: Address = None
         self._log_file = settings.data_dir.resolve() / "thespian.log"
@@ -107,14 +107,14 @@ class ActorRuntime:
             self._dismiss_host()
             await self.stop()
             raise
-        self._tasks = [asyncio.create_task(self.bridge.run()), asyncio.create_task(self._watch())]
+        self._tasks = [asyncio.create_task(self.actor_client.run()), asyncio.create_task(self._watch())]
         for task in self._tasks:
             task.add_done_callback(self._note_end)
 
     async def arrived(self) -> None:
         """Wait until ingress and cascade run. Raises `ActorsFailed`, with everything stopped, when they do not."""
         try:
-            await self.bridge.wait_for_roles(_START_TIMEOUT)
+            await self.actor_client.wait_for_roles(_START_TIMEOUT)
         except TimeoutError:
             await self.stop()
             raise ActorsFailed("ingress and cascade did not start in time") from None
@@ -165,12 +165,12 @@ class ActorRuntime:
         loop = asyncio.get_running_loop()
         self._endpoint = Endpoint(
             port,
-            receive=lambda message: _on(loop, self.bridge.receive, message),
-            lost=lambda address, message: _on(loop, self.bridge.lost, address, message),
+            receive=lambda message: _on(loop, self.actor_client.receive, message),
+            lost=lambda address, message: _on(loop, self.actor_client.lost, address, message),
         )
         self._endpoint.open()
         self._supervisor = address_of(report.supervisor_port)
-        self.bridge.attach(self._endpoint, self._supervisor, self._run_id)
+        self.actor_client.attach(self._endpoint, self._supervisor, self._run_id)
         self._log.info("actor system started", run=self._run_id, port=port, admin=report.admin_pid)
 
     async def _run_host(self, key: bytes, port: int) -> HostReport:
@@ -205,7 +205,7 @@ class ActorRuntime:
         """Record the processes, as far as they are known; False when they are recorded already."""
         actors = self._roots | {
             _name(entry.role.value, entry.system_id): Process(entry.pid, entry.started)
-            for entry in self.bridge.entries
+            for entry in self.actor_client.entries
             if entry.started
         }
         if actors == self._recorded:
@@ -217,15 +217,15 @@ class ActorRuntime:
     # --- watching ---------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        backoff, born, entries = Backoff(), time.monotonic(), self.bridge.entries
+        backoff, born, entries = Backoff(), time.monotonic(), self.actor_client.entries
         adopts = processes.adopts_orphans()
         while True:
             if adopts:
                 processes.reap()
-            if self.bridge.entries is entries:
-                await self.bridge.changed(_WATCH)
-            if self.bridge.entries is not entries:
-                entries = self.bridge.entries
+            if self.actor_client.entries is entries:
+                await self.actor_client.changed(_WATCH)
+            if self.actor_client.entries is not entries:
+                entries = self.actor_client.entries
                 if self._record():
                     await asyncio.sleep(min(_WATCH, _RECORD_PAUSE * len(entries)))
             problem = self._problem()
@@ -251,14 +251,14 @@ class ActorRuntime:
             return f"{name} ended"
         if self._endpoint is None or not self._endpoint.alive:
             return "the endpoint's thread ended"
-        if self.bridge.silent_for >= self._settings.actors.replace_after:
+        if self.actor_client.silent_for >= self._settings.actors.replace_after:
             return "the supervisor is silent"
         return None
 
     # --- stopping ---------------------------------------------------------------------------------------------
 
     async def _stop_in_order(self, endpoint: Endpoint) -> None:
-        stopped = self.bridge.stopping()
+        stopped = self.actor_client.stopping()
         deadline = time.monotonic() + _STOP_SERVICES
         while not stopped.done() and time.monotonic() < deadline and self._problem() is None:
             endpoint.send(self._supervisor, StopServices())
@@ -272,7 +272,7 @@ class ActorRuntime:
         await asyncio.to_thread(processes.gone, list(self._all_processes()), _STOP_ADMIN)
 
     async def _tear_down(self) -> None:
-        self.bridge.detach()
+        self.actor_client.detach()
         self._ends.close()
         if self._endpoint is not None:
             await asyncio.to_thread(self._endpoint.close)

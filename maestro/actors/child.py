@@ -1,44 +1,104 @@
-"""What a process that thespian forked does first: tie its life to its parent's, and undo two of thespian's habits."""
+"""One place of the plan: who fills it, where it is on its way, and what signs of life there are of it."""
 
-import faulthandler
-import gc
-import logging
-import signal
-from typing import Any, Final
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
 
-import structlog
+from maestro.actors.backoff import Backoff
+from maestro.actors.messages import Entry, Role
+from maestro.actors.processes import NOBODY, Process
+from maestro.links.service import Address, Attach, Detach
+from maestro.telemetry.metrics import Snapshot
 
-from maestro import logs
-from maestro.actors import processes
-from maestro.settings import LogSettings
-
-#: thespian gives these a Python handler, under which a crash in native code would spin forever.
-_FATAL: Final = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
-#: The process's own logging, from before thespian swaps it for one that sends records from any thread.
-_ROOT: Final = logging.root
-_MANAGER: Final = logging.Logger.manager
+#: Seconds between two questions to a system whose heart beats: for its actor's own thread, which has no heartbeat.
+#: They are spread by up to as much again: systems start together.
+PROBE: Final = 60.0
 
 
-def settle() -> None:
-    """Die with the parent, die of crashes, and leave the memory shared that the parent shares."""
-    gc.freeze()
-    processes.die_with_forker()
-    for number in _FATAL:
-        signal.signal(number, signal.SIG_DFL)
-    faulthandler.enable()
+class State(StrEnum):
+    """Where a child is on its way; see the diagram of `maestro.actors.supervision_plan`."""
+
+    ABSENT = "absent"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
 
 
-def own_logging(settings: LogSettings, **context: str) -> None:
-    """Write this process's log itself, each line with `context`."""
-    logging.root = _ROOT  # thespian has replaced it
-    logging.Logger.root, logging.Logger.manager = _ROOT, _MANAGER
-    logs.configure(settings)
-    structlog.contextvars.bind_contextvars(**context)
+Key = tuple[Role, str]
 
 
-def forget_sentinel(forked: Any) -> None:
-    """Close the pipes by which `multiprocessing` would tell of the end of a process that was forked here.
+@dataclass(slots=True)
+class Child:
+    """One place to fill, and who fills it."""
 
-    Nobody listens to them, and every process that is forked later inherits them, and undoes what belongs to them.
-    """
-    forked._popen.finalizer()  # noqa: SLF001 - no public way that leaves the process alone
+    role: Role
+    system_id: str
+    #: How old its heartbeat may be, in seconds, to spare it the question.
+    fresh: float
+    state: State = State.ABSENT
+    epoch: int = 0
+    #: The version of the directory that first had it as it is.
+    version: int = 0
+    process: Process = NOBODY
+    address: Address | None = None
+    started_at: float = 0.0
+    heard_at: float = 0.0
+    #: When its heart last beat, where that can be seen.
+    beat: float = 0.0
+    told: float = 0.0
+    #: It has said, with its start or an answer, what keeps it from its work.
+    answered: bool = False
+    problem: str = ""
+    figures: Snapshot | None = None
+    births: int = 0
+    #: How often its order to start was repeated.
+    repeats: int = 0
+    #: When the changes now on their way to it were sent; None: none are.
+    pushed: float | None = None
+    restart_at: float = 0.0
+    backoff: Backoff = field(default_factory=Backoff)
+    #: Changes of the directory this child has not acknowledged (ingress and cascade only), by system.
+    pending: dict[str, Attach | Detach] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        """The child's name."""
+        return self.role, self.system_id
+
+    @property
+    def lives(self) -> bool:
+        """Whether a process fills it, as far as is known."""
+        return self.state in (State.STARTING, State.RUNNING, State.STOPPING)
+
+    @property
+    def entry(self) -> Entry:
+        """What the directory says of it."""
+        address = self.address if self.state is State.RUNNING else None
+        return Entry(
+            self.role, self.system_id, address, self.epoch, self.process.pid, self.state.value, self.problem,
+            max(0, self.births - 1), self.process.started,
+        )  # fmt: skip
+
+    # --- signs of life, in seconds --------------------------------------------------------------------------------
+
+    def is_beating(self, now: float) -> bool:
+        """Whether its heart, if it has one that can be seen, beats."""
+        return now - self.beat < self.fresh
+
+    def unseen(self, now: float) -> float:
+        """Return for how long it has shown no sign of life, neither answer nor heartbeat; 0 while its heart beats."""
+        return 0.0 if self.is_beating(now) else now - max(self.heard_at, self.beat)
+
+    def spared(self, now: float) -> float:
+        """Return for how long after its last answer it need not be asked, since its heart beats."""
+        if not self.answered or self.problem or not self.is_beating(now):
+            return 0.0
+        return PROBE + self.epoch % int(PROBE)
+
+    def owing(self, now: float) -> float:
+        """Return for how long it has owed a sign of life: where the heart beats, an answer of the actor's own thread.
+
+        Negative: none is owed yet.
+        """
+        return now - self.heard_at - self.spared(now) if self.is_beating(now) else self.unseen(now)

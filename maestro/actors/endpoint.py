@@ -19,8 +19,8 @@ from thespian.system.transport.TCPTransport import ExternalTransportCopy
 
 from maestro.actors.outbox import Outbox
 from maestro.actors.transport import LeanTransport
+from maestro.links.service import Address
 from maestro.ports import LOOPBACK
-from maestro.runtime.service import Address
 
 _TURN: Final = timedelta(seconds=1)
 

@@ -21,8 +21,8 @@ from maestro import logs
 from maestro.actors import processes, wire
 from maestro.actors.messages import Factories, HostOrder, HostReport, Oversee, Overseeing
 from maestro.actors.preload import preload, preload_for
-from maestro.actors.rehearsal import rehearse
 from maestro.actors.supervisor import Supervisor
+from maestro.actors.warm_up import warm_up
 
 #: Seconds the supervisor has to answer.
 _ANSWER_TIMEOUT: Final = 10.0
@@ -65,7 +65,7 @@ def _start(order: HostOrder) -> HostReport:
     preload(order.factories)
     preload_for(order.settings)
     if order.factories == Factories():
-        rehearse(order.settings)
+        warm_up(order.settings)
     gc.collect()
     gc.freeze()  # no collection of a forked actor goes through what it shares, and makes it its own by that
     _tie_to_main(order.main_pid)

@@ -8,7 +8,7 @@ import structlog
 from maestro.actors.messages import Entry, Role
 from maestro.board.file import BoardFile, remove_board
 from maestro.board.reader import BoardReader, Owner
-from maestro.settings import Settings
+from maestro.settings.model import Settings
 
 Directory = Callable[[], tuple[Entry, ...]]
 Look = Callable[[str], int | None]

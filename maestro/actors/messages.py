@@ -9,10 +9,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from maestro.links.service import Address, Answered, Attach, Detach
 from maestro.messages import Question
-from maestro.runtime.measures import Snapshot
-from maestro.runtime.service import Address, Answered, Attach, Detach
-from maestro.settings import Settings
+from maestro.settings.model import Settings
+from maestro.telemetry.metrics import Snapshot
 
 
 class Role(StrEnum):
@@ -26,9 +26,9 @@ class Role(StrEnum):
 class Factories(Struct, frozen=True):
     """Where the services come from: "module:Class" for each role."""
 
-    ingress: str = "maestro.runtime.ingress:IngressService"
-    cascade: str = "maestro.runtime.cascade:CascadeService"
-    system: str = "maestro.runtime.system:SystemService"
+    ingress: str = "maestro.ingress.service:IngressService"
+    cascade: str = "maestro.cascade.service:CascadeService"
+    system: str = "maestro.system.service:SystemService"
 
     def of(self, role: Role) -> str:
         """Return the factory of that role's service."""
@@ -200,7 +200,7 @@ class DirectoryAck(Struct, frozen=True):
     version: int
 
 
-# --- bridge and a system's shell --------------------------------------------------------------------------------
+# --- actor_client and a system's shell --------------------------------------------------------------------------------
 
 
 class Put(Struct, frozen=True):

@@ -5,13 +5,13 @@ from collections import deque
 from contextlib import suppress
 from threading import Lock
 
-from maestro.runtime.service import Address
+from maestro.links.service import Address
 
 
 class Outbox:
     """A bounded queue with a file descriptor that is readable while the queue holds something.
 
-    A full outbox drops what comes: messages are lossy by contract, and links and the bridge repeat theirs.
+    A full outbox drops what comes: messages are lossy by contract, and links and the actor_client repeat theirs.
     """
 
     def __init__(self, capacity: int = 10_000) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from maestro.actors.messages import Factories
-from maestro.settings import Settings
+from maestro.settings.model import Settings
 
 _LIBRARIES = ("pika", "tinydb", "orjson", "sqlite3", "structlog", "uvloop")
 
@@ -39,4 +39,4 @@ def _wanted(settings: Settings) -> Iterator[str]:
     if platform.domain_url.startswith("https:") or any(each.scheme == "https" for each in siblings):
         yield "maestro.platform.https"
     if settings.webhooks.urls:
-        yield "maestro.runtime.webhook_sender"
+        yield "maestro.webhooks.sender"

@@ -17,9 +17,9 @@ except ModuleNotFoundError:  # no wheel for this platform; asyncio's own loop do
     uvloop = None  # type: ignore[assignment]
 
 from maestro.actors.outbox import Outbox
+from maestro.links.service import Address, Service
 from maestro.messages import Answer, Question
-from maestro.runtime.measures import Snapshot
-from maestro.runtime.service import Address, Service
+from maestro.telemetry.metrics import Snapshot
 
 #: Messages the loop has not taken yet; more are dropped, as the network might have done.
 _INBOX: Final = 4096

@@ -1,4 +1,4 @@
-"""The supervisor: the parent of all other actors. It runs what `maestro.actors.roster` decides.
+"""The supervisor: the parent of all other actors. It runs what `maestro.actors.supervision_plan` decides.
 
 It has no thread and does no I/O, as a process that forks must not; what it waits for are messages, its own ticks and
 the end of the main process. When that ends, it kills the Admin, and with it, through PR_SET_PDEATHSIG, everything.
@@ -24,7 +24,7 @@ from thespian.actors import (
 )
 
 from maestro import faultpoints
-from maestro.actors import child, processes
+from maestro.actors import forked, processes
 from maestro.actors.base import CascadeActor, IngressActor, SystemActor
 from maestro.actors.messages import (
     DirectoryAck,
@@ -40,9 +40,9 @@ from maestro.actors.messages import (
     StopServices,
 )
 from maestro.actors.processes import Process
-from maestro.actors.roster import Command, Create, Kill, Roster, Tell
+from maestro.actors.supervision_plan import Command, Create, Kill, SupervisionPlan, Tell
 from maestro.board.pulse import Pulse
-from maestro.runtime.service import Address
+from maestro.links.service import Address
 
 #: Seconds that thespian's wake-up may come before its time, by its rounding.
 _LATE: Final = 0.001
@@ -53,9 +53,9 @@ class Supervisor(Actor):
     """Creates and re-creates the other actors; `Oversee` tells it for which run."""
 
     def __init__(self) -> None:
-        child.settle()
+        forked.settle()
         super().__init__()
-        self._roster: Roster | None = None
+        self._plan: SupervisionPlan | None = None
         self._pulse: Pulse | None = None
         self._tick_at = float("inf")
         self._main_fd = -1
@@ -77,71 +77,71 @@ class Supervisor(Actor):
                 self._end_everything()
             case Oversee():
                 self._oversee(message, sender)
-            case _ if self._roster is not None:
-                self._manage(self._roster, message, sender)
+            case _ if self._plan is not None:
+                self._manage(self._plan, message, sender)
 
-    def _manage(self, roster: Roster, message: object, sender: Address) -> None:
+    def _manage(self, plan: SupervisionPlan, message: object, sender: Address) -> None:
         now = time.monotonic()
         match message:
             case WakeupMessage():
-                self._tick(roster, now)
+                self._tick(plan, now)
             case ChildActorExited():
-                self._run(roster.ended(now))
+                self._run(plan.ended(now))
             case ActorExitRequest():
                 self._leaving = True
             case ActorSystemMessage():
                 pass
             case GetDirectory():
-                self._run(roster.install(message.install, now))
-                self.send(sender, roster.directory(message.version))
-                self._tick_soon(roster, now)
+                self._run(plan.install(message.install, now))
+                self.send(sender, plan.directory(message.version))
+                self._tick_soon(plan, now)
             case Replace():
                 self._log.warning("replacing a silent actor", system=message.system_id, epoch=message.epoch)
-                self._run(roster.replace(message.system_id, message.epoch))
+                self._run(plan.replace(message.system_id, message.epoch))
             case StopServices():
                 self._stop_asked_by = sender
-                self._run(roster.stop(now))
+                self._run(plan.stop(now))
             case _:
-                self._note(roster, message, sender, now)
-        self._report_stop(roster)
+                self._note(plan, message, sender, now)
+        self._report_stop(plan)
 
-    def _tick(self, roster: Roster, now: float) -> None:
-        """Let the roster tick, if this is the wake-up for it and not an earlier one's that was too late."""
+    def _tick(self, plan: SupervisionPlan, now: float) -> None:
+        """Let the plan tick, if this is the wake-up for it and not an earlier one's that was too late."""
         if now < self._tick_at:
             return
         if self._pulse is not None:
             self._pulse.look()
-        self._run(roster.tick(now))
+        self._run(plan.tick(now))
         self._tick_at = float("inf")
-        self._tick_soon(roster, time.monotonic())
+        self._tick_soon(plan, time.monotonic())
 
-    def _tick_soon(self, roster: Roster, now: float) -> None:
-        """Have the next tick when the roster wants it."""
-        pause = roster.pace
+    def _tick_soon(self, plan: SupervisionPlan, now: float) -> None:
+        """Have the next tick when the plan wants it."""
+        pause = plan.pace
         if now + pause < self._tick_at:
             self._tick_at = now + pause
             self.wakeupAfter(timedelta(seconds=pause + _LATE))
 
-    def _note(self, roster: Roster, message: object, sender: Address, now: float) -> None:
+    def _note(self, plan: SupervisionPlan, message: object, sender: Address, now: float) -> None:
         match message:
             case ServiceStarted():
-                self._run(roster.started(message.epoch, sender, now, message.problem))
+                self._run(plan.started(message.epoch, sender, now, message.problem))
             case ServiceStopped():
-                self._run(roster.stopped(message.epoch, now))
+                self._run(plan.stopped(message.epoch, now))
             case DirectoryAck():
-                roster.heard(message.epoch, now)
-                self._run(roster.acknowledged(message.epoch, message.version, now))
+                plan.heard_at(message.epoch, now)
+                self._run(plan.acknowledged(message.epoch, message.version, now))
             case Pong():
-                roster.heard(message.epoch, now, message.problem)
-                roster.told(message.epoch, message.figures)
+                plan.heard_at(message.epoch, now, message.problem)
+                plan.told(message.epoch, message.figures)
 
     def _oversee(self, order: Oversee, sender: Address) -> None:
-        if self._roster is None:
-            child.own_logging(order.settings.log, actor="supervisor")
+        if self._plan is None:
+            forked.own_logging(order.settings.log, actor="supervisor")
             faultpoints.this_is("supervisor")
             self._main_fd = os.pidfd_open(order.main_pid)
             self._pulse = Pulse(order.settings.data_dir) if order.settings.http.lock_board else None
-            self._roster = Roster(
+            self._plan = SupervisionPlan(
                 order.run_id,
                 order.settings,
                 order.factories,
@@ -150,9 +150,9 @@ class Supervisor(Actor):
                 alive=processes.child_alive,
                 beat=self._pulse.beat if self._pulse is not None else _no_beat,
             )
-            self._run(self._roster.open(time.monotonic()))
-            self._tick_soon(self._roster, time.monotonic())
-        self.send(sender, Overseeing(self._roster.run_id, os.getpid()))
+            self._run(self._plan.open(time.monotonic()))
+            self._tick_soon(self._plan, time.monotonic())
+        self.send(sender, Overseeing(self._plan.run_id, os.getpid()))
 
     def _run(self, commands: list[Command]) -> None:
         for command in commands:
@@ -165,7 +165,7 @@ class Supervisor(Actor):
                     self.send(command.address, command.message)
 
     def _create(self, command: Create) -> None:
-        assert self._roster is not None
+        assert self._plan is not None
         if self._leaving:  # thespian would hand out an address and fork nothing
             return
         role, system_id = command.key
@@ -175,21 +175,21 @@ class Supervisor(Actor):
         new = [each for each in self._children() if id(each) not in known]
         if not new:  # thespian hands out an address even when the fork fails
             self._log.error("actor not created", role=role, system=system_id)
-            self._roster.not_created(command.key, time.monotonic())
+            self._plan.not_created(command.key, time.monotonic())
             return
         faultpoints.reach("supervisor.after_fork")
-        child.forget_sentinel(new[0].childProc)
+        forked.forget_sentinel(new[0].childProc)
         process = processes.process(new[0].childProc.pid)
         self._log.info("actor created", role=role, system=system_id, pid=process.pid)
-        self._run(self._roster.created(command.key, address, process, time.monotonic()))
+        self._run(self._plan.created(command.key, address, process, time.monotonic()))
 
     def _children(self) -> list[Any]:
         """Return what thespian knows of the processes it forked here; it tells nobody their pids."""
         return list(getattr(self._myRef, "_child_procs", ()))
 
-    def _report_stop(self, roster: Roster) -> None:
-        if roster.done and self._stop_asked_by is not None:
-            self.send(self._stop_asked_by, ServicesStopped(tuple(roster.unclean)))
+    def _report_stop(self, plan: SupervisionPlan) -> None:
+        if plan.done and self._stop_asked_by is not None:
+            self.send(self._stop_asked_by, ServicesStopped(tuple(plan.unclean)))
             self._stop_asked_by = None
 
     def _end_everything(self) -> None:

@@ -32,7 +32,7 @@ from thespian.system.transport.asyncTransportBase import exclusive_processing
 from thespian.system.transport.TCPTransport import TCPIncomingPersistent, TCPTransport, _safeSocketShutdown, opsKey
 
 from maestro.actors.sockets import READ, IdleSockets
-from maestro.runtime.link import Frame, FrameAck
+from maestro.links.link import Frame, FrameAck
 
 #: Sent without waiting for the transport's acknowledgement, and received without sending one.
 REPEATED: Final = (Frame, FrameAck)

@@ -1,7 +1,7 @@
 """Durable queues: the topology the platform shares, RabbitMQ through pika, and the embedded broker.
 
 Both brokers implement `maestro.broker.base.Broker` and pass the same contract tests.
-May import `maestro.events`, `maestro.settings`, `maestro.logs`; nothing above.
+May import `maestro.settings`, `logs` and `faultpoints`.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 from maestro.broker.base import Broker
 from maestro.broker.embedded import EmbeddedBroker
 from maestro.broker.rabbitmq import RabbitMQBroker
-from maestro.settings import BrokerSettings
+from maestro.settings.model import BrokerSettings
 
 __all__ = ["open_broker"]
 

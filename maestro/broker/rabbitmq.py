@@ -39,7 +39,7 @@ from maestro.broker.rabbitmq_rounds import Rounds
 from maestro.broker.rabbitmq_seats import Seats
 from maestro.broker.rabbitmq_session import Channel, ChannelLost, Session, SessionFailed, parameters_of
 from maestro.broker.rabbitmq_topology import Declarations
-from maestro.settings import BrokerSettings
+from maestro.settings.model import BrokerSettings
 
 #: First pause before trying again, in seconds; it doubles up to `reconnect_max`.
 FIRST_PAUSE: Final = 0.1
@@ -108,7 +108,7 @@ class RabbitMQBroker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._ready.set()  # whoever waits for a session learns that none will come
+        self._ready.set()  # those who wait for a session learn that none will come
 
     async def declare(
         self, bindings: Sequence[Binding], exchanges: Sequence[str] = (), *, remember: bool = True

@@ -1,6 +1,5 @@
 """The gateway: what Maestro serves over HTTP, and the protocol it needs of the actors.
 
-May import `maestro.reprocessing`, `messages`, `events`, `settings`, `logs` and, for `/metrics`, the plain values of
-`maestro.runtime.measures` and `catalogue`; everything else reaches it
-through `bridge.Bridge`.
+It reaches the actors through `actor_client.ActorClient` only. Of the rules and the stores it may import plain values;
+`docs/architecture.md` names them.
 """

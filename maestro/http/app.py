@@ -1,30 +1,41 @@
-"""Makes the gateway's application out of a bridge and settings."""
+"""Makes the gateway's application out of an actor client and settings."""
 
 from aiohttp import web
 
-from maestro.http.bridge import Bridge
+from maestro.board.owner_view import OwnerView
+from maestro.http.actor_client import ActorClient
 from maestro.http.documents import Documents
-from maestro.http.edge import add_headers
 from maestro.http.entities import NoPages, Pages
 from maestro.http.guards import Guards, unguarded
-from maestro.http.keys import BRIDGE, DOCUMENTS, ENTITIES, GUARDS, LIVE, MEASURES, NEWCOMERS, OPENAPI, QUIET, SETTINGS
+from maestro.http.keys import (
+    ACTOR_CLIENT,
+    DOCUMENTS,
+    ENTITIES,
+    GUARDS,
+    LIVE,
+    METRICS,
+    NEWCOMERS,
+    OPENAPI,
+    QUIET,
+    SETTINGS,
+)
 from maestro.http.live import Live
 from maestro.http.lock_checks import LockChecks, Look, no_board
+from maestro.http.log_limits import Quiet
 from maestro.http.metrics import Scraper
+from maestro.http.middleware import add_headers
 from maestro.http.newcomers import Newcomers
 from maestro.http.observed import tell_request_id
 from maestro.http.openapi import rendered
 from maestro.http.proceed import proceed_handler
-from maestro.http.quiet import Quiet
+from maestro.http.request_context import CallersAccess, GuardedActorClient
 from maestro.http.routes import operations, routes
-from maestro.http.visit import CallersAccess, GuardedBridge
-from maestro.runtime.measures import Measures
-from maestro.runtime.owner_view import OwnerView
-from maestro.settings import HttpSettings
+from maestro.settings.model import HttpSettings
+from maestro.telemetry.metrics import MetricsRegistry
 
 
 def create_app(
-    bridge: Bridge,
+    actor_client: ActorClient,
     settings: HttpSettings,
     look: Look = no_board,
     guards: Guards | None = None,
@@ -39,15 +50,15 @@ def create_app(
     """
     guards = guards or unguarded(settings)
     app = web.Application(client_max_size=settings.max_body_bytes)
-    app[BRIDGE] = GuardedBridge(bridge)
+    app[ACTOR_CLIENT] = GuardedActorClient(actor_client)
     app[SETTINGS] = settings
-    measures = app[MEASURES] = Measures()
+    registry = app[METRICS] = MetricsRegistry()
     app[GUARDS] = guards
     app[QUIET] = Quiet()
     app[ENTITIES] = entities or NoPages()
     app[NEWCOMERS] = newcomers or Newcomers()
-    app[DOCUMENTS] = Documents(bridge, settings.ask_timeout, CallersAccess())
-    live = app[LIVE] = Live(bridge, settings.ask_timeout)
+    app[DOCUMENTS] = Documents(actor_client, settings.ask_timeout, CallersAccess())
+    live = app[LIVE] = Live(actor_client, settings.ask_timeout)
 
     async def end_streams(_app: web.Application) -> None:
         await live.close()
@@ -55,8 +66,8 @@ def create_app(
     app.on_shutdown.append(end_streams)
     app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(tell_request_id)
-    proceed = proceed_handler(LockChecks(bridge, settings.ask_timeout, look), settings, measures, owner)
-    known = operations(proceed, Scraper(bridge, measures).handle)
-    app[OPENAPI] = rendered(known, secured=not guards.door.open)
+    proceed = proceed_handler(LockChecks(actor_client, settings.ask_timeout, look), settings, registry, owner)
+    known = operations(proceed, Scraper(actor_client, registry).handle)
+    app[OPENAPI] = rendered(known, secured=not guards.authentication.open)
     app.add_routes(routes(known, proceed, guards))
     return app

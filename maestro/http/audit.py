@@ -9,8 +9,8 @@ from maestro.access import audit_reader
 from maestro.http.checking import query_of
 from maestro.http.keys import GUARDS
 from maestro.http.replies import Problem, reply
+from maestro.http.request_context import principal
 from maestro.http.shapes import AuditQuery
-from maestro.http.visit import principal
 
 
 async def page(request: web.Request) -> web.StreamResponse:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from maestro import logs
-from maestro.http.quiet import Quiet, cut
+from maestro.http.log_limits import Quiet, cut
 from maestro.http.replies import INTERNAL, SERVER, problem
 
 #: Seconds a client may leave its answer unread before the connection is cut.

@@ -10,7 +10,7 @@ from maestro.events import BadInput
 from maestro.http import shapes
 from maestro.http.checking import checked
 from maestro.http.inputs import parse_object, read_body, user_of
-from maestro.http.visit import principal
+from maestro.http.request_context import principal
 from maestro.messages import (
     UNLIMITED,
     Approve,

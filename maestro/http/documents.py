@@ -5,10 +5,10 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
-from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
+from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
 from maestro.http.replies import Denied, Problem
 from maestro.messages import Answer, Code, GetDocument, Question
-from maestro.reprocessing.ids import system_of
+from maestro.rules.ids import system_of
 
 #: Systems asked at once in one search, and searches at once; more of either would only queue up in the actors.
 SEARCH_WIDTH: Final = 16
@@ -35,14 +35,14 @@ class Documents:
     document of another system is the same as none: the same answer, found in the same way.
     """
 
-    def __init__(self, bridge: Bridge, timeout: float, access: "Access") -> None:
-        self._bridge = bridge
+    def __init__(self, actor_client: ActorClient, timeout: float, access: "Access") -> None:
+        self._actor_client = actor_client
         self._access = access
         self._timeout = timeout
         self._found: OrderedDict[str, str] = OrderedDict()
         self._searches = asyncio.Semaphore(SEARCHES)
 
-    async def ask(self, document_id: str, question: Question, timeout: float | None = None) -> Answer:  # noqa: ASYNC109 - the bridge's own
+    async def ask(self, document_id: str, question: Question, timeout: float | None = None) -> Answer:  # noqa: ASYNC109 - the actor client's own
         """Ask the document's system; `NOT_FOUND` when no system has it. `timeout` (seconds) replaces the usual one.
 
         Raises:
@@ -55,17 +55,17 @@ class Documents:
             owner = await self._owner(document_id)
         if owner is None:
             message = f"reprocessing {document_id} is not known"
-            if any(not self._access.may_touch(one) for one in system_of(document_id, self._bridge.systems())):
+            if any(not self._access.may_touch(one) for one in system_of(document_id, self._actor_client.systems())):
                 raise Denied(404, message)  # on record as what it is
             return Answer(Code.NOT_FOUND, message=message)
         self._access.about(owner)
-        answer = await self._bridge.ask(owner, question, timeout=timeout or self._timeout)
+        answer = await self._actor_client.ask(owner, question, timeout=timeout or self._timeout)
         if answer.code is Code.NOT_FOUND:
             self._found.pop(document_id, None)
         return answer
 
     async def _owner(self, document_id: str) -> str | None:
-        systems = tuple(filter(self._access.may_touch, self._bridge.systems()))
+        systems = tuple(filter(self._access.may_touch, self._actor_client.systems()))
         candidates = system_of(document_id, systems)
         if len(candidates) == 1:
             return candidates[0]
@@ -107,7 +107,7 @@ class Documents:
         """Ask one system after the other of those that no other worker took; return the one that has the document."""
         for system_id in todo:
             try:
-                answer = await self._bridge.ask(system_id, GetDocument(document_id), timeout=self._timeout)
+                answer = await self._actor_client.ask(system_id, GetDocument(document_id), timeout=self._timeout)
             except UnknownSystem:
                 continue
             except (Unavailable, TimeoutError):

@@ -8,8 +8,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric as Family
 
-from maestro.runtime.catalogue import ALL
-from maestro.runtime.measures import Distribution, Kind, Metric, Sample, Scope, Snapshot
+from maestro.telemetry.definitions import ALL
+from maestro.telemetry.metrics import Distribution, Kind, Metric, Sample, Scope, Snapshot
 
 _FAMILIES: Final = {
     Kind.COUNTER: CounterMetricFamily,

@@ -1,4 +1,4 @@
-"""What stands between a request and its handler: door, audit log, remembered answers; and how `serve` opens them."""
+"""What stands between a request and its handler: authentication, audit log, remembered answers; `serve` opens them."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,10 +9,10 @@ from maestro.access.audit import REFUSED_BYTES, REFUSED_FILES, AuditLog
 from maestro.access.oidc import Oidc
 from maestro.access.tokens import TokenFile
 from maestro.access.verifier import Verifier
-from maestro.http.door import Door
+from maestro.http.authentication import Authentication
 from maestro.http.hosts import own_names
 from maestro.http.idempotency import Replays
-from maestro.settings import AccessSettings, HttpSettings, Settings
+from maestro.settings.model import AccessSettings, HttpSettings, Settings
 from maestro.store.memory import MemoryStore
 from maestro.store.sqlite import open_store
 
@@ -21,7 +21,7 @@ from maestro.store.sqlite import open_store
 class Guards:
     """All that stands between a request and its handler."""
 
-    door: Door
+    authentication: Authentication
     replays: Replays
     #: None: nothing is recorded (tests and tools that serve the gateway without a data folder).
     audit: AuditLog | None = None
@@ -31,7 +31,7 @@ class Guards:
 
 def unguarded(http: HttpSettings) -> Guards:
     """Return guards that let everybody in and keep nothing: for a gateway without a data folder."""
-    return Guards(Door(AccessSettings(), http, None), Replays(MemoryStore()))
+    return Guards(Authentication(AccessSettings(), http, None), Replays(MemoryStore()))
 
 
 @asynccontextmanager
@@ -57,5 +57,5 @@ async def guarding(settings: Settings) -> AsyncIterator[Guards]:
             verifier = Verifier(tokens, access.recheck, Oidc(access.oidc) if access.oidc.issuer else None)
             if not tokens.entries() and not access.oidc.issuer:
                 logs.get(part="access").warning("access.no_tokens", hint="maestro token add")
-        door = Door(access, settings.http, verifier, own_names(settings.http))
-        yield Guards(door, Replays(store), audit, refused)
+        authentication = Authentication(access, settings.http, verifier, own_names(settings.http))
+        yield Guards(authentication, Replays(store), audit, refused)

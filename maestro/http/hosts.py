@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
-from maestro.settings import AccessSettings, HttpSettings
+from maestro.settings.model import AccessSettings, HttpSettings
 
 #: Texts of `Host` remembered as taken.
 REMEMBERED: Final = 256

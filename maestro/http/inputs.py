@@ -12,8 +12,8 @@ from maestro.events import BadInput, check_system_id
 from maestro.http.checking import query_of
 from maestro.http.keys import SETTINGS
 from maestro.http.replies import Denied, Problem
+from maestro.http.request_context import principal
 from maestro.http.shapes import MAX_ID, PageQuery, QueueQuery
-from maestro.http.visit import principal
 
 #: Seconds a client may take to send its body.
 BODY_TIMEOUT: Final = 30.0

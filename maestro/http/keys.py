@@ -4,19 +4,19 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from maestro.http.bridge import Bridge
+from maestro.http.actor_client import ActorClient
 from maestro.http.documents import Documents
 from maestro.http.entities import Pages
 from maestro.http.guards import Guards
 from maestro.http.live import Live
+from maestro.http.log_limits import Quiet
 from maestro.http.newcomers import Newcomers
-from maestro.http.quiet import Quiet
-from maestro.runtime.measures import Measures
-from maestro.settings import HttpSettings
+from maestro.settings.model import HttpSettings
+from maestro.telemetry.metrics import MetricsRegistry
 
-BRIDGE: Final = web.AppKey("BRIDGE", Bridge)
+ACTOR_CLIENT: Final = web.AppKey("ACTOR_CLIENT", ActorClient)
 SETTINGS: Final = web.AppKey("SETTINGS", HttpSettings)
-MEASURES: Final = web.AppKey("MEASURES", Measures)
+METRICS: Final = web.AppKey("METRICS", MetricsRegistry)
 DOCUMENTS: Final = web.AppKey("DOCUMENTS", Documents)
 LIVE: Final = web.AppKey("LIVE", Live)
 GUARDS: Final = web.AppKey("GUARDS", Guards)

@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from maestro import logs
-from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
+from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
 from maestro.http.replies import Problem
 from maestro.messages import Answer, AwaitChange, Code
 
@@ -59,9 +59,9 @@ class Subscription:
 class Live:
     """Watches the systems that somebody watches."""
 
-    def __init__(self, bridge: Bridge, patience: float) -> None:
-        self._bridge = bridge
-        self._patience = patience
+    def __init__(self, actor_client: ActorClient, timeout: float) -> None:
+        self._actor_client = actor_client
+        self._timeout = timeout
         self._log = logs.get(part="http")
         self._feeds: dict[str, asyncio.Task[None]] = {}
         self._latest: dict[str, bytes] = {}
@@ -138,7 +138,7 @@ class Live:
 
     async def _ask(self, system_id: str, question: AwaitChange) -> Answer:
         try:
-            return await self._bridge.ask(system_id, question, timeout=WAIT + self._patience)
+            return await self._actor_client.ask(system_id, question, timeout=WAIT + self._timeout)
         except (UnknownSystem, Unavailable, TimeoutError) as problem:
             return Answer(Code.UNAVAILABLE, message=str(problem) or "no answer in time")
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from maestro.http.bridge import Bridge, UnknownSystem
+from maestro.http.actor_client import ActorClient, UnknownSystem
 from maestro.messages import Answer, CheckLock, Code
 
 #: Reads the lock board: 0 = open; a positive number = locked, another one whenever the lock's facts change;
@@ -26,13 +26,13 @@ class LockChecks:
     the very same lock.
     """
 
-    def __init__(self, bridge: Bridge, timeout: float, look: Look = no_board) -> None:
-        self._bridge = bridge
+    def __init__(self, actor_client: ActorClient, timeout: float, look: Look = no_board) -> None:
+        self._actor_client = actor_client
         self._timeout = timeout
         self._look = look
         self._refusals: dict[str, tuple[int, Answer]] = {}
 
-    def glance(self, system_id: str) -> Answer | None:
+    def cached(self, system_id: str) -> Answer | None:
         """Answer at once, or not at all. The moment the board is read is the moment the answer is about."""
         seen = self._look(system_id)
         if seen == 0:
@@ -50,7 +50,7 @@ class LockChecks:
         """
         seen = self._look(system_id)
         try:
-            answer = await self._bridge.ask(system_id, _QUESTION, timeout=self._timeout)
+            answer = await self._actor_client.ask(system_id, _QUESTION, timeout=self._timeout)
         except UnknownSystem:
             return _YES
         if answer.code is Code.LOCKED and seen and seen == self._look(system_id):

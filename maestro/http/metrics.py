@@ -16,12 +16,12 @@ import msgspec
 from aiohttp import hdrs, web
 
 from maestro import __version__
-from maestro.http.bridge import Bridge, Unavailable, UnknownSystem
+from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
 from maestro.http.exposition import Merged, rendered
 from maestro.http.usage import usage_of
 from maestro.messages import Code, Measure
-from maestro.runtime import catalogue as metrics
-from maestro.runtime.measures import ActorState, Measures, Snapshot
+from maestro.telemetry import definitions as metrics
+from maestro.telemetry.metrics import ActorState, MetricsRegistry, Snapshot
 
 #: Seconds the systems have to answer, and the parts to say whether they are ready.
 TIMEOUT: Final = 1.5
@@ -31,10 +31,10 @@ Measured = tuple[str, Snapshot | None]
 
 
 class Scraper:
-    """Gathers all figures; who asks while it does shares the answer. `own`: the gateway's."""
+    """Gathers all metrics; a request that comes meanwhile shares the answer. `own`: the gateway's."""
 
-    def __init__(self, bridge: Bridge, own: Measures, timeout: float = TIMEOUT) -> None:
-        self._bridge = bridge
+    def __init__(self, actor_client: ActorClient, own: MetricsRegistry, timeout: float = TIMEOUT) -> None:
+        self._actor_client = actor_client
         self._own = own
         self._timeout = timeout
         self._gathering: asyncio.Task[Merged] | None = None
@@ -50,26 +50,26 @@ class Scraper:
 
     async def _gather(self) -> Merged:
         ready = asyncio.create_task(self._ready())
-        systems = await asyncio.gather(*map(self._ask, self._bridge.systems()))
+        systems = await asyncio.gather(*map(self._ask, self._actor_client.systems()))
         own = self._own.snapshot()
-        return await asyncio.to_thread(_merge, await ready, systems, self._bridge.actors(), own)
+        return await asyncio.to_thread(_merge, await ready, systems, self._actor_client.actors(), own)
 
     async def _ready(self) -> bool:
         try:
             async with asyncio.timeout(self._timeout):
-                return not await self._bridge.readiness()
+                return not await self._actor_client.readiness()
         except TimeoutError:
             return False
 
     async def _ask(self, system_id: str) -> Measured:
         try:
-            answer = await self._bridge.ask(system_id, Measure(), timeout=self._timeout)
+            answer = await self._actor_client.ask(system_id, Measure(), timeout=self._timeout)
         except (TimeoutError, Unavailable, UnknownSystem):
             return system_id, None
         return system_id, _SNAPSHOT.decode(answer.body) if answer.code is Code.OK else None
 
 
-def _merge(ready: bool, systems: Sequence[Measured], actors: Iterable[ActorState], own: Snapshot) -> Merged:  # noqa: FBT001 - one fact among the figures
+def _merge(ready: bool, systems: Sequence[Measured], actors: Iterable[ActorState], own: Snapshot) -> Merged:  # noqa: FBT001 - one fact among the metrics
     merged = Merged()
     merged.one(metrics.READY, float(ready))
     merged.one(metrics.BUILD, 1.0, __version__, platform.python_version())

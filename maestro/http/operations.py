@@ -1,6 +1,6 @@
 """One entry per operation of the gateway: how it is called, who may, what it takes and answers.
 
-The router, the door and the API description are all made from these; there is no second list.
+The router, authentication and the API description are all made from these; there is no second list.
 """
 
 from collections.abc import Mapping

@@ -13,17 +13,17 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.typedefs import Handler
 
 from maestro.access.roles import Role
-from maestro.http.door import Door
-from maestro.http.edge import explained
+from maestro.board.owner_view import OwnerView
+from maestro.http.authentication import Authentication
 from maestro.http.lock_checks import LockChecks
+from maestro.http.middleware import explained
 from maestro.http.observed import HEADER as REQUEST_ID
 from maestro.http.replies import SERVER, answered
-from maestro.http.visit import check_system
+from maestro.http.request_context import check_system
 from maestro.messages import Answer, Code
-from maestro.runtime.catalogue import HTTP_SECONDS, LOCK_CHECKS
-from maestro.runtime.measures import Measures
-from maestro.runtime.owner_view import OwnerView
-from maestro.settings import HttpSettings
+from maestro.settings.model import HttpSettings
+from maestro.telemetry.definitions import HTTP_SECONDS, LOCK_CHECKS
+from maestro.telemetry.metrics import MetricsRegistry
 
 _OK: Final = 200
 
@@ -64,18 +64,18 @@ class EmptyOk(web.Response):
         """Do nothing: `prepare` wrote all there is."""
 
 
-def fast_path(proceed: Handler, edge: Handler, door: Door) -> Handler:
+def fast_path(proceed: Handler, edge: Handler, authentication: Authentication) -> Handler:
     """Return what answers a caller that is known already by `proceed`, and lets the edge see to everybody else."""
-    takes = door.hosts.takes
+    takes = authentication.hosts.takes
 
     async def open_to_all(request: web.Request) -> web.StreamResponse:
         return await (proceed if takes(request.headers.get(hdrs.HOST)) else edge)(request)
 
-    if door.open:
+    if authentication.open:
         return open_to_all
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        caller = door.known(request)
+        caller = authentication.known(request)
         ours = caller is not None and caller.has(Role.PLATFORM) and caller.may_touch(request.match_info["systemId"])
         if ours and takes(request.headers.get(hdrs.HOST)):
             return await proceed(request)
@@ -95,14 +95,14 @@ def checked_system(proceed: Handler) -> Handler:
 
 
 def proceed_handler(
-    checks: LockChecks, settings: HttpSettings, measures: Measures, owner: OwnerView | None = None
+    checks: LockChecks, settings: HttpSettings, registry: MetricsRegistry, owner: OwnerView | None = None
 ) -> Handler:
     """Return the handler: 200 when events may proceed (the system is open or unknown), 403 with the lock's facts.
 
     503 while the broker's events are not known to be this installation's.
     """
-    glance, ask = checks.glance, checks.ask
-    now, count, observe = time.monotonic, measures.count, measures.observe
+    cached, ask = checks.cached, checks.ask
+    now, count, observe = time.monotonic, registry.count, registry.observe
 
     def note(source: str, answer: str, status: int, started: float) -> None:
         count(LOCK_CHECKS, source, answer)
@@ -117,7 +117,7 @@ def proceed_handler(
         source = "board"
         try:
             refusal = owner.refusal if owner is not None else ""
-            answer = Answer(Code.UNAVAILABLE, message=refusal) if refusal else glance(system_id)
+            answer = Answer(Code.UNAVAILABLE, message=refusal) if refusal else cached(system_id)
             if answer is None:
                 source = "actor"
                 answer = await ask(system_id)

@@ -9,12 +9,12 @@ from aiohttp.typedefs import Handler
 from maestro.access.roles import Role
 from maestro.http import audit, console_routes, description, platform_calls, reprocessings, shapes, streams, systems
 from maestro.http.deciding import BODIES
-from maestro.http.edge import edged, expected, unmatched
 from maestro.http.guards import Guards
+from maestro.http.middleware import edged, expected, unmatched
 from maestro.http.observed import observed
 from maestro.http.operations import Operation
 from maestro.http.proceed import checked_system, fast_path
-from maestro.http.visit import unrestricted
+from maestro.http.request_context import unrestricted
 from maestro.messages import Approve, Cancel, Pause, Recheck, Reconsider, Resume, Retry, Skip
 
 _V1: Final = "/v1.0.0"
@@ -207,7 +207,7 @@ def _about(metrics: Handler) -> Iterable[Operation]:
 
 
 def _console() -> Iterable[Operation]:
-    """The page is public: whoever it is shown to still needs a credential for each call."""
+    """The page is public: its reader still needs a credential for each call."""
     for path, name, handler in console_routes.handlers():
         yield _get(path, handler, name, None, "The console", {200: str}, media="text/html", hidden=True)
 
@@ -228,9 +228,9 @@ def _catch_all(nothing: Operation, guards: Guards) -> web.RouteDef:
 
 def _route(operation: Operation, guards: Guards, proceed: Handler) -> web.RouteDef:
     handler = edged(operation, guards)
-    # `proceed` measures itself.
+    # `proceed` registry itself.
     if operation.name == PROCEED:
-        handler = fast_path(proceed, handler, guards.door)
+        handler = fast_path(proceed, handler, guards.authentication)
     else:
         handler = observed(operation.name, handler)
     path = operation.route or operation.path

@@ -11,9 +11,9 @@ from aiohttp import web
 
 from maestro.http.connection import Connection
 from maestro.http.keys import QUIET
-from maestro.http.quiet import Quiet
+from maestro.http.log_limits import Quiet
 from maestro.ports import why
-from maestro.settings import HttpSettings
+from maestro.settings.model import HttpSettings
 
 #: Seconds that requests under way have to end when the gateway stops.
 GRACE: Final = 5.0

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from maestro.events import SYSTEM_ID
-from maestro.reprocessing.status import Status
-from maestro.reprocessing.unit import UnitState
+from maestro.rules.status import Status
+from maestro.rules.unit import UnitState
 
 #: Characters of a user's name, of a document's id and of a status.
 MAX_USER: Final = 200
@@ -255,7 +255,7 @@ class StalledSystem(StallShape):
 
 
 class ReadyBody(OkBody):
-    """All parts are in their place; systems that wait for a sibling are named to whoever may look at systems."""
+    """All parts are in their place; systems that wait for a sibling are named to callers who may look at systems."""
 
     stalled: list[StalledSystem] = []
 
@@ -442,7 +442,7 @@ class SystemShape(Struct):
     running: RunningShape | None = None
     waiting: int = 0
     inbox: int = 0
-    errands: int = 0
+    outbox: int = 0
     #: Commits that a person must resolve, and the one that has been under way longest.
     doubts: int = 0
     commit: CommitShape | None = None

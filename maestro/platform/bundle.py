@@ -11,7 +11,7 @@ from maestro.platform.observer import CallObserver, Unobserved
 from maestro.platform.once import OnceOnly
 from maestro.platform.process_memory import ProcessMemory
 from maestro.platform.transport import Transport
-from maestro.settings import PlatformSettings
+from maestro.settings.model import PlatformSettings
 
 T = TypeVar("T")
 

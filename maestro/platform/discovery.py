@@ -9,7 +9,7 @@ from maestro.events import MASTER
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.target import address
 from maestro.platform.transport import CallName, Transport
-from maestro.reprocessing.impact import Impacted
+from maestro.rules.impact import Impacted
 
 _IMPACTED: Final = CallName("discovery", "impacted")
 

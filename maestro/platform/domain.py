@@ -16,8 +16,8 @@ from maestro.platform.pages import Page, PageReader
 from maestro.platform.rows import ChangesReader, FootprintReader
 from maestro.platform.target import Target, address
 from maestro.platform.transport import CallName, Transport, shown
-from maestro.reprocessing.doubt import CommitEnd
-from maestro.reprocessing.ledger import Footprint
+from maestro.rules.doubt import CommitEnd
+from maestro.rules.ledger import Footprint
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -74,7 +74,7 @@ class Domain:
         self._addresses: dict[str, Target] = {}
 
     async def commit(self, system_id: str, instance_id: str) -> CommitAnswer:
-        """Persist the instance's data: one call, never repeated here, for it is not idempotent (semantics: The commit).
+        """Persist the instance's data: one call, never repeated, because it is not idempotent (semantics: The commit).
 
         Returns how it ended; raises nothing.
         """

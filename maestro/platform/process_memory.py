@@ -11,7 +11,7 @@ from maestro.platform.errors import WrongShapeError
 from maestro.platform.rows import DatasetRows, reads_of, rows_of
 from maestro.platform.target import address
 from maestro.platform.transport import CallName, Transport, nothing
-from maestro.reprocessing.ledger import Reads
+from maestro.rules.ledger import Reads
 
 _HEAD: Final = CallName("process_memory", "head")
 _ORIGIN: Final = CallName("process_memory", "origin")

@@ -11,7 +11,7 @@ import msgspec
 
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.pages import decodable
-from maestro.reprocessing.ledger import Footprint, Read, Reads, base_key, writer_key
+from maestro.rules.ledger import Footprint, Read, Reads, base_key, writer_key
 
 #: Bytes that are gathered before they are decoded.
 PART: Final = 128 * 1024

@@ -33,7 +33,7 @@ from maestro.platform.errors import (
 )
 from maestro.platform.observer import CallObserver, Unobserved
 from maestro.platform.target import Target
-from maestro.settings import PlatformSettings
+from maestro.settings.model import PlatformSettings
 
 if TYPE_CHECKING:
     from maestro.platform.https import HttpsConnections
@@ -89,7 +89,7 @@ class Transport:
         self._observer = observer or Unobserved()
         self._https: HttpsConnections | None = None
         self._closed = False
-        #: Tries that failed, by service: whoever must know whether one did, compares.
+        #: Failed tries by service. To learn whether one failed meanwhile, compare two readings.
         self.failures: Counter[str] = Counter()
         self._bounds = Bounds(
             limit=settings.max_answer_bytes,

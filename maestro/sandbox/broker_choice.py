@@ -7,7 +7,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from maestro.sandbox.options import BrokerKind
-from maestro.settings import BrokerSettings
+from maestro.settings.model import BrokerSettings
 
 _VHOST = "plataforma_v1.0"
 

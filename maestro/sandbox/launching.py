@@ -27,7 +27,7 @@ from maestro.sandbox.options import BrokerKind
 from maestro.sandbox.quotes import load_history
 from maestro.sandbox.sandbox import Ports
 from maestro.sandbox.traits import KIND, BadTrait, Traits
-from maestro.settings import LogSettings
+from maestro.settings.model import LogSettings
 
 _FAILED, _WRONG_USE = 1, 2
 

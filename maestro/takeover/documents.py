@@ -17,10 +17,10 @@ from typing import Final
 import msgspec
 
 from maestro.events import MASTER, BadInput, check_system_id
-from maestro.reprocessing.document import MAESTRO, Document, HistoryEntry
-from maestro.reprocessing.impact import Impacted, Origin, UnitKey, parse_timestamp
-from maestro.reprocessing.status import IN_PROGRESS, LIVE, Status
-from maestro.reprocessing.unit import Unit, UnitState
+from maestro.rules.document import MAESTRO, Document, HistoryEntry
+from maestro.rules.impact import Impacted, Origin, UnitKey, parse_timestamp
+from maestro.rules.status import IN_PROGRESS, LIVE, Status
+from maestro.rules.unit import Unit, UnitState
 
 #: What stands in the history of an imported document.
 IMPORTED: Final = "imported from the Go Maestro"

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from maestro.events import BadInput
-from maestro.reprocessing.document import Document
-from maestro.reprocessing.state import Rules
-from maestro.reprocessing.status import IN_PROGRESS, Status
-from maestro.reprocessing.step import Save, SaveDocument, SaveUnit
-from maestro.reprocessing.unit import UnitState
-from maestro.runtime.repository import Repository
+from maestro.rules.document import Document
+from maestro.rules.state import Rules
+from maestro.rules.status import IN_PROGRESS, Status
+from maestro.rules.step import Save, SaveDocument, SaveUnit
+from maestro.rules.unit import UnitState
 from maestro.store.memory import MemoryStore
 from maestro.store.places import store_path
 from maestro.store.space import check_room
 from maestro.store.sqlite import open_store
+from maestro.system.repository import Repository
 from maestro.takeover.documents import converted
 from maestro.takeover.gathering import Found
 

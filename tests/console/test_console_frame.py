@@ -27,7 +27,7 @@ def test_the_browser_chooses_the_language_and_the_switch_changes_it(browser: Bro
     assert browser.run("return document.documentElement.lang") == "pt-BR"
     browser.driver.execute_cdp_cmd(speak, {"userAgent": agent, "acceptLanguage": "en-US,en"})
     browser.choose("Idioma", "English")
-    browser.sees("Inbox", "Systems at a glance")
+    browser.sees("Inbox", "Systems at a cached")
     browser.choose("Language", "Português")
     browser.open()
     browser.sees("Caixa de entrada")
@@ -179,7 +179,7 @@ def test_without_a_token_one_is_asked_to_sign_in(browser: Browser, scene: Scene,
 
 def test_a_maestro_out_of_reach_is_said_and_noticed_when_back(browser: Browser) -> None:
     browser.open()
-    browser.sees("Systems at a glance")
+    browser.sees("Systems at a cached")
     text, patience = "Maestro cannot be reached.", 40.0  # while it is told of changes, a page looks every 15 s
     browser.run("window.real = fetch; window.fetch = () => Promise.reject(new TypeError('Failed to fetch'))")
     browser.until(lambda: text in browser.text("main"), "it is said", patience)

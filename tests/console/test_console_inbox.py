@@ -1,4 +1,4 @@
-"""The inbox: what waits, oldest first, and the systems at a glance."""
+"""The inbox: what waits, oldest first, and the systems at a cached."""
 
 from tests.support.browser import Browser
 from tests.support.scene import Scene
@@ -37,7 +37,7 @@ def test_oldest_first_and_each_leads_to_its_page(browser: Browser, scene: Scene)
 
 def test_a_new_one_appears_and_a_decided_one_goes(browser: Browser, scene: Scene, tenant: Tenant) -> None:
     browser.open()
-    browser.sees("Systems at a glance")
+    browser.sees("Systems at a cached")
     doc = scene.hold(tenant)
     browser.sees(tenant.system, within=".inbox")
     scene.post(doc, "skip")

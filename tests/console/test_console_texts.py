@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import maestro.http
-from maestro.reprocessing.status import Status
-from maestro.reprocessing.unit import UnitState
+from maestro.rules.status import Status
+from maestro.rules.unit import UnitState
 from tests.support.browser import Browser
 
 SCRIPTS = Path(maestro.http.__file__).parent / "console" / "js"

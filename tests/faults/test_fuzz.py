@@ -21,11 +21,11 @@ from maestro.http.server import serve_http
 from maestro.messages import Answer, Arrived, Code, DeadLetter, GetHeldInstance, PersistSync, Source
 from maestro.platform import Platform, SiblingError
 from maestro.platform.domain import CommitEnd
-from maestro.runtime.arrivals import accept, accept_failure, accept_sync
-from maestro.settings import HttpSettings
+from maestro.settings.model import HttpSettings
+from maestro.system.arrivals import accept, accept_failure, accept_sync
 from tests.support.fuzzing import corpus, mutants, until
 from tests.support.raw_server import settings_for
-from tests.unit.http.fake_bridge import FakeBridge, FakePages
+from tests.unit.http.fake_actor_client import FakeActorClient, FakePages
 
 pytestmark = [pytest.mark.quick, pytest.mark.timeout(900)]
 
@@ -64,9 +64,9 @@ async def test_http_requests(dice: Random, seconds: float) -> None:
     settings = HttpSettings(port=0, ask_timeout=0.5, sync_timeout=0.5, max_body_bytes=10_000, rate=1e9, burst=10**9)
     inputs = mutants(corpus("http"), HTTP_WORDS, dice)
     with capture_logs() as lines:
-        bridge = FakeBridge("sysA", "sysB")
-        bridge.answers[GetHeldInstance] = Answer(Code.OK, b'{"systemId":"sysA","instanceId":"i1"}')
-        async with serve_http(create_app(bridge, settings, entities=FakePages()), settings) as (host, port):
+        actor_client = FakeActorClient("sysA", "sysB")
+        actor_client.answers[GetHeldInstance] = Answer(Code.OK, b'{"systemId":"sysA","instanceId":"i1"}')
+        async with serve_http(create_app(actor_client, settings, entities=FakePages()), settings) as (host, port):
             for _ in until(seconds):
                 batch = [next(inputs) for _ in range(16)]
                 answers = await asyncio.gather(*(_sent(host, port, request) for request in batch))

@@ -34,8 +34,8 @@ async def runtime(tmp_path: Path) -> AsyncIterator[ActorRuntime]:
     await runtime.start()
     try:
         for system in SYSTEMS:
-            await runtime.bridge.install(system)
-        await runtime.bridge.wait_for_services(20)
+            await runtime.actor_client.install(system)
+        await runtime.actor_client.wait_for_services(20)
         await until(lambda: {f"system {system}" for system in SYSTEMS} <= recorded(tmp_path).keys(), 5)
         yield runtime
     finally:
@@ -50,16 +50,16 @@ def recorded(folder: Path) -> dict[str, Process]:
 
 
 def pid_of(runtime: ActorRuntime, system: str) -> int:
-    return next(entry.pid for entry in runtime.bridge.entries if entry.system_id == system)
+    return next(entry.pid for entry in runtime.actor_client.entries if entry.system_id == system)
 
 
 def pid_of_role(runtime: ActorRuntime, role: str) -> int:
-    return next(entry.pid for entry in runtime.bridge.entries if entry.role == role)
+    return next(entry.pid for entry in runtime.actor_client.entries if entry.role == role)
 
 
 async def describe(runtime: ActorRuntime, system: str) -> tuple[int, int, int, int]:
     """Return pid, epoch, lock checks and sync persists of a system's actor."""
-    answer = await runtime.bridge.ask(system, DescribeSystem(), timeout=5)
+    answer = await runtime.actor_client.ask(system, DescribeSystem(), timeout=5)
     assert answer.code is Code.OK, answer
     _, *numbers = answer.body.decode().split()
     pid, epoch, checks, persists = map(int, numbers)
@@ -90,33 +90,33 @@ def wait_until(condition: Callable[[], bool], deadline: float) -> None:
 async def test_each_system_answers_for_itself(runtime: ActorRuntime) -> None:
     for system in SYSTEMS:
         assert (await describe(runtime, system))[0] == pid_of(runtime, system)
-    assert await runtime.bridge.ask("sysA", CheckLock(), timeout=5) == Answer(Code.OK)
-    assert runtime.bridge.systems() == SYSTEMS
-    assert await runtime.bridge.readiness() == {}
+    assert await runtime.actor_client.ask("sysA", CheckLock(), timeout=5) == Answer(Code.OK)
+    assert runtime.actor_client.systems() == SYSTEMS
+    assert await runtime.actor_client.readiness() == {}
 
 
 async def test_an_unknown_system_is_an_error(runtime: ActorRuntime) -> None:
     with pytest.raises(UnknownSystem):
-        await runtime.bridge.ask("nobody", CheckLock(), timeout=5)
+        await runtime.actor_client.ask("nobody", CheckLock(), timeout=5)
 
 
 async def test_installing_twice_changes_nothing(runtime: ActorRuntime) -> None:
     before = await describe(runtime, "sysA")
-    await runtime.bridge.install("sysA")
+    await runtime.actor_client.install("sysA")
     assert (await describe(runtime, "sysA"))[:2] == before[:2]
 
 
 async def test_lock_checks_that_come_together_share_one_message(runtime: ActorRuntime) -> None:
     before = (await describe(runtime, "sysA"))[2]
-    replies = await asyncio.gather(*(runtime.bridge.ask("sysA", CheckLock(), timeout=5) for _ in range(500)))
+    replies = await asyncio.gather(*(runtime.actor_client.ask("sysA", CheckLock(), timeout=5) for _ in range(500)))
     assert {reply.code for reply in replies} == {Code.OK}
     assert (await describe(runtime, "sysA"))[2] - before < 20
 
 
 async def test_a_slow_question_delays_no_other_and_is_put_once(runtime: ActorRuntime) -> None:
-    slow = asyncio.create_task(runtime.bridge.ask("sysA", PersistSync(b"3"), timeout=30))
+    slow = asyncio.create_task(runtime.actor_client.ask("sysA", PersistSync(b"3"), timeout=30))
     for _ in range(20):
-        assert (await runtime.bridge.ask("sysA", CheckLock(), timeout=5)).code is Code.OK
+        assert (await runtime.actor_client.ask("sysA", CheckLock(), timeout=5)).code is Code.OK
         await describe(runtime, "sysA")
     assert not slow.done()
     assert await slow == Answer(Code.OK, b"late")
@@ -126,7 +126,7 @@ async def test_a_slow_question_delays_no_other_and_is_put_once(runtime: ActorRun
 
 async def test_a_question_without_an_answer_ends_in_time_and_the_actor_goes_on(runtime: ActorRuntime) -> None:
     with pytest.raises(TimeoutError):
-        await runtime.bridge.ask("sysA", GetDocument("x"), timeout=1)
+        await runtime.actor_client.ask("sysA", GetDocument("x"), timeout=1)
     await describe(runtime, "sysA")
 
 
@@ -136,8 +136,8 @@ async def test_each_line_of_a_services_log_names_its_actor_and_system(
     runtime = ActorRuntime(settings_for(tmp_path), FACTORIES)
     await runtime.start()
     try:
-        await runtime.bridge.install("sysA")
-        await runtime.bridge.wait_for_services(20)
+        await runtime.actor_client.install("sysA")
+        await runtime.actor_client.wait_for_services(20)
     finally:
         await runtime.stop()
     line = next(line for line in capfd.readouterr().err.splitlines() if "echo is up" in line)
@@ -189,10 +189,10 @@ async def test_a_frozen_system_holds_up_nobody_and_is_replaced(runtime: ActorRun
     frozen = pid_of(runtime, "sysA")
     os.kill(frozen, signal.SIGSTOP)
     began = time.monotonic()
-    stuck = [asyncio.create_task(runtime.bridge.ask("sysA", CheckLock(), timeout=20)) for _ in range(10)]
+    stuck = [asyncio.create_task(runtime.actor_client.ask("sysA", CheckLock(), timeout=20)) for _ in range(10)]
     while not all(task.done() for task in stuck):
         for system in ("sysB", "sysC"):
-            assert (await runtime.bridge.ask(system, CheckLock(), timeout=2)).code is Code.OK
+            assert (await runtime.actor_client.ask(system, CheckLock(), timeout=2)).code is Code.OK
         assert time.monotonic() - began < 10
         await asyncio.sleep(0.01)
     assert {(await task).code for task in stuck} <= {Code.UNAVAILABLE, Code.OK}
@@ -269,8 +269,8 @@ async def until(condition: Callable[[], bool], deadline: float) -> None:
 async def test_services_stop_in_order(tmp_path: Path) -> None:
     runtime = ActorRuntime(settings_for(tmp_path), FACTORIES)
     await runtime.start()
-    await runtime.bridge.install("sysA")
-    await runtime.bridge.wait_for_services(20)
+    await runtime.actor_client.install("sysA")
+    await runtime.actor_client.wait_for_services(20)
     await until(lambda: "system sysA" in recorded(tmp_path), 5)
     known = recorded(tmp_path)
     await runtime.stop()
@@ -378,7 +378,7 @@ async def test_a_start_after_everything_was_killed_or_frozen(
     await runtime.start()
     try:
         assert [each for each in known.values() if each.alive] == []
-        await runtime.bridge.install("sysA")
+        await runtime.actor_client.install("sysA")
         await answers(runtime, "sysA", 15)
     finally:
         await runtime.stop()

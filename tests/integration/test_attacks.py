@@ -17,7 +17,7 @@ import pytest
 from maestro.access import audit_reader
 from maestro.access.roles import Role
 from maestro.access.tokens import TokenFile
-from maestro.webhook_signature import BadSignature, sign, verify
+from maestro.webhooks.signature import BadSignature, sign, verify
 from tests.support.api_fuzz import fuzz
 from tests.support.stage import SYSTEM, Stage, event, eventually, stage, unit
 
@@ -222,14 +222,14 @@ async def test_the_running_service_is_as_described(at: Guarded) -> None:
 async def test_no_secret_in_the_process_list_or_the_configuration(at: Guarded) -> None:
     assert at.it.process is not None
     shown = _command_lines()
-    assert b"maestro.cli" in shown
+    assert b"maestro.cli.main" in shown
     assert SECRET.encode() not in shown
     assert not any(token.encode() in shown for token in at.tokens.values())
     environ = at.it.environ() | {"RABBITMQ_HOST": "mq", "RABBITMQ_PASSWORD": PASSWORD}
     environ = {key: value for key, value in environ.items() if not key.startswith("MAESTRO_BROKER")}
     for command in ("show", "check"):
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "maestro.cli", "config", command, env=environ, cwd=at.it.folder,
+            sys.executable, "-m", "maestro.cli.main", "config", command, env=environ, cwd=at.it.folder,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, err = await process.communicate()

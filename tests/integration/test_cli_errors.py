@@ -101,7 +101,7 @@ async def test_an_interruption_leaves_the_rest_where_it_is(it: Stage, tenant: Te
     async with TcpProxy(it.port) as slow:  # else all are redriven before the signal arrives
         slow.delay = 0.2
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "maestro.cli", "errors", "redrive", tenant.system, "--all", "--yes",
+            sys.executable, "-m", "maestro.cli.main", "errors", "redrive", tenant.system, "--all", "--yes",
             env=environ(it, MAESTRO_URL=f"http://127.0.0.1:{slow.port}"),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip

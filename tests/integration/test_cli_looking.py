@@ -147,7 +147,7 @@ async def test_a_reader_that_is_gone_is_no_error(it: Stage, doc: dict[str, Any])
     from tests.support.cli import environ  # noqa: PLC0415 - as above
 
     process = await asyncio.create_subprocess_shell(
-        f"{sys.executable} -m maestro.cli history --json | head -c 1",
+        f"{sys.executable} -m maestro.cli.main history --json | head -c 1",
         env=environ(it), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await asyncio.wait_for(process.communicate(), 60)

@@ -29,7 +29,7 @@ async def tenant(it: Stage) -> Tenant:
 
 async def watching(it: Stage, *words: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "maestro.cli", "watch", *words, env=environ(it), cwd=it.folder,
+        sys.executable, "-m", "maestro.cli.main", "watch", *words, env=environ(it), cwd=it.folder,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
 

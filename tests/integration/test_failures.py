@@ -328,7 +328,7 @@ async def test_a_queue_that_was_deleted_is_declared_again(
 ) -> None:
     tenant.it.mute.add(tenant.system)
     queues = [getattr(tenant.queues, name) for name in deleted]
-    for queue in queues:  # a new system's are declared in a lull
+    for queue in queues:  # a new system's are declared in a debounce
         await tenant.depth_is(queue, 0)
     for queue in queues:
         rabbitmq_node.delete_queue(it.vhost, queue)

@@ -84,8 +84,8 @@ async def imported(it: Stage, *words: str) -> Ran:
 @pytest.mark.parametrize("celery", [False, True], ids=["json", "celery"])
 async def test_a_take_over_goes_on_where_the_other_one_stood(it: Stage, celery: bool) -> None:  # noqa: FBT001 - a case
     await left_by_go(it, celery=celery)
-    rehearsed = await imported(it, "--dry-run")
-    assert rehearsed.code == 0, rehearsed.err
+    warmed_up = await imported(it, "--dry-run")
+    assert warmed_up.code == 0, warmed_up.err
     for line in (
         f"sysA: locked by {IDS['run']}",
         f"{IDS['run']}: running, 1 of 3 replays done; imported from the Go Maestro: 1 of 3 replayed, 1 under way",
@@ -96,7 +96,7 @@ async def test_a_take_over_goes_on_where_the_other_one_stood(it: Stage, celery: 
         "3 reprocessings would be imported, 0 known already",
         "nothing was changed",
     ):
-        assert line in rehearsed.out
+        assert line in warmed_up.out
     assert await depths(it) == [1, 1, 2]
     assert not (it.folder / "data" / "systems" / "sysA.db").exists()
 
@@ -132,8 +132,8 @@ async def test_nothing_is_taken_from_one_that_still_runs(it: Stage) -> None:
     await left_by_go(it)
     consumer = await it.broker.consume(SystemQueues("sysA").persist, 1, lambda _delivery: None, lambda: None)
     try:
-        rehearsed = await imported(it, "--dry-run")
-        assert "somebody consumes persist.sysA.queue: messages are counted, not read" in rehearsed.out
+        warmed_up = await imported(it, "--dry-run")
+        assert "somebody consumes persist.sysA.queue: messages are counted, not read" in warmed_up.out
         refused = await imported(it)
         assert refused.code == 1
         assert "stop the Go Maestro first; nothing is taken over" in refused.out

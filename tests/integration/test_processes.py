@@ -51,7 +51,7 @@ async def test_sigterm_in_the_middle_of_work_leaves_nothing_behind_and_loses_not
 async def test_a_second_start_on_the_same_folder_is_refused_and_harms_nobody(it: Stage, tenant: Tenant) -> None:
     environ = it.environ() | {"PORT": "0"}
     second = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "maestro.cli", "serve", env=environ, cwd=ROOT,
+        sys.executable, "-m", "maestro.cli.main", "serve", env=environ, cwd=ROOT,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await asyncio.wait_for(second.communicate(), 20)
@@ -66,7 +66,7 @@ async def test_a_second_start_on_the_same_folder_is_refused_and_harms_nobody(it:
 async def test_a_port_that_is_taken_is_said_in_one_line(it: Stage, tmp_path: Path) -> None:
     environ = it.environ() | {"MAESTRO_DATA_DIR": str(tmp_path)}
     second = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "maestro.cli", "serve", env=environ, cwd=ROOT,
+        sys.executable, "-m", "maestro.cli.main", "serve", env=environ, cwd=ROOT,
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     _, err = await asyncio.wait_for(second.communicate(), 30)

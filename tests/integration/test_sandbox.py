@@ -11,13 +11,13 @@ import pytest
 
 from maestro.platform.bundle import Platform
 from maestro.platform.errors import SiblingRefused
-from maestro.reprocessing.doubt import CommitEnd
+from maestro.rules.doubt import CommitEnd
 from maestro.sandbox.demo.plan import SCENARIO, make_plan
 from maestro.sandbox.demo.run import perform
 from maestro.sandbox.demo.waiting import until
 from maestro.sandbox.event_manager import NOTIFICATIONS
 from maestro.sandbox.quotes import load_history
-from maestro.settings import PlatformSettings, Sibling
+from maestro.settings.model import PlatformSettings, Sibling
 from tests.unit.sandbox.worlds import SYSTEM, Silent, World, new_world
 
 HISTORY = load_history()

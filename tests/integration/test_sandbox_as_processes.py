@@ -26,7 +26,7 @@ from maestro.sandbox.demo.stage import ProcessDied, Stage
 from maestro.sandbox.demo.waiting import until
 from maestro.sandbox.options import BrokerKind
 from maestro.sandbox.quotes import load_history
-from maestro.settings import BrokerSettings
+from maestro.settings.model import BrokerSettings
 from tests.unit.sandbox.worlds import SYSTEM, Silent, new_world
 
 ROOT = Path(__file__).parents[2]

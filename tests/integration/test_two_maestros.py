@@ -168,7 +168,7 @@ async def test_a_restart_of_the_broker_keeps_the_owner(
 async def adopted(it: Stage, *options: str) -> tuple[int, str]:
     """Run `maestro adopt` for a stage's data folder; return its exit code and what it said."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "maestro.cli", "adopt", *options, env=it.environ(), cwd=it.folder,
+        sys.executable, "-m", "maestro.cli.main", "adopt", *options, env=it.environ(), cwd=it.folder,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     said, _ = await process.communicate()

@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 
 from maestro.ports import free_port
-from maestro.webhook_signature import HEADER, verify
+from maestro.webhooks.signature import HEADER, verify
 from tests.support.stage import SYSTEM, Stage, event, eventually, stage, unit
 
 SECRET = "a secret of the test, long enough"

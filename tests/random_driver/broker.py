@@ -3,8 +3,8 @@
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts
+from maestro.rules import commands as do
+from maestro.rules import facts
 
 PREFETCH = 4
 

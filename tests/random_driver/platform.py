@@ -5,7 +5,7 @@ from random import Random
 
 import orjson
 
-from maestro.reprocessing.impact import Impacted, Origin
+from maestro.rules.impact import Impacted, Origin
 
 
 @dataclass

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from maestro.reprocessing import judging, leaving_out, settling
-from maestro.reprocessing.document import Document
-from maestro.reprocessing.state import System
-from maestro.reprocessing.status import Status
+from maestro.rules import judging, leaving_out, settling
+from maestro.rules.document import Document
+from maestro.rules.state import System
+from maestro.rules.status import Status
 from tests.random_driver.walk import walk
 
 Plant = pytest.MonkeyPatch

@@ -11,17 +11,17 @@ from typing import Any
 
 from maestro.events import celery_body, parse_celery
 from maestro.messages import Budget
-from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, identity, reconsidering, rendering, resolving
-from maestro.reprocessing.commands import Needs
-from maestro.reprocessing.doubt import CommitEnd, Finding, Word
-from maestro.reprocessing.ledger_book import Scope
-from maestro.reprocessing.machine import Machine
-from maestro.reprocessing.state import Rules, System
-from maestro.reprocessing.status import GIVEN_UP, Status
-from maestro.runtime.repository import Repository
+from maestro.rules import commands as do
+from maestro.rules import facts, identity, reconsidering, rendering, resolving
+from maestro.rules.commands import Needs
+from maestro.rules.doubt import CommitEnd, Finding, Word
+from maestro.rules.ledger_book import Scope
+from maestro.rules.machine import Machine
+from maestro.rules.state import Rules, System
+from maestro.rules.status import GIVEN_UP, Status
 from maestro.store.base import Put
 from maestro.store.memory import MemoryStore
+from maestro.system.repository import Repository
 from tests.random_driver.broker import PREFETCH, Broker, Message
 from tests.random_driver.platform import Platform, Run
 
@@ -339,7 +339,7 @@ class Host:
         if self.saves or self.stored or self.synced:
             things += [lambda: self.flush(durable=True), lambda: self.flush(durable=False)]
         things += [lambda call=call: self.answered(call) for call in self.calls if call.at <= self.now]
-        things += [lambda one=one: self.errand(one) for one in self.system.errands if one not in self.begun]
+        things += [lambda one=one: self.message(one) for one in self.system.outbox if one not in self.begun]
         return things
 
     def answered(self, call: Call) -> None:
@@ -355,11 +355,11 @@ class Host:
         if fact is not None:
             self.tell(fact)
 
-    def errand(self, number: int) -> None:
+    def message(self, number: int) -> None:
         """A message that decides nothing is delivered."""
         self.begun.add(number)
-        self.tell(facts.ErrandBegun(number))
-        self.call(lambda: facts.ErrandDone(number))
+        self.tell(facts.OutboxMessageBegun(number))
+        self.call(lambda: facts.OutboxMessageDone(number))
 
     def wait(self) -> None:
         """Nothing may happen now: time goes by until something may."""
@@ -433,7 +433,7 @@ class Host:
     def quiet(self) -> bool:
         """Nothing is left to do."""
         system = self.system
-        busy = system.live or system.owed or system.waiting or system.inbox or system.judged or system.errands
+        busy = system.live or system.owed or system.waiting or system.inbox or system.judged or system.outbox
         return self.up and not busy and self.broker.quiet and not resolving.known_doubts(system)
 
     # --- the end ------------------------------------------------------------------------

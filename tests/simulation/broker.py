@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts
+from maestro.rules import commands as do
+from maestro.rules import facts
 from tests.simulation.engine import Engine
 
 PREFETCH = 6

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from maestro.reprocessing import facts
-from maestro.reprocessing.doubt import CommitEnd, Doubt, Finding
+from maestro.rules import facts
+from maestro.rules.doubt import CommitEnd, Doubt, Finding
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.watch import whose
 

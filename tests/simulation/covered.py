@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from maestro.reprocessing import facts
-from maestro.reprocessing.preview import digest
-from maestro.reprocessing.step import SaveCover
-from maestro.runtime.cover_rows import cover_row
+from maestro.rules import facts
+from maestro.rules.preview import digest
+from maestro.rules.step import SaveCover
+from maestro.system.cover_rows import cover_row
 from tests.simulation.engine import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from maestro.reprocessing.step import Save
+    from maestro.rules.step import Save
     from tests.simulation.watch import Row, Watch
 
 COVERED = "covered by the decision about "

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from maestro.events import MASTER
 from maestro.messages import Budget
-from maestro.reprocessing import facts
-from maestro.reprocessing.impact import Impacted, UnitKey, relevant
+from maestro.rules import facts
+from maestro.rules.impact import Impacted, UnitKey, relevant
 from tests.simulation.engine import Violation
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 from maestro.events import MASTER
-from maestro.reprocessing.impact import Impacted
-from maestro.reprocessing.ledger import Footprint, Read, Reads, base_key, writer_key
+from maestro.rules.impact import Impacted
+from maestro.rules.ledger import Footprint, Read, Reads, base_key, writer_key
 
 Place = tuple[str, str]
 T = TypeVar("T")

@@ -7,17 +7,17 @@ from typing import Any
 from msgspec import structs
 
 from maestro.events import parse_celery
-from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, rendering
-from maestro.reprocessing.document import UnitState
-from maestro.reprocessing.doubt import CommitEnd
-from maestro.reprocessing.impact import Impacted, relevant
-from maestro.reprocessing.ledger import Footprint, merged
-from maestro.reprocessing.remembering import active
-from maestro.reprocessing.state import Errand, ErrandKind, System
-from maestro.runtime.ledger import Ledger
-from maestro.runtime.repository import Repository
+from maestro.rules import commands as do
+from maestro.rules import facts, rendering
+from maestro.rules.document import UnitState
+from maestro.rules.doubt import CommitEnd
+from maestro.rules.impact import Impacted, relevant
+from maestro.rules.ledger import Footprint, merged
+from maestro.rules.remembering import active
+from maestro.rules.state import OutboxKind, OutboxMessage, System
 from maestro.store.memory import MemoryStore
+from maestro.system.ledger import Ledger
+from maestro.system.repository import Repository
 from tests.simulation.broker import Ingress
 from tests.simulation.domain import FINISHED, drive
 from tests.simulation.engine import Engine, Violation
@@ -51,7 +51,7 @@ class Effects(Wire):
         self._alarms: dict[tuple[do.Topic, str], int] = {}
         #: Instances whose commit Domain has confirmed since the last durable commit.
         self._heard: list[str] = []
-        self._errands_sent: set[int] = set()
+        self._outbox_sent: set[int] = set()
         #: When the time for the last awaited result of each run was over.
         self._overdue_at: dict[str, float] = {}
 
@@ -96,7 +96,7 @@ class Effects(Wire):
         def found() -> facts.Fact:
             if self.siblings.away("discovery") or self.siblings.poisons(command.instance_id):
                 return failed
-            counts = command.token == self.system.lane_token  # else the event was put off, and asked about again
+            counts = command.token == self.system.judging_token  # else the event was put off, and asked about again
             if counts:
                 self.siblings.data.instances[command.instance_id].asked_mark = mark
             units = self.siblings.impacted(command.instance_id, began, counts=counts)
@@ -476,38 +476,38 @@ class Effects(Wire):
         unknown = facts.FollowingKnown(command.id, command.send, command.instance_id, follows=True)
         self._ask(lambda: answer, unknown)
 
-    # --- errands -----------------------------------------------------------------------------------------------------
+    # --- outbox -----------------------------------------------------------------------------------------------------
 
-    def _do_errands(self) -> None:
-        for number, errand in list(self.system.errands.items()):
-            if number not in self._errands_sent and self.store.get("errands", f"{number:015d}") is not None:
-                self._errands_sent.add(number)
-                event = self.repository.error_event(errand)
+    def _work_outbox(self) -> None:
+        for number, message in list(self.system.outbox.items()):
+            if number not in self._outbox_sent and self.store.get("errands", f"{number:015d}") is not None:
+                self._outbox_sent.add(number)
+                event = self.repository.error_event(message)
                 if event is not None:
-                    rendering.error_event(event, errand.instance_id, errand.text)
-                self.tell(facts.ErrandBegun(number))
-                self._deliver(errand)
+                    rendering.error_event(event, message.instance_id, message.text)
+                self.tell(facts.OutboxMessageBegun(number))
+                self._deliver(message)
 
-    def _deliver(self, errand: Errand) -> None:
+    def _deliver(self, message: OutboxMessage) -> None:
         """A text arrives and is answered, is refused, or has no answer: then it arrives later, or never."""
-        text = errand.kind is ErrandKind.STATUS
+        text = message.kind is OutboxKind.STATUS
         fate = self.siblings.fate(of="apicore" if text else "")
         if fate != "ok" and text:
             self.siblings.api_failures += 1
-        arrive = partial(self.siblings.set_status, errand.instance_id, errand.text) if text else None
+        arrive = partial(self.siblings.set_status, message.instance_id, message.text) if text else None
         if fate == "ok":
-            self._call(lambda: facts.ErrandDone(errand.number), arrive)
+            self._call(lambda: facts.OutboxMessageDone(message.number), arrive)
             return
         if fate == "applied" and arrive is not None:
             self.engine.after(self.engine.soon(28.0), arrive)
-        ended = facts.ErrandUnanswered if fate == "applied" else facts.ErrandRefused
-        self._call(lambda: ended(errand.number))
-        self.engine.after(10.0, self._try_errand_again, self.life, errand.number)
+        ended = facts.OutboxMessageUnanswered if fate == "applied" else facts.OutboxMessageRefused
+        self._call(lambda: ended(message.number))
+        self.engine.after(10.0, self._try_outbox_message_again, self.life, message.number)
 
-    def _try_errand_again(self, life: int, number: int) -> None:
+    def _try_outbox_message_again(self, life: int, number: int) -> None:
         if life == self.life and self.up:
-            self._errands_sent.discard(number)
-            self._do_errands()
+            self._outbox_sent.discard(number)
+            self._work_outbox()
 
 
 _BEGIN: dict[type[do.Command], Callable[[Effects, Any], None]] = {

@@ -5,15 +5,15 @@ committed; SYNCED once a durable commit has it. Saves since the last commit go i
 """
 
 from maestro.events import celery_body, parse_celery, parse_event
-from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, identity, reconsidering
-from maestro.reprocessing.commands import Needs
-from maestro.reprocessing.delivery import Delivery, Verdict
-from maestro.reprocessing.machine import Machine
-from maestro.reprocessing.state import Rules, System
-from maestro.reprocessing.step import Save
-from maestro.runtime.repository import Repository
+from maestro.rules import commands as do
+from maestro.rules import facts, identity, reconsidering
+from maestro.rules.commands import Needs
+from maestro.rules.delivery import Delivery, Verdict
+from maestro.rules.machine import Machine
+from maestro.rules.state import Rules, System
+from maestro.rules.step import Save
 from maestro.store.memory import MemoryStore
+from maestro.system.repository import Repository
 from tests.simulation.broker import Ingress, Message
 from tests.simulation.effects import Effects
 from tests.simulation.engine import Engine, Violation
@@ -51,7 +51,7 @@ class Host(Effects):
         self._stored: list[do.Command] = []
         self._synced: list[do.Command] = []
         self._flush_due = False
-        self._errands_sent = set()
+        self._outbox_sent = set()
         self._heard = []
         self.siblings.api_failures = 0
         for instance in self.siblings.data.instances.values():
@@ -61,7 +61,7 @@ class Host(Effects):
         for id_ in self.watch.documents:
             self.watch.covered.pending(self.watch, id_)
         self._publish_lock()
-        self._do_errands()
+        self._work_outbox()
         self.ingress.attach()
 
     def crash(self, *, power_lost: bool) -> None:
@@ -236,7 +236,7 @@ class Host(Effects):
             self._heard.clear()
             synced, self._synced = self._synced, []
             commands += synced
-        self._do_errands()
+        self._work_outbox()
         for command in commands:
             self._begin(command)
 

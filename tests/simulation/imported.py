@@ -3,11 +3,11 @@
 import orjson
 
 from maestro.events import MASTER
-from maestro.reprocessing.document import MAESTRO, Document, HistoryEntry
-from maestro.reprocessing.state import Rules
-from maestro.reprocessing.status import Status
-from maestro.reprocessing.step import SaveDocument, SaveUnit
-from maestro.runtime.repository import Repository
+from maestro.rules.document import MAESTRO, Document, HistoryEntry
+from maestro.rules.state import Rules
+from maestro.rules.status import Status
+from maestro.rules.step import SaveDocument, SaveUnit
+from maestro.system.repository import Repository
 from tests.simulation.domain import FINISHED, Instance
 from tests.simulation.host import Host
 from tests.simulation.siblings import Siblings

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from maestro.messages import Budget
-from maestro.reprocessing import (
+from maestro.rules import (
     approving,
     committing,
     covering,
@@ -26,21 +26,21 @@ from maestro.reprocessing import (
     starting,
     visibility,
 )
-from maestro.reprocessing import commands as do
-from maestro.reprocessing.budget import used_up
-from maestro.reprocessing.commands import Needs
-from maestro.reprocessing.delivery import Delivery, Sight, Verdict
-from maestro.reprocessing.document import Document, Unit, UnitState
-from maestro.reprocessing.doubt import Case, CommitEnd
-from maestro.reprocessing.ledger_book import Book
-from maestro.reprocessing.preview import Recheck
-from maestro.reprocessing.settling import mark_parked, settle, unpark
-from maestro.reprocessing.state import Lane, System
-from maestro.reprocessing.status import Status
-from maestro.reprocessing.step import SaveUnit, Step
-from maestro.runtime import ledger as runtime_ledger
-from maestro.runtime import ledger_records, repository
+from maestro.rules import commands as do
+from maestro.rules.budget import used_up
+from maestro.rules.commands import Needs
+from maestro.rules.delivery import Delivery, Sight, Verdict
+from maestro.rules.document import Document, Unit, UnitState
+from maestro.rules.doubt import Case, CommitEnd
+from maestro.rules.ledger_book import Book
+from maestro.rules.preview import Recheck
+from maestro.rules.settling import mark_parked, settle, unpark
+from maestro.rules.state import Lane, System
+from maestro.rules.status import Status
+from maestro.rules.step import SaveUnit, Step
 from maestro.store.base import Delete
+from maestro.system import ledger as runtime_ledger
+from maestro.system import ledger_records, repository
 
 Plant = pytest.MonkeyPatch
 

@@ -19,14 +19,14 @@ from maestro.messages import (
     SetStatus,
     Skip,
 )
-from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts, resolving
-from maestro.reprocessing.approving import NOTED
-from maestro.reprocessing.doubt import Word
-from maestro.reprocessing.impact import UnitKey
-from maestro.reprocessing.preview import digest
-from maestro.reprocessing.status import Status
-from maestro.runtime.decisions import Decision, fact_of
+from maestro.rules import commands as do
+from maestro.rules import facts, resolving
+from maestro.rules.approving import NOTED
+from maestro.rules.doubt import Word
+from maestro.rules.impact import UnitKey
+from maestro.rules.preview import digest
+from maestro.rules.status import Status
+from maestro.system.decisions import Decision, fact_of
 from tests.simulation.decided import RUNNING
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.host import Host

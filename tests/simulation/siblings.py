@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import orjson
 
 from maestro.events import MASTER, ReplayRef, celery_body
-from maestro.reprocessing import facts
-from maestro.reprocessing.impact import Impacted, Origin
-from maestro.reprocessing.ledger import Footprint
+from maestro.rules import facts
+from maestro.rules.impact import Impacted, Origin
+from maestro.rules.ledger import Footprint
 from tests.simulation.commits import Commits
 from tests.simulation.domain import FINISHED, Data, Instance, row
 from tests.simulation.engine import Engine
@@ -89,7 +89,8 @@ class Siblings:
         What is committed while it is answered is not finished yet, so it counts as coming after it.
         """
         instance = self.data.instances[instance_id]
-        impacts = self._as_far_as_known(instance, self.data.impacted(instance))
+        stored = instance_id in self.taken  # of one that is stored already it says what it said before
+        impacts = self._as_far_as_known(instance, self.data.impacted(instance, committed=stored))
         if counts:
             instance.asked_at, instance.impacts = began, impacts
         return (*impacts, *self._noise(instance, impacts))

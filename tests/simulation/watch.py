@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from maestro.reprocessing.impact import Impacted, relevant
+from maestro.rules.impact import Impacted, relevant
 from maestro.store.base import Put, Store, Write
 from tests.simulation.covered import Covered
 from tests.simulation.decided import RUNNING, Change, Decided

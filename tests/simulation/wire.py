@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from maestro.reprocessing import facts
+from maestro.rules import facts
 from tests.simulation.engine import Engine
 from tests.simulation.siblings import Siblings
 

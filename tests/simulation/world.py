@@ -9,8 +9,8 @@ from math import inf
 import orjson
 
 from maestro.events import MASTER, celery_body, parse_celery
-from maestro.reprocessing.ledger_book import LatePolicy, Scope
-from maestro.reprocessing.state import Rules
+from maestro.rules.ledger_book import LatePolicy, Scope
+from maestro.rules.state import Rules
 from tests.simulation.broker import PREFETCH, Message
 from tests.simulation.domain import FINISHED, Instance, Place
 from tests.simulation.engine import Engine, Violation
@@ -269,7 +269,7 @@ class Tenant:
             and host.system.judged is None
             and not host.system.inbox
             and not host.system.waiting
-            and not host.system.errands
+            and not host.system.outbox
             and not host.system.ledger.owed
             and not host.system.ledger.late_due
             and not host.system.cases
@@ -367,5 +367,5 @@ def _state(tenant: Tenant) -> str:
     return (
         f"{tenant.system_id}: live {live}, judged {system.judged}, inbox {len(system.inbox)}, waiting "
         f"{len(system.waiting)}, queues {len(ingress.persist)}/{len(ingress.wait)}/{len(ingress.unsettled)}, "
-        f"parked {system.parked}, errands {len(system.errands)}, owed {list(system.owed)}"
+        f"parked {system.parked}, outbox {len(system.outbox)}, owed {list(system.owed)}"
     )

@@ -31,7 +31,7 @@ class Ran(NamedTuple):
 
 
 def arguments(*words: str) -> list[str]:
-    return [sys.executable, "-m", "maestro.cli", *words]
+    return [sys.executable, "-m", "maestro.cli.main", *words]
 
 
 def environ(it: Stage | None = None, **more: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maestro.actors.bootstrap import ActorRuntime
 from maestro.actors.messages import Factories
-from maestro.settings import ActorSettings, Settings
+from maestro.settings.model import ActorSettings, Settings
 
 FACTORIES = Factories(
     ingress="tests.support.echo_services:EchoIngress",
@@ -29,8 +29,8 @@ async def main(folder: Path, systems: list[str]) -> None:
     await runtime.start()
     try:
         for system in systems:
-            await runtime.bridge.install(system)
-        await runtime.bridge.wait_for_services(20)
+            await runtime.actor_client.install(system)
+        await runtime.actor_client.wait_for_services(20)
         (folder / "ready").touch()
         await ended.wait()
     finally:

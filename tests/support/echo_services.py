@@ -6,9 +6,9 @@ from pathlib import Path
 
 import structlog
 
+from maestro.links.service import Asked, Attach, Detach, Outlet
 from maestro.messages import Answer, CheckLock, Code, DescribeSystem, GetDocument, PersistSync, Question
-from maestro.runtime.service import Asked, Attach, Detach, Outlet
-from maestro.settings import Settings
+from maestro.settings.model import Settings
 
 
 class EchoSystem:

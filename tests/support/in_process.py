@@ -15,13 +15,13 @@ from typing import Any
 import orjson
 
 from maestro.events import celery_body
+from maestro.links.endpoint import Peer
+from maestro.links.handshake import Meeting
+from maestro.links.service import Answered, Asked, Attach
 from maestro.messages import Ack, Answer, Arrived, CascadeDone, DeadLetter, DeadLettered, Park, Parked, Question, Source
-from maestro.runtime.measures import Measures
-from maestro.runtime.meeting import Meeting
-from maestro.runtime.peer import Peer
-from maestro.runtime.service import Answered, Asked, Attach
-from maestro.runtime.system import SystemService
-from maestro.settings import Settings
+from maestro.settings.model import Settings
+from maestro.system.service import SystemService
+from maestro.telemetry.metrics import MetricsRegistry
 from tests.support.siblings import RecordingSiblings
 from tests.support.stage import SYSTEM, event
 
@@ -42,7 +42,7 @@ class InProcess:
         attach = Attach(1, SYSTEM, "system", self.service._epoch)
         for role, receive in (("ingress", self._settle), ("cascade", self._operate)):
             outlet = _Sender(self.service, role)
-            meeting = self._meetings[role] = Meeting(role, next(_epochs), outlet, settings.actors, Measures())
+            meeting = self._meetings[role] = Meeting(role, next(_epochs), outlet, settings.actors, MetricsRegistry())
             self._peers[role] = meeting.meet(attach, receive)
 
     def send(self, address: object, message: object) -> None:

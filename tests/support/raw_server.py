@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from maestro.settings import PlatformSettings, Sibling
+from maestro.settings.model import PlatformSettings, Sibling
 from tests.support.siblings import HOST
 
 

@@ -12,17 +12,17 @@ import orjson
 
 from maestro.events import ReplayRef, celery_body
 from maestro.messages import Code
-from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts
-from maestro.reprocessing.document import Document
-from maestro.reprocessing.facts import Fact
-from maestro.reprocessing.impact import Impacted, Origin
-from maestro.reprocessing.machine import Machine
-from maestro.reprocessing.reconsidering import delivery_body, delivery_key
-from maestro.reprocessing.state import Rules as Numbers
-from maestro.reprocessing.state import System
-from maestro.runtime.repository import Repository
+from maestro.rules import commands as do
+from maestro.rules import facts
+from maestro.rules.document import Document
+from maestro.rules.facts import Fact
+from maestro.rules.impact import Impacted, Origin
+from maestro.rules.machine import Machine
+from maestro.rules.reconsidering import delivery_body, delivery_key
+from maestro.rules.state import Rules as Numbers
+from maestro.rules.state import System
 from maestro.store.memory import MemoryStore
+from maestro.system.repository import Repository
 
 C = TypeVar("C", bound=do.Command)
 

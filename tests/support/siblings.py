@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, Self
 import orjson
 from aiohttp import web
 
-from maestro.settings import PlatformSettings, Sibling
+from maestro.settings.model import PlatformSettings, Sibling
 from tests.support.platform_state import HOST, Call, PlatformState, RefusedError
 
 __all__ = ["HOST", "Call", "Hook", "How", "RecordingSiblings", "RefusedError"]

@@ -32,7 +32,7 @@ from maestro.broker.base import Broker, Message
 from maestro.broker.topology import PERSIST, SystemQueues
 from maestro.events import celery_body
 from maestro.ports import free_port
-from maestro.settings import BrokerSettings
+from maestro.settings.model import BrokerSettings
 from tests.support.siblings import RecordingSiblings
 
 ROOT = Path(__file__).parents[2]
@@ -130,7 +130,7 @@ class Stage:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "maestro.cli",
+                "maestro.cli.main",
                 "serve",
                 env=self.environ(),
                 cwd=self.folder,

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from maestro import json_text
 from maestro.events import BadInput, NoEvent, edited, parse_celery, parse_event
 from maestro.platform.process_memory import _decode
-from maestro.reprocessing import pace
-from maestro.reprocessing.rendering import document_json, error_event, replay_event
-from tests.unit.reprocessing.driver import Driver
+from maestro.rules import pace
+from maestro.rules.rendering import document_json, error_event, replay_event
+from tests.unit.rules.driver import Driver
 
 ODD = {
     "half of a pair": rb'"cut \ud83d"',

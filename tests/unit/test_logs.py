@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from maestro import logs
-from maestro.settings import LogSettings
+from maestro.settings.model import LogSettings
 
 
 @pytest.fixture(autouse=True)

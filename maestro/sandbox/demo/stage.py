@@ -25,7 +25,7 @@ from maestro.sandbox.options import BrokerKind
 #: Seconds until a process is up, and until it is gone after SIGTERM.
 _START, _STOP = 30.0, 12.0
 #: The module that is Maestro, and its arguments.
-SERVE: Final = ("maestro.cli", "serve")
+SERVE: Final = ("maestro.cli.main", "serve")
 #: Environment that would reach the demo's own Maestro from outside.
 _FOREIGN: Final = ("MAESTRO_", "AUTO_REPROCESSING_", "RABBITMQ_", "APICORE_", "DISCOVERY_", "PROCESS_MEMORY_",
                    "EVENT_MANAGER_")  # fmt: skip

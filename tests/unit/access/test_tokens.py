@@ -156,7 +156,7 @@ async def test_one_verification_for_all_who_wait_for_it(file: TokenFile, monkeyp
     assert isinstance(found[0], asyncio.CancelledError)
     assert len(calls) == 1
     assert not made._under_way
-    assert not made._lanes
+    assert not made._turns
 
 
 async def test_a_change_forgets_what_changed_only(file: TokenFile, monkeypatch: pytest.MonkeyPatch) -> None:

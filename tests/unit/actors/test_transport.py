@@ -14,8 +14,8 @@ from thespian.system.transport.TCPTransport import ExternalTransportCopy
 from maestro.actors.endpoint import address_of
 from maestro.actors.sockets import IdleSockets, WholeAckBuffer
 from maestro.actors.transport import LeanTransport
+from maestro.links.link import Frame, FrameAck
 from maestro.ports import free_port
-from maestro.runtime.link import Frame, FrameAck
 
 TURN = timedelta(seconds=0.2)
 

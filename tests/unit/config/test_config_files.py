@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from maestro.runtime.catalogue import ALL, BY_NAME
-from maestro.runtime.measures import Kind
+from maestro.telemetry.definitions import ALL, BY_NAME
+from maestro.telemetry.metrics import Kind
 from tests.support.metric_names import CONFIG, DASHBOARD, PROMETHEUS, expressions, names_in, recorded
 
 ROOT = Path(__file__).parents[3]

@@ -23,7 +23,7 @@ from maestro.doctor.finding import Finding, Level
 from maestro.doctor.gateway import check_gateway
 from maestro.doctor.reprocessings import last_progress
 from maestro.doctor.site import Site, _is_elsewhere, gateway_url
-from maestro.settings import HttpSettings, Settings
+from maestro.settings.model import HttpSettings, Settings
 
 GIGABYTE = 1024**3
 

@@ -8,8 +8,8 @@ import pytest
 
 from maestro.http.app import create_app
 from maestro.http.server import Address, serve_http
-from maestro.settings import HttpSettings
-from tests.unit.http.fake_bridge import FakeBridge, FakePages
+from maestro.settings.model import HttpSettings
+from tests.unit.http.fake_actor_client import FakeActorClient, FakePages
 
 SETTINGS = HttpSettings(port=0, ask_timeout=0.5, sync_timeout=0.7, max_body_bytes=10_000, retry_after=7)
 
@@ -77,8 +77,8 @@ async def read_reply(reader: asyncio.StreamReader, *, head_only: bool = False) -
 
 
 @pytest.fixture
-def bridge() -> FakeBridge:
-    return FakeBridge("sysA", "sysB")
+def actor_client() -> FakeActorClient:
+    return FakeActorClient("sysA", "sysB")
 
 
 @pytest.fixture
@@ -87,6 +87,6 @@ def pages() -> FakePages:
 
 
 @pytest.fixture
-async def client(bridge: FakeBridge, pages: FakePages) -> AsyncIterator[Client]:
-    async with serve_http(create_app(bridge, SETTINGS, entities=pages), SETTINGS) as address:
+async def client(actor_client: FakeActorClient, pages: FakePages) -> AsyncIterator[Client]:
+    async with serve_http(create_app(actor_client, SETTINGS, entities=pages), SETTINGS) as address:
         yield Client(address)

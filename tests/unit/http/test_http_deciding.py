@@ -26,9 +26,9 @@ from maestro.messages import (
     SetStatus,
     Skip,
 )
-from maestro.reprocessing.ids import document_id
+from maestro.rules.ids import document_id
 from tests.unit.http.conftest import Client
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeActorClient
 
 ID = document_id("sysB", b"0123456789")
 V1 = f"/v1.0.0/reprocessing/{ID}"
@@ -63,15 +63,17 @@ def body(**fields: Any) -> bytes:
     ],
 )
 async def test_a_decision_says_all_of_its_body(
-    client: Client, bridge: FakeBridge, action: str, fields: dict[str, Any], question: object
+    client: Client, actor_client: FakeActorClient, action: str, fields: dict[str, Any], question: object
 ) -> None:
     assert (await client.post(f"{V1}/{action}", body(**fields))).status == 200
-    assert bridge.asked[-1][1] == question
+    assert actor_client.asked[-1][1] == question
 
 
-async def test_a_reconsideration_has_the_patience_of_a_sync_persist(client: Client, bridge: FakeBridge) -> None:
+async def test_a_reconsideration_has_the_patience_of_a_sync_persist(
+    client: Client, actor_client: FakeActorClient
+) -> None:
     await client.post(f"{V1}/reconsider", body())
-    assert bridge.asked[-1][2] == 0.7
+    assert actor_client.asked[-1][2] == 0.7
 
 
 @pytest.mark.parametrize(
@@ -98,9 +100,11 @@ async def test_a_reconsideration_has_the_patience_of_a_sync_persist(client: Clie
         ({"budget": {"minutes": 525_601}}, "budget.minutes: "),
     ],
 )
-async def test_what_is_wrong_is_named(client: Client, bridge: FakeBridge, fields: dict[str, Any], message: str) -> None:
+async def test_what_is_wrong_is_named(
+    client: Client, actor_client: FakeActorClient, fields: dict[str, Any], message: str
+) -> None:
     assert (await client.post(f"{V1}/approve", body(**fields))).is_error(400, message)
-    assert not bridge.asked
+    assert not actor_client.asked
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "recheck", "reconsider"])
@@ -119,24 +123,24 @@ async def test_who_decides_must_be_known(client: Client, action: str) -> None:
     ],
 )
 async def test_which_units_are_left_out_must_be_said(
-    client: Client, bridge: FakeBridge, units: Any, message: str
+    client: Client, actor_client: FakeActorClient, units: Any, message: str
 ) -> None:
     answer = await client.post(f"{V1}/units/leave_out", body(units=units))
     assert answer.is_error(400, message)
-    assert not bridge.asked
+    assert not actor_client.asked
 
 
-async def test_a_conflict_says_what_differs(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[Approve] = Answer(Code.CONFLICT, b'{"digest":"d","added":[]}', "digest: it changed")
+async def test_a_conflict_says_what_differs(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[Approve] = Answer(Code.CONFLICT, b'{"digest":"d","added":[]}', "digest: it changed")
     reply = await client.post(f"{V1}/approve", body(digest="x"))
     assert (reply.status, reply.json) == (
         409, {"status": "409", "message": "digest: it changed", "digest": "d", "added": []},
     )  # fmt: skip
 
 
-async def test_an_override_takes_a_reason(client: Client, bridge: FakeBridge) -> None:
+async def test_an_override_takes_a_reason(client: Client, actor_client: FakeActorClient) -> None:
     await client.post(f"/v1.0.0/reprocessing/set_status?id={ID}&status=skipped&user=ana&reason=by%20phone")
-    assert bridge.asked[-1][1] == SetStatus(ID, "skipped", "ana", "by phone")
+    assert actor_client.asked[-1][1] == SetStatus(ID, "skipped", "ana", "by phone")
 
 
 def test_a_reason_is_text_without_space_around_it() -> None:
@@ -144,7 +148,7 @@ def test_a_reason_is_text_without_space_around_it() -> None:
     assert check_reason("  ") == ""
 
 
-async def test_pages_and_looks(client: Client, bridge: FakeBridge) -> None:
+async def test_pages_and_looks(client: Client, actor_client: FakeActorClient) -> None:
     for path, question in (
         (f"{SYSTEM}/skipped", ListSkipped(0, 100)),
         (f"{SYSTEM}/stale?state=stale&after=7", ListStale("stale", 7, 100)),
@@ -152,7 +156,7 @@ async def test_pages_and_looks(client: Client, bridge: FakeBridge) -> None:
         (f"{SYSTEM}/errors", ListErrors(20)),
     ):
         assert (await client.get(path)).status == 200
-        assert bridge.asked[-1][1] == question
+        assert actor_client.asked[-1][1] == question
     assert (await client.get(f"{SYSTEM}/errors?limit=51")).is_error(400, "limit: ")
     assert (await client.get(f"{SYSTEM}/waiting/x")).is_error(400, "number: ")
 
@@ -160,17 +164,19 @@ async def test_pages_and_looks(client: Client, bridge: FakeBridge) -> None:
 @pytest.mark.parametrize(
     ("fields", "ids"), [({"ids": ["b", "a", "b"]}, ("b", "a")), ({"all": True}, ()), ({"ids": None, "all": True}, ())]
 )
-async def test_redrive(client: Client, bridge: FakeBridge, fields: dict[str, Any], ids: tuple[str, ...]) -> None:
+async def test_redrive(
+    client: Client, actor_client: FakeActorClient, fields: dict[str, Any], ids: tuple[str, ...]
+) -> None:
     assert (await client.post(f"{SYSTEM}/errors/redrive", body(**fields))).status == 200
-    assert bridge.asked[-1] == ("sysA", Redrive(ids, "ana"), 0.7)
+    assert actor_client.asked[-1] == ("sysA", Redrive(ids, "ana"), 0.7)
 
 
-async def test_set_aside(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[SetAside] = Answer(Code.OK, b'{"number":7,"instanceId":"i1"}')
+async def test_set_aside(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[SetAside] = Answer(Code.OK, b'{"number":7,"instanceId":"i1"}')
     reply = await client.post(f"{SYSTEM}/stalled/set-aside", body(reason=" it is poison "))
     assert (reply.status, reply.json) == (200, {"number": 7, "instanceId": "i1"})
-    assert bridge.asked[-1] == ("sysA", SetAside("ana", "it is poison"), 0.5)
-    bridge.answers[SetAside] = Answer(Code.CONFLICT, message="system sysA is not stalled")
+    assert actor_client.asked[-1] == ("sysA", SetAside("ana", "it is poison"), 0.5)
+    actor_client.answers[SetAside] = Answer(Code.CONFLICT, message="system sysA is not stalled")
     assert (await client.post(f"{SYSTEM}/stalled/set-aside", body())).is_error(409, "system sysA is not stalled")
 
 
@@ -188,10 +194,10 @@ async def test_set_aside(client: Client, bridge: FakeBridge) -> None:
     ],
 )
 async def test_a_redrive_must_say_what(
-    client: Client, bridge: FakeBridge, fields: dict[str, Any], message: str
+    client: Client, actor_client: FakeActorClient, fields: dict[str, Any], message: str
 ) -> None:
     assert (await client.post(f"{SYSTEM}/errors/redrive", body(**fields))).is_error(400, message)
-    assert not bridge.asked
+    assert not actor_client.asked
 
 
 @pytest.mark.parametrize("action", ["retry", "resume", "cancel", "pause", "recheck", "reconsider"])

@@ -8,10 +8,10 @@ import trustme
 
 from maestro.http.hosts import Hosts, own_names
 from maestro.messages import Answer, CheckLock, Code
-from maestro.settings import AccessSettings, HttpSettings
+from maestro.settings.model import AccessSettings, HttpSettings
+from tests.unit.http.authentication_kit import house
 from tests.unit.http.conftest import SETTINGS, Client
-from tests.unit.http.door_kit import house
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeActorClient
 
 PROCEED = "/v1.0.0/gateway/sysA/proceed"
 OURS = (
@@ -72,20 +72,20 @@ def test_the_names_of_the_certificate_are_own_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path", [PROCEED, "/v1.0.0/systems", "/healthz", "/", "/nothing", "/v1.0.0/reprocessing/sysA/find"]
 )
-async def test_every_path_refuses_a_foreign_name(client: Client, bridge: FakeBridge, path: str) -> None:
+async def test_every_path_refuses_a_foreign_name(client: Client, actor_client: FakeActorClient, path: str) -> None:
     """As open as it comes, a foreign site's page that has its name lead here reads nothing."""
-    bridge.answers[CheckLock] = Answer(Code.OK)
+    actor_client.answers[CheckLock] = Answer(Code.OK)
     request = f"GET {path} HTTP/1.1\r\nHost: evil.example\r\n\r\n".encode()
     for _ in range(2):
         reply = await client.raw(request)
         assert reply.is_error(421, "'evil.example'", "http.allowed_hosts")
-    assert bridge.asked == []
+    assert actor_client.asked == []
     assert (await client.raw(f"GET {path} HTTP/1.0\r\n\r\n".encode())).status in (200, 404)
 
 
 async def test_a_browser_never_gets_a_networks_role(tmp_path: Path) -> None:
     async with house(tmp_path, platform_networks=("127.0.0.0/8",)) as at:
-        at.bridge.answers[CheckLock] = Answer(Code.OK)
+        at.actor_client.answers[CheckLock] = Answer(Code.OK)
         assert (await at.call(None, "GET", PROCEED)).status == 200
         for header in (
             {"Origin": "http://x"}, {"Sec_Fetch_Site": "same-origin"}, {"Sec_Fetch_Dest": "empty"}, {"Cookie": "a=b"},

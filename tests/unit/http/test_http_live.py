@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from maestro.http import live, streams
-from maestro.http.bridge import Unavailable
+from maestro.http.actor_client import Unavailable
 from maestro.messages import Answer, AwaitChange, Code, Question
 from tests.unit.http.conftest import Client, eventually
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeActorClient
 
 
 def changing(_system: str, question: Question) -> Answer:
@@ -48,8 +48,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "HEARTBEAT", 0.1)
 
 
-async def test_each_change_is_an_event(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[AwaitChange] = changing
+async def test_each_change_is_an_event(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[AwaitChange] = changing
     async with opened(client, "/v1.0.0/systems/sysA/stream") as reader:
         first = await head(reader)
         assert "200 ok" in first
@@ -60,28 +60,28 @@ async def test_each_change_is_an_event(client: Client, bridge: FakeBridge) -> No
 
 
 async def test_one_question_serves_all_who_watch_and_none_is_asked_for_nobody(
-    client: Client, bridge: FakeBridge
+    client: Client, actor_client: FakeActorClient
 ) -> None:
-    bridge.answers[AwaitChange] = Answer(Code.OK, b'{"n":1}', "1")
+    actor_client.answers[AwaitChange] = Answer(Code.OK, b'{"n":1}', "1")
     async with (
         opened(client, "/v1.0.0/systems/sysA/stream") as one,
         opened(client, "/v1.0.0/systems/sysA/stream") as two,
     ):
         assert (await data(one), await data(two)) == ({"n": 1}, {"n": 1})
-        bridge.gate = asyncio.Event()
-        await eventually(lambda: bridge.waiting == 1)
-    await eventually(lambda: bridge.waiting == 0)
+        actor_client.gate = asyncio.Event()
+        await eventually(lambda: actor_client.waiting == 1)
+    await eventually(lambda: actor_client.waiting == 0)
 
 
-async def test_silence_is_a_comment(client: Client, bridge: FakeBridge) -> None:
-    bridge.gate = asyncio.Event()
+async def test_silence_is_a_comment(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.gate = asyncio.Event()
     async with opened(client, "/v1.0.0/systems/sysA/stream") as reader:
         await head(reader)
         while not (line := await asyncio.wait_for(reader.readline(), 5)).startswith(b":"):
             assert line.strip() != b"data"
 
 
-async def test_an_unavailable_system_says_so_and_comes_back(client: Client, bridge: FakeBridge) -> None:
+async def test_an_unavailable_system_says_so_and_comes_back(client: Client, actor_client: FakeActorClient) -> None:
     outcomes = itertools.chain([Unavailable("restarting")], itertools.repeat(None))
 
     def answer(system: str, question: Question) -> Answer:
@@ -89,22 +89,24 @@ async def test_an_unavailable_system_says_so_and_comes_back(client: Client, brid
             raise problem
         return changing(system, question)
 
-    bridge.answers[AwaitChange] = answer
+    actor_client.answers[AwaitChange] = answer
     async with opened(client, "/v1.0.0/systems/sysA/stream") as reader:
         assert (await data(reader))["system"] == {"id": "sysA", "state": "unavailable", "message": "restarting"}
         assert (await data(reader))["n"] == 1
 
 
-async def test_all_systems_also_later_ones(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[AwaitChange] = lambda system, _: Answer(Code.OK, orjson.dumps({"id": system}), "1")
+async def test_all_systems_also_later_ones(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[AwaitChange] = lambda system, _: Answer(Code.OK, orjson.dumps({"id": system}), "1")
     async with opened(client, "/v1.0.0/stream") as reader:
         seen = {(await data(reader))["id"] for _ in range(2)}
-        bridge.known.add("sysC")
+        actor_client.known.add("sysC")
         seen.add((await data(reader))["id"])
     assert seen == {"sysA", "sysB", "sysC"}
 
 
-async def test_streams_are_bounded(client: Client, bridge: FakeBridge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_streams_are_bounded(
+    client: Client, actor_client: FakeActorClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(live, "MAX_STREAMS", 1)
     async with opened(client, "/v1.0.0/stream") as reader:
         await head(reader)

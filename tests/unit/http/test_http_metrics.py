@@ -12,20 +12,20 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from maestro.http import metrics
 from maestro.http.usage import usage_of
 from maestro.messages import Answer, Code, Measure, Question
-from maestro.runtime.catalogue import COMMIT_SECONDS, EVENTS, LINK_FRAMES, OF_INGRESS
-from maestro.runtime.measures import ActorState, Measures, Sample
+from maestro.telemetry.definitions import COMMIT_SECONDS, EVENTS, LINK_FRAMES, OF_INGRESS
+from maestro.telemetry.metrics import ActorState, MetricsRegistry, Sample
 from tests.unit.http.conftest import Client, eventually
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeActorClient
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
 def figures(*_: object) -> Answer:
-    measures = Measures()
-    measures.count(LINK_FRAMES, by=4)
-    measures.observe(COMMIT_SECONDS, 0.002, "event")
-    measures.observe(COMMIT_SECONDS, 9.0, "event")
-    snapshot = measures.snapshot([Sample(EVENTS.name, ("commit",), 7), Sample("of_another_version", (), 1)])
+    registry = MetricsRegistry()
+    registry.count(LINK_FRAMES, by=4)
+    registry.observe(COMMIT_SECONDS, 0.002, "event")
+    registry.observe(COMMIT_SECONDS, 9.0, "event")
+    snapshot = registry.snapshot([Sample(EVENTS.name, ("commit",), 7), Sample("of_another_version", (), 1)])
     return Answer(Code.OK, msgspec.json.encode(snapshot))
 
 
@@ -41,11 +41,11 @@ def value(text: bytes, name: str, **labels: str) -> float:
     return values(text)[name, frozenset(labels.items())]
 
 
-async def test_all_processes_are_merged(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[Measure] = figures
-    ingress = Measures(OF_INGRESS)
+async def test_all_processes_are_merged(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[Measure] = figures
+    ingress = MetricsRegistry(OF_INGRESS)
     ingress.count(LINK_FRAMES, by=2)
-    bridge.states = (
+    actor_client.states = (
         ActorState("ingress", "", os.getpid(), running=True, restarts=3, figures=ingress.snapshot()),
         ActorState("system", "sysA", 0, running=False, restarts=1),
     )
@@ -69,8 +69,8 @@ async def test_all_processes_are_merged(client: Client, bridge: FakeBridge) -> N
     assert b"of_another_version" not in text
 
 
-async def test_openmetrics_for_who_accepts_it(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[Measure] = figures
+async def test_openmetrics_for_who_accepts_it(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[Measure] = figures
     answer = await client.call("GET", "/metrics", accept=OPENMETRICS)
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.body.endswith(b"# EOF\n")
@@ -78,54 +78,56 @@ async def test_openmetrics_for_who_accepts_it(client: Client, bridge: FakeBridge
     assert {"maestro_events", "maestro_commit_seconds", "maestro_ready"} <= names
 
 
-async def test_a_system_that_does_not_answer_is_down_and_delays_nobody(client: Client, bridge: FakeBridge) -> None:
+async def test_a_system_that_does_not_answer_is_down_and_delays_nobody(
+    client: Client, actor_client: FakeActorClient
+) -> None:
     def only_a(system_id: str, _question: Question) -> Answer:
         if system_id == "sysA":
             return figures()
         raise TimeoutError
 
-    bridge.answers[Measure] = only_a
+    actor_client.answers[Measure] = only_a
     text = (await client.get("/metrics")).body
     assert value(text, "maestro_system_up", system="sysA") == 1
     assert value(text, "maestro_system_up", system="sysB") == 0
     assert ("maestro_events_total", frozenset({("system", "sysB"), ("verdict", "commit")})) not in values(text)
 
 
-async def test_all_systems_have_one_deadline_below_two_seconds(client: Client, bridge: FakeBridge) -> None:
-    bridge.known = {f"s{number}" for number in range(200)}
-    bridge.gate = asyncio.Event()  # nobody answers
+async def test_all_systems_have_one_deadline_below_two_seconds(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.known = {f"s{number}" for number in range(200)}
+    actor_client.gate = asyncio.Event()  # nobody answers
     started = asyncio.get_running_loop().time()
     text = (await client.get("/metrics")).body
     assert asyncio.get_running_loop().time() - started < 3.0, "1.5 s, and what a busy machine adds"
-    assert all(timeout <= 1.5 for _, _, timeout in bridge.asked)
+    assert all(timeout <= 1.5 for _, _, timeout in actor_client.asked)
     assert value(text, "maestro_system_up", system="s199") == 0
 
 
 @pytest.mark.parametrize("answer", [Answer(Code.UNAVAILABLE, message="store: disk full"), ConnectionError])
-async def test_a_system_that_cannot_answer_is_down(client: Client, bridge: FakeBridge, answer: Any) -> None:
-    bridge.answers[Measure] = answer if isinstance(answer, Answer) else metrics.Unavailable("starting")
+async def test_a_system_that_cannot_answer_is_down(client: Client, actor_client: FakeActorClient, answer: Any) -> None:
+    actor_client.answers[Measure] = answer if isinstance(answer, Answer) else metrics.Unavailable("starting")
     assert value((await client.get("/metrics")).body, "maestro_system_up", system="sysA") == 0
 
 
-async def test_scrapes_at_the_same_time_share_one_gathering(client: Client, bridge: FakeBridge) -> None:
-    bridge.gate = asyncio.Event()
-    bridge.answers[Measure] = figures
+async def test_scrapes_at_the_same_time_share_one_gathering(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.gate = asyncio.Event()
+    actor_client.answers[Measure] = figures
     scrapes = [asyncio.create_task(client.get("/metrics")) for _ in range(5)]
-    await eventually(lambda: bridge.waiting == 2)
+    await eventually(lambda: actor_client.waiting == 2)
     await asyncio.sleep(0.1)  # let those that would ask once more do so
-    bridge.gate.set()
+    actor_client.gate.set()
     assert {answer.status for answer in await asyncio.gather(*scrapes)} == {200}
-    assert len(bridge.asked) == 2, "each system was asked once"
+    assert len(actor_client.asked) == 2, "each system was asked once"
 
 
-async def test_not_ready_is_told(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[Measure] = figures
-    bridge.problems = {"broker": "away"}
+async def test_not_ready_is_told(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[Measure] = figures
+    actor_client.problems = {"broker": "away"}
     assert value((await client.get("/metrics")).body, "maestro_ready") == 0
 
 
-async def test_requests_and_lock_checks_are_counted(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[Measure] = figures
+async def test_requests_and_lock_checks_are_counted(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[Measure] = figures
     for path in ("sysA", "sysA", 'nobody"x'):
         await client.get(f"/v1.0.0/gateway/{path}/proceed")
     await client.get("/healthz")

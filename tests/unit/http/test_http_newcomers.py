@@ -12,7 +12,7 @@ from maestro.http.server import serve_http
 from maestro.messages import Answer, Code, PersistSync
 from maestro.platform.errors import SiblingUnreachable
 from tests.unit.http.conftest import SETTINGS, Client
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeActorClient
 
 HANDLER = "/v1.0.0/handler/persist?queue=persist.{}.queue"
 SYNC = "/v1.0.0/persist/sync"
@@ -46,45 +46,49 @@ def apicore() -> ApiCore:
 
 
 @pytest.fixture
-async def guarded(bridge: FakeBridge, apicore: ApiCore) -> AsyncIterator[Client]:
-    app = create_app(bridge, SETTINGS, newcomers=Newcomers(apicore.systems, apicore.look))
+async def guarded(actor_client: FakeActorClient, apicore: ApiCore) -> AsyncIterator[Client]:
+    app = create_app(actor_client, SETTINGS, newcomers=Newcomers(apicore.systems, apicore.look))
     async with serve_http(app, SETTINGS) as address:
         yield Client(address)
 
 
-async def test_invented_systems_make_nothing(guarded: Client, bridge: FakeBridge, apicore: ApiCore) -> None:
+async def test_invented_systems_make_nothing(guarded: Client, actor_client: FakeActorClient, apicore: ApiCore) -> None:
     names = [f"invented{number}" for number in range(60)]
     replies = await asyncio.gather(*(guarded.post(HANDLER.format(name)) for name in names))
     assert {(reply.status, reply.body) for reply in replies} == {(200, b'{"message":"ok"}')}
     bodies = [b'{"instanceId":"i1","systemId":"%s"}' % name.encode() for name in names]
     replies = await asyncio.gather(*(guarded.post(SYNC, body) for body in bodies))
     assert all(reply.is_error(404, "is not known") for reply in replies)
-    assert bridge.installed == []
+    assert actor_client.installed == []
     assert 2 <= apicore.asked <= 20
     assert apicore.looks == 120
 
 
-async def test_a_system_that_api_core_knows_is_served(guarded: Client, bridge: FakeBridge, apicore: ApiCore) -> None:
+async def test_a_system_that_api_core_knows_is_served(
+    guarded: Client, actor_client: FakeActorClient, apicore: ApiCore
+) -> None:
     apicore.known = {"new1", "new2"}
-    bridge.answers[PersistSync] = Answer(Code.OK, b'{"status":"commited"}')
+    actor_client.answers[PersistSync] = Answer(Code.OK, b'{"status":"commited"}')
     assert (await guarded.post(HANDLER.format("new1"))).status == 200
     assert (await guarded.post(SYNC, b'{"instanceId":"i1","systemId":"new2"}')).status == 200
-    assert bridge.installed == ["new1", "new2"]
+    assert actor_client.installed == ["new1", "new2"]
     assert apicore.looks == 0
 
 
-async def test_one_that_is_served_needs_no_question(guarded: Client, bridge: FakeBridge, apicore: ApiCore) -> None:
+async def test_one_that_is_served_needs_no_question(
+    guarded: Client, actor_client: FakeActorClient, apicore: ApiCore
+) -> None:
     apicore.away = True
     assert (await guarded.post(HANDLER.format("sysA"))).status == 200
-    assert bridge.installed == ["sysA"]
+    assert actor_client.installed == ["sysA"]
     assert apicore.asked == 0
 
 
-async def test_while_api_core_is_away(guarded: Client, bridge: FakeBridge, apicore: ApiCore) -> None:
+async def test_while_api_core_is_away(guarded: Client, actor_client: FakeActorClient, apicore: ApiCore) -> None:
     apicore.away = True
     assert (await guarded.post(HANDLER.format("new"))).status == 200
     assert (await guarded.post(SYNC, b'{"instanceId":"i1","systemId":"new"}')).is_error(503, "API core does not answer")
-    assert bridge.installed == []
+    assert actor_client.installed == []
     assert apicore.looks == 2
 
 
@@ -103,6 +107,6 @@ async def test_one_question_for_all_and_an_end_to_patience(apicore: ApiCore, mon
     assert await later is True
     assert await asyncio.gather(*asking[1:]) == [True] * 19
     assert apicore.asked == 2
-    monkeypatch.setattr(newcomers, "PATIENCE", 0.01)
+    monkeypatch.setattr(newcomers, "TIMEOUT", 0.01)
     apicore.gate.clear()
     assert await Newcomers(apicore.systems).may_be_served("new") is None

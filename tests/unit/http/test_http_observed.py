@@ -8,13 +8,13 @@ from structlog.testing import capture_logs
 from maestro.logs import with_ids
 from maestro.messages import Answer, Approve, CheckLock, Code
 from tests.unit.http.conftest import Client
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeActorClient
 
 APPROVE = "/v1.0.0/reprocessing/d1/approve"
 
 
-async def test_a_given_id_is_in_the_log_and_the_answer(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[Approve] = Answer(Code.OK, b"{}")
+async def test_a_given_id_is_in_the_log_and_the_answer(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[Approve] = Answer(Code.OK, b"{}")
     with capture_logs(processors=[with_ids]) as lines:
         answer = await client.call("POST", APPROVE, b'{"user":"ana"}', x_request_id="abc-1")
     assert answer.headers["x-request-id"] == "abc-1"
@@ -39,10 +39,10 @@ async def test_errors_carry_it_as_well(client: Client) -> None:
         assert (await client.call("GET", path, x_request_id="e1")).headers["x-request-id"] == "e1"
 
 
-async def test_a_lock_check_gives_it_back_when_there_is_one(client: Client, bridge: FakeBridge) -> None:
+async def test_a_lock_check_gives_it_back_when_there_is_one(client: Client, actor_client: FakeActorClient) -> None:
     path = "/v1.0.0/gateway/sysA/proceed"
-    bridge.answers[CheckLock] = Answer(Code.OK)
+    actor_client.answers[CheckLock] = Answer(Code.OK)
     assert (await client.call("GET", path, x_request_id="p1")).headers["x-request-id"] == "p1"
     assert "x-request-id" not in (await client.get(path)).headers
-    bridge.answers[CheckLock] = Answer(Code.LOCKED, b"{}")
+    actor_client.answers[CheckLock] = Answer(Code.LOCKED, b"{}")
     assert (await client.call("GET", path, x_request_id="p2")).headers["x-request-id"] == "p2"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from maestro.events import BadInput, parse_event
 from maestro.http import shapes
-from maestro.http.edge import unmatched
+from maestro.http.middleware import unmatched
 from maestro.http.openapi import document
 from maestro.http.routes import operations
 from maestro.messages import (
@@ -43,9 +43,9 @@ from maestro.messages import (
     SetAside,
 )
 from tests.support.api_fuzz import fuzz
+from tests.unit.http.authentication_kit import House, house
 from tests.unit.http.conftest import SETTINGS, Client
-from tests.unit.http.door_kit import House, house
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeActorClient
 
 OPERATIONS = operations(unmatched, unmatched)
 DESCRIBED = document(OPERATIONS, secured=True)
@@ -103,7 +103,7 @@ def canned(system_id: str, question: Question) -> Answer:
     return Answer(Code.OK, orjson.dumps(ANSWERS.get(type(question), DOCUMENT)))
 
 
-class AnyBridge(FakeBridge):
+class AnyActorClient(FakeActorClient):
     """Knows systems of every name beginning with `sys`, and answers as they do."""
 
     async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109 - the protocol's
@@ -119,7 +119,7 @@ def served(tmp_path: Path) -> Iterator[House]:
 
     async def serve() -> None:
         found.append(asyncio.get_running_loop())
-        async with house(tmp_path, SETTINGS.model_copy(update={"rate": 1e9, "burst": 10**9}), AnyBridge) as it:
+        async with house(tmp_path, SETTINGS.model_copy(update={"rate": 1e9, "burst": 10**9}), AnyActorClient) as it:
             found.append(it)
             up.set()
             await stop.wait()

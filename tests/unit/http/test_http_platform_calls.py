@@ -5,10 +5,10 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from maestro.http.bridge import Unavailable
+from maestro.http.actor_client import Unavailable
 from maestro.messages import Answer, Code, PersistSync, Question, ReportReplayFailure
 from tests.unit.http.conftest import Client
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeActorClient
 
 HANDLER = "/v1.0.0/handler/persist"
 SYNC = "/v1.0.0/persist/sync"
@@ -16,11 +16,11 @@ FAILURE = "/v1.0.0/reprocessing/failure"
 EVENT = b'{"instanceId":"i1", "systemId":"sysA", "payload":{"n":1.50}}'
 
 
-async def test_handler_persist_installs(client: Client, bridge: FakeBridge) -> None:
+async def test_handler_persist_installs(client: Client, actor_client: FakeActorClient) -> None:
     for _ in range(2):
         reply = await client.post(f"{HANDLER}?queue=persist.new-1.queue")
         assert (reply.status, reply.json) == (200, {"message": "ok"})
-    assert bridge.installed == ["new-1", "new-1"]
+    assert actor_client.installed == ["new-1", "new-1"]
 
 
 @pytest.mark.parametrize(
@@ -40,22 +40,22 @@ async def test_handler_persist_installs(client: Client, bridge: FakeBridge) -> N
         "?other=persist.a.queue",
     ],
 )
-async def test_handler_persist_refuses_other_queues(client: Client, bridge: FakeBridge, query: str) -> None:
+async def test_handler_persist_refuses_other_queues(client: Client, actor_client: FakeActorClient, query: str) -> None:
     assert (await client.post(f"{HANDLER}{query}")).is_error(400, "queue: ")
-    assert not bridge.installed
+    assert not actor_client.installed
 
 
-async def test_handler_persist_when_it_cannot(client: Client, bridge: FakeBridge) -> None:
-    bridge.install_error = Unavailable("the broker is out of reach")
+async def test_handler_persist_when_it_cannot(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.install_error = Unavailable("the broker is out of reach")
     assert (await client.post(f"{HANDLER}?queue=persist.a.queue")).is_error(503, "out of reach")
 
 
-async def test_sync_persist_passes_bytes_and_answer_through(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[PersistSync] = Answer(Code.OK, b'{"status":"commited"}')
+async def test_sync_persist_passes_bytes_and_answer_through(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[PersistSync] = Answer(Code.OK, b'{"status":"commited"}')
     with capture_logs() as lines:
         reply = await client.post(SYNC, EVENT)
     assert (reply.status, reply.body) == (200, b'{"status":"commited"}')
-    ((system, question, timeout),) = bridge.asked
+    ((system, question, timeout),) = actor_client.asked
     assert isinstance(question, PersistSync)
     assert (system, question, timeout) == ("sysA", PersistSync(EVENT, call=question.call), 0.7)
     (line,) = lines
@@ -71,51 +71,51 @@ async def test_sync_persist_passes_bytes_and_answer_through(client: Client, brid
     ],
 )
 async def test_sync_persist_otherwise(
-    client: Client, bridge: FakeBridge, answer: Answer, status: int, expected: object
+    client: Client, actor_client: FakeActorClient, answer: Answer, status: int, expected: object
 ) -> None:
-    bridge.answers[PersistSync] = answer
+    actor_client.answers[PersistSync] = answer
     reply = await client.post(SYNC, EVENT)
     assert (reply.status, reply.json) == (status, expected)
 
 
-async def test_sync_persist_that_takes_too_long_waits(client: Client, bridge: FakeBridge) -> None:
+async def test_sync_persist_that_takes_too_long_waits(client: Client, actor_client: FakeActorClient) -> None:
     def answer(_system: str, question: Question) -> Answer:
         assert isinstance(question, PersistSync)
         if not question.impatient:
             raise TimeoutError
         return Answer(Code.ACCEPTED, b'{"status":"waiting","position":2}')
 
-    bridge.answers[PersistSync] = answer
+    actor_client.answers[PersistSync] = answer
     reply = await client.post(SYNC, EVENT)
     assert (reply.status, reply.json) == (202, {"status": "waiting", "position": 2})
-    (_, first, _), (_, second, _) = bridge.asked
+    (_, first, _), (_, second, _) = actor_client.asked
     assert isinstance(first, PersistSync)
     assert first.call
     assert second == replace(first, impatient=True), "the same call asks, so that it is the same event"
 
 
-async def test_sync_persist_that_nobody_answers_goes_on(client: Client, bridge: FakeBridge) -> None:
-    bridge.gate = asyncio.Event()
+async def test_sync_persist_that_nobody_answers_goes_on(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.gate = asyncio.Event()
     assert (await client.post(SYNC, EVENT)).is_error(504, "being processed", "0.7 s")
 
 
-async def test_a_key_of_the_callers_tells_what_is_asked_again(client: Client, bridge: FakeBridge) -> None:
+async def test_a_key_of_the_callers_tells_what_is_asked_again(client: Client, actor_client: FakeActorClient) -> None:
     await client.call("POST", SYNC, EVENT, **{"Idempotency-Key": "k1"})
-    question = bridge.asked[-1][1]
+    question = actor_client.asked[-1][1]
     assert isinstance(question, PersistSync)
     assert question.key == "k1"
     reply = await client.call("POST", SYNC, EVENT, **{"Idempotency-Key": "k" * 201})
     assert reply.is_error(400, "Idempotency-Key: must be sent once")
 
 
-async def test_sync_persist_of_a_new_system_installs_it(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[PersistSync] = Answer(Code.OK, b'{"status":"commited"}')
+async def test_sync_persist_of_a_new_system_installs_it(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[PersistSync] = Answer(Code.OK, b'{"status":"commited"}')
     assert (await client.post(SYNC, EVENT.replace(b"sysA", b"sysNew"))).status == 200
-    assert bridge.installed == ["sysNew"]
+    assert actor_client.installed == ["sysNew"]
 
 
-async def test_sync_persist_of_a_system_that_cannot_be_installed(client: Client, bridge: FakeBridge) -> None:
-    bridge.install_error = Unavailable("no room")
+async def test_sync_persist_of_a_system_that_cannot_be_installed(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.install_error = Unavailable("no room")
     assert (await client.post(SYNC, EVENT.replace(b"sysA", b"sysNew"))).is_error(503, "no room")
 
 
@@ -132,9 +132,11 @@ async def test_sync_persist_of_a_system_that_cannot_be_installed(client: Client,
         (b'{"systemId":"sysA","instanceId":"\xc3\x28"}', "body: is no JSON"),
     ],
 )
-async def test_sync_persist_checks_the_event(client: Client, bridge: FakeBridge, body: bytes, field: str) -> None:
+async def test_sync_persist_checks_the_event(
+    client: Client, actor_client: FakeActorClient, body: bytes, field: str
+) -> None:
     assert (await client.post(SYNC, body)).is_error(400, field)
-    assert not bridge.asked
+    assert not actor_client.asked
 
 
 FAILED = {"name": "x.error", "systemId": "sysB", "reprocessing": {"id": "r1", "system_id": "sysA"}}
@@ -145,27 +147,27 @@ FAILED = {"name": "x.error", "systemId": "sysB", "reprocessing": {"id": "r1", "s
     [(FAILED, "sysA"), ({"systemId": "sysB"}, "sysB"), ({"systemId": "sysB", "reprocessing": None}, "sysB")],
 )
 async def test_failure_is_reported_to_its_system(
-    client: Client, bridge: FakeBridge, event: dict[str, object], system: str
+    client: Client, actor_client: FakeActorClient, event: dict[str, object], system: str
 ) -> None:
     body = orjson.dumps(event)
     reply = await client.post(FAILURE, body)
     assert (reply.status, reply.json) == (200, {"message": "ok"})
-    assert bridge.asked == [(system, ReportReplayFailure(body), 0.5)]
+    assert actor_client.asked == [(system, ReportReplayFailure(body), 0.5)]
 
 
 @pytest.mark.parametrize("code", [Code.NOT_FOUND, Code.CONFLICT])
-async def test_failure_that_matches_nothing_is_ok(client: Client, bridge: FakeBridge, code: Code) -> None:
-    bridge.answers[ReportReplayFailure] = Answer(code, message="no such replay")
+async def test_failure_that_matches_nothing_is_ok(client: Client, actor_client: FakeActorClient, code: Code) -> None:
+    actor_client.answers[ReportReplayFailure] = Answer(code, message="no such replay")
     with capture_logs() as lines:
         reply = await client.post(FAILURE, orjson.dumps(FAILED))
     assert (reply.status, reply.json) == (200, {"message": "ok"})
     assert ("http.failure_unmatched", "no such replay") in [(line["event"], line.get("reason")) for line in lines]
 
 
-async def test_failure_of_an_unknown_system_is_ok(client: Client, bridge: FakeBridge) -> None:
+async def test_failure_of_an_unknown_system_is_ok(client: Client, actor_client: FakeActorClient) -> None:
     reply = await client.post(FAILURE, b'{"systemId":"never-seen"}')
     assert (reply.status, reply.json) == (200, {"message": "ok"})
-    assert not bridge.installed
+    assert not actor_client.installed
 
 
 @pytest.mark.parametrize(
@@ -180,14 +182,16 @@ async def test_failure_of_an_unknown_system_is_ok(client: Client, bridge: FakeBr
         (b'{"reprocessing":{"system_id":["a"]}}', "reprocessing.system_id: "),
     ],
 )
-async def test_malformed_failure_is_refused(client: Client, bridge: FakeBridge, body: bytes, field: str) -> None:
+async def test_malformed_failure_is_refused(
+    client: Client, actor_client: FakeActorClient, body: bytes, field: str
+) -> None:
     assert (await client.post(FAILURE, body)).is_error(400, field)
-    assert not bridge.asked
+    assert not actor_client.asked
 
 
 @pytest.mark.parametrize("canned", [Answer(Code.UNAVAILABLE, message="later"), Unavailable("later"), TimeoutError()])
 async def test_failure_that_was_not_stored_is_not_ok(
-    client: Client, bridge: FakeBridge, canned: Answer | Exception
+    client: Client, actor_client: FakeActorClient, canned: Answer | Exception
 ) -> None:
-    bridge.answers[ReportReplayFailure] = canned
+    actor_client.answers[ReportReplayFailure] = canned
     assert (await client.post(FAILURE, orjson.dumps(FAILED))).is_error(503)

@@ -5,30 +5,30 @@ import pytest
 from structlog.testing import capture_logs
 
 from maestro.http import connection
-from maestro.http.bridge import Unavailable
+from maestro.http.actor_client import Unavailable
 from maestro.messages import Answer, CheckLock, Code
 from tests.unit.http.conftest import Client, eventually, read_reply
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeActorClient
 
 PROCEED = "/v1.0.0/gateway/sysA/proceed"
 EMPTY = Answer(Code.OK)
 
 
 @pytest.fixture(autouse=True)
-def _open(bridge: FakeBridge) -> None:
-    bridge.answers[CheckLock] = EMPTY
+def _open(actor_client: FakeActorClient) -> None:
+    actor_client.answers[CheckLock] = EMPTY
 
 
-async def test_open_system_may_proceed(client: Client, bridge: FakeBridge) -> None:
+async def test_open_system_may_proceed(client: Client, actor_client: FakeActorClient) -> None:
     reply = await client.get(PROCEED)
     assert (reply.status, reply.body) == (200, b"")
     assert set(reply.headers) == {"content-length", "date", "server", "cache-control"}
     assert reply.headers["server"] == "maestro"
-    assert bridge.asked == [("sysA", CheckLock(), 0.5)]
+    assert actor_client.asked == [("sysA", CheckLock(), 0.5)]
 
 
-async def test_locked_system_may_not(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[CheckLock] = Answer(Code.LOCKED, b'{"status":"403","reprocessing":"r1"}')
+async def test_locked_system_may_not(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[CheckLock] = Answer(Code.LOCKED, b'{"status":"403","reprocessing":"r1"}')
     reply = await client.get(PROCEED)
     assert (reply.status, reply.json) == (403, {"status": "403", "reprocessing": "r1"})
     assert reply.headers["retry-after"] == "7"
@@ -37,19 +37,19 @@ async def test_locked_system_may_not(client: Client, bridge: FakeBridge) -> None
 @pytest.mark.parametrize(
     "system", ["", "nope", "..", ".", "%2F", "a%2Fb", "%FF%FE", "%00", "wait_x", "x" * 4000, "%F0%9F%98%80"]
 )
-async def test_unknown_or_odd_system_may_proceed(client: Client, bridge: FakeBridge, system: str) -> None:
+async def test_unknown_or_odd_system_may_proceed(client: Client, actor_client: FakeActorClient, system: str) -> None:
     reply = await client.get(f"/v1.0.0/gateway/{system}/proceed")
     assert (reply.status, reply.body) == (200, b"")
-    assert not bridge.asked
+    assert not actor_client.asked
 
 
 async def test_slash_in_an_id_is_no_path(client: Client) -> None:
     assert (await client.get("/v1.0.0/gateway/a/b/proceed")).is_error(404)
 
 
-async def test_many_requests_on_one_connection_keep_their_order(client: Client, bridge: FakeBridge) -> None:
+async def test_many_requests_on_one_connection_keep_their_order(client: Client, actor_client: FakeActorClient) -> None:
     locked = Answer(Code.LOCKED, b"{}")
-    bridge.answers[CheckLock] = lambda system, _: locked if system == "sysB" else EMPTY
+    actor_client.answers[CheckLock] = lambda system, _: locked if system == "sysB" else EMPTY
     systems = ["sysA", "sysB", "sysB", "sysA", "none"] * 20
     reader, writer = await asyncio.open_connection(*client.address)
     for system in systems:
@@ -76,7 +76,7 @@ async def test_head_is_answered_as_get(client: Client) -> None:
 
 
 async def test_pipelining_without_reading_is_cut_off(
-    client: Client, bridge: FakeBridge, monkeypatch: pytest.MonkeyPatch
+    client: Client, actor_client: FakeActorClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "WRITE_TIMEOUT", 0.05)
     requests = 400_000
@@ -92,16 +92,16 @@ async def test_pipelining_without_reading_is_cut_off(
             await eventually(lambda: any(line["event"] == "http.slow_reader" for line in lines), seconds=30)
             with pytest.raises(ConnectionError):
                 await flood
-    assert 0 < len(bridge.asked) < requests
+    assert 0 < len(actor_client.asked) < requests
 
 
-async def test_client_that_hangs_up_harms_nobody(client: Client, bridge: FakeBridge) -> None:
-    bridge.gate = asyncio.Event()
+async def test_client_that_hangs_up_harms_nobody(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.gate = asyncio.Event()
     _, writer = await asyncio.open_connection(*client.address)
     writer.write(f"GET {PROCEED} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    await eventually(lambda: bridge.waiting > 0)
+    await eventually(lambda: actor_client.waiting > 0)
     writer.transport.abort()
-    bridge.gate.set()
+    actor_client.gate.set()
     assert (await client.get(PROCEED)).status == 200
 
 
@@ -115,9 +115,9 @@ async def test_client_that_hangs_up_harms_nobody(client: Client, bridge: FakeBri
     ],
 )
 async def test_without_an_answer_nothing_proceeds(
-    client: Client, bridge: FakeBridge, canned: Answer | Exception, status: int, word: str
+    client: Client, actor_client: FakeActorClient, canned: Answer | Exception, status: int, word: str
 ) -> None:
-    bridge.answers[CheckLock] = canned
+    actor_client.answers[CheckLock] = canned
     reply = await client.get(PROCEED)
     assert reply.is_error(status, word)
     assert b"secret" not in reply.body

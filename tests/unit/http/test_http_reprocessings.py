@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from maestro.http import documents
-from maestro.http.bridge import Unavailable
+from maestro.http.actor_client import Unavailable
 from maestro.http.entities import Entities
 from maestro.http.replies import Problem
 from maestro.messages import (
@@ -22,10 +22,10 @@ from maestro.messages import (
     Skip,
 )
 from maestro.platform import Platform
-from maestro.reprocessing.ids import document_id
+from maestro.rules.ids import document_id
 from tests.support.siblings import RecordingSiblings
 from tests.unit.http.conftest import Client
-from tests.unit.http.fake_bridge import FakeBridge, FakePages
+from tests.unit.http.fake_actor_client import FakeActorClient, FakePages
 
 V1 = "/v1.0.0/reprocessing"
 OF_B = document_id("sysB", b"0123456789")
@@ -40,12 +40,12 @@ def only_in(owner: str, document: bytes = b'{"id":"old"}') -> object:
     return answer
 
 
-async def test_pending_and_find_list_documents(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[FindDocuments] = Answer(Code.OK, b'[{"id":"r1"}]')
+async def test_pending_and_find_list_documents(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[FindDocuments] = Answer(Code.OK, b'[{"id":"r1"}]')
     for target in ("sysA/pending", "sysA/find", "sysA/find?status=", "sysA/find?status=finished"):
         reply = await client.get(f"{V1}/{target}")
         assert (reply.status, reply.body) == (200, b'[{"id":"r1"}]')
-    asked = [question.status for _, question, _ in bridge.asked]
+    asked = [question.status for _, question, _ in actor_client.asked]
     assert asked == ["pending_approval", "", "", "finished"]
 
 
@@ -66,11 +66,13 @@ async def test_status_to_find_is_checked(client: Client) -> None:
 
 
 @decisions
-async def test_decision_reaches_the_documents_system(client: Client, bridge: FakeBridge, action: str) -> None:
+async def test_decision_reaches_the_documents_system(
+    client: Client, actor_client: FakeActorClient, action: str
+) -> None:
     with capture_logs() as lines:
         reply = await client.post(f"{V1}/{OF_B}/{action}", '{"user":"Zoë"}'.encode())
     assert (reply.status, reply.json) == (200, {"canned": True})
-    assert bridge.asked == [("sysB", DECISIONS[action](OF_B, "Zoë"), 0.5)]
+    assert actor_client.asked == [("sysB", DECISIONS[action](OF_B, "Zoë"), 0.5)]
     (line,) = [line for line in lines if line["log_level"] == "info"]
     assert (line["event"], line["id"], line["user"], line["status"]) == (f"http.{action}", OF_B, "Zoë", 200)
 
@@ -96,10 +98,10 @@ async def test_decision_reaches_the_documents_system(client: Client, bridge: Fak
     ],
 )
 async def test_decision_needs_its_user(
-    client: Client, bridge: FakeBridge, action: str, body: bytes, message: str
+    client: Client, actor_client: FakeActorClient, action: str, body: bytes, message: str
 ) -> None:
     assert (await client.post(f"{V1}/{OF_B}/{action}", body)).is_error(400, message)
-    assert not bridge.asked
+    assert not actor_client.asked
 
 
 @pytest.mark.parametrize(
@@ -112,40 +114,42 @@ async def test_decision_needs_its_user(
         (Code.UNAVAILABLE, 503),
     ],
 )
-async def test_refused_decision(client: Client, bridge: FakeBridge, code: Code, status: int) -> None:
-    bridge.answers[Approve] = Answer(code, message="r0 comes first")
+async def test_refused_decision(client: Client, actor_client: FakeActorClient, code: Code, status: int) -> None:
+    actor_client.answers[Approve] = Answer(code, message="r0 comes first")
     assert (await client.post(f"{V1}/{OF_B}/approve", b'{"user":"u"}')).is_error(status, "r0 comes first")
 
 
-async def test_slow_system_is_a_503(client: Client, bridge: FakeBridge) -> None:
-    bridge.gate = asyncio.Event()
+async def test_slow_system_is_a_503(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.gate = asyncio.Event()
     assert (await client.post(f"{V1}/{OF_B}/approve", b'{"user":"u"}')).is_error(503, "no answer in time")
 
 
-async def test_document_is_found_by_its_id(client: Client, bridge: FakeBridge) -> None:
+async def test_document_is_found_by_its_id(client: Client, actor_client: FakeActorClient) -> None:
     reply = await client.get(f"{V1}/{OF_B}")
     assert (reply.status, reply.json) == (200, {"canned": True})
-    assert [(system, question) for system, question, _ in bridge.asked] == [("sysB", GetDocument(OF_B))]
+    assert [(system, question) for system, question, _ in actor_client.asked] == [("sysB", GetDocument(OF_B))]
 
 
-async def test_foreign_id_is_searched_once_and_remembered(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[GetDocument] = only_in("sysB")
+async def test_foreign_id_is_searched_once_and_remembered(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[GetDocument] = only_in("sysB")
     assert (await client.post(f"{V1}/old/approve", b'{"user":"u"}')).status == 200
-    assert bridge.asked[-1][:2] == ("sysB", Approve("old", "u"))
-    bridge.asked.clear()
+    assert actor_client.asked[-1][:2] == ("sysB", Approve("old", "u"))
+    actor_client.asked.clear()
     assert (await client.get(f"{V1}/old")).json == {"id": "old"}
-    assert len(bridge.asked) == 1
+    assert len(actor_client.asked) == 1
 
 
-async def test_forgets_where_a_document_was(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[GetDocument] = only_in("sysB")
+async def test_forgets_where_a_document_was(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[GetDocument] = only_in("sysB")
     assert (await client.get(f"{V1}/old")).status == 200
-    bridge.answers[GetDocument] = only_in("sysA")
+    actor_client.answers[GetDocument] = only_in("sysA")
     assert (await client.get(f"{V1}/old")).is_error(404)
     assert (await client.get(f"{V1}/old")).status == 200
 
 
-async def test_memory_of_finds_is_bounded(client: Client, bridge: FakeBridge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_of_finds_is_bounded(
+    client: Client, actor_client: FakeActorClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(documents, "REMEMBERED", 2)
 
     class Everybody:
@@ -155,14 +159,14 @@ async def test_memory_of_finds_is_bounded(client: Client, bridge: FakeBridge, mo
         def about(self, system_id: str) -> None:
             pass
 
-    finder = documents.Documents(bridge, 1, Everybody())
+    finder = documents.Documents(actor_client, 1, Everybody())
     for name in ("a", "b", "c"):
         await finder.ask(name, GetDocument(name))
     assert list(finder._found) == ["b", "c"]
 
 
-async def test_document_nobody_has(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[GetDocument] = Answer(Code.NOT_FOUND, message="no")
+async def test_document_nobody_has(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[GetDocument] = Answer(Code.NOT_FOUND, message="no")
     assert (await client.get(f"{V1}/old")).is_error(404, "old is not known")
     assert (await client.post(f"{V1}/a%2Fb/skip", b'{"user":"u"}')).is_error(404, "a/b is not known")
 
@@ -171,7 +175,7 @@ async def test_document_nobody_has(client: Client, bridge: FakeBridge) -> None:
     "silence", [Unavailable("gone"), TimeoutError(), Answer(Code.UNAVAILABLE, message="store is full")]
 )
 async def test_not_found_is_only_said_when_all_answered(
-    client: Client, bridge: FakeBridge, silence: Answer | Exception
+    client: Client, actor_client: FakeActorClient, silence: Answer | Exception
 ) -> None:
     def answer(system_id: str, _: Question) -> Answer:
         if system_id == "sysA":
@@ -180,16 +184,16 @@ async def test_not_found_is_only_said_when_all_answered(
             raise silence
         return silence
 
-    bridge.answers[GetDocument] = answer
+    actor_client.answers[GetDocument] = answer
     assert (await client.get(f"{V1}/old")).is_error(503, "no answer from sysB")
 
 
-async def test_search_is_narrow_and_short(client: Client, bridge: FakeBridge) -> None:
-    bridge.known = {f"s{number}" for number in range(100)}
-    bridge.gate = asyncio.Event()
+async def test_search_is_narrow_and_short(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.known = {f"s{number}" for number in range(100)}
+    actor_client.gate = asyncio.Event()
     assert (await client.get(f"{V1}/old")).is_error(503, "old")
-    assert bridge.most_waiting == documents.SEARCH_WIDTH
-    assert bridge.waiting == 0
+    assert actor_client.most_waiting == documents.SEARCH_WIDTH
+    assert actor_client.waiting == 0
 
 
 @pytest.mark.parametrize("bad", ["x" * 201, "a%0Ab"])
@@ -197,11 +201,11 @@ async def test_what_cannot_be_an_id_is_refused(client: Client, bad: str) -> None
     assert (await client.get(f"{V1}/{bad}")).is_error(400, "id: ")
 
 
-async def test_set_status(client: Client, bridge: FakeBridge) -> None:
+async def test_set_status(client: Client, actor_client: FakeActorClient) -> None:
     for query, user in (("", "operator"), ("&user=ann", "ann")):
         with capture_logs() as lines:
             assert (await client.post(f"{V1}/set_status?id={OF_B}&status=skipped{query}")).status == 200
-        assert bridge.asked[-1][:2] == ("sysB", SetStatus(OF_B, "skipped", user))
+        assert actor_client.asked[-1][:2] == ("sysB", SetStatus(OF_B, "skipped", user))
         (line,) = [line for line in lines if line["event"] == "http.set_status"]
         assert (line["to"], line["user"], line["id"]) == ("skipped", user, OF_B)
 
@@ -222,16 +226,16 @@ async def test_set_status_needs_all_its_query(client: Client, query: str, field:
 
 
 async def test_a_page_of_what_is_held_is_asked_of_the_domain(
-    client: Client, bridge: FakeBridge, pages: FakePages
+    client: Client, actor_client: FakeActorClient, pages: FakePages
 ) -> None:
     """The system says which instance it is, and has nothing else to do with the answer."""
-    bridge.answers[GetHeldInstance] = Answer(Code.OK, b'{"systemId":"sysA","instanceId":"i/1"}')
+    actor_client.answers[GetHeldInstance] = Answer(Code.OK, b'{"systemId":"sysA","instanceId":"i/1"}')
     id_ = document_id("sysA", b"0123456789")
     reply = await client.get(f"{V1}/{id_}/entities?after=3&limit=2")
     assert reply.json == {"total": 0, "entities": [], "next": None}
     assert pages.asked == [("sysA", "i/1", 3, 2)]
-    assert [question for _, question, _ in bridge.asked] == [GetHeldInstance(id_)]
-    bridge.answers[GetHeldInstance] = Answer(Code.NOT_FOUND, message="no reprocessing")
+    assert [question for _, question, _ in actor_client.asked] == [GetHeldInstance(id_)]
+    actor_client.answers[GetHeldInstance] = Answer(Code.NOT_FOUND, message="no reprocessing")
     assert (await client.get(f"{V1}/{id_}/entities")).is_error(404)
     assert (await client.get(f"{V1}/{id_}/entities?limit=0")).is_error(400, "limit")
 
@@ -257,12 +261,12 @@ async def test_pages_are_shared_bounded_and_end() -> None:
         await made.close()
 
 
-async def test_a_page_of_documents_says_where_the_next_begins(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[FindDocuments] = Answer(Code.OK, b'[{"id":"r2"}]', "r2")
+async def test_a_page_of_documents_says_where_the_next_begins(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[FindDocuments] = Answer(Code.OK, b'[{"id":"r2"}]', "r2")
     reply = await client.get(f"{V1}/sysA/find?status=finished&after=r1&limit=1")
     assert (reply.body, reply.headers["x-next-after"]) == (b'[{"id":"r2"}]', "r2")
-    assert bridge.asked[-1][1] == FindDocuments("finished", "r1", 1)
-    bridge.answers[FindDocuments] = Answer(Code.OK, b"[]")
+    assert actor_client.asked[-1][1] == FindDocuments("finished", "r1", 1)
+    actor_client.answers[FindDocuments] = Answer(Code.OK, b"[]")
     assert "x-next-after" not in (await client.get(f"{V1}/sysA/find?limit=1")).headers
     for wrong in ("limit=-1", "limit=1001", "limit=x", "after=%00"):
         assert (await client.get(f"{V1}/sysA/find?{wrong}")).is_error(400, wrong.partition("=")[0])

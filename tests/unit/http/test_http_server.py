@@ -8,66 +8,68 @@ from maestro.http import server
 from maestro.http.app import create_app
 from maestro.http.server import Address, BindError, serve_http
 from maestro.messages import Answer, AwaitChange, Code, PersistSync
-from maestro.settings import HttpSettings
+from maestro.settings.model import HttpSettings
 from tests.unit.http.conftest import SETTINGS, Client, Reply, eventually
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeActorClient
 
 EVENT = b'{"instanceId":"i1","systemId":"sysA"}'
 LONG = SETTINGS.model_copy(update={"sync_timeout": 60.0})
 
 
-async def test_port_in_use_is_named(bridge: FakeBridge) -> None:
+async def test_port_in_use_is_named(actor_client: FakeActorClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(BindError, match=rf"127\.0\.0\.1:{port}: .*in use"):
-            async with serve_http(create_app(bridge, SETTINGS), HttpSettings(port=port)):
+            async with serve_http(create_app(actor_client, SETTINGS), HttpSettings(port=port)):
                 pytest.fail("must not start")
 
 
-async def test_foreign_host_is_named(bridge: FakeBridge) -> None:
+async def test_foreign_host_is_named(actor_client: FakeActorClient) -> None:
     with pytest.raises(BindError, match=r"203\.0\.113\.1:0"):
-        async with serve_http(create_app(bridge, SETTINGS), HttpSettings(host="203.0.113.1", port=0)):
+        async with serve_http(create_app(actor_client, SETTINGS), HttpSettings(host="203.0.113.1", port=0)):
             pytest.fail("must not start")
 
 
-async def test_port_is_free_again_after_stopping(bridge: FakeBridge) -> None:
-    async with serve_http(create_app(bridge, SETTINGS), SETTINGS) as address:
+async def test_port_is_free_again_after_stopping(actor_client: FakeActorClient) -> None:
+    async with serve_http(create_app(actor_client, SETTINGS), SETTINGS) as address:
         assert (await Client(address).get("/healthz")).status == 200
     with pytest.raises(ConnectionRefusedError):
         await Client(address).get("/healthz")
-    async with serve_http(create_app(bridge, SETTINGS), HttpSettings(port=address.port)) as again:
+    async with serve_http(create_app(actor_client, SETTINGS), HttpSettings(port=address.port)) as again:
         assert again == address
 
 
-async def test_request_under_way_is_finished(bridge: FakeBridge) -> None:
-    bridge.gate = asyncio.Event()
+async def test_request_under_way_is_finished(actor_client: FakeActorClient) -> None:
+    actor_client.gate = asyncio.Event()
     request: asyncio.Task[Reply]
-    async with serve_http(create_app(bridge, LONG), LONG) as address:
+    async with serve_http(create_app(actor_client, LONG), LONG) as address:
         idle = await asyncio.open_connection(*address)
         request = asyncio.create_task(Client(address).post("/v1.0.0/persist/sync", EVENT))
-        await eventually(lambda: bridge.waiting > 0)
-        asyncio.get_running_loop().call_later(0.1, bridge.gate.set)
+        await eventually(lambda: actor_client.waiting > 0)
+        asyncio.get_running_loop().call_later(0.1, actor_client.gate.set)
     assert (await request).status == 200
-    assert isinstance(bridge.asked[0][1], PersistSync)
+    assert isinstance(actor_client.asked[0][1], PersistSync)
     idle[1].close()
 
 
-async def test_request_that_does_not_end_is_given_up(bridge: FakeBridge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_request_that_does_not_end_is_given_up(
+    actor_client: FakeActorClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "GRACE", 0.2)
-    bridge.gate = asyncio.Event()
-    async with serve_http(create_app(bridge, LONG), LONG) as address:
+    actor_client.gate = asyncio.Event()
+    async with serve_http(create_app(actor_client, LONG), LONG) as address:
         request = asyncio.create_task(Client(address).post("/v1.0.0/persist/sync", EVENT))
-        await eventually(lambda: bridge.waiting > 0)
+        await eventually(lambda: actor_client.waiting > 0)
         stopping = time.monotonic()
     assert time.monotonic() - stopping < 2
     with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
         await request
-    assert bridge.waiting == 0
+    assert actor_client.waiting == 0
 
 
-async def test_failing_context_stops_the_server(bridge: FakeBridge) -> None:
+async def test_failing_context_stops_the_server(actor_client: FakeActorClient) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with serve_http(create_app(bridge, SETTINGS), SETTINGS) as address:
+        async with serve_http(create_app(actor_client, SETTINGS), SETTINGS) as address:
             raise ZeroDivisionError
     with pytest.raises(ConnectionRefusedError):
         await Client(address).get("/healthz")
@@ -96,38 +98,38 @@ async def said(address: Address, *parts: bytes, end: bool = False) -> bytes:
     return found
 
 
-async def test_what_is_pipelined_before_a_close_is_answered(bridge: FakeBridge) -> None:
-    bridge.gate = asyncio.Event()
+async def test_what_is_pipelined_before_a_close_is_answered(actor_client: FakeActorClient) -> None:
+    actor_client.gate = asyncio.Event()
     sync = asked("/v1.0.0/persist/sync", f"Content-Length: {len(EVENT)}", method="POST") + EVENT
-    async with serve_http(create_app(bridge, LONG), LONG) as address:
-        asyncio.get_running_loop().call_later(0.2, bridge.gate.set)
+    async with serve_http(create_app(actor_client, LONG), LONG) as address:
+        asyncio.get_running_loop().call_later(0.2, actor_client.gate.set)
         found = await said(address, sync, asked() + asked(), asked("/healthz", "Connection: close"))
     assert found.count(b"HTTP/1.1 200") == 4
 
 
-async def test_a_half_closed_client_gets_its_answers(bridge: FakeBridge) -> None:
-    bridge.gate = asyncio.Event()
+async def test_a_half_closed_client_gets_its_answers(actor_client: FakeActorClient) -> None:
+    actor_client.gate = asyncio.Event()
     sync = asked("/v1.0.0/persist/sync", f"Content-Length: {len(EVENT)}", method="POST") + EVENT
-    async with serve_http(create_app(bridge, LONG), LONG) as address:
+    async with serve_http(create_app(actor_client, LONG), LONG) as address:
         assert (await said(address, asked(), end=True)).count(b"HTTP/1.1 200") == 1
         assert (await said(address, asked() + asked() + asked(), end=True)).count(b"HTTP/1.1 200") == 3
-        asyncio.get_running_loop().call_later(0.2, bridge.gate.set)
+        asyncio.get_running_loop().call_later(0.2, actor_client.gate.set)
         assert (await said(address, sync + asked(), end=True)).count(b"HTTP/1.1 200") == 2
         assert await said(address, end=True) == b""
 
 
-async def test_a_request_whose_body_breaks_off_is_not_waited_for(bridge: FakeBridge) -> None:
+async def test_a_request_whose_body_breaks_off_is_not_waited_for(actor_client: FakeActorClient) -> None:
     broken = asked("/v1.0.0/persist/sync", "Content-Length: 100", method="POST") + b'{"in'
-    async with serve_http(create_app(bridge, SETTINGS), SETTINGS) as address:
+    async with serve_http(create_app(actor_client, SETTINGS), SETTINGS) as address:
         started = time.monotonic()
         assert b"HTTP/1.1 200" not in await said(address, broken, end=True)
         assert time.monotonic() - started < 5
-    assert bridge.asked == []
+    assert actor_client.asked == []
 
 
-async def test_a_stream_ends_with_its_client(bridge: FakeBridge) -> None:
-    bridge.answers[AwaitChange] = Answer(Code.OK, b"{}", "1")
-    async with serve_http(create_app(bridge, SETTINGS), SETTINGS) as address:
+async def test_a_stream_ends_with_its_client(actor_client: FakeActorClient) -> None:
+    actor_client.answers[AwaitChange] = Answer(Code.OK, b"{}", "1")
+    async with serve_http(create_app(actor_client, SETTINGS), SETTINGS) as address:
         assert b"event: system" in await said(address, asked("/v1.0.0/systems/sysA/stream"), end=True)
 
 

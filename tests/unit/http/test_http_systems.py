@@ -5,27 +5,29 @@ import pytest
 from maestro.http import systems
 from maestro.messages import Answer, Code, DescribeSystem, ListWaiting
 from tests.unit.http.conftest import Client
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeActorClient
 
 V1 = "/v1.0.0/systems"
 
 
-async def test_lists_systems(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[DescribeSystem] = Answer(Code.OK, b'{"state":"open"}')
+async def test_lists_systems(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[DescribeSystem] = Answer(Code.OK, b'{"state":"open"}')
     reply = await client.get(V1)
     assert (reply.status, reply.json) == (200, [{"state": "open"}, {"state": "open"}])
-    assert [system for system, _, _ in bridge.asked] == ["sysA", "sysB"]
+    assert [system for system, _, _ in actor_client.asked] == ["sysA", "sysB"]
 
 
-async def test_a_system_that_does_not_answer_is_listed_as_unavailable(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[DescribeSystem] = Answer(Code.UNAVAILABLE, message="store: disk full")
+async def test_a_system_that_does_not_answer_is_listed_as_unavailable(
+    client: Client, actor_client: FakeActorClient
+) -> None:
+    actor_client.answers[DescribeSystem] = Answer(Code.UNAVAILABLE, message="store: disk full")
     listed = (await client.get(V1)).json
     assert listed[0] == {"id": "sysA", "state": "unavailable", "message": "store: disk full"}
 
 
-async def test_ready_says_which_systems_are_stalled(client: Client, bridge: FakeBridge) -> None:
+async def test_ready_says_which_systems_are_stalled(client: Client, actor_client: FakeActorClient) -> None:
     stall = b'{"sibling":"discovery","cause":"no connection","since":"2026-11-28T10:00:00"}'
-    bridge.answers[DescribeSystem] = lambda system, _: Answer(
+    actor_client.answers[DescribeSystem] = lambda system, _: Answer(
         Code.OK, b'{"id":"%s","state":"open","stalled":%s}' % (system.encode(), stall if system == "sysB" else b"null")
     )
     reply = await client.get("/readyz")
@@ -35,8 +37,8 @@ async def test_ready_says_which_systems_are_stalled(client: Client, bridge: Fake
     ]
 
 
-async def test_describes_a_system(client: Client, bridge: FakeBridge) -> None:
-    bridge.answers[DescribeSystem] = Answer(Code.OK, b'{"id":"sysA","state":"open"}')
+async def test_describes_a_system(client: Client, actor_client: FakeActorClient) -> None:
+    actor_client.answers[DescribeSystem] = Answer(Code.OK, b'{"id":"sysA","state":"open"}')
     assert (await client.get(f"{V1}/sysA")).json == {"id": "sysA", "state": "open"}
     assert (await client.get(f"{V1}/none")).is_error(404, "'none' is not known")
     assert (await client.get(f"{V1}/a.b")).is_error(400, "systemId: ")
@@ -50,10 +52,12 @@ async def test_describes_a_system(client: Client, bridge: FakeBridge) -> None:
         ("?after=9223372036854775807&limit=1000", ListWaiting(2**63 - 1, 1000)),
     ],
 )
-async def test_lists_what_waits(client: Client, bridge: FakeBridge, query: str, question: ListWaiting) -> None:
-    bridge.answers[ListWaiting] = Answer(Code.OK, b"[]")
+async def test_lists_what_waits(
+    client: Client, actor_client: FakeActorClient, query: str, question: ListWaiting
+) -> None:
+    actor_client.answers[ListWaiting] = Answer(Code.OK, b"[]")
     assert (await client.get(f"{V1}/sysA/waiting{query}")).body == b"[]"
-    assert bridge.asked == [("sysA", question, 0.5)]
+    assert actor_client.asked == [("sysA", question, 0.5)]
 
 
 @pytest.mark.parametrize(
@@ -72,9 +76,9 @@ async def test_lists_what_waits(client: Client, bridge: FakeBridge, query: str, 
         ("limit=%2B5", "limit: "),
     ],
 )
-async def test_numbers_are_checked(client: Client, bridge: FakeBridge, query: str, field: str) -> None:
+async def test_numbers_are_checked(client: Client, actor_client: FakeActorClient, query: str, field: str) -> None:
     assert (await client.get(f"{V1}/sysA/waiting?{query}")).is_error(400, field)
-    assert not bridge.asked
+    assert not actor_client.asked
 
 
 async def test_waiting_of_an_unknown_system(client: Client) -> None:
@@ -85,19 +89,21 @@ async def test_health(client: Client) -> None:
     assert (await client.get("/healthz")).json == {"status": "ok"}
 
 
-async def test_readiness(client: Client, bridge: FakeBridge) -> None:
+async def test_readiness(client: Client, actor_client: FakeActorClient) -> None:
     assert (await client.get("/readyz")).json == {"status": "ok"}
-    bridge.problems = {"broker": "connection refused", "actors": "starting"}
+    actor_client.problems = {"broker": "connection refused", "actors": "starting"}
     reply = await client.get("/readyz")
     assert reply.status == 503
     assert reply.json == {
         "status": "503",
         "message": "broker: connection refused; actors: starting",
-        "problems": bridge.problems,
+        "problems": actor_client.problems,
     }
 
 
-async def test_readiness_that_never_comes(client: Client, bridge: FakeBridge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_readiness_that_never_comes(
+    client: Client, actor_client: FakeActorClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(systems, "READY_TIMEOUT", 0.05)
-    monkeypatch.setattr(bridge, "readiness", asyncio.Event().wait)
+    monkeypatch.setattr(actor_client, "readiness", asyncio.Event().wait)
     assert (await client.get("/readyz")).status == 503

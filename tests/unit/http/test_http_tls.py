@@ -10,9 +10,9 @@ import trustme
 from maestro.http import server
 from maestro.http.app import create_app
 from maestro.http.server import BindError, serve_http
-from maestro.settings import HttpSettings
+from maestro.settings.model import HttpSettings
 from tests.unit.http.conftest import SETTINGS, Reply, read_reply
-from tests.unit.http.fake_bridge import FakeBridge
+from tests.unit.http.fake_actor_client import FakeActorClient
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +38,10 @@ async def get(port: int, context: ssl.SSLContext) -> Reply:
         return reply
 
 
-async def test_it_speaks_https(bridge: FakeBridge, authority: trustme.CA, https: HttpSettings) -> None:
+async def test_it_speaks_https(actor_client: FakeActorClient, authority: trustme.CA, https: HttpSettings) -> None:
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    async with serve_http(create_app(bridge, https), https) as address:
+    async with serve_http(create_app(actor_client, https), https) as address:
         assert address.url == f"https://127.0.0.1:{address.port}"
         reply = await get(address.port, context)
         assert reply.json == {"status": "ok"}
@@ -55,10 +55,10 @@ async def test_it_speaks_https(bridge: FakeBridge, authority: trustme.CA, https:
 
 
 async def test_plain_http_and_silence_are_cut_off(
-    bridge: FakeBridge, https: HttpSettings, monkeypatch: pytest.MonkeyPatch
+    actor_client: FakeActorClient, https: HttpSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "HANDSHAKE", 0.2)
-    async with serve_http(create_app(bridge, https), https) as address:
+    async with serve_http(create_app(actor_client, https), https) as address:
         for sent in (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b""):
             reader, writer = await asyncio.open_connection(*address)
             writer.write(sent)
@@ -69,14 +69,14 @@ async def test_plain_http_and_silence_are_cut_off(
 
 @pytest.mark.parametrize("broken", ["cert", "key", "other"])
 async def test_what_cannot_be_used_is_named(
-    bridge: FakeBridge, https: HttpSettings, authority: trustme.CA, tmp_path: Path, broken: str
+    actor_client: FakeActorClient, https: HttpSettings, authority: trustme.CA, tmp_path: Path, broken: str
 ) -> None:
     if broken == "other":
         (tmp_path / "key.pem").write_bytes(authority.issue_cert("other").private_key_pem.bytes())
     else:
         (tmp_path / f"{broken}.pem").write_text("nonsense")
     with pytest.raises(BindError, match=r"certificate or key cannot be used .*cert\.pem"):
-        async with serve_http(create_app(bridge, https), https):
+        async with serve_http(create_app(actor_client, https), https):
             pytest.fail("must not start")
 
 

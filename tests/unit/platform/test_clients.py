@@ -9,10 +9,10 @@ from structlog.testing import capture_logs
 from maestro.platform import NoSubscribers, Platform, SiblingLocked, SiblingRefused, SiblingUnreachable
 from maestro.platform.apicore import DomainAddress, ProcessInstance
 from maestro.platform.domain import CommitAnswer
-from maestro.reprocessing.doubt import CommitEnd
-from maestro.reprocessing.impact import Impacted
-from maestro.reprocessing.ledger import base_key
-from maestro.settings import Sibling
+from maestro.rules.doubt import CommitEnd
+from maestro.rules.impact import Impacted
+from maestro.rules.ledger import base_key
+from maestro.settings.model import Sibling
 from tests.support.raw_server import raw_server
 from tests.support.siblings import HOST, How, RecordingSiblings
 

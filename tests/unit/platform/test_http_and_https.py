@@ -16,7 +16,7 @@ from maestro.platform.https import HttpsConnections
 from maestro.platform.target import Place, Target
 from maestro.platform.transport import CallName, SiblingUnreachable, Transport
 from maestro.ports import free_port
-from maestro.settings import PlatformSettings
+from maestro.settings.model import PlatformSettings
 
 BOUNDS = Bounds(limit=1000, connect_timeout=2.0, answer_timeout=0.5, keep_for=5.0, per_host=4)
 

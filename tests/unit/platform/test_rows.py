@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from maestro.platform import rows as module
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.rows import FootprintReader, reads_of
-from maestro.reprocessing.ledger import Footprint, Read, base_key, writer_key
+from maestro.rules.ledger import Footprint, Read, base_key, writer_key
 
 
 def row(id_: Any, track: str | None, branch: str | None = "master", **more: Any) -> dict[str, Any]:

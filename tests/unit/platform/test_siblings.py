@@ -6,8 +6,8 @@ import aiohttp
 import pytest
 
 from maestro.platform import Platform, SiblingUnreachable
-from maestro.reprocessing.doubt import CommitEnd
-from maestro.settings_sources import load_settings
+from maestro.rules.doubt import CommitEnd
+from maestro.settings import load_settings
 from tests.support.siblings import HOST, RecordingSiblings
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from maestro.broker.base import Binding, Broker, Delivery, Depth, Message, Unroutable
 from maestro.broker.topology import PERSIST, SystemQueues
 from maestro.events import Event, edited, parse_celery
-from maestro.reprocessing.impact import Impacted, Origin, relevant, replay_order
+from maestro.rules.impact import Impacted, Origin, relevant, replay_order
 from maestro.sandbox.sandbox import Addresses
 
 

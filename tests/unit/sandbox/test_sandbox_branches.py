@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maestro.events import MASTER
-from maestro.reprocessing.impact import Impacted, relevant
+from maestro.rules.impact import Impacted, relevant
 from maestro.sandbox.sandbox import Sandbox
 from maestro.sandbox.traits import KIND
 from tests.unit.sandbox.doubles import MemoryBroker

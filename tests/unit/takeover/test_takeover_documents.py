@@ -6,14 +6,14 @@ import orjson
 import pytest
 
 from maestro.events import BadInput, celery_body
-from maestro.reprocessing import commands as do
-from maestro.reprocessing import facts
-from maestro.reprocessing.doubt import CaseState, Use
-from maestro.reprocessing.state import Rules
-from maestro.reprocessing.status import Status
-from maestro.reprocessing.step import SaveDocument, SaveUnit
-from maestro.runtime.repository import Repository
+from maestro.rules import commands as do
+from maestro.rules import facts
+from maestro.rules.doubt import CaseState, Use
+from maestro.rules.state import Rules
+from maestro.rules.status import Status
+from maestro.rules.step import SaveDocument, SaveUnit
 from maestro.store.memory import MemoryStore
+from maestro.system.repository import Repository
 from maestro.takeover.documents import (
     IMPORTED,
     IN_DOUBT,

@@ -1,0 +1,321 @@
+"""The gateway's way to the actors: asyncio on this side, thespian's messages on the other.
+
+Runs on the main process's loop; an `Endpoint` carries the messages. It outlives the actor systems it talks to: the
+runtime attaches it to each new one, and the systems installed are installed there again.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from maestro.actors.child import State
+from maestro.actors.endpoint import Endpoint
+from maestro.actors.errors import Unavailable, UnknownSystem
+from maestro.actors.messages import (
+    Answers,
+    Directory,
+    Entry,
+    GetDirectory,
+    Questions,
+    Replace,
+    Role,
+    ServicesStopped,
+)
+from maestro.actors.pending_requests import PendingRequests, Reply
+from maestro.links.service import Address
+from maestro.messages import Answer, Code, Question
+from maestro.settings.model import ActorSettings
+from maestro.telemetry.metrics import ActorState, Snapshot
+
+_TICK: Final = 0.2
+#: Seconds between two looks at the directory, at most a quarter of what the supervisor may be silent, and while
+#: something is not in its place.
+_POLL: Final = 2.0
+_POLL_SOON: Final = 0.05
+#: Seconds between two ticks after which it is we who were frozen, and no silence before counts: at most half of what
+#: the supervisor may be silent.
+_FROZEN: Final = 4.0
+_INSTALL_TIMEOUT: Final = 10.0
+_RESTARTING: Final = Answer(Code.UNAVAILABLE, message="the actors are being restarted")
+
+
+class EndpointClient:
+    """Asks systems, and knows which there are."""
+
+    def __init__(self, settings: ActorSettings) -> None:
+        self._settings = settings
+        self._numbers = itertools.count(time.time_ns())
+        self._pending: dict[str, PendingRequests] = {}
+        #: Those in which something is open, by system.
+        self._talking: dict[str, PendingRequests] = {}
+        self._wanted: dict[str, None] = {}
+        self._endpoint: Endpoint | None = None
+        self._supervisor: Address = None
+        self._run_id = ""
+        self._version = 0
+        self._heard = 0.0
+        self._poll_at = 0.0
+        self._ticked = 0.0
+        self._replaced_at: dict[str, float] = {}
+        self._stopped: asyncio.Future[ServicesStopped] | None = None
+        self._by_epoch: dict[int, PendingRequests] = {}
+        self._changed = asyncio.Event()
+        #: Set when the directory is to be looked at sooner than was planned.
+        self._sooner = asyncio.Event()
+        self._entries: dict[tuple[Role, str], Entry] = {}
+        self._directory: tuple[Entry, ...] = ()
+        self._figures: dict[Role, Snapshot] = {}
+        self._log = structlog.get_logger()
+
+    # --- for the gateway --------------------------------------------------------------------------------------
+
+    async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109 - the protocol
+        """Put a question to a system's actor and return its answer.
+
+        One that timed out, or whose caller was cancelled, may still be carried out.
+
+        Raises:
+            UnknownSystem: no such system is installed.
+            Unavailable: the actors are not up.
+            TimeoutError: no answer within `timeout` seconds.
+        """
+        if system_id not in self._wanted:
+            raise UnknownSystem(system_id)
+        pending = self._pending.get(system_id)
+        if pending is None or self._endpoint is None:
+            raise Unavailable("the actors are being started")
+        loop = asyncio.get_running_loop()
+        reply: Reply = loop.create_future()
+        timer = loop.call_later(timeout, _expire, reply)
+        self._post(pending, pending.ask(question, reply, time.monotonic()))
+        self._tend(pending)
+        try:
+            return await reply
+        finally:
+            timer.cancel()
+
+    def systems(self) -> tuple[str, ...]:
+        """Return the ids of all installed systems, sorted."""
+        return tuple(sorted(self._wanted))
+
+    async def install(self, system_id: str) -> None:
+        """Have an actor for this system, now and after each restart; returns once the supervisor has created it.
+
+        Raises:
+            Unavailable: the supervisor did not answer within 10 s; it is created later all the same.
+        """
+        self._wanted[system_id] = None
+        if system_id in self._pending and self._endpoint is not None:
+            return
+        self._poll_within(0.0)
+        try:
+            await self._until(lambda: system_id in self._pending, _INSTALL_TIMEOUT)
+        except TimeoutError:
+            raise Unavailable("the supervisor did not answer in time") from None
+
+    async def readiness(self) -> Mapping[str, str]:
+        """Return what is not in its place, as part -> problem; empty when all is ready."""
+        if self._endpoint is None:
+            return {"actors": "they are being started"}
+        parts = dict.fromkeys((Role.INGRESS.value, Role.CASCADE.value), "absent")
+        parts |= {entry.role.value: entry.state for entry in self._directory if entry.role is not Role.SYSTEM}
+        parts |= {f"system {each.system_id}": each.state for each in self._pending.values()}
+        missing = {f"system {each}": "absent" for each in self._wanted if each not in self._pending}
+        absent = {part: f"is {state}" for part, state in (parts | missing).items() if state != State.RUNNING}
+        return {_part(entry): entry.problem for entry in self._directory if entry.problem} | absent
+
+    def actors(self) -> tuple[ActorState, ...]:
+        """Return all actors as last seen, with what ingress and cascade measured."""
+        return tuple(
+            ActorState(
+                entry.role.value, entry.system_id, entry.pid, entry.state == State.RUNNING, entry.restarts,
+                None if entry.role is Role.SYSTEM else self._figures.get(entry.role),
+            )
+            for entry in self._directory
+        )  # fmt: skip
+
+    # --- for the runtime --------------------------------------------------------------------------------------
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The directory as last seen; another tuple once it is seen to have changed."""
+        return self._directory
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since the supervisor's last word."""
+        return time.monotonic() - self._heard
+
+    def attach(self, endpoint: Endpoint, supervisor: Address, run_id: str) -> None:
+        """Talk to this actor system from now on, and install there what was installed before."""
+        self._endpoint, self._supervisor, self._run_id = endpoint, supervisor, run_id
+        self._version, self._entries, self._directory = 0, {}, ()
+        self._heard = time.monotonic()
+        self._poll_at = 0.0
+
+    def detach(self) -> None:
+        """Answer all that is open with `UNAVAILABLE` and talk to nobody."""
+        self._endpoint = None
+        for pending in self._pending.values():
+            pending.fail(_RESTARTING)
+            pending.moved(None, 0, time.monotonic())
+
+    def stopping(self) -> "asyncio.Future[ServicesStopped]":
+        """Return a future of the supervisor's word that all services are stopped."""
+        if self._stopped is None:
+            self._stopped = asyncio.get_running_loop().create_future()
+        return self._stopped
+
+    async def wait_for_services(self, seconds: float) -> None:
+        """Wait until ingress, cascade and all installed systems run, at most that long.
+
+        Raises:
+            TimeoutError: they did not.
+        """
+        await self._until(self._all_running, seconds)
+
+    async def changed(self, seconds: float) -> None:
+        """Wait until the directory is seen to have changed, at most that long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+
+    async def wait_for_roles(self, seconds: float) -> None:
+        """Wait until ingress and cascade run, at most that long.
+
+        Raises:
+            TimeoutError: they did not.
+        """
+        await self._until(self._roles_running, seconds)
+
+    async def run(self) -> None:
+        """Do what is due: repeats, the directory. For as long as the actor_client is used."""
+        while True:
+            self._tick(time.monotonic())
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait for the next tick, or until the directory is to be looked at."""
+        self._sooner.clear()
+        pause = max(0.0, self._poll_at - time.monotonic()) if self._endpoint is not None else _TICK
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(_TICK, pause) if self._talking else pause):
+                await self._sooner.wait()
+
+    def receive(self, message: object) -> None:
+        """Take a message from the endpoint, on the loop."""
+        match message:
+            case Answers():
+                self._answered(message)
+            case Directory() if message.run_id == self._run_id:
+                self._heard = time.monotonic()
+                self._figures = dict(message.figures)
+                if message.version > self._version:
+                    self._version = message.version
+                    self._update(message.entries)
+                if not self._all_running():
+                    self._poll_within(_POLL_SOON)
+            case ServicesStopped() if self._stopped is not None and not self._stopped.done():
+                self._stopped.set_result(message)
+
+    def lost(self, _address: Address, _message: object) -> None:
+        """Take note that a send failed, on the loop: who it was for has probably ended."""
+        self._poll_within(_POLL_SOON)
+
+    # --- steps ------------------------------------------------------------------------------------------------
+
+    def _answered(self, message: Answers) -> None:
+        now = time.monotonic()
+        pending = self._by_epoch.get(message.epoch)
+        if pending is not None:
+            self._post(pending, pending.answered(message.epoch, message.items, now))
+
+    def _post(self, pending: PendingRequests, message: Questions | None) -> None:
+        if message is not None and self._endpoint is not None:
+            self._endpoint.send(pending.address, message)
+
+    def _tick(self, now: float) -> None:
+        if self._endpoint is None:
+            return
+        if now - self._ticked >= min(_FROZEN, self._settings.replace_after / 2):
+            self._heard = now
+        self._ticked = now
+        for pending in list(self._talking.values()):
+            self._post(pending, pending.tick(now))
+            self._replace_if_silent(pending, now)
+            if pending.quiet:
+                del self._talking[pending.system_id]
+        if now >= self._poll_at:
+            missing = tuple(id_ for id_ in self._wanted if (Role.SYSTEM, id_) not in self._entries)
+            self._endpoint.send(self._supervisor, GetDirectory(self._version, missing))
+            self._poll_at = now + min(_POLL, self._settings.replace_after / 4)
+
+    def _tend(self, pending: PendingRequests) -> None:
+        """Let the pending tick for as long as something is open in it."""
+        if not self._talking:
+            self._sooner.set()
+        self._talking[pending.system_id] = pending
+
+    def _poll_within(self, seconds: float) -> None:
+        """Look at the directory no later than that."""
+        due = time.monotonic() + seconds
+        if due < self._poll_at:
+            self._poll_at = due
+            self._sooner.set()
+
+    def _replace_if_silent(self, pending: PendingRequests, now: float) -> None:
+        since = pending.silent_since
+        if since is None or now - since < self._settings.replace_after or self._endpoint is None:
+            return
+        if now - self._replaced_at.get(pending.system_id, 0.0) >= self._settings.resend_after:
+            self._replaced_at[pending.system_id] = now
+            self._endpoint.send(self._supervisor, Replace(pending.system_id, pending.epoch))
+
+    def _update(self, changed: tuple[Entry, ...]) -> None:
+        now = time.monotonic()
+        self._entries |= {(entry.role, entry.system_id): entry for entry in changed}
+        self._directory = tuple(self._entries.values())
+        for entry in changed:
+            if entry.role is not Role.SYSTEM:
+                continue
+            pending = self._pending.get(entry.system_id)
+            if pending is None:
+                pending = PendingRequests(entry.system_id, self._settings.resend_after, self._number)
+                self._pending[entry.system_id] = pending
+                self._wanted[entry.system_id] = None
+            self._post(pending, pending.moved(entry.address, entry.epoch, now))
+        self._by_epoch = {each.epoch: each for each in self._pending.values()}
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            while not condition():
+                await self._changed.wait()
+
+    def _all_running(self) -> bool:
+        return self._roles_running() and all(self._runs(Role.SYSTEM, system_id) for system_id in self._wanted)
+
+    def _roles_running(self) -> bool:
+        return self._runs(Role.INGRESS) and self._runs(Role.CASCADE)
+
+    def _runs(self, role: Role, system_id: str = "") -> bool:
+        entry = self._entries.get((role, system_id))
+        return entry is not None and entry.address is not None
+
+    def _number(self) -> int:
+        return next(self._numbers)
+
+
+def _expire(reply: Reply) -> None:
+    if not reply.done():
+        reply.set_exception(TimeoutError("the system did not answer in time"))
+
+
+def _part(entry: Entry) -> str:
+    return f"system {entry.system_id}" if entry.role is Role.SYSTEM else entry.role.value

@@ -1,0 +1,394 @@
+"""Who works in this run: the supervisor's knowledge and decisions, as a plain object.
+
+Pure: events and the time go in, commands come out, and `maestro.actors.supervisor` runs them. A child (ingress,
+cascade, each system) is always on its way to having one living process:
+
+    absent ──Create──> starting ──ServiceStarted──> running ──StopService──> stopping ──> stopped
+      ^                   │                            │
+      └──── pause ────────┴──── the process ended ─────┘       (silent too long, or Replace: Kill first)
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Final
+
+from maestro.actors.child import Child, Key, State
+from maestro.actors.messages import (
+    Directory,
+    Factories,
+    Ping,
+    Role,
+    StartService,
+    StopService,
+    TellChanges,
+)
+from maestro.actors.processes import Process
+from maestro.links.service import Address, Attach, Detach
+from maestro.settings.model import Settings
+from maestro.telemetry.metrics import Snapshot
+
+#: Seconds between two sends of what is not answered.
+REPEAT: Final = 1.0
+#: Seconds from an answer to the next question whether ingress or cascade is well, at most a quarter of what they may be
+#: silent; asked with the next tick.
+PING: Final = 1.5
+#: Seconds from its creation in which a system with a problem is asked that often, too: as a rule it waits for the
+#: broker to say whose the events are.
+_NEW: Final = 15.0
+#: Seconds until the next tick: while something is on its way, and else, at most an eighth of what one may be silent.
+_MOVING: Final = 0.2
+_RESTING: Final = 2.0
+#: Seconds until a fork that failed is tried again.
+_FORK_PAUSE: Final = 5.0
+#: The stages of an orderly stop, and the seconds each gets before what is left of it is killed.
+STAGES: Final = {Role.INGRESS: 2.0, Role.SYSTEM: 5.2, Role.CASCADE: 1.0}
+#: Seconds between two ticks after which it is we who were frozen, and no silence before counts: at most half of what
+#: one may be silent.
+_FROZEN: Final = 4.0
+#: Actors that start side by side: the next is forked once one of them is up, so that the supervisor goes on answering
+#: while hundreds are started, and each gets its messages soon. One that takes longer than so many seconds is not waited
+#: for.
+SIDE_BY_SIDE: Final = 12
+_SLOW: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Fork an actor for this child, then report `SupervisionPlan.created`."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """SIGKILL the process."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send a message."""
+
+    address: Address
+    message: object
+
+
+Command = Create | Kill | Tell
+
+
+class SupervisionPlan:
+    """The children of one run.
+
+    Args:
+        epochs: yields a larger number each time.
+        alive: whether a process still runs.
+        beat: when the heart of a system's actor, of that epoch, last beat; 0: it has none that can be seen.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        settings: Settings,
+        factories: Factories,
+        main_pid: int,
+        *,
+        epochs: Callable[[], int],
+        alive: Callable[[Process], bool],
+        beat: Callable[[str, int], float] = lambda _system_id, _epoch: 0.0,
+    ) -> None:
+        self.run_id: Final = run_id
+        self._settings = settings
+        self._factories = factories
+        self._main_pid = main_pid
+        self._epochs = epochs
+        self._alive = alive
+        self._beat = beat
+        self._looked = 0.0
+        self._ticked = 0.0
+        self._children: dict[Key, Child] = {}
+        self._by_epoch: dict[int, Child] = {}
+        self._version = 1
+        self._changes: Iterator[int] = count(1)
+        self._stages: list[Role] | None = None
+        self._stage_until = 0.0
+        self.unclean: list[str] = []
+
+    # --- what happens -----------------------------------------------------------------------------------------
+
+    def open(self, now: float) -> list[Command]:
+        """Create ingress and cascade."""
+        self._add(Role.INGRESS, "", now)
+        self._add(Role.CASCADE, "", now)
+        return self._create_due(now)
+
+    def install(self, system_ids: Iterable[str], now: float) -> list[Command]:
+        """Have an actor for each system; those that have one keep it, and when everything is stopping none gets one."""
+        for system_id in system_ids:
+            if (Role.SYSTEM, system_id) not in self._children and self._stages is None:
+                self._add(Role.SYSTEM, system_id, now)
+        return self._create_due(now)
+
+    def created(self, key: Key, address: Address, process: Process, now: float) -> list[Command]:
+        """The actor has been forked. `address` serves until its first message brings the real one."""
+        child = self._children[key]
+        child.state, child.address, child.process = State.STARTING, address, process
+        self._by_epoch.pop(child.epoch, None)
+        child.epoch = self._epochs()
+        self._by_epoch[child.epoch] = child
+        child.started_at = child.heard_at = now
+        child.beat, child.answered, child.problem, child.repeats = 0.0, False, "", 0
+        child.births += 1
+        self._changed(child)
+        return [self._start(child, now)]
+
+    def not_created(self, key: Key, now: float) -> None:
+        """The fork failed: the machine is short of something, so the next try takes its time."""
+        self._children[key].restart_at = now + _FORK_PAUSE
+
+    def started(self, epoch: int, address: Address, now: float, problem: str = "") -> list[Command]:
+        """The service of `epoch` is up: ingress and cascade are told about a system, or all systems about them."""
+        child = self._of_epoch(epoch)
+        if child is None or child.state is not State.STARTING:
+            return []
+        child.state, child.address, child.heard_at, child.problem = State.RUNNING, address, now, problem
+        child.answered = True
+        self._changed(child)
+        return [*self._introduce(child, now), *self._create_due(now)]
+
+    def heard_at(self, epoch: int, now: float, problem: str | None = None) -> None:
+        """A sign of life of both threads, and what the service says keeps it from its work."""
+        child = self._of_epoch(epoch)
+        if child is None:
+            return
+        child.heard_at = now
+        child.answered = child.answered or problem is not None
+        if problem is not None and problem != child.problem:
+            child.problem = problem
+            self._changed(child)
+
+    def told(self, epoch: int, figures: Snapshot | None) -> None:
+        """Keep what an actor measured, for whoever asks for the directory. It makes no new version of that."""
+        child = self._of_epoch(epoch)
+        if child is not None:
+            child.figures = figures
+
+    def acknowledged(self, epoch: int, version: int, now: float) -> list[Command]:
+        """Ingress or cascade has taken the changes up to that version; what has come up since goes next."""
+        child = self._of_epoch(epoch)
+        if child is None:
+            return []
+        child.pending = {system: change for system, change in child.pending.items() if change.version > version}
+        child.pushed = None
+        return self._push(child, now)
+
+    def stopped(self, epoch: int, now: float) -> list[Command]:
+        """The service of `epoch` has stopped in good order."""
+        child = self._of_epoch(epoch)
+        if child is None or child.state is not State.STOPPING:
+            return []
+        child.state = State.STOPPED
+        return self._next_stage(now)
+
+    def replace(self, system_id: str, epoch: int) -> list[Command]:
+        """Kill that life of the system's actor; its end is noticed and it is created anew."""
+        child = self._children.get((Role.SYSTEM, system_id))
+        return [Kill(child.process)] if child is not None and child.lives and child.epoch == epoch else []
+
+    def ended(self, now: float) -> list[Command]:
+        """Some process may have ended: see which, and plan anew for its child."""
+        self._looked = now
+        commands: list[Command] = []
+        for child in self._children.values():
+            if child.lives and not self._alive(child.process):
+                commands += self._bury(child, now)
+        return commands + self._create_due(now)
+
+    def tick(self, now: float) -> list[Command]:
+        """Repeat what is unanswered, ping, kill what is silent, create what is due."""
+        if now - self._ticked >= min(_FROZEN, self._settings.actors.replace_after / 2):
+            for child in self._children.values():
+                child.heard_at = now
+        self._ticked = now
+        commands = self.ended(now) if now - self._looked >= REPEAT else self._create_due(now)
+        for child in self._children.values():
+            if child.role is Role.SYSTEM and child.lives:
+                child.beat = self._beat(child.system_id, child.epoch)
+            commands += self._tend(child, now)
+        if self._stages is not None and now >= self._stage_until:
+            commands += self._give_up_stage(now)
+        return commands
+
+    def stop(self, now: float) -> list[Command]:
+        """Begin the orderly stop; `done` says when it is over."""
+        if self._stages is not None:
+            return []
+        self._stages = list(STAGES)
+        return self._open_stage(now)
+
+    # --- what is the case -------------------------------------------------------------------------------------
+
+    @property
+    def done(self) -> bool:
+        """Whether an orderly stop is over."""
+        return self._stages == []
+
+    @property
+    def pace(self) -> float:
+        """Seconds until the next tick is worth its while."""
+        resting = all(child.state is State.RUNNING and child.pushed is None for child in self._children.values())
+        return min(_RESTING, self._settings.actors.replace_after / 8) if resting and self._stages is None else _MOVING
+
+    def directory(self, known: int) -> Directory:
+        """Return the directory: those entries that have changed since the version that the asker knows."""
+        figures = tuple((child.role, child.figures) for child in self._children.values() if child.figures is not None)
+        changed = (
+            [child for child in self._children.values() if child.version > known] if known != self._version else []
+        )
+        return Directory(self.run_id, self._version, tuple(child.entry for child in changed), figures)
+
+    # --- steps ------------------------------------------------------------------------------------------------
+
+    def _add(self, role: Role, system_id: str, now: float) -> None:
+        child = Child(role, system_id, self._settings.actors.beat_fresh, restart_at=now)
+        self._children[child.key] = child
+        self._changed(child)
+
+    def _changed(self, child: Child) -> None:
+        self._version += 1
+        child.version = self._version
+
+    def _create_due(self, now: float) -> list[Command]:
+        if self._stages is not None:
+            return []
+        room = SIDE_BY_SIDE
+        due: list[Child] = []
+        for child in self._children.values():
+            if child.state is State.ABSENT and now >= child.restart_at:
+                due.append(child)
+            elif child.state is State.STARTING and now - child.started_at < _SLOW:
+                room -= 1
+        return [Create(child.key) for child in due[: max(0, room)]]
+
+    def _start(self, child: Child, now: float) -> Tell:
+        child.told = now
+        factory = self._factories.of(child.role)
+        order = StartService(factory, child.role, child.system_id, child.epoch, self._settings, self._main_pid)
+        return Tell(child.address, order)
+
+    def _bury(self, child: Child, now: float) -> list[Command]:
+        was_running = child.state is State.RUNNING
+        child.restart_at = now + child.backoff.after(now - child.started_at)
+        child.address = None
+        child.pending = {}
+        self._changed(child)
+        if self._stages is not None:
+            child.state = State.STOPPED
+            return self._next_stage(now)
+        child.state = State.ABSENT
+        if was_running and child.role is Role.SYSTEM:
+            return self._publish(Detach(next(self._changes), child.system_id), now)
+        return []
+
+    def _tend(self, child: Child, now: float) -> list[Command]:
+        match child.state:
+            case State.STARTING | State.RUNNING if child.owing(now) >= self._settings.actors.replace_after:
+                child.heard_at = now  # once, not on each tick
+                return [Kill(child.process)]
+            case State.STARTING if now - child.told >= self._pause(child):
+                child.repeats += 1
+                return [self._start(child, now), Tell(child.address, Ping(child.epoch))]
+            case State.RUNNING:
+                self._note_silence(child, now)
+                return [*self._ping(child, now), *self._push(child, now)]
+            case State.STOPPING if now - child.told >= REPEAT:
+                child.told = now
+                return [Tell(child.address, StopService(child.epoch))]
+        return []
+
+    def _ping(self, child: Child, now: float) -> list[Command]:
+        often = self._settings.actors.replace_after / 4
+        if child.role is not Role.SYSTEM or (child.problem and now - child.started_at < _NEW):
+            often = min(PING, often)
+        if now - child.heard_at < max(often, child.spared(now)) or now - child.told < often:
+            return []
+        child.told = now
+        return [Tell(child.address, Ping(child.epoch))]
+
+    def _pause(self, child: Child) -> float:
+        """Return for how long to wait for a start: many that start together are slow, and repeats slow them more."""
+        return min(REPEAT * 2.0**child.repeats, self._settings.actors.replace_after / 4)
+
+    def _note_silence(self, child: Child, now: float) -> None:
+        if not child.problem and child.unseen(now) >= self._settings.actors.replace_after / 2:
+            child.problem = "it shows no sign of life"
+            self._changed(child)
+
+    def _introduce(self, child: Child, now: float) -> list[Command]:
+        """Tell ingress and cascade about a system that is up, or one of these about all systems that are."""
+        if child.role is Role.SYSTEM:
+            return self._publish(Attach(next(self._changes), child.system_id, child.address, child.epoch), now)
+        child.pending, child.pushed = {}, None
+        for system in self._running_systems():
+            child.pending[system.system_id] = Attach(
+                next(self._changes), system.system_id, system.address, system.epoch
+            )
+        return self._push(child, now)
+
+    def _publish(self, change: Attach | Detach, now: float) -> list[Command]:
+        commands: list[Command] = []
+        for child in self._subscribers():
+            child.pending[change.system_id] = change
+            commands += self._push(child, now)
+        return commands
+
+    def _push(self, child: Child, now: float) -> list[Command]:
+        if not child.pending or (child.pushed is not None and now - child.pushed < REPEAT):
+            return []
+        child.pushed = now
+        return [Tell(child.address, TellChanges(tuple(child.pending.values())))]
+
+    def _open_stage(self, now: float) -> list[Command]:
+        assert self._stages
+        self._stage_until = now + STAGES[self._stages[0]]
+        commands: list[Command] = []
+        for child in self._in_stage():
+            if child.state is State.ABSENT:
+                child.state = State.STOPPED
+            elif child.lives:
+                child.state, child.told = State.STOPPING, now
+                commands.append(Tell(child.address, StopService(child.epoch)))
+        return commands or self._next_stage(now)
+
+    def _next_stage(self, now: float) -> list[Command]:
+        if not self._stages or any(child.lives for child in self._in_stage()):
+            return []
+        self._stages.pop(0)
+        return self._open_stage(now) if self._stages else []
+
+    def _give_up_stage(self, now: float) -> list[Command]:
+        commands: list[Command] = []
+        for child in self._in_stage():
+            if child.lives:
+                self.unclean.append(child.system_id or child.role.value)
+                child.state = State.STOPPED
+                commands.append(Kill(child.process))
+        return commands + self._next_stage(now)
+
+    def _in_stage(self) -> list[Child]:
+        return [child for child in self._children.values() if self._stages and child.role is self._stages[0]]
+
+    def _subscribers(self) -> list[Child]:
+        return [
+            child for child in self._children.values() if child.role is not Role.SYSTEM and child.state is State.RUNNING
+        ]
+
+    def _running_systems(self) -> list[Child]:
+        return [
+            child for child in self._children.values() if child.role is Role.SYSTEM and child.state is State.RUNNING
+        ]
+
+    def _of_epoch(self, epoch: int) -> Child | None:
+        child = self._by_epoch.get(epoch)
+        return child if child is not None and child.lives else None

@@ -1,0 +1,170 @@
+"""`maestro token …` and `maestro audit …`."""
+
+import os
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+
+import typer
+
+from maestro.cli.config import ConfigFile, loaded_or_exit
+
+if TYPE_CHECKING:
+    from maestro.access.tokens import TokenEntry
+
+#: Exit code when what was asked for cannot be done.
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+_UNITS: Final = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
+_SPAN: Final = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
+_ROLES: Final = ("platform", "viewer", "approver", "admin")
+
+token = typer.Typer(help="Tokens for the gateway.", no_args_is_help=True)
+audit = typer.Typer(help="The record of what was decided.", no_args_is_help=True)
+
+
+@token.command()
+def add(
+    name: Annotated[str, typer.Argument(help="Whose it is: stands in documents and in the audit log.")],
+    role: Annotated[str, typer.Option(help=f"One of {', '.join(_ROLES)}.")],
+    system: Annotated[list[str] | None, typer.Option(help="Only this system (may be repeated); else all.")] = None,
+    expires: Annotated[str, typer.Option(help="When it ends by itself: 30m, 12h, 90d, 52w; else never.")] = "",
+    config: ConfigFile = None,
+) -> None:
+    """Make a token and print it, once: only its hash is kept. A running Maestro knows it within seconds."""
+    from maestro.access.roles import Role  # noqa: PLC0415 - keeps `maestro --help` fast
+    from maestro.access.tokens import TokenError, TokenFile  # noqa: PLC0415 - as above
+    from maestro.events import BadInput, check_system_id  # noqa: PLC0415 - as above
+
+    data_dir = loaded_or_exit(config).settings.data_dir
+    if role not in _ROLES:
+        _end(f"--role: must be one of {', '.join(_ROLES)}", EXIT_USAGE)
+    try:
+        systems = tuple(check_system_id(one, "--system") for one in system or ())
+        new = not data_dir.exists()
+        typer.echo(TokenFile(data_dir).add(name, Role(role), systems, _seconds(expires)))
+        if new and os.geteuid() == 0:
+            typer.echo(
+                f"maestro: the data folder {data_dir.absolute()} is new and root's: a Maestro that runs as another "
+                "user cannot read it; make that user its owner, and this token again",
+                err=True,
+            )
+    except BadInput as problem:
+        _end(str(problem), EXIT_USAGE)
+    except (TokenError, OSError) as problem:
+        _end_failed(problem)
+
+
+@token.command("list")
+def list_(config: ConfigFile = None) -> None:
+    """List the tokens there are, without what is secret of them."""
+    from maestro.access.tokens import TokenError, TokenFile  # noqa: PLC0415 - keeps `maestro --help` fast
+    from maestro.cli.output import Output  # noqa: PLC0415 - as above
+
+    try:
+        entries = TokenFile(loaded_or_exit(config).settings.data_dir).entries()
+    except TokenError as problem:
+        _end_failed(problem)
+    now = datetime.now(UTC).timestamp()
+    rows = (
+        (one.name, one.role, ",".join(one.systems) or "all", _local(one.created), _ends(one, now), one.id)
+        for one in entries
+    )
+    Output(json=False).table(("NAME", "ROLE", "SYSTEMS", "MADE", "ENDS", "ID"), rows, "there are no tokens")
+
+
+@token.command()
+def revoke(
+    name: Annotated[str, typer.Argument(help="The token's name, or its id.")], config: ConfigFile = None
+) -> None:
+    """Take a token away: a running Maestro refuses it within seconds."""
+    from maestro.access.tokens import TokenError, TokenFile  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    try:
+        TokenFile(loaded_or_exit(config).settings.data_dir).revoke(name)
+    except (TokenError, OSError) as problem:
+        _end_failed(problem)
+    typer.echo(f"{name}: revoked")
+
+
+@audit.command()
+def export(
+    since: Annotated[str, typer.Option(help="Only from then on: 2026-01-31 or 2026-01-31T12:00:00 (UTC).")] = "",
+    *,
+    refused: Annotated[bool, typer.Option("--refused", help="What was refused, instead of decided.")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Print the audit log as JSON lines, oldest first. Maestro may be running."""
+    import orjson  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    from maestro.access import audit_reader  # noqa: PLC0415 - as above
+    from maestro.access.audit import AuditError  # noqa: PLC0415 - as above
+
+    start = _moment(since)
+    data_dir = loaded_or_exit(config).settings.data_dir
+    try:
+        for line in audit_reader.lines(audit_reader.existing(data_dir, refused=refused)):
+            if line["at"] >= start:
+                typer.echo(orjson.dumps(line))
+    except AuditError as problem:
+        _end_failed(problem)
+
+
+@audit.command()
+def verify(config: ConfigFile = None) -> None:
+    """Check that no line was changed, removed or put in; exit with 1 if one was, or the log cannot be read."""
+    from maestro.access import audit_reader  # noqa: PLC0415 - keeps `maestro --help` fast
+    from maestro.access.audit import AuditError  # noqa: PLC0415 - as above
+
+    data_dir = loaded_or_exit(config).settings.data_dir
+    try:
+        number, head = audit_reader.verify(audit_reader.existing(data_dir))
+        refusals = audit_reader.verify(data_dir.absolute() / "audit" / "refused")[0]
+    except AuditError as problem:
+        _end_failed(problem)
+    typer.echo(f"{number} lines are whole; the last one's hash is {head}")
+    if refusals:
+        typer.echo(f"{refusals} lines of refused attempts are whole")
+
+
+def _seconds(text: str) -> float | None:
+    if not text:
+        return None
+    span = _SPAN.fullmatch(text)
+    if span is None:
+        _end("--expires: must be a number and m, h, d or w, for instance 90d", EXIT_USAGE)
+    return float(span[1]) * _UNITS[span[2]]
+
+
+def _moment(text: str) -> float:
+    if not text:
+        return 0.0
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        _end("--since: must be a day or a time such as 2026-01-31T12:00:00", EXIT_USAGE)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _ends(entry: "TokenEntry", now: float) -> str:
+    if entry.expires is None:
+        return "never"
+    return _local(entry.expires) + (" (expired)" if entry.expired(now) else "")
+
+
+def _local(at: float) -> str:
+    from maestro.cli.plain import local  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    return local(datetime.fromtimestamp(at, UTC).isoformat())
+
+
+def _end_failed(problem: Exception) -> NoReturn:
+    from maestro.cli.exits import in_words  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    _end(in_words(problem), EXIT_FAILED)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    from maestro.cli.exits import fail  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    fail(message, code)

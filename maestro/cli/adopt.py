@@ -1,0 +1,118 @@
+"""`maestro adopt`: takes over the events of a vhost from another installation that is gone."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import typer
+
+from maestro import logs
+from maestro.broker import open_broker
+from maestro.broker.base import Broker, BrokerError
+from maestro.cli.backup import alone
+from maestro.cli.config import ConfigFile, loaded_or_exit
+from maestro.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, fail
+from maestro.cli.import_from import connected, of_system
+from maestro.cli.plain import count, plain
+from maestro.platform import Platform, SiblingError
+from maestro.settings.model import Settings
+from maestro.store.installation import Installation, read_installation
+from maestro.store.places import stored_systems
+from maestro.takeover.adopting import Adoption, depths, owner_in_hand
+from maestro.takeover.gathering import Found, open_documents
+from maestro.takeover.importing import Taken
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What an adoption finds, and does."""
+
+    lines: list[str] = field(default_factory=list)
+    needed: bool = True
+    whole: bool = True
+    done: bool = False
+
+
+def adopt(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what is found.")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Take over a vhost's events from another Maestro, or from a newer copy of this data folder, that is gone for good.
+
+    Says what it finds. With --yes it imports the documents of Process Memory that are not ended, and takes every event
+    that waits or was handed out before for a commit in doubt. No Maestro may run meanwhile.
+    """
+    settings = loaded_or_exit(config).settings
+    if not settings.broker.shared:
+        fail("nothing to adopt: the embedded broker has one user; set broker.url, or RABBITMQ_HOST", EXIT_USAGE)
+    logs.configure(settings.log)
+    with alone(settings):
+        try:
+            seen = asyncio.run(_adopt(settings, yes=yes))
+        except (BrokerError, SiblingError) as problem:
+            fail(plain(str(problem)), EXIT_UNREACHABLE)
+    for line in seen.lines:
+        typer.echo(plain(line, limit=2000))
+    if not seen.whole:
+        raise typer.Exit(EXIT_FAILED)
+
+
+async def _adopt(settings: Settings, *, yes: bool) -> _Seen:
+    broker = open_broker(settings.broker, settings.data_dir)
+    await broker.start()
+    try:
+        await connected(broker)
+        async with owner_in_hand(broker) as adoption, await Platform.open(settings.platform) as platform:
+            return await _in_hand(settings, broker, adoption, platform, yes=yes)
+    finally:
+        await broker.close()
+
+
+async def _in_hand(settings: Settings, broker: Broker, adoption: Adoption, platform: Platform, *, yes: bool) -> _Seen:
+    seen = _Seen()
+    ours = read_installation(settings.data_dir)
+    seen.lines += _owner(adoption, ours)
+    if not adoption.needed(ours):
+        seen.lines.append("nothing to adopt: Maestro owns these events at its next start")
+        return seen
+    documents, problems = await open_documents(platform)
+    known = {*settings.systems, *stored_systems(settings.data_dir), *(one.system_id for one in documents)}
+    systems = sorted({*await platform.apicore.systems(), *known})
+    for system_id in systems:
+        for queue, ready in (await depths(broker, system_id)).items():
+            seen.lines.append(f"{system_id}: {queue}: {count(ready, 'message')}")
+        found, taken = await of_system(settings, broker, system_id, documents, dry=not yes)
+        seen.lines += _documents(found, taken, yes=yes)
+        problems += [f"{system_id}: {problem}" for problem in taken.problems]
+    seen.lines += [f"problem: {problem}" for problem in problems]
+    seen.whole = not problems
+    if not yes:
+        seen.lines.append("nothing was changed; to take these events over: maestro adopt --yes")
+        return seen
+    if problems:
+        seen.lines.append("not adopted: the owner is as before; what was imported stays, and is known at the next try")
+        return seen
+    adopted = await adoption.take(settings.data_dir, systems)
+    seen.lines.append(f"adopted: the events of this vhost belong to {adopted.id} from its start {adopted.start} on")
+    seen.lines.append("events that waited or were handed out before come to their error queue as commits in doubt")
+    return seen
+
+
+def _owner(adoption: Adoption, ours: Installation | None) -> Iterator[str]:
+    yield f"this data folder: {ours.id}, start {ours.start}" if ours is not None else "this data folder: never started"
+    owner = adoption.owner
+    if owner is not None:
+        same = " (the same folder, or a copy of it)" if ours is not None and owner.installation == ours.id else ""
+        yield f"owner of the events: {owner.installation}, start {owner.start}{same}"
+    else:
+        yield "owner of the events: not known" if adoption.messages else "owner of the events: nobody"
+
+
+def _documents(found: Found, taken: Taken, *, yes: bool) -> Iterator[str]:
+    verb = "imported" if yes else "to be imported"
+    for one in taken.documents:
+        becomes = f" -> {one.status}" if one.status != one.found else ""
+        state = "known here already" if one.known else verb
+        yield f"{found.system_id}: reprocessing {one.id}: {one.found}{becomes}, {count(one.units, 'replay')}: {state}"

@@ -1,0 +1,85 @@
+"""`maestro backup` and `maestro restore`: copies of the stores, while Maestro is stopped."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maestro.actors.errors import AlreadyRunning, FolderUnusable
+from maestro.actors.run_record import RunFolder
+from maestro.cli.config import ConfigFile, loaded_or_exit
+from maestro.cli.exits import EXIT_FAILED, fail, in_words
+from maestro.settings.model import Settings
+from maestro.store.base import StoreError
+from maestro.store.copies import BEFORE, back_up_stores, restore_store
+from maestro.store.places import store_folder, store_path
+
+QUEUES = "queues.sqlite"
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="Where the copies go; older ones of the same names are replaced.")],
+    config: ConfigFile = None,
+) -> None:
+    """Copy every system's store, and the embedded broker's queues, to a folder. Maestro must be stopped."""
+    settings = loaded_or_exit(config).settings
+    _require_stores(settings)
+    with alone(settings):
+        names = back_up_stores(store_folder(settings.data_dir), folder)
+        queues = _queues(settings)
+        if queues.exists():
+            with closing(sqlite3.connect(queues)) as live, closing(sqlite3.connect(folder / QUEUES)) as copy:
+                live.backup(copy)
+        stores = "1 store" if len(names) == 1 else f"{len(names)} stores"
+        typer.echo(f"{stores}{' and the queues' if queues.exists() else ''} copied to {folder}")
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="A folder that `maestro backup` wrote.")],
+    system: Annotated[list[str], typer.Option(help="Only this system; may be given more than once.")] = [],  # noqa: B006 - typer copies it
+    config: ConfigFile = None,
+) -> None:
+    """Put backed-up stores in the place of the present ones, which are kept. Maestro must be stopped."""
+    settings = loaded_or_exit(config).settings
+    names = system or sorted(path.stem for path in folder.glob("*.db"))
+    if not names:
+        fail(f"{folder}: there is no backup of a store in it", EXIT_FAILED)
+    with alone(settings):
+        for name in names:
+            path = store_path(settings.data_dir, name)
+            restore_store(folder / path.name, path)
+            typer.echo(f"{name}: restored to {path.absolute()}; what was there, if anything, is {path.name}{BEFORE}")
+
+
+def _require_stores(settings: Settings) -> None:
+    """End, with the absolute folder, when there is nothing to copy: it may be that of another working directory."""
+    data_dir = settings.data_dir.absolute()
+    folder = store_folder(data_dir)
+    try:
+        stores = folder in list(data_dir.iterdir()) and any(one.suffix == ".db" for one in folder.iterdir())
+        if not stores and not _queues(settings).exists():
+            fail(f"there is no store in {folder}", EXIT_FAILED)
+    except FileNotFoundError:
+        fail(f"there is no data folder {data_dir}: check data_dir and the working directory", EXIT_FAILED)
+    except OSError as problem:
+        fail(in_words(problem), EXIT_FAILED)
+
+
+def _queues(settings: Settings) -> Path:
+    return Path(settings.broker.embedded_dir or settings.data_dir / "broker") / QUEUES
+
+
+@contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """Hold the data folder's run lock, so that no Maestro starts meanwhile; problems are one line and exit code 1."""
+    run = RunFolder(settings.data_dir)
+    try:
+        run.acquire()
+        yield
+    except (AlreadyRunning, FolderUnusable, StoreError, sqlite3.Error, OSError) as problem:
+        fail(in_words(problem), EXIT_FAILED)
+    finally:
+        run.release()

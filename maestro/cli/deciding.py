@@ -1,0 +1,262 @@
+"""`maestro approve | skip | retry | cancel | pause | resume | recheck | reconsider`: shown first, then done."""
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Final
+
+import typer
+
+from maestro.cli import consequences
+from maestro.cli.document_page import becoming
+from maestro.cli.exits import EXIT_USAGE, fail
+from maestro.cli.plain import count
+from maestro.cli.session import DocumentId, Reason, Session, User, Yes, command
+from maestro.client.api import Decision
+from maestro.client.errors import refused
+from maestro.client.finding import find
+from maestro.client.shapes import Document
+
+_CONFLICT: Final = 409
+_PENDING: Final = ("pending_approval",)
+_RUNNING: Final = ("running", "running_without_lock")
+_PAUSED: Final = ("paused",)
+_GIVEN_UP: Final = ("failure", "aborted_split_events_failure", "aborted_persist_domain_failure", "cancelled")
+_SKIPPED: Final = ("skipped",)
+
+Replays = Annotated[
+    int | None, typer.Option("--max-replays", min=1, metavar="N", help="Pause for another decision after N replays.")
+]
+Minutes = Annotated[float | None, typer.Option("--max-minutes", min=0.01, metavar="M", help="Pause after M minutes.")]
+Digest = Annotated[
+    str,
+    typer.Option(metavar="HEX", help="The preview that was seen, from `show --json`; by default the one shown now."),
+]
+CoversTag = Annotated[
+    bool,
+    typer.Option("--covers-tag", help="Decide what else becomes pending of the same tag, soon, likewise."),
+]
+CoversLimit = Annotated[
+    int | None,
+    typer.Option("--covers-limit", min=1, metavar="N", help="… up to N units each; else as many as this one has."),
+]
+
+
+@command
+def approve(
+    session: Session,
+    document: DocumentId,
+    *,
+    yes: Yes = False,
+    reason: Reason = "",
+    user: User = "",
+    max_replays: Replays = None,
+    max_minutes: Minutes = None,
+    digest: Digest = "",
+    covers_tag: CoversTag = False,
+    covers_limit: CoversLimit = None,
+) -> None:
+    """Commit what is held and replay what it impacts; exactly what is shown, or nothing."""
+    doc = _target(session, document, _PENDING)
+    budget = _budget(max_replays, max_minutes)
+    session.out.confirm(
+        consequences.title("Approve", doc),
+        [*consequences.of_approval(session.maestro, doc, budget), *_covering(doc, covers_tag, covers_limit)],
+        _approve_question(doc),
+        yes=yes,
+    )
+    covers = "tag" if covers_tag else None
+    decision = Decision(session.user(user), reason, digest or doc.digest or "", budget, covers, covers_limit)
+    _decide(session, "approve", doc, decision, _approved)
+
+
+def _approve_question(doc: Document) -> str:
+    units = doc.progress.units
+    return f"Approve and replay {units:,}?" if units else "Approve and commit?"
+
+
+def _covering(doc: Document, covers_tag: bool, limit: int | None) -> Iterable[str]:  # noqa: FBT001 - an option's value
+    """Say what else a decision will be taken for."""
+    if not covers_tag and limit is not None:
+        fail("--covers-limit is for a decision with --covers-tag", EXIT_USAGE)
+    if covers_tag:
+        most = doc.progress.units if limit is None else limit
+        yield f"covers tag {doc.tag}: what else becomes pending of it, soon, up to {count(most, 'replay')} each"
+
+
+@command
+def skip(
+    session: Session,
+    document: DocumentId,
+    *,
+    yes: Yes = False,
+    reason: Reason = "",
+    user: User = "",
+    covers_tag: CoversTag = False,
+    covers_limit: CoversLimit = None,
+) -> None:
+    """Discard the held commit: its rows never reach the domain."""
+    doc = _target(session, document, _PENDING)
+    lines = [*consequences.of_skip(session.maestro, doc), *_covering(doc, covers_tag, covers_limit)]
+    session.out.confirm(consequences.title("Skip", doc), lines, "Skip and discard the commit?", yes=yes)
+    covers = "tag" if covers_tag else None
+    decision = Decision(session.user(user), reason, covers=covers, covers_limit=covers_limit)
+    _decide(session, "skip", doc, decision, _skipped)
+
+
+@command
+def retry(
+    session: Session,
+    document: DocumentId,
+    *,
+    yes: Yes = False,
+    reason: Reason = "",
+    user: User = "",
+    max_replays: Replays = None,
+    max_minutes: Minutes = None,
+) -> None:
+    """Go on with what failed, was aborted or cancelled: only what is not done yet."""
+    doc = _target(session, document, _GIVEN_UP)
+    _go_on(session, "retry", doc, Decision(session.user(user), reason, "", _budget(max_replays, max_minutes)), yes=yes)
+
+
+@command
+def resume(
+    session: Session,
+    document: DocumentId,
+    *,
+    yes: Yes = False,
+    reason: Reason = "",
+    user: User = "",
+    max_replays: Replays = None,
+    max_minutes: Minutes = None,
+) -> None:
+    """Let a paused reprocessing go on, to the end or with a new budget."""
+    doc = _target(session, document, _PAUSED)
+    _go_on(session, "resume", doc, Decision(session.user(user), reason, "", _budget(max_replays, max_minutes)), yes=yes)
+
+
+def _go_on(session: Session, action: str, doc: Document, decision: Decision, *, yes: bool) -> None:
+    lines = consequences.of_going_on(session.maestro, doc, decision.budget)
+    verb = action.capitalize()
+    question = f"{verb} and replay {doc.progress.outstanding:,}?"
+    session.out.confirm(consequences.title(verb, doc), lines, question, yes=yes)
+    _decide(session, action, doc, decision, _went_on)
+
+
+@command
+def cancel(session: Session, document: DocumentId, *, yes: Yes = False, reason: Reason = "", user: User = "") -> None:
+    """Give up what is approved, running or paused; what runs stops after its current replay."""
+    doc = _target(session, document, ("approved", *_RUNNING, *_PAUSED))
+    lines = consequences.of_cancel(session.maestro, doc)
+    session.out.confirm(consequences.title("Cancel", doc), lines, "Cancel the reprocessing?", yes=yes)
+    _decide(session, "cancel", doc, Decision(session.user(user), reason), _cancelled)
+
+
+@command
+def pause(session: Session, document: DocumentId, *, reason: Reason = "", user: User = "") -> None:
+    """Pause a running reprocessing after its current replay. Its lock stays."""
+    doc = _target(session, document, _RUNNING)
+    _decide(session, "pause", doc, Decision(session.user(user), reason), _paused)
+
+
+@command
+def recheck(session: Session, document: DocumentId, *, user: User = "") -> None:
+    """Ask Discovery again what a pending reprocessing would impact, and show what changed."""
+    doc = _target(session, document, _PENDING)
+    _decide(session, "recheck", doc, Decision(session.user(user)), _checked)
+
+
+@command
+def reconsider(
+    session: Session, document: DocumentId, *, yes: Yes = False, reason: Reason = "", user: User = ""
+) -> None:
+    """Have the event of a skipped reprocessing judged again."""
+    doc = _target(session, document, _SKIPPED)
+    if doc.reconsidered:
+        raise refused(_CONFLICT, _reconsidered(doc))
+    lines = consequences.of_reconsideration(session.maestro, doc)
+    session.out.confirm(consequences.title("Reconsider", doc), lines, "Judge it again?", yes=yes)
+    reply = session.maestro.reconsider(doc.id, Decision(session.user(user), reason))
+    if session.out.json:
+        session.out.raw(reply.raw)
+        return
+    match reply.value.status:
+        case "commited":
+            session.out.say("it impacts nothing now: committed")
+        case "approval_noted":
+            session.out.say(f"{doc.id}: your approval is noted; another user must reconsider it, too")
+        case "reprocessing_request" if reply.value.reprocessing is not None:
+            new = reply.value.reprocessing
+            session.out.say(f"held again as {new.id}: it impacts {count(new.progress.units, 'instance')}")
+        case _:
+            session.out.say(f"{doc.system_id} is not open: it waits at position {reply.value.position}")
+
+
+def _reconsidered(doc: Document) -> str:
+    """Say who had its event judged again, and when, as far as its history tells."""
+    event = f"as event {doc.reconsidered}"
+    entry = next((one for one in doc.history if one.cause == f"reconsidered {event}"), None)
+    by = f" by {entry.user} at {entry.timestamp} UTC" if entry else ""
+    return f"reprocessing {doc.id} was already reconsidered{by} {event}"
+
+
+def _target(session: Session, text: str, statuses: Iterable[str]) -> Document:
+    """Return the document that is meant. Raises `Rejected`: its status does not allow the action."""
+    wanted = tuple(statuses)
+    doc = find(session.maestro, text, wanted).value
+    if doc.status not in wanted:
+        last = doc.history[-1] if doc.history else None
+        by = f" by {last.user} at {last.timestamp} UTC" if last else ""
+        raise refused(_CONFLICT, f"reprocessing {doc.id} is {doc.status}{by}; this needs {' or '.join(wanted)}")
+    return doc
+
+
+def _decide(
+    session: Session, action: str, doc: Document, decision: Decision, done: Callable[[Document], Iterable[str]]
+) -> None:
+    reply = session.maestro.decide(action, doc.id, decision)
+    if session.out.json:
+        session.out.raw(reply.raw)
+    for line in done(reply.value):
+        session.out.say(line)
+
+
+def _approved(now: Document) -> Iterable[str]:
+    if now.status in _PENDING:
+        yield f"{now.id}: your approval is noted; another user must approve it, too"
+    else:
+        yield from _watch(now)
+
+
+def _went_on(now: Document) -> Iterable[str]:
+    if now.status in (*_PAUSED, *_GIVEN_UP) and now.first_approval and not now.first_approval.decided:
+        yield f"{now.id}: your approval is noted; another user must {now.first_approval.decision} it, too"
+    else:
+        yield from _watch(now)
+
+
+def _watch(now: Document) -> Iterable[str]:
+    yield f"{now.id}: {now.status}; `maestro watch {now.id[:8]}` shows how it runs"
+
+
+def _skipped(now: Document) -> Iterable[str]:
+    yield f"{now.id}: {now.status}; `maestro reconsider {now.id[:8]}` has its event judged again"
+
+
+def _cancelled(now: Document) -> Iterable[str]:
+    soon = becoming(now)
+    yield f"{now.id}: {now.status}" + (f"; {soon}" if soon else "")
+
+
+def _paused(now: Document) -> Iterable[str]:
+    yield f"{now.id}: {now.status}; it pauses after the current replay, and keeps its lock"
+
+
+def _checked(now: Document) -> Iterable[str]:
+    yield f"{now.id}: it impacts {count(now.progress.units, 'instance')}"
+    yield from (f"  + {unit.instance_id} on {unit.branch}" for unit in now.added)
+    yield from (f"  - {unit.instance_id} on {unit.branch}" for unit in now.removed)
+
+
+def _budget(replays: int | None, minutes: float | None) -> dict[str, float] | None:
+    given = {"replays": replays, "minutes": minutes}
+    return {name: value for name, value in given.items() if value is not None} or None

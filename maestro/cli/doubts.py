@@ -1,0 +1,78 @@
+"""`maestro doubts list | resolve`: commits of which nothing proves what became of them, and a person's word on them."""
+
+from typing import Annotated
+
+import typer
+
+from maestro.cli.exits import EXIT_USAGE, fail
+from maestro.cli.plain import age
+from maestro.cli.session import Session, SystemId, User, Yes, command
+
+app = typer.Typer(
+    help="Commits in doubt: list them, say what became of them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_MADE = (
+    "the commit counts as made: it is never made again",
+    "if its rows are not in the domain, they never will be",
+)
+_AGAIN = (
+    "the commit may be made again: its event may be given back from the error queue, its reprocessing retried",
+    "if its rows are in the domain already, they will be there twice",
+)
+
+
+@app.command("list")
+@command
+def list_(session: Session, system: SystemId) -> None:
+    """List a system's commits in doubt, oldest first."""
+    reply = session.maestro.doubts(system)
+    if session.out.json:
+        session.out.raw(reply.raw)
+        return
+    columns = ("KEY", "OF", "INSTANCE", "REPROCESSING", "STATE", "FOR", "CAUSE")
+    rows = (
+        (one.key, one.use, one.instance_id, one.reprocessing or "-", one.state, age(one.since), one.cause)
+        for one in reply.value.doubts
+    )
+    session.out.table(columns, rows, "no commit is in doubt")
+
+
+@app.command()
+@command
+def resolve(
+    session: Session,
+    system: SystemId,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key of the commit in doubt.")],
+    *,
+    made: Annotated[bool, typer.Option("--made", help="Its rows are in the domain.")] = False,
+    make_again: Annotated[bool, typer.Option("--make-again", help="Its rows are not in the domain.")] = False,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="How you know. Required.")] = "",
+    user: User = "",
+    yes: Yes = False,
+) -> None:
+    """Say what became of a commit in doubt, after a look into the domain."""
+    if made == make_again:
+        fail("give either --made or --make-again", EXIT_USAGE)
+    if not reason:
+        fail("give --reason", EXIT_USAGE)
+    session.out.confirm(
+        f"Commit in doubt {key} of {system}: {'it was made' if made else 'make it again'}",
+        _MADE if made else _AGAIN,
+        "Say so?",
+        yes=yes,
+    )
+    verdict = "made" if made else "make_again"
+    reply = session.maestro.resolve_doubt(system, key, verdict, reason, session.user(user))
+    if session.out.json:
+        session.out.raw(reply.raw)
+        return
+    doubt = reply.value
+    session.out.say(f"{doubt.key} of {doubt.instance_id}: {doubt.verdict}, by {doubt.user}")
+    if doubt.reprocessing:
+        session.out.say(f"next: maestro retry {doubt.reprocessing}")
+    elif make_again:
+        session.out.say(f"next: maestro errors redrive {system} {doubt.delivery}")

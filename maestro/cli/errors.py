@@ -1,0 +1,227 @@
+"""`maestro errors list | show | redrive`: events that failed for good, looked at and given back to be judged again."""
+
+import time
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from maestro.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, fail
+from maestro.cli.plain import count, plain
+from maestro.cli.session import Session, SystemId, User, Yes, command
+from maestro.client.errors import NotReachable, Rejected, refused
+from maestro.client.shapes import ErrorMessage
+
+#: Messages that the gateway shows at once.
+_PAGE: Final = 50
+#: Seconds between two looks whether what was given back is judged.
+_LOOK: Final = 0.25
+#: Looks in a row that must find nothing in hand: between queue and system an event is seen in neither.
+_IDLE: Final = 4
+_NOT_FOUND: Final = 404
+
+app = typer.Typer(
+    help="Events that failed for good: look at them, give them back to be judged again.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command("list")
+@command
+def list_(
+    session: Session,
+    system: SystemId,
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=_PAGE, metavar="N", help="Show at most so many.")] = 20,
+) -> None:
+    """List the oldest messages of a system's error queue; they stay where they are."""
+    reply = session.maestro.errors(system, limit)
+    if session.out.json:
+        session.out.raw(reply.raw)
+        return
+    rows = ((one.id, instance_of(one), f"{one.size:,}", one.reason or "-") for one in reply.value.errors)
+    session.out.table(("ID", "INSTANCE", ">BYTES", "REASON"), rows, "the error queue is empty")
+    if reply.value.total > len(reply.value.errors):
+        session.out.say(f"the oldest {len(reply.value.errors)} of {reply.value.total:,}")
+
+
+@app.command()
+@command
+def show(
+    session: Session,
+    system: SystemId,
+    message: Annotated[str, typer.Argument(metavar="ID", help="The message's id, or how no other's begins.")],
+) -> None:
+    """Show one message of a system's error queue: reason, headers, body."""
+    found = _chosen(session, system, message)
+    if session.out.json:
+        session.out.raw(msgspec.json.encode(found))
+        return
+    session.out.say(f"id      {found.id}")
+    session.out.say(f"reason  {found.reason or '-'}")
+    session.out.say(f"bytes   {found.size:,}" + (" (the body below is its beginning)" if found.truncated else ""))
+    for name, value in found.headers.items():
+        session.out.say(f"header  {name}: {value}")
+    body = found.body if isinstance(found.body, str) else _indented(found.body)
+    for line in body.splitlines():
+        session.out.say(line)
+
+
+class Outcome(msgspec.Struct, omit_defaults=True):
+    """What became of one message."""
+
+    id: str
+    #: redriven, missing (it was not there any more), failed, or failed_again (judged, and back on the error queue).
+    outcome: str
+    message: str = ""
+
+
+@app.command()
+@command
+def redrive(
+    session: Session,
+    system: SystemId,
+    messages: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Messages, by id or how no other's begins.")
+    ] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="All that are there now.")] = False,
+    yes: Yes = False,
+    user: User = "",
+    wait: Annotated[
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="Wait so long for them to be judged, to see which fail again."),
+    ] = 10.0,
+) -> int:
+    """Give messages back to be judged again, one by one, in order. Interrupted, the rest stays where it is."""
+    if bool(messages) == everything:
+        fail("give either ids or --all", EXIT_USAGE)
+    ids = [_chosen(session, system, one).id for one in messages or ()]
+    total = len(ids) or session.maestro.errors(system, 1).value.total
+    if total:
+        session.out.confirm(
+            f"Redrive {count(total, 'message')} of {system}",
+            ("each is judged again, behind all that wait; what fails again comes back to the error queue",),
+            f"Redrive {total:,}?",
+            yes=yes,
+        )
+    return _Redrive(session, system, user).run(ids, total, wait)
+
+
+class _Redrive:
+    """Gives messages back one by one, and tells the outcome of each as soon as it is known."""
+
+    def __init__(self, session: Session, system: str, user: str) -> None:
+        self._maestro = session.maestro
+        self._out = session.out
+        self._system = system
+        self._user = session.user(user)
+        self._outcomes: dict[str, Outcome] = {}
+        #: Every message seen on the queue, by id: what is refused for its shape comes back under another one.
+        self._seen: dict[str, ErrorMessage] = {}
+
+    def run(self, ids: Sequence[str], total: int, wait: float) -> int:
+        """Redrive these, or else the oldest `total`; return the exit code."""
+        code = 0
+        try:
+            if ids:
+                self._look()
+                self._each(ids, len(ids))
+            else:
+                self._all(total)
+            self._await_judgement(wait)
+        except KeyboardInterrupt:
+            self._out.note("interrupted: what is not listed as redriven is still on the error queue")
+            code = EXIT_INTERRUPTED
+        except (Rejected, NotReachable) as problem:
+            self._out.note(f"stopped: {problem}; the rest is still on the error queue")
+            code = EXIT_FAILED
+        self._report()
+        return code or (0 if all(one.outcome == "redriven" for one in self._outcomes.values()) else EXIT_FAILED)
+
+    def _all(self, total: int) -> None:
+        """Go on while the front of the queue has messages not met yet: what fails again comes back to its end."""
+        while len(self._outcomes) < total:
+            shown = self._look()
+            new = list(dict.fromkeys(one.id for one in shown if one.id not in self._outcomes))
+            if not new:
+                return
+            self._each(new[: total - len(self._outcomes)], total)
+
+    def _each(self, ids: Sequence[str], total: int) -> None:
+        for id_ in ids:
+            outcome = Outcome(id_, "failed", "not known: interrupted")
+            self._outcomes[id_] = outcome
+            try:
+                answer = self._maestro.redrive(self._system, (id_,), self._user).value
+            except (Rejected, NotReachable) as problem:
+                outcome.message = plain(problem)
+                raise
+            outcome.outcome, outcome.message = "redriven" if answer.redriven else "missing", ""
+            self._out.say(f"{len(self._outcomes)}/{total} {id_}: {outcome.outcome}")
+
+    def _await_judgement(self, wait: float) -> None:
+        """See which of them fail again, once the system has had nothing in hand for a moment."""
+        deadline = time.monotonic() + wait
+        idle = 0
+        while idle < _IDLE and time.monotonic() < deadline and self._given_back():
+            system = self._maestro.system(self._system).value
+            queued = (system.queues or {}).get(f"persist.{self._system}.queue", 0)
+            idle = 0 if system.inbox or queued else idle + 1
+            time.sleep(_LOOK)
+        if wait and self._given_back():
+            self._mark_failed_again()
+
+    def _mark_failed_again(self) -> None:
+        before = dict(self._seen)
+        for one in self._look():
+            # Under its own id, or under a new one with the body of one that was given back.
+            same = (id_ for id_, other in before.items() if one.id not in before and other.body == one.body)
+            again = self._outcomes.get(one.id) or self._outcomes.get(next(same, ""))
+            if again is not None and again.outcome == "redriven":
+                again.outcome, again.message = "failed_again", plain(one.reason)
+
+    def _look(self) -> tuple[ErrorMessage, ...]:
+        shown = self._maestro.errors(self._system, _PAGE).value.errors
+        self._seen |= {one.id: one for one in shown}
+        return shown
+
+    def _given_back(self) -> int:
+        return sum(one.outcome in ("redriven", "failed_again") for one in self._outcomes.values())
+
+    def _report(self) -> None:
+        outcomes = list(self._outcomes.values())
+        redriven = self._given_back()
+        if self._out.json:
+            self._out.raw(msgspec.json.encode({"redriven": redriven, "items": outcomes}))
+        for one in outcomes:
+            if one.outcome in ("failed", "failed_again"):
+                self._out.say(f"{one.id}: {one.outcome.replace('_', ' ')}: {one.message}")
+        self._out.say(f"{count(redriven, 'message')} redriven")
+
+
+def instance_of(message: ErrorMessage) -> str:
+    """Return the instance a message is about; `-` when its body does not tell."""
+    args = message.body.get("args") if isinstance(message.body, dict) else None
+    event = args[0] if isinstance(args, list) and args else None
+    return str(event.get("instanceId", "-")) if isinstance(event, dict) else "-"
+
+
+def _chosen(session: Session, system: str, text: str) -> ErrorMessage:
+    """Return the message that is meant, of those the gateway shows. Raises `Rejected`: none, or several."""
+    page = session.maestro.errors(system, _PAGE).value
+    exact = [one for one in page.errors if one.id == text]
+    found = exact[:1] or [one for one in page.errors if one.id.startswith(text)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise refused(400, f"{text}: several messages' ids begin so")
+    where = f" among the oldest {_PAGE} of {page.total:,}" if page.total > _PAGE else ""
+    raise refused(_NOT_FOUND, f"no message {text} on the error queue of {system}{where}")
+
+
+def _indented(body: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(body), indent=2).decode()

@@ -1,0 +1,75 @@
+"""Commands whose modules are imported only when they run, so that `maestro --help` answers at once."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+
+class Lazy(NamedTuple):
+    """Where a command's function, or a group's app, is, and what it does in one line."""
+
+    function: str
+    help: str
+
+
+COMMANDS: Final = {
+    "backup": Lazy("maestro.cli.backup:backup", "Copy every system's store to a folder, while Maestro is stopped."),
+    "restore": Lazy("maestro.cli.backup:restore", "Put backed-up stores in the place of the present ones."),
+    "import": Lazy("maestro.cli.import_from:import_", "Take over what another Maestro left; first with --dry-run."),
+    "adopt": Lazy("maestro.cli.adopt:adopt", "Take over a vhost's events from an installation that is gone."),
+    "sandbox": Lazy("maestro.sandbox.commands:sandbox", "Serve a small real platform around Maestro."),
+    "demo": Lazy("maestro.sandbox.commands:demo", "Play the whole story on real data and check every result."),
+    "systems": Lazy("maestro.cli.looking:systems", "List the systems: state, lock, what runs, what waits."),
+    "pending": Lazy("maestro.cli.looking:pending", "List what waits for a decision."),
+    "show": Lazy("maestro.cli.looking:show", "Show one reprocessing."),
+    "approve": Lazy("maestro.cli.deciding:approve", "Commit what is held and replay what it impacts."),
+    "skip": Lazy("maestro.cli.deciding:skip", "Discard what is held."),
+    "retry": Lazy("maestro.cli.deciding:retry", "Go on with what failed, was aborted or cancelled."),
+    "cancel": Lazy("maestro.cli.deciding:cancel", "Give up a reprocessing."),
+    "pause": Lazy("maestro.cli.deciding:pause", "Pause a reprocessing after its current replay."),
+    "resume": Lazy("maestro.cli.deciding:resume", "Let a paused reprocessing go on."),
+    "leave-out": Lazy("maestro.cli.leaving_out:leave_out", "Leave out units that cannot be replayed."),
+    "recheck": Lazy("maestro.cli.deciding:recheck", "Ask again what a pending reprocessing would impact."),
+    "reconsider": Lazy("maestro.cli.deciding:reconsider", "Have a skipped event judged again."),
+    "waiting": Lazy("maestro.cli.looking:waiting", "List the events of a system that wait."),
+    "history": Lazy("maestro.cli.looking:history", "List reprocessings, the newest last."),
+    "stale": Lazy("maestro.cli.looking:stale", "List results of a system that are not known to be fresh."),
+    "skipped": Lazy("maestro.cli.looking:skipped", "List what was skipped in a system."),
+    "watch": Lazy("maestro.cli.watching:watch", "Watch a reprocessing until it ends."),
+    "set-aside": Lazy("maestro.cli.stalled:set_aside", "Put what a stalled system has in hand aside."),
+    "errors": Lazy("maestro.cli.errors:app", "Events that failed for good: list, show, redrive."),
+    "doubts": Lazy("maestro.cli.doubts:app", "Commits in doubt: list them, say what became of them."),
+    "doctor": Lazy("maestro.cli.doctor:doctor", "Check everything, and name the command that mends what is wrong."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """The eager commands, and those of `COMMANDS`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name all commands."""
+        return [*super().list_commands(ctx), *COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; for a lazy one, what the help says of it."""
+        lazy = COMMANDS.get(cmd_name)
+        return _command(cmd_name, lambda: None, lazy.help) if lazy else super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, ...]:
+        """Find the command to run; now its module is imported."""
+        lazy = COMMANDS.get(args[0]) if args else None
+        if lazy is None:
+            return super().resolve_command(ctx, args)
+        module, _, name = lazy.function.partition(":")
+        return args[0], _command(args[0], getattr(import_module(module), name), None), args[1:]
+
+
+def _command(name: str, target: Callable[..., None] | typer.Typer, text: str | None) -> Any:
+    if isinstance(target, typer.Typer):
+        return typer.main.get_command(target)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(name, help=text)(target)
+    return typer.main.get_command(app)

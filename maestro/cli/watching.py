@@ -1,0 +1,177 @@
+"""`maestro watch ID`: how a reprocessing runs, until it ends."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Annotated, Final
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from maestro.cli.document_page import becoming, progress
+from maestro.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE, fail
+from maestro.cli.output import Output
+from maestro.cli.plain import count, plain, span
+from maestro.cli.session import DocumentId, Session, command
+from maestro.client.api import SILENCE, Maestro
+from maestro.client.errors import NotReachable, Rejected
+from maestro.client.finding import find
+from maestro.client.shapes import Document
+from maestro.client.transport import Reply
+
+_FINISHED: Final = "finished"
+#: Statuses of a refusal that pass.
+_PASSING: Final = frozenset({429, 502, 503, 504})
+#: Seconds between two polls where there is no stream, and that Maestro may be away (it may be restarted).
+_POLL: Final = 1.0
+_AWAY: Final = 60.0
+
+
+@command
+def watch(
+    session: Session,
+    document: DocumentId,
+    *,
+    for_: Annotated[
+        float | None, typer.Option("--for", min=0, metavar="SECONDS", help="Give up after so long (exit code 1).")
+    ] = None,
+) -> int:
+    """Watch a reprocessing until it ends: exit code 0 when it finished, 1 when it ended otherwise."""
+    doc = find(session.maestro, document).value
+    deadline = time.monotonic() + for_ if for_ is not None else None
+    with _view(session.out) as view:
+        for reply in seen(session.maestro, doc, deadline):
+            doc = reply.value
+            view.show(reply)
+    if doc.live:
+        fail(f"it is still {doc.status}", EXIT_FAILED)
+    last = doc.history[-1] if doc.history else None
+    why = f": {last.cause or last.reason}" if last and (last.cause or last.reason) else ""
+    session.out.say(f"{doc.id}: {doc.status}{why}; replays: {doc.progress.replayed:,} done")
+    return 0 if doc.status == _FINISHED else EXIT_FAILED
+
+
+def seen(maestro: Maestro, doc: Document, deadline: float | None) -> Iterator[Reply[Document]]:
+    """Yield the document whenever it changed, the last time when it has ended, or `deadline` (monotonic) has passed.
+
+    By the stream; where there is none, or it breaks off, by asking now and then.
+
+    Raises:
+        Rejected: Maestro does not tell.
+    """
+    last, away_since = None, None
+    while True:
+        try:
+            for now in _until_lost(maestro, doc, deadline):
+                away_since = None
+                if _essence(now.value) != last:
+                    yield now
+                last = _essence(now.value)
+                if not now.value.live:
+                    return
+        except (NotReachable, Rejected) as problem:
+            if isinstance(problem, Rejected) and problem.status not in _PASSING:
+                raise
+            away_since = away_since or time.monotonic()
+            if time.monotonic() - away_since > _AWAY:
+                fail(f"not reachable for {_AWAY:.0f} s: {plain(problem)}", EXIT_UNREACHABLE)
+        if deadline is not None and time.monotonic() >= deadline:
+            return
+        time.sleep(_POLL)
+
+
+def _essence(doc: Document) -> tuple[object, ...]:
+    """Return what of a document is worth a line."""
+    return (doc.status, doc.progress, doc.history, doc.pausing, doc.cancelling)
+
+
+def _until_lost(maestro: Maestro, doc: Document, deadline: float | None) -> Iterator[Reply[Document]]:
+    """Yield what is seen: once by asking, then by the stream for as long as there is one."""
+    yield maestro.document(doc.id)
+    silence = SILENCE if deadline is None else min(SILENCE, max(0.1, deadline - time.monotonic()))
+    try:
+        with maestro.watch(doc.system_id, silence) as events:
+            for event in events:
+                document_watched = event.value
+                # Another one is at stake: ours may have ended meanwhile.
+                yield (
+                    Reply(event.raw, document_watched)
+                    if document_watched and document_watched.id == doc.id
+                    else maestro.document(doc.id)
+                )
+                if deadline is not None and time.monotonic() >= deadline:
+                    return
+    except (NotReachable, Rejected):
+        return
+
+
+class _Lines:
+    """One line for each change; with `json` the document as JSON."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+
+    def show(self, reply: Reply[Document]) -> None:
+        if self._out.json:
+            self._out.raw(reply.raw)
+        else:
+            self._out.say(f"{reply.value.status}: {_text(reply.value)}")
+
+
+class _Bar:
+    """A bar that moves."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task: TaskID | None = None
+
+    def show(self, reply: Reply[Document]) -> None:
+        doc = reply.value
+        done = doc.progress.replayed
+        total = done + doc.progress.outstanding
+        if self._task is None:
+            self._task = self._bar.add_task(doc.status, total=total, facts="")
+        self._bar.update(self._task, description=doc.status, completed=done, total=total, facts=_text(doc))
+
+
+class _BarView(AbstractContextManager[_Bar]):
+    """The bar, for as long as it is looked at."""
+
+    def __init__(self, out: Output) -> None:
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[facts]}", markup=False),
+            TimeElapsedColumn(),
+        )
+        self._bar = Progress(*columns, console=out.console)
+
+    def __enter__(self) -> _Bar:
+        self._bar.start()
+        return _Bar(self._bar)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def _view(out: Output) -> AbstractContextManager[_Lines | _Bar]:
+    return _BarView(out) if out.terminal and not out.json else nullcontext(_Lines(out))
+
+
+def _text(doc: Document) -> str:
+    done, left, added = doc.progress.replayed, doc.progress.outstanding, doc.progress.cascaded
+    cascade = f" (+{added:,} by cascade)" if added else ""
+    text = f"replay {done:,} of at least {done + left:,}{cascade}"
+    if not doc.live and doc.status != _FINISHED:
+        text = f"replays: {progress(doc)}"
+    if doc.status == "pending_approval":
+        text = f"waits for a decision; it impacts {count(left, 'instance')}"
+    if doc.status == "paused" and not doc.cancelling:
+        last = doc.history[-1] if doc.history else None
+        text += f"; waits for a decision ({last.cause or last.reason})" if last else "; waits for a decision"
+    soon = becoming(doc)
+    if soon:
+        text += f"; {soon}"
+    if doc.estimate and left:
+        text += f"; about {span(doc.estimate.seconds)} left ({doc.estimate.basis})"
+    return plain(text)

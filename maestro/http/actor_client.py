@@ -1,0 +1,42 @@
+"""What the gateway asks of the rest of Maestro. The actors' side implements it; tests use a fake of it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from maestro.actors.errors import Unavailable, UnknownSystem
+from maestro.messages import Answer, Question
+from maestro.telemetry.metrics import ActorState
+
+__all__ = ["ActorClient", "Unavailable", "UnknownSystem"]
+
+
+class ActorClient(Protocol):
+    """The way from an HTTP handler to the system actors. All methods are called on one asyncio event loop."""
+
+    async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109
+        """Ask a system and return its answer. `Answer.body` is the JSON to send, passed through unparsed.
+
+        The actor_client owns the `timeout` (seconds): it returns or raises by then, however the actor behaves. A
+        question that timed out, or whose caller was cancelled, may still be carried out.
+
+        Raises:
+            UnknownSystem: no such system is served.
+            Unavailable: the system cannot be reached now (or the answer says so with `Code.UNAVAILABLE`).
+            TimeoutError: no answer within `timeout`.
+        """
+
+    def systems(self) -> tuple[str, ...]:
+        """Return the ids of the systems served, sorted. From memory: it never waits."""
+
+    async def install(self, system_id: str) -> None:
+        """Serve a system from now on; returns once that is stored. Twice is no error. May be cancelled by a time-out.
+
+        Raises:
+            Unavailable: it cannot be served now.
+        """
+
+    def actors(self) -> tuple[ActorState, ...]:
+        """Return the processes as they were seen last, with what some of them measured. It never waits."""
+
+    async def readiness(self) -> Mapping[str, str]:
+        """Return what keeps Maestro from working, as part -> problem; empty when it is ready."""

@@ -1,0 +1,492 @@
+"""Ingress for one system: consumes its queues, hands deliveries to its actor, and settles them as it says.
+
+A delivery is held here until the actor settles it; when the actor's process is replaced, all that is held is
+handed to the new one, in the order it came. When the connection is lost, what was held is void: the broker
+delivers it again.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from itertools import count
+from typing import TypeVar
+from uuid import uuid4
+
+from maestro import faultpoints, logs
+from maestro.broker.base import (
+    Broker,
+    BrokerError,
+    Consumer,
+    Delivery,
+    Message,
+    Unpublishable,
+    Unroutable,
+    message_id_of,
+)
+from maestro.broker.topology import (
+    DOUBT_HEADER,
+    ERROR_HEADER,
+    ERROR_ID_HEADER,
+    OUTCOMES,
+    PERSIST,
+    PERSIST_ERROR,
+    PUBLISH_ERROR,
+    PUBLISH_ERROR_KEY,
+    REDRIVE_HEADER,
+    SystemQueues,
+)
+from maestro.ingress.error_queue import ErrorQueue
+from maestro.ingress.outcomes import ended
+from maestro.links.endpoint import Peer
+from maestro.messages import (
+    Ack,
+    Arrived,
+    DeadLetter,
+    DeadLettered,
+    FeedWaitQueue,
+    MeasureQueues,
+    Park,
+    Parked,
+    PeekErrors,
+    PersistSwept,
+    QueuesMeasured,
+    RedriveErrors,
+    Source,
+    SweepPersist,
+    WaitQueueDrained,
+)
+from maestro.tasks import Tasks, until_done
+from maestro.telemetry.definitions import DELIVERIES, UNDECODABLE, UNPUBLISHABLE
+from maestro.telemetry.metrics import MetricsRegistry
+
+T = TypeVar("T")
+
+#: Seconds between two looks whether the wait queue is drained, while it is fed.
+LOOK, LOOK_MAX = 0.05, 1.0
+#: Copies of waiting events taken off the wait queue at a time. They are given back, and delivered again later, when the
+#: system stays blocked; the drain does not wait for them, it judges what the store holds.
+WAIT_PREFETCH = 32
+#: Seconds in which the broker takes back what was out on delivery over a connection that ended: until then a queue's
+#: depth says nothing.
+TAKEN_BACK_WITHIN = 3.0
+#: Seconds that copies of waiting events are kept while the system is blocked, before they are given back.
+KEPT_FOR = 20.0
+#: Seconds that the consumer of a wait queue is kept for the sake of what is just leaving it.
+MOVED_WITHIN = 5.0
+#: What a redrive says of an event: of its copy on the wait queue it is not true any more.
+REDRIVEN = (ERROR_HEADER, ERROR_ID_HEADER, REDRIVE_HEADER)
+#: An AMQP header is short; a reason may quote the input.
+REASON_LIMIT = 1000
+
+
+class SystemConsumer:
+    """One system's way in."""
+
+    def __init__(
+        self,
+        system_id: str,
+        broker: Broker,
+        prefetch: int,
+        registry: MetricsRegistry,
+        outcome_settled: Callable[[Delivery], None] | None = None,
+    ) -> None:
+        self._outcome_settled = outcome_settled or broker.ack
+        #: What is still to come of before an adoption: copies of the wait queue, and what was handed out before.
+        self._adopting: set[Source] = set()
+        #: References of what is of before it, once it has come.
+        self._foreign: set[int] = set()
+        self._adopted: Callable[[], None] = lambda: None
+        self._registry = registry
+        self._queues = SystemQueues(system_id)
+        self._broker = broker
+        self._prefetch = prefetch
+        self._log = logs.get(system=system_id, actor="ingress")
+        self._errors = ErrorQueue(broker, self._queues, self._log)
+        self._refs = count(1)
+        self._held: dict[int, Delivery] = {}
+        self._peer: Peer | None = None
+        self._tasks = Tasks(self._log)
+        self._persist: Consumer | None = None
+        #: Set while the broker's events are known to be ours: nothing is consumed or handed over otherwise.
+        self._owned = asyncio.Event()
+        self._owned.set()
+        #: Set once the persist queue is consumed: the previous consumer is gone and its unacked messages are back.
+        self._alone = asyncio.Event()
+        #: Deliveries of the persist queue so far.
+        self._taken = 0
+        self._wait: Consumer | None = None
+        self._feeding = False
+        self._feed_changed = asyncio.Event()
+        #: Set when the wait queue and the error queue are to be declared, too.
+        self._declare = asyncio.Event()
+        #: Deliveries whose event is being put on another queue: given back, it would be on both.
+        self._moving: set[int] = set()
+        #: Why an event could not be moved to another queue for good, the last of this life; empty: all could.
+        self.unpublishable = ""
+        self._parking = 0
+        #: Parks begun so far.
+        self._parks = 0
+        #: Until when deliveries of the wait queue may be out that nobody holds, in seconds of the loop's clock.
+        self._out_until = 0.0
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Begin consuming, in the background, as soon as the broker is there; `declare` is to follow."""
+        self._tasks.start(self._begin(), "consume")
+        self._tasks.start(self._feed(), "feed")
+
+    def own(self, *, ours: bool) -> None:
+        """Say whether the broker's events are ours. What came while that was not known is handed over then."""
+        if not ours:
+            self._owned.clear()
+        elif not self._owned.is_set():
+            self._owned.set()
+            for ref, delivery in sorted(self._held.items()):
+                self._hand_over(ref, delivery)
+
+    def adopt(self, adopted: Callable[[], None]) -> None:
+        """Mark what waited or was handed out before these events were adopted; say once all of it has come."""
+        self._adopting = {Source.PERSIST, Source.WAIT}
+        self._adopted = adopted
+
+    def _is_foreign(self, delivery: Delivery) -> bool:
+        """Whether it is of before the adoption. What was handed out comes back first, marked as redelivered."""
+        source = self._source(delivery)
+        if source not in self._adopting or ERROR_HEADER in delivery.headers:
+            return False
+        if source is Source.PERSIST and not delivery.redelivered:
+            self._none_left(Source.PERSIST)
+            return False
+        return True
+
+    def _none_left(self, source: Source) -> None:
+        if source in self._adopting:
+            self._adopting.discard(source)
+            if not self._adopting:
+                self._adopted()
+
+    @property
+    def consuming(self) -> bool:
+        """Whether anything was ever consumed here."""
+        return self._persist is not None
+
+    async def _begin(self) -> None:
+        await self._owned.wait()
+        await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()[:1]))
+        self._persist = await self._consume(self._queues.persist, self._prefetch)
+        self._alone.set()
+
+    def declare(self) -> None:
+        """Have the wait queue and the error queue declared; an event that is moved there before does so as well."""
+        self._declare.set()
+
+    async def close(self) -> None:
+        """Take no event any more; what is held goes back to the broker."""
+        if self._persist is not None:
+            await self._persist.cancel()
+        await self._tasks.close()
+        if self._wait is not None:
+            await self._wait.cancel()
+
+    def attach(self, peer: Peer) -> None:
+        """The system's actor is there, perhaps a new one: hand it all that is held."""
+        self.detach()
+        self._peer = peer
+        for ref, delivery in sorted(self._held.items()):
+            self._hand_over(ref, delivery)
+
+    def detach(self) -> None:
+        """The system's actor is gone. What it ordered of the wait queue is void."""
+        self._set_feed(on=False)
+        if self._peer is not None:
+            self._peer.close()
+            self._peer = None
+
+    @property
+    def unsettled(self) -> int:
+        """Deliveries held until the system's actor settles them."""
+        return len(self._held)
+
+    # --- from the broker ---------------------------------------------------------------------------------------
+
+    def _arrived(self, delivery: Delivery) -> None:
+        ref = next(self._refs)
+        self._registry.count(DELIVERIES, self._source(delivery).value)
+        self._held[ref] = delivery
+        self._taken += self._source(delivery) is Source.PERSIST
+        if self._adopting and self._is_foreign(delivery):
+            self._foreign.add(ref)
+        if delivery.problem:
+            self._registry.count(UNDECODABLE)
+            self._log.error("bad input", reason=delivery.problem, verdict="error")
+            self.receive(DeadLetter("", delivery.body, delivery.problem, no_event=False, refs=(ref,)))
+        else:
+            self._hand_over(ref, delivery)
+
+    def _hand_over(self, ref: int, delivery: Delivery) -> None:
+        if self._peer is None or not self._owned.is_set() or delivery.problem:
+            return
+        if self._waits(delivery) and not self._feeding:
+            return  # once the feed goes on
+        if delivery.queue == OUTCOMES:
+            found = ended(delivery.body, ref)
+            assert found is not None, "it was read before"
+            self._peer.post(found[1], lazy=True)
+            return
+        source, redriven = self._source(delivery), ERROR_HEADER in delivery.headers
+        mark = delivery.message_id if source is Source.WAIT else str(delivery.headers.get(ERROR_ID_HEADER, ""))
+        foreign, at = ref in self._foreign, time.time()
+        self._peer.post(
+            Arrived(
+                ref, source, delivery.body, delivery.redelivered, redriven=redriven, foreign=foreign, at=at, mark=mark
+            )
+        )
+
+    def outcome(self, delivery: Delivery) -> None:
+        """Take an outcome that is about this system, or may be: it is handed over, and settled as its actor says."""
+        ref = next(self._refs)
+        self._held[ref] = delivery
+        self._hand_over(ref, delivery)
+
+    def _source(self, delivery: Delivery) -> Source:
+        return Source.WAIT if self._waits(delivery) else Source.PERSIST
+
+    def void(self, queue: str) -> None:
+        """Forget the deliveries of a queue, which became void: the broker will deliver them again."""
+        self._void(queue)
+
+    def _void(self, queue: str) -> None:
+        """The deliveries of a queue became void: the broker will deliver them again."""
+        if queue == self._queues.wait:
+            self._out_until = asyncio.get_running_loop().time() + TAKEN_BACK_WITHIN
+        self._held = {ref: delivery for ref, delivery in self._held.items() if delivery.queue != queue}
+
+    # --- from the system's actor -------------------------------------------------------------------------------
+
+    def receive(self, item: object) -> None:
+        """Do what the system's actor says."""
+        match item:
+            case Ack(ref=ref):
+                self._ack((ref,))
+            case Park():
+                self._tasks.start(self._park(item), "park")
+            case DeadLetter(refs=refs):
+                self._moving.update(refs)  # now, not when the task begins: the feed may be stopped with the next item
+                self._tasks.start(self._dead_letter(item), "dead-letter")
+            case FeedWaitQueue(on=on):
+                self._set_feed(on=on)
+            case SweepPersist():
+                self._tasks.start(self._sweep(item), "sweep")
+            case MeasureQueues():
+                self._tasks.start(self._measure(), "measure")
+            case PeekErrors():
+                self._tasks.start(self._tell(self._errors.peek(item)), "peek")
+            case RedriveErrors():
+                self._tasks.start(self._tell(self._errors.redrive(item)), "redrive")
+
+    def _ack(self, refs: tuple[int, ...]) -> None:
+        for ref in refs:
+            delivery = self._held.pop(ref, None)
+            if delivery is not None:
+                faultpoints.reach("ingress.before_ack")
+                if delivery.queue == OUTCOMES:
+                    self._outcome_settled(delivery)
+                else:
+                    self._broker.ack(delivery)
+
+    async def _park(self, order: Park) -> None:
+        self._declare.set()
+        self._parking += 1
+        self._parks += 1
+        try:
+            original = self._original(order.refs)
+            message = Message(order.body, message_id_of(order.key), moved=True, original=original, dropped=REDRIVEN)
+            await self._until_done(lambda: self._publish(PERSIST, self._queues.wait_key, message))
+        except Unpublishable as problem:
+            self._give_up("park", order.key, problem)
+            return
+        finally:
+            self._parking -= 1
+        faultpoints.reach("ingress.after_park_confirmed")
+        self._ack(order.refs)
+        self._post(Parked(order.key))
+
+    async def _dead_letter(self, order: DeadLetter) -> None:
+        id_ = message_id_of(order.key) if order.key else f"refused-{uuid4().hex}"
+        original = self._original(order.refs)
+        reason = order.reason[:REASON_LIMIT].encode(errors="replace").decode()  # it may quote a lone surrogate
+        headers = {ERROR_HEADER: reason, ERROR_ID_HEADER: id_}
+        if order.doubt:
+            headers[DOUBT_HEADER] = order.doubt
+        message_id = (original.message_id if original is not None else "") or id_
+        message = Message(order.body, message_id, headers, moved=True, original=original)
+        try:
+            if not (order.no_event and await self._to_platform(message)):
+                await self._until_done(lambda: self._publish(PERSIST_ERROR, self._queues.system_id, message))
+            faultpoints.reach("ingress.after_dead_letter_confirmed")
+            self._ack(order.refs)
+        except Unpublishable as problem:
+            self._give_up("dead-letter", order.key, problem)
+            return
+        finally:
+            self._moving.difference_update(order.refs)
+        if order.key:
+            self._post(DeadLettered(order.key, order.number))
+
+    def _original(self, refs: tuple[int, ...]) -> Delivery | None:
+        """Return the delivery an event came by, while it is held: what came with it goes along."""
+        return next((self._held[ref] for ref in refs if ref in self._held), None)
+
+    def _give_up(self, what: str, key: str, problem: Unpublishable) -> None:
+        """Leave an event where it is: the broker can never take its message, so trying again has no end."""
+        self._registry.count(UNPUBLISHABLE)
+        self.unpublishable = f"{self._queues.system_id}: an event cannot be moved to its queue: {problem}"
+        self._log.error(
+            "an event cannot be moved; it stays unacknowledged", what=what, key=key[:200], cause=str(problem)
+        )
+
+    async def _to_platform(self, message: Message) -> bool:
+        """Publish to the Event Manager's own error queue; False when it has none."""
+        try:
+            await self._broker.publish(PUBLISH_ERROR, PUBLISH_ERROR_KEY, message)
+        except BrokerError as problem:
+            self._log.warning("no queue for messages without an event; using the system's", cause=str(problem))
+            return False
+        return True
+
+    async def _publish(self, exchange: str, key: str, message: Message) -> None:
+        """Publish; a queue that somebody deleted is declared again, once."""
+        try:
+            await self._broker.publish(exchange, key, message)
+        except Unroutable:
+            await self._broker.declare(self._queues.persist_bindings())
+            await self._broker.publish(exchange, key, message)
+
+    async def _measure(self) -> None:
+        names = (self._queues.persist, self._queues.wait, self._queues.persist_error, self._queues.reprocessings,
+                 self._queues.reprocessings_error, self._queues.events, self._queues.control)  # fmt: skip
+        depths = []
+        try:
+            for name in names:
+                depth = await self._broker.depth(name)
+                depths.append((name, depth.ready if depth else -1))
+        except BrokerError as problem:
+            self._log.warning("queues not measured", cause=str(problem))
+            depths = []
+        self._post(QueuesMeasured(tuple(depths)))
+
+    async def _sweep(self, order: SweepPersist) -> None:
+        """Wait until all that stands in the persist queue at this moment was taken off it.
+
+        A queue that was purged meanwhile is empty: nothing is waited for that will not come.
+        """
+        depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
+        goal = self._taken + (depth.ready if depth else 0)
+        pause = LOOK
+        while self._taken < goal:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LOOK_MAX)
+            depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
+            if depth is None or not depth.ready:
+                break
+        self._post(PersistSwept(order.id, order.send))
+
+    async def _tell(self, outcome: Awaitable[object]) -> None:
+        self._post(await outcome)
+
+    def _post(self, item: object) -> None:
+        if self._peer is not None:
+            self._peer.post(item)
+
+    # --- the wait queue ----------------------------------------------------------------------------------------
+
+    def _set_feed(self, *, on: bool) -> None:
+        """Start or stop the feed. At each turn the system forgets the copies it was handed: they must come again.
+
+        They are kept for a while, and handed over again when the feed goes on: a broker counts how often it gets a
+        message back, and quorum queues of RabbitMQ 4 drop what came back too often.
+        """
+        self._feeding = on
+        self._feed_changed.set()
+        for ref, delivery in sorted(self._held.items()) if on else ():
+            if self._waits(delivery) and ref not in self._moving:
+                self._hand_over(ref, delivery)
+
+    async def _feed(self) -> None:
+        """Consume the wait queue while it is to be fed and holds something, and say when it is drained."""
+        await self._declare.wait()
+        await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()))
+        await self._alone.wait()
+        while True:
+            await self._feed_changed.wait()
+            self._feed_changed.clear()
+            if self._feeding:
+                await self._watch_drain()
+            elif self._wait is not None:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._feed_changed.wait(), KEPT_FOR)
+                    continue  # the feed goes on: nothing is given back
+                await self._moved()
+                if not self._feeding:
+                    await self._wait.cancel()
+                    self._wait = None
+                    self._give_back_waiting()
+
+    async def _moved(self) -> None:
+        """Wait until nothing of the wait queue is being put elsewhere, for a while: a broker may take its time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MOVED_WITHIN):
+                while self._one_leaves():  # noqa: ASYNC110 - rare, and over in a moment
+                    await asyncio.sleep(LOOK)
+
+    def _one_leaves(self) -> bool:
+        return any(ref in self._moving for ref, delivery in self._held.items() if self._waits(delivery))
+
+    async def _watch_drain(self) -> None:
+        if self._parks:  # what waits comes with its copy then, rather than before it
+            await self._consume_waiting()
+        pause = LOOK
+        while not self._feed_changed.is_set():
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LOOK_MAX)
+            parks, depth = self._parks, None
+            looked = not self._more_may_wait()
+            if looked:
+                depth = await self._until_done(lambda: self._broker.depth(self._queues.wait))
+            if self._feed_changed.is_set():  # nothing may leave the wait queue any more, perhaps
+                return
+            if self._more_may_wait() or (depth is not None and depth.ready):
+                await self._consume_waiting()
+            elif looked and parks == self._parks:
+                self._none_left(Source.WAIT)
+                self._post(WaitQueueDrained())
+
+    async def _consume_waiting(self) -> None:
+        """Consume the wait queue from now on; after a start most have nothing on them, and need no consumer."""
+        if self._wait is None:
+            self._wait = await self._consume(self._queues.wait, min(WAIT_PREFETCH, self._prefetch))
+
+    async def _consume(self, queue: str, prefetch: int) -> Consumer:
+        return await self._until_done(
+            lambda: self._broker.consume(queue, prefetch, self._arrived, lambda: self._void(queue))
+        )
+
+    def _more_may_wait(self) -> bool:
+        """Whether the wait queue may get, or get back, more than its depth says."""
+        if self._parking or asyncio.get_running_loop().time() < self._out_until:
+            return True
+        return any(map(self._waits, self._held.values()))
+
+    def _waits(self, delivery: Delivery) -> bool:
+        return delivery.queue == self._queues.wait
+
+    def _give_back_waiting(self) -> None:
+        for ref, delivery in list(self._held.items()):
+            if self._waits(delivery) and ref not in self._moving:
+                del self._held[ref]
+                self._broker.requeue(delivery)
+
+    async def _until_done(self, work: Callable[[], Awaitable[T]]) -> T:
+        return await until_done(work, self._log)

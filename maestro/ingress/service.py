@@ -1,0 +1,155 @@
+"""The service inside the ingress actor: one broker connection, one line per system."""
+
+import asyncio
+import os
+from functools import partial
+
+from maestro import logs
+from maestro.board.lease import LeaseHolder, Standing
+from maestro.broker import open_broker
+from maestro.broker.base import Delivery
+from maestro.broker.topology import EXCHANGES, OUTCOMES
+from maestro.debounce import Debounce
+from maestro.ingress.consumer import SystemConsumer
+from maestro.ingress.outcomes import Outcomes
+from maestro.ingress.ownership import Ownership
+from maestro.links.endpoint import Window
+from maestro.links.handshake import Meeting
+from maestro.links.link import Frame, FrameAck
+from maestro.links.service import Address, Attach, Detach, Outlet
+from maestro.messages import Answer, Question
+from maestro.settings.model import Settings
+from maestro.store.installation import Installation, read_installation, write_installation
+from maestro.tasks import Tasks, until_connected, until_done
+from maestro.telemetry.definitions import BLOCKED, CONNECTED, OF_INGRESS, OWNER, UNSETTLED
+from maestro.telemetry.metrics import MetricsRegistry, Sample, Snapshot
+
+ROLE = "ingress"
+#: Batches in flight over all systems.
+BATCHES_IN_FLIGHT = 16
+#: Exit status of an ingress whose deliveries are not ours any more (EX_NOPERM): with its connection they go back.
+EXIT_NOT_OURS = 77
+
+
+class IngressService:
+    """Takes persist events off the broker and carries them to their systems' actors."""
+
+    def __init__(self, settings: Settings, epoch: int, outlet: Outlet) -> None:
+        self._settings = settings
+        self._log = logs.get(actor=ROLE)
+        self._broker = open_broker(settings.broker, settings.data_dir)
+        self._lines: dict[str, SystemConsumer] = {}
+        self._registry = MetricsRegistry(OF_INGRESS)
+        self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._registry, Window(BATCHES_IN_FLIGHT))
+        self._debounce = Debounce(self._declare_all)
+        self._tasks = Tasks(self._log)
+        self._outcomes = Outcomes(self._broker, self._take_outcome, self._void_outcomes)
+        self._owned = asyncio.Event()
+        #: Whether deliveries may be handed over: RabbitMQ's may be another installation's.
+        self._ours = not settings.broker.shared
+        self._ownership = self._new_ownership() if settings.broker.shared else None
+
+    @property
+    def problem(self) -> str:
+        """Whether the broker can be reached, its events are ours, and it lets the queues be consumed."""
+        if self._broker.connected and self._ownership is not None and self._ownership.problem:
+            return self._ownership.problem
+        if problem := self._broker.problem:
+            return f"broker: {problem}"
+        if blocked := self._broker.blocked:
+            return f"broker: RabbitMQ takes no publishes (an alarm of its own): {blocked}"
+        return next((line.unpublishable for line in self._lines.values() if line.unpublishable), "")
+
+    def _take_outcome(self, system_id: str, delivery: Delivery) -> int:
+        lines = [self._lines.get(system_id)] if system_id else list(self._lines.values())
+        taken = [line for line in lines if line is not None]
+        for line in taken:
+            line.outcome(delivery)
+        return len(taken)
+
+    def _void_outcomes(self) -> None:
+        for line in self._lines.values():
+            line.void(OUTCOMES)
+
+    def _new_ownership(self) -> Ownership:
+        folder = self._settings.data_dir
+        ours = read_installation(folder) or Installation("")
+        lease, store = LeaseHolder(folder), partial(write_installation, folder)
+        return Ownership(self._broker, self._settings.broker, ours, lease, store, self._owner_known)
+
+    def _owner_known(self, standing: Standing) -> None:
+        """Go on, wait, or let go of everything: what was handed over is another's."""
+        if standing is Standing.REFUSED and any(line.consuming for line in self._lines.values()):
+            os._exit(EXIT_NOT_OURS)
+        self._ours = standing is Standing.HELD
+        if self._ours:
+            self._owned.set()
+        for line in self._lines.values():
+            line.own(ours=self._ours)
+
+    def figures(self) -> Snapshot:
+        """Return what ingress measured."""
+        held = sum(line.unsettled for line in self._lines.values())
+        return self._registry.snapshot(
+            [
+                Sample(CONNECTED.name, (), float(self._broker.connected)),
+                Sample(UNSETTLED.name, (), held),
+                Sample(OWNER.name, (), float(self._ours)),
+                Sample(BLOCKED.name, (), float(bool(self._broker.blocked))),
+            ]
+        )
+
+    async def start(self) -> None:
+        """Connect in the background."""
+        await self._broker.start()
+        await until_connected(self._broker)
+        if self._ownership is not None:
+            self._tasks.start(self._ownership.run(), "ownership")
+        else:
+            self._owned.set()
+        self._tasks.start(self._outcomes.run(self._owned), "outcomes")
+        self._tasks.start(until_done(lambda: self._broker.declare((), EXCHANGES), self._log), "declare")
+
+    async def stop(self) -> None:
+        """Take no event any more; what is not settled is delivered again after the next start."""
+        self._debounce.cancel()
+        await asyncio.gather(*(line.close() for line in self._lines.values()))
+        self._meetings.close()
+        await self._tasks.close()
+        await self._broker.close()
+
+    def receive(self, message: object, _sender: Address) -> None:
+        """Take a change of the directory, or a frame of a system."""
+        match message:
+            case Attach(system_id=system_id):
+                line = self._line(system_id)
+                line.attach(self._meetings.meet(message, line.receive))
+            case Detach(system_id=system_id):
+                self._meetings.part(system_id)
+                if system_id in self._lines:
+                    self._lines[system_id].detach()
+            case Frame() | FrameAck():
+                self._meetings.receive(message)
+
+    def _line(self, system_id: str) -> SystemConsumer:
+        line = self._lines.get(system_id)
+        if line is None:
+            prefetch = self._settings.broker.prefetch
+            line = self._lines[system_id] = SystemConsumer(
+                system_id, self._broker, prefetch, self._registry, self._outcomes.settled
+            )
+            line.own(ours=self._ours)
+            if self._ownership is not None and system_id in self._ownership.adopting:
+                line.adopt(partial(self._ownership.adopted, system_id))
+            line.open()
+            self._debounce.put_off()
+        return line
+
+    def _declare_all(self) -> None:
+        for line in self._lines.values():
+            line.declare()
+
+    def answer_now(self, question: Question) -> Answer | None:
+        """Ingress answers no question of a system's."""
+        del question
+        return None

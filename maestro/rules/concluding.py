@@ -1,0 +1,308 @@
+"""What becomes of a commit that had no `ok` at once: the conclusions of `committing`, carried out for each use.
+
+An event's commit ends on its error queue, a held one's and a replay's end their run.
+"""
+
+from maestro.rules import committing, ending, facts, judging, kept, remembering, replaying, visibility
+from maestro.rules.committing import Conclusion
+from maestro.rules.delivery import Delivery, Verdict
+from maestro.rules.document import MAESTRO, Document, Stage
+from maestro.rules.doubt import Case, CaseState, Doubt, Use, Word
+from maestro.rules.outbox import drop_texts
+from maestro.rules.settling import finish, forget
+from maestro.rules.state import Lane, System
+from maestro.rules.status import Trigger
+from maestro.rules.step import ForgetDoubt, SaveDelivery, SaveDocument, SaveDoubt, SaveUnit, Step
+from maestro.rules.unit import UnitState
+
+#: Domain says so when a commit failed; other errors of an instance say nothing of its commit.
+DOMAIN_FAILED = "system.process.persist"
+#: Resolved doubts that are kept, so that what comes back from an error queue is known.
+RESOLVED_KEPT = 10_000
+
+
+def on_commit_failed(system: System, fact: facts.CommitFailed, step: Step) -> None:
+    """A call ended without `ok`."""
+    case = _under_way(system, fact.token)
+    if case is not None:
+        system.cases[case.what] = case
+        if _is_stored(system, case):
+            _conclude(system, case, Conclusion.MADE, step)
+        else:
+            _conclude(system, case, committing.after_call(system, case, fact.end, fact.cause, step), step)
+
+
+def on_proof_found(system: System, fact: facts.ProofFound, step: Step) -> None:
+    """Somebody looked for proof."""
+    case = next((one for one in system.cases.values() if one.token == fact.token), None)
+    if case is not None:
+        _conclude(system, case, committing.after_proof(system, case, fact, step), step)
+
+
+def on_woken(system: System, what: str, step: Step) -> None:
+    """A pause is over."""
+    case = system.cases.get(what)
+    if case is not None:
+        _conclude(system, case, committing.on_woken(system, what, step), step)
+
+
+def on_instance_ended(system: System, fact: facts.InstanceEnded, step: Step) -> None:
+    """An outcome: it may say how a commit ended that is awaited, in doubt, or left to a person."""
+    if not fact.stored and not fact.name.startswith(DOMAIN_FAILED):
+        return
+    for case in [one for one in system.cases.values() if one.instance_id == fact.instance_id]:
+        _conclude(system, case, committing.after_outcome(system, case, fact, step), step)
+    if not fact.stored:
+        return
+    _note_stored(system, fact.instance_id, step)
+    for doubt in system.open_doubts:
+        if doubt.instance_id == fact.instance_id and only_doubt(system, doubt):
+            resolve(system, doubt, Word.MADE, MAESTRO, "Domain's outcome says so", step)
+
+
+def give_up(system: System, case: Case, step: Step) -> None:
+    """Give up a case by hand: what may have been begun is left in doubt, what was not is refused."""
+    doubtful = case.state is not CaseState.TO_CALL
+    _conclude(system, case, Conclusion.UNPROVED if doubtful else Conclusion.REFUSED, step)
+
+
+def _is_stored(system: System, case: Case) -> bool:
+    """Whether Domain's outcome came while the answer was awaited."""
+    if case.use is Use.EVENT:
+        return system.deliveries[case.key].stored
+    doc = system.documents[case.key]
+    return doc.held_stored if case.use is Use.HELD else doc.current is not None and doc.current.stored
+
+
+def only_doubt(system: System, doubt: Doubt) -> bool:
+    """Whether rows or an outcome of the instance can only be of the commit that is left in doubt."""
+    held = doubt.document if doubt.use is Use.HELD else ""
+    return committing.only(system, doubt.instance_id, doubt.delivery, held, doubt.key)
+
+
+def end_by_hand(system: System, doc: Document, step: Step) -> None:
+    """A run is ended by hand: a call in hand is awaited, a commit in doubt is left so."""
+    for use in (Use.HELD, Use.REPLAY):
+        case = case_of(system, use, doc.id)
+        if case is not None and case.state is not CaseState.CALLED:
+            give_up(system, case, step)
+
+
+def case_of(system: System, use: Use, key: str) -> Case | None:
+    """Return the case of an event's (by the delivery's key) or a document's commit."""
+    return system.cases.get(Case(use, key, "", CaseState.CALLED).what)
+
+
+def resolve(system: System, doubt: Doubt, word: str, user: str, reason: str, step: Step) -> None:
+    """Record what became of a commit in doubt. What was not made may be judged, or retried.
+
+    What was made is done: it must become visible, and the ledger looks who missed it and what it missed.
+    """
+    doubt.verdict, doubt.user, doubt.at, doubt.reason = word, user, system.now, reason
+    step.save(SaveDoubt(doubt))
+    doc = system.documents.get(doubt.document)
+    if doc is not None:
+        said = "made" if word == Word.MADE else "to be made again"
+        doc.note(system.now, user, f"the commit of {doubt.instance_id} in doubt is {said}", reason)
+        if doubt.use is Use.HELD:
+            doc.held_committed, doc.held_begun = word == Word.MADE, False
+            if word == Word.MADE:
+                drop_texts(system, doc.held_instance, doc, step)
+                visibility.owe(system, doc, step)
+                remembering.held_committed(system, doc, step)
+        elif word == Word.MADE and doubt.use is Use.REPLAY and doubt.unit[0]:
+            remembering.doubtful_replay_committed(system, doubt, doc.generation, step)
+        step.save(SaveDocument(doc))
+    delivery = system.deliveries.get(doubt.delivery)
+    if delivery is not None:
+        _settle_delivery(system, doubt, delivery, step)
+    resolved = [one for one in system.doubts.values() if not one.open]
+    for old in resolved[: max(0, len(resolved) - RESOLVED_KEPT)]:
+        del system.doubts[old.key]
+        step.save(ForgetDoubt(old.key))
+        known = system.deliveries.get(old.delivery)
+        if known is not None and known.doubt == old.key:
+            forget(system, known, step)
+
+
+def _settle_delivery(system: System, doubt: Doubt, delivery: Delivery, step: Step) -> None:
+    """What is made is done, wherever its copies are; what is not may be given back from the error queue."""
+    if doubt.verdict == Word.MADE:
+        system.counters.commit += doubt.use is Use.EVENT
+        delivery.verdict, delivery.reason = Verdict.COMMIT, ""
+        if doubt.use is Use.EVENT:
+            drop_texts(system, delivery.instance_id, delivery, step)
+            visibility.owe(system, delivery, step)
+            remembering.event_committed(system, delivery, step)
+        delivery.replay = doubt.use is Use.REPLAY  # no commit of flow 1, though its result was rejected meanwhile
+        if delivery.done:
+            step.save(SaveDelivery(delivery))
+        else:
+            finish(system, delivery, step)
+    elif doubt.use is Use.EVENT:
+        delivery.doubt = ""
+        if delivery.done:
+            finish(system, delivery, step)
+
+
+def apply_resolved(system: System, doc: Document, step: Step) -> None:
+    """A document is retried: replays whose commit was in doubt are done, or are committed again, as was said."""
+    for doubt in system.doubts.values():
+        if doubt.document != doc.id or doubt.use is not Use.REPLAY or doubt.open:
+            continue
+        for unit in doc.units.values():
+            if unit.result_instance != doubt.instance_id or unit.state is UnitState.DONE:
+                continue
+            if doubt.verdict == Word.MADE:
+                unit.state, unit.done_at = UnitState.DONE, system.now
+                unit.begun = unit.stored = False
+                doc.replayed += 1
+            else:
+                unit.begun = False
+            step.save(SaveUnit(doc, unit), SaveDocument(doc))
+    doc.load(list(doc.order))
+
+
+def _under_way(system: System, token: int) -> Case | None:
+    """Return the case of the commit whose call carries the token; one without trouble so far becomes a case."""
+    for case in system.cases.values():
+        if case.token == token:
+            return case
+    delivery = system.judged
+    if delivery is not None and system.lane is Lane.COMMIT and system.judging_token == token:
+        return Case(Use.EVENT, delivery.key, delivery.instance_id, CaseState.CALLED, token)
+    for doc in system.live.values():
+        if doc.token == token and doc.stage is Stage.HELD_COMMIT:
+            return Case(Use.HELD, doc.id, doc.held_instance, CaseState.CALLED, token)
+        if doc.token == token and doc.stage is Stage.REPLAY_COMMIT and doc.current is not None:
+            return Case(Use.REPLAY, doc.id, doc.current.result_instance, CaseState.CALLED, token)
+    return None
+
+
+def _conclude(system: System, case: Case, conclusion: Conclusion | None, step: Step) -> None:
+    """Carry out what was concluded; while nothing was, keep stored whether the commit may have been begun."""
+    if case.use is not Use.EVENT and (case.state is CaseState.TO_CALL or conclusion is Conclusion.CALL):
+        doc = system.documents[case.key]
+        if doc.ending is not None or doc.cancelling:
+            conclusion = Conclusion.REFUSED  # it is to end: nothing is begun any more
+    if case.state is CaseState.DOUBT and conclusion is not None:
+        ended = str(Conclusion.CALL if conclusion is Conclusion.REFUSED else conclusion)
+        system.doubts_ended[ended] = system.doubts_ended.get(ended, 0) + 1
+    match conclusion:
+        case None:
+            if case.state is CaseState.TO_CALL:
+                _note_begun(system, case, step, begun=False)
+        case Conclusion.CALL:
+            _call(system, case, step)
+        case Conclusion.MADE:
+            _made(system, case, step)
+        case Conclusion.REFUSED:
+            _note_begun(system, case, step, begun=False)
+            _failed(system, case, case.cause, step)
+        case Conclusion.UNPROVED:
+            doubt = _leave_in_doubt(system, case, step)
+            _failed(system, case, doubt.reason_given, step)
+
+
+def _call(system: System, case: Case, step: Step) -> None:
+    _note_begun(system, case, step, begun=True)
+    if case.use is Use.EVENT:
+        judging.order_commit(system, system.deliveries[case.key], step, again=True)
+        committing.called(case, system.judging_token)
+        return
+    doc = system.documents[case.key]
+    if case.use is Use.HELD:
+        replaying.order_held_commit(system, doc, step)
+    else:
+        assert doc.current is not None
+        replaying.order_replay_commit(system, doc, doc.current, step, again=True)
+    committing.called(case, doc.token)
+
+
+def _note_begun(system: System, case: Case, step: Step, *, begun: bool) -> None:
+    """Store whether the commit may have been begun: after a crash it is in doubt, or simply made."""
+    if case.use is Use.EVENT:
+        delivery = system.deliveries[case.key]
+        if delivery.not_begun is begun:
+            delivery.not_begun = not begun
+            step.save(SaveDelivery(delivery))
+        return
+    doc = system.documents[case.key]
+    if case.use is Use.HELD and doc.held_begun is not begun:
+        doc.held_begun = begun
+        step.save(SaveDocument(doc))
+    elif case.use is Use.REPLAY and doc.current is not None and doc.current.begun is not begun:
+        doc.current.begun = begun
+        step.save(SaveUnit(doc, doc.current))
+
+
+def _made(system: System, case: Case, step: Step) -> None:
+    if case.use is Use.EVENT:
+        judging.commit_made(system, system.deliveries[case.key], 0.0, step)
+        return
+    doc = system.documents[case.key]
+    if case.use is Use.HELD:
+        replaying.held_commit_made(system, doc, 0.0, step)
+    else:
+        assert doc.current is not None
+        replaying.replay_commit_made(system, doc, doc.current, 0.0, step)
+
+
+def _failed(system: System, case: Case, cause: str, step: Step) -> None:
+    committing.leave(system, case.what)
+    if case.use is Use.EVENT:
+        judging.fail(system, system.deliveries[case.key], cause, step)
+        return
+    doc = system.documents[case.key]
+    doc.stage = None
+    if doc.ending is None:  # else its clean-up is next
+        trigger = Trigger.ABORT_PERSIST if case.use is Use.HELD else Trigger.FAIL
+        ending.end(system, doc, trigger, cause, MAESTRO, step)
+
+
+def as_doubt(system: System, case: Case) -> Doubt:
+    """Return what a case would be for a person."""
+    if case.use is Use.EVENT:
+        key = str(system.deliveries[case.key].number)
+        return Doubt(key, case.use, case.instance_id, case.key, "", case.since, case.cause)
+    unit = system.documents[case.key].current
+    if case.use is Use.HELD or unit is None:
+        return Doubt(case.key, case.use, case.instance_id, "", case.key, case.since, case.cause)
+    key = f"{case.key}.{unit.position}.{unit.sends}"
+    return Doubt(
+        key, case.use, case.instance_id, unit.result_key, case.key, case.since, case.cause,
+        unit=unit.key, forking=unit.forking, logged=unit.logged,
+    )  # fmt: skip
+
+
+def word_on_case(system: System, case: Case, word: str, step: Step) -> None:
+    """A person says what became of a commit that is still being looked after."""
+    _conclude(system, case, Conclusion.MADE if word == Word.MADE else Conclusion.CALL, step)
+
+
+def _leave_in_doubt(system: System, case: Case, step: Step) -> Doubt:
+    """No proof is possible: a person has the word."""
+    doubt = as_doubt(system, case)
+    if case.use is Use.EVENT:
+        system.deliveries[case.key].doubt = doubt.key
+    system.doubts[doubt.key] = doubt
+    step.save(SaveDoubt(doubt))
+    kept.outdate(system, system.documents.get(doubt.document), step)  # it may be made
+    return doubt
+
+
+def _note_stored(system: System, instance_id: str, step: Step) -> None:
+    """Domain's outcome may come before its `ok`: with it stored, a crash leaves no doubt."""
+    delivery = system.judged
+    if delivery is not None and system.lane is Lane.COMMIT and delivery.instance_id == instance_id:
+        delivery.stored = committing.only(system, instance_id, delivery.key, "")
+        step.save(SaveDelivery(delivery))
+        return
+    for doc in system.live.values():
+        unit = doc.current
+        if doc.stage is Stage.HELD_COMMIT and doc.held_instance == instance_id:
+            doc.held_stored = committing.only(system, instance_id, "", doc.id)
+            step.save(SaveDocument(doc))
+        elif doc.stage is Stage.REPLAY_COMMIT and unit is not None and unit.result_instance == instance_id:
+            unit.stored = committing.only(system, instance_id, unit.result_key, "")
+            step.save(SaveUnit(doc, unit))

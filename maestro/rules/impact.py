@@ -1,0 +1,103 @@
+"""Which instances an event's data would change, and in which order they are replayed (semantics, flow 1).
+
+Pure. A *unit* is one (instance, branch) to replay.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from maestro.events import MASTER
+
+UnitKey = tuple[str, str]
+
+#: Who names a unit.
+DISCOVERY = "discovery"
+LEDGER = "ledger"
+BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Impacted:
+    """One finished instance that Discovery or the ledger names, on one branch."""
+
+    instance_id: str
+    branch: str
+    forking: bool = False
+    #: Who names it. The unit is the same in either case.
+    named: str = field(default=DISCOVERY, compare=False)
+
+    @property
+    def key(self) -> UnitKey:
+        """What makes it one unit."""
+        return (self.instance_id, self.branch)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """An impacted unit with its instance's origin event (JSON as Process Memory sent it) and that event's timestamp.
+
+    The event is empty when Process Memory has none: such a unit cannot be replayed.
+    """
+
+    unit: Impacted
+    event: bytes
+    timestamp: str
+
+
+def relevant(
+    units: Iterable[Impacted], *, own_instance: str, on_master: bool, own_unit: UnitKey | None = None
+) -> tuple[Impacted, ...]:
+    """Drop what an event cannot impact, and repeated units.
+
+    A scenario cannot change the trunk: units on `master` are dropped when the event is not on `master`
+    (`on_master` false). An instance does not impact itself, nor a replay the unit it replays.
+    """
+    kept: dict[UnitKey, Impacted] = {}
+    for unit in units:
+        if unit.branch == MASTER and not on_master:
+            continue
+        if unit.instance_id == own_instance or unit.key == own_unit:
+            continue
+        kept.setdefault(unit.key, unit)
+    return tuple(kept.values())
+
+
+def replay_order(origins: Iterable[Origin]) -> tuple[Origin, ...]:
+    """Order units for replay: forking first, then by origin timestamp (those that do not parse last).
+
+    Ties go by instance id and branch: Discovery's own order differs from call to call.
+    """
+    return tuple(sorted(origins, key=_rank))
+
+
+def _rank(origin: Origin) -> tuple[bool, bool, datetime, int, UnitKey]:
+    parsed = parse_timestamp(origin.timestamp)
+    moment, nanoseconds = parsed or (datetime.min, 0)  # noqa: DTZ901 - moments are compared as UTC, without a zone
+    return (not origin.unit.forking, parsed is None, moment, nanoseconds, origin.unit.key)
+
+
+_TIMESTAMP: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(?:Z|([+-])([0-9]{2}):?([0-5][0-9]))?"
+)
+
+
+def parse_timestamp(text: str) -> tuple[datetime, int] | None:
+    """Parse an event's timestamp (0 to 9 fraction digits) into (second in UTC, nanoseconds), or None.
+
+    With `Z` or an offset it is the moment that these name; the platform's own have neither, and are UTC.
+    """
+    found = _TIMESTAMP.fullmatch(text)
+    if found is None:
+        return None
+    whole, fraction, sign, hours, minutes = found.groups()
+    try:
+        moment = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S")  # noqa: DTZ007 - as above
+        if sign:
+            offset = timedelta(hours=int(hours), minutes=int(minutes))
+            moment = moment - offset if sign == "+" else moment + offset
+    except (ValueError, OverflowError):
+        return None
+    return moment, int((fraction or "").ljust(9, "0"))

@@ -1,0 +1,43 @@
+"""Results that were accepted and not committed when their run ended: whether they still count after a retry.
+
+A replay computed its result from the data as it was. Once anything else of the system is committed, the result may
+build on what is no longer so: it is superseded, and its unit is sent again (semantics: Retry).
+"""
+
+from maestro.messages import Code
+from maestro.rules.document import Document
+from maestro.rules.ending import SUPERSEDED
+from maestro.rules.settling import answer, reject
+from maestro.rules.state import System
+from maestro.rules.step import SaveDocument, SaveUnit, Step
+
+
+def outdate(system: System, committed: Document | None, step: Step) -> None:
+    """Note that something was committed: by the run of a document, or (None) by flow 1."""
+    for doc in list(system.keeping.values()):
+        if doc is not committed:
+            doc.kept = False
+            system.file(doc)
+            step.save(SaveDocument(doc))
+
+
+def settle(system: System, doc: Document, step: Step) -> None:
+    """At a start: go on with a kept result that still counts; else its unit is outstanding again."""
+    counts, doc.kept = doc.kept, False
+    system.file(doc)
+    if not counts and doc.current is not None:
+        supersede(system, doc, step)
+
+
+def supersede(system: System, doc: Document, step: Step) -> None:
+    """Give up the accepted result of the current unit: the unit is outstanding again."""
+    unit = doc.current
+    assert unit is not None
+    result = system.deliveries.get(unit.result_key)
+    if result is not None and not result.done:
+        result.replay = False
+        answer(result, step, Code.FAILED, message=SUPERSEDED)
+        reject(system, result, SUPERSEDED, step)
+        system.counters.superseded += 1
+    doc.put_back_current(accepted=True)
+    step.save(SaveUnit(doc, unit))

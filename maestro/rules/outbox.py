@@ -1,0 +1,90 @@
+"""The outbox: messages to siblings that decide nothing, stored until they are delivered.
+
+A status text that comes late does harm: delivered after `finished` it hides the instance from Discovery for ever. So
+texts are dropped when their document is decided or retried, and always before the instance's commit is begun. A call
+that had no answer may still arrive: the commit's owner is marked (`text_late`), and `finished` counts only when it is
+seen some time later, too. So it is while a call is under way; once that is answered, a look after it tells.
+"""
+
+from maestro.rules import facts, visibility
+from maestro.rules.delivery import Delivery
+from maestro.rules.document import Document
+from maestro.rules.state import OutboxKind, OutboxMessage, System
+from maestro.rules.step import DropOutboxMessage, SaveDocument, SaveOutboxMessage, Step
+
+
+def add_outbox_message(
+    system: System, kind: OutboxKind, instance_id: str, text: str, step: Step, about: int = 0
+) -> None:
+    """Put a message into the outbox."""
+    message = OutboxMessage(system.next_outbox_message, kind, instance_id, text, about)
+    system.outbox[message.number] = message
+    system.next_outbox_message = message.number + 1
+    step.save(SaveOutboxMessage(message))
+
+
+def drop_texts(system: System, instance_id: str, owner: Delivery | Document, step: Step) -> bool:
+    """Drop the status texts of an instance that are not delivered; return whether there were any.
+
+    The caller saves `owner`, whose commit they must not outlast.
+    """
+    dropped = False
+    for message in list(system.outbox.values()):
+        if message.kind is OutboxKind.STATUS and message.instance_id == instance_id:
+            if message.number in system.outbox_begun and not owner.text_late:
+                owner.text_late = True
+                system.texts_under_way[message.number] = owner
+            _forget(system, message.number, step)
+            dropped = True
+    return dropped
+
+
+def _forget(system: System, number: int, step: Step) -> None:
+    del system.outbox[number]
+    system.outbox_begun.discard(number)
+    step.save(DropOutboxMessage(number))
+
+
+def on_outbox_message_begun(system: System, fact: facts.OutboxMessageBegun, _step: Step) -> None:
+    """From now on it may arrive."""
+    if fact.number in system.outbox:
+        system.outbox_begun.add(fact.number)
+
+
+def on_outbox_message_refused(system: System, fact: facts.OutboxMessageRefused, step: Step) -> None:
+    """It did not arrive, and will not by that call."""
+    system.outbox_begun.discard(fact.number)
+    _answered(system, fact.number, step)
+
+
+def _answered(system: System, number: int, step: Step) -> None:
+    """A text that was dropped while it was under way is there now, or never will be."""
+    owner = system.texts_under_way.pop(number, None)
+    if owner is not None:
+        visibility.text_settled(system, owner, step)
+
+
+def on_outbox_message_unanswered(system: System, fact: facts.OutboxMessageUnanswered, step: Step) -> None:
+    """A text may come later than all that follows: its document remembers that."""
+    system.texts_under_way.pop(fact.number, None)
+    message = system.outbox.get(fact.number)
+    if message is None or message.kind is not OutboxKind.STATUS:
+        return
+    for doc in reversed(system.documents.values()):
+        if doc.held_instance == message.instance_id:
+            doc.text_late = True
+            step.save(SaveDocument(doc))
+            return
+
+
+def resume(system: System, step: Step) -> None:
+    """After a restart: a former life may have called for each text, and died before the answer."""
+    for number in list(system.outbox):
+        on_outbox_message_unanswered(system, facts.OutboxMessageUnanswered(number), step)
+
+
+def on_outbox_message_done(system: System, fact: facts.OutboxMessageDone, step: Step) -> None:
+    """It need not be delivered any more."""
+    _answered(system, fact.number, step)
+    if fact.number in system.outbox:
+        _forget(system, fact.number, step)

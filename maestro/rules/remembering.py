@@ -1,0 +1,187 @@
+"""What the ledger takes in: each commit with the rows that it changed, and what its computation had read.
+
+An entry stands for one commit and has a number, which gives the order of the log. What is not at hand when the commit
+is made is *owed*: stored with the commit, and fetched before the next result is judged (semantics: The ledger, 4). So a
+question to the ledger never meets an entry that is half there.
+"""
+
+from msgspec import Struct
+
+from maestro.rules import commands as do
+from maestro.rules import facts, staleness
+from maestro.rules.delivery import Delivery
+from maestro.rules.document import Document
+from maestro.rules.doubt import Doubt
+from maestro.rules.impact import LEDGER, Impacted, UnitKey
+from maestro.rules.ledger import Footprint
+from maestro.rules.ledger_book import HELD_ALONE_LIMIT, Entry, MissedCommit, Owed, Scope
+from maestro.rules.state import System
+from maestro.rules.step import DropEntry, SaveBook, SaveEntry, SaveOwed, Step
+from maestro.rules.unit import Unit
+
+
+class _Commit(Struct, frozen=True):
+    """One commit that was made just now."""
+
+    instance_id: str
+    unit: UnitKey
+    forking: bool
+    footprint: Footprint | None
+    generation: int
+    since: int
+    #: What the computation read is to be known as well.
+    reads: bool
+
+
+def open_ledger(system: System, step: Step) -> None:
+    """A run begins: from here on every commit's rows are kept, its held commit's first."""
+    if system.rules.ledger_scope is Scope.REPLAYS and not system.ledger.begun:
+        system.ledger.begun = True
+        step.save(SaveBook(system.ledger))
+
+
+def active(system: System) -> bool:
+    """Whether commits are taken in, so that the ledger has something to say."""
+    return system.rules.ledger_scope is Scope.ALL or (
+        system.rules.ledger_scope is Scope.REPLAYS and system.ledger.begun
+    )
+
+
+def judged(system: System, delivery: Delivery, units: tuple[Impacted, ...], step: Step) -> tuple[Impacted, ...]:
+    """Return the units that an event is held for, and count the events that the ledger alone holds.
+
+    When these are many, somebody must look. Where the ledger only reports, what it alone names holds nothing.
+    """
+    if not active(system):
+        return units
+    if system.rules.ledger_reports:
+        delivery.reported = tuple(unit for unit in units if unit.named == LEDGER)
+        return tuple(unit for unit in units if unit.named != LEDGER)
+    book = system.ledger
+    alone = bool(units) and all(unit.named == LEDGER for unit in units)
+    before = sum(book.held)
+    book.held.append(alone)
+    if not alone:
+        return units
+    book.held_alone += 1
+    if before == HELD_ALONE_LIMIT and sum(book.held) > before:
+        names = ", ".join(f"{unit.instance_id} on {unit.branch}" for unit in units[:5])
+        text = f"the ledger alone held {before + 1} of the last {len(book.held)} events, the last one for {names}"
+        step.do(do.RaiseAlarm(do.Alarm.LEDGER_HOLDS, delivery.instance_id, text))
+    return units
+
+
+def settled(system: System) -> bool:
+    """Whether the ledger is whole: nothing is owed that the next question could touch."""
+    return not system.ledger.owed
+
+
+def event_committed(system: System, delivery: Delivery, step: Step) -> None:
+    """Take in the commit of an event. One that waited, came back or was in doubt may have read what others changed."""
+    for reported in delivery.reported:
+        staleness.named_late(system, reported, delivery.instance_id, step)
+    if active(system):
+        out_of_turn = delivery.waited or delivery.redriven or bool(delivery.doubt)
+        out_of_turn = out_of_turn or system.rules.ledger_scope is Scope.ALL
+        unit = (delivery.instance_id, delivery.branch)
+        _take_in(system, _Commit(delivery.instance_id, unit, False, delivery.footprint, 0, 0, out_of_turn), step)  # noqa: FBT003 - a field
+
+
+def held_committed(system: System, doc: Document, step: Step) -> None:
+    """Take in the held commit of a run."""
+    if active(system):
+        unit = (doc.held_instance, doc.branch)
+        _take_in(system, _Commit(doc.held_instance, unit, doc.forking, doc.footprint, 0, 0, reads=True), step)
+        doc.footprint = None
+
+
+def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> None:
+    """Take in the commit of a replay: what it read takes the place of what its unit read before."""
+    if active(system):
+        _take_in(
+            system,
+            _Commit(
+                unit.result_instance, unit.key, unit.forking, doc.footprint, doc.generation, unit.logged, reads=True
+            ),
+            step,
+        )
+        doc.footprint = None
+    else:
+        staleness.replayed(system, unit.key, step)
+
+
+def doubtful_replay_committed(system: System, doubt: Doubt, generation: int, step: Step) -> None:
+    """Take in the commit of a replay that was in doubt, and was made: its run has ended since."""
+    if active(system):
+        commit = _Commit(doubt.instance_id, doubt.unit, doubt.forking, None, generation, doubt.logged, reads=True)
+        _take_in(system, commit, step)
+    else:
+        staleness.replayed(system, doubt.unit, step)
+
+
+def _take_in(system: System, commit: _Commit, step: Step) -> None:
+    if not commit.reads and commit.footprint is not None and not commit.footprint.changed:
+        return  # it changes no row that anybody can have read
+    book = system.ledger
+    book.last += 1
+    # Of a commit that a former life decided it is not known any more: all who read its rows are looked at again.
+    asked = commit.footprint.asked if commit.footprint is not None else 0
+    owed = Owed(
+        book.last, commit.instance_id, commit.unit, commit.forking, commit.reads, commit.generation, commit.since,
+        asked, commit.footprint,
+    )  # fmt: skip
+    raced = asked < book.last - 1  # something was committed since it was asked whom this impacts
+    if commit.reads or commit.footprint is None or raced:
+        book.owed[owed.number] = owed
+        step.save(SaveOwed(owed), SaveBook(book))
+    else:
+        _write(system, Entry(owed, commit.footprint), step)
+
+
+def advance(system: System, step: Step) -> None:
+    """Fetch what is owed, one entry after the other; let the oldest entries leave when there are too many rows."""
+    book = system.ledger
+    if book.fetching or system.closing:
+        return
+    if book.owed:
+        owed = next(iter(book.owed.values()))
+        book.fetching = owed.number
+        step.do(do.FetchOwed(owed.number))
+    elif book.size > system.rules.ledger_rows:
+        book.fetching = -1
+        step.do(do.FindOldestEntries(book.size - system.rules.ledger_rows))
+
+
+def on_owed_fetched(system: System, fact: facts.OwedFetched, step: Step) -> None:
+    """All is known about the oldest owed entry, or it cannot be known: the unit is not remembered then."""
+    book = system.ledger
+    owed = book.owed.pop(fact.number, None)
+    book.fetching = 0
+    if owed is None:
+        return
+    if owed.reads:
+        staleness.judge(system, owed, fact, step)
+    for reader in fact.overlooked:
+        commit = MissedCommit(owed.number, owed.instance_id, owed.generation)
+        staleness.overlooked(system, reader, commit, step)
+    _write(system, Entry(owed, fact.footprint, fact.reads, fact.replaces), step)
+
+
+def _write(system: System, entry: Entry, step: Step) -> None:
+    book = system.ledger
+    book.size += entry.size - (entry.replaces.reads if entry.replaces else 0)
+    step.save(SaveEntry(entry), SaveBook(book))
+
+
+def on_oldest_entries_found(system: System, fact: facts.OldestEntriesFound, step: Step) -> None:
+    """The oldest entries leave; of the units whose reads go with them nothing is remembered."""
+    book = system.ledger
+    book.fetching = 0
+    for oldest in fact.entries:
+        book.size -= oldest.size
+        if oldest.unit is not None:
+            staleness.forgotten(system, oldest, step)
+        step.save(DropEntry(oldest))
+    if not fact.entries:
+        book.size = 0
+    step.save(SaveBook(book))

@@ -1,0 +1,484 @@
+"""Flow 3, the run: an approved reprocessing starts, commits what was held, and replays one unit after another.
+
+`advance` reads off the document what comes next, so that a run continues after a crash exactly as it does
+after an answer. A result may impact more: the document grows before the result is committed (cascade).
+"""
+
+from maestro.events import MASTER, ReplayRef
+from maestro.messages import Code
+from maestro.rules import commands as do
+from maestro.rules import (
+    committing,
+    crowding,
+    ending,
+    facts,
+    kept,
+    late,
+    leaving_out,
+    outage,
+    remembering,
+    starting,
+    visibility,
+)
+from maestro.rules.delivery import Delivery, Verdict
+from maestro.rules.document import MAESTRO, Document, Stage
+from maestro.rules.doubt import Use
+from maestro.rules.impact import Impacted, Origin, relevant, replay_order
+from maestro.rules.outbox import drop_texts
+from maestro.rules.pace import event_name
+from maestro.rules.settling import COMMITTED, answer, fail_caller, finish, forget, reject, settle
+from maestro.rules.state import System
+from maestro.rules.status import Status, Trigger
+from maestro.rules.step import SaveDelivery, SaveDocument, SavePace, SaveUnit, Step
+from maestro.rules.unit import Unit, UnitState
+
+#: No send of theirs can be answered.
+_NEVER_RAN = frozenset({Status.PENDING, Status.SKIPPED})
+
+# --- what comes next -----------------------------------------------------------------------------------------
+
+
+def advance(system: System, step: Step) -> None:
+    """Order what comes next: the news owed of an end, then the running document's next step, else the next in line."""
+    for ended in system.owed.values():
+        ending.announce(system, ended, step)
+        return
+    for resting in system.live.values():
+        if resting.status is Status.PAUSED and resting.stage is None and not resting.resting:
+            _end_resting(system, resting, step)
+            return
+    doc = system.next_in_line() or system.running()
+    if doc is None or doc.stage is not None or doc.resting:
+        return
+    if (system.cases or system.unfinished) and doc.ending is None:
+        return  # a commit is in doubt, or cannot be begun: nothing else of the system is committed
+    if doc.running and _commit_begun(system, doc, step):
+        return
+    if doc.ending is not None:
+        ending.clean_up(system, doc, step)
+    elif doc.status is Status.APPROVED:
+        _start(system, doc, step)
+    else:
+        _go_on(system, doc, step)
+
+
+def _go_on(system: System, doc: Document, step: Step) -> None:
+    """Order the next step of a run."""
+    if starting.must_ask(doc):
+        if _may_ask(system):
+            starting.ask(system, doc, step)
+    elif not doc.queues_built:
+        _await(system, doc, Stage.QUEUES)
+        step.do(do.FillQueues(doc.id, doc.token))
+    elif doc.current is not None:
+        _continue_unit(system, doc, doc.current, step)
+    elif doc.cancelling:
+        ending.end(system, doc, Trigger.CANCEL, "", doc.cancelling, step)
+    elif not doc.held_committed:
+        order_held_commit(system, doc, step)
+    elif not _pause(system, doc, step):
+        _next_unit(system, doc, step)
+
+
+def _may_ask(system: System) -> bool:
+    """Whether the answer would count: all that is committed by then is visible, and in the ledger.
+
+    Beside a run without lock an event may be being committed: it comes first, and no question can name it yet.
+    """
+    return remembering.settled(system) and not visibility.awaits_look(system) and not system.committing
+
+
+def waits_to_ask(system: System) -> bool:
+    """Whether a run waits until it may ask: further events would make it wait for ever, as some wait for no look."""
+    doc = system.running() if system.live else None
+    if doc is None or doc.stage is not None or doc.resting or doc.ending is not None:
+        return False
+    return starting.must_ask(doc) or (doc.current is not None and doc.current.state is UnitState.ASSESSING)
+
+
+def _commit_begun(system: System, doc: Document, step: Step) -> bool:
+    """Take up a commit that a former life called, before all else: it is in doubt, unless an outcome proves it."""
+    unit = doc.current
+    if any(doubt.document == doc.id for doubt in system.open_doubts):
+        return False  # it is left to a person
+    if doc.held_begun and not doc.held_committed:
+        _await(system, doc, Stage.HELD_COMMIT)
+        if not doc.held_stored:
+            committing.resume(system, Use.HELD, doc.id, doc.held_instance, step)
+            return True
+        held_commit_made(system, doc, 0.0, step)
+    elif unit is not None and unit.state is UnitState.COMMITTING and unit.begun:
+        _await(system, doc, Stage.REPLAY_COMMIT)
+        if not unit.stored:
+            committing.resume(system, Use.REPLAY, doc.id, unit.result_instance, step)
+            return True
+        replay_commit_made(system, doc, unit, 0.0, step)
+    return False
+
+
+def order_held_commit(system: System, doc: Document, step: Step) -> None:
+    """Call Domain; that it is called is stored before."""
+    drop_texts(system, doc.held_instance, doc, step)
+    _await(system, doc, Stage.HELD_COMMIT)
+    doc.held_begun = True
+    step.save(SaveDocument(doc))
+    step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
+
+
+def order_replay_commit(system: System, doc: Document, unit: Unit, step: Step, *, again: bool = False) -> None:
+    """Call Domain; that it is called is stored before."""
+    _await(system, doc, Stage.REPLAY_COMMIT)
+    unit.begun = True
+    step.save(SaveUnit(doc, unit))
+    step.do(do.CommitReplay(doc.id, doc.token, unit.result_instance, doc.grown or again))
+
+
+def _end_resting(system: System, doc: Document, step: Step) -> None:
+    """A paused run is to end: nothing of it is in flight, and another run may be going on beside it."""
+    if doc.ending is None:
+        ending.end(system, doc, Trigger.CANCEL, "", doc.cancelling, step)
+    else:
+        ending.clean_up(system, doc, step)
+
+
+def _pause(system: System, doc: Document, step: Step) -> bool:
+    """Pause between two replays, when somebody asked for it or the budget is used up; not when none is left."""
+    cause = doc.budget_used(system.now)
+    if not (doc.pausing or cause) or doc.next_unit() is None:
+        return False
+    if doc.pausing:
+        cause = ""
+    doc.move(Trigger.PAUSE, system.now, doc.pausing or MAESTRO, cause, doc.pause_reason)
+    doc.pausing = doc.pause_reason = ""
+    step.save(SaveDocument(doc))
+    take_off_queues(doc, step)
+    return True
+
+
+def take_off_queues(doc: Document, step: Step) -> None:
+    """Take the messages of a paused run off the unit queues: another may use them, and it may never be resumed."""
+    doc.queues_built = False
+    step.do(do.EmptyQueues(doc.id))
+
+
+def _start(system: System, doc: Document, step: Step) -> None:
+    if doc.blocks and system.committing:
+        return  # it was retried meanwhile: no execution commit while it runs (I3)
+    _await(system, doc, Stage.STARTING)
+    step.do(do.Notify(doc.id, doc.token, "starting"))
+
+
+def _next_unit(system: System, doc: Document, step: Step) -> None:
+    unit = doc.take_next()
+    if unit is None and doc.set_aside and not leaving_out.nothing_else_left(system, doc, step):
+        take_off_queues(doc, step)
+        return
+    if unit is None:
+        ending.end(system, doc, Trigger.FINISH, "", MAESTRO, step)
+        return
+    _send(system, doc, unit, step)
+    step.do(do.TakeUnit(doc.id, unit.position))
+
+
+def _send(system: System, doc: Document, unit: Unit, step: Step) -> None:
+    unit.begin_send(system.now)
+    if unit.attempts == 1:
+        unit.logged = system.ledger.last
+    step.save(SaveUnit(doc, unit))
+    _order_send(system, doc, step)
+
+
+def _order_send(system: System, doc: Document, step: Step) -> None:
+    _await(system, doc, Stage.SEND)
+    step.do(do.SendReplay(doc.id, doc.token))
+
+
+def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> None:
+    if unit.state is UnitState.SENDING:
+        _order_send(system, doc, step)
+    elif unit.state is UnitState.ASSESSING and _may_ask(system):
+        _await(system, doc, Stage.IMPACT)
+        step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
+    elif unit.state is UnitState.COMMITTING:
+        order_replay_commit(system, doc, unit, step)
+
+
+def _await(system: System, doc: Document, stage: Stage) -> None:
+    doc.stage, doc.token = stage, system.token()
+
+
+def awaited(system: System, id_: str, token: int, stage: Stage) -> Document | None:
+    """Return the document if the answer is the one it waits for, and let it go on; None if it is superseded."""
+    doc = system.documents.get(id_)
+    if doc is None or doc.stage is not stage or doc.token != token:
+        return None
+    doc.stage = None
+    return doc
+
+
+# --- the start -----------------------------------------------------------------------------------------------
+
+
+def on_notified(system: System, fact: facts.Notified, step: Step) -> None:
+    """The Event Manager was told: of the start, so run now, locked from here on; or of the end, so go on."""
+    doc = awaited(system, fact.id, fact.token, Stage.STARTING)
+    if doc is not None:
+        doc.move(Trigger.START_WITHOUT_LOCK if doc.forking else Trigger.START, system.now, MAESTRO)
+        doc.queues_built = doc.start_asked = False
+        kept.settle(system, doc, step)
+        step.save(SaveDocument(doc))
+        late.drop_replayed(system, doc, step)
+        remembering.open_ledger(system, step)
+        step.do(do.Dequeue(doc.id))
+        return
+    doc = awaited(system, fact.id, fact.token, Stage.ANNOUNCE)
+    if doc is not None:
+        ending.announced(system, doc, step)
+
+
+def on_queues_updated(system: System, fact: facts.QueuesUpdated, step: Step) -> None:
+    """The queues mirror the document; go on. Only before the held commit does a refusal of the broker end the run."""
+    doc = awaited(system, fact.id, fact.token, Stage.QUEUES)
+    if doc is not None:
+        doc.queues_built = True
+        if fact.problem and not doc.held_committed:
+            ending.end(system, doc, Trigger.ABORT_SPLIT, fact.problem, MAESTRO, step)
+        elif doc.current is not None and doc.current.state is UnitState.SENT:
+            step.do(do.AwaitResult(doc.id, doc.send_name(doc.current), doc.current.sent_at))
+        return
+    if any(awaited(system, fact.id, fact.token, stage) is not None for stage in (Stage.GROWTH, Stage.LEAVING)):
+        return
+    doc = awaited(system, fact.id, fact.token, Stage.CLEAN_UP)
+    if doc is not None:
+        ending.close(system, doc, step)
+
+
+def on_start_impact_found(system: System, fact: facts.StartImpactFound, step: Step) -> None:
+    """What the held commit impacts by now is known."""
+    doc = awaited(system, fact.id, fact.token, Stage.START_IMPACT)
+    if doc is not None:
+        starting.on_impact_found(system, doc, fact, step)
+
+
+def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> None:
+    """What was held is in the domain."""
+    doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
+    if doc is not None:
+        held_commit_made(system, doc, fact.took, step)
+
+
+def held_commit_made(system: System, doc: Document, took: float, step: Step) -> None:
+    """Record that the held data is in the domain: Domain said so, or it is proved."""
+    doc.stage = None
+    committing.made(system, Use.HELD, doc.id, took, step)
+    doc.held_committed = True
+    visibility.owe(system, doc, step)
+    step.save(SaveDocument(doc))
+    remembering.held_committed(system, doc, step)
+    kept.outdate(system, doc, step)
+
+
+# --- one replay ------------------------------------------------------------------------------------------------
+
+
+def on_replay_sent(system: System, fact: facts.ReplaySent, step: Step) -> None:
+    """The Event Manager took it. The result may have been quicker: then there is nothing to await."""
+    doc = awaited(system, fact.id, fact.token, Stage.SEND)
+    if doc is None or doc.ending is not None or doc.current is None or doc.current.state is not UnitState.SENDING:
+        return
+    outage.over(system, doc.id)
+    doc.current.state, doc.current.sent_at = UnitState.SENT, system.now
+    step.save(SaveUnit(doc, doc.current))
+    step.do(do.AwaitResult(doc.id, doc.send_name(doc.current), system.now))
+
+
+def on_replay_timed_out(system: System, fact: facts.ReplayTimedOut, step: Step) -> None:
+    """Its result may stand in the persist queue, behind others: it takes effect once these were taken."""
+    doc = _overdue(system, fact.id, fact.send)
+    if doc is not None:
+        crowding.wait_for_the_queue(doc, fact.send, step)
+
+
+def _overdue(system: System, id_: str, send: str) -> Document | None:
+    """Return the document if the result of this very send is still awaited."""
+    doc = system.documents.get(id_)
+    if doc is None or not doc.running or doc.ending is not None or doc.stage is not None:
+        return None
+    unit = doc.current
+    if unit is None or unit.state is not UnitState.SENT or doc.send_name(unit) != send:
+        return None
+    return doc
+
+
+def on_persist_swept(system: System, fact: facts.PersistSwept, step: Step) -> None:
+    """Send again, a limited number of times; results of the earlier sends still count."""
+    known = system.documents.get(fact.id)
+    if known is not None and known.sweeping == fact.send:
+        known.sweeping = ""
+    doc = _overdue(system, fact.id, fact.send)
+    unit = doc.current if doc is not None else None
+    if doc is None or unit is None:
+        return
+    if doc.cancelling or unit.attempts >= system.rules.replay_attempts:
+        cause = f"no persist event of the replay of {unit.instance_id} in time, after {unit.attempts} sends"
+        ending.end(system, doc, Trigger.FAIL, cause, MAESTRO, step)
+    else:
+        _send(system, doc, unit, step)
+
+
+def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None:
+    """The replayed process ended in error; any other error is not about this run."""
+    doc = system.documents.get(fact.id)
+    if (
+        doc is not None
+        and doc.running
+        and doc.ending is None
+        and doc.current is not None
+        and doc.is_answer(fact.instance_id, fact.branch, fact.send)
+    ):
+        doc.current.failures += 1
+        step.save(SaveUnit(doc, doc.current))
+        if doc.current.failures >= system.rules.replay_attempts:
+            leaving_out.set_aside(doc, f"its process failed {doc.current.failures} times: {fact.cause}", step)
+        else:
+            ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
+
+
+def on_unit_refused(system: System, fact: facts.UnitRefused, step: Step) -> None:
+    """No operation of the platform takes the replay: it never will."""
+    doc = awaited(system, fact.id, fact.token, Stage.SEND)
+    if doc is not None and doc.ending is None and not answered(doc, Stage.SEND):
+        leaving_out.set_aside(doc, fact.cause, step)
+
+
+def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) -> None:
+    """A replay's persist event: the first from the unit in flight counts, all else is for the error queue."""
+    doc = system.documents.get(ref.id)
+    if doc is None or doc.status in _NEVER_RAN:
+        reason = f"reprocessing.id: {ref.id[:80]!r} is not running"
+        if delivery.has_caller:  # a bad request, and nothing more: no queue has it
+            answer(delivery, step, Code.INVALID, message=reason)
+            forget(system, delivery, step)
+        else:
+            reject(system, delivery, reason, step)
+        return
+    unit = doc.current if doc.running and doc.ending is None else None
+    answers = doc.is_answer(ref.instance_id, delivery.branch, ref.send)
+    if unit is None or not answers or delivery.instance_id == unit.result_instance:  # that one answered a former round
+        system.counters.superseded += 1
+        if delivery.has_caller:
+            fail_caller(system, delivery, ending.SUPERSEDED, step)
+        else:
+            reject(system, delivery, ending.SUPERSEDED, step)
+        return
+    delivery.verdict, delivery.replay = Verdict.COMMIT, True
+    unit.state = UnitState.ASSESSING
+    unit.result_instance, unit.result_key = delivery.instance_id, delivery.key
+    if doc.stage is Stage.OUTAGE:  # the send had no answer, and arrived
+        doc.stage = None
+    step.save(SaveDelivery(delivery), SaveUnit(doc, unit))
+    settle(delivery, step)
+
+
+# --- the cascade -----------------------------------------------------------------------------------------------
+
+
+def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: Step) -> None:
+    """Grow the document by what the result impacts; origins of units not met yet are fetched first."""
+    doc = awaited(system, fact.id, fact.token, Stage.IMPACT)
+    if doc is None or doc.current is None:
+        return
+    doc.footprint = fact.footprint
+    impacted = _impacted_by(doc, doc.current, fact.units, step)
+    met = [unit for unit in map(doc.unit_of, impacted) if unit is not None]
+    doc.again = tuple(unit for unit in met if unit.state is UnitState.DONE)  # else still outstanding: not added twice
+    new = tuple(found for found in impacted if doc.unit_of(found) is None)
+    if new:
+        _await(system, doc, Stage.ORIGINS)
+        step.do(do.FetchReplayOrigins(doc.id, doc.token, new))
+    else:
+        outage.over(system, doc.id)
+        _grow(system, doc, doc.current, (), step)
+
+
+def _impacted_by(doc: Document, unit: Unit, found: tuple[Impacted, ...], step: Step) -> tuple[Impacted, ...]:
+    """Drop what a replay cannot impact, and the held instance: replayed within its own run it would apply twice."""
+    on_master = unit.branch == MASTER and doc.on_master
+    named = relevant(found, own_instance=unit.result_instance, on_master=on_master, own_unit=unit.key)
+    impacted = tuple(one for one in named if one.instance_id != doc.held_instance)
+    if len(impacted) < len(named) and not doc.held_named_by:
+        doc.held_named_by = unit.instance_id
+        step.save(SaveDocument(doc))
+        text = f"reprocessing {doc.id}: the replay of {unit.instance_id} impacts the held instance itself"
+        step.do(do.RaiseAlarm(do.Alarm.HELD_NAMED, doc.held_instance, text))
+    return impacted
+
+
+def on_replay_origins_fetched(system: System, fact: facts.ReplayOriginsFetched, step: Step) -> None:
+    """All that the cascade, or the start of the run, adds is known."""
+    doc = awaited(system, fact.id, fact.token, Stage.START_ORIGINS)
+    if doc is not None:
+        starting.take_in(system, doc, fact.origins, step)
+        return
+    doc = awaited(system, fact.id, fact.token, Stage.ORIGINS)
+    if doc is not None and doc.current is not None:
+        outage.over(system, doc.id)
+        _grow(system, doc, doc.current, fact.origins, step)
+
+
+def _grow(system: System, doc: Document, unit: Unit, new: tuple[Origin, ...], step: Step) -> None:
+    """Add new units and new rounds to document and queues; only then may the result be committed."""
+    rounds = system.rules.max_replays_per_instance
+    again = [met for met in doc.again if met.round < rounds]
+    for stale in (met for met in doc.again if met.round >= rounds):
+        stale.reimpacted = True
+        step.save(SaveUnit(doc, stale))
+    grown = [_take_in(doc, unit, origin) for origin in replay_order((*new, *(met.as_origin() for met in again)))]
+    doc.grown = bool(grown or doc.again)
+    doc.again = ()
+    unit.state = UnitState.COMMITTING
+    step.save(SaveDocument(doc), SaveUnit(doc, unit), *(SaveUnit(doc, added) for added in grown))
+    if grown:
+        doc.cascaded += len(grown)
+        system.counters.cascaded += len(grown)
+        _await(system, doc, Stage.GROWTH)
+        step.do(do.GrowQueues(doc.id, doc.token, tuple(added.position for added in grown)))
+
+
+def _take_in(doc: Document, cause: Unit, origin: Origin) -> Unit:
+    met = doc.unit_of(origin.unit)
+    if met is None:
+        return doc.add((origin,), cause.position)[0]
+    doc.add_round(met)
+    return met
+
+
+def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step) -> None:
+    """The replay's data is in the domain: its unit is done."""
+    doc = awaited(system, fact.id, fact.token, Stage.REPLAY_COMMIT)
+    if doc is not None and doc.current is not None:
+        replay_commit_made(system, doc, doc.current, fact.took, step)
+
+
+def replay_commit_made(system: System, doc: Document, unit: Unit, took: float, step: Step) -> None:
+    """Record that the replay's data is in the domain: Domain said so, or it is proved."""
+    doc.stage = doc.current = None
+    committing.made(system, Use.REPLAY, doc.id, took, step)
+    unit.state, unit.done_at = UnitState.DONE, system.now
+    unit.begun = unit.stored = False
+    doc.replayed += 1
+    system.counters.replayed += 1
+    remembering.replay_committed(system, doc, unit, step)
+    kept.outdate(system, doc, step)
+    if unit.duration is not None:
+        step.save(*(SavePace(name, pace) for name, pace in system.paces.replayed(event_name(unit), unit.duration)))
+    step.save(SaveDocument(doc), SaveUnit(doc, unit))
+    result = system.deliveries[unit.result_key]
+    finish(system, result, step)
+    answer(result, step, Code.OK, fields=COMMITTED)
+    step.do(do.TakeControl(doc.id))
+
+
+def answered(doc: Document, stage: Stage) -> bool:
+    """Whether a send that failed was answered by a result all the same: the result says more."""
+    return stage is Stage.SEND and (doc.current is None or doc.current.state is not UnitState.SENDING)

@@ -1,0 +1,123 @@
+"""Results that are stale, or not known to be fresh: the list that the ledger keeps of them (semantics: The ledger, 2).
+
+A unit is on the list once, with what was found last; a replay whose computation missed nothing takes it off. Stale
+units gather for a while and then become a late reprocessing (`late`).
+"""
+
+from typing import Final
+
+from msgspec import structs
+
+from maestro.rules import commands as do
+from maestro.rules import facts
+from maestro.rules.impact import Impacted, UnitKey
+from maestro.rules.ledger import Reader
+from maestro.rules.ledger_book import LatePolicy, MissedCommit, Oldest, Owed, Stale, StaleState
+from maestro.rules.state import System
+from maestro.rules.status import Status
+from maestro.rules.step import DropStale, SaveBook, SaveStale, Step
+
+#: Notes that are kept; of more the oldest leave, and are counted.
+KEPT: Final = 10_000
+#: Commits that a note names.
+NAMED: Final = 10
+
+
+def judge(system: System, owed: Owed, fact: facts.OwedFetched, step: Step) -> None:
+    """Say what is known of a computation that was committed: it is fresh, or on the list."""
+    if fact.problem:
+        _note(system, owed, StaleState.NOT_REMEMBERED, step, cause=fact.problem)
+    elif fact.reads is None:
+        _note(system, owed, StaleState.UNVERIFIED, step, cause="Process Memory has no dataset of it")
+    elif fact.missed:
+        _note(system, owed, StaleState.STALE, step, fact.missed)
+        gather(system, step)
+    elif fact.overwritten:
+        _note(system, owed, StaleState.OVERWRITE, step, fact.overwritten)
+    elif owed.unit in system.ledger.stale:
+        _take_off(system, owed.unit, step)
+
+
+def forgotten(system: System, oldest: Oldest, step: Step) -> None:
+    """The reads of a unit left the ledger. What is said of it already says more."""
+    if oldest.unit is not None and oldest.unit not in system.ledger.stale:
+        owed = Owed(oldest.number, oldest.instance_id, oldest.unit, oldest.forking, reads=True)
+        _note(system, owed, StaleState.NOT_REMEMBERED, step, cause="it is among the oldest of the ledger")
+
+
+def replayed(system: System, unit: UnitKey, step: Step) -> None:
+    """A unit was replayed, and nothing is remembered of what that read: what was missed before is not missed now."""
+    if unit in system.ledger.stale:
+        _take_off(system, unit, step)
+
+
+def overlooked(system: System, reader: Reader, missed: MissedCommit, step: Step) -> None:
+    """A unit read what a commit changed, and came between the question whom it impacts and the commit."""
+    _note(
+        system, Owed(0, reader.instance_id, reader.unit, reader.forking, reads=True), StaleState.STALE, step, (missed,)
+    )
+    gather(system, step)
+
+
+def named_late(system: System, unit: Impacted, missed_instance: str, step: Step) -> None:
+    """Discovery names a unit only when a doubtful answer is asked again: the commit is made, so the unit is stale."""
+    owed = Owed(0, unit.instance_id, unit.key, unit.forking, reads=True)
+    _note(system, owed, StaleState.STALE, step, (MissedCommit(system.ledger.last, missed_instance),))
+    gather(system, step)
+
+
+def left_out(system: System, unit: UnitKey, instance_id: str, user: str, reason: str, step: Step) -> None:
+    """A unit is left out of the run that should have replayed it."""
+    _put(system, Stale(0, unit, False, instance_id, StaleState.LEFT_OUT, system.now, user=user, reason=reason), step)  # noqa: FBT003 - a field
+
+
+def accept(system: System, document_id: str, user: str, reason: str, step: Step) -> None:
+    """Somebody decided that the units of a late reprocessing stay as they are."""
+    for stale in [one for one in system.ledger.stale.values() if one.document_id == document_id]:
+        accepted = structs.replace(stale, state=StaleState.ACCEPTED, user=user, reason=reason, document_id="")
+        system.ledger.stale[stale.unit] = accepted
+        step.save(SaveStale(accepted))
+
+
+def assign(system: System, unit: UnitKey, document_id: str, step: Step) -> None:
+    """A late reprocessing is to replay the unit; without an id none is any more."""
+    stale = structs.replace(system.ledger.stale[unit], document_id=document_id)
+    system.ledger.stale[unit] = stale
+    step.save(SaveStale(stale))
+
+
+def gather(system: System, step: Step) -> None:
+    """Have a late reprocessing opened when stale units have gathered for a while."""
+    book = system.ledger
+    if system.rules.late_policy is LatePolicy.REPORT or book.late_due:
+        return
+    book.late_due = system.now + system.rules.late_after
+    step.do(do.WakeAt(do.Topic.LATE, "gather", book.late_due))
+
+
+def _note(
+    system: System, owed: Owed, state: StaleState, step: Step, missed: tuple[MissedCommit, ...] = (), cause: str = ""
+) -> None:
+    first = tuple(sorted(missed, key=lambda commit: commit.number)[:NAMED])
+    stale = Stale(0, owed.unit, owed.forking, owed.instance_id, state, system.now, first, cause)
+    known = system.ledger.stale.get(owed.unit)
+    waiting = system.documents.get(known.document_id) if known is not None else None
+    if waiting is not None and waiting.status in (Status.PENDING, Status.APPROVED):
+        stale = structs.replace(stale, document_id=waiting.id)  # which is still to replay it
+    _put(system, stale, step)
+
+
+def _put(system: System, stale: Stale, step: Step) -> None:
+    book = system.ledger
+    book.noted += 1
+    book.stale.pop(stale.unit, None)
+    book.stale[stale.unit] = numbered = structs.replace(stale, number=book.noted)
+    step.save(SaveStale(numbered), SaveBook(book))
+    if len(book.stale) > KEPT:
+        book.stale_left += 1
+        _take_off(system, next(iter(book.stale)), step)
+
+
+def _take_off(system: System, unit: UnitKey, step: Step) -> None:
+    del system.ledger.stale[unit]
+    step.save(DropStale(unit))

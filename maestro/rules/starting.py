@@ -1,0 +1,52 @@
+"""Flow 3, the start of a run: what the held commit impacts is asked once more, under the lock, before it is made.
+
+What was committed since the document was made may read what the held commit changes. Each start asks until the held
+commit is recorded as done: a retry of an aborted run may come hours later (semantics: Flow 3, step 2).
+"""
+
+from maestro.rules import commands as do
+from maestro.rules import facts, outage
+from maestro.rules.document import MAESTRO, START, Document, Stage
+from maestro.rules.impact import Origin, relevant, replay_order
+from maestro.rules.state import System
+from maestro.rules.step import SaveDocument, SaveUnit, Step
+
+
+def must_ask(doc: Document) -> bool:
+    """Whether Discovery is to be asked before the run goes on."""
+    return not (doc.held_committed or doc.start_asked or doc.cancelling)
+
+
+def ask(system: System, doc: Document, step: Step) -> None:
+    """Ask Discovery about the held instance."""
+    doc.stage, doc.token = Stage.START_IMPACT, system.token()
+    step.do(do.AskStartImpact(doc.id, doc.token, doc.held_instance))
+
+
+def on_impact_found(system: System, doc: Document, fact: facts.StartImpactFound, step: Step) -> None:
+    """Fetch the origins of the units that the document has not; without any the run goes on as it is."""
+    doc.footprint = fact.footprint
+    named = relevant(fact.units, own_instance=doc.held_instance, on_master=doc.on_master)
+    new = tuple(one for one in named if doc.unit_of(one) is None)
+    if new:
+        doc.stage, doc.token = Stage.START_ORIGINS, system.token()
+        step.do(do.FetchReplayOrigins(doc.id, doc.token, new))
+    else:
+        outage.over(system, doc.id)
+        doc.start_asked = True
+
+
+def take_in(system: System, doc: Document, new: tuple[Origin, ...], step: Step) -> None:
+    """Add the units at the end, in the order of replay. The queues are filled with them: that comes next."""
+    outage.over(system, doc.id)
+    units = doc.add(replay_order(new), START)
+    doc.start_asked = True
+    doc.cascaded += len(units)
+    system.counters.cascaded += len(units)
+    doc.note(
+        system.now,
+        MAESTRO,
+        f"the start added {len(units)} unit{'s' * (len(units) > 1)} that the held commit impacts by now",
+        "",
+    )
+    step.save(SaveDocument(doc), *(SaveUnit(doc, unit) for unit in units))

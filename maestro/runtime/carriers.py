@@ -1,9 +1,0 @@
-"""Who carries out which command of the rules."""
-
-from collections.abc import Callable, Mapping
-from typing import Any
-
-from maestro.reprocessing.commands import Command
-
-#: By the command's own class: asking each in turn whether a command is one of its own costs more than most of them do.
-Carriers = Mapping[type[Command], Callable[[Any], None]]

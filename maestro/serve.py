@@ -1,0 +1,130 @@
+"""`maestro serve`, put together: the one place that starts the parts, in this order, and stops them in reverse.
+
+logs -> supervisor -> lock board -> known systems -> HTTP gateway -> ingress, cascade are up -> systems of API core
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from typing import NamedTuple
+
+from maestro import logs
+from maestro.actors.bootstrap import ActorRuntime
+from maestro.actors.host_process import HostProcess
+from maestro.actors.lock_view import lock_board
+from maestro.board.owner_view import OwnerView
+from maestro.http.actor_client import ActorClient, Unavailable
+from maestro.http.app import create_app
+from maestro.http.entities import Entities
+from maestro.http.guards import guarding
+from maestro.http.newcomers import Newcomers
+from maestro.http.server import Address, check_free, serve_http
+from maestro.platform import Platform, SiblingError
+from maestro.settings.model import Settings
+from maestro.store.places import stored_systems
+
+#: What ends Maestro in order: told to, Ctrl-C, and a terminal that is gone.
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+#: Pause after a failed look at API core, in seconds; doubles up to `platform.systems_refresh`.
+FIRST_PAUSE = 1.0
+#: Least seconds between two looks, also when somebody names a system that API core does not know.
+SOONEST = 5.0
+
+
+class Running(NamedTuple):
+    """A Maestro that is up: where its gateway listens, and the tasks that must not end before it is told to."""
+
+    address: Address
+    tasks: list["asyncio.Task[None]"]
+
+
+@asynccontextmanager
+async def running(settings: Settings, host: HostProcess | None = None) -> AsyncIterator[Running]:
+    """Run Maestro while the context is open. `host` is the actors' host, if it is spawned already.
+
+    Raises:
+        AlreadyRunning, FolderUnusable, PortTaken, ActorsFailed, BindError: it cannot start; the message says why.
+    """
+    async with AsyncExitStack() as stack:
+        runtime = ActorRuntime(settings, host=host)
+        await runtime.launch(lambda: check_free(settings.http))
+        stack.push_async_callback(runtime.stop)
+        # Once the data folder is ours, and before there are owners.
+        look = stack.enter_context(lock_board(settings, lambda: runtime.actor_client.entries))
+        # Before the gateway opens: an unknown system may proceed, so one that is locked must be known.
+        known = dict.fromkeys([*settings.systems, *stored_systems(settings.data_dir)])
+        await asyncio.gather(*(runtime.actor_client.install(system_id) for system_id in known))
+        guards = await stack.enter_async_context(guarding(settings))
+        # One try: the caller comes again.
+        platform = await stack.enter_async_context(
+            await Platform.open(settings.platform.model_copy(update={"tries": 1}))
+        )
+        sooner = asyncio.Event()
+        newcomers = Newcomers(platform.apicore.systems, sooner.set)
+        owner = stack.enter_context(closing(OwnerView(settings)))
+        entities = Entities(platform, settings.http.ask_timeout)
+        stack.push_async_callback(entities.close)
+        app = create_app(runtime.actor_client, settings.http, look, guards, owner, newcomers, entities)
+        address = await stack.enter_async_context(serve_http(app, settings.http))
+        await runtime.arrived()
+        tasks = [
+            asyncio.create_task(runtime.run(), name="actors"),
+            asyncio.create_task(
+                watch_systems(runtime.actor_client, platform, settings.platform.systems_refresh, sooner),
+                name="systems of API core",
+            ),
+        ]
+        stack.push_async_callback(_cancelled, tasks)
+        yield Running(address, tasks)
+
+
+async def watch_systems(actor_client: ActorClient, platform: Platform, refresh: float, sooner: asyncio.Event) -> None:
+    """Ask API core for its systems, at the start until it answers and then now and again, and serve them.
+
+    `refresh`: seconds between two looks once it has answered. `sooner`: somebody named a system that it did not know;
+    it may be about to.
+    """
+    log = logs.get()
+    pause = FIRST_PAUSE
+    while True:
+        sooner.clear()
+        try:
+            for system_id in await platform.apicore.systems():
+                if system_id not in actor_client.systems():
+                    log.info("system found", system=system_id)
+                    await actor_client.install(system_id)
+            pause = refresh
+        except (SiblingError, Unavailable) as problem:
+            log.warning("systems of API core not known; serving the known ones", cause=str(problem))
+            pause = min(pause * 2, refresh)
+        await asyncio.sleep(min(pause, SOONEST))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, pause - SOONEST)):
+                await sooner.wait()
+
+
+async def _cancelled(tasks: list["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def serve(settings: Settings, announce: Callable[[str], None], host: HostProcess | None = None) -> None:
+    """Run Maestro until SIGTERM, SIGHUP or Ctrl-C. `announce` is told the gateway's URL once all is up."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOPPING:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+            loop.add_signal_handler(number, stop.set)
+    log = logs.get()
+    async with running(settings, host) as maestro:
+        url = maestro.address.url
+        log.info("maestro serves", url=url, broker=settings.broker.kind, data=str(settings.data_dir))
+        announce(url)
+        told = asyncio.create_task(stop.wait())
+        ended, _ = await asyncio.wait([told, *maestro.tasks], return_when=asyncio.FIRST_COMPLETED)
+        log.info("maestro is stopping")
+    for task in ended - {told}:
+        task.result()  # a task that ended by itself ended by a defect, which is raised
+    log.info("maestro has stopped")

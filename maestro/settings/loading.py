@@ -1,0 +1,161 @@
+"""Finds the configuration file, puts the layers on top of each other and makes `Settings` of them."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from maestro.settings.environment import (
+    AUTO_APPROVE,
+    CONFIG,
+    auto_approved,
+    environment_notes,
+    maestro_layer,
+    platform_layer,
+)
+from maestro.settings.layers import DEFAULT, Key, Layer, leaves, merged, plain
+from maestro.settings.model import Settings
+from maestro.settings.problems import SettingsError, all_keys, describe, describe_together, unknown_variable
+
+#: Looked for in the working directory, in this order, when no file is named.
+USUAL_FILES: Final = (Path("maestro.toml"), Path("config/maestro.toml"))
+
+_KIND: Final = ("broker", "kind")
+_URL: Final = ("broker", "url")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, and where they came from."""
+
+    settings: Settings
+    #: The configuration file that was read, if any.
+    file: Path | None
+    #: Where each setting stands: "default", the file's path, or an environment variable.
+    origins: Mapping[Key, str]
+    #: What is no error and worth a line each: variables that are not read, or say something else than was meant.
+    notes: tuple[str, ...] = ()
+
+
+def load_settings(config_file: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Return the settings of this installation; see `load`."""
+    return load(config_file, environ).settings
+
+
+def load(config_file: Path | None, environ: Mapping[str, str]) -> Loaded:
+    """Read the configuration file (see `find_file`) and the environment, later over earlier.
+
+    Defaults, file, the platform's variables, MAESTRO_*; AUTO_REPROCESSING_<systemId> adds to what
+    `reprocessing.auto_approve` is by then. A source that sets `broker.url` without `broker.kind` means a
+    RabbitMQ broker.
+
+    Raises:
+        SettingsError: anything in them is unknown or wrong; it lists all of it.
+    """
+    path = find_file(config_file, environ)
+    defaults = _default_layer()
+    keys = all_keys()
+    file = _file_layer(path) if path else Layer()
+    problems = _file_problems(file, defaults)
+    ours, unknown = maestro_layer(environ)
+    problems += [unknown_variable(name, keys) for name in unknown]
+
+    variables = _with_kind(ours).over(_with_kind(platform_layer(environ)))
+    problems += _variable_problems(variables, defaults, environ)
+    everything = variables.over(_with_kind(file)).over(defaults)
+    problems += _problems_together(everything)
+    if problems:
+        raise SettingsError(problems)
+    layer = _with_auto_approved(everything, environ)
+    settings = Settings.model_validate(layer.values)
+    if settings.broker.kind == "rabbitmq" and not settings.broker.url.get_secret_value():
+        raise SettingsError([f'{layer.origins[_KIND]}: broker.kind = "rabbitmq": needs broker.url, or RABBITMQ_HOST'])
+    return Loaded(settings, path, layer.origins, tuple(environment_notes(environ)))
+
+
+def find_file(config_file: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the file to read: the given one, else MAESTRO_CONFIG's, else ./maestro.toml, else ./config/maestro.toml.
+
+    None when there is none of these: the defaults hold. A file that is named is returned even if it does not exist.
+    """
+    if config_file is not None:
+        return config_file
+    if environ.get(CONFIG):
+        return Path(environ[CONFIG])
+    return next((path for path in USUAL_FILES if path.is_file()), None)
+
+
+def _default_layer() -> Layer:
+    values = plain(Settings())
+    return Layer(values, {key: DEFAULT for key, _ in leaves(values)})
+
+
+def _file_layer(path: Path) -> Layer:
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a byte order mark there
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "is not UTF-8"
+        raise SettingsError([f"{path}: cannot be read: {reason}"]) from problem
+    try:
+        values = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as problem:
+        raise SettingsError([f"{path}: is no TOML: {problem}"]) from problem
+    return Layer(values, {key: str(path) for key, _ in leaves(values)})
+
+
+def _file_problems(file: Layer, defaults: Layer) -> list[str]:
+    """A file has types, so it is held to them: "5" is no number and true is none either."""
+    layer = file.over(defaults)
+    try:
+        # Dates are no setting's value, and must not turn into text on their way.
+        as_json = json.dumps(layer.values, default=lambda value: [str(value)])
+        Settings.model_validate_json(as_json, strict=True)
+    except ValidationError as invalid:
+        return describe(invalid, layer, all_keys())
+    return []
+
+
+def _variable_problems(variables: Layer, defaults: Layer, environ: Mapping[str, str]) -> list[str]:
+    layer = _with_auto_approved(variables.over(defaults), environ)
+    try:
+        Settings.model_validate(layer.values)
+    except ValidationError as invalid:
+        return describe(invalid, layer, all_keys())
+    return []
+
+
+def _problems_together(layer: Layer) -> list[str]:
+    try:
+        Settings.model_validate(layer.values)
+    except ValidationError as invalid:
+        return describe_together(invalid, layer)
+    return []
+
+
+def _with_kind(layer: Layer) -> Layer:
+    """A source with a broker's URL means RabbitMQ, unless it says otherwise itself."""
+    broker = layer.values.get("broker")
+    if isinstance(broker, dict) and broker.get("url") and "kind" not in broker:
+        implied = Layer()
+        implied.put(_KIND, "rabbitmq", layer.origins.get(_URL, DEFAULT))
+        return implied.over(layer)
+    return layer
+
+
+def _with_auto_approved(layer: Layer, environ: Mapping[str, str]) -> Layer:
+    added = auto_approved(environ)
+    present = layer.values.get("reprocessing", {}).get("auto_approve", [])
+    if not added or not isinstance(present, list):
+        return layer
+    extra = {system: name for system, name in added.items() if system not in present}
+    origins: dict[Key, str] = {
+        (*AUTO_APPROVE, str(index)): name for index, name in enumerate(extra.values(), start=len(present))
+    }
+    if extra:
+        origins[AUTO_APPROVE] = ", ".join([layer.origins[AUTO_APPROVE], *extra.values()])
+    values = merged(layer.values, {"reprocessing": {"auto_approve": [*present, *extra]}})
+    return Layer(values, layer.origins | origins)

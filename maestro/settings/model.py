@@ -1,0 +1,443 @@
+"""Every setting: its name, meaning, unit and default. `config/maestro.toml` shows them all.
+
+The models are plain; `maestro.settings` fills them from file and environment.
+"""
+
+import re
+from importlib.util import find_spec
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Final, Literal, LiteralString, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from maestro.events import check_system_id
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+SystemId = Annotated[str, AfterValidator(lambda value: check_system_id(value, repr(value)))]
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError("must be a network such as 10.1.0.0/16, without bits of a host") from None
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or value != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError("must be an origin such as https://console.example.org, without a path")
+    return value.lower()
+
+
+def _host_name(value: str) -> str:
+    if not re.fullmatch(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", value):
+        raise ValueError('must be a name such as maestro.example.org or *.example.org, without a port; "*": any')
+    return value.lower()
+
+
+def _webhook_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.fragment:
+        raise ValueError("must be an http:// or https:// URL without a user and a fragment")
+    return value
+
+
+#: The kind of a problem that only several settings together have, wherever each of them stands.
+TOGETHER: Final = "together"
+
+
+def together(message: LiteralString, *names: str) -> PydanticCustomError:
+    """Return the problem that these settings of one table have together."""
+    return PydanticCustomError(TOGETHER, message, {"names": names})
+
+
+WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
+Happening = Literal["pending", "decided", "finished", "failed"]
+Network = Annotated[str, AfterValidator(_network)]
+HostName = Annotated[str, AfterValidator(_host_name)]
+Origin = Annotated[str, AfterValidator(_origin)]
+
+
+class Section(BaseModel):
+    """A table of the file; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BrokerSettings(Section):
+    """Where persist events come from."""
+
+    #: "embedded", or "rabbitmq" (implied by `url` or RABBITMQ_HOST).
+    kind: Literal["embedded", "rabbitmq"] = "embedded"
+    #: AMQP URL, for instance amqp://user:password@host:5672/plataforma_v1.0
+    url: SecretStr = SecretStr("")
+    #: Folder of the embedded broker's queues; empty: `<data_dir>/broker`.
+    embedded_dir: str = ""
+    #: Unacknowledged deliveries per queue.
+    prefetch: Annotated[int, Field(ge=1, le=65535)] = 256
+    #: Seconds to wait for a confirm, reconnects included.
+    publish_timeout: Seconds = 60.0
+    #: Seconds to wait for any other answer of the broker.
+    operation_timeout: Seconds = 10.0
+    #: Seconds between heartbeats of the AMQP connection.
+    heartbeat: Annotated[int, Field(ge=1)] = 20
+    #: Longest pause between two attempts to reconnect, in seconds.
+    reconnect_max: Seconds = 5.0
+    #: Seconds between two renewals of the message that says whose the events of the vhost are: well below RabbitMQ's
+    #: consumer time-out (30 min).
+    owner_renewal: Annotated[float, Field(gt=0, le=1500)] = 600.0
+    #: A larger message is an error, in bytes.
+    max_event_bytes: Count = 10 * 1024 * 1024
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is RabbitMQ, which other installations may use as well."""
+        return self.kind == "rabbitmq" or bool(self.url.get_secret_value())
+
+    @field_validator("url")
+    @classmethod
+    def _names_a_broker(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if text and not text.startswith(("amqp://", "amqps://")):
+            raise ValueError("must be amqp://user:password@host:port/vhost, or amqps://…")
+        try:
+            port = urlsplit(text).port
+        except ValueError:
+            port = 0
+        if port == 0:
+            raise ValueError("must have a port of 1 to 65535, or none")
+        return value
+
+
+class HttpSettings(Section):
+    """Maestro's own HTTP gateway."""
+
+    host: str = "127.0.0.1"
+    port: Port = 6971
+    #: Seconds to wait for an actor's answer.
+    ask_timeout: Seconds = 10.0
+    #: Seconds to wait for the end of a sync persist.
+    sync_timeout: Seconds = 120.0
+    #: Largest request body, in bytes.
+    max_body_bytes: Count = 10 * 1024 * 1024
+    #: What `Retry-After` says with a 403 of `proceed`, in seconds.
+    retry_after: Count = 5
+    #: Read locks from shared memory where that is proven right, instead of asking the system's actor each time.
+    lock_board: bool = True
+    #: The console has the system's id typed before an approval of more replays than this.
+    type_system_above: Count = 50
+    #: Requests a second, and at once, of one client (its token, else its address). Calls of the platform's own
+    #: services count a tenth; `proceed` is free.
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 500.0
+    burst: Count = 1000
+    #: Further names under which the gateway is called, for instance a proxy's: "maestro.example.org", "*.example.org".
+    allowed_hosts: tuple[HostName, ...] = ()
+    #: PEM files of the certificate (with its chain) and its key; both or none. With them: HTTPS only.
+    tls_cert: str = ""
+    tls_key: str = ""
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise together("tls_cert and tls_key: both or none", "tls_cert", "tls_key")
+        return self
+
+
+class OidcSettings(Section):
+    """People's identities from an OpenID Connect issuer."""
+
+    #: The issuer's URL, as in its tokens' `iss`; empty: off.
+    issuer: str = ""
+    #: What a token's `aud` must name.
+    audience: str = ""
+    #: Where the issuer's keys are; empty: asked of its discovery document.
+    jwks_url: str = ""
+    #: Claims with the person's name, groups (or roles), and systems (empty: all systems).
+    user_claim: str = "sub"
+    roles_claim: str = "roles"
+    systems_claim: str = ""
+    #: Values of `roles_claim` that make a viewer, an approver, an admin.
+    viewers: tuple[str, ...] = ("maestro-viewer",)
+    approvers: tuple[str, ...] = ("maestro-approver",)
+    admins: tuple[str, ...] = ("maestro-admin",)
+
+    #: Seconds for which the issuer's keys are trusted while it is out of reach.
+    keys_max_age: Seconds = 86400.0
+
+    @field_validator("issuer", "jwks_url")
+    @classmethod
+    def _is_a_url(cls, value: str) -> str:
+        if value and not value.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+            raise ValueError("must be an https:// URL (http:// on loopback only)")
+        return value
+
+    @model_validator(mode="after")
+    def _has_an_audience(self) -> Self:
+        if self.issuer and not self.audience:
+            raise together("an issuer needs an audience", "issuer", "audience")
+        return self
+
+
+class AccessSettings(Section):
+    """Who may do what at the gateway."""
+
+    #: Ask for credentials. Without, `maestro serve` listens on loopback only.
+    enabled: bool = False
+    #: Networks whose callers count as role `platform` without credentials.
+    platform_networks: tuple[Network, ...] = ()
+    #: Networks whose callers may look (role `viewer`), or decide (role `approver`), without credentials. Who decides
+    #: is then whom the request names.
+    viewer_networks: tuple[Network, ...] = ()
+    approver_networks: tuple[Network, ...] = ()
+    #: Origins of web pages, besides the gateway's own, that may send what changes something.
+    origins: tuple[Origin, ...] = ()
+    #: Failed credentials that an address may send per minute; more are 429. A valid one is never refused for it.
+    failures: Count = 10
+    #: Seconds a verified token of the issuer is trusted before it is verified again. A token of `maestro token add` is
+    #: known for as long as it is in the file; a revoked one ends within 2 s.
+    recheck: Seconds = 300.0
+    #: Systems whose reprocessings need the approval of two different users.
+    two_approvers: tuple[SystemId, ...] = ()
+    #: Bytes of a file of the audit log after which the next one is begun.
+    audit_file_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
+    #: Files of decisions that are kept, the oldest removed first; 0: all. Refused attempts have a log of their own.
+    audit_files: Annotated[int, Field(ge=0)] = 0
+    oidc: OidcSettings = OidcSettings()
+
+    @model_validator(mode="after")
+    def _two_are_two(self) -> Self:
+        if self.two_approvers and self.approver_networks:
+            message = "callers of approver_networks name themselves: they are no two different approvers"
+            raise together(message, "two_approvers", "approver_networks")
+        return self
+
+
+class ActorSettings(Section):
+    """The actor system."""
+
+    #: TCP port of thespian's Admin on loopback; 0 picks a free one.
+    admin_port: Port = 0
+    #: Events per message between ingress and a system actor.
+    batch_events: Annotated[int, Field(ge=1, le=100)] = 64
+    #: Bytes per such message.
+    batch_bytes: Count = 1_000_000
+    #: Events a system actor holds that are not judged yet.
+    backlog: Count = 256
+    #: Seconds without an acknowledgement after which a message between actors is sent again.
+    resend_after: Seconds = 2.0
+    #: Seconds without a sign of life after which an actor is replaced; below 2 a busy one would look dead.
+    replace_after: Annotated[float, Field(ge=2, allow_inf_nan=False)] = 20.0
+
+    @property
+    def beat_every(self) -> float:
+        """Seconds between two heartbeats of a system's actor: five in the time it may be silent, or more."""
+        return min(4.0, self.replace_after / 5)
+
+    @property
+    def beat_fresh(self) -> float:
+        """Seconds for which a heartbeat proves that the actor is at work: until two are missing."""
+        return 2 * self.beat_every
+
+
+class Sibling(Section):
+    """Address of a sibling service."""
+
+    scheme: Literal["http", "https"] = "http"
+    host: Annotated[str, Field(pattern=r"^[^\s/@]+$")] = "localhost"
+    port: Annotated[int, Field(ge=1, le=65535)]
+
+    @property
+    def url(self) -> str:
+        """Return the address as the beginning of a URL, without a slash at its end."""
+        host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+class PlatformSettings(Section):
+    """The sibling services and how patient Maestro is with them."""
+
+    apicore: Sibling = Sibling(port=9110)
+    discovery: Sibling = Sibling(port=8090)
+    process_memory: Sibling = Sibling(port=9091)
+    event_manager: Sibling = Sibling(port=8081)
+    #: URL of a system's domain; `{host}` and `{port}` come from API core's installedApp.
+    domain_url: str = "http://{host}:{port}"
+    #: How committed instances become `finished` in API core, which Discovery needs to see them: "ensure" looks, and
+    #: sets it when the platform has not within a second; "trust" leaves it to a platform whose domain answers after it.
+    finished: Literal["ensure", "trust"] = "ensure"
+    #: Tries per call; with the default backoff about 30 s in all when refused.
+    tries: Count = 5
+    #: First pause between two tries, in seconds; it doubles each time.
+    backoff: Seconds = 2.0
+    #: Longest pause between two tries, in seconds.
+    backoff_max: Seconds = 16.0
+    connect_timeout: Seconds = 2.0
+    answer_timeout: Seconds = 30.0
+    #: Seconds that the answer to a commit is awaited. Domain has no limit of its own.
+    commit_timeout: Seconds = 3600.0
+    #: Seconds, with Domain answering other questions, after which a commit whose answer was lost counts as ended; at
+    #: least three times the longest commit that the system has seen. "never": only Domain or a person can say so.
+    commit_settle: Seconds | Literal["never"] = 60.0
+    #: The domains' persist is idempotent per instance: a commit in doubt is made again at once.
+    commit_repeatable: bool = False
+    #: Look for the rows of a commit in doubt through a map named `maestro`, registered at API core.
+    proof_map: bool = True
+    #: Tries of a notification (starting, finished, droping): nothing depends on it.
+    notification_tries: Count = 2
+    #: Largest answer read from a sibling, in bytes.
+    max_answer_bytes: Count = 64 * 1024 * 1024
+    #: Mirror each document to Process Memory.
+    mirror_documents: bool = True
+    #: Seconds between two mirrors of the same document while it runs.
+    mirror_interval: Seconds = 1.0
+    #: Seconds between two looks at API core for new systems.
+    systems_refresh: Seconds = 60.0
+
+    @field_validator("domain_url")
+    @classmethod
+    def _template_can_be_filled(cls, value: str) -> str:
+        try:
+            filled = value.format(host="host", port=1)
+        except (KeyError, IndexError, ValueError):
+            raise ValueError("may hold {host} and {port}, and no other braces") from None
+        if "{host}" not in value or not filled.startswith(("http://", "https://")):
+            raise ValueError("must be an http:// or https:// URL with {host} in it")
+        return value
+
+
+class ReprocessingSettings(Section):
+    """The rules' few numbers."""
+
+    #: Seconds to wait for a replay's persist event.
+    replay_timeout: Seconds = 900.0
+    #: Sends of a replay before the reprocessing fails.
+    replay_attempts: Count = 2
+    #: Seconds that a run waits, under its lock, for a sibling that is out of reach; then it fails.
+    outage_limit: Seconds = 1800.0
+    #: Rounds an instance is replayed in one reprocessing.
+    max_replays_per_instance: Count = 3
+    #: Systems whose reprocessings are approved without asking (also AUTO_REPROCESSING_<systemId>).
+    auto_approve: tuple[SystemId, ...] = ()
+    #: Completed deliveries remembered per system, to recognise a redelivery.
+    dedup_window: Annotated[int, Field(ge=1000)] = 4096
+    #: Refuse decisions without a reason. The platform's own client sends none.
+    require_reason: bool = False
+    #: Seconds for which a decision that covers its tag is taken for what else becomes pending of it.
+    tag_window: Seconds = 600.0
+
+
+class LedgerSettings(Section):
+    """Who read which row, and who changed it last (docs/ledger.md)."""
+
+    #: "replays": writes of every commit from a system's first run on, reads of replays and of events that were not
+    #: committed in their turn; "all": writes and reads of every commit; "off".
+    scope: Literal["replays", "all", "off"] = "replays"
+    #: Rows kept per system; beyond it the oldest leave.
+    rows: Annotated[int, Field(ge=1000)] = 1_000_000
+    #: "hold": an event is held for what the ledger alone names, too; "report": such units are listed as stale instead.
+    act: Literal["hold", "report"] = "hold"
+    #: Systems whose ledger only reports, whatever `act` says.
+    reports: tuple[SystemId, ...] = ()
+
+
+class LateSettings(Section):
+    """What becomes of results that are found stale after their commit (docs/ledger.md)."""
+
+    #: "report": they are listed; "ask": a late reprocessing waits for a decision; "replay": it is approved at once.
+    policy: Literal["report", "ask", "replay"] = "ask"
+
+
+class WebhookSettings(Section):
+    """Who is told what happens to reprocessings (docs/security.md)."""
+
+    #: The secret that signs them; needed with `urls`, better kept in the environment than in a file.
+    secret: SecretStr = SecretStr("")
+    #: Where they go.
+    urls: tuple[WebhookUrl, ...] = ()
+    #: What is told.
+    events: tuple[Happening, ...] = ("pending", "decided", "finished", "failed")
+    #: Tries of each, and the first pause between two, in seconds; it doubles each time up to `backoff_max`.
+    tries: Annotated[int, Field(ge=1, le=100)] = 12
+    backoff: Seconds = 1.0
+    backoff_max: Seconds = 300.0
+    #: Seconds to wait for an answer.
+    timeout: Seconds = 10.0
+    #: Deliveries per system that the log keeps.
+    kept: Annotated[int, Field(ge=1, le=100_000)] = 1000
+
+    @model_validator(mode="after")
+    def _are_signed(self) -> Self:
+        if self.urls and len(self.secret.get_secret_value()) < 16:  # noqa: PLR2004 - what cannot be guessed
+            raise together("urls need a secret of at least 16 characters", "urls", "secret")
+        return self
+
+
+class LogSettings(Section):
+    """What is logged and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    #: "auto": readable on a terminal, JSON otherwise.
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class TraceSettings(Section):
+    """OpenTelemetry traces of events and reprocessings."""
+
+    #: Needs the packages of the extra `trace`.
+    enabled: bool = False
+    #: Where spans go: OTLP over HTTP. Headers come from OTEL_EXPORTER_OTLP_HEADERS.
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/\S*)?$")] = "http://127.0.0.1:4318/v1/traces"
+    #: Share of traces that is kept, 0 to 1.
+    sample: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+    @field_validator("enabled")
+    @classmethod
+    def _has_its_packages(cls, value: bool) -> bool:  # noqa: FBT001 - pydantic calls it so
+        if value and find_spec("opentelemetry") is None:
+            raise ValueError("needs OpenTelemetry: pip install '.[trace]' in the folder of Maestro's sources")
+        return value
+
+
+class Settings(Section):
+    """All of it."""
+
+    #: Folder of everything Maestro keeps.
+    data_dir: Path = Path("data")
+    #: Systems to serve from the start, beside those that API core names.
+    systems: tuple[SystemId, ...] = ()
+    broker: BrokerSettings = BrokerSettings()
+    http: HttpSettings = HttpSettings()
+    access: AccessSettings = AccessSettings()
+    actors: ActorSettings = ActorSettings()
+    platform: PlatformSettings = PlatformSettings()
+    reprocessing: ReprocessingSettings = ReprocessingSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    late: LateSettings = LateSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    log: LogSettings = LogSettings()
+    trace: TraceSettings = TraceSettings()
+
+    @model_validator(mode="after")
+    def _somebody_approves(self) -> Self:
+        both = sorted({*self.access.two_approvers} & {*self.reprocessing.auto_approve})
+        if both:
+            raise PydanticCustomError(
+                TOGETHER,
+                "access.two_approvers, reprocessing.auto_approve: {system} is in both: nobody would approve what runs",
+                {"names": ("access.two_approvers", "reprocessing.auto_approve"), "system": both[0]},
+            )
+        return self

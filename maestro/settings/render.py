@@ -1,0 +1,53 @@
+"""The effective settings as a TOML file: secrets masked, each line with where its value stands."""
+
+import json
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from maestro.settings.layers import DEFAULT, Key, Tree, plain
+from maestro.settings.loading import Loaded
+from maestro.settings.problems import is_secret
+
+#: Lists of URLs whose paths are secrets: who knows one may post there.
+SECRET_PATHS: Final = frozenset({("webhooks", "urls")})
+#: The password in a URL.
+_PASSWORD: Final = re.compile(r"(?<=://)([^:@/]*):.*@")
+
+
+def as_toml(loaded: Loaded) -> str:
+    """Return all settings as TOML."""
+    lines = [f"# {loaded.file or 'no configuration file: defaults and environment'}"]
+    lines += _table(plain(loaded.settings), (), loaded)
+    return "\n".join(lines) + "\n"
+
+
+def masked(secret: str) -> str:
+    """Return a URL without its password; any other secret is not shown at all."""
+    return _PASSWORD.sub(r"\1:***@", secret) if "://" in secret or not secret else "***"
+
+
+def without_path(url: str) -> str:
+    """Return a URL's scheme, host and port."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/…"
+
+
+def _table(tree: Tree, above: Key, loaded: Loaded) -> list[str]:
+    lines = [f"\n[{'.'.join(above)}]"] if above else []
+    for name, value in tree.items():
+        if not isinstance(value, dict):
+            key = (*above, name)
+            origin = loaded.origins.get(key, DEFAULT)
+            shown = [without_path(url) for url in value] if key in SECRET_PATHS else value
+            text = _value(masked(value) if is_secret(key) else shown)
+            lines.append(f"{name} = {text}" + ("" if origin == DEFAULT else f"  # {origin}"))
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            lines += _table(value, (*above, name), loaded)
+    return lines
+
+
+def _value(value: Any) -> str:
+    """JSON's text, numbers, booleans and lists are TOML's too, but for DEL, which TOML wants escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

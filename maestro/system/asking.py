@@ -1,0 +1,143 @@
+"""Calls that find out what is so: what Discovery names, what API core calls an instance, whether a sibling is there.
+
+Discovery fails open when API core does. So its answer about a run counts only when API core answers after it, and one
+about an event is given with how many tries of API core had failed by then: the rules compare.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+
+from msgspec import structs
+
+from maestro import logs
+from maestro.platform import Platform, SiblingRefused
+from maestro.rules import commands as do
+from maestro.rules import facts
+from maestro.rules.facts import Fact
+from maestro.rules.impact import Impacted
+from maestro.rules.ledger import Footprint, merged
+from maestro.rules.remembering import active
+from maestro.rules.state import System
+from maestro.rules.visibility import FINISHED
+from maestro.system.canaries import Canaries
+from maestro.system.ledger import Ledger
+from maestro.telemetry.definitions import DISCOVERY_SECONDS, EVENT, LOOKS
+from maestro.telemetry.metrics import MetricsRegistry
+
+
+class Asking:
+    """The questions of one system."""
+
+    def __init__(
+        self, system: System, platform: Platform, ledger: Ledger, canaries: Canaries, registry: MetricsRegistry
+    ) -> None:
+        self._system = system
+        self._platform = platform
+        self._ledger = ledger
+        self._canaries = canaries
+        self._registry = registry
+        self._log = logs.get(system=system.id)
+        self._unknown_told = False
+
+    @property
+    def api_failures(self) -> int:
+        """Tries of API core that have failed in this life."""
+        return self._platform.failures("apicore")
+
+    def tries(self, what: str) -> int | None:
+        """Return how often to try a question of `what`: as set; once while it is found out why it failed."""
+        return 1 if what in self._system.troubles else None
+
+    async def impacted(
+        self,
+        instance_id: str,
+        branch: str,
+        kind: str,
+        what: str = "",
+        *,
+        surely: bool = False,
+        tries: int | None = None,
+    ) -> tuple[tuple[Impacted, ...], Footprint | None]:
+        """Ask Discovery for `what` and, where the ledger has something to say, Domain and the ledger beside it.
+
+        `surely`: Discovery's answer counts only when API core answers after it; else it is asked again.
+        """
+        tries = self.tries(what) if tries is None else tries
+        named = self._named(instance_id, kind, tries, surely=surely)
+        if not active(self._system):
+            return await named, None
+        asked = self._system.ledger.whole
+        footprint: Footprint
+        units, footprint = await together(
+            named, self._platform.domain.footprint(self._system.id, instance_id, tries=tries)
+        )
+        self._canaries.answered("domain", instance_id)
+        found = await self._ledger.named(footprint, branch)
+        return merged(units, found), structs.replace(footprint, asked=asked)
+
+    async def _named(self, instance_id: str, kind: str, tries: int | None, *, surely: bool) -> tuple[Impacted, ...]:
+        started = time.perf_counter()
+
+        async def ask_surely() -> tuple[Impacted, ...]:
+            units = await self._ask(instance_id, 1)
+            await self._platform.apicore.instance(instance_id, tries=1)
+            return units
+
+        try:
+            return await (self._platform.retried(ask_surely, tries) if surely else self._ask(instance_id, tries))
+        finally:
+            self._registry.observe(DISCOVERY_SECONDS, time.perf_counter() - started, kind)
+
+    async def _ask(self, instance_id: str, tries: int | None) -> tuple[Impacted, ...]:
+        units = await self._platform.discovery.impacted(self._system.id, instance_id, tries=tries)
+        self._canaries.answered("discovery", instance_id, units=bool(units))
+        return units
+
+    async def again(self, command: do.AskAgain) -> Fact:
+        """Carry out `AskAgain`."""
+        units = await self._named(command.instance_id, EVENT, None, surely=True)
+        return facts.AskedAgain(command.key, command.token, units)
+
+    async def footprint(self, command: do.AskFootprint) -> Fact:
+        """Carry out `AskFootprint`: one try, for a look is awaited meanwhile."""
+        found = await self._platform.domain.footprint(self._system.id, command.instance_id, tries=1)
+        return facts.FootprintFound(command.token, found)
+
+    async def look(self, command: do.Look) -> Fact:
+        """Carry out `Look`."""
+        instance = await self._platform.apicore.instance(command.instance_id, tries=1)
+        status = None if instance is None else instance.status
+        if status is None and not self._unknown_told:
+            self._unknown_told = True
+            self._log.warning(
+                "API core knows no such instance: Discovery will not name it; said once", instance=command.instance_id
+            )
+        self._registry.count(LOOKS, "unknown" if status is None else "finished" if status == FINISHED else "not_yet")
+        return facts.Looked(command.key, command.token, status, self.api_failures)
+
+    async def set_finished(self, command: do.SetFinished) -> Fact:
+        """Carry out `SetFinished`."""
+        try:
+            await self._platform.apicore.set_instance_status(command.instance_id, FINISHED, tries=1)
+        except SiblingRefused as problem:
+            return facts.FinishedRefused(command.key, command.token, str(problem))
+        self._registry.count(LOOKS, "set")
+        self._log.info("set finished, for the platform did not in time", instance=command.instance_id)
+        return facts.FinishedSet(command.key, command.token, self.api_failures)
+
+    async def canary(self, command: do.AskCanary) -> Fact:
+        """Carry out `AskCanary`."""
+        answered = await self._canaries.ask(command.sibling)
+        return facts.CanaryAsked(command.what, command.token, bool(answered), known=answered is not None)
+
+
+async def together(*work: Awaitable[object]) -> tuple:  # type: ignore[type-arg]  # as asyncio.gather's, for any number
+    """Await all; when one fails, cancel the rest and raise what it raised."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return tuple(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        raise

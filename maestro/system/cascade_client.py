@@ -1,0 +1,163 @@
+"""The system's side of its cascade actor: operations on a document's queues, in order, each until done."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from maestro.links.endpoint import Peer
+from maestro.messages import (
+    CascadeDone,
+    DeadLetterDocument,
+    DequeueControl,
+    DequeueReprocessing,
+    DequeueUnit,
+    EmptyUnitQueues,
+    EnqueueReprocessing,
+    EnqueueUnits,
+    ToCascade,
+)
+from maestro.rules import commands as do
+from maestro.rules import facts
+from maestro.rules.document import Document
+from maestro.rules.facts import Fact
+from maestro.rules.rendering import document_json, outstanding_first, queued_event, queued_id
+from maestro.rules.unit import Unit
+from maestro.system.dispatcher import Handlers
+from maestro.system.repository import Repository
+
+Answer = Callable[[str], Fact | None]
+#: Bytes of events in one operation, roughly: a message between actors stays small.
+PART_BYTES = 256 * 1024
+
+
+class CascadeClient:
+    """Turns the rules' queue commands into operations, and their completions into facts."""
+
+    def __init__(self, documents: dict[str, Document], repository: Repository, feed: Callable[[Fact], None]) -> None:
+        self._documents = documents
+        self._repository = repository
+        self._feed = feed
+        self._peer: Peer | None = None
+        self._last_op = 0
+        #: Not done yet, oldest first: what a new cascade actor is asked again.
+        self._open: dict[int, tuple[ToCascade, Answer | None]] = {}
+
+    def attach(self, peer: Peer) -> None:
+        """A cascade actor is there, perhaps a new one: ask it all that is not done."""
+        self._peer = peer
+        for operation, _ in self._open.values():
+            peer.post(operation)
+
+    def done(self, completion: CascadeDone) -> None:
+        """An operation is done, or failed for good."""
+        _, answer = self._open.pop(completion.op, (None, None))
+        fact = answer(completion.problem) if answer is not None else None
+        if fact is not None:
+            self._feed(fact)
+
+    def handlers(self) -> Handlers:
+        """Return who begins which command of the queues."""
+        return {
+            do.Enqueue: self._enqueue,
+            do.Dequeue: self._leave,
+            do.FillQueues: self._fill,
+            do.GrowQueues: self._grow,
+            do.EmptyQueues: self._empty,
+            do.CleanUpQueues: self._clean_up,
+            do.TakeUnit: self._take_unit,
+            do.TakeControl: self._take_control,
+        }
+
+    def _enqueue(self, command: do.Enqueue) -> None:
+        self._order(DequeueReprocessing(self._op(), command.id))
+        self._order(EnqueueReprocessing(self._op(), self._render(command.id), command.id))
+
+    def _leave(self, command: do.Dequeue) -> None:
+        operations: list[ToCascade] = [DequeueReprocessing(self._op(), command.id)]
+        if command.failed:
+            operations.append(DeadLetterDocument(self._op(), self._render(command.id), command.id))
+        self._order_all(operations, _updated(command.id, command.token))
+
+    def _clean_up(self, command: do.CleanUpQueues) -> None:
+        id_, answer = command.id, _updated(command.id, command.token)
+        # Taken off at the start already; a broker that was killed since may have forgotten that acknowledgement.
+        self._order(DequeueReprocessing(self._op(), id_))
+        if not command.failed:
+            self._order(EmptyUnitQueues(self._op()), answer)
+            return
+        if command.empty:
+            self._order(EmptyUnitQueues(self._op()))
+        self._order(DeadLetterDocument(self._op(), self._render(id_, ended=True), id_), answer)
+
+    def _fill(self, command: do.FillQueues) -> None:
+        doc = self._documents[command.id]
+        to_send, in_flight = outstanding_first(doc.not_done())
+        parts = list(_parts(_messages(doc, to_send)))
+        sent = _messages(doc, in_flight)
+        first = EnqueueUnits(self._op(), parts[0] if parts else (), fresh=True, in_flight=sent)
+        others = [EnqueueUnits(self._op(), part, fresh=False) for part in parts[1:]]
+        self._order_all([first, *others], _updated(command.id, command.token))
+
+    def _grow(self, command: do.GrowQueues) -> None:
+        doc = self._documents[command.id]
+        added = _messages(doc, (doc.order[position] for position in command.positions))
+        operations = [EnqueueUnits(self._op(), part, fresh=False) for part in _parts(added)]
+        self._order_all(operations, _updated(command.id, command.token))
+
+    def _empty(self, _command: do.EmptyQueues) -> None:
+        self._order(EmptyUnitQueues(self._op()))
+
+    def _take_unit(self, command: do.TakeUnit) -> None:
+        doc = self._documents[command.id]
+        self._order(DequeueUnit(self._op(), queued_id(doc, doc.order[command.position])), lazy=True)
+
+    def _take_control(self, _command: do.TakeControl) -> None:
+        self._order(DequeueControl(self._op()), lazy=True)
+
+    def _render(self, id_: str, *, ended: bool = False) -> bytes:
+        doc = self._documents[id_]
+        return document_json(doc, doc.order or self._repository.units(id_), ended=ended)
+
+    def _op(self) -> int:
+        self._last_op += 1
+        return self._last_op
+
+    def _order_all(self, operations: Sequence[ToCascade], answer: Answer) -> None:
+        """Order operations whose common answer is given with the last one's, and tells of the first problem."""
+        problems: list[str] = []
+
+        def one_done(problem: str) -> Fact | None:
+            problems.append(problem)
+            return answer(next(filter(None, problems), "")) if len(problems) == len(operations) else None
+
+        for operation in operations:
+            self._order(operation, one_done)
+
+    def _order(self, operation: ToCascade, answer: Answer | None = None, *, lazy: bool = False) -> None:
+        """Order an operation. `lazy`: nothing waits for its end, so it travels with others."""
+        self._open[operation.op] = (operation, answer)
+        if self._peer is not None:
+            self._peer.post(operation, lazy=lazy)
+
+
+def _messages(doc: Document, units: Iterable[Unit]) -> tuple[tuple[str, bytes], ...]:
+    return tuple((queued_id(doc, unit), queued_event(doc, unit)) for unit in units)
+
+
+def _parts(messages: tuple[tuple[str, bytes], ...]) -> Iterator[tuple[tuple[str, bytes], ...]]:
+    """Split messages into parts of about `PART_BYTES`."""
+    part: list[tuple[str, bytes]] = []
+    size = 0
+    for message in messages:
+        if part and size + len(message[1]) > PART_BYTES:
+            yield tuple(part)
+            part, size = [], 0
+        part.append(message)
+        size += len(message[1])
+    if part:
+        yield tuple(part)
+
+
+def _updated(id_: str, token: int) -> Answer:
+    def answer(problem: str) -> Fact:
+        return facts.QueuesUpdated(id_, token, problem)
+
+    return answer

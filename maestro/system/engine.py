@@ -1,0 +1,206 @@
+"""Carries a step out in the right order: save, then publish the lock, then do.
+
+`Needs` says how safe a step must be before each of its commands begins. Acknowledgements gather for a
+moment (`GATHER_FOR`) and share one sync to disk; everything else that needs a sync gets it at once.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from maestro import faultpoints
+from maestro.rules.commands import AckDelivery, Command, DeadLetterEvent, Look, Needs, ParkEvent
+from maestro.rules.delivery import Delivery
+from maestro.rules.facts import (
+    Committed,
+    EventArrived,
+    Fact,
+    Looked,
+    LookFailed,
+    OutboxMessageDone,
+    OutboxMessageRefused,
+    ReconsiderAsked,
+)
+from maestro.rules.machine import Machine
+from maestro.rules.reconsidering import delivery_body, delivery_key
+from maestro.rules.state import Lane, Lock
+from maestro.rules.step import Save
+from maestro.store.base import Store, StoreError, Write
+from maestro.system.repository import Repository
+from maestro.telemetry.definitions import STORE_SECONDS
+from maestro.telemetry.metrics import MetricsRegistry
+from maestro.telemetry.tracing import Trace
+
+#: They wait for others to share a sync with, this long at most (seconds), or until so many gathered.
+LAZY = (AckDelivery, ParkEvent, DeadLetterEvent)
+GATHER_FOR = 0.4
+GATHER_UP_TO = 64
+#: After these there may be a commit's completion that no later transaction takes along.
+_COMPLETIONS = frozenset({Committed, Looked, LookFailed})
+#: A text whose answer is not stored counts as unanswered in the next life, and the run waits 30 s for it.
+_ANSWERS = frozenset({OutboxMessageDone, OutboxMessageRefused})
+
+
+class Engine:
+    """The machine, its store, and the order between them. All on one event loop.
+
+    `prefetch`: deliveries that the broker hands over before one is settled.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        repository: Repository,
+        store: Store,
+        *,
+        carry_out: Callable[[Command], None],
+        publish_lock: Callable[[Lock | None], None],
+        saved: Callable[[list[Save]], None],
+        broken: Callable[[Exception], None],
+        registry: MetricsRegistry | None = None,
+        trace: Trace | None = None,
+        prefetch: int = 2 * GATHER_UP_TO,
+    ) -> None:
+        self.machine = machine
+        self.repository = repository
+        self._store = store
+        self._carry_out = carry_out
+        self._publish_lock = publish_lock
+        self._saved = saved
+        self._broken = broken
+        #: As published: who loads the system publishes what it loaded.
+        self._lock = machine.system.lock()
+        self._registry = registry or MetricsRegistry()
+        self._trace = trace
+        self._saves: list[Save] = []
+        self._writes: list[Write] = []
+        self._held: list[Command] = []
+        self._timer: asyncio.TimerHandle | None = None
+        #: With half of what the broker hands over before it is settled the other half is worked on meanwhile.
+        self._gather_up_to = min(GATHER_UP_TO, max(1, prefetch // 2))
+        self._failed = False
+        self._idle: asyncio.Future[None] | None = None
+
+    async def idle(self) -> None:
+        """Return once no event is being judged."""
+        if self.machine.system.judged is not None:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+
+    def feed(self, fact: Fact, body: bytes | None = None) -> None:
+        """Let a fact happen now; `body` is an arrived event's original body."""
+        if self._failed:
+            return
+        try:
+            step = self.machine.handle(fact, time.time())
+        except Exception as problem:  # noqa: BLE001 - a bug: the state in memory is half changed, the stored one is not
+            self._fail(problem)
+            return
+        system = self.machine.system
+        if type(fact) is EventArrived and body is not None:
+            self._remember(system.last_arrived, body)
+        elif type(fact) is ReconsiderAsked and fact.id in system.documents:
+            self._remember(system.deliveries.get(delivery_key(fact.id)), delivery_body(system.documents[fact.id]))
+        if self._idle is not None and self.machine.system.judged is None and not self._idle.done():
+            self._idle.set_result(None)
+        if self._trace is not None:
+            self._trace.happened(fact, step.saves)
+        self._saves.extend(step.saves)
+        now: list[Command] = []
+        stored = urgent = False
+        for command in step.commands:
+            if command.needs is Needs.SYNCED:
+                self._held.append(command)
+                urgent = urgent or not isinstance(command, LAZY)
+            else:
+                now.append(command)
+                stored = stored or command.needs is Needs.STORED
+        stored = stored or type(fact) in _ANSWERS
+        stored = stored or (type(fact) in _COMPLETIONS and not self._verdict_follows(step.commands))
+        self._store_for(stored=stored, urgent=urgent)
+        self._carry_out_all(now)
+
+    def _verdict_follows(self, commands: list[Command]) -> bool:
+        """Whether an event is judged now, or as soon as a look is answered: its verdict takes a completion along.
+
+        Else it is stored now, for a crash must not repeat the commit.
+        """
+        system = self.machine.system
+        if system.judged is not None and system.lane is not Lane.LOOKS:
+            return True
+        next_one = bool(system.inbox) or system.judged is not None
+        return next_one and any(type(one) is Look for one in commands)
+
+    def _remember(self, delivery: Delivery | None, body: bytes) -> None:
+        if delivery is not None and not delivery.done:
+            self.repository.remember_body(delivery.number, body)
+
+    def _carry_out_all(self, commands: Iterable[Command]) -> None:
+        if not self._failed:
+            for command in commands:
+                self._carry_out(command)
+
+    def _store_for(self, *, stored: bool, urgent: bool) -> None:
+        """Commit as the commands of a step need it; acknowledgements and the like may wait for others."""
+        if urgent or len(self._held) >= self._gather_up_to:
+            self.flush()
+        elif stored or self._lock_moved():
+            self._commit(durable=False)
+        if (self._held or self._saves) and self._timer is None and not self._failed:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_FOR, self.flush)
+
+    def store(self) -> None:
+        """Store all that is to be saved: what is shown to somebody now must survive the death of the process."""
+        if self._saves and not self._failed:
+            self._commit(durable=False)
+
+    def write_later(self, writes: Iterable[Write]) -> None:
+        """Write rows that the rules do not know of, with the next commit."""
+        self._writes.extend(writes)
+        if self._timer is None and not self._failed:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_FOR, self.flush)
+
+    def known(self, table: str, key: str) -> bool:
+        """Whether a row is stored. Raises `StoreDamaged`."""
+        return self._store.get(table, key) is not None
+
+    def flush(self) -> None:
+        """Commit all that is to be saved, synced to disk if a command needs that, and carry those commands out."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._failed or not self._commit(durable=bool(self._held)):
+            return
+        held, self._held = self._held, []
+        self._carry_out_all(held)
+
+    def _commit(self, *, durable: bool) -> bool:
+        saves, self._saves = self._saves, []
+        writes, self._writes = self.repository.writes(saves) + self._writes, []
+        faultpoints.reach("system.before_store_commit")
+        try:
+            if writes or durable:
+                started = time.perf_counter()
+                self._store.commit(writes, durable=durable)
+                self._registry.observe(STORE_SECONDS, time.perf_counter() - started, "true" if durable else "false")
+        except StoreError as problem:
+            self._fail(problem)
+            return False
+        faultpoints.reach("system.after_store_commit")
+        self._publish()
+        self._saved(saves)
+        return True
+
+    def _fail(self, problem: Exception) -> None:
+        """Memory is ahead of the store now: nothing of it may be acted on, nor stored."""
+        self._failed = True
+        self._broken(problem)
+
+    def _lock_moved(self) -> bool:
+        return self.machine.system.lock() != self._lock
+
+    def _publish(self) -> None:
+        lock = self.machine.system.lock()
+        if lock != self._lock:
+            self._lock = lock
+            self._publish_lock(lock)

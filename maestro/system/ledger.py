@@ -1,0 +1,124 @@
+"""The ledger's look-ups: what its rules ask, answered from the store. The rules decide what follows."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
+
+from maestro.rules import facts
+from maestro.rules.impact import LEDGER, Impacted
+from maestro.rules.ledger import (
+    Footprint,
+    Last,
+    Missed,
+    Reader,
+    Reads,
+    affected,
+    copies,
+    missed,
+    row_key,
+    touched,
+    writer_key,
+)
+from maestro.rules.ledger_book import MissedCommit, Owed
+from maestro.store.base import Reading, Store
+from maestro.system import ledger_records
+
+#: Rows looked up in one turn of the loop: a few milliseconds.
+AT_ONCE = 2000
+
+
+class Ledger:
+    """Looks the ledger's rows up. `store_all` makes the store know all that was decided."""
+
+    def __init__(self, store: Store, store_all: Callable[[], None]) -> None:
+        self._store = store
+        self._store_all = store_all
+
+    async def named(self, footprint: Footprint, branch: str) -> tuple[Impacted, ...]:
+        """Return the units that a commit on `branch` impacts by what their last computations read."""
+        found = await self._affected(footprint, branch, lambda _: True)
+        return tuple(Impacted(*one.unit, one.forking, named=LEDGER) for one in found)
+
+    async def overlooked(self, owed: Owed, footprint: Footprint) -> tuple[Reader, ...]:
+        """Return who read what a commit changed, before it, and came after the question whom it impacts."""
+        own = writer_key(owed.instance_id)
+
+        def late(reading: Reading) -> bool:
+            return reading.number > owed.asked and reading.number != owed.number and reading.version != own
+
+        found = await self._affected(footprint, owed.branch, late)
+        return tuple(one for one in found if one.unit != owed.unit)
+
+    async def _affected(
+        self, footprint: Footprint, branch: str, counts: Callable[[Reading], bool]
+    ) -> tuple[Reader, ...]:
+        if not footprint.changed:
+            return ()
+        self._store_all()
+        rows = touched(footprint, branch)
+        readings: list[Reading] = []
+        for some in _slices(rows):
+            readings += self._store.readings(some)
+            await asyncio.sleep(0)
+        readers = self._readers(filter(counts, readings))
+        own = self._store.last_writes(copies(rows, readers))
+        return affected(rows, readers, {row: Last(*last) for row, last in own.items()})
+
+    def _readers(self, readings: Iterable[Reading]) -> list[Reader]:
+        """Return whose readings these are. One whose entry is gone was of a unit that is not remembered."""
+        entries: dict[int, dict[str, Any] | None] = {}
+        found = []
+        for reading in readings:
+            if reading.number not in entries:
+                entries[reading.number] = self._store.get(ledger_records.LOG, ledger_records.key(reading.number))
+            entry = entries[reading.number]
+            if entry is not None:
+                instance_id, branch = entry["unit"]
+                found.append(Reader(reading.row, instance_id, branch, bool(entry["forking"]), reading.wrote))
+        return found
+
+    async def missed(self, owed: Owed, reads: Reads | None) -> tuple[Missed, ...]:
+        """Return the later commits of rows that an entry's computation read, and that came after it began."""
+        if reads is None or not reads.rows:
+            return ()
+        self._store_all()
+        lasts: dict[int, Last] = {}
+        keys = {key for read in reads.rows for key in (read.row, row_key(read.base, owed.branch))}
+        for some in _slices(keys):
+            found = self._store.last_writes(some).items()
+            lasts |= {row: Last(*last) for row, last in found if last.number > owed.since}
+            await asyncio.sleep(0)
+        return missed(reads.rows, owed.branch, owed.instance_id, lasts)
+
+    def fetched(
+        self,
+        owed: Owed,
+        footprint: Footprint | None,
+        reads: Reads | None,
+        missed_rows: tuple[Missed, ...],
+        overlooked: tuple[Reader, ...] = (),
+    ) -> facts.OwedFetched:
+        """Return the fact that everything is known about an entry."""
+        replaces = ledger_records.replaced(self._store, owed.unit) if reads is not None else None
+        missed_commits = self._commits(one.number for one in missed_rows if not one.overwrite)
+        overwritten = self._commits(one.number for one in missed_rows if one.overwrite)
+        return facts.OwedFetched(owed.number, footprint, reads, missed_commits, overwritten, replaces, overlooked)
+
+    def _commits(self, numbers: Iterable[int]) -> tuple[MissedCommit, ...]:
+        found = []
+        for number in sorted(set(numbers)):
+            log = self._store.get(ledger_records.LOG, ledger_records.key(number)) or {}
+            found.append(MissedCommit(number, log.get("instance", ""), log.get("generation", 0)))
+        return tuple(found)
+
+    def oldest(self, rows: int) -> facts.OldestEntriesFound:
+        """Return the oldest entries that take at least `rows` rows, or the first thousand of them."""
+        self._store_all()
+        return facts.OldestEntriesFound(tuple(islice(ledger_records.oldest(self._store, rows), 1000)))
+
+
+def _slices(rows: Iterable[int]) -> Iterable[list[int]]:
+    left = iter(rows)
+    while some := list(islice(left, AT_ONCE)):
+        yield some

@@ -1,0 +1,336 @@
+"""One system while its store is open: its engine, the links to ingress and cascade, and all that works beside.
+
+ingress ──Arrived──> ┌────────────────┐ ──commands──> SiblingCalls ──> siblings
+        <──Ack/Park─ │ Engine: rules, │ ──commands──> CascadeClient ──> cascade actor
+gateway ──Asked────> │ store, order   │ ──Reply──> gateway
+                     └────────────────┘
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+
+from maestro import faultpoints, logs
+from maestro.access.tokens import TokenFile
+from maestro.links.endpoint import Peer
+from maestro.links.link import WINDOW, Frame, FrameAck, Hello
+from maestro.links.service import Address, Outlet
+from maestro.messages import (
+    Ack,
+    Arrived,
+    CascadeDone,
+    DeadLetter,
+    DeadLettered,
+    Ended,
+    ErrorsPeeked,
+    ErrorsRedriven,
+    FeedWaitQueue,
+    Park,
+    Parked,
+    PersistSwept,
+    QueuesMeasured,
+    SweepPersist,
+    WaitQueueDrained,
+)
+from maestro.platform import Platform
+from maestro.rules import commands as do
+from maestro.rules import facts
+from maestro.rules.machine import Machine
+from maestro.rules.state import Lock, System
+from maestro.rules.step import Save, SaveDocument, SaveUnit
+from maestro.settings.model import Settings
+from maestro.store.base import StoreError
+from maestro.store.sqlite import SystemStore
+from maestro.system.arrivals import accept
+from maestro.system.cascade_client import CascadeClient
+from maestro.system.changes import Changes
+from maestro.system.deciders import Deciders
+from maestro.system.decision_log import DecisionLog
+from maestro.system.dispatcher import Handlers
+from maestro.system.engine import Engine
+from maestro.system.error_queue_client import ErrorQueueClient
+from maestro.system.metrics import SystemMetrics
+from maestro.system.mirror import DocumentMirror, no_mirror
+from maestro.system.outbox import Outbox
+from maestro.system.queries import Questions
+from maestro.system.repository import Repository
+from maestro.system.sibling_calls import SiblingCalls
+from maestro.telemetry.definitions import ALARMS, BAD_INPUT, ERRORS, NO_EVENT
+from maestro.telemetry.metrics import MetricsRegistry
+from maestro.telemetry.tracing import open_trace
+from maestro.webhooks.worker import Webhooks
+
+#: Exit status of an actor that cannot trust what it has in memory (EX_IOERR).
+EXIT_FAILED = 74
+#: Seconds a stop waits for the commit in hand.
+STOP_GRACE = 3.0
+
+
+class OpenSystem:
+    """All that lives while the store is open."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        epoch: int,
+        outlet: Outlet,
+        store: SystemStore,
+        repository: Repository,
+        system: System,
+        platform: Platform,
+        registry: MetricsRegistry,
+        publish_lock: Callable[[Lock | None], None],
+    ) -> None:
+        self._settings = settings
+        self._epoch = epoch
+        self._outlet = outlet
+        self._store = store
+        self._platform = platform
+        self._registry = registry
+        self._tell_lock = publish_lock
+        self._log = logs.get(system=system.id)
+        self._system = system
+        self._metrics = SystemMetrics(system, registry, store.path)
+        self._trace = open_trace(settings.trace, system)
+        self._engine = Engine(
+            Machine(self._system), repository, store, carry_out=self._carry_out, publish_lock=self._publish_lock,
+            saved=self._saved, broken=self._broken, registry=registry, trace=self._trace,
+            prefetch=settings.broker.prefetch,
+        )  # fmt: skip
+        self._decision_log = DecisionLog(self._system, registry)
+        self._sibling_calls = SiblingCalls(settings, platform, self._engine, registry, self._trace)
+        self._cascade_client = CascadeClient(self._system.documents, repository, self._feed)
+        self._deciders = Deciders(settings, system.id, self._feed)
+        self._outbox = Outbox(self._system, self._engine, platform)
+        self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
+        self._mirror_changed = self._mirror.changed if settings.platform.mirror_documents else no_mirror()
+        self._webhooks = Webhooks(self._engine.machine.system, self._engine.write_later, store, settings.webhooks)
+        self._changes = Changes(epoch)
+        self._error_queues = ErrorQueueClient(self._to_ingress, settings.http)
+        self.questions = Questions(
+            self._engine,
+            self._error_queues,
+            self._changes,
+            self._metrics,
+            self._webhooks,
+            self._to_ingress,
+            epoch,
+            TokenFile(settings.data_dir).revoked,
+        )
+        self._handlers = self.handlers()
+        self._peers: dict[str, Peer] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self) -> None:
+        """Carry on where the store says."""
+        self._publish_lock(self._system.lock())
+        self._own("outbox", self._outbox.run())
+        if self._settings.platform.mirror_documents:
+            self._own("mirror", self._mirror.run())
+        self._own("webhooks", self._webhooks.run())
+        self._feed(facts.Resumed())
+
+    def _own(self, name: str, work: Coroutine[None, None, None]) -> None:
+        """Run a background task; its death is the actor's: a new one starts from the store."""
+
+        def died(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                self._log.error("background task died", task=name, exc_info=task.exception())
+                os._exit(EXIT_FAILED)
+
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(died)
+        self._tasks.append(task)
+
+    async def end(self) -> None:
+        """Let the commit in hand finish, then store everything and close."""
+        for peer in self._peers.values():
+            peer.close()
+        self._peers.clear()
+        self._system.closing = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_GRACE):
+                await self._engine.idle()
+        for task in self._tasks:
+            task.cancel()
+        await self._sibling_calls.close()
+        self._error_queues.close()
+        self._changes.close()
+        self._engine.flush()
+        if self._trace is not None:
+            await self._trace.close()
+        await self._platform.close()
+        self._store.close()
+
+    # --- links -------------------------------------------------------------------------------------------------
+
+    def greeted(self, hello: Hello, address: Address) -> None:
+        """Ingress or cascade is there; a new epoch is a new life of it."""
+        known = self._peers.get(hello.role)
+        if known is not None and known.epoch == hello.epoch:
+            known.greet()
+            return
+        if known is not None:
+            known.close()
+        on_item = self._from_ingress if hello.role == "ingress" else self._from_cascade
+        peer = Peer(self._outlet, address, self._epoch, hello.epoch, self._settings.actors, on_item, self._registry)
+        self._peers[hello.role] = peer
+        peer.greet()
+        if hello.role == "ingress":
+            self._feed(facts.IngressAttached())
+        else:
+            self._cascade_client.attach(peer)
+
+    def linked(self, message: Frame | FrameAck) -> None:
+        """A frame or acknowledgement of one of the links."""
+        for peer in list(self._peers.values()):
+            if peer.epoch == message.sender:
+                peer.receive(message)
+
+    def _from_ingress(self, item: object) -> None:
+        match item:
+            case Arrived():
+                self._arrived(item)
+            case Ended():
+                self._feed(
+                    facts.InstanceEnded(
+                        item.instance_id, item.name, item.version, item.branch, item.replay, item.stored, item.cause,
+                        item.ref,
+                    )
+                )  # fmt: skip
+            case Parked(key=key):
+                self._feed(facts.Parked(key))
+            case DeadLettered(key=key, number=number):
+                self._feed(facts.DeadLettered(key, number))
+            case PersistSwept(id=id_, send=send):
+                self._feed(facts.PersistSwept(id_, send))
+            case WaitQueueDrained():
+                self._feed(facts.WaitQueueDrained())
+            case QueuesMeasured(depths=depths):
+                self.questions.measured(dict(depths))
+            case ErrorsPeeked() | ErrorsRedriven():
+                self._error_queues.answered(item)
+
+    def _from_cascade(self, item: object) -> None:
+        if isinstance(item, CascadeDone):
+            self._cascade_client.done(item)
+
+    def _arrived(self, arrived: Arrived) -> None:
+        accepted = accept(arrived, self._system.id, self._settings.broker.max_event_bytes)
+        if isinstance(accepted, DeadLetter):
+            self._system.failed("", accepted.reason, time.time())
+            self._changes.moved(())
+            self._registry.count(ERRORS, NO_EVENT if accepted.no_event else BAD_INPUT)
+            self._log.error("bad input", reason=accepted.reason, verdict="error")
+            self._to_ingress(accepted)
+        else:
+            if self._trace is not None:
+                self._trace.delivered(accepted.key, arrived.at)
+            self._engine.feed(accepted, arrived.body)
+
+    def _to_ingress(self, item: object, *, lazy: bool = False) -> bool:
+        """Send an item to ingress; False when there is none to send it to. A `lazy` one travels with others."""
+        peer = self._peers.get("ingress")
+        if peer is not None:
+            peer.post(item, lazy=lazy)
+        return peer is not None
+
+    @property
+    def _acks_gather(self) -> bool:
+        """Whether acknowledgements wait for others: each replay's sync gives one free; unless few may be unacked."""
+        return self._settings.broker.prefetch >= 2 * WINDOW and self._system.running() is not None
+
+    # --- commands ----------------------------------------------------------------------------------------------
+
+    def _feed(self, fact: facts.Fact) -> None:
+        self._engine.feed(fact)
+
+    def handlers(self) -> Handlers:
+        """Return who carries out which command."""
+        return {
+            **self._sibling_calls.handlers(),
+            **self._cascade_client.handlers(),
+            **self._deciders.handlers(),
+            do.AckDelivery: self._acknowledge,
+            do.AckOutcome: self._acknowledge_outcome,
+            do.ParkEvent: self._park,
+            do.DeadLetterEvent: self._dead_letter,
+            do.FeedWaitQueue: self._feed_wait_queue,
+            do.SweepPersist: self._sweep_persist,
+            do.Reply: self._reply,
+            do.RaiseAlarm: self._raise_alarm,
+        }
+
+    def _carry_out(self, command: do.Command) -> None:
+        self._handlers[type(command)](command)
+
+    def _acknowledge(self, command: do.AckDelivery) -> None:
+        faultpoints.reach("system.before_ack")
+        self._to_ingress(Ack(command.ref), lazy=self._acks_gather)
+
+    def _acknowledge_outcome(self, command: do.AckOutcome) -> None:
+        self._to_ingress(Ack(command.ref), lazy=True)
+
+    def _park(self, command: do.ParkEvent) -> None:
+        self._move(command.key, command.refs, lambda body: Park(command.key, body, command.refs))
+
+    def _dead_letter(self, command: do.DeadLetterEvent) -> None:
+        key, refs, number = command.key, command.refs, command.number
+        order = partial(
+            DeadLetter, key, reason=command.reason, no_event=False, refs=refs, number=number, doubt=command.doubt
+        )
+        self._move(key, refs, order, number)
+
+    def _sweep_persist(self, command: do.SweepPersist) -> None:
+        self._to_ingress(SweepPersist(command.id, command.send))
+
+    def _feed_wait_queue(self, command: do.FeedWaitQueue) -> None:
+        self._to_ingress(FeedWaitQueue(command.on))
+
+    def _reply(self, command: do.Reply) -> None:
+        faultpoints.reach("system.before_reply")
+        self.questions.reply(command)
+
+    def _raise_alarm(self, command: do.RaiseAlarm) -> None:
+        self._registry.count(ALARMS, command.alarm.value)
+        self._log.warning(command.text, alarm=command.alarm.value, instance=command.instance_id)
+
+    def _publish_lock(self, lock: Lock | None) -> None:
+        self._metrics.lock_moved(lock)
+        self._tell_lock(lock)
+
+    def _move(
+        self, key: str, refs: tuple[int, ...], order: Callable[[bytes], Park | DeadLetter], number: int = 0
+    ) -> None:
+        """Have an event moved to another queue. Without a body it was moved before, or will be delivered again.
+
+        With another `number` it was moved before, and is back.
+        """
+        delivery = self._system.deliveries.get(key)
+        if delivery is not None and number not in (0, delivery.number):
+            delivery = None
+        body = self._engine.repository.body(delivery.number) if delivery is not None else None
+        if body is not None:
+            self._to_ingress(order(body))
+        elif delivery is None or delivery.done:
+            for ref in refs:
+                self._to_ingress(Ack(ref))
+
+    def _saved(self, saves: list[Save]) -> None:
+        self._decision_log.note(saves)
+        self._metrics.saved(saves)
+        changed = {save.document.id for save in saves if type(save) is SaveDocument or type(save) is SaveUnit}
+        for id_ in changed:
+            self._mirror_changed(id_)
+            self._webhooks.changed(id_)
+        if saves:
+            self._changes.moved(changed)
+        self._outbox.nudge()
+
+    def _broken(self, problem: Exception) -> None:
+        what = "store failed" if isinstance(problem, StoreError) else "rules failed"
+        self._log.critical(f"{what}; starting again from what is stored", cause=str(problem), exc_info=problem)
+        os._exit(EXIT_FAILED)

@@ -1,0 +1,188 @@
+"""The service inside a system's actor: it owns the system's lock and reprocessing state, and answers for them.
+
+Crash-only: when its store fails while in use, or the rules raise, the process ends and a new one starts from
+what is stored: what is in memory then is not what was decided.
+"""
+
+import asyncio
+from math import inf
+
+from maestro import logs
+from maestro.board.errors import SlotHeld
+from maestro.board.owner_view import OwnerView
+from maestro.links.link import Frame, FrameAck, Hello
+from maestro.links.service import Address, Asked, Outlet
+from maestro.messages import (
+    Answer,
+    CheckLock,
+    Code,
+    Question,
+)
+from maestro.platform import Platform
+from maestro.rules.ledger_book import LatePolicy, Scope
+from maestro.rules.state import Rules, System
+from maestro.settings.model import Settings
+from maestro.store.base import StoreError
+from maestro.store.places import store_path
+from maestro.store.space import check_room
+from maestro.store.sqlite import SystemStore, open_store
+from maestro.system.open_system import OpenSystem
+from maestro.system.published_lock import PublishedLock
+from maestro.system.repository import Repository
+from maestro.telemetry.call_counts import CallCounts
+from maestro.telemetry.definitions import OF_SYSTEM
+from maestro.telemetry.metrics import MetricsRegistry
+
+#: Seconds between two tries to open a store that cannot be opened.
+REOPEN_EVERY = 1.0
+#: Seconds between two looks whether the broker's events are still ours, and, while they are not known to be, are.
+LOOK_EVERY, LOOK_SOON = 1.0, 0.05
+
+
+class SystemService:
+    """One system. Until its store is open it answers `UNAVAILABLE` and takes no event."""
+
+    def __init__(self, settings: Settings, system_id: str, epoch: int, outlet: Outlet) -> None:
+        self._settings = settings
+        self._id = system_id
+        self._epoch = epoch
+        self._outlet = outlet
+        self._log = logs.get(system=system_id)
+        self._problem = f"system {system_id} is starting"
+        self._lock = PublishedLock(settings, system_id, epoch, self._problem)
+        self._open: OpenSystem | None = None
+        self._greetings: dict[str, tuple[Hello, Address]] = {}
+        self._opening: asyncio.Task[None] | None = None
+        self._owner = OwnerView(settings)
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    @property
+    def problem(self) -> str:
+        """Whether the store is open."""
+        return self._problem
+
+    def figures(self) -> None:
+        """Tell nothing: a system is asked with `Measure`."""
+
+    async def start(self) -> None:
+        """Open the store and carry on where it says; when it cannot be opened, keep trying and say so meanwhile."""
+        opened = await self._try_open()
+        if not opened or self._settings.broker.shared:
+            self._opening = asyncio.create_task(self._keep_open())
+
+    async def _keep_open(self) -> None:
+        """Open as soon as it can be done; shut as soon as the broker's events are another installation's."""
+        while True:
+            if self._owner.refusal:
+                await asyncio.sleep(LOOK_SOON)
+                await self._shut()
+            else:
+                await asyncio.sleep(LOOK_EVERY if self._open is not None else REOPEN_EVERY)
+            if self._open is None and await self._try_open() and not self._settings.broker.shared:
+                return
+
+    async def _shut(self) -> None:
+        """Take nothing in hand any more: what is under way ends, and is in the store."""
+        if self._open is not None:
+            opened, self._open = self._open, None
+            self._log.error("the broker's events are another installation's: shut", reason=self._owner.refusal)
+            self._problem = self._owner.refusal
+            self._lock.unknown(self._problem)
+            await opened.end()
+
+    async def _try_open(self) -> bool:
+        if refusal := self._owner.refusal:
+            if refusal != self._problem:
+                self._problem = refusal
+                self._lock.unknown(refusal)
+            return False
+        try:
+            self._lock.take_slot()  # before the store: nothing is done here while an earlier owner is believed
+            store, repository, system = self._load()
+        except (StoreError, SlotHeld) as problem:
+            self._problem = f"store: {problem}"
+            self._lock.unknown(self._problem)
+            self._log.error("store cannot be opened", cause=str(problem))
+            return False
+        registry = MetricsRegistry(OF_SYSTEM)
+        platform = await Platform.open(self._settings.platform, CallCounts(registry))
+        self._open = OpenSystem(
+            self._settings, self._epoch, self._outlet, store, repository, system, platform, registry, self._lock.publish
+        )
+        self._problem = ""
+        self._open.begin()
+        for hello, address in self._greetings.values():
+            self._open.greeted(hello, address)
+        return True
+
+    def _load(self) -> tuple[SystemStore, Repository, System]:
+        """Open the store and read it: a damaged row is noticed here. Raises `StoreError`, and leaves it closed."""
+        path = store_path(self._settings.data_dir, self._id)
+        check_room(path.parent)
+        store = open_store(path)
+        try:
+            repository = Repository(store, self._id, _rules(self._settings, self._id))
+            return store, repository, repository.load()
+        except BaseException:
+            store.close()
+            raise
+
+    async def stop(self) -> None:
+        """Finish the commit in hand, store everything, close."""
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._open is not None:
+            await self._open.end()
+        self._owner.close()
+        self._lock.close()
+
+    # --- messages ----------------------------------------------------------------------------------------------
+
+    def receive(self, message: object, sender: Address) -> None:
+        """Take a message of ingress, cascade or the gateway."""
+        if isinstance(message, Hello):
+            self._greetings[message.role] = (message, sender)
+            if self._open is not None:
+                self._open.greeted(message, sender)
+        elif isinstance(message, Asked):
+            self._asked(message, sender)
+        elif isinstance(message, Frame | FrameAck) and self._open is not None:
+            self._open.linked(message)
+
+    def answer_now(self, question: Question) -> Answer | None:
+        """Answer a lock check from what was published last. Called on the actor's own thread."""
+        return self._lock.answer if isinstance(question, CheckLock) else None
+
+    def _asked(self, asked: Asked, sender: Address) -> None:
+        def reply(answer: Answer) -> None:
+            self._outlet.send(sender, asked.answered(answer))
+
+        if self._open is None or (refusal := self._owner.refusal):
+            reply(Answer(Code.UNAVAILABLE, message=refusal if self._open is not None else self._problem))
+        else:
+            self._open.questions.ask(asked.question, reply)
+
+
+def _rules(settings: Settings, system_id: str) -> Rules:
+    numbers, platform = settings.reprocessing, settings.platform
+    return Rules(
+        replay_attempts=numbers.replay_attempts,
+        max_replays_per_instance=numbers.max_replays_per_instance,
+        auto_approve=system_id in numbers.auto_approve,
+        two_approvers=system_id in settings.access.two_approvers,
+        dedup_window=numbers.dedup_window,
+        require_reason=numbers.require_reason,
+        prefetch=settings.broker.prefetch,
+        commit_settle=inf if platform.commit_settle == "never" else platform.commit_settle,
+        commit_repeatable=platform.commit_repeatable,
+        commit_tries=platform.tries,
+        commit_backoff=platform.backoff,
+        ensure_finished=settings.platform.finished == "ensure",
+        outage_limit=numbers.outage_limit,
+        ledger_scope=Scope(settings.ledger.scope),
+        ledger_rows=settings.ledger.rows,
+        ledger_reports=settings.ledger.act == "report" or system_id in settings.ledger.reports,
+        late_policy=LatePolicy(settings.late.policy),
+        tag_window=numbers.tag_window,
+    )

@@ -1,0 +1,320 @@
+"""What a system tells of itself: pure renderings of its state for the gateway."""
+
+import itertools
+import time
+from typing import Any
+
+import msgspec
+import orjson
+
+from maestro.events import parse_celery
+from maestro.messages import Answer, Code, FindDocuments, GetUnits
+from maestro.rules.delivery import Delivery
+from maestro.rules.document import Document
+from maestro.rules.ledger_book import Stale, StaleState
+from maestro.rules.rendering import (
+    budget,
+    document_facts,
+    document_json,
+    estimate_json,
+    history_entry,
+    progress,
+    wire_time,
+)
+from maestro.rules.resolving import doubt_fields, doubts_in_hand
+from maestro.rules.stalls import Stall
+from maestro.rules.state import Failure, Lock, System
+from maestro.rules.status import Status
+from maestro.rules.unit import UnitState
+from maestro.system import ledger_records
+from maestro.system.repository import Repository
+
+#: A document of more units is watched without them: it would be sent with every replay.
+BRIEF_UNITS = 500
+#: Resolved doubts that are shown, the newest ones.
+RESOLVED_SHOWN = 100
+_STATES = (
+    (Status.RUNNING, "running"),
+    (Status.PAUSED, "paused"),
+    (Status.APPROVED, "approved"),
+    (Status.PENDING, "pending"),
+)
+
+
+def locked(lock: Lock | None) -> Answer:
+    """Answer a lock check: nothing, or the lock's facts."""
+    return Answer(Code.LOCKED, orjson.dumps(lock_facts(lock))) if lock else Answer(Code.OK)
+
+
+def lock_facts(lock: Lock) -> dict[str, Any]:
+    """Render a lock: whose, why, since when, and how far its reprocessing is."""
+    return {
+        "reprocessing": lock.reprocessing_id,
+        "owner": lock.owner,
+        "reason": f"a reprocessing is {'paused' if lock.paused else 'running'}",
+        "since": wire_time(lock.since),
+        "progress": {"replayed": lock.replayed, "outstanding": lock.outstanding},
+    }
+
+
+def state(system: System) -> str:
+    """Name the state of a system: running, paused, approved, pending, stalled (for long), draining or open."""
+    for status, name in _STATES:
+        if any(doc.status is status and doc.blocks for doc in system.live.values()):
+            return name
+    if system.held_up:
+        return "stalled"
+    return "draining" if system.waiting else "open"
+
+
+def doubts(system: System) -> Answer:
+    """Render the commits in doubt, oldest first, and the newest of those that were resolved."""
+    known = [{**dict(doubt_fields(one)), "state": "open"} for one in system.open_doubts]
+    known += [{**dict(doubt_fields(one)), "state": "in hand"} for one in doubts_in_hand(system)]
+    known.sort(key=lambda one: str(one["since"]))
+    resolved = [one for one in system.doubts.values() if not one.open]
+    body = {
+        "total": len(known),
+        "doubts": known,
+        "resolved": [{**dict(doubt_fields(one)), "state": "resolved"} for one in resolved[-RESOLVED_SHOWN:]],
+    }
+    return Answer(Code.OK, orjson.dumps(body))
+
+
+def _oldest_commit(system: System) -> dict[str, Any] | None:
+    """Render the commit that has been under way longest; None when none is."""
+    if not system.commits_under_way:
+        return None
+    oldest = min(system.commits_under_way.values(), key=lambda commit: commit.since)
+    return {"instanceId": oldest.instance_id, "kind": oldest.kind, "since": wire_time(oldest.since)}
+
+
+def described(system: System, depths: dict[str, int] | None, epoch: int) -> Answer:
+    """Render a system: state, lock, what runs, what waits, queues (null: broker out of reach) and counters."""
+    lock = system.lock()
+    counters = system.counters
+    body = {
+        "id": system.id,
+        "state": state(system),
+        "lock": lock_facts(lock) if lock else None,
+        "stalled": _stall(system.stalled()),
+        "pending": [doc.id for doc in system.live.values() if doc.status is Status.PENDING],
+        "approved": [doc.id for doc in system.live.values() if doc.status is Status.APPROVED],
+        "running": _running(system.running()),
+        "waiting": len(system.waiting),
+        "inbox": len(system.inbox) + (system.judged is not None),
+        "outbox": len(system.outbox),
+        "doubts": len(system.open_doubts),
+        "commit": _oldest_commit(system),
+        "queues": depths,
+        "counters": {name: getattr(counters, name) for name in counters.__slots__},
+        "lastError": _failure(system.last_failure),
+        "epoch": epoch,
+    }
+    return Answer(Code.OK, orjson.dumps(body))
+
+
+def _stall(stall: Stall | None) -> dict[str, str] | None:
+    if stall is None:
+        return None
+    return {"sibling": stall.sibling, "cause": stall.cause, "since": wire_time(stall.since)}
+
+
+def _failure(failure: Failure | None) -> dict[str, str] | None:
+    if failure is None:
+        return None
+    return {"at": wire_time(failure.at), "instanceId": failure.instance_id, "reason": failure.reason}
+
+
+def _running(doc: Document | None) -> dict[str, Any] | None:
+    if doc is None:
+        return None
+    return {
+        "id": doc.id,
+        "status": doc.status.value,
+        "progress": progress(doc, _left(doc)),
+        "cancelling": bool(doc.cancelling),
+        "pausing": bool(doc.pausing),
+        "budget": budget(doc),
+        "stage": doc.stage.value if doc.stage else "result" if doc.current else None,
+    }
+
+
+def _left(doc: Document) -> int:
+    busy = doc.current is not None and doc.current.state is not UnitState.DONE
+    return len(doc.outstanding) + len(doc.set_aside) + busy
+
+
+def waiting(system: System, after: int, limit: int) -> Answer:
+    """Render a page of the waiting events, oldest first."""
+    page: list[Delivery] = []
+    for number, delivery in system.waiting.items():
+        if number > after:
+            page.append(delivery)
+            if len(page) == limit:
+                break
+    last = page[-1].number if page else after
+    more = bool(system.waiting) and next(reversed(system.waiting)) > last
+    body = {"total": len(system.waiting), "events": [_event(one) for one in page], "next": last if more else None}
+    return Answer(Code.OK, orjson.dumps(body))
+
+
+def waiting_event(system: System, repository: Repository, number: int) -> Answer:
+    """Render one waiting event with its body."""
+    delivery = system.waiting.get(number)
+    body = repository.body(number) if delivery is not None else None
+    if delivery is None or body is None:
+        return Answer(Code.NOT_FOUND, message=f"no event {number} waits")
+    event = msgspec.Raw(parse_celery(body).event.raw)
+    return Answer(Code.OK, msgspec.json.encode(_event(delivery) | {"event": event}))
+
+
+def skipped(system: System, after: int, limit: int) -> Answer:
+    """Render a page of the skipped events, oldest first: what was not committed, who decided so and why."""
+    docs = [doc for doc in system.documents.values() if doc.status is Status.SKIPPED and not doc.late]
+    rest = [doc for doc in docs if doc.number > after]
+    page = rest[:limit]
+    body = {
+        "total": len(docs),
+        "skipped": [_skipped(doc) for doc in page],
+        "next": page[-1].number if len(rest) > limit else None,
+    }
+    return Answer(Code.OK, msgspec.json.encode(body))
+
+
+def units(system: System, repository: Repository, question: GetUnits) -> Answer:
+    """Render a page of a document's units: who named each, what it missed, and which computation is its last."""
+    doc = system.documents.get(question.id)
+    if doc is None:
+        return Answer(Code.NOT_FOUND, message=f"no reprocessing {question.id}")
+    found = doc.order or repository.units(doc.id)
+    end = question.after + question.limit
+    page = [
+        {
+            "instanceId": unit.instance_id,
+            "branch": unit.branch,
+            "named": unit.named,
+            "missed": unit.missed,
+            "computation": ledger_records.computation(repository.store, unit.key) or unit.instance_id,
+        }
+        for unit in found[question.after : end]
+    ]
+    body = {
+        "systemId": system.id, "heldInstance": doc.held_instance, "branch": doc.branch, "total": len(found),
+        "units": page, "next": end if end < len(found) else None,
+    }  # fmt: skip
+    return Answer(Code.OK, orjson.dumps(body))
+
+
+def stale(system: System, state: str, after: int, limit: int) -> Answer:
+    """Render a page of the units that are not known to be fresh, oldest note first."""
+    if state and state not in list(StaleState):
+        return Answer(Code.INVALID, message=f"state: must be one of {', '.join(StaleState)}")
+    book = system.ledger
+    found = [one for one in book.stale.values() if not state or one.state == state]
+    rest = [one for one in found if one.number > after]
+    page = rest[:limit]
+    body = {
+        "total": len(found),
+        "left": book.stale_left,
+        "stale": [_stale(one) for one in page],
+        "next": page[-1].number if len(rest) > limit else None,
+    }
+    return Answer(Code.OK, orjson.dumps(body))
+
+
+def _stale(one: Stale) -> dict[str, Any]:
+    return {
+        "number": one.number,
+        "instanceId": one.unit[0],
+        "branch": one.unit[1],
+        "computation": one.instance_id,
+        "state": one.state.value,
+        "timestamp": wire_time(one.at),
+        "missed": [commit.instance_id for commit in one.missed],
+        "cause": one.cause,
+        "user": one.user,
+        "reason": one.reason,
+        "reprocessing": one.document_id or None,
+    }
+
+
+def _skipped(doc: Document) -> dict[str, Any]:
+    decided = next(entry for entry in doc.history if entry.status is Status.SKIPPED)
+    return {
+        "number": doc.number,
+        "id": doc.id,
+        "instanceId": doc.held_instance,
+        "tag": doc.tag,
+        "branch": doc.branch,
+        "units": doc.total,
+        "skipped": history_entry(decided),
+        "reconsidered": doc.reconsidered or None,
+        "pendingEvent": msgspec.Raw(doc.pending_event),
+    }
+
+
+def _event(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "number": delivery.number,
+        "instanceId": delivery.instance_id,
+        "name": delivery.name,
+        "branch": delivery.branch,
+        "tag": delivery.tag,
+        "since": wire_time(delivery.admitted_at),
+        "waitingFor": max(0.0, round(time.time() - delivery.admitted_at, 3)),
+    }
+
+
+def document(system: System, doc: Document, repository: Repository) -> bytes:
+    """Render one document, with how long what is left will take; the units of an ended one are read from the store."""
+    units = doc.order or repository.units(doc.id)
+    return document_json(doc, units, more={"estimate": _estimate(system, doc)})
+
+
+def document_watched(system: System, last_changed: str) -> Document | None:
+    """Return the document to watch: what runs, else what is to be decided, else what starts next, else the last one."""
+    live = system.running() or system.pending() or system.next_in_line() or system.pending(late=True)
+    return live or system.documents.get(last_changed)
+
+
+def watched(system: System, doc: Document | None, repository: Repository, described: bytes) -> bytes:
+    """Render what a watcher sees: the system as it describes itself, and the document at stake."""
+    brief = document_brief(system, doc, repository) if doc else None
+    return msgspec.json.encode({"system": msgspec.Raw(described), "document": brief})
+
+
+def document_brief(system: System, doc: Document, repository: Repository) -> dict[str, Any]:
+    """Render one document without the events in it; one of very many units without those, too."""
+    if doc.total <= BRIEF_UNITS:
+        units = doc.order or repository.units(doc.id)
+        return document_facts(doc, units) | {"estimate": _estimate(system, doc)}
+    left = _left(doc)
+    without = dict.fromkeys(("units", "reimpacted", "setAside", "leftOut", "digest"))
+    rough = estimate_json(system.paces.rough(left)) if doc.live else None
+    return document_facts(doc, ()) | without | {"progress": progress(doc, left), "estimate": rough}
+
+
+def _estimate(system: System, doc: Document) -> dict[str, Any] | None:
+    return estimate_json(system.paces.estimate(doc.order)) if doc.live else None
+
+
+def documents(system: System, repository: Repository, question: FindDocuments) -> Answer:
+    """Render the documents of a status (all without one), oldest first, or a page of them."""
+    status = question.status
+    if status and status not in list(Status):
+        return Answer(Code.INVALID, message=f"status: must be one of {', '.join(Status)}")
+    if question.after and question.after not in system.documents:
+        return Answer(Code.INVALID, message="after: is no document of this system")
+    found = [doc for doc in system.documents.values() if not status or doc.status == status or doc.id == question.after]
+    if status == Status.PENDING:
+        found.sort(key=lambda doc: doc.late)  # a late one is decided beside the others, and listed last
+    every = iter(found)
+    if question.after:
+        every = itertools.dropwhile(lambda doc: doc.id != question.after, every)
+        next(every)
+    wanted = (doc for doc in every if not status or doc.status == status)
+    page = list(itertools.islice(wanted, question.limit or None))
+    more = page[-1].id if question.limit and page and next(wanted, None) is not None else ""
+    rendered = [msgspec.Raw(document(system, doc, repository)) for doc in page]
+    return Answer(Code.OK, msgspec.json.encode(rendered), more)

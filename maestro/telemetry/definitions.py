@@ -1,0 +1,234 @@
+"""Every metric Maestro has: name, unit, labels, meaning. `docs/metrics.md` is written from this list."""
+
+from itertools import product
+
+from maestro.rules.commands import Alarm
+from maestro.rules.status import Status
+from maestro.telemetry.metrics import Kind, Metric, Scope
+
+#: Seconds: from a local commit to a sibling that is retried.
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
+SIBLINGS = ("apicore", "discovery", "domain", "event_manager", "process_memory")
+#: What an event is to its system when its data is committed, or its impact asked for.
+EVENT, HELD, REPLAY, RECHECK = "event", "held", "replay", "recheck"
+#: Outcomes of a try at a sibling.
+OK, REFUSED, UNREACHABLE = "ok", "refused", "unreachable"
+#: Why an event went to an error queue, beside the sibling at fault.
+BAD_INPUT, NO_EVENT, SUPERSEDED, UNKNOWN_REPROCESSING, OTHER = (
+    "bad_input", "no_event", "superseded", "unknown_reprocessing", "other"
+)  # fmt: skip
+STATES = ("open", "draining", "stalled", "pending", "approved", "running", "paused")
+
+
+def _each(*values: str) -> tuple[tuple[str, ...], ...]:
+    return tuple((value,) for value in values)
+
+
+def _counter(name: str, text: str, scope: Scope, *labels: str, known: tuple[tuple[str, ...], ...] = ()) -> Metric:
+    return Metric(name, Kind.COUNTER, text, scope, labels, known=known if labels else ((),))
+
+
+def _gauge(name: str, text: str, scope: Scope, *labels: str) -> Metric:
+    return Metric(name, Kind.GAUGE, text, scope, labels)
+
+
+def _histogram(name: str, text: str, scope: Scope, *labels: str) -> Metric:
+    return Metric(name, Kind.HISTOGRAM, text, scope, labels, buckets=_SECONDS)
+
+
+_SYSTEM, _ACTOR, _GATEWAY = Scope.SYSTEM, Scope.ACTOR, Scope.GATEWAY
+
+# --- events -----------------------------------------------------------------------------------------------------
+
+EVENTS = _counter(
+    "maestro_events_total",
+    "Persist events by what became of them: commit, pending (held), waiting, error, duplicate, superseded. "
+    "One that waited counts as waiting, again with its final verdict, and its copy on the wait queue as a duplicate.",
+    _SYSTEM, "verdict",
+)  # fmt: skip
+EVENT_SECONDS = _histogram(
+    "maestro_event_seconds",
+    "From an event's arrival at its system to its verdict, stored and carried out (commit: Domain has it).",
+    _SYSTEM, "verdict",
+)  # fmt: skip
+ERRORS = _counter(
+    "maestro_errors_total",
+    "Events that went to an error queue, by class of reason: bad_input, no_event, superseded, unknown_reprocessing, "
+    "other, or the sibling at fault.",
+    _SYSTEM, "reason", known=_each(BAD_INPUT, NO_EVENT, SUPERSEDED, UNKNOWN_REPROCESSING, OTHER, *SIBLINGS),
+)  # fmt: skip
+WAITING = _gauge("maestro_waiting_events", "Events that wait until the system is open.", _SYSTEM)
+INBOX = _gauge("maestro_inbox_events", "Events admitted and not judged yet.", _SYSTEM)
+QUEUE = _gauge(
+    "maestro_queue_messages",
+    "Ready messages on a queue of the broker: persist, wait, error, reprocessing, reprocessing_error, events, control. "
+    "Measured at most every 15 s, on a scrape; absent while the broker is out of reach.",
+    _SYSTEM, "queue",
+)  # fmt: skip
+QUEUE_AGE = _gauge("maestro_queue_measured_age_seconds", "Age of what `maestro_queue_messages` says.", _SYSTEM)
+
+# --- reprocessings ----------------------------------------------------------------------------------------------
+
+STATE = _gauge("maestro_system_state", "1 for the state the system is in, 0 for the others.", _SYSTEM, "state")
+REPROCESSINGS = _counter(
+    "maestro_reprocessings_total", "Reprocessings by each status they took.", _SYSTEM, "status", known=_each(*Status)
+)
+PENDING = _gauge("maestro_pending_reprocessings", "Reprocessings that wait for a decision.", _SYSTEM)
+PENDING_AGE = _gauge(
+    "maestro_pending_age_seconds", "How long the oldest of them has waited for a decision; 0: none does.", _SYSTEM
+)
+LOCK_AGE = _gauge("maestro_lock_age_seconds", "How long the present lock has been held; 0: not locked.", _SYSTEM)
+LOCK_HELD = _counter(
+    "maestro_lock_held_seconds_total", "Seconds under lock, in this life of the system's actor.", _SYSTEM
+)
+RUN_IDLE = _gauge(
+    "maestro_run_idle_seconds",
+    "How long the running reprocessing has made no progress (a replay persisted, a change of status); 0: none runs.",
+    _SYSTEM,
+)  # fmt: skip
+RUN_OUTSTANDING = _gauge(
+    "maestro_run_outstanding_units", "Units the running reprocessing has still to replay.", _SYSTEM
+)
+REPLAY_SENDS = _counter("maestro_replay_sends_total", "Replays sent to the Event Manager, repeats included.", _SYSTEM)
+REPLAYS = _counter("maestro_replays_total", "Replays whose result was persisted.", _SYSTEM)
+CASCADED = _counter("maestro_cascade_units_total", "Units that a replay brought into its reprocessing.", _SYSTEM)
+LEDGER_ROWS = _gauge("maestro_ledger_rows", "Rows that the ledger takes.", _SYSTEM)
+LEDGER_HELD = _counter("maestro_ledger_held_total", "Events held for units that the ledger alone named.", _SYSTEM)
+STALE = _gauge(
+    "maestro_stale_units",
+    "Units whose results are not known to be fresh: stale, unverified, not_remembered, overwrite, accepted, left_out.",
+    _SYSTEM, "state",
+)  # fmt: skip
+ALARMS = _counter(
+    "maestro_alarms_total",
+    "What somebody must look at: left_out (a run that a rule approved left units out), held_named (a replay impacts "
+    "the held instance itself), persists_often (an instance persisted more than ten times within a minute), unverified "
+    "(API core refuses to call a committed instance finished, so Discovery may never name it), missed (Discovery, "
+    "asked again, names what it had not named before a commit), ledger_holds (the ledger alone held more than 10 of "
+    "the last 100 events), late_again (late runs make results of late runs stale).",
+    _SYSTEM, "alarm", known=_each(*Alarm),
+)  # fmt: skip
+OUTBOX = _gauge("maestro_outbox_messages", "Messages to siblings that are still to be delivered.", _SYSTEM)
+
+# --- siblings ---------------------------------------------------------------------------------------------------
+
+DISCOVERY_SECONDS = _histogram(
+    "maestro_discovery_seconds", "Asking Discovery what an event or a replay impacts, retries included.",
+    _SYSTEM, "kind",
+)  # fmt: skip
+COMMIT_SECONDS = _histogram(
+    "maestro_commit_seconds", "Calls of Domain that commit an event, a held event or a replay.", _SYSTEM, "kind",
+)  # fmt: skip
+LONG_COMMITS = _counter("maestro_commits_long_total", "Commits that took more than 30 s.", _SYSTEM)
+COMMIT_AGE = _gauge(
+    "maestro_commit_age_seconds", "How long the commit has been under way that was called first; 0: none is.", _SYSTEM
+)
+LONGEST_COMMIT = _gauge("maestro_commit_longest_seconds", "How long the longest commit took.", _SYSTEM)
+IN_DOUBT = _gauge("maestro_commits_in_doubt", "Commits whose end is being found out; the system waits.", _SYSTEM)
+DOUBTS_ENDED = _counter(
+    "maestro_commits_doubt_ended_total",
+    "Commits that were in doubt, by how that ended: made, call (not made, or harmless to repeat), unproved.",
+    _SYSTEM, "outcome", known=_each("made", "call", "unproved"),
+)  # fmt: skip
+DOUBTS = _gauge("maestro_doubts", "Commits that nothing proves: a person must say what became of them.", _SYSTEM)
+TRIES = _counter(
+    "maestro_sibling_tries_total", "Calls to siblings, each try, by outcome: ok, refused, unreachable.",
+    _SYSTEM, "sibling", "outcome", known=tuple(product(SIBLINGS, (OK, REFUSED, UNREACHABLE))),
+)  # fmt: skip
+RETRIES = _counter(
+    "maestro_sibling_retries_total", "Tries after the first of a call to a sibling, by outcome.",
+    _SYSTEM, "sibling", "outcome", known=tuple(product(SIBLINGS, (OK, REFUSED, UNREACHABLE))),
+)  # fmt: skip
+
+# --- what is committed becomes visible --------------------------------------------------------------------------
+
+LOOKS = _counter(
+    "maestro_looks_total",
+    "Looks at API core whether a committed instance is visible to Discovery, by what came of them: finished, not_yet, "
+    "unknown (API core knows no such instance), set (Maestro called it finished, for the platform did not in time).",
+    _SYSTEM, "found", known=_each("finished", "not_yet", "unknown", "set"),
+)  # fmt: skip
+STALLED = _gauge(
+    "maestro_stalled_seconds",
+    "How long the system has waited for a sibling, without which nothing can be judged, committed or replayed; "
+    "0: it does not.",
+    _SYSTEM,
+)  # fmt: skip
+LOOKS_OWED = _gauge(
+    "maestro_looks_owed", "Committed instances that are not known to be visible to Discovery yet.", _SYSTEM
+)
+
+# --- store ------------------------------------------------------------------------------------------------------
+
+STORE_SECONDS = _histogram(
+    "maestro_store_commit_seconds", "Commits of a system's store; `durable`: synced to disk.", _SYSTEM, "durable"
+)
+STORE_BYTES = _gauge("maestro_store_bytes", "Size of a system's store on disk, its log included.", _SYSTEM)
+STORE_FREE = _gauge("maestro_store_free_bytes", "Space left on the disk of a system's store.", _SYSTEM)
+
+# --- processes --------------------------------------------------------------------------------------------------
+
+ACTOR_UP = _gauge("maestro_actor_up", "1 when the actor's service runs.", _ACTOR)
+RESTARTS = _counter("maestro_actor_restarts_total", "Times the actor's process was started again.", _ACTOR)
+CPU = _counter("maestro_process_cpu_seconds_total", "CPU time of the actor's process.", _ACTOR)
+MEMORY = _gauge("maestro_process_resident_bytes", "Resident memory of the actor's process.", _ACTOR)
+LINK_FRAMES = _counter("maestro_link_frames_total", "Frames sent to other actors, repeats included.", _ACTOR)
+LINK_RESENDS = _counter("maestro_link_resends_total", "Frames sent again for lack of an acknowledgement.", _ACTOR)
+CONNECTED = _gauge("maestro_broker_connected", "1 when the actor has its connection to the broker.", _ACTOR)
+DELIVERIES = _counter(
+    "maestro_deliveries_total", "Deliveries of the broker, by queue: persist, wait.",
+    _ACTOR, "source", known=_each("persist", "wait"),
+)  # fmt: skip
+UNSETTLED = _gauge("maestro_deliveries_unsettled", "Deliveries that are held until their system settles them.", _ACTOR)
+UNDECODABLE = _counter(
+    "maestro_deliveries_undecodable_total", "Deliveries whose headers or properties cannot be decoded: dead-lettered.",
+    _ACTOR,
+)  # fmt: skip
+UNPUBLISHABLE = _counter(
+    "maestro_unpublishable_total", "Messages that the broker can never take, however often it is tried.", _ACTOR
+)
+OWNER = _gauge(
+    "maestro_broker_owner", "1 when the events of the broker's vhost are this installation's, by a message it holds.",
+    _ACTOR,
+)  # fmt: skip
+BLOCKED = _gauge(
+    "maestro_broker_blocked", "1 while RabbitMQ takes no publishes, by a memory or disk alarm of its own.", _ACTOR
+)
+OPERATION_SECONDS = _histogram(
+    "maestro_cascade_operation_seconds", "Operations on the reprocessing queues, waiting for the broker included.",
+    _ACTOR, "operation",
+)  # fmt: skip
+
+# --- gateway ----------------------------------------------------------------------------------------------------
+
+LOCK_CHECKS = _counter(
+    "maestro_lock_checks_total",
+    "Lock checks (`proceed`) by answer: allowed, locked, failed; and by who knew it: the lock board, or the actor.",
+    _GATEWAY, "source", "answer",
+)  # fmt: skip
+HTTP_SECONDS = _histogram(
+    "maestro_http_request_seconds", "HTTP requests by route and status, and how long they took.",
+    _GATEWAY, "route", "status",
+)  # fmt: skip
+SYSTEM_UP = _gauge("maestro_system_up", "1 when the system answered this scrape.", _SYSTEM)
+READY = _gauge("maestro_ready", "1 when all parts are in their place (`/readyz` is 200).", _GATEWAY)
+BUILD = _gauge("maestro_build_info", "Always 1; the labels say what runs.", _GATEWAY, "version", "python")
+
+ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+BY_NAME = {metric.name: metric for metric in ALL}
+#: What a system's process counts itself, rather than reads off its state.
+OF_SYSTEM = (
+    ALARMS, ERRORS, REPROCESSINGS, REPLAY_SENDS, LONG_COMMITS, TRIES, RETRIES, LOOKS, LINK_FRAMES, LINK_RESENDS
+)  # fmt: skip
+OF_INGRESS = (LINK_FRAMES, LINK_RESENDS, DELIVERIES, UNDECODABLE, UNPUBLISHABLE)
+OF_CASCADE = (LINK_FRAMES, LINK_RESENDS)
+
+
+def error_class(reason: str) -> str:
+    """Return the class of the reason why an event failed."""
+    service = reason.partition(".")[0]
+    if service in SIBLINGS:
+        return service
+    if reason.startswith("superseded"):
+        return SUPERSEDED
+    return UNKNOWN_REPROCESSING if reason.startswith("reprocessing.") else OTHER

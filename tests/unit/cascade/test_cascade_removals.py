@@ -1,0 +1,145 @@
+"""How the cascade actor takes messages off the unit queues: together where they stand in order, else each by itself."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from maestro.broker.base import Binding, BrokerError, Delivery
+from maestro.broker.topology import SystemQueues
+from maestro.cascade import service as cascade
+from maestro.cascade.service import CascadeService
+from maestro.links.link import Frame
+from maestro.links.service import Attach
+from maestro.messages import CascadeDone, DequeueControl, DequeueUnit, EmptyUnitQueues, ToCascade
+from maestro.settings.model import Settings
+from tests.support.brokers import eventually
+
+QUEUES = SystemQueues("s1")
+
+
+class FakeBroker:
+    """Two queues of message ids, and how often something was taken off them."""
+
+    connected = True
+    problem = ""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, list[str]] = {QUEUES.events: [], QUEUES.control: []}
+        self.takes = 0
+        self.refuses = ""
+
+    async def declare(self, bindings: Sequence[Binding], _exchanges: Sequence[str] = ()) -> None:
+        return
+
+    async def get(self, queue: str) -> Delivery | None:
+        return next(iter(await self.get_some(queue, 1)), None)
+
+    async def get_some(self, queue: str, count: int) -> list[Delivery]:
+        if queue == self.refuses:
+            raise BrokerError("refused")
+        self.takes += 1
+        ids, self.queues[queue] = self.queues[queue][:count], self.queues[queue][count:]
+        return [Delivery(queue, b"{}", id_, {}, False, None) for id_ in ids]  # noqa: FBT003
+
+    def ack(self, _delivery: Delivery) -> None:
+        return
+
+    def requeue(self, delivery: Delivery) -> None:
+        self.queues[delivery.queue].append(delivery.message_id)
+        self.queues[delivery.queue].sort()
+
+    async def purge(self, queue: str) -> int:
+        self.queues[queue] = []
+        return 0
+
+    async def close(self) -> None:
+        return
+
+
+class Outlet:
+    def __init__(self) -> None:
+        self.done: list[CascadeDone] = []
+
+    def send(self, _address: object, message: object) -> None:
+        if isinstance(message, Frame):
+            self.done += message.items  # type: ignore[arg-type]  # cascade sends nothing else
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch) -> FakeBroker:
+    broker = FakeBroker()
+    monkeypatch.setattr(cascade, "open_broker", lambda *_: broker)
+    return broker
+
+
+@pytest.fixture
+def outlet() -> Outlet:
+    return Outlet()
+
+
+@pytest.fixture
+async def service(broker: FakeBroker, outlet: Outlet) -> AsyncIterator[CascadeService]:
+    service = CascadeService(Settings(), 1, outlet)
+    service.receive(Attach(1, "s1", "there", 101), None)
+    yield service
+    await service.stop()
+
+
+async def order(service: CascadeService, outlet: Outlet, *operations: ToCascade) -> None:
+    """Have the operations done, and wait until all are told of, in order."""
+    service.receive(Frame(101, 1, 1, operations), None)
+    wanted = [operation.op for operation in operations]
+    await eventually(lambda: [done.op for done in outlet.done] == wanted, "all told of")
+
+
+def replays(ids: Sequence[str]) -> list[ToCascade]:
+    """The removals of replays: a unit off the events queue, and one off the control queue, for each."""
+    pairs = ((DequeueUnit(2 * n + 1, id_), DequeueControl(2 * n + 2)) for n, id_ in enumerate(ids))
+    return [operation for pair in pairs for operation in pair]
+
+
+async def test_what_stands_in_order_is_taken_in_one_go(
+    broker: FakeBroker, service: CascadeService, outlet: Outlet
+) -> None:
+    broker.queues = {QUEUES.events: ["a", "b", "c", "d"], QUEUES.control: ["a", "b", "c", "d"]}
+    await order(service, outlet, *replays("abc"))
+    assert broker.queues == {QUEUES.events: ["d"], QUEUES.control: ["d"]}
+    assert broker.takes == 2
+    assert not any(done.problem for done in outlet.done)
+
+
+async def test_what_is_stale_goes_with_what_stands_behind_it(
+    broker: FakeBroker, service: CascadeService, outlet: Outlet
+) -> None:
+    broker.queues = {QUEUES.events: ["a", "b", "c", "d", "e"], QUEUES.control: ["a"]}
+    await order(service, outlet, *replays("bd"))
+    assert broker.queues == {QUEUES.events: ["e"], QUEUES.control: []}
+
+
+async def test_what_is_not_there_takes_nothing_else_along(
+    broker: FakeBroker, service: CascadeService, outlet: Outlet
+) -> None:
+    broker.queues = {QUEUES.events: ["a", "b", "c"], QUEUES.control: ["a", "b", "c"]}
+    await order(service, outlet, *replays("xa"))
+    assert broker.queues == {QUEUES.events: ["b", "c"], QUEUES.control: ["c"]}
+
+
+async def test_each_is_done_before_what_comes_behind_it(
+    broker: FakeBroker, service: CascadeService, outlet: Outlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cascade, "TOGETHER", 4)
+    ids = list("abcdefgh")
+    broker.queues = {QUEUES.events: [*ids, "z"], QUEUES.control: [*ids, "z"]}
+    await order(service, outlet, *replays(ids), EmptyUnitQueues(1000))
+    assert broker.queues == {QUEUES.events: [], QUEUES.control: []}
+    assert broker.takes == 8, "no more than so many are in memory"
+
+
+async def test_what_one_queue_refuses_is_no_problem_of_the_other(
+    broker: FakeBroker, service: CascadeService, outlet: Outlet
+) -> None:
+    broker.queues = {QUEUES.events: ["a"], QUEUES.control: ["a"]}
+    broker.refuses = QUEUES.control
+    await order(service, outlet, *replays("a"))
+    assert [done.problem for done in outlet.done] == ["", "refused"]
+    assert broker.queues == {QUEUES.events: [], QUEUES.control: ["a"]}

@@ -1,0 +1,81 @@
+"""A actor_client with canned answers that remembers what it was asked."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from maestro.http.actor_client import UnknownSystem
+from maestro.http.evidence import Asked
+from maestro.http.replies import reply
+from maestro.messages import Answer, Code, Question
+from maestro.telemetry.metrics import ActorState
+
+
+class FakePages:
+    """A domain whose commits write as many rows as one likes, and who asked for which page."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, int, int]] = []
+
+    async def page(self, system_id: str, instance_id: str, after: int, limit: int) -> web.Response:
+        self.asked.append((system_id, instance_id, after, limit))
+        return reply(b'{"total":0,"entities":[],"next":null}')
+
+    async def explained(self, asked: Asked) -> list[dict[str, Any]]:
+        return [
+            {"instanceId": unit.instance_id, "branch": unit.branch, "named": unit.named, "missed": list(unit.missed),
+             "computation": unit.computation, "read": [], "rows": 0, "addsRows": 0, "problem": ""}
+            for unit in asked.units
+        ]  # fmt: skip
+
+
+Canned = Answer | Exception | Callable[[str, Question], Answer]
+
+
+class FakeActorClient:
+    def __init__(self, *systems: str) -> None:
+        self.known = set(systems)
+        self.answers: dict[type, Canned] = {}
+        self.asked: list[tuple[str, Question, float]] = []
+        self.installed: list[str] = []
+        self.install_error: Exception | None = None
+        self.problems: dict[str, str] = {}
+        self.states: tuple[ActorState, ...] = ()
+        #: When set, questions wait for it before they are answered.
+        self.gate: asyncio.Event | None = None
+        self.waiting = 0
+        self.most_waiting = 0
+
+    async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109 - the protocol's
+        if system_id not in self.known:
+            raise UnknownSystem(system_id)
+        self.asked.append((system_id, question, timeout))
+        if self.gate is not None:
+            self.waiting += 1
+            self.most_waiting = max(self.most_waiting, self.waiting)
+            try:
+                async with asyncio.timeout(timeout):
+                    await self.gate.wait()
+            finally:
+                self.waiting -= 1
+        canned = self.answers.get(type(question), Answer(Code.OK, b'{"canned":true}'))
+        if isinstance(canned, Exception):
+            raise canned
+        return canned if isinstance(canned, Answer) else canned(system_id, question)
+
+    def systems(self) -> tuple[str, ...]:
+        return tuple(sorted(self.known))
+
+    async def install(self, system_id: str) -> None:
+        if self.install_error is not None:
+            raise self.install_error
+        self.installed.append(system_id)
+        self.known.add(system_id)
+
+    def actors(self) -> tuple[ActorState, ...]:
+        return self.states
+
+    async def readiness(self) -> Mapping[str, str]:
+        return self.problems

@@ -1,0 +1,406 @@
+"""A commit that had no `ok` at once: what is proved, what is made again, what is left to a person (The commit)."""
+
+import pytest
+
+from maestro.messages import Code
+from maestro.rules import commands as do
+from maestro.rules import facts
+from maestro.rules.delivery import Verdict
+from maestro.rules.doubt import CommitEnd, Finding
+from maestro.rules.status import Status
+from tests.unit.rules.driver import Driver
+
+IN_DOUBT = (CommitEnd.REFUSED, CommitEnd.LOST)
+
+
+def called(name: str = "i1", **rules: float | bool) -> Driver:
+    """An event's commit is under way."""
+    m = Driver(**rules)  # type: ignore[arg-type]
+    m.arrive(name)
+    m.impact()
+    return m
+
+
+def ended(instance: str, *, stored: bool) -> facts.InstanceEnded:
+    name = "s.done" if stored else "system.process.persist.error"
+    return facts.InstanceEnded(instance, name, "1", "master", None, stored=stored, cause="" if stored else "failed")
+
+
+# --- what was begun ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", IN_DOUBT)
+def test_what_was_begun_is_in_doubt_and_holds_up_the_system(end: CommitEnd) -> None:
+    m = called()
+    m.commit_ends(end)
+    assert m.asked(do.AskProof)
+    assert not m.asked(do.Commit)
+    stall = m.system.stalled()
+    assert stall is not None
+    assert (stall.sibling, "in doubt" in stall.cause) == ("domain", True)
+    m.arrive("i2")
+    assert not m.asked(do.AskImpact)
+
+
+def test_rows_prove_it_at_once() -> None:
+    m = called()
+    m.commit_ends(CommitEnd.LOST)
+    assert do.AckDelivery(m.ref()) in m.proof(Finding.ROWS)
+    assert m.delivery("i1").done
+    assert m.system.stalled() is None
+    assert m.log.count(m.last(do.Commit)) == 1
+
+
+@pytest.mark.parametrize("finding", [Finding.NO_ROWS, Finding.HARMLESS])
+def test_nothing_is_made_again_before_it_has_ended(finding: Finding) -> None:
+    m = called(commit_settle=60.0)
+    m.commit_ends(CommitEnd.LOST)
+    began = m.now
+    while not m.asked(do.Commit):
+        m.proof(finding)
+        m.wake()
+    assert m.only(do.Commit).again
+    assert m.now - began >= 60.0
+
+
+def test_what_domain_itself_answered_has_ended() -> None:
+    m = called()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.NO_ROWS)
+    m.wake()
+    assert m.asked(do.Commit)
+
+
+def test_three_times_the_longest_commit_must_go_by() -> None:
+    m = called()
+    m.system.longest_commit = 100.0
+    m.commit_ends(CommitEnd.LOST)
+    began = m.now
+    while not m.asked(do.Commit):
+        m.proof(Finding.NO_ROWS)
+        m.wake()
+    assert m.now - began >= 300.0
+
+
+def test_the_longest_commit_is_remembered() -> None:
+    m = called()
+    m.tell(facts.Committed(m.last(do.Commit).token, 100.0))
+    m.restart()
+    assert m.system.longest_commit == 100.0
+
+
+def test_a_jump_of_the_clock_does_not_make_it_ended() -> None:
+    m = called()
+    m.commit_ends(CommitEnd.LOST)
+    m.proof(Finding.NO_ROWS)
+    m.now += 3600.0
+    m.wake()
+    m.proof(Finding.NO_ROWS)
+    assert m.looks_again()
+    assert not m.asked(do.Commit)
+
+
+def test_time_without_an_answer_does_not_count() -> None:
+    m = called()
+    m.commit_ends(CommitEnd.LOST)
+    for _ in range(40):
+        m.proof(Finding.SILENT)
+        m.wake()
+    m.proof(Finding.NO_ROWS)
+    assert m.looks_again()
+
+
+def test_never_forbids_the_guess() -> None:
+    m = called(commit_settle=float("inf"))
+    m.commit_ends(CommitEnd.LOST)
+    for _ in range(200):
+        m.proof(Finding.NO_ROWS)
+        m.wake()
+    assert m.log.count(m.last(do.Commit)) == 1
+    m.tell(facts.DoubtResolved("1", "made", "ana", m.ticket(), "looked"))
+    assert m.delivery("i1").done
+
+
+def test_proved_not_made_and_refused_again_and_again_it_is_the_events_fault() -> None:
+    m = called()
+    m.refused()
+    order = m.only(do.DeadLetterEvent)
+    assert order.reason == "domain.commit: refused"
+    assert order.doubt == ""
+    assert sum(isinstance(command, do.Commit) for command in m.log) == m.rules.commit_tries
+
+
+def test_no_route_is_tried_once_more_at_another_address() -> None:
+    m = called()
+    m.commit_ends(CommitEnd.NO_ROUTE)
+    assert m.asked(do.Commit)
+    m.commit_ends(CommitEnd.NO_ROUTE)
+    assert m.asked(do.DeadLetterEvent)
+
+
+def test_repeatable_domains_are_called_again_at_once() -> None:
+    m = called(commit_repeatable=True)
+    m.commit_ends(CommitEnd.LOST)
+    assert m.asked(do.Commit)
+    assert not m.asked(do.AskProof)
+
+
+# --- what was not begun -----------------------------------------------------------------------------------------
+
+
+def test_what_was_not_begun_is_tried_again_without_an_end() -> None:
+    m = called()
+    for _ in range(50):
+        m.commit_ends(CommitEnd.NOT_BEGUN)
+        assert not m.asked(do.AskProof)
+        m.wake()
+        assert m.only(do.Commit).again
+    assert not any(isinstance(command, do.DeadLetterEvent) for command in m.log)
+
+
+def test_after_a_restart_it_is_known_not_to_be_begun() -> None:
+    m = called()
+    m.commit_ends(CommitEnd.NOT_BEGUN)
+    assert any(isinstance(command, do.Commit) and command.again for command in m.restart())
+
+
+def test_after_a_restart_within_the_next_call_it_is_in_doubt() -> None:
+    m = called()
+    m.commit_ends(CommitEnd.NOT_BEGUN)
+    m.wake()
+    assert any(isinstance(command, do.AskProof) for command in m.restart())
+
+
+def test_a_run_waits_for_a_domain_out_of_reach_up_to_its_limit() -> None:
+    m = Driver(outage_limit=300.0)
+    m.hold()
+    m.approve()
+    m.start()
+    for _ in range(50):
+        m.commit_ends(CommitEnd.NOT_BEGUN, do.CommitHeld)
+        if m.asked(do.CleanUpQueues):
+            break
+        m.wake()
+    m.queues_updated()
+    assert m.doc.status is Status.ABORTED_PERSIST
+    assert not m.doc.held_begun
+
+
+# --- outcomes ---------------------------------------------------------------------------------------------------
+
+
+def test_an_outcome_that_comes_before_the_answer_leaves_no_doubt_after_a_crash() -> None:
+    m = called()
+    m.tell(ended("i1", stored=True))
+    m.restart()
+    assert m.delivery("i1").done
+    assert not any(isinstance(command, do.AskProof) for command in m.log)
+
+
+def test_an_outcome_proves_what_is_in_doubt() -> None:
+    m = called()
+    m.commit_ends(CommitEnd.LOST)
+    m.tell(ended("i1", stored=True))
+    assert m.delivery("i1").done
+
+
+def test_domains_error_says_that_the_first_call_has_ended() -> None:
+    m = called()
+    m.commit_ends(CommitEnd.LOST)
+    m.proof(Finding.NO_ROWS)
+    m.tell(ended("i1", stored=False))
+    m.proof(Finding.NO_ROWS)
+    m.wake()
+    assert m.asked(do.Commit)
+
+
+def test_a_late_error_of_an_earlier_call_says_nothing_of_a_later_one() -> None:
+    m = called()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.NO_ROWS)
+    m.wake()
+    m.commit_ends(CommitEnd.LOST)
+    m.proof(Finding.NO_ROWS)
+    m.tell(ended("i1", stored=False))
+    m.wake()
+    m.proof(Finding.NO_ROWS)
+    assert not m.asked(do.Commit)
+    assert m.looks_again()
+
+
+# --- earlier commits of the instance ----------------------------------------------------------------------------
+
+
+def again(m: Driver) -> None:
+    """The same instance persists once more, with a message of another id."""
+    m.tell(facts.EventArrived("m-more", "i1", "s.persist.request", "master", "", ref=99))
+
+
+def test_rows_of_an_earlier_commit_prove_nothing() -> None:
+    m = called()
+    m.committed()
+    m.system.looks.clear()
+    again(m)
+    if not m.asked(do.AskImpact):
+        m.system.looks.clear()
+        m.tell(facts.IngressAttached())
+    m.impact()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.ROWS)
+    assert m.only(do.DeadLetterEvent).doubt == "2"
+
+
+def test_an_instance_older_than_what_is_remembered_has_no_proof() -> None:
+    m = called()
+    m.system.remembers_from = m.now
+    m.commit_ends(CommitEnd.REFUSED)
+    assert m.only(do.AskProof).began
+    m.proof(Finding.ROWS, began=m.now - 10.0)
+    assert m.asked(do.DeadLetterEvent)
+
+
+def test_a_younger_one_has() -> None:
+    m = called()
+    m.system.remembers_from = m.now - 1000.0
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.ROWS, began=m.now - 10.0)
+    assert m.delivery("i1").verdict is Verdict.COMMIT
+    assert m.delivery("i1").done
+
+
+# --- a person's word --------------------------------------------------------------------------------------------
+
+
+def left_to_a_person() -> Driver:
+    m = called()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.UNPROVABLE)
+    m.tell(facts.DeadLettered("m-i1", 1))
+    return m
+
+
+def resolve(m: Driver, verdict: str, reason: str = "looked", key: str = "1") -> do.Reply:
+    m.tell(facts.DoubtResolved(key, verdict, "ana", m.ticket(), reason))
+    return m.only(do.Reply)
+
+
+def test_without_proof_the_event_goes_to_its_error_queue_with_its_mark() -> None:
+    m = left_to_a_person()
+    order = m.last(do.DeadLetterEvent)
+    assert (order.reason, order.doubt) == ("commit in doubt: domain.commit: refused", "1")
+    assert [doubt.key for doubt in m.system.open_doubts] == ["1"]
+    assert m.system.stalled() is None
+    m.restart()
+    assert [doubt.key for doubt in m.system.open_doubts] == ["1"]
+
+
+def test_a_redrive_goes_back_until_it_is_resolved() -> None:
+    m = left_to_a_person()
+    m.arrive("i1", redriven=True)
+    assert m.only(do.DeadLetterEvent).doubt == "1"
+    m.tell(facts.DeadLettered("m-i1", 1))
+    assert resolve(m, "make_again").code is Code.OK
+    m.arrive("i1", redriven=True)
+    assert m.asked(do.AskImpact)
+
+
+def test_what_was_made_is_done_wherever_its_copies_are() -> None:
+    m = left_to_a_person()
+    assert resolve(m, "made").code is Code.OK
+    m.restart()
+    assert m.arrive("i1", redriven=True) == [do.AckDelivery(m.ref())]
+
+
+def test_a_word_is_taken_once_and_with_a_reason() -> None:
+    m = left_to_a_person()
+    assert resolve(m, "made", reason="").code is Code.INVALID
+    assert resolve(m, "perhaps").code is Code.INVALID
+    assert resolve(m, "made", key="7").code is Code.NOT_FOUND
+    assert resolve(m, "made").code is Code.OK
+    assert resolve(m, "make_again").code is Code.CONFLICT
+
+
+def aborted_in_doubt() -> Driver:
+    m = Driver()
+    m.hold()
+    m.approve()
+    m.start()
+    m.commit_ends(CommitEnd.REFUSED, do.CommitHeld)
+    m.proof(Finding.UNPROVABLE)
+    m.queues_updated()
+    m.notified()
+    return m
+
+
+def test_a_held_commit_in_doubt_ends_the_run_and_forbids_a_retry() -> None:
+    m = aborted_in_doubt()
+    assert m.doc.status is Status.ABORTED_PERSIST
+    assert m.doc.history[-1].cause.startswith("commit in doubt: ")
+    m.retry()
+    m.proof(Finding.NO_ROWS)
+    assert m.only(do.Reply).code is Code.CONFLICT
+    assert "commit in doubt" in m.only(do.Reply).message
+
+
+def test_a_retry_finds_the_proof_itself() -> None:
+    m = aborted_in_doubt()
+    m.retry()
+    m.proof(Finding.ROWS)
+    assert m.only(do.Reply).code is Code.OK
+    assert m.doc.held_committed
+    assert m.doc.status is Status.APPROVED
+
+
+@pytest.mark.parametrize("verdict", ["made", "make_again"])
+def test_a_word_permits_the_retry(verdict: str) -> None:
+    m = aborted_in_doubt()
+    resolve(m, verdict, key="d1")
+    m.retry()
+    assert m.only(do.Reply).code is Code.OK
+    assert m.doc.held_committed is (verdict == "made")
+
+
+def test_a_replays_commit_in_doubt_fails_the_run_and_counts_as_replayed_once_it_is_said_to_be_made() -> None:
+    m = Driver()
+    m.run()
+    m.sent()
+    m.result("re1", "p1")
+    m.replay_impact()
+    m.commit_ends(CommitEnd.REFUSED, do.CommitReplay)
+    m.proof(Finding.UNPROVABLE)
+    m.queues_updated()
+    m.notified()
+    assert m.doc.status is Status.FAILURE
+    (doubt,) = m.system.open_doubts
+    resolve(m, "made", key=doubt.key)
+    m.retry()
+    assert [unit.state for unit in m.doc.order] == ["done", "outstanding"]
+    assert m.delivery("re1").done
+
+
+def test_a_run_that_is_ended_by_hand_leaves_its_commit_in_doubt() -> None:
+    m = Driver()
+    m.hold()
+    m.approve()
+    m.start()
+    m.commit_ends(CommitEnd.LOST, do.CommitHeld)
+    m.override("failure")
+    m.queues_updated()
+    assert m.doc.status is Status.FAILURE
+    assert [doubt.key for doubt in m.system.open_doubts] == ["d1"]
+
+
+def test_a_rejected_replay_that_was_made_after_all_is_no_commit_of_flow_1() -> None:
+    m = Driver()
+    m.run()
+    m.sent()
+    m.result("re1", "p1")
+    m.replay_impact()
+    m.commit_ends(CommitEnd.LOST, do.CommitReplay)
+    m.override("finished")
+    m.queues_updated()
+    result = m.delivery("re1")
+    assert result.verdict is Verdict.ERROR
+    m.tell(ended("re1", stored=True))
+    assert (result.verdict, result.replay) == (Verdict.COMMIT, True)
+    assert not list(m.system.open_doubts)

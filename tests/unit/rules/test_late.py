@@ -1,0 +1,397 @@
+"""What is stale after its commit: listed, gathered, and replayed by a late reprocessing."""
+
+import orjson
+import pytest
+
+from maestro.events import MASTER
+from maestro.messages import Code
+from maestro.rules import commands as do
+from maestro.rules import facts
+from maestro.rules.document import Document
+from maestro.rules.doubt import CommitEnd, Finding, Word
+from maestro.rules.impact import Impacted, UnitKey
+from maestro.rules.ledger import Read, Reads, base_key, writer_key
+from maestro.rules.ledger_book import LatePolicy, MissedCommit, Scope, StaleState
+from maestro.rules.preview import digest
+from maestro.rules.status import Status
+from tests.unit.rules.driver import P1, Driver, footprint, origin
+
+ROW = base_key("conta", "c1", "")
+A = writer_key("a")
+
+
+def driver(**rules: object) -> Driver:
+    return Driver(ledger_scope=Scope.ALL, **rules)  # type: ignore[arg-type]
+
+
+def commit(it: Driver, name: str, *reads: Read, changed: tuple[int, ...] = ()) -> None:
+    """An event is committed at once, and what it read is known."""
+    it.arrive(name)
+    it.impact(footprint=footprint(*changed))
+    it.committed()
+    it.owed(*reads, changed=changed)
+
+
+def stale(it: Driver, *names: str) -> None:
+    """C changes the row; then these commit what they computed before."""
+    if not it.system.ledger.last:
+        commit(it, "c", changed=(ROW,))
+    for name in names:
+        commit(it, name, Read(ROW, MASTER, A))
+
+
+def gathered(it: Driver, id_: str = "late1") -> None:
+    """The time of gathering is over, and origins are there."""
+    it.now += 20.0
+    it.tell(facts.Woken(do.Topic.LATE, "gather"))
+    fetch = it.last(do.FetchLateOrigins)
+    it.tell(facts.LateOriginsFetched(fetch.token, id_, tuple(origin(unit) for unit in fetch.units)))
+
+
+def late(it: Driver, id_: str = "late1") -> Document:
+    return it.system.documents[id_]
+
+
+def states(it: Driver) -> dict[UnitKey, StaleState]:
+    return {unit: one.state for unit, one in it.system.ledger.stale.items()}
+
+
+def run_late(it: Driver, replay: str, of: str, *reads: Read, id_: str = "late1") -> None:
+    """A late run replays its one unit."""
+    it.start()
+    it.sent()
+    it.tell_result(replay, of, id_)
+    it.replay_impact(footprint=footprint())
+    it.replay_committed()
+    it.owed(*reads)
+    it.end()
+
+
+def test_a_computation_that_missed_a_commit_is_listed() -> None:
+    it = driver(late_policy=LatePolicy.REPORT)
+    stale(it, "w")
+    commit(it, "fresh", Read(ROW, MASTER, writer_key("c")))
+
+    [one] = it.system.ledger.stale.values()
+    assert (one.unit, one.state) == (("w", MASTER), StaleState.STALE)
+    assert one.missed == (MissedCommit(1, "c"),)
+    assert not any(isinstance(command, do.WakeAt) for command in it.log)
+    it.restart()
+    assert list(it.system.ledger.stale.values()) == [one]
+
+
+def test_who_wrote_the_row_itself_overwrote_it_and_is_not_replayed() -> None:
+    it = driver()
+    commit(it, "c", changed=(ROW,))
+    commit(it, "w", Read(ROW, MASTER, A, wrote=True), changed=(ROW,))
+
+    assert states(it) == {("w", MASTER): StaleState.OVERWRITE}
+    assert not any(isinstance(command, do.WakeAt) for command in it.log)
+
+
+def fork_with_a_result(it: Driver) -> None:
+    """A run without lock has assessed the replay of p1, which read A's row; an event is judged meanwhile."""
+    it.hold("i1", P1, fork=True)
+    it.start()
+    it.held_committed()
+    it.owed()
+    it.sent()
+    it.result("j1", "p1")
+    it.replay_impact(footprint=footprint())
+    it.arrive("i5")
+
+
+def test_what_a_replay_read_is_not_known_yet_when_an_event_is_judged_that_changes_it() -> None:
+    it = driver()
+    fork_with_a_result(it)
+    it.replay_committed()
+    it.impact(footprint=footprint(ROW))
+    it.committed()
+    it.owed(Read(ROW, MASTER, A))
+    assert states(it) == {}
+
+    it.owed()
+    [one] = it.system.ledger.stale.values()
+    assert (one.unit, one.state, one.missed) == (("p1", MASTER), StaleState.STALE, (MissedCommit(3, "i5"),))
+
+
+def test_after_a_crash_whoever_read_what_a_commit_changed_is_looked_at_again() -> None:
+    it = driver()
+    fork_with_a_result(it)
+    it.impact(footprint=footprint(ROW))
+    it.replay_committed()
+    it.owed(Read(ROW, MASTER, A))
+    it.restart()
+    it.proof(Finding.ROWS)
+    it.owed(changed=(ROW,))
+
+    assert states(it) == {("p1", MASTER): StaleState.STALE}
+
+
+def resolved(it: Driver, kind: type[do.Command]) -> None:
+    """A commit cannot be proved; once its event or run has ended, somebody says, after a restart, that it was made."""
+    it.commit_ends(CommitEnd.REFUSED, kind)
+    it.proof(Finding.UNPROVABLE)
+    if kind is not do.Commit:
+        it.end()
+    for number in list(it.system.outbox):
+        it.tell(facts.OutboxMessageDone(number))
+    it.restart()
+    [doubt] = it.system.open_doubts
+    it.tell(facts.DoubtResolved(doubt.key, Word.MADE, "ana", it.ticket(), "looked"))
+
+
+def test_what_was_in_doubt_is_looked_at_as_late_and_becomes_visible() -> None:
+    it = driver(ensure_finished=True)
+    it.tell(facts.IngressAttached())
+    it.tell(facts.WaitQueueDrained())
+    it.arrive("w")
+    it.impact(footprint=footprint(ROW))
+    resolved(it, do.Commit)
+
+    assert it.asked(do.Look)
+    it.owed(Read(base_key("conta", "c2", ""), MASTER, A), changed=(ROW,))
+    assert it.store.last_writes([ROW])[ROW].writer == writer_key("w")
+    it.restart()
+    assert it.last(do.Look).instance_id == "w"
+
+
+def test_a_held_commit_that_was_in_doubt_is_visible_before_the_next_question() -> None:
+    it = driver(ensure_finished=True)
+    it.tell(facts.IngressAttached())
+    it.tell(facts.WaitQueueDrained())
+    it.hold("i1", P1)
+    it.approve()
+    it.start()
+    resolved(it, do.CommitHeld)
+    look = it.only(do.Look)
+    it.owed(changed=(ROW,))
+    it.arrive("i2")
+
+    assert not it.asked(do.AskImpact)
+    it.tell(facts.Looked(look.key, look.token, "finished"))
+    assert it.asked(do.AskImpact)
+    assert it.store.last_writes([ROW])[ROW].writer == writer_key("i1")
+
+
+def test_a_replay_whose_commit_was_in_doubt_takes_the_place_of_its_unit() -> None:
+    it = driver()
+    it.run(P1)
+    it.owed()
+    it.sent()
+    it.result("j1", "p1")
+    it.replay_impact(footprint=footprint(ROW))
+    resolved(it, do.CommitReplay)
+    it.owed(Read(base_key("conta", "c2", ""), MASTER, A), changed=(ROW,))
+
+    assert it.store.last_writes([ROW])[ROW].writer == writer_key("j1")
+    assert it.named(base_key("conta", "c2", "")) == [("p1", MASTER)]
+
+
+def test_without_a_dataset_it_is_never_called_fresh() -> None:
+    it = driver()
+    it.arrive("w")
+    it.impact(footprint=footprint())
+    it.committed()
+    it.tell(facts.OwedFetched(it.last(do.FetchOwed).number, footprint()))
+
+    assert states(it) == {("w", MASTER): StaleState.UNVERIFIED}
+
+
+def test_stale_units_open_a_late_reprocessing_that_blocks_nothing() -> None:
+    it = driver()
+    stale(it, "w1", "w2")
+    gathered(it)
+
+    doc = late(it)
+    assert (doc.late, doc.held_committed, doc.status) == (True, True, Status.PENDING)
+    assert orjson.loads(doc.pending_event)["name"] == "s.late.request"
+    assert [unit.missed for unit in doc.order] == [("c",), ("c",)]
+    assert it.system.open
+    it.arrive("i9")
+    assert it.asked(do.AskImpact)
+
+
+def test_an_ordinary_one_may_be_decided_before_an_older_late_one() -> None:
+    it = driver()
+    stale(it, "w1")
+    gathered(it)
+    it.hold("i1", P1)
+    it.approve("d1")
+
+    assert it.only(do.Reply).code is Code.OK
+    assert it.system.documents["d1"].status is Status.APPROVED
+    it.approve("late1")
+    assert late(it).status is Status.APPROVED
+
+
+def test_its_run_commits_nothing_held_and_takes_its_units_off_the_list() -> None:
+    it = driver()
+    stale(it, "w1")
+    gathered(it)
+    it.approve("late1")
+    run_late(it, "r1", "w1", Read(ROW, MASTER, writer_key("c")))
+
+    assert late(it).status is Status.FINISHED
+    assert not any(isinstance(command, do.CommitHeld | do.AskStartImpact) for command in it.log)
+    assert states(it) == {}
+
+
+def test_no_late_one_is_opened_while_a_run_holds_the_lock() -> None:
+    it = driver()
+    stale(it, "w1")
+    it.hold("i1", P1)
+    it.approve("d1")
+    it.now += 20.0
+    it.tell(facts.Woken(do.Topic.LATE, "gather"))
+    assert not it.asked(do.FetchLateOrigins)
+    it.cancel("d1")
+    assert it.asked(do.FetchLateOrigins)
+
+
+def test_it_grows_while_it_is_pending() -> None:
+    it = driver()
+    stale(it, "w1")
+    gathered(it)
+    stale(it, "w2")
+    gathered(it, "other")
+
+    assert [unit.instance_id for unit in late(it).order] == ["w1", "w2"]
+    assert "other" not in it.system.documents
+    assert it.system.ledger.stale["w2", MASTER].document_id == "late1"
+    it.restart()
+    assert [unit.missed for unit in late(it).order] == [("c",), ("c",)]
+
+
+def test_an_approval_of_an_earlier_preview_approves_what_that_showed() -> None:
+    it = driver()
+    stale(it, "w1")
+    gathered(it)
+    seen = (("w1", MASTER),)
+    stale(it, "w2")
+    gathered(it, "other")
+    it.tell(facts.Approved("late1", "anna", it.ticket(), digest=digest("", seen), seen=seen))
+
+    assert [unit.instance_id for unit in late(it).order] == ["w1"]
+    assert [unit.instance_id for unit in it.repository.units("late1")] == ["w1"]
+    assert it.system.ledger.stale["w2", MASTER].document_id == ""
+    run_late(it, "r1", "w1", Read(ROW, MASTER, writer_key("c")))
+    gathered(it, "late2")
+    assert [unit.instance_id for unit in late(it, "late2").order] == ["w2"]
+
+
+def test_a_preview_that_is_not_remembered_approves_nothing() -> None:
+    it = driver()
+    stale(it, "w1")
+    gathered(it)
+    it.tell(facts.Approved("late1", "anna", it.ticket(), digest="f" * 32))
+
+    assert it.only(do.Reply).code is Code.CONFLICT
+    assert late(it).status is Status.PENDING
+
+
+def test_skipped_means_accepted_by_whom_and_why() -> None:
+    it = driver()
+    stale(it, "w1")
+    gathered(it)
+    it.tell(facts.Skipped("late1", "anna", it.ticket(), "known"))
+
+    [one] = it.system.ledger.stale.values()
+    assert (one.state, one.user, one.reason) == (StaleState.ACCEPTED, "anna", "known")
+    assert it.system.outbox == {}
+    it.tell(facts.ReconsiderAsked("late1", "anna", it.ticket()))
+    assert it.only(do.Reply).code is Code.CONFLICT
+
+
+def test_what_is_replayed_meanwhile_is_dropped_at_the_approval() -> None:
+    it = driver()
+    stale(it, "w1", "w2")
+    gathered(it)
+    it.system.ledger.stale.pop(("w1", MASTER))
+    it.approve("late1")
+
+    assert [unit.instance_id for unit in late(it).order] == ["w2"]
+
+
+def test_it_is_not_asked_again_and_covers_no_tag() -> None:
+    it = driver()
+    stale(it, "w1")
+    gathered(it)
+    it.tell(facts.RecheckAsked("late1", "anna", it.ticket()))
+
+    assert it.only(do.Reply).code is Code.CONFLICT
+
+
+@pytest.mark.parametrize(("generation", "status"), [(1, Status.APPROVED), (2, Status.PENDING)])
+def test_the_third_generation_waits_for_a_decision(generation: int, status: Status) -> None:
+    it = driver(late_policy=LatePolicy.REPLAY)
+    commit(it, "c", changed=(ROW,))
+    it.arrive("w1")
+    it.impact(footprint=footprint())
+    it.committed()
+    missed = (MissedCommit(1, "c", generation),)
+    read = facts.OwedFetched(it.last(do.FetchOwed).number, footprint(), Reads(), missed)
+    it.tell(read)
+    gathered(it)
+
+    assert (late(it).status, late(it).generation) == (status, generation + 1)
+    assert it.asked(do.RaiseAlarm) is (status is Status.PENDING)
+
+
+def test_a_unit_that_a_live_reprocessing_replays_is_not_gathered() -> None:
+    it = driver()
+    stale(it, "p1")
+    it.hold("i1", P1)
+    it.now += 20.0
+    it.tell(facts.Woken(do.Topic.LATE, "gather"))
+
+    assert not any(isinstance(command, do.FetchLateOrigins) for command in it.log)
+    it.skip("d1")
+    gathered(it)
+    assert [unit.instance_id for unit in late(it).order] == ["p1"]
+
+
+def test_a_unit_left_out_is_listed_with_who_and_why() -> None:
+    it = driver()
+    it.run(P1)
+    it.owed(changed=(ROW,))
+    it.sent()
+    it.cancel()
+    it.errs("p1")
+    it.end()
+    it.tell(facts.LeaveOutAsked("d1", "anna", it.ticket(), (("p1", MASTER),), it.repository.units("d1"), "gone"))
+
+    one = it.system.ledger.stale["p1", MASTER]
+    assert (one.state, one.user, one.reason) == (StaleState.LEFT_OUT, "anna", "gone")
+
+
+def test_when_the_ledger_alone_holds_many_events_somebody_must_look() -> None:
+    it = driver()
+    for number in range(11):
+        it.arrive(f"i{number}")
+        it.impact(Impacted("p1", MASTER, named="ledger"), footprint=footprint(ROW))
+        assert it.asked(do.RaiseAlarm) is (number == 10)
+        it.origins(id_=f"d{number}")
+        it.skip(f"d{number}")
+    assert it.system.ledger.held_alone == 11
+
+
+def test_where_the_ledger_only_reports_the_event_is_committed_and_its_readers_are_stale() -> None:
+    it = driver(ledger_reports=True)
+    it.arrive("c")
+    it.impact(Impacted("p1", MASTER, named="ledger"), footprint=footprint(ROW))
+    assert it.asked(do.Commit)
+    it.committed()
+
+    assert states(it) == {("p1", MASTER): StaleState.STALE}
+    it.owed()
+    gathered(it)
+    assert [(unit.instance_id, unit.missed) for unit in late(it).order] == [("p1", ("c",))]
+
+
+def test_what_discovery_names_is_held_all_the_same() -> None:
+    it = driver(ledger_reports=True)
+    it.arrive("c")
+    it.impact(P1, Impacted("p9", MASTER, named="ledger"), footprint=footprint(ROW))
+
+    assert [unit.instance_id for unit in it.only(do.FetchOrigins).units] == ["p1"]

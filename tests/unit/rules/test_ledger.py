@@ -1,0 +1,358 @@
+"""The ledger: who is impacted by what was read, who missed what, and what is taken in when."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maestro.events import MASTER
+from maestro.rules import commands as do
+from maestro.rules import remembering
+from maestro.rules.doubt import Finding
+from maestro.rules.impact import Impacted
+from maestro.rules.ledger import (
+    Footprint,
+    Last,
+    Missed,
+    Read,
+    Reader,
+    affected,
+    base_key,
+    copies,
+    merged,
+    missed,
+    row_key,
+    touched,
+    writer_key,
+)
+from maestro.rules.ledger_book import Scope, StaleState
+from maestro.rules.step import Step
+from tests.unit.rules.driver import P1, P2, Driver, footprint
+
+# --- keys -----------------------------------------------------------------------------------------------------
+
+
+def test_copies_of_a_row_share_their_base_and_rows_of_other_types_do_not() -> None:
+    base = base_key("conta", "c1", "r1")
+
+    assert base == base_key("conta", "c1", "another rid")
+    assert base != base_key("juros", "c1", "r1")
+    assert base_key("conta", "", "c1") != base_key("conta", "c1", "")
+    assert row_key(base, MASTER) == base
+    assert len({base, row_key(base, "b1"), row_key(base, "b2")}) == 3
+    assert -(2**63) <= row_key(base, "b1") < 2**63
+    assert writer_key("") == 0
+
+
+def test_who_names_a_unit_is_said() -> None:
+    both = merged((P1, P2), (Impacted("p2", MASTER, named="ledger"), Impacted("p9", MASTER, named="ledger")))
+
+    assert [(unit.instance_id, unit.named) for unit in both] == [("p1", "discovery"), ("p2", "both"), ("p9", "ledger")]
+
+
+# --- against a naive model ------------------------------------------------------------------------------------------
+
+BRANCHES = (MASTER, "b1", "b2")
+branches = st.sampled_from(BRANCHES)
+
+
+@dataclass
+class World:
+    """What a domain with scenarios does, by the book: no hashes, no look-ups, every row seen by its name."""
+
+    #: (row, branch) -> the instances that wrote it, oldest first.
+    written: dict[tuple[int, str], list[str]] = field(default_factory=dict)
+    #: Unit -> what its last computation read: (row, branch of the copy, its version), and which rows it wrote.
+    read: dict[tuple[str, str], tuple[list[tuple[int, str, str]], set[int]]] = field(default_factory=dict)
+
+    def copy(self, row: int, branch: str) -> str:
+        return branch if (row, branch) in self.written else MASTER
+
+    def version(self, row: int, branch: str) -> str:
+        return (self.written.get((row, self.copy(row, branch))) or [""])[-1]
+
+    def impacted(self, rows: list[int], branch: str) -> set[tuple[str, str]]:
+        """Who would see another value, had it not computed yet: its branch shows the row that is changed."""
+        return {
+            unit
+            for unit, (seen, wrote) in self.read.items()
+            for row, where, _ in seen
+            if row in rows and row not in wrote
+            if unit[1] == branch or (branch == MASTER and where == MASTER and self.copy(row, unit[1]) == MASTER)
+        }
+
+
+commits = st.lists(
+    st.tuples(
+        st.integers(0, 5),  # the instance: one that comes again is a replay
+        branches,
+        st.lists(st.integers(0, 3), max_size=3, unique=True),  # reads
+        st.lists(st.integers(0, 3), max_size=2, unique=True),  # writes
+    ),
+    max_size=12,
+)
+
+
+@given(commits, st.lists(st.integers(0, 3), min_size=1, max_size=2, unique=True), branches)
+def test_the_ledger_names_who_the_model_names(
+    history: list[tuple[int, str, list[int], list[int]]], rows: list[int], branch: str
+) -> None:
+    world, driver = World(), Driver(ledger_scope=Scope.ALL)
+    for nth, (who, where, seen, wrote) in enumerate(history):
+        _compute(world, driver, f"u{who}", where, seen, wrote, f"w{nth}")
+
+    assert set(driver.named(*map(_base, rows), branch=branch)) == world.impacted(rows, branch)
+
+
+def _compute(
+    world: World, driver: Driver, unit: str, branch: str, seen: list[int], wrote: list[int], instance: str
+) -> None:
+    """A unit computes, and its commit is made, as the ledger sees it: a replay's under the name of its unit."""
+    found = [(row, world.copy(row, branch), world.version(row, branch)) for row in seen]
+    world.read[unit, branch] = (found, set(wrote))
+    step = Step()
+    commit = remembering._Commit(instance, (unit, branch), False, footprint(*map(_base, wrote)), 0, 0, True)  # noqa: FBT003
+    remembering._take_in(driver.system, commit, step)
+    remembering.advance(driver.system, step)
+    driver.log += step.commands
+    driver.store.commit(driver.repository.writes(step.saves), durable=True)
+    reads = (Read(_base(row), where, writer_key(version), row in wrote) for row, where, version in found)
+    driver.owed(*reads)
+    for row in wrote:
+        world.written.setdefault((row, branch), []).append(instance)
+
+
+def _base(row: int) -> int:
+    return base_key("t", str(row), "")
+
+
+# --- one rule each ---------------------------------------------------------------------------------------------------
+
+ROW = base_key("conta", "c1", "")
+
+
+def ask(changed: str, reader: Reader, *own: int) -> tuple[Reader, ...]:
+    rows = touched(Footprint(((changed, (ROW,)),)), MASTER)
+    return affected(rows, [reader] if reader.row in rows else [], {key: Last(1, 1) for key in own})
+
+
+def test_a_reader_of_the_trunk_is_impacted_on_its_branch_unless_that_has_a_copy() -> None:
+    reader = Reader(ROW, "p1", "b1", forking=False, wrote=False)
+
+    assert [one.unit for one in ask(MASTER, reader)] == [("p1", "b1")]
+    assert ask(MASTER, reader, row_key(ROW, "b1")) == ()
+    assert copies(touched(Footprint(((MASTER, (ROW,)),)), MASTER), [reader]) == (row_key(ROW, "b1"),)
+
+
+def test_a_scenario_changes_nothing_for_the_trunk_and_other_scenarios() -> None:
+    assert ask("b1", Reader(ROW, "p1", MASTER, forking=False, wrote=False)) == ()
+    assert ask("b1", Reader(ROW, "p1", "b2", forking=False, wrote=False)) == ()
+    assert [one.unit for one in ask("b1", Reader(ROW, "p1", "b1", forking=True, wrote=False))] == [("p1", "b1")]
+
+
+def test_who_wrote_the_row_itself_is_not_impacted() -> None:
+    assert ask(MASTER, Reader(ROW, "p1", MASTER, forking=False, wrote=True)) == ()
+
+
+A, C = writer_key("A"), writer_key("C")
+
+
+@pytest.mark.parametrize(
+    ("read", "lasts", "expected"),
+    [
+        (Read(ROW, MASTER, A), {}, ()),
+        (Read(ROW, MASTER, A), {ROW: Last(1, A)}, ()),
+        (Read(ROW, MASTER, A), {ROW: Last(2, C)}, (Missed(ROW, 2, overwrite=False),)),
+        (Read(ROW, MASTER, A, wrote=True), {ROW: Last(2, C)}, (Missed(ROW, 2, overwrite=True),)),
+        (Read(ROW, MASTER, A), {ROW: Last(2, writer_key("W"))}, ()),
+        (Read(ROW, MASTER, 0), {ROW: Last(2, C)}, ()),
+    ],
+)  # fmt: skip
+def test_what_a_computation_missed(read: Read, lasts: dict[int, Last], expected: tuple[Missed, ...]) -> None:
+    assert missed([read], MASTER, "W", lasts) == expected
+
+
+def test_on_a_branch_its_own_copy_counts_and_else_the_trunks() -> None:
+    trunk, own = Read(ROW, MASTER, A), row_key(ROW, "b1")
+
+    assert missed([trunk], "b1", "W", {ROW: Last(2, C)}) == (Missed(ROW, 2, overwrite=False),)
+    assert missed([trunk], "b1", "W", {own: Last(3, C)}) == (Missed(own, 3, overwrite=False),)
+    assert missed([Read(ROW, "b1", A)], "b1", "W", {ROW: Last(2, C)}) == ()
+
+
+# --- what is taken in, and when ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def it() -> Driver:
+    return Driver(ledger_scope=Scope.REPLAYS)
+
+
+def after_a_run(it: Driver) -> None:
+    """J (p1) read A's row; C corrected it, and J was replayed."""
+    it.run(P1)
+    it.owed(changed=(ROW,))
+    it.sent()
+    it.result("j1", "p1")
+    it.replay_impact(footprint=footprint())
+    it.replay_committed()
+    it.owed(Read(ROW, MASTER, writer_key("i1")))
+    it.end()
+
+
+def test_before_the_first_run_nothing_is_kept(it: Driver) -> None:
+    it.arrive("i1")
+    it.impact(footprint=footprint(ROW))
+    it.committed()
+
+    assert it.system.ledger.last == 0
+    assert not any(isinstance(command, do.FetchOwed) for command in it.log)
+
+
+def test_after_a_run_the_next_correction_impacts_who_was_replayed(it: Driver) -> None:
+    after_a_run(it)
+
+    assert it.named(ROW) == [("p1", MASTER)]
+    assert it.system.ledger.owed == {}
+
+
+def test_a_second_correction_is_held_for_the_unit_that_the_ledger_names(it: Driver) -> None:
+    after_a_run(it)
+    it.arrive("c2")
+    it.impact(Impacted("p1", MASTER, named="ledger"), footprint=footprint(ROW))
+    it.origins(id_="d2")
+
+    doc = it.system.documents["d2"]
+    assert [(unit.key, unit.named) for unit in doc.order] == [(("p1", MASTER), "ledger")]
+    assert it.repository.units("d2")[0].named == "ledger"
+
+
+def test_reads_of_another_round_take_the_place_of_the_former(it: Driver) -> None:
+    after_a_run(it)
+    other = base_key("conta", "c2", "")
+    it.arrive("c2")
+    it.impact(P1, footprint=footprint(ROW))
+    it.origins(id_="d2")
+    it.approve("d2")
+    it.start()
+    it.held_committed()
+    it.owed(changed=(ROW,))
+    size = it.system.ledger.size
+    it.sent()
+    command = it.last(do.SendReplay)
+    assert command.id == "d2"
+    it.tell_result("j2", "p1", "d2")
+    it.replay_impact(footprint=footprint())
+    it.replay_committed()
+    it.owed(Read(other, MASTER, A))
+
+    assert it.named(ROW) == []
+    assert it.named(other) == [("p1", MASTER)]
+    assert it.system.ledger.size == size + 1  # an entry and a row came, a row went
+
+
+def test_the_next_event_is_judged_when_nothing_is_owed(it: Driver) -> None:
+    it.run(P1)
+    it.owed()
+    it.sent()
+    it.result("j1", "p1")
+    it.replay_impact()
+    it.replay_committed()
+    it.end()
+    it.arrive("i2")
+
+    assert not it.asked(do.AskImpact)
+    it.owed(Read(ROW, MASTER, A))
+    assert it.asked(do.AskImpact)
+
+
+def test_a_result_is_assessed_when_nothing_is_owed(it: Driver) -> None:
+    it.run(P1)
+    it.sent()
+    it.result("j1", "p1")
+
+    assert not it.asked(do.AskReplayImpact)
+    it.owed(changed=(ROW,))
+    assert it.asked(do.AskReplayImpact)
+
+
+def test_what_cannot_be_had_is_not_remembered_and_stalls_nobody(it: Driver) -> None:
+    it.run(P1)
+    it.sent()
+    it.result("j1", "p1")
+    it.owed(problem="out of reach")
+
+    assert it.asked(do.AskReplayImpact)
+    assert [one.state for one in it.system.ledger.stale.values()] == [StaleState.NOT_REMEMBERED]
+
+
+def test_what_is_owed_survives_a_crash(it: Driver) -> None:
+    it.run(P1)
+    assert it.system.ledger.owed
+
+    assert any(isinstance(command, do.FetchOwed) for command in it.restart())
+    it.owed(changed=(ROW,))
+    assert not any(isinstance(command, do.FetchOwed) for command in it.restart())
+    assert it.store.last_writes([ROW]) == {ROW: (1, writer_key("i1"))}
+    assert it.system.ledger.begun
+
+
+def test_an_event_in_its_turn_leaves_its_writes_only(it: Driver) -> None:
+    after_a_run(it)
+    it.arrive("i5")
+    it.impact(footprint=footprint(ROW))
+    it.committed()
+
+    assert it.system.ledger.owed == {}
+    assert it.store.last_writes([ROW])[ROW].writer == writer_key("i5")
+
+
+def test_an_event_that_waited_owes_what_it_read(it: Driver) -> None:
+    it.run(P1)
+    it.arrive("w1")
+    it.owed()
+    it.replay_to_the_end("j1", "p1")
+    it.impact(footprint=footprint())
+    it.committed()
+
+    owed = next(iter(it.system.ledger.owed.values()))
+    assert (owed.instance_id, owed.reads) == ("w1", True)
+
+
+def test_after_a_crash_between_verdict_and_commit_the_rows_are_asked_for(it: Driver) -> None:
+    after_a_run(it)
+    it.arrive("i5")
+    it.impact(footprint=footprint(ROW))
+    it.restart()
+    it.proof(Finding.ROWS)
+
+    assert it.last(do.FetchOwed).number == it.system.ledger.last
+    it.owed(changed=(ROW,))
+    assert it.store.last_writes([ROW])[ROW].writer == writer_key("i5")
+
+
+def test_the_oldest_entries_leave_when_there_are_too_many_rows() -> None:
+    it = Driver(ledger_scope=Scope.ALL, ledger_rows=6)
+    rows = [base_key("t", str(n), "") for n in range(4)]
+    for nth, row in enumerate(rows):
+        it.arrive(f"i{nth}")
+        it.impact(footprint=footprint(row))
+        it.committed()
+        it.owed(Read(row, MASTER, A))
+        if it.asked(do.FindOldestEntries):
+            it.oldest_found()
+
+    assert it.system.ledger.size <= 6
+    assert list(it.system.ledger.stale) == [("i0", MASTER), ("i1", MASTER)]
+    assert sorted(it.store.last_writes(rows)) == sorted(rows[2:])
+    assert [reading.row for reading in it.store.readings(rows)] == rows[2:]
+    assert len(list(it.store.rows("ledger_log"))) == len(list(it.store.rows("ledger_units"))) == 2
+
+
+def test_off_asks_and_keeps_nothing() -> None:
+    it = Driver()
+    it.run(P1)
+
+    assert not any(isinstance(command, do.FetchOwed) for command in it.log)
+    assert not it.system.ledger.begun

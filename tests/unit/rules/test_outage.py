@@ -1,0 +1,240 @@
+"""Whose fault a failed question is, and what a stalled system does meanwhile."""
+
+import pytest
+
+from maestro.messages import Code
+from maestro.rules import commands as do
+from maestro.rules import facts
+from maestro.rules.delivery import Verdict
+from maestro.rules.document import Stage
+from maestro.rules.outage import JUDGING, LONGEST_PAUSE, WITHOUT_CANARY
+from maestro.rules.stalls import CLOSES_AFTER
+from maestro.rules.status import Status
+from tests.unit.rules.driver import P1, P2, Driver
+
+
+@pytest.fixture
+def m() -> Driver:
+    driver = Driver()
+    driver.tell(facts.IngressAttached())
+    driver.tell(facts.WaitQueueDrained())
+    return driver
+
+
+def fails(m: Driver, sibling: str = "discovery") -> do.AskCanary:
+    m.tell(facts.JudgingFailed(m.system.judging_token, "answered 400", sibling))
+    return m.only(do.AskCanary)
+
+
+def canary(m: Driver, *, answered: bool, known: bool = True) -> list[do.Command]:
+    asked = m.last(do.AskCanary)
+    return m.tell(facts.CanaryAsked(asked.what, asked.token, answered, known))
+
+
+def wait(m: Driver) -> float:
+    """Let the wake-up of the outage come; return how long it took."""
+    due = next(one for one in reversed(m.log) if isinstance(one, do.WakeAt) and one.topic is do.Topic.OUTAGE)
+    seconds = due.at - m.now
+    m.now = due.at - 1.0
+    m.tell(facts.Woken(due.topic, due.key))
+    return seconds
+
+
+def test_an_outage_keeps_the_event_in_its_place_and_ends_by_itself(m: Driver) -> None:
+    m.arrive("i1")
+    m.arrive("i2")
+    pauses = []
+    for _ in range(9):
+        assert fails(m).sibling == "discovery"
+        canary(m, answered=False)
+        assert m.system.stalls[JUDGING].cause == "answered 400"
+        assert not m.asked(do.DeadLetterEvent)
+        pauses.append(wait(m))
+        assert m.only(do.AskImpact).instance_id == "i1"
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, *[LONGEST_PAUSE] * 3]
+    m.impact()
+    assert not m.system.stalls
+    m.committed()
+    assert m.only(do.AskImpact).instance_id == "i2"
+
+
+def test_the_event_is_at_fault_when_others_are_answered_before_and_after(m: Driver) -> None:
+    m.arrive("i1")
+    fails(m)
+    canary(m, answered=True)
+    assert m.only(do.AskImpact).instance_id == "i1", "the sibling may just have come back"
+    fails(m)
+    canary(m, answered=True)
+    assert m.asked(do.DeadLetterEvent)
+    assert m.delivery("i1").reason == "answered 400"
+    assert not m.system.troubles
+
+
+def test_a_sibling_that_goes_away_in_between_is_an_outage(m: Driver) -> None:
+    m.arrive("i1")
+    fails(m)
+    canary(m, answered=True)
+    fails(m)
+    canary(m, answered=False)
+    wait(m)
+    fails(m)
+    canary(m, answered=True)
+    assert m.asked(do.AskImpact)
+    assert not m.asked(do.DeadLetterEvent)
+
+
+def test_without_a_canary_it_is_the_events_fault_after_a_while(m: Driver) -> None:
+    m.arrive("i1")
+    began = m.now
+    while m.delivery("i1").verdict is not Verdict.ERROR:
+        fails(m)
+        canary(m, answered=False, known=False)
+        if m.delivery("i1").verdict is not Verdict.ERROR:
+            wait(m)
+    assert WITHOUT_CANARY <= m.now - began < WITHOUT_CANARY + 2 * LONGEST_PAUSE
+
+
+def test_a_later_question_that_fails_each_time_is_found_at_fault(m: Driver) -> None:
+    """What is answered before it does not begin the weighing anew."""
+    m.arrive("i1")
+    for _ in range(2):
+        m.impact(P1)
+        fails(m, "process_memory")
+        canary(m, answered=True)
+    assert m.asked(do.DeadLetterEvent)
+
+
+def test_what_is_certain_needs_no_canary(m: Driver) -> None:
+    m.arrive("i1")
+    m.tell(facts.JudgingFailed(m.system.judging_token, "no domain is installed"))
+    assert m.asked(do.DeadLetterEvent)
+
+
+def stalled(m: Driver) -> None:
+    m.arrive("i1")
+    m.arrive("i2")
+    fails(m)
+    canary(m, answered=False)
+
+
+def test_a_long_stall_closes_the_system_and_parks_in_order(m: Driver) -> None:
+    stalled(m)
+    due = next(one for one in m.log if isinstance(one, do.WakeAt) and one.topic is do.Topic.STALL)
+    assert due.at == m.system.stalls[JUDGING].since + CLOSES_AFTER
+    m.now = due.at
+    m.tell(facts.Woken(due.topic, due.key))
+    assert not m.system.open
+    assert [one.key for one in m.commands if isinstance(one, do.ParkEvent)] == ["m-i1", "m-i2"]
+    assert m.sync("i3")
+    assert m.only(do.Reply).code is Code.ACCEPTED
+    assert [one.instance_id for one in m.system.waiting.values()] == ["i1", "i2", "i3"]
+    assert not m.system.feeding
+    wait(m)
+    m.impact()
+    m.committed()
+    assert m.only(do.AskImpact).instance_id == "i2"
+
+
+def test_a_stall_closes_the_system_as_time_goes_by_before_it_is_told(m: Driver) -> None:
+    stalled(m)
+    m.now += 2 * CLOSES_AFTER
+    m.arrive("i3")
+    assert [one.instance_id for one in m.system.waiting.values()] == ["i1", "i2", "i3"]
+
+
+# --- setting aside ------------------------------------------------------------------------------------------------
+
+
+def test_somebody_sets_the_event_in_hand_aside(m: Driver) -> None:
+    stalled(m)
+    m.tell(facts.SetAside("ana", 7, "it is poison"))
+    reply = m.only(do.Reply)
+    assert (reply.code, dict(reply.fields)) == (Code.OK, {"number": 1, "instanceId": "i1"})
+    assert m.delivery("i1").reason == "set aside by ana: it is poison (answered 400)"
+    assert m.only(do.AskImpact).instance_id == "i2"
+    assert not m.system.stalls
+
+
+def test_nothing_is_set_aside_where_nothing_is_stalled(m: Driver) -> None:
+    m.arrive("i1")
+    m.tell(facts.SetAside("ana", 7))
+    assert (m.only(do.Reply).code, m.only(do.Reply).message) == (Code.CONFLICT, "system s is not stalled")
+
+
+def test_nothing_is_set_aside_where_no_event_is_in_hand(m: Driver) -> None:
+    m.system.stall("visibility", "apicore", "away")
+    m.tell(facts.SetAside("ana", 7))
+    reply = m.only(do.Reply)
+    assert reply.code is Code.CONFLICT
+    assert "apicore" in reply.message
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------
+
+
+def run_fails(m: Driver, sibling: str = "discovery") -> None:
+    m.tell(facts.RunFailed(m.doc.id, m.doc.token, "answered 400", sibling))
+
+
+def assessing(m: Driver, **rules: float) -> None:
+    m.run(P1)
+    m.sent()
+    m.result("r1", "p1")
+
+
+def test_a_run_waits_under_its_lock_and_goes_on(m: Driver) -> None:
+    assessing(m)
+    run_fails(m)
+    canary(m, answered=False)
+    assert m.doc.stage is Stage.OUTAGE
+    assert m.system.lock() is not None
+    wait(m)
+    assert m.only(do.AskReplayImpact).instance_id == "r1"
+    m.replay_impact()
+    assert not m.system.stalls
+    m.replay_committed()
+
+
+def test_a_run_fails_when_the_outage_lasts_too_long(m: Driver) -> None:
+    assessing(m)
+    began = m.now
+    while m.doc.ending is None:
+        run_fails(m)
+        canary(m, answered=False)
+        if m.doc.ending is None:
+            wait(m)
+    assert m.now - began >= m.rules.outage_limit
+    m.end()
+    assert m.doc.status is Status.FAILURE
+    assert not m.system.troubles
+
+
+def test_a_send_that_had_no_answer_and_arrived_goes_on_with_its_result(m: Driver) -> None:
+    m.run(P1)
+    run_fails(m, "event_manager")
+    canary(m, answered=False, known=False)
+    m.result("r1", "p1")
+    assert m.only(do.AskReplayImpact).instance_id == "r1"
+
+
+def test_a_start_that_finds_no_answer_aborts_only_after_the_outage(m: Driver) -> None:
+    m.hold("i1", P1, P2)
+    m.approve()
+    m.notified()
+    run_fails(m)
+    canary(m, answered=True)
+    assert m.asked(do.AskStartImpact)
+    run_fails(m)
+    canary(m, answered=True)
+    assert m.doc.ending is not None
+    m.end()
+    assert m.doc.status is Status.ABORTED_SPLIT
+
+
+def test_a_cancelled_run_does_not_wait_for_the_sibling(m: Driver) -> None:
+    assessing(m)
+    m.cancel()
+    run_fails(m)
+    assert m.doc.ending is not None
+    m.end()
+    assert m.doc.status is Status.CANCELLED
