@@ -141,7 +141,7 @@ async def test_that_a_status_text_was_answered_is_stored_at_once() -> None:
     bench.machine.system.outbox[1] = OutboxMessage(1, OutboxKind.STATUS, "i1", "reprocessing_pending_approval")
     bench.engine.feed(facts.OutboxMessageBegun(1))
     bench.engine.feed(ARRIVAL, BODY)
-    bench.engine.feed(facts.ImpactFound(bench.machine.system.lane_token, ()))
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.judging_token, ()))
     [(_, row)] = bench.store.rows(DELIVERIES)
     assert row["text_late"], "it may still come"
     bench.engine.feed(facts.OutboxMessageDone(1))
