@@ -8,5 +8,5 @@ comes out. The state lives in `state.System`; each flow of the rules has its mod
 - `replaying`: the run of an approved reprocessing, one replay at a time, and its cascade
 - `ending`: how a reprocessing ends, and what follows
 
-May import `maestro.events` and nothing else of Maestro.
+May import `maestro.events`, `json_text` and `messages`, and nothing else of Maestro.
 """

@@ -46,7 +46,7 @@ class Topic(StrEnum):
 class WakeAt(Command, frozen=True):
     """Say `Woken` with the same topic and key at `at` (seconds since the epoch).
 
-    A later order with the same topic and key replaces this one. Wake-ups are not stored: whoever orders one orders it
+    A later order with the same topic and key replaces this one. Wake-ups are not stored: its rule orders it
     again after a restart.
     """
 
@@ -56,7 +56,7 @@ class WakeAt(Command, frozen=True):
     at: float
 
 
-# --- to whoever watches --------------------------------------------------------------------------------------
+# --- to those who watch --------------------------------------------------------------------------------------
 
 
 class Alarm(StrEnum):

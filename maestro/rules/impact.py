@@ -26,7 +26,7 @@ class Impacted:
     instance_id: str
     branch: str
     forking: bool = False
-    #: Who names it. It is the same unit whoever does.
+    #: Who names it. The unit is the same in either case.
     named: str = field(default=DISCOVERY, compare=False)
 
     @property

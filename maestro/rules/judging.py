@@ -307,7 +307,7 @@ def on_ingress_attached(system: System, _fact: facts.IngressAttached, step: Step
 
 
 def advance(system: System, step: Step) -> None:
-    """Give the lane its next event, if it is free and the rules allow one to be judged."""
+    """Give the judging slot its next event, if it is free and the rules allow one to be judged."""
     outage.watch(system, step)
     blocked = system.blocked
     if blocked:
@@ -343,7 +343,7 @@ def _put_off(system: System, step: Step) -> None:
 
 
 def _park_judged(system: System, step: Step) -> None:
-    """Have the event being judged wait, before all others: the broker's own patience is not stretched for minutes."""
+    """Have the event being judged wait, before all others: the broker's consumer time-out is not reached."""
     delivery = system.judged
     if delivery is not None and system.lane is not Lane.COMMIT and delivery.number not in system.waiting:
         _wait(system, delivery, step)

@@ -2,7 +2,7 @@
 
     facts ──> Machine.handle ──> Step: what to save, and what to do once it is saved
 
-After each fact the run and the judging lane go on as far as they can; there is no other moment at which
+After each fact the run and the judging slot go on as far as they can; there is no other moment at which
 anything happens.
 """
 

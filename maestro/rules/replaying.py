@@ -346,7 +346,7 @@ def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None
 
 
 def on_unit_refused(system: System, fact: facts.UnitRefused, step: Step) -> None:
-    """No operation of the platform takes the replay: it never will, whoever asks."""
+    """No operation of the platform takes the replay: it never will."""
     doc = awaited(system, fact.id, fact.token, Stage.SEND)
     if doc is not None and doc.ending is None and not answered(doc, Stage.SEND):
         leaving_out.set_aside(doc, fact.cause, step)

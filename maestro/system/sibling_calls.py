@@ -45,7 +45,7 @@ _CHANGING = (do.Commit, do.CommitHeld, do.CommitReplay, do.SendReplay, do.Notify
 ORIGINS_AT_ONCE = 16
 
 
-class Effects:
+class SiblingCalls:
     """The siblings' side of one system."""
 
     def __init__(
