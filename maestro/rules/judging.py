@@ -322,7 +322,7 @@ def advance(system: System, step: Step) -> None:
             _answer_waiting(system, delivery, step)
     if system.cases:
         pass  # a commit is in doubt, or cannot be begun: nothing else of the system is judged
-    elif system.lane is Lane.LOOKS and system.judged is not None and not _must_see(system, system.judged):
+    elif system.lane is Lane.LOOKS and system.judged is not None and not _must_wait(system, system.judged):
         _ask(system, system.judged, step)
     elif system.judged is None and not system.owed and not system.closing:
         if system.unfinished:
@@ -356,8 +356,6 @@ def _empty_inbox(system: System, step: Step) -> None:
 
 
 def _judge_next(system: System, step: Step) -> None:
-    if not remembering.settled(system):
-        return  # the ledger could not say yet whom the next event impacts
     if replaying.waits_to_ask(system):
         return
     if system.waiting:
@@ -366,7 +364,7 @@ def _judge_next(system: System, step: Step) -> None:
         delivery = system.inbox[0]
     else:
         return
-    if _must_see(system, delivery) and not visibility.takes_longer(system):
+    if _must_wait(system, delivery) and not (visibility.takes_longer(system) or remembering.takes_longer(system, step)):
         return
     if not system.waiting:
         system.inbox.popleft()
@@ -377,7 +375,7 @@ def _ask(system: System, delivery: Delivery, step: Step) -> None:
     if system.closing:  # nothing is decided: the next life judges it
         system.judged = system.lane = None
         return
-    if _must_see(system, delivery):
+    if _must_wait(system, delivery):
         _occupy(system, delivery, Lane.LOOKS)
         step.do(do.AskFootprint(system.judging_token, delivery.instance_id))
         return
@@ -385,9 +383,12 @@ def _ask(system: System, delivery: Delivery, step: Step) -> None:
     step.do(do.AskImpact(system.judging_token, delivery.instance_id))
 
 
-def _must_see(system: System, delivery: Delivery) -> bool:
-    """Whether a commit must become visible before Discovery is asked about this event (semantics: Visible)."""
-    return visibility.awaits_look(system) and not delivery.harmless
+def _must_wait(system: System, delivery: Delivery) -> bool:
+    """Whether it cannot be asked yet whom the event impacts: a commit must become visible, or is not in the ledger.
+
+    One that changes and destroys no row that is there impacts nobody whom these could show (semantics: Visible).
+    """
+    return (visibility.awaits_look(system) or not remembering.settled(system)) and not delivery.harmless
 
 
 def on_footprint_found(system: System, fact: facts.FootprintFound, step: Step) -> None:  # noqa: ARG001 - `advance` goes on
