@@ -36,7 +36,7 @@ export function decisionPage({ params, signal }) {
       ]);
       view = new View(first, config, signal, place, () => watching.now());
       fill(page, problem, view.element);
-      titled(page.querySelector("h1").textContent);
+      titled([...page.querySelector("h1").childNodes].map((node) => node.textContent).join(" · "));
       page.querySelector("h1").focus({ preventScroll: true });
       watching = watch(look, {
         signal,
