@@ -15,7 +15,7 @@ from maestro.http.inputs import path_document, path_system, query_page, user_of
 from maestro.http.keys import ACTOR_CLIENT, DOCUMENTS, ENTITIES, SETTINGS, note
 from maestro.http.replies import answered, reply
 from maestro.http.request_context import principal
-from maestro.http.shapes import FindQuery, SetStatusQuery
+from maestro.http.shapes import FindQuery, SetStatusQuery, UnitsQuery
 from maestro.messages import Code, FindDocuments, GetDocument, GetHeldInstance, GetUnits, Reconsider, SetStatus
 
 PENDING: Final = "pending_approval"
@@ -53,9 +53,10 @@ async def _list(request: web.Request, question: FindDocuments) -> web.StreamResp
 
 
 async def get(request: web.Request) -> web.StreamResponse:
-    """One document."""
+    """One document; with a `limit` only a page of its units and events."""
     document_id = path_document(request)
-    return answered(await request.app[DOCUMENTS].ask(document_id, GetDocument(document_id)))
+    query = query_of(request, UnitsQuery)
+    return answered(await request.app[DOCUMENTS].ask(document_id, GetDocument(document_id, query.after, query.limit)))
 
 
 async def evidence(request: web.Request) -> web.StreamResponse:

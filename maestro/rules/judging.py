@@ -17,6 +17,7 @@ from maestro.rules import (
     facts,
     identity,
     kept,
+    not_finished,
     opening,
     outage,
     recognising,
@@ -422,6 +423,10 @@ def on_impact_found(system: System, delivery: Delivery, fact: facts.ImpactFound,
         _occupy(system, delivery, JudgingStage.ORIGINS)
         step.do(do.FetchOrigins(system.judging_token, delivery.key, delivery.instance_id, units))
         return
+    _decide_commit(system, delivery, step)
+
+
+def _decide_commit(system: System, delivery: Delivery, step: Step) -> None:
     outage.over(system, JUDGING)
     system.waiting.pop(delivery.number, None)
     delivery.verdict = Verdict.COMMIT
@@ -452,15 +457,20 @@ def _take_up(system: System, delivery: Delivery, step: Step) -> None:
 
 
 def on_origins_fetched(system: System, delivery: Delivery, fact: facts.OriginsFetched, step: Step) -> None:
-    """Hold the event's commit in a new document."""
+    """Hold the event's commit in a new document, unless all that is named is not finished."""
     outage.over(system, JUDGING)
     if delivery.failures != fact.failures:  # Discovery may not have named all: nothing is decided, so ask again
         _ask(system, delivery, step)
         return
+    origins, early = not_finished.part(system, fact.origins)
+    not_finished.note(system, early, delivery.instance_id, step)
+    if not origins:
+        _decide_commit(system, delivery, step)
+        return
     _release(system, delivery)
     delivery.verdict = Verdict.PENDING
     system.counters.pending += 1
-    doc = opening.open_document(system, delivery, fact, step)
+    doc = opening.open_document(system, delivery, fact, origins, early, step)
     finish(system, delivery, step)
     answer(delivery, step, Code.OK, document_id=doc.id)
 

@@ -7,6 +7,7 @@ anything happens.
 """
 
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, Final
 
 from maestro.rules import commands as do
@@ -19,6 +20,7 @@ from maestro.rules import (
     judging,
     late,
     leaving_out,
+    not_finished,
     outage,
     outbox,
     outcomes,
@@ -77,6 +79,11 @@ def _on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> Non
     on_canary_asked(system, fact, step)
 
 
+def _about(key: str) -> ModuleType:
+    """Return whose question about a commit already made it is: of a unit that was named early, or a doubtful one."""
+    return not_finished if not_finished.is_about(key) else visibility
+
+
 #: Who goes on when a wake-up of a topic is due.
 _WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {
     do.Topic.LATE: late.on_woken,
@@ -84,7 +91,7 @@ _WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {
     do.Topic.COMMIT: concluding.on_woken,
     do.Topic.LOOK: visibility.on_woken,
     do.Topic.SET: visibility.on_set_due,
-    do.Topic.QUESTION: visibility.on_question_due,
+    do.Topic.QUESTION: lambda system, key, step: _about(key).on_question_due(system, key, step),
     do.Topic.OUTAGE: _on_outage_woken,
     do.Topic.STALL: lambda _system, _key, _step: None,  # that it is later says it all: `judging.advance` sees to it
 }
@@ -123,8 +130,8 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.LookFailed: visibility.on_look_failed,
     facts.FinishedSet: visibility.on_finished_set,
     facts.FinishedRefused: visibility.on_finished_refused,
-    facts.AskedAgain: visibility.on_asked_again,
-    facts.AskAgainFailed: visibility.on_ask_again_failed,
+    facts.AskedAgain: lambda system, fact, step: _about(fact.key).on_asked_again(system, fact, step),
+    facts.AskAgainFailed: lambda system, fact, step: _about(fact.key).on_ask_again_failed(system, fact, step),
     facts.OutboxMessageBegun: outbox.on_outbox_message_begun,
     facts.OutboxMessageRefused: outbox.on_outbox_message_refused,
     facts.OutboxMessageUnanswered: outbox.on_outbox_message_unanswered,
@@ -169,6 +176,8 @@ class Machine:
             replaying.advance(self.system, step)
         judging.advance(self.system, step)
         remembering.advance(self.system, step)
+        if self.system.ledger.not_finished_due:
+            not_finished.advance(self.system, step)
         if len(self.system.live) < live:
             late.look_again(self.system, step)
         if self.system.ledger.late_due:

@@ -15,6 +15,7 @@ from maestro.rules import (
     kept,
     late,
     leaving_out,
+    not_finished,
     outage,
     remembering,
     starting,
@@ -383,7 +384,10 @@ def on_replay_origins_fetched(system: System, doc: Document, fact: facts.ReplayO
     """All that the cascade adds is known."""
     if doc.current is not None:
         outage.over(system, doc.id)
-        _grow(system, doc, doc.current, fact.origins, step)
+        origins, early = not_finished.part(system, fact.origins)
+        not_finished.note(system, early, doc.current.result_instance, step)
+        not_finished.listed(doc, early)
+        _grow(system, doc, doc.current, origins, step)
 
 
 def _grow(system: System, doc: Document, unit: Unit, new: tuple[Origin, ...], step: Step) -> None:
