@@ -8,7 +8,7 @@ question to the ledger never meets an entry that is half there.
 from msgspec import Struct
 
 from maestro.rules import commands as do
-from maestro.rules import facts, staleness
+from maestro.rules import facts, not_finished, staleness
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.doubt import Doubt
@@ -80,8 +80,11 @@ def event_committed(system: System, delivery: Delivery, step: Step) -> None:
     """Take in the commit of an event. One that waited, came back or was in doubt may have read what others changed."""
     for reported in delivery.reported:
         staleness.named_late(system, reported, delivery.instance_id, step)
+    judged_late = not_finished.committed(
+        system, delivery.instance_id, delivery.branch, step, reads_are_kept=active(system)
+    )
     if active(system):
-        out_of_turn = delivery.waited or delivery.redriven or bool(delivery.doubt)
+        out_of_turn = judged_late or delivery.waited or delivery.redriven or bool(delivery.doubt)
         out_of_turn = out_of_turn or system.rules.ledger_scope is Scope.ALL
         unit = (delivery.instance_id, delivery.branch)
         _take_in(system, _Commit(delivery.instance_id, unit, False, delivery.footprint, 0, 0, out_of_turn), step)  # noqa: FBT003 - a field
@@ -89,6 +92,7 @@ def event_committed(system: System, delivery: Delivery, step: Step) -> None:
 
 def held_committed(system: System, doc: Document, step: Step) -> None:
     """Take in the held commit of a run."""
+    not_finished.committed(system, doc.held_instance, doc.branch, step, reads_are_kept=active(system))
     if active(system):
         unit = (doc.held_instance, doc.branch)
         _take_in(system, _Commit(doc.held_instance, unit, doc.forking, doc.footprint, 0, 0, reads=True), step)
