@@ -32,6 +32,7 @@ from maestro.rules import (
     replaying,
     resolving,
     settling,
+    stages,
     troubled,
     visibility,
 )
@@ -109,6 +110,7 @@ def _on_instance_ended(system: System, fact: facts.InstanceEnded, step: Step) ->
         step.do(do.AckOutcome(fact.ref, synced=bool(step.saves)))
 
 
+#: All facts but those that answer a stage (`stages`).
 _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.Resumed: _on_resumed,
     facts.Woken: _on_woken,
@@ -120,10 +122,6 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.DeadLettered: settling.on_dead_lettered,
     facts.IngressAttached: judging.on_ingress_attached,
     facts.WaitQueueDrained: judging.on_wait_queue_drained,
-    facts.ImpactFound: judging.on_impact_found,
-    facts.OriginsFetched: judging.on_origins_fetched,
-    facts.JudgingFailed: judging.on_judging_failed,
-    facts.Committed: judging.on_committed,
     facts.CommitFailed: concluding.on_commit_failed,
     facts.ProofFound: deciding.on_proof_found,
     facts.DoubtResolved: resolving.on_doubt_resolved,
@@ -153,20 +151,9 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.RecheckFailed: rechecking.on_recheck_failed,
     facts.LeaveOutAsked: leaving_out.on_leave_out_asked,
     facts.ReconsiderAsked: reconsidering.on_reconsider_asked,
-    facts.Notified: replaying.on_notified,
-    facts.QueuesUpdated: replaying.on_queues_updated,
-    facts.StartImpactFound: replaying.on_start_impact_found,
-    facts.HeldCommitted: replaying.on_held_committed,
-    facts.ReplaySent: replaying.on_replay_sent,
-    facts.UnitRefused: replaying.on_unit_refused,
     facts.ReplayTimedOut: replaying.on_replay_timed_out,
     facts.PersistSwept: replaying.on_persist_swept,
     facts.ReplayErred: replaying.on_replay_erred,
-    facts.ReplayImpactFound: replaying.on_replay_impact_found,
-    facts.ReplayOriginsFetched: replaying.on_replay_origins_fetched,
-    facts.ReplayCommitted: replaying.on_replay_committed,
-    facts.RunFailed: troubled.on_run_failed,
-    facts.FootprintFound: judging.on_footprint_found,
     facts.OwedFetched: remembering.on_owed_fetched,
     facts.LateOriginsFetched: late.on_origins_fetched,
     facts.OldestEntriesFound: remembering.on_oldest_entries_found,
@@ -184,7 +171,8 @@ class Machine:
         step = Step()
         self.system.now = at
         live = len(self.system.live)
-        _HANDLERS[type(fact)](self.system, fact, step)
+        if not stages.take_in(self.system, fact, step):
+            _HANDLERS[type(fact)](self.system, fact, step)
         if self.system.live or self.system.owed:
             replaying.advance(self.system, step)
         judging.advance(self.system, step)

@@ -3,7 +3,7 @@
 It does so when all finished ones are on closed branches. Such a unit is not replayed: its result is not there yet. The
 document lists it, and so does the list of what is not known to be fresh. Once its own commit is made, it is judged:
 
-    named by E ──> W commits ──> E is not committed: whoever starts its run asks anew
+    named by E ──> W commits ──> E is not committed: the start of its run asks again
                                  W's rows, where the ledger has E's commit: fresh, or stale
                                  else Discovery is asked about E again: it names W, so W is stale; or W is fresh
 """

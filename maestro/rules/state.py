@@ -69,8 +69,8 @@ class OutboxMessage:
     about: int = 0
 
 
-class Lane(StrEnum):
-    """What the event being judged waits for. Not stored."""
+class JudgingStage(StrEnum):
+    """What the event in the judging slot waits for. Not stored."""
 
     IMPACT = "impact"
     ORIGINS = "origins"
@@ -173,7 +173,7 @@ class System:
     unfinished: deque[Delivery] = field(default_factory=deque)
     #: The event being judged, what it waits for, and the token of the answer.
     judged: Delivery | None = None
-    lane: Lane | None = None
+    judging_stage: JudgingStage | None = None
     judging_token: int = 0
     #: Documents by id, oldest first; ended ones without their units.
     documents: dict[str, Document] = field(default_factory=dict)
@@ -315,7 +315,7 @@ class System:
     @property
     def committing(self) -> bool:
         """Whether an event's commit is decided and not known to be made."""
-        return self.lane is Lane.COMMIT or bool(self.unfinished)
+        return self.judging_stage is JudgingStage.COMMIT or bool(self.unfinished)
 
     @property
     def open_doubts(self) -> list[Doubt]:
