@@ -225,6 +225,23 @@ def test_an_ordinary_one_may_be_decided_before_an_older_late_one() -> None:
     assert late(it).status is Status.APPROVED
 
 
+@pytest.mark.parametrize("decision", ["approve", "skip"])
+def test_each_kind_is_decided_for_itself(decision: str) -> None:
+    """An older ordinary one is in the way of no late one, and the late one never taken in its place."""
+    it = driver()
+    stale(it, "w1")
+    it.hold("i1", P1)
+    gathered(it)
+    assert it.system.pending() is it.system.documents["d1"]
+    getattr(it, decision)("late1")
+
+    assert it.only(do.Reply).code is Code.OK
+    assert late(it).status is {"approve": Status.APPROVED, "skip": Status.SKIPPED}[decision]
+    assert it.system.documents["d1"].status is Status.PENDING
+    getattr(it, decision)("d1")
+    assert it.system.documents["d1"].status is not Status.PENDING
+
+
 def test_its_run_commits_nothing_held_and_takes_its_units_off_the_list() -> None:
     it = driver()
     stale(it, "w1")
