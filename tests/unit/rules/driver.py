@@ -131,9 +131,10 @@ class Driver:
     ) -> list[do.Command]:
         """An event arrives, of the instance of its own name unless another is named."""
         self._refs += 1
+        instance = instance or name
         return self.tell(
             facts.EventArrived(
-                f"m-{name}", instance or name, "s.persist.request", branch, f"tag-{name}", ref=self._refs, from_wait_queue=wait,
+                f"m-{name}", instance, "s.persist.request", branch, f"tag-{name}", ref=self._refs, from_wait_queue=wait,
                 redelivered=redelivered, redriven=redriven, foreign=foreign,
             )
         )  # fmt: skip
