@@ -62,8 +62,8 @@ async def test_approve_shows_the_consequences_and_binds_to_what_it_showed(it: St
 
     done = await maestro(it, "approve", doc["id"][:8], "--yes", "--reason", "a wrong quote", "--user", "ana", "--json")
     assert done.code == 0
-    assert done.json["history"][-1] | {"timestamp": ""} == {
-        "status": "approved", "user": "ana", "reason": "a wrong quote", "timestamp": "",
+    assert done.json["history"][-1] | {"timestamp": "", "at": ""} == {
+        "status": "approved", "user": "ana", "reason": "a wrong quote", "timestamp": "", "at": "",
     }  # fmt: skip
     finished = await it.reaches(doc, "finished")
     assert {one["instanceId"] for one in finished["units"]} == {tenant.id("p2"), tenant.id("p3")}
