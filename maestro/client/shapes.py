@@ -115,6 +115,7 @@ class Document(_Shape, frozen=True):
     reimpacted: tuple[Unit, ...] | None = None
     set_aside: tuple[NotReplayed, ...] | None = None
     left_out: tuple[NotReplayed, ...] | None = None
+    not_finished: tuple[Unit, ...] = ()
     progress: Progress = Progress()
     cancelling: bool = False
     pausing: bool = False

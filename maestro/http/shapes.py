@@ -431,6 +431,8 @@ class DocumentShape(Struct, rename="camel"):
     budget: BudgetShape | None
     digest: str | None
     held_committed: bool
+    #: Units that were named before their own commits: they are judged once these are made.
+    not_finished: list[UnitName] = []
     #: The instance whose replay named the held one as impacted: it is not replayed within its own run.
     held_named_by: str | None = None
     #: The number under which its skipped event was taken in again.
@@ -671,7 +673,7 @@ class StaleUnit(Struct, rename="camel"):
     branch: str
     #: The instance itself, or its last replay.
     computation: str
-    #: `stale`, `unverified`, `not_remembered`, `overwrite`, `accepted` or `left_out`.
+    #: `stale`, `unverified`, `not_remembered`, `overwrite`, `accepted`, `left_out` or `not_finished`.
     state: str
     timestamp: str
     #: The `timestamp` with its zone.

@@ -96,7 +96,7 @@ LEDGER_ROWS = _gauge("maestro_ledger_rows", "Rows that the ledger takes.", _SYST
 LEDGER_HELD = _counter("maestro_ledger_held_total", "Events held for units that the ledger alone named.", _SYSTEM)
 STALE = _gauge(
     "maestro_stale_units",
-    "Units whose results are not known to be fresh: stale, unverified, not_remembered, overwrite, accepted, left_out.",
+    "Units not known to be fresh: stale, unverified, not_remembered, overwrite, accepted, left_out, not_finished.",
     _SYSTEM, "state",
 )  # fmt: skip
 ALARMS = _counter(
