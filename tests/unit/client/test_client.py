@@ -206,6 +206,15 @@ class TestFinding:
             match path.split("/"):
                 case ["systems"]:
                     return http(200, b'[{"id":"a"},{"id":"b"}]')
+                case ["history"]:
+                    asked = dict(parse_qsl(query))
+                    fit = [
+                        b'{"cursor":"1.%s","id":"%s"}' % (id_.encode(), id_.encode())
+                        for some in kept.values()
+                        for id_, one in some.items()
+                        if asked.get("status", "") in ("", one)
+                    ]
+                    return http(200, b'{"records":[' + b",".join(fit) + b'],"next":null,"unanswered":[]}')
                 case [_, system, "find"]:
                     asked = dict(parse_qsl(query))
                     status = asked.get("status", "")
