@@ -2,6 +2,7 @@
 
 import { held, last, origin } from "./documents.js";
 import { parsed } from "./format.js";
+import { Status } from "./statuses.js";
 
 const COLUMNS = [
   "id",
@@ -20,7 +21,7 @@ const COLUMNS = [
   "replayed",
   "cascaded",
 ];
-const DECISIONS = ["approved", "skipped", "cancelled"];
+const DECISIONS = [Status.APPROVED, Status.SKIPPED, Status.CANCELLED];
 
 /** Return what the history shows and exports of a document; `user` and `reason` are those of its last decision. */
 export function record(doc) {

@@ -6,6 +6,7 @@ import { h } from "../dom.js";
 import { t, known } from "../i18n.js";
 import { empty, json, loaded, more, section } from "../parts.js";
 import { table } from "../table.js";
+import { Status } from "../statuses.js";
 
 export function commit(doc, signal) {
   const content = loaded(
@@ -15,7 +16,7 @@ export function commit(doc, signal) {
   );
   const title = doc.heldCommitted
     ? "commit.title.done"
-    : doc.status === "skipped"
+    : doc.status === Status.SKIPPED
       ? "commit.title.skipped"
       : "commit.title";
   return section(t(title), { id: "commit" }, content);

@@ -7,6 +7,7 @@ import { t } from "../i18n.js";
 import { empty, section } from "../parts.js";
 import { paged, table } from "../table.js";
 import { graph } from "./graph.js";
+import { Status } from "../statuses.js";
 
 const SIZE = 15;
 
@@ -34,7 +35,7 @@ export function impacted(doc, place) {
 }
 
 function titleOf(doc) {
-  if (phase(doc) === "pending" || doc.status === "skipped") return "impact.title";
+  if (phase(doc) === "pending" || doc.status === Status.SKIPPED) return "impact.title";
   return phase(doc) === "ended" ? "impact.title.after" : "impact.title.now";
 }
 
@@ -58,7 +59,7 @@ function stale(doc) {
 }
 
 function list(doc, rows) {
-  const decided = phase(doc) !== "pending" && doc.status !== "skipped";
+  const decided = phase(doc) !== "pending" && doc.status !== Status.SKIPPED;
   const columns = [
     { title: "#", number: true, show: (row) => String(row.index + 1) },
     {

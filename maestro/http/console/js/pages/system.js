@@ -10,6 +10,7 @@ import { watch } from "../live.js";
 import { needsList, needsOf } from "../needs.js";
 import { badge, facts, failed, icon, loading, section } from "../parts.js";
 import { href } from "../router.js";
+import { Status } from "../statuses.js";
 
 export function systemPage({ params, signal }) {
   const state = region(({ system, problem }) =>
@@ -63,7 +64,7 @@ function overview(system) {
       [
         t("system.failed"),
         documents > 0 &&
-          h("a", { href: href("/history", { system: system.id, status: "failure" }) }, String(documents)),
+          h("a", { href: href("/history", { system: system.id, status: Status.FAILURE }) }, String(documents)),
       ],
       [t("system.broker"), queues ? "" : t("systems.nobroker")],
     ]),
