@@ -325,7 +325,7 @@ def advance(system: System, step: Step) -> None:
     elif (
         system.judging_stage is JudgingStage.LOOKS
         and system.judged is not None
-        and not _must_see(system, system.judged)
+        and not _must_wait(system, system.judged)
     ):
         _ask(system, system.judged, step)
     elif system.judged is None and not system.owed and not system.closing:
@@ -364,8 +364,6 @@ def _empty_inbox(system: System, step: Step) -> None:
 
 
 def _judge_next(system: System, step: Step) -> None:
-    if not remembering.settled(system):
-        return  # the ledger could not say yet whom the next event impacts
     if replaying.waits_to_ask(system):
         return
     if system.waiting:
@@ -374,7 +372,7 @@ def _judge_next(system: System, step: Step) -> None:
         delivery = system.inbox[0]
     else:
         return
-    if _must_see(system, delivery) and not visibility.takes_longer(system):
+    if _must_wait(system, delivery) and not (visibility.takes_longer(system) or remembering.takes_longer(system, step)):
         return
     if not system.waiting:
         system.inbox.popleft()
@@ -385,7 +383,7 @@ def _ask(system: System, delivery: Delivery, step: Step) -> None:
     if system.closing:  # nothing is decided: the next life judges it
         system.judged = system.judging_stage = None
         return
-    if _must_see(system, delivery):
+    if _must_wait(system, delivery):
         _occupy(system, delivery, JudgingStage.LOOKS)
         step.do(do.AskFootprint(system.judging_token, delivery.instance_id))
         return
@@ -393,9 +391,12 @@ def _ask(system: System, delivery: Delivery, step: Step) -> None:
     step.do(do.AskImpact(system.judging_token, delivery.instance_id))
 
 
-def _must_see(system: System, delivery: Delivery) -> bool:
-    """Whether a commit must become visible before Discovery is asked about this event (semantics: Visible)."""
-    return visibility.awaits_look(system) and not delivery.harmless
+def _must_wait(system: System, delivery: Delivery) -> bool:
+    """Whether it cannot be asked yet whom the event impacts: a commit must become visible, or is not in the ledger.
+
+    One that changes and destroys no row that is there impacts nobody whom these could show (semantics: Visible).
+    """
+    return (visibility.awaits_look(system) or not remembering.settled(system)) and not delivery.harmless
 
 
 def on_footprint_found(_system: System, delivery: Delivery, fact: facts.FootprintFound, _step: Step) -> None:

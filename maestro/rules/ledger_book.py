@@ -187,6 +187,9 @@ class Book:
     late_token: int = 0
     #: Number of the entry being fetched; -1: the oldest entries are being looked for; 0: nothing is. Not stored.
     fetching: int = 0
+    #: The entry whose fetching an event waits for, and the one that takes longer. Not stored.
+    waited_for: int = 0
+    slow: int = 0
 
     @property
     def whole(self) -> int:

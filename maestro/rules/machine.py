@@ -87,6 +87,7 @@ def _about(key: str) -> ModuleType:
 #: Who goes on when a wake-up of a topic is due.
 _WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {
     do.Topic.LATE: late.on_woken,
+    do.Topic.OWED: remembering.on_woken,
     do.Topic.GIVE_BACK_COPIES: lambda _system, _key, _step: None,  # `judging.advance` looks what time it is
     do.Topic.COMMIT: concluding.on_woken,
     do.Topic.LOOK: visibility.on_woken,

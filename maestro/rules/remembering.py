@@ -5,6 +5,8 @@ is made is *owed*: stored with the commit, and fetched before the next result is
 question to the ledger never meets an entry that is half there.
 """
 
+from typing import Final
+
 from msgspec import Struct
 
 from maestro.rules import commands as do
@@ -18,6 +20,9 @@ from maestro.rules.ledger_book import HELD_ALONE_LIMIT, Entry, MissedCommit, Owe
 from maestro.rules.state import System
 from maestro.rules.step import DropEntry, SaveBook, SaveEntry, SaveOwed, Step
 from maestro.rules.unit import Unit
+
+#: Seconds that an event waits for what is owed before it is asked whether it has to.
+AT_ONCE: Final = 0.1
 
 
 class _Commit(Struct, frozen=True):
@@ -74,6 +79,24 @@ def judged(system: System, delivery: Delivery, units: tuple[Impacted, ...], step
 def settled(system: System) -> bool:
     """Whether the ledger is whole: nothing is owed that the next question could touch."""
     return not system.ledger.owed
+
+
+def takes_longer(system: System, step: Step) -> bool:
+    """Whether what is owed is not there at once: meanwhile the next event can be asked whether it has to wait for it.
+
+    That it takes longer is known after a short while, from the first time on that an event has to wait for it.
+    """
+    book = system.ledger
+    oldest = next(iter(book.owed), 0)
+    if oldest and book.waited_for != oldest:
+        book.waited_for = oldest
+        step.do(do.WakeAt(do.Topic.OWED, "", system.now + AT_ONCE))
+    return bool(oldest) and book.slow == oldest
+
+
+def on_woken(system: System, _key: str, _step: Step) -> None:
+    """An event has waited for a while: `advance` of the judging slot follows each fact."""
+    system.ledger.slow = system.ledger.waited_for
 
 
 def event_committed(system: System, delivery: Delivery, step: Step) -> None:

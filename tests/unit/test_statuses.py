@@ -25,6 +25,7 @@ OTHERS = {
     ("sandbox/outcomes.py", "finished"): "the name of a die",
     ("settings/model.py", "finished"): "what a webhook tells",
     ("webhooks/worker.py", "finished"): "what a webhook tells",
+    ("system/todo.py", "cancelled"): "a word of a sentence",
     ("system/views.py", "approved"): "a field",
     ("system/views.py", "running"): "a field",
     ("system/views.py", "skipped"): "a field",

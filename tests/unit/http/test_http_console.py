@@ -108,9 +108,10 @@ async def test_the_statuses_are_a_module_of_their_own(client: Client) -> None:
 
 
 def test_no_module_spells_a_status() -> None:
-    """States of a system and phases of a document share four words with statuses; the texts name every status."""
+    """States of a system, phases of a document and kinds of what waits share words with statuses; texts name all."""
     shared = {"approved", "running", "paused"}
+    kinds = {"js/todo.js": {"cancelled"}}
     for name in FILES:
         if name.endswith(".js") and not name.startswith("js/text/"):
             spelled = set(re.findall(r"[\"'`]([a-z_]+)[\"'`]", (FOLDER / name).read_text("utf-8"))) & set(Status)
-            assert spelled <= shared, name
+            assert spelled <= shared | kinds.get(name, set()), name
