@@ -313,6 +313,8 @@ class HistoryShape(Struct):
     status: Status
     timestamp: str
     user: str
+    #: The `timestamp` with its zone.
+    at: str = ""
     cause: str = ""
     reason: str = ""
 
@@ -564,6 +566,8 @@ class WaitingEvent(Struct, rename="camel"):
     tag: str
     since: str
     waiting_for: float
+    #: `since` with its zone.
+    at: str
 
 
 class WaitingShape(Struct):
@@ -672,6 +676,8 @@ class StaleUnit(Struct, rename="camel"):
     #: `stale`, `unverified`, `not_remembered`, `overwrite`, `accepted`, `left_out` or `not_finished`.
     state: str
     timestamp: str
+    #: The `timestamp` with its zone.
+    at: str
     #: Instances whose commits it did not see.
     missed: list[str]
     cause: str
