@@ -15,7 +15,15 @@ from maestro.http.inputs import parse_object, path_number, path_system, query_pa
 from maestro.http.keys import ACTOR_CLIENT, SETTINGS, note
 from maestro.http.replies import answered, problem, reply
 from maestro.http.request_context import principal
-from maestro.http.shapes import DeliveriesQuery, ErrorsQuery, ReasonedBody, RedriveBody, ResolveBody, StaleQuery
+from maestro.http.shapes import (
+    DeliveriesQuery,
+    ErrorsQuery,
+    ReasonedBody,
+    RedriveBody,
+    ResolveBody,
+    StaleQuery,
+    StoreQuery,
+)
 from maestro.messages import (
     Code,
     DescribeSystem,
@@ -27,6 +35,7 @@ from maestro.messages import (
     ListStale,
     ListWaiting,
     Question,
+    ReadStore,
     Redrive,
     ResolveDoubt,
     SetAside,
@@ -127,6 +136,13 @@ def _chosen(body: RedriveBody) -> tuple[str, ...]:
 async def doubts(request: web.Request) -> web.StreamResponse:
     """One system's commits in doubt, and the last ones that were resolved."""
     return await _ask(request, ListDoubts())
+
+
+async def read_store(request: web.Request) -> web.StreamResponse:
+    """What one system's store holds."""
+    query = query_of(request, StoreQuery)
+    where = tuple(line for line in query.where.splitlines() if line)
+    return await _ask(request, ReadStore(query.table, query.key, where, query.after, query.limit))
 
 
 async def resolve_doubt(request: web.Request) -> web.StreamResponse:

@@ -17,6 +17,7 @@ from maestro.messages import (
     ListSkipped,
     ListStale,
     Pause,
+    ReadStore,
     Recheck,
     Reconsider,
     Redrive,
@@ -154,6 +155,11 @@ async def test_pages_and_looks(client: Client, actor_client: FakeActorClient) ->
         (f"{SYSTEM}/stale?state=stale&after=7", ListStale("stale", 7, 100)),
         (f"{SYSTEM}/waiting/12", GetWaiting(12)),
         (f"{SYSTEM}/errors", ListErrors(20)),
+        (f"{SYSTEM}/store", ReadStore()),
+        (
+            f"{SYSTEM}/store?table=units&where=a%3D1%0Ab~%5Ex&after=k&limit=5",
+            ReadStore("units", "", ("a=1", "b~^x"), "k", 5),
+        ),
     ):
         assert (await client.get(path)).status == 200
         assert actor_client.asked[-1][1] == question
