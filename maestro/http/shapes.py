@@ -198,7 +198,7 @@ class StoreQuery(Struct):
     key: Annotated[str, Meta(max_length=MAX_ID, description="One document's key.",
                              extra={"says": f"must be at most {MAX_ID} characters"})] = ""  # fmt: skip
     where: Annotated[str, Meta(max_length=1000, extra={"says": "must be at most 1000 characters"},
-                               description="Conditions, a line each: field=value; != < <= > >= ~")] = ""  # fmt: skip
+                               description="A condition, or a JSON list of some: field=value.")] = ""  # fmt: skip
     after: Annotated[str, Meta(max_length=MAX_ID, description="Those whose keys are behind this one.",
                                extra={"says": f"must be at most {MAX_ID} characters"})] = ""  # fmt: skip
     limit: Limit = 100
@@ -327,6 +327,8 @@ class HistoryShape(Struct):
     status: Status
     timestamp: str
     user: str
+    #: The `timestamp` with its zone.
+    at: str = ""
     cause: str = ""
     reason: str = ""
 
@@ -578,6 +580,8 @@ class WaitingEvent(Struct, rename="camel"):
     tag: str
     since: str
     waiting_for: float
+    #: `since` with its zone.
+    at: str
 
 
 class WaitingShape(Struct):
@@ -695,6 +699,8 @@ class StaleUnit(Struct, rename="camel"):
     #: `stale`, `unverified`, `not_remembered`, `overwrite`, `accepted`, `left_out` or `not_finished`.
     state: str
     timestamp: str
+    #: The `timestamp` with its zone.
+    at: str
     #: Instances whose commits it did not see.
     missed: list[str]
     cause: str

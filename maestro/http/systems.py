@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, Final
 
+import msgspec
 import orjson
 from aiohttp import web
 
@@ -47,6 +48,7 @@ LIST_WIDTH: Final = 16
 READY_TIMEOUT: Final = 5.0
 #: Seconds that each system has to say whether it is stalled.
 STALLED_TIMEOUT: Final = 2.0
+_CONDITIONS: Final = msgspec.json.Decoder(tuple[str, ...])
 
 
 async def list_systems(request: web.Request) -> web.StreamResponse:
@@ -141,7 +143,12 @@ async def doubts(request: web.Request) -> web.StreamResponse:
 async def read_store(request: web.Request) -> web.StreamResponse:
     """What one system's store holds."""
     query = query_of(request, StoreQuery)
-    where = tuple(line for line in query.where.splitlines() if line)
+    try:
+        where = (
+            _CONDITIONS.decode(query.where) if query.where.startswith("[") else (query.where,) if query.where else ()
+        )
+    except msgspec.DecodeError as problem:
+        raise BadInput("where", "must be one condition, or a JSON list of them") from problem
     return await _ask(request, ReadStore(query.table, query.key, where, query.after, query.limit))
 
 

@@ -95,6 +95,7 @@ ANSWERS = {
         "branch": "master",
         "tag": "t",
         "since": "s",
+        "at": "sZ",
         "waitingFor": 0.5,
         "event": {},
     },
