@@ -144,6 +144,26 @@ class Maestro:
             "POST", _system(system_id, "errors/redrive"), shapes.Redriven, body=body, timeout=PATIENT
         )
 
+    def store(
+        self,
+        system_id: str,
+        table: str = "",
+        *,
+        key: str = "",
+        where: Sequence[str] = (),
+        after: str = "",
+        limit: int = 100,
+    ) -> Reply[shapes.StorePage]:
+        """Return what a system's store holds: its tables, one document, or a page of those that fit all of `where`."""
+        query = {
+            "table": table,
+            "key": key,
+            "where": msgspec.json.encode(where).decode(),
+            "after": after,
+            "limit": limit,
+        }
+        return self._http.call("GET", _system(system_id, "store"), shapes.StorePage, query=query)
+
     def doubts(self, system_id: str) -> Reply[shapes.Doubts]:
         """Return the commits in doubt, oldest first."""
         return self._http.call("GET", _system(system_id, "doubts"), shapes.Doubts)

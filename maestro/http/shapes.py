@@ -190,6 +190,20 @@ class PageQuery(Struct):
     limit: Limit = 100
 
 
+class StoreQuery(Struct):
+    """Which documents of a system's store."""
+
+    table: Annotated[str, Meta(max_length=64, description="A table; empty: the names of all.",
+                               extra={"says": "must be at most 64 characters"})] = ""  # fmt: skip
+    key: Annotated[str, Meta(max_length=MAX_ID, description="One document's key.",
+                             extra={"says": f"must be at most {MAX_ID} characters"})] = ""  # fmt: skip
+    where: Annotated[str, Meta(max_length=1000, extra={"says": "must be at most 1000 characters"},
+                               description="A condition, or a JSON list of some: field=value.")] = ""  # fmt: skip
+    after: Annotated[str, Meta(max_length=MAX_ID, description="Those whose keys are behind this one.",
+                               extra={"says": f"must be at most {MAX_ID} characters"})] = ""  # fmt: skip
+    limit: Limit = 100
+
+
 class StaleQuery(PageQuery):
     """Which page of the list of units that are not known to be fresh, and which state of them."""
 
@@ -641,6 +655,15 @@ class EventShape(WaitingEvent):
     """An event that waits, with its body."""
 
     event: dict[str, Any]
+
+
+class StorePage(Struct):
+    """Documents of a system's store by key, or how many each table has."""
+
+    tables: dict[str, int]
+    documents: dict[str, dict[str, Any]]
+    #: What `after` is for the next page.
+    next: str | None
 
 
 class SkippedEvent(Struct, rename="camel"):

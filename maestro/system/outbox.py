@@ -6,7 +6,7 @@ What concerns one instance is delivered in order; different instances do not wai
 import asyncio
 from typing import Final
 
-from maestro import logs
+from maestro import backoff, logs
 from maestro.platform import NeverAsked, NoSubscribers, Platform, SiblingError, SiblingLocked, SiblingRefused
 from maestro.rules import facts
 from maestro.rules.state import OutboxKind, OutboxMessage, System
@@ -122,7 +122,7 @@ class Outbox:
             self._engine.feed(facts.OutboxMessageDone(message.number))
             return
         self._log.warning("outbox message late", message=message.kind, instance=message.instance_id, cause=str(problem))
-        pause = min(PAUSE * 2 ** min(failed - 1, 10), PAUSE_MAX)
+        pause = backoff.pause(failed - 1, PAUSE, PAUSE_MAX)
         self._not_before[message.number] = asyncio.get_running_loop().time() + pause
 
     async def _send(self, message: OutboxMessage) -> None:

@@ -224,7 +224,9 @@ class Effects(Wire):
 
     def _send_replay(self, command: do.SendReplay) -> None:
         doc = self.system.documents[command.id]
-        assert doc.current is not None
+        if doc.current is None or doc.token != command.token:  # the unit was set aside before the order was stored
+            self._call(lambda: facts.ReplaySent(command.id, command.token))
+            return
         event = rendering.replay_event(doc, doc.current)
         if doc.current.attempts > 1:
             self._nothing_stood_before(command.id, doc.current.instance_id)

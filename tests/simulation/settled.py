@@ -157,9 +157,11 @@ def _listed(tenant: Tenant) -> set[tuple[str, str]]:
     return {(row["unit"][0], row["unit"][1]) for _, row in tenant.host.store.rows("ledger_stale")}
 
 
-def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:  # noqa: C901, PLR0911 - one for each reason
+def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:  # noqa: C901, PLR0911, PLR0912 - one for each reason
     """A stale value is right only where the rules say so: it came after the question, or its replay was given up."""
     unit = (value.by.original, place[1])
+    if {(value.by.id, value.at), (cause.by.id, cause.at)} & tenant.siblings.commits.unexpected:
+        return  # stored for a call that a loss of power took from Maestro's memory, after all that it knows of
     if _discovery_was_blind(tenant, cause, unit):
         return
     if cause.asked_at < 0:
