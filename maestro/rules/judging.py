@@ -525,7 +525,7 @@ def on_set_aside(system: System, fact: facts.SetAside, step: Step) -> None:
         step.do(do.Reply(fact.ticket, Code.CONFLICT, f"system {system.id} is not stalled"))
     elif system.rules.require_reason and not fact.reason:
         step.do(do.Reply(fact.ticket, Code.INVALID, "reason: is missing"))
-    elif delivery is None or system.lane is Lane.COMMIT:
+    elif delivery is None or system.lane in (Lane.COMMIT, Lane.LOOKS):  # it is another event's commit that holds it up
         message = f"no event is in hand that could be set aside: {stall.sibling} is waited for ({stall.cause})"
         step.do(do.Reply(fact.ticket, Code.CONFLICT, message))
     else:
