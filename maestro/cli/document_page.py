@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
+from maestro.cli.naming import named
 from maestro.cli.output import Output
 from maestro.cli.plain import age, count, local, span
 from maestro.client.shapes import Budget, Document, Unit
+from maestro.statuses import Status
 
 #: Units listed; `--json` has them all.
 _UNITS: Final = 200
@@ -34,6 +36,7 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901 - one for 
     event = doc.pending_event
     if doc.late:
         yield "late", "its units are stale already: nothing is held"
+    yield "what", named(doc)
     yield "event", f"{event.name} of instance {event.instance_id} on branch {doc.branch}, tag {doc.tag}"
     if doc.history:
         yield "held", f"since {local(doc.history[0].timestamp)} ({age(doc.history[0].timestamp)} ago)"
@@ -45,7 +48,7 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901 - one for 
         yield "budget", f"{budget_text(doc.budget.replays, doc.budget.minutes)}, {_used(doc.budget)}"
     first = doc.first_approval
     if first and not first.decided:
-        asked = "approved" if first.decision == "approve" else f"to {first.decision}"
+        asked = Status.APPROVED if first.decision == "approve" else f"to {first.decision}"
         yield asked, f"by {first.user} at {local(first.timestamp)}; another must, too"
     if doc.held_named_by:
         yield "warning", f"the replay of {doc.held_named_by} impacts the held instance, which is not replayed by itself"
@@ -53,6 +56,8 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901 - one for 
         yield "stale", f"{count(len(doc.reimpacted), 'instance')} impacted again after the last allowed round"
     for one in doc.set_aside or ():
         yield "set aside", f"{one.instance_id} on {one.branch}: {one.problem}"
+    for unit in doc.not_finished:
+        yield "not finished", f"{unit.instance_id} on {unit.branch}: named, and judged once its own commit is made"
     for one in doc.left_out or ():
         why = one.reason or one.problem
         yield "left out", f"{one.instance_id} on {one.branch} by {one.user} at {local(one.timestamp)}: {why}"
@@ -68,7 +73,7 @@ def _status(doc: Document) -> str:
 
 def becoming(doc: Document) -> str:
     """Say what was asked for and is not done yet: that it be cancelled, or paused; empty when nothing was."""
-    asked = "cancelled" if doc.cancelling else "paused" if doc.pausing else ""
+    asked = Status.CANCELLED if doc.cancelling else Status.PAUSED if doc.pausing else ""
     if not asked:
         return ""
     return f"{asked} after the current replay" if doc.running else f"being {asked}"
@@ -78,7 +83,7 @@ def progress(doc: Document) -> str:
     """Say how far a run is, or came."""
     done, left, added = doc.progress.replayed, doc.progress.outstanding, doc.progress.cascaded
     instances = count(doc.progress.units, "instance")
-    if doc.status == "skipped":
+    if doc.status == Status.SKIPPED:
         return f"none; {instances} {'stays' if doc.progress.units == 1 else 'stay'} as computed"
     rest = f", {left:,} {'left' if doc.live else 'not done'}" if left or doc.live else ""
     return f"{done:,} done{rest}, {instances}" + (f" (+{added:,} by cascade)" if added else "")

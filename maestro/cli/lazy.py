@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "sandbox": Lazy("maestro.sandbox.commands:sandbox", "Serve a small real platform around Maestro."),
     "demo": Lazy("maestro.sandbox.commands:demo", "Play the whole story on real data and check every result."),
     "systems": Lazy("maestro.cli.looking:systems", "List the systems: state, lock, what runs, what waits."),
+    "todo": Lazy("maestro.cli.todo:todo", "List everything that waits for a person, the most urgent first."),
     "pending": Lazy("maestro.cli.looking:pending", "List what waits for a decision."),
     "show": Lazy("maestro.cli.looking:show", "Show one reprocessing."),
     "approve": Lazy("maestro.cli.deciding:approve", "Commit what is held and replay what it impacts."),
@@ -42,6 +43,7 @@ COMMANDS: Final = {
     "set-aside": Lazy("maestro.cli.stalled:set_aside", "Put what a stalled system has in hand aside."),
     "errors": Lazy("maestro.cli.errors:app", "Events that failed for good: list, show, redrive."),
     "doubts": Lazy("maestro.cli.doubts:app", "Commits in doubt: list them, say what became of them."),
+    "store": Lazy("maestro.cli.store:app", "Look into a system's store: running, stopped, or in a backup."),
     "doctor": Lazy("maestro.cli.doctor:doctor", "Check everything, and name the command that mends what is wrong."),
 }
 

@@ -18,6 +18,7 @@ from maestro.http.keys import (
     OPENAPI,
     QUIET,
     SETTINGS,
+    TODO,
 )
 from maestro.http.live import Live
 from maestro.http.lock_checks import LockChecks, Look, no_board
@@ -30,6 +31,7 @@ from maestro.http.openapi import rendered
 from maestro.http.proceed import proceed_handler
 from maestro.http.request_context import CallersAccess, GuardedActorClient
 from maestro.http.routes import operations, routes
+from maestro.http.todo_list import TodoList
 from maestro.settings.model import HttpSettings
 from maestro.telemetry.metrics import MetricsRegistry
 
@@ -58,6 +60,7 @@ def create_app(
     app[ENTITIES] = entities or NoPages()
     app[NEWCOMERS] = newcomers or Newcomers()
     app[DOCUMENTS] = Documents(actor_client, settings.ask_timeout, CallersAccess())
+    app[TODO] = TodoList(app[ACTOR_CLIENT], settings.ask_timeout)
     live = app[LIVE] = Live(actor_client, settings.ask_timeout)
 
     async def end_streams(_app: web.Application) -> None:

@@ -15,10 +15,10 @@ from maestro.http.inputs import path_document, path_system, query_page, user_of
 from maestro.http.keys import ACTOR_CLIENT, DOCUMENTS, ENTITIES, SETTINGS, note
 from maestro.http.replies import answered, reply
 from maestro.http.request_context import principal
-from maestro.http.shapes import FindQuery, SetStatusQuery
+from maestro.http.shapes import FindQuery, SetStatusQuery, UnitsQuery
 from maestro.messages import Code, FindDocuments, GetDocument, GetHeldInstance, GetUnits, Reconsider, SetStatus
+from maestro.statuses import Status
 
-PENDING: Final = "pending_approval"
 #: Says of a page of documents which one it ends with, when there are more: the `after` of the next page.
 NEXT: Final = "X-Next-After"
 #: Units explained by one answer: each is a call.
@@ -29,7 +29,7 @@ OPERATOR: Final = "operator"
 
 async def pending(request: web.Request) -> web.StreamResponse:
     """The system's documents waiting for a decision, oldest first."""
-    return await _list(request, FindDocuments(PENDING))
+    return await _list(request, FindDocuments(Status.PENDING))
 
 
 async def find(request: web.Request) -> web.StreamResponse:
@@ -53,9 +53,10 @@ async def _list(request: web.Request, question: FindDocuments) -> web.StreamResp
 
 
 async def get(request: web.Request) -> web.StreamResponse:
-    """One document."""
+    """One document; with a `limit` only a page of its units and events."""
     document_id = path_document(request)
-    return answered(await request.app[DOCUMENTS].ask(document_id, GetDocument(document_id)))
+    query = query_of(request, UnitsQuery)
+    return answered(await request.app[DOCUMENTS].ask(document_id, GetDocument(document_id, query.after, query.limit)))
 
 
 async def evidence(request: web.Request) -> web.StreamResponse:

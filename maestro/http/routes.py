@@ -7,7 +7,17 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from maestro.access.roles import Role
-from maestro.http import audit, console_routes, description, platform_calls, reprocessings, shapes, streams, systems
+from maestro.http import (
+    audit,
+    console_routes,
+    description,
+    lists,
+    platform_calls,
+    reprocessings,
+    shapes,
+    streams,
+    systems,
+)
 from maestro.http.deciding import BODIES
 from maestro.http.guards import Guards
 from maestro.http.middleware import edged, expected, unmatched
@@ -31,6 +41,7 @@ def operations(proceed: Handler, metrics: Handler) -> list[Operation]:
         *_platform(checked_system(proceed)),
         *_documents(),
         *_decisions(),
+        *_lists(),
         *_doubts(),
         *_systems(),
         *_about(metrics),
@@ -75,7 +86,8 @@ def _documents() -> Iterable[Operation]:
     )  # fmt: skip
     yield _get(
         f"{_REPROCESSING}/{{id}}", reprocessings.get, "document", Role.VIEWER,
-        "One document", {200: shapes.DocumentShape},
+        "One document; with a limit, a page of its units and events", {200: shapes.DocumentShape},
+        query=shapes.UnitsQuery,
     )  # fmt: skip
     yield _get(
         f"{_REPROCESSING}/{{id}}/entities", reprocessings.entities, "entities", Role.VIEWER,
@@ -130,6 +142,19 @@ def _decisions() -> Iterable[Operation]:
     )  # fmt: skip
 
 
+def _lists() -> Iterable[Operation]:
+    yield _get(
+        f"{_V1}/todo", lists.todo, "todo", Role.VIEWER,
+        "What waits for a person, in all systems that the caller may touch: the most urgent first",
+        {200: shapes.TodoPage}, query=shapes.TodoQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_V1}/history", lists.history, "history", Role.VIEWER,
+        "The reprocessings of all systems, newest first: what was held, who decided what and why",
+        {200: shapes.RecordsPage}, query=shapes.RecordsQuery,
+    )  # fmt: skip
+
+
 def _doubts() -> Iterable[Operation]:
     yield _get(
         f"{_SYSTEMS}/{{systemId}}/doubts", systems.doubts, "doubts", Role.VIEWER,
@@ -162,6 +187,11 @@ def _systems() -> Iterable[Operation]:
     yield _get(
         f"{_SYSTEMS}/{{systemId}}/skipped", systems.skipped, "skipped", Role.VIEWER,
         "The skipped events, oldest first", {200: shapes.SkippedPage}, query=shapes.PageQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_SYSTEMS}/{{systemId}}/store", systems.read_store, "store", Role.ADMIN,
+        "What the system's store holds, for a post-mortem: its tables, or documents of one", {200: shapes.StorePage},
+        query=shapes.StoreQuery,
     )  # fmt: skip
     yield _get(
         f"{_SYSTEMS}/{{systemId}}/stale", systems.stale, "stale", Role.VIEWER,

@@ -28,7 +28,8 @@ class Topic(StrEnum):
 
     #: Stale units were gathered for a while.
     LATE = "late"
-
+    #: What is owed to the ledger has been fetched for a while: an event may be asked whether it has to wait for it.
+    OWED = "owed"
     #: To look whether an instance is finished; to try again to set it so; to put a doubtful question again.
     LOOK = "look"
     SET = "set"

@@ -45,6 +45,8 @@ class Origin:
     unit: Impacted
     event: bytes
     timestamp: str
+    #: API core calls its instance finished, or does not know it; else its own commit is still to come.
+    finished: bool = True
 
 
 def relevant(

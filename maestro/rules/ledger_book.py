@@ -54,6 +54,8 @@ class Owed(Struct, frozen=True):
     since: int = 0
     #: The ledger was whole up to this entry when it was asked whom it impacts: what later ones read is looked at again.
     asked: int = 0
+    #: When it was recorded (seconds since the epoch); 0: before that was kept.
+    at: float = 0.0
     #: What it changed; None: it is to be fetched, too. Not stored.
     footprint: Footprint | None = None
 
@@ -112,6 +114,8 @@ class StaleState(StrEnum):
     ACCEPTED = "accepted"
     #: It was left out of the run that should have replayed it.
     LEFT_OUT = "left_out"
+    #: Discovery named it before its own commit: it is judged once that is made.
+    NOT_FINISHED = "not_finished"
 
 
 class MissedCommit(Struct, frozen=True):
@@ -142,6 +146,19 @@ class Stale(Struct, frozen=True):
     reason: str = ""
     #: The late reprocessing that is to replay it.
     document_id: str = ""
+    #: Commits that it may have missed: Discovery is asked about each once more, whether it names the unit.
+    to_ask: tuple[MissedCommit, ...] = ()
+
+
+@dataclass(slots=True)
+class MissedQuestion:
+    """Discovery is asked about a commit once more: does it name the unit, which may have missed it?"""
+
+    unit: UnitKey
+    missed: MissedCommit
+    token: int = 0
+    #: Calls in a row that failed.
+    failed: int = 0
 
 
 @dataclass(slots=True)
@@ -163,12 +180,19 @@ class Book:
     stale: dict[UnitKey, Stale] = field(default_factory=dict)
     noted: int = 0
     stale_left: int = 0
+    #: Of these, the units that were named before their own commits, by instance.
+    not_finished: dict[str, list[UnitKey]] = field(default_factory=dict)
+    #: Those of which Discovery is to be asked now what they missed, in order.
+    to_ask: dict[UnitKey, None] = field(default_factory=dict)
     #: When the gathering of stale units ends (seconds since the epoch), and the token of what is asked then; 0: not.
     #: Neither is stored.
     late_due: float = 0.0
     late_token: int = 0
     #: Number of the entry being fetched; -1: the oldest entries are being looked for; 0: nothing is. Not stored.
     fetching: int = 0
+    #: The entry whose fetching an event waits for, and the one that takes longer. Not stored.
+    waited_for: int = 0
+    slow: int = 0
 
     @property
     def whole(self) -> int:

@@ -30,6 +30,11 @@ def wire_time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
+def zoned_time(at: float) -> str:
+    """Render seconds since the epoch as `wire_time` does, but with the zone."""
+    return wire_time(at) + "Z"
+
+
 def document_json(
     doc: Document, units: Iterable[Unit], *, ended: bool = False, more: Mapping[str, Any] | None = None
 ) -> bytes:
@@ -61,6 +66,7 @@ def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False)
         "setAside": [
             _unit_name(unit) | {"problem": unit.problem} for unit in units if unit.state is UnitState.SET_ASIDE
         ],
+        "notFinished": _not_finished(doc, units),
         "leftOut": [_left_out(unit) for unit in units if unit.left_out is not None],
         "progress": progress(doc, sum(not unit.settled for unit in units)),
         "cancelling": bool(doc.cancelling),
@@ -73,6 +79,13 @@ def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False)
         "late": doc.late,
         "heldNamedBy": doc.held_named_by or None,
     }
+
+
+def _not_finished(doc: Document, units: Sequence[Unit]) -> list[dict[str, str]]:
+    """Render the units that were named before their own commits, but for those that a later question brought in."""
+    replayed = {unit.key for unit in units} if doc.not_finished else set()
+    left = [unit for unit in doc.not_finished if unit.key not in replayed]
+    return [{"instanceId": unit.instance_id, "branch": unit.branch} for unit in left]
 
 
 def _approval(doc: Document) -> dict[str, Any] | None:
@@ -117,8 +130,13 @@ def progress(doc: Document, outstanding: int) -> dict[str, int]:
 
 
 def history_entry(entry: HistoryEntry) -> dict[str, str]:
-    """Render one entry of a history; why only where it is known."""
-    shown = {"status": entry.status.value, "timestamp": wire_time(entry.at), "user": entry.user}
+    """Render one entry of a history; why only where it is known. `at` is the platform's `timestamp` with its zone."""
+    shown = {
+        "status": entry.status.value,
+        "timestamp": wire_time(entry.at),
+        "at": zoned_time(entry.at),
+        "user": entry.user,
+    }
     extra = {"cause": entry.cause, "reason": entry.reason}
     return shown | {key: text for key, text in extra.items() if text}
 

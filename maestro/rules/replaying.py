@@ -15,6 +15,7 @@ from maestro.rules import (
     kept,
     late,
     leaving_out,
+    not_finished,
     outage,
     remembering,
     starting,
@@ -207,64 +208,32 @@ def _await(system: System, doc: Document, stage: Stage) -> None:
     doc.stage, doc.token = stage, system.token()
 
 
-def awaited(system: System, id_: str, token: int, stage: Stage) -> Document | None:
-    """Return the document if the answer is the one it waits for, and let it go on; None if it is superseded."""
-    doc = system.documents.get(id_)
-    if doc is None or doc.stage is not stage or doc.token != token:
-        return None
-    doc.stage = None
-    return doc
-
-
 # --- the start -----------------------------------------------------------------------------------------------
 
 
-def on_notified(system: System, fact: facts.Notified, step: Step) -> None:
-    """The Event Manager was told: of the start, so run now, locked from here on; or of the end, so go on."""
-    doc = awaited(system, fact.id, fact.token, Stage.STARTING)
-    if doc is not None:
-        doc.move(Trigger.START_WITHOUT_LOCK if doc.forking else Trigger.START, system.now, MAESTRO)
-        doc.queues_built = doc.start_asked = False
-        kept.settle(system, doc, step)
-        step.save(SaveDocument(doc))
-        late.drop_replayed(system, doc, step)
-        remembering.open_ledger(system, step)
-        step.do(do.Dequeue(doc.id))
-        return
-    doc = awaited(system, fact.id, fact.token, Stage.ANNOUNCE)
-    if doc is not None:
-        ending.announced(system, doc, step)
+def on_start_announced(system: System, doc: Document, _fact: facts.Notified, step: Step) -> None:
+    """The Event Manager was told of the start: the run begins now, locked from here on."""
+    doc.move(Trigger.START_WITHOUT_LOCK if doc.forking else Trigger.START, system.now, MAESTRO)
+    doc.queues_built = doc.start_asked = False
+    kept.settle(system, doc, step)
+    step.save(SaveDocument(doc))
+    late.drop_replayed(system, doc, step)
+    remembering.open_ledger(system, step)
+    step.do(do.Dequeue(doc.id))
 
 
-def on_queues_updated(system: System, fact: facts.QueuesUpdated, step: Step) -> None:
-    """The queues mirror the document; go on. Only before the held commit does a refusal of the broker end the run."""
-    doc = awaited(system, fact.id, fact.token, Stage.QUEUES)
-    if doc is not None:
-        doc.queues_built = True
-        if fact.problem and not doc.held_committed:
-            ending.end(system, doc, Trigger.ABORT_SPLIT, fact.problem, MAESTRO, step)
-        elif doc.current is not None and doc.current.state is UnitState.SENT:
-            step.do(do.AwaitResult(doc.id, doc.send_name(doc.current), doc.current.sent_at))
-        return
-    if any(awaited(system, fact.id, fact.token, stage) is not None for stage in (Stage.GROWTH, Stage.LEAVING)):
-        return
-    doc = awaited(system, fact.id, fact.token, Stage.CLEAN_UP)
-    if doc is not None:
-        ending.close(system, doc, step)
+def on_queues_filled(system: System, doc: Document, fact: facts.QueuesUpdated, step: Step) -> None:
+    """The queues mirror the document. Only before the held commit does a refusal of the broker end the run."""
+    doc.queues_built = True
+    if fact.problem and not doc.held_committed:
+        ending.end(system, doc, Trigger.ABORT_SPLIT, fact.problem, MAESTRO, step)
+    elif doc.current is not None and doc.current.state is UnitState.SENT:
+        step.do(do.AwaitResult(doc.id, doc.send_name(doc.current), doc.current.sent_at))
 
 
-def on_start_impact_found(system: System, fact: facts.StartImpactFound, step: Step) -> None:
-    """What the held commit impacts by now is known."""
-    doc = awaited(system, fact.id, fact.token, Stage.START_IMPACT)
-    if doc is not None:
-        starting.on_impact_found(system, doc, fact, step)
-
-
-def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> None:
+def on_held_committed(system: System, doc: Document, fact: facts.HeldCommitted, step: Step) -> None:
     """What was held is in the domain."""
-    doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
-    if doc is not None:
-        held_commit_made(system, doc, fact.took, step)
+    held_commit_made(system, doc, fact.took, step)
 
 
 def held_commit_made(system: System, doc: Document, took: float, step: Step) -> None:
@@ -281,10 +250,9 @@ def held_commit_made(system: System, doc: Document, took: float, step: Step) -> 
 # --- one replay ------------------------------------------------------------------------------------------------
 
 
-def on_replay_sent(system: System, fact: facts.ReplaySent, step: Step) -> None:
+def on_replay_sent(system: System, doc: Document, _fact: facts.ReplaySent, step: Step) -> None:
     """The Event Manager took it. The result may have been quicker: then there is nothing to await."""
-    doc = awaited(system, fact.id, fact.token, Stage.SEND)
-    if doc is None or doc.ending is not None or doc.current is None or doc.current.state is not UnitState.SENDING:
+    if doc.ending is not None or doc.current is None or doc.current.state is not UnitState.SENDING:
         return
     outage.over(system, doc.id)
     doc.current.state, doc.current.sent_at = UnitState.SENT, system.now
@@ -344,10 +312,9 @@ def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None
             ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
 
 
-def on_unit_refused(system: System, fact: facts.UnitRefused, step: Step) -> None:
+def on_unit_refused(_system: System, doc: Document, fact: facts.UnitRefused, step: Step) -> None:
     """No operation of the platform takes the replay: it never will."""
-    doc = awaited(system, fact.id, fact.token, Stage.SEND)
-    if doc is not None and doc.ending is None and not answered(doc, Stage.SEND):
+    if doc.ending is None and not answered(doc):
         leaving_out.set_aside(doc, fact.cause, step)
 
 
@@ -364,7 +331,7 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
         return
     unit = doc.current if doc.running and doc.ending is None else None
     answers = doc.is_answer(ref.instance_id, delivery.branch, ref.send)
-    if unit is None or not answers or delivery.instance_id == unit.result_instance:  # that one answered a former round
+    if unit is None or not answers or unit.was_answered_by(delivery.instance_id):
         system.counters.superseded += 1
         if delivery.has_caller:
             fail_caller(system, delivery, ending.SUPERSEDED, step)
@@ -373,7 +340,7 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
         return
     delivery.verdict, delivery.replay = Verdict.COMMIT, True
     unit.state = UnitState.ASSESSING
-    unit.result_instance, unit.result_key = delivery.instance_id, delivery.key
+    unit.accept(delivery.instance_id, delivery.key)
     if doc.stage is Stage.OUTAGE:  # the send had no answer, and arrived
         doc.stage = None
     step.save(SaveDelivery(delivery), SaveUnit(doc, unit))
@@ -383,10 +350,9 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
 # --- the cascade -----------------------------------------------------------------------------------------------
 
 
-def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: Step) -> None:
+def on_replay_impact_found(system: System, doc: Document, fact: facts.ReplayImpactFound, step: Step) -> None:
     """Grow the document by what the result impacts; origins of units not met yet are fetched first."""
-    doc = awaited(system, fact.id, fact.token, Stage.IMPACT)
-    if doc is None or doc.current is None:
+    if doc.current is None:
         return
     doc.footprint = fact.footprint
     impacted = _impacted_by(doc, doc.current, fact.units, step)
@@ -414,16 +380,14 @@ def _impacted_by(doc: Document, unit: Unit, found: tuple[Impacted, ...], step: S
     return impacted
 
 
-def on_replay_origins_fetched(system: System, fact: facts.ReplayOriginsFetched, step: Step) -> None:
-    """All that the cascade, or the start of the run, adds is known."""
-    doc = awaited(system, fact.id, fact.token, Stage.START_ORIGINS)
-    if doc is not None:
-        starting.take_in(system, doc, fact.origins, step)
-        return
-    doc = awaited(system, fact.id, fact.token, Stage.ORIGINS)
-    if doc is not None and doc.current is not None:
+def on_replay_origins_fetched(system: System, doc: Document, fact: facts.ReplayOriginsFetched, step: Step) -> None:
+    """All that the cascade adds is known."""
+    if doc.current is not None:
         outage.over(system, doc.id)
-        _grow(system, doc, doc.current, fact.origins, step)
+        origins, early = not_finished.part(system, fact.origins)
+        not_finished.note(system, early, doc.current.result_instance, step)
+        not_finished.listed(doc, early)
+        _grow(system, doc, doc.current, origins, step)
 
 
 def _grow(system: System, doc: Document, unit: Unit, new: tuple[Origin, ...], step: Step) -> None:
@@ -453,10 +417,9 @@ def _take_in(doc: Document, cause: Unit, origin: Origin) -> Unit:
     return met
 
 
-def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step) -> None:
+def on_replay_committed(system: System, doc: Document, fact: facts.ReplayCommitted, step: Step) -> None:
     """The replay's data is in the domain: its unit is done."""
-    doc = awaited(system, fact.id, fact.token, Stage.REPLAY_COMMIT)
-    if doc is not None and doc.current is not None:
+    if doc.current is not None:
         replay_commit_made(system, doc, doc.current, fact.took, step)
 
 
@@ -479,6 +442,6 @@ def replay_commit_made(system: System, doc: Document, unit: Unit, took: float, s
     step.do(do.TakeControl(doc.id))
 
 
-def answered(doc: Document, stage: Stage) -> bool:
+def answered(doc: Document) -> bool:
     """Whether a send that failed was answered by a result all the same: the result says more."""
-    return stage is Stage.SEND and (doc.current is None or doc.current.state is not UnitState.SENDING)
+    return doc.current is None or doc.current.state is not UnitState.SENDING

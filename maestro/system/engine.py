@@ -11,19 +11,10 @@ from collections.abc import Callable, Iterable
 from maestro import faultpoints
 from maestro.rules.commands import AckDelivery, Command, DeadLetterEvent, Look, Needs, ParkEvent
 from maestro.rules.delivery import Delivery
-from maestro.rules.facts import (
-    Committed,
-    EventArrived,
-    Fact,
-    Looked,
-    LookFailed,
-    OutboxMessageDone,
-    OutboxMessageRefused,
-    ReconsiderAsked,
-)
+from maestro.rules.facts import Committed, EventArrived, Fact, Looked, LookFailed, ReconsiderAsked
 from maestro.rules.machine import Machine
 from maestro.rules.reconsidering import delivery_body, delivery_key
-from maestro.rules.state import Lane, Lock
+from maestro.rules.state import JudgingStage, Lock
 from maestro.rules.step import Save
 from maestro.store.base import Store, StoreError, Write
 from maestro.system.repository import Repository
@@ -37,8 +28,6 @@ GATHER_FOR = 0.4
 GATHER_UP_TO = 64
 #: After these there may be a commit's completion that no later transaction takes along.
 _COMPLETIONS = frozenset({Committed, Looked, LookFailed})
-#: A text whose answer is not stored counts as unanswered in the next life, and the run waits 30 s for it.
-_ANSWERS = frozenset({OutboxMessageDone, OutboxMessageRefused})
 
 
 class Engine:
@@ -115,7 +104,6 @@ class Engine:
             else:
                 now.append(command)
                 stored = stored or command.needs is Needs.STORED
-        stored = stored or type(fact) in _ANSWERS
         stored = stored or (type(fact) in _COMPLETIONS and not self._verdict_follows(step.commands))
         self._store_for(stored=stored, urgent=urgent)
         self._carry_out_all(now)
@@ -126,7 +114,7 @@ class Engine:
         Else it is stored now, for a crash must not repeat the commit.
         """
         system = self.machine.system
-        if system.judged is not None and system.lane is not Lane.LOOKS:
+        if system.judged is not None and system.judging_stage is not JudgingStage.LOOKS:
             return True
         next_one = bool(system.inbox) or system.judged is not None
         return next_one and any(type(one) is Look for one in commands)

@@ -23,13 +23,16 @@ from maestro.messages import (
     ListDeliveries,
     ListDoubts,
     ListErrors,
+    ListRecords,
     ListSkipped,
     ListStale,
+    ListTodo,
     ListWaiting,
     Measure,
     MeasureQueues,
     PersistSync,
     Question,
+    ReadStore,
     Reconsider,
     Redrive,
     ReportReplayFailure,
@@ -40,13 +43,15 @@ from maestro.rules import facts
 from maestro.rules.commands import Reply
 from maestro.rules.facts import AnswerLost, DoubtResolved
 from maestro.rules.rendering import sync_answer
-from maestro.system import views
+from maestro.system import store_view, views
 from maestro.system.arrivals import accept_failure, accept_sync, sync_fingerprint
 from maestro.system.changes import Changes
 from maestro.system.decisions import Decision, fact_of
 from maestro.system.engine import Engine
 from maestro.system.error_queue_client import ErrorQueueClient
 from maestro.system.metrics import SystemMetrics
+from maestro.system.records import records
+from maestro.system.todo import Todo
 from maestro.webhooks.worker import Webhooks
 
 Give = Callable[[Answer], None]
@@ -86,6 +91,7 @@ class Questions:
         self._measured_at = float("-inf")
         self._asked_at = float("-inf")
         self._describing: list[Give] = []
+        self._todo = Todo(self._system, engine.repository)
 
     def ask(self, question: Question, give: Give) -> None:
         """Answer a question, now or later, exactly once."""
@@ -98,6 +104,9 @@ class Questions:
         match question:
             case DescribeSystem(measure=measure):
                 self._describe(give, measure=measure)
+            case ListTodo():
+                self._engine.store()
+                self._describe(lambda _: give(self._todo.answer(self._depths)), measure=True)
             case Measure() | ListDeliveries():
                 give(self._recorded(question))
             case GetHeldInstance():
@@ -112,6 +121,8 @@ class Questions:
                 give(views.doubts(self._system))
             case ResolveDoubt():
                 self._resolve(question, give)
+            case ReadStore():
+                give(store_view.answer(self._engine.repository.store, question))
             case ListErrors():
                 self._errors.peek(question, give)
             case Redrive():
@@ -128,6 +139,7 @@ class Questions:
                 | GetWaiting()
                 | ListSkipped()
                 | ListStale()
+                | ListRecords()
                 | FindDocuments()
                 | GetDocument()
             ):
@@ -150,7 +162,15 @@ class Questions:
         return self._webhooks.page(question.after, question.limit)
 
     def _look_up(  # noqa: PLR0911 - one for each question
-        self, question: CheckLock | ListWaiting | GetWaiting | ListSkipped | ListStale | FindDocuments | GetDocument
+        self,
+        question: CheckLock
+        | ListWaiting
+        | GetWaiting
+        | ListSkipped
+        | ListStale
+        | ListRecords
+        | FindDocuments
+        | GetDocument,
     ) -> Answer:
         """Answer from what the state and the store say. What is shown is stored: a crash takes none of it back."""
         if not isinstance(question, CheckLock):  # that is answered from what was published
@@ -166,10 +186,12 @@ class Questions:
                 return views.skipped(self._system, after, limit)
             case ListStale(state=state, after=after, limit=limit):
                 return views.stale(self._system, state, after, limit)
+            case ListRecords():
+                return records(self._system, question)
             case FindDocuments():
                 return views.documents(self._system, self._engine.repository, question)
-            case GetDocument(id=id_):
-                return self._document(id_)
+            case GetDocument(id=id_, after=after, limit=limit):
+                return self._document(id_, after, limit)
 
     def _decide(self, decision: Decision, give: Give) -> None:
         """Let it happen; the rules answer the ticket. What the store alone knows must be in it."""
@@ -201,10 +223,12 @@ class Questions:
             return sync_answer(body) if sync else edited(body, dict(reply.fields)) if reply.fields else body
         return orjson.dumps(dict(reply.fields)) if reply.fields else b""
 
-    def _document(self, id_: str) -> Answer:
+    def _document(self, id_: str, after: int = 0, limit: int = 0) -> Answer:
         doc = self._system.documents.get(id_)
         if doc is None:
             return Answer(Code.NOT_FOUND, message=f"no reprocessing {id_}")
+        if limit:
+            return Answer(Code.OK, views.document_page(self._system, doc, self._engine.repository, after, limit))
         return Answer(Code.OK, views.document(self._system, doc, self._engine.repository))
 
     def _held_instance(self, id_: str) -> Answer:

@@ -30,7 +30,7 @@ from maestro.rules.budget import limited
 from maestro.rules.delivery import Delivery, Sight, Verdict
 from maestro.rules.document import Document, Ending, HistoryEntry
 from maestro.rules.identity import SYNC, fingerprint_of, migrated, old_reconsidered
-from maestro.rules.impact import DISCOVERY, UnitKey
+from maestro.rules.impact import DISCOVERY, Impacted, UnitKey
 from maestro.rules.pace import Pace
 from maestro.rules.preview import REMEMBERED
 from maestro.rules.rendering import error_event
@@ -346,6 +346,7 @@ def _document(doc: Document) -> dict[str, Any]:
         "held_begun": doc.held_begun,
         **{name: value for name in _OPTIONAL if (value := getattr(doc, name))},
         **({"budget": [doc.budget.replays, doc.budget.minutes]} if limited(doc.budget) else {}),
+        **({"not_finished": [(*unit.key, unit.forking) for unit in doc.not_finished]} if doc.not_finished else {}),
         **({"approval": approval_row(doc.first_approval)} if doc.first_approval else {}),
         "history": [[entry.status, entry.at, entry.user, entry.cause, entry.reason] for entry in doc.history],
         "ending": [ending.trigger, ending.at, ending.user, ending.cause, ending.reason] if ending else None,
@@ -364,6 +365,7 @@ def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
         pending_event=row["pending_event"].encode(), origin=row["origin"].encode(),
         history=[HistoryEntry(Status(status), *rest) for status, *rest in row["history"]],
         budget=Budget(*row.get("budget", ())),
+        not_finished=tuple(Impacted(*unit) for unit in row.get("not_finished", ())),
         first_approval=to_approval(row["approval"]) if "approval" in row else None,
         ending=_to_ending(row["ending"]),
     )  # fmt: skip
@@ -377,17 +379,16 @@ _UNIT = ("turn", "instance_id", "branch", "forking", "timestamp", "state", "roun
          "result_instance", "result_key", "reimpacted", "cause")  # fmt: skip
 #: Written only when they say something.
 _UNIT_OPTIONAL = ("done_at", "logged", "failures", "problem")
+_UNIT_LISTS = ("missed", "former_results")
 
 
 def _unit(unit: Unit) -> dict[str, Any]:
     row = {name: getattr(unit, name) for name in _UNIT} | {"origin": unit.origin.decode()}
-    row |= {name: value for name in _UNIT_OPTIONAL if (value := getattr(unit, name))}
+    row |= {name: value for name in (*_UNIT_OPTIONAL, *_UNIT_LISTS) if (value := getattr(unit, name))}
     if unit.state is UnitState.COMMITTING:
         row |= {"begun": unit.begun, "stored": unit.stored}
     if unit.named != DISCOVERY:
         row["named"] = unit.named
-    if unit.missed:
-        row["missed"] = unit.missed
     if unit.left_out is not None:
         row["left_out"] = [unit.left_out.user, unit.left_out.at, unit.left_out.reason]
     return row
@@ -397,7 +398,7 @@ def _to_unit(key: str, row: dict[str, Any]) -> Unit:
     state = UnitState(row["state"])
     fields = {name: row[name] for name in _UNIT} | {"state": state}
     fields |= {name: row[name] for name in (*_UNIT_OPTIONAL, "named", "stored") if name in row}
-    fields["missed"] = tuple(row.get("missed", ()))
+    fields |= {name: tuple(row.get(name, ())) for name in _UNIT_LISTS}
     # A row of an earlier version does not say whether the commit was begun: it may have been.
     fields["begun"] = row.get("begun", state is UnitState.COMMITTING)
     left_out = LeftOut(*row["left_out"]) if "left_out" in row else None

@@ -8,6 +8,7 @@ import msgspec
 import orjson
 
 from maestro.events import parse_celery
+from maestro.json_text import text_of
 from maestro.messages import Answer, Code, FindDocuments, GetUnits
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
@@ -20,12 +21,14 @@ from maestro.rules.rendering import (
     history_entry,
     progress,
     wire_time,
+    zoned_time,
 )
 from maestro.rules.resolving import doubt_fields, doubts_in_hand
 from maestro.rules.stalls import Stall
 from maestro.rules.state import Failure, Lock, System
 from maestro.rules.status import Status
 from maestro.rules.unit import UnitState
+from maestro.statuses import SystemState
 from maestro.system import ledger_records
 from maestro.system.repository import Repository
 
@@ -34,10 +37,10 @@ BRIEF_UNITS = 500
 #: Resolved doubts that are shown, the newest ones.
 RESOLVED_SHOWN = 100
 _STATES = (
-    (Status.RUNNING, "running"),
-    (Status.PAUSED, "paused"),
-    (Status.APPROVED, "approved"),
-    (Status.PENDING, "pending"),
+    (Status.RUNNING, SystemState.RUNNING),
+    (Status.PAUSED, SystemState.PAUSED),
+    (Status.APPROVED, SystemState.APPROVED),
+    (Status.PENDING, SystemState.PENDING),
 )
 
 
@@ -51,20 +54,20 @@ def lock_facts(lock: Lock) -> dict[str, Any]:
     return {
         "reprocessing": lock.reprocessing_id,
         "owner": lock.owner,
-        "reason": f"a reprocessing is {'paused' if lock.paused else 'running'}",
+        "reason": f"a reprocessing is {Status.PAUSED if lock.paused else Status.RUNNING}",
         "since": wire_time(lock.since),
         "progress": {"replayed": lock.replayed, "outstanding": lock.outstanding},
     }
 
 
-def state(system: System) -> str:
+def state(system: System) -> SystemState:
     """Name the state of a system: running, paused, approved, pending, stalled (for long), draining or open."""
     for status, name in _STATES:
         if any(doc.status is status and doc.blocks for doc in system.live.values()):
             return name
     if system.held_up:
-        return "stalled"
-    return "draining" if system.waiting else "open"
+        return SystemState.STALLED
+    return SystemState.DRAINING if system.waiting else SystemState.OPEN
 
 
 def doubts(system: System) -> Answer:
@@ -231,6 +234,7 @@ def _stale(one: Stale) -> dict[str, Any]:
         "computation": one.instance_id,
         "state": one.state.value,
         "timestamp": wire_time(one.at),
+        "at": zoned_time(one.at),
         "missed": [commit.instance_id for commit in one.missed],
         "cause": one.cause,
         "user": one.user,
@@ -262,6 +266,7 @@ def _event(delivery: Delivery) -> dict[str, Any]:
         "branch": delivery.branch,
         "tag": delivery.tag,
         "since": wire_time(delivery.admitted_at),
+        "at": zoned_time(delivery.admitted_at),
         "waitingFor": max(0.0, round(time.time() - delivery.admitted_at, 3)),
     }
 
@@ -270,6 +275,22 @@ def document(system: System, doc: Document, repository: Repository) -> bytes:
     """Render one document, with how long what is left will take; the units of an ended one are read from the store."""
     units = doc.order or repository.units(doc.id)
     return document_json(doc, units, more={"estimate": _estimate(system, doc)})
+
+
+def document_page(system: System, doc: Document, repository: Repository, after: int, limit: int) -> bytes:
+    """Render one document with a page of its units and events only; `page` says which, and what all of them are."""
+    units = sorted(doc.order or repository.units(doc.id), key=lambda unit: unit.position)
+    end = after + limit
+    facts = document_facts(doc, units)
+    whole = {name: facts[name] for name in ("reimpacted", "setAside", "leftOut", "progress", "digest")}
+    page = {
+        "after": after,
+        "total": len(units),
+        "next": end if end < len(units) else None,
+        "processes": len({text_of(unit.origin, "name") if unit.origin else "" for unit in units}),
+        "branches": len({unit.branch for unit in units}),
+    }
+    return document_json(doc, units[after:end], more=whole | {"estimate": _estimate(system, doc), "page": page})
 
 
 def document_watched(system: System, last_changed: str) -> Document | None:

@@ -4,6 +4,7 @@ from itertools import product
 
 from maestro.rules.commands import Alarm
 from maestro.rules.status import Status
+from maestro.statuses import INSTANCE_FINISHED, SystemState
 from maestro.telemetry.metrics import Kind, Metric, Scope
 
 #: Seconds: from a local commit to a sibling that is retried.
@@ -17,7 +18,7 @@ OK, REFUSED, UNREACHABLE = "ok", "refused", "unreachable"
 BAD_INPUT, NO_EVENT, SUPERSEDED, UNKNOWN_REPROCESSING, OTHER = (
     "bad_input", "no_event", "superseded", "unknown_reprocessing", "other"
 )  # fmt: skip
-STATES = ("open", "draining", "stalled", "pending", "approved", "running", "paused")
+STATES = tuple(SystemState)
 
 
 def _each(*values: str) -> tuple[tuple[str, ...], ...]:
@@ -96,7 +97,7 @@ LEDGER_ROWS = _gauge("maestro_ledger_rows", "Rows that the ledger takes.", _SYST
 LEDGER_HELD = _counter("maestro_ledger_held_total", "Events held for units that the ledger alone named.", _SYSTEM)
 STALE = _gauge(
     "maestro_stale_units",
-    "Units whose results are not known to be fresh: stale, unverified, not_remembered, overwrite, accepted, left_out.",
+    "Units not known to be fresh: stale, unverified, not_remembered, overwrite, accepted, left_out, not_finished.",
     _SYSTEM, "state",
 )  # fmt: skip
 ALARMS = _counter(
@@ -146,7 +147,7 @@ LOOKS = _counter(
     "maestro_looks_total",
     "Looks at API core whether a committed instance is visible to Discovery, by what came of them: finished, not_yet, "
     "unknown (API core knows no such instance), set (Maestro called it finished, for the platform did not in time).",
-    _SYSTEM, "found", known=_each("finished", "not_yet", "unknown", "set"),
+    _SYSTEM, "found", known=_each(INSTANCE_FINISHED, "not_yet", "unknown", "set"),
 )  # fmt: skip
 STALLED = _gauge(
     "maestro_stalled_seconds",

@@ -37,15 +37,12 @@ def check_settled(tenant: Tenant) -> None:  # noqa: C901 - one thing after the o
     _all_visible(tenant)
     for place, value, causes in tenant.siblings.data.stale():
         for cause in causes:
-            # What was asked and told about one that persists again cannot be told apart by its instance.
-            if tenant.siblings.commits.chained & {cause.by.id, cause.by.original, value.by.id, value.by.original}:
-                continue
-            _excused(tenant, place, value, cause)
+            if not _beyond_telling(tenant, value, cause):
+                _excused(tenant, place, value, cause)
 
 
 def _all_visible(tenant: Tenant) -> None:
     statuses, known = tenant.siblings.data.statuses, tenant.host.watch.committed_executions()
-    known -= tenant.siblings.commits.chained  # the text of a further event hides them once more: a known limit
     if hidden := [one for one in sorted(known) if statuses.get(one) != FINISHED]:
         raise Violation(f"{hidden} are committed and hidden from Discovery: {[statuses.get(one) for one in hidden]}")
 
@@ -157,7 +154,21 @@ def _listed(tenant: Tenant) -> set[tuple[str, str]]:
     return {(row["unit"][0], row["unit"][1]) for _, row in tenant.host.store.rows("ledger_stale")}
 
 
-def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:  # noqa: C901 - one for each reason
+def _beyond_telling(tenant: Tenant, value: Value, cause: Value) -> bool:
+    """Whether Maestro cannot know what was stored when, or for which of two events.
+
+    What was asked and told about one that persists again cannot be told apart by its instance. And a loss of power
+    takes commits from Maestro's memory: Domain may store their data after all that Maestro knows of, or has stored it
+    when their events are judged anew and then held or skipped, so that Discovery is told that they are not finished.
+    """
+    commits, original = tenant.siblings.commits, value.by.original
+    again = commits.chained & {cause.by.id, cause.by.original, value.by.id, original}
+    after_all = commits.unexpected & {(value.by.id, value.at), (cause.by.id, cause.at)}
+    hidden = original in commits.forgotten and tenant.siblings.data.statuses.get(original) != FINISHED
+    return bool(again or after_all) or hidden
+
+
+def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:  # noqa: C901, PLR0911 - one for each reason
     """A stale value is right only where the rules say so: it came after the question, or its replay was given up."""
     unit = (value.by.original, place[1])
     if _discovery_was_blind(tenant, cause, unit):
@@ -179,6 +190,10 @@ def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None: 
     if row is None:
         raise Violation(f"I8: {place} is stale: {cause.by.id} was committed without asking for a reprocessing")
     if row["status"] != "finished" or _by_hand(row):
+        return
+    if unit in tenant.host.watch.not_finished(cause.doc):
+        if unit not in _listed(tenant):
+            raise Violation(f"I8: {place} is stale and not listed: {value.by.id} was named before its own commit")
         return
     found = tenant.host.watch.units_of(cause.doc).get(unit)
     if found is not None and found["state"] == "left_out":

@@ -43,6 +43,8 @@ class Watch:
         self._commits_recorded = 0
         self._kept: dict[str, tuple[str, int]] = {}
         self._start: dict[str, tuple[int, set[tuple[str, str]]]] = {}
+        #: Instances whose results were recorded as committed, in whichever round.
+        self._replayed: set[str] = set()
         self.decided = Decided()
         #: Called when a commit is recorded as made.
         self.on_recorded: Callable[[str], None] = lambda _key: None
@@ -53,6 +55,7 @@ class Watch:
     def committed(self, writes: Sequence[Write]) -> None:  # noqa: C901 - a case for each table
         """One transaction was stored. What is in it became true at once: the order of its rows means nothing."""
         self.commits += 1
+        recorded = self._commits_recorded
         change = Change(self)
         forgotten = []
         for write in sorted(writes, key=lambda write: (write.table, write.key)):
@@ -76,6 +79,7 @@ class Watch:
         for id_, header in change.documents.items():
             if header is not None and header["status"] in (*RUNNING, "paused"):
                 self._keeps(id_)
+            self._goes_on(id_, recorded)
         if change.documents or change.units:
             self.decided.committed(change)
         for id_, before in change.documents.items():
@@ -118,6 +122,7 @@ class Watch:
         before = units.get(key)
         if row is not None and row["state"] == "done" and before is not None:
             self._commits_recorded += before["state"] != "done"
+            self._replayed.add(row["result_instance"])
         _put(units, key, row)
         return before
 
@@ -146,6 +151,20 @@ class Watch:
             if unit["state"] in ("assessing", "committing"):
                 self._kept[id_] = (unit["result_instance"], self._commits_recorded)
 
+    def _goes_on(self, id_: str, recorded: int) -> None:
+        """A run without lock starts again, perhaps: a kept result counts if nothing was committed until then.
+
+        From then on it is as any result of such a run: events are committed beside it. `recorded` is how many commits
+        were before this transaction; whether one that is in it came before the start cannot be told.
+        """
+        if self.documents[id_]["status"] != "running_without_lock" or id_ not in self._kept:
+            return
+        result, then = self._kept.pop(id_)
+        for unit in self.units.get(id_, {}).values():
+            accepted = unit["state"] in ("assessing", "committing") and unit["result_instance"] == result
+            if accepted and recorded > then:
+                raise Violation(f"I5: {result} counts in {id_} again, and something was committed since its run ended")
+
     def restarted(self, store: Store, *, power_lost: bool) -> None:
         """A new owner found `store`: what a loss of power took back was never so."""
         self.deliveries = {int(key): row for key, row in store.rows("deliveries")}
@@ -167,6 +186,8 @@ class Watch:
         self.recorded = kept if power_lost else self.recorded | kept
         if power_lost:
             self._kept.clear()
+            rows = [row for units in self.units.values() for row in units.values()]
+            self._replayed &= {instance for row in rows for instance in _results(row)}
 
     def redriven_anew(self, key: str, instance: str) -> None:
         """A message comes back from the error queue after the window has forgotten what became of its event.
@@ -214,7 +235,7 @@ class Watch:
         start, named = self._start.get(id_, (0, set()))
         if start != _starts(row):
             raise Violation(f"the held commit of {id_} is made, and Discovery was not asked at this start")
-        if missing := named - self.units_of(id_).keys():
+        if missing := named - self.units_of(id_).keys() - self.not_finished(id_):
             raise Violation(f"I5: {id_} commits what is held before {missing} are in it")
 
     def replay_commit_begins(self, id_: str, replay: Instance, relevant: Sequence[Impacted]) -> None:
@@ -224,14 +245,22 @@ class Watch:
         result, then = self._kept.get(id_, ("", 0))
         if result == replay.id and self._commits_recorded > then:
             raise Violation(f"I5: {replay.id} is committed in {id_}, and something else was since its run ended")
+        if replay.id in self._replayed:
+            raise Violation(f"I7: the result of {replay.id} was committed before, in another round of its unit")
         if unit["state"] == "done":
             raise Violation(f"I7: the commit of replay {replay.id} is recorded as done and repeated")
         for impacted in relevant:
             met = units.get(impacted.key)
+            if met is None and impacted.key in self.not_finished(id_):
+                continue
             if met is None:
                 raise Violation(f"I5: {replay.id} is committed before {impacted.key} is in {id_}")
             if met["state"] == "done" and not met["reimpacted"]:
                 raise Violation(f"I5: {replay.id} is committed and {impacted.key} gets no further round in {id_}")
+
+    def not_finished(self, id_: str) -> set[tuple[str, str]]:
+        """Return the units that a document lists as named and not finished."""
+        return {(instance, branch) for instance, branch, _ in self.documents[id_].get("not_finished", ())}
 
     def by_hand(self, id_: str) -> bool:
         """Whether a run was ended by hand: what was under way then may come later."""
@@ -282,6 +311,12 @@ def whose(key: str, instance: str) -> str:
 
 def _whose(row: Row) -> str:
     return whose(row["key"], row["instance"])
+
+
+def _results(unit: Row) -> set[str]:
+    """Return the instances whose results the store says were accepted, but for one that is not committed yet."""
+    last = {unit["result_instance"]} if unit["state"] == "done" else set()
+    return last | set(unit.get("former_results", ()))
 
 
 def _starts(row: Row) -> int:

@@ -43,10 +43,9 @@ ALLOWED = {
     ("journal", "maestro/broker/embedded_file.py"): "as in the store",
     ("journal", "maestro/sandbox/rows.py"): "as in the store",
     ("errand", "maestro/system/repository.py"): "the name of a table in stores that exist",
+    ("errand", "docs/operations.md"): "as in the repository",
     ("figures", "docs/performance.md"): "plain English: numbers that were measured",
     ("figures", "docs/reliability.md"): "plain English: numbers that were measured",
-    ("lane", "maestro/rules/"): "the judging slot's stages, until they are a table",
-    ("lane", "maestro/system/engine.py"): "as in the rules",
     **dict.fromkeys(
         [
             *((word, f"maestro/{at}/service.py") for word in ("figures", "meeting") for at in ("ingress", "cascade")),

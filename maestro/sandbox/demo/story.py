@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from maestro.backoff import Backoff
 from maestro.events import EXECUTION, MASTER
 from maestro.sandbox.demo.clients import IN_FLIGHT, Json, Services
 from maestro.sandbox.demo.plan import Conversion, Correction, Plan
@@ -14,6 +15,7 @@ from maestro.sandbox.demo.waiting import GaveUp, until, until_count
 from maestro.sandbox.executor import now
 from maestro.sandbox.processes import AVERAGE, CONVERSION, QUOTE, RATE, TOTAL
 from maestro.sandbox.quotes import Quote
+from maestro.statuses import ENDED
 
 #: Who decides.
 USER: Final = "demo"
@@ -23,9 +25,6 @@ TIMEOUT: Final = 60.0
 _RETRY: Final = (0.05, 1.0)
 #: Nothing is stale.
 FRESH: Final = "fresh"
-_ENDS: Final = (
-    "finished", "skipped", "failure", "cancelled", "aborted_split_events_failure", "aborted_persist_domain_failure",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +209,7 @@ class Story:
     async def _ended(self, identity: str) -> Json:
         async def ended() -> Json | None:
             document = await self._maestro.document(identity)
-            return document if document["status"] in _ENDS else None
+            return document if document["status"] in ENDED else None
 
         return await until(ended, f"reprocessing {identity} to end", TIMEOUT)
 
@@ -242,12 +241,11 @@ class Story:
         """Send one event; a locked system refuses it, so try again for a while. Raises `GaveUp`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + TIMEOUT
-        pause, longest = _RETRY
+        pauses = Backoff(*_RETRY)
         while refusal := await self._events.send(event):
             if loop.time() > deadline:
                 raise GaveUp(f"{event['name']} was refused for {TIMEOUT:.0f} s: {refusal}")
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, longest)
+            await asyncio.sleep(pauses.next())
 
     def _quote(self, quote: Quote) -> Json:
         payload = {"currency": quote.currency, "date": quote.day, "rate": quote.rate}

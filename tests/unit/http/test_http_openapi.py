@@ -31,17 +31,21 @@ from maestro.messages import (
     ListDeliveries,
     ListDoubts,
     ListErrors,
+    ListRecords,
     ListSkipped,
     ListStale,
+    ListTodo,
     ListWaiting,
     PersistSync,
     Question,
+    ReadStore,
     Reconsider,
     Redrive,
     ReportReplayFailure,
     ResolveDoubt,
     SetAside,
 )
+from maestro.statuses import GIVEN_UP, Status, ordered
 from tests.support.api_fuzz import fuzz
 from tests.unit.http.authentication_kit import House, house
 from tests.unit.http.conftest import SETTINGS, Client
@@ -80,6 +84,9 @@ ANSWERS = {
     GetHeldInstance: {"systemId": "sysA", "instanceId": "i1"},
     GetUnits: {"systemId": "sysA", "heldInstance": "i1", "branch": "master", "total": 0, "units": [], "next": None},
     ListSkipped: {"total": 0, "skipped": [], "next": None},
+    ListTodo: {"total": 0, "counts": {}, "items": [], "errors": 0, "failed": 0, "lastFailure": ""},
+    ListRecords: [],
+    ReadStore: {"tables": {"documents": 1}, "documents": {}, "next": None},
     ListStale: {"total": 0, "left": 0, "stale": [], "next": None},
     GetWaiting: {
         "number": 1,
@@ -88,6 +95,7 @@ ANSWERS = {
         "branch": "master",
         "tag": "t",
         "since": "s",
+        "at": "sZ",
         "waitingFor": 0.5,
         "event": {},
     },
@@ -160,6 +168,13 @@ def test_names_are_unique_and_references_lead_somewhere() -> None:
     for name in re.findall(r'"#/components/schemas/([^"]+)"', text):
         assert name in DESCRIBED["components"]["schemas"]
     assert DESCRIBED["openapi"] == "3.1.0"
+
+
+async def test_statuses_and_their_sets_are_described(client: Client) -> None:
+    described = (await client.get("/openapi.json")).json["components"]["schemas"]["Status"]
+    assert set(described["enum"]) == set(Status)
+    assert described["x-sets"]["givenUp"] == list(ordered(GIVEN_UP))
+    assert all(set(some) <= set(described["enum"]) for some in described["x-sets"].values())
 
 
 def test_limits_are_those_that_are_checked() -> None:
