@@ -71,19 +71,15 @@ class Dialer:
         while True:
             began = loop.time()
             session = await self._dial()
-            if session is None or session.peer is None:
-                await asyncio.sleep(soon)
-                soon = min(2 * soon, LATE)
-                if session is None or not session.reason:
-                    continue
-            else:
+            if session is not None and session.peer is not None:
                 soon = SOON
-            if not session.reason:
-                continue
-            self._trouble.note(f"link to {self._name}: {session.reason}")
-            wary = WARY if loop.time() - began >= PROVEN else wary
-            await asyncio.sleep(wary)
-            wary = min(2 * wary, WARIEST)
+            await asyncio.sleep(soon)
+            soon = min(2 * soon, LATE)
+            if session is not None and session.reason:
+                self._trouble.note(f"link to {self._name}: {session.reason}")
+                wary = WARY if loop.time() - began >= PROVEN else wary
+                await asyncio.sleep(wary)
+                wary = min(2 * wary, WARIEST)
 
     async def _dial(self) -> Session | None:
         """Have a session until it ends, and return it; None when nobody listens."""
