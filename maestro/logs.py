@@ -20,7 +20,7 @@ _IDS: Final[ContextVar[Mapping[str, str]]] = ContextVar("ids", default={})  # no
 
 
 class correlated:  # noqa: N801 - used as a context manager; a class, for a generator costs four times as much
-    """Have every line inside carry `ids`, whoever writes it; also lines of tasks and timers that are started inside."""
+    """Have every line inside carry `ids`, from any logger; also lines of tasks and timers that are started inside."""
 
     __slots__ = ("_ids", "_token")
 

@@ -79,7 +79,7 @@ class DescribeSystem(Item, frozen=True):
 
 
 class Measure(Item, frozen=True):
-    """The system's figures for `/metrics`: a `maestro.telemetry.metrics.Snapshot` as JSON. Never waits for a broker."""
+    """The system's metrics for `/metrics`: a `maestro.telemetry.metrics.Snapshot` as JSON. Never waits for a broker."""
 
 
 class ListWaiting(Item, frozen=True):
@@ -109,9 +109,89 @@ class FindDocuments(Item, frozen=True):
 
 
 class GetDocument(Item, frozen=True):
-    """One document; `NOT_FOUND` when this system does not have it."""
+    """One document; `NOT_FOUND` when this system does not have it.
+
+    `limit`: only so many of its units and events, from position `after` on; 0: all.
+    """
 
     id: str
+    after: int = 0
+    limit: int = 0
+
+
+class ListTodo(Item, frozen=True):
+    """What waits for a person, the most urgent first; and how deep the error queue is."""
+
+
+class Waits(StrEnum):
+    """Why it waits for a person."""
+
+    PENDING = "pending"
+    LATE = "late"
+    PAUSED = "paused"
+    #: Paused, for what is left cannot be replayed.
+    UNREPLAYABLE = "unreplayable"
+    DOUBT = "doubt"
+    STALLED = "stalled"
+    #: Failed or aborted, with work left.
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    #: Events that failed for good, those of one reason together.
+    ERRORS = "errors"
+    #: The system does not answer.
+    UNAVAILABLE = "unavailable"
+
+
+class TodoItem(Struct, frozen=True, rename="camel", kw_only=True):
+    """One thing that waits for a person."""
+
+    kind: Waits
+    system: str
+    #: When it began, in UTC with its zone; empty: not known.
+    since: str = ""
+    #: It in one sentence.
+    says: str = ""
+    #: The system is locked because of it; so many events wait behind it.
+    locked: bool = False
+    waiting: int = 0
+    reprocessing: str = ""
+    #: What its origin says: the event's name in words, and the plain values of its payload.
+    event: str = ""
+    about: str = ""
+    instance_id: str = ""
+    branch: str = ""
+    #: Units in all, those not done, and those that cannot be replayed.
+    units: int = 0
+    left: int = 0
+    set_aside: int = 0
+    #: Of two approvals: who gave the first.
+    approved_by: str = ""
+    #: Key of a commit in doubt; the sibling that a stalled system waits for.
+    key: str = ""
+    sibling: str = ""
+    cause: str = ""
+    #: Messages of the error queue that failed for this reason.
+    count: int = 0
+
+
+def urgency(item: TodoItem) -> tuple[bool, bool, str]:
+    """Sort by it: what holds the lock, what events wait behind, the rest; the oldest first."""
+    return (not item.locked, not item.waiting, item.since or "~")
+
+
+class ListRecords(Item, frozen=True):
+    """The documents as a history lists them, newest first: those that fit, at most `limit`."""
+
+    status: str = ""
+    #: Part of the name of somebody who decided; part of anything that it says.
+    user: str = ""
+    text: str = ""
+    #: When they were held: from when on, and before when; in seconds since the epoch.
+    since: float | None = None
+    until: float | None = None
+    #: Only those behind this `cursor` of a record.
+    before: str = ""
+    limit: int = 50
 
 
 class Approve(Item, frozen=True):
@@ -339,6 +419,8 @@ Question = (
     | GetUnits
     | ListSkipped
     | ListStale
+    | ListTodo
+    | ListRecords
     | ListErrors
     | Redrive
     | ListDoubts

@@ -56,7 +56,7 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
         known = dict.fromkeys([*settings.systems, *stored_systems(settings.data_dir)])
         await asyncio.gather(*(runtime.actor_client.install(system_id) for system_id in known))
         guards = await stack.enter_async_context(guarding(settings))
-        # One try: whoever asks comes again.
+        # One try: the caller comes again.
         platform = await stack.enter_async_context(
             await Platform.open(settings.platform.model_copy(update={"tries": 1}))
         )

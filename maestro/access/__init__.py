@@ -1,4 +1,4 @@
 """Who may do what: roles, tokens, identities of people, limits, and the record of what was decided.
 
-May import `maestro.settings.model`, `maestro.logs`, `maestro.events` and `maestro.store`.
+May import `maestro.settings`, `logs` and `store`.
 """

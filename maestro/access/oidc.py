@@ -36,7 +36,7 @@ ALGORITHMS: Final[dict[str, type[Key]]] = {
 #: Seconds after which the keys are renewed, and between two fetches.
 KEYS_FOR, FETCH_EVERY = 3600.0, 10.0
 #: Seconds to wait for the issuer, bytes of an answer of it, and seconds its clock may be off.
-PATIENCE, MAX_ANSWER, LEEWAY = 10.0, 1024 * 1024, 30
+TIMEOUT, MAX_ANSWER, LEEWAY = 10.0, 1024 * 1024, 30
 #: Redirects followed, all on the host that was asked; keys tried for a token that names none, or a name twice given.
 REDIRECTS, CANDIDATES = 3, 8
 MAX_NAME: Final = 200
@@ -149,9 +149,9 @@ class Oidc:
 
     async def _fetch_keys(self) -> None:
         log, begun = logs.get(part="access"), self._clock()
-        timeout = aiohttp.ClientTimeout(total=PATIENCE)
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
         try:
-            async with asyncio.timeout(PATIENCE), aiohttp.ClientSession(timeout=timeout) as session:
+            async with asyncio.timeout(TIMEOUT), aiohttp.ClientSession(timeout=timeout) as session:
                 url = self._settings.jwks_url or await self._discovered(session)
                 keys, unusable = _imported((await self._json(session, url))["keys"])
             if not keys:

@@ -45,7 +45,7 @@ class Principal:
 
     @property
     def proven(self) -> bool:
-        """Whether its name was proven by a credential; else whoever decides is named in the request."""
+        """Whether its name was proven by a credential; else the request names the person who decides."""
         return bool(self.name) and self.via != NETWORK
 
     def has(self, role: Role) -> bool:

@@ -1,4 +1,4 @@
-"""The board's file: made anew by each main process, found by the owners, removed at the end.
+"""The board's file: each main process makes its own, found by the owners, removed at the end.
 
 It is in memory (`/dev/shm`) where there is such a place, and a link in the data folder says where. Its whole size is
 allocated before anybody maps it, and it is never truncated: a mapping without a page behind it kills who reads it.

@@ -1,7 +1,7 @@
 """Durable queues: the topology the platform shares, RabbitMQ through pika, and the embedded broker.
 
 Both brokers implement `maestro.broker.base.Broker` and pass the same contract tests.
-May import `maestro.events`, `maestro.settings.model`, `maestro.logs`; nothing above.
+May import `maestro.settings`, `logs` and `faultpoints`.
 """
 
 from pathlib import Path

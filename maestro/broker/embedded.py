@@ -1,7 +1,7 @@
 """The broker that needs nothing but Python: durable queues in a folder that several processes share.
 
 Why not a library: persist-queue knows neither exchanges nor which process holds an unacknowledged message
-(those come back only when its queue is opened anew), and litequeue has no routing, no prefetch, and leaves
+(those come back only when its queue is opened again), and litequeue has no routing, no prefetch, and leaves
 the message of a killed consumer locked. SQLite in WAL mode below, with a locked file for each user, gives both.
 
 For trying Maestro and for tests; one machine, a local disk. In production: `maestro.broker.rabbitmq`.
@@ -32,7 +32,7 @@ from maestro.broker.embedded_file import QueueFile, Row
 from maestro.broker.embedded_worker import Feed, Job, Worker
 from maestro.settings.model import BrokerSettings
 
-#: Seconds that a delivery is held back when its callback failed, lest it come round in a hot loop.
+#: Seconds that a delivery is held back when its callback failed, so that it does not come round in a hot loop.
 REQUEUE_PAUSE: Final = 0.5
 #: Seconds that closing waits for the worker.
 CLOSE_TIMEOUT: Final = 10.0

@@ -108,7 +108,7 @@ class RabbitMQBroker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._ready.set()  # whoever waits for a session learns that none will come
+        self._ready.set()  # those who wait for a session learn that none will come
 
     async def declare(
         self, bindings: Sequence[Binding], exchanges: Sequence[str] = (), *, remember: bool = True

@@ -11,7 +11,7 @@ from maestro.broker.rabbitmq_properties import Properties
 from maestro.broker.rabbitmq_seats import Seat, Seats
 from maestro.broker.rabbitmq_session import Channel, ChannelLost, Session
 
-#: Seconds that a delivery is held back when its callback failed, lest it come round in a hot loop.
+#: Seconds that a delivery is held back when its callback failed, so that it does not come round in a hot loop.
 REQUEUE_PAUSE: Final = 0.5
 
 OpenChannel = Callable[[], Awaitable[Channel]]
@@ -111,7 +111,7 @@ class Subscription:
         channel.raw.add_on_cancel_callback(lambda _frame: self._wake.set())
         # The tag is ours, for deliveries may come before the reply that would carry one.
         self._tag = f"maestro-{id(self):x}"
-        # Exclusive where the queue allows it: whoever else consumes it by mistake is told so. Nothing rests on it.
+        # Exclusive where the queue allows it: another consumer, there by mistake, gets an error. Nothing rests on it.
         # The price: of a connection that the network swallowed, the broker must first miss the heartbeats.
         await channel.call(
             channel.raw.basic_consume,

@@ -56,7 +56,7 @@ class _Stream(asyncio.Protocol, nbio_interface.AbstractStreamTransport):  # type
         self._transport = transport  # type: ignore[assignment]  # of a stream
         try:
             self._protocol.connection_made(self)
-        except Exception as error:  # noqa: BLE001 - pika is told, and connects anew
+        except Exception as error:  # noqa: BLE001 - pika is told, and connects again
             self.abort()
             self._on_done(error)
         else:
@@ -72,7 +72,7 @@ class _Stream(asyncio.Protocol, nbio_interface.AbstractStreamTransport):  # type
     # --- for pika ------------------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """See pika. It goes out at the end of this turn of the loop, with all that is written till then."""
+        """See pika. It goes out at the end of this turn of the loop, with all that is written until then."""
         if not self._written:
             self._loop.call_soon(self._flush)
         self._written.append(data)
@@ -110,6 +110,6 @@ async def _report(link: Any, sock: socket.socket, on_done: Done) -> None:
     """Tell why there is no link, if there is none."""
     try:
         await link
-    except Exception as error:  # noqa: BLE001 - whatever it is, pika tells it to whoever connects
+    except Exception as error:  # noqa: BLE001 - whatever it is, pika tells it to the code that connects
         sock.close()
         on_done(error)

@@ -111,7 +111,7 @@ class Declarations:
 
 
 class _Work:
-    """A channel of its own for one round of declarations, opened anew when the broker closed it."""
+    """A channel of its own for one round of declarations, opened again when the broker closed it."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

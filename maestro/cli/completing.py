@@ -11,7 +11,7 @@ from maestro.client.errors import ClientError
 from maestro.client.target import DEFAULT_URL, Target, read_token
 
 #: Seconds that somebody who pressed the tabulator waits.
-_PATIENCE: Final = 2.0
+_TIMEOUT: Final = 2.0
 
 
 def complete_system(ctx: Any, incomplete: str) -> list[tuple[str, str]]:
@@ -43,4 +43,4 @@ def _maestro(ctx: Any) -> Maestro:
     token = given.get("token") or os.environ.get("MAESTRO_TOKEN", "")
     file = given.get("token_file") or os.environ.get("MAESTRO_TOKEN_FILE")
     credential = token or (read_token(Path(file)) if file else "")
-    return Maestro(Target(url.rstrip("/"), credential, _PATIENCE))
+    return Maestro(Target(url.rstrip("/"), credential, _TIMEOUT))

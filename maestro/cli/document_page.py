@@ -53,6 +53,8 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901 - one for 
         yield "stale", f"{count(len(doc.reimpacted), 'instance')} impacted again after the last allowed round"
     for one in doc.set_aside or ():
         yield "set aside", f"{one.instance_id} on {one.branch}: {one.problem}"
+    for unit in doc.not_finished:
+        yield "not finished", f"{unit.instance_id} on {unit.branch}: named, and judged once its own commit is made"
     for one in doc.left_out or ():
         why = one.reason or one.problem
         yield "left out", f"{one.instance_id} on {one.branch} by {one.user} at {local(one.timestamp)}: {why}"

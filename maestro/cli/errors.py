@@ -104,7 +104,7 @@ def redrive(
     if total:
         session.out.confirm(
             f"Redrive {count(total, 'message')} of {system}",
-            ("each is judged anew, behind all that wait; what fails again comes back to the error queue",),
+            ("each is judged again, behind all that wait; what fails again comes back to the error queue",),
             f"Redrive {total:,}?",
             yes=yes,
         )

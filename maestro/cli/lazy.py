@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "sandbox": Lazy("maestro.sandbox.commands:sandbox", "Serve a small real platform around Maestro."),
     "demo": Lazy("maestro.sandbox.commands:demo", "Play the whole story on real data and check every result."),
     "systems": Lazy("maestro.cli.looking:systems", "List the systems: state, lock, what runs, what waits."),
+    "todo": Lazy("maestro.cli.todo:todo", "List everything that waits for a person, the most urgent first."),
     "pending": Lazy("maestro.cli.looking:pending", "List what waits for a decision."),
     "show": Lazy("maestro.cli.looking:show", "Show one reprocessing."),
     "approve": Lazy("maestro.cli.deciding:approve", "Commit what is held and replay what it impacts."),

@@ -25,6 +25,7 @@ _UNAVAILABLE: Final = "unavailable"
 PENDING: Final = "pending_approval"
 
 After = Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Begin behind this one.")]
+PositionAfter = Annotated[int, typer.Option("--after", min=0, metavar="N", help="Leave out the first so many.")]
 Limit = Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Show at most so many.")]
 
 
@@ -132,7 +133,7 @@ def waiting(session: Session, system: SystemId, *, after: After = 0, limit: Limi
         for one in reply.value.events
     )
     session.out.table(columns, rows, "nothing waits")
-    _more(session, reply.value.next, reply.value.total)
+    more(session, reply.value.next, reply.value.total)
 
 
 @command
@@ -159,7 +160,7 @@ def skipped(session: Session, system: SystemId, *, after: After = 0, limit: Limi
         for one in reply.value.skipped
     )
     session.out.table(columns, rows, "nothing was skipped")
-    _more(session, reply.value.next, reply.value.total)
+    more(session, reply.value.next, reply.value.total)
 
 
 @command
@@ -191,7 +192,7 @@ def stale(
         for one in reply.value.stale
     )
     session.out.table(columns, rows, "nothing is known to be stale")
-    _more(session, reply.value.next, reply.value.total)
+    more(session, reply.value.next, reply.value.total)
 
 
 @command
@@ -248,7 +249,8 @@ def _document(raw: msgspec.Raw) -> Document:
     return msgspec.json.decode(raw, type=Document)
 
 
-def _more(session: Session, following: int | None, total: int) -> None:
+def more(session: Session, following: int | None, total: int) -> None:
+    """Say that there is more, and how to see it."""
     if following is not None:
         session.out.say(f"of {total:,}; more: --after {following}")
 

@@ -15,6 +15,8 @@ from maestro.client.transport import Reply, Transport
 PATIENT: Final = 150.0
 #: Seconds of silence after which a stream is taken for dead; the gateway sends a comment every 15.
 SILENCE: Final = 45.0
+#: Documents asked for at once: each may be of thousands of units.
+DOCUMENTS_PAGE: Final = 20
 _V1: Final = "/v1.0.0"
 
 
@@ -51,14 +53,31 @@ class Maestro:
         """Return one system, with its queues measured."""
         return self._http.call("GET", _system(system_id), shapes.System)
 
-    def documents(self, system_id: str, status: str = "") -> Reply[list[msgspec.Raw]]:
-        """Return a system's documents, all or of one status, oldest first, each as it came."""
+    def documents(self, system_id: str, status: str = "") -> Iterator[msgspec.Raw]:
+        """Yield a system's documents, all or of one status, oldest first, each as it came; asked for page by page."""
         path = f"{_V1}/reprocessing/{_part(system_id)}/find"
-        return self._http.call("GET", path, list[msgspec.Raw], query={"status": status})
+        after = ""
+        while True:
+            query = {"status": status, "after": after, "limit": DOCUMENTS_PAGE}
+            reply = self._http.call("GET", path, list[msgspec.Raw], query=query)
+            yield from reply.value
+            after = reply.next_after
+            if not after:
+                return
 
     def document(self, document_id: str) -> Reply[shapes.Document]:
         """Return one document."""
         return self._http.call("GET", _document(document_id), shapes.Document)
+
+    def todo(self, system_id: str, after: int, limit: int) -> Reply[shapes.TodoPage]:
+        """Return what waits for a person, in a system or in all: a page of it, the most urgent first."""
+        query = {"system": system_id, "after": after, "limit": limit}
+        return self._http.call("GET", f"{_V1}/todo", shapes.TodoPage, query=query)
+
+    def history(self, system_id: str, status: str, before: str, limit: int) -> Reply[shapes.RecordsPage]:
+        """Return a page of the history of a system, or of all: newest first, those behind the cursor `before`."""
+        query = {"system": system_id, "status": status, "before": before, "limit": limit}
+        return self._http.call("GET", f"{_V1}/history", shapes.RecordsPage, query=query)
 
     def entities(self, document_id: str, limit: int) -> Reply[shapes.EntitiesPage]:
         """Return the first of what a document's held commit would write."""

@@ -37,7 +37,7 @@ def documents(maestro: Maestro, systems: Sequence[str], statuses: Sequence[str] 
     """Yield these systems' documents of these statuses (default: all). Raises `NotReachable`, `Rejected`."""
     for system_id in systems:
         for status in statuses:
-            yield from maestro.documents(system_id, status).value
+            yield from maestro.documents(system_id, status)
 
 
 def find(maestro: Maestro, text: str, statuses: Sequence[str] = ()) -> Reply[Document]:

@@ -96,6 +96,7 @@ class Event(_Shape, frozen=True):
 
     # Whatever the platform put there: the origin event is not Maestro's.
     name: Any = None
+    payload: Any = None
     instance_id: Any = None
     timestamp: Any = None
 
@@ -114,6 +115,7 @@ class Document(_Shape, frozen=True):
     reimpacted: tuple[Unit, ...] | None = None
     set_aside: tuple[NotReplayed, ...] | None = None
     left_out: tuple[NotReplayed, ...] | None = None
+    not_finished: tuple[Unit, ...] = ()
     progress: Progress = Progress()
     cancelling: bool = False
     pausing: bool = False
@@ -257,6 +259,70 @@ class StalePage(_Shape, frozen=True):
     left: int = 0
     stale: tuple[Stale, ...] = ()
     next: int | None = None
+
+
+class TodoItem(_Shape, frozen=True):
+    """One thing that waits for a person; `since` is in UTC with its zone, empty when it is not known."""
+
+    kind: str
+    system: str
+    since: str = ""
+    says: str = ""
+    locked: bool = False
+    waiting: int = 0
+    reprocessing: str = ""
+    event: str = ""
+    about: str = ""
+    instance_id: str = ""
+    branch: str = ""
+    key: str = ""
+    cause: str = ""
+    count: int = 0
+
+
+class TodoPage(_Shape, frozen=True):
+    """What waits for a person, the most urgent first; `counts`: how much of each kind."""
+
+    total: int
+    counts: dict[str, int] = {}
+    items: tuple[TodoItem, ...] = ()
+    next: int | None = None
+
+
+class Decided(_Shape, frozen=True):
+    """What was decided last, by whom, when (UTC with its zone) and why."""
+
+    status: str
+    user: str = ""
+    at: str = ""
+    reason: str = ""
+
+
+class Record(_Shape, frozen=True):
+    """A reprocessing as the history lists it; times are in UTC with their zone."""
+
+    cursor: str
+    id: str
+    system: str = ""
+    branch: str = ""
+    event: str = ""
+    about: str = ""
+    instance_id: str = ""
+    status: str = ""
+    since: str = ""
+    changed: str = ""
+    cause: str = ""
+    decision: Decided | None = None
+    units: int = 0
+    replayed: int = 0
+
+
+class RecordsPage(_Shape, frozen=True):
+    """A page of the history, newest first."""
+
+    records: tuple[Raw, ...] = ()
+    next: str | None = None
+    unanswered: tuple[str, ...] = ()
 
 
 class EntitiesPage(_Shape, frozen=True):

@@ -24,11 +24,15 @@ _SHOWN: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[T]):
-    """An answer: its body as it came, what it says, and when it was given by the other's clock (HTTP's `Date`)."""
+    """An answer: its body as it came, what it says, and when it was given by the other's clock (HTTP's `Date`).
+
+    `next_after`: where the next page of a list begins; empty when there is none.
+    """
 
     raw: bytes
     value: T
     date: str = ""
+    next_after: str = ""
 
 
 class Transport:
@@ -68,7 +72,8 @@ class Transport:
             raise NotReachable(f"{self.target.url}: the answer is larger than {MAX_ANSWER} bytes")
         if answer.length:
             raise NotReachable(f"{self.target.url}: the answer broke off")
-        return Reply(raw, self.decoded(raw, shape), answer.headers.get("Date", ""))
+        headers = answer.headers
+        return Reply(raw, self.decoded(raw, shape), headers.get("Date", ""), headers.get("X-Next-After", ""))
 
     @contextmanager
     def stream(self, path: str, timeout: float) -> Iterator[Iterator[bytes]]:

@@ -74,4 +74,4 @@ def _mend(site: Site, part: str, why: str) -> str:
     if "owned by process" in text:
         return f"ps -fp {text.rpartition('process ')[2].split()[0]}, and end it if it is no Maestro's"
     pid = site.record.main.pid if site.record else "<pid>"
-    return f"wait 20 s, for it is replaced by itself; if it stays: kill -TERM {pid}; {_START}"
+    return f"wait 20 s: it is replaced without your help; if it stays: kill -TERM {pid}; {_START}"

@@ -16,7 +16,7 @@ CHECK: Final = "siblings"
 #: An instance no platform has.
 PROBE: Final = "maestro-doctor"
 #: Seconds for an answer.
-_PATIENCE: Final = 5.0
+_TIMEOUT: Final = 5.0
 #: Systems whose domain is asked.
 _DOMAINS: Final = 50
 
@@ -24,8 +24,8 @@ _DOMAINS: Final = 50
 async def check_siblings(site: Site) -> list[Finding]:
     """Whether each can be reached and answers as agreed."""
     settings = site.settings.platform
-    patience = {"tries": 1, "answer_timeout": min(_PATIENCE, settings.answer_timeout)}
-    async with await Platform.open(settings.model_copy(update=patience)) as platform:
+    limits = {"tries": 1, "answer_timeout": min(_TIMEOUT, settings.answer_timeout)}
+    async with await Platform.open(settings.model_copy(update=limits)) as platform:
         systems = site.systems[:_DOMAINS]
         some = systems[0] if systems else PROBE
         asked: list[tuple[str, str, Awaitable[Any]]] = [
@@ -58,7 +58,7 @@ async def _asked(service: str, url: str, call: Awaitable[Any]) -> Finding:
 async def _event_manager(settings: PlatformSettings) -> Finding:
     """Whether it speaks HTTP: all that it can be asked has effects."""
     sibling: Sibling = settings.event_manager
-    timeout = aiohttp.ClientTimeout(total=_PATIENCE, sock_connect=settings.connect_timeout)
+    timeout = aiohttp.ClientTimeout(total=_TIMEOUT, sock_connect=settings.connect_timeout)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(sibling.url) as answer:
             await answer.release()

@@ -13,7 +13,7 @@ from maestro.settings.model import HttpSettings, Settings
 from maestro.store.places import stored_systems
 
 #: Seconds that Maestro has for an answer.
-PATIENCE = 15.0
+TIMEOUT = 15.0
 _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
 
@@ -62,7 +62,7 @@ def look(settings: Settings, url: str, token: str) -> Site:
     Raises:
         BadTarget: the URL or the token is none.
     """
-    maestro = Maestro(Target(url.rstrip("/") or gateway_url(settings.http), token, PATIENCE))
+    maestro = Maestro(Target(url.rstrip("/") or gateway_url(settings.http), token, TIMEOUT))
     record = RunFolder(settings.data_dir).read()
     not_ready: dict[str, str] = {}
     try:

@@ -1,6 +1,5 @@
 """The gateway: what Maestro serves over HTTP, and the protocol it needs of the actors.
 
-May import `maestro.rules`, `messages`, `events`, `settings`, `logs` and, for `/metrics`, the plain values of
-`maestro.telemetry.metrics` and `catalogue`; everything else reaches it
-through `actor_client.ActorClient`.
+It reaches the actors through `actor_client.ActorClient` only. Of the rules and the stores it may import plain values;
+`docs/architecture.md` names them.
 """

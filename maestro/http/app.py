@@ -1,4 +1,4 @@
-"""Makes the gateway's application out of a actor_client and settings."""
+"""Makes the gateway's application out of an actor client and settings."""
 
 from aiohttp import web
 
@@ -7,7 +7,19 @@ from maestro.http.actor_client import ActorClient
 from maestro.http.documents import Documents
 from maestro.http.entities import NoPages, Pages
 from maestro.http.guards import Guards, unguarded
-from maestro.http.keys import BRIDGE, DOCUMENTS, ENTITIES, GUARDS, LIVE, MEASURES, NEWCOMERS, OPENAPI, QUIET, SETTINGS
+from maestro.http.keys import (
+    ACTOR_CLIENT,
+    DOCUMENTS,
+    ENTITIES,
+    GUARDS,
+    LIVE,
+    METRICS,
+    NEWCOMERS,
+    OPENAPI,
+    QUIET,
+    SETTINGS,
+    TODO,
+)
 from maestro.http.live import Live
 from maestro.http.lock_checks import LockChecks, Look, no_board
 from maestro.http.log_limits import Quiet
@@ -19,6 +31,7 @@ from maestro.http.openapi import rendered
 from maestro.http.proceed import proceed_handler
 from maestro.http.request_context import CallersAccess, GuardedActorClient
 from maestro.http.routes import operations, routes
+from maestro.http.todo_list import TodoList
 from maestro.settings.model import HttpSettings
 from maestro.telemetry.metrics import MetricsRegistry
 
@@ -39,14 +52,15 @@ def create_app(
     """
     guards = guards or unguarded(settings)
     app = web.Application(client_max_size=settings.max_body_bytes)
-    app[BRIDGE] = GuardedActorClient(actor_client)
+    app[ACTOR_CLIENT] = GuardedActorClient(actor_client)
     app[SETTINGS] = settings
-    registry = app[MEASURES] = MetricsRegistry()
+    registry = app[METRICS] = MetricsRegistry()
     app[GUARDS] = guards
     app[QUIET] = Quiet()
     app[ENTITIES] = entities or NoPages()
     app[NEWCOMERS] = newcomers or Newcomers()
     app[DOCUMENTS] = Documents(actor_client, settings.ask_timeout, CallersAccess())
+    app[TODO] = TodoList(app[ACTOR_CLIENT], settings.ask_timeout)
     live = app[LIVE] = Live(actor_client, settings.ask_timeout)
 
     async def end_streams(_app: web.Application) -> None:

@@ -65,7 +65,7 @@ class Authentication:
     def still_known(self, request: web.BaseRequest) -> bool:
         """Whether who was let in would be let in again: asked now and again by what is answered without an end.
 
-        Also False once a credential is due to be verified anew; its holder comes again.
+        Also False once a credential is due to be verified again; its holder comes again.
         """
         return self._verifier is None or self.known(request) is not None
 
@@ -118,7 +118,7 @@ class Authentication:
     def _from_network(self, request: web.BaseRequest) -> Principal | None:
         """Return whom the peer's network stands for; None when for nobody, or when a page in a browser asks.
 
-        A page's requests come from wherever its user sits, whoever wrote it: its address proves nothing.
+        A page's requests come from wherever its user sits, whatever site wrote it: its address proves nothing.
         """
         if not self._networks or from_browser(request):
             return None

@@ -46,7 +46,7 @@ class Asset(NamedTuple):
 def handlers() -> Iterator[tuple[str, str, Handler]]:
     """Yield (path, name, handler): the page at `/`, its files under `/console/`, and what it must know of the settings.
 
-    All of it is public: whoever it is shown to still needs a credential for each call of the API.
+    All of it is public: its reader still needs a credential for each call of the API.
     """
     assets = {path: _asset(file) for path, file in _files(resources.files("maestro.http") / "console")}
     yield "/", "console", _sender(assets[PAGE])

@@ -42,7 +42,7 @@ class Documents:
         self._found: OrderedDict[str, str] = OrderedDict()
         self._searches = asyncio.Semaphore(SEARCHES)
 
-    async def ask(self, document_id: str, question: Question, timeout: float | None = None) -> Answer:  # noqa: ASYNC109 - the actor_client's own
+    async def ask(self, document_id: str, question: Question, timeout: float | None = None) -> Answer:  # noqa: ASYNC109 - the actor client's own
         """Ask the document's system; `NOT_FOUND` when no system has it. `timeout` (seconds) replaces the usual one.
 
         Raises:

@@ -43,12 +43,12 @@ class NoPages:
 
 
 class Entities:
-    """Pages of what commits would write. `patience`: seconds that a page may take, waiting for its turn included."""
+    """Pages of what commits would write. `timeout`: seconds that a page may take, waiting for its turn included."""
 
-    def __init__(self, platform: Platform, patience: float) -> None:
+    def __init__(self, platform: Platform, timeout: float) -> None:
         self._platform = platform
-        self._patience = patience
-        self._evidence = Evidence(platform, patience)
+        self._timeout = timeout
+        self._evidence = Evidence(platform, timeout)
         self._places = asyncio.Semaphore(AT_ONCE)
         self._reading: dict[tuple[str, str, int, int], asyncio.Task[Page]] = {}
 
@@ -84,7 +84,7 @@ class Entities:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(self, system_id: str, instance_id: str, after: int, limit: int) -> Page:
-        async with promptly("domain", "entities", self._patience), self._places:
+        async with promptly("domain", "entities", self._timeout), self._places:
             return await self._platform.domain.entities_page(system_id, instance_id, after, limit, tries=PROMPT_TRIES)
 
     def _ended(self, key: tuple[str, str, int, int], done: "asyncio.Task[Page]") -> None:

@@ -38,11 +38,11 @@ class Asked(Struct, rename="camel"):
 
 
 class Evidence:
-    """Explains units. `patience`: seconds that a page may take."""
+    """Explains units. `timeout`: seconds that a page may take."""
 
-    def __init__(self, platform: Platform, patience: float) -> None:
+    def __init__(self, platform: Platform, timeout: float) -> None:
         self._platform = platform
-        self._patience = patience
+        self._timeout = timeout
 
     async def explained(self, asked: Asked) -> list[dict[str, Any]]:
         """Return each unit with the rows that it read and that are changed; a `problem` where a sibling does not say.
@@ -57,7 +57,7 @@ class Evidence:
     async def _changed(self, asked: Asked, instance_id: str) -> frozenset[int] | str:
         """Return the base keys of the rows that an instance's commit changes, or why they are not known."""
         try:
-            async with promptly("domain", "entities", self._patience):
+            async with promptly("domain", "entities", self._timeout):
                 footprint = await self._platform.domain.footprint(asked.system_id, instance_id, tries=PROMPT_TRIES)
         except SiblingError as problem:
             return str(problem)
@@ -72,7 +72,7 @@ class Evidence:
         unknown = _first(cause for cause in causes if isinstance(cause, str))
         keys = frozenset().union(*(cause for cause in causes if not isinstance(cause, str)))
         try:
-            async with promptly("process_memory", "head", self._patience):
+            async with promptly("process_memory", "head", self._timeout):
                 rows = await self._platform.process_memory.dataset(unit.computation, unit.branch, tries=PROMPT_TRIES)
         except SiblingError as problem:
             return shown | {"problem": str(problem)}

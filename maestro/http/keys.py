@@ -11,18 +11,20 @@ from maestro.http.guards import Guards
 from maestro.http.live import Live
 from maestro.http.log_limits import Quiet
 from maestro.http.newcomers import Newcomers
+from maestro.http.todo_list import TodoList
 from maestro.settings.model import HttpSettings
 from maestro.telemetry.metrics import MetricsRegistry
 
-BRIDGE: Final = web.AppKey("BRIDGE", ActorClient)
+ACTOR_CLIENT: Final = web.AppKey("ACTOR_CLIENT", ActorClient)
 SETTINGS: Final = web.AppKey("SETTINGS", HttpSettings)
-MEASURES: Final = web.AppKey("MEASURES", MetricsRegistry)
+METRICS: Final = web.AppKey("METRICS", MetricsRegistry)
 DOCUMENTS: Final = web.AppKey("DOCUMENTS", Documents)
 LIVE: Final = web.AppKey("LIVE", Live)
 GUARDS: Final = web.AppKey("GUARDS", Guards)
 QUIET: Final = web.AppKey("QUIET", Quiet)
 ENTITIES: Final = web.AppKey("ENTITIES", Pages)
 NEWCOMERS: Final = web.AppKey("NEWCOMERS", Newcomers)
+TODO: Final = web.AppKey("TODO", TodoList)
 #: The API description, ready to send.
 OPENAPI: Final = web.AppKey("OPENAPI", bytes)
 #: What a handler learned of its request that belongs in the log line: user, system, id.

@@ -59,9 +59,9 @@ class Subscription:
 class Live:
     """Watches the systems that somebody watches."""
 
-    def __init__(self, actor_client: ActorClient, patience: float) -> None:
+    def __init__(self, actor_client: ActorClient, timeout: float) -> None:
         self._actor_client = actor_client
-        self._patience = patience
+        self._timeout = timeout
         self._log = logs.get(part="http")
         self._feeds: dict[str, asyncio.Task[None]] = {}
         self._latest: dict[str, bytes] = {}
@@ -138,7 +138,7 @@ class Live:
 
     async def _ask(self, system_id: str, question: AwaitChange) -> Answer:
         try:
-            return await self._actor_client.ask(system_id, question, timeout=WAIT + self._patience)
+            return await self._actor_client.ask(system_id, question, timeout=WAIT + self._timeout)
         except (UnknownSystem, Unavailable, TimeoutError) as problem:
             return Answer(Code.UNAVAILABLE, message=str(problem) or "no answer in time")
 

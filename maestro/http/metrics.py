@@ -31,7 +31,7 @@ Measured = tuple[str, Snapshot | None]
 
 
 class Scraper:
-    """Gathers all figures; who asks while it does shares the answer. `own`: the gateway's."""
+    """Gathers all metrics; a request that comes meanwhile shares the answer. `own`: the gateway's."""
 
     def __init__(self, actor_client: ActorClient, own: MetricsRegistry, timeout: float = TIMEOUT) -> None:
         self._actor_client = actor_client
@@ -70,7 +70,7 @@ class Scraper:
         return system_id, _SNAPSHOT.decode(answer.body) if answer.code is Code.OK else None
 
 
-def _merge(ready: bool, systems: Sequence[Measured], actors: Iterable[ActorState], own: Snapshot) -> Merged:  # noqa: FBT001 - one fact among the figures
+def _merge(ready: bool, systems: Sequence[Measured], actors: Iterable[ActorState], own: Snapshot) -> Merged:  # noqa: FBT001 - one fact among the metrics
     merged = Merged()
     merged.one(metrics.READY, float(ready))
     merged.one(metrics.BUILD, 1.0, __version__, platform.python_version())

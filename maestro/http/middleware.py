@@ -3,7 +3,6 @@
 The hot route is not logged: `proceed` is called before every event of the platform.
 """
 
-import re
 import time
 from http import HTTPStatus
 from typing import Any, Final
@@ -24,15 +23,11 @@ from maestro.http.log_limits import cut
 from maestro.http.operations import Operation
 from maestro.http.replies import HSTS, INTERNAL, SERVER, Denied, Problem, problem
 from maestro.http.request_context import CONTEXT, RequestContext
+from maestro.http.sending import compress, unchanged
 from maestro.store.base import StoreError
 
 #: Characters of each fact of a refused attempt that the audit log keeps.
 REFUSED_SHOWN: Final = 200
-
-#: Bytes from which on an answer is compressed.
-COMPRESSED_FROM: Final = 32 * 1024
-#: A client takes gzip: it is named, and not with a quality of 0.
-_GZIP: Final = re.compile(r"(?:^|[\s,])gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))|,|$)", re.IGNORECASE)
 
 
 def edged(operation: Operation, guards: Guards) -> Handler:
@@ -57,30 +52,14 @@ def edged(operation: Operation, guards: Guards) -> Handler:
                 denied = True
                 context = context or (RequestContext(error.caller) if error.caller else None)
             response = explained(request, _fitting(operation, error))
-        _compress(request, response)
+        response = unchanged(request, response)
+        compress(request, response)
         if denied or operation.decides:
             await _record(operation, guards, request, context, response, denied=denied)
         _log(operation, request, context, response.status, time.monotonic() - started, denied=denied)
         return response
 
     return answer
-
-
-def _compress(request: web.Request, response: web.StreamResponse) -> None:
-    """Have a large JSON answer compressed, off the loop, for a client that takes it.
-
-    The length of a compressed answer can give away what is in it to who can have it sent again and again with guesses
-    in it (BREACH). Nobody can who has not the credential already: it is sent in a header, which no foreign page can
-    set, and nothing of a request stands in an answer of this size.
-    """
-    if not isinstance(response, web.Response) or response.content_type != "application/json":
-        return
-    body = response.body
-    if not isinstance(body, bytes | bytearray) or len(body) < COMPRESSED_FROM:
-        return
-    response.headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
-    if _GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
-        response.enable_compression(web.ContentCoding.gzip)
 
 
 def _fitting(operation: Operation, error: Exception) -> Exception:

@@ -1,6 +1,6 @@
 """Systems that somebody names and that are not served: they are served once API core knows them.
 
-A system costs a process, a store and queues on the broker, for good. So an id alone makes none, whoever sends it: API
+A system costs a process, a store and queues on the broker, for good. So an id alone makes none, from any source: API
 core is asked, by one question for all who wait, and at most five times a second. While API core is out of reach nothing
 is lost by waiting for it: the events stay on their queue, and none could be committed, for API core knows where a
 system's domain is.
@@ -15,7 +15,7 @@ from maestro import logs
 from maestro.platform.errors import SiblingError
 
 #: Seconds API core has to answer, and between two questions to it.
-PATIENCE, PACE = 3.0, 0.2
+TIMEOUT, PACE = 3.0, 0.2
 
 #: Asks API core for its systems. Raises `SiblingError`.
 Lookup = Callable[[], Awaitable[Collection[str]]]
@@ -58,7 +58,7 @@ class Newcomers:
         self._next = None
         self._asked_at = time.monotonic()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 return frozenset(await self._lookup())
         except (SiblingError, TimeoutError) as problem:
             self._log.warning("http.systems_not_known", cause=str(problem) or "no answer in time")

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from maestro import logs
-from maestro.http.keys import MEASURES
+from maestro.http.keys import METRICS
 from maestro.telemetry.definitions import HTTP_SECONDS
 
 HEADER: Final = "X-Request-Id"
@@ -32,7 +32,7 @@ def observed(name: str, handler: Handler) -> Handler:
         request[_REQUEST_ID] = id_ = given_id(request) or uuid.uuid4().hex
         with logs.correlated(request=id_):
             response = await handler(request)
-        request.app[MEASURES].observe(HTTP_SECONDS, time.monotonic() - started, name, str(response.status))
+        request.app[METRICS].observe(HTTP_SECONDS, time.monotonic() - started, name, str(response.status))
         return response
 
     return answer

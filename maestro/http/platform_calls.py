@@ -11,7 +11,7 @@ from maestro.events import BadInput, check_system_id, parse_event
 from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
 from maestro.http.idempotency import HEADER, KEY
 from maestro.http.inputs import parse_passed_on, queue_system, read_body
-from maestro.http.keys import BRIDGE, NEWCOMERS, QUIET, SETTINGS, note
+from maestro.http.keys import ACTOR_CLIENT, NEWCOMERS, QUIET, SETTINGS, note
 from maestro.http.log_limits import cut
 from maestro.http.replies import Problem, answered, message_ok
 from maestro.http.request_context import check_system
@@ -29,7 +29,7 @@ async def handler_persist(request: web.Request) -> web.StreamResponse:
     system_id = queue_system(request)
     note(request, system=system_id)
     check_system(system_id)
-    if system_id in request.app[BRIDGE].systems() or await _admitted(request, system_id):
+    if system_id in request.app[ACTOR_CLIENT].systems() or await _admitted(request, system_id):
         await _install(request, system_id)
     return message_ok()
 
@@ -44,7 +44,7 @@ async def failure(request: web.Request) -> web.StreamResponse:
     note(request, system=system_id)
     settings = request.app[SETTINGS]
     try:
-        answer = await request.app[BRIDGE].ask(system_id, ReportReplayFailure(body), timeout=settings.ask_timeout)
+        answer = await request.app[ACTOR_CLIENT].ask(system_id, ReportReplayFailure(body), timeout=settings.ask_timeout)
     except UnknownSystem as unknown:
         answer = Answer(Code.NOT_FOUND, message=str(unknown))
     if answer.code in (Code.NOT_FOUND, Code.CONFLICT):
@@ -61,7 +61,7 @@ async def persist_sync(request: web.Request) -> web.StreamResponse:
     event = parse_event(body)
     note(request, system=event.system_id, instance=event.instance_id)
     question = PersistSync(body, _idempotency_key(request), uuid4().hex)
-    actor_client, timeout = request.app[BRIDGE], request.app[SETTINGS].sync_timeout
+    actor_client, timeout = request.app[ACTOR_CLIENT], request.app[SETTINGS].sync_timeout
     try:
         answer = await _ask_sync(actor_client, event.system_id, question, timeout)
     except UnknownSystem as unknown:
@@ -88,7 +88,7 @@ def _idempotency_key(request: web.Request) -> str:
 async def _forget_answer(request: web.Request, system_id: str, question: PersistSync) -> None:
     try:
         lost = ForgetAnswer(question.event, question.key)
-        await request.app[BRIDGE].ask(system_id, lost, timeout=request.app[SETTINGS].ask_timeout)
+        await request.app[ACTOR_CLIENT].ask(system_id, lost, timeout=request.app[SETTINGS].ask_timeout)
     except (TimeoutError, Unavailable, UnknownSystem) as problem:
         request.app[QUIET].warn("http.answer_lost", request.remote, system=system_id, cause=cut(str(problem)))
 
@@ -99,7 +99,7 @@ async def _ask_new(request: web.Request, system_id: str, question: PersistSync, 
     patient_until = clock() + request.app[SETTINGS].ask_timeout
     while True:
         try:
-            answer = await _ask_sync(request.app[BRIDGE], system_id, question, timeout)
+            answer = await _ask_sync(request.app[ACTOR_CLIENT], system_id, question, timeout)
         except UnknownSystem as unknown:
             raise Unavailable(f"system {system_id!r} is not served yet") from unknown
         if answer.code is not Code.UNAVAILABLE or clock() > patient_until:
@@ -129,7 +129,7 @@ async def _admitted(request: web.Request, system_id: str) -> bool | None:
 
 async def _install(request: web.Request, system_id: str) -> None:
     async with asyncio.timeout(request.app[SETTINGS].ask_timeout):
-        await request.app[BRIDGE].install(system_id)
+        await request.app[ACTOR_CLIENT].install(system_id)
 
 
 def _failed_system(body: bytes) -> str:

@@ -12,10 +12,10 @@ from maestro.http.checking import query_of
 from maestro.http.deciding import Decision, check_reason, decision_body, decision_of, leave_out_of
 from maestro.http.evidence import Asked
 from maestro.http.inputs import path_document, path_system, query_page, user_of
-from maestro.http.keys import BRIDGE, DOCUMENTS, ENTITIES, SETTINGS, note
+from maestro.http.keys import ACTOR_CLIENT, DOCUMENTS, ENTITIES, SETTINGS, note
 from maestro.http.replies import answered, reply
 from maestro.http.request_context import principal
-from maestro.http.shapes import FindQuery, SetStatusQuery
+from maestro.http.shapes import FindQuery, SetStatusQuery, UnitsQuery
 from maestro.messages import Code, FindDocuments, GetDocument, GetHeldInstance, GetUnits, Reconsider, SetStatus
 
 PENDING: Final = "pending_approval"
@@ -44,7 +44,7 @@ async def find(request: web.Request) -> web.StreamResponse:
 async def _list(request: web.Request, question: FindDocuments) -> web.StreamResponse:
     system_id = path_system(request)
     try:
-        answer = await request.app[BRIDGE].ask(system_id, question, timeout=request.app[SETTINGS].ask_timeout)
+        answer = await request.app[ACTOR_CLIENT].ask(system_id, question, timeout=request.app[SETTINGS].ask_timeout)
     except UnknownSystem:
         # The admin UI shows systems that are installed but have sent nothing yet: they have no documents.
         return reply(b"[]")
@@ -53,9 +53,10 @@ async def _list(request: web.Request, question: FindDocuments) -> web.StreamResp
 
 
 async def get(request: web.Request) -> web.StreamResponse:
-    """One document."""
+    """One document; with a `limit` only a page of its units and events."""
     document_id = path_document(request)
-    return answered(await request.app[DOCUMENTS].ask(document_id, GetDocument(document_id)))
+    query = query_of(request, UnitsQuery)
+    return answered(await request.app[DOCUMENTS].ask(document_id, GetDocument(document_id, query.after, query.limit)))
 
 
 async def evidence(request: web.Request) -> web.StreamResponse:
@@ -101,8 +102,8 @@ async def reconsider(request: web.Request) -> web.StreamResponse:
     decided = decision_of(Reconsider, document_id, await decision_body(request))
     assert isinstance(decided, Reconsider), "as asked for"
     note(request, user=decided.user, reason=decided.reason)
-    patience = request.app[SETTINGS].sync_timeout
-    return answered(await request.app[DOCUMENTS].ask(document_id, decided, timeout=patience))
+    timeout = request.app[SETTINGS].sync_timeout
+    return answered(await request.app[DOCUMENTS].ask(document_id, decided, timeout=timeout))
 
 
 async def leave_out(request: web.Request) -> web.StreamResponse:

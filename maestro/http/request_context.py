@@ -79,13 +79,13 @@ class CallersAccess:
 
 
 class GuardedActorClient:
-    """A actor_client that serves the caller of the request at hand only what it may touch."""
+    """An actor client that serves the caller of the request at hand only what it may touch."""
 
     def __init__(self, actor_client: ActorClient) -> None:
         self._actor_client = actor_client
 
-    async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109 - the actor_client's
-        """Ask a system. Raises `Problem` (403), and what the actor_client raises."""
+    async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109 - the actor client's
+        """Ask a system. Raises `Problem` (403), and what the actor client raises."""
         check_system(system_id)
         return await self._actor_client.ask(system_id, question, timeout=timeout)
 
@@ -95,7 +95,7 @@ class GuardedActorClient:
         return tuple(filter(caller.may_touch, self._actor_client.systems()))
 
     async def install(self, system_id: str) -> None:
-        """Serve a system from now on. Raises `Problem` (403), and what the actor_client raises."""
+        """Serve a system from now on. Raises `Problem` (403), and what the actor client raises."""
         check_system(system_id)
         await self._actor_client.install(system_id)
 

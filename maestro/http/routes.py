@@ -7,7 +7,17 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from maestro.access.roles import Role
-from maestro.http import audit, console_routes, description, platform_calls, reprocessings, shapes, streams, systems
+from maestro.http import (
+    audit,
+    console_routes,
+    description,
+    lists,
+    platform_calls,
+    reprocessings,
+    shapes,
+    streams,
+    systems,
+)
 from maestro.http.deciding import BODIES
 from maestro.http.guards import Guards
 from maestro.http.middleware import edged, expected, unmatched
@@ -31,6 +41,7 @@ def operations(proceed: Handler, metrics: Handler) -> list[Operation]:
         *_platform(checked_system(proceed)),
         *_documents(),
         *_decisions(),
+        *_lists(),
         *_doubts(),
         *_systems(),
         *_about(metrics),
@@ -75,7 +86,8 @@ def _documents() -> Iterable[Operation]:
     )  # fmt: skip
     yield _get(
         f"{_REPROCESSING}/{{id}}", reprocessings.get, "document", Role.VIEWER,
-        "One document", {200: shapes.DocumentShape},
+        "One document; with a limit, a page of its units and events", {200: shapes.DocumentShape},
+        query=shapes.UnitsQuery,
     )  # fmt: skip
     yield _get(
         f"{_REPROCESSING}/{{id}}/entities", reprocessings.entities, "entities", Role.VIEWER,
@@ -127,6 +139,19 @@ def _decisions() -> Iterable[Operation]:
         f"{_SYSTEMS}/{{systemId}}/stalled/set-aside", systems.set_aside, "set_aside", Role.APPROVER,
         "Put the event that a stalled system has in hand on its error queue", {200: shapes.SetAsideEventShape},
         body=shapes.ReasonedBody, decides=True, repeatable=True,
+    )  # fmt: skip
+
+
+def _lists() -> Iterable[Operation]:
+    yield _get(
+        f"{_V1}/todo", lists.todo, "todo", Role.VIEWER,
+        "What waits for a person, in all systems that the caller may touch: the most urgent first",
+        {200: shapes.TodoPage}, query=shapes.TodoQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_V1}/history", lists.history, "history", Role.VIEWER,
+        "The reprocessings of all systems, newest first: what was held, who decided what and why",
+        {200: shapes.RecordsPage}, query=shapes.RecordsQuery,
     )  # fmt: skip
 
 
@@ -207,7 +232,7 @@ def _about(metrics: Handler) -> Iterable[Operation]:
 
 
 def _console() -> Iterable[Operation]:
-    """The page is public: whoever it is shown to still needs a credential for each call."""
+    """The page is public: its reader still needs a credential for each call."""
     for path, name, handler in console_routes.handlers():
         yield _get(path, handler, name, None, "The console", {200: str}, media="text/html", hidden=True)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from maestro.events import SYSTEM_ID
+from maestro.messages import TodoItem
 from maestro.rules.status import Status
 from maestro.rules.unit import UnitState
 
@@ -144,6 +145,44 @@ class FindQuery(Struct):
                                extra={"says": f"must be a whole number from 0 to {MAX_PAGE}"})] = 0  # fmt: skip
 
 
+class UnitsQuery(Struct):
+    """Which of a document's units and events."""
+
+    after: Annotated[int, Meta(ge=0, le=MAX_NUMBER, description="Those from this position on.",
+                               extra={"says": f"must be a whole number from 0 to {MAX_NUMBER}"})] = 0  # fmt: skip
+    limit: Annotated[int, Meta(ge=0, le=MAX_PAGE, description="At most so many; 0: all.",
+                               extra={"says": f"must be a whole number from 0 to {MAX_PAGE}"})] = 0  # fmt: skip
+
+
+class TodoQuery(Struct):
+    """Which part of what waits for a person."""
+
+    #: Only this system's; empty: all systems'.
+    system: Annotated[str, Meta(max_length=128, pattern=f"^({SYSTEM_ID.pattern})?$",
+                                extra={"says": "is no system's id"})] = ""  # fmt: skip
+    after: After = 0
+    limit: Limit = 200
+
+
+class RecordsQuery(Struct):
+    """Which reprocessings of the history."""
+
+    system: Annotated[str, Meta(max_length=128, pattern=f"^({SYSTEM_ID.pattern})?$",
+                                extra={"says": "is no system's id"})] = ""  # fmt: skip
+    status: StatusText = ""
+    user: Annotated[str, Meta(max_length=MAX_USER, description="Part of the name of somebody who decided.",
+                              extra={"says": f"must be at most {MAX_USER} printable characters"})] = ""  # fmt: skip
+    text: Annotated[str, Meta(max_length=MAX_ID, description="Part of anything that it says.",
+                              extra={"says": f"must be at most {MAX_ID} printable characters"})] = ""  # fmt: skip
+    since: Annotated[str, Meta(max_length=40, description="Held at this moment or later: ISO 8601 with its zone.",
+                               extra={"says": "must be a moment like 2026-11-28T00:00:00Z"})] = ""  # fmt: skip
+    until: Annotated[str, Meta(max_length=40, description="Held before this moment.",
+                            extra={"says": "must be a moment like 2026-11-28T00:00:00Z"})] = ""  # fmt: skip
+    before: Annotated[str, Meta(max_length=MAX_ID + 32, description="Those behind the record of this cursor.",
+                                extra={"says": "is no cursor of a record"})] = ""  # fmt: skip
+    limit: Limit = 50
+
+
 class PageQuery(Struct):
     """Which page of a log."""
 
@@ -255,7 +294,7 @@ class StalledSystem(StallShape):
 
 
 class ReadyBody(OkBody):
-    """All parts are in their place; systems that wait for a sibling are named to whoever may look at systems."""
+    """All parts are in their place; systems that wait for a sibling are named to callers who may look at systems."""
 
     stalled: list[StalledSystem] = []
 
@@ -357,6 +396,16 @@ class EstimateShape(Struct):
     basis: Any
 
 
+class UnitsPage(Struct):
+    """Which of a document's units are shown, how many there are, and of how many processes and branches they are."""
+
+    after: int
+    total: int
+    next: int | None
+    processes: int
+    branches: int
+
+
 class DocumentShape(Struct, rename="camel"):
     """A reprocessing: what is held, what is replayed, and what became of it."""
 
@@ -380,6 +429,8 @@ class DocumentShape(Struct, rename="camel"):
     budget: BudgetShape | None
     digest: str | None
     held_committed: bool
+    #: Units that were named before their own commits: they are judged once these are made.
+    not_finished: list[UnitName] = []
     #: The instance whose replay named the held one as impacted: it is not replayed within its own run.
     held_named_by: str | None = None
     #: The number under which its skipped event was taken in again.
@@ -390,6 +441,58 @@ class DocumentShape(Struct, rename="camel"):
     late: bool = False
     #: How long what is left will take.
     estimate: EstimateShape | None = None
+    #: Where a page of its units was asked for: which.
+    page: UnitsPage | None = None
+
+
+class TodoPage(Struct):
+    """What waits for a person: a page of it, how much there is in all and of each kind, and who did not answer."""
+
+    total: int
+    counts: dict[str, int]
+    items: list[TodoItem]
+    next: int | None
+
+
+class DecisionShape(Struct):
+    """What was decided last, by whom, when and why."""
+
+    status: Status
+    user: str
+    at: str
+    reason: str
+
+
+class RecordShape(Struct, rename="camel"):
+    """A reprocessing as the history lists it; times are in UTC, with their zone."""
+
+    cursor: str
+    id: str
+    system: str
+    branch: str
+    tag: str
+    #: What its origin says: the event in words, and the plain values of its payload.
+    event: str
+    about: str
+    instance_id: str
+    late: bool
+    status: Status
+    since: str
+    changed: str
+    cause: str
+    decision: DecisionShape | None
+    units: int
+    replayed: int
+    cascaded: int
+
+
+class RecordsPage(Struct):
+    """A page of the history, newest first; `next` is the `before` of the page behind it."""
+
+    records: list[RecordShape]
+    next: str | None
+    #: Systems that did not answer: theirs are missing.
+    unanswered: list[str]
 
 
 class LockProgress(Struct):
@@ -566,7 +669,7 @@ class StaleUnit(Struct, rename="camel"):
     branch: str
     #: The instance itself, or its last replay.
     computation: str
-    #: `stale`, `unverified`, `not_remembered`, `overwrite`, `accepted` or `left_out`.
+    #: `stale`, `unverified`, `not_remembered`, `overwrite`, `accepted`, `left_out` or `not_finished`.
     state: str
     timestamp: str
     #: Instances whose commits it did not see.

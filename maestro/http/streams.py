@@ -8,7 +8,7 @@ from maestro.access.throttle import address_key
 from maestro.http.actor_client import UnknownSystem
 from maestro.http.connection import Connection
 from maestro.http.inputs import path_system
-from maestro.http.keys import BRIDGE, GUARDS, LIVE
+from maestro.http.keys import ACTOR_CLIENT, GUARDS, LIVE
 from maestro.http.live import PER_ADDRESS, PER_HOLDER, Live, Subscription
 from maestro.http.request_context import check_system, principal
 
@@ -25,7 +25,7 @@ async def system_stream(request: web.Request) -> web.StreamResponse:
     """One system as it changes."""
     system_id = path_system(request)
     check_system(system_id)
-    if system_id not in request.app[BRIDGE].systems():
+    if system_id not in request.app[ACTOR_CLIENT].systems():
         raise UnknownSystem(system_id)
     return await _stream(request, system_id)
 
@@ -55,7 +55,7 @@ async def _send(
     request: web.Request, response: web.StreamResponse, live: Live, subscription: Subscription, system_id: str
 ) -> None:
     while not live.closed and request.app[GUARDS].authentication.still_known(request):
-        live.watch(subscription, (system_id,) if system_id else request.app[BRIDGE].systems())
+        live.watch(subscription, (system_id,) if system_id else request.app[ACTOR_CLIENT].systems())
         payloads = await subscription.next(HEARTBEAT)
         events = b"".join(b"event: system\ndata: " + payload + b"\n\n" for payload in payloads)
         await response.write(events or b": still here\n\n")

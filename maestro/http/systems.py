@@ -12,7 +12,7 @@ from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
 from maestro.http.checking import checked, query_of
 from maestro.http.deciding import check_reason, decision_body
 from maestro.http.inputs import parse_object, path_number, path_system, query_page, read_body, user_of
-from maestro.http.keys import BRIDGE, SETTINGS, note
+from maestro.http.keys import ACTOR_CLIENT, SETTINGS, note
 from maestro.http.replies import answered, problem, reply
 from maestro.http.request_context import principal
 from maestro.http.shapes import DeliveriesQuery, ErrorsQuery, ReasonedBody, RedriveBody, ResolveBody, StaleQuery
@@ -42,18 +42,18 @@ STALLED_TIMEOUT: Final = 2.0
 
 async def list_systems(request: web.Request) -> web.StreamResponse:
     """Every system served, sorted by id, as `describe` says it; one that does not answer is `unavailable`."""
-    actor_client, timeout = request.app[BRIDGE], request.app[SETTINGS].ask_timeout
+    actor_client, timeout = request.app[ACTOR_CLIENT], request.app[SETTINGS].ask_timeout
     places = asyncio.Semaphore(LIST_WIDTH)
 
     async def one(system_id: str) -> bytes:
         async with places:
-            return await _glance(actor_client, system_id, timeout)
+            return await _summary_of(actor_client, system_id, timeout)
 
     described = await asyncio.gather(*map(one, actor_client.systems()))
     return reply(b"[" + b",".join(described) + b"]")
 
 
-async def _glance(actor_client: ActorClient, system_id: str, timeout: float) -> bytes:  # noqa: ASYNC109 - the actor_client's own
+async def _summary_of(actor_client: ActorClient, system_id: str, timeout: float) -> bytes:  # noqa: ASYNC109 - the actor client's own
     try:
         answer = await actor_client.ask(system_id, DescribeSystem(measure=False), timeout=timeout)
         if answer.code is Code.OK:
@@ -102,7 +102,7 @@ async def redrive(request: web.Request) -> web.StreamResponse:
     user = user_of(body.user)
     note(request, user=user, ids=",".join(body.ids or ("all",)))
     timeout = request.app[SETTINGS].sync_timeout
-    return answered(await request.app[BRIDGE].ask(system_id, Redrive(_chosen(body), user), timeout=timeout))
+    return answered(await request.app[ACTOR_CLIENT].ask(system_id, Redrive(_chosen(body), user), timeout=timeout))
 
 
 async def set_aside(request: web.Request) -> web.StreamResponse:
@@ -112,7 +112,7 @@ async def set_aside(request: web.Request) -> web.StreamResponse:
     user, reason = user_of(body.user), check_reason(body.reason)
     note(request, user=user, reason=reason)
     timeout = request.app[SETTINGS].ask_timeout
-    return answered(await request.app[BRIDGE].ask(system_id, SetAside(user, reason), timeout=timeout))
+    return answered(await request.app[ACTOR_CLIENT].ask(system_id, SetAside(user, reason), timeout=timeout))
 
 
 def _chosen(body: RedriveBody) -> tuple[str, ...]:
@@ -137,12 +137,12 @@ async def resolve_doubt(request: web.Request) -> web.StreamResponse:
     note(request, user=user, key=key, verdict=body.verdict)
     question = ResolveDoubt(key, user, check_reason(body.reason), body.verdict)
     timeout = request.app[SETTINGS].ask_timeout
-    return answered(await request.app[BRIDGE].ask(system_id, question, timeout=timeout))
+    return answered(await request.app[ACTOR_CLIENT].ask(system_id, question, timeout=timeout))
 
 
 async def _ask(request: web.Request, question: Question) -> web.StreamResponse:
     timeout = request.app[SETTINGS].ask_timeout
-    return answered(await request.app[BRIDGE].ask(path_system(request), question, timeout=timeout))
+    return answered(await request.app[ACTOR_CLIENT].ask(path_system(request), question, timeout=timeout))
 
 
 async def deliveries(request: web.Request) -> web.StreamResponse:
@@ -150,7 +150,7 @@ async def deliveries(request: web.Request) -> web.StreamResponse:
     query = query_of(request, DeliveriesQuery)
     question = ListDeliveries(query.after, query.limit)
     timeout = request.app[SETTINGS].ask_timeout
-    return answered(await request.app[BRIDGE].ask(check_system_id(query.systemId), question, timeout=timeout))
+    return answered(await request.app[ACTOR_CLIENT].ask(check_system_id(query.systemId), question, timeout=timeout))
 
 
 async def healthz(_request: web.Request) -> web.StreamResponse:
@@ -159,11 +159,13 @@ async def healthz(_request: web.Request) -> web.StreamResponse:
 
 
 async def _stalled(request: web.Request) -> dict[str, Any]:
-    """Name the systems that wait for a sibling, to whoever may look at systems. Maestro itself is ready."""
+    """Name the systems that wait for a sibling, to callers who may look at systems. Maestro itself is ready."""
     if not principal().has(Role.VIEWER):
         return {}
-    actor_client = request.app[BRIDGE]
-    described = await asyncio.gather(*(_glance(actor_client, one, STALLED_TIMEOUT) for one in actor_client.systems()))
+    actor_client = request.app[ACTOR_CLIENT]
+    described = await asyncio.gather(
+        *(_summary_of(actor_client, one, STALLED_TIMEOUT) for one in actor_client.systems())
+    )
     found = [system for system in map(orjson.loads, described) if system.get("stalled")]
     return {"stalled": [{"system": system["id"]} | system["stalled"] for system in found]} if found else {}
 
@@ -172,7 +174,7 @@ async def readyz(request: web.Request) -> web.StreamResponse:
     """All parts that Maestro needs are there; else 503 with what is wrong, part by part."""
     try:
         async with asyncio.timeout(READY_TIMEOUT):
-            problems = dict(await request.app[BRIDGE].readiness())
+            problems = dict(await request.app[ACTOR_CLIENT].readiness())
     except TimeoutError:
         problems = {"actors": f"no answer within {READY_TIMEOUT:g} s"}
     if not problems:

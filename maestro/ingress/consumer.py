@@ -69,7 +69,7 @@ LOOK, LOOK_MAX = 0.05, 1.0
 #: Copies of waiting events taken off the wait queue at a time. They are given back, and delivered again later, when the
 #: system stays blocked; the drain does not wait for them, it judges what the store holds.
 WAIT_PREFETCH = 32
-#: Seconds in which the broker takes back what was out on delivery over a connection that ended: till then a queue's
+#: Seconds in which the broker takes back what was out on delivery over a connection that ended: until then a queue's
 #: depth says nothing.
 TAKEN_BACK_WITHIN = 3.0
 #: Seconds that copies of waiting events are kept while the system is blocked, before they are given back.
@@ -117,7 +117,7 @@ class SystemConsumer:
         #: Set while the broker's events are known to be ours: nothing is consumed or handed over otherwise.
         self._owned = asyncio.Event()
         self._owned.set()
-        #: Set once the persist queue is consumed: nobody is left who consumed it before, nor what was out to them.
+        #: Set once the persist queue is consumed: the previous consumer is gone and its unacked messages are back.
         self._alone = asyncio.Event()
         #: Deliveries of the persist queue so far.
         self._taken = 0
@@ -133,7 +133,7 @@ class SystemConsumer:
         self._parking = 0
         #: Parks begun so far.
         self._parks = 0
-        #: Till when deliveries of the wait queue may be out that nobody holds, in seconds of the loop's clock.
+        #: Until when deliveries of the wait queue may be out that nobody holds, in seconds of the loop's clock.
         self._out_until = 0.0
 
     # --- life --------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 One persistent message on `maestro.owner` names an installation, by the id of its data folder and the number of its
 start. The queue gives its messages to one consumer only, and takes them back when that one's connection is gone, so
-whoever holds the message is alone:
+the holder of the message is alone:
 
     consume ──first message──> ours: HELD, renewed now and again       ──connection lost──> AWAY, begin again
        │                       another's: given back, REFUSED          ──look again after a pause

@@ -1,6 +1,6 @@
 """The sibling services over HTTP: one typed client per sibling, retries and error kinds in one place.
 
-May import `maestro.events`, `maestro.settings.model`, `maestro.logs`, and the value types of `maestro.rules`.
+May import `maestro.settings`, `logs`, `events`, `json_text`, `ports`, and the value types of `maestro.rules`.
 """
 
 from maestro.platform.bundle import Platform as Platform

@@ -74,7 +74,7 @@ class Domain:
         self._addresses: dict[str, Target] = {}
 
     async def commit(self, system_id: str, instance_id: str) -> CommitAnswer:
-        """Persist the instance's data: one call, never repeated here, for it is not idempotent (semantics: The commit).
+        """Persist the instance's data: one call, never repeated, because it is not idempotent (semantics: The commit).
 
         Returns how it ended; raises nothing.
         """

@@ -1,4 +1,4 @@
-"""Whoever wants to know how calls to siblings end: a seam for counting, without knowing who counts."""
+"""An observer of how calls to siblings end: the clients count calls without knowing who counts."""
 
 from typing import Protocol
 

@@ -89,7 +89,7 @@ class Transport:
         self._observer = observer or Unobserved()
         self._https: HttpsConnections | None = None
         self._closed = False
-        #: Tries that failed, by service: whoever must know whether one did, compares.
+        #: Failed tries by service. To learn whether one failed meanwhile, compare two readings.
         self.failures: Counter[str] = Counter()
         self._bounds = Bounds(
             limit=settings.max_answer_bytes,

@@ -7,6 +7,7 @@ comes out. The state lives in `state.System`; each flow of the rules has its mod
 - `deciding`: flow 3, approve, skip, retry, cancel, override
 - `replaying`: the run of an approved reprocessing, one replay at a time, and its cascade
 - `ending`: how a reprocessing ends, and what follows
+- `stages`: which answer a run, and the judging slot, wait for
 
-May import `maestro.events` and nothing else of Maestro.
+May import `maestro.events`, `json_text` and `messages`, and nothing else of Maestro.
 """

@@ -1,4 +1,4 @@
-"""What all decisions share: the document they name, whether they are allowed, and the answer to whoever asked."""
+"""What all decisions share: the document they name, whether they are allowed, and the answer to the caller."""
 
 from maestro.messages import Code
 from maestro.rules import commands as do

@@ -28,7 +28,8 @@ class Topic(StrEnum):
 
     #: Stale units were gathered for a while.
     LATE = "late"
-
+    #: What is owed to the ledger has been fetched for a while: an event may be asked whether it has to wait for it.
+    OWED = "owed"
     #: To look whether an instance is finished; to try again to set it so; to put a doubtful question again.
     LOOK = "look"
     SET = "set"
@@ -46,7 +47,7 @@ class Topic(StrEnum):
 class WakeAt(Command, frozen=True):
     """Say `Woken` with the same topic and key at `at` (seconds since the epoch).
 
-    A later order with the same topic and key replaces this one. Wake-ups are not stored: whoever orders one orders it
+    A later order with the same topic and key replaces this one. Wake-ups are not stored: its rule orders it
     again after a restart.
     """
 
@@ -56,7 +57,7 @@ class WakeAt(Command, frozen=True):
     at: float
 
 
-# --- to whoever watches --------------------------------------------------------------------------------------
+# --- to those who watch --------------------------------------------------------------------------------------
 
 
 class Alarm(StrEnum):

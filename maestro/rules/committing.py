@@ -107,9 +107,9 @@ def after_proof(system: System, case: Case, proof: facts.ProofFound, step: Step)
         return None
     if proof.finding is Finding.HARMLESS or (proof.finding is Finding.NO_ROWS and alone):
         return _again(system, case, step)
-    patience = {Finding.SILENT: inf, Finding.UNKNOWN: NEVER_KNOWN, Finding.NO_MAP: MAP_IS_READY}.get(proof.finding, 0.0)
+    wait_for = {Finding.SILENT: inf, Finding.UNKNOWN: NEVER_KNOWN, Finding.NO_MAP: MAP_IS_READY}.get(proof.finding, 0.0)
     case.unknown_since = case.unknown_since or system.now
-    if system.now - case.unknown_since < patience:
+    if system.now - case.unknown_since < wait_for:
         _look_again(system, case, step)
         return None
     return Conclusion.UNPROVED

@@ -10,7 +10,7 @@ from maestro.rules.document import MAESTRO, Document, Stage
 from maestro.rules.doubt import Case, CaseState, Doubt, Use, Word
 from maestro.rules.outbox import drop_texts
 from maestro.rules.settling import finish, forget
-from maestro.rules.state import Lane, System
+from maestro.rules.state import JudgingStage, System
 from maestro.rules.status import Trigger
 from maestro.rules.step import ForgetDoubt, SaveDelivery, SaveDocument, SaveDoubt, SaveUnit, Step
 from maestro.rules.unit import UnitState
@@ -169,7 +169,7 @@ def _under_way(system: System, token: int) -> Case | None:
         if case.token == token:
             return case
     delivery = system.judged
-    if delivery is not None and system.lane is Lane.COMMIT and system.judging_token == token:
+    if delivery is not None and system.judging_stage is JudgingStage.COMMIT and system.judging_token == token:
         return Case(Use.EVENT, delivery.key, delivery.instance_id, CaseState.CALLED, token)
     for doc in system.live.values():
         if doc.token == token and doc.stage is Stage.HELD_COMMIT:
@@ -294,7 +294,7 @@ def _leave_in_doubt(system: System, case: Case, step: Step) -> Doubt:
 def _note_stored(system: System, instance_id: str, step: Step) -> None:
     """Domain's outcome may come before its `ok`: with it stored, a crash leaves no doubt."""
     delivery = system.judged
-    if delivery is not None and system.lane is Lane.COMMIT and delivery.instance_id == instance_id:
+    if delivery is not None and system.judging_stage is JudgingStage.COMMIT and delivery.instance_id == instance_id:
         delivery.stored = committing.only(system, instance_id, delivery.key, "")
         step.save(SaveDelivery(delivery))
         return

@@ -2,7 +2,7 @@
 
 One user action on an open branch becomes several persist events of one tag, which are held one after the other. A
 decision with `covers` is stored as a *cover* and taken for the documents of the same tag and event name that become
-pending within `tag_window` seconds, if they are no larger than the cover allows and whoever decided may still decide.
+pending within `tag_window` seconds, if they are no larger than the cover allows and that person may still decide.
 What does not fit waits for a person. Who may is known outside: it is asked for (`CheckDeciders`) each time.
 """
 

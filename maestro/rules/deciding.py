@@ -115,7 +115,7 @@ def on_status_set(system: System, fact: facts.StatusSet, step: Step) -> None:
 
 
 def _end_by_hand(system: System, doc: Document, trigger: Trigger, fact: facts.StatusSet, step: Step) -> None:
-    """End a run. Whoever asked is answered when the status has changed, but does not wait for a sibling's answer."""
+    """End a run. The caller is answered when the status has changed, but does not wait for a sibling's answer."""
     doc.cancelling = ""
     ending.end(system, doc, trigger, "set by hand", fact.user, step, reason=fact.reason)
     concluding.end_by_hand(system, doc, step)

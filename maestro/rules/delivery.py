@@ -65,7 +65,7 @@ class Delivery(Struct):
     #: A status text of its instance may still be on its way to API core: see `Document.text_late`.
     text_late: bool = False
     #: What its commit writes is known, and changes and destroys nothing: Discovery can name nobody, so it waits for no
-    #: look (not stored: known anew when it is judged).
+    #: look (not stored: found again when it is judged).
     harmless: bool = False
     #: Tries of API core that had failed when Discovery was asked; None: not known in this life (not stored).
     failures: int | None = None

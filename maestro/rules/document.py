@@ -128,6 +128,8 @@ class Document:
     kept: bool = False
     #: The instance whose replay named the held one as impacted: that is no unit of its own run. Empty: none did.
     held_named_by: str = ""
+    #: Units that Discovery named before their own commits: they are judged once these are made.
+    not_finished: tuple[Impacted, ...] = ()
     #: Who asked for it to be cancelled after the current replay; empty when nobody did.
     cancelling: str = ""
     cancel_reason: str = ""

@@ -5,7 +5,7 @@ The lock is held until the clean-up is done; the end that is decided (`Document.
 
 from maestro.messages import Code
 from maestro.rules import commands as do
-from maestro.rules import outage
+from maestro.rules import facts, outage
 from maestro.rules.document import Document, Ending, Stage
 from maestro.rules.outbox import add_outbox_message
 from maestro.rules.settling import answer, reject
@@ -49,7 +49,7 @@ def clean_up(system: System, doc: Document, step: Step) -> None:
     step.do(do.CleanUpQueues(doc.id, doc.token, failed=failed, empty=alone))
 
 
-def close(system: System, doc: Document, step: Step) -> None:
+def on_cleaned_up(system: System, doc: Document, _fact: facts.QueuesUpdated, step: Step) -> None:
     """The clean-up is done: the status changes, and with it the lock is given up."""
     assert doc.ending is not None
     ending, doc.ending = doc.ending, None
@@ -108,8 +108,8 @@ def announce(system: System, doc: Document, step: Step) -> None:
         step.do(do.Notify(doc.id, doc.token, doc.announce))
 
 
-def announced(system: System, doc: Document, step: Step) -> None:
-    """It was told, or could not be: either way the next one may start."""
+def on_end_announced(system: System, doc: Document, _fact: facts.Notified, step: Step) -> None:
+    """The Event Manager was told, or could not be: either way the next one may start."""
     doc.announce = ""
     system.file(doc)
     if not doc.live:  # else it is being retried already

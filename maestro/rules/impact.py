@@ -26,7 +26,7 @@ class Impacted:
     instance_id: str
     branch: str
     forking: bool = False
-    #: Who names it. It is the same unit whoever does.
+    #: Who names it. The unit is the same in either case.
     named: str = field(default=DISCOVERY, compare=False)
 
     @property
@@ -45,6 +45,8 @@ class Origin:
     unit: Impacted
     event: bytes
     timestamp: str
+    #: API core calls its instance finished, or does not know it; else its own commit is still to come.
+    finished: bool = True
 
 
 def relevant(

@@ -17,6 +17,7 @@ from maestro.rules import (
     facts,
     identity,
     kept,
+    not_finished,
     opening,
     outage,
     recognising,
@@ -45,7 +46,7 @@ from maestro.rules.settling import (
     settle,
     unpark,
 )
-from maestro.rules.state import Lane, System
+from maestro.rules.state import JudgingStage, System
 from maestro.rules.step import SaveDelivery, Step
 
 #: Why an event that was adopted is on its error queue.
@@ -306,7 +307,7 @@ def on_ingress_attached(system: System, _fact: facts.IngressAttached, step: Step
 
 
 def advance(system: System, step: Step) -> None:
-    """Give the lane its next event, if it is free and the rules allow one to be judged."""
+    """Give the judging slot its next event, if it is free and the rules allow one to be judged."""
     outage.watch(system, step)
     blocked = system.blocked
     if blocked:
@@ -321,7 +322,11 @@ def advance(system: System, step: Step) -> None:
             _answer_waiting(system, delivery, step)
     if system.cases:
         pass  # a commit is in doubt, or cannot be begun: nothing else of the system is judged
-    elif system.lane is Lane.LOOKS and system.judged is not None and not _must_see(system, system.judged):
+    elif (
+        system.judging_stage is JudgingStage.LOOKS
+        and system.judged is not None
+        and not _must_wait(system, system.judged)
+    ):
         _ask(system, system.judged, step)
     elif system.judged is None and not system.owed and not system.closing:
         if system.unfinished:
@@ -334,17 +339,21 @@ def advance(system: System, step: Step) -> None:
 def _put_off(system: System, step: Step) -> None:
     """A reprocessing was retried while an event is judged: nothing is decided, so it waits, before all others."""
     delivery = system.judged
-    if delivery is None or system.lane is Lane.COMMIT:
+    if delivery is None or system.judging_stage is JudgingStage.COMMIT:
         return
     _park_judged(system, step)
     outage.over(system, JUDGING)
-    system.judged = system.lane = None
+    system.judged = system.judging_stage = None
 
 
 def _park_judged(system: System, step: Step) -> None:
-    """Have the event being judged wait, before all others: the broker's own patience is not stretched for minutes."""
+    """Have the event being judged wait, before all others: the broker's consumer time-out is not reached."""
     delivery = system.judged
-    if delivery is not None and system.lane is not Lane.COMMIT and delivery.number not in system.waiting:
+    if (
+        delivery is not None
+        and system.judging_stage is not JudgingStage.COMMIT
+        and delivery.number not in system.waiting
+    ):
         _wait(system, delivery, step)
         system.waiting.move_to_end(delivery.number, last=False)
 
@@ -355,15 +364,15 @@ def _empty_inbox(system: System, step: Step) -> None:
 
 
 def _judge_next(system: System, step: Step) -> None:
-    if not remembering.settled(system):
-        return  # the ledger could not say yet whom the next event impacts
+    if replaying.waits_to_ask(system):
+        return
     if system.waiting:
         delivery = next(iter(system.waiting.values()))
     elif system.inbox:
         delivery = system.inbox[0]
     else:
         return
-    if _must_see(system, delivery) and not visibility.takes_longer(system):
+    if _must_wait(system, delivery) and not (visibility.takes_longer(system) or remembering.takes_longer(system, step)):
         return
     if not system.waiting:
         system.inbox.popleft()
@@ -372,55 +381,53 @@ def _judge_next(system: System, step: Step) -> None:
 
 def _ask(system: System, delivery: Delivery, step: Step) -> None:
     if system.closing:  # nothing is decided: the next life judges it
-        system.judged = system.lane = None
+        system.judged = system.judging_stage = None
         return
-    if _must_see(system, delivery):
-        _occupy(system, delivery, Lane.LOOKS)
+    if _must_wait(system, delivery):
+        _occupy(system, delivery, JudgingStage.LOOKS)
         step.do(do.AskFootprint(system.judging_token, delivery.instance_id))
         return
-    _occupy(system, delivery, Lane.IMPACT)
+    _occupy(system, delivery, JudgingStage.IMPACT)
     step.do(do.AskImpact(system.judging_token, delivery.instance_id))
 
 
-def _must_see(system: System, delivery: Delivery) -> bool:
-    """Whether a commit must become visible before Discovery is asked about this event (semantics: Visible)."""
-    return visibility.awaits_look(system) and not delivery.harmless
+def _must_wait(system: System, delivery: Delivery) -> bool:
+    """Whether it cannot be asked yet whom the event impacts: a commit must become visible, or is not in the ledger.
+
+    One that changes and destroys no row that is there impacts nobody whom these could show (semantics: Visible).
+    """
+    return (visibility.awaits_look(system) or not remembering.settled(system)) and not delivery.harmless
 
 
-def on_footprint_found(system: System, fact: facts.FootprintFound, step: Step) -> None:  # noqa: ARG001 - `advance` goes on
+def on_footprint_found(_system: System, delivery: Delivery, fact: facts.FootprintFound, _step: Step) -> None:
     """An event that changes and destroys no row impacts nobody whom a look could show: it waits for none."""
-    delivery = _awaited(system, fact.token, Lane.LOOKS)
-    if delivery is not None and fact.footprint is not None:
+    if fact.footprint is not None:
         delivery.harmless = not fact.footprint.changed
 
 
-def _occupy(system: System, delivery: Delivery, lane: Lane) -> None:
-    system.judged, system.lane, system.judging_token = delivery, lane, system.token()
+def _occupy(system: System, delivery: Delivery, stage: JudgingStage) -> None:
+    system.judged, system.judging_stage, system.judging_token = delivery, stage, system.token()
 
 
 def _release(system: System, delivery: Delivery) -> None:
     system.waiting.pop(delivery.number, None)
-    system.judged = system.lane = None
+    system.judged = system.judging_stage = None
 
 
-def _awaited(system: System, token: int, *lanes: Lane) -> Delivery | None:
-    """Return the event being judged if it is what the answer is about."""
-    return system.judged if token == system.judging_token and system.lane in lanes else None
-
-
-def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None:
+def on_impact_found(system: System, delivery: Delivery, fact: facts.ImpactFound, step: Step) -> None:
     """None impacted: commit. Some: gather what a document needs."""
-    delivery = _awaited(system, fact.token, Lane.IMPACT)
-    if delivery is None:
-        return
     delivery.failures = fact.failures
     delivery.footprint = fact.footprint
     units = relevant(fact.units, own_instance=delivery.instance_id, on_master=delivery.branch == MASTER)
     units = remembering.judged(system, delivery, units, step)
     if units:
-        _occupy(system, delivery, Lane.ORIGINS)
+        _occupy(system, delivery, JudgingStage.ORIGINS)
         step.do(do.FetchOrigins(system.judging_token, delivery.key, delivery.instance_id, units))
         return
+    _decide_commit(system, delivery, step)
+
+
+def _decide_commit(system: System, delivery: Delivery, step: Step) -> None:
     outage.over(system, JUDGING)
     system.waiting.pop(delivery.number, None)
     delivery.verdict = Verdict.COMMIT
@@ -431,7 +438,7 @@ def on_impact_found(system: System, fact: facts.ImpactFound, step: Step) -> None
 
 def order_commit(system: System, delivery: Delivery, step: Step, *, again: bool = False) -> None:
     """Call Domain: the verdict is stored before that."""
-    _occupy(system, delivery, Lane.COMMIT)
+    _occupy(system, delivery, JudgingStage.COMMIT)
     step.do(do.Commit(system.judging_token, delivery.instance_id, again))
 
 
@@ -442,7 +449,7 @@ def _take_up(system: System, delivery: Delivery, step: Step) -> None:
         step.save(SaveDelivery(delivery))
         order_commit(system, delivery, step, again=True)
         return
-    _occupy(system, delivery, Lane.COMMIT)
+    _occupy(system, delivery, JudgingStage.COMMIT)
     if delivery.stored:
         commit_made(system, delivery, 0.0, step)
         advance(system, step)
@@ -450,28 +457,28 @@ def _take_up(system: System, delivery: Delivery, step: Step) -> None:
         committing.resume(system, Use.EVENT, delivery.key, delivery.instance_id, step)
 
 
-def on_origins_fetched(system: System, fact: facts.OriginsFetched, step: Step) -> None:
-    """Hold the event's commit in a new document."""
-    delivery = _awaited(system, fact.token, Lane.ORIGINS)
-    if delivery is None:
-        return
+def on_origins_fetched(system: System, delivery: Delivery, fact: facts.OriginsFetched, step: Step) -> None:
+    """Hold the event's commit in a new document, unless all that is named is not finished."""
     outage.over(system, JUDGING)
     if delivery.failures != fact.failures:  # Discovery may not have named all: nothing is decided, so ask again
         _ask(system, delivery, step)
         return
+    origins, early = not_finished.part(system, fact.origins)
+    not_finished.note(system, early, delivery.instance_id, step)
+    if not origins:
+        _decide_commit(system, delivery, step)
+        return
     _release(system, delivery)
     delivery.verdict = Verdict.PENDING
     system.counters.pending += 1
-    doc = opening.open_document(system, delivery, fact, step)
+    doc = opening.open_document(system, delivery, fact, origins, early, step)
     finish(system, delivery, step)
     answer(delivery, step, Code.OK, document_id=doc.id)
 
 
-def on_committed(system: System, fact: facts.Committed, step: Step) -> None:
+def on_committed(system: System, delivery: Delivery, fact: facts.Committed, step: Step) -> None:
     """The event's data is in the domain."""
-    delivery = _awaited(system, fact.token, Lane.COMMIT)
-    if delivery is not None:
-        commit_made(system, delivery, fact.took, step)
+    commit_made(system, delivery, fact.took, step)
 
 
 def commit_made(system: System, delivery: Delivery, took: float, step: Step) -> None:
@@ -486,13 +493,10 @@ def commit_made(system: System, delivery: Delivery, took: float, step: Step) -> 
     answer(delivery, step, Code.OK, fields=COMMITTED)
 
 
-def on_judging_failed(system: System, fact: facts.JudgingFailed, step: Step) -> None:
+def on_judging_failed(system: System, delivery: Delivery, fact: facts.JudgingFailed, step: Step) -> None:
     """Find out whose fault it is, unless it is certain."""
-    delivery = _awaited(system, fact.token, Lane.IMPACT, Lane.ORIGINS)
-    if delivery is None:
-        return
     if fact.sibling:
-        system.lane = Lane.TROUBLE
+        system.judging_stage = JudgingStage.TROUBLE
         outage.suspect(system, JUDGING, fact.sibling, fact.cause, step)
     else:
         fail(system, delivery, fact.cause, step)
@@ -512,7 +516,7 @@ def on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> None
 
 def try_again(system: System, step: Step) -> None:
     """The sibling may be back: put the question again."""
-    if system.judged is not None and system.lane is Lane.TROUBLE:
+    if system.judged is not None and system.judging_stage is JudgingStage.TROUBLE:
         _ask(system, system.judged, step)
 
 
@@ -523,7 +527,7 @@ def on_set_aside(system: System, fact: facts.SetAside, step: Step) -> None:
         step.do(do.Reply(fact.ticket, Code.CONFLICT, f"system {system.id} is not stalled"))
     elif system.rules.require_reason and not fact.reason:
         step.do(do.Reply(fact.ticket, Code.INVALID, "reason: is missing"))
-    elif delivery is None or system.lane is Lane.COMMIT:
+    elif delivery is None or system.judging_stage is JudgingStage.COMMIT:
         message = f"no event is in hand that could be set aside: {stall.sibling} is waited for ({stall.cause})"
         step.do(do.Reply(fact.ticket, Code.CONFLICT, message))
     else:

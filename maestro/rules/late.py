@@ -144,7 +144,7 @@ def keep_only(system: System, doc: Document, seen: frozenset[UnitKey], step: Ste
 
 
 def drop_replayed(system: System, doc: Document, step: Step) -> None:
-    """At the approval, and at the first start: leave away what was replayed since, for it is not stale any more."""
+    """At the approval, and at the first start: leave out what was replayed since: it is not stale any more."""
     if doc.late and not any(unit.sends or unit.settled for unit in doc.order):
         stale = {one.unit for one in system.ledger.stale.values() if one.document_id == doc.id}
         left = [unit for unit in doc.order if unit.key in stale]

@@ -112,6 +112,8 @@ class StaleState(StrEnum):
     ACCEPTED = "accepted"
     #: It was left out of the run that should have replayed it.
     LEFT_OUT = "left_out"
+    #: Discovery named it before its own commit: it is judged once that is made.
+    NOT_FINISHED = "not_finished"
 
 
 class MissedCommit(Struct, frozen=True):
@@ -142,6 +144,19 @@ class Stale(Struct, frozen=True):
     reason: str = ""
     #: The late reprocessing that is to replay it.
     document_id: str = ""
+    #: Named before its own commit, which is made by now: it is to be judged.
+    due: bool = False
+
+
+@dataclass(slots=True)
+class NotFinishedQuestion:
+    """Discovery is asked about a commit once more: does it name the unit whose own commit came after it?"""
+
+    unit: UnitKey
+    missed: MissedCommit
+    token: int = 0
+    #: Calls in a row that failed.
+    failed: int = 0
 
 
 @dataclass(slots=True)
@@ -163,12 +178,18 @@ class Book:
     stale: dict[UnitKey, Stale] = field(default_factory=dict)
     noted: int = 0
     stale_left: int = 0
+    #: Of these, the units that were named before their own commits, by instance; and those to be judged now, in order.
+    not_finished: dict[str, list[UnitKey]] = field(default_factory=dict)
+    not_finished_due: dict[UnitKey, None] = field(default_factory=dict)
     #: When the gathering of stale units ends (seconds since the epoch), and the token of what is asked then; 0: not.
     #: Neither is stored.
     late_due: float = 0.0
     late_token: int = 0
     #: Number of the entry being fetched; -1: the oldest entries are being looked for; 0: nothing is. Not stored.
     fetching: int = 0
+    #: The entry whose fetching an event waits for, and the one that takes longer. Not stored.
+    waited_for: int = 0
+    slow: int = 0
 
     @property
     def whole(self) -> int:

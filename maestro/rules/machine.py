@@ -2,11 +2,12 @@
 
     facts ──> Machine.handle ──> Step: what to save, and what to do once it is saved
 
-After each fact the run and the judging lane go on as far as they can; there is no other moment at which
+After each fact the run and the judging slot go on as far as they can; there is no other moment at which
 anything happens.
 """
 
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, Final
 
 from maestro.rules import commands as do
@@ -19,6 +20,7 @@ from maestro.rules import (
     judging,
     late,
     leaving_out,
+    not_finished,
     outage,
     outbox,
     outcomes,
@@ -30,6 +32,7 @@ from maestro.rules import (
     replaying,
     resolving,
     settling,
+    stages,
     troubled,
     visibility,
 )
@@ -76,14 +79,20 @@ def _on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> Non
     on_canary_asked(system, fact, step)
 
 
+def _about(key: str) -> ModuleType:
+    """Return whose question about a commit already made it is: of a unit that was named early, or a doubtful one."""
+    return not_finished if not_finished.is_about(key) else visibility
+
+
 #: Who goes on when a wake-up of a topic is due.
 _WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {
     do.Topic.LATE: late.on_woken,
+    do.Topic.OWED: remembering.on_woken,
     do.Topic.GIVE_BACK_COPIES: lambda _system, _key, _step: None,  # `judging.advance` looks what time it is
     do.Topic.COMMIT: concluding.on_woken,
     do.Topic.LOOK: visibility.on_woken,
     do.Topic.SET: visibility.on_set_due,
-    do.Topic.QUESTION: visibility.on_question_due,
+    do.Topic.QUESTION: lambda system, key, step: _about(key).on_question_due(system, key, step),
     do.Topic.OUTAGE: _on_outage_woken,
     do.Topic.STALL: lambda _system, _key, _step: None,  # that it is later says it all: `judging.advance` sees to it
 }
@@ -101,6 +110,7 @@ def _on_instance_ended(system: System, fact: facts.InstanceEnded, step: Step) ->
         step.do(do.AckOutcome(fact.ref, synced=bool(step.saves)))
 
 
+#: All facts but those that answer a stage (`stages`).
 _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.Resumed: _on_resumed,
     facts.Woken: _on_woken,
@@ -112,10 +122,6 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.DeadLettered: settling.on_dead_lettered,
     facts.IngressAttached: judging.on_ingress_attached,
     facts.WaitQueueDrained: judging.on_wait_queue_drained,
-    facts.ImpactFound: judging.on_impact_found,
-    facts.OriginsFetched: judging.on_origins_fetched,
-    facts.JudgingFailed: judging.on_judging_failed,
-    facts.Committed: judging.on_committed,
     facts.CommitFailed: concluding.on_commit_failed,
     facts.ProofFound: deciding.on_proof_found,
     facts.DoubtResolved: resolving.on_doubt_resolved,
@@ -125,8 +131,8 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.LookFailed: visibility.on_look_failed,
     facts.FinishedSet: visibility.on_finished_set,
     facts.FinishedRefused: visibility.on_finished_refused,
-    facts.AskedAgain: visibility.on_asked_again,
-    facts.AskAgainFailed: visibility.on_ask_again_failed,
+    facts.AskedAgain: lambda system, fact, step: _about(fact.key).on_asked_again(system, fact, step),
+    facts.AskAgainFailed: lambda system, fact, step: _about(fact.key).on_ask_again_failed(system, fact, step),
     facts.OutboxMessageBegun: outbox.on_outbox_message_begun,
     facts.OutboxMessageRefused: outbox.on_outbox_message_refused,
     facts.OutboxMessageUnanswered: outbox.on_outbox_message_unanswered,
@@ -145,20 +151,9 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.RecheckFailed: rechecking.on_recheck_failed,
     facts.LeaveOutAsked: leaving_out.on_leave_out_asked,
     facts.ReconsiderAsked: reconsidering.on_reconsider_asked,
-    facts.Notified: replaying.on_notified,
-    facts.QueuesUpdated: replaying.on_queues_updated,
-    facts.StartImpactFound: replaying.on_start_impact_found,
-    facts.HeldCommitted: replaying.on_held_committed,
-    facts.ReplaySent: replaying.on_replay_sent,
-    facts.UnitRefused: replaying.on_unit_refused,
     facts.ReplayTimedOut: replaying.on_replay_timed_out,
     facts.PersistSwept: replaying.on_persist_swept,
     facts.ReplayErred: replaying.on_replay_erred,
-    facts.ReplayImpactFound: replaying.on_replay_impact_found,
-    facts.ReplayOriginsFetched: replaying.on_replay_origins_fetched,
-    facts.ReplayCommitted: replaying.on_replay_committed,
-    facts.RunFailed: troubled.on_run_failed,
-    facts.FootprintFound: judging.on_footprint_found,
     facts.OwedFetched: remembering.on_owed_fetched,
     facts.LateOriginsFetched: late.on_origins_fetched,
     facts.OldestEntriesFound: remembering.on_oldest_entries_found,
@@ -176,11 +171,14 @@ class Machine:
         step = Step()
         self.system.now = at
         live = len(self.system.live)
-        _HANDLERS[type(fact)](self.system, fact, step)
+        if not stages.take_in(self.system, fact, step):
+            _HANDLERS[type(fact)](self.system, fact, step)
         if self.system.live or self.system.owed:
             replaying.advance(self.system, step)
         judging.advance(self.system, step)
         remembering.advance(self.system, step)
+        if self.system.ledger.not_finished_due:
+            not_finished.advance(self.system, step)
         if len(self.system.live) < live:
             late.look_again(self.system, step)
         if self.system.ledger.late_due:

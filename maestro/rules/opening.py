@@ -5,7 +5,7 @@ from maestro.rules import commands as do
 from maestro.rules import covering, facts, leaving_out
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import MAESTRO, OPEN_BRANCH, PLATFORM, Document, HistoryEntry
-from maestro.rules.impact import replay_order
+from maestro.rules.impact import Impacted, Origin, replay_order
 from maestro.rules.outbox import add_outbox_message, drop_texts
 from maestro.rules.state import OutboxKind, System
 from maestro.rules.status import Status, Trigger
@@ -16,7 +16,14 @@ STATUS_PENDING = "reprocessing_pending_approval"
 STATUS_SKIPPED = "reprocessing_skipped"
 
 
-def open_document(system: System, delivery: Delivery, fact: facts.OriginsFetched, step: Step) -> Document:
+def open_document(
+    system: System,
+    delivery: Delivery,
+    fact: facts.OriginsFetched,
+    origins: tuple[Origin, ...],
+    not_finished: tuple[Impacted, ...],
+    step: Step,
+) -> Document:
     """Hold the event's commit in a document, its units in the order of replay; decide it if a rule does."""
     doc = Document(
         id=fact.document_id,
@@ -28,9 +35,10 @@ def open_document(system: System, delivery: Delivery, fact: facts.OriginsFetched
         held_instance=delivery.instance_id,
         pending_event=fact.pending_event,
         origin=fact.origin,
+        not_finished=not_finished,
         history=[HistoryEntry(Status.PENDING, system.now, MAESTRO)],
     )
-    units = doc.add(replay_order(fact.origins))
+    units = doc.add(replay_order(origins))
     system.add_document(doc)
     step.save(SaveDocument(doc), *(SaveUnit(doc, unit) for unit in units))
     if fact.is_fork:  # wins over auto-approval

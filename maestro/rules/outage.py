@@ -77,7 +77,7 @@ def rule(system: System, fact: facts.CanaryAsked, step: Step, *, limit: float | 
 def over(system: System, what: str) -> None:
     """All that `what` asked is answered, or is not asked any more.
 
-    Not after an answer that only leads to the next question: one that fails each time would begin anew each time.
+    Not after an answer that only leads to the next question: one that fails each time would begin again each time.
     """
     system.troubles.pop(what, None)
     system.stalls.pop(what, None)

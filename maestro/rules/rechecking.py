@@ -6,7 +6,7 @@ Fails closed: the units are only replaced once Discovery and Process Memory said
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.rules import commands as do
-from maestro.rules import facts
+from maestro.rules import facts, not_finished
 from maestro.rules.asking import answer, conflict, found, refuse
 from maestro.rules.document import Document
 from maestro.rules.impact import Impacted, Origin, relevant, replay_order
@@ -42,14 +42,14 @@ def on_recheck_found(system: System, fact: facts.RecheckFound, step: Step) -> No
     if new:
         step.do(do.FetchRecheckOrigins(doc.id, doc.recheck.token, new))
     else:
-        _take_over(doc, doc.recheck, (), step)
+        _take_over(system, doc, doc.recheck, (), step)
 
 
 def on_recheck_origins_fetched(system: System, fact: facts.RecheckOriginsFetched, step: Step) -> None:
     """All that the new preview needs is known."""
     doc = _awaited(system, fact.id, fact.token)
     if doc is not None and doc.recheck is not None:
-        _take_over(doc, doc.recheck, fact.origins, step)
+        _take_over(system, doc, doc.recheck, fact.origins, step)
 
 
 def on_recheck_failed(system: System, fact: facts.RecheckFailed, step: Step) -> None:
@@ -67,10 +67,15 @@ def _awaited(system: System, id_: str, token: int) -> Document | None:
     return doc if doc is not None and doc.recheck is not None and doc.recheck.token == token else None
 
 
-def _take_over(doc: Document, recheck: Recheck, new: tuple[Origin, ...], step: Step) -> None:
+def _take_over(system: System, doc: Document, recheck: Recheck, new: tuple[Origin, ...], step: Step) -> None:
     """Replace the units by what Discovery named now, in the order of replay, and answer with what changed."""
     before = [unit.key for unit in doc.order]
-    origins = replay_order(_origins(doc, recheck.found, new))
+    new, early = not_finished.part(system, new)
+    not_finished.note(system, early, doc.held_instance, step)
+    if early != doc.not_finished:
+        doc.not_finished = early
+        step.save(SaveDocument(doc))
+    origins = replay_order(_origins(doc, [one for one in recheck.found if one not in early], new))
     if [origin.unit for origin in origins] != [unit.as_origin().unit for unit in doc.order]:
         step.save(SavePreview(doc, doc.revision, digest(doc.held_instance, before), tuple(before)))
         units = doc.replace_units(origins)
@@ -83,7 +88,7 @@ def _take_over(doc: Document, recheck: Recheck, new: tuple[Origin, ...], step: S
     doc.recheck = None
 
 
-def _origins(doc: Document, found_now: tuple[Impacted, ...], new: tuple[Origin, ...]) -> list[Origin]:
+def _origins(doc: Document, found_now: list[Impacted], new: tuple[Origin, ...]) -> list[Origin]:
     """Return what Discovery named, in its order, with the origin events known before or fetched now."""
     fetched = {origin.unit.key: origin for origin in new}
     origins = []

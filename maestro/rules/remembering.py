@@ -5,10 +5,12 @@ is made is *owed*: stored with the commit, and fetched before the next result is
 question to the ledger never meets an entry that is half there.
 """
 
+from typing import Final
+
 from msgspec import Struct
 
 from maestro.rules import commands as do
-from maestro.rules import facts, staleness
+from maestro.rules import facts, not_finished, staleness
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.doubt import Doubt
@@ -18,6 +20,9 @@ from maestro.rules.ledger_book import HELD_ALONE_LIMIT, Entry, MissedCommit, Owe
 from maestro.rules.state import System
 from maestro.rules.step import DropEntry, SaveBook, SaveEntry, SaveOwed, Step
 from maestro.rules.unit import Unit
+
+#: Seconds that an event waits for what is owed before it is asked whether it has to.
+AT_ONCE: Final = 0.1
 
 
 class _Commit(Struct, frozen=True):
@@ -76,12 +81,33 @@ def settled(system: System) -> bool:
     return not system.ledger.owed
 
 
+def takes_longer(system: System, step: Step) -> bool:
+    """Whether what is owed is not there at once: meanwhile the next event can be asked whether it has to wait for it.
+
+    That it takes longer is known after a short while, from the first time on that an event has to wait for it.
+    """
+    book = system.ledger
+    oldest = next(iter(book.owed), 0)
+    if oldest and book.waited_for != oldest:
+        book.waited_for = oldest
+        step.do(do.WakeAt(do.Topic.OWED, "", system.now + AT_ONCE))
+    return bool(oldest) and book.slow == oldest
+
+
+def on_woken(system: System, _key: str, _step: Step) -> None:
+    """An event has waited for a while: `advance` of the lane follows each fact."""
+    system.ledger.slow = system.ledger.waited_for
+
+
 def event_committed(system: System, delivery: Delivery, step: Step) -> None:
     """Take in the commit of an event. One that waited, came back or was in doubt may have read what others changed."""
     for reported in delivery.reported:
         staleness.named_late(system, reported, delivery.instance_id, step)
+    judged_late = not_finished.committed(
+        system, delivery.instance_id, delivery.branch, step, reads_are_kept=active(system)
+    )
     if active(system):
-        out_of_turn = delivery.waited or delivery.redriven or bool(delivery.doubt)
+        out_of_turn = judged_late or delivery.waited or delivery.redriven or bool(delivery.doubt)
         out_of_turn = out_of_turn or system.rules.ledger_scope is Scope.ALL
         unit = (delivery.instance_id, delivery.branch)
         _take_in(system, _Commit(delivery.instance_id, unit, False, delivery.footprint, 0, 0, out_of_turn), step)  # noqa: FBT003 - a field
@@ -89,6 +115,7 @@ def event_committed(system: System, delivery: Delivery, step: Step) -> None:
 
 def held_committed(system: System, doc: Document, step: Step) -> None:
     """Take in the held commit of a run."""
+    not_finished.committed(system, doc.held_instance, doc.branch, step, reads_are_kept=active(system))
     if active(system):
         unit = (doc.held_instance, doc.branch)
         _take_in(system, _Commit(doc.held_instance, unit, doc.forking, doc.footprint, 0, 0, reads=True), step)

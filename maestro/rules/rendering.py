@@ -61,6 +61,7 @@ def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False)
         "setAside": [
             _unit_name(unit) | {"problem": unit.problem} for unit in units if unit.state is UnitState.SET_ASIDE
         ],
+        "notFinished": _not_finished(doc, units),
         "leftOut": [_left_out(unit) for unit in units if unit.left_out is not None],
         "progress": progress(doc, sum(not unit.settled for unit in units)),
         "cancelling": bool(doc.cancelling),
@@ -73,6 +74,13 @@ def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False)
         "late": doc.late,
         "heldNamedBy": doc.held_named_by or None,
     }
+
+
+def _not_finished(doc: Document, units: Sequence[Unit]) -> list[dict[str, str]]:
+    """Render the units that were named before their own commits, but for those that a later question brought in."""
+    replayed = {unit.key for unit in units} if doc.not_finished else set()
+    left = [unit for unit in doc.not_finished if unit.key not in replayed]
+    return [{"instanceId": unit.instance_id, "branch": unit.branch} for unit in left]
 
 
 def _approval(doc: Document) -> dict[str, Any] | None:

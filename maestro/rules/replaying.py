@@ -15,6 +15,7 @@ from maestro.rules import (
     kept,
     late,
     leaving_out,
+    not_finished,
     outage,
     remembering,
     starting,
@@ -65,7 +66,7 @@ def advance(system: System, step: Step) -> None:
 def _go_on(system: System, doc: Document, step: Step) -> None:
     """Order the next step of a run."""
     if starting.must_ask(doc):
-        if remembering.settled(system) and not visibility.awaits_look(system):
+        if _may_ask(system):
             starting.ask(system, doc, step)
     elif not doc.queues_built:
         _await(system, doc, Stage.QUEUES)
@@ -78,6 +79,22 @@ def _go_on(system: System, doc: Document, step: Step) -> None:
         order_held_commit(system, doc, step)
     elif not _pause(system, doc, step):
         _next_unit(system, doc, step)
+
+
+def _may_ask(system: System) -> bool:
+    """Whether the answer would count: all that is committed by then is visible, and in the ledger.
+
+    Beside a run without lock an event may be being committed: it comes first, and no question can name it yet.
+    """
+    return remembering.settled(system) and not visibility.awaits_look(system) and not system.committing
+
+
+def waits_to_ask(system: System) -> bool:
+    """Whether a run waits until it may ask: further events would make it wait for ever, as some wait for no look."""
+    doc = system.running() if system.live else None
+    if doc is None or doc.stage is not None or doc.resting or doc.ending is not None:
+        return False
+    return starting.must_ask(doc) or (doc.current is not None and doc.current.state is UnitState.ASSESSING)
 
 
 def _commit_begun(system: System, doc: Document, step: Step) -> bool:
@@ -180,7 +197,7 @@ def _order_send(system: System, doc: Document, step: Step) -> None:
 def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> None:
     if unit.state is UnitState.SENDING:
         _order_send(system, doc, step)
-    elif unit.state is UnitState.ASSESSING and remembering.settled(system) and not visibility.awaits_look(system):
+    elif unit.state is UnitState.ASSESSING and _may_ask(system):
         _await(system, doc, Stage.IMPACT)
         step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
     elif unit.state is UnitState.COMMITTING:
@@ -191,64 +208,32 @@ def _await(system: System, doc: Document, stage: Stage) -> None:
     doc.stage, doc.token = stage, system.token()
 
 
-def awaited(system: System, id_: str, token: int, stage: Stage) -> Document | None:
-    """Return the document if the answer is the one it waits for, and let it go on; None if it is superseded."""
-    doc = system.documents.get(id_)
-    if doc is None or doc.stage is not stage or doc.token != token:
-        return None
-    doc.stage = None
-    return doc
-
-
 # --- the start -----------------------------------------------------------------------------------------------
 
 
-def on_notified(system: System, fact: facts.Notified, step: Step) -> None:
-    """The Event Manager was told: of the start, so run now, locked from here on; or of the end, so go on."""
-    doc = awaited(system, fact.id, fact.token, Stage.STARTING)
-    if doc is not None:
-        doc.move(Trigger.START_WITHOUT_LOCK if doc.forking else Trigger.START, system.now, MAESTRO)
-        doc.queues_built = doc.start_asked = False
-        kept.settle(system, doc, step)
-        step.save(SaveDocument(doc))
-        late.drop_replayed(system, doc, step)
-        remembering.open_ledger(system, step)
-        step.do(do.Dequeue(doc.id))
-        return
-    doc = awaited(system, fact.id, fact.token, Stage.ANNOUNCE)
-    if doc is not None:
-        ending.announced(system, doc, step)
+def on_start_announced(system: System, doc: Document, _fact: facts.Notified, step: Step) -> None:
+    """The Event Manager was told of the start: the run begins now, locked from here on."""
+    doc.move(Trigger.START_WITHOUT_LOCK if doc.forking else Trigger.START, system.now, MAESTRO)
+    doc.queues_built = doc.start_asked = False
+    kept.settle(system, doc, step)
+    step.save(SaveDocument(doc))
+    late.drop_replayed(system, doc, step)
+    remembering.open_ledger(system, step)
+    step.do(do.Dequeue(doc.id))
 
 
-def on_queues_updated(system: System, fact: facts.QueuesUpdated, step: Step) -> None:
-    """The queues mirror the document; go on. Only before the held commit does a refusal of the broker end the run."""
-    doc = awaited(system, fact.id, fact.token, Stage.QUEUES)
-    if doc is not None:
-        doc.queues_built = True
-        if fact.problem and not doc.held_committed:
-            ending.end(system, doc, Trigger.ABORT_SPLIT, fact.problem, MAESTRO, step)
-        elif doc.current is not None and doc.current.state is UnitState.SENT:
-            step.do(do.AwaitResult(doc.id, doc.send_name(doc.current), doc.current.sent_at))
-        return
-    if any(awaited(system, fact.id, fact.token, stage) is not None for stage in (Stage.GROWTH, Stage.LEAVING)):
-        return
-    doc = awaited(system, fact.id, fact.token, Stage.CLEAN_UP)
-    if doc is not None:
-        ending.close(system, doc, step)
+def on_queues_filled(system: System, doc: Document, fact: facts.QueuesUpdated, step: Step) -> None:
+    """The queues mirror the document. Only before the held commit does a refusal of the broker end the run."""
+    doc.queues_built = True
+    if fact.problem and not doc.held_committed:
+        ending.end(system, doc, Trigger.ABORT_SPLIT, fact.problem, MAESTRO, step)
+    elif doc.current is not None and doc.current.state is UnitState.SENT:
+        step.do(do.AwaitResult(doc.id, doc.send_name(doc.current), doc.current.sent_at))
 
 
-def on_start_impact_found(system: System, fact: facts.StartImpactFound, step: Step) -> None:
-    """What the held commit impacts by now is known."""
-    doc = awaited(system, fact.id, fact.token, Stage.START_IMPACT)
-    if doc is not None:
-        starting.on_impact_found(system, doc, fact, step)
-
-
-def on_held_committed(system: System, fact: facts.HeldCommitted, step: Step) -> None:
+def on_held_committed(system: System, doc: Document, fact: facts.HeldCommitted, step: Step) -> None:
     """What was held is in the domain."""
-    doc = awaited(system, fact.id, fact.token, Stage.HELD_COMMIT)
-    if doc is not None:
-        held_commit_made(system, doc, fact.took, step)
+    held_commit_made(system, doc, fact.took, step)
 
 
 def held_commit_made(system: System, doc: Document, took: float, step: Step) -> None:
@@ -265,10 +250,9 @@ def held_commit_made(system: System, doc: Document, took: float, step: Step) -> 
 # --- one replay ------------------------------------------------------------------------------------------------
 
 
-def on_replay_sent(system: System, fact: facts.ReplaySent, step: Step) -> None:
+def on_replay_sent(system: System, doc: Document, _fact: facts.ReplaySent, step: Step) -> None:
     """The Event Manager took it. The result may have been quicker: then there is nothing to await."""
-    doc = awaited(system, fact.id, fact.token, Stage.SEND)
-    if doc is None or doc.ending is not None or doc.current is None or doc.current.state is not UnitState.SENDING:
+    if doc.ending is not None or doc.current is None or doc.current.state is not UnitState.SENDING:
         return
     outage.over(system, doc.id)
     doc.current.state, doc.current.sent_at = UnitState.SENT, system.now
@@ -328,10 +312,9 @@ def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None
             ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
 
 
-def on_unit_refused(system: System, fact: facts.UnitRefused, step: Step) -> None:
-    """No operation of the platform takes the replay: it never will, whoever asks."""
-    doc = awaited(system, fact.id, fact.token, Stage.SEND)
-    if doc is not None and doc.ending is None and not answered(doc, Stage.SEND):
+def on_unit_refused(_system: System, doc: Document, fact: facts.UnitRefused, step: Step) -> None:
+    """No operation of the platform takes the replay: it never will."""
+    if doc.ending is None and not answered(doc):
         leaving_out.set_aside(doc, fact.cause, step)
 
 
@@ -367,10 +350,9 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
 # --- the cascade -----------------------------------------------------------------------------------------------
 
 
-def on_replay_impact_found(system: System, fact: facts.ReplayImpactFound, step: Step) -> None:
+def on_replay_impact_found(system: System, doc: Document, fact: facts.ReplayImpactFound, step: Step) -> None:
     """Grow the document by what the result impacts; origins of units not met yet are fetched first."""
-    doc = awaited(system, fact.id, fact.token, Stage.IMPACT)
-    if doc is None or doc.current is None:
+    if doc.current is None:
         return
     doc.footprint = fact.footprint
     impacted = _impacted_by(doc, doc.current, fact.units, step)
@@ -398,16 +380,14 @@ def _impacted_by(doc: Document, unit: Unit, found: tuple[Impacted, ...], step: S
     return impacted
 
 
-def on_replay_origins_fetched(system: System, fact: facts.ReplayOriginsFetched, step: Step) -> None:
-    """All that the cascade, or the start of the run, adds is known."""
-    doc = awaited(system, fact.id, fact.token, Stage.START_ORIGINS)
-    if doc is not None:
-        starting.take_in(system, doc, fact.origins, step)
-        return
-    doc = awaited(system, fact.id, fact.token, Stage.ORIGINS)
-    if doc is not None and doc.current is not None:
+def on_replay_origins_fetched(system: System, doc: Document, fact: facts.ReplayOriginsFetched, step: Step) -> None:
+    """All that the cascade adds is known."""
+    if doc.current is not None:
         outage.over(system, doc.id)
-        _grow(system, doc, doc.current, fact.origins, step)
+        origins, early = not_finished.part(system, fact.origins)
+        not_finished.note(system, early, doc.current.result_instance, step)
+        not_finished.listed(doc, early)
+        _grow(system, doc, doc.current, origins, step)
 
 
 def _grow(system: System, doc: Document, unit: Unit, new: tuple[Origin, ...], step: Step) -> None:
@@ -437,10 +417,9 @@ def _take_in(doc: Document, cause: Unit, origin: Origin) -> Unit:
     return met
 
 
-def on_replay_committed(system: System, fact: facts.ReplayCommitted, step: Step) -> None:
+def on_replay_committed(system: System, doc: Document, fact: facts.ReplayCommitted, step: Step) -> None:
     """The replay's data is in the domain: its unit is done."""
-    doc = awaited(system, fact.id, fact.token, Stage.REPLAY_COMMIT)
-    if doc is not None and doc.current is not None:
+    if doc.current is not None:
         replay_commit_made(system, doc, doc.current, fact.took, step)
 
 
@@ -463,6 +442,6 @@ def replay_commit_made(system: System, doc: Document, unit: Unit, took: float, s
     step.do(do.TakeControl(doc.id))
 
 
-def answered(doc: Document, stage: Stage) -> bool:
+def answered(doc: Document) -> bool:
     """Whether a send that failed was answered by a result all the same: the result says more."""
-    return stage is Stage.SEND and (doc.current is None or doc.current.state is not UnitState.SENDING)
+    return doc.current is None or doc.current.state is not UnitState.SENDING

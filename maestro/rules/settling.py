@@ -132,7 +132,7 @@ def forget(system: System, delivery: Delivery, step: Step) -> None:
 
 
 def make_way(system: System, delivery: Delivery, step: Step) -> tuple[int, ...]:
-    """Forget a delivery whose event is delivered anew. Return its references: the new delivery settles them."""
+    """Forget a delivery whose event is delivered again. Return its references: the new delivery settles them."""
     if delivery.done and not delivery.doubt:
         system.finished.remove(delivery.key)  # else the new delivery would be forgotten in its place
     if delivery.parked:
@@ -166,7 +166,7 @@ def _save_judged(delivery: Delivery, step: Step) -> None:
 def answer(
     delivery: Delivery, step: Step, code: Code, *, message: str = "", document_id: str = "", fields: do.Fields = ()
 ) -> None:
-    """Answer whoever waits for the event's sync persist."""
+    """Answer the callers that wait for the event's sync persist."""
     delivery.heard = delivery.heard or (bool(delivery.tickets) and code is not Code.ACCEPTED)
     for ticket in delivery.tickets:
         step.do(do.Reply(ticket, code, message, document_id, fields))

@@ -12,7 +12,7 @@ from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.impact import Impacted, UnitKey
 from maestro.rules.ledger import Reader
-from maestro.rules.ledger_book import LatePolicy, MissedCommit, Oldest, Owed, Stale, StaleState
+from maestro.rules.ledger_book import Book, LatePolicy, MissedCommit, Oldest, Owed, Stale, StaleState
 from maestro.rules.state import System
 from maestro.rules.status import Status
 from maestro.rules.step import DropStale, SaveBook, SaveStale, Step
@@ -27,6 +27,8 @@ def judge(system: System, owed: Owed, fact: facts.OwedFetched, step: Step) -> No
     """Say what is known of a computation that was committed: it is fresh, or on the list."""
     if fact.problem:
         _note(system, owed, StaleState.NOT_REMEMBERED, step, cause=fact.problem)
+    elif fact.reads is None and owed.unit in system.ledger.not_finished.get(owed.unit[0], ()):
+        await_question(system, structs.replace(system.ledger.stale[owed.unit], due=True), step)
     elif fact.reads is None:
         _note(system, owed, StaleState.UNVERIFIED, step, cause="Process Memory has no dataset of it")
     elif fact.missed:
@@ -35,7 +37,7 @@ def judge(system: System, owed: Owed, fact: facts.OwedFetched, step: Step) -> No
     elif fact.overwritten:
         _note(system, owed, StaleState.OVERWRITE, step, fact.overwritten)
     elif owed.unit in system.ledger.stale:
-        _take_off(system, owed.unit, step)
+        take_off(system, owed.unit, step)
 
 
 def forgotten(system: System, oldest: Oldest, step: Step) -> None:
@@ -48,7 +50,7 @@ def forgotten(system: System, oldest: Oldest, step: Step) -> None:
 def replayed(system: System, unit: UnitKey, step: Step) -> None:
     """A unit was replayed, and nothing is remembered of what that read: what was missed before is not missed now."""
     if unit in system.ledger.stale:
-        _take_off(system, unit, step)
+        take_off(system, unit, step)
 
 
 def overlooked(system: System, reader: Reader, missed: MissedCommit, step: Step) -> None:
@@ -64,6 +66,19 @@ def named_late(system: System, unit: Impacted, missed_instance: str, step: Step)
     owed = Owed(0, unit.instance_id, unit.key, unit.forking, reads=True)
     _note(system, owed, StaleState.STALE, step, (MissedCommit(system.ledger.last, missed_instance),))
     gather(system, step)
+
+
+def await_question(system: System, stale: Stale, step: Step) -> None:
+    """Have Discovery asked whether a unit missed the commits that named it early: its own is made."""
+    system.ledger.stale[stale.unit] = stale
+    system.ledger.not_finished_due[stale.unit] = None
+    step.save(SaveStale(stale))
+
+
+def named_early(system: System, unit: Impacted, missed: tuple[MissedCommit, ...], step: Step) -> None:
+    """Discovery names a unit whose own commit is still to come."""
+    stale = Stale(0, unit.key, unit.forking, unit.instance_id, StaleState.NOT_FINISHED, system.now, missed[-NAMED:])
+    _put(system, stale, step)
 
 
 def left_out(system: System, unit: UnitKey, instance_id: str, user: str, reason: str, step: Step) -> None:
@@ -110,14 +125,27 @@ def _note(
 def _put(system: System, stale: Stale, step: Step) -> None:
     book = system.ledger
     book.noted += 1
-    book.stale.pop(stale.unit, None)
+    if stale.unit in book.stale:
+        _forget(book, stale.unit)
     book.stale[stale.unit] = numbered = structs.replace(stale, number=book.noted)
+    if stale.state is StaleState.NOT_FINISHED:
+        book.not_finished.setdefault(stale.unit[0], []).append(stale.unit)
     step.save(SaveStale(numbered), SaveBook(book))
     if len(book.stale) > KEPT:
         book.stale_left += 1
-        _take_off(system, next(iter(book.stale)), step)
+        take_off(system, next(iter(book.stale)), step)
 
 
-def _take_off(system: System, unit: UnitKey, step: Step) -> None:
-    del system.ledger.stale[unit]
+def take_off(system: System, unit: UnitKey, step: Step) -> None:
+    """Take a unit off the list."""
+    _forget(system.ledger, unit)
     step.save(DropStale(unit))
+
+
+def _forget(book: Book, unit: UnitKey) -> None:
+    if book.stale.pop(unit).state is StaleState.NOT_FINISHED:
+        units = [one for one in book.not_finished[unit[0]] if one != unit]
+        if units:
+            book.not_finished[unit[0]] = units
+        else:
+            del book.not_finished[unit[0]]

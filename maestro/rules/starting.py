@@ -5,9 +5,9 @@ commit is recorded as done: a retry of an aborted run may come hours later (sema
 """
 
 from maestro.rules import commands as do
-from maestro.rules import facts, outage
+from maestro.rules import facts, not_finished, outage
 from maestro.rules.document import MAESTRO, START, Document, Stage
-from maestro.rules.impact import Origin, relevant, replay_order
+from maestro.rules.impact import relevant, replay_order
 from maestro.rules.state import System
 from maestro.rules.step import SaveDocument, SaveUnit, Step
 
@@ -36,11 +36,17 @@ def on_impact_found(system: System, doc: Document, fact: facts.StartImpactFound,
         doc.start_asked = True
 
 
-def take_in(system: System, doc: Document, new: tuple[Origin, ...], step: Step) -> None:
+def on_origins_fetched(system: System, doc: Document, fact: facts.ReplayOriginsFetched, step: Step) -> None:
     """Add the units at the end, in the order of replay. The queues are filled with them: that comes next."""
     outage.over(system, doc.id)
-    units = doc.add(replay_order(new), START)
     doc.start_asked = True
+    new, early = not_finished.part(system, fact.origins)
+    not_finished.note(system, early, doc.held_instance, step)
+    if not_finished.listed(doc, early) and not new:
+        step.save(SaveDocument(doc))
+    if not new:
+        return
+    units = doc.add(replay_order(new), START)
     doc.cascaded += len(units)
     system.counters.cascaded += len(units)
     doc.note(

@@ -10,7 +10,7 @@ from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.doubt import Case, Doubt
 from maestro.rules.facts import Retried
-from maestro.rules.ledger_book import Book, LatePolicy, Scope
+from maestro.rules.ledger_book import Book, LatePolicy, NotFinishedQuestion, Scope
 from maestro.rules.pace import Paces
 from maestro.rules.stalls import Stall, Trouble
 from maestro.rules.status import IN_PROGRESS, Status
@@ -69,8 +69,8 @@ class OutboxMessage:
     about: int = 0
 
 
-class Lane(StrEnum):
-    """What the event being judged waits for. Not stored."""
+class JudgingStage(StrEnum):
+    """What the event in the judging slot waits for. Not stored."""
 
     IMPACT = "impact"
     ORIGINS = "origins"
@@ -173,7 +173,7 @@ class System:
     unfinished: deque[Delivery] = field(default_factory=deque)
     #: The event being judged, what it waits for, and the token of the answer.
     judged: Delivery | None = None
-    lane: Lane | None = None
+    judging_stage: JudgingStage | None = None
     judging_token: int = 0
     #: Documents by id, oldest first; ended ones without their units.
     documents: dict[str, Document] = field(default_factory=dict)
@@ -194,6 +194,8 @@ class System:
     #: What is owed to commits, by who owes it: the key of a delivery or the id of a document.
     looks: dict[str, Look] = field(default_factory=dict)
     questions: dict[str, Look] = field(default_factory=dict)
+    #: Questions whether units missed a commit that named them before their own was made. Not stored.
+    not_finished_questions: dict[str, NotFinishedQuestion] = field(default_factory=dict)
     #: How long instances took to become visible.
     visible: Looks = field(default_factory=Looks)
     next_line: int = 1
@@ -313,7 +315,7 @@ class System:
     @property
     def committing(self) -> bool:
         """Whether an event's commit is decided and not known to be made."""
-        return self.lane is Lane.COMMIT or bool(self.unfinished)
+        return self.judging_stage is JudgingStage.COMMIT or bool(self.unfinished)
 
     @property
     def open_doubts(self) -> list[Doubt]:

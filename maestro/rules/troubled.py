@@ -3,25 +3,27 @@
 from maestro.rules import ending, facts, outage
 from maestro.rules.document import MAESTRO, Document, Stage
 from maestro.rules.outage import Ruling
-from maestro.rules.replaying import answered, awaited
+from maestro.rules.replaying import answered
 from maestro.rules.state import System
 from maestro.rules.status import Trigger
 from maestro.rules.step import Step
 
 
-def on_run_failed(system: System, fact: facts.RunFailed, step: Step) -> None:
+def on_run_failed(system: System, doc: Document, fact: facts.RunFailed, step: Step) -> None:
     """A step of the run failed past its tries: find out whose fault it is, unless that is certain."""
-    for stage in (
-        Stage.START_IMPACT, Stage.START_ORIGINS, Stage.SEND, Stage.IMPACT, Stage.ORIGINS,
-    ):  # fmt: skip
-        doc = awaited(system, fact.id, fact.token, stage)
-        if doc is None or doc.ending is not None or answered(doc, stage):
-            continue
-        if fact.sibling and not doc.cancelling:
-            doc.stage = Stage.OUTAGE
-            outage.suspect(system, doc.id, fact.sibling, fact.cause, step)
-        else:
-            ending.end(system, doc, _failing(doc), fact.cause, MAESTRO, step)
+    if doc.ending is not None:
+        return
+    if fact.sibling and not doc.cancelling:
+        doc.stage = Stage.OUTAGE
+        outage.suspect(system, doc.id, fact.sibling, fact.cause, step)
+    else:
+        ending.end(system, doc, _failing(doc), fact.cause, MAESTRO, step)
+
+
+def on_send_failed(system: System, doc: Document, fact: facts.RunFailed, step: Step) -> None:
+    """A send failed past its tries, unless its result came all the same."""
+    if not answered(doc):
+        on_run_failed(system, doc, fact, step)
 
 
 def _failing(doc: Document) -> Trigger:

@@ -10,6 +10,10 @@ core; the next question of the system waits until nothing is owed. What is owed 
                 └─────> Maestro sets `finished` itself
                           └── refused: look again; unknown there, or refused for minutes: go on
 
+A backlog may last, and events that need not wait for a look are committed meanwhile. So that API core is not flooded a
+few commits are looked after at once, one while the Event Manager is behind; the others wait for their turn. Each is
+looked at before its status is set: our call must not meet the Event Manager's own.
+
 Discovery fails open when API core does: an answer before a commit is *doubtful* when any call to API core failed
 between the question and the look after the commit. Then the question is put once more; what it names now was missed.
 """
@@ -25,7 +29,7 @@ from maestro.rules.impact import relevant
 from maestro.rules.outage import pause
 from maestro.rules.state import System
 from maestro.rules.step import SaveDelivery, SaveSight, Step
-from maestro.rules.visible import Look
+from maestro.rules.visible import BEHIND, Look
 
 #: The status that Discovery asks for.
 FINISHED: Final = "finished"
@@ -49,7 +53,10 @@ def owe(system: System, owner: Delivery | Document, step: Step) -> None:
         return
     owner.sight = Sight.LOOK
     look = _take_up(system, owner)
-    _look_in(look, system.visible.first(), system, step)
+    if system.visible.full:
+        system.visible.resting[look.key] = None
+    else:
+        _look_in(look, system.visible.first(), system, step)
 
 
 def awaits_look(system: System) -> bool:
@@ -93,6 +100,7 @@ def _record(owner: Delivery | Document, since: float) -> Look:
 
 
 def _look_in(look: Look, seconds: float, system: System, step: Step) -> None:
+    system.visible.active.add(look.key)
     if seconds <= 0.0:
         _look(look, system, step)
     else:
@@ -100,6 +108,7 @@ def _look_in(look: Look, seconds: float, system: System, step: Step) -> None:
 
 
 def _look(look: Look, system: System, step: Step) -> None:
+    system.visible.active.add(look.key)
     look.token = system.token()
     step.do(do.Look(look.key, look.token, look.instance_id))
 
@@ -143,10 +152,24 @@ def on_looked(system: System, fact: facts.Looked, step: Step) -> None:
             _set(look, system, step)
         else:
             _look_in(look, seconds, system, step)
+    _take_turns(look, system, step)
     _end_stall(system)
 
 
+def _take_turns(look: Look, system: System, step: Step) -> None:
+    """Let those look whose turn it is. One that has to wait for long keeps nobody from it."""
+    visible = system.visible
+    if look.refused_since or look.seen_at or look.key not in system.looks:
+        visible.active.discard(look.key)
+    while visible.resting and not visible.full:
+        key = next(iter(visible.resting))
+        del visible.resting[key]
+        since = system.now - system.looks[key].since
+        _look_in(system.looks[key], max(0.0, BEHIND - since) if visible.behind else 0.0, system, step)
+
+
 def _set(look: Look, system: System, step: Step) -> None:
+    system.visible.active.add(look.key)
     look.token = system.token()
     step.do(do.SetFinished(look.key, look.token, look.instance_id))
 
@@ -168,6 +191,7 @@ def on_finished_set(system: System, fact: facts.FinishedSet, step: Step) -> None
     look.failed = 0
     look.refused_since = look.seen_at = 0.0
     _seen(look, fact.failures, system, step)
+    _take_turns(look, system, step)
     _end_stall(system)
 
 
@@ -177,6 +201,7 @@ def on_finished_refused(system: System, fact: facts.FinishedRefused, step: Step)
     if look is not None:
         look.refused_since = look.refused_since or system.now
         _look(look, system, step)
+        _take_turns(look, system, step)
 
 
 def on_look_failed(system: System, fact: facts.LookFailed, step: Step) -> None:

@@ -22,6 +22,8 @@ SLOW_IN_A_ROW: Final = 3
 BEHIND: Final = 0.1
 #: A usual time up to which the first look comes at once.
 AT_ONCE: Final = 0.01
+#: Commits of a system that are looked after at once; while the Event Manager is behind it is one.
+LOOKED_AFTER: Final = 8
 #: Looks that the usual time is made of.
 _REMEMBERED: Final = 15
 #: A first look that finds what it looks for says only that it took no longer. So it counts as somewhat less: the usual
@@ -61,11 +63,19 @@ class Looks:
 
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     slow: int = 0
+    #: Keys of the commits that are being looked after, and of those whose turn is still to come, oldest first.
+    active: set[str] = field(default_factory=set)
+    resting: dict[str, None] = field(default_factory=dict)
 
     @property
     def behind(self) -> bool:
         """Whether the Event Manager has a backlog."""
         return self.slow >= SLOW_IN_A_ROW
+
+    @property
+    def full(self) -> bool:
+        """Whether no further commit may be looked after now: API core is not asked more for a backlog that lasts."""
+        return len(self.active) >= (1 if self.behind else LOOKED_AFTER)
 
     def first(self) -> float:
         """Return the pause between a commit and the first look."""

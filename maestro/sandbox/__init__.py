@@ -2,5 +2,5 @@
 
 `sandbox.Sandbox` serves it, `commands` are its command lines, `demo` plays a story on it. The world starts
 empty each time: the domain is a fresh SQLite file, everything else is kept in memory.
-May import `maestro.broker`, `maestro.events`, `maestro.settings.model`; nothing of the service itself.
+May import `maestro.broker`, `events`, `settings`, `logs` and `ports`; nothing of the service itself.
 """

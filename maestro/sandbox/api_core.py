@@ -131,7 +131,7 @@ class ApiCore(Service):
                 ordered = sorted(self._of_system(request), key=lambda one: float(one["startedAt"]))
                 return json(ordered[(page - 1) * size : page * size])
             case _:
-                # Not an error: whoever misspells a filter gets everything.
+                # Not an error: a misspelt filter gets everything.
                 return json(list(self._instances.values()))
 
     def _of_system(self, request: web.Request) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The domain service: commits what an instance staged, at each call, and shows its rows.
 
 A commit is one transaction, takes as long as it takes, also when its caller has gone away, and is not idempotent: rows
-it creates are created anew (contracts: Domain's commit). After it is stored Domain sends the instance's `.done` event,
+it creates are created again (contracts: Domain's commit). After it is stored Domain sends the instance's `.done` event,
 and it may fail then all the same, with the same 500 as when nothing was stored.
 """
 

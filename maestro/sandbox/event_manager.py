@@ -39,7 +39,7 @@ _RETRY: Final = (0.05, 0.5)
 
 
 class EventManager(Service):
-    """Hands events to the executor, persist requests to the broker, outcomes to whoever listens."""
+    """Hands events to the executor, persist requests to the broker, outcomes to all who listen."""
 
     def __init__(
         self, core: ApiCore, broker: Broker, maestro: MaestroClient, outcomes: Outcomes, traits: Traits

@@ -149,7 +149,7 @@ class Executor:
         writes = process.run(payload, read)
         handed_on = process.hands_on(payload, read) if process.hands_on else None
         for write in writes:
-            if not write.anew:
+            if not write.fresh:
                 look(write.entity, write.key)
         scope = event.get("scope") or EXECUTION
         run = Run(

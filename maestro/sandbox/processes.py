@@ -43,7 +43,7 @@ class Write:
     #: None: the row is destroyed.
     fields: Fields | None
     #: A new row each time, whatever is there.
-    anew: bool = False
+    fresh: bool = False
 
 
 class QuotePayload(msgspec.Struct, frozen=True):
@@ -192,7 +192,7 @@ def note_quote(payload: DayPayload, read: Read) -> list[Write]:
     """Write a row of its own each time: a replay adds one, it replaces none."""
     quote = _quoted(payload.currency, payload.date, read)
     fields = {"currency": payload.currency, "date": payload.date, "rate": quote["rate"]}
-    return [Write(NOTE, key_of(payload.currency, payload.date), fields, anew=True)]
+    return [Write(NOTE, key_of(payload.currency, payload.date), fields, fresh=True)]
 
 
 def look_at_quote(payload: DayPayload, read: Read) -> list[Write]:

@@ -2,7 +2,7 @@
 
 A row has an `id` (the same on every branch) and a `rid` (its own on each). An update or destroy finds it by id and
 branch; a scenario's first change makes a copy. Rows carry who wrote them last (`instance`). Created rows get both ids
-from here, others than in the dataset, at each persist anew (contracts: What a row is).
+from here, others than in the dataset, again at each persist (contracts: What a row is).
 """
 
 import sqlite3
@@ -112,7 +112,7 @@ class Rows:
         self._creates_anew = creates_anew
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
-        # The world is made anew at each start, so nothing here has to outlive the process.
+        # The world is made from nothing at each start, so nothing here has to outlive the process.
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.executescript(_SCHEMA)
 
@@ -205,7 +205,7 @@ class Rows:
     def commit(self, instance: str, at: float, *, replay: bool = False) -> bool:
         """Apply what `instance` staged last, all or nothing, at that moment (seconds since the epoch).
 
-        Returns False, and has no effect, when that was done before and is not done anew.
+        Returns False, and has no effect, when that was done before and is not done again.
         """
         stage = self._last_stage(instance)
         self._db.execute("BEGIN IMMEDIATE")
@@ -274,7 +274,7 @@ class Rows:
 
 def _tracked(write: Write, branch: str, seen: dict[tuple[str, str], Row]) -> tuple[str, str, str, bytes, str, float]:
     """Return how a write is kept: its change, id, rid, fields, and of the version that was read writer and moment."""
-    row = None if write.anew else seen.get((write.entity, write.key))
+    row = None if write.fresh else seen.get((write.entity, write.key))
     if row is None:
         return (Change.CREATE, str(uuid.uuid4()), str(uuid.uuid4()), orjson.dumps(write.fields), "", 0.0)
     fields: Fields = row.fields if write.fields is None else write.fields

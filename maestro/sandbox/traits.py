@@ -44,7 +44,7 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     discovery_shuffled: bool = True
     #: While API core is away, it names nobody, and calls that an answer.
     discovery_fails_open: bool = True
-    #: Where all executions since the row's change are on closed branches, it names whoever read it, finished or not.
+    #: Where all executions since the row's change are on closed branches, it names all that read it, finished or not.
     discovery_closed_branches: bool = True
 
     #: From an instance's end until API core calls it `finished`.
@@ -57,7 +57,7 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     #: How long a status takes to be set. Two `finished` of an instance that meet within it make it unchangeable.
     finished_window: float = 0.005
 
-    #: Domain makes rows anew at each persist, also of an instance that was persisted before.
+    #: Domain creates the rows again at each persist, also of an instance that was persisted before.
     domain_creates_anew: bool = True
     #: Share of the commits that take `domain_slow` longer.
     domain_slow_share: float = 0.001

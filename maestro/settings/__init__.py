@@ -1,7 +1,7 @@
 """The settings (`model`), filled from the configuration file and the environment, and what is wrong with them.
 
 Later wins: defaults, the TOML file, the platform's own environment variables (RABBITMQ_HOST …), MAESTRO_*.
-Imports nothing else of Maestro but `faultpoints`.
+Imports nothing else of Maestro but `events` and `faultpoints`.
 """
 
 from maestro.settings.layers import Key as Key

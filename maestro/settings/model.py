@@ -249,7 +249,7 @@ class ActorSettings(Section):
 
     @property
     def beat_fresh(self) -> float:
-        """Seconds for which a heartbeat proves that the actor is at work: till two are missing."""
+        """Seconds for which a heartbeat proves that the actor is at work: until two are missing."""
         return 2 * self.beat_every
 
 

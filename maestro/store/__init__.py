@@ -1,4 +1,4 @@
 """A system's durable truth: TinyDB's document API over SQLite, one file per system, one owner.
 
-May import `maestro.logs` and `maestro.events`; knows nothing of what the rows mean.
+May import `maestro.events`; knows nothing of what the rows mean.
 """

@@ -14,7 +14,7 @@ _KINDS: Final[dict[int, type[StoreError]]] = {
     sqlite3.SQLITE_CORRUPT: StoreDamaged,
     sqlite3.SQLITE_NOTADB: StoreDamaged,
     # A failed sync is no matter of trying again: the kernel forgets the pages it could not write, and the next
-    # sync succeeds without them. Only opening anew, which copies the log into the file, writes them again.
+    # sync succeeds without them. Only opening it again, which copies the log into the file, writes them again.
     sqlite3.SQLITE_IOERR_FSYNC: StoreError,
     sqlite3.SQLITE_IOERR_DIR_FSYNC: StoreError,
     sqlite3.SQLITE_IOERR_READ: StoreError,

@@ -88,7 +88,7 @@ class Tail:
         return True
 
     def discard(self) -> None:
-        """Remove what another life left, for good: numbers that the loss of power took back are given anew.
+        """Remove what another life left, for good: numbers that the loss of power took back are given again.
 
         Raises:
             StoreError: the file cannot be removed.
@@ -102,7 +102,7 @@ class Tail:
             raise StoreError(f"{self.path}: cannot be removed: {error.strerror}") from error
 
     def restart(self) -> None:
-        """All of it is in the database: begin anew."""
+        """All of it is in the database: begin again."""
         self._end = 0
         self._folded = True
 

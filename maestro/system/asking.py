@@ -94,6 +94,11 @@ class Asking:
         self._canaries.answered("discovery", instance_id, units=bool(units))
         return units
 
+    async def finished(self, instance_id: str, tries: int | None) -> bool:
+        """Return whether an instance that Discovery names is finished. Of one that API core does not know it is."""
+        instance = await self._platform.apicore.instance(instance_id, tries=tries)
+        return instance is None or instance.status == FINISHED
+
     async def again(self, command: do.AskAgain) -> Fact:
         """Carry out `AskAgain`."""
         units = await self._named(command.instance_id, EVENT, None, surely=True)

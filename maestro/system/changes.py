@@ -1,4 +1,4 @@
-"""Tells whoever waits for it that a system changed: a counter, and the questions that wait for it to move."""
+"""Says that a system changed: a counter, and the questions that wait for it to move."""
 
 import asyncio
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Calls to siblings that somebody waits for at the gateway: fewer tries, and an end before its patience ends."""
+"""Calls to siblings that somebody waits for at the gateway: fewer tries, and an end before its timeout."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,18 +8,18 @@ from maestro.platform import SiblingUnreachable
 
 #: Tries of such a call.
 PROMPT_TRIES = 2
-#: What part of the gateway's patience a sibling gets.
+#: The share of the gateway's timeout that a sibling gets.
 SHARE = 0.8
 
 
 @asynccontextmanager
-async def promptly(service: str, call: str, patience: float) -> AsyncIterator[None]:
-    """Give the calls inside part of `patience` (seconds), then say that there was no answer.
+async def promptly(service: str, call: str, seconds: float) -> AsyncIterator[None]:
+    """Give the calls inside part of `seconds`, then say that there was no answer.
 
     Raises:
         SiblingUnreachable: time was up.
     """
-    limit = patience * SHARE
+    limit = seconds * SHARE
     try:
         async with asyncio.timeout(limit):
             yield

@@ -14,7 +14,7 @@ from maestro.rules.delivery import Delivery
 from maestro.rules.facts import Committed, EventArrived, Fact, Looked, LookFailed, ReconsiderAsked
 from maestro.rules.machine import Machine
 from maestro.rules.reconsidering import delivery_body, delivery_key
-from maestro.rules.state import Lane, Lock
+from maestro.rules.state import JudgingStage, Lock
 from maestro.rules.step import Save
 from maestro.store.base import Store, StoreError, Write
 from maestro.system.repository import Repository
@@ -114,7 +114,7 @@ class Engine:
         Else it is stored now, for a crash must not repeat the commit.
         """
         system = self.machine.system
-        if system.judged is not None and system.lane is not Lane.LOOKS:
+        if system.judged is not None and system.judging_stage is not JudgingStage.LOOKS:
             return True
         next_one = bool(system.inbox) or system.judged is not None
         return next_one and any(type(one) is Look for one in commands)

@@ -61,11 +61,11 @@ class ErrorQueueClient:
             timer.cancel()
         self._waiting.clear()
 
-    def _request(self, give: Give, patience: float, late: str) -> int:
+    def _request(self, give: Give, timeout: float, late: str) -> int:
         self._last_request += 1
         request = self._last_request
         expired = Answer(Code.UNAVAILABLE, message=late)
-        timer = asyncio.get_running_loop().call_later(patience * SHARE, self._resolve, request, expired)
+        timer = asyncio.get_running_loop().call_later(timeout * SHARE, self._resolve, request, expired)
         self._waiting[request] = (give, timer)
         return request
 

@@ -24,7 +24,7 @@ VERDICTS = ("commit", "pending", "waiting", "error", "duplicate", "superseded")
 
 
 class SystemMetrics:
-    """One system's figures. `clock`: seconds, monotonic."""
+    """One system's metrics. `clock`: seconds, monotonic."""
 
     def __init__(
         self, system: System, registry: MetricsRegistry, store: Path, clock: Callable[[], float] = time.monotonic
@@ -54,7 +54,7 @@ class SystemMetrics:
                 return
 
     def snapshot(self, depths: dict[str, int] | None, depths_age: float) -> Snapshot:
-        """Return all figures as they are now; `depths` of the queues by name, as measured `depths_age` seconds ago."""
+        """Return all metrics as they are now; `depths` of the queues by name, as measured `depths_age` seconds ago."""
         return self._registry.snapshot(
             [
                 *self._counted(),

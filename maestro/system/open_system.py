@@ -1,6 +1,6 @@
 """One system while its store is open: its engine, the links to ingress and cascade, and all that works beside.
 
-ingress ──Arrived──> ┌────────────────┐ ──commands──> Effects ──> siblings
+ingress ──Arrived──> ┌────────────────┐ ──commands──> SiblingCalls ──> siblings
         <──Ack/Park─ │ Engine: rules, │ ──commands──> CascadeClient ──> cascade actor
 gateway ──Asked────> │ store, order   │ ──Reply──> gateway
                      └────────────────┘
@@ -57,7 +57,7 @@ from maestro.system.mirror import DocumentMirror, no_mirror
 from maestro.system.outbox import Outbox
 from maestro.system.queries import Questions
 from maestro.system.repository import Repository
-from maestro.system.sibling_calls import Effects
+from maestro.system.sibling_calls import SiblingCalls
 from maestro.telemetry.definitions import ALARMS, BAD_INPUT, ERRORS, NO_EVENT
 from maestro.telemetry.metrics import MetricsRegistry
 from maestro.telemetry.tracing import open_trace
@@ -93,7 +93,7 @@ class OpenSystem:
         self._tell_lock = publish_lock
         self._log = logs.get(system=system.id)
         self._system = system
-        self._figures = SystemMetrics(system, registry, store.path)
+        self._metrics = SystemMetrics(system, registry, store.path)
         self._trace = open_trace(settings.trace, system)
         self._engine = Engine(
             Machine(self._system), repository, store, carry_out=self._carry_out, publish_lock=self._publish_lock,
@@ -101,8 +101,8 @@ class OpenSystem:
             prefetch=settings.broker.prefetch,
         )  # fmt: skip
         self._decision_log = DecisionLog(self._system, registry)
-        self._effects = Effects(settings, platform, self._engine, registry, self._trace)
-        self._desk = CascadeClient(self._system.documents, repository, self._feed)
+        self._sibling_calls = SiblingCalls(settings, platform, self._engine, registry, self._trace)
+        self._cascade_client = CascadeClient(self._system.documents, repository, self._feed)
         self._deciders = Deciders(settings, system.id, self._feed)
         self._outbox = Outbox(self._system, self._engine, platform)
         self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
@@ -114,7 +114,7 @@ class OpenSystem:
             self._engine,
             self._error_queues,
             self._changes,
-            self._figures,
+            self._metrics,
             self._webhooks,
             self._to_ingress,
             epoch,
@@ -132,7 +132,7 @@ class OpenSystem:
     def begin(self) -> None:
         """Carry on where the store says."""
         self._publish_lock(self._system.lock())
-        self._own("errands", self._outbox.run())
+        self._own("outbox", self._outbox.run())
         if self._settings.platform.mirror_documents:
             self._own("mirror", self._mirror.run())
         self._own("webhooks", self._webhooks.run())
@@ -162,7 +162,7 @@ class OpenSystem:
                 await self._engine.idle()
         for task in self._tasks:
             task.cancel()
-        await self._effects.close()
+        await self._sibling_calls.close()
         self._error_queues.close()
         self._changes.close()
         self._engine.flush()
@@ -189,7 +189,7 @@ class OpenSystem:
 
     def _cascade_met(self, session: Session) -> None:
         session.on_item = self._from_cascade
-        self._desk.attach(session)
+        self._cascade_client.attach(session)
 
     def _from_ingress(self, item: object) -> None:
         match item:
@@ -217,7 +217,7 @@ class OpenSystem:
 
     def _from_cascade(self, item: object) -> None:
         if isinstance(item, CascadeDone):
-            self._desk.done(item)
+            self._cascade_client.done(item)
 
     def _arrived(self, arrived: Arrived) -> None:
         accepted = accept(arrived, self._system.id, self._settings.broker.max_event_bytes)
@@ -251,8 +251,8 @@ class OpenSystem:
     def handlers(self) -> Handlers:
         """Return who carries out which command."""
         return {
-            **self._effects.handlers(),
-            **self._desk.handlers(),
+            **self._sibling_calls.handlers(),
+            **self._cascade_client.handlers(),
             **self._deciders.handlers(),
             do.AckDelivery: self._acknowledge,
             do.AckOutcome: self._acknowledge_outcome,
@@ -299,7 +299,7 @@ class OpenSystem:
         self._log.warning(command.text, alarm=command.alarm.value, instance=command.instance_id)
 
     def _publish_lock(self, lock: Lock | None) -> None:
-        self._figures.lock_moved(lock)
+        self._metrics.lock_moved(lock)
         self._tell_lock(lock)
 
     def _move(
@@ -321,7 +321,7 @@ class OpenSystem:
 
     def _saved(self, saves: list[Save]) -> None:
         self._decision_log.note(saves)
-        self._figures.saved(saves)
+        self._metrics.saved(saves)
         changed = {save.document.id for save in saves if type(save) is SaveDocument or type(save) is SaveUnit}
         for id_ in changed:
             self._mirror_changed(id_)

@@ -44,7 +44,7 @@ class Outbox:
             self._more.set()
 
     async def run(self) -> None:
-        """Deliver outbox for ever."""
+        """Deliver the outbox, until cancelled."""
         loop = asyncio.get_running_loop()
         try:
             while True:

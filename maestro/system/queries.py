@@ -23,8 +23,10 @@ from maestro.messages import (
     ListDeliveries,
     ListDoubts,
     ListErrors,
+    ListRecords,
     ListSkipped,
     ListStale,
+    ListTodo,
     ListWaiting,
     Measure,
     MeasureQueues,
@@ -47,6 +49,8 @@ from maestro.system.decisions import Decision, fact_of
 from maestro.system.engine import Engine
 from maestro.system.error_queue_client import ErrorQueueClient
 from maestro.system.metrics import SystemMetrics
+from maestro.system.records import records
+from maestro.system.todo import Todo
 from maestro.webhooks.worker import Webhooks
 
 Give = Callable[[Answer], None]
@@ -57,14 +61,14 @@ MEASURE_EVERY, MEASURE_FORGOTTEN = 15.0, 60.0
 
 
 class Questions:
-    """The gateway's desk at a system."""
+    """Answers what the gateway asks of one system."""
 
     def __init__(
         self,
         engine: Engine,
         errors: ErrorQueueClient,
         changes: Changes,
-        figures: SystemMetrics,
+        metrics: SystemMetrics,
         webhooks: Webhooks,
         measure: Callable[[object], bool],
         epoch: int,
@@ -72,7 +76,7 @@ class Questions:
     ) -> None:
         self._revoked = revoked
         self._engine = engine
-        self._figures = figures
+        self._metrics = metrics
         self._errors = errors
         self._changes = changes
         self._webhooks = webhooks
@@ -86,6 +90,7 @@ class Questions:
         self._measured_at = float("-inf")
         self._asked_at = float("-inf")
         self._describing: list[Give] = []
+        self._todo = Todo(self._system, engine.repository)
 
     def ask(self, question: Question, give: Give) -> None:
         """Answer a question, now or later, exactly once."""
@@ -98,6 +103,9 @@ class Questions:
         match question:
             case DescribeSystem(measure=measure):
                 self._describe(give, measure=measure)
+            case ListTodo():
+                self._engine.store()
+                self._describe(lambda _: give(self._todo.answer(self._depths)), measure=True)
             case Measure() | ListDeliveries():
                 give(self._recorded(question))
             case GetHeldInstance():
@@ -128,6 +136,7 @@ class Questions:
                 | GetWaiting()
                 | ListSkipped()
                 | ListStale()
+                | ListRecords()
                 | FindDocuments()
                 | GetDocument()
             ):
@@ -150,7 +159,15 @@ class Questions:
         return self._webhooks.page(question.after, question.limit)
 
     def _look_up(  # noqa: PLR0911 - one for each question
-        self, question: CheckLock | ListWaiting | GetWaiting | ListSkipped | ListStale | FindDocuments | GetDocument
+        self,
+        question: CheckLock
+        | ListWaiting
+        | GetWaiting
+        | ListSkipped
+        | ListStale
+        | ListRecords
+        | FindDocuments
+        | GetDocument,
     ) -> Answer:
         """Answer from what the state and the store say. What is shown is stored: a crash takes none of it back."""
         if not isinstance(question, CheckLock):  # that is answered from what was published
@@ -166,10 +183,12 @@ class Questions:
                 return views.skipped(self._system, after, limit)
             case ListStale(state=state, after=after, limit=limit):
                 return views.stale(self._system, state, after, limit)
+            case ListRecords():
+                return records(self._system, question)
             case FindDocuments():
                 return views.documents(self._system, self._engine.repository, question)
-            case GetDocument(id=id_):
-                return self._document(id_)
+            case GetDocument(id=id_, after=after, limit=limit):
+                return self._document(id_, after, limit)
 
     def _decide(self, decision: Decision, give: Give) -> None:
         """Let it happen; the rules answer the ticket. What the store alone knows must be in it."""
@@ -201,10 +220,12 @@ class Questions:
             return sync_answer(body) if sync else edited(body, dict(reply.fields)) if reply.fields else body
         return orjson.dumps(dict(reply.fields)) if reply.fields else b""
 
-    def _document(self, id_: str) -> Answer:
+    def _document(self, id_: str, after: int = 0, limit: int = 0) -> Answer:
         doc = self._system.documents.get(id_)
         if doc is None:
             return Answer(Code.NOT_FOUND, message=f"no reprocessing {id_}")
+        if limit:
+            return Answer(Code.OK, views.document_page(self._system, doc, self._engine.repository, after, limit))
         return Answer(Code.OK, views.document(self._system, doc, self._engine.repository))
 
     def _held_instance(self, id_: str) -> Answer:
@@ -260,7 +281,7 @@ class Questions:
             self._asked_at = now
         age = now - self._measured_at
         depths = self._depths if age < MEASURE_FORGOTTEN else None
-        return Answer(Code.OK, msgspec.json.encode(self._figures.snapshot(depths, age)))
+        return Answer(Code.OK, msgspec.json.encode(self._metrics.snapshot(depths, age)))
 
     def measured(self, depths: dict[str, int]) -> None:
         """Ingress measured the queues."""

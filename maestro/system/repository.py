@@ -30,7 +30,7 @@ from maestro.rules.budget import limited
 from maestro.rules.delivery import Delivery, Sight, Verdict
 from maestro.rules.document import Document, Ending, HistoryEntry
 from maestro.rules.identity import SYNC, fingerprint_of, migrated, old_reconsidered
-from maestro.rules.impact import DISCOVERY, UnitKey
+from maestro.rules.impact import DISCOVERY, Impacted, UnitKey
 from maestro.rules.pace import Pace
 from maestro.rules.preview import REMEMBERED
 from maestro.rules.rendering import error_event
@@ -346,6 +346,7 @@ def _document(doc: Document) -> dict[str, Any]:
         "held_begun": doc.held_begun,
         **{name: value for name in _OPTIONAL if (value := getattr(doc, name))},
         **({"budget": [doc.budget.replays, doc.budget.minutes]} if limited(doc.budget) else {}),
+        **({"not_finished": [(*unit.key, unit.forking) for unit in doc.not_finished]} if doc.not_finished else {}),
         **({"approval": approval_row(doc.first_approval)} if doc.first_approval else {}),
         "history": [[entry.status, entry.at, entry.user, entry.cause, entry.reason] for entry in doc.history],
         "ending": [ending.trigger, ending.at, ending.user, ending.cause, ending.reason] if ending else None,
@@ -364,6 +365,7 @@ def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
         pending_event=row["pending_event"].encode(), origin=row["origin"].encode(),
         history=[HistoryEntry(Status(status), *rest) for status, *rest in row["history"]],
         budget=Budget(*row.get("budget", ())),
+        not_finished=tuple(Impacted(*unit) for unit in row.get("not_finished", ())),
         first_approval=to_approval(row["approval"]) if "approval" in row else None,
         ending=_to_ending(row["ending"]),
     )  # fmt: skip

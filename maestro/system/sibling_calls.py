@@ -19,7 +19,7 @@ from maestro.rules.document import Document
 from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.facts import Fact
 from maestro.rules.ids import RANDOM_BYTES, document_id
-from maestro.rules.impact import Impacted, Origin
+from maestro.rules.impact import DISCOVERY, Impacted, Origin
 from maestro.rules.outage import JUDGING
 from maestro.rules.rendering import document_json, notification, replay_event
 from maestro.settings.model import Settings
@@ -45,7 +45,7 @@ _CHANGING = (do.Commit, do.CommitHeld, do.CommitReplay, do.SendReplay, do.Notify
 ORIGINS_AT_ONCE = 16
 
 
-class Effects:
+class SiblingCalls:
     """The siblings' side of one system."""
 
     def __init__(
@@ -240,15 +240,18 @@ class Effects:
         units = tuple(units)
         limit = asyncio.Semaphore(ORIGINS_AT_ONCE)
 
-        async def fetch(instance_id: str) -> tuple[bytes, str]:
+        async def fetch(instance_id: str) -> tuple[bytes, str, bool]:
             async with limit:
                 origin = await self._platform.process_memory.origin(instance_id, tries=tries)
+                finished = instance_id not in doubtful or await self._asking.finished(instance_id, tries)
             if origin is None:
-                return b"", ""
+                return b"", "", finished
             self._canaries.answered("process_memory", instance_id)
-            return origin.event, origin.timestamp
+            return origin.event, origin.timestamp, finished
 
         ids = list(dict.fromkeys(unit.instance_id for unit in units))
+        # What the ledger names is committed.
+        doubtful = {unit.instance_id for unit in units if unit.named == DISCOVERY}
         found = dict(zip(ids, await together(*map(fetch, ids)), strict=True))
         return tuple(Origin(unit, *found[unit.instance_id]) for unit in units)
 

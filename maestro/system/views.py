@@ -8,6 +8,7 @@ import msgspec
 import orjson
 
 from maestro.events import parse_celery
+from maestro.json_text import text_of
 from maestro.messages import Answer, Code, FindDocuments, GetUnits
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
@@ -270,6 +271,22 @@ def document(system: System, doc: Document, repository: Repository) -> bytes:
     """Render one document, with how long what is left will take; the units of an ended one are read from the store."""
     units = doc.order or repository.units(doc.id)
     return document_json(doc, units, more={"estimate": _estimate(system, doc)})
+
+
+def document_page(system: System, doc: Document, repository: Repository, after: int, limit: int) -> bytes:
+    """Render one document with a page of its units and events only; `page` says which, and what all of them are."""
+    units = sorted(doc.order or repository.units(doc.id), key=lambda unit: unit.position)
+    end = after + limit
+    facts = document_facts(doc, units)
+    whole = {name: facts[name] for name in ("reimpacted", "setAside", "leftOut", "progress", "digest")}
+    page = {
+        "after": after,
+        "total": len(units),
+        "next": end if end < len(units) else None,
+        "processes": len({text_of(unit.origin, "name") if unit.origin else "" for unit in units}),
+        "branches": len({unit.branch for unit in units}),
+    }
+    return document_json(doc, units[after:end], more=whole | {"estimate": _estimate(system, doc), "page": page})
 
 
 def document_watched(system: System, last_changed: str) -> Document | None:

@@ -20,7 +20,7 @@ from maestro.ingress.ownership import OwnerMessage, objection, owner_body
 from maestro.store.installation import Installation, begin_start, write_installation
 
 #: Seconds that the owner's message is awaited.
-_PATIENCE: Final = 5.0
+_TIMEOUT: Final = 5.0
 
 
 class Owned(BrokerError):  # noqa: N818 - a fact about the owner
@@ -90,7 +90,7 @@ async def owner_in_hand(broker: Broker) -> AsyncIterator[Adoption]:
     lost = asyncio.Event()
     consumer = await broker.consume(OWNER, 0xFFFF, adoption.messages.append, lost.set, exclusive=False)
     try:
-        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        deadline = asyncio.get_running_loop().time() + _TIMEOUT
         expected = depth.ready if depth is not None else 0
         while len(adoption.messages) < expected and not lost.is_set():
             if asyncio.get_running_loop().time() > deadline:

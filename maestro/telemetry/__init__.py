@@ -1,1 +1,4 @@
-"""Metrics and traces: what is counted, and how it is told."""
+"""Metrics and traces: what each process counts, every metric's definition, and spans made of the rules' facts.
+
+Does no I/O on a hot path. May import `settings`, `logs` and `rules`.
+"""

@@ -96,7 +96,7 @@ LEDGER_ROWS = _gauge("maestro_ledger_rows", "Rows that the ledger takes.", _SYST
 LEDGER_HELD = _counter("maestro_ledger_held_total", "Events held for units that the ledger alone named.", _SYSTEM)
 STALE = _gauge(
     "maestro_stale_units",
-    "Units whose results are not known to be fresh: stale, unverified, not_remembered, overwrite, accepted, left_out.",
+    "Units not known to be fresh: stale, unverified, not_remembered, overwrite, accepted, left_out, not_finished.",
     _SYSTEM, "state",
 )  # fmt: skip
 ALARMS = _counter(
@@ -169,7 +169,7 @@ STORE_FREE = _gauge("maestro_store_free_bytes", "Space left on the disk of a sys
 # --- processes --------------------------------------------------------------------------------------------------
 
 ACTOR_UP = _gauge("maestro_actor_up", "1 when the actor's service runs.", _ACTOR)
-RESTARTS = _counter("maestro_actor_restarts_total", "Times the actor's process was started anew.", _ACTOR)
+RESTARTS = _counter("maestro_actor_restarts_total", "Times the actor's process was started again.", _ACTOR)
 CPU = _counter("maestro_process_cpu_seconds_total", "CPU time of the actor's process.", _ACTOR)
 MEMORY = _gauge("maestro_process_resident_bytes", "Resident memory of the actor's process.", _ACTOR)
 LINK_FRAMES = _counter("maestro_link_frames_total", "Frames sent to other processes.", _ACTOR)

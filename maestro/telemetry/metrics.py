@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 
 class Scope(StrEnum):
-    """Whose figure it is; whoever collects the figures adds these labels before the metric's own."""
+    """The metric's owner; the collector adds these labels before the metric's own."""
 
     #: One system's: labels `system`.
     SYSTEM = "system"
@@ -121,7 +121,7 @@ class MetricsRegistry:
         histogram.total += value
 
     def snapshot(self, more: Iterable[Sample] = ()) -> Snapshot:
-        """Return all figures as they are now, and `more`: values that are read off a state rather than counted."""
+        """Return all metrics as they are now, and `more`: values that are read off a state rather than counted."""
         counted = [Sample(name, labels, value) for (name, labels), value in self._counters.items()]
         return Snapshot(
             (*counted, *more),

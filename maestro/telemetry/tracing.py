@@ -1,4 +1,4 @@
-"""What a system's service tells whoever traces it. Without `trace.enabled` nobody does, and each hook is one branch."""
+"""The hooks that a system's service calls for traces. Without `trace.enabled` each hook costs one branch."""
 
 from collections.abc import Sequence
 from typing import Protocol

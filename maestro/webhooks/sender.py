@@ -41,7 +41,7 @@ class Sender:
         assert self._session is not None, "entered"
         headers = {**_HEADERS, HEADER: sign(self._secret.get_secret_value(), body, time.time())}
         try:
-            # A redirect could lead anywhere: whoever moves the receiver changes the setting.
+            # A redirect could lead anywhere: who moves the receiver changes the setting.
             async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
                 return "" if 200 <= answer.status < 300 else f"status {answer.status}"  # noqa: PLR2004 - success
         except TimeoutError:

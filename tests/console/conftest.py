@@ -30,7 +30,9 @@ def background() -> Iterator[Background]:
 @pytest.fixture(scope="session")
 def scene(background: Background, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """Maestro on the embedded broker."""
-    context = stage(tmp_path_factory.mktemp("console"), MAESTRO_HTTP__TYPE_SYSTEM_ABOVE="5")
+    context = stage(
+        tmp_path_factory.mktemp("console"), MAESTRO_HTTP__TYPE_SYSTEM_ABOVE="5", MAESTRO_PLATFORM__PROOF_MAP="false"
+    )
     it = background.run(context.__aenter__())
     yield Scene(background, it)
     background.run(context.__aexit__(None, None, None))

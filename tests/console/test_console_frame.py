@@ -23,18 +23,18 @@ def test_the_browser_chooses_the_language_and_the_switch_changes_it(browser: Bro
     speak = "Emulation.setUserAgentOverride"
     browser.driver.execute_cdp_cmd(speak, {"userAgent": agent, "acceptLanguage": "pt-BR,pt"})
     browser.open()
-    browser.sees("Caixa de entrada", "Sistemas em resumo")
+    browser.sees("Precisa de você", "Sistemas em resumo")
     assert browser.run("return document.documentElement.lang") == "pt-BR"
     browser.driver.execute_cdp_cmd(speak, {"userAgent": agent, "acceptLanguage": "en-US,en"})
     browser.choose("Idioma", "English")
-    browser.sees("Inbox", "Systems at a cached")
+    browser.sees("Needs you", "Systems at a glance")
     browser.choose("Language", "Português")
     browser.open()
-    browser.sees("Caixa de entrada")
+    browser.sees("Precisa de você")
     browser.driver.execute_cdp_cmd(speak, {"userAgent": agent, "acceptLanguage": "de"})
     browser.fresh(scene.url)
     browser.open()
-    browser.sees("Inbox")
+    browser.sees("Needs you")
     browser.driver.execute_cdp_cmd(speak, {"userAgent": agent, "acceptLanguage": "en-US,en"})
 
 
@@ -87,7 +87,7 @@ def test_colours_follow_the_system_or_the_switch(browser: Browser) -> None:
         return str(browser.run("return getComputedStyle(document.body).backgroundColor"))
 
     browser.open()
-    browser.sees("Inbox")
+    browser.sees("Needs you")
     light = back()
     browser.prefers("dark")
     dark = back()
@@ -95,7 +95,7 @@ def test_colours_follow_the_system_or_the_switch(browser: Browser) -> None:
     browser.choose("Colours", "Light")
     assert back() == light
     browser.open()
-    browser.sees("Inbox")
+    browser.sees("Needs you")
     assert back() == light
     browser.choose("Colours", "Auto")
     assert back() == dark
@@ -179,7 +179,7 @@ def test_without_a_token_one_is_asked_to_sign_in(browser: Browser, scene: Scene,
 
 def test_a_maestro_out_of_reach_is_said_and_noticed_when_back(browser: Browser) -> None:
     browser.open()
-    browser.sees("Systems at a cached")
+    browser.sees("Systems at a glance")
     text, patience = "Maestro cannot be reached.", 40.0  # while it is told of changes, a page looks every 15 s
     browser.run("window.real = fetch; window.fetch = () => Promise.reject(new TypeError('Failed to fetch'))")
     browser.until(lambda: text in browser.text("main"), "it is said", patience)

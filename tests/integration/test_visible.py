@@ -109,3 +109,19 @@ async def test_a_status_text_is_never_sent_after_the_decision(it: Stage) -> None
     texts = [call for call in it.siblings.calls("set_instance_status") if tenant.owns(call)]
     late = [call for call in texts if call.at > held.at and b'"finished"' not in call.body]
     assert late == []
+
+
+async def test_what_is_named_before_its_own_commit_is_listed_and_judged_late(it: Stage) -> None:
+    """Discovery names all who ever read the rows when the others are on closed branches, unfinished ones too."""
+    tenant = await new_tenant(it)
+    it.siblings.running.add(tenant.id("w"))
+    tenant.impacts("c", unit("p1"), unit("w"))
+    doc = await tenant.approved("c")
+    shown = await tenant.ended(doc, "finished")
+    assert tenant.replays() == ["p1"]
+    assert shown["notFinished"] == [{"instanceId": tenant.id("w"), "branch": "master"}]
+    it.siblings.running.discard(tenant.id("w"))
+    await tenant.publish("w")
+    late = await tenant.pending()
+    assert late["late"]
+    assert [one["instanceId"] for one in late["units"]] == [tenant.id("w")]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from maestro.events import MASTER
 from maestro.messages import Budget
 from maestro.rules import facts
-from maestro.rules.impact import Impacted, UnitKey, relevant
+from maestro.rules.impact import Impacted, Origin, UnitKey, relevant
 from tests.simulation.engine import Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tests.simulation.watch import Row, Watch
 
@@ -26,7 +26,7 @@ BUSY = ("sending", "sent", "assessing", "committing")
 #: Maestro's own approvals, which no policy binds.
 ITSELF = ("platform", "platform:open_branch")
 #: What a re-check may change in a header.
-PREVIEWED = ("generation", "revision", "total", "next_turn")
+PREVIEWED = ("not_finished", "generation", "revision", "total", "next_turn")
 #: What may change in a header while nothing is decided.
 MAY_CHANGE = (*PREVIEWED, "approval", "text_late")
 
@@ -73,6 +73,8 @@ class Decided:
 
     def __init__(self) -> None:
         self.two_approvers = False
+        #: Instances whose events wait here.
+        self.waiting: Callable[[], set[str]] = set
         #: What Discovery said of a document's event, answer by answer, as far as all of it could be told.
         self.said: dict[str, list[frozenset[UnitKey]]] = {}
         #: An answer that origins are still missing of.
@@ -90,13 +92,18 @@ class Decided:
         """A sibling's answer reaches the system."""
         match fact:
             case facts.OriginsFetched(document_id=id_, origins=origins):
-                self.said[id_] = [frozenset(origin.unit.key for origin in origins)]
+                self.said[id_] = [frozenset(origin.unit.key for origin in origins) - self._early(origins)]
             case facts.RecheckFound(id=id_, units=units):
                 self._answer(id_, self._counting(id_, units))
-            case facts.RecheckOriginsFetched(id=id_) if id_ in self._half_said:
-                self.said[id_].append(self._half_said.pop(id_))
+            case facts.RecheckOriginsFetched(id=id_, origins=origins) if id_ in self._half_said:
+                self.said[id_].append(self._half_said.pop(id_) - self._early(origins))
             case facts.RecheckFailed(id=id_):
                 self._half_said.pop(id_, None)
+
+    def _early(self, origins: Sequence[Origin]) -> frozenset[UnitKey]:
+        """Return the units that are named, and whose own commits are still to come."""
+        waiting = self.waiting()
+        return frozenset(one.unit.key for one in origins if not one.finished or one.unit.instance_id in waiting)
 
     def _answer(self, id_: str, units: frozenset[UnitKey]) -> None:
         if units <= self.said[id_][-1]:

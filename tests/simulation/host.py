@@ -47,6 +47,7 @@ class Host(Effects):
         self.life += 1
         self.repository = Repository(self.store, self.system_id, self.rules)
         self.machine = Machine(self.repository.load())
+        self.watch.decided.waiting = self._waiting
         self._saves: list[Save] = []
         self._stored: list[do.Command] = []
         self._synced: list[do.Command] = []
@@ -136,6 +137,9 @@ class Host(Effects):
     def system(self) -> System:
         """The machine's state."""
         return self.machine.system
+
+    def _waiting(self) -> set[str]:
+        return {delivery.instance_id for delivery in (*self.system.waiting.values(), *self.system.inbox)}
 
     @property
     def proceed(self) -> int:

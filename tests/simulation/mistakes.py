@@ -23,6 +23,7 @@ from maestro.rules import (
     reconsidering,
     remembering,
     replaying,
+    stages,
     starting,
     visibility,
 )
@@ -30,12 +31,12 @@ from maestro.rules import commands as do
 from maestro.rules.budget import used_up
 from maestro.rules.commands import Needs
 from maestro.rules.delivery import Delivery, Sight, Verdict
-from maestro.rules.document import Document, Unit, UnitState
+from maestro.rules.document import Document, Stage, Unit, UnitState
 from maestro.rules.doubt import Case, CommitEnd
 from maestro.rules.ledger_book import Book
 from maestro.rules.preview import Recheck
 from maestro.rules.settling import mark_parked, settle, unpark
-from maestro.rules.state import Lane, System
+from maestro.rules.state import JudgingStage, System
 from maestro.rules.status import Status
 from maestro.rules.step import SaveUnit, Step
 from maestro.store.base import Delete
@@ -70,14 +71,14 @@ def grow_the_document_after_the_commit(plant: Plant) -> None:
         unit.state = UnitState.COMMITTING
         step.save(SaveUnit(doc, unit))
 
-    def grow_then(system: System, fact: facts.ReplayCommitted, step: Step) -> None:
-        for doc, unit, new in grown_late:
-            if doc.current is unit:
-                grow(system, doc, unit, new, step)
-        committed(system, fact, step)
+    def grow_then(system: System, doc: Document, fact: facts.ReplayCommitted, step: Step) -> None:
+        for grown, unit, new in grown_late:
+            if grown.current is unit:
+                grow(system, grown, unit, new, step)
+        committed(system, doc, fact, step)
 
     plant.setattr(replaying, "_grow", commit_first)
-    plant.setitem(machine._HANDLERS, facts.ReplayCommitted, grow_then)
+    plant.setitem(stages.RUN[facts.ReplayCommitted], Stage.REPLAY_COMMIT, grow_then)
 
 
 def grown_document_is_not_synced_before_the_commit(plant: Plant) -> None:
@@ -113,13 +114,10 @@ def forget_dedup_after_a_restart(plant: Plant) -> None:
 
 
 def a_discovery_failure_is_none_impacted(plant: Plant) -> None:
-    def failed(system: System, fact: facts.JudgingFailed, step: Step) -> None:
-        if system.lane is Lane.IMPACT:
-            judging.on_impact_found(system, facts.ImpactFound(fact.token, ()), step)
-        else:
-            judging.on_judging_failed(system, fact, step)
+    def failed(system: System, delivery: Delivery, fact: facts.JudgingFailed, step: Step) -> None:
+        judging.on_impact_found(system, delivery, facts.ImpactFound(fact.token, ()), step)
 
-    plant.setitem(machine._HANDLERS, facts.JudgingFailed, failed)
+    plant.setitem(stages.JUDGING[facts.JudgingFailed], JudgingStage.IMPACT, failed)
 
 
 def approve_one_that_is_not_the_head(plant: Plant) -> None:
@@ -459,10 +457,11 @@ def trust_an_answer_that_api_core_made_doubtful(plant: Plant) -> None:
 
 
 def an_outage_is_the_events_fault(plant: Plant) -> None:
-    def failed(system: System, fact: facts.JudgingFailed, step: Step) -> None:
-        judging.on_judging_failed(system, facts.JudgingFailed(fact.token, fact.cause), step)
+    def failed(system: System, delivery: Delivery, fact: facts.JudgingFailed, step: Step) -> None:
+        judging.on_judging_failed(system, delivery, facts.JudgingFailed(fact.token, fact.cause), step)
 
-    plant.setitem(machine._HANDLERS, facts.JudgingFailed, failed)
+    for stage in (JudgingStage.IMPACT, JudgingStage.ORIGINS):
+        plant.setitem(stages.JUDGING[facts.JudgingFailed], stage, failed)
 
 
 def deliver_a_status_text_late(plant: Plant) -> None:

@@ -157,7 +157,7 @@ def _listed(tenant: Tenant) -> set[tuple[str, str]]:
     return {(row["unit"][0], row["unit"][1]) for _, row in tenant.host.store.rows("ledger_stale")}
 
 
-def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:  # noqa: C901 - one for each reason
+def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:  # noqa: C901, PLR0911 - one for each reason
     """A stale value is right only where the rules say so: it came after the question, or its replay was given up."""
     unit = (value.by.original, place[1])
     if _discovery_was_blind(tenant, cause, unit):
@@ -179,6 +179,10 @@ def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None: 
     if row is None:
         raise Violation(f"I8: {place} is stale: {cause.by.id} was committed without asking for a reprocessing")
     if row["status"] != "finished" or _by_hand(row):
+        return
+    if unit in tenant.host.watch.not_finished(cause.doc):
+        if unit not in _listed(tenant):
+            raise Violation(f"I8: {place} is stale and not listed: {value.by.id} was named before its own commit")
         return
     found = tenant.host.watch.units_of(cause.doc).get(unit)
     if found is not None and found["state"] == "left_out":

@@ -6,11 +6,11 @@ import orjson
 
 from maestro.events import MASTER, ReplayRef, celery_body
 from maestro.rules import facts
-from maestro.rules.impact import Impacted, Origin
+from maestro.rules.impact import DISCOVERY, Impacted, Origin
 from maestro.rules.ledger import Footprint
 from tests.simulation.commits import Commits
 from tests.simulation.domain import FINISHED, Data, Instance, row
-from tests.simulation.engine import Engine
+from tests.simulation.engine import Engine, Violation
 
 #: Name of the event that starts the next operation of a chain.
 CHAINED = "first.step.done"
@@ -48,6 +48,10 @@ class Siblings:
         #: Seconds until the Event Manager has called an instance finished, at most, and how often it never does.
         self.finishes_in = engine.random.choice((0.0, 0.06, 0.5, 4.0))
         self.forgets = engine.random.choice((0.0, 0.0, 0.1))
+        #: Discovery names those who are not finished, too.
+        self.names_early = engine.chance(0.2)
+        #: Instances that API core has called finished.
+        self.finished: set[str] = set()
         #: Units that Maestro said it had missed, by the instance that was committed over them.
         self.missed: dict[str, set[tuple[str, str]]] = {}
 
@@ -89,10 +93,24 @@ class Siblings:
         What is committed while it is answered is not finished yet, so it counts as coming after it.
         """
         instance = self.data.instances[instance_id]
-        impacts = self._as_far_as_known(instance, self.data.impacted(instance))
+        stored = instance_id in self.taken  # of one that is stored already it says what it said before
+        impacts = self._as_far_as_known(instance, self.data.impacted(instance, committed=stored))
         if counts:
             instance.asked_at, instance.impacts = began, impacts
-        return (*impacts, *self._noise(instance, impacts))
+        return (*impacts, *self._early(instance), *self._noise(instance, impacts))
+
+    def _early(self, instance: Instance) -> list[Impacted]:
+        """Return who read what the instance writes and is not finished: named when all others have closed branches."""
+        if not self.names_early:
+            return []
+        return [
+            Impacted(other.id, other.branch)
+            for other in self.data.instances.values()
+            if instance.writes in other.used
+            and not other.of
+            and other.branch == instance.branch
+            and self.data.statuses.get(other.id) != FINISHED
+        ]
 
     def _as_far_as_known(self, instance: Instance, impacts: tuple[Impacted, ...]) -> tuple[Impacted, ...]:
         """Discovery fails open: what API core does not tell it, it does not name."""
@@ -112,7 +130,7 @@ class Siblings:
         instance = self.data.instances[instance_id]
         self.asked_again_at.setdefault(instance_id, self.engine.now)
         impacts = self.data.impacted(instance)
-        return (*impacts, *self._noise(instance, impacts))
+        return (*impacts, *self._early(instance), *self._noise(instance, impacts))
 
     def taken_over(self, instance_id: str) -> None:
         """The preview is what Discovery said when it was asked again."""
@@ -145,10 +163,15 @@ class Siblings:
         for unit in units:
             instance = self.data.instances[unit.instance_id]
             if instance.trouble == "no origin":
-                found.append(Origin(unit, b"", ""))
+                found.append(Origin(unit, b"", "", self._is_finished(unit)))
             else:
-                found.append(Origin(unit, instance.origin, orjson.loads(instance.origin)["timestamp"]))
+                timestamp = orjson.loads(instance.origin)["timestamp"]
+                found.append(Origin(unit, instance.origin, timestamp, self._is_finished(unit)))
         return tuple(found)
+
+    def _is_finished(self, unit: Impacted) -> bool:
+        """API core's answer; of what the ledger names it is not asked."""
+        return unit.named != DISCOVERY or self.data.statuses.get(unit.instance_id) == FINISHED
 
     # --- Domain ------------------------------------------------------------------------------------------------------
 
@@ -165,6 +188,8 @@ class Siblings:
     def set_status(self, instance_id: str, text: str) -> None:
         """API core takes a status."""
         self.engine.note("status", self.system_id, instance_id, text)
+        if text == FINISHED:
+            self.finished.add(instance_id)
         self.data.statuses[instance_id] = text
 
     # --- the Event Manager ---------------------------------------------------------------------------------------
@@ -177,6 +202,8 @@ class Siblings:
         assert fields["scope"] == "reprocessing"
         ref = fields["reprocessing"]
         original = self.data.instances[ref["instance_id"]]
+        if self.data.statuses.get(original.id) != FINISHED and original.id not in {*self.finished, *self.taken}:
+            raise Violation(f"I5: {original.id} is replayed before its own commit")
         self._replays += 1
         replay = Instance(
             f"{original.id}~{self._replays}", fields["branch"], original.reads, original.writes, original.seed,

@@ -9,7 +9,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 HEAD = """\
 # Metrics
 
-`GET /metrics` at the gateway tells the figures of all of Maestro's processes, in Prometheus' text format or, for who
+`GET /metrics` at the gateway gives the metrics of all of Maestro's processes, in Prometheus' text format or, for who
 accepts it, OpenMetrics. This page is written from `maestro/telemetry/definitions.py` by
 `python -m tests.support.metrics_page`; a test sees that it is true. `config/prometheus/` holds a scrape configuration,
 recording and alert rules, `config/grafana/` a dashboard; [`operations.md`](operations.md) says what to do about each
@@ -17,7 +17,7 @@ alert.
 
 - Units are in the names: `_seconds`, `_bytes`; all else are counts.
 - Counters begin at 0 with each life of the process that counts them; `rate()` and `increase()` take that into account.
-- A system that does not answer within 1.5 s is `maestro_system_up 0`; its other figures are missing from that scrape.
+- A system that does not answer within 1.5 s is `maestro_system_up 0`; its other metrics are missing from that scrape.
 - `actor` is `ingress`, `cascade`, `system` or `gateway`; the label `system` is empty for those that serve all systems.
 - What ingress and cascade measure comes by way of the supervisor and is up to two seconds old.
 - Buckets of all histograms, in seconds: {buckets}.

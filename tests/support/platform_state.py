@@ -75,6 +75,8 @@ class PlatformState:
         #: Seconds after its commit until an instance is `finished`; a function of the instance may say so for each.
         #: None: the news is lost.
         self.finished_after: float | Callable[[str], float | None] | None = 0.0
+        #: Instances that Discovery names and that are not finished; the others that it names are.
+        self.running: set[str] = set()
         #: Instances that API core does not know.
         self.unknown: set[str] = set()
         #: Instances whose status cannot be set any more.
@@ -121,7 +123,8 @@ class PlatformState:
         if monotonic() >= self._finished_at.get(instance_id, float("inf")):
             self.statuses[instance_id] = "finished"
             del self._finished_at[instance_id]
-        return self.statuses.get(instance_id, "running")
+        named = instance_id in self._system_of and instance_id not in {*self.commits, *self.running}
+        return self.statuses.get(instance_id, "finished" if named else "running")
 
     def answer(self, call: Call) -> Any:
         """Do what `call` asks and return the answer's JSON. Raises `RefusedError`."""

@@ -18,7 +18,7 @@ from maestro.sandbox.quotes import Quote
 #: Who decides.
 USER: Final = "demo"
 #: Seconds that anything may take, or stand still, before the story is given up.
-PATIENCE: Final = 60.0
+TIMEOUT: Final = 60.0
 #: Seconds between two tries of an event that a lock refused: first, longest.
 _RETRY: Final = (0.05, 1.0)
 #: Nothing is stale.
@@ -146,7 +146,7 @@ class Story:
         async def added() -> bool:
             return await self._total(currency) == total + amount
 
-        await until(added, f"{amount} in the running total of {currency}", PATIENCE)
+        await until(added, f"{amount} in the running total of {currency}", TIMEOUT)
 
     async def _total(self, currency: str) -> float:
         rows = await self._domain.rows(self._system, TOTAL, MASTER)
@@ -161,7 +161,7 @@ class Story:
             return _tagged(await self._maestro.pending(self._system), event["tag"])
 
         quote = correction.quote
-        document = await until(held, f"the correction of {quote.currency} on {quote.day} to be held", PATIENCE)
+        document = await until(held, f"the correction of {quote.currency} on {quote.day} to be held", TIMEOUT)
         impacted = len(document["events"])
         self._teller.says(f"{quote.currency} {quote.day}: {_change(correction)} is held: {impacted} to replay")
         return document
@@ -174,7 +174,7 @@ class Story:
         async def opened() -> Json | None:
             return _tagged(await self._maestro.documents(self._system), event["tag"])
 
-        document = await until(opened, f"the branch {correction.branch}", PATIENCE)
+        document = await until(opened, f"the branch {correction.branch}", TIMEOUT)
         quote = correction.quote
         self._teller.says(f"{quote.currency} {quote.day}: {_change(correction)} on branch {correction.branch}")
         ended = await self._ended(document["id"])
@@ -189,7 +189,7 @@ class Story:
         async def wait() -> bool:
             return (await self._maestro.status(self._system)).waiting >= len(late) + len(others)
 
-        await until(wait, f"{len(late) + len(others)} events on the wait queue", PATIENCE)
+        await until(wait, f"{len(late) + len(others)} events on the wait queue", TIMEOUT)
         computed = f", and {len(others)} results computed on the old rate" if others else ""
         self._teller.says(f"{len(late)} quotes arrive and wait{computed}")
 
@@ -200,7 +200,7 @@ class Story:
             late = next((one for one in await self._maestro.pending(self._system) if one.get("late")), None)
             return late or (None if await self._domain.stale() else FRESH)
 
-        while self._finds_late and (document := await until(next_one, "stale results to be found", PATIENCE)) != FRESH:
+        while self._finds_late and (document := await until(next_one, "stale results to be found", TIMEOUT)) != FRESH:
             assert isinstance(document, dict)
             self._teller.says(f"{len(document['events'])} results that were computed on old data are found")
             await self._maestro.decide(document["id"], "approve", USER)
@@ -212,19 +212,19 @@ class Story:
             document = await self._maestro.document(identity)
             return document if document["status"] in _ENDS else None
 
-        return await until(ended, f"reprocessing {identity} to end", PATIENCE)
+        return await until(ended, f"reprocessing {identity} to end", TIMEOUT)
 
     async def _settled(self) -> None:
         async def settled() -> bool:
             return (await self._maestro.status(self._system)).settled
 
-        await until(settled, f"system {self._system} to be open with nothing waiting", PATIENCE)
+        await until(settled, f"system {self._system} to be open with nothing waiting", TIMEOUT)
 
     async def _committed(self, entity: str, total: int, what: str) -> None:
         async def count() -> int:
             return await self._domain.count(self._system, entity)
 
-        await until_count(count, total, what, PATIENCE, self._teller.progressed)
+        await until_count(count, total, what, TIMEOUT, self._teller.progressed)
 
     async def _send_all(self, events: Iterable[Json]) -> None:
         """Send the events, several hundred at a time."""
@@ -241,11 +241,11 @@ class Story:
     async def _send(self, event: Json) -> None:
         """Send one event; a locked system refuses it, so try again for a while. Raises `GaveUp`."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + PATIENCE
+        deadline = loop.time() + TIMEOUT
         pause, longest = _RETRY
         while refusal := await self._events.send(event):
             if loop.time() > deadline:
-                raise GaveUp(f"{event['name']} was refused for {PATIENCE:.0f} s: {refusal}")
+                raise GaveUp(f"{event['name']} was refused for {TIMEOUT:.0f} s: {refusal}")
             await asyncio.sleep(pause)
             pause = min(2 * pause, longest)
 

@@ -49,8 +49,8 @@ class FakeSession:
 def broker(monkeypatch: pytest.MonkeyPatch) -> FakeBroker:
     broker = FakeBroker()
     monkeypatch.setattr(cascade, "open_broker", lambda *_: broker)
-    monkeypatch.setattr(debounce, "LULL", 0.05)
-    monkeypatch.setattr(debounce, "LULL_MAX", 0.15)
+    monkeypatch.setattr(debounce, "DEBOUNCE", 0.05)
+    monkeypatch.setattr(debounce, "DEBOUNCE_MAX", 0.15)
     return broker
 
 
@@ -100,8 +100,8 @@ async def test_systems_that_come_and_come_do_not_put_it_off_for_ever(
 async def test_what_is_to_be_done_does_not_wait_for_the_lull(
     broker: FakeBroker, service: CascadeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(debounce, "LULL", 60.0)
-    monkeypatch.setattr(debounce, "LULL_MAX", 60.0)
+    monkeypatch.setattr(debounce, "DEBOUNCE", 60.0)
+    monkeypatch.setattr(debounce, "DEBOUNCE_MAX", 60.0)
     session = attach(service, 1)
     attach(service, 2)
     session.on_item(EmptyUnitQueues(1))

@@ -72,7 +72,7 @@ async def read_reply(reader: asyncio.StreamReader, *, head_only: bool = False) -
     head = await reader.readuntil(b"\r\n\r\n")
     status, *lines = head.decode().split("\r\n")[:-2]
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    body = b"" if head_only else await reader.readexactly(int(headers["content-length"]))
+    body = b"" if head_only else await reader.readexactly(int(headers.get("content-length", 0)))
     return Reply(int(status.split(" ")[1]), headers, body, head)
 
 

@@ -26,6 +26,8 @@ from maestro.messages import (
     GetDocument,
     GetHeldInstance,
     GetUnits,
+    ListRecords,
+    ListTodo,
 )
 from maestro.rules.ids import document_id
 from tests.unit.http.authentication_kit import PEOPLE, House, house
@@ -64,11 +66,17 @@ def call_of(name: str) -> tuple[str, str, bytes]:
     return operation.method, filled(operation.path) + query, body
 
 
+NOTHING_TO_DO = Answer(
+    Code.OK, b'{"total":0,"counts":{},"items":[],"errors":0,"failed":0,"lastFailure":""}'
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("name", [one.name for one in OPERATIONS if not one.endless])
 async def test_every_operation_against_every_role(at: House, name: str) -> None:
     (operation,) = [one for one in OPERATIONS if one.name == name]
     method, target, body = call_of(name)
-    at.actor_client.answers[FindDocuments] = Answer(Code.OK, b"[]")
+    at.actor_client.answers[FindDocuments] = at.actor_client.answers[ListRecords] = Answer(Code.OK, b"[]")
+    at.actor_client.answers[ListTodo] = NOTHING_TO_DO
     at.actor_client.answers[GetHeldInstance] = Answer(Code.OK, b'{"systemId":"sysA","instanceId":"i1"}')
     units = b'{"systemId":"sysA","heldInstance":"i1","branch":"master","total":0,"units":[],"next":null}'
     at.actor_client.answers[GetUnits] = Answer(Code.OK, units)
@@ -93,8 +101,10 @@ async def test_every_operation_of_a_foreign_system(at: House, name: str) -> None
     (operation,) = [one for one in OPERATIONS if one.name == name]
     method, target, body = call_of(name)
     at.actor_client.answers[GetDocument] = Answer(Code.NOT_FOUND)
+    at.actor_client.answers[ListRecords] = Answer(Code.OK, b"[]")
+    at.actor_client.answers[ListTodo] = NOTHING_TO_DO
     reply = await at.call("restricted", method, target, body)
-    if name in ("systems", "audit"):  # they show what its caller may touch
+    if name in ("systems", "audit", "todo", "history"):  # they show what its caller may touch
         assert reply.status == 200
     elif name == "metrics":
         assert reply.is_error(403, "restricted is not allowed on every system")

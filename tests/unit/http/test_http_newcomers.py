@@ -107,6 +107,6 @@ async def test_one_question_for_all_and_an_end_to_patience(apicore: ApiCore, mon
     assert await later is True
     assert await asyncio.gather(*asking[1:]) == [True] * 19
     assert apicore.asked == 2
-    monkeypatch.setattr(newcomers, "PATIENCE", 0.01)
+    monkeypatch.setattr(newcomers, "TIMEOUT", 0.01)
     apicore.gate.clear()
     assert await Newcomers(apicore.systems).may_be_served("new") is None

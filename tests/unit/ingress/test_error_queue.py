@@ -134,24 +134,24 @@ async def _grows(items: list, count: int) -> None:
 
 async def test_the_desk_answers_when_time_is_up_or_ingress_is_away() -> None:
     answers: list[Answer] = []
-    desk = ErrorQueueClient(lambda _: False, HttpSettings())
-    desk.peek(ListErrors(), answers.append)
+    client = ErrorQueueClient(lambda _: False, HttpSettings())
+    client.peek(ListErrors(), answers.append)
     assert answers[0].code is Code.UNAVAILABLE
-    desk = ErrorQueueClient(lambda _: True, HttpSettings(ask_timeout=0.01, sync_timeout=0.01))
-    desk.redrive(Redrive((), "ana"), answers.append)
+    client = ErrorQueueClient(lambda _: True, HttpSettings(ask_timeout=0.01, sync_timeout=0.01))
+    client.redrive(Redrive((), "ana"), answers.append)
     await _grows(answers, 2)
     assert (answers[1].code, "not done in time" in answers[1].message) == (Code.UNAVAILABLE, True)
-    desk.answered(ErrorsRedriven(1, 3, ()))
+    client.answered(ErrorsRedriven(1, 3, ()))
     assert len(answers) == 2
 
 
 async def test_the_desk_tells_of_a_broken_broker() -> None:
     answers: list[Answer] = []
-    desk = ErrorQueueClient(lambda _: True, HttpSettings())
-    desk.peek(ListErrors(), answers.append)
-    desk.answered(ErrorsPeeked(1, (), 0, "no connection"))
-    desk.redrive(Redrive((), "ana"), answers.append)
-    desk.answered(ErrorsRedriven(2, 3, (), "no connection"))
+    client = ErrorQueueClient(lambda _: True, HttpSettings())
+    client.peek(ListErrors(), answers.append)
+    client.answered(ErrorsPeeked(1, (), 0, "no connection"))
+    client.redrive(Redrive((), "ana"), answers.append)
+    client.answered(ErrorsRedriven(2, 3, (), "no connection"))
     assert [answer.message for answer in answers] == [
         "broker: no connection",
         "broker: no connection; 3 were redriven before",

@@ -24,6 +24,7 @@ from maestro.rules.step import Save, SaveUnit
 from maestro.store.memory import MemoryStore
 from maestro.system.ledger import Ledger
 from maestro.system.repository import Repository
+from tests.support.stages import check_stages
 
 C = TypeVar("C", bound=do.Command)
 T = TypeVar("T")
@@ -66,6 +67,7 @@ class Driver:
     def tell(self, fact: facts.Fact) -> list[do.Command]:
         self.now += 1.0
         step = self.machine.handle(fact, self.now)
+        check_stages(self.system, step.commands)
         if isinstance(fact, facts.EventArrived):
             body = orjson.dumps({"args": [{"systemId": "s", "instanceId": fact.instance_id, "name": fact.name}]})
             if self.system.last_arrived is not None:

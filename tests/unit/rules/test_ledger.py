@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from maestro.events import MASTER
 from maestro.rules import commands as do
-from maestro.rules import remembering
+from maestro.rules import facts, remembering
 from maestro.rules.doubt import Finding
 from maestro.rules.impact import Impacted
 from maestro.rules.ledger import (
@@ -356,3 +356,47 @@ def test_off_asks_and_keeps_nothing() -> None:
 
     assert not any(isinstance(command, do.FetchOwed) for command in it.log)
     assert not it.system.ledger.begun
+
+
+# --- what an event waits for ---------------------------------------------------------------------------------------
+
+
+def owing() -> Driver:
+    """A commit is made whose computation's reads are still to be fetched, and the next event waits for them."""
+    it = Driver(ledger_scope=Scope.ALL)
+    it.arrive("i1")
+    it.impact(footprint=footprint(ROW))
+    it.committed()
+    assert it.asked(do.FetchOwed)
+    it.arrive("i2")
+    assert not it.asked(do.AskImpact)
+    assert not it.asked(do.AskFootprint)
+    return it
+
+
+def takes_longer(it: Driver) -> None:
+    due = it.only(do.WakeAt)
+    assert due.at - it.now == pytest.approx(0.1)
+    it.tell(facts.Woken(due.topic, due.key))
+
+
+def test_an_event_that_changes_no_row_does_not_wait_for_what_takes_longer() -> None:
+    it = owing()
+    takes_longer(it)
+    it.tell(facts.FootprintFound(it.only(do.AskFootprint).token, Footprint(created=1)))
+    assert it.only(do.AskImpact).instance_id == "i2"
+
+
+def test_one_that_changes_a_row_waits_until_all_is_fetched() -> None:
+    it = owing()
+    takes_longer(it)
+    it.tell(facts.FootprintFound(it.only(do.AskFootprint).token, footprint(ROW)))
+    assert not it.asked(do.AskImpact)
+    it.owed()
+    assert it.only(do.AskImpact).instance_id == "i2"
+
+
+def test_what_is_fetched_at_once_costs_no_further_question() -> None:
+    it = owing()
+    it.owed()
+    assert it.only(do.AskImpact).instance_id == "i2"

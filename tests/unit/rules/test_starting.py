@@ -4,6 +4,7 @@ import orjson
 import pytest
 
 from maestro.rules import commands as do
+from maestro.rules import facts
 from maestro.rules.commands import Needs
 from maestro.rules.document import START, Stage
 from maestro.rules.impact import Impacted
@@ -109,3 +110,58 @@ def test_the_minutes_of_a_budget_count_from_the_start_all_the_same(m: Driver) ->
     m.start_impact(P3)
     m.replay_origins()
     assert m.doc.since == began
+
+
+def event_being_committed_beside_a_fork() -> Driver:
+    m = Driver(ensure_finished=True)
+    m.hold("f1", P1, fork=True)
+    m.arrive("i2")
+    m.impact()
+    assert m.asked(do.Commit)
+    m.notified()
+    return m
+
+
+def becomes_visible(m: Driver) -> None:
+    for due in [one for one in m.commands if isinstance(one, do.WakeAt) and one.topic is do.Topic.LOOK]:
+        m.tell(facts.Woken(due.topic, due.key))
+    look = m.last(do.Look)
+    m.tell(facts.Looked(look.key, look.token, "finished"))
+
+
+def test_beside_a_commit_under_way_a_run_without_lock_does_not_ask_yet() -> None:
+    m = event_being_committed_beside_a_fork()
+    assert not m.asked(do.AskStartImpact), "Discovery cannot name i2 yet, and its commit comes before the held one"
+    m.arrive("i3")
+    m.committed()
+    assert not m.asked(do.AskStartImpact)
+    becomes_visible(m)
+    assert m.only(do.AskStartImpact).instance_id == "f1"
+
+
+def test_a_run_without_lock_that_is_to_ask_goes_before_the_next_event() -> None:
+    m = event_being_committed_beside_a_fork()
+    m.system.deliveries["m-i2"].harmless = True
+    m.arrive("i3")
+    m.delivery("i3").harmless = True
+    m.committed()
+    assert not m.asked(do.AskImpact), "events that wait for no look could keep it from asking for ever"
+    becomes_visible(m)
+    assert m.kinds()[0] == "AskStartImpact"
+    assert m.only(do.AskImpact).instance_id == "i3"
+
+
+def test_nor_does_it_ask_about_a_result() -> None:
+    m = Driver(ensure_finished=True)
+    m.hold("f1", P1, fork=True)
+    m.start()
+    m.held_committed()
+    becomes_visible(m)
+    m.sent()
+    m.arrive("i2")
+    m.impact()
+    m.result("re1", "p1")
+    assert not m.asked(do.AskReplayImpact)
+    m.committed()
+    becomes_visible(m)
+    assert m.only(do.AskReplayImpact).instance_id == "re1"

@@ -1,5 +1,9 @@
 """What is committed is visible before the next question; what makes an answer doubtful, and what is done about that."""
 
+from bisect import bisect
+from heapq import heappop, heappush
+from itertools import count
+
 import pytest
 
 from maestro.rules import commands as do
@@ -342,3 +346,98 @@ def test_an_answer_that_comes_after_the_look_changes_nothing(m: Sighted) -> None
     assert not m.asked(do.AskImpact)
     m.impact()
     m.only(do.Commit)
+
+
+# --- a flood beside a backlog ------------------------------------------------------------------------------------
+
+
+class Flood(Sighted):
+    """Events that only insert rows come faster than the platform calls their instances finished."""
+
+    def __init__(self, *, backlog: float, every: float, seconds: float) -> None:
+        super().__init__()
+        #: When what happens next, and in which order at one moment.
+        self.due: list[tuple[float, int, facts.Fact | str]] = []
+        self.began, self.backlog, self.numbers = self.now, backlog, count()
+        #: When the platform calls an instance finished.
+        self.finished: dict[str, float] = {}
+        #: When API core was looked at.
+        self.looks: list[float] = []
+        for number in range(int(seconds / every)):
+            self.at(number * every, f"i{number}")
+
+    def at(self, seconds: float, what: facts.Fact | str) -> None:
+        heappush(self.due, (self.began + seconds, next(self.numbers), what))
+
+    def soon(self, seconds: float, fact: facts.Fact) -> None:
+        self.at(self.now + seconds - self.began, fact)
+
+    def run(self) -> None:  # type: ignore[override]
+        while self.due:
+            moment, _, what = heappop(self.due)
+            self.now = max(self.now, moment) - 1.0  # a fact takes one
+            if isinstance(what, str):
+                self.arrive(what)
+            else:
+                self.tell(what)
+            self.answer()
+
+    def answer(self) -> None:
+        for command in list(self.commands):
+            match command:
+                case do.AskFootprint(token=token):
+                    self.soon(0.002, facts.FootprintFound(token, Footprint(created=1)))
+                case do.AskImpact(token=token):
+                    self.soon(0.002, facts.ImpactFound(token, ()))
+                case do.Commit(token=token, instance_id=instance):
+                    self.soon(0.002, facts.Committed(token))
+                    # A backlog of so long is worked off by the end of it, in order: each waits for what is left.
+                    self.finished[instance] = max(self.now + 0.04, self.began + self.backlog)
+                case do.Look(key=key, token=token, instance_id=instance):
+                    self.looks.append(self.now - self.began)
+                    status = "finished" if self.now >= self.finished[instance] else "running"
+                    self.soon(0.003, facts.Looked(key, token, status))
+                case do.SetFinished(key=key, token=token, instance_id=instance):
+                    self.finished[instance] = self.now
+                    self.soon(0.029, facts.FinishedSet(key, token))
+                case do.WakeAt(topic=topic, key=key, at=at):
+                    self.soon(max(0.0, at - self.now), facts.Woken(topic, key))
+
+    def most(self) -> int:
+        """Return the most looks within one second."""
+        return max(bisect(self.looks, then + 1.0) - place for place, then in enumerate(self.looks))
+
+
+@pytest.mark.parametrize("every", [0.02, 0.005])
+def test_beside_a_backlog_api_core_is_looked_at_less_than_a_hundred_times_a_second(every: float) -> None:
+    m = Flood(backlog=10.0, every=every, seconds=8.0)
+    m.run()
+    assert m.system.counters.commit == int(8.0 / every)
+    assert not m.system.looks, "each becomes visible in the end"
+    backlog = [then for then in m.looks if then < 10.0]
+    m.looks = backlog
+    assert m.most() < 100
+
+
+def test_after_the_backlog_what_waited_is_looked_at_without_delay() -> None:
+    m = Flood(backlog=10.0, every=0.005, seconds=8.0)
+    m.run()
+    assert m.looks[-1] < 12.5
+    assert not m.system.visible.active
+    assert not m.system.visible.resting
+
+
+def test_one_that_is_refused_for_minutes_keeps_no_other_from_being_looked_at(m: Sighted) -> None:
+    m.system.visible.slow = 3
+    m.arrive("i1")
+    m.impact()
+    m.committed()
+    m.arrive("i2")
+    m.tell(facts.FootprintFound(m.only(do.AskFootprint).token, Footprint(created=1)))
+    m.impact()
+    m.committed()
+    m.tell(facts.Woken(do.Topic.LOOK, "m-i1"))
+    m.looked("running")
+    asked = m.only(do.SetFinished)
+    m.tell(facts.FinishedRefused(asked.key, asked.token, "400"))
+    assert [due.key for due in m.commands if isinstance(due, do.WakeAt | do.Look)] == ["m-i1", "m-i2"]

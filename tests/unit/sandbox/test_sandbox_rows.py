@@ -156,7 +156,7 @@ def test_what_a_commit_does_is_known_before_it(rows: Rows) -> None:
         (Write("e", "k", {"v": 1}), "master", Change.NONE),
         (Write("e", "k", {"v": 1}), "b", Change.UPDATE),
         (Write("e", "k", None), "master", Change.DESTROY),
-        (Write("e", "k", {"v": 1}, anew=True), "master", Change.CREATE),
+        (Write("e", "k", {"v": 1}, fresh=True), "master", Change.CREATE),
     ]
     [new] = rows.staged("new")
     assert (new.change, new.writer, new.modified_at) == (Change.CREATE, "", 0.0)

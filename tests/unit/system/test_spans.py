@@ -108,7 +108,7 @@ async def test_a_decision_to_its_finish_with_each_replay(
         await it.ask(Approve(id_, "ana"))
         await status(it, id_, "finished")
         await siblings.wait_for(lambda: siblings.commits[-1] == "i3", 10)
-        await siblings.wait_for(lambda: not it.service._open._effects._tasks, 10)  # type: ignore[union-attr]  # it is open
+        await siblings.wait_for(lambda: not it.service._open._sibling_calls._tasks, 10)  # type: ignore[union-attr]  # it is open
     replay = {"replay": ["event_manager.replay", {"persist event": ["ingress"]}, "discovery.impacted", "domain.commit"]}
     (tree,) = spans.tree("reprocessing", id_, "1")
     assert list(tree) == ["reprocessing"]
@@ -172,7 +172,8 @@ async def test_a_run_goes_on_in_its_trace_after_a_restart(
 async def test_off_is_one_branch(tmp_path: Path, siblings: RecordingSiblings, spans: Spans) -> None:
     async with served(tmp_path, siblings) as it:
         assert it.service._open is not None
-        assert it.service._open._trace is it.service._open._engine._trace is it.service._open._effects._trace is None
+        parts = (it.service._open, it.service._open._engine, it.service._open._sibling_calls)
+        assert all(part._trace is None for part in parts)
         it.publish("i1")
         await siblings.wait_for(lambda: siblings.commits == ["i1"], 10)
     assert spans.all() == []

@@ -4,6 +4,9 @@ import * as session from "./session.js";
 
 const V1 = "/v1.0.0";
 const PATIENCE = 30_000;
+/** What was answered last, by path, with its tag: the gateway says in a few bytes that it is still so. */
+const known = new Map();
+const MOST_KNOWN = 200;
 
 /** What the gateway refused, or could not answer: `status` 0 means that it was not reached. */
 export class Failure extends Error {
@@ -22,10 +25,17 @@ export class Failure extends Error {
 export const config = (signal) => get("/console/config.json", signal);
 export const systems = (signal) => get(`${V1}/systems`, signal);
 export const system = (id, signal) => get(`${V1}/systems/${part(id)}`, signal);
-export const pending = (id, signal) => get(`${V1}/reprocessing/${part(id)}/pending`, signal);
-export const documents = (id, signal) => get(`${V1}/reprocessing/${part(id)}/find`, signal);
-export const reprocessing = (id, signal) => get(`${V1}/reprocessing/${part(id)}`, signal);
+export const todo = (query, signal) => get(`${V1}/todo?${new URLSearchParams(query)}`, signal);
+export const history = (query, signal) => get(`${V1}/history?${new URLSearchParams(query)}`, signal);
+/** One document with a page of its units: those from position `after` on. */
+export const reprocessing = (id, after, limit, signal) =>
+  get(`${V1}/reprocessing/${part(id)}?after=${after}&limit=${limit}`, signal);
 export const entities = (id, after, signal) => get(`${V1}/reprocessing/${part(id)}/entities?after=${after}`, signal);
+export const evidence = (id, after, limit, signal) =>
+  get(`${V1}/reprocessing/${part(id)}/evidence?after=${after}&limit=${limit}`, signal);
+export const leaveOut = (id, body) => post(`${V1}/reprocessing/${part(id)}/units/leave_out`, body);
+export const stale = (id, state, after, signal) =>
+  get(`${V1}/systems/${part(id)}/stale?state=${part(state)}&after=${after}&limit=50`, signal);
 export const waiting = (id, after, signal) => get(`${V1}/systems/${part(id)}/waiting?after=${after}&limit=50`, signal);
 export const waitingEvent = (id, number, signal) => get(`${V1}/systems/${part(id)}/waiting/${part(number)}`, signal);
 export const skipped = (id, after, signal) => get(`${V1}/systems/${part(id)}/skipped?after=${after}`, signal);
@@ -63,7 +73,12 @@ const sending = (body) => ({ method: "POST", body: JSON.stringify(body) });
 
 async function call(path, { method = "GET", body, signal, accepted = (answer) => answer }) {
   const limits = [AbortSignal.timeout(PATIENCE), ...(signal ? [signal] : [])];
-  const sent = headers({ Accept: "application/json", ...(body ? { "Content-Type": "application/json" } : {}) });
+  const before = method === "GET" ? known.get(path) : undefined;
+  const sent = headers({
+    Accept: "application/json",
+    ...(body ? { "Content-Type": "application/json" } : {}),
+    ...(before ? { "If-None-Match": before.tag } : {}),
+  });
   let response;
   try {
     response = await fetch(path, { method, body, headers: sent, signal: AbortSignal.any(limits), cache: "no-store" });
@@ -71,11 +86,23 @@ async function call(path, { method = "GET", body, signal, accepted = (answer) =>
     if (signal?.aborted) throw problem;
     throw new Failure(0, problem.message);
   }
+  if (response.status === 304 && before) return structuredClone(before.answer);
   const answer = parsed(await response.text());
+  if (method === "GET" && response.ok) remember(path, response.headers.get("ETag"), answer);
   if (response.ok) return response.status === 202 ? accepted(answer) : answer;
   if (response.status === 401) dispatchEvent(new Event("maestro:signin"));
   throw new Failure(response.status, answer?.message ?? response.statusText, answer ?? {});
 }
+
+function remember(path, tag, answer) {
+  known.delete(path);
+  if (!tag) return;
+  known.set(path, { tag, answer: structuredClone(answer) });
+  if (known.size > MOST_KNOWN) known.delete(known.keys().next().value);
+}
+
+/** Forget what was answered: it was for whoever was signed in. */
+export const forget = () => known.clear();
 
 function headers(given) {
   const token = session.token();

@@ -37,14 +37,15 @@ export const held = (doc) => doc.history[0] ?? {};
 /** Return the last change of its status. */
 export const last = (doc) => doc.history.at(-1) ?? {};
 
-/** Return the document's replays in their order, each with its event's facts and what came of it. */
+/** Return the replays of the page of units that is at hand, in their order, each with its event's facts and its end. */
 export function replays(doc) {
   const ended = phase(doc) === "ended";
-  return doc.units.map((unit, index) => {
-    const event = doc.events[index] ?? {};
+  const first = doc.page?.after ?? 0;
+  return doc.units.map((unit, place) => {
+    const event = doc.events[place] ?? {};
     return {
       ...unit,
-      index,
+      index: first + place,
       name: event.name ?? "",
       timestamp: event.timestamp ?? "",
       payload: event.payload,
@@ -56,12 +57,13 @@ export function replays(doc) {
   });
 }
 
-/** Return how many instances, processes and branches are impacted. */
-export function impact(doc) {
+/** Return how many instances, processes and branches are impacted: all, not those of the page at hand. */
+export function impact({ page, units, events }) {
+  if (page) return { n: page.total, processes: page.processes, branches: page.branches };
   return {
-    n: doc.units.length,
-    processes: new Set(doc.events.map((event) => event.name)).size,
-    branches: new Set(doc.units.map((unit) => unit.branch)).size,
+    n: units.length,
+    processes: new Set(events.map((event) => event.name)).size,
+    branches: new Set(units.map((unit) => unit.branch)).size,
   };
 }
 

@@ -7,11 +7,12 @@ import { historyPage } from "./pages/history.js";
 import { inboxPage } from "./pages/inbox.js";
 import { signInPage } from "./pages/signin.js";
 import { skippedPage } from "./pages/skipped.js";
+import { stalePage } from "./pages/stale.js";
 import { systemPage } from "./pages/system.js";
 import { systemsPage } from "./pages/systems.js";
 import { empty } from "./parts.js";
 import { match } from "./router.js";
-import { shell } from "./shell.js";
+import { keepCounting, shell, titled } from "./shell.js";
 
 const ROUTES = [
   ["/", inboxPage],
@@ -20,6 +21,7 @@ const ROUTES = [
   ["/systems/:id", systemPage],
   ["/history", historyPage],
   ["/skipped", skippedPage],
+  ["/stale", stalePage],
   ["/signin", signInPage],
 ];
 
@@ -35,7 +37,8 @@ function show({ focus = true } = {}) {
   const page = found ? found.page({ ...found, signal: leaving.signal }) : missing();
   fill(main, page);
   const title = page.querySelector("h1");
-  document.title = `${title?.textContent ?? ""} · Maestro`;
+  titled(title?.textContent ?? "");
+  keepCounting(leaving.signal);
   if (focus) title?.focus({ preventScroll: true });
   if (focus) scrollTo(0, 0);
 }

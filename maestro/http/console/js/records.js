@@ -1,18 +1,18 @@
-// The history's records: what a document comes down to, how it is filtered, and how it leaves the browser.
-
-import { held, last, origin } from "./documents.js";
-import { parsed } from "./format.js";
+// The history's records as they leave the browser.
 
 const COLUMNS = [
   "id",
   "system",
   "branch",
   "event",
-  "instance",
+  "about",
+  "instanceId",
   "tag",
   "status",
   "since",
   "changed",
+  "decision",
+  "decidedAt",
   "user",
   "reason",
   "cause",
@@ -20,43 +20,11 @@ const COLUMNS = [
   "replayed",
   "cascaded",
 ];
-const DECISIONS = ["approved", "skipped", "cancelled"];
 
-/** Return what the history shows and exports of a document; `user` and `reason` are those of its last decision. */
-export function record(doc) {
-  const decided = doc.history.findLast((entry) => DECISIONS.includes(entry.status)) ?? {};
-  return {
-    id: doc.id,
-    system: doc.systemId,
-    branch: doc.branch,
-    event: origin(doc).name ?? "",
-    payload: origin(doc).payload ?? null,
-    instance: doc.pendingEvent?.instanceId ?? "",
-    tag: doc.tag,
-    status: doc.status,
-    since: held(doc).timestamp ?? "",
-    changed: last(doc).timestamp ?? "",
-    user: decided.user ?? "",
-    reason: decided.reason ?? "",
-    cause: last(doc).cause ?? "",
-    units: doc.units.length,
-    replayed: doc.progress.replayed,
-    cascaded: doc.progress.cascaded,
-    history: doc.history,
-  };
-}
-
-/** Whether a record fits the filter; days are the reader's own. */
-export function fits(one, { system, status, user, text, from, to }) {
-  const day = localDay(parsed(one.since));
-  return (
-    (!system || one.system === system) &&
-    (!status || one.status === status) &&
-    (!user || one.history.some((entry) => has(entry.user, user))) &&
-    (!text || has(JSON.stringify(one), text)) &&
-    (!from || day >= from) &&
-    (!to || day <= to)
-  );
+/** Return a record with its last decision spelled out; all times are in UTC, with their zone. */
+export function flat({ decision, cursor: _cursor, ...record }) {
+  const { status, at, user, reason } = decision ?? {};
+  return { ...record, decision: status ?? "", decidedAt: at ?? "", user: user ?? "", reason: reason ?? "" };
 }
 
 /** Return records as CSV, for spreadsheets: no cell is taken for a formula. */
@@ -75,17 +43,7 @@ export function saved(name, text) {
   URL.revokeObjectURL(url);
 }
 
-const has = (text, part) =>
-  String(text ?? "")
-    .toLowerCase()
-    .includes(part.toLowerCase());
-
 function quoted(value) {
   const text = String(value ?? "");
   return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
-}
-
-function localDay(at) {
-  if (Number.isNaN(at.getTime())) return "";
-  return [at.getFullYear(), at.getMonth() + 1, at.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
 }

@@ -1,6 +1,7 @@
 // The frame around every page: where one can go, and the switches.
 
-import { h } from "./dom.js";
+import * as api from "./api.js";
+import { fill, h } from "./dom.js";
 import { LANGUAGES, language, t } from "./i18n.js";
 import { icon } from "./parts.js";
 import { href } from "./router.js";
@@ -9,9 +10,11 @@ import * as session from "./session.js";
 const PLACES = [
   ["/", "nav.inbox"],
   ["/systems", "nav.systems"],
+  ["/stale", "nav.stale"],
   ["/history", "nav.history"],
   ["/skipped", "nav.skipped"],
 ];
+const LOOK = 15_000;
 const INSIDE = { "/reprocessing/:id": "/", "/systems/:id": "/systems" };
 
 /** Return the frame, and the element that the page goes into. */
@@ -40,7 +43,13 @@ function brand() {
 }
 
 function places(current) {
-  const link = ([path, key]) => h("a", { href: href(path), "aria-current": path === current ? "page" : null }, t(key));
+  const link = ([path, key]) =>
+    h(
+      "a",
+      { href: href(path), "aria-current": path === current ? "page" : null },
+      t(key),
+      path === "/" && h("span", { class: "count", id: "needs-count" }),
+    );
   return h("nav", { class: "places", "aria-label": t("nav.label") }, PLACES.map(link));
 }
 
@@ -53,6 +62,7 @@ function switches(redraw) {
   ];
   const signOut = () => {
     session.setToken("");
+    api.forget();
     location.hash = "#/signin";
   };
   return [
@@ -73,4 +83,37 @@ function choice(label, options, current, choose) {
     options.map(([value, text]) => h("option", { value, selected: value === current }, text)),
   );
   return select;
+}
+
+let waits = 0;
+let place = "";
+
+/** Say in the navigation and in the tab's title how much waits for a person. */
+export function needed(n) {
+  waits = n;
+  const badge = document.getElementById("needs-count");
+  if (badge) fill(badge, n ? h("span", { "aria-label": t("nav.needs", { n }) }, String(n)) : null);
+  document.title = `${n ? `(${n}) ` : ""}${place} · Maestro`;
+}
+
+/** Name the page in the tab's title, behind how much waits. */
+export function titled(text) {
+  place = text;
+  needed(waits);
+}
+
+/** Keep the count true while a page is shown that does not look itself. */
+export async function keepCounting(signal) {
+  while (!signal.aborted) {
+    if (!document.hidden && !location.hash.startsWith("#/signin")) {
+      await api.todo({ limit: 1 }, signal).then(
+        ({ total }) => needed(total),
+        () => {},
+      );
+    }
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, LOOK);
+      signal.addEventListener("abort", () => [clearTimeout(timer), resolve()], { once: true });
+    });
+  }
 }

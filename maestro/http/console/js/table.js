@@ -49,7 +49,8 @@ export function paged(rows, show, place, size = 50) {
   return element;
 }
 
-function pager(page, pages, total, turn) {
+/** Show where in a list of pages one is; `turn(page)` goes to another. */
+export function pager(page, pages, total, turn) {
   const button = (key, to, off) =>
     h("button", { type: "button", class: "quiet", disabled: off, "data-key": key, onclick: () => turn(to) }, t(key));
   return h(

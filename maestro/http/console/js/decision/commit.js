@@ -1,65 +1,110 @@
-// What would be committed: the rows that the held instance's commit writes, by entity and change.
+// What would be committed: the rows that the held instance's commit writes, page by page, by entity and change.
 
 import * as api from "../api.js";
 import { phase } from "../documents.js";
-import { h } from "../dom.js";
+import { fill, h } from "../dom.js";
 import { t, known } from "../i18n.js";
 import { empty, json, loaded, more, section } from "../parts.js";
 import { table } from "../table.js";
 
+/** Fields of a row that have a column; the others are in its last one. */
+const COLUMNS = 7;
+
 export function commit(doc, signal) {
-  const content = loaded(
-    () => rows(doc.id, signal),
-    (page) => shown(page, doc),
-    signal,
-  );
+  const content = h("div", {});
+  // Where the pages before the shown one begin: the gateway names only the next one.
+  const before = [];
+  open(0);
   const title = doc.heldCommitted
     ? "commit.title.done"
     : doc.status === "skipped"
       ? "commit.title.skipped"
       : "commit.title";
   return section(t(title), { id: "commit" }, content);
+
+  function open(after) {
+    fill(
+      content,
+      loaded(
+        () => rows(doc.id, after, signal),
+        (page) => shown(page, doc, after, { before, open }),
+        signal,
+      ),
+    );
+  }
 }
 
-async function rows(id, signal) {
+async function rows(id, after, signal) {
   try {
-    return await api.entities(id, 0, signal);
+    return await api.entities(id, after, signal);
   } catch (problem) {
     if (problem.missing) return null;
     throw problem;
   }
 }
 
-function shown(page, doc) {
+function shown(page, doc, after, pages) {
   const event = more(t("commit.event"), json(doc.pendingEvent));
   if (page === null) return [empty(t("commit.unknown")), event];
-  if (!page.entities.length) return [empty(t(phase(doc) === "pending" ? "commit.empty" : "commit.gone")), event];
+  if (!page.entities.length && !after)
+    return [empty(t(phase(doc) === "pending" ? "commit.empty" : "commit.gone")), event];
   const groups = Map.groupBy(
     page.entities,
     (row) => `${row._metadata?.type ?? "?"}\n${row._metadata?.changeTrack ?? "?"}`,
   );
+  const whole = !after && page.next === null;
   return [
-    [...groups].map(([key, members]) => group(...key.split("\n"), members)),
-    page.next !== null && h("p", { class: "muted" }, t("commit.more", { n: page.entities.length, total: page.total })),
+    !whole && h("p", {}, t("commit.total", { n: page.total })),
+    [...groups].map(([key, members]) => group(...key.split("\n"), members, whole)),
+    !whole && turner(page, after, pages),
     event,
   ];
 }
 
-function group(entity, change, members) {
+function turner(page, after, { before, open }) {
+  const button = (key, off, act) =>
+    h("button", { type: "button", class: "quiet", disabled: off, "data-key": `commit-${key}`, onclick: act }, t(key));
+  return h(
+    "nav",
+    { class: "pager", "aria-label": t("commit.pages") },
+    button("pager.previous", !before.length, () => open(before.pop())),
+    h("span", {}, t("commit.place", { from: after + 1, to: after + page.entities.length, total: page.total })),
+    button("pager.next", page.next === null, () => {
+      before.push(after);
+      open(page.next);
+    }),
+  );
+}
+
+function group(entity, change, members, whole) {
+  const n = members.length;
   const title = h(
     "h3",
     {},
     h("span", { class: "mono" }, entity),
     " ",
     h("span", { class: "badge neutral" }, known(`change.${change}`, change)),
-    ` ${members.length}`,
+    " ",
+    t(whole ? "commit.rows" : "commit.rows.page", { n }),
   );
   const names = [...new Set(members.flatMap((row) => Object.keys(row)))].filter(
     (name) => !name.startsWith("_") && name !== "before",
   );
-  const columns = names.slice(0, 8).map((name) => ({ title: name, show: (row) => value(row, name) }));
+  const rest = names.slice(COLUMNS);
+  const columns = names.slice(0, COLUMNS).map((name) => ({ title: name, show: (row) => value(row, name) }));
+  if (rest.length) columns.push({ title: t("commit.fields", { n: rest.length }), show: (row) => others(row, rest) });
   return h("div", { class: "group" }, title, table(entity, columns, members));
 }
+
+const others = (row, names) =>
+  more(
+    t("action.show"),
+    h(
+      "ul",
+      {},
+      names.map((name) => h("li", {}, h("small", {}, name), " ", value(row, name))),
+    ),
+  );
 
 /** Show a value, and the one it replaces where the domain told it. */
 function value(row, name) {

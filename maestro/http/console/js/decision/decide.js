@@ -9,6 +9,7 @@ import { guessed, id } from "../format.js";
 import { t } from "../i18n.js";
 import { failed, icon, notice, section } from "../parts.js";
 import { covering } from "./covering.js";
+import { leftBehind } from "./leaving.js";
 
 /**
  * Return the section for a pending document. `changed()` is called when the document should be looked at again;
@@ -36,13 +37,13 @@ export function decide(doc, { config, changed, problem }) {
     { class: "decide", onsubmit: (event) => event.preventDefault() },
     doc.firstApproval && !doc.firstApproval.decided && notice("attention", t("decide.first", { user: doc.firstApproval.user ?? doc.firstApproval })),
     costs.element,
+    leftBehind(doc, false, {}),
     who.elements,
     limits.element,
     whole.element,
     typed?.element,
-    problem,
-    h("div", { class: "buttons wide" }, approve, skip),
     h("p", { class: "muted small" }, t("decide.binds")),
+    h("div", { class: "decide-bar" }, problem, h("div", { class: "buttons wide" }, approve, skip)),
   );
   const element = section(t("decide.title"), { id: "decide", aside: recheck }, form);
   return { element, update };

@@ -1,6 +1,6 @@
 // Which replay brought which: the held commit at the left, each replay right of what brought it.
 
-import { origin } from "../documents.js";
+import { impact, origin } from "../documents.js";
 import { h, s } from "../dom.js";
 import { gist, words } from "../format.js";
 import { t } from "../i18n.js";
@@ -20,7 +20,8 @@ export function graph(doc, rows) {
     state: doc.heldCommitted ? "done" : "root",
     branch: doc.branch,
   };
-  const label = t("graph.label", { n: rows.length });
+  const total = impact(doc).n;
+  const label = t("graph.label", { n: total });
   const picture = s(
     "svg",
     { class: "graph", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
@@ -28,7 +29,7 @@ export function graph(doc, rows) {
     node(root, places.get(-1), t("graph.root")),
     shown.map((row) => node(row, places.get(row.index), `${row.index + 1}`)),
   );
-  const cut = rows.length > MOST && h("p", { class: "muted" }, t("graph.cut", { n: MOST, total: rows.length }));
+  const cut = total > shown.length && h("p", { class: "muted" }, t("graph.cut", { n: shown.length, total }));
   return h(
     "div",
     {},

@@ -1,24 +1,34 @@
 // What the commit would change: which finished instances have to be computed again, as a table or as a graph.
 
-import { impact, phase, replays } from "../documents.js";
+import { RETRYABLE, impact, phase, replays } from "../documents.js";
 import { fill, h } from "../dom.js";
 import { duration, gist, id, time, words } from "../format.js";
 import { t } from "../i18n.js";
-import { empty, section } from "../parts.js";
-import { paged, table } from "../table.js";
+import { empty, failed, loading, section } from "../parts.js";
+import { pager, table } from "../table.js";
+import { evidenceOf, namedBy, why } from "./evidence.js";
 import { graph } from "./graph.js";
+import { leaveOut } from "./leaving.js";
 
 const SIZE = 15;
 
-/** Return the section; `place` keeps the view and the page chosen over updates. */
-export function impacted(doc, place) {
+/** Return the section; `place` keeps the view and the page chosen over updates, and says which block of units is read. */
+export function impacted(doc, place, context) {
   const rows = replays(doc);
   const content = h("div", {});
   const choose = (view) => {
     place.view = view;
     for (const button of toggles.children) button.setAttribute("aria-pressed", String(button.value === view));
-    fill(content, view === "graph" ? graph(doc, rows) : paged(rows, (page) => list(doc, page), place, SIZE));
+    if (view === "table") fill(content, pages(doc, rows, place, context));
+    else if (has(0, doc)) fill(content, graph(doc, rows));
+    else read(0);
   };
+  const read = (first) => {
+    place.block = first - (first % place.size);
+    fill(content, loading());
+    context.changed();
+  };
+  context.read = read;
   const toggle = (view) =>
     h("button", { type: "button", value: view, "data-key": view, onclick: () => choose(view) }, t(`impact.${view}`));
   const toggles = h(
@@ -28,9 +38,55 @@ export function impacted(doc, place) {
     toggle("graph"),
   );
   const title = titleOf(doc);
-  if (!rows.length) return section(t(title), { id: "impact" }, empty(t("impact.empty")));
+  if (!impact(doc).n) return section(t(title), { id: "impact" }, empty(t("impact.empty")));
   choose(place.view ?? "table");
   return section(t(title), { id: "impact", aside: toggles }, h("p", {}, summary(doc)), content, stale(doc));
+}
+
+/** Whether the unit at a position is among those that were read. */
+const has = (position, { page, units }) => position >= (page?.after ?? 0) && position < (page?.after ?? 0) + units.length;
+
+/** Show the page chosen, with the way to the others; those that were not read yet are asked for. */
+function pages(doc, rows, place, context) {
+  const element = h("div", {});
+  const total = impact(doc).n;
+  const count = Math.ceil(total / SIZE);
+  const turn = (page) => {
+    place.page = Math.min(Math.max(0, page), count - 1);
+    const first = place.page * SIZE;
+    if (!has(first, doc)) return context.read(first);
+    const shown = rows.slice(first - rows[0].index, first - rows[0].index + SIZE);
+    const known = new Map();
+    const draw = () =>
+      fill(element, list(doc, shown, known, context), count > 1 && pager(place.page, count, total, turn), asking());
+    const explain = async () => {
+      try {
+        for (const [index, unit] of await evidenceOf(doc, first, SIZE, place, context.signal)) known.set(index, unit);
+        draw();
+      } catch (problem) {
+        if (!context.signal.aborted) fill(element.lastElementChild, failed(problem, explain));
+      }
+    };
+    const asking = () =>
+      h(
+        "div",
+        { class: "asking" },
+        !place.explained &&
+          !known.size &&
+          h("button", { type: "button", class: "quiet", "data-key": "why", onclick: explained }, t("evidence.ask")),
+      );
+    const explained = () => {
+      place.explained = true;
+      explain();
+    };
+    // Whoever decides sees it at once; each look costs a call for each unit.
+    if (phase(doc) === "pending") place.explained = true;
+    draw();
+    if (place.explained) explain();
+    return undefined;
+  };
+  turn(place.page ?? 0);
+  return element;
 }
 
 function titleOf(doc) {
@@ -57,7 +113,7 @@ function stale(doc) {
     : null;
 }
 
-function list(doc, rows) {
+function list(doc, rows, known, context) {
   const decided = phase(doc) !== "pending" && doc.status !== "skipped";
   const columns = [
     { title: "#", number: true, show: (row) => String(row.index + 1) },
@@ -71,18 +127,24 @@ function list(doc, rows) {
       show: (row) => [row.branch, row.forking && h("span", { class: "tag" }, t("word.forking"))],
     },
     { title: t("impact.time"), show: (row) => time(row.timestamp) },
-    ...(decided ? outcome(doc) : []),
+    { title: t("impact.why"), show: (row) => reason(row, doc, known.get(row.index)) },
+    ...(decided ? outcome(doc, context) : []),
   ];
   return table(t("impact.title"), columns, rows, { rowClass: (row) => (row.state === "active" ? "active" : null) });
 }
 
-function outcome(doc) {
+function reason(row, doc, unit) {
+  if (unit) return why(unit, doc.late);
+  return h("small", { class: "named" }, namedBy(row), row.missed?.length > 0 && ` · ${t("evidence.late", { n: row.missed.length })}`);
+}
+
+function outcome(doc, context) {
   return [
     {
       title: t("impact.by"),
       show: (row) => (row.cause < 0 ? t("impact.by.commit") : t("impact.by.replay", { n: row.cause + 1 })),
     },
-    { title: t("word.state"), show: (row) => state(row, doc) },
+    { title: t("word.state"), show: (row) => [state(row), leaving(row, doc, context)] },
     {
       title: t("word.duration"),
       number: true,
@@ -99,6 +161,15 @@ function state(row) {
     row.round > 1 && small(t("unit.round", { n: row.round })),
     row.error && h("small", { class: "bad" }, row.error),
   ];
+}
+
+/** What is at rest, or was given up, may be left out unit by unit. */
+function leaving(row, doc, context) {
+  const rests = phase(doc) === "paused" || RETRYABLE.includes(doc.status);
+  if (!rests || doc.cancelling || ["done", "left_out"].includes(row.step)) return null;
+  const open = () => leaveOut(doc, [row], context);
+  const label = `${t("leave.one")} ${row.instanceId}`;
+  return h("button", { type: "button", class: "quiet", "aria-label": label, onclick: open }, t("leave.one"));
 }
 
 const small = (text) => text && h("small", {}, text);

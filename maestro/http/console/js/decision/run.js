@@ -10,6 +10,7 @@ import { t } from "../i18n.js";
 import { icon, notice, section } from "../parts.js";
 import { href } from "../router.js";
 import { basis } from "./decide.js";
+import { leftBehind } from "./leaving.js";
 
 const ICON = { done: "check", now: "dot", todo: "dot", failed: "cross" };
 const LIMITED = ["resume", "retry"];
@@ -29,6 +30,7 @@ export function run(doc, system, context) {
       { class: "buttons" },
       actions(doc).map((how) => button(how, doc, context)),
     ),
+    leftBehind(doc, phase(doc) === "paused" || RETRYABLE.includes(doc.status), context),
     doc.reconsidered && notice("info", t("run.reconsidered")),
   );
 }

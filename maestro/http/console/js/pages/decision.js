@@ -12,13 +12,17 @@ import { fill, h, region } from "../dom.js";
 import { t } from "../i18n.js";
 import { watch } from "../live.js";
 import { failed, loading } from "../parts.js";
+import { titled } from "../shell.js";
 
 const DEFAULTS = { typeSystemAbove: 50 };
+/** Units that are read at once; a multiple of a table's page. */
+const BLOCK = 150;
 
 export function decisionPage({ params, signal }) {
   const heading = h("h1", { tabindex: "-1", class: "unseen" }, t("decision.loading"));
   const page = h("div", { class: "decision" }, heading, loading());
   const problem = h("div", {});
+  const place = { block: 0, size: BLOCK };
   let view = null;
   let watching = null;
   begin();
@@ -28,11 +32,11 @@ export function decisionPage({ params, signal }) {
     try {
       const [config, first] = await Promise.all([
         api.config(signal).catch(() => DEFAULTS),
-        api.reprocessing(params.id, signal),
+        api.reprocessing(params.id, place.block, BLOCK, signal),
       ]);
-      view = new View(first, config, signal, () => watching.now());
+      view = new View(first, config, signal, place, () => watching.now());
       fill(page, problem, view.element);
-      document.title = `${page.querySelector("h1").textContent} · Maestro`;
+      titled([...page.querySelector("h1").childNodes].map((node) => node.textContent).join(" · "));
       page.querySelector("h1").focus({ preventScroll: true });
       watching = watch(look, {
         signal,
@@ -46,7 +50,7 @@ export function decisionPage({ params, signal }) {
 
   async function look() {
     try {
-      const doc = await api.reprocessing(params.id, signal);
+      const doc = await api.reprocessing(params.id, place.block, BLOCK, signal);
       view.update(doc, await api.system(doc.systemId, signal).catch(() => null));
       fill(problem);
     } catch (refusal) {
@@ -57,21 +61,19 @@ export function decisionPage({ params, signal }) {
 
 /** The page's regions. The form of a pending decision is made once per preview: what was typed outlives updates. */
 class View {
-  #place = {};
   #system = null;
   #form = null;
 
-  constructor(doc, config, signal, changed) {
-    this.context = { config, changed, problem: h("div", { "aria-live": "assertive" }) };
+  constructor(doc, config, signal, place, changed) {
+    this.context = { config, changed, signal, problem: h("div", { "aria-live": "assertive" }) };
     this.head = region(head, { class: "decision-head" });
     this.commit = region((shown) => commit(shown, signal), { class: "area-commit" });
-    this.impact = region((shown) => impacted(shown, this.#place), { class: "area-impact" });
+    this.impact = region((shown) => impacted(shown, place, this.context), { class: "area-impact" });
     this.act = h("div", { class: "area-act" });
     this.run = region(({ doc, system }) => run(doc, system, this.context));
     this.trace = region(trace, { class: "area-trace" });
-    const columns = [this.commit, this.impact].map((one) => one.element);
-    this.columns = h("div", { class: "columns" }, columns, this.act, this.trace.element);
-    this.element = h("div", {}, this.head.element, this.columns);
+    const columns = [this.head, this.commit, this.impact].map((one) => one.element);
+    this.element = h("div", { class: "columns" }, columns, this.act, this.trace.element);
     this.update(doc, null);
   }
 
@@ -86,7 +88,7 @@ class View {
   }
 
   #decide(doc) {
-    const preview = JSON.stringify([doc.digest, doc.units.length, doc.firstApproval]);
+    const preview = JSON.stringify([doc.digest, doc.page?.total ?? doc.units.length, doc.firstApproval]);
     if (this.#form?.preview !== preview) {
       const typed = this.#form?.typed();
       this.#form = { ...formOf(doc, this.context, typed), preview };
@@ -102,7 +104,7 @@ class View {
     if (this.run.element.parentNode !== this.act) {
       fill(this.act, this.run.element);
       // What goes on comes first, where there is but one column.
-      this.columns.prepend(this.act);
+      this.head.element.after(this.act);
     }
     this.#form = null;
   }
@@ -121,7 +123,7 @@ function formOf(doc, context, typed = {}) {
   return { ...form, typed: () => Object.fromEntries(inputs().map((input) => [input.name, input.value])) };
 }
 
-const headOf = ({ events: _events, ...doc }) => ({ ...doc, events: [], units: doc.units.map(() => 0) });
+const headOf = ({ events: _events, units: _units, ...doc }) => ({ ...doc, events: [], units: [] });
 const commitOf = ({ id, status, heldCommitted, pendingEvent }) => ({
   id,
   status,

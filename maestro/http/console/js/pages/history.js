@@ -3,23 +3,29 @@
 import * as api from "../api.js";
 import { STATUSES } from "../documents.js";
 import { fill, h } from "../dom.js";
-import { csv, fits, record, saved } from "../records.js";
-import { gist, time, words } from "../format.js";
+import { csv, flat, saved } from "../records.js";
+import { time } from "../format.js";
 import { field } from "../fields.js";
 import { known, t } from "../i18n.js";
-import { badge, empty, failed, loading, section } from "../parts.js";
+import { badge, empty, failed, loading, notice, section } from "../parts.js";
 import { href, setQuery } from "../router.js";
-import { paged, table } from "../table.js";
+import { table } from "../table.js";
 
 const SIZE = 25;
+/** Records that an export reads at once, and milliseconds without a key after which a filter is taken. */
+const EXPORTED = 500;
+const TYPING = 250;
 const FILTERS = ["system", "status", "user", "text", "from", "to"];
 
 export function historyPage({ query, signal }) {
   const filter = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
   const list = h("div", { "aria-live": "polite" }, loading());
   const form = h("form", { class: "filters", onsubmit: (event) => event.preventDefault(), oninput: changed });
-  let records = [];
-  load();
+  // The cursors that the pages before the shown one begin behind.
+  let before = [];
+  let asked = 0;
+  let typing;
+  begin();
   return h(
     "div",
     {},
@@ -28,44 +34,84 @@ export function historyPage({ query, signal }) {
     section(t("history.found"), { aside: exports() }, form, list),
   );
 
-  async function load() {
+  async function begin() {
     try {
-      const systems = (await api.systems(signal)).map((system) => system.id);
-      fill(form, inputs(filter, systems));
-      const documents = await Promise.all(systems.map((id) => api.documents(id, signal).catch(() => [])));
-      records = documents
-        .flat()
-        .map(record)
-        .sort((one, other) => (one.since < other.since ? 1 : -1));
-      draw();
+      fill(
+        form,
+        inputs(
+          filter,
+          (await api.systems(signal)).map((system) => system.id),
+        ),
+      );
+      await open("");
     } catch (problem) {
-      if (!signal.aborted) fill(list, failed(problem, load));
+      if (!signal.aborted) fill(list, failed(problem, begin));
     }
   }
 
   function changed({ target }) {
     filter[target.name] = target.value;
     setQuery("/history", filter);
-    draw();
+    before = [];
+    clearTimeout(typing);
+    typing = setTimeout(() => open(""), TYPING);
   }
 
-  function draw() {
-    const rows = found();
-    const nothing = records.length ? empty(t("history.nothing"), t("history.nothing.hint")) : empty(t("history.empty"));
+  /** Show the page behind a cursor; an answer that a later question has overtaken is dropped. */
+  async function open(cursor) {
+    const turn = ++asked;
+    try {
+      const page = await api.history({ ...wanted(filter), before: cursor, limit: SIZE }, signal);
+      if (turn === asked) draw(page, cursor);
+    } catch (problem) {
+      if (!signal.aborted) fill(list, failed(problem, () => open(cursor)));
+    }
+  }
+
+  function draw({ records, next, unanswered }, cursor) {
+    const filtered = FILTERS.some((name) => filter[name]);
+    const nothing = filtered ? empty(t("history.nothing"), t("history.nothing.hint")) : empty(t("history.empty"));
+    const button = (key, off, act) =>
+      h("button", { type: "button", class: "quiet", disabled: off, onclick: act }, t(key));
     fill(
       list,
-      h("p", { class: "muted" }, t("history.count", { n: rows.length })),
-      rows.length ? paged(rows, shown, {}, SIZE) : nothing,
+      unanswered.length > 0 && notice("attention", t("history.unanswered", { systems: unanswered.join(", ") })),
+      records.length ? shown(records) : nothing,
+      (cursor || next) &&
+        h(
+          "nav",
+          { class: "pager", "aria-label": t("pager.label") },
+          button("pager.previous", !cursor, () => open(before.pop() ?? "")),
+          button("pager.next", !next, () => {
+            before.push(cursor);
+            open(next);
+          }),
+        ),
     );
   }
 
-  function found() {
-    return records.filter((one) => fits(one, filter));
+  /** Read all that fits, page by page. */
+  async function all() {
+    const found = [];
+    let cursor = "";
+    while (cursor !== null) {
+      const page = await api.history({ ...wanted(filter), before: cursor, limit: EXPORTED }, signal);
+      found.push(...page.records.map(flat));
+      cursor = page.next;
+    }
+    return found;
   }
 
   function exports() {
+    const save = async (name, make) => {
+      try {
+        saved(name, make(await all()));
+      } catch (problem) {
+        fill(list, failed(problem));
+      }
+    };
     const button = (key, name, make) =>
-      h("button", { type: "button", class: "quiet", onclick: () => saved(name, make(found())) }, t(key));
+      h("button", { type: "button", class: "quiet", onclick: () => save(name, make) }, t(key));
     return h(
       "div",
       { class: "buttons" },
@@ -73,6 +119,20 @@ export function historyPage({ query, signal }) {
       button("history.csv", "maestro-history.csv", csv),
     );
   }
+}
+
+/** Turn the filter into a question: its days are the reader's own, from midnight to midnight. */
+function wanted({ from, to, ...rest }) {
+  const midnight = (day, plus) => {
+    const [year, month, date] = day.split("-").map(Number);
+    return new Date(year, month - 1, date + plus).toISOString();
+  };
+  const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value));
+  return {
+    ...given,
+    ...(from ? { since: midnight(from, 0) } : {}),
+    ...(to ? { until: midnight(to, 1) } : {}),
+  };
 }
 
 function inputs(filter, systems) {
@@ -114,14 +174,19 @@ function shown(rows) {
         h(
           "a",
           { href: href(`/reprocessing/${encodeURIComponent(row.id)}`) },
-          h("strong", {}, words(row.event)),
-          h("small", {}, gist(row.payload)),
+          h("strong", {}, row.late ? t("late.decision.title") : row.event),
+          h("small", {}, row.late ? "" : row.about),
         ),
     },
     { title: t("word.branch"), show: (row) => row.branch },
     { title: t("word.status"), show: (row) => badge(row.status) },
-    { title: t("history.by"), show: (row) => [row.user, row.reason && h("small", {}, row.reason)] },
+    { title: t("history.by"), show: decided },
     { title: t("history.replays"), number: true, show: (row) => `${row.replayed} / ${row.units}` },
   ];
   return table(t("history.title"), columns, rows);
+}
+
+function decided({ decision, cause }) {
+  if (!decision) return cause ? h("small", {}, cause) : "–";
+  return [decision.user, decision.reason && h("small", {}, decision.reason)];
 }

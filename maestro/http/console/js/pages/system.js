@@ -7,15 +7,15 @@ import { waitQueue } from "../queues/waiting.js";
 import { ago, id } from "../format.js";
 import { t } from "../i18n.js";
 import { watch } from "../live.js";
-import { needsList, needsOf } from "../needs.js";
 import { badge, facts, failed, icon, loading, section } from "../parts.js";
 import { href } from "../router.js";
+import { todoList } from "../todo.js";
 
 export function systemPage({ params, signal }) {
   const state = region(({ system, problem }) =>
     problem ? failed(new api.Failure(problem[0], problem[1])) : overview(system),
   );
-  const needs = region(({ found }) => needsList(found, look));
+  const needs = region((shown) => (shown.page.total ? section(t("inbox.title"), {}, todoList(shown, look, () => {})) : null));
   const waiting = waitQueue(params.id, signal);
   const errors = errorQueue(params.id, signal);
   state.element.append(loading());
@@ -35,7 +35,8 @@ export function systemPage({ params, signal }) {
     try {
       const system = await api.system(params.id, signal);
       state.update({ system });
-      needs.update({ found: await needsOf([system], signal), minute: Math.floor(Date.now() / 60_000) });
+      const page = await api.todo({ system: params.id, limit: 200 }, signal);
+      needs.update({ page: { ...page, counts: {}, next: null }, minute: Math.floor(Date.now() / 60_000) });
       waiting.update(system.waiting);
       errors.update(system.queues?.[`persist.${params.id}.queue.error`] ?? null);
     } catch (problem) {

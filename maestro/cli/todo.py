@@ -1,0 +1,57 @@
+"""`maestro todo`: everything that waits for a person, in all systems, the most urgent first."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from maestro.cli.looking import Limit, PositionAfter, more, shortened
+from maestro.cli.plain import age, count
+from maestro.cli.session import AnySystem, Session, command
+from maestro.client.shapes import TodoItem
+
+#: The command that says more about a thing, or does something about it; filled in with what the thing names.
+_NEXT: Final = {
+    "pending": "maestro approve {id}",
+    "late": "maestro approve {id}",
+    "paused": "maestro resume {id}",
+    "unreplayable": "maestro leave-out {id}",
+    "failed": "maestro retry {id}",
+    "cancelled": "maestro retry {id}",
+    "doubt": "maestro doubts resolve {system} {key}",
+    "stalled": "maestro set-aside {system}",
+    "errors": "maestro errors list {system}",
+    "unavailable": "maestro doctor",
+}
+
+
+@command
+def todo(session: Session, system: AnySystem = "", *, after: PositionAfter = 0, limit: Limit = 100) -> None:
+    """List everything that waits for a person: what holds a lock first, then what events wait behind; oldest first."""
+    reply = session.maestro.todo(system, after, limit)
+    if session.out.json:
+        session.out.raw(reply.raw)
+        return
+    page = reply.value
+    short = shortened([one.reprocessing for one in page.items if one.reprocessing])
+    columns = ("KIND", "SYSTEM", "FOR", "HOLDS UP", "WHAT", "NEXT")
+    rows = ((one.kind, one.system, age(one.since), _held_up(one), _what(one), _next(one, short)) for one in page.items)
+    session.out.table(columns, rows, "nothing waits for a person")
+    if page.total:
+        session.out.say(", ".join(f"{number:,} {kind}" for kind, number in sorted(page.counts.items())))
+    more(session, page.next, page.total)
+
+
+def _held_up(one: TodoItem) -> str:
+    held = ["the lock"] if one.locked else []
+    if one.waiting:
+        held.append(count(one.waiting, "event"))
+    return " and ".join(held) or "-"
+
+
+def _what(one: TodoItem) -> str:
+    named = " ".join(part for part in (one.event, one.about) if part)
+    says = one.says if not one.cause or one.cause in one.says else f"{one.says} ({one.cause})"
+    return f"{named}: {says}" if named else says
+
+
+def _next(one: TodoItem, short: Mapping[str, str]) -> str:
+    return _NEXT.get(one.kind, "-").format(id=short.get(one.reprocessing, ""), system=one.system, key=one.key)

@@ -1,0 +1,138 @@
+"""Named, not finished: Discovery names an instance whose own commit is still to come (semantics: Flow 1, step 2).
+
+It does so when all finished ones are on closed branches. Such a unit is not replayed: its result is not there yet. The
+document lists it, and so does the list of what is not known to be fresh. Once its own commit is made, it is judged:
+
+    named by E ──> W commits ──> E is not committed: the start of its run asks again
+                                 W's rows, where the ledger has E's commit: fresh, or stale
+                                 else Discovery is asked about E again: it names W, so W is stale; or W is fresh
+"""
+
+from collections.abc import Iterable
+
+from msgspec import structs
+
+from maestro.rules import commands as do
+from maestro.rules import facts, staleness
+from maestro.rules.document import Document
+from maestro.rules.impact import Impacted, Origin, UnitKey
+from maestro.rules.ledger_book import MissedCommit, NotFinishedQuestion, Scope, StaleState
+from maestro.rules.outage import pause
+from maestro.rules.state import System
+from maestro.rules.step import Step
+
+#: Of the keys of these questions: no key from outside begins so.
+_MARK = "~not finished/"
+
+
+def part(system: System, origins: Iterable[Origin]) -> tuple[tuple[Origin, ...], tuple[Impacted, ...]]:
+    """Part what is to be replayed from what is named and not finished: API core says so, or its event waits here."""
+    origins = tuple(origins)
+    waiting = {delivery.instance_id for delivery in (*system.waiting.values(), *system.inbox)} if origins else set()
+    early = [one.unit for one in origins if not one.finished or one.unit.instance_id in waiting]
+    keys = {unit.key for unit in early}
+    return tuple(one for one in origins if one.unit.key not in keys), tuple(early)
+
+
+def note(system: System, named: Iterable[Impacted], instance_id: str, step: Step) -> None:
+    """List the units that the data of `instance_id` impacts, and whose own commits are still to come."""
+    book = system.ledger
+    number = book.last + 1 if system.rules.ledger_scope is Scope.ALL or book.begun else 0
+    for unit in named:
+        known = book.stale.get(unit.key)
+        before = known.missed if known is not None and known.state is StaleState.NOT_FINISHED else ()
+        if known is not None and (known.state is not StaleState.NOT_FINISHED or _names(before, instance_id)):
+            continue  # what is said of it says more, or it is said already
+        staleness.named_early(system, unit, (*before, MissedCommit(number, instance_id)), step)
+
+
+def _names(commits: Iterable[MissedCommit], instance_id: str) -> bool:
+    return any(commit.instance_id == instance_id for commit in commits)
+
+
+def listed(doc: Document, named: tuple[Impacted, ...]) -> bool:
+    """List the units in the document that are not listed yet; return whether there were any."""
+    new = [unit for unit in named if unit not in doc.not_finished]
+    doc.not_finished += tuple(new)
+    return bool(new)
+
+
+def committed(system: System, instance_id: str, branch: str, step: Step, *, reads_are_kept: bool) -> bool:
+    """The own commit of an instance is made: have it judged. Return whether what it read is needed for that."""
+    reads_wanted = False
+    for unit in system.ledger.not_finished.get(instance_id, ()):
+        stale = system.ledger.stale[unit]
+        missed = tuple(commit for commit in stale.missed if not _is_held(system, commit.instance_id))
+        if not missed:
+            staleness.take_off(system, unit, step)
+        elif reads_are_kept and unit == (instance_id, branch) and all(commit.number for commit in missed):
+            reads_wanted = True
+        else:
+            staleness.await_question(system, structs.replace(stale, missed=missed, due=True), step)
+    return reads_wanted
+
+
+def _is_held(system: System, instance_id: str) -> bool:
+    """Whether the commit is not made: a run asks at its start whom it impacts, so it finds what is finished by then."""
+    return any(doc.held_instance == instance_id and not doc.held_committed for doc in system.documents.values())
+
+
+def advance(system: System, step: Step) -> None:
+    """Ask about the commits that a unit may have missed, once its own is visible."""
+    due = system.ledger.not_finished_due
+    looked_for = {look.instance_id for look in system.looks.values()}
+    for unit in [unit for unit in due if unit[0] not in looked_for]:
+        del due[unit]
+        stale = system.ledger.stale.get(unit)
+        if stale is not None and stale.due:
+            question = NotFinishedQuestion(unit, stale.missed[0])
+            system.not_finished_questions[_key(unit)] = question
+            _ask(system, question, step)
+
+
+def _key(unit: UnitKey) -> str:
+    return _MARK + "/".join(unit)
+
+
+def is_about(key: str) -> bool:
+    """Whether a question that is put again is one of these."""
+    return key.startswith(_MARK)
+
+
+def _ask(system: System, question: NotFinishedQuestion, step: Step) -> None:
+    question.token = system.token()
+    step.do(do.AskAgain(_key(question.unit), question.token, question.missed.instance_id))
+
+
+def on_question_due(system: System, key: str, step: Step) -> None:
+    """The question could not be put a while ago: try again."""
+    question = system.not_finished_questions.get(key)
+    if question is not None:
+        _ask(system, question, step)
+
+
+def on_asked_again(system: System, fact: facts.AskedAgain, step: Step) -> None:
+    """Discovery names the unit, so it is stale; or the next commit is asked about; or it is fresh."""
+    question = system.not_finished_questions.get(fact.key)
+    if question is None or question.token != fact.token:
+        return
+    del system.not_finished_questions[fact.key]
+    stale = system.ledger.stale.get(question.unit)
+    if stale is None or not stale.due:
+        return  # more is known by now
+    named = next((unit for unit in fact.units if unit.key == question.unit), None)
+    left = tuple(commit for commit in stale.missed if commit != question.missed)
+    if named is not None:
+        staleness.named_late(system, named, question.missed.instance_id, step)
+    elif left:
+        staleness.await_question(system, structs.replace(stale, missed=left), step)
+    else:
+        staleness.take_off(system, question.unit, step)
+
+
+def on_ask_again_failed(system: System, fact: facts.AskAgainFailed, step: Step) -> None:
+    """Put it again later: nothing waits for the answer."""
+    question = system.not_finished_questions.get(fact.key)
+    if question is not None and question.token == fact.token:
+        step.do(do.WakeAt(do.Topic.QUESTION, fact.key, system.now + pause(question.failed)))
+        question.failed += 1

@@ -1,0 +1,213 @@
+"""Units that Discovery names before their own commits: listed, not replayed, and judged once these are made."""
+
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from maestro.events import MASTER
+from maestro.rules import commands as do
+from maestro.rules import facts
+from maestro.rules.impact import Impacted, UnitKey
+from maestro.rules.ledger import Read, base_key, writer_key
+from maestro.rules.ledger_book import LatePolicy, Scope, StaleState
+from maestro.rules.rendering import document_json
+from tests.unit.rules.driver import P1, P2, Driver, footprint, origin
+
+ROW = base_key("conta", "7", "")
+EARLY = replace(origin(P2), finished=False)
+
+
+@pytest.fixture
+def m() -> Driver:
+    return Driver()
+
+
+def states(m: Driver) -> dict[UnitKey, StaleState]:
+    return {unit: one.state for unit, one in m.system.ledger.stale.items()}
+
+
+def held_for_one_of_two(m: Driver) -> None:
+    m.arrive("i1")
+    m.impact(P1, P2)
+    m.origins((origin(P1), EARLY))
+
+
+def committed_over(m: Driver) -> None:
+    """Discovery names only what is not finished: nothing is held."""
+    m.arrive("i1")
+    m.impact(P2)
+    m.origins((EARLY,))
+    m.committed()
+
+
+def told(m: Driver, *units: Impacted) -> None:
+    asked = m.last(do.AskAgain)
+    m.tell(facts.AskedAgain(asked.key, asked.token, units))
+
+
+def test_it_is_listed_in_the_document_and_not_replayed(m: Driver) -> None:
+    held_for_one_of_two(m)
+    assert [unit.key for unit in m.doc.order] == [P1.key]
+    m.restart()
+    shown = orjson.loads(document_json(m.doc, m.doc.order))
+    assert shown["notFinished"] == [{"instanceId": "p2", "branch": "master"}]
+    assert states(m) == {P2.key: StaleState.NOT_FINISHED}
+
+
+def test_one_that_waits_here_is_not_finished_whatever_api_core_calls_it(m: Driver) -> None:
+    m.arrive("i1")
+    m.arrive("p2")
+    m.impact(P1, P2)
+    m.origins((origin(P1), origin(P2)))
+    assert [unit.key for unit in m.doc.order] == [P1.key]
+    assert m.doc.not_finished == (P2,)
+
+
+def test_when_all_that_is_named_is_not_finished_nothing_is_held(m: Driver) -> None:
+    committed_over(m)
+    assert not m.system.documents
+    assert m.system.counters.commit == 1
+    assert states(m) == {P2.key: StaleState.NOT_FINISHED}
+
+
+def test_after_its_own_commit_discovery_says_whether_it_is_stale(m: Driver) -> None:
+    committed_over(m)
+    m.commit("p2")
+    assert m.only(do.AskAgain).instance_id == "i1"
+    told(m, P2)
+    (one,) = m.system.ledger.stale.values()
+    assert (one.state, [commit.instance_id for commit in one.missed]) == (StaleState.STALE, ["i1"])
+    assert m.system.ledger.late_due > m.now
+
+
+def test_one_that_discovery_names_no_more_is_fresh(m: Driver) -> None:
+    committed_over(m)
+    m.commit("p2")
+    told(m, P1)
+    assert states(m) == {}
+    assert not m.system.ledger.not_finished
+
+
+def test_each_commit_that_named_it_is_asked_about(m: Driver) -> None:
+    committed_over(m)
+    m.arrive("i3")
+    m.impact(P2)
+    m.origins((EARLY,))
+    m.committed()
+    m.commit("p2")
+    assert m.only(do.AskAgain).instance_id == "i1"
+    told(m)
+    assert m.only(do.AskAgain).instance_id == "i3"
+    told(m, P2)
+    assert states(m) == {P2.key: StaleState.STALE}
+
+
+def test_the_question_waits_until_the_commit_is_visible() -> None:
+    m = Driver(ensure_finished=True)
+    m.arrive("i1")
+    m.impact(P2)
+    m.origins((EARLY,))
+    m.committed()
+    looked(m)
+    m.commit("p2")
+    assert not m.asked(do.AskAgain)
+    looked(m)
+    assert m.only(do.AskAgain).instance_id == "i1"
+
+
+def looked(m: Driver) -> None:
+    for due in [one for one in m.commands if isinstance(one, do.WakeAt) and one.topic is do.Topic.LOOK]:
+        m.tell(facts.Woken(due.topic, due.key))
+    look = m.last(do.Look)
+    m.tell(facts.Looked(look.key, look.token, "finished"))
+
+
+def test_the_question_survives_a_restart_and_is_put_again_when_it_fails(m: Driver) -> None:
+    committed_over(m)
+    m.commit("p2")
+    m.restart()
+    asked = m.last(do.AskAgain)
+    m.tell(facts.AskAgainFailed(asked.key, asked.token, "out of reach"))
+    due = m.only(do.WakeAt)
+    m.tell(facts.Woken(due.topic, due.key))
+    assert m.only(do.AskAgain).token != asked.token
+    told(m, P2)
+    assert states(m) == {P2.key: StaleState.STALE}
+
+
+def test_where_the_ledger_has_the_commit_what_it_read_says_so() -> None:
+    m = Driver(ledger_scope=Scope.ALL, late_policy=LatePolicy.REPORT)
+    for name, version, state in (("p2", "i0", {P2.key: StaleState.STALE}), ("p1", "i-p1", {})):
+        early = replace(EARLY, unit=Impacted(name, MASTER))
+        m.arrive(f"i-{name}")
+        m.impact(early.unit, footprint=footprint(ROW))
+        m.origins((early,))
+        m.committed()
+        m.owed()
+        m.arrive(name)
+        m.impact(footprint=footprint())
+        m.committed()
+        assert not m.asked(do.AskAgain)
+        m.owed(Read(ROW, MASTER, writer_key(version)))
+        assert {unit: found for unit, found in states(m).items() if unit[0] == name} == state
+
+
+def test_without_its_dataset_discovery_is_asked() -> None:
+    m = Driver(ledger_scope=Scope.ALL)
+    m.arrive("i1")
+    m.impact(P2, footprint=footprint(ROW))
+    m.origins((EARLY,))
+    m.committed()
+    m.owed()
+    m.arrive("p2")
+    m.impact(footprint=footprint())
+    m.committed()
+    owed = m.last(do.FetchOwed)
+    m.tell(facts.OwedFetched(owed.number, footprint(), None))
+    assert m.only(do.AskAgain).instance_id == "i1"
+
+
+def test_a_held_commit_that_is_not_made_was_not_missed(m: Driver) -> None:
+    held_for_one_of_two(m)
+    m.skip()
+    m.commit("p2")
+    assert states(m) == {}
+
+
+def test_the_start_lists_it_too_and_replays_one_that_is_finished_by_then(m: Driver) -> None:
+    held_for_one_of_two(m)
+    m.approve()
+    m.notified()
+    m.start_impact(P1, P2, Impacted("p4", MASTER))
+    fetch = m.only(do.FetchReplayOrigins)
+    p4 = replace(origin(Impacted("p4", MASTER)), finished=False)
+    m.tell(facts.ReplayOriginsFetched(fetch.id, fetch.token, (origin(P2), p4)))
+    assert [unit.instance_id for unit in m.doc.order] == ["p1", "p2"]
+    shown = orjson.loads(document_json(m.doc, m.doc.order))
+    assert shown["notFinished"] == [{"instanceId": "p4", "branch": "master"}]
+
+
+def test_a_replay_lists_it_and_is_committed(m: Driver) -> None:
+    m.run(P1)
+    m.sent()
+    m.result("re1", "p1")
+    m.replay_impact(P2)
+    fetch = m.only(do.FetchReplayOrigins)
+    m.tell(facts.ReplayOriginsFetched(fetch.id, fetch.token, (EARLY,)))
+    assert m.asked(do.CommitReplay)
+    assert m.doc.not_finished == (P2,)
+    m.replay_committed()
+    m.end()
+    m.commit("p2")
+    assert m.only(do.AskAgain).instance_id == "re1"
+
+
+def test_a_recheck_lists_what_is_not_finished_now(m: Driver) -> None:
+    m.hold("i1", P1)
+    m.tell(facts.RecheckAsked("d1", "anna", m.ticket()))
+    asked = m.last(do.AskRecheck)
+    m.tell(facts.RecheckFound("d1", asked.token, (P1, P2)))
+    m.tell(facts.RecheckOriginsFetched("d1", asked.token, (EARLY,)))
+    assert [unit.key for unit in m.doc.order] == [P1.key]
+    assert m.doc.not_finished == (P2,)
