@@ -140,7 +140,7 @@ class EndpointClient:
             for entry in self._directory
         )  # fmt: skip
 
-    def figures(self) -> Snapshot:
+    def measured(self) -> Snapshot:
         """Return what was measured of this process's links."""
         return self._registry.snapshot()
 

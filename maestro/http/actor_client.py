@@ -38,7 +38,7 @@ class ActorClient(Protocol):
     def actors(self) -> tuple[ActorState, ...]:
         """Return the processes as they were seen last, with what some of them measured. It never waits."""
 
-    def figures(self) -> Snapshot:
+    def measured(self) -> Snapshot:
         """Return what was measured of the way to the actors, in this process."""
 
     async def readiness(self) -> Mapping[str, str]:

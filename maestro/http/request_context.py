@@ -103,9 +103,9 @@ class GuardedActorClient:
         """Return the processes as they were seen last."""
         return self._actor_client.actors()
 
-    def figures(self) -> Snapshot:
+    def measured(self) -> Snapshot:
         """Return what was measured of the way to the actors."""
-        return self._actor_client.figures()
+        return self._actor_client.measured()
 
     async def readiness(self) -> Mapping[str, str]:
         """Return what keeps Maestro from working."""

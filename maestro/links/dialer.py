@@ -21,11 +21,11 @@ PROVEN: Final = 60.0
 
 
 class Dialer:
-    """Keeps a session with whoever listens under a name.
+    """Keeps a session with the process that listens under a name.
 
     Args:
         name: the listener's.
-        opened: called with each new session, once both ends have met. It sets the session's `on_item` and `on_lost`.
+        opened: called with each new session, once both ends have said Hello. It sets the session's `on_item` and `on_lost`.
     """
 
     def __init__(

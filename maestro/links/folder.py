@@ -42,7 +42,7 @@ def make_folder(data_dir: Path) -> None:
 
 
 def listen(data_dir: Path, name: str) -> socket.socket:
-    """Return a socket that listens in the folder under a name, in the place of whoever did before.
+    """Return a socket that listens in the folder under a name, in the place of the one that did before.
 
     Raises:
         FolderUnsafe: as above.
@@ -61,7 +61,7 @@ def listen(data_dir: Path, name: str) -> socket.socket:
 
 
 def connect(data_dir: Path, name: str) -> socket.socket:
-    """Return a socket that is connected to whoever listens under a name. Never blocks.
+    """Return a socket that is connected to the process that listens under a name. Never blocks.
 
     Raises:
         Foreign: another user's process listens there.

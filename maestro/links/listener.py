@@ -13,7 +13,7 @@ from maestro.links.trouble import Trouble
 from maestro.settings.model import ActorSettings
 from maestro.telemetry.metrics import MetricsRegistry
 
-#: Seconds that whoever connects has for its greeting.
+#: Seconds that a new connection has for its greeting.
 GREETING_WITHIN: Final = 10.0
 #: Connections accepted in a turn of the loop.
 _A_TURN: Final = 32
@@ -23,7 +23,7 @@ class Listener:
     """Listens under the name of its role.
 
     Args:
-        opened: called with each new session that was greeted, an earlier one of its system being over. It sets the
+        opened: called with each new session after its handshake, an earlier one of its system being over. It sets the
             session's `on_item` and `on_lost`.
     """
 
@@ -42,7 +42,7 @@ class Listener:
         self._opened = opened
         self._trouble = Trouble()
         self._listening: socket.socket | None = None
-        #: Every session that is not over, greeted or not.
+        #: Every session that is not over, before its handshake as well.
         self._sessions: set[Session] = set()
         self._of_system: dict[str, Session] = {}
         #: The last life of each system.

@@ -130,7 +130,7 @@ class Session(asyncio.Protocol):
         return items
 
     def _write(self, items: list[object]) -> None:
-        assert self._transport is not None, "items are posted once both ends have met"
+        assert self._transport is not None, "items are posted once both ends have said Hello"
         try:
             frame = encode(items)
         except ValueError as problem:

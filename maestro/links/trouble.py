@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-#: Seconds that a trouble is told of after it was seen last. Whoever dials comes again sooner.
+#: Seconds that a trouble is told of after it was seen last. The end that dials comes again sooner.
 SHOWN: Final = 30.0
 
 

@@ -77,7 +77,7 @@ class FakeActorClient:
     def actors(self) -> tuple[ActorState, ...]:
         return self.states
 
-    def figures(self) -> Snapshot:
+    def measured(self) -> Snapshot:
         return Snapshot()
 
     async def readiness(self) -> Mapping[str, str]:
