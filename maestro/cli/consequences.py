@@ -9,6 +9,7 @@ from maestro.cli.plain import age, count, span
 from maestro.client.api import Maestro
 from maestro.client.errors import Rejected
 from maestro.client.shapes import Document, EntitiesPage
+from maestro.statuses import Status
 
 #: Rows of a commit that are looked at to say of which kinds they are.
 _ROWS: Final = 1000
@@ -46,7 +47,7 @@ def of_skip(maestro: Maestro, doc: Document) -> Iterator[str]:
 
 def of_going_on(maestro: Maestro, doc: Document, budget: dict[str, float] | None) -> Iterator[str]:
     """Say what a retry or a resumption will do."""
-    yield from _first_approval(doc, "resume" if doc.status == "paused" else "retry")
+    yield from _first_approval(doc, "resume" if doc.status == Status.PAUSED else "retry")
     if not doc.held_committed:
         yield f"commits the data of instance {doc.pending_event.instance_id} first"
     yield f"so far: {progress(doc)}; what is done stays done"
@@ -56,7 +57,7 @@ def of_going_on(maestro: Maestro, doc: Document, budget: dict[str, float] | None
 
 def of_cancel(maestro: Maestro, doc: Document) -> Iterator[str]:
     """Say what a cancel will do."""
-    if doc.status == "approved" and not doc.held_committed:
+    if doc.status == Status.APPROVED and not doc.held_committed:
         yield "it has not started: nothing is committed or replayed"
     else:
         stops = "stops after the current replay" if doc.running else "nothing of it runs now: ends at once"
@@ -89,7 +90,9 @@ def _replays(doc: Document, units: int, budget: dict[str, float] | None) -> Iter
 def _lock(doc: Document) -> str:
     if doc.forking:
         return f"does not lock {doc.system_id}"
-    return f"keeps {doc.system_id} locked meanwhile" if doc.status == "paused" else f"locks {doc.system_id} meanwhile"
+    return (
+        f"keeps {doc.system_id} locked meanwhile" if doc.status == Status.PAUSED else f"locks {doc.system_id} meanwhile"
+    )
 
 
 def _kept(left: int) -> str:

@@ -14,13 +14,14 @@ from maestro.client.api import Decision
 from maestro.client.errors import refused
 from maestro.client.finding import find
 from maestro.client.shapes import Document
+from maestro.statuses import GIVEN_UP, RUNNING, Status, ordered
 
 _CONFLICT: Final = 409
-_PENDING: Final = ("pending_approval",)
-_RUNNING: Final = ("running", "running_without_lock")
-_PAUSED: Final = ("paused",)
-_GIVEN_UP: Final = ("failure", "aborted_split_events_failure", "aborted_persist_domain_failure", "cancelled")
-_SKIPPED: Final = ("skipped",)
+_PENDING: Final = (Status.PENDING,)
+_RUNNING: Final = ordered(RUNNING)
+_PAUSED: Final = (Status.PAUSED,)
+_GIVEN_UP: Final = ordered(GIVEN_UP)
+_SKIPPED: Final = (Status.SKIPPED,)
 
 Replays = Annotated[
     int | None, typer.Option("--max-replays", min=1, metavar="N", help="Pause for another decision after N replays.")
@@ -145,7 +146,7 @@ def _go_on(session: Session, action: str, doc: Document, decision: Decision, *, 
 @command
 def cancel(session: Session, document: DocumentId, *, yes: Yes = False, reason: Reason = "", user: User = "") -> None:
     """Give up what is approved, running or paused; what runs stops after its current replay."""
-    doc = _target(session, document, ("approved", *_RUNNING, *_PAUSED))
+    doc = _target(session, document, (Status.APPROVED, *_RUNNING, *_PAUSED))
     lines = consequences.of_cancel(session.maestro, doc)
     session.out.confirm(consequences.title("Cancel", doc), lines, "Cancel the reprocessing?", yes=yes)
     _decide(session, "cancel", doc, Decision(session.user(user), reason), _cancelled)

@@ -6,6 +6,7 @@ from typing import Final
 from maestro.cli.output import Output
 from maestro.cli.plain import age, count, local, span
 from maestro.client.shapes import Budget, Document, Unit
+from maestro.statuses import Status
 
 #: Units listed; `--json` has them all.
 _UNITS: Final = 200
@@ -45,7 +46,7 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901 - one for 
         yield "budget", f"{budget_text(doc.budget.replays, doc.budget.minutes)}, {_used(doc.budget)}"
     first = doc.first_approval
     if first and not first.decided:
-        asked = "approved" if first.decision == "approve" else f"to {first.decision}"
+        asked = Status.APPROVED if first.decision == "approve" else f"to {first.decision}"
         yield asked, f"by {first.user} at {local(first.timestamp)}; another must, too"
     if doc.held_named_by:
         yield "warning", f"the replay of {doc.held_named_by} impacts the held instance, which is not replayed by itself"
@@ -70,7 +71,7 @@ def _status(doc: Document) -> str:
 
 def becoming(doc: Document) -> str:
     """Say what was asked for and is not done yet: that it be cancelled, or paused; empty when nothing was."""
-    asked = "cancelled" if doc.cancelling else "paused" if doc.pausing else ""
+    asked = Status.CANCELLED if doc.cancelling else Status.PAUSED if doc.pausing else ""
     if not asked:
         return ""
     return f"{asked} after the current replay" if doc.running else f"being {asked}"
@@ -80,7 +81,7 @@ def progress(doc: Document) -> str:
     """Say how far a run is, or came."""
     done, left, added = doc.progress.replayed, doc.progress.outstanding, doc.progress.cascaded
     instances = count(doc.progress.units, "instance")
-    if doc.status == "skipped":
+    if doc.status == Status.SKIPPED:
         return f"none; {instances} {'stays' if doc.progress.units == 1 else 'stay'} as computed"
     rest = f", {left:,} {'left' if doc.live else 'not done'}" if left or doc.live else ""
     return f"{done:,} done{rest}, {instances}" + (f" (+{added:,} by cascade)" if added else "")

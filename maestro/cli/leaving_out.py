@@ -10,10 +10,9 @@ from maestro.cli.session import DocumentId, Reason, Session, User, Yes, command
 from maestro.client.api import Decision
 from maestro.client.errors import refused
 from maestro.client.finding import find
+from maestro.statuses import GIVEN_UP, Status, ordered
 
-_STATUSES: Final = (
-    "paused", "failure", "aborted_split_events_failure", "aborted_persist_domain_failure", "cancelled",
-)  # fmt: skip
+_STATUSES: Final = (Status.PAUSED, *ordered(GIVEN_UP))
 _CONFLICT: Final = 409
 
 Units = Annotated[
@@ -48,7 +47,7 @@ def leave_out(
     if session.out.json:
         session.out.raw(reply.raw)
     now = reply.value
-    go_on = "resume" if now.status == "paused" else "retry"
+    go_on = "resume" if now.status == Status.PAUSED else "retry"
     left = f"{now.progress.outstanding:,} left; `maestro {go_on} {now.id[:8]}` goes on"
     session.out.say(f"{now.id}: {count(len(units), 'unit')} left out, {left}")
 

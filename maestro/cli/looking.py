@@ -16,13 +16,13 @@ from maestro.client.api import Maestro
 from maestro.client.errors import ClientError
 from maestro.client.finding import documents, find, systems_of
 from maestro.client.shapes import Document, System
+from maestro.statuses import Status
 
 #: Digits of an id in a table: enough to tell it from the others, by itself or with a few more.
 _SHORT: Final = 8
 #: Systems that are asked at once.
 _AT_ONCE: Final = 16
 _UNAVAILABLE: Final = "unavailable"
-PENDING: Final = "pending_approval"
 
 After = Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Begin behind this one.")]
 PositionAfter = Annotated[int, typer.Option("--after", min=0, metavar="N", help="Leave out the first so many.")]
@@ -79,7 +79,7 @@ def _system_row(one: System) -> tuple[object, ...]:
 @command
 def pending(session: Session, system: AnySystem = "") -> None:
     """List what waits for a decision, oldest first."""
-    found = _documents(session, system, PENDING)
+    found = _documents(session, system, Status.PENDING)
     if session.out.json:
         session.out.raw(msgspec.json.encode(found))
         return
@@ -116,7 +116,7 @@ def show(session: Session, document: DocumentId) -> None:
         session.out.raw(reply.raw)
     else:
         print_document(session.out, reply.value)
-        if reply.value.status == PENDING:
+        if reply.value.status == Status.PENDING:
             print_commit(session.out, session.maestro, reply.value)
 
 

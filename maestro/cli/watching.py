@@ -18,8 +18,8 @@ from maestro.client.errors import NotReachable, Rejected
 from maestro.client.finding import find
 from maestro.client.shapes import Document
 from maestro.client.transport import Reply
+from maestro.statuses import Status
 
-_FINISHED: Final = "finished"
 #: Statuses of a refusal that pass.
 _PASSING: Final = frozenset({429, 502, 503, 504})
 #: Seconds between two polls where there is no stream, and that Maestro may be away (it may be restarted).
@@ -48,7 +48,7 @@ def watch(
     last = doc.history[-1] if doc.history else None
     why = f": {last.cause or last.reason}" if last and (last.cause or last.reason) else ""
     session.out.say(f"{doc.id}: {doc.status}{why}; replays: {doc.progress.replayed:,} done")
-    return 0 if doc.status == _FINISHED else EXIT_FAILED
+    return 0 if doc.status == Status.FINISHED else EXIT_FAILED
 
 
 def seen(maestro: Maestro, doc: Document, deadline: float | None) -> Iterator[Reply[Document]]:
@@ -162,11 +162,11 @@ def _text(doc: Document) -> str:
     done, left, added = doc.progress.replayed, doc.progress.outstanding, doc.progress.cascaded
     cascade = f" (+{added:,} by cascade)" if added else ""
     text = f"replay {done:,} of at least {done + left:,}{cascade}"
-    if not doc.live and doc.status != _FINISHED:
+    if not doc.live and doc.status != Status.FINISHED:
         text = f"replays: {progress(doc)}"
-    if doc.status == "pending_approval":
+    if doc.status == Status.PENDING:
         text = f"waits for a decision; it impacts {count(left, 'instance')}"
-    if doc.status == "paused" and not doc.cancelling:
+    if doc.status == Status.PAUSED and not doc.cancelling:
         last = doc.history[-1] if doc.history else None
         text += f"; waits for a decision ({last.cause or last.reason})" if last else "; waits for a decision"
     soon = becoming(doc)

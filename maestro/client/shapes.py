@@ -1,12 +1,10 @@
 """What Maestro's answers say, as far as the client looks. Fields not named here stay in the raw answer."""
 
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Raw, Struct
 
-#: Statuses of a document from which it may still move by itself, or by a decision other than a retry.
-_LIVE: Final = frozenset({"pending_approval", "approved", "running", "running_without_lock", "paused"})
-_RUNNING: Final = frozenset({"running", "running_without_lock"})
+from maestro.statuses import LIVE, RUNNING, Status
 
 
 class _Shape(Struct, frozen=True, rename="camel"):
@@ -138,12 +136,12 @@ class Document(_Shape, frozen=True):
     @property
     def live(self) -> bool:
         """Not ended."""
-        return self.status in _LIVE
+        return self.status in LIVE
 
     @property
     def running(self) -> bool:
         """Neither in line nor paused: a replay may be under way."""
-        return self.status in _RUNNING
+        return self.status in RUNNING
 
 
 class Lock(_Shape, frozen=True):
@@ -225,7 +223,7 @@ class Skipped(_Shape, frozen=True):
     instance_id: str = ""
     branch: str | None = "master"
     units: int = 0
-    skipped: Entry = Entry("skipped")
+    skipped: Entry = Entry(Status.SKIPPED)
     reconsidered: int | None = None
 
 

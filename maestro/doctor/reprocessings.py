@@ -13,9 +13,10 @@ from maestro.client.finding import documents
 from maestro.client.shapes import Document, System
 from maestro.doctor.finding import Finding, ok, problem, warning
 from maestro.doctor.site import Site
+from maestro.statuses import FAILED, RUNNING, Status, ordered
 
 CHECK: Final = "reprocessing"
-_FAILED: Final = ("failure", "aborted_split_events_failure", "aborted_persist_domain_failure")
+_FAILED: Final = ordered(FAILED)
 _HOUR: Final = 3600.0
 
 
@@ -41,14 +42,15 @@ def _findings(docs: list[Document], replay_timeout: float, pending_hours: float)
     for doc in docs:
         since = time.time() - last_progress(doc)
         about = f"{doc.id} of {doc.system_id}"
-        if doc.status in ("running", "running_without_lock") and since > replay_timeout:
+        if doc.status in RUNNING and since > replay_timeout:
             left = f"{doc.progress.replayed} replayed, {doc.progress.outstanding} left"
             message = f"runs without progress for {since / 60:.0f} min ({left}); replay_timeout is {replay_timeout:g} s"
             yield problem(CHECK, about, message, f"maestro show {doc.id}; then maestro cancel {doc.id}")
-        elif doc.status in ("pending_approval", "paused") and since > pending_hours * _HOUR:
-            choice = "resume {0} or maestro cancel {0}" if doc.status == "paused" else "approve {0} or maestro skip {0}"
+        elif doc.status in {Status.PENDING, Status.PAUSED} and since > pending_hours * _HOUR:
+            yes, no = ("resume", "cancel") if doc.status == Status.PAUSED else ("approve", "skip")
             message = f"{doc.status} for {since / _HOUR:.0f} h: somebody has to decide"
-            yield warning(CHECK, about, message, f"maestro show {doc.id}; then maestro {choice.format(doc.id)}")
+            decide = f"maestro show {doc.id}; then maestro {yes} {doc.id} or maestro {no} {doc.id}"
+            yield warning(CHECK, about, message, decide)
         elif doc.status in _FAILED:
             cause = doc.history[-1].cause or doc.history[-1].reason or "no cause known"
             yield warning(CHECK, about, f"{doc.status}: {cause}", f"mend the cause; then maestro retry {doc.id}")

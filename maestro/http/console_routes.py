@@ -10,13 +10,17 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Final, NamedTuple
 
+import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from maestro.http.keys import SETTINGS
 from maestro.http.replies import reply
+from maestro.statuses import SETS, Status, ordered
 
 PAGE: Final = "index.html"
+#: Made of `maestro.statuses`; the other files are in the package.
+STATUSES: Final = "js/statuses.js"
 _TYPES: Final = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -48,7 +52,10 @@ def handlers() -> Iterator[tuple[str, str, Handler]]:
 
     All of it is public: its reader still needs a credential for each call of the API.
     """
-    assets = {path: _asset(file) for path, file in _files(resources.files("maestro.http") / "console")}
+    assets = {
+        path: _asset(path, file.read_bytes()) for path, file in _files(resources.files("maestro.http") / "console")
+    }
+    assets[STATUSES] = _asset(STATUSES, statuses_module())
     yield "/", "console", _sender(assets[PAGE])
     yield "/console/config.json", "console_config", config
     for path, asset in sorted(assets.items()):
@@ -59,6 +66,16 @@ async def config(request: web.Request) -> web.StreamResponse:
     """What the page must know of the settings."""
     above = request.app[SETTINGS].type_system_above
     return reply(b'{"typeSystemAbove":%d}' % above, headers={hdrs.CACHE_CONTROL: "no-cache"})
+
+
+def statuses_module() -> bytes:
+    """Return the statuses and their sets as an ES module: `Status.PAUSED`, `Sets.givenUp`, in the order of a life."""
+    names = {status.name: status.value for status in Status}
+    sets = {name: ordered(some) for name, some in SETS.items()}
+    lines = (
+        f"export const {name} = {orjson.dumps(value).decode()};" for name, value in (("Status", names), ("Sets", sets))
+    )
+    return ("// Made of maestro/statuses.py by the gateway.\n" + "\n".join(lines) + "\n").encode()
 
 
 def _sender(asset: Asset) -> Handler:
@@ -81,8 +98,7 @@ def _files(folder: Traversable, prefix: str = "") -> list[tuple[str, Traversable
     return found
 
 
-def _asset(file: Traversable) -> Asset:
-    body = file.read_bytes()
-    kind = _TYPES[file.name.rpartition(".")[2]]
+def _asset(path: str, body: bytes) -> Asset:
+    kind = _TYPES[path.rpartition(".")[2]]
     tag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
     return Asset(body, {**_HEADERS, hdrs.CONTENT_TYPE: kind, hdrs.ETAG: tag})

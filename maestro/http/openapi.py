@@ -10,6 +10,7 @@ import orjson
 from maestro import __version__
 from maestro.http.operations import Operation
 from maestro.http.shapes import ErrorBody, Id, Number, SystemId
+from maestro.statuses import SETS, ordered
 
 _REF: Final = "#/components/schemas/{name}"
 _PARAMETER: Final = re.compile(r"{([A-Za-z]+)}")
@@ -52,6 +53,8 @@ def document(operations: Iterable[Operation], *, secured: bool) -> dict[str, Any
         "paths": paths,
         "components": {"schemas": schemas.components},
     }  # fmt: skip
+    # Sets of statuses, for clients that choose by them.
+    schemas.components["Status"]["x-sets"] = {name: ordered(some) for name, some in SETS.items()}
     if secured:
         bearer = {
             "type": "http",

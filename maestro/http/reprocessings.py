@@ -17,8 +17,8 @@ from maestro.http.replies import answered, reply
 from maestro.http.request_context import principal
 from maestro.http.shapes import FindQuery, SetStatusQuery, UnitsQuery
 from maestro.messages import Code, FindDocuments, GetDocument, GetHeldInstance, GetUnits, Reconsider, SetStatus
+from maestro.statuses import Status
 
-PENDING: Final = "pending_approval"
 #: Says of a page of documents which one it ends with, when there are more: the `after` of the next page.
 NEXT: Final = "X-Next-After"
 #: Units explained by one answer: each is a call.
@@ -29,7 +29,7 @@ OPERATOR: Final = "operator"
 
 async def pending(request: web.Request) -> web.StreamResponse:
     """The system's documents waiting for a decision, oldest first."""
-    return await _list(request, FindDocuments(PENDING))
+    return await _list(request, FindDocuments(Status.PENDING))
 
 
 async def find(request: web.Request) -> web.StreamResponse:

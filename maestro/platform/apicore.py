@@ -56,10 +56,6 @@ class ProcessInstance:
     status: str
 
 
-#: The status of an instance whose data is committed. Discovery names no other.
-FINISHED: Final = "finished"
-
-
 _SYSTEM_LIST: Final = msgspec.json.Decoder(list[_System])
 _APP_LIST: Final = msgspec.json.Decoder(list[_App])
 _INSTANCE_LIST: Final = msgspec.json.Decoder(list[_Instance])

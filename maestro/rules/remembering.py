@@ -95,7 +95,7 @@ def takes_longer(system: System, step: Step) -> bool:
 
 
 def on_woken(system: System, _key: str, _step: Step) -> None:
-    """An event has waited for a while: `advance` of the lane follows each fact."""
+    """An event has waited for a while: `advance` of the judging slot follows each fact."""
     system.ledger.slow = system.ledger.waited_for
 
 

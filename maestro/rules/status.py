@@ -7,21 +7,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-
-class Status(StrEnum):
-    """Statuses of a reprocessing document, spelled as the platform spells them."""
-
-    PENDING = "pending_approval"
-    APPROVED = "approved"
-    RUNNING = "running"
-    RUNNING_WITHOUT_LOCK = "running_without_lock"
-    FINISHED = "finished"
-    SKIPPED = "skipped"
-    FAILURE = "failure"
-    ABORTED_SPLIT = "aborted_split_events_failure"
-    ABORTED_PERSIST = "aborted_persist_domain_failure"
-    CANCELLED = "cancelled"
-    PAUSED = "paused"
+from maestro.statuses import GIVEN_UP as GIVEN_UP
+from maestro.statuses import IN_PROGRESS as IN_PROGRESS
+from maestro.statuses import LIVE as LIVE
+from maestro.statuses import Status as Status
 
 
 class Trigger(StrEnum):
@@ -86,13 +75,6 @@ OVERRIDES: Final[Mapping[Status, Mapping[Status, Trigger]]] = {
         for status in (Status.APPROVED, Status.RUNNING, Status.RUNNING_WITHOUT_LOCK, Status.PAUSED)
     },
 }
-
-#: Ended without being carried out: a retry goes on with it.
-GIVEN_UP: Final = frozenset({Status.FAILURE, Status.ABORTED_SPLIT, Status.ABORTED_PERSIST, Status.CANCELLED})
-#: Between start and end. A paused run keeps its place: data is half replayed, so no other may begin.
-IN_PROGRESS: Final = frozenset({Status.RUNNING, Status.RUNNING_WITHOUT_LOCK, Status.PAUSED})
-#: Not ended: the system's actor keeps these whole in memory.
-LIVE: Final = frozenset({Status.PENDING, Status.APPROVED}) | IN_PROGRESS
 
 
 class IllegalTransition(ValueError):  # noqa: N818 - it names what was illegal

@@ -30,9 +30,8 @@ from maestro.rules.outage import pause
 from maestro.rules.state import System
 from maestro.rules.step import SaveDelivery, SaveSight, Step
 from maestro.rules.visible import BEHIND, Look
+from maestro.statuses import INSTANCE_FINISHED
 
-#: The status that Discovery asks for.
-FINISHED: Final = "finished"
 #: What is held up while API core does not answer.
 VISIBILITY: Final = "visibility"
 #: Seconds after which a status text whose call had no answer has come, if it comes at all.
@@ -131,7 +130,7 @@ def on_looked(system: System, fact: facts.Looked, step: Step) -> None:
     if look is None:
         return
     look.failed = 0
-    if fact.status == FINISHED:
+    if fact.status == INSTANCE_FINISHED:
         if not look.refused_since and not look.seen_at:
             system.visible.found(look, system.now)
         _seen(look, fact.failures, system, step)

@@ -11,8 +11,8 @@ from aiohttp import web
 from maestro.sandbox.processes import PROCESSES
 from maestro.sandbox.traits import Traits
 from maestro.sandbox.web import Address, Refused, Service, body_of, json, needed
+from maestro.statuses import INSTANCE_FINISHED
 
-FINISHED: Final = "finished"
 #: Seconds before a status is set, within which a look counts as a look before it.
 _JUST_BEFORE: Final = 0.5
 
@@ -68,7 +68,7 @@ class ApiCore(Service):
             raise Refused(f"no process instance {instance}")
         if instance in self.unchangeable:
             raise Refused("Multiple rows were found for one()")
-        if status != FINISHED or self.status(instance) == FINISHED:
+        if status != INSTANCE_FINISHED or self.status(instance) == INSTANCE_FINISHED:
             self.set_status(instance, status)
         elif instance in self._finishing:
             if time.monotonic() - self._looked.get(instance, float("-inf")) > _JUST_BEFORE:

@@ -8,11 +8,12 @@ names nobody, and calls that an answer.
 from aiohttp import web
 
 from maestro.events import MASTER
-from maestro.sandbox.api_core import FINISHED, ApiCore
+from maestro.sandbox.api_core import ApiCore
 from maestro.sandbox.ledger import Key, Ledger, Run, Unit
 from maestro.sandbox.rows import Change, Rows, StagedRow
 from maestro.sandbox.traits import Traits
 from maestro.sandbox.web import Refused, Service, json, needed
+from maestro.statuses import INSTANCE_FINISHED
 
 Named = tuple[Unit, bool]
 
@@ -82,7 +83,7 @@ class Discovery(Service):
 
     def _finished(self, run: Run) -> bool:
         if self._traits.discovery_by_status:
-            return self._core.status(run.instance) == FINISHED
+            return self._core.status(run.instance) == INSTANCE_FINISHED
         return self._ledger.is_finished(run.instance)
 
     async def _entities(self, request: web.Request) -> web.Response:

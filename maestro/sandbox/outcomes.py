@@ -13,9 +13,10 @@ import orjson
 from maestro import logs
 from maestro.broker.base import Broker, Message, Unroutable
 from maestro.events import celery_body
-from maestro.sandbox.api_core import FINISHED, ApiCore
+from maestro.sandbox.api_core import ApiCore
 from maestro.sandbox.traits import Traits
 from maestro.sandbox.web import Refused
+from maestro.statuses import INSTANCE_FINISHED
 
 Json = dict[str, Any]
 
@@ -63,7 +64,7 @@ class Outcomes:
             self._stands_until = now + traits.finished_burst
         delay = max(traits.finished_after, self._stands_until - now)
         if not delay and not traits.finished_window:
-            self._core.set_status(instance, FINISHED)
+            self._core.set_status(instance, INSTANCE_FINISHED)
             return
         task = asyncio.create_task(self._finish(instance, delay))
         self._tasks.add(task)
@@ -75,7 +76,7 @@ class Outcomes:
             self.lost.append(instance)
             return
         try:
-            await self._core.change_status(instance, FINISHED)
+            await self._core.change_status(instance, INSTANCE_FINISHED)
         except Refused as problem:
             self._log.debug("status not set", instance=instance, problem=str(problem))
 

@@ -19,7 +19,7 @@ from maestro.rules.impact import Impacted
 from maestro.rules.ledger import Footprint, merged
 from maestro.rules.remembering import active
 from maestro.rules.state import System
-from maestro.rules.visibility import FINISHED
+from maestro.statuses import INSTANCE_FINISHED
 from maestro.system.canaries import Canaries
 from maestro.system.ledger import Ledger
 from maestro.telemetry.definitions import DISCOVERY_SECONDS, EVENT, LOOKS
@@ -97,7 +97,7 @@ class Asking:
     async def finished(self, instance_id: str, tries: int | None) -> bool:
         """Return whether an instance that Discovery names is finished. Of one that API core does not know it is."""
         instance = await self._platform.apicore.instance(instance_id, tries=tries)
-        return instance is None or instance.status == FINISHED
+        return instance is None or instance.status == INSTANCE_FINISHED
 
     async def again(self, command: do.AskAgain) -> Fact:
         """Carry out `AskAgain`."""
@@ -118,13 +118,14 @@ class Asking:
             self._log.warning(
                 "API core knows no such instance: Discovery will not name it; said once", instance=command.instance_id
             )
-        self._registry.count(LOOKS, "unknown" if status is None else "finished" if status == FINISHED else "not_yet")
+        found = INSTANCE_FINISHED if status == INSTANCE_FINISHED else "not_yet"
+        self._registry.count(LOOKS, "unknown" if status is None else found)
         return facts.Looked(command.key, command.token, status, self.api_failures)
 
     async def set_finished(self, command: do.SetFinished) -> Fact:
         """Carry out `SetFinished`."""
         try:
-            await self._platform.apicore.set_instance_status(command.instance_id, FINISHED, tries=1)
+            await self._platform.apicore.set_instance_status(command.instance_id, INSTANCE_FINISHED, tries=1)
         except SiblingRefused as problem:
             return facts.FinishedRefused(command.key, command.token, str(problem))
         self._registry.count(LOOKS, "set")

@@ -27,6 +27,7 @@ from maestro.rules.stalls import Stall
 from maestro.rules.state import Failure, Lock, System
 from maestro.rules.status import Status
 from maestro.rules.unit import UnitState
+from maestro.statuses import SystemState
 from maestro.system import ledger_records
 from maestro.system.repository import Repository
 
@@ -35,10 +36,10 @@ BRIEF_UNITS = 500
 #: Resolved doubts that are shown, the newest ones.
 RESOLVED_SHOWN = 100
 _STATES = (
-    (Status.RUNNING, "running"),
-    (Status.PAUSED, "paused"),
-    (Status.APPROVED, "approved"),
-    (Status.PENDING, "pending"),
+    (Status.RUNNING, SystemState.RUNNING),
+    (Status.PAUSED, SystemState.PAUSED),
+    (Status.APPROVED, SystemState.APPROVED),
+    (Status.PENDING, SystemState.PENDING),
 )
 
 
@@ -52,20 +53,20 @@ def lock_facts(lock: Lock) -> dict[str, Any]:
     return {
         "reprocessing": lock.reprocessing_id,
         "owner": lock.owner,
-        "reason": f"a reprocessing is {'paused' if lock.paused else 'running'}",
+        "reason": f"a reprocessing is {Status.PAUSED if lock.paused else Status.RUNNING}",
         "since": wire_time(lock.since),
         "progress": {"replayed": lock.replayed, "outstanding": lock.outstanding},
     }
 
 
-def state(system: System) -> str:
+def state(system: System) -> SystemState:
     """Name the state of a system: running, paused, approved, pending, stalled (for long), draining or open."""
     for status, name in _STATES:
         if any(doc.status is status and doc.blocks for doc in system.live.values()):
             return name
     if system.held_up:
-        return "stalled"
-    return "draining" if system.waiting else "open"
+        return SystemState.STALLED
+    return SystemState.DRAINING if system.waiting else SystemState.OPEN
 
 
 def doubts(system: System) -> Answer:

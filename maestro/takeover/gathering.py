@@ -8,6 +8,7 @@ from maestro.broker.base import Broker, Delivery
 from maestro.broker.topology import SystemQueues
 from maestro.events import BadInput
 from maestro.platform import Platform
+from maestro.statuses import Status
 from maestro.takeover.documents import OPEN, Left, Queued, read_document, read_unit
 
 #: Messages taken in one go.
@@ -35,7 +36,7 @@ class Found:
     @property
     def locked_by(self) -> str:
         """The id of the document that holds the lock; empty: none does."""
-        return next((one.id for one in self.documents if one.status == "running"), "")
+        return next((one.id for one in self.documents if one.status == Status.RUNNING), "")
 
 
 async def open_documents(platform: Platform, statuses: Sequence[str] = OPEN) -> tuple[list[Left], list[str]]:

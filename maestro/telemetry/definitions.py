@@ -4,6 +4,7 @@ from itertools import product
 
 from maestro.rules.commands import Alarm
 from maestro.rules.status import Status
+from maestro.statuses import INSTANCE_FINISHED, SystemState
 from maestro.telemetry.metrics import Kind, Metric, Scope
 
 #: Seconds: from a local commit to a sibling that is retried.
@@ -17,7 +18,7 @@ OK, REFUSED, UNREACHABLE = "ok", "refused", "unreachable"
 BAD_INPUT, NO_EVENT, SUPERSEDED, UNKNOWN_REPROCESSING, OTHER = (
     "bad_input", "no_event", "superseded", "unknown_reprocessing", "other"
 )  # fmt: skip
-STATES = ("open", "draining", "stalled", "pending", "approved", "running", "paused")
+STATES = tuple(SystemState)
 
 
 def _each(*values: str) -> tuple[tuple[str, ...], ...]:
@@ -146,7 +147,7 @@ LOOKS = _counter(
     "maestro_looks_total",
     "Looks at API core whether a committed instance is visible to Discovery, by what came of them: finished, not_yet, "
     "unknown (API core knows no such instance), set (Maestro called it finished, for the platform did not in time).",
-    _SYSTEM, "found", known=_each("finished", "not_yet", "unknown", "set"),
+    _SYSTEM, "found", known=_each(INSTANCE_FINISHED, "not_yet", "unknown", "set"),
 )  # fmt: skip
 STALLED = _gauge(
     "maestro_stalled_seconds",

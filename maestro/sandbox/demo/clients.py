@@ -9,6 +9,7 @@ from urllib.parse import quote
 import aiohttp
 
 from maestro.events import MASTER
+from maestro.statuses import Status
 
 Json = dict[str, Any]
 #: Connections to one service at a time: so many events are in flight.
@@ -124,7 +125,7 @@ class Maestro(Service):
             if status not in _BUSY:
                 break
             await asyncio.sleep(_PAUSE)
-            if (await self.document(identity))["status"] != "pending_approval":
+            if (await self.document(identity))["status"] != Status.PENDING:
                 return  # it was heard, only its answer was lost
             status, answer = await self.answer("POST", path, {"user": user})
         if status != HTTPStatus.OK:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from maestro.events import MASTER
 from maestro.sandbox.quotes import History, Quote
+from maestro.statuses import Status
 
 #: The branch that one correction opens.
 SCENARIO = "scenario"
@@ -56,7 +57,7 @@ class Correction:
     @property
     def decision(self) -> str:
         """What is decided: `approved` or `skipped`."""
-        return "approved" if self.approved else "skipped"
+        return Status.APPROVED if self.approved else Status.SKIPPED
 
     @property
     def is_fork(self) -> bool:

@@ -8,6 +8,7 @@ from maestro.sandbox.demo.clients import Counters, Json
 from maestro.sandbox.demo.plan import Plan
 from maestro.sandbox.demo.story import Decided
 from maestro.sandbox.demo.truth import Difference, Results
+from maestro.statuses import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def misfires(decided: tuple[Decided, ...]) -> tuple[str, ...]:
     return tuple(
         f"{one.correction.quote.currency} {one.correction.quote.day}: {problem}"
         for one in decided
-        if (problem := _misfire(one.document, "finished" if one.correction.approved else "skipped"))
+        if (problem := _misfire(one.document, Status.FINISHED if one.correction.approved else Status.SKIPPED))
     )
 
 
@@ -84,7 +85,7 @@ def missed_late(plan: Plan, late: Iterable[Json]) -> tuple[str, ...]:
     replayed = {
         event["payload"].get("name")
         for document in late
-        if document["status"] == "finished"
+        if document["status"] == Status.FINISHED
         for event in document["events"]
     }
     meanwhile = [one for correction in plan.corrections for one in correction.meanwhile]

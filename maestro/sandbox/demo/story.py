@@ -14,6 +14,7 @@ from maestro.sandbox.demo.waiting import GaveUp, until, until_count
 from maestro.sandbox.executor import now
 from maestro.sandbox.processes import AVERAGE, CONVERSION, QUOTE, RATE, TOTAL
 from maestro.sandbox.quotes import Quote
+from maestro.statuses import ENDED
 
 #: Who decides.
 USER: Final = "demo"
@@ -23,9 +24,6 @@ TIMEOUT: Final = 60.0
 _RETRY: Final = (0.05, 1.0)
 #: Nothing is stale.
 FRESH: Final = "fresh"
-_ENDS: Final = (
-    "finished", "skipped", "failure", "cancelled", "aborted_split_events_failure", "aborted_persist_domain_failure",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +208,7 @@ class Story:
     async def _ended(self, identity: str) -> Json:
         async def ended() -> Json | None:
             document = await self._maestro.document(identity)
-            return document if document["status"] in _ENDS else None
+            return document if document["status"] in ENDED else None
 
         return await until(ended, f"reprocessing {identity} to end", TIMEOUT)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -205,7 +206,7 @@ class TestFinding:
                 case ["systems"]:
                     return http(200, b'[{"id":"a"},{"id":"b"}]')
                 case [_, system, "find"]:
-                    status = query.removeprefix("status=")
+                    status = parse_qs(query).get("status", [""])[0]
                     named = [_document(id_, one) for id_, one in documents[system].items() if status in ("", one)]
                     return http(200, b"[" + b",".join(named) + b"]")
                 case [_, id_]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import maestro.http
+from maestro.http.console_routes import STATUSES
+from maestro.statuses import Status
 from tests.unit.http.conftest import Client
 
 FOLDER = Path(maestro.http.__file__).parent / "console"
@@ -85,7 +87,7 @@ def test_nothing_is_inline_or_from_elsewhere() -> None:
 def test_all_modules_are_asked_for_at_once() -> None:
     page = (FOLDER / "index.html").read_text("utf-8")
     asked = set(re.findall(r"/console/(js/[\w./-]+\.js)", page))
-    assert asked == {name for name in FILES if name.endswith(".js")}
+    assert asked == {STATUSES, *(name for name in FILES if name.endswith(".js"))}
 
 
 def test_every_module_that_is_imported_is_there() -> None:
@@ -93,4 +95,23 @@ def test_every_module_that_is_imported_is_there() -> None:
         if not name.endswith(".js"):
             continue
         for target in re.findall(r"from \"(\.[^\"]+)\"", (FOLDER / name).read_text("utf-8")):
-            assert ((FOLDER / name).parent / target).resolve().is_file(), f"{name} imports {target}"
+            file = ((FOLDER / name).parent / target).resolve()
+            assert file == (FOLDER / STATUSES).resolve() or file.is_file(), f"{name} imports {target}"
+
+
+async def test_the_statuses_are_a_module_of_their_own(client: Client) -> None:
+    answer = await client.get("/console/js/statuses.js")
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert b'export const Status = {"PENDING":"pending_approval",' in answer.body
+    assert b'"failed":["failure","aborted_split_events_failure","aborted_persist_domain_failure"]' in answer.body
+
+
+def test_no_module_spells_a_status() -> None:
+    """States of a system, phases of a document and kinds of what waits share words with statuses; texts name all."""
+    shared = {"approved", "running", "paused"}
+    kinds = {"js/todo.js": {"cancelled"}}
+    for name in FILES:
+        if name.endswith(".js") and not name.startswith("js/text/"):
+            spelled = set(re.findall(r"[\"'`]([a-z_]+)[\"'`]", (FOLDER / name).read_text("utf-8"))) & set(Status)
+            assert spelled <= shared | kinds.get(name, set()), name

@@ -44,6 +44,7 @@ from maestro.messages import (
     ResolveDoubt,
     SetAside,
 )
+from maestro.statuses import GIVEN_UP, Status, ordered
 from tests.support.api_fuzz import fuzz
 from tests.unit.http.authentication_kit import House, house
 from tests.unit.http.conftest import SETTINGS, Client
@@ -164,6 +165,13 @@ def test_names_are_unique_and_references_lead_somewhere() -> None:
     for name in re.findall(r'"#/components/schemas/([^"]+)"', text):
         assert name in DESCRIBED["components"]["schemas"]
     assert DESCRIBED["openapi"] == "3.1.0"
+
+
+async def test_statuses_and_their_sets_are_described(client: Client) -> None:
+    described = (await client.get("/openapi.json")).json["components"]["schemas"]["Status"]
+    assert set(described["enum"]) == set(Status)
+    assert described["x-sets"]["givenUp"] == list(ordered(GIVEN_UP))
+    assert all(set(some) <= set(described["enum"]) for some in described["x-sets"].values())
 
 
 def test_limits_are_those_that_are_checked() -> None:

@@ -1,31 +1,23 @@
 // Reads reprocessing documents: nothing here touches the page.
 
-export const PENDING = "pending_approval";
-export const ENDED = [
-  "finished",
-  "skipped",
-  "failure",
-  "aborted_split_events_failure",
-  "aborted_persist_domain_failure",
-  "cancelled",
-];
-export const RETRYABLE = ["failure", "aborted_split_events_failure", "aborted_persist_domain_failure", "cancelled"];
-export const STATUSES = [PENDING, "approved", "running", "running_without_lock", "paused", ...ENDED];
+import { Sets, Status } from "./statuses.js";
+
+export const STATUSES = Object.values(Status);
 const IN_FLIGHT = ["sending", "sent", "assessing", "committing"];
 
 /** Return what an admin can do now: "pending", "approved", "running", "paused" or "ended". */
 export function phase(doc) {
-  if (doc.status === PENDING) return "pending";
-  if (doc.status === "running_without_lock") return "running";
-  return ENDED.includes(doc.status) ? "ended" : doc.status;
+  if (doc.status === Status.PENDING) return "pending";
+  if (Sets.running.includes(doc.status)) return "running";
+  return Sets.ended.includes(doc.status) ? "ended" : doc.status;
 }
 
 /** Return a tone for a status: which colour it is shown in. */
 export function tone(status) {
-  if (status === PENDING || status === "pending" || status === "paused") return "attention";
-  if (status === "finished" || status === "open") return "ok";
-  if (status === "failure" || status === "unavailable" || status.startsWith("aborted")) return "danger";
-  return status === "skipped" || status === "cancelled" ? "neutral" : "info";
+  if (status === Status.PENDING || status === "pending" || status === Status.PAUSED) return "attention";
+  if (status === Status.FINISHED || status === "open") return "ok";
+  if (Sets.failed.includes(status) || status === "unavailable") return "danger";
+  return status === Status.SKIPPED || status === Status.CANCELLED ? "neutral" : "info";
 }
 
 /** Return the event that started the held instance, or the held persist event where that is not known. */
@@ -83,7 +75,7 @@ export function estimate(doc, now = Date.now()) {
     return { seconds: doc.estimate.seconds, basis };
   }
   const { replayed, outstanding } = doc.progress;
-  const started = doc.history.findLast((entry) => entry.status.startsWith("running"));
+  const started = doc.history.findLast((entry) => Sets.running.includes(entry.status));
   if (phase(doc) !== "running" || !started || !replayed || !outstanding) return null;
   const seconds = ((now - Date.parse(`${started.timestamp.slice(0, 23)}Z`)) / 1000 / replayed) * outstanding;
   return { seconds, basis: { key: "estimate.own", values: { n: replayed } } };
@@ -91,8 +83,8 @@ export function estimate(doc, now = Date.now()) {
 
 /** Return the steps of a run in their order, each "todo", "now", "done" or "failed". */
 export function steps(doc, system) {
-  const started = doc.history.some((entry) => entry.status.startsWith("running"));
-  const finished = doc.status === "finished";
+  const started = doc.history.some((entry) => Sets.running.includes(entry.status));
+  const finished = doc.status === Status.FINISHED;
   const broken = phase(doc) === "ended" && !finished;
   const state = (done, now) => (done ? "done" : broken ? "failed" : now ? "now" : "todo");
   const locks = !doc.forking;

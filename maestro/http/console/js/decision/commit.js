@@ -6,6 +6,7 @@ import { fill, h } from "../dom.js";
 import { t, known } from "../i18n.js";
 import { empty, json, loaded, more, section } from "../parts.js";
 import { table } from "../table.js";
+import { Status } from "../statuses.js";
 
 /** Fields of a row that have a column; the others are in its last one. */
 const COLUMNS = 7;
@@ -17,7 +18,7 @@ export function commit(doc, signal) {
   open(0);
   const title = doc.heldCommitted
     ? "commit.title.done"
-    : doc.status === "skipped"
+    : doc.status === Status.SKIPPED
       ? "commit.title.skipped"
       : "commit.title";
   return section(t(title), { id: "commit" }, content);

@@ -1,6 +1,6 @@
 // What the commit would change: which finished instances have to be computed again, as a table or as a graph.
 
-import { RETRYABLE, impact, phase, replays } from "../documents.js";
+import { impact, phase, replays } from "../documents.js";
 import { fill, h } from "../dom.js";
 import { duration, gist, id, time, words } from "../format.js";
 import { t } from "../i18n.js";
@@ -9,6 +9,7 @@ import { pager, table } from "../table.js";
 import { evidenceOf, namedBy, why } from "./evidence.js";
 import { graph } from "./graph.js";
 import { leaveOut } from "./leaving.js";
+import { Sets, Status } from "../statuses.js";
 
 const SIZE = 15;
 
@@ -90,7 +91,7 @@ function pages(doc, rows, place, context) {
 }
 
 function titleOf(doc) {
-  if (phase(doc) === "pending" || doc.status === "skipped") return "impact.title";
+  if (phase(doc) === "pending" || doc.status === Status.SKIPPED) return "impact.title";
   return phase(doc) === "ended" ? "impact.title.after" : "impact.title.now";
 }
 
@@ -114,7 +115,7 @@ function stale(doc) {
 }
 
 function list(doc, rows, known, context) {
-  const decided = phase(doc) !== "pending" && doc.status !== "skipped";
+  const decided = phase(doc) !== "pending" && doc.status !== Status.SKIPPED;
   const columns = [
     { title: "#", number: true, show: (row) => String(row.index + 1) },
     {
@@ -165,7 +166,7 @@ function state(row) {
 
 /** What is at rest, or was given up, may be left out unit by unit. */
 function leaving(row, doc, context) {
-  const rests = phase(doc) === "paused" || RETRYABLE.includes(doc.status);
+  const rests = phase(doc) === "paused" || Sets.givenUp.includes(doc.status);
   if (!rests || doc.cancelling || ["done", "left_out"].includes(row.step)) return null;
   const open = () => leaveOut(doc, [row], context);
   const label = `${t("leave.one")} ${row.instanceId}`;

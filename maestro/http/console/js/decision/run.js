@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { ask, say } from "../dialog.js";
-import { RETRYABLE, estimate, phase, progress, steps } from "../documents.js";
+import { estimate, phase, progress, steps } from "../documents.js";
 import { h } from "../dom.js";
 import { budget, whoAndWhy } from "../fields.js";
 import { guessed } from "../format.js";
@@ -11,6 +11,7 @@ import { icon, notice, section } from "../parts.js";
 import { href } from "../router.js";
 import { basis } from "./decide.js";
 import { leftBehind } from "./leaving.js";
+import { Sets, Status } from "../statuses.js";
 
 const ICON = { done: "check", now: "dot", todo: "dot", failed: "cross" };
 const LIMITED = ["resume", "retry"];
@@ -18,7 +19,7 @@ const TONE = { cancel: "danger" };
 
 /** Return the section for a document that was decided; `context` as for `decide`. */
 export function run(doc, system, context) {
-  const ran = doc.status !== "skipped";
+  const ran = doc.status !== Status.SKIPPED;
   return section(
     t("run.title"),
     { id: "run" },
@@ -30,7 +31,7 @@ export function run(doc, system, context) {
       { class: "buttons" },
       actions(doc).map((how) => button(how, doc, context)),
     ),
-    leftBehind(doc, phase(doc) === "paused" || RETRYABLE.includes(doc.status), context),
+    leftBehind(doc, phase(doc) === "paused" || Sets.givenUp.includes(doc.status), context),
     doc.reconsidered && notice("info", t("run.reconsidered")),
   );
 }
@@ -91,9 +92,9 @@ function actions(doc) {
     case "paused":
       return ["resume", "cancel"];
     default:
-      return RETRYABLE.includes(doc.status)
+      return Sets.givenUp.includes(doc.status)
         ? ["retry"]
-        : doc.status === "skipped" && !doc.reconsidered
+        : doc.status === Status.SKIPPED && !doc.reconsidered
           ? ["reconsider"]
           : [];
   }

@@ -9,6 +9,7 @@ import { t } from "../i18n.js";
 import { watch } from "../live.js";
 import { badge, facts, failed, icon, loading, section } from "../parts.js";
 import { href } from "../router.js";
+import { Status } from "../statuses.js";
 import { todoList } from "../todo.js";
 
 export function systemPage({ params, signal }) {
@@ -64,7 +65,7 @@ function overview(system) {
       [
         t("system.failed"),
         documents > 0 &&
-          h("a", { href: href("/history", { system: system.id, status: "failure" }) }, String(documents)),
+          h("a", { href: href("/history", { system: system.id, status: Status.FAILURE }) }, String(documents)),
       ],
       [t("system.broker"), queues ? "" : t("systems.nobroker")],
     ]),
