@@ -51,7 +51,9 @@ class Scraper:
     async def _gather(self) -> Merged:
         ready = asyncio.create_task(self._ready())
         systems = await asyncio.gather(*map(self._ask, self._actor_client.systems()))
-        gateway = ActorState("gateway", "", os.getpid(), running=True, restarts=0, figures=self._actor_client.measured())
+        gateway = ActorState(
+            "gateway", "", os.getpid(), running=True, restarts=0, figures=self._actor_client.measured()
+        )
         actors = (*self._actor_client.actors(), gateway)
         return await asyncio.to_thread(_merge, await ready, systems, actors, self._own.snapshot())
 

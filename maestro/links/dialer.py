@@ -25,7 +25,8 @@ class Dialer:
 
     Args:
         name: the listener's.
-        opened: called with each new session, once both ends have said Hello. It sets the session's `on_item` and `on_lost`.
+        opened: called with each new session, once both ends have said Hello. It sets the session's `on_item` and
+            `on_lost`.
     """
 
     def __init__(

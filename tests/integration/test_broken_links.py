@@ -15,7 +15,7 @@ from maestro.broker.topology import PERSIST, SystemQueues
 from maestro.cascade.service import CascadeService
 from maestro.events import celery_body
 from maestro.ingress.service import IngressService
-from maestro.links.folder import make_folder
+from maestro.links.folder import connect, make_folder
 from maestro.settings.model import Settings
 from maestro.system.service import SystemService
 from tests.support.siblings import RecordingSiblings
@@ -87,3 +87,15 @@ async def test_all_is_committed_once_and_in_order(tmp_path: Path, *, keyed: bool
                 await asyncio.sleep(0.05)
         assert siblings.commits == [f"i{number}" for number in range(EVENTS)]
         assert it.cuts > 10
+
+
+@pytest.mark.parametrize("role", ["ingress", "cascade"])
+async def test_what_cannot_be_read_is_said_in_readiness_and_stops_nobody(tmp_path: Path, role: str) -> None:
+    async with RecordingSiblings([SYSTEM]) as siblings, house(tmp_path, siblings) as it:
+        service = it.ingress if role == "ingress" else it.cascade
+        assert service.problem == ""
+        with connect(tmp_path, role) as stranger:
+            stranger.send(b"\xff" * 64)
+            await siblings.wait_for(lambda: "a frame of -1 bytes" in service.problem, 10)
+        await it.publish(range(3), keyed=True)
+        await siblings.wait_for(lambda: siblings.commits == ["i0", "i1", "i2"], 10)
