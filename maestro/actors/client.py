@@ -23,7 +23,7 @@ from maestro.links.folder import make_folder
 from maestro.links.items import MAIN, Answered, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
-from maestro.messages import Answer, Code, Question
+from maestro.messages import Answer, CheckLock, Code, Question
 from maestro.settings.model import Settings
 from maestro.telemetry.metrics import ActorState, MetricsRegistry, Snapshot
 
@@ -77,7 +77,8 @@ class EndpointClient:
     async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109 - the protocol
         """Put a question to a system's actor and return its answer.
 
-        One that timed out, or whose caller was cancelled, may still be carried out.
+        One that timed out, or whose caller was cancelled, may still be carried out. A system without a session is
+        waited for, up to `actors.silent_after` seconds.
 
         Raises:
             UnknownSystem: no such system is installed.
@@ -90,8 +91,12 @@ class EndpointClient:
         if pending is None or self._endpoint is None:
             raise Unavailable("the actors are being started")
         loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        if pending.session is None and not isinstance(question, CheckLock):  # it is being replaced, as a rule
+            with suppress(TimeoutError):
+                await self._until(lambda: pending.session is not None, min(timeout, self._settings.silent_after))
         reply: Reply = loop.create_future()
-        timer = loop.call_later(timeout, _expire, reply)
+        timer = loop.call_at(until, _expire, reply)
         pending.ask(question, reply, time.monotonic())
         self._tend(pending)
         try:
