@@ -357,6 +357,19 @@ class Redrive(Item, frozen=True):
     user: str
 
 
+class ReadStore(Item, frozen=True):
+    """What the system's store holds: without a `table` the tables; of one the documents that fit all of `where`.
+
+    Those with keys behind `after` (empty: all), at most `limit`; with `key` that one. See `maestro.store.reading`.
+    """
+
+    table: str = ""
+    key: str = ""
+    where: tuple[str, ...] = ()
+    after: str = ""
+    limit: int = 100
+
+
 class ListDoubts(Item, frozen=True):
     """The commits in doubt, oldest first, and the last ones that were resolved."""
 
@@ -424,6 +437,7 @@ Question = (
     | ListErrors
     | Redrive
     | ListDoubts
+    | ReadStore
     | ResolveDoubt
     | SetAside
     | AwaitChange

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
+from maestro.cli.commit_page import row_cells
 from maestro.cli.document_page import budget_text, progress
+from maestro.cli.naming import named
 from maestro.cli.plain import age, count, span
 from maestro.client.api import Maestro
-from maestro.client.errors import Rejected
+from maestro.client.errors import ClientError, Rejected
 from maestro.client.shapes import Document, EntitiesPage
 from maestro.statuses import Status
 
@@ -15,21 +17,42 @@ from maestro.statuses import Status
 _ROWS: Final = 1000
 #: Kinds of rows, and instances, that are named.
 _KINDS: Final = 12
+#: Rows that are shown with their values before and after.
+_SHOWN: Final = 5
 
 
 def title(verb: str, doc: Document) -> str:
     """Say what is decided about what."""
     event = doc.pending_event
     held = f", held for {age(doc.history[0].timestamp)}" if doc.history else ""
-    return f"{verb} {doc.id} of {doc.system_id}: {event.name} of instance {event.instance_id} on {doc.branch}{held}"
+    where = f"{doc.id} of {doc.system_id}: instance {event.instance_id} on {doc.branch}{held}"
+    return f"{verb} “{named(doc)}”, {where}"
 
 
 def of_approval(maestro: Maestro, doc: Document, budget: dict[str, float] | None) -> Iterator[str]:
     """Say what an approval will do."""
     yield from _first_approval(doc, "approve")
-    yield f"commits the data of instance {doc.pending_event.instance_id}"
+    if doc.late:
+        yield "commits nothing: the data is there already"
+    else:
+        yield f"commits the data of instance {doc.pending_event.instance_id}: {_rows(maestro, doc)}"
+        yield from _changes(maestro, doc)
     yield from _replays(doc, doc.progress.units, budget)
     yield _waiting(maestro, doc)
+
+
+def _changes(maestro: Maestro, doc: Document) -> Iterator[str]:
+    """Show the first rows, each with its values before and after."""
+    try:
+        page = maestro.entities(doc.id, _SHOWN).value
+    except ClientError:
+        return
+    for row in page.entities:
+        change, kind, same, before, after = row_cells(row)
+        where = "" if same == "-" else f" ({same})"
+        yield f"  {change} {kind}{where}: {before} -> {after}"
+    if page.total > len(page.entities):
+        yield f"  and {count(page.total - len(page.entities), 'row')} more: maestro show {doc.id[:8]}"
 
 
 def _first_approval(doc: Document, decision: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from maestro.cli.naming import named
 from maestro.cli.output import Output
 from maestro.cli.plain import age, count, local, span
 from maestro.client.shapes import Budget, Document, Unit
@@ -35,6 +36,7 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901 - one for 
     event = doc.pending_event
     if doc.late:
         yield "late", "its units are stale already: nothing is held"
+    yield "what", named(doc)
     yield "event", f"{event.name} of instance {event.instance_id} on branch {doc.branch}, tag {doc.tag}"
     if doc.history:
         yield "held", f"since {local(doc.history[0].timestamp)} ({age(doc.history[0].timestamp)} ago)"

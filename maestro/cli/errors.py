@@ -8,8 +8,9 @@ import msgspec
 import typer
 
 from maestro.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, fail
+from maestro.cli.looking import pages_of, printed
 from maestro.cli.plain import count, plain
-from maestro.cli.session import Session, SystemId, User, Yes, command
+from maestro.cli.session import AnySystem, Session, SystemId, User, Yes, command
 from maestro.client.errors import NotReachable, Rejected, refused
 from maestro.client.shapes import ErrorMessage
 
@@ -33,19 +34,23 @@ app = typer.Typer(
 @command
 def list_(
     session: Session,
-    system: SystemId,
+    system: AnySystem = "",
     *,
     limit: Annotated[int, typer.Option(min=1, max=_PAGE, metavar="N", help="Show at most so many.")] = 20,
 ) -> None:
-    """List the oldest messages of a system's error queue; they stay where they are."""
-    reply = session.maestro.errors(system, limit)
-    if session.out.json:
-        session.out.raw(reply.raw)
+    """List the oldest messages of the error queue of a system, or of all; they stay where they are."""
+    pages = pages_of(session, system, lambda one: session.maestro.errors(one, limit))
+    if printed(session, system, pages):
         return
-    rows = ((one.id, instance_of(one), f"{one.size:,}", one.reason or "-") for one in reply.value.errors)
-    session.out.table(("ID", "INSTANCE", ">BYTES", "REASON"), rows, "the error queue is empty")
-    if reply.value.total > len(reply.value.errors):
-        session.out.say(f"the oldest {len(reply.value.errors)} of {reply.value.total:,}")
+    rows = (
+        (id_, one.id, instance_of(one), f"{one.size:,}", one.reason or "-")
+        for id_, page in pages
+        for one in page.value.errors
+    )
+    session.out.table(("SYSTEM", "ID", "INSTANCE", ">BYTES", "REASON"), rows, "the error queue is empty")
+    for id_, page in pages:
+        if page.value.total > len(page.value.errors):
+            session.out.say(f"{id_}: the oldest {len(page.value.errors)} of {page.value.total:,}")
 
 
 @app.command()

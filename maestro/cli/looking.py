@@ -1,27 +1,32 @@
 """`maestro systems | pending | show | waiting | history | skipped | stale`: what there is, changing nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 import typer
 
+from maestro import titles
 from maestro.cli.commit_page import print_commit
 from maestro.cli.document_page import print_document
-from maestro.cli.plain import age, count, local, span
+from maestro.cli.naming import named
+from maestro.cli.plain import age, local, span
 from maestro.cli.session import AnySystem, DocumentId, Session, SystemId, command
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError
 from maestro.client.finding import documents, find, systems_of
-from maestro.client.shapes import Document, System
+from maestro.client.shapes import Document, Record, System
+from maestro.client.transport import Reply
 from maestro.statuses import Status
 
 #: Digits of an id in a table: enough to tell it from the others, by itself or with a few more.
 _SHORT: Final = 8
 #: Systems that are asked at once.
 _AT_ONCE: Final = 16
+#: Records asked for at once.
+_PAGE: Final = 500
 _UNAVAILABLE: Final = "unavailable"
 
 After = Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Begin behind this one.")]
@@ -86,13 +91,13 @@ def pending(session: Session, system: AnySystem = "") -> None:
     docs = sorted(map(_document, found), key=lambda doc: doc.history[0].timestamp if doc.history else "")
     waiting = _waiting(session.maestro) if docs else {}
     short = shortened([doc.id for doc in docs])
-    columns = ("ID", "SYSTEM", "BRANCH", "EVENT", "INSTANCE", ">REPLAYS", ">WAITING", "HELD FOR", "ABOUT")
+    columns = ("ID", "SYSTEM", "BRANCH", "WHAT", "INSTANCE", ">REPLAYS", ">WAITING", "HELD FOR", "TAKES ABOUT")
     rows = (
         (
             short[doc.id],
             doc.system_id,
             doc.branch,
-            doc.pending_event.name,
+            named(doc),
             doc.pending_event.instance_id,
             doc.progress.outstanding,
             waiting.get(doc.system_id, "-"),
@@ -121,32 +126,42 @@ def show(session: Session, document: DocumentId) -> None:
 
 
 @command
-def waiting(session: Session, system: SystemId, *, after: After = 0, limit: Limit = 100) -> None:
-    """List the events of a system that wait, oldest first."""
-    reply = session.maestro.waiting(system, after, limit)
-    if session.out.json:
-        session.out.raw(reply.raw)
+def waiting(session: Session, system: AnySystem = "", *, after: After = 0, limit: Limit = 100) -> None:
+    """List the events that wait, of a system or of all, oldest first."""
+    pages = pages_of(session, system, lambda one: session.maestro.waiting(one, after, limit))
+    if printed(session, system, pages):
         return
-    columns = (">NUMBER", "EVENT", "INSTANCE", "BRANCH", "TAG", "SINCE", "WAITING FOR")
+    columns = ("SYSTEM", ">NUMBER", "EVENT", "INSTANCE", "BRANCH", "TAG", "SINCE", "WAITING FOR")
     rows = (
-        (one.number, one.name, one.instance_id, one.branch, one.tag, local(one.since), span(one.waiting_for))
-        for one in reply.value.events
+        (
+            id_,
+            one.number,
+            titles.words(one.name),
+            one.instance_id,
+            one.branch,
+            one.tag,
+            local(one.since),
+            span(one.waiting_for),
+        )
+        for id_, page in pages
+        for one in page.value.events
     )
     session.out.table(columns, rows, "nothing waits")
-    more(session, reply.value.next, reply.value.total)
+    for id_, page in pages:
+        more(session, page.value.next, page.value.total, "" if system else id_)
 
 
 @command
-def skipped(session: Session, system: SystemId, *, after: After = 0, limit: Limit = 100) -> None:
-    """List what was skipped and so never reached the domain, oldest first."""
-    reply = session.maestro.skipped(system, after, limit)
-    if session.out.json:
-        session.out.raw(reply.raw)
+def skipped(session: Session, system: AnySystem = "", *, after: After = 0, limit: Limit = 100) -> None:
+    """List what was skipped and so never reached the domain, in a system or in all, oldest first."""
+    pages = pages_of(session, system, lambda one: session.maestro.skipped(one, after, limit))
+    if printed(session, system, pages):
         return
-    short = shortened([one.id for one in reply.value.skipped])
-    columns = (">NUMBER", "ID", "INSTANCE", "BRANCH", ">UNITS", "SKIPPED", "BY", "REASON", "RECONSIDERED")
+    short = shortened([one.id for _, page in pages for one in page.value.skipped])
+    columns = ("SYSTEM", ">NUMBER", "ID", "INSTANCE", "BRANCH", ">UNITS", "SKIPPED", "BY", "REASON", "RECONSIDERED")
     rows = (
         (
+            id_,
             one.number,
             short[one.id],
             one.instance_id,
@@ -157,10 +172,37 @@ def skipped(session: Session, system: SystemId, *, after: After = 0, limit: Limi
             one.skipped.reason or "-",
             f"as event {one.reconsidered}" if one.reconsidered else "-",
         )
-        for one in reply.value.skipped
+        for id_, page in pages
+        for one in page.value.skipped
     )
     session.out.table(columns, rows, "nothing was skipped")
-    more(session, reply.value.next, reply.value.total)
+    for id_, page in pages:
+        more(session, page.value.next, page.value.total, "" if system else id_)
+
+
+T = TypeVar("T")
+
+
+def pages_of(session: Session, system: str, page: Callable[[str], Reply[T]]) -> list[tuple[str, Reply[T]]]:
+    """Return a page of each system that is meant; one that does not answer is told of, when all are asked."""
+    found = []
+    for one in systems_of(session.maestro, system):
+        try:
+            found.append((one, page(one)))
+        except ClientError as problem:
+            if system:
+                raise
+            session.out.note(f"{one}: {problem}")
+    return found
+
+
+def printed(session: Session, system: str, pages: Sequence[tuple[str, Reply[Any]]]) -> bool:
+    """Print JSON where that is asked for: the page of the system named, or an object of all by system."""
+    if not session.out.json:
+        return False
+    body = pages[0][1].raw if system else msgspec.json.encode({one: msgspec.Raw(page.raw) for one, page in pages})
+    session.out.raw(body)
+    return True
 
 
 @command
@@ -203,35 +245,45 @@ def history(
     status: Annotated[str, typer.Option(metavar="STATUS", help="Only those of this status.")] = "",
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show only the newest so many.")] = 50,
 ) -> None:
-    """List reprocessings, the newest last."""
-    found = _documents(session, system, status)
+    """List reprocessings, the newest last: what it was, who decided what, when and why."""
     if session.out.json:
-        session.out.raw(msgspec.json.encode(found))
+        session.out.raw(msgspec.json.encode(_documents(session, system, status)))
         return
-    docs = sorted(map(_document, found), key=lambda doc: doc.history[0].timestamp if doc.history else "")
-    shown = docs[-limit:]
-    short = shortened([doc.id for doc in docs])
-    columns = ("ID", "SYSTEM", "INSTANCE", "BRANCH", "HELD", "STATUS", "SINCE", "BY", "WHY", ">REPLAYED", ">LEFT")
-    session.out.table(columns, (_history_row(doc, short[doc.id]) for doc in shown), "there are no reprocessings")
-    if len(shown) < len(docs):
-        session.out.say(f"the newest {len(shown)} of {count(len(docs), 'reprocessing')}; --limit shows more")
-
-
-def _history_row(doc: Document, short: str) -> tuple[object, ...]:
-    last = doc.history[-1] if doc.history else None
-    return (
-        short,
-        doc.system_id,
-        doc.pending_event.instance_id,
-        doc.branch,
-        local(doc.history[0].timestamp) if doc.history else "-",
-        doc.status,
-        local(last.timestamp) if last else "-",
-        last.user if last else "-",
-        (last.reason or last.cause or "-") if last else "-",
-        doc.progress.replayed,
-        doc.progress.outstanding if doc.live else "-",
+    found, there_is_more = _records(session, system, status, limit)
+    short = shortened([one.id for one in found])
+    columns = ("ID", "SYSTEM", "WHAT", "BRANCH", "HELD", "STATUS", "DECIDED BY", "WHY", ">REPLAYED", ">UNITS", "CAUSE")
+    rows = (
+        (
+            short[one.id],
+            one.system,
+            " ".join(part for part in (one.event, one.about) if part),
+            one.branch,
+            local(one.since),
+            one.status,
+            f"{one.decision.user} ({one.decision.status}) at {local(one.decision.at)}" if one.decision else "-",
+            (one.decision and one.decision.reason) or "-",
+            one.replayed,
+            one.units,
+            one.cause or "-",
+        )
+        for one in found
     )
+    session.out.table(columns, rows, "there are no reprocessings")
+    if there_is_more:
+        session.out.say(f"the newest {len(found)}; --limit shows more")
+
+
+def _records(session: Session, system: str, status: str, limit: int) -> tuple[list[Record], bool]:
+    """Return the newest records, the newest last, and whether there are more; a page at a time."""
+    found: list[Record] = []
+    before: str | None = ""
+    while before is not None and len(found) < limit:
+        page = session.maestro.history(system, status, before, min(limit - len(found), _PAGE)).value
+        found += [msgspec.json.decode(raw, type=Record) for raw in page.records]
+        for one in page.unanswered if not before else ():
+            session.out.note(f"{one}: no answer; its reprocessings are missing")
+        before = page.next
+    return found[::-1], before is not None
 
 
 def _documents(session: Session, system: str, status: str) -> list[msgspec.Raw]:
@@ -249,10 +301,11 @@ def _document(raw: msgspec.Raw) -> Document:
     return msgspec.json.decode(raw, type=Document)
 
 
-def more(session: Session, following: int | None, total: int) -> None:
+def more(session: Session, following: int | None, total: int, system: str = "") -> None:
     """Say that there is more, and how to see it."""
     if following is not None:
-        session.out.say(f"of {total:,}; more: --after {following}")
+        session.out.say(f"{system} of {total:,}; more: {system} --after {following}" if system else
+                        f"of {total:,}; more: --after {following}")  # fmt: skip
 
 
 def shortened(ids: Sequence[str]) -> dict[str, str]:

@@ -1,9 +1,11 @@
 """How a command talks: tables for people or the API's JSON on stdout, all else on stderr; questions need a terminal."""
 
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import typer
 from rich import box
@@ -16,6 +18,11 @@ from maestro.cli.plain import plain
 
 #: Columns of a table that no terminal limits: nothing in it is cut.
 _WIDE: Final = 1000
+#: Characters between two columns of a table on a terminal; of a column's name where each row has lines of its own.
+_GAP: Final = 3
+_NAME: Final = 13
+#: Lines that a cell of a table may have.
+_LINES: Final = 4
 
 
 class Output:
@@ -44,21 +51,40 @@ class Output:
             self.console.print(Text(plain(text, limit=2000)))
 
     def note(self, text: object) -> None:
-        """Print a line on stderr, where it is in no script's way."""
-        typer.echo(plain(text, limit=2000), err=True)
+        """Print a line on stderr, where it is in no script's way; on a terminal no word of it is broken."""
+        shown = plain(text, limit=2000)
+        typer.echo(_wrapped(shown, shutil.get_terminal_size().columns) if sys.stderr.isatty() else shown, err=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-        """Print a table, or what to say when it has no rows. A column that begins with `>` is one of numbers."""
-        table = Table(box=box.SIMPLE_HEAD if self.terminal else None, pad_edge=False, show_edge=False)
-        for column in columns:
-            numbers = column.startswith(">")
-            table.add_column(column.removeprefix(">"), justify="right" if numbers else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(plain(cell)) for cell in row))
-        if table.row_count:
-            self.console.print(table)
-        else:
+        """Print a table, or what to say when it has no rows. A column that begins with `>` is one of numbers.
+
+        No word is broken: where the terminal is too narrow for that, each row becomes lines of its own.
+        """
+        cells = [[plain(cell) for cell in row] for row in rows]
+        names = [column.removeprefix(">") for column in columns]
+        if not cells:
             self.say(empty)
+            return
+        widths = _widths(names, cells, self.console.width) if self.terminal else None
+        if self.terminal and widths is None:
+            self._records(names, cells)
+            return
+        table = Table(box=box.SIMPLE_HEAD if self.terminal else None, pad_edge=False, show_edge=False)
+        for place, name in enumerate(names):
+            justify: Literal["left", "right"] = "right" if columns[place].startswith(">") else "left"
+            table.add_column(name, justify=justify, overflow="fold", width=widths[place] if widths else None)
+        for row in cells:
+            table.add_row(*map(Text, row))
+        self.console.print(table)
+
+    def _records(self, names: Sequence[str], cells: Iterable[Sequence[str]]) -> None:
+        """Print each row as lines: a name and its value, those without a value left out."""
+        for row in cells:
+            for name, cell in zip(names, row, strict=True):
+                if cell not in ("", "-"):
+                    line = _wrapped(f"{name:<{_NAME}} {cell}", self.console.width, " " * (_NAME + 1))
+                    self.console.print(Text(line), soft_wrap=True)
+            self.console.print()
 
     def confirm(self, title: str, consequences: Iterable[str], question: str, *, yes: bool) -> None:
         """Show on stderr what will happen, and ask; `yes` answers. Ends the command when the answer is no.
@@ -74,3 +100,30 @@ class Output:
             fail("there is no terminal to ask on: repeat with --yes", EXIT_USAGE)
         if not typer.confirm(question, err=True):
             fail("nothing was done", EXIT_FAILED)
+
+
+def _wrapped(text: str, width: int, indent: str = "    ") -> str:
+    """Break a line between words, and only there."""
+    lines = textwrap.wrap(
+        text, max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
+        drop_whitespace=True, replace_whitespace=False,
+    )  # fmt: skip
+    return "\n".join(lines)
+
+
+def _widths(names: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[int] | None:
+    """Return how wide each column is to be, so that no word is broken; None: the terminal is too narrow for that."""
+    columns = [[name, *(row[place] for row in cells)] for place, name in enumerate(names)]
+    least = [max(len(word) for text in column for word in (text.split() or [""])) for column in columns]
+    most = [max(map(len, column)) for column in columns]
+    spare = width - sum(least) - _GAP * (len(names) - 1)
+    if spare < 0:
+        return None
+    wide = list(least)
+    while spare > 0 and (short := [place for place, now in enumerate(wide) if now < most[place]]):
+        for place in short[:spare]:
+            wide[place] += 1
+            spare -= 1
+    # A cell of many lines is harder to read than a few lines of names and values.
+    tall = any(len(text) > _LINES * wide[place] for place, column in enumerate(columns) for text in column)
+    return None if tall else wide

@@ -24,9 +24,9 @@ def moment(timestamp: str | None) -> datetime | None:
 
 
 def local(timestamp: str | None) -> str:
-    """Return a timestamp in the reader's time zone, to the second."""
+    """Return a timestamp in the reader's time zone, to the second, with the zone."""
     at = moment(timestamp)
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else plain(timestamp or "-")
+    return at.astimezone().isoformat(" ", "seconds") if at else plain(timestamp or "-")
 
 
 def age(timestamp: str | None) -> str:

@@ -74,9 +74,11 @@ class Maestro:
         query = {"system": system_id, "after": after, "limit": limit}
         return self._http.call("GET", f"{_V1}/todo", shapes.TodoPage, query=query)
 
-    def history(self, system_id: str, status: str, before: str, limit: int) -> Reply[shapes.RecordsPage]:
+    def history(
+        self, system_id: str, status: str, before: str, limit: int, text: str = ""
+    ) -> Reply[shapes.RecordsPage]:
         """Return a page of the history of a system, or of all: newest first, those behind the cursor `before`."""
-        query = {"system": system_id, "status": status, "before": before, "limit": limit}
+        query = {"system": system_id, "status": status, "text": text, "before": before, "limit": limit}
         return self._http.call("GET", f"{_V1}/history", shapes.RecordsPage, query=query)
 
     def entities(self, document_id: str, limit: int) -> Reply[shapes.EntitiesPage]:
@@ -141,6 +143,26 @@ class Maestro:
         return self._http.call(
             "POST", _system(system_id, "errors/redrive"), shapes.Redriven, body=body, timeout=PATIENT
         )
+
+    def store(
+        self,
+        system_id: str,
+        table: str = "",
+        *,
+        key: str = "",
+        where: Sequence[str] = (),
+        after: str = "",
+        limit: int = 100,
+    ) -> Reply[shapes.StorePage]:
+        """Return what a system's store holds: its tables, one document, or a page of those that fit all of `where`."""
+        query = {
+            "table": table,
+            "key": key,
+            "where": msgspec.json.encode(where).decode(),
+            "after": after,
+            "limit": limit,
+        }
+        return self._http.call("GET", _system(system_id, "store"), shapes.StorePage, query=query)
 
     def doubts(self, system_id: str) -> Reply[shapes.Doubts]:
         """Return the commits in doubt, oldest first."""

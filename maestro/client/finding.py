@@ -14,6 +14,8 @@ _UNKNOWN: Final = 404
 _BAD: Final = 400
 #: Ids named in a refusal.
 _NAMED: Final = 5
+#: Records asked for at once.
+_PAGE: Final = 500
 
 
 class Ambiguous(ClientError):  # noqa: N818 - the name says what the prefix is
@@ -53,9 +55,8 @@ def find(maestro: Maestro, text: str, statuses: Sequence[str] = ()) -> Reply[Doc
     except Rejected as problem:
         if problem.status not in (_UNKNOWN, _BAD):
             raise
-    systems = systems_of(maestro)
-    found = _beginning(maestro, text, systems, statuses) if statuses else []
-    found = found or _beginning(maestro, text, systems, ("",))
+    found = _beginning(maestro, text, statuses) if statuses else []
+    found = found or _beginning(maestro, text, ("",))
     if len(found) > 1:
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         raise Ambiguous(f"{text}: several ids begin so: {', '.join(found[:_NAMED])}{more}")
@@ -64,6 +65,14 @@ def find(maestro: Maestro, text: str, statuses: Sequence[str] = ()) -> Reply[Doc
     return maestro.document(found[0])
 
 
-def _beginning(maestro: Maestro, text: str, systems: Sequence[str], statuses: Sequence[str]) -> list[str]:
-    ids = (msgspec.json.decode(raw, type=_Identity).id for raw in documents(maestro, systems, statuses))
-    return [id_ for id_ in ids if id_.startswith(text)]
+def _beginning(maestro: Maestro, text: str, statuses: Sequence[str]) -> list[str]:
+    """Return the ids that begin so, of reprocessings of these statuses. Asked of the history: it sends no units."""
+    found: list[str] = []
+    for status in statuses:
+        before: str | None = ""
+        while before is not None:
+            page = maestro.history("", status, before, _PAGE, text).value
+            ids = (msgspec.json.decode(raw, type=_Identity).id for raw in page.records)
+            found += [id_ for id_ in ids if id_.startswith(text)]
+            before = page.next
+    return found

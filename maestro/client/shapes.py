@@ -21,6 +21,14 @@ class Entry(_Shape, frozen=True):
     reason: str = ""
 
 
+class StorePage(_Shape, frozen=True):
+    """What a system's store holds: its tables, or documents by key."""
+
+    tables: dict[str, int] = {}
+    documents: dict[str, Raw] = {}
+    next: str | None = None
+
+
 class Approval(_Shape, frozen=True):
     """The first of two approvals."""
 

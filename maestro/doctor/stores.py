@@ -9,6 +9,7 @@ from typing import Final
 
 from maestro.doctor.finding import Finding, ok, problem, warning
 from maestro.doctor.site import Site
+from maestro.store import reading
 from maestro.store.base import StoreError, StoreLocked
 from maestro.store.places import store_folder, store_path, stored_systems
 from maestro.store.sqlite import open_store
@@ -99,9 +100,10 @@ def _read_whole(path: Path) -> list[Finding]:
         return [problem(STORE, str(path), str(error), restore)]
     try:
         wrong = store.check()
+        counts = [] if wrong else [f"{number} {table}" for table, number in reading.tables(store.documents).items()]
     finally:
         store.close()
     more = f" (and {len(wrong) - _SHOWN} more)" if len(wrong) > _SHOWN else ""
     return [problem(STORE, str(path), "; ".join(wrong[:_SHOWN]) + more, restore)] if wrong else [
-        ok(STORE, str(path), "sound")
+        ok(STORE, str(path), f"sound: {', '.join(counts) or 'empty'}")
     ]  # fmt: skip

@@ -189,6 +189,11 @@ def _systems() -> Iterable[Operation]:
         "The skipped events, oldest first", {200: shapes.SkippedPage}, query=shapes.PageQuery,
     )  # fmt: skip
     yield _get(
+        f"{_SYSTEMS}/{{systemId}}/store", systems.read_store, "store", Role.ADMIN,
+        "What the system's store holds, for a post-mortem: its tables, or documents of one", {200: shapes.StorePage},
+        query=shapes.StoreQuery,
+    )  # fmt: skip
+    yield _get(
         f"{_SYSTEMS}/{{systemId}}/stale", systems.stale, "stale", Role.VIEWER,
         "The units whose results are not known to be fresh, oldest note first", {200: shapes.StalePage},
         query=shapes.StaleQuery,

@@ -190,6 +190,20 @@ class PageQuery(Struct):
     limit: Limit = 100
 
 
+class StoreQuery(Struct):
+    """Which documents of a system's store."""
+
+    table: Annotated[str, Meta(max_length=64, description="A table; empty: the names of all.",
+                               extra={"says": "must be at most 64 characters"})] = ""  # fmt: skip
+    key: Annotated[str, Meta(max_length=MAX_ID, description="One document's key.",
+                             extra={"says": f"must be at most {MAX_ID} characters"})] = ""  # fmt: skip
+    where: Annotated[str, Meta(max_length=1000, extra={"says": "must be at most 1000 characters"},
+                               description="A condition, or a JSON list of some: field=value.")] = ""  # fmt: skip
+    after: Annotated[str, Meta(max_length=MAX_ID, description="Those whose keys are behind this one.",
+                               extra={"says": f"must be at most {MAX_ID} characters"})] = ""  # fmt: skip
+    limit: Limit = 100
+
+
 class StaleQuery(PageQuery):
     """Which page of the list of units that are not known to be fresh, and which state of them."""
 
@@ -313,6 +327,8 @@ class HistoryShape(Struct):
     status: Status
     timestamp: str
     user: str
+    #: The `timestamp` with its zone.
+    at: str = ""
     cause: str = ""
     reason: str = ""
 
@@ -564,6 +580,8 @@ class WaitingEvent(Struct, rename="camel"):
     tag: str
     since: str
     waiting_for: float
+    #: `since` with its zone.
+    at: str
 
 
 class WaitingShape(Struct):
@@ -639,6 +657,15 @@ class EventShape(WaitingEvent):
     event: dict[str, Any]
 
 
+class StorePage(Struct):
+    """Documents of a system's store by key, or how many each table has."""
+
+    tables: dict[str, int]
+    documents: dict[str, dict[str, Any]]
+    #: What `after` is for the next page.
+    next: str | None
+
+
 class SkippedEvent(Struct, rename="camel"):
     """An event that was not committed, who decided so and why."""
 
@@ -672,6 +699,8 @@ class StaleUnit(Struct, rename="camel"):
     #: `stale`, `unverified`, `not_remembered`, `overwrite`, `accepted`, `left_out` or `not_finished`.
     state: str
     timestamp: str
+    #: The `timestamp` with its zone.
+    at: str
     #: Instances whose commits it did not see.
     missed: list[str]
     cause: str

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, Final
 
+import msgspec
 import orjson
 from aiohttp import web
 
@@ -15,7 +16,15 @@ from maestro.http.inputs import parse_object, path_number, path_system, query_pa
 from maestro.http.keys import ACTOR_CLIENT, SETTINGS, note
 from maestro.http.replies import answered, problem, reply
 from maestro.http.request_context import principal
-from maestro.http.shapes import DeliveriesQuery, ErrorsQuery, ReasonedBody, RedriveBody, ResolveBody, StaleQuery
+from maestro.http.shapes import (
+    DeliveriesQuery,
+    ErrorsQuery,
+    ReasonedBody,
+    RedriveBody,
+    ResolveBody,
+    StaleQuery,
+    StoreQuery,
+)
 from maestro.messages import (
     Code,
     DescribeSystem,
@@ -27,6 +36,7 @@ from maestro.messages import (
     ListStale,
     ListWaiting,
     Question,
+    ReadStore,
     Redrive,
     ResolveDoubt,
     SetAside,
@@ -38,6 +48,7 @@ LIST_WIDTH: Final = 16
 READY_TIMEOUT: Final = 5.0
 #: Seconds that each system has to say whether it is stalled.
 STALLED_TIMEOUT: Final = 2.0
+_CONDITIONS: Final = msgspec.json.Decoder(tuple[str, ...])
 
 
 async def list_systems(request: web.Request) -> web.StreamResponse:
@@ -127,6 +138,18 @@ def _chosen(body: RedriveBody) -> tuple[str, ...]:
 async def doubts(request: web.Request) -> web.StreamResponse:
     """One system's commits in doubt, and the last ones that were resolved."""
     return await _ask(request, ListDoubts())
+
+
+async def read_store(request: web.Request) -> web.StreamResponse:
+    """What one system's store holds."""
+    query = query_of(request, StoreQuery)
+    try:
+        where = (
+            _CONDITIONS.decode(query.where) if query.where.startswith("[") else (query.where,) if query.where else ()
+        )
+    except msgspec.DecodeError as problem:
+        raise BadInput("where", "must be one condition, or a JSON list of them") from problem
+    return await _ask(request, ReadStore(query.table, query.key, where, query.after, query.limit))
 
 
 async def resolve_doubt(request: web.Request) -> web.StreamResponse:

@@ -37,7 +37,7 @@ def _is_in_flight(doc: Document, fact: facts.InstanceEnded) -> bool:
         return False
     if unit.state not in (UnitState.SENDING, UnitState.SENT) or (ref.instance_id, fact.branch) != unit.key:
         return False
-    if fact.instance_id == unit.result_instance:  # it answered a former round
+    if unit.was_answered_by(fact.instance_id):
         return False
     return ref.send == doc.send_name(unit) if ref.send else unit.sends == 1
 
@@ -55,7 +55,7 @@ def on_following_known(system: System, fact: facts.FollowingKnown, step: Step) -
         return
     doc.current = None
     unit.state, unit.done_at = UnitState.DONE, system.now
-    unit.result_instance, unit.result_key = fact.instance_id, ""
+    unit.accept(fact.instance_id, "")
     doc.replayed += 1
     system.counters.replayed += 1
     step.save(SaveDocument(doc), SaveUnit(doc, unit))

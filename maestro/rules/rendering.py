@@ -30,6 +30,11 @@ def wire_time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
+def zoned_time(at: float) -> str:
+    """Render seconds since the epoch as `wire_time` does, but with the zone."""
+    return wire_time(at) + "Z"
+
+
 def document_json(
     doc: Document, units: Iterable[Unit], *, ended: bool = False, more: Mapping[str, Any] | None = None
 ) -> bytes:
@@ -125,8 +130,13 @@ def progress(doc: Document, outstanding: int) -> dict[str, int]:
 
 
 def history_entry(entry: HistoryEntry) -> dict[str, str]:
-    """Render one entry of a history; why only where it is known."""
-    shown = {"status": entry.status.value, "timestamp": wire_time(entry.at), "user": entry.user}
+    """Render one entry of a history; why only where it is known. `at` is the platform's `timestamp` with its zone."""
+    shown = {
+        "status": entry.status.value,
+        "timestamp": wire_time(entry.at),
+        "at": zoned_time(entry.at),
+        "user": entry.user,
+    }
     extra = {"cause": entry.cause, "reason": entry.reason}
     return shown | {key: text for key, text in extra.items() if text}
 

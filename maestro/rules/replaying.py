@@ -331,7 +331,7 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
         return
     unit = doc.current if doc.running and doc.ending is None else None
     answers = doc.is_answer(ref.instance_id, delivery.branch, ref.send)
-    if unit is None or not answers or delivery.instance_id == unit.result_instance:  # that one answered a former round
+    if unit is None or not answers or unit.was_answered_by(delivery.instance_id):
         system.counters.superseded += 1
         if delivery.has_caller:
             fail_caller(system, delivery, ending.SUPERSEDED, step)
@@ -340,7 +340,7 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
         return
     delivery.verdict, delivery.replay = Verdict.COMMIT, True
     unit.state = UnitState.ASSESSING
-    unit.result_instance, unit.result_key = delivery.instance_id, delivery.key
+    unit.accept(delivery.instance_id, delivery.key)
     if doc.stage is Stage.OUTAGE:  # the send had no answer, and arrived
         doc.stage = None
     step.save(SaveDelivery(delivery), SaveUnit(doc, unit))

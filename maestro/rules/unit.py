@@ -67,6 +67,8 @@ class Unit:
     done_at: float = 0.0
     #: The instance whose result was accepted last: in the current round, or before it.
     result_instance: str = ""
+    #: The instances whose results were accepted before that one: none of them answers again.
+    former_results: tuple[str, ...] = ()
     #: Key of the delivery that brought the result.
     result_key: str = ""
     #: Impacted again after its last allowed round: its result may be stale.
@@ -116,6 +118,16 @@ class Unit:
         self.state = UnitState.SENDING
         self.sends += 1
         self.sent_at = at
+
+    def accept(self, instance_id: str, key: str) -> None:
+        """Take an instance's result as that of the current round; `key` is of the delivery that brought it."""
+        if self.result_instance:
+            self.former_results += (self.result_instance,)
+        self.result_instance, self.result_key = instance_id, key
+
+    def was_answered_by(self, instance_id: str) -> bool:
+        """Whether a result of that instance was accepted before, in whichever round: committed, or superseded."""
+        return instance_id == self.result_instance or instance_id in self.former_results
 
     def begin_round(self, turn: int) -> None:
         """Stand in line for another round: impacted again after it was replayed."""

@@ -13,8 +13,7 @@ from tinydb import TinyDB
 from tinydb.storages import Storage
 from tinydb.table import Document, Table
 
-from maestro.store.database import Database
-from maestro.store.rows import Rows
+from maestro.store.rows import Rows, Source
 
 Fields = dict[str, Any]
 
@@ -121,7 +120,7 @@ class Delta(MutableMapping[str, Fields]):
 class RowStorage(Storage):
     """What TinyDB stands on: a `Database`. A change made outside a transaction is a durable one of its own."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Source) -> None:
         self.database = database
         self.rows = Rows(database)
 
@@ -177,6 +176,10 @@ class RowTable(Table):
         super().__init__(storage, name, cache_size=0)
         self._row_storage = storage
 
+    def rows(self) -> Rows:
+        """Return the rows below, to be read in part."""
+        return self._row_storage.rows
+
     def _read_table(self) -> dict[str, Mapping[Any, Any]]:
         return cast("dict[str, Mapping[Any, Any]]", self._row_storage.view(self._name))
 
@@ -193,11 +196,11 @@ class RowTable(Table):
 
 
 class DocumentDB(TinyDB):
-    """TinyDB over a `Database`."""
+    """TinyDB over a `Source`: a database that is owned, or a file that is read."""
 
     table_class: type[Table] = RowTable
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Source) -> None:
         super().__init__(database, storage=RowStorage)
 
     def table(self, name: str, **kwargs: Any) -> RowTable:

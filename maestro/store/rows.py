@@ -1,12 +1,14 @@
 """Rows of a `Database`: (table, key) -> JSON, each with a checksum that is verified whenever it is read."""
 
 import sqlite3
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 from maestro.store.base import StoreDamaged
-from maestro.store.database import Database
 from maestro.store.statements import checksum, writing
+from maestro.store.tail import Row
 
 #: Rows fetched at once while scanning: enough to make the query's cost small, few enough to hold.
 _PAGE: Final = 64
@@ -23,10 +25,44 @@ _LAST_CHARACTER: Final = "\U0010ffff"
 _BEFORE_SURROGATES: Final = "\ud7ff"
 
 
+class Source(Protocol):
+    """What rows are read from: a `Database`, or a file that nobody owns (`maestro.store.reading`)."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, for scans that are not held in memory."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+
+    def transaction(self, *, durable: bool) -> AbstractContextManager[None]:
+        """Begin a transaction, and commit it at the end."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Run a statement of the open transaction."""
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return what a statement finds."""
+
+    def unfolded(self, table: str, key: str) -> Row | None:
+        """Return a row that is committed and not in the file yet."""
+
+    def fold(self) -> None:
+        """Bring all that is committed into the file."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
 class Rows:
     """Reads and writes the rows of one database. Writes need an open transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Source) -> None:
         self._database = database
 
     def put(self, table: str, key: str, json: bytes) -> None:
@@ -45,15 +81,18 @@ class Rows:
         found = self._database.query(_GET, (table, key))
         return self._checked(table, key, *found[0]) if found else None
 
-    def scan(self, table: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-        """Yield the rows whose key begins with `prefix`, by key. Rows written meanwhile may be among them.
+    def scan(self, table: str, prefix: str = "", *, after: str = "") -> Iterator[tuple[str, bytes]]:
+        """Yield the rows whose key begins with `prefix`, by key; behind `after`, when it is given.
+
+        Rows written meanwhile may be among them.
 
         Raises:
             StoreDamaged: when it comes to a row that is.
         """
         end = end_of(prefix)
         self._database.fold()
-        page = self._database.query(_FIRST, (table, prefix, end))
+        first = (_NEXT, after) if after else (_FIRST, prefix)
+        page = self._database.query(first[0], (table, first[1], end))
         while page:
             for key, json, crc in page:
                 yield key, self._checked(table, key, json, crc)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from tinydb import TinyDB
 
 from maestro.store.backup import back_up
 from maestro.store.base import LastWrite, Put, Reading, Store, StoreError, Write
@@ -26,7 +25,7 @@ class SystemStore(Store):
         self._documents = DocumentDB(database)
 
     @property
-    def documents(self) -> TinyDB:
+    def documents(self) -> DocumentDB:
         """The store as TinyDB: `documents.table("units").search(where("branch") == "b1")`."""
         return self._documents
 

@@ -32,6 +32,7 @@ from maestro.messages import (
     MeasureQueues,
     PersistSync,
     Question,
+    ReadStore,
     Reconsider,
     Redrive,
     ReportReplayFailure,
@@ -42,7 +43,7 @@ from maestro.rules import facts
 from maestro.rules.commands import Reply
 from maestro.rules.facts import AnswerLost, DoubtResolved
 from maestro.rules.rendering import sync_answer
-from maestro.system import views
+from maestro.system import store_view, views
 from maestro.system.arrivals import accept_failure, accept_sync, sync_fingerprint
 from maestro.system.changes import Changes
 from maestro.system.decisions import Decision, fact_of
@@ -120,6 +121,8 @@ class Questions:
                 give(views.doubts(self._system))
             case ResolveDoubt():
                 self._resolve(question, give)
+            case ReadStore():
+                give(store_view.answer(self._engine.repository.store, question))
             case ListErrors():
                 self._errors.peek(question, give)
             case Redrive():

@@ -7,10 +7,10 @@ import orjson
 
 from maestro.messages import Answer, Code, ListRecords
 from maestro.rules.document import MAESTRO, Document, HistoryEntry
-from maestro.rules.rendering import history_entry
+from maestro.rules.rendering import history_entry, zoned_time
 from maestro.rules.state import System
 from maestro.rules.status import Status
-from maestro.system.todo import origin_of, zoned
+from maestro.system.todo import origin_of
 
 #: What a person, or a rule in their place, decides.
 _DECIDED = (Status.APPROVED, Status.SKIPPED, Status.CANCELLED)
@@ -85,8 +85,8 @@ def _record(doc: Document) -> dict[str, Any]:
         "instanceId": doc.held_instance,
         "late": doc.late,
         "status": doc.status.value,
-        "since": zoned(doc.history[0].at),
-        "changed": zoned(last.at),
+        "since": zoned_time(doc.history[0].at),
+        "changed": zoned_time(last.at),
         "cause": last.cause,
         "decision": _decision(decided),
         "units": doc.total,
@@ -101,4 +101,4 @@ def _decision(entry: HistoryEntry | None) -> dict[str, str] | None:
         return None
     shown = history_entry(entry)
     why = shown.get("reason", "") or (shown.get("cause", "") if entry.user != MAESTRO else "")
-    return {"status": entry.status.value, "user": entry.user, "at": zoned(entry.at), "reason": why}
+    return {"status": entry.status.value, "user": entry.user, "at": zoned_time(entry.at), "reason": why}

@@ -379,17 +379,16 @@ _UNIT = ("turn", "instance_id", "branch", "forking", "timestamp", "state", "roun
          "result_instance", "result_key", "reimpacted", "cause")  # fmt: skip
 #: Written only when they say something.
 _UNIT_OPTIONAL = ("done_at", "logged", "failures", "problem")
+_UNIT_LISTS = ("missed", "former_results")
 
 
 def _unit(unit: Unit) -> dict[str, Any]:
     row = {name: getattr(unit, name) for name in _UNIT} | {"origin": unit.origin.decode()}
-    row |= {name: value for name in _UNIT_OPTIONAL if (value := getattr(unit, name))}
+    row |= {name: value for name in (*_UNIT_OPTIONAL, *_UNIT_LISTS) if (value := getattr(unit, name))}
     if unit.state is UnitState.COMMITTING:
         row |= {"begun": unit.begun, "stored": unit.stored}
     if unit.named != DISCOVERY:
         row["named"] = unit.named
-    if unit.missed:
-        row["missed"] = unit.missed
     if unit.left_out is not None:
         row["left_out"] = [unit.left_out.user, unit.left_out.at, unit.left_out.reason]
     return row
@@ -399,7 +398,7 @@ def _to_unit(key: str, row: dict[str, Any]) -> Unit:
     state = UnitState(row["state"])
     fields = {name: row[name] for name in _UNIT} | {"state": state}
     fields |= {name: row[name] for name in (*_UNIT_OPTIONAL, "named", "stored") if name in row}
-    fields["missed"] = tuple(row.get("missed", ()))
+    fields |= {name: tuple(row.get(name, ())) for name in _UNIT_LISTS}
     # A row of an earlier version does not say whether the commit was begun: it may have been.
     fields["begun"] = row.get("begun", state is UnitState.COMMITTING)
     left_out = LeftOut(*row["left_out"]) if "left_out" in row else None

@@ -5,7 +5,6 @@ the error queue are not in the state: the gateway looks at them when the depth s
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import json
@@ -13,17 +12,13 @@ from msgspec import json
 from maestro import json_text, titles
 from maestro.messages import Answer, Code, TodoItem, Waits, urgency
 from maestro.rules.document import Document
+from maestro.rules.rendering import zoned_time
 from maestro.rules.state import System
 from maestro.rules.status import GIVEN_UP, Status
 from maestro.system.repository import Repository
 
 #: Things of one system that are listed; all are counted.
 MOST: Final = 500
-
-
-def zoned(at: float) -> str:
-    """Render seconds since the epoch in UTC, with the zone."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def origin_of(doc: Document) -> tuple[str, str]:
@@ -52,7 +47,7 @@ class Todo:
         failure = self._system.last_failure
         body = {
             "total": len(items), "counts": counts, "items": items[:MOST], "errors": None if depth < 0 else depth,
-            "failed": self._system.counters.error, "lastFailure": zoned(failure.at) if failure else "",
+            "failed": self._system.counters.error, "lastFailure": zoned_time(failure.at) if failure else "",
         }  # fmt: skip
         return Answer(Code.OK, json.encode(body))
 
@@ -67,14 +62,14 @@ class Todo:
                 yield item
         for doubt in self._system.open_doubts:
             yield TodoItem(
-                kind=Waits.DOUBT, system=self._system.id, since=zoned(doubt.since), key=doubt.key, cause=doubt.cause,
-                instance_id=doubt.instance_id, reprocessing=doubt.document,
+                kind=Waits.DOUBT, system=self._system.id, since=zoned_time(doubt.since), key=doubt.key,
+                cause=doubt.cause, instance_id=doubt.instance_id, reprocessing=doubt.document,
                 says=f"nobody knows whether the domain has the data of instance {doubt.instance_id}",
             )  # fmt: skip
         stall = self._system.stalled()
         if stall is not None:
             yield TodoItem(
-                kind=Waits.STALLED, system=self._system.id, since=zoned(stall.since), sibling=stall.sibling,
+                kind=Waits.STALLED, system=self._system.id, since=zoned_time(stall.since), sibling=stall.sibling,
                 cause=stall.cause, waiting=len(self._system.waiting) + len(self._system.inbox),
                 says=f"waits for {stall.sibling}: nothing of it is judged, committed or replayed",
             )  # fmt: skip
@@ -117,7 +112,7 @@ class Todo:
     ) -> TodoItem:  # fmt: skip
         event, about = origin_of(doc)
         return TodoItem(
-            kind=kind, system=doc.system_id, since=zoned(since), says=says, locked=locked, waiting=waiting,
+            kind=kind, system=doc.system_id, since=zoned_time(since), says=says, locked=locked, waiting=waiting,
             reprocessing=doc.id, event=event, about=about, instance_id=doc.held_instance, branch=doc.branch,
             units=doc.total, left=left, set_aside=len(doc.set_aside), approved_by=approved_by,
             cause=doc.history[-1].cause if kind not in (Waits.PENDING, Waits.LATE) else "",

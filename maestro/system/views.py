@@ -21,6 +21,7 @@ from maestro.rules.rendering import (
     history_entry,
     progress,
     wire_time,
+    zoned_time,
 )
 from maestro.rules.resolving import doubt_fields, doubts_in_hand
 from maestro.rules.stalls import Stall
@@ -233,6 +234,7 @@ def _stale(one: Stale) -> dict[str, Any]:
         "computation": one.instance_id,
         "state": one.state.value,
         "timestamp": wire_time(one.at),
+        "at": zoned_time(one.at),
         "missed": [commit.instance_id for commit in one.missed],
         "cause": one.cause,
         "user": one.user,
@@ -264,6 +266,7 @@ def _event(delivery: Delivery) -> dict[str, Any]:
         "branch": delivery.branch,
         "tag": delivery.tag,
         "since": wire_time(delivery.admitted_at),
+        "at": zoned_time(delivery.admitted_at),
         "waitingFor": max(0.0, round(time.time() - delivery.admitted_at, 3)),
     }
 

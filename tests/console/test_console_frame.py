@@ -48,6 +48,7 @@ def test_every_page_in_portuguese(browser: Browser, scene: Scene, tenant: Tenant
         (f"#/systems/{tenant.system}", "Nenhum evento falhou."),
         ("#/history", "Exportar CSV"),
         ("#/skipped", "Commits descartados"),
+        ("#/stale", "Resultados desatualizados"),
         ("#/signin", "Este Maestro pergunta quem você é."),
         ("#/nowhere", "Página inexistente"),
     ):

@@ -62,8 +62,8 @@ async def test_approve_shows_the_consequences_and_binds_to_what_it_showed(it: St
 
     done = await maestro(it, "approve", doc["id"][:8], "--yes", "--reason", "a wrong quote", "--user", "ana", "--json")
     assert done.code == 0
-    assert done.json["history"][-1] | {"timestamp": ""} == {
-        "status": "approved", "user": "ana", "reason": "a wrong quote", "timestamp": "",
+    assert done.json["history"][-1] | {"timestamp": "", "at": ""} == {
+        "status": "approved", "user": "ana", "reason": "a wrong quote", "timestamp": "", "at": "",
     }  # fmt: skip
     finished = await it.reaches(doc, "finished")
     assert {one["instanceId"] for one in finished["units"]} == {tenant.id("p2"), tenant.id("p3")}
@@ -74,6 +74,30 @@ async def test_approve_shows_the_consequences_and_binds_to_what_it_showed(it: St
 
 async def _waiting(it: Stage, tenant: Tenant, count: int) -> bool:
     return (await it.state(tenant.system))["waiting"] == count
+
+
+async def test_approving_shows_what_it_is_and_its_rows_before_and_after(it: Stage, tenant: Tenant) -> None:
+    it.siblings.origins[tenant.id("i1")] = {
+        "name": "rectify.quote.request", "systemId": tenant.system, "instanceId": tenant.id("i1"),
+        "payload": {"currency": "USD", "rate": 1.61414},
+    }  # fmt: skip
+    it.siblings.entities[tenant.id("i1")] = [
+        {"currency": "USD", "rate": 1.6 + n, "before": {"currency": "USD", "rate": 1.4},
+         "_metadata": {"type": "quote", "changeTrack": "update"}}
+        for n in range(7)
+    ]  # fmt: skip
+    doc = await held(tenant, "p1")
+    asked = await on_terminal(it, "approve", doc["id"], answer="n", columns=80)
+    assert asked.code == 1
+    said = " ".join(asked.out.split())
+    for part in (
+        f"Approve “rectify quote USD · 1.61414”, {doc['id']} of {tenant.system}",
+        "7 rows (7 update quote)", "update quote (currency=USD): rate=1.4 -> rate=1.6", "and 2 rows more: maestro show",
+        "Approve and replay 1? [y/N]:",
+    ):  # fmt: skip
+        assert part in said, said
+    assert max(len(line) for line in asked.out.splitlines()) <= 80
+    assert (await it.document(doc["id"]))["status"] == PENDING
 
 
 async def test_recheck_names_what_came_and_went(it: Stage, tenant: Tenant) -> None:

@@ -1,5 +1,6 @@
 """What there is, on the command line: tables for people, the API's own bytes for scripts."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,9 @@ from tests.support.stage import Stage, eventually, stage, unit
 from tests.support.tenant import Tenant, new_tenant
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+#: What the origin of an instance says that no test says more of.
+WHAT = ["sysA", "calculate", "sysB.i1"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -79,7 +83,7 @@ async def test_tables(it: Stage, doc: dict[str, Any]) -> None:
     assert systems[0].split()[:3] == ["SYSTEM", "STATE", "LOCKED"]
     assert [line.split()[:2] for line in systems[1:]] == [["sysA", "open"], ["sysB", "pending"]]
     pending = (await maestro(it, "pending")).out.splitlines()
-    assert pending[1].split()[:7] == [doc["id"][:8], "sysB", "master", "sysB.persist.request", "sysB.i1", "2", "2"]
+    assert pending[1].split()[:9] == [doc["id"][:8], "sysB", "master", *WHAT, "sysB.i1", "2", "2"]
     waiting = (await maestro(it, "waiting", "sysB", "--limit", "1")).out
     assert "sysB.i2" in waiting
     assert "of 2; more: --after" in waiting
@@ -89,6 +93,38 @@ async def test_tables(it: Stage, doc: dict[str, Any]) -> None:
     assert doc["id"][:8] in (await maestro(it, "history", "--status", "pending_approval")).out
     assert (await maestro(it, "history", "sysA")).out == "there are no reprocessings\n"
     assert (await maestro(it, "errors", "list", "sysA")).out == "the error queue is empty\n"
+
+
+async def test_without_a_system_all_are_meant(it: Stage, doc: dict[str, Any]) -> None:
+    waiting = (await maestro(it, "waiting")).out.splitlines()
+    assert [line.split()[0] for line in waiting[1:]] == ["sysB", "sysB"]
+    assert set((await maestro(it, "waiting", "--json")).json) >= {"sysA", "sysB"}
+    assert (await maestro(it, "errors", "list")).out == "the error queue is empty\n"
+    assert (await maestro(it, "skipped")).out == "nothing was skipped\n"
+    assert set((await maestro(it, "errors", "list", "--json")).json) >= {"sysA", "sysB"}
+
+
+async def test_what_waits_for_a_person(it: Stage, doc: dict[str, Any]) -> None:
+    listed = (await maestro(it, "todo")).out
+    head, first, *_, counts = listed.splitlines()
+    assert head.split() == ["KIND", "SYSTEM", "FOR", "HOLDS", "UP", "WHAT", "NEXT"]
+    for part in ("pending", "sysB", "2 events", " ".join(WHAT), "replay 2", f"maestro approve {doc['id'][:8]}"):
+        assert part in first
+    assert counts == "1 pending"
+    assert (await maestro(it, "todo", "--json", "sysB")).json["items"][0]["reprocessing"] == doc["id"]
+    assert (await maestro(it, "todo", "sysA")).out == "nothing waits for a person\n"
+
+
+async def test_on_eighty_columns_no_word_is_broken(it: Stage, doc: dict[str, Any]) -> None:
+    for words in (("systems",), ("pending",), ("todo",), ("history",), ("waiting", "sysB"), ("show", doc["id"])):
+        narrow = await on_terminal(it, *words, columns=80)
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", narrow.out).replace("\r", "")
+        assert narrow.code == 0
+        wide = (await maestro(it, *words)).out
+        # A name of a column may be left out with its empty values; times go on meanwhile.
+        kept = {word for word in re.findall(r"[^\d\s]{4,}", wide) if re.search("[a-z]", word)}
+        broken = {word for word in kept if word not in plain}
+        assert broken == set(), (words, plain)
 
 
 async def test_a_pending_one_shows_what_would_be_committed(it: Stage, tenant: Tenant, doc: dict[str, Any]) -> None:
@@ -191,3 +227,17 @@ async def test_the_token_is_sent_and_names_who_decides(it: Stage, tmp_path: Any)
         assert orjson.loads(seen[-1][1])["user"]
     finally:
         await runner.cleanup()
+
+
+async def test_history_says_who_decided_what_and_why_with_the_zone(it: Stage) -> None:
+    tenant = await new_tenant(it)
+    tenant.impacts("h1", unit("p1"))
+    await tenant.publish("h1")
+    held = await it.pending(tenant.system)
+    await it.post(f"/v1.0.0/reprocessing/{held['id']}/approve", {"user": "carla", "reason": "the load was mistyped"})
+    await it.reaches(held, "finished")
+    line = (await maestro(it, "history", tenant.system, TZ="America/Sao_Paulo")).out.splitlines()[1]
+    for part in ("carla (approved) at 2", "-03:00", "the load was mistyped", "finished", "sysA calculate"):
+        assert part in line, part
+    entries = (await maestro(it, "history", tenant.system, "--json")).json[0]["history"]
+    assert all(entry["at"] == entry["timestamp"] + "Z" for entry in entries)

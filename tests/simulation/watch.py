@@ -43,6 +43,8 @@ class Watch:
         self._commits_recorded = 0
         self._kept: dict[str, tuple[str, int]] = {}
         self._start: dict[str, tuple[int, set[tuple[str, str]]]] = {}
+        #: Instances whose results were recorded as committed, in whichever round.
+        self._replayed: set[str] = set()
         self.decided = Decided()
         #: Called when a commit is recorded as made.
         self.on_recorded: Callable[[str], None] = lambda _key: None
@@ -118,6 +120,7 @@ class Watch:
         before = units.get(key)
         if row is not None and row["state"] == "done" and before is not None:
             self._commits_recorded += before["state"] != "done"
+            self._replayed.add(row["result_instance"])
         _put(units, key, row)
         return before
 
@@ -167,6 +170,8 @@ class Watch:
         self.recorded = kept if power_lost else self.recorded | kept
         if power_lost:
             self._kept.clear()
+            rows = [row for units in self.units.values() for row in units.values()]
+            self._replayed &= {instance for row in rows for instance in _results(row)}
 
     def redriven_anew(self, key: str, instance: str) -> None:
         """A message comes back from the error queue after the window has forgotten what became of its event.
@@ -224,6 +229,8 @@ class Watch:
         result, then = self._kept.get(id_, ("", 0))
         if result == replay.id and self._commits_recorded > then:
             raise Violation(f"I5: {replay.id} is committed in {id_}, and something else was since its run ended")
+        if replay.id in self._replayed:
+            raise Violation(f"I7: the result of {replay.id} was committed before, in another round of its unit")
         if unit["state"] == "done":
             raise Violation(f"I7: the commit of replay {replay.id} is recorded as done and repeated")
         for impacted in relevant:
@@ -288,6 +295,12 @@ def whose(key: str, instance: str) -> str:
 
 def _whose(row: Row) -> str:
     return whose(row["key"], row["instance"])
+
+
+def _results(unit: Row) -> set[str]:
+    """Return the instances whose results the store says were accepted, but for one that is not committed yet."""
+    last = {unit["result_instance"]} if unit["state"] == "done" else set()
+    return last | set(unit.get("former_results", ()))
 
 
 def _starts(row: Row) -> int:

@@ -58,14 +58,14 @@ async def maestro(it: Stage | None, *words: str, cwd: Path | None = None, **more
     return Ran(process.returncode, out.decode(), err.decode())
 
 
-async def on_terminal(it: Stage, *words: str, answer: str = "") -> Ran:
-    """Run a command on a terminal; `answer` is typed once it asks."""
-    return await asyncio.to_thread(_on_terminal, it, words, answer)
+async def on_terminal(it: Stage, *words: str, answer: str = "", columns: int = 200) -> Ran:
+    """Run a command on a terminal so wide; `answer` is typed once it asks."""
+    return await asyncio.to_thread(_on_terminal, it, words, answer, columns)
 
 
-def _on_terminal(it: Stage, words: tuple[str, ...], answer: str) -> Ran:
+def _on_terminal(it: Stage, words: tuple[str, ...], answer: str, columns: int) -> Ran:
     master, slave = pty.openpty()
-    more = {"TERM": "xterm-256color"}
+    more = {"TERM": "xterm-256color", "COLUMNS": str(columns)}
     process = subprocess.Popen(
         arguments(*words), env=environ(it, **more), cwd=it.folder, stdin=slave, stdout=slave, stderr=slave
     )

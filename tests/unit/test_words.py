@@ -43,6 +43,7 @@ ALLOWED = {
     ("journal", "maestro/broker/embedded_file.py"): "as in the store",
     ("journal", "maestro/sandbox/rows.py"): "as in the store",
     ("errand", "maestro/system/repository.py"): "the name of a table in stores that exist",
+    ("errand", "docs/operations.md"): "as in the repository",
     ("figures", "docs/performance.md"): "plain English: numbers that were measured",
     ("figures", "docs/reliability.md"): "plain English: numbers that were measured",
     **dict.fromkeys(

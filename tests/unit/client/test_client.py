@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
+import msgspec
 import pytest
 
 from maestro.client.api import Decision, Maestro
 from maestro.client.errors import BadTarget, NotReachable, Rejected
-from maestro.client.finding import Ambiguous, NotFound, find
+from maestro.client.finding import Ambiguous, NotFound, documents, find
 from maestro.client.target import Target, read_token
 
 
@@ -198,19 +199,33 @@ class TestFinding:
 
     @pytest.fixture(autouse=True)
     def documents(self, server: Server) -> None:
-        documents = {"a": {"aa1": "pending_approval", "ab1": "finished"}, "b": {"aa2": "finished"}}
+        kept = {"a": {"aa1": "pending_approval", "ab1": "finished"}, "b": {"aa2": "finished"}}
 
         def respond(request: Request) -> bytes:
             path, _, query = request.line.split()[1].removeprefix("/v1.0.0/").partition("?")
             match path.split("/"):
                 case ["systems"]:
                     return http(200, b'[{"id":"a"},{"id":"b"}]')
+                case ["history"]:
+                    asked = dict(parse_qsl(query))
+                    fit = [
+                        b'{"cursor":"1.%s","id":"%s"}' % (id_.encode(), id_.encode())
+                        for some in kept.values()
+                        for id_, one in some.items()
+                        if asked.get("status", "") in ("", one)
+                    ]
+                    return http(200, b'{"records":[' + b",".join(fit) + b'],"next":null,"unanswered":[]}')
                 case [_, system, "find"]:
-                    status = parse_qs(query).get("status", [""])[0]
-                    named = [_document(id_, one) for id_, one in documents[system].items() if status in ("", one)]
-                    return http(200, b"[" + b",".join(named) + b"]")
+                    asked = dict(parse_qsl(query))
+                    status = asked.get("status", "")
+                    named = [id_ for id_, one in kept[system].items() if status in ("", one)]
+                    at = named.index(asked["after"]) + 1 if "after" in asked else 0
+                    shown = named[at : at + 1]  # whatever is asked for: one on a page
+                    more = f"X-Next-After: {shown[0]}\r\n".encode() if named[at + 1 :] else b""
+                    body = b"[" + b",".join(_document(id_, kept[system][id_]) for id_ in shown) + b"]"
+                    return http(200, body).replace(b"\r\n\r\n", b"\r\n" + more + b"\r\n", 1)
                 case [_, id_]:
-                    for some in documents.values():
+                    for some in kept.values():
                         if id_ in some:
                             return http(200, _document(id_, some[id_]))
             return http(404, b'{"status":"404","message":"no"}')
@@ -220,6 +235,11 @@ class TestFinding:
     def test_exact(self, server: Server) -> None:
         assert find(Maestro(Target(server.url)), "aa1").value.id == "aa1"
         assert len(server.seen) == 1
+
+    def test_all_of_them_page_by_page(self, server: Server) -> None:
+        found = [msgspec.json.decode(raw)["id"] for raw in documents(Maestro(Target(server.url)), ("a", "b"))]
+        assert found == ["aa1", "ab1", "aa2"]
+        assert len(server.seen) == 3
 
     def test_by_its_beginning(self, server: Server) -> None:
         assert find(Maestro(Target(server.url)), "ab").value.id == "ab1"

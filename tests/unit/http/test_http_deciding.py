@@ -17,6 +17,7 @@ from maestro.messages import (
     ListSkipped,
     ListStale,
     Pause,
+    ReadStore,
     Recheck,
     Reconsider,
     Redrive,
@@ -154,9 +155,13 @@ async def test_pages_and_looks(client: Client, actor_client: FakeActorClient) ->
         (f"{SYSTEM}/stale?state=stale&after=7", ListStale("stale", 7, 100)),
         (f"{SYSTEM}/waiting/12", GetWaiting(12)),
         (f"{SYSTEM}/errors", ListErrors(20)),
+        (f"{SYSTEM}/store", ReadStore()),
+        (f"{SYSTEM}/store?table=units&where=a%3D1", ReadStore("units", where=("a=1",))),
+        (f"{SYSTEM}/store?table=t&key=k&where=%5B%22a%3D1%22,%22b~x%22%5D", ReadStore("t", "k", ("a=1", "b~x"))),
     ):
         assert (await client.get(path)).status == 200
         assert actor_client.asked[-1][1] == question
+    assert (await client.get(f"{SYSTEM}/store?table=t&where=%5B1%5D")).is_error(400, "where: ")
     assert (await client.get(f"{SYSTEM}/errors?limit=51")).is_error(400, "limit: ")
     assert (await client.get(f"{SYSTEM}/waiting/x")).is_error(400, "number: ")
 

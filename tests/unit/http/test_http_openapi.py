@@ -38,6 +38,7 @@ from maestro.messages import (
     ListWaiting,
     PersistSync,
     Question,
+    ReadStore,
     Reconsider,
     Redrive,
     ReportReplayFailure,
@@ -85,6 +86,7 @@ ANSWERS = {
     ListSkipped: {"total": 0, "skipped": [], "next": None},
     ListTodo: {"total": 0, "counts": {}, "items": [], "errors": 0, "failed": 0, "lastFailure": ""},
     ListRecords: [],
+    ReadStore: {"tables": {"documents": 1}, "documents": {}, "next": None},
     ListStale: {"total": 0, "left": 0, "stale": [], "next": None},
     GetWaiting: {
         "number": 1,
@@ -93,6 +95,7 @@ ANSWERS = {
         "branch": "master",
         "tag": "t",
         "since": "s",
+        "at": "sZ",
         "waitingFor": 0.5,
         "event": {},
     },

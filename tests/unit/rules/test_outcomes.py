@@ -7,7 +7,7 @@ from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.commands import Needs
 from maestro.rules.document import UnitState
-from tests.unit.rules.driver import Driver
+from tests.unit.rules.driver import P1, P2, Driver
 
 
 def ended(m: Driver, instance: str = "re1", send: str | None = None, **how: object) -> list[do.Command]:
@@ -58,6 +58,16 @@ def test_a_result_that_came_meanwhile_counts(m: Driver) -> None:
     known(m, follows=False)
     assert m.doc.current is not None
     assert m.doc.current.state is UnitState.ASSESSING
+
+
+def test_the_end_of_an_instance_that_answered_a_former_round_says_nothing(m: Driver) -> None:
+    for name, of, impacts in (("re1", "p1", ()), ("re2", "p2", (P1,)), ("re3", "p1", (P2,)), ("re4", "p2", (P1,))):
+        m.replay(name, of, *impacts)
+    m.sent()
+    for former in ("re1", "re3"):
+        assert ended(m, former) == [do.AckOutcome(5, synced=False)]
+    ended(m, "re5")
+    assert m.asked(do.AskFollowing)
 
 
 @pytest.mark.parametrize("send", ["d1/p1/another", "x"])

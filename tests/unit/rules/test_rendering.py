@@ -35,7 +35,12 @@ def test_a_document_has_the_fields_of_the_contract(doc: Document) -> None:
     assert (shown["id"], shown["systemId"], shown["tag"], shown["branch"]) == ("d1", "s", "tag-i1", "master")
     assert (shown["status"], shown["forking"], shown["origin"]) == ("pending_approval", False, None)
     assert shown["history"] == [
-        {"status": "pending_approval", "timestamp": "2018-07-20T15:08:41.884268", "user": "maestro"}
+        {
+            "status": "pending_approval",
+            "timestamp": "2018-07-20T15:08:41.884268",
+            "at": "2018-07-20T15:08:41.884268Z",
+            "user": "maestro",
+        }
     ]
     assert [event["branch"] for event in shown["events"]] == ["b1", "master"]
     assert HELD in json_

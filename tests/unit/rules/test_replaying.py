@@ -179,6 +179,49 @@ def test_an_instance_that_answered_a_former_round_does_not_answer_this_one(m: Dr
     assert m.only(do.DeadLetterEvent).reason == "superseded"
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_instance_that_answered_any_former_round_does_not_answer_this_one(m: Driver, *, restarted: bool) -> None:
+    m.run()
+    m.replay("re1", "p1")
+    m.replay("re2", "p2", P1)
+    m.replay("re3", "p1", P2)
+    m.replay("re4", "p2", P1)
+    if restarted:
+        m.restart()
+        m.queues_updated()
+    m.sent()
+    assert m.doc.current is not None
+    assert (m.doc.current.key, m.doc.current.round) == (P1.key, 3)
+    ref = ReplayRef("d1", "p1")
+    for former in ("re1", "re3"):
+        m.tell(facts.EventArrived(f"again-{former}", former, "s.persist.request", "master", "", ref, ref=99))
+        assert m.only(do.DeadLetterEvent).reason == "superseded"
+    m.result("re5", "p1")
+    assert m.asked(do.AskReplayImpact)
+
+
+def test_a_caller_that_persists_a_former_result_again_is_refused(m: Driver) -> None:
+    """The same bytes without the name of the send, after the answer was delivered: they are judged anew."""
+    m.run()
+    ref = ReplayRef("d1", "p1")
+
+    def persist() -> None:
+        name = "s.persist.request"
+        m.tell(facts.EventArrived("", "re1", name, "master", "", ref, ticket=m.ticket(), fingerprint="f"))
+
+    m.sent()
+    persist()
+    m.replay_impact()
+    m.replay_committed()
+    m.replay("re2", "p2", P1)
+    m.replay("re3", "p1", P2)
+    m.replay("re4", "p2", P1)
+    m.sent()
+    persist()
+    assert m.only(do.Reply).code is Code.FAILED
+    assert not m.asked(do.AskReplayImpact)
+
+
 def test_redelivery_of_an_accepted_result_is_acked(m: Driver) -> None:
     m.run()
     m.sent()

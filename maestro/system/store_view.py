@@ -1,0 +1,33 @@
+"""What a running system's store holds, for a person who looks into it: read by its owner, on its own connection."""
+
+from typing import Any
+
+import orjson
+
+from maestro.messages import Answer, Code, ReadStore
+from maestro.store import reading
+from maestro.store.base import Store, StoreError
+from maestro.store.sqlite import SystemStore
+
+
+def answer(store: Store, question: ReadStore) -> Answer:
+    """Answer the tables, or documents of one. Changes nothing."""
+    if not isinstance(store, SystemStore):
+        return Answer(Code.UNAVAILABLE, message="this store is no file")
+    try:
+        return Answer(Code.OK, orjson.dumps(_read(store, question)))
+    except reading.BadCondition as problem:
+        return Answer(Code.INVALID, message=f"where: {problem}")
+    except StoreError as problem:
+        return Answer(Code.FAILED, message=str(problem))
+
+
+def _read(store: SystemStore, question: ReadStore) -> dict[str, Any]:
+    if not question.table:
+        return {"tables": reading.tables(store.documents), "documents": {}, "next": None}
+    if question.key:
+        found = store.get(question.table, question.key)
+        return {"tables": {}, "documents": {} if found is None else {question.key: found}, "next": None}
+    fits = reading.condition(question.where)
+    page = reading.find(store.documents, question.table, fits, after=question.after, limit=question.limit)
+    return {"tables": {}, "documents": page.documents, "next": page.next}
