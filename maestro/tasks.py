@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from maestro.backoff import Backoff
 from maestro.broker.base import Broker, BrokerError, Unpublishable
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ async def until_done(
     Errors other than `only` are raised, and so is what no trying again can help (`Unpublishable`). Its end is the
     owner's: the task it runs in is cancelled when the owner closes.
     """
-    pause = RETRY
+    pauses = Backoff(RETRY, RETRY_MAX)
     while True:
         try:
             return await work()
@@ -69,5 +70,4 @@ async def until_done(
             raise
         except only as problem:
             log.warning("the broker is waited for", cause=str(problem))
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, RETRY_MAX)
+            await asyncio.sleep(pauses.next())

@@ -13,14 +13,15 @@ find_python() {
     return 1
 }
 
-# ensure_venv EXTRAS: installs the package (editable) with these extras ("" for none), when setup.py has changed.
+# ensure_venv EXTRAS: installs the package (editable) with these extras ("" for none), when setup.py has changed. The test
+# environment is what requirements.lock says, each file checked against its hash; others take what setup.py allows.
 ensure_venv() {
     local extras=$1 python wanted stamp=.venv/installed
-    wanted="$(cksum <setup.py) $PWD [$extras]"
+    wanted="$(cat setup.py requirements.lock | cksum) $PWD [$extras]"
     if [ -x .venv/bin/python ] && [ -f "$stamp" ]; then
         case "$(cat "$stamp")" in
             "$wanted") return ;;
-            "${wanted% *} [test]") [ -z "$extras" ] && return ;;
+            "${wanted% *} [test]") return ;; # it has all that the others have
         esac
     fi
     python=$(find_python)
@@ -29,6 +30,12 @@ ensure_venv() {
         echo "Cannot make a virtual environment with $python (Debian: apt-get install python3-venv)." >&2
         return 1
     }
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extras:+[$extras]}" >&2
+    local pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
+    if [ "$extras" = test ]; then
+        "${pip[@]}" --require-hashes --requirement requirements.lock >&2
+        "${pip[@]}" --no-deps --no-build-isolation --editable . >&2
+    else
+        "${pip[@]}" --editable ".${extras:+[$extras]}" >&2
+    fi
     echo "$wanted" >"$stamp"
 }

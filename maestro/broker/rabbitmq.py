@@ -20,7 +20,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
-from maestro import logs
+from maestro import backoff, logs
 from maestro.broker.base import (
     Binding,
     BrokerError,
@@ -325,7 +325,7 @@ class RabbitMQBroker:
 
     def _pause(self, failures: int) -> float:
         """Return how long to wait before the next try, in seconds: doubling, with jitter."""
-        longest: float = min(self._settings.reconnect_max, FIRST_PAUSE * 2 ** min(failures, 16))
+        longest = backoff.pause(failures, FIRST_PAUSE, self._settings.reconnect_max)
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
     def _own(self, work: Coroutine[Any, Any, None]) -> None:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from maestro import faultpoints, logs
+from maestro.backoff import Backoff
 from maestro.broker.base import (
     Broker,
     BrokerError,
@@ -393,10 +394,9 @@ class SystemConsumer:
         """
         depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
         goal = self._taken + (depth.ready if depth else 0)
-        pause = LOOK
+        pauses = Backoff(LOOK, LOOK_MAX)
         while self._taken < goal:
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LOOK_MAX)
+            await asyncio.sleep(pauses.next())
             depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
             if depth is None or not depth.ready:
                 break
@@ -456,10 +456,9 @@ class SystemConsumer:
     async def _watch_drain(self) -> None:
         if self._parks:  # what waits comes with its copy then, rather than before it
             await self._consume_waiting()
-        pause = LOOK
+        pauses = Backoff(LOOK, LOOK_MAX)
         while not self._feed_changed.is_set():
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LOOK_MAX)
+            await asyncio.sleep(pauses.next())
             parks, depth = self._parks, None
             looked = not self._more_may_wait()
             if looked:

@@ -22,6 +22,7 @@ from typing import Final
 import msgspec
 
 from maestro import logs
+from maestro.backoff import Backoff
 from maestro.board.lease import LeaseHolder, Standing
 from maestro.broker.base import Broker, BrokerError, Delivery, Message
 from maestro.broker.topology import OWNER, OWNER_BINDING
@@ -125,12 +126,12 @@ class Ownership:
 
     async def run(self) -> None:
         """Hold the message whenever it is ours, for ever."""
-        pause = RETRY
+        pauses = Backoff(RETRY, RETRY_MAX)
         while True:
             await until_done(lambda: self._broker.declare((OWNER_BINDING,)), self._log)
-            held = await self._attempt()
-            pause = RETRY if held else min(pause * 2, RETRY_MAX)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            if await self._attempt():
+                pauses.reset()
+            await asyncio.sleep(pauses.next() * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
 
     async def _attempt(self) -> bool:
         """Consume the queue until another's message comes first, or none; return whether it was held meanwhile."""

@@ -9,14 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
+from maestro.platform.array import ArrayReader, decodable
 from maestro.platform.errors import WrongShapeError
-from maestro.platform.pages import decodable
 from maestro.rules.ledger import Footprint, Read, Reads, base_key, writer_key
 
-#: Bytes that are gathered before they are decoded.
-PART: Final = 128 * 1024
-#: Places where a part may end that are tried before more bytes are waited for.
-_TRIES: Final = 16
 _CREATE: Final = "create"
 #: What a commit does to a row that exists.
 _CHANGES: Final = frozenset({"update", "destroy"})
@@ -53,95 +49,23 @@ def _base(metadata: _Metadata, type_: str, id_: Any) -> int:
     return base_key(type_, key, rid)
 
 
-class _RowsReader:
-    """Reads the JSON array of Domain's `entities` from bytes as they come: `feed` all of them, then `end`.
-
-    `feed` never raises: it is called between a socket and its parser.
-    """
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._wanted = PART
-        self._begun = False
-        self._problem: Exception | None = None
-
-    def _note(self, rows: Iterable[_Row]) -> None:
-        """Keep what is wanted of the next rows."""
-        raise NotImplementedError
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
-        if self._problem is not None:
-            return
-        self._buffer += data
-        try:
-            while len(self._buffer) >= self._wanted and self._take_part():
-                pass
-        except (WrongShapeError, msgspec.DecodeError, RecursionError) as problem:
-            self._problem = problem
-            self._buffer.clear()
-
-    def _take_rest(self) -> None:
-        """Take what is left: the answer is complete.
-
-        Raises:
-            WrongShapeError, msgspec.DecodeError, RecursionError: it is no array of rows.
-        """
-        if self._problem is not None:
-            raise self._problem
-        # What is left begins with the array's opening, or with the comma between two rows.
-        if self._begun:
-            self._buffer[0:1] = b"["
-        self._note(_ROWS.decode(decodable(bytes(self._buffer))))
-
-    def _take_part(self) -> bool:
-        """Decode what is complete, up to the last comma between two rows; where there is none yet wait for more.
-
-        A place is right exactly when all before it is an array: a brace and a comma within a row or a text leave
-        something open.
-        """
-        buffer, end = self._buffer, len(self._buffer)
-        if self._begun:
-            buffer[0:1] = b"["
-        for _ in range(_TRIES):
-            end = buffer.rfind(b"},", 0, end)
-            if end < 0:
-                break
-            try:
-                rows = _ROWS.decode(decodable(bytes(buffer[: end + 1]) + b"]"))
-            except msgspec.ValidationError:
-                raise
-            except msgspec.DecodeError:
-                continue
-            self._note(rows)
-            del buffer[: end + 1]
-            self._begun = True
-            self._wanted = PART
-            return len(buffer) >= PART
-        self._wanted = 2 * len(buffer)
-        return False
-
-
-class FootprintReader(_RowsReader):
+class FootprintReader(ArrayReader):
     """Reads which rows a commit would change or destroy, and how many it would create."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(_ROWS)
         self._changed: dict[str, list[int]] = {}
         self._created = 0
 
     def end(self) -> Footprint:
-        """Return the footprint: the answer is complete.
-
-        Raises:
-            WrongShapeError, msgspec.DecodeError, RecursionError: it is no array of rows.
-        """
-        self._take_rest()
+        """Return the footprint: the answer is complete. Raises as `take_rest`."""
+        self.take_rest()
         return Footprint(
             tuple((branch, tuple(dict.fromkeys(bases))) for branch, bases in self._changed.items()), self._created
         )
 
-    def _note(self, rows: Iterable[_Row]) -> None:
+    def note(self, rows: Iterable[_Row], _part: bytes) -> None:
+        """Keep what is wanted of the next rows."""
         for row in rows:
             metadata = row.metadata
             if metadata.changeTrack == _CREATE:
@@ -151,23 +75,20 @@ class FootprintReader(_RowsReader):
                 self._changed.setdefault(metadata.branch or "", []).append(base)
 
 
-class ChangesReader(_RowsReader):
+class ChangesReader(ArrayReader):
     """Reads how a commit would change rows, by their type."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(_ROWS)
         self._changes: dict[str, set[str]] = {}
 
     def end(self) -> dict[str, set[str]]:
-        """Return the changes by type: the answer is complete.
-
-        Raises:
-            WrongShapeError, msgspec.DecodeError, RecursionError: it is no array of rows.
-        """
-        self._take_rest()
+        """Return the changes by type: the answer is complete. Raises as `take_rest`."""
+        self.take_rest()
         return self._changes
 
-    def _note(self, rows: Iterable[_Row]) -> None:
+    def note(self, rows: Iterable[_Row], _part: bytes) -> None:
+        """Keep what is wanted of the next rows."""
         for row in rows:
             if not row.metadata.type:
                 raise WrongShapeError("a row without a type")

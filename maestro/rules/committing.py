@@ -16,6 +16,7 @@ The functions here say how a case goes on; `concluding` carries out what they co
 from enum import StrEnum
 from math import inf
 
+from maestro import backoff
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.delivery import Delivery, Verdict
@@ -236,7 +237,7 @@ def _ask(system: System, case: Case, step: Step) -> None:
 
 def _look_again(system: System, case: Case, step: Step) -> None:
     system.stall(case.what, "domain", f"commit of {case.instance_id} in doubt: {case.cause}")
-    _pause(system, case, min(_longest_look(system), FIRST_LOOK * 2.0 ** min(case.pauses, 10)), step)
+    _pause(system, case, backoff.pause(case.pauses, FIRST_LOOK, _longest_look(system)), step)
 
 
 def _wait_to_call(system: System, case: Case, step: Step) -> None:
@@ -244,7 +245,7 @@ def _wait_to_call(system: System, case: Case, step: Step) -> None:
     case.state = CaseState.TO_CALL
     sibling = "apicore" if case.cause.startswith("apicore.") else "domain"
     system.stall(case.what, sibling, f"commit of {case.instance_id} not begun: {case.cause}")
-    _pause(system, case, min(LONGEST_PAUSE, system.rules.commit_backoff * 2.0 ** min(case.pauses, 10)), step)
+    _pause(system, case, backoff.pause(case.pauses, system.rules.commit_backoff, LONGEST_PAUSE), step)
 
 
 def _pause(system: System, case: Case, seconds: float, step: Step) -> None:

@@ -5,8 +5,8 @@ from maestro.rules import approving, concluding, covering, ending, facts, late, 
 from maestro.rules import commands as do
 from maestro.rules.asking import Decision, allowed, answer, conflict, found, refuse
 from maestro.rules.document import Document, Stage
-from maestro.rules.outbox import add_outbox_message, drop_texts
-from maestro.rules.state import OutboxKind, System
+from maestro.rules.outbox import drop_texts, tell_status
+from maestro.rules.state import System
 from maestro.rules.status import OVERRIDES, Status, Trigger
 from maestro.rules.step import DropPreviews, SaveDocument, Step
 
@@ -146,7 +146,7 @@ def _skip(system: System, doc: Document, user: str, reason: str, step: Step, cau
     if doc.late:
         staleness.accept(system, doc.id, user, reason, step)
     else:
-        add_outbox_message(system, OutboxKind.STATUS, doc.held_instance, opening.STATUS_SKIPPED, step)
+        tell_status(system, doc.held_instance, opening.STATUS_SKIPPED, step)
 
 
 def _as_previewed(doc: Document, fact: facts.Approved, step: Step) -> bool:

@@ -7,9 +7,9 @@ from maestro.messages import Code
 from maestro.rules import commands as do
 from maestro.rules import facts, outage
 from maestro.rules.document import Document, Ending, Stage
-from maestro.rules.outbox import add_outbox_message
+from maestro.rules.outbox import tell_status
 from maestro.rules.settling import answer, reject
-from maestro.rules.state import OutboxKind, System
+from maestro.rules.state import System
 from maestro.rules.status import Status, Trigger
 from maestro.rules.step import SaveDocument, SaveUnit, Step
 
@@ -78,7 +78,7 @@ def _record(system: System, doc: Document, ending: Ending, step: Step) -> None:
     finished = doc.status is Status.FINISHED
     if not doc.held_committed:  # else the instance is finished, whatever became of its replays
         text = STATUS_CANCELLED if doc.status is Status.CANCELLED else STATUS_FAILURE
-        add_outbox_message(system, OutboxKind.STATUS, doc.held_instance, text, step)
+        tell_status(system, doc.held_instance, text, step)
     doc.announce = FINISHED if finished else DROPPED
     if doc.current is not None:
         _drop_in_flight(system, doc, step, give_up=finished)

@@ -161,6 +161,8 @@ class OwedFetched(Struct, frozen=True):
     replaces: Replaced | None = None
     #: Who read what the commit changed, and came between the question whom it impacts and the commit.
     overlooked: tuple[Reader, ...] = ()
+    #: Without `reads`: the commits since the computation began, which it may have missed; None: they are not known.
+    candidates: tuple[MissedCommit, ...] | None = None
     problem: str = ""
 
 

@@ -54,6 +54,8 @@ class Owed(Struct, frozen=True):
     since: int = 0
     #: The ledger was whole up to this entry when it was asked whom it impacts: what later ones read is looked at again.
     asked: int = 0
+    #: When it was recorded (seconds since the epoch); 0: before that was kept.
+    at: float = 0.0
     #: What it changed; None: it is to be fetched, too. Not stored.
     footprint: Footprint | None = None
 
@@ -144,13 +146,13 @@ class Stale(Struct, frozen=True):
     reason: str = ""
     #: The late reprocessing that is to replay it.
     document_id: str = ""
-    #: Named before its own commit, which is made by now: it is to be judged.
-    due: bool = False
+    #: Commits that it may have missed: Discovery is asked about each once more, whether it names the unit.
+    to_ask: tuple[MissedCommit, ...] = ()
 
 
 @dataclass(slots=True)
-class NotFinishedQuestion:
-    """Discovery is asked about a commit once more: does it name the unit whose own commit came after it?"""
+class MissedQuestion:
+    """Discovery is asked about a commit once more: does it name the unit, which may have missed it?"""
 
     unit: UnitKey
     missed: MissedCommit
@@ -178,9 +180,10 @@ class Book:
     stale: dict[UnitKey, Stale] = field(default_factory=dict)
     noted: int = 0
     stale_left: int = 0
-    #: Of these, the units that were named before their own commits, by instance; and those to be judged now, in order.
+    #: Of these, the units that were named before their own commits, by instance.
     not_finished: dict[str, list[UnitKey]] = field(default_factory=dict)
-    not_finished_due: dict[UnitKey, None] = field(default_factory=dict)
+    #: Those of which Discovery is to be asked now what they missed, in order.
+    to_ask: dict[UnitKey, None] = field(default_factory=dict)
     #: When the gathering of stale units ends (seconds since the epoch), and the token of what is asked then; 0: not.
     #: Neither is stored.
     late_due: float = 0.0

@@ -177,7 +177,7 @@ class Machine:
             replaying.advance(self.system, step)
         judging.advance(self.system, step)
         remembering.advance(self.system, step)
-        if self.system.ledger.not_finished_due:
+        if self.system.ledger.to_ask:
             not_finished.advance(self.system, step)
         if len(self.system.live) < live:
             late.look_again(self.system, step)

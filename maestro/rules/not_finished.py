@@ -6,9 +6,12 @@ document lists it, and so does the list of what is not known to be fresh. Once i
     named by E ──> W commits ──> E is not committed: the start of its run asks again
                                  W's rows, where the ledger has E's commit: fresh, or stale
                                  else Discovery is asked about E again: it names W, so W is stale; or W is fresh
+
+The same question is put about a computation without a dataset, for each commit that was made since it began.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import structs
 
@@ -16,11 +19,13 @@ from maestro.rules import commands as do
 from maestro.rules import facts, staleness
 from maestro.rules.document import Document
 from maestro.rules.impact import Impacted, Origin, UnitKey
-from maestro.rules.ledger_book import MissedCommit, NotFinishedQuestion, Scope, StaleState
+from maestro.rules.ledger_book import MissedCommit, MissedQuestion, Scope, StaleState
 from maestro.rules.outage import pause
 from maestro.rules.state import System
 from maestro.rules.step import Step
 
+#: Said of a unit that Discovery names about a commit already made.
+NAMED_AGAIN: Final = "Discovery names it when asked again; it may have read the new version all the same"
 #: Of the keys of these questions: no key from outside begins so.
 _MARK = "~not finished/"
 
@@ -68,7 +73,7 @@ def committed(system: System, instance_id: str, branch: str, step: Step, *, read
         elif reads_are_kept and unit == (instance_id, branch) and all(commit.number for commit in missed):
             reads_wanted = True
         else:
-            staleness.await_question(system, structs.replace(stale, missed=missed, due=True), step)
+            staleness.await_question(system, structs.replace(stale, missed=missed), missed, step)
     return reads_wanted
 
 
@@ -79,14 +84,14 @@ def _is_held(system: System, instance_id: str) -> bool:
 
 def advance(system: System, step: Step) -> None:
     """Ask about the commits that a unit may have missed, once its own is visible."""
-    due = system.ledger.not_finished_due
+    due = system.ledger.to_ask
     looked_for = {look.instance_id for look in system.looks.values()}
     for unit in [unit for unit in due if unit[0] not in looked_for]:
         del due[unit]
         stale = system.ledger.stale.get(unit)
-        if stale is not None and stale.due:
-            question = NotFinishedQuestion(unit, stale.missed[0])
-            system.not_finished_questions[_key(unit)] = question
+        if stale is not None and stale.to_ask:
+            question = MissedQuestion(unit, stale.to_ask[0])
+            system.missed_questions[_key(unit)] = question
             _ask(system, question, step)
 
 
@@ -99,40 +104,40 @@ def is_about(key: str) -> bool:
     return key.startswith(_MARK)
 
 
-def _ask(system: System, question: NotFinishedQuestion, step: Step) -> None:
+def _ask(system: System, question: MissedQuestion, step: Step) -> None:
     question.token = system.token()
     step.do(do.AskAgain(_key(question.unit), question.token, question.missed.instance_id))
 
 
 def on_question_due(system: System, key: str, step: Step) -> None:
     """The question could not be put a while ago: try again."""
-    question = system.not_finished_questions.get(key)
+    question = system.missed_questions.get(key)
     if question is not None:
         _ask(system, question, step)
 
 
 def on_asked_again(system: System, fact: facts.AskedAgain, step: Step) -> None:
     """Discovery names the unit, so it is stale; or the next commit is asked about; or it is fresh."""
-    question = system.not_finished_questions.get(fact.key)
+    question = system.missed_questions.get(fact.key)
     if question is None or question.token != fact.token:
         return
-    del system.not_finished_questions[fact.key]
+    del system.missed_questions[fact.key]
     stale = system.ledger.stale.get(question.unit)
-    if stale is None or not stale.due:
+    if stale is None or not stale.to_ask:
         return  # more is known by now
     named = next((unit for unit in fact.units if unit.key == question.unit), None)
-    left = tuple(commit for commit in stale.missed if commit != question.missed)
+    left = tuple(commit for commit in stale.to_ask if commit != question.missed)
     if named is not None:
-        staleness.named_late(system, named, question.missed.instance_id, step)
+        staleness.named_late(system, named, question.missed.instance_id, step, NAMED_AGAIN)
     elif left:
-        staleness.await_question(system, structs.replace(stale, missed=left), step)
+        staleness.await_question(system, stale, left, step)
     else:
         staleness.take_off(system, question.unit, step)
 
 
 def on_ask_again_failed(system: System, fact: facts.AskAgainFailed, step: Step) -> None:
     """Put it again later: nothing waits for the answer."""
-    question = system.not_finished_questions.get(fact.key)
+    question = system.missed_questions.get(fact.key)
     if question is not None and question.token == fact.token:
         step.do(do.WakeAt(do.Topic.QUESTION, fact.key, system.now + pause(question.failed)))
         question.failed += 1

@@ -6,8 +6,8 @@ from maestro.rules import covering, facts, leaving_out
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import MAESTRO, OPEN_BRANCH, PLATFORM, Document, HistoryEntry
 from maestro.rules.impact import Impacted, Origin, replay_order
-from maestro.rules.outbox import add_outbox_message, drop_texts
-from maestro.rules.state import OutboxKind, System
+from maestro.rules.outbox import drop_texts, tell_status
+from maestro.rules.state import System
 from maestro.rules.status import Status, Trigger
 from maestro.rules.step import SaveDocument, SaveUnit, Step
 
@@ -46,7 +46,7 @@ def open_document(
     elif system.rules.auto_approve:
         approve(system, doc, PLATFORM, step)
     else:
-        add_outbox_message(system, OutboxKind.STATUS, doc.held_instance, STATUS_PENDING, step)
+        tell_status(system, doc.held_instance, STATUS_PENDING, step)
         covering.offer(system, doc, step)
     return doc
 

@@ -14,6 +14,7 @@ again and the canary is answered again, it is the question's own fault. Without 
 from enum import StrEnum
 from typing import Final
 
+from maestro import backoff
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.stalls import Trouble
@@ -85,7 +86,7 @@ def over(system: System, what: str) -> None:
 
 def pause(tries: int) -> float:
     """Return the seconds before the next try of what was tried so many times."""
-    return float(min(FIRST_PAUSE * 2 ** min(tries, 10), LONGEST_PAUSE))
+    return backoff.pause(tries, FIRST_PAUSE, LONGEST_PAUSE)
 
 
 def watch(system: System, step: Step) -> None:

@@ -7,7 +7,7 @@ seen some time later, too. So it is while a call is under way; once that is answ
 """
 
 from maestro.rules import facts, visibility
-from maestro.rules.delivery import Delivery
+from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.document import Document
 from maestro.rules.state import OutboxKind, OutboxMessage, System
 from maestro.rules.step import DropOutboxMessage, SaveDocument, SaveOutboxMessage, Step
@@ -21,6 +21,20 @@ def add_outbox_message(
     system.outbox[message.number] = message
     system.next_outbox_message = message.number + 1
     step.save(SaveOutboxMessage(message))
+
+
+def tell_status(system: System, instance_id: str, text: str, step: Step) -> None:
+    """Have API core told a status text of a held instance, unless an earlier event of it is committed.
+
+    Such an instance is `finished`; a text would hide it, and what it committed, from Discovery for ever.
+    """
+    committed = any(
+        one.instance_id == instance_id and one.verdict is Verdict.COMMIT and not one.replay
+        for one in system.deliveries.values()
+    )
+    held = (doc for doc in system.documents.values() if doc.held_instance == instance_id)
+    if not committed and not any(doc.held_committed for doc in held):
+        add_outbox_message(system, OutboxKind.STATUS, instance_id, text, step)
 
 
 def drop_texts(system: System, instance_id: str, owner: Delivery | Document, step: Step) -> bool:

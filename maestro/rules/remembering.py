@@ -155,7 +155,7 @@ def _take_in(system: System, commit: _Commit, step: Step) -> None:
     asked = commit.footprint.asked if commit.footprint is not None else 0
     owed = Owed(
         book.last, commit.instance_id, commit.unit, commit.forking, commit.reads, commit.generation, commit.since,
-        asked, commit.footprint,
+        asked, system.now, commit.footprint,
     )  # fmt: skip
     raced = asked < book.last - 1  # something was committed since it was asked whom this impacts
     if commit.reads or commit.footprint is None or raced:

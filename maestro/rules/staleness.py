@@ -19,6 +19,7 @@ from maestro.rules.step import DropStale, SaveBook, SaveStale, Step
 
 #: Notes that are kept; of more the oldest leave, and are counted.
 KEPT: Final = 10_000
+NO_DATASET: Final = "Process Memory has no dataset of it"
 #: Commits that a note names.
 NAMED: Final = 10
 
@@ -27,16 +28,29 @@ def judge(system: System, owed: Owed, fact: facts.OwedFetched, step: Step) -> No
     """Say what is known of a computation that was committed: it is fresh, or on the list."""
     if fact.problem:
         _note(system, owed, StaleState.NOT_REMEMBERED, step, cause=fact.problem)
-    elif fact.reads is None and owed.unit in system.ledger.not_finished.get(owed.unit[0], ()):
-        await_question(system, structs.replace(system.ledger.stale[owed.unit], due=True), step)
     elif fact.reads is None:
-        _note(system, owed, StaleState.UNVERIFIED, step, cause="Process Memory has no dataset of it")
+        _without_dataset(system, owed, fact.candidates, step)
     elif fact.missed:
         _note(system, owed, StaleState.STALE, step, fact.missed)
         gather(system, step)
     elif fact.overwritten:
         _note(system, owed, StaleState.OVERWRITE, step, fact.overwritten)
     elif owed.unit in system.ledger.stale:
+        take_off(system, owed.unit, step)
+
+
+def _without_dataset(system: System, owed: Owed, candidates: tuple[MissedCommit, ...] | None, step: Step) -> None:
+    """What it read is not known: Discovery is asked about the commits that it may have missed, if these are known."""
+    known = system.ledger.stale.get(owed.unit)
+    early = known.missed if known is not None and known.state is StaleState.NOT_FINISHED else ()
+    also = tuple(commit for commit in candidates or () if commit.instance_id not in {one.instance_id for one in early})
+    to_ask = (*early, *also)
+    if candidates is None and not early:
+        _note(system, owed, StaleState.UNVERIFIED, step, cause=NO_DATASET)
+    elif to_ask:
+        _note(system, owed, StaleState.UNVERIFIED, step, cause=f"{NO_DATASET}; Discovery is asked what it missed")
+        await_question(system, system.ledger.stale[owed.unit], to_ask, step)
+    elif known is not None:
         take_off(system, owed.unit, step)
 
 
@@ -61,18 +75,18 @@ def overlooked(system: System, reader: Reader, missed: MissedCommit, step: Step)
     gather(system, step)
 
 
-def named_late(system: System, unit: Impacted, missed_instance: str, step: Step) -> None:
-    """Discovery names a unit only when a doubtful answer is asked again: the commit is made, so the unit is stale."""
+def named_late(system: System, unit: Impacted, missed_instance: str, step: Step, cause: str = "") -> None:
+    """Discovery names a unit only when it is asked again: the commit is made, so the unit is stale."""
     owed = Owed(0, unit.instance_id, unit.key, unit.forking, reads=True)
-    _note(system, owed, StaleState.STALE, step, (MissedCommit(system.ledger.last, missed_instance),))
+    _note(system, owed, StaleState.STALE, step, (MissedCommit(system.ledger.last, missed_instance),), cause)
     gather(system, step)
 
 
-def await_question(system: System, stale: Stale, step: Step) -> None:
-    """Have Discovery asked whether a unit missed the commits that named it early: its own is made."""
-    system.ledger.stale[stale.unit] = stale
-    system.ledger.not_finished_due[stale.unit] = None
-    step.save(SaveStale(stale))
+def await_question(system: System, stale: Stale, to_ask: tuple[MissedCommit, ...], step: Step) -> None:
+    """Have Discovery asked whether a unit missed these commits: its own is made."""
+    system.ledger.stale[stale.unit] = asking = structs.replace(stale, to_ask=to_ask)
+    system.ledger.to_ask[stale.unit] = None
+    step.save(SaveStale(asking))
 
 
 def named_early(system: System, unit: Impacted, missed: tuple[MissedCommit, ...], step: Step) -> None:

@@ -10,7 +10,7 @@ from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.doubt import Case, Doubt
 from maestro.rules.facts import Retried
-from maestro.rules.ledger_book import Book, LatePolicy, NotFinishedQuestion, Scope
+from maestro.rules.ledger_book import Book, LatePolicy, MissedQuestion, Scope
 from maestro.rules.pace import Paces
 from maestro.rules.stalls import Stall, Trouble
 from maestro.rules.status import IN_PROGRESS, Status
@@ -194,8 +194,8 @@ class System:
     #: What is owed to commits, by who owes it: the key of a delivery or the id of a document.
     looks: dict[str, Look] = field(default_factory=dict)
     questions: dict[str, Look] = field(default_factory=dict)
-    #: Questions whether units missed a commit that named them before their own was made. Not stored.
-    not_finished_questions: dict[str, NotFinishedQuestion] = field(default_factory=dict)
+    #: Questions whether a unit missed a commit, by the unit. Not stored.
+    missed_questions: dict[str, MissedQuestion] = field(default_factory=dict)
     #: How long instances took to become visible.
     visible: Looks = field(default_factory=Looks)
     next_line: int = 1

@@ -12,6 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from maestro import logs
+from maestro.backoff import Backoff
 from maestro.broker.base import Binding, Broker, BrokerError
 from maestro.broker.topology import EXCHANGES, PERSIST, PERSIST_ERROR, PUBLISH_ERROR, PUBLISH_ERROR_KEY, SystemQueues
 from maestro.events import REPROCESSING, BadInput, check_system_id
@@ -80,10 +81,9 @@ class EventManager(Service):
     async def persist(self, event: Json) -> None:
         """Take an instance's persist request: kept back while its system is locked, as any event is."""
         system = event["systemId"]
-        pause, longest = _RETRY
-        while self._asks(event, event["name"]) and not await self._may_proceed(system):
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, longest)
+        pauses = Backoff(*_RETRY)
+        while self._asks(event, event["name"]) and not await self._may_proceed(system):  # noqa: ASYNC110 - Maestro calls nobody
+            await asyncio.sleep(pauses.next())
         await self._outcomes.publish(PERSIST, system, event)
 
     async def process_done(self, event: Json) -> None:

@@ -24,7 +24,7 @@ from maestro.sandbox.demo.report import Report
 from maestro.sandbox.demo.stage import ProcessDied
 from maestro.sandbox.demo.waiting import GaveUp
 from maestro.sandbox.options import BrokerKind
-from maestro.sandbox.quotes import load_history
+from maestro.sandbox.quotes import NoQuotes, load_history
 from maestro.sandbox.sandbox import Ports
 from maestro.sandbox.traits import KIND, BadTrait, Traits
 from maestro.settings.model import LogSettings
@@ -74,7 +74,7 @@ def launch_demo(*, currencies: str, years: str, broker: BrokerKind, as_json: boo
     try:
         plan = make_plan(load_history(), parse_currencies(currencies), parse_years(years))
         report = asyncio.run(_interruptible(play.run(plan, broker, console, keep=keep)))
-    except (CannotPlan, NoBroker) as problem:
+    except (CannotPlan, NoBroker, NoQuotes) as problem:
         _fail(str(problem), _WRONG_USE)
     except asyncio.CancelledError:
         _fail("interrupted", 128 + signal.SIGINT)

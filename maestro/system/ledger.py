@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from datetime import UTC
 from itertools import islice
 from typing import Any
 
 from maestro.rules import facts
-from maestro.rules.impact import LEDGER, Impacted
+from maestro.rules.impact import LEDGER, Impacted, parse_timestamp
 from maestro.rules.ledger import (
     Footprint,
     Last,
@@ -24,6 +25,10 @@ from maestro.rules.ledger_book import MissedCommit, Owed
 from maestro.store.base import Reading, Store
 from maestro.system import ledger_records
 
+#: Seconds that the platform's clock may be off ours; one that is ahead is seen.
+CLOCKS = 1.0
+#: Commits that Discovery is asked about for the sake of one computation.
+MOST_CANDIDATES = 100
 #: Rows looked up in one turn of the loop: a few milliseconds.
 AT_ONCE = 2000
 
@@ -91,6 +96,28 @@ class Ledger:
             await asyncio.sleep(0)
         return missed(reads.rows, owed.branch, owed.instance_id, lasts)
 
+    def candidates(self, owed: Owed, timestamp: str) -> tuple[MissedCommit, ...] | None:
+        """Return the commits of others that changed rows since a computation began, newest first.
+
+        `timestamp`: of its origin event; one ahead of our clock is taken for as much earlier, and a second more. None:
+        it does not parse, or the log does not reach back so far, or there are too many to ask about.
+        """
+        began = parse_timestamp(timestamp)
+        if began is None:
+            return None
+        moment = began[0].replace(tzinfo=UTC).timestamp() + began[1] / 1e9
+        since = moment - CLOCKS - max(0.0, moment - owed.at)
+        found: list[MissedCommit] = []
+        for number in range(owed.number - 1, 0, -1):
+            log = self._store.get(ledger_records.LOG, ledger_records.key(number))
+            if log is None or not log.get("at") or len(found) > MOST_CANDIDATES:
+                return None
+            if log["at"] < since:
+                return tuple(found)
+            if log["instance"] != owed.instance_id and log["size"] - log["reads"] > 1:
+                found.append(MissedCommit(number, log["instance"], log["generation"]))
+        return None
+
     def fetched(
         self,
         owed: Owed,
@@ -98,12 +125,15 @@ class Ledger:
         reads: Reads | None,
         missed_rows: tuple[Missed, ...],
         overlooked: tuple[Reader, ...] = (),
+        candidates: tuple[MissedCommit, ...] | None = None,
     ) -> facts.OwedFetched:
         """Return the fact that everything is known about an entry."""
         replaces = ledger_records.replaced(self._store, owed.unit) if reads is not None else None
         missed_commits = self._commits(one.number for one in missed_rows if not one.overwrite)
         overwritten = self._commits(one.number for one in missed_rows if one.overwrite)
-        return facts.OwedFetched(owed.number, footprint, reads, missed_commits, overwritten, replaces, overlooked)
+        return facts.OwedFetched(
+            owed.number, footprint, reads, missed_commits, overwritten, replaces, overlooked, candidates
+        )
 
     def _commits(self, numbers: Iterable[int]) -> tuple[MissedCommit, ...]:
         found = []

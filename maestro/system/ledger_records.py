@@ -28,7 +28,7 @@ def writes(save: LedgerSave) -> list[Write]:
             return [Put(BOOK, BOOK, row)]
         case SaveOwed(owed):
             debt = {"instance": owed.instance_id, "unit": owed.unit, "forking": owed.forking, "reads": owed.reads}
-            debt |= {"generation": owed.generation, "since": owed.since, "asked": owed.asked}
+            debt |= {"generation": owed.generation, "since": owed.since, "asked": owed.asked, "at": owed.at}
             return [Put(OWED, key(owed.number), debt)]
         case SaveEntry(entry):
             return _entry(entry)
@@ -73,7 +73,7 @@ def _entry(entry: Entry) -> list[Write]:
     reads = entry.reads.rows if entry.reads else ()
     log = {
         "instance": of.instance_id, "unit": of.unit, "forking": of.forking, "size": entry.size, "reads": len(reads),
-        "generation": of.generation,
+        "generation": of.generation, "at": of.at,
         "created": entry.reads.created if entry.reads else entry.footprint.created if entry.footprint else 0,
     }  # fmt: skip
     writes: list[Write] = [Put(LOG, number, log)]
@@ -109,8 +109,8 @@ def load(store: Store, book: Book) -> None:
     for one in book.stale.values():
         if one.state is StaleState.NOT_FINISHED:
             book.not_finished.setdefault(one.unit[0], []).append(one.unit)
-            if one.due:
-                book.not_finished_due[one.unit] = None
+        if one.to_ask:
+            book.to_ask[one.unit] = None
     for number, found in store.rows(OWED):
         instance, branch = found["unit"]
         book.owed[int(number)] = Owed(
@@ -122,6 +122,7 @@ def load(store: Store, book: Book) -> None:
             found["generation"],
             found["since"],
             found["asked"],
+            found.get("at", 0.0),
         )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from maestro import logs
+from maestro import backoff, logs
 from maestro.platform import Platform, SiblingError
 from maestro.rules.document import Document
 from maestro.rules.rendering import document_json
@@ -48,7 +48,7 @@ class DocumentMirror:
                 if self._pause(id_) <= 0:
                     failures = 0 if await self._mirror(id_) else failures + 1
             if failures:
-                await asyncio.sleep(min(PAUSE * 2**failures, PAUSE_MAX))
+                await asyncio.sleep(backoff.pause(failures, PAUSE, PAUSE_MAX))
             elif self._due:
                 await asyncio.sleep(max(0.01, min(map(self._pause, self._due))))
             else:

@@ -6,10 +6,11 @@ What concerns one instance is delivered in order; different instances do not wai
 import asyncio
 from typing import Final
 
-from maestro import logs
+from maestro import backoff, logs
 from maestro.platform import NeverAsked, NoSubscribers, Platform, SiblingError, SiblingLocked, SiblingRefused
 from maestro.rules import facts
 from maestro.rules.state import OutboxKind, OutboxMessage, System
+from maestro.rules.visibility import FINISHED
 from maestro.system.engine import Engine
 from maestro.tasks import Tasks
 
@@ -122,12 +123,16 @@ class Outbox:
             self._engine.feed(facts.OutboxMessageDone(message.number))
             return
         self._log.warning("outbox message late", message=message.kind, instance=message.instance_id, cause=str(problem))
-        pause = min(PAUSE * 2 ** min(failed - 1, 10), PAUSE_MAX)
+        pause = backoff.pause(failed - 1, PAUSE, PAUSE_MAX)
         self._not_before[message.number] = asyncio.get_running_loop().time() + pause
 
     async def _send(self, message: OutboxMessage) -> None:
         if message.kind is OutboxKind.STATUS:
-            # One try: one that is dropped between two must not be sent.
+            # One try each: one that is dropped between two must not be sent. An instance that is finished has
+            # committed something, though nobody here may remember it: the text would hide that from Discovery.
+            instance = await self._platform.apicore.instance(message.instance_id, tries=1)
+            if instance is not None and instance.status == FINISHED:
+                return
             await self._platform.apicore.set_instance_status(message.instance_id, message.text, tries=1)
             return
         event = self._engine.repository.error_event(message)

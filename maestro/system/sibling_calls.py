@@ -339,9 +339,13 @@ class SiblingCalls:
             footprint = await self._platform.domain.footprint(self._system.id, owed.instance_id)
         if owed.reads:
             reads = await self._platform.process_memory.reads(owed.instance_id, owed.branch)
+        candidates = None
+        if owed.reads and reads is None:
+            origin = await self._platform.process_memory.origin(owed.instance_id)
+            candidates = self._ledger.candidates(owed, origin.timestamp if origin is not None else "")
         missed = await self._ledger.missed(owed, reads)
         overlooked = await self._ledger.overlooked(owed, footprint)
-        return self._ledger.fetched(owed, footprint, reads, missed, overlooked)
+        return self._ledger.fetched(owed, footprint, reads, missed, overlooked, candidates)
 
     async def _fetch_late_origins(self, command: do.FetchLateOrigins) -> Fact:
         origins = await self._origins(command.units)

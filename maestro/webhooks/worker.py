@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from maestro import logs
+from maestro import backoff, logs
 from maestro.messages import Answer, Code
 from maestro.rules.document import Document, HistoryEntry
 from maestro.rules.rendering import wire_time
@@ -83,14 +83,14 @@ class Webhooks:
             await asyncio.gather(*map(self._kept_running, self._workers))
 
     async def _kept_running(self, worker: "_UrlWorker") -> None:
-        pause = RESTART
+        pauses = backoff.Backoff(RESTART, RESTART_MAX)
         while True:
             try:
                 await worker.run()
             except Exception:  # noqa: BLE001 - no webhook may take its system down with it
-                self._log.exception("webhook worker died", worker=worker.name, again_in=pause)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, RESTART_MAX)
+                seconds = pauses.next()
+                self._log.exception("webhook worker died", worker=worker.name, again_in=seconds)
+                await asyncio.sleep(seconds)
 
 
 class _UrlWorker:
@@ -159,7 +159,7 @@ class _UrlWorker:
             if not problem:
                 break
             if tried < self._settings.tries:
-                await asyncio.sleep(min(self._settings.backoff * 2 ** (tried - 1), self._settings.backoff_max))
+                await asyncio.sleep(backoff.pause(tried - 1, self._settings.backoff, self._settings.backoff_max))
         self._note(happening.document, happening.index + 1)
 
     def _kind(self, doc: Document, index: int) -> str:

@@ -95,6 +95,17 @@ async def test_tables(it: Stage, doc: dict[str, Any]) -> None:
     assert (await maestro(it, "errors", "list", "sysA")).out == "the error queue is empty\n"
 
 
+async def test_the_store_of_a_running_system(it: Stage, doc: dict[str, Any]) -> None:
+    tables = (await maestro(it, "store", "tables", "sysB", "--json")).json
+    assert (tables["documents"], tables["units"]) == (1, 2)
+    found = await maestro(it, "store", "query", "sysB", "documents", "status=pending_approval")
+    assert (found.code, orjson.loads(found.out)["key"]) == (0, doc["id"])
+    assert (await maestro(it, "store", "query", "sysB", "documents", "status=finished")).out == ""
+    one = await maestro(it, "store", "get", "sysB", "documents", doc["id"])
+    assert orjson.loads(one.out)["status"] == "pending_approval"
+    assert (await maestro(it, "store", "get", "sysB", "documents", "none")).code == 1
+
+
 async def test_without_a_system_all_are_meant(it: Stage, doc: dict[str, Any]) -> None:
     waiting = (await maestro(it, "waiting")).out.splitlines()
     assert [line.split()[0] for line in waiting[1:]] == ["sysB", "sysB"]

@@ -24,6 +24,8 @@ class Call:
     #: Domain may still store it.
     under_way: bool = True
     stored: bool = False
+    #: A loss of power took its verdict along.
+    forgotten: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Commits:
         self.chained: set[str] = set()
         #: Those whose verdict a loss of power took along, and their instances.
         self.forgotten: set[str] = set()
+        #: What Domain stored for such a call after that: instance, and when.
+        self.unexpected: set[tuple[str, float]] = set()
         #: Who wrote a place last.
         self.rows: dict[Place, str] = {}
         #: Where outcomes go.
@@ -96,7 +100,8 @@ class Commits:
 
     def forget(self, key: str) -> None:
         """A loss of power took a verdict along: its commit is no more known of, and made anew."""
-        del self.calls[key]
+        for call in self.calls.pop(key):
+            call.forgotten = True
         self.forgotten |= {key, key.rpartition(" of ")[2]}
 
     def was_made(self, doubt: Doubt) -> bool:
@@ -113,6 +118,8 @@ class Commits:
     def store(self, call: Call, apply: Callable[[], None]) -> None:
         """Domain stores a commit's data."""
         call.under_way, call.stored = False, True
+        if call.forgotten:
+            self.unexpected.add((call.instance.id, self.engine.now))
         self.rows[(call.instance.writes, call.instance.branch)] = call.instance.id
         apply()
 

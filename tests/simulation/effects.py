@@ -119,9 +119,7 @@ class Effects(Wire):
             self.siblings.data.instances[judged.instance_id].only_inserts = True
             return
         committed = self.watch.committed_executions()
-        # The text of a further event of an instance that persists again hides it once more: a known limit.
-        known = [one for one in committed if one not in self.siblings.commits.chained]
-        hidden = [one for one in known if self.siblings.data.statuses.get(one) != FINISHED]
+        hidden = [one for one in committed if self.siblings.data.statuses.get(one) != FINISHED]
         if hidden:
             raise Violation(f"Discovery is asked while {hidden} are committed and not finished")
 
@@ -224,7 +222,9 @@ class Effects(Wire):
 
     def _send_replay(self, command: do.SendReplay) -> None:
         doc = self.system.documents[command.id]
-        assert doc.current is not None
+        if doc.current is None or doc.token != command.token:  # the unit was set aside before the order was stored
+            self._call(lambda: facts.ReplaySent(command.id, command.token))
+            return
         event = rendering.replay_event(doc, doc.current)
         if doc.current.attempts > 1:
             self._nothing_stood_before(command.id, doc.current.instance_id)
@@ -494,6 +494,9 @@ class Effects(Wire):
         fate = self.siblings.fate(of="apicore" if text else "")
         if fate != "ok" and text:
             self.siblings.api_failures += 1
+        if text and self.siblings.data.statuses.get(message.instance_id) == FINISHED:
+            self._call(lambda: facts.OutboxMessageDone(message.number))
+            return
         arrive = partial(self.siblings.set_status, message.instance_id, message.text) if text else None
         if fate == "ok":
             self._call(lambda: facts.OutboxMessageDone(message.number), arrive)

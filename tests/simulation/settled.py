@@ -37,15 +37,12 @@ def check_settled(tenant: Tenant) -> None:  # noqa: C901 - one thing after the o
     _all_visible(tenant)
     for place, value, causes in tenant.siblings.data.stale():
         for cause in causes:
-            # What was asked and told about one that persists again cannot be told apart by its instance.
-            if tenant.siblings.commits.chained & {cause.by.id, cause.by.original, value.by.id, value.by.original}:
-                continue
-            _excused(tenant, place, value, cause)
+            if not _beyond_telling(tenant, value, cause):
+                _excused(tenant, place, value, cause)
 
 
 def _all_visible(tenant: Tenant) -> None:
     statuses, known = tenant.siblings.data.statuses, tenant.host.watch.committed_executions()
-    known -= tenant.siblings.commits.chained  # the text of a further event hides them once more: a known limit
     if hidden := [one for one in sorted(known) if statuses.get(one) != FINISHED]:
         raise Violation(f"{hidden} are committed and hidden from Discovery: {[statuses.get(one) for one in hidden]}")
 
@@ -155,6 +152,17 @@ def _discovery_was_blind(tenant: Tenant, cause: Value, unit: tuple[str, str]) ->
 def _listed(tenant: Tenant) -> set[tuple[str, str]]:
     """Return the units that the ledger lists as not known to be fresh."""
     return {(row["unit"][0], row["unit"][1]) for _, row in tenant.host.store.rows("ledger_stale")}
+
+
+def _beyond_telling(tenant: Tenant, value: Value, cause: Value) -> bool:
+    """Whether Maestro cannot know what was stored when, or for which of two events.
+
+    What was asked and told about one that persists again cannot be told apart by its instance. And Domain may store
+    data for a call that a loss of power took from Maestro's memory, after all that Maestro knows of.
+    """
+    commits = tenant.siblings.commits
+    again = commits.chained & {cause.by.id, cause.by.original, value.by.id, value.by.original}
+    return bool(again) or not commits.unexpected.isdisjoint({(value.by.id, value.at), (cause.by.id, cause.at)})
 
 
 def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:  # noqa: C901, PLR0911 - one for each reason

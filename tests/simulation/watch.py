@@ -55,6 +55,7 @@ class Watch:
     def committed(self, writes: Sequence[Write]) -> None:  # noqa: C901 - a case for each table
         """One transaction was stored. What is in it became true at once: the order of its rows means nothing."""
         self.commits += 1
+        recorded = self._commits_recorded
         change = Change(self)
         forgotten = []
         for write in sorted(writes, key=lambda write: (write.table, write.key)):
@@ -78,6 +79,7 @@ class Watch:
         for id_, header in change.documents.items():
             if header is not None and header["status"] in (*RUNNING, "paused"):
                 self._keeps(id_)
+            self._goes_on(id_, recorded)
         if change.documents or change.units:
             self.decided.committed(change)
         for id_, before in change.documents.items():
@@ -148,6 +150,20 @@ class Watch:
         for unit in self.units.get(id_, {}).values():
             if unit["state"] in ("assessing", "committing"):
                 self._kept[id_] = (unit["result_instance"], self._commits_recorded)
+
+    def _goes_on(self, id_: str, recorded: int) -> None:
+        """A run without lock starts again, perhaps: a kept result counts if nothing was committed until then.
+
+        From then on it is as any result of such a run: events are committed beside it. `recorded` is how many commits
+        were before this transaction; whether one that is in it came before the start cannot be told.
+        """
+        if self.documents[id_]["status"] != "running_without_lock" or id_ not in self._kept:
+            return
+        result, then = self._kept.pop(id_)
+        for unit in self.units.get(id_, {}).values():
+            accepted = unit["state"] in ("assessing", "committing") and unit["result_instance"] == result
+            if accepted and recorded > then:
+                raise Violation(f"I5: {result} counts in {id_} again, and something was committed since its run ended")
 
     def restarted(self, store: Store, *, power_lost: bool) -> None:
         """A new owner found `store`: what a loss of power took back was never so."""

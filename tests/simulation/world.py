@@ -276,7 +276,7 @@ class Tenant:
             and not host.system.open_doubts
             and not host.system.looks
             and not host.system.questions
-            and not host.system.not_finished_questions
+            and not host.system.missed_questions
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from maestro.backoff import Backoff
 from maestro.events import EXECUTION, MASTER
 from maestro.sandbox.demo.clients import IN_FLIGHT, Json, Services
 from maestro.sandbox.demo.plan import Conversion, Correction, Plan
@@ -240,12 +241,11 @@ class Story:
         """Send one event; a locked system refuses it, so try again for a while. Raises `GaveUp`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + TIMEOUT
-        pause, longest = _RETRY
+        pauses = Backoff(*_RETRY)
         while refusal := await self._events.send(event):
             if loop.time() > deadline:
                 raise GaveUp(f"{event['name']} was refused for {TIMEOUT:.0f} s: {refusal}")
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, longest)
+            await asyncio.sleep(pauses.next())
 
     def _quote(self, quote: Quote) -> Json:
         payload = {"currency": quote.currency, "date": quote.day, "rate": quote.rate}

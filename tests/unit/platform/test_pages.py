@@ -8,7 +8,7 @@ import tracemalloc
 import msgspec
 import pytest
 
-from maestro.platform import pages
+from maestro.platform import array, pages
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.pages import PageReader
 
@@ -39,7 +39,7 @@ def rows(count: int) -> list[dict]:
 @pytest.mark.parametrize("compact", [True, False])
 @pytest.mark.parametrize(("after", "limit"), [(0, 1), (0, 1000), (5, 10), (1990, 100), (2000, 5), (9999, 1), (0, 5000)])
 def test_a_page_is_what_slicing_gives(after: int, limit: int, compact: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a case
-    monkeypatch.setattr(pages, "PART", 4096)
+    monkeypatch.setattr(array, "PART", 4096)
     all_ = rows(2000)
     separators = (",", ":") if compact else (", ", ": ")
     body = json.dumps(all_, separators=separators).encode()
@@ -64,14 +64,14 @@ def test_no_rows(body: bytes) -> None:
 )  # fmt: skip
 def test_what_is_no_array_of_objects(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     for part in (5, 8, 128 * 1024):
-        monkeypatch.setattr(pages, "PART", part)
+        monkeypatch.setattr(array, "PART", part)
         with pytest.raises((WrongShapeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError)):
             fed(body, 0, 10, [3]).end()
 
 
 def test_rows_and_pages_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "PART", 1024)
-    monkeypatch.setattr(pages, "MAX_ROW", 10_000)
+    monkeypatch.setattr(array, "PART", 1024)
+    monkeypatch.setattr(array, "MAX_ROW", 10_000)
     monkeypatch.setattr(pages, "MAX_PAGE", 20_000)
     body = json.dumps([{"n": number, "x": "y" * 6000} for number in range(10)]).encode()
     first = fed(body, 0, 10, [500]).end()

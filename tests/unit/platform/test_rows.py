@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maestro.platform import rows as module
+from maestro.platform import array
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.rows import FootprintReader, reads_of
 from maestro.rules.ledger import Footprint, Read, base_key, writer_key
@@ -41,7 +41,7 @@ def test_a_footprint_does_not_depend_on_how_the_bytes_come(
 ) -> None:
     answer = orjson.dumps([row(str(id_), track, before=[{"a": {}}], fields=value) for id_, track, value in found])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PART", part)
+        patch.setattr(array, "PART", part)
 
         footprint = read(answer, size)
 
@@ -72,7 +72,27 @@ def test_a_long_answer_is_never_held_whole() -> None:
     reader.feed(b"]")
 
     assert len(reader.end().changed[0][1]) == 5000
-    assert longest < 2 * module.PART
+    assert longest < 2 * array.PART
+
+
+def test_a_row_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(array, "PART", 1024)
+    monkeypatch.setattr(array, "MAX_ROW", 10_000)
+    reader, held = FootprintReader(), 0
+    reader.feed(b'[{"id": "')
+    for _ in range(100):
+        reader.feed(b"x" * 500)
+        held = max(held, len(reader._buffer))
+    with pytest.raises(WrongShapeError, match="a row is larger than 10000 bytes"):
+        reader.end()
+    assert held <= 10_000 + 1024 + 500
+
+
+def test_text_that_is_no_utf8_is_told_at_the_end() -> None:
+    reader = FootprintReader()
+    reader.feed(b'[{"id": "\xff", "_metadata": {}},' * 10_000)
+    with pytest.raises((WrongShapeError, msgspec.DecodeError, UnicodeDecodeError)):
+        reader.end()
 
 
 @pytest.mark.parametrize(

@@ -127,11 +127,14 @@ class Driver:
         redelivered: bool = False,
         redriven: bool = False,
         foreign: bool = False,
+        instance: str = "",
     ) -> list[do.Command]:
+        """An event arrives, of the instance of its own name unless another is named."""
         self._refs += 1
+        instance = instance or name
         return self.tell(
             facts.EventArrived(
-                f"m-{name}", name, "s.persist.request", branch, f"tag-{name}", ref=self._refs, from_wait_queue=wait,
+                f"m-{name}", instance, "s.persist.request", branch, f"tag-{name}", ref=self._refs, from_wait_queue=wait,
                 redelivered=redelivered, redriven=redriven, foreign=foreign,
             )
         )  # fmt: skip

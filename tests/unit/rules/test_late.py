@@ -1,5 +1,7 @@
 """What is stale after its commit: listed, gathered, and replayed by a late reprocessing."""
 
+from datetime import UTC, datetime
+
 import orjson
 import pytest
 
@@ -14,6 +16,7 @@ from maestro.rules.ledger import Read, Reads, base_key, writer_key
 from maestro.rules.ledger_book import LatePolicy, MissedCommit, Scope, StaleState
 from maestro.rules.preview import digest
 from maestro.rules.status import Status
+from maestro.system.ledger import Ledger
 from tests.unit.rules.driver import P1, Driver, footprint, origin
 
 ROW = base_key("conta", "c1", "")
@@ -198,6 +201,69 @@ def test_without_a_dataset_it_is_never_called_fresh() -> None:
     assert states(it) == {("w", MASTER): StaleState.UNVERIFIED}
 
 
+def without_dataset(it: Driver, origin: str) -> None:
+    """Commits c1 and c2 change a row, then W is committed, whose origin event has that timestamp and no dataset."""
+    commit(it, "c0", changed=(ROW,))
+    for name in ("c1", "c2"):
+        commit(it, name, changed=(ROW,))
+    it.arrive("w")
+    it.impact(footprint=footprint())
+    it.committed()
+    owed = it.system.ledger.owed[it.last(do.FetchOwed).number]
+    candidates = Ledger(it.store, lambda: None).candidates(owed, origin)
+    it.tell(facts.OwedFetched(owed.number, owed.footprint, candidates=candidates))
+
+
+def before_last(it: Driver, seconds: float) -> str:
+    return datetime.fromtimestamp(it.now - seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def test_without_a_dataset_discovery_is_asked_about_each_commit_since_it_began() -> None:
+    it = driver(late_policy=LatePolicy.REPORT)
+    commit(it, "c", changed=(ROW,))
+    it.now += 100.0
+    without_dataset(it, before_last(it, 0.0))
+    assert states(it) == {("w", MASTER): StaleState.UNVERIFIED}
+    assert it.only(do.AskAgain).instance_id == "c2"
+    for asked_about in ("c1", "c0"):
+        it.restart()
+        asked = it.last(do.AskAgain)
+        it.tell(facts.AskedAgain(asked.key, asked.token, (P1,)))
+        assert it.only(do.AskAgain).instance_id == asked_about
+    asked = it.last(do.AskAgain)
+    it.tell(facts.AskedAgain(asked.key, asked.token, (Impacted("w", MASTER),)))
+    (one,) = it.system.ledger.stale.values()
+    assert (one.state, [commit.instance_id for commit in one.missed]) == (StaleState.STALE, ["c0"])
+    assert "may have read the new version" in one.cause
+
+
+def test_one_that_none_of_these_impacts_is_fresh() -> None:
+    it = driver(late_policy=LatePolicy.REPORT)
+    commit(it, "c", changed=(ROW,))
+    it.now += 100.0
+    without_dataset(it, before_last(it, 0.0))
+    while it.asked(do.AskAgain):
+        asked = it.last(do.AskAgain)
+        it.tell(facts.AskedAgain(asked.key, asked.token, ()))
+    assert states(it) == {}
+
+
+@pytest.mark.parametrize("timestamp", ["", "soon", "1970-01-01T00:00:01"])
+def test_unknown_or_older_than_the_log_it_is_unverified(timestamp: str) -> None:
+    it = driver(late_policy=LatePolicy.REPORT)
+    without_dataset(it, timestamp)
+    assert states(it) == {("w", MASTER): StaleState.UNVERIFIED}
+    assert not it.asked(do.AskAgain)
+
+
+def test_a_clock_that_is_ahead_is_taken_for_as_much_earlier() -> None:
+    it = driver(late_policy=LatePolicy.REPORT)
+    commit(it, "c", changed=(ROW,))
+    it.now += 100.0
+    without_dataset(it, before_last(it, -30.0))
+    assert states(it) == {}, "it began after the last commit: none was missed"
+
+
 def test_stale_units_open_a_late_reprocessing_that_blocks_nothing() -> None:
     it = driver()
     stale(it, "w1", "w2")
@@ -223,6 +289,23 @@ def test_an_ordinary_one_may_be_decided_before_an_older_late_one() -> None:
     assert it.system.documents["d1"].status is Status.APPROVED
     it.approve("late1")
     assert late(it).status is Status.APPROVED
+
+
+@pytest.mark.parametrize("decision", ["approve", "skip"])
+def test_each_kind_is_decided_for_itself(decision: str) -> None:
+    """An older ordinary one is in the way of no late one, and the late one never taken in its place."""
+    it = driver()
+    stale(it, "w1")
+    it.hold("i1", P1)
+    gathered(it)
+    assert it.system.pending() is it.system.documents["d1"]
+    getattr(it, decision)("late1")
+
+    assert it.only(do.Reply).code is Code.OK
+    assert late(it).status is {"approve": Status.APPROVED, "skip": Status.SKIPPED}[decision]
+    assert it.system.documents["d1"].status is Status.PENDING
+    getattr(it, decision)("d1")
+    assert it.system.documents["d1"].status is not Status.PENDING
 
 
 def test_its_run_commits_nothing_held_and_takes_its_units_off_the_list() -> None:

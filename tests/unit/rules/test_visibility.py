@@ -348,6 +348,35 @@ def test_an_answer_that_comes_after_the_look_changes_nothing(m: Sighted) -> None
     m.only(do.Commit)
 
 
+# --- texts that would hide it ------------------------------------------------------------------------------------
+
+
+def held_once_more(m: Driver) -> None:
+    """An instance that is committed persists again, and is held this time."""
+    m.arrive("more", instance="i1")
+    m.impact(P1)
+    m.origins(id_="d2")
+    assert m.system.documents["d2"].held_instance == "i1"
+
+
+def test_no_text_of_a_further_event_hides_an_instance_that_is_committed() -> None:
+    m = Driver()
+    m.commit("i1")
+    held_once_more(m)
+    assert not m.system.outbox
+    m.skip("d2")
+    assert not m.system.outbox
+
+
+def test_nor_where_the_earlier_one_was_held() -> None:
+    m = Driver()
+    m.run(P1)
+    m.replay("re1", "p1")
+    m.end()
+    held_once_more(m)
+    assert not m.system.outbox
+
+
 # --- a flood beside a backlog ------------------------------------------------------------------------------------
 
 

@@ -117,3 +117,13 @@ async def test_api_core_out_of_reach_makes_no_text_late(tmp_path: Path, siblings
         assert not system.outbox_begun, "nothing of it left this process"
         await siblings.start()
         await siblings.wait_for(lambda: not system.outbox, 5)
+
+
+async def test_a_text_is_not_sent_about_an_instance_that_is_finished(
+    tmp_path: Path, siblings: RecordingSiblings
+) -> None:
+    siblings.statuses["i1"] = "finished"
+    async with outbox(tmp_path, siblings) as (opened, system):
+        text(opened, "i1", "reprocessing_pending_approval")
+        await siblings.wait_for(lambda: not system.outbox, 5)
+    assert set_texts(siblings) == []
