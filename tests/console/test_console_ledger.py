@@ -1,5 +1,6 @@
 """The ledger in the console: why a unit is there, what a late reprocessing missed, stale results, what is left out."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -63,6 +64,20 @@ def test_each_unit_says_why_it_is_there(
     browser.open(f"#/reprocessing/{doc['id']}")
     browser.sees(named, read, within="#impact")
     assert "2026-11-28" not in browser.text("#impact")
+
+
+def test_a_row_whose_id_says_nothing_is_called_by_its_values(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    id_ = str(uuid.uuid4())
+    corrected = row(id_, track="update") | {"id": id_, "usina": "A", "dia": "2026-11-27", "mw": 2}
+    corrected["before"] = {"usina": "A", "dia": "2026-11-27", "mw": 1}
+    scene.siblings.entities[tenant.id("c1")] = [corrected]
+    scene.siblings.heads[tenant.id("p1")] = {"dataset": {"entities": {"carga_mw": [row(id_, tenant.id("old"))]}}}
+    tenant.impacts("c1", unit("p1"))
+    scene.starts(tenant, "c1", "rectify.quote.request", usina="A")
+    scene.run(tenant.publish("c1"))
+    doc = scene.run(tenant.pending())
+    browser.open(f"#/reprocessing/{doc['id']}")
+    browser.sees("read carga_mw of A · 2026-11-27, which this correction changes", within="#impact")
 
 
 def test_what_came_late_says_what_it_missed(browser: Browser, scene: Scene, tenant: Tenant) -> None:

@@ -157,12 +157,15 @@ def _listed(tenant: Tenant) -> set[tuple[str, str]]:
 def _beyond_telling(tenant: Tenant, value: Value, cause: Value) -> bool:
     """Whether Maestro cannot know what was stored when, or for which of two events.
 
-    What was asked and told about one that persists again cannot be told apart by its instance. And Domain may store
-    data for a call that a loss of power took from Maestro's memory, after all that Maestro knows of.
+    What was asked and told about one that persists again cannot be told apart by its instance. And a loss of power
+    takes commits from Maestro's memory: Domain may store their data after all that Maestro knows of, or has stored it
+    when their events are judged anew and then held or skipped, so that Discovery is told that they are not finished.
     """
-    commits = tenant.siblings.commits
-    again = commits.chained & {cause.by.id, cause.by.original, value.by.id, value.by.original}
-    return bool(again) or not commits.unexpected.isdisjoint({(value.by.id, value.at), (cause.by.id, cause.at)})
+    commits, original = tenant.siblings.commits, value.by.original
+    again = commits.chained & {cause.by.id, cause.by.original, value.by.id, original}
+    after_all = commits.unexpected & {(value.by.id, value.at), (cause.by.id, cause.at)}
+    hidden = original in commits.forgotten and tenant.siblings.data.statuses.get(original) != FINISHED
+    return bool(again or after_all) or hidden
 
 
 def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:  # noqa: C901, PLR0911 - one for each reason

@@ -63,6 +63,8 @@ async def test_a_document_of_thousands_of_units_is_looked_at_for_little(
 
     def answer(_: str, asked: Question) -> Answer:
         assert isinstance(asked, GetDocument)
+        if not asked.limit:  # the gateway looks for the system that has it
+            return Answer(Code.OK, b"{}")
         return Answer(Code.OK, views.document_page(rules.system, doc, rules.repository, asked.after, asked.limit))
 
     actor_client.answers[GetDocument] = answer

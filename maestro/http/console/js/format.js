@@ -64,7 +64,8 @@ export function short(id) {
 
 /** Show an id shortened, whole on hover. */
 export function id(value) {
-  return h("span", { class: "mono", title: value }, short(value));
+  const text = short(value);
+  return h("span", { class: text === value ? "mono" : "mono short", title: value }, text);
 }
 
 /** Say what a payload holds in one line: its plain values, in order. */

@@ -6,6 +6,7 @@ import { fill, h } from "../dom.js";
 import { t, known } from "../i18n.js";
 import { empty, json, loaded, more, section } from "../parts.js";
 import { table } from "../table.js";
+import { firstRows } from "./rows.js";
 import { Status } from "../statuses.js";
 
 /** Fields of a row that have a column; the others are in its last one. */
@@ -27,7 +28,7 @@ export function commit(doc, signal) {
     fill(
       content,
       loaded(
-        () => rows(doc.id, after, signal),
+        () => rows(doc, after, signal),
         (page) => shown(page, doc, after, { before, open }),
         signal,
       ),
@@ -35,9 +36,9 @@ export function commit(doc, signal) {
   }
 }
 
-async function rows(id, after, signal) {
+async function rows(doc, after, signal) {
   try {
-    return await api.entities(id, after, signal);
+    return await (after ? api.entities(doc.id, after, signal) : firstRows(doc, signal));
   } catch (problem) {
     if (problem.missing) return null;
     throw problem;

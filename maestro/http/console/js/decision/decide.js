@@ -35,14 +35,18 @@ export function decide(doc, { config, changed, problem }) {
   const form = h(
     "form",
     { class: "decide", onsubmit: (event) => event.preventDefault() },
-    doc.firstApproval && !doc.firstApproval.decided && notice("attention", t("decide.first", { user: doc.firstApproval.user ?? doc.firstApproval })),
-    costs.element,
-    leftBehind(doc, false, {}),
-    who.elements,
-    limits.element,
-    whole.element,
-    typed?.element,
-    h("p", { class: "muted small" }, t("decide.binds")),
+    h(
+      "div",
+      { class: "decide-body" },
+      doc.firstApproval && !doc.firstApproval.decided && notice("attention", t("decide.first", { user: doc.firstApproval.user ?? doc.firstApproval })),
+      costs.element,
+      leftBehind(doc, false, {}),
+      who.elements,
+      limits.element,
+      whole.element,
+      typed?.element,
+      h("p", { class: "muted small" }, t("decide.binds")),
+    ),
     h("div", { class: "decide-bar" }, problem, h("div", { class: "buttons wide" }, approve, skip)),
   );
   const element = section(t("decide.title"), { id: "decide", aside: recheck }, form);

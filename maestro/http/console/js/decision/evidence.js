@@ -4,6 +4,7 @@ import * as api from "../api.js";
 import { h } from "../dom.js";
 import { short } from "../format.js";
 import { t } from "../i18n.js";
+import { names } from "./rows.js";
 
 /** Rows of one unit that are told. */
 const TOLD = 3;
@@ -13,8 +14,10 @@ export async function evidenceOf(doc, first, size, place, signal) {
   const about = `${doc.digest} ${doc.status} ${first}`;
   place.evidence ??= new Map();
   if (!place.evidence.has(about)) {
-    const page = await api.evidence(doc.id, first, size, signal);
-    place.evidence.set(about, new Map(page.units.map((unit, index) => [first + index, unit])));
+    const [page, called] = await Promise.all([api.evidence(doc.id, first, size, signal), names(doc, signal)]);
+    const named = (row) => ({ ...row, called: called.get(row.id) ?? short(row.id) });
+    const told = page.units.map((unit, index) => [first + index, { ...unit, read: unit.read.map(named) }]);
+    place.evidence.set(about, new Map(told));
   }
   return place.evidence.get(about);
 }
@@ -36,7 +39,7 @@ export function why(unit, late) {
 }
 
 function told(row, unit, late) {
-  const values = { type: row.type, id: short(row.id) };
+  const values = { type: row.type, id: row.called };
   const said = late ? t("evidence.missed", { ...values, by: unit.missed.map(short).join(", ") }) : t("evidence.read", values);
   return [h("span", { title: row.id }, said), row.wrote && ` ${t("evidence.wrote")}`];
 }
