@@ -10,7 +10,7 @@ from maestro import backoff, logs
 from maestro.platform import NeverAsked, NoSubscribers, Platform, SiblingError, SiblingLocked, SiblingRefused
 from maestro.rules import facts
 from maestro.rules.state import OutboxKind, OutboxMessage, System
-from maestro.rules.visibility import FINISHED
+from maestro.statuses import INSTANCE_FINISHED
 from maestro.system.engine import Engine
 from maestro.tasks import Tasks
 
@@ -131,7 +131,7 @@ class Outbox:
             # One try each: one that is dropped between two must not be sent. An instance that is finished has
             # committed something, though nobody here may remember it: the text would hide that from Discovery.
             instance = await self._platform.apicore.instance(message.instance_id, tries=1)
-            if instance is not None and instance.status == FINISHED:
+            if instance is not None and instance.status == INSTANCE_FINISHED:
                 return
             await self._platform.apicore.set_instance_status(message.instance_id, message.text, tries=1)
             return
