@@ -1,7 +1,7 @@
-"""The messages between Maestro's actors, and between the gateway and a system: frozen, typed, picklable.
+"""The messages between Maestro's processes, and between the gateway and a system: frozen and typed.
 
-Commands are imperative, facts past tense. thespian's messages get lost, doubled and reordered; what must
-not be travels inside the frames of `maestro.links.link`.
+Commands are imperative, facts past tense. They travel over the sessions of `maestro.links`, where a tag names the type
+of each: nothing that is received can be anything else than one of these.
 
 Imports nothing of Maestro but `maestro.events`.
 """
@@ -11,6 +11,11 @@ from enum import StrEnum
 from msgspec import Struct
 
 from maestro.events import ReplayRef
+
+
+class Item(Struct, frozen=True, tag=True, array_like=True):
+    """What travels by itself: on the wire it is a list of its type's name and its fields, in their order."""
+
 
 # --- questions the gateway asks a system actor, and the answer -------------------------------------------------
 
@@ -62,36 +67,36 @@ class Covers(Struct, frozen=True):
     token: str = ""
 
 
-class CheckLock(Struct, frozen=True):
+class CheckLock(Item, frozen=True):
     """May events proceed? `OK` with an empty body, or `LOCKED` with the lock's facts."""
 
 
-class DescribeSystem(Struct, frozen=True):
+class DescribeSystem(Item, frozen=True):
     """State, lock, progress, queue depths and counters, as a JSON object."""
 
     #: Measure the queues now; else say how deep they were when they were measured last.
     measure: bool = True
 
 
-class Measure(Struct, frozen=True):
+class Measure(Item, frozen=True):
     """The system's metrics for `/metrics`: a `maestro.telemetry.metrics.Snapshot` as JSON. Never waits for a broker."""
 
 
-class ListWaiting(Struct, frozen=True):
+class ListWaiting(Item, frozen=True):
     """The waiting events, oldest first: those numbered above `after`, at most `limit`."""
 
     after: int = 0
     limit: int = 100
 
 
-class ListDeliveries(Struct, frozen=True):
+class ListDeliveries(Item, frozen=True):
     """The webhook deliveries, oldest first: those numbered above `after`, at most `limit`."""
 
     after: int = 0
     limit: int = 100
 
 
-class FindDocuments(Struct, frozen=True):
+class FindDocuments(Item, frozen=True):
     """A JSON list of documents, oldest first; all, or those of one status.
 
     `after`: only those behind this document; `limit`: at most so many, 0: all. `message` of the answer is the id of the
@@ -103,7 +108,7 @@ class FindDocuments(Struct, frozen=True):
     limit: int = 0
 
 
-class GetDocument(Struct, frozen=True):
+class GetDocument(Item, frozen=True):
     """One document; `NOT_FOUND` when this system does not have it.
 
     `limit`: only so many of its units and events, from position `after` on; 0: all.
@@ -114,7 +119,7 @@ class GetDocument(Struct, frozen=True):
     limit: int = 0
 
 
-class ListTodo(Struct, frozen=True):
+class ListTodo(Item, frozen=True):
     """What waits for a person, the most urgent first; and how deep the error queue is."""
 
 
@@ -174,7 +179,7 @@ def urgency(item: TodoItem) -> tuple[bool, bool, str]:
     return (not item.locked, not item.waiting, item.since or "~")
 
 
-class ListRecords(Struct, frozen=True):
+class ListRecords(Item, frozen=True):
     """The documents as a history lists them, newest first: those that fit, at most `limit`."""
 
     status: str = ""
@@ -189,7 +194,7 @@ class ListRecords(Struct, frozen=True):
     limit: int = 50
 
 
-class Approve(Struct, frozen=True):
+class Approve(Item, frozen=True):
     """Approve the pending reprocessing. Answers the document."""
 
     id: str
@@ -203,7 +208,7 @@ class Approve(Struct, frozen=True):
     covers: Covers | None = None
 
 
-class Skip(Struct, frozen=True):
+class Skip(Item, frozen=True):
     """Skip the pending reprocessing: its commit is dropped. Answers the document."""
 
     id: str
@@ -212,7 +217,7 @@ class Skip(Struct, frozen=True):
     covers: Covers | None = None
 
 
-class Retry(Struct, frozen=True):
+class Retry(Item, frozen=True):
     """Approve a failed, aborted or cancelled reprocessing again. Answers the document."""
 
     id: str
@@ -223,7 +228,7 @@ class Retry(Struct, frozen=True):
     token: str = ""
 
 
-class Cancel(Struct, frozen=True):
+class Cancel(Item, frozen=True):
     """Cancel an approved or paused reprocessing, or a running one after its current replay. Answers the document."""
 
     id: str
@@ -231,7 +236,7 @@ class Cancel(Struct, frozen=True):
     reason: str = ""
 
 
-class Pause(Struct, frozen=True):
+class Pause(Item, frozen=True):
     """Pause a running reprocessing after its current replay. Answers the document."""
 
     id: str
@@ -239,7 +244,7 @@ class Pause(Struct, frozen=True):
     reason: str = ""
 
 
-class Resume(Struct, frozen=True):
+class Resume(Item, frozen=True):
     """Go on with a paused reprocessing, as far as `budget` goes. Answers the document."""
 
     id: str
@@ -250,14 +255,14 @@ class Resume(Struct, frozen=True):
     token: str = ""
 
 
-class Recheck(Struct, frozen=True):
+class Recheck(Item, frozen=True):
     """Ask Discovery again about a pending reprocessing. Answers the document, with `added` and `removed` units."""
 
     id: str
     user: str
 
 
-class Reconsider(Struct, frozen=True):
+class Reconsider(Item, frozen=True):
     """Judge the event of a skipped reprocessing again. Answers what became of it, as `PersistSync` does."""
 
     id: str
@@ -267,7 +272,7 @@ class Reconsider(Struct, frozen=True):
     token: str = ""
 
 
-class LeaveOut(Struct, frozen=True):
+class LeaveOut(Item, frozen=True):
     """Leave outstanding units out of a paused, failed, aborted or cancelled reprocessing. Answers the document."""
 
     id: str
@@ -277,7 +282,7 @@ class LeaveOut(Struct, frozen=True):
     reason: str = ""
 
 
-class SetStatus(Struct, frozen=True):
+class SetStatus(Item, frozen=True):
     """Override a status by hand. Answers the document."""
 
     id: str
@@ -288,19 +293,19 @@ class SetStatus(Struct, frozen=True):
     token: str = ""
 
 
-class ReportReplayFailure(Struct, frozen=True):
+class ReportReplayFailure(Item, frozen=True):
     """A replayed process ended in error; `event` is the JSON of the error event."""
 
     event: bytes
 
 
-class GetWaiting(Struct, frozen=True):
+class GetWaiting(Item, frozen=True):
     """One waiting event, with its body."""
 
     number: int
 
 
-class GetUnits(Struct, frozen=True):
+class GetUnits(Item, frozen=True):
     """The units of a document from position `after` on, with the computation that is the last of each."""
 
     id: str
@@ -308,20 +313,20 @@ class GetUnits(Struct, frozen=True):
     limit: int = 100
 
 
-class GetHeldInstance(Struct, frozen=True):
+class GetHeldInstance(Item, frozen=True):
     """Which instance's commit a document holds. Answers `systemId` and `instanceId`."""
 
     id: str
 
 
-class ListSkipped(Struct, frozen=True):
+class ListSkipped(Item, frozen=True):
     """The skipped events, oldest first: those numbered above `after`, at most `limit`."""
 
     after: int = 0
     limit: int = 100
 
 
-class ListStale(Struct, frozen=True):
+class ListStale(Item, frozen=True):
     """The units whose results are not known to be fresh, oldest note first; those of one `state`, or all."""
 
     state: str = ""
@@ -329,7 +334,7 @@ class ListStale(Struct, frozen=True):
     limit: int = 100
 
 
-class AwaitChange(Struct, frozen=True):
+class AwaitChange(Item, frozen=True):
     """The system and its live document once its version is not `after` any more; at once without `after`.
 
     The answer's message names the version; its body is empty when nothing changed for `seconds`.
@@ -339,20 +344,20 @@ class AwaitChange(Struct, frozen=True):
     seconds: float
 
 
-class ListErrors(Struct, frozen=True):
+class ListErrors(Item, frozen=True):
     """The oldest messages of the persist error queue, at most `limit`; they stay there."""
 
     limit: int = 20
 
 
-class Redrive(Struct, frozen=True):
+class Redrive(Item, frozen=True):
     """Give messages of the persist error queue back to be judged again: those of `ids`, all when there are none."""
 
     ids: tuple[str, ...]
     user: str
 
 
-class ReadStore(Struct, frozen=True):
+class ReadStore(Item, frozen=True):
     """What the system's store holds: without a `table` the tables; of one the documents that fit all of `where`.
 
     Those with keys behind `after` (empty: all), at most `limit`; with `key` that one. See `maestro.store.reading`.
@@ -365,11 +370,11 @@ class ReadStore(Struct, frozen=True):
     limit: int = 100
 
 
-class ListDoubts(Struct, frozen=True):
+class ListDoubts(Item, frozen=True):
     """The commits in doubt, oldest first, and the last ones that were resolved."""
 
 
-class ResolveDoubt(Struct, frozen=True):
+class ResolveDoubt(Item, frozen=True):
     """Say what became of a commit in doubt: `verdict` is `made` or `make_again`. Answers the doubt."""
 
     key: str
@@ -378,14 +383,14 @@ class ResolveDoubt(Struct, frozen=True):
     verdict: str
 
 
-class SetAside(Struct, frozen=True):
+class SetAside(Item, frozen=True):
     """Put the event that a stalled system has in hand on its error queue. Answers which event that is."""
 
     user: str
     reason: str = ""
 
 
-class PersistSync(Struct, frozen=True):
+class PersistSync(Item, frozen=True):
     """Judge one persist event (its JSON) and answer when it is decided."""
 
     event: bytes
@@ -397,7 +402,7 @@ class PersistSync(Struct, frozen=True):
     impatient: bool = False
 
 
-class ForgetAnswer(Struct, frozen=True):
+class ForgetAnswer(Item, frozen=True):
     """The answer of a `PersistSync` of this event and key did not reach its caller."""
 
     event: bytes
@@ -451,7 +456,7 @@ class Source(StrEnum):
     WAIT = "wait"
 
 
-class Arrived(Struct, frozen=True):
+class Arrived(Item, frozen=True):
     """One delivery of a system's persist or wait queue. `ref` names it within one life of the ingress actor."""
 
     ref: int
@@ -468,7 +473,7 @@ class Arrived(Struct, frozen=True):
     mark: str = ""
 
 
-class Ended(Struct, frozen=True):
+class Ended(Item, frozen=True):
     """An outcome: the platform says that an instance ended (see `facts.InstanceEnded`). Settled by `Ack`."""
 
     ref: int
@@ -481,17 +486,17 @@ class Ended(Struct, frozen=True):
     cause: str = ""
 
 
-class WaitQueueDrained(Struct, frozen=True):
+class WaitQueueDrained(Item, frozen=True):
     """The wait queue is fed and has nothing ready and nothing unsettled."""
 
 
-class Ack(Struct, frozen=True):
+class Ack(Item, frozen=True):
     """Acknowledge a delivery."""
 
     ref: int
 
 
-class Park(Struct, frozen=True):
+class Park(Item, frozen=True):
     """Publish to the wait queue, confirm, then acknowledge `refs`. Answered by `Parked`."""
 
     key: str
@@ -499,7 +504,7 @@ class Park(Struct, frozen=True):
     refs: tuple[int, ...]
 
 
-class DeadLetter(Struct, frozen=True):
+class DeadLetter(Item, frozen=True):
     """Publish to an error queue with the reason, confirm, then acknowledge `refs`. Answered by `DeadLettered`."""
 
     key: str
@@ -514,50 +519,50 @@ class DeadLetter(Struct, frozen=True):
     doubt: str = ""
 
 
-class SweepPersist(Struct, frozen=True):
+class SweepPersist(Item, frozen=True):
     """Answer `PersistSwept` once all that stands in the persist queue now was delivered."""
 
     id: str
     send: str
 
 
-class PersistSwept(Struct, frozen=True):
+class PersistSwept(Item, frozen=True):
     """All that stood in the persist queue when it was asked was delivered before this."""
 
     id: str
     send: str
 
 
-class FeedWaitQueue(Struct, frozen=True):
+class FeedWaitQueue(Item, frozen=True):
     """Consume the wait queue (`on`), or stop and give back what is unsettled of it."""
 
     on: bool
 
 
-class Parked(Struct, frozen=True):
+class Parked(Item, frozen=True):
     """The event of `key` is on the wait queue, confirmed."""
 
     key: str
 
 
-class DeadLettered(Struct, frozen=True):
+class DeadLettered(Item, frozen=True):
     """The event of `key` and `number` is on its error queue, confirmed."""
 
     key: str
     number: int
 
 
-class MeasureQueues(Struct, frozen=True):
+class MeasureQueues(Item, frozen=True):
     """Ask how deep the system's queues are. Answered by `QueuesMeasured`."""
 
 
-class QueuesMeasured(Struct, frozen=True):
+class QueuesMeasured(Item, frozen=True):
     """Ready messages by queue; -1 when the queue is missing, nothing at all when the broker is out of reach."""
 
     depths: tuple[tuple[str, int], ...]
 
 
-class PeekErrors(Struct, frozen=True):
+class PeekErrors(Item, frozen=True):
     """Look at the error queue's oldest messages. Answered by `ErrorsPeeked`."""
 
     request: int
@@ -573,7 +578,7 @@ class ErrorMessage(Struct, frozen=True):
     body: bytes
 
 
-class ErrorsPeeked(Struct, frozen=True):
+class ErrorsPeeked(Item, frozen=True):
     """The oldest messages, and how many there are; `problem` says why the broker did not tell."""
 
     request: int
@@ -582,7 +587,7 @@ class ErrorsPeeked(Struct, frozen=True):
     problem: str = ""
 
 
-class RedriveErrors(Struct, frozen=True):
+class RedriveErrors(Item, frozen=True):
     """Publish messages of the error queue to the persist queue. Answered by `ErrorsRedriven`. No `ids`: all."""
 
     request: int
@@ -590,7 +595,7 @@ class RedriveErrors(Struct, frozen=True):
     user: str
 
 
-class ErrorsRedriven(Struct, frozen=True):
+class ErrorsRedriven(Item, frozen=True):
     """So many were redriven; `missing` ids were not found; `problem` says why the broker did not go on."""
 
     request: int
@@ -599,13 +604,23 @@ class ErrorsRedriven(Struct, frozen=True):
     problem: str = ""
 
 
-ToSystem = Arrived | Ended | WaitQueueDrained | Parked | DeadLettered | QueuesMeasured | ErrorsPeeked | ErrorsRedriven
-ToIngress = Ack | Park | DeadLetter | FeedWaitQueue | MeasureQueues | PeekErrors | RedriveErrors
+OfIngress = (
+    Arrived
+    | Ended
+    | WaitQueueDrained
+    | Parked
+    | DeadLettered
+    | PersistSwept
+    | QueuesMeasured
+    | ErrorsPeeked
+    | ErrorsRedriven
+)
+ToIngress = Ack | Park | DeadLetter | SweepPersist | FeedWaitQueue | MeasureQueues | PeekErrors | RedriveErrors
 
 # --- a system actor and the cascade actor ---------------------------------------------------------------------
 
 
-class EnqueueReprocessing(Struct, frozen=True):
+class EnqueueReprocessing(Item, frozen=True):
     """Publish an approved document, in line on the reprocessing queue."""
 
     op: int
@@ -613,14 +628,14 @@ class EnqueueReprocessing(Struct, frozen=True):
     id: str
 
 
-class DequeueReprocessing(Struct, frozen=True):
+class DequeueReprocessing(Item, frozen=True):
     """Take the document `id`, every copy of it, off the reprocessing queue; others stay in their order."""
 
     op: int
     id: str
 
 
-class EnqueueUnits(Struct, frozen=True):
+class EnqueueUnits(Item, frozen=True):
     """Publish units to the events and the control queue, all confirmed. `fresh`: empty both first.
 
     Those of `in_flight` are sent already: to the control queue only.
@@ -633,26 +648,26 @@ class EnqueueUnits(Struct, frozen=True):
     in_flight: tuple[tuple[str, bytes], ...] = ()
 
 
-class DequeueUnit(Struct, frozen=True):
+class DequeueUnit(Item, frozen=True):
     """Take the unit `id`, and whatever stands before it, off the events queue: its send is stored."""
 
     op: int
     id: str
 
 
-class DequeueControl(Struct, frozen=True):
+class DequeueControl(Item, frozen=True):
     """Take one message off the control queue: a replay is persisted."""
 
     op: int
 
 
-class EmptyUnitQueues(Struct, frozen=True):
+class EmptyUnitQueues(Item, frozen=True):
     """Empty the events and the control queue."""
 
     op: int
 
 
-class DeadLetterDocument(Struct, frozen=True):
+class DeadLetterDocument(Item, frozen=True):
     """Publish a failed document to the reprocessing error queue."""
 
     op: int
@@ -660,7 +675,7 @@ class DeadLetterDocument(Struct, frozen=True):
     id: str
 
 
-class CascadeDone(Struct, frozen=True):
+class CascadeDone(Item, frozen=True):
     """The operation is done; `problem` says why it failed for good (returned or nacked), empty when it did not."""
 
     op: int

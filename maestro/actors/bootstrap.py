@@ -35,11 +35,10 @@ from maestro.actors.client import EndpointClient
 from maestro.actors.endpoint import Endpoint, address_of
 from maestro.actors.errors import ActorsFailed, PortTaken
 from maestro.actors.host_process import HostProcess
-from maestro.actors.messages import Factories, HostOrder, HostReport, StopServices
+from maestro.actors.messages import Address, Factories, HostOrder, HostReport, StopServices
 from maestro.actors.processes import Process
 from maestro.actors.run_record import RunFolder, RunRecord, processes_of
 from maestro.board.lease import Standing, make_lease
-from maestro.links.service import Address
 from maestro.settings.model import Settings
 from maestro.store.installation import begin_start
 
@@ -69,7 +68,7 @@ class ActorRuntime:
         self._factories = factories or Factories()
         self._host = host
         self._folder = RunFolder(settings.data_dir)
-        self.actor_client: Final = EndpointClient(settings.actors)
+        self.actor_client: Final = EndpointClient(settings)
         self._endpoint: Endpoint | None = None
         self._supervisor: Address = None
         self._log_file = settings.data_dir.resolve() / "thespian.log"
@@ -102,6 +101,7 @@ class ActorRuntime:
             shared = self._settings.broker.shared
             begin_start(self._settings.data_dir)
             make_lease(self._settings.data_dir, Standing.UNKNOWN if shared else Standing.ALONE)
+            self._listen()
             await self._launch()
         except BaseException:
             self._dismiss_host()
@@ -142,8 +142,15 @@ class ActorRuntime:
             await self._stop_in_order(self._endpoint)
         await _cancel(self._tasks)
         self._tasks = []
+        await self.actor_client.close()
         await self._tear_down()
         self._folder.release()
+
+    def _listen(self) -> None:
+        try:
+            self.actor_client.listen()
+        except OSError as problem:
+            raise ActorsFailed(f"the sockets in {self._settings.data_dir} cannot be had: {problem}") from problem
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:

@@ -5,9 +5,8 @@ from enum import StrEnum
 from typing import Final
 
 from maestro.actors.backoff import Backoff
-from maestro.actors.messages import Entry, Role
+from maestro.actors.messages import Address, Entry, Role
 from maestro.actors.processes import NOBODY, Process
-from maestro.links.service import Address, Attach, Detach
 from maestro.telemetry.metrics import Snapshot
 
 #: Seconds between two questions to a system whose heart beats: for its actor's own thread, which has no heartbeat.
@@ -54,12 +53,8 @@ class Child:
     births: int = 0
     #: How often its order to start was repeated.
     repeats: int = 0
-    #: When the changes now on their way to it were sent; None: none are.
-    pushed: float | None = None
     restart_at: float = 0.0
     backoff: Backoff = field(default_factory=Backoff)
-    #: Changes of the directory this child has not acknowledged (ingress and cascade only), by system.
-    pending: dict[str, Attach | Detach] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:

@@ -1,7 +1,8 @@
-"""The gateway's way to the actors: asyncio on this side, thespian's messages on the other.
+"""The gateway's way to the actors: questions over a session with each system, what is about lives over thespian.
 
-Runs on the main process's loop; an `Endpoint` carries the messages. It outlives the actor systems it talks to: the
-runtime attaches it to each new one, and the systems installed are installed there again.
+Runs on the main process's loop. It listens for the systems there; an `Endpoint` carries the messages to and from the
+supervisor. It outlives the actor systems it talks to: the runtime attaches it to each new one, and the systems
+installed are installed there again.
 """
 
 import asyncio
@@ -16,21 +17,15 @@ import structlog
 from maestro.actors.child import State
 from maestro.actors.endpoint import Endpoint
 from maestro.actors.errors import Unavailable, UnknownSystem
-from maestro.actors.messages import (
-    Answers,
-    Directory,
-    Entry,
-    GetDirectory,
-    Questions,
-    Replace,
-    Role,
-    ServicesStopped,
-)
+from maestro.actors.messages import Address, Directory, Entry, GetDirectory, Replace, Role, ServicesStopped
 from maestro.actors.pending_requests import PendingRequests, Reply
-from maestro.links.service import Address
-from maestro.messages import Answer, Code, Question
-from maestro.settings.model import ActorSettings
-from maestro.telemetry.metrics import ActorState, Snapshot
+from maestro.links.folder import make_folder
+from maestro.links.items import MAIN, Answered, Hello
+from maestro.links.listener import Listener
+from maestro.links.session import Session
+from maestro.messages import Answer, CheckLock, Code, Question
+from maestro.settings.model import Settings
+from maestro.telemetry.metrics import ActorState, MetricsRegistry, Snapshot
 
 _TICK: Final = 0.2
 #: Seconds between two looks at the directory, at most a quarter of what the supervisor may be silent, and while
@@ -41,14 +36,20 @@ _POLL_SOON: Final = 0.05
 #: the supervisor may be silent.
 _FROZEN: Final = 4.0
 _INSTALL_TIMEOUT: Final = 10.0
+#: Seconds after a request to replace a system's actor in which it is not repeated.
+_REPLACE_PAUSE: Final = 2.0
 _RESTARTING: Final = Answer(Code.UNAVAILABLE, message="the actors are being restarted")
 
 
 class EndpointClient:
     """Asks systems, and knows which there are."""
 
-    def __init__(self, settings: ActorSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.actors
+        self._data_dir = settings.data_dir
+        self._registry = MetricsRegistry()
+        own = Hello(MAIN, time.time_ns())
+        self._links = Listener(settings.data_dir, own, settings.actors, self._registry, self._met)
         self._numbers = itertools.count(time.time_ns())
         self._pending: dict[str, PendingRequests] = {}
         #: Those in which something is open, by system.
@@ -63,7 +64,6 @@ class EndpointClient:
         self._ticked = 0.0
         self._replaced_at: dict[str, float] = {}
         self._stopped: asyncio.Future[ServicesStopped] | None = None
-        self._by_epoch: dict[int, PendingRequests] = {}
         self._changed = asyncio.Event()
         #: Set when the directory is to be looked at sooner than was planned.
         self._sooner = asyncio.Event()
@@ -77,7 +77,8 @@ class EndpointClient:
     async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109 - the protocol
         """Put a question to a system's actor and return its answer.
 
-        One that timed out, or whose caller was cancelled, may still be carried out.
+        One that timed out, or whose caller was cancelled, may still be carried out. A system without a session is
+        waited for, up to `actors.silent_after` seconds.
 
         Raises:
             UnknownSystem: no such system is installed.
@@ -90,9 +91,13 @@ class EndpointClient:
         if pending is None or self._endpoint is None:
             raise Unavailable("the actors are being started")
         loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        if pending.session is None and not isinstance(question, CheckLock):  # it is being replaced, as a rule
+            with suppress(TimeoutError):
+                await self._until(lambda: pending.session is not None, min(timeout, self._settings.silent_after))
         reply: Reply = loop.create_future()
-        timer = loop.call_later(timeout, _expire, reply)
-        self._post(pending, pending.ask(question, reply, time.monotonic()))
+        timer = loop.call_at(until, _expire, reply)
+        pending.ask(question, reply, time.monotonic())
         self._tend(pending)
         try:
             return await reply
@@ -126,7 +131,9 @@ class EndpointClient:
         parts |= {f"system {each.system_id}": each.state for each in self._pending.values()}
         missing = {f"system {each}": "absent" for each in self._wanted if each not in self._pending}
         absent = {part: f"is {state}" for part, state in (parts | missing).items() if state != State.RUNNING}
-        return {_part(entry): entry.problem for entry in self._directory if entry.problem} | absent
+        problems = {_part(entry): entry.problem for entry in self._directory if entry.problem}
+        links = {"links": self._links.problem} if self._links.problem else {}
+        return links | problems | absent
 
     def actors(self) -> tuple[ActorState, ...]:
         """Return all actors as last seen, with what ingress and cascade measured."""
@@ -137,6 +144,10 @@ class EndpointClient:
             )
             for entry in self._directory
         )  # fmt: skip
+
+    def measured(self) -> Snapshot:
+        """Return what was measured of this process's links."""
+        return self._registry.snapshot()
 
     # --- for the runtime --------------------------------------------------------------------------------------
 
@@ -150,6 +161,15 @@ class EndpointClient:
         """Seconds since the supervisor's last word."""
         return time.monotonic() - self._heard
 
+    def listen(self) -> None:
+        """Let the systems come; the data folder is this process's own. Raises `OSError` when the sockets cannot be."""
+        make_folder(self._data_dir)
+        self._links.open()
+
+    async def close(self) -> None:
+        """End the sessions with the systems."""
+        await self._links.close()
+
     def attach(self, endpoint: Endpoint, supervisor: Address, run_id: str) -> None:
         """Talk to this actor system from now on, and install there what was installed before."""
         self._endpoint, self._supervisor, self._run_id = endpoint, supervisor, run_id
@@ -158,11 +178,11 @@ class EndpointClient:
         self._poll_at = 0.0
 
     def detach(self) -> None:
-        """Answer all that is open with `UNAVAILABLE` and talk to nobody."""
+        """Answer all that is open with `UNAVAILABLE` and ask nobody."""
         self._endpoint = None
         for pending in self._pending.values():
             pending.fail(_RESTARTING)
-            pending.moved(None, 0, time.monotonic())
+            pending.lost()
 
     def stopping(self) -> "asyncio.Future[ServicesStopped]":
         """Return a future of the supervisor's word that all services are stopped."""
@@ -193,7 +213,7 @@ class EndpointClient:
         await self._until(self._roles_running, seconds)
 
     async def run(self) -> None:
-        """Do what is due: repeats, the directory. For as long as the actor_client is used."""
+        """Do what is due: signs of life, the directory. For as long as the actor_client is used."""
         while True:
             self._tick(time.monotonic())
             await self._rest()
@@ -209,8 +229,6 @@ class EndpointClient:
     def receive(self, message: object) -> None:
         """Take a message from the endpoint, on the loop."""
         match message:
-            case Answers():
-                self._answered(message)
             case Directory() if message.run_id == self._run_id:
                 self._heard = time.monotonic()
                 self._figures = dict(message.figures)
@@ -228,15 +246,33 @@ class EndpointClient:
 
     # --- steps ------------------------------------------------------------------------------------------------
 
-    def _answered(self, message: Answers) -> None:
-        now = time.monotonic()
-        pending = self._by_epoch.get(message.epoch)
-        if pending is not None:
-            self._post(pending, pending.answered(message.epoch, message.items, now))
+    def _met(self, system: Hello, session: Session) -> None:
+        """A system's actor is there: what is asked of the system goes into this session, until it ends."""
+        pending = self._pending_of(system.system_id)
 
-    def _post(self, pending: PendingRequests, message: Questions | None) -> None:
-        if message is not None and self._endpoint is not None:
-            self._endpoint.send(pending.address, message)
+        def item(item: object) -> None:
+            assert isinstance(item, Answered), "a system sends nothing else"
+            pending.answered(item, time.monotonic())
+
+        def lost() -> None:
+            if pending.session is session:
+                pending.lost()
+                self._poll_within(_POLL_SOON)
+                self._signal_change()
+
+        session.on_item, session.on_lost = item, lost
+        pending.met(session, system.epoch, time.monotonic())
+        self._signal_change()
+
+    def _pending_of(self, system_id: str) -> PendingRequests:
+        pending = self._pending.get(system_id)
+        if pending is None:
+            pending = self._pending[system_id] = PendingRequests(system_id, self._settings.silent_after, self._number)
+        return pending
+
+    def _signal_change(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def _tick(self, now: float) -> None:
         if self._endpoint is None:
@@ -245,7 +281,7 @@ class EndpointClient:
             self._heard = now
         self._ticked = now
         for pending in list(self._talking.values()):
-            self._post(pending, pending.tick(now))
+            pending.tick(now)
             self._replace_if_silent(pending, now)
             if pending.quiet:
                 del self._talking[pending.system_id]
@@ -271,26 +307,18 @@ class EndpointClient:
         since = pending.silent_since
         if since is None or now - since < self._settings.replace_after or self._endpoint is None:
             return
-        if now - self._replaced_at.get(pending.system_id, 0.0) >= self._settings.resend_after:
+        if now - self._replaced_at.get(pending.system_id, 0.0) >= _REPLACE_PAUSE:
             self._replaced_at[pending.system_id] = now
             self._endpoint.send(self._supervisor, Replace(pending.system_id, pending.epoch))
 
     def _update(self, changed: tuple[Entry, ...]) -> None:
-        now = time.monotonic()
         self._entries |= {(entry.role, entry.system_id): entry for entry in changed}
         self._directory = tuple(self._entries.values())
         for entry in changed:
-            if entry.role is not Role.SYSTEM:
-                continue
-            pending = self._pending.get(entry.system_id)
-            if pending is None:
-                pending = PendingRequests(entry.system_id, self._settings.resend_after, self._number)
-                self._pending[entry.system_id] = pending
+            if entry.role is Role.SYSTEM:
+                self._pending_of(entry.system_id)
                 self._wanted[entry.system_id] = None
-            self._post(pending, pending.moved(entry.address, entry.epoch, now))
-        self._by_epoch = {each.epoch: each for each in self._pending.values()}
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._signal_change()
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
         async with asyncio.timeout(seconds):
@@ -298,7 +326,18 @@ class EndpointClient:
                 await self._changed.wait()
 
     def _all_running(self) -> bool:
-        return self._roles_running() and all(self._runs(Role.SYSTEM, system_id) for system_id in self._wanted)
+        return self._roles_running() and all(self._answers(system_id) for system_id in self._wanted)
+
+    def _answers(self, system_id: str) -> bool:
+        """Whether a system runs, and the life of it that the directory names has a session."""
+        entry, pending = self._entries.get((Role.SYSTEM, system_id)), self._pending.get(system_id)
+        return (
+            entry is not None
+            and entry.address is not None
+            and pending is not None
+            and pending.session is not None
+            and pending.epoch == entry.epoch
+        )
 
     def _roles_running(self) -> bool:
         return self._runs(Role.INGRESS) and self._runs(Role.CASCADE)

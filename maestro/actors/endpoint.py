@@ -17,9 +17,9 @@ from thespian.system.messages.admin import SystemShutdown
 from thespian.system.transport import ReceiveEnvelope, TransmitIntent
 from thespian.system.transport.TCPTransport import ExternalTransportCopy
 
+from maestro.actors.messages import Address
 from maestro.actors.outbox import Outbox
 from maestro.actors.transport import LeanTransport
-from maestro.links.service import Address
 from maestro.ports import LOOPBACK
 
 _TURN: Final = timedelta(seconds=1)

@@ -1,7 +1,7 @@
-"""The messages between main, supervisor and shells. Commands are imperative, facts past tense.
+"""The messages between main, supervisor and shells: what is about lives. Commands are imperative, facts past tense.
 
-All of them get lost, doubled and reordered on the way; each is repeated by its sender until its answer is there.
-What services themselves exchange is in `maestro.messages` and `maestro.runtime`.
+thespian carries them. All of them get lost, doubled and reordered on the way; each is repeated by its sender until its
+answer is there. What services themselves exchange travels over `maestro.links`.
 """
 
 from enum import StrEnum
@@ -9,10 +9,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from maestro.links.service import Address, Answered, Attach, Detach
-from maestro.messages import Question
 from maestro.settings.model import Settings
 from maestro.telemetry.metrics import Snapshot
+
+#: Where an actor is: opaque. Compare with `==`, never by its text.
+Address = object
 
 
 class Role(StrEnum):
@@ -185,40 +186,3 @@ class Pong(Struct, frozen=True):
     epoch: int
     problem: str
     figures: Snapshot | None = None
-
-
-class TellChanges(Struct, frozen=True):
-    """What has changed about systems, for ingress and cascade. Repeated until `DirectoryAck`, one at a time."""
-
-    items: tuple[Attach | Detach, ...]
-
-
-class DirectoryAck(Struct, frozen=True):
-    """All changes up to `version` have been taken, by the shell of `epoch`."""
-
-    epoch: int
-    version: int
-
-
-# --- actor_client and a system's shell --------------------------------------------------------------------------------
-
-
-class Put(Struct, frozen=True):
-    """One question with its correlation id, unique in this run."""
-
-    correlation: int
-    question: Question
-
-
-class Questions(Struct, frozen=True):
-    """Questions to the system's life of `epoch`. Repeated while unanswered; a shell takes each id once."""
-
-    epoch: int
-    items: tuple[Put, ...]
-
-
-class Answers(Struct, frozen=True):
-    """Answers, in any order; those to one `Questions` may come in several of these."""
-
-    epoch: int
-    items: tuple[Answered, ...]

@@ -5,13 +5,13 @@ from collections import deque
 from contextlib import suppress
 from threading import Lock
 
-from maestro.links.service import Address
+from maestro.actors.messages import Address
 
 
 class Outbox:
     """A bounded queue with a file descriptor that is readable while the queue holds something.
 
-    A full outbox drops what comes: messages are lossy by contract, and links and the actor_client repeat theirs.
+    A full outbox drops what comes: messages are lossy by contract, and their senders repeat them.
     """
 
     def __init__(self, capacity: int = 10_000) -> None:

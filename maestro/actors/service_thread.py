@@ -5,7 +5,6 @@ import contextvars
 import importlib
 import os
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,12 +16,9 @@ except ModuleNotFoundError:  # no wheel for this platform; asyncio's own loop do
     uvloop = None  # type: ignore[assignment]
 
 from maestro.actors.outbox import Outbox
-from maestro.links.service import Address, Service
-from maestro.messages import Answer, Question
+from maestro.links.service import Service
 from maestro.telemetry.metrics import Snapshot
 
-#: Messages the loop has not taken yet; more are dropped, as the network might have done.
-_INBOX: Final = 4096
 #: Seconds a service gets to stop.
 STOP_TIMEOUT: Final = 5.0
 
@@ -32,8 +28,8 @@ class ServiceThread:
 
     Args:
         factory: "module:Class" of the service.
-        arguments: its keyword arguments, without `outlet`.
-        outbox: where its messages to others go.
+        arguments: its keyword arguments.
+        outbox: of the actor, which is woken once the service has ended.
         main_fd: pidfd of the main process; when that ends, this process exits at once.
         on_started: called on the loop's thread once `start` has returned.
     """
@@ -52,7 +48,6 @@ class ServiceThread:
         self._main_fd = main_fd
         self._on_started = on_started
         self._log = structlog.get_logger()
-        self._inbox: deque[tuple[object, Address]] = deque()
         self._loop = new_loop()
         self._service: Service | None = None
         self._stop: asyncio.Event = asyncio.Event()
@@ -66,10 +61,6 @@ class ServiceThread:
     def begin(self) -> None:
         """Start the thread."""
         self._thread.start()
-
-    def answer_now(self, question: Question) -> Answer | None:
-        """Have the service answer on the calling (the actor's) thread, if it is started and wants to."""
-        return self._service.answer_now(question) if self._ready and self._service is not None else None
 
     @property
     def problem(self) -> str:
@@ -90,14 +81,6 @@ class ServiceThread:
     def stopped(self) -> bool:
         """Whether the service has ended and its loop with it."""
         return self._stopped.is_set()
-
-    def deliver(self, message: object, sender: Address) -> None:
-        """Hand a message to `receive`, from the actor's thread."""
-        if len(self._inbox) >= _INBOX:
-            return
-        self._inbox.append((message, sender))
-        if len(self._inbox) == 1:
-            self.call(self._receive_all)
 
     def call(self, action: Callable[[], None]) -> None:
         """Run `action` on the loop's thread, soon; nothing happens once it is stopped."""
@@ -130,11 +113,8 @@ class ServiceThread:
     async def _live(self) -> None:
         self._loop.add_reader(self._main_fd, os._exit, 1)
         module, _, name = self._factory.partition(":")
-        service: Service = getattr(importlib.import_module(module), name)(
-            outlet=_Outlet(self._outbox), **self._arguments
-        )
+        service: Service = getattr(importlib.import_module(module), name)(**self._arguments)
         self._service = service
-        self._receive_all()
         await service.start()
         self._ready = True
         self._on_started()
@@ -147,26 +127,6 @@ class ServiceThread:
         for then in self._on_stopped:
             then()
         self._loop.remove_reader(self._main_fd)
-
-    def _receive_all(self) -> None:
-        if self._service is None:
-            return
-        for _ in range(len(self._inbox)):
-            message, sender = self._inbox.popleft()
-            try:
-                self._service.receive(message, sender)
-            except Exception:  # noqa: BLE001 - one message's trouble is not the others'
-                self._log.exception("a message could not be handled", message=type(message).__name__)
-        if self._inbox:
-            self._loop.call_soon(self._receive_all)
-
-
-class _Outlet:
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
-
-    def send(self, address: Address, message: object) -> None:
-        self._outbox.put(address, message)
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

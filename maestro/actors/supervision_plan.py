@@ -8,23 +8,21 @@ cascade, each system) is always on its way to having one living process:
       └──── pause ────────┴──── the process ended ─────┘       (silent too long, or Replace: Kill first)
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import count
 from typing import Final
 
 from maestro.actors.child import Child, Key, State
 from maestro.actors.messages import (
+    Address,
     Directory,
     Factories,
     Ping,
     Role,
     StartService,
     StopService,
-    TellChanges,
 )
 from maestro.actors.processes import Process
-from maestro.links.service import Address, Attach, Detach
 from maestro.settings.model import Settings
 from maestro.telemetry.metrics import Snapshot
 
@@ -107,7 +105,6 @@ class SupervisionPlan:
         self._children: dict[Key, Child] = {}
         self._by_epoch: dict[int, Child] = {}
         self._version = 1
-        self._changes: Iterator[int] = count(1)
         self._stages: list[Role] | None = None
         self._stage_until = 0.0
         self.unclean: list[str] = []
@@ -145,14 +142,14 @@ class SupervisionPlan:
         self._children[key].restart_at = now + _FORK_PAUSE
 
     def started(self, epoch: int, address: Address, now: float, problem: str = "") -> list[Command]:
-        """The service of `epoch` is up: ingress and cascade are told about a system, or all systems about them."""
+        """The service of `epoch` is up."""
         child = self._of_epoch(epoch)
         if child is None or child.state is not State.STARTING:
             return []
         child.state, child.address, child.heard_at, child.problem = State.RUNNING, address, now, problem
         child.answered = True
         self._changed(child)
-        return [*self._introduce(child, now), *self._create_due(now)]
+        return self._create_due(now)
 
     def heard_at(self, epoch: int, now: float, problem: str | None = None) -> None:
         """A sign of life of both threads, and what the service says keeps it from its work."""
@@ -170,15 +167,6 @@ class SupervisionPlan:
         child = self._of_epoch(epoch)
         if child is not None:
             child.figures = figures
-
-    def acknowledged(self, epoch: int, version: int, now: float) -> list[Command]:
-        """Ingress or cascade has taken the changes up to that version; what has come up since goes next."""
-        child = self._of_epoch(epoch)
-        if child is None:
-            return []
-        child.pending = {system: change for system, change in child.pending.items() if change.version > version}
-        child.pushed = None
-        return self._push(child, now)
 
     def stopped(self, epoch: int, now: float) -> list[Command]:
         """The service of `epoch` has stopped in good order."""
@@ -234,7 +222,7 @@ class SupervisionPlan:
     @property
     def pace(self) -> float:
         """Seconds until the next tick is worth its while."""
-        resting = all(child.state is State.RUNNING and child.pushed is None for child in self._children.values())
+        resting = all(child.state is State.RUNNING for child in self._children.values())
         return min(_RESTING, self._settings.actors.replace_after / 8) if resting and self._stages is None else _MOVING
 
     def directory(self, known: int) -> Directory:
@@ -275,17 +263,13 @@ class SupervisionPlan:
         return Tell(child.address, order)
 
     def _bury(self, child: Child, now: float) -> list[Command]:
-        was_running = child.state is State.RUNNING
         child.restart_at = now + child.backoff.after(now - child.started_at)
         child.address = None
-        child.pending = {}
         self._changed(child)
         if self._stages is not None:
             child.state = State.STOPPED
             return self._next_stage(now)
         child.state = State.ABSENT
-        if was_running and child.role is Role.SYSTEM:
-            return self._publish(Detach(next(self._changes), child.system_id), now)
         return []
 
     def _tend(self, child: Child, now: float) -> list[Command]:
@@ -298,7 +282,7 @@ class SupervisionPlan:
                 return [self._start(child, now), Tell(child.address, Ping(child.epoch))]
             case State.RUNNING:
                 self._note_silence(child, now)
-                return [*self._ping(child, now), *self._push(child, now)]
+                return self._ping(child, now)
             case State.STOPPING if now - child.told >= REPEAT:
                 child.told = now
                 return [Tell(child.address, StopService(child.epoch))]
@@ -320,30 +304,6 @@ class SupervisionPlan:
         if not child.problem and child.unseen(now) >= self._settings.actors.replace_after / 2:
             child.problem = "it shows no sign of life"
             self._changed(child)
-
-    def _introduce(self, child: Child, now: float) -> list[Command]:
-        """Tell ingress and cascade about a system that is up, or one of these about all systems that are."""
-        if child.role is Role.SYSTEM:
-            return self._publish(Attach(next(self._changes), child.system_id, child.address, child.epoch), now)
-        child.pending, child.pushed = {}, None
-        for system in self._running_systems():
-            child.pending[system.system_id] = Attach(
-                next(self._changes), system.system_id, system.address, system.epoch
-            )
-        return self._push(child, now)
-
-    def _publish(self, change: Attach | Detach, now: float) -> list[Command]:
-        commands: list[Command] = []
-        for child in self._subscribers():
-            child.pending[change.system_id] = change
-            commands += self._push(child, now)
-        return commands
-
-    def _push(self, child: Child, now: float) -> list[Command]:
-        if not child.pending or (child.pushed is not None and now - child.pushed < REPEAT):
-            return []
-        child.pushed = now
-        return [Tell(child.address, TellChanges(tuple(child.pending.values())))]
 
     def _open_stage(self, now: float) -> list[Command]:
         assert self._stages
@@ -374,16 +334,6 @@ class SupervisionPlan:
 
     def _in_stage(self) -> list[Child]:
         return [child for child in self._children.values() if self._stages and child.role is self._stages[0]]
-
-    def _subscribers(self) -> list[Child]:
-        return [
-            child for child in self._children.values() if child.role is not Role.SYSTEM and child.state is State.RUNNING
-        ]
-
-    def _running_systems(self) -> list[Child]:
-        return [
-            child for child in self._children.values() if child.role is Role.SYSTEM and child.state is State.RUNNING
-        ]
 
     def _of_epoch(self, epoch: int) -> Child | None:
         child = self._by_epoch.get(epoch)

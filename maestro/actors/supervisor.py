@@ -27,7 +27,7 @@ from maestro import faultpoints
 from maestro.actors import forked, processes
 from maestro.actors.base import CascadeActor, IngressActor, SystemActor
 from maestro.actors.messages import (
-    DirectoryAck,
+    Address,
     GetDirectory,
     Oversee,
     Overseeing,
@@ -42,7 +42,6 @@ from maestro.actors.messages import (
 from maestro.actors.processes import Process
 from maestro.actors.supervision_plan import Command, Create, Kill, SupervisionPlan, Tell
 from maestro.board.pulse import Pulse
-from maestro.links.service import Address
 
 #: Seconds that thespian's wake-up may come before its time, by its rounding.
 _LATE: Final = 0.001
@@ -128,9 +127,6 @@ class Supervisor(Actor):
                 self._run(plan.started(message.epoch, sender, now, message.problem))
             case ServiceStopped():
                 self._run(plan.stopped(message.epoch, now))
-            case DirectoryAck():
-                plan.heard_at(message.epoch, now)
-                self._run(plan.acknowledged(message.epoch, message.version, now))
             case Pong():
                 plan.heard_at(message.epoch, now, message.problem)
                 plan.told(message.epoch, message.figures)

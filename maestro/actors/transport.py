@@ -5,9 +5,7 @@ systems, each of the five turns of one message costs a system call and some Pyth
 
 - the sockets that nothing happens on stay in one poll set, and a turn looks only at those that are ready;
 - a message is read in one turn, not in one for its length and one for the rest, and an acknowledgement likewise;
-- who has sent a message waits for its acknowledgement at once, not for the socket to become writable once more;
-- what a link sends (`REPEATED`) is not acknowledged here: it has acknowledgements of its own, and sends again what
-  gets lost.
+- who has sent a message waits for its acknowledgement at once, not for the socket to become writable once more.
 
 Nothing else goes over the wire in another way. It is `poll` and not `epoll`: the kernel takes a closed socket out of an
 epoll set only when no forked child has it open, and descriptors are used again at once.
@@ -22,7 +20,6 @@ from thespian.actors import WatchMessage
 from thespian.system.timing import currentTime
 from thespian.system.transport import (
     ReceiveEnvelope,
-    SendStatus,
     Thespian__Run_Expired,
     Thespian__Run_HandlerResult,
     Thespian__Run_Terminated,
@@ -32,10 +29,7 @@ from thespian.system.transport.asyncTransportBase import exclusive_processing
 from thespian.system.transport.TCPTransport import TCPIncomingPersistent, TCPTransport, _safeSocketShutdown, opsKey
 
 from maestro.actors.sockets import READ, IdleSockets
-from maestro.links.link import Frame, FrameAck
 
-#: Sent without waiting for the transport's acknowledgement, and received without sending one.
-REPEATED: Final = (Frame, FrameAck)
 #: Seconds between two looks for sockets that have been idle for too long.
 _LOOK_FOR_EXPIRED: Final = 60.0
 #: A hang-up or an error shows by reading, or by writing.
@@ -220,12 +214,10 @@ class LeanTransport(TCPTransport):
         return found
 
     def _next_XMIT_2(self, intent: Any) -> Any:  # noqa: N802 - thespian's name
-        """Send; all of it sent, wait for the acknowledgement, if there will be one."""
+        """Send; all of it sent, wait for the acknowledgement."""
         going_on = super()._next_XMIT_2(intent)
         if not going_on or intent.stage != self._XMITStepShutdownWrite:
             return going_on
-        if isinstance(intent.message, REPEATED):
-            return self._finishIntent(intent, SendStatus.Sent)
         return self._next_XMIT_3(intent)
 
     def _handleReadableIncoming(self, inc: Any, has_exclusive_flag: bool = False) -> Any:  # noqa: N802, FBT001, FBT002 - thespian's
@@ -242,23 +234,3 @@ class LeanTransport(TCPTransport):
             return None
         inc.addData(more)
         return self._addedDataToIncoming(inc, has_exclusive_flag=has_exclusive_flag)
-
-    def _addedDataToIncoming(self, inc: Any, skipFinish: bool = False, has_exclusive_flag: bool = False) -> Any:  # noqa: N802, N803, FBT001, FBT002 - thespian's
-        """Take what came in, once all of it did; acknowledge it, if its sender waits for that."""
-        repeated = _repeated(inc) if inc.receivedAllData() else None
-        if repeated is None:
-            return super()._addedDataToIncoming(inc, skipFinish, has_exclusive_flag)
-        inc.fromAddress = repeated.sender
-        self._processReceivedEnvelope(repeated, has_exclusive_flag=has_exclusive_flag)
-        if not skipFinish:
-            self._finishIncoming(inc, repeated.sender)
-        return None
-
-
-def _repeated(inc: Any) -> Any:
-    """Return the envelope of a message that is not to be acknowledged; None: thespian sees to it, or it is garbage."""
-    try:
-        (sender, message), _ = inc.data
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, thespian finds it as well, and answers
-        return None
-    return ReceiveEnvelope(sender, message) if isinstance(message, REPEATED) else None

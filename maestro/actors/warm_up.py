@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import Final
 
 from maestro.actors.service_thread import new_loop
-from maestro.links.link import Hello
-from maestro.links.service import Address, Asked
+from maestro.links.folder import make_folder
+from maestro.links.items import CASCADE, INGRESS, MAIN, Answered, Asked, Hello
+from maestro.links.listener import Listener
+from maestro.links.session import Session
 from maestro.messages import DescribeSystem
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.system.service import SystemService
+from maestro.telemetry.metrics import MetricsRegistry
 
 #: Lives that are played: CPython adapts a function when it is called for the eighth time.
 _TIMES: Final = 9
-
-
-class _Nowhere:
-    def send(self, address: Address, message: object) -> None:
-        """Send it to nobody."""
+#: Seconds that one may take.
+_WITHIN: Final = 1.0
 
 
 def warm_up(settings: Settings) -> None:
@@ -39,10 +39,29 @@ def warm_up(settings: Settings) -> None:
 
 
 async def _play(settings: Settings) -> None:
-    service = SystemService(settings, "warm_up", 1, _Nowhere())
+    """One life: the system is there for all who listen, and answers a question."""
+    make_folder(settings.data_dir)
+    met = {name: asyncio.Event() for name in (INGRESS, CASCADE, MAIN)}
+    answered = asyncio.Event()
+
+    def listening(name: str) -> Listener:
+        def opened(_system: Hello, session: Session) -> None:
+            session.on_item = lambda item: answered.set() if isinstance(item, Answered) else None
+            if name == MAIN:
+                session.post(Asked(1, DescribeSystem()))
+            met[name].set()
+
+        return Listener(settings.data_dir, Hello(name, 1), settings.actors, MetricsRegistry(), opened)
+
+    listeners = [listening(name) for name in met]
+    for listener in listeners:
+        listener.open()
+    service = SystemService(settings, "warm_up", 1)
     await service.start()
-    for epoch, role in enumerate(("ingress", "cascade"), 2):
-        service.receive(Hello(role, epoch), None)
-    service.receive(Asked(1, DescribeSystem()), None)
-    await asyncio.sleep(0)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_WITHIN):
+            for event in (*met.values(), answered):
+                await event.wait()
     await service.stop()
+    for listener in listeners:
+        await listener.close()

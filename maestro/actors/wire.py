@@ -34,7 +34,7 @@ from maestro.ports import LOOPBACK
 KEY_BYTES: Final = 32
 #: Seconds that a message is tried for.
 _TRANSMIT_SECONDS: Final = 8
-#: Messages on their way to all receivers together; links and the actor_client keep each receiver's share small.
+#: Messages on their way to all receivers together; their senders keep each receiver's share small.
 _PENDING_TRANSMITS: Final = 2000
 #: Connections that wait to be accepted: those of all systems, while who is to accept them forks or computes.
 _LISTEN_DEPTH: Final = 1024

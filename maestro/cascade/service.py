@@ -11,12 +11,10 @@ from maestro.broker import open_broker
 from maestro.broker.base import Broker, BrokerError, BrokerUnavailable, Delivery, Message, Unroutable
 from maestro.broker.topology import EXCHANGES, REPROCESSING, REPROCESSING_EVENTS, SystemQueues
 from maestro.debounce import Debounce
-from maestro.links.endpoint import Peer
-from maestro.links.handshake import Meeting
-from maestro.links.link import Frame, FrameAck
-from maestro.links.service import Address, Attach, Detach, Outlet
+from maestro.links.items import CASCADE, Hello
+from maestro.links.listener import Listener
+from maestro.links.session import Session
 from maestro.messages import (
-    Answer,
     CascadeDone,
     DeadLetterDocument,
     DequeueControl,
@@ -25,7 +23,6 @@ from maestro.messages import (
     EmptyUnitQueues,
     EnqueueReprocessing,
     EnqueueUnits,
-    Question,
     ToCascade,
 )
 from maestro.settings.model import Settings
@@ -33,7 +30,6 @@ from maestro.tasks import Tasks, until_connected, until_done
 from maestro.telemetry.definitions import CONNECTED, OF_CASCADE, OPERATION_SECONDS
 from maestro.telemetry.metrics import MetricsRegistry, Sample, Snapshot
 
-ROLE = "cascade"
 #: What takes a message off a unit queue.
 Removal = DequeueUnit | DequeueControl
 #: How far down the events queue the unit just sent is looked for. Before it stand only units that are stale.
@@ -45,49 +41,46 @@ TOGETHER = 32
 class CascadeService:
     """One broker connection, one line of operations per system."""
 
-    def __init__(self, settings: Settings, epoch: int, outlet: Outlet) -> None:
-        self._log = logs.get(actor=ROLE)
+    def __init__(self, settings: Settings, epoch: int) -> None:
+        self._log = logs.get(actor=CASCADE)
         self._broker = open_broker(settings.broker, settings.data_dir)
         self._owner = OwnerView(settings)
         self._registry = MetricsRegistry(OF_CASCADE)
-        self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._registry)
+        own = Hello(CASCADE, epoch)
+        self._links = Listener(settings.data_dir, own, settings.actors, self._registry, self.met)
         self._lines: dict[str, QueueWorker] = {}
         self._debounce = Debounce(self._declare_all)
         self._tasks = Tasks(self._log)
 
     @property
     def problem(self) -> str:
-        """Whether the broker can be reached."""
-        return f"broker: {self._broker.problem}" if not self._broker.connected else ""
+        """Whether the broker can be reached, and the links are well."""
+        return f"broker: {self._broker.problem}" if not self._broker.connected else self._links.problem
 
     def figures(self) -> Snapshot:
         """Return what cascade measured."""
         return self._registry.snapshot([Sample(CONNECTED.name, (), float(self._broker.connected))])
 
     async def start(self) -> None:
-        """Connect in the background."""
+        """Connect in the background, and let the systems come."""
         await self._broker.start()
         await until_connected(self._broker)
         self._tasks.start(until_done(lambda: self._broker.declare((), EXCHANGES), self._log), "declare")
+        self._links.open()
 
     async def stop(self) -> None:
         """Stop; operations that are not done are asked for again after the next start."""
-        self._meetings.close()
+        await self._links.close()
         self._debounce.cancel()
         await asyncio.gather(*(line.close() for line in self._lines.values()))
         await self._tasks.close()
         await self._broker.close()
 
-    def receive(self, message: object, _sender: Address) -> None:
-        """Take a change of the directory, or a frame of a system."""
-        match message:
-            case Attach(system_id=system_id):
-                line = self._lines.get(system_id) or self._new_line(system_id)
-                line.attach(self._meetings.meet(message, line.receive))
-            case Detach(system_id=system_id):
-                self._meetings.part(system_id)
-            case Frame() | FrameAck():
-                self._meetings.receive(message)
+    def met(self, system: Hello, session: Session) -> None:
+        """A system is there, with a session that takes the place of its last one."""
+        line = self._lines.get(system.system_id) or self._new_line(system.system_id)
+        session.on_item = line.receive
+        line.attach(session)
 
     def _new_line(self, system_id: str) -> "QueueWorker":
         self._debounce.put_off()
@@ -98,11 +91,6 @@ class CascadeService:
         for line in self._lines.values():
             line.declare()
 
-    def answer_now(self, question: Question) -> Answer | None:
-        """Cascade answers no question of a system's."""
-        del question
-        return None
-
 
 class QueueWorker:
     """One system's operations: each is done before the next begins."""
@@ -112,17 +100,17 @@ class QueueWorker:
         self._owner = owner
         self._queues = SystemQueues(system_id)
         self._broker = broker
-        self._log = logs.get(system=system_id, actor=ROLE)
-        self._peer: Peer | None = None
+        self._log = logs.get(system=system_id, actor=CASCADE)
+        self._session: Session | None = None
         self._declare = asyncio.Event()
-        self._todo: deque[tuple[Peer, ToCascade]] = deque()
+        self._todo: deque[tuple[Session, ToCascade]] = deque()
         self._more = asyncio.Event()
         self._tasks = Tasks(self._log)
         self._tasks.start(self._run(), "operations")
 
-    def attach(self, peer: Peer) -> None:
+    def attach(self, session: Session) -> None:
         """The system's actor is there, perhaps a new one: what an earlier one asked is void, it asks again."""
-        self._peer = peer
+        self._session = session
         self._todo.clear()
 
     def declare(self) -> None:
@@ -131,9 +119,9 @@ class QueueWorker:
 
     def receive(self, operation: object) -> None:
         """Take an operation. How many there are is bounded by the system, which waits for what it needs."""
-        assert self._peer is not None
+        assert self._session is not None
         self._declare.set()
-        self._todo.append((self._peer, operation))  # type: ignore[arg-type]  # a system sends nothing else
+        self._todo.append((self._session, operation))  # type: ignore[arg-type]  # a system sends nothing else
         self._more.set()
 
     async def close(self) -> None:
@@ -149,19 +137,19 @@ class QueueWorker:
                 await self._owner.until_acts()  # what stands on the queues may be another installation's
                 if not self._todo:
                     break
-                peer, operation = self._todo.popleft()
+                session, operation = self._todo.popleft()
                 if isinstance(operation, Removal):
-                    await self._remove(peer, [operation, *self._removals_behind(peer)])
+                    await self._remove(session, [operation, *self._removals_behind(session)])
                 else:
-                    await self._carry_out(peer, operation)
+                    await self._carry_out(session, operation)
             await self._more.wait()
 
-    async def _carry_out(self, peer: Peer, operation: ToCascade) -> None:
+    async def _carry_out(self, session: Session, operation: ToCascade) -> None:
         started = time.perf_counter()
         problem = await self._patiently(type(operation).__name__, lambda: self._do(operation))
-        self._done(peer, operation, problem, time.perf_counter() - started)
+        self._done(session, operation, problem, time.perf_counter() - started)
 
-    async def _remove(self, peer: Peer, removals: list[Removal]) -> None:
+    async def _remove(self, session: Session, removals: list[Removal]) -> None:
         """Take messages off. Nothing waits for that: its end travels with others."""
         started = time.perf_counter()
         units = [each.id for each in removals if isinstance(each, DequeueUnit)]
@@ -171,22 +159,24 @@ class QueueWorker:
         )
         seconds = (time.perf_counter() - started) / len(removals)
         for each in removals:
-            self._done(peer, each, of_units if isinstance(each, DequeueUnit) else of_control, seconds, lazy=True)
+            self._done(session, each, of_units if isinstance(each, DequeueUnit) else of_control, seconds, lazy=True)
 
-    def _removals_behind(self, peer: Peer) -> Iterator[Removal]:
+    def _removals_behind(self, session: Session) -> Iterator[Removal]:
         """Take the removals that come next off the line, up to `TOGETHER` with the first."""
         for _ in range(TOGETHER - 1):
             whose, operation = self._todo[0] if self._todo else (None, None)
-            if whose is not peer or not isinstance(operation, Removal):
+            if whose is not session or not isinstance(operation, Removal):
                 return
             self._todo.popleft()
             yield operation
 
-    def _done(self, peer: Peer, operation: ToCascade, problem: str, seconds: float, *, lazy: bool = False) -> None:
+    def _done(
+        self, session: Session, operation: ToCascade, problem: str, seconds: float, *, lazy: bool = False
+    ) -> None:
         self._registry.observe(OPERATION_SECONDS, seconds, type(operation).__name__)
         faultpoints.reach("cascade.before_done")
-        if peer is self._peer:
-            peer.post(CascadeDone(operation.op, problem), lazy=lazy)
+        if session is self._session:
+            session.post(CascadeDone(operation.op, problem), lazy=lazy)
 
     async def _patiently(self, name: str, work: Callable[[], Awaitable[None]]) -> str:
         """Do work. A broker that is away is waited for; what it refuses twice is a problem, not repeated."""

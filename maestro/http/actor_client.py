@@ -5,7 +5,7 @@ from typing import Protocol
 
 from maestro.actors.errors import Unavailable, UnknownSystem
 from maestro.messages import Answer, Question
-from maestro.telemetry.metrics import ActorState
+from maestro.telemetry.metrics import ActorState, Snapshot
 
 __all__ = ["ActorClient", "Unavailable", "UnknownSystem"]
 
@@ -37,6 +37,9 @@ class ActorClient(Protocol):
 
     def actors(self) -> tuple[ActorState, ...]:
         """Return the processes as they were seen last, with what some of them measured. It never waits."""
+
+    def measured(self) -> Snapshot:
+        """Return what was measured of the way to the actors, in this process."""
 
     async def readiness(self) -> Mapping[str, str]:
         """Return what keeps Maestro from working, as part -> problem; empty when it is ready."""

@@ -51,8 +51,11 @@ class Scraper:
     async def _gather(self) -> Merged:
         ready = asyncio.create_task(self._ready())
         systems = await asyncio.gather(*map(self._ask, self._actor_client.systems()))
-        own = self._own.snapshot()
-        return await asyncio.to_thread(_merge, await ready, systems, self._actor_client.actors(), own)
+        gateway = ActorState(
+            "gateway", "", os.getpid(), running=True, restarts=0, figures=self._actor_client.measured()
+        )
+        actors = (*self._actor_client.actors(), gateway)
+        return await asyncio.to_thread(_merge, await ready, systems, actors, self._own.snapshot())
 
     async def _ready(self) -> bool:
         try:
@@ -78,7 +81,7 @@ def _merge(ready: bool, systems: Sequence[Measured], actors: Iterable[ActorState
         merged.one(metrics.SYSTEM_UP, float(snapshot is not None), system=system_id)
         if snapshot is not None:
             merged.add(snapshot, actor="system", system=system_id)
-    for actor in (*actors, ActorState("gateway", "", os.getpid(), running=True, restarts=0)):
+    for actor in actors:
         _add_actor(merged, actor)
     return merged
 

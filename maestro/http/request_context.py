@@ -17,7 +17,7 @@ from maestro.access.roles import Principal
 from maestro.http.actor_client import ActorClient
 from maestro.http.replies import Denied, Problem
 from maestro.messages import Answer, Question
-from maestro.telemetry.metrics import ActorState
+from maestro.telemetry.metrics import ActorState, Snapshot
 
 
 @dataclass(slots=True)
@@ -102,6 +102,10 @@ class GuardedActorClient:
     def actors(self) -> tuple[ActorState, ...]:
         """Return the processes as they were seen last."""
         return self._actor_client.actors()
+
+    def measured(self) -> Snapshot:
+        """Return what was measured of the way to the actors."""
+        return self._actor_client.measured()
 
     async def readiness(self) -> Mapping[str, str]:
         """Return what keeps Maestro from working."""

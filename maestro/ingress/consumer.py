@@ -39,7 +39,9 @@ from maestro.broker.topology import (
 )
 from maestro.ingress.error_queue import ErrorQueue
 from maestro.ingress.outcomes import ended
-from maestro.links.endpoint import Peer
+from maestro.links.codec import LIMIT
+from maestro.links.session import Session
+from maestro.links.sizes import OVERHEAD
 from maestro.messages import (
     Ack,
     Arrived,
@@ -77,6 +79,8 @@ KEPT_FOR = 20.0
 MOVED_WITHIN = 5.0
 #: What a redrive says of an event: of its copy on the wait queue it is not true any more.
 REDRIVEN = (ERROR_HEADER, ERROR_ID_HEADER, REDRIVE_HEADER)
+#: A larger body is not handed over: no frame carries it.
+LARGEST = LIMIT - 4 * OVERHEAD
 #: An AMQP header is short; a reason may quote the input.
 REASON_LIMIT = 1000
 
@@ -106,7 +110,9 @@ class SystemConsumer:
         self._errors = ErrorQueue(broker, self._queues, self._log)
         self._refs = count(1)
         self._held: dict[int, Delivery] = {}
-        self._peer: Peer | None = None
+        self._session: Session | None = None
+        #: References of what was handed over before, to this life of the system's actor or another.
+        self._handed: set[int] = set()
         self._tasks = Tasks(self._log)
         self._persist: Consumer | None = None
         #: Set while the broker's events are known to be ours: nothing is consumed or handed over otherwise.
@@ -191,19 +197,17 @@ class SystemConsumer:
         if self._wait is not None:
             await self._wait.cancel()
 
-    def attach(self, peer: Peer) -> None:
-        """The system's actor is there, perhaps a new one: hand it all that is held."""
+    def attach(self, session: Session) -> None:
+        """A session with the system's actor: hand over all that is held."""
         self.detach()
-        self._peer = peer
+        self._session = session
         for ref, delivery in sorted(self._held.items()):
             self._hand_over(ref, delivery)
 
     def detach(self) -> None:
-        """The system's actor is gone. What it ordered of the wait queue is void."""
+        """The session is over. What the system's actor ordered of the wait queue is void."""
         self._set_feed(on=False)
-        if self._peer is not None:
-            self._peer.close()
-            self._peer = None
+        self._session = None
 
     @property
     def unsettled(self) -> int:
@@ -219,30 +223,33 @@ class SystemConsumer:
         self._taken += self._source(delivery) is Source.PERSIST
         if self._adopting and self._is_foreign(delivery):
             self._foreign.add(ref)
-        if delivery.problem:
+        problem = delivery.problem
+        if not problem and len(delivery.body) > LARGEST:
+            problem = f"body: is larger than {LARGEST} bytes"
+        if problem:
             self._registry.count(UNDECODABLE)
-            self._log.error("bad input", reason=delivery.problem, verdict="error")
-            self.receive(DeadLetter("", delivery.body, delivery.problem, no_event=False, refs=(ref,)))
+            self._log.error("bad input", reason=problem, verdict="error")
+            self.receive(DeadLetter("", delivery.body, problem, no_event=False, refs=(ref,)))
         else:
             self._hand_over(ref, delivery)
 
     def _hand_over(self, ref: int, delivery: Delivery) -> None:
-        if self._peer is None or not self._owned.is_set() or delivery.problem:
+        if self._session is None or not self._owned.is_set() or delivery.problem or len(delivery.body) > LARGEST:
             return
         if self._waits(delivery) and not self._feeding:
             return  # once the feed goes on
         if delivery.queue == OUTCOMES:
             found = ended(delivery.body, ref)
             assert found is not None, "it was read before"
-            self._peer.post(found[1], lazy=True)
+            self._session.post(found[1], lazy=True)
             return
         source, redriven = self._source(delivery), ERROR_HEADER in delivery.headers
         mark = delivery.message_id if source is Source.WAIT else str(delivery.headers.get(ERROR_ID_HEADER, ""))
+        redelivered = delivery.redelivered or ref in self._handed
+        self._handed.add(ref)
         foreign, at = ref in self._foreign, time.time()
-        self._peer.post(
-            Arrived(
-                ref, source, delivery.body, delivery.redelivered, redriven=redriven, foreign=foreign, at=at, mark=mark
-            )
+        self._session.post(
+            Arrived(ref, source, delivery.body, redelivered, redriven=redriven, foreign=foreign, at=at, mark=mark)
         )
 
     def outcome(self, delivery: Delivery) -> None:
@@ -263,6 +270,7 @@ class SystemConsumer:
         if queue == self._queues.wait:
             self._out_until = asyncio.get_running_loop().time() + TAKEN_BACK_WITHIN
         self._held = {ref: delivery for ref, delivery in self._held.items() if delivery.queue != queue}
+        self._handed &= self._held.keys()
 
     # --- from the system's actor -------------------------------------------------------------------------------
 
@@ -290,6 +298,7 @@ class SystemConsumer:
     def _ack(self, refs: tuple[int, ...]) -> None:
         for ref in refs:
             delivery = self._held.pop(ref, None)
+            self._handed.discard(ref)
             if delivery is not None:
                 faultpoints.reach("ingress.before_ack")
                 if delivery.queue == OUTCOMES:
@@ -397,8 +406,8 @@ class SystemConsumer:
         self._post(await outcome)
 
     def _post(self, item: object) -> None:
-        if self._peer is not None:
-            self._peer.post(item)
+        if self._session is not None:
+            self._session.post(item)
 
     # --- the wait queue ----------------------------------------------------------------------------------------
 
@@ -485,6 +494,7 @@ class SystemConsumer:
         for ref, delivery in list(self._held.items()):
             if self._waits(delivery) and ref not in self._moving:
                 del self._held[ref]
+                self._handed.discard(ref)
                 self._broker.requeue(delivery)
 
     async def _until_done(self, work: Callable[[], Awaitable[T]]) -> T:

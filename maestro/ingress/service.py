@@ -13,20 +13,15 @@ from maestro.debounce import Debounce
 from maestro.ingress.consumer import SystemConsumer
 from maestro.ingress.outcomes import Outcomes
 from maestro.ingress.ownership import Ownership
-from maestro.links.endpoint import Window
-from maestro.links.handshake import Meeting
-from maestro.links.link import Frame, FrameAck
-from maestro.links.service import Address, Attach, Detach, Outlet
-from maestro.messages import Answer, Question
+from maestro.links.items import INGRESS, Hello
+from maestro.links.listener import Listener
+from maestro.links.session import Session
 from maestro.settings.model import Settings
 from maestro.store.installation import Installation, read_installation, write_installation
 from maestro.tasks import Tasks, until_connected, until_done
 from maestro.telemetry.definitions import BLOCKED, CONNECTED, OF_INGRESS, OWNER, UNSETTLED
 from maestro.telemetry.metrics import MetricsRegistry, Sample, Snapshot
 
-ROLE = "ingress"
-#: Batches in flight over all systems.
-BATCHES_IN_FLIGHT = 16
 #: Exit status of an ingress whose deliveries are not ours any more (EX_NOPERM): with its connection they go back.
 EXIT_NOT_OURS = 77
 
@@ -34,13 +29,14 @@ EXIT_NOT_OURS = 77
 class IngressService:
     """Takes persist events off the broker and carries them to their systems' actors."""
 
-    def __init__(self, settings: Settings, epoch: int, outlet: Outlet) -> None:
+    def __init__(self, settings: Settings, epoch: int) -> None:
         self._settings = settings
-        self._log = logs.get(actor=ROLE)
+        self._log = logs.get(actor=INGRESS)
         self._broker = open_broker(settings.broker, settings.data_dir)
         self._lines: dict[str, SystemConsumer] = {}
         self._registry = MetricsRegistry(OF_INGRESS)
-        self._meetings = Meeting(ROLE, epoch, outlet, settings.actors, self._registry, Window(BATCHES_IN_FLIGHT))
+        own = Hello(INGRESS, epoch)
+        self._links = Listener(settings.data_dir, own, settings.actors, self._registry, self.met)
         self._debounce = Debounce(self._declare_all)
         self._tasks = Tasks(self._log)
         self._outcomes = Outcomes(self._broker, self._take_outcome, self._void_outcomes)
@@ -58,7 +54,8 @@ class IngressService:
             return f"broker: {problem}"
         if blocked := self._broker.blocked:
             return f"broker: RabbitMQ takes no publishes (an alarm of its own): {blocked}"
-        return next((line.unpublishable for line in self._lines.values() if line.unpublishable), "")
+        unpublishable = (line.unpublishable for line in self._lines.values() if line.unpublishable)
+        return next(unpublishable, "") or self._links.problem
 
     def _take_outcome(self, system_id: str, delivery: Delivery) -> int:
         lines = [self._lines.get(system_id)] if system_id else list(self._lines.values())
@@ -100,7 +97,7 @@ class IngressService:
         )
 
     async def start(self) -> None:
-        """Connect in the background."""
+        """Connect in the background, and let the systems come."""
         await self._broker.start()
         await until_connected(self._broker)
         if self._ownership is not None:
@@ -109,27 +106,21 @@ class IngressService:
             self._owned.set()
         self._tasks.start(self._outcomes.run(self._owned), "outcomes")
         self._tasks.start(until_done(lambda: self._broker.declare((), EXCHANGES), self._log), "declare")
+        self._links.open()
 
     async def stop(self) -> None:
         """Take no event any more; what is not settled is delivered again after the next start."""
         self._debounce.cancel()
         await asyncio.gather(*(line.close() for line in self._lines.values()))
-        self._meetings.close()
+        await self._links.close()
         await self._tasks.close()
         await self._broker.close()
 
-    def receive(self, message: object, _sender: Address) -> None:
-        """Take a change of the directory, or a frame of a system."""
-        match message:
-            case Attach(system_id=system_id):
-                line = self._line(system_id)
-                line.attach(self._meetings.meet(message, line.receive))
-            case Detach(system_id=system_id):
-                self._meetings.part(system_id)
-                if system_id in self._lines:
-                    self._lines[system_id].detach()
-            case Frame() | FrameAck():
-                self._meetings.receive(message)
+    def met(self, system: Hello, session: Session) -> None:
+        """A system is there, with a session that takes the place of its last one."""
+        line = self._line(system.system_id)
+        session.on_item, session.on_lost = line.receive, line.detach
+        line.attach(session)
 
     def _line(self, system_id: str) -> SystemConsumer:
         line = self._lines.get(system_id)
@@ -148,8 +139,3 @@ class IngressService:
     def _declare_all(self) -> None:
         for line in self._lines.values():
             line.declare()
-
-    def answer_now(self, question: Question) -> Answer | None:
-        """Ingress answers no question of a system's."""
-        del question
-        return None

@@ -1,1 +1,5 @@
-"""Reliable links between actors over lossy messages, and what an actor and its service expect of each other."""
+"""The data path between processes: typed messages over Unix-domain sockets in a folder of the data folder.
+
+Systems dial; ingress, cascade and the main process listen under fixed names. Imports the messages, the settings and
+the metrics of Maestro, and nothing of thespian.
+"""

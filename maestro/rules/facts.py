@@ -91,7 +91,7 @@ class DeadLettered(Struct, frozen=True):
 
 
 class IngressAttached(Struct, frozen=True):
-    """A new life of the ingress actor: all deliveries handed out before are void."""
+    """A new session with the ingress actor, of the same life or a later one: earlier references are void."""
 
 
 class WaitQueueDrained(Struct, frozen=True):

@@ -6,7 +6,7 @@ from maestro.rules import covering, facts, leaving_out
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import MAESTRO, OPEN_BRANCH, PLATFORM, Document, HistoryEntry
 from maestro.rules.impact import Impacted, Origin, replay_order
-from maestro.rules.outbox import drop_texts, tell_status
+from maestro.rules.outbox import drop_texts, hand_on, tell_status
 from maestro.rules.state import System
 from maestro.rules.status import Status, Trigger
 from maestro.rules.step import SaveDocument, SaveUnit, Step
@@ -38,6 +38,7 @@ def open_document(
         not_finished=not_finished,
         history=[HistoryEntry(Status.PENDING, system.now, MAESTRO)],
     )
+    hand_on(system, delivery, doc)
     units = doc.add(replay_order(origins))
     system.add_document(doc)
     step.save(SaveDocument(doc), *(SaveUnit(doc, unit) for unit in units))

@@ -10,7 +10,7 @@ from maestro.rules import facts, visibility
 from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.document import Document
 from maestro.rules.state import OutboxKind, OutboxMessage, System
-from maestro.rules.step import DropOutboxMessage, SaveDocument, SaveOutboxMessage, Step
+from maestro.rules.step import DropOutboxMessage, SaveDelivery, SaveDocument, SaveOutboxMessage, Step
 
 
 def add_outbox_message(
@@ -53,6 +53,14 @@ def drop_texts(system: System, instance_id: str, owner: Delivery | Document, ste
     return dropped
 
 
+def hand_on(system: System, former: Delivery | Document, owner: Delivery | Document) -> None:
+    """Have another owner make the commit that a late text of `former` must not outlast. The caller saves `owner`."""
+    owner.text_late = former.text_late
+    for number, of in system.texts_under_way.items():
+        if of is former:
+            system.texts_under_way[number] = owner
+
+
 def _forget(system: System, number: int, step: Step) -> None:
     del system.outbox[number]
     system.outbox_begun.discard(number)
@@ -79,11 +87,15 @@ def _answered(system: System, number: int, step: Step) -> None:
 
 
 def on_outbox_message_unanswered(system: System, fact: facts.OutboxMessageUnanswered, step: Step) -> None:
-    """A text may come later than all that follows: its document remembers that."""
+    """A text may come later than all that follows: who commits its instance's data next remembers that."""
     system.texts_under_way.pop(fact.number, None)
     message = system.outbox.get(fact.number)
     if message is None or message.kind is not OutboxKind.STATUS:
         return
+    for delivery in system.deliveries.values():
+        if delivery.instance_id == message.instance_id and not (delivery.done or delivery.replay):
+            delivery.text_late = True
+            step.save(SaveDelivery(delivery))
     for doc in reversed(system.documents.values()):
         if doc.held_instance == message.instance_id:
             doc.text_late = True

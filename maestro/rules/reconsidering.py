@@ -11,6 +11,7 @@ from maestro.rules.asking import conflict, found, refuse
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.identity import reconsidered
+from maestro.rules.outbox import hand_on
 from maestro.rules.rendering import wire_time
 from maestro.rules.state import System
 from maestro.rules.status import Status
@@ -56,7 +57,7 @@ def on_reconsider_asked(system: System, fact: facts.ReconsiderAsked, step: Step)
     approving.spend(doc)
     key, event = delivery_key(doc.id), parse_event(doc.pending_event)
     delivery = Delivery(key, system.next_number, doc.held_instance, event.name, doc.branch, doc.tag, system.now)
-    delivery.text_late = doc.text_late
+    hand_on(system, doc, delivery)
     system.next_number += 1
     system.deliveries[delivery.key] = delivery
     doc.reconsidered = delivery.number

@@ -1,12 +1,16 @@
 """Process Memory: what started every instance, what it read and computed, and the home of reprocessing documents."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial, reduce
+from operator import and_
 from typing import Any
 
 from aiohttp import web
+from tinydb import TinyDB, where
+from tinydb.storages import MemoryStorage
 
 from maestro.sandbox.rows import Change, Row, StagedRow
 from maestro.sandbox.web import Refused, Service, body_of, json, needed
@@ -39,7 +43,8 @@ class ProcessMemory(Service):
         super().__init__()
         self._origins: dict[str, Json] = {}
         self._computations: defaultdict[str, list[Computation]] = defaultdict(list)
-        self._documents: list[Json] = []
+        # A collection without a key of its own, as MongoDB's: it is asked by field, and may have one id twice.
+        self._documents = TinyDB(storage=MemoryStorage).table("reprocessing")
 
     def remember(self, instance: str, event: Json) -> None:
         """Keep the event that started an instance; its reference date goes by another name here."""
@@ -62,7 +67,7 @@ class ProcessMemory(Service):
     @property
     def documents(self) -> dict[str, Json]:
         """The documents by id; of several with one id, the first."""
-        return {document["id"]: document for document in reversed(self._documents)}
+        return {document["id"]: document for document in reversed(self._documents.all())}
 
     @property
     def doubled_documents(self) -> list[str]:
@@ -103,25 +108,35 @@ class ProcessMemory(Service):
 
     async def _find(self, request: web.Request) -> web.Response:
         wanted = request.query.items()
-        return json(
-            [one for one in self._documents if all(str(one.get(field)) == value for field, value in wanted)]
-        )  # fmt: skip
+        conditions = [where(field).test(partial(_reads, value)) for field, value in wanted]
+        return json(self._documents.search(reduce(and_, conditions)) if conditions else self._documents.all())
 
     async def _insert(self, request: web.Request) -> web.Response:
         document = await body_of(request)
         if not isinstance(document, dict) or not document.get("id"):
             raise Refused("a reprocessing document needs an id")
-        self._documents.append(document)
+        self._documents.insert(document)
         return json({"result": {"n": 1, "ok": 1}})
 
     async def _replace(self, request: web.Request) -> web.Response:
         document = await body_of(request)
         identity = needed(request, "id")
-        place = next((at for at, one in enumerate(self._documents) if one["id"] == identity), None)
-        if place is not None:
-            self._documents[place] = document
-        found = int(place is not None)
+        first = self._documents.search(where("id") == identity)[:1]
+        found = len(self._documents.update(_becomes(document), doc_ids=[one.doc_id for one in first]))
         return json({"result": {"n": found, "nModified": found, "ok": 1}})
+
+
+def _reads(text: str, value: Any) -> bool:
+    return str(value) == text
+
+
+def _becomes(document: Json) -> Callable[[Mapping[str, Any]], None]:
+    def replace(stored: Mapping[str, Any]) -> None:
+        assert isinstance(stored, dict)
+        stored.clear()
+        stored.update(document)
+
+    return replace
 
 
 def wire_moment(at: float, timespec: str = "microseconds") -> str:

@@ -231,14 +231,14 @@ class ActorSettings(Section):
 
     #: TCP port of thespian's Admin on loopback; 0 picks a free one.
     admin_port: Port = 0
-    #: Events per message between ingress and a system actor.
+    #: Items per frame between processes, and about as many a turn of the loop takes.
     batch_events: Annotated[int, Field(ge=1, le=100)] = 64
-    #: Bytes per such message.
+    #: Bytes after which a frame takes no further item.
     batch_bytes: Count = 1_000_000
     #: Events a system actor holds that are not judged yet.
     backlog: Count = 256
-    #: Seconds without an acknowledgement after which a message between actors is sent again.
-    resend_after: Seconds = 2.0
+    #: Seconds after which an actor that leaves a lock check unanswered is silent, and asked nothing more.
+    silent_after: Seconds = 2.0
     #: Seconds without a sign of life after which an actor is replaced; below 2 a busy one would look dead.
     replace_after: Annotated[float, Field(ge=2, allow_inf_nan=False)] = 20.0
 

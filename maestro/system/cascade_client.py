@@ -1,8 +1,10 @@
 """The system's side of its cascade actor: operations on a document's queues, in order, each until done."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from maestro.links.endpoint import Peer
+from maestro.links.session import Session
+from maestro.links.sizes import fits
 from maestro.messages import (
     CascadeDone,
     DeadLetterDocument,
@@ -35,16 +37,17 @@ class CascadeClient:
         self._documents = documents
         self._repository = repository
         self._feed = feed
-        self._peer: Peer | None = None
+        self._session: Session | None = None
         self._last_op = 0
         #: Not done yet, oldest first: what a new cascade actor is asked again.
         self._open: dict[int, tuple[ToCascade, Answer | None]] = {}
 
-    def attach(self, peer: Peer) -> None:
-        """A cascade actor is there, perhaps a new one: ask it all that is not done."""
-        self._peer = peer
+    def attach(self, session: Session) -> None:
+        """A session with cascade: ask it all that is not done."""
+        self._session = session
         for operation, _ in self._open.values():
-            peer.post(operation)
+            if fits(operation):
+                session.post(operation)
 
     def done(self, completion: CascadeDone) -> None:
         """An operation is done, or failed for good."""
@@ -134,8 +137,11 @@ class CascadeClient:
     def _order(self, operation: ToCascade, answer: Answer | None = None, *, lazy: bool = False) -> None:
         """Order an operation. `lazy`: nothing waits for its end, so it travels with others."""
         self._open[operation.op] = (operation, answer)
-        if self._peer is not None:
-            self._peer.post(operation, lazy=lazy)
+        if not fits(operation):
+            too_large = CascadeDone(operation.op, "it is larger than a message may be")
+            asyncio.get_running_loop().call_soon(self.done, too_large)
+        elif self._session is not None:
+            self._session.post(operation, lazy=lazy)
 
 
 def _messages(doc: Document, units: Iterable[Unit]) -> tuple[tuple[str, bytes], ...]:

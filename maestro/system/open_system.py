@@ -15,9 +15,9 @@ from functools import partial
 
 from maestro import faultpoints, logs
 from maestro.access.tokens import TokenFile
-from maestro.links.endpoint import Peer
-from maestro.links.link import WINDOW, Frame, FrameAck, Hello
-from maestro.links.service import Address, Outlet
+from maestro.links.dialer import Dialer
+from maestro.links.items import CASCADE, INGRESS, SYSTEM, Hello
+from maestro.links.session import Session
 from maestro.messages import (
     Ack,
     Arrived,
@@ -65,6 +65,8 @@ from maestro.webhooks.worker import Webhooks
 
 #: Exit status of an actor that cannot trust what it has in memory (EX_IOERR).
 EXIT_FAILED = 74
+#: Least prefetch at which acknowledgements may wait for others: with fewer, the broker would send nothing meanwhile.
+GATHER_FROM = 16
 #: Seconds a stop waits for the commit in hand.
 STOP_GRACE = 3.0
 
@@ -76,7 +78,6 @@ class OpenSystem:
         self,
         settings: Settings,
         epoch: int,
-        outlet: Outlet,
         store: SystemStore,
         repository: Repository,
         system: System,
@@ -86,7 +87,6 @@ class OpenSystem:
     ) -> None:
         self._settings = settings
         self._epoch = epoch
-        self._outlet = outlet
         self._store = store
         self._platform = platform
         self._registry = registry
@@ -121,7 +121,12 @@ class OpenSystem:
             TokenFile(settings.data_dir).revoked,
         )
         self._handlers = self.handlers()
-        self._peers: dict[str, Peer] = {}
+        self._ingress: Session | None = None
+        own = Hello(SYSTEM, epoch, system_id=system.id)
+        self._links = [
+            Dialer(settings.data_dir, name, own, settings.actors, registry, met)
+            for name, met in ((INGRESS, self._ingress_met), (CASCADE, self._cascade_met))
+        ]
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
@@ -132,6 +137,8 @@ class OpenSystem:
             self._own("mirror", self._mirror.run())
         self._own("webhooks", self._webhooks.run())
         self._feed(facts.Resumed())
+        for link in self._links:
+            link.open()
 
     def _own(self, name: str, work: Coroutine[None, None, None]) -> None:
         """Run a background task; its death is the actor's: a new one starts from the store."""
@@ -147,10 +154,9 @@ class OpenSystem:
 
     async def end(self) -> None:
         """Let the commit in hand finish, then store everything and close."""
-        for peer in self._peers.values():
-            peer.close()
-        self._peers.clear()
         self._system.closing = True
+        await asyncio.gather(*(link.close() for link in self._links))
+        self._ingress_lost()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_GRACE):
                 await self._engine.idle()
@@ -167,28 +173,23 @@ class OpenSystem:
 
     # --- links -------------------------------------------------------------------------------------------------
 
-    def greeted(self, hello: Hello, address: Address) -> None:
-        """Ingress or cascade is there; a new epoch is a new life of it."""
-        known = self._peers.get(hello.role)
-        if known is not None and known.epoch == hello.epoch:
-            known.greet()
-            return
-        if known is not None:
-            known.close()
-        on_item = self._from_ingress if hello.role == "ingress" else self._from_cascade
-        peer = Peer(self._outlet, address, self._epoch, hello.epoch, self._settings.actors, on_item, self._registry)
-        self._peers[hello.role] = peer
-        peer.greet()
-        if hello.role == "ingress":
-            self._feed(facts.IngressAttached())
-        else:
-            self._cascade_client.attach(peer)
+    @property
+    def problem(self) -> str:
+        """What was wrong with a link lately; empty: nothing."""
+        return next((link.problem for link in self._links if link.problem), "")
 
-    def linked(self, message: Frame | FrameAck) -> None:
-        """A frame or acknowledgement of one of the links."""
-        for peer in list(self._peers.values()):
-            if peer.epoch == message.sender:
-                peer.receive(message)
+    def _ingress_met(self, session: Session) -> None:
+        """A session with ingress: whatever an earlier one carried and is not settled comes again in it."""
+        session.on_item, session.on_lost = self._from_ingress, self._ingress_lost
+        self._ingress = session
+        self._feed(facts.IngressAttached())
+
+    def _ingress_lost(self) -> None:
+        self._ingress = None
+
+    def _cascade_met(self, session: Session) -> None:
+        session.on_item = self._from_cascade
+        self._cascade_client.attach(session)
 
     def _from_ingress(self, item: object) -> None:
         match item:
@@ -233,15 +234,14 @@ class OpenSystem:
 
     def _to_ingress(self, item: object, *, lazy: bool = False) -> bool:
         """Send an item to ingress; False when there is none to send it to. A `lazy` one travels with others."""
-        peer = self._peers.get("ingress")
-        if peer is not None:
-            peer.post(item, lazy=lazy)
-        return peer is not None
+        if self._ingress is not None:
+            self._ingress.post(item, lazy=lazy)
+        return self._ingress is not None
 
     @property
     def _acks_gather(self) -> bool:
         """Whether acknowledgements wait for others: each replay's sync gives one free; unless few may be unacked."""
-        return self._settings.broker.prefetch >= 2 * WINDOW and self._system.running() is not None
+        return self._settings.broker.prefetch >= GATHER_FROM and self._system.running() is not None
 
     # --- commands ----------------------------------------------------------------------------------------------
 

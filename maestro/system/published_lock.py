@@ -1,4 +1,4 @@
-"""A system's lock as its owner shows it: to its own shell, which answers for it, and on the lock board.
+"""A system's lock as its owner shows it: in its answers to lock checks, and on the lock board.
 
 Both are changed after the store's commit and before anything is done that the commit ordered.
 """
@@ -20,7 +20,7 @@ class PublishedLock:
     """What lock checks of one system are told. Written on the service's loop only."""
 
     def __init__(self, settings: Settings, system_id: str, epoch: int, problem: str) -> None:
-        #: The answer to a lock check; the shell's thread reads it.
+        #: The answer to a lock check.
         self.answer = Answer(Code.UNAVAILABLE, message=problem)
         self._settings = settings
         self._id = system_id

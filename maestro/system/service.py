@@ -10,14 +10,11 @@ from math import inf
 from maestro import logs
 from maestro.board.errors import SlotHeld
 from maestro.board.owner_view import OwnerView
-from maestro.links.link import Frame, FrameAck, Hello
-from maestro.links.service import Address, Asked, Outlet
-from maestro.messages import (
-    Answer,
-    CheckLock,
-    Code,
-    Question,
-)
+from maestro.links.dialer import Dialer
+from maestro.links.items import MAIN, SYSTEM, Asked, Hello
+from maestro.links.session import Session
+from maestro.links.sizes import fits
+from maestro.messages import Answer, CheckLock, Code
 from maestro.platform import Platform
 from maestro.rules.ledger_book import LatePolicy, Scope
 from maestro.rules.state import Rules, System
@@ -37,36 +34,40 @@ from maestro.telemetry.metrics import MetricsRegistry
 REOPEN_EVERY = 1.0
 #: Seconds between two looks whether the broker's events are still ours, and, while they are not known to be, are.
 LOOK_EVERY, LOOK_SOON = 1.0, 0.05
+_TOO_LARGE = Answer(Code.FAILED, message="the answer is larger than a message may be; ask for less of it")
 
 
 class SystemService:
     """One system. Until its store is open it answers `UNAVAILABLE` and takes no event."""
 
-    def __init__(self, settings: Settings, system_id: str, epoch: int, outlet: Outlet) -> None:
+    def __init__(self, settings: Settings, system_id: str, epoch: int) -> None:
         self._settings = settings
         self._id = system_id
         self._epoch = epoch
-        self._outlet = outlet
         self._log = logs.get(system=system_id)
         self._problem = f"system {system_id} is starting"
         self._lock = PublishedLock(settings, system_id, epoch, self._problem)
         self._open: OpenSystem | None = None
-        self._greetings: dict[str, tuple[Hello, Address]] = {}
         self._opening: asyncio.Task[None] | None = None
         self._owner = OwnerView(settings)
+        self._registry = MetricsRegistry(OF_SYSTEM)
+        own = Hello(SYSTEM, epoch, system_id=system_id)
+        self._gateway = Dialer(settings.data_dir, MAIN, own, settings.actors, self._registry, self._gateway_met)
 
     # --- life --------------------------------------------------------------------------------------------------
 
     @property
     def problem(self) -> str:
-        """Whether the store is open."""
-        return self._problem
+        """Whether the store is open, and the links are well."""
+        of_links = self._open.problem if self._open is not None else ""
+        return self._problem or self._gateway.problem or of_links
 
     def figures(self) -> None:
         """Tell nothing: a system is asked with `Measure`."""
 
     async def start(self) -> None:
         """Open the store and carry on where it says; when it cannot be opened, keep trying and say so meanwhile."""
+        self._gateway.open()
         opened = await self._try_open()
         if not opened or self._settings.broker.shared:
             self._opening = asyncio.create_task(self._keep_open())
@@ -105,15 +106,12 @@ class SystemService:
             self._lock.unknown(self._problem)
             self._log.error("store cannot be opened", cause=str(problem))
             return False
-        registry = MetricsRegistry(OF_SYSTEM)
-        platform = await Platform.open(self._settings.platform, CallCounts(registry))
+        platform = await Platform.open(self._settings.platform, CallCounts(self._registry))
         self._open = OpenSystem(
-            self._settings, self._epoch, self._outlet, store, repository, system, platform, registry, self._lock.publish
+            self._settings, self._epoch, store, repository, system, platform, self._registry, self._lock.publish
         )
         self._problem = ""
         self._open.begin()
-        for hello, address in self._greetings.values():
-            self._open.greeted(hello, address)
         return True
 
     def _load(self) -> tuple[SystemStore, Repository, System]:
@@ -136,29 +134,27 @@ class SystemService:
             await self._open.end()
         self._owner.close()
         self._lock.close()
+        await self._gateway.close()
 
-    # --- messages ----------------------------------------------------------------------------------------------
+    # --- questions ---------------------------------------------------------------------------------------------
 
-    def receive(self, message: object, sender: Address) -> None:
-        """Take a message of ingress, cascade or the gateway."""
-        if isinstance(message, Hello):
-            self._greetings[message.role] = (message, sender)
-            if self._open is not None:
-                self._open.greeted(message, sender)
-        elif isinstance(message, Asked):
-            self._asked(message, sender)
-        elif isinstance(message, Frame | FrameAck) and self._open is not None:
-            self._open.linked(message)
+    def _gateway_met(self, session: Session) -> None:
+        def asked(item: object) -> None:
+            assert isinstance(item, Asked), "the gateway sends nothing else"
+            self._asked(item, session)
 
-    def answer_now(self, question: Question) -> Answer | None:
-        """Answer a lock check from what was published last. Called on the actor's own thread."""
-        return self._lock.answer if isinstance(question, CheckLock) else None
+        session.on_item = asked
 
-    def _asked(self, asked: Asked, sender: Address) -> None:
+    def _asked(self, asked: Asked, session: Session) -> None:
+        """Answer to the session that asked, and to no other: of one that ended nobody waits for it."""
+
         def reply(answer: Answer) -> None:
-            self._outlet.send(sender, asked.answered(answer))
+            answered = asked.answered(answer)
+            session.post(answered if fits(answered) else asked.answered(_TOO_LARGE))
 
-        if self._open is None or (refusal := self._owner.refusal):
+        if isinstance(asked.question, CheckLock):
+            reply(self._lock.answer)
+        elif self._open is None or (refusal := self._owner.refusal):
             reply(Answer(Code.UNAVAILABLE, message=refusal if self._open is not None else self._problem))
         else:
             self._open.questions.ask(asked.question, reply)

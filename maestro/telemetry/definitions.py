@@ -173,8 +173,8 @@ ACTOR_UP = _gauge("maestro_actor_up", "1 when the actor's service runs.", _ACTOR
 RESTARTS = _counter("maestro_actor_restarts_total", "Times the actor's process was started again.", _ACTOR)
 CPU = _counter("maestro_process_cpu_seconds_total", "CPU time of the actor's process.", _ACTOR)
 MEMORY = _gauge("maestro_process_resident_bytes", "Resident memory of the actor's process.", _ACTOR)
-LINK_FRAMES = _counter("maestro_link_frames_total", "Frames sent to other actors, repeats included.", _ACTOR)
-LINK_RESENDS = _counter("maestro_link_resends_total", "Frames sent again for lack of an acknowledgement.", _ACTOR)
+LINK_FRAMES = _counter("maestro_link_frames_total", "Frames sent to other processes.", _ACTOR)
+LINK_REFUSED = _counter("maestro_link_refused_total", "Links ended, and items dropped, for what they carried.", _ACTOR)
 CONNECTED = _gauge("maestro_broker_connected", "1 when the actor has its connection to the broker.", _ACTOR)
 DELIVERIES = _counter(
     "maestro_deliveries_total", "Deliveries of the broker, by queue: persist, wait.",
@@ -219,10 +219,10 @@ ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if i
 BY_NAME = {metric.name: metric for metric in ALL}
 #: What a system's process counts itself, rather than reads off its state.
 OF_SYSTEM = (
-    ALARMS, ERRORS, REPROCESSINGS, REPLAY_SENDS, LONG_COMMITS, TRIES, RETRIES, LOOKS, LINK_FRAMES, LINK_RESENDS
+    ALARMS, ERRORS, REPROCESSINGS, REPLAY_SENDS, LONG_COMMITS, TRIES, RETRIES, LOOKS, LINK_FRAMES, LINK_REFUSED
 )  # fmt: skip
-OF_INGRESS = (LINK_FRAMES, LINK_RESENDS, DELIVERIES, UNDECODABLE, UNPUBLISHABLE)
-OF_CASCADE = (LINK_FRAMES, LINK_RESENDS)
+OF_INGRESS = (LINK_FRAMES, LINK_REFUSED, DELIVERIES, UNDECODABLE, UNPUBLISHABLE)
+OF_CASCADE = (LINK_FRAMES, LINK_REFUSED)
 
 
 def error_class(reason: str) -> str:

@@ -120,7 +120,7 @@ async def test_a_slow_question_delays_no_other_and_is_put_once(runtime: ActorRun
         await describe(runtime, "sysA")
     assert not slow.done()
     assert await slow == Answer(Code.OK, b"late")
-    # It was open for longer than `resend_after`, so it was sent again meanwhile.
+    # It was open for longer than `silent_after`: the system was asked for a sign of life meanwhile.
     assert (await describe(runtime, "sysA"))[3] == 1
 
 

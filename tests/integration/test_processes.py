@@ -17,11 +17,15 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rabbitmq]
 
 
 async def replaced(it: Stage, name: str, old: Process) -> Process:
-    """Wait until an actor's process is another one, and it runs."""
+    """Wait until an actor's process is another one, and it runs; a system's answers, if only why it cannot."""
 
     async def there() -> Process | None:
         found = processes(it.folder / "data").get(name)
-        return found if found and found.pid != old.pid and found.alive else None
+        if not found or found.pid == old.pid or not found.alive:
+            return None
+        _, _, system = name.partition("system ")
+        answer = await it.get(f"/v1.0.0/reprocessing/{system}/pending", ok=False) if system else {}
+        return None if isinstance(answer, dict) and "being started" in answer.get("message", "") else found
 
     found: Process = await eventually(there, f"{name} is replaced")
     return found

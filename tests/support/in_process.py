@@ -1,4 +1,4 @@
-"""A system's service in this process: its siblings are a double, ingress and cascade are the test.
+"""A system's service in this process: its siblings are a double; ingress, cascade and the gateway are the test.
 
 async with served(tmp_path, siblings) as it:
     it.publish("i1")
@@ -7,7 +7,7 @@ async with served(tmp_path, siblings) as it:
 
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 import orjson
 
 from maestro.events import celery_body
-from maestro.links.endpoint import Peer
-from maestro.links.handshake import Meeting
-from maestro.links.service import Answered, Asked, Attach
+from maestro.links.folder import make_folder
+from maestro.links.items import CASCADE, INGRESS, MAIN, Answered, Asked, Hello
+from maestro.links.listener import Listener
+from maestro.links.session import Session
 from maestro.messages import Ack, Answer, Arrived, CascadeDone, DeadLetter, DeadLettered, Park, Parked, Question, Source
 from maestro.settings.model import Settings
 from maestro.system.service import SystemService
@@ -29,38 +30,47 @@ _epochs = itertools.count(1)
 
 
 class InProcess:
-    """The service, and what stands around it in its process: an outlet that carries messages both ways."""
+    """The service, and what stands around it in its process: those who listen for it."""
 
     def __init__(self, settings: Settings, siblings: RecordingSiblings) -> None:
+        make_folder(settings.data_dir)
         self.siblings = siblings
-        self.service = SystemService(settings, SYSTEM, next(_epochs), self)
+        self.service = SystemService(settings, SYSTEM, next(_epochs))
         self.settled: list[object] = []
         self.answers: dict[int, Answer] = {}
         self._numbers = itertools.count(1)
-        self._meetings: dict[str, Meeting] = {}
-        self._peers: dict[str, Peer] = {}
-        attach = Attach(1, SYSTEM, "system", self.service._epoch)
-        for role, receive in (("ingress", self._settle), ("cascade", self._operate)):
-            outlet = _Sender(self.service, role)
-            meeting = self._meetings[role] = Meeting(role, next(_epochs), outlet, settings.actors, MetricsRegistry())
-            self._peers[role] = meeting.meet(attach, receive)
+        self.sessions: dict[str, Session] = {}
+        takes = {INGRESS: self._settle, CASCADE: self._operate, MAIN: self._answered}
+        self._listeners = [self._listener(settings, name, take) for name, take in takes.items()]
 
-    def send(self, address: object, message: object) -> None:
-        """Carry what the service sends."""
-        if isinstance(message, Answered):
-            self.answers[message.correlation] = message.answer
-        else:
-            self._meetings[str(address)].receive(message)  # type: ignore[arg-type]  # frames and acknowledgements
+    def _listener(self, settings: Settings, name: str, take: Callable[[Any], None]) -> Listener:
+        def met(_system: Hello, session: Session) -> None:
+            self.sessions[name] = session
+            session.on_item = take
+
+        own = Hello(name, next(_epochs))
+        return Listener(settings.data_dir, own, settings.actors, MetricsRegistry(), met)
+
+    async def open(self) -> None:
+        """Start the service; all links are there when it returns, but where its store cannot be opened."""
+        for listener in self._listeners:
+            listener.open()
+        await self.service.start()
+        names = {MAIN} if self.service.problem else {MAIN, INGRESS, CASCADE}
+        await self.siblings.wait_for(lambda: names <= self.sessions.keys(), 10)
 
     def _settle(self, item: object) -> None:
         self.settled.append(item)
         if isinstance(item, Park):
-            self._peers["ingress"].post(Parked(item.key))
+            self.sessions[INGRESS].post(Parked(item.key))
         elif isinstance(item, DeadLetter):
-            self._peers["ingress"].post(DeadLettered(item.key, item.number))
+            self.sessions[INGRESS].post(DeadLettered(item.key, item.number))
 
     def _operate(self, operation: Any) -> None:
-        self._peers["cascade"].post(CascadeDone(operation.op))
+        self.sessions[CASCADE].post(CascadeDone(operation.op))
+
+    def _answered(self, item: Answered) -> None:
+        self.answers[item.correlation] = item.answer
 
     def publish(self, fields: dict[str, Any] | str, key: str = "") -> str:
         """Deliver a persist event; return its key."""
@@ -68,7 +78,7 @@ class InProcess:
         number = next(self._numbers)
         key = key or f"celery-{number}"
         body = celery_body(key, orjson.dumps(fields))
-        self._peers["ingress"].post(Arrived(number, Source.PERSIST, body, redelivered=False, at=time.time()))
+        self.sessions[INGRESS].post(Arrived(number, Source.PERSIST, body, redelivered=False, at=time.time()))
         return key
 
     def acks(self) -> list[int]:
@@ -78,31 +88,23 @@ class InProcess:
     async def ask(self, question: Question) -> Answer:
         """Put a question and wait for its answer."""
         number = next(self._numbers)
-        self.service.receive(Asked(number, question), "gateway")
+        self.sessions[MAIN].post(Asked(number, question))
         await self.siblings.wait_for(lambda: number in self.answers, 10)
         return self.answers[number]
 
-    def close(self) -> None:
-        for meeting in self._meetings.values():
-            meeting.close()
-
-
-class _Sender:
-    def __init__(self, service: SystemService, role: str) -> None:
-        self._service = service
-        self._role = role
-
-    def send(self, _address: object, message: object) -> None:
-        self._service.receive(message, self._role)
+    async def close(self) -> None:
+        """End the service, and who listened for it."""
+        await self.service.stop()
+        for listener in self._listeners:
+            await listener.close()
 
 
 @asynccontextmanager
 async def served(folder: Path, siblings: RecordingSiblings, **settings: Any) -> AsyncIterator[InProcess]:
     """Start the service on a store in `folder`; stop it in good order at the end."""
     it = InProcess(Settings(data_dir=folder, platform=siblings.settings(), **settings), siblings)
-    await it.service.start()
     try:
+        await it.open()
         yield it
     finally:
-        await it.service.stop()
-        it.close()
+        await it.close()

@@ -1,4 +1,4 @@
-"""The small parts: outbox, answer log, wire, processes, run record."""
+"""The small parts: outbox, wire, processes, run record."""
 
 import os
 import pickle
@@ -12,7 +12,6 @@ import pytest
 from thespian.system.transport import ReceiveEnvelope, TransmitIntent
 
 from maestro.actors import processes, wire
-from maestro.actors.answers import AnswerLog
 from maestro.actors.backoff import Backoff
 from maestro.actors.endpoint import address_of
 from maestro.actors.errors import AlreadyRunning
@@ -20,7 +19,6 @@ from maestro.actors.outbox import Outbox
 from maestro.actors.processes import Process
 from maestro.actors.run_record import RunFolder, RunRecord
 from maestro.actors.wire import SignedPickle
-from maestro.messages import Answer, Code
 
 
 def readable(outbox: Outbox) -> bool:
@@ -66,25 +64,6 @@ def test_nothing_is_lost_between_two_threads() -> None:
     writer.join()
     outbox.close()
     assert got == list(range(5000))
-
-
-def test_a_question_is_new_once_and_its_answer_is_kept() -> None:
-    log = AnswerLog(ids=2)
-    assert log.is_new(1)
-    assert not log.is_new(1)
-    assert log.find(1) is None
-    log.keep(1, Answer(Code.OK, b"x"))
-    assert log.find(1) == Answer(Code.OK, b"x")
-    assert log.is_new(2)
-    assert log.is_new(3)
-    assert log.is_new(1)
-
-
-def test_answers_are_dropped_oldest_first_when_they_no_longer_fit() -> None:
-    log = AnswerLog(max_bytes=2500)
-    for number in range(3):
-        log.keep(number, Answer(Code.OK, bytes(1000)))
-    assert [log.find(number) is not None for number in range(3)] == [False, True, True]
 
 
 def test_only_messages_of_this_run_are_read() -> None:

@@ -6,10 +6,9 @@ from itertools import count
 import pytest
 
 from maestro.actors.child import State
-from maestro.actors.messages import Factories, Ping, Role, StartService, StopService, TellChanges
+from maestro.actors.messages import Factories, Ping, Role, StartService, StopService
 from maestro.actors.processes import Process
 from maestro.actors.supervision_plan import SIDE_BY_SIDE, Command, Create, Kill, SupervisionPlan, Tell
-from maestro.links.service import Attach, Detach
 from maestro.settings.model import ActorSettings, Settings
 from maestro.telemetry.metrics import Sample, Snapshot
 
@@ -66,17 +65,6 @@ class World:
         for order in self.take(StartService):
             assert isinstance(order, StartService)
             self.run(self.plan.started(order.epoch, f"real {order.epoch}", self.now))
-
-    def acknowledge(self, key: tuple[Role, str]) -> list[Attach | Detach]:
-        """Take the changes on their way to a hub and acknowledge them."""
-        address = self.entry(key).address
-        mine = [m for to, m in self.sent if to == address and isinstance(m, TellChanges)]
-        self.sent = [(to, m) for to, m in self.sent if to != address or not isinstance(m, TellChanges)]
-        taken = [change for message in mine for change in message.items]
-        if taken:
-            version = max(change.version for change in taken)
-            self.run(self.plan.acknowledged(self.entry(key).epoch, version, self.now))
-        return taken
 
     def kill(self, key: tuple[Role, str]) -> None:
         self.alive.discard(self.entry(key).pid)
@@ -151,54 +139,11 @@ def test_restarts_are_counted_and_what_an_actor_measured_is_told(world: World) -
     assert world.entry(SYS_A).restarts == 1
 
 
-def test_hubs_hear_of_a_system_until_they_acknowledge(world: World) -> None:
-    for _ in range(6):
-        world.tick()
-    for key in (INGRESS, CASCADE):
-        changes = world.acknowledge(key)
-        assert {(change.system_id, change.epoch) for change in changes if isinstance(change, Attach)} == {("sysA", 3)}
-        assert len(changes) == 2  # sent, and sent again a second later
-    for _ in range(12):
-        world.tick()
-    assert world.take(TellChanges) == []
-
-
-def test_one_message_of_changes_is_under_way_and_the_rest_gathers(world: World) -> None:
-    world.run(world.plan.install(["sysB", "sysC"], world.now))
-    world.start_all()
-    first = world.acknowledge(INGRESS)
-    assert [change.system_id for change in first] == ["sysA"]
-    assert [change.system_id for change in world.acknowledge(INGRESS)] == ["sysB", "sysC"]
-
-
-def test_an_old_acknowledgement_does_not_settle_a_newer_change(world: World) -> None:
-    old = world.acknowledge(INGRESS)
-    world.kill(SYS_A)
-    world.run(world.plan.acknowledged(world.entry(INGRESS).epoch, old[0].version, world.now))
-    world.start_all()
-    seen = [*world.acknowledge(INGRESS), *world.acknowledge(INGRESS)]
-    assert isinstance(seen[-1], Attach)
-    assert seen[-1].epoch == world.entry(SYS_A).epoch
-
-
-def test_a_dead_system_is_detached_and_created_at_once_with_a_new_epoch(world: World) -> None:
-    world.acknowledge(INGRESS)
+def test_a_dead_system_is_created_at_once_with_a_new_epoch(world: World) -> None:
     world.kill(SYS_A)
     assert world.created.count(SYS_A) == 2
     assert world.entry(SYS_A).epoch > 3
     assert world.entry(SYS_A).address is None
-    (change,) = world.acknowledge(INGRESS)
-    assert isinstance(change, Detach)
-
-
-def test_a_hub_that_comes_back_hears_of_all_running_systems(world: World) -> None:
-    world.run(world.plan.install(["sysB"], world.now))
-    world.start_all()
-    world.acknowledge(INGRESS)
-    world.acknowledge(INGRESS)
-    world.kill(INGRESS)
-    world.start_all()
-    assert {change.system_id for change in world.acknowledge(INGRESS)} == {"sysA", "sysB"}
 
 
 def test_restarts_back_off_and_a_proven_life_forgives(world: World) -> None:
@@ -309,8 +254,6 @@ def test_a_system_with_a_problem_is_asked_often_though_its_heart_beats(world: Wo
 
 
 def test_it_ticks_often_only_while_something_is_on_its_way(world: World) -> None:
-    for key in (INGRESS, CASCADE):
-        world.acknowledge(key)
     assert world.plan.pace == 2.0
     world.tick()
     world.run(world.plan.install([f"s{number}" for number in range(50)], world.now))
@@ -321,8 +264,6 @@ def test_it_ticks_often_only_while_something_is_on_its_way(world: World) -> None
 @pytest.mark.parametrize("late", [0.001, 0.004, 0.3])
 def test_who_is_well_is_never_taken_for_silent(world: World, late: float) -> None:
     """Ticks and heartbeats come a little late, and answers take some milliseconds, all of it for ten minutes."""
-    for key in (INGRESS, CASCADE):
-        world.acknowledge(key)
     answers: list[tuple[float, int]] = []
     until = world.now + 600.0
     while world.now < until:

@@ -14,7 +14,6 @@ from thespian.system.transport.TCPTransport import ExternalTransportCopy
 from maestro.actors.endpoint import address_of
 from maestro.actors.sockets import IdleSockets, WholeAckBuffer
 from maestro.actors.transport import LeanTransport
-from maestro.links.link import Frame, FrameAck
 from maestro.ports import free_port
 
 TURN = timedelta(seconds=0.2)
@@ -121,46 +120,15 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Mailbox, Mailbox]]:
     there.close()
 
 
-def test_what_a_link_sends_is_not_acknowledged(ends: tuple[Mailbox, Mailbox]) -> None:
+def test_each_message_is_acknowledged(ends: tuple[Mailbox, Mailbox]) -> None:
     here, there = ends
-    frames = [Frame(1, 2, 1, ("x" * 300_000,)), FrameAck(1, 2, 1), Frame(1, 2, 2, ("y",))]
-    for frame in frames:
-        here.send(there, frame)
-        here.flush()
-        assert there.receive(1) == [frame]
-    assert len(here.became) == len(frames)
-    (idle,) = here.transport._openSockets.values()
-    with pytest.raises(BlockingIOError):
-        idle.socket.recv(1)
-    there.send(here, frames[1])
-    assert here.receive(1) == [frames[1]], "by the same connection"
-    assert len(there.transport._openSockets) == 1
-
-
-def test_all_else_is_acknowledged_between_frames_as_well(ends: tuple[Mailbox, Mailbox]) -> None:
-    here, there = ends
-    sent: list[object] = [FrameAck(1, 2, 1), "a question", FrameAck(1, 2, 2), "another"]
-    for message in sent:
+    sent = ["a question", "x" * 300_000]
+    for number, message in enumerate(sent, 1):
         here.send(there, message)
-    here.flush()
-    got: list[object] = []
-    for _ in sent:
-        got += there.receive(1)
         here.flush()
-    assert got == sent
-    assert len(here.became) == len(sent)
+        assert there.receive(1) == [message]
+        here.flush()
+        assert len(here.became) == number
     here.send(there, "a third")
     here.flush()
     assert len(here.became) == len(sent), "it is not acknowledged yet"
-
-
-def test_frames_that_cross_arrive_both(ends: tuple[Mailbox, Mailbox]) -> None:
-    here, there = ends
-    here.send(there, FrameAck(1, 2, 0))
-    here.flush()
-    assert there.receive(1)
-    for number in range(1, 4):
-        here.send(there, FrameAck(1, 2, number))
-        there.send(here, FrameAck(2, 1, number))
-        assert here.receive(1) == [FrameAck(2, 1, number)]
-        assert there.receive(1) == [FrameAck(1, 2, number)]

@@ -1,7 +1,7 @@
 """When a system's reprocessing queues are declared: in a debounce, or when something is to be done with them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
@@ -10,8 +10,7 @@ from maestro.broker.base import Binding
 from maestro.broker.topology import SystemQueues
 from maestro.cascade import service as cascade
 from maestro.cascade.service import CascadeService
-from maestro.links.link import Frame
-from maestro.links.service import Attach
+from maestro.links.items import SYSTEM, Hello
 from maestro.messages import EmptyUnitQueues
 from maestro.settings.model import Settings
 from tests.support.brokers import eventually
@@ -39,8 +38,10 @@ class FakeBroker:
         return
 
 
-class Outlet:
-    def send(self, address: object, message: object) -> None:
+class FakeSession:
+    on_item: Callable[[object], None]
+
+    def post(self, item: object, *, lazy: bool = False) -> None:
         """Lose it."""
 
 
@@ -55,13 +56,15 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> FakeBroker:
 
 @pytest.fixture
 async def service(broker: FakeBroker) -> AsyncIterator[CascadeService]:
-    service = CascadeService(Settings(), 1, Outlet())
+    service = CascadeService(Settings(), 1)
     yield service
     await service.stop()
 
 
-def attach(service: CascadeService, number: int) -> None:
-    service.receive(Attach(number, f"s{number}", f"at {number}", 100 + number), None)
+def attach(service: CascadeService, number: int) -> FakeSession:
+    session = FakeSession()
+    service.met(Hello(SYSTEM, 100 + number, system_id=f"s{number}"), session)  # type: ignore[arg-type]
+    return session
 
 
 def queues(*numbers: int) -> list[str]:
@@ -99,9 +102,9 @@ async def test_what_is_to_be_done_does_not_wait_for_the_lull(
 ) -> None:
     monkeypatch.setattr(debounce, "DEBOUNCE", 60.0)
     monkeypatch.setattr(debounce, "DEBOUNCE_MAX", 60.0)
-    attach(service, 1)
+    session = attach(service, 1)
     attach(service, 2)
-    service.receive(Frame(101, 1, 1, (EmptyUnitQueues(1),)), None)
+    session.on_item(EmptyUnitQueues(1))
     await until_declared(broker, queues(1))
     unit_queues = {SystemQueues("s1").events, SystemQueues("s1").control}
     await eventually(lambda: set(broker.purged) == unit_queues, "emptied")
@@ -112,8 +115,8 @@ async def test_what_is_to_be_done_does_not_wait_for_the_lull(
 async def test_a_queue_found_missing_as_they_are_emptied_is_declared_again(
     broker: FakeBroker, service: CascadeService, missing: str
 ) -> None:
-    attach(service, 1)
+    session = attach(service, 1)
     await until_declared(broker, queues(1))
     broker.missing.add(getattr(SystemQueues("s1"), missing))
-    service.receive(Frame(101, 1, 1, (EmptyUnitQueues(1),)), None)
+    session.on_item(EmptyUnitQueues(1))
     await until_declared(broker, queues(1, 1))

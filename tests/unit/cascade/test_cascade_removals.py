@@ -1,6 +1,6 @@
 """How the cascade actor takes messages off the unit queues: together where they stand in order, else each by itself."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
@@ -8,8 +8,7 @@ from maestro.broker.base import Binding, BrokerError, Delivery
 from maestro.broker.topology import SystemQueues
 from maestro.cascade import service as cascade
 from maestro.cascade.service import CascadeService
-from maestro.links.link import Frame
-from maestro.links.service import Attach
+from maestro.links.items import SYSTEM, Hello
 from maestro.messages import CascadeDone, DequeueControl, DequeueUnit, EmptyUnitQueues, ToCascade
 from maestro.settings.model import Settings
 from tests.support.brokers import eventually
@@ -56,13 +55,14 @@ class FakeBroker:
         return
 
 
-class Outlet:
+class FakeSession:
+    on_item: Callable[[object], None]
+
     def __init__(self) -> None:
         self.done: list[CascadeDone] = []
 
-    def send(self, _address: object, message: object) -> None:
-        if isinstance(message, Frame):
-            self.done += message.items  # type: ignore[arg-type]  # cascade sends nothing else
+    def post(self, item: object, *, lazy: bool = False) -> None:
+        self.done.append(item)  # type: ignore[arg-type]  # cascade sends nothing else
 
 
 @pytest.fixture
@@ -73,23 +73,24 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> FakeBroker:
 
 
 @pytest.fixture
-def outlet() -> Outlet:
-    return Outlet()
+def session() -> FakeSession:
+    return FakeSession()
 
 
 @pytest.fixture
-async def service(broker: FakeBroker, outlet: Outlet) -> AsyncIterator[CascadeService]:
-    service = CascadeService(Settings(), 1, outlet)
-    service.receive(Attach(1, "s1", "there", 101), None)
+async def service(broker: FakeBroker, session: FakeSession) -> AsyncIterator[CascadeService]:
+    service = CascadeService(Settings(), 1)
+    service.met(Hello(SYSTEM, 101, system_id="s1"), session)  # type: ignore[arg-type]
     yield service
     await service.stop()
 
 
-async def order(service: CascadeService, outlet: Outlet, *operations: ToCascade) -> None:
+async def order(session: FakeSession, *operations: ToCascade) -> None:
     """Have the operations done, and wait until all are told of, in order."""
-    service.receive(Frame(101, 1, 1, operations), None)
+    for operation in operations:
+        session.on_item(operation)
     wanted = [operation.op for operation in operations]
-    await eventually(lambda: [done.op for done in outlet.done] == wanted, "all told of")
+    await eventually(lambda: [done.op for done in session.done] == wanted, "all told of")
 
 
 def replays(ids: Sequence[str]) -> list[ToCascade]:
@@ -99,47 +100,47 @@ def replays(ids: Sequence[str]) -> list[ToCascade]:
 
 
 async def test_what_stands_in_order_is_taken_in_one_go(
-    broker: FakeBroker, service: CascadeService, outlet: Outlet
+    broker: FakeBroker, service: CascadeService, session: FakeSession
 ) -> None:
     broker.queues = {QUEUES.events: ["a", "b", "c", "d"], QUEUES.control: ["a", "b", "c", "d"]}
-    await order(service, outlet, *replays("abc"))
+    await order(session, *replays("abc"))
     assert broker.queues == {QUEUES.events: ["d"], QUEUES.control: ["d"]}
     assert broker.takes == 2
-    assert not any(done.problem for done in outlet.done)
+    assert not any(done.problem for done in session.done)
 
 
 async def test_what_is_stale_goes_with_what_stands_behind_it(
-    broker: FakeBroker, service: CascadeService, outlet: Outlet
+    broker: FakeBroker, service: CascadeService, session: FakeSession
 ) -> None:
     broker.queues = {QUEUES.events: ["a", "b", "c", "d", "e"], QUEUES.control: ["a"]}
-    await order(service, outlet, *replays("bd"))
+    await order(session, *replays("bd"))
     assert broker.queues == {QUEUES.events: ["e"], QUEUES.control: []}
 
 
 async def test_what_is_not_there_takes_nothing_else_along(
-    broker: FakeBroker, service: CascadeService, outlet: Outlet
+    broker: FakeBroker, service: CascadeService, session: FakeSession
 ) -> None:
     broker.queues = {QUEUES.events: ["a", "b", "c"], QUEUES.control: ["a", "b", "c"]}
-    await order(service, outlet, *replays("xa"))
+    await order(session, *replays("xa"))
     assert broker.queues == {QUEUES.events: ["b", "c"], QUEUES.control: ["c"]}
 
 
 async def test_each_is_done_before_what_comes_behind_it(
-    broker: FakeBroker, service: CascadeService, outlet: Outlet, monkeypatch: pytest.MonkeyPatch
+    broker: FakeBroker, service: CascadeService, session: FakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cascade, "TOGETHER", 4)
     ids = list("abcdefgh")
     broker.queues = {QUEUES.events: [*ids, "z"], QUEUES.control: [*ids, "z"]}
-    await order(service, outlet, *replays(ids), EmptyUnitQueues(1000))
+    await order(session, *replays(ids), EmptyUnitQueues(1000))
     assert broker.queues == {QUEUES.events: [], QUEUES.control: []}
     assert broker.takes == 8, "no more than so many are in memory"
 
 
 async def test_what_one_queue_refuses_is_no_problem_of_the_other(
-    broker: FakeBroker, service: CascadeService, outlet: Outlet
+    broker: FakeBroker, service: CascadeService, session: FakeSession
 ) -> None:
     broker.queues = {QUEUES.events: ["a"], QUEUES.control: ["a"]}
     broker.refuses = QUEUES.control
-    await order(service, outlet, *replays("a"))
-    assert [done.problem for done in outlet.done] == ["", "refused"]
+    await order(session, *replays("a"))
+    assert [done.problem for done in session.done] == ["", "refused"]
     assert broker.queues == {QUEUES.events: [], QUEUES.control: ["a"]}

@@ -10,7 +10,7 @@ from maestro.http.actor_client import UnknownSystem
 from maestro.http.evidence import Asked
 from maestro.http.replies import reply
 from maestro.messages import Answer, Code, Question
-from maestro.telemetry.metrics import ActorState
+from maestro.telemetry.metrics import ActorState, Snapshot
 
 
 class FakePages:
@@ -76,6 +76,9 @@ class FakeActorClient:
 
     def actors(self) -> tuple[ActorState, ...]:
         return self.states
+
+    def measured(self) -> Snapshot:
+        return Snapshot()
 
     async def readiness(self) -> Mapping[str, str]:
         return self.problems

@@ -113,7 +113,7 @@ class FakeBroker:
         asyncio.get_running_loop().call_soon(self._deliver)
 
 
-class FakePeer:
+class FakeSession:
     """The system's actor, which remembers."""
 
     def __init__(self) -> None:
@@ -163,18 +163,18 @@ async def line(broker: FakeBroker) -> AsyncIterator[SystemConsumer]:
 
 
 async def test_off_and_on_at_once_delivers_again_what_the_system_has_forgotten(line: SystemConsumer) -> None:
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
-    first = await peer.got(Arrived)
+    first = await session.got(Arrived)
     assert first.source is Source.WAIT
     line.receive(FeedWaitQueue(on=False))
     line.receive(FeedWaitQueue(on=True))
-    again = await peer.got(Arrived)
+    again = await session.got(Arrived)
     assert again.ref == first.ref
     assert line._broker.given_back == 0  # type: ignore[attr-defined]  # a broker counts what it gets back
     line.receive(Ack(again.ref))
-    await peer.got(WaitQueueDrained)
+    await session.got(WaitQueueDrained)
 
 
 async def test_what_is_consumed_is_declared_first_and_the_rest_when_it_is_time(broker: FakeBroker) -> None:
@@ -191,10 +191,10 @@ async def test_an_event_that_is_to_wait_does_not_wait_for_its_queue_and_is_consu
     broker.ready = 0
     line = SystemConsumer("s", broker, 16, MetricsRegistry())  # type: ignore[arg-type]
     line.open()
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
     line.receive(Park("k", b"body", ()))
-    assert (await peer.got(Parked)).key == "k"
+    assert (await session.got(Parked)).key == "k"
     assert broker.ready == 1
     looked = False
 
@@ -204,7 +204,7 @@ async def test_an_event_that_is_to_wait_does_not_wait_for_its_queue_and_is_consu
 
     broker.meanwhile = look
     line.receive(FeedWaitQueue(on=True))
-    await peer.got(Arrived)
+    await session.got(Arrived)
     assert not looked  # what was parked is there for sure
     await line.close()
 
@@ -213,14 +213,14 @@ async def test_a_wait_queue_with_nothing_on_it_is_drained_without_a_consumer(
     line: SystemConsumer, broker: FakeBroker
 ) -> None:
     broker.ready = 0
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
-    await peer.got(WaitQueueDrained)
+    await session.got(WaitQueueDrained)
     assert broker.consumer is None
     broker.ready = 1  # somebody put something there
-    line.receive(Ack((await peer.got(Arrived)).ref))
-    await peer.got(WaitQueueDrained)
+    line.receive(Ack((await session.got(Arrived)).ref))
+    await session.got(WaitQueueDrained)
 
 
 @pytest.fixture
@@ -234,39 +234,39 @@ def held_broker(broker: FakeBroker) -> FakeBroker:
 async def test_the_wait_queue_is_not_drained_while_another_may_hold_messages_of_it(
     held_broker: FakeBroker, line: SystemConsumer
 ) -> None:
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
     await asyncio.sleep(4 * consumer.LOOK)
-    assert peer.idle()
+    assert session.idle()
     held_broker.ready = 1  # it is gone, and what it held is back
     held_broker.free.set()
-    line.receive(Ack((await peer.got(Arrived)).ref))
-    await peer.got(WaitQueueDrained)
+    line.receive(Ack((await session.got(Arrived)).ref))
+    await session.got(WaitQueueDrained)
 
 
 async def test_once_it_is_not_to_be_fed_nothing_is_taken_off_any_more(line: SystemConsumer, broker: FakeBroker) -> None:
     broker.ready = 0
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
-    await peer.got(WaitQueueDrained)
+    await session.got(WaitQueueDrained)
     line.receive(FeedWaitQueue(on=False))
     line.receive(Park("k", b"body", ()))
-    await peer.got(Parked)
+    await session.got(Parked)
     await asyncio.sleep(0.3)
     assert broker.consumed == [QUEUES.persist]
-    assert peer.idle()
+    assert session.idle()
 
 
 async def test_what_is_parked_while_the_queue_is_looked_at_is_not_drained(
     line: SystemConsumer, broker: FakeBroker
 ) -> None:
     """The depth that was asked for before says nothing of it."""
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
-    first = await peer.got(Arrived)
+    first = await session.got(Arrived)
 
     def park() -> None:
         broker.meanwhile = lambda: None
@@ -274,12 +274,12 @@ async def test_what_is_parked_while_the_queue_is_looked_at_is_not_drained(
 
     broker.meanwhile = park
     line.receive(Ack(first.ref))
-    await peer.got(Parked)
+    await session.got(Parked)
     await asyncio.sleep(0.3)  # several looks
-    assert peer.idle()
+    assert session.idle()
     broker._deliver()
-    line.receive(Ack((await peer.got(Arrived)).ref))
-    await peer.got(WaitQueueDrained)
+    line.receive(Ack((await session.got(Arrived)).ref))
+    await session.got(WaitQueueDrained)
 
 
 async def test_what_was_out_when_the_connection_ended_is_waited_for(
@@ -287,25 +287,25 @@ async def test_what_was_out_when_the_connection_ended_is_waited_for(
 ) -> None:
     """The broker has not taken it back yet when the queue looks empty over a new connection."""
     monkeypatch.setattr(consumer, "TAKEN_BACK_WITHIN", 0.5)
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
-    await peer.got(Arrived)
+    await session.got(Arrived)
     broker.lost()
     await asyncio.sleep(0.3)
-    assert peer.idle()
+    assert session.idle()
     broker.ready = 1
     broker._deliver()
-    line.receive(Ack((await peer.got(Arrived)).ref))
-    await peer.got(WaitQueueDrained)
+    line.receive(Ack((await session.got(Arrived)).ref))
+    await session.got(WaitQueueDrained)
 
 
 async def ordered_to_the_error_queue(line: SystemConsumer, broker: FakeBroker) -> int:
     """Have the wait queue's message moved by a broker that does not confirm; return its reference."""
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
-    ref: int = (await peer.got(Arrived)).ref
+    ref: int = (await session.got(Arrived)).ref
     broker.confirms.clear()
     line.receive(DeadLetter("", b"body", "bad", no_event=False, refs=(ref,)))
     return ref
@@ -336,13 +336,13 @@ async def test_a_broker_that_does_not_confirm_holds_up_no_stop_of_the_feed(
 
 
 async def test_a_delivery_that_cannot_be_decoded_costs_itself_only(line: SystemConsumer, broker: FakeBroker) -> None:
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
     await eventually(lambda: QUEUES.persist_error in broker.declared, "declared")
     bad = Delivery(QUEUES.persist, b"body", "m", {}, redelivered=False, tag=object(), problem="a field is cut")
     line._arrived(bad)
     line._arrived(Delivery(QUEUES.persist, b"fine", "n", {}, redelivered=False, tag=object()))
-    assert (await peer.got(Arrived)).body == b"fine"
+    assert (await session.got(Arrived)).body == b"fine"
     await eventually(lambda: broker.dead == ["m"], "dead-lettered under its own id")
     assert broker.published[0].headers["x-maestro-error"] == "a field is cut"
     assert broker.published[0].original is bad
@@ -379,10 +379,10 @@ async def test_ids_of_bad_input_are_unique_and_its_message_id_is_kept(line: Syst
 async def test_an_event_with_an_endless_id_is_parked_under_one_made_of_it(
     line: SystemConsumer, broker: FakeBroker
 ) -> None:
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
     line.receive(Park("k" * 300, b"body", ()))
-    assert (await peer.got(Parked)).key == "k" * 300
+    assert (await session.got(Parked)).key == "k" * 300
     assert len(broker.published[0].message_id) == 33
 
 
@@ -396,42 +396,42 @@ def persisted(line: SystemConsumer) -> None:
 async def test_a_sweep_is_over_once_all_that_stood_in_the_queue_was_delivered(
     line: SystemConsumer, broker: FakeBroker
 ) -> None:
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
     broker.ready = 2
     line.receive(SweepPersist("d1", "d1.0.1"))
     await asyncio.sleep(2 * consumer.LOOK)
-    assert peer.idle()
+    assert session.idle()
     persisted(line)
-    assert (await peer.got(Arrived)).source is Source.PERSIST
+    assert (await session.got(Arrived)).source is Source.PERSIST
     await asyncio.sleep(2 * consumer.LOOK)
-    assert peer.idle()
+    assert session.idle()
     persisted(line)
-    await peer.got(Arrived)
-    assert await peer.got(PersistSwept) == PersistSwept("d1", "d1.0.1")
+    await session.got(Arrived)
+    assert await session.got(PersistSwept) == PersistSwept("d1", "d1.0.1")
 
 
 async def test_a_sweep_of_a_queue_that_is_purged_is_over(line: SystemConsumer, broker: FakeBroker) -> None:
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
     broker.ready = 5
     line.receive(SweepPersist("d1", "d1.0.1"))
     await asyncio.sleep(2 * consumer.LOOK)
-    assert peer.idle()
+    assert session.idle()
     broker.ready = 0
-    assert await peer.got(PersistSwept) == PersistSwept("d1", "d1.0.1")
+    assert await session.got(PersistSwept) == PersistSwept("d1", "d1.0.1")
 
 
 async def test_what_maestro_marked_a_message_with_comes_along(line: SystemConsumer) -> None:
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
-    assert (await peer.got(Arrived)).mark == "id"
+    assert (await session.got(Arrived)).mark == "id"
     persisted(line)
-    assert (await peer.got(Arrived)).mark == ""
+    assert (await session.got(Arrived)).mark == ""
     headers = {ERROR_HEADER: "r", ERROR_ID_HEADER: "~sync/ab/1"}
     line._arrived(Delivery(QUEUES.persist, b"body", "id", headers, redelivered=False, tag=object()))
-    again = await peer.got(Arrived)
+    again = await session.got(Arrived)
     assert (again.mark, again.redriven) == ("~sync/ab/1", True)
 
 
@@ -440,8 +440,8 @@ async def test_what_was_out_or_waited_before_an_adoption_is_marked_until_all_of_
 ) -> None:
     done: list[bool] = []
     line.adopt(lambda: done.append(True))
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
 
     def arrive(body: bytes, *, redelivered: bool, **headers: str) -> None:
         line._arrived(Delivery(QUEUES.persist, body, "m", headers, redelivered=redelivered, tag=object()))
@@ -450,12 +450,12 @@ async def test_what_was_out_or_waited_before_an_adoption_is_marked_until_all_of_
     arrive(b"given back by a person", redelivered=True, **{"x-maestro-error": "why"})
     arrive(b"new", redelivered=False)
     arrive(b"out of our own hands", redelivered=True)
-    came = [await peer.got(Arrived) for _ in range(4)]
+    came = [await session.got(Arrived) for _ in range(4)]
     assert [one.foreign for one in came] == [True, False, False, False]
     line.receive(FeedWaitQueue(on=True))
-    waited = await peer.got(Arrived)
+    waited = await session.got(Arrived)
     assert waited.foreign
-    again = FakePeer()  # the actor is replaced: what is handed over again is marked as it was
+    again = FakeSession()  # the actor is replaced: what is handed over again is marked as it was
     line.attach(again)  # type: ignore[arg-type]
     assert (await again.got(Arrived)).foreign
     assert not done
@@ -466,10 +466,10 @@ async def test_what_was_out_or_waited_before_an_adoption_is_marked_until_all_of_
 
 
 async def test_copies_are_given_back_when_the_system_stays_blocked(line: SystemConsumer, broker: FakeBroker) -> None:
-    peer = FakePeer()
-    line.attach(peer)  # type: ignore[arg-type]
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
-    await peer.got(Arrived)
+    await session.got(Arrived)
     line.receive(FeedWaitQueue(on=False))
     await eventually(lambda: broker.given_back >= 1, "given back")
-    assert peer.idle()
+    assert session.idle()

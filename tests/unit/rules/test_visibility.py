@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 
+from maestro.messages import Code
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.delivery import Sight
@@ -304,6 +305,68 @@ def test_an_event_that_is_judged_again_drops_the_texts_of_its_instance(m: Sighte
     assert not m.system.outbox
 
 
+def skipped(m: Sighted) -> int:
+    """A document is skipped, and the text of that is under way; return its number."""
+    m.hold("i1", P1)
+    m.doc.pending_event = b'{"name":"s.persist.request","systemId":"s","instanceId":"i1"}'
+    m.skip()
+    [number] = m.system.outbox
+    m.tell(facts.OutboxMessageBegun(number))
+    return number
+
+
+def reconsider(m: Sighted) -> None:
+    m.tell(facts.ReconsiderAsked("d1", "anna", m.ticket()))
+
+
+def held_again(m: Sighted) -> None:
+    m.impact(P1)
+    m.origins(id_="d2")
+    m.approve("d2")
+    m.start()
+    m.held_committed()
+
+
+def test_a_text_that_may_come_late_is_remembered_when_its_event_is_held_again(m: Sighted) -> None:
+    number = skipped(m)
+    m.tell(facts.OutboxMessageUnanswered(number))
+    m.tell(facts.OutboxMessageDone(number))  # by another call
+    reconsider(m)
+    held_again(m)
+    m.looked()
+    assert m.only(do.WakeAt).at - m.now == pytest.approx(TEXT_COMES_WITHIN)
+    assert m.system.looks
+    m.restart()
+    m.looked()
+    assert m.system.looks
+
+
+def test_a_call_that_ends_without_an_answer_is_remembered_for_the_event_that_waits_by_then(m: Sighted) -> None:
+    number = skipped(m)
+    reconsider(m)
+    m.tell(facts.OutboxMessageUnanswered(number))
+    m.tell(facts.OutboxMessageDone(number))  # by another call
+    m.restart()
+    m.impact()
+    m.committed()
+    m.looked()
+    assert m.only(do.WakeAt).at - m.now == pytest.approx(TEXT_COMES_WITHIN)
+    assert m.system.looks
+
+
+def test_a_text_under_way_that_is_answered_is_settled_for_who_commits_by_then(m: Sighted) -> None:
+    number = text_under_way(m)
+    m.doc.pending_event = b'{"name":"s.persist.request","systemId":"s","instanceId":"i1"}'
+    m.skip()
+    reconsider(m)
+    held_again(m)
+    assert m.system.documents["d2"].text_late
+    m.tell(facts.OutboxMessageDone(number))
+    assert not m.system.documents["d2"].text_late
+    m.looked()
+    assert not m.system.looks
+
+
 # --- an event that changes no row waits for no look ------------------------------------------------------------
 
 
@@ -331,6 +394,20 @@ def test_an_event_that_changes_rows_or_may_do_so_waits(m: Sighted, footprint: Fo
     unseen(m)
     m.tell(facts.FootprintFound(m.last(do.AskFootprint).token, footprint))
     assert not m.asked(do.AskImpact)
+    m.woken()
+    m.looked()
+    assert m.only(do.AskImpact).instance_id == "i2"
+
+
+def test_an_event_that_waits_for_a_look_is_not_set_aside(m: Sighted) -> None:
+    unseen(m)
+    m.woken()
+    look = m.last(do.Look)
+    m.tell(facts.LookFailed(look.key, look.token, "no connection"))
+    m.tell(facts.SetAside("ana", 7))
+    reply = m.only(do.Reply)
+    assert reply.code is Code.CONFLICT
+    assert "apicore is waited for (no connection)" in reply.message
     m.woken()
     m.looked()
     assert m.only(do.AskImpact).instance_id == "i2"

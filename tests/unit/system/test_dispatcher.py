@@ -7,13 +7,8 @@ from maestro.settings.model import HttpSettings, Settings
 from maestro.system.service import SystemService
 
 
-class Outlet:
-    def send(self, address: object, message: object) -> None:
-        """Lose it."""
-
-
 async def test_each_command_has_one(tmp_path: Path) -> None:
-    service = SystemService(Settings(data_dir=tmp_path, http=HttpSettings(lock_board=False)), "sysA", 1, Outlet())
+    service = SystemService(Settings(data_dir=tmp_path, http=HttpSettings(lock_board=False)), "sysA", 1)
     await service.start()
     try:
         assert service._open is not None
