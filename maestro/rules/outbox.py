@@ -43,6 +43,11 @@ def drop_texts(system: System, instance_id: str, owner: Delivery | Document, ste
     The caller saves `owner`, whose commit they must not outlast.
     """
     dropped = False
+    for number, earlier in list(system.texts_under_way.items()):
+        of = earlier.instance_id if isinstance(earlier, Delivery) else earlier.held_instance
+        if of == instance_id and not owner.text_late:  # it was dropped for an earlier event of the instance
+            owner.text_late = True
+            system.texts_under_way[number] = owner
     for message in list(system.outbox.values()):
         if message.kind is OutboxKind.STATUS and message.instance_id == instance_id:
             if message.number in system.outbox_begun and not owner.text_late:

@@ -454,6 +454,19 @@ def test_nor_where_the_earlier_one_was_held() -> None:
     assert not m.system.outbox
 
 
+def test_a_text_of_an_earlier_event_that_is_under_way_may_outlast_a_later_one() -> None:
+    m = Sighted()
+    m.hold("i1", P1)
+    (number,) = m.system.outbox
+    m.tell(facts.OutboxMessageBegun(number))
+    m.skip()
+    m.arrive("more", instance="i1")
+    m.impact()
+    assert m.delivery("more").text_late, "the text may come after this commit, too"
+    m.tell(facts.OutboxMessageDone(number))
+    assert not m.delivery("more").text_late
+
+
 # --- a flood beside a backlog ------------------------------------------------------------------------------------
 
 
