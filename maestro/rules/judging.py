@@ -527,7 +527,8 @@ def on_set_aside(system: System, fact: facts.SetAside, step: Step) -> None:
         step.do(do.Reply(fact.ticket, Code.CONFLICT, f"system {system.id} is not stalled"))
     elif system.rules.require_reason and not fact.reason:
         step.do(do.Reply(fact.ticket, Code.INVALID, "reason: is missing"))
-    elif delivery is None or system.judging_stage is JudgingStage.COMMIT:
+    elif delivery is None or system.judging_stage in (JudgingStage.COMMIT, JudgingStage.LOOKS):
+        # It is the commit of another event that holds it up.
         message = f"no event is in hand that could be set aside: {stall.sibling} is waited for ({stall.cause})"
         step.do(do.Reply(fact.ticket, Code.CONFLICT, message))
     else:

@@ -90,6 +90,8 @@ class Outbox:
         self._locked.discard(message.number)
         self._engine.feed(facts.OutboxMessageBegun(message.number))
         try:
+            if message.number not in self._system.outbox:
+                return  # dropped before its call began: nobody waits for what it would do
             with logs.correlated(instance=message.instance_id):
                 await self._send(message)
         except NoSubscribers as problem:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
+from maestro.rules.visibility import TEXT_COMES_WITHIN
 from tests.support.siblings import How
-from tests.support.stage import Stage, stage, unit
+from tests.support.stage import PATIENCE, Stage, stage, unit
 from tests.support.tenant import Tenant, new_tenant
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rabbitmq, pytest.mark.timeout(300)]
@@ -16,6 +17,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rabbitmq, py
 TRIES = 3
 #: Ways to fail; `hang` is a silence until the answer's time-out, `half` an answer that breaks off in its middle.
 WAYS: tuple[How, ...] = (500, 404, "garbage", "half", "hang", "applied_then_fail")
+#: A status text whose call had no answer may still come: `finished` counts only when it is seen 30 s later, too.
+PATIENCE_WITH_TEXTS = PATIENCE + TEXT_COMES_WITHIN
 Scenario = Callable[[Tenant], Awaitable[None]]
 
 
@@ -129,7 +132,7 @@ async def test_what_decides_nothing_stops_nothing(it: Stage, site: Site, how: Ho
     tenant.fail(site.service, site.call, 3, how)
     doc = await tenant.approved("i")
     await tenant.publish("next")
-    await tenant.it.reaches(doc, "finished")
+    await tenant.it.reaches(doc, "finished", PATIENCE_WITH_TEXTS)
     await tenant.commits_are("i", "re1", "next")
 
 
@@ -159,7 +162,7 @@ async def test_a_short_trouble_is_waited_out(it: Stage, how: How) -> None:
     tenant.fail("event_manager", "send", 1, how)
     doc = await tenant.approved("i")
     await tenant.publish("plain")
-    await tenant.it.reaches(doc, "finished")
+    await tenant.it.reaches(doc, "finished", PATIENCE_WITH_TEXTS)
     await tenant.siblings.wait_for(lambda: "plain" in tenant.commits, 60)
     committed = list(dict.fromkeys(tenant.commits))
     assert committed[0] == "i"

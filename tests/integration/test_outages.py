@@ -1,5 +1,6 @@
 """An outage of a sibling is nobody's fault: events keep their place, it is said, and all goes on by itself."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,10 +18,12 @@ def environ() -> dict[str, str]:
 
 
 @pytest.fixture(autouse=True)
-def changes(it: Stage) -> None:
-    """Every commit changes a row: one that only creates rows waits for nobody."""
+def changes(it: Stage) -> Iterator[None]:
+    """Every commit changes a row: one that only creates rows waits for nobody. All siblings are well afterwards."""
     metadata = {"type": "row", "rid": "r1", "branch": "master", "changeTrack": "update"}
     it.siblings.default_entities = [{"id": "r1", "_metadata": metadata}]
+    yield
+    it.siblings.heal()
 
 
 async def stalled(tenant: Tenant) -> dict[str, Any]:
@@ -64,7 +67,6 @@ async def page(it: Stage) -> list[str]:
         return (await answer.text()).splitlines()
 
 
-@pytest.mark.xfail(strict=False, reason="not settled: the next question does not always wait when API core refuses")
 async def test_api_core_away_between_a_commit_and_the_look(tenant: Tenant) -> None:
     tenant.fail("apicore", "is_fork", 9999, 400)
     await tenant.publish_all("a", "b")
@@ -104,7 +106,7 @@ async def test_what_discovery_names_when_it_is_asked_again_was_missed(tenant: Te
     ("service", "call", "instance"),
     [
         ("discovery", "impacted", "r1"),
-        pytest.param("process_memory", "origin", "p9", marks=pytest.mark.xfail(strict=False, reason="no stall seen")),
+        ("process_memory", "origin", "p9"),
         ("event_manager", "send", ""),
     ],
 )
@@ -114,7 +116,8 @@ async def test_a_sibling_away_in_a_run(tenant: Tenant, service: str, call: str, 
     tenant.impacts("r1", unit("p9"))
     doc = await tenant.approved("i")
     sent = await tenant.sent(1)
-    tenant.fail(service, call, 9999, 400)
+    # Of all systems: another one's canary would show that the sibling is there, and the run would be at fault.
+    tenant.siblings.fail(service, call, 9999, 400)
     await tenant.it.answer(sent, "r1")
     assert (await stalled(tenant))["sibling"] == service
     assert (await tenant.proceed())["_status"] == 403, "it waits under its lock"

@@ -269,7 +269,7 @@ class Stage:
         """approve, skip, retry or cancel."""
         return await self.post(f"/v1.0.0/reprocessing/{doc['id']}/{how}", {"user": user})
 
-    async def reaches(self, doc: dict[str, Any], status: str) -> dict[str, Any]:
+    async def reaches(self, doc: dict[str, Any], status: str, patience: float = PATIENCE) -> dict[str, Any]:
         """Wait until the document has a status; return it. Fails showing what became of it instead."""
         found: dict[str, Any] = {}
 
@@ -282,7 +282,7 @@ class Stage:
             return served and answer["status"] == status
 
         try:
-            await eventually(there, f"{doc['id']} is {status}")
+            await eventually(there, f"{doc['id']} is {status}", patience)
         except AssertionError as late:
             state = await self.get(f"/v1.0.0/systems/{doc['systemId']}", ok=False)
             shown = {key: found.get(key) for key in ("status", "history", "units", "progress")}

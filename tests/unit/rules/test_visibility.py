@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 
+from maestro.messages import Code
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.delivery import Sight
@@ -393,6 +394,20 @@ def test_an_event_that_changes_rows_or_may_do_so_waits(m: Sighted, footprint: Fo
     unseen(m)
     m.tell(facts.FootprintFound(m.last(do.AskFootprint).token, footprint))
     assert not m.asked(do.AskImpact)
+    m.woken()
+    m.looked()
+    assert m.only(do.AskImpact).instance_id == "i2"
+
+
+def test_an_event_that_waits_for_a_look_is_not_set_aside(m: Sighted) -> None:
+    unseen(m)
+    m.woken()
+    look = m.last(do.Look)
+    m.tell(facts.LookFailed(look.key, look.token, "no connection"))
+    m.tell(facts.SetAside("ana", 7))
+    reply = m.only(do.Reply)
+    assert reply.code is Code.CONFLICT
+    assert "apicore is waited for (no connection)" in reply.message
     m.woken()
     m.looked()
     assert m.only(do.AskImpact).instance_id == "i2"

@@ -74,6 +74,20 @@ async def test_one_that_is_dropped_is_not_sent_again(tmp_path: Path, siblings: R
         assert siblings.count("set_instance_status") <= sent + 1, "no more than the call that was under way"
 
 
+async def test_one_that_is_dropped_before_its_call_begins_is_not_sent(
+    tmp_path: Path, siblings: RecordingSiblings
+) -> None:
+    async with outbox(tmp_path, siblings) as (opened, system):
+        add_outbox_message(system, OutboxKind.STATUS, "i1", "late", Step())
+        opened._outbox._start_due(asyncio.get_running_loop().time())
+        owner: Any = type("Owner", (), {"text_late": False})()
+        assert drop_texts(system, "i1", owner, Step())
+        assert not owner.text_late, "no call was begun"
+        text(opened, "i1", "next")
+        await siblings.wait_for(lambda: not system.outbox, 5)
+    assert set_texts(siblings) == [("i1", "next")]
+
+
 async def test_what_the_lock_refuses_is_sent_after_it(
     tmp_path: Path, siblings: RecordingSiblings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
