@@ -10,6 +10,7 @@ from maestro.rules import commands as do
 from maestro.rules import facts, kept, staleness
 from maestro.rules.asking import answer, conflict, found, refuse
 from maestro.rules.document import MAESTRO, OPEN_BRANCH, PLATFORM, Document
+from maestro.rules.doubt import Use, Word
 from maestro.rules.state import System
 from maestro.rules.status import GIVEN_UP, Status, Trigger
 from maestro.rules.step import SaveDocument, SaveUnit, Step
@@ -77,7 +78,7 @@ def on_leave_out_asked(system: System, fact: facts.LeaveOutAsked, step: Step) ->
     loaded = not doc.units
     if loaded:
         doc.load(fact.stored)
-    units = _named(doc, fact, step)
+    units = _named(system, doc, fact, step)
     if units:
         if doc.current in units:
             doc.kept = False
@@ -91,7 +92,7 @@ def on_leave_out_asked(system: System, fact: facts.LeaveOutAsked, step: Step) ->
         doc.release()
 
 
-def _named(doc: Document, fact: facts.LeaveOutAsked, step: Step) -> list[Unit]:
+def _named(system: System, doc: Document, fact: facts.LeaveOutAsked, step: Step) -> list[Unit]:
     """Return the units that are meant; none when one of them is refused."""
     units = []
     for instance_id, branch in dict.fromkeys(fact.units):
@@ -99,12 +100,21 @@ def _named(doc: Document, fact: facts.LeaveOutAsked, step: Step) -> list[Unit]:
         if unit is None:
             refuse(fact, Code.INVALID, f"units: {instance_id} on {branch} is no unit of reprocessing {doc.id}", step)
             return []
-        if unit.settled:
+        if unit.settled or _is_said_to_be_made(system, doc, unit):
             state = "left out" if unit.state is UnitState.LEFT_OUT else "replayed"
             refuse(fact, Code.CONFLICT, f"units: {instance_id} on {branch} is {state} already", step)
             return []
         units.append(unit)
     return units
+
+
+def _is_said_to_be_made(system: System, doc: Document, unit: Unit) -> bool:
+    """Whether its replay's commit was in doubt and is resolved as made: a retry takes the unit for replayed."""
+    return any(
+        doubt.verdict == Word.MADE and (doubt.use, doubt.document) == (Use.REPLAY, doc.id)
+        for doubt in system.doubts.values()
+        if doubt.instance_id == unit.result_instance
+    )
 
 
 def _leave_out(system: System, doc: Document, units: list[Unit], user: str, reason: str, step: Step) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Call:
     """One call of a commit, as Domain sees it."""
 
+    key: str
     instance: Instance
     #: Domain may still store it.
     under_way: bool = True
@@ -87,7 +88,7 @@ class Commits:
                 raise Violation(f"I7: the commit of {key} is made again though it was made: {instance.id}")
             if call.under_way:
                 raise Violation(f"I7: the commit of {key} is made again while it may be under way: {instance.id}")
-        call = Call(instance)
+        call = Call(key, instance)
         self.calls.setdefault(key, []).append(call)
         return call
 
@@ -116,8 +117,11 @@ class Commits:
         )
 
     def store(self, call: Call, apply: Callable[[], None]) -> None:
-        """Domain stores a commit's data."""
+        """Domain stores a commit's data; a repeatable one is idempotent: what is stored is not stored again."""
+        again = self.repeatable and any(one.stored for one in self.calls.get(call.key, ()))
         call.under_way, call.stored = False, True
+        if again:
+            return
         if call.forgotten:
             self.unexpected.add((call.instance.id, self.engine.now))
         self.rows[(call.instance.writes, call.instance.branch)] = call.instance.id

@@ -16,6 +16,7 @@ class Engine:
     """The clock, the dice and the diary of one simulated world."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.random = Random(seed)
         self.now = 0.0
         #: (when, what, details…), as it happened.

@@ -34,10 +34,11 @@ def check_settled(tenant: Tenant) -> None:  # noqa: C901 - one thing after the o
     if not tenant.host.mirrors.empty:
         mirrors = tenant.host.mirrors
         raise Violation(f"queues are left: {mirrors.line} {list(mirrors.events)} {list(mirrors.control)}")
+    _totals_left_alone(tenant)
     _all_visible(tenant)
     for place, value, causes in tenant.siblings.data.stale():
         for cause in causes:
-            if not _beyond_telling(tenant, value, cause):
+            if not beyond_telling(tenant, value, cause):
                 _excused(tenant, place, value, cause)
 
 
@@ -45,6 +46,16 @@ def _all_visible(tenant: Tenant) -> None:
     statuses, known = tenant.siblings.data.statuses, tenant.host.watch.committed_executions()
     if hidden := [one for one in sorted(known) if statuses.get(one) != FINISHED]:
         raise Violation(f"{hidden} are committed and hidden from Discovery: {[statuses.get(one) for one in hidden]}")
+
+
+def _totals_left_alone(tenant: Tenant) -> None:
+    """A running total is neither replayed nor held for another: it would be added twice."""
+    instances = tenant.siblings.data.instances
+    replayed = [one for one in tenant.siblings.taken if instances[one].of and instances[one].is_total]
+    units = [unit for id_ in tenant.host.watch.documents for unit in tenant.host.watch.units_of(id_)]
+    in_documents = [unit for unit in units if instances[unit[0]].is_total]
+    if replayed or in_documents:
+        raise Violation(f"I8: running totals are replayed: {replayed}, or are to be: {in_documents}")
 
 
 def _no_surprise_in_the_store(tenant: Tenant) -> None:
@@ -58,7 +69,7 @@ def _no_surprise_in_the_store(tenant: Tenant) -> None:
         raise Violation("bodies of events that are done are kept in memory")
 
 
-def _by_hand(row: dict[str, Any]) -> bool:
+def by_hand(row: dict[str, Any]) -> bool:
     return any(user == "hand" for _, _, user, *_ in row["history"])
 
 
@@ -99,7 +110,7 @@ def _is_of(message: Message, uid: str, instance: str) -> bool:
 
 def _place_of_held(row: dict[str, Any]) -> str:
     if row["status"] == "finished":
-        return "" if row["held_committed"] else "overridden" if _by_hand(row) else "lost in a finished document"
+        return "" if row["held_committed"] else "overridden" if by_hand(row) else "lost in a finished document"
     if row["status"] == "skipped":
         return "" if row.get("reconsidered") else "skipped"
     return "held"
@@ -117,7 +128,7 @@ def _document_done(tenant: Tenant, id_: str, row: dict[str, Any]) -> None:
     siblings = tenant.siblings
     if row["status"] in GIVEN_UP and id_ not in tenant.host.mirrors.failed:
         raise Violation(f"{id_} is {row['status']} and not on the error queue")
-    if row["status"] != "finished" or _by_hand(row):
+    if row["status"] != "finished" or by_hand(row):
         return
     for (original, branch), unit in tenant.host.watch.units_of(id_).items():
         replays = {
@@ -154,7 +165,7 @@ def _listed(tenant: Tenant) -> set[tuple[str, str]]:
     return {(row["unit"][0], row["unit"][1]) for _, row in tenant.host.store.rows("ledger_stale")}
 
 
-def _beyond_telling(tenant: Tenant, value: Value, cause: Value) -> bool:
+def beyond_telling(tenant: Tenant, value: Value, cause: Value) -> bool:
     """Whether Maestro cannot know what was stored when, or for which of two events.
 
     What was asked and told about one that persists again cannot be told apart by its instance. And a loss of power
@@ -189,7 +200,7 @@ def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None: 
     row = tenant.host.watch.documents.get(cause.doc)
     if row is None:
         raise Violation(f"I8: {place} is stale: {cause.by.id} was committed without asking for a reprocessing")
-    if row["status"] != "finished" or _by_hand(row):
+    if row["status"] != "finished" or by_hand(row):
         return
     if unit in tenant.host.watch.not_finished(cause.doc):
         if unit not in _listed(tenant):

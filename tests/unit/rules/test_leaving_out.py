@@ -7,6 +7,7 @@ from maestro.events import ReplayRef
 from maestro.messages import Code
 from maestro.rules import commands as do
 from maestro.rules import facts
+from maestro.rules.doubt import CommitEnd, Finding, Word
 from maestro.rules.impact import Impacted, Origin
 from maestro.rules.rendering import document_json
 from maestro.rules.status import Status
@@ -255,3 +256,44 @@ def test_a_unit_that_the_start_adds_without_an_origin_event_pauses_the_run(m: Dr
     m.held_committed()
     m.replay("re1", "p1")
     assert m.doc.status is Status.PAUSED
+
+
+# --- a replay whose commit is in doubt ----------------------------------------------------------------------------
+
+
+def left_in_doubt(m: Driver) -> str:
+    """The run fails: nothing proves whether the replay of p1 is committed. Return the key of the doubt."""
+    m.run(P1, P2)
+    m.sent()
+    m.result("re1", "p1")
+    m.replay_impact()
+    m.commit_ends(CommitEnd.REFUSED, do.CommitReplay)
+    m.proof(Finding.UNPROVABLE)
+    m.end()
+    [doubt] = m.system.open_doubts
+    return doubt.key
+
+
+def test_a_unit_whose_replay_is_said_to_be_made_is_not_left_out(m: Driver) -> None:
+    key = left_in_doubt(m)
+    m.tell(facts.DoubtResolved(key, Word.MADE, "ana", m.ticket(), "looked"))
+    assert "p1 on master is replayed already" in refused(m, leave(m, "p1"))
+
+
+def test_one_that_is_to_be_made_again_may_be_left_out(m: Driver) -> None:
+    key = left_in_doubt(m)
+    m.tell(facts.DoubtResolved(key, Word.MAKE_AGAIN, "ana", m.ticket(), "looked"))
+    m.tell(leave(m, "p1"))
+    assert m.only(do.Reply).code is Code.OK
+    m.retry()
+    assert m.doc.units[P1.key].state is UnitState.LEFT_OUT
+
+
+def test_what_was_left_out_stays_so_when_its_replay_is_said_to_be_made_afterwards(m: Driver) -> None:
+    key = left_in_doubt(m)
+    m.tell(leave(m, "p1"))
+    assert m.only(do.Reply).code is Code.OK
+    m.tell(facts.DoubtResolved(key, Word.MADE, "ana", m.ticket(), "looked"))
+    m.retry()
+    assert m.doc.units[P1.key].state is UnitState.LEFT_OUT
+    assert m.doc.replayed == 0
