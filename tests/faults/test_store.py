@@ -141,7 +141,7 @@ async def test_writes_fail_in_every_kind_of_work(tmp_path: Path, vhost_url: str)
 
 
 async def told(tenant: Tenant) -> bool:
-    """Whether nothing is left in the outbox; what is shown is stored."""
+    """Whether nothing is left in the outbox: that a text was answered is stored at once."""
     return bool(tenant.status_of("i")) and (await tenant.state())["outbox"] == 0
 
 
