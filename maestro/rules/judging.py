@@ -124,9 +124,11 @@ def _meet_doubt(known: Delivery, fact: facts.EventArrived, step: Step) -> None:
         return
     if fact.ref is not None:
         known.refs.append(fact.ref)
-    known.done = False
+    under_way = not known.done and not known.bodiless
+    known.done = known.bodiless = False
     step.save(SaveDelivery(known))
-    dead_letter(known, step)
+    if not under_way:  # else its confirm, which takes the event's body away, orders this one (`settling`)
+        dead_letter(known, step)
 
 
 def _is_new_delivery(known: Delivery, fact: facts.EventArrived) -> bool:

@@ -100,7 +100,11 @@ def on_dead_lettered(system: System, fact: facts.DeadLettered, step: Step) -> No
     delivery = system.deliveries.get(fact.key)
     if delivery is None or delivery.number != fact.number:
         return
-    if delivery.verdict is Verdict.ERROR and not delivery.done:
+    if delivery.verdict is not Verdict.ERROR or delivery.done:
+        return
+    if delivery.doubt and delivery.refs:  # redriven before this confirm: it goes back once more
+        dead_letter(delivery, step)
+    else:
         finish(system, delivery, step)
 
 

@@ -271,11 +271,12 @@ def test_a_younger_one_has() -> None:
 # --- a person's word --------------------------------------------------------------------------------------------
 
 
-def left_to_a_person() -> Driver:
+def left_to_a_person(*, confirmed: bool = True) -> Driver:
     m = called()
     m.commit_ends(CommitEnd.REFUSED)
     m.proof(Finding.UNPROVABLE)
-    m.tell(facts.DeadLettered("m-i1", 1))
+    if confirmed:
+        m.tell(facts.DeadLettered("m-i1", 1))
     return m
 
 
@@ -292,6 +293,17 @@ def test_without_proof_the_event_goes_to_its_error_queue_with_its_mark() -> None
     assert m.system.stalled() is None
     m.restart()
     assert [doubt.key for doubt in m.system.open_doubts] == ["1"]
+
+
+def test_a_redrive_before_the_confirm_goes_back_once_that_has_come() -> None:
+    m = left_to_a_person(confirmed=False)
+    m.arrive("i1", redriven=True)
+    assert not m.asked(do.DeadLetterEvent)  # the confirm under way forgets the event: nothing may be out by then
+    m.tell(facts.DeadLettered("m-i1", 1))
+    assert m.only(do.DeadLetterEvent).doubt == "1"
+    assert not m.system.deliveries["m-i1"].done
+    m.tell(facts.DeadLettered("m-i1", 1))
+    assert m.system.deliveries["m-i1"].done
 
 
 def test_a_redrive_goes_back_until_it_is_resolved() -> None:
