@@ -127,7 +127,8 @@ class EndpointClient:
         """Return what is not in its place, as part -> problem; empty when all is ready."""
         if self._endpoint is None:
             return {"actors": "they are being started"}
-        parts = {entry.role.value: entry.state for entry in self._directory if entry.role is not Role.SYSTEM}
+        parts = dict.fromkeys((Role.INGRESS.value, Role.CASCADE.value), "absent")
+        parts |= {entry.role.value: entry.state for entry in self._directory if entry.role is not Role.SYSTEM}
         parts |= {f"system {each.system_id}": each.state for each in self._pending.values()}
         missing = {f"system {each}": "absent" for each in self._wanted if each not in self._pending}
         absent = {part: f"is {state}" for part, state in (parts | missing).items() if state != State.RUNNING}

@@ -31,6 +31,9 @@ REPEAT: Final = 1.0
 #: Seconds from an answer to the next question whether ingress or cascade is well, at most a quarter of what they may be
 #: silent; asked with the next tick.
 PING: Final = 1.5
+#: Seconds from its creation in which a system with a problem is asked that often, too: as a rule it waits for the
+#: broker to say whose the events are.
+_NEW: Final = 15.0
 #: Seconds until the next tick: while something is on its way, and else, at most an eighth of what one may be silent.
 _MOVING: Final = 0.2
 _RESTING: Final = 2.0
@@ -290,8 +293,9 @@ class SupervisionPlan:
 
     def _ping(self, child: Child, now: float) -> list[Command]:
         often = self._settings.actors.replace_after / 4
-        interval = often if child.role is Role.SYSTEM else min(PING, often)
-        if now - child.heard_at < max(interval, child.spared(now)) or now - child.told < interval:
+        if child.role is not Role.SYSTEM or (child.problem and now - child.started_at < _NEW):
+            often = min(PING, often)
+        if now - child.heard_at < max(often, child.spared(now)) or now - child.told < often:
             return []
         child.told = now
         return [Tell(child.address, Ping(child.epoch))]

@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterable
 from maestro import faultpoints
 from maestro.rules.commands import AckDelivery, Command, DeadLetterEvent, Look, Needs, ParkEvent
 from maestro.rules.delivery import Delivery
-from maestro.rules.facts import Committed, EventArrived, Fact, Looked, LookFailed, ReconsiderAsked
+from maestro.rules.facts import (
+    Committed,
+    EventArrived,
+    Fact,
+    Looked,
+    LookFailed,
+    OutboxMessageDone,
+    OutboxMessageRefused,
+    ReconsiderAsked,
+)
 from maestro.rules.machine import Machine
 from maestro.rules.reconsidering import delivery_body, delivery_key
 from maestro.rules.state import JudgingStage, Lock
@@ -28,6 +37,8 @@ GATHER_FOR = 0.4
 GATHER_UP_TO = 64
 #: After these there may be a commit's completion that no later transaction takes along.
 _COMPLETIONS = frozenset({Committed, Looked, LookFailed})
+#: A text whose answer is not stored counts as unanswered in the next life, and the run waits 30 s for it.
+_ANSWERS = frozenset({OutboxMessageDone, OutboxMessageRefused})
 
 
 class Engine:
@@ -104,6 +115,7 @@ class Engine:
             else:
                 now.append(command)
                 stored = stored or command.needs is Needs.STORED
+        stored = stored or type(fact) in _ANSWERS
         stored = stored or (type(fact) in _COMPLETIONS and not self._verdict_follows(step.commands))
         self._store_for(stored=stored, urgent=urgent)
         self._carry_out_all(now)

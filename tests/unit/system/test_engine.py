@@ -7,7 +7,7 @@ import pytest
 from maestro.rules import facts
 from maestro.rules.commands import AckDelivery, Command, Look
 from maestro.rules.machine import Machine
-from maestro.rules.state import Lock, Rules, System
+from maestro.rules.state import Lock, OutboxKind, OutboxMessage, Rules, System
 from maestro.store.memory import MemoryStore
 from maestro.system.engine import GATHER_UP_TO, Engine
 from maestro.system.repository import DELIVERIES, Repository
@@ -134,6 +134,19 @@ async def test_a_completion_is_stored_with_what_it_owes_when_the_look_takes_long
     bench.engine.feed(facts.Looked(look.key, look.token, "running"))
     [(_, row)] = bench.store.rows(DELIVERIES)
     assert (row["done"], row["sight"]) == (True, "look")
+
+
+async def test_that_a_status_text_was_answered_is_stored_at_once() -> None:
+    bench = Bench()
+    bench.machine.system.outbox[1] = OutboxMessage(1, OutboxKind.STATUS, "i1", "reprocessing_pending_approval")
+    bench.engine.feed(facts.OutboxMessageBegun(1))
+    bench.engine.feed(ARRIVAL, BODY)
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.judging_token, ()))
+    [(_, row)] = bench.store.rows(DELIVERIES)
+    assert row["text_late"], "it may still come"
+    bench.engine.feed(facts.OutboxMessageDone(1))
+    [(_, row)] = bench.store.rows(DELIVERIES)
+    assert "text_late" not in row, "a next life would wait 30 s for a text that has come"
 
 
 @pytest.mark.parametrize(("prefetch", "together"), [(1, 1), (2, 1), (6, 3), (1000, GATHER_UP_TO)])
