@@ -25,7 +25,7 @@ SYSTEMS = [f"auto{number}" for number in range(4)]
 #: Auto-approved, so that a cycle of lock and unlock takes milliseconds; a lost replay is sent again soon.
 ENVIRON = {
     **{f"AUTO_REPROCESSING_{system}": "yes" for system in SYSTEMS},
-    "MAESTRO_ACTORS__RESEND_AFTER": "1", "MAESTRO_ACTORS__REPLACE_AFTER": "8",
+    "MAESTRO_ACTORS__SILENT_AFTER": "1", "MAESTRO_ACTORS__REPLACE_AFTER": "8",
     "MAESTRO_PLATFORM__MIRROR_DOCUMENTS": "false",
 }  # fmt: skip
 
