@@ -1,6 +1,7 @@
 """What needs a person: one list, counted in the navigation and in the tab's title, and what can be done about it."""
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 
 from tests.support.browser import Browser
 from tests.support.scene import JSON, Scene
@@ -26,6 +27,15 @@ def fails_for(tenant: Tenant, scene: Scene, *names: str) -> None:
     scene.errors(tenant, len(names))
 
 
+def opened(browser: Browser, system: str) -> bool:
+    """Click the entry; the list may be drawn again between finding it and the click."""
+    try:
+        browser.find(".inbox a", system).click()
+    except StaleElementReferenceException:
+        return False
+    return True
+
+
 def test_a_run_that_its_budget_paused_is_there_with_its_lock(browser: Browser, scene: Scene, tenant: Tenant) -> None:
     doc = scene.hold(tenant)
     scene.post(doc, "approve", budget={"replays": 1})
@@ -38,7 +48,7 @@ def test_a_run_that_its_budget_paused_is_there_with_its_lock(browser: Browser, s
     for part in ("rectify quote", "USD · 1.61414", "paused", "keeps the system locked", "1 event waits behind it",
                  "2 results are still to be computed again", "budget of 1 replays used"):  # fmt: skip
         assert part.lower() in said.lower(), said
-    browser.find(".inbox a", tenant.system).click()
+    browser.until(lambda: opened(browser, tenant.system), "it is opened")
     browser.sees("Resume")
 
 

@@ -253,7 +253,7 @@ class Decided:
 
 def _reconsidered(change: Change, id_: str, before: Row | None, row: Row) -> None:
     """Its event has a new number, behind all others, from the very moment that the document says so."""
-    number = row["reconsidered"]
+    number = row.get("reconsidered", 0)
     if row["status"] != "skipped" or (before or {}).get("reconsidered"):
         raise Violation(f"{id_} is reconsidered, was {before}")
     if change.watch.decided.two_approvers and row["approval"][0] == row["history"][-1][2]:

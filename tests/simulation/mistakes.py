@@ -137,8 +137,9 @@ def a_second_result_counts_too(plant: Plant) -> None:
 
 
 def held_commit_before_the_approval(plant: Plant) -> None:
-    def open_and_commit(system: System, delivery: Delivery, fact: facts.OriginsFetched, step: Step) -> Document:
-        doc = open_document(system, delivery, fact, step)
+    def open_and_commit(system: System, delivery: Delivery, fact: facts.OriginsFetched, *rest: Any) -> Document:
+        doc = open_document(system, delivery, fact, *rest)
+        step = rest[-1]
         step.do(do.CommitHeld(doc.id, 0, doc.held_instance))
         return doc
 

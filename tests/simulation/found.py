@@ -1,4 +1,4 @@
-"""`python -m tests.simulation.figures --seeds 0..500`: what Maestro does not know, and what it says in vain.
+"""`python -m tests.simulation.found --seeds 0..500`: what Maestro does not know, and what it says in vain.
 
 Worlds in which Discovery sees no more than the real one, clocks of services differ by up to 2 s, and processes start
 for seconds; nothing stale is replayed (`late.policy = report`). Of all results on a branch: how many are stale in truth
@@ -80,7 +80,7 @@ def _why(tenant: Tenant, value: Value, causes: list[Value]) -> str:
 
 def main() -> int:
     """Print a line for each scope."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation.figures", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.found", description=__doc__)
     parser.add_argument("--seeds", default="0..500", help="A..B: from A up to, not including, B")
     first, _, last = parser.parse_args().seeds.partition("..")
     for scope in Scope:
