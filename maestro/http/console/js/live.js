@@ -4,7 +4,7 @@ import * as api from "./api.js";
 
 const LOOK = 2_000;
 /** A stream tells of every change; this is for what it cannot know: a stream that is silent, the broker's queues. */
-const LOOK_STREAMED = 60_000;
+const LOOK_STREAMED = 15_000;
 const RETRY = 5_000;
 
 /**
