@@ -113,6 +113,12 @@ class MemoryStore(Store):
         survivor._unsynced = {} if power_lost else dict(self._unsynced)
         return survivor
 
+    def synced(self, table: str, key: str) -> dict[str, Any] | None:
+        """Return the row as a loss of power at this moment would leave it."""
+        place = (table, key)
+        json = self._unsynced[place] if place in self._unsynced else self._tables.get(table, {}).get(key)
+        return None if json is None else orjson.loads(json)
+
     def _apply(self, table: str, key: str, json: bytes | None) -> None:
         if json is None:
             self._tables.get(table, {}).pop(key, None)

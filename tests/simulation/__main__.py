@@ -14,13 +14,14 @@ def main() -> int:
     parser.add_argument("--seeds", default="0..500", help="A..B: from A up to, not including, B")
     parser.add_argument("--trace", type=int, default=40, help="notes to print of a failing seed; 0: all")
     parser.add_argument("--keep-going", action="store_true", help="count failures instead of stopping at the first")
+    parser.add_argument("--unlucky", action="store_true", help="power is lost in runs when that does most harm")
     arguments = parser.parse_args()
     first, _, last = arguments.seeds.partition("..")
     began, failures, notes = time.perf_counter(), Counter[str](), Counter[str]()
     seeds = range(int(first), int(last or int(first) + 1))
     for seed in seeds:
         try:
-            notes.update(str(note[1]) for note in run(seed).history)
+            notes.update(str(note[1]) for note in run(seed, unlucky=arguments.unlucky).history)
         except Exception as problem:  # noqa: BLE001 - whatever breaks, the seed is the finding
             failures[f"{type(problem).__name__}: {str(problem)[:60]}"] += 1
             print(f"seed {seed}: {type(problem).__name__}: {problem}")  # noqa: T201 - a command line tool

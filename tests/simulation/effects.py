@@ -17,7 +17,7 @@ from maestro.rules.remembering import active
 from maestro.rules.state import OutboxKind, OutboxMessage, System
 from maestro.store.memory import MemoryStore
 from maestro.system.ledger import Ledger
-from maestro.system.repository import Repository
+from maestro.system.repository import UNITS, Repository
 from tests.simulation.broker import Ingress
 from tests.simulation.domain import FINISHED, drive
 from tests.simulation.engine import Engine, Violation
@@ -52,6 +52,8 @@ class Effects(Wire):
         #: Instances whose commit Domain has confirmed since the last durable commit.
         self._heard: list[str] = []
         self._outbox_sent: set[int] = set()
+        #: How often the power is still to be lost when that does most harm.
+        self.worst_moments = 0
         #: When the time for the last awaited result of each run was over.
         self._overdue_at: dict[str, float] = {}
 
@@ -177,6 +179,9 @@ class Effects(Wire):
             commits.outcome(call)
             if life == self.life and siblings.faulty and self.engine.chance(self.fragile):
                 self.crash(power_lost=self.engine.chance(0.5))
+            elif life == self.life and siblings.faulty and doc and self._is_worst_moment(doc):
+                self.worst_moments -= 1
+                self.crash(power_lost=True)
 
         def answer() -> facts.Fact:
             if fate.end is not CommitEnd.MADE:
@@ -190,6 +195,17 @@ class Effects(Wire):
         self.engine.after(there, arrive)
         answered = works * self.engine.random.random() if fate.end is CommitEnd.LOST else works
         self.engine.after(there + answered + back, self._answered, life, answer)
+
+    def _is_worst_moment(self, doc: str) -> bool:
+        """Whether a loss of power now, when Domain has just stored a replay, would take along even that it was sent.
+
+        Its unit is sent again then, and of the new result, which changes nothing any more, Discovery names nobody.
+        """
+        unit = self.system.documents[doc].current
+        if not self.worst_moments or unit is None or not self.system.documents[doc].grown:
+            return False
+        left = self.store.synced(UNITS, f"{doc}/{unit.position:08d}")
+        return left is None or left["sends"] < unit.sends
 
     def _notify(self, command: do.Notify) -> None:
         self._call(lambda: facts.Notified(command.id, command.token))

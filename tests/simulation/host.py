@@ -13,6 +13,7 @@ from maestro.rules.machine import Machine
 from maestro.rules.state import Rules, System
 from maestro.rules.step import Save
 from maestro.store.memory import MemoryStore
+from maestro.system.engine import LAZY
 from maestro.system.repository import Repository
 from tests.simulation.broker import Ingress, Message
 from tests.simulation.effects import Effects
@@ -36,6 +37,8 @@ class Host(Effects):
         siblings.commits.repeatable = rules.commit_repeatable
         siblings.commits.tell = self._outcome_told
         self.store = MemoryStore()
+        #: How often a flush syncs when only acknowledgements and the like wait for that.
+        self.syncs_acknowledgements = 0.7
         self.up = False
         self._lock_board = 503
 
@@ -223,9 +226,12 @@ class Host(Effects):
     def _flush_in(self, life: int) -> None:
         if life == self.life:
             self._flush_due = False
-            self.flush(durable=bool(self._synced) and self.engine.chance(0.7))
+            self.flush(durable=bool(self._synced) and self.engine.chance(self._syncs()))
             if self._synced:
                 self._schedule_flush()
+
+    def _syncs(self) -> float:
+        return self.syncs_acknowledgements if all(isinstance(one, LAZY) for one in self._synced) else 0.7
 
     def flush(self, *, durable: bool) -> None:
         """Commit what is not committed yet, and begin what waited for it."""

@@ -35,8 +35,8 @@ SHOWN_BY = {
     "take_finished_for_good_while_a_text_is_under_way": 86,
 }
 
-#: Mistakes that no seed shows yet.
-NOT_CAUGHT = {"grown_document_is_not_synced_before_the_commit"}
+#: Shown where the power is lost when that does most harm; in the other worlds that moment is met too seldom.
+SHOWN_BY_BAD_LUCK = {"grown_document_is_not_synced_before_the_commit"}
 
 
 @pytest.mark.slow
@@ -45,20 +45,19 @@ NOT_CAUGHT = {"grown_document_is_not_synced_before_the_commit"}
 def test_each_classic_mistake_is_caught(
     mistake: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if mistake.__name__ in NOT_CAUGHT:
-        pytest.xfail("no seed shows it: losses of power at that moment are too rare")
+    unlucky = mistake.__name__ in SHOWN_BY_BAD_LUCK
     mistake(monkeypatch)
     known = SHOWN_BY.get(mistake.__name__)
     seeds = range(PATIENCE) if known is None else (known, *range(PATIENCE))
-    shown = next((seed for seed in seeds if _fails(seed)), None)
+    shown = next((seed for seed in seeds if _fails(seed, unlucky=unlucky)), None)
     assert shown is not None
     monkeypatch.undo()
-    run(shown)  # it is the mistake that fails there, and nothing else
+    run(shown, unlucky=unlucky)  # it is the mistake that fails there, and nothing else
 
 
-def _fails(seed: int) -> bool:
+def _fails(seed: int, *, unlucky: bool) -> bool:
     try:
-        run(seed)
+        run(seed, unlucky=unlucky)
     except (Violation, AssertionError):  # some mistakes trip the rules' own assertions first
         return True
     return False

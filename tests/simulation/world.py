@@ -41,6 +41,7 @@ class Tenant:
         tune: Callable[[Rules], Rules] = lambda rules: rules,
         *,
         shortsighted: bool = False,
+        unlucky: bool = False,
     ) -> None:
         random = engine.random
         self.engine = engine
@@ -63,6 +64,8 @@ class Tenant:
             tag_window=random.choice((60.0, 6000.0)),
         )
         rules = tune(rules)
+        if unlucky:  # no ledger says what Discovery does not say a second time, and runs wait for nobody
+            rules = replace(rules, ledger_scope=Scope.OFF, auto_approve=True)
         #: Events that one user action becomes.
         self._events_of_a_tag = random.choice((1, 3, 8, 100))
         self.siblings = Siblings(engine, system_id, rules.commit_settle)
@@ -77,6 +80,8 @@ class Tenant:
         self.has_totals = self.siblings.data.shortsighted and trait % 8 in (0, 1)
         self.siblings.failing = random.choice((0.0, 0.01, 0.08))
         self.host = Host(engine, system_id, rules, self.siblings)
+        if unlucky:
+            self.host.syncs_acknowledgements, self.host.worst_moments = 0.01, 2
         self.siblings.publish = self._publish
         self.siblings.report = self.host.tell
         self.siblings.publish_sync = self._persist_result
@@ -300,26 +305,30 @@ class Tenant:
 
 
 def run(
-    seed: int, tune: Callable[[Rules], Rules] = lambda rules: rules, look: Callable[[Tenant], None] = check_settled
+    seed: int,
+    tune: Callable[[Rules], Rules] = lambda rules: rules,
+    look: Callable[[Tenant], None] = check_settled,
+    *,
+    unlucky: bool = False,
 ) -> Engine:
     """Live through the world of this seed. Raises `Violation`; its note is in the engine's history.
 
     The engine is attached to the exception as `engine`. `tune` may change a system's rules; `look` is what is done with
-    each system once it is at rest.
+    each system once it is at rest. `unlucky`: power is lost in runs when that does most harm.
     """
     engine = Engine(seed)
     try:
-        _live(engine, tune, look)
+        _live(engine, tune, look, unlucky=unlucky)
     except Exception as problem:
         problem.engine = engine  # type: ignore[attr-defined]
         raise
     return engine
 
 
-def _live(engine: Engine, tune: Callable[[Rules], Rules], look: Callable[[Tenant], None]) -> None:
+def _live(engine: Engine, tune: Callable[[Rules], Rules], look: Callable[[Tenant], None], *, unlucky: bool) -> None:
     random = engine.random
     tenants = [
-        Tenant(engine, f"s{number}", tune, shortsighted=look is not check_settled)
+        Tenant(engine, f"s{number}", tune, shortsighted=look is not check_settled, unlucky=unlucky)
         for number in range(random.choice((1, 1, 2)))
     ]
     for tenant in tenants:

@@ -29,4 +29,5 @@ def test_a_loss_of_power_keeps_what_was_durable(store: MemoryStore) -> None:
 
 def test_a_durable_commit_makes_those_before_it_durable(store: MemoryStore) -> None:
     store.commit([], durable=True)
+    assert [store.synced("t", key) for key in ("a", "b", "c")] == [{"n": 3}, None, {"n": 2}], "as it leaves them"
     assert list(store.crash(power_lost=True).rows("t")) == [("a", {"n": 3}), ("c", {"n": 2})]
