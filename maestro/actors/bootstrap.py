@@ -30,7 +30,7 @@ import structlog
 
 from maestro import ports
 from maestro.actors import processes, wire
-from maestro.actors.backoff import Backoff
+from maestro.actors.backoff import RestartBackoff
 from maestro.actors.client import EndpointClient
 from maestro.actors.endpoint import Endpoint, address_of
 from maestro.actors.errors import ActorsFailed, PortTaken
@@ -224,7 +224,7 @@ class ActorRuntime:
     # --- watching ---------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        backoff, born, entries = Backoff(), time.monotonic(), self.actor_client.entries
+        backoff, born, entries = RestartBackoff(), time.monotonic(), self.actor_client.entries
         adopts = processes.adopts_orphans()
         while True:
             if adopts:
@@ -241,7 +241,7 @@ class ActorRuntime:
                 await self._restart(backoff, time.monotonic() - born)
                 born = time.monotonic()
 
-    async def _restart(self, backoff: Backoff, lived: float) -> None:
+    async def _restart(self, backoff: RestartBackoff, lived: float) -> None:
         while True:
             await self._tear_down()
             await asyncio.sleep(backoff.after(lived))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from maestro.actors.backoff import Backoff
+from maestro.actors.backoff import RestartBackoff
 from maestro.actors.messages import Address, Entry, Role
 from maestro.actors.processes import NOBODY, Process
 from maestro.telemetry.metrics import Snapshot
@@ -54,7 +54,7 @@ class Child:
     #: How often its order to start was repeated.
     repeats: int = 0
     restart_at: float = 0.0
-    backoff: Backoff = field(default_factory=Backoff)
+    backoff: RestartBackoff = field(default_factory=RestartBackoff)
 
     @property
     def key(self) -> Key:

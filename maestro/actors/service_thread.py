@@ -16,7 +16,7 @@ except ModuleNotFoundError:  # no wheel for this platform; asyncio's own loop do
     uvloop = None  # type: ignore[assignment]
 
 from maestro.actors.outbox import Outbox
-from maestro.links.service import Service
+from maestro.actors.service import Service
 from maestro.telemetry.metrics import Snapshot
 
 #: Seconds a service gets to stop.

@@ -23,6 +23,7 @@ from maestro.actors.messages import (
     StopService,
 )
 from maestro.actors.processes import Process
+from maestro.backoff import pause
 from maestro.settings.model import Settings
 from maestro.telemetry.metrics import Snapshot
 
@@ -302,7 +303,7 @@ class SupervisionPlan:
 
     def _pause(self, child: Child) -> float:
         """Return for how long to wait for a start: many that start together are slow, and repeats slow them more."""
-        return min(REPEAT * 2.0**child.repeats, self._settings.actors.replace_after / 4)
+        return pause(child.repeats, REPEAT, self._settings.actors.replace_after / 4)
 
     def _note_silence(self, child: Child, now: float) -> None:
         if not child.problem and child.unseen(now) >= self._settings.actors.replace_after / 2:

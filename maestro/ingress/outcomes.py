@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from maestro import logs
+from maestro.backoff import Backoff
 from maestro.broker.base import Broker, BrokerError, BrokerUnavailable, Consumer, Delivery
 from maestro.broker.topology import OUTCOMES, OUTCOMES_BINDINGS
 from maestro.events import BadInput, ReplayRef, first_event
@@ -82,11 +83,13 @@ class Outcomes:
     async def run(self, owned: asyncio.Event) -> None:
         """Keep the queue bound and consumed, for as long as the task lives."""
         await owned.wait()
-        pause = LOOK_SOON
+        pauses = Backoff(LOOK_SOON, LOOK)
         while True:
-            bound = await self._bind()
-            await asyncio.sleep(LOOK if bound else pause)
-            pause = LOOK_SOON if bound else min(2 * pause, LOOK)
+            if await self._bind():
+                pauses.reset()
+                await asyncio.sleep(LOOK)
+            else:
+                await asyncio.sleep(pauses.next())
 
     async def _bind(self) -> bool:
         """Return whether the queue is bound and consumed."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from maestro.backoff import Backoff
 from maestro.links.folder import FolderUnsafe, Foreign, connect
 from maestro.links.items import OF_LISTENER, VERSION, Hello
 from maestro.links.session import Session
@@ -68,19 +69,18 @@ class Dialer:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        soon, wary = SOON, WARY
+        soon, wary = Backoff(SOON, LATE), Backoff(WARY, WARIEST)
         while True:
             began = loop.time()
             session = await self._dial()
             if session is not None and session.peer is not None:
-                soon = SOON
-            await asyncio.sleep(soon)
-            soon = min(2 * soon, LATE)
+                soon.reset()
+            await asyncio.sleep(soon.next())
             if session is not None and session.reason:
                 self._trouble.note(f"link to {self._name}: {session.reason}")
-                wary = WARY if loop.time() - began >= PROVEN else wary
-                await asyncio.sleep(wary)
-                wary = min(2 * wary, WARIEST)
+                if loop.time() - began >= PROVEN:
+                    wary.reset()
+                await asyncio.sleep(wary.next())
 
     async def _dial(self) -> Session | None:
         """Have a session until it ends, and return it; None when nobody listens."""

@@ -49,7 +49,6 @@ ALLOWED = {
     **dict.fromkeys(
         [
             *(("figures", f"maestro/{at}/service.py") for at in ("ingress", "cascade", "system")),
-            ("figures", "maestro/links/service.py"),
             ("figures", "maestro/telemetry/metrics.py"),
             ("figures", "maestro/http/metrics.py"),
         ],

@@ -12,7 +12,7 @@ import pytest
 from thespian.system.transport import ReceiveEnvelope, TransmitIntent
 
 from maestro.actors import processes, wire
-from maestro.actors.backoff import Backoff
+from maestro.actors.backoff import RestartBackoff
 from maestro.actors.endpoint import address_of
 from maestro.actors.errors import AlreadyRunning
 from maestro.actors.outbox import Outbox
@@ -151,7 +151,7 @@ def test_a_broken_record_is_no_record(tmp_path: Path, content: bytes) -> None:
 
 
 def test_the_first_restart_is_at_once_and_a_proven_life_forgives() -> None:
-    backoff = Backoff(first=1.0, longest=5.0)
+    backoff = RestartBackoff(first=1.0, longest=5.0)
     assert [backoff.after(3.0) for _ in range(5)] == [0.0, 1.0, 2.0, 4.0, 5.0]
     assert [backoff.after(61.0), backoff.after(0.0)] == [0.0, 1.0]
 

@@ -1,7 +1,7 @@
 """What an actor expects of the service inside it.
 
 A service holds the logic and lives on its own asyncio loop, in its own thread, where it reads and writes its links
-itself; the actor around it (its shell, `maestro.actors.base`) starts and stops it. Services know neither thespian nor
+itself; the actor around it (its shell, `base`) starts and stops it. Services know neither thespian nor
 each other.
 """
 
@@ -14,7 +14,7 @@ class Service(Protocol):
     """The logic inside an actor.
 
     It is built as `Factory(settings=..., epoch=...)`, a system's with `system_id=...` as well, on its loop's thread.
-    What it needs is imported before the fork (`maestro.actors.preload`).
+    What it needs is imported before the fork (`preload`).
     """
 
     @property
