@@ -194,6 +194,16 @@ class ListRecords(Item, frozen=True):
     limit: int = 50
 
 
+def place_of(cursor: str) -> tuple[int, str]:
+    """Return where the record of a `cursor` stands: when it was held, in microseconds, and its id.
+
+    Raises:
+        ValueError: it is no cursor of a record.
+    """
+    at, _, id_ = cursor.partition(".")
+    return int(at), id_
+
+
 class Approve(Item, frozen=True):
     """Approve the pending reprocessing. Answers the document."""
 

@@ -1,13 +1,19 @@
 """What the gateway asks of the rest of Maestro. The actors' side implements it; tests use a fake of it."""
 
-from collections.abc import Mapping
-from typing import Protocol
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final, Protocol, TypeVar
 
 from maestro.actors.errors import Unavailable, UnknownSystem
-from maestro.messages import Answer, Question
+from maestro.messages import Answer, Code, Question
 from maestro.telemetry.metrics import ActorState, Snapshot
 
-__all__ = ["ActorClient", "Unavailable", "UnknownSystem"]
+__all__ = ["ActorClient", "Unavailable", "UnknownSystem", "answer_of", "of_each"]
+
+T = TypeVar("T")
+
+#: Systems asked at once for a list over all of them; more would only queue up in the actors.
+WIDTH: Final = 16
 
 
 class ActorClient(Protocol):
@@ -43,3 +49,22 @@ class ActorClient(Protocol):
 
     async def readiness(self) -> Mapping[str, str]:
         """Return what keeps Maestro from working, as part -> problem; empty when it is ready."""
+
+
+async def answer_of(actor_client: ActorClient, system_id: str, question: Question, timeout: float) -> Answer:  # noqa: ASYNC109 - the actor client's own
+    """Ask a system that may be away. What keeps it from answering is the message of an `UNAVAILABLE` answer."""
+    try:
+        return await actor_client.ask(system_id, question, timeout=timeout)
+    except (TimeoutError, Unavailable, UnknownSystem) as problem:
+        return Answer(Code.UNAVAILABLE, message=str(problem) or "no answer in time")
+
+
+async def of_each(systems: Iterable[str], ask: Callable[[str], Awaitable[T]]) -> list[T]:
+    """Return what `ask` finds for each system, in their order: `WIDTH` of them are asked at once."""
+    places = asyncio.Semaphore(WIDTH)
+
+    async def one(system_id: str) -> T:
+        async with places:
+            return await ask(system_id)
+
+    return await asyncio.gather(*map(one, systems))

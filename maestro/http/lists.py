@@ -1,24 +1,20 @@
 """Lists over all systems that the caller may touch: what waits for a person, and the history."""
 
-import asyncio
 from datetime import datetime
-from typing import Any, Final
+from functools import partial
 
 import msgspec
 import orjson
 from aiohttp import web
 
 from maestro.events import BadInput
-from maestro.http.actor_client import Unavailable, UnknownSystem
+from maestro.http.actor_client import UnknownSystem, answer_of, of_each
 from maestro.http.checking import query_of
 from maestro.http.keys import ACTOR_CLIENT, SETTINGS, TODO
 from maestro.http.replies import Problem, reply
 from maestro.http.request_context import check_system
 from maestro.http.shapes import RecordsQuery, TodoQuery
-from maestro.messages import Answer, Code, ListRecords
-
-#: Systems asked at once.
-WIDTH: Final = 16
+from maestro.messages import Code, ListRecords, place_of
 
 
 async def todo(request: web.Request) -> web.StreamResponse:
@@ -42,23 +38,14 @@ async def history(request: web.Request) -> web.StreamResponse:
         query.status, query.user, query.text, _moment("since", query.since), _moment("until", query.until),
         query.before, query.limit,
     )  # fmt: skip
-    places = asyncio.Semaphore(WIDTH)
-    timeout = request.app[SETTINGS].ask_timeout
-
-    async def one(system_id: str) -> Answer:
-        async with places:
-            try:
-                return await request.app[ACTOR_CLIENT].ask(system_id, question, timeout=timeout)
-            except (TimeoutError, Unavailable, UnknownSystem) as problem:
-                return Answer(Code.UNAVAILABLE, message=str(problem) or "no answer in time")
-
     systems = _systems(request, query.system)
-    answers = await asyncio.gather(*map(one, systems))
+    ask = partial(answer_of, request.app[ACTOR_CLIENT], question=question, timeout=request.app[SETTINGS].ask_timeout)
+    answers = await of_each(systems, ask)
     refused = next((answer for answer in answers if answer.code is Code.INVALID), None)
     if refused is not None:
         raise Problem(400, refused.message)
     found = [record for answer in answers if answer.code is Code.OK for record in orjson.loads(answer.body)]
-    found.sort(key=_place, reverse=True)
+    found.sort(key=lambda record: place_of(record["cursor"]), reverse=True)
     page = found[: query.limit]
     body = {
         "records": page,
@@ -88,8 +75,3 @@ def _moment(name: str, text: str) -> float | None:
     if at is None or at.tzinfo is None:
         raise BadInput(name, "must be a moment like 2026-11-28T00:00:00Z")
     return at.timestamp()
-
-
-def _place(record: dict[str, Any]) -> tuple[int, str]:
-    at, _, id_ = record["cursor"].partition(".")
-    return int(at), id_

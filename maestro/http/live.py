@@ -12,9 +12,9 @@ from typing import Final
 import orjson
 
 from maestro import logs
-from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
+from maestro.http.actor_client import ActorClient, answer_of
 from maestro.http.replies import Problem
-from maestro.messages import Answer, AwaitChange, Code
+from maestro.messages import AwaitChange, Code
 
 #: Streams at once: in all, of one holder of a credential, and of one address where nobody is asked for one. (A browser
 #: opens no more than six to one server.)
@@ -126,7 +126,7 @@ class Live:
     async def _feed(self, system_id: str) -> None:
         version = ""
         while True:
-            answer = await self._ask(system_id, AwaitChange(version, WAIT))
+            answer = await answer_of(self._actor_client, system_id, AwaitChange(version, WAIT), WAIT + self._timeout)
             if answer.code is not Code.OK:
                 version = ""
                 self._publish(system_id, _unavailable(system_id, answer.message))
@@ -135,12 +135,6 @@ class Live:
                 version = answer.message
                 self._publish(system_id, answer.body)
                 await asyncio.sleep(COALESCE)
-
-    async def _ask(self, system_id: str, question: AwaitChange) -> Answer:
-        try:
-            return await self._actor_client.ask(system_id, question, timeout=WAIT + self._timeout)
-        except (UnknownSystem, Unavailable, TimeoutError) as problem:
-            return Answer(Code.UNAVAILABLE, message=str(problem) or "no answer in time")
 
     def _publish(self, system_id: str, payload: bytes) -> None:
         if self._latest.get(system_id) == payload:

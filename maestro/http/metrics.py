@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from maestro import __version__
-from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
+from maestro.http.actor_client import ActorClient, answer_of
 from maestro.http.exposition import Merged, rendered
 from maestro.http.usage import usage_of
 from maestro.messages import Code, Measure
@@ -65,10 +65,7 @@ class Scraper:
             return False
 
     async def _ask(self, system_id: str) -> Measured:
-        try:
-            answer = await self._actor_client.ask(system_id, Measure(), timeout=self._timeout)
-        except (TimeoutError, Unavailable, UnknownSystem):
-            return system_id, None
+        answer = await answer_of(self._actor_client, system_id, Measure(), self._timeout)
         return system_id, _SNAPSHOT.decode(answer.body) if answer.code is Code.OK else None
 
 

@@ -1,6 +1,7 @@
 """The systems Maestro serves, and Maestro's own health."""
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -9,7 +10,7 @@ from aiohttp import web
 
 from maestro.access.roles import Role
 from maestro.events import BadInput, check_system_id
-from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
+from maestro.http.actor_client import ActorClient, answer_of, of_each
 from maestro.http.checking import checked, query_of
 from maestro.http.deciding import check_reason, decision_body
 from maestro.http.inputs import parse_object, path_number, path_system, query_page, read_body, user_of
@@ -42,8 +43,6 @@ from maestro.messages import (
     SetAside,
 )
 
-#: Systems asked at once for a list.
-LIST_WIDTH: Final = 16
 #: Seconds the parts have to say whether they are ready; an orchestrator's probe gives up soon after.
 READY_TIMEOUT: Final = 5.0
 #: Seconds that each system has to say whether it is stalled.
@@ -53,26 +52,18 @@ _CONDITIONS: Final = msgspec.json.Decoder(tuple[str, ...])
 
 async def list_systems(request: web.Request) -> web.StreamResponse:
     """Every system served, sorted by id, as `describe` says it; one that does not answer is `unavailable`."""
-    actor_client, timeout = request.app[ACTOR_CLIENT], request.app[SETTINGS].ask_timeout
-    places = asyncio.Semaphore(LIST_WIDTH)
-
-    async def one(system_id: str) -> bytes:
-        async with places:
-            return await _summary_of(actor_client, system_id, timeout)
-
-    described = await asyncio.gather(*map(one, actor_client.systems()))
+    actor_client = request.app[ACTOR_CLIENT]
+    described = await of_each(
+        actor_client.systems(), partial(_summary_of, actor_client, timeout=request.app[SETTINGS].ask_timeout)
+    )
     return reply(b"[" + b",".join(described) + b"]")
 
 
 async def _summary_of(actor_client: ActorClient, system_id: str, timeout: float) -> bytes:  # noqa: ASYNC109 - the actor client's own
-    try:
-        answer = await actor_client.ask(system_id, DescribeSystem(measure=False), timeout=timeout)
-        if answer.code is Code.OK:
-            return answer.body
-        reason = answer.message
-    except (TimeoutError, Unavailable, UnknownSystem) as error:
-        reason = str(error) or "no answer in time"
-    return orjson.dumps({"id": system_id, "state": "unavailable", "message": reason})
+    answer = await answer_of(actor_client, system_id, DescribeSystem(measure=False), timeout)
+    if answer.code is Code.OK:
+        return answer.body
+    return orjson.dumps({"id": system_id, "state": "unavailable", "message": answer.message})
 
 
 async def describe(request: web.Request) -> web.StreamResponse:

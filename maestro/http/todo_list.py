@@ -4,7 +4,6 @@ Each system says what its state holds; the messages of its error queue are looke
 wrong. That look takes the broker a while, so what it found is kept until the queue or the count of failures changes.
 """
 
-import asyncio
 import re
 import time
 from collections.abc import Iterable
@@ -13,11 +12,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
-from maestro.messages import Answer, Code, ListErrors, ListTodo, TodoItem, Waits, urgency
+from maestro.http.actor_client import ActorClient, answer_of, of_each
+from maestro.messages import Code, ListErrors, ListTodo, TodoItem, Waits, urgency
 
-#: Systems asked at once.
-WIDTH: Final = 16
 #: Messages of one error queue that are looked at, and seconds that what was found counts.
 LOOKED_AT: Final = 50
 FRESH: Final = 60.0
@@ -66,13 +63,7 @@ class TodoList:
 
     async def of(self, systems: Iterable[str]) -> Todo:
         """Return what waits in these systems. Raises `Denied`: the caller may not touch one of them."""
-        places = asyncio.Semaphore(WIDTH)
-
-        async def one(system_id: str) -> Todo:
-            async with places:
-                return await self._one(system_id)
-
-        found = await asyncio.gather(*map(one, systems))
+        found = await of_each(systems, self._one)
         counts: dict[str, int] = {}
         for part in found:
             for kind, number in part.counts.items():
@@ -81,10 +72,7 @@ class TodoList:
         return Todo(sum(part.total for part in found), counts, items)
 
     async def _one(self, system_id: str) -> Todo:
-        try:
-            answer = await self._actor_client.ask(system_id, ListTodo(), timeout=self._timeout)
-        except (TimeoutError, Unavailable, UnknownSystem) as problem:
-            answer = Answer(Code.UNAVAILABLE, message=str(problem) or "no answer in time")
+        answer = await answer_of(self._actor_client, system_id, ListTodo(), self._timeout)
         if answer.code is not Code.OK:
             item = TodoItem(
                 kind=Waits.UNAVAILABLE, system=system_id, cause=answer.message, says="Maestro cannot answer for it"
@@ -104,10 +92,7 @@ class TodoList:
         known = self._errors.get(system_id)
         if known is not None and known[0] == seen and time.monotonic() - known[1] < FRESH:
             return known[2]
-        try:
-            answer = await self._actor_client.ask(system_id, ListErrors(LOOKED_AT), timeout=self._timeout)
-        except (TimeoutError, Unavailable, UnknownSystem):
-            answer = Answer(Code.UNAVAILABLE)
+        answer = await answer_of(self._actor_client, system_id, ListErrors(LOOKED_AT), self._timeout)
         if answer.code is not Code.OK:
             return [_group(system_id, said.errors, "", "", said.last_failure)]
         page = msgspec.json.decode(answer.body, type=_Errors)

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from maestro.messages import Answer, Code, ListRecords
+from maestro.messages import Answer, Code, ListRecords, place_of
 from maestro.rules.document import MAESTRO, Document, HistoryEntry
 from maestro.rules.rendering import history_entry, zoned_time
 from maestro.rules.state import System
@@ -21,7 +21,7 @@ def records(system: System, asked: ListRecords) -> Answer:
     if asked.status and asked.status not in list(Status):
         return Answer(Code.INVALID, message=f"status: must be one of {', '.join(Status)}")
     try:
-        before = _place(asked.before) if asked.before else None
+        before = place_of(asked.before) if asked.before else None
     except ValueError:
         return Answer(Code.INVALID, message="before: is no cursor of a record")
     found = sorted(
@@ -39,11 +39,6 @@ def records(system: System, asked: ListRecords) -> Answer:
 def _at(doc: Document) -> int:
     """Return when it was held, in microseconds since the epoch."""
     return round(doc.history[0].at * 1_000_000) if doc.history else 0
-
-
-def _place(cursor: str) -> tuple[int, str]:
-    at, _, id_ = cursor.partition(".")
-    return int(at), id_
 
 
 def _fits(doc: Document, asked: ListRecords) -> bool:

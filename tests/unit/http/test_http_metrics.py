@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from maestro.http import metrics
+from maestro.http.actor_client import Unavailable
 from maestro.http.usage import usage_of
 from maestro.messages import Answer, Code, Measure, Question
 from maestro.telemetry.definitions import COMMIT_SECONDS, EVENTS, LINK_FRAMES, OF_INGRESS
@@ -105,7 +105,7 @@ async def test_all_systems_have_one_deadline_below_two_seconds(client: Client, a
 
 @pytest.mark.parametrize("answer", [Answer(Code.UNAVAILABLE, message="store: disk full"), ConnectionError])
 async def test_a_system_that_cannot_answer_is_down(client: Client, actor_client: FakeActorClient, answer: Any) -> None:
-    actor_client.answers[Measure] = answer if isinstance(answer, Answer) else metrics.Unavailable("starting")
+    actor_client.answers[Measure] = answer if isinstance(answer, Answer) else Unavailable("starting")
     assert value((await client.get("/metrics")).body, "maestro_system_up", system="sysA") == 0
 
 
