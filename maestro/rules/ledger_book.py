@@ -160,6 +160,16 @@ class MissedQuestion:
     #: Calls in a row that failed.
     failed: int = 0
 
+    @property
+    def key(self) -> str:
+        """Name the question; no key from outside begins so."""
+        return "~not finished/" + "/".join(self.unit)
+
+    @property
+    def instance_id(self) -> str:
+        """The instance whose commit Discovery is asked about."""
+        return self.missed.instance_id
+
 
 @dataclass(slots=True)
 class Book:

@@ -7,11 +7,10 @@ anything happens.
 """
 
 from collections.abc import Callable, Mapping
-from types import ModuleType
 from typing import Any, Final
 
-from maestro.rules import commands as do
 from maestro.rules import (
+    asking_again,
     concluding,
     covering,
     deciding,
@@ -36,7 +35,9 @@ from maestro.rules import (
     troubled,
     visibility,
 )
+from maestro.rules import commands as do
 from maestro.rules.facts import Fact
+from maestro.rules.ledger_book import MissedQuestion
 from maestro.rules.state import System
 from maestro.rules.status import Status
 from maestro.rules.step import Step
@@ -79,9 +80,13 @@ def _on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> Non
     on_canary_asked(system, fact, step)
 
 
-def _about(key: str) -> ModuleType:
-    """Return whose question about a commit already made it is: of a unit that was named early, or a doubtful one."""
-    return not_finished if not_finished.is_about(key) else visibility
+def _on_asked_again(system: System, fact: facts.AskedAgain, step: Step) -> None:
+    """A question about a commit that is made is answered: of a unit that may have missed it, or a doubtful one."""
+    question = asking_again.answered(system, fact)
+    if isinstance(question, MissedQuestion):
+        not_finished.on_answered(system, question, fact, step)
+    elif question is not None:
+        visibility.on_answered(system, question, fact, step)
 
 
 #: Who goes on when a wake-up of a topic is due.
@@ -92,7 +97,7 @@ _WOKEN: Final[Mapping[do.Topic, Callable[[System, str, Step], None]]] = {
     do.Topic.COMMIT: concluding.on_woken,
     do.Topic.LOOK: visibility.on_woken,
     do.Topic.SET: visibility.on_set_due,
-    do.Topic.QUESTION: lambda system, key, step: _about(key).on_question_due(system, key, step),
+    do.Topic.QUESTION: asking_again.on_woken,
     do.Topic.OUTAGE: _on_outage_woken,
     do.Topic.STALL: lambda _system, _key, _step: None,  # that it is later says it all: `judging.advance` sees to it
 }
@@ -131,8 +136,8 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.LookFailed: visibility.on_look_failed,
     facts.FinishedSet: visibility.on_finished_set,
     facts.FinishedRefused: visibility.on_finished_refused,
-    facts.AskedAgain: lambda system, fact, step: _about(fact.key).on_asked_again(system, fact, step),
-    facts.AskAgainFailed: lambda system, fact, step: _about(fact.key).on_ask_again_failed(system, fact, step),
+    facts.AskedAgain: _on_asked_again,
+    facts.AskAgainFailed: asking_again.on_failed,
     facts.OutboxMessageBegun: outbox.on_outbox_message_begun,
     facts.OutboxMessageRefused: outbox.on_outbox_message_refused,
     facts.OutboxMessageUnanswered: outbox.on_outbox_message_unanswered,

@@ -15,19 +15,15 @@ from typing import Final
 
 from msgspec import structs
 
-from maestro.rules import commands as do
-from maestro.rules import facts, staleness
+from maestro.rules import asking_again, facts, staleness
 from maestro.rules.document import Document
-from maestro.rules.impact import Impacted, Origin, UnitKey
+from maestro.rules.impact import Impacted, Origin
 from maestro.rules.ledger_book import MissedCommit, MissedQuestion, Scope, StaleState
-from maestro.rules.outage import pause
 from maestro.rules.state import System
 from maestro.rules.step import Step
 
 #: Said of a unit that Discovery names about a commit already made.
 NAMED_AGAIN: Final = "Discovery names it when asked again; it may have read the new version all the same"
-#: Of the keys of these questions: no key from outside begins so.
-_MARK = "~not finished/"
 
 
 def part(system: System, origins: Iterable[Origin]) -> tuple[tuple[Origin, ...], tuple[Impacted, ...]]:
@@ -90,38 +86,11 @@ def advance(system: System, step: Step) -> None:
         del due[unit]
         stale = system.ledger.stale.get(unit)
         if stale is not None and stale.to_ask:
-            question = MissedQuestion(unit, stale.to_ask[0])
-            system.missed_questions[_key(unit)] = question
-            _ask(system, question, step)
+            asking_again.put(system, MissedQuestion(unit, stale.to_ask[0]), step)
 
 
-def _key(unit: UnitKey) -> str:
-    return _MARK + "/".join(unit)
-
-
-def is_about(key: str) -> bool:
-    """Whether a question that is put again is one of these."""
-    return key.startswith(_MARK)
-
-
-def _ask(system: System, question: MissedQuestion, step: Step) -> None:
-    question.token = system.token()
-    step.do(do.AskAgain(_key(question.unit), question.token, question.missed.instance_id))
-
-
-def on_question_due(system: System, key: str, step: Step) -> None:
-    """The question could not be put a while ago: try again."""
-    question = system.missed_questions.get(key)
-    if question is not None:
-        _ask(system, question, step)
-
-
-def on_asked_again(system: System, fact: facts.AskedAgain, step: Step) -> None:
+def on_answered(system: System, question: MissedQuestion, fact: facts.AskedAgain, step: Step) -> None:
     """Discovery names the unit, so it is stale; or the next commit is asked about; or it is fresh."""
-    question = system.missed_questions.get(fact.key)
-    if question is None or question.token != fact.token:
-        return
-    del system.missed_questions[fact.key]
     stale = system.ledger.stale.get(question.unit)
     if stale is None or not stale.to_ask:
         return  # more is known by now
@@ -133,11 +102,3 @@ def on_asked_again(system: System, fact: facts.AskedAgain, step: Step) -> None:
         staleness.await_question(system, stale, left, step)
     else:
         staleness.take_off(system, question.unit, step)
-
-
-def on_ask_again_failed(system: System, fact: facts.AskAgainFailed, step: Step) -> None:
-    """Put it again later: nothing waits for the answer."""
-    question = system.missed_questions.get(fact.key)
-    if question is not None and question.token == fact.token:
-        step.do(do.WakeAt(do.Topic.QUESTION, fact.key, system.now + pause(question.failed)))
-        question.failed += 1

@@ -187,15 +187,14 @@ class System:
     covers: dict[tuple[str, str], Cover] = field(default_factory=dict)
     outbox: dict[int, OutboxMessage] = field(default_factory=dict)
     next_outbox_message: int = 1
-    #: Outbox that a call was begun for, in this life or, maybe, in a former one.
+    #: Messages of the outbox that a call was begun for, in this life or, maybe, in a former one.
     outbox_begun: set[int] = field(default_factory=set)
     #: Status texts that were dropped while a call was under way, by number, and whose commit they may outlast.
     texts_under_way: dict[int, Delivery | Document] = field(default_factory=dict)
     #: What is owed to commits, by who owes it: the key of a delivery or the id of a document.
     looks: dict[str, Look] = field(default_factory=dict)
-    questions: dict[str, Look] = field(default_factory=dict)
-    #: Questions whether a unit missed a commit, by the unit. Not stored.
-    missed_questions: dict[str, MissedQuestion] = field(default_factory=dict)
+    #: Questions about commits that are made, by their keys (see `asking_again`). Not stored.
+    questions: dict[str, Look | MissedQuestion] = field(default_factory=dict)
     #: How long instances took to become visible.
     visible: Looks = field(default_factory=Looks)
     next_line: int = 1

@@ -21,8 +21,8 @@ between the question and the look after the commit. Then the question is put onc
 from typing import Final
 
 from maestro.events import MASTER
+from maestro.rules import asking_again, facts, staleness
 from maestro.rules import commands as do
-from maestro.rules import facts, staleness
 from maestro.rules.delivery import Delivery, Sight
 from maestro.rules.document import Document
 from maestro.rules.impact import relevant
@@ -261,30 +261,12 @@ def doubtful(system: System, owner: Delivery | Document, step: Step) -> None:
     That it is owed survives a crash; nothing waits for it.
     """
     owner.sight = Sight.QUESTION
-    look = _record(owner, system.now)
-    system.questions[look.key] = look
-    _ask(look, system, step)
+    asking_again.put(system, _record(owner, system.now), step)
     step.save(SaveSight(owner))
 
 
-def _ask(look: Look, system: System, step: Step) -> None:
-    look.token = system.token()
-    step.do(do.AskAgain(look.key, look.token, look.instance_id))
-
-
-def on_question_due(system: System, key: str, step: Step) -> None:
-    """The doubtful question could not be put a while ago: try again."""
-    look = system.questions.get(key)
-    if look is not None:
-        _ask(look, system, step)
-
-
-def on_asked_again(system: System, fact: facts.AskedAgain, step: Step) -> None:
+def on_answered(system: System, look: Look, fact: facts.AskedAgain, step: Step) -> None:
     """Discovery answered beyond doubt: what it names was missed by the commit."""
-    look = system.questions.get(fact.key)
-    if look is None or look.token != fact.token:
-        return
-    del system.questions[look.key]
     look.owner.sight = Sight.NOTHING
     step.save(SaveSight(look.owner))
     missed(system, look, fact, step)
@@ -300,11 +282,3 @@ def missed(system: System, look: Look, fact: facts.AskedAgain, step: Step) -> No
         more = f" and {len(units) - _SHOWN} more" if len(units) > _SHOWN else ""
         text = f"Discovery had not named all that its commit impacts; these may be stale: {names}{more}"
         step.do(do.RaiseAlarm(do.Alarm.MISSED, look.instance_id, text))
-
-
-def on_ask_again_failed(system: System, fact: facts.AskAgainFailed, step: Step) -> None:
-    """Put it again later: a commit is made, nothing waits for the answer."""
-    look = system.questions.get(fact.key)
-    if look is not None and look.token == fact.token:
-        step.do(do.WakeAt(do.Topic.QUESTION, look.key, system.now + pause(look.failed)))
-        look.failed += 1

@@ -300,7 +300,6 @@ class Tenant:
             and not host.system.open_doubts
             and not host.system.looks
             and not host.system.questions
-            and not host.system.missed_questions
         )
 
 
