@@ -214,7 +214,7 @@ class EndpointClient:
         await self._until(self._roles_running, seconds)
 
     async def run(self) -> None:
-        """Do what is due: signs of life, the directory. For as long as the actor_client is used."""
+        """Do what is due: signs of life, the directory. For as long as the client is used."""
         while True:
             self._tick(time.monotonic())
             await self._rest()
@@ -292,7 +292,7 @@ class EndpointClient:
             self._poll_at = now + min(_POLL, self._settings.replace_after / 4)
 
     def _tend(self, pending: PendingRequests) -> None:
-        """Let the pending tick for as long as something is open in it."""
+        """Let pending requests tick for as long as one of them is open."""
         if not self._talking:
             self._sooner.set()
         self._talking[pending.system_id] = pending

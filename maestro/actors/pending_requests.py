@@ -1,4 +1,4 @@
-"""What the actor_client has asked one system, and what it owes to whom.
+"""What the actor client has asked one system, and what it owes to whom.
 
 Plain: futures and the time, no I/O and no clock; questions go into the session that it is given. Lock checks are
 coalesced: all that arrive while one is under way share the next. A system that leaves a lock check unanswered is

@@ -22,7 +22,7 @@ class ActorClient(Protocol):
     async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109
         """Ask a system and return its answer. `Answer.body` is the JSON to send, passed through unparsed.
 
-        The actor_client owns the `timeout` (seconds): it returns or raises by then, however the actor behaves. A
+        The client owns the `timeout` (seconds): it returns or raises by then, however the actor behaves. A
         question that timed out, or whose caller was cancelled, may still be carried out.
 
         Raises:

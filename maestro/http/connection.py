@@ -19,7 +19,7 @@ HANDLED_WITHIN: Final = 0.1
 #: Seconds to read on after an early refusal, so that the client sees the refusal rather than a reset.
 LINGERING: Final = 5.0
 
-#: `edge.add_headers` is for what reaches a handler.
+#: `middleware.add_headers` is for what reaches a handler.
 _HEADERS: Final = {"Server": SERVER, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 

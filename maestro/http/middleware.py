@@ -30,7 +30,7 @@ from maestro.store.base import StoreError
 REFUSED_SHOWN: Final = 200
 
 
-def edged(operation: Operation, guards: Guards) -> Handler:
+def wrapped(operation: Operation, guards: Guards) -> Handler:
     """Wrap the operation's handler: authentication before it, record and answer after it.
 
     A wrapper and not a middleware: a middleware would cost the hot route, too, about a tenth of its throughput.
@@ -97,7 +97,7 @@ async def _answered(operation: Operation, request: web.Request) -> web.StreamRes
         return await operation.handler(request)
     except Denied:
         raise
-    except Exception as error:  # noqa: BLE001 - as in `edged`
+    except Exception as error:  # noqa: BLE001 - as in `wrapped`
         return explained(request, error)
 
 

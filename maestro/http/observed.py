@@ -1,4 +1,4 @@
-"""Around a route's edge: the request's id, for its log lines and its answer, and how long it took.
+"""Around a route's handler and what wraps it: the request's id, for its log lines and its answer, and how long it took.
 
 `X-Request-Id` comes in, or one is made up, and goes out with the answer. What is no plain id is not taken over: it
 would stand in every log line.
@@ -24,7 +24,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 def observed(name: str, handler: Handler) -> Handler:
     """Wrap the handler of the route `name`, which raises nothing but what ends the connection.
 
-    A wrapper and not a middleware, for the reason that the edge is none; `proceed` sees to itself.
+    A wrapper and not a middleware of aiohttp, like what it wraps (`middleware`); `proceed` sees to itself.
     """
 
     async def answer(request: web.Request) -> web.StreamResponse:

@@ -107,7 +107,7 @@ async def _ask_new(request: web.Request, system_id: str, question: PersistSync, 
         await asyncio.sleep(STARTING_PAUSE)
 
 
-async def _ask_sync(actor_client: ActorClient, system_id: str, question: PersistSync, timeout: float) -> Answer:  # noqa: ASYNC109 - passed on to the actor_client, which owns it
+async def _ask_sync(actor_client: ActorClient, system_id: str, question: PersistSync, timeout: float) -> Answer:  # noqa: ASYNC109 - passed on to the actor client, which owns it
     try:
         return await actor_client.ask(system_id, question, timeout=timeout)
     except TimeoutError:

@@ -64,12 +64,12 @@ class EmptyOk(web.Response):
         """Do nothing: `prepare` wrote all there is."""
 
 
-def fast_path(proceed: Handler, edge: Handler, authentication: Authentication) -> Handler:
-    """Return what answers a caller that is known already by `proceed`, and lets the edge see to everybody else."""
+def fast_path(proceed: Handler, wrapped: Handler, authentication: Authentication) -> Handler:
+    """Return what answers a caller that is known already by `proceed`, and gives all others to the wrapped handler."""
     takes = authentication.hosts.takes
 
     async def open_to_all(request: web.Request) -> web.StreamResponse:
-        return await (proceed if takes(request.headers.get(hdrs.HOST)) else edge)(request)
+        return await (proceed if takes(request.headers.get(hdrs.HOST)) else wrapped)(request)
 
     if authentication.open:
         return open_to_all
@@ -79,13 +79,13 @@ def fast_path(proceed: Handler, edge: Handler, authentication: Authentication) -
         ours = caller is not None and caller.has(Role.PLATFORM) and caller.may_touch(request.match_info["systemId"])
         if ours and takes(request.headers.get(hdrs.HOST)):
             return await proceed(request)
-        return await edge(request)
+        return await wrapped(request)
 
     return handle
 
 
 def checked_system(proceed: Handler) -> Handler:
-    """Return the handler the edge wraps: it checks the caller's restriction to systems first."""
+    """Return the handler that is to be wrapped: it checks the caller's restriction to systems first."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         check_system(request.match_info["systemId"])
@@ -121,7 +121,7 @@ def proceed_handler(
             if answer is None:
                 source = "actor"
                 answer = await ask(system_id)
-        except Exception as error:  # noqa: BLE001 - the edge is not around this handler
+        except Exception as error:  # noqa: BLE001 - this handler is not wrapped
             response = explained(request, error)
             note(source, "failed", response.status, started)
             return response

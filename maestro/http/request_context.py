@@ -36,7 +36,7 @@ def principal() -> Principal:
     """Return the caller of the request at hand.
 
     Raises:
-        Problem: 401: nobody was let in; a handler without the edge around it.
+        Problem: 401: nobody was let in; a handler that is not wrapped.
     """
     context = CONTEXT.get()
     if context is None:

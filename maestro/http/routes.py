@@ -20,7 +20,7 @@ from maestro.http import (
 )
 from maestro.http.deciding import BODIES
 from maestro.http.guards import Guards
-from maestro.http.middleware import edged, expected, unmatched
+from maestro.http.middleware import expected, unmatched, wrapped
 from maestro.http.observed import observed
 from maestro.http.operations import Operation
 from maestro.http.proceed import checked_system, fast_path
@@ -243,7 +243,7 @@ def _console() -> Iterable[Operation]:
 
 
 def routes(known: Iterable[Operation], proceed: Handler, guards: Guards) -> list[web.RouteDef]:
-    """Return the routes; `proceed` is the only one that can be answered without the edge around it."""
+    """Return the routes; `proceed` is the only one that can be answered without what wraps the others."""
     made = [_route(operation, guards, proceed) for operation in known]
     nothing = Operation(
         name="unmatched", method=hdrs.METH_ANY, path="/{tail}", handler=unmatched, role=None, summary="", hidden=True
@@ -252,13 +252,13 @@ def routes(known: Iterable[Operation], proceed: Handler, guards: Guards) -> list
 
 
 def _catch_all(nothing: Operation, guards: Guards) -> web.RouteDef:
-    handler = observed(nothing.name, edged(nothing, guards))
+    handler = observed(nothing.name, wrapped(nothing, guards))
     return web.route(nothing.method, "/{tail:.*}", handler, expect_handler=expected)
 
 
 def _route(operation: Operation, guards: Guards, proceed: Handler) -> web.RouteDef:
-    handler = edged(operation, guards)
-    # `proceed` registry itself.
+    handler = wrapped(operation, guards)
+    # `proceed` measures itself.
     if operation.name == PROCEED:
         handler = fast_path(proceed, handler, guards.authentication)
     else:

@@ -35,7 +35,7 @@ class Outbox:
         #: Rounds of tries that failed, and the moment (of the loop's clock) before which there is no other, by number.
         self._failed: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
-        #: Outbox that wait for the end of the lock.
+        #: Messages that wait for the end of the lock.
         self._locked: set[int] = set()
         self._no_subscribers_told = False
 

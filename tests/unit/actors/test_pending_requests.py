@@ -1,4 +1,4 @@
-"""What the actor_client asks one system, and whom it answers with what."""
+"""What the actor client asks one system, and whom it answers with what."""
 
 import asyncio
 from itertools import count
