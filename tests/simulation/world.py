@@ -138,10 +138,11 @@ class Tenant:
         id_ = f"{self.system_id}.{self._instances}"
         branch = branch or random.choice(self.branches)
         known = sorted({entity for entity, _ in data.values if not entity.startswith("k")})
+        told = bool(reads)
         if not reads and random.random() < 0.65:
             reads = tuple(random.sample(INPUTS, 1) + random.sample(known, min(len(known), random.choice((0, 1, 1, 2)))))
         writes = f"e{self._instances}" if reads else random.choice(INPUTS)
-        if reads and self.has_totals and self._instances % 5 == 0:
+        if reads and not told and self.has_totals and self._instances % 5 == 0:
             reads, writes = (TOTAL,), TOTAL
         stamp = f"2018-07-20T15:{self._instances // 60:02}:{self._instances % 60:02}"
         origin = orjson.dumps(
