@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from tests.support.brokers import Place
 from tests.support.rabbitmq import RabbitMQNode, find_server
 
 _vhosts = itertools.count(1)
+
+# A shell lets what it starts in the background ignore Ctrl-C, and processes of the tests would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -32,6 +32,8 @@ _TICK: Final = 0.2
 #: something is not in its place.
 _POLL: Final = 2.0
 _POLL_SOON: Final = 0.05
+#: While a part has a problem: as a rule it is over soon, and somebody waits for the start.
+_POLL_TROUBLED: Final = 0.25
 #: Seconds between two ticks after which it is we who were frozen, and no silence before counts: at most half of what
 #: the supervisor may be silent.
 _FROZEN: Final = 4.0
@@ -289,7 +291,8 @@ class EndpointClient:
         if now >= self._poll_at:
             missing = tuple(id_ for id_ in self._wanted if (Role.SYSTEM, id_) not in self._entries)
             self._endpoint.send(self._supervisor, GetDirectory(self._version, missing))
-            self._poll_at = now + min(_POLL, self._settings.replace_after / 4)
+            troubled = any(entry.problem for entry in self._directory)
+            self._poll_at = now + min(_POLL_TROUBLED if troubled else _POLL, self._settings.replace_after / 4)
 
     def _tend(self, pending: PendingRequests) -> None:
         """Let pending requests tick for as long as one of them is open."""

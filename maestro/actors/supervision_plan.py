@@ -32,9 +32,10 @@ REPEAT: Final = 1.0
 #: Seconds from an answer to the next question whether ingress or cascade is well, at most a quarter of what they may be
 #: silent; asked with the next tick.
 PING: Final = 1.5
-#: Seconds from its creation in which a system with a problem is asked that often, too: as a rule it waits for the
-#: broker to say whose the events are.
+#: Seconds from its creation in which a child with a problem is asked more often: as a rule it waits for the broker to
+#: say whose the events are. The pause is a quarter of its age, and at least this.
 _NEW: Final = 15.0
+_PING_NEW: Final = 0.25
 #: Seconds until the next tick: while something is on its way, and else, at most an eighth of what one may be silent.
 _MOVING: Final = 0.2
 _RESTING: Final = 2.0
@@ -226,7 +227,7 @@ class SupervisionPlan:
     @property
     def pace(self) -> float:
         """Seconds until the next tick is worth its while."""
-        resting = all(child.state is State.RUNNING for child in self._children.values())
+        resting = all(child.state is State.RUNNING and not child.problem for child in self._children.values())
         return min(_RESTING, self._settings.actors.replace_after / 8) if resting and self._stages is None else _MOVING
 
     def directory(self, known: int) -> Directory:
@@ -294,8 +295,10 @@ class SupervisionPlan:
 
     def _ping(self, child: Child, now: float) -> list[Command]:
         often = self._settings.actors.replace_after / 4
-        if child.role is not Role.SYSTEM or (child.problem and now - child.started_at < _NEW):
+        if child.role is not Role.SYSTEM:
             often = min(PING, often)
+        if child.problem and now - child.started_at < _NEW:
+            often = min(PING, often, max(_PING_NEW, (now - child.started_at) / 4))
         if now - child.heard_at < max(often, child.spared(now)) or now - child.told < often:
             return []
         child.told = now

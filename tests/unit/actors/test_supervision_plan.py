@@ -1,7 +1,7 @@
 """The supervisor's decisions, without an actor in sight."""
 
 from collections.abc import Iterable
-from itertools import count
+from itertools import count, pairwise
 
 import pytest
 
@@ -251,6 +251,23 @@ def test_a_system_with_a_problem_is_asked_often_though_its_heart_beats(world: Wo
         world.beats["sysA"] = world.now
         silence(world, 1.0, {INGRESS, CASCADE})
     assert len(world.take(Ping)) == 1
+
+
+def test_a_new_child_with_a_problem_is_asked_soon_and_then_ever_less_often(world: World) -> None:
+    problem = "whose the events are is not known yet"
+    world.run(world.plan.install(["new"], world.now))
+    epoch, began, asked = world.entry((Role.SYSTEM, "new")).epoch, world.now, list[float]()
+    world.run(world.plan.started(epoch, "there", world.now, problem))
+    while world.now - began < 14.0:
+        assert world.plan.pace == 0.2
+        silence(world, 0.2, {INGRESS, CASCADE, SYS_A})
+        if any(isinstance(ping, Ping) and ping.epoch == epoch for ping in world.take(Ping)):
+            asked.append(world.now - began)
+            world.plan.heard_at(epoch, world.now, problem)
+    pauses = [later - earlier for earlier, later in pairwise(asked)]
+    assert asked[0] < 1.0
+    assert pauses[-1] > 1.0 > pauses[0]
+    assert len(asked) < 25
 
 
 def test_it_ticks_often_only_while_something_is_on_its_way(world: World) -> None:
