@@ -149,14 +149,18 @@ def _document_done(tenant: Tenant, id_: str, row: dict[str, Any]) -> None:
 # --- I8 -----------------------------------------------------------------------------------------------------------
 
 
-def _discovery_was_blind(tenant: Tenant, cause: Value, unit: tuple[str, str]) -> bool:
-    """Whether Discovery could not name a unit: a row was inserted, or it failed open and nobody could notice.
+def _discovery_was_blind(tenant: Tenant, cause: Value, unit: tuple[str, str], value: Value) -> bool:
+    """Whether nobody could name a unit: a row was inserted, or was not there when the unit looked for it.
 
-    If somebody could, it was asked again, and said what had been missed.
+    Or Discovery failed open and nobody could notice. If somebody could, it was asked again, and said what had been
+    missed.
     """
     kept_back = unit in cause.by.kept_back
-    return cause.by.only_inserts or (
-        kept_back and (not cause.by.noticed or unit in tenant.siblings.missed.get(cause.by.id, ()))
+    found_nothing = cause.by.writes in value.by.saw and not value.by.saw[cause.by.writes][1]
+    return (
+        cause.by.only_inserts
+        or (found_nothing and tenant.siblings.data.shortsighted)
+        or (kept_back and (not cause.by.noticed or unit in tenant.siblings.missed.get(cause.by.id, ())))
     )
 
 
@@ -182,7 +186,7 @@ def beyond_telling(tenant: Tenant, value: Value, cause: Value) -> bool:
 def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:  # noqa: C901, PLR0911 - one for each reason
     """A stale value is right only where the rules say so: it came after the question, or its replay was given up."""
     unit = (value.by.original, place[1])
-    if _discovery_was_blind(tenant, cause, unit):
+    if _discovery_was_blind(tenant, cause, unit, value):
         return
     if cause.asked_at < 0:
         raise Violation(f"I8: {place} is stale: Discovery never answered about {cause.by.id}")
