@@ -467,6 +467,35 @@ def test_a_text_of_an_earlier_event_that_is_under_way_may_outlast_a_later_one() 
     assert not m.delivery("more").text_late
 
 
+def test_a_text_without_an_answer_may_outlast_any_later_event_of_its_instance() -> None:
+    m = Sighted()
+    m.hold("i1", P1)
+    (number,) = m.system.outbox
+    m.tell(facts.OutboxMessageBegun(number))
+    m.skip()
+    m.restart()
+    m.arrive("more", instance="i1")
+    m.impact(P1)
+    m.origins(id_="d2")
+    m.skip("d2")
+    m.arrive("third", instance="i1")
+    m.impact()
+    assert m.delivery("third").text_late
+
+
+def test_a_text_without_an_answer_is_forgotten_once_it_must_have_come() -> None:
+    m = Sighted()
+    m.hold("i1", P1)
+    (number,) = m.system.outbox
+    m.tell(facts.OutboxMessageBegun(number))
+    m.tell(facts.OutboxMessageUnanswered(number))
+    m.skip()
+    m.later(TEXT_COMES_WITHIN + 1)
+    m.arrive("more", instance="i1")
+    m.impact()
+    assert not m.delivery("more").text_late
+
+
 # --- a flood beside a backlog ------------------------------------------------------------------------------------
 
 
