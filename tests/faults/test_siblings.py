@@ -56,8 +56,11 @@ HARMLESS = (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def it(module_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    """Impatient: a silence of a second is no answer."""
-    environ = {"MAESTRO_PLATFORM__ANSWER_TIMEOUT": "1", "MAESTRO_REPROCESSING__REPLAY_TIMEOUT": "60"}
+    """Impatient: a silence of a second is no answer, one of three no commit."""
+    environ = {
+        "MAESTRO_PLATFORM__ANSWER_TIMEOUT": "1", "MAESTRO_PLATFORM__COMMIT_TIMEOUT": "3",
+        "MAESTRO_REPROCESSING__REPLAY_TIMEOUT": "60",
+    }  # fmt: skip
     async with stage(tmp_path_factory.mktemp("stage"), module_url, **environ) as shared:
         yield shared
 
@@ -82,7 +85,10 @@ async def test_a_sibling_fails_for_good(it: Stage, how: How) -> None:
 
 
 async def fails(tenant: Tenant, site: Site, how: How) -> None:
+    # Each sibling has answered something before, so that it can be told whose fault a failure is.
     tenant.impacts("i", unit("p1"))
+    await tenant.publish("before")
+    await tenant.commits_are("before")
     tenant.impacts("re1", unit("p2"))
     tenant.fail(site.service, site.call, 99, how, site.instance)
     first = "plain" if site.instance == "plain" else "i"

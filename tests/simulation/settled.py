@@ -180,7 +180,9 @@ def beyond_telling(tenant: Tenant, value: Value, cause: Value) -> bool:
     again = commits.chained & {cause.by.id, cause.by.original, value.by.id, original}
     after_all = commits.unexpected & {(value.by.id, value.at), (cause.by.id, cause.at)}
     hidden = original in commits.forgotten and tenant.siblings.data.statuses.get(original) != FINISHED
-    return bool(again or after_all) or hidden
+    # What stands was stored by a commit that nobody remembers; its event was judged anew since.
+    forgot = cause.by.id in commits.forgotten and cause.asked_at != cause.by.asked_at
+    return bool(again or after_all) or hidden or forgot
 
 
 def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:  # noqa: C901, PLR0911 - one for each reason
