@@ -16,7 +16,7 @@ def keeps_awake(system: System, at: float) -> str:
     """Return what the system must stay awake for at the moment `at` (seconds since the epoch); empty: it is at rest.
 
     Timers need no rule of their own: each one that `WakeAt` orders belongs to something that is named here, or has
-    nothing left to do. Whoever carries commands out looks at its own timers, calls and callers.
+    nothing left to do. What carries commands out looks at its own timers, calls and callers.
     """
     return next((reason for reason, holds in _REASONS if holds(system, at)), "")
 
