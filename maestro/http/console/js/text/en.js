@@ -316,6 +316,7 @@ export default {
   "state.draining": "draining",
   "state.loading": "Loading …",
   "state.open": "open",
+  "state.passivated": "passivated",
   "state.paused": "paused",
   "state.pending": "decision pending",
   "state.running": "running",

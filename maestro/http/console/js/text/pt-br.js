@@ -316,6 +316,7 @@ export default {
   "state.draining": "escoando",
   "state.loading": "Carregando …",
   "state.open": "aberto",
+  "state.passivated": "em repouso",
   "state.paused": "pausado",
   "state.pending": "decisão pendente",
   "state.running": "em execução",
