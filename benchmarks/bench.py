@@ -17,6 +17,7 @@ import pika
 import pika.exceptions
 
 from maestro.broker.topology import EVENTS_PUBLISH, PERSIST, SystemQueues
+from maestro.events import celery_body
 from maestro.ports import free_port
 from tests.support.rabbitmq import RabbitMQNode
 
@@ -179,6 +180,12 @@ class Bench:
         self.node = RabbitMQNode(folder / "rabbitmq")
         self._double_port = free_port()
 
+    def vhost(self, name: str) -> str:
+        """Create a vhost as Event Manager leaves it; return its URL."""
+        url = self.node.create_vhost(name)
+        _declare_event_manager(url)
+        return url
+
     @contextmanager
     def stage(self, systems: Sequence[str], **environment: str) -> Iterator["Stage"]:
         """Set up an empty vhost, the double and Maestro, which serves `systems`."""
@@ -186,8 +193,7 @@ class Bench:
         folder = self.folder / f"run{number}"
         folder.mkdir()
         vhost = f"bench-{number}"
-        url = self.node.create_vhost(vhost)
-        _declare_event_manager(url)
+        url = self.vhost(vhost)
         try:
             with background("benchmarks.double", self._double_port, url):
                 double = Double(self._double_port)
@@ -304,6 +310,11 @@ class Publisher:
         exchange, key = ("", queue) if queue else (PERSIST, system)
         self._channel.basic_publish(exchange, key, body.encode(), self._properties)
         return instance
+
+    def body(self, system: str, event: dict[str, Any]) -> None:
+        """Publish a persist event that is given whole."""
+        id_ = f"{self._name}-{next(self._numbers)}"
+        self._channel.basic_publish(PERSIST, system, celery_body(id_, orjson.dumps(event)), self._properties)
 
     def declare(self, queue: str) -> None:
         """Declare a queue of the benchmark's own."""
