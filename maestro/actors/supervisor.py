@@ -142,7 +142,8 @@ class Supervisor(Actor):
                 order.settings,
                 order.factories,
                 order.main_pid,
-                epochs=time.time_ns,
+                # One clock for all processes of the machine, and nobody sets it.
+                epochs=time.monotonic_ns,
                 alive=processes.child_alive,
                 beat=self._pulse.beat if self._pulse is not None else _no_beat,
             )

@@ -1,311 +1,37 @@
-"""Flow 1: a persist event arrives, waits or is judged, is committed, held, or fails. And the drain.
+"""Flow 1: the next event is judged, then committed, held, or failed. And the drain.
 
 One event is judged at a time, in the order of their numbers (I2): first commits that were decided before a
 restart, then the oldest waiting event, then the inbox.
 """
-
-from typing import Final
-
-from msgspec.structs import replace
 
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.rules import commands as do
 from maestro.rules import (
     committing,
-    crowding,
     facts,
-    identity,
     kept,
     not_finished,
     opening,
     outage,
-    recognising,
     remembering,
     replaying,
     visibility,
+    waiting,
 )
 from maestro.rules.delivery import Delivery, Verdict
-from maestro.rules.doubt import IN_DOUBT, Use
+from maestro.rules.doubt import Use
 from maestro.rules.impact import relevant
 from maestro.rules.outage import JUDGING, Ruling
 from maestro.rules.outbox import drop_texts
 from maestro.rules.settling import (
     COMMITTED,
     answer,
-    answer_decided,
-    dead_letter,
-    embody,
     finish,
-    forget_oldest,
     give_up,
-    make_way,
-    mark_parked,
-    park,
-    reject,
-    settle,
-    unpark,
 )
 from maestro.rules.state import JudgingStage, System
 from maestro.rules.step import SaveDelivery, Step
-
-#: Why an event that was adopted is on its error queue.
-ADOPTED: Final = f"{IN_DOUBT}the Maestro that owned this event before may have made its commit"
-
-
-# --- arrival -------------------------------------------------------------------------------------------------
-
-
-def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
-    """Admit a new event, or continue the stored verdict of a known one."""
-    system.last_arrived = None
-    known = recognising.known(system, fact)
-    usurped = known is not None and recognising.is_another(known, fact)
-    if usurped and fact.ticket is not None:  # by its `Idempotency-Key`
-        step.do(do.Reply(fact.ticket, Code.CONFLICT, recognising.USED))
-        return
-    if usurped:
-        fact = replace(fact, key=identity.other(fact.key, fact.instance_id, recognising.reprocessing_of(fact)))
-        known = system.deliveries.get(fact.key)
-    refs: tuple[int, ...] = ()
-    if known is not None and known.doubt and known.verdict is Verdict.ERROR and _is_new_delivery(known, fact):
-        system.last_arrived = known
-        _meet_doubt(known, fact, step)
-        return
-    if known is not None and _is_new_delivery(known, fact):
-        refs = make_way(system, known, step)
-    elif known is not None:
-        system.last_arrived = known
-        _continue_known(system, known, fact, step)
-        _hurry(system, known, fact, step)
-        return
-    delivery = system.last_arrived = _admit(system, fact, refs)
-    recognising.watch_for_storms(system, fact, step)
-    if usurped:
-        reject(system, delivery, recognising.USED, step)
-    elif fact.foreign:  # as after a lost store: its former owner may have made its commit
-        committing.leave_in_doubt(system, delivery, ADOPTED.removeprefix(IN_DOUBT), step)
-        reject(system, delivery, ADOPTED, step)
-    else:
-        _receive(system, delivery, fact, step)
-    if delivery.key not in system.deliveries:  # a bad request: nothing is left of it
-        system.last_arrived = None
-    _hurry(system, delivery, fact, step)
-
-
-def _receive(system: System, delivery: Delivery, fact: facts.EventArrived, step: Step) -> None:
-    """Have a new event judged, wait, or answered for as a replay's result."""
-    if fact.replay is not None:
-        replaying.on_result(system, delivery, fact.replay, step)
-    elif fact.from_wait_queue:  # an unknown one: the store was lost
-        _empty_inbox(system, step)  # they have smaller numbers
-        mark_parked(system, delivery, step)
-        _line_up(system, delivery, step)
-    elif not system.open or system.waiting:
-        _empty_inbox(system, step)  # a stall closes the system by itself, as time goes by
-        _wait(system, delivery, step)
-    else:
-        system.inbox.append(delivery)
-        if crowding.crowded(system):
-            system.overflowing = True
-            _empty_inbox(system, step)
-
-
-def _hurry(system: System, delivery: Delivery, fact: facts.EventArrived, step: Step) -> None:
-    """Answer a caller who waits no longer, unless it was answered already."""
-    if fact.impatient and fact.ticket in delivery.tickets:
-        _answer_waiting(system, delivery, step)
-
-
-def _meet_doubt(known: Delivery, fact: facts.EventArrived, step: Step) -> None:
-    """While its commit is in doubt an event goes back to its error queue, with its mark (semantics: The commit)."""
-    if fact.ticket is not None:
-        step.do(do.Reply(fact.ticket, Code.CONFLICT, known.reason))
-        return
-    if fact.ref is not None:
-        known.refs.append(fact.ref)
-    under_way = not known.done and not known.bodiless
-    known.done = known.bodiless = False
-    step.save(SaveDelivery(known))
-    if not under_way:  # else its confirm, which takes the event's body away, orders this one (`settling`)
-        dead_letter(known, step)
-
-
-def _is_new_delivery(known: Delivery, fact: facts.EventArrived) -> bool:
-    """A redrive from an error queue is a new delivery; a redelivery, or its copy on the wait queue, is not.
-
-    It comes from there, so it was there, though that may not be confirmed yet. A caller has the event, and asks again.
-    """
-    if known.verdict is not Verdict.ERROR:
-        return False
-    again = fact.redriven or (known.bodiless and fact.ticket is not None)
-    return again or (known.done and not (fact.redelivered or fact.from_wait_queue))
-
-
-def _admit(system: System, fact: facts.EventArrived, refs: tuple[int, ...]) -> Delivery:
-    delivery = Delivery(
-        fact.key or identity.numbered(fact.fingerprint, system.next_number),
-        system.next_number,
-        fact.instance_id,
-        fact.name,
-        fact.branch,
-        fact.tag,
-        system.now,
-        refs=list(refs),
-        has_caller=fact.ticket is not None,
-        redriven=fact.redriven,
-        reprocessing=recognising.reprocessing_of(fact),
-    )
-    system.next_number += 1
-    system.deliveries[delivery.key] = delivery
-    if fact.fingerprint:
-        system.fingerprints[fact.fingerprint] = delivery.key
-    _attach(delivery, fact)
-    return delivery
-
-
-def _attach(delivery: Delivery, fact: facts.EventArrived) -> None:
-    if fact.ref is not None:
-        delivery.refs.append(fact.ref)
-    if fact.ticket is not None:
-        delivery.tickets.append(fact.ticket)
-        delivery.calls.append(fact.call)
-
-
-def _continue_known(system: System, known: Delivery, fact: facts.EventArrived, step: Step) -> None:
-    system.counters.duplicate += 1
-    if known.verdict is Verdict.WAITING and not fact.from_wait_queue:
-        _meet_again(system, known, fact, step)
-        return
-    _attach(known, fact)
-    if fact.from_wait_queue:  # until the wait queue is drained: its ack may come to nothing
-        mark_parked(system, known, step)
-    embody(system, known, step)
-    if known.done or known.replay:
-        settle(known, step)
-    if known.replay and not known.done:
-        _refuse_if_at_rest(system, known, step)
-    if known.done or known.verdict is Verdict.ERROR:  # on its way to the error queue: settled once it is there
-        answer_decided(system, known, step)
-
-
-def _refuse_if_at_rest(system: System, result: Delivery, step: Step) -> None:
-    """Answer the caller of a result that is kept: nothing becomes of it before its reprocessing is retried."""
-    doc = system.documents.get(result.reprocessing)
-    if doc is None or not doc.running:
-        status = f"is {doc.status}" if doc is not None else "is not known"
-        answer(result, step, Code.FAILED, message=f"reprocessing {result.reprocessing} {status}")
-
-
-def _meet_again(system: System, known: Delivery, fact: facts.EventArrived, step: Step) -> None:
-    """A waiting event comes by the persist queue or its caller again: its copy on the wait queue stays."""
-    if fact.ref is not None:
-        refs = (fact.ref,)
-        step.do(do.AckDelivery(fact.ref) if known.parked else do.ParkEvent(known.key, refs))
-    if fact.ticket is not None:
-        known.tickets.append(fact.ticket)
-        known.calls.append(fact.call)
-        if not system.open:
-            _answer_waiting(system, known, step)
-
-
-# --- waiting -------------------------------------------------------------------------------------------------
-
-
-def _wait(system: System, delivery: Delivery, step: Step) -> None:
-    """The event goes to the wait queue, behind those already there."""
-    _line_up(system, delivery, step)
-    park(delivery, step)
-    if not system.open:
-        _answer_waiting(system, delivery, step)
-
-
-def _line_up(system: System, delivery: Delivery, step: Step) -> None:
-    delivery.verdict = Verdict.WAITING
-    delivery.waited = True
-    system.waiting[delivery.number] = delivery
-    system.counters.waiting += 1
-    step.save(SaveDelivery(delivery))
-
-
-def take_in_waiting(system: System, delivery: Delivery, ticket: int, step: Step) -> None:
-    """Let an event that no queue holds wait behind all others; `ticket` is answered with what becomes of it."""
-    opened = system.open
-    _empty_inbox(system, step)  # they have smaller numbers
-    if not opened:
-        delivery.tickets.append(ticket)
-    _wait(system, delivery, step)
-    if opened:
-        delivery.tickets.append(ticket)
-
-
-def _answer_waiting(system: System, delivery: Delivery, step: Step) -> None:
-    if delivery.tickets:
-        ahead = sum(1 for number in system.waiting if number < delivery.number)
-        position = 1 + ahead + sum(1 for other in system.inbox if other.number < delivery.number)
-        answer(delivery, step, Code.ACCEPTED, fields=(("status", "waiting"), ("position", position)))
-
-
-def on_parked(system: System, fact: facts.Parked, step: Step) -> None:
-    """A copy of the event is on the wait queue, confirmed."""
-    delivery = system.deliveries.get(fact.key)
-    if delivery is not None:
-        mark_parked(system, delivery, step)
-
-
-def on_wait_queue_drained(system: System, _fact: facts.WaitQueueDrained, step: Step) -> None:
-    """Nothing is left on the wait queue: what was decided has left it, what waits still is in the store."""
-    system.wait_queue_unknown = False
-    for delivery in system.deliveries.values():
-        unpark(system, delivery, step)
-    forget_oldest(system, step)
-
-
-def feed_wait_queue(system: System, step: Step) -> None:
-    """Have the wait queue consumed while events may leave it.
-
-    A copy that is handed back too often is dropped by a quorum queue, so a decision that comes soon hands back none:
-    those that ingress holds when the system becomes blocked, or is stalled for long, are kept for less than RabbitMQ's
-    consumer time-out.
-    """
-    wanted = system.parked > 0 or system.wait_queue_unknown
-    if wanted and (system.blocked or system.held_up):
-        wanted = _may_hold_copies(system, step)
-    else:
-        system.held_since = 0.0
-    if wanted != system.feeding:
-        system.feeding = wanted
-        step.do(do.FeedWaitQueue(wanted))
-        for delivery in system.waiting.values():
-            delivery.refs.clear()  # ingress gives them back
-
-
-def _may_hold_copies(system: System, step: Step) -> bool:
-    """Whether the consumer is kept for the sake of copies that ingress holds: without any, nothing is handed back."""
-    if not system.feeding or not any(delivery.refs for delivery in system.waiting.values()):
-        return False
-    if not system.held_since:
-        system.held_since = system.now
-        step.do(do.WakeAt(do.Topic.GIVE_BACK_COPIES, "", system.now + system.rules.hold_copies))
-    return system.now < system.held_since + system.rules.hold_copies
-
-
-def on_ingress_attached(system: System, _fact: facts.IngressAttached, step: Step) -> None:
-    """All earlier references are void; what ingress had still to do is asked of the new one."""
-    system.feeding = False
-    system.wait_queue_unknown = True
-    crowding.ingress_attached(system, step)
-    for delivery in system.deliveries.values():
-        delivery.refs.clear()
-        if delivery.done:
-            continue
-        if delivery.verdict is Verdict.WAITING and not delivery.parked:
-            park(delivery, step)
-        elif delivery.verdict is Verdict.ERROR:
-            dead_letter(delivery, step)
-
-
-# --- judging -------------------------------------------------------------------------------------------------
 
 
 def advance(system: System, step: Step) -> None:
@@ -314,14 +40,14 @@ def advance(system: System, step: Step) -> None:
     blocked = system.blocked
     if blocked:
         _put_off(system, step)
-        _empty_inbox(system, step)
+        waiting.empty_inbox(system, step)
     elif system.held_up:
         _park_judged(system, step)
-        _empty_inbox(system, step)
+        waiting.empty_inbox(system, step)
     if system.overflowing and (blocked or system.held_up or not system.waiting):
         system.overflowing = False
         for delivery in system.waiting.values():
-            _answer_waiting(system, delivery, step)
+            waiting.tell_position(system, delivery, step)
     if system.cases:
         pass  # a commit is in doubt, or cannot be begun: nothing else of the system is judged
     elif (
@@ -335,7 +61,7 @@ def advance(system: System, step: Step) -> None:
             _take_up(system, system.unfinished.popleft(), step)
         elif not blocked:
             _judge_next(system, step)
-    feed_wait_queue(system, step)
+    waiting.feed_wait_queue(system, step)
 
 
 def _put_off(system: System, step: Step) -> None:
@@ -356,13 +82,8 @@ def _park_judged(system: System, step: Step) -> None:
         and system.judging_stage is not JudgingStage.COMMIT
         and delivery.number not in system.waiting
     ):
-        _wait(system, delivery, step)
+        waiting.wait(system, delivery, step)
         system.waiting.move_to_end(delivery.number, last=False)
-
-
-def _empty_inbox(system: System, step: Step) -> None:
-    while system.inbox:
-        _wait(system, system.inbox.popleft(), step)
 
 
 def _judge_next(system: System, step: Step) -> None:

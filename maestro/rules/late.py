@@ -163,6 +163,9 @@ def _replace(doc: Document, units: list[Unit], step: Step) -> None:
 
 
 def look_again(system: System, step: Step) -> None:
-    """After a restart, or the end of a reprocessing that was to replay them: gather what is stale."""
-    if system.ledger.stale and _candidates(system):
-        staleness.gather(system, step)
+    """After a restart, or the end of a reprocessing that was to replay them: gather what is stale.
+
+    What was found before has gathered since then: else one that is restarted again and again would gather for ever.
+    """
+    if system.ledger.stale and (units := _candidates(system)):
+        staleness.gather(system, step, since=min(one.at for one in units))

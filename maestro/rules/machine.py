@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from maestro.rules import (
+    arriving,
     asking_again,
     concluding,
     covering,
@@ -34,6 +35,7 @@ from maestro.rules import (
     stages,
     troubled,
     visibility,
+    waiting,
 )
 from maestro.rules import commands as do
 from maestro.rules.facts import Fact
@@ -121,12 +123,12 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.Woken: _on_woken,
     facts.InstanceEnded: _on_instance_ended,
     facts.FollowingKnown: outcomes.on_following_known,
-    facts.EventArrived: judging.on_arrived,
+    facts.EventArrived: arriving.on_arrived,
     facts.AnswerLost: recognising.on_answer_lost,
-    facts.Parked: judging.on_parked,
+    facts.Parked: waiting.on_parked,
     facts.DeadLettered: settling.on_dead_lettered,
-    facts.IngressAttached: judging.on_ingress_attached,
-    facts.WaitQueueDrained: judging.on_wait_queue_drained,
+    facts.IngressAttached: arriving.on_ingress_attached,
+    facts.WaitQueueDrained: waiting.on_wait_queue_drained,
     facts.CommitFailed: concluding.on_commit_failed,
     facts.ProofFound: deciding.on_proof_found,
     facts.DoubtResolved: resolving.on_doubt_resolved,

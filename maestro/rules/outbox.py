@@ -43,6 +43,8 @@ def drop_texts(system: System, instance_id: str, owner: Delivery | Document, ste
     The caller saves `owner`, whose commit they must not outlast.
     """
     dropped = False
+    if instance_id in _may_still_come(system):
+        owner.text_late = True
     for number, earlier in list(system.texts_under_way.items()):
         of = earlier.instance_id if isinstance(earlier, Delivery) else earlier.held_instance
         if of == instance_id and not owner.text_late:  # it was dropped for an earlier event of the instance
@@ -92,24 +94,32 @@ def _answered(system: System, number: int, step: Step) -> None:
 
 
 def on_outbox_message_unanswered(system: System, fact: facts.OutboxMessageUnanswered, step: Step) -> None:
-    """A text may come later than all that follows: who commits its instance's data next remembers that."""
+    """A text may come later than all that follows: whoever commits its instance's data meanwhile remembers that."""
     system.texts_under_way.pop(fact.number, None)
     message = system.outbox.get(fact.number)
     if message is None or message.kind is not OutboxKind.STATUS:
         return
+    _may_still_come(system)[message.instance_id] = system.now
     for delivery in system.deliveries.values():
         if delivery.instance_id == message.instance_id and not (delivery.done or delivery.replay):
             delivery.text_late = True
             step.save(SaveDelivery(delivery))
-    for doc in reversed(system.documents.values()):
-        if doc.held_instance == message.instance_id:
+    for doc in system.documents.values():  # so that the next life knows of it
+        if doc.held_instance == message.instance_id and not (doc.text_late or doc.held_committed):
             doc.text_late = True
             step.save(SaveDocument(doc))
-            return
+
+
+def _may_still_come(system: System) -> dict[str, float]:
+    system.late_texts = {
+        of: since for of, since in system.late_texts.items() if system.now - since < visibility.TEXT_COMES_WITHIN
+    }
+    return system.late_texts
 
 
 def resume(system: System, step: Step) -> None:
     """After a restart: a former life may have called for each text, and died before the answer."""
+    system.late_texts = {doc.held_instance: system.now for doc in system.documents.values() if doc.text_late}
     for number in list(system.outbox):
         on_outbox_message_unanswered(system, facts.OutboxMessageUnanswered(number), step)
 

@@ -6,7 +6,7 @@ open it is judged at once.
 
 from maestro.events import celery_body, parse_event
 from maestro.messages import Code
-from maestro.rules import approving, covering, facts, judging
+from maestro.rules import approving, covering, facts, waiting
 from maestro.rules.asking import conflict, found, refuse
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
@@ -64,4 +64,4 @@ def on_reconsider_asked(system: System, fact: facts.ReconsiderAsked, step: Step)
     doc.note(system.now, fact.user, _note(delivery.number), fact.reason)
     step.save(SaveDocument(doc))
     covering.withdraw(system, doc, step)  # else a skip that covers its tag would take it right away
-    judging.take_in_waiting(system, delivery, fact.ticket, step)
+    waiting.take_in_waiting(system, delivery, fact.ticket, step)

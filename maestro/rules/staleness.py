@@ -115,12 +115,13 @@ def assign(system: System, unit: UnitKey, document_id: str, step: Step) -> None:
     step.save(SaveStale(stale))
 
 
-def gather(system: System, step: Step) -> None:
-    """Have a late reprocessing opened when stale units have gathered for a while."""
+def gather(system: System, step: Step, since: float | None = None) -> None:
+    """Have a late reprocessing opened when stale units have gathered for a while: from now, or since then."""
     book = system.ledger
     if system.rules.late_policy is LatePolicy.REPORT or book.late_due:
         return
-    book.late_due = system.now + system.rules.late_after
+    began = system.now if since is None else min(since, system.now)
+    book.late_due = began + system.rules.late_after
     step.do(do.WakeAt(do.Topic.LATE, "gather", book.late_due))
 
 

@@ -191,6 +191,8 @@ class System:
     outbox_begun: set[int] = field(default_factory=set)
     #: Status texts that were dropped while a call was under way, by number, and whose commit they may outlast.
     texts_under_way: dict[int, Delivery | Document] = field(default_factory=dict)
+    #: When the last call of a status text ended without an answer, by instance, for as long as it may still come.
+    late_texts: dict[str, float] = field(default_factory=dict)
     #: What is owed to commits, by who owes it: the key of a delivery or the id of a document.
     looks: dict[str, Look] = field(default_factory=dict)
     #: Questions about commits that are made, by their keys (see `asking_again`). Not stored.

@@ -28,7 +28,9 @@ def clock(file: Path) -> Callable[[float], None]:
     return set_ahead
 
 
-@pytest.mark.parametrize("ahead", [pytest.param(-HOUR, id="back"), pytest.param(HOUR, id="forward")])
+@pytest.mark.parametrize(
+    "ahead", [pytest.param(-HOUR, id="back", marks=pytest.mark.quick), pytest.param(HOUR, id="forward")]
+)
 async def test_the_clock_is_set(tmp_path: Path, vhost_url: str, ahead: float) -> None:
     file = tmp_path / "clock"
     environ = {

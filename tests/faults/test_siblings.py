@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from maestro.rules.visibility import TEXT_COMES_WITHIN
 from tests.support.siblings import How
-from tests.support.stage import PATIENCE, Stage, stage, unit
+from tests.support.stage import PATIENCE, Stage, eventually, stage, unit
 from tests.support.tenant import Tenant, new_tenant
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rabbitmq, pytest.mark.timeout(300)]
@@ -19,6 +19,8 @@ TRIES = 3
 WAYS: tuple[How, ...] = (500, 404, "garbage", "half", "hang", "applied_then_fail")
 #: A status text whose call had no answer may still come: `finished` counts only when it is seen 30 s later, too.
 PATIENCE_WITH_TEXTS = PATIENCE + TEXT_COMES_WITHIN
+#: Seconds that a run waits for a sibling before it fails.
+OUTAGE_LIMIT = 15
 Scenario = Callable[[Tenant], Awaitable[None]]
 
 
@@ -56,8 +58,11 @@ HARMLESS = (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def it(module_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    """Impatient: a silence of a second is no answer."""
-    environ = {"MAESTRO_PLATFORM__ANSWER_TIMEOUT": "1", "MAESTRO_REPROCESSING__REPLAY_TIMEOUT": "60"}
+    """Impatient: a silence of a second is no answer, one of three no commit."""
+    environ = {
+        "MAESTRO_PLATFORM__ANSWER_TIMEOUT": "1", "MAESTRO_PLATFORM__COMMIT_TIMEOUT": "3",
+        "MAESTRO_REPROCESSING__REPLAY_TIMEOUT": "60", "MAESTRO_REPROCESSING__OUTAGE_LIMIT": str(OUTAGE_LIMIT),
+    }  # fmt: skip
     async with stage(tmp_path_factory.mktemp("stage"), module_url, **environ) as shared:
         yield shared
 
@@ -82,7 +87,10 @@ async def test_a_sibling_fails_for_good(it: Stage, how: How) -> None:
 
 
 async def fails(tenant: Tenant, site: Site, how: How) -> None:
+    # Each sibling has answered something before, so that it can be told whose fault a failure is.
     tenant.impacts("i", unit("p1"))
+    await tenant.publish("before")
+    await tenant.commits_are("before")
     tenant.impacts("re1", unit("p2"))
     tenant.fail(site.service, site.call, 99, how, site.instance)
     first = "plain" if site.instance == "plain" else "i"
@@ -138,17 +146,23 @@ async def test_what_decides_nothing_stops_nothing(it: Stage, site: Site, how: Ho
 
 @pytest.mark.parametrize("how", WAYS, ids=str)
 async def test_the_event_manager_fails_for_good(it: Stage, how: How) -> None:
-    """The notification may fail; a replay that cannot be sent fails the run, and nothing of it is lost."""
+    """The notification may fail. A replay that cannot be sent stalls the run, then fails it; nothing of it is lost."""
     tenant = await new_tenant(it)
     it.mute.add(tenant.system)
     tenant.impacts("i", unit("p1"))
     tenant.fail("event_manager", "send", 99, how)
     doc = await tenant.approved("i")
+    await eventually(lambda: stalled_by(tenant, "event_manager"), "the system is stalled, and says by whom")
     found = await tenant.it.reaches(doc, "failure")
     assert "event" in found["history"][-1]["cause"]
     assert tenant.commits == ["i"]
     sends = [call for call in it.siblings.calls("send") if tenant.owns(call) and b'"scope":"reprocessing"' in call.body]
-    assert len(sends) <= TRIES
+    assert len(sends) <= TRIES * 6, "tried again at growing intervals"
+
+
+async def stalled_by(tenant: Tenant, sibling: str) -> bool:
+    described = await tenant.it.get(f"/v1.0.0/systems/{tenant.system}")
+    return bool(described["stalled"]) and described["stalled"]["sibling"] == sibling
 
 
 @pytest.mark.parametrize("how", [500, pytest.param("half", marks=pytest.mark.quick), "applied_then_fail"], ids=str)

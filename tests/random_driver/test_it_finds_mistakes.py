@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from maestro.rules import judging, leaving_out, settling
+from maestro.rules import judging, leaving_out, settling, waiting
 from maestro.rules.document import Document
 from maestro.rules.state import System
 from maestro.rules.status import Status
@@ -17,7 +17,7 @@ PATIENCE = 80
 
 def acknowledge_what_is_to_wait(plant: Plant) -> None:
     """I1."""
-    plant.setattr(judging, "_wait", lambda _system, delivery, step: settling.settle(delivery, step))
+    plant.setattr(waiting, "wait", lambda _system, delivery, step: settling.settle(delivery, step))
 
 
 def judge_the_newest_first(plant: Plant) -> None:

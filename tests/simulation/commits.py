@@ -94,9 +94,10 @@ class Commits:
 
     def recorded(self, key: str) -> None:
         """A commit is recorded as made: it is."""
-        if not self.forgotten & {key, key.rpartition(" of ")[2]} and not any(
-            call.stored for call in self.calls.get(key, ())
-        ):
+        calls = self.calls.get(key, ())
+        # The rows of a commit that a loss of power made forgotten prove a later one of that instance.
+        forgotten = self.forgotten & {key, key.rpartition(" of ")[2], *(call.instance.id for call in calls)}
+        if not forgotten and not any(call.stored for call in calls):
             raise Violation(f"I1: the commit of {key} is recorded as made and is not")
 
     def forget(self, key: str) -> None:

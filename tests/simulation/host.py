@@ -159,8 +159,10 @@ class Host(Effects):
         event = celery.event
         mark = message.uid if from_wait_queue or message.redriven else ""
         key = identity.own_key(mark) or identity.from_outside(celery.id)
-        if message.redriven and key not in self.system.deliveries:
-            self.watch.redriven_anew(key, event.instance_id)
+        if key not in self.system.deliveries:
+            self.watch.arrives_anew(key, event.instance_id)
+            if key in self.watch.judged_anew:
+                self.siblings.commits.calls.pop(f"{key} of {event.instance_id}", None)
         if event.reprocessing is not None:
             self.watch.replays.add(key)
         arrived = facts.EventArrived(

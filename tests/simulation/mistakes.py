@@ -9,6 +9,7 @@ import pytest
 from maestro.messages import Budget
 from maestro.rules import (
     approving,
+    arriving,
     committing,
     covering,
     deciding,
@@ -26,6 +27,7 @@ from maestro.rules import (
     stages,
     starting,
     visibility,
+    waiting,
 )
 from maestro.rules import commands as do
 from maestro.rules.budget import used_up
@@ -59,7 +61,8 @@ def park_without_confirm(plant: Plant) -> None:
         settle(delivery, step)
         step.do(do.ParkEvent(delivery.key, ()))
 
-    plant.setattr(judging, "park", park)
+    plant.setattr(arriving, "park", park)
+    plant.setattr(waiting, "park", park)
 
 
 def grow_the_document_after_the_commit(plant: Plant) -> None:
@@ -151,7 +154,7 @@ def judge_the_copy_of_a_failed_event_again(plant: Plant) -> None:
     def is_new(known: Delivery, fact: facts.EventArrived) -> bool:
         return known.done and known.verdict == "error" and not fact.redelivered
 
-    plant.setattr(judging, "_is_new_delivery", is_new)
+    plant.setattr(arriving, "_is_new_delivery", is_new)
 
 
 def commit_beside_a_retried_run(plant: Plant) -> None:
@@ -162,7 +165,8 @@ def take_a_copy_for_gone_when_its_ack_is_ordered(plant: Plant) -> None:
     def unpark_at_once(system: System, delivery: Delivery, step: Step) -> None:
         (unpark if delivery.done else mark_parked)(system, delivery, step)
 
-    plant.setattr(judging, "mark_parked", unpark_at_once)
+    plant.setattr(arriving, "mark_parked", unpark_at_once)
+    plant.setattr(waiting, "mark_parked", unpark_at_once)
 
 
 def ask_again_and_take_a_failure_for_none(plant: Plant) -> None:
@@ -237,8 +241,8 @@ def judge_what_is_reconsidered_first(plant: Plant) -> None:
         take_in(system, delivery, ticket, step)
         system.waiting.move_to_end(delivery.number, last=False)
 
-    take_in = judging.take_in_waiting
-    plant.setattr(judging, "take_in_waiting", take_in_first)
+    take_in = waiting.take_in_waiting
+    plant.setattr(waiting, "take_in_waiting", take_in_first)
 
 
 def reconsider_twice(plant: Plant) -> None:

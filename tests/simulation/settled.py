@@ -93,7 +93,9 @@ def _one_place(tenant: Tenant, uid: str, instance: str) -> None:
     if any(message.uid in uids or _is_of(message, uid, instance) for message, _ in host.ingress.errors):
         places.add("error queue")
     places.discard("")
-    if uids & tenant.repeated and len(places) > 1:
+    # Rejected for an id that was another event's, delivered again, and judged once that event was forgotten.
+    rejected = " for " in uid and uid.partition(" for ")[0] in host.watch.forgotten_keys
+    if (uids & tenant.repeated or rejected) and len(places) > 1:
         places.discard("error queue")
     if committed_too:
         places.discard("committed") if len(places) > 1 else None
@@ -180,7 +182,9 @@ def beyond_telling(tenant: Tenant, value: Value, cause: Value) -> bool:
     again = commits.chained & {cause.by.id, cause.by.original, value.by.id, original}
     after_all = commits.unexpected & {(value.by.id, value.at), (cause.by.id, cause.at)}
     hidden = original in commits.forgotten and tenant.siblings.data.statuses.get(original) != FINISHED
-    return bool(again or after_all) or hidden
+    # What stands was stored by a commit that nobody remembers; its event was judged anew since.
+    forgot = cause.by.id in commits.forgotten and cause.asked_at != cause.by.asked_at
+    return bool(again or after_all) or hidden or forgot
 
 
 def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None:  # noqa: C901, PLR0911 - one for each reason

@@ -33,6 +33,7 @@ class Watch:
         self.recorded: set[str] = set()
         #: Events that come back from the error queue after it is forgotten that they were committed.
         self.judged_anew: set[str] = set()
+        self.forgotten_keys: set[str] = set()
         #: Keys of replays' results: they have no place in the order.
         self.replays: set[str] = set()
         self.last_verdict = 0
@@ -189,11 +190,13 @@ class Watch:
             rows = [row for units in self.units.values() for row in units.values()]
             self._replayed &= {instance for row in rows for instance in _results(row)}
 
-    def redriven_anew(self, key: str, instance: str) -> None:
-        """A message comes back from the error queue after the window has forgotten what became of its event.
+    def arrives_anew(self, key: str, instance: str) -> None:
+        """A message comes after the window has forgotten what became of its event: it is judged anew.
 
-        So somebody wants it judged anew, though another message of it was committed since it failed.
+        One from the error queue is meant so: somebody wants it, though another message of it was committed since it
+        failed. Else the platform published it twice, and the second came after a full window of others.
         """
+        self.forgotten_keys.add(key)
         if f"{key} of {instance}" in self.recorded:
             self.recorded.discard(f"{key} of {instance}")
             self.judged_anew.add(key)

@@ -204,7 +204,9 @@ class Tenant:
             return
         data = self.siblings.data
         if self._late and self.engine.chance(0.4):
-            data.values.pop(self._late.pop(), None)
+            place = self._late.pop()
+            if not any(place[0] in instance.used for instance in data.instances.values()):  # else that one is wronged
+                data.values.pop(place, None)
             return
         held = data.instances[pending["held_instance"]]
         instance = self.new_instance(reads=(held.writes,), branch=held.branch)

@@ -15,7 +15,7 @@ Json = dict[str, Any]
 #: Connections to one service at a time: so many events are in flight.
 IN_FLIGHT = 256
 #: How often, and after how many seconds, a 503 is asked again.
-_LOOKS, _PAUSE = 20, 0.5
+_LOOKS, _PAUSE = 60, 0.5
 _BUSY = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 
 

@@ -83,6 +83,15 @@ def test_a_computation_that_missed_a_commit_is_listed() -> None:
     assert list(it.system.ledger.stale.values()) == [one]
 
 
+def test_one_that_is_restarted_again_and_again_opens_what_has_gathered() -> None:
+    it = driver()
+    stale(it, "w")
+    for _ in range(3):
+        it.now += it.system.rules.late_after / 2
+        it.restart()
+    assert it.last(do.FetchLateOrigins).units[0].instance_id == "w"
+
+
 def test_who_wrote_the_row_itself_overwrote_it_and_is_not_replayed() -> None:
     it = driver()
     commit(it, "c", changed=(ROW,))
