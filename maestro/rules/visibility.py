@@ -39,6 +39,8 @@ TEXT_COMES_WITHIN: Final = 30.0
 #: Seconds between two tries to set a status that API core refuses, and after which it is given up.
 REFUSED_PAUSE: Final = 2.0
 REFUSED_LIMIT: Final = 300.0
+#: Refusals that it takes all the same: a clock may be set.
+REFUSED_TIMES: Final = 10
 #: Units that an alarm names.
 _SHOWN: Final = 20
 
@@ -136,7 +138,7 @@ def on_looked(system: System, fact: facts.Looked, step: Step) -> None:
         _seen(look, fact.failures, system, step)
     elif fact.status is None:
         _visible(look, fact.failures, system, step)
-    elif look.refused_since and system.now - look.refused_since >= REFUSED_LIMIT:
+    elif look.refused >= REFUSED_TIMES and system.now - look.refused_since >= REFUSED_LIMIT:
         text = "API core refuses to call it finished: Discovery may never name it"
         step.do(do.RaiseAlarm(do.Alarm.UNVERIFIED, look.instance_id, text))
         _visible(look, fact.failures, system, step)
@@ -189,6 +191,7 @@ def on_finished_set(system: System, fact: facts.FinishedSet, step: Step) -> None
         system.visible.slow += 1
     look.failed = 0
     look.refused_since = look.seen_at = 0.0
+    look.refused = 0
     _seen(look, fact.failures, system, step)
     _take_turns(look, system, step)
     _end_stall(system)
@@ -199,6 +202,7 @@ def on_finished_refused(system: System, fact: facts.FinishedRefused, step: Step)
     look = _awaited(system, fact.key, fact.token)
     if look is not None:
         look.refused_since = look.refused_since or system.now
+        look.refused += 1
         _look(look, system, step)
         _take_turns(look, system, step)
 

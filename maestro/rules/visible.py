@@ -48,6 +48,8 @@ class Look:
     failed: int = 0
     #: Since when API core refuses to set the status; 0: it does not.
     refused_since: float = 0.0
+    #: How often that was.
+    refused: int = 0
     #: When it was first seen finished, while a status text may come later; 0: not yet.
     seen_at: float = 0.0
 

@@ -171,7 +171,7 @@ class Effects(Wire):
         def work() -> None:
             if fate.stores:
                 siblings.uncertain.add(instance_id)
-                known = not commits.repeatable and key not in commits.forgotten
+                known = not commits.repeatable and not commits.forgotten & {key, instance_id}
                 if doc and known and not self.watch.by_hand(doc):
                     self.watch.effect(doc, f"the commit of {instance_id}", self.proceed)
                 commits.store(call, lambda: siblings.commit(instance_id, doc))

@@ -93,7 +93,9 @@ def _one_place(tenant: Tenant, uid: str, instance: str) -> None:
     if any(message.uid in uids or _is_of(message, uid, instance) for message, _ in host.ingress.errors):
         places.add("error queue")
     places.discard("")
-    if uids & tenant.repeated and len(places) > 1:
+    # Rejected for an id that was another event's, delivered again, and judged once that event was forgotten.
+    rejected = " for " in uid and uid.partition(" for ")[0] in host.watch.forgotten_keys
+    if (uids & tenant.repeated or rejected) and len(places) > 1:
         places.discard("error queue")
     if committed_too:
         places.discard("committed") if len(places) > 1 else None

@@ -33,6 +33,7 @@ class Watch:
         self.recorded: set[str] = set()
         #: Events that come back from the error queue after it is forgotten that they were committed.
         self.judged_anew: set[str] = set()
+        self.forgotten_keys: set[str] = set()
         #: Keys of replays' results: they have no place in the order.
         self.replays: set[str] = set()
         self.last_verdict = 0
@@ -195,6 +196,7 @@ class Watch:
         One from the error queue is meant so: somebody wants it, though another message of it was committed since it
         failed. Else the platform published it twice, and the second came after a full window of others.
         """
+        self.forgotten_keys.add(key)
         if f"{key} of {instance}" in self.recorded:
             self.recorded.discard(f"{key} of {instance}")
             self.judged_anew.add(key)
