@@ -81,6 +81,13 @@ export function estimate(doc, now = Date.now()) {
   return { seconds, basis: { key: "estimate.own", values: { n: replayed } } };
 }
 
+/** Return what past runs of the same kind became: how many replays in all, and the one that grew most; or null. */
+export function likely(doc) {
+  if (!doc.likely) return null;
+  const { units: n, least, most, runs, name, surprise } = doc.likely;
+  return { n, least, most, runs, name, surprise: surprise.made > surprise.shown ? surprise : null };
+}
+
 /** Return the steps of a run in their order, each "todo", "now", "done" or "failed". */
 export function steps(doc, system) {
   const started = doc.history.some((entry) => Sets.running.includes(entry.status));
