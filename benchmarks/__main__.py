@@ -4,89 +4,166 @@ import argparse
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, BenchError
 from benchmarks.figures import Row, middle
-from benchmarks.report import machine, print_missed, print_row, write_json
-from benchmarks.rows_events import no_impact, paced
+from benchmarks.report import machine, print_failed, print_missed, print_row, write_json
+from benchmarks.rows_decisions import decisions, large_document
+from benchmarks.rows_events import TRUST, delayed, no_impact, paced, sized
+from benchmarks.rows_ledger import large_commit, look_up
 from benchmarks.rows_locks import double_alone, lock_checks
 from benchmarks.rows_replays import growth, replays
-from benchmarks.rows_scale import consume, drain, start
+from benchmarks.rows_scale import consume, drain, memory, start
 
-Measure = Callable[[Bench], Row | list[Row]]
+#: Seconds that one run of a row may take.
+LIMIT = 300
 
 
-def rows(scale: float, seconds: float) -> dict[str, Measure]:
-    """Return what is measured, by name; `scale` multiplies the number of events."""
+@dataclass(frozen=True)
+class Measure:
+    """How one row, or some that are measured together, are measured; `once`: too long to be repeated."""
 
-    def events(systems: int, latency: float, count: int, wanted: float | None) -> Measure:
-        return partial(no_impact, systems=systems, latency=latency, count=int(count * scale), wanted=wanted)
+    measure: Callable[[Bench], Row | list[Row]]
+    once: bool = False
 
-    def sized(payload: int, count: int) -> Measure:
-        title = f"the same, {payload // 1000:,} kB of payload each"
-        return partial(events(1, 0.0, count, None), name=title, payload=payload)
 
+def rows(*, quick: bool) -> dict[str, Measure]:  # the table, as a person reads it
+    """Return what is measured, by name; a quick run has fewer events."""
+    scale, seconds = (0.1, 2.0) if quick else (1.0, 5.0)
+
+    def events(systems: int, latency: float, count: int, wanted: float | None, **more: object) -> Measure:
+        return Measure(partial(no_impact, systems=systems, latency=latency, count=int(count * scale), wanted=wanted,
+                               **more))  # fmt: skip
+
+    def trusted(systems: int, latency: float, count: int, wanted: float) -> Measure:
+        return events(
+            systems, latency, count, wanted, what='events, finished = "trust"', floor="trusted", settings=TRUST
+        )
+
+    def with_ledger(systems: int, latency: float, count: int, wanted: float | None, ledger: int) -> Measure:
+        what = f"events, a ledger of {ledger:,} rows"
+        return events(systems, latency, count, wanted, what=what, floor="ledger", ledger=ledger)
+
+    def payload(size: int, count: int, wanted: float | None) -> Measure:
+        return Measure(partial(sized, payload=size, count=int(count * scale), wanted=wanted))
+
+    units, million = int(20_000 * scale), int(1_000_000 * scale)
     return {
-        "double": partial(double_alone, seconds=seconds),
-        "events-1-5ms": events(1, 0.005, 1000, 90),
-        "events-8-5ms": events(8, 0.005, 6000, 650),
+        "double": Measure(partial(double_alone, seconds=seconds)),
+        "events-1-5ms": events(1, 0.005, 1000, 60),
+        "events-8-5ms": events(8, 0.005, 5000, 480),
         "events-50-5ms": events(50, 0.005, 15000, 2000),
-        "events-8-0ms": events(8, 0.0, 20000, 3600),
-        "events-1-0ms": events(1, 0.0, 15000, 2000),
-        "payload-1k": sized(1_000, 5000),
-        "payload-10k": sized(10_000, 5000),
-        "payload-100k": sized(100_000, 1000),
-        "payload-1m": sized(1_000_000, 250),
-        "consume": partial(consume, count=int(20000 * scale)),
-        "replays": partial(replays, count=int(1000 * scale)),
-        "growth": partial(growth, limit=int(20000 * scale), per_step=20),
-        "drain": partial(drain, count=int(10000 * scale), live=2000),
-        "start": partial(start, systems=int(200 * scale), documents=100, units=100, idle_seconds=4 * seconds),
-        "paced": partial(paced, systems=8, rate=200, seconds=seconds * 2),
-        "locks-1": partial(lock_checks, systems=1, seconds=seconds),
-        "locks-50": partial(lock_checks, systems=50, seconds=seconds),
+        "events-8-0ms": events(8, 0.0, 20000, 3300),
+        "events-1-0ms": events(1, 0.0, 15000, 2400),
+        "events-50-0ms": events(50, 0.0, 20000, 2600),
+        "trust-1-5ms": trusted(1, 0.005, 1000, 92),
+        "trust-8-5ms": trusted(8, 0.005, 5000, 720),
+        "trust-8-0ms": trusted(8, 0.0, 20000, 4300),
+        "ledger-8-5ms": with_ledger(8, 0.005, 5000, 470, 10_000),
+        "ledger-8-0ms": with_ledger(8, 0.0, 15000, 2700, 10_000),
+        "ledger-1m-8-0ms": with_ledger(8, 0.0, 15000, None, million),
+        "finished-60ms": Measure(partial(delayed, after=0.06, seconds=2 * seconds, rate=80)),
+        "finished-10s": Measure(partial(delayed, after=10.0, seconds=4 * seconds, rate=80)),
+        "lookup": Measure(partial(look_up, rows=million, wanted_rows=10_000)),
+        "entities": Measure(partial(large_commit, size=45_000_000)),
+        "payload-1k": payload(1_000, 5000, None),
+        "payload-10k": payload(10_000, 5000, None),
+        "payload-100k": payload(100_000, 1000, None),
+        "payload-1m": payload(1_000_000, 300, 300),
+        "consume": Measure(partial(consume, count=int(20000 * scale))),
+        "replays": Measure(partial(replays, count=int(1000 * scale))),
+        "growth": Measure(partial(growth, limit=units, per_step=20)),
+        "document": Measure(partial(large_document, units=units)),
+        "decisions": Measure(partial(decisions, systems=50, rounds=3 if quick else 8)),
+        "drain": Measure(partial(drain, count=int(100_000 * scale), live=2400), once=True),
+        "start": Measure(partial(start, systems=int(200 * scale), documents=100, units=100, idle_seconds=4 * seconds)),
+        "memory-1": Measure(partial(memory, systems=1, wanted=70)),
+        "memory-50": Measure(partial(memory, systems=50, wanted=330)),
+        "paced": Measure(partial(paced, systems=8, rate=200, seconds=seconds * 2)),
+        "locks-1": Measure(partial(lock_checks, systems=1, seconds=seconds)),
+        "locks-50": Measure(partial(lock_checks, systems=50, seconds=seconds)),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="about a minute: few events, one run each")
-    parser.add_argument("--only", nargs="*", default=[], help="names of rows (or what they begin with)")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the events and units, one run of each row")
+    parser.add_argument("--rows", default="", help="names of rows (or what they begin with), by commas")
     parser.add_argument("--runs", type=int, default=0, help="runs of each row; the median is shown")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="where the figures go")
+    parser.add_argument("--list", action="store_true", help="print the names of the rows")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all that was started is ended
-    runs = options.runs or (1 if options.quick else 3)
+    every = rows(quick=options.quick)
+    wanted = [prefix for prefix in options.rows.split(",") if prefix]
+    for prefix in wanted:
+        if not any(name.startswith(prefix) for name in every):
+            parser.error(f"--rows: no row begins with {prefix}; there are {', '.join(every)}")
     chosen = {
-        name: measure
-        for name, measure in rows(0.2 if options.quick else 1.0, 2.0 if options.quick else 5.0).items()
-        if not options.only or any(name.startswith(prefix) for prefix in options.only)
+        name: one for name, one in every.items() if not wanted or any(name.startswith(prefix) for prefix in wanted)
     }
-    found: dict[str, list[Row]] = {}
+    if options.list:
+        print(*chosen, sep="\n")
+        return
+    sys.exit(measure(chosen, options.runs or (1 if options.quick else 3), options.json))
+
+
+def measure(chosen: dict[str, Measure], runs: int, json: Path) -> int:
+    """Measure the rows, print each, write them all; return 1 when one of them could not be measured."""
+    measured: list[Row] = []
+    failed: dict[str, str] = {}
+    began = time.monotonic()
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory(prefix="maestro-bench-") as folder:
         bench = Bench(Path(folder))
         try:
             bench.node.start()
-            for name, measure in chosen.items():
-                found[name] = several(measure, bench, runs)
-                for row in found[name]:
+            for name, one in chosen.items():
+                try:
+                    found = several(one, bench, 1 if one.once else runs)
+                except Exception as problem:  # noqa: BLE001 - the other rows are measured all the same
+                    failed[name] = f"{type(problem).__name__}: {problem}"
+                    print_failed(name, failed[name])
+                    continue
+                measured += found
+                for row in found:
                     print_row(row)
         finally:
             bench.node.close()
-    measured = [row for some in found.values() for row in some]
-    print_missed(measured)
-    write_json(options.json, measured)
+    print_missed(measured, failed, time.monotonic() - began)
+    write_json(json, measured, failed)
+    return 1 if failed else 0
 
 
-def several(measure: Measure, bench: Bench, runs: int) -> list[Row]:
-    """Measure `runs` times; return the median of each row."""
-    results = [measure(bench) for _ in range(runs)]
+def several(one: Measure, bench: Bench, runs: int) -> list[Row]:
+    """Measure `runs` times; return the median of each row. Raises `BenchError` when a run takes too long."""
+    results = []
+    for _ in range(runs):
+        with _limited(LIMIT):
+            results.append(one.measure(bench))
     lists = [result if isinstance(result, list) else [result] for result in results]
     return [middle(same) for same in zip(*lists, strict=True)]
+
+
+@contextmanager
+def _limited(seconds: int) -> Iterator[None]:
+    """Raise `BenchError` within the context when it lasts longer."""
+
+    def late(*_: object) -> None:
+        raise BenchError(f"a run takes longer than {seconds} s")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import orjson
 import pika
 import pika.exceptions
 
-from maestro.broker.topology import PERSIST, SystemQueues
+from maestro.broker.topology import EVENTS_PUBLISH, PERSIST, SystemQueues
+from maestro.events import celery_body
 from maestro.ports import free_port
 from tests.support.rabbitmq import RabbitMQNode
 
@@ -27,7 +28,7 @@ SETTLED = 10.0
 
 
 class BenchError(Exception):
-    """Something that must happen did not."""
+    """Something that must happen did not, or not in time."""
 
 
 def http(url: str, method: str = "GET", body: Any = None, timeout: float = 30.0) -> Any:
@@ -141,8 +142,11 @@ class Maestro:
             return []
         return found
 
-    def approve(self, document: str) -> None:
+    def approve(self, document: str) -> float:
+        """Return the seconds until it was answered."""
+        began = time.monotonic()
         self._decide(document, "approve")
+        return time.monotonic() - began
 
     def skip(self, document: str) -> None:
         self._decide(document, "skip")
@@ -151,7 +155,7 @@ class Maestro:
         self._decide(document, "cancel")
 
     def _decide(self, document: str, how: str) -> None:
-        http(f"{self.url}/v1.0.0/reprocessing/{document}/{how}", "POST", {"user": "bench"})
+        http(f"{self.url}/v1.0.0/reprocessing/{document}/{how}", "POST", {"user": "bench"}, timeout=60)
 
     def stop(self) -> None:
         self.process.terminate()
@@ -176,6 +180,12 @@ class Bench:
         self.node = RabbitMQNode(folder / "rabbitmq")
         self._double_port = free_port()
 
+    def vhost(self, name: str) -> str:
+        """Create a vhost as Event Manager leaves it; return its URL."""
+        url = self.node.create_vhost(name)
+        _declare_event_manager(url)
+        return url
+
     @contextmanager
     def stage(self, systems: Sequence[str], **environment: str) -> Iterator["Stage"]:
         """Set up an empty vhost, the double and Maestro, which serves `systems`."""
@@ -183,7 +193,7 @@ class Bench:
         folder = self.folder / f"run{number}"
         folder.mkdir()
         vhost = f"bench-{number}"
-        url = self.node.create_vhost(vhost)
+        url = self.vhost(vhost)
         try:
             with background("benchmarks.double", self._double_port, url):
                 double = Double(self._double_port)
@@ -222,6 +232,21 @@ class Stage:
             with suppress(ProcessLookupError):
                 self.maestro.stop()
 
+    @contextmanager
+    def asking(self, *paths: str, pause: float = 0.02) -> Iterator["Questions"]:
+        """Put questions now and then while the context lasts; they are answered by the time it is left."""
+        command = [sys.executable, "-m", "benchmarks.probe", str(self.maestro.port), str(pause), *paths]
+        questions = Questions()
+        with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            try:
+                process.stdout.readline()
+                yield questions
+            except BaseException:
+                process.kill()
+                raise
+            questions.found = orjson.loads(process.communicate(timeout=60)[0])
+
     def open_publisher(self) -> "Publisher":
         """Return a publisher whether or not anybody consumes; to be closed."""
         return Publisher(self.url)
@@ -243,6 +268,23 @@ class Stage:
         wait_for(lambda: self.double.state()["commits"] >= count, f"{count} commits", timeout, pause=0.05)
 
 
+class Questions:
+    """How questions were answered that were put beside the work: by path, percentiles and the longest in ms."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, float]] = {}
+
+    @property
+    def slowest(self) -> float:
+        """The longest answer in ms."""
+        return max(one["max ms"] for one in self.found.values())
+
+
+def one_waiting(system: str) -> str:
+    """Return the path of a question that the system's process answers, shortly whatever a reprocessing's size."""
+    return f"/v1.0.0/systems/{system}/waiting?limit=1"
+
+
 class Publisher:
     """The platform's side of the persist queues."""
 
@@ -255,8 +297,8 @@ class Publisher:
         self._numbers = itertools.count(1)
         self._name = f"{time.monotonic_ns():x}"
 
-    def event(self, system: str, what: str = "", payload: str = "x" * 600) -> str:
-        """Publish one persist event; its instance id ends with when (ns). Returns that id."""
+    def event(self, system: str, what: str = "", payload: str = "x" * 600, *, queue: str = "") -> str:
+        """Publish one persist event, or put it on another queue. Returns its instance id, which ends with when (ns)."""
         number = next(self._numbers)
         instance = f"{system}--{what}{number}-{time.monotonic_ns()}"
         body = (
@@ -265,8 +307,18 @@ class Publisher:
             f'"scope":"execution","timestamp":"2018-07-20T15:08:41.884268","version":"1","image":"registry/app:1",'
             f'"payload":{{"text":"{payload}"}}}}],"retries":0,"utc":true}}'
         )
-        self._channel.basic_publish(PERSIST, system, body.encode(), self._properties)
+        exchange, key = ("", queue) if queue else (PERSIST, system)
+        self._channel.basic_publish(exchange, key, body.encode(), self._properties)
         return instance
+
+    def body(self, system: str, event: dict[str, Any]) -> None:
+        """Publish a persist event that is given whole."""
+        id_ = f"{self._name}-{next(self._numbers)}"
+        self._channel.basic_publish(PERSIST, system, celery_body(id_, orjson.dumps(event)), self._properties)
+
+    def declare(self, queue: str) -> None:
+        """Declare a queue of the benchmark's own."""
+        self._channel.queue_declare(queue, durable=True)
 
     def depth(self, queue: str) -> int:
         """Return the ready messages of a queue, once the broker has taken all that was published."""
@@ -282,6 +334,13 @@ class Publisher:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _declare_event_manager(url: str) -> None:
+    """Declare the exchange that is Event Manager's own."""
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    connection.channel().exchange_declare(EVENTS_PUBLISH, "topic", durable=True)
+    connection.close()
 
 
 def _answers(double: Double) -> bool:

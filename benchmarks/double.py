@@ -4,7 +4,9 @@
 
 What it answers is in the instance ids. `<system>--<anything>` impacts nothing; `<system>--hold-<n>-<anything>`
 impacts n instances; a replay's instance impacts `per_step` new ones while fewer than `grow_to` are known. Replays are
-executed at once: the persist event of each goes to its system's queue.
+executed at once: the persist event of each goes to its system's queue. Each commit updates one row, which nobody else
+read, and its computation read that row; that of `<system>--large-<anything>` updates `large` bytes of rows. An
+instance is `finished` as soon as it is committed, or `finished_after` seconds later, or once somebody sets it so.
 
 `/_config?latency=…`, `/_reset`, `/_state`, `/_commits` and `/_sends` are for the benchmark.
 """
@@ -43,6 +45,27 @@ def response(body: bytes) -> bytes:
 
 NONE = response(b"[]")
 OK = response(_OK)
+_ROW = (
+    b'{"id": "%s", "value": 10.5, "_metadata": {"type": "conta", "rid": "rid-%s", "branch": "master", '
+    b'"changeTrack": "update", "instance_id": "%s", "modified_at": "2018-07-20T15:08:41.884268"}}'
+)
+#: Rows of a large answer are as wide as those of a domain with some dozens of columns.
+_LARGE_ROW_PAD = b'"text": "' + b"x" * 100 + b'", "_metadata"'
+
+
+def row(name: bytes) -> bytes:
+    """Return a row that a commit updates, as Domain and Process Memory show it."""
+    return _ROW % (name, name, b"writer")
+
+
+def many_rows(size: int) -> bytes:
+    """Return an array of different rows of about `size` bytes."""
+    rows, left = [], size
+    while left > 0:
+        one = row(b"large-%d" % len(rows)).replace(b'"_metadata"', _LARGE_ROW_PAD, 1)
+        rows.append(one)
+        left -= len(one) + 1
+    return b"[" + b",".join(rows) + b"]"
 
 
 class _Spec(ctypes.Structure):
@@ -99,11 +122,17 @@ class State:
     per_step: int = 20
     grown: int = 0
     executing: bool = True
+    #: Seconds from a commit until the instance is `finished`; then the moments (ns) of commits are kept by instance.
+    finished_after: float = 0.0
+    committed_at: dict[bytes, int] = field(default_factory=dict)
+    looks: int = 0
+    statuses_set: int = 0
+    large: bytes = NONE
     _replays: int = 0
 
     def reset(self) -> None:
         self.commits, self.sends = [], []
-        self.calls = self.finished = self.grown = self.mirrored = 0
+        self.calls = self.finished = self.grown = self.mirrored = self.looks = self.statuses_set = 0
 
     # --- the siblings ------------------------------------------------------------------------------------------
 
@@ -133,6 +162,13 @@ class State:
         }  # fmt: skip
         return response(orjson.dumps([event]))
 
+    def set_statuses(self, body: bytes) -> bytes:
+        for change in orjson.loads(body):
+            if change.get("status") == "finished":
+                self.statuses_set += 1
+                self.committed_at.pop(change["id"].encode(), None)
+        return OK
+
     def send(self, body: bytes) -> bytes:
         event = orjson.loads(body)
         if event.get("scope") == "reprocessing":
@@ -152,29 +188,56 @@ class State:
 
     # --- one request -------------------------------------------------------------------------------------------
 
-    def answer(self, method: bytes, target: bytes, body: bytes) -> bytes:
+    def answer(self, target: bytes, body: bytes) -> bytes:  # noqa: PLR0911 - the frequent calls first
         self.calls += 1
         if target.startswith(b"/instance/"):
-            self.commits.append((target[10:-8], time.monotonic_ns()))
-            return OK
+            instance, _, what = target[10:].partition(b"/")
+            return self.commit(instance) if what == b"persist" else self.entities(instance)
         if target.startswith(b"/v1.0.0/discovery/"):
             if b"--hold-" in target or b"--re-" in target:
                 return self.impacted(parse_qs(urlsplit(target.decode()).query)["instanceID"][0])
             return NONE
+        if target.startswith(b"/core/processInstance?"):
+            return self.instance(target)
         if target == b"/sendevent":
             return self.send(body)
-        return self._seldom(method, target.decode())
+        if target.endswith(b"/head"):
+            return self.head(target[1:-5])
+        return self._seldom(target.decode(), body)
 
-    def _seldom(self, _method: bytes, target: str) -> bytes:
-        path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
+    def commit(self, instance: bytes) -> bytes:
+        now = time.monotonic_ns()
+        self.commits.append((instance, now))
+        if self.finished_after:
+            self.committed_at[instance] = now
+        return OK
+
+    def entities(self, instance: bytes) -> bytes:
+        return self.large if b"--large-" in instance else response(b"[" + row(instance) + b"]")
+
+    @staticmethod
+    def head(instance: bytes) -> bytes:
+        return response(b'{"dataset": {"entities": {"conta": [' + row(instance) + b"]}}}")
+
+    def instance(self, target: bytes) -> bytes:
+        self.looks += 1
+        instance = target.rpartition(b"id=")[2]
+        at = self.committed_at.get(instance)
+        pending = at is not None and time.monotonic_ns() - at < self.finished_after * 1e9
+        return response(
+            b'[{"id": "%s", "isFork": false, "status": "%s"}]' % (instance, b"running" if pending else b"finished")
+        )
+
+    def _seldom(self, target: str, body: bytes) -> bytes:
+        path = urlsplit(target).path
         if path.endswith("/event"):
             return self.origin(path[1:-6])
         if path == "/core/system":
             return response(orjson.dumps([{"id": system} for system in self.systems]))
         if path == "/core/installedApp":
             return response(orjson.dumps([{"host": HOST, "port": self.port}]))
-        if path == "/core/processInstance":
-            return response(orjson.dumps([{"id": query["id"][0], "isFork": False, "status": "finished"}]))
+        if path == "/core/persist":
+            return self.set_statuses(body)
         if path == "/reprocessing":
             self.mirrored += 1
             return OK
@@ -186,8 +249,11 @@ class State:
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
         if path == "/_config":
             delay.seconds = float(query.get("latency", [delay.seconds])[0])
+            self.finished_after = float(query.get("finished_after", [self.finished_after])[0])
             for name in ("grow_to", "per_step"):
                 setattr(self, name, int(query.get(name, [getattr(self, name)])[0]))
+            if "large" in query:
+                self.large = response(many_rows(int(query["large"][0])))
             self.executing = query.get("executing", [str(int(self.executing))])[0] == "1"
             if "systems" in query:
                 self.systems = query["systems"][0].split(",")
@@ -197,7 +263,7 @@ class State:
             return response(b"\n".join(b"%s %d" % one for one in self.commits))
         elif path == "/_sends":
             return response(orjson.dumps(self.sends))
-        facts = ("calls", "finished", "grown", "mirrored")
+        facts = ("calls", "finished", "grown", "mirrored", "looks", "statuses_set")
         counts = {"commits": len(self.commits), "sends": len(self.sends)}
         return response(orjson.dumps(counts | {name: getattr(self, name) for name in facts}))
 
@@ -223,13 +289,13 @@ class Connection(asyncio.Protocol):
                 length = int(buffer[at + 15 : buffer.find(b"\r", at)])
             if len(buffer) < end + 4 + length:
                 return
-            method, target, _ = bytes(buffer[: buffer.find(b"\r")]).split(b" ")
+            _, target, _ = bytes(buffer[: buffer.find(b"\r")]).split(b" ")
             body = bytes(buffer[end + 4 : end + 4 + length])
             del buffer[: end + 4 + length]
             if target.startswith(b"/_"):
                 self._transport.write(self._state.control(target.decode(), self._delay))
             else:
-                self._delay.write(self._transport, self._state.answer(method, target, body))
+                self._delay.write(self._transport, self._state.answer(target, body))
 
 
 async def main(port: int, broker_url: str) -> None:

@@ -29,6 +29,22 @@ def pss_megabytes(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
+def reset_peak(pid: int) -> float:
+    """Forget how much memory a process had at most; return what it has now, in MB (RSS)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return _status_megabytes(pid, "VmRSS:")
+
+
+def peak_megabytes(pid: int) -> float:
+    """Return how much memory (RSS) a process had at most since `reset_peak`."""
+    return _status_megabytes(pid, "VmHWM:")
+
+
+def _status_megabytes(pid: int, field: str) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
+
+
 def kind(name: str) -> str:
     """Name the group a process is counted in."""
     return "systems" if name.startswith("system ") else name

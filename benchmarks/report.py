@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import orjson
 
 from benchmarks.figures import Row
 
-_LINE = "{:<52} {:>12} {:<9} {:>11} {:>12} {:>6}  {}"
+_LINE = "{:<66} {:>12} {:<9} {:>11} {:>12} {:>6}  {}"
 HEADER = _LINE.format("work", "measured", "", "wanted", "floor", "ratio", "")
 
 
@@ -38,18 +38,25 @@ def print_row(row: Row) -> None:
         print("    " + "; ".join(f"{name}: {_shown(value)}" for name, value in row.more.items()), flush=True)
 
 
-def print_missed(rows: Sequence[Row]) -> None:
-    """Say where it is written why a figure may be missed, if one was."""
+def print_failed(name: str, reason: str) -> None:
+    """Say that a row has no figure."""
+    print(f"{name}: NO FIGURE: {reason}", flush=True)
+
+
+def print_missed(rows: Sequence[Row], failed: Mapping[str, str], seconds: float) -> None:
+    """Say how many figures are missed, and where it is written why."""
     missed = sum(row.met is False for row in rows)
+    print(f"\n{len(rows)} figures in {seconds / 60:.0f} min; {missed} missed, {len(failed)} rows without a figure")
     if missed:
-        print(f'\n{missed} missed; why, and what was tried: docs/performance.md, "What is missed, or nearly, and why"')
+        print('Why, and what was tried: docs/performance.md, "What is missed, or nearly, and why"')
 
 
-def write_json(path: Path, rows: Sequence[Row]) -> None:
-    """Write the figures of a run."""
+def write_json(path: Path, rows: Sequence[Row], failed: Mapping[str, str]) -> None:
+    """Write the figures of a run, and why some rows have none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {"machine": machine().splitlines()[0], "at": datetime.now(UTC).isoformat(timespec="seconds")}
-    path.write_bytes(orjson.dumps(facts | {"rows": [row.as_json() for row in rows]}, option=orjson.OPT_INDENT_2))
+    content = facts | {"rows": [row.as_json() for row in rows], "failed": dict(failed)}
+    path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
 
 
 def _number(value: float) -> str:

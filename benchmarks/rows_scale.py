@@ -5,10 +5,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.bench import SETTLED, Bench, run, wait_for
+from benchmarks.bench import SETTLED, Bench, background, one_waiting, run, wait_for
 from benchmarks.figures import Row
-from benchmarks.processes import CpuMeter, per_event, pids, pss_megabytes
+from benchmarks.processes import CpuMeter, kind, per_event, pids, pss_megabytes
+from benchmarks.rows_locks import listens
 from maestro.broker.topology import SystemQueues
+from maestro.ports import free_port
 from maestro.rules.document import Document, HistoryEntry, UnitState
 from maestro.rules.impact import Impacted, Origin
 from maestro.rules.state import Rules
@@ -19,6 +21,7 @@ from maestro.store.sqlite import open_store
 from maestro.system.repository import Repository
 
 SYSTEM = "sys0"
+EVENTS_EACH = 50
 
 
 def start(bench: Bench, systems: int, documents: int, units: int, idle_seconds: float) -> list[Row]:
@@ -36,9 +39,9 @@ def start(bench: Bench, systems: int, documents: int, units: int, idle_seconds: 
             everything = sum(map(pss_megabytes, pids(stage.maestro.data_dir).values()))
     name = f"{systems} systems with {documents} finished reprocessings of {units}"
     percent = 100 * sum(idle.values()) / idle_seconds
-    by_kind = {kind: round(100 * used / idle_seconds, 2) for kind, used in idle.items()}
+    by_kind = {what: round(100 * used / idle_seconds, 2) for what, used in idle.items()}
     return [
-        Row(f"{name}: start to ready", seconds, "s", 5, at_most=True),
+        Row(f"{name}: start to ready", seconds, "s", 2, at_most=True),
         Row(f"{name}: memory a system", sum(memory) / len(memory), "MB (PSS)", 10, at_most=True,
             more={"largest": round(max(memory), 1), "all processes": round(everything)}),
         Row(f"{name}: idle", percent, "% of a core", 2, at_most=True, more=by_kind),
@@ -83,8 +86,11 @@ def _finished(system: str, number: int, units: int) -> Sequence[Save]:
     return [SaveDocument(document), *(SaveUnit(document, unit) for unit in added)]
 
 
-def drain(bench: Bench, count: int, live: float | None) -> Row:
-    """Let `count` events wait behind a pending reprocessing, skip that, and measure until the last one's commit."""
+def drain(bench: Bench, count: int, live: float | None) -> list[Row]:
+    """Let `count` events wait behind a pending reprocessing, skip that, and measure until the last one's commit.
+
+    The floor is the calls of live events: an event that waits costs the same.
+    """
     with bench.stage([SYSTEM]) as stage, stage.serving():
         with stage.publisher() as publisher:
             publisher.event(SYSTEM, "hold-1-")
@@ -95,16 +101,52 @@ def drain(bench: Bench, count: int, live: float | None) -> Row:
             queue = SystemQueues(SYSTEM).wait
             wait_for(lambda: publisher.depth(queue) >= count, "all wait", 60 + count / 20, pause=0.1)
             parking = count / (time.monotonic() - began)
+        with stage.asking(one_waiting(SYSTEM)) as idle:
+            time.sleep(2)
         stage.double.reset()
         meter = CpuMeter(stage.maestro.data_dir)
-        began_ns = time.monotonic_ns()
-        stage.maestro.skip(pending[0]["id"])
-        stage.committed(count, 60 + count / 20)
+        with stage.asking(one_waiting(SYSTEM)) as busy:
+            began_ns = time.monotonic_ns()
+            stage.maestro.skip(pending[0]["id"])
+            stage.committed(count, 60 + count / 20)
         took = (stage.double.commits()[-1][1] - began_ns) / 1e9
         cpu = per_event(meter.used(), count)
-        floor = run("benchmarks.floors", "calls", stage.double.port, 1, 2)
+        floor = run("benchmarks.floors", "calls", stage.double.port, 1, 2, "event")
     more = {"cpu us/event": cpu, "cpu us/event, all": round(sum(cpu.values()), 1), "parked/s": round(parking)}
-    return Row(f"draining {count:,} waiting events", count / took, "events/s", live, floor=floor, more=more)
+    name = f"draining {count:,} waiting events"
+    return [
+        Row(name, count / took, "events/s", live, floor=floor, more=more),
+        Row(f"{name}: questions, longest", busy.slowest, "ms", 100, at_most=True, floor=idle.slowest,
+            more=busy.found[one_waiting(SYSTEM)]),
+    ]  # fmt: skip
+
+
+def memory(bench: Bench, systems: int, wanted: float) -> list[Row]:
+    """Let each system commit some events, and measure what all processes have for themselves, shared pages divided.
+
+    The floor is a bare aiohttp handler.
+    """
+    ids = [f"sys{n}" for n in range(systems)]
+    with bench.stage(ids) as stage, stage.serving(), stage.publisher() as publisher:
+        time.sleep(SETTLED)
+        for _ in range(EVENTS_EACH):
+            for system in ids:
+                publisher.event(system)
+        stage.committed(EVENTS_EACH * systems, 60)
+        time.sleep(1)
+        found = {name: pss_megabytes(pid) for name, pid in pids(stage.maestro.data_dir).items()}
+    port = free_port()
+    with background("benchmarks.floors", "handler", port) as bare:
+        wait_for(lambda: listens(port), "the bare handler listens")
+        floor = pss_megabytes(bare.pid)
+    own = [size for name, size in found.items() if kind(name) == "systems"]
+    by_kind = {name: round(size, 1) for name, size in found.items() if kind(name) != "systems"}
+    name = f"memory, {systems} system{'s' * (systems > 1)}"
+    return [
+        Row(f"{name}: the whole", sum(found.values()), "MB (PSS)", wanted, at_most=True, floor=floor, more=by_kind),
+        Row(f"{name}: each system", sum(own) / len(own), "MB (PSS)", 6, at_most=True,
+            more={"largest": round(max(own), 1)}),
+    ]  # fmt: skip
 
 
 def consume(bench: Bench, count: int) -> Row:

@@ -44,7 +44,7 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
     """Run Maestro while the context is open. `host` is the actors' host, if it is spawned already.
 
     Raises:
-        AlreadyRunning, FolderUnusable, PortTaken, ActorsFailed, BindError: it cannot start; the message says why.
+        AlreadyRunning, FolderUnusable, ActorsFailed, BindError: it cannot start; the message says why.
     """
     async with AsyncExitStack() as stack:
         runtime = ActorRuntime(settings, host=host)

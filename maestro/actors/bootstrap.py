@@ -2,8 +2,8 @@
 
 The main process never forks an actor, since by the time of a restart it is full of threads, and fork with threads
 deadlocks. It spawns `maestro.actors.host`, a fresh process of one thread that starts the actor system and exits;
-from then on the main process is a client that knows the Admin's and the supervisor's port and shares a key with them
-(`maestro.actors.wire`), so that it cannot talk to the actors of any other run by mistake.
+from then on the main process is a client that knows the Admin's and the supervisor's port (`unix_sockets`) and shares a
+key with them (`maestro.actors.wire`), so that it cannot talk to the actors of any other run by mistake.
 
     main ──spawns──> host ──forks──> Admin ──forks──> logger, Supervisor ──forks──> ingress, cascade, systems
 
@@ -28,16 +28,16 @@ from typing import Final
 import msgspec
 import structlog
 
-from maestro import ports
 from maestro.actors import processes, wire
 from maestro.actors.backoff import RestartBackoff
 from maestro.actors.client import EndpointClient
 from maestro.actors.endpoint import Endpoint, address_of
-from maestro.actors.errors import ActorsFailed, PortTaken
+from maestro.actors.errors import ActorsFailed
 from maestro.actors.host_process import HostProcess
 from maestro.actors.messages import Address, Factories, HostOrder, HostReport, StopServices
 from maestro.actors.processes import Process
 from maestro.actors.run_record import RunFolder, RunRecord, processes_of
+from maestro.actors.unix_sockets import make_ports
 from maestro.board.lease import Standing, make_lease
 from maestro.settings.model import Settings
 from maestro.store.installation import begin_start
@@ -91,7 +91,6 @@ class ActorRuntime:
 
         Raises:
             AlreadyRunning: another main process has the data folder.
-            PortTaken: the Admin's port is taken by another program.
             ActorsFailed: the actor system did not come up.
             StoreError: the number of this start cannot be stored.
         """
@@ -161,9 +160,10 @@ class ActorRuntime:
     async def _launch(self) -> None:
         self._run_id = secrets.token_hex(8)
         key = secrets.token_bytes(wire.KEY_BYTES)
-        port = _admin_port(self._settings.actors.admin_port)
-        report = await self._run_host(key, port)
-        wire.install(key, self._log_file)
+        data_dir = self._settings.data_dir.resolve()
+        make_ports(data_dir)
+        report = await self._run_host(key)
+        wire.install(key, data_dir, self._log_file)
         self._roots = processes_of(
             [("admin", report.admin_pid), ("logger", report.logger_pid), ("supervisor", report.supervisor_pid)]
         )
@@ -171,20 +171,19 @@ class ActorRuntime:
         self._record()
         loop = asyncio.get_running_loop()
         self._endpoint = Endpoint(
-            port,
             receive=lambda message: _on(loop, self.actor_client.receive, message),
             lost=lambda address, message: _on(loop, self.actor_client.lost, address, message),
         )
         self._endpoint.open()
         self._supervisor = address_of(report.supervisor_port)
         self.actor_client.attach(self._endpoint, self._supervisor, self._run_id)
-        self._log.info("actor system started", run=self._run_id, port=port, admin=report.admin_pid)
+        self._log.info("actor system started", run=self._run_id, admin=report.admin_pid)
 
-    async def _run_host(self, key: bytes, port: int) -> HostReport:
+    async def _run_host(self, key: bytes) -> HostReport:
         folder = self._settings.data_dir.resolve()
         report = folder / "actors.report"
         report.unlink(missing_ok=True)
-        order = HostOrder(self._run_id, key, port, self._settings, self._factories, os.getpid(), report, self._log_file)
+        order = HostOrder(self._run_id, key, self._settings, self._factories, os.getpid(), report, self._log_file)
         host, self._host = self._host or HostProcess(), None
 
         def end() -> None:
@@ -247,7 +246,7 @@ class ActorRuntime:
             await asyncio.sleep(backoff.after(lived))
             try:
                 await self._launch()
-            except (ActorsFailed, PortTaken, OSError) as problem:
+            except (ActorsFailed, OSError) as problem:
                 self._log.error("the actor system did not start", problem=str(problem))
                 lived = 0.0
             else:
@@ -300,13 +299,6 @@ class ActorRuntime:
 
 def _name(role: str, system_id: str) -> str:
     return f"system {system_id}" if system_id else role
-
-
-def _admin_port(wanted: int) -> int:
-    """Return the port, or a free one for 0. Raises `PortTaken`."""
-    if wanted and not ports.is_free(wanted):
-        raise PortTaken(wanted)
-    return wanted or ports.free_port()
 
 
 def _on(loop: asyncio.AbstractEventLoop, action: object, *arguments: object) -> None:

@@ -20,6 +20,7 @@ from thespian.system.transport.TCPTransport import ExternalTransportCopy
 from maestro.actors.messages import Address
 from maestro.actors.outbox import Outbox
 from maestro.actors.transport import LeanTransport
+from maestro.actors.unix_sockets import ADMIN_PORT
 from maestro.ports import LOOPBACK
 
 _TURN: Final = timedelta(seconds=1)
@@ -29,18 +30,16 @@ class Endpoint:
     """A mailbox. `maestro.actors.wire.install` has set up the process with the key of the actors' run.
 
     Args:
-        admin_port: the Admin's port on loopback.
         receive: called on the endpoint's thread with each message; must not block and not raise.
         lost: called on the endpoint's thread with the address and message of each send that failed.
     """
 
     def __init__(
         self,
-        admin_port: int,
         receive: Callable[[object], None],
         lost: Callable[[Address, object], None],
     ) -> None:
-        self._admin_address = address_of(admin_port)
+        self._admin_address = address_of(ADMIN_PORT)
         self._receive = receive
         self._lost = lost
         self._outbox = Outbox()
@@ -111,6 +110,6 @@ def _close(transport: Any) -> None:
 
 
 def address_of(port: int) -> Any:
-    """Return the address of whoever of this run listens on that loopback port."""
+    """Return the address of whoever of this run listens on that port (`unix_sockets`)."""
     address: ActorAddress = LeanTransport.getAddressFromString((LOOPBACK, port))
     return address

@@ -30,13 +30,5 @@ class FolderUnusable(RuntimeError):  # noqa: N818 - as above
         super().__init__(f"data_dir {folder.absolute()} cannot be used: {problem.strerror}")
 
 
-class PortTaken(RuntimeError):  # noqa: N818 - as above
-    """Something else listens on the Admin's port."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(f"actors.admin_port {port} is taken by another program; free it, or set 0 to pick a free port")
-        self.port = port
-
-
 class ActorsFailed(RuntimeError):  # noqa: N818 - as above
     """The actor system did not come up; the log and `thespian.log` in the data folder say why."""

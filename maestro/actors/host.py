@@ -22,6 +22,7 @@ from maestro.actors import processes, wire
 from maestro.actors.messages import Factories, HostOrder, HostReport, Oversee, Overseeing
 from maestro.actors.preload import preload, preload_for
 from maestro.actors.supervisor import Supervisor
+from maestro.actors.unix_sockets import ADMIN_PORT
 from maestro.actors.warm_up import warm_up
 
 #: Seconds the supervisor has to answer.
@@ -37,7 +38,7 @@ def main() -> int:
     os.dup2(null, 0)
     os.dup2(null, 1)
     logs.configure(order.settings.log)
-    wire.install(order.key, order.log_file)
+    wire.install(order.key, order.settings.data_dir.resolve(), order.log_file)
     processes.begin_lineage()
     processes.adopt_orphans()
     try:
@@ -69,7 +70,7 @@ def _start(order: HostOrder) -> HostReport:
     gc.collect()
     gc.freeze()  # no collection of a forked actor goes through what it shares, and makes it its own by that
     _tie_to_main(order.main_pid)
-    system = ActorSystem("multiprocTCPBase", {"Admin Port": order.port}, logDefs={"version": 1})
+    system = ActorSystem("multiprocTCPBase", {"Admin Port": ADMIN_PORT}, logDefs={"version": 1})
     supervisor = system.createActor(Supervisor)
     answer = system.ask(
         supervisor, Oversee(order.run_id, order.settings, order.factories, order.main_pid), _ANSWER_TIMEOUT

@@ -44,7 +44,6 @@ class HostOrder(Struct, frozen=True):
 
     run_id: str
     key: bytes
-    port: int
     settings: Settings
     factories: Factories
     main_pid: int
@@ -53,7 +52,7 @@ class HostOrder(Struct, frozen=True):
 
 
 class HostReport(Struct, frozen=True):
-    """What was started: pids, and the supervisor's port on loopback."""
+    """What was started: pids, and the supervisor's port."""
 
     admin_pid: int
     logger_pid: int

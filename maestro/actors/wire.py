@@ -2,9 +2,10 @@
 
 Some of its habits do not do, and it offers no setting for them:
 
-- It listens on all interfaces and unpickles what comes in: anybody who reaches a port runs code. Here it binds to
-  loopback, and every message carries a keyed digest under a key of this start of the actor system; one without it is
-  dropped unread. That also keeps out the Admin and actors of an earlier run.
+- It listens on all interfaces and unpickles what comes in: anybody who reaches a port runs code. Here its sockets are
+  Unix-domain sockets that only this user reaches (`unix_sockets`), and every message carries a keyed digest under a key
+  of this start of the actor system; one without it is dropped unread. That keeps out the Admin and actors of an
+  earlier run.
 - A message to a frozen process is tried for 5 minutes, and 20 such messages stop all sending of their sender.
 - An external context's `tell` returns only once all its earlier messages are through (see `maestro.actors.endpoint`).
 - It puts every message into words, three times on its way, for log lines that are not written.
@@ -29,6 +30,7 @@ from thespian.system.transport import IPBase, TCPTransport, asyncTransportBase, 
 
 from maestro.actors.sockets import WholeAckBuffer
 from maestro.actors.transport import LeanTransport
+from maestro.actors.unix_sockets import sockets, use_ports
 from maestro.ports import LOOPBACK
 
 KEY_BYTES: Final = 32
@@ -74,13 +76,16 @@ class SignedPickle:
         return pickle.loads(body)  # noqa: S301 - signed by this run
 
 
-def install(key: bytes, log_file: Path) -> None:
+def install(key: bytes, data_dir: Path, log_file: Path) -> None:
     """Set up thespian's transport in this process; processes forked from it inherit that.
 
     Args:
         key: the key of this start of the actor system.
+        data_dir: the data folder, where the sockets are (`unix_sockets.make_ports`).
         log_file: where thespian writes what it has to say about itself.
     """
+    use_ports(data_dir)
+    TCPTransport.socket = sockets()
     os.environ["THESPIAN_BASE_IPADDR"] = LOOPBACK
     os.environ["THESPLOG_FILE"] = str(log_file)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -106,7 +111,7 @@ def _bind_args(address: Any) -> tuple[tuple[str, int]]:
 
 
 def _same_address(address: Any, other: Any) -> bool:
-    """All are on loopback, so those whose ports differ differ; thespian knows the rest."""
+    """All are on this machine, so those whose ports differ differ; thespian knows the rest."""
     port, others = address.sockname[1], other.sockname[1]
     return (port == others or not port or not others) and bool(_SAME_ADDRESS(address, other))
 

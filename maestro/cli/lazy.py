@@ -16,6 +16,7 @@ class Lazy(NamedTuple):
 
 
 COMMANDS: Final = {
+    "init": Lazy("maestro.cli.init:init", "Write a first configuration file: broker, access, TLS."),
     "backup": Lazy("maestro.cli.backup:backup", "Copy every system's store to a folder, while Maestro is stopped."),
     "restore": Lazy("maestro.cli.backup:restore", "Put backed-up stores in the place of the present ones."),
     "import": Lazy("maestro.cli.import_from:import_", "Take over what another Maestro left; first with --dry-run."),

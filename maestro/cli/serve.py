@@ -47,7 +47,7 @@ def _run(settings: "Settings", notes: Sequence[str], host: "HostProcess") -> Non
     from maestro import logs  # noqa: PLC0415 - as above
     from maestro.access.audit import AuditError  # noqa: PLC0415 - as above
     from maestro.access.tokens import TokenError  # noqa: PLC0415 - as above
-    from maestro.actors.errors import ActorsFailed, AlreadyRunning, FolderUnusable, PortTaken  # noqa: PLC0415 - as above
+    from maestro.actors.errors import ActorsFailed, AlreadyRunning, FolderUnusable  # noqa: PLC0415 - as above
     from maestro.http.server import BindError  # noqa: PLC0415 - as above
     from maestro.serve import serve as run  # noqa: PLC0415 - as above
     from maestro.store.base import StoreError  # noqa: PLC0415 - as above
@@ -59,7 +59,7 @@ def _run(settings: "Settings", notes: Sequence[str], host: "HostProcess") -> Non
     try:
         uvloop.run(run(settings, lambda url: typer.echo(f"Maestro serves {url}"), host))
     except (
-        ActorsFailed, AlreadyRunning, AuditError, BindError, FolderUnusable, PortTaken, StoreError, TokenError,
+        ActorsFailed, AlreadyRunning, AuditError, BindError, FolderUnusable, StoreError, TokenError,
     ) as problem:  # fmt: skip
         typer.echo(f"maestro: {problem}", err=True)
         raise typer.Exit(EXIT_CANNOT_START) from problem

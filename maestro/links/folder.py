@@ -15,7 +15,7 @@ from typing import Final
 
 #: Connections that wait to be accepted: those of all systems, while who is to accept them computes.
 BACKLOG: Final = 1024
-_NAME: Final = "links"
+LINKS: Final = "links"
 _CREDENTIALS: Final = struct.Struct("iII")
 
 
@@ -27,18 +27,18 @@ class Foreign(OSError):  # noqa: N818 - as above
     """The process at the other end is another user's."""
 
 
-def make_folder(data_dir: Path) -> None:
-    """Make the folder, or take it over as it is left, without its sockets. The data folder is this process's own.
+def make_folder(data_dir: Path, name: str = LINKS) -> None:
+    """Make a folder of sockets, or take it over as it is left, emptied. The data folder is this process's own.
 
     Raises:
         FolderUnsafe: what is there is no folder, or another user's.
     """
     with suppress(FileExistsError):
-        (data_dir / _NAME).mkdir(0o700)
-    with _opened(data_dir) as folder:
+        (data_dir / name).mkdir(0o700)
+    with _opened(data_dir, name) as folder:
         os.fchmod(folder, 0o700)
-        for name in os.listdir(folder):  # noqa: PTH208 - a folder by its descriptor
-            _remove(folder, name)
+        for entry in os.listdir(folder):  # noqa: PTH208 - a folder by its descriptor
+            _remove(folder, entry)
 
 
 def listen(data_dir: Path, name: str) -> socket.socket:
@@ -52,7 +52,7 @@ def listen(data_dir: Path, name: str) -> socket.socket:
         _remove(folder, name)
         listening = _socket()
         try:
-            listening.bind(_path(folder, name))
+            listening.bind(path_in(folder, name))
             listening.listen(BACKLOG)
         except BaseException:
             listening.close()
@@ -70,7 +70,7 @@ def connect(data_dir: Path, name: str) -> socket.socket:
     with _opened(data_dir) as folder:
         connected = _socket()
         try:
-            connected.connect(_path(folder, name))
+            connected.connect(path_in(folder, name))
             check_peer(connected)
         except BaseException:
             connected.close()
@@ -93,23 +93,31 @@ def _socket() -> socket.socket:
     return made
 
 
-@contextmanager
-def _opened(data_dir: Path) -> Iterator[int]:
-    path = data_dir / _NAME
+def open_folder(data_dir: Path, name: str = LINKS) -> int:
+    """Return a descriptor of a folder of sockets. Raises `FolderUnsafe`, as above."""
+    path = data_dir / name
     try:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except NotADirectoryError:
         raise FolderUnsafe(f"{path} is no folder") from None
+    if os.fstat(folder).st_uid != os.geteuid():
+        os.close(folder)
+        raise FolderUnsafe(f"{path} is another user's")
+    return folder
+
+
+def path_in(folder: int, name: str) -> str:
+    """Return the path of a socket by the descriptor of its folder."""
+    return f"/proc/self/fd/{folder}/{name}"
+
+
+@contextmanager
+def _opened(data_dir: Path, name: str = LINKS) -> Iterator[int]:
+    folder = open_folder(data_dir, name)
     try:
-        if os.fstat(folder).st_uid != os.geteuid():
-            raise FolderUnsafe(f"{path} is another user's")
         yield folder
     finally:
         os.close(folder)
-
-
-def _path(folder: int, name: str) -> str:
-    return f"/proc/self/fd/{folder}/{name}"
 
 
 def _remove(folder: int, name: str) -> None:

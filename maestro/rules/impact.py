@@ -96,7 +96,7 @@ def parse_timestamp(text: str) -> tuple[datetime, int] | None:
         return None
     whole, fraction, sign, hours, minutes = found.groups()
     try:
-        moment = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S")  # noqa: DTZ007 - as above
+        moment = datetime.fromisoformat(whole)  # `strptime` takes twenty times as long
         if sign:
             offset = timedelta(hours=int(hours), minutes=int(minutes))
             moment = moment - offset if sign == "+" else moment + offset

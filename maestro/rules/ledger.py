@@ -101,7 +101,7 @@ class Last(NamedTuple):
     writer: int
 
 
-class Reader(Struct, frozen=True):
+class Reader(Struct, frozen=True, gc=False):
     """A unit whose last computation read a row; `row` is the key of the copy."""
 
     row: int
@@ -134,10 +134,15 @@ def touched(footprint: Footprint, branch: str) -> dict[int, list[tuple[int, str]
     A row that is changed on a branch was read there, or as the trunk's while the branch had no copy.
     """
     found: dict[int, list[tuple[int, str]]] = {}
-    for base, where in footprint.rows(branch):
-        found.setdefault(row_key(base, where), []).append((base, where))
-        if where != MASTER:
-            found.setdefault(base, []).append((base, where))
+    for named, bases in footprint.changed:
+        where = named or branch
+        if where == MASTER and not found:  # nearly always, and there may be a hundred thousand
+            found = {base: [(base, MASTER)] for base in bases}
+            continue
+        for base in bases:
+            found.setdefault(row_key(base, where), []).append((base, where))
+            if where != MASTER:
+                found.setdefault(base, []).append((base, where))
     return found
 
 

@@ -94,7 +94,7 @@ def _answered(system: System, number: int, step: Step) -> None:
 
 
 def on_outbox_message_unanswered(system: System, fact: facts.OutboxMessageUnanswered, step: Step) -> None:
-    """A text may come later than all that follows: whoever commits its instance's data meanwhile remembers that."""
+    """A text may come later than all that follows: what commits its instance's data meanwhile remembers that."""
     system.texts_under_way.pop(fact.number, None)
     message = system.outbox.get(fact.number)
     if message is None or message.kind is not OutboxKind.STATUS:

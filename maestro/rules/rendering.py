@@ -160,7 +160,10 @@ def _left_out(unit: Unit) -> dict[str, Any]:
 
 
 def _unit(unit: Unit) -> dict[str, Any]:
-    return _unit_name(unit) | {
+    # One dict, for there may be thousands.
+    return {
+        "instanceId": unit.instance_id,
+        "branch": unit.branch,
         "forking": unit.forking,
         "named": unit.named,
         "missed": list(unit.missed),

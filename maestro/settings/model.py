@@ -229,8 +229,6 @@ class AccessSettings(Section):
 class ActorSettings(Section):
     """The actor system."""
 
-    #: TCP port of thespian's Admin on loopback; 0 picks a free one.
-    admin_port: Port = 0
     #: Items per frame between processes, and about as many a turn of the loop takes.
     batch_events: Annotated[int, Field(ge=1, le=100)] = 64
     #: Bytes after which a frame takes no further item.

@@ -34,17 +34,21 @@ class LedgerRows:
     def last_writes(self, rows: Iterable[int]) -> dict[int, LastWrite]:
         """See `Store.last_writes`."""
         found = {}
-        for row, number, writer, crc in self._look_up(_LAST_WRITES, rows):
-            self._check(LEDGER_WRITES, (row, number, writer), crc)
-            found[row] = LastWrite(number, writer)
+        for some in self._look_up(_LAST_WRITES, rows):
+            for row, number, writer, crc in some:
+                if not _sound(crc, row, number, writer):
+                    raise self._damage(LEDGER_WRITES, row)
+                found[row] = LastWrite(number, writer)
         return found
 
     def readings(self, rows: Iterable[int]) -> list[Reading]:
         """See `Store.readings`."""
         found = []
-        for row, number, version, wrote, crc in self._look_up(_READINGS, rows):
-            self._check(LEDGER_READS, (row, number, version, wrote), crc)
-            found.append(Reading(row, number, version, bool(wrote)))
+        for some in self._look_up(_READINGS, rows):
+            for row, number, version, wrote, crc in some:
+                if not _sound(crc, row, number, version, wrote):
+                    raise self._damage(LEDGER_READS, row)
+                found.append(Reading(row, number, version, bool(wrote)))
         return found
 
     def problems(self) -> Iterator[str]:
@@ -53,24 +57,24 @@ class LedgerRows:
         for table, query in ((LEDGER_WRITES, _ALL_WRITES), (LEDGER_READS, _ALL_READS)):
             try:
                 for *values, crc in self._database.connection.execute(query):
-                    try:
-                        self._check(table, values, crc)
-                    except StoreDamaged as damage:
-                        yield str(damage)
+                    if not _sound(crc, *values):
+                        yield str(self._damage(table, values[0]))
             except sqlite3.DatabaseError as error:
                 yield f"{self._database.path}: reading all of {table} ended early: {error}"
 
-    def _look_up(self, query: str, rows: Iterable[int]) -> Iterator[Sequence[Any]]:
+    def _look_up(self, query: str, rows: Iterable[int]) -> Iterator[Sequence[Sequence[Any]]]:
         self._database.fold()
         ordered = iter(sorted(set(rows)))  # neighbours share pages
         while some := list(islice(ordered, _AT_ONCE)):
-            yield from self._database.query(query, (orjson.dumps(some).decode(),))
+            yield self._database.query(query, (orjson.dumps(some).decode(),))
 
-    def _check(self, table: str, values: Sequence[Any], crc: Any) -> None:
-        try:
-            sound = ledger_checksum(*values) == crc
-        except struct.error:  # a damaged record header changes types, too
-            sound = False
-        if not sound:
-            path = self._database.path
-            raise StoreDamaged(f"{path}: table {table!r}, row {values[0]!r}: the checksum does not match")
+    def _damage(self, table: str, row: object) -> StoreDamaged:
+        return StoreDamaged(f"{self._database.path}: table {table!r}, row {row!r}: the checksum does not match")
+
+
+def _sound(crc: Any, *values: Any) -> bool:
+    """Whether a row is what was written. A damaged record header changes types, too."""
+    try:
+        return bool(ledger_checksum(*values) == crc)
+    except struct.error:
+        return False

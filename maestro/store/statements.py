@@ -24,6 +24,8 @@ _PUT_WRITE: Final = "INSERT OR REPLACE INTO ledger_writes (row, number, writer, 
 _PUT_READ: Final = "INSERT OR REPLACE INTO ledger_reads (row, number, version, wrote, crc) VALUES (?, ?, ?, ?, ?)"
 _DELETE_WRITES: Final = "DELETE FROM ledger_writes WHERE number = ?"
 _DELETE_READS: Final = "DELETE FROM ledger_reads WHERE number = ?"
+#: Packs the integers of a ledger's row, by how many they are.
+_PACKED: Final = {3: struct.Struct("<3q").pack, 4: struct.Struct("<4q").pack}
 
 
 def writing(table: str, key: str, json: bytes | None) -> Statement:
@@ -61,7 +63,7 @@ def _reads(number: int, json: bytes | None) -> Iterable[Statement]:
 
 def ledger_checksum(*values: int) -> int:
     """Return the CRC-32 over the integers of one row of the ledger. Raises `struct.error` for what is no integer."""
-    return zlib.crc32(struct.pack(f"<{len(values)}q", *values))
+    return zlib.crc32(_PACKED[len(values)](*values))
 
 
 def checksum(table: str, key: str, json: bytes) -> int:

@@ -23,7 +23,7 @@ from maestro.rules.facts import Fact
 from maestro.rules.rendering import document_json, outstanding_first, queued_event, queued_id
 from maestro.rules.unit import Unit
 from maestro.system.dispatcher import Handlers
-from maestro.system.repository import Repository
+from maestro.system.engine import Engine
 
 Answer = Callable[[str], Fact | None]
 #: Bytes of events in one operation, roughly: a message between actors stays small.
@@ -33,10 +33,9 @@ PART_BYTES = 256 * 1024
 class CascadeClient:
     """Turns the rules' queue commands into operations, and their completions into facts."""
 
-    def __init__(self, documents: dict[str, Document], repository: Repository, feed: Callable[[Fact], None]) -> None:
-        self._documents = documents
-        self._repository = repository
-        self._feed = feed
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._documents: dict[str, Document] = engine.machine.system.documents
         self._session: Session | None = None
         self._last_op = 0
         #: Not done yet, oldest first: what a new cascade actor is asked again.
@@ -54,7 +53,7 @@ class CascadeClient:
         _, answer = self._open.pop(completion.op, (None, None))
         fact = answer(completion.problem) if answer is not None else None
         if fact is not None:
-            self._feed(fact)
+            self._engine.feed(fact)
 
     def handlers(self) -> Handlers:
         """Return who begins which command of the queues."""
@@ -117,7 +116,9 @@ class CascadeClient:
 
     def _render(self, id_: str, *, ended: bool = False) -> bytes:
         doc = self._documents[id_]
-        return document_json(doc, doc.order or self._repository.units(id_), ended=ended)
+        if not ended:
+            return self._engine.rendered(doc)
+        return document_json(doc, doc.order or self._engine.repository.units(id_), ended=True)
 
     def _op(self) -> int:
         self._last_op += 1

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from maestro import faultpoints
 from maestro.rules.commands import AckDelivery, Command, DeadLetterEvent, Look, Needs, ParkEvent
 from maestro.rules.delivery import Delivery
+from maestro.rules.document import Document
 from maestro.rules.facts import (
     Committed,
     EventArrived,
@@ -23,6 +24,7 @@ from maestro.rules.facts import (
 )
 from maestro.rules.machine import Machine
 from maestro.rules.reconsidering import delivery_body, delivery_key
+from maestro.rules.rendering import document_json
 from maestro.rules.state import JudgingStage, Lock
 from maestro.rules.step import Save
 from maestro.store.base import Store, StoreError, Write
@@ -35,6 +37,8 @@ from maestro.telemetry.tracing import Trace
 LAZY = (AckDelivery, ParkEvent, DeadLetterEvent)
 GATHER_FOR = 0.4
 GATHER_UP_TO = 64
+#: Seconds that a rendered document is kept for others who send it.
+KEPT_RENDERED_FOR = 0.1
 #: After these there may be a commit's completion that no later transaction takes along.
 _COMPLETIONS = frozenset({Committed, Looked, LookFailed})
 #: A text whose answer is not stored counts as unanswered in the next life, and the run waits 30 s for it.
@@ -79,6 +83,8 @@ class Engine:
         #: With half of what the broker hands over before it is settled the other half is worked on meanwhile.
         self._gather_up_to = min(GATHER_UP_TO, max(1, prefetch // 2))
         self._failed = False
+        #: Documents as JSON, rendered since the last fact.
+        self._rendered: dict[str, bytes] = {}
         self._idle: asyncio.Future[None] | None = None
 
     async def idle(self) -> None:
@@ -91,6 +97,7 @@ class Engine:
         """Let a fact happen now; `body` is an arrived event's original body."""
         if self._failed:
             return
+        self._rendered.clear()
         try:
             step = self.machine.handle(fact, time.time())
         except Exception as problem:  # noqa: BLE001 - a bug: the state in memory is half changed, the stored one is not
@@ -148,6 +155,18 @@ class Engine:
             self._commit(durable=False)
         if (self._held or self._saves) and self._timer is None and not self._failed:
             self._timer = asyncio.get_running_loop().call_later(GATHER_FOR, self.flush)
+
+    def rendered(self, doc: Document) -> bytes:
+        """Return a document as JSON, rendered once for all who send it between two facts.
+
+        A decision is answered with it, queued, announced and mirrored in a moment; 20,000 units take 0.15 s.
+        Raises `StoreDamaged` when the units of an ended one cannot be read.
+        """
+        body = self._rendered.get(doc.id)
+        if body is None:
+            body = self._rendered[doc.id] = document_json(doc, doc.order or self.repository.units(doc.id))
+            asyncio.get_running_loop().call_later(KEPT_RENDERED_FOR, self._rendered.pop, doc.id, None)
+        return body
 
     def store(self) -> None:
         """Store all that is to be saved: what is shown to somebody now must survive the death of the process."""

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from maestro import backoff, logs
 from maestro.platform import Platform, SiblingError
 from maestro.rules.document import Document
-from maestro.rules.rendering import document_json
 from maestro.rules.status import Status
 from maestro.settings.model import PlatformSettings
 from maestro.store.base import Put, Store
@@ -63,7 +62,7 @@ class DocumentMirror:
         doc = self._documents[id_]
         status = doc.status
         del self._due[id_]
-        body = document_json(doc, doc.order or self._engine.repository.units(id_))
+        body = self._engine.rendered(doc)
         try:
             with logs.correlated(reprocessing=id_):
                 await self._platform.process_memory.save_document(id_, body)

@@ -102,7 +102,7 @@ class OpenSystem:
         )  # fmt: skip
         self._decision_log = DecisionLog(self._system, registry)
         self._sibling_calls = SiblingCalls(settings, platform, self._engine, registry, self._trace)
-        self._cascade_client = CascadeClient(self._system.documents, repository, self._feed)
+        self._cascade_client = CascadeClient(self._engine)
         self._deciders = Deciders(settings, system.id, self._feed)
         self._outbox = Outbox(self._system, self._engine, platform)
         self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)

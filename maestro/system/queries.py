@@ -233,7 +233,7 @@ class Questions:
             return Answer(Code.NOT_FOUND, message=f"no reprocessing {id_}")
         if limit:
             return Answer(Code.OK, views.document_page(self._system, doc, self._engine.repository, after, limit))
-        return Answer(Code.OK, views.document(self._system, doc, self._engine.repository))
+        return Answer(Code.OK, views.document(self._system, doc, self._engine.rendered(doc)))
 
     def _held_instance(self, id_: str) -> Answer:
         doc = self._system.documents.get(id_)

@@ -22,6 +22,7 @@
 """
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from maestro.events import parse_celery
@@ -380,11 +381,18 @@ _UNIT = ("turn", "instance_id", "branch", "forking", "timestamp", "state", "roun
 #: Written only when they say something.
 _UNIT_OPTIONAL = ("done_at", "logged", "failures", "problem")
 _UNIT_LISTS = ("missed", "former_results")
+_UNIT_SELDOM = (*_UNIT_OPTIONAL, *_UNIT_LISTS)
+#: One call each for all fields: a document may have thousands of units, which are saved in one step.
+_unit_fields = attrgetter(*_UNIT)
+_seldom_fields = attrgetter(*_UNIT_SELDOM)
 
 
 def _unit(unit: Unit) -> dict[str, Any]:
-    row = {name: getattr(unit, name) for name in _UNIT} | {"origin": unit.origin.decode()}
-    row |= {name: value for name in (*_UNIT_OPTIONAL, *_UNIT_LISTS) if (value := getattr(unit, name))}
+    row: dict[str, Any] = dict(zip(_UNIT, _unit_fields(unit), strict=True))
+    row["origin"] = unit.origin.decode()
+    seldom = _seldom_fields(unit)
+    if any(seldom):
+        row |= {name: value for name, value in zip(_UNIT_SELDOM, seldom, strict=True) if value}
     if unit.state is UnitState.COMMITTING:
         row |= {"begun": unit.begun, "stored": unit.stored}
     if unit.named != DISCOVERY:

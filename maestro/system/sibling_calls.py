@@ -21,7 +21,7 @@ from maestro.rules.facts import Fact
 from maestro.rules.ids import RANDOM_BYTES, document_id
 from maestro.rules.impact import DISCOVERY, Impacted, Origin
 from maestro.rules.outage import JUDGING
-from maestro.rules.rendering import document_json, notification, replay_event
+from maestro.rules.rendering import notification, replay_event
 from maestro.settings.model import Settings
 from maestro.system.asking import Asking, together
 from maestro.system.canaries import Canaries
@@ -271,8 +271,7 @@ class SiblingCalls:
 
     async def _notify(self, command: do.Notify) -> Fact:
         doc = self._document(command.id)
-        units = doc.order or self._engine.repository.units(doc.id)
-        event = notification(doc, command.kind, document_json(doc, units))
+        event = notification(doc, command.kind, self._engine.rendered(doc))
         try:
             await self._platform.event_manager.send(event, tries=self._settings.platform.notification_tries)
         except SiblingError as problem:

@@ -296,10 +296,10 @@ def _event(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def document(system: System, doc: Document, repository: Repository) -> bytes:
-    """Render one document, with how long what is left will take; the units of an ended one are read from the store."""
-    units = doc.order or repository.units(doc.id)
-    return document_json(doc, units, more={"estimate": _estimate(system, doc)})
+def document(system: System, doc: Document, rendered: bytes) -> bytes:
+    """Return a rendered document, with how long what is left will take."""
+    more = msgspec.json.encode({"estimate": _estimate(system, doc)})
+    return rendered[:-1] + b"," + more[1:]
 
 
 def document_page(system: System, doc: Document, repository: Repository, after: int, limit: int) -> bytes:
@@ -362,5 +362,7 @@ def documents(system: System, repository: Repository, question: FindDocuments) -
     wanted = (doc for doc in every if not status or doc.status == status)
     page = list(itertools.islice(wanted, question.limit or None))
     more = page[-1].id if question.limit and page and next(wanted, None) is not None else ""
-    rendered = [msgspec.Raw(document(system, doc, repository)) for doc in page]
+    rendered = [
+        msgspec.Raw(document(system, doc, document_json(doc, doc.order or repository.units(doc.id)))) for doc in page
+    ]
     return Answer(Code.OK, msgspec.json.encode(rendered), more)

@@ -211,6 +211,13 @@ class Host:
                 self.call(
                     lambda: failed_ if unkind else facts.ReplayImpactFound(id_, token, platform.impacted(instance))
                 )
+            case do.AskAgain(key=key, token=token, instance_id=instance):
+                failed_again = facts.AskAgainFailed(key, token, "away")
+                self.call(lambda: failed_again if unkind else facts.AskedAgain(key, token, platform.impacted(instance)))
+            case do.FetchLateOrigins(token=token, units=units):
+                self.documents += 1
+                late_id = f"{self.name}-doc{self.documents}"
+                self.call(lambda: facts.LateOriginsFetched(token, late_id, platform.origins(units)))
             case do.FetchReplayOrigins(id=id_, token=token, units=units):
                 self.call(lambda: facts.ReplayOriginsFetched(id_, token, platform.origins(units)))
             case do.AskRecheck(id=id_, token=token, instance_id=instance):

@@ -16,9 +16,9 @@ FACTORIES = Factories(
 )
 
 
-def settings_for(folder: Path, *, admin_port: int = 0) -> Settings:
+def settings_for(folder: Path) -> Settings:
     """Return settings with the patience of a test."""
-    return Settings(data_dir=folder, actors=ActorSettings(silent_after=1.0, replace_after=4.0, admin_port=admin_port))
+    return Settings(data_dir=folder, actors=ActorSettings(silent_after=1.0, replace_after=4.0))
 
 
 async def main(folder: Path, systems: list[str]) -> None:

@@ -157,6 +157,12 @@ class RecordingSiblings(PlatformState):
             raise ValueError(f"no such call: {service}.{call}; there are {sorted(_CALLS)}")
         self._failures.append(_Failure(service, call, times, how, when))
 
+    def goes_away(self, service: str, how: How) -> None:
+        """All calls of a service fail until `heal`."""
+        for of, call in _CALLS:
+            if of == service:
+                self.fail(of, call, 10**9, how)
+
     def heal(self) -> None:
         """Forget all failures not used up."""
         self._failures.clear()

@@ -18,6 +18,7 @@ from maestro.actors.errors import AlreadyRunning
 from maestro.actors.outbox import Outbox
 from maestro.actors.processes import Process
 from maestro.actors.run_record import RunFolder, RunRecord
+from maestro.actors.unix_sockets import make_ports
 from maestro.actors.wire import SignedPickle
 
 
@@ -164,7 +165,8 @@ def test_a_message_on_its_way_is_put_into_words_only_for_a_line_that_is_written(
             Message.asked += 1
             return "the message"
 
-    wire.install(b"k" * wire.KEY_BYTES, tmp_path / "thespian.log")
+    make_ports(tmp_path)
+    wire.install(b"k" * wire.KEY_BYTES, tmp_path, tmp_path / "thespian.log")
     here = address_of(4711)
     for carrier in (TransmitIntent(here, Message()), ReceiveEnvelope(here, Message())):
         described = carrier.identify()
@@ -173,7 +175,8 @@ def test_a_message_on_its_way_is_put_into_words_only_for_a_line_that_is_written(
         Message.asked = 0
 
 
-def test_addresses_on_loopback_differ_by_their_ports(tmp_path: Path) -> None:
-    wire.install(b"k" * wire.KEY_BYTES, tmp_path / "thespian.log")
+def test_addresses_differ_by_their_ports(tmp_path: Path) -> None:
+    make_ports(tmp_path)
+    wire.install(b"k" * wire.KEY_BYTES, tmp_path, tmp_path / "thespian.log")
     assert address_of(4711) == address_of(4711)
     assert address_of(4711) != address_of(4712)

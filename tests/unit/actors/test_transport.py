@@ -4,6 +4,7 @@ import pickle
 import socket
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from thespian.system.transport.TCPTransport import ExternalTransportCopy
 from maestro.actors.endpoint import address_of
 from maestro.actors.sockets import IdleSockets, WholeAckBuffer
 from maestro.actors.transport import LeanTransport
-from maestro.ports import free_port
+from maestro.actors.unix_sockets import ADMIN_PORT, make_ports, sockets, use_ports
 
 TURN = timedelta(seconds=0.2)
 
@@ -78,7 +79,7 @@ class Mailbox:
     """One of two transports that send to each other, all on the test's thread."""
 
     def __init__(self) -> None:
-        self.transport = LeanTransport(ExternalTransportCopy(), address_of(free_port()), False, False)  # noqa: FBT003
+        self.transport = LeanTransport(ExternalTransportCopy(), address_of(ADMIN_PORT), False, False)  # noqa: FBT003
         self.became: list[Any] = []
 
     @property
@@ -112,7 +113,10 @@ class Mailbox:
 
 
 @pytest.fixture
-def ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Mailbox, Mailbox]]:
+def ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Mailbox, Mailbox]]:
+    make_ports(tmp_path)
+    use_ports(tmp_path)
+    monkeypatch.setattr(TCPTransport, "socket", sockets())
     monkeypatch.setattr(TCPTransport, "ReceiveBuffer", WholeAckBuffer)
     here, there = Mailbox(), Mailbox()
     yield here, there
@@ -122,7 +126,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Mailbox, Mailbox]]:
 
 def test_each_message_is_acknowledged(ends: tuple[Mailbox, Mailbox]) -> None:
     here, there = ends
-    sent = ["a question", "x" * 300_000]
+    sent = ["a question", "x" * 100_000]
     for number, message in enumerate(sent, 1):
         here.send(there, message)
         here.flush()

@@ -1,6 +1,7 @@
 import orjson
 
 from maestro.rules import facts
+from maestro.rules.rendering import document_json
 from maestro.system import views
 from maestro.system.views import BRIEF_UNITS
 from tests.support.rules import Rules
@@ -23,7 +24,9 @@ def test_what_is_pending_is_at_stake_without_the_events_in_it() -> None:
     document = watched(it)["document"]
     assert (document["id"], len(document["units"]), len(document["digest"])) == (doc.id, 1, 32)
     assert not {"pendingEvent", "origin", "events"} & document.keys()
-    assert document == {key: orjson.loads(views.document(it.system, doc, it.repository))[key] for key in document}
+    assert document == {
+        key: orjson.loads(views.document(it.system, doc, document_json(doc, doc.order)))[key] for key in document
+    }
 
 
 def test_what_ended_last_is_still_shown() -> None:
