@@ -1,4 +1,4 @@
-"""`maestro outcome`: what a reprocessing changed, in figures."""
+"""`maestro outcome`: what a reprocessing changed, in numbers."""
 
 import sys
 import time
@@ -20,7 +20,7 @@ from maestro.client.transport import Reply
 #: Values of one unit that are shown.
 _SHOWN: Final = 5
 #: Seconds that a summary may take to be complete, and between two looks.
-_PATIENT: Final = 60.0
+_TIMEOUT: Final = 60.0
 _LOOK: Final = 0.5
 _WIDE: Final = 40
 _DIGITS: Final = 6
@@ -36,7 +36,7 @@ def outcome(
     limit: Annotated[int, typer.Option(min=1, max=50, metavar="N", help="Show at most so many units.")] = 20,
     csv: Annotated[bool, typer.Option("--csv", help="Print all of it as CSV, a line for each value.")] = False,
 ) -> None:
-    """Show what a reprocessing changed: each value that its replays computed anew, before and after, largest first."""
+    """Show what a reprocessing changed: each value that its replays computed again, before and after, largest first."""
     if csv and session.out.json:
         fail("--csv and --json: choose one", EXIT_USAGE)
     id_ = find(session.maestro, document).value.id
@@ -54,9 +54,9 @@ def outcome(
     more(session, reply.value.next, reply.value.total)
 
 
-def complete(ask: Callable[[], Reply[OutcomePage]], patience: float = _PATIENT) -> Reply[OutcomePage]:
-    """Ask until nothing of a summary is still to come, or `patience` (seconds) is over."""
-    until = time.monotonic() + patience
+def complete(ask: Callable[[], Reply[OutcomePage]], timeout: float = _TIMEOUT) -> Reply[OutcomePage]:
+    """Ask until nothing of a summary is still to come, or `timeout` (seconds) is over."""
+    until = time.monotonic() + timeout
     reply = ask()
     while reply.value.summary.pending and time.monotonic() < until:
         time.sleep(_LOOK)

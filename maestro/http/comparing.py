@@ -1,6 +1,6 @@
 """What a computation changed, value by value: rows before against rows after, matched by their type and id. Pure.
 
-`Comparison` goes forward row by row, so that whoever drives it can give way in between: a dataset may be of
+`Comparison` goes forward row by row, so that the caller can give way in between: a dataset may be of
 megabytes, and the gateway's loop answers lock checks.
 """
 

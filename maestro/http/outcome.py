@@ -1,7 +1,7 @@
 """What a reprocessing changed: of each unit what was there before its replay against what its replay computed.
 
 Nothing of it is stored here: Process Memory keeps what each replay read and computed, and is asked when somebody looks.
-A document's units are looked at in the background, a few at a time; whoever asks waits a moment and gets what is known
+A document's units are looked at in the background, a few at a time; the caller waits a moment and gets what is known
 by then, with word whether that is all. What was found is kept for the next who looks, up to a bound.
 """
 
