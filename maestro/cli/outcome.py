@@ -119,7 +119,8 @@ def summary_line(found: OutcomeSummary) -> str:
     """Return what all replays changed in one line."""
     if not found.replayed:
         return "nothing was replayed yet"
-    parts = [f"{count(found.changed, 'value')} changed"]
+    others = found.added + found.destroyed + found.unread
+    parts = [f"{count(found.changed, 'value')} changed"] if found.changed or not others else []
     if found.largest is not None and found.largest.percent is not None:
         parts.append(f"largest {percent(found.largest.percent)}")
     if found.added:

@@ -49,7 +49,7 @@ def replayed(scene: Scene, tenant: Tenant) -> JSON:
                 "The biggest changes",
                 "added",
                 "1 result cannot be compared:",
-                "Process Memory has no history",
+                "has no history of its replay",
             ),
         ),
         (
@@ -83,7 +83,7 @@ def test_each_unit_opens_and_stays_open(browser: Browser, scene: Scene, tenant: 
     browser.sees("3 values changed", within="#outcome")
     browser.run("document.querySelector('.outcomes summary').click()")
     browser.sees("Usina C", "0", "3", within=".outcomes details[open]")
-    assert "–" in browser.text(".outcomes details[open] tbody tr:last-child"), "no per cent of 0"
+    assert "%" not in browser.text(".outcomes details[open] tbody tr:last-child"), "no per cent of 0"
 
 
 def test_the_outcome_is_saved_as_csv(browser: Browser, scene: Scene, tenant: Tenant) -> None:
@@ -91,7 +91,8 @@ def test_the_outcome_is_saved_as_csv(browser: Browser, scene: Scene, tenant: Ten
     browser.open(f"#/reprocessing/{doc['id']}")
     browser.sees("3 values changed", within="#outcome")
     browser.run(
-        "window.saved = []; URL.createObjectURL = (blob) => { blob.text().then((text) => saved.push(text)); return '#'; };"
+        "window.saved = [];"
+        "URL.createObjectURL = (blob) => { blob.text().then((text) => saved.push(text)); return '#'; };"
         "HTMLAnchorElement.prototype.click = () => {};"
     )
     browser.press("Save as CSV")

@@ -85,7 +85,7 @@ function told(page, { place, called, turn }) {
 /** Say what all replays changed in one sentence. */
 function sentence({ changed, added, destroyed, unread, largest }) {
   const parts = [
-    t("outcome.changed", { n: changed }),
+    (changed > 0 || !(added + destroyed + unread)) && t("outcome.changed", { n: changed }),
     typeof largest?.percent === "number" && t("outcome.largest", { percent: percent(largest.percent) }),
     added > 0 && t("outcome.added", { n: added }),
     destroyed > 0 && t("outcome.destroyed", { n: destroyed }),
