@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from maestro.cli.commit_page import row_cells
-from maestro.cli.document_page import budget_text, progress
+from maestro.cli.document_page import budget_text, likely_text, progress
 from maestro.cli.naming import named
 from maestro.cli.plain import age, count, span
 from maestro.client.api import Maestro
@@ -103,6 +103,8 @@ def _replays(doc: Document, units: int, budget: dict[str, float] | None) -> Iter
     branches = {unit.branch for unit in doc.units or ()}
     where = f" on {len(branches)} branches" if len(branches) > 1 else ""
     yield f"replays at least {count(units, 'instance')}{where}; a cascade may add more"
+    if doc.likely:
+        yield likely_text(doc.likely)
     yield _lock(doc)
     if doc.estimate:
         yield f"takes about {span(doc.estimate.seconds)} ({doc.estimate.basis})"

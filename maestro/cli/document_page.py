@@ -6,7 +6,7 @@ from typing import Final
 from maestro.cli.naming import named
 from maestro.cli.output import Output
 from maestro.cli.plain import age, count, local, span
-from maestro.client.shapes import Budget, Document, Unit
+from maestro.client.shapes import Budget, Document, Likely, Unit
 from maestro.statuses import Status
 
 #: Units listed; `--json` has them all.
@@ -44,6 +44,8 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901 - one for 
     yield "replays", progress(doc)
     if doc.estimate:
         yield "about", f"{span(doc.estimate.seconds)} ({doc.estimate.basis})"
+    if doc.likely:
+        yield "likely", likely_text(doc.likely)
     if doc.budget:
         yield "budget", f"{budget_text(doc.budget.replays, doc.budget.minutes)}, {_used(doc.budget)}"
     first = doc.first_approval
@@ -87,6 +89,15 @@ def progress(doc: Document) -> str:
         return f"none; {instances} {'stays' if doc.progress.units == 1 else 'stay'} as computed"
     rest = f", {left:,} {'left' if doc.live else 'not done'}" if left or doc.live else ""
     return f"{done:,} done{rest}, {instances}" + (f" (+{added:,} by cascade)" if added else "")
+
+
+def likely_text(likely: Likely) -> str:
+    """Say what past runs of the same kind became, and of what that is known."""
+    between = f"{likely.least} to {likely.most} by {count(likely.runs, 'past run')} of {likely.name}"
+    time = f", about {span(likely.seconds)}" if likely.seconds else ""
+    text = f"usually {count(likely.units, 'replay')} in all ({between}){time}"
+    worst = likely.surprise
+    return f"{text}; the most: {worst.shown} became {worst.made}" if worst.made > worst.shown else text
 
 
 def budget_text(replays: int | None, minutes: float | None) -> str:

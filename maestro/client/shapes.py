@@ -97,6 +97,27 @@ class Estimate(_Shape, frozen=True):
     basis: str = ""
 
 
+class Grown(_Shape, frozen=True):
+    """A run of the past: the units that were shown at its decision, and the replays that it made."""
+
+    shown: int = 0
+    made: int = 0
+
+
+class Likely(_Shape, frozen=True):
+    """How many replays there will be in all: usually, at least, at most; by how many past runs of which event name."""
+
+    units: int
+    least: int
+    most: int
+    runs: int
+    name: str = ""
+    #: The past run that grew most.
+    surprise: Grown = Grown()
+    #: How long they will take, in seconds; None: not known.
+    seconds: float | None = None
+
+
 class Event(_Shape, frozen=True):
     """A persist event, or an origin event."""
 
@@ -135,6 +156,8 @@ class Document(_Shape, frozen=True):
     #: The instance whose replay named the held one as impacted.
     held_named_by: str | None = None
     estimate: Estimate | None = None
+    #: While it is pending: what past runs say that it will become.
+    likely: Likely | None = None
     pending_event: Event = Event()
     origin: Event | None = None
     #: What a re-check changed.

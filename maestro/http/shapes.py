@@ -412,6 +412,27 @@ class EstimateShape(Struct):
     basis: Any
 
 
+class GrownShape(Struct):
+    """A run of the past: the units that were shown at its decision, and the replays that it made."""
+
+    shown: int
+    made: int
+
+
+class LikelyShape(Struct):
+    """How many replays there will be in all: usually, at least, at most; by how many past runs of which event name."""
+
+    units: int
+    least: int
+    most: int
+    runs: int
+    name: str
+    #: The past run that grew most.
+    surprise: GrownShape
+    #: How long they will take; null without enough past replays to tell by.
+    seconds: float | None
+
+
 class UnitsPage(Struct):
     """Which of a document's units are shown, how many there are, and of how many processes and branches they are."""
 
@@ -457,6 +478,8 @@ class DocumentShape(Struct, rename="camel"):
     late: bool = False
     #: How long what is left will take.
     estimate: EstimateShape | None = None
+    #: While it is pending: what past runs say that it will become.
+    likely: LikelyShape | None = None
     #: Where a page of its units was asked for: which.
     page: UnitsPage | None = None
 

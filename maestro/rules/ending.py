@@ -11,7 +11,7 @@ from maestro.rules.outbox import tell_status
 from maestro.rules.settling import answer, reject
 from maestro.rules.state import System
 from maestro.rules.status import Status, Trigger
-from maestro.rules.step import SaveDocument, SaveUnit, Step
+from maestro.rules.step import SaveDocument, SaveGrowth, SaveUnit, Step
 
 FINISHED = "finished"
 DROPPED = "droping"  # spelled as the platform reads it
@@ -80,6 +80,8 @@ def _record(system: System, doc: Document, ending: Ending, step: Step) -> None:
         text = STATUS_CANCELLED if doc.status is Status.CANCELLED else STATUS_FAILURE
         tell_status(system, doc.held_instance, text, step)
     doc.announce = FINISHED if finished else DROPPED
+    if finished and (name := system.growth.finished(doc)):
+        step.save(SaveGrowth(name, system.growth.by_name[name]))
     if doc.current is not None:
         _drop_in_flight(system, doc, step, give_up=finished)
     doc.kept = doc.current is not None and not finished

@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from maestro.json_text import text_of
-from maestro.rules.unit import Unit, UnitState
+from maestro.rules.unit import Unit, UnitState, name_of
 
 #: A mean is believed from this many replays on.
 ENOUGH = 3
@@ -61,7 +60,7 @@ class Paces:
         for unit in units:
             if unit.settled or unit.state is UnitState.SET_ASIDE:
                 continue
-            own = self.by_name.get(event_name(unit), Pace())
+            own = self.by_name.get(name_of(unit.origin), Pace())
             known = own.count >= ENOUGH
             seconds += own.seconds if known else overall.seconds
             left, by_name = left + 1, by_name + known
@@ -75,11 +74,3 @@ class Paces:
             return None
         basis = f"running mean of {overall.count} past replays of this system"
         return Estimate(round(count * overall.seconds, 3), basis)
-
-
-def event_name(unit: Unit) -> str:
-    """Return the name of a unit's origin event; empty when it has none."""
-    try:
-        return text_of(unit.origin, "name")
-    except ValueError:
-        return ""

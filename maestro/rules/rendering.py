@@ -14,6 +14,7 @@ from maestro.events import edited
 from maestro.json_text import members, text_of
 from maestro.rules.budget import limited
 from maestro.rules.document import Document, HistoryEntry
+from maestro.rules.growth import Likely
 from maestro.rules.pace import Estimate
 from maestro.rules.preview import digest
 from maestro.rules.status import after
@@ -115,6 +116,21 @@ def budget(doc: Document) -> dict[str, Any] | None:
 def estimate_json(estimate: Estimate | None) -> dict[str, Any] | None:
     """Render how long what is left will take."""
     return {"seconds": estimate.seconds, "basis": estimate.basis} if estimate else None
+
+
+def likely_json(likely: Likely | None, time: Estimate | None) -> dict[str, Any] | None:
+    """Render how many replays there will be in all, and how long they will take."""
+    if likely is None:
+        return None
+    return {
+        "units": likely.units,
+        "least": likely.least,
+        "most": likely.most,
+        "runs": likely.runs,
+        "name": likely.name,
+        "surprise": {"shown": likely.surprise.shown, "made": likely.surprise.made},
+        "seconds": time.seconds if time else None,
+    }
 
 
 def _ended(doc: Document) -> HistoryEntry:

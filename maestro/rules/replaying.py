@@ -26,12 +26,11 @@ from maestro.rules.document import MAESTRO, Document, Stage
 from maestro.rules.doubt import Use
 from maestro.rules.impact import Impacted, Origin, relevant, replay_order
 from maestro.rules.outbox import drop_texts
-from maestro.rules.pace import event_name
 from maestro.rules.settling import COMMITTED, answer, fail_caller, finish, forget, reject, settle
 from maestro.rules.state import System
 from maestro.rules.status import Status, Trigger
 from maestro.rules.step import SaveDelivery, SaveDocument, SavePace, SaveUnit, Step
-from maestro.rules.unit import Unit, UnitState
+from maestro.rules.unit import Unit, UnitState, name_of
 
 #: No send of theirs can be answered.
 _NEVER_RAN = frozenset({Status.PENDING, Status.SKIPPED})
@@ -434,7 +433,7 @@ def replay_commit_made(system: System, doc: Document, unit: Unit, took: float, s
     remembering.replay_committed(system, doc, unit, step)
     kept.outdate(system, doc, step)
     if unit.duration is not None:
-        step.save(*(SavePace(name, pace) for name, pace in system.paces.replayed(event_name(unit), unit.duration)))
+        step.save(*(SavePace(name, pace) for name, pace in system.paces.replayed(name_of(unit.origin), unit.duration)))
     step.save(SaveDocument(doc), SaveUnit(doc, unit))
     result = system.deliveries[unit.result_key]
     finish(system, result, step)

@@ -10,6 +10,7 @@ from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.doubt import Case, Doubt
 from maestro.rules.facts import Retried
+from maestro.rules.growth import Growth
 from maestro.rules.ledger_book import Book, LatePolicy, MissedQuestion, Scope
 from maestro.rules.pace import Paces
 from maestro.rules.stalls import Stall, Trouble
@@ -215,6 +216,7 @@ class System:
     closing: bool = False
     last_token: int = 0
     paces: Paces = field(default_factory=Paces)
+    growth: Growth = field(default_factory=Growth)
     counters: Counters = field(default_factory=Counters)
     ledger: Book = field(default_factory=Book)
     #: What the system waits for, by what is held up. Not stored: after a restart the same questions find it again.

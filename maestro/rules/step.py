@@ -6,6 +6,7 @@ from maestro.rules.commands import Command, Needs
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.doubt import Doubt
+from maestro.rules.growth import Run
 from maestro.rules.impact import UnitKey
 from maestro.rules.ledger_book import Book, Entry, Oldest, Owed, Stale
 from maestro.rules.pace import Pace
@@ -72,6 +73,13 @@ class SavePace(Struct, frozen=True):
 
     name: str
     pace: Pace
+
+
+class SaveGrowth(Struct, frozen=True):
+    """Save how much the runs of one event name grew."""
+
+    name: str
+    runs: tuple[Run, ...]
 
 
 class SaveDoubt(Struct, frozen=True):
@@ -163,6 +171,7 @@ Save = (
     | SavePreview
     | DropPreviews
     | SavePace
+    | SaveGrowth
     | SaveCover
     | DropCover
     | SaveOutboxMessage

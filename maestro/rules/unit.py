@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from maestro.json_text import text_of
 from maestro.rules.impact import DISCOVERY, Impacted, Origin, UnitKey
 
 
@@ -142,3 +143,11 @@ class Unit:
         self.result_key = ""
         self.begun = self.stored = False
         self.done_at = 0.0
+
+
+def name_of(origin: bytes) -> str:
+    """Return the name of an origin event; empty when it is not known, or has none."""
+    try:
+        return text_of(origin, "name")
+    except ValueError:
+        return ""

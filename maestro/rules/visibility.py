@@ -110,7 +110,7 @@ def _look_in(look: Look, seconds: float, system: System, step: Step) -> None:
 
 def _look(look: Look, system: System, step: Step) -> None:
     system.visible.active.add(look.key)
-    look.token = system.token()
+    look.token, look.asked_at = system.token(), system.now
     step.do(do.Look(look.key, look.token, look.instance_id))
 
 
@@ -134,7 +134,7 @@ def on_looked(system: System, fact: facts.Looked, step: Step) -> None:
     look.failed = 0
     if fact.status == INSTANCE_FINISHED:
         if not look.refused_since and not look.seen_at:
-            system.visible.found(look, system.now)
+            system.visible.found(look, look.asked_at)
         _seen(look, fact.failures, system, step)
     elif fact.status is None:
         _visible(look, fact.failures, system, step)

@@ -40,8 +40,9 @@ class Look:
     owner: Delivery | Document
     #: When the commit was made, or taken up after a restart (seconds since the epoch).
     since: float
-    #: The token of the answer that is awaited.
+    #: The token of the answer that is awaited, and when it was asked for (seconds since the epoch).
     token: int = 0
+    asked_at: float = 0.0
     #: Looks that did not find it finished.
     missed: int = 0
     #: Calls in a row that failed.
@@ -93,8 +94,11 @@ class Looks:
             return None
         return min(PAUSES[min(look.missed, len(PAUSES)) - 1], left)
 
-    def found(self, look: Look, now: float) -> None:
-        """The platform itself called it finished."""
+    def found(self, look: Look, asked_at: float) -> None:
+        """The platform itself called it finished, when it was asked at that moment.
+
+        How long the answer took is not counted: on a busy machine each look would put off the next ones.
+        """
         self.slow = 0
-        took = max(0.0, now - look.since)
+        took = max(0.0, asked_at - look.since)
         self.recent.append(took if look.missed else took * _EAGER)

@@ -209,6 +209,11 @@ class Questions:
         self._engine.flush()
         self._engine.feed(DoubtResolved(asked.key, asked.verdict, asked.user, ticket, asked.reason))
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for an answer, other than that something changed."""
+        return bool(self._tickets or self._describing)
+
     # --- tickets -----------------------------------------------------------------------------------------------
 
     def _ticket(self, give: Give, *, sync: bool) -> int:

@@ -8,6 +8,7 @@
 | `units` | id/position | one unit of a reprocessing |
 | `previews` | id/n | the units a pending document had before they changed, the last few |
 | `paces` | event name | how long replays take |
+| `growth` | event name | how many units its last runs showed, and how many replays they made |
 | `doubts` | key | a commit that nothing proves, and what was said of it |
 | `commits` | `memory` | how long the longest commit took, and since when each is known |
 | `covers` | document's id | a decision that covers its tag |
@@ -30,6 +31,7 @@ from maestro.messages import Budget
 from maestro.rules.budget import limited
 from maestro.rules.delivery import Delivery, Sight, Verdict
 from maestro.rules.document import Document, Ending, HistoryEntry
+from maestro.rules.growth import Run
 from maestro.rules.identity import SYNC, fingerprint_of, migrated, old_reconsidered
 from maestro.rules.impact import DISCOVERY, Impacted, UnitKey
 from maestro.rules.pace import Pace
@@ -54,6 +56,7 @@ from maestro.rules.step import (
     SaveDocument,
     SaveDoubt,
     SaveEntry,
+    SaveGrowth,
     SaveOutboxMessage,
     SaveOwed,
     SavePace,
@@ -74,6 +77,7 @@ UNITS = "units"
 OUTBOX = "errands"
 PREVIEWS = "previews"
 PACES = "paces"
+GROWTH = "growth"
 CANARIES = "canaries"
 COVERS = "covers"
 
@@ -134,6 +138,8 @@ class Repository:
                 return [Delete(PREVIEWS, _preview(document, n)) for n in range(min(document.revision, REMEMBERED))]
             case SavePace(name, pace):
                 return [Put(PACES, name, {"count": pace.count, "seconds": pace.seconds})]
+            case SaveGrowth(name, runs):
+                return [Put(GROWTH, name, {"runs": [[run.shown, run.made] for run in runs]})]
             case SaveCover(cover):
                 return [Put(COVERS, cover.document_id, cover_row(cover))]
             case DropCover(cover):
@@ -200,6 +206,8 @@ class Repository:
             system.add_document(doc)
         for name, row in self.store.rows(PACES):
             system.paces.by_name[name] = Pace(row["count"], row["seconds"])
+        for name, row in self.store.rows(GROWTH):
+            system.growth.by_name[name] = tuple(Run(*run) for run in row["runs"])
         doubt_records.load(self.store, system)
         for key, row in self.store.rows(COVERS):
             cover = to_cover(key, row)
@@ -260,6 +268,8 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911, PLR0912
             return (PREVIEWS, document.id)
         case SavePace(name):
             return (PACES, name)
+        case SaveGrowth(name):
+            return (GROWTH, name)
         case SaveCover(cover) | DropCover(cover):
             return (COVERS, cover.document_id)
         case SaveOutboxMessage(message):

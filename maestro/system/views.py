@@ -19,6 +19,7 @@ from maestro.rules.rendering import (
     document_json,
     estimate_json,
     history_entry,
+    likely_json,
     progress,
     wire_time,
     zoned_time,
@@ -297,8 +298,8 @@ def _event(delivery: Delivery) -> dict[str, Any]:
 
 
 def document(system: System, doc: Document, rendered: bytes) -> bytes:
-    """Return a rendered document, with how long what is left will take."""
-    more = msgspec.json.encode({"estimate": _estimate(system, doc)})
+    """Return a rendered document, with what is to come."""
+    more = msgspec.json.encode(_prospects(system, doc))
     return rendered[:-1] + b"," + more[1:]
 
 
@@ -315,7 +316,7 @@ def document_page(system: System, doc: Document, repository: Repository, after: 
         "processes": len({text_of(unit.origin, "name") if unit.origin else "" for unit in units}),
         "branches": len({unit.branch for unit in units}),
     }
-    return document_json(doc, units[after:end], more=whole | {"estimate": _estimate(system, doc), "page": page})
+    return document_json(doc, units[after:end], more=whole | _prospects(system, doc) | {"page": page})
 
 
 def document_watched(system: System, last_changed: str) -> Document | None:
@@ -334,15 +335,21 @@ def document_brief(system: System, doc: Document, repository: Repository) -> dic
     """Render one document without the events in it; one of very many units without those, too."""
     if doc.total <= BRIEF_UNITS:
         units = doc.order or repository.units(doc.id)
-        return document_facts(doc, units) | {"estimate": _estimate(system, doc)}
+        return document_facts(doc, units) | _prospects(system, doc)
     left = _left(doc)
     without = dict.fromkeys(("units", "reimpacted", "setAside", "leftOut", "digest"))
     rough = estimate_json(system.paces.rough(left)) if doc.live else None
-    return document_facts(doc, ()) | without | {"progress": progress(doc, left), "estimate": rough}
+    likely = _prospects(system, doc)["likely"]
+    return document_facts(doc, ()) | without | {"progress": progress(doc, left), "estimate": rough, "likely": likely}
 
 
-def _estimate(system: System, doc: Document) -> dict[str, Any] | None:
-    return estimate_json(system.paces.estimate(doc.order)) if doc.live else None
+def _prospects(system: System, doc: Document) -> dict[str, Any]:
+    """Render what is to come: how long what is left takes, and before the decision how many replays there will be."""
+    likely = system.growth.likely(doc) if doc.status is Status.PENDING else None
+    return {
+        "estimate": estimate_json(system.paces.estimate(doc.order)) if doc.live else None,
+        "likely": likely_json(likely, system.paces.rough(likely.units) if likely else None),
+    }
 
 
 def documents(system: System, repository: Repository, question: FindDocuments) -> Answer:

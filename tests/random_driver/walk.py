@@ -484,7 +484,9 @@ def _judged(row: dict[str, Any] | None) -> bool:
 
 
 def _blocks(row: dict[str, Any]) -> bool:
-    return row["status"] == "pending_approval" or (not row["forking"] and row["status"] in HOLDING)
+    if row["status"] == "pending_approval":
+        return not row.get("late")
+    return not row["forking"] and row["status"] in HOLDING
 
 
 def walk(seed: int) -> int:

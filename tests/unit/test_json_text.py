@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from maestro import json_text
 from maestro.events import BadInput, NoEvent, edited, parse_celery, parse_event
 from maestro.platform.process_memory import _decode
-from maestro.rules import pace
 from maestro.rules.rendering import document_json, error_event, replay_event
+from maestro.rules.unit import name_of
 from tests.unit.rules.driver import Driver
 
 ODD = {
@@ -122,5 +122,5 @@ def test_an_origin_is_fetched_rendered_and_sent_as_it_is() -> None:
     assert bytes(replay["payload"]) == rb'["\ud83d", 1e400]'
     assert bytes(replay["referenceDate"]) == b'"2024-01-02"'
     assert rb'["\ud83d", 1e400]' in document_json(m.doc, m.doc.order)
-    assert pace.event_name(unit) == "a.request"
+    assert name_of(unit.origin) == "a.request"
     assert rb'["\ud83d", 1e400]' in error_event(origin, "i1", "why")

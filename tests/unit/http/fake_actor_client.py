@@ -78,6 +78,9 @@ class FakeActorClient:
         self.installed.append(system_id)
         self.known.add(system_id)
 
+    def passivated(self) -> int:
+        return 0
+
     def actors(self) -> tuple[ActorState, ...]:
         return self.states
 

@@ -3,9 +3,10 @@ from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.document import Document
 from maestro.rules.impact import Impacted
-from maestro.rules.pace import MAX_NAMES, MEMORY, Pace, Paces, event_name
+from maestro.rules.pace import MAX_NAMES, MEMORY, Pace, Paces
 from maestro.rules.rendering import wire_time
 from maestro.rules.status import Status
+from maestro.rules.unit import name_of
 from tests.support.rules import Rules, origin
 
 
@@ -143,4 +144,4 @@ def test_an_origin_without_a_name_has_none() -> None:
     doc = it.hold("i1", "p1")
     for body in (b"[]", b'{"name": 7}', b"{}"):
         doc.order[0].origin = body
-        assert event_name(doc.order[0]) == ""
+        assert name_of(doc.order[0].origin) == ""

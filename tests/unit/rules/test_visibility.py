@@ -106,6 +106,18 @@ def test_the_first_look_comes_when_the_last_ones_say(m: Sighted) -> None:
     assert looks.first() < 0.05, "a first look that finds it at once says that it might come sooner"
 
 
+def test_answers_that_come_late_put_no_look_off(m: Sighted) -> None:
+    """On a busy machine each answer takes long. An instance that was finished when it was asked for was so at once."""
+    for number in range(20):
+        m.arrive(f"i{number}")
+        m.impact()
+        m.committed()
+        assert m.asked(do.Look), f"the look at i{number} is put off"
+        m.later(0.2)
+        m.looked()
+    assert m.system.visible.first() == 0.0
+
+
 def test_behind_a_backlog_it_looks_once_then_sets_until_a_look_finds_one_finished(m: Sighted) -> None:
     m.system.visible.slow = 3
     m.arrive("i1")

@@ -15,7 +15,7 @@ export function phase(doc) {
 /** Return a tone for a status: which colour it is shown in. */
 export function tone(status) {
   if (status === Status.PENDING || status === "pending" || status === Status.PAUSED) return "attention";
-  if (status === Status.FINISHED || status === "open") return "ok";
+  if (status === Status.FINISHED || status === "open" || status === "passivated") return "ok";
   if (Sets.failed.includes(status) || status === "unavailable") return "danger";
   return status === Status.SKIPPED || status === Status.CANCELLED ? "neutral" : "info";
 }
@@ -79,6 +79,13 @@ export function estimate(doc, now = Date.now()) {
   if (phase(doc) !== "running" || !started || !replayed || !outstanding) return null;
   const seconds = ((now - Date.parse(`${started.timestamp.slice(0, 23)}Z`)) / 1000 / replayed) * outstanding;
   return { seconds, basis: { key: "estimate.own", values: { n: replayed } } };
+}
+
+/** Return what past runs of the same kind became: how many replays in all, and the one that grew most; or null. */
+export function likely(doc) {
+  if (!doc.likely) return null;
+  const { units: n, least, most, runs, name, surprise } = doc.likely;
+  return { n, least, most, runs, name, surprise: surprise.made > surprise.shown ? surprise : null };
 }
 
 /** Return the steps of a run in their order, each "todo", "now", "done" or "failed". */

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { ask, say } from "../dialog.js";
-import { estimate, impact } from "../documents.js";
+import { estimate, impact, likely } from "../documents.js";
 import { fill, h, region } from "../dom.js";
 import { budget, field, whoAndWhy } from "../fields.js";
 import { guessed, id } from "../format.js";
@@ -157,12 +157,20 @@ function cost(kind, lines) {
 
 function costOfApprove(doc, waiting) {
   const guess = estimate(doc);
+  const whole = likely(doc);
   return [
     doc.late ? t("late.approve") : t("decide.cost.replays", { n: impact(doc).n }),
+    whole && [t("decide.cost.likely", whole), h("small", {}, likelyBasis(whole))],
     guess ? [t("decide.cost.time", { time: guessed(guess.seconds) }), basis(guess)] : t("decide.cost.unknown"),
     doc.forking ? t("decide.cost.nolock") : [icon("lock"), t("decide.cost.lock")],
     t("decide.cost.waiting", { n: waiting }),
-  ];
+  ].filter(Boolean);
+}
+
+/** Say which runs tell how many replays there will be, and how far the worst of them went. */
+function likelyBasis(whole) {
+  const from = t("decide.likely.from", { n: whole.runs, least: whole.least, most: whole.most, name: whole.name });
+  return whole.surprise ? `${from} ${t("decide.likely.most", { n: whole.surprise.made, shown: whole.surprise.shown })}` : from;
 }
 
 function costOfSkip(doc) {

@@ -1,0 +1,68 @@
+"""How much runs grow: of each kind of correction the units that were shown, and the replays that were made. Pure.
+
+A cascade adds units while a run is under way, so the units of a pending reprocessing are not all. What past runs of the
+same event name became says how many there will be; without enough of them nothing is said.
+"""
+
+from dataclasses import dataclass, field
+from statistics import median
+
+from maestro.rules.document import Document
+from maestro.rules.pace import ENOUGH, MAX_NAMES
+from maestro.rules.unit import name_of
+
+#: Runs of one event name that are remembered, the newest.
+REMEMBERED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that finished: units without those that cascades added, and replays that were made."""
+
+    shown: int
+    made: int
+
+    @property
+    def growth(self) -> float:
+        """How many times more replays were made than shown."""
+        return self.made / self.shown
+
+
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """How many replays there will be in all: usually, at least and at most, by how many runs of which event name."""
+
+    units: int
+    least: int
+    most: int
+    runs: int
+    name: str
+    #: The run that grew most.
+    surprise: Run
+
+
+@dataclass(slots=True)
+class Growth:
+    """The runs of one system that finished, by the event name of what was corrected."""
+
+    by_name: dict[str, tuple[Run, ...]] = field(default_factory=dict)
+
+    def finished(self, doc: Document) -> str:
+        """Take in a run that finished; return the event name whose runs changed, empty when there is none."""
+        name, shown = name_of(doc.origin), doc.total - doc.cascaded
+        if not name or shown < 1 or (name not in self.by_name and len(self.by_name) >= MAX_NAMES):
+            return ""
+        self.by_name[name] = (*self.by_name.get(name, ()), Run(shown, doc.replayed))[-REMEMBERED:]
+        return name
+
+    def likely(self, doc: Document) -> Likely | None:
+        """Return what a reprocessing that is not decided will become; None without enough runs to tell by."""
+        name = name_of(doc.origin)
+        runs = self.by_name.get(name, ())
+        if len(runs) < ENOUGH or not doc.total:
+            return None
+        growths = [run.growth for run in runs]
+        usually, least, most = (
+            max(doc.total, round(doc.total * growth)) for growth in (median(growths), min(growths), max(growths))
+        )
+        return Likely(usually, least, most, len(runs), name, max(runs, key=lambda run: run.growth))
