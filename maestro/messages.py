@@ -336,6 +336,14 @@ class GetUnits(Item, frozen=True):
     limit: int = 100
 
 
+class GetReplays(Item, frozen=True):
+    """The units of a document from position `after` on, each with the instances that computed it again."""
+
+    id: str
+    after: int = 0
+    limit: int = 100
+
+
 class GetHeldInstance(Item, frozen=True):
     """Which instance's commit a document holds. Answers `systemId` and `instanceId`."""
 
@@ -452,6 +460,7 @@ Question = (
     | SetStatus
     | GetWaiting
     | GetHeldInstance
+    | GetReplays
     | GetUnits
     | ListSkipped
     | ListStale
