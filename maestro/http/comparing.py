@@ -195,11 +195,17 @@ def _all(rows: Rows) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
     """Decode rows one after the other; each has its type and id for a key."""
     for type_, found in rows.items():
         for raw in found:
-            row = _row(raw)
-            yield (_type(type_, row), _name(row)), row
+            row = row_of(raw)
+            yield key_of(type_, row), row
 
 
-def _row(raw: msgspec.Raw) -> dict[str, Any]:
+def key_of(type_: str, row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what rows are matched by: type, and id or rid. `type_`: of a row that does not say its own."""
+    return _type(type_, row), _name(row)
+
+
+def row_of(raw: msgspec.Raw) -> dict[str, Any]:
+    """Decode a row. Raises `ValueError`: it is none."""
     try:
         row = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
