@@ -18,6 +18,7 @@ from benchmarks.rows_decisions import decisions, large_document
 from benchmarks.rows_events import TRUST, delayed, no_impact, paced, sized
 from benchmarks.rows_ledger import large_commit, look_up
 from benchmarks.rows_locks import double_alone, lock_checks
+from benchmarks.rows_passivated import at_rest
 from benchmarks.rows_replays import growth, replays
 from benchmarks.rows_scale import consume, drain, memory, start
 
@@ -27,10 +28,14 @@ LIMIT = 300
 
 @dataclass(frozen=True)
 class Measure:
-    """How one row, or some that are measured together, are measured; `once`: too long to be repeated."""
+    """How one row, or some that are measured together, are measured; `once`: too long to be repeated.
+
+    `limit`: seconds that one run may take.
+    """
 
     measure: Callable[[Bench], Row | list[Row]]
     once: bool = False
+    limit: int = LIMIT
 
 
 def rows(*, quick: bool) -> dict[str, Measure]:  # the table, as a person reads it
@@ -52,6 +57,12 @@ def rows(*, quick: bool) -> dict[str, Measure]:  # the table, as a person reads 
 
     def payload(size: int, count: int, wanted: float | None) -> Measure:
         return Measure(partial(sized, payload=size, count=int(count * scale), wanted=wanted))
+
+    def resting(systems: int, wanted: float, megabytes: float, documents: int, units: int) -> Measure:
+        work = partial(at_rest, systems=int(systems * scale), documents=documents, units=units)
+        return Measure(
+            partial(work, idle_seconds=4 * seconds, wanted=wanted, megabytes=megabytes), once=True, limit=1800
+        )
 
     units, million = int(20_000 * scale), int(1_000_000 * scale)
     return {
@@ -83,6 +94,9 @@ def rows(*, quick: bool) -> dict[str, Measure]:  # the table, as a person reads 
         "decisions": Measure(partial(decisions, systems=50, rounds=3 if quick else 8)),
         "drain": Measure(partial(drain, count=int(100_000 * scale), live=2400), once=True),
         "start": Measure(partial(start, systems=int(200 * scale), documents=100, units=100, idle_seconds=4 * seconds)),
+        "rest-200": resting(200, 2.0, 300, documents=100, units=10),
+        "rest-2000": resting(2_000, 3.0, 600, documents=1, units=10),
+        "rest-10000": resting(10_000, 5.0, 1500, documents=1, units=1),
         "memory-1": Measure(partial(memory, systems=1, wanted=70)),
         "memory-50": Measure(partial(memory, systems=50, wanted=330)),
         "paced": Measure(partial(paced, systems=8, rate=200, seconds=seconds * 2)),
@@ -145,7 +159,7 @@ def several(one: Measure, bench: Bench, runs: int) -> list[Row]:
     """Measure `runs` times; return the median of each row. Raises `BenchError` when a run takes too long."""
     results = []
     for _ in range(runs):
-        with _limited(LIMIT):
+        with _limited(one.limit):
             results.append(one.measure(bench))
     lists = [result if isinstance(result, list) else [result] for result in results]
     return [middle(same) for same in zip(*lists, strict=True)]

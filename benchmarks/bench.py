@@ -107,7 +107,7 @@ class Maestro:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / "maestro.log"
-        self._environment = environment | {"PORT": str(self.port), "MAESTRO_DATA_DIR": str(self.data_dir)}
+        self.environment = environment | {"PORT": str(self.port), "MAESTRO_DATA_DIR": str(self.data_dir)}
         self.process: subprocess.Popen[bytes]
 
     def start(self, systems: Sequence[str]) -> float:
@@ -116,7 +116,7 @@ class Maestro:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "maestro.cli.main", "serve"],
-                cwd=ROOT, env=os.environ | self._environment, stdout=log, stderr=log,
+                cwd=ROOT, env=os.environ | self.environment, stdout=log, stderr=log,
             )  # fmt: skip
         wait_for(lambda: self._ready(set(systems)), "maestro is ready", START_TIMEOUT)
         return time.monotonic() - began
@@ -252,13 +252,13 @@ class Stage:
         return Publisher(self.url)
 
     @contextmanager
-    def publisher(self) -> Iterator["Publisher"]:
+    def publisher(self, timeout: float = 60.0) -> Iterator["Publisher"]:
         """Yield a publisher once every system's queue is consumed."""
         publisher = self.open_publisher()
         try:
             for system in self.systems:
                 queue = SystemQueues(system).persist
-                wait_for(lambda queue=queue: publisher.consumed(queue), f"{queue} is consumed")
+                wait_for(lambda queue=queue: publisher.consumed(queue), f"{queue} is consumed", timeout)
             yield publisher
         finally:
             publisher.close()

@@ -28,7 +28,7 @@ def start(bench: Bench, systems: int, documents: int, units: int, idle_seconds: 
     """Start with a history in every store; then measure memory, and the CPU of doing nothing."""
     ids = [f"sys{n}" for n in range(systems)]
     with bench.stage(ids) as stage:
-        _histories(stage.maestro.data_dir, ids, documents, units)
+        histories(stage.maestro.data_dir, ids, documents, units)
         with stage.serving() as seconds:
             with stage.publisher():  # opens once all queues are consumed
                 time.sleep(SETTLED)
@@ -48,7 +48,7 @@ def start(bench: Bench, systems: int, documents: int, units: int, idle_seconds: 
     ]  # fmt: skip
 
 
-def _histories(data_dir: Path, systems: Sequence[str], documents: int, units: int) -> None:
+def histories(data_dir: Path, systems: Sequence[str], documents: int, units: int) -> None:
     """Write what each system would have stored of `documents` finished reprocessings: one store, and copies of it."""
     first = store_path(data_dir, systems[0])
     first.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,19 @@ class Item(Struct, frozen=True, tag=True, array_like=True):
     """What travels by itself: on the wire it is a list of its type's name and its fields, in their order."""
 
 
+# --- a system actor takes its leave of ingress and the gateway ---------------------------------------------------
+
+
+class LeaveAsked(Item, frozen=True):
+    """The system is at rest and would end: may it, or is something for it on its way? Answered by `LeaveAnswered`."""
+
+
+class LeaveAnswered(Item, frozen=True):
+    """Whether it may: nothing is on its way to it then, and nothing more will be in this session."""
+
+    granted: bool
+
+
 # --- questions the gateway asks a system actor, and the answer -------------------------------------------------
 
 
@@ -323,6 +336,14 @@ class GetUnits(Item, frozen=True):
     limit: int = 100
 
 
+class GetReplays(Item, frozen=True):
+    """The units of a document from position `after` on, each with the instances that computed it again."""
+
+    id: str
+    after: int = 0
+    limit: int = 100
+
+
 class GetHeldInstance(Item, frozen=True):
     """Which instance's commit a document holds. Answers `systemId` and `instanceId`."""
 
@@ -439,6 +460,7 @@ Question = (
     | SetStatus
     | GetWaiting
     | GetHeldInstance
+    | GetReplays
     | GetUnits
     | ListSkipped
     | ListStale
@@ -455,6 +477,8 @@ Question = (
     | PersistSync
     | ForgetAnswer
 )
+#: Questions that are no sign that a system is needed: a system at rest is not woken for them, nor kept awake by them.
+UNOBTRUSIVE = (CheckLock, DescribeSystem, ListTodo, Measure, AwaitChange)
 
 # --- ingress and a system actor -------------------------------------------------------------------------------
 
@@ -624,8 +648,11 @@ OfIngress = (
     | QueuesMeasured
     | ErrorsPeeked
     | ErrorsRedriven
+    | LeaveAnswered
 )
-ToIngress = Ack | Park | DeadLetter | SweepPersist | FeedWaitQueue | MeasureQueues | PeekErrors | RedriveErrors
+ToIngress = (
+    Ack | Park | DeadLetter | SweepPersist | FeedWaitQueue | MeasureQueues | PeekErrors | RedriveErrors | LeaveAsked
+)
 
 # --- a system actor and the cascade actor ---------------------------------------------------------------------
 

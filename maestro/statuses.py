@@ -54,6 +54,8 @@ class SystemState(StrEnum):
     APPROVED = "approved"
     RUNNING = "running"
     PAUSED = "paused"
+    #: At rest, without a process: the next event or question starts it.
+    PASSIVATED = "passivated"
 
 
 #: The status of an instance, in API core, whose data is committed. Discovery names no other.

@@ -25,6 +25,7 @@ from maestro.actors.messages import (
     ServiceStopped,
     StartService,
     StopService,
+    Wake,
 )
 from maestro.actors.outbox import Outbox
 from maestro.actors.service_thread import STOP_TIMEOUT, ServiceThread
@@ -85,12 +86,16 @@ class ServiceActor(Actor):
         )
         self._thread.begin()
 
-    @staticmethod
-    def _arguments(order: StartService) -> dict[str, Any]:
+    def _arguments(self, order: StartService) -> dict[str, Any]:
         arguments: dict[str, Any] = {"settings": order.settings, "epoch": order.epoch}
         if order.role is Role.SYSTEM:
             arguments["system_id"] = order.system_id
+        elif order.role is Role.INGRESS:
+            arguments["wake"] = self._wake
         return arguments
+
+    def _wake(self, system_ids: tuple[str, ...]) -> None:
+        self._outbox.put(self._started_by, Wake(system_ids))
 
     def _announce(self) -> None:
         problem = self._thread.problem if self._thread is not None else ""

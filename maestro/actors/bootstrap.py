@@ -40,7 +40,9 @@ from maestro.actors.run_record import RunFolder, RunRecord, processes_of
 from maestro.actors.unix_sockets import make_ports
 from maestro.board.lease import Standing, make_lease
 from maestro.settings.model import Settings
-from maestro.store.installation import begin_start
+from maestro.store.installation import Installation, begin_start
+from maestro.store.rest_mark import RestMarks
+from maestro.system.rest_basis import rest_basis
 
 #: What all others live by: when one of these ends, the actor system is started anew.
 _VITAL: Final = ("admin", "supervisor")
@@ -92,13 +94,14 @@ class ActorRuntime:
         Raises:
             AlreadyRunning: another main process has the data folder.
             ActorsFailed: the actor system did not come up.
-            StoreError: the number of this start cannot be stored.
+            StoreError: the number of this start cannot be stored, or it cannot be known which systems are at rest.
         """
         try:
             self._folder.acquire()
             check()
             shared = self._settings.broker.shared
-            begin_start(self._settings.data_dir)
+            begun = begin_start(self._settings.data_dir)
+            self._trust_marks(begun)
             make_lease(self._settings.data_dir, Standing.UNKNOWN if shared else Standing.ALONE)
             self._listen()
             await self._launch()
@@ -144,6 +147,13 @@ class ActorRuntime:
         await self.actor_client.close()
         await self._tear_down()
         self._folder.release()
+
+    def _trust_marks(self, installation: Installation) -> None:
+        """Keep the marks of the systems that need not be started. Raises `StoreError`."""
+        marks = RestMarks(self._settings.data_dir)
+        at_rest = marks.keep_trusted(rest_basis(self._settings), installation.adopting)
+        if at_rest:
+            self._log.info("systems at rest are not started", systems=len(at_rest))
 
     def _listen(self) -> None:
         try:

@@ -22,7 +22,12 @@ class State(StrEnum):
     RUNNING = "running"
     STOPPING = "stopping"
     STOPPED = "stopped"
+    #: A system at rest: no process is wanted until somebody has something for it.
+    PASSIVATED = "passivated"
 
+
+#: The directory's word for a system that was passivated and is on its way to running again.
+WAKING: Final = "waking"
 
 Key = tuple[Role, str]
 
@@ -51,6 +56,10 @@ class Child:
     problem: str = ""
     figures: Snapshot | None = None
     births: int = 0
+    #: Births by which it was woken: they are no restarts.
+    wakes: int = 0
+    #: It was passivated, and has not come up since.
+    waking: bool = False
     #: How often its order to start was repeated.
     repeats: int = 0
     restart_at: float = 0.0
@@ -70,9 +79,10 @@ class Child:
     def entry(self) -> Entry:
         """What the directory says of it."""
         address = self.address if self.state is State.RUNNING else None
+        state = WAKING if self.waking and self.state in (State.ABSENT, State.STARTING) else self.state.value
         return Entry(
-            self.role, self.system_id, address, self.epoch, self.process.pid, self.state.value, self.problem,
-            max(0, self.births - 1), self.process.started,
+            self.role, self.system_id, address, self.epoch, self.process.pid, state, self.problem,
+            max(0, self.births - self.wakes - 1), self.process.started,
         )  # fmt: skip
 
     # --- signs of life, in seconds --------------------------------------------------------------------------------

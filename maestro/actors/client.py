@@ -14,7 +14,8 @@ from typing import Final
 
 import structlog
 
-from maestro.actors.child import State
+from maestro.actors.at_rest import answer_at_rest
+from maestro.actors.child import WAKING, State
 from maestro.actors.endpoint import Endpoint
 from maestro.actors.errors import Unavailable, UnknownSystem
 from maestro.actors.messages import Address, Directory, Entry, GetDirectory, Replace, Role, ServicesStopped
@@ -23,8 +24,19 @@ from maestro.links.folder import make_folder
 from maestro.links.items import MAIN, Answered, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
-from maestro.messages import Answer, CheckLock, Code, Question
+from maestro.messages import (
+    UNOBTRUSIVE,
+    Answer,
+    AwaitChange,
+    CheckLock,
+    Code,
+    LeaveAnswered,
+    LeaveAsked,
+    Question,
+)
 from maestro.settings.model import Settings
+from maestro.store.rest_mark import RestMarks
+from maestro.telemetry.definitions import OF_GATEWAY, WAKE_SECONDS, WAKE_UPS
 from maestro.telemetry.metrics import ActorState, MetricsRegistry, Snapshot
 
 _TICK: Final = 0.2
@@ -40,6 +52,12 @@ _FROZEN: Final = 4.0
 _INSTALL_TIMEOUT: Final = 10.0
 #: Seconds after a request to replace a system's actor in which it is not repeated.
 _REPLACE_PAUSE: Final = 2.0
+#: Seconds between two looks whether a system without a session is at rest, and whether one that is watched still is.
+_LOOK_SOON: Final = 0.02
+_LOOK: Final = 1.0
+#: Seconds until a wake-up that nothing came of is asked for again.
+_WAKE_AGAIN: Final = 0.2
+_OPEN: Final = Answer(Code.OK)
 _RESTARTING: Final = Answer(Code.UNAVAILABLE, message="the actors are being restarted")
 
 
@@ -49,7 +67,10 @@ class EndpointClient:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings.actors
         self._data_dir = settings.data_dir
-        self._registry = MetricsRegistry()
+        self._registry = MetricsRegistry(OF_GATEWAY)
+        self._marks = RestMarks(settings.data_dir)
+        #: Passivated systems that are wanted awake: since when (monotonic), and how many wait for it.
+        self._wanted_awake: dict[str, tuple[float, int]] = {}
         own = Hello(MAIN, time.time_ns())
         self._links = Listener(settings.data_dir, own, settings.actors, self._registry, self._met)
         self._numbers = itertools.count(time.time_ns())
@@ -80,7 +101,7 @@ class EndpointClient:
         """Put a question to a system's actor and return its answer.
 
         One that timed out, or whose caller was cancelled, may still be carried out. A system without a session is
-        waited for, up to `actors.silent_after` seconds.
+        waited for, up to `actors.silent_after` seconds. For one that is passivated its mark answers, or it is woken.
 
         Raises:
             UnknownSystem: no such system is installed.
@@ -94,9 +115,10 @@ class EndpointClient:
             raise Unavailable("the actors are being started")
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
-        if pending.session is None and not isinstance(question, CheckLock):  # it is being replaced, as a rule
-            with suppress(TimeoutError):
-                await self._until(lambda: pending.session is not None, min(timeout, self._settings.silent_after))
+        if pending.session is None:
+            answer = await self._ask_without_session(pending, question, until)
+            if answer is not None:
+                return answer
         reply: Reply = loop.create_future()
         timer = loop.call_at(until, _expire, reply)
         pending.ask(question, reply, time.monotonic())
@@ -105,6 +127,51 @@ class EndpointClient:
             return await reply
         finally:
             timer.cancel()
+
+    async def _ask_without_session(self, pending: PendingRequests, question: Question, until: float) -> Answer | None:
+        """Answer for a system at rest, or wake it; one that is being replaced is waited for. None: ask it."""
+        if isinstance(question, CheckLock):
+            return _OPEN if self._marks.has(pending.system_id) else None
+        clock = asyncio.get_running_loop().time
+        asked = clock()
+        while pending.session is None:
+            mark = self._marks.read(pending.system_id)
+            limit, pause = until, _LOOK
+            if mark is None:
+                limit, pause = self._wait_until(pending, asked, until), _LOOK_SOON
+            elif (answer := answer_at_rest(mark, question)) is not None:
+                return answer
+            elif isinstance(question, AwaitChange):
+                limit = asked + question.seconds
+            elif not isinstance(question, UNOBTRUSIVE):
+                await self._wake(pending, until - clock())
+                return None
+            if clock() >= limit:
+                return None if mark is None else Answer(Code.OK, message=getattr(question, "after", ""))
+            with suppress(TimeoutError):
+                await self._until(lambda: pending.session is not None, min(pause, limit - clock()))
+        return None
+
+    def _wait_until(self, pending: PendingRequests, asked: float, until: float) -> float:
+        """Return until when a system without a session is waited for: one that is on its way, for as long as may be."""
+        entry = self._entries.get((Role.SYSTEM, pending.system_id))
+        on_its_way = pending.left or (entry is not None and entry.state in (WAKING, State.PASSIVATED))
+        return until if on_its_way else min(until, asked + self._settings.silent_after)
+
+    async def _wake(self, pending: PendingRequests, seconds: float) -> None:
+        """Have a passivated system woken, and wait for it at most that long."""
+        system_id = pending.system_id
+        since, waiting = self._wanted_awake.get(system_id, (time.monotonic(), 0))
+        self._wanted_awake[system_id] = since, waiting + 1
+        self._poll_within(0.0)
+        try:
+            with suppress(TimeoutError):
+                await self._until(lambda: pending.session is not None, seconds)
+        finally:
+            if system_id in self._wanted_awake:
+                since, waiting = self._wanted_awake.pop(system_id)
+                if waiting > 1:
+                    self._wanted_awake[system_id] = since, waiting - 1
 
     def systems(self) -> tuple[str, ...]:
         """Return the ids of all installed systems, sorted."""
@@ -131,21 +198,33 @@ class EndpointClient:
             return {"actors": "they are being started"}
         parts = dict.fromkeys((Role.INGRESS.value, Role.CASCADE.value), "absent")
         parts |= {entry.role.value: entry.state for entry in self._directory if entry.role is not Role.SYSTEM}
-        parts |= {f"system {each.system_id}": each.state for each in self._pending.values()}
+        parts |= {f"system {each.system_id}": each.state for each in self._pending.values() if self._is_wanted(each)}
         missing = {f"system {each}": "absent" for each in self._wanted if each not in self._pending}
         absent = {part: f"is {state}" for part, state in (parts | missing).items() if state != State.RUNNING}
         problems = {_part(entry): entry.problem for entry in self._directory if entry.problem}
         links = {"links": self._links.problem} if self._links.problem else {}
         return links | problems | absent
 
+    def _is_wanted(self, pending: PendingRequests) -> bool:
+        """Whether a system is to be there: not one that is passivated, about to be, or woken just now."""
+        entry = self._entries.get((Role.SYSTEM, pending.system_id))
+        if entry is None or pending.session is not None:
+            return True
+        return entry.state not in (State.PASSIVATED, WAKING) and not (pending.left and entry.state == State.RUNNING)
+
+    def passivated(self) -> int:
+        """Return how many systems are passivated."""
+        return sum(entry.state == State.PASSIVATED for entry in self._directory)
+
     def actors(self) -> tuple[ActorState, ...]:
-        """Return all actors as last seen, with what ingress and cascade measured."""
+        """Return all actors as last seen, with what ingress and cascade measured; passivated systems have none."""
         return tuple(
             ActorState(
                 entry.role.value, entry.system_id, entry.pid, entry.state == State.RUNNING, entry.restarts,
                 None if entry.role is Role.SYSTEM else self._figures.get(entry.role),
             )
             for entry in self._directory
+            if entry.state not in (State.PASSIVATED, WAKING)
         )  # fmt: skip
 
     def measured(self) -> Snapshot:
@@ -238,7 +317,7 @@ class EndpointClient:
                 if message.version > self._version:
                     self._version = message.version
                     self._update(message.entries)
-                if not self._all_running():
+                if self._wanted_awake or not self._all_running():
                     self._poll_within(_POLL_SOON)
             case ServicesStopped() if self._stopped is not None and not self._stopped.done():
                 self._stopped.set_result(message)
@@ -254,17 +333,24 @@ class EndpointClient:
         pending = self._pending_of(system.system_id)
 
         def item(item: object) -> None:
-            assert isinstance(item, Answered), "a system sends nothing else"
-            pending.answered(item, time.monotonic())
+            if isinstance(item, LeaveAsked):
+                session.post(LeaveAnswered(pending.leave(session)))
+            else:
+                assert isinstance(item, Answered), "a system sends nothing else"
+                pending.answered(item, time.monotonic())
 
         def lost() -> None:
             if pending.session is session:
                 pending.lost()
-                self._poll_within(_POLL_SOON)
-                self._signal_change()
+            self._poll_within(_POLL_SOON)
+            self._signal_change()
 
         session.on_item, session.on_lost = item, lost
         pending.met(session, system.epoch, time.monotonic())
+        since, _ = self._wanted_awake.pop(system.system_id, (0.0, 0))
+        if since:
+            self._registry.count(WAKE_UPS)
+            self._registry.observe(WAKE_SECONDS, time.monotonic() - since)
         self._signal_change()
 
     def _pending_of(self, system_id: str) -> PendingRequests:
@@ -285,14 +371,17 @@ class EndpointClient:
         self._ticked = now
         for pending in list(self._talking.values()):
             pending.tick(now)
+            if pending.session is None and self._marks.has(pending.system_id):
+                pending.answer_checks(_OPEN)
             self._replace_if_silent(pending, now)
             if pending.quiet:
                 del self._talking[pending.system_id]
         if now >= self._poll_at:
             missing = tuple(id_ for id_ in self._wanted if (Role.SYSTEM, id_) not in self._entries)
-            self._endpoint.send(self._supervisor, GetDirectory(self._version, missing))
+            self._endpoint.send(self._supervisor, GetDirectory(self._version, missing, tuple(self._wanted_awake)))
             troubled = any(entry.problem for entry in self._directory)
-            self._poll_at = now + min(_POLL_TROUBLED if troubled else _POLL, self._settings.replace_after / 4)
+            pause = _WAKE_AGAIN if self._wanted_awake else _POLL_TROUBLED if troubled else _POLL
+            self._poll_at = now + min(pause, self._settings.replace_after / 4)
 
     def _tend(self, pending: PendingRequests) -> None:
         """Let pending requests tick for as long as one of them is open."""
@@ -333,8 +422,10 @@ class EndpointClient:
         return self._roles_running() and all(self._answers(system_id) for system_id in self._wanted)
 
     def _answers(self, system_id: str) -> bool:
-        """Whether a system runs, and the life of it that the directory names has a session."""
+        """Whether a system is passivated, or runs and the life of it that the directory names has a session."""
         entry, pending = self._entries.get((Role.SYSTEM, system_id)), self._pending.get(system_id)
+        if entry is not None and entry.state == State.PASSIVATED:
+            return True
         return (
             entry is not None
             and entry.address is not None

@@ -7,45 +7,54 @@ import structlog
 
 from maestro.actors.messages import Entry, Role
 from maestro.board.file import BoardFile, remove_board
-from maestro.board.reader import BoardReader, Owner
+from maestro.board.reader import OPEN, BoardReader, Owner
 from maestro.settings.model import Settings
+from maestro.store.rest_mark import RestMarks
 
 Directory = Callable[[], tuple[Entry, ...]]
 Look = Callable[[str], int | None]
 
 
 class LockView:
-    """The board, through the eyes of the directory: only the life of an actor that it names is believed."""
+    """The board, through the eyes of the directory: only the life of an actor that it names is believed.
 
-    def __init__(self, reader: BoardReader, directory: Directory) -> None:
+    Where the board says nothing the mark of a system at rest does: its lock is open, at the moment the mark is seen.
+    """
+
+    def __init__(self, reader: BoardReader, directory: Directory, at_rest: Callable[[str], bool]) -> None:
         self._reader = reader
+        self._at_rest = at_rest
         self._directory = directory
         self._entries: tuple[Entry, ...] = ()
 
     def look(self, system_id: str) -> int | None:
-        """Return what `BoardReader.look` says."""
+        """Return what `BoardReader.look` says; `OPEN` of a system at rest."""
         entries = self._directory()
         if entries is not self._entries:
             self._entries = entries
             self._reader.follow(
-                Owner(entry.system_id, entry.epoch, entry.pid) for entry in entries if entry.role is Role.SYSTEM
+                Owner(entry.system_id, entry.epoch, entry.pid)
+                for entry in entries
+                if entry.pid and entry.role is Role.SYSTEM
             )
-        return self._reader.look(system_id)
+        seen = self._reader.look(system_id)
+        return OPEN if seen is None and self._at_rest(system_id) else seen
 
 
 @contextmanager
 def lock_board(settings: Settings, directory: Directory) -> Iterator[Look]:
-    """Have a board while the context is open, and yield how to look at it; without one, look at nothing.
+    """Have a board while the context is open, and yield how to look at it; without one, look at marks only.
 
     The data folder must be this process's own by now: what an earlier one left there is removed.
     """
     board = _board(settings)
+    at_rest = RestMarks(settings.data_dir).has
     if board is None:
-        yield lambda _system_id: None
+        yield lambda system_id: OPEN if at_rest(system_id) else None
         return
     reader = BoardReader(board, settings.actors.beat_fresh)
     try:
-        yield LockView(reader, directory).look
+        yield LockView(reader, directory, at_rest).look
     finally:
         reader.close()
         board.close()

@@ -60,7 +60,7 @@ class HostReport(Struct, frozen=True):
     supervisor_port: int
 
 
-# --- main and supervisor --------------------------------------------------------------------------------------
+# --- main, ingress and supervisor -----------------------------------------------------------------------------
 
 
 class Oversee(Struct, frozen=True):
@@ -87,7 +87,7 @@ class Replace(Struct, frozen=True):
 
 
 class GetDirectory(Struct, frozen=True):
-    """Have an actor for each system of `install`, and answer the directory; also a sign of life, both ways.
+    """Serve each system of `install`, and answer the directory; also a sign of life, both ways.
 
     One message at a time: thespian takes hundreds of small ones to one receiver badly.
     """
@@ -95,6 +95,8 @@ class GetDirectory(Struct, frozen=True):
     #: The version the asker has; what has not changed since is left out.
     version: int
     install: tuple[str, ...]
+    #: Passivated systems that somebody has a question for. Repeated until each has a session.
+    wake: tuple[str, ...] = ()
 
 
 class Entry(Struct, frozen=True):
@@ -124,6 +126,15 @@ class Directory(Struct, frozen=True):
     version: int
     entries: tuple[Entry, ...]
     figures: tuple[tuple[Role, Snapshot], ...] = ()
+
+
+class Wake(Struct, frozen=True):
+    """Have an actor again for each of these systems that is passivated: ingress has an event for it.
+
+    Repeated until it has a session.
+    """
+
+    system_ids: tuple[str, ...]
 
 
 class StopServices(Struct, frozen=True):

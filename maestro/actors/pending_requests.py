@@ -61,6 +61,8 @@ class PendingRequests:
     session: Way | None = None
     epoch: int = 0
     silent_since: float | None = None
+    #: The system has taken its leave, to be passivated; until it has a session again.
+    left: bool = False
     _check: _Check | None = None
     _next: list[Reply] = field(default_factory=list)
     #: Replies to other questions that are not answered yet, and since when.
@@ -106,7 +108,7 @@ class PendingRequests:
     def met(self, session: Way, epoch: int, now: float) -> None:
         """The system has a session: lock checks that wait are put now."""
         self.lost()
-        self.session, self.epoch = session, epoch
+        self.session, self.epoch, self.left = session, epoch, False
         self._check_next(now)
 
     def lost(self) -> None:
@@ -116,6 +118,19 @@ class PendingRequests:
             self._next = [*self._check.waiting, *self._next]
             self._check = None
         self._answer_open(_LOST)
+
+    def leave(self, session: Way) -> bool:
+        """The system would end. Return whether it may: then nothing more is posted into this session."""
+        if session is not self.session or not self.quiet:
+            return False
+        self.session, self.silent_since, self.left = None, None, True
+        return True
+
+    def answer_checks(self, answer: Answer) -> None:
+        """Answer the lock checks that wait for a session."""
+        if self.session is None:
+            waiting, self._next = self._next, []
+            _resolve(waiting, answer)
 
     def tick(self, now: float) -> None:
         """Do what is due: ask for a sign of life, and take note when there is none."""

@@ -13,8 +13,8 @@ from maestro.telemetry.metrics import Snapshot
 class Service(Protocol):
     """The logic inside an actor.
 
-    It is built as `Factory(settings=..., epoch=...)`, a system's with `system_id=...` as well, on its loop's thread.
-    What it needs is imported before the fork (`preload`).
+    It is built as `Factory(settings=..., epoch=...)`, a system's with `system_id=...` as well, ingress with `wake=...`,
+    which has passivated systems woken, on its loop's thread. What it needs is imported before the fork (`preload`).
     """
 
     @property

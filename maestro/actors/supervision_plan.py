@@ -5,7 +5,10 @@ cascade, each system) is always on its way to having one living process:
 
     absent ──Create──> starting ──ServiceStarted──> running ──StopService──> stopping ──> stopped
       ^                   │                            │
-      └──── pause ────────┴──── the process ended ─────┘       (silent too long, or Replace: Kill first)
+      └──── pause ────────┴──── the process ended ─────┤       (silent too long, or Replace: Kill first)
+      └──── wake ──── passivated <─── it ended at rest ┘
+
+A system whose mark says that it is at rest has no process until somebody wants it awake.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,7 +25,7 @@ from maestro.actors.messages import (
     StartService,
     StopService,
 )
-from maestro.actors.processes import Process
+from maestro.actors.processes import NOBODY, Process
 from maestro.backoff import pause
 from maestro.settings.model import Settings
 from maestro.telemetry.metrics import Snapshot
@@ -46,10 +49,9 @@ STAGES: Final = {Role.INGRESS: 2.0, Role.SYSTEM: 5.2, Role.CASCADE: 1.0}
 #: Seconds between two ticks after which it is we who were frozen, and no silence before counts: at most half of what
 #: one may be silent.
 _FROZEN: Final = 4.0
-#: Actors that start side by side: the next is forked once one of them is up, so that the supervisor goes on answering
-#: while hundreds are started, and each gets its messages soon. One that takes longer than so many seconds is not waited
-#: for.
-SIDE_BY_SIDE: Final = 12
+#: Seconds after which one that starts is not waited for any more: only so many start side by side
+#: (`actors.start_at_once`), so that the supervisor goes on answering while hundreds are started, and each gets its
+#: messages soon.
 _SLOW: Final = 1.0
 
 
@@ -85,6 +87,7 @@ class SupervisionPlan:
         epochs: yields a larger number each time.
         alive: whether a process still runs.
         beat: when the heart of a system's actor, of that epoch, last beat; 0: it has none that can be seen.
+        rests: whether a system without a process is at rest (`maestro.store.rest_mark`).
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class SupervisionPlan:
         epochs: Callable[[], int],
         alive: Callable[[Process], bool],
         beat: Callable[[str, int], float] = lambda _system_id, _epoch: 0.0,
+        rests: Callable[[str], bool] = lambda _system_id: False,
     ) -> None:
         self.run_id: Final = run_id
         self._settings = settings
@@ -105,6 +109,7 @@ class SupervisionPlan:
         self._epochs = epochs
         self._alive = alive
         self._beat = beat
+        self._rests = rests
         self._looked = 0.0
         self._ticked = 0.0
         self._children: dict[Key, Child] = {}
@@ -123,11 +128,29 @@ class SupervisionPlan:
         return self._create_due(now)
 
     def install(self, system_ids: Iterable[str], now: float) -> list[Command]:
-        """Have an actor for each system; those that have one keep it, and when everything is stopping none gets one."""
+        """Have an actor for each system that is not at rest; those that have one keep it.
+
+        When everything is stopping none gets one.
+        """
         for system_id in system_ids:
             if (Role.SYSTEM, system_id) not in self._children and self._stages is None:
                 self._add(Role.SYSTEM, system_id, now)
         return self._create_due(now)
+
+    def wake(self, system_ids: Iterable[str], now: float) -> list[Command]:
+        """Have an actor again for each of these systems that is passivated; to the others nothing happens."""
+        if self._stages is not None:
+            return []
+        commands: list[Command] = []
+        for system_id in system_ids:
+            child = self._children.get((Role.SYSTEM, system_id))
+            if child is not None and child.lives and not self._alive(child.process):
+                commands += self._bury(child, now)
+            if child is not None and child.state is State.PASSIVATED:
+                child.state, child.restart_at, child.waking = State.ABSENT, now, True
+                child.wakes += child.births > 0
+                self._changed(child)
+        return commands + self._create_due(now)
 
     def created(self, key: Key, address: Address, process: Process, now: float) -> list[Command]:
         """The actor has been forked. `address` serves until its first message brings the real one."""
@@ -152,7 +175,7 @@ class SupervisionPlan:
         if child is None or child.state is not State.STARTING:
             return []
         child.state, child.address, child.heard_at, child.problem = State.RUNNING, address, now, problem
-        child.answered = True
+        child.answered, child.waking = True, False
         self._changed(child)
         return self._create_due(now)
 
@@ -203,9 +226,10 @@ class SupervisionPlan:
         self._ticked = now
         commands = self.ended(now) if now - self._looked >= REPEAT else self._create_due(now)
         for child in self._children.values():
-            if child.role is Role.SYSTEM and child.lives:
-                child.beat = self._beat(child.system_id, child.epoch)
-            commands += self._tend(child, now)
+            if child.lives:
+                if child.role is Role.SYSTEM:
+                    child.beat = self._beat(child.system_id, child.epoch)
+                commands += self._tend(child, now)
         if self._stages is not None and now >= self._stage_until:
             commands += self._give_up_stage(now)
         return commands
@@ -227,7 +251,10 @@ class SupervisionPlan:
     @property
     def pace(self) -> float:
         """Seconds until the next tick is worth its while."""
-        resting = all(child.state is State.RUNNING and not child.problem for child in self._children.values())
+        resting = all(
+            child.state is State.PASSIVATED or (child.state is State.RUNNING and not child.problem)
+            for child in self._children.values()
+        )
         return min(_RESTING, self._settings.actors.replace_after / 8) if resting and self._stages is None else _MOVING
 
     def directory(self, known: int) -> Directory:
@@ -242,6 +269,8 @@ class SupervisionPlan:
 
     def _add(self, role: Role, system_id: str, now: float) -> None:
         child = Child(role, system_id, self._settings.actors.beat_fresh, restart_at=now)
+        if role is Role.SYSTEM and self._rests(system_id):
+            child.state = State.PASSIVATED
         self._children[child.key] = child
         self._changed(child)
 
@@ -252,7 +281,7 @@ class SupervisionPlan:
     def _create_due(self, now: float) -> list[Command]:
         if self._stages is not None:
             return []
-        room = SIDE_BY_SIDE
+        room = self._settings.actors.start_at_once
         due: list[Child] = []
         for child in self._children.values():
             if child.state is State.ABSENT and now >= child.restart_at:
@@ -268,13 +297,17 @@ class SupervisionPlan:
         return Tell(child.address, order)
 
     def _bury(self, child: Child, now: float) -> list[Command]:
-        child.restart_at = now + child.backoff.after(now - child.started_at)
+        at_rest = child.role is Role.SYSTEM and child.state is State.RUNNING and self._rests(child.system_id)
         child.address = None
         self._changed(child)
         if self._stages is not None:
             child.state = State.STOPPED
             return self._next_stage(now)
-        child.state = State.ABSENT
+        if at_rest:
+            child.state, child.process, child.problem = State.PASSIVATED, NOBODY, ""
+            return []
+        child.restart_at = now + child.backoff.after(now - child.started_at)
+        child.state, child.waking = State.ABSENT, False
         return []
 
     def _tend(self, child: Child, now: float) -> list[Command]:
@@ -318,7 +351,7 @@ class SupervisionPlan:
         self._stage_until = now + STAGES[self._stages[0]]
         commands: list[Command] = []
         for child in self._in_stage():
-            if child.state is State.ABSENT:
+            if child.state in (State.ABSENT, State.PASSIVATED):
                 child.state = State.STOPPED
             elif child.lives:
                 child.state, child.told = State.STOPPING, now

@@ -38,10 +38,12 @@ from maestro.actors.messages import (
     ServiceStarted,
     ServiceStopped,
     StopServices,
+    Wake,
 )
 from maestro.actors.processes import Process
 from maestro.actors.supervision_plan import Command, Create, Kill, SupervisionPlan, Tell
 from maestro.board.pulse import Pulse
+from maestro.store.rest_mark import RestMarks
 
 #: Seconds that thespian's wake-up may come before its time, by its rounding.
 _LATE: Final = 0.001
@@ -92,11 +94,15 @@ class Supervisor(Actor):
                 pass
             case GetDirectory():
                 self._run(plan.install(message.install, now))
+                self._run(plan.wake(message.wake, now))
                 self.send(sender, plan.directory(message.version))
                 self._tick_soon(plan, now)
             case Replace():
                 self._log.warning("replacing a silent actor", system=message.system_id, epoch=message.epoch)
                 self._run(plan.replace(message.system_id, message.epoch))
+            case Wake():
+                self._run(plan.wake(message.system_ids, now))
+                self._tick_soon(plan, now)
             case StopServices():
                 self._stop_asked_by = sender
                 self._run(plan.stop(now))
@@ -146,6 +152,7 @@ class Supervisor(Actor):
                 epochs=time.monotonic_ns,
                 alive=processes.child_alive,
                 beat=self._pulse.beat if self._pulse is not None else _no_beat,
+                rests=RestMarks(order.settings.data_dir).has,
             )
             self._run(self._plan.open(time.monotonic()))
             self._tick_soon(self._plan, time.monotonic())

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "todo": Lazy("maestro.cli.todo:todo", "List everything that waits for a person, the most urgent first."),
     "pending": Lazy("maestro.cli.looking:pending", "List what waits for a decision."),
     "show": Lazy("maestro.cli.looking:show", "Show one reprocessing."),
+    "outcome": Lazy("maestro.cli.outcome:outcome", "Show what a reprocessing changed: values before and after."),
     "approve": Lazy("maestro.cli.deciding:approve", "Commit what is held and replay what it impacts."),
     "skip": Lazy("maestro.cli.deciding:skip", "Discard what is held."),
     "retry": Lazy("maestro.cli.deciding:retry", "Go on with what failed, was aborted or cancelled."),

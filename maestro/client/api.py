@@ -85,6 +85,17 @@ class Maestro:
         """Return the first of what a document's held commit would write."""
         return self._http.call("GET", _document(document_id, "entities"), shapes.EntitiesPage, query={"limit": limit})
 
+    def outcome(self, document_id: str, after: int, limit: int) -> Reply[shapes.OutcomePage]:
+        """Return what a reprocessing changed, as far as it is known: a page of its units, the summary of all."""
+        query = {"after": after, "limit": limit}
+        return self._http.call("GET", _document(document_id, "outcome"), shapes.OutcomePage, query=query)
+
+    @contextmanager
+    def outcome_csv(self, document_id: str) -> Iterator[Iterator[bytes]]:
+        """Yield all that a reprocessing changed, as CSV in parts, which come as long as units are asked about."""
+        with self._http.download(_document(document_id, "outcome.csv"), PATIENT) as parts:
+            yield parts
+
     def waiting(self, system_id: str, after: int, limit: int) -> Reply[shapes.WaitingPage]:
         """Return a page of the events that wait, oldest first."""
         return self._page(system_id, "waiting", shapes.WaitingPage, after, limit)

@@ -362,6 +362,67 @@ class EntitiesPage(_Shape, frozen=True):
     next: int | None = None
 
 
+class Value(_Shape, frozen=True):
+    """One value before and after a replay."""
+
+    type: str
+    id: str
+    field: str
+    change: str
+    branch: str = ""
+    about: str = ""
+    before: Any = None
+    after: Any = None
+    difference: float | None = None
+    percent: float | None = None
+    #: Of which unit, where it is told apart from it.
+    instance_id: str = ""
+    unit_branch: str = ""
+
+
+class OutcomeSummary(_Shape, frozen=True):
+    """What all replays changed, as far as it is known."""
+
+    units: int = 0
+    looked: int = 0
+    replayed: int = 0
+    compared: int = 0
+    failed: int = 0
+    pending: int = 0
+    changed: int = 0
+    added: int = 0
+    destroyed: int = 0
+    unread: int = 0
+    unchanged: int = 0
+    largest: Value | None = None
+    problem: str = ""
+
+
+class UnitOutcome(_Shape, frozen=True):
+    """What the replays of one unit changed."""
+
+    instance_id: str
+    branch: str
+    state: str = ""
+    changed: int = 0
+    added: int = 0
+    destroyed: int = 0
+    unread: int = 0
+    values: tuple[Value, ...] = ()
+    problem: str = ""
+
+
+class OutcomePage(_Shape, frozen=True):
+    """What a reprocessing changed: a summary, the biggest changes, a page of its units."""
+
+    summary: OutcomeSummary
+    total: int
+    status: str = ""
+    biggest: tuple[Value, ...] = ()
+    units: tuple[UnitOutcome, ...] = ()
+    next: int | None = None
+
+
 class ErrorMessage(_Shape, frozen=True):
     """A message on an error queue; `size` in bytes, `body` JSON or text."""
 

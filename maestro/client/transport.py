@@ -18,6 +18,8 @@ T = TypeVar("T")
 CONNECT_TIMEOUT: Final = 5.0
 #: Bytes of an answer; a list of all documents with their events is the largest.
 MAX_ANSWER: Final = 512 * 1024 * 1024
+#: Bytes of a part of a download.
+PART: Final = 64 * 1024
 _FAILED: Final = 300
 _SHOWN: Final = 200
 
@@ -91,6 +93,31 @@ class Transport:
             with self._named(timeout):
                 answer = self._ask(connection, "GET", path, None, None)
             yield self._events(answer, timeout)
+
+    @contextmanager
+    def download(self, path: str, timeout: float) -> Iterator[Iterator[bytes]]:
+        """Open an answer that is no JSON and may be of any size; yields its parts.
+
+        `timeout`: seconds without any. The parts raise `NotReachable` when it breaks off.
+
+        Raises:
+            NotReachable: there is none.
+            Rejected: the answer is no.
+        """
+        with self._named(timeout):
+            connection = self._connect(timeout)
+        with closing(connection):
+            with self._named(timeout):
+                answer = self._ask(connection, "GET", path, None, None)
+            yield self._parts(answer, timeout)
+
+    def _parts(self, answer: http.client.HTTPResponse, timeout: float) -> Iterator[bytes]:
+        while True:
+            with self._named(timeout):
+                part = answer.read1(PART)
+            if not part:
+                return
+            yield part
 
     def decoded(self, raw: bytes, shape: type[T]) -> T:
         """Return what an answer says. Raises `NotReachable`: it is none of Maestro's."""

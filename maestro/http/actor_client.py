@@ -41,6 +41,9 @@ class ActorClient(Protocol):
             Unavailable: it cannot be served now.
         """
 
+    def passivated(self) -> int:
+        """Return how many of the systems are passivated. It never waits."""
+
     def actors(self) -> tuple[ActorState, ...]:
         """Return the processes as they were seen last, with what some of them measured. It never waits."""
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from maestro.http.actor_client import Unavailable
 from maestro.http.evidence import Asked, Evidence
+from maestro.http.outcome import Outcomes
 from maestro.http.replies import Problem, reply
 from maestro.platform import Platform, SiblingError
 from maestro.platform.pages import Page
@@ -29,6 +30,10 @@ class Pages(Protocol):
     async def explained(self, asked: Asked) -> list[dict[str, Any]]:
         """Return the evidence of units."""
 
+    @property
+    def outcomes(self) -> Outcomes:
+        """What tells what reprocessings changed."""
+
 
 class NoPages:
     """Where there is no platform to ask."""
@@ -41,6 +46,11 @@ class NoPages:
         """Raise `Unavailable`."""
         raise Unavailable("there is no domain to ask")
 
+    @property
+    def outcomes(self) -> Outcomes:
+        """Raise `Unavailable`."""
+        raise Unavailable("there is no Process Memory to ask")
+
 
 class Entities:
     """Pages of what commits would write. `timeout`: seconds that a page may take, waiting for its turn included."""
@@ -49,6 +59,7 @@ class Entities:
         self._platform = platform
         self._timeout = timeout
         self._evidence = Evidence(platform, timeout)
+        self._outcomes = Outcomes(platform, timeout)
         self._places = asyncio.Semaphore(AT_ONCE)
         self._reading: dict[tuple[str, str, int, int], asyncio.Task[Page]] = {}
 
@@ -76,8 +87,14 @@ class Entities:
         async with self._places:
             return await self._evidence.explained(asked)
 
+    @property
+    def outcomes(self) -> Outcomes:
+        """What tells what reprocessings changed."""
+        return self._outcomes
+
     async def close(self) -> None:
         """Read no more."""
+        await self._outcomes.close()
         tasks = list(self._reading.values())
         for task in tasks:
             task.cancel()

@@ -55,7 +55,8 @@ class Scraper:
             "gateway", "", os.getpid(), running=True, restarts=0, figures=self._actor_client.measured()
         )
         actors = (*self._actor_client.actors(), gateway)
-        return await asyncio.to_thread(_merge, await ready, systems, actors, self._own.snapshot())
+        passivated = self._actor_client.passivated()
+        return await asyncio.to_thread(_merge, await ready, systems, passivated, actors, self._own.snapshot())
 
     async def _ready(self) -> bool:
         try:
@@ -69,9 +70,17 @@ class Scraper:
         return system_id, _SNAPSHOT.decode(answer.body) if answer.code is Code.OK else None
 
 
-def _merge(ready: bool, systems: Sequence[Measured], actors: Iterable[ActorState], own: Snapshot) -> Merged:  # noqa: FBT001 - one fact among the metrics
+def _merge(
+    ready: bool,  # noqa: FBT001 - one fact among the metrics
+    systems: Sequence[Measured],
+    passivated: int,
+    actors: Iterable[ActorState],
+    own: Snapshot,
+) -> Merged:
     merged = Merged()
     merged.one(metrics.READY, float(ready))
+    merged.one(metrics.SYSTEMS, len(systems) - passivated, "active")
+    merged.one(metrics.SYSTEMS, passivated, "passivated")
     merged.one(metrics.BUILD, 1.0, __version__, platform.python_version())
     merged.add(own)
     for system_id, snapshot in systems:

@@ -1,5 +1,7 @@
 """Reprocessing documents: look-ups and decisions."""
 
+import re
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -13,10 +15,21 @@ from maestro.http.deciding import Decision, check_reason, decision_body, decisio
 from maestro.http.evidence import Asked
 from maestro.http.inputs import path_document, path_system, query_page, user_of
 from maestro.http.keys import ACTOR_CLIENT, DOCUMENTS, ENTITIES, SETTINGS, note
+from maestro.http.outcome import SURVEYED, Replays
+from maestro.http.outcome_csv import exported
 from maestro.http.replies import answered, reply
 from maestro.http.request_context import principal
 from maestro.http.shapes import FindQuery, SetStatusQuery, UnitsQuery
-from maestro.messages import Code, FindDocuments, GetDocument, GetHeldInstance, GetUnits, Reconsider, SetStatus
+from maestro.messages import (
+    Code,
+    FindDocuments,
+    GetDocument,
+    GetHeldInstance,
+    GetReplays,
+    GetUnits,
+    Reconsider,
+    SetStatus,
+)
 from maestro.statuses import Status
 
 #: Says of a page of documents which one it ends with, when there are more: the `after` of the next page.
@@ -25,6 +38,8 @@ NEXT: Final = "X-Next-After"
 EVIDENCE_AT_ONCE: Final = 50
 #: Who overrides a status when the query does not say.
 OPERATOR: Final = "operator"
+#: What stands in no name of a file.
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
 async def pending(request: web.Request) -> web.StreamResponse:
@@ -69,6 +84,51 @@ async def evidence(request: web.Request) -> web.StreamResponse:
     asked = msgspec.json.decode(answer.body, type=Asked)
     units = await request.app[ENTITIES].explained(asked)
     return reply(orjson.dumps({"total": asked.total, "units": units, "next": asked.next}))
+
+
+async def outcome(request: web.Request) -> web.StreamResponse:
+    """What the replays changed: a summary, the biggest changes, and a page of the units."""
+    document_id = path_document(request)
+    after, limit = query_page(request)
+    limit = min(limit, EVIDENCE_AT_ONCE)
+    first = await request.app[DOCUMENTS].ask(document_id, GetReplays(document_id, 0, SURVEYED))
+    if first.code is not Code.OK:
+        return answered(first)
+    asked = msgspec.json.decode(first.body, type=Replays)
+    page = asked.units[after : after + limit]
+    if asked.next is not None and after + limit > len(asked.units):
+        more = await request.app[DOCUMENTS].ask(document_id, GetReplays(document_id, after, limit))
+        if more.code is not Code.OK:
+            return answered(more)
+        page = msgspec.json.decode(more.body, type=Replays).units
+    told = await request.app[ENTITIES].outcomes.told(document_id, asked, page)
+    told["next"] = after + limit if after + limit < asked.total else None
+    return reply(orjson.dumps(told))
+
+
+async def outcome_csv(request: web.Request) -> web.StreamResponse:
+    """All that the replays changed, a line for each value; sent while it is asked for, unit by unit."""
+    document_id = path_document(request)
+    documents, outcomes = request.app[DOCUMENTS], request.app[ENTITIES].outcomes
+    answer = await documents.ask(document_id, GetReplays(document_id, 0, EVIDENCE_AT_ONCE))
+    if answer.code is not Code.OK:
+        return answered(answer)
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/csv; charset=utf-8",
+            "Content-Disposition": f'attachment; filename="outcome-{_UNSAFE.sub("_", document_id)}.csv"',
+            "Cache-Control": "no-store",
+        }
+    )
+    await response.prepare(request)
+    first = msgspec.json.decode(answer.body, type=Replays)
+    with suppress(ConnectionError):  # the client is gone
+        async for lines in exported(
+            outcomes, first, lambda after: documents.ask(document_id, GetReplays(document_id, after, EVIDENCE_AT_ONCE))
+        ):
+            await response.write(lines)
+        await response.write_eof()
+    return response
 
 
 async def entities(request: web.Request) -> web.StreamResponse:

@@ -99,6 +99,10 @@ class GuardedActorClient:
         check_system(system_id)
         await self._actor_client.install(system_id)
 
+    def passivated(self) -> int:
+        """Return how many systems are passivated, of all that are served."""
+        return self._actor_client.passivated()
+
     def actors(self) -> tuple[ActorState, ...]:
         """Return the processes as they were seen last."""
         return self._actor_client.actors()

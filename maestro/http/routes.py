@@ -33,6 +33,8 @@ _SYSTEMS: Final = f"{_V1}/systems"
 PROCEED: Final = "proceed"
 #: What a call of the platform's own services counts towards the request rate.
 _CHEAP: Final = 0.1
+#: And one that has Process Memory asked about every unit of a document.
+_DEAR: Final = 5.0
 
 
 def operations(proceed: Handler, metrics: Handler) -> list[Operation]:
@@ -97,6 +99,15 @@ def _documents() -> Iterable[Operation]:
         f"{_REPROCESSING}/{{id}}/evidence", reprocessings.evidence, "evidence", Role.VIEWER,
         "Why each unit is in the document: who named it, and what it read that is changed", {200: shapes.EvidencePage},
         query=shapes.PageQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_REPROCESSING}/{{id}}/outcome", reprocessings.outcome, "outcome", Role.VIEWER,
+        "What the replays changed: each value before and after, the largest changes first", {200: shapes.OutcomePage},
+        query=shapes.PageQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_REPROCESSING}/{{id}}/outcome.csv", reprocessings.outcome_csv, "outcome_csv", Role.VIEWER,
+        "The same of all units, as CSV: a line for each value", {200: str}, media="text/csv", cost=_DEAR,
     )  # fmt: skip
 
 

@@ -780,6 +780,87 @@ class EvidencePage(Struct):
     next: int | None
 
 
+class ValueShape(Struct, rename="camel"):
+    """One value before and after a replay."""
+
+    type: str
+    id: str
+    branch: str
+    #: What else the row says of itself, for people.
+    about: str
+    field: str
+    #: `changed`; `added`: the row is new, it replaces nothing; `destroyed`; `unread`: what it was is not known.
+    change: str
+    #: Numbers, true, false and null as they are; all else as text, cut at 200 characters.
+    before: float | int | str | bool | None
+    after: float | int | str | bool | None
+    #: null: they are no two numbers.
+    difference: float | None
+    #: null as well where the value was 0.
+    percent: float | None
+
+
+class UnitValueShape(ValueShape):
+    """One value of a unit."""
+
+    instance_id: str
+    unit_branch: str
+
+
+class OutcomeSummary(Struct, rename="camel"):
+    """What all replays changed, as far as it is known."""
+
+    #: Units of the document; those that the summary is about (the first 1000); of these, those replayed, compared, and
+    #: not to be had. `pending`: still to be asked; ask again.
+    units: int
+    looked: int
+    replayed: int
+    compared: int
+    failed: int
+    pending: int
+    #: Values changed; rows added, destroyed, and changed without having been read; results that stayed as they were.
+    changed: int
+    added: int
+    destroyed: int
+    unread: int
+    unchanged: int
+    largest: UnitValueShape | None
+    #: Why something is not to be had.
+    problem: str
+
+
+class UnitOutcome(Struct, rename="camel"):
+    """What the replays of one unit changed."""
+
+    instance_id: str
+    branch: str
+    state: str
+    round: int
+    #: The instance of its last replay; empty: there is none.
+    computation: str
+    changed: int
+    added: int
+    destroyed: int
+    unread: int
+    #: Rows written with the values they had.
+    same: int
+    #: The thirty largest changes.
+    values: list[ValueShape]
+    #: Why there is nothing to compare, or it is not to be had.
+    problem: str
+
+
+class OutcomePage(Struct, rename="camel"):
+    """What a reprocessing changed: a summary, the biggest changes of all, and a page of its units."""
+
+    status: str
+    summary: OutcomeSummary
+    biggest: list[UnitValueShape]
+    total: int
+    units: list[UnitOutcome]
+    next: int | None
+
+
 class EntitiesPage(Struct):
     """A page of what a commit would write."""
 

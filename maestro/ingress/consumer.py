@@ -48,6 +48,8 @@ from maestro.messages import (
     DeadLetter,
     DeadLettered,
     FeedWaitQueue,
+    LeaveAnswered,
+    LeaveAsked,
     MeasureQueues,
     Park,
     Parked,
@@ -95,7 +97,14 @@ class SystemConsumer:
         prefetch: int,
         registry: MetricsRegistry,
         outcome_settled: Callable[[Delivery], None] | None = None,
+        wanted: Callable[[], None] = lambda: None,
     ) -> None:
+        #: Told when something is held that no session takes.
+        self._wanted = wanted
+        #: It had a session in this life of ingress; and it has taken its leave since.
+        self.known = self._left = False
+        #: Something of the system was settled here that it does not know of.
+        self._behind = False
         self._outcome_settled = outcome_settled or broker.ack
         #: What is still to come of before an adoption: copies of the wait queue, and what was handed out before.
         self._adopting: set[Source] = set()
@@ -150,8 +159,7 @@ class SystemConsumer:
             self._owned.clear()
         elif not self._owned.is_set():
             self._owned.set()
-            for ref, delivery in sorted(self._held.items()):
-                self._hand_over(ref, delivery)
+            self._hand_over_all()
 
     def adopt(self, adopted: Callable[[], None]) -> None:
         """Mark what waited or was handed out before these events were adopted; say once all of it has come."""
@@ -200,14 +208,39 @@ class SystemConsumer:
     def attach(self, session: Session) -> None:
         """A session with the system's actor: hand over all that is held."""
         self.detach()
-        self._session = session
+        self._session, self.known, self._left, self._behind = session, True, False, False
+        self._hand_over_all()
+
+    def _hand_over_all(self) -> None:
         for ref, delivery in sorted(self._held.items()):
             self._hand_over(ref, delivery)
+        if self.needed:
+            self._wanted()
 
     def detach(self) -> None:
         """The session is over. What the system's actor ordered of the wait queue is void."""
         self._set_feed(on=False)
         self._session = None
+        if self.needed:
+            self._wanted()
+
+    @property
+    def needed(self) -> bool:
+        """Whether the system's actor is needed, and has no session: it may be passivated."""
+        return (bool(self._held) or self._behind) and self._session is None and self._owned.is_set()
+
+    @property
+    def hears(self) -> bool:
+        """Whether outcomes may be of use to the system: to one at rest they are not."""
+        return self.known and not self._left
+
+    def _leave(self) -> None:
+        """The system is at rest and would end: let it, if there is nothing for it; then hold what comes."""
+        granted = not (self._held or self._moving or self._parking or self._feeding or self._wait is not None)
+        self._post(LeaveAnswered(granted))
+        if granted:
+            self._left = True
+            self.detach()
 
     @property
     def unsettled(self) -> int:
@@ -230,8 +263,11 @@ class SystemConsumer:
             self._registry.count(UNDECODABLE)
             self._log.error("bad input", reason=problem, verdict="error")
             self.receive(DeadLetter("", delivery.body, problem, no_event=False, refs=(ref,)))
+            self._behind = True  # what it said of its error queue is not true any more
         else:
             self._hand_over(ref, delivery)
+        if self._session is None:
+            self._wanted()
 
     def _hand_over(self, ref: int, delivery: Delivery) -> None:
         if self._session is None or not self._owned.is_set() or delivery.problem or len(delivery.body) > LARGEST:
@@ -290,6 +326,8 @@ class SystemConsumer:
                 self._tasks.start(self._sweep(item), "sweep")
             case MeasureQueues():
                 self._tasks.start(self._measure(), "measure")
+            case LeaveAsked():
+                self._leave()
             case PeekErrors():
                 self._tasks.start(self._tell(self._errors.peek(item)), "peek")
             case RedriveErrors():

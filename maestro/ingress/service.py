@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from functools import partial
 
 from maestro import logs
+from maestro.backoff import Backoff
 from maestro.board.lease import LeaseHolder, Standing
 from maestro.broker import open_broker
 from maestro.broker.base import Delivery
@@ -18,19 +20,34 @@ from maestro.links.listener import Listener
 from maestro.links.session import Session
 from maestro.settings.model import Settings
 from maestro.store.installation import Installation, read_installation, write_installation
+from maestro.store.places import stored_systems
+from maestro.store.rest_mark import RestMarks
 from maestro.tasks import Tasks, until_connected, until_done
-from maestro.telemetry.definitions import BLOCKED, CONNECTED, OF_INGRESS, OWNER, UNSETTLED
+from maestro.telemetry.definitions import BLOCKED, CONNECTED, OF_INGRESS, OWNER, UNSETTLED, WAKE_SECONDS, WAKE_UPS
 from maestro.telemetry.metrics import MetricsRegistry, Sample, Snapshot
 
 #: Exit status of an ingress whose deliveries are not ours any more (EX_NOPERM): with its connection they go back.
 EXIT_NOT_OURS = 77
+#: Seconds in which those that are to be woken gather for one message, and between two messages while they do not come:
+#: the first, and the longest that they grow to.
+WAKE_SOON = 0.002
+WAKE_AGAIN, WAKE_AGAIN_MAX = 0.05, 1.0
 
 
 class IngressService:
     """Takes persist events off the broker and carries them to their systems' actors."""
 
-    def __init__(self, settings: Settings, epoch: int) -> None:
+    def __init__(
+        self, settings: Settings, epoch: int, wake: Callable[[tuple[str, ...]], None] = lambda _system_ids: None
+    ) -> None:
         self._settings = settings
+        self._wake = wake
+        self._marks = RestMarks(settings.data_dir)
+        #: Systems without a session that something is held for, and since when; those of them that are passivated.
+        self._wanted: dict[str, float] = {}
+        self._passivated: set[str] = set()
+        self._waking: asyncio.TimerHandle | None = None
+        self._pauses = Backoff(WAKE_AGAIN, WAKE_AGAIN_MAX)
         self._log = logs.get(actor=INGRESS)
         self._broker = open_broker(settings.broker, settings.data_dir)
         self._lines: dict[str, SystemConsumer] = {}
@@ -59,7 +76,7 @@ class IngressService:
 
     def _take_outcome(self, system_id: str, delivery: Delivery) -> int:
         lines = [self._lines.get(system_id)] if system_id else list(self._lines.values())
-        taken = [line for line in lines if line is not None]
+        taken = [line for line in lines if line is not None and line.hears]
         for line in taken:
             line.outcome(delivery)
         return len(taken)
@@ -106,11 +123,16 @@ class IngressService:
             self._owned.set()
         self._tasks.start(self._outcomes.run(self._owned), "outcomes")
         self._tasks.start(until_done(lambda: self._broker.declare((), EXCHANGES), self._log), "declare")
+        if self._settings.actors.idle_after:
+            for system_id in stored_systems(self._settings.data_dir):  # those at rest do not come by themselves
+                self._line(system_id)
         self._links.open()
 
     async def stop(self) -> None:
         """Take no event any more; what is not settled is delivered again after the next start."""
         self._debounce.cancel()
+        if self._waking is not None:
+            self._waking.cancel()
         await asyncio.gather(*(line.close() for line in self._lines.values()))
         await self._links.close()
         await self._tasks.close()
@@ -120,22 +142,50 @@ class IngressService:
         """A system is there, with a session that takes the place of its last one."""
         line = self._line(system.system_id)
         session.on_item, session.on_lost = line.receive, line.detach
+        if not line.known:
+            self._debounce.put_off()
+        since = self._wanted.pop(system.system_id, 0.0)
+        if system.system_id in self._passivated:
+            self._passivated.discard(system.system_id)
+            self._registry.count(WAKE_UPS)
+            self._registry.observe(WAKE_SECONDS, asyncio.get_running_loop().time() - since)
         line.attach(session)
+
+    def _want(self, system_id: str) -> None:
+        """Something is held for a system without a session: if it is passivated, it is woken."""
+        loop = asyncio.get_running_loop()
+        self._wanted.setdefault(system_id, loop.time())
+        if self._waking is None:
+            self._pauses.reset()
+            self._waking = loop.call_later(WAKE_SOON, self._wake_wanted)
+
+    def _wake_wanted(self) -> None:
+        """Ask for all that are passivated, again and again until they are there: one message for all of them."""
+        self._waking = None
+        self._wanted = {one: since for one, since in self._wanted.items() if self._lines[one].needed}
+        if self._wanted:
+            at_rest = tuple(filter(self._marks.has, self._wanted))
+            self._passivated.update(at_rest)
+            if at_rest:
+                self._wake(at_rest)
+            self._waking = asyncio.get_running_loop().call_later(self._pauses.next(), self._wake_wanted)
 
     def _line(self, system_id: str) -> SystemConsumer:
         line = self._lines.get(system_id)
         if line is None:
             prefetch = self._settings.broker.prefetch
             line = self._lines[system_id] = SystemConsumer(
-                system_id, self._broker, prefetch, self._registry, self._outcomes.settled
-            )
+                system_id, self._broker, prefetch, self._registry, self._outcomes.settled,
+                partial(self._want, system_id),
+            )  # fmt: skip
             line.own(ours=self._ours)
             if self._ownership is not None and system_id in self._ownership.adopting:
                 line.adopt(partial(self._ownership.adopted, system_id))
             line.open()
-            self._debounce.put_off()
         return line
 
     def _declare_all(self) -> None:
+        """Declare what those that are awake may need; a system at rest needs no more than its persist queue."""
         for line in self._lines.values():
-            line.declare()
+            if line.known:
+                line.declare()

@@ -4,11 +4,21 @@ from typing import Any, Final
 
 import msgspec
 
-from maestro.messages import Answer, CascadeDone, Item, OfIngress, Question, ToCascade, ToIngress
+from maestro.messages import (
+    Answer,
+    CascadeDone,
+    Item,
+    LeaveAnswered,
+    LeaveAsked,
+    OfIngress,
+    Question,
+    ToCascade,
+    ToIngress,
+)
 
 #: The version of what is said here. Both ends come from one installation: they differ while it is exchanged under a
 #: running Maestro.
-VERSION: Final = 1
+VERSION: Final = 2
 
 #: The fixed names of those who listen.
 INGRESS: Final = "ingress"
@@ -65,5 +75,9 @@ def _decoder(items: Any) -> "msgspec.msgpack.Decoder[list[Any]]":
 
 
 #: What each listener takes of a system, and what a system takes of each of them, by the listener's name.
-OF_SYSTEM: Final = {INGRESS: _decoder(ToIngress), CASCADE: _decoder(ToCascade), MAIN: _decoder(Answered)}
-OF_LISTENER: Final = {INGRESS: _decoder(OfIngress), CASCADE: _decoder(CascadeDone), MAIN: _decoder(Asked)}
+OF_SYSTEM: Final = {INGRESS: _decoder(ToIngress), CASCADE: _decoder(ToCascade), MAIN: _decoder(Answered | LeaveAsked)}
+OF_LISTENER: Final = {
+    INGRESS: _decoder(OfIngress),
+    CASCADE: _decoder(CascadeDone),
+    MAIN: _decoder(Asked | LeaveAnswered),
+}

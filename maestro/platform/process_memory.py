@@ -8,12 +8,14 @@ import msgspec
 
 from maestro.json_text import elements, text_of
 from maestro.platform.errors import WrongShapeError
+from maestro.platform.history import Gathered, History, history_of
 from maestro.platform.rows import DatasetRows, reads_of, rows_of
 from maestro.platform.target import address
 from maestro.platform.transport import CallName, Transport, nothing
 from maestro.rules.ledger import Reads
 
 _HEAD: Final = CallName("process_memory", "head")
+_HISTORY: Final = CallName("process_memory", "history")
 _ORIGIN: Final = CallName("process_memory", "origin")
 _SAVE: Final = CallName("process_memory", "save_document")
 _FIND: Final = CallName("process_memory", "find_documents")
@@ -91,6 +93,22 @@ class ProcessMemory:
         """
         target = self._base.below(instance_id, "head")
         return self._transport.call(_HEAD, "GET", target, lambda answer: rows_of(answer, branch), tries=tries)
+
+    async def history(self, instance_id: str) -> History | None:
+        """Return the rows as the instance read them first, and as it computed them last; None without both. One try.
+
+        Raises:
+            SiblingUnreachable: no usable answer; an answer of more than `history.LIMIT` bytes is none.
+            SiblingRefused: Process Memory answered 4xx.
+        """
+        gathered = Gathered()
+
+        def decode(rest: bytes) -> History | None:
+            gathered.feed(rest)  # what came compressed
+            return history_of(gathered.end())
+
+        target = self._base.below(instance_id, "history")
+        return await self._transport.once(_HISTORY, "GET", target, decode, sink=gathered.feed)
 
     def save_document(self, id: str, body: bytes) -> Awaitable[None]:  # noqa: A002 - the document's own word
         """Store a reprocessing document (its JSON) in the place of the one with that id, or as a new one.

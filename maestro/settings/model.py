@@ -239,6 +239,11 @@ class ActorSettings(Section):
     silent_after: Seconds = 2.0
     #: Seconds without a sign of life after which an actor is replaced; below 2 a busy one would look dead.
     replace_after: Annotated[float, Field(ge=2, allow_inf_nan=False)] = 20.0
+    #: Seconds in which nothing of a system goes on and nothing is asked of it, until its process ends; the next event
+    #: or question starts it again. 0: never.
+    idle_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 600.0
+    #: Actors that start side by side; the next is started once one of them is up.
+    start_at_once: Annotated[int, Field(ge=1, le=1000)] = 12
 
     @property
     def beat_every(self) -> float:

@@ -41,6 +41,11 @@ class CascadeClient:
         #: Not done yet, oldest first: what a new cascade actor is asked again.
         self._open: dict[int, tuple[ToCascade, Answer | None]] = {}
 
+    @property
+    def busy(self) -> bool:
+        """Whether an operation is not done."""
+        return bool(self._open)
+
     def attach(self, session: Session) -> None:
         """A session with cascade: ask it all that is not done."""
         self._session = session

@@ -38,6 +38,11 @@ class Changes:
         timer = asyncio.get_running_loop().call_later(seconds, lambda: self._tell(waiter, moved=False))
         self._waiting[waiter] = (tell, timer)
 
+    def release(self) -> None:
+        """Tell all who wait that nothing has changed so far."""
+        for waiter in list(self._waiting):
+            self._tell(waiter, moved=False)
+
     def close(self) -> None:
         """Nothing moves any more."""
         for _, timer in self._waiting.values():

@@ -156,6 +156,11 @@ class Engine:
         if (self._held or self._saves) and self._timer is None and not self._failed:
             self._timer = asyncio.get_running_loop().call_later(GATHER_FOR, self.flush)
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether something is still to be saved, or to be done once it is saved."""
+        return bool(self._saves or self._held or self._writes)
+
     def rendered(self, doc: Document) -> bytes:
         """Return a document as JSON, rendered once for all who send it between two facts.
 
@@ -192,6 +197,11 @@ class Engine:
             return
         held, self._held = self._held, []
         self._carry_out_all(held)
+
+    def sync(self) -> None:
+        """Commit all that is to be saved, and have all that was committed survive the loss of power."""
+        if not self._failed:
+            self._commit(durable=True)
 
     def _commit(self, *, durable: bool) -> bool:
         saves, self._saves = self._saves, []

@@ -55,6 +55,11 @@ class ErrorQueueClient:
         failed = Answer(Code.FAILED, message=f"broker: {outcome.problem}{done}")
         self._resolve(outcome.request, failed if outcome.problem else Answer(Code.OK, orjson.dumps(body)))
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for ingress."""
+        return bool(self._waiting)
+
     def close(self) -> None:
         """Wait for nothing any more."""
         for _, timer in self._waiting.values():

@@ -27,6 +27,8 @@ class DocumentMirror:
         self._log = logs.get(system=engine.machine.system.id)
         #: Documents that changed since they were mirrored, oldest change first.
         self._due: dict[str, None] = {id_: None for id_, row in store.rows(MIRRORS) if row["due"]}
+        #: The document that is being mirrored; empty: none is.
+        self._under_way = ""
         self._more = asyncio.Event()
         #: What was mirrored last of each running document: its status, and when the next one is due.
         self._last: dict[str, tuple[Status, float]] = {}
@@ -38,6 +40,11 @@ class DocumentMirror:
             self._note(id_, due=True)
         self._more.set()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a document is still to be mirrored."""
+        return bool(self._due or self._under_way)
+
     async def run(self) -> None:
         """Mirror what is due, for ever."""
         failures = 0
@@ -45,7 +52,9 @@ class DocumentMirror:
             self._more.clear()
             for id_ in list(self._due):
                 if self._pause(id_) <= 0:
+                    self._under_way = id_
                     failures = 0 if await self._mirror(id_) else failures + 1
+                    self._under_way = ""
             if failures:
                 await asyncio.sleep(backoff.pause(failures, PAUSE, PAUSE_MAX))
             elif self._due:

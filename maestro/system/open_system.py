@@ -19,7 +19,9 @@ from maestro.links.dialer import Dialer
 from maestro.links.items import CASCADE, INGRESS, SYSTEM, Hello
 from maestro.links.session import Session
 from maestro.messages import (
+    UNOBTRUSIVE,
     Ack,
+    Answer,
     Arrived,
     CascadeDone,
     DeadLetter,
@@ -28,9 +30,11 @@ from maestro.messages import (
     ErrorsPeeked,
     ErrorsRedriven,
     FeedWaitQueue,
+    LeaveAnswered,
     Park,
     Parked,
     PersistSwept,
+    Question,
     QueuesMeasured,
     SweepPersist,
     WaitQueueDrained,
@@ -39,11 +43,13 @@ from maestro.platform import Platform
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.machine import Machine
+from maestro.rules.resting import keeps_awake
 from maestro.rules.state import Lock, System
 from maestro.rules.step import Save, SaveDocument, SaveUnit
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.sqlite import SystemStore
+from maestro.system import views
 from maestro.system.arrivals import accept
 from maestro.system.cascade_client import CascadeClient
 from maestro.system.changes import Changes
@@ -52,6 +58,7 @@ from maestro.system.decision_log import DecisionLog
 from maestro.system.dispatcher import Handlers
 from maestro.system.engine import Engine
 from maestro.system.error_queue_client import ErrorQueueClient
+from maestro.system.leave import Leave
 from maestro.system.metrics import SystemMetrics
 from maestro.system.mirror import DocumentMirror, no_mirror
 from maestro.system.outbox import Outbox
@@ -59,7 +66,7 @@ from maestro.system.queries import Questions
 from maestro.system.repository import Repository
 from maestro.system.sibling_calls import SiblingCalls
 from maestro.telemetry.definitions import ALARMS, BAD_INPUT, ERRORS, NO_EVENT
-from maestro.telemetry.metrics import MetricsRegistry
+from maestro.telemetry.metrics import MetricsRegistry, Snapshot
 from maestro.telemetry.tracing import open_trace
 from maestro.webhooks.worker import Webhooks
 
@@ -84,6 +91,7 @@ class OpenSystem:
         platform: Platform,
         registry: MetricsRegistry,
         publish_lock: Callable[[Lock | None], None],
+        leave_gateway: Leave,
     ) -> None:
         self._settings = settings
         self._epoch = epoch
@@ -91,6 +99,8 @@ class OpenSystem:
         self._platform = platform
         self._registry = registry
         self._tell_lock = publish_lock
+        self._leaves = (leave_gateway, Leave())
+        self._asked = 0
         self._log = logs.get(system=system.id)
         self._system = system
         self._metrics = SystemMetrics(system, registry, store.path)
@@ -152,8 +162,8 @@ class OpenSystem:
         task.add_done_callback(died)
         self._tasks.append(task)
 
-    async def end(self) -> None:
-        """Let the commit in hand finish, then store everything and close."""
+    async def end(self, *, synced: bool = False) -> None:
+        """Let the commit in hand finish, then store everything and close; `synced`: the loss of power takes none."""
         self._system.closing = True
         await asyncio.gather(*(link.close() for link in self._links))
         self._ingress_lost()
@@ -166,10 +176,58 @@ class OpenSystem:
         self._error_queues.close()
         self._changes.close()
         self._engine.flush()
+        if synced:
+            self._engine.sync()
         if self._trace is not None:
             await self._trace.close()
         await self._platform.close()
         self._store.close()
+
+    # --- passivation (see `maestro.system.passivation`) ----------------------------------------------------------
+
+    def ask(self, question: Question, give: Callable[[Answer], None]) -> None:
+        """Answer a question of the gateway, now or later, exactly once."""
+        self._asked += not isinstance(question, UNOBTRUSIVE)
+        self.questions.ask(question, give)
+
+    def tell(self, question: Question, give: Callable[[Answer], None]) -> None:
+        """Answer a question of our own, which is no activity."""
+        self.questions.ask(question, give)
+
+    @property
+    def activity(self) -> tuple[float, str, int]:
+        """Another value after each fact and each question, but for questions that any system is asked."""
+        return self._system.now, self._changes.version, self._asked
+
+    @property
+    def keeps_awake(self) -> str:
+        """What the system must stay awake for; empty: it is at rest."""
+        if self._engine.unsaved or self._sibling_calls.busy or self._cascade_client.busy or self._outbox.busy:
+            return "something is being carried out"
+        if self.questions.busy or self._error_queues.busy:
+            return "somebody waits for an answer"
+        if self._mirror.busy or self._webhooks.busy:
+            return "a reprocessing is still to be told elsewhere"
+        return keeps_awake(self._system, time.time())
+
+    def measured(self) -> Snapshot:
+        """Return what `/metrics` is told, without the depths of queues."""
+        return self._metrics.snapshot(None, 0.0)
+
+    def watched(self, described: bytes) -> bytes:
+        """Render what a watcher sees of the system, which is described so."""
+        doc = views.document_watched(self._system, self._changes.document_id)
+        return views.watched(self._system, doc, self._engine.repository, described)
+
+    async def may_leave(self) -> bool:
+        """Whether gateway and ingress have nothing for the system, and hold back from now on what comes."""
+        self._changes.release()  # who only watches is told what there is, and watches the next life
+        return all(await asyncio.gather(*(leave.ask() for leave in self._leaves)))
+
+    def stay(self) -> None:
+        """Go on, after all."""
+        for leave in self._leaves:
+            leave.take_back()
 
     # --- links -------------------------------------------------------------------------------------------------
 
@@ -182,10 +240,12 @@ class OpenSystem:
         """A session with ingress: whatever an earlier one carried and is not settled comes again in it."""
         session.on_item, session.on_lost = self._from_ingress, self._ingress_lost
         self._ingress = session
+        self._leaves[1].met(session)
         self._feed(facts.IngressAttached())
 
     def _ingress_lost(self) -> None:
         self._ingress = None
+        self._leaves[1].lost()
 
     def _cascade_met(self, session: Session) -> None:
         session.on_item = self._from_cascade
@@ -214,6 +274,8 @@ class OpenSystem:
                 self.questions.measured(dict(depths))
             case ErrorsPeeked() | ErrorsRedriven():
                 self._error_queues.answered(item)
+            case LeaveAnswered():
+                self._leaves[1].answered(item)
 
     def _from_cascade(self, item: object) -> None:
         if isinstance(item, CascadeDone):

@@ -39,6 +39,11 @@ class Outbox:
         self._locked: set[int] = set()
         self._no_subscribers_told = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether a message is under way."""
+        return bool(self._busy)
+
     def nudge(self) -> None:
         """There may be a message, or the lock may be gone."""
         if self._system.outbox:

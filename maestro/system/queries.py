@@ -18,6 +18,7 @@ from maestro.messages import (
     ForgetAnswer,
     GetDocument,
     GetHeldInstance,
+    GetReplays,
     GetUnits,
     GetWaiting,
     ListDeliveries,
@@ -114,6 +115,9 @@ class Questions:
             case GetUnits():
                 self._engine.store()
                 give(views.units(self._system, self._engine.repository, question))
+            case GetReplays():
+                self._engine.store()
+                give(views.replays(self._system, self._engine.repository, question))
             case AwaitChange():
                 self._await_change(question, give)
             case ListDoubts():
@@ -204,6 +208,11 @@ class Questions:
         ticket = self._ticket(give, sync=False)
         self._engine.flush()
         self._engine.feed(DoubtResolved(asked.key, asked.verdict, asked.user, ticket, asked.reason))
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for an answer, other than that something changed."""
+        return bool(self._tickets or self._describing)
 
     # --- tickets -----------------------------------------------------------------------------------------------
 

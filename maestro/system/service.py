@@ -5,27 +5,34 @@ what is stored: what is in memory then is not what was decided.
 """
 
 import asyncio
+import os
 from math import inf
 
-from maestro import logs
+import msgspec
+
+from maestro import faultpoints, logs
 from maestro.board.errors import SlotHeld
 from maestro.board.owner_view import OwnerView
 from maestro.links.dialer import Dialer
 from maestro.links.items import MAIN, SYSTEM, Asked, Hello
 from maestro.links.session import Session
 from maestro.links.sizes import fits
-from maestro.messages import Answer, CheckLock, Code
+from maestro.messages import Answer, CheckLock, Code, LeaveAnswered
 from maestro.platform import Platform
 from maestro.rules.ledger_book import LatePolicy, Scope
 from maestro.rules.state import Rules, System
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.places import store_path
+from maestro.store.rest_mark import RestMark, RestMarks, file_state
 from maestro.store.space import check_room
 from maestro.store.sqlite import SystemStore, open_store
+from maestro.system.leave import Leave
 from maestro.system.open_system import OpenSystem
+from maestro.system.passivation import Passivation
 from maestro.system.published_lock import PublishedLock
 from maestro.system.repository import Repository
+from maestro.system.rest_basis import rest_basis
 from maestro.telemetry.call_counts import CallCounts
 from maestro.telemetry.definitions import OF_SYSTEM
 from maestro.telemetry.metrics import MetricsRegistry
@@ -51,6 +58,13 @@ class SystemService:
         self._opening: asyncio.Task[None] | None = None
         self._owner = OwnerView(settings)
         self._registry = MetricsRegistry(OF_SYSTEM)
+        self._marks = RestMarks(settings.data_dir)
+        self._leave = Leave()
+        self._passivation = Passivation(
+            settings.actors.idle_after, rest_basis(settings), lambda: self._open, self._end_at_rest
+        )
+        self._passivating: asyncio.Task[None] | None = None
+        self._ending = False
         own = Hello(SYSTEM, epoch, system_id=system_id)
         self._gateway = Dialer(settings.data_dir, MAIN, own, settings.actors, self._registry, self._gateway_met)
 
@@ -71,6 +85,8 @@ class SystemService:
         opened = await self._try_open()
         if not opened or self._settings.broker.shared:
             self._opening = asyncio.create_task(self._keep_open())
+        if self._settings.actors.idle_after:
+            self._passivating = asyncio.create_task(self._passivation.run())
 
     async def _keep_open(self) -> None:
         """Open as soon as it can be done; shut as soon as the broker's events are another installation's."""
@@ -108,8 +124,9 @@ class SystemService:
             return False
         platform = await Platform.open(self._settings.platform, CallCounts(self._registry))
         self._open = OpenSystem(
-            self._settings, self._epoch, store, repository, system, platform, self._registry, self._lock.publish
-        )
+            self._settings, self._epoch, store, repository, system, platform, self._registry, self._lock.publish,
+            self._leave,
+        )  # fmt: skip
         self._problem = ""
         self._open.begin()
         return True
@@ -118,6 +135,8 @@ class SystemService:
         """Open the store and read it: a damaged row is noticed here. Raises `StoreError`, and leaves it closed."""
         path = store_path(self._settings.data_dir, self._id)
         check_room(path.parent)
+        self._marks.remove(self._id)  # first: from here on the system may do something
+        faultpoints.reach("system.before_store_open")
         store = open_store(path)
         try:
             repository = Repository(store, self._id, _rules(self._settings, self._id))
@@ -128,22 +147,60 @@ class SystemService:
 
     async def stop(self) -> None:
         """Finish the commit in hand, store everything, close."""
-        if self._opening is not None:
-            self._opening.cancel()
+        if self._ending and self._passivating is not None:
+            await asyncio.wait({self._passivating})  # with which the process ends
+        for task in (self._opening, self._passivating):
+            if task is not None:
+                task.cancel()
+        mark = self._passivation.mark()
         if self._open is not None:
-            await self._open.end()
+            await self._open.end(synced=mark is not None)
+            if mark is not None and mark is self._passivation.mark():  # nothing happened meanwhile
+                self._leave_mark(mark)
         self._owner.close()
         self._lock.close()
         await self._gateway.close()
 
+    async def _end_at_rest(self, mark: RestMark) -> None:
+        """End this life: the system is at rest, and nobody has anything for it. Does not return."""
+        if self._opening is not None:
+            self._opening.cancel()
+        opened, self._open, self._ending = self._open, None, True
+        assert opened is not None, "it is at rest"
+        try:
+            await opened.end(synced=True)
+            await self._gateway.close()
+            faultpoints.reach("system.before_rest_mark")
+            self._leave_mark(mark)
+            faultpoints.reach("system.after_rest_mark")
+            self._log.info("passivated")
+        except Exception:  # noqa: BLE001 - half of it is closed: the next life starts from what is stored
+            self._log.exception("not passivated in good order")
+        finally:
+            os._exit(0)
+
+    def _leave_mark(self, mark: RestMark) -> None:
+        """Say that the system is at rest; its store is closed."""
+        state = file_state(store_path(self._settings.data_dir, self._id))
+        if state is None:
+            return
+        try:
+            self._marks.leave(self._id, msgspec.structs.replace(mark, file=state))
+        except StoreError as problem:  # it is started again, as after any end
+            self._log.warning("not known to be at rest", cause=str(problem))
+
     # --- questions ---------------------------------------------------------------------------------------------
 
     def _gateway_met(self, session: Session) -> None:
-        def asked(item: object) -> None:
-            assert isinstance(item, Asked), "the gateway sends nothing else"
-            self._asked(item, session)
+        def taken(item: object) -> None:
+            if isinstance(item, LeaveAnswered):
+                self._leave.answered(item)
+            else:
+                assert isinstance(item, Asked), "the gateway sends nothing else"
+                self._asked(item, session)
 
-        session.on_item = asked
+        session.on_item, session.on_lost = taken, self._leave.lost
+        self._leave.met(session)
 
     def _asked(self, asked: Asked, session: Session) -> None:
         """Answer to the session that asked, and to no other: of one that ended nobody waits for it."""
@@ -157,7 +214,7 @@ class SystemService:
         elif self._open is None or (refusal := self._owner.refusal):
             reply(Answer(Code.UNAVAILABLE, message=refusal if self._open is not None else self._problem))
         else:
-            self._open.questions.ask(asked.question, reply)
+            self._open.ask(asked.question, reply)
 
 
 def _rules(settings: Settings, system_id: str) -> Rules:

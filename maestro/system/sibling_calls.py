@@ -120,6 +120,11 @@ class SiblingCalls:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way, or a wake-up is ordered."""
+        return bool(self._tasks or self._alarms)
+
     async def close(self) -> None:
         """Stop all that is under way; what it was about is continued from the store."""
         for timer in (*self._timers.values(), *self._alarms.values()):

@@ -9,7 +9,7 @@ import orjson
 
 from maestro.events import parse_celery
 from maestro.json_text import text_of
-from maestro.messages import Answer, Code, FindDocuments, GetUnits
+from maestro.messages import Answer, Code, FindDocuments, GetReplays, GetUnits
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.ledger_book import Stale, StaleState
@@ -205,6 +205,31 @@ def units(system: System, repository: Repository, question: GetUnits) -> Answer:
     ]
     body = {
         "systemId": system.id, "heldInstance": doc.held_instance, "branch": doc.branch, "total": len(found),
+        "units": page, "next": end if end < len(found) else None,
+    }  # fmt: skip
+    return Answer(Code.OK, orjson.dumps(body))
+
+
+def replays(system: System, repository: Repository, question: GetReplays) -> Answer:
+    """Render a page of a document's units: how far each is, and the first and the last instance that replayed it."""
+    doc = system.documents.get(question.id)
+    if doc is None:
+        return Answer(Code.NOT_FOUND, message=f"no reprocessing {question.id}")
+    found = doc.order or repository.units(doc.id)
+    end = question.after + question.limit
+    page = [
+        {
+            "instanceId": unit.instance_id,
+            "branch": unit.branch,
+            "state": unit.state,
+            "round": unit.round,
+            "first": unit.former_results[0] if unit.former_results else unit.result_instance,
+            "last": unit.result_instance,
+        }
+        for unit in found[question.after : end]
+    ]
+    body = {
+        "systemId": system.id, "status": doc.status, "total": len(found),
         "units": page, "next": end if end < len(found) else None,
     }  # fmt: skip
     return Answer(Code.OK, orjson.dumps(body))

@@ -171,6 +171,14 @@ STORE_FREE = _gauge("maestro_store_free_bytes", "Space left on the disk of a sys
 
 ACTOR_UP = _gauge("maestro_actor_up", "1 when the actor's service runs.", _ACTOR)
 RESTARTS = _counter("maestro_actor_restarts_total", "Times the actor's process was started again.", _ACTOR)
+WAKE_UPS = _counter(
+    "maestro_wakeups_total", "Passivated systems that were woken, by who had something for them: ingress, gateway.",
+    _ACTOR,
+)  # fmt: skip
+WAKE_SECONDS = _histogram(
+    "maestro_wakeup_seconds", "From the event or question for a passivated system until its new process is there.",
+    _ACTOR,
+)  # fmt: skip
 CPU = _counter("maestro_process_cpu_seconds_total", "CPU time of the actor's process.", _ACTOR)
 MEMORY = _gauge("maestro_process_resident_bytes", "Resident memory of the actor's process.", _ACTOR)
 LINK_FRAMES = _counter("maestro_link_frames_total", "Frames sent to other processes.", _ACTOR)
@@ -204,7 +212,8 @@ OPERATION_SECONDS = _histogram(
 
 LOCK_CHECKS = _counter(
     "maestro_lock_checks_total",
-    "Lock checks (`proceed`) by answer: allowed, locked, failed; and by who knew it: the lock board, or the actor.",
+    "Lock checks (`proceed`) by answer: allowed, locked, failed; and by who knew it: the lock board, which also stands "
+    "for the mark of a system at rest, or the actor.",
     _GATEWAY, "source", "answer",
 )  # fmt: skip
 HTTP_SECONDS = _histogram(
@@ -212,6 +221,10 @@ HTTP_SECONDS = _histogram(
     _GATEWAY, "route", "status",
 )  # fmt: skip
 SYSTEM_UP = _gauge("maestro_system_up", "1 when the system answered this scrape.", _SYSTEM)
+SYSTEMS = _gauge(
+    "maestro_systems", "Systems that are served: active (a process of their own), passivated (at rest, without one).",
+    _GATEWAY, "state",
+)  # fmt: skip
 READY = _gauge("maestro_ready", "1 when all parts are in their place (`/readyz` is 200).", _GATEWAY)
 BUILD = _gauge("maestro_build_info", "Always 1; the labels say what runs.", _GATEWAY, "version", "python")
 
@@ -221,7 +234,8 @@ BY_NAME = {metric.name: metric for metric in ALL}
 OF_SYSTEM = (
     ALARMS, ERRORS, REPROCESSINGS, REPLAY_SENDS, LONG_COMMITS, TRIES, RETRIES, LOOKS, LINK_FRAMES, LINK_REFUSED
 )  # fmt: skip
-OF_INGRESS = (LINK_FRAMES, LINK_REFUSED, DELIVERIES, UNDECODABLE, UNPUBLISHABLE)
+OF_INGRESS = (LINK_FRAMES, LINK_REFUSED, DELIVERIES, UNDECODABLE, UNPUBLISHABLE, WAKE_UPS, WAKE_SECONDS)
+OF_GATEWAY = (LINK_FRAMES, LINK_REFUSED, WAKE_UPS, WAKE_SECONDS)
 OF_CASCADE = (LINK_FRAMES, LINK_REFUSED)
 
 

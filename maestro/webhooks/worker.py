@@ -72,6 +72,11 @@ class Webhooks:
         for worker in self._workers:
             worker.changed(id_)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a URL is still to be told something."""
+        return any(worker.busy for worker in self._workers)
+
     def page(self, after: int, limit: int) -> Answer:
         """Return a page of the deliveries, oldest first."""
         entries, following = self._deliveries.page(after, limit)
@@ -122,6 +127,10 @@ class _UrlWorker:
             write_later([Put(PLACES, f"{self.name}/", {"since": self._since})])
         self._told = {key.partition("/")[2]: int(row["told"]) for key, row in places.items()}
         self._due = {id_: None for id_, doc in self._documents.items() if self._place(doc) < len(doc.history)}
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._due)
 
     def changed(self, id_: str) -> None:
         self._due[id_] = None

@@ -79,7 +79,7 @@ class EchoHub:
 
     role = "hub"
 
-    def __init__(self, settings: Settings, epoch: int) -> None:
+    def __init__(self, settings: Settings, epoch: int, **_more: object) -> None:
         self.trace = settings.data_dir / "trace"
         own = Hello(self.role, epoch)
         self.links = Listener(settings.data_dir, own, settings.actors, MetricsRegistry(), self.met)

@@ -18,6 +18,7 @@ alert.
 - Units are in the names: `_seconds`, `_bytes`; all else are counts.
 - Counters begin at 0 with each life of the process that counts them; `rate()` and `increase()` take that into account.
 - A system that does not answer within 1.5 s is `maestro_system_up 0`; its other metrics are missing from that scrape.
+- Of a passivated system only its state, stale units, ledger and store are told, as they were when it came to rest.
 - `actor` is `ingress`, `cascade`, `system` or `gateway`; the label `system` is empty for those that serve all systems.
 - What ingress and cascade measure comes by way of the supervisor and is up to two seconds old.
 - Buckets of all histograms, in seconds: {buckets}.

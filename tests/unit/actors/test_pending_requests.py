@@ -182,3 +182,41 @@ async def test_fail_answers_everybody(talk: PendingRequests) -> None:
     talk.ask(DescribeSystem(), futures[2], 0.0)
     talk.fail(Answer(Code.UNAVAILABLE))
     assert {future.result().code for future in futures} == {Code.UNAVAILABLE}
+
+
+async def test_a_system_may_leave_while_nothing_is_asked(talk: PendingRequests, session: FakeSession) -> None:
+    assert talk.leave(session)
+    assert (talk.session, talk.left) == (None, True)
+    open_ = check(talk, 1.0)
+    assert session.asked == [], "nothing is posted into that session any more"
+    again = FakeSession()
+    talk.met(again, 8, 2.0)
+    assert not talk.left
+    assert again.questions == [CheckLock()]
+    assert not open_.done()
+
+
+async def test_a_system_may_not_leave_while_something_is_asked(talk: PendingRequests, session: FakeSession) -> None:
+    first = check(talk, 0.0)
+    assert not talk.leave(session)
+    talk.answered(Answered(1, OK), 0.1)
+    assert first.done()
+    asked = reply()
+    talk.ask(DescribeSystem(), asked, 0.2)
+    assert not talk.leave(session)
+    talk.answered(Answered(2, OK), 0.3)
+    assert not talk.leave(FakeSession()), "another session's word"
+    assert talk.leave(session)
+
+
+async def test_checks_that_wait_for_a_session_can_be_answered_without(
+    talk: PendingRequests, session: FakeSession
+) -> None:
+    assert talk.leave(session)
+    waiting = check(talk, 0.0)
+    talk.answer_checks(OK)
+    assert waiting.result() == OK
+    talk.met(session, 8, 1.0)
+    asked = check(talk, 1.0)
+    talk.answer_checks(OK)
+    assert not asked.done(), "a system with a session is asked"

@@ -8,7 +8,7 @@ import pytest
 from maestro.actors.child import State
 from maestro.actors.messages import Factories, Ping, Role, StartService, StopService
 from maestro.actors.processes import Process
-from maestro.actors.supervision_plan import SIDE_BY_SIDE, Command, Create, Kill, SupervisionPlan, Tell
+from maestro.actors.supervision_plan import Command, Create, Kill, SupervisionPlan, Tell
 from maestro.settings.model import ActorSettings, Settings
 from maestro.telemetry.metrics import Sample, Snapshot
 
@@ -23,6 +23,7 @@ class World:
         self.alive: set[int] = set()
         self.beats: dict[str, float] = {}
         self.pids = count(1000)
+        self.marks: set[str] = set()
         self.sent: list[tuple[object, object]] = []
         self.created: list[tuple[Role, str]] = []
         self.settings = ActorSettings(replace_after=replace_after)
@@ -34,6 +35,7 @@ class World:
             epochs=count(1).__next__,
             alive=lambda process: process.pid in self.alive,
             beat=lambda system_id, _epoch: self.beats.get(system_id, 0.0),
+            rests=self.marks.__contains__,
         )
 
     def run(self, commands: Iterable[Command]) -> None:
@@ -311,12 +313,12 @@ def test_replace_kills_only_the_life_it_names(world: World) -> None:
 
 def test_of_many_systems_a_few_start_side_by_side(world: World) -> None:
     world.run(world.plan.install([f"s{number}" for number in range(50)], world.now))
-    assert len(world.created) == 3 + SIDE_BY_SIDE
+    assert len(world.created) == 3 + world.settings.start_at_once
     first, *others = world.take(StartService)
     world.tick(0.1)
-    assert len(world.created) == 3 + SIDE_BY_SIDE
+    assert len(world.created) == 3 + world.settings.start_at_once
     world.run(world.plan.started(first.epoch, "up", world.now))
-    assert len(world.created) == 3 + SIDE_BY_SIDE + 1
+    assert len(world.created) == 3 + world.settings.start_at_once + 1
     for order in others:
         world.run(world.plan.started(order.epoch, "up", world.now))
     while orders := world.take(StartService):
@@ -387,3 +389,106 @@ def test_the_directory_tells_what_has_changed_since_it_was_asked_for_last(world:
     later = world.plan.directory(known.version)
     assert later.entries == (world.entry(INGRESS), world.entry(SYS_A))
     assert world.plan.directory(later.version).entries == ()
+
+
+# --- passivation ----------------------------------------------------------------------------------------------------
+
+
+def rest(world: World, system_id: str = "sysA") -> None:
+    """The system's process leaves its mark and ends."""
+    world.marks.add(system_id)
+    world.kill((Role.SYSTEM, system_id))
+
+
+def test_a_system_that_ended_at_rest_is_left_in_peace_until_it_is_woken(world: World) -> None:
+    rest(world)
+    entry = world.entry(SYS_A)
+    assert (entry.state, entry.address, entry.pid) == ("passivated", None, 0)
+    for _ in range(50):
+        world.tick(2.0)
+    assert world.created.count(SYS_A) == 1
+    world.run(world.plan.wake(["sysA", "nobody"], world.now))
+    assert world.created.count(SYS_A) == 2
+    assert world.entry(SYS_A).state == "waking"
+    world.marks.clear()
+    world.start_all()
+    entry = world.entry(SYS_A)
+    assert (entry.state, entry.restarts) == ("running", 0), "to be woken is no restart"
+
+
+def test_a_passivated_system_lets_the_supervisor_rest(world: World) -> None:
+    rest(world)
+    assert world.plan.pace == 2.0
+
+
+def test_a_wake_up_does_nothing_to_a_system_that_has_a_process(world: World) -> None:
+    before = world.plan.directory(-1)
+    world.run(world.plan.wake(["sysA"], world.now))
+    assert world.plan.directory(-1) == before
+    world.marks.add("sysA")  # its last act: the process has not ended yet
+    world.run(world.plan.wake(["sysA"], world.now))
+    assert world.plan.directory(-1) == before
+
+
+def test_an_end_at_rest_that_nobody_has_noticed_is_noticed_by_the_wake_up(world: World) -> None:
+    world.marks.add("sysA")
+    world.alive.discard(world.entry(SYS_A).pid)
+    world.run(world.plan.wake(["sysA"], world.now))
+    assert world.created.count(SYS_A) == 2
+
+
+def test_a_wake_up_that_dies_before_it_is_up_is_tried_again(world: World) -> None:
+    rest(world)
+    world.run(world.plan.wake(["sysA"], world.now))
+    world.kill(SYS_A)  # its mark is still there: it had not opened its store
+    assert world.entry(SYS_A).state == "starting"
+    for _ in range(10):
+        world.tick()
+    assert world.created.count(SYS_A) == 3
+    world.kill(SYS_A)
+    assert world.entry(SYS_A).state == "absent", "with a pause that grows"
+
+
+def test_a_system_that_ends_without_a_mark_is_created_again(world: World) -> None:
+    world.kill(SYS_A)
+    world.tick()
+    assert world.created.count(SYS_A) == 2
+
+
+def test_what_is_at_rest_when_it_is_installed_is_not_started(world: World) -> None:
+    world.marks.add("sysB")
+    world.run(world.plan.install(["sysB", "sysC"], world.now))
+    assert (Role.SYSTEM, "sysB") not in world.created
+    assert (Role.SYSTEM, "sysC") in world.created
+    assert world.entry((Role.SYSTEM, "sysB")).state == "passivated"
+    world.run(world.plan.wake(["sysB"], world.now))
+    world.start_all()
+    assert world.entry((Role.SYSTEM, "sysB")).restarts == 0
+
+
+def test_many_that_are_woken_at_once_start_a_few_at_a_time(world: World) -> None:
+    many = [f"s{number}" for number in range(300)]
+    world.marks.update(many)
+    world.run(world.plan.install(many, world.now))
+    world.run(world.plan.wake(many, world.now))
+    most = 0
+    while pending := world.take(StartService):
+        most = max(most, len(pending))
+        for order in pending:
+            assert isinstance(order, StartService)
+            world.run(world.plan.started(order.epoch, f"real {order.epoch}", world.now))
+    assert most == world.settings.start_at_once
+    assert {system_id for role, system_id in world.created if role is Role.SYSTEM} >= set(many)
+
+
+def test_a_stop_leaves_passivated_systems_alone(world: World) -> None:
+    rest(world)
+    world.run(world.plan.stop(world.now))
+    for order in world.take(StopService):
+        assert isinstance(order, StopService)
+        world.run(world.plan.stopped(order.epoch, world.now))
+    for order in world.take(StopService):
+        assert isinstance(order, StopService)
+        world.run(world.plan.stopped(order.epoch, world.now))
+    assert world.plan.done
+    assert world.plan.wake(["sysA"], world.now) == []

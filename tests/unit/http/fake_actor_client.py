@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
 from maestro.http.actor_client import UnknownSystem
 from maestro.http.evidence import Asked
+from maestro.http.outcome import Outcomes
 from maestro.http.replies import reply
 from maestro.messages import Answer, Code, Question
+from maestro.platform import Platform
 from maestro.telemetry.metrics import ActorState, Snapshot
 
 
@@ -18,6 +20,8 @@ class FakePages:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, int, int]] = []
+        #: Where nothing was replayed nobody is asked.
+        self.outcomes = Outcomes(cast("Platform", None), 1.0)
 
     async def page(self, system_id: str, instance_id: str, after: int, limit: int) -> web.Response:
         self.asked.append((system_id, instance_id, after, limit))
@@ -73,6 +77,9 @@ class FakeActorClient:
             raise self.install_error
         self.installed.append(system_id)
         self.known.add(system_id)
+
+    def passivated(self) -> int:
+        return 0
 
     def actors(self) -> tuple[ActorState, ...]:
         return self.states

@@ -25,6 +25,7 @@ from maestro.messages import (
     FindDocuments,
     GetDocument,
     GetHeldInstance,
+    GetReplays,
     GetUnits,
     ListRecords,
     ListTodo,
@@ -80,6 +81,8 @@ async def test_every_operation_against_every_role(at: House, name: str) -> None:
     at.actor_client.answers[GetHeldInstance] = Answer(Code.OK, b'{"systemId":"sysA","instanceId":"i1"}')
     units = b'{"systemId":"sysA","heldInstance":"i1","branch":"master","total":0,"units":[],"next":null}'
     at.actor_client.answers[GetUnits] = Answer(Code.OK, units)
+    replays = b'{"systemId":"sysA","status":"finished","total":0,"units":[],"next":null}'
+    at.actor_client.answers[GetReplays] = Answer(Code.OK, replays)
     for who in ("root", "ana", "eve", "events"):
         role = PEOPLE[who][0]
         allowed = operation.role is None or role is Role.ADMIN or role is operation.role or (

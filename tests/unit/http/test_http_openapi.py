@@ -26,6 +26,7 @@ from maestro.messages import (
     DescribeSystem,
     FindDocuments,
     GetHeldInstance,
+    GetReplays,
     GetUnits,
     GetWaiting,
     ListDeliveries,
@@ -83,6 +84,15 @@ ANSWERS = {
     ResolveDoubt: DOUBT | {"verdict": "made", "user": "ana", "at": "t", "reason": "looked"},
     GetHeldInstance: {"systemId": "sysA", "instanceId": "i1"},
     GetUnits: {"systemId": "sysA", "heldInstance": "i1", "branch": "master", "total": 0, "units": [], "next": None},
+    GetReplays: {
+        "systemId": "sysA",
+        "status": "finished",
+        "total": 1,
+        "next": None,
+        "units": [
+            {"instanceId": "p1", "branch": "master", "state": "outstanding", "round": 1, "first": "", "last": ""},
+        ],
+    },
     ListSkipped: {"total": 0, "skipped": [], "next": None},
     ListTodo: {"total": 0, "counts": {}, "items": [], "errors": 0, "failed": 0, "lastFailure": ""},
     ListRecords: [],

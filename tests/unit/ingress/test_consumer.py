@@ -16,6 +16,8 @@ from maestro.messages import (
     Arrived,
     DeadLetter,
     FeedWaitQueue,
+    LeaveAnswered,
+    LeaveAsked,
     Park,
     Parked,
     PersistSwept,
@@ -473,3 +475,64 @@ async def test_copies_are_given_back_when_the_system_stays_blocked(line: SystemC
     line.receive(FeedWaitQueue(on=False))
     await eventually(lambda: broker.given_back >= 1, "given back")
     assert session.idle()
+
+
+# --- passivation ----------------------------------------------------------------------------------------------------
+
+
+def delivered(line: SystemConsumer, body: bytes = b"body", problem: str = "") -> None:
+    delivery = Delivery(QUEUES.persist, body, "id", {}, redelivered=False, tag=object(), problem=problem)
+    line._arrived(delivery)
+
+
+async def test_a_system_leaves_once_nothing_is_held_for_it(line: SystemConsumer) -> None:
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
+    delivered(line)
+    first = await session.got_from(Source.PERSIST)
+    line.receive(LeaveAsked())
+    assert await session.got(LeaveAnswered) == LeaveAnswered(granted=False)
+    assert line.hears
+    line.receive(Ack(first.ref))
+    line.receive(LeaveAsked())
+    assert await session.got(LeaveAnswered) == LeaveAnswered(granted=True)
+    assert not line.hears, "outcomes are of no use to a system at rest"
+
+
+async def test_what_comes_for_a_system_that_left_is_held_for_its_next_life_and_has_it_woken(broker: FakeBroker) -> None:
+    wanted: list[bool] = []
+    line = SystemConsumer("s", broker, 16, MetricsRegistry(), wanted=lambda: wanted.append(line.needed))  # type: ignore[arg-type]
+    first, second = FakeSession(), FakeSession()
+    line.attach(first)  # type: ignore[arg-type]
+    line.receive(LeaveAsked())
+    assert await first.got(LeaveAnswered) == LeaveAnswered(granted=True)
+    assert wanted == []
+    delivered(line)
+    assert wanted == [True]
+    assert first.idle(), "nothing is posted into that session any more"
+    line.detach()
+    line.attach(second)  # type: ignore[arg-type]
+    arrived = await second.got_from(Source.PERSIST)
+    assert not arrived.redelivered, "the life that left has not seen it"
+    assert not line.needed
+    await line.close()
+
+
+async def test_what_is_held_when_a_session_ends_has_the_system_woken(broker: FakeBroker) -> None:
+    wanted: list[None] = []
+    line = SystemConsumer("s", broker, 16, MetricsRegistry(), wanted=lambda: wanted.append(None))  # type: ignore[arg-type]
+    line.attach(FakeSession())  # type: ignore[arg-type]
+    delivered(line)
+    assert wanted == []
+    line.detach()
+    assert wanted
+    await line.close()
+
+
+async def test_an_unreadable_delivery_has_a_system_woken_that_says_how_its_error_queue_is(broker: FakeBroker) -> None:
+    line = SystemConsumer("s", broker, 16, MetricsRegistry())  # type: ignore[arg-type]
+    delivered(line, problem="headers: cannot be decoded")
+    assert line.needed
+    line.attach(FakeSession())  # type: ignore[arg-type]
+    assert not line.needed
+    await line.close()

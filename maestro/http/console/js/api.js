@@ -33,6 +33,8 @@ export const reprocessing = (id, after, limit, signal) =>
 export const entities = (id, after, signal) => get(`${V1}/reprocessing/${part(id)}/entities?after=${after}`, signal);
 export const evidence = (id, after, limit, signal) =>
   get(`${V1}/reprocessing/${part(id)}/evidence?after=${after}&limit=${limit}`, signal);
+export const outcome = (id, after, limit, signal) =>
+  get(`${V1}/reprocessing/${part(id)}/outcome?after=${after}&limit=${limit}`, signal);
 export const leaveOut = (id, body) => post(`${V1}/reprocessing/${part(id)}/units/leave_out`, body);
 export const stale = (id, state, after, signal) =>
   get(`${V1}/systems/${part(id)}/stale?state=${part(state)}&after=${after}&limit=50`, signal);
@@ -60,6 +62,18 @@ export const stream = (id, signal) =>
     headers: headers({ Accept: "text/event-stream" }),
     signal,
   });
+
+/** Return all that a reprocessing changed, as CSV: a file. It takes as long as every unit is asked about. */
+export async function outcomeCsv(id, signal) {
+  let response;
+  try {
+    response = await fetch(`${V1}/reprocessing/${part(id)}/outcome.csv`, { headers: headers({}), signal });
+    if (response.ok) return await response.blob();
+  } catch (problem) {
+    throw new Failure(0, problem.message);
+  }
+  throw new Failure(response.status, parsed(await response.text())?.message ?? response.statusText);
+}
 
 /** Ask whether a token is accepted. */
 export async function accepts(candidate) {

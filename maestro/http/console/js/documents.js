@@ -15,7 +15,7 @@ export function phase(doc) {
 /** Return a tone for a status: which colour it is shown in. */
 export function tone(status) {
   if (status === Status.PENDING || status === "pending" || status === Status.PAUSED) return "attention";
-  if (status === Status.FINISHED || status === "open") return "ok";
+  if (status === Status.FINISHED || status === "open" || status === "passivated") return "ok";
   if (Sets.failed.includes(status) || status === "unavailable") return "danger";
   return status === Status.SKIPPED || status === Status.CANCELLED ? "neutral" : "info";
 }

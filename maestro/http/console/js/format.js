@@ -76,6 +76,24 @@ export function gist(payload) {
     .join(" · ");
 }
 
+/** Show a value as the reader writes it: a number in their digits, nothing as a dash. */
+export function amount(value) {
+  if (value === null || value === undefined) return "–";
+  if (typeof value !== "number") return String(value);
+  return new Intl.NumberFormat(language(), { maximumSignificantDigits: 10 }).format(value);
+}
+
+/** Show by how much a number changed, with its sign. */
+export function change(value) {
+  return new Intl.NumberFormat(language(), { maximumSignificantDigits: 6, signDisplay: "exceptZero" }).format(value);
+}
+
+/** Show a change in per cent with its sign: one decimal, three digits of a small one. */
+export function percent(value) {
+  const digits = Math.abs(value) >= 1 ? { maximumFractionDigits: 1 } : { maximumSignificantDigits: 3 };
+  return new Intl.NumberFormat(language(), { style: "percent", signDisplay: "exceptZero", ...digits }).format(value / 100);
+}
+
 const utc = (at) => `${at.toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
 function distance(seconds) {

@@ -5,9 +5,10 @@ import { commit } from "../decision/commit.js";
 import { decide } from "../decision/decide.js";
 import { head } from "../decision/head.js";
 import { impacted } from "../decision/impact.js";
+import { outcome, ran } from "../decision/outcome.js";
 import { run } from "../decision/run.js";
 import { trace } from "../decision/trace.js";
-import { phase } from "../documents.js";
+import { phase, progress, replays } from "../documents.js";
 import { fill, h, region } from "../dom.js";
 import { t } from "../i18n.js";
 import { watch } from "../live.js";
@@ -63,16 +64,20 @@ export function decisionPage({ params, signal }) {
 class View {
   #system = null;
   #form = null;
+  /** What was told of the outcome, and the units of the block that is read, by instance and branch. */
+  told = {};
+  units = new Map();
 
   constructor(doc, config, signal, place, changed) {
     this.context = { config, changed, signal, problem: h("div", { "aria-live": "assertive" }) };
     this.head = region(head, { class: "decision-head" });
     this.commit = region((shown) => commit(shown, signal), { class: "area-commit" });
     this.impact = region((shown) => impacted(shown, place, this.context), { class: "area-impact" });
+    this.outcome = region((shown) => outcome(shown, this.told, (...unit) => this.units.get(unit.join(" ")), signal));
     this.act = h("div", { class: "area-act" });
     this.run = region(({ doc, system }) => run(doc, system, this.context));
     this.trace = region(trace, { class: "area-trace" });
-    const columns = [this.head, this.commit, this.impact].map((one) => one.element);
+    const columns = [this.head, this.outcome, this.commit, this.impact].map((one) => one.element);
     this.element = h("div", { class: "columns" }, columns, this.act, this.trace.element);
     this.update(doc, null);
   }
@@ -80,6 +85,8 @@ class View {
   update(doc, system) {
     this.#system = system ?? this.#system;
     this.head.update(headOf(doc));
+    this.units = new Map(replays(doc).map((unit) => [`${unit.instanceId} ${unit.branch}`, unit]));
+    this.outcome.update({ id: doc.id, status: doc.status, shown: ran(doc), replayed: progress(doc).replayed });
     this.commit.update(commitOf(doc));
     this.impact.update(impactOf(doc));
     this.trace.update({ history: doc.history });

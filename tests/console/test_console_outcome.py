@@ -1,0 +1,108 @@
+"""What a run changed, on the page of a reprocessing: in both languages, on a phone and a desk, by day and night."""
+
+from typing import Any
+
+import pytest
+
+from tests.console.test_console_layout import WIDE
+from tests.support.browser import Browser
+from tests.support.scene import Scene
+from tests.support.stage import unit
+from tests.support.tenant import Tenant
+
+JSON = dict[str, Any]
+
+
+def dataset(*rows: tuple[str, float, str | None]) -> JSON:
+    told = [
+        {"id": id_, "usina": f"Usina {id_}", "mw": mw, "_metadata": {"type": "carga", "changeTrack": track}}
+        for id_, mw, track in rows
+    ]
+    return {"dataset": {"entities": {"carga": told}}}
+
+
+def replayed(scene: Scene, tenant: Tenant) -> JSON:
+    """Have three units replayed: values change, a row is added, and of one there is no history."""
+    tenant.impacts("fix", unit("p1"), unit("p2"), unit("p3"))
+    scene.starts(tenant, "fix", "rectify.quote.request", usina="A")
+    for short, usina in (("p1", "A"), ("p2", "B"), ("p3", "C")):
+        scene.starts(tenant, short, "calculate.load.request", usina=usina, dia="2026-11-27")
+    known = scene.siblings
+    known.read[tenant.id("re1")] = dataset(("A", 12000, None), ("B", 10, None), ("C", 0, None))
+    known.heads[tenant.id("re1")] = dataset(("A", 13488, "update"), ("B", 9.5, "update"), ("C", 3, "update"))
+    known.read[tenant.id("re2")], known.heads[tenant.id("re2")] = dataset(), dataset(("D", 7, "create"))
+    scene.run(tenant.publish("fix"))
+    doc = scene.run(tenant.pending())
+    scene.post(doc, "approve")
+    return scene.reaches(doc, "finished")
+
+
+@pytest.mark.parametrize(
+    ("language", "summary", "row", "words"),
+    [
+        (
+            "en",
+            "3 values changed, largest +12.4%, 1 row added",
+            ("Usina A", "12,000", "13,488", "+1,488", "+12.4%"),
+            (
+                "Outcome",
+                "The biggest changes",
+                "added",
+                "1 result cannot be compared:",
+                "has no history of its replay",
+            ),
+        ),
+        (
+            "pt-BR",
+            "3 valores mudaram, maior +12,4%, 1 linha acrescentada",
+            ("Usina A", "12.000", "13.488", "+1.488", "+12,4%"),
+            ("Resultado", "As maiores mudanças", "acrescentada", "1 resultado não pode ser comparado:"),
+        ),
+    ],
+)
+def test_what_changed_is_told_the_biggest_first(
+    browser: Browser, scene: Scene, tenant: Tenant, language: str, summary: str, row: tuple[str, ...], words: tuple[str]
+) -> None:
+    doc = replayed(scene, tenant)
+    browser.fresh(scene.url, language=language)
+    browser.open(f"#/reprocessing/{doc['id']}")
+    browser.sees(summary, *words, within="#outcome")
+    first = browser.text("#outcome tbody tr")
+    assert all(one in first for one in row), first
+    assert "calculate load · A · 2026-11-27" in first, "a unit is called by what started it"
+    for scheme in ("light", "dark"):
+        browser.prefers(scheme)
+        for size in ((1280, 900), (390, 844)):
+            browser.size(*size)
+            assert browser.run(WIDE) == []
+
+
+def test_each_unit_opens_and_stays_open(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    doc = replayed(scene, tenant)
+    browser.open(f"#/reprocessing/{doc['id']}")
+    browser.sees("3 values changed", within="#outcome")
+    browser.run("document.querySelector('.outcomes summary').click()")
+    browser.sees("Usina C", "0", "3", within=".outcomes details[open]")
+    assert "%" not in browser.text(".outcomes details[open] tbody tr:last-child"), "no per cent of 0"
+
+
+def test_the_outcome_is_saved_as_csv(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    doc = replayed(scene, tenant)
+    browser.open(f"#/reprocessing/{doc['id']}")
+    browser.sees("3 values changed", within="#outcome")
+    browser.run(
+        "window.saved = [];"
+        "URL.createObjectURL = (blob) => { blob.text().then((text) => saved.push(text)); return '#'; };"
+        "HTMLAnchorElement.prototype.click = () => {};"
+    )
+    browser.press("Save as CSV")
+    [text] = browser.until(lambda: browser.run("return saved.length ? saved : null"), "the file")
+    assert text.startswith("instance_id,branch,")
+    assert ",Usina A,mw,changed,12000,13488,1488.0,12.4," in text
+
+
+def test_before_a_decision_there_is_none(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    doc = scene.hold(tenant, "fix")
+    browser.open(f"#/reprocessing/{doc['id']}")
+    browser.sees("Your decision")
+    assert not browser.run("return document.querySelector('#outcome')")
