@@ -98,13 +98,17 @@ class _Histogram:
 
 
 class MetricsRegistry:
-    """The counters and histograms of one process; `metrics` are those whose known labels show from the start."""
+    """The counters and histograms of one process; `metrics` are those that show from the start, with known labels."""
 
     def __init__(self, metrics: Iterable[Metric] = ()) -> None:
         self._counters: dict[tuple[str, tuple[str, ...]], float] = {
             (metric.name, labels): 0.0 for metric in metrics for labels in metric.known
         }
-        self._histograms: dict[tuple[str, tuple[str, ...]], _Histogram] = {}
+        self._histograms: dict[tuple[str, tuple[str, ...]], _Histogram] = {
+            (metric.name, ()): _Histogram(metric.buckets)
+            for metric in metrics
+            if metric.kind is Kind.HISTOGRAM and not metric.labels
+        }
 
     def count(self, metric: Metric, *labels: str, by: float = 1.0) -> None:
         """Add to a counter."""
