@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from maestro.settings.model import BrokerSettings
@@ -25,6 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--faults", action="store_true", help="run all tests of faults, not only the quick ones")
     group.addoption("--fuzz-seconds", type=float, default=0.0, help="how long each fuzz target goes on")
     group.addoption("--faults-seed", type=int, default=1, help="what the tests of faults draw their dice from")
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """What a test sets up for logging, a command line run within it say, does not outlast it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from maestro.cli.document_page import print_document
 from maestro.cli.naming import named
 from maestro.cli.plain import age, local, span
 from maestro.cli.session import AnySystem, DocumentId, Session, SystemId, command
+from maestro.cli.values import print_overwrites
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError
 from maestro.client.finding import documents, find, systems_of
@@ -213,9 +214,12 @@ def stale(
     state: Annotated[str, typer.Option(help="Only this state: stale, unverified, …; default: all.")] = "",
     after: After = 0,
     limit: Limit = 100,
+    values: Annotated[
+        bool, typer.Option("--values", help="With both values of what was overwritten; at most 20 results then.")
+    ] = False,
 ) -> None:
     """List the results that are not known to be fresh, and the commits that they missed, oldest note first."""
-    reply = session.maestro.stale(system, state, after, limit)
+    reply = session.maestro.stale(system, state, after, limit, values=values)
     if session.out.json:
         session.out.raw(reply.raw)
         return
@@ -234,6 +238,8 @@ def stale(
         for one in reply.value.stale
     )
     session.out.table(columns, rows, "nothing is known to be stale")
+    if values:
+        print_overwrites(session.out, reply.value.stale)
     more(session, reply.value.next, reply.value.total)
 
 

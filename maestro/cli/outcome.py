@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Annotated, Final
 
-import msgspec
 import typer
 
 from maestro.cli.exits import EXIT_USAGE, fail
@@ -13,6 +12,7 @@ from maestro.cli.looking import PositionAfter, more, shortened
 from maestro.cli.output import Output
 from maestro.cli.plain import count
 from maestro.cli.session import DocumentId, Session, command
+from maestro.cli.values import difference, percent, text_of
 from maestro.client.finding import find
 from maestro.client.shapes import OutcomePage, OutcomeSummary, Value
 from maestro.client.transport import Reply
@@ -22,9 +22,6 @@ _SHOWN: Final = 5
 #: Seconds that a summary may take to be complete, and between two looks.
 _TIMEOUT: Final = 60.0
 _LOOK: Final = 0.5
-_WIDE: Final = 40
-_DIGITS: Final = 6
-_ROUNDED: Final = 3
 
 
 @command
@@ -65,7 +62,7 @@ def complete(ask: Callable[[], Reply[OutcomePage]], timeout: float = _TIMEOUT) -
 
 
 def _print(out: Output, page: OutcomePage) -> None:
-    out.say(summary_line(page.summary))
+    out.say(page.summary.says)
     for line in _remarks(page.summary):
         out.say(line)
     if page.biggest:
@@ -97,39 +94,12 @@ def _cells(value: Value) -> Sequence[str]:
         value.type,
         value.about or value.id,
         value.field,
-        _text(value.before) if value.change in ("changed", "destroyed") else "-",
-        _text(value.after) if value.change != "destroyed" else "-",
-        "-" if value.difference is None else f"{value.difference:+.{_DIGITS}g}",
-        "-" if value.percent is None else percent(value.percent),
+        text_of(value.before) if value.change in ("changed", "destroyed") else "-",
+        text_of(value.after) if value.change != "destroyed" else "-",
+        difference(value.difference),
+        percent(value.percent),
         _MARKS.get(value.change, ""),
     )
-
-
-def _text(value: object) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return text if len(text) <= _WIDE else f"{text[: _WIDE - 1]}…"
-
-
-def percent(value: float) -> str:
-    """Return a change in per cent with its sign: one decimal, more of a small one."""
-    return f"{value:+,.1f} %" if abs(value) >= 1 or value == 0 else f"{value:+.{_ROUNDED}g} %"
-
-
-def summary_line(found: OutcomeSummary) -> str:
-    """Return what all replays changed in one line."""
-    if not found.replayed:
-        return "nothing was replayed yet"
-    others = found.added + found.destroyed + found.unread
-    parts = [f"{count(found.changed, 'value')} changed"] if found.changed or not others else []
-    if found.largest is not None and found.largest.percent is not None:
-        parts.append(f"largest {percent(found.largest.percent)}")
-    if found.added:
-        parts.append(f"{count(found.added, 'row')} added")
-    if found.destroyed:
-        parts.append(f"{count(found.destroyed, 'row')} destroyed")
-    if found.unread:
-        parts.append(f"{count(found.unread, 'row')} changed without having been read")
-    return ", ".join(parts) + f" ({count(found.compared, 'result')} compared)"
 
 
 def _remarks(found: OutcomeSummary) -> list[str]:

@@ -104,9 +104,14 @@ class Maestro:
         """Return a page of what was skipped, oldest first."""
         return self._page(system_id, "skipped", shapes.SkippedPage, after, limit)
 
-    def stale(self, system_id: str, state: str, after: int, limit: int) -> Reply[shapes.StalePage]:
-        """Return a page of the units that are not known to be fresh, oldest note first."""
-        query = {"state": state, "after": after, "limit": limit}
+    def stale(
+        self, system_id: str, state: str, after: int, limit: int, *, values: bool = False
+    ) -> Reply[shapes.StalePage]:
+        """Return a page of the units that are not known to be fresh, oldest note first.
+
+        `values`: with both values of each overwrite; at most 20 units then.
+        """
+        query = {"state": state, "after": after, "limit": limit} | ({"values": "true"} if values else {})
         return self._http.call("GET", _system(system_id, "stale"), shapes.StalePage, query=query)
 
     def errors(self, system_id: str, limit: int) -> Reply[shapes.ErrorPage]:

@@ -266,6 +266,35 @@ class SkippedPage(_Shape, frozen=True):
     next: int | None = None
 
 
+class Value(_Shape, frozen=True):
+    """One value before and after a replay."""
+
+    type: str
+    id: str
+    field: str
+    change: str
+    branch: str = ""
+    about: str = ""
+    before: Any = None
+    after: Any = None
+    difference: float | None = None
+    percent: float | None = None
+    #: Of which unit, where it is told apart from it.
+    instance_id: str = ""
+    unit_branch: str = ""
+    #: Of an overwrite: who wrote what was replaced.
+    by: str = ""
+
+
+class Overwrite(_Shape, frozen=True):
+    """Both values of what was overwritten, and why nothing, or not all, is known."""
+
+    values: tuple[Value, ...] = ()
+    same: int = 0
+    more: int = 0
+    problem: str = ""
+
+
 class Stale(_Shape, frozen=True):
     """A unit whose result is not known to be fresh."""
 
@@ -279,6 +308,8 @@ class Stale(_Shape, frozen=True):
     user: str = ""
     reason: str = ""
     reprocessing: str | None = None
+    #: Where its values were asked for.
+    overwrite: Overwrite | None = None
 
 
 class StalePage(_Shape, frozen=True):
@@ -362,27 +393,10 @@ class EntitiesPage(_Shape, frozen=True):
     next: int | None = None
 
 
-class Value(_Shape, frozen=True):
-    """One value before and after a replay."""
-
-    type: str
-    id: str
-    field: str
-    change: str
-    branch: str = ""
-    about: str = ""
-    before: Any = None
-    after: Any = None
-    difference: float | None = None
-    percent: float | None = None
-    #: Of which unit, where it is told apart from it.
-    instance_id: str = ""
-    unit_branch: str = ""
-
-
 class OutcomeSummary(_Shape, frozen=True):
-    """What all replays changed, as far as it is known."""
+    """What all replays changed, as far as it is known; `says` it in one line."""
 
+    says: str = ""
     units: int = 0
     looked: int = 0
     replayed: int = 0

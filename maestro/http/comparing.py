@@ -195,11 +195,17 @@ def _all(rows: Rows) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
     """Decode rows one after the other; each has its type and id for a key."""
     for type_, found in rows.items():
         for raw in found:
-            row = _row(raw)
-            yield (_type(type_, row), _name(row)), row
+            row = row_of(raw)
+            yield key_of(type_, row), row
 
 
-def _row(raw: msgspec.Raw) -> dict[str, Any]:
+def key_of(type_: str, row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what rows are matched by: type, and id or rid. `type_`: of a row that does not say its own."""
+    return _type(type_, row), _name(row)
+
+
+def row_of(raw: msgspec.Raw) -> dict[str, Any]:
+    """Decode a row. Raises `ValueError`: it is none."""
     try:
         row = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -238,9 +244,9 @@ def _equal(before: object, after: object) -> bool:
 
 
 def _about(row: Mapping[str, Any], names: Iterable[str]) -> str:
-    texts = (row.get(name) for name in names)
-    told = [text for text in texts if isinstance(text, str) and 0 < len(text) <= _NAME]
-    return _cut(" ".join(told[:_NAMES]), NAMED)
+    values = (row.get(name) for name in names)
+    told = [str(value) for value in values if isinstance(value, str | int) and not isinstance(value, bool)]
+    return _cut(" ".join([text for text in told if 0 < len(text) <= _NAME][:_NAMES]), NAMED)
 
 
 def _shown(value: object) -> float | int | str | bool | None:

@@ -5,6 +5,7 @@ actor has nothing to do with it but to say which instance is held, and lock chec
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from aiohttp import web
 from maestro.http.actor_client import Unavailable
 from maestro.http.evidence import Asked, Evidence
 from maestro.http.outcome import Outcomes
+from maestro.http.overwrites import Overwrites, Overwriting
 from maestro.http.replies import Problem, reply
 from maestro.platform import Platform, SiblingError
 from maestro.platform.pages import Page
@@ -34,6 +36,9 @@ class Pages(Protocol):
     def outcomes(self) -> Outcomes:
         """What tells what reprocessings changed."""
 
+    async def valued(self, entries: Sequence[Overwriting]) -> list[dict[str, Any]]:
+        """Return both values of what was overwritten (`Overwrites.valued`)."""
+
 
 class NoPages:
     """Where there is no platform to ask."""
@@ -51,6 +56,10 @@ class NoPages:
         """Raise `Unavailable`."""
         raise Unavailable("there is no Process Memory to ask")
 
+    async def valued(self, entries: Sequence[Overwriting]) -> list[dict[str, Any]]:  # noqa: ARG002 - the protocol's
+        """Raise `Unavailable`."""
+        raise Unavailable("there is no Process Memory to ask")
+
 
 class Entities:
     """Pages of what commits would write. `timeout`: seconds that a page may take, waiting for its turn included."""
@@ -60,6 +69,7 @@ class Entities:
         self._timeout = timeout
         self._evidence = Evidence(platform, timeout)
         self._outcomes = Outcomes(platform, timeout)
+        self._overwrites = Overwrites(platform, timeout)
         self._places = asyncio.Semaphore(AT_ONCE)
         self._reading: dict[tuple[str, str, int, int], asyncio.Task[Page]] = {}
 
@@ -91,6 +101,10 @@ class Entities:
     def outcomes(self) -> Outcomes:
         """What tells what reprocessings changed."""
         return self._outcomes
+
+    async def valued(self, entries: Sequence[Overwriting]) -> list[dict[str, Any]]:
+        """Return both values of what was overwritten (`Overwrites.valued`)."""
+        return await self._overwrites.valued(entries)
 
     async def close(self) -> None:
         """Read no more."""

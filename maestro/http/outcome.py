@@ -8,7 +8,7 @@ by then, with word whether that is all. What was found is kept for the next who 
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -44,6 +44,7 @@ NOT_REPLAYED: Final = "it was not replayed yet"
 NO_RESULT: Final = "its replay ended without a result: it had nothing to commit"
 LEFT_OUT: Final = "it was left out, and not replayed"
 NO_HISTORY: Final = "Process Memory has no history of its replay"
+NOTHING_REPLAYED: Final = "nothing was replayed yet"
 NOT_YET: Final = "not asked yet"
 
 
@@ -209,17 +210,18 @@ class Outcomes:
         failed = sum(one is not None and one.compared is None for _, one in known)
         problems = [one.problem for _, one in known if one is not None and one.problem]
         best = _largest(found)
+        counts = {
+            name: sum(getattr(one, name) for _, one in found) for name in ("changed", "added", "destroyed", "unread")
+        }
         return {
+            "says": _said(counts, best and best[1], len(found)) if replayed else NOTHING_REPLAYED,
             "units": asked.total,
             "looked": len(asked.units),
             "replayed": len(replayed),
             "compared": len(found),
             "failed": failed,
             "pending": len(replayed) - len(found) - failed,
-            "changed": sum(one.changed for _, one in found),
-            "added": sum(one.added for _, one in found),
-            "destroyed": sum(one.destroyed for _, one in found),
-            "unread": sum(one.unread for _, one in found),
+            **counts,
             "unchanged": sum(not (one.changed or one.added or one.destroyed or one.unread) for _, one in found),
             "largest": None if best is None else _of_unit(*best),
             "problem": problems[0] if problems else "",
@@ -257,6 +259,23 @@ def _largest(found: Iterable[tuple[UnitReplayed, Compared]]) -> tuple[UnitReplay
     """Return the largest change in per cent there is; else the largest from 0."""
     firsts = [(unit, one.values[0]) for unit, one in found if one.values and one.values[0].difference is not None]
     return min(firsts, key=lambda one: size(one[1]), default=None)
+
+
+def _said(counts: Mapping[str, int], largest: Value | None, compared: int) -> str:
+    """Return what all replays changed in one line, for terminals."""
+    changed, added, destroyed, unread = (counts[name] for name in ("changed", "added", "destroyed", "unread"))
+    parts = [_counted(changed, "value") + " changed"] if changed or not (added + destroyed + unread) else []
+    if largest is not None and largest.percent is not None:
+        digits = ",.1f" if abs(largest.percent) >= 1 or not largest.percent else ".3g"
+        parts.append(f"largest {largest.percent:+{digits}} %")
+    parts += [_counted(added, "row") + " added"] if added else []
+    parts += [_counted(destroyed, "row") + " destroyed"] if destroyed else []
+    parts += [_counted(unread, "row") + " changed without having been read"] if unread else []
+    return ", ".join(parts) + f" ({_counted(compared, 'result')} compared)"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _of_unit(unit: UnitReplayed, value: Value) -> dict[str, Any]:

@@ -208,6 +208,8 @@ class StaleQuery(PageQuery):
     """Which page of the list of units that are not known to be fresh, and which state of them."""
 
     state: str = ""
+    #: With both values of each overwrite; then a page has at most 20 units.
+    values: Annotated[Literal["true", "false"], Meta(extra={"says": 'must be "true" or "false"'})] = "false"
 
 
 class AuditQuery(PageQuery):
@@ -711,6 +713,43 @@ class SkippedPage(Struct):
     next: int | None
 
 
+class ValueShape(Struct, rename="camel"):
+    """One value before and after a replay; of an overwrite: the value replaced, and the one that replaced it."""
+
+    type: str
+    id: str
+    branch: str
+    #: What else the row says of itself, for people.
+    about: str
+    field: str
+    #: `changed`; `added`: the row is new, it replaces nothing; `destroyed`; `unread`: what it was is not known.
+    change: str
+    #: Numbers, true, false and null as they are; all else as text, cut at 200 characters.
+    before: float | int | str | bool | None
+    after: float | int | str | bool | None
+    #: null: they are no two numbers.
+    difference: float | None
+    #: null as well where the value was 0.
+    percent: float | None
+
+
+class OverwrittenValue(ValueShape):
+    """One value of an overwrite: `before` was written by `by`, unseen; `after` replaced it."""
+
+    by: str
+
+
+class OverwriteShape(Struct):
+    """Both values of each row that was overwritten."""
+
+    #: At most thirty; `more`: further ones, `same`: rows of which both wrote the same.
+    values: list[OverwrittenValue]
+    same: int
+    more: int
+    #: Why nothing, or not all, is known.
+    problem: str
+
+
 class StaleUnit(Struct, rename="camel"):
     """A unit whose result is not known to be fresh: why, since when, and what it missed."""
 
@@ -732,6 +771,8 @@ class StaleUnit(Struct, rename="camel"):
     reason: str
     #: The late reprocessing that is to replay it.
     reprocessing: str | None
+    #: Of an overwrite, where its values are asked for.
+    overwrite: OverwriteShape | None = None
 
 
 class StalePage(Struct):
@@ -780,26 +821,6 @@ class EvidencePage(Struct):
     next: int | None
 
 
-class ValueShape(Struct, rename="camel"):
-    """One value before and after a replay."""
-
-    type: str
-    id: str
-    branch: str
-    #: What else the row says of itself, for people.
-    about: str
-    field: str
-    #: `changed`; `added`: the row is new, it replaces nothing; `destroyed`; `unread`: what it was is not known.
-    change: str
-    #: Numbers, true, false and null as they are; all else as text, cut at 200 characters.
-    before: float | int | str | bool | None
-    after: float | int | str | bool | None
-    #: null: they are no two numbers.
-    difference: float | None
-    #: null as well where the value was 0.
-    percent: float | None
-
-
 class UnitValueShape(ValueShape):
     """One value of a unit."""
 
@@ -810,6 +831,8 @@ class UnitValueShape(ValueShape):
 class OutcomeSummary(Struct, rename="camel"):
     """What all replays changed, as far as it is known."""
 
+    #: In one line, for terminals.
+    says: str
     #: Units of the document; those that the summary is about (the first 1000); of these, those replayed, compared, and
     #: not to be had. `pending`: still to be asked; ask again.
     units: int

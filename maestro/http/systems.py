@@ -14,7 +14,8 @@ from maestro.http.actor_client import ActorClient, answer_of, of_each
 from maestro.http.checking import checked, query_of
 from maestro.http.deciding import check_reason, decision_body
 from maestro.http.inputs import parse_object, path_number, path_system, query_page, read_body, user_of
-from maestro.http.keys import ACTOR_CLIENT, SETTINGS, note
+from maestro.http.keys import ACTOR_CLIENT, ENTITIES, SETTINGS, note
+from maestro.http.overwrites import AT_MOST, Overwriting
 from maestro.http.replies import answered, problem, reply
 from maestro.http.request_context import principal
 from maestro.http.shapes import (
@@ -47,6 +48,8 @@ from maestro.messages import (
 READY_TIMEOUT: Final = 5.0
 #: Seconds that each system has to say whether it is stalled.
 STALLED_TIMEOUT: Final = 2.0
+#: The state of a unit that replaced what it had not seen.
+OVERWRITE: Final = "overwrite"
 _CONDITIONS: Final = msgspec.json.Decoder(tuple[str, ...])
 
 
@@ -87,9 +90,21 @@ async def skipped(request: web.Request) -> web.StreamResponse:
 
 
 async def stale(request: web.Request) -> web.StreamResponse:
-    """One system's units whose results are not known to be fresh, oldest note first."""
+    """One system's units whose results are not known to be fresh, oldest note first; overwrites with their values."""
     query = query_of(request, StaleQuery)
-    return await _ask(request, ListStale(query.state, query.after, query.limit))
+    if query.values == "false":
+        return await _ask(request, ListStale(query.state, query.after, query.limit))
+    client, timeout = request.app[ACTOR_CLIENT], request.app[SETTINGS].ask_timeout
+    question = ListStale(query.state, query.after, min(query.limit, AT_MOST))
+    answer = await client.ask(path_system(request), question, timeout=timeout)
+    if answer.code is not Code.OK:
+        return answered(answer)
+    page = orjson.loads(answer.body)
+    units = [one for one in page["stale"] if one["state"] == OVERWRITE]
+    asked = msgspec.convert(units, list[Overwriting])
+    for one, valued in zip(units, await request.app[ENTITIES].valued(asked), strict=True):
+        one["overwrite"] = valued
+    return reply(orjson.dumps(page))
 
 
 async def errors(request: web.Request) -> web.StreamResponse:

@@ -53,6 +53,7 @@ class Database:
         self._tail = Tail(path.with_name(path.name + "-tail"))
         #: The tail's rows as they are now, by table and key.
         self._unfolded: dict[tuple[str, str], Row] = {}
+        self._unfolded_tables: set[str] = set()
         self._synced = True  # the mode that `_connect` leaves
         _OPEN.add(self)
         try:
@@ -120,9 +121,12 @@ class Database:
         """Return what the tail says of a row, which goes before what the database says; None when it says nothing."""
         return None if self.in_transaction else self._unfolded.get((table, key))
 
-    def fold(self) -> None:
-        """Move the tail into the database: a query sees all then. Raises as `save`."""
-        if self._unfolded and not self.in_transaction:
+    def fold(self, table: str = "") -> None:
+        """Move the tail into the database: a query sees all then. Raises as `save`.
+
+        A query of one `table` needs it only when the tail has rows of that.
+        """
+        if self._unfolded and not self.in_transaction and (not table or table in self._unfolded_tables):
             with self.transaction(durable=False):
                 pass
 
@@ -145,6 +149,7 @@ class Database:
                 self._number = max(self._number, self._stored_number())
             raise
         self._unfolded.clear()
+        self._unfolded_tables.clear()
         self._tail.restart()
 
     def _to_tail(self, rows: Sequence[Row]) -> bool:
@@ -168,6 +173,7 @@ class Database:
 
     def _note(self, rows: Sequence[Row]) -> None:
         self._unfolded.update({row[:2]: row for row in rows})
+        self._unfolded_tables.update([row[0] for row in rows])
 
     def _write(self, rows: Iterable[Row]) -> None:
         connection = self.connection

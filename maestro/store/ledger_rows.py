@@ -34,7 +34,7 @@ class LedgerRows:
     def last_writes(self, rows: Iterable[int]) -> dict[int, LastWrite]:
         """See `Store.last_writes`."""
         found = {}
-        for some in self._look_up(_LAST_WRITES, rows):
+        for some in self._look_up(LEDGER_WRITES, _LAST_WRITES, rows):
             for row, number, writer, crc in some:
                 if not _sound(crc, row, number, writer):
                     raise self._damage(LEDGER_WRITES, row)
@@ -44,7 +44,7 @@ class LedgerRows:
     def readings(self, rows: Iterable[int]) -> list[Reading]:
         """See `Store.readings`."""
         found = []
-        for some in self._look_up(_READINGS, rows):
+        for some in self._look_up(LEDGER_READS, _READINGS, rows):
             for row, number, version, wrote, crc in some:
                 if not _sound(crc, row, number, version, wrote):
                     raise self._damage(LEDGER_READS, row)
@@ -62,8 +62,8 @@ class LedgerRows:
             except sqlite3.DatabaseError as error:
                 yield f"{self._database.path}: reading all of {table} ended early: {error}"
 
-    def _look_up(self, query: str, rows: Iterable[int]) -> Iterator[Sequence[Sequence[Any]]]:
-        self._database.fold()
+    def _look_up(self, table: str, query: str, rows: Iterable[int]) -> Iterator[Sequence[Sequence[Any]]]:
+        self._database.fold(table)
         ordered = iter(sorted(set(rows)))  # neighbours share pages
         while some := list(islice(ordered, _AT_ONCE)):
             yield self._database.query(query, (orjson.dumps(some).decode(),))

@@ -167,7 +167,7 @@ class _File:
     def unfolded(self, table: str, key: str) -> None:
         """Nothing is outside the file."""
 
-    def fold(self) -> None:
+    def fold(self, table: str = "") -> None:
         """Nothing is outside the file."""
 
     def transaction(self, *, durable: bool) -> Any:  # noqa: ARG002 - the protocol's

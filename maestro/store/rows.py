@@ -52,8 +52,8 @@ class Source(Protocol):
     def unfolded(self, table: str, key: str) -> Row | None:
         """Return a row that is committed and not in the file yet."""
 
-    def fold(self) -> None:
-        """Bring all that is committed into the file."""
+    def fold(self, table: str = "") -> None:
+        """Bring all that is committed, or of one table, into the file."""
 
     def close(self) -> None:
         """Close it."""
@@ -90,7 +90,7 @@ class Rows:
             StoreDamaged: when it comes to a row that is.
         """
         end = end_of(prefix)
-        self._database.fold()
+        self._database.fold(table)
         first = (_NEXT, after) if after else (_FIRST, prefix)
         page = self._database.query(first[0], (table, first[1], end))
         while page:
@@ -100,13 +100,13 @@ class Rows:
 
     def count(self, table: str, prefix: str = "") -> int:
         """Return how many rows there are whose key begins with `prefix`."""
-        self._database.fold()
+        self._database.fold(table)
         number: int = self._database.query(_COUNT, (table, prefix, end_of(prefix)))[0][0]
         return number
 
     def keys(self, table: str) -> list[str]:
         """Return all keys of a table, in order."""
-        self._database.fold()
+        self._database.fold(table)
         return [key for (key,) in self._database.query(_KEYS, (table,))]
 
     def tables(self) -> list[str]:

@@ -106,3 +106,39 @@ def test_before_a_decision_there_is_none(browser: Browser, scene: Scene, tenant:
     browser.open(f"#/reprocessing/{doc['id']}")
     browser.sees("Your decision")
     assert not browser.run("return document.querySelector('#outcome')")
+
+
+@pytest.mark.parametrize(("language", "button"), [("en", "Show both values"), ("pt-BR", "Mostrar os dois valores")])
+def test_an_overwrite_shows_both_values(
+    browser: Browser, scene: Scene, tenant: Tenant, language: str, button: str
+) -> None:
+    tenant.impacts("c1", unit("p1"))
+    scene.starts(tenant, "c1", "rectify.quote.request", usina="A")
+    for instance, mw in (("c1", 2000), ("w", 1500)):
+        about = {"type": "carga", "branch": "master", "changeTrack": "update", "instance_id": tenant.id("before")}
+        written = {"id": "A", "usina": "Usina A", "mw": mw, "_metadata": about}
+        book = {"dataset": {"entities": {"carga": [written]}}}
+        scene.siblings.read[tenant.id(instance)] = scene.siblings.heads[tenant.id(instance)] = book
+        scene.siblings.entities[tenant.id(instance)] = [written]
+    scene.run(tenant.publish("c1"))
+    doc = scene.run(tenant.pending())
+    scene.run(tenant.publish("w"))
+    scene.waits(tenant, 1)
+    scene.post(doc, "approve")
+    scene.reaches(doc, "finished")
+    scene.run(tenant.commits_are("c1", "re1", "w"))
+
+    browser.fresh(scene.url, language=language)
+
+    def listed() -> bool:
+        browser.open("#/")
+        browser.open(f"#/stale?system={tenant.system}&state=overwrite")
+        browser.until(lambda: not browser.run("return !!document.querySelector('.spinner')"), "it is loaded")
+        return tenant.id("w") in browser.text("main")
+
+    browser.until(listed, "the overwrite is listed")
+    browser.press(button)
+    numbers = ("2,000", "1,500") if language == "en" else ("2.000", "1.500")
+    browser.sees("Usina A", "mw", *numbers, "25", within=".overwritten")
+    browser.size(390, 844)
+    assert browser.run(WIDE) == []

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.cli import maestro
-from tests.support.stage import Stage, stage, unit
+from tests.support.stage import Stage, eventually, stage, unit
 from tests.support.tenant import Tenant, new_tenant
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -76,3 +76,41 @@ async def test_on_the_command_line(it: Stage, finished: tuple[Tenant, dict[str, 
     ]
     assert lines[-1]["problem"] == "Process Memory has no history of its replay"
     assert (await maestro(it, "outcome", doc["id"], "--csv", "--json")).code == 2
+
+
+async def test_what_was_overwritten_is_listed_with_both_values(it: Stage) -> None:
+    """w computed a row before a correction of it was decided, waited, and replaced the corrected value."""
+    tenant = await new_tenant(it, "sysW")
+    tenant.impacts("c1", unit("p1"))
+    known = it.siblings
+
+    def written(instance: str, saldo: float, writer: str) -> None:
+        about = {"type": "conta", "branch": "master", "changeTrack": "update", "instance_id": tenant.id(writer)}
+        row = {"id": "c7", "nome": "Caixa", "saldo": saldo, "_metadata": about}
+        known.read[tenant.id(instance)] = {"dataset": {"entities": {"conta": [row]}}}
+        known.heads[tenant.id(instance)] = {"dataset": {"entities": {"conta": [row]}}}
+        known.entities[tenant.id(instance)] = [row]
+
+    written("c1", 200, "before")
+    written("w", 150, "before")
+    await tenant.publish("c1")
+    doc = await tenant.pending()
+    await tenant.publish("w")
+    await tenant.waits(1)
+    await it.decide(doc, "approve")
+    await tenant.ended(doc, "finished")
+    await tenant.commits_are("c1", "re1", "w")
+
+    async def listed() -> Any:
+        return (await it.get("/v1.0.0/systems/sysW/stale?state=overwrite&values=true"))["stale"]
+
+    [one] = await eventually(listed, "the overwrite is listed")
+    assert one["instanceId"] == tenant.id("w")
+    [value] = one["overwrite"]["values"]
+    assert [value[name] for name in ("field", "before", "after", "percent", "by")] == [
+        "saldo", 200, 150, -25.0, tenant.id("c1"),
+    ]  # fmt: skip
+    ran = await maestro(it, "stale", "sysW", "--state", "overwrite", "--values")
+    [line] = [one for one in ran.out.splitlines() if "Caixa" in one]
+    assert line.split() == ["conta", "Caixa", "saldo", "200", "150", "-50", "-25.0", "%", tenant.id("c1")]
+    assert "replaced what it had not seen" in ran.out

@@ -4,8 +4,8 @@ import pytest
 
 from tests.random_driver.walk import walk
 
-#: About 20 s of one core.
-SEEDS, A_TEST = 300, 50
+#: A minute and a half of one core.
+SEEDS, A_TEST = 2000, 200
 
 
 @pytest.mark.timeout(300)

@@ -108,6 +108,15 @@ class Maestro(Service):
         """Return one document."""
         return dict(await self.call("GET", f"/v1.0.0/reprocessing/{quote(identity)}"))
 
+    async def outcome(self, identity: str) -> str:
+        """Return what a reprocessing changed in one line, once all of it is known; or as much as is after a while."""
+        for _ in range(_LOOKS):
+            page = await self.call("GET", f"/v1.0.0/reprocessing/{quote(identity)}/outcome?limit=1")
+            if not page["summary"]["pending"]:
+                break
+            await asyncio.sleep(_PAUSE)
+        return str(page["summary"]["says"])
+
     async def listed_stale(self, system: str) -> dict[str, str]:
         """Return what Maestro lists as not known to be fresh: instance and branch, as `Domain.stale`, and the state."""
         page = await self.call("GET", f"/v1.0.0/systems/{system}/stale?limit=1000")

@@ -25,6 +25,7 @@ from maestro.sandbox.demo.stage import SERVE, Stage
 from maestro.sandbox.demo.story import Story, Teller
 from maestro.sandbox.demo.truth import differences, expected
 from maestro.sandbox.options import SYSTEM, BrokerKind
+from maestro.statuses import Status
 
 _T = TypeVar("_T")
 
@@ -56,6 +57,10 @@ async def run(
             report = await _watched(stage, perform(plan, system, services, show, finds_late=not kind))
         report = replace(report, seconds=time.monotonic() - began)
         show.ends(report)
+        if (ended := _largest(report)) is not None:
+            _say(console, f"outcome of the largest run: {await services.maestro.outcome(ended['id'])}")
+            if keep:
+                _say(console, f"  {stage.maestro_url}/#/reprocessing/{ended['id']}")
         if keep:
             if report.equal:
                 held = await _watched(stage, Story(plan, system, services, show).leave_held())
@@ -108,6 +113,12 @@ async def _watched(stage: Stage, performance: Coroutine[Any, Any, _T]) -> _T:
         playing.cancel()
         watching.cancel()
         await asyncio.gather(playing, watching, return_exceptions=True)
+
+
+def _largest(report: Report) -> dict[str, Any] | None:
+    """Return the finished reprocessing of the most replays."""
+    finished = [one.document for one in report.decided if one.document["status"] == Status.FINISHED]
+    return max(finished, key=lambda document: len(document["events"]), default=None)
 
 
 def _say_what_to_decide(console: Console, stage: Stage, system: str, identity: str) -> None:

@@ -1,7 +1,7 @@
 """A actor_client with canned answers that remembers what it was asked."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from aiohttp import web
@@ -9,6 +9,7 @@ from aiohttp import web
 from maestro.http.actor_client import UnknownSystem
 from maestro.http.evidence import Asked
 from maestro.http.outcome import Outcomes
+from maestro.http.overwrites import Overwriting
 from maestro.http.replies import reply
 from maestro.messages import Answer, Code, Question
 from maestro.platform import Platform
@@ -33,6 +34,9 @@ class FakePages:
              "computation": unit.computation, "read": [], "rows": 0, "addsRows": 0, "problem": ""}
             for unit in asked.units
         ]  # fmt: skip
+
+    async def valued(self, entries: Sequence[Overwriting]) -> list[dict[str, Any]]:
+        return [{"values": [], "same": 0, "more": 0, "problem": entry.computation} for entry in entries]
 
 
 Canned = Answer | Exception | Callable[[str, Question], Answer]

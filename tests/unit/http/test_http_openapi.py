@@ -97,7 +97,27 @@ ANSWERS = {
     ListTodo: {"total": 0, "counts": {}, "items": [], "errors": 0, "failed": 0, "lastFailure": ""},
     ListRecords: [],
     ReadStore: {"tables": {"documents": 1}, "documents": {}, "next": None},
-    ListStale: {"total": 0, "left": 0, "stale": [], "next": None},
+    ListStale: {
+        "total": 1,
+        "left": 0,
+        "next": None,
+        "stale": [
+            {
+                "number": 1,
+                "instanceId": "w",
+                "branch": "master",
+                "computation": "w",
+                "state": "overwrite",
+                "timestamp": "t",
+                "at": "tZ",
+                "missed": ["c"],
+                "cause": "",
+                "user": "",
+                "reason": "",
+                "reprocessing": None,
+            },
+        ],
+    },
     GetWaiting: {
         "number": 1,
         "instanceId": "i1",

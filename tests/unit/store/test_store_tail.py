@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from maestro.store.base import Delete, Put, StoreDamaged, StoreError, StoreFull
+from maestro.store.base import LEDGER_WRITES, Delete, Put, StoreDamaged, StoreError, StoreFull
 from maestro.store.copies import restore_store
+from maestro.store.database import Database
 from maestro.store.sqlite import SystemStore, open_store
 from maestro.store.tail import COMMIT_LIMIT, LIMIT, Row, Tail
 
@@ -35,6 +36,33 @@ def _numbers(path: Path) -> list[int]:
 
 
 # --- reading what was written --------------------------------------------------------------------------------------
+
+
+def test_a_look_up_folds_only_what_is_of_its_tables(store: SystemStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay looks the ledger up three times: each fold would be a transaction."""
+    folds: list[bool] = []
+    begun = Database._begin
+
+    def counted(database: Database, *, durable: bool) -> None:
+        folds.append(durable)
+        begun(database, durable=durable)
+
+    monkeypatch.setattr(Database, "_begin", counted)
+    store.commit([Put("t", "a", {"n": 1})], durable=False)
+    assert store.readings([5]) == []
+    assert store.last_writes([5]) == {}
+    assert list(store.rows("other")) == []
+    assert store.count("other") == 0
+    assert folds == []
+    store.commit([Put(LEDGER_WRITES, "7", {"writer": 3, "rows": [5]})], durable=False)
+    assert store.readings([5]) == []
+    assert folds == []
+    assert store.last_writes([5]) == {5: (7, 3)}
+    assert len(folds) == 1
+    assert [key for key, _ in store.rows("t")] == ["a"]
+    store.commit([Put("t", "b", {"n": 2})], durable=False)
+    assert store.count("t") == 2
+    assert len(folds) == 2
 
 
 def test_what_is_unfolded_goes_before_what_is_folded(store: SystemStore) -> None:

@@ -38,6 +38,14 @@ export const outcome = (id, after, limit, signal) =>
 export const leaveOut = (id, body) => post(`${V1}/reprocessing/${part(id)}/units/leave_out`, body);
 export const stale = (id, state, after, signal) =>
   get(`${V1}/systems/${part(id)}/stale?state=${part(state)}&after=${after}&limit=50`, signal);
+/** One overwrite with both values: the note of that number. */
+export const overwrite = async (id, number, signal) => {
+  const page = await get(
+    `${V1}/systems/${part(id)}/stale?state=overwrite&values=true&after=${number - 1}&limit=1`,
+    signal,
+  );
+  return page.stale.find((one) => one.number === number)?.overwrite ?? null;
+};
 export const waiting = (id, after, signal) => get(`${V1}/systems/${part(id)}/waiting?after=${after}&limit=50`, signal);
 export const waitingEvent = (id, number, signal) => get(`${V1}/systems/${part(id)}/waiting/${part(number)}`, signal);
 export const skipped = (id, after, signal) => get(`${V1}/systems/${part(id)}/skipped?after=${after}`, signal);

@@ -3,9 +3,9 @@
 import * as api from "../api.js";
 import { fill, h } from "../dom.js";
 import { field } from "../fields.js";
-import { id, time } from "../format.js";
+import { amount, change, id, percent, short, time } from "../format.js";
 import { known, t } from "../i18n.js";
-import { empty, failed, loading, section } from "../parts.js";
+import { empty, failed, loaded, loading, section } from "../parts.js";
 import { href, setQuery } from "../router.js";
 import { table } from "../table.js";
 
@@ -56,7 +56,7 @@ export function stalePage({ query, signal }) {
   function shown({ total, left, stale, next }) {
     return [
       h("p", {}, t("stale.count", { n: total }), left > 0 && ` ${t("stale.left", { n: left })}`),
-      table(t("stale.title"), columns(), stale),
+      table(t("stale.title"), columns(filter.system, signal), stale),
       next !== null &&
         h(
           "nav",
@@ -78,7 +78,7 @@ function inputs(filter, systems) {
   ];
 }
 
-function columns() {
+function columns(system, signal) {
   return [
     { title: t("word.instance"), show: (row) => id(row.instanceId) },
     { title: t("word.branch"), show: (row) => row.branch },
@@ -91,7 +91,36 @@ function columns() {
     },
     { title: t("stale.since"), show: (row) => time(row.timestamp) },
     { title: t("stale.missed"), show: missed },
-    { title: t("stale.why"), show: why },
+    { title: t("stale.why"), show: (row) => [why(row), row.state === "overwrite" && values(row, system, signal)] },
+  ];
+}
+
+/** Show, when asked, what was replaced unseen and what stands now: Process Memory is asked for both. */
+function values({ number, instanceId }, system, signal) {
+  const element = h("div", {});
+  const open = () => fill(element, loaded(() => api.overwrite(system, number, signal), both, signal));
+  const label = `${t("overwrite.show")} ${instanceId}`;
+  return fill(element, h("button", { type: "button", class: "quiet", "aria-label": label, onclick: open }, t("overwrite.show")));
+}
+
+function both(told) {
+  if (!told) return h("small", {}, t("overwrite.gone"));
+  return [
+    h("ul", { class: "overwritten" }, told.values.map((value) => h("li", {}, replaced(value)))),
+    told.more > 0 && h("small", {}, t("evidence.more", { n: told.more })),
+    told.same > 0 && h("small", {}, t("overwrite.same", { n: told.same })),
+    told.problem && h("small", { class: "bad" }, t("evidence.problem"), " ", told.problem),
+  ];
+}
+
+function replaced(value) {
+  const by = [typeof value.difference === "number" && change(value.difference), typeof value.percent === "number" && percent(value.percent)];
+  return [
+    h("span", { title: value.id }, `${value.about || short(value.id)} `),
+    h("span", { class: "mono" }, value.field),
+    " ",
+    h("span", { class: "diff" }, h("del", { title: t("overwrite.by", { by: value.by }) }, amount(value.before)), " ", h("ins", {}, value.change === "destroyed" ? t("outcome.change.destroyed") : amount(value.after))),
+    by.some(Boolean) && h("small", {}, by.filter(Boolean).join(" · ")),
   ];
 }
 
