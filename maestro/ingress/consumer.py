@@ -193,6 +193,10 @@ class SystemConsumer:
         self._persist = await self._consume(self._queues.persist, self._prefetch)
         self._alone.set()
 
+    async def begun(self) -> None:
+        """Return once the persist queue is consumed."""
+        await self._alone.wait()
+
     def declare(self) -> None:
         """Have the wait queue and the error queue declared; an event that is moved there before does so as well."""
         self._declare.set()

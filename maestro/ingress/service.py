@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import islice
 
 from maestro import logs
 from maestro.board.lease import LeaseHolder, Standing
@@ -29,6 +30,8 @@ from maestro.telemetry.metrics import MetricsRegistry, Sample, Snapshot
 EXIT_NOT_OURS = 77
 #: Seconds in which those that are to be woken gather for one message, and between two messages while they do not come.
 WAKE_SOON, WAKE_AGAIN = 0.002, 0.2
+#: Queues of systems at rest whose consumption begins side by side.
+TOGETHER = 64
 
 
 class IngressService:
@@ -123,9 +126,17 @@ class IngressService:
         self._tasks.start(self._outcomes.run(self._owned), "outcomes")
         self._tasks.start(until_done(lambda: self._broker.declare((), EXCHANGES), self._log), "declare")
         if self._settings.actors.idle_after:
-            for system_id in stored_systems(self._settings.data_dir):  # those at rest do not come by themselves
-                self._line(system_id)
+            self._tasks.start(self._consume_stored(), "consume what is at rest")
         self._links.open()
+
+    async def _consume_stored(self) -> None:
+        """Consume the queues of all systems that have a store: those at rest do not come by themselves.
+
+        A few at a time: a broker that is asked for thousands of queues at once answers none of them in time.
+        """
+        stored = iter(stored_systems(self._settings.data_dir))
+        while batch := list(islice(stored, TOGETHER)):
+            await asyncio.gather(*(self._line(system_id).begun() for system_id in batch))
 
     async def stop(self) -> None:
         """Take no event any more; what is not settled is delivered again after the next start."""
