@@ -87,6 +87,7 @@ def command(function: Callable[Concatenate[Session, P], int | None]) -> Callable
     @functools.wraps(function)
     def run(**given: Any) -> None:
         common = {name: given.pop(name) for name in _COMMON}
+        code = None  # nobody reads stdout any more
         with explained(json=common["json"]):
             code = call(common_options(**common), **given)
         if code:

@@ -15,6 +15,8 @@ _WIDE: Final = 40
 
 def text_of(value: object) -> str:
     """Return a value as text, cut where it is long."""
+    if isinstance(value, float):
+        return f"{value:.10g}"
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return text if len(text) <= _WIDE else f"{text[: _WIDE - 1]}…"
 

@@ -244,9 +244,9 @@ def _equal(before: object, after: object) -> bool:
 
 
 def _about(row: Mapping[str, Any], names: Iterable[str]) -> str:
-    texts = (row.get(name) for name in names)
-    told = [text for text in texts if isinstance(text, str) and 0 < len(text) <= _NAME]
-    return _cut(" ".join(told[:_NAMES]), NAMED)
+    values = (row.get(name) for name in names)
+    told = [str(value) for value in values if isinstance(value, str | int) and not isinstance(value, bool)]
+    return _cut(" ".join([text for text in told if 0 < len(text) <= _NAME][:_NAMES]), NAMED)
 
 
 def _shown(value: object) -> float | int | str | bool | None:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import re
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -114,9 +115,12 @@ async def test_a_killed_maestro_ends_the_demo_and_its_actors(plan: Plan, stage: 
 
 
 async def test_keep_leaves_everything_running(plan: Plan, stage: list[Stage]) -> None:
-    await play(plan, keep=True)
+    told = io.StringIO()
+    await demo.run(plan, BrokerKind.EMBEDDED, Console(file=told), keep=True)
     [made] = stage
     try:
+        assert re.search(r"outcome of the largest run: \d+ values changed, largest \+10\.0 %", told.getvalue())
+        assert f"  {made.maestro_url}/#/reprocessing/" in told.getvalue()
         async with aiohttp.ClientSession() as session:
             for url in (f"{made.maestro_url}/readyz", f"{made.services['api_core']}/core/system?filter="):
                 async with session.get(url) as answer:

@@ -57,14 +57,11 @@ async def run(
             report = await _watched(stage, perform(plan, system, services, show, finds_late=not kind))
         report = replace(report, seconds=time.monotonic() - began)
         show.ends(report)
+        if (ended := _largest(report)) is not None:
+            _say(console, f"outcome of the largest run: {await services.maestro.outcome(ended['id'])}")
+            if keep:
+                _say(console, f"  {stage.maestro_url}/#/reprocessing/{ended['id']}")
         if keep:
-            if (ended := _largest(report)) is not None:
-                says = await services.maestro.outcome(ended["id"])
-                _say(
-                    console,
-                    f"outcome of the largest run: {says}",
-                    f"  {stage.maestro_url}/#/reprocessing/{ended['id']}",
-                )
             if report.equal:
                 held = await _watched(stage, Story(plan, system, services, show).leave_held())
                 _say_what_to_decide(console, stage, system, held["id"])

@@ -138,3 +138,9 @@ def test_what_is_no_row_is_refused(wrong: bytes) -> None:
 
 def test_metadata_of_any_kind_is_taken() -> None:
     assert compared(raw(), raw(b'{"id":"a","_metadata":7}', b'{"_metadata":{"changeTrack":[]}}')).values == ()
+
+
+def test_a_row_is_named_by_the_texts_and_whole_numbers_that_stay() -> None:
+    same = {"moeda": "USD", "ano": 2008, "fechado": True, "nota": "x" * 100}
+    [value] = compared(raw(row("a", v=1.5, **same)), raw(row("a", "update", v=2.5, **same))).values
+    assert value.about == "USD 2008"

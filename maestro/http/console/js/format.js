@@ -80,7 +80,8 @@ export function gist(payload) {
 export function amount(value) {
   if (value === null || value === undefined) return "–";
   if (typeof value !== "number") return String(value);
-  return new Intl.NumberFormat(language(), { maximumSignificantDigits: 10 }).format(value);
+  const small = Math.abs(value) < 1e6 ? { maximumSignificantDigits: 8 } : { maximumFractionDigits: 2 };
+  return new Intl.NumberFormat(language(), Number.isInteger(value) ? {} : small).format(value);
 }
 
 /** Show by how much a number changed, with its sign. */

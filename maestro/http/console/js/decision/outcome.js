@@ -156,10 +156,13 @@ function columns() {
     { title: t("outcome.field"), show: (row) => [h("span", { class: "mono" }, row.field), mark(row)] },
     { title: t("outcome.before"), number: true, show: (row) => (row.change === "added" || row.change === "unread" ? "–" : amount(row.before)) },
     { title: t("outcome.after"), number: true, show: (row) => (row.change === "destroyed" ? "–" : amount(row.after)) },
-    { title: t("outcome.difference"), number: true, show: (row) => (typeof row.difference === "number" ? change(row.difference) : "–") },
-    { title: t("outcome.percent"), number: true, show: (row) => (typeof row.percent === "number" ? percent(row.percent) : "–") },
+    { title: t("outcome.difference"), number: true, show: (row) => (typeof row.difference === "number" ? whole(change(row.difference)) : "–") },
+    { title: t("outcome.percent"), number: true, show: (row) => (typeof row.percent === "number" ? whole(percent(row.percent)) : "–") },
   ];
 }
+
+/** Keep a number and its sign on one line. */
+const whole = (text) => h("span", { class: "whole" }, text);
 
 function mark(row) {
   if (row.change === "changed") return null;
