@@ -2,11 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from maestro import logs
-from maestro.backoff import Backoff
 from maestro.board.lease import LeaseHolder, Standing
 from maestro.broker import open_broker
 from maestro.broker.base import Delivery
@@ -28,10 +27,8 @@ from maestro.telemetry.metrics import MetricsRegistry, Sample, Snapshot
 
 #: Exit status of an ingress whose deliveries are not ours any more (EX_NOPERM): with its connection they go back.
 EXIT_NOT_OURS = 77
-#: Seconds in which those that are to be woken gather for one message, and between two messages while they do not come:
-#: the first, and the longest that they grow to.
-WAKE_SOON = 0.002
-WAKE_AGAIN, WAKE_AGAIN_MAX = 0.05, 1.0
+#: Seconds in which those that are to be woken gather for one message, and between two messages while they do not come.
+WAKE_SOON, WAKE_AGAIN = 0.002, 0.2
 
 
 class IngressService:
@@ -46,8 +43,10 @@ class IngressService:
         #: Systems without a session that something is held for, and since when; those of them that are passivated.
         self._wanted: dict[str, float] = {}
         self._passivated: set[str] = set()
-        self._waking: asyncio.TimerHandle | None = None
-        self._pauses = Backoff(WAKE_AGAIN, WAKE_AGAIN_MAX)
+        #: Those of them that the supervisor is to be told of for the first time.
+        self._fresh: list[str] = []
+        self._soon: asyncio.TimerHandle | None = None
+        self._again: asyncio.TimerHandle | None = None
         self._log = logs.get(actor=INGRESS)
         self._broker = open_broker(settings.broker, settings.data_dir)
         self._lines: dict[str, SystemConsumer] = {}
@@ -131,8 +130,9 @@ class IngressService:
     async def stop(self) -> None:
         """Take no event any more; what is not settled is delivered again after the next start."""
         self._debounce.cancel()
-        if self._waking is not None:
-            self._waking.cancel()
+        for timer in (self._soon, self._again):
+            if timer is not None:
+                timer.cancel()
         await asyncio.gather(*(line.close() for line in self._lines.values()))
         await self._links.close()
         await self._tasks.close()
@@ -153,22 +153,33 @@ class IngressService:
 
     def _want(self, system_id: str) -> None:
         """Something is held for a system without a session: if it is passivated, it is woken."""
+        if system_id in self._wanted:
+            return
         loop = asyncio.get_running_loop()
-        self._wanted.setdefault(system_id, loop.time())
-        if self._waking is None:
-            self._pauses.reset()
-            self._waking = loop.call_later(WAKE_SOON, self._wake_wanted)
+        self._wanted[system_id] = loop.time()
+        self._fresh.append(system_id)
+        if len(self._fresh) == 1:
+            self._soon = loop.call_later(WAKE_SOON, self._wake_fresh)
+        if self._again is None:
+            self._again = loop.call_later(WAKE_AGAIN, self._wake_again)
 
-    def _wake_wanted(self) -> None:
-        """Ask for all that are passivated, again and again until they are there: one message for all of them."""
-        self._waking = None
+    def _wake_fresh(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        self._wake_those_at_rest(fresh)
+
+    def _wake_again(self) -> None:
+        """Ask again for those that have not come: a message may be lost, and one that just left has no mark yet."""
+        self._again = None
         self._wanted = {one: since for one, since in self._wanted.items() if self._lines[one].needed}
         if self._wanted:
-            at_rest = tuple(filter(self._marks.has, self._wanted))
+            self._wake_those_at_rest(self._wanted)
+            self._again = asyncio.get_running_loop().call_later(WAKE_AGAIN, self._wake_again)
+
+    def _wake_those_at_rest(self, systems: Iterable[str]) -> None:
+        at_rest = tuple(filter(self._marks.has, systems))
+        if at_rest:
             self._passivated.update(at_rest)
-            if at_rest:
-                self._wake(at_rest)
-            self._waking = asyncio.get_running_loop().call_later(self._pauses.next(), self._wake_wanted)
+            self._wake(at_rest)
 
     def _line(self, system_id: str) -> SystemConsumer:
         line = self._lines.get(system_id)
