@@ -48,11 +48,14 @@ class Overwrites:
     async def valued(self, entries: Sequence[Overwriting]) -> list[dict[str, Any]]:
         """Return for each entry its `values` (before: the one replaced, after: its own), `same`, `more`, `problem`."""
         tasks = [asyncio.create_task(self._of(entry)) for entry in entries]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self._timeout * SHARE)
-            for task in late:
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=self._timeout * SHARE)
+        finally:
+            # Time is up, or nobody waits any more.
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         return [_told(problem=TOO_LATE) if task.cancelled() else task.result() for task in tasks]
 
     async def _of(self, entry: Overwriting) -> dict[str, Any]:

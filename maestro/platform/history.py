@@ -14,6 +14,9 @@ from maestro.platform.errors import WrongShapeError
 #: Bytes of a history that is taken; of a larger one nothing is kept.
 LIMIT: Final = 16 * 1024 * 1024
 
+#: Commas in it: each may part two rows, and a row takes memory however short it is.
+MOST_PARTS: Final = 800_000
+
 #: Rows by their type, each as it came.
 Rows = Mapping[str, Sequence[msgspec.Raw]]
 
@@ -71,6 +74,8 @@ def history_of(answer: bytes) -> History | None:
     Raises:
         WrongShapeError, msgspec.DecodeError: it is no history.
     """
+    if answer.count(b",") > MOST_PARTS:
+        raise WrongShapeError(f"it has more than {MOST_PARTS} parts")
     try:
         kept = _DECODER.decode(answer)
     except msgspec.ValidationError:

@@ -1,10 +1,11 @@
-"""What comes from outside, mutated: HTTP requests, answers of siblings, bodies of persist events.
+"""What comes from outside, mutated: HTTP requests, answers of siblings, frames and bodies of persist events.
 
 Nothing of it may raise what is not named, be answered with 500, hang, or disturb what comes after it. A second of each
 in every run, a minute with `--faults`, as long as wanted with `--fuzz-seconds`.
 """
 
 import asyncio
+import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
@@ -15,9 +16,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from maestro import json_text
+from maestro.broker.base import Delivery
+from maestro.broker.rabbitmq_properties import Outgoing, Properties, read_header
+from maestro.broker.topology import ERROR_HEADER
 from maestro.events import BadInput, edited
 from maestro.http.app import create_app
 from maestro.http.server import serve_http
+from maestro.ingress.error_queue import error_id
 from maestro.messages import Answer, Arrived, Code, DeadLetter, GetHeldInstance, PersistSync, Source
 from maestro.platform import Platform, SiblingError
 from maestro.platform.domain import CommitEnd
@@ -49,6 +54,14 @@ EVENT_WORDS = (
     b'"args":', b'"instanceId":', b'"systemId":"sysA"', b'"scope":"reprocessing"', b'"reprocessing":{}',
     b'"branch":', b'"tag":', b'"id":', b'"send":', b"[[[[", b"]]]]", b'{"a":{"a":{"a":', b'"timestamp":',
     b'"payload":',
+)  # fmt: skip
+
+
+FRAME_WORDS = (
+    b"\x02\x00\x01", b"\x00\x3c\x00\x00", b"\xce", b"\xff\xff\xff\xff", b"\x00\x00\x00\x00", b"\x7f\xff\xff\xff",
+    b"\x80\x00\x00\x00\x00\x00\x00\x00", b"T\x00\x00\x01\x9c\x92\x3a\x4c\x00", b"D\xff\x80\x00\x00\x00", b"t\x01",
+    b"f\x7f\xc0\x00\x00", b"S\x00\x00\x00\x02\xff\xfe", b"x\x00\x00\x00\x01\xff", b"A\x00\x00\x00\x01V",
+    b"F\x00\x00\x00\x03\x01xV", b"\x0fx-maestro-error", b"\x12x-maestro-error-id", b"\x01a",
 )  # fmt: skip
 
 
@@ -186,8 +199,49 @@ def test_bodies_of_persist_events(dice: Random, seconds: float) -> None:
                 assert bytes(kept[key]) == bytes(before[key]), body
 
 
+def test_frames_of_amqp(dice: Random, seconds: float) -> None:
+    """A header frame is read, or said to be undecodable; what is read can be sent on, byte for byte, and read again."""
+    seeds = corpus("amqp")
+    inputs = mutants(seeds, FRAME_WORDS, dice)
+    # Mutants of a whole frame seldom are one; these always are, around properties that are mutated.
+    framed = (_framed(inner) for inner in mutants([seed[19:-1] for seed in seeds], FRAME_WORDS, dice))
+    for _ in until(seconds):
+        for buffer in (next(inputs), next(framed)):
+            found = read_header(buffer)
+            if found is None:
+                continue
+            size, header = found
+            assert 20 <= size <= len(buffer), buffer
+            came: Properties = header.properties
+            assert "\n" not in came.problem, buffer
+            assert len(came.problem) < 500, buffer
+            _look_at(came)
+            again = Properties(b"".join(Outgoing("id", {ERROR_HEADER: "why"}, came).encode()))
+            if came.problem:
+                continue
+            assert not again.problem, buffer
+            mark = ERROR_HEADER.encode()
+            kept = [entry for entry in came.entries if entry[0] != mark]
+            assert [entry for entry in again.entries if entry[0] != mark] == kept, buffer
+            assert (again.message_id, again.headers[ERROR_HEADER]) == ("id", "why"), buffer
+
+
+def _framed(properties: bytes) -> bytes:
+    """Put properties into a header frame of a body of 2 bytes."""
+    return struct.pack(">BHLHHQ", 2, 1, 12 + len(properties), 60, 0, 2) + properties + b"\xce"
+
+
+def _look_at(came: Properties) -> None:
+    """Do with headers what a look at an error queue does."""
+    delivery = Delivery("persist.sysA.queue", b"{}", came.message_id, came.headers, redelivered=False, tag=1)
+    assert error_id(delivery)
+    orjson.dumps({str(key): str(value) for key, value in came.headers.items()})
+
+
 def test_the_corpus_is_what_it_says() -> None:
     """Each target has inputs that are taken, so that mutants come near to being taken."""
     assert any(isinstance(orjson.loads(body), dict) for body in corpus("celery"))
     assert sum(seed.startswith((b"GET", b"POST")) for seed in corpus("http")) > 5
+    read = [found[1].properties for seed in corpus("amqp") if (found := read_header(seed)) is not None]
+    assert sum(not properties.problem and bool(properties.headers) for properties in read) > 5
     assert sum(seed.startswith(b"HTTP/1.1 200") for seed in corpus("answers")) > 5

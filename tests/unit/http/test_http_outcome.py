@@ -141,6 +141,7 @@ async def test_a_unit_that_is_not_done_is_not_kept_for_long() -> None:
         (b"null", outcome.NO_HISTORY),
         (b"[{}]", outcome.NO_HISTORY),
         (b'[{},{"dataset":null}]', outcome.NO_HISTORY),
+        (b'[{},{"dataset":{"entities":{"c":[' + b"1," * 2_000_000 + b"1]}}},{}]", "more than 800000 parts"),
         (b"<html>", "not the agreed answer"),
         (b"[" + b" " * 17_000_000 + b"]", "larger than 16777216 bytes"),
     ],
