@@ -113,6 +113,10 @@ class TestFindFile:
         with pytest.raises(SettingsError, match="latin: cannot be read: is not UTF-8"):
             load_settings(Path("latin"), {})
 
+    def test_a_byte_order_mark_is_read_over(self) -> None:
+        Path("windows.toml").write_bytes("\ufeffhttp.port = 5".encode())
+        assert load_settings(Path("windows.toml"), {}).http.port == 5
+
 
 class TestPrecedence:
     def test_file_over_defaults_key_by_key(self) -> None:
