@@ -54,7 +54,7 @@ _INSTALL_TIMEOUT: Final = 10.0
 _REPLACE_PAUSE: Final = 2.0
 #: Seconds between two looks whether a system without a session is at rest, and whether one that is watched still is.
 _LOOK_SOON: Final = 0.02
-_LOOK: Final = 1.0
+_LOOK: Final = 10.0
 #: Seconds until a wake-up that nothing came of is asked for again.
 _WAKE_AGAIN: Final = 0.2
 _OPEN: Final = Answer(Code.OK)
@@ -211,6 +211,11 @@ class EndpointClient:
         if entry is None or pending.session is not None:
             return True
         return entry.state not in (State.PASSIVATED, WAKING) and not (pending.left and entry.state == State.RUNNING)
+
+    def newest_at_rest(self, system_id: str) -> str | None:
+        """Return the `cursor` of the newest record of a passivated system, empty without one; None: it is awake."""
+        mark = self._marks.read(system_id)
+        return mark.newest if mark is not None else None
 
     def passivated(self) -> int:
         """Return how many systems are passivated."""

@@ -41,6 +41,9 @@ class ActorClient(Protocol):
             Unavailable: it cannot be served now.
         """
 
+    def newest_at_rest(self, system_id: str) -> str | None:
+        """Return the `cursor` of the newest record of a passivated system, empty without one; None: it is awake."""
+
     def passivated(self) -> int:
         """Return how many of the systems are passivated. It never waits."""
 

@@ -1,20 +1,22 @@
 """Lists over all systems that the caller may touch: what waits for a person, and the history."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import msgspec
 import orjson
 from aiohttp import web
 
 from maestro.events import BadInput
-from maestro.http.actor_client import UnknownSystem, answer_of, of_each
+from maestro.http.actor_client import WIDTH, UnknownSystem, answer_of, of_each
 from maestro.http.checking import query_of
 from maestro.http.keys import ACTOR_CLIENT, SETTINGS, TODO
 from maestro.http.replies import Problem, reply
 from maestro.http.request_context import check_system
 from maestro.http.shapes import RecordsQuery, TodoQuery
-from maestro.messages import Code, ListRecords, place_of
+from maestro.messages import Answer, Code, ListRecords, place_of
 
 
 async def todo(request: web.Request) -> web.StreamResponse:
@@ -38,21 +40,47 @@ async def history(request: web.Request) -> web.StreamResponse:
         query.status, query.user, query.text, _moment("since", query.since), _moment("until", query.until),
         query.before, query.limit,
     )  # fmt: skip
-    systems = _systems(request, query.system)
-    ask = partial(answer_of, request.app[ACTOR_CLIENT], question=question, timeout=request.app[SETTINGS].ask_timeout)
-    answers = await of_each(systems, ask)
-    refused = next((answer for answer in answers if answer.code is Code.INVALID), None)
-    if refused is not None:
-        raise Problem(400, refused.message)
-    found = [record for answer in answers if answer.code is Code.OK for record in orjson.loads(answer.body)]
-    found.sort(key=lambda record: place_of(record["cursor"]), reverse=True)
+    actor_client = request.app[ACTOR_CLIENT]
+    ask = partial(answer_of, actor_client, question=question, timeout=request.app[SETTINGS].ask_timeout)
+    awake: list[str] = []
+    at_rest: list[tuple[tuple[int, str], str]] = []
+    for system_id in _systems(request, query.system):
+        newest = actor_client.newest_at_rest(system_id)
+        if newest is None:
+            awake.append(system_id)
+        elif newest:
+            at_rest.append((place_of(newest), system_id))
+    at_rest.sort(reverse=True)
+    found: list[dict[str, Any]] = []
+    unanswered: list[str] = []
+    await _find(awake, ask, found, unanswered)
+    # The others are woken for it: those that may have something for this page, the newest first.
+    for start in range(0, len(at_rest), WIDTH):
+        some = at_rest[start : start + WIDTH]
+        if len(found) > query.limit and place_of(found[query.limit]["cursor"]) > some[0][0]:
+            break
+        await _find([system_id for _, system_id in some], ask, found, unanswered)
     page = found[: query.limit]
-    body = {
-        "records": page,
-        "next": page[-1]["cursor"] if len(found) > query.limit else None,
-        "unanswered": [id_ for id_, answer in zip(systems, answers, strict=True) if answer.code is not Code.OK],
-    }
-    return reply(orjson.dumps(body))
+    following = page[-1]["cursor"] if len(found) > query.limit else None
+    return reply(orjson.dumps({"records": page, "next": following, "unanswered": unanswered}))
+
+
+async def _find(
+    systems: Sequence[str],
+    ask: Callable[[str], Awaitable[Answer]],
+    found: list[dict[str, Any]],
+    unanswered: list[str],
+) -> None:
+    """Add the records of these systems, newest first, and the systems that do not answer. Raises `Problem` (400)."""
+    answers = await of_each(systems, ask)
+    for system_id, answer in zip(systems, answers, strict=True):
+        if answer.code is Code.INVALID:
+            raise Problem(400, answer.message)
+        if answer.code is Code.OK:
+            found += orjson.loads(answer.body)
+        else:
+            unanswered.append(system_id)
+    found.sort(key=lambda record: place_of(record["cursor"]), reverse=True)
 
 
 def _systems(request: web.Request, system_id: str) -> tuple[str, ...]:

@@ -99,6 +99,10 @@ class GuardedActorClient:
         check_system(system_id)
         await self._actor_client.install(system_id)
 
+    def newest_at_rest(self, system_id: str) -> str | None:
+        """Return the `cursor` of a passivated system's newest record."""
+        return self._actor_client.newest_at_rest(system_id)
+
     def passivated(self) -> int:
         """Return how many systems are passivated, of all that are served."""
         return self._actor_client.passivated()

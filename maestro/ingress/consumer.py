@@ -202,8 +202,8 @@ class SystemConsumer:
         self._declare.set()
 
     async def close(self) -> None:
-        """Take no event any more; what is held goes back to the broker."""
-        if self._persist is not None:
+        """Take no event any more; what is held goes back to the broker, with its connection at the latest."""
+        if self._persist is not None and self.known:  # of a system at rest nothing is handed over anyway
             await self._persist.cancel()
         await self._tasks.close()
         if self._wait is not None:

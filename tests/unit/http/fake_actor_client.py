@@ -50,6 +50,8 @@ class FakeActorClient:
         self.installed: list[str] = []
         self.install_error: Exception | None = None
         self.problems: dict[str, str] = {}
+        #: The newest records' cursors of passivated systems.
+        self.at_rest: dict[str, str] = {}
         self.states: tuple[ActorState, ...] = ()
         #: When set, questions wait for it before they are answered.
         self.gate: asyncio.Event | None = None
@@ -81,6 +83,9 @@ class FakeActorClient:
             raise self.install_error
         self.installed.append(system_id)
         self.known.add(system_id)
+
+    def newest_at_rest(self, system_id: str) -> str | None:
+        return self.at_rest.get(system_id)
 
     def passivated(self) -> int:
         return 0

@@ -94,3 +94,23 @@ async def test_the_history_of_all_systems_is_one(client: Client, actor_client: F
     assert asked == ListRecords(user="ana", since=1795834800.0, limit=2)
     assert (await client.get("/v1.0.0/history?since=yesterday")).is_error(400, "since: ")
     assert (await client.get("/v1.0.0/history?until=2026-11-28T00:00:00")).is_error(400, "until: ")
+
+
+async def test_the_history_wakes_only_systems_that_may_have_something_for_the_page(
+    client: Client, actor_client: FakeActorClient
+) -> None:
+    rows = {"sysA": [record("a2", 50), record("a1", 7)], "sysB": [record("b1", 9)]}
+    many = [f"rest{number:02d}" for number in range(40)]
+    rows |= {name: [record(name, 100 - number)] for number, name in enumerate(many)}
+    actor_client.known |= set(rows) | {"none"}
+    actor_client.at_rest = {name: f"{100 - number}.{name}" for number, name in enumerate(many)} | {"none": ""}
+    actor_client.answers[ListRecords] = lambda system, _: Answer(Code.OK, orjson.dumps(rows[system]))
+    found = (await client.get("/v1.0.0/history?limit=3")).json
+    assert [one["id"] for one in found["records"]] == many[:3]
+    asked = {system for system, _, _ in actor_client.asked}
+    assert asked == {"sysA", "sysB", *many[:16]}, "none is woken that has nothing, or nothing so new"
+    actor_client.asked.clear()
+    found = (await client.get("/v1.0.0/history?limit=100")).json
+    assert len(found["records"]) == 43
+    assert found["next"] is None
+    assert {system for system, _, _ in actor_client.asked} == {"sysA", "sysB", *many}
