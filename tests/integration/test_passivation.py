@@ -4,6 +4,7 @@ import asyncio
 import random
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.support.procs import processes
@@ -75,6 +76,38 @@ async def test_what_every_system_is_asked_does_not_wake_it_and_is_answered(on_bo
         assert 'maestro_systems{state="passivated"}' in text
     assert f"system {tenant.system}" not in pids
     assert marked(on_both, tenant.system)
+
+
+async def test_who_watches_it_does_not_keep_it_awake_and_sees_it_come_back(on_both: Stage) -> None:
+    tenant = await new_tenant(on_both)
+    states: list[str] = []
+
+    async def watch() -> None:
+        async with on_both.http.get(f"{on_both.url}/v1.0.0/systems/{tenant.system}/stream") as stream:
+            assert stream.status == 200
+            async for line in stream.content:
+                if line.startswith(b"data:"):
+                    states.append(orjson.loads(line[5:])["system"]["state"])  # noqa: PERF401 - looked at meanwhile
+
+    watching = asyncio.create_task(watch())
+    try:
+        await passivated(tenant)
+
+        async def seen() -> bool:
+            return states[-1:] == ["passivated"]
+
+        await eventually(seen, "the watcher sees it at rest")
+        await asyncio.sleep(2 * IDLE)
+        assert marked(on_both, tenant.system), "to be watched does not wake it"
+        await tenant.publish("a")
+        await tenant.commits_are("a")
+
+        async def back() -> bool:
+            return "open" in states[states.index("passivated") :]
+
+        await eventually(back, "the watcher sees it come back")
+    finally:
+        watching.cancel()
 
 
 async def test_a_reprocessing_keeps_it_awake_and_a_decision_about_an_ended_one_wakes_it(on_both: Stage) -> None:
@@ -179,7 +212,7 @@ async def test_nothing_is_lost_or_doubled_in_the_moment_of_passivation(on_both: 
     tenant = await new(on_both)
     dice = random.Random(7)
     names = []
-    for number in range(40):
+    for number in range(24):
         name = f"i{number:02d}"
         names.append(name)
         if number % 4 == 3:
