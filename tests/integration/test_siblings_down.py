@@ -148,6 +148,6 @@ async def test_process_memory_that_takes_no_documents_blocks_nothing(tenant: Ten
 
 
 async def mirrored(tenant: Tenant, doc: dict[str, object]) -> bool:
-    """Whether Process Memory has the document; an estimate is made for whoever asks Maestro, and not mirrored."""
+    """Whether Process Memory has the document; what is to come is said to whoever asks Maestro, and not mirrored."""
     there = tenant.siblings.documents.get(str(doc["id"]))
-    return there == {key: value for key, value in doc.items() if key != "estimate"}
+    return there == {key: value for key, value in doc.items() if key not in ("estimate", "likely")}

@@ -109,7 +109,8 @@ def forget_dedup_after_a_restart(plant: Plant) -> None:
     def forgetful(system: System, delivery: Delivery) -> None:
         file(system, delivery)
         if delivery.done and not delivery.replay:
-            system.finished.remove(delivery.key)
+            if delivery.key in system.finished:
+                system.finished.remove(delivery.key)
             del system.deliveries[delivery.key]
 
     file = repository._file

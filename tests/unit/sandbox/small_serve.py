@@ -32,6 +32,10 @@ async def ready(_request: web.Request) -> web.Response:
     return web.Response()
 
 
+async def outcome(_request: web.Request) -> web.Response:
+    return web.json_response({"summary": {"pending": 0, "says": "9 values changed"}})
+
+
 async def main() -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
@@ -43,6 +47,7 @@ async def main() -> None:
     await maestro.start(Addresses(*siblings, await domain(), sibling("EVENT_MANAGER")))
     app = maestro.app()
     app.router.add_get("/readyz", ready)
+    app.router.add_get("/v1.0.0/reprocessing/{id}/outcome", outcome)
     runner, _ = await serve(app, "127.0.0.1", int(os.environ["MAESTRO_HTTP__PORT"]))
     await stopped.wait()
     await runner.cleanup()
