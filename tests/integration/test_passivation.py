@@ -7,8 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from tests.support.cli import maestro
 from tests.support.procs import processes
-from tests.support.stage import Stage, event, eventually, stage, unit
+from tests.support.stage import SYSTEM, Stage, event, eventually, stage, unit
 from tests.support.tenant import Tenant, new_tenant
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -162,6 +163,19 @@ async def test_a_lock_check_is_right_while_an_automatic_run_begins_and_ends(tmp_
             await it.siblings.wait_for(lambda wanted=done: len(tenant.commits) >= wanted, 30.0)
         await passivated(tenant)
         assert wrong == []
+
+
+async def test_the_doctor_sees_no_fault_in_it(tmp_path: Path) -> None:
+    async with stage(tmp_path, "", MAESTRO_ACTORS__IDLE_AFTER=str(IDLE)) as it:
+        tenant = await new(it)
+        await passivated(Tenant(it, SYSTEM))
+        ran = await maestro(it, "doctor", "--json")
+        findings = ran.json["findings"]
+        about = [one for one in findings if SYSTEM in str(one) or tenant.system in str(one)]
+        assert about
+        assert [one for one in findings if one["level"] == "problem"] == []
+        listed = await maestro(it, "systems")
+        assert listed.out.count("passivated") == 2
 
 
 async def test_a_restart_does_not_start_it(tmp_path: Path) -> None:

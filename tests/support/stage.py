@@ -297,7 +297,7 @@ class Stage:
 
         async def settled() -> dict[str, Any] | None:
             state = await self.state(system)
-            idle = state["state"] == "open" and not state["inbox"] and not state["running"]
+            idle = state["state"] in ("open", "passivated") and not state["inbox"] and not state["running"]
             return state if idle else None
 
         return await eventually(settled, f"{system} is open")
