@@ -109,6 +109,11 @@ async def test_replays_carry_scope_branch_and_the_reprocessing_object_and_are_no
     await build(world)
     asked = world.maestro.asked
     await correct(world, 4.0)
+
+    async def told() -> bool:
+        return world.maestro.asked >= asked + 4
+
+    await until(told, "the end of the run to be told, which is after its document ends", 10)
     # The rectify event and its persist request, `starting`, and `finished` after the lock.
     assert world.maestro.asked == asked + 4
     for replay in world.maestro.replays:
