@@ -138,12 +138,12 @@ class Comparison:
         """
         once: set[tuple[str, str]] = set()
         for key, row in _all(self._earlier or {}):
-            if _does(row) == CHANGED:
+            if does_to(row) == CHANGED:
                 once.add(key)
             yield
         written: list[tuple[tuple[str, str], dict[str, Any], str]] = []
         for key, row in _all(self._computed):
-            does = _does(row) or (CHANGED if key in once else None)
+            does = does_to(row) or (CHANGED if key in once else None)
             if does is not None:
                 written.append((key, row, does))
             yield
@@ -220,7 +220,8 @@ def _metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _does(row: Mapping[str, Any]) -> str | None:
+def does_to(row: Mapping[str, Any]) -> str | None:
+    """Return what its computation does to a row: `CHANGED`, `ADDED` or `DESTROYED`; None: nothing."""
     told = _metadata(row).get("changeTrack")
     return _DOES.get(told) if isinstance(told, str) else None
 

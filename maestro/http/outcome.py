@@ -15,9 +15,10 @@ import msgspec
 from msgspec import Struct
 
 from maestro.http.comparing import Compared, Comparison, Value, size
-from maestro.platform import Platform, SiblingError, SiblingUnreachable
+from maestro.http.datasets import Datasets, compared
+from maestro.platform import Platform, SiblingError
 from maestro.rules.unit import UnitState
-from maestro.system.deadline import SHARE, promptly
+from maestro.system.deadline import SHARE
 
 #: Units of one document that are looked at; of the others only a page that is asked for, and the export.
 SURVEYED: Final = 1000
@@ -35,8 +36,6 @@ UNITS: Final = 5_000
 AGAIN: Final = 10.0
 #: Answers in a row that fail before no more is asked.
 ENOUGH: Final = 5
-#: Rows compared at a stretch: a millisecond or two.
-STEP: Final = 100
 #: Documents whose units are looked at at the same time.
 SURVEYS: Final = 8
 
@@ -94,9 +93,8 @@ class Outcomes:
     """Tells outcomes. `timeout`: seconds that an answer may take."""
 
     def __init__(self, platform: Platform, timeout: float) -> None:
-        self._platform = platform
+        self._datasets = Datasets(platform, timeout, AT_ONCE)
         self._timeout = timeout
-        self._places = asyncio.Semaphore(AT_ONCE)
         self._known: OrderedDict[_Key, _Known] = OrderedDict()
         self._values = 0
         self._surveys: dict[str, asyncio.Task[None]] = {}
@@ -160,22 +158,17 @@ class Outcomes:
         """Ask Process Memory what a unit's replays read and computed, and compare."""
         passing = time.monotonic() + AGAIN
         try:
-            async with self._places, promptly("process_memory", "history", self._timeout):
-                last = await self._platform.process_memory.history(unit.last)
-                first = last if unit.first == unit.last else await self._platform.process_memory.history(unit.first)
+            async with self._datasets.looking():
+                last = await self._datasets.history(unit.last)
+                first = last if unit.first == unit.last else await self._datasets.history(unit.first)
                 if first is None or last is None:
                     return _Known(None, NO_HISTORY, time.monotonic() + AGAIN)
                 earlier = None if first is last else first.computed
                 comparison = Comparison(first.read, last.computed, unit.branch, keep=keep, earlier=earlier)
-                for number, _ in enumerate(comparison.steps()):
-                    if number % STEP == 0:
-                        await asyncio.sleep(0)
+                found = await compared(comparison)
         except SiblingError as problem:
             return _Known(None, str(problem), time.monotonic() + AGAIN)
-        except (ValueError, RecursionError) as problem:
-            wrong = SiblingUnreachable("process_memory", "history", f"not the agreed answer: {problem}")
-            return _Known(None, str(wrong), time.monotonic() + AGAIN)
-        return _Known(comparison.result, "", None if unit.state == UnitState.DONE else passing)
+        return _Known(found, "", None if unit.state == UnitState.DONE else passing)
 
     # --- what is known -----------------------------------------------------------------------------------------
 

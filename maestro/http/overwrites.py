@@ -11,17 +11,17 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from maestro.http.comparing import Comparison, Rows, key_of, row_of
-from maestro.platform import Platform, SiblingError, SiblingUnreachable
-from maestro.system.deadline import SHARE, promptly
+from maestro.http.comparing import CHANGED, DESTROYED, Comparison, Rows, does_to, key_of, row_of
+from maestro.http.datasets import Datasets, compared, gently
+from maestro.platform import Platform, SiblingError
+from maestro.system.deadline import SHARE
 
 #: Entries of one page that are valued; of each the latest commits that it missed; values of each that are told.
 AT_MOST: Final = 20
 MISSED: Final = 3
 KEPT: Final = 30
-#: Histories held at once, and rows compared at a stretch.
+#: Entries that are looked at at the same time.
 AT_ONCE: Final = 2
-STEP: Final = 100
 
 NO_HISTORY: Final = "Process Memory has no history of {instance}"
 NO_ROW: Final = "neither wrote a row of the other's, as far as Process Memory knows"
@@ -41,9 +41,8 @@ class Overwrites:
     """Tells both values. `timeout`: seconds that an answer may take."""
 
     def __init__(self, platform: Platform, timeout: float) -> None:
-        self._platform = platform
+        self._datasets = Datasets(platform, timeout, AT_ONCE)
         self._timeout = timeout
-        self._places = asyncio.Semaphore(AT_ONCE)
 
     async def valued(self, entries: Sequence[Overwriting]) -> list[dict[str, Any]]:
         """Return for each entry its `values` (before: the one replaced, after: its own), `same`, `more`, `problem`."""
@@ -60,16 +59,13 @@ class Overwrites:
 
     async def _of(self, entry: Overwriting) -> dict[str, Any]:
         try:
-            async with self._places, promptly("process_memory", "history", self._timeout):
+            async with self._datasets.looking():
                 return await self._compared(entry)
         except SiblingError as problem:
             return _told(problem=str(problem))
-        except (ValueError, RecursionError) as problem:
-            wrong = SiblingUnreachable("process_memory", "history", f"not the agreed answer: {problem}")
-            return _told(problem=str(wrong))
 
     async def _compared(self, entry: Overwriting) -> dict[str, Any]:
-        own = await self._platform.process_memory.history(entry.computation)
+        own = await self._datasets.history(entry.computation)
         if own is None:
             return _told(problem=NO_HISTORY.format(instance=entry.computation))
         left = await self._written(own.computed)
@@ -78,41 +74,32 @@ class Overwrites:
         problem = ""
         # The latest commit of a row is the one whose value was replaced.
         for missed in entry.missed[: -MISSED - 1 : -1]:
-            other = await self._platform.process_memory.history(missed)
+            other = await self._datasets.history(missed)
             if other is None:
                 problem = NO_HISTORY.format(instance=missed)
                 continue
             theirs = await self._written(other.computed, theirs=True)
             both = theirs.keys() & left.keys()
-            comparison = Comparison(_rows(theirs, both), _rows(left, both), entry.branch, keep=KEPT)
-            for number, _ in enumerate(comparison.steps()):
-                if number % STEP == 0:
-                    await asyncio.sleep(0)
-            found = comparison.result
+            found = await compared(Comparison(_rows(theirs, both), _rows(left, both), entry.branch, keep=KEPT))
             values += [{**msgspec.to_builtins(value), "by": missed} for value in found.values]
             same += found.same
-            more += found.changed - sum(value.change == "changed" for value in found.values)
+            more += found.changed - sum(value.change == CHANGED for value in found.values)
             left = {key: raw for key, raw in left.items() if key not in both}
         if not values and not same and not problem:
             problem = NO_ROW
         values.sort(key=lambda value: -abs(value["percent"] or 0))
         return _told(values[:KEPT], same, more + max(0, len(values) - KEPT), problem)
 
-    async def _written(self, rows: Rows, *, theirs: bool = False) -> dict[tuple[str, str], msgspec.Raw]:
+    @staticmethod
+    async def _written(rows: Rows, *, theirs: bool = False) -> dict[tuple[str, str], msgspec.Raw]:
         """Return the rows that a computation changed or destroyed; of `theirs`, what was destroyed has no values."""
         found = {}
-        number = 0
-        for type_, several in rows.items():
-            for raw in several:
-                row = row_of(raw)
-                metadata = row.get("_metadata")
-                track = metadata.get("changeTrack") if isinstance(metadata, dict) else None
-                if track in ("update", "destroy"):
-                    gone = theirs and track == "destroy"
-                    found[key_of(type_, row)] = _emptied(row) if gone else raw
-                number += 1
-                if number % STEP == 0:
-                    await asyncio.sleep(0)
+        async for type_, raw in gently((type_, raw) for type_, several in rows.items() for raw in several):
+            row = row_of(raw)
+            does = does_to(row)
+            if does in (CHANGED, DESTROYED):
+                gone = theirs and does == DESTROYED
+                found[key_of(type_, row)] = _emptied(row) if gone else raw
         return found
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from maestro.events import SYSTEM_ID
+from maestro.http.comparing import Value
 from maestro.messages import TodoItem
 from maestro.rules.status import Status
 from maestro.rules.unit import UnitState
@@ -713,27 +714,11 @@ class SkippedPage(Struct):
     next: int | None
 
 
-class ValueShape(Struct, rename="camel"):
+class ValueShape(Value, rename="camel", frozen=True):
     """One value before and after a replay; of an overwrite: the value replaced, and the one that replaced it."""
 
-    type: str
-    id: str
-    branch: str
-    #: What else the row says of itself, for people.
-    about: str
-    field: str
-    #: `changed`; `added`: the row is new, it replaces nothing; `destroyed`; `unread`: what it was is not known.
-    change: str
-    #: Numbers, true, false and null as they are; all else as text, cut at 200 characters.
-    before: float | int | str | bool | None
-    after: float | int | str | bool | None
-    #: null: they are no two numbers.
-    difference: float | None
-    #: null as well where the value was 0.
-    percent: float | None
 
-
-class OverwrittenValue(ValueShape):
+class OverwrittenValue(ValueShape, frozen=True):
     """One value of an overwrite: `before` was written by `by`, unseen; `after` replaced it."""
 
     by: str
@@ -821,7 +806,7 @@ class EvidencePage(Struct):
     next: int | None
 
 
-class UnitValueShape(ValueShape):
+class UnitValueShape(ValueShape, frozen=True):
     """One value of a unit."""
 
     instance_id: str

@@ -2,13 +2,13 @@
 
 import itertools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import orjson
 
 from maestro.events import parse_celery
-from maestro.json_text import text_of
 from maestro.messages import Answer, Code, FindDocuments, GetReplays, GetUnits
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
@@ -28,7 +28,7 @@ from maestro.rules.resolving import doubt_fields, doubts_in_hand
 from maestro.rules.stalls import Stall
 from maestro.rules.state import Failure, Lock, System
 from maestro.rules.status import Status
-from maestro.rules.unit import UnitState
+from maestro.rules.unit import Unit, UnitState, name_of
 from maestro.statuses import SystemState
 from maestro.system import ledger_records
 from maestro.system.repository import Repository
@@ -188,50 +188,45 @@ def skipped(system: System, after: int, limit: int) -> Answer:
 
 def units(system: System, repository: Repository, question: GetUnits) -> Answer:
     """Render a page of a document's units: who named each, what it missed, and which computation is its last."""
-    doc = system.documents.get(question.id)
-    if doc is None:
-        return Answer(Code.NOT_FOUND, message=f"no reprocessing {question.id}")
-    found = doc.order or repository.units(doc.id)
-    end = question.after + question.limit
-    page = [
-        {
-            "instanceId": unit.instance_id,
-            "branch": unit.branch,
-            "named": unit.named,
-            "missed": unit.missed,
-            "computation": ledger_records.computation(repository.store, unit.key) or unit.instance_id,
-        }
-        for unit in found[question.after : end]
-    ]
-    body = {
-        "systemId": system.id, "heldInstance": doc.held_instance, "branch": doc.branch, "total": len(found),
-        "units": page, "next": end if end < len(found) else None,
-    }  # fmt: skip
-    return Answer(Code.OK, orjson.dumps(body))
+
+    def shown(unit: Unit) -> dict[str, Any]:
+        computation = ledger_records.computation(repository.store, unit.key) or unit.instance_id
+        return {"named": unit.named, "missed": unit.missed, "computation": computation}
+
+    def told(doc: Document) -> dict[str, Any]:
+        return {"heldInstance": doc.held_instance, "branch": doc.branch}
+
+    return _units_page(system, repository, question, told, shown)
 
 
 def replays(system: System, repository: Repository, question: GetReplays) -> Answer:
     """Render a page of a document's units: how far each is, and the first and the last instance that replayed it."""
+
+    def shown(unit: Unit) -> dict[str, Any]:
+        first = unit.former_results[0] if unit.former_results else unit.result_instance
+        return {"state": unit.state, "round": unit.round, "first": first, "last": unit.result_instance}
+
+    return _units_page(system, repository, question, lambda doc: {"status": doc.status}, shown)
+
+
+def _units_page(
+    system: System,
+    repository: Repository,
+    question: GetUnits | GetReplays,
+    told: Callable[[Document], dict[str, Any]],
+    shown: Callable[[Unit], dict[str, Any]],
+) -> Answer:
+    """Render a page of a document's units: what is `told` of the document, and `shown` of each unit."""
     doc = system.documents.get(question.id)
     if doc is None:
         return Answer(Code.NOT_FOUND, message=f"no reprocessing {question.id}")
     found = doc.order or repository.units(doc.id)
     end = question.after + question.limit
     page = [
-        {
-            "instanceId": unit.instance_id,
-            "branch": unit.branch,
-            "state": unit.state,
-            "round": unit.round,
-            "first": unit.former_results[0] if unit.former_results else unit.result_instance,
-            "last": unit.result_instance,
-        }
-        for unit in found[question.after : end]
+        {"instanceId": unit.instance_id, "branch": unit.branch, **shown(unit)} for unit in found[question.after : end]
     ]
-    body = {
-        "systemId": system.id, "status": doc.status, "total": len(found),
-        "units": page, "next": end if end < len(found) else None,
-    }  # fmt: skip
+    following = end if end < len(found) else None
+    body = {"systemId": system.id, **told(doc), "total": len(found), "units": page, "next": following}
     return Answer(Code.OK, orjson.dumps(body))
 
 
@@ -313,7 +308,7 @@ def document_page(system: System, doc: Document, repository: Repository, after: 
         "after": after,
         "total": len(units),
         "next": end if end < len(units) else None,
-        "processes": len({text_of(unit.origin, "name") if unit.origin else "" for unit in units}),
+        "processes": len({name_of(unit.origin) for unit in units}),
         "branches": len({unit.branch for unit in units}),
     }
     return document_json(doc, units[after:end], more=whole | _prospects(system, doc) | {"page": page})
@@ -339,17 +334,19 @@ def document_brief(system: System, doc: Document, repository: Repository) -> dic
     left = _left(doc)
     without = dict.fromkeys(("units", "reimpacted", "setAside", "leftOut", "digest"))
     rough = estimate_json(system.paces.rough(left)) if doc.live else None
-    likely = _prospects(system, doc)["likely"]
-    return document_facts(doc, ()) | without | {"progress": progress(doc, left), "estimate": rough, "likely": likely}
+    prospects = {"estimate": rough, "likely": _likely(system, doc)}
+    return document_facts(doc, ()) | without | {"progress": progress(doc, left)} | prospects
 
 
 def _prospects(system: System, doc: Document) -> dict[str, Any]:
     """Render what is to come: how long what is left takes, and before the decision how many replays there will be."""
+    estimate = estimate_json(system.paces.estimate(doc.order)) if doc.live else None
+    return {"estimate": estimate, "likely": _likely(system, doc)}
+
+
+def _likely(system: System, doc: Document) -> dict[str, Any] | None:
     likely = system.growth.likely(doc) if doc.status is Status.PENDING else None
-    return {
-        "estimate": estimate_json(system.paces.estimate(doc.order)) if doc.live else None,
-        "likely": likely_json(likely, system.paces.rough(likely.units) if likely else None),
-    }
+    return likely_json(likely, system.paces.rough(likely.units) if likely else None)
 
 
 def documents(system: System, repository: Repository, question: FindDocuments) -> Answer:

@@ -1,0 +1,61 @@
+"""What instances read and computed, asked of Process Memory for somebody who looks.
+
+A history may be of megabytes and have a hundred thousand rows, and the gateway's loop answers lock checks: only a few
+are held at once, and who goes through rows gives way to others in between.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+from maestro.http.comparing import Compared, Comparison
+from maestro.platform import Platform, SiblingUnreachable
+from maestro.platform.history import History
+from maestro.system.deadline import promptly
+
+T = TypeVar("T")
+
+#: Rows at a stretch: a millisecond or two.
+STEP: Final = 100
+
+
+class Datasets:
+    """Asks Process Memory. `timeout`: seconds that an answer may take; `at_once`: how many look at the same time."""
+
+    def __init__(self, platform: Platform, timeout: float, at_once: int) -> None:
+        self._platform = platform
+        self._timeout = timeout
+        self._places = asyncio.Semaphore(at_once)
+
+    @asynccontextmanager
+    async def looking(self) -> AsyncIterator[None]:
+        """Have a place in which histories are asked for, and what they hold is gone through.
+
+        Raises:
+            SiblingError: there is no answer, not in time, or none that is a history.
+        """
+        try:
+            async with self._places, promptly("process_memory", "history", self._timeout):
+                yield
+        except (ValueError, RecursionError) as problem:
+            raise SiblingUnreachable("process_memory", "history", f"not the agreed answer: {problem}") from problem
+
+    async def history(self, instance_id: str) -> History | None:
+        """Return what an instance read and computed; None: Process Memory has no two datasets of it."""
+        return await self._platform.process_memory.history(instance_id)
+
+
+async def gently(items: Iterable[T]) -> AsyncIterator[T]:
+    """Yield the items, and let others have the loop every `STEP` of them."""
+    for number, item in enumerate(items):
+        yield item
+        if number % STEP == 0:
+            await asyncio.sleep(0)
+
+
+async def compared(comparison: Comparison) -> Compared:
+    """Return what a comparison finds. Raises `ValueError`: a row is no row."""
+    async for _ in gently(comparison.steps()):
+        pass
+    return comparison.result
