@@ -13,7 +13,7 @@ import pytest
 from tests.faults.figures import note
 from tests.support.cli import maestro
 from tests.support.siblings import How
-from tests.support.stage import Stage, eventually, stage, unit
+from tests.support.stage import eventually, stage, unit
 from tests.support.tenant import Tenant, new_tenant
 
 pytestmark = pytest.mark.timeout(400)
@@ -93,15 +93,8 @@ async def load(tenant: Tenant, began: float) -> list[str]:
 
 
 async def stalled_by(tenant: Tenant, service: str) -> bool:
-    found = (await tenant.state())["stalled"]
-    metrics = await page(tenant.it)
-    shown = any(line.startswith(f'maestro_stalled_seconds{{system="{tenant.system}"}}') for line in metrics)
-    return found is not None and found["sibling"] == service and shown
-
-
-async def page(it: Stage) -> list[str]:
-    async with it.http.get(it.url + "/metrics") as answer:
-        return (await answer.text()).splitlines()
+    stalled, metrics = await tenant.stalled_by(service), await tenant.it.metrics()
+    return stalled and any(line.startswith(f'maestro_stalled_seconds{{system="{tenant.system}"}}') for line in metrics)
 
 
 async def sent_within(tenant: Tenant, count: int) -> dict[str, object]:

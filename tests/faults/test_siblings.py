@@ -152,17 +152,12 @@ async def test_the_event_manager_fails_for_good(it: Stage, how: How) -> None:
     tenant.impacts("i", unit("p1"))
     tenant.fail("event_manager", "send", 99, how)
     doc = await tenant.approved("i")
-    await eventually(lambda: stalled_by(tenant, "event_manager"), "the system is stalled, and says by whom")
+    await eventually(lambda: tenant.stalled_by("event_manager"), "the system is stalled, and says by whom")
     found = await tenant.it.reaches(doc, "failure")
     assert "event" in found["history"][-1]["cause"]
     assert tenant.commits == ["i"]
     sends = [call for call in it.siblings.calls("send") if tenant.owns(call) and b'"scope":"reprocessing"' in call.body]
     assert len(sends) <= TRIES * 6, "tried again at growing intervals"
-
-
-async def stalled_by(tenant: Tenant, sibling: str) -> bool:
-    described = await tenant.it.get(f"/v1.0.0/systems/{tenant.system}")
-    return bool(described["stalled"]) and described["stalled"]["sibling"] == sibling
 
 
 @pytest.mark.parametrize("how", [500, pytest.param("half", marks=pytest.mark.quick), "applied_then_fail"], ids=str)

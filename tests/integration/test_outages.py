@@ -53,18 +53,13 @@ async def test_discovery_away_for_seconds(tenant: Tenant, how: int | str) -> Non
     ready = await tenant.it.get("/readyz")
     assert tenant.system in [one["system"] for one in ready["stalled"]]
     assert (await tenant.proceed())["_status"] == 200
-    metrics = await page(tenant.it)
+    metrics = await tenant.it.metrics()
     value = next(line for line in metrics if line.startswith(f'maestro_stalled_seconds{{system="{tenant.system}"}}'))
     assert float(value.rpartition(" ")[2]) > 0
     assert tenant.commits == []
     tenant.siblings.heal()
     await tenant.commits_are(*names)
     await goes_on(tenant)
-
-
-async def page(it: Stage) -> list[str]:
-    async with it.http.get(it.url + "/metrics") as answer:
-        return (await answer.text()).splitlines()
 
 
 async def test_api_core_away_between_a_commit_and_the_look(tenant: Tenant) -> None:
@@ -96,7 +91,7 @@ async def test_what_discovery_names_when_it_is_asked_again_was_missed(tenant: Te
 
     async def told() -> bool:
         wanted = ("maestro_alarms_total", f'system="{tenant.system}"', 'alarm="missed"')
-        lines = [line for line in await page(tenant.it) if all(one in line for one in wanted)]
+        lines = [line for line in await tenant.it.metrics() if all(one in line for one in wanted)]
         return [line.rpartition(" ")[2] for line in lines] in (["1"], ["1.0"])
 
     await eventually(told, "it is an alarm")

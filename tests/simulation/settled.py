@@ -94,7 +94,7 @@ def _one_place(tenant: Tenant, uid: str, instance: str) -> None:
         places.add("error queue")
     places.discard("")
     # Rejected for an id that was another event's, delivered again, and judged once that event was forgotten.
-    rejected = " for " in uid and uid.partition(" for ")[0] in host.watch.forgotten_keys
+    rejected = " for " in uid and uid.partition(" for ")[0] in host.watch.forgotten
     if (uids & tenant.repeated or rejected) and len(places) > 1:
         places.discard("error queue")
     if committed_too:

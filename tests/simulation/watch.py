@@ -33,7 +33,8 @@ class Watch:
         self.recorded: set[str] = set()
         #: Events that come back from the error queue after it is forgotten that they were committed.
         self.judged_anew: set[str] = set()
-        self.forgotten_keys: set[str] = set()
+        #: Keys of events that have left the window.
+        self.forgotten: set[str] = set()
         #: Keys of replays' results: they have no place in the order.
         self.replays: set[str] = set()
         self.last_verdict = 0
@@ -92,6 +93,7 @@ class Watch:
         What fails, is done and makes way in one transaction was never seen so: it may have been in the window.
         """
         lost = [row["key"] for row in rows if row.get("done") and row["verdict"] != "error"]
+        self.forgotten.update(lost)
         window = sum(bool(row.get("done")) for row in self.deliveries.values()) + len(rows) - len(lost)
         if lost and window < self.window:
             raise Violation(f"I7: {lost} are forgotten while no more than {window} done events are remembered")
@@ -196,7 +198,6 @@ class Watch:
         One from the error queue is meant so: somebody wants it, though another message of it was committed since it
         failed. Else the platform published it twice, and the second came after a full window of others.
         """
-        self.forgotten_keys.add(key)
         if f"{key} of {instance}" in self.recorded:
             self.recorded.discard(f"{key} of {instance}")
             self.judged_anew.add(key)

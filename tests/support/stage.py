@@ -289,6 +289,11 @@ class Stage:
             raise AssertionError(f"{late}\n{shown}\n{state}\n{self.log.read_text()[-3000:]}") from late
         return found
 
+    async def metrics(self) -> list[str]:
+        """Return the lines of a scrape."""
+        async with self.http.get(f"{self.url}/metrics") as answer:
+            return (await answer.text()).splitlines()
+
     async def state(self, system: str = SYSTEM) -> dict[str, Any]:
         return await self.get(f"/v1.0.0/systems/{system}")
 

@@ -144,6 +144,11 @@ class Tenant:
     async def state(self) -> JSON:
         return await self.it.state(self.system)
 
+    async def stalled_by(self, sibling: str) -> bool:
+        """Whether the system says that it waits for a sibling."""
+        stall = (await self.state())["stalled"]
+        return stall is not None and stall["sibling"] == sibling
+
     async def proceed(self) -> JSON:
         return await self.it.get(f"/v1.0.0/gateway/{self.system}/proceed", ok=False)
 
