@@ -43,7 +43,7 @@ def drop_texts(system: System, instance_id: str, owner: Delivery | Document, ste
     The caller saves `owner`, whose commit they must not outlast.
     """
     dropped = False
-    if instance_id in _may_still_come(system):
+    if _may_still_come(system, instance_id):
         owner.text_late = True
     for number, earlier in list(system.texts_under_way.items()):
         of = earlier.instance_id if isinstance(earlier, Delivery) else earlier.held_instance
@@ -99,7 +99,8 @@ def on_outbox_message_unanswered(system: System, fact: facts.OutboxMessageUnansw
     message = system.outbox.get(fact.number)
     if message is None or message.kind is not OutboxKind.STATUS:
         return
-    _may_still_come(system)[message.instance_id] = system.now
+    recent = {of: since for of, since in system.late_texts.items() if _may_still_come(system, of)}
+    system.late_texts = recent | {message.instance_id: system.now}
     for delivery in system.deliveries.values():
         if delivery.instance_id == message.instance_id and not (delivery.done or delivery.replay):
             delivery.text_late = True
@@ -110,11 +111,9 @@ def on_outbox_message_unanswered(system: System, fact: facts.OutboxMessageUnansw
             step.save(SaveDocument(doc))
 
 
-def _may_still_come(system: System) -> dict[str, float]:
-    system.late_texts = {
-        of: since for of, since in system.late_texts.items() if system.now - since < visibility.TEXT_COMES_WITHIN
-    }
-    return system.late_texts
+def _may_still_come(system: System, instance_id: str) -> bool:
+    since = system.late_texts.get(instance_id)
+    return since is not None and system.now - since < visibility.TEXT_COMES_WITHIN
 
 
 def resume(system: System, step: Step) -> None:
