@@ -26,6 +26,7 @@ def backup(
 ) -> None:
     """Copy every system's store, and the embedded broker's queues, to a folder. Maestro must be stopped."""
     settings = loaded_or_exit(config).settings
+    _refuse_postgres(settings, "pg_dump makes")
     _require_stores(settings)
     with alone(settings):
         names = back_up_stores(settings.data_dir, folder)
@@ -44,6 +45,7 @@ def restore(
 ) -> None:
     """Put backed-up stores in the place of the present ones, which are kept. Maestro must be stopped."""
     settings = loaded_or_exit(config).settings
+    _refuse_postgres(settings, "pg_restore reads")
     names = system or backed_up(folder)
     if not names:
         fail(f"{folder}: there is no backup of a store in it", EXIT_FAILED)
@@ -51,6 +53,11 @@ def restore(
         for name in names:
             path = restore_system(folder, settings.data_dir, name)
             typer.echo(f"{name}: restored to {path.absolute()}; what was there, if anything, is {path.name}{BEFORE}")
+
+
+def _refuse_postgres(settings: Settings, does: str) -> None:
+    if settings.store.url.get_secret_value():
+        fail(f"the stores are in PostgreSQL (store.url): {does} their backup, see docs/operations.md", EXIT_FAILED)
 
 
 def _require_stores(settings: Settings) -> None:
