@@ -350,6 +350,16 @@ class GetHeldInstance(Item, frozen=True):
     id: str
 
 
+class ListPolicies(Item, frozen=True):
+    """The policies that are for this system, in the order of the configuration."""
+
+
+class ExplainPolicies(Item, frozen=True):
+    """Each policy held against a document as it is now: whether it applies, why, and what follows from all of them."""
+
+    id: str
+
+
 class ListSkipped(Item, frozen=True):
     """The skipped events, oldest first: those numbered above `after`, at most `limit`."""
 
@@ -462,6 +472,8 @@ Question = (
     | GetHeldInstance
     | GetReplays
     | GetUnits
+    | ListPolicies
+    | ExplainPolicies
     | ListSkipped
     | ListStale
     | ListTodo

@@ -85,6 +85,14 @@ class Maestro:
         """Return the first of what a document's held commit would write."""
         return self._http.call("GET", _document(document_id, "entities"), shapes.EntitiesPage, query={"limit": limit})
 
+    def policies(self, system_id: str) -> Reply[shapes.Policies]:
+        """Return the policies that are for a system."""
+        return self._http.call("GET", _system(system_id, "policies"), shapes.Policies)
+
+    def explain_policies(self, document_id: str) -> Reply[shapes.Explained]:
+        """Return what each policy says of a document as it is now, and why."""
+        return self._http.call("GET", _document(document_id, "policies"), shapes.Explained)
+
     def outcome(self, document_id: str, after: int, limit: int) -> Reply[shapes.OutcomePage]:
         """Return what a reprocessing changed, as far as it is known: a page of its units, the summary of all."""
         query = {"after": after, "limit": limit}

@@ -14,6 +14,7 @@ from maestro.messages import (
     CheckLock,
     Code,
     DescribeSystem,
+    ExplainPolicies,
     FindDocuments,
     ForgetAnswer,
     GetDocument,
@@ -24,6 +25,7 @@ from maestro.messages import (
     ListDeliveries,
     ListDoubts,
     ListErrors,
+    ListPolicies,
     ListRecords,
     ListSkipped,
     ListStale,
@@ -44,7 +46,7 @@ from maestro.rules import facts
 from maestro.rules.commands import Reply
 from maestro.rules.facts import AnswerLost, DoubtResolved
 from maestro.rules.rendering import sync_answer
-from maestro.system import store_view, views
+from maestro.system import policy_views, store_view, views
 from maestro.system.arrivals import accept_failure, accept_sync, sync_fingerprint
 from maestro.system.changes import Changes
 from maestro.system.decisions import Decision, fact_of
@@ -125,6 +127,9 @@ class Questions:
                 give(views.doubts(self._system))
             case ResolveDoubt():
                 self._resolve(question, give)
+            case ListPolicies() | ExplainPolicies():
+                self._engine.store()
+                give(policy_views.answer(self._system, question))
             case ReadStore():
                 give(store_view.answer(self._engine.repository.store, question))
             case ListErrors():
