@@ -1,4 +1,4 @@
-"""What the policies demand of the decision about a document: asked when it is held, and at every decision anew.
+"""What the policies demand of the decision about a document: asked when it is held, and again at every decision.
 
 The policies that are configured when a decision is made count, and the document as it is then. Only `approve` is
 different: it counts when the document becomes pending, and never later, for then a person has been asked. A document
@@ -13,18 +13,18 @@ from maestro.rules import facts, policies
 from maestro.rules.asking import refuse
 from maestro.rules.document import MAESTRO, Document
 from maestro.rules.ledger import Footprint
-from maestro.rules.policies import Demand, Effect, Figures, Verdict
+from maestro.rules.policies import Demand, Effect, Known, Verdict
 from maestro.rules.state import System
 from maestro.rules.status import Status
 from maestro.rules.step import SaveDocument, Step
 from maestro.rules.unit import name_of
 
 
-def figures_of(doc: Document, at: float) -> Figures:
+def known_of(doc: Document, at: float) -> Known:
     """Return what is known of a document's held commit at a moment (seconds since the epoch)."""
     name = text_of(doc.pending_event, "name") if doc.late else name_of(doc.origin)
     rows = 0 if doc.late else doc.rows
-    return Figures(name or None, doc.branch, doc.total, rows, doc.origin, policies.day_of(at))
+    return Known(name or None, doc.branch, doc.total, rows, doc.origin, policies.day_of(at))
 
 
 def weigh(system: System, doc: Document, at: float, *given: Effect) -> Verdict:
@@ -32,7 +32,7 @@ def weigh(system: System, doc: Document, at: float, *given: Effect) -> Verdict:
     if system.rules.two_approvers:
         given = (*given, Effect.TWO_APPROVERS)
     # What is stale already is `late.policy`'s: a policy can ask for more, but not spare anybody the decision.
-    return policies.verdict(system.rules.policies, figures_of(doc, at), *given, spares=not doc.late)
+    return policies.verdict(system.rules.policies, known_of(doc, at), *given, spares=not doc.late)
 
 
 def when_held(system: System, doc: Document, *given: Effect) -> Verdict:
@@ -72,7 +72,7 @@ def may_be_skipped(system: System, doc: Document) -> bool:
 
 
 def refuses_skip(system: System, doc: Document, fact: facts.Skipped | facts.StatusSet, step: Step) -> bool:
-    """Whether a policy refuses to skip a document: then whoever asks is told which, and why."""
+    """Whether a policy refuses to skip a document: then the caller is told which, and why."""
     if may_be_skipped(system, doc) or doc.demand is None:
         return False
     by = "; ".join(f"policy {one} says so: {one.why}" for one in doc.demand.of(Effect.REFUSE_SKIP))

@@ -8,7 +8,7 @@ is demanded the strictest holds, whatever the order of the policies:
 
 So another policy never makes anything laxer but where nothing was demanded, and `approve` undoes neither of the others.
 
-A condition may look at a figure that is not known: the date of the data, how many rows change, the event's name. Then
+A condition may look at something that is not known: the date of the data, how many rows change, the event's name. Then
 it neither holds nor fails, and the careful side is taken: what the policy demands of people is demanded, and what it
 spares them (`approve`) is not.
 """
@@ -93,7 +93,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Known:
     """What is known of a held commit."""
 
     #: Name of the event that started the held instance; None: not known.
@@ -127,14 +127,14 @@ class Check:
 _WORDS: Final = {
     "events": "event {found}",
     "branches": "branch {found}",
-    "units_from": "{found} units, {wanted} or more",
-    "units_to": "{found} units, {wanted} at most",
-    "rows_from": "{found} rows change, {wanted} or more",
-    "rows_to": "{found} rows change, {wanted} at most",
+    "units_from": "{found} to replay, {wanted} or more",
+    "units_to": "{found} to replay, {wanted} at most",
+    "rows_from": "rows that change: {found}, {wanted} or more",
+    "rows_to": "rows that change: {found}, {wanted} at most",
     "data_before": "data of {found}, before {wanted}",
     "data_from": "data of {found}, from {wanted} on",
-    "older_than_days": "data of {found}, older than {wanted} days",
-    "within_days": "data of {found}, within {wanted} days",
+    "older_than_days": "data of {found}, older than {wanted} day(s)",
+    "within_days": "data of {found}, within {wanted} day(s)",
 }
 _NOT_KNOWN: Final = (
     {"events": "the event's name is not known", "branches": "the branch is not known"}
@@ -235,9 +235,9 @@ def for_system(policies: Iterable[Policy], system_id: str) -> tuple[Policy, ...]
     return tuple(one for one in policies if not one.systems or system_id in one.systems)
 
 
-def weigh(policy: Policy, figures: Figures) -> Weighed:
+def weigh(policy: Policy, known: Known) -> Weighed:
     """Hold one policy against a commit."""
-    checks = tuple(_checks(policy, figures))
+    checks = tuple(_checks(policy, known))
     found = {check.holds for check in checks}
     if False in found:
         effects: tuple[Effect, ...] = ()
@@ -248,12 +248,12 @@ def weigh(policy: Policy, figures: Figures) -> Weighed:
     return Weighed(policy, checks, effects)
 
 
-def verdict(policies: Iterable[Policy], figures: Figures, *given: Effect, spares: bool = True) -> Verdict:
+def verdict(policies: Iterable[Policy], known: Known, *given: Effect, spares: bool = True) -> Verdict:
     """Return what all policies demand, and what is `given` by other settings.
 
     `spares`: whether a policy may spare people the decision; without, `approve` counts only where it is given.
     """
-    weighed = tuple(weigh(policy, figures) for policy in policies)
+    weighed = tuple(weigh(policy, known) for policy in policies)
     if not spares:
         weighed = tuple(Weighed(one.policy, one.checks, _without_approve(one.effects)) for one in weighed)
     demanded = {*given, *(effect for one in weighed for effect in one.effects)}
@@ -307,25 +307,25 @@ def day_of(at: float) -> date:
     return datetime.fromtimestamp(at, UTC).date()
 
 
-def _checks(policy: Policy, figures: Figures) -> Iterator[Check]:
+def _checks(policy: Policy, known: Known) -> Iterator[Check]:
     for setting, patterns, text in (
-        ("events", policy.events, figures.event),
-        ("branches", policy.branches, figures.branch),
+        ("events", policy.events, known.event),
+        ("branches", policy.branches, known.branch),
     ):
         if patterns:
             holds = None if text is None else any(fnmatchcase(text, pattern) for pattern in patterns)
             yield Check(setting, ", ".join(patterns), text or "", holds)
-    for setting, number in (("units", figures.units), ("rows", figures.rows)):
+    for setting, number in (("units", known.units), ("rows", known.rows)):
         least, most = getattr(policy, f"{setting}_from"), getattr(policy, f"{setting}_to")
         found = "" if number is None else str(number)
         if least is not None:
             yield Check(f"{setting}_from", str(least), found, None if number is None else number >= least)
         if most is not None:
             yield Check(f"{setting}_to", str(most), found, None if number is None else number <= most)
-    yield from _checks_of_date(policy, figures)
+    yield from _checks_of_date(policy, known)
 
 
-def _checks_of_date(policy: Policy, figures: Figures) -> Iterator[Check]:
+def _checks_of_date(policy: Policy, known: Known) -> Iterator[Check]:
     wanted = {
         name: limit
         for name in ("data_before", "data_from", "older_than_days", "within_days")
@@ -333,10 +333,10 @@ def _checks_of_date(policy: Policy, figures: Figures) -> Iterator[Check]:
     }
     if not wanted:
         return
-    day = date_of(figures.origin, policy.date_from)
+    day = date_of(known.origin, policy.date_from)
     found = "" if day is None else day.isoformat()
     for name, limit in wanted.items():
-        yield Check(name, str(limit), found, None if day is None else _holds(name, limit, day, figures.today))
+        yield Check(name, str(limit), found, None if day is None else _holds(name, limit, day, known.today))
 
 
 def _holds(name: str, limit: Any, day: date, today: date) -> bool:

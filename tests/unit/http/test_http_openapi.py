@@ -24,6 +24,7 @@ from maestro.messages import (
     CheckLock,
     Code,
     DescribeSystem,
+    ExplainPolicies,
     FindDocuments,
     GetHeldInstance,
     GetReplays,
@@ -32,6 +33,7 @@ from maestro.messages import (
     ListDeliveries,
     ListDoubts,
     ListErrors,
+    ListPolicies,
     ListRecords,
     ListSkipped,
     ListStale,
@@ -46,14 +48,20 @@ from maestro.messages import (
     ResolveDoubt,
     SetAside,
 )
+from maestro.rules.policies import Effect, Policy
 from maestro.statuses import GIVEN_UP, Status, ordered
+from maestro.system import policy_views
 from tests.support.api_fuzz import fuzz
+from tests.support.rules import Rules
 from tests.unit.http.authentication_kit import House, house
 from tests.unit.http.conftest import SETTINGS, Client
 from tests.unit.http.fake_actor_client import FakeActorClient
 
 OPERATIONS = operations(unmatched, unmatched)
 DESCRIBED = document(OPERATIONS, secured=True)
+RULES = Rules(policies=(Policy("few", (Effect.APPROVE, Effect.REFUSE_SKIP), rows_to=5),))
+HELD = RULES.hold("i1", "p1")
+EXPLAINED = orjson.loads(policy_views.answer(RULES.system, ExplainPolicies(HELD.id)).body)
 DOCUMENT = {
     "id": "r1", "systemId": "sysA", "tag": "t", "branch": "master", "forking": False, "status": "pending_approval",
     "pendingEvent": {"instanceId": "i1"}, "origin": None, "events": [], "history": [
@@ -61,6 +69,7 @@ DOCUMENT = {
     ], "units": [], "reimpacted": [], "setAside": [], "leftOut": [],
     "progress": {"replayed": 0, "outstanding": 0, "units": 0, "cascaded": 0},
     "cancelling": False, "heldCommitted": False, "pausing": False, "budget": None, "digest": "d",
+    "rows": None, "policies": EXPLAINED["recorded"],
 }  # fmt: skip
 LOCK = {
     "reprocessing": "r1", "owner": "ana", "reason": "x", "since": "y", "progress": {"replayed": 0, "outstanding": 1}
@@ -93,6 +102,8 @@ ANSWERS = {
             {"instanceId": "p1", "branch": "master", "state": "outstanding", "round": 1, "first": "", "last": ""},
         ],
     },
+    ExplainPolicies: EXPLAINED,
+    ListPolicies: orjson.loads(policy_views.answer(RULES.system, ListPolicies()).body),
     ListSkipped: {"total": 0, "skipped": [], "next": None},
     ListTodo: {"total": 0, "counts": {}, "items": [], "errors": 0, "failed": 0, "lastFailure": ""},
     ListRecords: [],

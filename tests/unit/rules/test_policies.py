@@ -9,19 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maestro.messages import UNLIMITED, Budget
-from maestro.rules.policies import REFERENCE_DATE, Check, Effect, Figures, Policy, date_of, for_system, verdict, weigh
+from maestro.rules.policies import REFERENCE_DATE, Check, Effect, Known, Policy, date_of, for_system, verdict, weigh
 
 APPROVE, ASK, TWO, REFUSE = Effect.APPROVE, Effect.ASK, Effect.TWO_APPROVERS, Effect.REFUSE_SKIP
 TODAY = date(2026, 11, 29)
-UNKNOWN = Figures(None, "master", 3, None, b"", TODAY)
+UNKNOWN = Known(None, "master", 3, None, b"", TODAY)
 
 
 def event(**fields: Any) -> bytes:
     return orjson.dumps({"name": "rectify.quote.request", "reference_date": "2026-06-30"} | fields)
 
 
-def figures(**more: Any) -> Figures:
-    return Figures(**{
+def figures(**more: Any) -> Known:
+    return Known(**{
         "event": "rectify.quote.request", "branch": "master", "units": 3, "rows": 10, "origin": event(), "today": TODAY,
     } | more)  # fmt: skip
 
@@ -92,8 +92,8 @@ class TestConditions:
     def test_it_says_in_words_what_it_found(self) -> None:
         checks = weigh(policy(ASK, units_to=3, data_before=date(2026, 7, 1), rows_from=1), figures()).checks
         assert [check.text for check in checks] == [
-            "3 units, 3 at most",
-            "10 rows change, 1 or more",
+            "3 to replay, 3 at most",
+            "rows that change: 10, 1 or more",
             "data of 2026-06-30, before 2026-07-01",
         ]
         assert Check("rows_to", "5", "", None).text == "how many rows change is not known (rows_to = 5)"
@@ -205,7 +205,7 @@ POLICIES = st.builds(
     budget=st.sampled_from([UNLIMITED, Budget(3), Budget(5, 1.0)]),
 )  # fmt: skip
 FIGURES = st.builds(
-    Figures,
+    Known,
     event=st.sampled_from([None, "a", "b"]),
     branch=st.sampled_from(["master", "b1"]),
     units=st.integers(0, 6),
@@ -218,9 +218,7 @@ RANK = [APPROVE, ASK, TWO]
 
 
 @given(st.lists(POLICIES, max_size=5), FIGURES, GIVEN, st.randoms(use_true_random=False))
-def test_their_order_says_nothing(
-    policies: list[Policy], known: Figures, given_: tuple[Effect, ...], dice: Any
-) -> None:
+def test_their_order_says_nothing(policies: list[Policy], known: Known, given_: tuple[Effect, ...], dice: Any) -> None:
     mixed = dice.sample(policies, len(policies))
     one, other = verdict(policies, known, *given_), verdict(mixed, known, *given_)
     assert (one.approval, one.skip_refused, one.budget) == (other.approval, other.skip_refused, other.budget)
@@ -228,7 +226,7 @@ def test_their_order_says_nothing(
 
 @given(st.lists(POLICIES, max_size=4), POLICIES, FIGURES, GIVEN)
 def test_another_policy_never_lets_skip_what_may_not_be_nor_approve_what_somebody_must_be_asked_about(
-    policies: list[Policy], more: Policy, known: Figures, given_: tuple[Effect, ...]
+    policies: list[Policy], more: Policy, known: Known, given_: tuple[Effect, ...]
 ) -> None:
     before, after = verdict(policies, known, *given_), verdict([*policies, more], known, *given_)
     assert after.skip_refused >= before.skip_refused
@@ -238,19 +236,19 @@ def test_another_policy_never_lets_skip_what_may_not_be_nor_approve_what_somebod
 
 
 @given(st.lists(POLICIES, max_size=4), FIGURES)
-def test_two_approvers_of_the_settings_are_never_weakened(policies: list[Policy], known: Figures) -> None:
+def test_two_approvers_of_the_settings_are_never_weakened(policies: list[Policy], known: Known) -> None:
     assert verdict(policies, known, TWO).approval is TWO
 
 
 @given(POLICIES, FIGURES, NUMBERS, DAYS, st.sampled_from(["a", "b"]))
 def test_what_is_not_known_demands_at_least_what_any_value_would(
-    one: Policy, known: Figures, rows: int | None, day: date | None, name: str
+    one: Policy, known: Known, rows: int | None, day: date | None, name: str
 ) -> None:
     """A figure that is found out later never shows that a person should have been asked, and was not."""
     if rows is None or day is None:
         return
-    blind = Figures(None, known.branch, known.units, None, b"", TODAY)
-    seen = Figures(name, known.branch, known.units, rows, event(reference_date=day.isoformat()), TODAY)
+    blind = Known(None, known.branch, known.units, None, b"", TODAY)
+    seen = Known(name, known.branch, known.units, rows, event(reference_date=day.isoformat()), TODAY)
     careful, exact = verdict([one], blind), verdict([one], seen)
     assert careful.skip_refused >= exact.skip_refused
     strict = {ASK, TWO}
