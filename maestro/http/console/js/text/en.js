@@ -389,6 +389,7 @@ export default {
   "systems.error": "Last error",
   "systems.lead": "Every system that Maestro guards, with what waits and what failed.",
   "systems.locked": "locked",
+  "systems.broker": "Broker: {broker}",
   "systems.nobroker": "The broker is out of reach.",
   "systems.progress": "{replayed} of at least {total} replayed",
   "systems.title": "Systems",

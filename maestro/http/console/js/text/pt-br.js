@@ -389,6 +389,7 @@ export default {
   "systems.error": "Último erro",
   "systems.lead": "Todo sistema que o Maestro guarda, com o que espera e o que falhou.",
   "systems.locked": "travado",
+  "systems.broker": "Broker: {broker}",
   "systems.nobroker": "O broker está fora de alcance.",
   "systems.progress": "{replayed} de pelo menos {total} reexecutadas",
   "systems.title": "Sistemas",
