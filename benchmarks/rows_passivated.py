@@ -13,8 +13,9 @@ from benchmarks.figures import Row, percentiles
 from benchmarks.processes import CpuMeter, kind, pids, pss_megabytes
 from benchmarks.rows_scale import histories
 from maestro.settings.loading import load_settings
+from maestro.store.files import file_state
 from maestro.store.places import store_path
-from maestro.store.rest_mark import RestMark, RestMarks, file_state
+from maestro.store.rest_mark import RestMark, RestMarks
 from maestro.system.rest_basis import rest_basis
 
 #: Systems that are woken, one after the other, and all at once.
@@ -74,7 +75,7 @@ def _leave_marks(maestro: Maestro, ids: Sequence[str]) -> None:
     basis, marks = rest_basis(settings), RestMarks(maestro.data_dir)
     for system in ids:
         state = file_state(store_path(maestro.data_dir, system))
-        assert state is not None, "its history was written"
+        assert state, "its history was written"
         body = b'{"id":"%s","state":"passivated","queues":{}}' % system.encode()
         todo = b'{"total":0,"counts":{},"items":[],"errors":0,"failed":0,"lastFailure":""}'
         marks.leave(system, RestMark(basis, state, 1.0, body, todo, b'{"samples":[],"distributions":[]}', b"{}", "1.x"))
