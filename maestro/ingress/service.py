@@ -20,8 +20,9 @@ from maestro.links.listener import Listener
 from maestro.links.session import Session
 from maestro.messages import BROKER_PROBLEM
 from maestro.settings.model import Settings
+from maestro.store.base import StoreError
+from maestro.store.door import open_stores
 from maestro.store.installation import Installation, read_installation, write_installation
-from maestro.store.places import stored_systems
 from maestro.store.rest_mark import RestMarks
 from maestro.tasks import Tasks, until_connected, until_done
 from maestro.telemetry.definitions import BLOCKED, CONNECTED, OF_INGRESS, OWNER, UNSETTLED, WAKE_SECONDS, WAKE_UPS
@@ -133,7 +134,7 @@ class IngressService:
 
         A few at a time: a broker that is asked for thousands of queues at once answers none of them in time.
         """
-        stored = iter(stored_systems(self._settings.data_dir))
+        stored = iter(await until_done(open_stores(self._settings).systems, self._log, StoreError))
         while batch := list(islice(stored, TOGETHER)):
             await asyncio.gather(*(self._line(system_id).begun() for system_id in batch))
 
