@@ -77,8 +77,8 @@ REPROCESSINGS = _counter(
 )
 POLICIES = _counter(
     "maestro_policy_demands_total",
-    "Documents that policies were asked about when they were held, by what was demanded: approve (nobody was asked), "
-    "ask, two_approvers; and refuse_skip beside it.",
+    "Documents that policies were asked about when they were held, by what was demanded: approve (at once), ask, "
+    "two_approvers; and refuse_skip beside it.",
     _SYSTEM, "demand", known=_each(*Effect),
 )  # fmt: skip
 PENDING = _gauge("maestro_pending_reprocessings", "Reprocessings that wait for a decision.", _SYSTEM)
