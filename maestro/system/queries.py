@@ -23,6 +23,7 @@ from maestro.messages import (
     GetWaiting,
     ListDeliveries,
     ListDoubts,
+    ListErrorGroups,
     ListErrors,
     ListRecords,
     ListSkipped,
@@ -129,6 +130,8 @@ class Questions:
                 give(store_view.answer(self._engine.repository.store, question))
             case ListErrors():
                 self._errors.peek(question, give)
+            case ListErrorGroups():
+                self._errors.group(question, give)
             case Redrive():
                 self._errors.redrive(question, give)
             case SetAside(user=user, reason=reason):
