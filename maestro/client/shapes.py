@@ -523,6 +523,7 @@ class ErrorMessage(_Shape, frozen=True):
 
     id: str
     reason: str = ""
+    failed_at: str = ""
     headers: dict[str, str] = {}
     size: int = 0
     truncated: bool = False
@@ -534,6 +535,32 @@ class ErrorPage(_Shape, frozen=True):
 
     total: int
     errors: tuple[ErrorMessage, ...] = ()
+
+
+class ErrorGroup(_Shape, frozen=True):
+    """Messages of an error queue that failed alike; `first` and `last`: when, empty: not known of all.
+
+    `digest` binds a redrive to these messages; `doubt`: their commits are in doubt, and no group redrives them.
+    """
+
+    key: str
+    reason: str = ""
+    count: int = 0
+    first: str = ""
+    last: str = ""
+    events: tuple[str, ...] = ()
+    instance_id: str = ""
+    doubt: bool = False
+    digest: str = ""
+
+
+class ErrorGroupsPage(_Shape, frozen=True):
+    """A page of the groups of an error queue: `count` groups of the oldest `looked_at` of its `total` messages."""
+
+    total: int
+    looked_at: int = 0
+    count: int = 0
+    groups: tuple[ErrorGroup, ...] = ()
 
 
 class Doubt(_Shape, frozen=True):

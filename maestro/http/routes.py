@@ -221,6 +221,11 @@ def _systems() -> Iterable[Operation]:
         f"{_SYSTEMS}/{{systemId}}/errors", systems.errors, "errors", Role.VIEWER,
         "The oldest messages of the error queue", {200: shapes.ErrorsPage}, query=shapes.ErrorsQuery,
     )  # fmt: skip
+    yield _get(
+        f"{_SYSTEMS}/{{systemId}}/errors/groups", systems.error_groups, "error_groups", Role.VIEWER,
+        "The messages of the error queue by why they failed, with first and last time",
+        {200: shapes.ErrorGroupsPage}, query=shapes.PageQuery,
+    )  # fmt: skip
     for path, handler, name, summary in (
         (f"{_SYSTEMS}/{{systemId}}/stream", streams.system_stream, "stream", "One system as it changes"),
         (f"{_V1}/stream", streams.all_streams, "streams", "Every system as it changes"),

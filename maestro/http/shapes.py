@@ -22,6 +22,8 @@ MAX_NUMBER: Final = 2**63 - 1
 #: Things in one page of a list; messages of the error queue shown at once, and chosen at once.
 MAX_PAGE: Final = 1000
 MAX_ERRORS: Final = 50
+#: Messages of an error queue that are looked at.
+MAX_LOOK: Final = 5000
 MAX_CHOSEN: Final = 1000
 #: Characters of a reason and of a digest; replays and minutes of a budget.
 MAX_REASON: Final = 1000
@@ -106,11 +108,21 @@ class ApproveBody(RunBody):
                                 extra={"says": f"must be at most {MAX_DIGEST} characters"})] | None = None  # fmt: skip
 
 
+class ShownGroupBody(Struct, forbid_unknown_fields=True):
+    """A group of the error queue as it was shown."""
+
+    key: Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+    count: Annotated[int, Meta(ge=1, le=MAX_LOOK, extra={"says": f"must be a whole number from 1 to {MAX_LOOK}"})]
+    digest: Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+
+
 class RedriveBody(DecisionBody):
-    """Which messages of the error queue are judged again: those of `ids`, or all."""
+    """Which messages of the error queue are judged again: those of `ids`, of `groups` as they were shown, or all."""
 
     ids: Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1, max_length=MAX_CHOSEN,
                    extra={"says": f"must be a list of 1 to {MAX_CHOSEN} message ids"})] | None = None  # fmt: skip
+    groups: Annotated[list[ShownGroupBody], Meta(min_length=1, max_length=MAX_CHOSEN,
+                      extra={"says": f"must be a list of 1 to {MAX_CHOSEN} groups"})] | None = None  # fmt: skip
     all: bool | None = None
 
 
@@ -239,8 +251,11 @@ class SetStatusQuery(Struct):
 
 
 class ErrorsQuery(Struct):
-    """How many messages of the error queue."""
+    """Which messages of the error queue: so many behind the oldest `after`, of one group or of all."""
 
+    group: Annotated[str, Meta(max_length=MAX_ID, extra={"says": f"must be at most {MAX_ID} characters"})] = ""
+    after: Annotated[int, Meta(ge=0, le=MAX_LOOK,
+                               extra={"says": f"must be a whole number from 0 to {MAX_LOOK}"})] = 0  # fmt: skip
     limit: Annotated[int, Meta(ge=1, le=MAX_ERRORS,
                                extra={"says": f"must be a whole number from 1 to {MAX_ERRORS}"})] = 20  # fmt: skip
 
@@ -966,10 +981,41 @@ class EntitiesPage(Struct):
 
 
 class ErrorsPage(Struct):
-    """The oldest messages of the error queue."""
+    """The oldest messages of the error queue, or of one group of it; `total`: how many there are of these."""
 
     total: int
     errors: list[dict[str, Any]]
+
+
+class ErrorGroupShape(Struct, rename="camel"):
+    """Messages of the error queue that failed alike."""
+
+    key: str
+    #: Why the oldest of them failed.
+    reason: str
+    count: int
+    #: When the first and the last of them failed; empty: one of them came before that was noted.
+    first: str
+    last: str
+    #: Names of their events, some of them.
+    events: list[str]
+    #: The instance of the oldest.
+    instance_id: str
+    #: Their commits are in doubt: they are not redriven as a group.
+    doubt: bool
+    #: Binds a redrive to these messages.
+    digest: str
+
+
+class ErrorGroupsPage(Struct, rename="camel"):
+    """The messages of the error queue by why they failed; the group with the oldest message comes first."""
+
+    #: Messages on the queue, and of these the oldest that were looked at.
+    total: int
+    looked_at: int
+    #: Groups in all.
+    count: int
+    groups: list[ErrorGroupShape]
 
 
 class DoubtShape(Struct, omit_defaults=True, rename="camel"):

@@ -24,6 +24,7 @@ from maestro.messages import (
     GetWaiting,
     ListDeliveries,
     ListDoubts,
+    ListErrorGroups,
     ListErrors,
     ListPolicies,
     ListRecords,
@@ -130,6 +131,8 @@ class Questions:
                 give(store_view.answer(self._engine.repository.store, question))
             case ListErrors():
                 self._errors.peek(question, give)
+            case ListErrorGroups():
+                self._errors.group(question, give)
             case Redrive():
                 self._errors.redrive(question, give)
             case SetAside(user=user, reason=reason):
