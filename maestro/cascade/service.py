@@ -57,7 +57,7 @@ class CascadeService:
         """Whether the broker can be reached, and the links are well."""
         return f"broker: {self._broker.problem}" if not self._broker.connected else self._links.problem
 
-    def figures(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """Return what cascade measured."""
         return self._registry.snapshot([Sample(CONNECTED.name, (), float(self._broker.connected))])
 
