@@ -440,6 +440,8 @@ class ForgetAnswer(Item, frozen=True):
     key: str = ""
 
 
+#: What a person decides about one document.
+Decision = Approve | Skip | Retry | Cancel | Pause | Resume | Recheck | Reconsider | LeaveOut | SetStatus
 Question = (
     CheckLock
     | DescribeSystem
@@ -448,16 +450,7 @@ Question = (
     | ListDeliveries
     | FindDocuments
     | GetDocument
-    | Approve
-    | Skip
-    | Retry
-    | Cancel
-    | Pause
-    | Resume
-    | Recheck
-    | Reconsider
-    | LeaveOut
-    | SetStatus
+    | Decision
     | GetWaiting
     | GetHeldInstance
     | GetReplays
