@@ -11,6 +11,7 @@ from maestro.messages import Budget
 from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.document import Approval, Document, Ending, HistoryEntry, UnitState
 from maestro.rules.impact import Impacted
+from maestro.rules.policies import Demand, Effect
 from maestro.rules.state import OutboxKind, OutboxMessage, Rules, System
 from maestro.rules.status import Status, Trigger
 from maestro.rules.step import DropOutboxMessage, ForgetDelivery, Save, SaveDelivery, SaveDocument, SaveOutboxMessage
@@ -93,6 +94,8 @@ def test_each_field_of_a_document_is_stored_or_named_as_forgotten() -> None:
     changed = {
         "budget": Budget(5, 1.5),
         "first_approval": Approval("ana", 1.5, "", 2),
+        "rows": 12,
+        "demand": Demand(Effect.TWO_APPROVERS, skip_refused=True, at=1.5),
         "not_finished": (Impacted("p9", "b1"),),
         "ending": Ending(Trigger.CANCEL, 1.5, "ana", "why"),
         "history": [HistoryEntry(Status.RUNNING, 1.5, "ana")],
