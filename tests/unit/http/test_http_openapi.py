@@ -84,7 +84,7 @@ DOUBT = {
 }  # fmt: skip
 PAGE = {"after": 0, "total": 0, "next": None, "processes": 0, "branches": 0}
 ANSWERS = {
-    GetDocument: DOCUMENT | {"page": PAGE, "late": False, "heldNamedBy": None, "reconsidered": None},
+    GetDocument: DOCUMENT | {"page": PAGE, "late": False, "heldNamedBy": None, "reconsidered": None, "notFinished": []},
     DescribeSystem: {"id": "sysA", "state": "open"},
     ListWaiting: {"total": 0, "events": [], "next": None},
     ListDeliveries: {"deliveries": [], "next": None},
