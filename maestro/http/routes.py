@@ -24,6 +24,7 @@ from maestro.http.middleware import expected, unmatched, wrapped
 from maestro.http.observed import observed
 from maestro.http.operations import Operation
 from maestro.http.proceed import checked_system, fast_path
+from maestro.http.report import handlers as report
 from maestro.http.request_context import unrestricted
 from maestro.messages import Approve, Cancel, Pause, Recheck, Reconsider, Resume, Retry, Skip
 
@@ -112,6 +113,16 @@ def _documents() -> Iterable[Operation]:
     yield _get(
         f"{_REPROCESSING}/{{id}}/outcome.csv", reprocessings.outcome_csv, "outcome_csv", Role.VIEWER,
         "The same of all units, as CSV: a line for each value", {200: str}, media="text/csv", cost=_DEAR,
+    )  # fmt: skip
+    yield _get(
+        f"{_REPROCESSING}/{{id}}/report", report.page, "report", Role.VIEWER,
+        "The decision report: what was asked, shown, decided, by whom, why, what ran and what changed, as a page",
+        {200: str}, query=shapes.ReportQuery, media="text/html", cost=_DEAR, recorded=True,
+    )  # fmt: skip
+    yield _get(
+        f"{_REPROCESSING}/{{id}}/report.json", report.form, "report_json", Role.VIEWER,
+        "The facts of the report in their canonical form, whose SHA-256 is its digest", {200: dict[str, Any]},
+        cost=_DEAR, recorded=True,
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from maestro.messages import (
     DescribeSystem,
     ExplainPolicies,
     FindDocuments,
+    GetDocument,
     GetHeldInstance,
     GetReplays,
     GetUnits,
@@ -69,7 +70,8 @@ EXPLAINED = orjson.loads(policy_views.answer(RULES.system, ExplainPolicies(HELD.
 DOCUMENT = {
     "id": "r1", "systemId": "sysA", "tag": "t", "branch": "master", "forking": False, "status": "pending_approval",
     "pendingEvent": {"instanceId": "i1"}, "origin": None, "events": [], "history": [
-        {"status": "pending_approval", "timestamp": "2018-07-20T15:08:41.884268", "user": "maestro"}
+        {"status": "pending_approval", "timestamp": "2018-07-20T15:08:41.884268", "user": "maestro",
+         "at": "2018-07-20T15:08:41.884268Z"}
     ], "units": [], "reimpacted": [], "setAside": [], "leftOut": [],
     "progress": {"replayed": 0, "outstanding": 0, "units": 0, "cascaded": 0},
     "cancelling": False, "heldCommitted": False, "pausing": False, "budget": None, "digest": "d",
@@ -83,7 +85,9 @@ LOCK = {
 DOUBT = {
     "key": "7", "use": "event", "instanceId": "i1", "delivery": "m", "reprocessing": "", "since": "s", "cause": "c"
 }  # fmt: skip
+PAGE = {"after": 0, "total": 0, "next": None, "processes": 0, "branches": 0}
 ANSWERS = {
+    GetDocument: DOCUMENT | {"page": PAGE, "late": False, "heldNamedBy": None, "reconsidered": None, "notFinished": []},
     DescribeSystem: {"id": "sysA", "state": "open"},
     ListWaiting: {"total": 0, "events": [], "next": None},
     ListDeliveries: {"deliveries": [], "next": None},
