@@ -4,6 +4,7 @@ With access control and without: what is the same in both is tried in both.
 """
 
 import asyncio
+import resource
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -155,6 +156,30 @@ async def test_streams_of_one_caller(at: Guarded) -> None:
         return (await at.raw(request))[0] == 200
 
     await eventually(again, "a stream may be opened once others are closed")
+
+
+async def test_more_connections_than_files_may_be_open(at: Guarded) -> None:
+    """Opened and left alone, by a stranger: whoever asks something is answered all the same, and Maestro goes on."""
+    assert at.it.process is not None
+    resource.prlimit(at.it.process.pid, resource.RLIMIT_NOFILE, (400, 400))
+    opened = []
+    try:
+        for number in range(600):
+            _, writer = await asyncio.open_connection("127.0.0.1", at.it.port, local_addr=("127.0.0.2", 0))
+            writer.write((b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ")[number % 2])
+            opened.append(writer)
+        for _ in range(10):
+            assert await at.call("GET", PROCEED, token(at, "events")) == 200
+            assert await at.call("GET", PENDING, token(at, "eve")) == 200
+        await at.it.publish(event("i2"))
+
+        async def waits() -> bool:
+            return bool((await at.it.state())["waiting"])
+
+        await eventually(waits, "an event is taken")
+    finally:
+        for writer in opened:
+            writer.close()
 
 
 async def test_a_large_answer_stalls_nobody(at: Guarded) -> None:
