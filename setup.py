@@ -21,7 +21,9 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["maestro", "maestro.*"]),
-    package_data={"maestro": ["py.typed", "defaults/*.toml", "http/console/**/*", "http/reference/*"]},
+    package_data={
+        "maestro": ["py.typed", "defaults/*.toml", "http/console/**/*", "http/reference/*", "http/report/*.css"]
+    },
     install_requires=[
         # aiohttp and pika are subclassed (http/connection.py, http/proceed.py, broker/rabbitmq_stream.py):
         # tests/unit/test_libraries.py names what that rests on, and the bounds keep out what it was not tried with.

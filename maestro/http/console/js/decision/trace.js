@@ -6,13 +6,14 @@ import { time } from "../format.js";
 import { t } from "../i18n.js";
 import { badge, section } from "../parts.js";
 import { recorded } from "./demand.js";
+import { report } from "./report.js";
 
 const BY_POLICY = /^approved by policy (.+)$/;
 const NOW = /^by the policies as they are now: (a person is asked|two people must approve)(; it may not be skipped)?(?:, by (.+))?$/;
 const DEMANDS = { "a person is asked": "ask", "two people must approve": "two_approvers" };
 const BUDGET = /^budget of ([\d.]+) (replays|minutes) used$/;
 
-export function trace(doc) {
+export function trace({ id, history, policies }, signal) {
   const entry = ({ status, timestamp, user, reason, cause }) =>
     h(
       "li",
@@ -22,11 +23,12 @@ export function trace(doc) {
       reason && h("blockquote", {}, reason),
       cause && h("p", { class: `cause ${tone(status)}` }, said(cause)),
     );
+  const options = { id: "trace", aside: report(id, signal) };
   return section(
     t("trace.title"),
-    { id: "trace" },
-    h("ol", { class: "trace" }, doc.history.map(entry)),
-    recorded(doc.policies),
+    options,
+    h("ol", { class: "trace" }, history.map(entry)),
+    recorded(policies),
   );
 }
 
