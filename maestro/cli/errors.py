@@ -9,10 +9,11 @@ import typer
 
 from maestro.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, fail
 from maestro.cli.looking import pages_of, printed
-from maestro.cli.plain import count, plain
+from maestro.cli.plain import plain
 from maestro.cli.session import AnySystem, Session, SystemId, User, Yes, command
 from maestro.client.errors import NotReachable, Rejected, refused
 from maestro.client.shapes import ErrorMessage
+from maestro.language import figure, mark, t, tn, told
 
 #: Messages that the gateway shows at once.
 _PAGE: Final = 50
@@ -43,14 +44,15 @@ def list_(
     if printed(session, system, pages):
         return
     rows = (
-        (id_, one.id, instance_of(one), f"{one.size:,}", one.reason or "-")
+        (id_, one.id, instance_of(one), figure(one.size), told(one.reason) or "-")
         for id_, page in pages
         for one in page.value.errors
     )
-    session.out.table(("SYSTEM", "ID", "INSTANCE", ">BYTES", "REASON"), rows, "the error queue is empty")
+    session.out.table(("SYSTEM", "ID", "INSTANCE", ">BYTES", "REASON"), rows, t("the error queue is empty"))
     for id_, page in pages:
         if page.value.total > len(page.value.errors):
-            session.out.say(f"{id_}: the oldest {len(page.value.errors)} of {page.value.total:,}")
+            values = {"system": id_, "shown": len(page.value.errors), "total": page.value.total}
+            session.out.say(t("{system}: the oldest {shown} of {total}", **values))
 
 
 @app.command()
@@ -65,11 +67,12 @@ def show(
     if session.out.json:
         session.out.raw(msgspec.json.encode(found))
         return
-    session.out.say(f"id      {found.id}")
-    session.out.say(f"reason  {found.reason or '-'}")
-    session.out.say(f"bytes   {found.size:,}" + (" (the body below is its beginning)" if found.truncated else ""))
-    for name, value in found.headers.items():
-        session.out.say(f"header  {name}: {value}")
+    size = figure(found.size) + (t(" (the body below is its beginning)") if found.truncated else "")
+    facts = [(t("id"), found.id), (t("reason"), told(found.reason) or "-"), (t("bytes"), size)]
+    facts += [(t("header"), f"{name}: {value}") for name, value in found.headers.items()]
+    wide = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        session.out.say(f"{name:<{max(wide, 6)}}  {value}")
     body = found.body if isinstance(found.body, str) else _indented(found.body)
     for line in body.splitlines():
         session.out.say(line)
@@ -103,17 +106,21 @@ def redrive(
 ) -> int:
     """Give messages back to be judged again, one by one, in order. Interrupted, the rest stays where it is."""
     if bool(messages) == everything:
-        fail("give either ids or --all", EXIT_USAGE)
+        fail(t("give either ids or --all"), EXIT_USAGE)
     ids = [_chosen(session, system, one).id for one in messages or ()]
     total = len(ids) or session.maestro.errors(system, 1).value.total
     if total:
         session.out.confirm(
-            f"Redrive {count(total, 'message')} of {system}",
-            ("each is judged again, behind all that wait; what fails again comes back to the error queue",),
-            f"Redrive {total:,}?",
+            tn("Redrive {n} message of {system}", "Redrive {n} messages of {system}", total, system=system),
+            (t("each is judged again, behind all that wait; what fails again comes back to the error queue"),),
+            tn("Redrive {n}?", "Redrive {n}?", total),
             yes=yes,
         )
     return _Redrive(session, system, user).run(ids, total, wait)
+
+
+#: What became of a message, in words.
+_OUTCOMES: Final = (mark("redriven"), mark("missing"), mark("failed"), mark("failed again"))
 
 
 class _Redrive:
@@ -139,10 +146,10 @@ class _Redrive:
                 self._all(total)
             self._await_judgement(wait)
         except KeyboardInterrupt:
-            self._out.note("interrupted: what is not listed as redriven is still on the error queue")
+            self._out.note(t("interrupted: what is not listed as redriven is still on the error queue"))
             code = EXIT_INTERRUPTED
         except (Rejected, NotReachable) as problem:
-            self._out.note(f"stopped: {problem}; the rest is still on the error queue")
+            self._out.note(t("stopped: {problem}; the rest is still on the error queue", problem=told(str(problem))))
             code = EXIT_FAILED
         self._report()
         return code or (0 if all(one.outcome == "redriven" for one in self._outcomes.values()) else EXIT_FAILED)
@@ -166,7 +173,7 @@ class _Redrive:
                 outcome.message = plain(problem)
                 raise
             outcome.outcome, outcome.message = "redriven" if answer.redriven else "missing", ""
-            self._out.say(f"{len(self._outcomes)}/{total} {id_}: {outcome.outcome}")
+            self._out.say(f"{figure(len(self._outcomes))}/{figure(total)} {id_}: {told(outcome.outcome)}")
 
     def _await_judgement(self, wait: float) -> None:
         """See which of them fail again, once the system has had nothing in hand for a moment."""
@@ -204,8 +211,8 @@ class _Redrive:
             self._out.raw(msgspec.json.encode({"redriven": redriven, "items": outcomes}))
         for one in outcomes:
             if one.outcome in ("failed", "failed_again"):
-                self._out.say(f"{one.id}: {one.outcome.replace('_', ' ')}: {one.message}")
-        self._out.say(f"{count(redriven, 'message')} redriven")
+                self._out.say(f"{one.id}: {told(one.outcome.replace('_', ' '))}: {told(one.message)}")
+        self._out.say(tn("{n} message redriven", "{n} messages redriven", redriven))
 
 
 def instance_of(message: ErrorMessage) -> str:
