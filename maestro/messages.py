@@ -7,10 +7,14 @@ Imports nothing of Maestro but `maestro.events`.
 """
 
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
 from maestro.events import ReplayRef
+
+#: How the problem of a part begins that its broker keeps from its work.
+BROKER_PROBLEM: Final = "broker: "
 
 
 class Item(Struct, frozen=True, tag=True, array_like=True):

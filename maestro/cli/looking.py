@@ -80,7 +80,8 @@ def _system_row(one: System) -> tuple[object, ...]:
         running = f"{one.running.id[:_SHORT]} {figure(done)}/{figure(total)}"
     failed = "-" if one.failed is None else one.failed
     pending, line = len(one.pending), len(one.approved)
-    wrong = one.message or (f"{one.stalled.sibling}: {told(one.stalled.cause)}" if one.stalled else "-")
+    stall = f"{one.stalled.sibling}: {told(one.stalled.cause)}" if one.stalled else ""
+    wrong = one.message or stall or (t("broker: {problem}", problem=told(one.broker)) if one.broker else "-")
     return (one.id, told(one.state), locked, pending, line, running, one.waiting, one.inbox, failed, wrong)
 
 

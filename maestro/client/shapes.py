@@ -218,6 +218,8 @@ class System(_Shape, frozen=True):
     inbox: int = 0
     #: Ready messages of each queue (-1: it is missing); None: the broker is out of reach.
     queues: dict[str, int] | None = None
+    #: What keeps the broker from its work, for all systems; empty when nothing does.
+    broker: str = ""
 
     @property
     def failed(self) -> int | None:

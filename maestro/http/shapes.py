@@ -594,6 +594,8 @@ class SystemShape(Struct):
     queues: dict[str, int] | None = None
     counters: dict[str, int] = {}
     epoch: int = 0
+    #: What keeps the broker from its work, for all systems: out of reach, or an alarm of RabbitMQ's.
+    broker: str = ""
 
 
 class WaitingEvent(Struct, rename="camel"):

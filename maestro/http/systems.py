@@ -28,6 +28,7 @@ from maestro.http.shapes import (
     StoreQuery,
 )
 from maestro.messages import (
+    BROKER_PROBLEM,
     Code,
     DescribeSystem,
     GetWaiting,
@@ -56,10 +57,27 @@ _CONDITIONS: Final = msgspec.json.Decoder(tuple[str, ...])
 async def list_systems(request: web.Request) -> web.StreamResponse:
     """Every system served, sorted by id, as `describe` says it; one that does not answer is `unavailable`."""
     actor_client = request.app[ACTOR_CLIENT]
+    trouble = await _broker_trouble(actor_client)
     described = await of_each(
         actor_client.systems(), partial(_summary_of, actor_client, timeout=request.app[SETTINGS].ask_timeout)
     )
-    return reply(b"[" + b",".join(described) + b"]")
+    return reply(b"[" + b",".join(_told(system, trouble) for system in described) + b"]")
+
+
+async def _broker_trouble(actor_client: ActorClient) -> str:
+    """Say what keeps the broker from its work, as the parts that use it say; empty when nothing does."""
+    try:
+        async with asyncio.timeout(READY_TIMEOUT):
+            problems = await actor_client.readiness()
+    except TimeoutError:
+        return ""
+    found = (cause for cause in problems.values() if cause.startswith(BROKER_PROBLEM))
+    return next(found, "").removeprefix(BROKER_PROBLEM)
+
+
+def _told(system: bytes, trouble: str) -> bytes:
+    """Add to a system's description what keeps the broker from its work."""
+    return orjson.dumps(orjson.loads(system) | {"broker": trouble}) if trouble else system
 
 
 async def _summary_of(actor_client: ActorClient, system_id: str, timeout: float) -> bytes:  # noqa: ASYNC109 - the actor client's own
@@ -71,7 +89,11 @@ async def _summary_of(actor_client: ActorClient, system_id: str, timeout: float)
 
 async def describe(request: web.Request) -> web.StreamResponse:
     """One system's state, lock, progress and counters."""
-    return await _ask(request, DescribeSystem())
+    client, timeout = request.app[ACTOR_CLIENT], request.app[SETTINGS].ask_timeout
+    answer = await client.ask(path_system(request), DescribeSystem(), timeout=timeout)
+    if answer.code is not Code.OK:
+        return answered(answer)
+    return reply(_told(answer.body, await _broker_trouble(client)))
 
 
 async def waiting(request: web.Request) -> web.StreamResponse:

@@ -23,10 +23,9 @@ from maestro.rules.ledger_book import LatePolicy, Scope
 from maestro.rules.state import Rules, System
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
-from maestro.store.places import store_path
-from maestro.store.rest_mark import RestMark, RestMarks, file_state
-from maestro.store.space import check_room
-from maestro.store.sqlite import SystemStore, open_store
+from maestro.store.door import open_stores
+from maestro.store.rest_mark import RestMark, RestMarks
+from maestro.store.row_store import RowStore
 from maestro.system.leave import Leave
 from maestro.system.open_system import OpenSystem
 from maestro.system.passivation import Passivation
@@ -58,6 +57,7 @@ class SystemService:
         self._opening: asyncio.Task[None] | None = None
         self._owner = OwnerView(settings)
         self._registry = MetricsRegistry(OF_SYSTEM)
+        self._stores = open_stores(settings)
         self._marks = RestMarks(settings.data_dir)
         self._leave = Leave()
         self._passivation = Passivation(
@@ -116,7 +116,7 @@ class SystemService:
             return False
         try:
             self._lock.take_slot()  # before the store: nothing is done here while an earlier owner is believed
-            store, repository, system = self._load()
+            store, repository, system = await self._load()
         except (StoreError, SlotHeld) as problem:
             self._problem = f"store: {problem}"
             self._lock.unknown(self._problem)
@@ -131,13 +131,11 @@ class SystemService:
         self._open.begin()
         return True
 
-    def _load(self) -> tuple[SystemStore, Repository, System]:
+    async def _load(self) -> tuple[RowStore, Repository, System]:
         """Open the store and read it: a damaged row is noticed here. Raises `StoreError`, and leaves it closed."""
-        path = store_path(self._settings.data_dir, self._id)
-        check_room(path.parent)
         self._marks.remove(self._id)  # first: from here on the system may do something
         faultpoints.reach("system.before_store_open")
-        store = open_store(path)
+        store = await self._stores.open(self._id)
         try:
             repository = Repository(store, self._id, _rules(self._settings, self._id))
             return store, repository, repository.load()
@@ -156,7 +154,7 @@ class SystemService:
         if self._open is not None:
             await self._open.end(synced=mark is not None)
             if mark is not None and mark is self._passivation.mark():  # nothing happened meanwhile
-                self._leave_mark(mark)
+                await self._leave_mark(mark)
         self._owner.close()
         self._lock.close()
         await self._gateway.close()
@@ -171,7 +169,7 @@ class SystemService:
             await opened.end(synced=True)
             await self._gateway.close()
             faultpoints.reach("system.before_rest_mark")
-            self._leave_mark(mark)
+            await self._leave_mark(mark)
             faultpoints.reach("system.after_rest_mark")
             self._log.info("passivated")
         except Exception:  # noqa: BLE001 - half of it is closed: the next life starts from what is stored
@@ -179,13 +177,12 @@ class SystemService:
         finally:
             os._exit(0)
 
-    def _leave_mark(self, mark: RestMark) -> None:
+    async def _leave_mark(self, mark: RestMark) -> None:
         """Say that the system is at rest; its store is closed."""
-        state = file_state(store_path(self._settings.data_dir, self._id))
-        if state is None:
-            return
         try:
-            self._marks.leave(self._id, msgspec.structs.replace(mark, file=state))
+            state = (await self._stores.states([self._id])).get(self._id)
+            if state:
+                self._marks.leave(self._id, msgspec.structs.replace(mark, state=state))
         except StoreError as problem:  # it is started again, as after any end
             self._log.warning("not known to be at rest", cause=str(problem))
 

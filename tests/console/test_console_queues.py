@@ -54,3 +54,18 @@ def test_all_systems(browser: Browser, tenant: Tenant) -> None:
     browser.sees("Every system that Maestro guards", tenant.system)
     browser.press(tenant.system, exact=True)
     browser.sees("Waiting events", "No event waits.", "No event failed.")
+
+
+def test_what_keeps_the_broker_from_its_work(browser: Browser, tenant: Tenant) -> None:
+    """The systems' list has it from the API; the embedded broker has no alarm of its own."""
+    browser.open()
+    browser.run(
+        r"""const fetch = window.fetch; window.fetch = async (url, options) => {
+          if (!String(url).endsWith("/v1.0.0/systems")) return fetch(url, options);
+          const answer = await fetch(url, { ...options, headers: {} });  // not what the page has already
+          const systems = (await answer.json()).map((one) => ({ ...one, broker: "RabbitMQ takes no publishes" }));
+          return new Response(JSON.stringify(systems), { status: 200, headers: answer.headers });
+        };
+        location.hash = "#/systems";"""
+    )
+    browser.until(lambda: "Broker: RabbitMQ takes no publishes" in browser.row(tenant.system), "said in its row")

@@ -33,7 +33,7 @@ class World:
 
     def rest(self, *systems: str) -> None:
         for system in systems:
-            self.marks.leave(system, RestMark("", (0, 0, 0), 0.0))
+            self.marks.leave(system, RestMark("", "", 0.0))
 
     def delivered(self, system: str) -> None:
         queue = SystemQueues(system).persist
