@@ -96,7 +96,7 @@ def helps() -> Iterator[str]:
 
     yield from texts_of(typer.main.get_command(app))
     for name in COMMANDS:
-        yield from texts_of(loaded(name))
+        yield from (COMMANDS[name].help, *texts_of(loaded(name)))
 
 
 class _Module:

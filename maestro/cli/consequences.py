@@ -33,6 +33,7 @@ def title(verb: str, doc: Document) -> str:
 
 def of_approval(maestro: Maestro, doc: Document, budget: dict[str, float] | None) -> Iterator[str]:
     """Say what an approval will do."""
+    yield from _demanded(doc)
     yield from _first_approval(doc, "approve")
     if doc.late:
         yield t("commits nothing: the data is there already")
@@ -59,6 +60,12 @@ def _changes(maestro: Maestro, doc: Document) -> Iterator[str]:
         yield tn("  and {n} row more: maestro show {id}", "  and {n} rows more: maestro show {id}", more, id=doc.id[:8])
 
 
+def _demanded(doc: Document) -> Iterator[str]:
+    for one in doc.policies.by if doc.policies else ():
+        values = {"name": one.name, "effects": ", ".join(map(told, one.effects)), "why": told(one.why)}
+        yield t("policy {name} says {effects}, for: {why}", **values)
+
+
 def _first_approval(doc: Document, decision: str) -> Iterator[str]:
     first = doc.first_approval
     if first and first.decision == decision and not first.decided:
@@ -67,6 +74,7 @@ def _first_approval(doc: Document, decision: str) -> Iterator[str]:
 
 def of_skip(maestro: Maestro, doc: Document) -> Iterator[str]:
     """Say what a skip will do."""
+    yield from _demanded(doc)
     yield t("these rows will NOT reach the domain: {rows}", rows=_rows(maestro, doc))
     yield tn(
         "{n} instance that they would change stays as computed",

@@ -36,7 +36,7 @@ def print_document(out: Output, doc: Document) -> None:
     out.table(("WHEN", "STATUS", "BY", "WHY"), rows, t("no history"))
 
 
-def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901 - one for each line
+def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 - one for each line
     yield t("id"), doc.id
     yield t("system"), doc.system_id
     yield t("status"), _status(doc)
@@ -61,6 +61,11 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901 - one for 
     if first and not first.decided:
         asked = told(Status.APPROVED) if first.decision == "approve" else t("to {decision}", decision=first.decision)
         yield asked, t("by {user} at {time}; another must, too", user=first.user, time=local(first.timestamp))
+    if doc.policies:
+        yield t("policies"), told(doc.policies.says)
+        for it in doc.policies.by:
+            effects = ", ".join(map(told, it.effects))
+            yield t("policy"), t("{name}: {effects}, for: {why}", name=it.name, effects=effects, why=told(it.why))
     if doc.held_named_by:
         said = t(
             "the replay of {instance} impacts the held instance, which is not replayed by itself",

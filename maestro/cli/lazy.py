@@ -8,7 +8,6 @@ import typer
 from typer.core import TyperGroup
 
 from maestro.cli.help import in_language, usage_problems
-from maestro.language import mark
 
 
 class Lazy(NamedTuple):
@@ -19,43 +18,38 @@ class Lazy(NamedTuple):
 
 
 COMMANDS: Final = {
-    "init": Lazy("maestro.cli.init:init", mark("Write a first configuration file: broker, access, TLS.")),
-    "backup": Lazy(
-        "maestro.cli.backup:backup", mark("Copy every system's store to a folder, while Maestro is stopped.")
-    ),
-    "restore": Lazy("maestro.cli.backup:restore", mark("Put backed-up stores in the place of the present ones.")),
-    "import": Lazy(
-        "maestro.cli.import_from:import_", mark("Take over what another Maestro left; first with --dry-run.")
-    ),
-    "adopt": Lazy("maestro.cli.adopt:adopt", mark("Take over a vhost's events from an installation that is gone.")),
-    "sandbox": Lazy("maestro.sandbox.commands:sandbox", mark("Serve a small real platform around Maestro.")),
-    "demo": Lazy("maestro.sandbox.commands:demo", mark("Play the whole story on real data and check every result.")),
-    "systems": Lazy("maestro.cli.looking:systems", mark("List the systems: state, lock, what runs, what waits.")),
-    "todo": Lazy("maestro.cli.todo:todo", mark("List everything that waits for a person, the most urgent first.")),
-    "pending": Lazy("maestro.cli.looking:pending", mark("List what waits for a decision.")),
-    "show": Lazy("maestro.cli.looking:show", mark("Show one reprocessing.")),
-    "outcome": Lazy("maestro.cli.outcome:outcome", mark("Show what a reprocessing changed: values before and after.")),
-    "approve": Lazy("maestro.cli.deciding:approve", mark("Commit what is held and replay what it impacts.")),
-    "skip": Lazy("maestro.cli.deciding:skip", mark("Discard what is held.")),
-    "retry": Lazy("maestro.cli.deciding:retry", mark("Go on with what failed, was aborted or cancelled.")),
-    "cancel": Lazy("maestro.cli.deciding:cancel", mark("Give up a reprocessing.")),
-    "pause": Lazy("maestro.cli.deciding:pause", mark("Pause a reprocessing after its current replay.")),
-    "resume": Lazy("maestro.cli.deciding:resume", mark("Let a paused reprocessing go on.")),
-    "leave-out": Lazy("maestro.cli.leaving_out:leave_out", mark("Leave out units that cannot be replayed.")),
-    "recheck": Lazy("maestro.cli.deciding:recheck", mark("Ask again what a pending reprocessing would impact.")),
-    "reconsider": Lazy("maestro.cli.deciding:reconsider", mark("Have a skipped event judged again.")),
-    "waiting": Lazy("maestro.cli.looking:waiting", mark("List the events of a system that wait.")),
-    "history": Lazy("maestro.cli.looking:history", mark("List reprocessings, the newest last.")),
-    "stale": Lazy("maestro.cli.looking:stale", mark("List results of a system that are not known to be fresh.")),
-    "skipped": Lazy("maestro.cli.looking:skipped", mark("List what was skipped in a system.")),
-    "watch": Lazy("maestro.cli.watching:watch", mark("Watch a reprocessing until it ends.")),
-    "set-aside": Lazy("maestro.cli.stalled:set_aside", mark("Put what a stalled system has in hand aside.")),
-    "errors": Lazy("maestro.cli.errors:app", mark("Events that failed for good: list, show, redrive.")),
-    "doubts": Lazy("maestro.cli.doubts:app", mark("Commits in doubt: list them, say what became of them.")),
-    "store": Lazy("maestro.cli.store:app", mark("Look into a system's store: running, stopped, or in a backup.")),
-    "doctor": Lazy(
-        "maestro.cli.doctor:doctor", mark("Check everything, and name the command that mends what is wrong.")
-    ),
+    "init": Lazy("maestro.cli.init:init", "Write a first configuration file: broker, access, TLS."),
+    "backup": Lazy("maestro.cli.backup:backup", "Copy every system's store to a folder, while Maestro is stopped."),
+    "restore": Lazy("maestro.cli.backup:restore", "Put backed-up stores in the place of the present ones."),
+    "import": Lazy("maestro.cli.import_from:import_", "Take over what another Maestro left; first with --dry-run."),
+    "adopt": Lazy("maestro.cli.adopt:adopt", "Take over a vhost's events from an installation that is gone."),
+    "sandbox": Lazy("maestro.sandbox.commands:sandbox", "Serve a small real platform around Maestro."),
+    "demo": Lazy("maestro.sandbox.commands:demo", "Play the whole story on real data and check every result."),
+    "systems": Lazy("maestro.cli.looking:systems", "List the systems: state, lock, what runs, what waits."),
+    "todo": Lazy("maestro.cli.todo:todo", "List everything that waits for a person, the most urgent first."),
+    "pending": Lazy("maestro.cli.looking:pending", "List what waits for a decision."),
+    "show": Lazy("maestro.cli.looking:show", "Show one reprocessing."),
+    "outcome": Lazy("maestro.cli.outcome:outcome", "Show what a reprocessing changed: values before and after."),
+    "approve": Lazy("maestro.cli.deciding:approve", "Commit what is held and replay what it impacts."),
+    "skip": Lazy("maestro.cli.deciding:skip", "Discard what is held."),
+    "retry": Lazy("maestro.cli.deciding:retry", "Go on with what failed, was aborted or cancelled."),
+    "cancel": Lazy("maestro.cli.deciding:cancel", "Give up a reprocessing."),
+    "pause": Lazy("maestro.cli.deciding:pause", "Pause a reprocessing after its current replay."),
+    "resume": Lazy("maestro.cli.deciding:resume", "Let a paused reprocessing go on."),
+    "leave-out": Lazy("maestro.cli.leaving_out:leave_out", "Leave out units that cannot be replayed."),
+    "recheck": Lazy("maestro.cli.deciding:recheck", "Ask again what a pending reprocessing would impact."),
+    "reconsider": Lazy("maestro.cli.deciding:reconsider", "Have a skipped event judged again."),
+    "waiting": Lazy("maestro.cli.looking:waiting", "List the events of a system that wait."),
+    "history": Lazy("maestro.cli.looking:history", "List reprocessings, the newest last."),
+    "stale": Lazy("maestro.cli.looking:stale", "List results of a system that are not known to be fresh."),
+    "skipped": Lazy("maestro.cli.looking:skipped", "List what was skipped in a system."),
+    "watch": Lazy("maestro.cli.watching:watch", "Watch a reprocessing until it ends."),
+    "set-aside": Lazy("maestro.cli.stalled:set_aside", "Put what a stalled system has in hand aside."),
+    "policy": Lazy("maestro.cli.policy:app", "Policies: list them, explain what they say, try them on the history."),
+    "errors": Lazy("maestro.cli.errors:app", "Events that failed for good: list, show, redrive."),
+    "doubts": Lazy("maestro.cli.doubts:app", "Commits in doubt: list them, say what became of them."),
+    "store": Lazy("maestro.cli.store:app", "Look into a system's store: running, stopped, or in a backup."),
+    "doctor": Lazy("maestro.cli.doctor:doctor", "Check everything, and name the command that mends what is wrong."),
 }
 
 

@@ -96,6 +96,10 @@ def _documents() -> Iterable[Operation]:
         "What the commit of the held event would write", {200: shapes.EntitiesPage}, query=shapes.PageQuery,
     )  # fmt: skip
     yield _get(
+        f"{_REPROCESSING}/{{id}}/policies", reprocessings.policies, "explain_policies", Role.VIEWER,
+        "What each policy says of the document as it is now, and why", {200: shapes.ExplainedShape},
+    )  # fmt: skip
+    yield _get(
         f"{_REPROCESSING}/{{id}}/evidence", reprocessings.evidence, "evidence", Role.VIEWER,
         "Why each unit is in the document: who named it, and what it read that is changed", {200: shapes.EvidencePage},
         query=shapes.PageQuery,
@@ -200,6 +204,10 @@ def _systems() -> Iterable[Operation]:
         "The skipped events, oldest first", {200: shapes.SkippedPage}, query=shapes.PageQuery,
     )  # fmt: skip
     yield _get(
+        f"{_SYSTEMS}/{{systemId}}/policies", systems.policies, "policies", Role.VIEWER,
+        "The policies that are for the system, and the settings beside them", {200: shapes.PoliciesShape},
+    )  # fmt: skip
+    yield _get(
         f"{_SYSTEMS}/{{systemId}}/store", systems.read_store, "store", Role.ADMIN,
         "What the system's store holds, for a post-mortem: its tables, or documents of one", {200: shapes.StorePage},
         query=shapes.StoreQuery,
@@ -212,6 +220,11 @@ def _systems() -> Iterable[Operation]:
     yield _get(
         f"{_SYSTEMS}/{{systemId}}/errors", systems.errors, "errors", Role.VIEWER,
         "The oldest messages of the error queue", {200: shapes.ErrorsPage}, query=shapes.ErrorsQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_SYSTEMS}/{{systemId}}/errors/groups", systems.error_groups, "error_groups", Role.VIEWER,
+        "The messages of the error queue by why they failed, with first and last time",
+        {200: shapes.ErrorGroupsPage}, query=shapes.PageQuery,
     )  # fmt: skip
     for path, handler, name, summary in (
         (f"{_SYSTEMS}/{{systemId}}/stream", streams.system_stream, "stream", "One system as it changes"),

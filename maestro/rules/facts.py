@@ -120,6 +120,8 @@ class OriginsFetched(Struct, frozen=True):
     is_fork: bool
     #: Tries of API core that had failed in this life when it had said so.
     failures: int = 0
+    #: Rows that the held commit creates, changes or destroys; None: nobody asked, or Domain did not say.
+    rows: int | None = None
 
 
 class JudgingFailed(Struct, frozen=True):
@@ -260,6 +262,8 @@ class RecheckFound(Struct, frozen=True):
     id: str
     token: int
     units: tuple[Impacted, ...]
+    #: As of `OriginsFetched`.
+    rows: int | None = None
 
 
 class RecheckOriginsFetched(Struct, frozen=True):
