@@ -22,7 +22,14 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["maestro", "maestro.*"]),
     package_data={
-        "maestro": ["py.typed", "defaults/*.toml", "http/console/**/*", "http/reference/*", "locale/*/LC_MESSAGES/*"]
+        "maestro": [
+            "py.typed",
+            "defaults/*.toml",
+            "http/console/**/*",
+            "http/reference/*",
+            "http/report/*.css",
+            "locale/*/LC_MESSAGES/*",
+        ]
     },
     install_requires=[
         # aiohttp and pika are subclassed (http/connection.py, http/proceed.py, broker/rabbitmq_stream.py):

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "pending": Lazy("maestro.cli.looking:pending", "List what waits for a decision."),
     "show": Lazy("maestro.cli.looking:show", "Show one reprocessing."),
     "outcome": Lazy("maestro.cli.outcome:outcome", "Show what a reprocessing changed: values before and after."),
+    "report": Lazy("maestro.cli.report:report", "Make the decision report of one reprocessing, a page to keep."),
     "approve": Lazy("maestro.cli.deciding:approve", "Commit what is held and replay what it impacts."),
     "skip": Lazy("maestro.cli.deciding:skip", "Discard what is held."),
     "retry": Lazy("maestro.cli.deciding:retry", "Go on with what failed, was aborted or cancelled."),

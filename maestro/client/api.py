@@ -104,6 +104,21 @@ class Maestro:
         with self._http.download(_document(document_id, "outcome.csv"), PATIENT) as parts:
             yield parts
 
+    def report(self, document_id: str, language: str) -> tuple[bytes, str]:
+        """Return the decision report as an HTML page, in `language` ("en", "pt-BR"), and its digest."""
+        query = {"language": language}
+        raw, headers = self._http.fetch("GET", _document(document_id, "report"), query=query, timeout=self._patient)
+        return raw, headers.get("X-Report-Digest", "")
+
+    def report_form(self, document_id: str) -> tuple[bytes, str]:
+        """Return the facts of the decision report in their canonical form, and its digest: that form's SHA-256."""
+        raw, headers = self._http.fetch("GET", _document(document_id, "report.json"), timeout=self._patient)
+        return raw, headers.get("X-Report-Digest", "")
+
+    @property
+    def _patient(self) -> float:
+        return max(self.target.timeout, PATIENT)
+
     def waiting(self, system_id: str, after: int, limit: int) -> Reply[shapes.WaitingPage]:
         """Return a page of the events that wait, oldest first."""
         return self._page(system_id, "waiting", shapes.WaitingPage, after, limit)
@@ -149,7 +164,7 @@ class Maestro:
 
     def decide(self, action: str, document_id: str, decision: Decision) -> Reply[shapes.Document]:
         """approve, skip, retry, cancel, pause, resume or recheck; the document as it is then."""
-        timeout = max(self.target.timeout, PATIENT) if action == "recheck" else None
+        timeout = self._patient if action == "recheck" else None
         return self._http.call("POST", _document(document_id, action), shapes.Document, body=decision, timeout=timeout)
 
     def reconsider(self, document_id: str, decision: Decision) -> Reply[shapes.Reconsidered]:

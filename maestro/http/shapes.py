@@ -203,6 +203,13 @@ class PageQuery(Struct):
     limit: Limit = 100
 
 
+class ReportQuery(Struct):
+    """In which language a report is."""
+
+    language: Annotated[Literal["", "en", "pt-BR"], Meta(description="Empty: what `Accept-Language` asks for.",
+                        extra={"says": "must be en or pt-BR"})] = ""  # fmt: skip
+
+
 class StoreQuery(Struct):
     """Which documents of a system's store."""
 

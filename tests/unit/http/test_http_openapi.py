@@ -13,6 +13,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from maestro.events import BadInput, parse_event
 from maestro.http import shapes
@@ -26,6 +27,7 @@ from maestro.messages import (
     DescribeSystem,
     ExplainPolicies,
     FindDocuments,
+    GetDocument,
     GetHeldInstance,
     GetReplays,
     GetUnits,
@@ -50,6 +52,7 @@ from maestro.messages import (
     SetAside,
 )
 from maestro.rules.policies import Effect, Policy
+from maestro.rules.rendering import document_json
 from maestro.statuses import GIVEN_UP, Status, ordered
 from maestro.system import policy_views
 from tests.support.api_fuzz import fuzz
@@ -57,6 +60,7 @@ from tests.support.rules import Rules
 from tests.unit.http.authentication_kit import House, house
 from tests.unit.http.conftest import SETTINGS, Client
 from tests.unit.http.fake_actor_client import FakeActorClient
+from tests.unit.rules.driver import Driver
 
 OPERATIONS = operations(unmatched, unmatched)
 DESCRIBED = document(OPERATIONS, secured=True)
@@ -66,7 +70,8 @@ EXPLAINED = orjson.loads(policy_views.answer(RULES.system, ExplainPolicies(HELD.
 DOCUMENT = {
     "id": "r1", "systemId": "sysA", "tag": "t", "branch": "master", "forking": False, "status": "pending_approval",
     "pendingEvent": {"instanceId": "i1"}, "origin": None, "events": [], "history": [
-        {"status": "pending_approval", "timestamp": "2018-07-20T15:08:41.884268", "user": "maestro"}
+        {"status": "pending_approval", "timestamp": "2018-07-20T15:08:41.884268", "user": "maestro",
+         "at": "2018-07-20T15:08:41.884268Z"}
     ], "units": [], "reimpacted": [], "setAside": [], "leftOut": [],
     "progress": {"replayed": 0, "outstanding": 0, "units": 0, "cascaded": 0},
     "cancelling": False, "heldCommitted": False, "pausing": False, "budget": None, "digest": "d",
@@ -80,7 +85,9 @@ LOCK = {
 DOUBT = {
     "key": "7", "use": "event", "instanceId": "i1", "delivery": "m", "reprocessing": "", "since": "s", "cause": "c"
 }  # fmt: skip
+PAGE = {"after": 0, "total": 0, "next": None, "processes": 0, "branches": 0}
 ANSWERS = {
+    GetDocument: DOCUMENT | {"page": PAGE, "late": False, "heldNamedBy": None, "reconsidered": None, "notFinished": []},
     DescribeSystem: {"id": "sysA", "state": "open"},
     ListWaiting: {"total": 0, "events": [], "next": None},
     ListDeliveries: {"deliveries": [], "next": None},
@@ -285,3 +292,13 @@ async def test_the_reference_page_needs_nothing_from_elsewhere(client: Client, p
     assert not re.search(r"https?://|innerHTML|eval\(|document\.write|<script>|style=|\son[a-z]+=", text)
     for link in re.findall(r'(?:href|src)="(/[^"#]*)"', text):
         assert (await client.get(link)).status == 200
+
+
+def test_all_that_is_rendered_of_a_document_is_described() -> None:
+    m = Driver()
+    m.run()
+    rendered = orjson.loads(document_json(m.doc, m.doc.order))
+    described = {one.encode_name for one in structs.fields(shapes.DocumentShape)}
+    assert set(rendered) <= described, "http/shapes.py"
+    (unit, *_) = rendered["units"]
+    assert set(unit) <= {one.encode_name for one in structs.fields(shapes.UnitShape)}, "http/shapes.py"

@@ -5,10 +5,11 @@ import { h } from "../dom.js";
 import { time } from "../format.js";
 import { t } from "../i18n.js";
 import { badge, section } from "../parts.js";
+import { report } from "./report.js";
 
 const BUDGET = /^budget of ([\d.]+) (replays|minutes) used$/;
 
-export function trace(doc) {
+export function trace({ id, history }, signal) {
   const entry = ({ status, timestamp, user, reason, cause }) =>
     h(
       "li",
@@ -18,7 +19,8 @@ export function trace(doc) {
       reason && h("blockquote", {}, reason),
       cause && h("p", { class: `cause ${tone(status)}` }, said(cause)),
     );
-  return section(t("trace.title"), { id: "trace" }, h("ol", { class: "trace" }, doc.history.map(entry)));
+  const options = { id: "trace", aside: report(id, signal) };
+  return section(t("trace.title"), options, h("ol", { class: "trace" }, history.map(entry)));
 }
 
 /** Return a cause in the reader's language where it is one of Maestro's own making. */
