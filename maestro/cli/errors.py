@@ -1,4 +1,4 @@
-"""`maestro errors list | show | redrive`: events that failed for good, looked at and given back to be judged again."""
+"""`maestro errors groups | list | show | redrive`: events that failed for good, and the way back to be judged again."""
 
 import time
 from collections.abc import Sequence
@@ -8,14 +8,17 @@ import msgspec
 import typer
 
 from maestro.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, fail
-from maestro.cli.looking import pages_of, printed
-from maestro.cli.plain import count, plain
+from maestro.cli.looking import Limit, PositionAfter, pages_of, printed
+from maestro.cli.plain import local, plain
 from maestro.cli.session import AnySystem, Session, SystemId, User, Yes, command
 from maestro.client.errors import NotReachable, Rejected, refused
-from maestro.client.shapes import ErrorMessage
+from maestro.client.shapes import ErrorGroup, ErrorMessage
+from maestro.language import figure, mark, t, tn, told
 
 #: Messages that the gateway shows at once.
 _PAGE: Final = 50
+#: Groups that are asked for at once.
+_GROUPS: Final = 500
 #: Seconds between two looks whether what was given back is judged.
 _LOOK: Final = 0.25
 #: Looks in a row that must find nothing in hand: between queue and system an event is seen in neither.
@@ -36,21 +39,62 @@ def list_(
     session: Session,
     system: AnySystem = "",
     *,
+    group: Annotated[str, typer.Option(metavar="KEY", help="Only this group, by its key.")] = "",
+    after: PositionAfter = 0,
     limit: Annotated[int, typer.Option(min=1, max=_PAGE, metavar="N", help="Show at most so many.")] = 20,
 ) -> None:
     """List the oldest messages of the error queue of a system, or of all; they stay where they are."""
-    pages = pages_of(session, system, lambda one: session.maestro.errors(one, limit))
+    pages = pages_of(session, system, lambda one: session.maestro.errors(one, limit, group, after))
     if printed(session, system, pages):
         return
     rows = (
-        (id_, one.id, instance_of(one), f"{one.size:,}", one.reason or "-")
+        (id_, one.id, instance_of(one), local(one.failed_at), figure(one.size), told(one.reason) or "-")
         for id_, page in pages
         for one in page.value.errors
     )
-    session.out.table(("SYSTEM", "ID", "INSTANCE", ">BYTES", "REASON"), rows, "the error queue is empty")
+    columns = ("SYSTEM", "ID", "INSTANCE", "FAILED", ">BYTES", "REASON")
+    session.out.table(columns, rows, t("the error queue is empty"))
     for id_, page in pages:
-        if page.value.total > len(page.value.errors):
-            session.out.say(f"{id_}: the oldest {len(page.value.errors)} of {page.value.total:,}")
+        shown = len(page.value.errors)
+        values = {"system": id_, "shown": shown, "total": page.value.total, "from": after + 1, "to": after + shown}
+        if page.value.total > shown:
+            session.out.say(
+                t("{system}: {from} to {to} of {total}", **values)
+                if after and shown
+                else t("{system}: the oldest {shown} of {total}", **values)
+            )
+
+
+@app.command()
+@command
+def groups(session: Session, system: AnySystem = "", *, after: PositionAfter = 0, limit: Limit = 100) -> None:
+    """List why the events on the error queue failed: how many for each reason, the first and the last time."""
+    pages = pages_of(session, system, lambda one: session.maestro.error_groups(one, after, limit))
+    if printed(session, system, pages):
+        return
+    columns = ("SYSTEM", "GROUP", ">EVENTS", "FIRST", "LAST", "WHICH", "REASON")
+    rows = ((id_, *_group_row(one)) for id_, page in pages for one in page.value.groups)
+    session.out.table(columns, rows, t("the error queue is empty"))
+    for id_, page in pages:
+        found = page.value
+        values = {"system": id_, "shown": len(found.groups), "looked": found.looked_at}
+        if found.count > after + len(found.groups):
+            said = tn("{system}: {shown} of {n} group", "{system}: {shown} of {n} groups", found.count, **values)
+            session.out.say(said)
+        if found.total > found.looked_at:
+            session.out.say(
+                tn(
+                    "{system}: the oldest {looked} of {n} message were looked at",
+                    "{system}: the oldest {looked} of {n} messages were looked at",
+                    found.total,
+                    **values,
+                )
+            )
+
+
+def _group_row(one: ErrorGroup) -> tuple[object, ...]:
+    which = ", ".join(one.events) or "-"
+    return (one.key, figure(one.count), local(one.first), local(one.last), which, told(one.reason) or "-")
 
 
 @app.command()
@@ -65,11 +109,12 @@ def show(
     if session.out.json:
         session.out.raw(msgspec.json.encode(found))
         return
-    session.out.say(f"id      {found.id}")
-    session.out.say(f"reason  {found.reason or '-'}")
-    session.out.say(f"bytes   {found.size:,}" + (" (the body below is its beginning)" if found.truncated else ""))
-    for name, value in found.headers.items():
-        session.out.say(f"header  {name}: {value}")
+    size = figure(found.size) + (t(" (the body below is its beginning)") if found.truncated else "")
+    facts = [(t("id"), found.id), (t("reason"), told(found.reason) or "-"), (t("failed"), local(found.failed_at))]
+    facts += [(t("bytes"), size), *((t("header"), f"{name}: {value}") for name, value in found.headers.items())]
+    wide = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        session.out.say(f"{name:<{max(wide, 6)}}  {value}")
     body = found.body if isinstance(found.body, str) else _indented(found.body)
     for line in body.splitlines():
         session.out.say(line)
@@ -93,6 +138,9 @@ def redrive(
         list[str] | None, typer.Argument(metavar="[ID]...", help="Messages, by id or how no other's begins.")
     ] = None,
     *,
+    group: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="All of this group, as it is shown now; may be repeated.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that are there now.")] = False,
     yes: Yes = False,
     user: User = "",
@@ -101,25 +149,93 @@ def redrive(
         typer.Option(min=0, metavar="SECONDS", help="Wait so long for them to be judged, to see which fail again."),
     ] = 10.0,
 ) -> int:
-    """Give messages back to be judged again, one by one, in order. Interrupted, the rest stays where it is."""
-    if bool(messages) == everything:
-        fail("give either ids or --all", EXIT_USAGE)
+    """Give messages back to be judged again, in order. Interrupted, the rest stays where it is."""
+    if bool(messages) + bool(group) + everything != 1:
+        fail(t("give either ids, --group or --all"), EXIT_USAGE)
+    if group:
+        return _redrive_groups(session, system, group, session.user(user), wait, yes=yes)
     ids = [_chosen(session, system, one).id for one in messages or ()]
     total = len(ids) or session.maestro.errors(system, 1).value.total
     if total:
         session.out.confirm(
-            f"Redrive {count(total, 'message')} of {system}",
-            ("each is judged again, behind all that wait; what fails again comes back to the error queue",),
-            f"Redrive {total:,}?",
+            tn("Redrive {n} message of {system}", "Redrive {n} messages of {system}", total, system=system),
+            (t("each is judged again, behind all that wait; what fails again comes back to the error queue"),),
+            tn("Redrive {n}?", "Redrive {n}?", total),
             yes=yes,
         )
     return _Redrive(session, system, user).run(ids, total, wait)
+
+
+def _redrive_groups(
+    session: Session, system: str, keys: Sequence[str], user: str | None, wait: float, *, yes: bool
+) -> int:
+    """Redrive groups as they are shown now, or nothing; say how many failed again. Return the exit code."""
+    known = {one.key: one for one in _groups(session, system)}
+    if unknown := [key for key in keys if key not in known]:
+        raise refused(_NOT_FOUND, f"no group {unknown[0]} on the error queue of {system}")
+    chosen = [known[key] for key in dict.fromkeys(keys)]
+    total = sum(one.count for one in chosen)
+    session.out.confirm(
+        tn("Redrive {n} message of {system}", "Redrive {n} messages of {system}", total, system=system),
+        (*map(_group, chosen), t("what fails from now on stays there; if one of these is gone, none is moved")),
+        tn("Redrive {n}?", "Redrive {n}?", total),
+        yes=yes,
+    )
+    done = session.maestro.redrive_groups(system, chosen, user).value.redriven
+    _until_judged(session, system, wait)
+    now = {one.key: one.count for one in _groups(session, system)} if wait else {}
+    again = {one.key: now[one.key] for one in chosen if one.key in now}
+    if session.out.json:
+        session.out.raw(msgspec.json.encode({"redriven": done, "thereNow": again}))
+    session.out.say(tn("{n} message redriven", "{n} messages redriven", done))
+    for key, number in again.items():
+        session.out.say(
+            tn(
+                "group {key}: {n} event on the error queue now",
+                "group {key}: {n} events on the error queue now",
+                number,
+                key=key,
+            )
+        )
+    return EXIT_FAILED if again else 0
+
+
+def _groups(session: Session, system: str) -> Sequence[ErrorGroup]:
+    """Return all groups."""
+    found: list[ErrorGroup] = []
+    while True:
+        page = session.maestro.error_groups(system, len(found), _GROUPS).value
+        found += page.groups
+        if not page.groups or len(found) >= page.count:
+            return found
+
+
+def _group(one: ErrorGroup) -> str:
+    events = tn("group {key}: {n} event", "group {key}: {n} events", one.count, key=one.key)
+    when = t(", failed {first} to {last}", first=local(one.first), last=local(one.last)) if one.first else ""
+    return f"{events}{when}: {told(one.reason)}"
+
+
+def _until_judged(session: Session, system: str, wait: float) -> None:
+    """Wait until the system has had nothing in hand for a moment, for at most `wait` seconds."""
+    deadline = time.monotonic() + wait
+    idle = 0
+    while idle < _IDLE and time.monotonic() < deadline:
+        now = session.maestro.system(system).value
+        queued = (now.queues or {}).get(f"persist.{system}.queue", 0)
+        idle = 0 if now.inbox or queued else idle + 1
+        time.sleep(_LOOK)
+
+
+#: What became of a message, in words.
+_OUTCOMES: Final = (mark("redriven"), mark("missing"), mark("failed"), mark("failed again"))
 
 
 class _Redrive:
     """Gives messages back one by one, and tells the outcome of each as soon as it is known."""
 
     def __init__(self, session: Session, system: str, user: str) -> None:
+        self._session = session
         self._maestro = session.maestro
         self._out = session.out
         self._system = system
@@ -139,10 +255,10 @@ class _Redrive:
                 self._all(total)
             self._await_judgement(wait)
         except KeyboardInterrupt:
-            self._out.note("interrupted: what is not listed as redriven is still on the error queue")
+            self._out.note(t("interrupted: what is not listed as redriven is still on the error queue"))
             code = EXIT_INTERRUPTED
         except (Rejected, NotReachable) as problem:
-            self._out.note(f"stopped: {problem}; the rest is still on the error queue")
+            self._out.note(t("stopped: {problem}; the rest is still on the error queue", problem=told(str(problem))))
             code = EXIT_FAILED
         self._report()
         return code or (0 if all(one.outcome == "redriven" for one in self._outcomes.values()) else EXIT_FAILED)
@@ -166,18 +282,14 @@ class _Redrive:
                 outcome.message = plain(problem)
                 raise
             outcome.outcome, outcome.message = "redriven" if answer.redriven else "missing", ""
-            self._out.say(f"{len(self._outcomes)}/{total} {id_}: {outcome.outcome}")
+            self._out.say(f"{figure(len(self._outcomes))}/{figure(total)} {id_}: {told(outcome.outcome)}")
 
     def _await_judgement(self, wait: float) -> None:
         """See which of them fail again, once the system has had nothing in hand for a moment."""
-        deadline = time.monotonic() + wait
-        idle = 0
-        while idle < _IDLE and time.monotonic() < deadline and self._given_back():
-            system = self._maestro.system(self._system).value
-            queued = (system.queues or {}).get(f"persist.{self._system}.queue", 0)
-            idle = 0 if system.inbox or queued else idle + 1
-            time.sleep(_LOOK)
-        if wait and self._given_back():
+        if not self._given_back():
+            return
+        _until_judged(self._session, self._system, wait)
+        if wait:
             self._mark_failed_again()
 
     def _mark_failed_again(self) -> None:
@@ -204,8 +316,8 @@ class _Redrive:
             self._out.raw(msgspec.json.encode({"redriven": redriven, "items": outcomes}))
         for one in outcomes:
             if one.outcome in ("failed", "failed_again"):
-                self._out.say(f"{one.id}: {one.outcome.replace('_', ' ')}: {one.message}")
-        self._out.say(f"{count(redriven, 'message')} redriven")
+                self._out.say(f"{one.id}: {told(one.outcome.replace('_', ' '))}: {told(one.message)}")
+        self._out.say(tn("{n} message redriven", "{n} messages redriven", redriven))
 
 
 def instance_of(message: ErrorMessage) -> str:

@@ -16,8 +16,9 @@ import typer
 from maestro.cli.backup import alone
 from maestro.cli.config import ConfigFile, loaded_or_exit
 from maestro.cli.exits import EXIT_FAILED, EXIT_USAGE, fail
-from maestro.cli.plain import count, plain
+from maestro.cli.plain import plain
 from maestro.cli.session import Session, command
+from maestro.language import t, tn, told
 from maestro.settings.model import Settings, database_problem
 from maestro.store import reading
 from maestro.store.base import StoreError
@@ -31,11 +32,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _PAGE: Final = 500
-#: What is to be done after a migration, by whether it went back to files.
-_AFTER: Final = {
-    False: "the files are kept beside as *.db.migrated; set store.url, then start Maestro",
-    True: "PostgreSQL keeps its rows; take store.url out of the settings, then start Maestro",
-}
 
 System = Annotated[str, typer.Argument(metavar="SYSTEM", help="The system's id; with --file only a name.")]
 File = Annotated[
@@ -52,7 +48,7 @@ def tables(session: Session, system: System, file: File = None) -> None:
     if session.out.json:
         session.out.raw(orjson.dumps(found))
     else:
-        session.out.table(("TABLE", ">DOCUMENTS"), found.items(), "the store is empty")
+        session.out.table(("TABLE", ">DOCUMENTS"), found.items(), t("the store is empty"))
 
 
 @app.command()
@@ -72,7 +68,7 @@ def get(
         raw = session.maestro.store(system, table, key=key).value.documents.get(key)
         body = None if raw is None else bytes(raw)
     if body is None:
-        fail(f"{table} has no document {key}", EXIT_FAILED)
+        fail(t("{table} has no document {key}", table=table, key=key), EXIT_FAILED)
     session.out.raw(body)
 
 
@@ -140,15 +136,15 @@ def migrate(
     settings = loaded_or_exit(config).settings
     url = to if "://" in to else settings.store.url.get_secret_value()
     if to not in ("files", "postgresql") and "://" not in to:
-        fail(f'--to {to}: must be "postgresql", a postgresql:// URL or "files"', EXIT_USAGE)
+        fail(t('--to {to}: must be "postgresql", a postgresql:// URL or "files"', to=to), EXIT_USAGE)
     if not url:
-        fail("store.url names no PostgreSQL", EXIT_USAGE)
+        fail(t("store.url names no PostgreSQL"), EXIT_USAGE)
     if problem := database_problem(url):
         fail(f"{'--to' if '://' in to else 'store.url'}: {problem}", EXIT_USAGE)
     with alone(settings):
         whole = asyncio.run(_migrate(settings, url, back=to == "files", dry=dry_run, replace=replace))
     if not whole:
-        fail("not all systems were migrated; nothing was taken out of use", EXIT_FAILED)
+        fail(t("not all systems were migrated; nothing was taken out of use"), EXIT_FAILED)
 
 
 async def _migrate(settings: Settings, url: str, *, back: bool, dry: bool, replace: bool) -> bool:
@@ -167,12 +163,19 @@ async def _migrate(settings: Settings, url: str, *, back: bool, dry: bool, repla
     async for moved in moves:
         found += 1
         whole = whole and not moved.problem
-        done = "would be copied" if dry else "copied, and compared row by row"
-        what = moved.problem or ("the same there already" if moved.same else done)
-        typer.echo(plain(f"{moved.system_id}: {count(moved.rows, 'row')}: {what}", limit=2000))
-    typer.echo(f"{count(found, 'system')}{'; nothing was changed' if dry else ''}")
-    if whole and not dry:
-        typer.echo(_AFTER[back])
+        done = t("would be copied") if dry else t("copied, and compared row by row")
+        what = moved.problem or (t("the same there already") if moved.same else done)
+        line = tn(
+            "{system}: {n} row: {what}", "{system}: {n} rows: {what}", moved.rows, system=moved.system_id, what=what
+        )
+        typer.echo(plain(line, limit=2000))
+    typer.echo(tn("{n} system", "{n} systems", found))
+    if dry:
+        typer.echo(t("nothing was changed"))
+    elif whole and back:
+        typer.echo(t("PostgreSQL keeps its rows; take store.url out of the settings, then start Maestro"))
+    elif whole:
+        typer.echo(t("the files are kept beside as *.db.migrated; set store.url, then start Maestro"))
     return whole
 
 
@@ -185,7 +188,7 @@ def claim(*, config: ConfigFile = None) -> None:
     settings = loaded_or_exit(config).settings
     url = settings.store.url.get_secret_value()
     if not url:
-        fail("store.url names no PostgreSQL", EXIT_USAGE)
+        fail(t("store.url names no PostgreSQL"), EXIT_USAGE)
 
     async def claimed() -> str:
         from maestro.store.postgres.stores import PostgresStores  # noqa: PLC0415 - needs the extra `postgresql`
@@ -195,7 +198,8 @@ def claim(*, config: ConfigFile = None) -> None:
         return ours.id
 
     with alone(settings):
-        typer.echo(f"the stores belong to this installation, {asyncio.run(claimed())}; start it with maestro serve")
+        ours = asyncio.run(claimed())
+        typer.echo(t("the stores belong to this installation, {id}; start it with `maestro serve`", id=ours))
 
 
 @contextmanager
@@ -205,4 +209,4 @@ def _opened(file: Path) -> Iterator[DocumentDB]:
         with reading.open_documents(file) as documents:
             yield documents
     except StoreError as problem:
-        fail(str(problem), EXIT_FAILED)
+        fail(told(str(problem)), EXIT_FAILED)

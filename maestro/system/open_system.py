@@ -27,6 +27,7 @@ from maestro.messages import (
     DeadLetter,
     DeadLettered,
     Ended,
+    ErrorsGrouped,
     ErrorsPeeked,
     ErrorsRedriven,
     FeedWaitQueue,
@@ -291,7 +292,7 @@ class OpenSystem:
                 self._feed(facts.WaitQueueDrained())
             case QueuesMeasured(depths=depths):
                 self.questions.measured(dict(depths))
-            case ErrorsPeeked() | ErrorsRedriven():
+            case ErrorsPeeked() | ErrorsGrouped() | ErrorsRedriven():
                 self._error_queues.answered(item)
             case LeaveAnswered():
                 self._leaves[1].answered(item)

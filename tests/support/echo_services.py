@@ -47,7 +47,7 @@ class EchoSystem:
     def problem(self) -> str:
         return ""
 
-    def figures(self) -> None:
+    def snapshot(self) -> None:
         return None
 
     def met(self, session: Session) -> None:
@@ -98,7 +98,7 @@ class EchoHub:
     def problem(self) -> str:
         return ""
 
-    def figures(self) -> None:
+    def snapshot(self) -> None:
         return None
 
     def met(self, system: Hello, session: Session) -> None:

@@ -49,7 +49,10 @@ export const overwrite = async (id, number, signal) => {
 export const waiting = (id, after, signal) => get(`${V1}/systems/${part(id)}/waiting?after=${after}&limit=50`, signal);
 export const waitingEvent = (id, number, signal) => get(`${V1}/systems/${part(id)}/waiting/${part(number)}`, signal);
 export const skipped = (id, after, signal) => get(`${V1}/systems/${part(id)}/skipped?after=${after}`, signal);
-export const errors = (id, signal) => get(`${V1}/systems/${part(id)}/errors?limit=50`, signal);
+/** Messages of an error queue, of one group or ("") of all: so many behind the oldest `after`. */
+export const errors = (id, group, after, limit, signal) =>
+  get(`${V1}/systems/${part(id)}/errors?group=${part(group)}&after=${after}&limit=${limit}`, signal);
+export const errorGroups = (id, limit, signal) => get(`${V1}/systems/${part(id)}/errors/groups?limit=${limit}`, signal);
 export const doubts = (id, signal) => get(`${V1}/systems/${part(id)}/doubts`, signal);
 export const resolve = (id, key, body) => post(`${V1}/systems/${part(id)}/doubts/${part(key)}`, body);
 export const setAside = (id, body) => post(`${V1}/systems/${part(id)}/stalled/set-aside`, body);
@@ -72,11 +75,19 @@ export const stream = (id, signal) =>
   });
 
 /** Return all that a reprocessing changed, as CSV: a file. It takes as long as every unit is asked about. */
-export async function outcomeCsv(id, signal) {
+export const outcomeCsv = async (id, signal) => (await file(`${V1}/reprocessing/${part(id)}/outcome.csv`, signal)).blob;
+
+/** Return the decision report in a language: a page, and its digest. */
+export async function report(id, language, signal) {
+  const made = await file(`${V1}/reprocessing/${part(id)}/report?language=${part(language)}`, signal);
+  return { page: made.blob, digest: made.headers.get("X-Report-Digest") };
+}
+
+async function file(path, signal) {
   let response;
   try {
-    response = await fetch(`${V1}/reprocessing/${part(id)}/outcome.csv`, { headers: headers({}), signal });
-    if (response.ok) return await response.blob();
+    response = await fetch(path, { headers: headers({}), signal });
+    if (response.ok) return { blob: await response.blob(), headers: response.headers };
   } catch (problem) {
     throw new Failure(0, problem.message);
   }
