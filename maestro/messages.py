@@ -479,6 +479,8 @@ class ForgetAnswer(Item, frozen=True):
     key: str = ""
 
 
+#: What a person decides about one document.
+Decision = Approve | Skip | Retry | Cancel | Pause | Resume | Recheck | Reconsider | LeaveOut | SetStatus
 Question = (
     CheckLock
     | DescribeSystem
@@ -487,16 +489,7 @@ Question = (
     | ListDeliveries
     | FindDocuments
     | GetDocument
-    | Approve
-    | Skip
-    | Retry
-    | Cancel
-    | Pause
-    | Resume
-    | Recheck
-    | Reconsider
-    | LeaveOut
-    | SetStatus
+    | Decision
     | GetWaiting
     | GetHeldInstance
     | GetReplays

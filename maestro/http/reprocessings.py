@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 
 from maestro.http.actor_client import UnknownSystem
 from maestro.http.checking import query_of
-from maestro.http.deciding import Decision, check_reason, decision_body, decision_of, leave_out_of
+from maestro.http.deciding import check_reason, decision_body, decision_of, leave_out_of
 from maestro.http.evidence import Asked
 from maestro.http.inputs import path_document, path_system, query_page, user_of
 from maestro.http.keys import ACTOR_CLIENT, DOCUMENTS, ENTITIES, SETTINGS, note
@@ -24,6 +24,7 @@ from maestro.json_text import members
 from maestro.messages import (
     Answer,
     Code,
+    Decision,
     ExplainPolicies,
     FindDocuments,
     GetDocument,

@@ -18,7 +18,7 @@ from maestro.http import (
     streams,
     systems,
 )
-from maestro.http.deciding import BODIES
+from maestro.http.deciding import body_of
 from maestro.http.guards import Guards
 from maestro.http.middleware import expected, unmatched, wrapped
 from maestro.http.observed import observed
@@ -144,7 +144,7 @@ def _decisions() -> Iterable[Operation]:
         name = kind.__name__.lower()
         yield _post(
             f"{_REPROCESSING}/{{id}}/{name}", reprocessings.decision(kind), name, Role.APPROVER, summary,
-            {200: shapes.DocumentShape, 202: shapes.DocumentShape}, body=BODIES[kind], decides=True, repeatable=True,
+            {200: shapes.DocumentShape, 202: shapes.DocumentShape}, body=body_of(kind), decides=True, repeatable=True,
         )  # fmt: skip
     yield _post(
         f"{_REPROCESSING}/{{id}}/units/leave_out", reprocessings.leave_out, "leave_out", Role.APPROVER,
@@ -154,7 +154,7 @@ def _decisions() -> Iterable[Operation]:
     yield _post(
         f"{_REPROCESSING}/{{id}}/reconsider", reprocessings.reconsider, "reconsider", Role.APPROVER,
         "Judge the event of a skipped reprocessing again", {200: shapes.JudgedShape, 202: dict[str, Any]},
-        body=BODIES[Reconsider], decides=True, repeatable=True,
+        body=body_of(Reconsider), decides=True, repeatable=True,
     )  # fmt: skip
     yield _post(
         f"{_SYSTEMS}/{{systemId}}/errors/redrive", systems.redrive, "redrive", Role.APPROVER,

@@ -3,10 +3,13 @@
 A fact that answers a command carries the command's `token`; the answer to a superseded command is ignored.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Final
+
 from msgspec import Struct
 
 from maestro.events import ReplayRef
-from maestro.messages import UNLIMITED, Budget, Covers
+from maestro.messages import UNLIMITED, Budget, Cancel, Covers, Decision, Pause, Recheck, Skip
 from maestro.rules.commands import Topic
 from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.facts_of_siblings import AskAgainFailed as AskAgainFailed
@@ -465,3 +468,12 @@ Fact = (
     | FollowingKnown
     | RunFailed
 )
+
+#: The facts of decisions that say no more than the decision does, and whom to answer. The others need what the store
+#: alone knows (`maestro.system.decisions`).
+PLAIN: Final[Mapping[type[Decision], Callable[..., Fact]]] = {
+    Cancel: Cancelled,
+    Pause: PauseAsked,
+    Recheck: RecheckAsked,
+    Skip: Skipped,
+}

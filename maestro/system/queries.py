@@ -13,6 +13,7 @@ from maestro.messages import (
     AwaitChange,
     CheckLock,
     Code,
+    Decision,
     DescribeSystem,
     ExplainPolicies,
     FindDocuments,
@@ -50,7 +51,7 @@ from maestro.rules.rendering import sync_answer
 from maestro.system import policy_views, store_view, views
 from maestro.system.arrivals import accept_failure, accept_sync, sync_fingerprint
 from maestro.system.changes import Changes
-from maestro.system.decisions import Decision, fact_of
+from maestro.system.decisions import fact_of
 from maestro.system.engine import Engine
 from maestro.system.error_queue_client import ErrorQueueClient
 from maestro.system.metrics import SystemMetrics

@@ -78,7 +78,7 @@ class SystemService:
         of_links = self._open.problem if self._open is not None else ""
         return self._problem or self._gateway.problem or of_links
 
-    def figures(self) -> None:
+    def snapshot(self) -> None:
         """Tell nothing: a system is asked with `Measure`."""
 
     async def start(self) -> None:

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from maestro.events import BadInput, parse_event
 from maestro.http import shapes
@@ -51,6 +52,7 @@ from maestro.messages import (
     SetAside,
 )
 from maestro.rules.policies import Effect, Policy
+from maestro.rules.rendering import document_json
 from maestro.statuses import GIVEN_UP, Status, ordered
 from maestro.system import policy_views
 from tests.support.api_fuzz import fuzz
@@ -58,6 +60,7 @@ from tests.support.rules import Rules
 from tests.unit.http.authentication_kit import House, house
 from tests.unit.http.conftest import SETTINGS, Client
 from tests.unit.http.fake_actor_client import FakeActorClient
+from tests.unit.rules.driver import Driver
 
 OPERATIONS = operations(unmatched, unmatched)
 DESCRIBED = document(OPERATIONS, secured=True)
@@ -289,3 +292,13 @@ async def test_the_reference_page_needs_nothing_from_elsewhere(client: Client, p
     assert not re.search(r"https?://|innerHTML|eval\(|document\.write|<script>|style=|\son[a-z]+=", text)
     for link in re.findall(r'(?:href|src)="(/[^"#]*)"', text):
         assert (await client.get(link)).status == 200
+
+
+def test_all_that_is_rendered_of_a_document_is_described() -> None:
+    m = Driver()
+    m.run()
+    rendered = orjson.loads(document_json(m.doc, m.doc.order))
+    described = {one.encode_name for one in structs.fields(shapes.DocumentShape)}
+    assert set(rendered) <= described, "http/shapes.py"
+    (unit, *_) = rendered["units"]
+    assert set(unit) <= {one.encode_name for one in structs.fields(shapes.UnitShape)}, "http/shapes.py"
