@@ -21,6 +21,7 @@ _IDS: Final[ContextVar[Mapping[str, str]]] = ContextVar("ids", default={})  # no
 
 #: What steers a terminal, begins a line for some who read it, or turns the order of what is shown.
 _STEERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_JSON: Final = structlog.processors.JSONRenderer(ensure_ascii=False)
 
 
 class correlated:  # noqa: N801 - used as a context manager; a class, for a generator costs four times as much
@@ -66,9 +67,9 @@ def _escape_event(_logger: object, _method: str, line: MutableMapping[str, Any])
     return line
 
 
-def _escape_line(_logger: object, _method: str, line: str) -> str:
-    """Escape what JSON lets stand in a text."""
-    return _escaped(line)
+def _as_json(logger: object, method: str, line: MutableMapping[str, Any]) -> str:
+    """Render a line as JSON, with escapes also for what JSON lets stand in a text."""
+    return _escaped(str(_JSON(logger, method, line)))
 
 
 class BestEffort(io.TextIOBase):
@@ -94,9 +95,7 @@ def configure(settings: LogSettings) -> None:
     level = getattr(logging, settings.level.upper())
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
     renderers: list[structlog.typing.Processor] = (
-        [_escape_event, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-        if console
-        else [structlog.processors.JSONRenderer(ensure_ascii=False), _escape_line]
+        [_escape_event, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())] if console else [_as_json]
     )
     structlog.configure(
         processors=[
