@@ -1,4 +1,7 @@
-"""`maestro policy list | explain`: the policies of a running Maestro, and what they say of a reprocessing."""
+"""`maestro policy list | explain`: the policies of a running Maestro, and what they say of a reprocessing.
+
+`dry-run` is in `dry_run.py`.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,6 +9,7 @@ from typing import Final
 import msgspec
 import typer
 
+from maestro.cli.dry_run import dry_run
 from maestro.cli.plain import local
 from maestro.cli.session import AnySystem, DocumentId, Session, command
 from maestro.client.finding import find, systems_of
@@ -19,6 +23,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.command("dry-run")(dry_run)
 
 #: What becomes of a decision, in words.
 _APPROVALS: Final = {
