@@ -22,7 +22,14 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["maestro", "maestro.*"]),
     package_data={
-        "maestro": ["py.typed", "defaults/*.toml", "http/console/**/*", "http/reference/*", "http/report/*.css"]
+        "maestro": [
+            "py.typed",
+            "defaults/*.toml",
+            "http/console/**/*",
+            "http/reference/*",
+            "http/report/*.css",
+            "locale/*/LC_MESSAGES/*",
+        ]
     },
     install_requires=[
         # aiohttp and pika are subclassed (http/connection.py, http/proceed.py, broker/rabbitmq_stream.py):
@@ -52,6 +59,8 @@ setup(
         "test": [
             *TRACE,
             *SANDBOX,
+            # Reads, writes and compiles translations.
+            "babel>=2.14",
             "hypothesis>=6.100",
             "import-linter>=2.0",
             # Helm's own code as a library, and the schemas of what it renders: the chart is tested without a cluster.
