@@ -33,8 +33,11 @@ def backup(
         names = back_up_stores(settings.data_dir, folder)
         queues = _queues(settings)
         if queues.exists():
-            with closing(sqlite3.connect(queues)) as live, closing(sqlite3.connect(folder / QUEUES)) as copy:
+            part = folder / f"{QUEUES}.part"
+            part.unlink(missing_ok=True)
+            with closing(sqlite3.connect(queues)) as live, closing(sqlite3.connect(part)) as copy:
                 live.backup(copy)
+            part.replace(folder / QUEUES)  # also of a link: what it leads to is not written
         if queues.exists():
             said = tn(
                 "{n} store and the queues copied to {folder}",
