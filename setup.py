@@ -28,6 +28,7 @@ setup(
         # aiohttp and pika are subclassed (http/connection.py, http/proceed.py, broker/rabbitmq_stream.py):
         # tests/unit/test_libraries.py names what that rests on, and the bounds keep out what it was not tried with.
         "aiohttp>=3.14,<3.15",
+        "aiosmtplib>=4,<6",
         "httptools>=0.6",
         "argon2-cffi>=23.1",
         "joserfc>=1.0",
@@ -52,6 +53,7 @@ setup(
         "test": [
             *TRACE,
             *SANDBOX,
+            "aiosmtpd>=1.4.6",
             "hypothesis>=6.100",
             "import-linter>=2.0",
             # Helm's own code as a library, and the schemas of what it renders: the chart is tested without a cluster.

@@ -46,6 +46,7 @@ COMMANDS: Final = {
     "set-aside": Lazy("maestro.cli.stalled:set_aside", "Put what a stalled system has in hand aside."),
     "errors": Lazy("maestro.cli.errors:app", "Events that failed for good: list, show, redrive."),
     "doubts": Lazy("maestro.cli.doubts:app", "Commits in doubt: list them, say what became of them."),
+    "notify": Lazy("maestro.cli.notify:app", "How people are told what waits for them: show, test."),
     "store": Lazy("maestro.cli.store:app", "Look into a system's store: running, stopped, or in a backup."),
     "doctor": Lazy("maestro.cli.doctor:doctor", "Check everything, and name the command that mends what is wrong."),
 }

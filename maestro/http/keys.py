@@ -12,6 +12,7 @@ from maestro.http.live import Live
 from maestro.http.log_limits import Quiet
 from maestro.http.newcomers import Newcomers
 from maestro.http.todo_list import TodoList
+from maestro.notify.notifier import Notifier
 from maestro.settings.model import HttpSettings
 from maestro.telemetry.metrics import MetricsRegistry
 
@@ -25,6 +26,7 @@ QUIET: Final = web.AppKey("QUIET", Quiet)
 ENTITIES: Final = web.AppKey("ENTITIES", Pages)
 NEWCOMERS: Final = web.AppKey("NEWCOMERS", Newcomers)
 TODO: Final = web.AppKey("TODO", TodoList)
+NOTIFIER: Final = web.AppKey("NOTIFIER", Notifier)
 #: The API description, ready to send.
 OPENAPI: Final = web.AppKey("OPENAPI", bytes)
 #: What a handler learned of its request that belongs in the log line: user, system, id.

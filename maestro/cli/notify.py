@@ -1,0 +1,53 @@
+"""`maestro notify show | test`: how people are told what waits for them, and whether that arrives."""
+
+from typing import Annotated
+
+import typer
+
+from maestro.cli.exits import EXIT_FAILED
+from maestro.cli.plain import count
+from maestro.cli.session import Session, User, command
+
+app = typer.Typer(
+    help="Notices of what waits for a person: show the ways there are, test them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+@command
+def show(session: Session) -> None:
+    """Show the ways by which people are told, and how each does."""
+    found = session.maestro.notices()
+    if session.out.json:
+        session.out.raw(found.raw)
+        return
+    columns = ("WAY", "WHERE", ">TOLD", ">GIVEN UP", "LAST TRY")
+    rows = (
+        (one.name, one.shown, one.delivered, one.given_up, one.problem or ("arrived" if one.last else "-"))
+        for one in found.value.ways
+    )
+    session.out.table(columns, rows, "nobody is told: no way is configured (notify.slack, teams, webhook, email)")
+
+
+@app.command("test")
+@command
+def send_test(
+    session: Session,
+    way: Annotated[str, typer.Argument(metavar="[WAY]", help="slack, teams, webhook or email; else all.")] = "",
+    *,
+    user: User = "",
+) -> int:
+    """Send a test message by every way that is configured, or by one, and say whether it arrived."""
+    found = session.maestro.test_notice(way, session.user(user))
+    failed = [one for one in found.value.ways if one.problem]
+    if session.out.json:
+        session.out.raw(found.raw)
+    else:
+        for one in found.value.ways:
+            session.out.say(f"{one.name}: {one.problem or 'arrived'}")
+        if failed:
+            session.out.note(f"{count(len(failed), 'way')} failed")
+    return EXIT_FAILED if failed else 0
