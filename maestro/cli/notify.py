@@ -1,10 +1,10 @@
 """`maestro notify show | test`: how people are told what waits for them, and whether that arrives."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from maestro.cli.exits import EXIT_FAILED
+from maestro.cli.exits import EXIT_FAILED, fail
 from maestro.cli.plain import count
 from maestro.cli.session import Session, User, command
 
@@ -14,6 +14,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+_NOBODY: Final = "nobody is told: no way is configured (notify.slack, teams, webhook, email)"
 
 
 @app.command()
@@ -29,7 +31,7 @@ def show(session: Session) -> None:
         (one.name, one.shown, one.delivered, one.given_up, one.problem or ("arrived" if one.last else "-"))
         for one in found.value.ways
     )
-    session.out.table(columns, rows, "nobody is told: no way is configured (notify.slack, teams, webhook, email)")
+    session.out.table(columns, rows, _NOBODY)
 
 
 @app.command("test")
@@ -42,6 +44,8 @@ def send_test(
 ) -> int:
     """Send a test message by every way that is configured, or by one, and say whether it arrived."""
     found = session.maestro.test_notice(way, session.user(user))
+    if not found.value.ways and not session.out.json:
+        fail(_NOBODY, EXIT_FAILED)
     failed = [one for one in found.value.ways if one.problem]
     if session.out.json:
         session.out.raw(found.raw)

@@ -9,7 +9,7 @@ from maestro.http.checking import checked
 from maestro.http.deciding import decision_body
 from maestro.http.inputs import user_of
 from maestro.http.keys import NOTIFIER, note
-from maestro.http.replies import Problem, reply
+from maestro.http.replies import reply
 from maestro.http.request_context import principal
 from maestro.http.shapes import NoticeTestBody
 
@@ -26,11 +26,9 @@ async def try_notice(request: web.Request) -> web.StreamResponse:
     if body.user is not None or principal().proven:
         note(request, user=user_of(body.user))
     notifier = request.app.get(NOTIFIER)
-    if notifier is None or not notifier.states:
-        raise Problem(409, "no way to tell people is configured: notify.slack, teams, webhook or email")
-    known = [state.name for state in notifier.states]
+    known = [state.name for state in notifier.states] if notifier is not None else []
     if body.way and body.way not in known:
-        raise BadInput("way", f"must be one of those that are configured: {', '.join(known)}")
+        raise BadInput("way", f"must be one of those that are configured: {', '.join(known) or 'there is none'}")
     note(request, way=body.way or "all")
-    problems = await notifier.test([body.way] if body.way else ())
+    problems = await notifier.test([body.way] if body.way else ()) if notifier is not None else {}
     return reply(orjson.dumps({"ways": [{"name": name, "problem": problem} for name, problem in problems.items()]}))
