@@ -18,7 +18,7 @@ from benchmarks.rows_decisions import decisions, large_document
 from benchmarks.rows_events import TRUST, delayed, no_impact, paced, sized
 from benchmarks.rows_ledger import large_commit, look_up
 from benchmarks.rows_locks import double_alone, lock_checks
-from benchmarks.rows_passivated import at_rest
+from benchmarks.rows_passivated import TOGETHER, WOKEN, at_rest
 from benchmarks.rows_replays import growth, replays
 from benchmarks.rows_scale import consume, drain, memory, start
 
@@ -59,7 +59,7 @@ def rows(*, quick: bool) -> dict[str, Measure]:  # the table, as a person reads 
         return Measure(partial(sized, payload=size, count=int(count * scale), wanted=wanted))
 
     def resting(systems: int, wanted: float, megabytes: float, documents: int, units: int) -> Measure:
-        work = partial(at_rest, systems=int(systems * scale), documents=documents, units=units)
+        work = partial(at_rest, systems=max(int(systems * scale), WOKEN + TOGETHER), documents=documents, units=units)
         return Measure(
             partial(work, idle_seconds=4 * seconds, wanted=wanted, megabytes=megabytes), once=True, limit=1800
         )

@@ -37,7 +37,7 @@ def http(url: str, method: str = "GET", body: Any = None, timeout: float = 30.0)
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     with urllib.request.urlopen(request, timeout=timeout) as answer:
         text = answer.read()
-    return orjson.loads(text) if text[:1] in b"[{" else text
+    return orjson.loads(text) if text[:1] in (b"[", b"{") else text
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout: float = 60.0, pause: float = 0.02) -> Any:

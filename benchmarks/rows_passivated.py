@@ -6,14 +6,16 @@ The marks are written here, as the systems would leave them: to run thousands on
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from benchmarks.bench import SETTLED, Bench, Maestro, Stage, wait_for
 from benchmarks.figures import Row, percentiles
 from benchmarks.processes import CpuMeter, kind, pids, pss_megabytes
 from benchmarks.rows_scale import histories
 from maestro.settings.loading import load_settings
+from maestro.store.files import file_state
 from maestro.store.places import store_path
-from maestro.store.rest_mark import RestMark, RestMarks, file_state
+from maestro.store.rest_mark import RestMark, RestMarks
 from maestro.system.rest_basis import rest_basis
 
 #: Systems that are woken, one after the other, and all at once.
@@ -49,6 +51,7 @@ def at_rest(
             idle = meter.used()
             found = {what: pss_megabytes(pid) for what, pid in pids(stage.maestro.data_dir).items()}
             first, second = _one_by_one(stage, publisher.event, ids[:WOKEN])
+            active = _active(stage, publisher.event, ids[:WOKEN], idle_seconds)
             together = _together(stage, publisher.event, ids[WOKEN : WOKEN + TOGETHER])
     return [
         Row(f"{name}: start to ready", seconds, "s", wanted, at_most=True, floor=bare,
@@ -59,6 +62,10 @@ def at_rest(
             more={what: round(100 * used / idle_seconds, 2) for what, used in idle.items()}),
         Row(f"{name}: an event that wakes one, to its commit, p50", first["p50 ms"], "ms", floor=second["p50 ms"],
             more={"woken": first, "awake": second}),
+        Row(f"{name}, {WOKEN} active: memory, the whole", active.megabytes, "MB (PSS)", megabytes, at_most=True,
+            floor=floor, more=active.latency),
+        Row(f"{name}, {WOKEN} active: idle", 100 * active.idle, "% of a core", 10, at_most=True,
+            more={f"% of a core at {WOKEN} events/s": round(100 * active.busy, 1)}),
         Row(f"{name}: {TOGETHER} woken at once, to the commit, p99", together["p99 ms"], "ms", more=together),
     ]  # fmt: skip
 
@@ -68,7 +75,7 @@ def _leave_marks(maestro: Maestro, ids: Sequence[str]) -> None:
     basis, marks = rest_basis(settings), RestMarks(maestro.data_dir)
     for system in ids:
         state = file_state(store_path(maestro.data_dir, system))
-        assert state is not None, "its history was written"
+        assert state, "its history was written"
         body = b'{"id":"%s","state":"passivated","queues":{}}' % system.encode()
         todo = b'{"total":0,"counts":{},"items":[],"errors":0,"failed":0,"lastFailure":""}'
         marks.leave(system, RestMark(basis, state, 1.0, body, todo, b'{"samples":[],"distributions":[]}', b"{}", "1.x"))
@@ -86,6 +93,35 @@ def _one_by_one(
             wait_for(lambda: stage.double.state()["commits"], f"{system} commits", pause=0.005)
             found.append(_latency(stage)[0])
     return percentiles(took[0]), percentiles(took[1])
+
+
+@dataclass(frozen=True)
+class _Active:
+    """What awake systems cost: memory, cores used while each has an event a second and while none has one."""
+
+    megabytes: float
+    busy: float
+    idle: float
+    latency: dict[str, float]
+
+
+def _active(stage: Stage, publish: Callable[[str], str], ids: Sequence[str], seconds: float) -> _Active:
+    """Give each of these systems an event a second, then nothing, for so many seconds each."""
+    stage.double.reset()
+    meter = CpuMeter(stage.maestro.data_dir)
+    began = time.monotonic()
+    rounds = max(1, int(seconds))
+    for number in range(rounds * len(ids)):
+        time.sleep(max(0.0, began + number / len(ids) - time.monotonic()))
+        publish(ids[number % len(ids)])
+    stage.committed(rounds * len(ids), 60)
+    busy = sum(meter.used().values()) / (time.monotonic() - began)
+    megabytes = sum(map(pss_megabytes, pids(stage.maestro.data_dir).values()))
+    latency = percentiles(_latency(stage))
+    time.sleep(2)
+    meter = CpuMeter(stage.maestro.data_dir)
+    time.sleep(seconds)
+    return _Active(megabytes, busy, sum(meter.used().values()) / seconds, latency)
 
 
 def _together(stage: Stage, publish: Callable[[str], str], ids: Sequence[str]) -> dict[str, float]:

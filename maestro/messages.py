@@ -7,10 +7,14 @@ Imports nothing of Maestro but `maestro.events`.
 """
 
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
 from maestro.events import ReplayRef
+
+#: How the problem of a part begins that its broker keeps from its work.
+BROKER_PROBLEM: Final = "broker: "
 
 
 class Item(Struct, frozen=True, tag=True, array_like=True):
@@ -179,7 +183,7 @@ class TodoItem(Struct, frozen=True, rename="camel", kw_only=True):
     set_aside: int = 0
     #: Of two approvals: who gave the first.
     approved_by: str = ""
-    #: Key of a commit in doubt; the sibling that a stalled system waits for.
+    #: Key of a commit in doubt, or of a group of the error queue; the sibling that a stalled system waits for.
     key: str = ""
     sibling: str = ""
     cause: str = ""
@@ -350,6 +354,16 @@ class GetHeldInstance(Item, frozen=True):
     id: str
 
 
+class ListPolicies(Item, frozen=True):
+    """The policies that are for this system, in the order of the configuration."""
+
+
+class ExplainPolicies(Item, frozen=True):
+    """Each policy held against a document as it is now: whether it applies, why, and what follows from all of them."""
+
+    id: str
+
+
 class ListSkipped(Item, frozen=True):
     """The skipped events, oldest first: those numbered above `after`, at most `limit`."""
 
@@ -376,16 +390,41 @@ class AwaitChange(Item, frozen=True):
 
 
 class ListErrors(Item, frozen=True):
-    """The oldest messages of the persist error queue, at most `limit`; they stay there."""
+    """The oldest messages of the persist error queue, at most `limit`; they stay there.
+
+    `group`: of this group only (empty: of all); `after`: so many of these are left out, the oldest.
+    """
 
     limit: int = 20
+    group: str = ""
+    after: int = 0
+
+
+class ListErrorGroups(Item, frozen=True):
+    """The messages of the persist error queue, those that failed alike together: the groups behind `after`, so many.
+
+    The oldest `look` messages are looked at, as far as so many can be.
+    """
+
+    look: int
+    after: int = 0
+    limit: int = 100
+
+
+class ShownGroup(Struct, frozen=True):
+    """A group of the persist error queue as somebody was shown it: its oldest `count` messages have this digest."""
+
+    key: str
+    count: int
+    digest: str
 
 
 class Redrive(Item, frozen=True):
-    """Give messages of the persist error queue back to be judged again: those of `ids`, all when there are none."""
+    """Give messages of the persist error queue back to be judged again: those of `ids`, or of `groups`, else all."""
 
     ids: tuple[str, ...]
     user: str
+    groups: tuple[ShownGroup, ...] = ()
 
 
 class ReadStore(Item, frozen=True):
@@ -440,6 +479,8 @@ class ForgetAnswer(Item, frozen=True):
     key: str = ""
 
 
+#: What a person decides about one document.
+Decision = Approve | Skip | Retry | Cancel | Pause | Resume | Recheck | Reconsider | LeaveOut | SetStatus
 Question = (
     CheckLock
     | DescribeSystem
@@ -448,25 +489,19 @@ Question = (
     | ListDeliveries
     | FindDocuments
     | GetDocument
-    | Approve
-    | Skip
-    | Retry
-    | Cancel
-    | Pause
-    | Resume
-    | Recheck
-    | Reconsider
-    | LeaveOut
-    | SetStatus
+    | Decision
     | GetWaiting
     | GetHeldInstance
     | GetReplays
     | GetUnits
+    | ListPolicies
+    | ExplainPolicies
     | ListSkipped
     | ListStale
     | ListTodo
     | ListRecords
     | ListErrors
+    | ListErrorGroups
     | Redrive
     | ListDoubts
     | ReadStore
@@ -601,6 +636,17 @@ class PeekErrors(Item, frozen=True):
 
     request: int
     limit: int
+    group: str = ""
+    after: int = 0
+
+
+class GroupErrors(Item, frozen=True):
+    """Put the error queue's oldest `look` messages together by why they failed. Answered by `ErrorsGrouped`."""
+
+    request: int
+    look: int
+    after: int
+    limit: int
 
 
 class ErrorMessage(Struct, frozen=True):
@@ -621,21 +667,59 @@ class ErrorsPeeked(Item, frozen=True):
     problem: str = ""
 
 
+class ErrorGroup(Struct, frozen=True):
+    """Messages of an error queue that failed alike: `reason` is the oldest one's."""
+
+    key: str
+    reason: str
+    count: int
+    #: When the first and the last of them failed, ISO 8601; empty: one of them came before that was noted.
+    first: str
+    last: str
+    #: Names of the events, some of them.
+    events: tuple[str, ...]
+    #: The instance of the oldest.
+    instance_id: str
+    #: Their commits are in doubt: no group redrives them.
+    doubt: bool
+    #: Binds a redrive to these messages.
+    digest: str
+
+
+class ErrorsGrouped(Item, frozen=True):
+    """Groups, the one with the oldest message first, and how many; of how many messages, and of which looked at."""
+
+    request: int
+    groups: tuple[ErrorGroup, ...]
+    count: int
+    total: int
+    looked_at: int
+    problem: str = ""
+
+
 class RedriveErrors(Item, frozen=True):
-    """Publish messages of the error queue to the persist queue. Answered by `ErrorsRedriven`. No `ids`: all."""
+    """Publish messages of the error queue to the persist queue. Answered by `ErrorsRedriven`.
+
+    Those of `ids`, or of `groups`, if these are what was shown; all when there are neither.
+    """
 
     request: int
     ids: tuple[str, ...]
     user: str
+    groups: tuple[ShownGroup, ...] = ()
 
 
 class ErrorsRedriven(Item, frozen=True):
-    """So many were redriven; `missing` ids were not found; `problem` says why the broker did not go on."""
+    """So many were redriven; `missing` ids were not found; `problem` says why the broker did not go on.
+
+    `changed`: nothing was redriven, for a group is not what was shown; why.
+    """
 
     request: int
     count: int
     missing: tuple[str, ...]
     problem: str = ""
+    changed: str = ""
 
 
 OfIngress = (
@@ -647,11 +731,21 @@ OfIngress = (
     | PersistSwept
     | QueuesMeasured
     | ErrorsPeeked
+    | ErrorsGrouped
     | ErrorsRedriven
     | LeaveAnswered
 )
 ToIngress = (
-    Ack | Park | DeadLetter | SweepPersist | FeedWaitQueue | MeasureQueues | PeekErrors | RedriveErrors | LeaveAsked
+    Ack
+    | Park
+    | DeadLetter
+    | SweepPersist
+    | FeedWaitQueue
+    | MeasureQueues
+    | PeekErrors
+    | GroupErrors
+    | RedriveErrors
+    | LeaveAsked
 )
 
 # --- a system actor and the cascade actor ---------------------------------------------------------------------

@@ -26,7 +26,6 @@ from maestro.messages import TodoItem
 from maestro.notify.notifier import Notifier
 from maestro.platform import Platform, SiblingError
 from maestro.settings.model import Settings
-from maestro.store.places import stored_systems
 from maestro.telemetry.metrics import MetricsRegistry
 
 #: What ends Maestro in order: told to, Ctrl-C, and a terminal that is gone.
@@ -49,7 +48,7 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
     """Run Maestro while the context is open. `host` is the actors' host, if it is spawned already.
 
     Raises:
-        AlreadyRunning, FolderUnusable, ActorsFailed, BindError: it cannot start; the message says why.
+        AlreadyRunning, FolderUnusable, ActorsFailed, BindError, StoreError: it cannot start; the message says why.
     """
     async with AsyncExitStack() as stack:
         runtime = ActorRuntime(settings, host=host)
@@ -58,7 +57,7 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
         # Once the data folder is ours, and before there are owners.
         look = stack.enter_context(lock_board(settings, lambda: runtime.actor_client.entries))
         # Before the gateway opens: an unknown system may proceed, so one that is locked must be known.
-        known = dict.fromkeys([*settings.systems, *stored_systems(settings.data_dir)])
+        known = dict.fromkeys([*settings.systems, *await runtime.stores.systems()])
         await asyncio.gather(*(runtime.actor_client.install(system_id) for system_id in known))
         guards = await stack.enter_async_context(guarding(settings))
         # One try: the caller comes again.

@@ -55,9 +55,9 @@ async def until_connected(broker: Broker, seconds: float = CONNECT_WITHIN) -> No
 async def until_done(
     work: Callable[[], Awaitable[T]],
     log: structlog.typing.FilteringBoundLogger,
-    only: type[BrokerError] = BrokerError,
+    only: type[Exception] = BrokerError,
 ) -> T:
-    """Do what the broker is asked until it is done: a broker that is away is waited for, with backoff.
+    """Do what the broker, or the store, is asked until it is done: one that is away is waited for, with backoff.
 
     Errors other than `only` are raised, and so is what no trying again can help (`Unpublishable`). Its end is the
     owner's: the task it runs in is cancelled when the owner closes.
@@ -69,5 +69,5 @@ async def until_done(
         except Unpublishable:
             raise
         except only as problem:
-            log.warning("the broker is waited for", cause=str(problem))
+            log.warning("what is away is waited for", cause=str(problem))
             await asyncio.sleep(pauses.next())

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from maestro.settings.model import Settings
+from maestro.store.places import PARTS
 
 #: What is looked at in the data folder; empty: the folder itself.
-_PARTS: Final = ("", "systems", "access", "access/tokens.json", "audit", "broker", "gateway.db")
+_PARTS: Final = ("", "access", "access/tokens.json", "audit", "broker", *PARTS)
 
 
 class Opening(NamedTuple):

@@ -12,7 +12,7 @@ Who notices whose end:
     main ends               Admin, Supervisor and services watch its pidfd and exit
     Admin ends              logger and Supervisor, and with it the services, by PR_SET_PDEATHSIG; main restarts all
     Supervisor ends         the services by PR_SET_PDEATHSIG; main kills the rest and restarts all
-    a service ends          the Supervisor creates it anew
+    a service ends          the Supervisor creates it again
     any of them freezes     who waits for its answer kills it
 """
 
@@ -40,11 +40,12 @@ from maestro.actors.run_record import RunFolder, RunRecord, processes_of
 from maestro.actors.unix_sockets import make_ports
 from maestro.board.lease import Standing, make_lease
 from maestro.settings.model import Settings
+from maestro.store.door import open_stores
 from maestro.store.installation import Installation, begin_start
 from maestro.store.rest_mark import RestMarks
 from maestro.system.rest_basis import rest_basis
 
-#: What all others live by: when one of these ends, the actor system is started anew.
+#: What all others live by: when one of these ends, the actor system is started again.
 _VITAL: Final = ("admin", "supervisor")
 _START_TIMEOUT: Final = 20.0
 _WATCH: Final = 0.25
@@ -70,6 +71,8 @@ class ActorRuntime:
         self._factories = factories or Factories()
         self._host = host
         self._folder = RunFolder(settings.data_dir)
+        #: The stores of all systems; this run's own once it is launched.
+        self.stores: Final = open_stores(settings)
         self.actor_client: Final = EndpointClient(settings)
         self._endpoint: Endpoint | None = None
         self._supervisor: Address = None
@@ -94,14 +97,16 @@ class ActorRuntime:
         Raises:
             AlreadyRunning: another main process has the data folder.
             ActorsFailed: the actor system did not come up.
-            StoreError: the number of this start cannot be stored, or it cannot be known which systems are at rest.
+            StoreError: the number of this start cannot be stored, the stores cannot be used, or it cannot be known
+                which systems are at rest.
         """
         try:
             self._folder.acquire()
             check()
             shared = self._settings.broker.shared
             begun = begin_start(self._settings.data_dir)
-            self._trust_marks(begun)
+            await self.stores.enter(begun)
+            await self._trust_marks(begun)
             make_lease(self._settings.data_dir, Standing.UNKNOWN if shared else Standing.ALONE)
             self._listen()
             await self._launch()
@@ -148,10 +153,12 @@ class ActorRuntime:
         await self._tear_down()
         self._folder.release()
 
-    def _trust_marks(self, installation: Installation) -> None:
+    async def _trust_marks(self, installation: Installation) -> None:
         """Keep the marks of the systems that need not be started. Raises `StoreError`."""
         marks = RestMarks(self._settings.data_dir)
-        at_rest = marks.keep_trusted(rest_basis(self._settings), installation.adopting)
+        at_rest = marks.keep_trusted(
+            await self.stores.states(marks.marked()), rest_basis(self._settings), installation.adopting
+        )
         if at_rest:
             self._log.info("systems at rest are not started", systems=len(at_rest))
 

@@ -191,3 +191,13 @@ class Broker(Protocol):
 
     async def depth(self, queue: str) -> Depth | None:
         """Return the queue's depth, None when it does not exist. Raises `BrokerUnavailable`."""
+
+
+def trouble(broker: Broker) -> str:
+    """Say what keeps a broker from its work; empty when nothing does.
+
+    RabbitMQ tells of an alarm to those connections only that publish while it lasts.
+    """
+    if broker.problem or not broker.blocked:
+        return broker.problem
+    return f"RabbitMQ takes no publishes (an alarm of its own): {broker.blocked}"

@@ -30,6 +30,8 @@ ERROR_HEADER: Final = "x-maestro-error"
 DOUBT_HEADER: Final = "x-maestro-doubt"
 #: Header of a message on an error queue: what it is chosen by.
 ERROR_ID_HEADER: Final = "x-maestro-id"
+#: Header of a message on an error queue: when it came there, in UTC.
+FAILED_AT_HEADER: Final = "x-maestro-failed-at"
 #: Header of a message that was given back from an error queue: by whom.
 REDRIVE_HEADER: Final = "x-maestro-redrive"
 

@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from maestro import faultpoints, logs
 from maestro.board.owner_view import OwnerView
 from maestro.broker import open_broker
-from maestro.broker.base import Broker, BrokerError, BrokerUnavailable, Delivery, Message, Unroutable
+from maestro.broker.base import Broker, BrokerError, BrokerUnavailable, Delivery, Message, Unroutable, trouble
 from maestro.broker.topology import EXCHANGES, REPROCESSING, REPROCESSING_EVENTS, SystemQueues
 from maestro.debounce import Debounce
 from maestro.links.items import CASCADE, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
 from maestro.messages import (
+    BROKER_PROBLEM,
     CascadeDone,
     DeadLetterDocument,
     DequeueControl,
@@ -27,7 +28,7 @@ from maestro.messages import (
 )
 from maestro.settings.model import Settings
 from maestro.tasks import Tasks, until_connected, until_done
-from maestro.telemetry.definitions import CONNECTED, OF_CASCADE, OPERATION_SECONDS
+from maestro.telemetry.definitions import BLOCKED, CONNECTED, OF_CASCADE, OPERATION_SECONDS
 from maestro.telemetry.metrics import MetricsRegistry, Sample, Snapshot
 
 #: What takes a message off a unit queue.
@@ -54,12 +55,19 @@ class CascadeService:
 
     @property
     def problem(self) -> str:
-        """Whether the broker can be reached, and the links are well."""
-        return f"broker: {self._broker.problem}" if not self._broker.connected else self._links.problem
+        """Whether the broker can be reached and takes what is published, and the links are well."""
+        if problem := trouble(self._broker):
+            return BROKER_PROBLEM + problem
+        return self._links.problem
 
-    def figures(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """Return what cascade measured."""
-        return self._registry.snapshot([Sample(CONNECTED.name, (), float(self._broker.connected))])
+        return self._registry.snapshot(
+            [
+                Sample(CONNECTED.name, (), float(self._broker.connected)),
+                Sample(BLOCKED.name, (), float(bool(self._broker.blocked))),
+            ]
+        )
 
     async def start(self) -> None:
         """Connect in the background, and let the systems come."""

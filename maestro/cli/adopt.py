@@ -17,8 +17,8 @@ from maestro.cli.import_from import connected, of_system
 from maestro.cli.plain import count, plain
 from maestro.platform import Platform, SiblingError
 from maestro.settings.model import Settings
+from maestro.store.door import open_stores
 from maestro.store.installation import Installation, read_installation
-from maestro.store.places import stored_systems
 from maestro.takeover.adopting import Adoption, depths, owner_in_hand
 from maestro.takeover.gathering import Found, open_documents
 from maestro.takeover.importing import Taken
@@ -78,7 +78,7 @@ async def _in_hand(settings: Settings, broker: Broker, adoption: Adoption, platf
         seen.lines.append("nothing to adopt: Maestro owns these events at its next start")
         return seen
     documents, problems = await open_documents(platform)
-    known = {*settings.systems, *stored_systems(settings.data_dir), *(one.system_id for one in documents)}
+    known = {*settings.systems, *await open_stores(settings).systems(), *(one.system_id for one in documents)}
     systems = sorted({*await platform.apicore.systems(), *known})
     for system_id in systems:
         for queue, ready in (await depths(broker, system_id)).items():

@@ -14,8 +14,8 @@ from maestro.cli.config import ConfigFile, loaded_or_exit
 from maestro.cli.exits import EXIT_FAILED, fail, in_words
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
-from maestro.store.copies import BEFORE, back_up_stores, restore_store
-from maestro.store.places import store_folder, store_path
+from maestro.store.copies import BEFORE, back_up_stores, backed_up, restore_system
+from maestro.store.places import store_files, store_folder
 
 QUEUES = "queues.sqlite"
 
@@ -28,7 +28,7 @@ def backup(
     settings = loaded_or_exit(config).settings
     _require_stores(settings)
     with alone(settings):
-        names = back_up_stores(store_folder(settings.data_dir), folder)
+        names = back_up_stores(settings.data_dir, folder)
         queues = _queues(settings)
         if queues.exists():
             with closing(sqlite3.connect(queues)) as live, closing(sqlite3.connect(folder / QUEUES)) as copy:
@@ -44,13 +44,12 @@ def restore(
 ) -> None:
     """Put backed-up stores in the place of the present ones, which are kept. Maestro must be stopped."""
     settings = loaded_or_exit(config).settings
-    names = system or sorted(path.stem for path in folder.glob("*.db"))
+    names = system or backed_up(folder)
     if not names:
         fail(f"{folder}: there is no backup of a store in it", EXIT_FAILED)
     with alone(settings):
         for name in names:
-            path = store_path(settings.data_dir, name)
-            restore_store(folder / path.name, path)
+            path = restore_system(folder, settings.data_dir, name)
             typer.echo(f"{name}: restored to {path.absolute()}; what was there, if anything, is {path.name}{BEFORE}")
 
 
@@ -59,7 +58,7 @@ def _require_stores(settings: Settings) -> None:
     data_dir = settings.data_dir.absolute()
     folder = store_folder(data_dir)
     try:
-        stores = folder in list(data_dir.iterdir()) and any(one.suffix == ".db" for one in folder.iterdir())
+        stores = folder in list(data_dir.iterdir()) and bool(store_files(data_dir))
         if not stores and not _queues(settings).exists():
             fail(f"there is no store in {folder}", EXIT_FAILED)
     except FileNotFoundError:

@@ -31,6 +31,7 @@ def title(verb: str, doc: Document) -> str:
 
 def of_approval(maestro: Maestro, doc: Document, budget: dict[str, float] | None) -> Iterator[str]:
     """Say what an approval will do."""
+    yield from _demanded(doc)
     yield from _first_approval(doc, "approve")
     if doc.late:
         yield "commits nothing: the data is there already"
@@ -55,6 +56,11 @@ def _changes(maestro: Maestro, doc: Document) -> Iterator[str]:
         yield f"  and {count(page.total - len(page.entities), 'row')} more: maestro show {doc.id[:8]}"
 
 
+def _demanded(doc: Document) -> Iterator[str]:
+    for one in doc.policies.by if doc.policies else ():
+        yield f"policy {one.name} says {', '.join(one.effects)}, for: {one.why}"
+
+
 def _first_approval(doc: Document, decision: str) -> Iterator[str]:
     first = doc.first_approval
     if first and first.decision == decision and not first.decided:
@@ -63,6 +69,7 @@ def _first_approval(doc: Document, decision: str) -> Iterator[str]:
 
 def of_skip(maestro: Maestro, doc: Document) -> Iterator[str]:
     """Say what a skip will do."""
+    yield from _demanded(doc)
     yield f"these rows will NOT reach the domain: {_rows(maestro, doc)}"
     yield f"{count(doc.progress.units, 'instance')} that they would change {_stay(doc.progress.units)} as computed"
     yield _waiting(maestro, doc)

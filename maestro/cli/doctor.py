@@ -80,7 +80,11 @@ def _examined(loaded: "Loaded", url: str, token: str, pending_hours: float) -> l
     # What the clients would log is in the findings.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable(logging.CRITICAL)
-    return asyncio.run(examine(look(loaded.settings, url, token), pending_hours))
+
+    async def looked() -> list[Finding]:
+        return await examine(await look(loaded.settings, url, token), pending_hours)
+
+    return asyncio.run(looked())
 
 
 def _report(findings: Sequence[Finding], *, json: bool) -> None:

@@ -29,7 +29,7 @@ def print_document(out: Output, doc: Document) -> None:
     out.table(("WHEN", "STATUS", "BY", "WHY"), rows, "no history")
 
 
-def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901 - one for each line
+def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 - one for each line
     yield "id", doc.id
     yield "system", doc.system_id
     yield "status", _status(doc)
@@ -52,6 +52,9 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901 - one for 
     if first and not first.decided:
         asked = Status.APPROVED if first.decision == "approve" else f"to {first.decision}"
         yield asked, f"by {first.user} at {local(first.timestamp)}; another must, too"
+    if doc.policies:
+        yield "policies", doc.policies.says
+        yield from (("policy", f"{it.name}: {', '.join(it.effects)}, for: {it.why}") for it in doc.policies.by)
     if doc.held_named_by:
         yield "warning", f"the replay of {doc.held_named_by} impacts the held instance, which is not replayed by itself"
     if doc.reimpacted:

@@ -1,4 +1,4 @@
-"""`maestro errors list | show | redrive`: events that failed for good, looked at and given back to be judged again."""
+"""`maestro errors groups | list | show | redrive`: events that failed for good, and the way back to be judged again."""
 
 import time
 from collections.abc import Sequence
@@ -8,14 +8,16 @@ import msgspec
 import typer
 
 from maestro.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, fail
-from maestro.cli.looking import pages_of, printed
-from maestro.cli.plain import count, plain
+from maestro.cli.looking import Limit, PositionAfter, pages_of, printed
+from maestro.cli.plain import count, local, plain
 from maestro.cli.session import AnySystem, Session, SystemId, User, Yes, command
 from maestro.client.errors import NotReachable, Rejected, refused
-from maestro.client.shapes import ErrorMessage
+from maestro.client.shapes import ErrorGroup, ErrorMessage
 
 #: Messages that the gateway shows at once.
 _PAGE: Final = 50
+#: Groups that are asked for at once.
+_GROUPS: Final = 500
 #: Seconds between two looks whether what was given back is judged.
 _LOOK: Final = 0.25
 #: Looks in a row that must find nothing in hand: between queue and system an event is seen in neither.
@@ -36,21 +38,48 @@ def list_(
     session: Session,
     system: AnySystem = "",
     *,
+    group: Annotated[str, typer.Option(metavar="KEY", help="Only this group, by its key.")] = "",
+    after: PositionAfter = 0,
     limit: Annotated[int, typer.Option(min=1, max=_PAGE, metavar="N", help="Show at most so many.")] = 20,
 ) -> None:
     """List the oldest messages of the error queue of a system, or of all; they stay where they are."""
-    pages = pages_of(session, system, lambda one: session.maestro.errors(one, limit))
+    pages = pages_of(session, system, lambda one: session.maestro.errors(one, limit, group, after))
     if printed(session, system, pages):
         return
     rows = (
-        (id_, one.id, instance_of(one), f"{one.size:,}", one.reason or "-")
+        (id_, one.id, instance_of(one), local(one.failed_at), f"{one.size:,}", one.reason or "-")
         for id_, page in pages
         for one in page.value.errors
     )
-    session.out.table(("SYSTEM", "ID", "INSTANCE", ">BYTES", "REASON"), rows, "the error queue is empty")
+    session.out.table(("SYSTEM", "ID", "INSTANCE", "FAILED", ">BYTES", "REASON"), rows, "the error queue is empty")
     for id_, page in pages:
-        if page.value.total > len(page.value.errors):
-            session.out.say(f"{id_}: the oldest {len(page.value.errors)} of {page.value.total:,}")
+        shown = len(page.value.errors)
+        if page.value.total > shown:
+            which = f"{after + 1:,} to {after + shown:,}" if after and shown else f"the oldest {shown}"
+            session.out.say(f"{id_}: {which} of {page.value.total:,}")
+
+
+@app.command()
+@command
+def groups(session: Session, system: AnySystem = "", *, after: PositionAfter = 0, limit: Limit = 100) -> None:
+    """List why the events on the error queue failed: how many for each reason, the first and the last time."""
+    pages = pages_of(session, system, lambda one: session.maestro.error_groups(one, after, limit))
+    if printed(session, system, pages):
+        return
+    columns = ("SYSTEM", "GROUP", ">EVENTS", "FIRST", "LAST", "WHICH", "REASON")
+    rows = ((id_, *_group_row(one)) for id_, page in pages for one in page.value.groups)
+    session.out.table(columns, rows, "the error queue is empty")
+    for id_, page in pages:
+        found = page.value
+        if found.count > after + len(found.groups):
+            session.out.say(f"{id_}: {len(found.groups)} of {count(found.count, 'group')}")
+        if found.total > found.looked_at:
+            session.out.say(f"{id_}: the oldest {found.looked_at:,} of {count(found.total, 'message')} were looked at")
+
+
+def _group_row(one: ErrorGroup) -> tuple[object, ...]:
+    which = ", ".join(one.events) or "-"
+    return (one.key, f"{one.count:,}", local(one.first), local(one.last), which, one.reason or "-")
 
 
 @app.command()
@@ -67,6 +96,7 @@ def show(
         return
     session.out.say(f"id      {found.id}")
     session.out.say(f"reason  {found.reason or '-'}")
+    session.out.say(f"failed  {local(found.failed_at)}")
     session.out.say(f"bytes   {found.size:,}" + (" (the body below is its beginning)" if found.truncated else ""))
     for name, value in found.headers.items():
         session.out.say(f"header  {name}: {value}")
@@ -93,6 +123,9 @@ def redrive(
         list[str] | None, typer.Argument(metavar="[ID]...", help="Messages, by id or how no other's begins.")
     ] = None,
     *,
+    group: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="All of this group, as it is shown now; may be repeated.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that are there now.")] = False,
     yes: Yes = False,
     user: User = "",
@@ -101,9 +134,11 @@ def redrive(
         typer.Option(min=0, metavar="SECONDS", help="Wait so long for them to be judged, to see which fail again."),
     ] = 10.0,
 ) -> int:
-    """Give messages back to be judged again, one by one, in order. Interrupted, the rest stays where it is."""
-    if bool(messages) == everything:
-        fail("give either ids or --all", EXIT_USAGE)
+    """Give messages back to be judged again, in order. Interrupted, the rest stays where it is."""
+    if bool(messages) + bool(group) + everything != 1:
+        fail("give either ids, --group or --all", EXIT_USAGE)
+    if group:
+        return _redrive_groups(session, system, group, session.user(user), wait, yes=yes)
     ids = [_chosen(session, system, one).id for one in messages or ()]
     total = len(ids) or session.maestro.errors(system, 1).value.total
     if total:
@@ -116,10 +151,64 @@ def redrive(
     return _Redrive(session, system, user).run(ids, total, wait)
 
 
+def _redrive_groups(
+    session: Session, system: str, keys: Sequence[str], user: str | None, wait: float, *, yes: bool
+) -> int:
+    """Redrive groups as they are shown now, or nothing; say how many failed again. Return the exit code."""
+    known = {one.key: one for one in _groups(session, system)}
+    if unknown := [key for key in keys if key not in known]:
+        raise refused(_NOT_FOUND, f"no group {unknown[0]} on the error queue of {system}")
+    chosen = [known[key] for key in dict.fromkeys(keys)]
+    total = sum(one.count for one in chosen)
+    session.out.confirm(
+        f"Redrive {count(total, 'message')} of {system}",
+        (*map(_told, chosen), "what fails from now on stays there; if one of these is gone, none is moved"),
+        f"Redrive {total:,}?",
+        yes=yes,
+    )
+    done = session.maestro.redrive_groups(system, chosen, user).value.redriven
+    _until_judged(session, system, wait)
+    now = {one.key: one.count for one in _groups(session, system)} if wait else {}
+    again = {one.key: now[one.key] for one in chosen if one.key in now}
+    if session.out.json:
+        session.out.raw(msgspec.json.encode({"redriven": done, "thereNow": again}))
+    session.out.say(f"{count(done, 'message')} redriven")
+    for key, number in again.items():
+        session.out.say(f"group {key}: {count(number, 'event')} on the error queue now")
+    return EXIT_FAILED if again else 0
+
+
+def _groups(session: Session, system: str) -> Sequence[ErrorGroup]:
+    """Return all groups."""
+    found: list[ErrorGroup] = []
+    while True:
+        page = session.maestro.error_groups(system, len(found), _GROUPS).value
+        found += page.groups
+        if not page.groups or len(found) >= page.count:
+            return found
+
+
+def _told(one: ErrorGroup) -> str:
+    when = f", failed {local(one.first)} to {local(one.last)}" if one.first else ""
+    return f"group {one.key}: {count(one.count, 'event')}{when}: {one.reason}"
+
+
+def _until_judged(session: Session, system: str, wait: float) -> None:
+    """Wait until the system has had nothing in hand for a moment, for at most `wait` seconds."""
+    deadline = time.monotonic() + wait
+    idle = 0
+    while idle < _IDLE and time.monotonic() < deadline:
+        now = session.maestro.system(system).value
+        queued = (now.queues or {}).get(f"persist.{system}.queue", 0)
+        idle = 0 if now.inbox or queued else idle + 1
+        time.sleep(_LOOK)
+
+
 class _Redrive:
     """Gives messages back one by one, and tells the outcome of each as soon as it is known."""
 
     def __init__(self, session: Session, system: str, user: str) -> None:
+        self._session = session
         self._maestro = session.maestro
         self._out = session.out
         self._system = system
@@ -170,14 +259,10 @@ class _Redrive:
 
     def _await_judgement(self, wait: float) -> None:
         """See which of them fail again, once the system has had nothing in hand for a moment."""
-        deadline = time.monotonic() + wait
-        idle = 0
-        while idle < _IDLE and time.monotonic() < deadline and self._given_back():
-            system = self._maestro.system(self._system).value
-            queued = (system.queues or {}).get(f"persist.{self._system}.queue", 0)
-            idle = 0 if system.inbox or queued else idle + 1
-            time.sleep(_LOOK)
-        if wait and self._given_back():
+        if not self._given_back():
+            return
+        _until_judged(self._session, self._system, wait)
+        if wait:
             self._mark_failed_again()
 
     def _mark_failed_again(self) -> None:

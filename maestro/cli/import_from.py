@@ -20,6 +20,7 @@ from maestro.events import BadInput, check_system_id
 from maestro.platform import Platform, SiblingError
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
+from maestro.store.door import open_stores
 from maestro.takeover.documents import Left
 from maestro.takeover.gathering import Found, look, open_documents, put_back, take_off
 from maestro.takeover.importing import Outcome, Taken, take_over
@@ -109,7 +110,7 @@ async def of_system(
         queues = ", ".join(found.consumed)
         return found, Taken(problems=[f"somebody consumes {queues}: stop the Go Maestro first; nothing is taken over"])
     try:
-        taken = take_over(found, settings.data_dir, time.time(), dry=dry)
+        taken = await take_over(found, open_stores(settings), time.time(), dry=dry)
     except StoreError as problem:
         put_back(broker, found)
         return found, Taken(problems=[f"store: {problem}; nothing is taken over"])

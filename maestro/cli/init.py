@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import typer
 
-from maestro.access import private_file
+from maestro import whole_file
 from maestro.access.exposure import is_loopback
 from maestro.cli.config import EXIT_CONFIG, exposure
 from maestro.cli.exits import EXIT_FAILED, fail, in_words
@@ -75,7 +75,7 @@ def init(
     text = _text(folder=folder, url=url, host=listen, access=access, cert=cert, key=key)
     _check(file, text)
     try:
-        private_file.replace(file.absolute(), text.encode())
+        whole_file.replace(file.absolute(), text.encode(), sync=True)
     except OSError as problem:
         fail(in_words(problem), EXIT_FAILED)
     typer.echo(f"{file}: written, for its owner only")
@@ -98,7 +98,7 @@ def _check(file: Path, text: str) -> None:
     """End with 2 when `maestro serve` would not take the file."""
     with TemporaryDirectory(prefix="maestro-") as folder:
         copy = Path(folder) / file.name
-        private_file.replace(copy, text.encode())
+        whole_file.replace(copy, text.encode(), sync=True)
         try:
             settings = load(copy, {}).settings
         except SettingsError as problem:

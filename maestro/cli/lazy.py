@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "skipped": Lazy("maestro.cli.looking:skipped", "List what was skipped in a system."),
     "watch": Lazy("maestro.cli.watching:watch", "Watch a reprocessing until it ends."),
     "set-aside": Lazy("maestro.cli.stalled:set_aside", "Put what a stalled system has in hand aside."),
+    "policy": Lazy("maestro.cli.policy:app", "Policies: list them, explain what they say, try them on the history."),
     "errors": Lazy("maestro.cli.errors:app", "Events that failed for good: list, show, redrive."),
     "doubts": Lazy("maestro.cli.doubts:app", "Commits in doubt: list them, say what became of them."),
     "notify": Lazy("maestro.cli.notify:app", "How people are told what waits for them: show, test."),

@@ -78,7 +78,8 @@ def _system_row(one: System) -> tuple[object, ...]:
         running = f"{one.running.id[:_SHORT]} {progress.replayed}/{progress.replayed + progress.outstanding}"
     failed = "-" if one.failed is None else one.failed
     pending, line = len(one.pending), len(one.approved)
-    wrong = one.message or (f"{one.stalled.sibling}: {one.stalled.cause}" if one.stalled else "-")
+    stall = f"{one.stalled.sibling}: {one.stalled.cause}" if one.stalled else ""
+    wrong = one.message or stall or (f"broker: {one.broker}" if one.broker else "-")
     return (one.id, one.state, locked, pending, line, running, one.waiting, one.inbox, failed, wrong)
 
 

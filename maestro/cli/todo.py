@@ -18,7 +18,7 @@ _NEXT: Final = {
     "cancelled": "maestro retry {id}",
     "doubt": "maestro doubts resolve {system} {key}",
     "stalled": "maestro set-aside {system}",
-    "errors": "maestro errors list {system}",
+    "errors": "maestro errors groups {system}",
     "unavailable": "maestro doctor",
 }
 

@@ -85,6 +85,14 @@ class Maestro:
         """Return the first of what a document's held commit would write."""
         return self._http.call("GET", _document(document_id, "entities"), shapes.EntitiesPage, query={"limit": limit})
 
+    def policies(self, system_id: str) -> Reply[shapes.Policies]:
+        """Return the policies that are for a system."""
+        return self._http.call("GET", _system(system_id, "policies"), shapes.Policies)
+
+    def explain_policies(self, document_id: str) -> Reply[shapes.Explained]:
+        """Return what each policy says of a document as it is now, and why."""
+        return self._http.call("GET", _document(document_id, "policies"), shapes.Explained)
+
     def outcome(self, document_id: str, after: int, limit: int) -> Reply[shapes.OutcomePage]:
         """Return what a reprocessing changed, as far as it is known: a page of its units, the summary of all."""
         query = {"after": after, "limit": limit}
@@ -129,9 +137,15 @@ class Maestro:
         query = {"state": state, "after": after, "limit": limit} | ({"values": "true"} if values else {})
         return self._http.call("GET", _system(system_id, "stale"), shapes.StalePage, query=query)
 
-    def errors(self, system_id: str, limit: int) -> Reply[shapes.ErrorPage]:
-        """Return the oldest messages of a system's error queue."""
-        return self._http.call("GET", _system(system_id, "errors"), shapes.ErrorPage, query={"limit": limit})
+    def errors(self, system_id: str, limit: int, group: str = "", after: int = 0) -> Reply[shapes.ErrorPage]:
+        """Return the oldest messages of a system's error queue, or of one group of it, behind the first `after`."""
+        query = {"limit": limit, "group": group, "after": after}
+        return self._http.call("GET", _system(system_id, "errors"), shapes.ErrorPage, query=query)
+
+    def error_groups(self, system_id: str, after: int = 0, limit: int = 100) -> Reply[shapes.ErrorGroupsPage]:
+        """Return the messages of a system's error queue by why they failed: a page of the groups."""
+        query = {"after": after, "limit": limit}
+        return self._http.call("GET", _system(system_id, "errors/groups"), shapes.ErrorGroupsPage, query=query)
 
     @contextmanager
     def watch(self, system_id: str, silence: float = SILENCE) -> Iterator[Iterator[Reply[shapes.Document | None]]]:
@@ -180,6 +194,16 @@ class Maestro:
     def redrive(self, system_id: str, ids: Sequence[str], user: str | None) -> Reply[shapes.Redriven]:
         """Give messages of the error queue back to be judged again, in the order of the queue."""
         body: dict[str, Any] = {"ids": ids} if user is None else {"ids": ids, "user": user}
+        return self._http.call(
+            "POST", _system(system_id, "errors/redrive"), shapes.Redriven, body=body, timeout=PATIENT
+        )
+
+    def redrive_groups(
+        self, system_id: str, groups: Sequence[shapes.ErrorGroup], user: str | None
+    ) -> Reply[shapes.Redriven]:
+        """Give the messages of groups back as they were shown; `Rejected` (409), and nothing is, if one changed."""
+        named = [{"key": one.key, "count": one.count, "digest": one.digest} for one in groups]
+        body: dict[str, Any] = {"groups": named} if user is None else {"groups": named, "user": user}
         return self._http.call(
             "POST", _system(system_id, "errors/redrive"), shapes.Redriven, body=body, timeout=PATIENT
         )

@@ -128,6 +128,81 @@ class Event(_Shape, frozen=True):
     timestamp: Any = None
 
 
+class Condition(_Shape, frozen=True):
+    """A condition of a policy: what it wants, what was found, and whether it holds; None: that is not known."""
+
+    setting: str
+    wanted: str = ""
+    found: str | None = None
+    holds: bool | None = None
+    #: It in words.
+    says: str = ""
+
+
+class AppliedPolicy(_Shape, frozen=True):
+    """A policy that demanded something of a decision, and why."""
+
+    name: str
+    digest: str = ""
+    effects: tuple[str, ...] = ()
+    why: str = ""
+    conditions: tuple[Condition, ...] = ()
+
+
+class Demand(_Shape, frozen=True):
+    """What the policies demanded when they were asked last: approve (nobody is asked), ask or two_approvers."""
+
+    approval: str
+    skip_refused: bool = False
+    at: str = ""
+    says: str = ""
+    by: tuple[AppliedPolicy, ...] = ()
+
+
+class Policy(_Shape, frozen=True):
+    """A policy as it is configured."""
+
+    name: str
+    digest: str = ""
+    effects: tuple[str, ...] = ()
+    conditions: dict[str, str] = {}
+
+
+class Policies(_Shape, frozen=True):
+    """A system's policies, and the settings beside them."""
+
+    policies: tuple[Policy, ...] = ()
+    two_approvers: bool = False
+    auto_approve: bool = False
+
+
+class WeighedPolicy(_Shape, frozen=True):
+    """A policy held against a document: whether it applies (None: as far as is known), and which effects follow."""
+
+    name: str
+    digest: str = ""
+    applies: bool | None = None
+    effects: tuple[str, ...] = ()
+    configured: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+
+class Explained(_Shape, frozen=True):
+    """What the policies say of a document as it is now, and what was recorded when they were asked last."""
+
+    id: str
+    system_id: str
+    status: str
+    approval: str
+    skip_refused: bool = False
+    says: str = ""
+    forking: bool = False
+    policies: tuple[WeighedPolicy, ...] = ()
+    recorded: Demand | None = None
+    two_approvers: bool = False
+    auto_approve: bool = False
+
+
 class Document(_Shape, frozen=True):
     """A reprocessing. Of one with very many units the stream tells neither these nor the digest."""
 
@@ -152,6 +227,10 @@ class Document(_Shape, frozen=True):
     #: Where two different users must approve: who did already.
     first_approval: Approval | None = None
     held_committed: bool = False
+    #: Rows that the held commit creates, changes or destroys; None: not known.
+    rows: int | None = None
+    #: What the policies demanded when they were asked last; None: there were none.
+    policies: Demand | None = None
     late: bool = False
     #: The instance whose replay named the held one as impacted.
     held_named_by: str | None = None
@@ -218,6 +297,8 @@ class System(_Shape, frozen=True):
     inbox: int = 0
     #: Ready messages of each queue (-1: it is missing); None: the broker is out of reach.
     queues: dict[str, int] | None = None
+    #: What keeps the broker from its work, for all systems; empty when nothing does.
+    broker: str = ""
 
     @property
     def failed(self) -> int | None:
@@ -442,6 +523,7 @@ class ErrorMessage(_Shape, frozen=True):
 
     id: str
     reason: str = ""
+    failed_at: str = ""
     headers: dict[str, str] = {}
     size: int = 0
     truncated: bool = False
@@ -453,6 +535,32 @@ class ErrorPage(_Shape, frozen=True):
 
     total: int
     errors: tuple[ErrorMessage, ...] = ()
+
+
+class ErrorGroup(_Shape, frozen=True):
+    """Messages of an error queue that failed alike; `first` and `last`: when, empty: not known of all.
+
+    `digest` binds a redrive to these messages; `doubt`: their commits are in doubt, and no group redrives them.
+    """
+
+    key: str
+    reason: str = ""
+    count: int = 0
+    first: str = ""
+    last: str = ""
+    events: tuple[str, ...] = ()
+    instance_id: str = ""
+    doubt: bool = False
+    digest: str = ""
+
+
+class ErrorGroupsPage(_Shape, frozen=True):
+    """A page of the groups of an error queue: `count` groups of the oldest `looked_at` of its `total` messages."""
+
+    total: int
+    looked_at: int = 0
+    count: int = 0
+    groups: tuple[ErrorGroup, ...] = ()
 
 
 class Doubt(_Shape, frozen=True):

@@ -138,7 +138,7 @@ def _queues(site: Site, system_id: str, depths: Mapping[str, Depth | None]) -> I
         yield from _ingress(queues.persist, persist, served=served, mend=_restart(site))
     errors = depths[queues.persist_error]
     if errors is not None and errors.ready:
-        mend = f"maestro errors list {system_id}; then maestro errors redrive {system_id} --all"
+        mend = f"maestro errors groups {system_id}; then maestro errors redrive {system_id} --group KEY"
         yield warning(QUEUES, queues.persist_error, f"{errors.ready} event(s) failed for good", mend)
     failed = depths[queues.reprocessings_error]
     if failed is not None and failed.ready:

@@ -7,7 +7,7 @@ from typing import Final
 
 from maestro.doctor.finding import Finding, ok, warning
 from maestro.doctor.site import Site
-from maestro.store.places import store_folder
+from maestro.store.places import store_files
 
 CHECK: Final = "clock"
 #: Seconds two clocks may differ; the header that is compared has whole seconds.
@@ -35,7 +35,7 @@ def _skewed(site: Site) -> Iterator[Finding]:
 
 def _from_the_future(site: Site) -> Iterator[Finding]:
     now = time.time()
-    for path in sorted(store_folder(site.settings.data_dir).glob("*.db")):
+    for path in store_files(site.settings.data_dir):
         ahead = path.stat().st_mtime - now
         if ahead > _FUTURE:
             message = f"was written {ahead:.0f} s in the future: the clock was set back"

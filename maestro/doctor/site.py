@@ -1,6 +1,7 @@
 """The installation that is examined: its settings, its processes, and what its Maestro says, asked once."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -10,7 +11,8 @@ from maestro.client.errors import NotReachable, Rejected
 from maestro.client.shapes import System
 from maestro.client.target import Target
 from maestro.settings.model import HttpSettings, Settings
-from maestro.store.places import stored_systems
+from maestro.store.base import StoreError
+from maestro.store.door import open_stores
 
 #: Seconds that Maestro has for an answer.
 TIMEOUT = 15.0
@@ -33,6 +35,8 @@ class Site:
     not_ready: dict[str, str] = field(default_factory=dict)
     #: What Maestro says of its systems; empty without an answer.
     served: tuple[System, ...] = ()
+    #: Systems that have a store, as far as can be seen.
+    stored: tuple[str, ...] = ()
     #: The gateway that answered is another installation's: none runs here, or its own listens elsewhere.
     elsewhere: bool = False
     #: Maestro's clock when it was asked (HTTP's `Date`; empty without an answer), and ours, in seconds since the epoch.
@@ -53,10 +57,10 @@ class Site:
     def systems(self) -> tuple[str, ...]:
         """All systems there are: served, configured, or stored."""
         served = (system.id for system in self.served)
-        return tuple(sorted({*served, *self.settings.systems, *stored_systems(self.settings.data_dir)}))
+        return tuple(sorted({*served, *self.settings.systems, *self.stored}))
 
 
-def look(settings: Settings, url: str, token: str) -> Site:
+async def look(settings: Settings, url: str, token: str) -> Site:
     """Return the installation of these settings; `url`: its gateway, empty for the settings' own.
 
     Raises:
@@ -64,20 +68,24 @@ def look(settings: Settings, url: str, token: str) -> Site:
     """
     maestro = Maestro(Target(url.rstrip("/") or gateway_url(settings.http), token, TIMEOUT))
     record = RunFolder(settings.data_dir).read()
+    stored: tuple[str, ...] = ()
+    with suppress(StoreError):  # then the check of the stores says why
+        stored = tuple(await open_stores(settings).systems())
     not_ready: dict[str, str] = {}
     try:
         not_ready = _not_ready(maestro)
         answer = maestro.systems()
     except Rejected as refused:
-        return Site(settings, maestro, record, refused=refused, not_ready=not_ready)
+        return Site(settings, maestro, record, refused=refused, not_ready=not_ready, stored=stored)
     except NotReachable as problem:
-        return Site(settings, maestro, record, unreachable=str(problem))
+        return Site(settings, maestro, record, unreachable=str(problem), stored=stored)
     return Site(
         settings,
         maestro,
         record,
         not_ready=not_ready,
         served=tuple(answer.value),
+        stored=stored,
         elsewhere=_is_elsewhere(settings, record, maestro.target.url),
         date=answer.date,
         asked_at=time.time(),

@@ -11,7 +11,7 @@ from maestro.doctor.finding import Finding, ok, problem, warning
 from maestro.doctor.site import Site
 from maestro.store import reading
 from maestro.store.base import StoreError, StoreLocked
-from maestro.store.places import store_folder, store_path, stored_systems
+from maestro.store.places import store_files, store_folder, store_path, stored_systems
 from maestro.store.sqlite import open_store
 
 STORE, DISK = "store", "disk"
@@ -48,8 +48,7 @@ def _disk(folder: Path) -> Iterator[Finding]:
 
 def _permissions(folder: Path) -> Iterator[Finding]:
     owner = folder.stat().st_uid
-    stores = store_folder(folder)
-    for path in (folder, stores, *sorted(stores.glob("*.db"))):
+    for path in (folder, store_folder(folder), *store_files(folder)):
         if not path.exists():
             continue
         status = path.stat()

@@ -15,6 +15,7 @@ _MISSING: Final = re.compile(r"Object missing required field `([^`]+)`")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `([^`]*)`")
 _PLACE: Final = re.compile(r" - at `\$\.([^`]+)`$")
 _KIND: Final = re.compile(r"Expected `([a-z]+)[^`]*`, got")
+_INDEX: Final = re.compile(r"\[[^]]*\]")
 _KINDS: Final = {"str": "a string", "object": "an object", "bool": "true or false"}
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
@@ -59,7 +60,7 @@ def _bad(text: str, kind: type[Struct]) -> BadInput:
     wrong_kind = _KIND.match(text)
     if wrong_kind and wrong_kind[1] in _KINDS:
         return BadInput(name, f"must be {_KINDS[wrong_kind[1]]}")
-    return BadInput(name, _extra(kind, name.partition("[")[0], "says") or text[: place.start() if place else None])
+    return BadInput(name, _extra(kind, _INDEX.sub("", name), "says") or text[: place.start() if place else None])
 
 
 def _printable(text: str, *, lines: bool) -> bool:
@@ -72,7 +73,9 @@ def _extra(kind: type[Struct], name: str, what: str) -> Any:
     fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]  # a struct has fields
     for part in name.split("."):
         options = next((_options(field.type) for field in fields if field.encode_name == part), ())
-        fields = next((one.fields for one in options if hasattr(one, "fields")), ())
+        plain = [getattr(one, "type", one) for one in options]
+        items = [getattr(one, "item_type", one) for one in plain]
+        fields = next((one.fields for one in (*plain, *items) if hasattr(one, "fields")), ())
     return next((one.extra[what] for one in options if what in (getattr(one, "extra", None) or ())), None)
 
 

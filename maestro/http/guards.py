@@ -13,8 +13,8 @@ from maestro.http.authentication import Authentication
 from maestro.http.hosts import own_names
 from maestro.http.idempotency import Replays
 from maestro.settings.model import AccessSettings, HttpSettings, Settings
+from maestro.store.door import open_gateway_store
 from maestro.store.memory import MemoryStore
-from maestro.store.sqlite import open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ async def guarding(settings: Settings) -> AsyncIterator[Guards]:
     """
     access = settings.access
     async with AsyncExitStack() as stack:
-        store = open_store(settings.data_dir / "gateway.db")
+        store = open_gateway_store(settings.data_dir)
         stack.callback(store.close)
         folder = settings.data_dir / "audit"
         audit = AuditLog(folder, access.audit_file_bytes, access.audit_files)

@@ -19,7 +19,7 @@ from maestro.http import (
     streams,
     systems,
 )
-from maestro.http.deciding import BODIES
+from maestro.http.deciding import body_of
 from maestro.http.guards import Guards
 from maestro.http.middleware import expected, unmatched, wrapped
 from maestro.http.observed import observed
@@ -98,6 +98,10 @@ def _documents() -> Iterable[Operation]:
         "What the commit of the held event would write", {200: shapes.EntitiesPage}, query=shapes.PageQuery,
     )  # fmt: skip
     yield _get(
+        f"{_REPROCESSING}/{{id}}/policies", reprocessings.policies, "explain_policies", Role.VIEWER,
+        "What each policy says of the document as it is now, and why", {200: shapes.ExplainedShape},
+    )  # fmt: skip
+    yield _get(
         f"{_REPROCESSING}/{{id}}/evidence", reprocessings.evidence, "evidence", Role.VIEWER,
         "Why each unit is in the document: who named it, and what it read that is changed", {200: shapes.EvidencePage},
         query=shapes.PageQuery,
@@ -141,7 +145,7 @@ def _decisions() -> Iterable[Operation]:
         name = kind.__name__.lower()
         yield _post(
             f"{_REPROCESSING}/{{id}}/{name}", reprocessings.decision(kind), name, Role.APPROVER, summary,
-            {200: shapes.DocumentShape, 202: shapes.DocumentShape}, body=BODIES[kind], decides=True, repeatable=True,
+            {200: shapes.DocumentShape, 202: shapes.DocumentShape}, body=body_of(kind), decides=True, repeatable=True,
         )  # fmt: skip
     yield _post(
         f"{_REPROCESSING}/{{id}}/units/leave_out", reprocessings.leave_out, "leave_out", Role.APPROVER,
@@ -151,7 +155,7 @@ def _decisions() -> Iterable[Operation]:
     yield _post(
         f"{_REPROCESSING}/{{id}}/reconsider", reprocessings.reconsider, "reconsider", Role.APPROVER,
         "Judge the event of a skipped reprocessing again", {200: shapes.JudgedShape, 202: dict[str, Any]},
-        body=BODIES[Reconsider], decides=True, repeatable=True,
+        body=body_of(Reconsider), decides=True, repeatable=True,
     )  # fmt: skip
     yield _post(
         f"{_SYSTEMS}/{{systemId}}/errors/redrive", systems.redrive, "redrive", Role.APPROVER,
@@ -212,6 +216,10 @@ def _systems() -> Iterable[Operation]:
         "The skipped events, oldest first", {200: shapes.SkippedPage}, query=shapes.PageQuery,
     )  # fmt: skip
     yield _get(
+        f"{_SYSTEMS}/{{systemId}}/policies", systems.policies, "policies", Role.VIEWER,
+        "The policies that are for the system, and the settings beside them", {200: shapes.PoliciesShape},
+    )  # fmt: skip
+    yield _get(
         f"{_SYSTEMS}/{{systemId}}/store", systems.read_store, "store", Role.ADMIN,
         "What the system's store holds, for a post-mortem: its tables, or documents of one", {200: shapes.StorePage},
         query=shapes.StoreQuery,
@@ -224,6 +232,11 @@ def _systems() -> Iterable[Operation]:
     yield _get(
         f"{_SYSTEMS}/{{systemId}}/errors", systems.errors, "errors", Role.VIEWER,
         "The oldest messages of the error queue", {200: shapes.ErrorsPage}, query=shapes.ErrorsQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_SYSTEMS}/{{systemId}}/errors/groups", systems.error_groups, "error_groups", Role.VIEWER,
+        "The messages of the error queue by why they failed, with first and last time",
+        {200: shapes.ErrorGroupsPage}, query=shapes.PageQuery,
     )  # fmt: skip
     for path, handler, name, summary in (
         (f"{_SYSTEMS}/{{systemId}}/stream", streams.system_stream, "stream", "One system as it changes"),

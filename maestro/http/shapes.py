@@ -22,6 +22,8 @@ MAX_NUMBER: Final = 2**63 - 1
 #: Things in one page of a list; messages of the error queue shown at once, and chosen at once.
 MAX_PAGE: Final = 1000
 MAX_ERRORS: Final = 50
+#: Messages of an error queue that are looked at.
+MAX_LOOK: Final = 5000
 MAX_CHOSEN: Final = 1000
 #: Characters of a reason and of a digest; replays and minutes of a budget.
 MAX_REASON: Final = 1000
@@ -106,11 +108,21 @@ class ApproveBody(RunBody):
                                 extra={"says": f"must be at most {MAX_DIGEST} characters"})] | None = None  # fmt: skip
 
 
+class ShownGroupBody(Struct, forbid_unknown_fields=True):
+    """A group of the error queue as it was shown."""
+
+    key: Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+    count: Annotated[int, Meta(ge=1, le=MAX_LOOK, extra={"says": f"must be a whole number from 1 to {MAX_LOOK}"})]
+    digest: Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+
+
 class RedriveBody(DecisionBody):
-    """Which messages of the error queue are judged again: those of `ids`, or all."""
+    """Which messages of the error queue are judged again: those of `ids`, of `groups` as they were shown, or all."""
 
     ids: Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1, max_length=MAX_CHOSEN,
                    extra={"says": f"must be a list of 1 to {MAX_CHOSEN} message ids"})] | None = None  # fmt: skip
+    groups: Annotated[list[ShownGroupBody], Meta(min_length=1, max_length=MAX_CHOSEN,
+                      extra={"says": f"must be a list of 1 to {MAX_CHOSEN} groups"})] | None = None  # fmt: skip
     all: bool | None = None
 
 
@@ -253,8 +265,11 @@ class SetStatusQuery(Struct):
 
 
 class ErrorsQuery(Struct):
-    """How many messages of the error queue."""
+    """Which messages of the error queue: so many behind the oldest `after`, of one group or of all."""
 
+    group: Annotated[str, Meta(max_length=MAX_ID, extra={"says": f"must be at most {MAX_ID} characters"})] = ""
+    after: Annotated[int, Meta(ge=0, le=MAX_LOOK,
+                               extra={"says": f"must be a whole number from 0 to {MAX_LOOK}"})] = 0  # fmt: skip
     limit: Annotated[int, Meta(ge=1, le=MAX_ERRORS,
                                extra={"says": f"must be a whole number from 1 to {MAX_ERRORS}"})] = 20  # fmt: skip
 
@@ -460,6 +475,88 @@ class UnitsPage(Struct):
     branches: int
 
 
+class ConditionShape(Struct):
+    """A condition of a policy: what it wants, what was found, and whether it holds; null: that is not known."""
+
+    setting: str
+    wanted: str
+    found: str | None
+    holds: bool | None
+    #: It in words.
+    says: str
+
+
+class AppliedShape(Struct):
+    """A policy that demanded something of a decision, in the wording that its digest names, and why it applied."""
+
+    name: str
+    digest: str
+    effects: list[str]
+    why: str
+    conditions: list[ConditionShape]
+
+
+class DemandShape(Struct, rename="camel"):
+    """What the policies demanded when they were asked last: `approve` (nobody is asked), `ask` or `two_approvers`."""
+
+    approval: str
+    #: A skip is refused with 409.
+    skip_refused: bool
+    at: str
+    says: str
+    by: list[AppliedShape]
+
+
+class PolicyShape(Struct):
+    """A policy as it is configured."""
+
+    name: str
+    digest: str
+    effects: list[str]
+    #: What it looks at, by setting, and what it wants there. All must hold.
+    conditions: dict[str, str]
+    #: Where the origin event has the data's date.
+    date_from: list[str]
+    budget: dict[str, Any]
+
+
+class PoliciesShape(Struct, rename="camel"):
+    """What a system's decisions need: its policies, and the settings beside them."""
+
+    policies: list[PolicyShape]
+    #: `access.two_approvers` and `reprocessing.auto_approve` name the system.
+    two_approvers: bool
+    auto_approve: bool
+
+
+class WeighedShape(Struct):
+    """A policy held against a document: null where it applies as far as is known; and which effects follow."""
+
+    name: str
+    digest: str
+    applies: bool | None
+    effects: list[str]
+    configured: list[str]
+    conditions: list[ConditionShape]
+
+
+class ExplainedShape(Struct, rename="camel"):
+    """What the policies say of a document as it is now, and what was recorded when they were asked last."""
+
+    id: str
+    system_id: str
+    status: Status
+    #: It opens a branch: it is approved at once, whatever the policies say.
+    forking: bool
+    approval: str
+    skip_refused: bool
+    says: str
+    policies: list[WeighedShape]
+    recorded: DemandShape | None
+    two_approvers: bool
+    auto_approve: bool
+
+
 class DocumentShape(Struct, rename="camel"):
     """A reprocessing: what is held, what is replayed, and what became of it."""
 
@@ -491,6 +588,10 @@ class DocumentShape(Struct, rename="camel"):
     reconsidered: int | None = None
     #: The first of two approvals, where the policy asks for two.
     first_approval: ApprovalShape | None = None
+    #: Rows that the held commit creates, changes or destroys; null: not known.
+    rows: int | None = None
+    #: What the policies demanded when they were asked last; null: there were none.
+    policies: DemandShape | None = None
     #: It replays what is stale already: nothing is held, and `pendingEvent` is a stub.
     late: bool = False
     #: How long what is left will take.
@@ -608,6 +709,8 @@ class SystemShape(Struct):
     queues: dict[str, int] | None = None
     counters: dict[str, int] = {}
     epoch: int = 0
+    #: What keeps the broker from its work, for all systems: out of reach, or an alarm of RabbitMQ's.
+    broker: str = ""
 
 
 class WaitingEvent(Struct, rename="camel"):
@@ -926,10 +1029,41 @@ class EntitiesPage(Struct):
 
 
 class ErrorsPage(Struct):
-    """The oldest messages of the error queue."""
+    """The oldest messages of the error queue, or of one group of it; `total`: how many there are of these."""
 
     total: int
     errors: list[dict[str, Any]]
+
+
+class ErrorGroupShape(Struct, rename="camel"):
+    """Messages of the error queue that failed alike."""
+
+    key: str
+    #: Why the oldest of them failed.
+    reason: str
+    count: int
+    #: When the first and the last of them failed; empty: one of them came before that was noted.
+    first: str
+    last: str
+    #: Names of their events, some of them.
+    events: list[str]
+    #: The instance of the oldest.
+    instance_id: str
+    #: Their commits are in doubt: they are not redriven as a group.
+    doubt: bool
+    #: Binds a redrive to these messages.
+    digest: str
+
+
+class ErrorGroupsPage(Struct, rename="camel"):
+    """The messages of the error queue by why they failed; the group with the oldest message comes first."""
+
+    #: Messages on the queue, and of these the oldest that were looked at.
+    total: int
+    looked_at: int
+    #: Groups in all.
+    count: int
+    groups: list[ErrorGroupShape]
 
 
 class DoubtShape(Struct, omit_defaults=True, rename="camel"):

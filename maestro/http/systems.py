@@ -19,6 +19,7 @@ from maestro.http.overwrites import AT_MOST, Overwriting
 from maestro.http.replies import answered, problem, reply
 from maestro.http.request_context import principal
 from maestro.http.shapes import (
+    MAX_LOOK,
     DeliveriesQuery,
     ErrorsQuery,
     ReasonedBody,
@@ -28,12 +29,15 @@ from maestro.http.shapes import (
     StoreQuery,
 )
 from maestro.messages import (
+    BROKER_PROBLEM,
     Code,
     DescribeSystem,
     GetWaiting,
     ListDeliveries,
     ListDoubts,
+    ListErrorGroups,
     ListErrors,
+    ListPolicies,
     ListSkipped,
     ListStale,
     ListWaiting,
@@ -42,6 +46,7 @@ from maestro.messages import (
     Redrive,
     ResolveDoubt,
     SetAside,
+    ShownGroup,
 )
 
 #: Seconds the parts have to say whether they are ready; an orchestrator's probe gives up soon after.
@@ -56,10 +61,27 @@ _CONDITIONS: Final = msgspec.json.Decoder(tuple[str, ...])
 async def list_systems(request: web.Request) -> web.StreamResponse:
     """Every system served, sorted by id, as `describe` says it; one that does not answer is `unavailable`."""
     actor_client = request.app[ACTOR_CLIENT]
+    trouble = await _broker_trouble(actor_client)
     described = await of_each(
         actor_client.systems(), partial(_summary_of, actor_client, timeout=request.app[SETTINGS].ask_timeout)
     )
-    return reply(b"[" + b",".join(described) + b"]")
+    return reply(b"[" + b",".join(_told(system, trouble) for system in described) + b"]")
+
+
+async def _broker_trouble(actor_client: ActorClient) -> str:
+    """Say what keeps the broker from its work, as the parts that use it say; empty when nothing does."""
+    try:
+        async with asyncio.timeout(READY_TIMEOUT):
+            problems = await actor_client.readiness()
+    except TimeoutError:
+        return ""
+    found = (cause for cause in problems.values() if cause.startswith(BROKER_PROBLEM))
+    return next(found, "").removeprefix(BROKER_PROBLEM)
+
+
+def _told(system: bytes, trouble: str) -> bytes:
+    """Add to a system's description what keeps the broker from its work."""
+    return orjson.dumps(orjson.loads(system) | {"broker": trouble}) if trouble else system
 
 
 async def _summary_of(actor_client: ActorClient, system_id: str, timeout: float) -> bytes:  # noqa: ASYNC109 - the actor client's own
@@ -71,7 +93,11 @@ async def _summary_of(actor_client: ActorClient, system_id: str, timeout: float)
 
 async def describe(request: web.Request) -> web.StreamResponse:
     """One system's state, lock, progress and counters."""
-    return await _ask(request, DescribeSystem())
+    client, timeout = request.app[ACTOR_CLIENT], request.app[SETTINGS].ask_timeout
+    answer = await client.ask(path_system(request), DescribeSystem(), timeout=timeout)
+    if answer.code is not Code.OK:
+        return answered(answer)
+    return reply(_told(answer.body, await _broker_trouble(client)))
 
 
 async def waiting(request: web.Request) -> web.StreamResponse:
@@ -87,6 +113,11 @@ async def waiting_event(request: web.Request) -> web.StreamResponse:
 async def skipped(request: web.Request) -> web.StreamResponse:
     """One system's skipped events with their payload, oldest first: those numbered above `after`, at most `limit`."""
     return await _ask(request, ListSkipped(*query_page(request)))
+
+
+async def policies(request: web.Request) -> web.StreamResponse:
+    """The policies that are for one system, and the settings beside them."""
+    return await _ask(request, ListPolicies())
 
 
 async def stale(request: web.Request) -> web.StreamResponse:
@@ -109,17 +140,27 @@ async def stale(request: web.Request) -> web.StreamResponse:
 
 async def errors(request: web.Request) -> web.StreamResponse:
     """The oldest messages of one system's error queue; they stay where they are."""
-    return await _ask(request, ListErrors(query_of(request, ErrorsQuery).limit))
+    query = query_of(request, ErrorsQuery)
+    return await _ask(request, ListErrors(query.limit, query.group, query.after))
+
+
+async def error_groups(request: web.Request) -> web.StreamResponse:
+    """The messages of one system's error queue, those that failed alike together."""
+    after, limit = query_page(request)
+    return await _ask(request, ListErrorGroups(MAX_LOOK, after, limit))
 
 
 async def redrive(request: web.Request) -> web.StreamResponse:
     """Give chosen messages of one system's error queue, or all, back to be judged again."""
     system_id = path_system(request)
     body = checked(parse_object(await read_body(request)), RedriveBody)
-    user = user_of(body.user)
-    note(request, user=user, ids=",".join(body.ids or ("all",)))
+    question = _redrive(body, user_of(body.user))
+    if question.groups:
+        note(request, user=question.user, groups=",".join(f"{one.key} ({one.count})" for one in question.groups))
+    else:
+        note(request, user=question.user, ids=",".join(question.ids or ("all",)))
     timeout = request.app[SETTINGS].sync_timeout
-    return answered(await request.app[ACTOR_CLIENT].ask(system_id, Redrive(_chosen(body), user), timeout=timeout))
+    return answered(await request.app[ACTOR_CLIENT].ask(system_id, question, timeout=timeout))
 
 
 async def set_aside(request: web.Request) -> web.StreamResponse:
@@ -132,13 +173,17 @@ async def set_aside(request: web.Request) -> web.StreamResponse:
     return answered(await request.app[ACTOR_CLIENT].ask(system_id, SetAside(user, reason), timeout=timeout))
 
 
-def _chosen(body: RedriveBody) -> tuple[str, ...]:
-    """Return the ids chosen; none for all."""
+def _redrive(body: RedriveBody, user: str) -> Redrive:
+    """Return which messages are redriven. Raises `BadInput`."""
     if body.all is False:
         raise BadInput("all", "must be true, or left out")
-    if (body.ids is None) == (body.all is None):
-        raise BadInput("ids", 'give either "ids" or "all": true')
-    return tuple(dict.fromkeys(body.ids or ()))
+    if sum(given is not None for given in (body.ids, body.groups, body.all)) != 1:
+        raise BadInput("ids", 'give one of "ids", "groups" and "all": true')
+    groups = tuple(ShownGroup(one.key, one.count, one.digest) for one in body.groups or ())
+    keys = [one.key for one in groups]
+    if len(set(keys)) < len(keys):
+        raise BadInput("groups", "one is named twice")
+    return Redrive(tuple(dict.fromkeys(body.ids or ())), user, groups)
 
 
 async def doubts(request: web.Request) -> web.StreamResponse:

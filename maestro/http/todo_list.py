@@ -1,26 +1,24 @@
 """What waits for a person in all systems that the caller may touch: one list for the API, the console and the CLI.
 
-Each system says what its state holds; the messages of its error queue are looked at here, and put together by what went
-wrong. That look takes the broker a while, so what it found is kept until the queue or the count of failures changes.
+Each system says what its state holds; the messages of its error queue are asked for by what went wrong. That look takes
+the broker a while, so what it found is kept until the queue or the count of failures changes.
 """
 
-import re
 import time
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from maestro.http.actor_client import ActorClient, answer_of, of_each
-from maestro.messages import Code, ListErrors, ListTodo, TodoItem, Waits, urgency
+from maestro.messages import Code, ListErrorGroups, ListTodo, TodoItem, Waits, urgency
 
 #: Messages of one error queue that are looked at, and seconds that what was found counts.
-LOOKED_AT: Final = 50
+LOOKED_AT: Final = 500
 FRESH: Final = 60.0
 #: Characters of a reason.
 _SHOWN: Final = 300
-_NAMES: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b\d+\b")
 
 
 class _Said(Struct, rename="camel"):
@@ -34,14 +32,17 @@ class _Said(Struct, rename="camel"):
     last_failure: str
 
 
-class _Message(Struct):
-    reason: str = ""
-    body: Any = None
+class _Group(Struct, rename="camel"):
+    key: str
+    reason: str
+    count: int
+    first: str
+    instance_id: str
 
 
-class _Errors(Struct):
+class _Errors(Struct, rename="camel"):
     total: int
-    errors: list[_Message]
+    groups: list[_Group]
 
 
 class Todo(Struct):
@@ -92,9 +93,9 @@ class TodoList:
         known = self._errors.get(system_id)
         if known is not None and known[0] == seen and time.monotonic() - known[1] < FRESH:
             return known[2]
-        answer = await answer_of(self._actor_client, system_id, ListErrors(LOOKED_AT), self._timeout)
+        answer = await answer_of(self._actor_client, system_id, ListErrorGroups(LOOKED_AT), self._timeout)
         if answer.code is not Code.OK:
-            return [_group(system_id, said.errors, "", "", said.last_failure)]
+            return [_unseen(system_id, said.errors, said.last_failure)]
         page = msgspec.json.decode(answer.body, type=_Errors)
         groups = _grouped(system_id, page, said.last_failure)
         self._errors[system_id] = (seen, time.monotonic(), groups)
@@ -102,35 +103,23 @@ class TodoList:
 
 
 def _grouped(system_id: str, page: _Errors, last: str) -> list[TodoItem]:
-    alike: dict[str, list[_Message]] = {}
-    for message in page.errors:
-        alike.setdefault(_essence(message), []).append(message)
     groups = [
-        _group(system_id, len(some), some[0].reason, _instance(some[0]), last if len(alike) == 1 else "")
-        for some in alike.values()
-    ]
-    beyond = page.total - len(page.errors)
-    return [*groups, _group(system_id, beyond, "", "", "")] if beyond > 0 else groups
+        TodoItem(
+            kind=Waits.ERRORS, system=system_id, since=group.first or (last if len(page.groups) == 1 else ""),
+            key=group.key, count=group.count, cause=group.reason[:_SHOWN], instance_id=group.instance_id,
+            says=_says(group.count, "for one reason"),
+        )
+        for group in page.groups
+    ]  # fmt: skip
+    beyond = page.total - sum(group.count for group in page.groups)
+    return [*groups, _unseen(system_id, beyond, "")] if beyond > 0 else groups
 
 
-def _group(system_id: str, count: int, reason: str, instance_id: str, since: str) -> TodoItem:
+def _unseen(system_id: str, count: int, since: str) -> TodoItem:
+    says = _says(count, "for reasons not looked at")
+    return TodoItem(kind=Waits.ERRORS, system=system_id, since=since, count=count, says=says)
+
+
+def _says(count: int, why: str) -> str:
     events = "event" if count == 1 else "events"
-    why = "for one reason" if reason else "for reasons not looked at"
-    return TodoItem(
-        kind=Waits.ERRORS, system=system_id, since=since, count=count, cause=reason[:_SHOWN], instance_id=instance_id,
-        says=f"{count} {events} failed for good, {why}: mend the cause, then put them back",
-    )  # fmt: skip
-
-
-def _essence(message: _Message) -> str:
-    """Return what a reason says, whatever it names: two that differ in an id or a number are alike."""
-    instance = _instance(message)
-    reason = message.reason.replace(instance, "…") if instance else message.reason
-    return _NAMES.sub("…", reason)
-
-
-def _instance(message: _Message) -> str:
-    args = message.body.get("args") if isinstance(message.body, dict) else None
-    event = args[0] if isinstance(args, list) and args else None
-    found = event.get("instanceId") if isinstance(event, dict) else None
-    return found if isinstance(found, str) else ""
+    return f"{count} {events} failed for good, {why}: mend the cause, then put them back"

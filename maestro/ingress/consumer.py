@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import count
 from typing import TypeVar
 from uuid import uuid4
@@ -29,6 +30,7 @@ from maestro.broker.topology import (
     DOUBT_HEADER,
     ERROR_HEADER,
     ERROR_ID_HEADER,
+    FAILED_AT_HEADER,
     OUTCOMES,
     PERSIST,
     PERSIST_ERROR,
@@ -48,6 +50,7 @@ from maestro.messages import (
     DeadLetter,
     DeadLettered,
     FeedWaitQueue,
+    GroupErrors,
     LeaveAnswered,
     LeaveAsked,
     MeasureQueues,
@@ -80,7 +83,7 @@ KEPT_FOR = 20.0
 #: Seconds that the consumer of a wait queue is kept for the sake of what is just leaving it.
 MOVED_WITHIN = 5.0
 #: What a redrive says of an event: of its copy on the wait queue it is not true any more.
-REDRIVEN = (ERROR_HEADER, ERROR_ID_HEADER, REDRIVE_HEADER)
+REDRIVEN = (ERROR_HEADER, ERROR_ID_HEADER, FAILED_AT_HEADER, REDRIVE_HEADER)
 #: A larger body is not handed over: no frame carries it.
 LARGEST = LIMIT - 4 * OVERHEAD
 #: An AMQP header is short; a reason may quote the input.
@@ -332,10 +335,8 @@ class SystemConsumer:
                 self._tasks.start(self._measure(), "measure")
             case LeaveAsked():
                 self._leave()
-            case PeekErrors():
-                self._tasks.start(self._tell(self._errors.peek(item)), "peek")
-            case RedriveErrors():
-                self._tasks.start(self._tell(self._errors.redrive(item)), "redrive")
+            case PeekErrors() | GroupErrors() | RedriveErrors():
+                self._tasks.start(self._tell(self._errors.carry_out(item)), "error queue")
 
     def _ack(self, refs: tuple[int, ...]) -> None:
         for ref in refs:
@@ -369,7 +370,8 @@ class SystemConsumer:
         id_ = message_id_of(order.key) if order.key else f"refused-{uuid4().hex}"
         original = self._original(order.refs)
         reason = order.reason[:REASON_LIMIT].encode(errors="replace").decode()  # it may quote a lone surrogate
-        headers = {ERROR_HEADER: reason, ERROR_ID_HEADER: id_}
+        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        headers = {ERROR_HEADER: reason, ERROR_ID_HEADER: id_, FAILED_AT_HEADER: at}
         if order.doubt:
             headers[DOUBT_HEADER] = order.doubt
         message_id = (original.message_id if original is not None else "") or id_

@@ -9,7 +9,7 @@ from itertools import islice
 from maestro import logs
 from maestro.board.lease import LeaseHolder, Standing
 from maestro.broker import open_broker
-from maestro.broker.base import Delivery
+from maestro.broker.base import Delivery, trouble
 from maestro.broker.topology import EXCHANGES, OUTCOMES
 from maestro.debounce import Debounce
 from maestro.ingress.consumer import SystemConsumer
@@ -18,9 +18,11 @@ from maestro.ingress.ownership import Ownership
 from maestro.links.items import INGRESS, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
+from maestro.messages import BROKER_PROBLEM
 from maestro.settings.model import Settings
+from maestro.store.base import StoreError
+from maestro.store.door import open_stores
 from maestro.store.installation import Installation, read_installation, write_installation
-from maestro.store.places import stored_systems
 from maestro.store.rest_mark import RestMarks
 from maestro.tasks import Tasks, until_connected, until_done
 from maestro.telemetry.definitions import BLOCKED, CONNECTED, OF_INGRESS, OWNER, UNSETTLED, WAKE_SECONDS, WAKE_UPS
@@ -69,10 +71,8 @@ class IngressService:
         """Whether the broker can be reached, its events are ours, and it lets the queues be consumed."""
         if self._broker.connected and self._ownership is not None and self._ownership.problem:
             return self._ownership.problem
-        if problem := self._broker.problem:
-            return f"broker: {problem}"
-        if blocked := self._broker.blocked:
-            return f"broker: RabbitMQ takes no publishes (an alarm of its own): {blocked}"
+        if problem := trouble(self._broker):
+            return BROKER_PROBLEM + problem
         unpublishable = (line.unpublishable for line in self._lines.values() if line.unpublishable)
         return next(unpublishable, "") or self._links.problem
 
@@ -103,7 +103,7 @@ class IngressService:
         for line in self._lines.values():
             line.own(ours=self._ours)
 
-    def figures(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """Return what ingress measured."""
         held = sum(line.unsettled for line in self._lines.values())
         return self._registry.snapshot(
@@ -134,7 +134,7 @@ class IngressService:
 
         A few at a time: a broker that is asked for thousands of queues at once answers none of them in time.
         """
-        stored = iter(stored_systems(self._settings.data_dir))
+        stored = iter(await until_done(open_stores(self._settings).systems, self._log, StoreError))
         while batch := list(islice(stored, TOGETHER)):
             await asyncio.gather(*(self._line(system_id).begun() for system_id in batch))
 

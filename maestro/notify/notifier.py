@@ -19,7 +19,6 @@ import msgspec
 from msgspec import Struct
 
 from maestro import backoff, logs
-from maestro.access.private_file import replace
 from maestro.messages import TodoItem
 from maestro.notify.plan import Book, Due, Known, Step
 from maestro.notify.texts import Message, message, test_message
@@ -27,6 +26,7 @@ from maestro.notify.ways import Way, ways_of
 from maestro.settings.notify import NotifySettings
 from maestro.telemetry import definitions as metrics
 from maestro.telemetry.metrics import MetricsRegistry
+from maestro.whole_file import replace
 
 #: The file that keeps what was told.
 FILE: Final = "notices.json"
@@ -184,6 +184,6 @@ class Notifier:
         async with self._saving:
             content = msgspec.json.encode(_Kept(self._book.known))
             try:
-                await asyncio.to_thread(replace, self._path, content)
+                await asyncio.to_thread(replace, self._path, content, sync=True)
             except OSError as problem:
                 self._log.error("notify.not_kept", file=str(self._path), cause=problem.strerror or str(problem))

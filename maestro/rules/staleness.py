@@ -10,6 +10,8 @@ from msgspec import structs
 
 from maestro.rules import commands as do
 from maestro.rules import facts
+from maestro.rules.delivery import Delivery
+from maestro.rules.document import Document
 from maestro.rules.impact import Impacted, UnitKey
 from maestro.rules.ledger import Reader
 from maestro.rules.ledger_book import Book, LatePolicy, MissedCommit, Oldest, Owed, Stale, StaleState
@@ -20,6 +22,7 @@ from maestro.rules.step import DropStale, SaveBook, SaveStale, Step
 #: Notes that are kept; of more the oldest leave, and are counted.
 KEPT: Final = 10_000
 NO_DATASET: Final = "Process Memory has no dataset of it"
+NOT_VISIBLE: Final = "API core refuses to call it finished: Discovery may never name it"
 #: Commits that a note names.
 NAMED: Final = 10
 
@@ -35,8 +38,22 @@ def judge(system: System, owed: Owed, fact: facts.OwedFetched, step: Step) -> No
         gather(system, step)
     elif fact.overwritten:
         _note(system, owed, StaleState.OVERWRITE, step, fact.overwritten)
-    elif owed.unit in system.ledger.stale:
-        take_off(system, owed.unit, step)
+    elif not _stays_hidden(system, owed):
+        replayed(system, owed.unit, step)
+
+
+def not_visible(system: System, owner: Delivery | Document, instance_id: str, step: Step) -> None:
+    """API core refuses for good to call a committed instance finished. What is said of it already says more."""
+    unit = (instance_id, owner.branch)
+    if unit not in system.ledger.stale:
+        forking = isinstance(owner, Document) and owner.forking
+        _note(system, Owed(0, instance_id, unit, forking, reads=True), StaleState.UNVERIFIED, step, cause=NOT_VISIBLE)
+
+
+def _stays_hidden(system: System, owed: Owed) -> bool:
+    """Whether it is listed because Discovery may never name this computation: that is so however fresh it is."""
+    known = system.ledger.stale.get(owed.unit)
+    return known is not None and known.cause == NOT_VISIBLE and known.instance_id == owed.instance_id
 
 
 def _without_dataset(system: System, owed: Owed, candidates: tuple[MissedCommit, ...] | None, step: Step) -> None:
@@ -50,7 +67,7 @@ def _without_dataset(system: System, owed: Owed, candidates: tuple[MissedCommit,
     elif to_ask:
         _note(system, owed, StaleState.UNVERIFIED, step, cause=f"{NO_DATASET}; Discovery is asked what it missed")
         await_question(system, system.ledger.stale[owed.unit], to_ask, step)
-    elif known is not None:
+    elif known is not None and not _stays_hidden(system, owed):
         take_off(system, owed.unit, step)
 
 

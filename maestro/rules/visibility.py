@@ -139,8 +139,8 @@ def on_looked(system: System, fact: facts.Looked, step: Step) -> None:
     elif fact.status is None:
         _visible(look, fact.failures, system, step)
     elif look.refused >= REFUSED_TIMES and system.now - look.refused_since >= REFUSED_LIMIT:
-        text = "API core refuses to call it finished: Discovery may never name it"
-        step.do(do.RaiseAlarm(do.Alarm.UNVERIFIED, look.instance_id, text))
+        step.do(do.RaiseAlarm(do.Alarm.UNVERIFIED, look.instance_id, staleness.NOT_VISIBLE))
+        staleness.not_visible(system, look.owner, look.instance_id, step)
         _visible(look, fact.failures, system, step)
     elif look.refused_since:
         step.do(do.WakeAt(do.Topic.SET, look.key, system.now + REFUSED_PAUSE))

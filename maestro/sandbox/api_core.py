@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from maestro.sandbox.processes import PROCESSES
+from maestro.sandbox.installed import PROCESSES
 from maestro.sandbox.traits import Traits
 from maestro.sandbox.web import Address, Refused, Service, body_of, json, needed
 from maestro.statuses import INSTANCE_FINISHED

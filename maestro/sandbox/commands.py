@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
-from maestro.sandbox.options import SYSTEM, BrokerKind, EventManagerKind
+from maestro.sandbox.options import METERS_SYSTEM, SYSTEM, BrokerKind, EventManagerKind, StoryName
 
 
 def sandbox(
-    system: Annotated[list[str], typer.Option(help="Installed system; may be given more than once.")] = [SYSTEM],  # noqa: B006 - typer copies it
+    system: Annotated[  # typer copies the default
+        list[str], typer.Option(help="Installed system; may be given more than once. Each has all processes.")
+    ] = [SYSTEM, METERS_SYSTEM],  # noqa: B006
     maestro: Annotated[str, typer.Option(help="Base URL of Maestro.")] = "http://127.0.0.1:6971",
     broker: Annotated[BrokerKind, typer.Option(help="Where persist events are published.")] = BrokerKind.EMBEDDED,
     broker_dir: Annotated[
@@ -54,6 +56,10 @@ def sandbox(
     A process instance is started with PUT <event_manager>/sendevent and
     {"name", "systemId", "payload"}; these are the names and their payloads:
 
+    A payload that is wrong is refused at once, with the name of its field.
+
+    Market quotes:
+
     push.quote.request {"currency", "date", "rate"}
 
     rectify.quote.request {"currency", "date", "rate", "branch": only for a fork}
@@ -77,6 +83,25 @@ def sandbox(
     sync.average.request {"currency", "month"}: persists synchronously
 
     chain.average.request {"currency", "month"}: hands its result on to a second process, which writes it
+
+    Energy meters, read each quarter of an hour:
+
+    push.reading.request {"meter", "at": "2024-03-01T00:15", "kwh"}
+
+    rectify.reading.request {"meter", "at", "kwh", "branch": only for a fork}
+
+    hourly.total.request {"meter", "hour": "2024-03-01T00"}
+
+    daily.total.request {"meter", "day"}
+
+    settle.month.request {"site", "month", "meters": [...], "price"}
+
+    bill.reading.request {"meter", "at", "price", "name"}
+
+    top.up.request {"meter", "kwh"}: reads what it writes
+
+    PUT <event_manager>/sendevent?times=300 sends an event 300 times; {number} in a text of its payload becomes 1 to
+    300. So one value gets hundreds of results, which its correction then impacts.
     """
     from maestro.sandbox.launching import launch_sandbox  # noqa: PLC0415 - keeps `maestro --help` fast
 
@@ -95,8 +120,18 @@ def sandbox(
 
 
 def demo(
-    currencies: Annotated[str, typer.Option(help="Currencies, comma-separated.")] = "BRL,USD,CHF",
-    years: Annotated[str, typer.Option(help="A year, or a range of years.")] = "2008-2010",
+    story: Annotated[StoryName, typer.Option(help="quotes: market quotes; meters: energy meters.")] = StoryName.QUOTES,
+    currencies: Annotated[
+        str | None, typer.Option(help="Quotes: currencies, comma-separated.", show_default="BRL,USD,CHF")
+    ] = None,
+    years: Annotated[
+        str | None, typer.Option(help="Quotes: a year, or a range of years.", show_default="2008-2010")
+    ] = None,
+    meters: Annotated[int | None, typer.Option(help="Meters: how many.", show_default="3")] = None,
+    days: Annotated[int | None, typer.Option(help="Meters: days of readings.", show_default="4")] = None,
+    impact: Annotated[
+        int, typer.Option(help="So many results more rest on the value whose correction is skipped, and kept held.")
+    ] = 0,
     broker: Annotated[BrokerKind, typer.Option(help="rabbitmq: where RABBITMQ_* or MAESTRO_BROKER__URL say.")] = (
         BrokerKind.EMBEDDED
     ),
@@ -107,7 +142,13 @@ def demo(
         bool, typer.Option("--keep", help="Leave all running, one correction held, and say where.")
     ] = False,
 ) -> None:
-    """Play the platform's story on real market quotes, and check every result against a from-scratch computation."""
+    """Play one of two stories on a small real platform, and check every result against a from-scratch computation.
+
+    quotes: market quotes -> monthly averages -> yearly rates, on the European Central Bank's reference rates
+
+    meters: meter readings -> hourly totals -> daily totals -> a month's settlement, on made-up load curves
+    """
     from maestro.sandbox.launching import launch_demo  # noqa: PLC0415 - keeps `maestro --help` fast
 
-    launch_demo(currencies=currencies, years=years, broker=broker, as_json=as_json, keep=keep)
+    wishes = {"currencies": currencies, "years": years, "meters": meters, "days": days, "impact": impact}
+    launch_demo(story=story, wishes=wishes, broker=broker, as_json=as_json, keep=keep)

@@ -18,9 +18,10 @@ from maestro.broker.topology import EXCHANGES, PERSIST, PERSIST_ERROR, PUBLISH_E
 from maestro.events import REPROCESSING, BadInput, check_system_id
 from maestro.sandbox.api_core import ApiCore
 from maestro.sandbox.executor import Executor
+from maestro.sandbox.installed import PROCESSES
 from maestro.sandbox.maestro_client import MaestroClient, MaestroRefused
 from maestro.sandbox.outcomes import Outcomes
-from maestro.sandbox.processes import PROCESSES
+from maestro.sandbox.processes import BadPayload
 from maestro.sandbox.traits import Generation, Traits
 from maestro.sandbox.web import Refused, Service, body_of, json
 
@@ -35,6 +36,12 @@ _KNOWN_KEYS: Final = ("id", "instance_id", "system_id", "image")
 #: Notifications, errors and `.done` events that are remembered, the newest.
 _REMEMBERED: Final = 10_000
 _PUBLISH_ERROR_QUEUE: Final = "events.publish_error.queue"
+#: Most events that one call sends.
+MOST_TIMES: Final = 1_000
+#: What stands for an event's number in the texts of its payload.
+_NUMBER: Final = "{number}"
+#: Fields of an event that are texts, if it has them.
+_TEXTS: Final = ("branch", "tag", "scope", "timestamp", "instanceId")
 #: Seconds between two tries of a persist request that the lock refuses: first, longest.
 _RETRY: Final = (0.05, 0.5)
 
@@ -70,6 +77,7 @@ class EventManager(Service):
         name, system = str(event.get("name") or ""), str(event.get("systemId") or "")
         if system not in self._core.systems:
             raise Refused(f"system {system!r} is not installed")
+        _check(event, name)
         try:
             await self._introduce(system)
             if self._asks(event, name) and not await self._maestro.proceed(system):
@@ -166,14 +174,19 @@ class EventManager(Service):
             raise Refused(f"event {name!r} has no subscribers")
 
     async def _send_event(self, request: web.Request) -> web.Response:
+        """Take an event; with `times` as many of it, each with its own number in its payload's texts."""
         event = await body_of(request)
         if not isinstance(event, dict):
             raise Refused("an event is a JSON object")
-        try:
-            await self.send(event)
-        except (Refused, MaestroRefused) as problem:
-            self._log.debug("refused", name=event.get("name"), problem=str(problem))
-            raise Refused(str(problem)) from problem
+        times = request.query.get("times", "1")
+        if not times.isdecimal() or not 1 <= int(times) <= MOST_TIMES:
+            raise Refused(f"times: {times!r} is no number from 1 to {MOST_TIMES}")
+        for number in range(1, int(times) + 1):
+            try:
+                await self.send(_numbered(event, number) if "times" in request.query else event)
+            except (Refused, MaestroRefused) as problem:
+                self._log.debug("refused", name=event.get("name"), problem=str(problem))
+                raise Refused(f"{number - 1} sent, then: {problem}" if number > 1 else str(problem)) from problem
         return json({"message": "OK"})
 
     async def _get_remembered(self, _request: web.Request) -> web.Response:
@@ -182,3 +195,24 @@ class EventManager(Service):
     async def _get_counts(self, _request: web.Request) -> web.Response:
         assert self._executor is not None, "subscribed"
         return json(dict(self._executor.published))
+
+
+def _check(event: Json, name: str) -> None:
+    """Check an event that starts a process as far as it can be told before it runs. Raises `Refused`."""
+    if name not in PROCESSES:
+        return
+    for field in _TEXTS:
+        if not isinstance(event.get(field) or "", str):
+            raise Refused(f"{field}: {event[field]!r} is no text ({name})")
+    try:
+        PROCESSES[name].checked(event.get("payload"))
+    except BadPayload as problem:
+        raise Refused(str(problem)) from problem
+
+
+def _numbered(event: Json, number: int) -> Json:
+    payload = event.get("payload")
+    if not isinstance(payload, dict):
+        return event
+    texts = {field: text.replace(_NUMBER, str(number)) for field, text in payload.items() if isinstance(text, str)}
+    return {**event, "payload": {**payload, **texts}}

@@ -9,16 +9,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import msgspec
-
 from maestro import logs
 from maestro.broker.base import BrokerError
 from maestro.events import EXECUTION, MASTER, REPROCESSING
 from maestro.sandbox.api_core import ApiCore
+from maestro.sandbox.installed import PROCESSES
 from maestro.sandbox.ledger import Key, Ledger, ReadRecord, Run, Unit
 from maestro.sandbox.maestro_client import MaestroRefused
 from maestro.sandbox.process_memory import ProcessMemory
-from maestro.sandbox.processes import PROCESSES, Fields, Persists, Process, ProcessFailed, Write
+from maestro.sandbox.processes import BadPayload, Fields, Persists, Process, ProcessFailed, Write
 from maestro.sandbox.rows import Row, Rows
 from maestro.sandbox.traits import Traits
 
@@ -109,7 +108,7 @@ class Executor:
                 if self._start_delay:
                     await asyncio.sleep(self._dice.uniform(0.0, self._start_delay))
                 await self._conclude(event, self.compute(instance, event, started))
-            except (ProcessFailed, BrokerError, MaestroRefused) as problem:
+            except (BadPayload, ProcessFailed, BrokerError, MaestroRefused) as problem:
                 await self._report(instance, event, str(problem))
             except Exception as problem:  # noqa: BLE001 - one broken event must not end the executor
                 await self._report(instance, event, repr(problem))
@@ -124,9 +123,14 @@ class Executor:
         return started
 
     def compute(self, instance: str, event: Json, started: float) -> Run:
-        """Run one instance. Nothing awaits in here: all it reads is of one moment. Raises `ProcessFailed`."""
+        """Run one instance. Nothing awaits in here: all it reads is of one moment.
+
+        Raises:
+            BadPayload: what another process has handed on to it.
+            ProcessFailed: it cannot do its work.
+        """
         process = PROCESSES[event["name"]]
-        payload = _payload(process, event)
+        payload = process.checked(event.get("payload"))
         branch = _branch(process, event)
         if self._spend(self.faults.fail, process.name):
             raise ProcessFailed("made to fail")
@@ -245,13 +249,6 @@ def _opens(process: Process, event: Mapping[str, Any]) -> bool:
 
 def _branch(process: Process, event: Mapping[str, Any]) -> str:
     return str(event["payload"]["branch"] if _opens(process, event) else event.get("branch") or MASTER)
-
-
-def _payload(process: Process, event: Mapping[str, Any]) -> Any:
-    try:
-        return msgspec.convert(event.get("payload"), process.payload)
-    except msgspec.ValidationError as problem:
-        raise ProcessFailed(f"payload of {process.name}: {problem}") from problem
 
 
 def _persist_event(event: Json, run: Run) -> Json:

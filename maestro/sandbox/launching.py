@@ -4,9 +4,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import orjson
 import typer
@@ -19,17 +19,25 @@ from maestro.sandbox import service
 from maestro.sandbox.broker_choice import NoBroker, broker_settings
 from maestro.sandbox.demo import run as play
 from maestro.sandbox.demo.clients import CallFailed
-from maestro.sandbox.demo.plan import CannotPlan, make_plan, parse_currencies, parse_years
+from maestro.sandbox.demo.plan import CannotPlan
 from maestro.sandbox.demo.report import Report
 from maestro.sandbox.demo.stage import ProcessDied
+from maestro.sandbox.demo.story import Plan
 from maestro.sandbox.demo.waiting import GaveUp
-from maestro.sandbox.options import BrokerKind
-from maestro.sandbox.quotes import NoQuotes, load_history
+from maestro.sandbox.meters import story as meter_story
+from maestro.sandbox.options import BrokerKind, StoryName
+from maestro.sandbox.quotes import story as quote_story
+from maestro.sandbox.quotes.history import NoQuotes, load_history
 from maestro.sandbox.sandbox import Ports
 from maestro.sandbox.traits import KIND, BadTrait, Traits
 from maestro.settings.model import LogSettings
 
 _FAILED, _WRONG_USE = 1, 2
+#: What of each story is played where nothing else is wished.
+_DEFAULTS: Final[Mapping[StoryName, Mapping[str, Any]]] = {
+    StoryName.QUOTES: {"currencies": "BRL,USD,CHF", "years": "2008-2010"},
+    StoryName.METERS: {"meters": 3, "days": 4},
+}
 
 
 def launch_sandbox(
@@ -68,11 +76,17 @@ def launch_sandbox(
         _fail(f"the sandbox cannot start: {problem}", 1)
 
 
-def launch_demo(*, currencies: str, years: str, broker: BrokerKind, as_json: bool, keep: bool) -> NoReturn:
-    """Play the demo. Raises `typer.Exit`, with status 0 only when all is equal."""
+def launch_demo(
+    *, story: StoryName, wishes: Mapping[str, Any], broker: BrokerKind, as_json: bool, keep: bool
+) -> NoReturn:
+    """Play the demo. `wishes` are the options that say what of the story is played, by name; None: not given.
+
+    Raises:
+        typer.Exit: always, with status 0 only when all is equal.
+    """
     console = Console(stderr=as_json)
     try:
-        plan = make_plan(load_history(), parse_currencies(currencies), parse_years(years))
+        plan = _plan(story, {name: value for name, value in wishes.items() if value is not None})
         report = asyncio.run(_interruptible(play.run(plan, broker, console, keep=keep)))
     except (CannotPlan, NoBroker, NoQuotes) as problem:
         _fail(str(problem), _WRONG_USE)
@@ -83,6 +97,20 @@ def launch_demo(*, currencies: str, years: str, broker: BrokerKind, as_json: boo
     if as_json:
         sys.stdout.buffer.write(orjson.dumps(report.as_json(), option=orjson.OPT_APPEND_NEWLINE))
     raise typer.Exit(0 if report.equal else 1)
+
+
+def _plan(story: StoryName, wishes: dict[str, Any]) -> Plan:
+    """Make the plan of a story. Raises `CannotPlan`, also for a wish that only another story knows."""
+    impact = wishes.pop("impact", 0)
+    known = _DEFAULTS[story]
+    for name in wishes:
+        if name not in known:
+            raise CannotPlan(f"{name}: the story {story} has no such option; it has {', '.join(known)}")
+    wishes = {**known, **wishes}
+    if story is StoryName.METERS:
+        return meter_story.make_plan(wishes["meters"], wishes["days"], impact)
+    currencies, years = quote_story.parse_currencies(wishes["currencies"]), quote_story.parse_years(wishes["years"])
+    return quote_story.make_plan(load_history(), currencies, years, impact)
 
 
 def _broker_dir() -> Path:

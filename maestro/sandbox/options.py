@@ -3,8 +3,10 @@
 from enum import StrEnum
 from typing import Final
 
-#: The system of the story: "cotações", market quotes.
+#: The system of the first story: "cotações", market quotes.
 SYSTEM: Final = "cotacoes"
+#: The system of the second story: "medição", meter readings.
+METERS_SYSTEM: Final = "medicao"
 
 
 class EventManagerKind(StrEnum):
@@ -19,3 +21,10 @@ class BrokerKind(StrEnum):
 
     EMBEDDED = "embedded"
     RABBITMQ = "rabbitmq"
+
+
+class StoryName(StrEnum):
+    """The two stories."""
+
+    QUOTES = "quotes"
+    METERS = "meters"

@@ -1,6 +1,6 @@
 """What Maestro asks of a store. Rows are JSON documents in named tables, kept in the order of their keys."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -66,16 +66,50 @@ class Delete(Struct, frozen=True):
 Write = Put | Delete
 
 
+class Commit(Protocol):
+    """A commit, under way or done: a future. It is awaited, or asked on the loop that began it."""
+
+    def done(self) -> bool:
+        """Whether it is stored as safely as was asked, or has failed."""
+
+    def result(self) -> None:
+        """Raise the `StoreError` that it failed with."""
+
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> None:
+        """Have `callback` called once it is done. Commits of one store are done in the order in which they began."""
+
+    def __await__(self) -> Generator[Any, None, None]: ...
+
+
+class _Done:
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> None:
+        """It succeeded."""
+
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> None:
+        callback(self)
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return
+        yield
+
+
+#: What `commit` returns of a store that is done with it by then.
+DONE: Final[Commit] = _Done()
+
+
 class Store(Protocol):
     """One system's rows, owned by exactly one process for as long as it is open."""
 
-    def commit(self, writes: Sequence[Write], *, durable: bool) -> None:
-        """Apply `writes` in one transaction, which then survives the death of every process.
+    def commit(self, writes: Sequence[Write], *, durable: bool) -> Commit:
+        """Apply `writes` in one transaction. Once it is done, they survive the death of every process of Maestro's.
 
-        `durable` also makes it, and all committed before it, survive the loss of power: synced to disk before
-        returning.
+        With `durable` they, and all that was committed before, survive the loss of power as well. What is read shows
+        `writes` from the call on, also while the commit is under way.
 
-        Raises:
+        Raises, or the commit fails with:
             StoreFull: nothing of it was written.
             StoreError: the store is unusable.
         """

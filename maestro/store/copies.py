@@ -7,16 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from maestro.store.base import StoreDamaged, StoreError
-from maestro.store.places import LOGS
+from maestro.store.places import LOGS, store_files, store_path
 from maestro.store.sqlite import SystemStore, open_store
-from maestro.store.syncing import sync_folder
+from maestro.whole_file import sync_folder
 
 #: What is kept of a store that a restore replaces.
 BEFORE = ".before-restore"
 
 
-def back_up_stores(folder: Path, target: Path) -> list[str]:
-    """Copy every store of `folder` to `target`, each complete and synced; return their names.
+def back_up_stores(data_dir: Path, target: Path) -> list[str]:
+    """Copy every system's store of a data folder to `target`, each complete and synced; return their names.
 
     Raises:
         StoreError: one is in use or damaged, or `target` cannot be written. Those before it are copied.
@@ -26,7 +26,7 @@ def back_up_stores(folder: Path, target: Path) -> list[str]:
     except OSError as error:
         raise StoreError(f"{target}: cannot be made: {error.strerror}") from error
     names = []
-    for path in sorted(folder.glob("*.db")):
+    for path in store_files(data_dir):
         store = open_store(path)
         try:
             store.backup(str(target / path.name))
@@ -34,6 +34,18 @@ def back_up_stores(folder: Path, target: Path) -> list[str]:
             store.close()
         names.append(path.stem)
     return names
+
+
+def backed_up(folder: Path) -> list[str]:
+    """Return the systems whose stores `back_up_stores` copied to `folder`."""
+    return sorted(path.stem for path in folder.glob("*.db"))
+
+
+def restore_system(folder: Path, data_dir: Path, system_id: str) -> Path:
+    """Put a system's backup of `folder` in the place of its store, as `restore_store`; return where that is."""
+    path = store_path(data_dir, system_id)
+    restore_store(folder / path.name, path)
+    return path
 
 
 def restore_store(backup: Path, path: Path) -> None:

@@ -66,6 +66,11 @@ class Database:
             raise
 
     @property
+    def name(self) -> str:
+        """What a message calls it: the file."""
+        return str(self.path)
+
+    @property
     def number(self) -> int:
         """Number of the last commit."""
         return self._number

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from maestro.store.base import LEDGER_READS, LEDGER_WRITES, LastWrite, Reading, StoreDamaged
-from maestro.store.database import Database
+from maestro.store.rows import Source
 from maestro.store.statements import ledger_checksum
 
 #: Rows looked up by one query: enough to make its cost small, few enough for a few milliseconds.
@@ -28,7 +28,7 @@ _ALL_READS: Final = "SELECT row, number, version, wrote, crc FROM ledger_reads"
 class LedgerRows:
     """Looks the ledger's rows up in one database; `statements` writes them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Source) -> None:
         self._database = database
 
     def last_writes(self, rows: Iterable[int]) -> dict[int, LastWrite]:
@@ -60,7 +60,7 @@ class LedgerRows:
                     if not _sound(crc, *values):
                         yield str(self._damage(table, values[0]))
             except sqlite3.DatabaseError as error:
-                yield f"{self._database.path}: reading all of {table} ended early: {error}"
+                yield f"{self._database.name}: reading all of {table} ended early: {error}"
 
     def _look_up(self, table: str, query: str, rows: Iterable[int]) -> Iterator[Sequence[Sequence[Any]]]:
         self._database.fold(table)
@@ -69,7 +69,7 @@ class LedgerRows:
             yield self._database.query(query, (orjson.dumps(some).decode(),))
 
     def _damage(self, table: str, row: object) -> StoreDamaged:
-        return StoreDamaged(f"{self._database.path}: table {table!r}, row {row!r}: the checksum does not match")
+        return StoreDamaged(f"{self._database.name}: table {table!r}, row {row!r}: the checksum does not match")
 
 
 def _sound(crc: Any, *values: Any) -> bool:

@@ -6,7 +6,19 @@ from typing import Any
 
 import orjson
 
-from maestro.store.base import LEDGER_READS, LEDGER_WRITES, LastWrite, Put, Reading, Store, StoreError, StoreFull, Write
+from maestro.store.base import (
+    DONE,
+    LEDGER_READS,
+    LEDGER_WRITES,
+    Commit,
+    LastWrite,
+    Put,
+    Reading,
+    Store,
+    StoreError,
+    StoreFull,
+    Write,
+)
 
 _Table = dict[str, bytes]
 _Place = tuple[str, str]
@@ -33,7 +45,7 @@ class MemoryStore(Store):
         }
         return store
 
-    def commit(self, writes: Sequence[Write], *, durable: bool) -> None:
+    def commit(self, writes: Sequence[Write], *, durable: bool) -> Commit:
         """See `Store.commit`."""
         self._check_open()
         if self.full:
@@ -47,6 +59,7 @@ class MemoryStore(Store):
             self._apply(table, key, json)
         if durable:
             self._unsynced.clear()
+        return DONE
 
     def get(self, table: str, key: str) -> dict[str, Any] | None:
         """See `Store.get`."""

@@ -7,6 +7,8 @@ from maestro.events import SYSTEM_ID
 
 #: What stands beside a store and holds commits that are not in its file yet: SQLite's log, and the tail.
 LOGS: Final = ("-wal", "-tail")
+#: What the stores are in a data folder: others who may write it may decide in Maestro's place.
+PARTS: Final = ("systems", "gateway.db")
 
 
 def store_folder(data_dir: Path) -> Path:
@@ -19,6 +21,16 @@ def store_path(data_dir: Path, system_id: str) -> Path:
     return store_folder(data_dir) / f"{system_id}.db"
 
 
+def gateway_path(data_dir: Path) -> Path:
+    """Return where the gateway's own store is."""
+    return data_dir / "gateway.db"
+
+
+def store_files(data_dir: Path) -> list[Path]:
+    """Return the files of all stores of systems."""
+    return sorted(store_folder(data_dir).glob("*.db"))
+
+
 def stored_systems(data_dir: Path) -> list[str]:
     """Return the systems that have a store: they were served before."""
-    return sorted(path.stem for path in store_folder(data_dir).glob("*.db") if SYSTEM_ID.fullmatch(path.stem))
+    return [path.stem for path in store_files(data_dir) if SYSTEM_ID.fullmatch(path.stem)]

@@ -153,6 +153,11 @@ class _File:
             self._release()
             raise
 
+    @property
+    def name(self) -> str:
+        """What a message calls it: the file."""
+        return str(self.path)
+
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return what a statement finds. Raises `StoreError`."""
         try:

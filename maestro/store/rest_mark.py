@@ -10,21 +10,19 @@ start of Maestro those that are not to be trusted are removed (`keep_trusted`), 
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from maestro import whole_file
 from maestro.events import SYSTEM_ID
 from maestro.store.base import StoreError
-from maestro.store.places import LOGS, store_folder, store_path
+from maestro.store.places import store_folder, store_path
 
 #: The mark stands beside the store, under its name with this behind it.
 _SUFFIX: Final = ".rest"
-
-#: Size in bytes, time of the last change in nanoseconds, and inode of a store's file.
-FileState = tuple[int, int, int]
 
 
 class RestMark(msgspec.Struct, frozen=True):
@@ -32,8 +30,8 @@ class RestMark(msgspec.Struct, frozen=True):
 
     #: What it was at rest under: the version of Maestro, and the settings that its rules follow.
     basis: str
-    #: The store's file once it was closed.
-    file: FileState
+    #: The store once it was closed (`maestro.store.door.Stores.states`).
+    state: str
     #: When it came to rest, in seconds since the epoch.
     at: float
     #: Answers as JSON, as they are for as long as it rests: to `DescribeSystem`, `ListTodo`, `Measure` and
@@ -67,10 +65,9 @@ class RestMarks:
     def leave(self, system_id: str, mark: RestMark) -> None:
         """Leave the mark, whole at once. The store must be closed. Raises `StoreError`."""
         path = self._path(system_id)
-        new = path.with_name(f"{path.name}.new")
         try:
-            new.write_bytes(msgspec.msgpack.encode(mark))
-            new.replace(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            whole_file.replace(path, msgspec.msgpack.encode(mark), sync=False)
         except OSError as problem:
             raise StoreError(f"{path}: cannot be written: {problem.strerror}") from problem
 
@@ -82,50 +79,45 @@ class RestMarks:
         """
         _remove(self._path(system_id))
 
-    def keep_trusted(self, basis: str, except_for: Collection[str] = ()) -> list[str]:
+    def marked(self) -> list[str]:
+        """Return the systems that have a mark."""
+        return [name for name in self._names() if SYSTEM_ID.fullmatch(name)]
+
+    def keep_trusted(self, states: Mapping[str, str], basis: str, except_for: Collection[str] = ()) -> list[str]:
         """Remove the marks that say nothing any more; return the systems of the others. No process may be about.
 
         Args:
+            states: of the stores as they are now.
             basis: what a mark must have been left under; empty: none is trusted.
             except_for: systems whose marks are not trusted.
 
         Raises:
             StoreError: one cannot be removed: its system would be taken for one at rest.
         """
-        folder = store_folder(self._data_dir)
-        try:
-            names = {entry.name for entry in os.scandir(folder)}
-        except FileNotFoundError:
-            return []
         trusted = []
-        for name in sorted(name for name in names if name.endswith(f".db{_SUFFIX}")):
-            system_id = name.removesuffix(f".db{_SUFFIX}")
-            mark = self.read(system_id) if SYSTEM_ID.fullmatch(system_id) else None
-            open_still = any(f"{system_id}.db{log}" in names for log in LOGS)
+        for name in self._names():
+            mark = self.read(name) if SYSTEM_ID.fullmatch(name) else None
             if (
                 mark is not None
                 and mark.basis == basis != ""
-                and not open_still
-                and system_id not in except_for
-                and mark.file == file_state(store_path(self._data_dir, system_id))
+                and mark.state == states.get(name)
+                and name not in except_for
             ):
-                trusted.append(system_id)
+                trusted.append(name)
             else:
-                _remove(folder / name)
+                _remove(self._path(name))
         return trusted
+
+    def _names(self) -> list[str]:
+        try:
+            found = [entry.name for entry in os.scandir(store_folder(self._data_dir))]
+        except FileNotFoundError:
+            return []
+        return sorted(name.removesuffix(f".db{_SUFFIX}") for name in found if name.endswith(f".db{_SUFFIX}"))
 
     def _path(self, system_id: str) -> Path:
         path = store_path(self._data_dir, system_id)
         return path.with_name(path.name + _SUFFIX)
-
-
-def file_state(path: Path) -> FileState | None:
-    """Return the state of a file, which no process may have open for that; None: it is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def _decode(content: bytes) -> RestMark | None:

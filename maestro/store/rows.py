@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from maestro.store.base import StoreDamaged
@@ -26,11 +25,11 @@ _BEFORE_SURROGATES: Final = "\ud7ff"
 
 
 class Source(Protocol):
-    """What rows are read from: a `Database`, or a file that nobody owns (`maestro.store.reading`)."""
+    """What rows are read from: a `Database`, or one that is only read."""
 
     @property
-    def path(self) -> Path:
-        """The file."""
+    def name(self) -> str:
+        """What a message calls it."""
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -124,13 +123,13 @@ class Rows:
                 except StoreDamaged as damage:
                     yield str(damage)
         except sqlite3.DatabaseError as error:
-            yield f"{self._database.path}: reading all rows ended early: {error}"
+            yield f"{self._database.name}: reading all rows ended early: {error}"
 
     def _checked(self, table: str, key: str, json: Any, crc: Any) -> bytes:
         # A damaged record header changes types, too: nothing is taken for granted here.
         if type(json) is bytes and checksum(table, key, json) == crc:
             return json
-        raise StoreDamaged(f"{self._database.path}: table {table!r}, key {key!r}: the checksum does not match")
+        raise StoreDamaged(f"{self._database.name}: table {table!r}, key {key!r}: the checksum does not match")
 
 
 def end_of(prefix: str) -> str | bytes:

@@ -1,67 +1,45 @@
 """`SystemStore`: one system's documents in TinyDB tables over one crash-safe SQLite file."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from maestro.store.backup import back_up
-from maestro.store.base import LastWrite, Put, Reading, Store, StoreError, Write
+from maestro.store.base import DONE, Commit, Put, StoreError, Write
 from maestro.store.database import Database
-from maestro.store.documents import DocumentDB, RowTable
-from maestro.store.ledger_rows import LedgerRows
-from maestro.store.rows import Rows
+from maestro.store.places import LOGS
+from maestro.store.row_store import RowStore, Sizes
 from maestro.store.tail import Row
 
 
-class SystemStore(Store):
+class SystemStore(RowStore):
     """A `maestro.store.base.Store` over one file. One call at a time, from any thread of the owning process."""
 
     def __init__(self, database: Database) -> None:
+        super().__init__(database)
         self._database = database
-        self._rows = Rows(database)
-        self._ledger = LedgerRows(database)
-        self._documents = DocumentDB(database)
-
-    @property
-    def documents(self) -> DocumentDB:
-        """The store as TinyDB: `documents.table("units").search(where("branch") == "b1")`."""
-        return self._documents
 
     @property
     def path(self) -> Path:
         """The file."""
         return self._database.path
 
-    def table(self, name: str) -> RowTable:
-        """Return a TinyDB table."""
-        return self._documents.table(name)
+    def sizes(self) -> Sizes | None:
+        """See `RowStore.sizes`. The log is part of it."""
+        try:
+            beside = (self.path.with_name(self.path.name + suffix) for suffix in LOGS)
+            used = self.path.stat().st_size + sum(file.stat().st_size for file in beside if file.exists())
+            disk = os.statvfs(self.path.parent)
+        except OSError:
+            return None
+        return Sizes(used, disk.f_bavail * disk.f_frsize)
 
-    def commit(self, writes: Sequence[Write], *, durable: bool) -> None:
+    def commit(self, writes: Sequence[Write], *, durable: bool) -> Commit:
         """See `Store.commit`."""
-        self._database.save([_row(write) for write in writes], durable=durable)
-
-    def get(self, table: str, key: str) -> dict[str, Any] | None:
-        """See `Store.get`."""
-        json = self._rows.get(table, key)
-        return None if json is None else orjson.loads(json)
-
-    def rows(self, table: str, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-        """See `Store.rows`."""
-        return ((key, orjson.loads(json)) for key, json in self._rows.scan(table, prefix))
-
-    def count(self, table: str, prefix: str = "") -> int:
-        """See `Store.count`."""
-        return self._rows.count(table, prefix)
-
-    def last_writes(self, rows: Iterable[int]) -> dict[int, LastWrite]:
-        """See `Store.last_writes`."""
-        return self._ledger.last_writes(rows)
-
-    def readings(self, rows: Iterable[int]) -> list[Reading]:
-        """See `Store.readings`."""
-        return self._ledger.readings(rows)
+        self._database.save([encoded(write) for write in writes], durable=durable)
+        return DONE
 
     def backup(self, path: str) -> None:
         """See `Store.backup`. An older file at `path` is replaced once the new one is complete.
@@ -72,25 +50,9 @@ class SystemStore(Store):
         """
         back_up(self._database, Path(path))
 
-    def check(self) -> list[str]:
-        """Read everything and return what is wrong with it, a line each: empty means sound. Takes as long as that."""
-        problems = [f"{self.path}: {line}" for (line,) in self._integrity() if line != "ok"]
-        problems.extend(self._rows.problems())
-        problems.extend(self._ledger.problems())
-        return problems
 
-    def close(self) -> None:
-        """See `Store.close`. In a forked child it does nothing."""
-        self._documents.close()
-
-    def _integrity(self) -> list[tuple[Any, ...]]:
-        try:
-            return self._database.query("PRAGMA integrity_check")
-        except StoreError as error:
-            return [(str(error),)]
-
-
-def _row(write: Write) -> Row:
+def encoded(write: Write) -> Row:
+    """Return a write as it is stored. Raises `TypeError` for what is no JSON."""
     return write.table, write.key, orjson.dumps(write.fields) if isinstance(write, Put) else None
 
 

@@ -6,16 +6,18 @@ about an event is given with how many tries of API core had failed by then: the 
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
+from typing import Final
 
 from msgspec import structs
 
 from maestro import logs
-from maestro.platform import Platform, SiblingRefused
+from maestro.platform import Platform, SiblingError, SiblingRefused
 from maestro.rules import commands as do
 from maestro.rules import facts
+from maestro.rules.demanding import rows_of
 from maestro.rules.facts import Fact
-from maestro.rules.impact import Impacted
+from maestro.rules.impact import DISCOVERY, Impacted, Origin, odd_timestamp
 from maestro.rules.ledger import Footprint, merged
 from maestro.rules.remembering import active
 from maestro.rules.state import System
@@ -24,6 +26,9 @@ from maestro.system.canaries import Canaries
 from maestro.system.ledger import Ledger
 from maestro.telemetry.definitions import DISCOVERY_SECONDS, EVENT, LOOKS
 from maestro.telemetry.metrics import MetricsRegistry
+
+#: Origins fetched side by side.
+ORIGINS_AT_ONCE: Final = 16
 
 
 class Asking:
@@ -39,6 +44,8 @@ class Asking:
         self._registry = registry
         self._log = logs.get(system=system.id)
         self._unknown_told = False
+        #: How timestamps were found to be odd; each is told once in this life.
+        self._oddities_told: set[str] = set()
 
     @property
     def api_failures(self) -> int:
@@ -76,6 +83,21 @@ class Asking:
         found = await self._ledger.named(footprint, branch)
         return merged(units, found), structs.replace(footprint, asked=asked)
 
+    async def rows(self, instance_id: str, footprint: Footprint | None) -> int | None:
+        """Return how many rows a commit creates, changes or destroys; Domain is asked if a policy wants to know, once.
+
+        `footprint`: of the commit, if it is known. None: no policy wants to know, or Domain does not say.
+        """
+        if footprint is not None:
+            return rows_of(footprint)
+        if not self._system.rules.looks_at_rows:
+            return None
+        try:
+            return rows_of(await self._platform.domain.footprint(self._system.id, instance_id, tries=1))
+        except SiblingError as problem:
+            self._log.warning("how many rows change is not known", instance=instance_id, cause=str(problem))
+            return None
+
     async def _named(self, instance_id: str, kind: str, tries: int | None, *, surely: bool) -> tuple[Impacted, ...]:
         started = time.perf_counter()
 
@@ -98,6 +120,36 @@ class Asking:
         """Return whether an instance that Discovery names is finished. Of one that API core does not know it is."""
         instance = await self._platform.apicore.instance(instance_id, tries=tries)
         return instance is None or instance.status == INSTANCE_FINISHED
+
+    async def origins(self, units: Iterable[Impacted], tries: int | None = None) -> tuple[Origin, ...]:
+        """Fetch each instance's origin event once; that of an instance that has none is empty."""
+        units = tuple(units)
+        limit = asyncio.Semaphore(ORIGINS_AT_ONCE)
+
+        async def fetch(instance_id: str) -> tuple[bytes, str, bool]:
+            async with limit:
+                origin = await self._platform.process_memory.origin(instance_id, tries=tries)
+                finished = instance_id not in doubtful or await self.finished(instance_id, tries)
+            if origin is None:
+                return b"", "", finished
+            self._canaries.answered("process_memory", instance_id)
+            self._look_at(origin.timestamp, instance_id)
+            return origin.event, origin.timestamp, finished
+
+        ids = list(dict.fromkeys(unit.instance_id for unit in units))
+        # What the ledger names is committed.
+        doubtful = {unit.instance_id for unit in units if unit.named == DISCOVERY}
+        found = dict(zip(ids, await together(*map(fetch, ids)), strict=True))
+        return tuple(Origin(unit, *found[unit.instance_id]) for unit in units)
+
+    def _look_at(self, timestamp: str, instance_id: str) -> None:
+        """Tell of a timestamp that is not as the platform writes them, once of each kind: they come by the thousand."""
+        oddity = odd_timestamp(timestamp)
+        if oddity and oddity not in self._oddities_told:
+            self._oddities_told.add(oddity)
+            self._log.warning(
+                f"the timestamp of an origin event {oddity}; said once", instance=instance_id, timestamp=timestamp[:100]
+            )
 
     async def again(self, command: do.AskAgain) -> Fact:
         """Carry out `AskAgain`."""

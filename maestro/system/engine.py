@@ -2,11 +2,17 @@
 
 `Needs` says how safe a step must be before each of its commands begins. Acknowledgements gather for a
 moment (`GATHER_FOR`) and share one sync to disk; everything else that needs a sync gets it at once.
+
+A store on disk is done with a commit when `commit` returns, and all goes on in the same turn. With a store elsewhere a
+commit is under way for a while; facts are handled meanwhile, and what they order waits behind it, in order.
 """
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
 
 from maestro import faultpoints
 from maestro.rules.commands import AckDelivery, Command, DeadLetterEvent, Look, Needs, ParkEvent
@@ -27,7 +33,7 @@ from maestro.rules.reconsidering import delivery_body, delivery_key
 from maestro.rules.rendering import document_json
 from maestro.rules.state import JudgingStage, Lock
 from maestro.rules.step import Save
-from maestro.store.base import Store, StoreError, Write
+from maestro.store.base import DONE, Commit, Store, StoreError, Write
 from maestro.system.repository import Repository
 from maestro.telemetry.definitions import STORE_SECONDS
 from maestro.telemetry.metrics import MetricsRegistry
@@ -43,6 +49,19 @@ KEPT_RENDERED_FOR = 0.1
 _COMPLETIONS = frozenset({Committed, Looked, LookFailed})
 #: A text whose answer is not stored counts as unanswered in the next life, and the run waits 30 s for it.
 _ANSWERS = frozenset({OutboxMessageDone, OutboxMessageRefused})
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """A commit that the store has not confirmed yet, and what comes after it."""
+
+    commit: Commit
+    durable: bool
+    started: float
+    saves: list[Save]
+    #: The lock as the commit stores it.
+    lock: Lock | None
+    then: list[Callable[[], None]] = field(default_factory=list)
 
 
 class Engine:
@@ -72,8 +91,9 @@ class Engine:
         self._publish_lock = publish_lock
         self._saved = saved
         self._broken = broken
-        #: As published: who loads the system publishes what it loaded.
-        self._lock = machine.system.lock()
+        #: As published, and as the last commit has it: who loads the system publishes what it loaded.
+        self._lock = self._lock_committed = machine.system.lock()
+        self._under_way: deque[_UnderWay] = deque()
         self._registry = registry or MetricsRegistry()
         self._trace = trace
         self._saves: list[Save] = []
@@ -143,7 +163,10 @@ class Engine:
             self.repository.remember_body(delivery.number, body)
 
     def _carry_out_all(self, commands: Iterable[Command]) -> None:
-        if not self._failed:
+        """Carry commands out, in order, once what was committed before is stored."""
+        if self._under_way:
+            self._under_way[-1].then += [partial(self._carry_out, command) for command in commands]
+        elif not self._failed:
             for command in commands:
                 self._carry_out(command)
 
@@ -159,7 +182,7 @@ class Engine:
     @property
     def unsaved(self) -> bool:
         """Whether something is still to be saved, or to be done once it is saved."""
-        return bool(self._saves or self._held or self._writes)
+        return bool(self._saves or self._held or self._writes or self._under_way)
 
     def rendered(self, doc: Document) -> bytes:
         """Return a document as JSON, rendered once for all who send it between two facts.
@@ -174,9 +197,27 @@ class Engine:
         return body
 
     def store(self) -> None:
-        """Store all that is to be saved: what is shown to somebody now must survive the death of the process."""
+        """Commit all that is to be saved: the store answers with it from now on."""
         if self._saves and not self._failed:
             self._commit(durable=False)
+
+    def once_stored(self, act: Callable[[], None]) -> None:
+        """Store all that is to be saved, then `act`: what is shown to somebody must survive the death of the process.
+
+        It never acts when the store fails: the process ends then.
+        """
+        self.store()
+        if self._under_way:
+            self._under_way[-1].then.append(act)
+        elif not self._failed:
+            act()
+
+    async def settled(self) -> None:
+        """Return once the store has confirmed what is committed by now."""
+        if self._under_way:
+            settled = asyncio.get_running_loop().create_future()
+            self._under_way[-1].then.append(lambda: None if settled.done() else settled.set_result(None))
+            await settled
 
     def write_later(self, writes: Iterable[Write]) -> None:
         """Write rows that the rules do not know of, with the next commit."""
@@ -204,21 +245,53 @@ class Engine:
             self._commit(durable=True)
 
     def _commit(self, *, durable: bool) -> bool:
+        """Commit all that is to be saved; False: it failed. It may be under way then: what follows waits behind it."""
         saves, self._saves = self._saves, []
         writes, self._writes = self.repository.writes(saves) + self._writes, []
+        self._lock_committed = lock = self.machine.system.lock()
         faultpoints.reach("system.before_store_commit")
+        commit, started = DONE, 0.0
         try:
             if writes or durable:
                 started = time.perf_counter()
-                self._store.commit(writes, durable=durable)
-                self._registry.observe(STORE_SECONDS, time.perf_counter() - started, "true" if durable else "false")
+                commit = self._store.commit(writes, durable=durable)
+                if commit.done():
+                    commit.result()
         except StoreError as problem:
             self._fail(problem)
             return False
-        faultpoints.reach("system.after_store_commit")
-        self._publish()
-        self._saved(saves)
+        under_way = _UnderWay(commit, durable, started, saves, lock)
+        if commit.done() and not self._under_way:
+            self._stored(under_way)
+        else:
+            self._under_way.append(under_way)
+            if not commit.done():
+                commit.add_done_callback(self._confirmed)
         return True
+
+    def _confirmed(self, _: object) -> None:
+        """The store is done with a commit: what waits behind it may begin, up to the next one that is under way."""
+        while self._under_way and self._under_way[0].commit.done() and not self._failed:
+            first = self._under_way.popleft()
+            try:
+                first.commit.result()
+            except (StoreError, asyncio.CancelledError) as problem:
+                self._fail(problem if isinstance(problem, StoreError) else StoreError("a commit was given up"))
+                return
+            self._stored(first)
+            for act in first.then:
+                if not self._failed:
+                    act()
+
+    def _stored(self, done: _UnderWay) -> None:
+        if done.started:
+            seconds = time.perf_counter() - done.started
+            self._registry.observe(STORE_SECONDS, seconds, "true" if done.durable else "false")
+        faultpoints.reach("system.after_store_commit")
+        if done.lock != self._lock:
+            self._lock = done.lock
+            self._publish_lock(done.lock)
+        self._saved(done.saves)
 
     def _fail(self, problem: Exception) -> None:
         """Memory is ahead of the store now: nothing of it may be acted on, nor stored."""
@@ -226,10 +299,4 @@ class Engine:
         self._broken(problem)
 
     def _lock_moved(self) -> bool:
-        return self.machine.system.lock() != self._lock
-
-    def _publish(self) -> None:
-        lock = self.machine.system.lock()
-        if lock != self._lock:
-            self._lock = lock
-            self._publish_lock(lock)
+        return self.machine.system.lock() != self._lock_committed

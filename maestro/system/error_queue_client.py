@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-from maestro.broker.topology import ERROR_HEADER
+from maestro.broker.topology import ERROR_HEADER, FAILED_AT_HEADER
 from maestro.messages import (
     Answer,
     Code,
+    ErrorGroup,
     ErrorMessage,
+    ErrorsGrouped,
     ErrorsPeeked,
     ErrorsRedriven,
+    GroupErrors,
+    ListErrorGroups,
     ListErrors,
     PeekErrors,
     Redrive,
@@ -22,6 +26,7 @@ from maestro.settings.model import HttpSettings
 from maestro.system.deadline import SHARE
 
 Give = Callable[[Answer], None]
+_LATE: Final = "the broker did not answer in time"
 
 
 class ErrorQueueClient:
@@ -35,20 +40,37 @@ class ErrorQueueClient:
 
     def peek(self, question: ListErrors, give: Give) -> None:
         """Answer the oldest messages of the error queue."""
-        request = self._request(give, self._settings.ask_timeout, "the broker did not answer in time")
-        self._send(request, PeekErrors(request, question.limit))
+        request = self._request(give, self._settings.ask_timeout, _LATE)
+        self._send(request, PeekErrors(request, question.limit, question.group, question.after))
+
+    def group(self, question: ListErrorGroups, give: Give) -> None:
+        """Answer the messages of the error queue, put together by why they failed."""
+        request = self._request(give, self._settings.ask_timeout, _LATE)
+        self._send(request, GroupErrors(request, question.look, question.after, question.limit))
 
     def redrive(self, question: Redrive, give: Give) -> None:
         """Have messages of the error queue judged again."""
         late = "not done in time: look at the error queue for what is left of it"
         request = self._request(give, self._settings.sync_timeout, late)
-        self._send(request, RedriveErrors(request, question.ids, question.user))
+        self._send(request, RedriveErrors(request, question.ids, question.user, question.groups))
 
-    def answered(self, outcome: ErrorsPeeked | ErrorsRedriven) -> None:
+    def answered(self, outcome: ErrorsPeeked | ErrorsGrouped | ErrorsRedriven) -> None:
         """Ingress answered."""
+        if isinstance(outcome, ErrorsRedriven) and outcome.changed:
+            self._resolve(outcome.request, Answer(Code.CONFLICT, message=outcome.changed))
+            return
         if isinstance(outcome, ErrorsRedriven):
             done = f"; {outcome.count} were redriven before" if outcome.count else ""
             body: dict[str, Any] = {"redriven": outcome.count, "missing": outcome.missing}
+        elif isinstance(outcome, ErrorsGrouped):
+            done = ""
+            groups = [_group(group) for group in outcome.groups]
+            body = {
+                "total": outcome.total,
+                "lookedAt": outcome.looked_at,
+                "count": outcome.count,
+                "groups": groups,
+            }
         else:
             done = ""
             body = {"total": outcome.total, "errors": [_shown(message) for message in outcome.messages]}
@@ -74,7 +96,7 @@ class ErrorQueueClient:
         self._waiting[request] = (give, timer)
         return request
 
-    def _send(self, request: int, order: PeekErrors | RedriveErrors) -> None:
+    def _send(self, request: int, order: PeekErrors | GroupErrors | RedriveErrors) -> None:
         if not self._to_ingress(order):
             self._resolve(request, Answer(Code.UNAVAILABLE, message="ingress is being restarted"))
 
@@ -85,12 +107,27 @@ class ErrorQueueClient:
             give(answer)
 
 
+def _group(group: ErrorGroup) -> dict[str, Any]:
+    return {
+        "key": group.key,
+        "reason": group.reason,
+        "count": group.count,
+        "first": group.first,
+        "last": group.last,
+        "events": group.events,
+        "instanceId": group.instance_id,
+        "doubt": group.doubt,
+        "digest": group.digest,
+    }
+
+
 def _shown(message: ErrorMessage) -> dict[str, Any]:
     headers = dict(message.headers)
     truncated = message.size > len(message.body)
     return {
         "id": message.id,
         "reason": headers.get(ERROR_HEADER, ""),
+        "failedAt": headers.get(FAILED_AT_HEADER, ""),
         "headers": headers,
         "size": message.size,
         "truncated": truncated,

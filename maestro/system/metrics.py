@@ -1,11 +1,8 @@
 """What a system tells of itself in numbers: its process's counters, and what is read off its state when asked."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from pathlib import Path
 
 from maestro.broker.topology import SystemQueues
 from maestro.rules.document import Document
@@ -14,7 +11,7 @@ from maestro.rules.ledger_book import StaleState
 from maestro.rules.state import Lock, System
 from maestro.rules.status import Status
 from maestro.rules.step import Save, SaveDocument
-from maestro.store.places import LOGS
+from maestro.store.row_store import RowStore
 from maestro.system import views
 from maestro.telemetry import definitions as metrics
 from maestro.telemetry.metrics import Metric, MetricsRegistry, Sample, Snapshot
@@ -27,7 +24,7 @@ class SystemMetrics:
     """One system's metrics. `clock`: seconds, monotonic."""
 
     def __init__(
-        self, system: System, registry: MetricsRegistry, store: Path, clock: Callable[[], float] = time.monotonic
+        self, system: System, registry: MetricsRegistry, store: RowStore, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._system = system
         self._registry = registry
@@ -114,12 +111,10 @@ class SystemMetrics:
         yield _one(metrics.RUN_OUTSTANDING, len(doc.outstanding) + (doc.current is not None) if doc else 0)
 
     def _stored(self) -> Iterator[Sample]:
-        with suppress(OSError):
-            beside = (self._store.with_name(self._store.name + suffix) for suffix in LOGS)
-            size = self._store.stat().st_size + sum(file.stat().st_size for file in beside if file.exists())
-            disk = os.statvfs(self._store.parent)
-            yield _one(metrics.STORE_BYTES, size)
-            yield _one(metrics.STORE_FREE, disk.f_bavail * disk.f_frsize)
+        sizes = self._store.sizes()
+        if sizes is not None:
+            yield _one(metrics.STORE_BYTES, sizes.used)
+            yield _one(metrics.STORE_FREE, sizes.free)
 
     def _queues(self, depths: dict[str, int] | None, age: float) -> Iterator[Sample]:
         if depths is None:

@@ -68,6 +68,7 @@ class DocumentMirror:
         return due - asyncio.get_running_loop().time() if status is self._documents[id_].status else 0.0
 
     async def _mirror(self, id_: str) -> bool:
+        await self._engine.settled()  # nothing is told that the store may not have
         doc = self._documents[id_]
         status = doc.status
         del self._due[id_]

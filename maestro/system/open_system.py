@@ -27,6 +27,7 @@ from maestro.messages import (
     DeadLetter,
     DeadLettered,
     Ended,
+    ErrorsGrouped,
     ErrorsPeeked,
     ErrorsRedriven,
     FeedWaitQueue,
@@ -48,7 +49,7 @@ from maestro.rules.state import Lock, System
 from maestro.rules.step import Save, SaveDocument, SaveUnit
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
-from maestro.store.sqlite import SystemStore
+from maestro.store.row_store import RowStore
 from maestro.system import views
 from maestro.system.arrivals import accept
 from maestro.system.cascade_client import CascadeClient
@@ -85,7 +86,7 @@ class OpenSystem:
         self,
         settings: Settings,
         epoch: int,
-        store: SystemStore,
+        store: RowStore,
         repository: Repository,
         system: System,
         platform: Platform,
@@ -103,7 +104,7 @@ class OpenSystem:
         self._asked = 0
         self._log = logs.get(system=system.id)
         self._system = system
-        self._metrics = SystemMetrics(system, registry, store.path)
+        self._metrics = SystemMetrics(system, registry, store)
         self._trace = open_trace(settings.trace, system)
         self._engine = Engine(
             Machine(self._system), repository, store, carry_out=self._carry_out, publish_lock=self._publish_lock,
@@ -117,7 +118,9 @@ class OpenSystem:
         self._outbox = Outbox(self._system, self._engine, platform)
         self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
         self._mirror_changed = self._mirror.changed if settings.platform.mirror_documents else no_mirror()
-        self._webhooks = Webhooks(self._engine.machine.system, self._engine.write_later, store, settings.webhooks)
+        self._webhooks = Webhooks(
+            self._engine.machine.system, self._engine.write_later, store, settings.webhooks, self._engine.settled
+        )
         self._changes = Changes(epoch)
         self._error_queues = ErrorQueueClient(self._to_ingress, settings.http)
         self.questions = Questions(
@@ -163,7 +166,11 @@ class OpenSystem:
         self._tasks.append(task)
 
     async def end(self, *, synced: bool = False) -> None:
-        """Let the commit in hand finish, then store everything and close; `synced`: the loss of power takes none."""
+        """Let the commit in hand finish, then store everything and close; `synced`: the loss of power takes none.
+
+        Raises:
+            StoreError: the store did not confirm all in time; it is closed all the same.
+        """
         self._system.closing = True
         await asyncio.gather(*(link.close() for link in self._links))
         self._ingress_lost()
@@ -178,10 +185,16 @@ class OpenSystem:
         self._engine.flush()
         if synced:
             self._engine.sync()
-        if self._trace is not None:
-            await self._trace.close()
-        await self._platform.close()
-        self._store.close()
+        try:
+            async with asyncio.timeout(STOP_GRACE):
+                await self._engine.settled()
+        except TimeoutError:
+            raise StoreError("a commit was not confirmed before the stop") from None
+        finally:
+            if self._trace is not None:
+                await self._trace.close()
+            await self._platform.close()
+            self._store.close()
 
     # --- passivation (see `maestro.system.passivation`) ----------------------------------------------------------
 
@@ -272,7 +285,7 @@ class OpenSystem:
                 self._feed(facts.WaitQueueDrained())
             case QueuesMeasured(depths=depths):
                 self.questions.measured(dict(depths))
-            case ErrorsPeeked() | ErrorsRedriven():
+            case ErrorsPeeked() | ErrorsGrouped() | ErrorsRedriven():
                 self._error_queues.answered(item)
             case LeaveAnswered():
                 self._leaves[1].answered(item)

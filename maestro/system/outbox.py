@@ -93,6 +93,7 @@ class Outbox:
 
     async def _deliver(self, message: OutboxMessage) -> None:
         self._locked.discard(message.number)
+        await self._engine.settled()  # nothing is told that the store may not have
         self._engine.feed(facts.OutboxMessageBegun(message.number))
         try:
             if message.number not in self._system.outbox:

@@ -148,7 +148,7 @@ class Passivation:
         newest = await _answer(system, ListRecords(limit=1))
         mark = RestMark(
             self._basis,
-            (0, 0, 0),
+            "",
             time.time(),
             body,
             orjson.dumps(todo),

@@ -13,7 +13,9 @@ from maestro.messages import (
     AwaitChange,
     CheckLock,
     Code,
+    Decision,
     DescribeSystem,
+    ExplainPolicies,
     FindDocuments,
     ForgetAnswer,
     GetDocument,
@@ -23,7 +25,9 @@ from maestro.messages import (
     GetWaiting,
     ListDeliveries,
     ListDoubts,
+    ListErrorGroups,
     ListErrors,
+    ListPolicies,
     ListRecords,
     ListSkipped,
     ListStale,
@@ -44,10 +48,10 @@ from maestro.rules import facts
 from maestro.rules.commands import Reply
 from maestro.rules.facts import AnswerLost, DoubtResolved
 from maestro.rules.rendering import sync_answer
-from maestro.system import store_view, views
+from maestro.system import policy_views, store_view, views
 from maestro.system.arrivals import accept_failure, accept_sync, sync_fingerprint
 from maestro.system.changes import Changes
-from maestro.system.decisions import Decision, fact_of
+from maestro.system.decisions import fact_of
 from maestro.system.engine import Engine
 from maestro.system.error_queue_client import ErrorQueueClient
 from maestro.system.metrics import SystemMetrics
@@ -106,29 +110,30 @@ class Questions:
             case DescribeSystem(measure=measure):
                 self._describe(give, measure=measure)
             case ListTodo():
-                self._engine.store()
-                self._describe(lambda _: give(self._todo.answer(self._depths)), measure=True)
+                self._describe(lambda _: self._show(give, lambda: self._todo.answer(self._depths)), measure=True)
             case Measure() | ListDeliveries():
                 give(self._recorded(question))
             case GetHeldInstance():
                 give(self._held_instance(question.id))
             case GetUnits():
-                self._engine.store()
-                give(views.units(self._system, self._engine.repository, question))
+                self._show(give, lambda: views.units(self._system, self._engine.repository, question))
             case GetReplays():
-                self._engine.store()
-                give(views.replays(self._system, self._engine.repository, question))
+                self._show(give, lambda: views.replays(self._system, self._engine.repository, question))
             case AwaitChange():
                 self._await_change(question, give)
             case ListDoubts():
-                self._engine.store()
-                give(views.doubts(self._system))
+                self._show(give, lambda: views.doubts(self._system))
             case ResolveDoubt():
                 self._resolve(question, give)
+            case ListPolicies() | ExplainPolicies():
+                self._engine.store()
+                give(policy_views.answer(self._system, question))
             case ReadStore():
                 give(store_view.answer(self._engine.repository.store, question))
             case ListErrors():
                 self._errors.peek(question, give)
+            case ListErrorGroups():
+                self._errors.group(question, give)
             case Redrive():
                 self._errors.redrive(question, give)
             case SetAside(user=user, reason=reason):
@@ -137,9 +142,10 @@ class Questions:
                 self._persist_sync(question, give)
             case ReportReplayFailure(event=event):
                 self._report_failure(event, give)
+            case CheckLock():  # answered from what was published
+                give(views.locked(self._system.lock()))
             case (
-                CheckLock()
-                | ListWaiting()
+                ListWaiting()
                 | GetWaiting()
                 | ListSkipped()
                 | ListStale()
@@ -147,7 +153,7 @@ class Questions:
                 | FindDocuments()
                 | GetDocument()
             ):
-                give(self._look_up(question))
+                self._show(give, lambda: self._look_up(question))
             case _:
                 self._decide(question, give)
 
@@ -165,23 +171,17 @@ class Questions:
             return self._metrics_now()
         return self._webhooks.page(question.after, question.limit)
 
+    def _show(self, give: Give, answer: Callable[[], Answer]) -> None:
+        """Answer from what the state and the store say. What is shown is stored: a crash takes none of it back."""
+        self._engine.store()
+        shown = answer()
+        self._engine.once_stored(lambda: give(shown))
+
     def _look_up(  # noqa: PLR0911 - one for each question
         self,
-        question: CheckLock
-        | ListWaiting
-        | GetWaiting
-        | ListSkipped
-        | ListStale
-        | ListRecords
-        | FindDocuments
-        | GetDocument,
+        question: ListWaiting | GetWaiting | ListSkipped | ListStale | ListRecords | FindDocuments | GetDocument,
     ) -> Answer:
-        """Answer from what the state and the store say. What is shown is stored: a crash takes none of it back."""
-        if not isinstance(question, CheckLock):  # that is answered from what was published
-            self._engine.store()
         match question:
-            case CheckLock():
-                return views.locked(self._system.lock())
             case ListWaiting(after=after, limit=limit):
                 return views.waiting(self._system, after, limit)
             case GetWaiting(number=number):
@@ -251,7 +251,7 @@ class Questions:
         if fact is not None:
             self._engine.feed(fact)
             self._engine.flush()
-        give(Answer(Code.OK, b'{"message": "ok"}'))
+        self._engine.once_stored(lambda: give(Answer(Code.OK, b'{"message": "ok"}')))
 
     # --- watching ----------------------------------------------------------------------------------------------
 

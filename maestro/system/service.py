@@ -20,16 +20,17 @@ from maestro.links.sizes import fits
 from maestro.messages import Answer, CheckLock, Code, LeaveAnswered
 from maestro.platform import Platform
 from maestro.rules.ledger_book import LatePolicy, Scope
+from maestro.rules.policies import for_system
 from maestro.rules.state import Rules, System
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
-from maestro.store.places import store_path
-from maestro.store.rest_mark import RestMark, RestMarks, file_state
-from maestro.store.space import check_room
-from maestro.store.sqlite import SystemStore, open_store
+from maestro.store.door import open_stores
+from maestro.store.rest_mark import RestMark, RestMarks
+from maestro.store.row_store import RowStore
 from maestro.system.leave import Leave
 from maestro.system.open_system import OpenSystem
 from maestro.system.passivation import Passivation
+from maestro.system.policies import policies_of
 from maestro.system.published_lock import PublishedLock
 from maestro.system.repository import Repository
 from maestro.system.rest_basis import rest_basis
@@ -58,6 +59,7 @@ class SystemService:
         self._opening: asyncio.Task[None] | None = None
         self._owner = OwnerView(settings)
         self._registry = MetricsRegistry(OF_SYSTEM)
+        self._stores = open_stores(settings)
         self._marks = RestMarks(settings.data_dir)
         self._leave = Leave()
         self._passivation = Passivation(
@@ -76,7 +78,7 @@ class SystemService:
         of_links = self._open.problem if self._open is not None else ""
         return self._problem or self._gateway.problem or of_links
 
-    def figures(self) -> None:
+    def snapshot(self) -> None:
         """Tell nothing: a system is asked with `Measure`."""
 
     async def start(self) -> None:
@@ -116,7 +118,7 @@ class SystemService:
             return False
         try:
             self._lock.take_slot()  # before the store: nothing is done here while an earlier owner is believed
-            store, repository, system = self._load()
+            store, repository, system = await self._load()
         except (StoreError, SlotHeld) as problem:
             self._problem = f"store: {problem}"
             self._lock.unknown(self._problem)
@@ -131,13 +133,11 @@ class SystemService:
         self._open.begin()
         return True
 
-    def _load(self) -> tuple[SystemStore, Repository, System]:
+    async def _load(self) -> tuple[RowStore, Repository, System]:
         """Open the store and read it: a damaged row is noticed here. Raises `StoreError`, and leaves it closed."""
-        path = store_path(self._settings.data_dir, self._id)
-        check_room(path.parent)
         self._marks.remove(self._id)  # first: from here on the system may do something
         faultpoints.reach("system.before_store_open")
-        store = open_store(path)
+        store = await self._stores.open(self._id)
         try:
             repository = Repository(store, self._id, _rules(self._settings, self._id))
             return store, repository, repository.load()
@@ -156,7 +156,7 @@ class SystemService:
         if self._open is not None:
             await self._open.end(synced=mark is not None)
             if mark is not None and mark is self._passivation.mark():  # nothing happened meanwhile
-                self._leave_mark(mark)
+                await self._leave_mark(mark)
         self._owner.close()
         self._lock.close()
         await self._gateway.close()
@@ -171,7 +171,7 @@ class SystemService:
             await opened.end(synced=True)
             await self._gateway.close()
             faultpoints.reach("system.before_rest_mark")
-            self._leave_mark(mark)
+            await self._leave_mark(mark)
             faultpoints.reach("system.after_rest_mark")
             self._log.info("passivated")
         except Exception:  # noqa: BLE001 - half of it is closed: the next life starts from what is stored
@@ -179,13 +179,12 @@ class SystemService:
         finally:
             os._exit(0)
 
-    def _leave_mark(self, mark: RestMark) -> None:
+    async def _leave_mark(self, mark: RestMark) -> None:
         """Say that the system is at rest; its store is closed."""
-        state = file_state(store_path(self._settings.data_dir, self._id))
-        if state is None:
-            return
         try:
-            self._marks.leave(self._id, msgspec.structs.replace(mark, file=state))
+            state = (await self._stores.states([self._id])).get(self._id)
+            if state:
+                self._marks.leave(self._id, msgspec.structs.replace(mark, state=state))
         except StoreError as problem:  # it is started again, as after any end
             self._log.warning("not known to be at rest", cause=str(problem))
 
@@ -238,4 +237,5 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         ledger_reports=settings.ledger.act == "report" or system_id in settings.ledger.reports,
         late_policy=LatePolicy(settings.late.policy),
         tag_window=numbers.tag_window,
+        policies=for_system(policies_of(settings), system_id),
     )

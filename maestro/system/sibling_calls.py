@@ -6,7 +6,7 @@ A task that fails in any way ends in the failing fact: no command is left withou
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
 from maestro import faultpoints, logs
@@ -19,7 +19,6 @@ from maestro.rules.document import Document
 from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.facts import Fact
 from maestro.rules.ids import RANDOM_BYTES, document_id
-from maestro.rules.impact import DISCOVERY, Impacted, Origin
 from maestro.rules.outage import JUDGING
 from maestro.rules.rendering import notification, replay_event
 from maestro.settings.model import Settings
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
 NO_SUBSCRIBERS = "has no subscribers"
 #: What changes something elsewhere: only of the owner of the broker's events is it done.
 _CHANGING = (do.Commit, do.CommitHeld, do.CommitReplay, do.SendReplay, do.Notify)
-#: Origins fetched side by side.
-ORIGINS_AT_ONCE = 16
 
 
 class SiblingCalls:
@@ -214,16 +211,17 @@ class SiblingCalls:
 
     async def _fetch_origins(self, command: do.FetchOrigins) -> Fact:
         tries = self._asking.tries(JUDGING)
-        held, instance, origins = await together(
+        held, instance, origins, rows = await together(
             self._platform.process_memory.origin(command.instance_id, tries=tries),
             self._platform.apicore.instance(command.instance_id, tries=tries),
-            self._origins(command.units, tries=tries),
+            self._asking.origins(command.units, tries=tries),
+            self._asking.rows(command.instance_id, self._system.deliveries[command.key].footprint),
         )
         body = self._engine.repository.body(self._system.deliveries[command.key].number)
         assert body is not None, "the body of an event that is being judged is kept"
         return facts.OriginsFetched(
             command.token, document_id(self._system.id, os.urandom(RANDOM_BYTES)), parse_celery(body).event.raw,
-            held.event if held else b"", origins, bool(instance and instance.is_fork), self._asking.api_failures,
+            held.event if held else b"", origins, bool(instance and instance.is_fork), self._asking.api_failures, rows,
         )  # fmt: skip
 
     # --- a decision: somebody waits for the answer ----------------------------------------------------------------
@@ -232,33 +230,14 @@ class SiblingCalls:
         async with promptly("discovery", "impacted", self._settings.http.ask_timeout):
             branch = self._document(command.id).branch
             asked = self._asking.impacted(command.instance_id, branch, RECHECK, surely=True, tries=PROMPT_TRIES)
-            units, _ = await asked
-        return facts.RecheckFound(command.id, command.token, units)
+            units, footprint = await asked
+            rows = await self._asking.rows(command.instance_id, footprint)
+        return facts.RecheckFound(command.id, command.token, units, rows)
 
     async def _fetch_recheck_origins(self, command: do.FetchRecheckOrigins) -> Fact:
         async with promptly("process_memory", "origin", self._settings.http.ask_timeout):
-            origins = await self._origins(command.units, tries=PROMPT_TRIES)
+            origins = await self._asking.origins(command.units, tries=PROMPT_TRIES)
         return facts.RecheckOriginsFetched(command.id, command.token, origins)
-
-    async def _origins(self, units: Iterable[Impacted], tries: int | None = None) -> tuple[Origin, ...]:
-        """Fetch each instance's origin event once; that of an instance that has none is empty."""
-        units = tuple(units)
-        limit = asyncio.Semaphore(ORIGINS_AT_ONCE)
-
-        async def fetch(instance_id: str) -> tuple[bytes, str, bool]:
-            async with limit:
-                origin = await self._platform.process_memory.origin(instance_id, tries=tries)
-                finished = instance_id not in doubtful or await self._asking.finished(instance_id, tries)
-            if origin is None:
-                return b"", "", finished
-            self._canaries.answered("process_memory", instance_id)
-            return origin.event, origin.timestamp, finished
-
-        ids = list(dict.fromkeys(unit.instance_id for unit in units))
-        # What the ledger names is committed.
-        doubtful = {unit.instance_id for unit in units if unit.named == DISCOVERY}
-        found = dict(zip(ids, await together(*map(fetch, ids)), strict=True))
-        return tuple(Origin(unit, *found[unit.instance_id]) for unit in units)
 
     async def _commit(self, command: do.Commit) -> Fact:
         ended = await self._commit_to_domain(command.token, command.instance_id, EVENT)
@@ -327,7 +306,7 @@ class SiblingCalls:
         return facts.FollowingKnown(command.id, command.send, command.instance_id, follows)
 
     async def _fetch_replay_origins(self, command: do.FetchReplayOrigins) -> Fact:
-        origins = await self._origins(command.units, tries=self._asking.tries(command.id))
+        origins = await self._asking.origins(command.units, tries=self._asking.tries(command.id))
         return facts.ReplayOriginsFetched(command.id, command.token, origins)
 
     async def _commit_replay(self, command: do.CommitReplay) -> Fact:
@@ -352,7 +331,7 @@ class SiblingCalls:
         return self._ledger.fetched(owed, footprint, reads, missed, overlooked, candidates)
 
     async def _fetch_late_origins(self, command: do.FetchLateOrigins) -> Fact:
-        origins = await self._origins(command.units)
+        origins = await self._asking.origins(command.units)
         id_ = document_id(self._system.id, os.urandom(RANDOM_BYTES))
         return facts.LateOriginsFetched(command.token, id_, origins)
 

@@ -7,13 +7,13 @@ import orjson
 from maestro.messages import Answer, Code, ReadStore
 from maestro.store import reading
 from maestro.store.base import Store, StoreError
-from maestro.store.sqlite import SystemStore
+from maestro.store.row_store import RowStore
 
 
 def answer(store: Store, question: ReadStore) -> Answer:
     """Answer the tables, or documents of one. Changes nothing."""
-    if not isinstance(store, SystemStore):
-        return Answer(Code.UNAVAILABLE, message="this store is no file")
+    if not isinstance(store, RowStore):
+        return Answer(Code.UNAVAILABLE, message="this store cannot be looked into")
     try:
         return Answer(Code.OK, orjson.dumps(_read(store, question)))
     except reading.BadCondition as problem:
@@ -22,7 +22,7 @@ def answer(store: Store, question: ReadStore) -> Answer:
         return Answer(Code.FAILED, message=str(problem))
 
 
-def _read(store: SystemStore, question: ReadStore) -> dict[str, Any]:
+def _read(store: RowStore, question: ReadStore) -> dict[str, Any]:
     if not question.table:
         return {"tables": reading.tables(store.documents), "documents": {}, "next": None}
     if question.key:

@@ -6,7 +6,6 @@ broke off.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from maestro.events import BadInput
 from maestro.rules.document import Document
@@ -14,10 +13,8 @@ from maestro.rules.state import Rules
 from maestro.rules.status import IN_PROGRESS, Status
 from maestro.rules.step import Save, SaveDocument, SaveUnit
 from maestro.rules.unit import UnitState
+from maestro.store.door import Stores
 from maestro.store.memory import MemoryStore
-from maestro.store.places import store_path
-from maestro.store.space import check_room
-from maestro.store.sqlite import open_store
 from maestro.system.repository import Repository
 from maestro.takeover.documents import converted
 from maestro.takeover.gathering import Found
@@ -46,17 +43,15 @@ class Taken:
     problems: list[str] = field(default_factory=list)
 
 
-def take_over(found: Found, data_dir: Path, at: float, *, dry: bool) -> Taken:
+async def take_over(found: Found, stores: Stores, at: float, *, dry: bool) -> Taken:
     """Put a system's documents into its store; with `dry` only say what would become of them.
 
     Raises:
         StoreError: the store cannot be read or written; nothing of this system was taken over.
     """
-    path = store_path(data_dir, found.system_id)
-    if dry and not path.exists():
+    if dry and found.system_id not in await stores.systems():
         return _into(Repository(MemoryStore(), found.system_id, Rules()), found, at)[0]
-    check_room(path.parent)
-    with_store = open_store(path)
+    with_store = await stores.open(found.system_id)
     try:
         repository = Repository(with_store, found.system_id, Rules())
         taken, new = _into(repository, found, at)
@@ -64,7 +59,7 @@ def take_over(found: Found, data_dir: Path, at: float, *, dry: bool) -> Taken:
             saves: list[Save] = []
             for doc in new:
                 saves += [SaveDocument(doc), *(SaveUnit(doc, unit) for unit in doc.order)]
-            with_store.commit(repository.writes(saves), durable=True)
+            await with_store.commit(repository.writes(saves), durable=True)
         return taken
     finally:
         with_store.close()

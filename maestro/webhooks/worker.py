@@ -7,6 +7,7 @@ nothing but itself. At least once: an `id` that comes twice is the same happenin
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -60,11 +61,18 @@ class Happening:
 class Webhooks:
     """One system's webhooks."""
 
-    def __init__(self, system: System, write_later: WriteLater, store: Store, settings: WebhookSettings) -> None:
+    def __init__(
+        self,
+        system: System,
+        write_later: WriteLater,
+        store: Store,
+        settings: WebhookSettings,
+        settled: Callable[[], Awaitable[None]],
+    ) -> None:
         self._log = logs.get(system=system.id)
         self._deliveries = DeliveryLog(store, write_later, settings.kept)
         self._workers = [
-            _UrlWorker(url, system, write_later, store, settings, self._deliveries) for url in settings.urls
+            _UrlWorker(url, system, write_later, store, settings, self._deliveries, settled) for url in settings.urls
         ]
 
     def changed(self, id_: str) -> None:
@@ -109,6 +117,7 @@ class _UrlWorker:
         store: Store,
         settings: WebhookSettings,
         deliveries: DeliveryLog,
+        settled: Callable[[], Awaitable[None]],
     ) -> None:
         from maestro.webhooks.sender import Sender  # noqa: PLC0415 - see there
 
@@ -118,6 +127,7 @@ class _UrlWorker:
         self._settings = settings
         self._deliveries = deliveries
         self._sender = Sender(url, settings)
+        self._settled = settled
         self._more = asyncio.Event()
         places = dict(store.rows(PLACES, f"{self.name}/"))
         start = places.pop(f"{self.name}/", None)
@@ -161,6 +171,7 @@ class _UrlWorker:
 
     async def _tell(self, happening: Happening) -> None:
         body = rendered(happening)
+        await self._settled()  # nothing is told that the store may not have
         record = self._deliveries.begin(self._sender.shown, happening.id, HAPPENINGS[happening.entry.status])
         for tried in range(1, self._settings.tries + 1):
             problem = await self._sender.send(body)

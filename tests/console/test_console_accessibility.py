@@ -1,27 +1,11 @@
 """axe-core finds nothing to complain of, on any page, in any state, in both colours."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.support.browser import Browser
+from tests.support.looks import check
 from tests.support.scene import Scene
 from tests.support.tenant import Tenant
-
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
-RUN = """
-const [rules, done] = arguments;
-axe.run({ resultTypes: ["violations"], ...rules }).then((found) => done(found.violations.map((one) =>
-  `${one.id}: ${one.help}: ${one.nodes.map((node) => node.target.join(" ") + " " + node.html).join("; ")}`)));
-"""
-
-
-def check(browser: Browser, where: str) -> None:
-    if not browser.run("return Boolean(window.axe)"):
-        browser.run(AXE)
-    for scheme, rules in (("dark", {"runOnly": ["color-contrast"]}), ("light", {})):
-        browser.prefers(scheme)
-        assert browser.driver.execute_async_script(RUN, rules) == [], f"{where}, {scheme}"
 
 
 @pytest.fixture

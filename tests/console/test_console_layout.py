@@ -3,21 +3,11 @@
 import pytest
 
 from tests.support.browser import Browser
+from tests.support.looks import WIDE
 from tests.support.scene import REASON, Scene
 from tests.support.tenant import Tenant
 
 LANGUAGES = ["en", "pt-BR"]
-#: What sticks out: of the window, or text that is cut off in what scrolls sideways.
-WIDE = """
-const out = [...document.querySelectorAll("main *, header *")].filter((e) => e.checkVisibility() && !e.closest("svg")
-  && !e.closest(".unseen, thead, .skip-link, pre"));
-const name = (e) => `${e.tagName}.${e.className} ${e.textContent.slice(0, 40)}`;
-return [
-  ...out.filter((e) => e.getBoundingClientRect().right > innerWidth + 1).map(name),
-  ...out.filter((e) => ["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX)
-    && e.scrollWidth > e.clientWidth + 1 && !e.querySelector("svg.graph") && e.tagName !== "SELECT").map(name),
-];
-"""
 LOADED = "return !document.querySelector('.spinner') && !!document.querySelector('main h1')"
 SEEN = """
 const box = document.querySelector(`[data-key=${arguments[0]}]`).getBoundingClientRect();

@@ -13,11 +13,12 @@ import aiohttp
 import pytest
 
 from maestro.sandbox.demo.clients import Domain, EventManager, Maestro, Services
-from maestro.sandbox.demo.plan import make_plan
+from maestro.sandbox.demo.player import Player
 from maestro.sandbox.demo.stage import Stage
-from maestro.sandbox.demo.story import Story
+from maestro.sandbox.demo.story import Input
 from maestro.sandbox.options import SYSTEM, BrokerKind
-from maestro.sandbox.quotes import Quote, load_history
+from maestro.sandbox.quotes.history import load_history
+from maestro.sandbox.quotes.story import make_plan
 from tests.support.background import Background
 from tests.support.browser import Browser
 from tests.support.stage import eventually
@@ -46,18 +47,18 @@ class Platform:
         self.maestro = Maestro(session, stage.maestro_url)
         self.events = EventManager(session, stage.services["event_manager"])
         self.services = Services(self.maestro, self.events, Domain(session, stage.services["domain"]))
-        self.story = Story(self.plan, SYSTEM, self.services, Quiet())
+        self.player = Player(self.plan, SYSTEM, self.services, Quiet())
         #: The reprocessings of the story; tests make further ones.
         self.told: list[JSON] = []
 
     async def play(self) -> None:
         """Play the story."""
-        await self.story.play()
+        await self.player.play()
         self.told = await self.maestro.documents(SYSTEM)
 
     async def send(self, name: str, **payload: Any) -> None:
         """Start a process of the platform."""
-        assert await self.events.send(self.story._event(name, payload)) == ""
+        assert await self.events.send(self.player._event(name, payload)) == ""
 
     async def state(self) -> JSON:
         """Return what Maestro says of the system."""
@@ -75,7 +76,7 @@ class Platform:
 
     async def held(self) -> JSON:
         """Rectify a quote of a month that scenarios have averages of their own of; return the document."""
-        month = [one for one in self.plan.quotes if one.currency == "USD" and one.day.startswith("2008-09")]
+        month = [one for one in self.plan.inputs if one.subject == "USD" and one.at.startswith("2008-09")]
         done = len(await self.maestro.documents(SYSTEM))
         for number, branch in enumerate(SCENARIOS, 1):
             await self.rectify(month[number], branch=branch)
@@ -86,10 +87,10 @@ class Platform:
             await self.send("push.quote.request", currency="USD", date=day, rate=1.33)
         return dict(document)
 
-    async def rectify(self, quote: Quote, **branch: str) -> None:
+    async def rectify(self, quote: Input, **branch: str) -> None:
         """Rectify a quote, on a branch of its own if one is given."""
-        rate = round(quote.rate * 1.02, 4)
-        await self.send("rectify.quote.request", currency=quote.currency, date=quote.day, rate=rate, **branch)
+        rate = round(quote.value * 1.02, 4)
+        await self.send("rectify.quote.request", currency=quote.subject, date=quote.at, rate=rate, **branch)
 
 
 @pytest.fixture(scope="module")

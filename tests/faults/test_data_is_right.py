@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 
 from maestro.sandbox.demo import run as demo
-from maestro.sandbox.demo.plan import make_plan
 from maestro.sandbox.demo.stage import Stage
 from maestro.sandbox.options import BrokerKind
-from maestro.sandbox.quotes import load_history
+from maestro.sandbox.quotes.history import load_history
+from maestro.sandbox.quotes.story import make_plan
 from tests.faults.figures import note
 from tests.support.procs import kill, processes
 

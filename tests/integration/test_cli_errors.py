@@ -88,6 +88,36 @@ async def test_redrive_all_in_order_and_name_what_fails_again(it: Stage, tenant:
     assert (empty.code, empty.out) == (0, "0 messages redriven\n")
 
 
+async def test_groups_are_listed_and_redriven_as_shown(it: Stage, tenant: Tenant) -> None:
+    ids = await failed(it, tenant, "i1", "i2", "i3")
+    await it.publish(b"no JSON", system=tenant.system)
+    await tenant.depth_is(tenant.queues.persist_error, 4)
+    page = (await maestro(it, "errors", "groups", tenant.system, "--json")).json
+    assert [(one["count"], one["doubt"]) for one in page["groups"]] == [(3, False), (1, False)]
+    assert page["groups"][0]["first"] < page["groups"][0]["last"] < page["groups"][1]["first"]
+    key = page["groups"][0]["key"]
+    listed = await maestro(it, "errors", "groups", tenant.system)
+    assert listed.out.splitlines()[1].split()[:3] == [tenant.system, key, "3"]
+    assert "body: is no JSON" in listed.out
+    of_group = await maestro(it, "errors", "list", tenant.system, "--group", key, "--after", "1", "--limit", "1")
+    assert ids[1] in of_group.out
+    assert "2 to 2 of 3" in of_group.out
+
+    refused = await maestro(it, "errors", "redrive", tenant.system, "--group", key)
+    assert (refused.code, "Redrive 3 messages of" in refused.err) == (2, True)
+    assert f"group {key}: 3 events, failed " in refused.err
+    assert (await maestro(it, "errors", "redrive", tenant.system, "--group", "nosuch", "--yes")).code == 4
+    assert (await maestro(it, "errors", "redrive", tenant.system, "--group", key, "--all")).code == 2
+    tenant.fail("discovery", "impacted", times=999, how=503, instance="i2")
+    done = await maestro(it, "errors", "redrive", tenant.system, "--group", key, "--yes", "--json", "--user", "ana")
+    assert done.code == 1, done
+    assert done.json == {"redriven": 3, "thereNow": {key: 1}}
+    await tenant.commits_are("before", "i1", "i3")
+    entry = (await it.get("/v1.0.0/audit?limit=1000"))["entries"][-1]
+    assert (entry["what"], entry["who"], entry["system"]) == ("redrive", "ana", tenant.system)
+    assert entry["facts"]["groups"] == f"{key} (3)"
+
+
 async def test_what_has_no_id_is_recognised_when_it_fails_again(it: Stage, tenant: Tenant) -> None:
     await it.publish(b"no JSON", system=tenant.system)
     await tenant.depth_is(tenant.queues.persist_error, 1)

@@ -15,14 +15,20 @@ from rich.console import Console
 
 from maestro.sandbox.demo import run as demo
 from maestro.sandbox.demo import stage as stages
-from maestro.sandbox.demo.plan import Plan, make_plan
+from maestro.sandbox.demo.clients import Domain, Maestro
 from maestro.sandbox.demo.report import Report
 from maestro.sandbox.demo.stage import ProcessDied, Stage
+from maestro.sandbox.demo.story import Plan
 from maestro.sandbox.demo.waiting import until
+from maestro.sandbox.meters import story as meters
 from maestro.sandbox.options import BrokerKind
-from maestro.sandbox.quotes import load_history
+from maestro.sandbox.quotes.history import load_history
+from maestro.sandbox.quotes.story import make_plan
 
 pytestmark = pytest.mark.slow
+
+#: Results that rest on the value whose correction is held in the end.
+IMPACT = 300
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +69,7 @@ async def playing(made: list[Stage]) -> Stage:
         if not made or "domain" not in made[0].services:
             return False
         async with aiohttp.ClientSession() as session:
-            url = f"{made[0].services['domain']}/entities/quote/count?systemId={demo.SYSTEM}"
+            url = f"{made[0].services['domain']}/entities/quote/count?systemId={made[0]._system}"
             async with session.get(url) as answer:
                 return (await answer.json())["count"] > 0
 
@@ -73,6 +79,11 @@ async def playing(made: list[Stage]) -> Stage:
 
 def left_in(folder: Path) -> list[Path]:
     return list(folder.glob("maestro-demo-*"))
+
+
+@pytest.fixture(scope="module")
+def readings() -> Plan:
+    return meters.make_plan(2, 1, impact=IMPACT)
 
 
 def check(report: Report, plan: Plan) -> None:
@@ -87,6 +98,37 @@ def check(report: Report, plan: Plan) -> None:
 async def test_the_demo_on_the_embedded_broker(plan: Plan, stage: list[Stage], folder: Path) -> None:
     check(await play(plan), plan)
     assert left_in(folder) == []
+
+
+async def test_the_second_story_ends_equal_and_leaves_a_correction_held_that_impacts_hundreds(
+    readings: Plan, stage: list[Stage]
+) -> None:
+    """As the first story: no rows twice, nothing stale that is not listed. Then the held correction is approved."""
+    told = io.StringIO()
+    report = await demo.run(readings, BrokerKind.EMBEDDED, Console(file=told), keep=True)
+    [made] = stage
+    try:
+        check(report, readings)
+        assert {"hourly", "daily", "settlement", "bill", "credit"} == set(report.results)
+        async with aiohttp.ClientSession() as session:
+            maestro = Maestro(session, made.maestro_url)
+            [held] = await maestro.pending(readings.story.system)
+            assert len(held["events"]) > IMPACT
+            await maestro.decide(held["id"], "approve", "ana")
+
+            async def ended() -> bool:
+                return (await maestro.document(held["id"]))["status"] == "finished"
+
+            await until(ended, "hundreds of replays", 240)
+            domain = Domain(session, made.services["domain"])
+            assert (await domain.doubled(), await domain.stale()) == ([], [])
+            [skipped] = [one for one in readings.corrections if not one.approved]
+            bills = {row["name"]: row["value"] for row in await domain.rows(readings.story.system, "bill", "master")}
+            assert {one.name: bills[one.name] for one in skipped.just_before} == {
+                one.name: one.factor * skipped.new for one in skipped.just_before
+            }
+    finally:
+        await made.end(None)
 
 
 @pytest.mark.rabbitmq

@@ -12,11 +12,13 @@ import pytest
 from maestro.platform.bundle import Platform
 from maestro.platform.errors import SiblingRefused
 from maestro.rules.doubt import CommitEnd
-from maestro.sandbox.demo.plan import SCENARIO, make_plan
+from maestro.sandbox.demo.plan import SCENARIO
 from maestro.sandbox.demo.run import perform
 from maestro.sandbox.demo.waiting import until
 from maestro.sandbox.event_manager import NOTIFICATIONS
-from maestro.sandbox.quotes import load_history
+from maestro.sandbox.meters import story as meters
+from maestro.sandbox.quotes.history import load_history
+from maestro.sandbox.quotes.story import make_plan
 from maestro.settings.model import PlatformSettings, Sibling
 from tests.unit.sandbox.worlds import SYSTEM, Silent, World, new_world
 
@@ -220,21 +222,21 @@ async def test_the_event_manager_introduces_a_system_once_asks_and_refuses(world
     assert world.maestro.asked == 38
     assert "no subscriber" in await world.send("make.coffee.request", {})
     world.maestro.locked = True
-    assert "locked" in await world.send("push.quote.request", {})
+    assert "locked" in await world.send("push.quote.request", {"currency": "USD", "date": "2008-01-20", "rate": 1.0})
     assert not await world.send("anything.done", {})
     assert "not installed" in await world.send("push.quote.request", {}, systemId="other")
 
 
-async def test_bad_payloads_end_in_error_events(world: World) -> None:
-    assert not await world.send("push.quote.request", {"currency": "USD"})
+async def test_a_process_that_fails_ends_in_an_error_event_and_a_wrong_payload_never_starts(world: World) -> None:
+    assert "field `date`" in await world.send("push.quote.request", {"currency": "USD"})
     assert not await world.send("rectify.quote.request", {"currency": "USD", "date": "2008-01-03", "rate": 2.0})
 
     async def reported() -> bool:
-        return len(await world.get("event_manager", "/remembered")) == 2
+        return bool(await world.get("event_manager", "/remembered"))
 
-    await until(reported, "two error events", 10)
-    names = {event["name"] for event in await world.get("event_manager", "/remembered")}
-    assert names == {"push.quote.error", "rectify.quote.error"}
+    await until(reported, "an error event", 10)
+    assert [event["name"] for event in await world.get("event_manager", "/remembered")] == ["rectify.quote.error"]
+    assert len(await world.get("api_core", "/core/processInstance")) == 1
 
 
 async def test_a_stale_waiter_is_reported(world: World) -> None:
@@ -331,14 +333,46 @@ async def test_the_story_ends_equal_on_trunk_and_branch(world: World) -> None:
     assert shown["replayed"] > shown["cascaded"] > 0
     assert (
         shown["events"]
-        == len(plan.quotes) + 72 + 6 + len(plan.corrections) + len(plan.late) + shown["replayed"] + EXTRA
+        == len(plan.inputs) + 72 + 6 + len(plan.corrections) + len(plan.late) + shown["replayed"] + EXTRA
     )
     assert [one["decision"] for one in shown["corrections"]] == [
         "approved", "approved", "approved", "approved", "skipped", "approved",
     ]  # fmt: skip
     assert sum(one["branch"] == SCENARIO for one in shown["corrections"]) == 1
-    januaries = [one.rate for one in HISTORY.quotes("CHF", "2009-01-01", "2009-01-31")]
+    januaries = [one.value for one in HISTORY.quotes("CHF", "2009-01-01", "2009-01-31")]
     assert shown["averages"]["CHF"]["2009-01"] == math.fsum(januaries) / len(januaries)
+
+
+async def test_the_second_story_ends_equal_on_trunk_and_branch(world: World) -> None:
+    plan = meters.make_plan(2, 1)
+    report = await perform(plan, SYSTEM, world.services, Silent(), finds_late=False)
+    assert (report.differences, report.misfires, report.stale, report.doubled) == ((), (), (), ())
+    assert report.equal
+    shown = report.as_json()
+    assert shown["waited"] >= len(plan.late) > 0
+    assert shown["replayed"] > shown["cascaded"] > 0
+    computed = 2 * 24 + 2 + 1
+    assert shown["events"] == (
+        len(plan.inputs) + computed + len(plan.corrections) + len(plan.late) + shown["replayed"] + EXTRA
+    )
+    assert {one.branch for one in plan.corrections} == {"master", SCENARIO}
+    twice = plan.corrections[-1]
+    hour = twice.input.at[:13]
+    of_hour = {one.at: one.value for one in plan.inputs if (one.subject, one.at[:13]) == (twice.input.subject, hour)}
+    assert shown["hourly_totals"][twice.input.subject][hour] == math.fsum(
+        {**of_hour, twice.input.at: twice.new}.values()
+    )
+    assert shown["settlements"]["north"]["2024-03"] == pytest.approx(
+        0.31 * sum(value for days in shown["daily_totals"].values() for value in days.values())
+    )
+
+
+@pytest.mark.parametrize("forgets", ["hourly.total.request", "daily.total.request", "settle.month.request"])
+async def test_the_second_storys_check_fails_when_replays_are_left_out(tmp_path: Path, forgets: str) -> None:
+    async with new_world(tmp_path, forgets=forgets) as world:
+        report = await perform(meters.make_plan(1, 1), SYSTEM, world.services, Silent(), finds_late=False)
+        assert not report.equal
+        assert {one.kind for one in report.differences} >= {"settlement"}
 
 
 @pytest.mark.parametrize("forgets", ["monthly.average.request", "yearly.rate.request"])

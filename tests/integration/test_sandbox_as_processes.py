@@ -19,13 +19,14 @@ from rich.console import Console
 from maestro.broker import open_broker
 from maestro.broker.base import Broker
 from maestro.sandbox.demo import run as demo
-from maestro.sandbox.demo.plan import Plan, make_plan
 from maestro.sandbox.demo.report import Report
 from maestro.sandbox.demo.run import perform
 from maestro.sandbox.demo.stage import ProcessDied, Stage
+from maestro.sandbox.demo.story import Plan
 from maestro.sandbox.demo.waiting import until
 from maestro.sandbox.options import BrokerKind
-from maestro.sandbox.quotes import load_history
+from maestro.sandbox.quotes.history import load_history
+from maestro.sandbox.quotes.story import make_plan
 from maestro.settings.model import BrokerSettings
 from tests.unit.sandbox.worlds import SYSTEM, Silent, new_world
 

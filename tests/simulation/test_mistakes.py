@@ -58,6 +58,8 @@ def test_each_classic_mistake_is_caught(
 def _fails(seed: int, *, unlucky: bool) -> bool:
     try:
         run(seed, unlucky=unlucky)
-    except (Violation, AssertionError, KeyError):  # some mistakes trip the rules first
+    except Violation:
         return True
+    except (AssertionError, KeyError):  # the rules trip over some mistakes; the simulation is to find them itself
+        return False
     return False

@@ -4,6 +4,7 @@ import asyncio
 import email
 import email.policy
 import ssl
+import warnings
 from email.message import EmailMessage
 from typing import Any, Self
 
@@ -39,11 +40,13 @@ class MailServer:
         await self._server.wait_closed()
 
     def _protocol(self) -> SMTP:
-        return SMTP(
-            self, enable_SMTPUTF8=False, tls_context=self._tls if self._security == "starttls" else None,
-            require_starttls=self._security == "starttls", authenticator=self._allowed,
-            auth_required=bool(self._login[0]), auth_require_tls=self._security == "starttls",
-        )  # fmt: skip
+        starttls = self._security == "starttls"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that the login is without TLS: it does not see ours
+            return SMTP(
+                self, enable_SMTPUTF8=False, tls_context=self._tls if starttls else None, require_starttls=starttls,
+                authenticator=self._allowed, auth_required=bool(self._login[0]), auth_require_tls=starttls,
+            )  # fmt: skip
 
     def _allowed(self, _server: SMTP, _session: Session, _envelope: Envelope, _how: str, login: Any) -> AuthResult:
         assert isinstance(login, LoginPassword)

@@ -1,13 +1,14 @@
 """What the demo found out in the end."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from maestro.sandbox.demo.clients import Counters, Json
-from maestro.sandbox.demo.plan import Plan
-from maestro.sandbox.demo.story import Decided
-from maestro.sandbox.demo.truth import Difference, Results
+from maestro.sandbox.demo.clients import Counters
+from maestro.sandbox.demo.player import Decided
+from maestro.sandbox.demo.story import Entity, Json, Plan, Story, Tables, Values
+from maestro.sandbox.demo.truth import Difference
 from maestro.statuses import Status
 
 
@@ -18,7 +19,7 @@ class Report:
     plan: Plan
     decided: tuple[Decided, ...]
     #: What `master` sees.
-    results: Results
+    results: Tables
     differences: tuple[Difference, ...]
     #: Reprocessings that did not end as they should have: what happened instead.
     misfires: tuple[str, ...]
@@ -41,13 +42,13 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as `maestro demo --json` prints it."""
+        entity = self.plan.story.input
         return {
-            "currencies": list(self.plan.currencies),
-            "years": list(self.plan.years),
+            **self.plan.about,
             "corrections": [
                 {
-                    "currency": one.quote.currency,
-                    "date": one.quote.day,
+                    entity.subject: one.input.subject,
+                    entity.part: one.input.at,
                     "old": one.old,
                     "new": one.new,
                     "decision": one.decision,
@@ -55,10 +56,7 @@ class Report:
                 }
                 for one in self.plan.corrections
             ],
-            "averages": self.results.averages,
-            "rates": self.results.rates,
-            "conversions": self.results.conversions,
-            "totals": self.results.totals,
+            **{one.plural: _shown(one, self.results[one.name]) for one in self.plan.story.computed},
             "waited": self.counters.waiting,
             "replayed": self.counters.replayed,
             "cascaded": self.counters.cascaded,
@@ -71,35 +69,38 @@ class Report:
         }
 
 
-def misfires(decided: tuple[Decided, ...]) -> tuple[str, ...]:
+def misfires(story: Story, decided: tuple[Decided, ...]) -> tuple[str, ...]:
     """Return the corrections whose reprocessing ended otherwise than it was decided, or replayed what it must not."""
     return tuple(
-        f"{one.correction.quote.currency} {one.correction.quote.day}: {problem}"
+        f"{one.correction}: {problem}"
         for one in decided
-        if (problem := _misfire(one.document, Status.FINISHED if one.correction.approved else Status.SKIPPED))
+        if (problem := _misfire(story, one.document, Status.FINISHED if one.correction.approved else Status.SKIPPED))
     )
 
 
 def missed_late(plan: Plan, late: Iterable[Json]) -> tuple[str, ...]:
-    """Return the results computed on a rate that was being corrected which no late reprocessing has replayed."""
+    """Return the results computed on a value that was being corrected which no late reprocessing has replayed."""
+    entity = plan.story.use.entity
     replayed = {
-        event["payload"].get("name")
+        event["payload"].get(entity.part)
         for document in late
         if document["status"] == Status.FINISHED
         for event in document["events"]
     }
     meanwhile = [one for correction in plan.corrections for one in correction.meanwhile]
-    return tuple(f"conversion {one.name}: it was not replayed late" for one in meanwhile if one.name not in replayed)
+    return tuple(f"{entity.name} {one.name}: it was not replayed late" for one in meanwhile if one.name not in replayed)
 
 
-def _misfire(document: Mapping[str, Any], expected: str) -> str:
+def _misfire(story: Story, document: Mapping[str, Any], expected: str) -> str:
     if document["status"] != expected:
         return str(document["status"])
-    builds_on_itself = any(event["name"] == "running.total.request" for event in document.get("events", ()))
-    return "a running total is replayed, which counts its amount twice" if builds_on_itself else ""
+    builds_on_itself = any(event["name"] == story.total.process for event in document.get("events", ()))
+    return f"a {story.total.entity.name} is replayed, which counts its amount twice" if builds_on_itself else ""
 
 
-def describe(difference: Difference) -> str:
-    """Return a difference as one line."""
-    parts = asdict(difference)
-    return "{branch} {kind} {currency} {period}: {found}, should be {expected}".format(**parts)
+def _shown(entity: Entity, values: Values) -> dict[str, dict[str, float]]:
+    """Return an entity's values by subject."""
+    table: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for (subject, part), value in values.items():
+        table[subject][part or entity.name] = value
+    return table

@@ -18,13 +18,14 @@ from rich.console import Console
 
 from maestro.events import MASTER
 from maestro.sandbox.demo.clients import IN_FLIGHT, Domain, EventManager, Maestro, Services
-from maestro.sandbox.demo.plan import SCENARIO, Plan
+from maestro.sandbox.demo.plan import SCENARIO
+from maestro.sandbox.demo.player import Player, Teller
 from maestro.sandbox.demo.report import Report, misfires, missed_late
 from maestro.sandbox.demo.show import Show
 from maestro.sandbox.demo.stage import SERVE, Stage
-from maestro.sandbox.demo.story import Story, Teller
+from maestro.sandbox.demo.story import Plan
 from maestro.sandbox.demo.truth import differences, expected
-from maestro.sandbox.options import SYSTEM, BrokerKind
+from maestro.sandbox.options import BrokerKind
 from maestro.statuses import Status
 
 _T = TypeVar("_T")
@@ -42,7 +43,9 @@ async def run(
         ProcessDied, GaveUp, CallFailed: the story came to no end.
     """
     # On a shared RabbitMQ, each run has queues of its own.
-    system = SYSTEM if broker is BrokerKind.EMBEDDED else f"{SYSTEM}-{uuid.uuid4().hex[:8]}"
+    system = plan.story.system
+    if broker is BrokerKind.RABBITMQ:
+        system += f"-{uuid.uuid4().hex[:8]}"
     began = time.monotonic()
     stage = Stage(system, broker, os.environ, serve, kind=kind)
     async with AsyncExitStack() as stack:
@@ -63,7 +66,7 @@ async def run(
                 _say(console, f"  {stage.maestro_url}/#/reprocessing/{ended['id']}")
         if keep:
             if report.equal:
-                held = await _watched(stage, Story(plan, system, services, show).leave_held())
+                held = await _watched(stage, Player(plan, system, services, show).leave_held())
                 _say_what_to_decide(console, stage, system, held["id"])
             stage.keep()
             _say_where(console, stage)
@@ -73,9 +76,9 @@ async def run(
 async def perform(plan: Plan, system: str, services: Services, teller: Teller, *, finds_late: bool = True) -> Report:
     """Play the story on running services, and judge its end. Raises `GaveUp` or `CallFailed`."""
     began = time.monotonic()
-    story = Story(plan, system, services, teller, finds_late=finds_late)
-    decided = tuple(await story.play())
-    found = {branch: await story.results(branch) for branch in (MASTER, SCENARIO)}
+    player = Player(plan, system, services, teller, finds_late=finds_late)
+    decided = tuple(await player.play())
+    found = {branch: await player.results(branch) for branch in (MASTER, SCENARIO)}
     status = await services.maestro.status(system)
     return Report(
         plan=plan,
@@ -86,9 +89,9 @@ async def perform(plan: Plan, system: str, services: Services, teller: Teller, *
             for branch, results in found.items()
             for difference in differences(branch, expected(plan, branch), results)
         ),
-        misfires=(*misfires(decided), *(missed_late(plan, story.late) if finds_late else ())),
-        late=tuple(story.late),
-        stale=tuple(await story.stale()),
+        misfires=(*misfires(plan.story, decided), *(missed_late(plan, player.late) if finds_late else ())),
+        late=tuple(player.late),
+        stale=tuple(await player.stale()),
         doubled=tuple(await services.domain.doubled()),
         counters=status.counters,
         events=await services.events.published(),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -10,8 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.tree import Tree
 
-from maestro.sandbox.demo.report import Report, describe
-from maestro.sandbox.demo.story import Decided
+from maestro.sandbox.demo.player import Decided
+from maestro.sandbox.demo.report import Report
+from maestro.sandbox.demo.story import Story
 
 #: Differences that are listed; the rest is counted.
 _SHOWN = 20
@@ -54,21 +55,23 @@ class Show:
 
     def ends(self, report: Report) -> None:
         """Print the decisions, the cascades and the verdict."""
-        self._console.print(_decisions(report.decided))
+        story = report.plan.story
+        self._console.print(_decisions(story, report.decided))
         for decided in report.decided:
             if decided.correction.approved:
-                self._console.print(_cascade(decided))
+                self._console.print(_cascade(story, decided))
         for line in _verdict(report):
             self._console.print(line, highlight=False)
 
 
-def _decisions(decided: Iterable[Decided]) -> Table:
-    table = Table("quote", "rate", "branch", "decision", "status", title="Corrections", box=SIMPLE, pad_edge=False)
+def _decisions(story: Story, decided: Iterable[Decided]) -> Table:
+    columns = (story.input.name, story.input.value, "branch", "decision", "status")
+    table = Table(*columns, title="Corrections", box=SIMPLE, pad_edge=False)
     for one in decided:
         correction = one.correction
         decisions = [entry["user"] for entry in one.document["history"] if entry["status"] == correction.decision]
         table.add_row(
-            f"{correction.quote.currency} {correction.quote.day}",
+            str(correction),
             f"{correction.old} → {correction.new}",
             correction.branch,
             f"{correction.decision} by {decisions[0] if decisions else 'nobody'}",
@@ -77,25 +80,20 @@ def _decisions(decided: Iterable[Decided]) -> Table:
     return table
 
 
-def _cascade(decided: Decided) -> Tree:
-    """Draw what was replayed: averages below the correction, and the rates that read them below those."""
-    quote = decided.correction.quote
-    tree = Tree(f"{quote.currency} {quote.day} on {decided.correction.branch}")
-    events: list[dict[str, Any]] = decided.document["events"]
-    averages = [event for event in events if "month" in event["payload"]]
-    rates = [event for event in events if "year" in event["payload"]]
-    conversions = [event for event in events if "amount" in event["payload"]]
-    branches = {event["branch"]: tree.add(_replay(event, "month")) for event in averages}
-    for event in rates:
-        branches.get(event["branch"], tree).add(_replay(event, "year"))
-    for event in conversions:
-        tree.add(f"conversion {event['payload']['name']} on {event['branch']}")
+def _cascade(story: Story, decided: Decided) -> Tree:
+    """Draw what was replayed: each level below the one that it reads, per branch, and the uses."""
+    tree = Tree(f"{decided.correction} on {decided.correction.branch}")
+    above: dict[str, Tree] = {}
+    for level in (*story.levels, story.use):
+        entity = level.entity
+        events = [event for event in decided.document["events"] if event["name"] == level.process]
+        branches = {}
+        for event in events:
+            branch, payload = event["branch"], event["payload"]
+            parent = tree if level is story.use else above.get(branch, tree)
+            branches[branch] = parent.add(f"{entity.name} {payload[entity.subject]} {payload[entity.part]} on {branch}")
+        above |= branches
     return tree
-
-
-def _replay(event: dict[str, Any], period: str) -> str:
-    name = {"month": "average", "year": "rate"}[period]
-    return f"{name} {event['payload']['currency']} {event['payload'][period]} on {event['branch']}"
 
 
 def _verdict(report: Report) -> Iterable[str]:
@@ -106,12 +104,12 @@ def _verdict(report: Report) -> Iterable[str]:
     )
     yield f"{sum(len(document['events']) for document in report.late)} results were found stale, and replayed late"
     yield from (f"[red]did not go as decided: {line}" for line in report.misfires)
-    yield from (f"[red]{describe(difference)}" for difference in report.differences[:_SHOWN])
+    yield from (f"[red]{difference}" for difference in report.differences[:_SHOWN])
     if len(report.differences) > _SHOWN:
         yield f"[red]… and {len(report.differences) - _SHOWN} more"
     yield from (f"[red]written twice: the rows of {instance}" for instance in report.doubled[:_SHOWN])
     yield from (f"[red]stale: {unit}" for unit in report.stale[:_SHOWN])
     yield (
-        "[green]equal: every average and rate is what a from-scratch computation gives"
+        "[green]equal: every result is what a from-scratch computation gives"
         if report.equal else "[red]not equal"
     )  # fmt: skip

@@ -1,30 +1,15 @@
-"""What must be true in the end (I8): every average and rate, computed from scratch over the corrected inputs.
+"""What must be true in the end (I8): every result, computed from scratch over the corrected inputs.
 
-Deliberately shares nothing with the processes: it starts from the quotes alone, in one go, without reading the domain.
-Both divide an exactly rounded sum (`math.fsum`), so equal means equal to the last bit.
+Deliberately shares nothing with the processes: it starts from the inputs alone, in one go, without reading the domain.
+Both round a sum exactly (`math.fsum`), so equal means equal to the last bit.
 """
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from maestro.events import MASTER
-from maestro.sandbox.demo.plan import Correction, Plan
-
-#: currency -> period (month or year) or name -> value
-Table = Mapping[str, Mapping[str, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """All that one branch sees of what was computed."""
-
-    averages: Table
-    rates: Table
-    conversions: Table = field(default_factory=dict)
-    #: One a currency, by the name `total`.
-    totals: Table = field(default_factory=dict)
+from maestro.sandbox.demo.story import Correction, Plan, Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,43 +17,39 @@ class Difference:
     """One value that is not what it should be; None: there is none."""
 
     branch: str
+    #: The entity.
     kind: str
-    currency: str
-    period: str
+    subject: str
+    part: str
     expected: float | None
     found: float | None
 
+    def __str__(self) -> str:
+        return f"{self.branch} {self.kind} {self.subject} {self.part}: {self.found}, should be {self.expected}"
 
-def expected(plan: Plan, branch: str) -> Results:
-    """Compute what `branch` must see: the quotes, the trunk's approved corrections, and the branch's own over them."""
-    quotes = {(quote.currency, quote.day): quote.rate for quote in plan.quotes}
+
+def expected(plan: Plan, branch: str) -> Tables:
+    """Compute what `branch` must see: the inputs, the trunk's approved corrections, and the branch's own over them."""
+    story = plan.story
+    inputs = {(one.subject, one.at): one.value for one in plan.inputs}
     for correction in _in_force(plan.corrections, branch):
-        quotes[correction.quote.currency, correction.quote.day] = correction.new
-    by_month: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-    for (currency, day), rate in quotes.items():
-        by_month[currency, day[:7]].append(rate)
-    averages: dict[str, dict[str, float]] = {currency: {} for currency in plan.currencies}
-    for (currency, month), of_month in sorted(by_month.items()):
-        averages[currency][month] = math.fsum(of_month) / len(of_month)
-    rates = {currency: _yearly(averages[currency], plan.years) for currency in plan.currencies}
-    conversions: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for one in plan.conversions:
-        conversions[one.quote.currency][one.name] = one.amount * quotes[one.quote.currency, one.quote.day]
-    totals: defaultdict[str, dict[str, float]] = defaultdict(lambda: {"total": 0.0})
+        inputs[correction.input.subject, correction.input.at] = correction.new
+    uses = {(one.input.subject, one.name): one.factor * inputs[one.input.subject, one.input.at] for one in plan.uses}
+    totals: defaultdict[tuple[str, str], float] = defaultdict(float)
     for correction in plan.corrections:
         for amount in correction.amounts or ():
-            totals[correction.quote.currency]["total"] += amount
-    return Results(averages, rates, conversions, totals)
+            totals[correction.input.subject, ""] += amount
+    return {**story.from_scratch(inputs, plan.payloads), story.use.entity.name: uses, story.total.entity.name: totals}
 
 
-def differences(branch: str, wanted: Results, found: Results) -> list[Difference]:
+def differences(branch: str, wanted: Tables, found: Tables) -> list[Difference]:
     """Compare value by value, with `==`; values missing or too many count too."""
-    return [
-        *_differences(branch, "average", wanted.averages, found.averages),
-        *_differences(branch, "rate", wanted.rates, found.rates),
-        *_differences(branch, "conversion", wanted.conversions, found.conversions),
-        *_differences(branch, "total", wanted.totals, found.totals),
-    ]
+    pairs = (
+        Difference(branch, kind, *place, wanted[kind].get(place), found[kind].get(place))
+        for kind in wanted
+        for place in sorted({*wanted[kind], *found[kind]})
+    )
+    return [pair for pair in pairs if pair.expected != pair.found]
 
 
 def _in_force(corrections: Iterable[Correction], branch: str) -> list[Correction]:
@@ -76,25 +57,3 @@ def _in_force(corrections: Iterable[Correction], branch: str) -> list[Correction
     trunk = [correction for correction in approved if correction.branch == MASTER]
     own = [correction for correction in approved if correction.branch == branch != MASTER]
     return trunk + own
-
-
-def _yearly(averages: Mapping[str, float], years: Iterable[int]) -> dict[str, float]:
-    rates = {}
-    for year in years:
-        window = [value for month, value in averages.items() if year - 2 <= int(month[:4]) <= year]
-        if window:
-            rates[str(year)] = math.fsum(window) / len(window)
-    return rates
-
-
-def _differences(branch: str, kind: str, wanted: Table, found: Table) -> list[Difference]:
-    names = sorted(
-        {(currency, period) for table in (wanted, found) for currency in table for period in table[currency]}
-    )
-    pairs = [
-        Difference(
-            branch, kind, currency, period, wanted.get(currency, {}).get(period), found.get(currency, {}).get(period)
-        )
-        for currency, period in names
-    ]
-    return [pair for pair in pairs if pair.expected != pair.found]

@@ -19,10 +19,8 @@ from maestro.messages import (
 )
 from maestro.store.rest_mark import RestMark
 
-MARK = RestMark(
-    "", (1, 1, 1), 5.0, described=b"D", todo=b"T", measured=b"M", watched=b"W", newest="2000000.11111111-1111"
-)
-BARE = RestMark("", (1, 1, 1), 5.0)
+MARK = RestMark("", "1", 5.0, described=b"D", todo=b"T", measured=b"M", watched=b"W", newest="2000000.11111111-1111")
+BARE = RestMark("", "1", 5.0)
 
 
 @pytest.mark.parametrize(("question", "body"), [(DescribeSystem(), b"D"), (ListTodo(), b"T"), (Measure(), b"M")])

@@ -20,7 +20,7 @@ class FakeBroker:
     """Notes what is declared."""
 
     connected = True
-    problem = ""
+    problem = blocked = ""
 
     def __init__(self) -> None:
         self.declared: list[str] = []

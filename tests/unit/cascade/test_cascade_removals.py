@@ -20,7 +20,7 @@ class FakeBroker:
     """Two queues of message ids, and how often something was taken off them."""
 
     connected = True
-    problem = ""
+    problem = blocked = ""
 
     def __init__(self) -> None:
         self.queues: dict[str, list[str]] = {QUEUES.events: [], QUEUES.control: []}

@@ -14,6 +14,7 @@ from maestro.messages import (
     GetWaiting,
     LeaveOut,
     ListErrors,
+    ListPolicies,
     ListSkipped,
     ListStale,
     Pause,
@@ -25,6 +26,7 @@ from maestro.messages import (
     Retry,
     SetAside,
     SetStatus,
+    ShownGroup,
     Skip,
 )
 from maestro.rules.ids import document_id
@@ -152,6 +154,7 @@ def test_a_reason_is_text_without_space_around_it() -> None:
 async def test_pages_and_looks(client: Client, actor_client: FakeActorClient) -> None:
     for path, question in (
         (f"{SYSTEM}/skipped", ListSkipped(0, 100)),
+        (f"{SYSTEM}/policies", ListPolicies()),
         (f"{SYSTEM}/stale?state=stale&after=7", ListStale("stale", 7, 100)),
         (f"{SYSTEM}/waiting/12", GetWaiting(12)),
         (f"{SYSTEM}/errors", ListErrors(20)),
@@ -176,6 +179,16 @@ async def test_redrive(
     assert actor_client.asked[-1] == ("sysA", Redrive(ids, "ana"), 0.7)
 
 
+async def test_redrive_of_groups_as_they_were_shown(client: Client, actor_client: FakeActorClient) -> None:
+    groups = [{"key": "k1", "count": 3, "digest": "d1"}, {"key": "k2", "count": 1, "digest": "d2"}]
+    assert (await client.post(f"{SYSTEM}/errors/redrive", body(groups=groups))).status == 200
+    question = Redrive((), "ana", (ShownGroup("k1", 3, "d1"), ShownGroup("k2", 1, "d2")))
+    assert actor_client.asked[-1] == ("sysA", question, 0.7)
+    actor_client.answers[Redrive] = Answer(Code.CONFLICT, message="group k1 is not what was shown any more")
+    reply = await client.post(f"{SYSTEM}/errors/redrive", body(groups=groups))
+    assert reply.is_error(409, "group k1 is not what was shown any more")
+
+
 async def test_set_aside(client: Client, actor_client: FakeActorClient) -> None:
     actor_client.answers[SetAside] = Answer(Code.OK, b'{"number":7,"instanceId":"i1"}')
     reply = await client.post(f"{SYSTEM}/stalled/set-aside", body(reason=" it is poison "))
@@ -188,8 +201,13 @@ async def test_set_aside(client: Client, actor_client: FakeActorClient) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "ids: give either"),
-        ({"ids": ["a"], "all": True}, "ids: give either"),
+        ({}, "ids: give one of"),
+        ({"ids": ["a"], "all": True}, "ids: give one of"),
+        ({"groups": [{"key": "k", "count": 1, "digest": "d"}], "all": True}, "ids: give one of"),
+        ({"groups": [{"key": "k", "count": 1, "digest": "d"}] * 2}, "groups: one is named twice"),
+        ({"groups": [{"key": "k", "count": 0, "digest": "d"}]}, "groups[0].count: must be a whole number"),
+        ({"groups": [{"key": "k", "count": 1}]}, "digest: is missing"),
+        ({"groups": []}, "groups: must be a list"),
         ({"all": False}, "all: must be true"),
         ({"all": 1.0, "ids": ["a"]}, "all: must be true or false"),
         ({"ids": []}, "ids: must be a list"),

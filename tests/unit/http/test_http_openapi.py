@@ -13,6 +13,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from maestro.events import BadInput, parse_event
 from maestro.http import shapes
@@ -24,6 +25,7 @@ from maestro.messages import (
     CheckLock,
     Code,
     DescribeSystem,
+    ExplainPolicies,
     FindDocuments,
     GetDocument,
     GetHeldInstance,
@@ -32,7 +34,9 @@ from maestro.messages import (
     GetWaiting,
     ListDeliveries,
     ListDoubts,
+    ListErrorGroups,
     ListErrors,
+    ListPolicies,
     ListRecords,
     ListSkipped,
     ListStale,
@@ -47,14 +51,22 @@ from maestro.messages import (
     ResolveDoubt,
     SetAside,
 )
+from maestro.rules.policies import Effect, Policy
+from maestro.rules.rendering import document_json
 from maestro.statuses import GIVEN_UP, Status, ordered
+from maestro.system import policy_views
 from tests.support.api_fuzz import fuzz
+from tests.support.rules import Rules
 from tests.unit.http.authentication_kit import House, house
 from tests.unit.http.conftest import SETTINGS, Client
 from tests.unit.http.fake_actor_client import FakeActorClient
+from tests.unit.rules.driver import Driver
 
 OPERATIONS = operations(unmatched, unmatched)
 DESCRIBED = document(OPERATIONS, secured=True)
+RULES = Rules(policies=(Policy("few", (Effect.APPROVE, Effect.REFUSE_SKIP), rows_to=5),))
+HELD = RULES.hold("i1", "p1")
+EXPLAINED = orjson.loads(policy_views.answer(RULES.system, ExplainPolicies(HELD.id)).body)
 DOCUMENT = {
     "id": "r1", "systemId": "sysA", "tag": "t", "branch": "master", "forking": False, "status": "pending_approval",
     "pendingEvent": {"instanceId": "i1"}, "origin": None, "events": [], "history": [
@@ -63,6 +75,7 @@ DOCUMENT = {
     ], "units": [], "reimpacted": [], "setAside": [], "leftOut": [],
     "progress": {"replayed": 0, "outstanding": 0, "units": 0, "cascaded": 0},
     "cancelling": False, "heldCommitted": False, "pausing": False, "budget": None, "digest": "d",
+    "rows": None, "policies": EXPLAINED["recorded"],
 }  # fmt: skip
 LOCK = {
     "reprocessing": "r1", "owner": "ana", "reason": "x", "since": "y", "progress": {"replayed": 0, "outstanding": 1}
@@ -74,7 +87,7 @@ DOUBT = {
 }  # fmt: skip
 PAGE = {"after": 0, "total": 0, "next": None, "processes": 0, "branches": 0}
 ANSWERS = {
-    GetDocument: DOCUMENT | {"page": PAGE, "late": False, "heldNamedBy": None, "reconsidered": None},
+    GetDocument: DOCUMENT | {"page": PAGE, "late": False, "heldNamedBy": None, "reconsidered": None, "notFinished": []},
     DescribeSystem: {"id": "sysA", "state": "open"},
     ListWaiting: {"total": 0, "events": [], "next": None},
     ListDeliveries: {"deliveries": [], "next": None},
@@ -84,6 +97,24 @@ ANSWERS = {
     Redrive: {"redriven": 0, "missing": []},
     SetAside: {"number": 7, "instanceId": "i1"},
     ListErrors: {"total": 0, "errors": []},
+    ListErrorGroups: {
+        "total": 1,
+        "lookedAt": 1,
+        "count": 1,
+        "groups": [
+            {
+                "key": "k",
+                "reason": "why",
+                "count": 1,
+                "first": "",
+                "last": "",
+                "events": ["a"],
+                "instanceId": "i1",
+                "doubt": False,
+                "digest": "d",
+            }
+        ],
+    },
     ListDoubts: {"total": 1, "doubts": [DOUBT | {"state": "open"}], "resolved": []},
     ResolveDoubt: DOUBT | {"verdict": "made", "user": "ana", "at": "t", "reason": "looked"},
     GetHeldInstance: {"systemId": "sysA", "instanceId": "i1"},
@@ -97,6 +128,8 @@ ANSWERS = {
             {"instanceId": "p1", "branch": "master", "state": "outstanding", "round": 1, "first": "", "last": ""},
         ],
     },
+    ExplainPolicies: EXPLAINED,
+    ListPolicies: orjson.loads(policy_views.answer(RULES.system, ListPolicies()).body),
     ListSkipped: {"total": 0, "skipped": [], "next": None},
     ListTodo: {"total": 0, "counts": {}, "items": [], "errors": 0, "failed": 0, "lastFailure": ""},
     ListRecords: [],
@@ -179,7 +212,7 @@ def test_every_answer_is_as_described_and_none_is_a_500(served: House) -> None:
     seen = fuzz(served.client.address.url, DESCRIBED, served.tokens["root"], examples=8)
     assert set(seen) == {one.name for one in OPERATIONS if not one.hidden and not one.endless}
     for name, statuses in seen.items():
-        # It was not only refused; but of a redrive's two fields exactly one must be there, which no schema says.
+        # It was not only refused; but of a redrive's three fields exactly one must be there, which no schema says.
         assert statuses & {200, 202} or name == "redrive", (name, statuses)
     assert all(429 not in statuses for statuses in seen.values())
 
@@ -259,3 +292,13 @@ async def test_the_reference_page_needs_nothing_from_elsewhere(client: Client, p
     assert not re.search(r"https?://|innerHTML|eval\(|document\.write|<script>|style=|\son[a-z]+=", text)
     for link in re.findall(r'(?:href|src)="(/[^"#]*)"', text):
         assert (await client.get(link)).status == 200
+
+
+def test_all_that_is_rendered_of_a_document_is_described() -> None:
+    m = Driver()
+    m.run()
+    rendered = orjson.loads(document_json(m.doc, m.doc.order))
+    described = {one.encode_name for one in structs.fields(shapes.DocumentShape)}
+    assert set(rendered) <= described, "http/shapes.py"
+    (unit, *_) = rendered["units"]
+    assert set(unit) <= {one.encode_name for one in structs.fields(shapes.UnitShape)}, "http/shapes.py"

@@ -37,6 +37,18 @@ async def test_ready_says_which_systems_are_stalled(client: Client, actor_client
     ]
 
 
+async def test_what_keeps_the_broker_from_its_work_is_said_of_every_system(
+    client: Client, actor_client: FakeActorClient
+) -> None:
+    actor_client.answers[DescribeSystem] = Answer(Code.OK, b'{"id":"sysA","state":"open"}')
+    actor_client.problems = {"system sysB": "is starting", "cascade": "broker: RabbitMQ takes no publishes: memory"}
+    told = {"id": "sysA", "state": "open", "broker": "RabbitMQ takes no publishes: memory"}
+    assert (await client.get(V1)).json == [told, told]
+    assert (await client.get(f"{V1}/sysA")).json == told
+    actor_client.problems = {"ingress": "sysA: an event cannot be moved to its queue"}
+    assert (await client.get(f"{V1}/sysA")).json == {"id": "sysA", "state": "open"}
+
+
 async def test_describes_a_system(client: Client, actor_client: FakeActorClient) -> None:
     actor_client.answers[DescribeSystem] = Answer(Code.OK, b'{"id":"sysA","state":"open"}')
     assert (await client.get(f"{V1}/sysA")).json == {"id": "sysA", "state": "open"}

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from maestro.messages import Answer, Code, ListErrors, ListRecords, ListTodo
+from maestro.messages import Answer, Code, ListErrorGroups, ListRecords, ListTodo
 from tests.unit.http.authentication_kit import house
 from tests.unit.http.conftest import Client
 from tests.unit.http.fake_actor_client import FakeActorClient
@@ -26,8 +26,9 @@ def said(system: str, errors: int | None = 0) -> Answer:
     return Answer(Code.OK, orjson.dumps(body))
 
 
-def message(instance: str, reason: str) -> dict[str, Any]:
-    return {"reason": reason, "body": {"args": [{"instanceId": instance}]}}
+def group(key: str, count: int, reason: str, first: str = "") -> dict[str, Any]:
+    return {"key": key, "count": count, "reason": reason, "first": first, "last": first, "events": [],
+            "instanceId": "e1", "doubt": False, "digest": "d"}  # fmt: skip
 
 
 async def test_what_holds_most_comes_first_over_all_systems(client: Client, actor_client: FakeActorClient) -> None:
@@ -44,21 +45,22 @@ async def test_what_holds_most_comes_first_over_all_systems(client: Client, acto
 
 
 async def test_errors_alike_are_one_thing_and_looked_at_once(client: Client, actor_client: FakeActorClient) -> None:
-    actor_client.answers[ListTodo] = lambda system, _: said(system, 3 if system == "sysA" else 0)
-    page = {"total": 3, "errors": [
-        message("e1", "domain refused e1: column 17 is missing"),
-        message("e2", "domain refused e2: column 4 is missing"),
-        message("e3", "no such map"),
+    actor_client.answers[ListTodo] = lambda system, _: said(system, 4 if system == "sysA" else 0)
+    page = {"total": 4, "lookedAt": 3, "count": 2, "groups": [
+        group("k1", 2, "domain refused e1: column 17 is missing", "2026-11-20T10:00:00.000000Z"),
+        group("k2", 1, "no such map"),
     ]}  # fmt: skip
-    actor_client.answers[ListErrors] = Answer(Code.OK, orjson.dumps(page))
+    actor_client.answers[ListErrorGroups] = Answer(Code.OK, orjson.dumps(page))
     for _ in range(2):
         found = (await client.get("/v1.0.0/todo")).json
         groups = [item for item in found["items"] if item["kind"] == "errors"]
-        assert [(group["count"], group["cause"]) for group in groups] == [
-            (2, "domain refused e1: column 17 is missing"), (1, "no such map"),
+        assert [(one.get("key", ""), one["count"], one["cause"], one["since"]) for one in groups] == [
+            ("k1", 2, "domain refused e1: column 17 is missing", "2026-11-20T10:00:00.000000Z"),
+            ("k2", 1, "no such map", ""),
+            ("", 1, "", ""),
         ]  # fmt: skip
-        assert found["counts"]["errors"] == 2
-    assert sum(isinstance(asked, ListErrors) for _, asked, _ in actor_client.asked) == 1
+        assert found["counts"]["errors"] == 3
+    assert sum(isinstance(asked, ListErrorGroups) for _, asked, _ in actor_client.asked) == 1
 
 
 async def test_a_system_that_does_not_answer_needs_a_person(client: Client, actor_client: FakeActorClient) -> None:

@@ -5,10 +5,31 @@ import pytest
 
 from maestro import logs
 from maestro.broker.base import BrokerUnavailable, Delivery, Depth, Message
-from maestro.broker.topology import ERROR_HEADER, PERSIST, REDRIVE_HEADER, SystemQueues
+from maestro.broker.topology import (
+    DOUBT_HEADER,
+    ERROR_HEADER,
+    FAILED_AT_HEADER,
+    PERSIST,
+    REDRIVE_HEADER,
+    SystemQueues,
+)
 from maestro.ingress import error_queue
 from maestro.ingress.error_queue import SHOWN_BYTES, ErrorQueue
-from maestro.messages import Answer, Code, ErrorsPeeked, ErrorsRedriven, ListErrors, PeekErrors, Redrive, RedriveErrors
+from maestro.messages import (
+    Answer,
+    Code,
+    ErrorGroup,
+    ErrorsGrouped,
+    ErrorsPeeked,
+    ErrorsRedriven,
+    GroupErrors,
+    ListErrorGroups,
+    ListErrors,
+    PeekErrors,
+    Redrive,
+    RedriveErrors,
+    ShownGroup,
+)
 from maestro.settings.model import HttpSettings
 from maestro.system.changes import Changes
 from maestro.system.error_queue_client import ErrorQueueClient
@@ -38,6 +59,10 @@ class OneQueue:
             return None
         self.unacked.append(self.ready.popleft())
         return self.unacked[-1]
+
+    async def get_some(self, queue: str, count: int) -> list[Delivery]:
+        taken = [await self.get(queue) for _ in range(min(count, len(self.ready)))]
+        return [delivery for delivery in taken if delivery is not None]
 
     async def publish(self, exchange: str, key: str, message: Message) -> None:
         if len(self.published) >= self.breaks:
@@ -184,3 +209,114 @@ async def test_a_redrive_moves_one_message_for_each_id_and_all_that_came_with_it
     assert broker.published[0][2].message_id == "m1"
     assert broker.ids() == ["m0", "m2"]
     assert [one.id for one in (await over(broker).peek(PeekErrors(2, 9))).messages] == ["one", "same"]
+
+
+def failing(*reasons: str, at: str = "2026-11-29T10:00:0{n}.000000Z") -> OneQueue:
+    """An error queue on which the event of instance `e<n>` failed for the `n`th of these reasons."""
+    broker = OneQueue(*(
+        f'{{"args": [{{"instanceId": "e{n}", "name": "sysA.quote.request"}}]}}'.encode() for n in range(len(reasons))
+    ))  # fmt: skip
+    for n, (delivery, reason) in enumerate(zip(broker.ready, reasons, strict=True)):
+        delivery.headers[ERROR_HEADER] = reason  # type: ignore[index]
+        delivery.headers[FAILED_AT_HEADER] = at.format(n=n)  # type: ignore[index]
+    return broker
+
+
+async def groups_of(broker: OneQueue, look: int = 5_000) -> ErrorsGrouped:
+    return await over(broker).group(GroupErrors(1, look, 0, 100))
+
+
+async def redriven(broker: OneQueue, *shown: ErrorGroup) -> ErrorsRedriven:
+    groups = tuple(ShownGroup(one.key, one.count, one.digest) for one in shown)
+    return await over(broker).redrive(RedriveErrors(1, (), "ana", groups))
+
+
+async def test_messages_that_failed_alike_are_one_group_with_first_and_last_time() -> None:
+    broker = failing("domain refused e0: column 17", "no such map", "domain refused e2: column 4", "no such map")
+    found = await groups_of(broker)
+    assert (found.count, found.total, found.looked_at) == (2, 4, 4)
+    refused, unknown = found.groups
+    assert (refused.reason, refused.count, refused.instance_id) == ("domain refused e0: column 17", 2, "e0")
+    assert (refused.first[-10:], refused.last[-10:]) == ("00.000000Z", "02.000000Z")
+    assert (unknown.count, unknown.first[-10:], unknown.last[-10:]) == (2, "01.000000Z", "03.000000Z")
+    assert (refused.events, refused.doubt) == (("sysA.quote.request",), False)
+    assert broker.ids() == ["m0", "m1", "m2", "m3"]
+    page = await over(broker).group(GroupErrors(1, 5_000, 1, 100))
+    assert (page.groups, page.count) == ((unknown,), 2)
+
+
+async def test_of_a_long_queue_the_groups_say_how_much_was_looked_at() -> None:
+    found = await groups_of(failing("a", "b", "a"), look=2)
+    assert ([one.count for one in found.groups], found.looked_at, found.total) == ([1, 1], 2, 3)
+
+
+async def test_a_group_with_a_message_from_before_the_time_was_noted_tells_no_time() -> None:
+    broker = failing("a", "a")
+    del broker.ready[0].headers[FAILED_AT_HEADER]  # type: ignore[attr-defined]
+    (group,) = (await groups_of(broker)).groups
+    assert (group.first, group.last) == ("", "")
+
+
+async def test_the_messages_of_a_group_are_shown_by_the_page() -> None:
+    broker = failing("a", "b", "a", "a")
+    key = (await groups_of(broker)).groups[0].key
+    shown = await over(broker).peek(PeekErrors(7, 2, key, 1))
+    assert ([one.id for one in shown.messages], shown.total) == (["m2", "m3"], 3)
+    shown = await over(broker).peek(PeekErrors(7, 2, "", 1))
+    assert ([one.id for one in shown.messages], shown.total) == (["m1", "m2"], 4)
+
+
+async def test_a_redrive_of_a_group_moves_exactly_what_was_shown() -> None:
+    broker = failing("a", "b", "a")
+    (group, _) = (await groups_of(broker)).groups
+    later = failing("", "", "", "a", "b").ready
+    broker.ready += [later[3], later[4]]  # these failed after the group was shown
+    assert await redriven(broker, group) == ErrorsRedriven(1, 2, ())
+    assert [message.message_id for _, _, message in broker.published] == ["m0", "m2"]
+    assert broker.ids() == ["m1", "m3", "m4"]
+
+
+async def test_a_group_that_is_not_what_was_shown_moves_nothing() -> None:
+    broker = failing("a", "b", "a", "c")
+    a, b, c = (await groups_of(broker)).groups
+    gone = broker.ready.popleft()  # somebody else redrove it
+    done = await redriven(broker, b, a, c)
+    assert (done.count, done.changed) == (0, f"group {a.key} is not what was shown any more: look at it again")
+    assert (broker.ids(), broker.published) == (["m1", "m2", "m3"], [])
+    # It came back, having failed again: it is not what was shown either.
+    gone.headers[FAILED_AT_HEADER] = "2026-11-29T11:00:00.000000Z"  # type: ignore[index]
+    broker.ready.append(gone)
+    assert (await redriven(broker, a)).changed
+    assert (await redriven(broker, b, c)).count == 2
+
+
+async def test_commits_in_doubt_are_a_group_of_their_own_that_nobody_redrives() -> None:
+    broker = failing("a", "a", "a")
+    broker.ready[1].headers[DOUBT_HEADER] = "event:1"  # type: ignore[index]
+    plain, doubt = (await groups_of(broker)).groups
+    assert ([plain.count, doubt.count], [plain.doubt, doubt.doubt]) == ([2, 1], [False, True])
+    done = await redriven(broker, plain, doubt)
+    assert (done.count, "resolved or redriven by itself" in done.changed) == (0, True)
+    assert (await redriven(broker, plain)).count == 2
+    assert broker.ids() == ["m1"]
+
+
+async def test_a_group_that_breaks_off_halfway_says_how_many_and_loses_nothing() -> None:
+    broker = failing("a", "a", "b", "a")
+    broker.breaks = 2
+    done = await redriven(broker, (await groups_of(broker)).groups[0])
+    assert (done.count, done.problem) == (2, "broker: gone")
+    assert broker.ids() == ["m2", "m3"]
+
+
+async def test_a_changed_group_is_a_conflict() -> None:
+    answers: list[Answer] = []
+    client = ErrorQueueClient(lambda _: True, HttpSettings())
+    client.redrive(Redrive((), "ana", (ShownGroup("k", 1, "d"),)), answers.append)
+    client.answered(ErrorsRedriven(1, 0, (), changed="it changed"))
+    client.group(ListErrorGroups(5), answers.append)
+    client.answered(ErrorsGrouped(2, (), 0, 0, 0))
+    assert answers == [
+        Answer(Code.CONFLICT, message="it changed"),
+        Answer(Code.OK, b'{"total":0,"lookedAt":0,"count":0,"groups":[]}'),
+    ]

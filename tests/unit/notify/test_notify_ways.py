@@ -58,7 +58,8 @@ def test_what_has_no_address_is_no_way() -> None:
 async def test_each_webhook_gets_its_form_and_escalations_go_where_they_should() -> None:
     async with receiving() as (receiver, url):
         ways = ways_of(settings(
-            slack={"url": f"{url}/slack/t0ken", "escalate_url": f"{url}/boss/t0ken"}, teams={"url": f"{url}/teams/t0ken"},
+            slack={"url": f"{url}/slack/t0ken", "escalate_url": f"{url}/boss/t0ken"},
+            teams={"url": f"{url}/teams/t0ken"},
             webhook={"url": f"{url}/own/t0ken", "secret": SECRET},
         ))  # fmt: skip
         assert [way.name for way in ways] == ["slack", "teams", "webhook"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from maestro.events import MASTER
 from maestro.rules import commands as do
-from maestro.rules import facts, remembering
+from maestro.rules import facts, remembering, staleness
 from maestro.rules.doubt import Finding
 from maestro.rules.impact import Impacted
 from maestro.rules.ledger import (
@@ -17,6 +17,7 @@ from maestro.rules.ledger import (
     Missed,
     Read,
     Reader,
+    Reads,
     affected,
     base_key,
     copies,
@@ -26,7 +27,8 @@ from maestro.rules.ledger import (
     touched,
     writer_key,
 )
-from maestro.rules.ledger_book import Scope, StaleState
+from maestro.rules.ledger_book import MissedCommit, Scope, StaleState
+from maestro.rules.staleness import NOT_VISIBLE
 from maestro.rules.step import Step
 from tests.unit.rules.driver import P1, P2, Driver, footprint
 
@@ -400,3 +402,28 @@ def test_what_is_fetched_at_once_costs_no_further_question() -> None:
     it = owing()
     it.owed()
     assert it.only(do.AskImpact).instance_id == "i2"
+
+
+def hidden_after_a_run(it: Driver, instance: str) -> None:
+    """Commit an event that waited, and have API core refuse for good to call it finished before its reads are known."""
+    it.run(P1)
+    it.arrive(instance)
+    it.owed()
+    it.replay_to_the_end("j1", "p1")
+    it.impact(footprint=footprint())
+    it.committed()
+    staleness.not_visible(it.system, it.delivery(instance), instance, Step())
+
+
+def test_a_fresh_one_that_discovery_may_never_name_stays_on_the_list(it: Driver) -> None:
+    hidden_after_a_run(it, "w1")
+    it.owed()
+    assert it.system.ledger.owed == {}
+    assert {unit: one.cause for unit, one in it.system.ledger.stale.items()} == {("w1", "master"): NOT_VISIBLE}
+
+
+def test_what_it_missed_says_more_than_that_it_is_not_named(it: Driver) -> None:
+    hidden_after_a_run(it, "w1")
+    owed = next(iter(it.system.ledger.owed.values()))
+    it.tell(facts.OwedFetched(owed.number, footprint(), Reads(), (MissedCommit(1, "c"),)))
+    assert [one.state for one in it.system.ledger.stale.values()] == [StaleState.STALE]

@@ -11,6 +11,8 @@ from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.delivery import Sight
 from maestro.rules.ledger import Footprint
+from maestro.rules.ledger_book import StaleState
+from maestro.rules.staleness import NOT_VISIBLE
 from maestro.rules.visibility import REFUSED_LIMIT, REFUSED_TIMES, TEXT_COMES_WITHIN, VISIBILITY
 from maestro.rules.visible import BEHIND, LONG, PAUSES, Look, Looks
 from tests.unit.rules.driver import P1, Driver
@@ -174,6 +176,9 @@ def test_what_is_refused_for_minutes_and_often_is_unverified(m: Sighted) -> None
         count += 1
     assert m.only(do.RaiseAlarm).alarm is do.Alarm.UNVERIFIED
     assert count == REFUSED_TIMES
+    [listed] = m.system.ledger.stale.values()
+    assert (listed.unit, listed.instance_id, listed.state) == (("i1", "master"), "i1", StaleState.UNVERIFIED)
+    assert listed.cause == NOT_VISIBLE
 
 
 def test_api_core_out_of_reach_stalls_the_system(m: Sighted) -> None:

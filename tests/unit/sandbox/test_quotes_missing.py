@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from maestro.cli.main import app
-from maestro.sandbox.quotes import NoQuotes, load_history
+from maestro.sandbox.quotes.history import NoQuotes, load_history
 
 
 def test_it_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

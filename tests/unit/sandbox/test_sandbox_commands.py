@@ -9,17 +9,18 @@ from typer.testing import CliRunner
 
 from maestro.sandbox import commands, launching
 from maestro.sandbox.demo.clients import Counters
-from maestro.sandbox.demo.plan import Plan
+from maestro.sandbox.demo.player import Decided
 from maestro.sandbox.demo.report import Report
-from maestro.sandbox.demo.story import Decided
+from maestro.sandbox.demo.story import Plan
 from maestro.sandbox.demo.truth import Difference, expected
 from maestro.sandbox.demo.waiting import GaveUp
 from maestro.sandbox.options import BrokerKind
 
 APP = typer.Typer()
 APP.command()(commands.demo)
-FIELDS = {"currencies", "years", "corrections", "averages", "rates", "waited", "replayed", "cascaded", "equal",
-          "seconds", "events", "stale", "doubled", "late", "conversions", "totals"}  # fmt: skip
+COMMON = {"corrections", "waited", "replayed", "cascaded", "equal", "seconds", "events", "stale", "doubled", "late"}
+FIELDS = COMMON | {"currencies", "years", "averages", "rates", "conversions", "totals"}
+METER_FIELDS = COMMON | {"meters", "days", "hourly_totals", "daily_totals", "settlements", "bills", "credits"}
 WRONG = Difference("master", "rate", "USD", "2008", 1.5, 1.4)
 
 
@@ -31,8 +32,8 @@ def report(
     decided = tuple(Decided(one, {"status": end}) for one, end in zip(plan.corrections, ends, strict=True))
     return Report(
         plan=plan, decided=decided, results=expected(plan, "master"), differences=differences,
-        misfires=launching.play.misfires(decided), stale=stale, doubled=doubled, counters=Counters(10, 5, 3), late=(),
-        events=300, seconds=1.23456,
+        misfires=launching.play.misfires(plan.story, decided), stale=stale, doubled=doubled,
+        counters=Counters(10, 5, 3), late=(), events=300, seconds=1.23456,
     )  # fmt: skip
 
 
@@ -55,6 +56,10 @@ def demo(*arguments: str) -> Any:
     return CliRunner().invoke(APP, ["--currencies", "USD", "--years", "2008", *arguments])
 
 
+def meters(*arguments: str) -> Any:
+    return CliRunner().invoke(APP, ["--story", "meters", *arguments])
+
+
 def test_json_is_one_object_and_nothing_else(plays: Player) -> None:
     plays(report)
     ended = demo("--json")
@@ -66,6 +71,31 @@ def test_json_is_one_object_and_nothing_else(plays: Player) -> None:
     assert set(shown["averages"]["USD"]) == {f"2008-{month:02d}" for month in range(1, 13)}
     assert set(shown["rates"]["USD"]) == {"2008"}
     assert all(set(one) == {"currency", "date", "old", "new", "decision", "branch"} for one in shown["corrections"])
+
+
+def test_the_second_story_tells_of_meters(plays: Player) -> None:
+    plays(report)
+    ended = meters("--meters", "2", "--days", "1", "--json")
+    assert (ended.exit_code, ended.stderr) == (0, "the story\n")
+    shown = orjson.loads(ended.stdout)
+    assert set(shown) == METER_FIELDS
+    assert (shown["meters"], shown["days"]) == (["household-1", "bakery-1"], ["2024-03-01"])
+    assert set(shown["hourly_totals"]["bakery-1"]) == {f"2024-03-01T{hour:02d}" for hour in range(24)}
+    assert set(shown["settlements"]["north"]) == {"2024-03"}
+    assert all(set(one) == {"meter", "at", "old", "new", "decision", "branch"} for one in shown["corrections"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--years", "2008"), "years: the story meters has no such option; it has meters, days"),
+        (("--meters", "0"), "meters: 0 is not from 1 to 50"),
+        (("--impact", "1001"), "impact: 1001 is not from 0 to 1000"),
+    ],
+)
+def test_an_option_that_does_not_fit_the_story_is_named(arguments: tuple[str, ...], named: str) -> None:
+    ended = meters(*arguments)
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (2, "", f"{named}\n")
 
 
 def test_the_story_is_on_standard_output_without_it(plays: Player) -> None:

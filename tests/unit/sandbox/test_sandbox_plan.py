@@ -1,7 +1,10 @@
 import pytest
 
-from maestro.sandbox.demo.plan import LATE_PER_DECISION, CannotPlan, make_plan, parse_currencies, parse_years
-from maestro.sandbox.quotes import load_history
+from maestro.sandbox.demo.plan import LATE_PER_DECISION, MOST_IMPACT, CannotPlan
+from maestro.sandbox.demo.story import Plan
+from maestro.sandbox.meters import story as meters
+from maestro.sandbox.quotes.history import load_history
+from maestro.sandbox.quotes.story import make_plan, parse_currencies, parse_years
 
 HISTORY = load_history()
 
@@ -23,41 +26,77 @@ def test_currencies() -> None:
         parse_currencies(" , ")
 
 
-@pytest.mark.parametrize("currencies", [("USD",), ("BRL", "USD"), ("BRL", "USD", "CHF"), tuple(HISTORY.rates)[:3]])
-@pytest.mark.parametrize("years", [(2000,), (2008,), (2005, 2006)])
-def test_every_plan_has_all_kinds_of_corrections_and_one_quote_is_corrected_twice(
-    currencies: tuple[str, ...], years: tuple[int, ...]
-) -> None:
-    currencies = tuple(one for one in currencies if HISTORY.quotes(one, f"{years[0]}-01-01", f"{years[-1]}-12-31"))
-    plan = make_plan(HISTORY, currencies, years)
+def quotes(currencies: tuple[str, ...], years: tuple[int, ...]) -> Plan:
+    known = [one for one in currencies if HISTORY.quotes(one, f"{years[0]}-01-01", f"{years[-1]}-12-31")]
+    return make_plan(HISTORY, known, years)
+
+
+PLANS = [
+    *(
+        quotes(currencies, years)
+        for currencies in [("USD",), ("BRL", "USD"), ("BRL", "USD", "CHF"), tuple(HISTORY.rates)[:3]]
+        for years in [(2000,), (2008,), (2005, 2006)]
+    ),
+    *(meters.make_plan(number, days) for number in (1, 2, 3, 4) for days in (1, 2)),
+]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_every_plan_has_all_kinds_of_corrections_and_one_input_is_corrected_twice(plan: Plan) -> None:
     trunk = [one for one in plan.corrections if not one.is_fork]
-    assert {one.quote.currency for one in trunk} == set(currencies)
+    assert {one.input.subject for one in trunk} == {one.subject for one in plan.inputs}
     assert sum(not one.approved for one in trunk) == 1
     assert any(one.approved for one in trunk)
     assert sum(one.is_fork for one in plan.corrections) == 1
     first, *others, second = plan.corrections
-    assert first.quote == second.quote
-    assert len({one.quote for one in (*others, first)}) == len(plan.corrections) - 1
-    assert (first.old, second.old, second.approved) == (first.quote.rate, first.new, True)
+    assert first.input == second.input
+    assert len({one.input for one in (*others, first)}) == len(plan.corrections) - 1
+    assert (first.old, second.old, second.approved) == (first.input.value, first.new, True)
     assert min(len(first.just_before), len(first.meanwhile)) >= 3
-    assert {one.quote for one in plan.conversions} == {first.quote}
-    assert len({one.name for one in plan.conversions}) == len(plan.conversions)
-    assert all(one.new != one.old and one.quote.day[:4] == str(years[0]) for one in plan.corrections)
+    assert {one.input for one in plan.uses} == {first.input}
+    assert len({one.name for one in plan.uses}) == len(plan.uses)
+    span = plan.inputs[0].at[: plan.story.span]
+    assert all(one.new != one.old and one.input.at.startswith(span) for one in plan.corrections)
 
 
-def test_late_quotes_are_the_next_days_outside_every_averaged_month() -> None:
+def test_the_skipped_correction_impacts_as_many_as_are_wished() -> None:
+    for plan in (make_plan(HISTORY, ("USD",), (2008,), 300), meters.make_plan(2, 1, 300)):
+        [skipped] = [one for one in plan.corrections if not one.approved]
+        assert len({one.name for one in skipped.just_before}) == 300
+        assert {one.input for one in skipped.just_before} == {skipped.input}
+
+
+@pytest.mark.parametrize("impact", [-1, MOST_IMPACT + 1])
+def test_an_impact_out_of_bounds_is_named(impact: int) -> None:
+    with pytest.raises(CannotPlan, match="impact: "):
+        meters.make_plan(1, 1, impact)
+
+
+@pytest.mark.parametrize(("number", "days", "named"), [(0, 1, "meters: 0"), (51, 1, "meters: 51"), (1, 61, "days: 61")])
+def test_meters_and_days_out_of_bounds_are_named(number: int, days: int, named: str) -> None:
+    with pytest.raises(CannotPlan, match=named):
+        meters.make_plan(number, days)
+
+
+def test_late_inputs_belong_to_no_period_that_is_computed() -> None:
     plan = make_plan(HISTORY, ("USD", "CHF"), (2008,))
     assert len(plan.late) == 4 * LATE_PER_DECISION
-    assert plan.late[0].day == "2009-01-02"
-    assert not {(one.currency, one.day[:7]) for one in plan.late} & set(plan.months)
+    assert plan.late[0].at == "2009-01-02"
+    plan = meters.make_plan(2, 2)
+    assert len(plan.late) == 4 * LATE_PER_DECISION
+    assert plan.late[0].at == "2024-03-03T00:00"
+    for plan in PLANS:
+        period = plan.story.period
+        computed = {(one.subject, one.at[:period]) for one in plan.inputs}
+        assert not {(one.subject, one.at[:period]) for one in plan.late} & computed
 
 
 def test_late_quotes_come_from_before_where_the_history_ends() -> None:
     last = int(max(HISTORY.rates["USD"])[:4])
     plan = make_plan(HISTORY, ("USD",), (last,))
-    assert plan.late[0].day.startswith(str(last - 1))
+    assert plan.late[0].at.startswith(str(last - 1))
     everything = make_plan(HISTORY, ("USD",), tuple(range(1999, last + 1)))
-    assert {one.currency for one in everything.late} != {"USD"}
+    assert {one.subject for one in everything.late} != {"USD"}
 
 
 def test_a_currency_without_quotes_is_named() -> None:
@@ -69,4 +108,13 @@ def test_a_currency_without_quotes_is_named() -> None:
 
 def test_rates_are_those_with_something_to_read() -> None:
     plan = make_plan(HISTORY, ("CYP",), (2006, 2007, 2008, 2009, 2010, 2011))
-    assert plan.rates == [("CYP", year) for year in (2006, 2007, 2008, 2009)]
+    assert plan.payloads["rate"] == tuple({"currency": "CYP", "year": year} for year in (2006, 2007, 2008, 2009))
+
+
+def test_a_months_settlement_is_of_all_meters_and_a_second_month_has_its_own() -> None:
+    plan = meters.make_plan(2, 40)
+    names = ["household-1", "bakery-1"]
+    assert plan.payloads["settlement"] == tuple(
+        {"site": "north", "month": month, "meters": names, "price": 0.31} for month in ("2024-03", "2024-04")
+    )
+    assert len(plan.payloads["hourly"]) == 2 * 40 * 24

@@ -1,9 +1,10 @@
-from maestro.sandbox.quotes import Quote, load_history
+from maestro.sandbox.demo.story import Input
+from maestro.sandbox.quotes.history import load_history
 
 
 def test_the_history_is_the_banks() -> None:
     history = load_history()
-    assert history.quotes("USD", "1999-01-04", "1999-01-04") == [Quote("USD", "1999-01-04", 1.1789)]
+    assert history.quotes("USD", "1999-01-04", "1999-01-04") == [Input("USD", "1999-01-04", 1.1789)]
     assert sum(len(days) for days in history.rates.values()) > 190_000
     days = list(history.rates["BRL"])
     assert days == sorted(days)

@@ -326,3 +326,56 @@ def test_traits_are_changed_by_name(tmp_path: Path) -> None:
     sandbox = Sandbox(("s",), MemoryBroker(), tmp_path)
     assert sandbox.rows._creates_anew
     sandbox.rows.close()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"payload": {**QUOTE, "rate": "one"}}, "payload.rate: Expected `float`, got `str` (push.quote.request)"),
+        ({"payload": {**QUOTE, "date": "soon"}}, "payload.date: 'soon' is no day, such as 2024-01-31"),
+        ({"payload": None}, "payload: Expected `object`, got `null`"),
+        ({"branch": ["b"]}, "branch: ['b'] is no text"),
+    ],
+)
+async def test_a_wrong_event_is_refused_when_it_is_sent(world: World, wrong: dict[str, Any], told: str) -> None:
+    event = {"name": "push.quote.request", "systemId": SYSTEM, "payload": QUOTE}
+    status, answer = await call(world, "event_manager", "PUT", "/sendevent", event | wrong)
+    assert (status, answer["status"]) == (400, "400")
+    assert answer["message"].startswith(told)
+    assert await world.get("api_core", "/core/processInstance") == []
+
+
+@pytest.mark.parametrize("times", ["0", "1001", "-1", "many", ""])
+async def test_times_out_of_bounds_are_named(world: World, times: str) -> None:
+    event = {"name": "push.quote.request", "systemId": SYSTEM, "payload": QUOTE}
+    status, answer = await call(world, "event_manager", "PUT", f"/sendevent?times={times}", event)
+    assert (status, answer["message"]) == (400, f"times: {times!r} is no number from 1 to 1000")
+
+
+async def test_one_call_makes_a_value_impact_hundreds(world: World) -> None:
+    """The command that the README has: 300 conversions of one quote, whose correction then impacts them all."""
+    await quoted(world)
+    payload = {**DAY, "amount": 1.0, "name": "c{number}"}
+    event = {
+        "name": "convert.amount.request",
+        "systemId": SYSTEM,
+        "payload": payload,
+        "timestamp": "2020-01-01T00:00:00",
+    }
+    status, _ = await call(world, "event_manager", "PUT", "/sendevent?times=300", event)
+    assert status == 200
+
+    async def finished() -> bool:
+        every = await world.get("api_core", "/core/processInstance")
+        return sum(one["status"] == "finished" for one in every) == 301
+
+    await until(finished, "300 conversions", 30)
+    names = {row["name"] for row in await world.services.domain.rows(SYSTEM, "conversion", "master")}
+    assert names == {f"c{number}" for number in range(1, 301)}
+    assert not await world.send("rectify.quote.request", {**QUOTE, "rate": 2.0})
+
+    async def held() -> list[dict[str, Any]] | None:
+        return await world.services.maestro.pending(SYSTEM) or None
+
+    [document] = await until(held, "the correction to be held", 10)
+    assert len(document["events"]) == 300

@@ -7,6 +7,7 @@ from maestro.rules.document import Document, HistoryEntry
 from maestro.rules.state import Lock, System
 from maestro.rules.status import Status
 from maestro.rules.step import SaveDocument
+from maestro.store.sqlite import open_store
 from maestro.system.metrics import SystemMetrics
 from maestro.telemetry.definitions import OF_SYSTEM
 from maestro.telemetry.metrics import MetricsRegistry
@@ -24,9 +25,8 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
         self.system = System("sysA")
-        self.path = folder / "sysA.db"
-        self.path.write_bytes(b"x" * 100)
-        self.figures = SystemMetrics(self.system, MetricsRegistry(OF_SYSTEM), self.path, self.clock)
+        self.store = open_store(folder / "sysA.db")
+        self.figures = SystemMetrics(self.system, MetricsRegistry(OF_SYSTEM), self.store, self.clock)
 
     def read(self, depths: dict[str, int] | None = None, age: float = 0.0) -> dict[str, float]:
         samples = self.figures.snapshot(depths, age).samples
@@ -58,7 +58,7 @@ def test_an_open_system(tmp_path: Path) -> None:
     assert found["maestro_lock_age_seconds{}"] == 0.0
     assert found["maestro_run_idle_seconds{}"] == 0.0
     assert found["maestro_events_total{commit}"] == 0
-    assert found["maestro_store_bytes{}"] == 100
+    assert found["maestro_store_bytes{}"] >= (tmp_path / "sysA.db").stat().st_size > 0
     assert found["maestro_store_free_bytes{}"] > 0
     assert not [name for name in found if name.startswith("maestro_queue")]
 
@@ -109,5 +109,5 @@ def test_depths_by_short_name_without_those_that_are_missing(tmp_path: Path) -> 
 
 def test_a_store_that_is_gone_is_no_error(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.path.unlink()
+    bench.store.path.unlink()
     assert "maestro_store_bytes{}" not in bench.read()

@@ -49,7 +49,10 @@ export const overwrite = async (id, number, signal) => {
 export const waiting = (id, after, signal) => get(`${V1}/systems/${part(id)}/waiting?after=${after}&limit=50`, signal);
 export const waitingEvent = (id, number, signal) => get(`${V1}/systems/${part(id)}/waiting/${part(number)}`, signal);
 export const skipped = (id, after, signal) => get(`${V1}/systems/${part(id)}/skipped?after=${after}`, signal);
-export const errors = (id, signal) => get(`${V1}/systems/${part(id)}/errors?limit=50`, signal);
+/** Messages of an error queue, of one group or ("") of all: so many behind the oldest `after`. */
+export const errors = (id, group, after, limit, signal) =>
+  get(`${V1}/systems/${part(id)}/errors?group=${part(group)}&after=${after}&limit=${limit}`, signal);
+export const errorGroups = (id, limit, signal) => get(`${V1}/systems/${part(id)}/errors/groups?limit=${limit}`, signal);
 export const doubts = (id, signal) => get(`${V1}/systems/${part(id)}/doubts`, signal);
 export const resolve = (id, key, body) => post(`${V1}/systems/${part(id)}/doubts/${part(key)}`, body);
 export const setAside = (id, body) => post(`${V1}/systems/${part(id)}/stalled/set-aside`, body);

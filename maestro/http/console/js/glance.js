@@ -56,8 +56,9 @@ function link(system) {
 }
 
 function detail(system) {
-  const { running, message } = system;
+  const { running, message, broker } = system;
   if (message) return h("small", {}, message);
+  if (broker) return h("small", { class: "bad" }, t("systems.broker", { broker }));
   if (!running) return null;
   const { replayed, outstanding } = running.progress;
   const text = t("systems.progress", { replayed, total: replayed + outstanding });

@@ -9,7 +9,7 @@ import { empty, failed, loaded, loading, section } from "../parts.js";
 import { href, setQuery } from "../router.js";
 import { table } from "../table.js";
 
-const STATES = ["stale", "overwrite", "unverified", "not_remembered", "accepted", "left_out"];
+const STATES = ["stale", "overwrite", "unverified", "not_remembered", "accepted", "left_out", "not_finished"];
 const NAMED = 3;
 
 export function stalePage({ query, signal }) {

