@@ -70,7 +70,8 @@ class Notifier:
         self._ways = ways_of(settings)
         self._book = Book(settings, self._kept())
         self._more = {way.name: asyncio.Event() for way in self._ways}
-        self._saving = asyncio.Lock()
+        #: The last write of what is kept; each one waits for the one before.
+        self._write: asyncio.Task[None] | None = None
         self._states = {way.name: WayState(way.name, way.shown) for way in self._ways}
 
     @property
@@ -82,7 +83,12 @@ class Notifier:
         """Look and tell, for ever; without a way there is nothing to do."""
         if self._ways:
             workers = [self._kept_running(way.name, partial(self._tell, way)) for way in self._ways]
-            await asyncio.gather(self._kept_running("look", self._watch), *workers)
+            try:
+                await asyncio.gather(self._kept_running("look", self._watch), *workers)
+            finally:
+                # What was told just before the end would be told again after the next start.
+                if self._write is not None:
+                    await asyncio.gather(self._write, return_exceptions=True)
         else:
             await asyncio.Event().wait()
 
@@ -181,9 +187,15 @@ class Notifier:
             return {}
 
     async def _save(self) -> None:
-        async with self._saving:
-            content = msgspec.json.encode(_Kept(self._book.known))
-            try:
-                await asyncio.to_thread(replace, self._path, content, sync=True)
-            except OSError as problem:
-                self._log.error("notify.not_kept", file=str(self._path), cause=problem.strerror or str(problem))
+        """Write what is kept; a cancelled caller does not stop the write."""
+        self._write = asyncio.create_task(self._written(self._write), name="notices are kept")
+        await asyncio.shield(self._write)
+
+    async def _written(self, before: "asyncio.Task[None] | None") -> None:
+        if before is not None:
+            await asyncio.gather(before, return_exceptions=True)
+        content = msgspec.json.encode(_Kept(self._book.known))
+        try:
+            await asyncio.to_thread(replace, self._path, content, sync=True)
+        except OSError as problem:
+            self._log.error("notify.not_kept", file=str(self._path), cause=problem.strerror or str(problem))

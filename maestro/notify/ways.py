@@ -1,6 +1,6 @@
 """The ways to tell people: HTTP webhooks of chats and of one's own, and e-mail. Each sends one message, once.
 
-What a problem says holds neither a URL's path nor a password: whoever reads the log may not post there.
+What a problem says holds neither a URL's path nor a password: who reads the log may not post there.
 """
 
 import ssl

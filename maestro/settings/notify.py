@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, tzinfo
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
@@ -121,8 +121,11 @@ class NotifySettings(Section):
     @field_validator("quiet_zone")
     @classmethod
     def _is_a_zone(cls, value: str) -> str:
-        if value != "UTC" and value not in available_timezones():
-            raise ValueError('must be the name of a time zone such as "America/Sao_Paulo"')
+        try:
+            if value != "UTC":
+                ZoneInfo(value)
+        except (LookupError, ValueError, OSError):
+            raise ValueError('must be the name of a time zone such as "America/Sao_Paulo"') from None
         return value
 
     @property

@@ -114,6 +114,14 @@ async def test_a_restart_tells_nothing_again(site: Site) -> None:
     assert [len(said.lines) for _, said in site.ways[0].sent] == [1, 1]
 
 
+async def test_what_was_told_in_the_last_moment_is_kept(site: Site) -> None:
+    for number in range(1, 20):
+        site.items = [item(number)]
+        async with site.running():
+            await until(lambda number=number: len(site.ways[0].sent) == number)  # type: ignore[misc]  # a default binds it
+    assert [said.lines[0].due and said.lines[0].due.item.units for _, said in site.ways[0].sent] == list(range(1, 20))
+
+
 async def test_reminders_and_escalations_go_by_the_time_that_was_kept(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
