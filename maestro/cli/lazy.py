@@ -7,6 +7,8 @@ from typing import Any, Final, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from maestro.cli.help import in_language, usage_problems
+
 
 class Lazy(NamedTuple):
     """Where a command's function, or a group's app, is, and what it does in one line."""
@@ -48,7 +50,7 @@ COMMANDS: Final = {
     "errors": Lazy("maestro.cli.errors:app", "Events that failed for good: list, show, redrive."),
     "doubts": Lazy("maestro.cli.doubts:app", "Commits in doubt: list them, say what became of them."),
     "notify": Lazy("maestro.cli.notify:app", "How people are told what waits for them: show, test."),
-    "store": Lazy("maestro.cli.store:app", "Look into a system's store: running, stopped, or in a backup."),
+    "store": Lazy("maestro.cli.store:app", "Look into a system's store, or move all stores to PostgreSQL and back."),
     "doctor": Lazy("maestro.cli.doctor:doctor", "Check everything, and name the command that mends what is wrong."),
 }
 
@@ -63,15 +65,31 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command; for a lazy one, what the help says of it."""
         lazy = COMMANDS.get(cmd_name)
-        return _command(cmd_name, lambda: None, lazy.help) if lazy else super().get_command(ctx, cmd_name)
+        found = _command(cmd_name, lambda: None, lazy.help) if lazy else super().get_command(ctx, cmd_name)
+        return in_language(found) if found else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, ...]:
         """Find the command to run; now its module is imported."""
-        lazy = COMMANDS.get(args[0]) if args else None
-        if lazy is None:
+        if not args or args[0] not in COMMANDS:
             return super().resolve_command(ctx, args)
-        module, _, name = lazy.function.partition(":")
-        return args[0], _command(args[0], getattr(import_module(module), name), None), args[1:]
+        return args[0], in_language(loaded(args[0])), args[1:]
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read the arguments."""
+        with usage_problems():
+            in_language(self)
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with usage_problems():
+            return super().invoke(ctx)
+
+
+def loaded(name: str) -> Any:
+    """Return a lazy command; its module is imported."""
+    module, _, function = COMMANDS[name].function.partition(":")
+    return _command(name, getattr(import_module(module), function), None)
 
 
 def _command(name: str, target: Callable[..., None] | typer.Typer, text: str | None) -> Any:

@@ -5,8 +5,8 @@ from typing import Annotated, Final
 import typer
 
 from maestro.cli.exits import EXIT_FAILED, fail
-from maestro.cli.plain import count
 from maestro.cli.session import Session, User, command
+from maestro.language import mark, t, tn
 
 app = typer.Typer(
     help="Notices of what waits for a person: show the ways there are, test them.",
@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_NOBODY: Final = "nobody is told: no way is configured (notify.slack, teams, webhook, email)"
+_NOBODY: Final = mark("nobody is told: no way is configured (notify.slack, teams, webhook, email)")
 
 
 @app.command()
@@ -28,10 +28,10 @@ def show(session: Session) -> None:
         return
     columns = ("WAY", "WHERE", ">TOLD", ">GIVEN UP", "LAST TRY")
     rows = (
-        (one.name, one.shown, one.delivered, one.given_up, one.problem or ("arrived" if one.last else "-"))
+        (one.name, one.shown, one.delivered, one.given_up, one.problem or (t("arrived") if one.last else "-"))
         for one in found.value.ways
     )
-    session.out.table(columns, rows, _NOBODY)
+    session.out.table(columns, rows, t(_NOBODY))
 
 
 @app.command("test")
@@ -45,13 +45,13 @@ def send_test(
     """Send a test message by every way that is configured, or by one, and say whether it arrived."""
     found = session.maestro.test_notice(way, session.user(user))
     if not found.value.ways and not session.out.json:
-        fail(_NOBODY, EXIT_FAILED)
+        fail(t(_NOBODY), EXIT_FAILED)
     failed = [one for one in found.value.ways if one.problem]
     if session.out.json:
         session.out.raw(found.raw)
     else:
         for one in found.value.ways:
-            session.out.say(f"{one.name}: {one.problem or 'arrived'}")
+            session.out.say(f"{one.name}: {one.problem or t('arrived')}")
         if failed:
-            session.out.note(f"{count(len(failed), 'way')} failed")
+            session.out.note(tn("{n} way failed", "{n} ways failed", len(failed)))
     return EXIT_FAILED if failed else 0

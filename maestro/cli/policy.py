@@ -1,4 +1,7 @@
-"""`maestro policy list | explain`: the policies of a running Maestro, and what they say of a reprocessing."""
+"""`maestro policy list | explain`: the policies of a running Maestro, and what they say of a reprocessing.
+
+`dry-run` is in `dry_run.py`.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,10 +9,12 @@ from typing import Final
 import msgspec
 import typer
 
+from maestro.cli.dry_run import dry_run
 from maestro.cli.plain import local
 from maestro.cli.session import AnySystem, DocumentId, Session, command
 from maestro.client.finding import find, systems_of
 from maestro.client.shapes import Explained, Policy, WeighedPolicy
+from maestro.language import mark, t, told
 from maestro.statuses import Status
 
 app = typer.Typer(
@@ -19,14 +24,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command("dry-run")(dry_run)
+
 #: What becomes of a decision, in words.
 _APPROVALS: Final = {
-    "approve": "nobody is asked",
-    "ask": "a person is asked",
-    "two_approvers": "two people must approve",
+    "approve": mark("nobody is asked"),
+    "ask": mark("a person is asked"),
+    "two_approvers": mark("two people must approve"),
 }
-_APPLIES: Final = {True: "yes", False: "no", None: "not known"}
-_HOLDS: Final = {True: "yes", False: "no", None: "?"}
+_APPLIES: Final = {True: mark("yes"), False: mark("no"), None: mark("not known")}
+_HOLDS: Final = {True: mark("yes"), False: mark("no"), None: "?"}
 
 
 @app.command("list")
@@ -38,17 +45,19 @@ def list_(session: Session, system: AnySystem = "") -> None:
         session.out.raw(msgspec.json.encode({one: msgspec.Raw(reply.raw) for one, reply in replies.items()}))
         return
     rows = [(one, *_cells(policy)) for one, reply in replies.items() for policy in reply.value.policies]
-    session.out.table(("SYSTEM", "POLICY", "DIGEST", "SAYS", "WHERE"), rows, "no policy is configured")
+    session.out.table(("SYSTEM", "POLICY", "DIGEST", "SAYS", "WHERE"), rows, t("no policy is configured"))
     for one, reply in replies.items():
         if reply.value.two_approvers:
-            session.out.say(f"{one}: access.two_approvers asks for two approvers, whatever the policies say")
+            said = t("{system}: access.two_approvers asks for two approvers, whatever the policies say", system=one)
+            session.out.say(said)
         if reply.value.auto_approve:
-            session.out.say(f"{one}: reprocessing.auto_approve approves where no policy asks for a person")
+            said = t("{system}: reprocessing.auto_approve approves where no policy asks for a person", system=one)
+            session.out.say(said)
 
 
 def _cells(policy: Policy) -> Sequence[str]:
     where = ", ".join(f"{setting} = {wanted}" for setting, wanted in policy.conditions.items())
-    return (policy.name, policy.digest, ", ".join(policy.effects), where or "always")
+    return (policy.name, policy.digest, ", ".join(map(told, policy.effects)), where or t("always"))
 
 
 @app.command()
@@ -61,19 +70,25 @@ def explain(session: Session, document: DocumentId) -> None:
         return
     found = reply.value
     pending = found.status == Status.PENDING
-    session.out.say(f"{found.id} of {found.system_id}, {found.status}")
+    session.out.say(t("{id} of {system}, {status}", id=found.id, system=found.system_id, status=told(found.status)))
     if found.forking:
-        session.out.say("it opens a branch: it was approved at once, whatever the policies say")
-    session.out.say(f"{'now' if pending else 'if it were decided now'}: {_demanded(found)}")
+        session.out.say(t("it opens a branch: it was approved at once, whatever the policies say"))
+    demanded = _demanded(found)
+    said = t("now: {demanded}", demanded=demanded) if pending else ""
+    session.out.say(said or t("if it were decided now: {demanded}", demanded=demanded))
     if found.recorded and not pending:
-        session.out.say(f"recorded at {local(found.recorded.at)}: {found.recorded.says}")
+        says = told(found.recorded.says)
+        session.out.say(t("recorded at {time}: {says}", time=local(found.recorded.at), says=says))
         for by in found.recorded.by:
-            session.out.say(f"  {by.name} ({by.digest}): {', '.join(by.effects)}, for: {by.why}")
+            values = {"effects": ", ".join(map(told, by.effects)), "why": told(by.why)}
+            session.out.say("  " + t("{name}: {effects}, for: {why}", name=f"{by.name} ({by.digest})", **values))
     for one in found.policies:
         session.out.say()
-        session.out.say(f"{one.name} ({one.digest}): applies: {_APPLIES[one.applies]}{_effects(one)}")
-        cells = ((it.setting, it.wanted, it.found or "not known", _HOLDS[it.holds]) for it in one.conditions)
-        session.out.table(("CONDITION", "WANTED", "FOUND", "HOLDS"), cells, "no condition: it applies to every commit")
+        applies = t("applies: {applies}", applies=t(_APPLIES[one.applies]))
+        session.out.say(f"{one.name} ({one.digest}): {applies}{_effects(one)}")
+        cells = ((it.setting, it.wanted, it.found or t("not known"), t(_HOLDS[it.holds])) for it in one.conditions)
+        columns = ("CONDITION", "WANTED", "FOUND", "HOLDS")
+        session.out.table(columns, cells, t("no condition: it applies to every commit"))
 
 
 def _demanded(found: Explained) -> str:
@@ -85,14 +100,14 @@ def _demanded(found: Explained) -> str:
         )
         if given
     ]
-    skip = "it may not be skipped" if found.skip_refused else "it may be skipped"
-    settings = f" (with {', '.join(beside)})" if beside else ""
-    return f"{_APPROVALS.get(found.approval, found.approval)}; {skip}{settings}"
+    skip = t("it may not be skipped") if found.skip_refused else t("it may be skipped")
+    settings = t(" (with {settings})", settings=", ".join(beside)) if beside else ""
+    return f"{t(_APPROVALS.get(found.approval, found.approval))}; {skip}{settings}"
 
 
 def _effects(one: WeighedPolicy) -> str:
     if one.applies is False:
-        return f"; it would say {', '.join(one.configured)}"
-    said = f"; it says {', '.join(one.effects) or 'nothing'}"
+        return t("; it would say {effects}", effects=", ".join(map(told, one.configured)))
+    said = t("; it says {effects}", effects=", ".join(map(told, one.effects)) or t("nothing"))
     spared = [effect for effect in one.configured if effect not in one.effects]
-    return f"{said}, and not {', '.join(spared)}" if spared else said
+    return said + (t(", and not {effects}", effects=", ".join(map(told, spared))) if spared else "")

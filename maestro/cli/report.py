@@ -11,6 +11,7 @@ from maestro.cli.exits import EXIT_FAILED, EXIT_NOT_FOUND, EXIT_USAGE, fail, in_
 from maestro.cli.outcome import complete
 from maestro.cli.session import DocumentId, Session, SystemId, command
 from maestro.client.finding import find
+from maestro.language import t
 
 
 class Language(StrEnum):
@@ -38,10 +39,10 @@ def report(
     that the page shows and the audit log has.
     """
     if output is not None and session.out.json:
-        fail("--output and --json: choose one", EXIT_USAGE)
+        fail(t("--output and --json: choose one"), EXIT_USAGE)
     found = find(session.maestro, document).value
     if found.system_id != system:
-        fail(f"no reprocessing {document} of system {system}", EXIT_NOT_FOUND)
+        fail(t("no reprocessing {id} of system {system}", id=document, system=system), EXIT_NOT_FOUND)
     # What Process Memory has not told yet is waited for here: the report itself waits for less long.
     complete(lambda: session.maestro.outcome(found.id, 0, 1))
     if session.out.json:
@@ -56,7 +57,7 @@ def report(
         output.write_bytes(page)
     except OSError as problem:
         fail(in_words(problem), EXIT_FAILED)
-    session.out.say(f"{output}: the report of {found.id}, digest {digest}")
+    session.out.say(t("{file}: the report of {id}, digest {digest}", file=output, id=found.id, digest=digest))
 
 
 def _print(raw: bytes) -> None:

@@ -1,15 +1,16 @@
 """`maestro serve`."""
 
 import signal
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maestro.cli.config import EXIT_CONFIG, ConfigFile, exposure, loaded_or_exit
+from maestro.language import t, told
 
 if TYPE_CHECKING:
     from maestro.actors.host_process import HostProcess
+    from maestro.settings import Loaded
     from maestro.settings.model import Settings
 
 #: Exit code when Maestro cannot start although its configuration is sound.
@@ -36,12 +37,12 @@ def serve(
 
     host = HostProcess()  # it imports side by side with us
     try:
-        _run(settings, loaded.notes, host)
+        _run(settings, loaded, host)
     finally:
         host.dismiss()
 
 
-def _run(settings: "Settings", notes: Sequence[str], host: "HostProcess") -> None:
+def _run(settings: "Settings", loaded: "Loaded", host: "HostProcess") -> None:
     import uvloop  # noqa: PLC0415 - keeps `maestro --help` fast
 
     from maestro import logs  # noqa: PLC0415 - as above
@@ -53,15 +54,15 @@ def _run(settings: "Settings", notes: Sequence[str], host: "HostProcess") -> Non
     from maestro.store.base import StoreError  # noqa: PLC0415 - as above
 
     logs.configure(settings.log)
-    _refuse_open_files(settings)
-    for note in notes:
+    _refuse_open_files(settings, loaded)
+    for note in loaded.notes:
         logs.get(part="settings").warning("settings.note", note=note)
     try:
-        uvloop.run(run(settings, lambda url: typer.echo(f"Maestro serves {url}"), host))
+        uvloop.run(run(settings, lambda url: typer.echo(t("Maestro serves {url}", url=url)), host))
     except (
         ActorsFailed, AlreadyRunning, AuditError, BindError, FolderUnusable, StoreError, TokenError,
     ) as problem:  # fmt: skip
-        typer.echo(f"maestro: {problem}", err=True)
+        typer.echo(f"maestro: {told(str(problem))}", err=True)
         raise typer.Exit(EXIT_CANNOT_START) from problem
 
 
@@ -70,15 +71,15 @@ def _end_before_the_start(*_: object) -> None:
     raise SystemExit(0)
 
 
-def _refuse_open_files(settings: "Settings") -> None:
+def _refuse_open_files(settings: "Settings", loaded: "Loaded") -> None:
     """Exit when everybody on this machine could decide in Maestro's place; say what else others may do."""
     from maestro import logs  # noqa: PLC0415 - as above
     from maestro.access.permissions import openings  # noqa: PLC0415 - as above
 
     refused = False
-    for one in openings(settings):
+    for one in openings(settings, loaded.file, named=loaded.named):
         if one.refused:
-            typer.echo(f"maestro: {one.path} {one.message}: {one.mend}", err=True)
+            typer.echo(f"maestro: {one.path} {told(one.message)}: {told(one.mend)}", err=True)
             refused = True
         else:
             logs.get(part="access").warning("files.open_to_others", file=one.path, problem=one.message, mend=one.mend)

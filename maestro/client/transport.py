@@ -48,6 +48,8 @@ class Transport:
         self._host, self._port = parts.hostname or "", parts.port
         self._prefix = parts.path.rstrip("/")
         self._headers = {"Accept": "application/json", "User-Agent": "maestro-cli"}
+        if target.language:
+            self._headers["Accept-Language"] = target.language
         if target.token:
             self._headers["Authorization"] = f"Bearer {target.token}"
 

@@ -131,6 +131,28 @@ async def test_domain_is_asked_how_many_rows_change(it: Stage, *, number: int, a
     assert doc["rows"] == number
 
 
+async def test_a_dry_run_on_the_history(it: Stage, tmp_path: Path) -> None:
+    doc = await held(it, date="2024-03-05")
+    await it.post(f"/v1.0.0/reprocessing/{doc['id']}/skip", {"user": "ana"})
+    new = tmp_path / "new.toml"
+    new.write_text('[[policy]]\nname = "all"\neffects = ["approve"]\n', "utf-8")
+    ran = await maestro(it, "policy", "dry-run", "--config", str(new), MAESTRO_POLICY="")
+    assert ran.code == 0, ran.err
+    assert "they would have approved 1 of 1 at once" in ran.out
+    assert [line for line in ran.out.splitlines() if line.startswith(doc["id"][:8])] != []
+    told = (await maestro(it, "policy", "dry-run", SYSTEM, "--config", str(new), "--json", MAESTRO_POLICY="")).json
+    assert told["summary"]["approved"] == 1
+    assert told["documents"][0] | {"held": ""} == {
+        "id": doc["id"], "system": SYSTEM, "held": "", "decided": "skipped", "approval": "approve",
+        "skipRefused": False, "notKnown": False, "by": ["all"],
+    }  # fmt: skip
+    none = tmp_path / "none.toml"
+    none.write_text("", "utf-8")
+    refused = await maestro(it, "policy", "dry-run", "--config", str(none), MAESTRO_POLICY="")
+    assert refused.code == 2
+    assert "there is no [[policy]] in it" in refused.err
+
+
 async def test_a_policy_that_is_gone_after_a_restart(tmp_path: Path) -> None:
     async with stage(tmp_path, **configured(CLOSED)) as it:
         doc = await held(it, date="2024-01-02")
