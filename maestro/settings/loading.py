@@ -40,6 +40,8 @@ class Loaded:
     origins: Mapping[Key, str]
     #: What is no error and worth a line each: variables that are not read, or say something else than was meant.
     notes: tuple[str, ...] = ()
+    #: Somebody named the file; else it was found in the working folder.
+    named: bool = False
 
 
 def load_settings(config_file: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -75,7 +77,8 @@ def load(config_file: Path | None, environ: Mapping[str, str]) -> Loaded:
     settings = Settings.model_validate(layer.values)
     if settings.broker.kind == "rabbitmq" and not settings.broker.url.get_secret_value():
         raise SettingsError([f'{layer.origins[_KIND]}: broker.kind = "rabbitmq": needs broker.url, or RABBITMQ_HOST'])
-    return Loaded(settings, path, layer.origins, tuple(environment_notes(environ)))
+    named = config_file is not None or bool(environ.get(CONFIG))
+    return Loaded(settings, path, layer.origins, tuple(environment_notes(environ)), named=named)
 
 
 def find_file(config_file: Path | None, environ: Mapping[str, str]) -> Path | None:
