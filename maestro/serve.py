@@ -25,6 +25,7 @@ from maestro.http.todo_list import TodoList
 from maestro.messages import TodoItem
 from maestro.notify.notifier import Notifier
 from maestro.platform import Platform, SiblingError
+from maestro.settings.labels import read_labels
 from maestro.settings.model import Settings
 from maestro.telemetry.metrics import MetricsRegistry
 
@@ -67,6 +68,7 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
         sooner = asyncio.Event()
         newcomers = Newcomers(platform.apicore.systems, sooner.set)
         owner = stack.enter_context(closing(OwnerView(settings)))
+        labels = read_labels(settings.labels)
         entities = Entities(platform, settings.http.ask_timeout)
         stack.push_async_callback(entities.close)
         registry = MetricsRegistry()
@@ -76,7 +78,7 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
             partial(what_waits, runtime.actor_client, todo), registry,
         )  # fmt: skip
         app = create_app(
-            runtime.actor_client, settings.http, look, guards, owner, newcomers, entities, notifier, registry
+            runtime.actor_client, settings.http, look, guards, owner, newcomers, entities, labels, notifier, registry
         )
         address = await stack.enter_async_context(serve_http(app, settings.http))
         await runtime.arrived()

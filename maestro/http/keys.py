@@ -1,5 +1,6 @@
 """What handlers find in the application and on a request."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -13,6 +14,7 @@ from maestro.http.log_limits import Quiet
 from maestro.http.newcomers import Newcomers
 from maestro.http.todo_list import TodoList
 from maestro.notify.notifier import Notifier
+from maestro.settings.labels import TypeLabels
 from maestro.settings.model import HttpSettings
 from maestro.telemetry.metrics import MetricsRegistry
 
@@ -27,6 +29,8 @@ ENTITIES: Final = web.AppKey("ENTITIES", Pages)
 NEWCOMERS: Final = web.AppKey("NEWCOMERS", Newcomers)
 TODO: Final = web.AppKey("TODO", TodoList)
 NOTIFIER: Final = web.AppKey("NOTIFIER", Notifier)
+#: What the systems' data are called.
+LABELS: Final = web.AppKey("LABELS", dict[str, Mapping[str, TypeLabels]])
 #: The API description, ready to send.
 OPENAPI: Final = web.AppKey("OPENAPI", bytes)
 #: What a handler learned of its request that belongs in the log line: user, system, id.
