@@ -527,6 +527,9 @@ class Settings(Section):
     data_dir: Path = Path("data")
     #: Systems to serve from the start, beside those that API core names.
     systems: tuple[SystemId, ...] = ()
+    #: File of what the systems' data are called (`settings.labels`); empty: `labels.toml` beside the configuration
+    #: file, if it is there.
+    labels: str = ""
     store: StoreSettings = StoreSettings()
     broker: BrokerSettings = BrokerSettings()
     http: HttpSettings = HttpSettings()
