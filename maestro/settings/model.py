@@ -8,13 +8,11 @@ from datetime import date
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Final, Literal, LiteralString, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     field_validator,
@@ -23,10 +21,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from maestro.events import check_system_id
+from maestro.settings.base import TOGETHER, Count, Port, Seconds, Section, WebhookUrl, together, webhook_url
+from maestro.settings.notify import NotifySettings
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Count = Annotated[int, Field(ge=1)]
 SystemId = Annotated[str, AfterValidator(lambda value: check_system_id(value, repr(value)))]
 
 
@@ -50,33 +47,12 @@ def _host_name(value: str) -> str:
     return value.lower()
 
 
-def _webhook_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.fragment:
-        raise ValueError("must be an http:// or https:// URL without a user and a fragment")
-    return value
-
-
-#: The kind of a problem that only several settings together have, wherever each of them stands.
-TOGETHER: Final = "together"
-
-
-def together(message: LiteralString, *names: str) -> PydanticCustomError:
-    """Return the problem that these settings of one table have together."""
-    return PydanticCustomError(TOGETHER, message, {"names": names})
-
-
-WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
+#: Hosts that are this machine.
+_LOOPBACK: Final = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
 Happening = Literal["pending", "decided", "finished", "failed"]
 Network = Annotated[str, AfterValidator(_network)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 Origin = Annotated[str, AfterValidator(_origin)]
-
-
-class Section(BaseModel):
-    """A table of the file; an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class BrokerSettings(Section):
@@ -124,6 +100,45 @@ class BrokerSettings(Section):
         return value
 
 
+class StoreSettings(Section):
+    """Where the systems' state is kept."""
+
+    #: postgresql://user:password@host:5432/database?sslmode=verify-full; empty: a file per system in `data_dir`.
+    url: SecretStr = SecretStr("")
+    #: Seconds that PostgreSQL has for an answer; then the connection is given up, and another one asks what was done.
+    timeout: Seconds = 10.0
+
+    @field_validator("url")
+    @classmethod
+    def _names_a_database(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if text and (problem := database_problem(text)):
+            raise ValueError(problem)
+        return value
+
+
+def database_problem(url: str) -> str:
+    """Return what is wrong with the URL of a PostgreSQL database; empty: nothing. The URL is not in it."""
+    if not url.startswith(("postgresql://", "postgres://")):
+        return "must be postgresql://user:password@host:port/database?sslmode=verify-full"
+    if find_spec("psycopg") is None:
+        return "needs psycopg: pip install '.[postgresql]' in the folder of Maestro's sources"
+    from psycopg import ProgrammingError  # noqa: PLC0415 - only where it is used
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - as above
+
+    try:
+        parts = conninfo_to_dict(url)
+    except ProgrammingError:
+        return "is no URL of a PostgreSQL database; special characters are percent-encoded"
+    if not parts.get("dbname"):
+        return "must name the database: postgresql://user:password@host:port/database"
+    hosts = str(parts.get("host") or parts.get("hostaddr") or "").split(",")
+    away = [host for host in hosts if host and not host.startswith("/") and not _LOOPBACK.fullmatch(host)]
+    if away and "sslmode" not in parts:
+        return f"must say how {away[0]} is reached: ?sslmode=verify-full, or sslmode=disable in a network of your own"
+    return ""
+
+
 class HttpSettings(Section):
     """Maestro's own HTTP gateway."""
 
@@ -150,6 +165,13 @@ class HttpSettings(Section):
     #: PEM files of the certificate (with its chain) and its key; both or none. With them: HTTPS only.
     tls_cert: str = ""
     tls_key: str = ""
+    #: Where people open the console, for links in notices: https://maestro.example.org, or with a path behind a proxy.
+    public_url: str = ""
+
+    @field_validator("public_url")
+    @classmethod
+    def _can_be_opened(cls, value: str) -> str:
+        return webhook_url(value).rstrip("/") if value else ""
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
@@ -486,6 +508,10 @@ class Settings(Section):
     data_dir: Path = Path("data")
     #: Systems to serve from the start, beside those that API core names.
     systems: tuple[SystemId, ...] = ()
+    #: File of what the systems' data are called (`settings.labels`); empty: `labels.toml` beside the configuration
+    #: file, if it is there.
+    labels: str = ""
+    store: StoreSettings = StoreSettings()
     broker: BrokerSettings = BrokerSettings()
     http: HttpSettings = HttpSettings()
     access: AccessSettings = AccessSettings()
@@ -495,6 +521,7 @@ class Settings(Section):
     ledger: LedgerSettings = LedgerSettings()
     late: LateSettings = LateSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    notify: NotifySettings = NotifySettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()
     policy: tuple[PolicySettings, ...] = ()

@@ -172,6 +172,11 @@ STORE_SECONDS = _histogram(
     "maestro_store_commit_seconds", "Commits of a system's store; `durable`: synced to disk.", _SYSTEM, "durable"
 )
 STORE_BYTES = _gauge("maestro_store_bytes", "Size of a system's store on disk, its log included.", _SYSTEM)
+STORE_WAITS = _gauge(
+    "maestro_store_waits_seconds",
+    "How long the oldest commit that PostgreSQL has not confirmed has waited; 0: none waits. Not told of files.",
+    _SYSTEM,
+)  # fmt: skip
 STORE_FREE = _gauge("maestro_store_free_bytes", "Space left on the disk of a system's store.", _SYSTEM)
 
 # --- processes --------------------------------------------------------------------------------------------------
@@ -231,6 +236,12 @@ SYSTEM_UP = _gauge("maestro_system_up", "1 when the system answered this scrape.
 SYSTEMS = _gauge(
     "maestro_systems", "Systems that are served: active (a process of their own), passivated (at rest, without one).",
     _GATEWAY, "state",
+)  # fmt: skip
+NOTICES = _counter(
+    "maestro_notices_total",
+    "Notices of what waits for a person, by way (slack, teams, webhook, email) and by what became of a try: delivered, "
+    "failed, given_up (the last of the tries failed).",
+    _GATEWAY, "way", "outcome",
 )  # fmt: skip
 READY = _gauge("maestro_ready", "1 when all parts are in their place (`/readyz` is 200).", _GATEWAY)
 BUILD = _gauge("maestro_build_info", "Always 1; the labels say what runs.", _GATEWAY, "version", "python")
