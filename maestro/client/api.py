@@ -85,6 +85,14 @@ class Maestro:
         """Return the first of what a document's held commit would write."""
         return self._http.call("GET", _document(document_id, "entities"), shapes.EntitiesPage, query={"limit": limit})
 
+    def unusual(self, document_id: str) -> Reply[shapes.UnusualPage]:
+        """Return what is unusual about a document's held commit, as far as it is known."""
+        return self._http.call("GET", _document(document_id, "unusual"), shapes.UnusualPage)
+
+    def labels(self, system_id: str) -> Reply[shapes.Labels]:
+        """Return what a system's data are called."""
+        return self._http.call("GET", _system(system_id, "labels"), shapes.Labels)
+
     def policies(self, system_id: str) -> Reply[shapes.Policies]:
         """Return the policies that are for a system."""
         return self._http.call("GET", _system(system_id, "policies"), shapes.Policies)
@@ -159,6 +167,15 @@ class Maestro:
     def _at_stake(self, data: bytes) -> Reply[shapes.Document | None]:
         raw = bytes(self._http.decoded(data, shapes.Seen).document)
         return Reply(raw, None if raw == b"null" else self._http.decoded(raw, shapes.Document))
+
+    def notices(self) -> Reply[shapes.Ways]:
+        """Return the ways by which people are told what waits for them."""
+        return self._http.call("GET", f"{_V1}/notices", shapes.Ways)
+
+    def test_notice(self, way: str, user: str | None) -> Reply[shapes.Ways]:
+        """Send a test by a way, or (empty) by all; what became of each."""
+        body = {"way": way} | ({} if user is None else {"user": user})
+        return self._http.call("POST", f"{_V1}/notices/test", shapes.Ways, body=body, timeout=self._patient)
 
     # --- deciding ----------------------------------------------------------------------------------------------
 

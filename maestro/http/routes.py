@@ -12,6 +12,7 @@ from maestro.http import (
     console_routes,
     description,
     lists,
+    notices,
     platform_calls,
     reprocessings,
     shapes,
@@ -95,6 +96,10 @@ def _documents() -> Iterable[Operation]:
     yield _get(
         f"{_REPROCESSING}/{{id}}/entities", reprocessings.entities, "entities", Role.VIEWER,
         "What the commit of the held event would write", {200: shapes.EntitiesPage}, query=shapes.PageQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_REPROCESSING}/{{id}}/unusual", reprocessings.unusual, "unusual", Role.VIEWER,
+        "What is unusual about the held commit: its new numbers against their past values", {200: shapes.UnusualPage},
     )  # fmt: skip
     yield _get(
         f"{_REPROCESSING}/{{id}}/policies", reprocessings.policies, "explain_policies", Role.VIEWER,
@@ -203,6 +208,10 @@ def _systems() -> Iterable[Operation]:
         "One system's state, lock, progress, queue depths and counters", {200: shapes.SystemShape},
     )  # fmt: skip
     yield _get(
+        f"{_SYSTEMS}/{{systemId}}/labels", systems.labels, "labels", Role.VIEWER,
+        "What the system's data are called, their units and decimals: from labels.toml", {200: shapes.LabelsShape},
+    )  # fmt: skip
+    yield _get(
         f"{_SYSTEMS}/{{systemId}}/waiting", systems.waiting, "waiting", Role.VIEWER,
         "The events that wait, oldest first", {200: shapes.WaitingShape}, query=shapes.PageQuery,
     )  # fmt: skip
@@ -252,6 +261,15 @@ def _about(metrics: Handler) -> Iterable[Operation]:
     yield _get(
         f"{_V1}/webhooks/deliveries", systems.deliveries, "deliveries", Role.ADMIN,
         "A system's webhook deliveries, oldest first", {200: shapes.DeliveryPage}, query=shapes.DeliveriesQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_V1}/notices", unrestricted(notices.notices), "notices", Role.ADMIN,
+        "The ways by which people are told what waits for them, and how each does", {200: shapes.WaysBody},
+    )  # fmt: skip
+    yield _post(
+        f"{_V1}/notices/test", unrestricted(notices.try_notice), "test_notice", Role.ADMIN,
+        "Send a test by each way, or by one", {200: shapes.TestedWays}, body=shapes.NoticeTestBody, decides=True,
+        cost=_DEAR,
     )  # fmt: skip
     yield _get("/healthz", systems.healthz, "healthz", None, "The gateway is alive", {200: shapes.OkBody})
     yield _get(

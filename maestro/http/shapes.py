@@ -134,6 +134,13 @@ class ResolveBody(DecisionBody):
     reason: Reason | None = None
 
 
+class NoticeTestBody(DecisionBody):
+    """By which way a test is sent; empty: by all."""
+
+    way: Annotated[str, Meta(max_length=MAX_STATUS, examples=["email"],
+                             extra={"says": "must be slack, teams, webhook or email"})] = ""  # fmt: skip
+
+
 class UnitBody(Struct, forbid_unknown_fields=True, rename="camel"):
     """An instance on a branch."""
 
@@ -787,6 +794,40 @@ class DeliveryPage(Struct):
     next: int | None
 
 
+class WayShape(Struct, rename="camel"):
+    """One way by which people are told what waits for them."""
+
+    name: str
+    #: Where it goes, without what is secret of that.
+    shown: str
+    #: Notices since the start: that arrived, and that were given up.
+    delivered: int
+    given_up: int
+    #: Failed tries in a row, and why the last one failed; empty: it arrived.
+    failed: int
+    problem: str
+    last: Annotated[float, Meta(description=SECONDS)]
+
+
+class WaysBody(Struct):
+    """The ways that are configured."""
+
+    ways: list[WayShape]
+
+
+class TestedWay(Struct):
+    """What became of a test by one way; without a problem it arrived."""
+
+    name: str
+    problem: str
+
+
+class TestedWays(Struct):
+    """What became of a test."""
+
+    ways: list[TestedWay]
+
+
 class EventShape(WaitingEvent):
     """An event that waits, with its body."""
 
@@ -977,6 +1018,72 @@ class OutcomePage(Struct, rename="camel"):
     total: int
     units: list[UnitOutcome]
     next: int | None
+
+
+class PastShape(Struct, rename="camel"):
+    """The past values of a field, the one that is replaced among them."""
+
+    count: int
+    #: None: there are fewer than `enough`.
+    median: float | None
+    #: Of what a standard deviation would be, from the median absolute deviation.
+    spread: float | None
+    low: float | None
+    high: float | None
+    #: Spreads between the new value and the median.
+    score: float | None
+    #: Why there may be more of them; empty: these are all, or as many as are asked for.
+    ends: str
+
+
+class UnusualValue(ValueShape, frozen=True):
+    """A new number, and what its past says of it."""
+
+    #: unusual, usual, constant (the past values were all the same), too_few, or pending (ask again).
+    verdict: str
+    #: Places by which a digit or the decimal point seems to have slipped: 1 for ten times; 0: none.
+    slipped: int
+    #: It is unusual, unlike a constant past, or slipped.
+    stands_out: bool
+    past: PastShape
+
+
+class UnusualPage(Struct, rename="camel"):
+    """The numbers that a held commit changes most, what stands out first."""
+
+    #: More will be known: ask again.
+    pending: bool
+    #: Values that the commit changes.
+    changed: int
+    #: Of the values told, those that stand out.
+    unusual: int
+    #: Past values below which nothing is said, and spreads beyond which a value is unusual.
+    enough: int
+    limit: float
+    values: list[UnusualValue]
+    #: Why nothing, or not all, is known.
+    problem: str
+
+
+class LabelShape(Struct):
+    """What a field is called, its unit and its decimals; texts by language."""
+
+    name: dict[str, str]
+    unit: dict[str, str]
+    decimals: int | None
+
+
+class TypeLabelsShape(Struct):
+    """What rows of a type are called, and their fields."""
+
+    name: dict[str, str]
+    fields: dict[str, LabelShape]
+
+
+class LabelsShape(Struct):
+    """The labels of a system's data, by type."""
+
+    types: dict[str, TypeLabelsShape]
 
 
 class EntitiesPage(Struct):

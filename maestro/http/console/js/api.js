@@ -31,6 +31,8 @@ export const history = (query, signal) => get(`${V1}/history?${new URLSearchPara
 export const reprocessing = (id, after, limit, signal) =>
   get(`${V1}/reprocessing/${part(id)}?after=${after}&limit=${limit}`, signal);
 export const entities = (id, after, signal) => get(`${V1}/reprocessing/${part(id)}/entities?after=${after}`, signal);
+export const unusual = (id, signal) => get(`${V1}/reprocessing/${part(id)}/unusual`, signal);
+export const labels = (systemId, signal) => get(`${V1}/systems/${part(systemId)}/labels`, signal);
 export const evidence = (id, after, limit, signal) =>
   get(`${V1}/reprocessing/${part(id)}/evidence?after=${after}&limit=${limit}`, signal);
 export const outcome = (id, after, limit, signal) =>
