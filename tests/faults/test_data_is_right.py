@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Self
 
+import aiohttp
 import pytest
 from rich.console import Console
 
@@ -34,6 +35,8 @@ async def kill_at_random(stage: Stage, dice: Random, kills: list[str]) -> None:
     folder = stage.data_dir / "maestro"
     while True:
         await asyncio.sleep(dice.uniform(*PAUSE))
+        if dice.random() < 0.5:
+            await not_stalled(stage)
         victim = dice.choice(VICTIMS)
         for name, process in processes(folder).items():
             if name.startswith(victim):
@@ -50,6 +53,27 @@ async def replaced(folder: Path, name: str, process: Process) -> None:
         return processes(folder).get(name, process) != process
 
     await eventually(is_replaced, f"{name} is replaced", 60)
+
+
+async def not_stalled(stage: Stage) -> None:
+    """Wait until no commit is in doubt.
+
+    That takes three times the longest commit, in one life of the system: where commits are slow, none would come to its
+    end between kills every few seconds.
+    """
+
+    limit = aiohttp.ClientTimeout(5)
+
+    async def none_is_stalled() -> bool:
+        with suppress(aiohttp.ClientError, TimeoutError, KeyError):
+            async with (
+                aiohttp.ClientSession(timeout=limit) as session,
+                session.get(f"{stage.maestro_url}/v1.0.0/systems") as answer,
+            ):
+                return all(one["stalled"] is None for one in await answer.json())
+        return False
+
+    await eventually(none_is_stalled, "no commit is in doubt", 120)
 
 
 @pytest.mark.parametrize("broker", [BrokerKind.RABBITMQ, BrokerKind.EMBEDDED])
