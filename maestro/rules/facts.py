@@ -191,6 +191,9 @@ class Skipped(Struct, frozen=True):
     ticket: int
     reason: str = ""
     covers: Covers | None = None
+    #: The digest of the preview they saw; empty: whatever it is. The units of that preview, where it is remembered.
+    digest: str = ""
+    seen: tuple[UnitKey, ...] | None = None
 
 
 class DecidersChecked(Struct, frozen=True):

@@ -25,6 +25,7 @@ from maestro.messages import (
     Code,
     DescribeSystem,
     FindDocuments,
+    FindUnits,
     GetHeldInstance,
     GetReplays,
     GetUnits,
@@ -102,6 +103,17 @@ ANSWERS = {
     ListDoubts: {"total": 1, "doubts": [DOUBT | {"state": "open"}], "resolved": []},
     ResolveDoubt: DOUBT | {"verdict": "made", "user": "ana", "at": "t", "reason": "looked"},
     GetHeldInstance: {"systemId": "sysA", "instanceId": "i1"},
+    FindUnits: {
+        "systemId": "sysA",
+        "total": 1,
+        "matched": 0,
+        "groups": {
+            name: {"values": [{"value": "x", "count": 1}], "others": 0}
+            for name in ("process", "branch", "period", "state")
+        },
+        "units": [],
+        "next": None,
+    },
     GetUnits: {"systemId": "sysA", "heldInstance": "i1", "branch": "master", "total": 0, "units": [], "next": None},
     GetReplays: {
         "systemId": "sysA",
