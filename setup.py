@@ -21,7 +21,16 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["maestro", "maestro.*"]),
-    package_data={"maestro": ["py.typed", "defaults/*.toml", "http/console/**/*", "http/reference/*"]},
+    package_data={
+        "maestro": [
+            "py.typed",
+            "defaults/*.toml",
+            "http/console/**/*",
+            "http/reference/*",
+            "http/report/*.css",
+            "locale/*/LC_MESSAGES/*",
+        ]
+    },
     install_requires=[
         # aiohttp and pika are subclassed (http/connection.py, http/proceed.py, broker/rabbitmq_stream.py):
         # tests/unit/test_libraries.py names what that rests on, and the bounds keep out what it was not tried with.
@@ -50,6 +59,8 @@ setup(
         "test": [
             *TRACE,
             *SANDBOX,
+            # Reads, writes and compiles translations.
+            "babel>=2.14",
             "hypothesis>=6.100",
             "import-linter>=2.0",
             # Helm's own code as a library, and the schemas of what it renders: the chart is tested without a cluster.

@@ -67,64 +67,74 @@ async def durable(port: int, folder: Path) -> None:
     await serve(port, web.post(APPROVE, approve))
 
 
-async def calls(port: int, loops: int, seconds: float, kind: str) -> None:  # noqa: C901 - a few lines each kind
-    """Make the calls of an event, a replay, or the fetch of an origin, one after the other, as Maestro makes them."""
-    url = f"http://127.0.0.1:{port}"
+class Calls:
+    """The calls of one piece of work, one after the other, as Maestro makes them."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url
+
+    async def event(self, system: str, instance: str) -> None:
+        await self.trusted(system, instance)
+        await self._look(instance)
+
+    async def trusted(self, system: str, instance: str) -> None:
+        await self._discovery(system, instance)
+        await self._commit(instance)
+
+    async def ledger(self, system: str, instance: str) -> None:
+        await self._impact(system, instance)
+        await self._commit(instance)
+        await self._look(instance)
+
+    async def replay(self, system: str, instance: str) -> None:
+        origin = {"name": "calculate.request", "systemId": system, "scope": "floor", "payload": "x" * 200}
+        async with self._session.put(f"{self._url}/sendevent", json=origin) as answer:
+            await answer.read()
+        await self._impact(system, instance)
+        await self._look(instance)
+        await self._commit(instance)
+        await self._get(f"/{instance}/head")
+
+    async def origin(self, _system: str, instance: str) -> None:
+        await self._get(f"/{instance}/event")
+        await self._look(instance)
+
+    async def _impact(self, system: str, instance: str) -> None:
+        await asyncio.gather(self._discovery(system, instance), self._get(f"/instance/{instance}/entities"))
+
+    async def _discovery(self, system: str, instance: str) -> None:
+        await self._get(f"/v1.0.0/discovery/entities?systemID={system}&instanceID={instance}")
+
+    async def _look(self, instance: str) -> None:
+        await self._get(f"/core/processInstance?filter=byId&id={instance}")
+
+    async def _commit(self, instance: str) -> None:
+        async with self._session.post(f"{self._url}/instance/{instance}/persist") as answer:
+            await answer.read()
+
+    async def _get(self, path: str) -> None:
+        async with self._session.get(self._url + path) as answer:
+            await answer.json()
+
+
+async def calls(port: int, loops: int, seconds: float, kind: str) -> None:
+    """Make the calls of an event, a replay, or the fetch of an origin in so many loops."""
     done = 0
     connector = aiohttp.TCPConnector(limit=64, limit_per_host=64)
     deadline = time.perf_counter() + seconds
 
     async with aiohttp.ClientSession(connector=connector) as session:
-
-        async def get(path: str) -> None:
-            async with session.get(url + path) as answer:
-                await answer.json()
-
-        async def discovery(system: str, instance: str) -> None:
-            await get(f"/v1.0.0/discovery/entities?systemID={system}&instanceID={instance}")
-
-        async def look(instance: str) -> None:
-            await get(f"/core/processInstance?filter=byId&id={instance}")
-
-        async def commit(instance: str) -> None:
-            async with session.post(f"{url}/instance/{instance}/persist") as answer:
-                await answer.read()
-
-        async def event(system: str, instance: str, *, looks: bool = True) -> None:
-            await discovery(system, instance)
-            await commit(instance)
-            if looks:
-                await look(instance)
-
-        async def trusted(system: str, instance: str) -> None:
-            await event(system, instance, looks=False)
-
-        async def with_ledger(system: str, instance: str) -> None:
-            await asyncio.gather(discovery(system, instance), get(f"/instance/{instance}/entities"))
-            await commit(instance)
-            await look(instance)
-
-        async def replay(system: str, instance: str) -> None:
-            origin = {"name": "calculate.request", "systemId": system, "scope": "floor", "payload": "x" * 200}
-            async with session.put(f"{url}/sendevent", json=origin) as answer:
-                await answer.read()
-            await asyncio.gather(discovery(system, instance), get(f"/instance/{instance}/entities"))
-            await look(instance)
-            await commit(instance)
-            await get(f"/{instance}/head")
-
-        async def origin(_system: str, instance: str) -> None:
-            await get(f"/{instance}/event")
-            await look(instance)
-
-        work: Callable[[str, str], Awaitable[None]] = {
-            "event": event, "trusted": trusted, "ledger": with_ledger, "replay": replay, "origin": origin,
-        }[kind]  # fmt: skip
+        made = Calls(session, f"http://127.0.0.1:{port}")
+        work: dict[str, Callable[[str, str], Awaitable[None]]] = {
+            "event": made.event, "trusted": made.trusted, "ledger": made.ledger, "replay": made.replay,
+            "origin": made.origin,
+        }  # fmt: skip
 
         async def one_system(system: str) -> None:
             nonlocal done
             while time.perf_counter() < deadline:
-                await work(system, f"{system}--{done}")
+                await work[kind](system, f"{system}--{done}")
                 done += 1
 
         began = time.perf_counter()

@@ -5,6 +5,7 @@ Lines about one thing carry its ids: `system`, `reprocessing`, `instance`, `deli
 
 import io
 import logging
+import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
@@ -17,6 +18,10 @@ from maestro.settings.model import LogSettings
 
 #: One mapping rather than one variable per id, as structlog has it: it is set for every call to a sibling.
 _IDS: Final[ContextVar[Mapping[str, str]]] = ContextVar("ids", default={})  # noqa: B039 - never changed in place
+
+#: What steers a terminal, begins a line for some who read it, or turns the order of what is shown.
+_STEERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_JSON: Final = structlog.processors.JSONRenderer(ensure_ascii=False)
 
 
 class correlated:  # noqa: N801 - used as a context manager; a class, for a generator costs four times as much
@@ -52,6 +57,21 @@ def with_ids(_logger: object, _method: str, line: MutableMapping[str, Any]) -> M
     return line
 
 
+def _escaped(text: str) -> str:
+    return _STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _escape_event(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape what an event's text may have from outside; the console's renderer does so for values only."""
+    line["event"] = _escaped(str(line["event"]))
+    return line
+
+
+def _as_json(logger: object, method: str, line: MutableMapping[str, Any]) -> str:
+    """Render a line as JSON, with escapes also for what JSON lets stand in a text."""
+    return _escaped(str(_JSON(logger, method, line)))
+
+
 class BestEffort(io.TextIOBase):
     """A stream that may be on a full disk, or closed: what cannot be written is lost, and nothing else with it."""
 
@@ -74,10 +94,8 @@ def configure(settings: LogSettings) -> None:
     """Set up logging for this process. Each process of Maestro calls it once, first thing."""
     level = getattr(logging, settings.level.upper())
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-        if console
-        else structlog.processors.JSONRenderer(ensure_ascii=False)
+    renderers: list[structlog.typing.Processor] = (
+        [_escape_event, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())] if console else [_as_json]
     )
     structlog.configure(
         processors=[
@@ -86,7 +104,7 @@ def configure(settings: LogSettings) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", BestEffort(sys.stderr))),

@@ -375,6 +375,16 @@ class GetHeldInstance(Item, frozen=True):
     id: str
 
 
+class ListPolicies(Item, frozen=True):
+    """The policies that are for this system, in the order of the configuration."""
+
+
+class ExplainPolicies(Item, frozen=True):
+    """Each policy held against a document as it is now: whether it applies, why, and what follows from all of them."""
+
+    id: str
+
+
 class ListSkipped(Item, frozen=True):
     """The skipped events, oldest first: those numbered above `after`, at most `limit`."""
 
@@ -490,6 +500,8 @@ class ForgetAnswer(Item, frozen=True):
     key: str = ""
 
 
+#: What a person decides about one document.
+Decision = Approve | Skip | Retry | Cancel | Pause | Resume | Recheck | Reconsider | LeaveOut | SetStatus
 Question = (
     CheckLock
     | DescribeSystem
@@ -498,21 +510,14 @@ Question = (
     | ListDeliveries
     | FindDocuments
     | GetDocument
-    | Approve
-    | Skip
-    | Retry
-    | Cancel
-    | Pause
-    | Resume
-    | Recheck
-    | Reconsider
-    | LeaveOut
-    | SetStatus
+    | Decision
     | GetWaiting
     | GetHeldInstance
     | GetReplays
     | GetUnits
     | FindUnits
+    | ListPolicies
+    | ExplainPolicies
     | ListSkipped
     | ListStale
     | ListTodo

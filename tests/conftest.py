@@ -20,6 +20,10 @@ _vhosts = itertools.count(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Whoever runs them, they read English, but those that are about languages.
+os.environ["MAESTRO_LANGUAGE"] = "en"
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the tests of faults."""
     group = parser.getgroup("faults")

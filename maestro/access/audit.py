@@ -23,7 +23,7 @@ import orjson
 from maestro import logs
 from maestro.access.private_file import private_folder
 from maestro.access.throttle import Buckets
-from maestro.store.syncing import sync_folder
+from maestro.whole_file import sync_folder
 
 #: What stands in for the hash before the first line.
 GENESIS: Final = "0" * 64

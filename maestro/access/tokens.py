@@ -13,7 +13,8 @@ import msgspec
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from maestro.access.private_file import exclusively, private_folder, replace
+from maestro import whole_file
+from maestro.access.private_file import exclusively, private_folder
 from maestro.access.roles import Principal, Role
 
 PREFIX: Final = "mst_"
@@ -138,7 +139,8 @@ class _Change:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
-                replace(self._file.path, msgspec.json.format(msgspec.json.encode(_Content(1, self._entries))))
+                content = msgspec.json.encode(_Content(1, self._entries))
+                whole_file.replace(self._file.path, msgspec.json.format(content), sync=True)
         finally:
             self._lock.__exit__(None, None, None)
 

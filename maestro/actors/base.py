@@ -67,7 +67,7 @@ class ServiceActor(Actor):
     def _carry(self, thread: ServiceThread, message: object, sender: Address) -> None:
         match message:
             case Ping():
-                thread.call(lambda: self._outbox.put(sender, Pong(self._epoch, thread.problem, thread.figures)))
+                thread.call(lambda: self._outbox.put(sender, Pong(self._epoch, thread.problem, thread.snapshot)))
             case StopService():
                 self._stop(thread, message, sender)
 

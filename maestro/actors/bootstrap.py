@@ -12,7 +12,7 @@ Who notices whose end:
     main ends               Admin, Supervisor and services watch its pidfd and exit
     Admin ends              logger and Supervisor, and with it the services, by PR_SET_PDEATHSIG; main restarts all
     Supervisor ends         the services by PR_SET_PDEATHSIG; main kills the rest and restarts all
-    a service ends          the Supervisor creates it anew
+    a service ends          the Supervisor creates it again
     any of them freezes     who waits for its answer kills it
 """
 
@@ -45,7 +45,7 @@ from maestro.store.installation import Installation, begin_start
 from maestro.store.rest_mark import RestMarks
 from maestro.system.rest_basis import rest_basis
 
-#: What all others live by: when one of these ends, the actor system is started anew.
+#: What all others live by: when one of these ends, the actor system is started again.
 _VITAL: Final = ("admin", "supervisor")
 _START_TIMEOUT: Final = 20.0
 _WATCH: Final = 0.25

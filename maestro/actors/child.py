@@ -54,7 +54,7 @@ class Child:
     #: It has said, with its start or an answer, what keeps it from its work.
     answered: bool = False
     problem: str = ""
-    figures: Snapshot | None = None
+    snapshot: Snapshot | None = None
     births: int = 0
     #: Births by which it was woken: they are no restarts.
     wakes: int = 0

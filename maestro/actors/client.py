@@ -92,7 +92,7 @@ class EndpointClient:
         self._sooner = asyncio.Event()
         self._entries: dict[tuple[Role, str], Entry] = {}
         self._directory: tuple[Entry, ...] = ()
-        self._figures: dict[Role, Snapshot] = {}
+        self._snapshots: dict[Role, Snapshot] = {}
         self._log = structlog.get_logger()
 
     # --- for the gateway --------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ class EndpointClient:
         return tuple(
             ActorState(
                 entry.role.value, entry.system_id, entry.pid, entry.state == State.RUNNING, entry.restarts,
-                None if entry.role is Role.SYSTEM else self._figures.get(entry.role),
+                None if entry.role is Role.SYSTEM else self._snapshots.get(entry.role),
             )
             for entry in self._directory
             if entry.state not in (State.PASSIVATED, WAKING)
@@ -318,7 +318,7 @@ class EndpointClient:
         match message:
             case Directory() if message.run_id == self._run_id:
                 self._heard = time.monotonic()
-                self._figures = dict(message.figures)
+                self._snapshots = dict(message.snapshots)
                 if message.version > self._version:
                     self._version = message.version
                     self._update(message.entries)

@@ -76,7 +76,7 @@ class Endpoint:
             while not self._closing.is_set():
                 transport.set_watch([self._outbox.fileno()])
                 transport.run(lambda envelope: self._take(transport, envelope), _TURN)
-        except Exception:  # noqa: BLE001 - the runtime sees this thread end, and starts everything anew
+        except Exception:  # noqa: BLE001 - the runtime sees this thread end, and starts everything again
             self._log.exception("the actors' endpoint failed")
         finally:
             _close(transport)
@@ -110,6 +110,6 @@ def _close(transport: Any) -> None:
 
 
 def address_of(port: int) -> Any:
-    """Return the address of whoever of this run listens on that port (`unix_sockets`)."""
+    """Return the address of the process of this run that listens on that port (`unix_sockets`)."""
     address: ActorAddress = LeanTransport.getAddressFromString((LOOPBACK, port))
     return address

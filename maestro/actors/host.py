@@ -17,7 +17,7 @@ import msgspec
 from thespian.actors import ActorSystem, WatchMessage
 from thespian.system import multiprocCommon
 
-from maestro import logs
+from maestro import logs, whole_file
 from maestro.actors import processes, wire
 from maestro.actors.messages import Factories, HostOrder, HostReport, Oversee, Overseeing
 from maestro.actors.preload import preload, preload_for
@@ -47,9 +47,7 @@ def main() -> int:
         for pid in processes.children(os.getpid()):
             processes.process(pid).kill()
         raise
-    scratch = order.report.with_suffix(".new")
-    scratch.write_bytes(msgspec.json.encode(report))
-    scratch.replace(order.report)
+    whole_file.replace(order.report, msgspec.json.encode(report), sync=False)
     sys.stderr.flush()
     os._exit(0)  # no thespian finalizer is to touch what now lives on without us
 

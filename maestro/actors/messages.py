@@ -119,13 +119,13 @@ class Entry(Struct, frozen=True):
 class Directory(Struct, frozen=True):
     """The actors that have changed since the version that the asker has.
 
-    `figures`: what ingress and cascade measured, by role, as far as they have told.
+    `snapshots`: what ingress and cascade measured, by role, as far as they have told.
     """
 
     run_id: str
     version: int
     entries: tuple[Entry, ...]
-    figures: tuple[tuple[Role, Snapshot], ...] = ()
+    snapshots: tuple[tuple[Role, Snapshot], ...] = ()
 
 
 class Wake(Struct, frozen=True):
@@ -190,9 +190,9 @@ class Ping(Struct, frozen=True):
 class Pong(Struct, frozen=True):
     """They are: this passed through both. `problem` says what keeps the service from its work; empty: nothing.
 
-    `figures` are what ingress and cascade measured.
+    `snapshot` is what ingress or cascade measured.
     """
 
     epoch: int
     problem: str
-    figures: Snapshot | None = None
+    snapshot: Snapshot | None = None

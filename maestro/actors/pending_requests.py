@@ -2,7 +2,7 @@
 
 Plain: futures and the time, no I/O and no clock; questions go into the session that it is given. Lock checks are
 coalesced: all that arrive while one is under way share the next. A system that leaves a lock check unanswered is
-silent: it is asked nothing more, and whoever asks is told at once that it is unavailable.
+silent: it is asked nothing more, and a caller is told at once that it is unavailable.
 """
 
 import asyncio
@@ -51,12 +51,12 @@ class PendingRequests:
     """The talk with one system.
 
     Args:
-        patience: seconds after which an unanswered lock check means silence, and another question needs one.
+        silent_after: seconds after which an unanswered lock check means silence, and another question needs one.
         numbers: yields correlation ids.
     """
 
     system_id: str
-    patience: float
+    silent_after: float
     numbers: Callable[[], int]
     session: Way | None = None
     epoch: int = 0
@@ -137,9 +137,9 @@ class PendingRequests:
         if self.session is None:
             return
         if self._check is None:
-            if any(now - since >= self.patience for _, since in self._open.values()):
+            if any(now - since >= self.silent_after for _, since in self._open.values()):
                 self._begin_check(self.session, [], now)
-        elif self.silent_since is None and now - self._check.since >= self.patience:
+        elif self.silent_since is None and now - self._check.since >= self.silent_after:
             self.silent_since = self._check.since
             waiting = [*self._check.waiting, *self._next]
             self._check.waiting, self._next = [], []

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from maestro import whole_file
 from maestro.actors import processes
 from maestro.actors.errors import AlreadyRunning, FolderUnusable
 from maestro.actors.processes import Process
@@ -79,9 +80,7 @@ class RunFolder:
 
     def write(self, record: RunRecord) -> None:
         """Replace the record in one step."""
-        scratch = self._record_path.with_suffix(".json.new")
-        scratch.write_bytes(msgspec.json.format(msgspec.json.encode(record)))
-        scratch.replace(self._record_path)
+        whole_file.replace(self._record_path, msgspec.json.format(msgspec.json.encode(record)), sync=False)
 
     def release(self) -> None:
         """Give up the lock; the record of a run that ended well is removed."""

@@ -21,7 +21,7 @@ class Service(Protocol):
     def problem(self) -> str:
         """What keeps the service from its work now, in words; empty: nothing. Read on the loop's thread."""
 
-    def figures(self) -> Snapshot | None:
+    def snapshot(self) -> Snapshot | None:
         """Return what the process measured, on the loop's thread; it goes to the supervisor with each sign of life.
 
         None for a system, which is asked with `Measure`.

@@ -68,9 +68,9 @@ class ServiceThread:
         return self._service.problem if self._service is not None else "it is being started"
 
     @property
-    def figures(self) -> Snapshot | None:
+    def snapshot(self) -> Snapshot | None:
         """What the service measured, if it tells so. To be read on its own thread."""
-        return self._service.figures() if self._service is not None else None
+        return self._service.snapshot() if self._service is not None else None
 
     @property
     def ready(self) -> bool:

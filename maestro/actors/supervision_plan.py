@@ -190,11 +190,11 @@ class SupervisionPlan:
             child.problem = problem
             self._changed(child)
 
-    def told(self, epoch: int, figures: Snapshot | None) -> None:
-        """Keep what an actor measured, for whoever asks for the directory. It makes no new version of that."""
+    def told(self, epoch: int, snapshot: Snapshot | None) -> None:
+        """Keep what an actor measured, for the next answer with the directory. That makes no new version of it."""
         child = self._of_epoch(epoch)
         if child is not None:
-            child.figures = figures
+            child.snapshot = snapshot
 
     def stopped(self, epoch: int, now: float) -> list[Command]:
         """The service of `epoch` has stopped in good order."""
@@ -205,12 +205,12 @@ class SupervisionPlan:
         return self._next_stage(now)
 
     def replace(self, system_id: str, epoch: int) -> list[Command]:
-        """Kill that life of the system's actor; its end is noticed and it is created anew."""
+        """Kill that life of the system's actor; its end is noticed and it is created again."""
         child = self._children.get((Role.SYSTEM, system_id))
         return [Kill(child.process)] if child is not None and child.lives and child.epoch == epoch else []
 
     def ended(self, now: float) -> list[Command]:
-        """Some process may have ended: see which, and plan anew for its child."""
+        """Some process may have ended: see which, and plan again for its child."""
         self._looked = now
         commands: list[Command] = []
         for child in self._children.values():
@@ -259,11 +259,12 @@ class SupervisionPlan:
 
     def directory(self, known: int) -> Directory:
         """Return the directory: those entries that have changed since the version that the asker knows."""
-        figures = tuple((child.role, child.figures) for child in self._children.values() if child.figures is not None)
+        told = ((child.role, child.snapshot) for child in self._children.values())
+        measured = tuple((role, snapshot) for role, snapshot in told if snapshot is not None)
         changed = (
             [child for child in self._children.values() if child.version > known] if known != self._version else []
         )
-        return Directory(self.run_id, self._version, tuple(child.entry for child in changed), figures)
+        return Directory(self.run_id, self._version, tuple(child.entry for child in changed), measured)
 
     # --- steps ------------------------------------------------------------------------------------------------
 

@@ -135,7 +135,7 @@ class Supervisor(Actor):
                 self._run(plan.stopped(message.epoch, now))
             case Pong():
                 plan.heard_at(message.epoch, now, message.problem)
-                plan.told(message.epoch, message.figures)
+                plan.told(message.epoch, message.snapshot)
 
     def _oversee(self, order: Oversee, sender: Address) -> None:
         if self._plan is None:

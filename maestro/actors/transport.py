@@ -121,7 +121,7 @@ class LeanTransport(TCPTransport):
         for fd, events in wanted.items():
             poll.register(fd, events)
         try:
-            found = poll.poll(self._patience())
+            found = poll.poll(self._poll_timeout())
         finally:
             for fd in wanted:
                 poll.unregister(fd)
@@ -142,7 +142,7 @@ class LeanTransport(TCPTransport):
             wanted[self.socket.fileno()] = READ
         return wanted | dict.fromkeys(self._watches, READ)
 
-    def _patience(self) -> float | None:
+    def _poll_timeout(self) -> float | None:
         """Return for how many milliseconds to wait; None: for as long as it takes."""
         now = currentTime()
         delays = [

@@ -14,6 +14,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
+from maestro import whole_file
+
 #: Bytes of the file, and of the record that is locked.
 _SIZE: Final = 4096
 _RECORD: Final = 8
@@ -49,10 +51,8 @@ def lease_path(data_dir: Path) -> Path:
 
 def make_lease(data_dir: Path, standing: Standing) -> None:
     """Make the lease of a new start. The data folder is this process's own by now."""
-    path = lease_path(data_dir)
-    new = path.with_name(path.name + ".new")
-    new.write_bytes(bytes([standing]).ljust(_SIZE, b"\0"))
-    new.replace(path)  # a process of an earlier start may still have the old one mapped
+    # A new file: a process of an earlier start may still have the old one mapped.
+    whole_file.replace(lease_path(data_dir), bytes([standing]).ljust(_SIZE, b"\0"), sync=False)
 
 
 class LeaseReader:

@@ -60,7 +60,7 @@ class CascadeService:
             return BROKER_PROBLEM + problem
         return self._links.problem
 
-    def figures(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """Return what cascade measured."""
         return self._registry.snapshot(
             [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 import typer
 
 from maestro.cli.config import ConfigFile, loaded_or_exit
+from maestro.language import t, tn, told
 
 if TYPE_CHECKING:
     from maestro.access.tokens import TokenEntry
@@ -38,19 +39,20 @@ def add(
 
     data_dir = loaded_or_exit(config).settings.data_dir
     if role not in _ROLES:
-        _end(f"--role: must be one of {', '.join(_ROLES)}", EXIT_USAGE)
+        _end(t("--role: must be one of {roles}", roles=", ".join(_ROLES)), EXIT_USAGE)
     try:
         systems = tuple(check_system_id(one, "--system") for one in system or ())
         new = not data_dir.exists()
         typer.echo(TokenFile(data_dir).add(name, Role(role), systems, _seconds(expires)))
         if new and os.geteuid() == 0:
-            typer.echo(
-                f"maestro: the data folder {data_dir.absolute()} is new and root's: a Maestro that runs as another "
-                "user cannot read it; make that user its owner, and this token again",
-                err=True,
+            said = t(
+                "the data folder {folder} is new and root's: a Maestro that runs as another user cannot read it; make "
+                "that user its owner, and this token again",
+                folder=data_dir.absolute(),
             )
+            typer.echo(f"maestro: {said}", err=True)
     except BadInput as problem:
-        _end(str(problem), EXIT_USAGE)
+        _end(told(str(problem)), EXIT_USAGE)
     except (TokenError, OSError) as problem:
         _end_failed(problem)
 
@@ -67,10 +69,10 @@ def list_(config: ConfigFile = None) -> None:
         _end_failed(problem)
     now = datetime.now(UTC).timestamp()
     rows = (
-        (one.name, one.role, ",".join(one.systems) or "all", _local(one.created), _ends(one, now), one.id)
+        (one.name, one.role, ",".join(one.systems) or t("all"), _local(one.created), _ends(one, now), one.id)
         for one in entries
     )
-    Output(json=False).table(("NAME", "ROLE", "SYSTEMS", "MADE", "ENDS", "ID"), rows, "there are no tokens")
+    Output(json=False).table(("NAME", "ROLE", "SYSTEMS", "MADE", "ENDS", "ID"), rows, t("there are no tokens"))
 
 
 @token.command()
@@ -84,7 +86,7 @@ def revoke(
         TokenFile(loaded_or_exit(config).settings.data_dir).revoke(name)
     except (TokenError, OSError) as problem:
         _end_failed(problem)
-    typer.echo(f"{name}: revoked")
+    typer.echo(t("{name}: revoked", name=name))
 
 
 @audit.command()
@@ -122,9 +124,16 @@ def verify(config: ConfigFile = None) -> None:
         refusals = audit_reader.verify(data_dir.absolute() / "audit" / "refused")[0]
     except AuditError as problem:
         _end_failed(problem)
-    typer.echo(f"{number} lines are whole; the last one's hash is {head}")
+    typer.echo(
+        tn(
+            "{n} line is whole; the last one's hash is {hash}",
+            "{n} lines are whole; the last one's hash is {hash}",
+            number,
+            hash=head,
+        )
+    )
     if refusals:
-        typer.echo(f"{refusals} lines of refused attempts are whole")
+        typer.echo(tn("{n} line of refused attempts is whole", "{n} lines of refused attempts are whole", refusals))
 
 
 def _seconds(text: str) -> float | None:
@@ -132,7 +141,7 @@ def _seconds(text: str) -> float | None:
         return None
     span = _SPAN.fullmatch(text)
     if span is None:
-        _end("--expires: must be a number and m, h, d or w, for instance 90d", EXIT_USAGE)
+        _end(t("--expires: must be a number and m, h, d or w, for instance 90d"), EXIT_USAGE)
     return float(span[1]) * _UNITS[span[2]]
 
 
@@ -142,14 +151,14 @@ def _moment(text: str) -> float:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        _end("--since: must be a day or a time such as 2026-01-31T12:00:00", EXIT_USAGE)
+        _end(t("--since: must be a day or a time such as 2026-01-31T12:00:00"), EXIT_USAGE)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _ends(entry: "TokenEntry", now: float) -> str:
     if entry.expires is None:
-        return "never"
-    return _local(entry.expires) + (" (expired)" if entry.expired(now) else "")
+        return t("never")
+    return _local(entry.expires) + (t(" (expired)") if entry.expired(now) else "")
 
 
 def _local(at: float) -> str:

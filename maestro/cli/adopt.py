@@ -14,7 +14,8 @@ from maestro.cli.backup import alone
 from maestro.cli.config import ConfigFile, loaded_or_exit
 from maestro.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, fail
 from maestro.cli.import_from import connected, of_system
-from maestro.cli.plain import count, plain
+from maestro.cli.plain import plain
+from maestro.language import t, tn, told
 from maestro.platform import Platform, SiblingError
 from maestro.settings.model import Settings
 from maestro.store.door import open_stores
@@ -46,13 +47,13 @@ def adopt(
     """
     settings = loaded_or_exit(config).settings
     if not settings.broker.shared:
-        fail("nothing to adopt: the embedded broker has one user; set broker.url, or RABBITMQ_HOST", EXIT_USAGE)
+        fail(t("nothing to adopt: the embedded broker has one user; set broker.url, or RABBITMQ_HOST"), EXIT_USAGE)
     logs.configure(settings.log)
     with alone(settings):
         try:
             seen = asyncio.run(_adopt(settings, yes=yes))
         except (BrokerError, SiblingError) as problem:
-            fail(plain(str(problem)), EXIT_UNREACHABLE)
+            fail(told(plain(str(problem))), EXIT_UNREACHABLE)
     for line in seen.lines:
         typer.echo(plain(line, limit=2000))
     if not seen.whole:
@@ -75,44 +76,51 @@ async def _in_hand(settings: Settings, broker: Broker, adoption: Adoption, platf
     ours = read_installation(settings.data_dir)
     seen.lines += _owner(adoption, ours)
     if not adoption.needed(ours):
-        seen.lines.append("nothing to adopt: Maestro owns these events at its next start")
+        seen.lines.append(t("nothing to adopt: Maestro owns these events at its next start"))
         return seen
     documents, problems = await open_documents(platform)
     known = {*settings.systems, *await open_stores(settings).systems(), *(one.system_id for one in documents)}
     systems = sorted({*await platform.apicore.systems(), *known})
     for system_id in systems:
         for queue, ready in (await depths(broker, system_id)).items():
-            seen.lines.append(f"{system_id}: {queue}: {count(ready, 'message')}")
+            seen.lines.append(f"{system_id}: {queue}: " + tn("{n} message", "{n} messages", ready))
         found, taken = await of_system(settings, broker, system_id, documents, dry=not yes)
         seen.lines += _documents(found, taken, yes=yes)
         problems += [f"{system_id}: {problem}" for problem in taken.problems]
-    seen.lines += [f"problem: {problem}" for problem in problems]
+    seen.lines += [t("problem: {problem}", problem=told(problem)) for problem in problems]
     seen.whole = not problems
     if not yes:
-        seen.lines.append("nothing was changed; to take these events over: maestro adopt --yes")
+        seen.lines.append(t("nothing was changed; to take these events over: {command}", command="maestro adopt --yes"))
         return seen
     if problems:
-        seen.lines.append("not adopted: the owner is as before; what was imported stays, and is known at the next try")
+        said = t("not adopted: the owner is as before; what was imported stays, and is known at the next try")
+        seen.lines.append(said)
         return seen
     adopted = await adoption.take(settings.data_dir, systems)
-    seen.lines.append(f"adopted: the events of this vhost belong to {adopted.id} from its start {adopted.start} on")
-    seen.lines.append("events that waited or were handed out before come to their error queue as commits in doubt")
+    values = {"id": adopted.id, "start": str(adopted.start)}
+    seen.lines.append(t("adopted: the events of this vhost belong to {id} from its start {start} on", **values))
+    seen.lines.append(t("events that waited or were handed out before come to their error queue as commits in doubt"))
     return seen
 
 
 def _owner(adoption: Adoption, ours: Installation | None) -> Iterator[str]:
-    yield f"this data folder: {ours.id}, start {ours.start}" if ours is not None else "this data folder: never started"
+    if ours is not None:
+        yield t("this data folder: {id}, start {start}", id=ours.id, start=str(ours.start))
+    else:
+        yield t("this data folder: never started")
     owner = adoption.owner
     if owner is not None:
-        same = " (the same folder, or a copy of it)" if ours is not None and owner.installation == ours.id else ""
-        yield f"owner of the events: {owner.installation}, start {owner.start}{same}"
+        said = t("owner of the events: {id}, start {start}", id=owner.installation, start=str(owner.start))
+        same = ours is not None and owner.installation == ours.id
+        yield said + (t(" (the same folder, or a copy of it)") if same else "")
     else:
-        yield "owner of the events: not known" if adoption.messages else "owner of the events: nobody"
+        yield t("owner of the events: not known") if adoption.messages else t("owner of the events: nobody")
 
 
 def _documents(found: Found, taken: Taken, *, yes: bool) -> Iterator[str]:
-    verb = "imported" if yes else "to be imported"
+    verb = t("imported") if yes else t("to be imported")
     for one in taken.documents:
-        becomes = f" -> {one.status}" if one.status != one.found else ""
-        state = "known here already" if one.known else verb
-        yield f"{found.system_id}: reprocessing {one.id}: {one.found}{becomes}, {count(one.units, 'replay')}: {state}"
+        becomes = f" -> {told(one.status)}" if one.status != one.found else ""
+        state = t("known here already") if one.known else verb
+        named = f"{found.system_id}: " + t("reprocessing {id}", id=one.id)
+        yield f"{named}: {told(one.found)}{becomes}, {tn('{n} replay', '{n} replays', one.units)}: {state}"

@@ -12,6 +12,7 @@ from maestro.actors.errors import AlreadyRunning, FolderUnusable
 from maestro.actors.run_record import RunFolder
 from maestro.cli.config import ConfigFile, loaded_or_exit
 from maestro.cli.exits import EXIT_FAILED, fail, in_words
+from maestro.language import t, tn
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.copies import BEFORE, back_up_stores, backed_up, restore_system
@@ -33,8 +34,16 @@ def backup(
         if queues.exists():
             with closing(sqlite3.connect(queues)) as live, closing(sqlite3.connect(folder / QUEUES)) as copy:
                 live.backup(copy)
-        stores = "1 store" if len(names) == 1 else f"{len(names)} stores"
-        typer.echo(f"{stores}{' and the queues' if queues.exists() else ''} copied to {folder}")
+        if queues.exists():
+            said = tn(
+                "{n} store and the queues copied to {folder}",
+                "{n} stores and the queues copied to {folder}",
+                len(names),
+                folder=folder,
+            )
+        else:
+            said = tn("{n} store copied to {folder}", "{n} stores copied to {folder}", len(names), folder=folder)
+        typer.echo(said)
 
 
 def restore(
@@ -46,11 +55,12 @@ def restore(
     settings = loaded_or_exit(config).settings
     names = system or backed_up(folder)
     if not names:
-        fail(f"{folder}: there is no backup of a store in it", EXIT_FAILED)
+        fail(t("{folder}: there is no backup of a store in it", folder=folder), EXIT_FAILED)
     with alone(settings):
         for name in names:
             path = restore_system(folder, settings.data_dir, name)
-            typer.echo(f"{name}: restored to {path.absolute()}; what was there, if anything, is {path.name}{BEFORE}")
+            values = {"name": name, "path": path.absolute(), "before": f"{path.name}{BEFORE}"}
+            typer.echo(t("{name}: restored to {path}; what was there, if anything, is {before}", **values))
 
 
 def _require_stores(settings: Settings) -> None:
@@ -60,9 +70,10 @@ def _require_stores(settings: Settings) -> None:
     try:
         stores = folder in list(data_dir.iterdir()) and bool(store_files(data_dir))
         if not stores and not _queues(settings).exists():
-            fail(f"there is no store in {folder}", EXIT_FAILED)
+            fail(t("there is no store in {folder}", folder=folder), EXIT_FAILED)
     except FileNotFoundError:
-        fail(f"there is no data folder {data_dir}: check data_dir and the working directory", EXIT_FAILED)
+        said = t("there is no data folder {folder}: check data_dir and the working directory", folder=data_dir)
+        fail(said, EXIT_FAILED)
     except OSError as problem:
         fail(in_words(problem), EXIT_FAILED)
 

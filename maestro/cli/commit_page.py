@@ -6,10 +6,10 @@ from typing import Any, Final
 import msgspec
 
 from maestro.cli.output import Output
-from maestro.cli.plain import count
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError
 from maestro.client.shapes import Document
+from maestro.language import t, tn, told
 
 #: Rows shown.
 _ROWS: Final = 10
@@ -22,13 +22,14 @@ def print_commit(out: Output, maestro: Maestro, doc: Document) -> None:
     try:
         page = maestro.entities(doc.id, _ROWS).value
     except ClientError as problem:
-        out.say(f"what the commit would write is not known: {problem}")
+        out.say(t("what the commit would write is not known: {problem}", problem=told(str(problem))))
         return
-    out.say(f"the commit would write {count(page.total, 'row')}" + (":" if page.entities else ""))
+    said = tn("the commit would write {n} row", "the commit would write {n} rows", page.total)
+    out.say(said + (":" if page.entities else ""))
     if page.entities:
         out.table(("CHANGE", "TYPE", "SAME", "BEFORE", "AFTER"), map(row_cells, page.entities), "")
     if page.total > len(page.entities):
-        out.say(f"and {page.total - len(page.entities):,} more")
+        out.say(t("and {n} more", n=page.total - len(page.entities)))
 
 
 def row_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -43,7 +44,7 @@ def row_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         change,
         str(about.get("type") or "row"),
         _pairs(after, (name for name in after if name in same)) or "-",
-        told or ("-" if change == _CREATE or before else "not told"),
+        told or ("-" if change == _CREATE or before else t("not told")),
         _pairs(after, (name for name in after if name not in same)) or "-",
     )
 

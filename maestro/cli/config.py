@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maestro.language import t, told
+
 if TYPE_CHECKING:
     from maestro.settings import Loaded
     from maestro.settings.model import Settings
@@ -33,7 +35,7 @@ def loaded_or_exit(config: Path | None) -> "Loaded":
     try:
         return load(config, os.environ)
     except SettingsError as problem:
-        typer.echo(problem, err=True)
+        typer.echo("\n".join(map(told, str(problem).splitlines())), err=True)
         raise typer.Exit(EXIT_CONFIG) from problem
 
 
@@ -43,9 +45,9 @@ def exposure(settings: "Settings") -> str:
 
     if settings.access.enabled or is_loopback(settings.http.host):
         return ""
-    return (
-        f'http.host = "{settings.http.host}" serves others than this machine: '
-        "set access.enabled = true, or give --insecure"
+    return t(
+        'http.host = "{host}" serves others than this machine: set access.enabled = true, or give --insecure',
+        host=settings.http.host,
     )
 
 
@@ -53,15 +55,17 @@ def exposure(settings: "Settings") -> str:
 def check(config: ConfigFile = None) -> None:
     """Check the configuration file and the environment; exit with 2 if anything in them is wrong."""
     loaded = loaded_or_exit(config)
-    typer.echo(f"{loaded.file or 'defaults'}: ok")
+    typer.echo(t("{file}: ok", file=loaded.file or t("defaults")))
     for note in loaded.notes:
-        typer.echo(f"note: {note}")
+        typer.echo(t("note: {note}", note=told(note)))
     broker = loaded.settings.broker
     if broker.kind == "embedded" and broker.url.get_secret_value():
         origin = loaded.origins["broker", "kind"]
-        typer.echo(f'note: broker.url is not used, for broker.kind is "embedded" ({origin})')
+        note = t('broker.url is not used, for broker.kind is "embedded" ({origin})', origin=origin)
+        typer.echo(t("note: {note}", note=note))
     if problem := exposure(loaded.settings):
-        typer.echo(f"note: maestro serve does not start with it: {problem}")
+        note = t("maestro serve does not start with it: {problem}", problem=problem)
+        typer.echo(t("note: {note}", note=note))
 
 
 @app.command()

@@ -8,12 +8,12 @@ import typer
 from maestro.cli import consequences
 from maestro.cli.document_page import becoming
 from maestro.cli.exits import EXIT_USAGE, fail
-from maestro.cli.plain import count
 from maestro.cli.session import DocumentId, Reason, Session, User, Yes, command
 from maestro.client.api import Decision
 from maestro.client.errors import refused
 from maestro.client.finding import find
 from maestro.client.shapes import Document
+from maestro.language import t, tn, told
 from maestro.statuses import GIVEN_UP, RUNNING, Status, ordered
 
 _CONFLICT: Final = 409
@@ -59,7 +59,7 @@ def approve(
     doc = _target(session, document, _PENDING)
     budget = _budget(max_replays, max_minutes)
     session.out.confirm(
-        consequences.title("Approve", doc),
+        consequences.title(t("Approve"), doc),
         [*consequences.of_approval(session.maestro, doc, budget), *_covering(doc, covers_tag, covers_limit)],
         _approve_question(doc),
         yes=yes,
@@ -71,16 +71,21 @@ def approve(
 
 def _approve_question(doc: Document) -> str:
     units = doc.progress.units
-    return f"Approve and replay {units:,}?" if units else "Approve and commit?"
+    return tn("Approve and replay {n}?", "Approve and replay {n}?", units) if units else t("Approve and commit?")
 
 
 def _covering(doc: Document, covers_tag: bool, limit: int | None) -> Iterable[str]:  # noqa: FBT001 - an option's value
     """Say what else a decision will be taken for."""
     if not covers_tag and limit is not None:
-        fail("--covers-limit is for a decision with --covers-tag", EXIT_USAGE)
+        fail(t("--covers-limit is for a decision with --covers-tag"), EXIT_USAGE)
     if covers_tag:
         most = doc.progress.units if limit is None else limit
-        yield f"covers tag {doc.tag}: what else becomes pending of it, soon, up to {count(most, 'replay')} each"
+        yield tn(
+            "covers tag {tag}: what else becomes pending of it, soon, up to {n} replay each",
+            "covers tag {tag}: what else becomes pending of it, soon, up to {n} replays each",
+            most,
+            tag=doc.tag,
+        )
 
 
 @command
@@ -97,7 +102,7 @@ def skip(
     """Discard the held commit: its rows never reach the domain."""
     doc = _target(session, document, _PENDING)
     lines = [*consequences.of_skip(session.maestro, doc), *_covering(doc, covers_tag, covers_limit)]
-    session.out.confirm(consequences.title("Skip", doc), lines, "Skip and discard the commit?", yes=yes)
+    session.out.confirm(consequences.title(t("Skip"), doc), lines, t("Skip and discard the commit?"), yes=yes)
     covers = "tag" if covers_tag else None
     decision = Decision(session.user(user), reason, covers=covers, covers_limit=covers_limit)
     _decide(session, "skip", doc, decision, _skipped)
@@ -137,8 +142,12 @@ def resume(
 
 def _go_on(session: Session, action: str, doc: Document, decision: Decision, *, yes: bool) -> None:
     lines = consequences.of_going_on(session.maestro, doc, decision.budget)
-    verb = action.capitalize()
-    question = f"{verb} and replay {doc.progress.outstanding:,}?"
+    left = doc.progress.outstanding
+    verb, question = (
+        (t("Retry"), tn("Retry and replay {n}?", "Retry and replay {n}?", left))
+        if action == "retry"
+        else (t("Resume"), tn("Resume and replay {n}?", "Resume and replay {n}?", left))
+    )
     session.out.confirm(consequences.title(verb, doc), lines, question, yes=yes)
     _decide(session, action, doc, decision, _went_on)
 
@@ -148,7 +157,7 @@ def cancel(session: Session, document: DocumentId, *, yes: Yes = False, reason: 
     """Give up what is approved, running or paused; what runs stops after its current replay."""
     doc = _target(session, document, (Status.APPROVED, *_RUNNING, *_PAUSED))
     lines = consequences.of_cancel(session.maestro, doc)
-    session.out.confirm(consequences.title("Cancel", doc), lines, "Cancel the reprocessing?", yes=yes)
+    session.out.confirm(consequences.title(t("Cancel"), doc), lines, t("Cancel the reprocessing?"), yes=yes)
     _decide(session, "cancel", doc, Decision(session.user(user), reason), _cancelled)
 
 
@@ -175,29 +184,38 @@ def reconsider(
     if doc.reconsidered:
         raise refused(_CONFLICT, _reconsidered(doc))
     lines = consequences.of_reconsideration(session.maestro, doc)
-    session.out.confirm(consequences.title("Reconsider", doc), lines, "Judge it again?", yes=yes)
+    session.out.confirm(consequences.title(t("Reconsider"), doc), lines, t("Judge it again?"), yes=yes)
     reply = session.maestro.reconsider(doc.id, Decision(session.user(user), reason))
     if session.out.json:
         session.out.raw(reply.raw)
         return
     match reply.value.status:
         case "commited":
-            session.out.say("it impacts nothing now: committed")
+            session.out.say(t("it impacts nothing now: committed"))
         case "approval_noted":
-            session.out.say(f"{doc.id}: your approval is noted; another user must reconsider it, too")
+            session.out.say(t("{id}: your approval is noted; another user must reconsider it, too", id=doc.id))
         case "reprocessing_request" if reply.value.reprocessing is not None:
             new = reply.value.reprocessing
-            session.out.say(f"held again as {new.id}: it impacts {count(new.progress.units, 'instance')}")
+            session.out.say(
+                tn(
+                    "held again as {id}: it impacts {n} instance",
+                    "held again as {id}: it impacts {n} instances",
+                    new.progress.units,
+                    id=new.id,
+                )
+            )
         case _:
-            session.out.say(f"{doc.system_id} is not open: it waits at position {reply.value.position}")
+            values = {"system": doc.system_id, "position": reply.value.position}
+            session.out.say(t("{system} is not open: it waits at position {position}", **values))
 
 
 def _reconsidered(doc: Document) -> str:
     """Say who had its event judged again, and when, as far as its history tells."""
-    event = f"as event {doc.reconsidered}"
-    entry = next((one for one in doc.history if one.cause == f"reconsidered {event}"), None)
-    by = f" by {entry.user} at {entry.timestamp} UTC" if entry else ""
-    return f"reprocessing {doc.id} was already reconsidered{by} {event}"
+    number = doc.reconsidered
+    entry = next((one for one in doc.history if one.cause == f"reconsidered as event {number}"), None)
+    if entry is None:
+        return f"reprocessing {doc.id} was already reconsidered as event {number}"
+    return f"reprocessing {doc.id} was already reconsidered by {entry.user} at {entry.timestamp} UTC as event {number}"
 
 
 def _target(session: Session, text: str, statuses: Iterable[str]) -> Document:
@@ -223,39 +241,50 @@ def _decide(
 
 def _approved(now: Document) -> Iterable[str]:
     if now.status in _PENDING:
-        yield f"{now.id}: your approval is noted; another user must approve it, too"
+        yield t("{id}: your approval is noted; another user must approve it, too", id=now.id)
     else:
         yield from _watch(now)
 
 
 def _went_on(now: Document) -> Iterable[str]:
     if now.status in (*_PAUSED, *_GIVEN_UP) and now.first_approval and not now.first_approval.decided:
-        yield f"{now.id}: your approval is noted; another user must {now.first_approval.decision} it, too"
+        yield (
+            t("{id}: your approval is noted; another user must retry it, too", id=now.id)
+            if now.first_approval.decision == "retry"
+            else t("{id}: your approval is noted; another user must resume it, too", id=now.id)
+        )
     else:
         yield from _watch(now)
 
 
 def _watch(now: Document) -> Iterable[str]:
-    yield f"{now.id}: {now.status}; `maestro watch {now.id[:8]}` shows how it runs"
+    yield f"{_now(now)}; " + t("`maestro watch {id}` shows how it runs", id=now.id[:8])
 
 
 def _skipped(now: Document) -> Iterable[str]:
-    yield f"{now.id}: {now.status}; `maestro reconsider {now.id[:8]}` has its event judged again"
+    yield f"{_now(now)}; " + t("`maestro reconsider {id}` has its event judged again", id=now.id[:8])
 
 
 def _cancelled(now: Document) -> Iterable[str]:
     soon = becoming(now)
-    yield f"{now.id}: {now.status}" + (f"; {soon}" if soon else "")
+    yield _now(now) + (f"; {soon}" if soon else "")
 
 
 def _paused(now: Document) -> Iterable[str]:
-    yield f"{now.id}: {now.status}; it pauses after the current replay, and keeps its lock"
+    yield f"{_now(now)}; " + t("it pauses after the current replay, and keeps its lock")
 
 
 def _checked(now: Document) -> Iterable[str]:
-    yield f"{now.id}: it impacts {count(now.progress.units, 'instance')}"
-    yield from (f"  + {unit.instance_id} on {unit.branch}" for unit in now.added)
-    yield from (f"  - {unit.instance_id} on {unit.branch}" for unit in now.removed)
+    units = now.progress.units
+    yield tn("{id}: it impacts {n} instance", "{id}: it impacts {n} instances", units, id=now.id)
+    for sign, changed in (("+", now.added), ("-", now.removed)):
+        for unit in changed:
+            on = t("{instance} on {branch}", instance=unit.instance_id, branch=unit.branch)
+            yield f"  {sign} {on}"
+
+
+def _now(now: Document) -> str:
+    return f"{now.id}: {told(now.status)}"
 
 
 def _budget(replays: int | None, minutes: float | None) -> dict[str, float] | None:

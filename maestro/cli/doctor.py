@@ -16,6 +16,7 @@ from maestro.cli.session import Json, Token, TokenFile
 from maestro.client.errors import BadTarget
 from maestro.client.target import read_token
 from maestro.doctor.finding import Finding, Level, ok, problem, warning
+from maestro.language import told
 
 if TYPE_CHECKING:
     from maestro.settings import Loaded
@@ -48,7 +49,7 @@ def doctor(
     try:
         findings = _findings(config, url, token or (read_token(token_file) if token_file else ""), pending_hours)
     except BadTarget as bad:
-        fail(str(bad), EXIT_USAGE)
+        fail(told(str(bad)), EXIT_USAGE)
     _report(findings, json=json)
     if any(finding.level is Level.PROBLEM for finding in findings):
         raise typer.Exit(EXIT_FAILED)
@@ -94,8 +95,13 @@ def _report(findings: Sequence[Finding], *, json: bool) -> None:
         sound = all(finding.level is not Level.PROBLEM for finding in findings)
         typer.echo(msgspec.json.encode({"ok": sound, "findings": findings}))
         return
+    levels, checks = (
+        max(8, *(len(told(level)) for level in Level)),
+        max(14, *(len(told(one.check)) + 1 for one in findings)),
+    )
     for finding in findings:
-        level = f"{finding.level:<8}"
+        level = f"{told(finding.level):<{levels}}"
         shown = typer.style(level, _COLOURS[finding.level]) if sys.stdout.isatty() else level
-        mend = f" -> {finding.mend}" if finding.mend else ""
-        typer.echo(f"{shown} {finding.check:<14}{plain(f'{finding.subject}: {finding.message}{mend}', limit=2000)}")
+        mend = f" -> {told(finding.mend)}" if finding.mend else ""
+        said = plain(f"{told(finding.subject)}: {told(finding.message)}{mend}", limit=2000)
+        typer.echo(f"{shown} {told(finding.check):<{checks}}{said}")

@@ -5,113 +5,170 @@ from typing import Final
 
 from maestro.cli.naming import named
 from maestro.cli.output import Output
-from maestro.cli.plain import age, count, local, span
+from maestro.cli.plain import age, local, span
 from maestro.client.shapes import Budget, Document, Likely, Unit
+from maestro.language import figure, t, tn, told
 from maestro.statuses import Status
 
 #: Units listed; `--json` has them all.
 _UNITS: Final = 200
+#: Characters of a fact's name, at least.
+_NAME: Final = 10
 
 
 def print_document(out: Output, doc: Document) -> None:
     """Print a reprocessing: facts, units, history."""
-    for name, value in _facts(doc):
-        out.say(f"{name:<10} {value}")
+    facts = list(_facts(doc))
+    wide = max(_NAME, *(len(name) for name, _ in facts))
+    for name, value in facts:
+        out.say(f"{name:<{wide}} {value}")
     units = doc.units or ()
     if units:
         out.say()
         columns = (">#", "INSTANCE", "BRANCH", "STATE", ">ROUND", ">SENDS", "REPLAYED AS", ">TOOK", "BROUGHT BY")
         out.table(columns, (_unit_row(n, one, units) for n, one in enumerate(units[:_UNITS])), "")
         if len(units) > _UNITS:
-            out.say(f"the first {_UNITS} of {count(len(units), 'instance')}; --json has all")
+            out.say(t("the first {shown} of {n} instances; --json has all", shown=_UNITS, n=len(units)))
     out.say()
-    rows = ((local(one.timestamp), one.status, one.user, one.reason or one.cause or "-") for one in doc.history)
-    out.table(("WHEN", "STATUS", "BY", "WHY"), rows, "no history")
+    rows = (
+        (local(one.timestamp), told(one.status), one.user, one.reason or told(one.cause) or "-") for one in doc.history
+    )
+    out.table(("WHEN", "STATUS", "BY", "WHY"), rows, t("no history"))
 
 
-def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901 - one for each line
-    yield "id", doc.id
-    yield "system", doc.system_id
-    yield "status", _status(doc)
+def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 - one for each line
+    yield t("id"), doc.id
+    yield t("system"), doc.system_id
+    yield t("status"), _status(doc)
     event = doc.pending_event
     if doc.late:
-        yield "late", "its units are stale already: nothing is held"
-    yield "what", named(doc)
-    yield "event", f"{event.name} of instance {event.instance_id} on branch {doc.branch}, tag {doc.tag}"
+        yield t("late"), t("its units are stale already: nothing is held")
+    yield t("what"), named(doc)
+    values = {"name": event.name, "instance": event.instance_id, "branch": doc.branch, "tag": doc.tag}
+    yield t("event"), t("{name} of instance {instance} on branch {branch}, tag {tag}", **values)
     if doc.history:
-        yield "held", f"since {local(doc.history[0].timestamp)} ({age(doc.history[0].timestamp)} ago)"
-    yield "commit", "made" if doc.held_committed else "not made"
-    yield "replays", progress(doc)
+        since = doc.history[0].timestamp
+        yield t("held"), t("since {time} ({age} ago)", time=local(since), age=age(since))
+    yield t("commit"), t("made") if doc.held_committed else t("not made")
+    yield t("replays"), progress(doc)
     if doc.estimate:
-        yield "about", f"{span(doc.estimate.seconds)} ({doc.estimate.basis})"
+        yield t("about"), f"{span(doc.estimate.seconds)} ({told(doc.estimate.basis)})"
     if doc.likely:
-        yield "likely", likely_text(doc.likely)
+        yield t("likely"), likely_text(doc.likely)
     if doc.budget:
-        yield "budget", f"{budget_text(doc.budget.replays, doc.budget.minutes)}, {_used(doc.budget)}"
+        yield t("budget"), f"{budget_text(doc.budget.replays, doc.budget.minutes)}, {_used(doc.budget)}"
     first = doc.first_approval
     if first and not first.decided:
-        asked = Status.APPROVED if first.decision == "approve" else f"to {first.decision}"
-        yield asked, f"by {first.user} at {local(first.timestamp)}; another must, too"
+        asked = told(Status.APPROVED) if first.decision == "approve" else t("to {decision}", decision=first.decision)
+        yield asked, t("by {user} at {time}; another must, too", user=first.user, time=local(first.timestamp))
+    if doc.policies:
+        yield t("policies"), told(doc.policies.says)
+        for it in doc.policies.by:
+            effects = ", ".join(map(told, it.effects))
+            yield t("policy"), t("{name}: {effects}, for: {why}", name=it.name, effects=effects, why=told(it.why))
     if doc.held_named_by:
-        yield "warning", f"the replay of {doc.held_named_by} impacts the held instance, which is not replayed by itself"
+        said = t(
+            "the replay of {instance} impacts the held instance, which is not replayed by itself",
+            instance=doc.held_named_by,
+        )
+        yield t("warning"), said
     if doc.reimpacted:
-        yield "stale", f"{count(len(doc.reimpacted), 'instance')} impacted again after the last allowed round"
+        yield (
+            t("stale"),
+            tn(
+                "{n} instance impacted again after the last allowed round",
+                "{n} instances impacted again after the last allowed round",
+                len(doc.reimpacted),
+            ),
+        )
     for one in doc.set_aside or ():
-        yield "set aside", f"{one.instance_id} on {one.branch}: {one.problem}"
+        yield t("set aside"), f"{_on(one.instance_id, one.branch)}: {told(one.problem)}"
     for unit in doc.not_finished:
-        yield "not finished", f"{unit.instance_id} on {unit.branch}: named, and judged once its own commit is made"
+        said = t("named, and judged once its own commit is made")
+        yield t("not finished"), f"{_on(unit.instance_id, unit.branch)}: {said}"
     for one in doc.left_out or ():
-        why = one.reason or one.problem
-        yield "left out", f"{one.instance_id} on {one.branch} by {one.user} at {local(one.timestamp)}: {why}"
+        unit_ = _on(one.instance_id, one.branch)
+        said = t("{unit} by {user} at {time}", unit=unit_, user=one.user, time=local(one.timestamp))
+        yield t("left out"), f"{said}: {one.reason or told(one.problem)}"
     if doc.reconsidered:
-        yield "judged", f"again, as event {doc.reconsidered}"
-    yield "digest", doc.digest or "-"
+        yield t("judged"), t("again, as event {number}", number=str(doc.reconsidered))
+    yield t("digest"), doc.digest or "-"
+
+
+def _on(instance: str, branch: str) -> str:
+    return t("{instance} on {branch}", instance=instance, branch=branch)
 
 
 def _status(doc: Document) -> str:
     soon = becoming(doc)
-    return f"{doc.status}, {soon}" if soon else doc.status
+    return f"{told(doc.status)}, {soon}" if soon else told(doc.status)
 
 
 def becoming(doc: Document) -> str:
     """Say what was asked for and is not done yet: that it be cancelled, or paused; empty when nothing was."""
-    asked = Status.CANCELLED if doc.cancelling else Status.PAUSED if doc.pausing else ""
-    if not asked:
-        return ""
-    return f"{asked} after the current replay" if doc.running else f"being {asked}"
+    if doc.cancelling:
+        return t("cancelled after the current replay") if doc.running else t("being cancelled")
+    if doc.pausing:
+        return t("paused after the current replay") if doc.running else t("being paused")
+    return ""
 
 
 def progress(doc: Document) -> str:
     """Say how far a run is, or came."""
     done, left, added = doc.progress.replayed, doc.progress.outstanding, doc.progress.cascaded
-    instances = count(doc.progress.units, "instance")
+    units = doc.progress.units
     if doc.status == Status.SKIPPED:
-        return f"none; {instances} {'stays' if doc.progress.units == 1 else 'stay'} as computed"
-    rest = f", {left:,} {'left' if doc.live else 'not done'}" if left or doc.live else ""
-    return f"{done:,} done{rest}, {instances}" + (f" (+{added:,} by cascade)" if added else "")
+        return tn("none; {n} instance stays as computed", "none; {n} instances stay as computed", units)
+    parts = [tn("{n} done", "{n} done", done)]
+    if doc.live:
+        parts.append(tn("{n} left", "{n} left", left))
+    elif left:
+        parts.append(tn("{n} not done", "{n} not done", left))
+    parts.append(tn("{n} instance", "{n} instances", units))
+    return ", ".join(parts) + (t(" (+{n} by cascade)", n=added) if added else "")
 
 
 def likely_text(likely: Likely) -> str:
     """Say what past runs of the same kind became, and of what that is known."""
-    between = f"{likely.least} to {likely.most} by {count(likely.runs, 'past run')} of {likely.name}"
-    time = f", about {span(likely.seconds)}" if likely.seconds else ""
-    text = f"usually {count(likely.units, 'replay')} in all ({between}){time}"
+    between = tn(
+        "{least} to {most} by {n} past run of {name}",
+        "{least} to {most} by {n} past runs of {name}",
+        likely.runs, least=likely.least, most=likely.most, name=likely.name,
+    )  # fmt: skip
+    text = tn(
+        "usually {n} replay in all ({between})", "usually {n} replays in all ({between})", likely.units, between=between
+    )
+    text += t(", about {time}", time=span(likely.seconds)) if likely.seconds else ""
     worst = likely.surprise
-    return f"{text}; the most: {worst.shown} became {worst.made}" if worst.made > worst.shown else text
+    more = worst.made > worst.shown
+    return text + (t("; the most: {shown} became {made}", shown=worst.shown, made=worst.made) if more else "")
 
 
 def budget_text(replays: int | None, minutes: float | None) -> str:
     """Say after what a run pauses."""
-    parts = [count(replays, "replay") if replays else "", f"{minutes:g} minutes" if minutes else ""]
-    return " or ".join(part for part in parts if part)
+    parts = [
+        tn("{n} replay", "{n} replays", replays) if replays else "",
+        t("{minutes} minutes", minutes=figure(minutes, "g")) if minutes else "",
+    ]
+    return t(" or ").join(part for part in parts if part)
 
 
 def _used(budget: Budget) -> str:
-    return f"{count(budget.replayed, 'replay')} used"
+    return tn("{n} replay used", "{n} replays used", budget.replayed)
 
 
 def _unit_row(number: int, one: Unit, units: tuple[Unit, ...]) -> tuple[object, ...]:
     by = units[one.cause].instance_id if 0 <= one.cause < len(units) else "-"
-    took = "-" if one.duration is None else f"{one.duration:.1f} s"
-    branch = f"{one.branch} (forking)" if one.forking else one.branch
-    return (number, one.instance_id, branch, one.state, one.round, one.sends, one.replay_instance_id or "-", took, by)
+    took = "-" if one.duration is None else f"{figure(one.duration, '.1f')} s"
+    branch = t("{branch} (forking)", branch=one.branch) if one.forking else one.branch
+    return (
+        number,
+        one.instance_id,
+        branch,
+        told(one.state),
+        one.round,
+        one.sends,
+        one.replay_instance_id or "-",
+        took,
+        by,
+    )

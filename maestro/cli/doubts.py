@@ -7,6 +7,7 @@ import typer
 from maestro.cli.exits import EXIT_USAGE, fail
 from maestro.cli.plain import age
 from maestro.cli.session import Session, SystemId, User, Yes, command
+from maestro.language import mark, t, told
 
 app = typer.Typer(
     help="Commits in doubt: list them, say what became of them.",
@@ -16,12 +17,12 @@ app = typer.Typer(
 )
 
 _MADE = (
-    "the commit counts as made: it is never made again",
-    "if its rows are not in the domain, they never will be",
+    mark("the commit counts as made: it is never made again"),
+    mark("if its rows are not in the domain, they never will be"),
 )
 _AGAIN = (
-    "the commit may be made again: its event may be given back from the error queue, its reprocessing retried",
-    "if its rows are in the domain already, they will be there twice",
+    mark("the commit may be made again: its event may be given back from the error queue, its reprocessing retried"),
+    mark("if its rows are in the domain already, they will be there twice"),
 )
 
 
@@ -35,10 +36,10 @@ def list_(session: Session, system: SystemId) -> None:
         return
     columns = ("KEY", "OF", "INSTANCE", "REPROCESSING", "STATE", "FOR", "CAUSE")
     rows = (
-        (one.key, one.use, one.instance_id, one.reprocessing or "-", one.state, age(one.since), one.cause)
+        (one.key, one.use, one.instance_id, one.reprocessing or "-", told(one.state), age(one.since), told(one.cause))
         for one in reply.value.doubts
     )
-    session.out.table(columns, rows, "no commit is in doubt")
+    session.out.table(columns, rows, t("no commit is in doubt"))
 
 
 @app.command()
@@ -56,13 +57,15 @@ def resolve(
 ) -> None:
     """Say what became of a commit in doubt, after a look into the domain."""
     if made == make_again:
-        fail("give either --made or --make-again", EXIT_USAGE)
+        fail(t("give either --made or --make-again"), EXIT_USAGE)
     if not reason:
-        fail("give --reason", EXIT_USAGE)
+        fail(t("give --reason"), EXIT_USAGE)
     session.out.confirm(
-        f"Commit in doubt {key} of {system}: {'it was made' if made else 'make it again'}",
-        _MADE if made else _AGAIN,
-        "Say so?",
+        t("Commit in doubt {key} of {system}: it was made", key=key, system=system)
+        if made
+        else t("Commit in doubt {key} of {system}: make it again", key=key, system=system),
+        map(t, _MADE if made else _AGAIN),
+        t("Say so?"),
         yes=yes,
     )
     verdict = "made" if made else "make_again"
@@ -71,8 +74,9 @@ def resolve(
         session.out.raw(reply.raw)
         return
     doubt = reply.value
-    session.out.say(f"{doubt.key} of {doubt.instance_id}: {doubt.verdict}, by {doubt.user}")
+    values = {"key": doubt.key, "instance": doubt.instance_id, "verdict": told(doubt.verdict), "user": doubt.user}
+    session.out.say(t("{key} of {instance}: {verdict}, by {user}", **values))
     if doubt.reprocessing:
-        session.out.say(f"next: maestro retry {doubt.reprocessing}")
+        session.out.say(t("next: {command}", command=f"maestro retry {doubt.reprocessing}"))
     elif make_again:
-        session.out.say(f"next: maestro errors redrive {system} {doubt.delivery}")
+        session.out.say(t("next: {command}", command=f"maestro errors redrive {system} {doubt.delivery}"))

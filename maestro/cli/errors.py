@@ -9,10 +9,11 @@ import typer
 
 from maestro.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, fail
 from maestro.cli.looking import Limit, PositionAfter, pages_of, printed
-from maestro.cli.plain import count, local, plain
+from maestro.cli.plain import local, plain
 from maestro.cli.session import AnySystem, Session, SystemId, User, Yes, command
 from maestro.client.errors import NotReachable, Rejected, refused
 from maestro.client.shapes import ErrorGroup, ErrorMessage
+from maestro.language import figure, mark, t, tn, told
 
 #: Messages that the gateway shows at once.
 _PAGE: Final = 50
@@ -47,16 +48,21 @@ def list_(
     if printed(session, system, pages):
         return
     rows = (
-        (id_, one.id, instance_of(one), local(one.failed_at), f"{one.size:,}", one.reason or "-")
+        (id_, one.id, instance_of(one), local(one.failed_at), figure(one.size), told(one.reason) or "-")
         for id_, page in pages
         for one in page.value.errors
     )
-    session.out.table(("SYSTEM", "ID", "INSTANCE", "FAILED", ">BYTES", "REASON"), rows, "the error queue is empty")
+    columns = ("SYSTEM", "ID", "INSTANCE", "FAILED", ">BYTES", "REASON")
+    session.out.table(columns, rows, t("the error queue is empty"))
     for id_, page in pages:
         shown = len(page.value.errors)
+        values = {"system": id_, "shown": shown, "total": page.value.total, "from": after + 1, "to": after + shown}
         if page.value.total > shown:
-            which = f"{after + 1:,} to {after + shown:,}" if after and shown else f"the oldest {shown}"
-            session.out.say(f"{id_}: {which} of {page.value.total:,}")
+            session.out.say(
+                t("{system}: {from} to {to} of {total}", **values)
+                if after and shown
+                else t("{system}: the oldest {shown} of {total}", **values)
+            )
 
 
 @app.command()
@@ -68,18 +74,27 @@ def groups(session: Session, system: AnySystem = "", *, after: PositionAfter = 0
         return
     columns = ("SYSTEM", "GROUP", ">EVENTS", "FIRST", "LAST", "WHICH", "REASON")
     rows = ((id_, *_group_row(one)) for id_, page in pages for one in page.value.groups)
-    session.out.table(columns, rows, "the error queue is empty")
+    session.out.table(columns, rows, t("the error queue is empty"))
     for id_, page in pages:
         found = page.value
+        values = {"system": id_, "shown": len(found.groups), "looked": found.looked_at}
         if found.count > after + len(found.groups):
-            session.out.say(f"{id_}: {len(found.groups)} of {count(found.count, 'group')}")
+            said = tn("{system}: {shown} of {n} group", "{system}: {shown} of {n} groups", found.count, **values)
+            session.out.say(said)
         if found.total > found.looked_at:
-            session.out.say(f"{id_}: the oldest {found.looked_at:,} of {count(found.total, 'message')} were looked at")
+            session.out.say(
+                tn(
+                    "{system}: the oldest {looked} of {n} message were looked at",
+                    "{system}: the oldest {looked} of {n} messages were looked at",
+                    found.total,
+                    **values,
+                )
+            )
 
 
 def _group_row(one: ErrorGroup) -> tuple[object, ...]:
     which = ", ".join(one.events) or "-"
-    return (one.key, f"{one.count:,}", local(one.first), local(one.last), which, one.reason or "-")
+    return (one.key, figure(one.count), local(one.first), local(one.last), which, told(one.reason) or "-")
 
 
 @app.command()
@@ -94,12 +109,12 @@ def show(
     if session.out.json:
         session.out.raw(msgspec.json.encode(found))
         return
-    session.out.say(f"id      {found.id}")
-    session.out.say(f"reason  {found.reason or '-'}")
-    session.out.say(f"failed  {local(found.failed_at)}")
-    session.out.say(f"bytes   {found.size:,}" + (" (the body below is its beginning)" if found.truncated else ""))
-    for name, value in found.headers.items():
-        session.out.say(f"header  {name}: {value}")
+    size = figure(found.size) + (t(" (the body below is its beginning)") if found.truncated else "")
+    facts = [(t("id"), found.id), (t("reason"), told(found.reason) or "-"), (t("failed"), local(found.failed_at))]
+    facts += [(t("bytes"), size), *((t("header"), f"{name}: {value}") for name, value in found.headers.items())]
+    wide = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        session.out.say(f"{name:<{max(wide, 6)}}  {value}")
     body = found.body if isinstance(found.body, str) else _indented(found.body)
     for line in body.splitlines():
         session.out.say(line)
@@ -136,16 +151,16 @@ def redrive(
 ) -> int:
     """Give messages back to be judged again, in order. Interrupted, the rest stays where it is."""
     if bool(messages) + bool(group) + everything != 1:
-        fail("give either ids, --group or --all", EXIT_USAGE)
+        fail(t("give either ids, --group or --all"), EXIT_USAGE)
     if group:
         return _redrive_groups(session, system, group, session.user(user), wait, yes=yes)
     ids = [_chosen(session, system, one).id for one in messages or ()]
     total = len(ids) or session.maestro.errors(system, 1).value.total
     if total:
         session.out.confirm(
-            f"Redrive {count(total, 'message')} of {system}",
-            ("each is judged again, behind all that wait; what fails again comes back to the error queue",),
-            f"Redrive {total:,}?",
+            tn("Redrive {n} message of {system}", "Redrive {n} messages of {system}", total, system=system),
+            (t("each is judged again, behind all that wait; what fails again comes back to the error queue"),),
+            tn("Redrive {n}?", "Redrive {n}?", total),
             yes=yes,
         )
     return _Redrive(session, system, user).run(ids, total, wait)
@@ -161,9 +176,9 @@ def _redrive_groups(
     chosen = [known[key] for key in dict.fromkeys(keys)]
     total = sum(one.count for one in chosen)
     session.out.confirm(
-        f"Redrive {count(total, 'message')} of {system}",
-        (*map(_told, chosen), "what fails from now on stays there; if one of these is gone, none is moved"),
-        f"Redrive {total:,}?",
+        tn("Redrive {n} message of {system}", "Redrive {n} messages of {system}", total, system=system),
+        (*map(_group, chosen), t("what fails from now on stays there; if one of these is gone, none is moved")),
+        tn("Redrive {n}?", "Redrive {n}?", total),
         yes=yes,
     )
     done = session.maestro.redrive_groups(system, chosen, user).value.redriven
@@ -172,9 +187,16 @@ def _redrive_groups(
     again = {one.key: now[one.key] for one in chosen if one.key in now}
     if session.out.json:
         session.out.raw(msgspec.json.encode({"redriven": done, "thereNow": again}))
-    session.out.say(f"{count(done, 'message')} redriven")
+    session.out.say(tn("{n} message redriven", "{n} messages redriven", done))
     for key, number in again.items():
-        session.out.say(f"group {key}: {count(number, 'event')} on the error queue now")
+        session.out.say(
+            tn(
+                "group {key}: {n} event on the error queue now",
+                "group {key}: {n} events on the error queue now",
+                number,
+                key=key,
+            )
+        )
     return EXIT_FAILED if again else 0
 
 
@@ -188,9 +210,10 @@ def _groups(session: Session, system: str) -> Sequence[ErrorGroup]:
             return found
 
 
-def _told(one: ErrorGroup) -> str:
-    when = f", failed {local(one.first)} to {local(one.last)}" if one.first else ""
-    return f"group {one.key}: {count(one.count, 'event')}{when}: {one.reason}"
+def _group(one: ErrorGroup) -> str:
+    events = tn("group {key}: {n} event", "group {key}: {n} events", one.count, key=one.key)
+    when = t(", failed {first} to {last}", first=local(one.first), last=local(one.last)) if one.first else ""
+    return f"{events}{when}: {told(one.reason)}"
 
 
 def _until_judged(session: Session, system: str, wait: float) -> None:
@@ -202,6 +225,10 @@ def _until_judged(session: Session, system: str, wait: float) -> None:
         queued = (now.queues or {}).get(f"persist.{system}.queue", 0)
         idle = 0 if now.inbox or queued else idle + 1
         time.sleep(_LOOK)
+
+
+#: What became of a message, in words.
+_OUTCOMES: Final = (mark("redriven"), mark("missing"), mark("failed"), mark("failed again"))
 
 
 class _Redrive:
@@ -228,10 +255,10 @@ class _Redrive:
                 self._all(total)
             self._await_judgement(wait)
         except KeyboardInterrupt:
-            self._out.note("interrupted: what is not listed as redriven is still on the error queue")
+            self._out.note(t("interrupted: what is not listed as redriven is still on the error queue"))
             code = EXIT_INTERRUPTED
         except (Rejected, NotReachable) as problem:
-            self._out.note(f"stopped: {problem}; the rest is still on the error queue")
+            self._out.note(t("stopped: {problem}; the rest is still on the error queue", problem=told(str(problem))))
             code = EXIT_FAILED
         self._report()
         return code or (0 if all(one.outcome == "redriven" for one in self._outcomes.values()) else EXIT_FAILED)
@@ -255,7 +282,7 @@ class _Redrive:
                 outcome.message = plain(problem)
                 raise
             outcome.outcome, outcome.message = "redriven" if answer.redriven else "missing", ""
-            self._out.say(f"{len(self._outcomes)}/{total} {id_}: {outcome.outcome}")
+            self._out.say(f"{figure(len(self._outcomes))}/{figure(total)} {id_}: {told(outcome.outcome)}")
 
     def _await_judgement(self, wait: float) -> None:
         """See which of them fail again, once the system has had nothing in hand for a moment."""
@@ -289,8 +316,8 @@ class _Redrive:
             self._out.raw(msgspec.json.encode({"redriven": redriven, "items": outcomes}))
         for one in outcomes:
             if one.outcome in ("failed", "failed_again"):
-                self._out.say(f"{one.id}: {one.outcome.replace('_', ' ')}: {one.message}")
-        self._out.say(f"{count(redriven, 'message')} redriven")
+                self._out.say(f"{one.id}: {told(one.outcome.replace('_', ' '))}: {told(one.message)}")
+        self._out.say(tn("{n} message redriven", "{n} messages redriven", redriven))
 
 
 def instance_of(message: ErrorMessage) -> str:

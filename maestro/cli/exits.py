@@ -12,6 +12,7 @@ import typer
 from maestro.cli.plain import plain
 from maestro.client.errors import BadTarget, NotReachable, Rejected
 from maestro.client.finding import Ambiguous, NotFound
+from maestro.language import t, told
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -37,11 +38,11 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def in_words(problem: Exception) -> str:
-    """Return a problem's text; one of the system's with its file and without its number."""
+    """Return a problem's text in the reader's language; one of the system's with its file and without its number."""
     if isinstance(problem, OSError) and problem.strerror:
         where = f"{Path(os.fsdecode(problem.filename)).absolute()}: " if problem.filename else ""
-        return f"{where}{problem.strerror}"
-    return str(problem)
+        return f"{where}{told(problem.strerror)}"
+    return told(str(problem))
 
 
 @contextmanager
@@ -54,23 +55,28 @@ def explained(*, json: bool) -> Iterator[None]:
             typer.echo(refused.raw)
         for line in _changes(refused.fields):
             typer.echo(line, err=True)
-        hint = "; give one by MAESTRO_TOKEN or --token-file" if refused.status == _UNAUTHORIZED else ""
-        fail(f"{plain(refused)}{hint}", _BY_STATUS.get(refused.status, EXIT_FAILED))
+        hint = t("; give one by MAESTRO_TOKEN or --token-file") if refused.status == _UNAUTHORIZED else ""
+        fail(f"{told(plain(refused))}{hint}", _BY_STATUS.get(refused.status, EXIT_FAILED))
     except NotFound as problem:
-        fail(plain(problem), EXIT_NOT_FOUND)
+        fail(told(plain(problem)), EXIT_NOT_FOUND)
     except (Ambiguous, BadTarget) as problem:
-        fail(plain(problem), EXIT_USAGE)
+        fail(told(plain(problem)), EXIT_USAGE)
     except NotReachable as problem:
-        fail(f"not reachable: {plain(problem)}", EXIT_UNREACHABLE)
+        fail(t("not reachable: {problem}", problem=told(plain(problem))), EXIT_UNREACHABLE)
     except BrokenPipeError:
         # Who reads stdout has seen enough: `maestro history | head`. Python would complain while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        fail("interrupted", EXIT_INTERRUPTED)
+        fail(t("interrupted"), EXIT_INTERRUPTED)
 
 
 def _changes(fields: Mapping[str, Any]) -> Iterator[str]:
     """Say what changed since the preview that an approval named."""
-    for sign, key in (("+", "added"), ("-", "removed")):
-        for unit in fields.get(key) or ():
-            yield plain(f"  {sign} {unit.get('instanceId')} on {unit.get('branch')} ({key} since it was shown)")
+    for unit in fields.get("added") or ():
+        yield plain(t("  + {unit} (added since it was shown)", unit=_unit(unit)))
+    for unit in fields.get("removed") or ():
+        yield plain(t("  - {unit} (removed since it was shown)", unit=_unit(unit)))
+
+
+def _unit(unit: Mapping[str, Any]) -> str:
+    return t("{instance} on {branch}", instance=unit.get("instanceId"), branch=unit.get("branch"))

@@ -15,8 +15,9 @@ from maestro.broker.base import Broker, BrokerError
 from maestro.cli.backup import alone
 from maestro.cli.config import ConfigFile, loaded_or_exit
 from maestro.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, fail
-from maestro.cli.plain import count, plain
+from maestro.cli.plain import plain
 from maestro.events import BadInput, check_system_id
+from maestro.language import t, tn, told
 from maestro.platform import Platform, SiblingError
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
@@ -61,17 +62,17 @@ def import_(
     del source  # there is one
     settings = loaded_or_exit(config).settings
     if settings.broker.kind != "rabbitmq":
-        fail("the Go Maestro's queues are on RabbitMQ: set broker.url, or RABBITMQ_HOST", EXIT_USAGE)
+        fail(t("the Go Maestro's queues are on RabbitMQ: set broker.url, or RABBITMQ_HOST"), EXIT_USAGE)
     try:
         only = [check_system_id(one, "--system") for one in system]
     except BadInput as bad:
-        fail(str(bad), EXIT_USAGE)
+        fail(told(str(bad)), EXIT_USAGE)
     logs.configure(settings.log)
     with alone(settings):
         try:
             result = asyncio.run(_import(settings, only, dry=dry_run))
         except (BrokerError, SiblingError) as problem:
-            fail(plain(str(problem)), EXIT_UNREACHABLE)
+            fail(told(plain(str(problem))), EXIT_UNREACHABLE)
     for line in _told(result, dry=dry_run):
         typer.echo(plain(line, limit=2000))
     if not result.whole:
@@ -108,12 +109,14 @@ async def of_system(
     found = await look(broker, system_id, documents)
     if found.consumed and not dry:
         queues = ", ".join(found.consumed)
-        return found, Taken(problems=[f"somebody consumes {queues}: stop the Go Maestro first; nothing is taken over"])
+        return found, Taken(
+            problems=[t("somebody consumes {queues}: stop the Go Maestro first; nothing is taken over", queues=queues)]
+        )
     try:
         taken = await take_over(found, open_stores(settings), time.time(), dry=dry)
     except StoreError as problem:
         put_back(broker, found)
-        return found, Taken(problems=[f"store: {problem}; nothing is taken over"])
+        return found, Taken(problems=[t("store: {problem}; nothing is taken over", problem=told(str(problem)))])
     if dry:
         put_back(broker, found)
     else:
@@ -128,31 +131,56 @@ def _says_something(found: Found, taken: Taken) -> bool:
 
 def _told(result: _Result, *, dry: bool) -> Iterator[str]:
     for found, taken in result.found:
-        yield f"{found.system_id}: {'locked by ' + found.locked_by if found.locked_by else 'not locked'}"
+        locked = t("locked by {id}", id=found.locked_by) if found.locked_by else t("not locked")
+        yield f"{found.system_id}: {locked}"
         for one in taken.documents:
             yield f"  {_document(one)}"
         for queue, ready in found.depths.items():
             if ready:
-                yield f"  {queue}: {count(ready, 'message')}"
+                yield f"  {queue}: " + tn("{n} message", "{n} messages", ready)
         if found.consumed and dry:
             queues = ", ".join(found.consumed)
-            yield f"  somebody consumes {queues}: messages are counted, not read; stop the Go Maestro before the import"
+            yield "  " + t(
+                "somebody consumes {queues}: messages are counted, not read; stop the Go Maestro before the import",
+                queues=queues,
+            )
         if found.deliveries:
-            yield f"  {'would be taken' if dry else 'taken'} off: {count(len(found.deliveries), 'message')}"
-        yield from (f"  problem: {problem}" for problem in taken.problems)
-    yield from (f"problem: {problem}" for problem in result.problems)
+            number = len(found.deliveries)
+            yield "  " + (
+                tn("would be taken off: {n} message", "would be taken off: {n} messages", number)
+                if dry
+                else tn("taken off: {n} message", "taken off: {n} messages", number)
+            )
+        yield from ("  " + t("problem: {problem}", problem=told(problem)) for problem in taken.problems)
+    yield from (t("problem: {problem}", problem=told(problem)) for problem in result.problems)
     new = sum(not one.known for _, taken in result.found for one in taken.documents)
     known = sum(one.known for _, taken in result.found for one in taken.documents)
-    verb = "would be imported" if dry else "imported"
-    yield f"{count(new, 'reprocessing')} {verb}, {known} known already"
+    yield (
+        tn(
+            "{n} reprocessing would be imported, {known} known already",
+            "{n} reprocessings would be imported, {known} known already",
+            new,
+            known=known,
+        )
+        if dry
+        else tn(
+            "{n} reprocessing imported, {known} known already",
+            "{n} reprocessings imported, {known} known already",
+            new,
+            known=known,
+        )
+    )
     if dry:
-        yield "nothing was changed"
+        yield t("nothing was changed")
 
 
 def _document(one: Outcome) -> str:
-    far = f", {one.done} of {count(one.units, 'replay')} done" if one.done else f", {count(one.units, 'replay')}"
     if one.known:
-        return f"{one.id}: known already as {one.status}"
-    becomes = f" -> {one.status}" if one.status != one.found else ""
-    note = f"; {one.note}" if one.note else ""
-    return f"{one.id}: {one.found}{becomes}{far}{note}"
+        return t("{id}: known already as {status}", id=one.id, status=told(one.status))
+    if one.done:
+        far = tn("{done} of {n} replay done", "{done} of {n} replays done", one.units, done=one.done)
+    else:
+        far = tn("{n} replay", "{n} replays", one.units)
+    becomes = f" -> {told(one.status)}" if one.status != one.found else ""
+    note = f"; {told(one.note)}" if one.note else ""
+    return f"{one.id}: {told(one.found)}{becomes}, {far}{note}"

@@ -13,10 +13,12 @@ from urllib.parse import quote
 
 import typer
 
-from maestro.access import private_file
+from maestro import whole_file
 from maestro.access.exposure import is_loopback
 from maestro.cli.config import EXIT_CONFIG, exposure
 from maestro.cli.exits import EXIT_FAILED, fail, in_words
+from maestro.cli.output import confirmed
+from maestro.language import t, told
 from maestro.settings import SettingsError, load
 from maestro.settings.environment import VHOST
 
@@ -48,39 +50,39 @@ def init(
 ) -> None:
     """Write a first configuration file: broker, access, TLS. It asks what no option says."""
     if not force and (file.exists() or file.is_symlink()):
-        fail(f"{file}: is there already; --force replaces it", EXIT_FAILED)
+        fail(t("{file}: is there already; --force replaces it", file=file), EXIT_FAILED)
     if not yes and not _somebody_is_there():
-        fail("nobody to ask: give --yes, and options for what differs from the defaults", EXIT_CONFIG)
+        fail(t("nobody to ask: give --yes, and options for what differs from the defaults"), EXIT_CONFIG)
 
     def answer(given: str | None, question: str, default: str) -> str:
         if given is not None or yes:
             return default if given is None else given
         return str(typer.prompt(question, default=default, show_default=bool(default))).strip()
 
-    broker = answer(rabbitmq, "Host of RabbitMQ (empty: the embedded broker)", "")
+    broker = answer(rabbitmq, t("Host of RabbitMQ (empty: the embedded broker)"), "")
     url = ""
     if broker:
-        port = answer(None if rabbitmq_port is None else str(rabbitmq_port), "Its port", "5672")
-        user = answer(rabbitmq_user, "Its user", "guest")
+        port = answer(None if rabbitmq_port is None else str(rabbitmq_port), t("Its port"), "5672")
+        user = answer(rabbitmq_user, t("Its user"), "guest")
         password = os.environ.get(PASSWORD) or ("guest" if yes else _password())
         url = f"amqp://{quote(user, safe='')}:{quote(password, safe='')}@{broker}:{port}/{VHOST}"
-    folder = answer(data_dir, "Folder of everything Maestro keeps", "data")
-    listen = answer(host, "Address to listen on (0.0.0.0: every network of this machine)", "127.0.0.1")
+    folder = answer(data_dir, t("Folder of everything Maestro keeps"), "data")
+    listen = answer(host, t("Address to listen on (0.0.0.0: every network of this machine)"), "127.0.0.1")
     if access is None:
         exposed = not is_loopback(listen)
-        access = exposed if yes else typer.confirm("Ask for credentials", default=exposed)
-    cert = answer(tls_cert, "PEM file of a TLS certificate (empty: plain HTTP)", "")
-    key = answer(tls_key, "PEM file of its key", "") if cert or tls_key else ""
+        access = exposed if yes else confirmed(t("Ask for credentials"), default=exposed, err=False)
+    cert = answer(tls_cert, t("PEM file of a TLS certificate (empty: plain HTTP)"), "")
+    key = answer(tls_key, t("PEM file of its key"), "") if cert or tls_key else ""
 
     text = _text(folder=folder, url=url, host=listen, access=access, cert=cert, key=key)
     _check(file, text)
     try:
-        private_file.replace(file.absolute(), text.encode())
+        whole_file.replace(file.absolute(), text.encode(), sync=True)
     except OSError as problem:
         fail(in_words(problem), EXIT_FAILED)
-    typer.echo(f"{file}: written, for its owner only")
+    typer.echo(t("{file}: written, for its owner only", file=file))
     named = "" if file == Path("maestro.toml") else f" --config {file}"
-    typer.echo("next:")
+    typer.echo(t("next:"))
     if access:
         typer.echo(f"  maestro token add admin --role admin{named}")
     typer.echo(f"  maestro serve{named}")
@@ -91,18 +93,19 @@ def _somebody_is_there() -> bool:
 
 
 def _password() -> str:
-    return str(typer.prompt("Its password", default="guest", hide_input=True, show_default=False))
+    return str(typer.prompt(t("Its password"), default="guest", hide_input=True, show_default=False))
 
 
 def _check(file: Path, text: str) -> None:
     """End with 2 when `maestro serve` would not take the file."""
     with TemporaryDirectory(prefix="maestro-") as folder:
         copy = Path(folder) / file.name
-        private_file.replace(copy, text.encode())
+        whole_file.replace(copy, text.encode(), sync=True)
         try:
             settings = load(copy, {}).settings
         except SettingsError as problem:
-            fail(str(problem).replace(str(copy), str(file)), EXIT_CONFIG)
+            lines = str(problem).replace(str(copy), str(file)).splitlines()
+            fail("\n".join(map(told, lines)), EXIT_CONFIG)
     if refused := exposure(settings):
         fail(refused, EXIT_CONFIG)
 

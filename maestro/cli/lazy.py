@@ -7,6 +7,8 @@ from typing import Any, Final, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from maestro.cli.help import in_language, usage_problems
+
 
 class Lazy(NamedTuple):
     """Where a command's function, or a group's app, is, and what it does in one line."""
@@ -29,6 +31,7 @@ COMMANDS: Final = {
     "show": Lazy("maestro.cli.looking:show", "Show one reprocessing."),
     "units": Lazy("maestro.cli.units:units", "List the units of one reprocessing: searched, counted, by page."),
     "outcome": Lazy("maestro.cli.outcome:outcome", "Show what a reprocessing changed: values before and after."),
+    "report": Lazy("maestro.cli.report:report", "Make the decision report of one reprocessing, a page to keep."),
     "approve": Lazy("maestro.cli.deciding:approve", "Commit what is held and replay what it impacts."),
     "skip": Lazy("maestro.cli.deciding:skip", "Discard what is held."),
     "decide": Lazy("maestro.cli.together:decide", "Approve or skip several together, for one reason."),
@@ -45,6 +48,7 @@ COMMANDS: Final = {
     "skipped": Lazy("maestro.cli.looking:skipped", "List what was skipped in a system."),
     "watch": Lazy("maestro.cli.watching:watch", "Watch a reprocessing until it ends."),
     "set-aside": Lazy("maestro.cli.stalled:set_aside", "Put what a stalled system has in hand aside."),
+    "policy": Lazy("maestro.cli.policy:app", "Policies: list them, explain what they say, try them on the history."),
     "errors": Lazy("maestro.cli.errors:app", "Events that failed for good: groups, list, show, redrive."),
     "doubts": Lazy("maestro.cli.doubts:app", "Commits in doubt: list them, say what became of them."),
     "store": Lazy("maestro.cli.store:app", "Look into a system's store: running, stopped, or in a backup."),
@@ -62,15 +66,31 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command; for a lazy one, what the help says of it."""
         lazy = COMMANDS.get(cmd_name)
-        return _command(cmd_name, lambda: None, lazy.help) if lazy else super().get_command(ctx, cmd_name)
+        found = _command(cmd_name, lambda: None, lazy.help) if lazy else super().get_command(ctx, cmd_name)
+        return in_language(found) if found else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, ...]:
         """Find the command to run; now its module is imported."""
-        lazy = COMMANDS.get(args[0]) if args else None
-        if lazy is None:
+        if not args or args[0] not in COMMANDS:
             return super().resolve_command(ctx, args)
-        module, _, name = lazy.function.partition(":")
-        return args[0], _command(args[0], getattr(import_module(module), name), None), args[1:]
+        return args[0], in_language(loaded(args[0])), args[1:]
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read the arguments."""
+        with usage_problems():
+            in_language(self)
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with usage_problems():
+            return super().invoke(ctx)
+
+
+def loaded(name: str) -> Any:
+    """Return a lazy command; its module is imported."""
+    module, _, function = COMMANDS[name].function.partition(":")
+    return _command(name, getattr(import_module(module), function), None)
 
 
 def _command(name: str, target: Callable[..., None] | typer.Typer, text: str | None) -> Any:

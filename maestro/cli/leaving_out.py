@@ -5,11 +5,11 @@ from typing import Annotated, Final
 import typer
 
 from maestro.cli import consequences
-from maestro.cli.plain import count
 from maestro.cli.session import DocumentId, Reason, Session, User, Yes, command
 from maestro.client.api import Decision
 from maestro.client.errors import refused
 from maestro.client.finding import find
+from maestro.language import t, tn, told
 from maestro.statuses import GIVEN_UP, Status, ordered
 
 _STATUSES: Final = (Status.PAUSED, *ordered(GIVEN_UP))
@@ -38,18 +38,21 @@ def leave_out(
         raise refused(_CONFLICT, f"reprocessing {doc.id} has no unit that is set aside; --unit names others")
     problems = {(one.instance_id, one.branch): one.problem for one in doc.set_aside or ()}
     lines = [
-        f"{instance} on {branch}: {problems.get((instance, branch), 'can be replayed')}" for instance, branch in units
+        t("{instance} on {branch}", instance=instance, branch=branch)
+        + f": {told(problems.get((instance, branch), 'can be replayed'))}"
+        for instance, branch in units
     ]
-    lines.append("they are not replayed in this reprocessing, and stay as computed: stale")
-    title = consequences.title("Leave units out of", doc)
-    session.out.confirm(title, lines, f"Leave out {count(len(units), 'unit')}?", yes=yes)
+    lines.append(t("they are not replayed in this reprocessing, and stay as computed: stale"))
+    title = consequences.title(t("Leave units out of"), doc)
+    session.out.confirm(title, lines, tn("Leave out {n} unit?", "Leave out {n} units?", len(units)), yes=yes)
     reply = session.maestro.leave_out(doc.id, units, Decision(session.user(user), reason))
     if session.out.json:
         session.out.raw(reply.raw)
     now = reply.value
     go_on = "resume" if now.status == Status.PAUSED else "retry"
-    left = f"{now.progress.outstanding:,} left; `maestro {go_on} {now.id[:8]}` goes on"
-    session.out.say(f"{now.id}: {count(len(units), 'unit')} left out, {left}")
+    out = tn("{n} unit left out", "{n} units left out", len(units))
+    left = tn("{n} left", "{n} left", now.progress.outstanding)
+    session.out.say(f"{now.id}: {out}, {left}; " + t("`{command}` goes on", command=f"maestro {go_on} {now.id[:8]}"))
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from maestro.client.errors import ClientError
 from maestro.client.finding import documents, find, systems_of
 from maestro.client.shapes import Document, Record, System
 from maestro.client.transport import Reply
+from maestro.language import figure, t, told
 from maestro.statuses import Status
 
 #: Digits of an id in a table: enough to tell it from the others, by itself or with a few more.
@@ -54,7 +55,7 @@ def systems(session: Session) -> None:
         ">ERRORS",
         "PROBLEM",
     )
-    session.out.table(columns, map(_system_row, _measured(session.maestro, reply.value)), "no system is served")
+    session.out.table(columns, map(_system_row, _measured(session.maestro, reply.value)), t("no system is served"))
 
 
 def _measured(maestro: Maestro, listed: Sequence[System]) -> list[System]:
@@ -71,16 +72,17 @@ def _measured(maestro: Maestro, listed: Sequence[System]) -> list[System]:
 
 
 def _system_row(one: System) -> tuple[object, ...]:
-    locked = f"since {age(one.lock.since)}" if one.lock else "-"
+    locked = t("since {age}", age=age(one.lock.since)) if one.lock else "-"
     running = "-"
     if one.running:
         progress = one.running.progress
-        running = f"{one.running.id[:_SHORT]} {progress.replayed}/{progress.replayed + progress.outstanding}"
+        done, total = progress.replayed, progress.replayed + progress.outstanding
+        running = f"{one.running.id[:_SHORT]} {figure(done)}/{figure(total)}"
     failed = "-" if one.failed is None else one.failed
     pending, line = len(one.pending), len(one.approved)
-    stall = f"{one.stalled.sibling}: {one.stalled.cause}" if one.stalled else ""
-    wrong = one.message or stall or (f"broker: {one.broker}" if one.broker else "-")
-    return (one.id, one.state, locked, pending, line, running, one.waiting, one.inbox, failed, wrong)
+    stall = f"{one.stalled.sibling}: {told(one.stalled.cause)}" if one.stalled else ""
+    wrong = one.message or stall or (t("broker: {problem}", problem=told(one.broker)) if one.broker else "-")
+    return (one.id, told(one.state), locked, pending, line, running, one.waiting, one.inbox, failed, wrong)
 
 
 @command
@@ -108,7 +110,7 @@ def pending(session: Session, system: AnySystem = "") -> None:
         )
         for doc in docs
     )
-    session.out.table(columns, rows, "nothing waits for a decision")
+    session.out.table(columns, rows, t("nothing waits for a decision"))
 
 
 def _waiting(maestro: Maestro) -> dict[str, int]:
@@ -148,7 +150,7 @@ def waiting(session: Session, system: AnySystem = "", *, after: After = 0, limit
         for id_, page in pages
         for one in page.value.events
     )
-    session.out.table(columns, rows, "nothing waits")
+    session.out.table(columns, rows, t("nothing waits"))
     for id_, page in pages:
         more(session, page.value.next, page.value.total, "" if system else id_)
 
@@ -172,12 +174,12 @@ def skipped(session: Session, system: AnySystem = "", *, after: After = 0, limit
             local(one.skipped.timestamp),
             one.skipped.user,
             one.skipped.reason or "-",
-            f"as event {one.reconsidered}" if one.reconsidered else "-",
+            t("as event {number}", number=str(one.reconsidered)) if one.reconsidered else "-",
         )
         for id_, page in pages
         for one in page.value.skipped
     )
-    session.out.table(columns, rows, "nothing was skipped")
+    session.out.table(columns, rows, t("nothing was skipped"))
     for id_, page in pages:
         more(session, page.value.next, page.value.total, "" if system else id_)
 
@@ -194,7 +196,7 @@ def pages_of(session: Session, system: str, page: Callable[[str], Reply[T]]) -> 
         except ClientError as problem:
             if system:
                 raise
-            session.out.note(f"{one}: {problem}")
+            session.out.note(f"{one}: {told(str(problem))}")
     return found
 
 
@@ -230,15 +232,15 @@ def stale(
             one.number,
             one.instance_id,
             one.branch,
-            one.state,
+            told(one.state),
             local(one.timestamp),
             ", ".join(one.missed[:3]) or "-",
             one.reprocessing or "-",
-            f"{one.user}: {one.reason}" if one.user else one.cause or "-",
+            f"{one.user}: {one.reason}" if one.user else told(one.cause) or "-",
         )
         for one in reply.value.stale
     )
-    session.out.table(columns, rows, "nothing is known to be stale")
+    session.out.table(columns, rows, t("nothing is known to be stale"))
     if values:
         print_overwrites(session.out, reply.value.stale)
     more(session, reply.value.next, reply.value.total)
@@ -266,18 +268,25 @@ def history(
             " ".join(part for part in (one.event, one.about) if part),
             one.branch,
             local(one.since),
-            one.status,
-            f"{one.decision.user} ({one.decision.status}) at {local(one.decision.at)}" if one.decision else "-",
+            told(one.status),
+            _decided(one),
             (one.decision and one.decision.reason) or "-",
             one.replayed,
             one.units,
-            one.cause or "-",
+            told(one.cause) or "-",
         )
         for one in found
     )
-    session.out.table(columns, rows, "there are no reprocessings")
+    session.out.table(columns, rows, t("there are no reprocessings"))
     if there_is_more:
-        session.out.say(f"the newest {len(found)}; --limit shows more")
+        session.out.say(t("the newest {n}; --limit shows more", n=len(found)))
+
+
+def _decided(one: Record) -> str:
+    if not one.decision:
+        return "-"
+    user, status, at = one.decision.user, told(one.decision.status), local(one.decision.at)
+    return t("{user} ({status}) at {time}", user=user, status=status, time=at)
 
 
 def _records(session: Session, system: str, status: str, limit: int) -> tuple[list[Record], bool]:
@@ -288,7 +297,7 @@ def _records(session: Session, system: str, status: str, limit: int) -> tuple[li
         page = session.maestro.history(system, status, before, min(limit - len(found), _PAGE)).value
         found += [msgspec.json.decode(raw, type=Record) for raw in page.records]
         for one in page.unanswered if not before else ():
-            session.out.note(f"{one}: no answer; its reprocessings are missing")
+            session.out.note(t("{system}: no answer; its reprocessings are missing", system=one))
         before = page.next
     return found[::-1], before is not None
 
@@ -311,8 +320,9 @@ def _document(raw: msgspec.Raw) -> Document:
 def more(session: Session, following: int | None, total: int, system: str = "") -> None:
     """Say that there is more, and how to see it."""
     if following is not None:
-        session.out.say(f"{system} of {total:,}; more: {system} --after {following}" if system else
-                        f"of {total:,}; more: --after {following}")  # fmt: skip
+        values = {"total": total, "after": str(following), "system": system}
+        said = t("{system} of {total}; more: {system} --after {after}", **values) if system else ""
+        session.out.say(said or t("of {total}; more: --after {after}", **values))
 
 
 def shortened(ids: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from maestro import __version__
-from maestro.cli import access, config, streams
+from maestro.cli import access, config, help, streams  # noqa: A004 - a module's name
 from maestro.cli.lazy import LazyGroup
 from maestro.cli.serve import serve
 
@@ -38,12 +38,29 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
         raise typer.Exit
 
 
+def _language(name: str | None) -> None:
+    if name:
+        help.speak_from_now_on(name)
+
+
 @app.callback()
 def _maestro(
     *,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            "--language",
+            metavar="NAME",
+            envvar="MAESTRO_LANGUAGE",
+            callback=_language,
+            is_eager=True,
+            expose_value=False,
+            help="en or pt-BR; by default that of the environment (LC_ALL, LC_MESSAGES, LANG).",
+        ),
+    ] = None,
 ) -> None:
     pass
 
@@ -60,6 +77,7 @@ def main() -> None:
     _leave_working_folder()
     os.umask(os.umask(0) | _OTHERS)
     streams.open_streams()
+    help.choose(sys.argv[1:], os.environ)
     streams.run(lambda: app(prog_name="maestro"))
 
 

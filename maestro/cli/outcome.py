@@ -10,12 +10,12 @@ import typer
 from maestro.cli.exits import EXIT_USAGE, fail
 from maestro.cli.looking import PositionAfter, more, shortened
 from maestro.cli.output import Output
-from maestro.cli.plain import count
 from maestro.cli.session import DocumentId, Session, command
 from maestro.cli.values import difference, percent, text_of
 from maestro.client.finding import find
-from maestro.client.shapes import OutcomePage, OutcomeSummary, Value
+from maestro.client.shapes import OutcomePage, OutcomeSummary, UnitOutcome, Value
 from maestro.client.transport import Reply
+from maestro.language import mark, t, tn, told
 
 #: Values of one unit that are shown.
 _SHOWN: Final = 5
@@ -35,7 +35,7 @@ def outcome(
 ) -> None:
     """Show what a reprocessing changed: each value that its replays computed again, before and after, largest first."""
     if csv and session.out.json:
-        fail("--csv and --json: choose one", EXIT_USAGE)
+        fail(t("--csv and --json: choose one"), EXIT_USAGE)
     id_ = find(session.maestro, document).value.id
     if csv:
         with session.maestro.outcome_csv(id_) as parts:
@@ -62,30 +62,31 @@ def complete(ask: Callable[[], Reply[OutcomePage]], timeout: float = _TIMEOUT) -
 
 
 def _print(out: Output, page: OutcomePage) -> None:
-    out.say(page.summary.says)
+    out.say(told(page.summary.says))
     for line in _remarks(page.summary):
         out.say(line)
     if page.biggest:
         out.say()
-        out.say("the biggest changes:")
+        out.say(t("the biggest changes:"))
         short = shortened(sorted({one.instance_id for one in page.biggest}))
         out.table(("UNIT", *_COLUMNS), ((short[one.instance_id], *_cells(one)) for one in page.biggest), "")
     for unit in page.units:
         out.say()
-        said = unit.problem or "nothing changed"
+        said = told(unit.problem) or t("nothing changed")
         shown = unit.changed + unit.added + unit.destroyed + unit.unread
-        out.say(f"{unit.instance_id} on {unit.branch}: {_counted(unit) if shown else said}")
+        where = t("{instance} on {branch}", instance=unit.instance_id, branch=unit.branch)
+        out.say(f"{where}: {_counted(unit) if shown else said}")
         if unit.values:
             out.table(_COLUMNS, map(_cells, unit.values[:_SHOWN]), "")
         if len(unit.values) > _SHOWN:
-            out.say("  more of them: --csv has all")
+            out.say("  " + t("more of them: --csv has all"))
 
 
 _COLUMNS: Final = ("TYPE", "WHICH", "FIELD", ">BEFORE", ">AFTER", ">DIFFERENCE", ">PER CENT", "")
 _MARKS: Final = {
-    "added": "added, replaces nothing",
-    "destroyed": "destroyed",
-    "unread": "what it was is not known",
+    "added": mark("added, replaces nothing"),
+    "destroyed": mark("destroyed"),
+    "unread": mark("what it was is not known"),
 }
 
 
@@ -98,24 +99,36 @@ def _cells(value: Value) -> Sequence[str]:
         text_of(value.after) if value.change != "destroyed" else "-",
         difference(value.difference),
         percent(value.percent),
-        _MARKS.get(value.change, ""),
+        t(_MARKS.get(value.change, "")),
     )
 
 
 def _remarks(found: OutcomeSummary) -> list[str]:
     said = []
     if found.unchanged:
-        said.append(f"{count(found.unchanged, 'result')} stayed as before")
+        said.append(tn("{n} result stayed as before", "{n} results stayed as before", found.unchanged))
     if found.failed:
-        said.append(f"{count(found.failed, 'result')} cannot be compared: {found.problem}")
+        failed = tn("{n} result cannot be compared", "{n} results cannot be compared", found.failed)
+        said.append(f"{failed}: {told(found.problem)}")
     if found.pending:
-        said.append(f"{count(found.pending, 'result')} still to be asked for: look again")
+        said.append(
+            tn(
+                "{n} result still to be asked for: look again",
+                "{n} results still to be asked for: look again",
+                found.pending,
+            )
+        )
     if found.looked < found.units:
-        said.append(f"about the first {found.looked:,} of {count(found.units, 'unit')}; --csv has all")
+        values = {"looked": found.looked, "n": found.units}
+        said.append(t("about the first {looked} of {n} units; --csv has all", **values))
     return said
 
 
-def _counted(unit: object) -> str:
-    names = (("changed", "value"), ("added", "row"), ("destroyed", "row"), ("unread", "row"))
-    told = [(getattr(unit, name), name, noun) for name, noun in names]
-    return ", ".join(f"{count(number, noun)} {name}" for number, name, noun in told if number)
+def _counted(unit: UnitOutcome) -> str:
+    counted = (
+        (unit.changed, tn("{n} value changed", "{n} values changed", unit.changed)),
+        (unit.added, tn("{n} row added", "{n} rows added", unit.added)),
+        (unit.destroyed, tn("{n} row destroyed", "{n} rows destroyed", unit.destroyed)),
+        (unit.unread, tn("{n} row unread", "{n} rows unread", unit.unread)),
+    )
+    return ", ".join(text for number, text in counted if number)

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from maestro.cli.exits import EXIT_FAILED, EXIT_USAGE, fail
 from maestro.cli.plain import plain
+from maestro.language import t
 
 #: Columns of a table that no terminal limits: nothing in it is cut.
 _WIDE: Final = 1000
@@ -58,10 +59,11 @@ class Output:
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
         """Print a table, or what to say when it has no rows. A column that begins with `>` is one of numbers.
 
-        No word is broken: where the terminal is too narrow for that, each row becomes lines of its own.
+        The columns' names are English, and translated here. No word is broken: where the terminal is too narrow for
+        that, each row becomes lines of its own.
         """
         cells = [[plain(cell) for cell in row] for row in rows]
-        names = [column.removeprefix(">") for column in columns]
+        names = [t(column.removeprefix(">")) for column in columns]
         if not cells:
             self.say(empty)
             return
@@ -79,10 +81,11 @@ class Output:
 
     def _records(self, names: Sequence[str], cells: Iterable[Sequence[str]]) -> None:
         """Print each row as lines: a name and its value, those without a value left out."""
+        wide = max(_NAME, *map(len, names))
         for row in cells:
             for name, cell in zip(names, row, strict=True):
                 if cell not in ("", "-"):
-                    line = _wrapped(f"{name:<{_NAME}} {cell}", self.console.width, " " * (_NAME + 1))
+                    line = _wrapped(f"{name:<{wide}} {cell}", self.console.width, " " * (wide + 1))
                     self.console.print(Text(line), soft_wrap=True)
             self.console.print()
 
@@ -97,9 +100,24 @@ class Output:
         if yes:
             return
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            fail("there is no terminal to ask on: repeat with --yes", EXIT_USAGE)
-        if not typer.confirm(question, err=True):
-            fail("nothing was done", EXIT_FAILED)
+            fail(t("there is no terminal to ask on: repeat with --yes"), EXIT_USAGE)
+        if not confirmed(question):
+            fail(t("nothing was done"), EXIT_FAILED)
+
+
+def confirmed(question: str, *, default: bool = False, err: bool = True) -> bool:
+    """Ask (on stderr with `err`) until the answer is yes or no; none is `default`. English is always understood."""
+    yes, no = t("y, yes").split(", "), t("n, no").split(", ")
+    shown = f"{yes[0].upper()}/{no[0]}" if default else f"{yes[0]}/{no[0].upper()}"
+    while True:
+        given = str(typer.prompt(f"{question} [{shown}]", default="", show_default=False, err=err)).strip().lower()
+        if not given:
+            return default
+        if given in (*yes, "y", "yes"):
+            return True
+        if given in (*no, "n", "no"):
+            return False
+        typer.echo(t("please answer yes or no"), err=err)
 
 
 def _wrapped(text: str, width: int, indent: str = "    ") -> str:

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Final
 
+from maestro.language import figure
+
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86400
@@ -49,4 +51,4 @@ def span(seconds: float) -> str:
 
 def count(number: int, noun: str) -> str:
     """Return a number of things, in words that agree."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    return f"{figure(number)} {noun}" + ("" if number == 1 else "s")

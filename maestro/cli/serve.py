@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maestro.cli.config import EXIT_CONFIG, ConfigFile, exposure, loaded_or_exit
+from maestro.language import t, told
 
 if TYPE_CHECKING:
     from maestro.actors.host_process import HostProcess
@@ -57,11 +58,11 @@ def _run(settings: "Settings", notes: Sequence[str], host: "HostProcess") -> Non
     for note in notes:
         logs.get(part="settings").warning("settings.note", note=note)
     try:
-        uvloop.run(run(settings, lambda url: typer.echo(f"Maestro serves {url}"), host))
+        uvloop.run(run(settings, lambda url: typer.echo(t("Maestro serves {url}", url=url)), host))
     except (
         ActorsFailed, AlreadyRunning, AuditError, BindError, FolderUnusable, StoreError, TokenError,
     ) as problem:  # fmt: skip
-        typer.echo(f"maestro: {problem}", err=True)
+        typer.echo(f"maestro: {told(str(problem))}", err=True)
         raise typer.Exit(EXIT_CANNOT_START) from problem
 
 
@@ -78,7 +79,7 @@ def _refuse_open_files(settings: "Settings") -> None:
     refused = False
     for one in openings(settings):
         if one.refused:
-            typer.echo(f"maestro: {one.path} {one.message}: {one.mend}", err=True)
+            typer.echo(f"maestro: {one.path} {told(one.message)}: {told(one.mend)}", err=True)
             refused = True
         else:
             logs.get(part="access").warning("files.open_to_others", file=one.path, problem=one.message, mend=one.mend)

@@ -16,6 +16,7 @@ from maestro.cli.exits import explained
 from maestro.cli.output import Output
 from maestro.client.api import Maestro
 from maestro.client.target import DEFAULT_URL, Target, read_token
+from maestro.language import ENGLISH, language
 
 P = ParamSpec("P")
 
@@ -68,7 +69,8 @@ def common_options(
 ) -> Session:
     """Return the session that these options make. Raises `BadTarget`."""
     credential = token or (read_token(token_file) if token_file else "")
-    return Session(Maestro(Target(url.rstrip("/"), credential, timeout)), Output(json=json))
+    wanted = ENGLISH if json else language()  # a script's messages are the same everywhere
+    return Session(Maestro(Target(url.rstrip("/"), credential, timeout, wanted)), Output(json=json))
 
 
 _COMMON: Final = inspect.signature(common_options).parameters

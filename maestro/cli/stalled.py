@@ -7,6 +7,7 @@ import typer
 from maestro.cli.session import Session, SystemId, User, Yes, command
 from maestro.client.api import Decision
 from maestro.client.errors import refused
+from maestro.language import t, told
 
 _CONFLICT: Final = 409
 
@@ -20,13 +21,15 @@ def set_aside(session: Session, system: SystemId, *, reason: Why, yes: Yes = Fal
     if stall is None:
         raise refused(_CONFLICT, f"system {system} is not stalled")
     lines = (
-        f"it waits for {stall.sibling} since {stall.since} UTC: {stall.cause}",
-        "the event in hand goes to the error queue, its `.error` event is emitted",
-        "while the sibling is away the next event stalls as well",
-        f"`maestro errors redrive {system}` has it judged again",
+        t("it waits for {sibling} since {time} UTC", sibling=stall.sibling, time=stall.since)
+        + f": {told(stall.cause)}",
+        t("the event in hand goes to the error queue, its `.error` event is emitted"),
+        t("while the sibling is away the next event stalls as well"),
+        t("`maestro errors redrive {system}` has it judged again", system=system),
     )
-    session.out.confirm(f"Set aside what {system} has in hand", lines, "Set it aside?", yes=yes)
+    session.out.confirm(t("Set aside what {system} has in hand", system=system), lines, t("Set it aside?"), yes=yes)
     reply = session.maestro.set_aside(system, Decision(session.user(user), reason))
     if session.out.json:
         session.out.raw(reply.raw)
-    session.out.say(f"event {reply.value.number} of {reply.value.instance_id} is on the error queue of {system}")
+    values = {"number": str(reply.value.number), "instance": reply.value.instance_id, "system": system}
+    session.out.say(t("event {number} of {instance} is on the error queue of {system}", **values))

@@ -13,6 +13,7 @@ import typer
 
 from maestro.cli.exits import EXIT_FAILED, EXIT_USAGE, fail
 from maestro.cli.session import Session, command
+from maestro.language import t, told
 from maestro.store import reading
 from maestro.store.base import StoreError
 from maestro.store.documents import DocumentDB
@@ -40,7 +41,7 @@ def tables(session: Session, system: System, file: File = None) -> None:
     if session.out.json:
         session.out.raw(orjson.dumps(found))
     else:
-        session.out.table(("TABLE", ">DOCUMENTS"), found.items(), "the store is empty")
+        session.out.table(("TABLE", ">DOCUMENTS"), found.items(), t("the store is empty"))
 
 
 @app.command()
@@ -60,7 +61,7 @@ def get(
         raw = session.maestro.store(system, table, key=key).value.documents.get(key)
         body = None if raw is None else bytes(raw)
     if body is None:
-        fail(f"{table} has no document {key}", EXIT_FAILED)
+        fail(t("{table} has no document {key}", table=table, key=key), EXIT_FAILED)
     session.out.raw(body)
 
 
@@ -115,4 +116,4 @@ def _opened(file: Path) -> Iterator[DocumentDB]:
         with reading.open_documents(file) as documents:
             yield documents
     except StoreError as problem:
-        fail(str(problem), EXIT_FAILED)
+        fail(told(str(problem)), EXIT_FAILED)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, TextIO
 
+from maestro.language import t
+
 #: Exit code when the output cannot be written, and for arguments that cannot be used.
 EXIT_OUTPUT: Final = 1
 EXIT_ARGUMENTS: Final = 2
@@ -47,13 +49,13 @@ def run(command: Callable[[], None]) -> None:
         if problem.filename is not None:
             raise
         _let_go(sys.stdout)
-        _say(f"maestro: the output cannot be written: {problem.strerror}")
+        _say("maestro: " + t("the output cannot be written: {cause}", cause=problem.strerror))
         sys.exit(EXIT_OUTPUT)
     except UnicodeError:
         strange = _not_utf8(sys.argv[1:])
         if strange is None:
             raise
-        _say(f"maestro: {strange!r} is not UTF-8")
+        _say("maestro: " + t("{argument} is not UTF-8", argument=repr(strange)))
         sys.exit(EXIT_ARGUMENTS)
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from maestro.cli.looking import Limit, PositionAfter, more, shortened
-from maestro.cli.plain import age, count
+from maestro.cli.plain import age
 from maestro.cli.session import AnySystem, Session, command
 from maestro.client.shapes import TodoItem
+from maestro.language import figure, t, tn, told
 
 #: The command that says more about a thing, or does something about it; filled in with what the thing names.
 _NEXT: Final = {
@@ -33,23 +34,26 @@ def todo(session: Session, system: AnySystem = "", *, after: PositionAfter = 0, 
     page = reply.value
     short = shortened([one.reprocessing for one in page.items if one.reprocessing])
     columns = ("KIND", "SYSTEM", "FOR", "HOLDS UP", "WHAT", "NEXT")
-    rows = ((one.kind, one.system, age(one.since), _held_up(one), _what(one), _next(one, short)) for one in page.items)
-    session.out.table(columns, rows, "nothing waits for a person")
+    rows = (
+        (told(one.kind), one.system, age(one.since), _held_up(one), _what(one), _next(one, short)) for one in page.items
+    )
+    session.out.table(columns, rows, t("nothing waits for a person"))
     if page.total:
-        session.out.say(", ".join(f"{number:,} {kind}" for kind, number in sorted(page.counts.items())))
+        session.out.say(", ".join(f"{figure(number)} {told(kind)}" for kind, number in sorted(page.counts.items())))
     more(session, page.next, page.total)
 
 
 def _held_up(one: TodoItem) -> str:
-    held = ["the lock"] if one.locked else []
+    held = [t("the lock")] if one.locked else []
     if one.waiting:
-        held.append(count(one.waiting, "event"))
-    return " and ".join(held) or "-"
+        held.append(tn("{n} event", "{n} events", one.waiting))
+    return t(" and ").join(held) or "-"
 
 
 def _what(one: TodoItem) -> str:
     named = " ".join(part for part in (one.event, one.about) if part)
-    says = one.says if not one.cause or one.cause in one.says else f"{one.says} ({one.cause})"
+    cause = "" if one.cause in one.says else f" ({told(one.cause)})"
+    says = f"{told(one.says)}{cause}"
     return f"{named}: {says}" if named else says
 
 

@@ -9,6 +9,7 @@ from maestro.cli.looking import Limit, PositionAfter, more
 from maestro.cli.plain import local
 from maestro.cli.session import DocumentId, Session, command
 from maestro.client.finding import find
+from maestro.language import figure, t, told
 
 #: What is counted, and what a value of it is called.
 _GROUPS = (("process", "PROCESS"), ("branch", "BRANCH"), ("period", "PERIOD"), ("state", "STATE"))
@@ -40,15 +41,15 @@ def units(
     if counts:
         for group, title in _GROUPS:
             found = page.groups[group]
-            rows = [(one.value or "-", f"{one.count:,}") for one in found.values]
-            rows += [("others", f"{found.others:,}")] if found.others else []
-            session.out.table((title, ">UNITS"), rows, f"no unit fits: no {group}")
+            rows = [(told(one.value) or "-", figure(one.count)) for one in found.values]
+            rows += [(t("others"), figure(found.others))] if found.others else []
+            session.out.table((title, ">UNITS"), rows, t("no unit fits"))
         return
     columns = (">#", "EVENT", "INSTANCE", "BRANCH", "ORIGINAL TIME", "STATE")
     rows_of_units = (
         (one.position + 1, f"{titles.words(one.name)} {one.about}".strip() or "-", one.instance_id, one.branch,
-         local(one.timestamp), one.state)
+         local(one.timestamp), told(one.state))
         for one in page.units
     )  # fmt: skip
-    session.out.table(columns, rows_of_units, "no unit fits")
+    session.out.table(columns, rows_of_units, t("no unit fits"))
     more(session, page.next, page.matched)

@@ -11,13 +11,14 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from maestro.cli.document_page import becoming, progress
 from maestro.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE, fail
 from maestro.cli.output import Output
-from maestro.cli.plain import count, plain, span
+from maestro.cli.plain import plain, span
 from maestro.cli.session import DocumentId, Session, command
 from maestro.client.api import SILENCE, Maestro
 from maestro.client.errors import NotReachable, Rejected
 from maestro.client.finding import find
 from maestro.client.shapes import Document
 from maestro.client.transport import Reply
+from maestro.language import t, tn, told
 from maestro.statuses import Status
 
 #: Statuses of a refusal that pass.
@@ -44,10 +45,11 @@ def watch(
             doc = reply.value
             view.show(reply)
     if doc.live:
-        fail(f"it is still {doc.status}", EXIT_FAILED)
+        fail(t("it is still {status}", status=told(doc.status)), EXIT_FAILED)
     last = doc.history[-1] if doc.history else None
-    why = f": {last.cause or last.reason}" if last and (last.cause or last.reason) else ""
-    session.out.say(f"{doc.id}: {doc.status}{why}; replays: {doc.progress.replayed:,} done")
+    why = f": {told(last.cause) or last.reason}" if last and (last.cause or last.reason) else ""
+    done = tn("replays: {n} done", "replays: {n} done", doc.progress.replayed)
+    session.out.say(f"{doc.id}: {told(doc.status)}{why}; {done}")
     return 0 if doc.status == Status.FINISHED else EXIT_FAILED
 
 
@@ -74,7 +76,8 @@ def seen(maestro: Maestro, doc: Document, deadline: float | None) -> Iterator[Re
                 raise
             away_since = away_since or time.monotonic()
             if time.monotonic() - away_since > _AWAY:
-                fail(f"not reachable for {_AWAY:.0f} s: {plain(problem)}", EXIT_UNREACHABLE)
+                values = {"seconds": int(_AWAY), "problem": told(plain(problem))}
+                fail(t("not reachable for {seconds} s: {problem}", **values), EXIT_UNREACHABLE)
         if deadline is not None and time.monotonic() >= deadline:
             return
         time.sleep(_POLL)
@@ -115,7 +118,7 @@ class _Lines:
         if self._out.json:
             self._out.raw(reply.raw)
         else:
-            self._out.say(f"{reply.value.status}: {_text(reply.value)}")
+            self._out.say(f"{told(reply.value.status)}: {_text(reply.value)}")
 
 
 class _Bar:
@@ -130,8 +133,8 @@ class _Bar:
         done = doc.progress.replayed
         total = done + doc.progress.outstanding
         if self._task is None:
-            self._task = self._bar.add_task(doc.status, total=total, facts="")
-        self._bar.update(self._task, description=doc.status, completed=done, total=total, facts=_text(doc))
+            self._task = self._bar.add_task(told(doc.status), total=total, facts="")
+        self._bar.update(self._task, description=told(doc.status), completed=done, total=total, facts=_text(doc))
 
 
 class _BarView(AbstractContextManager[_Bar]):
@@ -160,18 +163,21 @@ def _view(out: Output) -> AbstractContextManager[_Lines | _Bar]:
 
 def _text(doc: Document) -> str:
     done, left, added = doc.progress.replayed, doc.progress.outstanding, doc.progress.cascaded
-    cascade = f" (+{added:,} by cascade)" if added else ""
-    text = f"replay {done:,} of at least {done + left:,}{cascade}"
+    text = t("replay {done} of at least {total}", done=done, total=done + left)
+    text += t(" (+{n} by cascade)", n=added) if added else ""
     if not doc.live and doc.status != Status.FINISHED:
-        text = f"replays: {progress(doc)}"
+        text = t("replays: {progress}", progress=progress(doc))
     if doc.status == Status.PENDING:
-        text = f"waits for a decision; it impacts {count(left, 'instance')}"
+        text = tn(
+            "waits for a decision; it impacts {n} instance", "waits for a decision; it impacts {n} instances", left
+        )
     if doc.status == Status.PAUSED and not doc.cancelling:
         last = doc.history[-1] if doc.history else None
-        text += f"; waits for a decision ({last.cause or last.reason})" if last else "; waits for a decision"
+        text += "; " + t("waits for a decision") + (f" ({told(last.cause) or last.reason})" if last else "")
     soon = becoming(doc)
     if soon:
         text += f"; {soon}"
     if doc.estimate and left:
-        text += f"; about {span(doc.estimate.seconds)} left ({doc.estimate.basis})"
+        about = t("about {time} left", time=span(doc.estimate.seconds))
+        text += f"; {about} ({told(doc.estimate.basis)})"
     return plain(text)

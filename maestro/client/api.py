@@ -90,6 +90,14 @@ class Maestro:
         """Return the first of what a document's held commit would write."""
         return self._http.call("GET", _document(document_id, "entities"), shapes.EntitiesPage, query={"limit": limit})
 
+    def policies(self, system_id: str) -> Reply[shapes.Policies]:
+        """Return the policies that are for a system."""
+        return self._http.call("GET", _system(system_id, "policies"), shapes.Policies)
+
+    def explain_policies(self, document_id: str) -> Reply[shapes.Explained]:
+        """Return what each policy says of a document as it is now, and why."""
+        return self._http.call("GET", _document(document_id, "policies"), shapes.Explained)
+
     def outcome(self, document_id: str, after: int, limit: int) -> Reply[shapes.OutcomePage]:
         """Return what a reprocessing changed, as far as it is known: a page of its units, the summary of all."""
         query = {"after": after, "limit": limit}
@@ -100,6 +108,21 @@ class Maestro:
         """Yield all that a reprocessing changed, as CSV in parts, which come as long as units are asked about."""
         with self._http.download(_document(document_id, "outcome.csv"), PATIENT) as parts:
             yield parts
+
+    def report(self, document_id: str, language: str) -> tuple[bytes, str]:
+        """Return the decision report as an HTML page, in `language` ("en", "pt-BR"), and its digest."""
+        query = {"language": language}
+        raw, headers = self._http.fetch("GET", _document(document_id, "report"), query=query, timeout=self._patient)
+        return raw, headers.get("X-Report-Digest", "")
+
+    def report_form(self, document_id: str) -> tuple[bytes, str]:
+        """Return the facts of the decision report in their canonical form, and its digest: that form's SHA-256."""
+        raw, headers = self._http.fetch("GET", _document(document_id, "report.json"), timeout=self._patient)
+        return raw, headers.get("X-Report-Digest", "")
+
+    @property
+    def _patient(self) -> float:
+        return max(self.target.timeout, PATIENT)
 
     def waiting(self, system_id: str, after: int, limit: int) -> Reply[shapes.WaitingPage]:
         """Return a page of the events that wait, oldest first."""
@@ -146,7 +169,7 @@ class Maestro:
 
     def decide(self, action: str, document_id: str, decision: Decision) -> Reply[shapes.Document]:
         """approve, skip, retry, cancel, pause, resume or recheck; the document as it is then."""
-        timeout = max(self.target.timeout, PATIENT) if action == "recheck" else None
+        timeout = self._patient if action == "recheck" else None
         return self._http.call("POST", _document(document_id, action), shapes.Document, body=decision, timeout=timeout)
 
     def decide_many(

@@ -128,6 +128,81 @@ class Event(_Shape, frozen=True):
     timestamp: Any = None
 
 
+class Condition(_Shape, frozen=True):
+    """A condition of a policy: what it wants, what was found, and whether it holds; None: that is not known."""
+
+    setting: str
+    wanted: str = ""
+    found: str | None = None
+    holds: bool | None = None
+    #: It in words.
+    says: str = ""
+
+
+class AppliedPolicy(_Shape, frozen=True):
+    """A policy that demanded something of a decision, and why."""
+
+    name: str
+    digest: str = ""
+    effects: tuple[str, ...] = ()
+    why: str = ""
+    conditions: tuple[Condition, ...] = ()
+
+
+class Demand(_Shape, frozen=True):
+    """What the policies demanded when they were asked last: approve (nobody is asked), ask or two_approvers."""
+
+    approval: str
+    skip_refused: bool = False
+    at: str = ""
+    says: str = ""
+    by: tuple[AppliedPolicy, ...] = ()
+
+
+class Policy(_Shape, frozen=True):
+    """A policy as it is configured."""
+
+    name: str
+    digest: str = ""
+    effects: tuple[str, ...] = ()
+    conditions: dict[str, str] = {}
+
+
+class Policies(_Shape, frozen=True):
+    """A system's policies, and the settings beside them."""
+
+    policies: tuple[Policy, ...] = ()
+    two_approvers: bool = False
+    auto_approve: bool = False
+
+
+class WeighedPolicy(_Shape, frozen=True):
+    """A policy held against a document: whether it applies (None: as far as is known), and which effects follow."""
+
+    name: str
+    digest: str = ""
+    applies: bool | None = None
+    effects: tuple[str, ...] = ()
+    configured: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+
+class Explained(_Shape, frozen=True):
+    """What the policies say of a document as it is now, and what was recorded when they were asked last."""
+
+    id: str
+    system_id: str
+    status: str
+    approval: str
+    skip_refused: bool = False
+    says: str = ""
+    forking: bool = False
+    policies: tuple[WeighedPolicy, ...] = ()
+    recorded: Demand | None = None
+    two_approvers: bool = False
+    auto_approve: bool = False
+
+
 class Document(_Shape, frozen=True):
     """A reprocessing. Of one with very many units the stream tells neither these nor the digest."""
 
@@ -152,6 +227,10 @@ class Document(_Shape, frozen=True):
     #: Where two different users must approve: who did already.
     first_approval: Approval | None = None
     held_committed: bool = False
+    #: Rows that the held commit creates, changes or destroys; None: not known.
+    rows: int | None = None
+    #: What the policies demanded when they were asked last; None: there were none.
+    policies: Demand | None = None
     late: bool = False
     #: The instance whose replay named the held one as impacted.
     held_named_by: str | None = None

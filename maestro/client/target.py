@@ -26,6 +26,8 @@ class Target:
     token: str = ""
     #: Seconds to connect, and to wait for each part of an answer.
     timeout: float = 30.0
+    #: Language of messages for people (`Accept-Language`); empty: Maestro's own, English.
+    language: str = ""
 
     def __post_init__(self) -> None:
         try:

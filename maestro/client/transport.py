@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -47,6 +48,8 @@ class Transport:
         self._host, self._port = parts.hostname or "", parts.port
         self._prefix = parts.path.rstrip("/")
         self._headers = {"Accept": "application/json", "User-Agent": "maestro-cli"}
+        if target.language:
+            self._headers["Accept-Language"] = target.language
         if target.token:
             self._headers["Authorization"] = f"Bearer {target.token}"
 
@@ -66,6 +69,24 @@ class Transport:
             NotReachable: no usable answer.
             Rejected: the answer is no.
         """
+        raw, headers = self.fetch(method, path, query=query, body=body, timeout=timeout)
+        return Reply(raw, self.decoded(raw, shape), headers.get("Date", ""), headers.get("X-Next-After", ""))
+
+    def fetch(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        timeout: float | None = None,
+    ) -> tuple[bytes, Message]:
+        """Return the answer of one call as it came, and its headers: as `call`, of any media type.
+
+        Raises:
+            NotReachable: no usable answer.
+            Rejected: the answer is no.
+        """
         timeout = timeout or self.target.timeout
         with self._named(timeout), closing(self._connect(timeout)) as connection:
             answer = self._ask(connection, method, path, query, body)
@@ -74,8 +95,7 @@ class Transport:
             raise NotReachable(f"{self.target.url}: the answer is larger than {MAX_ANSWER} bytes")
         if answer.length:
             raise NotReachable(f"{self.target.url}: the answer broke off")
-        headers = answer.headers
-        return Reply(raw, self.decoded(raw, shape), headers.get("Date", ""), headers.get("X-Next-After", ""))
+        return raw, answer.headers
 
     @contextmanager
     def stream(self, path: str, timeout: float) -> Iterator[Iterator[bytes]]:

@@ -1,4 +1,4 @@
-"""One client connection: aiohttp's, but it cuts off slow readers, and its own refusals have the platform's shape."""
+"""One client connection: aiohttp's, but slow readers are cut off, and its own refusals have the platform's shape."""
 
 import asyncio
 from http import HTTPStatus
@@ -7,6 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from maestro import logs
+from maestro.http.crowd import Crowd
 from maestro.http.log_limits import Quiet, cut
 from maestro.http.replies import INTERNAL, SERVER, problem
 
@@ -26,9 +27,9 @@ _HEADERS: Final = {"Server": SERVER, "Cache-Control": "no-store", "X-Content-Typ
 class Connection(web.RequestHandler):
     """aiohttp's protocol with a limit on unread answers, and JSON for requests that never reach a handler."""
 
-    __slots__ = ("_cut", "_ends_with_client", "_half_closed", "_quiet")
+    __slots__ = ("_crowd", "_cut", "_ends_with_client", "_half_closed", "_quiet")
 
-    def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop, quiet: Quiet) -> None:
+    def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop, quiet: Quiet, crowd: Crowd) -> None:
         super().__init__(
             manager,
             loop=loop,
@@ -39,9 +40,22 @@ class Connection(web.RequestHandler):
         )
         self._cut: asyncio.TimerHandle | None = None
         self._quiet = quiet
+        self._crowd = crowd
         #: The client sends no more, and still gets its answers.
         self._half_closed = False
         self._ends_with_client = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        super().connection_made(transport)
+        self._crowd.joined(self, self._peer)
+
+    @property
+    def waits_for_client(self) -> bool:
+        """See `crowd.Member`."""
+        handled = self._current_request
+        nothing_asked = handled is None and not self._messages
+        return nothing_asked or self.writing_paused or (handled is not None and not handled.content.is_eof())
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # aiohttp's never keeps the connection
         """The client sends no more: what it sent whole is answered first. Over TLS there is no half of a connection."""
@@ -99,6 +113,7 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The connection is gone, and the timer with it."""
+        self._crowd.left(self)
         self._keep()
         super().connection_lost(exc)
 
@@ -121,10 +136,17 @@ class Connection(web.RequestHandler):
         response.force_close()
         return response
 
-    def _abort(self) -> None:
+    @property
+    def _peer(self) -> str:
         peer = self.peername
-        address = peer[0] if isinstance(peer, tuple) else str(peer)
-        self._quiet.warn("http.slow_reader", address, seconds=WRITE_TIMEOUT)
+        return str(peer[0]) if isinstance(peer, tuple) else str(peer)
+
+    def _abort(self) -> None:
+        self._quiet.warn("http.slow_reader", self._peer, seconds=WRITE_TIMEOUT)
+        self.cut()
+
+    def cut(self) -> None:
+        """See `crowd.Member`."""
         transport: Any = self.transport
         if transport is not None:
             transport.abort()

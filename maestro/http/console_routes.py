@@ -17,6 +17,7 @@ from aiohttp.typedefs import Handler
 
 from maestro.http.keys import SETTINGS
 from maestro.http.replies import reply
+from maestro.http.report.page import STYLE_SOURCE
 from maestro.http.sending import takes_gzip
 from maestro.statuses import SETS, Status, ordered
 
@@ -29,9 +30,10 @@ _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
+#: A report that the page opens is under the page's own policy, so that its style is named, too.
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    f"default-src 'none'; script-src 'self'; style-src 'self' {STYLE_SOURCE}; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 _HEADERS: Final = {
     "Content-Security-Policy": _POLICY,

@@ -15,10 +15,9 @@ from maestro.messages import (
     UNLIMITED,
     Approve,
     Budget,
-    Cancel,
     Covers,
+    Decision,
     LeaveOut,
-    Pause,
     Recheck,
     Reconsider,
     Resume,
@@ -26,19 +25,19 @@ from maestro.messages import (
     Skip,
 )
 
-Decision = Approve | Skip | Retry | Cancel | Pause | Resume | Recheck | Reconsider
-
-#: What each kind of decision takes as its body.
-BODIES: Final[Mapping[type[Decision], type[shapes.DecisionBody]]] = {
+#: What each kind of decision takes as its body, unless it is who decides, and why.
+_BODIES: Final[Mapping[type[Decision], type[shapes.DecisionBody]]] = {
     Approve: shapes.ApproveBody,
     Retry: shapes.RunBody,
     Resume: shapes.RunBody,
     Skip: shapes.SkipBody,
-    Cancel: shapes.ReasonedBody,
-    Pause: shapes.ReasonedBody,
-    Reconsider: shapes.ReasonedBody,
     Recheck: shapes.DecisionBody,
 }
+
+
+def body_of(kind: type[Decision]) -> type[shapes.DecisionBody]:
+    """Return what a kind of decision takes as its body."""
+    return _BODIES.get(kind, shapes.ReasonedBody)
 
 
 async def decision_body(request: web.Request) -> dict[str, Any]:
@@ -54,7 +53,7 @@ def decision_of(kind: type[Decision], document_id: str, fields: dict[str, Any]) 
         BadInput: a field is not what its type says, or nobody is named.
         Denied: somebody else than the credential's holder is named.
     """
-    body = checked(fields, BODIES[kind])
+    body = checked(fields, body_of(kind))
     covers = _covers(kind, fields, body)
     user = user_of(body.user)
     if not isinstance(body, shapes.ReasonedBody):
@@ -69,7 +68,7 @@ def decision_of(kind: type[Decision], document_id: str, fields: dict[str, Any]) 
     if kind is Skip:
         digest = _digest(body.digest) if isinstance(body, shapes.SkipBody) else ""
         return Skip(document_id, user, why, covers, digest)
-    return kind(document_id, user, why)  # type: ignore[call-arg]  # a recheck has returned above
+    return kind(document_id, user, why)  # type: ignore[call-arg, arg-type]  # all others have returned, or bodies of their own
 
 
 def leave_out_of(document_id: str, fields: dict[str, Any]) -> LeaveOut:

@@ -52,7 +52,7 @@ class Scraper:
         ready = asyncio.create_task(self._ready())
         systems = await asyncio.gather(*map(self._ask, self._actor_client.systems()))
         gateway = ActorState(
-            "gateway", "", os.getpid(), running=True, restarts=0, figures=self._actor_client.measured()
+            "gateway", "", os.getpid(), running=True, restarts=0, snapshot=self._actor_client.measured()
         )
         actors = (*self._actor_client.actors(), gateway)
         passivated = self._actor_client.passivated()
@@ -96,8 +96,8 @@ def _add_actor(merged: Merged, actor: ActorState) -> None:
     whose = {"actor": actor.actor, "system": actor.system}
     merged.one(metrics.ACTOR_UP, float(actor.running), **whose)
     merged.one(metrics.RESTARTS, actor.restarts, **whose)
-    if actor.figures is not None:
-        merged.add(actor.figures, **whose)
+    if actor.snapshot is not None:
+        merged.add(actor.snapshot, **whose)
     used = usage_of(actor.pid) if actor.pid else None
     if used is not None:
         merged.one(metrics.CPU, used.cpu, **whose)

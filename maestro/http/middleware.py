@@ -54,8 +54,8 @@ def wrapped(operation: Operation, guards: Guards) -> Handler:
             response = explained(request, _fitting(operation, error))
         response = unchanged(request, response)
         compress(request, response)
-        whole = operation.decides and not (operation.records_itself and response.status < 400)  # noqa: PLR2004 - errors
-        if denied or whole:
+        whole = operation.decides and not (operation.records_itself and response.status == HTTPStatus.OK)
+        if denied or whole or (operation.recorded and response.status == HTTPStatus.OK):
             await _record(operation, guards, request, context, response, denied=denied)
         _log(operation, request, context, response.status, time.monotonic() - started, denied=denied)
         return response
@@ -74,8 +74,8 @@ def _fitting(operation: Operation, error: Exception) -> Exception:
 async def _carried_out(
     operation: Operation, guards: Guards, request: web.Request, context: RequestContext
 ) -> web.StreamResponse:
-    """Run the handler; a decision only when it can be recorded, and a repeated one not again."""
-    if operation.decides and guards.audit is not None:
+    """Run the handler; what is to be recorded only when it can be, and a repeated decision not again."""
+    if (operation.decides or operation.recorded) and guards.audit is not None:
         await guards.audit.check()
     if not operation.repeatable or HEADER not in request.headers:
         return await operation.handler(request)
@@ -178,7 +178,7 @@ async def _record(
     *,
     denied: bool,
 ) -> None:
-    """Put a decision, or a refused attempt, into the audit log."""
+    """Put a decision, another recorded call, or a refused attempt into the audit log."""
     if guards.audit is None or guards.refused is None:
         return
     facts = {name: str(value) for name, value in _facts(request).items()}
@@ -236,7 +236,7 @@ def _log(
     event = f"http.{operation.name}"
     # What clients do wrong is logged up to a rate: nobody fills the log by being refused.
     wrong = denied or 400 <= status < 500  # noqa: PLR2004 - clients' errors
-    told = operation.decides or operation.notable or denied
+    told = operation.decides or operation.recorded or operation.notable or denied
     if told and wrong:
         told = request.app[QUIET].allows(event, request.remote)
     log = logs.get(part="http")

@@ -56,6 +56,8 @@ class UnitReplayed(Struct, rename="camel", frozen=True):
     round: int
     first: str
     last: str
+    #: The position of the unit whose replay brought it in; -1: it is one of the first, -2: the start of the run.
+    cause: int = -1
 
     @property
     def why_not(self) -> str:

@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 
 from maestro.http.actor_client import UnknownSystem
 from maestro.http.checking import query_of
-from maestro.http.deciding import Decision, check_reason, decision_body, decision_of, leave_out_of
+from maestro.http.deciding import check_reason, decision_body, decision_of, leave_out_of
 from maestro.http.evidence import Asked
 from maestro.http.inputs import path_document, path_system, query_page, user_of
 from maestro.http.keys import ACTOR_CLIENT, DOCUMENTS, ENTITIES, SETTINGS, note
@@ -20,8 +20,12 @@ from maestro.http.outcome_csv import exported
 from maestro.http.replies import answered, reply
 from maestro.http.request_context import principal
 from maestro.http.shapes import EvidenceQuery, FindQuery, FindUnitsQuery, SetStatusQuery, UnitsQuery
+from maestro.json_text import members
 from maestro.messages import (
+    Answer,
     Code,
+    Decision,
+    ExplainPolicies,
     FindDocuments,
     FindUnits,
     GetDocument,
@@ -83,6 +87,12 @@ async def units(request: web.Request) -> web.StreamResponse:
         document_id, query.process, query.branch, query.period, query.state, query.text, query.after, query.limit
     )
     return answered(await request.app[DOCUMENTS].ask(document_id, question))
+
+
+async def policies(request: web.Request) -> web.StreamResponse:
+    """Each policy held against the document as it is now, and what follows."""
+    document_id = path_document(request)
+    return answered(await request.app[DOCUMENTS].ask(document_id, ExplainPolicies(document_id)))
 
 
 async def evidence(request: web.Request) -> web.StreamResponse:
@@ -164,9 +174,22 @@ def decision(kind: type[Decision]) -> Handler:
         note(request, user=decided.user, reason=getattr(decided, "reason", ""))
         if getattr(decided, "covers", None) is not None:
             note(request, covers="tag")
-        return answered(await request.app[DOCUMENTS].ask(document_id, decided))
+        answer = await request.app[DOCUMENTS].ask(document_id, decided)
+        _note_policies(request, answer)
+        return answered(answer)
 
     return decide
+
+
+def _note_policies(request: web.Request, answer: Answer) -> None:
+    """Have the audit log say which policies, in which wording, demanded what of the decision."""
+    if answer.code not in (Code.OK, Code.ACCEPTED) or not answer.body:
+        return
+    recorded = members(answer.body).get("policies")
+    demand = orjson.loads(bytes(recorded)) if recorded is not None else None
+    if demand and demand["by"]:
+        said = (f"{one['name']} ({one['digest']}): {', '.join(one['effects'])}" for one in demand["by"])
+        note(request, policies="; ".join(said))
 
 
 async def reconsider(request: web.Request) -> web.StreamResponse:
@@ -196,4 +219,6 @@ async def set_status(request: web.Request) -> web.StreamResponse:
     reason = check_reason(query.reason)
     note(request, id=query.id, to=query.status, user=user, reason=reason)
     decided = SetStatus(query.id, query.status, user, reason, principal().token)
-    return answered(await request.app[DOCUMENTS].ask(query.id, decided))
+    answer = await request.app[DOCUMENTS].ask(query.id, decided)
+    _note_policies(request, answer)
+    return answered(answer)

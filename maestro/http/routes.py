@@ -18,13 +18,14 @@ from maestro.http import (
     streams,
     systems,
 )
-from maestro.http.deciding import BODIES
+from maestro.http.deciding import body_of
 from maestro.http.deciding_many import decide_many
 from maestro.http.guards import Guards
 from maestro.http.middleware import expected, unmatched, wrapped
 from maestro.http.observed import observed
 from maestro.http.operations import Operation
 from maestro.http.proceed import checked_system, fast_path
+from maestro.http.report import handlers as report
 from maestro.http.request_context import unrestricted
 from maestro.messages import Approve, Cancel, Pause, Recheck, Reconsider, Resume, Retry, Skip
 
@@ -97,6 +98,10 @@ def _documents() -> Iterable[Operation]:
         "What the commit of the held event would write", {200: shapes.EntitiesPage}, query=shapes.PageQuery,
     )  # fmt: skip
     yield _get(
+        f"{_REPROCESSING}/{{id}}/policies", reprocessings.policies, "explain_policies", Role.VIEWER,
+        "What each policy says of the document as it is now, and why", {200: shapes.ExplainedShape},
+    )  # fmt: skip
+    yield _get(
         f"{_REPROCESSING}/{{id}}/evidence", reprocessings.evidence, "evidence", Role.VIEWER,
         "Why each unit is in the document: who named it, and what it read that is changed", {200: shapes.EvidencePage},
         query=shapes.EvidenceQuery,
@@ -114,6 +119,16 @@ def _documents() -> Iterable[Operation]:
     yield _get(
         f"{_REPROCESSING}/{{id}}/outcome.csv", reprocessings.outcome_csv, "outcome_csv", Role.VIEWER,
         "The same of all units, as CSV: a line for each value", {200: str}, media="text/csv", cost=_DEAR,
+    )  # fmt: skip
+    yield _get(
+        f"{_REPROCESSING}/{{id}}/report", report.page, "report", Role.VIEWER,
+        "The decision report: what was asked, shown, decided, by whom, why, what ran and what changed, as a page",
+        {200: str}, query=shapes.ReportQuery, media="text/html", cost=_DEAR, recorded=True,
+    )  # fmt: skip
+    yield _get(
+        f"{_REPROCESSING}/{{id}}/report.json", report.form, "report_json", Role.VIEWER,
+        "The facts of the report in their canonical form, whose SHA-256 is its digest", {200: dict[str, Any]},
+        cost=_DEAR, recorded=True,
     )  # fmt: skip
 
 
@@ -135,7 +150,7 @@ def _decisions() -> Iterable[Operation]:
         name = kind.__name__.lower()
         yield _post(
             f"{_REPROCESSING}/{{id}}/{name}", reprocessings.decision(kind), name, Role.APPROVER, summary,
-            {200: shapes.DocumentShape, 202: shapes.DocumentShape}, body=BODIES[kind], decides=True, repeatable=True,
+            {200: shapes.DocumentShape, 202: shapes.DocumentShape}, body=body_of(kind), decides=True, repeatable=True,
         )  # fmt: skip
     yield _post(
         f"{_V1}/decisions", decide_many, "decide_many", Role.APPROVER,
@@ -151,7 +166,7 @@ def _decisions() -> Iterable[Operation]:
     yield _post(
         f"{_REPROCESSING}/{{id}}/reconsider", reprocessings.reconsider, "reconsider", Role.APPROVER,
         "Judge the event of a skipped reprocessing again", {200: shapes.JudgedShape, 202: dict[str, Any]},
-        body=BODIES[Reconsider], decides=True, repeatable=True,
+        body=body_of(Reconsider), decides=True, repeatable=True,
     )  # fmt: skip
     yield _post(
         f"{_SYSTEMS}/{{systemId}}/errors/redrive", systems.redrive, "redrive", Role.APPROVER,
@@ -210,6 +225,10 @@ def _systems() -> Iterable[Operation]:
     yield _get(
         f"{_SYSTEMS}/{{systemId}}/skipped", systems.skipped, "skipped", Role.VIEWER,
         "The skipped events, oldest first", {200: shapes.SkippedPage}, query=shapes.PageQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_SYSTEMS}/{{systemId}}/policies", systems.policies, "policies", Role.VIEWER,
+        "The policies that are for the system, and the settings beside them", {200: shapes.PoliciesShape},
     )  # fmt: skip
     yield _get(
         f"{_SYSTEMS}/{{systemId}}/store", systems.read_store, "store", Role.ADMIN,

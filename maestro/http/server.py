@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from maestro.http.connection import Connection
+from maestro.http.crowd import Crowd
 from maestro.http.keys import QUIET
 from maestro.http.log_limits import Quiet
 from maestro.ports import why
@@ -124,9 +125,10 @@ async def _listen(
     manager = runner.server
     assert manager is not None, "set up"
     loop = asyncio.get_running_loop()
+    crowd = Crowd(quiet)
     try:
         return await loop.create_server(
-            lambda: Connection(manager, loop, quiet),
+            lambda: Connection(manager, loop, quiet, crowd),
             settings.host,
             settings.port,
             backlog=BACKLOG,

@@ -246,6 +246,13 @@ class EvidenceQuery(PageQuery):
                                    extra={"says": "must be up to 50 numbers with commas between"})] = ""  # fmt: skip
 
 
+class ReportQuery(Struct):
+    """In which language a report is."""
+
+    language: Annotated[Literal["", "en", "pt-BR"], Meta(description="Empty: what `Accept-Language` asks for.",
+                        extra={"says": "must be en or pt-BR"})] = ""  # fmt: skip
+
+
 class StoreQuery(Struct):
     """Which documents of a system's store."""
 
@@ -551,6 +558,88 @@ class UnitsPage(Struct):
     branches: int
 
 
+class ConditionShape(Struct):
+    """A condition of a policy: what it wants, what was found, and whether it holds; null: that is not known."""
+
+    setting: str
+    wanted: str
+    found: str | None
+    holds: bool | None
+    #: It in words.
+    says: str
+
+
+class AppliedShape(Struct):
+    """A policy that demanded something of a decision, in the wording that its digest names, and why it applied."""
+
+    name: str
+    digest: str
+    effects: list[str]
+    why: str
+    conditions: list[ConditionShape]
+
+
+class DemandShape(Struct, rename="camel"):
+    """What the policies demanded when they were asked last: `approve` (nobody is asked), `ask` or `two_approvers`."""
+
+    approval: str
+    #: A skip is refused with 409.
+    skip_refused: bool
+    at: str
+    says: str
+    by: list[AppliedShape]
+
+
+class PolicyShape(Struct):
+    """A policy as it is configured."""
+
+    name: str
+    digest: str
+    effects: list[str]
+    #: What it looks at, by setting, and what it wants there. All must hold.
+    conditions: dict[str, str]
+    #: Where the origin event has the data's date.
+    date_from: list[str]
+    budget: dict[str, Any]
+
+
+class PoliciesShape(Struct, rename="camel"):
+    """What a system's decisions need: its policies, and the settings beside them."""
+
+    policies: list[PolicyShape]
+    #: `access.two_approvers` and `reprocessing.auto_approve` name the system.
+    two_approvers: bool
+    auto_approve: bool
+
+
+class WeighedShape(Struct):
+    """A policy held against a document: null where it applies as far as is known; and which effects follow."""
+
+    name: str
+    digest: str
+    applies: bool | None
+    effects: list[str]
+    configured: list[str]
+    conditions: list[ConditionShape]
+
+
+class ExplainedShape(Struct, rename="camel"):
+    """What the policies say of a document as it is now, and what was recorded when they were asked last."""
+
+    id: str
+    system_id: str
+    status: Status
+    #: It opens a branch: it is approved at once, whatever the policies say.
+    forking: bool
+    approval: str
+    skip_refused: bool
+    says: str
+    policies: list[WeighedShape]
+    recorded: DemandShape | None
+    two_approvers: bool
+    auto_approve: bool
+
+
 class DocumentShape(Struct, rename="camel"):
     """A reprocessing: what is held, what is replayed, and what became of it."""
 
@@ -582,6 +671,10 @@ class DocumentShape(Struct, rename="camel"):
     reconsidered: int | None = None
     #: The first of two approvals, where the policy asks for two.
     first_approval: ApprovalShape | None = None
+    #: Rows that the held commit creates, changes or destroys; null: not known.
+    rows: int | None = None
+    #: What the policies demanded when they were asked last; null: there were none.
+    policies: DemandShape | None = None
     #: It replays what is stale already: nothing is held, and `pendingEvent` is a stub.
     late: bool = False
     #: How long what is left will take.

@@ -37,6 +37,7 @@ from maestro.messages import (
     ListDoubts,
     ListErrorGroups,
     ListErrors,
+    ListPolicies,
     ListSkipped,
     ListStale,
     ListWaiting,
@@ -112,6 +113,11 @@ async def waiting_event(request: web.Request) -> web.StreamResponse:
 async def skipped(request: web.Request) -> web.StreamResponse:
     """One system's skipped events with their payload, oldest first: those numbered above `after`, at most `limit`."""
     return await _ask(request, ListSkipped(*query_page(request)))
+
+
+async def policies(request: web.Request) -> web.StreamResponse:
+    """The policies that are for one system, and the settings beside them."""
+    return await _ask(request, ListPolicies())
 
 
 async def stale(request: web.Request) -> web.StreamResponse:

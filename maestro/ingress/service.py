@@ -103,7 +103,7 @@ class IngressService:
         for line in self._lines.values():
             line.own(ours=self._ours)
 
-    def figures(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """Return what ingress measured."""
         held = sum(line.unsettled for line in self._lines.values())
         return self._registry.snapshot(

@@ -1,4 +1,4 @@
-"""Two different approvers, where a system's policy asks for them: the first is recorded, the second decides.
+"""Two different approvers, where the setting or a policy asks for them: the first is recorded, the second decides.
 
 What puts a run on its way needs both: to approve, retry, resume and reconsider (semantics: Flow 3, the decision).
 """
@@ -9,7 +9,7 @@ from typing import Final
 
 from maestro.messages import UNLIMITED, Budget, Code
 from maestro.rules import commands as do
-from maestro.rules import facts
+from maestro.rules import demanding, facts
 from maestro.rules.asking import refuse
 from maestro.rules.budget import stricter
 from maestro.rules.document import Approval, Document
@@ -33,7 +33,7 @@ def enough(system: System, doc: Document, fact: Approving, step: Step) -> bool:
 
     A first approval counts no more once it was for other units, for something else, or its token was revoked.
     """
-    if not system.rules.two_approvers:
+    if not demanding.two_approvers(system, doc):
         return True
     kind, first = _KINDS[type(fact)], doc.first_approval
     counts = first is not None and not first.spent and first.kind == kind and first.revision == doc.revision

@@ -1,26 +1,30 @@
 """What all decisions share: the document they name, whether they are allowed, and the answer to the caller."""
 
+from typing import Protocol
+
 from maestro.messages import Code
 from maestro.rules import commands as do
-from maestro.rules import facts
 from maestro.rules.document import MAESTRO, Document
 from maestro.rules.rendering import wire_time
 from maestro.rules.state import System
 from maestro.rules.status import TRANSITIONS, Trigger
 from maestro.rules.step import Step
 
-Reasoned = (
-    facts.Approved
-    | facts.Skipped
-    | facts.Retried
-    | facts.Cancelled
-    | facts.PauseAsked
-    | facts.ResumeAsked
-    | facts.StatusSet
-    | facts.ReconsiderAsked
-    | facts.LeaveOutAsked
-)
-Decision = Reasoned | facts.RecheckAsked
+
+class Decision(Protocol):
+    """A fact of `facts` by which a person decides about a document. All but a re-check have a `reason`."""
+
+    @property
+    def id(self) -> str:
+        """The document."""
+
+    @property
+    def user(self) -> str:
+        """Who decides."""
+
+    @property
+    def ticket(self) -> int:
+        """Whom to answer."""
 
 
 def found(system: System, fact: Decision, step: Step) -> Document | None:
@@ -28,7 +32,7 @@ def found(system: System, fact: Decision, step: Step) -> Document | None:
     doc = system.documents.get(fact.id)
     if doc is None:
         refuse(fact, Code.NOT_FOUND, f"no reprocessing {fact.id}", step)
-    elif system.rules.require_reason and isinstance(fact, Reasoned) and not fact.reason:
+    elif system.rules.require_reason and getattr(fact, "reason", None) == "":
         refuse(fact, Code.INVALID, "reason: is missing", step)
     else:
         return doc

@@ -2,7 +2,8 @@
 
 One user action on an open branch becomes several persist events of one tag, which are held one after the other. A
 decision with `covers` is stored as a *cover* and taken for the documents of the same tag and event name that become
-pending within `tag_window` seconds, if they are no larger than the cover allows and that person may still decide.
+pending within `tag_window` seconds, if they are no larger than the cover allows, the policies are content with the
+decision, and that person may still decide.
 What does not fit waits for a person. Who may is known outside: it is asked for (`CheckDeciders`) each time.
 """
 
@@ -12,7 +13,7 @@ from typing import Final
 from maestro.json_text import text_of
 from maestro.messages import UNLIMITED, Budget, Code, Covers
 from maestro.rules import commands as do
-from maestro.rules import facts
+from maestro.rules import demanding, facts
 from maestro.rules.asking import refuse
 from maestro.rules.commands import Decider
 from maestro.rules.document import Approval, Document
@@ -56,7 +57,7 @@ def remember(
     approves = isinstance(fact, facts.Approved)
     limit = doc.total if fact.covers.limit is None else fact.covers.limit
     deciders: tuple[Decider, ...] = (_decider(fact.user, fact.reason, fact.covers),)
-    first = doc.first_approval if approves and system.rules.two_approvers else None
+    first = doc.first_approval if approves and demanding.two_approvers(system, doc) else None
     if first is not None:
         if first.covers is None:
             return f"it covers nothing else: {first.user} approved this one alone"
@@ -95,7 +96,7 @@ def taken(system: System, fact: facts.DecidersChecked) -> Covered | None:
     cover = _fitting(system, doc)  # it may have grown, or been decided, meanwhile
     if cover is None:
         return None
-    if cover.approves and system.rules.two_approvers:
+    if cover.approves and demanding.two_approvers(system, doc):
         first = cover.deciders[0]
         doc.first_approval = Approval(first.user, system.now, first.reason, doc.revision, spent=True)
     shown = digest(doc.held_instance, doc.units)
@@ -111,7 +112,10 @@ def _fitting(system: System, doc: Document) -> Cover | None:
     if cover is None or doc.status is not Status.PENDING or system.pending() is not doc:
         return None
     in_time = cover.since <= doc.history[0].at <= cover.until
-    enough = len(cover.deciders) > 1 or not (cover.approves and system.rules.two_approvers)
+    if cover.approves:
+        enough = len(cover.deciders) > 1 or not demanding.two_approvers(system, doc)
+    else:
+        enough = demanding.may_be_skipped(system, doc)
     return cover if in_time and enough and doc.total <= cover.limit else None
 
 

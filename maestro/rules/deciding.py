@@ -1,7 +1,19 @@
 """Flow 3, the decision: approve, skip, retry, cancel, and the override by hand. Each answers its ticket."""
 
 from maestro.messages import UNLIMITED, Code
-from maestro.rules import approving, concluding, covering, ending, facts, late, opening, preview, resolving, staleness
+from maestro.rules import (
+    approving,
+    concluding,
+    covering,
+    demanding,
+    ending,
+    facts,
+    late,
+    opening,
+    preview,
+    resolving,
+    staleness,
+)
 from maestro.rules import commands as do
 from maestro.rules.asking import Decision, allowed, answer, conflict, found, refuse
 from maestro.rules.document import Document, Stage
@@ -34,7 +46,9 @@ def on_approved(system: System, fact: facts.Approved, step: Step) -> None:
 def on_skipped(system: System, fact: facts.Skipped, step: Step) -> None:
     """Drop the held commit; the results stay as they are."""
     doc = _pending(system, fact, step)
-    if doc is not None and _as_previewed(doc, fact, step) and covering.possible(doc, fact, step):
+    if doc is None or demanding.refuses_skip(system, doc, fact, step):
+        return
+    if _as_previewed(doc, fact, step) and covering.possible(doc, fact, step):
         _skip(system, doc, fact.user, fact.reason, step, covering.remember(system, doc, fact, step))
         answer(fact, doc, step)
 
@@ -127,8 +141,9 @@ def _end_by_hand(system: System, doc: Document, trigger: Trigger, fact: facts.St
 
 def _decide_pending(system: System, doc: Document, trigger: Trigger, fact: facts.StatusSet, step: Step) -> None:
     if trigger is Trigger.SKIP:
-        _skip(system, doc, fact.user, fact.reason, step)
-        answer(fact, doc, step)
+        if not demanding.refuses_skip(system, doc, fact, step):
+            _skip(system, doc, fact.user, fact.reason, step)
+            answer(fact, doc, step)
     elif approving.enough(system, doc, fact, step):
         _settle_preview(doc, step)
         late.drop_replayed(system, doc, step)

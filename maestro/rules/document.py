@@ -15,6 +15,7 @@ from maestro.rules.budget import used_up
 from maestro.rules.delivery import Sight
 from maestro.rules.impact import Impacted, Origin, UnitKey
 from maestro.rules.ledger import Footprint
+from maestro.rules.policies import Demand
 from maestro.rules.preview import Recheck
 from maestro.rules.status import IN_PROGRESS, LIVE, Status, Trigger, after
 from maestro.rules.unit import BUSY, IN_FLIGHT, Unit, UnitState
@@ -141,6 +142,10 @@ class Document:
     budget_from: int = 0
     #: The first of two approvals, where the policy asks for two.
     first_approval: Approval | None = None
+    #: Rows that the held commit creates, changes or destroys; None: not known.
+    rows: int | None = None
+    #: What the policies demanded when they were asked last; None: there were none.
+    demand: Demand | None = None
     #: How often its units changed while it was pending.
     revision: int = 0
     #: The number under which its skipped event was taken in again; 0: it was not.

@@ -3,10 +3,13 @@
 A fact that answers a command carries the command's `token`; the answer to a superseded command is ignored.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Final
+
 from msgspec import Struct
 
 from maestro.events import ReplayRef
-from maestro.messages import UNLIMITED, Budget, Covers
+from maestro.messages import UNLIMITED, Budget, Cancel, Covers, Decision, Pause, Recheck
 from maestro.rules.commands import Topic
 from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.facts_of_siblings import AskAgainFailed as AskAgainFailed
@@ -120,6 +123,8 @@ class OriginsFetched(Struct, frozen=True):
     is_fork: bool
     #: Tries of API core that had failed in this life when it had said so.
     failures: int = 0
+    #: Rows that the held commit creates, changes or destroys; None: nobody asked, or Domain did not say.
+    rows: int | None = None
 
 
 class JudgingFailed(Struct, frozen=True):
@@ -263,6 +268,8 @@ class RecheckFound(Struct, frozen=True):
     id: str
     token: int
     units: tuple[Impacted, ...]
+    #: As of `OriginsFetched`.
+    rows: int | None = None
 
 
 class RecheckOriginsFetched(Struct, frozen=True):
@@ -464,3 +471,11 @@ Fact = (
     | FollowingKnown
     | RunFailed
 )
+
+#: The facts of decisions that say no more than the decision does, and whom to answer. The others need what the store
+#: alone knows (`maestro.system.decisions`).
+PLAIN: Final[Mapping[type[Decision], Callable[..., Fact]]] = {
+    Cancel: Cancelled,
+    Pause: PauseAsked,
+    Recheck: RecheckAsked,
+}

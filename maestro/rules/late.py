@@ -10,10 +10,11 @@ import msgspec
 
 from maestro.events import MASTER
 from maestro.rules import commands as do
-from maestro.rules import facts, opening, staleness
+from maestro.rules import demanding, facts, opening, staleness
 from maestro.rules.document import MAESTRO, PLATFORM, Document, HistoryEntry
 from maestro.rules.impact import LEDGER, Impacted, Origin, UnitKey, replay_order
 from maestro.rules.ledger_book import LatePolicy, Stale, StaleState
+from maestro.rules.policies import Effect
 from maestro.rules.preview import digest
 from maestro.rules.remembering import settled
 from maestro.rules.state import System
@@ -105,7 +106,9 @@ def _open(system: System, document_id: str, origins: list[Origin], step: Step) -
     _assign(system, doc, units, step)
     system.add_document(doc)
     step.save(SaveDocument(doc), *(SaveUnit(doc, unit) for unit in units))
-    if system.rules.late_policy is LatePolicy.REPLAY and doc.generation < ASKED_FROM:
+    replays = system.rules.late_policy is LatePolicy.REPLAY and doc.generation < ASKED_FROM
+    verdict = demanding.when_held(system, doc, *((Effect.APPROVE,) if replays else ()))
+    if verdict.approval is Effect.APPROVE:
         opening.approve(system, doc, PLATFORM, step)
     elif doc.generation >= ASKED_FROM:
         text = (
@@ -120,6 +123,7 @@ def _grow(system: System, doc: Document, origins: list[Origin], step: Step) -> N
     units = doc.replace_units(replay_order([*(unit.as_origin() for unit in doc.order), *origins]))
     doc.revision += 1
     _assign(system, doc, units, step)
+    demanding.look_again(system, doc, step)
     step.save(SaveDocument(doc), *(SaveUnit(doc, unit) for unit in units))
 
 

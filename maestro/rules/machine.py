@@ -15,6 +15,7 @@ from maestro.rules import (
     concluding,
     covering,
     deciding,
+    demanding,
     ending,
     facts,
     judging,
@@ -58,6 +59,7 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
     paused = system.running()
     if paused is not None and paused.resting:
         replaying.take_off_queues(paused, step)  # it is not known whether that was done when it was paused
+    demanding.resume(system, step)
     if (pending := system.pending()) is not None:
         covering.offer(system, pending, step)
     for doc in system.owed.values():

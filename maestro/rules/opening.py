@@ -2,11 +2,12 @@
 
 from maestro.messages import UNLIMITED, Budget
 from maestro.rules import commands as do
-from maestro.rules import covering, facts, leaving_out
+from maestro.rules import covering, demanding, facts, leaving_out
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import MAESTRO, OPEN_BRANCH, PLATFORM, Document, HistoryEntry
 from maestro.rules.impact import Impacted, Origin, replay_order
 from maestro.rules.outbox import drop_texts, hand_on, tell_status
+from maestro.rules.policies import Effect
 from maestro.rules.state import System
 from maestro.rules.status import Status, Trigger
 from maestro.rules.step import SaveDocument, SaveUnit, Step
@@ -36,16 +37,20 @@ def open_document(
         pending_event=fact.pending_event,
         origin=fact.origin,
         not_finished=not_finished,
+        rows=fact.rows,
         history=[HistoryEntry(Status.PENDING, system.now, MAESTRO)],
     )
     hand_on(system, delivery, doc)
     units = doc.add(replay_order(origins))
     system.add_document(doc)
     step.save(SaveDocument(doc), *(SaveUnit(doc, unit) for unit in units))
-    if fact.is_fork:  # wins over auto-approval
+    if fact.is_fork:  # wins over auto-approval and all policies
         approve(system, doc, OPEN_BRANCH, step)
-    elif system.rules.auto_approve:
-        approve(system, doc, PLATFORM, step)
+        return doc
+    given = (Effect.APPROVE,) if system.rules.auto_approve else ()
+    verdict = demanding.when_held(system, doc, *given)
+    if verdict.approval is Effect.APPROVE:
+        approve(system, doc, PLATFORM, step, cause=demanding.approved_by(doc.demand), budget=verdict.budget)
     else:
         tell_status(system, doc.held_instance, STATUS_PENDING, step)
         covering.offer(system, doc, step)

@@ -47,3 +47,5 @@ class Recheck:
     tickets: list[int] = field(default_factory=list)
     #: What Discovery named, once it did.
     found: tuple[Impacted, ...] = ()
+    #: Rows that the held commit changes, as Domain says now; None: nobody asked, or it did not say.
+    rows: int | None = None

@@ -6,7 +6,7 @@ Fails closed: the units are only replaced once Discovery and Process Memory said
 from maestro.events import MASTER
 from maestro.messages import Code
 from maestro.rules import commands as do
-from maestro.rules import facts, not_finished
+from maestro.rules import demanding, facts, not_finished
 from maestro.rules.asking import answer, conflict, found, refuse
 from maestro.rules.document import Document
 from maestro.rules.impact import Impacted, Origin, relevant, replay_order
@@ -37,6 +37,7 @@ def on_recheck_found(system: System, fact: facts.RecheckFound, step: Step) -> No
     doc = _awaited(system, fact.id, fact.token)
     if doc is None or doc.recheck is None:
         return
+    doc.recheck.rows = fact.rows
     doc.recheck.found = relevant(fact.units, own_instance=doc.held_instance, on_master=doc.branch == MASTER)
     new = tuple(one for one in doc.recheck.found if doc.unit_of(one) is None)
     if new:
@@ -82,6 +83,10 @@ def _take_over(system: System, doc: Document, recheck: Recheck, new: tuple[Origi
         doc.revision += 1
         step.save(SaveDocument(doc), *(SaveUnit(doc, unit) for unit in units))
         step.save(*(DropUnit(doc, position) for position in range(doc.total, len(before))))
+    if recheck.rows not in (None, doc.rows):
+        doc.rows = recheck.rows
+        step.save(SaveDocument(doc))
+    demanding.look_again(system, doc, step)
     changes = tuple(difference(before, [unit.key for unit in doc.order]).items())
     for ticket in recheck.tickets:
         answer(facts.RecheckAsked(doc.id, recheck.user, ticket), doc, step, changes)

@@ -16,6 +16,7 @@ from maestro.rules.budget import limited
 from maestro.rules.document import Document, HistoryEntry
 from maestro.rules.growth import Likely
 from maestro.rules.pace import Estimate
+from maestro.rules.policies import Check, Demand, Verdict
 from maestro.rules.preview import digest
 from maestro.rules.status import after
 from maestro.rules.unit import Unit, UnitState
@@ -76,6 +77,8 @@ def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False)
         "digest": digest(doc.held_instance, (unit.key for unit in units)),
         "reconsidered": doc.reconsidered or None,
         "firstApproval": _approval(doc),
+        "rows": doc.rows,
+        "policies": demand_json(doc.demand) if doc.demand is not None else None,
         "heldCommitted": doc.held_committed,
         "late": doc.late,
         "heldNamedBy": doc.held_named_by or None,
@@ -110,6 +113,51 @@ def budget(doc: Document) -> dict[str, Any] | None:
         "replays": doc.budget.replays,
         "minutes": doc.budget.minutes,
         "replayed": doc.replayed - doc.budget_from,
+    }
+
+
+def demand_json(demand: Demand) -> dict[str, Any]:
+    """Render what the policies demanded of a decision, when, which did, and why."""
+    return {
+        "approval": demand.approval.value,
+        "skipRefused": demand.skip_refused,
+        "at": zoned_time(demand.at),
+        "says": demand.text,
+        "by": [
+            {
+                "name": one.name,
+                "digest": one.digest,
+                "effects": [effect.value for effect in one.effects],
+                "why": one.why,
+                "conditions": [_check(check) for check in one.checks],
+            }
+            for one in demand.by
+        ],
+    }
+
+
+def explained(verdict: Verdict) -> list[dict[str, Any]]:
+    """Render each policy as it was held against a document: whether it applies (null: not known), and why."""
+    return [
+        {
+            "name": one.policy.name,
+            "digest": one.policy.digest,
+            "applies": one.applies,
+            "effects": [effect.value for effect in one.effects],
+            "configured": [effect.value for effect in one.policy.effects],
+            "conditions": [_check(check) for check in one.checks],
+        }
+        for one in verdict.weighed
+    ]
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {
+        "setting": check.setting,
+        "wanted": check.wanted,
+        "found": check.found or None,
+        "holds": check.holds,
+        "says": check.text,
     }
 
 

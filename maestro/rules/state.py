@@ -13,6 +13,7 @@ from maestro.rules.facts import Retried
 from maestro.rules.growth import Growth
 from maestro.rules.ledger_book import Book, LatePolicy, MissedQuestion, Scope
 from maestro.rules.pace import Paces
+from maestro.rules.policies import Policy
 from maestro.rules.stalls import Stall, Trouble
 from maestro.rules.status import IN_PROGRESS, Status
 from maestro.rules.visible import Look, Looks
@@ -48,6 +49,13 @@ class Rules:
     late_policy: LatePolicy = LatePolicy.ASK
     late_after: float = 10.0
     tag_window: float = 600.0
+    #: The policies that are for this system.
+    policies: tuple[Policy, ...] = ()
+
+    @property
+    def looks_at_rows(self) -> bool:
+        """Whether a policy asks how many rows a held commit changes."""
+        return any(policy.looks_at_rows for policy in self.policies)
 
 
 class OutboxKind(StrEnum):

@@ -18,7 +18,11 @@ _JUST_BEFORE: Final = 0.5
 
 
 class ApiCore(Service):
-    """Keeps systems, instances, branches and maps in memory."""
+    """Keeps systems, instances, branches and maps in memory.
+
+    Instances are a dictionary: they are asked by id, and written, for each event. A write to a TinyDB table costs as
+    much as the table is long: a millisecond for an instance among 2,500.
+    """
 
     def __init__(self, systems: Sequence[str], traits: Traits) -> None:
         super().__init__()

@@ -10,44 +10,54 @@ import typer
 
 from maestro.sandbox.options import METERS_SYSTEM, SYSTEM, BrokerKind, EventManagerKind, StoryName
 
+System = Annotated[
+    list[str], typer.Option("--system", help="Installed system; may be given more than once. Each has all processes.")
+]
+Maestro = Annotated[str, typer.Option("--maestro", help="Base URL of Maestro.")]
+Broker = Annotated[BrokerKind, typer.Option("--broker", help="Where persist events are published.")]
+BrokerDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the embedded broker's queues; by default the one that Maestro takes, data/broker.",
+        envvar="MAESTRO_BROKER__EMBEDDED_DIR",
+    ),
+]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Folder of the domain; by default a temporary one, removed at the end.")
+]
+ReadyFile = Annotated[Path | None, typer.Option(help="Where to write the addresses (JSON) once everything listens.")]
+Port = Annotated[int, typer.Option(help="0: a free port.")]
+FreePorts = Annotated[bool, typer.Option("--free-ports", help="Take a free port for every service.")]
+EventManager = Annotated[EventManagerKind, typer.Option(help="Which generation of the platform's Event Manager to be.")]
+Trait = Annotated[
+    list[str],
+    typer.Option(
+        "--trait",
+        help="name=value: change how it behaves; may be given more than once. A wrong name lists them all.",
+    ),
+]
+Kind = Annotated[
+    bool, typer.Option("--kind", help="Nothing is late, forgotten or written twice, as on no real platform.")
+]
+
 
 def sandbox(
-    system: Annotated[  # typer copies the default
-        list[str], typer.Option(help="Installed system; may be given more than once. Each has all processes.")
-    ] = [SYSTEM, METERS_SYSTEM],  # noqa: B006
-    maestro: Annotated[str, typer.Option(help="Base URL of Maestro.")] = "http://127.0.0.1:6971",
-    broker: Annotated[BrokerKind, typer.Option(help="Where persist events are published.")] = BrokerKind.EMBEDDED,
-    broker_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the embedded broker's queues; by default the one that Maestro takes, data/broker.",
-            envvar="MAESTRO_BROKER__EMBEDDED_DIR",
-        ),
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the domain; by default a temporary one, removed at the end.")
-    ] = None,
-    ready_file: Annotated[
-        Path | None, typer.Option(help="Where to write the addresses (JSON) once everything listens.")
-    ] = None,
-    process_memory_port: Annotated[int, typer.Option(help="0: a free port, as for each of them.")] = 9091,
-    discovery_port: Annotated[int, typer.Option()] = 8090,
-    api_core_port: Annotated[int, typer.Option()] = 9110,
-    domain_port: Annotated[int, typer.Option()] = 0,
-    event_manager_port: Annotated[int, typer.Option()] = 8081,
-    free_ports: Annotated[bool, typer.Option("--free-ports", help="Take a free port for every service.")] = False,  # noqa: FBT002 - a flag
-    event_manager: Annotated[
-        EventManagerKind, typer.Option(help="Which generation of the platform's Event Manager to be.")
-    ] = EventManagerKind.Y2018,
-    trait: Annotated[
-        list[str],
-        typer.Option(
-            help="name=value: change how it behaves; may be given more than once. A wrong name lists them all."
-        ),
-    ] = [],  # noqa: B006 - typer copies it
-    kind: Annotated[  # noqa: FBT002 - a flag
-        bool, typer.Option("--kind", help="Nothing is late, forgotten or written twice, as on no real platform.")
-    ] = False,
+    *,
+    system: System = [SYSTEM, METERS_SYSTEM],  # noqa: B006 - typer copies it
+    maestro: Maestro = "http://127.0.0.1:6971",
+    broker: Broker = BrokerKind.EMBEDDED,
+    broker_dir: BrokerDir = None,
+    data_dir: DataDir = None,
+    ready_file: ReadyFile = None,
+    process_memory_port: Port = 9091,
+    discovery_port: Port = 8090,
+    api_core_port: Port = 9110,
+    domain_port: Port = 0,
+    event_manager_port: Port = 8081,
+    free_ports: FreePorts = False,
+    event_manager: EventManager = EventManagerKind.Y2018,
+    trait: Trait = [],  # noqa: B006 - typer copies it
+    kind: Kind = False,
 ) -> None:
     """Serve a small real platform around Maestro, on loopback, and print its addresses as one line of JSON.
 

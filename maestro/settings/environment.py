@@ -22,7 +22,7 @@ DELIMITER: Final = "__"
 #: Names the configuration file; no setting.
 CONFIG: Final = "MAESTRO_CONFIG"
 #: What the commands that call a running Maestro read; no settings either.
-CLIENT: Final = frozenset({"MAESTRO_URL", "MAESTRO_TOKEN", "MAESTRO_TOKEN_FILE"})
+CLIENT: Final = frozenset({"MAESTRO_URL", "MAESTRO_TOKEN", "MAESTRO_TOKEN_FILE", "MAESTRO_LANGUAGE"})
 _NO_SETTINGS: Final = CLIENT | {CONFIG, faultpoints.VARIABLE, "MAESTRO_BOOT_ID"}
 VHOST: Final = "plataforma_v1.0"
 AUTO_REPROCESSING: Final = "AUTO_REPROCESSING_"

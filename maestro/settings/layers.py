@@ -56,7 +56,10 @@ def leaves(tree: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]
 
 
 def plain(model: BaseModel) -> Tree:
-    """Return a model's fields as TOML and JSON have them: secrets in clear, paths as text, tuples as lists."""
+    """Return a model's fields as TOML and JSON have them: secrets in clear, paths and dates as text, tuples as lists.
+
+    A field without a value is left out: TOML has none for it.
+    """
     tree: Tree = {}
     for name in type(model).model_fields:
         value = getattr(model, name)
@@ -65,7 +68,7 @@ def plain(model: BaseModel) -> Tree:
         elif isinstance(value, SecretStr):
             tree[name] = value.get_secret_value()
         elif isinstance(value, tuple):
-            tree[name] = list(value)
-        else:
+            tree[name] = [plain(one) if isinstance(one, BaseModel) else one for one in value]
+        elif value is not None:
             tree[name] = value if isinstance(value, str | int | float) else str(value)
     return tree

@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -104,7 +105,16 @@ def _file_layer(path: Path) -> Layer:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as problem:
         raise SettingsError([f"{path}: is no TOML: {problem}"]) from problem
+    _dates_as_text(values.get("policy"))
     return Layer(values, {key: str(path) for key, _ in leaves(values)})
+
+
+def _dates_as_text(policies: object) -> None:
+    """A policy's days may be TOML's own dates; from here on they are text, as everywhere else."""
+    for policy in policies if isinstance(policies, list) else ():
+        for name, value in policy.items() if isinstance(policy, dict) else ():
+            if isinstance(value, date) and not isinstance(value, datetime):
+                policy[name] = value.isoformat()
 
 
 def _file_problems(file: Layer, defaults: Layer) -> list[str]:

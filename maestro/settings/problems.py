@@ -9,12 +9,13 @@ from pydantic_core import ErrorDetails
 
 from maestro.settings.environment import PREFIX, variable
 from maestro.settings.layers import DEFAULT, Key, Layer, leaves, plain
-from maestro.settings.model import TOGETHER, Settings
+from maestro.settings.model import TOGETHER, PolicySettings, Settings
 
 _SHOWN: Final = 80
 _MASK: Final = "***"
 #: Their paths may hold secrets.
 _WEBHOOKS: Final = ("webhooks", "urls")
+_POLICY: Final = ("policy",)
 
 
 class SettingsError(Exception):
@@ -73,10 +74,31 @@ def is_secret(key: Key) -> bool:
 def _describe(error: ErrorDetails, layer: Layer, keys: Sequence[Key]) -> str:
     key = tuple(str(part) for part in error["loc"])
     origin = _origin(key, layer)
+    if key[:1] == _POLICY and key[1:]:
+        return f"{origin}: {_of_policy(error, key[1:], layer)}"
     if error["type"] == "extra_forbidden":
         return _unknown(key, origin, keys)
     value = _MASK if is_secret(key) or key[:2] == _WEBHOOKS else _shorten(repr(error["input"]))
     return f"{origin}: {'.'.join(key)} = {value}: {_allowed(error)}"
+
+
+def _of_policy(error: ErrorDetails, key: Key, layer: Layer) -> str:
+    """Say which policy is wrong, by its name or else its place, in which field, and how."""
+    place, *within = key
+    policies = layer.values.get("policy")
+    policy = policies[int(place)] if isinstance(policies, list) else None
+    name = policy.get("name") if isinstance(policy, dict) else None
+    who = f'policy "{_shorten(name)}"' if isinstance(name, str) and name else f"policy {int(place) + 1}"
+    if not within:
+        return f"{who}: {_allowed(error)}"
+    field = ".".join(within)
+    if error["type"] == "missing":
+        return f"{who}: {field} is missing"
+    if error["type"] == "extra_forbidden":
+        close = get_close_matches(field, PolicySettings.model_fields, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"here may stand: {', '.join(PolicySettings.model_fields)}"
+        return f"{who}: {field}: unknown setting; {hint}"
+    return f"{who}: {field} = {_shorten(repr(error['input']))}: {_allowed(error)}"
 
 
 def _unknown(key: Key, origin: str, keys: Sequence[Key]) -> str:

@@ -36,7 +36,7 @@ def without_path(url: str) -> str:
 def _table(tree: Tree, above: Key, loaded: Loaded) -> list[str]:
     lines = [f"\n[{'.'.join(above)}]"] if above else []
     for name, value in tree.items():
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) and not _is_tables(value):
             key = (*above, name)
             origin = loaded.origins.get(key, DEFAULT)
             shown = [without_path(url) for url in value] if key in SECRET_PATHS else value
@@ -45,6 +45,21 @@ def _table(tree: Tree, above: Key, loaded: Loaded) -> list[str]:
     for name, value in tree.items():
         if isinstance(value, dict):
             lines += _table(value, (*above, name), loaded)
+        elif _is_tables(value):
+            lines += _tables(value, (*above, name), loaded)
+    return lines
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+
+
+def _tables(trees: list[Tree], key: Key, loaded: Loaded) -> list[str]:
+    origin = loaded.origins.get(key, DEFAULT)
+    lines = []
+    for tree in trees:
+        lines.append(f"\n[[{'.'.join(key)}]]" + ("" if origin == DEFAULT else f"  # {origin}"))
+        lines += [f"{name} = {_value(value)}" for name, value in tree.items()]
     return lines
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from maestro.store.base import StoreError
 from maestro.store.database import Database
 from maestro.store.errors import translated
-from maestro.store.syncing import sync_folder
+from maestro.whole_file import sync_folder
 
 
 def back_up(database: Database, path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from maestro.store.base import StoreDamaged, StoreError
 from maestro.store.places import LOGS, store_files, store_path
 from maestro.store.sqlite import SystemStore, open_store
-from maestro.store.syncing import sync_folder
+from maestro.whole_file import sync_folder
 
 #: What is kept of a store that a restore replaces.
 BEFORE = ".before-restore"

@@ -4,15 +4,14 @@ Both are in the message that says whose the broker's events are (semantics: Who 
 made with the folder. The number is raised, and synced, at each start: a restored copy of the folder has an older one.
 """
 
-import os
 import uuid
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from maestro import whole_file
 from maestro.store.base import StoreError
-from maestro.store.syncing import sync_folder
 
 _NAME: Final = "installation.json"
 
@@ -50,14 +49,8 @@ def read_installation(data_dir: Path) -> Installation | None:
 def write_installation(data_dir: Path, installation: Installation) -> None:
     """Store it, synced. Raises `StoreError`."""
     path = data_dir / _NAME
-    new = path.with_name(_NAME + ".new")
     try:
-        with new.open("wb") as file:
-            file.write(msgspec.json.encode(installation))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-        sync_folder(data_dir)
+        whole_file.replace(path, msgspec.json.encode(installation), sync=True)
     except OSError as problem:
         raise StoreError(f"{path}: cannot be written: {problem.strerror}") from problem
 

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from maestro import whole_file
 from maestro.events import SYSTEM_ID
 from maestro.store.base import StoreError
 from maestro.store.places import store_folder, store_path
@@ -64,11 +65,9 @@ class RestMarks:
     def leave(self, system_id: str, mark: RestMark) -> None:
         """Leave the mark, whole at once. The store must be closed. Raises `StoreError`."""
         path = self._path(system_id)
-        new = path.with_name(f"{path.name}.new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            new.write_bytes(msgspec.msgpack.encode(mark))
-            new.replace(path)
+            whole_file.replace(path, msgspec.msgpack.encode(mark), sync=False)
         except OSError as problem:
             raise StoreError(f"{path}: cannot be written: {problem.strerror}") from problem
 

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from maestro.store.base import StoreError, StoreFull
-from maestro.store.syncing import sync_folder
+from maestro.whole_file import sync_folder
 
 #: One row as it is written: table, key, and its JSON, or None when it is removed.
 Row = tuple[str, str, bytes | None]

@@ -12,9 +12,10 @@ from typing import Final
 from msgspec import structs
 
 from maestro import logs
-from maestro.platform import Platform, SiblingRefused
+from maestro.platform import Platform, SiblingError, SiblingRefused
 from maestro.rules import commands as do
 from maestro.rules import facts
+from maestro.rules.demanding import rows_of
 from maestro.rules.facts import Fact
 from maestro.rules.impact import DISCOVERY, Impacted, Origin, odd_timestamp
 from maestro.rules.ledger import Footprint, merged
@@ -81,6 +82,21 @@ class Asking:
         self._canaries.answered("domain", instance_id)
         found = await self._ledger.named(footprint, branch)
         return merged(units, found), structs.replace(footprint, asked=asked)
+
+    async def rows(self, instance_id: str, footprint: Footprint | None) -> int | None:
+        """Return how many rows a commit creates, changes or destroys; Domain is asked if a policy wants to know, once.
+
+        `footprint`: of the commit, if it is known. None: no policy wants to know, or Domain does not say.
+        """
+        if footprint is not None:
+            return rows_of(footprint)
+        if not self._system.rules.looks_at_rows:
+            return None
+        try:
+            return rows_of(await self._platform.domain.footprint(self._system.id, instance_id, tries=1))
+        except SiblingError as problem:
+            self._log.warning("how many rows change is not known", instance=instance_id, cause=str(problem))
+            return None
 
     async def _named(self, instance_id: str, kind: str, tries: int | None, *, surely: bool) -> tuple[Impacted, ...]:
         started = time.perf_counter()

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from maestro import logs
+from maestro import logs, whole_file
 from maestro.platform import Platform, SiblingError
 from maestro.store.base import Put
 from maestro.system.engine import Engine
@@ -60,10 +60,7 @@ class Canaries:
         self._engine.write_later([Put(CANARIES, kind, {"instances": instances})])
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            file = self._folder / f"{self._system_id}.json"
-            fresh = file.with_suffix(".new")
-            fresh.write_bytes(msgspec.json.encode(self._known))
-            fresh.replace(file)
+            whole_file.replace(self._folder / f"{self._system_id}.json", msgspec.json.encode(self._known), sync=False)
         except OSError as problem:  # others lack a canary; this system has its own
             self._log.warning("canaries not shown to other systems", cause=str(problem))
 

@@ -10,9 +10,10 @@ from maestro import logs
 from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.document import Document
 from maestro.rules.doubt import Doubt
+from maestro.rules.policies import Demand, Effect
 from maestro.rules.state import System
 from maestro.rules.step import Save, SaveDelivery, SaveDocument, SaveDoubt, SavePreview
-from maestro.telemetry.definitions import ERRORS, EVENT_SECONDS, REPROCESSINGS, error_class
+from maestro.telemetry.definitions import ERRORS, EVENT_SECONDS, POLICIES, REPROCESSINGS, error_class
 from maestro.telemetry.metrics import MetricsRegistry
 
 
@@ -81,7 +82,18 @@ class DecisionLog:
             "duration": round(seconds, 4),
         }
 
+    def _demand(self, doc: Document, demand: Demand) -> None:
+        self._registry.count(POLICIES, demand.approval.value)
+        if demand.skip_refused:
+            self._registry.count(POLICIES, Effect.REFUSE_SKIP.value)
+        self._log.info(
+            "policies weighed", reprocessing=doc.id, approval=demand.approval.value, skip_refused=demand.skip_refused,
+            policies=[f"{one}: {one.why}" for one in demand.by],
+        )  # fmt: skip
+
     def _document(self, doc: Document) -> None:
+        if doc.id not in self._told and doc.demand is not None:
+            self._demand(doc, doc.demand)
         for index, entry in enumerate(doc.history[self._told.get(doc.id, 0) :], start=self._told.get(doc.id, 0)):
             if not doc.is_note(index):
                 self._registry.count(REPROCESSINGS, entry.status.value)

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from maestro.messages import Approve, Cancel, LeaveOut, Pause, Recheck, Reconsider, Resume, Retry, SetStatus, Skip
+from msgspec import structs
+
+from maestro.messages import Approve, Decision, LeaveOut, Reconsider, Resume, Retry, SetStatus, Skip
 from maestro.rules import facts
 from maestro.rules.state import System
 from maestro.system.repository import Repository
 
-Decision = Approve | Skip | Retry | Cancel | Pause | Resume | Recheck | Reconsider | LeaveOut | SetStatus
 
-
-def fact_of(  # noqa: C901, PLR0911 - one for each kind of decision
+def fact_of(  # noqa: PLR0911 - one for each kind of decision
     decision: Decision,
     ticket: int,
     system: System,
@@ -34,14 +34,8 @@ def fact_of(  # noqa: C901, PLR0911 - one for each kind of decision
         case Retry(id=id_, user=user, reason=reason, budget=budget, token=token):
             units = repository.units(id_) if doc is not None and not doc.live else ()
             return facts.Retried(id_, user, ticket, units, reason, budget, token, gone)
-        case Cancel(id=id_, user=user, reason=reason):
-            return facts.Cancelled(id_, user, ticket, reason)
-        case Pause(id=id_, user=user, reason=reason):
-            return facts.PauseAsked(id_, user, ticket, reason)
         case Resume(id=id_, user=user, reason=reason, budget=budget, token=token):
             return facts.ResumeAsked(id_, user, ticket, reason, budget, token, gone)
-        case Recheck(id=id_, user=user):
-            return facts.RecheckAsked(id_, user, ticket)
         case Reconsider(id=id_, user=user, reason=reason, token=token):
             return facts.ReconsiderAsked(id_, user, ticket, reason, token, gone)
         case LeaveOut(id=id_, user=user, units=units_, reason=reason):
@@ -49,3 +43,5 @@ def fact_of(  # noqa: C901, PLR0911 - one for each kind of decision
             return facts.LeaveOutAsked(id_, user, ticket, units_, stored, reason)
         case SetStatus(id=id_, status=status, user=user, reason=reason, token=token):
             return facts.StatusSet(id_, status, user, ticket, reason, token, gone)
+        case _:
+            return facts.PLAIN[type(decision)](ticket=ticket, **structs.asdict(decision))

@@ -13,7 +13,9 @@ from maestro.messages import (
     AwaitChange,
     CheckLock,
     Code,
+    Decision,
     DescribeSystem,
+    ExplainPolicies,
     FindDocuments,
     FindUnits,
     ForgetAnswer,
@@ -26,6 +28,7 @@ from maestro.messages import (
     ListDoubts,
     ListErrorGroups,
     ListErrors,
+    ListPolicies,
     ListRecords,
     ListSkipped,
     ListStale,
@@ -46,10 +49,10 @@ from maestro.rules import facts
 from maestro.rules.commands import Reply
 from maestro.rules.facts import AnswerLost, DoubtResolved
 from maestro.rules.rendering import sync_answer
-from maestro.system import store_view, views
+from maestro.system import policy_views, store_view, views
 from maestro.system.arrivals import accept_failure, accept_sync, sync_fingerprint
 from maestro.system.changes import Changes
-from maestro.system.decisions import Decision, fact_of
+from maestro.system.decisions import fact_of
 from maestro.system.engine import Engine
 from maestro.system.error_queue_client import ErrorQueueClient
 from maestro.system.metrics import SystemMetrics
@@ -127,6 +130,9 @@ class Questions:
                 self._show(give, lambda: views.doubts(self._system))
             case ResolveDoubt():
                 self._resolve(question, give)
+            case ListPolicies() | ExplainPolicies():
+                self._engine.store()
+                give(policy_views.answer(self._system, question))
             case ReadStore():
                 give(store_view.answer(self._engine.repository.store, question))
             case ListErrors():

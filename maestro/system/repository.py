@@ -67,7 +67,7 @@ from maestro.rules.step import (
 )
 from maestro.rules.unit import LeftOut, Unit, UnitState
 from maestro.store.base import Delete, Put, Store, Write
-from maestro.system import doubt_records, ledger_records
+from maestro.system import demand_rows, doubt_records, ledger_records
 from maestro.system.cover_rows import approval_row, cover_row, to_approval, to_cover
 
 DELIVERIES = "deliveries"
@@ -359,6 +359,8 @@ def _document(doc: Document) -> dict[str, Any]:
         **({"budget": [doc.budget.replays, doc.budget.minutes]} if limited(doc.budget) else {}),
         **({"not_finished": [(*unit.key, unit.forking) for unit in doc.not_finished]} if doc.not_finished else {}),
         **({"approval": approval_row(doc.first_approval)} if doc.first_approval else {}),
+        **({} if doc.rows is None else {"rows": doc.rows}),
+        **({"demand": demand_rows.to_row(doc.demand)} if doc.demand is not None else {}),
         "history": [[entry.status, entry.at, entry.user, entry.cause, entry.reason] for entry in doc.history],
         "ending": [ending.trigger, ending.at, ending.user, ending.cause, ending.reason] if ending else None,
     }
@@ -378,6 +380,7 @@ def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
         budget=Budget(*row.get("budget", ())),
         not_finished=tuple(Impacted(*unit) for unit in row.get("not_finished", ())),
         first_approval=to_approval(row["approval"]) if "approval" in row else None,
+        rows=row.get("rows"), demand=demand_rows.from_row(row["demand"]) if "demand" in row else None,
         ending=_to_ending(row["ending"]),
     )  # fmt: skip
 

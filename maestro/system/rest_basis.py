@@ -9,7 +9,7 @@ from maestro import __version__
 from maestro.settings.model import Settings
 
 #: The sections that what a system does follows from.
-_SECTIONS: Final = ("broker", "platform", "reprocessing", "ledger", "late", "webhooks", "access")
+_SECTIONS: Final = ("broker", "platform", "reprocessing", "ledger", "late", "webhooks", "access", "policy")
 
 
 def rest_basis(settings: Settings) -> str:

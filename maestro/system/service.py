@@ -20,6 +20,7 @@ from maestro.links.sizes import fits
 from maestro.messages import Answer, CheckLock, Code, LeaveAnswered
 from maestro.platform import Platform
 from maestro.rules.ledger_book import LatePolicy, Scope
+from maestro.rules.policies import for_system
 from maestro.rules.state import Rules, System
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
@@ -29,6 +30,7 @@ from maestro.store.row_store import RowStore
 from maestro.system.leave import Leave
 from maestro.system.open_system import OpenSystem
 from maestro.system.passivation import Passivation
+from maestro.system.policies import policies_of
 from maestro.system.published_lock import PublishedLock
 from maestro.system.repository import Repository
 from maestro.system.rest_basis import rest_basis
@@ -76,7 +78,7 @@ class SystemService:
         of_links = self._open.problem if self._open is not None else ""
         return self._problem or self._gateway.problem or of_links
 
-    def figures(self) -> None:
+    def snapshot(self) -> None:
         """Tell nothing: a system is asked with `Measure`."""
 
     async def start(self) -> None:
@@ -235,4 +237,5 @@ def _rules(settings: Settings, system_id: str) -> Rules:
         ledger_reports=settings.ledger.act == "report" or system_id in settings.ledger.reports,
         late_policy=LatePolicy(settings.late.policy),
         tag_window=numbers.tag_window,
+        policies=for_system(policies_of(settings), system_id),
     )

@@ -211,16 +211,17 @@ class SiblingCalls:
 
     async def _fetch_origins(self, command: do.FetchOrigins) -> Fact:
         tries = self._asking.tries(JUDGING)
-        held, instance, origins = await together(
+        held, instance, origins, rows = await together(
             self._platform.process_memory.origin(command.instance_id, tries=tries),
             self._platform.apicore.instance(command.instance_id, tries=tries),
             self._asking.origins(command.units, tries=tries),
+            self._asking.rows(command.instance_id, self._system.deliveries[command.key].footprint),
         )
         body = self._engine.repository.body(self._system.deliveries[command.key].number)
         assert body is not None, "the body of an event that is being judged is kept"
         return facts.OriginsFetched(
             command.token, document_id(self._system.id, os.urandom(RANDOM_BYTES)), parse_celery(body).event.raw,
-            held.event if held else b"", origins, bool(instance and instance.is_fork), self._asking.api_failures,
+            held.event if held else b"", origins, bool(instance and instance.is_fork), self._asking.api_failures, rows,
         )  # fmt: skip
 
     # --- a decision: somebody waits for the answer ----------------------------------------------------------------
@@ -229,8 +230,9 @@ class SiblingCalls:
         async with promptly("discovery", "impacted", self._settings.http.ask_timeout):
             branch = self._document(command.id).branch
             asked = self._asking.impacted(command.instance_id, branch, RECHECK, surely=True, tries=PROMPT_TRIES)
-            units, _ = await asked
-        return facts.RecheckFound(command.id, command.token, units)
+            units, footprint = await asked
+            rows = await self._asking.rows(command.instance_id, footprint)
+        return facts.RecheckFound(command.id, command.token, units, rows)
 
     async def _fetch_recheck_origins(self, command: do.FetchRecheckOrigins) -> Fact:
         async with promptly("process_memory", "origin", self._settings.http.ask_timeout):

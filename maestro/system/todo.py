@@ -12,6 +12,7 @@ from msgspec import json
 from maestro import json_text, titles
 from maestro.messages import Answer, Code, TodoItem, Waits, urgency
 from maestro.rules.document import Document
+from maestro.rules.policies import Effect
 from maestro.rules.preview import digest
 from maestro.rules.rendering import zoned_time
 from maestro.rules.state import System
@@ -79,7 +80,10 @@ class Todo:
         first = doc.first_approval
         by = first.user if first is not None and not first.spent else ""
         ask = f"replay {doc.total} stale results" if doc.late else f"commit, and replay {doc.total}"
-        says = f"approve or skip: {ask}" + (f"; {by} approved already, a second person must" if by else "")
+        demand = doc.demand
+        two = demand is not None and demand.approval is Effect.TWO_APPROVERS
+        says = "approve: " if demand is not None and demand.skip_refused else "approve or skip: "
+        says += ask + (f"; {by} approved already, a second person must" if by else "; two people must" if two else "")
         return self._document(
             doc, Waits.LATE if doc.late else Waits.PENDING, doc.history[0].at, says, left=doc.total,
             waiting=0 if doc.late else len(self._system.waiting), approved_by=by,

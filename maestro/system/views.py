@@ -204,7 +204,8 @@ def replays(system: System, repository: Repository, question: GetReplays) -> Ans
 
     def shown(unit: Unit) -> dict[str, Any]:
         first = unit.former_results[0] if unit.former_results else unit.result_instance
-        return {"state": unit.state, "round": unit.round, "first": first, "last": unit.result_instance}
+        last = unit.result_instance
+        return {"state": unit.state, "round": unit.round, "first": first, "last": last, "cause": unit.cause}
 
     return _units_page(system, repository, question, lambda doc: {"status": doc.status}, shown)
 

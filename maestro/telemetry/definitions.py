@@ -3,6 +3,7 @@
 from itertools import product
 
 from maestro.rules.commands import Alarm
+from maestro.rules.policies import Effect
 from maestro.rules.status import Status
 from maestro.statuses import INSTANCE_FINISHED, SystemState
 from maestro.telemetry.metrics import Kind, Metric, Scope
@@ -74,6 +75,12 @@ STATE = _gauge("maestro_system_state", "1 for the state the system is in, 0 for 
 REPROCESSINGS = _counter(
     "maestro_reprocessings_total", "Reprocessings by each status they took.", _SYSTEM, "status", known=_each(*Status)
 )
+POLICIES = _counter(
+    "maestro_policy_demands_total",
+    "Documents that policies were asked about when they were held, by what was demanded: approve (at once), ask, "
+    "two_approvers; and refuse_skip beside it.",
+    _SYSTEM, "demand", known=_each(*Effect),
+)  # fmt: skip
 PENDING = _gauge("maestro_pending_reprocessings", "Reprocessings that wait for a decision.", _SYSTEM)
 PENDING_AGE = _gauge(
     "maestro_pending_age_seconds", "How long the oldest of them has waited for a decision; 0: none does.", _SYSTEM
@@ -232,7 +239,8 @@ ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if i
 BY_NAME = {metric.name: metric for metric in ALL}
 #: What a system's process counts itself, rather than reads off its state.
 OF_SYSTEM = (
-    ALARMS, ERRORS, REPROCESSINGS, REPLAY_SENDS, LONG_COMMITS, TRIES, RETRIES, LOOKS, LINK_FRAMES, LINK_REFUSED
+    ALARMS, ERRORS, REPROCESSINGS, POLICIES, REPLAY_SENDS, LONG_COMMITS, TRIES, RETRIES, LOOKS, LINK_FRAMES,
+    LINK_REFUSED,
 )  # fmt: skip
 OF_INGRESS = (LINK_FRAMES, LINK_REFUSED, DELIVERIES, UNDECODABLE, UNPUBLISHABLE, WAKE_UPS, WAKE_SECONDS)
 OF_GATEWAY = (LINK_FRAMES, LINK_REFUSED, WAKE_UPS, WAKE_SECONDS)

@@ -78,14 +78,14 @@ class Snapshot(Struct, frozen=True):
 
 
 class ActorState(Struct, frozen=True):
-    """One process as its overseer knows it; `figures` are what it told of itself, if it tells them this way."""
+    """One process as its overseer knows it; `snapshot` is what it told of itself, if it tells it this way."""
 
     actor: str
     system: str
     pid: int
     running: bool
     restarts: int
-    figures: Snapshot | None = None
+    snapshot: Snapshot | None = None
 
 
 class _Histogram:

@@ -1,5 +1,6 @@
 """One Maestro and one browser for all tests of the console; each test has a system of its own, and no memories."""
 
+import json
 import os
 from collections.abc import Iterator
 
@@ -10,6 +11,15 @@ from tests.support.browser import Browser, missing
 from tests.support.scene import Scene
 from tests.support.stage import stage
 from tests.support.tenant import Tenant
+
+#: Systems whose closed period ends with January 2024, and one where what is small is approved.
+CLOSED = ("closed1", "closed2", "closed3", "closed4")
+SMALL = {"en": "small1", "pt-BR": "small2"}
+POLICIES = [
+    {"name": "closed-period", "effects": ["two_approvers", "refuse_skip"], "data_before": "2024-02-01",
+     "date_from": ["payload.date"], "systems": CLOSED},
+    {"name": "small", "effects": ["approve"], "units_to": 3, "systems": [*SMALL.values()]},
+]  # fmt: skip
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,10 +39,11 @@ def background() -> Iterator[Background]:
 
 @pytest.fixture(scope="session")
 def scene(background: Background, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """Maestro on the embedded broker."""
+    """Maestro on the embedded broker, with policies for some systems only."""
     context = stage(
-        tmp_path_factory.mktemp("console"), MAESTRO_HTTP__TYPE_SYSTEM_ABOVE="5", MAESTRO_PLATFORM__PROOF_MAP="false"
-    )
+        tmp_path_factory.mktemp("console"), MAESTRO_HTTP__TYPE_SYSTEM_ABOVE="5", MAESTRO_PLATFORM__PROOF_MAP="false",
+        MAESTRO_POLICY=json.dumps(POLICIES),
+    )  # fmt: skip
     it = background.run(context.__aenter__())
     yield Scene(background, it)
     background.run(context.__aexit__(None, None, None))

@@ -4,6 +4,7 @@ With access control and without: what is the same in both is tried in both.
 """
 
 import asyncio
+import resource
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -43,14 +44,9 @@ async def at(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Gu
         yield guarded
 
 
-def token(at: Guarded, who: str) -> str | None:
-    """Return the name as `Guarded.call` takes it; None where nobody is asked who it is."""
-    return who if at.tokens else None
-
-
 async def test_names_and_pages_of_foreign_sites(at: Guarded) -> None:
     """DNS rebinding: the page's name leads here, and its browser sends what the page likes, with that name."""
-    line = f"Authorization: Bearer {at.tokens['ana']}\r\n" if at.tokens else ""
+    line = at.credential("ana")
     body = orjson.dumps(event("i9"))
     for host in ("evil.example", "evil.example:6971", "127.0.0.1.evil.example"):
         for method, path in (
@@ -62,7 +58,7 @@ async def test_names_and_pages_of_foreign_sites(at: Guarded) -> None:
             head += f"Content-Length: {len(sent)}"
             assert (await at.raw(f"{head}\r\n\r\n".encode() + sent))[0] == 421, (host, path)
     for origin in ("http://evil.example", "null", "https://maestro"):
-        assert await at.call("POST", at.approve, token(at, "ana"), f"Origin: {origin}", body=b'{"user":"ana"}') == 403
+        assert await at.call("POST", at.approve, at.one("ana"), f"Origin: {origin}", body=b'{"user":"ana"}') == 403
     for host in ("localhost", f"127.0.0.1:{at.it.port}", "[::1]", "maestro"):
         assert (await at.raw(f"GET {PENDING} HTTP/1.1\r\nHost: {host}\r\n{line}\r\n".encode()))[0] == 200
     assert (await at.it.document(at.doc["id"]))["status"] == "pending_approval"
@@ -71,7 +67,7 @@ async def test_names_and_pages_of_foreign_sites(at: Guarded) -> None:
 
 async def test_invented_systems(at: Guarded) -> None:
     running = set(processes(at.it.folder / "data"))
-    who = token(at, "events")
+    who = at.one("events")
     calls = [at.call("POST", f"/v1.0.0/handler/persist?queue=persist.invented{n}.queue", who) for n in range(60)]
     assert set(await asyncio.gather(*calls)) == {200}
     body = orjson.dumps(event("i9", "invented0"))
@@ -110,7 +106,7 @@ async def test_a_flood_of_refusals(at: Guarded) -> None:
         if at.tokens:  # without, an address is all there is to tell callers apart
             assert await at.call("GET", PENDING, "eve") == 200
             assert await at.call("POST", at.approve, "nonsense") in (401, 429)
-        assert await at.call("GET", PROCEED, token(at, "events")) == 200
+        assert await at.call("GET", PROCEED, at.one("events")) == 200
         await asyncio.sleep(0.05)
     await flooding
     await asyncio.sleep(0.5)
@@ -138,8 +134,7 @@ async def test_valid_callers_with_nobody_attacking_and_with_somebody(at: Guarded
 
 async def test_streams_of_one_caller(at: Guarded) -> None:
     bound = 8 if at.tokens else 32
-    line = f"Authorization: Bearer {at.tokens['eve']}\r\n" if at.tokens else ""
-    request = f"GET /v1.0.0/systems/{SYSTEM}/stream HTTP/1.1\r\nHost: x\r\n{line}\r\n".encode()
+    request = f"GET /v1.0.0/systems/{SYSTEM}/stream HTTP/1.1\r\nHost: x\r\n{at.credential('eve')}\r\n".encode()
     opened = []
     for _ in range(bound):
         reader, writer = await asyncio.open_connection("127.0.0.1", at.it.port)
@@ -147,7 +142,7 @@ async def test_streams_of_one_caller(at: Guarded) -> None:
         assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 200")
         opened.append(writer)
     assert (await at.raw(request))[0] == 429
-    assert await at.call("GET", PENDING, token(at, "eve")) == 200
+    assert await at.call("GET", PENDING, at.one("eve")) == 200
     for writer in opened:
         writer.close()
 
@@ -155,6 +150,30 @@ async def test_streams_of_one_caller(at: Guarded) -> None:
         return (await at.raw(request))[0] == 200
 
     await eventually(again, "a stream may be opened once others are closed")
+
+
+async def test_more_connections_than_files_may_be_open(at: Guarded) -> None:
+    """Opened and left alone, by a stranger: whoever asks something is answered all the same, and Maestro goes on."""
+    assert at.it.process is not None
+    resource.prlimit(at.it.process.pid, resource.RLIMIT_NOFILE, (400, 400))
+    opened = []
+    try:
+        for number in range(600):
+            _, writer = await asyncio.open_connection("127.0.0.1", at.it.port, local_addr=("127.0.0.2", 0))
+            writer.write((b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ")[number % 2])
+            opened.append(writer)
+        for _ in range(10):
+            assert await at.call("GET", PROCEED, at.one("events")) == 200
+            assert await at.call("GET", PENDING, at.one("eve")) == 200
+        await at.it.publish(event("i2"))
+
+        async def waits() -> bool:
+            return bool((await at.it.state())["waiting"])
+
+        await eventually(waits, "an event is taken")
+    finally:
+        for writer in opened:
+            writer.close()
 
 
 async def test_a_large_answer_stalls_nobody(at: Guarded) -> None:
@@ -169,7 +188,7 @@ async def test_a_large_answer_stalls_nobody(at: Guarded) -> None:
     slowest = 0.0
     while not looking.done():
         started = time.monotonic()
-        assert await at.call("GET", f"/v1.0.0/systems/{SYSTEM}", token(at, "eve")) == 200
+        assert await at.call("GET", f"/v1.0.0/systems/{SYSTEM}", at.one("eve")) == 200
         slowest = max(slowest, time.monotonic() - started)
         await asyncio.sleep(0.05)
     for page in await looking:

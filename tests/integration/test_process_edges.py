@@ -2,11 +2,12 @@
 
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,25 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 @contextmanager
 def served(
-    folder: Path, host: str = "127.0.0.1", variables: dict[str, str] | None = None, **more: Any
+    folder: Path,
+    host: str = "127.0.0.1",
+    variables: dict[str, str] | None = None,
+    before: Sequence[str] = (),
+    **more: Any,
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Run `maestro serve` in a process group of its own; yield it and its address once it is ready."""
+    """Run `maestro serve` in a process group of its own; yield it and its address once it is ready.
+
+    `before`: the command that is to start it, whose process is yielded then.
+    """
     port = free_port()
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     own = environ(PORT=str(port), MAESTRO_HTTP__HOST=host, MAESTRO_DATA_DIR=str(folder / "data"))
     own |= variables or {}
     with (folder / "log").open("wb") as log:
         options: dict[str, Any] = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL} | more
-        process = subprocess.Popen(arguments("serve"), env=own, cwd=folder, start_new_session=True, **options)
+        process = subprocess.Popen(
+            [*before, *arguments("serve")], env=own, cwd=folder, start_new_session=True, **options
+        )
     try:
         until(lambda: ready(address) or process.poll() is not None, "ready")
         assert process.poll() is None, (folder / "log").read_text()
@@ -112,6 +122,58 @@ def test_orphans_are_collected_where_it_adopts_them(tmp_path: Path) -> None:
         until(lambda: zombies(process.pid) == [], "no zombie")
         process.terminate()
         assert process.wait(PATIENCE) == 0
+
+
+def test_orphans_are_collected_by_the_first_process_of_a_container(tmp_path: Path) -> None:
+    """Process 1 of a process namespace of its own: orphans of anybody are its children, and signals need a handler."""
+    apart = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    if os.geteuid() != 0:
+        apart[1:1] = ["--user", "--map-root-user"]
+    if shutil.which("unshare") is None or subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("process namespaces cannot be had here")
+    with served(tmp_path, before=apart) as (process, address):
+        (first,) = children(process.pid)
+        assert inside(first) == 1
+        before = recorded(tmp_path)
+        for name in ("admin", "ingress"):
+            (actor,) = [one for one in descendants(first) if inside(one) == before[name]]
+            os.kill(actor, signal.SIGKILL)
+        until(lambda: recorded(tmp_path)["admin"] != before["admin"] and ready(address), "restarted")
+        into = ["nsenter", "--target", str(first), "--pid", "--user", "--preserve-credentials"]
+        into = into if os.geteuid() != 0 else into[:4]
+        subprocess.run([*into, "sh", "-c", "sleep 0.3 & sleep 0.3 &"], check=True, timeout=PATIENCE)
+        until(lambda: "sleep" in map(command, children(first)), "Maestro has adopted what somebody left")
+        until(lambda: "sleep" not in map(command, children(first)) and zombies(first) == [], "no zombie")
+        os.kill(first, signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+
+
+def children(parent: int) -> list[int]:
+    """Return the children of a process, zombies included."""
+    tasks = Path(f"/proc/{parent}/task").iterdir()
+    return [int(one) for task in tasks for one in (task / "children").read_text().split()]
+
+
+def descendants(parent: int) -> list[int]:
+    """Return the children of a process, theirs, and so on."""
+    found = children(parent)
+    for one in found:
+        with suppress(OSError):
+            found += children(one)
+    return found
+
+
+def inside(pid: int) -> int:
+    """Return the id that a process has in its own namespace."""
+    (line,) = [one for one in Path(f"/proc/{pid}/status").read_text().splitlines() if one.startswith("NSpid:")]
+    return int(line.split()[-1])
+
+
+def command(pid: int) -> str:
+    """Return the name of a process's program; empty when it is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
 
 
 def zombies(parent: int) -> list[int]:

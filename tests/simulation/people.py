@@ -10,6 +10,7 @@ from maestro.messages import (
     Cancel,
     Code,
     Covers,
+    Decision,
     LeaveOut,
     Pause,
     Recheck,
@@ -26,7 +27,7 @@ from maestro.rules.doubt import Word
 from maestro.rules.impact import UnitKey
 from maestro.rules.preview import digest
 from maestro.rules.status import Status
-from maestro.system.decisions import Decision, fact_of
+from maestro.system.decisions import fact_of
 from tests.simulation.decided import RUNNING
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.host import Host

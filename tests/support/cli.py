@@ -38,7 +38,15 @@ def environ(it: Stage | None = None, **more: str) -> dict[str, str]:
     """The environment of somebody who works on that stage's Maestro; without one, a bare one."""
     bare = {key: value for key, value in os.environ.items() if not key.startswith(("MAESTRO_", "PORT"))}
     stage = {**it.environ(), "MAESTRO_URL": it.url} if it else {}
-    return {**bare, **stage, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "COLUMNS": "200", **more}
+    return {
+        **bare,
+        **stage,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "error",
+        "COLUMNS": "200",
+        "MAESTRO_LANGUAGE": "en",
+        **more,
+    }
 
 
 async def maestro(it: Stage | None, *words: str, cwd: Path | None = None, **more: str) -> Ran:
@@ -58,17 +66,16 @@ async def maestro(it: Stage | None, *words: str, cwd: Path | None = None, **more
     return Ran(process.returncode, out.decode(), err.decode())
 
 
-async def on_terminal(it: Stage, *words: str, answer: str = "", columns: int = 200) -> Ran:
-    """Run a command on a terminal so wide; `answer` is typed once it asks."""
-    return await asyncio.to_thread(_on_terminal, it, words, answer, columns)
+async def on_terminal(it: Stage | None, *words: str, answer: str = "", columns: int = 200, **more: str) -> Ran:
+    """Run a command on a terminal so wide; `answer` is typed once it asks; `more` of the environment."""
+    return await asyncio.to_thread(_on_terminal, it, words, answer, columns, more)
 
 
-def _on_terminal(it: Stage, words: tuple[str, ...], answer: str, columns: int) -> Ran:
+def _on_terminal(it: Stage | None, words: tuple[str, ...], answer: str, columns: int, more: dict[str, str]) -> Ran:
     master, slave = pty.openpty()
-    more = {"TERM": "xterm-256color", "COLUMNS": str(columns)}
-    process = subprocess.Popen(
-        arguments(*words), env=environ(it, **more), cwd=it.folder, stdin=slave, stdout=slave, stderr=slave
-    )
+    env = environ(it, TERM="xterm-256color", COLUMNS=str(columns), **more)
+    cwd = it.folder if it else ROOT
+    process = subprocess.Popen(arguments(*words), env=env, cwd=cwd, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
     shown, deadline, answered = b"", time.monotonic() + PATIENCE, not answer
     try:
@@ -82,7 +89,7 @@ def _on_terminal(it: Stage, words: tuple[str, ...], answer: str, columns: int) -
             shown += part
             if not part:
                 break
-            if not answered and b"[y/N]" in shown:
+            if not answered and any(asked in shown for asked in (b"[y/N]", b"[s/N]")):
                 os.write(master, answer.encode() + b"\n")
                 answered = True
         return Ran(process.wait(PATIENCE), shown.decode(), "")

@@ -45,7 +45,7 @@ class EchoSystem:
     def problem(self) -> str:
         return ""
 
-    def figures(self) -> None:
+    def snapshot(self) -> None:
         return None
 
     def met(self, session: Session) -> None:
@@ -96,7 +96,7 @@ class EchoHub:
     def problem(self) -> str:
         return ""
 
-    def figures(self) -> None:
+    def snapshot(self) -> None:
         return None
 
     def met(self, system: Hello, session: Session) -> None:

@@ -113,12 +113,21 @@ class Rules:
         fact = facts.EventArrived(f"c-{instance}", instance, "sysA.persist.request", "master", tag, ref=1)
         self.tell(fact, celery_body(f"c-{instance}", body))
 
-    def hold(self, instance: str, *units: str, is_fork: bool = False, tag: str = "", name: str = "") -> Document:
+    def hold(self, instance: str, *units: str, tag: str = "", **known: Any) -> Document:
         """Let an event arrive whose data impacts `units`."""
         self.arrive(instance, tag)
-        return self.impact(instance, *units, is_fork=is_fork, tag=tag, name=name)
+        return self.impact(instance, *units, tag=tag, **known)
 
-    def impact(self, instance: str, *units: str, is_fork: bool = False, tag: str = "", name: str = "") -> Document:
+    def impact(
+        self,
+        instance: str,
+        *units: str,
+        is_fork: bool = False,
+        tag: str = "",
+        name: str = "",
+        started_by: bytes = b"",
+        rows: int | None = None,
+    ) -> Document:
         """Let the event that is being judged impact `units`."""
         found = tuple(Impacted(unit, "master") for unit in units)
         self.tell(facts.ImpactFound(self.take(do.AskImpact).token, found))
@@ -126,7 +135,7 @@ class Rules:
         origins = tuple(map(origin, units))
         id_ = f"doc-{instance}"
         pending = event_json(instance, tag=tag, **({"name": name} if name else {}))
-        self.tell(facts.OriginsFetched(token, id_, pending, b"", origins, is_fork))
+        self.tell(facts.OriginsFetched(token, id_, pending, started_by, origins, is_fork, rows=rows))
         return self.system.documents[id_]
 
     def start(self, doc: Document) -> None:

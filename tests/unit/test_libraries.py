@@ -9,12 +9,15 @@ from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
+import typer
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from pika.adapters import asyncio_connection
 from pika.adapters.utils import nbio_interface
 
 from maestro.broker.rabbitmq_stream import _Linking, _Stream
+from maestro.cli.main import app
+from maestro.language.current import translations
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,3 +72,19 @@ def test_what_is_subclassed_has_an_upper_bound(library: str) -> None:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", text)[:3]))
+
+
+def test_gettext_tells_all_texts_of_a_language() -> None:
+    catalog = translations("pt-BR")._catalog  # type: ignore[attr-defined]  # what it is about
+    assert catalog["nothing waits"] == "nada espera"
+    assert catalog["{n} event", 1] == "{n} eventos"
+
+
+def test_click_has_what_the_help_in_other_languages_replaces() -> None:
+    command = typer.main.get_command(app)
+    context = command.context_class
+    assert list(inspect.signature(context.formatter_class.write_usage).parameters) == ["self", "prog", "args", "prefix"]
+    assert list(inspect.signature(command.get_help_option).parameters) == ["ctx"]
+    with pytest.raises(Exception, match="requires an argument") as raised:
+        command.make_context("maestro", ["--language"])
+    assert raised.value.format_message() == "Option '--language' requires an argument."  # type: ignore[attr-defined]

@@ -3,7 +3,9 @@
 import errno
 import io
 from collections.abc import Iterator
+from typing import Literal
 
+import orjson
 import pytest
 import structlog
 
@@ -40,3 +42,21 @@ def test_lines_are_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     assert '"system": "sysÄ"' in line
     assert '"number": 7' in line
     assert line.count("\n") == 1
+
+
+STEERS = "\x1b[2J\x07\n\x7f\x9b31m\u2028\u202e"
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_what_came_from_outside_steers_no_terminal_and_begins_no_line(
+    format_: Literal["json", "console"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(LogSettings(format=format_))
+    logs.get(system="sysÄ").warning(f"units were left out: {STEERS}", instance=f"i{STEERS}")
+    line = capsys.readouterr().err
+    assert line.endswith("\n")
+    assert line[:-1].isprintable()
+    assert "sysÄ" in line
+    if format_ == "json":
+        told = orjson.loads(line)
+        assert (told["event"], told["instance"]) == (f"units were left out: {STEERS}", f"i{STEERS}")

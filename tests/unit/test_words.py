@@ -46,20 +46,9 @@ ALLOWED = {
     ("errand", "docs/operations.md"): "as in the repository",
     ("figures", "docs/performance.md"): "plain English: numbers that were measured",
     ("figures", "docs/reliability.md"): "plain English: numbers that were measured",
-    **dict.fromkeys(
-        [
-            *(("figures", f"maestro/{at}/service.py") for at in ("ingress", "cascade", "system")),
-            ("figures", "maestro/telemetry/metrics.py"),
-            ("figures", "maestro/http/metrics.py"),
-        ],
-        "named by the messages between the actors",
-    ),
 }
 #: Files that are not checked, and why.
-EXEMPT = {
-    "docs/glossary.md": "it may name what is retired",
-    "maestro/actors/": "thespian's side, with words of its own",
-}
+EXEMPT = {"docs/glossary.md": "it may name what is retired"}
 
 
 def files(*patterns: str) -> list[str]:

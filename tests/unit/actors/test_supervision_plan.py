@@ -133,7 +133,7 @@ def test_restarts_are_counted_and_what_an_actor_measured_is_told(world: World) -
     world.plan.told(99, figures)
     known = world.plan.directory(before.version)
     assert known.entries == (), "figures make no new version"
-    assert known.figures == ((Role.INGRESS, figures),)
+    assert known.snapshots == ((Role.INGRESS, figures),)
     assert world.entry(SYS_A).restarts == 0
     world.kill(SYS_A)
     for _ in range(10):

@@ -1,5 +1,6 @@
-"""The page about the command line names every command and every exit code."""
+"""Every command can be called, and the page about the command line names it, and every exit code."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,23 @@ import pytest
 from maestro.cli import exits
 from maestro.cli.lazy import COMMANDS
 
-PAGE = (Path(__file__).parents[3] / "docs" / "cli.md").read_text("utf-8")
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "cli.md").read_text("utf-8")
+
+
+def written() -> set[str]:
+    """Return the functions that are commands of their own, as `module:function`."""
+    found = set()
+    for path in (ROOT / "maestro" / "cli").glob("*.py"):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and [ast.unparse(one) for one in node.decorator_list] == ["command"]:
+                found.add(f"maestro.cli.{path.stem}:{node.name}")
+    return found
+
+
+def test_every_function_that_is_a_command_can_be_called() -> None:
+    missing = written() - {one.function for one in COMMANDS.values()}
+    assert not missing, "name it in maestro/cli/lazy.py"
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, "serve", "config", "token", "audit"])

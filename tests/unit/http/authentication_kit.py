@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maestro.access import audit_reader
-from maestro.access.private_file import private_folder, replace
+from maestro.access.private_file import private_folder
 from maestro.access.roles import Role
 from maestro.access.tokens import TokenFile
 from maestro.access.verifier import Verifier
@@ -16,6 +16,7 @@ from maestro.http.authentication import Authentication
 from maestro.http.guards import guarding
 from maestro.http.server import serve_http
 from maestro.settings.model import AccessSettings, HttpSettings, Settings
+from maestro.whole_file import replace
 from tests.unit.http.conftest import SETTINGS, Client, Reply
 from tests.unit.http.fake_actor_client import FakeActorClient, FakePages
 
@@ -76,7 +77,7 @@ def hand_out(folder: Path) -> dict[str, str]:
         _made.append((tokens, file.path.read_bytes()))
     tokens, content = _made[0]
     private_folder(file.path.parent)
-    replace(file.path, content)
+    replace(file.path, content, sync=True)
     return tokens
 
 

@@ -33,6 +33,7 @@ from maestro.messages import (
 from maestro.rules.ids import document_id
 from tests.unit.http.authentication_kit import PEOPLE, House, house
 from tests.unit.http.conftest import SETTINGS
+from tests.unit.http.report_kit import System, unit
 
 OF_A, OF_B = document_id("sysA", b"0123456789"), document_id("sysB", b"0123456789")
 PROCEED = "/v1.0.0/gateway/sysA/proceed"
@@ -83,6 +84,8 @@ async def test_every_operation_against_every_role(at: House, name: str) -> None:
     at.actor_client.answers[GetUnits] = Answer(Code.OK, units)
     replays = b'{"systemId":"sysA","status":"finished","total":0,"units":[],"next":null}'
     at.actor_client.answers[GetReplays] = Answer(Code.OK, replays)
+    if name.startswith("report"):
+        at.actor_client.answers |= System(unit(1)).answers()
     for who in ("root", "ana", "eve", "events"):
         role = PEOPLE[who][0]
         allowed = operation.role is None or role is Role.ADMIN or role is operation.role or (

@@ -14,6 +14,7 @@ from maestro.messages import (
     GetWaiting,
     LeaveOut,
     ListErrors,
+    ListPolicies,
     ListSkipped,
     ListStale,
     Pause,
@@ -153,6 +154,7 @@ def test_a_reason_is_text_without_space_around_it() -> None:
 async def test_pages_and_looks(client: Client, actor_client: FakeActorClient) -> None:
     for path, question in (
         (f"{SYSTEM}/skipped", ListSkipped(0, 100)),
+        (f"{SYSTEM}/policies", ListPolicies()),
         (f"{SYSTEM}/stale?state=stale&after=7", ListStale("stale", 7, 100)),
         (f"{SYSTEM}/waiting/12", GetWaiting(12)),
         (f"{SYSTEM}/errors", ListErrors(20)),

@@ -46,7 +46,7 @@ async def test_all_processes_are_merged(client: Client, actor_client: FakeActorC
     ingress = MetricsRegistry(OF_INGRESS)
     ingress.count(LINK_FRAMES, by=2)
     actor_client.states = (
-        ActorState("ingress", "", os.getpid(), running=True, restarts=3, figures=ingress.snapshot()),
+        ActorState("ingress", "", os.getpid(), running=True, restarts=3, snapshot=ingress.snapshot()),
         ActorState("system", "sysA", 0, running=False, restarts=1),
     )
     answer = await client.get("/metrics")

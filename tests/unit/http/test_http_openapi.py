@@ -13,6 +13,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from maestro.events import BadInput, parse_event
 from maestro.http import shapes
@@ -24,8 +25,10 @@ from maestro.messages import (
     CheckLock,
     Code,
     DescribeSystem,
+    ExplainPolicies,
     FindDocuments,
     FindUnits,
+    GetDocument,
     GetHeldInstance,
     GetReplays,
     GetUnits,
@@ -34,6 +37,7 @@ from maestro.messages import (
     ListDoubts,
     ListErrorGroups,
     ListErrors,
+    ListPolicies,
     ListRecords,
     ListSkipped,
     ListStale,
@@ -48,21 +52,31 @@ from maestro.messages import (
     ResolveDoubt,
     SetAside,
 )
+from maestro.rules.policies import Effect, Policy
+from maestro.rules.rendering import document_json
 from maestro.statuses import GIVEN_UP, Status, ordered
+from maestro.system import policy_views
 from tests.support.api_fuzz import fuzz
+from tests.support.rules import Rules
 from tests.unit.http.authentication_kit import House, house
 from tests.unit.http.conftest import SETTINGS, Client
 from tests.unit.http.fake_actor_client import FakeActorClient
+from tests.unit.rules.driver import Driver
 
 OPERATIONS = operations(unmatched, unmatched)
 DESCRIBED = document(OPERATIONS, secured=True)
+RULES = Rules(policies=(Policy("few", (Effect.APPROVE, Effect.REFUSE_SKIP), rows_to=5),))
+HELD = RULES.hold("i1", "p1")
+EXPLAINED = orjson.loads(policy_views.answer(RULES.system, ExplainPolicies(HELD.id)).body)
 DOCUMENT = {
     "id": "r1", "systemId": "sysA", "tag": "t", "branch": "master", "forking": False, "status": "pending_approval",
     "pendingEvent": {"instanceId": "i1"}, "origin": None, "events": [], "history": [
-        {"status": "pending_approval", "timestamp": "2018-07-20T15:08:41.884268", "user": "maestro"}
+        {"status": "pending_approval", "timestamp": "2018-07-20T15:08:41.884268", "user": "maestro",
+         "at": "2018-07-20T15:08:41.884268Z"}
     ], "units": [], "reimpacted": [], "setAside": [], "leftOut": [],
     "progress": {"replayed": 0, "outstanding": 0, "units": 0, "cascaded": 0},
     "cancelling": False, "heldCommitted": False, "pausing": False, "budget": None, "digest": "d",
+    "rows": None, "policies": EXPLAINED["recorded"],
 }  # fmt: skip
 LOCK = {
     "reprocessing": "r1", "owner": "ana", "reason": "x", "since": "y", "progress": {"replayed": 0, "outstanding": 1}
@@ -72,7 +86,9 @@ LOCK = {
 DOUBT = {
     "key": "7", "use": "event", "instanceId": "i1", "delivery": "m", "reprocessing": "", "since": "s", "cause": "c"
 }  # fmt: skip
+PAGE = {"after": 0, "total": 0, "next": None, "processes": 0, "branches": 0}
 ANSWERS = {
+    GetDocument: DOCUMENT | {"page": PAGE, "late": False, "heldNamedBy": None, "reconsidered": None, "notFinished": []},
     DescribeSystem: {"id": "sysA", "state": "open"},
     ListWaiting: {"total": 0, "events": [], "next": None},
     ListDeliveries: {"deliveries": [], "next": None},
@@ -124,6 +140,8 @@ ANSWERS = {
             {"instanceId": "p1", "branch": "master", "state": "outstanding", "round": 1, "first": "", "last": ""},
         ],
     },
+    ExplainPolicies: EXPLAINED,
+    ListPolicies: orjson.loads(policy_views.answer(RULES.system, ListPolicies()).body),
     ListSkipped: {"total": 0, "skipped": [], "next": None},
     ListTodo: {"total": 0, "counts": {}, "items": [], "errors": 0, "failed": 0, "lastFailure": ""},
     ListRecords: [],
@@ -286,3 +304,13 @@ async def test_the_reference_page_needs_nothing_from_elsewhere(client: Client, p
     assert not re.search(r"https?://|innerHTML|eval\(|document\.write|<script>|style=|\son[a-z]+=", text)
     for link in re.findall(r'(?:href|src)="(/[^"#]*)"', text):
         assert (await client.get(link)).status == 200
+
+
+def test_all_that_is_rendered_of_a_document_is_described() -> None:
+    m = Driver()
+    m.run()
+    rendered = orjson.loads(document_json(m.doc, m.doc.order))
+    described = {one.encode_name for one in structs.fields(shapes.DocumentShape)}
+    assert set(rendered) <= described, "http/shapes.py"
+    (unit, *_) = rendered["units"]
+    assert set(unit) <= {one.encode_name for one in structs.fields(shapes.UnitShape)}, "http/shapes.py"

@@ -67,7 +67,7 @@ async def test_one_after_the_other_each_is_asked_for_at_once(world: World) -> No
         await asyncio.sleep(0.02)
         assert world.woken[-1] == (system,)
         assert world.comes(system).posted
-    found = world.ingress.figures()
+    found = world.ingress.snapshot()
     assert next(one.value for one in found.samples if one.metric == WAKE_UPS.name) == 3
     (took,) = (one for one in found.distributions if one.metric == WAKE_SECONDS.name)
     assert sum(took.counts) == 3

@@ -45,7 +45,9 @@ class TestShippedFiles:
         assert load_settings(CONFIG, {}) == Settings()
 
     def test_the_complete_file_has_every_setting_as_it_is(self) -> None:
-        assert dict(leaves(tomllib.loads(CONFIG.read_text("utf-8")))) == dict(leaves(plain(Settings())))
+        settings = plain(Settings())
+        del settings["policy"]  # a table of its own for each: the file has one in comments
+        assert dict(leaves(tomllib.loads(CONFIG.read_text("utf-8")))) == dict(leaves(settings))
 
     def test_the_packaged_copy_is_the_same(self) -> None:
         assert (ROOT / "maestro" / "defaults" / "maestro.toml").read_bytes() == CONFIG.read_bytes()

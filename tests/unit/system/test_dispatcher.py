@@ -1,10 +1,12 @@
-"""No command of the rules is without somebody who carries it out."""
+"""No command of the rules is without somebody who carries it out, or without the fact that it failed."""
 
 from pathlib import Path
 
 from maestro.rules.commands import Command
+from maestro.rules.facts import Fact
 from maestro.settings.model import HttpSettings, Settings
 from maestro.system.service import SystemService
+from maestro.system.sibling_calls import _failure
 
 
 async def test_each_command_has_one(tmp_path: Path) -> None:
@@ -13,5 +15,8 @@ async def test_each_command_has_one(tmp_path: Path) -> None:
     try:
         assert service._open is not None
         assert set(service._open.handlers()) == set(Command.__subclasses__())
+        for kind in service._open._sibling_calls._handlers:
+            command = kind(**dict.fromkeys(kind.__struct_fields__))
+            assert isinstance(_failure(command, "the sibling is away"), Fact), kind
     finally:
         await service.stop()

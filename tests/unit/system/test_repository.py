@@ -1,20 +1,31 @@
 """A system's state as rows and back, and which bodies are kept for how long."""
 
 import json
+from dataclasses import fields, replace
+from enum import StrEnum
 
 import pytest
 
 from maestro.events import celery_body
+from maestro.messages import Budget
 from maestro.rules.delivery import Delivery, Verdict
-from maestro.rules.document import UnitState
+from maestro.rules.document import Approval, Document, Ending, HistoryEntry, UnitState
 from maestro.rules.impact import Impacted
+from maestro.rules.policies import Demand, Effect
 from maestro.rules.state import OutboxKind, OutboxMessage, Rules, System
-from maestro.rules.status import Status
-from maestro.rules.step import DropOutboxMessage, ForgetDelivery, Save, SaveDelivery, SaveOutboxMessage
+from maestro.rules.status import Status, Trigger
+from maestro.rules.step import DropOutboxMessage, ForgetDelivery, Save, SaveDelivery, SaveDocument, SaveOutboxMessage
 from maestro.store.base import Put
 from maestro.store.memory import MemoryStore
 from maestro.system.repository import _HEADER, BODIES, DELIVERIES, Repository
 from tests.unit.rules.driver import Driver
+
+#: What a document forgets with its process: what is awaited, and what is told by the units' rows.
+NOT_STORED = {
+    *("stage", "token", "queues_built", "footprint", "start_asked", "again", "grown", "cover_token", "recheck"),
+    *("sweeping", "tickets"),
+    *("units", "order", "outstanding", "current", "set_aside"),
+}
 
 EVENT = b'{"systemId": "s", "instanceId": "i1", "name": "s.persist.request", "payload": 1.10}'
 BODY = celery_body("m1", EVENT)
@@ -53,6 +64,49 @@ def running() -> Driver:
     m.result("re2", "p2")
     m.cancel()
     return m
+
+
+def stored_as(m: Driver, doc: Document) -> Document:
+    """Return a document as a restart finds it."""
+    m.store.commit(Repository(m.store, "s", m.rules).writes([SaveDocument(doc)]), durable=True)
+    return Repository(m.store, "s", m.rules).load().documents[doc.id]
+
+
+def other(value: object) -> object:
+    """Return another value of the same kind; None for a kind that is told apart below."""
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 7
+        case StrEnum():
+            return next(one for one in type(value) if one is not value)
+        case str():
+            return "other"
+        case bytes():
+            return b'{"other": 1}'
+        case _:
+            return None
+
+
+def test_each_field_of_a_document_is_stored_or_named_as_forgotten() -> None:
+    m = running()
+    changed = {
+        "budget": Budget(5, 1.5),
+        "first_approval": Approval("ana", 1.5, "", 2),
+        "rows": 12,
+        "demand": Demand(Effect.TWO_APPROVERS, skip_refused=True, at=1.5),
+        "not_finished": (Impacted("p9", "b1"),),
+        "ending": Ending(Trigger.CANCEL, 1.5, "ana", "why"),
+        "history": [HistoryEntry(Status.RUNNING, 1.5, "ana")],
+    }
+    for field in fields(Document):
+        if field.name in NOT_STORED | {"id", "system_id", "status"}:
+            continue
+        value = changed.get(field.name) or other(getattr(m.doc, field.name))
+        assert value is not None, f"{field.name}: say here what another value of it is"
+        found = stored_as(m, replace(m.doc, **{field.name: value}))
+        assert getattr(found, field.name) == value, f"{field.name} is lost by a restart (`system/repository.py`)"
 
 
 def test_a_restart_finds_what_was_saved() -> None:

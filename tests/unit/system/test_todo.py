@@ -6,6 +6,7 @@ import pytest
 from maestro.messages import Code, ListRecords, TodoItem, Waits
 from maestro.rules import commands as do
 from maestro.rules import facts
+from maestro.rules.policies import Effect, Policy
 from maestro.rules.stalls import Stall
 from maestro.system.records import records
 from maestro.system.todo import Todo
@@ -45,6 +46,19 @@ def test_a_held_commit_waits_with_what_waits_behind_it(it: Rules) -> None:
     assert (item.event, item.about) == ("rectify quote", "USD · 1.5 · true")
     assert item.says == "approve or skip: commit, and replay 2"
     assert item.since.endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("effects", "says"),
+    [
+        ((Effect.TWO_APPROVERS,), "approve or skip: commit, and replay 1; two people must"),
+        ((Effect.REFUSE_SKIP,), "approve: commit, and replay 1"),
+    ],
+)
+def test_what_the_policies_leave_to_decide(effects: tuple[Effect, ...], says: str) -> None:
+    it = Rules(policies=(Policy("p", effects),))
+    it.hold("i1", "p1")
+    assert listed(it)[0].says == says
 
 
 def test_a_run_paused_by_its_budget_keeps_its_lock_and_says_so(it: Rules) -> None:

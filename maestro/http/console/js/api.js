@@ -79,11 +79,19 @@ export const stream = (id, signal) =>
   });
 
 /** Return all that a reprocessing changed, as CSV: a file. It takes as long as every unit is asked about. */
-export async function outcomeCsv(id, signal) {
+export const outcomeCsv = async (id, signal) => (await file(`${V1}/reprocessing/${part(id)}/outcome.csv`, signal)).blob;
+
+/** Return the decision report in a language: a page, and its digest. */
+export async function report(id, language, signal) {
+  const made = await file(`${V1}/reprocessing/${part(id)}/report?language=${part(language)}`, signal);
+  return { page: made.blob, digest: made.headers.get("X-Report-Digest") };
+}
+
+async function file(path, signal) {
   let response;
   try {
-    response = await fetch(`${V1}/reprocessing/${part(id)}/outcome.csv`, { headers: headers({}), signal });
-    if (response.ok) return await response.blob();
+    response = await fetch(path, { headers: headers({}), signal });
+    if (response.ok) return { blob: await response.blob(), headers: response.headers };
   } catch (problem) {
     throw new Failure(0, problem.message);
   }

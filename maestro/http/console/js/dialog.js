@@ -53,7 +53,7 @@ export function say(text) {
   setTimeout(() => message.remove(), MESSAGE);
 }
 
-/** Show something over the page, until it is closed. */
+/** Show something over the page, until it is closed; return the dialog. */
 export function show(title, ...content) {
   const dialog = h(
     "dialog",
@@ -68,4 +68,5 @@ export function show(title, ...content) {
   );
   document.body.append(dialog);
   dialog.showModal();
+  return dialog;
 }

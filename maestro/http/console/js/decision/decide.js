@@ -9,6 +9,7 @@ import { guessed, id } from "../format.js";
 import { t } from "../i18n.js";
 import { failed, icon, notice, section } from "../parts.js";
 import { covering } from "./covering.js";
+import { demanded, skipRefused } from "./demand.js";
 import { leftBehind } from "./leaving.js";
 
 /**
@@ -27,6 +28,10 @@ export function decide(doc, { config, changed, problem }) {
   const approve = button("primary", "approve", t("decide.approve", { n }), approveIt);
   typed?.guard(approve);
   const skip = button("danger", "skip", t("decide.skip"), n > config.typeSystemAbove ? confirmSkip : skipIt);
+  if (skipRefused(doc)) {
+    skip.disabled = true;
+    skip.setAttribute("aria-describedby", "skip-off");
+  }
   const recheck = h(
     "button",
     { type: "button", class: "quiet", "data-key": "recheck", onclick: again },
@@ -39,6 +44,7 @@ export function decide(doc, { config, changed, problem }) {
       "div",
       { class: "decide-body" },
       doc.firstApproval && !doc.firstApproval.decided && notice("attention", t("decide.first", { user: doc.firstApproval.user ?? doc.firstApproval })),
+      demanded(doc),
       costs.element,
       leftBehind(doc, false, {}),
       who.elements,
@@ -47,7 +53,13 @@ export function decide(doc, { config, changed, problem }) {
       typed?.element,
       h("p", { class: "muted small" }, t("decide.binds")),
     ),
-    h("div", { class: "decide-bar" }, problem, h("div", { class: "buttons wide" }, approve, skip)),
+    h(
+      "div",
+      { class: "decide-bar" },
+      problem,
+      h("div", { class: "buttons wide" }, approve, skip),
+      skipRefused(doc) && h("p", { id: "skip-off", class: "muted small" }, t("policy.skip.off")),
+    ),
   );
   const element = section(t("decide.title"), { id: "decide", aside: recheck }, form);
   return { element, update };
@@ -106,7 +118,7 @@ export function decide(doc, { config, changed, problem }) {
 
   /** Do one thing at a time; refusals are said where the buttons are. */
   async function busy(act, done) {
-    const buttons = [approve, skip, recheck];
+    const buttons = skipRefused(doc) ? [approve, recheck] : [approve, skip, recheck];
     for (const one of buttons) one.disabled = true;
     fill(problem);
     try {

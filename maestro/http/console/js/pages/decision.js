@@ -76,7 +76,7 @@ class View {
     this.outcome = region((shown) => outcome(shown, this.told, (...unit) => this.units.get(unit.join(" ")), signal));
     this.act = h("div", { class: "area-act" });
     this.run = region(({ doc, system }) => run(doc, system, this.context));
-    this.trace = region(trace, { class: "area-trace" });
+    this.trace = region((shown) => trace(shown, signal), { class: "area-trace" });
     const columns = [this.head, this.outcome, this.commit, this.impact].map((one) => one.element);
     this.element = h("div", { class: "columns" }, columns, this.act, this.trace.element);
     this.update(doc, null);
@@ -89,13 +89,16 @@ class View {
     this.outcome.update({ id: doc.id, status: doc.status, shown: ran(doc), replayed: progress(doc).replayed });
     this.commit.update(commitOf(doc));
     this.impact.update(impactOf(doc));
-    this.trace.update({ history: doc.history });
+    const demand = phase(doc) === "pending" ? null : doc.policies;
+    this.trace.update({ id: doc.id, history: doc.history, policies: demand });
     if (phase(doc) === "pending") this.#decide(doc);
     else this.#follow(doc);
   }
 
   #decide(doc) {
-    const preview = JSON.stringify([doc.digest, doc.page?.total ?? doc.units.length, doc.firstApproval]);
+    const { approval, skipRefused, by } = doc.policies ?? {};
+    const demand = [approval, skipRefused, by];
+    const preview = JSON.stringify([doc.digest, doc.page?.total ?? doc.units.length, doc.firstApproval, demand]);
     if (this.#form?.preview !== preview) {
       const typed = this.#form?.typed();
       this.#form = { ...formOf(doc, this.context, typed), preview };
