@@ -8,7 +8,7 @@ COPY maestro/ maestro/
 # A directory cannot be checked against a hash, so the lock serves as constraints: the versions without their hashes.
 RUN sed -E '/^ *--hash/d; s/ *\\$//' requirements.lock > constraints.txt \
     && python -m venv /opt/maestro \
-    && /opt/maestro/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt '.[trace]' \
+    && /opt/maestro/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt '.[trace,postgresql]' \
     && /opt/maestro/bin/pip uninstall --yes pip setuptools \
     && /opt/maestro/bin/python -m compileall -q /opt/maestro/lib
 

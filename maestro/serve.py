@@ -21,6 +21,7 @@ from maestro.http.guards import guarding
 from maestro.http.newcomers import Newcomers
 from maestro.http.server import Address, check_free, serve_http
 from maestro.platform import Platform, SiblingError
+from maestro.settings.labels import read_labels
 from maestro.settings.model import Settings
 
 #: What ends Maestro in order: told to, Ctrl-C, and a terminal that is gone.
@@ -62,9 +63,10 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
         sooner = asyncio.Event()
         newcomers = Newcomers(platform.apicore.systems, sooner.set)
         owner = stack.enter_context(closing(OwnerView(settings)))
+        labels = read_labels(settings.labels)
         entities = Entities(platform, settings.http.ask_timeout)
         stack.push_async_callback(entities.close)
-        app = create_app(runtime.actor_client, settings.http, look, guards, owner, newcomers, entities)
+        app = create_app(runtime.actor_client, settings.http, look, guards, owner, newcomers, entities, labels)
         address = await stack.enter_async_context(serve_http(app, settings.http))
         await runtime.arrived()
         tasks = [

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from maestro.settings.model import BrokerSettings
 from tests.support.brokers import Place
+from tests.support.postgres import PostgresNode, find_programs
 from tests.support.rabbitmq import RabbitMQNode, find_server
 
 _vhosts = itertools.count(1)
@@ -52,6 +53,29 @@ def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ
         yield node
     finally:
         node.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_node() -> Iterator[PostgresNode]:
+    """A private PostgreSQL, shared by the whole run; a test that stops it must start it again."""
+    if find_programs() is None:
+        if os.environ.get("CI"):
+            pytest.fail("PostgreSQL is not installed, and in CI it must be")
+        pytest.skip("PostgreSQL is not installed")
+    node = PostgresNode()
+    try:
+        node.start()
+        yield node
+    finally:
+        node.close()
+
+
+@pytest.fixture
+def database(postgres_node: PostgresNode) -> Iterator[str]:
+    """The name of an empty database of this test's own."""
+    name = postgres_node.create_database()
+    yield name
+    postgres_node.drop_database(name)
 
 
 @pytest.fixture

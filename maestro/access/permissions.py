@@ -1,7 +1,8 @@
-"""Who else may read or change the files that Maestro's promises rest on: the data folder, the tokens, the TLS key.
+"""Who else may read or change the files that Maestro's promises rest on: configuration, data folder, tokens, TLS key.
 
 Refused is what lets anybody on this machine decide in Maestro's place. What a group may do, or everybody may read, is
-said and not refused: volumes of containers and secrets of clusters come so, and who is in the group is the site's.
+said and not refused: volumes of containers and secrets of clusters come so, and who is in the group is the site's. A
+configuration of another user's is refused where nobody named it: it lay in the working folder.
 """
 
 import os
@@ -26,12 +27,19 @@ class Opening(NamedTuple):
     mend: str
     #: Maestro does not start with it.
     refused: bool
+    #: The file is another user's.
+    foreign: bool = False
 
 
-def openings(settings: Settings) -> list[Opening]:
-    """Look at the files of an installation; what is not there yet is no problem: it is made for its owner only."""
+def openings(settings: Settings, config_file: Path | None = None, *, named: bool = False) -> list[Opening]:
+    """Look at the files of an installation; what is not there yet is no problem: it is made for its owner only.
+
+    `config_file`: the one that was read, and whether somebody `named` it.
+    """
     http = settings.http
-    found = [opening for part in _PARTS for opening in _written(settings.data_dir / part)]
+    read = _written(config_file) if config_file is not None else ()
+    found = list(read) if named else [one._replace(refused=one.refused or one.foreign) for one in read]
+    found += [opening for part in _PARTS for opening in _written(settings.data_dir / part)]
     found += [opening for file in (http.tls_cert, http.tls_key) if file for opening in _written(Path(file))]
     if http.tls_key and (key := _stat(Path(http.tls_key))) and key.st_mode & stat.S_IROTH:
         message = f"may be read by everybody (mode {_mode(key)})"
@@ -51,7 +59,7 @@ def _written(path: Path) -> Iterator[Opening]:
         yield Opening(str(path), f"may be written by its group {mode}", f"chmod g-w {path}", refused=False)
     if found.st_uid not in (0, os.geteuid()):
         message = f"belongs to another user (uid {found.st_uid}), who may replace it"
-        yield Opening(str(path), message, f"chown {os.geteuid()} {path}", refused=False)
+        yield Opening(str(path), message, f"chown {os.geteuid()} {path}", refused=False, foreign=True)
 
 
 def _stat(path: Path) -> os.stat_result | None:

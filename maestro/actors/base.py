@@ -89,13 +89,18 @@ class ServiceActor(Actor):
     def _arguments(self, order: StartService) -> dict[str, Any]:
         arguments: dict[str, Any] = {"settings": order.settings, "epoch": order.epoch}
         if order.role is Role.SYSTEM:
-            arguments["system_id"] = order.system_id
+            arguments |= {"system_id": order.system_id, "tell": self._tell}
         elif order.role is Role.INGRESS:
             arguments["wake"] = self._wake
         return arguments
 
     def _wake(self, system_ids: tuple[str, ...]) -> None:
         self._outbox.put(self._started_by, Wake(system_ids))
+
+    def _tell(self) -> None:
+        """Say at once what keeps the service from its work, or that nothing does: one that is well is seldom asked."""
+        if self._thread is not None and self._thread.ready:
+            self._outbox.put(self._started_by, Pong(self._epoch, self._thread.problem))
 
     def _announce(self) -> None:
         problem = self._thread.problem if self._thread is not None else ""

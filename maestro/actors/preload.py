@@ -38,5 +38,7 @@ def _wanted(settings: Settings) -> Iterator[str]:
     siblings = (platform.apicore, platform.discovery, platform.process_memory, platform.event_manager)
     if platform.domain_url.startswith("https:") or any(each.scheme == "https" for each in siblings):
         yield "maestro.platform.https"
+    if settings.store.url.get_secret_value():
+        yield "maestro.store.postgres.stores"
     if settings.webhooks.urls:
         yield "maestro.webhooks.sender"

@@ -13,8 +13,9 @@ from maestro.telemetry.metrics import Snapshot
 class Service(Protocol):
     """The logic inside an actor.
 
-    It is built as `Factory(settings=..., epoch=...)`, a system's with `system_id=...` as well, ingress with `wake=...`,
-    which has passivated systems woken, on its loop's thread. What it needs is imported before the fork (`preload`).
+    It is built as `Factory(settings=..., epoch=...)`, a system's with `system_id=...` as well, and `tell=...`,
+    which has `problem` known at once when it changed; ingress with `wake=...`, which has passivated systems woken. Both
+    are called on its loop's thread. What it needs is imported before the fork (`preload`).
     """
 
     @property

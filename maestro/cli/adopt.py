@@ -13,7 +13,7 @@ from maestro.broker.base import Broker, BrokerError
 from maestro.cli.backup import alone
 from maestro.cli.config import ConfigFile, loaded_or_exit
 from maestro.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, fail
-from maestro.cli.import_from import connected, of_system
+from maestro.cli.import_from import connected, enter, of_system
 from maestro.cli.plain import plain
 from maestro.language import t, tn, told
 from maestro.platform import Platform, SiblingError
@@ -81,6 +81,8 @@ async def _in_hand(settings: Settings, broker: Broker, adoption: Adoption, platf
     documents, problems = await open_documents(platform)
     known = {*settings.systems, *await open_stores(settings).systems(), *(one.system_id for one in documents)}
     systems = sorted({*await platform.apicore.systems(), *known})
+    if yes:
+        await enter(settings)
     for system_id in systems:
         for queue, ready in (await depths(broker, system_id)).items():
             seen.lines.append(f"{system_id}: {queue}: " + tn("{n} message", "{n} messages", ready))

@@ -27,13 +27,17 @@ def backup(
 ) -> None:
     """Copy every system's store, and the embedded broker's queues, to a folder. Maestro must be stopped."""
     settings = loaded_or_exit(config).settings
+    _refuse_postgres(settings)
     _require_stores(settings)
     with alone(settings):
         names = back_up_stores(settings.data_dir, folder)
         queues = _queues(settings)
         if queues.exists():
-            with closing(sqlite3.connect(queues)) as live, closing(sqlite3.connect(folder / QUEUES)) as copy:
+            part = folder / f"{QUEUES}.part"
+            part.unlink(missing_ok=True)
+            with closing(sqlite3.connect(queues)) as live, closing(sqlite3.connect(part)) as copy:
                 live.backup(copy)
+            part.replace(folder / QUEUES)  # also of a link: what it leads to is not written
         if queues.exists():
             said = tn(
                 "{n} store and the queues copied to {folder}",
@@ -53,6 +57,7 @@ def restore(
 ) -> None:
     """Put backed-up stores in the place of the present ones, which are kept. Maestro must be stopped."""
     settings = loaded_or_exit(config).settings
+    _refuse_postgres(settings)
     names = system or backed_up(folder)
     if not names:
         fail(t("{folder}: there is no backup of a store in it", folder=folder), EXIT_FAILED)
@@ -61,6 +66,11 @@ def restore(
             path = restore_system(folder, settings.data_dir, name)
             values = {"name": name, "path": path.absolute(), "before": f"{path.name}{BEFORE}"}
             typer.echo(t("{name}: restored to {path}; what was there, if anything, is {before}", **values))
+
+
+def _refuse_postgres(settings: Settings) -> None:
+    if settings.store.url.get_secret_value():
+        fail(t("the stores are in PostgreSQL (store.url): back that up instead, see docs/operations.md"), EXIT_FAILED)
 
 
 def _require_stores(settings: Settings) -> None:

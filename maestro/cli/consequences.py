@@ -8,6 +8,7 @@ from maestro.cli.commit_page import row_cells
 from maestro.cli.document_page import budget_text, likely_text, progress
 from maestro.cli.naming import named
 from maestro.cli.plain import age, span
+from maestro.cli.unusual_page import summary
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError, Rejected
 from maestro.client.shapes import Document, EntitiesPage
@@ -41,6 +42,7 @@ def of_approval(maestro: Maestro, doc: Document, budget: dict[str, float] | None
         instance = doc.pending_event.instance_id
         yield t("commits the data of instance {instance}: {rows}", instance=instance, rows=_rows(maestro, doc))
         yield from _changes(maestro, doc)
+        yield from _standing_out(maestro, doc)
     yield from _replays(doc, doc.progress.units, budget)
     yield _waiting(maestro, doc)
 
@@ -58,6 +60,16 @@ def _changes(maestro: Maestro, doc: Document) -> Iterator[str]:
     if page.total > len(page.entities):
         more = page.total - len(page.entities)
         yield tn("  and {n} row more: maestro show {id}", "  and {n} rows more: maestro show {id}", more, id=doc.id[:8])
+
+
+def _standing_out(maestro: Maestro, doc: Document) -> Iterator[str]:
+    """Say which new numbers stand out."""
+    try:
+        page = maestro.unusual(doc.id).value
+    except ClientError:
+        return
+    if page.unusual:
+        yield t("{summary}: maestro show {id}", summary=summary(page), id=doc.id[:8])
 
 
 def _demanded(doc: Document) -> Iterator[str]:

@@ -22,6 +22,7 @@ from maestro.platform import Platform, SiblingError
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.door import open_stores
+from maestro.store.installation import begin_start, read_installation
 from maestro.takeover.documents import Left
 from maestro.takeover.gathering import Found, look, open_documents, put_back, take_off
 from maestro.takeover.importing import Outcome, Taken, take_over
@@ -83,6 +84,8 @@ async def _import(settings: Settings, only: Sequence[str], *, dry: bool) -> _Res
     broker = open_broker(settings.broker, settings.data_dir)
     await broker.start()
     try:
+        if not dry:
+            await enter(settings)
         async with await Platform.open(settings.platform) as platform:
             await connected(broker)
             documents, problems = await open_documents(platform)
@@ -91,6 +94,15 @@ async def _import(settings: Settings, only: Sequence[str], *, dry: bool) -> _Res
         return _Result([one for one in found if _says_something(*one)], problems)
     finally:
         await broker.close()
+
+
+async def enter(settings: Settings) -> None:
+    """Make the stores ready for use, as a start does. Ends with one line and exit code 1 when they cannot be."""
+    try:
+        ours = read_installation(settings.data_dir) or begin_start(settings.data_dir)
+        await open_stores(settings).enter(ours)
+    except StoreError as problem:
+        fail(str(problem), EXIT_FAILED)
 
 
 async def connected(broker: Broker) -> None:

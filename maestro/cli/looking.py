@@ -14,6 +14,7 @@ from maestro.cli.document_page import print_document
 from maestro.cli.naming import named
 from maestro.cli.plain import age, local, span
 from maestro.cli.session import AnySystem, DocumentId, Session, SystemId, command
+from maestro.cli.unusual_page import print_unusual
 from maestro.cli.values import print_overwrites
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError
@@ -127,6 +128,7 @@ def show(session: Session, document: DocumentId) -> None:
         print_document(session.out, reply.value)
         if reply.value.status == Status.PENDING:
             print_commit(session.out, session.maestro, reply.value)
+            print_unusual(session.out, session.maestro, reply.value)
 
 
 @command

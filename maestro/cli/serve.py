@@ -1,7 +1,6 @@
 """`maestro serve`."""
 
 import signal
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +10,7 @@ from maestro.language import t, told
 
 if TYPE_CHECKING:
     from maestro.actors.host_process import HostProcess
+    from maestro.settings import Loaded
     from maestro.settings.model import Settings
 
 #: Exit code when Maestro cannot start although its configuration is sound.
@@ -37,12 +37,12 @@ def serve(
 
     host = HostProcess()  # it imports side by side with us
     try:
-        _run(settings, loaded.notes, host)
+        _run(settings, loaded, host)
     finally:
         host.dismiss()
 
 
-def _run(settings: "Settings", notes: Sequence[str], host: "HostProcess") -> None:
+def _run(settings: "Settings", loaded: "Loaded", host: "HostProcess") -> None:
     import uvloop  # noqa: PLC0415 - keeps `maestro --help` fast
 
     from maestro import logs  # noqa: PLC0415 - as above
@@ -54,8 +54,8 @@ def _run(settings: "Settings", notes: Sequence[str], host: "HostProcess") -> Non
     from maestro.store.base import StoreError  # noqa: PLC0415 - as above
 
     logs.configure(settings.log)
-    _refuse_open_files(settings)
-    for note in notes:
+    _refuse_open_files(settings, loaded)
+    for note in loaded.notes:
         logs.get(part="settings").warning("settings.note", note=note)
     try:
         uvloop.run(run(settings, lambda url: typer.echo(t("Maestro serves {url}", url=url)), host))
@@ -71,13 +71,13 @@ def _end_before_the_start(*_: object) -> None:
     raise SystemExit(0)
 
 
-def _refuse_open_files(settings: "Settings") -> None:
+def _refuse_open_files(settings: "Settings", loaded: "Loaded") -> None:
     """Exit when everybody on this machine could decide in Maestro's place; say what else others may do."""
     from maestro import logs  # noqa: PLC0415 - as above
     from maestro.access.permissions import openings  # noqa: PLC0415 - as above
 
     refused = False
-    for one in openings(settings):
+    for one in openings(settings, loaded.file, named=loaded.named):
         if one.refused:
             typer.echo(f"maestro: {one.path} {told(one.message)}: {told(one.mend)}", err=True)
             refused = True

@@ -1,8 +1,10 @@
-"""`maestro store tables | get | query`: what a system's store holds, for a post-mortem. Changes nothing.
+"""`maestro store`: what a system's store holds, for a post-mortem; and where all stores are.
 
-A running system answers through its actor. `--file` reads a store that nobody owns: a backup's, or a stopped system's.
+`tables`, `get` and `query` change nothing. A running system answers through its actor. `--file` reads a store that
+nobody owns: a backup's, or a stopped system's.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,15 +13,20 @@ from typing import Annotated, Final
 import orjson
 import typer
 
+from maestro.cli.backup import alone
+from maestro.cli.config import ConfigFile, loaded_or_exit
 from maestro.cli.exits import EXIT_FAILED, EXIT_USAGE, fail
+from maestro.cli.plain import plain
 from maestro.cli.session import Session, command
-from maestro.language import t, told
+from maestro.language import t, tn, told
+from maestro.settings.model import Settings, database_problem
 from maestro.store import reading
 from maestro.store.base import StoreError
 from maestro.store.documents import DocumentDB
+from maestro.store.installation import Installation, begin_start, read_installation
 
 app = typer.Typer(
-    help="Look into a system's store: running, stopped, or in a backup.",
+    help="Look into a system's store, or move all stores to PostgreSQL and back.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -107,6 +114,92 @@ def _of_file(file: Path, table: str, fits: reading.Condition, limit: int) -> Ite
 def _read_tables(file: Path) -> dict[str, int]:
     with _opened(file) as documents:
         return reading.tables(documents)
+
+
+@app.command()
+def migrate(
+    to: Annotated[
+        str,
+        typer.Option(metavar="TARGET", help='"postgresql" (as store.url says), a postgresql:// URL, or "files".'),
+    ],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also where the target has rows of a system that were used since.")
+    ] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Move all stores from files into PostgreSQL, or back. Maestro must be stopped.
+
+    Each system is compared row by row. What broke off is run again. The source is kept, out of a start's way.
+    """
+    settings = loaded_or_exit(config).settings
+    url = to if "://" in to else settings.store.url.get_secret_value()
+    if to not in ("files", "postgresql") and "://" not in to:
+        fail(t('--to {to}: must be "postgresql", a postgresql:// URL or "files"', to=to), EXIT_USAGE)
+    if not url:
+        fail(t("store.url names no PostgreSQL"), EXIT_USAGE)
+    if problem := database_problem(url):
+        fail(f"{'--to' if '://' in to else 'store.url'}: {problem}", EXIT_USAGE)
+    with alone(settings):
+        whole = asyncio.run(_migrate(settings, url, back=to == "files", dry=dry_run, replace=replace))
+    if not whole:
+        fail(t("not all systems were migrated; nothing was taken out of use"), EXIT_FAILED)
+
+
+async def _migrate(settings: Settings, url: str, *, back: bool, dry: bool, replace: bool) -> bool:
+    from maestro.store import migration  # noqa: PLC0415 - needs the extra `postgresql`
+    from maestro.store.postgres.stores import PostgresStores  # noqa: PLC0415 - as above
+
+    stores = PostgresStores(url, settings.store.timeout, settings.data_dir)
+    if back:
+        moves = migration.to_files(settings.data_dir, stores, dry=dry, replace=replace)
+    else:
+        ours = read_installation(settings.data_dir) or Installation("")
+        if not dry and not ours.run:
+            ours = begin_start(settings.data_dir)
+        moves = migration.to_postgres(settings.data_dir, stores, ours, dry=dry, replace=replace)
+    whole, found = True, 0
+    async for moved in moves:
+        found += 1
+        whole = whole and not moved.problem
+        done = t("would be copied") if dry else t("copied, and compared row by row")
+        what = moved.problem or (t("the same there already") if moved.same else done)
+        line = tn(
+            "{system}: {n} row: {what}", "{system}: {n} rows: {what}", moved.rows, system=moved.system_id, what=what
+        )
+        typer.echo(plain(line, limit=2000))
+    typer.echo(tn("{n} system", "{n} systems", found))
+    if dry:
+        typer.echo(t("nothing was changed"))
+    elif whole and back:
+        typer.echo(t("PostgreSQL keeps its rows; take store.url out of the settings, then start Maestro"))
+    elif whole:
+        typer.echo(t("the files are kept beside as *.db.migrated; set store.url, then start Maestro"))
+    return whole
+
+
+@app.command()
+def claim(*, config: ConfigFile = None) -> None:
+    """Take over the stores in PostgreSQL from an installation that is stopped for good. Maestro must be stopped here.
+
+    What that one would still write is refused from then on.
+    """
+    settings = loaded_or_exit(config).settings
+    url = settings.store.url.get_secret_value()
+    if not url:
+        fail(t("store.url names no PostgreSQL"), EXIT_USAGE)
+
+    async def claimed() -> str:
+        from maestro.store.postgres.stores import PostgresStores  # noqa: PLC0415 - needs the extra `postgresql`
+
+        ours = read_installation(settings.data_dir) or begin_start(settings.data_dir)
+        await PostgresStores(url, settings.store.timeout, settings.data_dir).take(ours, taking=True)
+        return ours.id
+
+    with alone(settings):
+        ours = asyncio.run(claimed())
+        typer.echo(t("the stores belong to this installation, {id}; start it with `maestro serve`", id=ours))
 
 
 @contextmanager

@@ -90,6 +90,14 @@ class Maestro:
         """Return the first of what a document's held commit would write."""
         return self._http.call("GET", _document(document_id, "entities"), shapes.EntitiesPage, query={"limit": limit})
 
+    def unusual(self, document_id: str) -> Reply[shapes.UnusualPage]:
+        """Return what is unusual about a document's held commit, as far as it is known."""
+        return self._http.call("GET", _document(document_id, "unusual"), shapes.UnusualPage)
+
+    def labels(self, system_id: str) -> Reply[shapes.Labels]:
+        """Return what a system's data are called."""
+        return self._http.call("GET", _system(system_id, "labels"), shapes.Labels)
+
     def policies(self, system_id: str) -> Reply[shapes.Policies]:
         """Return the policies that are for a system."""
         return self._http.call("GET", _system(system_id, "policies"), shapes.Policies)

@@ -497,6 +497,60 @@ class EntitiesPage(_Shape, frozen=True):
     next: int | None = None
 
 
+class Past(_Shape, frozen=True):
+    """The past values of a field; None: too few to measure by."""
+
+    count: int = 0
+    median: float | None = None
+    spread: float | None = None
+    low: float | None = None
+    high: float | None = None
+    score: float | None = None
+    ends: str = ""
+
+
+class UnusualValue(Value, frozen=True):
+    """A new number of a held commit, and what its past says of it."""
+
+    verdict: str = ""
+    slipped: int = 0
+    stands_out: bool = False
+    past: Past = Past()
+
+
+class UnusualPage(_Shape, frozen=True):
+    """The numbers that a held commit changes most, what stands out first."""
+
+    pending: bool = False
+    changed: int = 0
+    unusual: int = 0
+    enough: int = 0
+    limit: float = 0.0
+    values: tuple[UnusualValue, ...] = ()
+    problem: str = ""
+
+
+class Label(_Shape, frozen=True):
+    """What a field is called, its unit and its decimals; texts by language."""
+
+    name: dict[str, str] = {}
+    unit: dict[str, str] = {}
+    decimals: int | None = None
+
+
+class TypeLabels(_Shape, frozen=True):
+    """What rows of a type are called, and their fields."""
+
+    name: dict[str, str] = {}
+    fields: dict[str, Label] = {}
+
+
+class Labels(_Shape, frozen=True):
+    """The labels of a system's data, by type."""
+
+    types: dict[str, TypeLabels] = {}
+
+
 class OutcomeSummary(_Shape, frozen=True):
     """What all replays changed, as far as it is known; `says` it in one line."""
 

@@ -65,6 +65,10 @@ def _permissions(folder: Path) -> Iterator[Finding]:
 
 async def check_stores(site: Site) -> list[Finding]:
     """Whether each store is sound: read whole when nobody owns it, else as Maestro says."""
+    if site.settings.store.url.get_secret_value():
+        from maestro.doctor.postgres import check_postgres  # noqa: PLC0415 - needs the extra `postgresql`
+
+        return await check_postgres(site)
     found = []
     for system_id in stored_systems(site.settings.data_dir):
         path = store_path(site.settings.data_dir, system_id)

@@ -12,6 +12,7 @@ from maestro.http.keys import (
     DOCUMENTS,
     ENTITIES,
     GUARDS,
+    LABELS,
     LIVE,
     METRICS,
     NEWCOMERS,
@@ -32,6 +33,7 @@ from maestro.http.proceed import proceed_handler
 from maestro.http.request_context import CallersAccess, GuardedActorClient
 from maestro.http.routes import operations, routes
 from maestro.http.todo_list import TodoList
+from maestro.settings.labels import Labels
 from maestro.settings.model import HttpSettings
 from maestro.telemetry.metrics import MetricsRegistry
 
@@ -44,11 +46,13 @@ def create_app(
     owner: OwnerView | None = None,
     newcomers: Newcomers | None = None,
     entities: Pages | None = None,
+    labels: Labels | None = None,
 ) -> web.Application:
     """Return the application; `server.serve_http` serves it.
 
     `look` reads the lock board, `owner` says whether the broker's events are ours. Without `guards` everybody is let
     in, without `newcomers` every system is served that is named, without `entities` no domain is asked.
+    `labels` say what the systems' data are called.
     """
     guards = guards or unguarded(settings)
     app = web.Application(client_max_size=settings.max_body_bytes)
@@ -58,6 +62,7 @@ def create_app(
     app[GUARDS] = guards
     app[QUIET] = Quiet()
     app[ENTITIES] = entities or NoPages()
+    app[LABELS] = dict(labels or {})
     app[NEWCOMERS] = newcomers or Newcomers()
     app[DOCUMENTS] = Documents(actor_client, settings.ask_timeout, CallersAccess())
     app[TODO] = TodoList(app[ACTOR_CLIENT], settings.ask_timeout)

@@ -220,6 +220,12 @@ def _metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def writer_of(row: Mapping[str, Any]) -> str:
+    """Return which instance wrote the version of a row that was read; empty: it does not say."""
+    found = _metadata(row).get("instance_id")
+    return found if isinstance(found, str) else ""
+
+
 def does_to(row: Mapping[str, Any]) -> str | None:
     """Return what its computation does to a row: `CHANGED`, `ADDED` or `DESTROYED`; None: nothing."""
     told = _metadata(row).get("changeTrack")

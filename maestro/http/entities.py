@@ -15,6 +15,7 @@ from maestro.http.evidence import Asked, Evidence
 from maestro.http.outcome import Outcomes
 from maestro.http.overwrites import Overwrites, Overwriting
 from maestro.http.replies import Problem, reply
+from maestro.http.unusual import Unusual
 from maestro.platform import Platform, SiblingError
 from maestro.platform.pages import Page
 from maestro.system.deadline import PROMPT_TRIES, promptly
@@ -36,6 +37,10 @@ class Pages(Protocol):
     def outcomes(self) -> Outcomes:
         """What tells what reprocessings changed."""
 
+    @property
+    def unusual(self) -> Unusual:
+        """What tells what is unusual about held commits."""
+
     async def valued(self, entries: Sequence[Overwriting]) -> list[dict[str, Any]]:
         """Return both values of what was overwritten (`Overwrites.valued`)."""
 
@@ -56,6 +61,11 @@ class NoPages:
         """Raise `Unavailable`."""
         raise Unavailable("there is no Process Memory to ask")
 
+    @property
+    def unusual(self) -> Unusual:
+        """Raise `Unavailable`."""
+        raise Unavailable("there is no Process Memory to ask")
+
     async def valued(self, entries: Sequence[Overwriting]) -> list[dict[str, Any]]:  # noqa: ARG002 - the protocol's
         """Raise `Unavailable`."""
         raise Unavailable("there is no Process Memory to ask")
@@ -70,6 +80,7 @@ class Entities:
         self._evidence = Evidence(platform, timeout)
         self._outcomes = Outcomes(platform, timeout)
         self._overwrites = Overwrites(platform, timeout)
+        self._unusual = Unusual(platform, timeout)
         self._places = asyncio.Semaphore(AT_ONCE)
         self._reading: dict[tuple[str, str, int, int], asyncio.Task[Page]] = {}
 
@@ -102,6 +113,11 @@ class Entities:
         """What tells what reprocessings changed."""
         return self._outcomes
 
+    @property
+    def unusual(self) -> Unusual:
+        """What tells what is unusual about held commits."""
+        return self._unusual
+
     async def valued(self, entries: Sequence[Overwriting]) -> list[dict[str, Any]]:
         """Return both values of what was overwritten (`Overwrites.valued`)."""
         return await self._overwrites.valued(entries)
@@ -109,6 +125,7 @@ class Entities:
     async def close(self) -> None:
         """Read no more."""
         await self._outcomes.close()
+        await self._unusual.close()
         tasks = list(self._reading.values())
         for task in tasks:
             task.cancel()

@@ -1,5 +1,6 @@
 """What handlers find in the application and on a request."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from maestro.http.live import Live
 from maestro.http.log_limits import Quiet
 from maestro.http.newcomers import Newcomers
 from maestro.http.todo_list import TodoList
+from maestro.settings.labels import TypeLabels
 from maestro.settings.model import HttpSettings
 from maestro.telemetry.metrics import MetricsRegistry
 
@@ -25,6 +27,8 @@ QUIET: Final = web.AppKey("QUIET", Quiet)
 ENTITIES: Final = web.AppKey("ENTITIES", Pages)
 NEWCOMERS: Final = web.AppKey("NEWCOMERS", Newcomers)
 TODO: Final = web.AppKey("TODO", TodoList)
+#: What the systems' data are called.
+LABELS: Final = web.AppKey("LABELS", dict[str, Mapping[str, TypeLabels]])
 #: The API description, ready to send.
 OPENAPI: Final = web.AppKey("OPENAPI", bytes)
 #: What a handler learned of its request that belongs in the log line: user, system, id.

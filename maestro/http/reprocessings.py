@@ -165,6 +165,17 @@ async def entities(request: web.Request) -> web.StreamResponse:
     return await request.app[ENTITIES].page(held["systemId"], held["instanceId"], after, limit)
 
 
+async def unusual(request: web.Request) -> web.StreamResponse:
+    """What is unusual about the document's held commit: its new numbers against their past values."""
+    document_id = path_document(request)
+    answer = await request.app[DOCUMENTS].ask(document_id, GetHeldInstance(document_id))
+    if answer.code is not Code.OK:
+        return answered(answer)
+    held = orjson.loads(answer.body)
+    told = await request.app[ENTITIES].unusual.told(held["systemId"], held["instanceId"], held["branch"])
+    return reply(orjson.dumps(told))
+
+
 def decision(kind: type[Decision]) -> Handler:
     """Return the handler of one kind of decision, which needs to know who decides."""
 

@@ -98,6 +98,10 @@ def _documents() -> Iterable[Operation]:
         "What the commit of the held event would write", {200: shapes.EntitiesPage}, query=shapes.PageQuery,
     )  # fmt: skip
     yield _get(
+        f"{_REPROCESSING}/{{id}}/unusual", reprocessings.unusual, "unusual", Role.VIEWER,
+        "What is unusual about the held commit: its new numbers against their past values", {200: shapes.UnusualPage},
+    )  # fmt: skip
+    yield _get(
         f"{_REPROCESSING}/{{id}}/policies", reprocessings.policies, "explain_policies", Role.VIEWER,
         "What each policy says of the document as it is now, and why", {200: shapes.ExplainedShape},
     )  # fmt: skip
@@ -213,6 +217,10 @@ def _systems() -> Iterable[Operation]:
     yield _get(
         f"{_SYSTEMS}/{{systemId}}", systems.describe, "system", Role.VIEWER,
         "One system's state, lock, progress, queue depths and counters", {200: shapes.SystemShape},
+    )  # fmt: skip
+    yield _get(
+        f"{_SYSTEMS}/{{systemId}}/labels", systems.labels, "labels", Role.VIEWER,
+        "What the system's data are called, their units and decimals: from labels.toml", {200: shapes.LabelsShape},
     )  # fmt: skip
     yield _get(
         f"{_SYSTEMS}/{{systemId}}/waiting", systems.waiting, "waiting", Role.VIEWER,

@@ -125,6 +125,7 @@ class DecideManyBody(ReasonedBody, kw_only=True):
     """Which pending reprocessings are approved, or skipped, together: each as it was shown, all for one reason."""
 
     action: Literal["approve", "skip"]
+    reason: Annotated[Reason, Meta(min_length=1)]
     items: Annotated[list[DecidedBody], Meta(min_length=1, max_length=MAX_TOGETHER,
                      extra={"says": f"must be a list of 1 to {MAX_TOGETHER} reprocessings"})]  # fmt: skip
 
@@ -1089,6 +1090,72 @@ class OutcomePage(Struct, rename="camel"):
     total: int
     units: list[UnitOutcome]
     next: int | None
+
+
+class PastShape(Struct, rename="camel"):
+    """The past values of a field, the one that is replaced among them."""
+
+    count: int
+    #: None: there are fewer than `enough`.
+    median: float | None
+    #: Of what a standard deviation would be, from the median absolute deviation.
+    spread: float | None
+    low: float | None
+    high: float | None
+    #: Spreads between the new value and the median.
+    score: float | None
+    #: Why there may be more of them; empty: these are all, or as many as are asked for.
+    ends: str
+
+
+class UnusualValue(ValueShape, frozen=True):
+    """A new number, and what its past says of it."""
+
+    #: unusual, usual, constant (the past values were all the same), too_few, or pending (ask again).
+    verdict: str
+    #: Places by which a digit or the decimal point seems to have slipped: 1 for ten times; 0: none.
+    slipped: int
+    #: It is unusual, unlike a constant past, or slipped.
+    stands_out: bool
+    past: PastShape
+
+
+class UnusualPage(Struct, rename="camel"):
+    """The numbers that a held commit changes most, what stands out first."""
+
+    #: More will be known: ask again.
+    pending: bool
+    #: Values that the commit changes.
+    changed: int
+    #: Of the values told, those that stand out.
+    unusual: int
+    #: Past values below which nothing is said, and spreads beyond which a value is unusual.
+    enough: int
+    limit: float
+    values: list[UnusualValue]
+    #: Why nothing, or not all, is known.
+    problem: str
+
+
+class LabelShape(Struct):
+    """What a field is called, its unit and its decimals; texts by language."""
+
+    name: dict[str, str]
+    unit: dict[str, str]
+    decimals: int | None
+
+
+class TypeLabelsShape(Struct):
+    """What rows of a type are called, and their fields."""
+
+    name: dict[str, str]
+    fields: dict[str, LabelShape]
+
+
+class LabelsShape(Struct):
+    """The labels of a system's data, by type."""
+
+    types: dict[str, TypeLabelsShape]
 
 
 class EntitiesPage(Struct):

@@ -14,10 +14,10 @@ from maestro.http.actor_client import ActorClient, answer_of, of_each
 from maestro.http.checking import checked, query_of
 from maestro.http.deciding import check_reason, decision_body
 from maestro.http.inputs import parse_object, path_number, path_system, query_page, read_body, user_of
-from maestro.http.keys import ACTOR_CLIENT, ENTITIES, SETTINGS, note
+from maestro.http.keys import ACTOR_CLIENT, ENTITIES, LABELS, SETTINGS, note
 from maestro.http.overwrites import AT_MOST, Overwriting
 from maestro.http.replies import answered, problem, reply
-from maestro.http.request_context import principal
+from maestro.http.request_context import check_system, principal
 from maestro.http.shapes import (
     MAX_LOOK,
     DeliveriesQuery,
@@ -98,6 +98,13 @@ async def describe(request: web.Request) -> web.StreamResponse:
     if answer.code is not Code.OK:
         return answered(answer)
     return reply(_told(answer.body, await _broker_trouble(client)))
+
+
+async def labels(request: web.Request) -> web.StreamResponse:
+    """What the system's data are called: by type of row its name, and its fields' names, units and decimals."""
+    system_id = path_system(request)
+    check_system(system_id)
+    return reply(msgspec.json.encode({"types": request.app[LABELS].get(system_id, {})}))
 
 
 async def waiting(request: web.Request) -> web.StreamResponse:

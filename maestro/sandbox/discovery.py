@@ -52,7 +52,9 @@ class Discovery(Service):
         if self._traits.discovery_shuffled:
             self._dice.shuffle(units)
         if self._traits.discovery_one_of_a_tag:
-            of_tag = {found[unit].tag or unit.instance: unit for unit in units if found[unit].tag != run.tag}
+            # Events without a tag have none in common.
+            others = (unit for unit in units if not run.tag or found[unit].tag != run.tag)
+            of_tag = {found[unit].tag or unit.instance: unit for unit in others}
             units = list(of_tag.values())
         return [(unit, found[unit].branch != unit.branch) for unit in units]
 

@@ -18,12 +18,16 @@ from maestro.settings.environment import (
     maestro_layer,
     platform_layer,
 )
+from maestro.settings.labels import read_labels
 from maestro.settings.layers import DEFAULT, Key, Layer, leaves, merged, plain
 from maestro.settings.model import Settings
 from maestro.settings.problems import SettingsError, all_keys, describe, describe_together, unknown_variable
 
 #: Looked for in the working directory, in this order, when no file is named.
 USUAL_FILES: Final = (Path("maestro.toml"), Path("config/maestro.toml"))
+
+#: Looked for beside the configuration file.
+LABELS: Final = "labels.toml"
 
 _KIND: Final = ("broker", "kind")
 _URL: Final = ("broker", "url")
@@ -40,6 +44,8 @@ class Loaded:
     origins: Mapping[Key, str]
     #: What is no error and worth a line each: variables that are not read, or say something else than was meant.
     notes: tuple[str, ...] = ()
+    #: Somebody named the file; else it was found in the working folder.
+    named: bool = False
 
 
 def load_settings(config_file: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -71,11 +77,13 @@ def load(config_file: Path | None, environ: Mapping[str, str]) -> Loaded:
     problems += _problems_together(everything)
     if problems:
         raise SettingsError(problems)
-    layer = _with_auto_approved(everything, environ)
+    layer = _with_auto_approved(_with_labels(everything, path), environ)
     settings = Settings.model_validate(layer.values)
+    read_labels(settings.labels)
     if settings.broker.kind == "rabbitmq" and not settings.broker.url.get_secret_value():
         raise SettingsError([f'{layer.origins[_KIND]}: broker.kind = "rabbitmq": needs broker.url, or RABBITMQ_HOST'])
-    return Loaded(settings, path, layer.origins, tuple(environment_notes(environ)))
+    named = config_file is not None or bool(environ.get(CONFIG))
+    return Loaded(settings, path, layer.origins, tuple(environment_notes(environ)), named=named)
 
 
 def find_file(config_file: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -154,6 +162,16 @@ def _with_kind(layer: Layer) -> Layer:
         implied.put(_KIND, "rabbitmq", layer.origins.get(_URL, DEFAULT))
         return implied.over(layer)
     return layer
+
+
+def _with_labels(layer: Layer, path: Path | None) -> Layer:
+    """The labels are those beside the configuration file, unless another file is named."""
+    beside = path.with_name(LABELS) if path else None
+    if layer.values.get("labels") or beside is None or not beside.is_file():
+        return layer
+    implied = Layer()
+    implied.put(("labels",), str(beside), str(path))
+    return implied.over(layer)
 
 
 def _with_auto_approved(layer: Layer, environ: Mapping[str, str]) -> Layer:

@@ -57,6 +57,8 @@ def _webhook_url(value: str) -> str:
     return value
 
 
+#: Hosts that are this machine.
+_LOOPBACK: Final = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
 #: The kind of a problem that only several settings together have, wherever each of them stands.
 TOGETHER: Final = "together"
 
@@ -122,6 +124,45 @@ class BrokerSettings(Section):
         if port == 0:
             raise ValueError("must have a port of 1 to 65535, or none")
         return value
+
+
+class StoreSettings(Section):
+    """Where the systems' state is kept."""
+
+    #: postgresql://user:password@host:5432/database?sslmode=verify-full; empty: a file per system in `data_dir`.
+    url: SecretStr = SecretStr("")
+    #: Seconds that PostgreSQL has for an answer; then the connection is given up, and another one asks what was done.
+    timeout: Seconds = 10.0
+
+    @field_validator("url")
+    @classmethod
+    def _names_a_database(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if text and (problem := database_problem(text)):
+            raise ValueError(problem)
+        return value
+
+
+def database_problem(url: str) -> str:
+    """Return what is wrong with the URL of a PostgreSQL database; empty: nothing. The URL is not in it."""
+    if not url.startswith(("postgresql://", "postgres://")):
+        return "must be postgresql://user:password@host:port/database?sslmode=verify-full"
+    if find_spec("psycopg") is None:
+        return "needs psycopg: pip install '.[postgresql]' in the folder of Maestro's sources"
+    from psycopg import ProgrammingError  # noqa: PLC0415 - only where it is used
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - as above
+
+    try:
+        parts = conninfo_to_dict(url)
+    except ProgrammingError:
+        return "is no URL of a PostgreSQL database; special characters are percent-encoded"
+    if not parts.get("dbname"):
+        return "must name the database: postgresql://user:password@host:port/database"
+    hosts = str(parts.get("host") or parts.get("hostaddr") or "").split(",")
+    away = [host for host in hosts if host and not host.startswith("/") and not _LOOPBACK.fullmatch(host)]
+    if away and "sslmode" not in parts:
+        return f"must say how {away[0]} is reached: ?sslmode=verify-full, or sslmode=disable in a network of your own"
+    return ""
 
 
 class HttpSettings(Section):
@@ -486,6 +527,10 @@ class Settings(Section):
     data_dir: Path = Path("data")
     #: Systems to serve from the start, beside those that API core names.
     systems: tuple[SystemId, ...] = ()
+    #: File of what the systems' data are called (`settings.labels`); empty: `labels.toml` beside the configuration
+    #: file, if it is there.
+    labels: str = ""
+    store: StoreSettings = StoreSettings()
     broker: BrokerSettings = BrokerSettings()
     http: HttpSettings = HttpSettings()
     access: AccessSettings = AccessSettings()

@@ -48,6 +48,14 @@ class StoreFull(StoreError):  # noqa: N818 - the name says what the store is
     """A write failed for lack of space or an I/O error; it was rolled back whole and may be tried again."""
 
 
+class StoreAway(StoreError):  # noqa: N818 - the name says what the store is
+    """It cannot be reached now; trying again may help."""
+
+
+class StoreFenced(StoreError):  # noqa: N818 - the name says what the store is
+    """It is not as this owner left it: another one has it, or commits are lost. Nothing more is written to it."""
+
+
 class Put(Struct, frozen=True):
     """Write one row, replacing the one of that key."""
 

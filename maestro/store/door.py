@@ -43,7 +43,12 @@ class Stores(Protocol):
 
 def open_stores(settings: Settings) -> Stores:
     """Return the stores of these settings. Nothing is opened by that."""
-    return FileStores(settings.data_dir)
+    url = settings.store.url.get_secret_value()
+    if not url:
+        return FileStores(settings.data_dir)
+    from maestro.store.postgres.stores import PostgresStores  # noqa: PLC0415 - needs the extra `postgresql`
+
+    return PostgresStores(url, settings.store.timeout, settings.data_dir)
 
 
 def open_gateway_store(data_dir: Path) -> Store:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from maestro.store.base import StoreError
 from maestro.store.installation import Installation
-from maestro.store.places import LOGS, store_path, stored_systems
+from maestro.store.places import LOGS, elsewhere_mark, store_path, stored_systems
 from maestro.store.row_store import RowStore
 from maestro.store.space import check_room
 from maestro.store.sqlite import open_store
@@ -18,6 +19,12 @@ class FileStores:
 
     async def enter(self, installation: Installation) -> None:
         """See `Stores.enter`."""
+        mark = elsewhere_mark(self._data_dir)
+        if mark.exists():
+            raise StoreError(
+                f"{self._data_dir}: the stores of installation {installation.id} are in PostgreSQL, and store.url "
+                f"names none: set it, or bring them back with maestro store migrate --to files, or remove {mark}"
+            )
 
     async def systems(self) -> list[str]:
         """See `Stores.systems`."""

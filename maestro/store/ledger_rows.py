@@ -3,7 +3,8 @@
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, Final
 
 import orjson
@@ -11,6 +12,7 @@ import orjson
 from maestro.store.base import LEDGER_READS, LEDGER_WRITES, LastWrite, Reading, StoreDamaged
 from maestro.store.rows import Source
 from maestro.store.statements import ledger_checksum
+from maestro.store.tail import Row
 
 #: Rows looked up by one query: enough to make its cost small, few enough for a few milliseconds.
 _AT_ONCE: Final = 2000
@@ -50,6 +52,30 @@ class LedgerRows:
                     raise self._damage(LEDGER_READS, row)
                 found.append(Reading(row, number, version, bool(wrote)))
         return found
+
+    def contents(self) -> Iterator[Row]:
+        """Yield what was put under each number, as far as it still counts. Raises `StoreDamaged`."""
+        self._database.fold()
+        writes = self._database.connection.execute(
+            "SELECT number, row, writer, crc FROM ledger_writes ORDER BY number, row"
+        )
+        for number, some in groupby(writes, key=itemgetter(0)):
+            rows, writer = [], 0
+            for _, row, writer, crc in some:
+                if not _sound(crc, row, number, writer):
+                    raise self._damage(LEDGER_WRITES, row)
+                rows.append(row)
+            yield LEDGER_WRITES, f"{number:015d}", orjson.dumps({"writer": writer, "rows": rows})
+        reads = self._database.connection.execute(
+            "SELECT number, row, version, wrote, crc FROM ledger_reads ORDER BY number, row"
+        )
+        for number, some in groupby(reads, key=itemgetter(0)):
+            found = []
+            for _, row, version, wrote, crc in some:
+                if not _sound(crc, row, number, version, wrote):
+                    raise self._damage(LEDGER_READS, row)
+                found.append([row, version, bool(wrote)])
+            yield LEDGER_READS, f"{number:015d}", orjson.dumps({"reads": found})
 
     def problems(self) -> Iterator[str]:
         """Yield a line for each row whose content is not what was written. Raises as `Database.fold`."""

@@ -26,6 +26,11 @@ def gateway_path(data_dir: Path) -> Path:
     return data_dir / "gateway.db"
 
 
+def elsewhere_mark(data_dir: Path) -> Path:
+    """Return the file that is there while the stores of a data folder are in PostgreSQL."""
+    return data_dir / "stores-in-postgresql"
+
+
 def store_files(data_dir: Path) -> list[Path]:
     """Return the files of all stores of systems."""
     return sorted(store_folder(data_dir).glob("*.db"))

@@ -1,14 +1,15 @@
 """`RowStore`: what all stores over SQLite's rows have in common, which is how they are read."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
-from maestro.store.base import LastWrite, Reading, Store, StoreError
+from maestro.store.base import Commit, LastWrite, Put, Reading, Store, StoreError, Write
 from maestro.store.documents import DocumentDB, RowTable
 from maestro.store.ledger_rows import LedgerRows
 from maestro.store.rows import Rows, Source
+from maestro.store.tail import Row
 
 
 class Sizes(NamedTuple):
@@ -26,11 +27,18 @@ class RowStore(Store):
         self._rows = Rows(source)
         self._ledger = LedgerRows(source)
         self._documents = DocumentDB(source)
+        #: Called whenever `problem` has come, or is gone.
+        self.on_problem: Callable[[], None] = lambda: None
 
     @property
     def documents(self) -> DocumentDB:
         """The store as TinyDB: `documents.table("units").search(where("branch") == "b1")`."""
         return self._documents
+
+    @property
+    def source(self) -> Source:
+        """What its rows are read from."""
+        return self._source
 
     @property
     def problem(self) -> str:
@@ -49,6 +57,14 @@ class RowStore(Store):
     def table(self, name: str) -> RowTable:
         """Return a TinyDB table."""
         return self._documents.table(name)
+
+    def commit(self, writes: Sequence[Write], *, durable: bool) -> Commit:
+        """See `Store.commit`."""
+        return self.save([encoded(write) for write in writes], durable=durable)
+
+    def save(self, rows: Sequence[Row], *, durable: bool) -> Commit:
+        """Commit rows that are encoded already; see `Store.commit`."""
+        raise NotImplementedError
 
     def get(self, table: str, key: str) -> dict[str, Any] | None:
         """See `Store.get`."""
@@ -87,3 +103,21 @@ class RowStore(Store):
             return self._source.query("PRAGMA integrity_check")
         except StoreError as error:
             return [(str(error),)]
+
+
+def encoded(write: Write) -> Row:
+    """Return a write as it is stored. Raises `TypeError` for what is no JSON."""
+    return write.table, write.key, orjson.dumps(write.fields) if isinstance(write, Put) else None
+
+
+def contents(source: Source) -> Iterator[Row]:
+    """Yield all that is stored, as commits write it: rows by table and key, then the ledger by number.
+
+    Raises:
+        StoreDamaged: it comes to a row that is.
+    """
+    rows = Rows(source)
+    for table in rows.tables():
+        for key, json in rows.scan(table):
+            yield table, key, json
+    yield from LedgerRows(source).contents()

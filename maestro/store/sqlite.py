@@ -4,10 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import orjson
-
 from maestro.store.backup import back_up
-from maestro.store.base import DONE, Commit, Put, StoreError, Write
+from maestro.store.base import DONE, Commit, StoreError
 from maestro.store.database import Database
 from maestro.store.places import LOGS
 from maestro.store.row_store import RowStore, Sizes
@@ -36,9 +34,9 @@ class SystemStore(RowStore):
             return None
         return Sizes(used, disk.f_bavail * disk.f_frsize)
 
-    def commit(self, writes: Sequence[Write], *, durable: bool) -> Commit:
-        """See `Store.commit`."""
-        self._database.save([encoded(write) for write in writes], durable=durable)
+    def save(self, rows: Sequence[Row], *, durable: bool) -> Commit:
+        """See `RowStore.save`."""
+        self._database.save(rows, durable=durable)
         return DONE
 
     def backup(self, path: str) -> None:
@@ -49,11 +47,6 @@ class SystemStore(RowStore):
             StoreError: `path` is the store itself, or cannot be written.
         """
         back_up(self._database, Path(path))
-
-
-def encoded(write: Write) -> Row:
-    """Return a write as it is stored. Raises `TypeError` for what is no JSON."""
-    return write.table, write.key, orjson.dumps(write.fields) if isinstance(write, Put) else None
 
 
 def open_store(path: Path) -> SystemStore:

@@ -115,6 +115,8 @@ class SystemMetrics:
         if sizes is not None:
             yield _one(metrics.STORE_BYTES, sizes.used)
             yield _one(metrics.STORE_FREE, sizes.free)
+        else:
+            yield _one(metrics.STORE_WAITS, self._store.waits)
 
     def _queues(self, depths: dict[str, int] | None, age: float) -> Iterator[Sample]:
         if depths is None:

@@ -245,8 +245,15 @@ class OpenSystem:
     # --- links -------------------------------------------------------------------------------------------------
 
     @property
+    def store_problem(self) -> str:
+        """What keeps the store from commits: nothing can be decided, and nothing that happened be shown."""
+        return self._store.problem
+
+    @property
     def problem(self) -> str:
-        """What was wrong with a link lately; empty: nothing."""
+        """What keeps the store from commits, or was wrong with a link lately; empty: nothing."""
+        if problem := self.store_problem:
+            return f"store: {problem}"
         return next((link.problem for link in self._links if link.problem), "")
 
     def _ingress_met(self, session: Session) -> None:

@@ -257,7 +257,8 @@ class Questions:
         doc = self._system.documents.get(id_)
         if doc is None:
             return Answer(Code.NOT_FOUND, message=f"no reprocessing {id_}")
-        return Answer(Code.OK, orjson.dumps({"systemId": self._system.id, "instanceId": doc.held_instance}))
+        held = {"systemId": self._system.id, "instanceId": doc.held_instance, "branch": doc.branch}
+        return Answer(Code.OK, orjson.dumps(held))
 
     def _report_failure(self, event: bytes, give: Give) -> None:
         fact = accept_failure(event)

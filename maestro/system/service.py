@@ -6,6 +6,7 @@ what is stored: what is in memory then is not what was decided.
 
 import asyncio
 import os
+from collections.abc import Callable
 from math import inf
 
 import msgspec
@@ -17,7 +18,7 @@ from maestro.links.dialer import Dialer
 from maestro.links.items import MAIN, SYSTEM, Asked, Hello
 from maestro.links.session import Session
 from maestro.links.sizes import fits
-from maestro.messages import Answer, CheckLock, Code, LeaveAnswered
+from maestro.messages import Answer, CheckLock, Code, LeaveAnswered, Measure
 from maestro.platform import Platform
 from maestro.rules.ledger_book import LatePolicy, Scope
 from maestro.rules.policies import for_system
@@ -48,8 +49,9 @@ _TOO_LARGE = Answer(Code.FAILED, message="the answer is larger than a message ma
 class SystemService:
     """One system. Until its store is open it answers `UNAVAILABLE` and takes no event."""
 
-    def __init__(self, settings: Settings, system_id: str, epoch: int) -> None:
+    def __init__(self, settings: Settings, system_id: str, epoch: int, tell: Callable[[], None] = lambda: None) -> None:
         self._settings = settings
+        self._tell = tell
         self._id = system_id
         self._epoch = epoch
         self._log = logs.get(system=system_id)
@@ -130,6 +132,7 @@ class SystemService:
             self._leave,
         )  # fmt: skip
         self._problem = ""
+        store.on_problem = self._tell
         self._open.begin()
         return True
 
@@ -210,6 +213,12 @@ class SystemService:
 
         if isinstance(asked.question, CheckLock):
             reply(self._lock.answer)
+        elif (
+            self._open is not None
+            and (problem := self._open.store_problem)
+            and not isinstance(asked.question, Measure)  # that tells how long it lasts
+        ):
+            reply(Answer(Code.UNAVAILABLE, message=f"store: {problem}"))
         elif self._open is None or (refusal := self._owner.refusal):
             reply(Answer(Code.UNAVAILABLE, message=refusal if self._open is not None else self._problem))
         else:

@@ -172,6 +172,11 @@ STORE_SECONDS = _histogram(
     "maestro_store_commit_seconds", "Commits of a system's store; `durable`: synced to disk.", _SYSTEM, "durable"
 )
 STORE_BYTES = _gauge("maestro_store_bytes", "Size of a system's store on disk, its log included.", _SYSTEM)
+STORE_WAITS = _gauge(
+    "maestro_store_waits_seconds",
+    "How long the oldest commit that PostgreSQL has not confirmed has waited; 0: none waits. Not told of files.",
+    _SYSTEM,
+)  # fmt: skip
 STORE_FREE = _gauge("maestro_store_free_bytes", "Space left on the disk of a system's store.", _SYSTEM)
 
 # --- processes --------------------------------------------------------------------------------------------------

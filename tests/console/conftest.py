@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -42,7 +43,7 @@ def scene(background: Background, tmp_path_factory: pytest.TempPathFactory) -> I
     """Maestro on the embedded broker, with policies for some systems only."""
     context = stage(
         tmp_path_factory.mktemp("console"), MAESTRO_HTTP__TYPE_SYSTEM_ABOVE="5", MAESTRO_PLATFORM__PROOF_MAP="false",
-        MAESTRO_POLICY=json.dumps(POLICIES),
+        MAESTRO_LABELS=str(Path(__file__).parents[2] / "config" / "labels.toml"), MAESTRO_POLICY=json.dumps(POLICIES),
     )  # fmt: skip
     it = background.run(context.__aenter__())
     yield Scene(background, it)

@@ -1,4 +1,4 @@
-"""What every `Store` must do, for the one on disk and the one in memory."""
+"""What every `Store` must do: the one on disk, the one in memory, and the one in PostgreSQL."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,11 +13,20 @@ from hypothesis import strategies as st
 from maestro.store.base import LEDGER_READS, LEDGER_WRITES, Delete, Put, Store, StoreError, StoreFull, Write
 from maestro.store.memory import MemoryStore
 from maestro.store.sqlite import SystemStore, open_store
+from tests.support.postgres_store import OnLoop
 
 
 @dataclass(frozen=True)
 class Kind:
     open: Callable[[Path], Any]
+    #: What the next owner opens, once this one's process has ended.
+    again: Callable[[Any, Path], Any]
+
+
+@dataclass(frozen=True)
+class LocalKind(Kind):
+    """A store that copies itself, and that has a disk of its own, which may be full."""
+
     #: Opens what `backup` wrote.
     restore: Callable[[Path], Any]
     #: Makes a store full (`full=True`), or gives it space again.
@@ -33,20 +42,54 @@ def _set_full(store: MemoryStore, *, full: bool) -> None:
     store.full = full
 
 
-KINDS = {
-    "memory": Kind(lambda path: MemoryStore(), lambda path: MemoryStore.restored(str(path)), _set_full),
-    "sqlite": Kind(open_store, open_store, _limit_pages),
+def _reopened(store: SystemStore, path: Path) -> SystemStore:
+    store.close()
+    return open_store(path)
+
+
+LOCAL_KINDS = {
+    "memory": LocalKind(
+        lambda path: MemoryStore(),
+        lambda store, path: store.crash(),
+        lambda path: MemoryStore.restored(str(path)),
+        _set_full,
+    ),
+    "sqlite": LocalKind(open_store, _reopened, open_store, _limit_pages),
 }
 
 
-@pytest.fixture(params=KINDS)
+def _in_postgres(request: pytest.FixtureRequest) -> Kind:
+    node = request.getfixturevalue("postgres_node")
+    database = request.getfixturevalue("database")
+
+    def opened(path: Path) -> OnLoop:
+        store = OnLoop(node.url(database), path.parent)
+        request.addfinalizer(store.end)
+        return store
+
+    return Kind(opened, lambda store, path: opened(path))  # the former owner lives: it is fenced
+
+
+@pytest.fixture(params=[*LOCAL_KINDS, pytest.param("postgres", marks=pytest.mark.postgres)])
 def kind(request: pytest.FixtureRequest) -> Kind:
-    return KINDS[request.param]
+    return _in_postgres(request) if request.param == "postgres" else LOCAL_KINDS[request.param]
 
 
 @pytest.fixture
 def store(kind: Kind, tmp_path: Path) -> Iterator[Store]:
     store = kind.open(tmp_path / "system.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=LOCAL_KINDS)
+def local_kind(request: pytest.FixtureRequest) -> LocalKind:
+    return LOCAL_KINDS[request.param]
+
+
+@pytest.fixture
+def local_store(local_kind: LocalKind, tmp_path: Path) -> Iterator[Store]:
+    store = local_kind.open(tmp_path / "system.db")
     yield store
     store.close()
 
@@ -147,7 +190,12 @@ def test_a_row_that_is_no_json_leaves_nothing_behind(store: Store) -> None:
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_full_rolls_back_whole_and_is_usable_again(kind: Kind, store: Store, durable: bool) -> None:  # noqa: FBT001
+def test_full_rolls_back_whole_and_is_usable_again(
+    local_kind: LocalKind,
+    local_store: Store,
+    durable: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    kind, store = local_kind, local_store
     store.commit([Put("t", "old", {"text": "old"})], durable=True)
     large = {"text": "x" * 100_000}
     writes = [Put("t", "old", {"text": "new"}), Put("t", "large", large)]
@@ -169,7 +217,8 @@ def test_a_large_row(store: Store) -> None:
     assert store.get("t", "k") == fields
 
 
-def test_backup_holds_what_was_committed_by_then(kind: Kind, store: Store, tmp_path: Path) -> None:
+def test_backup_holds_what_was_committed_by_then(local_kind: LocalKind, local_store: Store, tmp_path: Path) -> None:
+    kind, store = local_kind, local_store
     store.commit([Put("t", "k", {"n": 1})], durable=False)
     copy = tmp_path / "copies" / "backup"
     copy.parent.mkdir()
@@ -181,6 +230,24 @@ def test_backup_holds_what_was_committed_by_then(kind: Kind, store: Store, tmp_p
     restored.commit([Put("t", "m", {})], durable=True)
     restored.close()
     assert store.count("t") == 2
+
+
+def test_the_next_owner_finds_all_that_was_committed(kind: Kind, store: Store, tmp_path: Path) -> None:
+    store.commit(
+        [Put("t", f"{number:04d}", {"n": number, "text": "\0é\U0010ffff"}) for number in range(1200)], durable=True
+    )
+    store.commit([Put("t", "0005", {"n": -5}), Delete("t", "0006"), Put("u", "\0", {})], durable=False)
+    store.commit([writes(1, 70, [5, 6]), reads(1, [(5, 70, True)]), writes(2, 80, [6])], durable=False)
+    store.commit([Delete(LEDGER_READS, "1"), reads(2, [(7, 1, False)])], durable=False)
+    before = [list(store.rows(table)) for table in "tu"]
+    again = kind.again(store, tmp_path / "system.db")
+
+    assert [list(again.rows(table)) for table in "tu"] == before
+    assert again.count("t") == 1199
+    assert again.get("t", "0005") == {"n": -5}
+    assert again.last_writes([5, 6]) == {5: (1, 70), 6: (2, 80)}
+    assert again.readings([5, 7]) == [(7, 2, 1, False)]
+    again.close()
 
 
 @pytest.mark.parametrize(
@@ -270,7 +337,8 @@ def test_reads_put_again_take_the_place_of_the_former(store: Store) -> None:
     assert store.readings([5, 6]) == [(6, 1, 71, False)]
 
 
-def test_the_ledger_is_in_a_backup(kind: Kind, store: Store, tmp_path: Path) -> None:
+def test_the_ledger_is_in_a_backup(local_kind: LocalKind, local_store: Store, tmp_path: Path) -> None:
+    kind, store = local_kind, local_store
     store.commit([writes(1, 70, [5]), reads(1, [(6, 70, True)])], durable=True)
     store.backup(str(tmp_path / "copy"))
     copy = kind.restore(tmp_path / "copy")

@@ -12,6 +12,7 @@ from typing import Self
 import pytest
 from rich.console import Console
 
+from maestro.actors.processes import Process
 from maestro.sandbox.demo import run as demo
 from maestro.sandbox.demo.stage import Stage
 from maestro.sandbox.options import BrokerKind
@@ -19,24 +20,36 @@ from maestro.sandbox.quotes.history import load_history
 from maestro.sandbox.quotes.story import make_plan
 from tests.faults.figures import note
 from tests.support.procs import kill, processes
+from tests.support.stage import eventually
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(600)]
 #: All but the main process, whose death ends the demo.
 VICTIMS = ("system", "system", "system", "ingress", "cascade", "supervisor")
-#: Seconds between two kills: most leave a commit in doubt, which takes a second to end before anything is judged.
+#: Seconds from one victim's replacement to the next kill: most leave a commit in doubt, which takes a second to end.
 PAUSE = (1.0, 4.0)
 
 
 async def kill_at_random(stage: Stage, dice: Random, kills: list[str]) -> None:
     """Kill one process after the other until cancelled."""
+    folder = stage.data_dir / "maestro"
     while True:
         await asyncio.sleep(dice.uniform(*PAUSE))
         victim = dice.choice(VICTIMS)
-        for name, process in processes(stage.data_dir / "maestro").items():
+        for name, process in processes(folder).items():
             if name.startswith(victim):
-                with suppress(AssertionError, ProcessLookupError):  # killed a moment ago, and not replaced yet
+                with suppress(AssertionError, ProcessLookupError):  # the supervisor's end took it along
                     kill(process)
                     kills.append(name)
+                await replaced(folder, name, process)
+
+
+async def replaced(folder: Path, name: str, process: Process) -> None:
+    """Wait for the victim's replacement: on a busy machine kills by the clock would leave nothing alive."""
+
+    async def is_replaced() -> bool:
+        return processes(folder).get(name, process) != process
+
+    await eventually(is_replaced, f"{name} is replaced", 60)
 
 
 @pytest.mark.parametrize("broker", [BrokerKind.RABBITMQ, BrokerKind.EMBEDDED])

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -18,7 +19,8 @@ from maestro.telemetry.metrics import MetricsRegistry
 class EchoSystem:
     """Answers lock checks at once, describes itself with its pid and epoch, and takes its time for a sync persist."""
 
-    def __init__(self, settings: Settings, system_id: str, epoch: int) -> None:
+    def __init__(self, settings: Settings, system_id: str, epoch: int, tell: Callable[[], None]) -> None:
+        del tell
         self.system_id = system_id
         self.epoch = epoch
         self.checks = 0

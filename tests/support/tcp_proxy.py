@@ -27,12 +27,15 @@ class TcpProxy:
         self.port = free_port()
         #: Seconds that each chunk of bytes takes more, in either direction.
         self.delay = 0.0
+        #: Whether an answer is lost, and its connection with it.
+        self.lose_answers = False
         #: Connections carried so far.
         self.carried = 0
         self._target = target
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def accept(self) -> None:
@@ -66,6 +69,7 @@ class TcpProxy:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.carried += 1
         self._writers.add(writer)
+        self._clients.add(writer)
         try:
             with suppress(OSError):
                 there, away = await asyncio.open_connection(HOST, self._target)
@@ -73,6 +77,7 @@ class TcpProxy:
                 await self._both_ways((reader, away), (there, writer))
                 self._close(away)
         finally:
+            self._clients.discard(writer)
             self._close(writer)
 
     async def _both_ways(self, *ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
@@ -90,6 +95,8 @@ class TcpProxy:
             while chunk := await reader.read(CHUNK):
                 if self.delay:
                     await asyncio.sleep(self.delay)
+                if self.lose_answers and writer in self._clients:
+                    return
                 writer.write(chunk)
                 await writer.drain()
 

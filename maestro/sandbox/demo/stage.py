@@ -23,7 +23,7 @@ from maestro.sandbox.demo.waiting import GaveUp, until
 from maestro.sandbox.options import BrokerKind
 
 #: Seconds until a process is up, and until it is gone after SIGTERM.
-_START, _STOP = 30.0, 12.0
+_START, _STOP = 60.0, 12.0
 #: The module that is Maestro, and its arguments.
 SERVE: Final = ("maestro.cli.main", "serve")
 #: Environment that would reach the demo's own Maestro from outside.
@@ -159,6 +159,7 @@ class Stage:
             "MAESTRO_HTTP__PORT": self.maestro_url.rpartition(":")[2],
             "MAESTRO_BROKER__KIND": self._broker.value,
             "MAESTRO_BROKER__EMBEDDED_DIR": str(self.data_dir / "broker"),
+            "MAESTRO_LABELS": str(Path(maestro.__file__).parent / "defaults" / "labels.toml"),
         }
         for sibling in ("process_memory", "discovery", "api_core", "event_manager"):
             host, _, port = self.services[sibling].removeprefix("http://").partition(":")

@@ -223,6 +223,31 @@ def test_files_that_others_may_change(path: str, mode: int, refused: bool, tmp_p
         assert f"maestro: {found.path} may be written by everybody" in tried.stderr
 
 
+@pytest.mark.parametrize("path", ["maestro.toml", "config/maestro.toml"])
+def test_a_configuration_that_somebody_put_into_the_working_folder(path: str) -> None:
+    """It could have Maestro ask another API core, serve without access control, or keep its data elsewhere."""
+    file = Path(path)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("", "utf-8")
+    file.chmod(0o600)
+    assert openings(Settings(), file) == []
+    file.chmod(0o602)
+    (found,) = openings(Settings(), file)
+    assert found.refused
+    tried = run("serve")
+    assert tried.exit_code == 1
+    assert f"maestro: {file.absolute()} may be written by everybody" in tried.stderr
+    if os.geteuid() != 0:
+        pytest.skip("only root makes files for others")
+    file.chmod(0o600)
+    os.chown(file, 12345, 12345)
+    tried = run("serve")
+    assert tried.exit_code == 1
+    assert f"maestro: {file.absolute()} belongs to another user (uid 12345)" in tried.stderr
+    (named,) = openings(Settings(), file, named=True)  # somebody said that it is to be taken
+    assert not named.refused
+
+
 def test_nothing_is_imported_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A `pika.py` that lies there, as anybody may put into /tmp, is not run: not by Maestro, not by its children."""
     for name in ("pika", "thespian", "aiohttp", "msgspec", "uvloop"):

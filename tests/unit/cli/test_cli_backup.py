@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,22 @@ def test_the_embedded_queues_are_copied() -> None:
     copy = sqlite3.connect("copies/queues.sqlite")
     assert copy.execute("SELECT body FROM m").fetchall() == [("x",)]
     copy.close()
+
+
+def test_what_a_link_in_the_folder_leads_to_is_not_written() -> None:
+    """Who may write to the folder of the copies must not have Maestro's user, or root, overwrite another database."""
+    Path("data/broker").mkdir(parents=True)
+    for file in ("data/broker/queues.sqlite", "victim.sqlite"):
+        with closing(sqlite3.connect(file)) as made, made:
+            made.execute(f"CREATE TABLE t AS SELECT '{file}' AS v")
+    Path("copies").mkdir()
+    for name in ("queues.sqlite", "queues.sqlite.part", "sysA.db", "sysA.db.part"):
+        Path("copies", name).symlink_to("../victim.sqlite")
+    assert run("backup", "copies").exit_code == 0
+    for file, value in (("victim.sqlite", "victim.sqlite"), ("copies/queues.sqlite", "data/broker/queues.sqlite")):
+        with closing(sqlite3.connect(file)) as found:
+            assert found.execute("SELECT v FROM t").fetchall() == [(value,)]
+    assert keys(Path("copies/sysA.db")) == ["old"]
 
 
 def test_a_store_that_is_gone_or_damaged_is_replaced() -> None:

@@ -11,9 +11,17 @@ from maestro.http.evidence import Asked
 from maestro.http.outcome import Outcomes
 from maestro.http.overwrites import Overwriting
 from maestro.http.replies import reply
+from maestro.http.unusual import Unusual
 from maestro.messages import Answer, Code, Question
 from maestro.platform import Platform
 from maestro.telemetry.metrics import ActorState, Snapshot
+
+
+class NothingUnusual(Unusual):
+    """Where nothing is held there is nothing to ask for."""
+
+    async def told(self, system_id: str, instance_id: str, branch: str) -> dict[str, Any]:
+        return await super().told(system_id, "", branch)
 
 
 class FakePages:
@@ -23,6 +31,7 @@ class FakePages:
         self.asked: list[tuple[str, str, int, int]] = []
         #: Where nothing was replayed nobody is asked.
         self.outcomes = Outcomes(cast("Platform", None), 1.0)
+        self.unusual = NothingUnusual(cast("Platform", None), 1.0)
 
     async def page(self, system_id: str, instance_id: str, after: int, limit: int) -> web.Response:
         self.asked.append((system_id, instance_id, after, limit))

@@ -79,7 +79,9 @@ async def test_every_operation_against_every_role(at: House, name: str) -> None:
     method, target, body = call_of(name)
     at.actor_client.answers[FindDocuments] = at.actor_client.answers[ListRecords] = Answer(Code.OK, b"[]")
     at.actor_client.answers[ListTodo] = NOTHING_TO_DO
-    at.actor_client.answers[GetHeldInstance] = Answer(Code.OK, b'{"systemId":"sysA","instanceId":"i1"}')
+    at.actor_client.answers[GetHeldInstance] = Answer(
+        Code.OK, b'{"systemId":"sysA","instanceId":"i1","branch":"master"}'
+    )
     units = b'{"systemId":"sysA","heldInstance":"i1","branch":"master","total":0,"units":[],"next":null}'
     at.actor_client.answers[GetUnits] = Answer(Code.OK, units)
     replays = b'{"systemId":"sysA","status":"finished","total":0,"units":[],"next":null}'

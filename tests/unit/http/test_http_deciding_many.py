@@ -68,7 +68,7 @@ async def test_a_partial_failure_says_which_and_why(client: Client, actor_client
     [
         ({"action": "retry"}, "action"),
         ({"reason": " "}, "reason: is missing"),
-        ({"reason": None}, "reason: is missing"),
+        ({"reason": None}, "reason: must be"),
         ({"items": []}, "items: must be a list of 1 to 200"),
         ({"items": [{"id": A}]}, "digest: is missing"),
         ({"items": [{"id": A, "digest": ""}]}, "items[0].digest"),

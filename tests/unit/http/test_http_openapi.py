@@ -118,7 +118,6 @@ ANSWERS = {
     },
     ListDoubts: {"total": 1, "doubts": [DOUBT | {"state": "open"}], "resolved": []},
     ResolveDoubt: DOUBT | {"verdict": "made", "user": "ana", "at": "t", "reason": "looked"},
-    GetHeldInstance: {"systemId": "sysA", "instanceId": "i1"},
     FindUnits: {
         "systemId": "sysA",
         "total": 1,
@@ -130,6 +129,7 @@ ANSWERS = {
         "units": [],
         "next": None,
     },
+    GetHeldInstance: {"systemId": "sysA", "instanceId": "i1", "branch": "master"},
     GetUnits: {"systemId": "sysA", "heldInstance": "i1", "branch": "master", "total": 0, "units": [], "next": None},
     GetReplays: {
         "systemId": "sysA",

@@ -372,7 +372,8 @@ async def test_one_call_makes_a_value_impact_hundreds(world: World) -> None:
     await until(finished, "300 conversions", 30)
     names = {row["name"] for row in await world.services.domain.rows(SYSTEM, "conversion", "master")}
     assert names == {f"c{number}" for number in range(1, 301)}
-    assert not await world.send("rectify.quote.request", {**QUOTE, "rate": 2.0})
+    # As typed at a terminal: without a tag.
+    assert not await world.send("rectify.quote.request", {**QUOTE, "rate": 2.0}, tag="")
 
     async def held() -> list[dict[str, Any]] | None:
         return await world.services.maestro.pending(SYSTEM) or None

@@ -37,6 +37,8 @@ export const units = (id, query, signal) =>
 /** The evidence of the units at some positions. */
 export const evidenceAt = (id, positions, signal) =>
   get(`${V1}/reprocessing/${part(id)}/evidence?positions=${positions.join(",")}`, signal);
+export const unusual = (id, signal) => get(`${V1}/reprocessing/${part(id)}/unusual`, signal);
+export const labels = (systemId, signal) => get(`${V1}/systems/${part(systemId)}/labels`, signal);
 export const outcome = (id, after, limit, signal) =>
   get(`${V1}/reprocessing/${part(id)}/outcome?after=${after}&limit=${limit}`, signal);
 export const leaveOut = (id, body) => post(`${V1}/reprocessing/${part(id)}/units/leave_out`, body);

@@ -4,6 +4,7 @@ import * as api from "../api.js";
 import { phase } from "../documents.js";
 import { fill, h } from "../dom.js";
 import { t, known } from "../i18n.js";
+import { labelsOf } from "../labels.js";
 import { empty, json, loaded, more, section } from "../parts.js";
 import { table } from "../table.js";
 import { firstRows } from "./rows.js";
@@ -28,8 +29,8 @@ export function commit(doc, signal) {
     fill(
       content,
       loaded(
-        () => rows(doc, after, signal),
-        (page) => shown(page, doc, after, { before, open }),
+        () => Promise.all([rows(doc, after, signal), labelsOf(doc.systemId)]),
+        ([page, labels]) => shown(page, labels, doc, after, { before, open }),
         signal,
       ),
     );
@@ -45,7 +46,7 @@ async function rows(doc, after, signal) {
   }
 }
 
-function shown(page, doc, after, pages) {
+function shown(page, labels, doc, after, pages) {
   const event = more(t("commit.event"), json(doc.pendingEvent));
   if (page === null) return [empty(t("commit.unknown")), event];
   if (!page.entities.length && !after)
@@ -57,7 +58,7 @@ function shown(page, doc, after, pages) {
   const whole = !after && page.next === null;
   return [
     !whole && h("p", {}, t("commit.total", { n: page.total })),
-    [...groups].map(([key, members]) => group(...key.split("\n"), members, whole)),
+    [...groups].map(([key, members]) => group(...key.split("\n"), members, labels, whole)),
     !whole && turner(page, after, pages),
     event,
   ];
@@ -78,12 +79,13 @@ function turner(page, after, { before, open }) {
   );
 }
 
-function group(entity, change, members, whole) {
+function group(entity, change, members, labels, whole) {
   const n = members.length;
+  const called = labels.type(entity);
   const title = h(
     "h3",
     {},
-    h("span", { class: "mono" }, entity),
+    h("span", { class: called === entity ? "mono" : null, title: entity }, called),
     " ",
     h("span", { class: "badge neutral" }, known(`change.${change}`, change)),
     " ",
@@ -93,27 +95,28 @@ function group(entity, change, members, whole) {
     (name) => !name.startsWith("_") && name !== "before",
   );
   const rest = names.slice(COLUMNS);
-  const columns = names.slice(0, COLUMNS).map((name) => ({ title: name, show: (row) => value(row, name) }));
-  if (rest.length) columns.push({ title: t("commit.fields", { n: rest.length }), show: (row) => others(row, rest) });
-  return h("div", { class: "group" }, title, table(entity, columns, members));
+  const columns = names.slice(0, COLUMNS).map((name) => ({ title: heading(name), show: (row) => value(row, name, labels, entity) }));
+  if (rest.length) columns.push({ title: t("commit.fields", { n: rest.length }), show: others });
+  return h("div", { class: "group" }, title, table(called, columns, members));
+
+  function heading(name) {
+    const unit = labels.unit(entity, name);
+    return labels.field(entity, name) + (unit && ` (${unit})`);
+  }
+
+  function others(row) {
+    const named = (name) => h("li", {}, h("small", {}, heading(name)), " ", value(row, name, labels, entity));
+    return more(t("action.show"), h("ul", {}, rest.map(named)));
+  }
 }
 
-const others = (row, names) =>
-  more(
-    t("action.show"),
-    h(
-      "ul",
-      {},
-      names.map((name) => h("li", {}, h("small", {}, name), " ", value(row, name))),
-    ),
-  );
-
 /** Show a value, and the one it replaces where the domain told it. */
-function value(row, name) {
-  const now = text(row[name]);
+function value(row, name, labels, entity) {
   const before = row.before ?? row._metadata?.before;
-  if (!before || text(before[name]) === now) return now;
-  return h("span", { class: "diff" }, h("del", {}, text(before[name])), " ", h("ins", {}, now));
+  const shown = (one, other) => (typeof one === "number" ? labels.value(entity, name, one, [other]) : text(one));
+  const now = shown(row[name], before?.[name]);
+  if (!before || text(before[name]) === text(row[name])) return now;
+  return h("span", { class: "diff" }, h("del", {}, shown(before[name], row[name])), " ", h("ins", {}, now));
 }
 
 function text(value) {

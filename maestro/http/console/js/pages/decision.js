@@ -8,6 +8,7 @@ import { impacted } from "../decision/impact.js";
 import { outcome, ran } from "../decision/outcome.js";
 import { run } from "../decision/run.js";
 import { trace } from "../decision/trace.js";
+import { unusual, unusualOf } from "../decision/unusual.js";
 import { phase, progress, replays } from "../documents.js";
 import { fill, h, region } from "../dom.js";
 import { t } from "../i18n.js";
@@ -72,12 +73,13 @@ class View {
     this.context = { config, changed, signal, problem: h("div", { "aria-live": "assertive" }) };
     this.head = region(head, { class: "decision-head" });
     this.commit = region((shown) => commit(shown, signal), { class: "area-commit" });
+    this.unusual = region((shown) => unusual(shown, signal));
     this.impact = region((shown) => impacted(shown, place, this.context), { class: "area-impact" });
     this.outcome = region((shown) => outcome(shown, this.told, (...unit) => this.units.get(unit.join(" ")), signal));
     this.act = h("div", { class: "area-act" });
     this.run = region(({ doc, system }) => run(doc, system, this.context));
     this.trace = region((shown) => trace(shown, signal), { class: "area-trace" });
-    const columns = [this.head, this.outcome, this.commit, this.impact].map((one) => one.element);
+    const columns = [this.head, this.outcome, this.unusual, this.commit, this.impact].map((one) => one.element);
     this.element = h("div", { class: "columns" }, columns, this.act, this.trace.element);
     this.update(doc, null);
   }
@@ -87,6 +89,7 @@ class View {
     this.head.update(headOf(doc));
     this.units = new Map(replays(doc).map((unit) => [`${unit.instanceId} ${unit.branch}`, unit]));
     this.outcome.update({ id: doc.id, status: doc.status, shown: ran(doc), replayed: progress(doc).replayed });
+    this.unusual.update(unusualOf(doc));
     this.commit.update(commitOf(doc));
     this.impact.update(impactOf(doc));
     const demand = phase(doc) === "pending" ? null : doc.policies;
@@ -134,8 +137,9 @@ function formOf(doc, context, typed = {}) {
 }
 
 const headOf = ({ events: _events, units: _units, ...doc }) => ({ ...doc, events: [], units: [] });
-const commitOf = ({ id, status, heldCommitted, pendingEvent }) => ({
+const commitOf = ({ id, systemId, status, heldCommitted, pendingEvent }) => ({
   id,
+  systemId,
   status,
   heldCommitted,
   pendingEvent,

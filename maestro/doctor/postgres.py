@@ -1,0 +1,60 @@
+"""Whether the stores in PostgreSQL can be used, are this installation's, survive the loss of power, and are sound."""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from maestro.doctor.finding import Finding, ok, problem, warning
+from maestro.doctor.site import Site
+from maestro.store import reading
+from maestro.store.base import StoreError
+from maestro.store.documents import DocumentDB
+from maestro.store.installation import read_installation
+from maestro.store.postgres.stores import PostgresStores
+
+STORE: Final = "store"
+_WHERE: Final = "PostgreSQL"
+_MEND: Final = "see PostgreSQL in docs/deploying.md, and store.url in maestro config show"
+
+
+async def check_postgres(site: Site) -> list[Finding]:
+    """Look at the database as a start of Maestro would, and read what no Maestro has open."""
+    settings = site.settings
+    stores = PostgresStores(settings.store.url.get_secret_value(), settings.store.timeout, settings.data_dir)
+    try:
+        return [finding async for finding in _findings(site, stores)]
+    except StoreError as error:
+        return [problem(STORE, _WHERE, str(error).removeprefix("PostgreSQL: "), _MEND)]
+
+
+async def _findings(site: Site, stores: PostgresStores) -> AsyncIterator[Finding]:
+    seen = await stores.look()
+    yield ok(STORE, _WHERE, f"version {seen.server}, role {seen.role}, schema {seen.schema}")
+    ours = read_installation(site.settings.data_dir)
+    if seen.whose is not None and (ours is None or seen.whose.id != ours.id):
+        message = f"the stores belong to installation {seen.whose.id} on {seen.whose.host} since {seen.whose.since}"
+        yield problem(STORE, _WHERE, message, "when that one is stopped for good: maestro store claim")
+    if seen.unsafe:
+        message = f"acknowledged commits may be lost with the power: {', '.join(seen.unsafe)}"
+        yield problem(STORE, _WHERE, message, "set these to on, at least for Maestro's role")
+    served = {one.id: one.state for one in site.served}
+    for system_id in await stores.systems():
+        name = f"{_WHERE}, {system_id}"
+        if system_id in served:
+            if served[system_id] != "unavailable":
+                yield ok(STORE, name, "in use")
+        elif site.runs:
+            yield warning(STORE, name, "in use by a Maestro that cannot be asked", "maestro doctor, once it answers")
+        else:
+            yield await _read_whole(stores, system_id, name)
+
+
+async def _read_whole(stores: PostgresStores, system_id: str, name: str) -> Finding:
+    try:
+        copy = await stores.read(system_id)
+    except StoreError as error:
+        return problem(STORE, name, str(error), "restore the database from a backup (docs/deploying.md)")
+    try:
+        counts = [f"{number} {table}" for table, number in reading.tables(DocumentDB(copy)).items()]
+    finally:
+        copy.close()
+    return ok(STORE, name, f"sound: {', '.join(counts) or 'empty'}")

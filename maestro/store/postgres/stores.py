@@ -1,0 +1,194 @@
+"""`PostgresStores`: the stores of an installation in one PostgreSQL database."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from socket import gethostname
+from typing import Final, NamedTuple
+
+import structlog
+
+from maestro.backoff import Backoff
+from maestro.store.base import StoreAway, StoreError, StoreLocked
+from maestro.store.installation import Installation, read_installation
+from maestro.store.places import elsewhere_mark, store_files
+from maestro.store.postgres import schema
+from maestro.store.postgres.connection import Connection, connect, execute
+from maestro.store.postgres.copy import Copy
+from maestro.store.postgres.store import PostgresStore, claim, load
+
+#: Seconds that a start waits for a database that is away: it may be starting as well.
+START_WAITS: Final = 30.0
+_PAUSE, _PAUSE_MAX = 0.5, 5.0
+
+#: In the place of an installation's id once its stores were brought back to files.
+MOVED: Final = "moved to files"
+
+_ENTER: Final = """
+    INSERT INTO maestro.installation (one, id, run, host, since) VALUES (true, %s, %s, %s, now())
+    ON CONFLICT (one) DO UPDATE SET id = excluded.id, run = excluded.run, host = excluded.host, since = excluded.since
+    WHERE installation.id = excluded.id OR %s OR installation.id = %s
+    RETURNING id
+"""
+_WHOSE: Final = "SELECT id, host, since::text FROM maestro.installation"
+_SERVER: Final = "SELECT current_setting('server_version'), current_user::text"
+_UNSAFE: Final = """
+    SELECT s.name, current_setting(s.name) FROM unnest(ARRAY['fsync', 'full_page_writes', 'synchronous_commit']) s(name)
+    WHERE current_setting(s.name) = 'off'
+"""
+_SYSTEMS: Final = "SELECT id FROM maestro.systems ORDER BY id"
+_SETTLE: Final = "UPDATE maestro.systems SET life = %s, epoch = epoch + 1 WHERE id = ANY(%s)"
+_LEAVE: Final = "UPDATE maestro.installation SET id = %s, run = ''"
+_LIVES: Final = "SELECT id, life FROM maestro.systems"
+_STATES: Final = "SELECT id, epoch, number FROM maestro.systems WHERE id = ANY(%s)"
+
+
+class Whose(NamedTuple):
+    """The installation that the stores belong to: its id, the machine it ran on, and since when."""
+
+    id: str
+    host: str
+    since: str
+
+
+class Look(NamedTuple):
+    """What a look at the database finds."""
+
+    server: str
+    role: str
+    schema: int
+    whose: Whose | None
+    #: Settings of the database under which the loss of power may take what was acknowledged.
+    unsafe: list[str]
+
+
+class PostgresStores:
+    """See `maestro.store.door.Stores`. `seconds`: how long the database has for an answer."""
+
+    def __init__(self, url: str, seconds: float, data_dir: Path) -> None:
+        self._url = url
+        self._seconds = seconds
+        self._data_dir = data_dir
+
+    async def enter(self, installation: Installation) -> None:
+        """See `Stores.enter`: the schema is made or brought up to date, and the stores are this installation's.
+
+        Raises:
+            StoreError: also when the data folder has stores of its own: what they hold would be missing.
+        """
+        if left := store_files(self._data_dir):
+            raise StoreError(
+                f"{left[0].parent}: has the stores of {len(left)} systems, and store.url names PostgreSQL: "
+                f"maestro store migrate --to postgresql, or move them away"
+            )
+        await self.take(installation)
+        try:
+            elsewhere_mark(self._data_dir).touch(mode=0o600)
+        except OSError as problem:
+            raise StoreError(f"{self._data_dir}: cannot be written: {problem.strerror}") from problem
+
+    async def take(self, installation: Installation, *, taking: bool = False) -> None:
+        """Make the stores this installation's; `taking`: also when they are another one's. Raises as `enter`."""
+        pauses, until = Backoff(_PAUSE, _PAUSE_MAX), time.monotonic() + START_WAITS
+        while True:
+            try:
+                async with self.connection() as connection:
+                    await schema.migrate(connection, self._seconds)
+                    await schema.check(connection, self._seconds)
+                    given = (installation.id, installation.run, gethostname(), taking, MOVED)
+                    if await execute(connection, _ENTER, given, self._seconds):
+                        return
+                    whose = await self.whose(connection)
+                break
+            except StoreAway as problem:
+                pause = pauses.next()
+                if time.monotonic() + pause > until:
+                    raise
+                structlog.get_logger(part="store").warning("the store is waited for", cause=str(problem))
+                await asyncio.sleep(pause)
+        described = f"{whose.id} on {whose.host} since {whose.since}" if whose is not None else "unknown"
+        raise StoreLocked(
+            f"PostgreSQL: the stores belong to another installation: {described}; this one is {installation.id}. "
+            f"When that one is stopped for good: maestro store claim"
+        )
+
+    async def systems(self) -> list[str]:
+        """See `Stores.systems`."""
+        async with self.connection() as connection:
+            return [system_id for (system_id,) in await execute(connection, _SYSTEMS, (), self._seconds)]
+
+    async def open(self, system_id: str) -> PostgresStore:
+        """See `Stores.open`."""
+        return await self.open_as(system_id, uuid.uuid4().hex)
+
+    async def open_as(self, system_id: str, life: str) -> PostgresStore:
+        """Open a system's store as the owner `life`."""
+        ours = read_installation(self._data_dir)
+        connection = await connect(self._url, self._seconds)
+        try:
+            standing = await claim(connection, system_id, ours.run if ours is not None else "", life, self._seconds)
+            copy = await load(connection, system_id, self._seconds)
+        except BaseException:
+            await connection.close()
+            raise
+        return PostgresStore(self._url, self._seconds, system_id, standing, copy, connection)
+
+    async def settled(self, system_ids: Iterable[str], life: str) -> None:
+        """Say that these systems were migrated and not been used since: `life` is in the place of an owner."""
+        async with self.connection() as connection:
+            await execute(connection, _SETTLE, (life, list(system_ids)), self._seconds)
+
+    async def leave(self) -> None:
+        """Say that the stores were brought back to files: no start uses these by mistake."""
+        async with self.connection() as connection:
+            await execute(connection, _LEAVE, (MOVED,), self._seconds)
+
+    async def lives(self) -> dict[str, str]:
+        """Return what each system's last owner was."""
+        async with self.connection() as connection:
+            return dict(await execute(connection, _LIVES, (), self._seconds))
+
+    async def states(self, system_ids: Iterable[str]) -> dict[str, str]:
+        """See `Stores.states`."""
+        wanted = list(system_ids)
+        if not wanted:
+            return {}
+        async with self.connection() as connection:
+            found = await execute(connection, _STATES, (wanted,), self._seconds)
+        return {system_id: f"{epoch} {number}" for system_id, epoch, number in found}
+
+    async def look(self) -> Look:
+        """Look at the database as `enter` does, and change nothing. Raises `StoreError`."""
+        async with self.connection() as connection:
+            await schema.check(connection, self._seconds)
+            server, role = (await execute(connection, _SERVER, (), self._seconds))[0]
+            unsafe = [f"{name} = {value}" for name, value in await execute(connection, _UNSAFE, (), self._seconds)]
+            version = await schema.version(connection, self._seconds)
+            return Look(server, role, version, await self.whose(connection), unsafe)
+
+    async def version(self) -> int:
+        """Return the schema's version; 0: there is none. Raises `StoreError`."""
+        async with self.connection() as connection:
+            return await schema.version(connection, self._seconds)
+
+    async def read(self, system_id: str) -> Copy:
+        """Read a system's rows, each checked, and own nothing. Raises `StoreDamaged`, `StoreError`."""
+        async with self.connection() as connection:
+            return await load(connection, system_id, self._seconds)
+
+    async def whose(self, connection: Connection) -> Whose | None:
+        """Return whose the stores are; None: nobody's yet. Raises `StoreError`."""
+        found = await execute(connection, _WHOSE, (), self._seconds)
+        return Whose(*found[0]) if found else None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Be connected while the context is open. Raises `StoreAway`, `StoreError`."""
+        connection = await connect(self._url, self._seconds)
+        try:
+            yield connection
+        finally:
+            await connection.close()

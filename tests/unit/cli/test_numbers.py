@@ -1,0 +1,52 @@
+"""Values as a system's labels say, and numbers as the language writes them."""
+
+import pytest
+
+from maestro.cli.numbers import Reader, number
+from maestro.client.shapes import Label, Labels, TypeLabels
+from maestro.language import speaking
+
+LABELS = Labels(
+    {
+        "leitura": TypeLabels(
+            {"en": "Reading", "pt-BR": "Leitura"},
+            {"kwh": Label({"en": "Energy", "pt-BR": "Energia"}, {"en": "kWh", "pt-BR": "kWh"}, 2)},
+        )
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "english", "portuguese"),
+    [
+        (38211, None, "38,211", "38.211"),
+        (38211.5, None, "38,211.5", "38.211,5"),
+        (3821.0, 2, "3,821.00", "3.821,00"),
+        (-0.125, 2, "-0.12", "-0,12"),
+        (1e21, 0, "1,000,000,000,000,000,000,000", "1.000.000.000.000.000.000.000"),
+        (1e-7, None, "0.0000001", "0,0000001"),
+        (0, None, "0", "0"),
+    ],
+)
+def test_a_number(value: float, decimals: int | None, english: str, portuguese: str) -> None:
+    assert number(value, decimals) == english
+    with speaking("pt-BR"):
+        assert number(value, decimals) == portuguese
+
+
+def test_a_value_has_its_label() -> None:
+    reader = Reader(LABELS)
+    assert (reader.type_name("leitura"), reader.field_name("leitura", "kwh")) == ("Reading", "Energy")
+    with speaking("pt-BR"):
+        assert (reader.type_name("leitura"), reader.field_name("leitura", "kwh")) == ("Leitura", "Energia")
+        assert reader.value("leitura", "kwh", 1234.5) == "1.234,50 kWh"
+        assert reader.value("leitura", "kwh", 1234.5, unit=False) == "1.234,50"
+        assert (reader.type_name("x"), reader.field_name("x", "y"), reader.value("x", "y", 0.5)) == ("x", "y", "0,5")
+    assert reader.value("leitura", "kwh", "text") == "text"
+    assert reader.value("leitura", "kwh", None) == "null"
+
+
+def test_rounding_hides_no_change() -> None:
+    reader = Reader(LABELS)
+    assert reader.value("leitura", "kwh", 1.001, others=(1.002,)) == "1.001 kWh"
+    assert reader.value("leitura", "kwh", 1.001, others=(1.5,)) == "1.00 kWh"
