@@ -37,6 +37,7 @@ setup(
         # aiohttp and pika are subclassed (http/connection.py, http/proceed.py, broker/rabbitmq_stream.py):
         # tests/unit/test_libraries.py names what that rests on, and the bounds keep out what it was not tried with.
         "aiohttp>=3.14,<3.15",
+        "aiosmtplib>=4,<6",
         "httptools>=0.6",
         "argon2-cffi>=23.1",
         "joserfc>=1.0",
@@ -63,6 +64,7 @@ setup(
             *POSTGRESQL,
             *TRACE,
             *SANDBOX,
+            "aiosmtpd>=1.4.6",
             # Reads, writes and compiles translations.
             "babel>=2.14",
             "hypothesis>=6.100",

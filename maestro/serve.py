@@ -7,6 +7,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from functools import partial
 from typing import NamedTuple
 
 from maestro import logs
@@ -20,9 +21,13 @@ from maestro.http.entities import Entities
 from maestro.http.guards import guarding
 from maestro.http.newcomers import Newcomers
 from maestro.http.server import Address, check_free, serve_http
+from maestro.http.todo_list import TodoList
+from maestro.messages import TodoItem
+from maestro.notify.notifier import Notifier
 from maestro.platform import Platform, SiblingError
 from maestro.settings.labels import read_labels
 from maestro.settings.model import Settings
+from maestro.telemetry.metrics import MetricsRegistry
 
 #: What ends Maestro in order: told to, Ctrl-C, and a terminal that is gone.
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -66,7 +71,15 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
         labels = read_labels(settings.labels)
         entities = Entities(platform, settings.http.ask_timeout)
         stack.push_async_callback(entities.close)
-        app = create_app(runtime.actor_client, settings.http, look, guards, owner, newcomers, entities, labels)
+        registry = MetricsRegistry()
+        todo = TodoList(runtime.actor_client, settings.http.ask_timeout)
+        notifier = Notifier(
+            settings.notify, settings.http.public_url, settings.data_dir,
+            partial(what_waits, runtime.actor_client, todo), registry,
+        )  # fmt: skip
+        app = create_app(
+            runtime.actor_client, settings.http, look, guards, owner, newcomers, entities, labels, notifier, registry
+        )
         address = await stack.enter_async_context(serve_http(app, settings.http))
         await runtime.arrived()
         tasks = [
@@ -76,6 +89,7 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
                 name="systems of API core",
             ),
         ]
+        tasks.append(asyncio.create_task(notifier.run(), name="notices"))
         stack.push_async_callback(_cancelled, tasks)
         yield Running(address, tasks)
 
@@ -103,6 +117,12 @@ async def watch_systems(actor_client: ActorClient, platform: Platform, refresh: 
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, pause - SOONEST)):
                 await sooner.wait()
+
+
+async def what_waits(actor_client: ActorClient, todo: TodoList) -> tuple[list[TodoItem], tuple[str, ...]]:
+    """Return what waits for a person in all systems, the most urgent first, and the systems that are served."""
+    served = actor_client.systems()
+    return (await todo.of(served)).items, served
 
 
 async def _cancelled(tasks: list["asyncio.Task[None]"]) -> None:

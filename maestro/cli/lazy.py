@@ -51,6 +51,7 @@ COMMANDS: Final = {
     "policy": Lazy("maestro.cli.policy:app", "Policies: list them, explain what they say, try them on the history."),
     "errors": Lazy("maestro.cli.errors:app", "Events that failed for good: groups, list, show, redrive."),
     "doubts": Lazy("maestro.cli.doubts:app", "Commits in doubt: list them, say what became of them."),
+    "notify": Lazy("maestro.cli.notify:app", "How people are told what waits for them: show, test."),
     "store": Lazy("maestro.cli.store:app", "Look into a system's store, or move all stores to PostgreSQL and back."),
     "doctor": Lazy("maestro.cli.doctor:doctor", "Check everything, and name the command that mends what is wrong."),
 }

@@ -173,6 +173,15 @@ class Maestro:
         raw = bytes(self._http.decoded(data, shapes.Seen).document)
         return Reply(raw, None if raw == b"null" else self._http.decoded(raw, shapes.Document))
 
+    def notices(self) -> Reply[shapes.Ways]:
+        """Return the ways by which people are told what waits for them."""
+        return self._http.call("GET", f"{_V1}/notices", shapes.Ways)
+
+    def test_notice(self, way: str, user: str | None) -> Reply[shapes.Ways]:
+        """Send a test by a way, or (empty) by all; what became of each."""
+        body = {"way": way} | ({} if user is None else {"user": user})
+        return self._http.call("POST", f"{_V1}/notices/test", shapes.Ways, body=body, timeout=self._patient)
+
     # --- deciding ----------------------------------------------------------------------------------------------
 
     def decide(self, action: str, document_id: str, decision: Decision) -> Reply[shapes.Document]:

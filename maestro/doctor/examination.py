@@ -10,6 +10,7 @@ from maestro.doctor.clock import check_clock
 from maestro.doctor.files import check_files
 from maestro.doctor.finding import Finding, problem
 from maestro.doctor.gateway import check_gateway
+from maestro.doctor.notices import check_notices
 from maestro.doctor.processes import check_processes
 from maestro.doctor.reprocessings import check_reprocessings
 from maestro.doctor.siblings import check_siblings
@@ -33,6 +34,7 @@ async def examine(site: Site, pending_hours: float) -> list[Finding]:
         ("store", check_stores, _STORES_TIMEOUT),
         ("broker", check_broker, _TIMEOUT),
         ("siblings", check_siblings, _TIMEOUT),
+        ("notices", check_notices, _TIMEOUT),
         ("reprocessing", partial(check_reprocessings, pending_hours=pending_hours), _TIMEOUT),
         ("clock", check_clock, _TIMEOUT),
     )

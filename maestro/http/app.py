@@ -16,6 +16,7 @@ from maestro.http.keys import (
     LIVE,
     METRICS,
     NEWCOMERS,
+    NOTIFIER,
     OPENAPI,
     QUIET,
     SETTINGS,
@@ -33,6 +34,7 @@ from maestro.http.proceed import proceed_handler
 from maestro.http.request_context import CallersAccess, GuardedActorClient
 from maestro.http.routes import operations, routes
 from maestro.http.todo_list import TodoList
+from maestro.notify.notifier import Notifier
 from maestro.settings.labels import Labels
 from maestro.settings.model import HttpSettings
 from maestro.telemetry.metrics import MetricsRegistry
@@ -47,18 +49,20 @@ def create_app(
     newcomers: Newcomers | None = None,
     entities: Pages | None = None,
     labels: Labels | None = None,
+    notifier: Notifier | None = None,
+    registry: MetricsRegistry | None = None,
 ) -> web.Application:
     """Return the application; `server.serve_http` serves it.
 
     `look` reads the lock board, `owner` says whether the broker's events are ours. Without `guards` everybody is let
-    in, without `newcomers` every system is served that is named, without `entities` no domain is asked.
-    `labels` say what the systems' data are called.
+    in, without `newcomers` every system is served that is named, without `entities` no domain is asked, without a
+    `notifier` nobody is told anything. `labels` say what the systems' data are called.
     """
     guards = guards or unguarded(settings)
     app = web.Application(client_max_size=settings.max_body_bytes)
     app[ACTOR_CLIENT] = GuardedActorClient(actor_client)
     app[SETTINGS] = settings
-    registry = app[METRICS] = MetricsRegistry()
+    registry = app[METRICS] = registry or MetricsRegistry()
     app[GUARDS] = guards
     app[QUIET] = Quiet()
     app[ENTITIES] = entities or NoPages()
@@ -66,6 +70,8 @@ def create_app(
     app[NEWCOMERS] = newcomers or Newcomers()
     app[DOCUMENTS] = Documents(actor_client, settings.ask_timeout, CallersAccess())
     app[TODO] = TodoList(app[ACTOR_CLIENT], settings.ask_timeout)
+    if notifier is not None:
+        app[NOTIFIER] = notifier
     live = app[LIVE] = Live(actor_client, settings.ask_timeout)
 
     async def end_streams(_app: web.Application) -> None:

@@ -13,6 +13,7 @@ from maestro.http.live import Live
 from maestro.http.log_limits import Quiet
 from maestro.http.newcomers import Newcomers
 from maestro.http.todo_list import TodoList
+from maestro.notify.notifier import Notifier
 from maestro.settings.labels import TypeLabels
 from maestro.settings.model import HttpSettings
 from maestro.telemetry.metrics import MetricsRegistry
@@ -27,6 +28,7 @@ QUIET: Final = web.AppKey("QUIET", Quiet)
 ENTITIES: Final = web.AppKey("ENTITIES", Pages)
 NEWCOMERS: Final = web.AppKey("NEWCOMERS", Newcomers)
 TODO: Final = web.AppKey("TODO", TodoList)
+NOTIFIER: Final = web.AppKey("NOTIFIER", Notifier)
 #: What the systems' data are called.
 LABELS: Final = web.AppKey("LABELS", dict[str, Mapping[str, TypeLabels]])
 #: The API description, ready to send.

@@ -12,6 +12,7 @@ from maestro.http import (
     console_routes,
     description,
     lists,
+    notices,
     platform_calls,
     reprocessings,
     shapes,
@@ -272,6 +273,15 @@ def _about(metrics: Handler) -> Iterable[Operation]:
     yield _get(
         f"{_V1}/webhooks/deliveries", systems.deliveries, "deliveries", Role.ADMIN,
         "A system's webhook deliveries, oldest first", {200: shapes.DeliveryPage}, query=shapes.DeliveriesQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_V1}/notices", unrestricted(notices.notices), "notices", Role.ADMIN,
+        "The ways by which people are told what waits for them, and how each does", {200: shapes.WaysBody},
+    )  # fmt: skip
+    yield _post(
+        f"{_V1}/notices/test", unrestricted(notices.try_notice), "test_notice", Role.ADMIN,
+        "Send a test by each way, or by one", {200: shapes.TestedWays}, body=shapes.NoticeTestBody, decides=True,
+        cost=_DEAR,
     )  # fmt: skip
     yield _get("/healthz", systems.healthz, "healthz", None, "The gateway is alive", {200: shapes.OkBody})
     yield _get(

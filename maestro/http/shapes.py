@@ -156,6 +156,13 @@ class ResolveBody(DecisionBody):
     reason: Reason | None = None
 
 
+class NoticeTestBody(DecisionBody):
+    """By which way a test is sent; empty: by all."""
+
+    way: Annotated[str, Meta(max_length=MAX_STATUS, examples=["email"],
+                             extra={"says": "must be slack, teams, webhook or email"})] = ""  # fmt: skip
+
+
 class UnitBody(Struct, forbid_unknown_fields=True, rename="camel"):
     """An instance on a branch."""
 
@@ -898,6 +905,40 @@ class DeliveryPage(Struct):
 
     deliveries: list[DeliveryShape]
     next: int | None
+
+
+class WayShape(Struct, rename="camel"):
+    """One way by which people are told what waits for them."""
+
+    name: str
+    #: Where it goes, without what is secret of that.
+    shown: str
+    #: Notices since the start: that arrived, and that were given up.
+    delivered: int
+    given_up: int
+    #: Failed tries in a row, and why the last one failed; empty: it arrived.
+    failed: int
+    problem: str
+    last: Annotated[float, Meta(description=SECONDS)]
+
+
+class WaysBody(Struct):
+    """The ways that are configured."""
+
+    ways: list[WayShape]
+
+
+class TestedWay(Struct):
+    """What became of a test by one way; without a problem it arrived."""
+
+    name: str
+    problem: str
+
+
+class TestedWays(Struct):
+    """What became of a test."""
+
+    ways: list[TestedWay]
 
 
 class EventShape(WaitingEvent):

@@ -8,13 +8,11 @@ from datetime import date
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Final, Literal, LiteralString, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     field_validator,
@@ -23,10 +21,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from maestro.events import check_system_id
+from maestro.settings.base import TOGETHER, Count, Port, Seconds, Section, WebhookUrl, together, webhook_url
+from maestro.settings.notify import NotifySettings
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Count = Annotated[int, Field(ge=1)]
 SystemId = Annotated[str, AfterValidator(lambda value: check_system_id(value, repr(value)))]
 
 
@@ -50,35 +47,12 @@ def _host_name(value: str) -> str:
     return value.lower()
 
 
-def _webhook_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.fragment:
-        raise ValueError("must be an http:// or https:// URL without a user and a fragment")
-    return value
-
-
 #: Hosts that are this machine.
 _LOOPBACK: Final = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
-#: The kind of a problem that only several settings together have, wherever each of them stands.
-TOGETHER: Final = "together"
-
-
-def together(message: LiteralString, *names: str) -> PydanticCustomError:
-    """Return the problem that these settings of one table have together."""
-    return PydanticCustomError(TOGETHER, message, {"names": names})
-
-
-WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
 Happening = Literal["pending", "decided", "finished", "failed"]
 Network = Annotated[str, AfterValidator(_network)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 Origin = Annotated[str, AfterValidator(_origin)]
-
-
-class Section(BaseModel):
-    """A table of the file; an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class BrokerSettings(Section):
@@ -191,6 +165,13 @@ class HttpSettings(Section):
     #: PEM files of the certificate (with its chain) and its key; both or none. With them: HTTPS only.
     tls_cert: str = ""
     tls_key: str = ""
+    #: Where people open the console, for links in notices: https://maestro.example.org, or with a path behind a proxy.
+    public_url: str = ""
+
+    @field_validator("public_url")
+    @classmethod
+    def _can_be_opened(cls, value: str) -> str:
+        return webhook_url(value).rstrip("/") if value else ""
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
@@ -540,6 +521,7 @@ class Settings(Section):
     ledger: LedgerSettings = LedgerSettings()
     late: LateSettings = LateSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    notify: NotifySettings = NotifySettings()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()
     policy: tuple[PolicySettings, ...] = ()

@@ -7,9 +7,10 @@ from typing import Any, Final
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from maestro.settings.base import TOGETHER
 from maestro.settings.environment import PREFIX, variable
 from maestro.settings.layers import DEFAULT, Key, Layer, leaves, plain
-from maestro.settings.model import TOGETHER, PolicySettings, Settings
+from maestro.settings.model import PolicySettings, Settings
 
 _SHOWN: Final = 80
 _MASK: Final = "***"

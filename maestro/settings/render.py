@@ -9,8 +9,11 @@ from maestro.settings.layers import DEFAULT, Key, Tree, plain
 from maestro.settings.loading import Loaded
 from maestro.settings.problems import is_secret
 
-#: Lists of URLs whose paths are secrets: who knows one may post there.
-SECRET_PATHS: Final = frozenset({("webhooks", "urls")})
+#: URLs, and lists of them, whose paths are secrets: who knows one may post there.
+SECRET_PATHS: Final = frozenset({
+    ("webhooks", "urls"),
+    *(("notify", form, name) for form in ("slack", "teams", "webhook") for name in ("url", "escalate_url")),
+})  # fmt: skip
 #: The password in a URL.
 _PASSWORD: Final = re.compile(r"(?<=://)([^:@/]*):.*@")
 
@@ -39,8 +42,7 @@ def _table(tree: Tree, above: Key, loaded: Loaded) -> list[str]:
         if not isinstance(value, dict) and not _is_tables(value):
             key = (*above, name)
             origin = loaded.origins.get(key, DEFAULT)
-            shown = [without_path(url) for url in value] if key in SECRET_PATHS else value
-            text = _value(masked(value) if is_secret(key) else shown)
+            text = _value(_shown(key, value))
             lines.append(f"{name} = {text}" + ("" if origin == DEFAULT else f"  # {origin}"))
     for name, value in tree.items():
         if isinstance(value, dict):
@@ -61,6 +63,12 @@ def _tables(trees: list[Tree], key: Key, loaded: Loaded) -> list[str]:
         lines.append(f"\n[[{'.'.join(key)}]]" + ("" if origin == DEFAULT else f"  # {origin}"))
         lines += [f"{name} = {_value(value)}" for name, value in tree.items()]
     return lines
+
+
+def _shown(key: Key, value: Any) -> Any:
+    if key in SECRET_PATHS:
+        return [without_path(url) for url in value] if isinstance(value, list) else value and without_path(value)
+    return masked(value) if is_secret(key) else value
 
 
 def _value(value: Any) -> str:

@@ -237,6 +237,12 @@ SYSTEMS = _gauge(
     "maestro_systems", "Systems that are served: active (a process of their own), passivated (at rest, without one).",
     _GATEWAY, "state",
 )  # fmt: skip
+NOTICES = _counter(
+    "maestro_notices_total",
+    "Notices of what waits for a person, by way (slack, teams, webhook, email) and by what became of a try: delivered, "
+    "failed, given_up (the last of the tries failed).",
+    _GATEWAY, "way", "outcome",
+)  # fmt: skip
 READY = _gauge("maestro_ready", "1 when all parts are in their place (`/readyz` is 200).", _GATEWAY)
 BUILD = _gauge("maestro_build_info", "Always 1; the labels say what runs.", _GATEWAY, "version", "python")
 

@@ -66,7 +66,7 @@ class Played:
         """Run the command line."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "maestro.cli.main", *arguments, "--url", self.stage.maestro_url,
-            env={**os.environ, "LC_ALL": "C.UTF-8", **environ}, stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "MAESTRO_LANGUAGE": "en", **environ}, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, _ = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 0, out
@@ -104,7 +104,7 @@ async def test_on_the_command_line_in_the_readers_numbers(played: Played) -> Non
     assert f"{len(PAST)} past values, median 3.810, from 3.790 to 3.850" in shown
     [line] = [one for one in shown.splitlines() if one.startswith("Meter reading")]
     assert all(one in line for one in ("Energy", "3.802 kWh", "38.020 kWh", "+900.0 %")), line
-    shown = await played.shows("show", played.held["id"], LC_ALL="pt_BR.UTF-8")
+    shown = await played.shows("show", played.held["id"], MAESTRO_LANGUAGE="pt-BR")
     assert "1 número novo chama a atenção" in shown
     [line] = [one for one in shown.splitlines() if one.startswith("Leitura do medidor")]
     assert all(one in line for one in ("Energia", "3,802 kWh", "38,020 kWh", "+900,0 %", "INCOMUM, ")), line

@@ -12,7 +12,9 @@ PACKAGE = Path(__file__).parents[2] / "maestro"
 OTHERS = {
     ("actors/child.py", "running"): "the life of an actor's process",
     ("actors/pending_requests.py", "running"): "what readiness says of a process",
+    ("cli/dry_run.py", "approved"): "a count of what a dry run would do",
     ("cli/lazy.py", "skipped"): "the name of a command",
+    ("cli/policy_trial.py", "skipped"): "what became of a past decision",
     ("cli/todo.py", "paused"): "a kind of what waits for a person",
     ("cli/todo.py", "cancelled"): "a kind of what waits for a person",
     ("messages.py", "paused"): "a kind of what waits for a person",
@@ -30,6 +32,14 @@ OTHERS = {
     ("system/views.py", "running"): "a field",
     ("system/views.py", "skipped"): "a field",
 }
+#: Texts that are shown to people, and translated: each status has one.
+TEXTS = {"cli/words.py": "{}", "http/report/texts.py": "status.{}"}
+
+
+def constants(path: Path) -> Iterator[object]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant):
+            yield node.value
 
 
 def spelled() -> Iterator[tuple[str, str]]:
@@ -37,10 +47,14 @@ def spelled() -> Iterator[tuple[str, str]]:
     texts = {str(status) for status in Status}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
-        if name != "statuses.py":
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Constant) and node.value in texts:
-                    yield name, node.value
+        if name not in {"statuses.py", *TEXTS}:
+            yield from ((name, str(value)) for value in constants(path) if value in texts)
+
+
+def test_each_status_has_a_text_wherever_it_is_shown() -> None:
+    for name, key in TEXTS.items():
+        missing = {key.format(status) for status in Status} - set(constants(PACKAGE / name))
+        assert not missing, name
 
 
 def test_no_other_module_spells_a_status() -> None:

@@ -261,7 +261,18 @@ def _decided(doc: Facts) -> Facts:
         }
         for one in kept
     ]  # fmt: skip
-    return {"total": len(history), "entries": entries}
+    return {"total": len(history), "entries": entries, "policies": _policies(doc.get("policies"))}
+
+
+def _policies(demand: Facts | None) -> list[Facts]:
+    """Return the policies that demanded something of the decision, with what they looked at."""
+    return [
+        {
+            "name": one["name"], "digest": one["digest"], "effects": one["effects"],
+            "conditions": [{name: it[name] for name in ("setting", "wanted", "found")} for it in one["conditions"]],
+        }
+        for one in (demand["by"] if demand else ())
+    ]  # fmt: skip
 
 
 def _ran(doc: Facts, units: Replays) -> Facts:

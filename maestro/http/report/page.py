@@ -152,7 +152,28 @@ def _decided(decided: Facts, words: Words) -> ET.Element:
         )
         for one in decided["entries"]
     ]
-    return _section(words("decided"), *_table(words, ("when", "what", "who", "why", "cause"), rows, decided["total"]))
+    table = _table(words, ("when", "what", "who", "why", "cause"), rows, decided["total"])
+    return _section(words("decided"), *table, *_policies(decided["policies"], words))
+
+
+def _policies(policies: Sequence[Facts], words: Words) -> Iterable[Child]:
+    if not policies:
+        return ()
+    rows = [
+        (
+            one["name"],
+            _code(one["digest"]),
+            ", ".join(words.known(f"effect.{effect}", effect) for effect in one["effects"]),
+            "; ".join(_condition(it, words) for it in one["conditions"]) or words("policy.always"),
+        )
+        for one in policies
+    ]
+    return _titled(words("policies"), _table(words, ("policy", "wording", "demanded", "why"), rows, len(rows)))
+
+
+def _condition(condition: Facts, words: Words) -> str:
+    found = condition["found"] or words("policy.unknown")
+    return f"{condition['setting']} = {condition['wanted']} ({found})"
 
 
 def _ran(ran: Facts, words: Words) -> ET.Element:

@@ -27,6 +27,15 @@ from tests.unit.http.report_kit import ID, JSON, System, unit
 
 OF_B = document_id("sysB", b"0123456789")
 PATH = f"/v1.0.0/reprocessing/{ID}/report"
+DEMAND = {
+    "approval": "two_approvers", "skipRefused": True, "at": "2026-11-28T10:00:01.000001Z", "says": "…", "by": [{
+        "name": "closed-period", "digest": "4d1c0a97be2f6e35", "effects": ["two_approvers", "refuse_skip"], "why": "…",
+        "conditions": [
+            {"setting": "data_before", "wanted": "2026-07-01", "found": "2026-03-14", "holds": True, "says": "…"},
+            {"setting": "rows_from", "wanted": "5", "found": None, "holds": None, "says": "…"},
+        ],
+    }],
+}  # fmt: skip
 
 
 async def made(client: Client, actor_client: FakeActorClient, system: System, query: str = "") -> tuple[JSON, str]:
@@ -71,7 +80,7 @@ def test_every_status_and_state_has_a_word_and_no_word_is_unused() -> None:
         assert {f"status.{status.value}" for status in Status} == {key for key in table if key.startswith("status.")}
         assert {f"unit.{state.value}" for state in UnitState} == {key for key in table if key.startswith("unit.")}
     source = (Path(gathering.__file__).parent / "page.py").read_text("utf-8")
-    families = ("status.", "unit.", "change.", "named.", "brought.", "budget.", "lead.", "committed.")
+    families = ("status.", "unit.", "change.", "named.", "brought.", "budget.", "lead.", "committed.", "effect.")
     unused = {key for key in EN if f'"{key}"' not in source and not key.startswith(families)}
     assert unused == set()
 
@@ -209,6 +218,27 @@ class Seen(HTMLParser):
         self.text += data
 
 
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [
+        ("en", ("What the policies demanded", "two approvals, no skip", "rows_from = 5 (not known)")),
+        ("pt-BR", ("O que as políticas exigiram", "duas aprovações, nenhum descarte", "rows_from = 5 (não se sabe)")),
+    ],
+)
+async def test_what_policies_demanded(
+    client: Client, actor_client: FakeActorClient, language: str, says: tuple[str, ...]
+) -> None:
+    facts, page = await made(client, actor_client, System(unit(1), policies=DEMAND), f"?language={language}")
+    (policy,) = facts["decided"]["policies"]
+    assert (policy["name"], policy["digest"], policy["effects"]) == (
+        "closed-period", "4d1c0a97be2f6e35", ["two_approvers", "refuse_skip"],
+    )  # fmt: skip
+    for text in (*says, "closed-period", "4d1c0a97be2f6e35", "data_before = 2026-07-01 (2026-03-14)"):
+        assert text in page
+    _, page = await made(client, actor_client, System(unit(1), policies=None), f"?language={language}")
+    assert says[0] not in page
+
+
 def poisoned(value: Any, key: str = "") -> Any:
     """Return facts in which every text is hostile."""
     if isinstance(value, dict):
@@ -225,7 +255,7 @@ async def test_every_value_is_escaped(client: Client, actor_client: FakeActorCli
         "setAside": [{"instanceId": "p2", "branch": "master", "problem": "gone"}],
         "firstApproval": {"user": "ben", "timestamp": "2026-11-28T10:00:00.000000", "reason": "ok"},
         "heldNamedBy": "x", "notFinished": [{"instanceId": "n", "branch": "master"}],
-        "budget": {"replays": 5, "minutes": 2.5},
+        "budget": {"replays": 5, "minutes": 2.5}, "policies": DEMAND,
     }  # fmt: skip
     facts, _ = await made(client, actor_client, system)
     value = {

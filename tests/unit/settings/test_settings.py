@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -169,6 +170,7 @@ class TestPrecedence:
         text = ",".join(value) if isinstance(value, list) else str(value)
         assert load_settings(None, {variable(key): text}) == Settings()
 
+    @examples(deadline=None)
     @given(st.dictionaries(st.sampled_from(["FILE", "PORT", "MAESTRO"]), st.integers(1, 65535)))
     def test_the_highest_source_wins(self, given_ports: dict[str, int]) -> None:
         file = written(f"http.port = {given_ports['FILE']}" if "FILE" in given_ports else "")

@@ -1,0 +1,37 @@
+"""What the settings' models are made of."""
+
+from typing import Annotated, Final, LiteralString
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def webhook_url(value: str) -> str:
+    """Return the URL. Raises `ValueError`: nothing can be posted to it."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.fragment:
+        raise ValueError("must be an http:// or https:// URL without a user and a fragment")
+    return value
+
+
+#: The kind of a problem that only several settings together have, wherever each of them stands.
+TOGETHER: Final = "together"
+
+
+def together(message: LiteralString, *names: str) -> PydanticCustomError:
+    """Return the problem that these settings of one table have together."""
+    return PydanticCustomError(TOGETHER, message, {"names": names})
+
+
+WebhookUrl = Annotated[str, AfterValidator(webhook_url)]
+
+
+class Section(BaseModel):
+    """A table of the file; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
