@@ -189,6 +189,8 @@ class TodoItem(Struct, frozen=True, rename="camel", kw_only=True):
     cause: str = ""
     #: Messages of the error queue that failed for this reason.
     count: int = 0
+    #: Of what is pending: the digest that binds a decision to its preview.
+    digest: str = ""
 
 
 def urgency(item: TodoItem) -> tuple[bool, bool, str]:
@@ -242,6 +244,8 @@ class Skip(Item, frozen=True):
     user: str
     reason: str = ""
     covers: Covers | None = None
+    #: Digest of the preview that was seen; empty: skip whatever there is.
+    digest: str = ""
 
 
 class Retry(Item, frozen=True):
@@ -333,9 +337,26 @@ class GetWaiting(Item, frozen=True):
 
 
 class GetUnits(Item, frozen=True):
-    """The units of a document from position `after` on, with the computation that is the last of each."""
+    """The units of a document from position `after` on, or those at `positions`; with the last computation of each."""
 
     id: str
+    after: int = 0
+    limit: int = 100
+    positions: tuple[int, ...] = ()
+
+
+class FindUnits(Item, frozen=True):
+    """The units of a document that fit, in their order: so many behind the first `after`; and counts of all of them.
+
+    `process`: the name of the origin event; `period`: how its timestamp begins; `text`: part of what the unit says.
+    """
+
+    id: str
+    process: str = ""
+    branch: str = ""
+    period: str = ""
+    state: str = ""
+    text: str = ""
     after: int = 0
     limit: int = 100
 
@@ -494,6 +515,7 @@ Question = (
     | GetHeldInstance
     | GetReplays
     | GetUnits
+    | FindUnits
     | ListPolicies
     | ExplainPolicies
     | ListSkipped

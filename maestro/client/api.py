@@ -1,6 +1,6 @@
 """Maestro's API, a method for each call. Every method raises `NotReachable` and `Rejected`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote
@@ -80,6 +80,11 @@ class Maestro:
         """Return a page of the history of a system, or of all: newest first, those behind the cursor `before`."""
         query = {"system": system_id, "status": status, "text": text, "before": before, "limit": limit}
         return self._http.call("GET", f"{_V1}/history", shapes.RecordsPage, query=query)
+
+    def units(self, document_id: str, after: int, limit: int, **conditions: str) -> Reply[shapes.FoundUnitsPage]:
+        """Return the units of a document that fit `process`, `branch`, `period`, `state` and `text`; and counts."""
+        query: dict[str, Any] = {"after": after, "limit": limit, **conditions}
+        return self._http.call("GET", _document(document_id, "units"), shapes.FoundUnitsPage, query=query)
 
     def entities(self, document_id: str, limit: int) -> Reply[shapes.EntitiesPage]:
         """Return the first of what a document's held commit would write."""
@@ -183,6 +188,16 @@ class Maestro:
         """approve, skip, retry, cancel, pause, resume or recheck; the document as it is then."""
         timeout = self._patient if action == "recheck" else None
         return self._http.call("POST", _document(document_id, action), shapes.Document, body=decision, timeout=timeout)
+
+    def decide_many(
+        self, action: str, items: Mapping[str, str], user: str | None, reason: str
+    ) -> Reply[shapes.DecidedMany]:
+        """Approve or skip several pending reprocessings (id: digest that was seen); what became of each."""
+        named = [{"id": id_, "digest": digest} for id_, digest in items.items()]
+        body: dict[str, Any] = {"action": action, "reason": reason, "items": named}
+        if user is not None:
+            body["user"] = user
+        return self._http.call("POST", f"{_V1}/decisions", shapes.DecidedMany, body=body, timeout=PATIENT)
 
     def reconsider(self, document_id: str, decision: Decision) -> Reply[shapes.Reconsidered]:
         """Have a skipped event judged again; what became of it."""

@@ -419,6 +419,9 @@ class TodoItem(_Shape, frozen=True):
     key: str = ""
     cause: str = ""
     count: int = 0
+    units: int = 0
+    #: Of what is pending: binds a decision to what was shown.
+    digest: str = ""
 
 
 class TodoPage(_Shape, frozen=True):
@@ -428,6 +431,26 @@ class TodoPage(_Shape, frozen=True):
     counts: dict[str, int] = {}
     items: tuple[TodoItem, ...] = ()
     next: int | None = None
+
+
+class DecidedOne(_Shape, frozen=True):
+    """What became of one of several decisions: decided, noted, refused or unknown; `message` says why not."""
+
+    id: str
+    system: str = ""
+    outcome: str = ""
+    status: int = 0
+    message: str = ""
+
+
+class DecidedMany(_Shape, frozen=True):
+    """How many were decided, noted, refused and not answered; and each."""
+
+    decided: int
+    noted: int = 0
+    refused: int = 0
+    unknown: int = 0
+    items: tuple[DecidedOne, ...] = ()
 
 
 class Decided(_Shape, frozen=True):
@@ -589,6 +612,39 @@ class ErrorPage(_Shape, frozen=True):
 
     total: int
     errors: tuple[ErrorMessage, ...] = ()
+
+
+class FoundUnit(Unit, frozen=True):
+    """A unit, its place in the document, and what its origin event says."""
+
+    position: int = 0
+    name: str = ""
+    timestamp: str = ""
+    about: str = ""
+
+
+class ValueCount(_Shape, frozen=True):
+    """So many units have this value."""
+
+    value: str
+    count: int
+
+
+class ValueCounts(_Shape, frozen=True):
+    """Units by value; `others`: those of values that are not listed."""
+
+    values: tuple[ValueCount, ...] = ()
+    others: int = 0
+
+
+class FoundUnitsPage(_Shape, frozen=True):
+    """A page of the `matched` units that fit, of `total`; `groups`: counts by process, branch, period and state."""
+
+    total: int
+    matched: int
+    groups: dict[str, ValueCounts] = {}
+    units: tuple[FoundUnit, ...] = ()
+    next: int | None = None
 
 
 class ErrorGroup(_Shape, frozen=True):

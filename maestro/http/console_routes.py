@@ -4,6 +4,7 @@ The files are plain ES modules and CSS. They run under the strictest content pol
 nothing evaluated, nothing from another origin.
 """
 
+import gzip
 from collections.abc import Iterator
 from hashlib import blake2b
 from importlib import resources
@@ -17,6 +18,7 @@ from aiohttp.typedefs import Handler
 from maestro.http.keys import SETTINGS
 from maestro.http.replies import reply
 from maestro.http.report.page import STYLE_SOURCE
+from maestro.http.sending import takes_gzip
 from maestro.statuses import SETS, Status, ordered
 
 PAGE: Final = "index.html"
@@ -43,9 +45,10 @@ _HEADERS: Final = {
 
 
 class Asset(NamedTuple):
-    """One file of the console, ready to be sent."""
+    """One file of the console, ready to be sent: as it is, and compressed once for all who take that."""
 
     body: bytes
+    compressed: bytes
     headers: dict[str, str]
 
 
@@ -85,6 +88,9 @@ def _sender(asset: Asset) -> Handler:
         known = request.headers.get(hdrs.IF_NONE_MATCH, "")
         if asset.headers[hdrs.ETAG] in known:
             return web.Response(status=304, headers=asset.headers)
+        if takes_gzip(request):
+            headers = {**asset.headers, hdrs.CONTENT_ENCODING: "gzip"}
+            return web.Response(body=asset.compressed, headers=headers)
         return web.Response(body=asset.body, headers=asset.headers)
 
     return send
@@ -102,5 +108,7 @@ def _files(folder: Traversable, prefix: str = "") -> list[tuple[str, Traversable
 
 def _asset(path: str, body: bytes) -> Asset:
     kind = _TYPES[path.rpartition(".")[2]]
-    tag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
-    return Asset(body, {**_HEADERS, hdrs.CONTENT_TYPE: kind, hdrs.ETAG: tag})
+    # A weak one: the same file may be compressed or not.
+    tag = f'W/"{blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {**_HEADERS, hdrs.CONTENT_TYPE: kind, hdrs.ETAG: tag, hdrs.VARY: hdrs.ACCEPT_ENCODING}
+    return Asset(body, gzip.compress(body, mtime=0), headers)

@@ -66,7 +66,8 @@ def decision_of(kind: type[Decision], document_id: str, fields: dict[str, Any]) 
     if kind is Reconsider:
         return Reconsider(document_id, user, why, token)
     if kind is Skip:
-        return Skip(document_id, user, why, covers)
+        digest = _digest(body.digest) if isinstance(body, shapes.SkipBody) else ""
+        return Skip(document_id, user, why, covers, digest)
     return kind(document_id, user, why)  # type: ignore[call-arg, arg-type]  # all others have returned, or bodies of their own
 
 

@@ -54,7 +54,8 @@ def wrapped(operation: Operation, guards: Guards) -> Handler:
             response = explained(request, _fitting(operation, error))
         response = unchanged(request, response)
         compress(request, response)
-        if denied or operation.decides or (operation.recorded and response.status == HTTPStatus.OK):
+        whole = operation.decides and not (operation.records_itself and response.status == HTTPStatus.OK)
+        if denied or whole or (operation.recorded and response.status == HTTPStatus.OK):
             await _record(operation, guards, request, context, response, denied=denied)
         _log(operation, request, context, response.status, time.monotonic() - started, denied=denied)
         return response

@@ -37,6 +37,8 @@ class Operation:
     refusal: int = 403
     #: It decides something: in the audit log, and logged at level info.
     decides: bool = False
+    #: Its handler puts a line for each of its decisions into the audit log.
+    records_itself: bool = False
     #: It decides nothing, but is in the audit log all the same once it was answered, and logged at level info.
     recorded: bool = False
     #: Logged at level info, too, although it is no decision of a person.

@@ -19,7 +19,7 @@ from maestro.http.outcome import SURVEYED, Replays
 from maestro.http.outcome_csv import exported
 from maestro.http.replies import answered, reply
 from maestro.http.request_context import principal
-from maestro.http.shapes import FindQuery, SetStatusQuery, UnitsQuery
+from maestro.http.shapes import EvidenceQuery, FindQuery, FindUnitsQuery, SetStatusQuery, UnitsQuery
 from maestro.json_text import members
 from maestro.messages import (
     Answer,
@@ -27,6 +27,7 @@ from maestro.messages import (
     Decision,
     ExplainPolicies,
     FindDocuments,
+    FindUnits,
     GetDocument,
     GetHeldInstance,
     GetReplays,
@@ -78,6 +79,16 @@ async def get(request: web.Request) -> web.StreamResponse:
     return answered(await request.app[DOCUMENTS].ask(document_id, GetDocument(document_id, query.after, query.limit)))
 
 
+async def units(request: web.Request) -> web.StreamResponse:
+    """The units of one document that fit, a page of them, and how many there are of each process, branch and period."""
+    document_id = path_document(request)
+    query = query_of(request, FindUnitsQuery)
+    question = FindUnits(
+        document_id, query.process, query.branch, query.period, query.state, query.text, query.after, query.limit
+    )
+    return answered(await request.app[DOCUMENTS].ask(document_id, question))
+
+
 async def policies(request: web.Request) -> web.StreamResponse:
     """Each policy held against the document as it is now, and what follows."""
     document_id = path_document(request)
@@ -87,8 +98,10 @@ async def policies(request: web.Request) -> web.StreamResponse:
 async def evidence(request: web.Request) -> web.StreamResponse:
     """Why each unit of a page is in the document: the rows that it read and that are changed, and who named it."""
     document_id = path_document(request)
-    after, limit = query_page(request)
-    answer = await request.app[DOCUMENTS].ask(document_id, GetUnits(document_id, after, min(limit, EVIDENCE_AT_ONCE)))
+    query = query_of(request, EvidenceQuery)
+    positions = tuple(map(int, query.positions.split(","))) if query.positions else ()
+    question = GetUnits(document_id, query.after, min(query.limit, EVIDENCE_AT_ONCE), positions)
+    answer = await request.app[DOCUMENTS].ask(document_id, question)
     if answer.code is not Code.OK:
         return answered(answer)
     asked = msgspec.json.decode(answer.body, type=Asked)

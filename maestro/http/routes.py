@@ -20,6 +20,7 @@ from maestro.http import (
     systems,
 )
 from maestro.http.deciding import body_of
+from maestro.http.deciding_many import decide_many
 from maestro.http.guards import Guards
 from maestro.http.middleware import expected, unmatched, wrapped
 from maestro.http.observed import observed
@@ -108,7 +109,12 @@ def _documents() -> Iterable[Operation]:
     yield _get(
         f"{_REPROCESSING}/{{id}}/evidence", reprocessings.evidence, "evidence", Role.VIEWER,
         "Why each unit is in the document: who named it, and what it read that is changed", {200: shapes.EvidencePage},
-        query=shapes.PageQuery,
+        query=shapes.EvidenceQuery,
+    )  # fmt: skip
+    yield _get(
+        f"{_REPROCESSING}/{{id}}/units", reprocessings.units, "units", Role.VIEWER,
+        "The units of a document that fit, and how many there are of each process, branch, period and state",
+        {200: shapes.FoundUnitsPage}, query=shapes.FindUnitsQuery,
     )  # fmt: skip
     yield _get(
         f"{_REPROCESSING}/{{id}}/outcome", reprocessings.outcome, "outcome", Role.VIEWER,
@@ -151,6 +157,12 @@ def _decisions() -> Iterable[Operation]:
             f"{_REPROCESSING}/{{id}}/{name}", reprocessings.decision(kind), name, Role.APPROVER, summary,
             {200: shapes.DocumentShape, 202: shapes.DocumentShape}, body=body_of(kind), decides=True, repeatable=True,
         )  # fmt: skip
+    yield _post(
+        f"{_V1}/decisions", decide_many, "decide_many", Role.APPROVER,
+        "Approve or skip several pending reprocessings, each if it is what was shown; what became of each",
+        {200: shapes.DecidedManyShape}, body=shapes.DecideManyBody, decides=True, repeatable=True,
+        records_itself=True, cost=_DEAR,
+    )  # fmt: skip
     yield _post(
         f"{_REPROCESSING}/{{id}}/units/leave_out", reprocessings.leave_out, "leave_out", Role.APPROVER,
         "Leave outstanding units out of a paused, failed, aborted or cancelled reprocessing",

@@ -31,6 +31,11 @@ def unchanged(request: web.Request, response: web.StreamResponse) -> web.StreamR
     return web.Response(status=304, headers=kept)
 
 
+def takes_gzip(request: web.Request) -> bool:
+    """Whether the client takes gzip."""
+    return _GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")) is not None
+
+
 def compress(request: web.Request, response: web.StreamResponse) -> None:
     """Have a large JSON answer compressed, off the loop, for a client that takes it.
 
@@ -44,5 +49,5 @@ def compress(request: web.Request, response: web.StreamResponse) -> None:
     if not isinstance(body, bytes | bytearray) or len(body) < COMPRESSED_FROM:
         return
     response.headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
-    if _GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
+    if takes_gzip(request):
         response.enable_compression(web.ContentCoding.gzip)

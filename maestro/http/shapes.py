@@ -25,6 +25,8 @@ MAX_ERRORS: Final = 50
 #: Messages of an error queue that are looked at.
 MAX_LOOK: Final = 5000
 MAX_CHOSEN: Final = 1000
+#: Reprocessings decided by one request.
+MAX_TOGETHER: Final = 200
 #: Characters of a reason and of a digest; replays and minutes of a budget.
 MAX_REASON: Final = 1000
 MAX_DIGEST: Final = 64
@@ -63,6 +65,9 @@ CoversLimit = Annotated[int, Meta(ge=1, le=1_000_000, extra={"says": "must be a 
 # --- what clients send -------------------------------------------------------------------------------------------
 
 
+Digest = Annotated[str, Meta(max_length=MAX_DIGEST, extra={"says": f"must be at most {MAX_DIGEST} characters"})]
+
+
 class DecisionBody(Struct):
     """Who decides."""
 
@@ -89,10 +94,12 @@ class RunBody(ReasonedBody):
 
 
 class SkipBody(ReasonedBody):
-    """Who skips, why, and whether what else becomes pending of the tag is skipped likewise."""
+    """Who skips, why, on which preview, and whether what else becomes pending of the tag is skipped likewise."""
 
     covers: Covered | None = None
     covers_limit: CoversLimit | None = None
+    #: The digest of the preview that was seen.
+    digest: Digest | None = None
 
 
 class ApproveBody(RunBody):
@@ -104,8 +111,23 @@ class ApproveBody(RunBody):
     covers_limit: CoversLimit | None = None
 
     #: The digest of the preview that was seen.
-    digest: Annotated[str, Meta(max_length=MAX_DIGEST,
-                                extra={"says": f"must be at most {MAX_DIGEST} characters"})] | None = None  # fmt: skip
+    digest: Digest | None = None
+
+
+class DecidedBody(Struct, forbid_unknown_fields=True):
+    """A pending reprocessing as it was shown."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+    digest: Annotated[str, Meta(min_length=1, max_length=MAX_DIGEST)]
+
+
+class DecideManyBody(ReasonedBody, kw_only=True):
+    """Which pending reprocessings are approved, or skipped, together: each as it was shown, all for one reason."""
+
+    action: Literal["approve", "skip"]
+    reason: Annotated[Reason, Meta(min_length=1)]
+    items: Annotated[list[DecidedBody], Meta(min_length=1, max_length=MAX_TOGETHER,
+                     extra={"says": f"must be a list of 1 to {MAX_TOGETHER} reprocessings"})]  # fmt: skip
 
 
 class ShownGroupBody(Struct, forbid_unknown_fields=True):
@@ -208,6 +230,28 @@ class PageQuery(Struct):
 
     after: After = 0
     limit: Limit = 100
+
+
+class FindUnitsQuery(PageQuery):
+    """Which of a document's units."""
+
+    process: Annotated[str, Meta(max_length=MAX_ID, description="The name of the origin event.",
+                                 extra={"says": f"must be at most {MAX_ID} characters"})] = ""  # fmt: skip
+    branch: Annotated[str, Meta(max_length=MAX_ID, extra={"says": f"must be at most {MAX_ID} characters"})] = ""
+    period: Annotated[str, Meta(pattern=r"^([0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?)?$", examples=["2026", "2026-11"],
+                                description="How the timestamp of the origin event begins.",
+                                extra={"says": "must be a year, a month or a day, like 2026-11"})] = ""  # fmt: skip
+    state: Annotated[str, Meta(max_length=MAX_STATUS, description="A unit's state.",
+                               extra={"says": f"must be at most {MAX_STATUS} characters"})] = ""  # fmt: skip
+    text: Annotated[str, Meta(max_length=MAX_ID, description="Part of what the unit says: instance, branch, event.",
+                              extra={"says": f"must be at most {MAX_ID} characters"})] = ""  # fmt: skip
+
+
+class EvidenceQuery(PageQuery):
+    """Which of a document's units are explained: a page, or those at the positions named."""
+
+    positions: Annotated[str, Meta(pattern=r"^([0-9]{1,9}(,[0-9]{1,9}){0,49})?$", examples=["0,7,1200"],
+                                   extra={"says": "must be up to 50 numbers with commas between"})] = ""  # fmt: skip
 
 
 class ReportQuery(Struct):
@@ -385,6 +429,53 @@ class UnitShape(Struct, rename="camel"):
     named: str = "discovery"
     #: In a late reprocessing: the instances whose commits it missed.
     missed: list[str] = []
+
+
+class FoundUnit(UnitShape, rename="camel"):
+    """A unit, its place in the document, and what its origin event says."""
+
+    position: int = 0
+    #: The name of the origin event: the process.
+    name: str = ""
+    timestamp: str = ""
+    #: The plain values of its payload, on one line.
+    about: str = ""
+
+
+class CountShape(Struct):
+    """So many units have this value."""
+
+    value: str
+    count: int
+
+
+class CountsShape(Struct):
+    """Units by value; `others`: those of values that are not listed."""
+
+    values: list[CountShape]
+    others: int
+
+
+class UnitGroups(Struct):
+    """How many units there are of each process, branch, period and state; each without its own condition."""
+
+    process: CountsShape
+    branch: CountsShape
+    period: CountsShape
+    state: CountsShape
+
+
+class FoundUnitsPage(Struct, rename="camel"):
+    """The units that fit, in their order, and counts."""
+
+    system_id: str
+    #: Units of the document, and those that fit.
+    total: int
+    matched: int
+    groups: UnitGroups
+    units: list[FoundUnit]
+    #: The `after` of the next page.
+    next: int | None = None
 
 
 class UnitName(Struct, rename="camel"):
@@ -609,6 +700,28 @@ class TodoPage(Struct):
     counts: dict[str, int]
     items: list[TodoItem]
     next: int | None
+
+
+class DecidedShape(Struct):
+    """What became of one of several decisions."""
+
+    id: str
+    system: str
+    #: `noted`: a second person must approve, too; `refused`: it is not decided; `unknown`: no answer came in time.
+    outcome: Literal["decided", "noted", "refused", "unknown"]
+    #: The HTTP status that the decision would have had by itself, and why it was refused.
+    status: int
+    message: str
+
+
+class DecidedManyShape(Struct):
+    """How many were decided, and what became of each."""
+
+    decided: int
+    noted: int
+    refused: int
+    unknown: int
+    items: list[DecidedShape]
 
 
 class DecisionShape(Struct):

@@ -48,7 +48,7 @@ def on_skipped(system: System, fact: facts.Skipped, step: Step) -> None:
     doc = _pending(system, fact, step)
     if doc is None or demanding.refuses_skip(system, doc, fact, step):
         return
-    if covering.possible(doc, fact, step):
+    if _as_previewed(doc, fact, step) and covering.possible(doc, fact, step):
         _skip(system, doc, fact.user, fact.reason, step, covering.remember(system, doc, fact, step))
         answer(fact, doc, step)
 
@@ -164,8 +164,8 @@ def _skip(system: System, doc: Document, user: str, reason: str, step: Step, cau
         tell_status(system, doc.held_instance, opening.STATUS_SKIPPED, step)
 
 
-def _as_previewed(doc: Document, fact: facts.Approved, step: Step) -> bool:
-    """Whether the preview that was approved is the present one; else refuse, with what changed since, if known."""
+def _as_previewed(doc: Document, fact: facts.Approved | facts.Skipped, step: Step) -> bool:
+    """Whether the preview that was decided on is the present one; else refuse, with what changed since, if known."""
     now = preview.digest(doc.held_instance, doc.units)
     if fact.digest in ("", now):
         return True

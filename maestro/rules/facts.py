@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from maestro.events import ReplayRef
-from maestro.messages import UNLIMITED, Budget, Cancel, Covers, Decision, Pause, Recheck, Skip
+from maestro.messages import UNLIMITED, Budget, Cancel, Covers, Decision, Pause, Recheck
 from maestro.rules.commands import Topic
 from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.facts_of_siblings import AskAgainFailed as AskAgainFailed
@@ -196,6 +196,9 @@ class Skipped(Struct, frozen=True):
     ticket: int
     reason: str = ""
     covers: Covers | None = None
+    #: The digest of the preview they saw; empty: whatever it is. The units of that preview, where it is remembered.
+    digest: str = ""
+    seen: tuple[UnitKey, ...] | None = None
 
 
 class DecidersChecked(Struct, frozen=True):
@@ -475,5 +478,4 @@ PLAIN: Final[Mapping[type[Decision], Callable[..., Fact]]] = {
     Cancel: Cancelled,
     Pause: PauseAsked,
     Recheck: RecheckAsked,
-    Skip: Skipped,
 }

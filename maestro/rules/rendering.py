@@ -63,7 +63,7 @@ def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False)
         "forking": doc.forking,
         "status": history[-1].status,
         "history": [history_entry(entry) for entry in history],
-        "units": [_unit(unit) for unit in units],
+        "units": [unit_json(unit) for unit in units],
         "reimpacted": [_unit_name(unit) for unit in units if unit.reimpacted],
         "setAside": [
             _unit_name(unit) | {"problem": unit.problem} for unit in units if unit.state is UnitState.SET_ASIDE
@@ -223,7 +223,8 @@ def _left_out(unit: Unit) -> dict[str, Any]:
     return _unit_name(unit) | who
 
 
-def _unit(unit: Unit) -> dict[str, Any]:
+def unit_json(unit: Unit) -> dict[str, Any]:
+    """Render a unit, without its event."""
     # One dict, for there may be thousands.
     return {
         "instanceId": unit.instance_id,

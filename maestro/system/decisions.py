@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from msgspec import structs
 
-from maestro.messages import Approve, Decision, LeaveOut, Reconsider, Resume, Retry, SetStatus
+from maestro.messages import Approve, Decision, LeaveOut, Reconsider, Resume, Retry, SetStatus, Skip
 from maestro.rules import facts
 from maestro.rules.state import System
 from maestro.system.repository import Repository
@@ -28,6 +28,9 @@ def fact_of(  # noqa: PLR0911 - one for each kind of decision
         case Approve(id=id_, user=user, reason=reason, digest=digest, budget=budget, token=token, covers=covers):
             seen = repository.preview(id_, digest) if digest and id_ in system.documents else None
             return facts.Approved(id_, user, ticket, reason, digest, seen, budget, token, gone, covers)
+        case Skip(id=id_, user=user, reason=reason, covers=covers, digest=digest):
+            seen = repository.preview(id_, digest) if digest and id_ in system.documents else None
+            return facts.Skipped(id_, user, ticket, reason, covers, digest, seen)
         case Retry(id=id_, user=user, reason=reason, budget=budget, token=token):
             units = repository.units(id_) if doc is not None and not doc.live else ()
             return facts.Retried(id_, user, ticket, units, reason, budget, token, gone)

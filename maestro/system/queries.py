@@ -17,6 +17,7 @@ from maestro.messages import (
     DescribeSystem,
     ExplainPolicies,
     FindDocuments,
+    FindUnits,
     ForgetAnswer,
     GetDocument,
     GetHeldInstance,
@@ -57,6 +58,7 @@ from maestro.system.error_queue_client import ErrorQueueClient
 from maestro.system.metrics import SystemMetrics
 from maestro.system.records import records
 from maestro.system.todo import Todo
+from maestro.system.unit_search import UnitSearch
 from maestro.webhooks.worker import Webhooks
 
 Give = Callable[[Answer], None]
@@ -96,6 +98,7 @@ class Questions:
         self._measured_at = float("-inf")
         self._asked_at = float("-inf")
         self._describing: list[Give] = []
+        self._search = UnitSearch()
         self._todo = Todo(self._system, engine.repository)
 
     def ask(self, question: Question, give: Give) -> None:
@@ -117,6 +120,8 @@ class Questions:
                 give(self._held_instance(question.id))
             case GetUnits():
                 self._show(give, lambda: views.units(self._system, self._engine.repository, question))
+            case FindUnits():
+                give(self._find_units(question))
             case GetReplays():
                 self._show(give, lambda: views.replays(self._system, self._engine.repository, question))
             case AwaitChange():
@@ -239,6 +244,14 @@ class Questions:
         if limit:
             return Answer(Code.OK, views.document_page(self._system, doc, self._engine.repository, after, limit))
         return Answer(Code.OK, views.document(self._system, doc, self._engine.rendered(doc)))
+
+    def _find_units(self, question: FindUnits) -> Answer:
+        doc = self._system.documents.get(question.id)
+        if doc is None:
+            return Answer(Code.NOT_FOUND, message=f"no reprocessing {question.id}")
+        self._engine.store()
+        units = sorted(doc.order or self._engine.repository.units(doc.id), key=lambda unit: unit.position)
+        return self._search.found(doc, units, question)
 
     def _held_instance(self, id_: str) -> Answer:
         doc = self._system.documents.get(id_)

@@ -13,6 +13,7 @@ from maestro import json_text, titles
 from maestro.messages import Answer, Code, TodoItem, Waits, urgency
 from maestro.rules.document import Document
 from maestro.rules.policies import Effect
+from maestro.rules.preview import digest
 from maestro.rules.rendering import zoned_time
 from maestro.rules.state import System
 from maestro.rules.status import GIVEN_UP, Status
@@ -119,7 +120,8 @@ class Todo:
             kind=kind, system=doc.system_id, since=zoned_time(since), says=says, locked=locked, waiting=waiting,
             reprocessing=doc.id, event=event, about=about, instance_id=doc.held_instance, branch=doc.branch,
             units=doc.total, left=left, set_aside=len(doc.set_aside), approved_by=approved_by,
-            cause=doc.history[-1].cause if kind not in (Waits.PENDING, Waits.LATE) else "",
+            cause="" if doc.status is Status.PENDING else doc.history[-1].cause,
+            digest=digest(doc.held_instance, doc.units) if doc.status is Status.PENDING else "",
         )  # fmt: skip
 
     def _repository_left(self, doc: Document) -> int:

@@ -223,9 +223,12 @@ def _units_page(
         return Answer(Code.NOT_FOUND, message=f"no reprocessing {question.id}")
     found = doc.order or repository.units(doc.id)
     end = question.after + question.limit
-    page = [
-        {"instanceId": unit.instance_id, "branch": unit.branch, **shown(unit)} for unit in found[question.after : end]
-    ]
+    if isinstance(question, GetUnits) and question.positions:
+        at = {unit.position: unit for unit in found}
+        chosen = [at[position] for position in question.positions if position in at]
+    else:
+        chosen = list(found[question.after : end])
+    page = [{"instanceId": unit.instance_id, "branch": unit.branch, **shown(unit)} for unit in chosen]
     following = end if end < len(found) else None
     body = {"systemId": system.id, **told(doc), "total": len(found), "units": page, "next": following}
     return Answer(Code.OK, orjson.dumps(body))

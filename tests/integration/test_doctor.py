@@ -129,7 +129,7 @@ async def test_events_that_failed_for_good(it: Stage) -> None:
     assert ran.code == 0
     (one,) = [one for one in found(ran, "warning", "queues") if tenant.system in one["subject"]]
     assert one["message"] == "1 event(s) failed for good"
-    assert f"maestro errors redrive {tenant.system} --all" in one["mend"]
+    assert f"maestro errors redrive {tenant.system} --group KEY" in one["mend"]
 
 
 async def test_a_foreign_process_holds_a_store_open(it: Stage) -> None:

@@ -22,8 +22,20 @@ def written() -> set[str]:
     return found
 
 
+def of_groups() -> set[str]:
+    """Return the functions that a group of commands takes in from other modules."""
+    found = set()
+    for one in COMMANDS.values():
+        module, _, name = one.function.partition(":")
+        if name == "app":
+            for node in ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text("utf-8")).body:
+                if isinstance(node, ast.ImportFrom):
+                    found |= {f"{node.module}:{alias.name}" for alias in node.names}
+    return found
+
+
 def test_every_function_that_is_a_command_can_be_called() -> None:
-    missing = written() - {one.function for one in COMMANDS.values()}
+    missing = written() - {one.function for one in COMMANDS.values()} - of_groups()
     assert not missing, "name it in maestro/cli/lazy.py"
 
 

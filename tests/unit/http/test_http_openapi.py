@@ -27,6 +27,7 @@ from maestro.messages import (
     DescribeSystem,
     ExplainPolicies,
     FindDocuments,
+    FindUnits,
     GetDocument,
     GetHeldInstance,
     GetReplays,
@@ -117,6 +118,17 @@ ANSWERS = {
     },
     ListDoubts: {"total": 1, "doubts": [DOUBT | {"state": "open"}], "resolved": []},
     ResolveDoubt: DOUBT | {"verdict": "made", "user": "ana", "at": "t", "reason": "looked"},
+    FindUnits: {
+        "systemId": "sysA",
+        "total": 1,
+        "matched": 0,
+        "groups": {
+            name: {"values": [{"value": "x", "count": 1}], "others": 0}
+            for name in ("process", "branch", "period", "state")
+        },
+        "units": [],
+        "next": None,
+    },
     GetHeldInstance: {"systemId": "sysA", "instanceId": "i1", "branch": "master"},
     GetUnits: {"systemId": "sysA", "heldInstance": "i1", "branch": "master", "total": 0, "units": [], "next": None},
     GetReplays: {

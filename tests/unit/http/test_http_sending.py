@@ -6,6 +6,7 @@ import uuid
 
 import orjson
 
+from maestro.http import console_routes
 from maestro.messages import Answer, Code, DescribeSystem, GetDocument, ListTodo, Question
 from maestro.rules.impact import Impacted, Origin
 from maestro.system import views
@@ -94,3 +95,18 @@ async def test_an_inbox_of_fifty_costs_little(client: Client, actor_client: Fake
     reply = await client.call("GET", "/v1.0.0/todo", Accept_Encoding="gzip")
     assert len(reply.head) + len(reply.body) < BUDGET / 10
     assert json.loads(gzip.decompress(reply.body))["total"] == 50
+
+
+async def test_the_console_itself_leaves_room_for_what_it_shows(client: Client) -> None:
+    """Opened for the first time it and an inbox of fifty, or a document of thousands, are within the budget."""
+    size = 0
+    for path, _, _ in console_routes.handlers():
+        reply = await client.call("GET", path, Accept_Encoding="gzip")
+        plain = await client.call("GET", path)
+        assert (reply.status, plain.status) == (200, 200)
+        packed = reply.headers.get("content-encoding") == "gzip"
+        assert (gzip.decompress(reply.body) if packed else reply.body) == plain.body
+        again = await client.call("GET", path, Accept_Encoding="gzip", If_None_Match=reply.headers["etag"])
+        assert (again.status, again.body) == (304, b"")
+        size += len(reply.head) + len(reply.body)
+    assert size < BUDGET * 3 / 4

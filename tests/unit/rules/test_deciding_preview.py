@@ -67,6 +67,20 @@ def test_a_changed_preview_is_refused_with_the_difference() -> None:
     assert len(doc.history) == 1
 
 
+def test_a_skip_binds_to_the_preview_it_names() -> None:
+    it = Rules()
+    doc = it.hold("i1", "p1", "p2")
+    before = now(doc)
+    recheck(it, doc, "p3", "p1")
+    seen = it.repository.preview(doc.id, before)
+    reply = it.refused(facts.Skipped, doc.id, Code.CONFLICT, "its units changed", digest=before, seen=seen)
+    assert dict(reply.fields) == {"digest": now(doc), "added": named("p3"), "removed": named("p2")}
+    assert doc.status is Status.PENDING
+    done = it.ask(facts.Skipped, doc.id, digest=now(doc))
+    assert done is not None
+    assert (done.code, doc.status) == (Code.OK, Status.SKIPPED)
+
+
 def test_what_goes_away_leaves_the_store() -> None:
     it = Rules()
     doc = it.hold("i1", "p1", "p2", "p3")

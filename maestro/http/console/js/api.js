@@ -31,10 +31,14 @@ export const history = (query, signal) => get(`${V1}/history?${new URLSearchPara
 export const reprocessing = (id, after, limit, signal) =>
   get(`${V1}/reprocessing/${part(id)}?after=${after}&limit=${limit}`, signal);
 export const entities = (id, after, signal) => get(`${V1}/reprocessing/${part(id)}/entities?after=${after}`, signal);
+/** The units that fit, by the page, and how many there are of each process, branch, period and state. */
+export const units = (id, query, signal) =>
+  get(`${V1}/reprocessing/${part(id)}/units?${new URLSearchParams(query)}`, signal);
+/** The evidence of the units at some positions. */
+export const evidenceAt = (id, positions, signal) =>
+  get(`${V1}/reprocessing/${part(id)}/evidence?positions=${positions.join(",")}`, signal);
 export const unusual = (id, signal) => get(`${V1}/reprocessing/${part(id)}/unusual`, signal);
 export const labels = (systemId, signal) => get(`${V1}/systems/${part(systemId)}/labels`, signal);
-export const evidence = (id, after, limit, signal) =>
-  get(`${V1}/reprocessing/${part(id)}/evidence?after=${after}&limit=${limit}`, signal);
 export const outcome = (id, after, limit, signal) =>
   get(`${V1}/reprocessing/${part(id)}/outcome?after=${after}&limit=${limit}`, signal);
 export const leaveOut = (id, body) => post(`${V1}/reprocessing/${part(id)}/units/leave_out`, body);

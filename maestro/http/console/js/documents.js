@@ -31,22 +31,24 @@ export const last = (doc) => doc.history.at(-1) ?? {};
 
 /** Return the replays of the page of units that is at hand, in their order, each with its event's facts and its end. */
 export function replays(doc) {
-  const ended = phase(doc) === "ended";
   const first = doc.page?.after ?? 0;
-  return doc.units.map((unit, place) => {
-    const event = doc.events[place] ?? {};
-    return {
-      ...unit,
-      index: first + place,
-      name: event.name ?? "",
-      timestamp: event.timestamp ?? "",
-      payload: event.payload,
-      state: stateOf(unit, ended),
-      step: unit.state,
-      // The one that was in hand when the run broke off: it was sent, and did not come back with a result.
-      error: unit.problem ?? (ended && unit.state !== "done" && unit.sends > 0 ? (last(doc).cause ?? "") : ""),
-    };
-  });
+  return doc.units.map((unit, place) => replay(doc, unit, first + place, doc.events[place] ?? {}));
+}
+
+/** Return one replay: a unit at its position, with what its event says. */
+export function replay(doc, unit, index, { name = "", timestamp = "", payload }) {
+  const ended = phase(doc) === "ended";
+  return {
+    ...unit,
+    index,
+    name,
+    timestamp,
+    payload,
+    state: stateOf(unit, ended),
+    step: unit.state,
+    // The one that was in hand when the run broke off: it was sent, and did not come back with a result.
+    error: unit.problem ?? (ended && unit.state !== "done" && unit.sends > 0 ? (last(doc).cause ?? "") : ""),
+  };
 }
 
 /** Return how many instances, processes and branches are impacted: all, not those of the page at hand. */

@@ -10,13 +10,13 @@ import { names } from "./rows.js";
 const TOLD = 3;
 
 /** Return the evidence of a page of units, by position; each page is asked for once, for as long as the units are these. */
-export async function evidenceOf(doc, first, size, place, signal) {
-  const about = `${doc.digest} ${doc.status} ${first}`;
+export async function evidenceOf(doc, positions, place, signal) {
+  const about = `${doc.digest} ${doc.status} ${positions}`;
   place.evidence ??= new Map();
   if (!place.evidence.has(about)) {
-    const [page, called] = await Promise.all([api.evidence(doc.id, first, size, signal), names(doc, signal)]);
+    const [page, called] = await Promise.all([api.evidenceAt(doc.id, positions, signal), names(doc, signal)]);
     const named = (row) => ({ ...row, called: called.get(row.id) ?? short(row.id) });
-    const told = page.units.map((unit, index) => [first + index, { ...unit, read: unit.read.map(named) }]);
+    const told = page.units.map((unit, index) => [positions[index], { ...unit, read: unit.read.map(named) }]);
     place.evidence.set(about, new Map(told));
   }
   return place.evidence.get(about);

@@ -1,14 +1,16 @@
 // What the commit would change: which finished instances have to be computed again, as a table or as a graph.
 
-import { impact, phase, replays } from "../documents.js";
+import { say } from "../dialog.js";
+import { impact, phase, replay, replays } from "../documents.js";
 import { fill, h } from "../dom.js";
 import { duration, gist, id, time, words } from "../format.js";
 import { t } from "../i18n.js";
-import { empty, failed, loading, section } from "../parts.js";
+import { empty, explained, failed, loading, section } from "../parts.js";
 import { pager, table } from "../table.js";
 import { evidenceOf, namedBy, why } from "./evidence.js";
 import { graph } from "./graph.js";
 import { leaveOut } from "./leaving.js";
+import { findUnits, searchFields } from "./search.js";
 import { Sets, Status } from "../statuses.js";
 
 const SIZE = 15;
@@ -47,8 +49,31 @@ export function impacted(doc, place, context) {
 /** Whether the unit at a position is among those that were read. */
 const has = (position, { page, units }) => position >= (page?.after ?? 0) && position < (page?.after ?? 0) + units.length;
 
-/** Show the page chosen, with the way to the others; those that were not read yet are asked for. */
+/** Show units page by page: all of them, or those that are searched for. */
 function pages(doc, rows, place, context) {
+  if (impact(doc).n <= SIZE) return every(doc, rows, place, context);
+  place.search ??= searchFields();
+  const content = h("div", {});
+  const { search } = place;
+  search.changed = () =>
+    fill(content, Object.keys(search.wanted).length ? fitting(doc, place, context) : every(doc, rows, place, context));
+  search.opened = () => count(doc, search, context);
+  search.changed();
+  if (search.element.open && !Object.keys(search.wanted).length) search.opened();
+  return [search.element, content];
+}
+
+/** Have the choices counted; they are of use only to whoever opens them. */
+async function count(doc, search, context) {
+  try {
+    search.show((await findUnits(doc, search.wanted, 0, 1, context.signal)).groups);
+  } catch (problem) {
+    if (!context.signal.aborted) say(explained(problem));
+  }
+}
+
+/** Show the page chosen of all units, with the way to the others; those that were not read yet are asked for. */
+function every(doc, rows, place, context) {
   const element = h("div", {});
   const total = impact(doc).n;
   const count = Math.ceil(total / SIZE);
@@ -57,37 +82,71 @@ function pages(doc, rows, place, context) {
     const first = place.page * SIZE;
     if (!has(first, doc)) return context.read(first);
     const shown = rows.slice(first - rows[0].index, first - rows[0].index + SIZE);
-    const known = new Map();
-    const draw = () =>
-      fill(element, list(doc, shown, known, context), count > 1 && pager(place.page, count, total, turn), asking());
-    const explain = async () => {
-      try {
-        for (const [index, unit] of await evidenceOf(doc, first, SIZE, place, context.signal)) known.set(index, unit);
-        draw();
-      } catch (problem) {
-        if (!context.signal.aborted) fill(element.lastElementChild, failed(problem, explain));
-      }
-    };
-    const asking = () =>
-      h(
-        "div",
-        { class: "asking" },
-        !place.explained &&
-          !known.size &&
-          h("button", { type: "button", class: "quiet", "data-key": "why", onclick: explained }, t("evidence.ask")),
-      );
-    const explained = () => {
-      place.explained = true;
-      explain();
-    };
-    // Whoever decides sees it at once; each look costs a call for each unit.
-    if (phase(doc) === "pending") place.explained = true;
-    draw();
-    if (place.explained) explain();
+    showPage(element, doc, shown, count > 1 && (() => pager(place.page, count, total, turn)), place, context);
     return undefined;
   };
   turn(place.page ?? 0);
   return element;
+}
+
+/** Show the page chosen of the units that are searched for. */
+function fitting(doc, place, context) {
+  const element = h("div", { role: "status" }, loading());
+  const { search } = place;
+  const asked = JSON.stringify(search.wanted);
+  const turn = async (page) => {
+    search.page = page;
+    try {
+      const found = await findUnits(doc, search.wanted, page * SIZE, SIZE, context.signal);
+      if (asked !== JSON.stringify(search.wanted) || page !== search.page) return;
+      search.show(found.groups);
+      const rows = found.units.map(({ position, name, timestamp, about, ...unit }) =>
+        replay(doc, unit, position, { name, timestamp, payload: about }),
+      );
+      const pagesOf = Math.ceil(found.matched / SIZE);
+      const ways = () => [
+        h("p", { class: "muted" }, t("units.matched", { n: found.matched, total: found.total })),
+        pagesOf > 1 && pager(page, pagesOf, found.matched, turn),
+      ];
+      if (rows.length) showPage(element, doc, rows, ways, place, context);
+      else fill(element, empty(t("units.none")));
+    } catch (problem) {
+      if (!context.signal.aborted) fill(element, failed(problem, () => turn(page)));
+    }
+  };
+  turn(search.page);
+  return element;
+}
+
+/** Show a page of units, with why each is there. */
+function showPage(element, doc, shown, ways, place, context) {
+  const known = new Map();
+  const positions = shown.map(({ index }) => index);
+  const draw = () => fill(element, list(doc, shown, known, context), ways && ways(), asking());
+  const explain = async () => {
+    try {
+      for (const [index, unit] of await evidenceOf(doc, positions, place, context.signal)) known.set(index, unit);
+      draw();
+    } catch (problem) {
+      if (!context.signal.aborted) fill(element.lastElementChild, failed(problem, explain));
+    }
+  };
+  const asking = () =>
+    h(
+      "div",
+      { class: "asking" },
+      !place.explained &&
+        !known.size &&
+        h("button", { type: "button", class: "quiet", "data-key": "why", onclick: askWhy }, t("evidence.ask")),
+    );
+  const askWhy = () => {
+    place.explained = true;
+    explain();
+  };
+  // Whoever decides sees it at once; each look costs a call for each unit.
+  if (phase(doc) === "pending") place.explained = true;
+  draw();
+  if (place.explained) explain();
 }
 
 function titleOf(doc) {
