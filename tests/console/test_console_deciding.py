@@ -43,7 +43,7 @@ def test_the_page_before_a_decision(browser: Browser, scene: Scene, tenant: Tena
     browser.sees("at least 3 instances are computed again", "not known yet", "The system is locked meanwhile",
                  "2 events wait behind it", "These rows will NOT reach the domain.", within="#decide")  # fmt: skip
     order = browser.run("return [...document.querySelectorAll('.card')].map((card) => card.id)")
-    assert order == ["commit", "impact", "decide", "trace"]
+    assert order == ["unusual", "commit", "impact", "decide", "trace"]
 
 
 def test_times_are_local_with_utc_on_hover(browser: Browser, scene: Scene, tenant: Tenant) -> None:

@@ -238,7 +238,7 @@ def test_the_next_owner_finds_all_that_was_committed(kind: Kind, store: Store, t
     )
     store.commit([Put("t", "0005", {"n": -5}), Delete("t", "0006"), Put("u", "\0", {})], durable=False)
     store.commit([writes(1, 70, [5, 6]), reads(1, [(5, 70, True)]), writes(2, 80, [6])], durable=False)
-    store.commit([Delete(LEDGER_READS, "1"), reads(2, [(7, 1, False)])], durable=False)
+    store.commit([Delete(LEDGER_READS, reads(1, []).key), reads(2, [(7, 1, False)])], durable=False)
     before = [list(store.rows(table)) for table in "tu"]
     again = kind.again(store, tmp_path / "system.db")
 

@@ -120,7 +120,7 @@ async def test_bytes_are_bounded_and_old_ones_end(
     client: Client, actor_client: FakeActorClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idempotency, "BYTES", 1000)
-    actor_client.answers[Approve] = Answer(Code.OK, b'"' + b"x" * 400 + b'"')
+    actor_client.answers[Approve] = Answer(Code.OK, b'{"text":"' + b"x" * 400 + b'"}')
     for number in range(3):
         await client.call("POST", APPROVE, ANA, Idempotency_Key=f"k{number}")
     asked = len(actor_client.asked)
