@@ -17,7 +17,7 @@ from maestro.links.items import CASCADE, INGRESS, MAIN, Answered, Asked, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
 from maestro.messages import DescribeSystem
-from maestro.settings.model import BrokerSettings, Settings
+from maestro.settings.model import BrokerSettings, Settings, StoreSettings
 from maestro.store.base import StoreError
 from maestro.system.service import SystemService
 from maestro.telemetry.metrics import MetricsRegistry
@@ -37,7 +37,10 @@ def warm_up(settings: Settings) -> int:
     try:
         with suppress(OSError, StoreError), tempfile.TemporaryDirectory(prefix="maestro-") as folder:
             # No broker: a system would wait to hear that the broker's events are ours.
-            alone = settings.model_copy(update={"data_dir": Path(folder), "broker": BrokerSettings()})
+            # And no server of a database: the stores there are another start's, or are to be this one's.
+            alone = settings.model_copy(
+                update={"data_dir": Path(folder), "broker": BrokerSettings(), "store": StoreSettings()}
+            )
             return loop.run_until_complete(_play_all(alone))
     finally:
         loop.close()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from maestro.ports import free_port
@@ -173,7 +174,10 @@ async def test_a_system_at_rest_is_woken(url: str, tmp_path: Path) -> None:
         await it.start(wait=False)
 
         async def listed() -> bool:
-            answer = await it.get("/v1.0.0/systems", ok=False)
+            try:
+                answer = await it.get("/v1.0.0/systems", ok=False)
+            except aiohttp.ClientError:  # it starts
+                return False
             return answer["_status"] == 200 and [one["state"] for one in answer["list"]] == ["passivated"]
 
         await eventually(listed, "its mark is trusted after a restart", 90.0)

@@ -65,6 +65,8 @@ def call_of(name: str) -> tuple[str, str, bytes]:
         body = b'{"verdict":"made","reason":"looked"}'
     elif name == "leave_out":
         body = b'{"units":[{"instanceId":"p1"}]}'
+    elif name == "decide_many":
+        body = b'{"action":"approve","reason":"looked","items":[{"id":"%s","digest":"d"}]}' % OF_A.encode()
     return operation.method, filled(operation.path) + query, body
 
 
@@ -119,6 +121,10 @@ async def test_every_operation_of_a_foreign_system(at: House, name: str) -> None
     elif "{id}" in operation.path or name == "set_status":
         assert reply.is_error(404, f"reprocessing {OF_A} is not known")
         assert [(line["outcome"], line["status"]) for line in at.refused()] == [("refused", 404)]
+    elif name == "decide_many":  # each of them has an answer of its own
+        assert [(one["status"], one["message"]) for one in reply.json["items"]] == [
+            (404, f"reprocessing {OF_A} is not known")
+        ]
     else:
         assert reply.is_error(operation.refusal, "restricted is not allowed on system 'sysA'")
     assert {system for system, _, _ in at.actor_client.asked} <= {"sysB"}
