@@ -166,8 +166,9 @@ async def test_a_system_at_rest_is_woken(url: str, tmp_path: Path) -> None:
             await it.publish(event(names[-1]))
             await committed(it, *names)
 
-            async def at_rest() -> bool:
-                return f"system {SYSTEM}" not in processes(it.folder / "data")
+            async def at_rest(times: int = len(names)) -> bool:
+                ended = f"system {SYSTEM}" not in processes(it.folder / "data")
+                return ended and it.log.read_text().count('"event": "passivated"') == times
 
             await eventually(at_rest, "it is passivated")
         await it.stop()
