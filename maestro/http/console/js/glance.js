@@ -8,6 +8,8 @@ import { badge, empty, icon } from "./parts.js";
 import { href } from "./router.js";
 import { table } from "./table.js";
 
+/** Messages that are looked at for the latest reason. */
+const NEWEST = 50;
 const FRESH = 30_000;
 
 export function glance(systems) {
@@ -40,7 +42,7 @@ export class Failures {
     if (known?.seen === seen && Date.now() - known.at < FRESH) return known;
     const [system, found] = await Promise.all([
       api.system(id, signal),
-      api.errors(id, signal).catch(() => ({ errors: [] })),
+      api.errors(id, "", 0, NEWEST, signal).catch(() => ({ errors: [] })),
     ]);
     const depths = Object.entries(system.queues ?? {}).filter(([name]) => name.includes("error"));
     const count = system.queues ? depths.reduce((sum, [, depth]) => sum + Math.max(0, depth), 0) : null;
