@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.world import run
 
-A_FILE = 400
+A_FILE = 200
 A_TEST = 50
 
 
