@@ -5,8 +5,6 @@ different: it counts when the document becomes pending, and never later, for the
 records what was demanded last (`Document.demand`); what a restart with other policies changes stands in its history.
 """
 
-from collections.abc import Iterator
-
 from maestro.json_text import text_of
 from maestro.messages import Code
 from maestro.rules import facts, policies
@@ -88,21 +86,16 @@ def approved_by(demand: Demand | None) -> str:
 
 def resume(system: System, step: Step) -> None:
     """After a restart: where the policies demand something else of what is pending, its history says so."""
-    for doc, before in _pending(system):
+    for doc in system.live.values():
+        before = doc.demand
+        if doc.status is not Status.PENDING or (before is None and not system.rules.policies):
+            continue
+        now = _now(system, doc)
         if not system.rules.policies:
             doc.demand = None
-        now = _now(system, doc)
-        if before is None and not system.rules.policies:
-            continue
         if before is None or doc.demand is None or not before.says_the_same(now):
             doc.note(system.now, MAESTRO, f"by the policies as they are now: {now.text}", "")
             step.save(SaveDocument(doc))
-
-
-def _pending(system: System) -> Iterator[tuple[Document, Demand | None]]:
-    for doc in system.live.values():
-        if doc.status is Status.PENDING:
-            yield doc, doc.demand
 
 
 def rows_of(footprint: Footprint) -> int:

@@ -14,8 +14,8 @@ spares them (`approve`) is not.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -237,15 +237,10 @@ def for_system(policies: Iterable[Policy], system_id: str) -> tuple[Policy, ...]
 
 def weigh(policy: Policy, known: Known) -> Weighed:
     """Hold one policy against a commit."""
-    checks = tuple(_checks(policy, known))
-    found = {check.holds for check in checks}
-    if False in found:
-        effects: tuple[Effect, ...] = ()
-    elif None in found:
-        effects = tuple(effect for effect in policy.effects if effect is not Effect.APPROVE)
-    else:
-        effects = policy.effects
-    return Weighed(policy, checks, effects)
+    weighed = Weighed(policy, tuple(_checks(policy, known)), policy.effects)
+    if weighed.applies is False:
+        return replace(weighed, effects=())
+    return weighed if weighed.applies else _sparing_nobody(weighed)
 
 
 def verdict(policies: Iterable[Policy], known: Known, *given: Effect, spares: bool = True) -> Verdict:
@@ -255,7 +250,7 @@ def verdict(policies: Iterable[Policy], known: Known, *given: Effect, spares: bo
     """
     weighed = tuple(weigh(policy, known) for policy in policies)
     if not spares:
-        weighed = tuple(Weighed(one.policy, one.checks, _without_approve(one.effects)) for one in weighed)
+        weighed = tuple(map(_sparing_nobody, weighed))
     demanded = {*given, *(effect for one in weighed for effect in one.effects)}
     approvals = [effect for effect in _APPROVALS if effect in demanded]
     budget = UNLIMITED
@@ -265,8 +260,8 @@ def verdict(policies: Iterable[Policy], known: Known, *given: Effect, spares: bo
     return Verdict(approvals[-1] if approvals else Effect.ASK, Effect.REFUSE_SKIP in demanded, budget, weighed)
 
 
-def _without_approve(effects: Sequence[Effect]) -> tuple[Effect, ...]:
-    return tuple(effect for effect in effects if effect is not Effect.APPROVE)
+def _sparing_nobody(weighed: Weighed) -> Weighed:
+    return replace(weighed, effects=tuple(effect for effect in weighed.effects if effect is not Effect.APPROVE))
 
 
 def date_of(origin: bytes, paths: Iterable[str]) -> date | None:
