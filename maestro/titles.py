@@ -1,4 +1,4 @@
-"""Names an event as people do: by what its origin says, not by an id."""
+"""Names an event as people do: by what its origin says, not by an id. And cuts what is too long to be shown."""
 
 import re
 from typing import Any, Final
@@ -22,8 +22,12 @@ def gist(payload: object) -> str:
     if not isinstance(payload, dict):
         return str(payload)[:_SHOWN]
     plain = (_plain(value) for value in payload.values() if value is not None and not isinstance(value, dict | list))
-    text = " · ".join(plain)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return cut(" · ".join(plain), _SHOWN)
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text of at most so many characters; one that was longer ends in an ellipsis."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _plain(value: Any) -> str:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Final
 
+from maestro import titles
 from maestro.language import figure
 
 _MINUTE: Final = 60
@@ -13,7 +14,7 @@ _DAY: Final = 86400
 def plain(text: object, limit: int = 500) -> str:
     """Return `text` on one line, without control characters, shortened to `limit` characters."""
     shown = "".join(one if one.isprintable() else " " for one in str(text)).rstrip()
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return titles.cut(shown, limit)
 
 
 def moment(timestamp: str | None) -> datetime | None:

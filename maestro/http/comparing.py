@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from maestro import json_text
+from maestro import json_text, titles
 
 #: Values that are gathered before those too many are dropped, beside twice the number to keep.
 SPARE: Final = 200
@@ -272,5 +272,4 @@ def _json(value: object) -> str:
 
 def _cut(text: str, most: int) -> str:
     """Return a text that any encoder takes, of at most so many characters."""
-    shown = text if len(text) <= most else text[: most - 1] + "…"
-    return shown.encode(errors="replace").decode()
+    return titles.cut(text, most).encode(errors="replace").decode()

@@ -25,8 +25,12 @@ def mark(text: str, /) -> str:
 
 def figure(value: float, form: str = ",") -> str:
     """Return a number as the language writes it; `form` is Python's format."""
-    written = format(value, form)
-    return written.translate(_SWAPPED) if language() == PORTUGUESE else written
+    return separated(format(value, form), language())
+
+
+def separated(number: str, wanted: str) -> str:
+    """Return a number that is written as Python does with a language's separators."""
+    return number.translate(_SWAPPED) if wanted == PORTUGUESE else number
 
 
 def _filled(text: str, values: dict[str, object]) -> str:

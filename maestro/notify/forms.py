@@ -14,6 +14,7 @@ import orjson
 
 from maestro.notify.plan import Step
 from maestro.notify.texts import Message
+from maestro.titles import cut
 
 #: Characters that Slack takes of a header and of a section; and a text of Teams, so that a message stays below 28 kB.
 _SLACK_HEADER, _SLACK_SECTION, _TEAMS_TEXT = 150, 3000, 600
@@ -27,7 +28,7 @@ def slack(message: Message) -> bytes:
     Source: https://api.slack.com/messaging/webhooks
     """
     blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": {"type": "plain_text", "text": _cut(message.title, _SLACK_HEADER)}}
+        {"type": "header", "text": {"type": "plain_text", "text": cut(message.title, _SLACK_HEADER)}}
     ]
     for line in message.lines:
         link = f"\n<{line.link}|{message.open}>" if line.link else ""
@@ -49,7 +50,7 @@ def teams(message: Message) -> bytes:
     body: list[dict[str, Any]] = [_run([{"text": message.title, "weight": "bolder", "size": "medium"}])]
     for line in message.lines:
         runs: list[dict[str, Any]] = [
-            {"text": f"{_cut(line.title, _TEAMS_TEXT)}  ", "weight": "bolder"}, {"text": _cut(line.text, _TEAMS_TEXT)}
+            {"text": f"{cut(line.title, _TEAMS_TEXT)}  ", "weight": "bolder"}, {"text": cut(line.text, _TEAMS_TEXT)}
         ]  # fmt: skip
         if line.link:
             action = {"type": "Action.OpenUrl", "url": line.link}
@@ -84,7 +85,7 @@ def json(message: Message, step: Step | None, now: float) -> bytes:
 def email(message: Message, sender: str, to: tuple[str, ...], now: float) -> EmailMessage:
     """Return a plain e-mail."""
     made = EmailMessage()
-    made["Subject"] = _cut(message.title.translate(_CONTROL), 200)
+    made["Subject"] = cut(message.title.translate(_CONTROL), 200)
     made["From"], made["To"] = sender, ", ".join(to)
     made["Date"] = format_datetime(_moment(now))
     made["Message-ID"] = f"<{uuid.uuid4()}@{sender.rpartition('@')[2]}>"
@@ -105,15 +106,11 @@ def _run(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _slack(text: str, most: int) -> str:
-    return _encodable(_cut(text, most)).translate(_SLACK)
+    return _encodable(cut(text, most)).translate(_SLACK)
 
 
 def _encodable(text: str) -> str:
     return text.encode(errors="replace").decode()
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _moment(now: float) -> datetime:

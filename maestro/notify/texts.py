@@ -1,4 +1,4 @@
-"""What a notice says, in words: English and Portuguese. A text with {n} has a form for one and one for all else."""
+"""What a notice says, in words: English and Portuguese."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -6,14 +6,15 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from maestro import titles
+from maestro.language import ENGLISH, PORTUGUESE
+from maestro.language.tables import Table, Text
 from maestro.messages import TodoItem
 from maestro.notify.plan import Due, Step
 
 #: Things of one notice that are told one by one; and characters of a cause.
 LISTED: Final = 10
 SHOWN: Final = 200
-
-Text = str | tuple[str, str]
 
 _EN: Final[Mapping[str, Text]] = {
     "first": ("{n} thing waits for a person", "{n} things wait for a person"),
@@ -94,7 +95,7 @@ _PT: Final[Mapping[str, Text]] = {
     "all": "Tudo o que espera",
 }  # fmt: skip
 
-TABLES: Final = {"en": _EN, "pt-BR": _PT}
+TABLES: Final = {ENGLISH: _EN, PORTUGUESE: _PT}
 _HOUR, _DAY = 3600, 86_400
 
 
@@ -124,42 +125,42 @@ class Message(Struct, frozen=True):
 
 def message(some: Sequence[Due], step: Step, language: str, public_url: str) -> Message:
     """Say that these things wait."""
-    table = TABLES[language]
-    lines = tuple(_line(one, table, language, public_url) for one in some[:LISTED])
+    words = Table(TABLES[language], language)
+    lines = tuple(_line(one, words, public_url) for one in some[:LISTED])
     left = len(some) - len(lines)
     return Message(
-        title=f"Maestro: {_said(table, language, step.name.lower(), n=len(some))}",
+        title=f"Maestro: {words(step.name.lower(), n=len(some))}",
         lines=lines,
-        more=_said(table, language, "more", n=left) if left else "",
-        open=_said(table, language, "open"),
-        all=_said(table, language, "all"),
+        more=words("more", n=left) if left else "",
+        open=words("open"),
+        all=words("all"),
         link=public_url and f"{public_url}/",
     )
 
 
 def test_message(language: str, public_url: str) -> Message:
     """Say that this is a test."""
-    table = TABLES[language]
+    words = Table(TABLES[language], language)
     return Message(
-        title=f"Maestro: {_said(table, language, 'test')}",
-        lines=(Line("Maestro", _said(table, language, "test.text"), ""),),
+        title=f"Maestro: {words('test')}",
+        lines=(Line("Maestro", words("test.text"), ""),),
         more="",
-        open=_said(table, language, "open"),
-        all=_said(table, language, "all"),
+        open=words("open"),
+        all=words("all"),
         link=public_url and f"{public_url}/",
     )
 
 
-def _line(due: Due, table: Mapping[str, Text], language: str, public_url: str) -> Line:
+def _line(due: Due, words: Table, public_url: str) -> Line:
     item = due.item
-    said = [_said(table, language, item.kind.value, n=_number(item), sibling=item.sibling)]
+    said = [words(item.kind.value, n=_number(item), sibling=item.sibling)]
     if item.locked:
-        said.append(_said(table, language, "locked"))
+        said.append(words("locked"))
     if item.waiting:
-        said.append(_said(table, language, "waiting", n=item.waiting))
+        said.append(words("waiting", n=item.waiting))
     if due.waited >= 60:  # noqa: PLR2004 - a minute
-        said.append(_waited(due.waited, table, language))
-    cause = item.cause if len(item.cause) <= SHOWN else item.cause[: SHOWN - 1] + "…"
+        said.append(_waited(due.waited, words))
+    cause = titles.cut(item.cause, SHOWN)
     title = " · ".join(filter(None, (item.system, item.event, item.about)))
     return Line(title, "; ".join(said) + (f" ({cause})" if cause else ""), _link(item, public_url), due)
 
@@ -176,10 +177,10 @@ def _number(item: TodoItem) -> int:
             return item.left
 
 
-def _waited(seconds: float, table: Mapping[str, Text], language: str) -> str:
+def _waited(seconds: float, words: Table) -> str:
     for unit, size in (("days", _DAY), ("hours", _HOUR), ("minutes", 60)):
         if seconds >= size:
-            return _said(table, language, f"since.{unit}", n=int(seconds // size))
+            return words(f"since.{unit}", n=int(seconds // size))
     return ""
 
 
@@ -189,11 +190,3 @@ def _link(item: TodoItem, public_url: str) -> str:
     if item.reprocessing:
         return f"{public_url}/#/reprocessing/{quote(item.reprocessing, safe='')}"
     return f"{public_url}/#/systems/{quote(item.system, safe='')}"
-
-
-def _said(table: Mapping[str, Text], language: str, key: str, n: int | None = None, **values: str) -> str:
-    text = table[key]
-    if not isinstance(text, str):
-        text = text[0 if n == 1 else 1]
-    shown = f"{n:,}".replace(",", "." if language == "pt-BR" else ",") if n is not None else ""
-    return text.format(n=shown, **values)

@@ -27,7 +27,7 @@ from maestro.http.replies import STATUS, Problem
 from maestro.messages import Answer, Code, GetDocument, GetReplays, GetUnits, ListStale, Question
 from maestro.rules.preview import digest
 from maestro.statuses import Status
-from maestro.titles import gist, words
+from maestro.titles import cut, gist, words
 
 #: The form of the facts: it changes when they are put otherwise.
 FORM: Final = 1
@@ -337,4 +337,4 @@ def _text(value: object) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+    return cut(text, SHOWN)

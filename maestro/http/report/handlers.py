@@ -14,9 +14,10 @@ from maestro.http.replies import reply
 from maestro.http.report.facts import Facts, Sources, gathered
 from maestro.http.report.form import canonical, digest
 from maestro.http.report.page import POLICY, rendered
-from maestro.http.report.texts import Words, language_of
+from maestro.http.report.texts import words_of
 from maestro.http.request_context import principal
 from maestro.http.shapes import ReportQuery
+from maestro.language import from_header
 
 #: The header that tells the digest.
 DIGEST: Final = "X-Report-Digest"
@@ -28,11 +29,11 @@ async def page(request: web.Request) -> web.StreamResponse:
     """The report as a page, in the language of the query, else of the browser."""
     query = query_of(request, ReportQuery)
     document_id = path_document(request)
-    language = query.language or language_of(request.headers.get(hdrs.ACCEPT_LANGUAGE, ""))
+    language = query.language or from_header(request.headers.get(hdrs.ACCEPT_LANGUAGE, ""))
     facts, hashed = await _made(request, document_id, language)
     made_for = principal().name if principal().proven else ""
     body = await asyncio.to_thread(
-        rendered, facts, Words(language), digest=hashed, made_at=time.time(), made_for=made_for
+        rendered, facts, words_of(language), digest=hashed, made_at=time.time(), made_for=made_for
     )
     return web.Response(
         body=body,

@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
-from maestro.http.report.texts import Words
+from maestro.language.tables import Table
 from maestro.statuses import Status
 
 _STYLE: Final = (resources.files("maestro.http.report") / "report.css").read_text("utf-8")
@@ -29,7 +29,7 @@ Cell = Child | Sequence[Child]
 Facts = Mapping[str, Any]
 
 
-def rendered(facts: Facts, words: Words, *, digest: str, made_at: float, made_for: str) -> bytes:
+def rendered(facts: Facts, words: Table, *, digest: str, made_at: float, made_for: str) -> bytes:
     """Return the page. `digest` is the facts'; `made_at` in seconds since the epoch; `made_for` may be empty."""
     asked = facts["asked"]
     heading = " · ".join(filter(None, (asked["event"] or asked["name"], asked["about"])))
@@ -62,7 +62,7 @@ def rendered(facts: Facts, words: Words, *, digest: str, made_at: float, made_fo
 # --- the sections -----------------------------------------------------------------------------------------------
 
 
-def _lead(facts: Facts, words: Words) -> Iterable[ET.Element]:
+def _lead(facts: Facts, words: Table) -> Iterable[ET.Element]:
     """Say in a few sentences what happened."""
     n, pending = facts["shown"]["units"], facts["status"] == Status.PENDING
     key = "lead.late" if facts["late"] else "lead.pending" if pending else "lead.held"
@@ -88,7 +88,7 @@ def _turns(entries: Sequence[Facts]) -> Iterable[Facts]:
         yield decided[-1]
 
 
-def _about_it(facts: Facts, words: Words) -> ET.Element:
+def _about_it(facts: Facts, words: Table) -> ET.Element:
     asked = facts["asked"]
     kind = [words(name) for name in ("late", "forking") if facts[name]]
     pairs = [
@@ -106,7 +106,7 @@ def _about_it(facts: Facts, words: Words) -> ET.Element:
     return _e("section", _facts([(words(key), value) for key, value in pairs]), {"aria-label": words("reprocessing")})
 
 
-def _asked(asked: Facts, words: Words) -> ET.Element:
+def _asked(asked: Facts, words: Table) -> ET.Element:
     writes, payload = asked["writes"], asked["payload"]
     parts: list[Child] = []
     if payload:
@@ -128,7 +128,7 @@ def _asked(asked: Facts, words: Words) -> ET.Element:
     return _section(words("asked"), *parts)
 
 
-def _shown(facts: Facts, words: Words) -> ET.Element:
+def _shown(facts: Facts, words: Table) -> ET.Element:
     shown = facts["shown"]
     likely, first = shown["likely"], shown["approvedFirst"]
     pairs = [
@@ -141,7 +141,7 @@ def _shown(facts: Facts, words: Words) -> ET.Element:
     return _section(words("shown"), _facts(pairs))
 
 
-def _decided(decided: Facts, words: Words) -> ET.Element:
+def _decided(decided: Facts, words: Table) -> ET.Element:
     rows = [
         (
             _moment(one["at"]),
@@ -156,7 +156,7 @@ def _decided(decided: Facts, words: Words) -> ET.Element:
     return _section(words("decided"), *table, *_policies(decided["policies"], words))
 
 
-def _policies(policies: Sequence[Facts], words: Words) -> Iterable[Child]:
+def _policies(policies: Sequence[Facts], words: Table) -> Iterable[Child]:
     if not policies:
         return ()
     rows = [
@@ -171,12 +171,12 @@ def _policies(policies: Sequence[Facts], words: Words) -> Iterable[Child]:
     return _titled(words("policies"), _table(words, ("policy", "wording", "demanded", "why"), rows, len(rows)))
 
 
-def _condition(condition: Facts, words: Words) -> str:
+def _condition(condition: Facts, words: Table) -> str:
     found = condition["found"] or words("policy.unknown")
     return f"{condition['setting']} = {condition['wanted']} ({found})"
 
 
-def _ran(ran: Facts, words: Words) -> ET.Element:
+def _ran(ran: Facts, words: Table) -> ET.Element:
     budget = ran["budget"] or {}
     limits = [words(f"budget.{name}", n=value) for name, value in budget.items() if value is not None]
     states = [f"{words.known(f'unit.{state}', state)} {words.number(n)}" for state, n in sorted(ran["states"].items())]
@@ -214,7 +214,7 @@ def _left(unit: Facts, columns: Sequence[str]) -> list[Cell]:
     return [cells[name] for name in columns]
 
 
-def _changed(changed: Facts, words: Words) -> ET.Element:
+def _changed(changed: Facts, words: Table) -> ET.Element:
     summary, biggest, overwrites = changed["summary"], changed["biggest"], changed["overwrites"]
     if summary is None:
         parts: list[Child] = [_e("p", words("nothing_replayed"))]
@@ -247,7 +247,7 @@ def _changed(changed: Facts, words: Words) -> ET.Element:
 _VALUE: Final = ("row", "field", "was", "after", "difference", "percent")
 
 
-def _value(one: Facts, words: Words) -> list[Cell]:
+def _value(one: Facts, words: Table) -> list[Cell]:
     change, difference, percent = one["change"], one["difference"], one["percent"]
     mark = None if change == "changed" else f" ({words.known(f'change.{change}', change)})"
     return [
@@ -260,7 +260,7 @@ def _value(one: Facts, words: Words) -> list[Cell]:
     ]
 
 
-def _units(units: Facts, words: Words) -> ET.Element | None:
+def _units(units: Facts, words: Table) -> ET.Element | None:
     if not units["total"]:
         return None
     rows = []
@@ -282,7 +282,7 @@ def _units(units: Facts, words: Words) -> ET.Element | None:
     return _section(f"{words('units')} ({words.number(units['total'])})", *_table(words, columns, rows, units["total"]))
 
 
-def _came_of(unit: Facts, words: Words) -> str:
+def _came_of(unit: Facts, words: Table) -> str:
     """Say what came of a unit; before the decision, what it read."""
     outcome, read = unit["outcome"], unit["read"]
     if read and not read["problem"]:
@@ -294,7 +294,7 @@ def _came_of(unit: Facts, words: Words) -> str:
     return _summed(outcome | {"largest": None}, words, none=words("same"))
 
 
-def _about(words: Words, digest: str, made_at: float, made_for: str) -> ET.Element:
+def _about(words: Table, digest: str, made_at: float, made_for: str) -> ET.Element:
     pairs: list[tuple[str, Child]] = [
         (words("made_at"), _moment(f"{datetime.fromtimestamp(made_at, UTC):%Y-%m-%dT%H:%M:%SZ}")),
         (words("made_by"), made_for or words("anybody")),
@@ -340,7 +340,7 @@ def _facts(pairs: Iterable[tuple[str, Child]]) -> ET.Element:
     return _e("dl", *(_e("div", _e("dt", name), _e("dd", value)) for name, value in shown))
 
 
-def _table(words: Words, columns: Sequence[str], rows: Sequence[Sequence[Cell]], total: int) -> list[ET.Element]:
+def _table(words: Table, columns: Sequence[str], rows: Sequence[Sequence[Cell]], total: int) -> list[ET.Element]:
     """Return a table, and how many of the `total` rows it leaves out. Each cell knows its column: a phone has lines."""
     names = [words.known(name, name) for name in columns]
     kinds = ["number" if name in _NUMBERS else "" for name in columns]
@@ -373,11 +373,11 @@ def _time(at: str) -> str:
     return at[:19].replace("T", " ")
 
 
-def _status(status: str, words: Words) -> str:
+def _status(status: str, words: Table) -> str:
     return words.known(f"status.{status}", status)
 
 
-def _amount(value: object, words: Words) -> str:
+def _amount(value: object, words: Table) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -385,7 +385,7 @@ def _amount(value: object, words: Words) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _summed(counts: Facts, words: Words, none: str = "") -> str:
+def _summed(counts: Facts, words: Table, none: str = "") -> str:
     """Say in one line what was changed; `none` where nothing was."""
     parts = [words(key, n=counts[key]) for key in ("added", "destroyed", "unread") if counts[key]]
     if counts["changed"] or not (parts or none):

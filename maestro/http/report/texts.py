@@ -1,9 +1,10 @@
-"""What a report says, in the reader's language. A text with {n} has a form for one and a form for all other numbers."""
+"""What a report says, in the reader's language."""
 
 from collections.abc import Mapping
 from typing import Final
 
-Text = str | tuple[str, str]
+from maestro.language import ENGLISH, PORTUGUESE
+from maestro.language.tables import Table, Text
 
 EN: Final[Mapping[str, Text]] = {
     "title": "Decision report",
@@ -312,63 +313,9 @@ PT: Final[Mapping[str, Text]] = {
     "unit.left_out": "deixado de fora",
 }  # fmt: skip
 
-ENGLISH: Final = "en"
-PORTUGUESE: Final = "pt-BR"
 LANGUAGES: Final = {ENGLISH: EN, PORTUGUESE: PT}
 
 
-class Words:
-    """The texts of one language, and its way of writing numbers."""
-
-    def __init__(self, language: str) -> None:
-        self.language = language
-        self._texts = LANGUAGES[language]
-
-    def __call__(self, key: str, **values: object) -> str:
-        """Return a text with its {values} filled in: numbers as the language writes them."""
-        text = self._texts[key]
-        if not isinstance(text, str):
-            text = text[0 if values.get("n") == 1 else 1]
-        shown = {
-            name: self.number(value) if isinstance(value, int | float) else value for name, value in values.items()
-        }
-        return text.format_map(shown)
-
-    def known(self, key: str, otherwise: str) -> str:
-        """Return the text of a key if there is one, else `otherwise`: for words that come from elsewhere."""
-        return self(key) if key in self._texts else otherwise
-
-    def number(self, value: float, *, sign: bool = False) -> str:
-        """Return a number with the language's separators; of a fraction ten digits that mean something."""
-        if isinstance(value, int):
-            text = f"{value:+,}" if sign and value else f"{value:,}"
-        else:
-            text = f"{value:+,.10g}" if sign and value else f"{value:,.10g}"
-        return self._separated(text)
-
-    def percent(self, value: float) -> str:
-        """Return a change in per cent with its sign: one decimal, three digits of a small one."""
-        text = f"{value:+,.1f}".removesuffix(".0") if abs(value) >= 1 or not value else f"{value:+.3g}"
-        return self._separated(text) + "%"
-
-    def _separated(self, text: str) -> str:
-        return text.translate(_POINTS) if self.language == PORTUGUESE else text
-
-
-_POINTS: Final = str.maketrans(",.", ".,")
-
-
-def language_of(header: str) -> str:
-    """Return the language that an `Accept-Language` asks for most, of those there are; English without one."""
-    best, weight = ENGLISH, 0.0
-    for part in header[:1000].split(","):
-        tag, _, parameter = part.strip().partition(";")
-        primary = tag.strip().lower().partition("-")[0]
-        found = {"en": ENGLISH, "pt": PORTUGUESE, "*": ENGLISH}.get(primary)
-        try:
-            quality = float(parameter.strip().removeprefix("q=") or 1)
-        except ValueError:
-            quality = 0.0
-        if found and weight < quality <= 1:
-            best, weight = found, quality
-    return best
+def words_of(language: str) -> Table:
+    """Return the texts of a language."""
+    return Table(LANGUAGES[language], language)

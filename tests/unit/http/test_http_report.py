@@ -14,7 +14,8 @@ from maestro.http.actor_client import Unavailable
 from maestro.http.report import facts as gathering
 from maestro.http.report.form import canonical, digest
 from maestro.http.report.page import STYLE_SOURCE, rendered
-from maestro.http.report.texts import EN, LANGUAGES, PT, Words, language_of
+from maestro.http.report.texts import EN, LANGUAGES, PT, words_of
+from maestro.language import from_header
 from maestro.messages import Answer, Code, GetDocument, GetReplays
 from maestro.rules import preview
 from maestro.rules.ids import document_id
@@ -91,12 +92,12 @@ def test_every_status_and_state_has_a_word_and_no_word_is_unused() -> None:
      ("pt-BR", ("0 valores mudaram", "1 valor mudou", "2 valores mudaram", "1.000 valores mudaram"))],
 )  # fmt: skip
 def test_numbers_come_from_the_value(language: str, written: tuple[str, ...]) -> None:
-    words = Words(language)
+    words = words_of(language)
     assert tuple(words("values", n=n) for n in (0, 1, 2, 1000)) == written
 
 
 def test_numbers_are_written_as_the_language_does() -> None:
-    english, portuguese = Words("en"), Words("pt-BR")
+    english, portuguese = words_of("en"), words_of("pt-BR")
     assert (english.number(1234567.25), portuguese.number(1234567.25)) == ("1,234,567.25", "1.234.567,25")
     assert (english.number(3, sign=True), english.number(-0.5, sign=True), english.number(0, sign=True)) == (
         "+3", "-0.5", "0",
@@ -116,7 +117,7 @@ def test_numbers_are_written_as_the_language_does() -> None:
     ],
 )  # fmt: skip
 def test_the_language_is_the_one_asked_for_most(header: str, language: str) -> None:
-    assert language_of(header) == language
+    assert from_header(header) == language
 
 
 # --- the facts ----------------------------------------------------------------------------------------------------
@@ -270,7 +271,7 @@ async def test_every_value_is_escaped(client: Client, actor_client: FakeActorCli
     facts["changed"]["overwrites"] = {"total": 2, "first": [overwrite, overwrite | {"values": []}]}
     facts["asked"]["writes"]["rows"] = [{"type": "t", "id": "i", "change": "changed", "is": "5", "was": "4"}]
 
-    words = Words(language)
+    words = words_of(language)
     sane = rendered(facts, words, digest="d", made_at=0, made_for="ana").decode()
     page = rendered(poisoned(facts), words, digest=HOSTILE, made_at=0, made_for=HOSTILE).decode()
     seen, expected = Seen(), Seen()
