@@ -5,14 +5,14 @@ are held at once, and who goes through rows gives way to others in between.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Hashable, Iterable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 from maestro.http.comparing import Compared, Comparison
 from maestro.platform import Platform, SiblingUnreachable
 from maestro.platform.history import History
-from maestro.system.deadline import promptly
+from maestro.system.deadline import SHARE, promptly
 
 T = TypeVar("T")
 
@@ -52,6 +52,44 @@ async def gently(items: Iterable[T]) -> AsyncIterator[T]:
         yield item
         if number % STEP == 0:
             await asyncio.sleep(0)
+
+
+class Looks:
+    """Looks that go on in the background, one for each key and `most` at a time. A caller waits for a while at most.
+
+    `timeout`: seconds that an answer may take.
+    """
+
+    def __init__(self, most: int, timeout: float) -> None:
+        self._most = most
+        self._wait = timeout * SHARE
+        self._tasks: dict[Hashable, asyncio.Task[None]] = {}
+
+    @property
+    def full(self) -> bool:
+        """Whether no further look may begin now."""
+        return len(self._tasks) >= self._most
+
+    def begin(self, key: Hashable, look: Coroutine[None, None, None], name: str) -> None:
+        """Begin a look; none of that key may go on."""
+        self._tasks[key] = task = asyncio.create_task(look, name=name)
+        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+
+    def goes_on(self, key: Hashable) -> bool:
+        """Whether the look of a key goes on."""
+        return key in self._tasks
+
+    async def wait(self, key: Hashable) -> None:
+        """Wait for the look of a key, as long as an answer may take; not at all when none goes on."""
+        if (task := self._tasks.get(key)) is not None:
+            await asyncio.wait({task}, timeout=self._wait)
+
+    async def close(self) -> None:
+        """Look at no more."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def compared(comparison: Comparison) -> Compared:

@@ -15,10 +15,9 @@ import msgspec
 from msgspec import Struct
 
 from maestro.http.comparing import Compared, Comparison, Value, size
-from maestro.http.datasets import Datasets, compared
+from maestro.http.datasets import Datasets, Looks, compared
 from maestro.platform import Platform, SiblingError
 from maestro.rules.unit import UnitState
-from maestro.system.deadline import SHARE
 
 #: Units of one document that are looked at; of the others only a page that is asked for, and the export.
 SURVEYED: Final = 1000
@@ -96,10 +95,9 @@ class Outcomes:
 
     def __init__(self, platform: Platform, timeout: float) -> None:
         self._datasets = Datasets(platform, timeout, AT_ONCE)
-        self._timeout = timeout
         self._known: OrderedDict[_Key, _Known] = OrderedDict()
         self._values = 0
-        self._surveys: dict[str, asyncio.Task[None]] = {}
+        self._surveys = Looks(SURVEYS, timeout)
 
     async def told(self, document_id: str, asked: Replays, page: Sequence[UnitReplayed]) -> dict[str, Any]:
         """Return a summary of the units `asked` about, the biggest changes, and each unit of the `page`.
@@ -108,13 +106,9 @@ class Outcomes:
         """
         wanted = [unit for unit in (*page, *asked.units) if unit.last and self._of(asked.system_id, unit) is None]
         if wanted:
-            task = self._surveys.get(document_id)
-            if task is None and len(self._surveys) < SURVEYS:
-                task = asyncio.create_task(self._survey(asked.system_id, wanted), name=f"outcome of {document_id}")
-                self._surveys[document_id] = task
-                task.add_done_callback(lambda _: self._surveys.pop(document_id, None))
-            if task is not None:
-                await asyncio.wait({task}, timeout=self._timeout * SHARE)
+            if not (self._surveys.goes_on(document_id) or self._surveys.full):
+                self._surveys.begin(document_id, self._survey(asked.system_id, wanted), f"outcome of {document_id}")
+            await self._surveys.wait(document_id)
         return {
             "status": asked.status,
             "summary": self._summary(asked),
@@ -132,10 +126,7 @@ class Outcomes:
 
     async def close(self) -> None:
         """Look at no more."""
-        tasks = list(self._surveys.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._surveys.close()
 
     # --- looking -----------------------------------------------------------------------------------------------
 

@@ -15,10 +15,9 @@ from typing import Any, Final
 import msgspec
 
 from maestro.http.comparing import ADDED, CHANGED, Comparison, Rows, Value, does_to, key_of, row_of, writer_of
-from maestro.http.datasets import Datasets, compared, gently
+from maestro.http.datasets import Datasets, Looks, compared, gently
 from maestro.platform import Platform, SiblingError
 from maestro.rules.unusual import ENOUGH, LIMIT, Measure, Verdict, measured, slipped
-from maestro.system.deadline import SHARE
 
 #: New values that are looked at, the largest changes first.
 LOOKED: Final = 20
@@ -81,9 +80,8 @@ class Unusual:
 
     def __init__(self, platform: Platform, timeout: float) -> None:
         self._datasets = Datasets(platform, timeout, AT_ONCE)
-        self._timeout = timeout
         self._looks: OrderedDict[tuple[str, str], _Look] = OrderedDict()
-        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._under_way = Looks(LOOKS, timeout)
 
     async def told(self, system_id: str, instance_id: str, branch: str) -> dict[str, Any]:
         """Return what is known of the held instance's new values by the time an answer may take."""
@@ -92,25 +90,19 @@ class Unusual:
         key = (system_id, instance_id)
         look = self._looks.get(key)
         if look is None or (look.until is not None and look.until < time.monotonic()):
-            if len(self._tasks) >= LOOKS:
+            if self._under_way.full:
                 return _told(_Look(), problem=BUSY)
             look = self._looks[key] = _Look()
-            task = asyncio.create_task(self._look(look, instance_id, branch), name=f"past of {instance_id}")
-            self._tasks[key] = task
-            task.add_done_callback(lambda _: self._tasks.pop(key, None))
+            self._under_way.begin(key, self._look(look, instance_id, branch), f"past of {instance_id}")
         self._looks.move_to_end(key)
         while len(self._looks) > REMEMBERED:
             self._looks.popitem(last=False)
-        if (running := self._tasks.get(key)) is not None:
-            await asyncio.wait({running}, timeout=self._timeout * SHARE)
+        await self._under_way.wait(key)
         return _told(look)
 
     async def close(self) -> None:
         """Look at no more."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._under_way.close()
 
     # --- looking -----------------------------------------------------------------------------------------------
 
