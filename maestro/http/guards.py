@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import msgspec
+
 from maestro import logs
-from maestro.access.audit import REFUSED_BYTES, REFUSED_FILES, AuditLog
+from maestro.access.audit import REFUSED_BYTES, REFUSED_FILES, AuditError, AuditLog, Entry
 from maestro.access.oidc import Oidc
 from maestro.access.tokens import TokenFile
 from maestro.access.verifier import Verifier
@@ -27,6 +29,16 @@ class Guards:
     audit: AuditLog | None = None
     #: Where refused attempts are recorded; None: nowhere.
     refused: AuditLog | None = None
+
+    async def record(self, entry: Entry) -> None:
+        """Put what was done into the audit log; what it cannot take stands in the log of the process."""
+        if self.audit is None:
+            return
+        try:
+            await self.audit.record(entry)
+        except AuditError as error:
+            # It is decided already, and the answer says so; nothing more is decided until the log can be written.
+            logs.get(part="audit").critical("audit.not_written", cause=str(error), **msgspec.to_builtins(entry))
 
 
 def unguarded(http: HttpSettings) -> Guards:

@@ -202,11 +202,7 @@ async def _record(
     if denied:
         await guards.refused.record_denied(entry)
         return
-    try:
-        await guards.audit.record(entry)
-    except AuditError as error:
-        # It is decided already, and the answer says so; nothing more is decided until the log can be written.
-        logs.get(part="audit").critical("audit.not_written", cause=str(error), **msgspec.to_builtins(entry))
+    await guards.record(entry)
 
 
 class _Told(msgspec.Struct):
