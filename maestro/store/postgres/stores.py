@@ -129,12 +129,14 @@ class PostgresStores:
         ours = read_installation(self._data_dir)
         connection = await connect(self._url, self._seconds)
         try:
-            standing = await claim(connection, system_id, ours.run if ours is not None else "", life, self._seconds)
+            standing, lock = await claim(
+                connection, system_id, ours.run if ours is not None else "", life, self._seconds
+            )
             copy = await load(connection, system_id, self._seconds)
         except BaseException:
             await connection.close()
             raise
-        return PostgresStore(self._url, self._seconds, system_id, standing, copy, connection)
+        return PostgresStore(self._url, self._seconds, system_id, standing, copy, connection, lock)
 
     async def settled(self, system_ids: Iterable[str], life: str) -> None:
         """Say that these systems were migrated and not been used since: `life` is in the place of an owner."""
