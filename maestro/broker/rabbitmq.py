@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
@@ -47,7 +48,10 @@ _T = TypeVar("_T")
 
 
 class RabbitMQBroker:
-    """Implements `Broker` on a RabbitMQ server, or cluster behind one address.
+    """Implements `Broker` on a RabbitMQ server, or on a cluster of them.
+
+    Each attempt to connect is at the next node that the settings name; after a lost connection the first attempt is at
+    another node than the one that was lost.
 
     Raises:
         BrokerError: `settings.url` is no AMQP URL.
@@ -55,7 +59,8 @@ class RabbitMQBroker:
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._settings = settings
-        self._parameters = parameters_of(settings)
+        #: Of each node; the first is the one to connect to next.
+        self._nodes = deque(parameters_of(settings))
         self._declarations = Declarations()
         self._rounds = Rounds(self._declare)
         self._publisher = Publisher(settings.publish_timeout)
@@ -69,7 +74,7 @@ class RabbitMQBroker:
         self._subscriptions: set[Subscription] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._log = logs.get(broker=f"{self._parameters.host}:{self._parameters.port}")
+        self._log = logs.get(broker=" ".join(f"{node.host}:{node.port}" for node in self._nodes))
 
     @property
     def connected(self) -> bool:
@@ -163,9 +168,13 @@ class RabbitMQBroker:
 
         self._own(self._keep(f"consumer of {queue}", serve))
         if self.connected:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.operation_timeout):
-                    await subscription.attempted.wait()
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._settings.operation_timeout):
+                        await subscription.attempted.wait()
+            except asyncio.CancelledError:  # nobody will have it
+                self._own(subscription.cancel())
+                raise
         return subscription
 
     async def get(self, queue: str) -> Delivery | None:
@@ -268,12 +277,14 @@ class RabbitMQBroker:
 
     async def _live_once(self) -> str:
         """Open a session, declare everything, and return why the session ended. Raises `SessionFailed`."""
-        session = await Session.open(self._parameters, self._settings.operation_timeout)
+        node = self._nodes[0]
+        self._nodes.rotate(-1)
+        session = await Session.open(node, self._settings.operation_timeout)
         try:
             await self._declare_all(session)
             self._session = session
             self._ready.set()
-            self._log.info("broker.connected")
+            self._log.info("broker.connected", node=f"{node.host}:{node.port}")
             return await session.wait_closed()
         finally:
             self._session = None

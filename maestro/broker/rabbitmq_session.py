@@ -281,9 +281,12 @@ def resolve(future: asyncio.Future[_T], value: _T) -> None:
         future.set_result(value)
 
 
-def parameters_of(settings: BrokerSettings) -> pika.connection.Parameters:
-    """Return pika's parameters for the settings. Raises `BrokerError` when their URL is no AMQP URL."""
-    url = settings.url.get_secret_value()
+def parameters_of(settings: BrokerSettings) -> list[pika.connection.Parameters]:
+    """Return pika's parameters for each URL of the settings. Raises `BrokerError` when one is no AMQP URL."""
+    return [_parameters(url, settings) for url in settings.urls or [""]]
+
+
+def _parameters(url: str, settings: BrokerSettings) -> pika.connection.Parameters:
     wrong = BrokerError("broker.url is no AMQP URL (amqp://user:password@host:port/vhost)")
     if not url.startswith(("amqp://", "amqps://")):
         raise wrong

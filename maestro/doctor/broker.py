@@ -59,8 +59,8 @@ def where(settings: Settings) -> str:
     """Name the broker, without a password."""
     if settings.broker.kind == "embedded":
         return str(_folder(settings))
-    parameters = parameters_of(settings.broker)
-    return f"{parameters.host}:{parameters.port}/{parameters.virtual_host.removeprefix('/')}"
+    nodes = parameters_of(settings.broker)
+    return f"{','.join(f'{node.host}:{node.port}' for node in nodes)}/{nodes[0].virtual_host.removeprefix('/')}"
 
 
 def _folder(settings: Settings) -> Path:

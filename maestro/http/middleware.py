@@ -127,6 +127,8 @@ async def unmatched(request: web.Request) -> web.StreamResponse:
 def explained(request: web.Request, error: Exception) -> web.Response:
     """Return what `error` means to the client; a bug is logged."""
     headers = error.headers if isinstance(error, Problem) else None
+    if isinstance(error, Unavailable) and error.retry_after is not None:
+        headers = {hdrs.RETRY_AFTER: str(error.retry_after)}
     return problem(*_meaning(request, error), headers)
 
 

@@ -31,6 +31,10 @@ LABELS: Final = "labels.toml"
 
 _KIND: Final = ("broker", "kind")
 _URL: Final = ("broker", "url")
+_HEARTBEAT: Final = ("broker", "heartbeat")
+#: Seconds between two heartbeats of RabbitMQ's connections in a cluster: what a node that is gone had in hand is
+#: delivered again after about three of them.
+CLUSTER_HEARTBEAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def load(config_file: Path | None, environ: Mapping[str, str]) -> Loaded:
 
     Defaults, file, the platform's variables, MAESTRO_*; AUTO_REPROCESSING_<systemId> adds to what
     `reprocessing.auto_approve` is by then. A source that sets `broker.url` without `broker.kind` means a
-    RabbitMQ broker.
+    RabbitMQ broker. In a cluster `broker.heartbeat` is 2 s unless a source sets it.
 
     Raises:
         SettingsError: anything in them is unknown or wrong; it lists all of it.
@@ -73,7 +77,7 @@ def load(config_file: Path | None, environ: Mapping[str, str]) -> Loaded:
 
     variables = _with_kind(ours).over(_with_kind(platform_layer(environ)))
     problems += _variable_problems(variables, defaults, environ)
-    everything = variables.over(_with_kind(file)).over(defaults)
+    everything = _with_heartbeat(variables.over(_with_kind(file)).over(defaults))
     problems += _problems_together(everything)
     if problems:
         raise SettingsError(problems)
@@ -162,6 +166,17 @@ def _with_kind(layer: Layer) -> Layer:
         implied.put(_KIND, "rabbitmq", layer.origins.get(_URL, DEFAULT))
         return implied.over(layer)
     return layer
+
+
+def _with_heartbeat(layer: Layer) -> Layer:
+    """In a cluster who is gone is noticed sooner, unless somebody says otherwise."""
+    cluster = layer.values.get("cluster")
+    name = cluster.get("name") if isinstance(cluster, dict) else ""
+    if not name or layer.origins[_HEARTBEAT] != DEFAULT:
+        return layer
+    implied = Layer()
+    implied.put(_HEARTBEAT, CLUSTER_HEARTBEAT, DEFAULT)
+    return implied.over(layer)
 
 
 def _with_labels(layer: Layer, path: Path | None) -> Layer:

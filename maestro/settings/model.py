@@ -49,6 +49,14 @@ def _host_name(value: str) -> str:
 
 #: Hosts that are this machine.
 _LOOPBACK: Final = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
+#: Hosts that are every address of this machine: nobody else reaches it by them.
+_EVERYWHERE: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
+#: Why a cluster needs a setting.
+_NEEDED: Final = {
+    "store.url": "the nodes share their state in PostgreSQL",
+    "broker.url": "the nodes share RabbitMQ; the embedded broker is for one",
+    "cluster.url": "http.host names no address at which the other nodes reach this one",
+}
 Happening = Literal["pending", "decided", "finished", "failed"]
 Network = Annotated[str, AfterValidator(_network)]
 HostName = Annotated[str, AfterValidator(_host_name)]
@@ -60,7 +68,8 @@ class BrokerSettings(Section):
 
     #: "embedded", or "rabbitmq" (implied by `url` or RABBITMQ_HOST).
     kind: Literal["embedded", "rabbitmq"] = "embedded"
-    #: AMQP URL, for instance amqp://user:password@host:5672/plataforma_v1.0
+    #: AMQP URL, for instance amqp://user:password@host:5672/plataforma_v1.0; of a cluster several, with blanks between
+    #: them: they are tried in turn.
     url: SecretStr = SecretStr("")
     #: Folder of the embedded broker's queues; empty: `<data_dir>/broker`.
     embedded_dir: str = ""
@@ -70,7 +79,7 @@ class BrokerSettings(Section):
     publish_timeout: Seconds = 60.0
     #: Seconds to wait for any other answer of the broker.
     operation_timeout: Seconds = 10.0
-    #: Seconds between heartbeats of the AMQP connection.
+    #: Seconds between heartbeats of the AMQP connection; unless it is set, 2 in a cluster (`cluster.name`).
     heartbeat: Annotated[int, Field(ge=1)] = 20
     #: Longest pause between two attempts to reconnect, in seconds.
     reconnect_max: Seconds = 5.0
@@ -85,18 +94,25 @@ class BrokerSettings(Section):
         """Whether it is RabbitMQ, which other installations may use as well."""
         return self.kind == "rabbitmq" or bool(self.url.get_secret_value())
 
+    @property
+    def urls(self) -> list[str]:
+        """The URLs of RabbitMQ's nodes, in the order in which they are tried."""
+        return self.url.get_secret_value().split()
+
     @field_validator("url")
     @classmethod
     def _names_a_broker(cls, value: SecretStr) -> SecretStr:
-        text = value.get_secret_value()
-        if text and not text.startswith(("amqp://", "amqps://")):
-            raise ValueError("must be amqp://user:password@host:port/vhost, or amqps://…")
-        try:
-            port = urlsplit(text).port
-        except ValueError:
-            port = 0
-        if port == 0:
-            raise ValueError("must have a port of 1 to 65535, or none")
+        for text in value.get_secret_value().split():
+            if not text.startswith(("amqp://", "amqps://")):
+                raise ValueError("must be amqp://user:password@host:port/vhost, or amqps://…")
+            try:
+                port = urlsplit(text).port
+            except ValueError:
+                port = 0
+            if port == 0:
+                raise ValueError("must have a port of 1 to 65535, or none")
+        if len({urlsplit(text).path for text in value.get_secret_value().split()}) > 1:
+            raise ValueError("several must name the same vhost: they are nodes of one RabbitMQ cluster")
         return value
 
 
@@ -137,6 +153,40 @@ def database_problem(url: str) -> str:
     if away and "sslmode" not in parts:
         return f"must say how {away[0]} is reached: ?sslmode=verify-full, or sslmode=disable in a network of your own"
     return ""
+
+
+class ClusterSettings(Section):
+    """This node's part in a cluster: several Maestros on one PostgreSQL and one RabbitMQ (docs/cluster.md)."""
+
+    #: What the cluster is called, the same on all of its nodes; empty: this Maestro is alone.
+    name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
+    #: What this node is called; empty: the machine's name and the beginning of the data folder's id.
+    node: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
+    #: Where the other nodes reach this one's gateway: http://10.1.0.5:6971; empty: as `http.host` and `http.port` say.
+    url: str = ""
+    #: This node's share of the systems, beside the other nodes' capacities.
+    capacity: Count = 100
+    #: Seconds without a beat after which the other nodes take a node's systems over.
+    lease: Annotated[float, Field(ge=1, le=60)] = 5.0
+    #: How wrong the clocks of two nodes may run, against each other, as a share.
+    drift: Annotated[float, Field(ge=0.0001, le=0.1)] = 0.01
+    #: What the nodes know each other by; needed where they are on several machines.
+    secret: SecretStr = SecretStr("")
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_reached(cls, value: str) -> str:
+        return webhook_url(value).rstrip("/") if value else ""
+
+    @model_validator(mode="after")
+    def _nobody_guesses(self) -> Self:
+        secret = self.secret.get_secret_value()
+        if secret and len(secret) < 16:  # noqa: PLR2004 - what cannot be guessed
+            raise together("secret must have at least 16 characters", "secret")
+        away = self.url and not _LOOPBACK.fullmatch(urlsplit(self.url).hostname or "")
+        if self.name and away and not secret:
+            raise together("nodes on several machines need a secret", "url", "secret")
+        return self
 
 
 class HttpSettings(Section):
@@ -513,6 +563,7 @@ class Settings(Section):
     labels: str = ""
     store: StoreSettings = StoreSettings()
     broker: BrokerSettings = BrokerSettings()
+    cluster: ClusterSettings = ClusterSettings()
     http: HttpSettings = HttpSettings()
     access: AccessSettings = AccessSettings()
     actors: ActorSettings = ActorSettings()
@@ -525,6 +576,29 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()
     policy: tuple[PolicySettings, ...] = ()
+
+    @property
+    def node_url(self) -> str:
+        """Where the other nodes of the cluster reach this one's gateway."""
+        scheme = "https" if self.http.tls_cert else "http"
+        host = f"[{self.http.host}]" if ":" in self.http.host else self.http.host
+        return self.cluster.url or f"{scheme}://{host}:{self.http.port}"
+
+    @model_validator(mode="after")
+    def _nodes_share(self) -> Self:
+        if not self.cluster.name:
+            return self
+        for missing, names in (
+            (not self.store.url.get_secret_value(), ("cluster.name", "store.url")),
+            (not self.broker.shared, ("cluster.name", "broker.url")),
+            (not self.cluster.url and self.http.host in _EVERYWHERE, ("cluster.name", "cluster.url")),
+        ):
+            if missing:
+                raise PydanticCustomError(
+                    TOGETHER, "{setting} is needed with cluster.name: {why}",
+                    {"names": names, "setting": names[1], "why": _NEEDED[names[1]]},
+                )  # fmt: skip
+        return self
 
     @model_validator(mode="after")
     def _somebody_approves(self) -> Self:

@@ -276,6 +276,17 @@ async def test_nobody_listens() -> None:
     await broker.close()
 
 
+async def test_several_nodes_are_tried_in_turn(vhost_url: str) -> None:
+    nobody = f"amqp://u:p@127.0.0.1:{free_port()}/{vhost_url.rpartition('/')[2]}"
+    broker = RabbitMQBroker(BrokerSettings(kind="rabbitmq", url=SecretStr(f"{nobody} {vhost_url} {nobody}")))
+    await broker.start()
+    try:
+        await eventually(lambda: broker.connected, "connected to the one that is there")
+        await broker.declare(QUEUES.bindings())
+    finally:
+        await broker.close()
+
+
 @pytest.mark.parametrize("url", ["", "http://user:hunter2@host/", "amqp://user:hunter2@host:port/v"])
 def test_a_url_that_is_none(url: str, tmp_path: object) -> None:
     with pytest.raises(BrokerError, match="no AMQP URL") as caught:

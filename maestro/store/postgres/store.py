@@ -18,6 +18,7 @@ from typing import Final, LiteralString, NamedTuple
 import structlog
 
 from maestro.backoff import Backoff
+from maestro.cluster.node import Lease
 from maestro.store.base import (
     DONE,
     LEDGER_READS,
@@ -62,6 +63,13 @@ _CLAIM: Final = """
     INSERT INTO maestro.systems (id, epoch, life, number)
     SELECT %s, 1, %s, 0 FROM maestro.installation WHERE run = %s
     ON CONFLICT (id) DO UPDATE SET epoch = systems.epoch + 1, life = excluded.life
+    RETURNING epoch, number
+"""
+_CLAIM_IN_CLUSTER: Final = """
+    UPDATE maestro.systems SET epoch = epoch + 1, life = %s
+    WHERE id = %s AND node = %s AND incarnation = %s AND EXISTS (
+        SELECT 1 FROM maestro.nodes WHERE nodes.node = systems.node AND nodes.incarnation = systems.incarnation
+    )
     RETURNING epoch, number
 """
 _STANDS: Final = "SELECT epoch, life, number FROM maestro.systems WHERE id = %s"
@@ -269,6 +277,19 @@ async def claim(connection: Connection, system_id: str, run: str, life: str, sec
     found = await execute(connection, _CLAIM, (system_id, life, run), seconds)
     if not found:
         raise StoreFenced("PostgreSQL: another start of Maestro has taken the stores over; this one may not write")
+    return Standing(found[0][0], life, found[0][1])
+
+
+async def claim_as(connection: Connection, system_id: str, lease: Lease, life: str, seconds: float) -> Standing:
+    """Make `life` the owner of a system of this node's.
+
+    Raises:
+        StoreFenced: the system is not this node's, or its lease was broken.
+        StoreError: the database cannot be used.
+    """
+    found = await execute(connection, _CLAIM_IN_CLUSTER, (life, system_id, *lease), seconds)
+    if not found:
+        raise StoreFenced(f"PostgreSQL: system {system_id} is not node {lease.node}'s by now; this one may not write")
     return Standing(found[0][0], life, found[0][1])
 
 

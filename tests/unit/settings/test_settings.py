@@ -383,6 +383,44 @@ class TestRender:
         assert masked(url) == shown
 
 
+class TestCluster:
+    NODE = """
+        store.url = "postgresql://u:p@localhost/d"
+        broker.url = "amqp://u:p@one:5672/v amqps://u:p@two:5671/v"
+        cluster.name = "grid"
+    """
+
+    def test_a_node(self) -> None:
+        settings = load_settings(written(self.NODE), {})
+        assert settings.broker.urls == ["amqp://u:p@one:5672/v", "amqps://u:p@two:5671/v"]
+        assert settings.broker.heartbeat == 2
+        assert settings.node_url == "http://127.0.0.1:6971"
+        named = load_settings(written(self.NODE + 'cluster.url = "http://localhost:1/"\nbroker.heartbeat = 20'), {})
+        assert (named.node_url, named.broker.heartbeat) == ("http://localhost:1", 20)
+        assert load_settings(written(self.NODE.replace("grid", "")), {}).broker.heartbeat == 20
+
+    @pytest.mark.parametrize(
+        ("without", "more", "line"),
+        [
+            ("store.url", "", "store.url is needed with cluster.name: the nodes share their state in PostgreSQL"),
+            ("broker.url", "", "broker.url is needed with cluster.name: the nodes share RabbitMQ"),
+            ("", 'http.host = "0.0.0.0"', "cluster.url is needed with cluster.name: http.host names no address"),
+            ("", 'cluster.url = "http://10.0.0.1:6971"', "nodes on several machines need a secret"),
+            ("", 'cluster.secret = "short"', "secret must have at least 16 characters"),
+            ("", 'cluster.url = "ftp://10.0.0.1"', "must be an http:// or https:// URL"),
+            ("", 'cluster.node = "a b"', "cluster.node = 'a b'"),
+        ],
+    )
+    def test_what_is_missing_or_wrong_is_said(self, without: str, more: str, line: str) -> None:
+        lines = [each for each in self.NODE.splitlines() if not without or without not in each]
+        said = problems("\n".join([*lines, more]))
+        assert line in said[0]
+
+    def test_several_brokers_are_one_cluster(self) -> None:
+        assert "the same vhost" in problems('broker.url = "amqp://u:p@one/a amqp://u:p@two/b"')[0]
+        assert "must be amqp://" in problems('broker.url = "amqp://u:p@one/a two"')[0]
+
+
 def test_models_refuse_what_the_loader_refuses() -> None:
     with pytest.raises(ValidationError):
         BrokerSettings.model_validate({"url": "http://x"})
