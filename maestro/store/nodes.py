@@ -39,8 +39,8 @@ class Nodes(Protocol):
     async def look(self) -> Seen:
         """See who is there, and what is free."""
 
-    async def mine(self, lease: Lease) -> frozenset[str]:
-        """Return the systems that a lease owns."""
+    async def mine(self, lease: Lease) -> dict[str, int]:
+        """Return the systems that a lease owns, each with the number of its claim."""
 
     async def break_lease(self, lease: Lease, beat: int) -> bool:
         """End another node's lease, if its last beat is still `beat`, and free its systems; return whether it was.
@@ -48,11 +48,14 @@ class Nodes(Protocol):
         Its former owners are fenced with the same step: no commit of theirs is taken from then on.
         """
 
-    async def claim(self, lease: Lease, system_ids: Iterable[str]) -> frozenset[str]:
-        """Make those systems the lease's that are free or not known yet, if it is held; return which these are."""
+    async def claim(self, lease: Lease, system_ids: Iterable[str]) -> dict[str, int]:
+        """Make those systems the lease's that are free or not known yet, if it is held; return which these are.
 
-    async def release(self, lease: Lease, system_id: str) -> None:
-        """Free a system of this lease, whose process has ended. One that is not its own is left alone."""
+        Each has the number of this claim, which no earlier or later claim of that system has.
+        """
+
+    async def release(self, lease: Lease, system_id: str, claim: int) -> None:
+        """Free a system of this lease, whose process has ended. One that is not its own by that claim is left alone."""
 
     async def leave(self, lease: Lease) -> None:
         """End one's own lease and free its systems, whose processes have ended. An ended one is left alone."""
@@ -74,6 +77,7 @@ class OwnedSystem:
     epoch: int = 1
     node: str = ""
     incarnation: int = 0
+    claim: int = 0
 
 
 @dataclass
@@ -108,9 +112,9 @@ class MemoryNodes(Nodes):
         free = frozenset(system_id for system_id, system in self.systems.items() if self._free(system))
         return Seen(tuple(self.nodes[name] for name in sorted(self.nodes)), free)
 
-    async def mine(self, lease: Lease) -> frozenset[str]:
+    async def mine(self, lease: Lease) -> dict[str, int]:
         """See `Nodes.mine`."""
-        return frozenset(one for one, system in self.systems.items() if (system.node, system.incarnation) == lease)
+        return {one: system.claim for one, system in self.systems.items() if (system.node, system.incarnation) == lease}
 
     async def break_lease(self, lease: Lease, beat: int) -> bool:
         """See `Nodes.break_lease`."""
@@ -120,20 +124,20 @@ class MemoryNodes(Nodes):
         self._end(node)
         return True
 
-    async def claim(self, lease: Lease, system_ids: Iterable[str]) -> frozenset[str]:
+    async def claim(self, lease: Lease, system_ids: Iterable[str]) -> dict[str, int]:
         """See `Nodes.claim`."""
         if self._held(lease) is None:
-            return frozenset()
+            return {}
         got = [one for one in system_ids if one not in self.systems or self._free(self.systems[one])]
         for system_id in got:
             epoch = self.systems[system_id].epoch + 1 if system_id in self.systems else 1
-            self.systems[system_id] = OwnedSystem(epoch, *lease)
-        return frozenset(got)
+            self.systems[system_id] = OwnedSystem(epoch, *lease, epoch)
+        return {system_id: self.systems[system_id].claim for system_id in got}
 
-    async def release(self, lease: Lease, system_id: str) -> None:
+    async def release(self, lease: Lease, system_id: str, claim: int) -> None:
         """See `Nodes.release`."""
         system = self.systems.get(system_id)
-        if system is not None and (system.node, system.incarnation) == lease:
+        if system is not None and (system.node, system.incarnation, system.claim) == (*lease, claim):
             self._set_free(system)
 
     async def leave(self, lease: Lease) -> None:

@@ -121,35 +121,49 @@ async def test_a_new_lease_does_not_drain_and_a_drain_is_seen(ours: Nodes, their
 
 async def test_a_claim_gets_what_is_unknown_or_free(ours: Nodes, theirs: Nodes) -> None:
     lease, other = await joined(ours, A), await joined(theirs, B)
-    assert await ours.claim(lease, ["s", "t"]) == {"s", "t"}
-    assert await theirs.claim(other, ["t", "u"]) == {"u"}
-    assert await ours.mine(lease) == {"s", "t"}
-    await ours.release(lease, "t")
+    got = await ours.claim(lease, ["s", "t"])
+    assert got.keys() == {"s", "t"}
+    theirs_got = await theirs.claim(other, ["t", "u"])
+    assert theirs_got.keys() == {"u"}
+    assert await ours.mine(lease) == got
+    await ours.release(lease, "t", got["t"])
     assert (await theirs.look()).free == {"t"}
-    assert await theirs.claim(other, ["s", "t"]) == {"t"}
-    assert await theirs.mine(other) == {"t", "u"}
+    theirs_got |= await theirs.claim(other, ["s", "t"])
+    assert theirs_got.keys() == {"t", "u"}
+    assert await theirs.mine(other) == theirs_got
     assert (await ours.look()).free == frozenset()
+
+
+async def test_a_release_that_comes_late_does_not_end_a_later_claim(ours: Nodes) -> None:
+    lease = await joined(ours, A)
+    first = await ours.claim(lease, ["s"])
+    await ours.release(lease, "s", first["s"])
+    again = await ours.claim(lease, ["s"])
+    assert again["s"] > first["s"]
+    await ours.release(lease, "s", first["s"])
+    assert await ours.mine(lease) == again
 
 
 async def test_only_who_holds_a_lease_claims(ours: Nodes, theirs: Nodes) -> None:
     lease = await joined(ours, A)
-    assert await ours.claim(Lease("a", 2), ["s"]) == frozenset()
-    assert await ours.claim(Lease("b", 1), ["s"]) == frozenset()
+    assert await ours.claim(Lease("a", 2), ["s"]) == {}
+    assert await ours.claim(Lease("b", 1), ["s"]) == {}
     await theirs.break_lease(lease, 1)
-    assert await ours.claim(lease, ["s"]) == frozenset()
-    assert await ours.claim(Lease("a", 2), ["s"]) == frozenset(), "an incarnation that nobody joined with"
+    assert await ours.claim(lease, ["s"]) == {}
+    assert await ours.claim(Lease("a", 2), ["s"]) == {}, "an incarnation that nobody joined with"
 
 
 async def test_a_broken_lease_owns_nothing(ours: Nodes, theirs: Nodes) -> None:
     lease, other = await joined(ours, A), await joined(theirs, B)
-    await ours.claim(lease, ["s", "t"])
+    had = await ours.claim(lease, ["s", "t"])
     await theirs.break_lease(lease, 1)
     assert (await theirs.look()).free == {"s", "t"}
-    assert await ours.mine(lease) == frozenset()
-    await ours.release(lease, "s")
-    assert await theirs.claim(other, ["s"]) == {"s"}
-    await ours.release(lease, "s")
-    assert await theirs.mine(other) == {"s"}, "its former owner releases nothing of another one's"
+    assert await ours.mine(lease) == {}
+    await ours.release(lease, "s", had["s"])
+    got = await theirs.claim(other, ["s"])
+    assert got.keys() == {"s"}
+    await ours.release(lease, "s", got["s"])
+    assert await theirs.mine(other) == got, "its former owner releases nothing of another one's"
 
 
 async def test_a_node_that_leaves_frees_its_systems_once(ours: Nodes, theirs: Nodes) -> None:
@@ -159,9 +173,9 @@ async def test_a_node_that_leaves_frees_its_systems_once(ours: Nodes, theirs: No
     await ours.leave(lease)
     assert (await theirs.look()).free == {"s"}
     again = await joined(ours, A)
-    await ours.claim(again, ["s"])
+    got = await ours.claim(again, ["s"])
     await ours.leave(lease)
-    assert await ours.mine(again) == {"s"}, "a lease that has ended ends nothing more"
+    assert await ours.mine(again) == got, "a lease that has ended ends nothing more"
 
 
 async def test_owners_are_those_that_hold_their_lease(ours: Nodes, theirs: Nodes) -> None:
@@ -179,8 +193,8 @@ async def test_of_many_that_claim_at_once_one_gets_each(ours: Nodes, theirs: Nod
     lease, other = await joined(ours, A), await joined(theirs, B)
     wanted = [f"s{number:03d}" for number in range(200)]
     got, theirs_got = await asyncio.gather(ours.claim(lease, wanted), theirs.claim(other, wanted[::-1]))
-    assert got | theirs_got == set(wanted)
-    assert not got & theirs_got
+    assert got.keys() | theirs_got.keys() == set(wanted)
+    assert not got.keys() & theirs_got.keys()
 
 
 async def test_of_many_that_break_at_once_one_does(ours: Nodes, theirs: Nodes) -> None:

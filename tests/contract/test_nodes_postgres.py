@@ -31,8 +31,10 @@ class Member(NamedTuple):
     lease: Lease
     stores: PostgresStores
 
-    async def claimed(self, *system_ids: str) -> None:
-        assert await self.nodes.claim(self.lease, system_ids) == set(system_ids)
+    async def claimed(self, *system_ids: str) -> dict[str, int]:
+        got = await self.nodes.claim(self.lease, system_ids)
+        assert got.keys() == set(system_ids)
+        return got
 
 
 @pytest.fixture
@@ -79,13 +81,13 @@ def put(number: int) -> list[Put]:
 async def test_a_store_is_opened_by_the_node_that_owns_the_system(a: Member, b: Member) -> None:
     with pytest.raises(StoreFenced, match="not node a's"):
         await a.stores.open("s")
-    await a.claimed("s")
+    got = await a.claimed("s")
     store = await a.stores.open("s")
     await store.commit(put(1), durable=True)
     with pytest.raises(StoreFenced, match="not node b's"):
         await b.stores.open("s")
     await closed(store)
-    await a.nodes.release(a.lease, "s")
+    await a.nodes.release(a.lease, "s", got["s"])
     await b.claimed("s")
     taken = await b.stores.open("s")
     assert dict(taken.rows("t")) == {"00001": {"n": 1}}
@@ -198,9 +200,9 @@ async def test_a_missing_right_to_end_connections_is_said_once(
 
 
 async def test_a_beat_waits_for_nothing_else(url: str, a: Member) -> None:
-    await a.claimed("s")
+    got = await a.claimed("s")
     holding = await held_row(url, "somebody else")
-    release = asyncio.create_task(a.nodes.release(a.lease, "s"))
+    release = asyncio.create_task(a.nodes.release(a.lease, "s", got["s"]))
     for number in range(2, 6):
         assert await asyncio.wait_for(a.nodes.beat(a.lease, number), 30)
     assert not release.done()

@@ -44,7 +44,7 @@ _FREE: Final = """
     SELECT systems.id FROM maestro.nodes JOIN maestro.systems USING (node)
     WHERE systems.incarnation < nodes.incarnation
 """
-_MINE: Final = "SELECT id FROM maestro.systems WHERE node = %s AND incarnation = %s"
+_MINE: Final = "SELECT id, claim FROM maestro.systems WHERE node = %s AND incarnation = %s"
 #: The connections of a node that stood still may hold rows: a commit that was on its way when it was frozen.
 _TERMINATE: Final = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -64,20 +64,20 @@ _END: Final = """
     SELECT count(*) FROM ended
 """
 _CLAIM: Final = """
-    INSERT INTO maestro.systems (id, epoch, life, number, node, incarnation)
-    SELECT wanted.id, 1, '', 0, nodes.node, nodes.incarnation
+    INSERT INTO maestro.systems (id, epoch, life, number, node, incarnation, claim)
+    SELECT wanted.id, 1, '', 0, nodes.node, nodes.incarnation, 1
     FROM maestro.nodes, unnest(%s::text[]) AS wanted (id)
     WHERE nodes.node = %s AND nodes.incarnation = %s AND nodes.beat > 0
     ORDER BY wanted.id
     ON CONFLICT (id) DO UPDATE SET
-        epoch = systems.epoch + 1, node = excluded.node, incarnation = excluded.incarnation
+        epoch = systems.epoch + 1, node = excluded.node, incarnation = excluded.incarnation, claim = systems.epoch + 1
     WHERE systems.node = ''
        OR systems.incarnation < (SELECT owner.incarnation FROM maestro.nodes owner WHERE owner.node = systems.node)
-    RETURNING id
+    RETURNING id, claim
 """
 _RELEASE: Final = """
     UPDATE maestro.systems SET node = '', incarnation = 0, epoch = epoch + 1
-    WHERE node = %s AND incarnation = %s AND id = %s
+    WHERE node = %s AND incarnation = %s AND id = %s AND claim = %s
 """
 _DRAIN: Final = "UPDATE maestro.nodes SET draining = %s WHERE node = %s AND beat > 0 RETURNING node"
 _OWNERS: Final[LiteralString] = f"""
@@ -149,9 +149,9 @@ class PostgresNodes(Nodes):
         free = frozenset(system_id for (system_id,) in await self._rest.execute(_FREE))
         return Seen(tuple(Node(*row) for row in await self._rest.execute(_NODES)), free)
 
-    async def mine(self, lease: Lease) -> frozenset[str]:
+    async def mine(self, lease: Lease) -> dict[str, int]:
         """See `Nodes.mine`."""
-        return frozenset(system_id for (system_id,) in await self._rest.execute(_MINE, lease))
+        return dict(await self._rest.execute(_MINE, lease))
 
     async def break_lease(self, lease: Lease, beat: int) -> bool:
         """See `Nodes.break_lease`."""
@@ -160,14 +160,13 @@ class PostgresNodes(Nodes):
         ((broken,),) = await self._rest.execute(_END, (*lease, beat, lease.incarnation))
         return bool(broken)
 
-    async def claim(self, lease: Lease, system_ids: Iterable[str]) -> frozenset[str]:
+    async def claim(self, lease: Lease, system_ids: Iterable[str]) -> dict[str, int]:
         """See `Nodes.claim`."""
-        found = await self._rest.execute(_CLAIM, (list(system_ids), *lease))
-        return frozenset(system_id for (system_id,) in found)
+        return dict(await self._rest.execute(_CLAIM, (list(system_ids), *lease)))
 
-    async def release(self, lease: Lease, system_id: str) -> None:
+    async def release(self, lease: Lease, system_id: str, claim: int) -> None:
         """See `Nodes.release`."""
-        await self._rest.execute(_RELEASE, (*lease, system_id))
+        await self._rest.execute(_RELEASE, (*lease, system_id, claim))
 
     async def leave(self, lease: Lease) -> None:
         """See `Nodes.leave`."""

@@ -33,10 +33,11 @@ MIGRATIONS: Final[Sequence[Sequence[LiteralString]]] = (
             capacity double precision NOT NULL, draining boolean NOT NULL, holds_events boolean NOT NULL,
             version text NOT NULL, schema integer NOT NULL, settings_digest text NOT NULL, joined bigint NOT NULL
         ) WITH (fillfactor = 50)""",
-        # Who owns a system in a cluster (node '': nobody), and what its owner last committed of its lock:
-        # 0: nothing, 2: open, 3: locked, as on the lock board.
+        # Who owns a system in a cluster (node '': nobody) and since which of its claims, and what its owner last
+        # committed of its lock. 0: nothing, 2: open, 3: locked, as on the lock board.
         """ALTER TABLE maestro.systems
             ADD COLUMN node text NOT NULL DEFAULT '', ADD COLUMN incarnation bigint NOT NULL DEFAULT 0,
+            ADD COLUMN claim bigint NOT NULL DEFAULT 0,
             ADD COLUMN lock smallint NOT NULL DEFAULT 0, ADD COLUMN lock_facts text NOT NULL DEFAULT '',
             ADD COLUMN activity text NOT NULL DEFAULT ''""",
         "CREATE INDEX systems_node ON maestro.systems (node, incarnation)",
