@@ -84,15 +84,19 @@ class Runtime(Protocol):
         """Kill every process of the actor system, and start none again."""
 
 
-def node_of(settings: Settings, schema: int) -> Node:
-    """Return this node as the others are to see it. `schema`: the newest that this program knows."""
+def node_name(settings: Settings) -> str:
+    """Return what this node is called: as its settings say, or the machine's name with the data folder's id."""
     installation = read_installation(settings.data_dir)
     host = re.sub(r"[^A-Za-z0-9.-]", "-", gethostname())
-    own = f"{host}-{installation.id[:8] if installation is not None else ''}"
+    return settings.cluster.node or f"{host}-{installation.id[:8] if installation is not None else ''}"
+
+
+def node_of(settings: Settings, schema: int) -> Node:
+    """Return this node as the others are to see it. `schema`: the newest that this program knows."""
     told = settings.model_dump(mode="json", include=set(_SECTIONS)) | {"two": settings.access.two_approvers}
     digest = hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
     return Node(
-        settings.cluster.node or own, url=settings.node_url, capacity=float(settings.cluster.capacity),
+        node_name(settings), url=settings.node_url, capacity=float(settings.cluster.capacity),
         version=__version__, schema=schema, settings_digest=digest,
     )  # fmt: skip
 
