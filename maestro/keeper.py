@@ -11,10 +11,8 @@ It decides nothing. The clock is CLOCK_BOOTTIME. Whatever fails is `Unanswered`,
 
 import asyncio
 import hashlib
-import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from socket import gethostname
 from typing import Final, Protocol
 
 import msgspec
@@ -33,7 +31,7 @@ from maestro.messages import Answer, Code, DescribeSystem, Question
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.held_lease import write_lease
-from maestro.store.installation import read_installation
+from maestro.store.installation import node_name
 from maestro.store.nodes import Nodes
 from maestro.store.rest_mark import RestMarks
 from maestro.tasks import Tasks
@@ -82,13 +80,6 @@ class Runtime(Protocol):
 
     def kill(self) -> None:
         """Kill every process of the actor system, and start none again."""
-
-
-def node_name(settings: Settings) -> str:
-    """Return what this node is called: as its settings say, or the machine's name with the data folder's id."""
-    installation = read_installation(settings.data_dir)
-    host = re.sub(r"[^A-Za-z0-9.-]", "-", gethostname())
-    return settings.cluster.node or f"{host}-{installation.id[:8] if installation is not None else ''}"
 
 
 def node_of(settings: Settings, schema: int) -> Node:

@@ -17,10 +17,10 @@ from maestro.cli.exits import EXIT_FAILED, EXIT_NOT_FOUND, EXIT_UNREACHABLE, EXI
 from maestro.cli.output import Output
 from maestro.cluster.node import Node
 from maestro.cluster.placement import claimers
-from maestro.keeper import node_name
 from maestro.language import t, told
 from maestro.settings.model import Settings
 from maestro.store.base import StoreAway, StoreError
+from maestro.store.installation import node_name
 
 if TYPE_CHECKING:
     from maestro.store.postgres.nodes import PostgresNodes

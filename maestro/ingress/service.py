@@ -23,7 +23,7 @@ from maestro.messages import BROKER_PROBLEM
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.door import open_stores
-from maestro.store.installation import Installation, read_installation, write_installation
+from maestro.store.installation import Installation, node_name, read_installation, write_installation
 from maestro.store.rest_mark import RestMarks
 from maestro.tasks import Tasks, until_connected, until_done
 from maestro.telemetry.definitions import BLOCKED, CONNECTED, OF_INGRESS, OWNER, UNSETTLED, WAKE_SECONDS, WAKE_UPS
@@ -63,8 +63,10 @@ class IngressService:
         self._links = Listener(settings.data_dir, own, settings.actors, self._registry, self.met)
         self._debounce = Debounce(self._declare_all)
         self._tasks = Tasks(self._log)
-        self._outcomes = Outcomes(self._broker, self._take_outcome, self._void_outcomes)
-        self._owned = asyncio.Event()
+        name = node_name(settings) if settings.cluster.name else ""
+        self._outcomes = Outcomes(self._broker, self._take_outcome, self._void_outcomes, name)
+        #: Set while the owner message is held here; once it was, without a cluster.
+        self._holding = asyncio.Event()
         self._node = NodeView(settings)
         #: In a cluster: systems that are owned by this node, as they were seen last; those that are being let go; and
         #: sessions of systems whose queues are not this node's yet.
@@ -112,7 +114,9 @@ class IngressService:
             os._exit(EXIT_NOT_OURS)
         self._ours = standing in (Standing.HELD, Standing.SHARED)
         if standing is Standing.HELD:
-            self._owned.set()
+            self._holding.set()
+        elif not self._node.alone:
+            self._holding.clear()
         for line in self._lines.values():
             line.own(ours=self._ours)
 
@@ -135,8 +139,8 @@ class IngressService:
         if self._ownership is not None:
             self._tasks.start(self._ownership.run(), "ownership")
         else:
-            self._owned.set()
-        self._tasks.start(self._outcomes.run(self._owned), "outcomes")
+            self._holding.set()
+        self._tasks.start(self._outcomes.run(self._holding), "outcomes")
         self._tasks.start(until_done(lambda: self._broker.declare((), EXCHANGES), self._log), "declare")
         if not self._node.alone:
             self._tasks.start(self._follow_owned(), "systems of this node")
@@ -208,6 +212,7 @@ class IngressService:
         await asyncio.gather(*(line.close() for line in self._lines.values()))
         await self._links.close()
         await self._tasks.close()
+        await self._outcomes.close()
         await self._broker.close()
         self._node.close()
 

@@ -14,11 +14,12 @@ from maestro.actors.errors import Unavailable, UnknownSystem
 from maestro.board.lease import Standing, make_lease
 from maestro.board.node_lease import NodeLeaseHolder, NodeView
 from maestro.cluster.node import Lease
-from maestro.keeper import Keeper, NodeOut, keeping, node_name, node_of
+from maestro.keeper import Keeper, NodeOut, keeping, node_of
 from maestro.messages import Answer, Code, Question
 from maestro.settings.model import BrokerSettings, ClusterSettings, ReprocessingSettings, Settings, StoreSettings
 from maestro.store.base import StoreAway
 from maestro.store.held_lease import read_lease
+from maestro.store.installation import node_name
 from maestro.store.nodes import MemoryNodes
 from maestro.store.rest_mark import RestMark, RestMarks
 from maestro.telemetry.definitions import CLAIMS, HAND_OVERS, LEASES_BROKEN, LEASES_LOST, NODE_SYSTEMS
