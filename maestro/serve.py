@@ -93,10 +93,11 @@ async def running(
         labels = read_labels(settings.labels)
         entities = Entities(platform, settings.http.ask_timeout)
         stack.push_async_callback(entities.close)
-        todo = TodoList(actor_client, settings.http.ask_timeout)
+        # Of a cluster's systems each node tells of its own.
+        todo = TodoList(runtime.actor_client, settings.http.ask_timeout)
         notifier = Notifier(
             settings.notify, settings.http.public_url, settings.data_dir,
-            partial(what_waits, actor_client, todo), registry,
+            partial(what_waits, runtime.actor_client, todo), registry,
         )  # fmt: skip
         app = create_app(
             actor_client, settings.http, look, guards, owner, newcomers, entities, labels, notifier, registry,

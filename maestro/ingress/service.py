@@ -33,6 +33,8 @@ from maestro.telemetry.metrics import MetricsRegistry, Sample, Snapshot
 EXIT_NOT_OURS = 77
 #: Seconds in which those that are to be woken gather for one message, and between two messages while they do not come.
 WAKE_SOON, WAKE_AGAIN = 0.002, 0.2
+#: Seconds after the end of the node's lease after which all is let go of: a beat that is a little late costs nothing.
+LET_GO_AFTER = 1.5
 #: Seconds between two looks at which systems this node of a cluster owns: a word of shared memory.
 LOOK_OWNED = 0.05
 #: Queues of systems at rest whose consumption begins side by side.
@@ -68,6 +70,8 @@ class IngressService:
         #: Set while the owner message is held here; once it was, without a cluster.
         self._holding = asyncio.Event()
         self._node = NodeView(settings)
+        #: The node's lease was believed in this life of ingress.
+        self._believed = False
         #: In a cluster: systems that are owned by this node, as they were seen last; those that are being let go; and
         #: sessions of systems whose queues are not this node's yet.
         self._systems: frozenset[str] | None = frozenset()
@@ -137,7 +141,7 @@ class IngressService:
         await self._broker.start()
         await until_connected(self._broker)
         if self._ownership is not None:
-            self._tasks.start(self._ownership.run(), "ownership")
+            self._tasks.start(self._own(self._ownership), "ownership")
         else:
             self._holding.set()
         self._tasks.start(self._outcomes.run(self._holding), "outcomes")
@@ -159,11 +163,30 @@ class IngressService:
 
     # --- in a cluster: which systems are this node's -----------------------------------------------------------
 
+    async def _own(self, ownership: Ownership) -> None:
+        """Hold the owner message, or wait in line for it. A node that cannot say so with its beats keeps away."""
+        while not self._node.believed:  # noqa: ASYNC110 - it is told by a word of shared memory, which wakes nobody
+            await asyncio.sleep(LOOK_OWNED)
+        await ownership.run()
+
     async def _follow_owned(self) -> None:
         """Consume the queues of the systems that this node owns, and of no others."""
         while True:
+            self._let_go_of_all_when_over()
             self._look_at_owned()
             await asyncio.sleep(LOOK_OWNED)
+
+    def _let_go_of_all_when_over(self) -> None:
+        """End this life of ingress when others may have taken the systems over: they wait until we consume nothing.
+
+        With the connection everything that is unacknowledged goes back, in its order, and the owner message as well.
+        The next life waits until the lease is believed.
+        """
+        if self._node.believed:
+            self._believed = True
+        elif self._believed and self._node.over_for >= LET_GO_AFTER:
+            self._log.error("the lease of this node is over: nothing is consumed until it is renewed")
+            os._exit(EXIT_NOT_OURS)
 
     def _look_at_owned(self) -> None:
         owned = self._node.owned()

@@ -74,11 +74,18 @@ async def freeze(it: Cluster, node: ClusterNode) -> None:
     node.thaw()
 
 
+async def cut(it: Cluster, node: ClusterNode) -> None:
+    """Cut the node off from PostgreSQL only: RabbitMQ and the siblings are still there for it."""
+    await node.store.refuse()
+    await taken_over_and_noted(it, node, "cut off from PostgreSQL")
+    await node.store.accept()
+
+
 async def taken_over_and_noted(it: Cluster, node: ClusterNode, how: str) -> None:
     note(f"a node of three, {how}, lease {LEASE:g} s", healed=round(await taken_over(it, node), 2))
 
 
-@pytest.mark.parametrize("happens", [kill, freeze])
+@pytest.mark.parametrize("happens", [kill, freeze, cut])
 async def test_the_others_take_over(
     tmp_path: Path, vhost_url: str, postgres_node: PostgresNode, database: str, dice: Random,
     happens: Callable[[Cluster, ClusterNode], Any],

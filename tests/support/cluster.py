@@ -1,5 +1,7 @@
 """A cluster on one machine: several `maestro serve`, one PostgreSQL, one RabbitMQ, one double of the siblings.
 
+Each node reaches PostgreSQL through a proxy of its own, `node.store`, which can cut it off.
+
     async with cluster(tmp_path, vhost_url, postgres_node, database, ("sysA", "sysB"), nodes=3) as it:
         await it.publish(event("i1"))
         owner = await it.owner("sysA")
@@ -21,6 +23,7 @@ import aiohttp
 from tests.faults.watching import processes_of
 from tests.support.postgres import PostgresNode
 from tests.support.stage import START_PATIENCE, Stage, eventually
+from tests.support.tcp_proxy import TcpProxy
 
 #: Seconds of the leases, which the tests wait out.
 LEASE = 3.0
@@ -32,7 +35,9 @@ class ClusterNode(Stage):
     def __init__(self, name: str, cluster: "Cluster") -> None:
         folder = cluster.folder / name
         folder.mkdir()
-        environ = {**cluster.environ_of_nodes, "MAESTRO_CLUSTER__NODE": name}
+        self.store = TcpProxy(cluster.store_port)
+        store_url = cluster.store_url.replace(f":{cluster.store_port}/", f":{self.store.port}/")
+        environ = {**cluster.environ_of_nodes, "MAESTRO_CLUSTER__NODE": name, "MAESTRO_STORE__URL": store_url}
         super().__init__(folder, cluster.broker_url, (), environ)
         self.name = name
         self.siblings = cluster.siblings
@@ -80,8 +85,8 @@ class Cluster(Stage):
         super().__init__(folder, broker_url, tuple(systems), {})
         self.broker_url = broker_url
         self._store, self._database = store, database
+        self.store_url, self.store_port = store.url(database), store.port
         self.environ_of_nodes = {
-            "MAESTRO_STORE__URL": store.url(database),
             "MAESTRO_STORE__TIMEOUT": "2",
             "MAESTRO_CLUSTER__NAME": "tests",
             "MAESTRO_CLUSTER__LEASE": str(LEASE),
@@ -94,7 +99,16 @@ class Cluster(Stage):
         """Start all nodes, and wait until each of them answers for every system."""
         for node in self.nodes:
             node.http, node.broker = self.http, self.broker
+            await node.store.accept()
         await asyncio.gather(*(node.start(wait=wait) for node in self.nodes))
+
+    async def close(self) -> None:
+        """End everything."""
+        try:
+            await super().close()
+        finally:
+            for node in self.nodes:
+                await node.store.__aexit__(None, None, None)
 
     async def stop(self) -> int | None:
         """Stop all nodes that run."""
