@@ -269,7 +269,7 @@ class Machine:
             self.remote_lock(system_id, lambda locked: self._checked("remote", system_id, asked, locked))
         elif process.board is not None and process.may_act():
             self._checked("own", system_id, self.world.engine.now, process.board)
-        self.later(self.world.engine.soon(1.0) + 0.05, self._check_a_lock)
+        self.later(self.world.engine.soon(1.5) + 0.1, self._check_a_lock)
 
     def remote_lock(self, system_id: str, answered: Callable[[bool | None], None]) -> None:
         """Ask the database for the lock of another node's system."""

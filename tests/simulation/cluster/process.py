@@ -51,7 +51,7 @@ class Process:
             )
 
     def _open(self, found: tuple[Standing, Stored] | None) -> tuple[Standing, Stored] | None:
-        if found is not None:
+        if found is not None and self.alive:  # what comes late for one that has ended has nobody act
             self._world.watch.opens(self.system_id, self.life)
         return found
 
