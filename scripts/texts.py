@@ -130,7 +130,7 @@ class _Module:
         """Yield the sentences that a call says."""
         name = call.func.id if isinstance(call.func, ast.Name) else ""
         speaker = SPEAKERS.get(name)
-        if not self._name.startswith(("cli", "client")):
+        if not self._name.startswith(("cli", "client", "system/todo")):
             return
         if speaker is not None and self._is_in(speaker.folders):
             for argument in speaker.arguments:
