@@ -55,6 +55,8 @@ class Release:
 
     incarnation: int
     system: str
+    #: The number of the claim by which it is this node's: what comes late must not undo a later one.
+    claim: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What happened: the input of `Membership`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from maestro.cluster.commands import Beat, BreakLease, Claim, Join, Leave, Look, Question, Release
 from maestro.cluster.node import Node
@@ -44,8 +45,8 @@ class NodesSeen:
     question: Look
     nodes: tuple[Node, ...]
     free: frozenset[str]
-    #: The systems that are this node's, if that was asked.
-    mine: frozenset[str] = frozenset()
+    #: The systems that are this node's, each with the number of its claim, if that was asked.
+    mine: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class Claimed:
     """These of the systems are this node's by now; the others have another owner."""
 
     question: Claim
-    systems: frozenset[str]
+    #: Each with the number of its claim.
+    systems: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

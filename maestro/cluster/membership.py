@@ -23,7 +23,7 @@
   is out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from enum import Enum, auto
 from math import inf
 from typing import Final, TypeVar
@@ -89,7 +89,8 @@ class Membership:
         self._claimers: tuple[Node, ...] = ()
         #: The beat that each other node was seen with, and since when.
         self._seen: dict[str, tuple[tuple[int, int], float]] = {}
-        self._owned: set[str] = set()
+        #: The systems that are ours, each with the number of its claim.
+        self._owned: dict[str, int] = {}
         #: Systems of ours that belong to another node first; None: not known since a change.
         self._misplaced: list[str] | None = None
         #: Systems without an owner, and since when they are known so; those that the store may not know, likewise.
@@ -173,7 +174,7 @@ class Membership:
             case facts.Unanswered(Leave()):
                 self._next_try = at + _AGAIN
             case facts.SystemsFound():
-                new = fact.systems - self._owned - self._tried
+                new = fact.systems - self._owned.keys() - self._tried
                 self._found |= {system: at for system in new if system not in self._found}
             case facts.StopAsked():
                 self._stopping = True
@@ -263,7 +264,7 @@ class Membership:
             before, self._nodes, self._claimers = self._claimers, seen.nodes, claimers(seen.nodes)
             if [(one.name, one.capacity) for one in before] != [(one.name, one.capacity) for one in self._claimers]:
                 self._misplaced = None
-        self._free = {system: self._free.get(system, at) for system in seen.free - self._owned}
+        self._free = {system: self._free.get(system, at) for system in seen.free - self._owned.keys()}
         self._challenge(at)
         if seen.question.mine:
             self._compare(seen.mine)
@@ -282,12 +283,13 @@ class Membership:
             if known == beat and at - since >= self._terms.broken_after and question not in self._under_way:
                 self._ask(question)
 
-    def _compare(self, mine: frozenset[str]) -> None:
+    def _compare(self, mine: Mapping[str, int]) -> None:
         """Compare what is ours in the store with what we know: nothing was under way that changes it."""
-        if self._owned - mine - set(self._unreleased):
-            self._lose()
+        known = {system: claim for system, claim in self._owned.items() if system not in self._unreleased}
+        if known.items() <= mine.items():
+            self._own({system: claim for system, claim in mine.items() if system not in self._owned})
         else:
-            self._own(mine - self._owned)
+            self._lose()
 
     # --- systems ----------------------------------------------------------------------------------------------
 
@@ -314,14 +316,14 @@ class Membership:
                 self._tried.add(system)
         self._own(fact.systems)
 
-    def _own(self, systems: Iterable[str]) -> None:
-        if new := sorted(systems):
-            self._owned.update(new)
+    def _own(self, systems: Mapping[str, int]) -> None:
+        if systems:
+            self._owned.update(systems)
             self._misplaced = None
-            self._commands.append(Serve(self._incarnation, tuple(new)))
+            self._commands.append(Serve(self._incarnation, tuple(sorted(systems))))
 
     def _no_longer_owned(self, system: str) -> None:
-        self._owned.discard(system)
+        self._owned.pop(system, None)
         self._unreleased.pop(system, None)
         self._misplaced = None
 
@@ -332,7 +334,7 @@ class Membership:
         if at >= self._next_hand_over:
             due += [system for system in self._to_hand_over() if at >= self._kept.get(system, -inf)][:1]
         for system in due:
-            question = Release(self._incarnation, system)
+            question = Release(self._incarnation, system, self._owned[system])
             if question not in self._under_way and self._asked(Release) < _HAND_OVERS:
                 self._kept.pop(system, None)
                 self._unreleased.pop(system, None)
@@ -346,7 +348,7 @@ class Membership:
             return []
         releasing = {one.system for one in self._under_way if isinstance(one, Release)} | set(self._unreleased)
         if me.draining:
-            return sorted(self._owned - releasing)
+            return sorted(self._owned.keys() - releasing)
         if me not in self._claimers:
             return []
         if self._misplaced is None:

@@ -1,6 +1,15 @@
-"""A node as the others see it: its row in the store."""
+"""A node as the others see it, and its lease."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Lease(NamedTuple):
+    """What owns systems: one life of a node."""
+
+    node: str
+    #: Raised whenever a lease of this node begins or ends, and never lowered: an older one is of the past.
+    incarnation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -8,7 +17,6 @@ class Node:
     """One `maestro serve` of a cluster."""
 
     name: str
-    #: Raised whenever its lease begins or ends, and never lowered: what says an older one is of the past.
     incarnation: int = 0
     #: The number of its last beat. 0: nobody holds this lease.
     beat: int = 0
@@ -27,6 +35,11 @@ class Node:
     settings_digest: str = ""
     #: The how-manieth joining of the cluster this was.
     joined: int = 0
+
+    @property
+    def lease(self) -> Lease:
+        """Its lease, if it holds one."""
+        return Lease(self.name, self.incarnation)
 
     @property
     def holds_lease(self) -> bool:

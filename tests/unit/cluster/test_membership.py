@@ -70,11 +70,16 @@ class Driver:
         """See these nodes with the next look, after the pause to it."""
         if not of(Look, self.open):
             self.tick(TERMS.beat_every)
-        return self.tell(facts.NodesSeen(self.asked(Look), nodes, frozenset(free), frozenset(mine)))
+        return self.tell(facts.NodesSeen(self.asked(Look), nodes, frozenset(free), got(*mine)))
 
 
 def node(name: str, incarnation: int = 1, beat: int = 7, **fields: object) -> Node:
     return replace(Node(name, incarnation, beat), **fields)  # type: ignore[arg-type]
+
+
+def got(*systems: str) -> dict[str, int]:
+    """Return what a claim gets."""
+    return dict.fromkeys(systems, 3)
 
 
 def systems_of(name: str, nodes: list[Node], count: int = 1) -> list[str]:
@@ -128,7 +133,7 @@ def test_a_lapsed_lease_goes_on_with_the_next_beat(driver: Driver) -> None:
 
 def test_a_refused_beat_ends_everything_before_it_joins_again(driver: Driver) -> None:
     driver.look(node("a"), free=["s"])
-    driver.tell(facts.Claimed(driver.asked(Claim), frozenset({"s"})))
+    driver.tell(facts.Claimed(driver.asked(Claim), got("s")))
     driver.tick(TERMS.beat_every)
     refused = driver.tell(facts.BeatRefused(driver.asked(Beat)))
     assert refused == [Believe(-inf), EndEverything()]
@@ -145,7 +150,7 @@ def test_an_answer_of_a_lease_that_ended_is_dropped(driver: Driver) -> None:
     claim = driver.asked(Claim)
     driver.tick(TERMS.beat_every)
     driver.tell(facts.BeatRefused(driver.asked(Beat)))
-    assert driver.tell(facts.Claimed(claim, frozenset({"s"}))) == []
+    assert driver.tell(facts.Claimed(claim, got("s"))) == []
     assert driver.membership.owned == frozenset()
 
 
@@ -213,7 +218,7 @@ def test_the_first_claims_at_once_and_the_second_later(driver: Driver) -> None:
     (mine,), (other,) = systems_of("a", both), systems_of("b", both)
     commands = driver.look(*both, free=[mine, other])
     assert of(Claim, commands) == [Claim(1, (mine,))]
-    assert of(Serve, driver.tell(facts.Claimed(Claim(1, (mine,)), frozenset({mine})))) == [Serve(1, (mine,))]
+    assert of(Serve, driver.tell(facts.Claimed(Claim(1, (mine,)), got(mine)))) == [Serve(1, (mine,))]
     assert not of(Claim, driver.look(*both, free=[other]))
     assert not of(Claim, driver.tick(0.4))
     assert of(Claim, driver.tick(0.6)) == [Claim(1, (other,))]
@@ -221,7 +226,7 @@ def test_the_first_claims_at_once_and_the_second_later(driver: Driver) -> None:
 
 def test_what_another_one_got_is_not_served(driver: Driver) -> None:
     driver.look(node("a"), free=["s", "t"])
-    assert of(Serve, driver.tell(facts.Claimed(driver.asked(Claim), frozenset({"t"})))) == [Serve(1, ("t",))]
+    assert of(Serve, driver.tell(facts.Claimed(driver.asked(Claim), got("t")))) == [Serve(1, ("t",))]
     assert driver.membership.owned == {"t"}
 
 
@@ -234,9 +239,9 @@ def test_a_node_that_drains_or_is_not_seen_as_it_is_claims_nothing(driver: Drive
 
 def test_a_system_that_the_store_does_not_know_is_claimed_once(driver: Driver) -> None:
     driver.look(node("a"))
-    assert of(Claim, driver.tell(facts.SystemsFound(frozenset({"new"})))) == [Claim(1, ("new",))]
-    driver.tell(facts.Claimed(driver.asked(Claim), frozenset()))
-    assert not of(Claim, driver.tell(facts.SystemsFound(frozenset({"new"})))), "another one has it"
+    assert of(Claim, driver.tell(facts.SystemsFound(got("new")))) == [Claim(1, ("new",))]
+    driver.tell(facts.Claimed(driver.asked(Claim), {}))
+    assert not of(Claim, driver.tell(facts.SystemsFound(got("new")))), "another one has it"
 
 
 def test_a_claim_without_an_answer_is_read_back_with_nothing_else_under_way(driver: Driver) -> None:
@@ -244,14 +249,14 @@ def test_a_claim_without_an_answer_is_read_back_with_nothing_else_under_way(driv
     (look,) = of(Look, driver.tell(facts.Unanswered(driver.asked(Claim))))
     assert look.mine
     assert not of(Claim, driver.tick(5.0))
-    served = driver.tell(facts.NodesSeen(look, (node("a"),), frozenset({"t"}), mine=frozenset({"s"})))
+    served = driver.tell(facts.NodesSeen(look, (node("a"),), frozenset({"t"}), mine=got("s")))
     assert of(Serve, served) == [Serve(1, ("s",))]
     assert of(Claim, served) == [Claim(1, ("t",))]
 
 
 def test_a_system_that_is_missing_in_the_store_ends_everything(driver: Driver) -> None:
     driver.look(node("a"), free=["s"])
-    driver.tell(facts.Claimed(driver.asked(Claim), frozenset({"s"})))
+    driver.tell(facts.Claimed(driver.asked(Claim), got("s")))
     while not of(Look, driver.open) or not driver.asked(Look).mine:
         driver.look(node("a"))
         driver.tick(TERMS.beat_every)
@@ -263,7 +268,7 @@ def test_a_system_that_is_missing_in_the_store_ends_everything(driver: Driver) -
 
 def owning(driver: Driver, *systems: str) -> None:
     driver.look(node("a"), free=systems)
-    driver.tell(facts.Claimed(driver.asked(Claim), frozenset(systems)))
+    driver.tell(facts.Claimed(driver.asked(Claim), got(*systems)))
 
 
 def test_what_belongs_to_a_new_node_is_handed_over_a_few_a_second(driver: Driver) -> None:
@@ -306,7 +311,7 @@ def test_a_draining_node_hands_everything_over_and_keeps_it_when_there_is_no_oth
     owning(driver, "s")
     driver.look(alone)
     assert not of(Release, driver.tick(5.0))
-    assert of(Release, driver.look(alone, node("b"))) == [Release(1, "s")]
+    assert of(Release, driver.look(alone, node("b"))) == [Release(1, "s", 3)]
 
 
 def test_a_node_with_other_settings_keeps_what_it_has(driver: Driver) -> None:
