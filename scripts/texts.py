@@ -81,7 +81,7 @@ SAYING: Final = (
 )  # fmt: skip
 #: Of these: what no person is shown.
 SILENT: Final = ("rules/ids.py", "rules/ledger_book.py", "rules/resting.py")
-#: What libraries say of a wrong value, passed on to whoever sent it.
+#: What libraries say of a wrong value, passed on to its sender.
 FOREIGN: Final = (
     "Expected `{kind}` of length >= {least}", "Expected `{kind}` of length <= {most}", "Expected `{kind}` >= {least}",
     "Expected `{kind}` <= {most}", "Expected `{kind}`, got `{found}`", "Invalid enum value {value}",

@@ -5,8 +5,8 @@ logged, stored and sent. Where one is shown it is compared with the sentences th
 {names} match the values. A value is translated as well when it is a sentence, or a word, itself. What is not recognised
 stays as it is.
 
-Comparing takes a time that grows with the text's length and no faster, whatever the text is: some of them are written
-by whoever calls.
+Comparing takes a time that grows with the text's length and no faster, whatever the text is: some of them are
+written by callers.
 """
 
 import re
