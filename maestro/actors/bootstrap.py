@@ -153,12 +153,19 @@ class ActorRuntime:
         await self._tear_down()
         self._folder.release()
 
+    def kill(self) -> None:
+        """Kill every process of the actor system at once, and start none again. What is left to do is `stop`."""
+        for task in self._tasks[1:]:
+            task.cancel()
+        for process in self._all_processes():
+            process.kill()
+
     async def _trust_marks(self, installation: Installation) -> None:
         """Keep the marks of the systems that need not be started. Raises `StoreError`."""
         marks = RestMarks(self._settings.data_dir)
-        at_rest = marks.keep_trusted(
-            await self.stores.states(marks.marked()), rest_basis(self._settings), installation.adopting
-        )
+        # In a cluster none is: which systems are this node's is found out later.
+        basis = "" if self._settings.cluster.name else rest_basis(self._settings)
+        at_rest = marks.keep_trusted(await self.stores.states(marks.marked()), basis, installation.adopting)
         if at_rest:
             self._log.info("systems at rest are not started", systems=len(at_rest))
 

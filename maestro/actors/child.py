@@ -24,6 +24,8 @@ class State(StrEnum):
     STOPPED = "stopped"
     #: A system at rest: no process is wanted until somebody has something for it.
     PASSIVATED = "passivated"
+    #: A system that this Maestro has let go: no process is wanted until it is installed again.
+    RELEASED = "released"
 
 
 #: The directory's word for a system that was passivated and is on its way to running again.
@@ -63,6 +65,8 @@ class Child:
     #: How often its order to start was repeated.
     repeats: int = 0
     restart_at: float = 0.0
+    #: When what is left of one that is being released is killed; 0: it is not.
+    release_until: float = 0.0
     backoff: RestartBackoff = field(default_factory=RestartBackoff)
 
     @property

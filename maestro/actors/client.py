@@ -20,6 +20,7 @@ from maestro.actors.endpoint import Endpoint
 from maestro.actors.errors import Unavailable, UnknownSystem
 from maestro.actors.messages import Address, Directory, Entry, GetDirectory, Replace, Role, ServicesStopped
 from maestro.actors.pending_requests import PendingRequests, Reply
+from maestro.board.node_lease import NodeView
 from maestro.links.folder import make_folder
 from maestro.links.items import MAIN, Answered, Hello
 from maestro.links.listener import Listener
@@ -50,6 +51,8 @@ _POLL_TROUBLED: Final = 0.25
 #: the supervisor may be silent.
 _FROZEN: Final = 4.0
 _INSTALL_TIMEOUT: Final = 10.0
+#: Seconds that a system has to end when it is released: it is killed before.
+_RELEASE_TIMEOUT: Final = 15.0
 #: Seconds after a request to replace a system's actor in which it is not repeated.
 _REPLACE_PAUSE: Final = 2.0
 #: Seconds between two looks whether a system without a session is at rest, and whether one that is watched still is.
@@ -58,6 +61,7 @@ _LOOK: Final = 10.0
 #: Seconds until a wake-up that nothing came of is asked for again.
 _WAKE_AGAIN: Final = 0.2
 _OPEN: Final = Answer(Code.OK)
+_RELEASED: Final = Answer(Code.UNAVAILABLE, message="the system is on its way to another node of the cluster")
 _RESTARTING: Final = Answer(Code.UNAVAILABLE, message="the actors are being restarted")
 
 
@@ -69,6 +73,7 @@ class EndpointClient:
         self._data_dir = settings.data_dir
         self._registry = MetricsRegistry(OF_GATEWAY)
         self._marks = RestMarks(settings.data_dir)
+        self._node = NodeView(settings)
         #: Passivated systems that are wanted awake: since when (monotonic), and how many wait for it.
         self._wanted_awake: dict[str, tuple[float, int]] = {}
         own = Hello(MAIN, time.time_ns())
@@ -78,6 +83,8 @@ class EndpointClient:
         #: Those in which something is open, by system.
         self._talking: dict[str, PendingRequests] = {}
         self._wanted: dict[str, None] = {}
+        #: Systems that are to have no actor any more.
+        self._releasing: dict[str, None] = {}
         self._endpoint: Endpoint | None = None
         self._supervisor: Address = None
         self._run_id = ""
@@ -109,6 +116,8 @@ class EndpointClient:
             TimeoutError: no answer within `timeout` seconds.
         """
         if system_id not in self._wanted:
+            if not self._node.alone:
+                raise Unavailable("the system is another node's of the cluster, or on its way to one")
             raise UnknownSystem(system_id)
         pending = self._pending.get(system_id)
         if pending is None or self._endpoint is None:
@@ -131,7 +140,7 @@ class EndpointClient:
     async def _ask_without_session(self, pending: PendingRequests, question: Question, until: float) -> Answer | None:
         """Answer for a system at rest, or wake it; one that is being replaced is waited for. None: ask it."""
         if isinstance(question, CheckLock):
-            return _OPEN if self._marks.has(pending.system_id) else None
+            return _OPEN if self._rests(pending.system_id) else None
         clock = asyncio.get_running_loop().time
         asked = clock()
         while pending.session is None:
@@ -151,6 +160,10 @@ class EndpointClient:
             with suppress(TimeoutError):
                 await self._until(lambda: pending.session is not None, min(pause, limit - clock()))
         return None
+
+    def _rests(self, system_id: str) -> bool:
+        """Whether a system is at rest now, and this node's: the lease is looked at second."""
+        return self._marks.has(system_id) and self._node.believed
 
     def _wait_until(self, pending: PendingRequests, asked: float, until: float) -> float:
         """Return until when a system without a session is waited for: one that is on its way, for as long as may be."""
@@ -191,6 +204,21 @@ class EndpointClient:
             await self._until(lambda: system_id in self._pending, _INSTALL_TIMEOUT)
         except TimeoutError:
             raise Unavailable("the supervisor did not answer in time") from None
+
+    async def release(self, system_id: str) -> None:
+        """Have no actor for this system any more; returns once it has ended, in good order if it could.
+
+        Raises:
+            Unavailable: the supervisor did not say so in time; it is asked until it does.
+        """
+        self._wanted.pop(system_id, None)
+        self._releasing[system_id] = None
+        self._poll_within(0.0)
+        try:
+            await self._until(lambda: (Role.SYSTEM, system_id) not in self._entries, _RELEASE_TIMEOUT)
+        except TimeoutError:
+            raise Unavailable("the supervisor did not end the system in time") from None
+        self._releasing.pop(system_id, None)
 
     async def readiness(self) -> Mapping[str, str]:
         """Return what is not in its place, as part -> problem; empty when all is ready."""
@@ -376,16 +404,18 @@ class EndpointClient:
         self._ticked = now
         for pending in list(self._talking.values()):
             pending.tick(now)
-            if pending.session is None and self._marks.has(pending.system_id):
+            if pending.session is None and self._rests(pending.system_id):
                 pending.answer_checks(_OPEN)
             self._replace_if_silent(pending, now)
             if pending.quiet:
                 del self._talking[pending.system_id]
         if now >= self._poll_at:
             missing = tuple(id_ for id_ in self._wanted if (Role.SYSTEM, id_) not in self._entries)
-            self._endpoint.send(self._supervisor, GetDirectory(self._version, missing, tuple(self._wanted_awake)))
+            releasing = tuple(self._releasing)
+            question = GetDirectory(self._version, missing, tuple(self._wanted_awake), releasing)
+            self._endpoint.send(self._supervisor, question)
             troubled = any(entry.problem for entry in self._directory)
-            pause = _WAKE_AGAIN if self._wanted_awake else _POLL_TROUBLED if troubled else _POLL
+            pause = _WAKE_AGAIN if self._wanted_awake or releasing else _POLL_TROUBLED if troubled else _POLL
             self._poll_at = now + min(pause, self._settings.replace_after / 4)
 
     def _tend(self, pending: PendingRequests) -> None:
@@ -411,12 +441,24 @@ class EndpointClient:
 
     def _update(self, changed: tuple[Entry, ...]) -> None:
         self._entries |= {(entry.role, entry.system_id): entry for entry in changed}
+        for entry in changed:
+            if entry.state == State.RELEASED:
+                del self._entries[entry.role, entry.system_id]
+                self._forget(entry.system_id)
         self._directory = tuple(self._entries.values())
         for entry in changed:
-            if entry.role is Role.SYSTEM:
+            if entry.role is Role.SYSTEM and entry.state != State.RELEASED and entry.system_id not in self._releasing:
                 self._pending_of(entry.system_id)
                 self._wanted[entry.system_id] = None
         self._signal_change()
+
+    def _forget(self, system_id: str) -> None:
+        """A system was released: tell all that wait for it."""
+        pending = self._pending.pop(system_id, None)
+        self._talking.pop(system_id, None)
+        if pending is not None:
+            pending.fail(_RELEASED)
+            pending.lost()
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
         async with asyncio.timeout(seconds):

@@ -12,7 +12,14 @@ class UnknownSystem(LookupError):  # noqa: N818 - named for what it is, as the g
 
 
 class Unavailable(RuntimeError):  # noqa: N818 - as above
-    """The actors cannot be reached at the moment; trying again later may help."""
+    """The actors cannot be reached at the moment; trying again later may help.
+
+    `retry_after`: in so many seconds, if that is known.
+    """
+
+    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class AlreadyRunning(RuntimeError):  # noqa: N818 - as above

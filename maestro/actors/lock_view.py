@@ -7,6 +7,7 @@ import structlog
 
 from maestro.actors.messages import Entry, Role
 from maestro.board.file import BoardFile, remove_board
+from maestro.board.node_lease import NodeView
 from maestro.board.reader import OPEN, BoardReader, Owner
 from maestro.settings.model import Settings
 from maestro.store.rest_mark import RestMarks
@@ -19,11 +20,15 @@ class LockView:
     """The board, through the eyes of the directory: only the life of an actor that it names is believed.
 
     Where the board says nothing the mark of a system at rest does: its lock is open, at the moment the mark is seen.
+    Neither counts unless the node's lease is believed *after* it was read: nobody had taken the system over then.
     """
 
-    def __init__(self, reader: BoardReader, directory: Directory, at_rest: Callable[[str], bool]) -> None:
+    def __init__(
+        self, reader: BoardReader, directory: Directory, at_rest: Callable[[str], bool], node: NodeView
+    ) -> None:
         self._reader = reader
         self._at_rest = at_rest
+        self._node = node
         self._directory = directory
         self._entries: tuple[Entry, ...] = ()
 
@@ -38,7 +43,9 @@ class LockView:
                 if entry.pid and entry.role is Role.SYSTEM
             )
         seen = self._reader.look(system_id)
-        return OPEN if seen is None and self._at_rest(system_id) else seen
+        if seen is None and self._at_rest(system_id):
+            seen = OPEN
+        return seen if self._node.believed else None
 
 
 @contextmanager
@@ -49,13 +56,15 @@ def lock_board(settings: Settings, directory: Directory) -> Iterator[Look]:
     """
     board = _board(settings)
     at_rest = RestMarks(settings.data_dir).has
+    node = NodeView(settings)
     if board is None:
-        yield lambda system_id: OPEN if at_rest(system_id) else None
+        yield lambda system_id: OPEN if at_rest(system_id) and node.believed else None
         return
     reader = BoardReader(board, settings.actors.beat_fresh)
     try:
-        yield LockView(reader, directory, at_rest).look
+        yield LockView(reader, directory, at_rest, node).look
     finally:
+        node.close()
         reader.close()
         board.close()
 

@@ -97,6 +97,8 @@ class GetDirectory(Struct, frozen=True):
     install: tuple[str, ...]
     #: Passivated systems that somebody has a question for. Repeated until each has a session.
     wake: tuple[str, ...] = ()
+    #: Systems that are to be stopped, and not to be served any more. Repeated until the directory says so of each.
+    release: tuple[str, ...] = ()
 
 
 class Entry(Struct, frozen=True):

@@ -8,7 +8,8 @@ cascade, each system) is always on its way to having one living process:
       └──── pause ────────┴──── the process ended ─────┤       (silent too long, or Replace: Kill first)
       └──── wake ──── passivated <─── it ended at rest ┘
 
-A system whose mark says that it is at rest has no process until somebody wants it awake.
+A system whose mark says that it is at rest has no process until somebody wants it awake. One that is released is
+stopped in good order, without the others, and has no process until it is installed again.
 """
 
 from collections.abc import Callable, Iterable
@@ -133,9 +134,34 @@ class SupervisionPlan:
         When everything is stopping none gets one.
         """
         for system_id in system_ids:
-            if (Role.SYSTEM, system_id) not in self._children and self._stages is None:
+            child = self._children.get((Role.SYSTEM, system_id))
+            if (child is None or child.state is State.RELEASED) and self._stages is None:
                 self._add(Role.SYSTEM, system_id, now)
         return self._create_due(now)
+
+    def release(self, system_ids: Iterable[str], now: float) -> list[Command]:
+        """Stop each of these systems in good order, and have no process for it any more; asked again, nothing happens.
+
+        The directory says when it is released. What has not stopped in time is killed.
+        """
+        commands: list[Command] = []
+        for system_id in system_ids:
+            child = self._children.get((Role.SYSTEM, system_id))
+            if child is None or child.release_until or self._stages is not None:
+                continue
+            child.release_until = now + STAGES[Role.SYSTEM]
+            if child.lives:
+                child.state, child.told = State.STOPPING, now
+                commands.append(Tell(child.address, StopService(child.epoch)))
+                self._changed(child)
+            else:
+                self._released(child)
+        return commands
+
+    def _released(self, child: Child) -> None:
+        child.state, child.process, child.problem, child.address = State.RELEASED, NOBODY, "", None
+        self._by_epoch.pop(child.epoch, None)
+        self._changed(child)
 
     def wake(self, system_ids: Iterable[str], now: float) -> list[Command]:
         """Have an actor again for each of these systems that is passivated; to the others nothing happens."""
@@ -201,6 +227,8 @@ class SupervisionPlan:
         child = self._of_epoch(epoch)
         if child is None or child.state is not State.STOPPING:
             return []
+        if child.release_until and self._stages is None:
+            return [Kill(child.process)]  # it has closed everything; its end is noticed
         child.state = State.STOPPED
         return self._next_stage(now)
 
@@ -227,6 +255,8 @@ class SupervisionPlan:
         commands = self.ended(now) if now - self._looked >= REPEAT else self._create_due(now)
         for child in self._children.values():
             if child.lives:
+                if child.release_until and now >= child.release_until:
+                    commands.append(Kill(child.process))
                 if child.role is Role.SYSTEM:
                     child.beat = self._beat(child.system_id, child.epoch)
                 commands += self._tend(child, now)
@@ -252,7 +282,7 @@ class SupervisionPlan:
     def pace(self) -> float:
         """Seconds until the next tick is worth its while."""
         resting = all(
-            child.state is State.PASSIVATED or (child.state is State.RUNNING and not child.problem)
+            child.state in (State.PASSIVATED, State.RELEASED) or (child.state is State.RUNNING and not child.problem)
             for child in self._children.values()
         )
         return min(_RESTING, self._settings.actors.replace_after / 8) if resting and self._stages is None else _MOVING
@@ -304,6 +334,9 @@ class SupervisionPlan:
         if self._stages is not None:
             child.state = State.STOPPED
             return self._next_stage(now)
+        if child.release_until:
+            self._released(child)
+            return []
         if at_rest:
             child.state, child.process, child.problem = State.PASSIVATED, NOBODY, ""
             return []
@@ -352,7 +385,7 @@ class SupervisionPlan:
         self._stage_until = now + STAGES[self._stages[0]]
         commands: list[Command] = []
         for child in self._in_stage():
-            if child.state in (State.ABSENT, State.PASSIVATED):
+            if child.state in (State.ABSENT, State.PASSIVATED, State.RELEASED):
                 child.state = State.STOPPED
             elif child.lives:
                 child.state, child.told = State.STOPPING, now

@@ -95,6 +95,7 @@ class Supervisor(Actor):
             case GetDirectory():
                 self._run(plan.install(message.install, now))
                 self._run(plan.wake(message.wake, now))
+                self._run(plan.release(message.release, now))
                 self.send(sender, plan.directory(message.version))
                 self._tick_soon(plan, now)
             case Replace():

@@ -38,10 +38,12 @@ class Standing(IntEnum):
     REFUSED = 3
     #: There is nobody to share with: the embedded broker.
     ALONE = 4
+    #: Our cluster's, and another node of it holds the message.
+    SHARED = 5
 
 
 #: Lock checks and decisions are answered from the store.
-_ANSWERING: Final = frozenset({Standing.HELD, Standing.AWAY, Standing.ALONE})
+_ANSWERING: Final = frozenset({Standing.HELD, Standing.AWAY, Standing.ALONE, Standing.SHARED})
 
 
 def lease_path(data_dir: Path) -> Path:
@@ -79,7 +81,7 @@ class LeaseReader:
 
     @property
     def acts(self) -> bool:
-        """Whether effects may be begun: the owner message is held, and who holds it lives."""
+        """Whether effects may be begun: the owner message is held here, and who holds it lives; or nobody shares."""
         standing = self._words[0]
         return standing == Standing.ALONE or (standing == Standing.HELD and self._holder_lives())
 

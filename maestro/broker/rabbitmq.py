@@ -168,9 +168,13 @@ class RabbitMQBroker:
 
         self._own(self._keep(f"consumer of {queue}", serve))
         if self.connected:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.operation_timeout):
-                    await subscription.attempted.wait()
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._settings.operation_timeout):
+                        await subscription.attempted.wait()
+            except asyncio.CancelledError:  # nobody will have it
+                self._own(subscription.cancel())
+                raise
         return subscription
 
     async def get(self, queue: str) -> Delivery | None:

@@ -194,8 +194,9 @@ def claim(*, config: ConfigFile = None) -> None:
         from maestro.store.postgres.stores import PostgresStores  # noqa: PLC0415 - needs the extra `postgresql`
 
         ours = read_installation(settings.data_dir) or begin_start(settings.data_dir)
-        await PostgresStores(url, settings.store.timeout, settings.data_dir).take(ours, taking=True)
-        return ours.id
+        stores = PostgresStores(url, settings.store.timeout, settings.data_dir, settings.cluster.name)
+        await stores.take(ours, taking=True)
+        return stores.owner_of(ours)
 
     with alone(settings):
         ours = asyncio.run(claimed())

@@ -19,7 +19,8 @@ _MEND: Final = "see PostgreSQL in docs/deploying.md, and store.url in maestro co
 async def check_postgres(site: Site) -> list[Finding]:
     """Look at the database as a start of Maestro would, and read what no Maestro has open."""
     settings = site.settings
-    stores = PostgresStores(settings.store.url.get_secret_value(), settings.store.timeout, settings.data_dir)
+    url = settings.store.url.get_secret_value()
+    stores = PostgresStores(url, settings.store.timeout, settings.data_dir, settings.cluster.name)
     try:
         return [finding async for finding in _findings(site, stores)]
     except StoreError as error:
@@ -30,7 +31,7 @@ async def _findings(site: Site, stores: PostgresStores) -> AsyncIterator[Finding
     seen = await stores.look()
     yield ok(STORE, _WHERE, f"version {seen.server}, role {seen.role}, schema {seen.schema}")
     ours = read_installation(site.settings.data_dir)
-    if seen.whose is not None and (ours is None or seen.whose.id != ours.id):
+    if seen.whose is not None and seen.whose.id != stores.owner_of(ours):
         message = f"the stores belong to installation {seen.whose.id} on {seen.whose.host} since {seen.whose.since}"
         yield problem(STORE, _WHERE, message, "when that one is stopped for good: maestro store claim")
     if seen.unsafe:

@@ -8,7 +8,7 @@ delivers it again.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from itertools import count
 from typing import TypeVar
@@ -82,6 +82,10 @@ TAKEN_BACK_WITHIN = 3.0
 KEPT_FOR = 20.0
 #: Seconds that the consumer of a wait queue is kept for the sake of what is just leaving it.
 MOVED_WITHIN = 5.0
+#: Looks after which a queue that another node consumes is a problem: about 30 s.
+LONG_CONSUMED = 35
+#: Seconds that the actor of a system which goes to another node has to end, and what is being moved to arrive.
+RELEASED_WITHIN = 12.0
 #: What a redrive says of an event: of its copy on the wait queue it is not true any more.
 REDRIVEN = (ERROR_HEADER, ERROR_ID_HEADER, FAILED_AT_HEADER, REDRIVE_HEADER)
 #: A larger body is not handed over: no frame carries it.
@@ -101,7 +105,16 @@ class SystemConsumer:
         registry: MetricsRegistry,
         outcome_settled: Callable[[Delivery], None] | None = None,
         wanted: Callable[[], None] = lambda: None,
+        believed: Callable[[], bool] = lambda: True,
+        turns: asyncio.Semaphore | None = None,
     ) -> None:
+        #: Whether nobody can have taken the system over: nothing is settled or moved otherwise.
+        self._believed = believed
+        #: In a cluster: how many systems may ask the broker for their queues side by side. The queue may still be
+        #: consumed by the node that owned the system before.
+        self._turns = turns
+        #: Why the queue is not consumed yet; empty: it is, or nothing speaks against it.
+        self.hindrance = ""
         #: Told when something is held that no session takes.
         self._wanted = wanted
         #: It had a session in this life of ingress; and it has taken its leave since.
@@ -193,8 +206,29 @@ class SystemConsumer:
     async def _begin(self) -> None:
         await self._owned.wait()
         await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()[:1]))
-        self._persist = await self._consume(self._queues.persist, self._prefetch)
+        if self._turns is not None:
+            await self._until_alone(self._turns)
+        async with self._turns or nullcontext():
+            self._persist = await self._consume(self._queues.persist, self._prefetch)
         self._alone.set()
+
+    async def _until_alone(self, turns: asyncio.Semaphore) -> None:
+        """Return once the node that owned the system before does not consume its queue any more.
+
+        What it had in hand is back in its place by then, before what came later.
+        """
+        pauses, asked = Backoff(LOOK, LOOK_MAX), 0
+        while True:
+            async with turns:
+                depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
+            if depth is None or not depth.consumers:
+                break
+            asked += 1
+            if asked == LONG_CONSUMED:
+                self.hindrance = f"{self._queues.persist} is still consumed by another node, or by somebody else"
+                self._log.warning("not consumed yet", cause=self.hindrance)
+            await asyncio.sleep(pauses.next())
+        self.hindrance = ""
 
     async def begun(self) -> None:
         """Return once the persist queue is consumed."""
@@ -211,6 +245,24 @@ class SystemConsumer:
         await self._tasks.close()
         if self._wait is not None:
             await self._wait.cancel()
+
+    async def release(self) -> None:
+        """Let the system go to another node: take nothing more, and give back what its actor left, in its order."""
+        if self._persist is not None:
+            await self._persist.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RELEASED_WITHIN):
+                while self._session is not None or self._moving or self._parking:  # noqa: ASYNC110 - rare, and soon over
+                    await asyncio.sleep(LOOK)
+        await self.close()
+        if self._persist is not None:
+            await self._persist.cancel()
+        held, self._held, self._session = sorted(self._held.items()), {}, None
+        for _, delivery in held:
+            if delivery.queue == OUTCOMES:
+                self._outcome_settled(delivery)
+            else:
+                self._broker.requeue(delivery)
 
     def attach(self, session: Session) -> None:
         """A session with the system's actor: hand over all that is held."""
@@ -336,9 +388,21 @@ class SystemConsumer:
             case LeaveAsked():
                 self._leave()
             case PeekErrors() | GroupErrors() | RedriveErrors():
-                self._tasks.start(self._tell(self._errors.carry_out(item)), "error queue")
+                self._tasks.start(self._carry_out(item), "error queue")
+
+    async def _until_believed(self) -> None:
+        """Return once nobody can have taken the system over: at once, as a rule."""
+        while not self._believed():  # noqa: ASYNC110 - it is told by a word of shared memory, which wakes nobody
+            await asyncio.sleep(LOOK)
+
+    async def _ack_later(self, refs: tuple[int, ...]) -> None:
+        await self._until_believed()
+        self._ack(refs)
 
     def _ack(self, refs: tuple[int, ...]) -> None:
+        if not self._believed():
+            self._tasks.start(self._ack_later(refs), "acknowledge")
+            return
         for ref in refs:
             delivery = self._held.pop(ref, None)
             self._handed.discard(ref)
@@ -354,6 +418,7 @@ class SystemConsumer:
         self._parking += 1
         self._parks += 1
         try:
+            await self._until_believed()
             original = self._original(order.refs)
             message = Message(order.body, message_id_of(order.key), moved=True, original=original, dropped=REDRIVEN)
             await self._until_done(lambda: self._publish(PERSIST, self._queues.wait_key, message))
@@ -377,6 +442,7 @@ class SystemConsumer:
         message_id = (original.message_id if original is not None else "") or id_
         message = Message(order.body, message_id, headers, moved=True, original=original)
         try:
+            await self._until_believed()
             if not (order.no_event and await self._to_platform(message)):
                 await self._until_done(lambda: self._publish(PERSIST_ERROR, self._queues.system_id, message))
             faultpoints.reach("ingress.after_dead_letter_confirmed")
@@ -446,8 +512,9 @@ class SystemConsumer:
                 break
         self._post(PersistSwept(order.id, order.send))
 
-    async def _tell(self, outcome: Awaitable[object]) -> None:
-        self._post(await outcome)
+    async def _carry_out(self, order: PeekErrors | GroupErrors | RedriveErrors) -> None:
+        await self._until_believed()
+        self._post(await self._errors.carry_out(order))
 
     def _post(self, item: object) -> None:
         if self._session is not None:

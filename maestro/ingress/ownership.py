@@ -8,6 +8,11 @@ the holder of the message is alone:
        │                       another's: given back, REFUSED          ──look again after a pause
        └──nothing comes──────> put one's own there; still nothing: another Maestro holds it
 
+In a cluster the message names the cluster, and any of its nodes may hold it. The others stay in line for it:
+
+    consume ──nothing comes, and a live node says with its beats that it holds the message──> SHARED
+       │                      ──no node says so any more, and still nothing comes──> another Maestro holds it: REFUSED
+
 A new copy is put behind the held message before the broker's consumer time-out, and the old one is acknowledged once
 the copy is confirmed and has arrived: what stands between the two is an intruder's, and is discarded before.
 """
@@ -26,7 +31,7 @@ from maestro.backoff import Backoff
 from maestro.board.lease import LeaseHolder, Standing
 from maestro.broker.base import Broker, BrokerError, Delivery, Message
 from maestro.broker.topology import OWNER, OWNER_BINDING
-from maestro.settings.model import BrokerSettings
+from maestro.settings.model import BrokerSettings, Settings
 from maestro.store.installation import Installation
 from maestro.tasks import until_done
 
@@ -36,6 +41,8 @@ LISTEN, LISTEN_AGAIN = 1.0, 3.0
 RETRY, RETRY_MAX = 2.0, 60.0
 #: Messages of the queue that are taken at a time.
 _PREFETCH: Final = 16
+#: What stands before a cluster's name in the place of an installation's id.
+CLUSTER: Final = "cluster "
 #: Heartbeats after which the broker has given up a connection that the network swallowed.
 _STALE_HEARTBEATS: Final = 3
 
@@ -46,6 +53,11 @@ class OwnerMessage(msgspec.Struct, frozen=True):
     installation: str
     start: int
     run: str = ""
+
+
+def owner_of(settings: Settings, ours: Installation) -> Installation:
+    """Return who owns the events: this start of this data folder, or the cluster that it is a node of."""
+    return Installation(CLUSTER + settings.cluster.name) if settings.cluster.name else ours
 
 
 def owner_body(ours: Installation) -> bytes:
@@ -59,6 +71,11 @@ def objection(body: bytes, ours: Installation) -> str:
         owner = msgspec.json.decode(body, type=OwnerMessage)
     except msgspec.DecodeError:
         return f"the message on {OWNER} is not Maestro's; look at it, and remove it or run `maestro adopt`"
+    if owner.installation != ours.id and owner.installation.startswith(CLUSTER):
+        return (
+            f"the events of this vhost belong to the {owner.installation}; to take them over: stop all of its nodes, "
+            "then `maestro adopt`"
+        )
     if owner.installation != ours.id:
         return (
             f"the events of this vhost belong to another Maestro, whose data folder has the id {owner.installation}; "
@@ -86,6 +103,8 @@ class Ownership:
 
     Args:
         ours: who this installation is.
+        owner: who owns the events, when it is ours: see `owner_of`.
+        shared: whether another node of the cluster says that it holds the message.
         lease: where it is shown.
         store: stores a change of what the installation knows. Raises `StoreError`.
         changed: called after each change of `standing`.
@@ -96,10 +115,14 @@ class Ownership:
         broker: Broker,
         settings: BrokerSettings,
         ours: Installation,
+        owner: Installation,
+        shared: Callable[[], bool],
         lease: LeaseHolder,
         store: Callable[[Installation], None],
         changed: Callable[[Standing], None],
     ) -> None:
+        self._owner = owner
+        self._shared = shared
         self._broker = broker
         self._settings = settings
         self._ours = ours
@@ -149,11 +172,20 @@ class Ownership:
             while True:
                 first = await self._first()
                 if first is None:
+                    if self._shared():
+                        held = self._held_before = True
+                        since = loop.time()
+                        if self._lease.standing is not Standing.SHARED:
+                            self._know(owner=True, foreign="")
+                            self._move(Standing.SHARED, "")
+                        continue
+                    if self._lease.standing is Standing.SHARED:
+                        self._move(Standing.AWAY, f"no node of the cluster says that it holds {OWNER}")
                     if self._held_before and loop.time() - since < _STALE_HEARTBEATS * self._settings.heartbeat:
                         continue
                     self._refuse(f"another Maestro is connected to this vhost and owns its events: it holds {OWNER}")
                     return held
-                why = objection(first.body, self._ours)
+                why = objection(first.body, self._owner)
                 if why:
                     await consumer.cancel()  # before it is given back, or it comes again
                     self._broker.requeue(first)
@@ -181,6 +213,8 @@ class Ownership:
                 return delivery
             try:
                 depth = await self._broker.depth(OWNER)
+                if self._shared():
+                    return None
                 if depth is not None and depth.ready == 0 and not self._ours.foreign:
                     await self._put()
             except BrokerError as problem:
@@ -206,7 +240,7 @@ class Ownership:
             while (item := await self._arrived.get()) is not _Event.LOST:
                 if item is _Event.CONFIRMED:
                     confirmed = True
-                elif objection(item.body, self._ours):
+                elif objection(item.body, self._owner):
                     # It was put where no message was to be seen, for we hold ours: it must not be the first one day.
                     self._log.warning("another Maestro put itself forward as the owner of the events", body=item.body)
                     self._broker.ack(item)
@@ -227,7 +261,7 @@ class Ownership:
             await asyncio.sleep(self._settings.owner_renewal)
 
     async def _put(self) -> None:
-        await self._broker.publish("", OWNER, Message(owner_body(self._ours), f"owner-{self._ours.run}", moved=True))
+        await self._broker.publish("", OWNER, Message(owner_body(self._owner), f"owner-{self._ours.run}", moved=True))
 
     def _refuse(self, why: str) -> None:
         self._know(owner=False)
@@ -244,7 +278,7 @@ class Ownership:
         if standing is Standing.REFUSED and why != self.problem:
             self._log.error("the events of this vhost are not ours: hands off", reason=why)
         elif standing is Standing.HELD and self._lease.standing is not standing:
-            self._log.info("the events of this vhost are ours", installation=self._ours.id, start=self._ours.start)
+            self._log.info("the events of this vhost are ours", installation=self._owner.id, start=self._owner.start)
         self.problem = why
         self._lease.show(standing, why)
         self._changed(standing)

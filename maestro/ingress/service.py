@@ -8,13 +8,14 @@ from itertools import islice
 
 from maestro import logs
 from maestro.board.lease import LeaseHolder, Standing
+from maestro.board.node_lease import NodeView
 from maestro.broker import open_broker
 from maestro.broker.base import Delivery, trouble
 from maestro.broker.topology import EXCHANGES, OUTCOMES
 from maestro.debounce import Debounce
 from maestro.ingress.consumer import SystemConsumer
 from maestro.ingress.outcomes import Outcomes
-from maestro.ingress.ownership import Ownership
+from maestro.ingress.ownership import Ownership, owner_of
 from maestro.links.items import INGRESS, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
@@ -32,6 +33,8 @@ from maestro.telemetry.metrics import MetricsRegistry, Sample, Snapshot
 EXIT_NOT_OURS = 77
 #: Seconds in which those that are to be woken gather for one message, and between two messages while they do not come.
 WAKE_SOON, WAKE_AGAIN = 0.002, 0.2
+#: Seconds between two looks at which systems this node of a cluster owns: a word of shared memory.
+LOOK_OWNED = 0.05
 #: Queues of systems at rest whose consumption begins side by side.
 TOGETHER = 64
 
@@ -62,6 +65,13 @@ class IngressService:
         self._tasks = Tasks(self._log)
         self._outcomes = Outcomes(self._broker, self._take_outcome, self._void_outcomes)
         self._owned = asyncio.Event()
+        self._node = NodeView(settings)
+        #: In a cluster: systems that are owned by this node, as they were seen last; those that are being let go; and
+        #: sessions of systems whose queues are not this node's yet.
+        self._systems: frozenset[str] | None = frozenset()
+        self._leaving: set[str] = set()
+        self._early: dict[str, tuple[Hello, Session, list[object]]] = {}
+        self._turns = None if self._node.alone else asyncio.Semaphore(TOGETHER)
         #: Whether deliveries may be handed over: RabbitMQ's may be another installation's.
         self._ours = not settings.broker.shared
         self._ownership = self._new_ownership() if settings.broker.shared else None
@@ -73,8 +83,8 @@ class IngressService:
             return self._ownership.problem
         if problem := trouble(self._broker):
             return BROKER_PROBLEM + problem
-        unpublishable = (line.unpublishable for line in self._lines.values() if line.unpublishable)
-        return next(unpublishable, "") or self._links.problem
+        problems = (problem for line in self._lines.values() if (problem := line.unpublishable or line.hindrance))
+        return next(problems, "") or self._links.problem
 
     def _take_outcome(self, system_id: str, delivery: Delivery) -> int:
         lines = [self._lines.get(system_id)] if system_id else list(self._lines.values())
@@ -91,14 +101,17 @@ class IngressService:
         folder = self._settings.data_dir
         ours = read_installation(folder) or Installation("")
         lease, store = LeaseHolder(folder), partial(write_installation, folder)
-        return Ownership(self._broker, self._settings.broker, ours, lease, store, self._owner_known)
+        return Ownership(
+            self._broker, self._settings.broker, ours, owner_of(self._settings, ours), lambda: self._node.events_held,
+            lease, store, self._owner_known,
+        )  # fmt: skip
 
     def _owner_known(self, standing: Standing) -> None:
         """Go on, wait, or let go of everything: what was handed over is another's."""
         if standing is Standing.REFUSED and any(line.consuming for line in self._lines.values()):
             os._exit(EXIT_NOT_OURS)
-        self._ours = standing is Standing.HELD
-        if self._ours:
+        self._ours = standing in (Standing.HELD, Standing.SHARED)
+        if standing is Standing.HELD:
             self._owned.set()
         for line in self._lines.values():
             line.own(ours=self._ours)
@@ -125,7 +138,9 @@ class IngressService:
             self._owned.set()
         self._tasks.start(self._outcomes.run(self._owned), "outcomes")
         self._tasks.start(until_done(lambda: self._broker.declare((), EXCHANGES), self._log), "declare")
-        if self._settings.actors.idle_after:
+        if not self._node.alone:
+            self._tasks.start(self._follow_owned(), "systems of this node")
+        elif self._settings.actors.idle_after:
             self._tasks.start(self._consume_stored(), "consume what is at rest")
         self._links.open()
 
@@ -138,6 +153,52 @@ class IngressService:
         while batch := list(islice(stored, TOGETHER)):
             await asyncio.gather(*(self._line(system_id).begun() for system_id in batch))
 
+    # --- in a cluster: which systems are this node's -----------------------------------------------------------
+
+    async def _follow_owned(self) -> None:
+        """Consume the queues of the systems that this node owns, and of no others."""
+        while True:
+            self._look_at_owned()
+            await asyncio.sleep(LOOK_OWNED)
+
+    def _look_at_owned(self) -> None:
+        owned = self._node.owned()
+        if owned is None or owned is self._systems:
+            return
+        for system_id in self._lines.keys() - owned:
+            line = self._lines.pop(system_id)
+            self._wanted.pop(system_id, None)
+            self._leaving.add(system_id)
+            self._tasks.start(self._let_go(system_id, line), "let go")
+        for system_id in owned - self._lines.keys() - self._leaving:
+            self._line(system_id)
+            if (early := self._early.pop(system_id, None)) is not None:
+                system, session, said = early
+                self.met(system, session)
+                for item in said:
+                    session.on_item(item)
+        if not owned & self._leaving:
+            self._systems = owned
+
+    async def _let_go(self, system_id: str, line: SystemConsumer) -> None:
+        try:
+            await line.release()
+        finally:
+            self._leaving.discard(system_id)
+
+    def _met_early(self, system: Hello, session: Session) -> None:
+        """A system whose queues are not consumed yet, for its former line here is being let go: it is heard later."""
+        said: list[object] = []
+
+        def lost() -> None:
+            if self._early.get(system.system_id, (system, None, said))[1] is session:
+                del self._early[system.system_id]
+
+        self._early[system.system_id] = system, session, said
+        session.on_item, session.on_lost = said.append, lost
+
+    # --- life, and the systems ---------------------------------------------------------------------------------
+
     async def stop(self) -> None:
         """Take no event any more; what is not settled is delivered again after the next start."""
         self._debounce.cancel()
@@ -148,9 +209,14 @@ class IngressService:
         await self._links.close()
         await self._tasks.close()
         await self._broker.close()
+        self._node.close()
 
     def met(self, system: Hello, session: Session) -> None:
         """A system is there, with a session that takes the place of its last one."""
+        self._look_at_owned()
+        if not self._node.alone and system.system_id not in self._lines:
+            self._met_early(system, session)
+            return
         line = self._line(system.system_id)
         session.on_item, session.on_lost = line.receive, line.detach
         if not line.known:
@@ -181,7 +247,9 @@ class IngressService:
     def _wake_again(self) -> None:
         """Ask again for those that have not come: a message may be lost, and one that just left has no mark yet."""
         self._again = None
-        self._wanted = {one: since for one, since in self._wanted.items() if self._lines[one].needed}
+        self._wanted = {
+            one: since for one, since in self._wanted.items() if one in self._lines and self._lines[one].needed
+        }
         if self._wanted:
             self._wake_those_at_rest(self._wanted)
             self._again = asyncio.get_running_loop().call_later(WAKE_AGAIN, self._wake_again)
@@ -198,7 +266,7 @@ class IngressService:
             prefetch = self._settings.broker.prefetch
             line = self._lines[system_id] = SystemConsumer(
                 system_id, self._broker, prefetch, self._registry, self._outcomes.settled,
-                partial(self._want, system_id),
+                partial(self._want, system_id), lambda: self._node.believed, self._turns,
             )  # fmt: skip
             line.own(ours=self._ours)
             if self._ownership is not None and system_id in self._ownership.adopting:

@@ -17,7 +17,7 @@ from typing import Final, cast
 
 import structlog
 
-from maestro.links.codec import HEAD, LIMIT, Decoder, decode, encode
+from maestro.links.codec import HEAD, LIMIT, Decoder, decode, encode, pieces
 from maestro.links.items import Hello, Refused
 from maestro.links.sizes import size_of
 from maestro.settings.model import ActorSettings
@@ -132,7 +132,7 @@ class Session(asyncio.Protocol):
     def _write(self, items: list[object]) -> None:
         assert self._transport is not None, "items are posted once both ends have said Hello"
         try:
-            frame = encode(items)
+            frame = pieces(items)
         except ValueError as problem:
             if len(items) > 1:
                 for item in items:
@@ -142,7 +142,7 @@ class Session(asyncio.Protocol):
                 self._log.error("an item cannot be sent", item=type(items[0]).__name__, cause=str(problem))
             return
         self._registry.count(LINK_FRAMES)
-        self._transport.write(frame)
+        self._transport.writelines(frame)
 
     def pause_writing(self) -> None:
         """Stop encoding: the other end is behind."""

@@ -1,6 +1,6 @@
 """A system's durable truth: TinyDB's document API over SQLite, one file per system, one owner.
 
-May import `maestro.events`, `maestro.settings` and `maestro.backoff`; knows nothing of what the rows mean.
+May import `maestro.events`, `settings`, `backoff`, `whole_file` and `cluster`; knows nothing of what the rows mean.
 
     from maestro.store import open_documents, where
 

@@ -48,7 +48,7 @@ def open_stores(settings: Settings) -> Stores:
         return FileStores(settings.data_dir)
     from maestro.store.postgres.stores import PostgresStores  # noqa: PLC0415 - needs the extra `postgresql`
 
-    return PostgresStores(url, settings.store.timeout, settings.data_dir)
+    return PostgresStores(url, settings.store.timeout, settings.data_dir, settings.cluster.name)
 
 
 def open_gateway_store(data_dir: Path) -> Store:

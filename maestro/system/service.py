@@ -95,7 +95,7 @@ class SystemService:
     async def _keep_open(self) -> None:
         """Open as soon as it can be done; shut as soon as the broker's events are another installation's."""
         while True:
-            if self._owner.refusal:
+            if self._owner.foreign:
                 await asyncio.sleep(LOOK_SOON)
                 await self._shut()
             else:
@@ -107,13 +107,13 @@ class SystemService:
         """Take nothing in hand any more: what is under way ends, and is in the store."""
         if self._open is not None:
             opened, self._open = self._open, None
-            self._log.error("the broker's events are another installation's: shut", reason=self._owner.refusal)
-            self._problem = self._owner.refusal
+            self._log.error("the broker's events are another installation's: shut", reason=self._owner.foreign)
+            self._problem = self._owner.foreign
             self._lock.unknown(self._problem)
             await opened.end()
 
     async def _try_open(self) -> bool:
-        if refusal := self._owner.refusal:
+        if refusal := self._owner.foreign:
             if refusal != self._problem:
                 self._problem = refusal
                 self._lock.unknown(refusal)
@@ -212,7 +212,8 @@ class SystemService:
             session.post(answered if fits(answered) else asked.answered(_TOO_LARGE))
 
         if isinstance(asked.question, CheckLock):
-            reply(self._lock.answer)
+            unbelieved = self._owner.unbelieved
+            reply(Answer(Code.UNAVAILABLE, message=unbelieved) if unbelieved else self._lock.answer)
         elif (
             self._open is not None
             and (problem := self._open.store_problem)

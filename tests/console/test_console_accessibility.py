@@ -24,6 +24,7 @@ def test_the_lists(browser: Browser, scene: Scene, tenant: Tenant, failing: Tena
     scene.hold(tenant, "second")
     for path, shown in (
         ("#/", "second"), ("#/systems", failing.system), ("#/history", tenant.system), ("#/skipped", tenant.system),
+        ("#/together", "Decide together"),
         ("#/stale", "Stale results"),
         (f"#/systems/{failing.system}", "1 event failed for good."), ("#/signin", "Token"), ("#/nowhere", "nowhere"),
         ("#/systems/nobody", "no such thing"),

@@ -25,7 +25,7 @@ def page_of_all(scene: Scene, tenant: Tenant) -> list[str]:
     scene.waits(tenant, 2)
     return [
         "#/", f"#/reprocessing/{doc['id']}", "#/systems", f"#/systems/{tenant.system}",
-        f"#/history?system={tenant.system}", "#/skipped", f"#/stale?system={tenant.system}",
+        f"#/history?system={tenant.system}", "#/skipped", "#/together", f"#/stale?system={tenant.system}",
     ]  # fmt: skip
 
 

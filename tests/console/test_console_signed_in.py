@@ -86,3 +86,19 @@ def test_who_may_only_look_is_refused(browser: Browser, guarded: Guarded) -> Non
     browser.press("Skip and discard the commit")
     browser.sees("You are not allowed to do this.", "vera", within="#decide")
     assert guarded.scene.document(doc)["status"] == "pending_approval"
+
+
+def test_together_an_approval_of_the_first_is_noted(browser: Browser, guarded: Guarded) -> None:
+    doc = guarded.hold("i9")
+    browser.fresh(guarded.scene.url)
+    browser.open("#/together")
+    sign_in(browser, guarded, "ana")
+    browser.press("Choose 1")
+    browser.type("Why?", REASON)
+    assert "Your name" not in browser.text("#decide")
+    browser.press("Approve 1")
+    browser.press("Approve 1")
+    browser.sees("1 noted: a second person must approve, too", within="#became")
+    browser.sees("ana has approved already", within="#pending")
+    assert guarded.scene.document(doc)["status"] == "pending_approval"
+    guarded.scene.post(doc, "skip", user="root")

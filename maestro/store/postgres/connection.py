@@ -40,6 +40,21 @@ _PASSING: Final = (
 Connection = AsyncConnection[tuple[Any, ...]]
 
 
+#: PostgreSQL keeps so many bytes of an application's name.
+_NAME_BYTES: Final = 63
+
+
+def application_name(node: str) -> str:
+    """Return what the connections of a node are called, as PostgreSQL shows it: others end them by that."""
+    text = "".join(one if one.isascii() and one.isprintable() else "?" for one in f"maestro {node}")
+    return text[:_NAME_BYTES]
+
+
+def named(url: str, node: str) -> str:
+    """Return the URL for connections of a node."""
+    return make_conninfo(url, application_name=application_name(node))
+
+
 async def connect(url: str, seconds: float) -> Connection:
     """Connect, in `seconds` at most.
 

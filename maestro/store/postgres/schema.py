@@ -26,6 +26,22 @@ MIGRATIONS: Final[Sequence[Sequence[LiteralString]]] = (
             PRIMARY KEY (system, tbl, key)
         )""",
     ),
+    (
+        # A row is never removed: its incarnation is what says that an older one is of the past.
+        """CREATE TABLE maestro.nodes (
+            node text PRIMARY KEY, incarnation bigint NOT NULL, beat bigint NOT NULL, url text NOT NULL,
+            capacity double precision NOT NULL, draining boolean NOT NULL, holds_events boolean NOT NULL,
+            version text NOT NULL, schema integer NOT NULL, settings_digest text NOT NULL, joined bigint NOT NULL
+        ) WITH (fillfactor = 50)""",
+        # Who owns a system in a cluster (node '': nobody) and since which of its claims, and what its owner last
+        # committed of its lock. 0: nothing, 2: open, 3: locked, as on the lock board.
+        """ALTER TABLE maestro.systems
+            ADD COLUMN node text NOT NULL DEFAULT '', ADD COLUMN incarnation bigint NOT NULL DEFAULT 0,
+            ADD COLUMN claim bigint NOT NULL DEFAULT 0,
+            ADD COLUMN lock smallint NOT NULL DEFAULT 0, ADD COLUMN lock_facts text NOT NULL DEFAULT '',
+            ADD COLUMN activity text NOT NULL DEFAULT ''""",
+        "CREATE INDEX systems_node ON maestro.systems (node, incarnation)",
+    ),
 )
 
 _MISSING: Final = """
@@ -34,8 +50,13 @@ _MISSING: Final = """
            AND has_table_privilege(t.name, 'UPDATE') AND has_table_privilege(t.name, 'DELETE'))
 """
 #: What `IF NOT EXISTS` ends in when another connection makes the same in that moment.
-_QUICKER: Final = (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable, psycopg.errors.DuplicateSchema)
-_TABLES: Final = ("maestro.installation", "maestro.systems", "maestro.records")
+_QUICKER: Final = (
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.DuplicateTable,
+    psycopg.errors.DuplicateSchema,
+    psycopg.errors.DuplicateObject,  # the table's row type
+)
+_TABLES: Final = ("maestro.installation", "maestro.systems", "maestro.records", "maestro.nodes")
 
 
 async def version(connection: Connection, seconds: float) -> int:

@@ -12,13 +12,14 @@ from typing import Final, NamedTuple
 import structlog
 
 from maestro.backoff import Backoff
-from maestro.store.base import StoreAway, StoreError, StoreLocked
+from maestro.store.base import StoreAway, StoreError, StoreFenced, StoreLocked
+from maestro.store.held_lease import read_lease
 from maestro.store.installation import Installation, read_installation
 from maestro.store.places import elsewhere_mark, store_files
 from maestro.store.postgres import schema
-from maestro.store.postgres.connection import Connection, connect, execute
+from maestro.store.postgres.connection import Connection, connect, execute, named
 from maestro.store.postgres.copy import Copy
-from maestro.store.postgres.store import PostgresStore, claim, load
+from maestro.store.postgres.store import PostgresStore, claim, claim_as, load
 
 #: Seconds that a start waits for a database that is away: it may be starting as well.
 START_WAITS: Final = 30.0
@@ -66,12 +67,18 @@ class Look(NamedTuple):
 
 
 class PostgresStores:
-    """See `maestro.store.door.Stores`. `seconds`: how long the database has for an answer."""
+    """See `maestro.store.door.Stores`.
 
-    def __init__(self, url: str, seconds: float, data_dir: Path) -> None:
+    Args:
+        seconds: how long the database has for an answer.
+        cluster: the name of the cluster that the stores belong to; empty: they are one installation's.
+    """
+
+    def __init__(self, url: str, seconds: float, data_dir: Path, cluster: str = "") -> None:
         self._url = url
         self._seconds = seconds
         self._data_dir = data_dir
+        self._cluster = cluster and f"cluster {cluster}"
 
     async def enter(self, installation: Installation) -> None:
         """See `Stores.enter`: the schema is made or brought up to date, and the stores are this installation's.
@@ -91,14 +98,19 @@ class PostgresStores:
             raise StoreError(f"{self._data_dir}: cannot be written: {problem.strerror}") from problem
 
     async def take(self, installation: Installation, *, taking: bool = False) -> None:
-        """Make the stores this installation's; `taking`: also when they are another one's. Raises as `enter`."""
+        """Make the stores this installation's, or its cluster's; `taking`: also when they are another one's.
+
+        Raises as `enter`.
+        """
+        ours = self.owner_of(installation)
         pauses, until = Backoff(_PAUSE, _PAUSE_MAX), time.monotonic() + START_WAITS
         while True:
             try:
                 async with self.connection() as connection:
                     await schema.migrate(connection, self._seconds)
                     await schema.check(connection, self._seconds)
-                    given = (installation.id, installation.run, gethostname(), taking, MOVED)
+                    # The nodes of a cluster enter side by side: what fences one of them is its lease.
+                    given = (ours, self._cluster or installation.run, gethostname(), taking, MOVED)
                     if await execute(connection, _ENTER, given, self._seconds):
                         return
                     whose = await self.whose(connection)
@@ -111,9 +123,13 @@ class PostgresStores:
                 await asyncio.sleep(pause)
         described = f"{whose.id} on {whose.host} since {whose.since}" if whose is not None else "unknown"
         raise StoreLocked(
-            f"PostgreSQL: the stores belong to another installation: {described}; this one is {installation.id}. "
+            f"PostgreSQL: the stores belong to another installation: {described}; this one is {ours}. "
             f"When that one is stopped for good: maestro store claim"
         )
+
+    def owner_of(self, installation: Installation | None) -> str:
+        """Return whom the stores belong to when they are this installation's: its id, or that of its cluster."""
+        return self._cluster or (installation.id if installation is not None else "")
 
     async def systems(self) -> list[str]:
         """See `Stores.systems`."""
@@ -125,16 +141,24 @@ class PostgresStores:
         return await self.open_as(system_id, uuid.uuid4().hex)
 
     async def open_as(self, system_id: str, life: str) -> PostgresStore:
-        """Open a system's store as the owner `life`."""
-        ours = read_installation(self._data_dir)
-        connection = await connect(self._url, self._seconds)
+        """Open a system's store as the owner `life`. In a cluster the system is this node's by now."""
+        lease = read_lease(self._data_dir) if self._cluster else None
+        if self._cluster and lease is None:
+            raise StoreFenced("PostgreSQL: this node holds no lease in its cluster; it may not write")
+        url = named(self._url, lease.node) if lease is not None else self._url
+        connection = await connect(url, self._seconds)
         try:
-            standing = await claim(connection, system_id, ours.run if ours is not None else "", life, self._seconds)
+            if lease is not None:
+                standing, lock = await claim_as(connection, system_id, lease, life, self._seconds)
+            else:
+                ours = read_installation(self._data_dir)
+                run = ours.run if ours is not None else ""
+                standing, lock = await claim(connection, system_id, run, life, self._seconds)
             copy = await load(connection, system_id, self._seconds)
         except BaseException:
             await connection.close()
             raise
-        return PostgresStore(self._url, self._seconds, system_id, standing, copy, connection)
+        return PostgresStore(url, self._seconds, system_id, standing, copy, connection, lock)
 
     async def settled(self, system_ids: Iterable[str], life: str) -> None:
         """Say that these systems were migrated and not been used since: `life` is in the place of an owner."""

@@ -492,3 +492,57 @@ def test_a_stop_leaves_passivated_systems_alone(world: World) -> None:
         world.run(world.plan.stopped(order.epoch, world.now))
     assert world.plan.done
     assert world.plan.wake(["sysA"], world.now) == []
+
+
+class TestRelease:
+    def test_it_is_stopped_in_good_order_and_gone_once_its_process_is(self, world: World) -> None:
+        epoch = world.entry(SYS_A).epoch
+        world.run(world.plan.release(["sysA", "unknown"], world.now))
+        world.run(world.plan.release(["sysA"], world.now))
+        assert world.take(StopService) == [StopService(epoch)]
+        assert world.entry(SYS_A).state == "stopping"
+        pid = world.entry(SYS_A).pid
+        world.run(world.plan.stopped(epoch, world.now))
+        assert pid not in world.alive
+        world.run(world.plan.ended(world.now))
+        assert world.entry(SYS_A).state == "released"
+        world.tick(60)
+        assert world.created == [INGRESS, CASCADE, SYS_A]
+
+    def test_what_does_not_stop_is_killed(self, world: World) -> None:
+        pid = world.entry(SYS_A).pid
+        world.run(world.plan.release(["sysA"], world.now))
+        for _ in range(4):
+            world.tick(1)
+        assert len(world.take(StopService)) > 1
+        assert pid in world.alive
+        for _ in range(4):
+            world.tick(1)
+        assert pid not in world.alive
+        assert world.entry(SYS_A).state == "released"
+
+    def test_one_without_a_process_is_gone_at_once(self, world: World) -> None:
+        world.marks.add("sysB")
+        world.run(world.plan.install(["sysB"], world.now))
+        before = world.plan.directory(-1).version
+        world.run(world.plan.release(["sysB"], world.now))
+        assert [(one.system_id, one.state) for one in world.plan.directory(before).entries] == [("sysB", "released")]
+
+    def test_installed_again_it_is_new(self, world: World) -> None:
+        world.run(world.plan.release(["sysA"], world.now))
+        world.run(world.plan.install(["sysA"], world.now))  # too early: it ends first
+        world.kill(SYS_A)
+        assert world.entry(SYS_A).state == "released"
+        world.run(world.plan.install(["sysA"], world.now))
+        world.start_all()
+        assert world.entry(SYS_A).state == "running"
+        assert world.entry(SYS_A).restarts == 0
+
+    def test_the_stop_of_all_goes_on_without_it(self, world: World) -> None:
+        world.run(world.plan.release(["sysA"], world.now))
+        world.kill(SYS_A)
+        world.run(world.plan.stop(world.now))
+        world.run(world.plan.stopped(world.entry(INGRESS).epoch, world.now))
+        world.run(world.plan.stopped(world.entry(CASCADE).epoch, world.now))
+        assert world.plan.done
+        assert world.plan.unclean == []

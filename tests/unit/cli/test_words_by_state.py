@@ -144,12 +144,12 @@ def test_what_changed_is_counted_in_the_readers_language() -> None:
 @pytest.mark.parametrize(
     ("english", "portuguese"),
     [
-        ("approve or skip: commit, and replay 61", "gravar e reexecutar 61"),
+        ("approve or skip: commit, and replay 61", "fazer o commit e reexecutar 61"),
         (
             "approve: replay 300 stale results; two people must",
             "reexecutar 300 resultados desatualizados; são",
         ),
-        ("paused after 5 of at least 300 replays: resume or cancel it", "pausado depois de 5 de pelo menos 300"),
+        ("paused after 5 of at least 300 replays: resume or cancel it", "em pausa depois de 5 de pelo menos 300"),
         (
             "failed with work left: nothing committed, 3 not replayed; retry what is left, or leave it out",
             "nada gravado",

@@ -1,9 +1,12 @@
 // Talks to the gateway. Every answer that is not 2xx is thrown as a Failure, with what the server said.
 
+import { language } from "./i18n.js";
 import * as session from "./session.js";
 
 const V1 = "/v1.0.0";
 const PATIENCE = 30_000;
+/** 200 decisions, 16 at a time, each with ten seconds to be answered. */
+const PATIENCE_TOGETHER = 150_000;
 /** What was answered last, by path, with its tag: the gateway says in a few bytes that it is still so. */
 const known = new Map();
 const MOST_KNOWN = 200;
@@ -73,6 +76,9 @@ export async function approve(id, body) {
   return noted !== null;
 }
 
+/** Approve or skip several pending ones, each if it has the digest given. It takes as long as the last of them. */
+export const decideMany = (body) => call(`${V1}/decisions`, { ...sending(body), patience: PATIENCE_TOGETHER });
+
 /** Open the stream of a system's events, or of all systems' (""); the caller reads the body. */
 export const stream = (id, signal) =>
   fetch(id ? `${V1}/systems/${part(id)}/stream` : `${V1}/stream`, {
@@ -110,8 +116,8 @@ const get = (path, signal) => call(path, { signal });
 const post = (path, body) => call(path, sending(body));
 const sending = (body) => ({ method: "POST", body: JSON.stringify(body) });
 
-async function call(path, { method = "GET", body, signal, accepted = (answer) => answer }) {
-  const limits = [AbortSignal.timeout(PATIENCE), ...(signal ? [signal] : [])];
+async function call(path, { method = "GET", body, signal, patience = PATIENCE, accepted = (answer) => answer }) {
+  const limits = [AbortSignal.timeout(patience), ...(signal ? [signal] : [])];
   const before = method === "GET" ? known.get(path) : undefined;
   const sent = headers({
     Accept: "application/json",
@@ -145,7 +151,8 @@ export const forget = () => known.clear();
 
 function headers(given) {
   const token = session.token();
-  return token ? { ...given, Authorization: `Bearer ${token}` } : given;
+  const sent = { ...given, "Accept-Language": language() };
+  return token ? { ...sent, Authorization: `Bearer ${token}` } : sent;
 }
 
 function parsed(text) {

@@ -10,6 +10,7 @@ import { skippedPage } from "./pages/skipped.js";
 import { stalePage } from "./pages/stale.js";
 import { systemPage } from "./pages/system.js";
 import { systemsPage } from "./pages/systems.js";
+import { togetherPage } from "./pages/together.js";
 import { empty } from "./parts.js";
 import { match } from "./router.js";
 import { keepCounting, shell, titled } from "./shell.js";
@@ -17,6 +18,7 @@ import { keepCounting, shell, titled } from "./shell.js";
 const ROUTES = [
   ["/", inboxPage],
   ["/reprocessing/:id", decisionPage],
+  ["/together", togetherPage],
   ["/systems", systemsPage],
   ["/systems/:id", systemPage],
   ["/history", historyPage],

@@ -15,7 +15,7 @@ const PLACES = [
   ["/skipped", "nav.skipped"],
 ];
 const LOOK = 15_000;
-const INSIDE = { "/reprocessing/:id": "/", "/systems/:id": "/systems" };
+const INSIDE = { "/reprocessing/:id": "/", "/together": "/", "/systems/:id": "/systems" };
 
 /** Return the frame, and the element that the page goes into. */
 export function shell({ path, redraw }) {

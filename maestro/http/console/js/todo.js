@@ -17,6 +17,7 @@ export function todoList({ page, problem }, changed, more) {
   if (!page.items.length) return empty(t("inbox.empty"), t("inbox.empty.hint"));
   return [
     counts(page.counts),
+    together(page.counts),
     h(
       "ul",
       { class: "inbox" },
@@ -35,6 +36,12 @@ export function todoList({ page, problem }, changed, more) {
 function counts(found) {
   const one = ([kind, n]) => h("li", { class: kind }, h("strong", {}, String(n)), " ", t(`todo.kind.${kind}`));
   return h("ul", { class: "counters", "aria-label": t("inbox.counts") }, Object.entries(found).map(one));
+}
+
+/** Lead to the page where several pending ones are decided together. */
+function together({ pending = 0, late = 0 }) {
+  if (pending + late < 2) return null;
+  return h("p", { class: "together-link" }, h("a", { href: href("/together"), "data-key": "together" }, t("together.go")));
 }
 
 function entry(item, changed) {

@@ -1,0 +1,97 @@
+"""Which node owns which system, as it was read of the store last: a hint where to ask, never the truth.
+
+A node that is named may have lost the system since. It says so when it is asked, and its commits are fenced. The store
+is read every few seconds, and sooner when the hint was wrong.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final, Protocol
+
+from maestro import logs
+from maestro.store.base import StoreError
+
+#: Seconds between two readings, and the least of it when one is asked for.
+EVERY: Final = 5.0
+SOONEST: Final = 1.0
+
+
+class Read(Protocol):
+    """What was read: see `maestro.store.postgres.lookup.Everything`."""
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """The URL of each node's gateway."""
+
+    @property
+    def owners(self) -> Mapping[str, str]:
+        """The node that owns each system; empty: nobody does."""
+
+
+class Source(Protocol):
+    """Where it is read."""
+
+    async def everything(self) -> Read:
+        """Return all nodes and systems. Raises `StoreError`."""
+
+
+class Owners:
+    """The nodes that hold a lease, and whose each system is."""
+
+    def __init__(self) -> None:
+        self._urls: Mapping[str, str] = {}
+        self._owners: Mapping[str, str] = {}
+        self._sorted: tuple[str, ...] = ()
+        self._sooner = asyncio.Event()
+        #: Whether the store was read once: before that nothing is known, which is not the same as no system.
+        self.seen = False
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """The URL of each node's gateway."""
+        return self._urls
+
+    def see(self, urls: Mapping[str, str], owners: Mapping[str, str]) -> None:
+        """Take what was read."""
+        if owners.keys() != self._owners.keys():
+            self._sorted = tuple(sorted(owners))
+        self._urls, self._owners, self.seen = urls, owners, True
+
+    def systems(self) -> tuple[str, ...]:
+        """Return the ids of all systems of the cluster, sorted."""
+        return self._sorted
+
+    def knows(self, system_id: str) -> bool:
+        """Whether it is a system of the cluster, as far as is known."""
+        return system_id in self._owners
+
+    def of(self, system_id: str) -> str:
+        """Return the node that owns a system; empty: nobody, or it is not known."""
+        return self._owners.get(system_id, "")
+
+    def read_sooner(self) -> None:
+        """Have the store read soon: what is known turned out to be old."""
+        self._sooner.set()
+
+    async def keep(self, source: Source) -> None:
+        """Read the store now and again, for as long as it is wanted. Waits for a store that is away."""
+        log = logs.get(part="nodes")
+        away = False
+        while True:
+            self._sooner.clear()
+            began = time.monotonic()
+            try:
+                read = await source.everything()
+            except StoreError as problem:
+                if not away:
+                    log.warning("nodes.not_read", cause=str(problem))
+                away = True
+            else:
+                away = False
+                self.see(read.urls, read.owners)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY):
+                    await self._sooner.wait()
+            await asyncio.sleep(began + SOONEST - time.monotonic())

@@ -1,0 +1,198 @@
+"""`PostgresNodes`: the nodes of a cluster and who owns which system, in PostgreSQL.
+
+Each step is one statement, so a client that is frozen in the middle of it holds nothing up. A statement sees the rows
+as they were when it began, and a row that it changes as it is by then. That it may see others' incarnations of a moment
+ago does no harm: they are only ever raised, and what is free by an old one is free.
+
+Beats have a connection of their own, and wait for nothing else.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, LiteralString
+
+import structlog
+
+from maestro.cluster.node import Lease, Node
+from maestro.store.base import StoreAway, StoreError
+from maestro.store.nodes import Nodes, Seen
+from maestro.store.postgres.connection import Connection, application_name, connect, cut, execute, named
+
+_COLUMNS: Final = (
+    "node, incarnation, beat, url, capacity, draining, holds_events, version, schema, settings_digest, joined"
+)
+_JOIN: Final = """
+    INSERT INTO maestro.nodes (node, incarnation, beat, url, capacity, draining, holds_events, version, schema,
+                               settings_digest, joined)
+    SELECT %s, 1, 1, %s, %s, false, false, %s, %s, %s, coalesce(max(joined), 0) + 1 FROM maestro.nodes
+    ON CONFLICT (node) DO UPDATE SET
+        incarnation = nodes.incarnation + 1, beat = 1, url = excluded.url, capacity = excluded.capacity,
+        draining = false, holds_events = false, version = excluded.version, schema = excluded.schema,
+        settings_digest = excluded.settings_digest, joined = excluded.joined
+    WHERE nodes.beat = 0
+    RETURNING incarnation
+"""
+_BEAT: Final = """
+    UPDATE maestro.nodes SET beat = %s, holds_events = %s
+    WHERE node = %s AND incarnation = %s AND beat > 0 AND beat < %s
+    RETURNING beat
+"""
+_NODES: Final[LiteralString] = f"SELECT {_COLUMNS} FROM maestro.nodes ORDER BY node"  # noqa: S608 - constant
+_FREE: Final = """
+    SELECT id FROM maestro.systems WHERE node = ''
+    UNION ALL
+    SELECT systems.id FROM maestro.nodes JOIN maestro.systems USING (node)
+    WHERE systems.incarnation < nodes.incarnation
+"""
+_MINE: Final = "SELECT id, claim FROM maestro.systems WHERE node = %s AND incarnation = %s"
+#: The connections of a node that stood still may hold rows: a commit that was on its way when it was frozen.
+_TERMINATE: Final = """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE application_name = %s AND datname = current_database() AND pid <> pg_backend_pid() AND EXISTS (
+        SELECT 1 FROM maestro.nodes WHERE node = %s AND incarnation = %s AND beat = %s
+    )
+"""
+_END: Final = """
+    WITH ended AS (
+        UPDATE maestro.nodes SET incarnation = incarnation + 1, beat = 0, draining = false, holds_events = false
+        WHERE node = %s AND incarnation = %s AND beat > 0 AND beat = coalesce(%s, beat)
+        RETURNING node
+    ), freed AS (
+        UPDATE maestro.systems SET node = '', incarnation = 0, epoch = epoch + 1
+        FROM ended WHERE systems.node = ended.node AND systems.incarnation = %s
+    )
+    SELECT count(*) FROM ended
+"""
+_CLAIM: Final = """
+    INSERT INTO maestro.systems (id, epoch, life, number, node, incarnation, claim)
+    SELECT wanted.id, 1, '', 0, nodes.node, nodes.incarnation, 1
+    FROM maestro.nodes, unnest(%s::text[]) AS wanted (id)
+    WHERE nodes.node = %s AND nodes.incarnation = %s AND nodes.beat > 0
+    ORDER BY wanted.id
+    ON CONFLICT (id) DO UPDATE SET
+        epoch = systems.epoch + 1, node = excluded.node, incarnation = excluded.incarnation, claim = systems.epoch + 1
+    WHERE systems.node = ''
+       OR systems.incarnation < (SELECT owner.incarnation FROM maestro.nodes owner WHERE owner.node = systems.node)
+    RETURNING id, claim
+"""
+_RELEASE: Final = """
+    UPDATE maestro.systems SET node = '', incarnation = 0, epoch = epoch + 1
+    WHERE node = %s AND incarnation = %s AND id = %s AND claim = %s
+"""
+_DRAIN: Final = "UPDATE maestro.nodes SET draining = %s WHERE node = %s AND beat > 0 RETURNING node"
+_OWNERS: Final[LiteralString] = f"""
+    SELECT systems.id, {_COLUMNS} FROM maestro.systems JOIN maestro.nodes USING (node, incarnation)
+    WHERE systems.id = ANY(%s)
+"""  # noqa: S608 - constant
+
+
+class _Line:
+    """One connection, made when it is needed, for one statement at a time."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        self._url = url
+        self._seconds = seconds
+        self._connection: Connection | None = None
+        self._free = asyncio.Lock()
+
+    async def execute(self, query: LiteralString, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return what a statement gives. Raises `StoreAway`, `StoreError`."""
+        async with self._free:
+            try:
+                if self._connection is None or self._connection.closed:
+                    self._connection = await connect(self._url, self._seconds)
+                return await execute(self._connection, query, parameters, self._seconds)
+            except BaseException:
+                await self._drop()
+                raise
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            cut(connection)
+            await connection.close()
+
+    async def close(self) -> None:
+        async with self._free:
+            await self._drop()
+
+
+class PostgresNodes(Nodes):
+    """See `Nodes`.
+
+    Args:
+        node: the name of this node; empty: it is none, and only looks.
+        seconds: how long the database has for an answer.
+        beat_within: how long it has for a beat (`Terms.answer_within`).
+    """
+
+    def __init__(self, url: str, node: str, seconds: float, beat_within: float) -> None:
+        self._node = node
+        own = named(url, node) if node else url
+        self._beats = _Line(own, beat_within)
+        self._rest = _Line(own, seconds)
+        self._log = structlog.get_logger(part="cluster")
+        self._may_terminate = True
+
+    async def join(self, node: Node) -> int | None:
+        """See `Nodes.join`."""
+        given = (node.name, node.url, node.capacity, node.version, node.schema, node.settings_digest)
+        found = await self._rest.execute(_JOIN, given)
+        return int(found[0][0]) if found else None
+
+    async def beat(self, lease: Lease, number: int, *, holds_events: bool = False) -> bool:
+        """See `Nodes.beat`."""
+        return bool(await self._beats.execute(_BEAT, (number, holds_events, *lease, number)))
+
+    async def look(self) -> Seen:
+        """See `Nodes.look`."""
+        free = frozenset(system_id for (system_id,) in await self._rest.execute(_FREE))
+        return Seen(tuple(Node(*row) for row in await self._rest.execute(_NODES)), free)
+
+    async def mine(self, lease: Lease) -> dict[str, int]:
+        """See `Nodes.mine`."""
+        return dict(await self._rest.execute(_MINE, lease))
+
+    async def break_lease(self, lease: Lease, beat: int) -> bool:
+        """See `Nodes.break_lease`."""
+        if lease.node != self._node:  # our own connections are this life's
+            await self._terminate(lease, beat)
+        ((broken,),) = await self._rest.execute(_END, (*lease, beat, lease.incarnation))
+        return bool(broken)
+
+    async def claim(self, lease: Lease, system_ids: Iterable[str]) -> dict[str, int]:
+        """See `Nodes.claim`."""
+        return dict(await self._rest.execute(_CLAIM, (list(system_ids), *lease)))
+
+    async def release(self, lease: Lease, system_id: str, claim: int) -> None:
+        """See `Nodes.release`."""
+        await self._rest.execute(_RELEASE, (*lease, system_id, claim))
+
+    async def leave(self, lease: Lease) -> None:
+        """See `Nodes.leave`."""
+        await self._rest.execute(_END, (*lease, None, lease.incarnation))
+
+    async def drain(self, node: str, *, draining: bool) -> bool:
+        """See `Nodes.drain`."""
+        return bool(await self._rest.execute(_DRAIN, (draining, node)))
+
+    async def owners(self, system_ids: Iterable[str]) -> dict[str, Node]:
+        """See `Nodes.owners`."""
+        return {row[0]: Node(*row[1:]) for row in await self._rest.execute(_OWNERS, (list(system_ids),))}
+
+    async def close(self) -> None:
+        """See `Nodes.close`."""
+        await self._beats.close()
+        await self._rest.close()
+
+    async def _terminate(self, lease: Lease, beat: int) -> None:
+        """End the connections of a node whose lease is to be broken. One that may not do so breaks it all the same."""
+        try:
+            await self._rest.execute(_TERMINATE, (application_name(lease.node), *lease, beat))
+        except StoreAway:
+            raise
+        except StoreError as problem:
+            if self._may_terminate:
+                self._log.warning("may not end the connections of a broken node: a commit of its may hold a system "
+                                  "up until its connection ends", node=lease.node, cause=str(problem))  # fmt: skip
+            self._may_terminate = False

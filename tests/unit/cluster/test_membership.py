@@ -1,0 +1,346 @@
+"""One node's part, fact by fact. `Cluster.of` answers nothing by itself: each test says what the store says."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from math import inf
+from typing import TypeVar
+
+import pytest
+
+from maestro.cluster import facts
+from maestro.cluster.commands import (
+    Beat,
+    Believe,
+    BreakLease,
+    Claim,
+    Command,
+    EndEverything,
+    Join,
+    Leave,
+    Look,
+    Release,
+    Serve,
+)
+from maestro.cluster.lease import Terms
+from maestro.cluster.membership import Membership, State
+from maestro.cluster.node import Node
+from maestro.cluster.placement import order
+
+TERMS = Terms(5.0, 0.01)
+C = TypeVar("C")
+
+
+def of(kind: type[C], commands: Iterable[Command]) -> list[C]:
+    return [command for command in commands if isinstance(command, kind)]
+
+
+class Driver:
+    """A node and its clock; what it asked and nobody answered yet."""
+
+    def __init__(self, name: str = "a") -> None:
+        self.membership = Membership(name, TERMS)
+        self.at = 100.0
+        self.open: list[Command] = []
+
+    def tell(self, fact: facts.Fact) -> list[Command]:
+        commands = self.membership.handle(fact, self.at)
+        if (question := getattr(fact, "question", None)) in self.open:
+            self.open.remove(question)
+        self.open += commands
+        return commands
+
+    def tick(self, seconds: float = 0.0) -> list[Command]:
+        self.at += seconds
+        return self.tell(facts.Tick())
+
+    def asked(self, kind: type[C]) -> C:
+        """Return the question of that kind that is open."""
+        found = of(kind, self.open)
+        assert len(found) == 1, (kind, self.open)
+        return found[0]
+
+    def join(self, incarnation: int = 1) -> list[Command]:
+        self.tick()
+        return self.tell(facts.Joined(self.asked(Join), incarnation))
+
+    def beaten(self) -> list[Command]:
+        return self.tell(facts.BeatAnswered(self.asked(Beat)))
+
+    def look(self, *nodes: Node, free: Iterable[str] = (), mine: Iterable[str] = ()) -> list[Command]:
+        """See these nodes with the next look, after the pause to it."""
+        if not of(Look, self.open):
+            self.tick(TERMS.beat_every)
+        return self.tell(facts.NodesSeen(self.asked(Look), nodes, frozenset(free), got(*mine)))
+
+
+def node(name: str, incarnation: int = 1, beat: int = 7, **fields: object) -> Node:
+    return replace(Node(name, incarnation, beat), **fields)  # type: ignore[arg-type]
+
+
+def got(*systems: str) -> dict[str, int]:
+    """Return what a claim gets."""
+    return dict.fromkeys(systems, 3)
+
+
+def systems_of(name: str, nodes: list[Node], count: int = 1) -> list[str]:
+    """Return systems that belong to that node first."""
+    found = (f"s{number}" for number in range(1000))
+    return [system for system in found if order(system, nodes)[0] == name][:count]
+
+
+@pytest.fixture
+def driver() -> Driver:
+    """A node that has joined and believes its lease."""
+    driver = Driver()
+    driver.join()
+    driver.beaten()
+    driver.look()
+    driver.look()
+    return driver
+
+
+# --- the own lease ---------------------------------------------------------------------------------------------------
+
+
+def test_a_lease_is_believed_from_when_the_beat_was_ordered() -> None:
+    driver = Driver()
+    driver.join()
+    ordered = driver.at
+    driver.tick(3.0)
+    (believe,) = of(Believe, driver.beaten())
+    assert believe.until == ordered + TERMS.believed
+    assert driver.membership.believed_until == believe.until
+
+
+def test_nothing_is_believed_before_the_first_beat() -> None:
+    assert not of(Believe, Driver().join())
+
+
+def test_beats_are_numbered_and_one_is_under_way_at_a_time(driver: Driver) -> None:
+    assert not of(Beat, driver.tick(TERMS.beat_every / 2))
+    (second,) = of(Beat, driver.tick(TERMS.beat_every))
+    assert (second.incarnation, second.number) == (1, 3)
+    assert not of(Beat, driver.tick(10.0))
+    (third,) = of(Beat, driver.tell(facts.Unanswered(second)))
+    assert third.number == 4
+
+
+def test_a_lapsed_lease_goes_on_with_the_next_beat(driver: Driver) -> None:
+    (beat,) = of(Beat, driver.tick(60.0))
+    assert driver.membership.believed_until < driver.at
+    assert of(Believe, driver.tell(facts.BeatAnswered(beat))) == [Believe(driver.at + TERMS.believed)]
+
+
+def test_a_refused_beat_ends_everything_before_it_joins_again(driver: Driver) -> None:
+    driver.look(node("a"), free=["s"])
+    driver.tell(facts.Claimed(driver.asked(Claim), got("s")))
+    driver.tick(TERMS.beat_every)
+    refused = driver.tell(facts.BeatRefused(driver.asked(Beat)))
+    assert refused == [Believe(-inf), EndEverything()]
+    assert driver.membership.owned == frozenset()
+    assert driver.tick(60.0) == [], "no beat, no claim, no join while something may go on"
+    assert driver.tell(facts.Ended()) == [Believe(-inf), Leave(1)]
+    assert of(Join, driver.tell(facts.Left(Leave(1))))
+    driver.tell(facts.Joined(Join(), 3))
+    assert driver.membership.incarnation == 3
+
+
+def test_an_answer_of_a_lease_that_ended_is_dropped(driver: Driver) -> None:
+    driver.look(node("a"), free=["s"])
+    claim = driver.asked(Claim)
+    driver.tick(TERMS.beat_every)
+    driver.tell(facts.BeatRefused(driver.asked(Beat)))
+    assert driver.tell(facts.Claimed(claim, got("s"))) == []
+    assert driver.membership.owned == frozenset()
+
+
+def test_a_join_waits_until_the_former_life_is_broken() -> None:
+    driver = Driver()
+    driver.tick()
+    driver.look(node("a", 4, 9))
+    assert not of(Join, driver.tell(facts.JoinRefused(driver.asked(Join))))
+    driver.tick(TERMS.beat_every)
+    driver.tell(facts.JoinRefused(driver.asked(Join)))
+    driver.at += TERMS.broken_after
+    assert of(BreakLease, driver.look(node("a", 4, 9))) == [BreakLease("a", 4, 9)]
+
+
+def test_a_store_that_is_away_is_asked_again_after_a_pause() -> None:
+    driver = Driver()
+    driver.tick()
+    assert not of(Join, driver.tell(facts.Unanswered(driver.asked(Join))))
+    assert of(Join, driver.tick(TERMS.beat_every))
+
+
+# --- others' leases --------------------------------------------------------------------------------------------------
+
+
+def test_a_beat_that_stands_still_is_broken_in_its_time(driver: Driver) -> None:
+    driver.look(node("a"), node("b", 2, 9))
+    seen = driver.at
+    driver.tick()
+    while driver.at + TERMS.beat_every < seen + TERMS.broken_after:
+        assert not of(BreakLease, driver.look(node("a"), node("b", 2, 9)))
+    driver.at = seen + TERMS.broken_after
+    assert of(BreakLease, driver.look(node("a"), node("b", 2, 9))) == [BreakLease("b", 2, 9)]
+    assert not of(BreakLease, driver.look(node("a"), node("b", 2, 9))), "it is under way"
+    driver.tell(facts.Unanswered(BreakLease("b", 2, 9)))
+    assert of(BreakLease, driver.look(node("a"), node("b", 2, 9)))
+
+
+@pytest.mark.parametrize("now", [node("b", 2, 10), node("b", 3, 9)])
+def test_a_beat_or_an_incarnation_that_moves_begins_the_wait_again(driver: Driver, now: Node) -> None:
+    driver.look(node("a"), node("b", 2, 9))
+    driver.at += TERMS.broken_after
+    assert not of(BreakLease, driver.look(node("a"), now))
+    driver.at += TERMS.broken_after
+    assert of(BreakLease, driver.look(node("a"), now))
+
+
+def test_nobody_breaks_its_own_lease_or_one_that_nobody_holds(driver: Driver) -> None:
+    driver.look(node("a"), node("b", 2, beat=0))
+    driver.at += 60.0
+    assert not of(BreakLease, driver.look(node("a"), node("b", 2, beat=0)))
+
+
+def test_after_a_break_it_looks_at_once(driver: Driver) -> None:
+    driver.look(node("a"), node("b"))
+    driver.at += TERMS.broken_after
+    driver.look(node("a"), node("b"))
+    assert of(Look, driver.tell(facts.Broken(driver.asked(BreakLease), done=True)))
+
+
+# --- claims ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_claims_at_once_and_the_second_later(driver: Driver) -> None:
+    both = [node("a"), node("b")]
+    (mine,), (other,) = systems_of("a", both), systems_of("b", both)
+    commands = driver.look(*both, free=[mine, other])
+    assert of(Claim, commands) == [Claim(1, (mine,))]
+    assert of(Serve, driver.tell(facts.Claimed(Claim(1, (mine,)), got(mine)))) == [Serve(1, (mine,))]
+    assert not of(Claim, driver.look(*both, free=[other]))
+    assert not of(Claim, driver.tick(0.4))
+    assert of(Claim, driver.tick(0.6)) == [Claim(1, (other,))]
+
+
+def test_what_another_one_got_is_not_served(driver: Driver) -> None:
+    driver.look(node("a"), free=["s", "t"])
+    assert of(Serve, driver.tell(facts.Claimed(driver.asked(Claim), got("t")))) == [Serve(1, ("t",))]
+    assert driver.membership.owned == {"t"}
+
+
+@pytest.mark.parametrize("me", [node("a", draining=True), node("a", 2), node("c")])
+def test_a_node_that_drains_or_is_not_seen_as_it_is_claims_nothing(driver: Driver, me: Node) -> None:
+    driver.look(me, node("b"), free=["s"])
+    driver.at += 30.0
+    assert not of(Claim, driver.look(me, node("b"), free=["s"]))
+
+
+def test_a_system_that_the_store_does_not_know_is_claimed_once(driver: Driver) -> None:
+    driver.look(node("a"))
+    assert of(Claim, driver.tell(facts.SystemsFound(got("new")))) == [Claim(1, ("new",))]
+    driver.tell(facts.Claimed(driver.asked(Claim), {}))
+    assert not of(Claim, driver.tell(facts.SystemsFound(got("new")))), "another one has it"
+
+
+def test_a_claim_without_an_answer_is_read_back_with_nothing_else_under_way(driver: Driver) -> None:
+    driver.look(node("a"), free=["s", "t"])
+    (look,) = of(Look, driver.tell(facts.Unanswered(driver.asked(Claim))))
+    assert look.mine
+    assert not of(Claim, driver.tick(5.0))
+    served = driver.tell(facts.NodesSeen(look, (node("a"),), frozenset({"t"}), mine=got("s")))
+    assert of(Serve, served) == [Serve(1, ("s",))]
+    assert of(Claim, served) == [Claim(1, ("t",))]
+
+
+def test_a_system_that_is_missing_in_the_store_ends_everything(driver: Driver) -> None:
+    driver.look(node("a"), free=["s"])
+    driver.tell(facts.Claimed(driver.asked(Claim), got("s")))
+    while not of(Look, driver.open) or not driver.asked(Look).mine:
+        driver.look(node("a"))
+        driver.tick(TERMS.beat_every)
+    assert driver.look(node("a"), mine=[]) == [Believe(-inf), EndEverything()]
+
+
+# --- hand-overs ------------------------------------------------------------------------------------------------------
+
+
+def owning(driver: Driver, *systems: str) -> None:
+    driver.look(node("a"), free=systems)
+    driver.tell(facts.Claimed(driver.asked(Claim), got(*systems)))
+
+
+def test_what_belongs_to_a_new_node_is_handed_over_a_few_a_second(driver: Driver) -> None:
+    both = [node("a"), node("b")]
+    theirs = systems_of("b", both, 9)
+    owning(driver, *theirs, *systems_of("a", both, 9))
+    released = of(Release, driver.look(*both))
+    assert len(released) == 1
+    assert not of(Release, driver.tick(0.1))
+    for _ in range(10):
+        released += of(Release, driver.tick(0.25))
+    assert len(released) == 4, "no more under way at once"
+    for release in released:
+        driver.tell(facts.Released(release))
+    assert {one.system for one in released} < set(theirs)
+    assert driver.membership.owned.isdisjoint(one.system for one in released)
+
+
+def test_a_system_in_a_run_is_kept_and_asked_later(driver: Driver) -> None:
+    both = [node("a"), node("b")]
+    owning(driver, *systems_of("b", both))
+    (release,) = of(Release, driver.look(*both))
+    driver.tell(facts.Kept(release))
+    assert driver.membership.owned == {release.system}
+    assert not of(Release, driver.tick(4.9))
+    assert of(Release, driver.tick(0.2)) == [release]
+
+
+def test_a_release_is_asked_for_until_it_is_answered(driver: Driver) -> None:
+    both = [node("a"), node("b")]
+    owning(driver, *systems_of("b", both))
+    (release,) = of(Release, driver.look(*both))
+    driver.look(node("a"), node("b", beat=0))  # it would stay, if its process had not ended by now
+    driver.tell(facts.Unanswered(release))
+    assert of(Release, driver.tick(1.0)) == [release]
+
+
+def test_a_draining_node_hands_everything_over_and_keeps_it_when_there_is_no_other(driver: Driver) -> None:
+    alone = node("a", draining=True)
+    owning(driver, "s")
+    driver.look(alone)
+    assert not of(Release, driver.tick(5.0))
+    assert of(Release, driver.look(alone, node("b"))) == [Release(1, "s", 3)]
+
+
+def test_a_node_with_other_settings_keeps_what_it_has(driver: Driver) -> None:
+    owning(driver, *(f"s{number}" for number in range(20)))
+    others = node("b", settings_digest="x"), node("c", settings_digest="x")
+    driver.look(node("a"), *others)
+    assert not of(Release, driver.tick(5.0))
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_beats_until_everything_has_ended_and_then_leaves(driver: Driver) -> None:
+    owning(driver, "s")
+    driver.tell(facts.StopAsked())
+    assert not of(Claim, driver.look(node("a"), free=["t"]))
+    assert of(Beat, driver.beaten() + driver.tick(TERMS.beat_every))
+    assert of(Leave, driver.tell(facts.Ended())) == [Leave(1)]
+    assert not of(Leave, driver.tell(facts.Unanswered(Leave(1))))
+    assert of(Leave, driver.tick(1.0)) == [Leave(1)]
+    assert driver.tell(facts.Left(Leave(1))) == []
+    assert driver.membership.state is State.GONE
+    assert driver.tick(60.0) == []
+
+
+def test_a_stop_while_a_join_is_under_way_gives_the_lease_back() -> None:
+    driver = Driver()
+    driver.tick()
+    join = driver.asked(Join)
+    driver.tell(facts.StopAsked())
+    assert driver.membership.state is State.OUT
+    assert of(Leave, driver.tell(facts.Joined(join, 6))) == [Leave(6)]

@@ -1,0 +1,184 @@
+"""Ingress of a node: only its systems' queues are consumed, one after the other, and nothing is done unbelieved."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from maestro.board.lease import Standing, make_lease
+from maestro.board.node_lease import NodeLeaseHolder, boot_time
+from maestro.broker.base import Delivery, Depth, Message
+from maestro.broker.topology import SystemQueues
+from maestro.ingress import consumer
+from maestro.ingress.service import IngressService
+from maestro.links.items import SYSTEM, Hello
+from maestro.messages import Ack, Arrived, Park, Parked
+from maestro.settings.model import BrokerSettings, ClusterSettings, Settings, StoreSettings
+from tests.support.brokers import eventually
+
+PERSIST = SystemQueues("s").persist
+
+
+class FakeConsumer:
+    def __init__(self, broker: "FakeBroker", queue: str) -> None:
+        self._broker, self._queue = broker, queue
+
+    async def cancel(self) -> None:
+        self._broker.consumers.pop(self._queue, None)
+
+
+class FakeBroker:
+    """Remembers who consumes what, and what was settled."""
+
+    def __init__(self) -> None:
+        self.consumers: dict[str, Callable[[Delivery], None]] = {}
+        self.elsewhere: dict[str, int] = {}
+        self.acked: list[str] = []
+        self.given_back: list[str] = []
+        self.published: list[str] = []
+
+    async def declare(self, *_: Any, **__: Any) -> None:
+        return
+
+    async def depth(self, queue: str) -> Depth:
+        return Depth(0, self.elsewhere.get(queue, 0) + (queue in self.consumers))
+
+    async def consume(
+        self, queue: str, _prefetch: int, on_delivery: Callable[[Delivery], None], _on_lost: Any, **__: Any
+    ) -> FakeConsumer:
+        self.consumers[queue] = on_delivery
+        return FakeConsumer(self, queue)
+
+    async def publish(self, _exchange: str, _key: str, message: Message) -> None:
+        self.published.append(message.message_id)
+
+    def deliver(self, *ids: str) -> None:
+        for id_ in ids:
+            self.consumers[PERSIST](Delivery(PERSIST, b"{}", id_, {}, redelivered=False, tag=object()))
+
+    def ack(self, delivery: Delivery) -> None:
+        self.acked.append(delivery.message_id)
+
+    def requeue(self, delivery: Delivery) -> None:
+        self.given_back.append(delivery.message_id)
+
+
+class FakeSession:
+    on_item: Callable[[object], None]
+    on_lost: Callable[[], None]
+
+    def __init__(self) -> None:
+        self.posted: list[object] = []
+
+    def post(self, item: object, *, lazy: bool = False) -> None:
+        del lazy
+        self.posted.append(item)
+
+    def got(self, kind: type) -> list[Any]:
+        return [item for item in self.posted if isinstance(item, kind)]
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        settings = Settings(
+            data_dir=folder, cluster=ClusterSettings(name="grid"), store=StoreSettings(url=SecretStr("postgresql:///d")),
+            broker=BrokerSettings(url=SecretStr("amqp://u:p@127.0.0.1/v")),
+        )  # fmt: skip
+        make_lease(folder, Standing.UNKNOWN)
+        self.lease = NodeLeaseHolder(folder)
+        self.lease.believe(boot_time() + 60)
+        self.broker = FakeBroker()
+        self.ingress = IngressService(settings, 1)
+        self.ingress._broker = self.broker  # type: ignore[assignment]
+        self.ingress._owner_known(Standing.SHARED)
+        self.following = asyncio.create_task(self.ingress._follow_owned())
+
+    def comes(self) -> FakeSession:
+        session = FakeSession()
+        self.ingress.met(Hello(SYSTEM, 2, system_id="s"), session)  # type: ignore[arg-type]
+        return session
+
+    async def consumed(self) -> None:
+        await eventually(lambda: PERSIST in self.broker.consumers, "consumed")
+
+
+@pytest.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setattr(consumer, "LOOK", 0.01)
+    world = World(tmp_path)
+    yield world
+    world.following.cancel()
+    await world.ingress._tasks.close()
+    await asyncio.gather(*(line.close() for line in world.ingress._lines.values()))
+
+
+async def test_only_what_is_owned_is_consumed_and_only_once_the_former_node_is_gone(world: World) -> None:
+    world.broker.elsewhere[PERSIST] = 1
+    world.lease.own(["s"])
+    await eventually(lambda: "s" in world.ingress._lines, "seen")
+    await asyncio.sleep(0.1)
+    assert world.broker.consumers == {}
+    world.broker.elsewhere[PERSIST] = 0
+    await world.consumed()
+    assert world.ingress._lines["s"].hindrance == ""
+
+
+async def test_who_else_consumes_it_for_long_is_a_problem(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "LONG_CONSUMED", 2)
+    world.broker.elsewhere[PERSIST] = 1
+    world.lease.own(["s"])
+    await eventually(lambda: "s" in world.ingress._lines, "seen")
+    await eventually(lambda: "still consumed" in world.ingress._lines["s"].hindrance, "said")
+
+
+async def test_what_is_let_go_is_given_back_in_its_order_once_its_actor_is_gone(world: World) -> None:
+    world.lease.own(["s"])
+    await world.consumed()
+    session = world.comes()
+    world.broker.deliver("a", "b", "c")
+    refs = [arrived.ref for arrived in session.got(Arrived)]
+    world.lease.own([])
+    await eventually(lambda: world.broker.consumers == {}, "not consumed any more")
+    session.on_item(Ack(refs[1]))  # what it finishes before it ends is settled
+    await asyncio.sleep(0.05)
+    assert world.broker.given_back == []
+    session.on_lost()
+    await eventually(lambda: world.broker.given_back == ["a", "c"], "given back")
+    assert world.broker.acked == ["b"]
+    assert "s" not in world.ingress._lines
+
+
+async def test_a_system_that_comes_back_at_once_is_heard_from_its_first_word(world: World) -> None:
+    world.lease.own(["s"])
+    await world.consumed()
+    old = world.comes()
+    world.broker.deliver("a")
+    world.lease.own([])
+    await eventually(lambda: "s" not in world.ingress._lines, "let go")
+    world.lease.own(["s"])
+    new = world.comes()  # while what the former one left is still here
+    new.on_item(Park("k", b"{}", ()))
+    await asyncio.sleep(0.05)
+    assert new.posted == []
+    old.on_lost()
+    await eventually(lambda: bool(new.got(Parked)), "heard")
+    await world.consumed()
+
+
+async def test_a_lease_that_is_not_believed_settles_and_moves_nothing(world: World) -> None:
+    world.lease.own(["s"])
+    await world.consumed()
+    session = world.comes()
+    world.broker.deliver("a", "b")
+    first, second = (arrived.ref for arrived in session.got(Arrived))
+    world.lease.believe(boot_time() - 1)
+    session.on_item(Ack(first))
+    session.on_item(Park("k", b"{}", (second,)))
+    await asyncio.sleep(0.1)
+    assert (world.broker.acked, world.broker.published) == ([], [])
+    world.lease.believe(boot_time() + 60)
+    await eventually(lambda: world.broker.acked == ["a", "b"], "settled")
+    assert world.broker.published == ["k"]
