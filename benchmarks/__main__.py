@@ -17,7 +17,7 @@ from benchmarks.report import machine, print_failed, print_missed, print_row, wr
 from benchmarks.rows_decisions import decisions, large_document
 from benchmarks.rows_events import TRUST, delayed, no_impact, paced, sized
 from benchmarks.rows_ledger import large_commit, look_up
-from benchmarks.rows_locks import double_alone, lock_checks
+from benchmarks.rows_locks import double_alone, lock_checks, remote_lock_checks
 from benchmarks.rows_passivated import TOGETHER, WOKEN, at_rest
 from benchmarks.rows_replays import growth, replays
 from benchmarks.rows_scale import consume, drain, memory, start
@@ -102,6 +102,8 @@ def rows(*, quick: bool) -> dict[str, Measure]:  # the table, as a person reads 
         "paced": Measure(partial(paced, systems=8, rate=200, seconds=seconds * 2)),
         "locks-1": Measure(partial(lock_checks, systems=1, seconds=seconds)),
         "locks-50": Measure(partial(lock_checks, systems=50, seconds=seconds)),
+        "remote-locks-1": Measure(partial(remote_lock_checks, systems=1, seconds=seconds)),
+        "remote-locks-50": Measure(partial(remote_lock_checks, systems=50, seconds=seconds)),
     }
 
 

@@ -1,12 +1,19 @@
 """Rows of lock checks: `proceed`, asked before nearly every event of the platform."""
 
+import asyncio
 import socket
+import tempfile
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks.bench import SETTLED, Bench, background, run, wait_for
 from benchmarks.figures import Row
 from benchmarks.processes import CpuMeter, per_event
 from maestro.ports import free_port
+from maestro.store.installation import begin_start
+from maestro.store.postgres.stores import PostgresStores
+from tests.support.postgres import PostgresNode
 
 CONNECTIONS = 32
 PROCEED = "/v1.0.0/gateway/{}/proceed"
@@ -38,6 +45,44 @@ def bare_handler(seconds: float, paths: list[str]) -> dict[str, float]:
         wait_for(lambda: listens(port), "the bare handler listens")
         found: dict[str, float] = run("benchmarks.http_load", port, CONNECTIONS, seconds, *paths)
     return found
+
+
+def remote_lock_checks(_bench: Bench, systems: int, seconds: float) -> list[Row]:
+    """Ask a gateway that owns none of the systems from 32 connections; beside a bare aiohttp handler.
+
+    PostgreSQL runs on the same machine: what it takes is not there for the gateway.
+    """
+    ids = [f"sys{n}" for n in range(systems)]
+    paths = [PROCEED.format(system) for system in ids]
+    floor = bare_handler(seconds, paths)
+    node = PostgresNode()
+    try:
+        node.start()
+        database = node.create_database()
+        asyncio.run(_stored(node.url(database), ids))
+        port = free_port()
+        with background("benchmarks.gateway", port, node.url(database)):
+            wait_for(lambda: listens(port), "the gateway listens")
+            found = run("benchmarks.http_load", port, CONNECTIONS, seconds, *paths)
+    finally:
+        node.close()
+    name = f"lock checks of another node's systems, 32 connections, {systems} system{'s' * (systems > 1)}"
+    more = {key: found[key] for key in ("p50 ms", "p90 ms", "p99 ms", "statuses")}
+    more |= {"floor p99 ms": floor["p99 ms"]}
+    return [Row(name, found["rate"], "checks/s", 0.8 * floor["rate"], floor=floor["rate"], more=more)]
+
+
+async def _stored(url: str, ids: Sequence[str]) -> None:
+    """Have these systems in a database, their locks open."""
+    with tempfile.TemporaryDirectory() as folder:
+        stores = PostgresStores(url, 30.0, Path(folder))
+        await stores.enter(begin_start(Path(folder)))
+        for system in ids:
+            store = await stores.open(system)
+            store.show_lock(b"")
+            await store.commit([], durable=True)
+            store.close()
+            await store.ended()
 
 
 def double_alone(bench: Bench, seconds: float) -> list[Row]:

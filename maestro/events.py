@@ -47,6 +47,27 @@ class _Envelope(msgspec.Struct):
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
 
+class _Fields(msgspec.Struct, rename="camel"):
+    """What `event_of` reads of an event, each of any kind."""
+
+    name: Any = None
+    system_id: Any = None
+    instance_id: Any = None
+    tag: Any = None
+    branch: Any = None
+    scope: Any = None
+    timestamp: Any = None
+    reprocessing: Any = None
+
+
+class _Arrival(msgspec.Struct):
+    args: list[_Fields]
+    id: Any = None
+
+
+_ARRIVAL: Final = msgspec.json.Decoder(_Arrival)
+
+
 class ReplayRef(msgspec.Struct, frozen=True, gc=False):
     """The `reprocessing` object of an event: which replay of which reprocessing an event belongs to."""
 
@@ -116,6 +137,27 @@ def parse_celery(body: bytes) -> CeleryMessage:
     ) as problem:  # for instance a second `args` of another kind
         raise NoEvent("args", f"is ambiguous ({problem})") from problem
     return CeleryMessage(celery_id or "", event_of(args[0], bytes(raw)))
+
+
+def parse_arrival(body: bytes) -> CeleryMessage:
+    """Parse as `parse_celery` does, but leave the event's `raw` empty.
+
+    The decoder reads over what is not asked for without making objects of it. It would not notice text that is no
+    UTF-8, nor count levels; a body that may have either is parsed in full, and so is one that it refuses.
+    """
+    if body.isascii() and not _may_be_deep(body):
+        try:
+            found = _ARRIVAL.decode(body)
+        except (msgspec.DecodeError, RecursionError):
+            return parse_celery(body)
+        if len(found.args) == 1 and (found.id is None or isinstance(found.id, str)):
+            return CeleryMessage(found.id or "", event_of(_named(found.args[0]), b""))
+    return parse_celery(body)
+
+
+def _named(fields: _Fields) -> dict[str, Any]:
+    names = zip(fields.__struct_encode_fields__, fields.__struct_fields__, strict=True)
+    return {name: getattr(fields, field) for name, field in names}
 
 
 def first_event(body: bytes) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 
 from maestro import logs
 from maestro.broker.base import BrokerError
+from maestro.broker.rabbitmq_frames import FrameReader
 from maestro.broker.rabbitmq_problem import describe
-from maestro.broker.rabbitmq_properties import read_header
 from maestro.broker.rabbitmq_stream import LoopStreams
 from maestro.settings.model import BrokerSettings
 
@@ -172,10 +172,15 @@ class Channel:
 
 
 class _Connection(AsyncioConnection):  # type: ignore[misc]  # pika is not typed
-    """pika's connection, which survives whatever a message carries."""
+    """pika's connection, which survives whatever a message carries, and copies a large one once."""
 
-    def _read_frame(self) -> Any:
-        return read_header(self._frame_buffer) or super()._read_frame()
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._frames = FrameReader()
+        super().__init__(*arguments, **options)
+
+    def _on_data_available(self, data_in: bytes) -> None:
+        for found in self._frames.read(data_in):
+            self._process_frame(found)
 
 
 class Session:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, Protocol
 
 from aiohttp import ClientSession
@@ -14,24 +14,23 @@ from maestro.gateways.items import NodeHello
 from maestro.gateways.listener import LEASE_OVER
 from maestro.gateways.owners import Owners
 from maestro.http.actor_client import ActorClient
-from maestro.messages import Answer, CheckLock, Question
+from maestro.messages import Answer, CheckLock, Code, Question
+from maestro.store.base import StoredSystem, StoreError
 from maestro.telemetry.metrics import ActorState, Snapshot
 
 #: Seconds after which who is refused because a system moves may ask again.
 RETRY: Final = 1
+_OPEN: Final = Answer(Code.OK)
 
 
-class RemoteLocks(Protocol):
-    """Locks as they are stored, whichever node owns the system."""
+class Lookup(Protocol):
+    """What is stored of all systems (`maestro.store.postgres.lookup`)."""
 
-    async def ask(self, system_id: str, seconds: float) -> Answer | None:
-        """Answer a lock check, by what is stored after the call. None: the store does not say.
+    def find(self, system_id: str) -> Awaitable[StoredSystem | None]:
+        """Return a system as it is stored after this call; None: there is no such system. Raises `StoreError`."""
 
-        Raises:
-            UnknownSystem: there is no such system.
-            Unavailable: the store cannot be asked now.
-            TimeoutError: it gave no answer within `seconds`.
-        """
+    async def add(self, system_id: str) -> None:
+        """Make a system known, without an owner: a node claims it. Twice is no error. Raises `StoreError`."""
 
 
 class ClusterClient:
@@ -42,28 +41,20 @@ class ClusterClient:
 
     Args:
         own: the node's own actor client: it knows the systems that this node serves, and no others.
-        owners: where the other systems are.
-        locks: the stored locks.
+        owners: where the other systems are, as far as is known.
+        dialers: the sessions with the other nodes.
+        lookup: what is stored.
         believed: whether this node's lease is believed; what its own systems answer while it is not may be old.
-        register: makes a system known to the cluster, so that a node claims it.
     """
 
     def __init__(
-        self,
-        own: ActorClient,
-        owners: Owners,
-        locks: RemoteLocks,
-        dialed: "Dialers",
-        *,
-        believed: Callable[[], bool],
-        register: Callable[[str], Awaitable[None]],
+        self, own: ActorClient, owners: Owners, dialers: "Dialers", lookup: Lookup, believed: Callable[[], bool]
     ) -> None:
         self._own = own
         self._owners = owners
-        self._locks = locks
-        self._dialers = dialed
+        self._dialers = dialers
+        self._lookup = lookup
         self._believed = believed
-        self._register = register
 
     async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109 - the protocol
         """See `ActorClient.ask`. `Unavailable` also while the system moves from one node to another."""
@@ -77,48 +68,54 @@ class ClusterClient:
         Only the store can say that there is no such system, which may proceed: what is known here may be old.
         """
         until = time.monotonic() + seconds
-        own_only = False
+        ask = self._ask
         try:
-            answer = await self._locks.ask(system_id, seconds / 2)
-        except (Unavailable, TimeoutError):
+            async with asyncio.timeout(seconds / 2):
+                stored = await self._lookup.find(system_id)
+        except (StoreError, TimeoutError):
             # The store is away. This node's own systems know their locks for as long as its lease is believed.
-            answer, own_only = None, True
-        if answer is not None:
-            return answer
-        left = max(0.0, until - time.monotonic())
+            ask = self._ask_own
+        else:
+            if stored is None:
+                raise UnknownSystem(system_id)
+            if stored.lock is not None:
+                return Answer(Code.LOCKED, stored.lock) if stored.lock else _OPEN
         try:
-            return await (self._ask_own if own_only else self._ask)(system_id, question, left)
+            return await ask(system_id, question, max(0.0, until - time.monotonic()))
         except UnknownSystem:
             raise Unavailable(f"the lock of system {system_id!r} is not known now", retry_after=RETRY) from None
 
     async def _ask(self, system_id: str, question: Question, seconds: float) -> Answer:
         until = time.monotonic() + seconds
-        try:
+        with suppress(UnknownSystem):
             return await self._ask_own(system_id, question, seconds)
-        except UnknownSystem:
-            if self._owners.seen and not self._owners.knows(system_id):
-                raise
-        asked = self._owners.of(system_id)
+        asked = self._owners.of(system_id) or await self._owner(system_id, seconds)
         try:
-            return await self._dialers.to(asked).ask(system_id, question, seconds)
+            return await self._dialers.to(asked).ask(system_id, question, max(0.0, until - time.monotonic()))
         except Elsewhere:
-            self._owners.look()
-            now = self._owners.of(system_id)
-            if now in {asked, ""}:
-                raise self._moving(system_id) from None
-        try:  # It moved while it was asked for, and nothing was done.
-            return await self._dialers.to(now).ask(system_id, question, max(0.0, until - time.monotonic()))
-        except Elsewhere:
-            raise self._moving(system_id) from None
+            now = await self._owner(system_id, max(0.0, until - time.monotonic()))
+        if now == asked:
+            raise Unavailable(f"system {system_id!r} is moving from one node to another", retry_after=RETRY)
+        # It moved while it was asked, and nothing was done.
+        return await self._dialers.to(now).ask(system_id, question, max(0.0, until - time.monotonic()))
+
+    async def _owner(self, system_id: str, seconds: float) -> str:
+        """Return the node that owns a system now; empty: none does. Raises `UnknownSystem`, `Unavailable`."""
+        self._owners.read_sooner()
+        try:
+            async with asyncio.timeout(seconds):
+                stored = await self._lookup.find(system_id)
+        except StoreError as problem:
+            raise Unavailable(f"store: {problem}", retry_after=RETRY) from problem
+        if stored is None:
+            raise UnknownSystem(system_id)
+        return stored.node
 
     async def _ask_own(self, system_id: str, question: Question, seconds: float) -> Answer:
         answer = await self._own.ask(system_id, question, timeout=seconds)
         if not self._believed():
             raise Unavailable(LEASE_OVER, retry_after=RETRY)
         return answer
-
-    def _moving(self, system_id: str) -> Unavailable:
-        return Unavailable(f"system {system_id!r} is moving from one node to another", retry_after=RETRY)
 
     def systems(self) -> tuple[str, ...]:
         """See `ActorClient.systems`: those of all nodes."""
@@ -128,8 +125,11 @@ class ClusterClient:
     async def install(self, system_id: str) -> None:
         """See `ActorClient.install`: the cluster knows it from now on, and a node will claim it."""
         if not self._owners.knows(system_id):
-            await self._register(system_id)
-            self._owners.look()
+            try:
+                await self._lookup.add(system_id)
+            except StoreError as problem:
+                raise Unavailable(f"store: {problem}") from problem
+            self._owners.read_sooner()
 
     def newest_at_rest(self, system_id: str) -> str | None:
         """See `ActorClient.newest_at_rest`: of this node's systems."""
@@ -166,13 +166,13 @@ class Dialers:
 
     def to(self, node: str) -> NodeDialer:
         """Return what asks that node. Raises `Unavailable`: there is none to ask."""
-        url = self._owners.url(node)
+        url = self._owners.urls.get(node)
         if not url or node == self._hello.node:
-            self._owners.look()
+            self._owners.read_sooner()
             raise Unavailable("no node owns the system now", retry_after=RETRY)
         dialer = self._dialers.get(node)
         if dialer is None or dialer.url != url:
-            self._drop({one for one in self._dialers if one not in self._owners.nodes} | {node})
+            self._drop({one for one in self._dialers if one not in self._owners.urls} | {node})
             dialer = self._dialers[node] = NodeDialer(self._http, self._hello, node, url, self._secret)
         return dialer
 

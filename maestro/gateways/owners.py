@@ -1,28 +1,60 @@
-"""Which node owns which system, as it was read of the database last: what this knows is where to ask, never the truth.
+"""Which node owns which system, as it was read of the store last: a hint where to ask, never the truth.
 
-Whom it names may have lost the system since. The node that is asked says so, and its commits are fenced.
+A node that is named may have lost the system since. It says so when it is asked, and its commits are fenced. The store
+is read every few seconds, and sooner when the hint was wrong.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final, Protocol
+
+from maestro import logs
+from maestro.store.base import StoreError
+
+#: Seconds between two readings, and the least of it when one is asked for.
+EVERY: Final = 5.0
+SOONEST: Final = 1.0
+
+
+class Read(Protocol):
+    """What was read: see `maestro.store.postgres.lookup.Everything`."""
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """The URL of each node's gateway."""
+
+    @property
+    def owners(self) -> Mapping[str, str]:
+        """The node that owns each system; empty: nobody does."""
+
+
+class Source(Protocol):
+    """Where it is read."""
+
+    async def everything(self) -> Read:
+        """Return all nodes and systems. Raises `StoreError`."""
 
 
 class Owners:
-    """The nodes that live, and whose each system is. Its owner keeps it up to date with `see`.
+    """The nodes that hold a lease, and whose each system is."""
 
-    Args:
-        look: called when what is known turned out to be old: the database is to be read again soon.
-    """
-
-    def __init__(self, look: Callable[[], None] = lambda: None) -> None:
-        self.look = look
+    def __init__(self) -> None:
         self._urls: Mapping[str, str] = {}
         self._owners: Mapping[str, str] = {}
         self._sorted: tuple[str, ...] = ()
-        #: Whether the database was read once: before that nothing is known, which is not the same as no system.
+        self._sooner = asyncio.Event()
+        #: Whether the store was read once: before that nothing is known, which is not the same as no system.
         self.seen = False
 
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """The URL of each node's gateway."""
+        return self._urls
+
     def see(self, urls: Mapping[str, str], owners: Mapping[str, str]) -> None:
-        """Take what was read: the URL of each node's gateway, and each system's owner; empty: nobody owns it."""
+        """Take what was read."""
         if owners.keys() != self._owners.keys():
             self._sorted = tuple(sorted(owners))
         self._urls, self._owners, self.seen = urls, owners, True
@@ -32,18 +64,34 @@ class Owners:
         return self._sorted
 
     def knows(self, system_id: str) -> bool:
-        """Whether it is a system of the cluster."""
+        """Whether it is a system of the cluster, as far as is known."""
         return system_id in self._owners
 
     def of(self, system_id: str) -> str:
         """Return the node that owns a system; empty: nobody, or it is not known."""
         return self._owners.get(system_id, "")
 
-    def url(self, node: str) -> str:
-        """Return the URL of a node's gateway; empty: there is no such node."""
-        return self._urls.get(node, "")
+    def read_sooner(self) -> None:
+        """Have the store read soon: what is known turned out to be old."""
+        self._sooner.set()
 
-    @property
-    def nodes(self) -> Mapping[str, str]:
-        """The URL of each node's gateway."""
-        return self._urls
+    async def keep(self, source: Source) -> None:
+        """Read the store now and again, for as long as it is wanted. Waits for a store that is away."""
+        log = logs.get(part="nodes")
+        away = False
+        while True:
+            self._sooner.clear()
+            began = time.monotonic()
+            try:
+                read = await source.everything()
+            except StoreError as problem:
+                if not away:
+                    log.warning("nodes.not_read", cause=str(problem))
+                away = True
+            else:
+                away = False
+                self.see(read.urls, read.owners)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY):
+                    await self._sooner.wait()
+            await asyncio.sleep(began + SOONEST - time.monotonic())

@@ -32,6 +32,15 @@ class Reading(NamedTuple):
     wrote: bool
 
 
+class StoredSystem(NamedTuple):
+    """A system as it is stored, told to who does not own it."""
+
+    #: The lock's facts as JSON; empty: it is open; None: nobody has stored it yet.
+    lock: bytes | None
+    #: The node that claimed it last; empty: nobody owns it.
+    node: str
+
+
 class StoreError(Exception):
     """The store cannot be used; the message names the file and what is wrong with it."""
 
@@ -120,6 +129,13 @@ class Store(Protocol):
         Raises, or the commit fails with:
             StoreFull: nothing of it was written.
             StoreError: the store is unusable.
+        """
+
+    def show_lock(self, facts: bytes) -> None:
+        """Have the next commit say what the system's lock is from then on: its facts as JSON; empty: it is open.
+
+        A store that only its owner reads tells nobody. One that others read says that the lock is not known from the
+        first commit on of an owner that has not called this.
         """
 
     def get(self, table: str, key: str) -> dict[str, Any] | None:

@@ -61,6 +61,9 @@ class MemoryStore(Store):
             self._unsynced.clear()
         return DONE
 
+    def show_lock(self, facts: bytes) -> None:
+        """See `Store.show_lock`: only the owner reads it."""
+
     def get(self, table: str, key: str) -> dict[str, Any] | None:
         """See `Store.get`."""
         self._check_open()

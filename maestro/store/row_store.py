@@ -66,6 +66,9 @@ class RowStore(Store):
         """Commit rows that are encoded already; see `Store.commit`."""
         raise NotImplementedError
 
+    def show_lock(self, facts: bytes) -> None:
+        """See `Store.show_lock`: only the owner reads it."""
+
     def get(self, table: str, key: str) -> dict[str, Any] | None:
         """See `Store.get`."""
         json = self._rows.get(table, key)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from maestro import json_text
-from maestro.events import BadInput, Event, NoEvent, celery_body, parse_celery, parse_event
+from maestro.events import BadInput, Event, NoEvent, celery_body, parse_arrival, parse_event
 from maestro.messages import Arrived, DeadLetter, ForgetAnswer, PersistSync, Source
 from maestro.rules import identity
 from maestro.rules.facts import EventArrived, ReplayErred
@@ -14,7 +14,7 @@ def accept(arrived: Arrived, system_id: str, max_bytes: int) -> EventArrived | D
     try:
         if len(arrived.body) > max_bytes:
             raise NoEvent("body", f"is larger than {max_bytes} bytes")
-        message = parse_celery(arrived.body)
+        message = parse_arrival(arrived.body)
         _check_owner(message.event, system_id)
     except BadInput as problem:
         no_event = isinstance(problem, NoEvent)

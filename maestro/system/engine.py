@@ -32,9 +32,10 @@ from maestro.rules.machine import Machine
 from maestro.rules.reconsidering import delivery_body, delivery_key
 from maestro.rules.rendering import document_json
 from maestro.rules.state import JudgingStage, Lock
-from maestro.rules.step import Save
+from maestro.rules.step import DropEntry, Save, SaveEntry
 from maestro.store.base import DONE, Commit, Store, StoreError, Write
 from maestro.system.repository import Repository
+from maestro.system.views import locked
 from maestro.telemetry.definitions import STORE_SECONDS
 from maestro.telemetry.metrics import MetricsRegistry
 from maestro.telemetry.tracing import Trace
@@ -201,6 +202,17 @@ class Engine:
         if self._saves and not self._failed:
             self._commit(durable=False)
 
+    def store_ledger(self) -> None:
+        """Commit all that is to be saved, if the ledger's entries are among it: a look-up finds them from now on."""
+        if any(type(save) is SaveEntry or type(save) is DropEntry for save in self._saves):
+            self.store()
+
+    def tell_lock(self) -> None:
+        """Have the store tell the lock as it was loaded."""
+        if not self._failed:
+            self._store.show_lock(locked(self._lock_committed).body)
+            self._commit(durable=False, empty=True)
+
     def once_stored(self, act: Callable[[], None]) -> None:
         """Store all that is to be saved, then `act`: what is shown to somebody must survive the death of the process.
 
@@ -244,15 +256,22 @@ class Engine:
         if not self._failed:
             self._commit(durable=True)
 
-    def _commit(self, *, durable: bool) -> bool:
-        """Commit all that is to be saved; False: it failed. It may be under way then: what follows waits behind it."""
+    def _commit(self, *, durable: bool, empty: bool = False) -> bool:
+        """Commit all that is to be saved, or nothing (`empty`); False: it failed.
+
+        It may be under way then: what follows waits behind it.
+        """
         saves, self._saves = self._saves, []
         writes, self._writes = self.repository.writes(saves) + self._writes, []
-        self._lock_committed = lock = self.machine.system.lock()
+        lock = self.machine.system.lock()
+        if lock != self._lock_committed:
+            self._lock_committed = lock
+            self._store.show_lock(locked(lock).body)
+            empty = True
         faultpoints.reach("system.before_store_commit")
         commit, started = DONE, 0.0
         try:
-            if writes or durable:
+            if writes or durable or empty:
                 started = time.perf_counter()
                 commit = self._store.commit(writes, durable=durable)
                 if commit.done():

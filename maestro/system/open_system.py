@@ -145,6 +145,7 @@ class OpenSystem:
     def begin(self) -> None:
         """Carry on where the store says."""
         self._publish_lock(self._system.lock())
+        self._engine.tell_lock()
         self._own("outbox", self._outbox.run())
         if self._settings.platform.mirror_documents:
             self._own("mirror", self._mirror.run())

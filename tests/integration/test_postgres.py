@@ -7,10 +7,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.web import BaseRequest
 
 from maestro.ports import free_port
-from maestro.store.base import Put
+from maestro.store.base import Put, StoredSystem
+from maestro.store.postgres.lookup import SystemLookup
 from tests.support.cli import maestro
+from tests.support.platform_state import Call
 from tests.support.postgres import PASSWORD, PostgresNode
 from tests.support.postgres_store import postgres_stores
 from tests.support.procs import processes
@@ -80,6 +83,36 @@ async def test_the_whole_story(it: Stage, postgres_node: PostgresNode, database:
     assert f"PostgreSQL, {SYSTEM}" in examined.out
     assert "fsync = off" in examined.out, "as the tests have it"
     assert PASSWORD not in examined.out
+
+
+async def test_the_stored_lock_is_exact(it: Stage, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sibling that a run has something done by finds the lock stored, as other nodes would."""
+    lookup = SystemLookup(url, 10.0)
+    seen: list[tuple[str, bool]] = []
+    record = it.siblings._record
+
+    async def look_first(request: BaseRequest) -> Call | None:
+        call = await record(request)
+        if call is not None and call.name in ("send", "commit"):
+            found = await lookup.find(SYSTEM)
+            assert found is not None
+            what = call.json().get("scope", "news") if call.name == "send" else call.name
+            seen.append((what, bool(found.lock)))
+        return call
+
+    it.siblings.impacts["b"] = [unit("p1"), unit("p2")]
+    await it.publish(event("b"))
+    doc = await it.pending()
+    assert await lookup.find(SYSTEM) == StoredSystem(b"", "")
+    monkeypatch.setattr(it.siblings, "_record", look_first)
+    await it.decide(doc, "approve")
+    await it.reaches(doc, "finished")
+    await it.open_again()
+    assert await lookup.find(SYSTEM) == StoredSystem(b"", "")
+    await lookup.close()
+    assert seen == [
+        ("news", False), ("commit", True), *[("reprocessing", True), ("commit", True)] * 2, ("news", False),
+    ]  # fmt: skip
 
 
 async def test_maestro_is_killed_in_a_run(it: Stage) -> None:

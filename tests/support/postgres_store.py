@@ -50,6 +50,9 @@ class OnLoop(Store):
         self._run(committed())
         return DONE
 
+    def show_lock(self, facts: bytes) -> None:
+        self.store.show_lock(facts)
+
     def get(self, table: str, key: str) -> dict[str, Any] | None:
         return self.store.get(table, key)
 

@@ -1,18 +1,22 @@
 import contextlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from maestro.events import (
     MAX_DEPTH,
     BadInput,
+    CeleryMessage,
     NoEvent,
     celery_body,
     check_system_id,
     edited,
+    parse_arrival,
     parse_celery,
     parse_event,
 )
@@ -239,6 +243,53 @@ def test_no_event_raises_anything_but_bad_input(fields: dict[str, Any]) -> None:
         event = parse_event(raw)
         assert event.raw == raw
         assert event.instance_id
+
+
+def verdict(parse: Callable[[bytes], CeleryMessage], content: bytes) -> object:
+    """Return what a body is parsed to, without the event's bytes, or how it is refused."""
+    try:
+        message = parse(content)
+    except BadInput as problem:
+        return type(problem), str(problem)
+    return message.id, structs.replace(message.event, raw=b"")
+
+
+def differing(content: bytes) -> bool:
+    return verdict(parse_arrival, content) != verdict(parse_celery, content)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b'"\xff"', b'"\xed\xa0\x80"', b'"\\ud83d"', b'"\\x"', b'"a\nb"', b"1e400", b"01", b"NaN", b"[1,]", b"9" * 400,
+     b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), b"[" * 150 + b"]" * 150, b"null", b'"s"', b"7", b"{}"],
+)  # fmt: skip
+@pytest.mark.parametrize("field", [b"payload", *(key.encode() for key in REPLAY), b"branch", b"tag", b"timestamp"])
+def test_an_arrival_is_read_as_any_celery_message_whatever_a_field_holds(field: bytes, value: bytes) -> None:
+    event = json.dumps(REPLAY).encode()[:-1] + b', "' + field + b'": ' + value + b"}"
+    for content in (
+        b'{"id":"m1","args":[' + event + b"]}",
+        b'{"args":[' + event + b'],"id":' + value + b"}",
+        b'{"args":7,"args":[' + event + b"]}",
+        b'{"args":[' + event + b'],"\\u0061rgs":' + value + b"}",
+        b'{"args":[' + event + b"," + value + b"]}",
+    ):
+        assert not differing(content), content
+
+
+@CALM
+@given(st.dictionaries(st.sampled_from([*REPLAY, "branch", "tag", "scope", "x"]), JSON), st.data())
+def test_an_arrival_is_read_as_any_celery_message_also_when_it_is_damaged(
+    fields: dict[str, Any], data: st.DataObject
+) -> None:
+    escaped, message = data.draw(st.booleans()), {"id": "m1", "args": [REPLAY | fields]}
+    whole = json.dumps(message, ensure_ascii=escaped).encode(errors="surrogatepass")
+    assert not differing(whole)
+    at = data.draw(st.integers(0, len(whole) - 1))
+    assert not differing(whole[:at] + data.draw(st.binary(max_size=2)) + whole[at + 1 :])
+
+
+def test_an_arrival_leaves_the_bytes_of_its_event_alone() -> None:
+    assert parse_arrival(body(EVENT | {"payload": {"n": [1] * 1000}})).event.raw == b""
 
 
 @CALM

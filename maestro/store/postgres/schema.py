@@ -50,7 +50,12 @@ _MISSING: Final = """
            AND has_table_privilege(t.name, 'UPDATE') AND has_table_privilege(t.name, 'DELETE'))
 """
 #: What `IF NOT EXISTS` ends in when another connection makes the same in that moment.
-_QUICKER: Final = (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable, psycopg.errors.DuplicateSchema)
+_QUICKER: Final = (
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.DuplicateTable,
+    psycopg.errors.DuplicateSchema,
+    psycopg.errors.DuplicateObject,  # the table's row type
+)
 _TABLES: Final = ("maestro.installation", "maestro.systems", "maestro.records", "maestro.nodes")
 
 

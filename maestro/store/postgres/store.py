@@ -2,7 +2,8 @@
 
 A commit is one statement: it raises the system's number, if epoch, life and number are still what this owner knows, and
 writes its rows only then. So an owner that was replaced writes nothing, and neither does one whose last commits the
-database lost in a fail-over. One statement is under way at a time; commits that come meanwhile share the next one.
+database lost in a fail-over. When the system's lock has moved, the same statement says so, to all who ask for it here
+(`lookup`). One statement is under way at a time; commits that come meanwhile share the next one.
 
 When an answer is lost, the number tells whether the statement was carried out. It is sent again only when it was not.
 While PostgreSQL is away commits wait, and `problem` says so. Every commit is as durable as the database makes it.
@@ -31,6 +32,7 @@ from maestro.store.base import (
 )
 from maestro.store.postgres.connection import Connection, connect, cut, execute
 from maestro.store.postgres.copy import Copy
+from maestro.store.postgres.lookup import lock_columns, lock_of
 from maestro.store.row_store import RowStore
 from maestro.store.statements import checksum
 from maestro.store.tail import Row
@@ -45,6 +47,10 @@ _PAGE: Final = 500
 
 _GUARD: Final = """WITH guard AS (
     UPDATE maestro.systems SET number = number + 1
+    WHERE id = %s AND epoch = %s AND life = %s AND number = %s RETURNING id
+)"""
+_GUARD_AND_LOCK: Final = """WITH guard AS (
+    UPDATE maestro.systems SET number = number + 1, lock = %s, lock_facts = %s
     WHERE id = %s AND epoch = %s AND life = %s AND number = %s RETURNING id
 )"""
 _PUT: Final = """, put AS (
@@ -63,14 +69,14 @@ _CLAIM: Final = """
     INSERT INTO maestro.systems (id, epoch, life, number)
     SELECT %s, 1, %s, 0 FROM maestro.installation WHERE run = %s
     ON CONFLICT (id) DO UPDATE SET epoch = systems.epoch + 1, life = excluded.life
-    RETURNING epoch, number
+    RETURNING epoch, number, lock, lock_facts
 """
 _CLAIM_IN_CLUSTER: Final = """
     UPDATE maestro.systems SET epoch = epoch + 1, life = %s
     WHERE id = %s AND node = %s AND incarnation = %s AND EXISTS (
         SELECT 1 FROM maestro.nodes WHERE nodes.node = systems.node AND nodes.incarnation = systems.incarnation
     )
-    RETURNING epoch, number
+    RETURNING epoch, number, lock, lock_facts
 """
 _STANDS: Final = "SELECT epoch, life, number FROM maestro.systems WHERE id = %s"
 _ROWS: Final = """
@@ -90,6 +96,8 @@ class Standing(NamedTuple):
 @dataclass(slots=True)
 class _Waiting:
     rows: Sequence[Row]
+    #: The lock as it is from this commit on (see `Store.show_lock`); None: not known.
+    lock: bytes | None
     future: "asyncio.Future[None]"
     since: float
 
@@ -98,7 +106,14 @@ class PostgresStore(RowStore):
     """A `maestro.store.base.Store` in PostgreSQL, on the event loop that opened it."""
 
     def __init__(
-        self, url: str, seconds: float, system_id: str, standing: Standing, copy: Copy, connection: Connection
+        self,
+        url: str,
+        seconds: float,
+        system_id: str,
+        standing: Standing,
+        copy: Copy,
+        connection: Connection,
+        lock: bytes | None = None,
     ) -> None:
         super().__init__(copy)
         self._url = url
@@ -107,6 +122,9 @@ class PostgresStore(RowStore):
         self._standing = standing
         self._copy = copy
         self._connection: Connection | None = connection
+        #: The lock as it is stored, and as the next commit is to say it.
+        self._lock_stored = lock
+        self._lock: bytes | None = None
         self._queue: deque[_Waiting] = deque()
         self._sending: list[_Waiting] = []
         self._problem = ""
@@ -133,12 +151,16 @@ class PostgresStore(RowStore):
             raise self._failed
         rows = [_keyed(row) for row in rows]
         self._copy.save(rows)
-        if not rows and not self._queue and not self._sending:
+        if not rows and not self._queue and not self._sending and self._lock == self._lock_stored:
             return DONE
-        waiting = _Waiting(rows, asyncio.get_running_loop().create_future(), time.monotonic())
+        waiting = _Waiting(rows, self._lock, asyncio.get_running_loop().create_future(), time.monotonic())
         self._queue.append(waiting)
         self._more.set()
         return waiting.future
+
+    def show_lock(self, facts: bytes) -> None:
+        """See `Store.show_lock`."""
+        self._lock = facts
 
     def backup(self, path: str) -> None:
         """Refuse: the database is backed up, not one system of it. Raises `StoreError`."""
@@ -169,7 +191,7 @@ class PostgresStore(RowStore):
                 self._more.clear()
                 while self._queue and not self._closed:
                     self._sending = self._next()
-                    await self._carry_out(_latest(self._sending))
+                    await self._carry_out(_latest(self._sending), self._sending[-1].lock)
                     done, self._sending = self._sending, []
                     for one in done:
                         if not one.future.done():
@@ -189,9 +211,12 @@ class PostgresStore(RowStore):
             taken.append(one)
         return taken
 
-    async def _carry_out(self, rows: dict[tuple[str, str], bytes | None]) -> None:
+    async def _carry_out(self, rows: dict[tuple[str, str], bytes | None], lock: bytes | None) -> None:
         """Have one statement carried out, exactly once, however often that has to be tried. Raises `StoreError`."""
         query, parameters = _statement(self._id, self._standing, rows)
+        if lock != self._lock_stored:
+            query = _GUARD_AND_LOCK + query.removeprefix(_GUARD)
+            parameters = [*lock_columns(lock), *parameters]
         following = self._standing._replace(number=self._standing.number + 1)
         pauses = Backoff(_PAUSE, _PAUSE_MAX)
         slow = asyncio.get_running_loop().call_later(_SLOW, self._trouble, "PostgreSQL: gives no answer")
@@ -200,6 +225,7 @@ class PostgresStore(RowStore):
         finally:
             slow.cancel()
         self._standing = following
+        self._lock_stored = lock
         if self._problem:
             self._trouble("")
             self._log.info("the store is back: commits go on")
@@ -267,8 +293,12 @@ class PostgresStore(RowStore):
         self._queue.clear()
 
 
-async def claim(connection: Connection, system_id: str, run: str, life: str, seconds: float) -> Standing:
+async def claim(
+    connection: Connection, system_id: str, run: str, life: str, seconds: float
+) -> tuple[Standing, bytes | None]:
     """Make `life` the owner of a system: whatever an earlier one sends from now on is refused.
+
+    Returns with it the lock as it is stored.
 
     Raises:
         StoreFenced: the stores are another start's of Maestro by now.
@@ -277,11 +307,13 @@ async def claim(connection: Connection, system_id: str, run: str, life: str, sec
     found = await execute(connection, _CLAIM, (system_id, life, run), seconds)
     if not found:
         raise StoreFenced("PostgreSQL: another start of Maestro has taken the stores over; this one may not write")
-    return Standing(found[0][0], life, found[0][1])
+    return _claimed(life, *found[0])
 
 
-async def claim_as(connection: Connection, system_id: str, lease: Lease, life: str, seconds: float) -> Standing:
-    """Make `life` the owner of a system of this node's.
+async def claim_as(
+    connection: Connection, system_id: str, lease: Lease, life: str, seconds: float
+) -> tuple[Standing, bytes | None]:
+    """Make `life` the owner of a system of this node's. Returns with it the lock as it is stored.
 
     Raises:
         StoreFenced: the system is not this node's, or its lease was broken.
@@ -290,7 +322,11 @@ async def claim_as(connection: Connection, system_id: str, lease: Lease, life: s
     found = await execute(connection, _CLAIM_IN_CLUSTER, (life, system_id, *lease), seconds)
     if not found:
         raise StoreFenced(f"PostgreSQL: system {system_id} is not node {lease.node}'s by now; this one may not write")
-    return Standing(found[0][0], life, found[0][1])
+    return _claimed(life, *found[0])
+
+
+def _claimed(life: str, epoch: int, number: int, lock: int, facts: str) -> tuple[Standing, bytes | None]:
+    return Standing(epoch, life, number), lock_of(lock, facts)
 
 
 async def load(connection: Connection, system_id: str, seconds: float) -> Copy:

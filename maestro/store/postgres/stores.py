@@ -149,15 +149,16 @@ class PostgresStores:
         connection = await connect(url, self._seconds)
         try:
             if lease is not None:
-                standing = await claim_as(connection, system_id, lease, life, self._seconds)
+                standing, lock = await claim_as(connection, system_id, lease, life, self._seconds)
             else:
                 ours = read_installation(self._data_dir)
-                standing = await claim(connection, system_id, ours.run if ours is not None else "", life, self._seconds)
+                run = ours.run if ours is not None else ""
+                standing, lock = await claim(connection, system_id, run, life, self._seconds)
             copy = await load(connection, system_id, self._seconds)
         except BaseException:
             await connection.close()
             raise
-        return PostgresStore(url, self._seconds, system_id, standing, copy, connection)
+        return PostgresStore(url, self._seconds, system_id, standing, copy, connection, lock)
 
     async def settled(self, system_ids: Iterable[str], life: str) -> None:
         """Say that these systems were migrated and not been used since: `life` is in the place of an owner."""

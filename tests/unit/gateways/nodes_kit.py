@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiohttp import web
 
-from maestro.actors.errors import Unavailable, UnknownSystem
 from maestro.gateways.client import ClusterClient, Dialers, dialing
 from maestro.gateways.items import NodeHello
 from maestro.gateways.listener import NodeListener
@@ -14,26 +13,36 @@ from maestro.gateways.owners import Owners
 from maestro.http.app import create_app
 from maestro.http.lock_checks import Look, no_board
 from maestro.http.server import serve_http
-from maestro.messages import Answer
+from maestro.store.base import StoreAway, StoredSystem
 from tests.unit.http.conftest import SETTINGS, Client
 from tests.unit.http.fake_actor_client import FakeActorClient
 
 
-class FakeLocks:
-    """The stored locks: None of a system is one that the store does not say."""
+class FakeLookup:
+    """What is stored: of each system its lock and its owner."""
 
     def __init__(self) -> None:
-        self.stored: dict[str, Answer | None] = {}
+        self.stored: dict[str, StoredSystem] = {}
         self.away = False
         self.asked: list[str] = []
+        self.added: list[str] = []
 
-    async def ask(self, system_id: str, seconds: float) -> Answer | None:
+    async def find(self, system_id: str) -> StoredSystem | None:
         self.asked.append(system_id)
         if self.away:
-            raise Unavailable("the store is away")
-        if system_id not in self.stored:
-            raise UnknownSystem(system_id)
-        return self.stored[system_id]
+            raise StoreAway("the store is away")
+        return self.stored.get(system_id)
+
+    async def add(self, system_id: str) -> None:
+        if self.away:
+            raise StoreAway("the store is away")
+        self.added.append(system_id)
+
+    def lock(self, system_id: str, lock: bytes | None) -> None:
+        self.stored[system_id] = StoredSystem(lock, "")
+
+    def owned(self, system_id: str, node: str) -> None:
+        self.stored[system_id] = StoredSystem(b"", node)
 
 
 @dataclass
@@ -41,40 +50,32 @@ class Node:
     name: str
     own: FakeActorClient
     owners: Owners
-    locks: FakeLocks
+    lookup: FakeLookup
     cluster: ClusterClient
     dialers: Dialers
     gateway: Client
     url: str
     lease: dict[str, bool]
-    looks: list[None]
-    registered: list[str] = field(default_factory=list)
 
 
 @asynccontextmanager
 async def a_node(
     name: str, *systems: str, secret: str = "", cluster: str = "c", look: Look = no_board
 ) -> AsyncIterator[Node]:
-    own, locks = FakeActorClient(*systems), FakeLocks()
-    lease, looks, registered = {"believed": True}, [], []
-    owners = Owners(lambda: looks.append(None))
+    own, owners, lookup = FakeActorClient(*systems), Owners(), FakeLookup()
+    lease = {"believed": True}
 
     def believed() -> bool:
         return lease["believed"]
 
-    async def register(system_id: str) -> None:
-        registered.append(system_id)
-
     hello = NodeHello(cluster, name)
     async with AsyncExitStack() as stack:
         dialers = await stack.enter_async_context(dialing(hello, owners, secret))
-        client = ClusterClient(own, owners, locks, dialers, believed=believed, register=register)
+        client = ClusterClient(own, owners, dialers, lookup, believed)
         app: web.Application = create_app(client, SETTINGS, look)
         NodeListener(own, hello, secret, SETTINGS.max_body_bytes, believed).add_to(app)
         address = await stack.enter_async_context(serve_http(app, SETTINGS))
-        yield Node(
-            name, own, owners, locks, client, dialers, Client(address), address.url, lease, looks, registered
-        )  # fmt: skip
+        yield Node(name, own, owners, lookup, client, dialers, Client(address), address.url, lease)
 
 
 def acquaint(nodes: Mapping[str, str] | None = None, *those: Node) -> None:

@@ -110,10 +110,10 @@ async def test_a_node_that_does_not_own_a_system_says_so_and_asks_nobody(both: t
     two.own.known.clear()
     # Each takes the other for the owner: the question goes there, and no further.
     two.owners.see({"one": one.url, "two": two.url}, {"sysA": "one", "sysB": "one"})
+    one.lookup.owned("sysB", "two")
     with pytest.raises(Unavailable, match="moving") as problem:
         await ask(one, "sysB", ListTodo())
     assert problem.value.retry_after == 1
-    assert one.looks
     assert one.own.asked == two.own.asked == []
 
 
@@ -123,11 +123,10 @@ async def test_a_system_that_moved_meanwhile_is_asked_at_its_new_owner_once(one:
         two.own.known.clear()
         urls = {node.name: node.url for node in (one, two, three)}
         one.owners.see(urls, {"sysA": "one", "sysB": "two"})
-        one.owners.look = lambda: one.owners.see(urls, {"sysA": "one", "sysB": "three"})
+        one.lookup.owned("sysB", "three")
         assert (await ask(one, "sysB", ListTodo())).code is Code.OK
         three.own.known.clear()
-        one.owners.see(urls, {"sysA": "one", "sysB": "two"})
-        with pytest.raises(Unavailable, match="moving"):
+        with pytest.raises(Unavailable, match="does not own"):
             await ask(one, "sysB", ListTodo())
         assert len(three.own.asked) == 1
 
@@ -135,17 +134,21 @@ async def test_a_system_that_moved_meanwhile_is_asked_at_its_new_owner_once(one:
 async def test_a_system_without_an_owner_is_503_with_retry_after(both: tuple[Node, Node]) -> None:
     one, two = both
     one.owners.see({"one": one.url, "two": two.url}, {"sysA": "one", "sysB": ""})
-    reply = await one.gateway.get("/v1.0.0/systems/sysB")
-    assert reply.is_error(503, "no node owns")
-    assert reply.headers["retry-after"] == "1"
-    one.owners.see({"one": one.url}, {"sysA": "one", "sysB": "two"})
-    assert (await one.gateway.get("/v1.0.0/systems/sysB")).is_error(503, "no node owns")
+    for node in ("", "gone", "one"):  # nobody's; of a node that is gone; this node's, which does not serve it yet
+        one.lookup.owned("sysB", node)
+        reply = await one.gateway.get("/v1.0.0/systems/sysB")
+        assert reply.is_error(503, "no node owns")
+        assert reply.headers["retry-after"] == "1"
 
 
-async def test_a_system_nobody_knows_is_404_once_the_owners_were_seen(one: Node) -> None:
-    assert (await one.gateway.get("/v1.0.0/systems/other")).is_error(503)
-    acquaint(None, one)
-    assert (await one.gateway.get("/v1.0.0/systems/other")).is_error(404)
+async def test_only_the_store_can_say_that_there_is_no_such_system(both: tuple[Node, Node]) -> None:
+    one, two = both
+    assert (await one.gateway.get("/v1.0.0/systems/new")).is_error(404)
+    two.own.known.add("new")
+    one.lookup.owned("new", "two")  # since the owners were read
+    assert (await one.gateway.get("/v1.0.0/systems/new")).status == 200
+    one.lookup.away = True
+    assert (await one.gateway.get("/v1.0.0/systems/other")).is_error(503, "store")
 
 
 async def test_what_the_owner_cannot_do_is_said_here(both: tuple[Node, Node]) -> None:
@@ -206,9 +209,12 @@ async def test_a_node_whose_lease_is_over_answers_nobody(both: tuple[Node, Node]
 async def test_a_new_system_is_made_known_to_the_cluster(both: tuple[Node, Node]) -> None:
     one, _ = both
     await one.cluster.install("sysB")
-    assert one.registered == []
+    assert one.lookup.added == []
     await one.cluster.install("sysC")
-    assert (one.registered, one.own.installed, len(one.looks)) == (["sysC"], [], 1)
+    assert (one.lookup.added, one.own.installed) == (["sysC"], [])
+    one.lookup.away = True
+    with pytest.raises(Unavailable, match="store"):
+        await one.cluster.install("sysD")
 
 
 # --- lock checks --------------------------------------------------------------------------------------------------
@@ -216,31 +222,35 @@ async def test_a_new_system_is_made_known_to_the_cluster(both: tuple[Node, Node]
 
 async def test_a_lock_check_is_answered_by_what_is_stored(both: tuple[Node, Node]) -> None:
     one, two = both
-    one.locks.stored = {"sysA": Answer(Code.OK), "sysB": Answer(Code.LOCKED, b'{"reprocessing":"d"}')}
+    one.lookup.lock("sysA", b"")
+    one.lookup.lock("sysB", b'{"reprocessing":"d"}')
     assert (await one.gateway.get("/v1.0.0/gateway/sysA/proceed")).status == 200
     for _ in range(2):  # from no cache
         reply = await one.gateway.get("/v1.0.0/gateway/sysB/proceed")
         assert (reply.status, reply.json) == (403, {"reprocessing": "d"})
-    assert one.locks.asked == ["sysA", "sysB", "sysB"]
+    assert one.lookup.asked == ["sysA", "sysB", "sysB"]
     assert (await one.gateway.get("/v1.0.0/gateway/nobody/proceed")).status == 200
     assert one.own.asked == two.own.asked == []
 
 
 async def test_a_lock_that_the_store_does_not_say_is_asked_of_the_owner(both: tuple[Node, Node]) -> None:
     one, two = both
-    one.locks.stored = {"sysB": None, "sysX": None}
+    one.lookup.lock("sysB", None)
     two.own.answers[CheckLock] = Answer(Code.LOCKED, b"{}")
     assert (await one.gateway.get("/v1.0.0/gateway/sysB/proceed")).status == 403
-    # The store has it, and what is known of the owners is older: it is not unknown, which might proceed.
+    two.lease["believed"] = False
+    assert (await one.gateway.get("/v1.0.0/gateway/sysB/proceed")).status == 503
+    one.lookup.lock("sysX", None)
     assert (await one.gateway.get("/v1.0.0/gateway/sysX/proceed")).status == 503
 
 
 async def test_without_the_store_own_locks_are_known_while_the_lease_is_believed(both: tuple[Node, Node]) -> None:
     one, _ = both
-    one.locks.away = True
+    one.lookup.away = True
     one.own.answers[CheckLock] = Answer(Code.OK)
     assert (await one.gateway.get("/v1.0.0/gateway/sysA/proceed")).status == 200
     assert (await one.gateway.get("/v1.0.0/gateway/sysB/proceed")).status == 503
+    # To this node it is no system: that is no reason to say that it may proceed.
     assert (await one.gateway.get("/v1.0.0/gateway/nobody/proceed")).status == 503
     one.lease["believed"] = False
     assert (await one.gateway.get("/v1.0.0/gateway/sysA/proceed")).status == 503

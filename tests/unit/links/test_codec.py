@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from maestro.events import ReplayRef
-from maestro.links.codec import HEAD, LIMIT, decode, encode
+from maestro.links.codec import HEAD, LARGE, LIMIT, decode, encode, pieces
 from maestro.links.items import INGRESS, MAIN, OF_LISTENER, OF_SYSTEM, Answered, Asked, Hello, Refused
 from maestro.links.sizes import fits, size_of
 from maestro.messages import (
@@ -53,6 +53,24 @@ def test_items_come_out_as_they_went_in(decoder: "msgspec.msgpack.Decoder[list[o
     found = decode(decoder, frame[HEAD:])
     assert found == items
     assert [type(item) for item in found] == [type(item) for item in items]
+
+
+def test_a_large_body_is_a_piece_of_its_own_and_the_frame_is_the_same() -> None:
+    large, larger = bytes(LARGE + 1), b"x" * (3 * LARGE)
+    items: list[object] = [
+        Arrived(1, Source.PERSIST, large, redelivered=False, mark="m"), Ack((1, 2)),
+        Arrived(2, Source.WAIT, larger, redelivered=True), Arrived(3, Source.PERSIST, b"s", redelivered=False),
+    ]  # fmt: skip
+    found = pieces(items)
+    assert b"".join(found) == encode(items)
+    assert [one for one in found if len(one) > LARGE] == [large, larger]
+    assert any(one is large for one in found)
+    assert pieces(items[1:2]) == [encode(items[1:2])]
+
+
+def test_a_large_body_beside_text_that_utf8_cannot_hold_is_carried() -> None:
+    items: list[object] = [Arrived(1, Source.PERSIST, bytes(LARGE + 1), redelivered=False, mark=CUT)]
+    assert decode(OF_LISTENER[INGRESS], b"".join(pieces(items))[HEAD:]) == items
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """The engine stops for good where memory and store part: nothing is stored or done after that."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import pytest
 
 from maestro.rules import facts
 from maestro.rules.commands import AckDelivery, Command, Look
 from maestro.rules.machine import Machine
 from maestro.rules.state import Lock, OutboxKind, OutboxMessage, Rules, System
+from maestro.store.base import Commit, Write
 from maestro.store.memory import MemoryStore
 from maestro.system.engine import GATHER_UP_TO, Engine
 from maestro.system.repository import DELIVERIES, Repository
@@ -157,3 +160,34 @@ async def test_acknowledgements_gather_while_the_broker_has_more_to_hand_over(pr
     assert bench.acked() == []
     bench.commit(together)
     assert bench.acked() == list(range(1, together + 1))
+
+
+class TellingStore(MemoryStore):
+    """Remembers which lock each of its commits tells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock: bytes | None = None
+        self.told: list[bytes | None] = []
+
+    def show_lock(self, facts: bytes) -> None:
+        self.lock = facts
+
+    def commit(self, writes: Sequence[Write], *, durable: bool) -> Commit:
+        self.told.append(self.lock)
+        return super().commit(writes, durable=durable)
+
+
+async def test_the_store_tells_the_lock_as_it_was_loaded_and_with_each_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.store = bench.engine._store = store = TellingStore()
+    bench.engine.repository = Repository(store, "sysA", Rules())
+    bench.engine.tell_lock()
+    assert store.told == [b""]
+    lock = Lock("doc", "ana", 0.0, 0, 1)
+    monkeypatch.setattr(System, "lock", lambda _system: lock)
+    bench.engine.feed(ARRIVAL, BODY)  # that the lock moved is reason enough for a commit
+    assert [orjson.loads(told or b"{}").get("reprocessing") for told in store.told] == [None, "doc"]
+    monkeypatch.setattr(System, "lock", lambda _system: None)
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.judging_token, ()))
+    assert store.told[2] == b""

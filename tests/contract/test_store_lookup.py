@@ -1,0 +1,242 @@
+"""What is stored of systems, for who does not own them: it is what the owner's last commit said, at that moment."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from maestro.store.base import Put, StoreAway, StoredSystem, StoreFenced
+from maestro.store.postgres import lookup as lookup_module
+from maestro.store.postgres.lookup import SystemLookup, lock_columns, lock_of
+from maestro.store.postgres.store import PostgresStore
+from maestro.store.postgres.stores import PostgresStores
+from tests.support.postgres import PostgresNode
+from tests.support.postgres_store import entered
+from tests.unit.http.conftest import eventually
+
+pytestmark = pytest.mark.postgres
+
+FACTS = b'{"reprocessing":"d","owner":"ana \xc3\xa9"}'
+
+
+@pytest.fixture
+def url(postgres_node: PostgresNode, database: str) -> str:
+    return postgres_node.url(database)
+
+
+@pytest.fixture
+async def stores(url: str, tmp_path: Path) -> PostgresStores:
+    return await entered(url, tmp_path)
+
+
+@pytest.fixture
+async def store(stores: PostgresStores) -> AsyncIterator[PostgresStore]:
+    store = await stores.open("sysA")
+    yield store
+    await ended(store)
+
+
+@pytest.fixture
+async def lookup(url: str) -> AsyncIterator[SystemLookup]:
+    lookup = SystemLookup(url, 5.0)
+    yield lookup
+    await lookup.close()
+
+
+async def ended(store: PostgresStore) -> None:
+    store.close()
+    await store.ended()
+
+
+def put(number: int) -> list[Put]:
+    return [Put("t", f"{number:05d}", {"n": number})]
+
+
+async def lock(lookup: SystemLookup, system_id: str = "sysA") -> bytes | None:
+    found = await lookup.find(system_id)
+    assert found is not None
+    return found.lock
+
+
+@pytest.mark.parametrize("lock", [None, b"", FACTS])
+def test_a_lock_fits_its_columns(lock: bytes | None) -> None:
+    assert lock_of(*lock_columns(lock)) == lock
+
+
+async def test_a_lock_is_told_by_the_commit_that_moves_it(store: PostgresStore, lookup: SystemLookup) -> None:
+    assert await lock(lookup) is None, "nobody has said it"
+    store.show_lock(b"")
+    assert await lock(lookup) is None, "it is no commit by itself"
+    await store.commit([], durable=False)
+    assert await lock(lookup) == b""
+    store.show_lock(FACTS)
+    await store.commit(put(1), durable=True)
+    assert await lock(lookup) == FACTS
+    await store.commit(put(2), durable=True)
+    assert await lock(lookup) == FACTS
+    store.show_lock(b"")
+    await store.commit(put(3), durable=True)
+    assert await lock(lookup) == b""
+    assert await lookup.find("sysB") is None
+
+
+async def test_of_commits_that_share_a_statement_the_last_lock_counts(
+    store: PostgresStore, lookup: SystemLookup
+) -> None:
+    commits = []
+    for number, facts in enumerate([b"", FACTS, b"", FACTS + b" "]):
+        store.show_lock(facts)
+        commits.append(store.commit(put(number), durable=True))
+    await asyncio.gather(*commits)
+    assert await lock(lookup) == FACTS + b" "
+
+
+async def test_a_former_owner_moves_no_lock(stores: PostgresStores, store: PostgresStore, lookup: SystemLookup) -> None:
+    store.show_lock(FACTS)
+    await store.commit(put(1), durable=True)
+    second = await stores.open("sysA")
+    store.show_lock(b"")
+    with pytest.raises(StoreFenced):
+        await store.commit(put(2), durable=True)
+    assert await lock(lookup) == FACTS, "as it was when it was taken over"
+    second.show_lock(FACTS)
+    await second.commit([], durable=False)
+    assert await lock(lookup) == FACTS
+    await ended(second)
+
+
+async def test_who_commits_and_knows_of_no_lock_leaves_it_unknown(
+    stores: PostgresStores, store: PostgresStore, lookup: SystemLookup
+) -> None:
+    """As an import into the stores does: what it wrote may have moved the lock."""
+    store.show_lock(b"")
+    await store.commit(put(1), durable=True)
+    importing = await stores.open("sysA")
+    assert await lock(lookup) == b""
+    await importing.commit(put(2), durable=True)
+    assert await lock(lookup) is None
+    await ended(importing)
+
+
+async def test_an_answer_is_never_older_than_its_question(store: PostgresStore, lookup: SystemLookup) -> None:
+    """Others keep both connections busy meanwhile, so that questions wait and share statements."""
+    done = asyncio.Event()
+
+    async def crowd() -> None:
+        while not done.is_set():
+            await lookup.find(random.choice(["sysA", "sysB"]))
+
+    crowds = [asyncio.create_task(crowd()) for _ in range(30)]
+    wrong = 0
+    for number in range(300):
+        facts = FACTS + b" " * number if number % 2 else b""
+        store.show_lock(facts)
+        await store.commit([], durable=True)
+        wrong += await lock(lookup) != facts
+    done.set()
+    await asyncio.gather(*crowds)
+    assert wrong == 0
+
+
+async def test_questions_share_statements(
+    store: PostgresStore, lookup: SystemLookup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.show_lock(b"")
+    await store.commit([], durable=True)
+    sent: list[int] = []
+    execute = lookup_module.execute
+
+    async def counted(connection, query, parameters, seconds):  # noqa: ANN001, ANN202 - as it is
+        sent.append(len(parameters[0]) if parameters else 0)
+        return await execute(connection, query, parameters, seconds)
+
+    monkeypatch.setattr(lookup_module, "execute", counted)
+    found = await asyncio.gather(*(lookup.find(f"sys{'AB'[number % 2]}") for number in range(2000)))
+    assert found == [StoredSystem(b"", ""), None] * 1000
+    assert len([ids for ids in sent if ids]) <= 4
+    assert max(sent) == 2
+
+
+async def test_a_connection_that_was_ended_is_replaced_without_a_failure(
+    store: PostgresStore, lookup: SystemLookup, postgres_node: PostgresNode, database: str
+) -> None:
+    store.show_lock(b"")
+    await store.commit([], durable=True)
+    await asyncio.gather(*(lookup.find("sysA") for _ in range(2)))
+    for _ in range(3):
+        postgres_node.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' "
+            "AND pid <> pg_backend_pid() AND query LIKE '%lock_facts%ANY%'", database,
+        )  # fmt: skip
+        assert {one.lock for one in await asyncio.gather(*(lookup.find("sysA") for _ in range(10))) if one} == {b""}
+
+
+async def test_without_the_database_there_is_no_answer_and_soon_again_one(
+    store: PostgresStore, lookup: SystemLookup, postgres_node: PostgresNode
+) -> None:
+    store.show_lock(b"")
+    await store.commit([], durable=True)
+    assert await lock(lookup) == b""
+    postgres_node.stop()
+    try:
+        for _ in range(20):  # at once, as long as it is known to be away
+            with pytest.raises(StoreAway):
+                await lookup.find("sysA")
+    finally:
+        postgres_node.start()
+
+    async def answered() -> bool:
+        try:
+            return await lock(lookup) == b""
+        except StoreAway:
+            return False
+
+    async with asyncio.timeout(30):
+        while not await answered():  # noqa: ASYNC110 - what is asked calls nobody
+            await asyncio.sleep(0.05)
+
+
+async def test_what_waits_has_a_bound_and_an_end(
+    url: str, stores: PostgresStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup_module, "_MOST", 3)
+    lookup = SystemLookup(url, 5.0)
+    waiting = [asyncio.ensure_future(lookup.find("sysA")) for _ in range(3)]
+    with pytest.raises(StoreAway, match="3 questions"):
+        await lookup.find("sysA")
+    await lookup.close()
+    for one in waiting:
+        with pytest.raises(StoreAway, match="closed"):
+            await one
+
+
+async def test_a_standby_is_not_asked(url: str, stores: PostgresStores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup_module, "_STANDBY", "SELECT true")
+    lookup = SystemLookup(url, 5.0)
+    with pytest.raises(StoreAway, match="standby"):
+        await lookup.find("sysA")
+    await lookup.close()
+
+
+async def test_all_systems_and_nodes_are_read_and_systems_added(
+    store: PostgresStore, lookup: SystemLookup, postgres_node: PostgresNode, database: str
+) -> None:
+    await lookup.add("sysB")
+    await lookup.add("sysB")
+    await lookup.add("sysA")
+    values = "1, 'http://{0}', 1, false, false, '', 1, '', 1"
+    for name, beat in (("one", 7), ("gone", 0)):
+        postgres_node.execute(
+            "INSERT INTO maestro.nodes (node, beat, incarnation, url, capacity, draining, holds_events, version,"
+            f" schema, settings_digest, joined) VALUES ('{name}', {beat}, {values.format(name)})", database,
+        )  # fmt: skip
+    postgres_node.execute("UPDATE maestro.systems SET node = 'one', incarnation = 1 WHERE id = 'sysB'", database)
+    read = await lookup.everything()
+    assert read.urls == {"one": "http://one"}
+    assert read.owners == {"sysA": "", "sysB": "one"}
+    assert await lookup.find("sysB") == StoredSystem(None, "one")
+    await store.commit(put(1), durable=True)
+    assert await lock(lookup) is None, "adding a system that is there changes nothing of it"
+    await eventually(lambda: store.waits == 0.0)
