@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from maestro import logs
+from maestro.actors import processes
 from maestro.actors.bootstrap import ActorRuntime
 from maestro.actors.host_process import HostProcess
 from maestro.actors.lock_view import lock_board
@@ -185,6 +186,7 @@ async def _until_ended(
     log, url = logs.get(), maestro.address.url
     log.info("maestro serves", url=url, broker=settings.broker.kind, data=str(settings.data_dir))
     announce(url)
+    processes.give_back()
     told = asyncio.create_task(stop.wait())
     ended, _ = await asyncio.wait([told, *maestro.tasks], return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
