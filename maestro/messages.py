@@ -7,9 +7,9 @@ Imports nothing of Maestro but `maestro.events`.
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from maestro.events import ReplayRef
 
@@ -159,6 +159,10 @@ class Waits(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
+#: A text that Maestro says to people, in English; the gateway says it in the language that is asked for.
+Said = Annotated[str, Meta(extra={"said": True})]
+
+
 class TodoItem(Struct, frozen=True, rename="camel", kw_only=True):
     """One thing that waits for a person."""
 
@@ -167,7 +171,7 @@ class TodoItem(Struct, frozen=True, rename="camel", kw_only=True):
     #: When it began, in UTC with its zone; empty: not known.
     since: str = ""
     #: It in one sentence.
-    says: str = ""
+    says: Said = ""
     #: The system is locked because of it; so many events wait behind it.
     locked: bool = False
     waiting: int = 0
@@ -186,7 +190,7 @@ class TodoItem(Struct, frozen=True, rename="camel", kw_only=True):
     #: Key of a commit in doubt, or of a group of the error queue; the sibling that a stalled system waits for.
     key: str = ""
     sibling: str = ""
-    cause: str = ""
+    cause: Said = ""
     #: Messages of the error queue that failed for this reason.
     count: int = 0
     #: Of what is pending: the digest that binds a decision to its preview.

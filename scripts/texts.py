@@ -8,11 +8,12 @@ writes every text into each `maestro.po`, drops those that are no longer in the 
 - the help of a command, an option, an argument;
 - the name of a table's column;
 - a sentence that is said in English and recognised where it is shown (`maestro.language.told`): what is passed to one
-  of `SPEAKERS`, or by one of `KEYWORDS`, with a {name} for each value.
+  of `SPEAKERS`, or by one of `KEYWORDS`, or stands in one of the files of `SAYING`, with a {name} for each value.
 """
 
 import ast
 import io
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT: Final = Path(__file__).parents[1]
+_NAMED: Final = re.compile(r"\{\w+\}")
 LOCALE: Final = ROOT / "maestro" / "locale"
 HEADER: Final = "# Maestro's texts. Made by `python -m scripts.texts`; the translations are written by hand."
 
@@ -39,7 +41,8 @@ class Speaker(NamedTuple):
 #: Exceptions whose text is shown to people.
 EXCEPTIONS: Final = (
     "ActorsFailed", "AlreadyRunning", "Ambiguous", "AuditError", "BadAnswerError", "BadCondition", "BadTarget",
-    "BindError", "BrokerError", "BrokerUnavailable", "FolderUnsafe", "FolderUnusable", "NotFound", "NotReachable",
+    "BindError", "BrokerError", "BrokerUnavailable", "FolderUnsafe", "FolderUnusable", "IssuerAway",
+    "NotFound", "NotReachable",
     "StoreDamaged", "StoreError", "StoreFull", "StoreLocked", "TokenError", "WrongShapeError",
 )  # fmt: skip
 #: Calls whose arguments are shown to people.
@@ -65,6 +68,33 @@ KEYWORDS: Final = {
     "says": ("system/todo", "http"),
     "cause": ("rules",),
 }
+#: Files whose every sentence is shown to people: what a rule says becomes a cause in a history, as a failed call does.
+SAYING: Final = (
+    "actors/client.py", "actors/errors.py", "broker/base.py", "broker/rabbitmq_problem.py",
+    "broker/rabbitmq_publisher.py", "events.py", "http/checking.py", "http/datasets.py", "http/deciding_many.py",
+    "http/middleware.py", "http/outcome.py", "http/overwrites.py", "http/platform_calls.py", "http/replies.py",
+    "http/todo_list.py",
+    "http/unusual.py", "ingress/consumer.py", "ingress/error_groups.py", "ingress/ownership.py", "json_text.py",
+    "notify/ways.py", "platform/apicore.py", "platform/connections.py", "platform/domain.py", "platform/once.py",
+    "platform/transport.py", "rules/", "system/arrivals.py", "system/deadline.py", "system/deciders.py",
+    "system/error_queue_client.py", "system/service.py", "system/todo.py", "system/views.py", "webhooks/sender.py",
+)  # fmt: skip
+#: Of these: what no person is shown.
+SILENT: Final = ("rules/ids.py", "rules/ledger_book.py", "rules/resting.py")
+#: What libraries say of a wrong value, passed on to its sender.
+FOREIGN: Final = (
+    "Expected `{kind}` of length >= {least}", "Expected `{kind}` of length <= {most}", "Expected `{kind}` >= {least}",
+    "Expected `{kind}` <= {most}", "Expected `{kind}`, got `{found}`", "Invalid enum value {value}",
+    "Expected `{kind}` matching regex {pattern}",
+)  # fmt: skip
+#: What is no sentence: a pattern, a type, a header, names of tasks.
+_NO_SENTENCE: Final = re.compile(
+    r"[|\[\]\\=]|charset|\r|^(Host: \{|entities of|live \{|outcome of|past of|error queue$)"
+)
+#: What surrounds a sentence that is joined to another one.
+_JOINTS: Final = " ;:,"
+#: Methods of a log: what they are passed is never translated.
+_LOGS: Final = frozenset({"debug", "info", "warning", "error", "critical", "exception", "compile"})
 
 
 class Text(NamedTuple):
@@ -81,6 +111,8 @@ def texts() -> dict[Text, set[str]]:
         name = path.relative_to(ROOT / "maestro").as_posix()
         for text in _Module(path, name).texts():
             found[text].add(name)
+    for text in FOREIGN:
+        found[Text(text)].add("libraries")
     for text in helps():
         found[Text(text)].add("help")
     return dict(found)
@@ -115,6 +147,10 @@ class _Module:
                 if isinstance(call, ast.Call):
                     yield from self._marked(call, scope)
                     yield from map(Text, self._said(call, scope))
+                elif isinstance(call, ast.Dict):
+                    yield from map(Text, self._noted(call, scope))
+        if self._name.startswith(SAYING) and self._name not in SILENT:
+            yield from map(Text, _every(self._tree))
 
     def _marked(self, call: ast.Call, scope: ast.AST) -> Iterator[Text]:
         name = call.func.id if isinstance(call.func, ast.Name) else ""
@@ -130,8 +166,6 @@ class _Module:
         """Yield the sentences that a call says."""
         name = call.func.id if isinstance(call.func, ast.Name) else ""
         speaker = SPEAKERS.get(name)
-        if not self._name.startswith(("cli", "client")):
-            return
         if speaker is not None and self._is_in(speaker.folders):
             for argument in speaker.arguments:
                 for said in _arguments(call, argument):
@@ -140,6 +174,12 @@ class _Module:
             if self._is_in(folders):
                 for said in _arguments(call, keyword):
                     yield from self._sentences(said, scope, 3)
+
+    def _noted(self, notes: ast.Dict, scope: ast.AST) -> Iterator[str]:
+        """Yield what a field's type says of a value that does not fit."""
+        for key, said in zip(notes.keys, notes.values, strict=True):
+            if self._name.startswith("http") and isinstance(key, ast.Constant) and key.value == "says":
+                yield from self._sentences(said, scope, 3)
 
     def _is_in(self, folders: tuple[str, ...]) -> bool:
         return any(self._name.startswith(folder) for folder in folders)
@@ -185,6 +225,34 @@ class _Module:
                 yield part
             case _:
                 pass
+
+
+def _every(tree: ast.Module) -> Iterator[str]:
+    """Yield every sentence of a module but its documentation, and what is logged, asserted or matched."""
+    silent: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Constant()) | ast.Assert():
+                silent.update(ast.walk(node))
+            case ast.Call(func=ast.Attribute(attr=name)) if name in _LOGS:
+                silent.update(ast.walk(node))
+            case ast.Call(func=ast.Name(id="t" | "tn" | "mark")):  # found as what it is
+                silent.update(ast.walk(node))
+            case ast.JoinedStr(values=values):
+                silent.update(one for one in values if isinstance(one, ast.Constant))
+            case _:
+                pass
+    for node in ast.walk(tree):
+        if node in silent or not (isinstance(node, ast.JoinedStr) or _is_text(node)):
+            continue
+        for template in _template(list(_parts(node))):  # type: ignore[arg-type]  # both are expressions
+            bare = template.strip(_JOINTS)
+            if " " in bare and len(_NAMED.sub("", bare).split()) > 1 and not _NO_SENTENCE.search(template):
+                yield bare
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _functions(tree: ast.AST) -> Iterator[ast.AST]:

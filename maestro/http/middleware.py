@@ -23,7 +23,9 @@ from maestro.http.log_limits import cut
 from maestro.http.operations import Operation
 from maestro.http.replies import HSTS, INTERNAL, SERVER, Denied, Problem, problem
 from maestro.http.request_context import CONTEXT, RequestContext
+from maestro.http.saying import in_language, language_of
 from maestro.http.sending import compress, unchanged
+from maestro.language import speaking
 from maestro.store.base import StoreError
 
 #: Characters of each fact of a refused attempt that the audit log keeps.
@@ -44,7 +46,8 @@ def wrapped(operation: Operation, guards: Guards) -> Handler:
             context = RequestContext(await guards.authentication.enter(request, operation.role, operation.cost))
             token = CONTEXT.set(context)
             try:
-                response = await _carried_out(operation, guards, request, context)
+                with speaking(language_of(request)):
+                    response = await _carried_out(operation, guards, request, context)
             finally:
                 CONTEXT.reset(token)
         except Exception as error:  # noqa: BLE001 - the last line of defence: no bug may show a client our insides
@@ -52,11 +55,12 @@ def wrapped(operation: Operation, guards: Guards) -> Handler:
                 denied = True
                 context = context or (RequestContext(error.caller) if error.caller else None)
             response = explained(request, _fitting(operation, error))
-        response = unchanged(request, response)
+        english = response
+        response = unchanged(request, await in_language(operation, request, english))
         compress(request, response)
         whole = operation.decides and not (operation.records_itself and response.status == HTTPStatus.OK)
         if denied or whole or (operation.recorded and response.status == HTTPStatus.OK):
-            await _record(operation, guards, request, context, response, denied=denied)
+            await _record(operation, guards, request, context, english, denied=denied)
         _log(operation, request, context, response.status, time.monotonic() - started, denied=denied)
         return response
 

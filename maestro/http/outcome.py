@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from maestro.http.comparing import Compared, Comparison, Value, size
 from maestro.http.datasets import Datasets, Looks, compared
+from maestro.language import figure, t, tn
 from maestro.platform import Platform, SiblingError
 from maestro.rules.unit import UnitState
 
@@ -248,20 +249,23 @@ def _largest(found: Iterable[tuple[UnitReplayed, Compared]]) -> tuple[UnitReplay
 
 
 def _said(counts: Mapping[str, int], largest: Value | None, compared: int) -> str:
-    """Return what all replays changed in one line, for terminals."""
+    """Return what all replays changed in one line, for terminals, in the caller's language."""
     changed, added, destroyed, unread = (counts[name] for name in ("changed", "added", "destroyed", "unread"))
-    parts = [_counted(changed, "value") + " changed"] if changed or not (added + destroyed + unread) else []
+    parts = []
+    if changed or not (added + destroyed + unread):
+        parts.append(tn("{n} value changed", "{n} values changed", changed))
     if largest is not None and largest.percent is not None:
-        digits = ",.1f" if abs(largest.percent) >= 1 or not largest.percent else ".3g"
-        parts.append(f"largest {largest.percent:+{digits}} %")
-    parts += [_counted(added, "row") + " added"] if added else []
-    parts += [_counted(destroyed, "row") + " destroyed"] if destroyed else []
-    parts += [_counted(unread, "row") + " changed without having been read"] if unread else []
-    return ", ".join(parts) + f" ({_counted(compared, 'result')} compared)"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+        digits = "+,.1f" if abs(largest.percent) >= 1 or not largest.percent else "+.3g"
+        parts.append(t("largest {percent} %", percent=figure(largest.percent, digits)))
+    if added:
+        parts.append(tn("{n} row added", "{n} rows added", added))
+    if destroyed:
+        parts.append(tn("{n} row destroyed", "{n} rows destroyed", destroyed))
+    if unread:
+        parts.append(
+            tn("{n} row changed without having been read", "{n} rows changed without having been read", unread)
+        )
+    return ", ".join(parts) + " " + tn("({n} result compared)", "({n} results compared)", compared)
 
 
 def _of_unit(unit: UnitReplayed, value: Value) -> dict[str, Any]:

@@ -48,6 +48,6 @@ def compress(request: web.Request, response: web.StreamResponse) -> None:
     body = response.body
     if not isinstance(body, bytes | bytearray) or len(body) < COMPRESSED_FROM:
         return
-    response.headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
+    response.headers.add(hdrs.VARY, hdrs.ACCEPT_ENCODING)
     if takes_gzip(request):
         response.enable_compression(web.ContentCoding.gzip)

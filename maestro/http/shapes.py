@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from maestro.events import SYSTEM_ID
 from maestro.http.comparing import Value
-from maestro.messages import TodoItem
+from maestro.messages import Said, TodoItem
 from maestro.rules.status import Status
 from maestro.rules.unit import UnitState
 
@@ -354,7 +354,7 @@ class ErrorBody(Struct):
 
     #: The HTTP status, as text.
     status: Annotated[str, Meta(pattern="^[45][0-9][0-9]$")]
-    message: str
+    message: Said
 
 
 class MessageBody(Struct):
@@ -373,7 +373,7 @@ class StallShape(Struct):
     """What a system waits for: nothing of it can be judged, committed or replayed until then."""
 
     sibling: str
-    cause: str
+    cause: Said
     since: str
 
 
@@ -393,8 +393,8 @@ class NotReadyBody(Struct):
     """What keeps Maestro from working, part by part."""
 
     status: Literal["503"]
-    message: str
-    problems: dict[str, str] = {}
+    message: Said
+    problems: dict[str, Said] = {}
 
 
 class HistoryShape(Struct):
@@ -405,7 +405,7 @@ class HistoryShape(Struct):
     user: str
     #: The `timestamp` with its zone.
     at: str = ""
-    cause: str = ""
+    cause: Said = ""
     reason: str = ""
 
 
@@ -424,7 +424,7 @@ class UnitShape(Struct, rename="camel"):
     done_at: str | None = None
     duration: float | None = None
     #: Why it cannot be replayed.
-    problem: str | None = None
+    problem: Said | None = None
     #: Who named it: `discovery`, `ledger` or `both`.
     named: str = "discovery"
     #: In a late reprocessing: the instances whose commits it missed.
@@ -488,7 +488,7 @@ class UnitName(Struct, rename="camel"):
 class SetAsideShape(UnitName, rename="camel"):
     """A unit that cannot be replayed, and why."""
 
-    problem: str
+    problem: Said
 
 
 class LeftOutShape(UnitName, rename="camel"):
@@ -497,7 +497,7 @@ class LeftOutShape(UnitName, rename="camel"):
     user: str
     timestamp: str
     reason: str
-    problem: str = ""
+    problem: Said = ""
 
 
 class ProgressShape(Struct):
@@ -532,7 +532,7 @@ class EstimateShape(Struct):
     """How long what is left will take."""
 
     seconds: float
-    basis: Any
+    basis: Said
 
 
 class GrownShape(Struct):
@@ -574,7 +574,7 @@ class ConditionShape(Struct):
     found: str | None
     holds: bool | None
     #: It in words.
-    says: str
+    says: Said
 
 
 class AppliedShape(Struct):
@@ -583,7 +583,7 @@ class AppliedShape(Struct):
     name: str
     digest: str
     effects: list[str]
-    why: str
+    why: Said
     conditions: list[ConditionShape]
 
 
@@ -594,7 +594,7 @@ class DemandShape(Struct, rename="camel"):
     #: A skip is refused with 409.
     skip_refused: bool
     at: str
-    says: str
+    says: Said
     by: list[AppliedShape]
 
 
@@ -641,7 +641,7 @@ class ExplainedShape(Struct, rename="camel"):
     forking: bool
     approval: str
     skip_refused: bool
-    says: str
+    says: Said
     policies: list[WeighedShape]
     recorded: DemandShape | None
     two_approvers: bool
@@ -711,7 +711,7 @@ class DecidedShape(Struct):
     outcome: Literal["decided", "noted", "refused", "unknown"]
     #: The HTTP status that the decision would have had by itself, and why it was refused.
     status: int
-    message: str
+    message: Said
 
 
 class DecidedManyShape(Struct):
@@ -749,7 +749,7 @@ class RecordShape(Struct, rename="camel"):
     status: Status
     since: str
     changed: str
-    cause: str
+    cause: Said
     decision: DecisionShape | None
     units: int
     replayed: int
@@ -777,7 +777,7 @@ class LockShape(Struct):
 
     reprocessing: str
     owner: str
-    reason: str
+    reason: Said
     since: str
     progress: LockProgress
 
@@ -807,7 +807,7 @@ class SystemShape(Struct):
 
     id: str
     state: str
-    message: str = ""
+    message: Said = ""
     lock: LockShape | None = None
     stalled: StallShape | None = None
     pending: list[str] = []
@@ -823,7 +823,7 @@ class SystemShape(Struct):
     counters: dict[str, int] = {}
     epoch: int = 0
     #: What keeps the broker from its work, for all systems: out of reach, or an alarm of RabbitMQ's.
-    broker: str = ""
+    broker: Said = ""
 
 
 class WaitingEvent(Struct, rename="camel"):
@@ -895,7 +895,7 @@ class DeliveryShape(Struct):
     type: str
     tries: int
     outcome: Literal["retrying", "delivered", "given up"]
-    problem: str
+    problem: Said
     begun: Annotated[float, Meta(description=SECONDS)]
     last: Annotated[float, Meta(description=SECONDS)]
 
@@ -918,7 +918,7 @@ class WayShape(Struct, rename="camel"):
     given_up: int
     #: Failed tries in a row, and why the last one failed; empty: it arrived.
     failed: int
-    problem: str
+    problem: Said
     last: Annotated[float, Meta(description=SECONDS)]
 
 
@@ -932,7 +932,7 @@ class TestedWay(Struct):
     """What became of a test by one way; without a problem it arrived."""
 
     name: str
-    problem: str
+    problem: Said
 
 
 class TestedWays(Struct):
@@ -996,7 +996,7 @@ class OverwriteShape(Struct):
     same: int
     more: int
     #: Why nothing, or not all, is known.
-    problem: str
+    problem: Said
 
 
 class StaleUnit(Struct, rename="camel"):
@@ -1014,7 +1014,7 @@ class StaleUnit(Struct, rename="camel"):
     at: str
     #: Instances whose commits it did not see.
     missed: list[str]
-    cause: str
+    cause: Said
     #: Who accepted it or left it out, and why.
     user: str
     reason: str
@@ -1059,7 +1059,7 @@ class EvidenceShape(Struct, rename="camel"):
     #: Rows that its computation created: a replay adds rows, it does not replace these.
     adds_rows: int
     #: Why nothing, or not all, is known.
-    problem: str
+    problem: Said
 
 
 class EvidencePage(Struct):
@@ -1098,7 +1098,7 @@ class OutcomeSummary(Struct, rename="camel"):
     unchanged: int
     largest: UnitValueShape | None
     #: Why something is not to be had.
-    problem: str
+    problem: Said
 
 
 class UnitOutcome(Struct, rename="camel"):
@@ -1119,7 +1119,7 @@ class UnitOutcome(Struct, rename="camel"):
     #: The thirty largest changes.
     values: list[ValueShape]
     #: Why there is nothing to compare, or it is not to be had.
-    problem: str
+    problem: Said
 
 
 class OutcomePage(Struct, rename="camel"):
@@ -1146,7 +1146,7 @@ class PastShape(Struct, rename="camel"):
     #: Spreads between the new value and the median.
     score: float | None
     #: Why there may be more of them; empty: these are all, or as many as are asked for.
-    ends: str
+    ends: Said
 
 
 class UnusualValue(ValueShape, frozen=True):
@@ -1175,7 +1175,7 @@ class UnusualPage(Struct, rename="camel"):
     limit: float
     values: list[UnusualValue]
     #: Why nothing, or not all, is known.
-    problem: str
+    problem: Said
 
 
 class LabelShape(Struct):
@@ -1207,11 +1207,26 @@ class EntitiesPage(Struct):
     next: int | None
 
 
+class ErrorMessageShape(Struct, rename="camel"):
+    """A message of the error queue: why it failed and when, its headers, its size in bytes, and its body."""
+
+    id: str
+    reason: Said
+    #: Empty: it came before that was noted.
+    failed_at: str
+    headers: dict[str, Any]
+    size: int
+    #: `body` is its beginning only.
+    truncated: bool
+    #: As JSON, or as text where it is none.
+    body: Any
+
+
 class ErrorsPage(Struct):
     """The oldest messages of the error queue, or of one group of it; `total`: how many there are of these."""
 
     total: int
-    errors: list[dict[str, Any]]
+    errors: list[ErrorMessageShape]
 
 
 class ErrorGroupShape(Struct, rename="camel"):
@@ -1219,7 +1234,7 @@ class ErrorGroupShape(Struct, rename="camel"):
 
     key: str
     #: Why the oldest of them failed.
-    reason: str
+    reason: Said
     count: int
     #: When the first and the last of them failed; empty: one of them came before that was noted.
     first: str
@@ -1255,7 +1270,7 @@ class DoubtShape(Struct, omit_defaults=True, rename="camel"):
     delivery: str
     reprocessing: str
     since: str
-    cause: str
+    cause: Said
     state: str = ""
     verdict: str = ""
     user: str = ""

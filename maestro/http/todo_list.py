@@ -121,5 +121,6 @@ def _unseen(system_id: str, count: int, since: str) -> TodoItem:
 
 
 def _says(count: int, why: str) -> str:
-    events = "event" if count == 1 else "events"
-    return f"{count} {events} failed for good, {why}: mend the cause, then put them back"
+    if count == 1:
+        return f"{count} event failed for good, {why}: mend the cause, then put it back"
+    return f"{count} events failed for good, {why}: mend the cause, then put them back"

@@ -176,8 +176,9 @@ def _refuse_if_at_rest(system: System, result: Delivery, step: Step) -> None:
     """Answer the caller of a result that is kept: nothing becomes of it before its reprocessing is retried."""
     doc = system.documents.get(result.reprocessing)
     if doc is None or not doc.running:
-        status = f"is {doc.status}" if doc is not None else "is not known"
-        answer(result, step, Code.FAILED, message=f"reprocessing {result.reprocessing} {status}")
+        id_ = result.reprocessing
+        said = f"reprocessing {id_} is not known" if doc is None else f"reprocessing {id_} is {doc.status}"
+        answer(result, step, Code.FAILED, message=said)
 
 
 def _meet_again(system: System, known: Delivery, fact: facts.EventArrived, step: Step) -> None:

@@ -23,7 +23,9 @@ def limited(budget: Budget) -> bool:
 def used_up(budget: Budget, replays: int, seconds: float) -> str:
     """Say which limit `replays` done and `seconds` gone have reached; empty when none."""
     if budget.replays is not None and replays >= budget.replays:
-        return f"budget of {budget.replays} replays used"
+        done = budget.replays
+        return f"budget of {done} replay used" if done == 1 else f"budget of {done} replays used"
     if budget.minutes is not None and seconds >= budget.minutes * SECONDS_PER_MINUTE:
-        return f"budget of {budget.minutes:g} minutes used"
+        gone = budget.minutes
+        return f"budget of {gone:g} minute used" if gone == 1 else f"budget of {gone:g} minutes used"
     return ""

@@ -102,8 +102,10 @@ def resolve(system: System, doubt: Doubt, word: str, user: str, reason: str, ste
     step.save(SaveDoubt(doubt))
     doc = system.documents.get(doubt.document)
     if doc is not None:
-        said = "made" if word == Word.MADE else "to be made again"
-        doc.note(system.now, user, f"the commit of {doubt.instance_id} in doubt is {said}", reason)
+        said = f"the commit of {doubt.instance_id} in doubt is made"
+        if word != Word.MADE:
+            said = f"the commit of {doubt.instance_id} in doubt is to be made again"
+        doc.note(system.now, user, said, reason)
         if doubt.use is Use.HELD:
             doc.held_committed, doc.held_begun = word == Word.MADE, False
             if word == Word.MADE:

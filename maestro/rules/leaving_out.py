@@ -57,7 +57,10 @@ def nothing_else_left(system: System, doc: Document, step: Step) -> bool:
         step.save(SaveDocument(doc))
         _alarm(doc, units, step)
         return True
-    cause = f"{_count(units)} cannot be replayed: leave them out, or resume to try them again"
+    number = len(units)
+    cause = f"{number} unit cannot be replayed: leave it out, or resume to try it again"
+    if number != 1:
+        cause = f"{number} units cannot be replayed: leave them out, or resume to try them again"
     doc.move(Trigger.PAUSE, system.now, MAESTRO, cause)
     doc.pausing = doc.pause_reason = ""
     step.save(SaveDocument(doc))
@@ -85,7 +88,9 @@ def on_leave_out_asked(system: System, fact: facts.LeaveOutAsked, step: Step) ->
             system.file(doc)
             kept.supersede(system, doc, step)
         _leave_out(system, doc, units, fact.user, fact.reason, step)
-        doc.note(system.now, fact.user, f"left out {_count(units)}", fact.reason)
+        number = len(units)
+        left = f"left out {number} unit" if number == 1 else f"left out {number} units"
+        doc.note(system.now, fact.user, left, fact.reason)
         step.save(SaveDocument(doc))
         answer(fact, doc, step)
     if loaded:
@@ -125,10 +130,6 @@ def _leave_out(system: System, doc: Document, units: list[Unit], user: str, reas
         doc.set_aside.pop(unit.key, None)
         step.save(SaveUnit(doc, unit))
         staleness.left_out(system, unit.key, unit.result_instance or unit.instance_id, user, reason, step)
-
-
-def _count(units: list[Unit]) -> str:
-    return f"{len(units)} unit{'s' * (len(units) > 1)}"
 
 
 def _alarm(doc: Document, units: list[Unit], step: Step) -> None:

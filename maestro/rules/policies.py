@@ -200,7 +200,7 @@ class Demand:
     def text(self) -> str:
         """It in words."""
         skip = "; it may not be skipped" if self.skip_refused else ""
-        by = f", by {', '.join(map(str, self.by))}" if self.by else ""
+        by = f"; demanded by {', '.join(map(str, self.by))}" if self.by else ""
         return f"{_DEMANDED[self.approval]}{skip}{by}"
 
 

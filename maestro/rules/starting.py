@@ -49,10 +49,9 @@ def on_origins_fetched(system: System, doc: Document, fact: facts.ReplayOriginsF
     units = doc.add(replay_order(new), START)
     doc.cascaded += len(units)
     system.counters.cascaded += len(units)
-    doc.note(
-        system.now,
-        MAESTRO,
-        f"the start added {len(units)} unit{'s' * (len(units) > 1)} that the held commit impacts by now",
-        "",
-    )
+    number = len(units)
+    added = f"the start added {number} unit that the held commit impacts by now"
+    if number != 1:
+        added = f"the start added {number} units that the held commit impacts by now"
+    doc.note(system.now, MAESTRO, added, "")
     step.save(SaveDocument(doc), *(SaveUnit(doc, unit) for unit in units))

@@ -216,7 +216,7 @@ def test_a_budget(browser: Browser, scene: Scene, tenant: Tenant) -> None:
     browser.sees("It pauses after 1 replay (0 done), 30 minutes", within="#run")
     scene.answers(tenant, 1)
     browser.sees("Paused after 1 of at least 3 replays.", "the system is locked")
-    browser.sees("The budget of 1 replay is used up.", within="#trace")
+    browser.sees("budget of 1 replay used", within="#trace")
     browser.press("Resume")
     browser.sees("At least 2 replays are left.", within="dialog")
     browser.type("Why?", "looks good")

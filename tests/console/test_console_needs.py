@@ -46,7 +46,7 @@ def test_a_run_that_its_budget_paused_is_there_with_its_lock(browser: Browser, s
     browser.until(lambda: entry(browser, tenant.system), "it to be listed")
     said = entry(browser, tenant.system)
     for part in ("rectify quote", "USD · 1.61414", "paused", "keeps the system locked", "1 event waits behind it",
-                 "2 results are still to be computed again", "budget of 1 replays used"):  # fmt: skip
+                 "2 results are still to be computed again", "budget of 1 replay used"):  # fmt: skip
         assert part.lower() in said.lower(), said
     browser.until(lambda: opened(browser, tenant.system), "it is opened")
     browser.sees("Resume")

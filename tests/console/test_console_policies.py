@@ -62,8 +62,8 @@ def test_it_looks_right(browser: Browser, scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("language", "says"),
     [
-        ("en", ("Approved by policy small (", "What the policies demanded", "Approved without asking anybody.")),
-        ("pt-BR", ("Aprovado pela política small (", "O que as políticas exigiram", "a reexecutar: 2, no máximo 3")),
+        ("en", ("approved by policy small (", "What the policies demanded", "Approved without asking anybody.")),
+        ("pt-BR", ("aprovado pela política small (", "O que as políticas exigiram", "a reexecutar: 2, no máximo 3")),
     ],
 )
 def test_what_a_policy_approved(browser: Browser, scene: Scene, language: str, says: tuple[str, ...]) -> None:

@@ -54,7 +54,7 @@ def test_it_is_followed_live_with_its_cascade(browser: Browser, scene: Scene, te
     assert browser.run("return document.querySelector('progress').value") == 1
     for number in (2, 3):
         scene.answers(tenant, number)
-    browser.sees("From 3 past replays of this system", "left", within="#run")
+    browser.sees("running mean of 3 past replays of this system", "left", within="#run")
     for number in (4, 5):
         scene.answers(tenant, number)
     browser.sees("Done: the data is saved, and every result")

@@ -69,6 +69,11 @@ class Plan:
                 plan.held[instance] = _held(instance, decision, dice)
         return plan
 
+    def end(self, count: int) -> None:
+        """Keep the first `count` events."""
+        self.events = self.events[:count]
+        self.held = {instance: held for instance, held in self.held.items() if instance in self.events}
+
     @property
     def expected(self) -> list[str]:
         """What is committed, in the only order that the rules allow: events by name, replays by their unit's name."""
@@ -148,6 +153,11 @@ class Load:
         for instance in chunk:
             await it.publish(event(instance, system), system=system, celery_id=f"id-{instance}")
             self.accepted.append(instance)
+
+    def end(self) -> None:
+        """Plan no more than what was published."""
+        for plan in self.plans.values():
+            plan.end(len(plan.events) - sum(1 for _ in self._left[plan.system]))
 
     # --- decisions -----------------------------------------------------------------------------------------------
 

@@ -22,7 +22,8 @@ from tests.support.stage import Stage, eventually, stage
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(600)]
 SYSTEMS = ("s0", "s1", "s2")
-EVENTS, SLICE = 120, 5
+#: Events of each system: at least so many, and more for as long as there are faults to come, but not without end.
+EVENTS, MOST, SLICE = 120, 2000, 5
 #: Seconds within which a system that was killed must work again (on an idle machine; tests allow for a busy one).
 PROMISED, BUSY = 5.0, 6.0
 #: Points of a system's actor; each is passed often.
@@ -70,26 +71,33 @@ class Faults:
 @asynccontextmanager
 async def under_load(tmp_path: Path, url: str, dice: Random, crashes: int, **environ: str) -> AsyncIterator[Stage]:
     """A stage on which work flows for as long as the block takes; all invariants are checked after it."""
-    load = Load(SYSTEMS, EVENTS, dice, impacting=0.1)
+    load = Load(SYSTEMS, MOST, dice, impacting=0.1)
     async with stage(tmp_path, url, SYSTEMS, **load.environ, **environ, MAESTRO_LOG__LEVEL="warning") as it:
         load.prepare(it)
         it.siblings.latency = 0.02
         async with Watcher(it, list(SYSTEMS)) as watcher:
             deciding = asyncio.create_task(load.decide(it))
-            publishing = asyncio.create_task(flow(it, load))
+            enough = asyncio.Event()
+            publishing = asyncio.create_task(flow(it, load, enough))
             await it.siblings.wait_for(lambda: len(it.siblings.commits) >= 5 * len(SYSTEMS), 60)
             yield it
+            enough.set()
             await publishing
+            load.end()
             await load.settled(it)
             deciding.cancel()
         figures = await invariants.check(it, load, watcher, crashes=crashes)
         note(os.environ["PYTEST_CURRENT_TEST"].partition("::")[2], **figures)
 
 
-async def flow(it: Stage, load: Load) -> None:
-    """Publish all, a few at a time."""
-    for _ in range(0, EVENTS, SLICE):
-        await load.publish(it, SLICE)
+async def flow(it: Stage, load: Load, enough: asyncio.Event) -> None:
+    """Publish, a few at a time, until there is enough: a slow machine needs more than a quick one."""
+    published = 0
+    while published < EVENTS * len(SYSTEMS) or not enough.is_set():
+        some = await load.publish(it, SLICE)
+        if not some:
+            return
+        published += some
         await asyncio.sleep(0.7)
 
 

@@ -67,7 +67,7 @@ async def test_a_budget_pauses_under_lock_over_a_restart_and_goes_on(tmp_path: P
         path = f"{V1}/{doc['id']}"
         await it.post(f"{path}/approve", {"user": "ana", "budget": {"replays": 1}})
         paused = await it.reaches(doc, "paused")
-        assert paused["history"][-1]["cause"] == "budget of 1 replays used"
+        assert paused["history"][-1]["cause"] == "budget of 1 replay used"
         assert paused["progress"]["replayed"] == 1
 
         await it.stop()

@@ -8,6 +8,7 @@ import pytest
 
 from maestro.http.app import create_app
 from maestro.http.server import Address, serve_http
+from maestro.language import PORTUGUESE, speaking, told
 from maestro.settings.model import HttpSettings
 from tests.unit.http.fake_actor_client import FakeActorClient, FakePages
 
@@ -46,7 +47,7 @@ class Client:
             reader, writer = await asyncio.open_connection(*self.address)
             try:
                 writer.write(request)
-                return await read_reply(reader, head_only=request.startswith(b"HEAD "))
+                return understood(await read_reply(reader, head_only=request.startswith(b"HEAD ")))
             finally:
                 writer.close()
 
@@ -60,6 +61,24 @@ class Client:
 
     async def post(self, target: str, body: bytes = b"") -> Reply:
         return await self.call("POST", target, body)
+
+
+#: What doubles say, or the protocol: no text of Maestro's.
+FOREIGN = {
+    "Not Found", "actor is being replaced", "approved already", "broker: connection refused; actors: starting",
+    "digest: it changed", "domain: refused", "group k1 is not what was shown any more", "it changed", "later",
+    "no reprocessing", "no room", "not here", "r0 comes first", "store is full", "sysSecret: broken",
+}  # fmt: skip
+
+
+def understood(reply: Reply) -> Reply:
+    """Fail where the gateway refuses in words that there is no translation of."""
+    english = "content-language" not in reply.headers
+    if english and reply.status >= 400 and reply.body.startswith(b'{"status"'):
+        message = reply.json.get("message", "")
+        with speaking(PORTUGUESE):
+            assert not message or message in FOREIGN or told(message) != message, f"no translation of {message!r}"
+    return reply
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:

@@ -218,7 +218,7 @@ class TestRestart:
         hold(it)
         it, doc = restart(it, CLOSED)
         assert doc.history[-1].cause == (
-            f"by the policies as they are now: two people must approve; it may not be skipped, by closed "
+            f"by the policies as they are now: two people must approve; it may not be skipped; demanded by closed "
             f"({CLOSED.digest})"
         )
         it.refused(facts.Skipped, doc.id, Code.CONFLICT, "may not be skipped")

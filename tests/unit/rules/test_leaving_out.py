@@ -96,7 +96,7 @@ def test_what_has_no_subscriber_is_set_aside_and_the_others_go_on(m: Driver) -> 
     assert m.doc.current.instance_id == "p2"
     m.replay("re1", "p2")
     assert m.doc.status is Status.PAUSED
-    assert m.doc.history[-1].cause == "1 unit cannot be replayed: leave them out, or resume to try them again"
+    assert m.doc.history[-1].cause == "1 unit cannot be replayed: leave it out, or resume to try it again"
     assert m.system.lock().paused
     assert m.asked(do.EmptyQueues)
 

@@ -175,7 +175,7 @@ class TestVerdict:
         demand = verdict([closed, policy(ASK, name="other", units_to=0)], figures()).demand(7.0, asked=True)
         (one,) = demand.by
         assert (one.name, one.digest, one.effects) == ("closed", closed.digest, (TWO, REFUSE))
-        assert demand.text == f"two people must approve; it may not be skipped, by closed ({closed.digest})"
+        assert demand.text == f"two people must approve; it may not be skipped; demanded by closed ({closed.digest})"
         assert one.why == "data of 2026-06-30, before 2026-07-01"
 
     def test_a_record_of_who_is_asked_already_spares_nobody(self) -> None:

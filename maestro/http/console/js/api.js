@@ -1,5 +1,6 @@
 // Talks to the gateway. Every answer that is not 2xx is thrown as a Failure, with what the server said.
 
+import { language } from "./i18n.js";
 import * as session from "./session.js";
 
 const V1 = "/v1.0.0";
@@ -150,7 +151,8 @@ export const forget = () => known.clear();
 
 function headers(given) {
   const token = session.token();
-  return token ? { ...given, Authorization: `Bearer ${token}` } : given;
+  const sent = { ...given, "Accept-Language": language() };
+  return token ? { ...sent, Authorization: `Bearer ${token}` } : sent;
 }
 
 function parsed(text) {

@@ -69,13 +69,7 @@ export function progress(doc) {
 
 /** Return how long what is left will take: the server's word, else this run's own pace; null when nobody can tell. */
 export function estimate(doc, now = Date.now()) {
-  if (doc.estimate) {
-    const [, past, named, left] = /of (\d+) past replays.*?(\d+) of (\d+) by/.exec(doc.estimate.basis) ?? [];
-    const basis = past
-      ? { key: "estimate.past", values: { n: Number(past), named, left } }
-      : { text: doc.estimate.basis };
-    return { seconds: doc.estimate.seconds, basis };
-  }
+  if (doc.estimate) return { seconds: doc.estimate.seconds, basis: { text: doc.estimate.basis } };
   const { replayed, outstanding } = doc.progress;
   const started = doc.history.findLast((entry) => Sets.running.includes(entry.status));
   if (phase(doc) !== "running" || !started || !replayed || !outstanding) return null;
