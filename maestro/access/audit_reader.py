@@ -61,7 +61,7 @@ def verify(folder: Path) -> tuple[int, str]:
     """
     chain = Chain(str(folder))
     for path, index, line in _numbered(folder, 0):
-        chain.take(f"{path}: line {index}", parsed(str(path), line))
+        chain.take(str(path), index, parsed(str(path), line))
     return chain.end()
 
 
@@ -74,7 +74,7 @@ class Chain:
         self._missing: tuple[str, str] | None = None
         self._begun = False
 
-    def take(self, where: str, fields: dict[str, Any]) -> None:
+    def take(self, path: str, index: int, fields: dict[str, Any]) -> None:
         """Check the next line. Raises `AuditError`."""
         if not self._begun and fields["number"] > 1:
             self._number, self._hash = fields["number"] - 1, fields["before"]
@@ -82,7 +82,7 @@ class Chain:
         self._begun = True
         chained = (fields["number"], fields["before"]) == (self._number + 1, self._hash)
         if not chained or fields["hash"] != line_hash(fields):
-            raise AuditError(f"{where} is not what was written (number {fields['number']})")
+            raise AuditError(f"{path}: line {index} is not what was written (number {fields['number']})")
         self._number, self._hash = fields["number"], fields["hash"]
         if fields.get("what") == ROTATED and self._missing == _removed(fields):
             self._missing = None
@@ -90,9 +90,8 @@ class Chain:
     def end(self) -> tuple[int, str]:
         """Return number and hash of the last line. Raises `AuditError`: the beginning is missing."""
         if self._missing is not None:
-            raise AuditError(
-                f"{self._name}: the lines up to number {self._missing[0]} are missing, and no line says so"
-            )
+            folder, missing = self._name, self._missing[0]
+            raise AuditError(f"{folder}: the lines up to number {missing} are missing, and no line says so")
         return self._number, self._hash
 
 
@@ -124,11 +123,11 @@ def _files(folder: Path) -> list[Path]:
         raise AuditError(f"{folder}: cannot be read: {problem.strerror}") from problem
 
 
-def parsed(name: str, line: bytes) -> dict[str, Any]:
+def parsed(path: str, line: bytes) -> dict[str, Any]:
     """Return a line's fields. Raises `AuditError`: it is no line of a log."""
     try:
         fields = orjson.loads(line)
         _ = fields["number"] + 0, fields["before"], fields["hash"]
     except (orjson.JSONDecodeError, KeyError, TypeError) as problem:
-        raise AuditError(f"{name}: holds a line that is none of the log: {line[:80]!r}") from problem
+        raise AuditError(f"{path}: holds a line that is none of the log: {line[:80]!r}") from problem
     return dict(fields)

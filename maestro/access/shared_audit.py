@@ -100,5 +100,5 @@ async def verify_shared(tables: GatewayTables, log: str) -> tuple[int, str]:
     """Check a log as `audit_reader.verify` does, and that it ends where it should. Raises `AuditError`."""
     chain = Chain(f"PostgreSQL, {log}")
     async for fields in shared_lines(tables, log):
-        chain.take(f"PostgreSQL, {log}: line {fields['number']}", fields)
+        chain.take(f"PostgreSQL, {log}", fields["number"], fields)
     return chain.end()

@@ -62,7 +62,7 @@ def complete(ask: Callable[[], Reply[OutcomePage]], timeout: float = _TIMEOUT) -
 
 
 def _print(out: Output, page: OutcomePage) -> None:
-    out.say(told(page.summary.says))
+    out.say(_summary(page.summary))
     for line in _remarks(page.summary):
         out.say(line)
     if page.biggest:
@@ -101,6 +101,27 @@ def _cells(value: Value) -> Sequence[str]:
         percent(value.percent),
         t(_MARKS.get(value.change, "")),
     )
+
+
+def _summary(found: OutcomeSummary) -> str:
+    """Say in one line what all replays changed."""
+    if not found.replayed:
+        return told(found.says)
+    changed, added, destroyed, unread = found.changed, found.added, found.destroyed, found.unread
+    parts = []
+    if changed or not (added or destroyed or unread):
+        parts.append(tn("{n} value changed", "{n} values changed", changed))
+    if found.largest is not None and found.largest.percent is not None:
+        parts.append(t("largest {percent}", percent=percent(found.largest.percent)))
+    if added:
+        parts.append(tn("{n} row added", "{n} rows added", added))
+    if destroyed:
+        parts.append(tn("{n} row destroyed", "{n} rows destroyed", destroyed))
+    if unread:
+        parts.append(
+            tn("{n} row changed without having been read", "{n} rows changed without having been read", unread)
+        )
+    return f"{', '.join(parts)} ({tn('{n} result compared', '{n} results compared', found.compared)})"
 
 
 def _remarks(found: OutcomeSummary) -> list[str]:

@@ -4,21 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from maestro import logs
 from maestro.access.audit import REFUSED_BYTES, REFUSED_FILES, AuditError, AuditLog, Entry, Recorder
-from maestro.access.oidc import Oidc
 from maestro.access.tokens import TokenFile
 from maestro.access.verifier import Verifier
 from maestro.http.authentication import Authentication
 from maestro.http.hosts import own_names
 from maestro.http.idempotency import Replays, StoredReplays
-from maestro.settings.model import AccessSettings, HttpSettings, Settings
+from maestro.settings.model import AccessSettings, HttpSettings, OidcSettings, Settings
 from maestro.store.door import open_gateway_store
 from maestro.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from maestro.access.oidc import Oidc
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ async def guarding(settings: Settings) -> AsyncIterator[Guards]:
         verifier = None
         if access.enabled:
             tokens = TokenFile(settings.data_dir)
-            verifier = Verifier(tokens, access.recheck, Oidc(access.oidc) if access.oidc.issuer else None)
+            verifier = Verifier(tokens, access.recheck, _oidc(access.oidc))
             if not tokens.entries() and not access.oidc.issuer:
                 logs.get(part="access").warning("access.no_tokens", hint="maestro token add")
         authentication = Authentication(access, settings.http, verifier, own_names(settings.http))
@@ -119,3 +121,11 @@ async def _shared(settings: Settings) -> AsyncIterator[_Kept]:
 async def _ended(task: "asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+def _oidc(settings: OidcSettings) -> "Oidc | None":
+    if not settings.issuer:
+        return None
+    from maestro.access.oidc import Oidc  # noqa: PLC0415 - 11 MB that few installations need
+
+    return Oidc(settings)
