@@ -11,6 +11,7 @@ from maestro.cli.exits import EXIT_FAILED, EXIT_NOT_FOUND, EXIT_USAGE, fail, in_
 from maestro.cli.outcome import complete
 from maestro.cli.session import DocumentId, Session, SystemId, command
 from maestro.client.finding import find
+from maestro.language import language as spoken
 from maestro.language import t
 
 
@@ -31,7 +32,9 @@ def report(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Write to this file, not to stdout."),
     ] = None,
-    language: Annotated[Language, typer.Option(case_sensitive=False, help="The page's language.")] = Language.ENGLISH,
+    language: Annotated[
+        Language | None, typer.Option(case_sensitive=False, help="The page's language; by default the one spoken here.")
+    ] = None,
 ) -> None:
     """Make the decision report: what was asked, shown, decided, by whom and why, what ran, and what changed.
 
@@ -49,7 +52,7 @@ def report(
         form, _ = session.maestro.report_form(found.id)
         _print(form)
         return
-    page, digest = session.maestro.report(found.id, language.value)
+    page, digest = session.maestro.report(found.id, language.value if language else spoken())
     if output is None:
         _print(page)
         return

@@ -1,9 +1,9 @@
 """What is stored of all systems, for who does not own them: of a cluster's nodes, each other one.
 
 An owner stores that a system is locked before it acts under the lock, and that it is open after its last act. So what
-is stored *now* is right, whichever node owns the system, also while its owner is dead or frozen. Nothing is kept of an answer:
-each is from a statement that was sent after the question. Questions that come while both connections are busy share
-the next statement.
+is stored *now* is right, whichever node owns the system, also while its owner is dead or frozen. Nothing is kept of an
+answer: each is from a statement that was sent after the question. Questions that come while both connections are busy
+share the next statement.
 """
 
 import asyncio
