@@ -12,9 +12,17 @@ from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, Final, TextIO, cast
 
-import structlog
+# structlog imports rich where it is there, 4 MB in every process, to draw tracebacks; here they are text.
+_RICH: Final = sys.modules.get("rich")
+sys.modules["rich"] = None  # type: ignore[assignment]  # that is how an import is refused
+import structlog  # noqa: E402 - while rich is refused
 
-from maestro.settings.model import LogSettings
+if _RICH is None:
+    del sys.modules["rich"]
+else:
+    sys.modules["rich"] = _RICH
+
+from maestro.settings.model import LogSettings  # noqa: E402 - behind what is above
 
 #: One mapping rather than one variable per id, as structlog has it: it is set for every call to a sibling.
 _IDS: Final[ContextVar[Mapping[str, str]]] = ContextVar("ids", default={})  # noqa: B039 - never changed in place

@@ -11,6 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 from maestro import logs
+from maestro.actors import processes
 from maestro.actors.bootstrap import ActorRuntime
 from maestro.actors.host_process import HostProcess
 from maestro.actors.lock_view import lock_board
@@ -143,6 +144,7 @@ async def serve(settings: Settings, announce: Callable[[str], None], host: HostP
         url = maestro.address.url
         log.info("maestro serves", url=url, broker=settings.broker.kind, data=str(settings.data_dir))
         announce(url)
+        processes.give_back()
         told = asyncio.create_task(stop.wait())
         ended, _ = await asyncio.wait([told, *maestro.tasks], return_when=asyncio.FIRST_COMPLETED)
         log.info("maestro is stopping")

@@ -9,7 +9,7 @@ import ssl
 import sys
 from urllib.request import urlopen
 
-from maestro.settings import load_settings
+from maestro.settings.loading import load_settings
 
 #: Seconds to wait for the answer; less than the health check's own limit.
 TIMEOUT = 4

@@ -5,12 +5,12 @@ deadlocks. It spawns `maestro.actors.host`, a fresh process of one thread that s
 from then on the main process is a client that knows the Admin's and the supervisor's port (`unix_sockets`) and shares a
 key with them (`maestro.actors.wire`), so that it cannot talk to the actors of any other run by mistake.
 
-    main ──spawns──> host ──forks──> Admin ──forks──> logger, Supervisor ──forks──> ingress, cascade, systems
+    main ──spawns──> host ──forks──> Admin ──forks──> Supervisor ──forks──> ingress, cascade, systems
 
 Who notices whose end:
 
     main ends               Admin, Supervisor and services watch its pidfd and exit
-    Admin ends              logger and Supervisor, and with it the services, by PR_SET_PDEATHSIG; main restarts all
+    Admin ends              the Supervisor, and with it the services, by PR_SET_PDEATHSIG; main restarts all
     Supervisor ends         the services by PR_SET_PDEATHSIG; main kills the rest and restarts all
     a service ends          the Supervisor creates it again
     any of them freezes     who waits for its answer kills it
@@ -188,9 +188,7 @@ class ActorRuntime:
         make_ports(data_dir)
         report = await self._run_host(key)
         wire.install(key, data_dir, self._log_file)
-        self._roots = processes_of(
-            [("admin", report.admin_pid), ("logger", report.logger_pid), ("supervisor", report.supervisor_pid)]
-        )
+        self._roots = processes_of([("admin", report.admin_pid), ("supervisor", report.supervisor_pid)])
         self._ends = processes.Watch({name: self._roots.get(name, processes.NOBODY) for name in _VITAL})
         self._record()
         loop = asyncio.get_running_loop()

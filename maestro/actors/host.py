@@ -4,18 +4,21 @@ It reads a pickled `HostOrder` from stdin, has one thread, and is the ancestor t
 neither the first start nor a later restart forks from the main process, which is full of threads by then.
 
 thespian's Admin is a daemon of its own session, and survives everything. Here it watches the main process and exits
-with it, and its logger with the Admin.
+with it. Its logger ends as soon as the Admin knows it: every process writes its own log.
 """
 
 import gc
 import os
 import pickle
 import sys
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
 from thespian.actors import ActorSystem, WatchMessage
 from thespian.system import multiprocCommon
+from thespian.system.logdirector import LoggerConnected
+from thespian.system.transport import TransmitIntent, TransmitOnly
 
 from maestro import logs, whole_file
 from maestro.actors import processes, wire
@@ -65,7 +68,7 @@ def _start(order: HostOrder) -> HostReport:
     preload_for(order.settings)
     if order.factories == Factories():
         warm_up(order.settings)
-    gc.collect()
+    processes.give_back()
     gc.freeze()  # no collection of a forked actor goes through what it shares, and makes it its own by that
     _tie_to_main(order.main_pid)
     system = ActorSystem("multiprocTCPBase", {"Admin Port": ADMIN_PORT}, logDefs={"version": 1})
@@ -75,16 +78,13 @@ def _start(order: HostOrder) -> HostReport:
     )
     if not isinstance(answer, Overseeing) or answer.run_id != order.run_id:
         raise RuntimeError(f"the supervisor did not answer for this run: {answer!r}")
-    admin = processes.parent(answer.pid)
-    logger = [pid for pid in processes.children(admin) if pid != answer.pid]
     port = supervisor.addressDetails.sockname[1]
-    return HostReport(admin, logger[0] if logger else 0, answer.pid, port)
+    return HostReport(processes.parent(answer.pid), answer.pid, port)
 
 
 def _tie_to_main(main_pid: int) -> None:
-    """Have the Admin exit with the main process, and its logger with the Admin."""
+    """Have the Admin exit with the main process, and its logger once it has said that it is there."""
     main_fd = os.pidfd_open(main_pid)
-    original_logger = multiprocCommon.startupASLogger
 
     class TiedAdmin(multiprocCommon.MultiProcAdmin):
         """thespian's Admin, that exits when the main process does."""
@@ -97,8 +97,7 @@ def _tie_to_main(main_pid: int) -> None:
             transport.set_watch([main_fd])
 
         def childDied(self) -> Any:  # noqa: N802 - thespian's name
-            # thespian would start another logger, and die of a misspelt attribute on the way. Nobody needs one:
-            # every process writes its own log.
+            # thespian would start another logger, and die of a misspelt attribute on the way.
             if self.asLogProc and not self._checkChildLiveness(self.asLogProc):
                 self.asLogProc = None
             return super().childDied()
@@ -108,12 +107,16 @@ def _tie_to_main(main_pid: int) -> None:
                 os._exit(1)
             return super().handleIncoming(envelope)
 
-    def tied_logger(*arguments: Any) -> None:
-        processes.die_with_forker()
-        original_logger(*arguments)
-
     multiprocCommon.MultiProcAdmin = TiedAdmin
-    multiprocCommon.startupASLogger = tied_logger
+    multiprocCommon.startupASLogger = _greet_and_end
+
+
+def _greet_and_end(starter: Any, endpoint: Any, _definitions: Any, transport: type[Any], _aggregator: Any) -> None:
+    """Be thespian's logger until its Admin knows it, which starts nothing before: a process takes 5 MB for itself."""
+    processes.die_with_forker()
+    mine = transport(endpoint)
+    mine.scheduleTransmit(None, TransmitIntent(starter, LoggerConnected()))
+    mine.run(TransmitOnly, timedelta(seconds=_ANSWER_TIMEOUT))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,6 @@ class HostReport(Struct, frozen=True):
     """What was started: pids, and the supervisor's port."""
 
     admin_pid: int
-    logger_pid: int
     supervisor_pid: int
     supervisor_port: int
 

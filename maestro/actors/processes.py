@@ -4,6 +4,7 @@ Linux only: /proc, pidfds and PR_SET_PDEATHSIG.
 """
 
 import ctypes
+import gc
 import os
 import select
 import signal
@@ -179,3 +180,10 @@ def _stat(pid: int) -> list[str] | None:
     except OSError:
         return None
     return text[text.rindex(")") + 2 :].split()
+
+
+def give_back() -> None:
+    """Collect garbage, and return to the kernel what the C library keeps of freed memory: some MB after the imports."""
+    gc.collect()
+    with suppress(AttributeError):  # not every C library has it
+        _LIBC.malloc_trim(0)

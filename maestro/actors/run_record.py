@@ -25,7 +25,7 @@ class RunRecord(msgspec.Struct, frozen=True):
 
     run_id: str
     main: Process
-    #: By what they are: "admin", "logger", "supervisor", "ingress", "cascade", "system <id>".
+    #: By what they are: "admin", "supervisor", "ingress", "cascade", "system <id>".
     actors: dict[str, Process] = {}
 
 

@@ -9,7 +9,7 @@ import typer
 from maestro.language import t, told
 
 if TYPE_CHECKING:
-    from maestro.settings import Loaded
+    from maestro.settings.loading import Loaded
     from maestro.settings.model import Settings
 
 #: Exit code for a configuration, or a command line, that cannot be used.
@@ -30,7 +30,8 @@ app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
 
 def loaded_or_exit(config: Path | None) -> "Loaded":
     """Return the settings from file and environment; on a problem print it, a line each, and exit with 2."""
-    from maestro.settings import SettingsError, load  # noqa: PLC0415 - keeps `maestro --help` fast
+    from maestro.settings.loading import load  # noqa: PLC0415 - keeps `maestro --help` fast
+    from maestro.settings.problems import SettingsError  # noqa: PLC0415 - keeps `maestro --help` fast
 
     try:
         return load(config, os.environ)

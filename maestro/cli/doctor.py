@@ -19,7 +19,7 @@ from maestro.doctor.finding import Finding, Level, ok, problem, warning
 from maestro.language import told
 
 if TYPE_CHECKING:
-    from maestro.settings import Loaded
+    from maestro.settings.loading import Loaded
 
 _COLOURS: Final = {
     Level.OK: typer.colors.GREEN,
@@ -56,7 +56,8 @@ def doctor(
 
 
 def _findings(config: ConfigFile, url: str, token: str, pending_hours: float) -> list[Finding]:
-    from maestro.settings import SettingsError, find_file, load  # noqa: PLC0415 - pydantic takes its time
+    from maestro.settings.loading import find_file, load  # noqa: PLC0415 - pydantic takes its time
+    from maestro.settings.problems import SettingsError  # noqa: PLC0415 - pydantic takes its time
 
     try:
         loaded = load(config, os.environ)

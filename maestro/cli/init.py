@@ -19,8 +19,9 @@ from maestro.cli.config import EXIT_CONFIG, exposure
 from maestro.cli.exits import EXIT_FAILED, fail, in_words
 from maestro.cli.output import confirmed
 from maestro.language import t, told
-from maestro.settings import SettingsError, load
 from maestro.settings.environment import VHOST
+from maestro.settings.loading import load
+from maestro.settings.problems import SettingsError
 
 #: Read when the password of RabbitMQ is not asked for; an option would show it to others on the machine.
 PASSWORD: Final = "RABBITMQ_PASSWORD"  # noqa: S105 - a variable's name

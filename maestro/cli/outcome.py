@@ -64,7 +64,7 @@ def complete(ask: Callable[[], Reply[OutcomePage]], timeout: float = _TIMEOUT) -
 
 
 def _print(out: Output, page: OutcomePage, reader: Reader) -> None:
-    out.say(told(page.summary.says))
+    out.say(told(page.summary.says))  # in the language that the gateway was asked for
     for line in _remarks(page.summary):
         out.say(line)
     if page.biggest:

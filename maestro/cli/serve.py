@@ -10,7 +10,7 @@ from maestro.language import t, told
 
 if TYPE_CHECKING:
     from maestro.actors.host_process import HostProcess
-    from maestro.settings import Loaded
+    from maestro.settings.loading import Loaded
     from maestro.settings.model import Settings
 
 #: Exit code when Maestro cannot start although its configuration is sound.

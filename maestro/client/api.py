@@ -161,12 +161,14 @@ class Maestro:
         return self._http.call("GET", _system(system_id, "errors/groups"), shapes.ErrorGroupsPage, query=query)
 
     @contextmanager
-    def watch(self, system_id: str, silence: float = SILENCE) -> Iterator[Iterator[Reply[shapes.Document | None]]]:
+    def watch(
+        self, system_id: str, silence: float = SILENCE, until: float | None = None
+    ) -> Iterator[Iterator[Reply[shapes.Document | None]]]:
         """Watch a system: yields the document that is at stake whenever something changed.
 
-        The events raise `NotReachable` when the stream breaks off, or after `silence` seconds.
+        The events raise `NotReachable` when the stream breaks off, after `silence` seconds, or at `until` (monotonic).
         """
-        with self._http.stream(_system(system_id, "stream"), silence) as events:
+        with self._http.stream(_system(system_id, "stream"), silence, until) as events:
             yield (self._at_stake(data) for data in events if data)
 
     def _at_stake(self, data: bytes) -> Reply[shapes.Document | None]:

@@ -3,20 +3,23 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from maestro import logs
 from maestro.access.audit import REFUSED_BYTES, REFUSED_FILES, AuditError, AuditLog, Entry
-from maestro.access.oidc import Oidc
 from maestro.access.tokens import TokenFile
 from maestro.access.verifier import Verifier
 from maestro.http.authentication import Authentication
 from maestro.http.hosts import own_names
 from maestro.http.idempotency import Replays
-from maestro.settings.model import AccessSettings, HttpSettings, Settings
+from maestro.settings.model import AccessSettings, HttpSettings, OidcSettings, Settings
 from maestro.store.door import open_gateway_store
 from maestro.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from maestro.access.oidc import Oidc
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,16 @@ async def guarding(settings: Settings) -> AsyncIterator[Guards]:
         verifier = None
         if access.enabled:
             tokens = TokenFile(settings.data_dir)
-            verifier = Verifier(tokens, access.recheck, Oidc(access.oidc) if access.oidc.issuer else None)
+            verifier = Verifier(tokens, access.recheck, _oidc(access.oidc))
             if not tokens.entries() and not access.oidc.issuer:
                 logs.get(part="access").warning("access.no_tokens", hint="maestro token add")
         authentication = Authentication(access, settings.http, verifier, own_names(settings.http))
         yield Guards(authentication, Replays(store), audit, refused)
+
+
+def _oidc(settings: OidcSettings) -> "Oidc | None":
+    if not settings.issuer:
+        return None
+    from maestro.access.oidc import Oidc  # noqa: PLC0415 - 11 MB that few installations need
+
+    return Oidc(settings)

@@ -31,13 +31,17 @@ CAPACITY: Final = 100_000
 HIGH_WATER: Final = 256 * 1024
 #: Seconds that items which can wait gather, so that many travel in one frame.
 LAZY_FOR: Final = 0.1
+#: Bytes that a session has room for while it waits for a frame; a larger frame gets room of its own, up to `AT_ONCE`
+#: before any of it has come.
+ROOM: Final = 16 * 1024
+AT_ONCE: Final = 4 * 1024 * 1024
 #: Most bytes of the first frame.
 _HELLO_LIMIT: Final = 1024
 #: Seconds that the last word to the other end may take.
 _LAST_WORD: Final = 1.0
 
 
-class Session(asyncio.Protocol):
+class Session(asyncio.BufferedProtocol):
     """One end of a session. Its owner sets `on_item` and `on_lost` when `met` is called.
 
     Args:
@@ -72,7 +76,9 @@ class Session(asyncio.Protocol):
         #: Set once the connection is gone.
         self.gone: Final = asyncio.Event()
         self._items: deque[object] = deque()
-        self._buffer = bytearray()
+        #: What has come and is not taken: from `_from` to `_upto`. The kernel writes behind that.
+        self._buffer = bytearray(ROOM)
+        self._from = self._upto = 0
         #: A turn that takes what has come is planned; meanwhile nothing more is read.
         self._taking = self._paused = False
         self._flushing = False
@@ -162,11 +168,26 @@ class Session(asyncio.Protocol):
         if self._closed:
             self._transport.abort()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the protocol's
+        """Return where what comes next is put."""
+        if self._upto == len(self._buffer):
+            self._make_room(self._upto - self._from + ROOM)
+        return memoryview(self._buffer)[self._upto :]
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take bytes; at most about a frame's number of items in a turn of the loop."""
-        self._buffer += data
+        self._upto += nbytes
         if not self._taking:
             self._take()
+
+    def _make_room(self, size: int) -> None:
+        """Have room for `size` bytes from `_from` on, or for twice as many as have come if that is a lot less."""
+        come = self._upto - self._from
+        size = max(ROOM, min(size, max(AT_ONCE, 2 * come)))
+        if len(self._buffer) - self._from < size:
+            buffer = bytearray(size)
+            buffer[:come] = memoryview(self._buffer)[self._from : self._upto]
+            self._buffer, self._from, self._upto = buffer, 0, come
 
     def _take(self) -> None:
         self._taking = False
@@ -175,7 +196,7 @@ class Session(asyncio.Protocol):
             for item in items:
                 self._give(item)
             taken += len(items)
-            if taken >= self._max_items and len(self._buffer) > HEAD:
+            if taken >= self._max_items and self._upto - self._from > HEAD:
                 self._take_later()
                 return
         if self._paused and self._transport is not None and not self._closed:
@@ -193,23 +214,30 @@ class Session(asyncio.Protocol):
 
     def _frame(self) -> list[object]:
         """Take one whole frame off the buffer; empty while there is none."""
-        if len(self._buffer) < HEAD:
+        come = self._upto - self._from
+        if come < HEAD:
             return []
-        length = int.from_bytes(self._buffer[:HEAD], "big", signed=True)
+        length = int.from_bytes(self._buffer[self._from : self._from + HEAD], "big", signed=True)
         if not 0 < length <= (LIMIT if self.peer is not None else _HELLO_LIMIT):
             self.refuse(f"a frame of {length} bytes")
             return []
-        if len(self._buffer) < HEAD + length:
+        if come < HEAD + length:
+            self._make_room(HEAD + length)
             return []
+        begin = self._from + HEAD
         try:
-            with memoryview(self._buffer) as whole, whole[HEAD : HEAD + length] as body:
-                items = decode(self._decoder, body)
+            items = decode(self._decoder, memoryview(self._buffer)[begin : begin + length])
         except ValueError as problem:
             self.refuse(str(problem))
             return []
         if not items:
             self.refuse("a frame without an item")
-        del self._buffer[: HEAD + length]
+            return []
+        self._from = begin + length
+        if self._from == self._upto:
+            self._from = self._upto = 0
+            if len(self._buffer) > ROOM:
+                self._buffer = bytearray(ROOM)
         return items
 
     def _give(self, item: object) -> None:
@@ -274,7 +302,7 @@ class Session(asyncio.Protocol):
             return
         self._closed = True
         self._items.clear()
-        self._buffer.clear()
+        self._buffer, self._from, self._upto = bytearray(ROOM), 0, 0
         if self._gathering is not None:
             self._gathering.cancel()
         if self._transport is not None:

@@ -212,9 +212,11 @@ def _unit_name(unit: Unit) -> dict[str, Any]:
 
 def _event(unit: Unit) -> Raw:
     """Render what is replayed: the unit's origin event; of a unit without one, whose it would be."""
-    if unit.origin:
-        return Raw(edited(unit.origin, {"branch": unit.branch}))
-    return Raw(msgspec.json.encode({"instanceId": unit.instance_id, "branch": unit.branch}))
+    if not unit.shown and unit.origin:
+        unit.shown = edited(unit.origin, {"branch": unit.branch})
+    elif not unit.shown:
+        unit.shown = msgspec.json.encode({"instanceId": unit.instance_id, "branch": unit.branch})
+    return Raw(unit.shown)
 
 
 def _left_out(unit: Unit) -> dict[str, Any]:

@@ -386,6 +386,7 @@ def on_replay_origins_fetched(system: System, doc: Document, fact: facts.ReplayO
         origins, early = not_finished.part(system, fact.origins)
         not_finished.note(system, early, doc.current.result_instance, step)
         not_finished.listed(doc, early)
+        step.save(SaveDocument(doc))
         _grow(system, doc, doc.current, origins, step)
 
 
@@ -400,8 +401,9 @@ def _grow(system: System, doc: Document, unit: Unit, new: tuple[Origin, ...], st
     doc.grown = bool(grown or doc.again)
     doc.again = ()
     unit.state = UnitState.COMMITTING
-    step.save(SaveDocument(doc), SaveUnit(doc, unit), *(SaveUnit(doc, added) for added in grown))
+    step.save(SaveUnit(doc, unit), *(SaveUnit(doc, added) for added in grown))
     if grown:
+        step.save(SaveDocument(doc))
         doc.cascaded += len(grown)
         system.counters.cascaded += len(grown)
         _await(system, doc, Stage.GROWTH)

@@ -126,6 +126,12 @@ class Database:
         """Return what the tail says of a row, which goes before what the database says; None when it says nothing."""
         return None if self.in_transaction else self._unfolded.get((table, key))
 
+    def unfolded_rows(self, table: str) -> list[Row]:
+        """Return the tail's rows of a table, in the order in which they would be folded."""
+        if self.in_transaction or table not in self._unfolded_tables:
+            return []
+        return [row for row in self._unfolded.values() if row[0] == table]
+
     def fold(self, table: str = "") -> None:
         """Move the tail into the database: a query sees all then. Raises as `save`.
 

@@ -16,6 +16,8 @@ from maestro.store.tail import Row
 
 #: Rows looked up by one query: enough to make its cost small, few enough for a few milliseconds.
 _AT_ONCE: Final = 2000
+#: Entries of the tail that a look-up reads beside the file. For more it has the tail folded in, which costs as much.
+_BESIDE: Final = 16
 
 _LAST_WRITES: Final = (
     "SELECT w.row, w.number, w.writer, w.crc FROM json_each(?) j CROSS JOIN ledger_writes w ON w.row = j.value"
@@ -35,23 +37,36 @@ class LedgerRows:
 
     def last_writes(self, rows: Iterable[int]) -> dict[int, LastWrite]:
         """See `Store.last_writes`."""
-        found = {}
-        for some in self._look_up(LEDGER_WRITES, _LAST_WRITES, rows):
+        found, wanted = {}, set(rows)
+        beside = self._beside(LEDGER_WRITES)
+        for some in self._look_up(_LAST_WRITES, wanted):
             for row, number, writer, crc in some:
                 if not _sound(crc, row, number, writer):
                     raise self._damage(LEDGER_WRITES, row)
-                found[row] = LastWrite(number, writer)
+                if number not in beside:
+                    found[row] = LastWrite(number, writer)
+        for number, entry in beside.items():
+            if entry is not None:
+                last = LastWrite(number, entry["writer"])
+                found.update(dict.fromkeys(wanted.intersection(entry["rows"]), last))
         return found
 
     def readings(self, rows: Iterable[int]) -> list[Reading]:
         """See `Store.readings`."""
-        found = []
-        for some in self._look_up(LEDGER_READS, _READINGS, rows):
+        found, wanted = [], set(rows)
+        beside = self._beside(LEDGER_READS)
+        for some in self._look_up(_READINGS, wanted):
             for row, number, version, wrote, crc in some:
                 if not _sound(crc, row, number, version, wrote):
                     raise self._damage(LEDGER_READS, row)
-                found.append(Reading(row, number, version, bool(wrote)))
-        return found
+                if number not in beside:
+                    found.append(Reading(row, number, version, bool(wrote)))
+        for number, entry in beside.items():
+            reads = entry["reads"] if entry is not None else ()
+            found += {
+                one[0]: Reading(one[0], number, one[1], bool(one[2])) for one in reads if one[0] in wanted
+            }.values()
+        return sorted(found) if beside else found
 
     def contents(self) -> Iterator[Row]:
         """Yield what was put under each number, as far as it still counts. Raises `StoreDamaged`."""
@@ -88,9 +103,16 @@ class LedgerRows:
             except sqlite3.DatabaseError as error:
                 yield f"{self._database.name}: reading all of {table} ended early: {error}"
 
-    def _look_up(self, table: str, query: str, rows: Iterable[int]) -> Iterator[Sequence[Sequence[Any]]]:
-        self._database.fold(table)
-        ordered = iter(sorted(set(rows)))  # neighbours share pages
+    def _beside(self, table: str) -> dict[int, dict[str, Any] | None]:
+        """Return the tail's entries of a table, by number: they take the place of the file's. Many are folded in."""
+        rows = self._database.unfolded_rows(table)
+        if len(rows) > _BESIDE:
+            self._database.fold(table)
+            return {}
+        return {int(key): None if json is None else orjson.loads(json) for _, key, json in rows}
+
+    def _look_up(self, query: str, rows: Iterable[int]) -> Iterator[Sequence[Sequence[Any]]]:
+        ordered = iter(sorted(rows))  # neighbours share pages
         while some := list(islice(ordered, _AT_ONCE)):
             yield self._database.query(query, (orjson.dumps(some).decode(),))
 

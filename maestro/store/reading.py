@@ -22,6 +22,7 @@ from maestro.store.base import StoreError
 from maestro.store.documents import DocumentDB
 from maestro.store.errors import translated
 from maestro.store.ownership import FileLock
+from maestro.store.tail import Row
 
 #: Documents that one question looks at, at most: a system answers nothing else meanwhile (about 20 ms).
 SCANNED: Final = 2_000
@@ -171,6 +172,10 @@ class _File:
 
     def unfolded(self, table: str, key: str) -> None:
         """Nothing is outside the file."""
+
+    def unfolded_rows(self, table: str) -> Sequence[Row]:  # noqa: ARG002 - the protocol's
+        """Nothing is outside the file."""
+        return ()
 
     def fold(self, table: str = "") -> None:
         """Nothing is outside the file."""

@@ -51,6 +51,9 @@ class Source(Protocol):
     def unfolded(self, table: str, key: str) -> Row | None:
         """Return a row that is committed and not in the file yet."""
 
+    def unfolded_rows(self, table: str) -> Sequence[Row]:
+        """Return the rows of a table that are committed and not in the file yet."""
+
     def fold(self, table: str = "") -> None:
         """Bring all that is committed, or of one table, into the file."""
 

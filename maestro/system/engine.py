@@ -32,7 +32,7 @@ from maestro.rules.machine import Machine
 from maestro.rules.reconsidering import delivery_body, delivery_key
 from maestro.rules.rendering import document_json
 from maestro.rules.state import JudgingStage, Lock
-from maestro.rules.step import Save
+from maestro.rules.step import DropEntry, Save, SaveEntry
 from maestro.store.base import DONE, Commit, Store, StoreError, Write
 from maestro.system.repository import Repository
 from maestro.system.views import locked
@@ -201,6 +201,11 @@ class Engine:
         """Commit all that is to be saved: the store answers with it from now on."""
         if self._saves and not self._failed:
             self._commit(durable=False)
+
+    def store_ledger(self) -> None:
+        """Commit all that is to be saved, if the ledger's entries are among it: a look-up finds them from now on."""
+        if any(type(save) is SaveEntry or type(save) is DropEntry for save in self._saves):
+            self.store()
 
     def tell_lock(self) -> None:
         """Have the store tell the lock as it was loaded."""

@@ -34,7 +34,7 @@ AT_ONCE = 2000
 
 
 class Ledger:
-    """Looks the ledger's rows up. `store_all` makes the store know all that was decided."""
+    """Looks the ledger's rows up. `store_all` makes the store know all entries that were decided."""
 
     def __init__(self, store: Store, store_all: Callable[[], None]) -> None:
         self._store = store

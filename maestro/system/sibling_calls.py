@@ -61,7 +61,7 @@ class SiblingCalls:
         self._platform = platform
         self._engine = engine
         self._system = engine.machine.system
-        self._ledger = Ledger(engine.repository.store, engine.store)
+        self._ledger = Ledger(engine.repository.store, engine.store_ledger)
         self._log = logs.get(system=self._system.id)
         self._loop = asyncio.get_running_loop()
         self._long = LongCommits(self._system, registry)

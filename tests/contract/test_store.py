@@ -351,10 +351,10 @@ def test_the_ledger_is_in_a_backup(local_kind: LocalKind, local_store: Store, tm
 @given(
     st.lists(
         st.tuples(st.sampled_from(["write", "read", "leave"]), st.lists(st.integers(-3, 3), max_size=3), st.booleans()),
-        max_size=12,
+        max_size=40,  # more than are looked up beside the file
     )
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 def test_both_stores_find_the_same(tmp_path: Path, acts: list[tuple[str, list[int], bool]]) -> None:
     path = tmp_path / "system.db"
     for file in tmp_path.glob("system.db*"):

@@ -520,8 +520,13 @@ class Effects(Wire):
         if fate == "applied" and arrive is not None:
             self.engine.after(self.engine.soon(28.0), arrive)
         ended = facts.OutboxMessageUnanswered if fate == "applied" else facts.OutboxMessageRefused
-        self._call(lambda: ended(message.number))
-        self.engine.after(10.0, self._try_outbox_message_again, self.life, message.number)
+
+        def failed() -> facts.Fact:
+            # Not before: a message has one call at a time.
+            self.engine.after(10.0, self._try_outbox_message_again, self.life, message.number)
+            return ended(message.number)
+
+        self._call(failed)
 
     def _try_outbox_message_again(self, life: int, number: int) -> None:
         if life == self.life and self.up:

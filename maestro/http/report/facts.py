@@ -75,7 +75,7 @@ async def gathered(sources: Sources, document_id: str) -> Facts:
     units = await _replays(sources, document_id)
     late, held = bool(doc["late"]), str(doc["pendingEvent"].get("instanceId") or "")
     writes, changed, overwrites = await asyncio.gather(
-        _writes(sources, doc["systemId"], "" if late else held),
+        _writes(sources, doc["systemId"], "" if late else held, pending=doc["status"] == Status.PENDING),
         _changed(sources, document_id, units),
         _overwrites(sources, doc["systemId"], {unit.last for unit in units.units} | {held}),
     )
@@ -131,8 +131,12 @@ async def _replays(sources: Sources, document_id: str) -> Replays:
     return found
 
 
-async def _writes(sources: Sources, system_id: str, instance_id: str) -> Facts:
-    """Return the first rows of what the held commit writes; of a late document nothing is held."""
+async def _writes(sources: Sources, system_id: str, instance_id: str, *, pending: bool) -> Facts:
+    """Return the first rows of what the held commit writes; of a late document nothing is held.
+
+    What a row replaces is what stands in the domain while the document is `pending`, as it was shown; afterwards what
+    the instance had read, for then the commit itself, or a later one, stands there.
+    """
     nothing: Facts = {"total": 0, "rows": [], "problem": ""}
     if not instance_id:
         return nothing
@@ -140,15 +144,19 @@ async def _writes(sources: Sources, system_id: str, instance_id: str) -> Facts:
         response = await sources.pages.page(system_id, instance_id, 0, ROWS)
         assert isinstance(response.body, bytes | bytearray), "it is JSON"
         page = json_text.loads(bytes(response.body))
-        rows = [_row(row) for row in page["entities"]]
+        rows = page["entities"]
     except (Problem, Unavailable, TimeoutError, ValueError) as problem:
         return nothing | {"problem": _cut(str(problem) or "no answer in time")}
-    return {"total": page["total"], "rows": rows, "problem": ""}
+    replaced = None if pending else await sources.pages.replaced(instance_id, {key_of("", row) for row in rows})
+    return {"total": page["total"], "rows": [_row(row, replaced) for row in rows], "problem": ""}
 
 
-def _row(row: Mapping[str, Any]) -> Facts:
+def _row(row: Mapping[str, Any], replaced: Mapping[tuple[str, str], Any] | None) -> Facts:
     type_, name = key_of("", row)
-    before = row.get("before") or (row.get("_metadata") or {}).get("before")
+    if replaced is None:
+        before = row.get("before") or (row.get("_metadata") or {}).get("before")
+    else:
+        before = replaced.get((type_, name))
     return {"type": type_, "id": name, "change": does_to(row) or "", "is": _plain(row), "was": _plain(before or {})}
 
 

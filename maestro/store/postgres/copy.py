@@ -72,6 +72,10 @@ class Copy:
     def unfolded(self, table: str, key: str) -> None:
         """Nothing is outside of it."""
 
+    def unfolded_rows(self, table: str) -> Sequence[Row]:  # noqa: ARG002 - the protocol's
+        """Nothing is outside of it."""
+        return ()
+
     def fold(self, table: str = "") -> None:
         """Nothing is outside of it."""
 

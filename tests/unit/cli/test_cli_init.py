@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from maestro.cli import init as module
 from maestro.cli.main import app
-from maestro.settings import load_settings
+from maestro.settings.loading import load_settings
 
 
 @pytest.fixture(autouse=True)

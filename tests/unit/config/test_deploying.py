@@ -21,8 +21,8 @@ import pytest
 from maestro import __version__
 from maestro.cli.config import exposure
 from maestro.http.routes import operations
-from maestro.settings import load
 from maestro.settings.environment import environment_notes
+from maestro.settings.loading import load
 from maestro.settings.model import PlatformSettings, Settings
 from tests.support.metric_names import PROMETHEUS
 

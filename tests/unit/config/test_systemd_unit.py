@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from maestro.cli.config import EXIT_CONFIG
-from maestro.settings import load
+from maestro.settings.loading import load
 from maestro.store import record
 from maestro.store.record import BOOT_ID_VARIABLE
 

@@ -1,6 +1,7 @@
 """Sessions between one who listens and systems that dial: order, ends, greetings, and what cannot be read."""
 
 import asyncio
+import random
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,12 +10,12 @@ import pytest
 import uvloop
 
 from maestro.links import dialer, session
-from maestro.links.codec import LIMIT, encode
+from maestro.links.codec import LARGE, LIMIT, encode
 from maestro.links.dialer import Dialer
 from maestro.links.folder import check_peer, connect, make_folder
-from maestro.links.items import INGRESS, SYSTEM, VERSION, Hello
+from maestro.links.items import INGRESS, OF_LISTENER, SYSTEM, VERSION, Hello
 from maestro.links.listener import Listener
-from maestro.links.session import CAPACITY, HIGH_WATER, Session
+from maestro.links.session import AT_ONCE, CAPACITY, HIGH_WATER, ROOM, Session
 from maestro.messages import Ack, Arrived, Park, Parked, Source
 from maestro.settings.model import ActorSettings
 from maestro.telemetry.metrics import MetricsRegistry
@@ -103,6 +104,26 @@ async def test_what_can_wait_travels_with_others_and_keeps_its_place(
     await eventually(lambda: ingress.got == [Ack(1), Ack(2)], "both came")
     system.sessions[0].post(Ack(3), lazy=True)
     await eventually(lambda: len(ingress.got) == 3, "it came after a while")
+
+
+async def test_items_are_whole_wherever_what_is_read_ends() -> None:
+    dice = random.Random(20261129)
+    sizes = [10, ROOM, LARGE, LARGE + 1, 3 * ROOM, 5, AT_ONCE, 2 * AT_ONCE + 7, 1, 0]
+    items = [arrived(ref, dice.choice(sizes[:6]) if ref > 20 else sizes[ref % len(sizes)]) for ref in range(60)]
+    sent = b"".join(encode(some) for some in (items[:3], items[3:4], *([one] for one in items[4:])))
+    got: list[object] = []
+    end = Session(OF_LISTENER[INGRESS], ActorSettings(), MetricsRegistry(), lambda *_: None, lambda _: None)
+    end.on_item = got.append
+    sent, at = encode([Hello(INGRESS, 1)]) + sent, 0
+    while at < len(sent):
+        room = end.get_buffer(-1)
+        part = sent[at : at + min(len(room), dice.choice([1, 3, 5000, 300_000]))]
+        room[: len(part)] = part
+        del room
+        end.buffer_updated(len(part))
+        at += len(part)
+        await asyncio.sleep(0)
+    assert (got, end.reason) == (items, "")
 
 
 async def test_a_large_item_is_carried_whole(ingress: Ingress, system: System) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from maestro.platform import Platform, SiblingUnreachable
 from maestro.rules.doubt import CommitEnd
-from maestro.settings import load_settings
+from maestro.settings.loading import load_settings
 from tests.support.siblings import HOST, RecordingSiblings
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from maestro.settings import SettingsError, load
 from maestro.settings.labels import Label, TypeLabels, read_labels
+from maestro.settings.loading import load
+from maestro.settings.problems import SettingsError
 
 ROOT = Path(__file__).parents[3]
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from maestro.settings import SettingsError, load
+from maestro.settings.loading import load
+from maestro.settings.problems import SettingsError
 from maestro.settings.render import as_toml
 
 SLACK = "https://hooks.slack.com/services/T000/B000/s3cr3t"

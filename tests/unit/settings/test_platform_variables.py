@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from maestro.settings import SettingsError, load, load_settings
+from maestro.settings.loading import load, load_settings
+from maestro.settings.problems import SettingsError
 
 NAMES = {
     "MAESTRO_SCHEME": "http",

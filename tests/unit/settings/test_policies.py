@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from maestro.settings import SettingsError, load, load_settings
+from maestro.settings.loading import load, load_settings
 from maestro.settings.model import PolicySettings, Settings
+from maestro.settings.problems import SettingsError
 from maestro.settings.render import as_toml
 
 CONFIG = Path(__file__).parents[3] / "config" / "maestro.toml"

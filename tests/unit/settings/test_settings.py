@@ -12,11 +12,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from maestro.settings import SettingsError, find_file, load, load_settings
 from maestro.settings.environment import variable
 from maestro.settings.layers import leaves, plain
+from maestro.settings.loading import find_file, load, load_settings
 from maestro.settings.model import BrokerSettings, PlatformSettings, Settings
-from maestro.settings.problems import all_keys
+from maestro.settings.problems import SettingsError, all_keys
 from maestro.settings.render import as_toml, masked
 
 ROOT = Path(__file__).parents[3]

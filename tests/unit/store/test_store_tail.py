@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maestro.store.base import LEDGER_WRITES, Delete, Put, StoreDamaged, StoreError, StoreFull
+from maestro.store.base import LEDGER_READS, LEDGER_WRITES, Delete, Put, StoreDamaged, StoreError, StoreFull
 from maestro.store.copies import restore_store
 from maestro.store.database import Database
 from maestro.store.sqlite import SystemStore, open_store
@@ -39,7 +39,7 @@ def _numbers(path: Path) -> list[int]:
 
 
 def test_a_look_up_folds_only_what_is_of_its_tables(store: SystemStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replay looks the ledger up three times: each fold would be a transaction."""
+    """Each fold is a transaction."""
     folds: list[bool] = []
     begun = Database._begin
 
@@ -54,15 +54,38 @@ def test_a_look_up_folds_only_what_is_of_its_tables(store: SystemStore, monkeypa
     assert list(store.rows("other")) == []
     assert store.count("other") == 0
     assert folds == []
-    store.commit([Put(LEDGER_WRITES, "7", {"writer": 3, "rows": [5]})], durable=False)
-    assert store.readings([5]) == []
-    assert folds == []
-    assert store.last_writes([5]) == {5: (7, 3)}
-    assert len(folds) == 1
     assert [key for key, _ in store.rows("t")] == ["a"]
+    assert len(folds) == 1
     store.commit([Put("t", "b", {"n": 2})], durable=False)
     assert store.count("t") == 2
     assert len(folds) == 2
+
+
+def test_a_look_up_in_the_ledger_reads_the_tail_beside_the_file_while_that_has_few_entries(
+    store: SystemStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each replay adds an entry, and looks the ledger up three times: each fold would be a transaction."""
+    store.commit([Put(LEDGER_WRITES, "1", {"writer": 2, "rows": [5, 6]})], durable=True)
+    store.commit([Put(LEDGER_READS, "1", {"reads": [[5, 2, False]]})], durable=True)
+    folds: list[bool] = []
+    begun = Database._begin
+
+    def counted(database: Database, *, durable: bool) -> None:
+        folds.append(durable)
+        begun(database, durable=durable)
+
+    monkeypatch.setattr(Database, "_begin", counted)
+    for number in range(7, 7 + 16):
+        store.commit([Put(LEDGER_WRITES, str(number), {"writer": 3, "rows": [5]})], durable=False)
+        assert store.last_writes([5, 6]) == {5: (number, 3), 6: (1, 2)}
+        store.commit([Put(LEDGER_READS, str(number), {"reads": [[5, 3, True]]})], durable=False)
+        assert len(store.readings([5])) == number - 5
+    store.commit([Delete(LEDGER_READS, "1"), Delete(LEDGER_WRITES, "1")], durable=False)
+    assert folds == []
+    assert store.last_writes([5, 6]) == {5: (22, 3)}
+    assert len(folds) == 1
+    assert store.readings([5]) == [(5, number, 3, True) for number in range(7, 23)]
+    assert len(folds) == 1
 
 
 def test_what_is_unfolded_goes_before_what_is_folded(store: SystemStore) -> None:
