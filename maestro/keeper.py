@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 import orjson
@@ -60,6 +60,13 @@ _SECTIONS: Final = ("platform", "reprocessing", "ledger", "late", "policy")
 
 class NodeOut(Exception):  # noqa: N818 - a fact
     """The node's lease was broken: its systems are others'. All its processes were killed; it may join again."""
+
+
+class _Described(msgspec.Struct):
+    """What a system says of itself, as far as that matters here."""
+
+    running: Any = None
+    lock: Any = None
 
 
 class Actors(Protocol):
@@ -307,8 +314,8 @@ class Keeper:
             return True
         if answer.code is not Code.OK:
             return True
-        described = msgspec.json.decode(answer.body)
-        return bool(described.get("running") or described.get("lock"))
+        described = msgspec.json.decode(answer.body, type=_Described)
+        return described.running is not None or described.lock is not None
 
 
 @asynccontextmanager
