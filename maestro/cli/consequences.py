@@ -8,7 +8,7 @@ from maestro.cli.commit_page import row_cells
 from maestro.cli.document_page import budget_text, likely_text, progress
 from maestro.cli.naming import named
 from maestro.cli.plain import age, span
-from maestro.cli.unusual_page import summary
+from maestro.cli.unusual_page import summary, uncompared
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError, Rejected
 from maestro.client.shapes import Document, EntitiesPage
@@ -27,7 +27,11 @@ def title(verb: str, doc: Document) -> str:
     """Say what is decided about what."""
     event = doc.pending_event
     values = {"id": doc.id, "system": doc.system_id, "instance": event.instance_id, "branch": doc.branch}
-    where = t("{id} of {system}: instance {instance} on {branch}", **values)
+    where = (
+        t("{id} of {system}, on {branch}", **values)
+        if doc.late
+        else t("{id} of {system}: instance {instance} on {branch}", **values)
+    )
     held = t(", held for {age}", age=age(doc.history[0].timestamp)) if doc.history else ""
     return f"{verb} “{named(doc)}”, {where}{held}"
 
@@ -63,12 +67,12 @@ def _changes(maestro: Maestro, doc: Document) -> Iterator[str]:
 
 
 def _standing_out(maestro: Maestro, doc: Document) -> Iterator[str]:
-    """Say which new numbers stand out."""
+    """Say which new numbers stand out, or that nothing tells whether they do."""
     try:
         page = maestro.unusual(doc.id).value
     except ClientError:
         return
-    if page.unusual:
+    if page.unusual or (page.values and uncompared(page) == len(page.values)):
         yield t("{summary}: maestro show {id}", summary=summary(page), id=doc.id[:8])
 
 

@@ -44,8 +44,11 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 -
     if doc.late:
         yield t("late"), t("its units are stale already: nothing is held")
     yield t("what"), named(doc)
-    values = {"name": event.name, "instance": event.instance_id, "branch": doc.branch, "tag": doc.tag}
-    yield t("event"), t("{name} of instance {instance} on branch {branch}, tag {tag}", **values)
+    if doc.late:
+        yield t("branch"), doc.branch or "-"
+    else:
+        values = {"name": event.name, "instance": event.instance_id, "branch": doc.branch, "tag": doc.tag}
+        yield t("event"), t("{name} of instance {instance} on branch {branch}, tag {tag}", **values)
     if doc.history:
         since = doc.history[0].timestamp
         yield t("held"), t("since {time} ({age} ago)", time=local(since), age=age(since))

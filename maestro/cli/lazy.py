@@ -19,7 +19,7 @@ class Lazy(NamedTuple):
 
 COMMANDS: Final = {
     "init": Lazy("maestro.cli.init:init", "Write a first configuration file: broker, access, TLS."),
-    "backup": Lazy("maestro.cli.backup:backup", "Copy every system's store to a folder, while Maestro is stopped."),
+    "backup": Lazy("maestro.cli.backup:backup", "Copy every system's store to a folder, running or not."),
     "restore": Lazy("maestro.cli.backup:restore", "Put backed-up stores in the place of the present ones."),
     "import": Lazy("maestro.cli.import_from:import_", "Take over what another Maestro left; first with --dry-run."),
     "adopt": Lazy("maestro.cli.adopt:adopt", "Take over a vhost's events from an installation that is gone."),

@@ -103,7 +103,7 @@ def pending(session: Session, system: AnySystem = "") -> None:
             doc.system_id,
             doc.branch,
             named(doc),
-            doc.pending_event.instance_id,
+            doc.pending_event.instance_id or "-",
             doc.progress.outstanding,
             waiting.get(doc.system_id, "-"),
             age(doc.history[0].timestamp) if doc.history else "-",

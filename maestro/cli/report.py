@@ -11,7 +11,8 @@ from maestro.cli.exits import EXIT_FAILED, EXIT_NOT_FOUND, EXIT_USAGE, fail, in_
 from maestro.cli.outcome import complete
 from maestro.cli.session import DocumentId, Session, SystemId, command
 from maestro.client.finding import find
-from maestro.language import t
+from maestro.language import PORTUGUESE, t
+from maestro.language import language as spoken
 
 
 class Language(StrEnum):
@@ -31,7 +32,10 @@ def report(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Write to this file, not to stdout."),
     ] = None,
-    language: Annotated[Language, typer.Option(case_sensitive=False, help="The page's language.")] = Language.ENGLISH,
+    language: Annotated[
+        Language | None,
+        typer.Option(case_sensitive=False, help="The page's language; by default that of the command line."),
+    ] = None,
 ) -> None:
     """Make the decision report: what was asked, shown, decided, by whom and why, what ran, and what changed.
 
@@ -49,7 +53,8 @@ def report(
         form, _ = session.maestro.report_form(found.id)
         _print(form)
         return
-    page, digest = session.maestro.report(found.id, language.value)
+    wanted = language or (Language.PORTUGUESE if spoken() == PORTUGUESE else Language.ENGLISH)
+    page, digest = session.maestro.report(found.id, wanted.value)
     if output is None:
         _print(page)
         return

@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from maestro.cli.numbers import Reader, number
+from maestro.cli.numbers import Reader, number, reader_of
 from maestro.cli.output import Output
 from maestro.cli.values import percent
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError
-from maestro.client.shapes import Document, Labels, UnusualPage, UnusualValue
+from maestro.client.shapes import Document, UnusualPage, UnusualValue
 from maestro.language import t, tn, told
 
 #: Values shown.
@@ -25,12 +25,9 @@ def print_unusual(out: Output, maestro: Maestro, doc: Document) -> None:
     out.say(summary(page))
     if not page.values:
         return
-    try:
-        labels = maestro.labels(doc.system_id).value
-    except ClientError:
-        labels = Labels()
+    reader = reader_of(maestro, doc.system_id)
     columns = ("TYPE", "WHICH", "FIELD", ">BEFORE", ">AFTER", ">PER CENT", "")
-    out.table(columns, (_cells(one, page, Reader(labels)) for one in page.values[:_SHOWN]), "")
+    out.table(columns, (_cells(one, page, reader) for one in page.values[:_SHOWN]), "")
     if len(page.values) > _SHOWN:
         out.say(tn("and {n} more value", "and {n} more values", len(page.values) - _SHOWN))
 
@@ -40,7 +37,17 @@ def summary(page: UnusualPage) -> str:
     if page.unusual:
         said = tn("{n} new number stands out", "{n} new numbers stand out", page.unusual)
     elif page.values:
-        said = t("no new number stands out")
+        compared = len(page.values) - uncompared(page)
+        if compared == len(page.values):
+            said = t("no new number stands out")
+        elif compared:
+            said = tn(
+                "no new number stands out of the {n} that can be compared with its past",
+                "no new number stands out of the {n} that can be compared with their past",
+                compared,
+            )
+        else:
+            said = t("whether its new numbers are as usual cannot be said: none has a past to compare it with")
     else:
         said = t("no number is changed that was read")
     parts = [said]
@@ -49,6 +56,11 @@ def summary(page: UnusualPage) -> str:
     if page.problem:
         parts.append(t("not known: {problem}", problem=told(page.problem)))
     return "; ".join(parts)
+
+
+def uncompared(page: UnusualPage) -> int:
+    """Return how many of the shown numbers have no past, or none yet, to be compared with."""
+    return sum(one.verdict in ("too_few", "pending") and not one.slipped for one in page.values)
 
 
 def _cells(one: UnusualValue, page: UnusualPage, reader: Reader) -> tuple[str, ...]:
@@ -89,5 +101,10 @@ def said_of_past(one: UnusualValue, page: UnusualPage, reader: Reader) -> str:
         return t(
             "UNUSUAL, {score} spreads from the median: {around}", score=number(past.score or 0.0, 1), around=around
         )
-    few = t("{count} past values: too few to compare with, {enough} are needed", count=past.count, enough=page.enough)
+    few = tn(
+        "{n} past value: too few to compare with, {enough} are needed",
+        "{n} past values: too few to compare with, {enough} are needed",
+        past.count,
+        enough=page.enough,
+    )
     return f"{few} ({told(past.ends)})" if past.ends else few

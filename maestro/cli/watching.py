@@ -91,9 +91,8 @@ def _essence(doc: Document) -> tuple[object, ...]:
 def _until_lost(maestro: Maestro, doc: Document, deadline: float | None) -> Iterator[Reply[Document]]:
     """Yield what is seen: once by asking, then by the stream for as long as there is one."""
     yield maestro.document(doc.id)
-    silence = SILENCE if deadline is None else min(SILENCE, max(0.1, deadline - time.monotonic()))
     try:
-        with maestro.watch(doc.system_id, silence) as events:
+        with maestro.watch(doc.system_id, SILENCE, deadline) as events:
             for event in events:
                 document_watched = event.value
                 # Another one is at stake: ours may have ended meanwhile.
@@ -174,6 +173,7 @@ def _text(doc: Document) -> str:
     if doc.status == Status.PAUSED and not doc.cancelling:
         last = doc.history[-1] if doc.history else None
         text += "; " + t("waits for a decision") + (f" ({told(last.cause) or last.reason})" if last else "")
+        text += f": maestro resume {doc.id[:8]}"
     soon = becoming(doc)
     if soon:
         text += f"; {soon}"

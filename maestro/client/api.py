@@ -161,12 +161,14 @@ class Maestro:
         return self._http.call("GET", _system(system_id, "errors/groups"), shapes.ErrorGroupsPage, query=query)
 
     @contextmanager
-    def watch(self, system_id: str, silence: float = SILENCE) -> Iterator[Iterator[Reply[shapes.Document | None]]]:
+    def watch(
+        self, system_id: str, silence: float = SILENCE, until: float | None = None
+    ) -> Iterator[Iterator[Reply[shapes.Document | None]]]:
         """Watch a system: yields the document that is at stake whenever something changed.
 
-        The events raise `NotReachable` when the stream breaks off, or after `silence` seconds.
+        The events raise `NotReachable` when the stream breaks off, after `silence` seconds, or at `until` (monotonic).
         """
-        with self._http.stream(_system(system_id, "stream"), silence) as events:
+        with self._http.stream(_system(system_id, "stream"), silence, until) as events:
             yield (self._at_stake(data) for data in events if data)
 
     def _at_stake(self, data: bytes) -> Reply[shapes.Document | None]:
@@ -265,6 +267,12 @@ class Maestro:
     def set_aside(self, system_id: str, decision: Decision) -> Reply[shapes.SetAside]:
         """Put the event that a stalled system has in hand on its error queue."""
         return self._http.call("POST", _system(system_id, "stalled/set-aside"), shapes.SetAside, body=decision)
+
+    def copy_store(self, system_id: str, user: str | None, timeout: float | None = None) -> Reply[shapes.CopiedStore]:
+        """Have a system's store copied beside it, for a backup."""
+        path = _system(system_id, "store/copy")
+        body = {"user": user} if user else {}
+        return self._http.call("POST", path, shapes.CopiedStore, body=body, timeout=timeout)
 
     def _page(self, system_id: str, what: str, shape: type[Any], after: int, limit: int) -> Reply[Any]:
         return self._http.call("GET", _system(system_id, what), shape, query={"after": after, "limit": limit})

@@ -2,7 +2,8 @@
 
 import http.client
 import ssl
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from email.message import Message
@@ -21,6 +22,8 @@ CONNECT_TIMEOUT: Final = 5.0
 MAX_ANSWER: Final = 512 * 1024 * 1024
 #: Bytes of a part of a download.
 PART: Final = 64 * 1024
+#: Least seconds to wait for a line: 0 would mean not to wait at all.
+_SHORTEST: Final = 0.05
 _FAILED: Final = 300
 _SHOWN: Final = 200
 
@@ -98,10 +101,11 @@ class Transport:
         return raw, answer.headers
 
     @contextmanager
-    def stream(self, path: str, timeout: float) -> Iterator[Iterator[bytes]]:
+    def stream(self, path: str, timeout: float, until: float | None = None) -> Iterator[Iterator[bytes]]:
         """Open a stream of server-sent events; yields their `data`, empty for a comment.
 
-        `timeout`: seconds of silence. The events raise `NotReachable` when the stream breaks off.
+        `timeout`: seconds of silence; `until`: the moment (monotonic) at which it ends, whatever comes. The events
+        raise `NotReachable` then, and when the stream breaks off.
 
         Raises:
             NotReachable: there is no stream.
@@ -110,9 +114,16 @@ class Transport:
         with self._named(timeout):
             connection = self._connect(timeout)
         with closing(connection):
+            # The answer may take the socket over from its connection.
+            sock = connection.sock
             with self._named(timeout):
                 answer = self._ask(connection, "GET", path, None, None)
-            yield self._events(answer, timeout)
+
+            def wait() -> None:
+                if until is not None:
+                    sock.settimeout(min(timeout, max(_SHORTEST, until - time.monotonic())))
+
+            yield self._events(answer, timeout, wait)
 
     @contextmanager
     def download(self, path: str, timeout: float) -> Iterator[Iterator[bytes]]:
@@ -182,9 +193,9 @@ class Transport:
         connection.sock.settimeout(timeout)
         return connection
 
-    def _events(self, answer: http.client.HTTPResponse, timeout: float) -> Iterator[bytes]:
+    def _events(self, answer: http.client.HTTPResponse, timeout: float, wait: Callable[[], None]) -> Iterator[bytes]:
         data: list[bytes] = []
-        while line := self._line(answer, timeout):
+        while line := self._line(answer, timeout, wait):
             field, _, value = line.rstrip(b"\r\n").partition(b":")
             if field == b"data":
                 data.append(value.removeprefix(b" "))
@@ -193,8 +204,9 @@ class Transport:
                 data = []
         raise NotReachable(f"{self.target.url}: the stream ended")
 
-    def _line(self, answer: http.client.HTTPResponse, timeout: float) -> bytes:
+    def _line(self, answer: http.client.HTTPResponse, timeout: float, wait: Callable[[], None]) -> bytes:
         with self._named(timeout):
+            wait()
             return answer.readline(MAX_ANSWER)
 
 

@@ -51,7 +51,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Hand this system over: end its process in good order, then give it up in the store: `Released`, or `Kept`."""
+    """Hand this system over: end its process in good order, then give it up in the store: `Released`, or `Kept`.
+
+    Once the process has ended nothing starts another one, unless `Serve` says so.
+    """
 
     incarnation: int
     system: str

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import shlex
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 import pika
 import pika.exceptions
@@ -50,7 +52,7 @@ async def check_broker(site: Site) -> list[Finding]:
     try:
         return [finding async for finding in _findings(site, broker)]
     except BrokerError as error:
-        return [problem(BROKER, where(settings), str(error), broker_mend(settings.broker))]
+        return [problem(BROKER, where(settings), str(error), broker_mend(settings.broker, str(error)))]
     finally:
         await broker.close()
 
@@ -82,10 +84,16 @@ def _obstacle(settings: Settings) -> Finding | None:
     return None
 
 
-def broker_mend(settings: BrokerSettings) -> str:
-    """Return what brings a broker back."""
+def broker_mend(settings: BrokerSettings, why: str = "") -> str:
+    """Return what brings a broker back; `why`: what it refused, or how it fails."""
     if settings.kind == "embedded":
         return "ls -ld and df -h on that folder: it must be writable and have space"
+    if "vhost" in why:
+        url = urlsplit(settings.url.get_secret_value().partition(",")[0])
+        vhost, user = shlex.quote(unquote(url.path[1:]) or "/"), shlex.quote(unquote(url.username or "guest"))
+        return f"rabbitmqctl add_vhost {vhost}; rabbitmqctl set_permissions -p {vhost} {user} '.*' '.*' '.*'"
+    if "user name or password" in why:
+        return "maestro config show, and correct broker.url (RABBITMQ_USERNAME, RABBITMQ_PASSWORD)"
     return "systemctl start rabbitmq-server; rabbitmq-diagnostics status; maestro config show"
 
 
@@ -94,7 +102,9 @@ async def _findings(site: Site, broker: Broker) -> AsyncIterator[Finding]:
     deadline = asyncio.get_running_loop().time() + _CONNECT
     while not broker.connected:
         if asyncio.get_running_loop().time() > deadline:
-            yield problem(BROKER, name, f"not reachable: {broker.problem}", broker_mend(site.settings.broker))
+            yield problem(
+                BROKER, name, f"not reachable: {broker.problem}", broker_mend(site.settings.broker, broker.problem)
+            )
             return
         await asyncio.sleep(_LOOK)
     yield ok(BROKER, name, f"{site.settings.broker.kind}, reachable")

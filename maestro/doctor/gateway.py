@@ -35,7 +35,7 @@ def _findings(site: Site) -> Iterator[Finding]:
     for system in site.served:
         if system.stalled is not None:
             stall = system.stalled
-            message = f"stalled since {stall.since} UTC, {stall.sibling} is waited for: {stall.cause}"
+            message = f"stalled since {stall.since}, {stall.sibling} is waited for: {stall.cause}"
             mend = f"look at {stall.sibling}; if only the event is at fault: maestro set-aside {system.id} --reason …"
             yield problem(CHECK, system.id, message, mend)
         if system.doubts:
@@ -65,8 +65,10 @@ def _refused(site: Site, url: str) -> Finding:
 def _mend(site: Site, part: str, why: str) -> str:
     text = f"{part}: {why}".lower()
     folder = site.settings.data_dir
+    if "belong to another maestro" in text:
+        return "start the Maestro that owns them; or, with this one stopped: maestro adopt"
     if "broker" in text:
-        return broker_mend(site.settings.broker)
+        return broker_mend(site.settings.broker, text)
     if "space" in text or "disk" in text or "i/o" in text:
         return f"df -h {folder}, and make space there; it recovers by itself"
     if "damaged" in text or "acknowledged" in text or "checksum" in text:

@@ -5,11 +5,11 @@ are held at once, and who goes through rows gives way to others in between.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Hashable, Iterable
+from collections.abc import AsyncIterator, Collection, Coroutine, Hashable, Iterable
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from maestro.http.comparing import Compared, Comparison
+from maestro.http.comparing import Compared, Comparison, Rows, key_of, row_of
 from maestro.platform import Platform, SiblingUnreachable
 from maestro.platform.history import History
 from maestro.system.deadline import SHARE, promptly
@@ -52,6 +52,18 @@ async def gently(items: Iterable[T]) -> AsyncIterator[T]:
         yield item
         if number % STEP == 0:
             await asyncio.sleep(0)
+
+
+async def rows_of(rows: Rows, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the first row of each wanted type and id. Raises `ValueError`: a row is no row."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    if wanted:
+        async for type_, raw in gently((type_, raw) for type_, several in rows.items() for raw in several):
+            row = row_of(raw)
+            key = key_of(type_, row)
+            if key in wanted:
+                found.setdefault(key, row)
+    return found
 
 
 class Looks:

@@ -5,7 +5,7 @@ actor has nothing to do with it but to say which instance is held, and lock chec
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, Protocol
 
 from aiohttp import web
@@ -14,6 +14,7 @@ from maestro.http.actor_client import Unavailable
 from maestro.http.evidence import Asked, Evidence
 from maestro.http.outcome import Outcomes
 from maestro.http.overwrites import Overwrites, Overwriting
+from maestro.http.replaced import Replaced
 from maestro.http.replies import Problem, reply
 from maestro.http.unusual import Unusual
 from maestro.platform import Platform, SiblingError
@@ -44,6 +45,9 @@ class Pages(Protocol):
     async def valued(self, entries: Sequence[Overwriting]) -> list[dict[str, Any]]:
         """Return both values of what was overwritten (`Overwrites.valued`)."""
 
+    async def replaced(self, instance_id: str, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], Any]:
+        """Return rows as an instance read them (`Replaced.rows`)."""
+
 
 class NoPages:
     """Where there is no platform to ask."""
@@ -70,6 +74,10 @@ class NoPages:
         """Raise `Unavailable`."""
         raise Unavailable("there is no Process Memory to ask")
 
+    async def replaced(self, instance_id: str, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], Any]:  # noqa: ARG002 - the protocol's
+        """Return nothing: nobody tells."""
+        return {}
+
 
 class Entities:
     """Pages of what commits would write. `timeout`: seconds that a page may take, waiting for its turn included."""
@@ -81,6 +89,7 @@ class Entities:
         self._outcomes = Outcomes(platform, timeout)
         self._overwrites = Overwrites(platform, timeout)
         self._unusual = Unusual(platform, timeout)
+        self._replaced = Replaced(platform, timeout)
         self._places = asyncio.Semaphore(AT_ONCE)
         self._reading: dict[tuple[str, str, int, int], asyncio.Task[Page]] = {}
 
@@ -121,6 +130,10 @@ class Entities:
     async def valued(self, entries: Sequence[Overwriting]) -> list[dict[str, Any]]:
         """Return both values of what was overwritten (`Overwrites.valued`)."""
         return await self._overwrites.valued(entries)
+
+    async def replaced(self, instance_id: str, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], Any]:
+        """Return rows as an instance read them (`Replaced.rows`)."""
+        return await self._replaced.rows(instance_id, wanted)
 
     async def close(self) -> None:
         """Read no more."""

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from maestro.http.comparing import ADDED, CHANGED, Comparison, Rows, Value, does_to, key_of, row_of, writer_of
-from maestro.http.datasets import Datasets, Looks, compared, gently
+from maestro.http.comparing import ADDED, CHANGED, Comparison, Value, does_to, writer_of
+from maestro.http.datasets import Datasets, Looks, compared, rows_of
 from maestro.platform import Platform, SiblingError
 from maestro.rules.unusual import ENOUGH, LIMIT, Measure, Verdict, measured, slipped
 
@@ -130,7 +130,7 @@ class Unusual:
             found = await compared(Comparison(history.read, history.computed, branch, keep=LOOKED))
             look.changed = found.changed
             look.values = tuple(one for one in found.values if one.change == CHANGED and one.difference is not None)
-            rows = await _rows(history.read, {(one.type, one.id) for one in look.values})
+            rows = await rows_of(history.read, {(one.type, one.id) for one in look.values})
         for key, row in rows.items():
             look.past[key] = past = _Past(one.field for one in look.values if (one.type, one.id) == key)
             past.add(row)
@@ -164,8 +164,8 @@ class Unusual:
                 history = await self._datasets.history(instance_id)
                 if history is None:
                     return NO_HISTORY.format(instance=instance_id)
-                read = await _rows(history.read, keys)
-                written = await _rows(history.computed, keys - read.keys())
+                read = await rows_of(history.read, keys)
+                written = await rows_of(history.computed, keys - read.keys())
         except SiblingError as problem:
             return str(problem)
         for key in keys:
@@ -179,18 +179,6 @@ class Unusual:
             if key in written and does_to(written[key]) != ADDED:
                 look.past[key].ends = NOT_READ.format(instance=instance_id)
         return ""
-
-
-async def _rows(rows: Rows, wanted: set[_Key]) -> dict[_Key, dict[str, Any]]:
-    """Return the first row of each wanted type and id."""
-    found: dict[_Key, dict[str, Any]] = {}
-    if wanted:
-        async for type_, raw in gently((type_, raw) for type_, several in rows.items() for raw in several):
-            row = row_of(raw)
-            key = key_of(type_, row)
-            if key in wanted:
-                found.setdefault(key, row)
-    return found
 
 
 def _told(look: _Look, problem: str = "") -> dict[str, Any]:

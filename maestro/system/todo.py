@@ -82,10 +82,14 @@ class Todo:
         ask = f"replay {doc.total} stale results" if doc.late else f"commit, and replay {doc.total}"
         demand = doc.demand
         two = demand is not None and demand.approval is Effect.TWO_APPROVERS
-        says = "approve: " if demand is not None and demand.skip_refused else "approve or skip: "
-        says += ask + (f"; {by} approved already, a second person must" if by else "; two people must" if two else "")
+        if by:
+            ask = f"{ask}; {by} approved already, a second person must"
+        elif two:
+            ask = f"{ask}; two people must"
+        skip_refused = demand is not None and demand.skip_refused
         return self._document(
-            doc, Waits.LATE if doc.late else Waits.PENDING, doc.history[0].at, says, left=doc.total,
+            doc, Waits.LATE if doc.late else Waits.PENDING, doc.history[0].at, left=doc.total,
+            says=f"approve: {ask}" if skip_refused else f"approve or skip: {ask}",
             waiting=0 if doc.late else len(self._system.waiting), approved_by=by,
         )  # fmt: skip
 
@@ -98,8 +102,8 @@ class Todo:
             else f"paused after {doc.replayed} of at least {doc.replayed + left} replays: resume or cancel it"
         )
         return self._document(
-            doc, Waits.UNREPLAYABLE if stuck else Waits.PAUSED, doc.since, says, left=left, locked=doc.locks,
-            waiting=len(self._system.waiting) if doc.blocks else 0,
+            doc, Waits.UNREPLAYABLE if stuck else Waits.PAUSED, doc.since, says=says, left=left,
+            locked=doc.locks, waiting=len(self._system.waiting) if doc.blocks else 0,
         )  # fmt: skip
 
     def _given_up(self, doc: Document) -> TodoItem | None:
@@ -109,10 +113,10 @@ class Todo:
         cancelled = doc.status is Status.CANCELLED
         rest = f"{left} not replayed" if doc.held_committed or doc.late else f"nothing committed, {left} not replayed"
         says = f"{'cancelled' if cancelled else 'failed'} with work left: {rest}; retry what is left, or leave it out"
-        return self._document(doc, Waits.CANCELLED if cancelled else Waits.FAILED, doc.since, says, left=left)
+        return self._document(doc, Waits.CANCELLED if cancelled else Waits.FAILED, doc.since, says=says, left=left)
 
     def _document(
-        self, doc: Document, kind: Waits, since: float, says: str, *, left: int, locked: bool = False, waiting: int = 0,
+        self, doc: Document, kind: Waits, since: float, *, says: str, left: int, locked: bool = False, waiting: int = 0,
         approved_by: str = "",
     ) -> TodoItem:  # fmt: skip
         event, about = origin_of(doc)

@@ -101,8 +101,11 @@ def test_too_short_a_past_says_nothing(browser: Browser, scene: Scene, tenant: T
     browser.fresh(scene.url, language=language)
     browser.open(f"#/reprocessing/{doc['id']}")
     said = {
-        "en": ("The new number does not stand out", "2 past values: too few to compare with, 5 are needed."),
-        "pt-BR": ("O número novo não chama a atenção", "2 valores passados: poucos para comparar, são necessários 5."),
+        "en": ("Whether it is as usual cannot be said", "2 past values: too few to compare with, 5 are needed."),
+        "pt-BR": (
+            "Não se pode dizer se está dentro do normal",
+            "2 valores passados: poucos para comparar",
+        ),
     }
     browser.sees(*said[language], within="#unusual")
     assert not browser.run("return document.querySelector('#unusual .badge')")

@@ -38,8 +38,10 @@ async def finished(it: Stage) -> tuple[Tenant, dict[str, Any]]:
     tenant.impacts("re2", unit("p3"))
     known = it.siblings
     known.entities[tenant.id("c1")] = [
-        {"id": "a", "saldo": 5, "before": {"saldo": 4}, "_metadata": {"type": "conta", "changeTrack": "update"}}
+        {"id": "a", "saldo": 5, "before": {"saldo": 5}, "_metadata": {"type": "conta", "changeTrack": "update"}}
     ]
+    known.read[tenant.id("c1")] = dataset(("a", 4, None))
+    known.heads[tenant.id("c1")] = dataset(("a", 5, "update"))
     known.read[tenant.id("re1")] = dataset(("a", 100, None))
     known.heads[tenant.id("re1")] = dataset(("a", 1012.4, "update"))
     for replay in ("re2", "re3"):
@@ -92,8 +94,8 @@ async def test_the_digest_is_that_of_the_form_and_stands_in_the_audit_log(
     assert (facts["ran"]["states"], facts["shown"]["units"], facts["ran"]["cascaded"]) == ({"done": 3}, 2, 1)
     assert facts["shown"]["digest"] != doc["digest"], "the preview was of two units"
     assert facts["asked"]["writes"]["rows"] == [
-        {"type": "conta", "id": "a", "change": "changed", "is": "5", "was": "4"}
-    ]
+        {"type": "conta", "id": "a", "change": "changed", "is": "5", "was": "Conta a · 4"}
+    ], "what the domain has now is what the commit wrote"
     log = (await it.get("/v1.0.0/audit?limit=1000"))["entries"]
     made = [one for one in log if one["what"].startswith("report") and one["target"] == doc["id"]]
     assert {one["what"] for one in made} == {"report", "report_json"}
@@ -134,6 +136,11 @@ async def test_on_the_command_line(it: Stage, finished: tuple[Tenant, dict[str, 
     assert hashlib.sha256(form.out.encode()).hexdigest() == digest
     page = await maestro(it, "report", tenant.system, doc["id"])
     assert page.out.startswith("<!DOCTYPE html>")
+    assert '<html lang="en">' in page.out
+    spoken = await maestro(it, "report", tenant.system, doc["id"], MAESTRO_LANGUAGE="pt_BR.UTF-8")
+    assert '<html lang="pt-BR">' in spoken.out, "the caller's language is the page's, where none is named"
+    named = await maestro(it, "report", tenant.system, doc["id"], "--language", "en", MAESTRO_LANGUAGE="pt_BR.UTF-8")
+    assert '<html lang="en">' in named.out
     assert (await maestro(it, "report", "sysO", doc["id"])).code == 4
     assert (await maestro(it, "report", tenant.system, "nothing")).code == 4
     assert (await maestro(it, "report", tenant.system, doc["id"], "--json", "-o", str(path))).code == 2

@@ -75,7 +75,7 @@ async def gathered(sources: Sources, document_id: str) -> Facts:
     units = await _replays(sources, document_id)
     late, held = bool(doc["late"]), str(doc["pendingEvent"].get("instanceId") or "")
     writes, changed, overwrites = await asyncio.gather(
-        _writes(sources, doc["systemId"], "" if late else held),
+        _writes(sources, doc["systemId"], "" if late else held, pending=doc["status"] == Status.PENDING),
         _changed(sources, document_id, units),
         _overwrites(sources, doc["systemId"], {unit.last for unit in units.units} | {held}),
     )
@@ -131,8 +131,12 @@ async def _replays(sources: Sources, document_id: str) -> Replays:
     return found
 
 
-async def _writes(sources: Sources, system_id: str, instance_id: str) -> Facts:
-    """Return the first rows of what the held commit writes; of a late document nothing is held."""
+async def _writes(sources: Sources, system_id: str, instance_id: str, *, pending: bool) -> Facts:
+    """Return the first rows of what the held commit writes; of a late document nothing is held.
+
+    What a row replaces is what stands in the domain while the document is `pending`, as it was shown; afterwards what
+    the instance had read, for then the commit itself, or a later one, stands there.
+    """
     nothing: Facts = {"total": 0, "rows": [], "problem": ""}
     if not instance_id:
         return nothing
@@ -140,15 +144,19 @@ async def _writes(sources: Sources, system_id: str, instance_id: str) -> Facts:
         response = await sources.pages.page(system_id, instance_id, 0, ROWS)
         assert isinstance(response.body, bytes | bytearray), "it is JSON"
         page = json_text.loads(bytes(response.body))
-        rows = [_row(row) for row in page["entities"]]
+        rows = page["entities"]
     except (Problem, Unavailable, TimeoutError, ValueError) as problem:
         return nothing | {"problem": _cut(str(problem) or "no answer in time")}
-    return {"total": page["total"], "rows": rows, "problem": ""}
+    replaced = None if pending else await sources.pages.replaced(instance_id, {key_of("", row) for row in rows})
+    return {"total": page["total"], "rows": [_row(row, replaced) for row in rows], "problem": ""}
 
 
-def _row(row: Mapping[str, Any]) -> Facts:
+def _row(row: Mapping[str, Any], replaced: Mapping[tuple[str, str], Any] | None) -> Facts:
     type_, name = key_of("", row)
-    before = row.get("before") or (row.get("_metadata") or {}).get("before")
+    if replaced is None:
+        before = row.get("before") or (row.get("_metadata") or {}).get("before")
+    else:
+        before = replaced.get((type_, name))
     return {"type": type_, "id": name, "change": does_to(row) or "", "is": _plain(row), "was": _plain(before or {})}
 
 
@@ -248,7 +256,7 @@ def _shown(doc: Facts, held: str, units: Replays) -> Facts:
 
 
 def _approval(first: Facts | None) -> Facts | None:
-    return first and {"user": first["user"], "at": first["timestamp"] + "Z", "reason": first["reason"]}
+    return first and {"user": first["user"], "at": first["at"], "reason": first["reason"]}
 
 
 def _decided(doc: Facts) -> Facts:
@@ -298,7 +306,7 @@ def _named(units: Sequence[Facts]) -> Facts:
     """Return a list of units by its length and its first ones; times with their zone."""
     listed = []
     for unit in units[:NAMED]:
-        at = {"at": unit["timestamp"] + "Z"} if "timestamp" in unit else {}
+        at = {"at": unit["at"]} if "at" in unit else {}
         listed.append({name: value for name, value in unit.items() if name != "timestamp"} | at)
     return {"total": len(units), "first": listed}
 
@@ -318,7 +326,7 @@ def _units(doc: Facts, changed: Mapping[tuple[str, str], Facts], explained: Mapp
             "state": unit["state"],
             "round": unit["round"],
             "replay": unit["replayInstanceId"],
-            "doneAt": unit["doneAt"] and unit["doneAt"] + "Z",
+            "doneAt": unit["doneAt"],
             "problem": _cut(unit["problem"] or ""),
             "outcome": outcome and {
                 name: outcome[name] for name in ("changed", "added", "destroyed", "unread", "problem")

@@ -186,7 +186,8 @@ class Player:
             return (await self._maestro.status(self._system)).waiting >= len(late) + len(others)
 
         await until(wait, f"{len(late) + len(others)} events on the wait queue", TIMEOUT)
-        computed = f", and {len(others)} results computed on the old {self._story.input.value}" if others else ""
+        results = "1 result" if len(others) == 1 else f"{len(others)} results"
+        computed = f", and {results} computed on the old {self._story.input.value}" if others else ""
         self._teller.says(f"{len(late)} {self._story.input.plural} arrive and wait{computed}")
 
     async def _catch_up(self) -> None:

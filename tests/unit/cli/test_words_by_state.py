@@ -1,13 +1,17 @@
 """What is said of a reprocessing fits its state."""
 
+import msgspec
 import pytest
 
-from maestro.cli.consequences import of_cancel, of_going_on
+from maestro.cli.consequences import of_cancel, of_going_on, title
 from maestro.cli.document_page import becoming, progress
+from maestro.cli.numbers import Reader
+from maestro.cli.unusual_page import said_of_past, summary
 from maestro.cli.watching import _text
 from maestro.client.api import Maestro
-from maestro.client.shapes import Document, Progress, System
+from maestro.client.shapes import Document, Labels, Progress, System, UnusualPage, UnusualValue
 from maestro.client.target import Target
+from maestro.language import speaking, told
 
 NOWHERE = Maestro(Target("http://127.0.0.1:1"))
 
@@ -84,3 +88,65 @@ def test_what_was_asked_for(now: Document, soon: str) -> None:
 )
 def test_events_that_failed(queues: dict[str, int] | None, failed: int | None) -> None:
     assert System("s", queues=queues).failed == failed
+
+
+def number(verdict: str, slipped: int = 0) -> UnusualValue:
+    return UnusualValue("t", "i", "f", "changed", verdict=verdict, slipped=slipped)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((number("usual"), number("usual")), "no new number stands out"),
+        (
+            (number("usual"), number("too_few")),
+            "no new number stands out of the 1 that can be compared with its past",
+        ),
+        (
+            (number("too_few"), number("too_few")),
+            "whether its new numbers are as usual cannot be said: none has a past to compare it with",
+        ),
+        ((), "no number is changed that was read"),
+    ],
+)
+def test_numbers_without_a_past_are_not_called_usual(values: tuple[UnusualValue, ...], said: str) -> None:
+    assert summary(UnusualPage(values=values)) == said
+
+
+def test_a_slip_stands_out_without_a_past() -> None:
+    assert summary(UnusualPage(unusual=1, values=(number("too_few", 1),))) == "1 new number stands out"
+
+
+def test_one_past_value_is_one() -> None:
+    value = number("too_few")
+    value = msgspec.structs.replace(value, past=msgspec.structs.replace(value.past, count=1))
+    page = UnusualPage(enough=5, values=(value,))
+    assert said_of_past(value, page, Reader(Labels())) == "1 past value: too few to compare with, 5 are needed"
+
+
+def test_a_late_one_holds_no_instance() -> None:
+    assert "None" not in title("Approve", doc("pending_approval", late=True))
+
+
+def test_a_paused_one_says_what_goes_on() -> None:
+    assert _text(doc("paused", 1)).endswith("waits for a decision: maestro resume d1")
+
+
+@pytest.mark.parametrize(
+    ("english", "portuguese"),
+    [
+        ("approve or skip: commit, and replay 61", "fazer o commit e reexecutar 61"),
+        (
+            "approve: replay 300 stale results; two people must",
+            "reexecutar 300 resultados desatualizados; são",
+        ),
+        ("paused after 5 of at least 300 replays: resume or cancel it", "em pausa depois de 5 de pelo menos 300"),
+        (
+            "failed with work left: nothing committed, 3 not replayed; retry what is left, or leave it out",
+            "nada gravado",
+        ),
+    ],
+)
+def test_what_waits_for_a_person_is_said_in_portuguese(english: str, portuguese: str) -> None:
+    with speaking("pt-BR"):
+        assert portuguese in told(english)

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -260,3 +261,29 @@ class TestFinding:
 
 def _document(id_: str, status: str) -> bytes:
     return f'{{"id":"{id_}","systemId":"s","status":"{status}"}}'.encode()
+
+
+def test_a_stream_ends_at_its_moment_although_the_gateway_goes_on_saying_that_it_is_there() -> None:
+    stop = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def beats() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            _read(connection)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+            while not stop.wait(0.02):
+                connection.sendall(b":\n\n")
+
+    thread = threading.Thread(target=beats)
+    thread.start()
+    try:
+        maestro = Maestro(Target(f"http://127.0.0.1:{listener.getsockname()[1]}"))
+        until = time.monotonic() + 0.3
+        with maestro.watch("s", until=until) as events, pytest.raises(NotReachable):
+            next(events)
+        assert time.monotonic() >= until
+    finally:
+        stop.set()
+        thread.join(5)
+        listener.close()

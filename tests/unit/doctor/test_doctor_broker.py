@@ -5,10 +5,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 
 from maestro.broker.base import Depth
 from maestro.broker.topology import OWNER
-from maestro.doctor import broker
+from maestro.doctor import broker, gateway
 from maestro.doctor.finding import Level
 from maestro.settings.model import BrokerSettings
 from maestro.store.installation import begin_start, write_installation
@@ -67,3 +68,26 @@ async def test_an_installation_that_is_not_the_owner_is_told_what_to_do(tmp_path
     finding = await broker._owner(site, Broker(Depth(0, 1)))  # type: ignore[arg-type]
     assert finding.level is Level.PROBLEM
     assert "maestro adopt" in finding.mend
+
+
+@pytest.mark.parametrize(
+    ("why", "mend"),
+    [
+        (
+            "RabbitMQ refused the vhost: it does not exist or the user may not use it (…)",
+            "add_vhost plataforma_v1.0; rabbitmqctl set_permissions -p plataforma_v1.0 'a user' '.*' '.*' '.*'",
+        ),
+        ("RabbitMQ refused the user name or password", "RABBITMQ_PASSWORD"),
+        ("RabbitMQ is not reachable: Connection refused", "systemctl start rabbitmq-server"),
+    ],
+)
+def test_each_reason_has_its_own_mend(why: str, mend: str) -> None:
+    url = SecretStr("amqp://a%20user:secret@mq:5672/plataforma_v1.0,amqp://b@mq2/other")
+    said = broker.broker_mend(BrokerSettings(kind="rabbitmq", url=url), why)
+    assert mend in said
+    assert "secret" not in said
+
+
+def test_events_of_another_maestro_are_no_fault_of_the_broker(tmp_path: Path) -> None:
+    why = "broker: the events of this vhost belong to another Maestro, whose data folder has the id x"
+    assert "maestro adopt" in gateway._mend(Site(tmp_path), "system sysA", why)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """A actor_client with canned answers that remembers what it was asked."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 from aiohttp import web
@@ -29,6 +29,8 @@ class FakePages:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, int, int]] = []
+        #: Rows as instances read them.
+        self.read: dict[str, dict[tuple[str, str], Any]] = {}
         #: Where nothing was replayed nobody is asked.
         self.outcomes = Outcomes(cast("Platform", None), 1.0)
         self.unusual = NothingUnusual(cast("Platform", None), 1.0)
@@ -46,6 +48,9 @@ class FakePages:
 
     async def valued(self, entries: Sequence[Overwriting]) -> list[dict[str, Any]]:
         return [{"values": [], "same": 0, "more": 0, "problem": entry.computation} for entry in entries]
+
+    async def replaced(self, instance_id: str, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], Any]:
+        return {key: row for key, row in self.read.get(instance_id, {}).items() if key in wanted}
 
 
 Canned = Answer | Exception | Callable[[str, Question], Answer]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from maestro.http.actor_client import Unavailable
+from maestro.http.replies import reply
 from maestro.http.report import facts as gathering
 from maestro.http.report.form import canonical, digest
 from maestro.http.report.page import STYLE_SOURCE, rendered
@@ -137,7 +138,7 @@ async def test_what_was_shown_is_what_no_replay_brought(client: Client, actor_cl
 async def test_thousands_of_units_are_counted_and_some_are_listed(
     client: Client, actor_client: FakeActorClient
 ) -> None:
-    left = [{"instanceId": f"p{n}", "branch": "master", "user": "ben", "timestamp": "2026-11-28T10:00:00.000000",
+    left = [{"instanceId": f"p{n}", "branch": "master", "user": "ben", "at": "2026-11-28T10:00:00.000000Z",
              "reason": "gone", "problem": ""} for n in range(4000)]  # fmt: skip
     system = System(*(unit(n, state="left_out" if n >= 1000 else "done") for n in range(5000)), leftOut=left)
     system.document["history"] += [system.entry("running", f"u{n}", 4) for n in range(3000)]
@@ -179,6 +180,28 @@ async def test_what_a_sibling_does_not_tell_is_said(
     assert facts["asked"]["writes"]["problem"] == "the domain is away"
     assert "What the commit writes is not known: the domain is away" in page
     assert facts["units"]["first"][0]["read"]["problem"] == "the domain is away"
+
+
+@pytest.mark.parametrize(
+    ("status", "was"), [("pending_approval", "5"), ("finished", "4"), ("skipped", "4"), ("failure", "4")]
+)
+async def test_once_decided_the_value_before_is_the_one_that_was_read(
+    client: Client, actor_client: FakeActorClient, pages: FakePages, monkeypatch: pytest.MonkeyPatch,
+    status: str, was: str,
+) -> None:  # fmt: skip
+    row = b'{"id":"a","saldo":6,"before":{"saldo":5},"_metadata":{"type":"conta","changeTrack":"update"}}'
+
+    async def written(*_: object) -> Any:
+        return reply(b'{"total":1,"entities":[%s],"next":null}' % row)
+
+    monkeypatch.setattr(pages, "page", written)
+    pages.read["c1"] = {("conta", "a"): {"id": "a", "saldo": 4}, ("conta", "b"): {"id": "b", "saldo": 9}}
+    facts, _ = await made(client, actor_client, System(unit(1), status=status))
+    [row_] = facts["asked"]["writes"]["rows"]
+    assert (row_["was"], row_["is"]) == (was, "6")
+    pages.read.clear()
+    facts, _ = await made(client, actor_client, System(unit(1), status=status))
+    assert facts["asked"]["writes"]["rows"][0]["was"] == ("5" if status == "pending_approval" else "")
 
 
 async def test_a_late_document_holds_nothing(client: Client, actor_client: FakeActorClient, pages: FakePages) -> None:
@@ -254,7 +277,7 @@ async def test_every_value_is_escaped(client: Client, actor_client: FakeActorCli
     system = System(unit(1), unit(2, state="set_aside", problem="gone", doneAt=None))
     system.document |= {
         "setAside": [{"instanceId": "p2", "branch": "master", "problem": "gone"}],
-        "firstApproval": {"user": "ben", "timestamp": "2026-11-28T10:00:00.000000", "reason": "ok"},
+        "firstApproval": {"user": "ben", "at": "2026-11-28T10:00:00.000000Z", "reason": "ok"},
         "heldNamedBy": "x", "notFinished": [{"instanceId": "n", "branch": "master"}],
         "budget": {"replays": 5, "minutes": 2.5}, "policies": DEMAND,
     }  # fmt: skip

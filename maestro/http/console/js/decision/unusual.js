@@ -47,7 +47,10 @@ function told(page, labels) {
 
 function sentence({ unusual: standing, values, problem, pending }) {
   if (!values.length) return t(problem || pending ? "unusual.unknown" : "unusual.nothing");
-  return standing ? t("unusual.some", { n: standing, of: values.length }) : t("unusual.none", { n: values.length });
+  if (standing) return t("unusual.some", { n: standing, of: values.length });
+  const compared = values.filter(({ verdict }) => !["too_few", "pending"].includes(verdict)).length;
+  if (compared === values.length) return t("unusual.none", { n: compared });
+  return compared ? t("unusual.none.compared", { n: compared, of: values.length }) : t("unusual.few");
 }
 
 function columns({ enough }, labels) {
