@@ -9,6 +9,8 @@ import aiohttp
 import pytest
 from aiohttp.web import BaseRequest
 
+from maestro.access.roles import Role
+from maestro.access.tokens import TokenFile
 from maestro.ports import free_port
 from maestro.store.base import Put, StoredSystem
 from maestro.store.postgres.lookup import SystemLookup
@@ -116,7 +118,8 @@ async def test_the_stored_lock_is_exact(it: Stage, url: str, monkeypatch: pytest
 
 
 async def test_tokens_and_the_audit_log_are_there(url: str, tmp_path: Path, database: str) -> None:
-    async with stage(tmp_path, MAESTRO_STORE__URL=url, MAESTRO_ACCESS__ENABLED="true") as it:
+    root = TokenFile(tmp_path / "data").add("root", Role.ADMIN)  # it is taken along
+    async with stage(tmp_path, token=root, MAESTRO_STORE__URL=url, MAESTRO_ACCESS__ENABLED="true") as it:
         made = await maestro(it, "token", "add", "ana", "--role", "approver")
         token = made.out.strip()
         assert token.startswith("mst_"), made
