@@ -8,7 +8,7 @@ installed are installed there again.
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -239,10 +239,10 @@ class EndpointClient:
             return True
         return entry.state not in (State.PASSIVATED, WAKING) and not (pending.left and entry.state == State.RUNNING)
 
-    def newest_at_rest(self, system_id: str) -> str | None:
-        """Return the `cursor` of the newest record of a passivated system, empty without one; None: it is awake."""
-        mark = self._marks.read(system_id)
-        return mark.newest if mark is not None else None
+    async def at_rest(self, system_ids: Collection[str]) -> Mapping[str, str]:
+        """Return which of these systems are passivated, and the `cursor` of each one's newest record."""
+        marks = ((system_id, self._marks.read(system_id)) for system_id in system_ids if system_id in self._wanted)
+        return {system_id: mark.newest for system_id, mark in marks if mark is not None}
 
     def passivated(self) -> int:
         """Return how many systems are passivated."""
