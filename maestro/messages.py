@@ -465,6 +465,10 @@ class ReadStore(Item, frozen=True):
     limit: int = 100
 
 
+class CopyStore(Item, frozen=True):
+    """Write a copy of the system's store beside it, whole, while it stays in use. See `maestro.store.copies`."""
+
+
 class ListDoubts(Item, frozen=True):
     """The commits in doubt, oldest first, and the last ones that were resolved."""
 
@@ -531,6 +535,7 @@ Question = (
     | Redrive
     | ListDoubts
     | ReadStore
+    | CopyStore
     | ResolveDoubt
     | SetAside
     | AwaitChange

@@ -19,7 +19,7 @@ class Lazy(NamedTuple):
 
 COMMANDS: Final = {
     "init": Lazy("maestro.cli.init:init", "Write a first configuration file: broker, access, TLS."),
-    "backup": Lazy("maestro.cli.backup:backup", "Copy every system's store to a folder, while Maestro is stopped."),
+    "backup": Lazy("maestro.cli.backup:backup", "Copy every system's store to a folder, running or not."),
     "restore": Lazy("maestro.cli.backup:restore", "Put backed-up stores in the place of the present ones."),
     "import": Lazy("maestro.cli.import_from:import_", "Take over what another Maestro left; first with --dry-run."),
     "adopt": Lazy("maestro.cli.adopt:adopt", "Take over a vhost's events from an installation that is gone."),
@@ -53,6 +53,8 @@ COMMANDS: Final = {
     "doubts": Lazy("maestro.cli.doubts:app", "Commits in doubt: list them, say what became of them."),
     "notify": Lazy("maestro.cli.notify:app", "How people are told what waits for them: show, test."),
     "store": Lazy("maestro.cli.store:app", "Look into a system's store, or move all stores to PostgreSQL and back."),
+    "nodes": Lazy("maestro.cli.nodes:nodes", "List the nodes of the cluster, and what each owns."),
+    "drain": Lazy("maestro.cli.nodes:drain", "Have a node of the cluster hand its systems over."),
     "doctor": Lazy("maestro.cli.doctor:doctor", "Check everything, and name the command that mends what is wrong."),
 }
 

@@ -4,6 +4,8 @@ from decimal import Decimal
 from typing import Final
 
 from maestro.cli.values import text_of
+from maestro.client.api import Maestro
+from maestro.client.errors import ClientError
 from maestro.client.shapes import Label, Labels
 from maestro.language import figure, language
 
@@ -17,6 +19,14 @@ def number(value: float, decimals: int | None) -> str:
         exponent = Decimal(repr(value)).normalize().as_tuple().exponent
         decimals = min(_DECIMALS, max(0, -int(exponent)))
     return figure(value, f",.{decimals}f")
+
+
+def reader_of(maestro: Maestro, system_id: str) -> "Reader":
+    """Return the reader of a system's values; without labels where they are not to be had."""
+    try:
+        return Reader(maestro.labels(system_id).value)
+    except ClientError:
+        return Reader(Labels())
 
 
 class Reader:

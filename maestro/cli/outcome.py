@@ -9,9 +9,10 @@ import typer
 
 from maestro.cli.exits import EXIT_USAGE, fail
 from maestro.cli.looking import PositionAfter, more, shortened
+from maestro.cli.numbers import Reader, reader_of
 from maestro.cli.output import Output
 from maestro.cli.session import DocumentId, Session, command
-from maestro.cli.values import difference, percent, text_of
+from maestro.cli.values import difference, percent
 from maestro.client.finding import find
 from maestro.client.shapes import OutcomePage, OutcomeSummary, UnitOutcome, Value
 from maestro.client.transport import Reply
@@ -36,7 +37,8 @@ def outcome(
     """Show what a reprocessing changed: each value that its replays computed again, before and after, largest first."""
     if csv and session.out.json:
         fail(t("--csv and --json: choose one"), EXIT_USAGE)
-    id_ = find(session.maestro, document).value.id
+    doc = find(session.maestro, document).value
+    id_ = doc.id
     if csv:
         with session.maestro.outcome_csv(id_) as parts:
             for part in parts:
@@ -47,7 +49,7 @@ def outcome(
     if session.out.json:
         session.out.raw(reply.raw)
         return
-    _print(session.out, reply.value)
+    _print(session.out, reply.value, reader_of(session.maestro, doc.system_id))
     more(session, reply.value.next, reply.value.total)
 
 
@@ -61,15 +63,15 @@ def complete(ask: Callable[[], Reply[OutcomePage]], timeout: float = _TIMEOUT) -
     return reply
 
 
-def _print(out: Output, page: OutcomePage) -> None:
-    out.say(_summary(page.summary))
+def _print(out: Output, page: OutcomePage, reader: Reader) -> None:
+    out.say(told(page.summary.says))  # in the language that the gateway was asked for
     for line in _remarks(page.summary):
         out.say(line)
     if page.biggest:
         out.say()
         out.say(t("the biggest changes:"))
         short = shortened(sorted({one.instance_id for one in page.biggest}))
-        out.table(("UNIT", *_COLUMNS), ((short[one.instance_id], *_cells(one)) for one in page.biggest), "")
+        out.table(("UNIT", *_COLUMNS), ((short[one.instance_id], *_cells(one, reader)) for one in page.biggest), "")
     for unit in page.units:
         out.say()
         said = told(unit.problem) or t("nothing changed")
@@ -77,7 +79,7 @@ def _print(out: Output, page: OutcomePage) -> None:
         where = t("{instance} on {branch}", instance=unit.instance_id, branch=unit.branch)
         out.say(f"{where}: {_counted(unit) if shown else said}")
         if unit.values:
-            out.table(_COLUMNS, map(_cells, unit.values[:_SHOWN]), "")
+            out.table(_COLUMNS, (_cells(one, reader) for one in unit.values[:_SHOWN]), "")
         if len(unit.values) > _SHOWN:
             out.say("  " + t("more of them: --csv has all"))
 
@@ -90,38 +92,20 @@ _MARKS: Final = {
 }
 
 
-def _cells(value: Value) -> Sequence[str]:
+def _cells(value: Value, reader: Reader) -> Sequence[str]:
+    def shown(one: object, other: object) -> str:
+        return reader.value(value.type, value.field, one, others=(other,))
+
     return (
-        value.type,
+        reader.type_name(value.type),
         value.about or value.id,
-        value.field,
-        text_of(value.before) if value.change in ("changed", "destroyed") else "-",
-        text_of(value.after) if value.change != "destroyed" else "-",
+        reader.field_name(value.type, value.field),
+        shown(value.before, value.after) if value.change in ("changed", "destroyed") else "-",
+        shown(value.after, value.before) if value.change != "destroyed" else "-",
         difference(value.difference),
         percent(value.percent),
         t(_MARKS.get(value.change, "")),
     )
-
-
-def _summary(found: OutcomeSummary) -> str:
-    """Say in one line what all replays changed."""
-    if not found.replayed:
-        return told(found.says)
-    changed, added, destroyed, unread = found.changed, found.added, found.destroyed, found.unread
-    parts = []
-    if changed or not (added or destroyed or unread):
-        parts.append(tn("{n} value changed", "{n} values changed", changed))
-    if found.largest is not None and found.largest.percent is not None:
-        parts.append(t("largest {percent}", percent=percent(found.largest.percent)))
-    if added:
-        parts.append(tn("{n} row added", "{n} rows added", added))
-    if destroyed:
-        parts.append(tn("{n} row destroyed", "{n} rows destroyed", destroyed))
-    if unread:
-        parts.append(
-            tn("{n} row changed without having been read", "{n} rows changed without having been read", unread)
-        )
-    return f"{', '.join(parts)} ({tn('{n} result compared', '{n} results compared', found.compared)})"
 
 
 def _remarks(found: OutcomeSummary) -> list[str]:

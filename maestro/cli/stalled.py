@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 import typer
 
+from maestro.cli.plain import local
 from maestro.cli.session import Session, SystemId, User, Yes, command
 from maestro.client.api import Decision
 from maestro.client.errors import refused
@@ -21,7 +22,7 @@ def set_aside(session: Session, system: SystemId, *, reason: Why, yes: Yes = Fal
     if stall is None:
         raise refused(_CONFLICT, f"system {system} is not stalled")
     lines = (
-        t("it waits for {sibling} since {time} UTC", sibling=stall.sibling, time=stall.since)
+        t("it waits for {sibling} since {time}", sibling=stall.sibling, time=local(stall.since))
         + f": {told(stall.cause)}",
         t("the event in hand goes to the error queue, its `.error` event is emitted"),
         t("while the sibling is away the next event stalls as well"),

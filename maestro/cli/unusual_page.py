@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from maestro.cli.numbers import Reader, number
+from maestro.cli.numbers import Reader, number, reader_of
 from maestro.cli.output import Output
 from maestro.cli.values import percent
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError
-from maestro.client.shapes import Document, Labels, UnusualPage, UnusualValue
+from maestro.client.shapes import Document, UnusualPage, UnusualValue
 from maestro.language import t, tn, told
 
 #: Values shown.
@@ -25,12 +25,9 @@ def print_unusual(out: Output, maestro: Maestro, doc: Document) -> None:
     out.say(summary(page))
     if not page.values:
         return
-    try:
-        labels = maestro.labels(doc.system_id).value
-    except ClientError:
-        labels = Labels()
+    reader = reader_of(maestro, doc.system_id)
     columns = ("TYPE", "WHICH", "FIELD", ">BEFORE", ">AFTER", ">PER CENT", "")
-    out.table(columns, (_cells(one, page, Reader(labels)) for one in page.values[:_SHOWN]), "")
+    out.table(columns, (_cells(one, page, reader) for one in page.values[:_SHOWN]), "")
     if len(page.values) > _SHOWN:
         out.say(tn("and {n} more value", "and {n} more values", len(page.values) - _SHOWN))
 

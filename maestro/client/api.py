@@ -268,6 +268,12 @@ class Maestro:
         """Put the event that a stalled system has in hand on its error queue."""
         return self._http.call("POST", _system(system_id, "stalled/set-aside"), shapes.SetAside, body=decision)
 
+    def copy_store(self, system_id: str, user: str | None, timeout: float | None = None) -> Reply[shapes.CopiedStore]:
+        """Have a system's store copied beside it, for a backup."""
+        path = _system(system_id, "store/copy")
+        body = {"user": user} if user else {}
+        return self._http.call("POST", path, shapes.CopiedStore, body=body, timeout=timeout)
+
     def _page(self, system_id: str, what: str, shape: type[Any], after: int, limit: int) -> Reply[Any]:
         return self._http.call("GET", _system(system_id, what), shape, query={"after": after, "limit": limit})
 

@@ -21,6 +21,12 @@ class Entry(_Shape, frozen=True):
     reason: str = ""
 
 
+class CopiedStore(_Shape, frozen=True):
+    """A copy of a store, in the folder of the stores."""
+
+    file: str
+
+
 class StorePage(_Shape, frozen=True):
     """What a system's store holds: its tables, or documents by key."""
 

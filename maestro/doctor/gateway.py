@@ -35,7 +35,7 @@ def _findings(site: Site) -> Iterator[Finding]:
     for system in site.served:
         if system.stalled is not None:
             stall = system.stalled
-            message = f"stalled since {stall.since} UTC, {stall.sibling} is waited for: {stall.cause}"
+            message = f"stalled since {stall.since}, {stall.sibling} is waited for: {stall.cause}"
             mend = f"look at {stall.sibling}; if only the event is at fault: maestro set-aside {system.id} --reason …"
             yield problem(CHECK, system.id, message, mend)
         if system.doubts:

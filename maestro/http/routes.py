@@ -244,6 +244,11 @@ def _systems() -> Iterable[Operation]:
         "What the system's store holds, for a post-mortem: its tables, or documents of one", {200: shapes.StorePage},
         query=shapes.StoreQuery,
     )  # fmt: skip
+    yield _post(
+        f"{_SYSTEMS}/{{systemId}}/store/copy", systems.copy_store, "copy_store", Role.ADMIN,
+        "Have the system's store copied beside it while it is in use, for a backup", {200: shapes.CopiedStore},
+        body=shapes.DecisionBody, decides=True, cost=_DEAR,
+    )  # fmt: skip
     yield _get(
         f"{_SYSTEMS}/{{systemId}}/stale", systems.stale, "stale", Role.VIEWER,
         "The units whose results are not known to be fresh, oldest note first", {200: shapes.StalePage},

@@ -498,6 +498,8 @@ class LeftOutShape(UnitName, rename="camel"):
     timestamp: str
     reason: str
     problem: Said = ""
+    #: The `timestamp` with its zone.
+    at: str = ""
 
 
 class ProgressShape(Struct):
@@ -526,6 +528,8 @@ class ApprovalShape(Struct):
     decision: str = "approve"
     #: A second approval has decided.
     decided: bool = False
+    #: The `timestamp` with its zone.
+    at: str = ""
 
 
 class EstimateShape(Struct):
@@ -954,6 +958,12 @@ class StorePage(Struct):
     documents: dict[str, dict[str, Any]]
     #: What `after` is for the next page.
     next: str | None
+
+
+class CopiedStore(Struct):
+    """The name of the copy, in the folder of the stores."""
+
+    file: str
 
 
 class SkippedEvent(Struct, rename="camel"):

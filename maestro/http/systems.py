@@ -20,6 +20,7 @@ from maestro.http.replies import answered, problem, reply
 from maestro.http.request_context import check_system, principal
 from maestro.http.shapes import (
     MAX_LOOK,
+    DecisionBody,
     DeliveriesQuery,
     ErrorsQuery,
     ReasonedBody,
@@ -31,6 +32,7 @@ from maestro.http.shapes import (
 from maestro.messages import (
     BROKER_PROBLEM,
     Code,
+    CopyStore,
     DescribeSystem,
     GetWaiting,
     ListDeliveries,
@@ -208,6 +210,16 @@ async def read_store(request: web.Request) -> web.StreamResponse:
     except msgspec.DecodeError as problem:
         raise BadInput("where", "must be one condition, or a JSON list of them") from problem
     return await _ask(request, ReadStore(query.table, query.key, where, query.after, query.limit))
+
+
+async def copy_store(request: web.Request) -> web.StreamResponse:
+    """Have a system's store copied beside it, by its owner."""
+    system_id = path_system(request)
+    body = checked(await decision_body(request), DecisionBody)
+    if body.user is not None or principal().proven:
+        note(request, user=user_of(body.user))
+    timeout = request.app[SETTINGS].sync_timeout
+    return answered(await request.app[ACTOR_CLIENT].ask(system_id, CopyStore(), timeout=timeout))
 
 
 async def resolve_doubt(request: web.Request) -> web.StreamResponse:

@@ -99,6 +99,7 @@ def _approval(doc: Document) -> dict[str, Any] | None:
     return {
         "user": first.user,
         "timestamp": wire_time(first.at),
+        "at": zoned_time(first.at),
         "reason": first.reason,
         "decision": first.kind,
         "decided": first.spent,
@@ -221,7 +222,8 @@ def _event(unit: Unit) -> Raw:
 def _left_out(unit: Unit) -> dict[str, Any]:
     assert unit.left_out is not None
     by = unit.left_out
-    who = {"user": by.user, "timestamp": wire_time(by.at), "reason": by.reason, "problem": unit.problem}
+    who = {"user": by.user, "timestamp": wire_time(by.at), "at": zoned_time(by.at)}
+    who |= {"reason": by.reason, "problem": unit.problem}
     return _unit_name(unit) | who
 
 
@@ -240,8 +242,8 @@ def unit_json(unit: Unit) -> dict[str, Any]:
         "replayInstanceId": unit.result_instance,
         "cause": unit.cause,
         "problem": unit.problem or None,
-        "sentAt": wire_time(unit.sent_at) if unit.sent_at else None,
-        "doneAt": wire_time(unit.done_at) if unit.done_at else None,
+        "sentAt": zoned_time(unit.sent_at) if unit.sent_at else None,
+        "doneAt": zoned_time(unit.done_at) if unit.done_at else None,
         "duration": None if unit.duration is None else round(unit.duration, 6),
     }
 

@@ -9,7 +9,7 @@ from maestro.rules import concluding, facts, judging
 from maestro.rules.committing import young_enough
 from maestro.rules.document import MAESTRO
 from maestro.rules.doubt import Case, CaseState, Doubt, Finding, Use, Word
-from maestro.rules.rendering import wire_time
+from maestro.rules.rendering import wire_time, zoned_time
 from maestro.rules.state import System
 from maestro.rules.step import SaveDoubt, Step
 
@@ -80,7 +80,7 @@ def doubt_fields(doubt: Doubt) -> do.Fields:
         ("instanceId", doubt.instance_id),
         ("delivery", doubt.delivery),
         ("reprocessing", doubt.document),
-        ("since", wire_time(doubt.since)),
+        ("since", zoned_time(doubt.since)),
         ("cause", doubt.cause),
     )
     if doubt.open:
@@ -88,7 +88,7 @@ def doubt_fields(doubt: Doubt) -> do.Fields:
     said: do.Fields = (
         ("verdict", doubt.verdict),
         ("user", doubt.user),
-        ("at", wire_time(doubt.at)),
+        ("at", zoned_time(doubt.at)),
         ("reason", doubt.reason),
     )
     return fields + said

@@ -1,4 +1,4 @@
-"""Backups of all of a folder's stores, and their way back. Only while nobody owns the stores."""
+"""Backups of a folder's stores, and their way back. A store that somebody owns is copied by its owner."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from maestro.store.base import StoreDamaged, StoreError
-from maestro.store.places import LOGS, store_files, store_path
+from maestro.store.places import LOGS, copy_of, store_files, store_path
 from maestro.store.sqlite import SystemStore, open_store
 from maestro.whole_file import sync_folder
 
@@ -27,13 +27,33 @@ def back_up_stores(data_dir: Path, target: Path) -> list[str]:
         raise StoreError(f"{target}: cannot be made: {error.strerror}") from error
     names = []
     for path in store_files(data_dir):
-        store = open_store(path)
-        try:
-            store.backup(str(target / path.name))
-        finally:
-            store.close()
+        back_up_store(path, target)
         names.append(path.stem)
     return names
+
+
+def back_up_store(path: Path, target: Path) -> None:
+    """Copy a store that nobody owns to the folder `target`. Raises `StoreError`."""
+    store = open_store(path)
+    try:
+        store.backup(str(target / path.name))
+    finally:
+        store.close()
+
+
+def take_copy(path: Path, target: Path) -> None:
+    """Move the copy that a store's owner wrote beside it to the folder `target`, synced. Raises `OSError`."""
+    copy = copy_of(path)
+    part = target / f"{path.name}.part"
+    try:
+        shutil.copyfile(copy, part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(target / path.name)
+        sync_folder(target)
+    finally:
+        part.unlink(missing_ok=True)
+        copy.unlink(missing_ok=True)
 
 
 def backed_up(folder: Path) -> list[str]:

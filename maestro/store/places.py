@@ -21,6 +21,11 @@ def store_path(data_dir: Path, system_id: str) -> Path:
     return store_folder(data_dir) / f"{system_id}.db"
 
 
+def copy_of(path: Path) -> Path:
+    """Return where a store's owner writes a copy of it; who asked for it moves it away."""
+    return path.with_name(f"{path.name}.copy")
+
+
 def gateway_path(data_dir: Path) -> Path:
     """Return where the gateway's own store is."""
     return data_dir / "gateway.db"

@@ -13,6 +13,7 @@ from maestro.messages import (
     AwaitChange,
     CheckLock,
     Code,
+    CopyStore,
     Decision,
     DescribeSystem,
     ExplainPolicies,
@@ -135,6 +136,8 @@ class Questions:
                 give(policy_views.answer(self._system, question))
             case ReadStore():
                 give(store_view.answer(self._engine.repository.store, question))
+            case CopyStore():
+                give(store_view.copied(self._engine.repository.store))
             case ListErrors():
                 self._errors.peek(question, give)
             case ListErrorGroups():

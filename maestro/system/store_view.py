@@ -7,7 +7,9 @@ import orjson
 from maestro.messages import Answer, Code, ReadStore
 from maestro.store import reading
 from maestro.store.base import Store, StoreError
+from maestro.store.places import copy_of
 from maestro.store.row_store import RowStore
+from maestro.store.sqlite import SystemStore
 
 
 def answer(store: Store, question: ReadStore) -> Answer:
@@ -20,6 +22,18 @@ def answer(store: Store, question: ReadStore) -> Answer:
         return Answer(Code.INVALID, message=f"where: {problem}")
     except StoreError as problem:
         return Answer(Code.FAILED, message=str(problem))
+
+
+def copied(store: Store) -> Answer:
+    """Answer the name of a copy of the store that is beside it now. The system does nothing else meanwhile."""
+    if not isinstance(store, SystemStore):
+        return Answer(Code.UNAVAILABLE, message="this store is no file: it is backed up with its database")
+    path = copy_of(store.path)
+    try:
+        store.backup(str(path))
+    except StoreError as problem:
+        return Answer(Code.FAILED, message=str(problem))
+    return Answer(Code.OK, orjson.dumps({"file": path.name}))
 
 
 def _read(store: RowStore, question: ReadStore) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def lock_facts(lock: Lock) -> dict[str, Any]:
         "reprocessing": lock.reprocessing_id,
         "owner": lock.owner,
         "reason": f"a reprocessing is {Status.PAUSED if lock.paused else Status.RUNNING}",
-        "since": wire_time(lock.since),
+        "since": zoned_time(lock.since),
         "progress": {"replayed": lock.replayed, "outstanding": lock.outstanding},
     }
 
@@ -90,7 +90,7 @@ def _oldest_commit(system: System) -> dict[str, Any] | None:
     if not system.commits_under_way:
         return None
     oldest = min(system.commits_under_way.values(), key=lambda commit: commit.since)
-    return {"instanceId": oldest.instance_id, "kind": oldest.kind, "since": wire_time(oldest.since)}
+    return {"instanceId": oldest.instance_id, "kind": oldest.kind, "since": zoned_time(oldest.since)}
 
 
 def described(system: System, depths: dict[str, int] | None, epoch: int) -> Answer:
@@ -121,13 +121,13 @@ def described(system: System, depths: dict[str, int] | None, epoch: int) -> Answ
 def _stall(stall: Stall | None) -> dict[str, str] | None:
     if stall is None:
         return None
-    return {"sibling": stall.sibling, "cause": stall.cause, "since": wire_time(stall.since)}
+    return {"sibling": stall.sibling, "cause": stall.cause, "since": zoned_time(stall.since)}
 
 
 def _failure(failure: Failure | None) -> dict[str, str] | None:
     if failure is None:
         return None
-    return {"at": wire_time(failure.at), "instanceId": failure.instance_id, "reason": failure.reason}
+    return {"at": zoned_time(failure.at), "instanceId": failure.instance_id, "reason": failure.reason}
 
 
 def _running(doc: Document | None) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ import orjson
 from maestro import backoff, logs
 from maestro.messages import Answer, Code
 from maestro.rules.document import Document, HistoryEntry
-from maestro.rules.rendering import wire_time
+from maestro.rules.rendering import zoned_time
 from maestro.rules.state import System
 from maestro.rules.status import Status
 from maestro.settings.model import WebhookSettings
@@ -202,7 +202,7 @@ def rendered(happening: Happening) -> bytes:
     told: dict[str, Any] = {
         "id": happening.id,
         "type": f"reprocessing.{HAPPENINGS[entry.status]}",
-        "at": wire_time(entry.at),
+        "at": zoned_time(entry.at),
         "systemId": doc.system_id,
         "reprocessing": {
             "id": doc.id, "status": entry.status.value, "user": entry.user, "cause": entry.cause, "tag": doc.tag,

@@ -37,6 +37,26 @@ def replayed(scene: Scene, tenant: Tenant) -> JSON:
     return scene.reaches(doc, "finished")
 
 
+@pytest.fixture(scope="module")
+def labelled(scene: Scene) -> JSON:
+    """A run of a system that has labels (config/labels.toml), once for all tests."""
+
+    def average(value: float, track: str | None = None) -> JSON:
+        row = {"id": "a1", "currency": "USD", "value": value, "_metadata": {"type": "average", "changeTrack": track}}
+        return {"dataset": {"entities": {"average": [row]}}}
+
+    tenant = scene.tenant("cotacoes")
+    tenant.impacts("fix", unit("p1"))
+    for short in ("fix", "p1"):
+        scene.starts(tenant, short, "monthly.average.request", currency="USD")
+    scene.siblings.read[tenant.id("re1")] = average(1.4674)
+    scene.siblings.heads[tenant.id("re1")] = average(1.61414, "update")
+    scene.run(tenant.publish("fix"))
+    doc = scene.run(tenant.pending())
+    scene.post(doc, "approve")
+    return scene.reaches(doc, "finished")
+
+
 @pytest.mark.parametrize(
     ("language", "summary", "row", "words"),
     [
@@ -142,3 +162,18 @@ def test_an_overwrite_shows_both_values(
     browser.sees("Usina A", "mw", *numbers, "25", within=".overwritten")
     browser.size(390, 844)
     assert browser.run(WIDE) == []
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ("Monthly average", "Rate", "1.4674 per euro", "1.6141 per euro")),
+        ("pt-BR", ("Média mensal", "Taxa", "1,4674 por euro", "1,6141 por euro")),
+    ],
+)
+def test_its_values_have_the_labels_of_the_system(
+    browser: Browser, scene: Scene, labelled: JSON, language: str, words: tuple[str, ...]
+) -> None:
+    browser.fresh(scene.url, language=language)
+    browser.open(f"#/reprocessing/{labelled['id']}")
+    browser.sees(*words, within="#outcome tbody")

@@ -29,7 +29,7 @@ async def test_the_refusal_says_why(tenant: Tenant) -> None:
     assert locked["reprocessing"] == doc["id"]
     assert locked["owner"] == "ana"
     assert locked["reason"]
-    assert locked["since"] == (await tenant.it.document(doc["id"]))["history"][-1]["timestamp"]
+    assert locked["since"] == (await tenant.it.document(doc["id"]))["history"][-1]["at"]
     assert locked["progress"] == {"replayed": 0, "outstanding": 2}
     await tenant.it.answer(sent, "r1")
     second = await tenant.sent(2)

@@ -136,6 +136,11 @@ async def test_on_the_command_line(it: Stage, finished: tuple[Tenant, dict[str, 
     assert hashlib.sha256(form.out.encode()).hexdigest() == digest
     page = await maestro(it, "report", tenant.system, doc["id"])
     assert page.out.startswith("<!DOCTYPE html>")
+    assert '<html lang="en">' in page.out
+    spoken = await maestro(it, "report", tenant.system, doc["id"], MAESTRO_LANGUAGE="pt_BR.UTF-8")
+    assert '<html lang="pt-BR">' in spoken.out, "the caller's language is the page's, where none is named"
+    named = await maestro(it, "report", tenant.system, doc["id"], "--language", "en", MAESTRO_LANGUAGE="pt_BR.UTF-8")
+    assert '<html lang="en">' in named.out
     assert (await maestro(it, "report", "sysO", doc["id"])).code == 4
     assert (await maestro(it, "report", tenant.system, "nothing")).code == 4
     assert (await maestro(it, "report", tenant.system, doc["id"], "--json", "-o", str(path))).code == 2

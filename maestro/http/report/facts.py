@@ -256,7 +256,7 @@ def _shown(doc: Facts, held: str, units: Replays) -> Facts:
 
 
 def _approval(first: Facts | None) -> Facts | None:
-    return first and {"user": first["user"], "at": first["timestamp"] + "Z", "reason": first["reason"]}
+    return first and {"user": first["user"], "at": first["at"], "reason": first["reason"]}
 
 
 def _decided(doc: Facts) -> Facts:
@@ -306,7 +306,7 @@ def _named(units: Sequence[Facts]) -> Facts:
     """Return a list of units by its length and its first ones; times with their zone."""
     listed = []
     for unit in units[:NAMED]:
-        at = {"at": unit["timestamp"] + "Z"} if "timestamp" in unit else {}
+        at = {"at": unit["at"]} if "at" in unit else {}
         listed.append({name: value for name, value in unit.items() if name != "timestamp"} | at)
     return {"total": len(units), "first": listed}
 
@@ -326,7 +326,7 @@ def _units(doc: Facts, changed: Mapping[tuple[str, str], Facts], explained: Mapp
             "state": unit["state"],
             "round": unit["round"],
             "replay": unit["replayInstanceId"],
-            "doneAt": unit["doneAt"] and unit["doneAt"] + "Z",
+            "doneAt": unit["doneAt"],
             "problem": _cut(unit["problem"] or ""),
             "outcome": outcome and {
                 name: outcome[name] for name in ("changed", "added", "destroyed", "unread", "problem")

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from maestro.access.roles import Role
+from maestro.access.tokens import TokenFile
 from maestro.actors.run_record import RunFolder
 from maestro.cli.main import app
+from maestro.ports import free_port
 from maestro.store.base import Put, StoreError
 from maestro.store.sqlite import open_store
 
@@ -109,17 +112,39 @@ def test_a_damaged_backup_replaces_nothing() -> None:
     assert not list(Path("data/systems").glob("*.restoring*"))
 
 
-def test_not_while_maestro_runs() -> None:
+def test_no_restore_while_maestro_runs_and_a_backup_asks_it() -> None:
     run("backup", "copies")
     owner = RunFolder(Path("data"))
     owner.acquire()
     try:
-        for command in (("backup", "copies"), ("restore", "copies")):
-            result = run(*command)
-            assert result.exit_code == 1
-            assert "another Maestro is running on this data folder" in result.stderr
+        result = run("restore", "copies")
+        assert result.exit_code == 1
+        assert "another Maestro is running on this data folder" in result.stderr
+        result = run("backup", "copies", "--url", f"http://127.0.0.1:{free_port()}")
+        assert result.exit_code == 1
+        assert "127.0.0.1" in result.stderr, "the stores are their owners', who are asked through the gateway"
     finally:
         owner.release()
+
+
+def test_tokens_and_the_audit_log_are_copied_for_their_owner_alone(here: Path) -> None:
+    token = TokenFile(here / "data").add("ana", Role.APPROVER)
+    folder = here / "data" / "audit"
+    folder.mkdir()
+    whole = b'{"number": 1}\n'
+    (folder / "audit-000000000000001.jsonl").write_bytes(whole + b'{"numb')  # a line that is being written
+    (folder / "refused").mkdir()
+    (folder / "refused" / "audit-000000000000001.jsonl").write_bytes(whole)
+    result = run("backup", "copies")
+    assert result.exit_code == 0, result.stderr
+    assert [one.name for one in TokenFile(here / "copies").entries()] == ["ana"]
+    assert token.startswith("mst_")
+    copies = sorted((here / "copies").rglob("*.json*"))
+    assert [one.relative_to(here / "copies").as_posix() for one in copies] == [
+        "access/tokens.json", "audit/audit-000000000000001.jsonl", "audit/refused/audit-000000000000001.jsonl",
+    ]  # fmt: skip
+    assert copies[1].read_bytes() == copies[2].read_bytes() == whole
+    assert all(one.stat().st_mode & 0o077 == 0 for one in copies)
 
 
 def test_an_empty_folder_is_no_backup() -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from maestro.cli.numbers import Reader, number
-from maestro.client.shapes import Label, Labels, TypeLabels
+from maestro.cli.outcome import _cells
+from maestro.client.shapes import Label, Labels, TypeLabels, Value
 from maestro.language import speaking
 
 LABELS = Labels(
@@ -50,3 +51,15 @@ def test_rounding_hides_no_change() -> None:
     reader = Reader(LABELS)
     assert reader.value("leitura", "kwh", 1.001, others=(1.002,)) == "1.001 kWh"
     assert reader.value("leitura", "kwh", 1.001, others=(1.5,)) == "1.00 kWh"
+
+
+def test_an_outcome_has_the_labels() -> None:
+    value = Value(
+        type="leitura", id="r1", about="pumps-1", field="kwh", before=3821.0, after=38211.5, change="changed",
+        difference=34390.5, percent=900.0,
+    )  # fmt: skip
+    shown = ("Reading", "pumps-1", "Energy", "3,821.00 kWh", "38,211.50 kWh", "+34390.5", "+900.0 %", "")
+    assert _cells(value, Reader(LABELS)) == shown
+    with speaking("pt-BR"):
+        assert _cells(value, Reader(LABELS))[:5] == ("Leitura", "pumps-1", "Energia", "3.821,00 kWh", "38.211,50 kWh")
+    assert _cells(value, Reader(Labels()))[:5] == ("leitura", "pumps-1", "kwh", "3,821", "38,211.5")

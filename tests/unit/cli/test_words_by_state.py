@@ -6,11 +6,10 @@ import pytest
 from maestro.cli.consequences import of_cancel, of_going_on, title
 from maestro.cli.document_page import becoming, progress
 from maestro.cli.numbers import Reader
-from maestro.cli.outcome import _summary
 from maestro.cli.unusual_page import said_of_past, summary
 from maestro.cli.watching import _text
 from maestro.client.api import Maestro
-from maestro.client.shapes import Document, Labels, OutcomeSummary, Progress, System, UnusualPage, UnusualValue, Value
+from maestro.client.shapes import Document, Labels, Progress, System, UnusualPage, UnusualValue
 from maestro.client.target import Target
 from maestro.language import speaking, told
 
@@ -131,14 +130,6 @@ def test_a_late_one_holds_no_instance() -> None:
 
 def test_a_paused_one_says_what_goes_on() -> None:
     assert _text(doc("paused", 1)).endswith("waits for a decision: maestro resume d1")
-
-
-def test_what_changed_is_counted_in_the_readers_language() -> None:
-    value = Value("t", "i", "f", "changed", percent=916.33)
-    found = OutcomeSummary(replayed=61, compared=61, changed=61, added=1, largest=value)
-    assert _summary(found) == "61 values changed, largest +916.3 %, 1 row added (61 results compared)"
-    with speaking("pt-BR"):
-        assert _summary(found) == "61 valores mudaram, maior +916,3 %, 1 linha acrescentada (61 resultados comparados)"
 
 
 @pytest.mark.parametrize(

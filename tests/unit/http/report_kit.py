@@ -17,7 +17,7 @@ def unit(number: int, cause: int = -1, **more: Any) -> JSON:
     return {
         "instanceId": f"p{number}", "branch": "master", "forking": False, "named": "both", "missed": [],
         "state": "done", "round": 1, "sends": 1, "replayInstanceId": f"re{number}", "cause": cause, "problem": None,
-        "sentAt": None, "doneAt": "2026-11-28T10:00:01.000001", "duration": 1.0,
+        "sentAt": None, "doneAt": "2026-11-28T10:00:01.000001Z", "duration": 1.0,
     } | more  # fmt: skip
 
 

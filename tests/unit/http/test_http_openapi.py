@@ -24,6 +24,7 @@ from maestro.messages import (
     Answer,
     CheckLock,
     Code,
+    CopyStore,
     DescribeSystem,
     ExplainPolicies,
     FindDocuments,
@@ -145,6 +146,7 @@ ANSWERS = {
     ListSkipped: {"total": 0, "skipped": [], "next": None},
     ListTodo: {"total": 0, "counts": {}, "items": [], "errors": 0, "failed": 0, "lastFailure": ""},
     ListRecords: [],
+    CopyStore: {"file": "sysA.db.copy"},
     ReadStore: {"tables": {"documents": 1}, "documents": {}, "next": None},
     ListStale: {
         "total": 1,

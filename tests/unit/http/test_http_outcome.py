@@ -10,9 +10,11 @@ import pytest
 
 from maestro.http import outcome
 from maestro.http.app import create_app
+from maestro.http.comparing import Value
 from maestro.http.outcome import Outcomes, Replays, UnitReplayed
 from maestro.http.outcome_csv import COLUMNS, exported
 from maestro.http.server import serve_http
+from maestro.language import speaking
 from maestro.messages import Answer, Code, GetReplays
 from maestro.platform import Platform
 from maestro.rules.ids import document_id
@@ -265,3 +267,13 @@ async def test_without_a_platform_it_is_unavailable(actor_client: FakeActorClien
     async with serve_http(create_app(actor_client, SETTINGS), SETTINGS) as address:
         for what in ("outcome", "outcome.csv"):
             assert (await Client(address).get(f"/v1.0.0/reprocessing/{ID}/{what}")).is_error(503)
+
+
+def test_what_changed_is_counted_in_the_callers_language() -> None:
+    largest = Value("t", "i", "master", "", "f", "changed", 1.0, 10.1633, 9.1633, 916.33)
+    counts = {"changed": 61, "added": 1, "destroyed": 0, "unread": 0}
+    english = "61 values changed, largest +916.3 %, 1 row added (61 results compared)"
+    assert outcome._said(counts, largest, 61) == english
+    with speaking("pt-BR"):
+        portuguese = "61 valores mudaram, maior +916,3 %, 1 linha acrescentada (61 resultados comparados)"
+        assert outcome._said(counts, largest, 61) == portuguese

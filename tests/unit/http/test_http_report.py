@@ -138,7 +138,7 @@ async def test_what_was_shown_is_what_no_replay_brought(client: Client, actor_cl
 async def test_thousands_of_units_are_counted_and_some_are_listed(
     client: Client, actor_client: FakeActorClient
 ) -> None:
-    left = [{"instanceId": f"p{n}", "branch": "master", "user": "ben", "timestamp": "2026-11-28T10:00:00.000000",
+    left = [{"instanceId": f"p{n}", "branch": "master", "user": "ben", "at": "2026-11-28T10:00:00.000000Z",
              "reason": "gone", "problem": ""} for n in range(4000)]  # fmt: skip
     system = System(*(unit(n, state="left_out" if n >= 1000 else "done") for n in range(5000)), leftOut=left)
     system.document["history"] += [system.entry("running", f"u{n}", 4) for n in range(3000)]
@@ -277,7 +277,7 @@ async def test_every_value_is_escaped(client: Client, actor_client: FakeActorCli
     system = System(unit(1), unit(2, state="set_aside", problem="gone", doneAt=None))
     system.document |= {
         "setAside": [{"instanceId": "p2", "branch": "master", "problem": "gone"}],
-        "firstApproval": {"user": "ben", "timestamp": "2026-11-28T10:00:00.000000", "reason": "ok"},
+        "firstApproval": {"user": "ben", "at": "2026-11-28T10:00:00.000000Z", "reason": "ok"},
         "heldNamedBy": "x", "notFinished": [{"instanceId": "n", "branch": "master"}],
         "budget": {"replays": 5, "minutes": 2.5}, "policies": DEMAND,
     }  # fmt: skip

@@ -65,6 +65,9 @@ export const errorGroups = (id, limit, signal) => get(`${V1}/systems/${part(id)}
 export const doubts = (id, signal) => get(`${V1}/systems/${part(id)}/doubts`, signal);
 export const resolve = (id, key, body) => post(`${V1}/systems/${part(id)}/doubts/${part(key)}`, body);
 export const setAside = (id, body) => post(`${V1}/systems/${part(id)}/stalled/set-aside`, body);
+/** The ways by which people are told what waits for them; and a test of one, or of all. */
+export const notices = (signal) => get(`${V1}/notices`, signal);
+export const testNotice = (body) => post(`${V1}/notices/test`, body);
 export const redrive = (id, body) => post(`${V1}/systems/${part(id)}/errors/redrive`, body);
 
 /** Decide on a reprocessing: approve, skip, retry, cancel, pause, resume, recheck or reconsider. */

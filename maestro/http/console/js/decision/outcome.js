@@ -3,8 +3,9 @@
 import * as api from "../api.js";
 import { phase } from "../documents.js";
 import { fill, h } from "../dom.js";
-import { amount, change, gist, percent, short, words } from "../format.js";
+import { change, gist, percent, short, words } from "../format.js";
 import { t } from "../i18n.js";
+import { labelsOf } from "../labels.js";
 import { failed, loading, more, section } from "../parts.js";
 import { pager, table } from "../table.js";
 import { Status } from "../statuses.js";
@@ -21,15 +22,15 @@ export const ran = (doc) =>
  * Return the section. `place` keeps the page shown, which units are open, and what was told last, over updates; `called`
  * returns what a unit is called, or nothing.
  */
-export function outcome({ id, shown }, place, called, signal) {
+export function outcome({ id, systemId, shown }, place, called, signal) {
   if (!shown) return null;
   place.open ??= new Set();
-  const content = h("div", {}, place.told ? told(place.told, context()) : loading());
+  const content = h("div", {}, place.told ? told(place.told, context(place.labels)) : loading());
   load();
   return section(t("outcome.title"), { id: "outcome", aside: download(id, signal) }, content);
 
-  function context() {
-    return { place, called, turn };
+  function context(labels) {
+    return { place, called, labels, turn };
   }
 
   function turn(page) {
@@ -40,10 +41,13 @@ export function outcome({ id, shown }, place, called, signal) {
   async function load() {
     const asked = (place.asked = {});
     try {
-      const page = await api.outcome(id, (place.unitPage ?? 0) * SIZE, SIZE, signal);
+      const [page, labels] = await Promise.all([
+        api.outcome(id, (place.unitPage ?? 0) * SIZE, SIZE, signal),
+        labelsOf(systemId),
+      ]);
       if (place.asked !== asked) return;
-      place.told = page;
-      fill(content, told(page, context()));
+      Object.assign(place, { told: page, labels });
+      fill(content, told(page, context(labels)));
       if (page.summary.pending > 0) setTimeout(() => place.asked === asked && !signal.aborted && load(), AGAIN);
     } catch (problem) {
       if (!signal.aborted && place.asked === asked) fill(content, failed(problem, load));
@@ -66,7 +70,7 @@ function download(id, signal) {
   return h("button", { type: "button", class: "quiet", "data-key": "outcome-csv", onclick: save }, t("outcome.csv"));
 }
 
-function told(page, { place, called, turn }) {
+function told(page, { place, called, labels, turn }) {
   const { summary, biggest, units, total } = page;
   const count = Math.ceil(total / SIZE);
   return [
@@ -74,10 +78,10 @@ function told(page, { place, called, turn }) {
     remarks(summary).map((text) => h("p", { class: "muted" }, text)),
     biggest.length > 0 && [
       h("h3", {}, t("outcome.biggest")),
-      table(t("outcome.biggest"), [unitColumn(called), ...columns()], biggest),
+      table(t("outcome.biggest"), [unitColumn(called), ...columns(labels)], biggest),
     ],
     h("h3", {}, t("outcome.units")),
-    h("div", { class: "outcomes" }, units.map((unit) => one(unit, place, called))),
+    h("div", { class: "outcomes" }, units.map((unit) => one(unit, place, called, labels))),
     count > 1 && pager(place.unitPage ?? 0, count, total, turn),
   ];
 }
@@ -103,7 +107,7 @@ function remarks({ unchanged, failed: lacking, pending, looked, units, problem }
   ].filter(Boolean);
 }
 
-function one(unit, place, called) {
+function one(unit, place, called, labels) {
   const key = `${unit.instanceId} ${unit.branch}`;
   const counts = sentence({ ...unit, largest: unit.values[0] });
   const nothing = !unit.changed && !unit.added && !unit.destroyed && !unit.unread;
@@ -117,7 +121,7 @@ function one(unit, place, called) {
   const left = unit.values.length < shownOf(unit);
   const details = more(
     title,
-    table(t("outcome.of", { unit: unit.instanceId }), columns(), unit.values),
+    table(t("outcome.of", { unit: unit.instanceId }), columns(labels), unit.values),
     left && h("p", { class: "muted" }, t("outcome.rest", { n: unit.values.length })),
   );
   details.open = place.open.has(key);
@@ -150,12 +154,24 @@ function name(instanceId, branch, called) {
   return branch === "master" ? said : `${said} (${branch})`;
 }
 
-function columns() {
+function columns(labels) {
+  const value = (row, one, other) => whole(labels.measured(row.type, row.field, one, [other]));
+  const known = (row) => row.change === "changed" || row.change === "destroyed";
   return [
-    { title: t("outcome.row"), show: (row) => [h("span", { title: row.id }, row.about || short(row.id)), h("small", {}, row.type)] },
-    { title: t("outcome.field"), show: (row) => [h("span", { class: "mono" }, row.field), mark(row)] },
-    { title: t("outcome.before"), number: true, show: (row) => (row.change === "added" || row.change === "unread" ? "–" : amount(row.before)) },
-    { title: t("outcome.after"), number: true, show: (row) => (row.change === "destroyed" ? "–" : amount(row.after)) },
+    {
+      title: t("outcome.row"),
+      show: (row) => [h("span", { title: row.id }, row.about || short(row.id)), h("small", {}, labels.type(row.type))],
+    },
+    {
+      title: t("outcome.field"),
+      show: (row) => [h("span", { title: row.field }, labels.field(row.type, row.field)), mark(row)],
+    },
+    { title: t("outcome.before"), number: true, show: (row) => (known(row) ? value(row, row.before, row.after) : "–") },
+    {
+      title: t("outcome.after"),
+      number: true,
+      show: (row) => (row.change === "destroyed" ? "–" : value(row, row.after, row.before)),
+    },
     { title: t("outcome.difference"), number: true, show: (row) => (typeof row.difference === "number" ? whole(change(row.difference)) : "–") },
     { title: t("outcome.percent"), number: true, show: (row) => (typeof row.percent === "number" ? whole(percent(row.percent)) : "–") },
   ];

@@ -88,7 +88,7 @@ class View {
     this.#system = system ?? this.#system;
     this.head.update(headOf(doc));
     this.units = new Map(replays(doc).map((unit) => [`${unit.instanceId} ${unit.branch}`, unit]));
-    this.outcome.update({ id: doc.id, status: doc.status, shown: ran(doc), replayed: progress(doc).replayed });
+    this.outcome.update({ id: doc.id, systemId: doc.systemId, status: doc.status, shown: ran(doc), replayed: progress(doc).replayed });
     this.unusual.update(unusualOf(doc));
     this.commit.update(commitOf(doc));
     this.impact.update(impactOf(doc));

@@ -5,6 +5,7 @@ import { h, region } from "../dom.js";
 import { Failures, glance } from "../glance.js";
 import { t } from "../i18n.js";
 import { watch } from "../live.js";
+import { notices } from "../notices.js";
 import { failed, loading, section } from "../parts.js";
 
 export function systemsPage({ signal }) {
@@ -20,6 +21,7 @@ export function systemsPage({ signal }) {
     h("h1", { tabindex: "-1" }, t("systems.title")),
     h("p", { class: "lead" }, t("systems.lead")),
     section(t("inbox.systems"), {}, list.element),
+    notices(signal),
   );
 
   async function look() {
