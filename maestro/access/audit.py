@@ -1,6 +1,7 @@
 """The audit log: who decided what, when, why, from where, and what came of it; refused attempts too.
 
-JSON lines in `<data_dir>/audit/audit-<first number>.jsonl`, synced to disk before the answer goes out. Each line
+JSON lines in `<data_dir>/audit/audit-<first number>.jsonl`, synced to disk before the answer goes out, or in
+PostgreSQL where the stores are there (`shared_audit`). Each line
 holds the hash of the one before it: a line that was changed, removed or put in shows (`audit_reader.verify`). No line
 is ever changed. Refused attempts have a log of their own, in the folder `refused`: strangers who fill it push no
 decision out.
@@ -13,6 +14,7 @@ import asyncio
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
@@ -72,32 +74,22 @@ def sealed(number: int, at: float, entry: Entry, before: str) -> tuple[bytes, st
     return orjson.dumps(fields | {"hash": digest}) + b"\n", digest
 
 
+def rotated(through: int, head: str, more: dict[str, str]) -> Entry:
+    """Return the line that says up to which number, and with which hash, a log was removed."""
+    facts = {"through": str(through), "hash": head, **more}
+    return Entry(who="maestro", via="open", what=ROTATED, origin="", outcome="done", status=200, facts=facts)
+
+
 def line_hash(fields: dict[str, Any]) -> str:
     """Return the hash of a line's fields (those but `hash`); `before` is among them, that chains them."""
     body = {name: value for name, value in fields.items() if name != "hash"}
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-class AuditLog:
-    """Writes a log; one per folder. Lines that arrive together share one sync.
+class Recorder:
+    """Writes an audit log, wherever its lines are kept. Lines that come together are written together."""
 
-    Args:
-        folder: where it is.
-        file_bytes: a new file is begun when one has reached that size.
-        keep: files that are kept; 0: all.
-
-    Raises:
-        AuditError: the log that is there cannot be continued.
-    """
-
-    def __init__(self, folder: Path, file_bytes: int, keep: int = 0) -> None:
-        self._file_bytes = file_bytes
-        self._keep = keep
-        try:
-            self.folder = private_folder(folder)
-            self._number, self._hash, self._path, self._size = self._last()
-        except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as problem:
-            raise AuditError(f"audit: {folder}: cannot be continued: {problem}") from problem
+    def __init__(self) -> None:
         self._pending: list[tuple[Entry, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._denied = Buckets(DENIED_RATE, DENIED_BURST)
@@ -105,8 +97,18 @@ class AuditLog:
         #: Why the last write failed; empty when it did not.
         self.problem = ""
 
+    async def append(self, entries: list[Entry]) -> None:
+        """Write the next lines, safe when this returns. One call at a time. Raises `AuditError`."""
+        raise NotImplementedError
+
+    async def page(
+        self, after: int, limit: int, may_see: Callable[[str], bool]
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """See `audit_reader.page`. Raises `AuditError`."""
+        raise NotImplementedError
+
     async def record(self, entry: Entry) -> None:
-        """Append one line; returns once it is on disk. Raises `AuditError`."""
+        """Append one line; returns once it is safe. Raises `AuditError`."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending.append((entry, future))
         if self._writer is None or self._writer.done():
@@ -141,9 +143,9 @@ class AuditLog:
         while self._pending:
             batch, self._pending = self._pending, []
             try:
-                await asyncio.to_thread(self._append, [entry for entry, _ in batch])
-            except OSError as error:
-                self.problem = f"{self._path}: {error.strerror or error}"
+                await self.append([entry for entry, _ in batch])
+            except AuditError as error:
+                self.problem = str(error)
             else:
                 self.problem = ""
             for _, future in batch:
@@ -151,6 +153,44 @@ class AuditLog:
                     future.set_exception(AuditError(f"audit: cannot be written: {self.problem}"))
                 elif not future.done():
                     future.set_result(None)
+
+
+class AuditLog(Recorder):
+    """The log in a folder; one per folder. Lines that arrive together share one sync.
+
+    Args:
+        folder: where it is.
+        file_bytes: a new file is begun when one has reached that size.
+        keep: files that are kept; 0: all.
+
+    Raises:
+        AuditError: the log that is there cannot be continued.
+    """
+
+    def __init__(self, folder: Path, file_bytes: int, keep: int = 0) -> None:
+        super().__init__()
+        self._file_bytes = file_bytes
+        self._keep = keep
+        try:
+            self.folder = private_folder(folder)
+            self._number, self._hash, self._path, self._size = self._last()
+        except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as problem:
+            raise AuditError(f"audit: {folder}: cannot be continued: {problem}") from problem
+
+    async def append(self, entries: list[Entry]) -> None:
+        """See `Recorder.append`."""
+        try:
+            await asyncio.to_thread(self._append, entries)
+        except OSError as error:
+            raise AuditError(f"{self._path}: {error.strerror or error}") from error
+
+    async def page(
+        self, after: int, limit: int, may_see: Callable[[str], bool]
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """See `Recorder.page`."""
+        from maestro.access import audit_reader  # noqa: PLC0415 - it reads what this writes
+
+        return await asyncio.to_thread(audit_reader.page, self.folder, after, limit, may_see)
 
     def _append(self, entries: list[Entry]) -> None:
         path, size = self._path, self._size
@@ -196,8 +236,7 @@ class AuditLog:
             with staying[0].open("rb") as file:
                 first = orjson.loads(file.readline())
             through, head = first["number"] - 1, first["before"]
-        facts = {"through": str(through), "hash": head, "files": str(len(leaving))}
-        return Entry(who="maestro", via="open", what=ROTATED, origin="", outcome="done", status=200, facts=facts)
+        return rotated(through, head, {"files": str(len(leaving))})
 
     def _file(self, first: int) -> Path:
         return self.folder / f"audit-{first:015d}.jsonl"

@@ -24,7 +24,7 @@ def existing(data_dir: Path, *, refused: bool = False) -> Path:
 def lines(folder: Path, after: int = 0) -> Iterator[dict[str, Any]]:
     """Yield the lines numbered above `after`, oldest first. Raises `AuditError`."""
     for path, _, line in _numbered(folder, after):
-        fields = _parsed(path, line)
+        fields = parsed(str(path), line)
         if fields["number"] > after:
             yield fields
 
@@ -59,23 +59,40 @@ def verify(folder: Path) -> tuple[int, str]:
     Raises:
         AuditError: it names the first line that is not what was written, or what cannot be read.
     """
-    number, before = 0, GENESIS
-    missing: tuple[str, str] | None = None
-    begun = False
+    chain = Chain(str(folder))
     for path, index, line in _numbered(folder, 0):
-        fields = _parsed(path, line)
-        if not begun and fields["number"] > 1:
-            number, before = fields["number"] - 1, fields["before"]
-            missing = str(number), before
-        begun = True
-        if fields["number"] != number + 1 or fields["before"] != before or fields["hash"] != line_hash(fields):
+        chain.take(str(path), index, parsed(str(path), line))
+    return chain.end()
+
+
+class Chain:
+    """Checks the lines of a log, one after the other; see `verify`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._number, self._hash = 0, GENESIS
+        self._missing: tuple[str, str] | None = None
+        self._begun = False
+
+    def take(self, path: str, index: int, fields: dict[str, Any]) -> None:
+        """Check the next line. Raises `AuditError`."""
+        if not self._begun and fields["number"] > 1:
+            self._number, self._hash = fields["number"] - 1, fields["before"]
+            self._missing = str(self._number), self._hash
+        self._begun = True
+        chained = (fields["number"], fields["before"]) == (self._number + 1, self._hash)
+        if not chained or fields["hash"] != line_hash(fields):
             raise AuditError(f"{path}: line {index} is not what was written (number {fields['number']})")
-        number, before = fields["number"], fields["hash"]
-        if fields.get("what") == ROTATED and missing == _removed(fields):
-            missing = None
-    if missing is not None:
-        raise AuditError(f"{folder}: the lines up to number {missing[0]} are missing, and no line says so")
-    return number, before
+        self._number, self._hash = fields["number"], fields["hash"]
+        if fields.get("what") == ROTATED and self._missing == _removed(fields):
+            self._missing = None
+
+    def end(self) -> tuple[int, str]:
+        """Return number and hash of the last line. Raises `AuditError`: the beginning is missing."""
+        if self._missing is not None:
+            folder, missing = self._name, self._missing[0]
+            raise AuditError(f"{folder}: the lines up to number {missing} are missing, and no line says so")
+        return self._number, self._hash
 
 
 def _removed(fields: dict[str, Any]) -> tuple[str, str]:
@@ -106,7 +123,8 @@ def _files(folder: Path) -> list[Path]:
         raise AuditError(f"{folder}: cannot be read: {problem.strerror}") from problem
 
 
-def _parsed(path: Path, line: bytes) -> dict[str, Any]:
+def parsed(path: str, line: bytes) -> dict[str, Any]:
+    """Return a line's fields. Raises `AuditError`: it is no line of a log."""
     try:
         fields = orjson.loads(line)
         _ = fields["number"] + 0, fields["before"], fields["hash"]

@@ -1,6 +1,7 @@
 """Bearer tokens: `mst_<id>_<secret>`. The id finds the entry, only a hash (argon2id) of the whole is kept.
 
-They live in one file, `<data_dir>/access/tokens.json`, readable by its owner only.
+They live in one file, `<data_dir>/access/tokens.json`, readable by its owner only. Where the stores are in PostgreSQL
+the tokens are as well, and the file is a copy of them (`shared_tokens`).
 """
 
 import re
@@ -68,7 +69,7 @@ class TokenFile:
     def entries(self) -> list[TokenEntry]:
         """Read all of them. Raises `TokenError`."""
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=_Content).tokens
+            return decoded(self.path.read_bytes())
         except FileNotFoundError:
             return []
         except OSError as problem:
@@ -93,27 +94,19 @@ class TokenFile:
 
     def add(self, name: str, role: Role, systems: tuple[str, ...] = (), lifetime: float | None = None) -> str:
         """Make a token, `lifetime` seconds long, and return it: the only time it can be seen. Raises `TokenError`."""
-        if not NAME.fullmatch(name):
-            raise TokenError("NAME: must be 1 to 100 letters, digits or one of . _ @ + -")
+        check_name(name)
         with self._changing() as entries:
-            if any(entry.name == name for entry in entries):
-                raise TokenError(f"there is a token named {name!r} already; revoke it first")
-            if len(entries) >= MAX_TOKENS:
-                raise TokenError(f"there are {MAX_TOKENS} tokens already")
-            id_ = "".join(secrets.choice(_ID_ALPHABET) for _ in range(12))
-            token = f"{PREFIX}{id_}_{secrets.token_urlsafe(32)}"
-            now = time.time()
-            expires = None if lifetime is None else now + lifetime
-            entries.append(TokenEntry(id_, name, role, systems, now, expires, _HASHER.hash(token)))
-        return token
+            return added(entries, name, role, systems, lifetime)
 
     def revoke(self, name: str) -> None:
         """Remove the token of that name (or id). Raises `TokenError`."""
         with self._changing() as entries:
-            left = [entry for entry in entries if name not in (entry.name, entry.id)]
-            if len(left) == len(entries):
-                raise TokenError(f"there is no token named {name!r}")
-            entries[:] = left
+            revoke_from(entries, name)
+
+    def replace(self, entries: list[TokenEntry]) -> None:
+        """Have these tokens and no others. Raises `OSError`."""
+        with self._changing() as own:
+            own[:] = entries
 
     def _changing(self) -> "_Change":
         return _Change(self)
@@ -139,10 +132,49 @@ class _Change:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
-                content = msgspec.json.encode(_Content(1, self._entries))
-                whole_file.replace(self._file.path, msgspec.json.format(content), sync=True)
+                whole_file.replace(self._file.path, encoded(self._entries), sync=True)
         finally:
             self._lock.__exit__(None, None, None)
+
+
+def encoded(entries: list[TokenEntry]) -> bytes:
+    """Return tokens as they are kept."""
+    return msgspec.json.format(msgspec.json.encode(_Content(1, entries)))
+
+
+def decoded(content: bytes) -> list[TokenEntry]:
+    """Return the tokens that are kept so. Raises `msgspec.DecodeError`."""
+    return msgspec.json.decode(content, type=_Content).tokens
+
+
+def check_name(name: str) -> None:
+    """Raise `TokenError` if a token cannot be named so."""
+    if not NAME.fullmatch(name):
+        raise TokenError("NAME: must be 1 to 100 letters, digits or one of . _ @ + -")
+
+
+def added(
+    entries: list[TokenEntry], name: str, role: Role, systems: tuple[str, ...] = (), lifetime: float | None = None
+) -> str:
+    """Add a token to the others, and return it. Raises `TokenError`."""
+    if any(entry.name == name for entry in entries):
+        raise TokenError(f"there is a token named {name!r} already; revoke it first")
+    if len(entries) >= MAX_TOKENS:
+        raise TokenError(f"there are {MAX_TOKENS} tokens already")
+    id_ = "".join(secrets.choice(_ID_ALPHABET) for _ in range(12))
+    token = f"{PREFIX}{id_}_{secrets.token_urlsafe(32)}"
+    now = time.time()
+    expires = None if lifetime is None else now + lifetime
+    entries.append(TokenEntry(id_, name, role, systems, now, expires, _HASHER.hash(token)))
+    return token
+
+
+def revoke_from(entries: list[TokenEntry], name: str) -> None:
+    """Remove the token of that name, or id. Raises `TokenError`."""
+    left = [entry for entry in entries if name not in (entry.name, entry.id)]
+    if len(left) == len(entries):
+        raise TokenError(f"there is no token named {name!r}")
+    entries[:] = left
 
 
 def token_id(credential: str) -> str | None:

@@ -14,6 +14,9 @@ from maestro.settings.model import LogSettings
 
 #: thespian gives these a Python handler, under which a crash in native code would spin forever.
 _FATAL: Final = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
+#: New objects before a collection, and collections before an older generation's: the 70,000 objects of a document of
+#: 20,000 units are gone through once while they are made, not fifteen times.
+_COLLECT_AFTER: Final = (5_000, 20, 20)
 #: The process's own logging, from before thespian swaps it for one that sends records from any thread.
 _ROOT: Final = logging.root
 _MANAGER: Final = logging.Logger.manager
@@ -22,6 +25,7 @@ _MANAGER: Final = logging.Logger.manager
 def settle() -> None:
     """Die with the parent, die of crashes, and leave the memory shared that the parent shares."""
     gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
     processes.die_with_forker()
     for number in _FATAL:
         signal.signal(number, signal.SIG_DFL)

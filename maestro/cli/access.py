@@ -3,7 +3,7 @@
 import os
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 
@@ -11,7 +11,16 @@ from maestro.cli.config import ConfigFile, loaded_or_exit
 from maestro.language import t, tn, told
 
 if TYPE_CHECKING:
-    from maestro.access.tokens import TokenEntry
+    from collections.abc import Callable, Coroutine
+
+    from maestro.access.shared_tokens import SharedTokens
+    from maestro.access.tokens import TokenEntry, TokenFile
+    from maestro.settings.model import Settings
+    from maestro.store.postgres.gateway import GatewayTables
+
+T = TypeVar("T")
+#: Number and hash of a log's last line.
+Verified = tuple[int, str]
 
 #: Exit code when what was asked for cannot be done.
 EXIT_FAILED: Final = 1
@@ -34,17 +43,19 @@ def add(
 ) -> None:
     """Make a token and print it, once: only its hash is kept. A running Maestro knows it within seconds."""
     from maestro.access.roles import Role  # noqa: PLC0415 - keeps `maestro --help` fast
-    from maestro.access.tokens import TokenError, TokenFile  # noqa: PLC0415 - as above
+    from maestro.access.tokens import TokenError  # noqa: PLC0415 - as above
     from maestro.events import BadInput, check_system_id  # noqa: PLC0415 - as above
 
-    data_dir = loaded_or_exit(config).settings.data_dir
+    settings = loaded_or_exit(config).settings
+    data_dir = settings.data_dir
     if role not in _ROLES:
         _end(t("--role: must be one of {roles}", roles=", ".join(_ROLES)), EXIT_USAGE)
     try:
         systems = tuple(check_system_id(one, "--system") for one in system or ())
         new = not data_dir.exists()
-        typer.echo(TokenFile(data_dir).add(name, Role(role), systems, _seconds(expires)))
-        if new and os.geteuid() == 0:
+        given = (name, Role(role), systems, _seconds(expires))
+        typer.echo(_on_tokens(settings, lambda file: file.add(*given), lambda shared: shared.add(*given)))
+        if new and data_dir.exists() and os.geteuid() == 0:
             said = t(
                 "the data folder {folder} is new and root's: a Maestro that runs as another user cannot read it; make "
                 "that user its owner, and this token again",
@@ -60,11 +71,12 @@ def add(
 @token.command("list")
 def list_(config: ConfigFile = None) -> None:
     """List the tokens there are, without what is secret of them."""
-    from maestro.access.tokens import TokenError, TokenFile  # noqa: PLC0415 - keeps `maestro --help` fast
+    from maestro.access.tokens import TokenError  # noqa: PLC0415 - keeps `maestro --help` fast
     from maestro.cli.output import Output  # noqa: PLC0415 - as above
 
+    settings = loaded_or_exit(config).settings
     try:
-        entries = TokenFile(loaded_or_exit(config).settings.data_dir).entries()
+        entries = _on_tokens(settings, lambda file: file.entries(), lambda shared: shared.entries())
     except TokenError as problem:
         _end_failed(problem)
     now = datetime.now(UTC).timestamp()
@@ -80,10 +92,11 @@ def revoke(
     name: Annotated[str, typer.Argument(help="The token's name, or its id.")], config: ConfigFile = None
 ) -> None:
     """Take a token away: a running Maestro refuses it within seconds."""
-    from maestro.access.tokens import TokenError, TokenFile  # noqa: PLC0415 - keeps `maestro --help` fast
+    from maestro.access.tokens import TokenError  # noqa: PLC0415 - keeps `maestro --help` fast
 
+    settings = loaded_or_exit(config).settings
     try:
-        TokenFile(loaded_or_exit(config).settings.data_dir).revoke(name)
+        _on_tokens(settings, lambda file: file.revoke(name), lambda shared: shared.revoke(name))
     except (TokenError, OSError) as problem:
         _end_failed(problem)
     typer.echo(t("{name}: revoked", name=name))
@@ -97,31 +110,51 @@ def export(
     config: ConfigFile = None,
 ) -> None:
     """Print the audit log as JSON lines, oldest first. Maestro may be running."""
-    import orjson  # noqa: PLC0415 - keeps `maestro --help` fast
-
-    from maestro.access import audit_reader  # noqa: PLC0415 - as above
-    from maestro.access.audit import AuditError  # noqa: PLC0415 - as above
+    from maestro.access.audit import AuditError  # noqa: PLC0415 - keeps `maestro --help` fast
 
     start = _moment(since)
-    data_dir = loaded_or_exit(config).settings.data_dir
+    settings = loaded_or_exit(config).settings
     try:
-        for line in audit_reader.lines(audit_reader.existing(data_dir, refused=refused)):
-            if line["at"] >= start:
-                typer.echo(orjson.dumps(line))
+        if settings.store.url.get_secret_value():
+            _with_tables(settings, lambda tables: _export_shared(tables, start, refused=refused))
+        else:
+            _export_own(settings, start, refused=refused)
     except AuditError as problem:
         _end_failed(problem)
+
+
+def _export_own(settings: "Settings", start: float, *, refused: bool) -> None:
+    from maestro.access import audit_reader  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    for line in audit_reader.lines(audit_reader.existing(settings.data_dir, refused=refused)):
+        _print_line(line, start)
+
+
+async def _export_shared(tables: "GatewayTables", start: float, *, refused: bool) -> None:
+    from maestro.access.shared_audit import DECISIONS, REFUSED, shared_lines  # noqa: PLC0415 - keeps `--help` fast
+
+    async for line in shared_lines(tables, REFUSED if refused else DECISIONS):
+        _print_line(line, start)
+
+
+def _print_line(line: "dict[str, Any]", start: float) -> None:
+    import orjson  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    if line["at"] >= start:
+        typer.echo(orjson.dumps(line))
 
 
 @audit.command()
 def verify(config: ConfigFile = None) -> None:
     """Check that no line was changed, removed or put in; exit with 1 if one was, or the log cannot be read."""
-    from maestro.access import audit_reader  # noqa: PLC0415 - keeps `maestro --help` fast
-    from maestro.access.audit import AuditError  # noqa: PLC0415 - as above
+    from maestro.access.audit import AuditError  # noqa: PLC0415 - keeps `maestro --help` fast
 
-    data_dir = loaded_or_exit(config).settings.data_dir
+    settings = loaded_or_exit(config).settings
     try:
-        number, head = audit_reader.verify(audit_reader.existing(data_dir))
-        refusals = audit_reader.verify(data_dir.absolute() / "audit" / "refused")[0]
+        if settings.store.url.get_secret_value():
+            (number, head), (refusals, _) = _with_tables(settings, _verified_shared)
+        else:
+            (number, head), (refusals, _) = _verified_own(settings)
     except AuditError as problem:
         _end_failed(problem)
     typer.echo(
@@ -134,6 +167,57 @@ def verify(config: ConfigFile = None) -> None:
     )
     if refusals:
         typer.echo(tn("{n} line of refused attempts is whole", "{n} lines of refused attempts are whole", refusals))
+
+
+def _verified_own(settings: "Settings") -> "tuple[Verified, Verified]":
+    from maestro.access import audit_reader  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    decisions = audit_reader.existing(settings.data_dir)
+    return audit_reader.verify(decisions), audit_reader.verify(decisions / "refused")
+
+
+async def _verified_shared(tables: "GatewayTables") -> "tuple[Verified, Verified]":
+    from maestro.access.shared_audit import DECISIONS, REFUSED, verify_shared  # noqa: PLC0415 - keeps `--help` fast
+
+    return await verify_shared(tables, DECISIONS), await verify_shared(tables, REFUSED)
+
+
+def _on_tokens(
+    settings: "Settings",
+    of_file: "Callable[[TokenFile], T]",
+    of_shared: "Callable[[SharedTokens], Coroutine[Any, Any, T]]",
+) -> "T":
+    """Do something with the tokens, where they are. Raises `TokenError`."""
+    from maestro.access.tokens import TokenError, TokenFile  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    if not settings.store.url.get_secret_value():
+        return of_file(TokenFile(settings.data_dir))
+    from maestro.access.shared_tokens import SharedTokens  # noqa: PLC0415 - needs the extra `postgresql`
+    from maestro.store.base import StoreError  # noqa: PLC0415 - as above
+
+    async def done(tables: "GatewayTables") -> "T":
+        try:
+            await tables.make()
+        except StoreError as problem:
+            raise TokenError(str(problem)) from problem
+        return await of_shared(SharedTokens(tables))
+
+    return _with_tables(settings, done)
+
+
+def _with_tables(settings: "Settings", work: "Callable[[GatewayTables], Coroutine[Any, Any, T]]") -> "T":
+    import asyncio  # noqa: PLC0415 - keeps `maestro --help` fast
+
+    from maestro.store.postgres.gateway import GatewayTables  # noqa: PLC0415 - needs the extra `postgresql`
+
+    async def done() -> "T":
+        tables = GatewayTables(settings.store.url.get_secret_value(), settings.store.timeout)
+        try:
+            return await work(tables)
+        finally:
+            await tables.close()
+
+    return asyncio.run(done())
 
 
 def _seconds(text: str) -> float | None:

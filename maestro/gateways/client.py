@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Protocol
 
@@ -20,6 +20,8 @@ from maestro.telemetry.metrics import ActorState, Snapshot
 
 #: Seconds after which who is refused because a system moves may ask again.
 RETRY: Final = 1
+#: Seconds that a node has to say which of its systems are passivated.
+AT_REST_WITHIN: Final = 3.0
 _OPEN: Final = Answer(Code.OK)
 
 
@@ -27,7 +29,10 @@ class Lookup(Protocol):
     """What is stored of all systems (`maestro.store.postgres.lookup`)."""
 
     def find(self, system_id: str) -> Awaitable[StoredSystem | None]:
-        """Return a system as it is stored after this call; None: there is no such system. Raises `StoreError`."""
+        """Return a system as it is stored after this call; None: there is no such system.
+
+        In less time than questions have (`http.ask_timeout`). Raises `StoreError`.
+        """
 
     async def add(self, system_id: str) -> None:
         """Make a system known, without an owner: a node claims it. Twice is no error. Raises `StoreError`."""
@@ -58,21 +63,14 @@ class ClusterClient:
 
     async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109 - the protocol
         """See `ActorClient.ask`. `Unavailable` also while the system moves from one node to another."""
-        if isinstance(question, CheckLock):
-            return await self._check_lock(system_id, question, timeout)
-        return await self._ask(system_id, question, timeout)
-
-    async def _check_lock(self, system_id: str, question: CheckLock, seconds: float) -> Answer:
-        """Answer by what is stored: an owner stores a lock before it acts under it, and its end after its last act.
-
-        Only the store can say that there is no such system, which may proceed: what is known here may be old.
-        """
-        until = time.monotonic() + seconds
+        if not isinstance(question, CheckLock):
+            return await self._ask(system_id, question, timeout)
+        # By what is stored: an owner stores a lock before it acts under it, and its end after its last act.
+        until = time.monotonic() + timeout
         ask = self._ask
         try:
-            async with asyncio.timeout(seconds / 2):
-                stored = await self._lookup.find(system_id)
-        except (StoreError, TimeoutError):
+            stored = await self._lookup.find(system_id)
+        except StoreError:
             # The store is away. This node's own systems know their locks for as long as its lease is believed.
             ask = self._ask_own
         else:
@@ -83,28 +81,28 @@ class ClusterClient:
         try:
             return await ask(system_id, question, max(0.0, until - time.monotonic()))
         except UnknownSystem:
+            # Only the store can say that there is no such system, which may proceed: what is known here may be old.
             raise Unavailable(f"the lock of system {system_id!r} is not known now", retry_after=RETRY) from None
 
     async def _ask(self, system_id: str, question: Question, seconds: float) -> Answer:
         until = time.monotonic() + seconds
         with suppress(UnknownSystem):
             return await self._ask_own(system_id, question, seconds)
-        asked = self._owners.of(system_id) or await self._owner(system_id, seconds)
+        asked = self._owners.of(system_id) or await self._owner(system_id)
         try:
             return await self._dialers.to(asked).ask(system_id, question, max(0.0, until - time.monotonic()))
         except Elsewhere:
-            now = await self._owner(system_id, max(0.0, until - time.monotonic()))
+            now = await self._owner(system_id)
         if now == asked:
             raise Unavailable(f"system {system_id!r} is moving from one node to another", retry_after=RETRY)
         # It moved while it was asked, and nothing was done.
         return await self._dialers.to(now).ask(system_id, question, max(0.0, until - time.monotonic()))
 
-    async def _owner(self, system_id: str, seconds: float) -> str:
+    async def _owner(self, system_id: str) -> str:
         """Return the node that owns a system now; empty: none does. Raises `UnknownSystem`, `Unavailable`."""
         self._owners.read_sooner()
         try:
-            async with asyncio.timeout(seconds):
-                stored = await self._lookup.find(system_id)
+            stored = await self._lookup.find(system_id)
         except StoreError as problem:
             raise Unavailable(f"store: {problem}", retry_after=RETRY) from problem
         if stored is None:
@@ -131,9 +129,22 @@ class ClusterClient:
                 raise Unavailable(f"store: {problem}") from problem
             self._owners.read_sooner()
 
-    def newest_at_rest(self, system_id: str) -> str | None:
-        """See `ActorClient.newest_at_rest`: of this node's systems."""
-        return self._own.newest_at_rest(system_id)
+    async def at_rest(self, system_ids: Collection[str]) -> Mapping[str, str]:
+        """See `ActorClient.at_rest`: each node is asked once, about all that are its own."""
+        resting = dict(await self._own.at_rest(system_ids)) if self._believed() else {}
+        by_node: dict[str, list[str]] = {}
+        for system_id in system_ids:
+            if system_id not in resting and (node := self._owners.of(system_id)):
+                by_node.setdefault(node, []).append(system_id)
+        for told in await asyncio.gather(*(self._at_rest(*one) for one in by_node.items())):
+            resting |= told
+        return resting
+
+    async def _at_rest(self, node: str, system_ids: Collection[str]) -> Mapping[str, str]:
+        try:
+            return await self._dialers.to(node).at_rest(system_ids, AT_REST_WITHIN)
+        except (Unavailable, TimeoutError):
+            return {}  # they are asked each by itself, and say why they do not answer
 
     def passivated(self) -> int:
         """See `ActorClient.passivated`: of this node's systems."""

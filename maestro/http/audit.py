@@ -1,11 +1,8 @@
 """The audit log over HTTP."""
 
-import asyncio
-
 import orjson
 from aiohttp import web
 
-from maestro.access import audit_reader
 from maestro.http.checking import query_of
 from maestro.http.keys import GUARDS
 from maestro.http.replies import Problem, reply
@@ -20,7 +17,5 @@ async def page(request: web.Request) -> web.StreamResponse:
     log = guards.audit if query.log == "decisions" else guards.refused
     if log is None:
         raise Problem(404, "no audit log is kept")
-    entries, following = await asyncio.to_thread(
-        audit_reader.page, log.folder, query.after, query.limit, principal().may_touch
-    )
+    entries, following = await log.page(query.after, query.limit, principal().may_touch)
     return reply(orjson.dumps({"entries": entries, "next": following}))

@@ -1,7 +1,7 @@
 """`Idempotency-Key`: a decision that is sent again with the same key is answered as it was the first time.
 
-What was answered is kept in a store of the gateway's own (`<data_dir>/gateway.db`) and survives its restart; per
-caller and in all there is a bound, the oldest goes first.
+What was answered is kept in a store of the gateway's own (`<data_dir>/gateway.db`), or in PostgreSQL where the stores
+are there (`shared_replays`), and survives its restart; per caller and in all there is a bound, the oldest goes first.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 from aiohttp import web
 
@@ -34,8 +34,60 @@ class Ticket:
         self.id = _hash(owner.encode(), key.encode())
 
 
-class Replays:
+class Replays(Protocol):
     """Remembers what was answered to whom under which key."""
+
+    async def begin(
+        self, ticket: Ticket, may_touch: Callable[[str], bool] = lambda _system: True
+    ) -> web.Response | None:
+        """Return what was answered the first time; None when this is the first time.
+
+        `may_touch` tells whether the caller may still touch a system: an answer about one that it may not is not
+        repeated. Its request is carried out as any other, that is, refused.
+
+        Raises:
+            Problem: 422 when the key was used for another request, 409 when that request is still under way.
+        """
+
+    async def end(self, ticket: Ticket, response: web.StreamResponse | None, system: str = "") -> None:
+        """Keep a final answer; one that leaves open whether it was done (5xx, or none) is not kept.
+
+        `system`: the one it is about.
+        """
+
+
+class Settled(NamedTuple):
+    """A final answer, as it is kept."""
+
+    status: int
+    type: str
+    body: bytes
+
+
+def settled(response: web.StreamResponse | None) -> Settled | None:
+    """Return an answer as it is kept; None: it leaves open whether the request was done."""
+    if not isinstance(response, web.Response) or response.status >= 500:  # noqa: PLR2004 - the server's errors
+        return None
+    body = bytes(response.body) if isinstance(response.body, bytes | bytearray) else b""
+    return Settled(response.status, response.headers.get("Content-Type", ""), body)
+
+
+def used(ticket: Ticket, fingerprint: str, *, under_way: bool) -> None:
+    """Look whether a key that was used already may be used so. Raises `Problem` (422, 409)."""
+    if fingerprint != ticket.fingerprint:
+        raise Problem(422, f"{HEADER}: was used for another request")
+    if under_way:
+        raise Problem(409, f"{HEADER}: the first request with it is still under way", {"Retry-After": "1"})
+
+
+def repeated(status: int, type_: str, body: bytes) -> web.Response:
+    """Return an answer that was given before."""
+    headers = {"Content-Type": type_, "Idempotency-Replayed": "true"}
+    return web.Response(status=status, body=body, headers=headers)
+
+
+class StoredReplays(Replays):
+    """See `Replays`: in a store of the gateway's own."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -47,46 +99,32 @@ class Replays:
         for id_, row in rows:
             self._count(id_, row["owner"], len(row["body"]), row["at"])
 
-    def begin(self, ticket: Ticket, may_touch: Callable[[str], bool] = lambda _system: True) -> web.Response | None:
-        """Return what was answered the first time; None when this is the first time.
-
-        `may_touch` tells whether the caller may still touch a system: an answer about one that it may not is not
-        repeated. Its request is carried out as any other, that is, refused.
-
-        Raises:
-            Problem: 422 when the key was used for another request, 409 when that request is still under way.
-        """
+    async def begin(
+        self, ticket: Ticket, may_touch: Callable[[str], bool] = lambda _system: True
+    ) -> web.Response | None:
+        """See `Replays.begin`."""
         earlier = self._under_way.get(ticket.id)
         row = self._store.get(_TABLE, ticket.id) if earlier is None else None
         if row is not None and row["at"] + KEPT_FOR < time.time():
             row = None
-        if (earlier or (row and row["fingerprint"]) or ticket.fingerprint) != ticket.fingerprint:
-            raise Problem(422, f"{HEADER}: was used for another request")
-        if earlier is not None:
-            raise Problem(409, f"{HEADER}: the first request with it is still under way", {"Retry-After": "1"})
-        if row is not None and not may_touch(row.get("system", "")):
-            row = None
-        if row is not None:
-            headers = {"Content-Type": row["type"], "Idempotency-Replayed": "true"}
-            return web.Response(status=row["status"], body=row["body"].encode(), headers=headers)
+        if earlier is not None or row is not None:
+            used(ticket, earlier or (row or {})["fingerprint"], under_way=earlier is not None)
+        if row is not None and may_touch(row.get("system", "")):
+            return repeated(row["status"], row["type"], row["body"].encode())
         self._under_way[ticket.id] = ticket.fingerprint
         return None
 
-    def end(self, ticket: Ticket, response: web.StreamResponse | None, system: str = "") -> None:
-        """Keep a final answer; one that leaves open whether it was done (5xx, or none) is not kept.
-
-        `system`: the one it is about.
-        """
+    async def end(self, ticket: Ticket, response: web.StreamResponse | None, system: str = "") -> None:
+        """See `Replays.end`."""
         self._under_way.pop(ticket.id, None)
-        if not isinstance(response, web.Response) or response.status >= 500:  # noqa: PLR2004 - the server's errors
+        if (kept := settled(response)) is None:
             return
-        body = bytes(response.body) if isinstance(response.body, bytes | bytearray) else b""
         now = time.time()
         row = {
-            "owner": ticket.owner, "at": now, "fingerprint": ticket.fingerprint, "status": response.status,
-            "system": system, "body": body.decode(), "type": response.headers.get("Content-Type", ""),
+            "owner": ticket.owner, "at": now, "fingerprint": ticket.fingerprint, "status": kept.status,
+            "system": system, "body": kept.body.decode(), "type": kept.type,
         }  # fmt: skip
-        self._count(ticket.id, ticket.owner, len(body), now)
+        self._count(ticket.id, ticket.owner, len(kept.body), now)
         self._store.commit([Put(_TABLE, ticket.id, row), *self._evicted(ticket.owner)], durable=False)
 
     def _count(self, id_: str, owner: str, size: int, at: float) -> None:

@@ -85,14 +85,14 @@ async def _carried_out(
         return await operation.handler(request)
     claim = ticket(request, context.principal.name, await read_body(request))
     assert claim is not None, "the request has a key"
-    earlier = guards.replays.begin(claim, lambda system: not system or context.principal.may_touch(system))
+    earlier = await guards.replays.begin(claim, lambda system: not system or context.principal.may_touch(system))
     if earlier is not None:
         return earlier
     response: web.StreamResponse | None = None
     try:
         response = await _answered(operation, request)
     finally:
-        guards.replays.end(claim, response, context.system)
+        await guards.replays.end(claim, response, context.system)
     return response
 
 

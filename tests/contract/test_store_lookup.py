@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,8 @@ async def lock(lookup: SystemLookup, system_id: str = "sysA") -> bytes | None:
 
 @pytest.mark.parametrize("lock", [None, b"", FACTS])
 def test_a_lock_fits_its_columns(lock: bytes | None) -> None:
-    assert lock_of(*lock_columns(lock)) == lock
+    state, facts = lock_columns(lock)
+    assert lock_of(state, facts.encode()) == lock
 
 
 async def test_a_lock_is_told_by_the_commit_that_moves_it(store: PostgresStore, lookup: SystemLookup) -> None:
@@ -146,17 +148,47 @@ async def test_questions_share_statements(
     store.show_lock(b"")
     await store.commit([], durable=True)
     sent: list[int] = []
-    execute = lookup_module.execute
+    send = lookup_module._Line._send
 
-    async def counted(connection, query, parameters, seconds):  # noqa: ANN001, ANN202 - as it is
-        sent.append(len(parameters[0]) if parameters else 0)
-        return await execute(connection, query, parameters, seconds)
+    def counted(line: Any, connection: Any) -> None:
+        sent.append(len(line._taken))
+        send(line, connection)
 
-    monkeypatch.setattr(lookup_module, "execute", counted)
-    found = await asyncio.gather(*(lookup.find(f"sys{'AB'[number % 2]}") for number in range(2000)))
-    assert found == [StoredSystem(b"", ""), None] * 1000
-    assert len([ids for ids in sent if ids]) <= 4
-    assert max(sent) == 2
+    monkeypatch.setattr(lookup_module._Line, "_send", counted)
+    found = await asyncio.gather(*(lookup.find(f"sys{'AB'[number % 2]}") for number in range(1000)))
+    assert found == [StoredSystem(b"", ""), None] * 500
+    assert sent == [500, 500]
+
+
+@pytest.mark.parametrize("system", ["", "a'b", 'a"b', "a,b", "{", "null", "a\0b", "\ud83d", "a" * 129, "NULL"])
+async def test_what_is_no_system_is_none(lookup: SystemLookup, stores: PostgresStores, system: str) -> None:
+    assert await lookup.find(system) is None
+
+
+async def test_a_statement_larger_than_the_sockets_take_at_once(
+    stores: PostgresStores, lookup: SystemLookup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup_module, "_TOGETHER", 20_000)
+    await lookup.add("sysA")
+    names = ["sysA", *(f"{number:0128d}" for number in range(19_000))]
+    found = await asyncio.gather(*map(lookup.find, names))
+    assert found == [StoredSystem(None, ""), *[None] * 19_000]
+
+
+async def test_a_database_that_is_frozen_is_given_up(
+    store: PostgresStore, url: str, postgres_node: PostgresNode
+) -> None:
+    lookup = SystemLookup(url, 0.5)
+    await lookup.find("sysA")
+    postgres_node.freeze()
+    try:
+        async with asyncio.timeout(30):
+            for _ in range(3):
+                with pytest.raises(StoreAway):
+                    await lookup.find("sysA")
+    finally:
+        postgres_node.thaw()
+    await lookup.close()
 
 
 async def test_a_connection_that_was_ended_is_replaced_without_a_failure(
@@ -207,8 +239,8 @@ async def test_what_waits_has_a_bound_and_an_end(
     with pytest.raises(StoreAway, match="3 questions"):
         await lookup.find("sysA")
     await lookup.close()
-    for one in waiting:
-        with pytest.raises(StoreAway, match="closed"):
+    for one in [*waiting, lookup.find("sysA")]:
+        with pytest.raises(StoreAway, match="not looked up any more"):
             await one
 
 

@@ -7,16 +7,16 @@ ago does no harm: they are only ever raised, and what is free by an old one is f
 Beats have a connection of their own, and wait for nothing else.
 """
 
-import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, LiteralString
+from collections.abc import Iterable
+from typing import Final, LiteralString
 
 import structlog
 
 from maestro.cluster.node import Lease, Node
 from maestro.store.base import StoreAway, StoreError
 from maestro.store.nodes import Nodes, Seen
-from maestro.store.postgres.connection import Connection, application_name, connect, cut, execute, named
+from maestro.store.postgres.connection import application_name, named
+from maestro.store.postgres.line import Line
 
 _COLUMNS: Final = (
     "node, incarnation, beat, url, capacity, draining, holds_events, version, schema, settings_digest, joined"
@@ -86,37 +86,6 @@ _OWNERS: Final[LiteralString] = f"""
 """  # noqa: S608 - constant
 
 
-class _Line:
-    """One connection, made when it is needed, for one statement at a time."""
-
-    def __init__(self, url: str, seconds: float) -> None:
-        self._url = url
-        self._seconds = seconds
-        self._connection: Connection | None = None
-        self._free = asyncio.Lock()
-
-    async def execute(self, query: LiteralString, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return what a statement gives. Raises `StoreAway`, `StoreError`."""
-        async with self._free:
-            try:
-                if self._connection is None or self._connection.closed:
-                    self._connection = await connect(self._url, self._seconds)
-                return await execute(self._connection, query, parameters, self._seconds)
-            except BaseException:
-                await self._drop()
-                raise
-
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            cut(connection)
-            await connection.close()
-
-    async def close(self) -> None:
-        async with self._free:
-            await self._drop()
-
-
 class PostgresNodes(Nodes):
     """See `Nodes`.
 
@@ -129,8 +98,8 @@ class PostgresNodes(Nodes):
     def __init__(self, url: str, node: str, seconds: float, beat_within: float) -> None:
         self._node = node
         own = named(url, node) if node else url
-        self._beats = _Line(own, beat_within)
-        self._rest = _Line(own, seconds)
+        self._beats = Line(own, beat_within)
+        self._rest = Line(own, seconds)
         self._log = structlog.get_logger(part="cluster")
         self._may_terminate = True
 

@@ -42,6 +42,22 @@ MIGRATIONS: Final[Sequence[Sequence[LiteralString]]] = (
             ADD COLUMN activity text NOT NULL DEFAULT ''""",
         "CREATE INDEX systems_node ON maestro.systems (node, incarnation)",
     ),
+    (  # What gateways share: see `gateway`.
+        """CREATE TABLE maestro.tokens (
+            one boolean PRIMARY KEY CHECK (one), version bigint NOT NULL, body bytea NOT NULL
+        )""",
+        """CREATE TABLE maestro.answers (
+            id text PRIMARY KEY, owner text NOT NULL, at timestamptz NOT NULL, claim text NOT NULL,
+            fingerprint text NOT NULL, status integer NOT NULL, system text NOT NULL, type text NOT NULL,
+            body bytea NOT NULL
+        )""",
+        """CREATE TABLE maestro.audit_heads (
+            log text PRIMARY KEY, number bigint NOT NULL, hash text NOT NULL, bytes bigint NOT NULL
+        )""",
+        """CREATE TABLE maestro.audit (
+            log text NOT NULL, number bigint NOT NULL, line bytea NOT NULL, PRIMARY KEY (log, number)
+        )""",
+    ),
 )
 
 _MISSING: Final = """
@@ -56,7 +72,10 @@ _QUICKER: Final = (
     psycopg.errors.DuplicateSchema,
     psycopg.errors.DuplicateObject,  # the table's row type
 )
-_TABLES: Final = ("maestro.installation", "maestro.systems", "maestro.records", "maestro.nodes")
+_TABLES: Final = (
+    "maestro.installation", "maestro.systems", "maestro.records", "maestro.nodes", "maestro.tokens", "maestro.answers",
+    "maestro.audit_heads", "maestro.audit",
+)  # fmt: skip
 
 
 async def version(connection: Connection, seconds: float) -> int:

@@ -326,7 +326,7 @@ async def claim_as(
 
 
 def _claimed(life: str, epoch: int, number: int, lock: int, facts: str) -> tuple[Standing, bytes | None]:
-    return Standing(epoch, life, number), lock_of(lock, facts)
+    return Standing(epoch, life, number), lock_of(lock, facts.encode())
 
 
 async def load(connection: Connection, system_id: str, seconds: float) -> Copy:

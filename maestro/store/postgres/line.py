@@ -1,0 +1,39 @@
+"""One connection to PostgreSQL, kept between statements and made again when it broke."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+from maestro.store.postgres.connection import Connection, connect, cut, execute
+
+
+class Line:
+    """One connection, made when it is needed, for one statement at a time. `seconds`: how long each has."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        self._url = url
+        self._seconds = seconds
+        self._connection: Connection | None = None
+        self._free = asyncio.Lock()
+
+    async def execute(self, query: LiteralString, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return what a statement gives. Raises `StoreAway`: whether it was carried out is not known; `StoreError`."""
+        async with self._free:
+            try:
+                if self._connection is None or self._connection.closed:
+                    self._connection = await connect(self._url, self._seconds)
+                return await execute(self._connection, query, parameters, self._seconds)
+            except BaseException:
+                await self._drop()
+                raise
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            cut(connection)
+            await connection.close()
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        async with self._free:
+            await self._drop()
