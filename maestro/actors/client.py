@@ -8,7 +8,7 @@ installed are installed there again.
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -116,8 +116,6 @@ class EndpointClient:
             TimeoutError: no answer within `timeout` seconds.
         """
         if system_id not in self._wanted:
-            if not self._node.alone:
-                raise Unavailable("the system is another node's of the cluster, or on its way to one")
             raise UnknownSystem(system_id)
         pending = self._pending.get(system_id)
         if pending is None or self._endpoint is None:
@@ -231,7 +229,8 @@ class EndpointClient:
         absent = {part: f"is {state}" for part, state in (parts | missing).items() if state != State.RUNNING}
         problems = {_part(entry): entry.problem for entry in self._directory if entry.problem}
         links = {"links": self._links.problem} if self._links.problem else {}
-        return links | problems | absent
+        node = {"cluster": self._node.refusal} if self._node.refusal else {}
+        return node | links | problems | absent
 
     def _is_wanted(self, pending: PendingRequests) -> bool:
         """Whether a system is to be there: not one that is passivated, about to be, or woken just now."""
@@ -240,10 +239,10 @@ class EndpointClient:
             return True
         return entry.state not in (State.PASSIVATED, WAKING) and not (pending.left and entry.state == State.RUNNING)
 
-    def newest_at_rest(self, system_id: str) -> str | None:
-        """Return the `cursor` of the newest record of a passivated system, empty without one; None: it is awake."""
-        mark = self._marks.read(system_id)
-        return mark.newest if mark is not None else None
+    async def at_rest(self, system_ids: Collection[str]) -> Mapping[str, str]:
+        """Return which of these systems are passivated, and the `cursor` of each one's newest record."""
+        marks = ((system_id, self._marks.read(system_id)) for system_id in system_ids if system_id in self._wanted)
+        return {system_id: mark.newest for system_id, mark in marks if mark is not None}
 
     def passivated(self) -> int:
         """Return how many systems are passivated."""

@@ -187,6 +187,7 @@ def trim_memory() -> None:
 
     After the imports the C library keeps some MB, and a full collection of the main process takes 45 ms.
     """
+    gc.unfreeze()  # what an earlier life left
     gc.collect()
     with suppress(AttributeError):  # not every C library has it
         _LIBC.malloc_trim(0)

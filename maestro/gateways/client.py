@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Protocol
 
@@ -20,6 +20,8 @@ from maestro.telemetry.metrics import ActorState, Snapshot
 
 #: Seconds after which who is refused because a system moves may ask again.
 RETRY: Final = 1
+#: Seconds that a node has to say which of its systems are passivated.
+AT_REST_WITHIN: Final = 3.0
 _OPEN: Final = Answer(Code.OK)
 
 
@@ -127,9 +129,22 @@ class ClusterClient:
                 raise Unavailable(f"store: {problem}") from problem
             self._owners.read_sooner()
 
-    def newest_at_rest(self, system_id: str) -> str | None:
-        """See `ActorClient.newest_at_rest`: of this node's systems."""
-        return self._own.newest_at_rest(system_id)
+    async def at_rest(self, system_ids: Collection[str]) -> Mapping[str, str]:
+        """See `ActorClient.at_rest`: each node is asked once, about all that are its own."""
+        resting = dict(await self._own.at_rest(system_ids)) if self._believed() else {}
+        by_node: dict[str, list[str]] = {}
+        for system_id in system_ids:
+            if system_id not in resting and (node := self._owners.of(system_id)):
+                by_node.setdefault(node, []).append(system_id)
+        for told in await asyncio.gather(*(self._at_rest(*one) for one in by_node.items())):
+            resting |= told
+        return resting
+
+    async def _at_rest(self, node: str, system_ids: Collection[str]) -> Mapping[str, str]:
+        try:
+            return await self._dialers.to(node).at_rest(system_ids, AT_REST_WITHIN)
+        except (Unavailable, TimeoutError):
+            return {}  # they are asked each by itself, and say why they do not answer
 
     def passivated(self) -> int:
         """See `ActorClient.passivated`: of this node's systems."""

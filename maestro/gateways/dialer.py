@@ -8,7 +8,7 @@ were carried out is not known: nothing is asked twice by itself.
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -28,6 +28,8 @@ from maestro.gateways.items import (
     NodeHello,
     NotAnswered,
     NotOwned,
+    RestAsked,
+    RestTold,
     SystemAnswered,
     SystemAsked,
     packed,
@@ -41,6 +43,9 @@ from maestro.messages import Answer, Question
 _PAUSE, _PAUSE_MAX = 0.2, 3.0
 #: Seconds that the other end has to close a session in good order.
 _CLOSING: Final = 1.0
+
+
+Told = SystemAnswered | RestTold
 
 
 class Elsewhere(Unavailable):
@@ -64,7 +69,7 @@ class NodeDialer:
         self._hello = hello
         self._headers = {hdrs.AUTHORIZATION: SCHEME + secret} if secret else {}
         self._numbers = itertools.count(1)
-        self._open: dict[int, asyncio.Future[Answer]] = {}
+        self._open: dict[int, asyncio.Future[Told]] = {}
         self._session: ClientWebSocketResponse | None = None
         self._task: asyncio.Task[None] | None = None
         self._pauses = Backoff(_PAUSE, _PAUSE_MAX)
@@ -82,16 +87,27 @@ class NodeDialer:
             Unavailable: it cannot be reached now; whether the question was carried out is not known.
             TimeoutError: no answer within `seconds`.
         """
+        told = await self._ask(lambda number, left: SystemAsked(number, system_id, left, question), seconds)
+        assert isinstance(told, SystemAnswered), "it answers the question"
+        return told.answer
+
+    async def at_rest(self, system_ids: Iterable[str], seconds: float) -> dict[str, str]:
+        """Ask which of these systems of that node are passivated. Raises as `ask`."""
+        told = await self._ask(lambda number, _left: RestAsked(number, tuple(system_ids)), seconds)
+        assert isinstance(told, RestTold), "it answers the question"
+        return told.newest
+
+    async def _ask(self, asked: Callable[[int, float], SystemAsked | RestAsked], seconds: float) -> Told:
         if len(self._open) >= MOST_OPEN:
             raise Unavailable(f"node {self.node}: {MOST_OPEN} questions wait for an answer already", retry_after=1)
         number = next(self._numbers)
-        reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
         until = time.monotonic() + seconds
         self._open[number] = reply
         try:
             async with asyncio.timeout(seconds):
                 session = await self._connected(reply)
-                message = packed(SystemAsked(number, system_id, max(0.0, until - time.monotonic()), question))
+                message = packed(asked(number, max(0.0, until - time.monotonic())))
                 with suppress(ClientError, ConnectionError):  # the reader says that the session is over
                     await session.send_bytes(message)
                 return await reply
@@ -110,7 +126,7 @@ class NodeDialer:
 
     # --- the session -------------------------------------------------------------------------------------------
 
-    async def _connected(self, reply: "asyncio.Future[Answer]") -> ClientWebSocketResponse:
+    async def _connected(self, reply: "asyncio.Future[Told]") -> ClientWebSocketResponse:
         """Return the session, dialed if there is none. Raises `Unavailable`: it cannot be had now."""
         while self._session is None:
             if reply.done():
@@ -192,13 +208,13 @@ class NodeDialer:
         if (problem := session.exception()) is not None:
             raise ClientError(str(problem) or type(problem).__name__)
 
-    def _answered(self, item: SystemAnswered | NotOwned | NotAnswered) -> None:
+    def _answered(self, item: Told | NotOwned | NotAnswered) -> None:
         reply = self._open.get(item.correlation)
         if reply is None or reply.done():
             return  # its asker is gone
         match item:
-            case SystemAnswered():
-                reply.set_result(item.answer)
+            case SystemAnswered() | RestTold():
+                reply.set_result(item)
             case NotOwned():
                 reply.set_exception(Elsewhere(f"node {self.node} does not own the system", retry_after=1))
             case NotAnswered():

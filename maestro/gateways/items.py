@@ -47,6 +47,20 @@ class SystemAnswered(Item, frozen=True):
     answer: Answer
 
 
+class RestAsked(Item, frozen=True):
+    """Which of these systems does the node own, and are passivated?"""
+
+    correlation: int
+    system_ids: tuple[str, ...]
+
+
+class RestTold(Item, frozen=True):
+    """Those that are, with the `cursor` of each one's newest record."""
+
+    correlation: int
+    newest: dict[str, str]
+
+
 class NotOwned(Item, frozen=True):
     """The node that was asked does not own the system: nothing was done."""
 
@@ -67,8 +81,8 @@ def _decoder(items: Any) -> codec.Decoder:
 
 #: What each end takes first, and then.
 OF_BEGINNING: Final = _decoder(NodeHello | Refused)
-OF_ASKING: Final = _decoder(SystemAsked)
-OF_ASKED: Final = _decoder(SystemAnswered | NotOwned | NotAnswered)
+OF_ASKING: Final = _decoder(SystemAsked | RestAsked)
+OF_ASKED: Final = _decoder(SystemAnswered | RestTold | NotOwned | NotAnswered)
 
 
 def packed(*items: object) -> bytes:

@@ -26,6 +26,8 @@ from maestro.gateways.items import (
     NodeHello,
     NotAnswered,
     NotOwned,
+    RestAsked,
+    RestTold,
     SystemAnswered,
     SystemAsked,
     packed,
@@ -136,7 +138,7 @@ class NodeListener:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
 
-    async def _answer(self, session: web.WebSocketResponse, asked: SystemAsked, *, busy: bool) -> None:
+    async def _answer(self, session: web.WebSocketResponse, asked: SystemAsked | RestAsked, *, busy: bool) -> None:
         item = NotAnswered(asked.correlation, "too many questions are open") if busy else await self._item(asked)
         try:
             message = packed(item)
@@ -148,10 +150,15 @@ class NodeListener:
         except with_session_over:
             return  # its questions are unanswered, which the other end knows
 
-    async def _item(self, asked: SystemAsked) -> SystemAnswered | NotOwned | NotAnswered:
+    async def _item(  # noqa: PLR0911 - one for each kind of answer
+        self, asked: SystemAsked | RestAsked
+    ) -> SystemAnswered | RestTold | NotOwned | NotAnswered:
         number = asked.correlation
         if not self._believed():
             return NotAnswered(number, LEASE_OVER)
+        if isinstance(asked, RestAsked):
+            newest = await self._own.at_rest(asked.system_ids)
+            return RestTold(number, dict(newest)) if self._believed() else NotAnswered(number, LEASE_OVER)
         try:
             answer = await self._own.ask(asked.system_id, asked.question, timeout=min(asked.seconds, _LONGEST))
         except UnknownSystem:

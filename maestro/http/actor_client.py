@@ -1,7 +1,7 @@
 """What the gateway asks of the rest of Maestro. The actors' side implements it; tests use a fake of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final, Protocol, TypeVar
 
 from maestro.actors.errors import Unavailable, UnknownSystem
@@ -41,8 +41,11 @@ class ActorClient(Protocol):
             Unavailable: it cannot be served now.
         """
 
-    def newest_at_rest(self, system_id: str) -> str | None:
-        """Return the `cursor` of the newest record of a passivated system, empty without one; None: it is awake."""
+    async def at_rest(self, system_ids: Collection[str]) -> Mapping[str, str]:
+        """Return which of these systems are passivated, and the `cursor` of each one's newest record.
+
+        It is empty where there is no record. A system that nobody can tell about now counts as awake.
+        """
 
     def passivated(self) -> int:
         """Return how many of the systems are passivated. It never waits."""

@@ -44,8 +44,10 @@ async def history(request: web.Request) -> web.StreamResponse:
     ask = partial(answer_of, actor_client, question=question, timeout=request.app[SETTINGS].ask_timeout)
     awake: list[str] = []
     at_rest: list[tuple[tuple[int, str], str]] = []
-    for system_id in _systems(request, query.system):
-        newest = actor_client.newest_at_rest(system_id)
+    meant = _systems(request, query.system)
+    resting = await actor_client.at_rest(meant)
+    for system_id in meant:
+        newest = resting.get(system_id)
         if newest is None:
             awake.append(system_id)
         elif newest:

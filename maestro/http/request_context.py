@@ -5,7 +5,7 @@ touch, and none
 needs to think of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
@@ -99,9 +99,9 @@ class GuardedActorClient:
         check_system(system_id)
         await self._actor_client.install(system_id)
 
-    def newest_at_rest(self, system_id: str) -> str | None:
-        """Return the `cursor` of a passivated system's newest record."""
-        return self._actor_client.newest_at_rest(system_id)
+    async def at_rest(self, system_ids: Collection[str]) -> Mapping[str, str]:
+        """Return which of these systems are passivated, and the `cursor` of each one's newest record."""
+        return await self._actor_client.at_rest(system_ids)
 
     def passivated(self) -> int:
         """Return how many systems are passivated, of all that are served."""

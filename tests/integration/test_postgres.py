@@ -9,6 +9,8 @@ import aiohttp
 import pytest
 from aiohttp.web import BaseRequest
 
+from maestro.access.roles import Role
+from maestro.access.tokens import TokenFile
 from maestro.ports import free_port
 from maestro.store.base import Put, StoredSystem
 from maestro.store.postgres.lookup import SystemLookup
@@ -113,6 +115,40 @@ async def test_the_stored_lock_is_exact(it: Stage, url: str, monkeypatch: pytest
     assert seen == [
         ("news", False), ("commit", True), *[("reprocessing", True), ("commit", True)] * 2, ("news", False),
     ]  # fmt: skip
+
+
+async def test_tokens_and_the_audit_log_are_there(url: str, tmp_path: Path, database: str) -> None:
+    root = TokenFile(tmp_path / "data").add("root", Role.ADMIN)  # it is taken along
+    async with stage(tmp_path, token=root, MAESTRO_STORE__URL=url, MAESTRO_ACCESS__ENABLED="true") as it:
+        made = await maestro(it, "token", "add", "ana", "--role", "approver")
+        token = made.out.strip()
+        assert token.startswith("mst_"), made
+
+        async def status() -> int:
+            header = {"Authorization": f"Bearer {token}"}
+            async with aiohttp.ClientSession(headers=header) as http, http.get(f"{it.url}/v1.0.0/systems") as answer:
+                return answer.status
+
+        async def is_(wanted: int) -> bool:
+            return await status() == wanted
+
+        await eventually(lambda: is_(200), "the token is known")
+        key = {"Authorization": f"Bearer {token}", "Idempotency-Key": "k1"}
+        path = f"{it.url}/v1.0.0/systems/{SYSTEM}/errors/redrive"
+        async with aiohttp.ClientSession(headers=key) as http:
+            answers = []
+            for _ in range(2):
+                async with http.post(path, json={"ids": ["none"], "reason": "r"}) as answer:
+                    answers.append((answer.status, await answer.read(), answer.headers.get("Idempotency-Replayed")))
+        assert answers[0][:2] == answers[1][:2]
+        assert [replayed for _, _, replayed in answers] == [None, "true"]
+        exported = await maestro(it, "audit", "export")
+        assert '"who":"ana"' in exported.out
+        verified = await maestro(it, "audit", "verify")
+        assert "whole" in verified.out
+        await maestro(it, "token", "revoke", "ana")
+        await eventually(lambda: is_(401), "the token is revoked")
+        assert not list((it.folder / "data" / "audit").glob("*.jsonl"))
 
 
 async def test_maestro_is_killed_in_a_run(it: Stage) -> None:

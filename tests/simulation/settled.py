@@ -214,12 +214,12 @@ def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None: 
         raise Violation(f"I8: {place} is stale: {cause.by.id} was committed without asking for a reprocessing")
     if row["status"] != "finished" or by_hand(row):
         return
-    if unit in tenant.host.watch.not_finished(cause.doc):
+    found = tenant.host.watch.units_of(cause.doc).get(unit)
+    if found is None and unit in tenant.host.watch.not_finished(cause.doc):  # and it did not end before the start
         # Its rows tell. What was not there when it looked is none of them; Discovery itself is blind for that, too.
         if unit not in _listed(tenant) and not _found_nothing(cause, value):
             raise Violation(f"I8: {place} is stale and not listed: {value.by.id} was named before its own commit")
         return
-    found = tenant.host.watch.units_of(cause.doc).get(unit)
     if found is not None and found["state"] == "left_out":
         return
     if found is None or not found["reimpacted"]:

@@ -14,7 +14,7 @@ from maestro.gateways.dialer import Elsewhere
 from maestro.gateways.items import OF_ASKED, OF_BEGINNING, PATH, NodeHello, NotOwned, SystemAsked, packed, unpacked
 from maestro.http import live
 from maestro.links.items import Refused
-from maestro.messages import Answer, Approve, AwaitChange, CheckLock, Code, GetDocument, ListTodo, Question
+from maestro.messages import Answer, Approve, AwaitChange, CheckLock, Code, GetDocument, ListRecords, ListTodo, Question
 from tests.unit.gateways.nodes_kit import Node, a_node, acquaint
 from tests.unit.http.conftest import eventually
 from tests.unit.http.test_http_live import data, opened
@@ -215,6 +215,28 @@ async def test_a_new_system_is_made_known_to_the_cluster(both: tuple[Node, Node]
     one.lookup.away = True
     with pytest.raises(Unavailable, match="store"):
         await one.cluster.install("sysD")
+
+
+async def test_the_history_asks_each_node_once_what_is_at_rest_and_wakes_little(both: tuple[Node, Node]) -> None:
+    one, two = both
+    # "9.b" is newer than the others; what has no record is not woken at all.
+    two.own.resting = {"sysB": "9.b", "empty": ""} | {f"s{n}": f"1.{n}" for n in range(40)}
+    two.own.known |= two.own.resting.keys()
+    acquaint(None, one, two)
+
+    def records(system: str, _question: Question) -> Answer:
+        cursor = two.own.resting.get(system, "8.a")
+        return Answer(Code.OK, orjson.dumps([{"id": system, "cursor": cursor}, {"id": system, "cursor": "0.x"}]))
+
+    one.own.answers[ListRecords] = two.own.answers[ListRecords] = records
+    assert await one.cluster.at_rest(["sysA", "sysB", "empty"]) == {"sysB": "9.b", "empty": ""}
+    page = (await one.gateway.get("/v1.0.0/history?limit=1")).json
+    assert [record["id"] for record in page["records"]] == ["sysB"]
+    asked = {system for system, question, _ in two.own.asked if isinstance(question, ListRecords)}
+    assert "sysB" in asked
+    assert len(asked) <= 16, "and not those behind the page"
+    two.lease["believed"] = False
+    assert await one.cluster.at_rest(["sysB"]) == {}
 
 
 # --- lock checks --------------------------------------------------------------------------------------------------

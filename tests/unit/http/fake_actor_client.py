@@ -65,7 +65,7 @@ class FakeActorClient:
         self.install_error: Exception | None = None
         self.problems: dict[str, str] = {}
         #: The newest records' cursors of passivated systems.
-        self.at_rest: dict[str, str] = {}
+        self.resting: dict[str, str] = {}
         self.states: tuple[ActorState, ...] = ()
         #: When set, questions wait for it before they are answered.
         self.gate: asyncio.Event | None = None
@@ -98,8 +98,8 @@ class FakeActorClient:
         self.installed.append(system_id)
         self.known.add(system_id)
 
-    def newest_at_rest(self, system_id: str) -> str | None:
-        return self.at_rest.get(system_id)
+    async def at_rest(self, system_ids: Collection[str]) -> Mapping[str, str]:
+        return {system_id: self.resting[system_id] for system_id in system_ids if system_id in self.resting}
 
     def passivated(self) -> int:
         return 0

@@ -105,7 +105,7 @@ async def test_the_history_wakes_only_systems_that_may_have_something_for_the_pa
     many = [f"rest{number:02d}" for number in range(40)]
     rows |= {name: [record(name, 100 - number)] for number, name in enumerate(many)}
     actor_client.known |= set(rows) | {"none"}
-    actor_client.at_rest = {name: f"{100 - number}.{name}" for number, name in enumerate(many)} | {"none": ""}
+    actor_client.resting = {name: f"{100 - number}.{name}" for number, name in enumerate(many)} | {"none": ""}
     actor_client.answers[ListRecords] = lambda system, _: Answer(Code.OK, orjson.dumps(rows[system]))
     found = (await client.get("/v1.0.0/history?limit=3")).json
     assert [one["id"] for one in found["records"]] == many[:3]
