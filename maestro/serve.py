@@ -1,6 +1,9 @@
 """`maestro serve`, put together: the one place that starts the parts, in this order, and stops them in reverse.
 
-logs -> supervisor -> lock board -> known systems -> HTTP gateway -> ingress, cascade are up -> systems of API core
+logs -> supervisor -> node of a cluster -> lock board -> known systems -> HTTP gateway -> ingress, cascade are up
+-> systems of API core
+
+A node whose lease was broken begins again from there: all it was is gone by then.
 """
 
 import asyncio
@@ -8,7 +11,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from maestro import logs
 from maestro.actors import processes
@@ -23,12 +26,17 @@ from maestro.http.guards import guarding
 from maestro.http.newcomers import Newcomers
 from maestro.http.server import Address, check_free, serve_http
 from maestro.http.todo_list import TodoList
+from maestro.keeper import NodeOut
 from maestro.messages import TodoItem
 from maestro.notify.notifier import Notifier
 from maestro.platform import Platform, SiblingError
 from maestro.settings.labels import read_labels
 from maestro.settings.model import Settings
+from maestro.telemetry.definitions import OF_NODE
 from maestro.telemetry.metrics import MetricsRegistry
+
+if TYPE_CHECKING:
+    from maestro.node import Node
 
 #: What ends Maestro in order: told to, Ctrl-C, and a terminal that is gone.
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -46,7 +54,9 @@ class Running(NamedTuple):
 
 
 @asynccontextmanager
-async def running(settings: Settings, host: HostProcess | None = None) -> AsyncIterator[Running]:
+async def running(
+    settings: Settings, host: HostProcess | None = None, registry: MetricsRegistry | None = None
+) -> AsyncIterator[Running]:
     """Run Maestro while the context is open. `host` is the actors' host, if it is spawned already.
 
     Raises:
@@ -58,9 +68,21 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
         stack.push_async_callback(runtime.stop)
         # Once the data folder is ours, and before there are owners.
         look = stack.enter_context(lock_board(settings, lambda: runtime.actor_client.entries))
+        registry = registry or MetricsRegistry()
+        member: Node | None = None
+        if settings.cluster.name:
+            from maestro.node import node  # noqa: PLC0415 - needs the extra `postgresql`
+
+            member = await stack.enter_async_context(node(settings, runtime, registry))
+            stack.push_async_callback(runtime.stop)  # before the node leaves: what it owned has ended by then
+            stack.callback(member.keeper.stop)
+        actor_client = runtime.actor_client if member is None else member.client
         # Before the gateway opens: an unknown system may proceed, so one that is locked must be known.
         known = dict.fromkeys([*settings.systems, *await runtime.stores.systems()])
-        await asyncio.gather(*(runtime.actor_client.install(system_id) for system_id in known))
+        if member is None:
+            await asyncio.gather(*(actor_client.install(system_id) for system_id in known))
+        else:
+            member.keeper.found(known)  # a node claims them
         guards = await stack.enter_async_context(guarding(settings))
         # One try: the caller comes again.
         platform = await stack.enter_async_context(
@@ -72,27 +94,30 @@ async def running(settings: Settings, host: HostProcess | None = None) -> AsyncI
         labels = read_labels(settings.labels)
         entities = Entities(platform, settings.http.ask_timeout)
         stack.push_async_callback(entities.close)
-        registry = MetricsRegistry()
+        # Of a cluster's systems each node tells of its own.
         todo = TodoList(runtime.actor_client, settings.http.ask_timeout)
         notifier = Notifier(
             settings.notify, settings.http.public_url, settings.data_dir,
             partial(what_waits, runtime.actor_client, todo), registry,
         )  # fmt: skip
         app = create_app(
-            runtime.actor_client, settings.http, look, guards, owner, newcomers, entities, labels, notifier, registry
-        )
+            actor_client, settings.http, look, guards, owner, newcomers, entities, labels, notifier, registry,
+            runtime.actor_client,
+        )  # fmt: skip
+        if member is not None:
+            member.listener.add_to(app)
         address = await stack.enter_async_context(serve_http(app, settings.http))
         await runtime.arrived()
         tasks = [
             asyncio.create_task(runtime.run(), name="actors"),
             asyncio.create_task(
-                watch_systems(runtime.actor_client, platform, settings.platform.systems_refresh, sooner),
+                watch_systems(actor_client, platform, settings.platform.systems_refresh, sooner),
                 name="systems of API core",
             ),
         ]
         tasks.append(asyncio.create_task(notifier.run(), name="notices"))
         stack.push_async_callback(_cancelled, tasks)
-        yield Running(address, tasks)
+        yield Running(address, [*tasks, *(member.tasks if member is not None else ())])
 
 
 async def watch_systems(actor_client: ActorClient, platform: Platform, refresh: float, sooner: asyncio.Event) -> None:
@@ -139,15 +164,31 @@ async def serve(settings: Settings, announce: Callable[[str], None], host: HostP
     for number in STOPPING:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
             loop.add_signal_handler(number, stop.set)
-    log = logs.get()
-    async with running(settings, host) as maestro:
-        url = maestro.address.url
-        log.info("maestro serves", url=url, broker=settings.broker.kind, data=str(settings.data_dir))
-        announce(url)
-        processes.give_back()
-        told = asyncio.create_task(stop.wait())
-        ended, _ = await asyncio.wait([told, *maestro.tasks], return_when=asyncio.FIRST_COMPLETED)
-        log.info("maestro is stopping")
-    for task in ended - {told}:
+    registry = MetricsRegistry(OF_NODE if settings.cluster.name else ())
+    while True:
+        ended: list[asyncio.Task[None]] = []
+        async with running(settings, host, registry) as maestro:
+            ended = await _until_ended(maestro, settings, announce, stop)
+        out = next((task.exception() for task in ended if isinstance(task.exception(), NodeOut)), None)
+        if out is None or stop.is_set():
+            break
+        logs.get().error("this life of the node is over; it joins its cluster again", cause=str(out))
+        host = None
+    for task in ended:
         task.result()  # a task that ended by itself ended by a defect, which is raised
-    log.info("maestro has stopped")
+    logs.get().info("maestro has stopped")
+
+
+async def _until_ended(
+    maestro: Running, settings: Settings, announce: Callable[[str], None], stop: asyncio.Event
+) -> "list[asyncio.Task[None]]":
+    """Wait until Maestro is told to stop, or a task of its ends by itself; return those that did."""
+    log, url = logs.get(), maestro.address.url
+    log.info("maestro serves", url=url, broker=settings.broker.kind, data=str(settings.data_dir))
+    announce(url)
+    processes.give_back()
+    told = asyncio.create_task(stop.wait())
+    ended, _ = await asyncio.wait([told, *maestro.tasks], return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    log.info("maestro is stopping")
+    return [task for task in maestro.tasks if task in ended]

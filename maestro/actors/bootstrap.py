@@ -39,6 +39,7 @@ from maestro.actors.processes import Process
 from maestro.actors.run_record import RunFolder, RunRecord, processes_of
 from maestro.actors.unix_sockets import make_ports
 from maestro.board.lease import Standing, make_lease
+from maestro.board.node_lease import NodeLeaseHolder
 from maestro.settings.model import Settings
 from maestro.store.door import open_stores
 from maestro.store.installation import Installation, begin_start
@@ -74,6 +75,8 @@ class ActorRuntime:
         #: The stores of all systems; this run's own once it is launched.
         self.stores: Final = open_stores(settings)
         self.actor_client: Final = EndpointClient(settings)
+        #: In a cluster, once it is launched: until when this node's processes believe its lease.
+        self.node_lease: NodeLeaseHolder | None = None
         self._endpoint: Endpoint | None = None
         self._supervisor: Address = None
         self._log_file = settings.data_dir.resolve() / "thespian.log"
@@ -108,6 +111,8 @@ class ActorRuntime:
             await self.stores.enter(begun)
             await self._trust_marks(begun)
             make_lease(self._settings.data_dir, Standing.UNKNOWN if shared else Standing.ALONE)
+            if self._settings.cluster.name:
+                self.node_lease = NodeLeaseHolder(self._settings.data_dir)
             self._listen()
             await self._launch()
         except BaseException:

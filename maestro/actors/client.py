@@ -116,8 +116,6 @@ class EndpointClient:
             TimeoutError: no answer within `timeout` seconds.
         """
         if system_id not in self._wanted:
-            if not self._node.alone:
-                raise Unavailable("the system is another node's of the cluster, or on its way to one")
             raise UnknownSystem(system_id)
         pending = self._pending.get(system_id)
         if pending is None or self._endpoint is None:
@@ -231,7 +229,8 @@ class EndpointClient:
         absent = {part: f"is {state}" for part, state in (parts | missing).items() if state != State.RUNNING}
         problems = {_part(entry): entry.problem for entry in self._directory if entry.problem}
         links = {"links": self._links.problem} if self._links.problem else {}
-        return links | problems | absent
+        node = {"cluster": self._node.refusal} if self._node.refusal else {}
+        return node | links | problems | absent
 
     def _is_wanted(self, pending: PendingRequests) -> bool:
         """Whether a system is to be there: not one that is passivated, about to be, or woken just now."""

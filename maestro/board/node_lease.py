@@ -98,6 +98,14 @@ class NodeView:
         return self._alone or self._until(_BELIEVED)
 
     @property
+    def over_for(self) -> float:
+        """Seconds since the lease was over; 0 while it is believed."""
+        if self.believed:
+            return 0.0
+        words = self._mapped()
+        return max(0.0, boot_time() - words[_BELIEVED] / 1e9) if words is not None else 0.0
+
+    @property
     def events_held(self) -> bool:
         """Whether another node of the cluster says that it holds the owner message."""
         return not self._alone and self._until(_EVENTS)

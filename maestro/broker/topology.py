@@ -21,6 +21,17 @@ _BOUNDED: Final = (("x-max-length", 100_000), ("x-overflow", "drop-head"))
 OUTCOMES_BINDINGS: Final = tuple(
     Binding(EVENTS_PUBLISH, pattern, OUTCOMES, _BOUNDED, foreign=True) for pattern in ("#.finished.#", "#.exception.#")
 )
+#: Where, in a cluster, the node that hears outcomes passes on what is about other nodes' systems; each hears them on a
+#: queue of its own. The key is the system's id; of an outcome that names no system this one.
+OUTCOMES_PASSED: Final = "maestro.outcomes"
+NO_SYSTEM: Final = "_"
+
+
+def passed_outcomes_of(node: str) -> Binding:
+    """Return the queue of one node; it goes when the node has been gone for ten minutes."""
+    return Binding(OUTCOMES_PASSED, "#", f"maestro.outcomes.{node}.queue", (*_BOUNDED, ("x-expires", 600_000)))
+
+
 #: Whose installation owns this vhost's events: one message (semantics: Who owns the broker's events).
 OWNER: Final = "maestro.owner"
 OWNER_BINDING: Final = Binding("", "", OWNER, (("x-single-active-consumer", True),))

@@ -48,6 +48,8 @@ def adopt(
     settings = loaded_or_exit(config).settings
     if not settings.broker.shared:
         fail(t("nothing to adopt: the embedded broker has one user; set broker.url, or RABBITMQ_HOST"), EXIT_USAGE)
+    if settings.cluster.name:
+        fail(t("a cluster adopts nothing: do it with cluster.name empty, then start this node first"), EXIT_USAGE)
     logs.configure(settings.log)
     with alone(settings):
         try:

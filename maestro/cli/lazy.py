@@ -53,6 +53,8 @@ COMMANDS: Final = {
     "doubts": Lazy("maestro.cli.doubts:app", "Commits in doubt: list them, say what became of them."),
     "notify": Lazy("maestro.cli.notify:app", "How people are told what waits for them: show, test."),
     "store": Lazy("maestro.cli.store:app", "Look into a system's store, or move all stores to PostgreSQL and back."),
+    "nodes": Lazy("maestro.cli.nodes:nodes", "List the nodes of the cluster, and what each owns."),
+    "drain": Lazy("maestro.cli.nodes:drain", "Have a node of the cluster hand its systems over."),
     "doctor": Lazy("maestro.cli.doctor:doctor", "Check everything, and name the command that mends what is wrong."),
 }
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from maestro.doctor.broker import check_broker
 from maestro.doctor.clock import check_clock
+from maestro.doctor.cluster import check_cluster
 from maestro.doctor.files import check_files
 from maestro.doctor.finding import Finding, problem
 from maestro.doctor.gateway import check_gateway
@@ -32,6 +33,7 @@ async def examine(site: Site, pending_hours: float) -> list[Finding]:
         ("files", check_files, _TIMEOUT),
         ("disk", check_disk, _TIMEOUT),
         ("store", check_stores, _STORES_TIMEOUT),
+        ("cluster", check_cluster, _TIMEOUT),
         ("broker", check_broker, _TIMEOUT),
         ("siblings", check_siblings, _TIMEOUT),
         ("notices", check_notices, _TIMEOUT),

@@ -51,12 +51,14 @@ def create_app(
     labels: Labels | None = None,
     notifier: Notifier | None = None,
     registry: MetricsRegistry | None = None,
+    own: ActorClient | None = None,
 ) -> web.Application:
     """Return the application; `server.serve_http` serves it.
 
     `look` reads the lock board, `owner` says whether the broker's events are ours. Without `guards` everybody is let
     in, without `newcomers` every system is served that is named, without `entities` no domain is asked, without a
     `notifier` nobody is told anything. `labels` say what the systems' data are called.
+    `own` asks the systems of this node of a cluster, which are all that its `/metrics` tells of.
     """
     guards = guards or unguarded(settings)
     app = web.Application(client_max_size=settings.max_body_bytes)
@@ -81,7 +83,7 @@ def create_app(
     app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(tell_request_id)
     proceed = proceed_handler(LockChecks(actor_client, settings.ask_timeout, look), settings, registry, owner)
-    known = operations(proceed, Scraper(actor_client, registry).handle)
+    known = operations(proceed, Scraper(own or actor_client, registry).handle)
     app[OPENAPI] = rendered(known, secured=not guards.authentication.open)
     app.add_routes(routes(known, proceed, guards))
     return app

@@ -207,6 +207,7 @@ class SystemConsumer:
         await self._owned.wait()
         await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()[:1]))
         if self._turns is not None:
+            await self._until_believed()
             await self._until_alone(self._turns)
         async with self._turns or nullcontext():
             self._persist = await self._consume(self._queues.persist, self._prefetch)

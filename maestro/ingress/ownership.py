@@ -185,7 +185,7 @@ class Ownership:
                         continue
                     self._refuse(f"another Maestro is connected to this vhost and owns its events: it holds {OWNER}")
                     return held
-                why = objection(first.body, self._owner)
+                why = self._objection(first.body)
                 if why:
                     await consumer.cancel()  # before it is given back, or it comes again
                     self._broker.requeue(first)
@@ -204,6 +204,14 @@ class Ownership:
                 left = arrived.get_nowait()
                 if isinstance(left, Delivery):
                     self._broker.requeue(left)
+
+    def _objection(self, body: bytes) -> str:
+        """Return why the owner that a message names is not us; empty: it is.
+
+        The Maestro that a cluster is made of owned the events itself: its data folder takes them along.
+        """
+        why = objection(body, self._owner)
+        return "" if why and self._owner is not self._ours and not objection(body, self._ours) else why
 
     async def _first(self) -> Delivery | None:
         """Return the first message, one's own put there if there is none; None when none comes."""
@@ -240,7 +248,7 @@ class Ownership:
             while (item := await self._arrived.get()) is not _Event.LOST:
                 if item is _Event.CONFIRMED:
                     confirmed = True
-                elif objection(item.body, self._owner):
+                elif self._objection(item.body):
                     # It was put where no message was to be seen, for we hold ours: it must not be the first one day.
                     self._log.warning("another Maestro put itself forward as the owner of the events", body=item.body)
                     self._broker.ack(item)

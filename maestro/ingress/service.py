@@ -23,7 +23,7 @@ from maestro.messages import BROKER_PROBLEM
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.door import open_stores
-from maestro.store.installation import Installation, read_installation, write_installation
+from maestro.store.installation import Installation, node_name, read_installation, write_installation
 from maestro.store.rest_mark import RestMarks
 from maestro.tasks import Tasks, until_connected, until_done
 from maestro.telemetry.definitions import BLOCKED, CONNECTED, OF_INGRESS, OWNER, UNSETTLED, WAKE_SECONDS, WAKE_UPS
@@ -33,6 +33,8 @@ from maestro.telemetry.metrics import MetricsRegistry, Sample, Snapshot
 EXIT_NOT_OURS = 77
 #: Seconds in which those that are to be woken gather for one message, and between two messages while they do not come.
 WAKE_SOON, WAKE_AGAIN = 0.002, 0.2
+#: Seconds after the end of the node's lease after which all is let go of: a beat that is a little late costs nothing.
+LET_GO_AFTER = 1.5
 #: Seconds between two looks at which systems this node of a cluster owns: a word of shared memory.
 LOOK_OWNED = 0.05
 #: Queues of systems at rest whose consumption begins side by side.
@@ -63,9 +65,13 @@ class IngressService:
         self._links = Listener(settings.data_dir, own, settings.actors, self._registry, self.met)
         self._debounce = Debounce(self._declare_all)
         self._tasks = Tasks(self._log)
-        self._outcomes = Outcomes(self._broker, self._take_outcome, self._void_outcomes)
-        self._owned = asyncio.Event()
+        name = node_name(settings) if settings.cluster.name else ""
+        self._outcomes = Outcomes(self._broker, self._take_outcome, self._void_outcomes, name)
+        #: Set while the owner message is held here; once it was, without a cluster.
+        self._holding = asyncio.Event()
         self._node = NodeView(settings)
+        #: The node's lease was believed in this life of ingress.
+        self._believed = False
         #: In a cluster: systems that are owned by this node, as they were seen last; those that are being let go; and
         #: sessions of systems whose queues are not this node's yet.
         self._systems: frozenset[str] | None = frozenset()
@@ -112,7 +118,9 @@ class IngressService:
             os._exit(EXIT_NOT_OURS)
         self._ours = standing in (Standing.HELD, Standing.SHARED)
         if standing is Standing.HELD:
-            self._owned.set()
+            self._holding.set()
+        elif not self._node.alone:
+            self._holding.clear()
         for line in self._lines.values():
             line.own(ours=self._ours)
 
@@ -133,10 +141,10 @@ class IngressService:
         await self._broker.start()
         await until_connected(self._broker)
         if self._ownership is not None:
-            self._tasks.start(self._ownership.run(), "ownership")
+            self._tasks.start(self._own(self._ownership), "ownership")
         else:
-            self._owned.set()
-        self._tasks.start(self._outcomes.run(self._owned), "outcomes")
+            self._holding.set()
+        self._tasks.start(self._outcomes.run(self._holding), "outcomes")
         self._tasks.start(until_done(lambda: self._broker.declare((), EXCHANGES), self._log), "declare")
         if not self._node.alone:
             self._tasks.start(self._follow_owned(), "systems of this node")
@@ -155,11 +163,30 @@ class IngressService:
 
     # --- in a cluster: which systems are this node's -----------------------------------------------------------
 
+    async def _own(self, ownership: Ownership) -> None:
+        """Hold the owner message, or wait in line for it. A node that cannot say so with its beats keeps away."""
+        while not self._node.believed:  # noqa: ASYNC110 - it is told by a word of shared memory, which wakes nobody
+            await asyncio.sleep(LOOK_OWNED)
+        await ownership.run()
+
     async def _follow_owned(self) -> None:
         """Consume the queues of the systems that this node owns, and of no others."""
         while True:
+            self._let_go_of_all_when_over()
             self._look_at_owned()
             await asyncio.sleep(LOOK_OWNED)
+
+    def _let_go_of_all_when_over(self) -> None:
+        """End this life of ingress when others may have taken the systems over: they wait until we consume nothing.
+
+        With the connection everything that is unacknowledged goes back, in its order, and the owner message as well.
+        The next life waits until the lease is believed.
+        """
+        if self._node.believed:
+            self._believed = True
+        elif self._believed and self._node.over_for >= LET_GO_AFTER:
+            self._log.error("the lease of this node is over: nothing is consumed until it is renewed")
+            os._exit(EXIT_NOT_OURS)
 
     def _look_at_owned(self) -> None:
         owned = self._node.owned()
@@ -208,6 +235,7 @@ class IngressService:
         await asyncio.gather(*(line.close() for line in self._lines.values()))
         await self._links.close()
         await self._tasks.close()
+        await self._outcomes.close()
         await self._broker.close()
         self._node.close()
 

@@ -4,13 +4,16 @@ Both are in the message that says whose the broker's events are (semantics: Who 
 made with the folder. The number is raised, and synced, at each start: a restored copy of the folder has an older one.
 """
 
+import re
 import uuid
 from pathlib import Path
+from socket import gethostname
 from typing import Final
 
 import msgspec
 
 from maestro import whole_file
+from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 
 _NAME: Final = "installation.json"
@@ -29,6 +32,17 @@ class Installation(msgspec.Struct, frozen=True):
     foreign: str = ""
     #: Systems whose events of before an adoption are still to be taken, as commits in doubt.
     adopting: tuple[str, ...] = ()
+
+
+def node_name(settings: Settings) -> str:
+    """Return what a node of a cluster is called: as its settings say, or the machine's name with the folder's id.
+
+    Raises:
+        StoreError: the data folder cannot be read.
+    """
+    installation = read_installation(settings.data_dir)
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", gethostname())
+    return settings.cluster.node or f"{host}-{installation.id[:8] if installation is not None else ''}"
 
 
 def read_installation(data_dir: Path) -> Installation | None:

@@ -246,6 +246,28 @@ NOTICES = _counter(
 READY = _gauge("maestro_ready", "1 when all parts are in their place (`/readyz` is 200).", _GATEWAY)
 BUILD = _gauge("maestro_build_info", "Always 1; the labels say what runs.", _GATEWAY, "version", "python")
 
+# --- a node of a cluster ------------------------------------------------------------------------------------------
+
+LEASE_AGE = _gauge(
+    "maestro_node_lease_age_seconds",
+    "How long ago the beat was sent that renewed this node's lease last; it is believed for almost `cluster.lease`.",
+    _GATEWAY,
+)  # fmt: skip
+NODE_SYSTEMS = _gauge("maestro_node_systems", "Systems that this node owns.", _GATEWAY)
+UNOWNED = _gauge("maestro_systems_unowned", "Systems that no node owns, as this node sees them.", _GATEWAY)
+NODES = _gauge("maestro_nodes", "Nodes of the cluster whose lease is held, as this node sees them.", _GATEWAY)
+DRAINING = _gauge("maestro_node_draining", "1 while this node hands over what it owns.", _GATEWAY)
+LEASES_BROKEN = _counter(
+    "maestro_leases_broken_total", "Leases of other nodes that this one broke: their systems are taken over.", _GATEWAY
+)
+LEASES_LOST = _counter(
+    "maestro_leases_lost_total",
+    "Times that other nodes broke this one's lease: all it had in hand ended, and its late commits were refused.",
+    _GATEWAY,
+)  # fmt: skip
+CLAIMS = _counter("maestro_systems_claimed_total", "Systems that this node made its own.", _GATEWAY)
+HAND_OVERS = _counter("maestro_hand_overs_total", "Systems that this node handed over to others.", _GATEWAY)
+
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 BY_NAME = {metric.name: metric for metric in ALL}
 #: What a system's process counts itself, rather than reads off its state.
@@ -256,6 +278,7 @@ OF_SYSTEM = (
 OF_INGRESS = (LINK_FRAMES, LINK_REFUSED, DELIVERIES, UNDECODABLE, UNPUBLISHABLE, WAKE_UPS, WAKE_SECONDS)
 OF_GATEWAY = (LINK_FRAMES, LINK_REFUSED, WAKE_UPS, WAKE_SECONDS)
 OF_CASCADE = (LINK_FRAMES, LINK_REFUSED)
+OF_NODE = (LEASES_BROKEN, LEASES_LOST, CLAIMS, HAND_OVERS)
 
 
 def error_class(reason: str) -> str:

@@ -4,7 +4,7 @@ Pure: no I/O, no clock. One writer at a time: each process registry on its servi
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -104,6 +104,7 @@ class MetricsRegistry:
         self._counters: dict[tuple[str, tuple[str, ...]], float] = {
             (metric.name, labels): 0.0 for metric in metrics for labels in metric.known
         }
+        self._read: dict[str, Callable[[], float]] = {}
         self._histograms: dict[tuple[str, tuple[str, ...]], _Histogram] = {
             (metric.name, ()): _Histogram(metric.buckets)
             for metric in metrics
@@ -124,9 +125,14 @@ class MetricsRegistry:
         histogram.counts[bisect_left(histogram.bounds, value)] += 1
         histogram.total += value
 
+    def read_off(self, metric: Metric, read: Callable[[], float]) -> None:
+        """Have a gauge without labels read off each time a snapshot is taken."""
+        self._read[metric.name] = read
+
     def snapshot(self, more: Iterable[Sample] = ()) -> Snapshot:
         """Return all metrics as they are now, and `more`: values that are read off a state rather than counted."""
         counted = [Sample(name, labels, value) for (name, labels), value in self._counters.items()]
+        counted += [Sample(name, (), read()) for name, read in self._read.items()]
         return Snapshot(
             (*counted, *more),
             tuple(

@@ -12,8 +12,8 @@ from maestro.board.lease import Standing, make_lease
 from maestro.board.node_lease import NodeLeaseHolder, boot_time
 from maestro.broker.base import Delivery, Depth, Message
 from maestro.broker.topology import SystemQueues
-from maestro.ingress import consumer
-from maestro.ingress.service import IngressService
+from maestro.ingress import consumer, service
+from maestro.ingress.service import EXIT_NOT_OURS, IngressService
 from maestro.links.items import SYSTEM, Hello
 from maestro.messages import Ack, Arrived, Park, Parked
 from maestro.settings.model import BrokerSettings, ClusterSettings, Settings, StoreSettings
@@ -182,3 +182,30 @@ async def test_a_lease_that_is_not_believed_settles_and_moves_nothing(world: Wor
     world.lease.believe(boot_time() + 60)
     await eventually(lambda: world.broker.acked == ["a", "b"], "settled")
     assert world.broker.published == ["k"]
+
+
+async def test_a_lease_that_is_over_for_a_while_ends_ingress(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(service, "LET_GO_AFTER", 0.2)
+    monkeypatch.setattr(service.os, "_exit", ended.append)
+    world.lease.own(["s"])
+    await world.consumed()
+    world.lease.believe(boot_time() + 0.1)
+    await asyncio.sleep(0.15)  # a beat that is a little late
+    world.lease.believe(boot_time() + 60)
+    await asyncio.sleep(0.2)
+    assert ended == []
+    world.lease.believe(boot_time())
+    await eventually(lambda: ended[:1] == [EXIT_NOT_OURS], "ended")
+    world.following.cancel()
+
+
+async def test_nothing_is_consumed_before_the_lease_is_believed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "LET_GO_AFTER", float("inf"))
+    world.lease.believe(0)
+    world.lease.own(["s"])
+    await eventually(lambda: "s" in world.ingress._lines, "seen")
+    await asyncio.sleep(0.1)
+    assert world.broker.consumers == {}
+    world.lease.believe(boot_time() + 60)
+    await world.consumed()

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from maestro.broker.base import BrokerError, Delivery
-from maestro.broker.topology import OUTCOMES
+from maestro.broker.topology import OUTCOMES, OUTCOMES_PASSED
 from maestro.events import ReplayRef
 from maestro.ingress.outcomes import Outcomes, ended
 from maestro.messages import Ended
@@ -131,3 +131,61 @@ async def test_missing_rights_are_said_once_and_tried_again(monkeypatch: pytest.
         broker.refusal = ""
         await until(lambda: broker.deliver is not None)
     task.cancel()
+
+
+class Exchange(Broker):
+    """A broker of a cluster: what is passed on comes to every queue that is bound."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.consumers: dict[str, Any] = {}
+        self.passed: list[tuple[str, bytes]] = []
+
+    async def declare(self, *_: Any, **__: Any) -> None:
+        self.declared += 1
+
+    async def consume(self, queue: str, _prefetch: int, deliver: Any, _lost: Any, *, exclusive: bool) -> "Consuming":
+        assert not exclusive
+        self.consumers[queue] = deliver
+        return Consuming(self, queue)
+
+    async def publish(self, exchange: str, key: str, message: Any) -> None:
+        assert exchange == OUTCOMES_PASSED
+        self.passed.append((key, message.body))
+        for queue, deliver in list(self.consumers.items()):
+            if queue != OUTCOMES:
+                deliver(Delivery(queue, message.body, "", {}, redelivered=False, tag=None))
+
+
+class Consuming:
+    def __init__(self, broker: Exchange, queue: str) -> None:
+        self._broker, self._queue = broker, queue
+
+    async def cancel(self) -> None:
+        del self._broker.consumers[self._queue]
+
+
+async def test_of_a_cluster_one_node_hears_them_and_all_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maestro.ingress.outcomes.LOOK_SOON", 0.001)
+    broker, taken, held = Exchange(), [], asyncio.Event()
+
+    def take(system: str, one: Delivery) -> int:
+        taken.append((system, one.queue))
+        return int(system == "sysA")
+
+    outcomes = Outcomes(broker, take, lambda: None, "north")  # type: ignore[arg-type]
+    task = asyncio.create_task(outcomes.run(held))
+    await until(lambda: set(broker.consumers) == {"maestro.outcomes.north.queue"})
+    held.set()
+    await until(lambda: OUTCOMES in broker.consumers)
+    mine = body(name="a.done", systemId="sysA", payload={"instance_id": "i"})
+    nobodys = body(name="system.process.persist.error", payload={"instance_id": "i"})
+    for said in (b"no", mine, nobodys):
+        broker.consumers[OUTCOMES](delivery(said))
+    await until(lambda: len(broker.acked) == 4)  # all that were heard, and what was told and nobody took
+    assert broker.passed == [("sysA", mine), ("_", nobodys)]
+    assert taken == [("sysA", OUTCOMES), ("", OUTCOMES)]
+    held.clear()
+    await until(lambda: OUTCOMES not in broker.consumers)
+    task.cancel()
+    await outcomes.close()

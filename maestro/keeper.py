@@ -1,0 +1,333 @@
+"""The keeper: the task that carries out what this node's `Membership` says, and answers it with facts.
+
+    Membership ──questions──> Nodes, in PostgreSQL ──answers──> Membership
+        ├──Believe────────> the node's lease, in shared memory
+        ├──Serve──────────> the list that ingress goes by, then the supervisor
+        ├──Release────────> the list, the supervisor, then PostgreSQL
+        └──EndEverything──> every process is killed, and `NodeOut` ends this life of the node
+
+It decides nothing. The clock is CLOCK_BOOTTIME. Whatever fails is `Unanswered`, so that the membership asks again.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, Protocol
+
+import msgspec
+import orjson
+
+from maestro import __version__, logs
+from maestro.actors.errors import Unavailable, UnknownSystem
+from maestro.board.lease import LeaseReader, Standing
+from maestro.board.node_lease import NodeLeaseHolder, boot_time
+from maestro.cluster import commands as do
+from maestro.cluster import facts
+from maestro.cluster.lease import Terms
+from maestro.cluster.membership import Membership, State
+from maestro.cluster.node import Lease, Node
+from maestro.messages import Answer, Code, DescribeSystem, Question
+from maestro.settings.model import Settings
+from maestro.store.base import StoreError
+from maestro.store.held_lease import write_lease
+from maestro.store.installation import node_name
+from maestro.store.nodes import Nodes
+from maestro.store.rest_mark import RestMarks
+from maestro.tasks import Tasks
+from maestro.telemetry.definitions import (
+    CLAIMS,
+    DRAINING,
+    HAND_OVERS,
+    LEASE_AGE,
+    LEASES_BROKEN,
+    LEASES_LOST,
+    NODE_SYSTEMS,
+    NODES,
+    UNOWNED,
+)
+from maestro.telemetry.metrics import MetricsRegistry
+
+#: Seconds for which others act after a live node said that it holds the owner message.
+EVENTS_HELD: Final = 20.0
+#: Seconds that a system has to say whether it is in a run.
+_ASK: Final = 5.0
+#: Seconds that the last words of a node may take at a stop.
+_LEAVE: Final = 5.0
+#: What the settings have that decides what becomes of an event: nodes that differ in it do not share systems.
+_SECTIONS: Final = ("platform", "reprocessing", "ledger", "late", "policy")
+
+
+class NodeOut(Exception):  # noqa: N818 - a fact
+    """The node's lease was broken: its systems are others'. All its processes were killed; it may join again."""
+
+
+class _Described(msgspec.Struct):
+    """What a system says of itself, as far as that matters here."""
+
+    running: Any = None
+    lock: Any = None
+
+
+class Actors(Protocol):
+    """The node's actors, as the keeper needs them."""
+
+    async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109
+        """See `maestro.http.actor_client.ActorClient`."""
+
+    async def install(self, system_id: str) -> None:
+        """See `ActorClient`."""
+
+    async def release(self, system_id: str) -> None:
+        """Have no process for this system any more. Raises `Unavailable`: it has not ended in time."""
+
+
+class Runtime(Protocol):
+    """What can end them all at once."""
+
+    def kill(self) -> None:
+        """Kill every process of the actor system, and start none again."""
+
+
+def node_of(settings: Settings, schema: int) -> Node:
+    """Return this node as the others are to see it. `schema`: the newest that this program knows."""
+    told = settings.model_dump(mode="json", include=set(_SECTIONS)) | {"two": settings.access.two_approvers}
+    digest = hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    return Node(
+        node_name(settings), url=settings.node_url, capacity=float(settings.cluster.capacity),
+        version=__version__, schema=schema, settings_digest=digest,
+    )  # fmt: skip
+
+
+class Keeper:
+    """See the module. `run` is its life."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        me: Node,
+        nodes: Nodes,
+        actors: Actors,
+        runtime: Runtime,
+        lease: NodeLeaseHolder,
+        registry: MetricsRegistry,
+    ) -> None:
+        self._settings = settings
+        self._me = me
+        self._nodes = nodes
+        self._actors = actors
+        self._runtime = runtime
+        self._lease = lease
+        self._registry = registry
+        self._terms = Terms(settings.cluster.lease, settings.cluster.drift)
+        self.membership: Final = Membership(me.name, self._terms)
+        self._facts: asyncio.Queue[facts.Fact] = asyncio.Queue()
+        self._log = logs.get(part="cluster", node=me.name)
+        self._tasks = Tasks(self._log)
+        self._marks = RestMarks(settings.data_dir)
+        self._events = LeaseReader(settings.data_dir)
+        #: The systems that are served here, as ingress is told.
+        self._served: set[str] = set()
+        #: The beat that each node was last seen with: one that stands still says nothing any more.
+        self._beats: dict[str, tuple[int, int]] = {}
+        self._said = ""
+        self._unowned = 0
+        registry.read_off(LEASE_AGE, self._lease_age)
+        registry.read_off(NODE_SYSTEMS, lambda: float(len(self._served)))
+        registry.read_off(NODES, lambda: float(sum(node.holds_lease for node in self.membership.nodes)))
+        registry.read_off(UNOWNED, lambda: float(self._unowned))
+        registry.read_off(DRAINING, lambda: float(self.draining))
+
+    # --- what it is told ---------------------------------------------------------------------------------------
+
+    def found(self, system_ids: Iterable[str]) -> None:
+        """The platform, or somebody who calls, knows these systems."""
+        self._facts.put_nowait(facts.SystemsFound(frozenset(system_ids)))
+
+    def stop(self) -> None:
+        """Maestro is told to stop: nothing is claimed any more."""
+        self._facts.put_nowait(facts.StopAsked())
+
+    def ended(self) -> None:
+        """No process of the actors is left, after an orderly stop."""
+        self._facts.put_nowait(facts.Ended())
+
+    @property
+    def holds_events(self) -> bool:
+        """Whether this node holds the owner message."""
+        return self._events.standing is Standing.HELD and self._events.acts
+
+    @property
+    def draining(self) -> bool:
+        """Whether this node hands over what it owns."""
+        return any(node.draining for node in self.membership.nodes if node.name == self._me.name)
+
+    def _lease_age(self) -> float:
+        """Return how long ago the beat was sent that renewed the lease last; 0: it has none."""
+        until = self._lease.believed_until
+        return max(0.0, boot_time() - until + self._terms.believed) if until else 0.0
+
+    # --- its life ----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the lease and the systems until the node has left the cluster.
+
+        Raises:
+            NodeOut: the lease was broken; all processes were killed.
+        """
+        try:
+            while self.membership.state is not State.GONE:
+                fact: facts.Fact = facts.Tick()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._terms.beat_every / 2):
+                        fact = await self._facts.get()
+                self._handle(fact)
+        finally:
+            self._lease.believe(0)
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        await self._tasks.close()
+        await self._nodes.close()
+        self._events.close()
+
+    def _handle(self, fact: facts.Fact) -> None:
+        for command in self.membership.handle(fact, boot_time()):
+            match command:
+                case do.Believe(until=until):
+                    self._lease.believe(until)
+                case do.EndEverything():
+                    self._runtime.kill()
+                    self._registry.count(LEASES_LOST)
+                    self._log.error("the lease of this node was broken: everything it owned has ended")
+                    raise NodeOut("the lease of this node was broken")
+                case do.Serve(systems=systems):
+                    self._serve(systems)
+                case _:
+                    self._tasks.start(self._answer(command), type(command).__name__)
+
+    def _serve(self, systems: tuple[str, ...]) -> None:
+        self._registry.count(CLAIMS, by=len(systems))
+        self._log.info("systems claimed", systems=len(systems))
+        self._served.update(systems)
+        self._lease.own(self._served)  # first: ingress takes a session of an owned system only
+        for system_id in systems:
+            self._tasks.start(self._install(system_id), "install")
+
+    async def _install(self, system_id: str) -> None:
+        with suppress(Unavailable):  # it is created later all the same
+            await self._actors.install(system_id)
+
+    # --- questions ---------------------------------------------------------------------------------------------
+
+    async def _answer(self, question: do.Question) -> None:
+        fact: facts.Fact = facts.Unanswered(question)
+        try:
+            fact = await self._ask(question)
+            self._note("")
+        except (StoreError, Unavailable, OSError) as problem:
+            self._note(str(problem))
+        except Exception:  # noqa: BLE001 - a bug: it is asked again
+            self._log.exception("a question of the membership failed", question=type(question).__name__)
+        self._facts.put_nowait(fact)
+
+    def _note(self, problem: str) -> None:
+        """Log what keeps the node from its cluster once, and that it is over."""
+        if problem and problem != self._said:
+            self._log.warning("the cluster's tables are out of reach", cause=problem)
+        self._said = problem
+
+    async def _ask(self, question: do.Question) -> facts.Fact:  # noqa: PLR0911 - one for each question
+        match question:
+            case do.Join():
+                return await self._join(question)
+            case do.Beat():
+                lease = Lease(self._me.name, question.incarnation)
+                held = await self._nodes.beat(lease, question.number, holds_events=self.holds_events)
+                return facts.BeatAnswered(question) if held else facts.BeatRefused(question)
+            case do.Look():
+                return await self._look(question)
+            case do.BreakLease():
+                return await self._break(question)
+            case do.Claim():
+                lease = Lease(self._me.name, question.incarnation)
+                return facts.Claimed(question, await self._nodes.claim(lease, question.systems))
+            case do.Release():
+                return await self._release(question)
+            case do.Leave():
+                await self._nodes.leave(Lease(self._me.name, question.incarnation))
+                return facts.Left(question)
+
+    async def _join(self, question: do.Join) -> facts.Fact:
+        incarnation = await self._nodes.join(self._me)
+        if incarnation is None:
+            self._log.info("a former lease of this node is still held: it is waited for")
+            return facts.JoinRefused(question)
+        write_lease(self._settings.data_dir, Lease(self._me.name, incarnation))
+        self._log.info("joined the cluster", cluster=self._settings.cluster.name, incarnation=incarnation)
+        return facts.Joined(question, incarnation)
+
+    async def _look(self, question: do.Look) -> facts.Fact:
+        asked = boot_time()
+        seen = await self._nodes.look()
+        self._unowned = len(seen.free)
+        mine: dict[str, int] = {}
+        if question.mine:
+            mine = await self._nodes.mine(Lease(self._me.name, question.incarnation))
+        for node in seen.nodes:
+            beat = node.incarnation, node.beat
+            moved = self._beats.get(node.name) != beat
+            self._beats[node.name] = beat
+            if moved and node.holds_events and node.holds_lease and node.name != self._me.name:
+                self._lease.others_hold_events(asked + EVENTS_HELD)
+        return facts.NodesSeen(question, seen.nodes, seen.free, mine)
+
+    async def _break(self, question: do.BreakLease) -> facts.Fact:
+        done = await self._nodes.break_lease(Lease(question.node, question.incarnation), question.beat)
+        if done:
+            self._registry.count(LEASES_BROKEN)
+            self._log.warning("broke the lease of a node that gave no sign of life", other=question.node)
+        return facts.Broken(question, done)
+
+    async def _release(self, question: do.Release) -> facts.Fact:
+        """Hand a system over, unless it is in a run. Asked again, the rest is done."""
+        system_id = question.system
+        if await self._is_busy(system_id):
+            return facts.Kept(question)
+        if system_id in self._served:
+            self._served.discard(system_id)
+            self._lease.own(self._served)  # ingress takes nothing more for it
+        await self._actors.release(system_id)
+        self._marks.remove(system_id)  # it says that the lock is open, which is another node's to say from now on
+        await self._nodes.release(Lease(self._me.name, question.incarnation), system_id, question.claim)
+        self._registry.count(HAND_OVERS)
+        self._log.info("system handed over", system=system_id)
+        return facts.Released(question)
+
+    async def _is_busy(self, system_id: str) -> bool:
+        """Whether a system is in a run, or does not say: it stays then."""
+        try:
+            answer = await self._actors.ask(system_id, DescribeSystem(measure=False), timeout=_ASK)
+        except UnknownSystem:
+            return False
+        except (TimeoutError, Unavailable):
+            return True
+        if answer.code is not Code.OK:
+            return True
+        described = msgspec.json.decode(answer.body, type=_Described)
+        return described.running is not None or described.lock is not None
+
+
+@asynccontextmanager
+async def keeping(keeper: Keeper) -> AsyncIterator["asyncio.Task[None]"]:
+    """Run the keeper while the context is open; at its end, when the actors have ended, the node leaves the cluster."""
+    task = asyncio.create_task(keeper.run(), name="keeper")
+    try:
+        yield task
+    finally:
+        keeper.stop()
+        keeper.ended()
+        await asyncio.wait([task], timeout=_LEAVE)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await keeper.close()

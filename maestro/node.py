@@ -1,0 +1,67 @@
+"""A node of a cluster, put together: its keeper, and the gateways that ask each other.
+
+its actors have started ──> keeper ──> what is stored of all systems ──> sessions with the other nodes
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from typing import NamedTuple
+
+from maestro.actors.bootstrap import ActorRuntime
+from maestro.board.node_lease import NodeView
+from maestro.cluster.lease import Terms
+from maestro.gateways.client import ClusterClient, dialing
+from maestro.gateways.items import NodeHello
+from maestro.gateways.listener import NodeListener
+from maestro.gateways.owners import Owners
+from maestro.http.actor_client import ActorClient
+from maestro.keeper import Keeper, keeping, node_of
+from maestro.settings.model import Settings
+from maestro.store.postgres.lookup import SystemLookup
+from maestro.store.postgres.nodes import PostgresNodes
+from maestro.store.postgres.schema import MIGRATIONS
+from maestro.telemetry.metrics import MetricsRegistry
+
+
+class Node(NamedTuple):
+    """This node while it lives."""
+
+    #: Asks every system of the cluster.
+    client: ActorClient
+    #: Answers the other nodes.
+    listener: NodeListener
+    keeper: Keeper
+    #: What must not end before the node is told to.
+    tasks: "list[asyncio.Task[None]]"
+
+
+@asynccontextmanager
+async def node(settings: Settings, runtime: ActorRuntime, registry: MetricsRegistry) -> AsyncIterator[Node]:
+    """Be a node of the cluster while the context is open. Its actors are launched, and have ended when it closes."""
+    assert runtime.node_lease is not None, "there is a cluster"
+    url, seconds, cluster = settings.store.url.get_secret_value(), settings.store.timeout, settings.cluster
+    me = node_of(settings, len(MIGRATIONS))
+    terms = Terms(cluster.lease, cluster.drift)
+    nodes = PostgresNodes(url, me.name, seconds, terms.answer_within)
+    keeper = Keeper(settings, me, nodes, runtime.actor_client, runtime, runtime.node_lease, registry)
+    async with AsyncExitStack() as stack:
+        task = await stack.enter_async_context(keeping(keeper))
+        view = stack.enter_context(closing(NodeView(settings)))
+        hello, secret = NodeHello(cluster.name, me.name), cluster.secret.get_secret_value()
+        lookup = SystemLookup(url, seconds)
+        stack.push_async_callback(lookup.close)
+        owners = Owners()
+        following = asyncio.create_task(owners.keep(lookup), name="owners")
+        stack.push_async_callback(_cancelled, following)
+        dialers = await stack.enter_async_context(dialing(hello, owners, secret))
+        client = ClusterClient(runtime.actor_client, owners, dialers, lookup, lambda: view.believed)
+        listener = NodeListener(
+            runtime.actor_client, hello, secret, settings.http.max_body_bytes, lambda: view.believed
+        )
+        yield Node(client, listener, keeper, [task, following])
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

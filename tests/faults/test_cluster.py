@@ -1,0 +1,113 @@
+"""A node of three ends or stands still under load: others take over within seconds, and nothing else happens.
+
+A node that stood still wakes as a zombie: its lease is over. It commits nothing, acknowledges nothing, answers no lock
+check, and joins again as a new node.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.faults import invariants
+from tests.faults.figures import note
+from tests.faults.load import Load
+from tests.faults.watching import Watcher
+from tests.support.cluster import LEASE, Cluster, ClusterNode, cluster
+from tests.support.postgres import PostgresNode
+from tests.support.stage import eventually
+
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres, pytest.mark.timeout(600)]
+SYSTEMS = tuple(f"s{number}" for number in range(6))
+#: Seconds in which the systems of a node that is gone must be served again; generous, for a machine of two cores that
+#: runs three nodes, PostgreSQL and RabbitMQ.
+HEALED = 60.0
+
+
+@asynccontextmanager
+async def watched(it: Cluster) -> AsyncIterator[Any]:
+    """Have every node asked whether events may proceed, all the time; what they answer is as if one had."""
+    async with AsyncExitStack() as stack:
+        watchers = [await stack.enter_async_context(Watcher(node, list(SYSTEMS))) for node in it.nodes]
+        together = SimpleNamespace(checks=defaultdict(list), shared_stores=[])
+        yield together
+        for watcher in watchers:
+            for system, checks in watcher.checks.items():
+                together.checks[system] += checks
+
+
+async def taken_over(it: Cluster, lost: ClusterNode) -> float:
+    """Wait until the others own everything, and everything commits again; return how long that took."""
+    since, commits = time.monotonic(), len(it.siblings.commits)
+    owned = [system for system, owner in (await it.owners()).items() if owner == lost.name]
+    await it.all_owned(by=[node.name for node in it.nodes if node is not lost])
+
+    async def go_on() -> bool:
+        seen = {name.partition(".")[0] for name in it.siblings.commits[commits:]}
+        return seen >= {*owned}
+
+    await eventually(go_on, f"{owned} commit again", HEALED)
+    return time.monotonic() - since
+
+
+async def busiest(it: Cluster) -> ClusterNode:
+    owners = list((await it.all_owned()).values())
+    return it.node(max(set(owners), key=owners.count))
+
+
+async def kill(it: Cluster, node: ClusterNode) -> None:
+    await node.kill()
+    await taken_over_and_noted(it, node, "killed")
+    await node.start(wait=False)
+
+
+async def freeze(it: Cluster, node: ClusterNode) -> None:
+    node.freeze()
+    await taken_over_and_noted(it, node, "frozen")
+    node.thaw()
+
+
+async def cut(it: Cluster, node: ClusterNode) -> None:
+    """Cut the node off from PostgreSQL only: RabbitMQ and the siblings are still there for it."""
+    await node.store.refuse()
+    await taken_over_and_noted(it, node, "cut off from PostgreSQL")
+    await node.store.accept()
+
+
+async def taken_over_and_noted(it: Cluster, node: ClusterNode, how: str) -> None:
+    note(f"a node of three, {how}, lease {LEASE:g} s", healed=round(await taken_over(it, node), 2))
+
+
+@pytest.mark.parametrize("happens", [kill, freeze, cut])
+async def test_the_others_take_over(
+    tmp_path: Path, vhost_url: str, postgres_node: PostgresNode, database: str, dice: Random,
+    happens: Callable[[Cluster, ClusterNode], Any],
+) -> None:  # fmt: skip
+    load = Load(SYSTEMS, 150, dice, impacting=0.02)
+    environ = {**load.environ, "MAESTRO_LOG__LEVEL": "info"}
+    async with cluster(tmp_path, vhost_url, postgres_node, database, SYSTEMS, nodes=3, **environ) as it:
+        load.prepare(it)
+        async with watched(it) as watcher:
+            deciding = asyncio.create_task(load.decide(it))
+            await load.publish(it, 30)
+            publishing = asyncio.create_task(load.publish(it, 120))
+            node = await busiest(it)
+            await happens(it, node)
+            await publishing
+
+            async def back() -> bool:
+                row = (await it.rows())[node.name]
+                return bool(row["beat"] > 0)
+
+            await eventually(back, f"{node.name} is a node again", HEALED)
+            await load.settled(it)
+            deciding.cancel()
+        figures = await invariants.check(it, load, watcher, crashes=1)
+        note(f"cluster, {happens.__name__}", **figures)

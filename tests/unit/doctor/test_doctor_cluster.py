@@ -1,0 +1,47 @@
+"""What the doctor says of the nodes of a cluster."""
+
+from collections import Counter
+from dataclasses import replace
+
+from maestro.cluster.node import Node
+from maestro.doctor.cluster import findings
+from maestro.doctor.finding import Level
+from maestro.store.nodes import Seen
+
+NORTH = Node("north", 3, 40, "http://north", 100.0, holds_events=True, version="1", schema=3, settings_digest="a")
+SOUTH = replace(NORTH, name="south", holds_events=False)
+
+
+def beaten(*nodes: Node) -> tuple[Node, ...]:
+    return tuple(replace(node, beat=node.beat + 4) for node in nodes)
+
+
+def said(before: Seen, seen: Seen, own: str = "north", *, runs: bool = True) -> list[tuple[Level, str, str]]:
+    found = findings(before, seen, Counter(north=2), own, runs=runs)
+    return [(one.level, one.subject, one.message) for one in found]
+
+
+def test_nodes_that_live() -> None:
+    before = Seen((NORTH, SOUTH), frozenset())
+    assert said(before, Seen(beaten(NORTH, SOUTH), frozenset())) == [
+        (Level.OK, "north", "lives, and owns 2 systems: version 1 at http://north"),
+        (Level.OK, "south", "lives, and owns 0 systems: version 1 at http://north"),
+    ]
+
+
+def test_all_that_can_be_wrong() -> None:
+    odd, slow = replace(SOUTH, name="odd", settings_digest="b"), replace(SOUTH, name="slow", draining=True)
+    gone = replace(SOUTH, name="gone", beat=0)
+    north = replace(NORTH, holds_events=False)
+    before = Seen((north, SOUTH, odd, slow, gone), frozenset())
+    seen = Seen((north, *beaten(SOUTH, odd, slow), gone), frozenset({"s1", "s2"}))
+    assert said(before, seen, "gone") == [
+        (Level.PROBLEM, "north", "gives no sign of life, and owns 2 systems"),
+        (Level.OK, "south", "lives, and owns 0 systems: version 1 at http://north"),
+        (Level.WARNING, "odd", "claims no systems: it has other settings, or an older schema, than the others"),
+        (Level.WARNING, "slow", "drains, and owns 0 systems"),
+        (Level.PROBLEM, "gone", "runs here and holds no lease: it is joining, or PostgreSQL is out of reach for it"),
+        (Level.PROBLEM, "maestro.owner", "no node holds the events of the vhost: nothing is judged or replayed"),
+        (Level.PROBLEM, "systems", "no node owns 2 systems: s1, s2"),
+    ]
+    assert "gone" not in [subject for _, subject, _ in said(before, seen, "gone", runs=False)]

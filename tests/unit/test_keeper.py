@@ -1,0 +1,187 @@
+"""The keeper carries out what the membership says: on tables in memory, with actors that only remember."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+from pydantic import SecretStr
+
+from maestro.actors.errors import Unavailable, UnknownSystem
+from maestro.board.lease import Standing, make_lease
+from maestro.board.node_lease import NodeLeaseHolder, NodeView
+from maestro.cluster.node import Lease
+from maestro.keeper import Keeper, NodeOut, keeping, node_of
+from maestro.messages import Answer, Code, Question
+from maestro.settings.model import BrokerSettings, ClusterSettings, ReprocessingSettings, Settings, StoreSettings
+from maestro.store.base import StoreAway
+from maestro.store.held_lease import read_lease
+from maestro.store.installation import node_name
+from maestro.store.nodes import MemoryNodes
+from maestro.store.rest_mark import RestMark, RestMarks
+from maestro.telemetry.definitions import CLAIMS, HAND_OVERS, LEASES_BROKEN, LEASES_LOST, NODE_SYSTEMS
+from maestro.telemetry.metrics import MetricsRegistry
+from tests.support.brokers import eventually
+
+
+class FakeActors:
+    """Systems that are served, and what each says of itself."""
+
+    def __init__(self) -> None:
+        self.served: set[str] = set()
+        self.described: dict[str, dict[str, object]] = {}
+        self.released: list[str] = []
+        self.killed = False
+
+    async def ask(self, system_id: str, _question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109
+        assert timeout > 0
+        if system_id not in self.served:
+            raise UnknownSystem(system_id)
+        return Answer(Code.OK, orjson.dumps(self.described.get(system_id, {"running": None, "lock": None})))
+
+    async def install(self, system_id: str) -> None:
+        self.served.add(system_id)
+
+    async def release(self, system_id: str) -> None:
+        if not self.released:
+            self.released.append("late")
+            raise Unavailable("it has not ended in time")
+        self.served.discard(system_id)
+        self.released.append(system_id)
+
+    def kill(self) -> None:
+        self.killed = True
+        self.served.clear()
+
+
+class Tables(MemoryNodes):
+    """The tables, which may be away."""
+
+    away = False
+
+    async def beat(self, lease: Lease, number: int, *, holds_events: bool = False) -> bool:
+        if self.away:
+            raise StoreAway("PostgreSQL: no answer in time")
+        return await super().beat(lease, number, holds_events=holds_events)
+
+
+class World:
+    """One node, and the tables that it shares with others."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = settings(folder)
+        make_lease(folder, Standing.AWAY)
+        self.tables, self.actors, self.registry = Tables(), FakeActors(), MetricsRegistry()
+        self.lease = NodeLeaseHolder(folder)
+        self.view = NodeView(self.settings)
+        me = node_of(self.settings, 3)
+        self.keeper = Keeper(
+            self.settings, me, self.tables, self.actors, self.actors, self.lease, self.registry
+        )  # fmt: skip
+        self.stack = AsyncExitStack()
+
+    async def begin(self) -> None:
+        self.task = await self.stack.enter_async_context(keeping(self.keeper))
+
+    def figure(self, name: str) -> float:
+        return sum(sample.value for sample in self.registry.snapshot().samples if sample.metric == name)
+
+
+def settings(folder: Path, **more: object) -> Settings:
+    return Settings(
+        data_dir=folder, cluster=ClusterSettings(name="grid", node="me", lease=1.0),
+        store=StoreSettings(url=SecretStr("postgresql:///d")),
+        broker=BrokerSettings(url=SecretStr("amqp://u:p@127.0.0.1/v")), **more,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path)
+    await world.begin()
+    yield world
+    await world.stack.aclose()
+
+
+async def test_it_joins_believes_claims_and_leaves(world: World) -> None:
+    world.keeper.found(["a", "b"])
+    await eventually(lambda: world.actors.served == {"a", "b"}, "served")
+    assert world.view.owned() == {"a", "b"}
+    assert world.view.believed
+    assert read_lease(world.settings.data_dir) == Lease("me", 1)
+    assert (world.figure(CLAIMS.name), world.figure(NODE_SYSTEMS.name)) == (2, 2)
+    await world.stack.aclose()
+    assert not world.view.believed
+    assert not world.tables.nodes["me"].holds_lease
+    assert not any(system.node for system in world.tables.systems.values())
+
+
+async def test_a_broken_lease_ends_everything_at_once(world: World) -> None:
+    world.keeper.found(["a"])
+    await eventually(lambda: world.actors.served == {"a"}, "served")
+    node = world.tables.nodes["me"]
+    world.tables._end(node)
+    with pytest.raises(NodeOut):
+        await world.task
+    assert world.actors.killed
+    assert not world.view.believed
+    assert world.figure(LEASES_LOST.name) == 1
+
+
+async def test_without_an_answer_it_is_not_believed_and_goes_on_by_itself(world: World) -> None:
+    await eventually(lambda: world.view.believed, "believed")
+    world.tables.away = True
+    await eventually(lambda: not world.view.believed, "over")
+    world.tables.away = False
+    await eventually(lambda: world.view.believed, "believed again")
+    assert not world.actors.killed
+
+
+async def test_it_hands_over_what_is_in_no_run(world: World, tmp_path: Path) -> None:
+    world.keeper.found(["a", "b"])
+    await eventually(lambda: world.actors.served == {"a", "b"}, "served")
+    world.actors.described["b"] = {"running": {"id": "r"}, "lock": None}
+    marks = RestMarks(tmp_path)
+    marks.leave("a", RestMark("", "", 0.0))
+    other = replace(world.tables.nodes["me"], name="other")
+    incarnation = await world.tables.join(other)
+    assert incarnation is not None
+    await world.tables.drain("me", draining=True)
+    beats = asyncio.create_task(_beat(world.tables, Lease("other", incarnation)))
+    await eventually(lambda: world.tables.systems["a"].node != "me", "handed over")
+    beats.cancel()
+    assert world.actors.served == {"b"}
+    assert world.view.owned() == {"b"}
+    assert not marks.has("a")  # another node says by now whether the lock is open
+    assert world.actors.released == ["late", "a"]
+    assert world.figure(HAND_OVERS.name) == 1
+    assert world.keeper.draining
+
+
+async def _beat(tables: MemoryNodes, lease: Lease) -> None:
+    number = 2
+    while await tables.beat(lease, number, holds_events=True):
+        number += 1
+        await asyncio.sleep(0.05)
+
+
+async def test_others_are_believed_to_hold_the_events_while_they_beat_and_broken_when_they_do_not(world: World) -> None:
+    incarnation = await world.tables.join(replace(node_of(world.settings, 3), name="other"))
+    assert incarnation is not None
+    beats = asyncio.create_task(_beat(world.tables, Lease("other", incarnation)))
+    await eventually(lambda: world.view.events_held, "held elsewhere")
+    beats.cancel()
+    await eventually(lambda: not world.tables.nodes["other"].holds_lease, "broken")
+    assert world.figure(LEASES_BROKEN.name) == 1
+
+
+def test_nodes_that_would_judge_otherwise_differ(tmp_path: Path) -> None:
+    same = node_of(settings(tmp_path), 3)
+    assert same == node_of(settings(tmp_path), 3)
+    other = settings(tmp_path, reprocessing=ReprocessingSettings(replay_attempts=9))
+    assert node_of(other, 3).settings_digest != same.settings_digest
+    unnamed = Settings(data_dir=tmp_path)
+    assert node_name(unnamed).replace("-", "").replace(".", "").isalnum()
