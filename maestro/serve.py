@@ -205,7 +205,7 @@ async def _until_ended(
     log, url = logs.get(), maestro.address.url
     log.info("maestro serves", url=url, broker=settings.broker.kind, data=str(settings.data_dir))
     announce(url)
-    processes.give_back()
+    processes.trim_memory()
     told = asyncio.create_task(stop.wait())
     ended, _ = await asyncio.wait([told, *maestro.tasks], return_when=asyncio.FIRST_COMPLETED)
     told.cancel()

@@ -167,8 +167,8 @@ def test_an_overwrite_shows_both_values(
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", ("Monthly average", "Rate", "1.4674 per euro", "1.6141 per euro")),
-        ("pt-BR", ("Média mensal", "Taxa", "1,4674 por euro", "1,6141 por euro")),
+        ("en", ("Monthly average", "Rate", "per euro", "1.4674", "1.6141")),
+        ("pt-BR", ("Média mensal", "Taxa", "por euro", "1,4674", "1,6141")),
     ],
 )
 def test_its_values_have_the_labels_of_the_system(
@@ -177,3 +177,9 @@ def test_its_values_have_the_labels_of_the_system(
     browser.fresh(scene.url, language=language)
     browser.open(f"#/reprocessing/{labelled['id']}")
     browser.sees(*words, within="#outcome tbody")
+    browser.size(1280, 800)
+    lines = browser.run(
+        "const name = document.querySelector('#outcome tbody td:nth-child(2) small'); const all = new Range();"
+        "all.selectNodeContents(name); return all.getClientRects().length"
+    )
+    assert lines <= len(words[0].split()), "no word of a label is broken"

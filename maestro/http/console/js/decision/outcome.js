@@ -155,7 +155,7 @@ function name(instanceId, branch, called) {
 }
 
 function columns(labels) {
-  const value = (row, one, other) => whole(labels.measured(row.type, row.field, one, [other]));
+  const value = (row, one, other) => whole(labels.value(row.type, row.field, one, [other]));
   const known = (row) => row.change === "changed" || row.change === "destroyed";
   return [
     {
@@ -164,7 +164,7 @@ function columns(labels) {
     },
     {
       title: t("outcome.field"),
-      show: (row) => [h("span", { title: row.field }, labels.field(row.type, row.field)), mark(row)],
+      show: (row) => [h("span", { title: row.field }, labels.field(row.type, row.field)), unit(row, labels), mark(row)],
     },
     { title: t("outcome.before"), number: true, show: (row) => (known(row) ? value(row, row.before, row.after) : "–") },
     {
@@ -175,6 +175,12 @@ function columns(labels) {
     { title: t("outcome.difference"), number: true, show: (row) => (typeof row.difference === "number" ? whole(change(row.difference)) : "–") },
     { title: t("outcome.percent"), number: true, show: (row) => (typeof row.percent === "number" ? whole(percent(row.percent)) : "–") },
   ];
+}
+
+/** Say the unit once, beside the field: in each value it would leave no room for the rest. */
+function unit({ type, field, before, after }, labels) {
+  const said = [before, after].some((value) => typeof value === "number") && labels.unit(type, field);
+  return said && h("small", {}, said);
 }
 
 /** Keep a number and its sign on one line. */
