@@ -27,6 +27,7 @@ export class Failure extends Error {
 
 export const config = (signal) => get("/console/config.json", signal);
 export const systems = (signal) => get(`${V1}/systems`, signal);
+export const nodes = (signal) => get(`${V1}/nodes`, signal);
 export const system = (id, signal) => get(`${V1}/systems/${part(id)}`, signal);
 export const todo = (query, signal) => get(`${V1}/todo?${new URLSearchParams(query)}`, signal);
 export const history = (query, signal) => get(`${V1}/history?${new URLSearchParams(query)}`, signal);

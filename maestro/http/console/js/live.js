@@ -9,15 +9,15 @@ const RETRY = 5_000;
 
 /**
  * Call `look` at once, then every `LOOK` ms (less often while a stream works), and when a stream says so:
- * `systemId`'s, or all systems'. `mode` hears whether there is a stream.
+ * `systemId`'s, or all systems'. `mode` hears whether there is a stream. Without `streams` only the clock tells.
  */
-export function watch(look, { signal, systemId = "", mode = () => {} }) {
+export function watch(look, { signal, systemId = "", mode = () => {}, streams = true }) {
   const bell = new Bell();
   let streamed = false;
   signal.addEventListener("abort", () => bell.ring());
   document.addEventListener("visibilitychange", () => bell.ring(), { signal });
   keepLooking();
-  keepStreaming();
+  if (streams) keepStreaming();
   return { now: () => bell.ring() };
 
   async function keepLooking() {

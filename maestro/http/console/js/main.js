@@ -5,6 +5,7 @@ import { t } from "./i18n.js";
 import { decisionPage } from "./pages/decision.js";
 import { historyPage } from "./pages/history.js";
 import { inboxPage } from "./pages/inbox.js";
+import { nodesPage } from "./pages/nodes.js";
 import { signInPage } from "./pages/signin.js";
 import { skippedPage } from "./pages/skipped.js";
 import { stalePage } from "./pages/stale.js";
@@ -21,6 +22,7 @@ const ROUTES = [
   ["/together", togetherPage],
   ["/systems", systemsPage],
   ["/systems/:id", systemPage],
+  ["/nodes", nodesPage],
   ["/history", historyPage],
   ["/skipped", skippedPage],
   ["/stale", stalePage],

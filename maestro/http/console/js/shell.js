@@ -14,6 +14,9 @@ const PLACES = [
   ["/history", "nav.history"],
   ["/skipped", "nav.skipped"],
 ];
+/** Where one can go as well where there is a cluster; whether there is one is asked until it is known. */
+const OF_CLUSTER = [["/nodes", "nav.nodes"]];
+let clustered = null;
 const LOOK = 15_000;
 const INSIDE = { "/reprocessing/:id": "/", "/together": "/", "/systems/:id": "/systems" };
 
@@ -50,7 +53,15 @@ function places(current) {
       t(key),
       path === "/" && h("span", { class: "count", id: "needs-count" }),
     );
-  return h("nav", { class: "places", "aria-label": t("nav.label") }, PLACES.map(link));
+  const element = h("nav", { class: "places", "aria-label": t("nav.label") }, PLACES.map(link));
+  const more = () => clustered && element.append(...OF_CLUSTER.map(link));
+  if (clustered === null) {
+    api.config().then(
+      ({ cluster }) => [(clustered = cluster), more()],
+      () => {},
+    );
+  } else more();
+  return element;
 }
 
 function switches(redraw) {

@@ -67,6 +67,7 @@ function overview(system) {
         documents > 0 &&
           h("a", { href: href("/history", { system: system.id, status: Status.FAILURE }) }, String(documents)),
       ],
+      [t("system.node"), system.node && h("a", { href: href("/nodes") }, system.node)],
       [t("system.broker"), queues ? "" : t("systems.nobroker")],
     ]),
     h(
