@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from maestro import logs
 from maestro.actors import processes
 from maestro.actors.bootstrap import ActorRuntime
+from maestro.actors.errors import ActorsFailed, AlreadyRunning
 from maestro.actors.host_process import HostProcess
 from maestro.actors.lock_view import lock_board
+from maestro.backoff import Backoff
 from maestro.board.owner_view import OwnerView
 from maestro.http.actor_client import ActorClient, Unavailable
 from maestro.http.app import create_app
 from maestro.http.entities import Entities
 from maestro.http.guards import guarding
 from maestro.http.newcomers import Newcomers
-from maestro.http.server import Address, check_free, serve_http
+from maestro.http.server import Address, BindError, check_free, serve_http
 from maestro.http.todo_list import TodoList
 from maestro.keeper import NodeOut
 from maestro.messages import TodoItem
@@ -32,12 +34,16 @@ from maestro.notify.notifier import Notifier
 from maestro.platform import Platform, SiblingError
 from maestro.settings.labels import read_labels
 from maestro.settings.model import Settings
+from maestro.store.base import StoreError
 from maestro.telemetry.definitions import OF_NODE
 from maestro.telemetry.metrics import MetricsRegistry
 
 if TYPE_CHECKING:
     from maestro.node import Node
 
+#: Why a start fails that may succeed later, and for how long a node that lost its lease tries, in seconds.
+NOT_STARTED = (ActorsFailed, AlreadyRunning, BindError, StoreError)
+REJOIN, REJOIN_MAX, REJOIN_WITHIN = 1.0, 15.0, 600.0
 #: What ends Maestro in order: told to, Ctrl-C, and a terminal that is gone.
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: Pause after a failed look at API core, in seconds; doubles up to `platform.systems_refresh`.
@@ -165,15 +171,28 @@ async def serve(settings: Settings, announce: Callable[[str], None], host: HostP
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
             loop.add_signal_handler(number, stop.set)
     registry = MetricsRegistry(OF_NODE if settings.cluster.name else ())
+    pauses, lost_at = Backoff(REJOIN, REJOIN_MAX), 0.0
     while True:
         ended: list[asyncio.Task[None]] = []
-        async with running(settings, host, registry) as maestro:
-            ended = await _until_ended(maestro, settings, announce, stop)
-        out = next((task.exception() for task in ended if isinstance(task.exception(), NodeOut)), None)
-        if out is None or stop.is_set():
-            break
-        logs.get().error("this life of the node is over; it joins its cluster again", cause=str(out))
-        host = None
+        try:
+            async with running(settings, host, registry) as maestro:
+                ended = await _until_ended(maestro, settings, announce, stop)
+        except NOT_STARTED as problem:
+            if not lost_at or loop.time() - lost_at > REJOIN_WITHIN:
+                raise
+            # What had the node lose its lease, a machine that stands still or a database that is away, may go on.
+            logs.get().warning("the node cannot join its cluster again yet", cause=str(problem))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pauses.next())
+        else:
+            out = next((task.exception() for task in ended if isinstance(task.exception(), NodeOut)), None)
+            if out is None:
+                break
+            logs.get().error("this life of the node is over; it joins its cluster again", cause=str(out))
+            pauses.reset()
+            host, lost_at = None, loop.time()
+        if stop.is_set():
+            return
     for task in ended:
         task.result()  # a task that ended by itself ended by a defect, which is raised
     logs.get().info("maestro has stopped")
@@ -186,7 +205,7 @@ async def _until_ended(
     log, url = logs.get(), maestro.address.url
     log.info("maestro serves", url=url, broker=settings.broker.kind, data=str(settings.data_dir))
     announce(url)
-    processes.give_back()
+    processes.trim_memory()
     told = asyncio.create_task(stop.wait())
     ended, _ = await asyncio.wait([told, *maestro.tasks], return_when=asyncio.FIRST_COMPLETED)
     told.cancel()

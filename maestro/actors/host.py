@@ -7,7 +7,6 @@ thespian's Admin is a daemon of its own session, and survives everything. Here i
 with it. Its logger ends as soon as the Admin knows it: every process writes its own log.
 """
 
-import gc
 import os
 import pickle
 import sys
@@ -68,8 +67,7 @@ def _start(order: HostOrder) -> HostReport:
     preload_for(order.settings)
     if order.factories == Factories():
         warm_up(order.settings)
-    processes.give_back()
-    gc.freeze()  # no collection of a forked actor goes through what it shares, and makes it its own by that
+    processes.trim_memory()  # no collection of a forked actor goes through what it shares: that would make it its own
     _tie_to_main(order.main_pid)
     system = ActorSystem("multiprocTCPBase", {"Admin Port": ADMIN_PORT}, logDefs={"version": 1})
     supervisor = system.createActor(Supervisor)

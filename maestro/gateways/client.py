@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Protocol
 
@@ -28,11 +28,8 @@ _OPEN: Final = Answer(Code.OK)
 class Lookup(Protocol):
     """What is stored of all systems (`maestro.store.postgres.lookup`)."""
 
-    def find(self, system_id: str) -> Awaitable[StoredSystem | None]:
-        """Return a system as it is stored after this call; None: there is no such system.
-
-        In less time than questions have (`http.ask_timeout`). Raises `StoreError`.
-        """
+    def find(self, system_id: str) -> asyncio.Future[StoredSystem | None]:
+        """Return a system as it is stored after this call; None: there is no such system. Fails with `StoreError`."""
 
     async def add(self, system_id: str) -> None:
         """Make a system known, without an owner: a node claims it. Twice is no error. Raises `StoreError`."""
@@ -69,8 +66,8 @@ class ClusterClient:
         until = time.monotonic() + timeout
         ask = self._ask
         try:
-            stored = await self._lookup.find(system_id)
-        except StoreError:
+            stored = await self._stored(system_id, timeout / 2)
+        except (StoreError, TimeoutError):
             # The store is away. This node's own systems know their locks for as long as its lease is believed.
             ask = self._ask_own
         else:
@@ -88,21 +85,35 @@ class ClusterClient:
         until = time.monotonic() + seconds
         with suppress(UnknownSystem):
             return await self._ask_own(system_id, question, seconds)
-        asked = self._owners.of(system_id) or await self._owner(system_id)
+        asked = self._owners.of(system_id) or await self._owner(system_id, seconds)
         try:
             return await self._dialers.to(asked).ask(system_id, question, max(0.0, until - time.monotonic()))
         except Elsewhere:
-            now = await self._owner(system_id)
+            now = await self._owner(system_id, max(0.0, until - time.monotonic()))
         if now == asked:
             raise Unavailable(f"system {system_id!r} is moving from one node to another", retry_after=RETRY)
         # It moved while it was asked, and nothing was done.
         return await self._dialers.to(now).ask(system_id, question, max(0.0, until - time.monotonic()))
 
-    async def _owner(self, system_id: str) -> str:
-        """Return the node that owns a system now; empty: none does. Raises `UnknownSystem`, `Unavailable`."""
+    async def _stored(self, system_id: str, seconds: float) -> StoredSystem | None:
+        """Return what is stored of a system. Raises `StoreError`, and `TimeoutError` after `seconds`."""
+        found = self._lookup.find(system_id)
+        timer = asyncio.get_running_loop().call_later(seconds, _expire, found)
+        try:
+            return await found
+        finally:
+            timer.cancel()
+
+    async def _owner(self, system_id: str, seconds: float) -> str:
+        """Return the node that owns a system now; empty: none does.
+
+        Raises:
+            UnknownSystem, Unavailable: there is no such system; it is not known.
+            TimeoutError: not after `seconds`.
+        """
         self._owners.read_sooner()
         try:
-            stored = await self._lookup.find(system_id)
+            stored = await self._stored(system_id, seconds)
         except StoreError as problem:
             raise Unavailable(f"store: {problem}", retry_after=RETRY) from problem
         if stored is None:
@@ -162,6 +173,11 @@ class ClusterClient:
         """See `ActorClient.readiness`: this node's."""
         unseen = {} if self._owners.seen else {"cluster": "which nodes there are is not known yet"}
         return unseen | dict(await self._own.readiness())
+
+
+def _expire(found: asyncio.Future[StoredSystem | None]) -> None:
+    if not found.done():
+        found.set_exception(TimeoutError("the store did not answer in time"))
 
 
 class Dialers:

@@ -99,6 +99,9 @@ class Dialer:
         except OSError:
             session.gone.set()
             return None
+        except asyncio.CancelledError:  # uvloop closes what it has made by then, and tells nobody
+            session.gone.set()
+            raise
         session.say(self._own)
         await session.gone.wait()
         return session

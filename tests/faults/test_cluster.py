@@ -14,12 +14,13 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.faults import invariants
 from tests.faults.figures import note
 from tests.faults.load import Load
-from tests.faults.watching import Watcher
+from tests.faults.watching import Watcher, processes_of
 from tests.support.cluster import LEASE, Cluster, ClusterNode, cluster
 from tests.support.postgres import PostgresNode
 from tests.support.stage import eventually
@@ -71,7 +72,30 @@ async def kill(it: Cluster, node: ClusterNode) -> None:
 async def freeze(it: Cluster, node: ClusterNode) -> None:
     node.freeze()
     await taken_over_and_noted(it, node, "frozen")
+    former = processes_of(node.folder / "data") - {node.process.pid} if node.process is not None else set()
     node.thaw()
+    await says_nothing_before_it_is_a_node_again(it, node)
+    assert "everything it owned has ended" in node.log.read_text()
+    assert not former & processes_of(node.folder / "data"), "processes of the former life went on"
+
+
+async def says_nothing_before_it_is_a_node_again(it: Cluster, node: ClusterNode) -> None:
+    """See that a woken node answers no lock check before it has joined again."""
+    deadline = time.monotonic() + HEALED
+    while True:
+        answers = [await status_of(node, system) for system in SYSTEMS]
+        if (await it.rows())[node.name]["beat"] > 0:  # asked after the answers: it was none when they were given
+            return
+        assert {*answers} <= {0, 503}
+        assert time.monotonic() < deadline, f"{node.name} does not join again"
+
+
+async def status_of(node: ClusterNode, system: str) -> int:
+    """Return the status of a lock check; 0: there is no answer."""
+    try:
+        return int((await node.get(f"/v1.0.0/gateway/{system}/proceed", ok=False))["_status"])
+    except (aiohttp.ClientError, TimeoutError):
+        return 0
 
 
 async def cut(it: Cluster, node: ClusterNode) -> None:

@@ -1,5 +1,6 @@
 """Nodes of a cluster in one process: a fake of the systems, and the gateway, the sessions and the client of each."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -23,15 +24,18 @@ class FakeLookup:
 
     def __init__(self) -> None:
         self.stored: dict[str, StoredSystem] = {}
-        self.away = False
+        self.away = self.silent = False
         self.asked: list[str] = []
         self.added: list[str] = []
 
-    async def find(self, system_id: str) -> StoredSystem | None:
+    def find(self, system_id: str) -> asyncio.Future[StoredSystem | None]:
         self.asked.append(system_id)
+        found: asyncio.Future[StoredSystem | None] = asyncio.get_running_loop().create_future()
         if self.away:
-            raise StoreAway("the store is away")
-        return self.stored.get(system_id)
+            found.set_exception(StoreAway("the store is away"))
+        elif not self.silent:
+            found.set_result(self.stored.get(system_id))
+        return found
 
     async def add(self, system_id: str) -> None:
         if self.away:

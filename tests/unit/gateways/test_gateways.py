@@ -278,6 +278,16 @@ async def test_without_the_store_own_locks_are_known_while_the_lease_is_believed
     assert (await one.gateway.get("/v1.0.0/gateway/sysA/proceed")).status == 503
 
 
+async def test_a_store_that_gives_no_answer_is_waited_for_no_longer_than_asked(both: tuple[Node, Node]) -> None:
+    one, _ = both
+    one.lookup.silent = True
+    assert (await ask(one, "sysA", CheckLock(), timeout=0.2)).code is Code.OK, "an own system's"
+    with pytest.raises(Unavailable):
+        await ask(one, "sysB", CheckLock(), timeout=0.2)
+    with pytest.raises(TimeoutError):
+        await ask(one, "new", ListTodo(), timeout=0.2)
+
+
 # --- who may ask --------------------------------------------------------------------------------------------------
 
 

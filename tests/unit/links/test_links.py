@@ -126,6 +126,24 @@ async def test_items_are_whole_wherever_what_is_read_ends() -> None:
     assert (got, end.reason) == (items, "")
 
 
+@pytest.mark.parametrize("turns", range(8))
+def test_a_dialer_that_is_closed_while_it_connects_waits_for_nothing(tmp_path: Path, turns: int) -> None:
+    """uvloop makes the connection, and forgets it untold when whoever awaits it is cancelled."""
+    make_folder(tmp_path)
+
+    async def close_after_some_turns() -> None:
+        ingress, system = Ingress(tmp_path), System(tmp_path)
+        ingress.links.open()
+        system.links.open()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await system.links.close()
+            await ingress.links.close()
+
+    uvloop.run(close_after_some_turns())
+
+
 async def test_a_large_item_is_carried_whole(ingress: Ingress, system: System) -> None:
     system.sessions[0].post(Park("k", bytes(20_000_000), (1,)))
     system.sessions[0].post(Ack(1))

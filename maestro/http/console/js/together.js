@@ -74,5 +74,6 @@ function typedNumber(replays) {
   return field(t("together.typed", { n: String(replays) }), input, t("decide.typed.hint"));
 }
 
-const named = ({ event, about }) => [event, about].filter(Boolean).join(" · ");
+/** What a pending one is called: its event, and what that is about. */
+export const named = ({ event, about }) => [event, about].filter(Boolean).join(" · ");
 const line = (item) => `${item.system}: ${named(item)}, ${t("together.n", { n: item.units })}`;

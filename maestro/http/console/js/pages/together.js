@@ -10,7 +10,7 @@ import { watch } from "../live.js";
 import { empty, failed, loading, notice, section } from "../parts.js";
 import { href } from "../router.js";
 import { paged, table } from "../table.js";
-import { became, confirm } from "../together.js";
+import { became, confirm, named } from "../together.js";
 
 const SIZE = 25;
 /** Things that need a person are read so many at once; and so many are decided by one request at most. */
@@ -181,5 +181,3 @@ async function waiting(signal) {
   }
   return found;
 }
-
-const named = ({ event, about }) => [event, about].filter(Boolean).join(" · ");
