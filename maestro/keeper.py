@@ -293,9 +293,9 @@ class Keeper:
     async def _release(self, question: do.Release) -> facts.Fact:
         """Hand a system over, unless it is in a run. Asked again, the rest is done."""
         system_id = question.system
-        if await self._is_busy(system_id):
-            return facts.Kept(question)
         if system_id in self._served:
+            if await self._is_busy(system_id):
+                return facts.Kept(question)
             self._served.discard(system_id)
             self._lease.own(self._served)  # ingress takes nothing more for it
         await self._actors.release(system_id)

@@ -40,6 +40,8 @@ class FakeActors:
         assert timeout > 0
         if system_id not in self.served:
             raise UnknownSystem(system_id)
+        if self.released == ["late"]:
+            raise Unavailable("its process has ended since")
         return Answer(Code.OK, orjson.dumps(self.described.get(system_id, {"running": None, "lock": None})))
 
     async def install(self, system_id: str) -> None:
