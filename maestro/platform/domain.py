@@ -62,7 +62,7 @@ class _Reader(Protocol[T_co]):
 class Domain:
     """Client of every system's domain service; asks API core where each is and remembers it until a call fails.
 
-    `leave` is awaited between that question and a commit: whoever had it before may have lost it meanwhile.
+    `leave` is awaited between that question and a commit: who had it before may have lost it meanwhile.
     """
 
     def __init__(

@@ -138,7 +138,7 @@ class Transport:
     async def retried(self, attempt: Callable[[], Awaitable[T]], tries: int | None = None, leave: Leave = at_once) -> T:
         """Return what `attempt` returns, trying up to `tries` times (default: the setting) with growing pauses.
 
-        `leave` is awaited before each further try: whoever had it before the first one may have lost it meanwhile.
+        `leave` is awaited before each further try: who had it before the first one may have lost it meanwhile.
 
         Raises:
             SiblingUnreachable: no usable answer; it is the last try's.
