@@ -276,7 +276,8 @@ class Keeper:
             mine = await self._nodes.mine(Lease(self._me.name, question.incarnation))
         for node in seen.nodes:
             beat = node.incarnation, node.beat
-            moved = self._beats.get(node.name) != beat
+            # What is seen for the first time may stand there since long ago.
+            moved = self._beats.setdefault(node.name, beat) != beat
             self._beats[node.name] = beat
             if moved and node.holds_events and node.holds_lease and node.name != self._me.name:
                 self._lease.others_hold_events(asked + EVENTS_HELD)

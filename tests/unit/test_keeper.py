@@ -180,6 +180,18 @@ async def test_others_are_believed_to_hold_the_events_while_they_beat_and_broken
     assert world.figure(LEASES_BROKEN.name) == 1
 
 
+async def test_a_row_that_stands_still_says_nothing_of_the_events(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    other = Lease("other", await world.tables.join(replace(node_of(world.settings, 3), name="other")) or 0)
+    await world.tables.beat(other, 2, holds_events=True)  # and then it ended, who knows when
+    await world.begin()
+    await eventually(lambda: "other" in {node.name for node in world.keeper.membership.nodes}, "seen")
+    assert not world.view.events_held
+    await eventually(lambda: not world.tables.nodes["other"].holds_lease, "broken")
+    assert not world.view.events_held
+    await world.stack.aclose()
+
+
 def test_nodes_that_would_judge_otherwise_differ(tmp_path: Path) -> None:
     same = node_of(settings(tmp_path), 3)
     assert same == node_of(settings(tmp_path), 3)
