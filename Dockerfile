@@ -17,7 +17,7 @@ RUN groupadd --system --gid 10001 maestro \
     && useradd --system --uid 10001 --gid maestro --home-dir /var/lib/maestro --shell /usr/sbin/nologin maestro \
     && install --directory --owner=maestro --group=maestro --mode=0700 /var/lib/maestro
 COPY --from=build /opt/maestro /opt/maestro
-COPY deploy/container/healthy.py /opt/maestro/healthy.py
+COPY deploy/container/drain.py deploy/container/healthy.py /opt/maestro/
 
 # A container serves others than itself, and serves nobody without asking for credentials.
 ENV PATH=/opt/maestro/bin:$PATH \

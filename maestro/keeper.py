@@ -281,7 +281,8 @@ class Keeper:
             mine = await self._nodes.mine(Lease(self._me.name, question.incarnation))
         for node in seen.nodes:
             beat = node.incarnation, node.beat
-            moved = self._beats.get(node.name) != beat
+            # What is seen for the first time may stand there since long ago.
+            moved = self._beats.setdefault(node.name, beat) != beat
             self._beats[node.name] = beat
             if moved and node.holds_events and node.holds_lease and node.name != self._me.name:
                 self._lease.others_hold_events(asked + EVENTS_HELD)
@@ -297,9 +298,9 @@ class Keeper:
     async def _release(self, question: do.Release) -> facts.Fact:
         """Hand a system over, unless it is in a run. Asked again, the rest is done."""
         system_id = question.system
-        if await self._is_busy(system_id):
-            return facts.Kept(question)
         if system_id in self._served:
+            if await self._is_busy(system_id):
+                return facts.Kept(question)
             self._served.discard(system_id)
             self._lease.own(self._served)  # ingress takes nothing more for it
         await self._actors.release(system_id)

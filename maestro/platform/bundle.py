@@ -10,7 +10,7 @@ from maestro.platform.event_manager import EventManager
 from maestro.platform.observer import CallObserver, Unobserved
 from maestro.platform.once import OnceOnly
 from maestro.platform.process_memory import ProcessMemory
-from maestro.platform.transport import Transport
+from maestro.platform.transport import Leave, Transport, at_once
 from maestro.settings.model import PlatformSettings
 
 T = TypeVar("T")
@@ -19,22 +19,32 @@ T = TypeVar("T")
 class Platform:
     """The siblings. Belongs to the event loop it was opened on; `async with` closes it."""
 
-    def __init__(self, transport: Transport, settings: PlatformSettings, observer: CallObserver | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        settings: PlatformSettings,
+        observer: CallObserver | None = None,
+        leave: Leave = at_once,
+    ) -> None:
         self._transport = transport
         self.discovery = Discovery(transport, settings.discovery.url)
         self.process_memory = ProcessMemory(transport, settings.process_memory.url)
         self.apicore = ApiCore(transport, settings.apicore.url)
         self._once = OnceOnly(settings.max_answer_bytes, settings.connect_timeout, settings.commit_timeout)
-        self.domain = Domain(transport, self.apicore, settings.domain_url, self._once, observer or Unobserved())
-        self.event_manager = EventManager(transport, settings.event_manager.url)
+        watched = observer or Unobserved()
+        self.domain = Domain(transport, self.apicore, settings.domain_url, self._once, watched, leave)
+        self.event_manager = EventManager(transport, settings.event_manager.url, leave)
 
     @classmethod
-    async def open(cls, settings: PlatformSettings, observer: CallObserver | None = None) -> Self:
+    async def open(
+        cls, settings: PlatformSettings, observer: CallObserver | None = None, leave: Leave = at_once
+    ) -> Self:
         """Return the clients. Connects on first use, so a sibling that is down is no error here.
 
-        `observer` is told how each try of a call ended.
+        `observer` is told how each try of a call ended. Who begins a commit or sends an event may do so; `leave` is
+        awaited where time has gone by since, before the call is made, or made again.
         """
-        return cls(await Transport.open(settings, observer), settings, observer)
+        return cls(await Transport.open(settings, observer), settings, observer, leave)
 
     def failures(self, service: str) -> int:
         """Return how many tries of calls to a sibling have failed so far."""

@@ -15,7 +15,7 @@ from maestro.platform.once import LostError, NotBegunError, OnceOnly
 from maestro.platform.pages import Page, PageReader
 from maestro.platform.rows import ChangesReader, FootprintReader
 from maestro.platform.target import Target, address
-from maestro.platform.transport import CallName, Transport, shown
+from maestro.platform.transport import CallName, Leave, Transport, at_once, shown
 from maestro.rules.doubt import CommitEnd
 from maestro.rules.ledger import Footprint
 
@@ -60,12 +60,22 @@ class _Reader(Protocol[T_co]):
 
 
 class Domain:
-    """Client of every system's domain service; asks API core where each is and remembers it until a call fails."""
+    """Client of every system's domain service; asks API core where each is and remembers it until a call fails.
+
+    `leave` is awaited between that question and a commit: who had it before may have lost it meanwhile.
+    """
 
     def __init__(
-        self, transport: Transport, apicore: ApiCore, url_template: str, once: OnceOnly, observer: CallObserver
+        self,
+        transport: Transport,
+        apicore: ApiCore,
+        url_template: str,
+        once: OnceOnly,
+        observer: CallObserver,
+        leave: Leave = at_once,
     ) -> None:
         self._transport = transport
+        self._leave = leave
         self._once = once
         self._observer = observer
         self._log = logs.get(part="platform")
@@ -79,7 +89,9 @@ class Domain:
         Returns how it ended; raises nothing.
         """
         try:
-            base = self._addresses.get(system_id) or await self._locate(system_id)
+            if (base := self._addresses.get(system_id)) is None:
+                base = await self._locate(system_id)
+                await self._leave()
         except SiblingError as problem:
             # API core says no for its own passing troubles, too; only a proper answer says that there is no domain.
             none = isinstance(problem.__cause__, RefusalError)

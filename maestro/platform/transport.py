@@ -64,6 +64,14 @@ FIELDS: Final = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items(
 set_on_retry_hooks([])
 
 
+#: Returns once a call that changes something may be made.
+Leave = Callable[[], Awaitable[None]]
+
+
+async def at_once() -> None:
+    """Nothing speaks against a call."""
+
+
 class _Message(msgspec.Struct):
     message: str
 
@@ -122,12 +130,15 @@ class Transport:
         *,
         body: bytes | None = None,
         tries: int | None = None,
+        leave: Leave = at_once,
     ) -> Awaitable[T]:
         """Do `once` up to `tries` times, as `retried` does. The clients hand on what this returns, to be awaited."""
-        return self.retried(lambda: self.once(name, method, target, decode, body=body), tries)
+        return self.retried(lambda: self.once(name, method, target, decode, body=body), tries, leave)
 
-    async def retried(self, attempt: Callable[[], Awaitable[T]], tries: int | None = None) -> T:
+    async def retried(self, attempt: Callable[[], Awaitable[T]], tries: int | None = None, leave: Leave = at_once) -> T:
         """Return what `attempt` returns, trying up to `tries` times (default: the setting) with growing pauses.
+
+        `leave` is awaited before each further try: who had it before the first one may have lost it meanwhile.
 
         Raises:
             SiblingUnreachable: no usable answer; it is the last try's.
@@ -141,9 +152,9 @@ class Transport:
             if tries == 1 or problem.final:
                 raise
             first = problem
-        return await self._again(first, attempt, tries)
+        return await self._again(first, attempt, tries, leave)
 
-    async def _again(self, first: SiblingError, attempt: Callable[[], Awaitable[T]], tries: int) -> T:
+    async def _again(self, first: SiblingError, attempt: Callable[[], Awaitable[T]], tries: int, leave: Leave) -> T:
         pauses = stamina.retry_context(
             on=_worth_another_try,
             attempts=tries,
@@ -157,6 +168,7 @@ class Transport:
             with nth:
                 if nth.num == 1:
                     raise first
+                await leave()
                 try:
                     result = await attempt()
                 except SiblingError as problem:

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import orjson
 import typer
@@ -20,7 +20,6 @@ from maestro.sandbox.broker_choice import NoBroker, broker_settings
 from maestro.sandbox.demo import run as play
 from maestro.sandbox.demo.clients import CallFailed
 from maestro.sandbox.demo.plan import CannotPlan
-from maestro.sandbox.demo.report import Report
 from maestro.sandbox.demo.stage import ProcessDied
 from maestro.sandbox.demo.story import Plan
 from maestro.sandbox.demo.waiting import GaveUp
@@ -32,6 +31,7 @@ from maestro.sandbox.sandbox import Ports
 from maestro.sandbox.traits import KIND, BadTrait, Traits
 from maestro.settings.model import LogSettings
 
+_T = TypeVar("_T")
 _FAILED, _WRONG_USE = 1, 2
 #: What of each story is played where nothing else is wished.
 _DEFAULTS: Final[Mapping[StoryName, Mapping[str, Any]]] = {
@@ -87,7 +87,7 @@ def launch_demo(
     console = Console(stderr=as_json)
     try:
         plan = _plan(story, {name: value for name, value in wishes.items() if value is not None})
-        report = asyncio.run(_interruptible(play.run(plan, broker, console, keep=keep)))
+        report = asyncio.run(interruptible(play.run(plan, broker, console, keep=keep)))
     except (CannotPlan, NoBroker, NoQuotes) as problem:
         _fail(str(problem), _WRONG_USE)
     except asyncio.CancelledError:
@@ -118,7 +118,7 @@ def _broker_dir() -> Path:
     return Path(os.environ.get("MAESTRO_DATA_DIR", "data")) / "broker"
 
 
-async def _interruptible(work: Coroutine[Any, Any, Report]) -> Report:
+async def interruptible(work: Coroutine[Any, Any, _T]) -> _T:
     """Await `work`; the first SIGINT, SIGTERM or SIGHUP cancels it, further ones do not disturb its cleaning up."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()

@@ -126,7 +126,7 @@ class SystemService:
             self._lock.unknown(self._problem)
             self._log.error("store cannot be opened", cause=str(problem))
             return False
-        platform = await Platform.open(self._settings.platform, CallCounts(self._registry))
+        platform = await Platform.open(self._settings.platform, CallCounts(self._registry), self._owner.until_acts)
         self._open = OpenSystem(
             self._settings, self._epoch, store, repository, system, platform, self._registry, self._lock.publish,
             self._leave,

@@ -55,7 +55,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[list[Stage]
 
     monkeypatch.setattr(demo, "Stage", Remembered)
     yield made
-    assert [stages._processes_of(one.data_dir) for one in made] == [[]] * len(made)
+    assert [stages.processes_of(one.data_dir) for one in made] == [[]] * len(made)
 
 
 async def play(plan: Plan, broker: BrokerKind = BrokerKind.EMBEDDED, *, keep: bool = False) -> Report:

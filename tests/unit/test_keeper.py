@@ -40,6 +40,8 @@ class FakeActors:
         assert timeout > 0
         if system_id not in self.served:
             raise UnknownSystem(system_id)
+        if self.released == ["late"]:
+            raise Unavailable("its process has ended since")
         return Answer(Code.OK, orjson.dumps(self.described.get(system_id, {"running": None, "lock": None})))
 
     async def install(self, system_id: str) -> None:
@@ -176,6 +178,18 @@ async def test_others_are_believed_to_hold_the_events_while_they_beat_and_broken
     beats.cancel()
     await eventually(lambda: not world.tables.nodes["other"].holds_lease, "broken")
     assert world.figure(LEASES_BROKEN.name) == 1
+
+
+async def test_a_row_that_stands_still_says_nothing_of_the_events(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    other = Lease("other", await world.tables.join(replace(node_of(world.settings, 3), name="other")) or 0)
+    await world.tables.beat(other, 2, holds_events=True)  # and then it ended, who knows when
+    await world.begin()
+    await eventually(lambda: "other" in {node.name for node in world.keeper.membership.nodes}, "seen")
+    assert not world.view.events_held
+    await eventually(lambda: not world.tables.nodes["other"].holds_lease, "broken")
+    assert not world.view.events_held
+    await world.stack.aclose()
 
 
 def test_nodes_that_would_judge_otherwise_differ(tmp_path: Path) -> None:

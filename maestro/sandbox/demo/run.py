@@ -50,14 +50,14 @@ async def run(
     stage = Stage(system, broker, os.environ, serve, kind=kind)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(stage)
-        session = await stack.enter_async_context(_new_session())
+        session = await stack.enter_async_context(new_session())
         services = Services(
             Maestro(session, stage.maestro_url),
             EventManager(session, stage.services["event_manager"]),
             Domain(session, stage.services["domain"]),
         )
         with Show(console) as show:
-            report = await _watched(stage, perform(plan, system, services, show, finds_late=not kind))
+            report = await watched(stage, perform(plan, system, services, show, finds_late=not kind))
         report = replace(report, seconds=time.monotonic() - began)
         show.ends(report)
         if (ended := _largest(report)) is not None:
@@ -66,7 +66,7 @@ async def run(
                 _say(console, f"  {stage.maestro_url}/#/reprocessing/{ended['id']}")
         if keep:
             if report.equal:
-                held = await _watched(stage, Player(plan, system, services, show).leave_held())
+                held = await watched(stage, Player(plan, system, services, show).leave_held())
                 _say_what_to_decide(console, stage, system, held["id"])
             stage.keep()
             _say_where(console, stage)
@@ -99,13 +99,13 @@ async def perform(plan: Plan, system: str, services: Services, teller: Teller, *
     )
 
 
-def _new_session() -> aiohttp.ClientSession:
+def new_session() -> aiohttp.ClientSession:
     """Return a client with room for everything in flight, and for looking at it."""
     connector = aiohttp.TCPConnector(limit=2 * IN_FLIGHT)
     return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60, sock_connect=5))
 
 
-async def _watched(stage: Stage, performance: Coroutine[Any, Any, _T]) -> _T:
+async def watched(stage: Stage, performance: Coroutine[Any, Any, _T]) -> _T:
     """Await the performance; should a process die meanwhile, raise that at once instead of some time-out later."""
     playing, watching = asyncio.create_task(performance), asyncio.create_task(stage.watch())
     try:

@@ -64,15 +64,18 @@ class Stage:
         serve: Sequence[str] = SERVE,
         *,
         kind: bool = False,
+        others: Sequence[str] = (),
     ) -> None:
         """Prepare; nothing runs yet. `serve` is the module that is Maestro, and its arguments.
 
-        The platform is as unkind as the sandbox comes, unless it is to be `kind`.
+        The systems `others` are installed as well. The platform is as unkind as the sandbox comes, unless it is to be
+        `kind`.
 
         Raises:
             NoBroker: RabbitMQ is asked for and nothing says where it is.
         """
         self._system = system
+        self._others = others
         self._serve = serve
         self._kind = kind
         self._environ = {key: value for key, value in environ.items() if not key.startswith(_FOREIGN) and key != "PORT"}
@@ -123,7 +126,8 @@ class Stage:
     async def _start_sandbox(self) -> None:
         ready_file = self.data_dir / "sandbox.json"
         arguments = [
-            "maestro.sandbox", "--system", self._system, "--maestro", self.maestro_url,
+            "maestro.sandbox", *(word for one in (self._system, *self._others) for word in ("--system", one)),
+            "--maestro", self.maestro_url,
             "--data-dir", str(self.data_dir / "sandbox"), "--ready-file", str(ready_file),
             "--broker", self._broker.value, "--broker-dir", str(self.data_dir / "broker"), "--free-ports",
             *(("--kind",) if self._kind else ()),
@@ -173,7 +177,7 @@ class Stage:
         paths = [package_parent, self._environ.get("PYTHONPATH", "")]
         environment = {
             **self._environ,
-            "MAESTRO_DATA_DIR": str(_maestro_data(self.data_dir)),
+            "MAESTRO_DATA_DIR": str(self.data_dir / "maestro"),
             "MAESTRO_BROKER__URL": self._broker_url,
             "PYTHONPATH": os.pathsep.join(path for path in paths if path),
             **environment,
@@ -181,7 +185,7 @@ class Stage:
         if not self._broker_url:
             del environment["MAESTRO_BROKER__URL"]
         log = self.data_dir / f"{name}.log"
-        with log.open("wb") as output:
+        with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
                 [sys.executable, "-P", "-m", *module], env=environment, cwd=self.data_dir, stdin=subprocess.DEVNULL,
                 stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
@@ -194,7 +198,7 @@ class Stage:
         """Stop both, Maestro first, and whatever they left; without a problem the data folder goes too."""
         for running in reversed(self._running):
             await _stop(running.process)
-        for pid in _processes_of(self.data_dir):
+        for pid in processes_of(self.data_dir):
             _signal(pid, signal.SIGKILL)
         if isinstance(problem, Exception):
             problem.add_note(f"data and logs are left in {self.data_dir}")
@@ -218,20 +222,16 @@ async def _stop(process: subprocess.Popen[bytes]) -> None:
         return
 
 
-def _maestro_data(data_dir: Path) -> Path:
-    return data_dir / "maestro"
-
-
-def _processes_of(data_dir: Path) -> list[int]:
-    """Return the processes that carry this stage's data folder in their environment.
+def processes_of(folder: Path) -> list[int]:
+    """Return the processes that have a Maestro's data folder in their environment which is this one, or within it.
 
     Maestro's actors are sessions of their own: should it be killed, this is how those left over are found (on Linux).
     """
-    mark = f"MAESTRO_DATA_DIR={_maestro_data(data_dir)}".encode()
+    mark = f"MAESTRO_DATA_DIR={folder}".encode()
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
-            if mark in path.read_bytes().split(b"\0"):
+            if any(one == mark or one.startswith(mark + b"/") for one in path.read_bytes().split(b"\0")):
                 found.append(int(path.parent.name))
         except OSError:  # not ours, or gone
             continue

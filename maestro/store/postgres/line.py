@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, LiteralString
 
+from maestro.store.base import StoreAway
 from maestro.store.postgres.connection import Connection, connect, cut, execute
 
 
 class Line:
-    """One connection, made when it is needed, for one statement at a time. `seconds`: how long each has."""
+    """One connection, made when it is needed, for one statement at a time.
+
+    `seconds`: how long each waits for its turn at most, and how long it has then.
+    """
 
     def __init__(self, url: str, seconds: float) -> None:
         self._url = url
@@ -18,14 +22,24 @@ class Line:
 
     async def execute(self, query: LiteralString, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return what a statement gives. Raises `StoreAway`: whether it was carried out is not known; `StoreError`."""
-        async with self._free:
-            try:
-                if self._connection is None or self._connection.closed:
-                    self._connection = await connect(self._url, self._seconds)
-                return await execute(self._connection, query, parameters, self._seconds)
-            except BaseException:
-                await self._drop()
-                raise
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            raise StoreAway("PostgreSQL: no answer in time to what was asked before") from None
+        try:
+            return await self._carried_out(query, parameters)
+        finally:
+            self._free.release()
+
+    async def _carried_out(self, query: LiteralString, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = await connect(self._url, self._seconds)
+            return await execute(self._connection, query, parameters, self._seconds)
+        except BaseException:
+            await self._drop()
+            raise
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None

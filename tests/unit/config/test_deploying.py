@@ -29,12 +29,14 @@ from tests.support.metric_names import PROMETHEUS
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "deploy" / "helm" / "maestro"
 COMPOSE = ROOT / "deploy" / "compose" / "compose.yaml"
+CLUSTER_COMPOSE = COMPOSE.with_name("cluster.yaml")
 DOCKERFILE = ROOT / "Dockerfile"
 PORT = Settings().http.port
 #: Seconds that an orderly stop takes at most.
 STOP = 10
 #: The least that the chart must be told, and everything that it can make.
 LEAST = {"rabbitmq": {"username": "maestro", "password": "secret"}}
+NODES = LEAST | {"replicas": 3, "cluster": {"existingSecret": "maestro-cluster"}}
 EVERYTHING = {
     **LEAST,
     "env": [{"name": "MAESTRO_LOG__LEVEL", "value": "debug"}],
@@ -91,6 +93,11 @@ def rendered(values: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
 def variables_of(deployment: dict[str, Any]) -> dict[str, str]:
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     return {one["name"]: one.get("value", "secret") for one in container["env"]}
+
+
+def filled_in(environment: dict[str, str]) -> dict[str, str]:
+    """Return the variables of a compose file with a text for each of the machine's own."""
+    return {name: re.sub(r"\$\{[^}]+\}", "x" * 16, value) for name, value in environment.items()}
 
 
 def loads(variables: dict[str, str], tmp_path: Path, config: str = "") -> Settings:
@@ -198,21 +205,72 @@ class TestHealthCheck:
         assert "Traceback" not in done.stderr
 
 
+class TestDrain:
+    def test_it_drains_the_node_and_waits_until_it_owns_nothing(self, tmp_path: Path) -> None:
+        """With a `maestro` that writes down how it is called, and has one system less at each look."""
+        calls = tmp_path / "calls"
+        command = tmp_path / "maestro"
+        command.write_text(
+            f"""#!{sys.executable}
+import json, sys
+with open({str(calls)!r}, "a+") as file:
+    file.write(" ".join(sys.argv[1:]) + "\\n")
+    file.seek(0)
+    left = 2 - file.read().count("nodes")
+nodes = [{{"name": "north", "systems": left}}, {{"name": "south", "systems": 7}}]
+if sys.argv[1] == "nodes":
+    print(json.dumps({{"nodes": nodes}}))
+"""
+        )
+        command.chmod(0o700)
+        environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "MAESTRO_CLUSTER__NODE": "north"}
+        done = subprocess.run(
+            [sys.executable, ROOT / "deploy" / "container" / "drain.py"],
+            env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert calls.read_text().splitlines() == ["drain north", "nodes --json", "nodes --json"]
+
+
 class TestCompose:
-    def services(self) -> dict[str, Any]:
-        text = COMPOSE.read_text("utf-8")
+    def services(self, file: Path = COMPOSE) -> dict[str, Any]:
+        text = file.read_text("utf-8")
         # The parser fills in no variables, and does not know Docker's name for the machine's own address.
         filled = re.sub(r"\$\{[^}]+\}", "x", text).replace(":host-gateway", ":172.17.0.1")
-        needs("compose_spec", "compose-spec").PyCompose.from_yaml(filled)
-        return dict(needs("yaml", "pyyaml").safe_load(text)["services"])
+        yaml = needs("yaml", "pyyaml")
+        # Nor does it know merge keys.
+        needs("compose_spec", "compose-spec").PyCompose.from_yaml(json.dumps(yaml.safe_load(filled)))
+        return dict(yaml.safe_load(text)["services"])
 
     def test_its_variables_are_settings(self, tmp_path: Path) -> None:
         maestro = self.services()["maestro"]["environment"]
         image = TestImage().environment()
         ours = {name: value for name, value in image.items() if name.startswith("MAESTRO_")}
-        filled = {name: re.sub(r"\$\{[^}]+\}", "x", value) for name, value in maestro.items()}
-        settings = loads(ours | filled, tmp_path)
+        settings = loads(ours | filled_in(maestro), tmp_path)
         assert settings.broker.kind == "rabbitmq"
+
+    def test_its_nodes_are_a_cluster_and_otherwise_as_the_one_maestro(self, tmp_path: Path) -> None:
+        services = self.services(CLUSTER_COMPOSE)
+        image = TestImage().environment()
+        ours = {name: value for name, value in image.items() if name.startswith("MAESTRO_")}
+        alone = self.services()["maestro"]
+        own = {"environment", "ports", "volumes", "depends_on"}
+        names, ports, volumes = ("north", "south", "east"), set(), set()
+        for name in names:
+            node = services[name]
+            settings = loads(ours | filled_in(node["environment"]), tmp_path)
+            assert (settings.cluster.name, settings.cluster.node) == ("maestro", name)
+            assert settings.cluster.url == f"http://{name}:{PORT}"
+            assert {*names} <= {*settings.http.allowed_hosts}
+            assert "@postgres:5432/maestro?" in settings.store.url.get_secret_value()
+            assert {*node["depends_on"]} == {"postgres", "rabbitmq"}
+            assert {key: node[key] for key in node.keys() - own} == {key: alone[key] for key in alone.keys() - own}
+            ports |= {*node["ports"]}
+            volumes |= {*node["volumes"]}
+        assert ports == {f"127.0.0.1:{PORT + number}:{PORT}" for number in range(3)}
+        assert volumes == {f"{name}-data:/var/lib/maestro" for name in names}
+        database = services["postgres"]["environment"]
+        assert (database["POSTGRES_USER"], database["POSTGRES_DB"]) == ("maestro", "maestro")
 
     def test_broker_and_maestro_mean_the_same(self) -> None:
         services = self.services()
@@ -237,14 +295,13 @@ class TestCompose:
 
     def test_the_example_has_every_variable(self) -> None:
         example = COMPOSE.with_name(".env.example").read_text("utf-8")
-        assert set(re.findall(r"^#?(\w+)=", example, re.MULTILINE)) == set(
-            re.findall(r"\$\{(\w+)", COMPOSE.read_text("utf-8"))
-        )
-        assert not re.search(r"PASSWORD=.", example)
+        texts = COMPOSE.read_text("utf-8") + CLUSTER_COMPOSE.read_text("utf-8")
+        assert set(re.findall(r"^#?(\w+)=", example, re.MULTILINE)) == set(re.findall(r"\$\{(\w+)", texts))
+        assert not re.search(r"(PASSWORD|SECRET)=.", example)
 
 
 class TestChart:
-    @pytest.mark.parametrize("values", [LEAST, EVERYTHING], ids=["least", "everything"])
+    @pytest.mark.parametrize("values", [LEAST, EVERYTHING, NODES], ids=["least", "everything", "nodes"])
     def test_what_it_makes_is_what_kubernetes_takes(self, values: dict[str, Any]) -> None:
         validate = needs("kubernetes_validate", "kubernetes-validate").validate
         made = rendered(values)
@@ -255,7 +312,8 @@ class TestChart:
         kinds = {kind for kind, _ in made}
         least = {"ConfigMap", "Deployment", "PersistentVolumeClaim", "Secret", "Service"}
         more = {"Ingress", "NetworkPolicy", "PrometheusRule", "ServiceMonitor"}
-        assert kinds == (least if values is LEAST else least | more)
+        cluster = {"ConfigMap", "PodDisruptionBudget", "Secret", "Service", "StatefulSet"}
+        assert kinds == (cluster if values is NODES else least if values is LEAST else least | more)
 
     @pytest.mark.parametrize("values", [LEAST, EVERYTHING], ids=["least", "everything"])
     def test_its_variables_are_settings_with_which_serve_starts(self, values: dict[str, Any], tmp_path: Path) -> None:
@@ -264,6 +322,36 @@ class TestChart:
         assert (settings.broker.kind, settings.http.port, settings.access.enabled) == ("rabbitmq", PORT, True)
         assert settings.data_dir == Path("/var/lib/maestro/data")
         assert "maestro.prod.svc.cluster.local" in settings.http.allowed_hosts
+
+    def test_its_nodes_have_names_and_folders_of_their_own(self, tmp_path: Path) -> None:
+        made = rendered(NODES)
+        workload = made["StatefulSet", "maestro"]
+        variables = variables_of(workload)
+        secrets = {
+            "MAESTRO_CLUSTER__NODE": "maestro-1",
+            "MAESTRO_CLUSTER__SECRET": "x" * 16,
+            "MAESTRO_STORE__URL": "postgresql://maestro:x@db/maestro?sslmode=verify-full",
+        }
+        assert {variables[name] for name in secrets} == {"secret"}
+        url = variables["MAESTRO_CLUSTER__URL"].replace("$(MAESTRO_CLUSTER__NODE)", "maestro-1")
+        settings = loads(variables | secrets | {"MAESTRO_CLUSTER__URL": url}, tmp_path)
+        assert settings.cluster.url == f"http://maestro-1.maestro-nodes.prod.svc:{PORT}"
+        assert "*.maestro-nodes.prod.svc" in settings.http.allowed_hosts
+        assert workload["spec"]["serviceName"] == "maestro-nodes"
+        nodes = made["Service", "maestro-nodes"]["spec"]
+        assert (nodes["clusterIP"], nodes["publishNotReadyAddresses"]) == ("None", True)
+        assert [one["metadata"]["name"] for one in workload["spec"]["volumeClaimTemplates"]] == ["data"]
+        assert made["PodDisruptionBudget", "maestro"]["spec"]["maxUnavailable"] == 1
+
+    def test_a_node_is_drained_before_it_is_stopped(self) -> None:
+        pod = rendered(NODES)["StatefulSet", "maestro"]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert container["lifecycle"]["preStop"]["exec"]["command"] == ["python", "/opt/maestro/drain.py"]
+        assert "deploy/container/drain.py" in DOCKERFILE.read_text("utf-8")
+        limit = re.search(r"^LIMIT = ([\d.]+)$", (ROOT / "deploy/container/drain.py").read_text("utf-8"), re.MULTILINE)
+        assert limit is not None
+        assert pod["terminationGracePeriodSeconds"] > float(limit[1]) + STOP
+        assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
     def test_the_siblings_ports_are_the_defaults(self, tmp_path: Path) -> None:
         settings = loads(variables_of(rendered(LEAST)["Deployment", "maestro"]), tmp_path)
@@ -315,7 +403,8 @@ class TestChart:
         ("values", "said"),
         [
             ({}, "rabbitmq.username, or rabbitmq.existingSecret"),
-            (LEAST | {"replicas": 2}, "replicas"),
+            (LEAST | {"replicas": 0}, "replicas"),
+            (LEAST | {"replicas": 2}, "cluster.existingSecret"),
             (LEAST | {"readinessPath": "/health"}, "readinessPath"),
             (LEAST | {"service": {"port": 0}}, "port"),
             (LEAST | {"ingress": {"enabled": True}}, "ingress.host"),

@@ -1,5 +1,6 @@
 """Each client against the contract: what it sends, what it makes of the answers."""
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -182,6 +183,23 @@ class TestDomain:
         assert (siblings.log[1].method, siblings.log[1].path) == ("POST", "/instance/i1/persist")
         assert siblings.commits == ["i1", "i2", "i3"]
 
+    async def test_a_commit_whose_address_was_asked_for_needs_leave_again(self, siblings: RecordingSiblings) -> None:
+        given, asked = asyncio.Event(), asyncio.Event()
+
+        async def leave() -> None:
+            asked.set()
+            await given.wait()
+
+        async with await Platform.open(siblings.settings(), leave=leave) as platform:
+            commit = asyncio.create_task(platform.domain.commit("sysA", "i1"))
+            await asyncio.wait([commit, waiting := asyncio.create_task(asked.wait())], return_when="FIRST_COMPLETED")
+            assert [call.name for call in siblings.log] == ["domain_address"]
+            given.set()
+            await waiting
+            assert (await commit).end is CommitEnd.MADE
+            given.clear()
+            await platform.domain.commit("sysA", "i2")  # at once: nothing came between
+
     async def test_address_is_per_system_and_dropped_when_a_commit_fails(
         self, platform: Platform, siblings: RecordingSiblings
     ) -> None:
@@ -358,6 +376,17 @@ class TestEventManager:
         (call,) = siblings.log
         assert (call.method, call.path) == ("PUT", "/sendevent")
         assert call.body == b'{"name": "x", "payload": {}}'
+
+    async def test_what_is_sent_again_needs_leave_again(self, siblings: RecordingSiblings) -> None:
+        sent: list[int] = []
+
+        async def leave() -> None:
+            sent.append(siblings.count("send"))
+
+        siblings.fail("event_manager", "send", 2, 503)
+        async with await Platform.open(siblings.settings(), leave=leave) as platform:
+            await platform.event_manager.send(b"{}")
+        assert (sent, siblings.count("send")) == ([1, 2], 3)
 
     async def test_a_refusal_is_tried_again_and_says_why(self, platform: Platform, siblings: RecordingSiblings) -> None:
         siblings.fail("event_manager", "send", 9, 400)

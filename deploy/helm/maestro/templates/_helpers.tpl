@@ -20,6 +20,15 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 
 {{- define "maestro.hosts" -}}
 {{- $service := printf "%s.%s.svc" (include "maestro.name" .) .Release.Namespace }}
+{{- $nodes := ternary (list (printf "*.%s" (include "maestro.nodes" .))) list (gt (int .Values.replicas) 1) }}
 {{- $ingress := ternary (list .Values.ingress.host) list .Values.ingress.enabled }}
-{{- concat (list $service (printf "%s.cluster.local" $service)) $ingress .Values.allowedHosts | join "," }}
+{{- concat (list $service (printf "%s.cluster.local" $service)) $nodes $ingress .Values.allowedHosts | join "," }}
+{{- end }}
+
+{{- define "maestro.nodes" -}}
+{{ include "maestro.name" . }}-nodes.{{ .Release.Namespace }}.svc
+{{- end }}
+
+{{- define "maestro.workload" -}}
+{{ ternary "statefulset" "deploy" (gt (int .Values.replicas) 1) }}/{{ include "maestro.name" . }}
 {{- end }}
