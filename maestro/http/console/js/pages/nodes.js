@@ -33,7 +33,7 @@ export function nodesPage({ signal }) {
 function shown({ cluster, says, node, nodes, unowned }) {
   if (!cluster) return empty(says);
   const columns = [
-    { title: t("nodes.node"), show: (one) => [h("strong", {}, one.name), one.name === node && ` ${t("nodes.this")}`, h("small", {}, one.url)] },
+    { title: t("nodes.node"), show: (one) => named(one, one.name === node) },
     { title: t("word.state"), show: (one) => [state(one), one.holdsEvents && h("small", {}, t("nodes.events"))] },
     { title: t("nodes.systems"), number: true, show: (one) => amount(one.systems) },
     { title: t("nodes.capacity"), number: true, show: (one) => amount(one.capacity) },
@@ -41,9 +41,14 @@ function shown({ cluster, says, node, nodes, unowned }) {
   ];
   return [
     says && notice("attention", says),
-    unowned.length > 0 && notice("danger", h("strong", {}, t("nodes.unowned", { n: unowned.length })), " ", unowned.map(link)),
+    unowned.length > 0 &&
+      notice("danger", h("strong", {}, t("nodes.unowned", { n: unowned.length })), " ", unowned.map(link)),
     section(t("nodes.of", { cluster }), { id: "nodes" }, table(t("nodes.title"), columns, nodes)),
   ];
+}
+
+function named({ name, url }, answers) {
+  return [h("strong", {}, name), answers && ` ${t("nodes.this")}`, h("small", {}, url)];
 }
 
 function state({ claims, whyNot, holdsLease }) {
@@ -51,4 +56,6 @@ function state({ claims, whyNot, holdsLease }) {
   return h("span", { class: `badge ${tone}` }, claims ? t("nodes.lives") : t(`nodes.why.${whyNot}`));
 }
 
-const link = (system) => [h("a", { href: href(`/systems/${encodeURIComponent(system)}`), "data-key": system }, system), " "];
+function link(system) {
+  return [h("a", { href: href(`/systems/${encodeURIComponent(system)}`), "data-key": system }, system), " "];
+}
