@@ -158,6 +158,11 @@ class Keeper:
         return self._events.standing is Standing.HELD and self._events.acts
 
     @property
+    def problem(self) -> str:
+        """What keeps this node from the tables of its cluster; empty: nothing."""
+        return self._said
+
+    @property
     def draining(self) -> bool:
         """Whether this node hands over what it owns."""
         return any(node.draining for node in self.membership.nodes if node.name == self._me.name)

@@ -4,12 +4,14 @@ its actors have started ──> keeper ──> what is stored of all systems ─
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from maestro.actors.bootstrap import ActorRuntime
 from maestro.board.node_lease import NodeView
+from maestro.cluster import node as seen
 from maestro.cluster.lease import Terms
 from maestro.gateways.client import ClusterClient, dialing
 from maestro.gateways.items import NodeHello
@@ -24,6 +26,31 @@ from maestro.store.postgres.schema import MIGRATIONS
 from maestro.telemetry.metrics import MetricsRegistry
 
 
+@dataclass(frozen=True)
+class View:
+    """See `maestro.http.cluster_view.ClusterView`: the keeper sees the nodes, `owners` whose the systems are."""
+
+    name: str
+    node: str
+    _keeper: Keeper
+    _owners: Owners
+    _own: ActorClient
+
+    @property
+    def problem(self) -> str:
+        """See `ClusterView.problem`."""
+        return self._keeper.problem
+
+    def nodes(self) -> tuple[seen.Node, ...]:
+        """See `ClusterView.nodes`."""
+        return self._keeper.membership.nodes
+
+    def owners(self, system_ids: Collection[str]) -> Mapping[str, str]:
+        """See `ClusterView.owners`. Of its own systems the node knows at once, of others within some seconds."""
+        own = set(self._own.systems())
+        return {one: self.node if one in own else self._owners.of(one) for one in system_ids}
+
+
 class Node(NamedTuple):
     """This node while it lives."""
 
@@ -32,6 +59,8 @@ class Node(NamedTuple):
     #: Answers the other nodes.
     listener: NodeListener
     keeper: Keeper
+    #: What it sees of the cluster.
+    view: View
     #: What must not end before the node is told to.
     tasks: "list[asyncio.Task[None]]"
 
@@ -47,7 +76,7 @@ async def node(settings: Settings, runtime: ActorRuntime, registry: MetricsRegis
     keeper = Keeper(settings, me, nodes, runtime.actor_client, runtime, runtime.node_lease, registry)
     async with AsyncExitStack() as stack:
         task = await stack.enter_async_context(keeping(keeper))
-        view = stack.enter_context(closing(NodeView(settings)))
+        lease = stack.enter_context(closing(NodeView(settings)))
         hello, secret = NodeHello(cluster.name, me.name), cluster.secret.get_secret_value()
         lookup = SystemLookup(url, seconds)
         stack.push_async_callback(lookup.close)
@@ -55,11 +84,12 @@ async def node(settings: Settings, runtime: ActorRuntime, registry: MetricsRegis
         following = asyncio.create_task(owners.keep(lookup), name="owners")
         stack.push_async_callback(_cancelled, following)
         dialers = await stack.enter_async_context(dialing(hello, owners, secret))
-        client = ClusterClient(runtime.actor_client, owners, dialers, lookup, lambda: view.believed)
+        client = ClusterClient(runtime.actor_client, owners, dialers, lookup, lambda: lease.believed)
         listener = NodeListener(
-            runtime.actor_client, hello, secret, settings.http.max_body_bytes, lambda: view.believed
+            runtime.actor_client, hello, secret, settings.http.max_body_bytes, lambda: lease.believed
         )
-        yield Node(client, listener, keeper, [task, following])
+        view = View(cluster.name, me.name, keeper, owners, runtime.actor_client)
+        yield Node(client, listener, keeper, view, [task, following])
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

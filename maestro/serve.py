@@ -108,7 +108,7 @@ async def running(
         )  # fmt: skip
         app = create_app(
             actor_client, settings.http, look, guards, owner, newcomers, entities, labels, notifier, registry,
-            runtime.actor_client,
+            runtime.actor_client, None if member is None else member.view,
         )  # fmt: skip
         if member is not None:
             member.listener.add_to(app)

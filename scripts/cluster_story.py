@@ -251,7 +251,8 @@ def account(loss: Loss, after: Mapping[str, str]) -> list[str]:
             f"  {system}: {one.owner} owned it after {one.owned:.1f} s, and answered after {one.answered:.1f} s"
         )
     lines.append(f"{loss.node} was started again after {loss.away:.1f} s, and was ready {loss.start:.1f} s later")
-    return [*lines, f"in the end: {_shares(after)}"]
+    # A system's counters begin anew where it moves to.
+    return [*lines, f"in the end: {_shares(after)}; what waited and was replayed is counted since the last move"]
 
 
 def _shares(owners: Mapping[str, str]) -> str:

@@ -53,6 +53,10 @@ class Maestro:
         """Return one system, with its queues measured."""
         return self._http.call("GET", _system(system_id), shapes.System)
 
+    def nodes(self) -> Reply[shapes.Nodes]:
+        """Return the nodes of the cluster; without one none."""
+        return self._http.call("GET", f"{_V1}/nodes", shapes.Nodes)
+
     def documents(self, system_id: str, status: str = "") -> Iterator[msgspec.Raw]:
         """Yield a system's documents, all or of one status, oldest first, each as it came; asked for page by page."""
         path = f"{_V1}/reprocessing/{_part(system_id)}/find"

@@ -305,6 +305,8 @@ class System(_Shape, frozen=True):
     queues: dict[str, int] | None = None
     #: What keeps the broker from its work, for all systems; empty when nothing does.
     broker: str = ""
+    #: In a cluster, the node that owns it; empty while none is known to.
+    node: str = ""
 
     @property
     def failed(self) -> int | None:
@@ -738,6 +740,38 @@ class Seen(_Shape, frozen=True):
     system: System
     #: A `Document`, or null.
     document: Raw = Raw(b"null")
+
+
+class Node(_Shape, frozen=True):
+    """A node of the cluster."""
+
+    name: str
+    url: str = ""
+    version: str = ""
+    capacity: float = 0.0
+    #: Its lease was not broken and not given up, as far as is known.
+    holds_lease: bool = False
+    draining: bool = False
+    #: How many systems it owns, of those that the caller may touch.
+    systems: int = 0
+    #: Whether it may claim systems; else why not.
+    claims: bool = False
+    why_not: str | None = None
+    #: It holds the message that says whose the events of the vhost are.
+    holds_events: bool = False
+
+
+class Nodes(_Shape, frozen=True):
+    """The nodes of the cluster, as the node that answers (`node`) saw them last."""
+
+    #: Empty: there is none.
+    cluster: str = ""
+    #: That there is no cluster, or why what is listed may be old.
+    says: str = ""
+    node: str = ""
+    nodes: tuple[Node, ...] = ()
+    #: Systems that no node owns.
+    unowned: tuple[str, ...] = ()
 
 
 class Way(_Shape, frozen=True):

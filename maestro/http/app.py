@@ -4,11 +4,13 @@ from aiohttp import web
 
 from maestro.board.owner_view import OwnerView
 from maestro.http.actor_client import ActorClient
+from maestro.http.cluster_view import ClusterView
 from maestro.http.documents import Documents
 from maestro.http.entities import NoPages, Pages
 from maestro.http.guards import Guards, unguarded
 from maestro.http.keys import (
     ACTOR_CLIENT,
+    CLUSTER,
     DOCUMENTS,
     ENTITIES,
     GUARDS,
@@ -52,13 +54,15 @@ def create_app(
     notifier: Notifier | None = None,
     registry: MetricsRegistry | None = None,
     own: ActorClient | None = None,
+    cluster: ClusterView | None = None,
 ) -> web.Application:
     """Return the application; `server.serve_http` serves it.
 
     `look` reads the lock board, `owner` says whether the broker's events are ours. Without `guards` everybody is let
     in, without `newcomers` every system is served that is named, without `entities` no domain is asked, without a
     `notifier` nobody is told anything. `labels` say what the systems' data are called.
-    `own` asks the systems of this node of a cluster, which are all that its `/metrics` tells of.
+    `own` asks the systems of this node of a cluster, which are all that its `/metrics` tells of;
+    `cluster` is what the node sees of the others.
     """
     guards = guards or unguarded(settings)
     app = web.Application(client_max_size=settings.max_body_bytes)
@@ -74,6 +78,8 @@ def create_app(
     app[TODO] = TodoList(app[ACTOR_CLIENT], settings.ask_timeout)
     if notifier is not None:
         app[NOTIFIER] = notifier
+    if cluster is not None:
+        app[CLUSTER] = cluster
     live = app[LIVE] = Live(actor_client, settings.ask_timeout)
 
     async def end_streams(_app: web.Application) -> None:

@@ -15,7 +15,7 @@ import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from maestro.http.keys import SETTINGS
+from maestro.http.keys import CLUSTER, SETTINGS
 from maestro.http.replies import reply
 from maestro.http.report.page import STYLE_SOURCE
 from maestro.http.sending import takes_gzip
@@ -70,7 +70,8 @@ def handlers() -> Iterator[tuple[str, str, Handler]]:
 async def config(request: web.Request) -> web.StreamResponse:
     """What the page must know of the settings."""
     above = request.app[SETTINGS].type_system_above
-    return reply(b'{"typeSystemAbove":%d}' % above, headers={hdrs.CACHE_CONTROL: "no-cache"})
+    told = {"typeSystemAbove": above, "cluster": CLUSTER in request.app}
+    return reply(orjson.dumps(told), headers={hdrs.CACHE_CONTROL: "no-cache"})
 
 
 def statuses_module() -> bytes:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from maestro.http.actor_client import ActorClient
+from maestro.http.cluster_view import ClusterView
 from maestro.http.documents import Documents
 from maestro.http.entities import Pages
 from maestro.http.guards import Guards
@@ -28,6 +29,8 @@ QUIET: Final = web.AppKey("QUIET", Quiet)
 ENTITIES: Final = web.AppKey("ENTITIES", Pages)
 NEWCOMERS: Final = web.AppKey("NEWCOMERS", Newcomers)
 TODO: Final = web.AppKey("TODO", TodoList)
+#: Only in a cluster.
+CLUSTER: Final = web.AppKey("CLUSTER", ClusterView)
 NOTIFIER: Final = web.AppKey("NOTIFIER", Notifier)
 #: What the systems' data are called.
 LABELS: Final = web.AppKey("LABELS", dict[str, Mapping[str, TypeLabels]])

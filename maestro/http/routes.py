@@ -12,6 +12,7 @@ from maestro.http import (
     console_routes,
     description,
     lists,
+    nodes,
     notices,
     platform_calls,
     reprocessings,
@@ -271,6 +272,10 @@ def _systems() -> Iterable[Operation]:
 
 
 def _about(metrics: Handler) -> Iterable[Operation]:
+    yield _get(
+        f"{_V1}/nodes", nodes.nodes, "nodes", Role.VIEWER,
+        "The nodes of the cluster: who lives, what each owns, who claims; without one, none", {200: shapes.NodesShape},
+    )  # fmt: skip
     yield _get(
         f"{_V1}/audit", audit.page, "audit", Role.ADMIN,
         "The audit log, oldest first", {200: shapes.AuditPage}, query=shapes.AuditQuery,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
+from maestro.cluster.placement import Unfit
 from maestro.events import SYSTEM_ID
 from maestro.http.comparing import Value
 from maestro.messages import Said, TodoItem
@@ -828,6 +829,44 @@ class SystemShape(Struct):
     epoch: int = 0
     #: What keeps the broker from its work, for all systems: out of reach, or an alarm of RabbitMQ's.
     broker: Said = ""
+    #: In a cluster, the node that owns it; left out while none is known to.
+    node: str = ""
+
+
+class NodeShape(Struct, rename="camel"):
+    """A node of the cluster."""
+
+    name: str
+    #: Where the other nodes reach its gateway.
+    url: str
+    version: str
+    #: How much of the whole it takes, beside the others' capacities.
+    capacity: float
+    #: Its lease was not broken and not given up, as far as is known.
+    holds_lease: bool
+    #: It hands over what it owns, before it is stopped.
+    draining: bool
+    #: How many systems it owns, of those that the caller may touch.
+    systems: int
+    #: Whether it may claim systems; else why not.
+    claims: bool
+    why_not: Unfit | None
+    #: It holds the message that says whose the events of the vhost are.
+    holds_events: bool
+
+
+class NodesShape(Struct):
+    """The nodes of the cluster, as the node that answers saw them last."""
+
+    #: Empty: there is none.
+    cluster: str
+    #: That there is no cluster, or why what is listed may be old.
+    says: Said
+    #: The node that answers.
+    node: str
+    nodes: list[NodeShape]
+    #: Systems that no node owns, of those that the caller may touch.
+    unowned: list[str]
 
 
 class WaitingEvent(Struct, rename="camel"):

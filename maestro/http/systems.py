@@ -1,6 +1,7 @@
 """The systems Maestro serves, and Maestro's own health."""
 
 import asyncio
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from maestro.http.actor_client import ActorClient, answer_of, of_each
 from maestro.http.checking import checked, query_of
 from maestro.http.deciding import check_reason, decision_body
 from maestro.http.inputs import parse_object, path_number, path_system, query_page, read_body, user_of
-from maestro.http.keys import ACTOR_CLIENT, ENTITIES, LABELS, SETTINGS, note
+from maestro.http.keys import ACTOR_CLIENT, CLUSTER, ENTITIES, LABELS, SETTINGS, note
 from maestro.http.overwrites import AT_MOST, Overwriting
 from maestro.http.replies import answered, problem, reply
 from maestro.http.request_context import check_system, principal
@@ -64,10 +65,17 @@ async def list_systems(request: web.Request) -> web.StreamResponse:
     """Every system served, sorted by id, as `describe` says it; one that does not answer is `unavailable`."""
     actor_client = request.app[ACTOR_CLIENT]
     trouble = await _broker_trouble(actor_client)
-    described = await of_each(
-        actor_client.systems(), partial(_summary_of, actor_client, timeout=request.app[SETTINGS].ask_timeout)
-    )
-    return reply(b"[" + b",".join(_told(system, trouble) for system in described) + b"]")
+    systems = actor_client.systems()
+    described = await of_each(systems, partial(_summary_of, actor_client, timeout=request.app[SETTINGS].ask_timeout))
+    owners = _owners(request, systems)
+    told = (_told(said, broker=trouble, node=owners.get(one, "")) for one, said in zip(systems, described, strict=True))
+    return reply(b"[" + b",".join(told) + b"]")
+
+
+def _owners(request: web.Request, system_ids: Collection[str]) -> Mapping[str, str]:
+    """Return the node that owns each of these systems; without a cluster nothing."""
+    view = request.app.get(CLUSTER)
+    return {} if view is None else view.owners(system_ids)
 
 
 async def _broker_trouble(actor_client: ActorClient) -> str:
@@ -81,9 +89,10 @@ async def _broker_trouble(actor_client: ActorClient) -> str:
     return next(found, "").removeprefix(BROKER_PROBLEM)
 
 
-def _told(system: bytes, trouble: str) -> bytes:
-    """Add to a system's description what keeps the broker from its work."""
-    return orjson.dumps(orjson.loads(system) | {"broker": trouble}) if trouble else system
+def _told(system: bytes, **more: str) -> bytes:
+    """Add to a system's description what else is known: what is not empty."""
+    known = {name: value for name, value in more.items() if value}
+    return orjson.dumps(orjson.loads(system) | known) if known else system
 
 
 async def _summary_of(actor_client: ActorClient, system_id: str, timeout: float) -> bytes:  # noqa: ASYNC109 - the actor client's own
@@ -96,10 +105,12 @@ async def _summary_of(actor_client: ActorClient, system_id: str, timeout: float)
 async def describe(request: web.Request) -> web.StreamResponse:
     """One system's state, lock, progress and counters."""
     client, timeout = request.app[ACTOR_CLIENT], request.app[SETTINGS].ask_timeout
-    answer = await client.ask(path_system(request), DescribeSystem(), timeout=timeout)
+    system_id = path_system(request)
+    answer = await client.ask(system_id, DescribeSystem(), timeout=timeout)
     if answer.code is not Code.OK:
         return answered(answer)
-    return reply(_told(answer.body, await _broker_trouble(client)))
+    node = _owners(request, (system_id,)).get(system_id, "")
+    return reply(_told(answer.body, broker=await _broker_trouble(client), node=node))
 
 
 async def labels(request: web.Request) -> web.StreamResponse:

@@ -103,6 +103,20 @@ def test_units_are_named_whole(server: Server) -> None:
     assert posted.body == said
 
 
+def test_the_nodes_of_a_cluster(server: Server) -> None:
+    server.answers(
+        200,
+        b'{"cluster":"grid","says":"","node":"north","unowned":["sysB"],"nodes":[{"name":"south","url":"http://s",'
+        b'"version":"1","capacity":2,"holdsLease":true,"draining":true,"systems":3,"claims":false,"whyNot":"drains",'
+        b'"holdsEvents":true}]}',
+    )
+    told = Maestro(Target(server.url)).nodes().value
+    (node,) = told.nodes
+    assert (told.cluster, told.node, told.unowned) == ("grid", "north", ("sysB",))
+    assert (node.holds_lease, node.why_not, node.holds_events, node.systems) == (True, "drains", True, 3)
+    assert server.seen[0].line == "GET /v1.0.0/nodes HTTP/1.1"
+
+
 def test_the_raw_answer_is_kept(server: Server) -> None:
     server.answers(200, DOCUMENT, "Date: Tue, 24 Nov 2026 05:00:00 GMT\r\n")
     reply = Maestro(Target(server.url)).document("d")

@@ -2,7 +2,7 @@ from collections import Counter
 from dataclasses import replace
 
 from maestro.cluster.node import Node
-from maestro.cluster.placement import claimers, order
+from maestro.cluster.placement import Unfit, claimers, order, unfit
 
 SYSTEMS = [f"system-{number}" for number in range(6000)]
 
@@ -52,3 +52,14 @@ def test_settings_of_most_nodes_count_and_of_two_the_later() -> None:
     assert names(claimers([a, b, c])) == ["a", "b"]
     assert names(claimers([a, c])) == ["c"], "it joined last: settings are being rolled out"
     assert names(claimers([a, replace(b, draining=True), c])) == ["c"]
+
+
+def test_what_keeps_each_node_from_claiming() -> None:
+    a, b, c, d, e, f = (replace(node, schema=3, settings_digest="x") for node in nodes("a", "b", "c", "d", "e", "f"))
+    others = [replace(a, beat=0), replace(b, draining=True), replace(c, capacity=0.0), replace(d, schema=2)]
+    found = unfit([*others, replace(e, settings_digest="y"), f, replace(f, name="g")])
+    assert found == {
+        "a": Unfit.NO_LEASE, "b": Unfit.DRAINS, "c": Unfit.NO_CAPACITY, "d": Unfit.OLDER_SCHEMA,
+        "e": Unfit.OTHER_SETTINGS,
+    }  # fmt: skip
+    assert unfit([]) == {}

@@ -13,6 +13,7 @@ from maestro.access.tokens import TokenFile
 from maestro.access.verifier import Verifier
 from maestro.http.app import create_app
 from maestro.http.authentication import Authentication
+from maestro.http.cluster_view import ClusterView
 from maestro.http.guards import guarding
 from maestro.http.server import serve_http
 from maestro.settings.model import AccessSettings, HttpSettings, Settings
@@ -83,7 +84,11 @@ def hand_out(folder: Path) -> dict[str, str]:
 
 @asynccontextmanager
 async def house(
-    folder: Path, http: HttpSettings = SETTINGS, actor_client_of: type[FakeActorClient] = FakeActorClient, **access: Any
+    folder: Path,
+    http: HttpSettings = SETTINGS,
+    actor_client_of: type[FakeActorClient] = FakeActorClient,
+    cluster: ClusterView | None = None,
+    **access: Any,
 ) -> AsyncIterator[House]:
     """Open a guarded gateway with a token for each of `PEOPLE`."""
     settings = Settings(data_dir=folder, http=http, access=AccessSettings(enabled=True, **access))
@@ -91,6 +96,8 @@ async def house(
     tokens = hand_out(folder)
     async with (
         guarding(settings) as guards,
-        serve_http(create_app(actor_client, http, guards=guards, entities=FakePages()), http) as address,
+        serve_http(
+            create_app(actor_client, http, guards=guards, entities=FakePages(), cluster=cluster), http
+        ) as address,
     ):
         yield House(Client(address), actor_client, folder, tokens, guards.authentication)

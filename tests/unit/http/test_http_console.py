@@ -53,7 +53,7 @@ async def test_nothing_else(client: Client, target: str) -> None:
 
 
 async def test_what_the_page_must_know(client: Client) -> None:
-    assert (await client.get("/console/config.json")).json == {"typeSystemAbove": 50}
+    assert (await client.get("/console/config.json")).json == {"typeSystemAbove": 50, "cluster": False}
 
 
 class Inline(HTMLParser):
