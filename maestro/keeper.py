@@ -95,7 +95,7 @@ def node_of(settings: Settings, schema: int) -> Node:
     digest = hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
     return Node(
         node_name(settings), url=settings.node_url, capacity=float(settings.cluster.capacity),
-        version=__version__, schema=schema, settings_digest=digest,
+        version=__version__, schema=schema, settings_digest=digest, lease_seconds=settings.cluster.lease,
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum, auto
 from math import inf
 from typing import Final, TypeVar
@@ -280,7 +281,9 @@ class Membership:
             known, since = before.get(node.name, (beat, at))
             self._seen[node.name] = (beat, since if known == beat else at)
             question = BreakLease(node.name, node.incarnation, node.beat)
-            if known == beat and at - since >= self._terms.broken_after and question not in self._under_way:
+            # One with a longer lease than ours, as while the setting is changed, believes it for longer.
+            terms = replace(self._terms, seconds=max(self._terms.seconds, node.lease_seconds))
+            if known == beat and at - since >= terms.broken_after and question not in self._under_way:
                 self._ask(question)
 
     def _compare(self, mine: Mapping[str, int]) -> None:

@@ -35,6 +35,8 @@ class Node:
     settings_digest: str = ""
     #: The how-manieth joining of the cluster this was.
     joined: int = 0
+    #: `Terms.seconds` as it has them; 0: not known.
+    lease_seconds: float = 0.0
 
     @property
     def lease(self) -> Lease:

@@ -14,7 +14,7 @@ from maestro.store.postgres import schema
 from maestro.store.postgres.nodes import PostgresNodes
 from tests.support.postgres_store import postgres_stores
 
-A = Node("a", url="http://a:6971", capacity=2.0, version="1.0", schema=2, settings_digest="x")
+A = Node("a", url="http://a:6971", capacity=2.0, version="1.0", schema=2, settings_digest="x", lease_seconds=4.0)
 B = Node("b")
 
 

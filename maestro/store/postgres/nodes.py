@@ -19,16 +19,17 @@ from maestro.store.postgres.connection import application_name, named
 from maestro.store.postgres.line import Line
 
 _COLUMNS: Final = (
-    "node, incarnation, beat, url, capacity, draining, holds_events, version, schema, settings_digest, joined"
+    "node, incarnation, beat, url, capacity, draining, holds_events, version, schema, settings_digest, joined, "
+    "lease_seconds"
 )
 _JOIN: Final = """
     INSERT INTO maestro.nodes (node, incarnation, beat, url, capacity, draining, holds_events, version, schema,
-                               settings_digest, joined)
-    SELECT %s, 1, 1, %s, %s, false, false, %s, %s, %s, coalesce(max(joined), 0) + 1 FROM maestro.nodes
+                               settings_digest, lease_seconds, joined)
+    SELECT %s, 1, 1, %s, %s, false, false, %s, %s, %s, %s, coalesce(max(joined), 0) + 1 FROM maestro.nodes
     ON CONFLICT (node) DO UPDATE SET
         incarnation = nodes.incarnation + 1, beat = 1, url = excluded.url, capacity = excluded.capacity,
         draining = false, holds_events = false, version = excluded.version, schema = excluded.schema,
-        settings_digest = excluded.settings_digest, joined = excluded.joined
+        settings_digest = excluded.settings_digest, joined = excluded.joined, lease_seconds = excluded.lease_seconds
     WHERE nodes.beat = 0
     RETURNING incarnation
 """
@@ -105,7 +106,9 @@ class PostgresNodes(Nodes):
 
     async def join(self, node: Node) -> int | None:
         """See `Nodes.join`."""
-        given = (node.name, node.url, node.capacity, node.version, node.schema, node.settings_digest)
+        given = (
+            node.name, node.url, node.capacity, node.version, node.schema, node.settings_digest, node.lease_seconds,
+        )  # fmt: skip
         found = await self._rest.execute(_JOIN, given)
         return int(found[0][0]) if found else None
 

@@ -58,6 +58,8 @@ MIGRATIONS: Final[Sequence[Sequence[LiteralString]]] = (
             log text NOT NULL, number bigint NOT NULL, line bytea NOT NULL, PRIMARY KEY (log, number)
         )""",
     ),
+    # For how long a node believes its lease: others may have another setting.
+    ("ALTER TABLE maestro.nodes ADD COLUMN lease_seconds double precision NOT NULL DEFAULT 0",),
 )
 
 _MISSING: Final = """

@@ -197,6 +197,18 @@ def test_a_beat_or_an_incarnation_that_moves_begins_the_wait_again(driver: Drive
     assert of(BreakLease, driver.look(node("a"), now))
 
 
+def test_a_longer_lease_than_ones_own_is_broken_when_it_is_over(driver: Driver) -> None:
+    other = node("b", lease_seconds=2 * TERMS.seconds)
+    driver.look(node("a"), other)
+    driver.at += TERMS.broken_after
+    assert not of(BreakLease, driver.look(node("a"), other))
+    driver.at += TERMS.broken_after
+    assert of(BreakLease, driver.look(node("a"), other))
+    driver.look(node("a"), node("c", lease_seconds=TERMS.seconds / 2))
+    driver.at += TERMS.broken_after - TERMS.beat_every - 0.001
+    assert not of(BreakLease, driver.look(node("a"), node("c", lease_seconds=TERMS.seconds / 2)))
+
+
 def test_nobody_breaks_its_own_lease_or_one_that_nobody_holds(driver: Driver) -> None:
     driver.look(node("a"), node("b", 2, beat=0))
     driver.at += 60.0
