@@ -51,10 +51,12 @@ TEXTS = {
     "en": (
         "3 events failed for good.", "2 reasons.", "Show the 2", "Put these 2 back", "Put 2 back to be judged",
         "Your name", "2 events were put back.", "1 event failed for good.",
+        "is no JSON",
     ),
     "pt-BR": (
         "3 eventos falharam de vez.", "2 motivos.", "Mostrar os 2", "Devolver estes 2", "Devolver 2 para julgamento",
         "Seu nome", "2 eventos foram devolvidos.", "1 evento falhou de vez.",
+        "não é JSON",
     ),
 }  # fmt: skip
 
@@ -64,7 +66,7 @@ TEXTS = {
 def test_events_that_failed_alike_are_put_back_together(
     browser: Browser, scene: Scene, tenant: Tenant, language: str, size: tuple[int, int]
 ) -> None:
-    failed, reasons, show, back, sure, name, done, rest = TEXTS[language]
+    failed, reasons, show, back, sure, name, done, rest, no_json = TEXTS[language]
     scene.run(tenant.publish("ok"))
     for number in range(2):
         tenant.fail("discovery", "impacted", 99, 400, f"e{number}")
@@ -76,7 +78,7 @@ def test_events_that_failed_alike_are_put_back_together(
     browser.open(f"#/systems/{tenant.system}")
     browser.sees(failed, reasons, "made to fail with 400", within="#errors")
     browser.press(show)
-    browser.until(lambda: "is no JSON" not in browser.text("#errors h3 ~ .scroll"), "one group's events only")
+    browser.until(lambda: no_json not in browser.text("#errors h3 ~ .scroll"), "one group's events only")
     assert browser.run(WIDE) == []
     check(browser, "error groups")
     browser.press(back)
@@ -85,7 +87,7 @@ def test_events_that_failed_alike_are_put_back_together(
     scene.siblings.heal()
     browser.type(name, "ana")
     browser.press(sure)
-    browser.sees(done, rest, "is no JSON")
+    browser.sees(done, rest, no_json)
     scene.run(tenant.commits_are("ok", "e0", "e1"))
 
 

@@ -102,7 +102,8 @@ async def test_what_waits_for_a_person(client: Client, actor_client: FakeActorCl
     actor_client.answers[ListTodo] = Answer(Code.OK, orjson.dumps(body))
     found = (await client.call("GET", "/v1.0.0/todo?system=sysA", Accept_Language="pt")).json["items"]
     assert [one["says"] for one in found] == [
-        "aprovar ou descartar: fazer o commit e reexecutar 3; ana já aprovou, uma segunda pessoa precisa aprovar",
+        "aprovar ou descartar (approve ou skip): "
+        "fazer o commit e reexecutar 3; ana já aprovou, falta uma segunda pessoa",
         "espera por discovery: nada dele é julgado, gravado ou reexecutado",
     ]
     assert found[1]["cause"] == "discovery.impacted: nenhuma conexão em 2 s"
