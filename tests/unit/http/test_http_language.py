@@ -101,9 +101,9 @@ async def test_what_waits_for_a_person(client: Client, actor_client: FakeActorCl
             "lastFailure": ""}  # fmt: skip
     actor_client.answers[ListTodo] = Answer(Code.OK, orjson.dumps(body))
     found = (await client.call("GET", "/v1.0.0/todo?system=sysA", Accept_Language="pt")).json["items"]
+    asked = "fazer o commit e reexecutar 3; ana já aprovou, falta uma segunda pessoa"
     assert [one["says"] for one in found] == [
-        "aprovar ou descartar (approve ou skip): "
-        "fazer o commit e reexecutar 3; ana já aprovou, falta uma segunda pessoa",
+        f"aprovar ou descartar (approve ou skip): {asked}",
         "espera por discovery: nada dele é julgado, gravado ou reexecutado",
     ]
     assert found[1]["cause"] == "discovery.impacted: nenhuma conexão em 2 s"
