@@ -43,6 +43,8 @@ from maestro.links.items import VERSION, Refused
 _BESIDE: Final = 64 * 1024
 #: Longest time that a question has, in seconds, whatever is asked for.
 _LONGEST: Final = 24 * 3600.0
+#: What a proxy adds: the caller is not who is connected.
+_OF_PROXIES: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", hdrs.VIA)
 LEASE_OVER: Final = "this node's lease is over: another node takes its systems"
 
 
@@ -102,7 +104,8 @@ class NodeListener:
         if from_browser(request):
             return "a browser is no node"
         if not self._secret:
-            return None if _is_loopback(request.remote) else "without cluster.secret only nodes of this machine may ask"
+            here = _is_loopback(request.remote) and not any(name in request.headers for name in _OF_PROXIES)
+            return None if here else "without cluster.secret only nodes of this machine may ask"
         sent = request.headers.get(hdrs.AUTHORIZATION, "")
         given = sent.removeprefix(SCHEME).encode("utf-8", "surrogateescape")
         return None if hmac.compare_digest(given, self._secret) else "a secret that is not this cluster's"

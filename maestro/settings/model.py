@@ -56,6 +56,7 @@ _NEEDED: Final = {
     "store.url": "the nodes share their state in PostgreSQL",
     "broker.url": "the nodes share RabbitMQ; the embedded broker is for one",
     "cluster.url": "http.host names no address at which the other nodes reach this one",
+    "cluster.secret": "access.enabled asks everybody who they are, and without it any local process is a node",
 }
 Happening = Literal["pending", "decided", "finished", "failed"]
 Network = Annotated[str, AfterValidator(_network)]
@@ -592,6 +593,7 @@ class Settings(Section):
             (not self.store.url.get_secret_value(), ("cluster.name", "store.url")),
             (not self.broker.shared, ("cluster.name", "broker.url")),
             (not self.cluster.url and self.http.host in _EVERYWHERE, ("cluster.name", "cluster.url")),
+            (self.access.enabled and not self.cluster.secret.get_secret_value(), ("cluster.name", "cluster.secret")),
         ):
             if missing:
                 raise PydanticCustomError(

@@ -317,6 +317,9 @@ async def test_who_does_not_know_the_secret_and_every_browser_is_refused(one: No
 async def test_without_a_secret_only_this_machine_is_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
     async with a_node("one", "sysA") as one:
         assert await begun(one) == [NodeHello("c", "one")]
+        for name in ("Forwarded", "X-Forwarded-For", "Via"):  # of whom a proxy of this machine speaks is anybody
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await begun(one, **{name: "10.1.0.5"})
         monkeypatch.setattr(web.BaseRequest, "remote", property(lambda _request: "10.1.0.5"))
         with pytest.raises(aiohttp.WSServerHandshakeError):
             await begun(one)

@@ -406,6 +406,7 @@ class TestCluster:
             ("broker.url", "", "broker.url is needed with cluster.name: the nodes share RabbitMQ"),
             ("", 'http.host = "0.0.0.0"', "cluster.url is needed with cluster.name: http.host names no address"),
             ("", 'cluster.url = "http://10.0.0.1:6971"', "nodes on several machines need a secret"),
+            ("", "access.enabled = true", "cluster.secret is needed with cluster.name: access.enabled asks everybody"),
             ("", 'cluster.secret = "short"', "secret must have at least 16 characters"),
             ("", 'cluster.url = "ftp://10.0.0.1"', "must be an http:// or https:// URL"),
             ("", 'cluster.node = "a b"', "cluster.node = 'a b'"),
