@@ -22,8 +22,6 @@ CONNECT_TIMEOUT: Final = 5.0
 MAX_ANSWER: Final = 512 * 1024 * 1024
 #: Bytes of a part of a download.
 PART: Final = 64 * 1024
-#: Least seconds to wait for a line: 0 would mean not to wait at all.
-_SHORTEST: Final = 0.05
 _FAILED: Final = 300
 _SHOWN: Final = 200
 
@@ -120,8 +118,12 @@ class Transport:
                 answer = self._ask(connection, "GET", path, None, None)
 
             def wait() -> None:
-                if until is not None:
-                    sock.settimeout(min(timeout, max(_SHORTEST, until - time.monotonic())))
+                if until is None:
+                    return
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                sock.settimeout(min(timeout, left))
 
             yield self._events(answer, timeout, wait)
 

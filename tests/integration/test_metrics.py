@@ -97,8 +97,13 @@ async def test_everything_that_files_speak_of_is_in_a_real_scrape(it: Stage) -> 
     everything = await scraped(it)
     assert everything["maestro_ready"][()] == 1
     used = {name for _, text in expressions() for name in names_in(text)} - recorded()
-    # Nobody is told of anything here, and the stores are files.
-    assert used - set(everything) == {"maestro_notices_total", "maestro_store_waits_seconds"}
+    # Nobody is told of anything here, the stores are files, and there is no cluster.
+    assert used - set(everything) == {
+        "maestro_notices_total", "maestro_store_waits_seconds", "maestro_node_lease_age_seconds",
+        "maestro_node_systems", "maestro_systems_unowned", "maestro_nodes", "maestro_node_draining",
+        "maestro_leases_broken_total", "maestro_leases_lost_total", "maestro_systems_claimed_total",
+        "maestro_hand_overs_total",
+    }  # fmt: skip
 
 
 async def test_a_frozen_system_is_down_and_the_scrape_in_time(it: Stage) -> None:

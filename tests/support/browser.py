@@ -176,14 +176,23 @@ class Browser:
         self.until(lambda: not self.find("button", name).is_enabled(), f"{name!r} to be disabled")
 
     def choose(self, name: str, option: str) -> None:
-        """Choose an option by its text."""
-        field = self.find("select", name)
-        self.run(
-            """const [field, text] = arguments;
-            field.value = [...field.options].find((one) => one.text === text).value;
-            for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, { bubbles: true }));""",
-            field, option,
-        )  # fmt: skip
+        """Choose an option by its text, once it is there."""
+
+        def chosen() -> bool:
+            field = self.find("select", name)
+            return bool(
+                self.run(
+                    """const [field, text] = arguments;
+                    const option = [...field.options].find((one) => one.text === text);
+                    if (option === undefined) return false;
+                    field.value = option.value;
+                    for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, { bubbles: true }));
+                    return true;""",
+                    field, option,
+                )
+            )  # fmt: skip
+
+        self.until(chosen, f"{option!r} of {name!r} to be chosen")
 
     def key(self, *keys: str) -> None:
         """Press keys wherever the focus is."""
