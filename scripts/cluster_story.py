@@ -22,7 +22,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
-import aiohttp
 from rich.console import Console
 
 from maestro.ports import free_port
@@ -143,17 +142,7 @@ class Cluster(Stage):
 
     async def ready(self, name: str) -> None:
         """Wait until a node is ready."""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-
-            async def is_ready() -> bool:
-                self.check()
-                try:
-                    async with session.get(f"{self._urls[name]}/readyz") as answer:
-                        return answer.status == HTTPStatus.OK
-                except (aiohttp.ClientError, TimeoutError):
-                    return False
-
-            await until(is_ready, f"{name} to be ready", START)
+        await self.ready_at(self._urls[name], name, START)
 
     async def owners(self) -> dict[str, str]:
         """Return the node that owns each system, as the database has it."""

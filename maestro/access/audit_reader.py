@@ -39,14 +39,34 @@ def page(
     Raises:
         AuditError: the log cannot be read.
     """
-    found: list[dict[str, Any]] = []
+    found = Page(limit, may_see)
     for fields in lines(folder, after):
-        if not may_see(fields["system"]):
-            continue
-        if len(found) == limit:
-            return found, found[-1]["number"]
-        found.append(fields)
-    return found, None
+        if not found.take(fields):
+            break
+    return found.whole()
+
+
+class Page:
+    """Collects the lines of a page, one after the other; see `page`."""
+
+    def __init__(self, limit: int, may_see: Callable[[str], bool]) -> None:
+        self._limit = limit
+        self._may_see = may_see
+        self._lines: list[dict[str, Any]] = []
+        self._more = False
+
+    def take(self, fields: dict[str, Any]) -> bool:
+        """Take the next line, if it is wanted; False: the page was full before, and this line is on the next one."""
+        if not self._may_see(fields["system"]):
+            return True
+        self._more = len(self._lines) == self._limit
+        if not self._more:
+            self._lines.append(fields)
+        return not self._more
+
+    def whole(self) -> tuple[list[dict[str, Any]], int | None]:
+        """Return the lines, and after which to go on; None at the end."""
+        return self._lines, self._lines[-1]["number"] if self._more else None
 
 
 def verify(folder: Path) -> tuple[int, str]:

@@ -13,7 +13,7 @@ import orjson
 
 from maestro import logs
 from maestro.access.audit import GENESIS, AuditError, Entry, Recorder, rotated, sealed
-from maestro.access.audit_reader import Chain, parsed
+from maestro.access.audit_reader import Chain, Page, parsed
 from maestro.store.base import StoreError
 from maestro.store.postgres.gateway import GatewayTables, Head
 
@@ -72,14 +72,11 @@ class SharedAuditLog(Recorder):
         self, after: int, limit: int, may_see: Callable[[str], bool]
     ) -> tuple[list[dict[str, Any]], int | None]:
         """See `Recorder.page`."""
-        found: list[dict[str, Any]] = []
+        found = Page(limit, may_see)
         async for fields in shared_lines(self._tables, self._log, after):
-            if not may_see(fields["system"]):
-                continue
-            if len(found) == limit:
-                return found, found[-1]["number"]
-            found.append(fields)
-        return found, None
+            if not found.take(fields):
+                break
+        return found.whole()
 
 
 async def shared_lines(tables: GatewayTables, log: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:

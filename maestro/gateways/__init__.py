@@ -3,7 +3,7 @@
     gateway ──ask──> ClusterClient ──own system──────> the node's own actor client
                           │
                           ├──of another node────> NodeDialer ══session══> NodeListener ──> that node's actor client
-                          └──lock check─────────> RemoteLocks ──> PostgreSQL
+                          └──lock check─────────> SystemLookup ──> PostgreSQL
 
 `maestro.http` knows nothing of it: `ClusterClient` is an `ActorClient` like the node's own.
 """

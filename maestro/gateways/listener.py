@@ -7,6 +7,7 @@ answer is `NotOwned`. Who asks has authenticated the caller, whose identity is i
 import asyncio
 import hmac
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Final
@@ -147,11 +148,8 @@ class NodeListener:
             message = packed(item)
         except ValueError as cause:
             message = packed(NotAnswered(asked.correlation, f"an answer that cannot be carried: {cause}"))
-        with_session_over = (ConnectionError, RuntimeError)
-        try:
+        with suppress(ConnectionError, RuntimeError):  # it is over, and its questions unanswered: the other end knows
             await session.send_bytes(message)
-        except with_session_over:
-            return  # its questions are unanswered, which the other end knows
 
     async def _item(  # noqa: PLR0911 - one for each kind of answer
         self, asked: SystemAsked | RestAsked

@@ -12,9 +12,8 @@ from typing import Final
 
 import msgspec
 
-from maestro import whole_file
 from maestro.settings.model import Settings
-from maestro.store.base import StoreError
+from maestro.store.struct_file import read_struct, write_struct
 
 _NAME: Final = "installation.json"
 
@@ -51,22 +50,12 @@ def read_installation(data_dir: Path) -> Installation | None:
     Raises:
         StoreError: the file cannot be read, or is none of ours.
     """
-    path = data_dir / _NAME
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Installation)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.DecodeError) as problem:
-        raise StoreError(f"{path}: cannot be read: {problem}") from problem
+    return read_struct(data_dir / _NAME, Installation)
 
 
 def write_installation(data_dir: Path, installation: Installation) -> None:
     """Store it, synced. Raises `StoreError`."""
-    path = data_dir / _NAME
-    try:
-        whole_file.replace(path, msgspec.json.encode(installation), sync=True)
-    except OSError as problem:
-        raise StoreError(f"{path}: cannot be written: {problem.strerror}") from problem
+    write_struct(data_dir / _NAME, installation, sync=True)
 
 
 def begin_start(data_dir: Path) -> Installation:

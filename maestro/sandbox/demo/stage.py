@@ -145,17 +145,21 @@ class Stage:
 
     async def _start_maestro(self) -> None:
         self._spawn("maestro", self._serve, self._maestro_environment())
+        await self.ready_at(self.maestro_url, "Maestro", _START)
+
+    async def ready_at(self, url: str, what: str, seconds: float) -> None:
+        """Wait until the Maestro at a URL is ready, for that long at most."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
 
             async def ready() -> bool:
                 self.check()
                 try:
-                    async with session.get(f"{self.maestro_url}/readyz") as answer:
+                    async with session.get(f"{url}/readyz") as answer:
                         return answer.status == HTTPStatus.OK
                 except (aiohttp.ClientError, TimeoutError):
                     return False
 
-            await until(ready, "Maestro to be ready", _START)
+            await until(ready, f"{what} to be ready", seconds)
 
     def _maestro_environment(self) -> dict[str, str]:
         environment = {

@@ -1,7 +1,7 @@
 """One connection to PostgreSQL, kept between statements and made again when it broke."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, LiteralString
 
 from maestro.store.base import StoreAway
@@ -11,12 +11,15 @@ from maestro.store.postgres.connection import Connection, connect, cut, execute
 class Line:
     """One connection, made when it is needed, for one statement at a time.
 
-    `seconds`: how long each waits for its turn at most, and how long it has then.
+    `seconds`: how long each waits for its turn at most, and how long it has then. `connecting` makes the connection.
     """
 
-    def __init__(self, url: str, seconds: float) -> None:
+    def __init__(
+        self, url: str, seconds: float, connecting: Callable[[str, float], Awaitable[Connection]] = connect
+    ) -> None:
         self._url = url
         self._seconds = seconds
+        self._connecting = connecting
         self._connection: Connection | None = None
         self._free = asyncio.Lock()
 
@@ -35,7 +38,7 @@ class Line:
     async def _carried_out(self, query: LiteralString, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         try:
             if self._connection is None or self._connection.closed:
-                self._connection = await connect(self._url, self._seconds)
+                self._connection = await self._connecting(self._url, self._seconds)
             return await execute(self._connection, query, parameters, self._seconds)
         except BaseException:
             await self._drop()

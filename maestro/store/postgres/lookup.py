@@ -12,8 +12,7 @@ but through libpq's calls, with callbacks of the event loop, at a third less pro
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 import psycopg
@@ -25,6 +24,7 @@ from maestro.backoff import Backoff
 from maestro.events import SYSTEM_ID
 from maestro.store.base import StoreAway, StoredSystem, StoreError
 from maestro.store.postgres.connection import Connection, connect, cut, execute, translated
+from maestro.store.postgres.line import Line
 
 #: Statements under way at once; systems that one of them asks for; questions that wait for one.
 CONNECTIONS: Final = 2
@@ -81,10 +81,11 @@ class SystemLookup:
     """
 
     def __init__(self, url: str, seconds: float) -> None:
-        self._url = url
         self._seconds = seconds
         self._waiting: deque[_Question] = deque()
         self._lines = [_Line(url, seconds, self._take, self._trouble, self._well) for _ in range(CONNECTIONS)]
+        #: For what is no question about one system.
+        self._rest = Line(url, seconds, _connected)
         self._pauses = Backoff(_PAUSE, _PAUSE_MAX)
         #: Until when (monotonic) nobody is asked, and why.
         self._away_until = 0.0
@@ -115,29 +116,18 @@ class SystemLookup:
 
     async def everything(self) -> Everything:
         """Return all nodes and systems. Raises `StoreError`."""
-        async with self._connection() as connection:
-            owners = await execute(connection, _OWNERS, (), self._seconds)
-            urls = await execute(connection, _URLS, (), self._seconds)
-            return Everything(dict(urls), dict(owners))
+        owners = await self._rest.execute(_OWNERS)
+        return Everything(dict(await self._rest.execute(_URLS)), dict(owners))
 
     async def add(self, system_id: str) -> None:
         """Make a system known, without an owner. Twice is no error. Raises `StoreError`."""
-        async with self._connection() as connection:
-            await execute(connection, _ADD, (system_id,), self._seconds)
+        await self._rest.execute(_ADD, (system_id,))
 
     async def close(self) -> None:
         """Look nothing up any more; what waits is not answered."""
         self._closed = True
-        await asyncio.gather(*(line.close() for line in self._lines))
+        await asyncio.gather(self._rest.close(), *(line.close() for line in self._lines))
         _fail(self._waiting, StoreAway(_CLOSED))
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        connection = await _connected(self._url, self._seconds)
-        try:
-            yield connection
-        finally:
-            await connection.close()
 
     def _take(self) -> list[_Question]:
         """Return the questions that one statement puts: the oldest, and of these what still may be."""

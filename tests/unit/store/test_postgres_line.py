@@ -5,20 +5,19 @@ import asyncio
 import pytest
 
 from maestro.store.base import StoreAway
-from maestro.store.postgres import line as module
+from maestro.store.postgres.connection import Connection
 from maestro.store.postgres.line import Line
 
 
-async def test_who_waits_behind_a_database_that_is_silent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_waits_behind_a_database_that_is_silent_is_told() -> None:
     silent, begun = asyncio.Event(), asyncio.Event()
 
-    async def connect(_url: str, _seconds: float) -> None:
+    async def connect(_url: str, _seconds: float) -> Connection:
         begun.set()
         await silent.wait()
         raise StoreAway("it went")
 
-    monkeypatch.setattr(module, "connect", connect)
-    line = Line("postgresql:///d", 0.05)
+    line = Line("postgresql:///d", 0.05, connect)
     first = asyncio.create_task(line.execute("SELECT 1"))
     await begun.wait()
     async with asyncio.timeout(10):

@@ -38,8 +38,9 @@ def _numbers(path: Path) -> list[int]:
 # --- reading what was written --------------------------------------------------------------------------------------
 
 
-def test_a_look_up_folds_only_what_is_of_its_tables(store: SystemStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each fold is a transaction."""
+@pytest.fixture
+def folds(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each transaction that was begun is durable."""
     folds: list[bool] = []
     begun = Database._begin
 
@@ -48,6 +49,11 @@ def test_a_look_up_folds_only_what_is_of_its_tables(store: SystemStore, monkeypa
         begun(database, durable=durable)
 
     monkeypatch.setattr(Database, "_begin", counted)
+    return folds
+
+
+def test_a_look_up_folds_only_what_is_of_its_tables(store: SystemStore, folds: list[bool]) -> None:
+    """Each fold is a transaction."""
     store.commit([Put("t", "a", {"n": 1})], durable=False)
     assert store.readings([5]) == []
     assert store.last_writes([5]) == {}
@@ -62,19 +68,12 @@ def test_a_look_up_folds_only_what_is_of_its_tables(store: SystemStore, monkeypa
 
 
 def test_a_look_up_in_the_ledger_reads_the_tail_beside_the_file_while_that_has_few_entries(
-    store: SystemStore, monkeypatch: pytest.MonkeyPatch
+    store: SystemStore, folds: list[bool]
 ) -> None:
     """Each replay adds an entry, and looks the ledger up three times: each fold would be a transaction."""
     store.commit([Put(LEDGER_WRITES, "1", {"writer": 2, "rows": [5, 6]})], durable=True)
     store.commit([Put(LEDGER_READS, "1", {"reads": [[5, 2, False]]})], durable=True)
-    folds: list[bool] = []
-    begun = Database._begin
-
-    def counted(database: Database, *, durable: bool) -> None:
-        folds.append(durable)
-        begun(database, durable=durable)
-
-    monkeypatch.setattr(Database, "_begin", counted)
+    folds.clear()
     for number in range(7, 7 + 16):
         store.commit([Put(LEDGER_WRITES, str(number), {"writer": 3, "rows": [5]})], durable=False)
         assert store.last_writes([5, 6]) == {5: (number, 3), 6: (1, 2)}
