@@ -15,7 +15,7 @@ from maestro.http.inputs import user_of
 from maestro.http.keys import DOCUMENTS, GUARDS, note
 from maestro.http.replies import STATUS, Denied, Problem, reply
 from maestro.http.request_context import CONTEXT, RequestContext, principal
-from maestro.http.shapes import DecideManyBody
+from maestro.http.shapes.decisions import DecideManyBody
 from maestro.messages import Approve, Code, Skip
 
 #: What became of one: decided; an approval that is noted, for a second person must approve as well; refused, and not

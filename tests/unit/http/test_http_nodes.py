@@ -9,7 +9,7 @@ import pytest
 from maestro.cluster.node import Node
 from maestro.http.app import create_app
 from maestro.http.server import serve_http
-from maestro.http.shapes import NodesShape
+from maestro.http.shapes.nodes import NodesShape
 from maestro.messages import Answer, Code, DescribeSystem
 from tests.support.cluster_view import FakeClusterView
 from tests.unit.http.authentication_kit import house
