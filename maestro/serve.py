@@ -29,7 +29,7 @@ from maestro.http.newcomers import Newcomers
 from maestro.http.server import Address, BindError, check_free, serve_http
 from maestro.http.todo_list import TodoList
 from maestro.keeper import NodeOut
-from maestro.messages import TodoItem
+from maestro.messages.todo import TodoItem
 from maestro.notify.notifier import Notifier
 from maestro.platform import Platform, SiblingError
 from maestro.settings.labels import read_labels

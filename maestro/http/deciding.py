@@ -19,7 +19,7 @@ from maestro.http.shapes.decisions import (
     RunBody,
     SkipBody,
 )
-from maestro.messages import (
+from maestro.messages.decisions import (
     UNLIMITED,
     Approve,
     Budget,

@@ -23,10 +23,9 @@ from maestro.http.shapes.decisions import SetStatusQuery
 from maestro.http.shapes.documents import FindQuery
 from maestro.http.shapes.units import EvidenceQuery, FindUnitsQuery, UnitsQuery
 from maestro.json_text import members
-from maestro.messages import (
-    Answer,
-    Code,
-    Decision,
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import Decision, Reconsider, SetStatus
+from maestro.messages.questions import (
     ExplainPolicies,
     FindDocuments,
     FindUnits,
@@ -34,8 +33,6 @@ from maestro.messages import (
     GetHeldInstance,
     GetReplays,
     GetUnits,
-    Reconsider,
-    SetStatus,
 )
 from maestro.statuses import Status
 

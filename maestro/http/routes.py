@@ -66,7 +66,7 @@ from maestro.http.shapes.stale import StalePage, StaleQuery
 from maestro.http.shapes.systems import CopiedStore, LockShape, StorePage, StoreQuery, SystemShape
 from maestro.http.shapes.units import EvidencePage, EvidenceQuery, FindUnitsQuery, FoundUnitsPage, UnitsQuery
 from maestro.http.shapes.values import LabelsShape, OutcomePage, UnusualPage
-from maestro.messages import Approve, Cancel, Pause, Recheck, Reconsider, Resume, Retry, Skip
+from maestro.messages.decisions import Approve, Cancel, Pause, Recheck, Reconsider, Resume, Retry, Skip
 
 _V1: Final = "/v1.0.0"
 _REPROCESSING: Final = f"{_V1}/reprocessing"

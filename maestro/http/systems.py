@@ -25,9 +25,9 @@ from maestro.http.shapes.error_queue import MAX_LOOK, ErrorsQuery, RedriveBody
 from maestro.http.shapes.notices import DeliveriesQuery
 from maestro.http.shapes.stale import StaleQuery
 from maestro.http.shapes.systems import StoreQuery
-from maestro.messages import (
-    BROKER_PROBLEM,
-    Code,
+from maestro.messages.answers import BROKER_PROBLEM, Code
+from maestro.messages.error_queue import ShownGroup
+from maestro.messages.questions import (
     CopyStore,
     DescribeSystem,
     GetWaiting,
@@ -44,7 +44,6 @@ from maestro.messages import (
     Redrive,
     ResolveDoubt,
     SetAside,
-    ShownGroup,
 )
 
 #: Seconds the parts have to say whether they are ready; an orchestrator's probe gives up soon after.

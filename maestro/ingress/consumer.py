@@ -44,26 +44,23 @@ from maestro.ingress.outcomes import ended
 from maestro.links.codec import LIMIT
 from maestro.links.session import Session
 from maestro.links.sizes import OVERHEAD
-from maestro.messages import (
+from maestro.messages.error_queue import GroupErrors, PeekErrors, RedriveErrors
+from maestro.messages.ingress import (
     Ack,
     Arrived,
     DeadLetter,
     DeadLettered,
     FeedWaitQueue,
-    GroupErrors,
-    LeaveAnswered,
-    LeaveAsked,
     MeasureQueues,
     Park,
     Parked,
-    PeekErrors,
     PersistSwept,
     QueuesMeasured,
-    RedriveErrors,
     Source,
     SweepPersist,
     WaitQueueDrained,
 )
+from maestro.messages.leaving import LeaveAnswered, LeaveAsked
 from maestro.tasks import Tasks, until_done
 from maestro.telemetry.definitions import DELIVERIES, UNDECODABLE, UNPUBLISHABLE
 from maestro.telemetry.metrics import MetricsRegistry

@@ -19,7 +19,7 @@ from maestro.ingress.ownership import Ownership, owner_of
 from maestro.links.items import INGRESS, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
-from maestro.messages import BROKER_PROBLEM
+from maestro.messages.answers import BROKER_PROBLEM
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.door import open_stores

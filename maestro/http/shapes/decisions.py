@@ -14,7 +14,7 @@ from maestro.http.shapes.shared import (
     StatusText,
     User,
 )
-from maestro.messages import Said
+from maestro.messages.answers import Said
 from maestro.rules.status import Status
 
 #: Reprocessings decided by one request.

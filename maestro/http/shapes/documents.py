@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from maestro.http.shapes.policies import DemandShape
 from maestro.http.shapes.shared import MAX_ID, MAX_PAGE, StatusText
 from maestro.http.shapes.units import LeftOutShape, SetAsideShape, UnitName, UnitShape
-from maestro.messages import Said
+from maestro.messages.answers import Said
 from maestro.rules.status import Status
 
 

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from maestro.http.shapes.decisions import DecisionBody
 from maestro.http.shapes.shared import MAX_CHOSEN, MAX_ID
-from maestro.messages import Said
+from maestro.messages.answers import Said
 
 #: Messages of an error queue that are shown at once, and that are looked at.
 MAX_ERRORS: Final = 50

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from maestro.http.shapes.systems import StallShape
-from maestro.messages import Said
+from maestro.messages.answers import Said
 
 
 class OkBody(Struct):

@@ -6,7 +6,8 @@ from msgspec import Meta, Struct
 
 from maestro.events import SYSTEM_ID
 from maestro.http.shapes.shared import MAX_ID, MAX_USER, After, Limit, StatusText
-from maestro.messages import Said, TodoItem
+from maestro.messages.answers import Said
+from maestro.messages.todo import TodoItem
 from maestro.rules.status import Status
 
 

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from maestro.cluster.placement import Unfit
-from maestro.messages import Said
+from maestro.messages.answers import Said
 
 
 class NodeShape(Struct, rename="camel"):

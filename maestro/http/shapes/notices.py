@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from maestro.http.shapes.decisions import DecisionBody
 from maestro.http.shapes.shared import MAX_STATUS, SECONDS, After, Limit, SystemId
-from maestro.messages import Said
+from maestro.messages.answers import Said
 
 
 class NoticeTestBody(DecisionBody):

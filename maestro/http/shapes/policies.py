@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from maestro.messages import Said
+from maestro.messages.answers import Said
 from maestro.rules.status import Status
 
 

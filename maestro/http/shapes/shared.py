@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from maestro.events import SYSTEM_ID
-from maestro.messages import Said
+from maestro.messages.answers import Said
 
 #: Characters of a user's name, of a document's id and of a status.
 MAX_USER: Final = 200

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from maestro.http.shapes.shared import PageQuery
 from maestro.http.shapes.values import ValueShape
-from maestro.messages import Said
+from maestro.messages.answers import Said
 
 
 class StaleQuery(PageQuery):

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from maestro.http.shapes.documents import BudgetShape, ProgressShape
 from maestro.http.shapes.shared import MAX_ID, Limit
-from maestro.messages import Said
+from maestro.messages.answers import Said
 from maestro.rules.status import Status
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from maestro.http.shapes.shared import MAX_ID, MAX_NUMBER, MAX_PAGE, MAX_STATUS, PageQuery
-from maestro.messages import Said
+from maestro.messages.answers import Said
 from maestro.rules.unit import UnitState
 
 

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from maestro.http.comparing import Value
-from maestro.messages import Said
+from maestro.messages.answers import Said
 
 
 class ValueShape(Value, rename="camel", frozen=True):

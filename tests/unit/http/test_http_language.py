@@ -12,7 +12,9 @@ from maestro.http.shapes.error_queue import ErrorsPage
 from maestro.http.shapes.events import EventShape
 from maestro.http.shapes.systems import StorePage
 from maestro.language import PORTUGUESE, speaking, told
-from maestro.messages import Answer, Approve, Cancel, Code, DescribeSystem, GetDocument, ListTodo
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import Approve, Cancel
+from maestro.messages.questions import DescribeSystem, GetDocument, ListTodo
 from maestro.rules.ids import document_id
 from tests.unit.http.authentication_kit import house
 from tests.unit.http.conftest import Client

@@ -23,10 +23,10 @@ from maestro.http.shapes.documents import DocumentShape
 from maestro.http.shapes.events import EventBody
 from maestro.http.shapes.shared import MAX_PAGE, MAX_USER
 from maestro.http.shapes.units import UnitShape
-from maestro.messages import (
-    Answer,
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import Reconsider
+from maestro.messages.questions import (
     CheckLock,
-    Code,
     CopyStore,
     DescribeSystem,
     ExplainPolicies,
@@ -50,7 +50,6 @@ from maestro.messages import (
     PersistSync,
     Question,
     ReadStore,
-    Reconsider,
     Redrive,
     ReportReplayFailure,
     ResolveDoubt,

@@ -11,13 +11,11 @@ from maestro.broker.base import Binding, Delivery, Depth, Message, Unpublishable
 from maestro.broker.topology import ERROR_HEADER, ERROR_ID_HEADER, PERSIST_ERROR, SystemQueues
 from maestro.ingress import consumer
 from maestro.ingress.consumer import SystemConsumer
-from maestro.messages import (
+from maestro.messages.ingress import (
     Ack,
     Arrived,
     DeadLetter,
     FeedWaitQueue,
-    LeaveAnswered,
-    LeaveAsked,
     Park,
     Parked,
     PersistSwept,
@@ -25,6 +23,7 @@ from maestro.messages import (
     SweepPersist,
     WaitQueueDrained,
 )
+from maestro.messages.leaving import LeaveAnswered, LeaveAsked
 from maestro.telemetry.metrics import MetricsRegistry
 from tests.support.brokers import eventually
 
