@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from maestro.messages import (
+from maestro.messages.answers import Code
+from maestro.messages.decisions import (
     UNLIMITED,
     Approve,
     Budget,
     Cancel,
-    Code,
     Covers,
     Decision,
     LeaveOut,
