@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from maestro.links.session import Session
 from maestro.links.sizes import fits
-from maestro.messages import (
+from maestro.messages.cascade import (
     CascadeDone,
     DeadLetterDocument,
     DequeueControl,
