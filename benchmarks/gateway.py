@@ -14,7 +14,8 @@ from maestro.gateways.items import NodeHello
 from maestro.gateways.owners import Owners
 from maestro.http.app import create_app
 from maestro.http.server import serve_http
-from maestro.messages import Answer, Question
+from maestro.messages.answers import Answer
+from maestro.messages.questions import Question
 from maestro.settings.model import HttpSettings
 from maestro.store.postgres.lookup import SystemLookup
 

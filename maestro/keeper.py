@@ -27,7 +27,8 @@ from maestro.cluster import facts
 from maestro.cluster.lease import Terms
 from maestro.cluster.membership import Membership, State
 from maestro.cluster.node import Lease, Node
-from maestro.messages import Answer, Code, DescribeSystem, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import DescribeSystem, Question
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.held_lease import write_lease

@@ -29,7 +29,7 @@ from maestro.http.newcomers import Newcomers
 from maestro.http.server import Address, BindError, check_free, serve_http
 from maestro.http.todo_list import TodoList
 from maestro.keeper import NodeOut
-from maestro.messages import TodoItem
+from maestro.messages.todo import TodoItem
 from maestro.notify.notifier import Notifier
 from maestro.platform import Platform, SiblingError
 from maestro.settings.labels import read_labels
@@ -75,13 +75,7 @@ async def running(
         # Once the data folder is ours, and before there are owners.
         look = stack.enter_context(lock_board(settings, lambda: runtime.actor_client.entries))
         registry = registry or MetricsRegistry()
-        member: Node | None = None
-        if settings.cluster.name:
-            from maestro.node import node  # noqa: PLC0415 - needs the extra `postgresql`
-
-            member = await stack.enter_async_context(node(settings, runtime, registry))
-            stack.push_async_callback(runtime.stop)  # before the node leaves: what it owned has ended by then
-            stack.callback(member.keeper.stop)
+        member = await _join(stack, settings, runtime, registry) if settings.cluster.name else None
         actor_client = runtime.actor_client if member is None else member.client
         # Before the gateway opens: an unknown system may proceed, so one that is locked must be known.
         known = dict.fromkeys([*settings.systems, *await runtime.stores.systems()])
@@ -114,16 +108,24 @@ async def running(
             member.listener.add_to(app)
         address = await stack.enter_async_context(serve_http(app, settings.http))
         await runtime.arrived()
+        watching = watch_systems(actor_client, platform, settings.platform.systems_refresh, sooner)
         tasks = [
             asyncio.create_task(runtime.run(), name="actors"),
-            asyncio.create_task(
-                watch_systems(actor_client, platform, settings.platform.systems_refresh, sooner),
-                name="systems of API core",
-            ),
+            asyncio.create_task(watching, name="systems of API core"),
+            asyncio.create_task(notifier.run(), name="notices"),
         ]
-        tasks.append(asyncio.create_task(notifier.run(), name="notices"))
         stack.push_async_callback(_cancelled, tasks)
         yield Running(address, [*tasks, *(member.tasks if member is not None else ())])
+
+
+async def _join(stack: AsyncExitStack, settings: Settings, runtime: ActorRuntime, registry: MetricsRegistry) -> "Node":
+    """Be a node of the cluster until the stack is closed."""
+    from maestro.node import node  # noqa: PLC0415 - needs the extra `postgresql`
+
+    member = await stack.enter_async_context(node(settings, runtime, registry))
+    stack.push_async_callback(runtime.stop)  # before the node leaves: what it owned has ended by then
+    stack.callback(member.keeper.stop)
+    return member
 
 
 async def watch_systems(actor_client: ActorClient, platform: Platform, refresh: float, sooner: asyncio.Event) -> None:

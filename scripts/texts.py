@@ -75,7 +75,7 @@ SAYING: Final = (
     "http/middleware.py", "http/outcome.py", "http/overwrites.py", "http/platform_calls.py", "http/replies.py",
     "http/todo_list.py",
     "http/unusual.py", "gateways/client.py", "gateways/dialer.py", "gateways/listener.py",
-    "ingress/consumer.py", "ingress/error_groups.py", "ingress/ownership.py", "json_text.py",
+    "ingress/consumer.py", "ingress/error_groups.py", "ingress/held.py", "ingress/ownership.py", "json_text.py",
     "notify/ways.py", "platform/apicore.py", "platform/connections.py", "platform/domain.py", "platform/once.py",
     "platform/transport.py", "rules/", "system/arrivals.py", "system/deadline.py", "system/deciders.py",
     "system/error_queue_client.py", "system/service.py", "system/todo.py", "system/views.py", "webhooks/sender.py",

@@ -1,9 +1,8 @@
 """What is answered for a passivated system without waking it: what its mark says."""
 
-from maestro.messages import (
-    Answer,
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import (
     AwaitChange,
-    Code,
     DescribeSystem,
     FindDocuments,
     GetDocument,

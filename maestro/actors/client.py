@@ -25,16 +25,9 @@ from maestro.links.folder import make_folder
 from maestro.links.items import MAIN, Answered, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
-from maestro.messages import (
-    UNOBTRUSIVE,
-    Answer,
-    AwaitChange,
-    CheckLock,
-    Code,
-    LeaveAnswered,
-    LeaveAsked,
-    Question,
-)
+from maestro.messages.answers import Answer, Code
+from maestro.messages.leaving import LeaveAnswered, LeaveAsked
+from maestro.messages.questions import UNOBTRUSIVE, AwaitChange, CheckLock, Question
 from maestro.settings.model import Settings
 from maestro.store.rest_mark import RestMarks
 from maestro.telemetry.definitions import OF_GATEWAY, WAKE_SECONDS, WAKE_UPS

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from maestro.links.items import Answered, Asked
-from maestro.messages import Answer, CheckLock, Code, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import CheckLock, Question
 
 #: Questions, other than lock checks, that one system may have open.
 _OPEN: Final = 256

@@ -16,7 +16,7 @@ from maestro.links.folder import make_folder
 from maestro.links.items import CASCADE, INGRESS, MAIN, Answered, Asked, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
-from maestro.messages import DescribeSystem
+from maestro.messages.questions import DescribeSystem
 from maestro.settings.model import BrokerSettings, Settings, StoreSettings
 from maestro.store.base import StoreError
 from maestro.system.service import SystemService

@@ -14,8 +14,8 @@ from maestro.debounce import Debounce
 from maestro.links.items import CASCADE, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
-from maestro.messages import (
-    BROKER_PROBLEM,
+from maestro.messages.answers import BROKER_PROBLEM
+from maestro.messages.cascade import (
     CascadeDone,
     DeadLetterDocument,
     DequeueControl,

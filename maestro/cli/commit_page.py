@@ -8,7 +8,7 @@ import msgspec
 from maestro.cli.output import Output
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError
-from maestro.client.shapes import Document
+from maestro.client.shapes.documents import Document
 from maestro.language import t, tn, told
 
 #: Rows shown.

@@ -11,7 +11,7 @@ from maestro.cli.plain import age, span
 from maestro.cli.unusual_page import summary, uncompared
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError, Rejected
-from maestro.client.shapes import Document, EntitiesPage
+from maestro.client.shapes.documents import Document, EntitiesPage
 from maestro.language import figure, t, tn, told
 from maestro.statuses import Status
 

@@ -12,7 +12,7 @@ from maestro.cli.session import DocumentId, Reason, Session, User, Yes, command
 from maestro.client.api import Decision
 from maestro.client.errors import refused
 from maestro.client.finding import find
-from maestro.client.shapes import Document
+from maestro.client.shapes.documents import Document
 from maestro.language import t, tn, told
 from maestro.statuses import GIVEN_UP, RUNNING, Status, ordered
 

@@ -6,7 +6,7 @@ from typing import Final
 from maestro.cli.naming import named
 from maestro.cli.output import Output
 from maestro.cli.plain import age, local, span
-from maestro.client.shapes import Budget, Document, Likely, Unit
+from maestro.client.shapes.documents import Budget, Document, Likely, Unit
 from maestro.language import figure, t, tn, told
 from maestro.statuses import Status
 

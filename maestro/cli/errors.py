@@ -12,7 +12,7 @@ from maestro.cli.looking import Limit, PositionAfter, pages_of, printed
 from maestro.cli.plain import local, plain
 from maestro.cli.session import AnySystem, Session, SystemId, User, Yes, command
 from maestro.client.errors import NotReachable, Rejected, refused
-from maestro.client.shapes import ErrorGroup, ErrorMessage
+from maestro.client.shapes.error_queue import ErrorGroup, ErrorMessage
 from maestro.language import figure, mark, t, tn, told
 
 #: Messages that the gateway shows at once.

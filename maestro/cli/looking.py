@@ -19,7 +19,9 @@ from maestro.cli.values import print_overwrites
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError
 from maestro.client.finding import documents, find, systems_of
-from maestro.client.shapes import Document, Record, System
+from maestro.client.shapes.documents import Document
+from maestro.client.shapes.lists import Record
+from maestro.client.shapes.systems import System
 from maestro.client.transport import Reply
 from maestro.language import figure, t, told
 from maestro.statuses import Status

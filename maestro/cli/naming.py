@@ -1,7 +1,7 @@
 """Names a reprocessing as people do: by what its origin event says."""
 
 from maestro import titles
-from maestro.client.shapes import Document
+from maestro.client.shapes.documents import Document
 from maestro.language import t
 
 

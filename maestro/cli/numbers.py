@@ -6,7 +6,7 @@ from typing import Final
 from maestro.cli.values import text_of
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError
-from maestro.client.shapes import Label, Labels
+from maestro.client.shapes.values import Label, Labels
 from maestro.language import figure, language
 
 #: Most decimals of a number whose label does not say.

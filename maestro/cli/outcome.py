@@ -14,7 +14,7 @@ from maestro.cli.output import Output
 from maestro.cli.session import DocumentId, Session, command
 from maestro.cli.values import difference, percent
 from maestro.client.finding import find
-from maestro.client.shapes import OutcomePage, OutcomeSummary, UnitOutcome, Value
+from maestro.client.shapes.values import OutcomePage, OutcomeSummary, UnitOutcome, Value
 from maestro.client.transport import Reply
 from maestro.language import mark, t, tn, told
 

@@ -13,7 +13,7 @@ from maestro.cli.dry_run import dry_run
 from maestro.cli.plain import local
 from maestro.cli.session import AnySystem, DocumentId, Session, command
 from maestro.client.finding import find, systems_of
-from maestro.client.shapes import Explained, Policy, WeighedPolicy
+from maestro.client.shapes.policies import Explained, Policy, WeighedPolicy
 from maestro.language import mark, t, told
 from maestro.statuses import Status
 

@@ -6,7 +6,7 @@ from typing import Final
 from maestro.cli.looking import Limit, PositionAfter, more, shortened
 from maestro.cli.plain import age
 from maestro.cli.session import AnySystem, Session, command
-from maestro.client.shapes import TodoItem
+from maestro.client.shapes.lists import TodoItem
 from maestro.language import figure, t, tn, told
 
 #: The command that says more about a thing, or does something about it; filled in with what the thing names.

@@ -10,7 +10,7 @@ from maestro.cli.exits import EXIT_FAILED, EXIT_USAGE, fail
 from maestro.cli.looking import shortened
 from maestro.cli.session import Session, User, Yes, command
 from maestro.client.errors import refused
-from maestro.client.shapes import TodoItem
+from maestro.client.shapes.lists import TodoItem
 from maestro.language import t, tn, told
 
 _PAGE: Final = 500

@@ -7,7 +7,8 @@ from maestro.cli.output import Output
 from maestro.cli.values import percent
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError
-from maestro.client.shapes import Document, UnusualPage, UnusualValue
+from maestro.client.shapes.documents import Document
+from maestro.client.shapes.values import UnusualPage, UnusualValue
 from maestro.language import t, tn, told
 
 #: Values shown.

@@ -6,7 +6,8 @@ from typing import Final
 import msgspec
 
 from maestro.cli.output import Output
-from maestro.client.shapes import Stale, Value
+from maestro.client.shapes.stale import Stale
+from maestro.client.shapes.values import Value
 from maestro.language import figure, t, tn, told
 
 #: Characters of a value that are shown.

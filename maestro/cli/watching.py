@@ -16,7 +16,7 @@ from maestro.cli.session import DocumentId, Session, command
 from maestro.client.api import SILENCE, Maestro
 from maestro.client.errors import NotReachable, Rejected
 from maestro.client.finding import find
-from maestro.client.shapes import Document
+from maestro.client.shapes.documents import Document
 from maestro.client.transport import Reply
 from maestro.language import t, tn, told
 from maestro.statuses import Status

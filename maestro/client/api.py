@@ -7,7 +7,18 @@ from urllib.parse import quote
 
 import msgspec
 
-from maestro.client import shapes
+from maestro.client.shapes.documents import Document, EntitiesPage, Reconsidered
+from maestro.client.shapes.doubts import Doubt, Doubts
+from maestro.client.shapes.error_queue import ErrorGroup, ErrorGroupsPage, ErrorPage, Redriven, SetAside
+from maestro.client.shapes.events import SkippedPage, WaitingPage
+from maestro.client.shapes.lists import DecidedMany, RecordsPage, TodoPage
+from maestro.client.shapes.nodes import Nodes
+from maestro.client.shapes.notices import Ways
+from maestro.client.shapes.policies import Explained, Policies
+from maestro.client.shapes.stale import StalePage
+from maestro.client.shapes.systems import CopiedStore, Health, Seen, StorePage, System
+from maestro.client.shapes.units import FoundUnitsPage
+from maestro.client.shapes.values import Labels, OutcomePage, UnusualPage
 from maestro.client.target import Target
 from maestro.client.transport import Reply, Transport
 
@@ -43,19 +54,19 @@ class Maestro:
 
     def ready(self, timeout: float | None = None) -> None:
         """Return if all parts of Maestro are there; `Rejected` (503) names those that are not, in `problems`."""
-        self._http.call("GET", "/readyz", shapes.Health, timeout=timeout)
+        self._http.call("GET", "/readyz", Health, timeout=timeout)
 
-    def systems(self, timeout: float | None = None) -> Reply[list[shapes.System]]:
+    def systems(self, timeout: float | None = None) -> Reply[list[System]]:
         """Return all systems, by id."""
-        return self._http.call("GET", f"{_V1}/systems", list[shapes.System], timeout=timeout)
+        return self._http.call("GET", f"{_V1}/systems", list[System], timeout=timeout)
 
-    def system(self, system_id: str) -> Reply[shapes.System]:
+    def system(self, system_id: str) -> Reply[System]:
         """Return one system, with its queues measured."""
-        return self._http.call("GET", _system(system_id), shapes.System)
+        return self._http.call("GET", _system(system_id), System)
 
-    def nodes(self) -> Reply[shapes.Nodes]:
+    def nodes(self) -> Reply[Nodes]:
         """Return the nodes of the cluster; without one none."""
-        return self._http.call("GET", f"{_V1}/nodes", shapes.Nodes)
+        return self._http.call("GET", f"{_V1}/nodes", Nodes)
 
     def documents(self, system_id: str, status: str = "") -> Iterator[msgspec.Raw]:
         """Yield a system's documents, all or of one status, oldest first, each as it came; asked for page by page."""
@@ -69,51 +80,49 @@ class Maestro:
             if not after:
                 return
 
-    def document(self, document_id: str) -> Reply[shapes.Document]:
+    def document(self, document_id: str) -> Reply[Document]:
         """Return one document."""
-        return self._http.call("GET", _document(document_id), shapes.Document)
+        return self._http.call("GET", _document(document_id), Document)
 
-    def todo(self, system_id: str, after: int, limit: int) -> Reply[shapes.TodoPage]:
+    def todo(self, system_id: str, after: int, limit: int) -> Reply[TodoPage]:
         """Return what waits for a person, in a system or in all: a page of it, the most urgent first."""
         query = {"system": system_id, "after": after, "limit": limit}
-        return self._http.call("GET", f"{_V1}/todo", shapes.TodoPage, query=query)
+        return self._http.call("GET", f"{_V1}/todo", TodoPage, query=query)
 
-    def history(
-        self, system_id: str, status: str, before: str, limit: int, text: str = ""
-    ) -> Reply[shapes.RecordsPage]:
+    def history(self, system_id: str, status: str, before: str, limit: int, text: str = "") -> Reply[RecordsPage]:
         """Return a page of the history of a system, or of all: newest first, those behind the cursor `before`."""
         query = {"system": system_id, "status": status, "text": text, "before": before, "limit": limit}
-        return self._http.call("GET", f"{_V1}/history", shapes.RecordsPage, query=query)
+        return self._http.call("GET", f"{_V1}/history", RecordsPage, query=query)
 
-    def units(self, document_id: str, after: int, limit: int, **conditions: str) -> Reply[shapes.FoundUnitsPage]:
+    def units(self, document_id: str, after: int, limit: int, **conditions: str) -> Reply[FoundUnitsPage]:
         """Return the units of a document that fit `process`, `branch`, `period`, `state` and `text`; and counts."""
         query: dict[str, Any] = {"after": after, "limit": limit, **conditions}
-        return self._http.call("GET", _document(document_id, "units"), shapes.FoundUnitsPage, query=query)
+        return self._http.call("GET", _document(document_id, "units"), FoundUnitsPage, query=query)
 
-    def entities(self, document_id: str, limit: int) -> Reply[shapes.EntitiesPage]:
+    def entities(self, document_id: str, limit: int) -> Reply[EntitiesPage]:
         """Return the first of what a document's held commit would write."""
-        return self._http.call("GET", _document(document_id, "entities"), shapes.EntitiesPage, query={"limit": limit})
+        return self._http.call("GET", _document(document_id, "entities"), EntitiesPage, query={"limit": limit})
 
-    def unusual(self, document_id: str) -> Reply[shapes.UnusualPage]:
+    def unusual(self, document_id: str) -> Reply[UnusualPage]:
         """Return what is unusual about a document's held commit, as far as it is known."""
-        return self._http.call("GET", _document(document_id, "unusual"), shapes.UnusualPage)
+        return self._http.call("GET", _document(document_id, "unusual"), UnusualPage)
 
-    def labels(self, system_id: str) -> Reply[shapes.Labels]:
+    def labels(self, system_id: str) -> Reply[Labels]:
         """Return what a system's data are called."""
-        return self._http.call("GET", _system(system_id, "labels"), shapes.Labels)
+        return self._http.call("GET", _system(system_id, "labels"), Labels)
 
-    def policies(self, system_id: str) -> Reply[shapes.Policies]:
+    def policies(self, system_id: str) -> Reply[Policies]:
         """Return the policies that are for a system."""
-        return self._http.call("GET", _system(system_id, "policies"), shapes.Policies)
+        return self._http.call("GET", _system(system_id, "policies"), Policies)
 
-    def explain_policies(self, document_id: str) -> Reply[shapes.Explained]:
+    def explain_policies(self, document_id: str) -> Reply[Explained]:
         """Return what each policy says of a document as it is now, and why."""
-        return self._http.call("GET", _document(document_id, "policies"), shapes.Explained)
+        return self._http.call("GET", _document(document_id, "policies"), Explained)
 
-    def outcome(self, document_id: str, after: int, limit: int) -> Reply[shapes.OutcomePage]:
+    def outcome(self, document_id: str, after: int, limit: int) -> Reply[OutcomePage]:
         """Return what a reprocessing changed, as far as it is known: a page of its units, the summary of all."""
         query = {"after": after, "limit": limit}
-        return self._http.call("GET", _document(document_id, "outcome"), shapes.OutcomePage, query=query)
+        return self._http.call("GET", _document(document_id, "outcome"), OutcomePage, query=query)
 
     @contextmanager
     def outcome_csv(self, document_id: str) -> Iterator[Iterator[bytes]]:
@@ -136,38 +145,36 @@ class Maestro:
     def _patient(self) -> float:
         return max(self.target.timeout, PATIENT)
 
-    def waiting(self, system_id: str, after: int, limit: int) -> Reply[shapes.WaitingPage]:
+    def waiting(self, system_id: str, after: int, limit: int) -> Reply[WaitingPage]:
         """Return a page of the events that wait, oldest first."""
-        return self._page(system_id, "waiting", shapes.WaitingPage, after, limit)
+        return self._page(system_id, "waiting", WaitingPage, after, limit)
 
-    def skipped(self, system_id: str, after: int, limit: int) -> Reply[shapes.SkippedPage]:
+    def skipped(self, system_id: str, after: int, limit: int) -> Reply[SkippedPage]:
         """Return a page of what was skipped, oldest first."""
-        return self._page(system_id, "skipped", shapes.SkippedPage, after, limit)
+        return self._page(system_id, "skipped", SkippedPage, after, limit)
 
-    def stale(
-        self, system_id: str, state: str, after: int, limit: int, *, values: bool = False
-    ) -> Reply[shapes.StalePage]:
+    def stale(self, system_id: str, state: str, after: int, limit: int, *, values: bool = False) -> Reply[StalePage]:
         """Return a page of the units that are not known to be fresh, oldest note first.
 
         `values`: with both values of each overwrite; at most 20 units then.
         """
         query = {"state": state, "after": after, "limit": limit} | ({"values": "true"} if values else {})
-        return self._http.call("GET", _system(system_id, "stale"), shapes.StalePage, query=query)
+        return self._http.call("GET", _system(system_id, "stale"), StalePage, query=query)
 
-    def errors(self, system_id: str, limit: int, group: str = "", after: int = 0) -> Reply[shapes.ErrorPage]:
+    def errors(self, system_id: str, limit: int, group: str = "", after: int = 0) -> Reply[ErrorPage]:
         """Return the oldest messages of a system's error queue, or of one group of it, behind the first `after`."""
         query = {"limit": limit, "group": group, "after": after}
-        return self._http.call("GET", _system(system_id, "errors"), shapes.ErrorPage, query=query)
+        return self._http.call("GET", _system(system_id, "errors"), ErrorPage, query=query)
 
-    def error_groups(self, system_id: str, after: int = 0, limit: int = 100) -> Reply[shapes.ErrorGroupsPage]:
+    def error_groups(self, system_id: str, after: int = 0, limit: int = 100) -> Reply[ErrorGroupsPage]:
         """Return the messages of a system's error queue by why they failed: a page of the groups."""
         query = {"after": after, "limit": limit}
-        return self._http.call("GET", _system(system_id, "errors/groups"), shapes.ErrorGroupsPage, query=query)
+        return self._http.call("GET", _system(system_id, "errors/groups"), ErrorGroupsPage, query=query)
 
     @contextmanager
     def watch(
         self, system_id: str, silence: float = SILENCE, until: float | None = None
-    ) -> Iterator[Iterator[Reply[shapes.Document | None]]]:
+    ) -> Iterator[Iterator[Reply[Document | None]]]:
         """Watch a system: yields the document that is at stake whenever something changed.
 
         The events raise `NotReachable` when the stream breaks off, after `silence` seconds, or at `until` (monotonic).
@@ -175,67 +182,57 @@ class Maestro:
         with self._http.stream(_system(system_id, "stream"), silence, until) as events:
             yield (self._at_stake(data) for data in events if data)
 
-    def _at_stake(self, data: bytes) -> Reply[shapes.Document | None]:
-        raw = bytes(self._http.decoded(data, shapes.Seen).document)
-        return Reply(raw, None if raw == b"null" else self._http.decoded(raw, shapes.Document))
+    def _at_stake(self, data: bytes) -> Reply[Document | None]:
+        raw = bytes(self._http.decoded(data, Seen).document)
+        return Reply(raw, None if raw == b"null" else self._http.decoded(raw, Document))
 
-    def notices(self) -> Reply[shapes.Ways]:
+    def notices(self) -> Reply[Ways]:
         """Return the ways by which people are told what waits for them."""
-        return self._http.call("GET", f"{_V1}/notices", shapes.Ways)
+        return self._http.call("GET", f"{_V1}/notices", Ways)
 
-    def test_notice(self, way: str, user: str | None) -> Reply[shapes.Ways]:
+    def test_notice(self, way: str, user: str | None) -> Reply[Ways]:
         """Send a test by a way, or (empty) by all; what became of each."""
         body = {"way": way} | ({} if user is None else {"user": user})
-        return self._http.call("POST", f"{_V1}/notices/test", shapes.Ways, body=body, timeout=self._patient)
+        return self._http.call("POST", f"{_V1}/notices/test", Ways, body=body, timeout=self._patient)
 
     # --- deciding ----------------------------------------------------------------------------------------------
 
-    def decide(self, action: str, document_id: str, decision: Decision) -> Reply[shapes.Document]:
+    def decide(self, action: str, document_id: str, decision: Decision) -> Reply[Document]:
         """approve, skip, retry, cancel, pause, resume or recheck; the document as it is then."""
         timeout = self._patient if action == "recheck" else None
-        return self._http.call("POST", _document(document_id, action), shapes.Document, body=decision, timeout=timeout)
+        return self._http.call("POST", _document(document_id, action), Document, body=decision, timeout=timeout)
 
-    def decide_many(
-        self, action: str, items: Mapping[str, str], user: str | None, reason: str
-    ) -> Reply[shapes.DecidedMany]:
+    def decide_many(self, action: str, items: Mapping[str, str], user: str | None, reason: str) -> Reply[DecidedMany]:
         """Approve or skip several pending reprocessings (id: digest that was seen); what became of each."""
         named = [{"id": id_, "digest": digest} for id_, digest in items.items()]
         body: dict[str, Any] = {"action": action, "reason": reason, "items": named}
         if user is not None:
             body["user"] = user
-        return self._http.call("POST", f"{_V1}/decisions", shapes.DecidedMany, body=body, timeout=PATIENT)
+        return self._http.call("POST", f"{_V1}/decisions", DecidedMany, body=body, timeout=PATIENT)
 
-    def reconsider(self, document_id: str, decision: Decision) -> Reply[shapes.Reconsidered]:
+    def reconsider(self, document_id: str, decision: Decision) -> Reply[Reconsidered]:
         """Have a skipped event judged again; what became of it."""
         path = _document(document_id, "reconsider")
-        return self._http.call("POST", path, shapes.Reconsidered, body=decision, timeout=PATIENT)
+        return self._http.call("POST", path, Reconsidered, body=decision, timeout=PATIENT)
 
-    def leave_out(
-        self, document_id: str, units: Sequence[tuple[str, str]], decision: Decision
-    ) -> Reply[shapes.Document]:
+    def leave_out(self, document_id: str, units: Sequence[tuple[str, str]], decision: Decision) -> Reply[Document]:
         """Leave units (instance, branch) out of a reprocessing at rest, or given up; the document as it is then."""
         named = [{"instanceId": instance_id, "branch": branch} for instance_id, branch in units]
         body: dict[str, Any] = {"units": named, "reason": decision.reason}
         if decision.user is not None:
             body["user"] = decision.user
-        return self._http.call("POST", _document(document_id, "units/leave_out"), shapes.Document, body=body)
+        return self._http.call("POST", _document(document_id, "units/leave_out"), Document, body=body)
 
-    def redrive(self, system_id: str, ids: Sequence[str], user: str | None) -> Reply[shapes.Redriven]:
+    def redrive(self, system_id: str, ids: Sequence[str], user: str | None) -> Reply[Redriven]:
         """Give messages of the error queue back to be judged again, in the order of the queue."""
         body: dict[str, Any] = {"ids": ids} if user is None else {"ids": ids, "user": user}
-        return self._http.call(
-            "POST", _system(system_id, "errors/redrive"), shapes.Redriven, body=body, timeout=PATIENT
-        )
+        return self._http.call("POST", _system(system_id, "errors/redrive"), Redriven, body=body, timeout=PATIENT)
 
-    def redrive_groups(
-        self, system_id: str, groups: Sequence[shapes.ErrorGroup], user: str | None
-    ) -> Reply[shapes.Redriven]:
+    def redrive_groups(self, system_id: str, groups: Sequence[ErrorGroup], user: str | None) -> Reply[Redriven]:
         """Give the messages of groups back as they were shown; `Rejected` (409), and nothing is, if one changed."""
         named = [{"key": one.key, "count": one.count, "digest": one.digest} for one in groups]
         body: dict[str, Any] = {"groups": named} if user is None else {"groups": named, "user": user}
-        return self._http.call(
-            "POST", _system(system_id, "errors/redrive"), shapes.Redriven, body=body, timeout=PATIENT
-        )
+        return self._http.call("POST", _system(system_id, "errors/redrive"), Redriven, body=body, timeout=PATIENT)
 
     def store(
         self,
@@ -246,7 +243,7 @@ class Maestro:
         where: Sequence[str] = (),
         after: str = "",
         limit: int = 100,
-    ) -> Reply[shapes.StorePage]:
+    ) -> Reply[StorePage]:
         """Return what a system's store holds: its tables, one document, or a page of those that fit all of `where`."""
         query = {
             "table": table,
@@ -255,28 +252,26 @@ class Maestro:
             "after": after,
             "limit": limit,
         }
-        return self._http.call("GET", _system(system_id, "store"), shapes.StorePage, query=query)
+        return self._http.call("GET", _system(system_id, "store"), StorePage, query=query)
 
-    def doubts(self, system_id: str) -> Reply[shapes.Doubts]:
+    def doubts(self, system_id: str) -> Reply[Doubts]:
         """Return the commits in doubt, oldest first."""
-        return self._http.call("GET", _system(system_id, "doubts"), shapes.Doubts)
+        return self._http.call("GET", _system(system_id, "doubts"), Doubts)
 
-    def resolve_doubt(
-        self, system_id: str, key: str, verdict: str, reason: str, user: str | None
-    ) -> Reply[shapes.Doubt]:
+    def resolve_doubt(self, system_id: str, key: str, verdict: str, reason: str, user: str | None) -> Reply[Doubt]:
         """Say what became of a commit in doubt: `made` or `make_again`."""
         body = {"verdict": verdict, "reason": reason} | ({} if user is None else {"user": user})
-        return self._http.call("POST", _system(system_id, f"doubts/{_part(key)}"), shapes.Doubt, body=body)
+        return self._http.call("POST", _system(system_id, f"doubts/{_part(key)}"), Doubt, body=body)
 
-    def set_aside(self, system_id: str, decision: Decision) -> Reply[shapes.SetAside]:
+    def set_aside(self, system_id: str, decision: Decision) -> Reply[SetAside]:
         """Put the event that a stalled system has in hand on its error queue."""
-        return self._http.call("POST", _system(system_id, "stalled/set-aside"), shapes.SetAside, body=decision)
+        return self._http.call("POST", _system(system_id, "stalled/set-aside"), SetAside, body=decision)
 
-    def copy_store(self, system_id: str, user: str | None, timeout: float | None = None) -> Reply[shapes.CopiedStore]:
+    def copy_store(self, system_id: str, user: str | None, timeout: float | None = None) -> Reply[CopiedStore]:
         """Have a system's store copied beside it, for a backup."""
         path = _system(system_id, "store/copy")
         body = {"user": user} if user else {}
-        return self._http.call("POST", path, shapes.CopiedStore, body=body, timeout=timeout)
+        return self._http.call("POST", path, CopiedStore, body=body, timeout=timeout)
 
     def _page(self, system_id: str, what: str, shape: type[Any], after: int, limit: int) -> Reply[Any]:
         return self._http.call("GET", _system(system_id, what), shape, query={"after": after, "limit": limit})

@@ -7,7 +7,7 @@ import msgspec
 
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError, Rejected
-from maestro.client.shapes import Document
+from maestro.client.shapes.documents import Document
 from maestro.client.transport import Reply
 
 _UNKNOWN: Final = 404

@@ -10,7 +10,8 @@ import msgspec
 
 from maestro.client.api import Maestro
 from maestro.client.finding import documents
-from maestro.client.shapes import Document, System
+from maestro.client.shapes.documents import Document
+from maestro.client.shapes.systems import System
 from maestro.doctor.finding import Finding, ok, problem, warning
 from maestro.doctor.site import Site
 from maestro.statuses import FAILED, RUNNING, Status, ordered

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from maestro.actors.run_record import RunFolder, RunRecord
 from maestro.client.api import Maestro
 from maestro.client.errors import NotReachable, Rejected
-from maestro.client.shapes import System
+from maestro.client.shapes.systems import System
 from maestro.client.target import Target
 from maestro.settings.model import HttpSettings, Settings
 from maestro.store.base import StoreError

@@ -14,7 +14,8 @@ from maestro.gateways.items import NodeHello
 from maestro.gateways.listener import LEASE_OVER
 from maestro.gateways.owners import Owners
 from maestro.http.actor_client import ActorClient
-from maestro.messages import Answer, CheckLock, Code, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import CheckLock, Question
 from maestro.store.base import StoredSystem, StoreError
 from maestro.telemetry.metrics import ActorState, Snapshot
 

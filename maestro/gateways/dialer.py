@@ -37,7 +37,8 @@ from maestro.gateways.items import (
 )
 from maestro.links.codec import LIMIT
 from maestro.links.items import VERSION, Refused
-from maestro.messages import Answer, Question
+from maestro.messages.answers import Answer
+from maestro.messages.questions import Question
 
 #: Seconds between two attempts to connect.
 _PAUSE, _PAUSE_MAX = 0.2, 3.0

@@ -10,7 +10,9 @@ import msgspec
 
 from maestro.links import codec
 from maestro.links.items import VERSION, Escaped, Refused
-from maestro.messages import Answer, Item, Question
+from maestro.messages.answers import Answer
+from maestro.messages.item import Item
+from maestro.messages.questions import Question
 
 #: Where a node's gateway takes the sessions of other nodes, and where the shared secret is said.
 PATH: Final = "/node/session"

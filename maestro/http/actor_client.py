@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final, Protocol, TypeVar
 
 from maestro.actors.errors import Unavailable, UnknownSystem
-from maestro.messages import Answer, Code, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import Question
 from maestro.telemetry.metrics import ActorState, Snapshot
 
 __all__ = ["ActorClient", "Unavailable", "UnknownSystem", "answer_of", "of_each"]

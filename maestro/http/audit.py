@@ -7,7 +7,7 @@ from maestro.http.checking import query_of
 from maestro.http.keys import GUARDS
 from maestro.http.replies import Problem, reply
 from maestro.http.request_context import principal
-from maestro.http.shapes import AuditQuery
+from maestro.http.shapes.audit import AuditQuery
 
 
 async def page(request: web.Request) -> web.StreamResponse:

@@ -7,11 +7,19 @@ from typing import Any, Final
 from aiohttp import web
 
 from maestro.events import BadInput
-from maestro.http import shapes
 from maestro.http.checking import checked
 from maestro.http.inputs import parse_object, read_body, user_of
 from maestro.http.request_context import principal
-from maestro.messages import (
+from maestro.http.shapes.decisions import (
+    ApproveBody,
+    BudgetBody,
+    DecisionBody,
+    LeaveOutBody,
+    ReasonedBody,
+    RunBody,
+    SkipBody,
+)
+from maestro.messages.decisions import (
     UNLIMITED,
     Approve,
     Budget,
@@ -26,18 +34,18 @@ from maestro.messages import (
 )
 
 #: What each kind of decision takes as its body, unless it is who decides, and why.
-_BODIES: Final[Mapping[type[Decision], type[shapes.DecisionBody]]] = {
-    Approve: shapes.ApproveBody,
-    Retry: shapes.RunBody,
-    Resume: shapes.RunBody,
-    Skip: shapes.SkipBody,
-    Recheck: shapes.DecisionBody,
+_BODIES: Final[Mapping[type[Decision], type[DecisionBody]]] = {
+    Approve: ApproveBody,
+    Retry: RunBody,
+    Resume: RunBody,
+    Skip: SkipBody,
+    Recheck: DecisionBody,
 }
 
 
-def body_of(kind: type[Decision]) -> type[shapes.DecisionBody]:
+def body_of(kind: type[Decision]) -> type[DecisionBody]:
     """Return what a kind of decision takes as its body."""
-    return _BODIES.get(kind, shapes.ReasonedBody)
+    return _BODIES.get(kind, ReasonedBody)
 
 
 async def decision_body(request: web.Request) -> dict[str, Any]:
@@ -56,31 +64,31 @@ def decision_of(kind: type[Decision], document_id: str, fields: dict[str, Any]) 
     body = checked(fields, body_of(kind))
     covers = _covers(kind, fields, body)
     user = user_of(body.user)
-    if not isinstance(body, shapes.ReasonedBody):
+    if not isinstance(body, ReasonedBody):
         return Recheck(document_id, user)
     why, token = check_reason(body.reason), principal().token
-    if kind is Approve and isinstance(body, shapes.ApproveBody):
+    if kind is Approve and isinstance(body, ApproveBody):
         return Approve(document_id, user, why, _digest(body.digest), _budget(body.budget), token, covers)
-    if isinstance(body, shapes.RunBody):
+    if isinstance(body, RunBody):
         return (Retry if kind is Retry else Resume)(document_id, user, why, _budget(body.budget), token)
     if kind is Reconsider:
         return Reconsider(document_id, user, why, token)
     if kind is Skip:
-        digest = _digest(body.digest) if isinstance(body, shapes.SkipBody) else ""
+        digest = _digest(body.digest) if isinstance(body, SkipBody) else ""
         return Skip(document_id, user, why, covers, digest)
     return kind(document_id, user, why)  # type: ignore[call-arg, arg-type]  # all others have returned, or bodies of their own
 
 
 def leave_out_of(document_id: str, fields: dict[str, Any]) -> LeaveOut:
     """Return the decision to leave units out that a body's `fields` make. Raises `BadInput`, and `Denied`."""
-    body = checked(fields, shapes.LeaveOutBody)
+    body = checked(fields, LeaveOutBody)
     units = tuple((unit.instance_id, unit.branch) for unit in body.units)
     return LeaveOut(document_id, user_of(body.user), units, check_reason(body.reason))
 
 
-def _covers(kind: type[Decision], fields: dict[str, Any], body: shapes.DecisionBody) -> Covers | None:
+def _covers(kind: type[Decision], fields: dict[str, Any], body: DecisionBody) -> Covers | None:
     """Return whether the decision covers its tag, by whom, and up to which size."""
-    if not isinstance(body, shapes.ApproveBody | shapes.SkipBody):
+    if not isinstance(body, ApproveBody | SkipBody):
         for name in ("covers", "covers_limit"):
             if fields.get(name) is not None:
                 raise BadInput(name, f"an approval or a skip covers its tag, {kind.__name__.lower()} does not")
@@ -104,7 +112,7 @@ def _digest(digest: str | None) -> str:
     return digest or ""
 
 
-def _budget(budget: shapes.BudgetBody | None) -> Budget:
+def _budget(budget: BudgetBody | None) -> Budget:
     if budget is None:
         return UNLIMITED
     if budget.replays is None and budget.minutes is None:

@@ -15,8 +15,9 @@ from maestro.http.inputs import user_of
 from maestro.http.keys import DOCUMENTS, GUARDS, note
 from maestro.http.replies import STATUS, Denied, Problem, reply
 from maestro.http.request_context import CONTEXT, RequestContext, principal
-from maestro.http.shapes import DecideManyBody
-from maestro.messages import Approve, Code, Skip
+from maestro.http.shapes.decisions import DecideManyBody
+from maestro.messages.answers import Code
+from maestro.messages.decisions import Approve, Skip
 
 #: What became of one: decided; an approval that is noted, for a second person must approve as well; refused, and not
 #: decided; not known, for no answer came in time.

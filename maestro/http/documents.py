@@ -7,7 +7,8 @@ from typing import Final, Protocol
 
 from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
 from maestro.http.replies import Denied, Problem
-from maestro.messages import Answer, Code, GetDocument, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import GetDocument, Question
 from maestro.rules.ids import system_of
 
 #: Systems asked at once in one search, and searches at once; more of either would only queue up in the actors.

@@ -13,7 +13,8 @@ from maestro.http.checking import query_of
 from maestro.http.keys import SETTINGS
 from maestro.http.replies import Denied, Problem
 from maestro.http.request_context import principal
-from maestro.http.shapes import MAX_ID, PageQuery, QueueQuery
+from maestro.http.shapes.events import QueueQuery
+from maestro.http.shapes.shared import MAX_ID, PageQuery
 
 #: Seconds a client may take to send its body.
 BODY_TIMEOUT: Final = 30.0

@@ -15,8 +15,9 @@ from maestro.http.checking import query_of
 from maestro.http.keys import ACTOR_CLIENT, SETTINGS, TODO
 from maestro.http.replies import Problem, reply
 from maestro.http.request_context import check_system
-from maestro.http.shapes import RecordsQuery, TodoQuery
-from maestro.messages import Answer, Code, ListRecords, place_of
+from maestro.http.shapes.lists import RecordsQuery, TodoQuery
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import ListRecords, place_of
 
 
 async def todo(request: web.Request) -> web.StreamResponse:

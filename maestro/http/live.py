@@ -14,7 +14,8 @@ import orjson
 from maestro import logs
 from maestro.http.actor_client import ActorClient, answer_of
 from maestro.http.replies import Problem
-from maestro.messages import AwaitChange, Code
+from maestro.messages.answers import Code
+from maestro.messages.questions import AwaitChange
 
 #: Streams at once: in all, of one holder of a credential, and of one address where nobody is asked for one. (A browser
 #: opens no more than six to one server.)

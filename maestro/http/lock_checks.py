@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Final
 
 from maestro.http.actor_client import ActorClient, UnknownSystem
-from maestro.messages import Answer, CheckLock, Code
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import CheckLock
 
 #: Reads the lock board: 0 = open; a positive number = locked, another one whenever the lock's facts change;
 #: None = the board cannot tell.

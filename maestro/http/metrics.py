@@ -19,7 +19,8 @@ from maestro import __version__
 from maestro.http.actor_client import ActorClient, answer_of
 from maestro.http.exposition import Merged, rendered
 from maestro.http.usage import usage_of
-from maestro.messages import Code, Measure
+from maestro.messages.answers import Code
+from maestro.messages.questions import Measure
 from maestro.telemetry import definitions as metrics
 from maestro.telemetry.metrics import ActorState, MetricsRegistry, Snapshot
 

@@ -9,7 +9,7 @@ from maestro.cluster.node import Node
 from maestro.cluster.placement import Unfit, unfit
 from maestro.http.keys import ACTOR_CLIENT, CLUSTER
 from maestro.http.replies import reply
-from maestro.http.shapes import NodeShape, NodesShape
+from maestro.http.shapes.nodes import NodeShape, NodesShape
 
 
 async def nodes(request: web.Request) -> web.StreamResponse:

@@ -11,7 +11,7 @@ from maestro.http.inputs import user_of
 from maestro.http.keys import NOTIFIER, note
 from maestro.http.replies import reply
 from maestro.http.request_context import principal
-from maestro.http.shapes import NoticeTestBody
+from maestro.http.shapes.notices import NoticeTestBody
 
 
 async def notices(request: web.Request) -> web.StreamResponse:

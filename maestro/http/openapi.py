@@ -9,7 +9,7 @@ import orjson
 
 from maestro import __version__
 from maestro.http.operations import Operation
-from maestro.http.shapes import ErrorBody, Id, Number, SystemId
+from maestro.http.shapes.shared import ErrorBody, Id, Number, SystemId
 from maestro.statuses import SETS, ordered
 
 _REF: Final = "#/components/schemas/{name}"

@@ -11,7 +11,7 @@ from maestro.http.actor_client import Unavailable
 from maestro.http.comparing import Compared
 from maestro.http.outcome import ENOUGH, Outcomes, Replays, UnitReplayed
 from maestro.http.replies import Problem
-from maestro.messages import Answer, Code
+from maestro.messages.answers import Answer, Code
 
 COLUMNS: Final = (
     "instance_id", "branch", "state", "round", "replay", "type", "id", "row_branch", "about", "field", "change",

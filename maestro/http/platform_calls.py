@@ -15,7 +15,8 @@ from maestro.http.keys import ACTOR_CLIENT, NEWCOMERS, QUIET, SETTINGS, note
 from maestro.http.log_limits import cut
 from maestro.http.replies import Problem, answered, message_ok
 from maestro.http.request_context import check_system
-from maestro.messages import Answer, Code, ForgetAnswer, PersistSync, ReportReplayFailure
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import ForgetAnswer, PersistSync, ReportReplayFailure
 
 #: Seconds between two questions to a system whose actor is being started.
 STARTING_PAUSE: Final = 0.05

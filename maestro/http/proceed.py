@@ -20,7 +20,7 @@ from maestro.http.middleware import explained
 from maestro.http.observed import HEADER as REQUEST_ID
 from maestro.http.replies import SERVER, answered
 from maestro.http.request_context import check_system
-from maestro.messages import Answer, Code
+from maestro.messages.answers import Answer, Code
 from maestro.settings.model import HttpSettings
 from maestro.telemetry.definitions import HTTP_SECONDS, LOCK_CHECKS
 from maestro.telemetry.metrics import MetricsRegistry

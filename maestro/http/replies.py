@@ -7,7 +7,7 @@ import orjson
 from aiohttp import web
 
 from maestro.access.roles import Principal
-from maestro.messages import Answer, Code
+from maestro.messages.answers import Answer, Code
 
 #: What the `Server` header says; without it aiohttp tells its own and Python's version.
 SERVER: Final = "maestro"

@@ -19,12 +19,13 @@ from maestro.http.outcome import SURVEYED, Replays
 from maestro.http.outcome_csv import exported
 from maestro.http.replies import answered, reply
 from maestro.http.request_context import principal
-from maestro.http.shapes import EvidenceQuery, FindQuery, FindUnitsQuery, SetStatusQuery, UnitsQuery
+from maestro.http.shapes.decisions import SetStatusQuery
+from maestro.http.shapes.documents import FindQuery
+from maestro.http.shapes.units import EvidenceQuery, FindUnitsQuery, UnitsQuery
 from maestro.json_text import members
-from maestro.messages import (
-    Answer,
-    Code,
-    Decision,
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import Decision, Reconsider, SetStatus
+from maestro.messages.questions import (
     ExplainPolicies,
     FindDocuments,
     FindUnits,
@@ -32,8 +33,6 @@ from maestro.messages import (
     GetHeldInstance,
     GetReplays,
     GetUnits,
-    Reconsider,
-    SetStatus,
 )
 from maestro.statuses import Status
 

@@ -16,7 +16,8 @@ from aiohttp.typedefs import Handler
 from maestro.access.roles import Principal
 from maestro.http.actor_client import ActorClient
 from maestro.http.replies import Denied, Problem
-from maestro.messages import Answer, Question
+from maestro.messages.answers import Answer
+from maestro.messages.questions import Question
 from maestro.telemetry.metrics import ActorState, Snapshot
 
 

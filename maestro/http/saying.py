@@ -17,7 +17,7 @@ from msgspec import Raw, inspect
 
 from maestro import json_text
 from maestro.http.operations import Operation
-from maestro.http.shapes import ErrorBody
+from maestro.http.shapes.shared import ErrorBody
 from maestro.language import ENGLISH, from_header, speaking, told
 
 #: Bytes of an answer beyond which it is translated off the loop.

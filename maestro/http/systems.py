@@ -19,20 +19,15 @@ from maestro.http.keys import ACTOR_CLIENT, CLUSTER, ENTITIES, LABELS, SETTINGS,
 from maestro.http.overwrites import AT_MOST, Overwriting
 from maestro.http.replies import answered, problem, reply
 from maestro.http.request_context import check_system, principal
-from maestro.http.shapes import (
-    MAX_LOOK,
-    DecisionBody,
-    DeliveriesQuery,
-    ErrorsQuery,
-    ReasonedBody,
-    RedriveBody,
-    ResolveBody,
-    StaleQuery,
-    StoreQuery,
-)
-from maestro.messages import (
-    BROKER_PROBLEM,
-    Code,
+from maestro.http.shapes.decisions import DecisionBody, ReasonedBody
+from maestro.http.shapes.doubts import ResolveBody
+from maestro.http.shapes.error_queue import MAX_LOOK, ErrorsQuery, RedriveBody
+from maestro.http.shapes.notices import DeliveriesQuery
+from maestro.http.shapes.stale import StaleQuery
+from maestro.http.shapes.systems import StoreQuery
+from maestro.messages.answers import BROKER_PROBLEM, Code
+from maestro.messages.error_queue import ShownGroup
+from maestro.messages.questions import (
     CopyStore,
     DescribeSystem,
     GetWaiting,
@@ -49,7 +44,6 @@ from maestro.messages import (
     Redrive,
     ResolveDoubt,
     SetAside,
-    ShownGroup,
 )
 
 #: Seconds the parts have to say whether they are ready; an orchestrator's probe gives up soon after.

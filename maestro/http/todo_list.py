@@ -12,7 +12,9 @@ import msgspec
 from msgspec import Struct
 
 from maestro.http.actor_client import ActorClient, answer_of, of_each
-from maestro.messages import Code, ListErrorGroups, ListTodo, TodoItem, Waits, urgency
+from maestro.messages.answers import Code
+from maestro.messages.questions import ListErrorGroups, ListTodo
+from maestro.messages.todo import TodoItem, Waits, urgency
 
 #: Messages of one error queue that are looked at, and seconds that what was found counts.
 LOOKED_AT: Final = 500

@@ -1,16 +1,13 @@
-"""Ingress for one system: consumes its queues, hands deliveries to its actor, and settles them as it says.
+"""Ingress for one system: consumes its queues, and settles deliveries as the system's actor says.
 
-A delivery is held here until the actor settles it; when the actor's process is replaced, all that is held is
-handed to the new one, in the order it came. When the connection is lost, what was held is void: the broker
-delivers it again.
+What was delivered and is not settled is held (`held.HeldDeliveries`), and handed over to each new life of the actor.
+When the connection is lost, what was held is void: the broker delivers it again.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
-from itertools import count
 from typing import TypeVar
 from uuid import uuid4
 
@@ -40,30 +37,24 @@ from maestro.broker.topology import (
     SystemQueues,
 )
 from maestro.ingress.error_queue import ErrorQueue
-from maestro.ingress.outcomes import ended
-from maestro.links.codec import LIMIT
+from maestro.ingress.held import HeldDeliveries, unfit
 from maestro.links.session import Session
-from maestro.links.sizes import OVERHEAD
-from maestro.messages import (
+from maestro.messages.error_queue import GroupErrors, PeekErrors, RedriveErrors
+from maestro.messages.ingress import (
     Ack,
-    Arrived,
     DeadLetter,
     DeadLettered,
     FeedWaitQueue,
-    GroupErrors,
-    LeaveAnswered,
-    LeaveAsked,
     MeasureQueues,
     Park,
     Parked,
-    PeekErrors,
     PersistSwept,
     QueuesMeasured,
-    RedriveErrors,
     Source,
     SweepPersist,
     WaitQueueDrained,
 )
+from maestro.messages.leaving import LeaveAnswered, LeaveAsked
 from maestro.tasks import Tasks, until_done
 from maestro.telemetry.definitions import DELIVERIES, UNDECODABLE, UNPUBLISHABLE
 from maestro.telemetry.metrics import MetricsRegistry
@@ -88,8 +79,6 @@ LONG_CONSUMED = 35
 RELEASED_WITHIN = 12.0
 #: What a redrive says of an event: of its copy on the wait queue it is not true any more.
 REDRIVEN = (ERROR_HEADER, ERROR_ID_HEADER, FAILED_AT_HEADER, REDRIVE_HEADER)
-#: A larger body is not handed over: no frame carries it.
-LARGEST = LIMIT - 4 * OVERHEAD
 #: An AMQP header is short; a reason may quote the input.
 REASON_LIMIT = 1000
 
@@ -115,45 +104,24 @@ class SystemConsumer:
         self._turns = turns
         #: Why the queue is not consumed yet; empty: it is, or nothing speaks against it.
         self.hindrance = ""
-        #: Told when something is held that no session takes.
-        self._wanted = wanted
-        #: It had a session in this life of ingress; and it has taken its leave since.
-        self.known = self._left = False
-        #: Something of the system was settled here that it does not know of.
-        self._behind = False
         self._outcome_settled = outcome_settled or broker.ack
-        #: What is still to come of before an adoption: copies of the wait queue, and what was handed out before.
-        self._adopting: set[Source] = set()
-        #: References of what is of before it, once it has come.
-        self._foreign: set[int] = set()
-        self._adopted: Callable[[], None] = lambda: None
         self._registry = registry
         self._queues = SystemQueues(system_id)
         self._broker = broker
         self._prefetch = prefetch
         self._log = logs.get(system=system_id, actor="ingress")
         self._errors = ErrorQueue(broker, self._queues, self._log)
-        self._refs = count(1)
-        self._held: dict[int, Delivery] = {}
-        self._session: Session | None = None
-        #: References of what was handed over before, to this life of the system's actor or another.
-        self._handed: set[int] = set()
+        self.held = HeldDeliveries(self._queues, wanted)
         self._tasks = Tasks(self._log)
         self._persist: Consumer | None = None
-        #: Set while the broker's events are known to be ours: nothing is consumed or handed over otherwise.
-        self._owned = asyncio.Event()
-        self._owned.set()
         #: Set once the persist queue is consumed: the previous consumer is gone and its unacked messages are back.
         self._alone = asyncio.Event()
         #: Deliveries of the persist queue so far.
         self._taken = 0
         self._wait: Consumer | None = None
-        self._feeding = False
         self._feed_changed = asyncio.Event()
         #: Set when the wait queue and the error queue are to be declared, too.
         self._declare = asyncio.Event()
-        #: Deliveries whose event is being put on another queue: given back, it would be on both.
-        self._moving: set[int] = set()
         #: Why an event could not be moved to another queue for good, the last of this life; empty: all could.
         self.unpublishable = ""
         self._parking = 0
@@ -169,42 +137,13 @@ class SystemConsumer:
         self._tasks.start(self._begin(), "consume")
         self._tasks.start(self._feed(), "feed")
 
-    def own(self, *, ours: bool) -> None:
-        """Say whether the broker's events are ours. What came while that was not known is handed over then."""
-        if not ours:
-            self._owned.clear()
-        elif not self._owned.is_set():
-            self._owned.set()
-            self._hand_over_all()
-
-    def adopt(self, adopted: Callable[[], None]) -> None:
-        """Mark what waited or was handed out before these events were adopted; say once all of it has come."""
-        self._adopting = {Source.PERSIST, Source.WAIT}
-        self._adopted = adopted
-
-    def _is_foreign(self, delivery: Delivery) -> bool:
-        """Whether it is of before the adoption. What was handed out comes back first, marked as redelivered."""
-        source = self._source(delivery)
-        if source not in self._adopting or ERROR_HEADER in delivery.headers:
-            return False
-        if source is Source.PERSIST and not delivery.redelivered:
-            self._none_left(Source.PERSIST)
-            return False
-        return True
-
-    def _none_left(self, source: Source) -> None:
-        if source in self._adopting:
-            self._adopting.discard(source)
-            if not self._adopting:
-                self._adopted()
-
     @property
     def consuming(self) -> bool:
         """Whether anything was ever consumed here."""
         return self._persist is not None
 
     async def _begin(self) -> None:
-        await self._owned.wait()
+        await self.held.owned.wait()
         await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()[:1]))
         if self._turns is not None:
             await self._until_believed()
@@ -241,7 +180,7 @@ class SystemConsumer:
 
     async def close(self) -> None:
         """Take no event any more; what is held goes back to the broker, with its connection at the latest."""
-        if self._persist is not None and self.known:  # of a system at rest nothing is handed over anyway
+        if self._persist is not None and self.held.known:  # of a system at rest nothing is handed over anyway
             await self._persist.cancel()
         await self._tasks.close()
         if self._wait is not None:
@@ -253,120 +192,53 @@ class SystemConsumer:
             await self._persist.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(RELEASED_WITHIN):
-                while self._session is not None or self._moving or self._parking:  # noqa: ASYNC110 - rare, and soon over
+                while self.held.attached or self.held.moving or self._parking:  # noqa: ASYNC110 - rare, and soon over
                     await asyncio.sleep(LOOK)
         await self.close()
         if self._persist is not None:
             await self._persist.cancel()
-        held, self._held, self._session = sorted(self._held.items()), {}, None
-        for _, delivery in held:
+        for delivery in self.held.pop_all():
             if delivery.queue == OUTCOMES:
                 self._outcome_settled(delivery)
             else:
                 self._broker.requeue(delivery)
 
     def attach(self, session: Session) -> None:
-        """A session with the system's actor: hand over all that is held."""
-        self.detach()
-        self._session, self.known, self._left, self._behind = session, True, False, False
-        self._hand_over_all()
-
-    def _hand_over_all(self) -> None:
-        for ref, delivery in sorted(self._held.items()):
-            self._hand_over(ref, delivery)
-        if self.needed:
-            self._wanted()
+        """A session with the system's actor. What a former session ordered of the wait queue is void."""
+        self._set_feed(on=False)
+        self.held.attach(session)
 
     def detach(self) -> None:
         """The session is over. What the system's actor ordered of the wait queue is void."""
         self._set_feed(on=False)
-        self._session = None
-        if self.needed:
-            self._wanted()
-
-    @property
-    def needed(self) -> bool:
-        """Whether the system's actor is needed, and has no session: it may be passivated."""
-        return (bool(self._held) or self._behind) and self._session is None and self._owned.is_set()
-
-    @property
-    def hears(self) -> bool:
-        """Whether outcomes may be of use to the system: to one at rest they are not."""
-        return self.known and not self._left
+        self.held.detach()
 
     def _leave(self) -> None:
         """The system is at rest and would end: let it, if there is nothing for it; then hold what comes."""
-        granted = not (self._held or self._moving or self._parking or self._feeding or self._wait is not None)
-        self._post(LeaveAnswered(granted))
+        held = self.held
+        granted = not (held or held.moving or self._parking or held.feeding or self._wait is not None)
+        held.post(LeaveAnswered(granted))
         if granted:
-            self._left = True
+            held.left = True
             self.detach()
-
-    @property
-    def unsettled(self) -> int:
-        """Deliveries held until the system's actor settles them."""
-        return len(self._held)
 
     # --- from the broker ---------------------------------------------------------------------------------------
 
     def _arrived(self, delivery: Delivery) -> None:
-        ref = next(self._refs)
-        self._registry.count(DELIVERIES, self._source(delivery).value)
-        self._held[ref] = delivery
-        self._taken += self._source(delivery) is Source.PERSIST
-        if self._adopting and self._is_foreign(delivery):
-            self._foreign.add(ref)
-        problem = delivery.problem
-        if not problem and len(delivery.body) > LARGEST:
-            problem = f"body: is larger than {LARGEST} bytes"
-        if problem:
+        source = self.held.source(delivery)
+        self._registry.count(DELIVERIES, source.value)
+        self._taken += source is Source.PERSIST
+        ref = self.held.take(delivery)
+        if problem := unfit(delivery):
             self._registry.count(UNDECODABLE)
             self._log.error("bad input", reason=problem, verdict="error")
             self.receive(DeadLetter("", delivery.body, problem, no_event=False, refs=(ref,)))
-            self._behind = True  # what it said of its error queue is not true any more
-        else:
-            self._hand_over(ref, delivery)
-        if self._session is None:
-            self._wanted()
-
-    def _hand_over(self, ref: int, delivery: Delivery) -> None:
-        if self._session is None or not self._owned.is_set() or delivery.problem or len(delivery.body) > LARGEST:
-            return
-        if self._waits(delivery) and not self._feeding:
-            return  # once the feed goes on
-        if delivery.queue == OUTCOMES:
-            found = ended(delivery.body, ref)
-            assert found is not None, "it was read before"
-            self._session.post(found[1], lazy=True)
-            return
-        source, redriven = self._source(delivery), ERROR_HEADER in delivery.headers
-        mark = delivery.message_id if source is Source.WAIT else str(delivery.headers.get(ERROR_ID_HEADER, ""))
-        redelivered = delivery.redelivered or ref in self._handed
-        self._handed.add(ref)
-        foreign, at = ref in self._foreign, time.time()
-        self._session.post(
-            Arrived(ref, source, delivery.body, redelivered, redriven=redriven, foreign=foreign, at=at, mark=mark)
-        )
-
-    def outcome(self, delivery: Delivery) -> None:
-        """Take an outcome that is about this system, or may be: it is handed over, and settled as its actor says."""
-        ref = next(self._refs)
-        self._held[ref] = delivery
-        self._hand_over(ref, delivery)
-
-    def _source(self, delivery: Delivery) -> Source:
-        return Source.WAIT if self._waits(delivery) else Source.PERSIST
-
-    def void(self, queue: str) -> None:
-        """Forget the deliveries of a queue, which became void: the broker will deliver them again."""
-        self._void(queue)
 
     def _void(self, queue: str) -> None:
         """The deliveries of a queue became void: the broker will deliver them again."""
         if queue == self._queues.wait:
             self._out_until = asyncio.get_running_loop().time() + TAKEN_BACK_WITHIN
-        self._held = {ref: delivery for ref, delivery in self._held.items() if delivery.queue != queue}
-        self._handed &= self._held.keys()
+        self.held.void(queue)
 
     # --- from the system's actor -------------------------------------------------------------------------------
 
@@ -378,7 +250,8 @@ class SystemConsumer:
             case Park():
                 self._tasks.start(self._park(item), "park")
             case DeadLetter(refs=refs):
-                self._moving.update(refs)  # now, not when the task begins: the feed may be stopped with the next item
+                # Now, not when the task begins: the feed may be stopped with the next item.
+                self.held.moving.update(refs)
                 self._tasks.start(self._dead_letter(item), "dead-letter")
             case FeedWaitQueue(on=on):
                 self._set_feed(on=on)
@@ -405,8 +278,7 @@ class SystemConsumer:
             self._tasks.start(self._ack_later(refs), "acknowledge")
             return
         for ref in refs:
-            delivery = self._held.pop(ref, None)
-            self._handed.discard(ref)
+            delivery = self.held.pop(ref)
             if delivery is not None:
                 faultpoints.reach("ingress.before_ack")
                 if delivery.queue == OUTCOMES:
@@ -420,7 +292,7 @@ class SystemConsumer:
         self._parks += 1
         try:
             await self._until_believed()
-            original = self._original(order.refs)
+            original = self.held.first(order.refs)
             message = Message(order.body, message_id_of(order.key), moved=True, original=original, dropped=REDRIVEN)
             await self._until_done(lambda: self._publish(PERSIST, self._queues.wait_key, message))
         except Unpublishable as problem:
@@ -430,11 +302,11 @@ class SystemConsumer:
             self._parking -= 1
         faultpoints.reach("ingress.after_park_confirmed")
         self._ack(order.refs)
-        self._post(Parked(order.key))
+        self.held.post(Parked(order.key))
 
     async def _dead_letter(self, order: DeadLetter) -> None:
         id_ = message_id_of(order.key) if order.key else f"refused-{uuid4().hex}"
-        original = self._original(order.refs)
+        original = self.held.first(order.refs)
         reason = order.reason[:REASON_LIMIT].encode(errors="replace").decode()  # it may quote a lone surrogate
         at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         headers = {ERROR_HEADER: reason, ERROR_ID_HEADER: id_, FAILED_AT_HEADER: at}
@@ -452,13 +324,9 @@ class SystemConsumer:
             self._give_up("dead-letter", order.key, problem)
             return
         finally:
-            self._moving.difference_update(order.refs)
+            self.held.moving.difference_update(order.refs)
         if order.key:
-            self._post(DeadLettered(order.key, order.number))
-
-    def _original(self, refs: tuple[int, ...]) -> Delivery | None:
-        """Return the delivery an event came by, while it is held: what came with it goes along."""
-        return next((self._held[ref] for ref in refs if ref in self._held), None)
+            self.held.post(DeadLettered(order.key, order.number))
 
     def _give_up(self, what: str, key: str, problem: Unpublishable) -> None:
         """Leave an event where it is: the broker can never take its message, so trying again has no end."""
@@ -496,7 +364,7 @@ class SystemConsumer:
         except BrokerError as problem:
             self._log.warning("queues not measured", cause=str(problem))
             depths = []
-        self._post(QueuesMeasured(tuple(depths)))
+        self.held.post(QueuesMeasured(tuple(depths)))
 
     async def _sweep(self, order: SweepPersist) -> None:
         """Wait until all that stands in the persist queue at this moment was taken off it.
@@ -511,15 +379,11 @@ class SystemConsumer:
             depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
             if depth is None or not depth.ready:
                 break
-        self._post(PersistSwept(order.id, order.send))
+        self.held.post(PersistSwept(order.id, order.send))
 
     async def _carry_out(self, order: PeekErrors | GroupErrors | RedriveErrors) -> None:
         await self._until_believed()
-        self._post(await self._errors.carry_out(order))
-
-    def _post(self, item: object) -> None:
-        if self._session is not None:
-            self._session.post(item)
+        self.held.post(await self._errors.carry_out(order))
 
     # --- the wait queue ----------------------------------------------------------------------------------------
 
@@ -529,11 +393,8 @@ class SystemConsumer:
         They are kept for a while, and handed over again when the feed goes on: a broker counts how often it gets a
         message back, and quorum queues of RabbitMQ 4 drop what came back too often.
         """
-        self._feeding = on
         self._feed_changed.set()
-        for ref, delivery in sorted(self._held.items()) if on else ():
-            if self._waits(delivery) and ref not in self._moving:
-                self._hand_over(ref, delivery)
+        self.held.feed(on=on)
 
     async def _feed(self) -> None:
         """Consume the wait queue while it is to be fed and holds something, and say when it is drained."""
@@ -543,27 +404,25 @@ class SystemConsumer:
         while True:
             await self._feed_changed.wait()
             self._feed_changed.clear()
-            if self._feeding:
+            if self.held.feeding:
                 await self._watch_drain()
             elif self._wait is not None:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._feed_changed.wait(), KEPT_FOR)
                     continue  # the feed goes on: nothing is given back
                 await self._moved()
-                if not self._feeding:
+                if not self.held.feeding:
                     await self._wait.cancel()
                     self._wait = None
-                    self._give_back_waiting()
+                    for delivery in self.held.pop_waiting():
+                        self._broker.requeue(delivery)
 
     async def _moved(self) -> None:
         """Wait until nothing of the wait queue is being put elsewhere, for a while: a broker may take its time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(MOVED_WITHIN):
-                while self._one_leaves():  # noqa: ASYNC110 - rare, and over in a moment
+                while self.held.any_waiting_moves:  # noqa: ASYNC110 - rare, and over in a moment
                     await asyncio.sleep(LOOK)
-
-    def _one_leaves(self) -> bool:
-        return any(ref in self._moving for ref, delivery in self._held.items() if self._waits(delivery))
 
     async def _watch_drain(self) -> None:
         if self._parks:  # what waits comes with its copy then, rather than before it
@@ -580,8 +439,8 @@ class SystemConsumer:
             if self._more_may_wait() or (depth is not None and depth.ready):
                 await self._consume_waiting()
             elif looked and parks == self._parks:
-                self._none_left(Source.WAIT)
-                self._post(WaitQueueDrained())
+                self.held.none_left(Source.WAIT)
+                self.held.post(WaitQueueDrained())
 
     async def _consume_waiting(self) -> None:
         """Consume the wait queue from now on; after a start most have nothing on them, and need no consumer."""
@@ -597,17 +456,7 @@ class SystemConsumer:
         """Whether the wait queue may get, or get back, more than its depth says."""
         if self._parking or asyncio.get_running_loop().time() < self._out_until:
             return True
-        return any(map(self._waits, self._held.values()))
-
-    def _waits(self, delivery: Delivery) -> bool:
-        return delivery.queue == self._queues.wait
-
-    def _give_back_waiting(self) -> None:
-        for ref, delivery in list(self._held.items()):
-            if self._waits(delivery) and ref not in self._moving:
-                del self._held[ref]
-                self._handed.discard(ref)
-                self._broker.requeue(delivery)
+        return self.held.any_waits
 
     async def _until_done(self, work: Callable[[], Awaitable[T]]) -> T:
         return await until_done(work, self._log)

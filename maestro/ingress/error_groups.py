@@ -12,7 +12,7 @@ import orjson
 
 from maestro.broker.base import Delivery
 from maestro.broker.topology import DOUBT_HEADER, ERROR_HEADER, ERROR_ID_HEADER, FAILED_AT_HEADER
-from maestro.messages import ErrorGroup, ShownGroup
+from maestro.messages.error_queue import ErrorGroup, ShownGroup
 
 #: A larger body is not read for the instance that its reason may name: it would take too long of ingress's loop.
 READ_BYTES: Final = 64 * 1024

@@ -14,7 +14,7 @@ from maestro.broker.topology import (
     SystemQueues,
 )
 from maestro.ingress.error_groups import Failed, chosen, error_id, grouped
-from maestro.messages import (
+from maestro.messages.error_queue import (
     ErrorMessage,
     ErrorsGrouped,
     ErrorsPeeked,

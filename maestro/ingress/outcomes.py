@@ -19,7 +19,7 @@ from maestro.backoff import Backoff
 from maestro.broker.base import Broker, BrokerError, BrokerUnavailable, Consumer, Delivery, Message
 from maestro.broker.topology import NO_SYSTEM, OUTCOMES, OUTCOMES_BINDINGS, OUTCOMES_PASSED, passed_outcomes_of
 from maestro.events import BadInput, ReplayRef, first_event
-from maestro.messages import Ended
+from maestro.messages.ingress import Ended
 from maestro.tasks import Tasks
 
 #: Unacknowledged outcomes at a time.

@@ -19,7 +19,7 @@ from maestro.ingress.ownership import Ownership, owner_of
 from maestro.links.items import INGRESS, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
-from maestro.messages import BROKER_PROBLEM
+from maestro.messages.answers import BROKER_PROBLEM
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.door import open_stores
@@ -94,14 +94,14 @@ class IngressService:
 
     def _take_outcome(self, system_id: str, delivery: Delivery) -> int:
         lines = [self._lines.get(system_id)] if system_id else list(self._lines.values())
-        taken = [line for line in lines if line is not None and line.hears]
+        taken = [line for line in lines if line is not None and line.held.hears]
         for line in taken:
-            line.outcome(delivery)
+            line.held.take_outcome(delivery)
         return len(taken)
 
     def _void_outcomes(self) -> None:
         for line in self._lines.values():
-            line.void(OUTCOMES)
+            line.held.void(OUTCOMES)
 
     def _new_ownership(self) -> Ownership:
         folder = self._settings.data_dir
@@ -122,11 +122,11 @@ class IngressService:
         elif not self._node.alone:
             self._holding.clear()
         for line in self._lines.values():
-            line.own(ours=self._ours)
+            line.held.own(ours=self._ours)
 
     def snapshot(self) -> Snapshot:
         """Return what ingress measured."""
-        held = sum(line.unsettled for line in self._lines.values())
+        held = sum(len(line.held) for line in self._lines.values())
         return self._registry.snapshot(
             [
                 Sample(CONNECTED.name, (), float(self._broker.connected)),
@@ -247,7 +247,7 @@ class IngressService:
             return
         line = self._line(system.system_id)
         session.on_item, session.on_lost = line.receive, line.detach
-        if not line.known:
+        if not line.held.known:
             self._debounce.put_off()
         since = self._wanted.pop(system.system_id, 0.0)
         if system.system_id in self._passivated:
@@ -276,7 +276,7 @@ class IngressService:
         """Ask again for those that have not come: a message may be lost, and one that just left has no mark yet."""
         self._again = None
         self._wanted = {
-            one: since for one, since in self._wanted.items() if one in self._lines and self._lines[one].needed
+            one: since for one, since in self._wanted.items() if one in self._lines and self._lines[one].held.needed
         }
         if self._wanted:
             self._wake_those_at_rest(self._wanted)
@@ -296,14 +296,14 @@ class IngressService:
                 system_id, self._broker, prefetch, self._registry, self._outcomes.settled,
                 partial(self._want, system_id), lambda: self._node.believed, self._turns,
             )  # fmt: skip
-            line.own(ours=self._ours)
+            line.held.own(ours=self._ours)
             if self._ownership is not None and system_id in self._ownership.adopting:
-                line.adopt(partial(self._ownership.adopted, system_id))
+                line.held.adopt(partial(self._ownership.adopted, system_id))
             line.open()
         return line
 
     def _declare_all(self) -> None:
         """Declare what those that are awake may need; a system at rest needs no more than its persist queue."""
         for line in self._lines.values():
-            if line.known:
+            if line.held.known:
                 line.declare()

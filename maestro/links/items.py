@@ -4,17 +4,12 @@ from typing import Any, Final
 
 import msgspec
 
-from maestro.messages import (
-    Answer,
-    CascadeDone,
-    Item,
-    LeaveAnswered,
-    LeaveAsked,
-    OfIngress,
-    Question,
-    ToCascade,
-    ToIngress,
-)
+from maestro.messages.answers import Answer
+from maestro.messages.cascade import CascadeDone, ToCascade
+from maestro.messages.ingress import OfIngress, ToIngress
+from maestro.messages.item import Item
+from maestro.messages.leaving import LeaveAnswered, LeaveAsked
+from maestro.messages.questions import Question
 
 #: The version of what is said here. Both ends come from one installation: they differ while it is exchanged under a
 #: running Maestro.

@@ -5,15 +5,9 @@ from typing import Any, Final
 
 from maestro.links.codec import LIMIT
 from maestro.links.items import Answered
-from maestro.messages import (
-    Arrived,
-    DeadLetter,
-    DeadLetterDocument,
-    EnqueueReprocessing,
-    EnqueueUnits,
-    ErrorsPeeked,
-    Park,
-)
+from maestro.messages.cascade import DeadLetterDocument, EnqueueReprocessing, EnqueueUnits
+from maestro.messages.error_queue import ErrorsPeeked
+from maestro.messages.ingress import Arrived, DeadLetter, Park
 
 #: Bytes of an item beside what it carries.
 OVERHEAD: Final = 200

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from maestro import backoff, logs
-from maestro.messages import TodoItem
+from maestro.messages.todo import TodoItem
 from maestro.notify.plan import Book, Due, Known, Step
 from maestro.notify.texts import Message, message, test_message
 from maestro.notify.ways import Way, ways_of

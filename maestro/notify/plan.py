@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from maestro.messages import TodoItem, Waits
+from maestro.messages.todo import TodoItem, Waits
 from maestro.settings.notify import NotifySettings
 
 #: Things that are known at once; further ones are counted only.

@@ -9,7 +9,7 @@ from msgspec import Struct
 from maestro import titles
 from maestro.language import ENGLISH, PORTUGUESE
 from maestro.language.tables import Table, Text
-from maestro.messages import TodoItem
+from maestro.messages.todo import TodoItem
 from maestro.notify.plan import Due, Step
 
 #: Things of one notice that are told one by one; and characters of a cause.

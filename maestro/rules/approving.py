@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from maestro.messages import UNLIMITED, Budget, Code
+from maestro.messages.answers import Code
+from maestro.messages.decisions import UNLIMITED, Budget
 from maestro.rules import commands as do
 from maestro.rules import demanding, facts
 from maestro.rules.asking import refuse

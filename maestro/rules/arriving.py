@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import (
     committing,

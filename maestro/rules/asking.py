@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules.document import MAESTRO, Document
 from maestro.rules.rendering import wire_time

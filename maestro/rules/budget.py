@@ -3,7 +3,7 @@
 Limits count one stretch of a run, from its start or resumption on. Rounds and cascades count like all replays.
 """
 
-from maestro.messages import Budget
+from maestro.messages.decisions import Budget
 
 SECONDS_PER_MINUTE = 60
 

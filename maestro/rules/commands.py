@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules.command import Alarm as Alarm
 from maestro.rules.command import Command as Command
 from maestro.rules.command import Needs as Needs

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from maestro.json_text import text_of
-from maestro.messages import UNLIMITED, Budget, Code, Covers
+from maestro.messages.answers import Code
+from maestro.messages.decisions import UNLIMITED, Budget, Covers
 from maestro.rules import commands as do
 from maestro.rules import demanding, facts
 from maestro.rules.asking import refuse

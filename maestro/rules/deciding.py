@@ -1,6 +1,7 @@
 """Flow 3, the decision: approve, skip, retry, cancel, and the override by hand. Each answers its ticket."""
 
-from maestro.messages import UNLIMITED, Code
+from maestro.messages.answers import Code
+from maestro.messages.decisions import UNLIMITED
 from maestro.rules import (
     approving,
     concluding,

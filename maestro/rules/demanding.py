@@ -6,7 +6,7 @@ records what was demanded last (`Document.demand`); what a restart with other po
 """
 
 from maestro.json_text import text_of
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import facts, policies
 from maestro.rules.asking import refuse
 from maestro.rules.document import MAESTRO, Document

@@ -10,7 +10,7 @@ from enum import StrEnum
 from heapq import heapify, heappop, heappush
 
 from maestro.events import MASTER
-from maestro.messages import UNLIMITED, Budget, Covers
+from maestro.messages.decisions import UNLIMITED, Budget, Covers
 from maestro.rules.budget import used_up
 from maestro.rules.delivery import Sight
 from maestro.rules.impact import Impacted, Origin, UnitKey

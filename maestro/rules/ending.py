@@ -3,7 +3,7 @@
 The lock is held until the clean-up is done; the end that is decided (`Document.ending`) survives a crash.
 """
 
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts, outage
 from maestro.rules.document import Document, Ending, Stage

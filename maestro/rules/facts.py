@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from maestro.events import ReplayRef
-from maestro.messages import UNLIMITED, Budget, Cancel, Covers, Decision, Pause, Recheck
+from maestro.messages.decisions import UNLIMITED, Budget, Cancel, Covers, Decision, Pause, Recheck
 from maestro.rules.commands import Topic
 from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.facts_of_siblings import AskAgainFailed as AskAgainFailed

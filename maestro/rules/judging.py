@@ -5,7 +5,7 @@ restart, then the oldest waiting event, then the inbox.
 """
 
 from maestro.events import MASTER
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import (
     committing,

@@ -4,7 +4,7 @@ A replay computed its result from the data as it was. Once anything else of the 
 build on what is no longer so: it is superseded, and its unit is sent again (semantics: Retry).
 """
 
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules.document import Document
 from maestro.rules.ending import SUPERSEDED
 from maestro.rules.settling import answer, reject

@@ -5,7 +5,7 @@ its process failed `replay_attempts` times. It stays outstanding. When nothing e
 leaves it out or has it tried again (semantics: A unit that cannot be replayed).
 """
 
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts, kept, staleness
 from maestro.rules.asking import answer, conflict, found, refuse

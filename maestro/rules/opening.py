@@ -1,6 +1,6 @@
 """Flow 1, the held side: a document is opened for an event whose data would change finished results."""
 
-from maestro.messages import UNLIMITED, Budget
+from maestro.messages.decisions import UNLIMITED, Budget
 from maestro.rules import commands as do
 from maestro.rules import covering, demanding, facts, leaving_out
 from maestro.rules.delivery import Delivery

@@ -26,7 +26,7 @@ from typing import Any, Final
 import msgspec
 
 from maestro import json_text
-from maestro.messages import UNLIMITED, Budget
+from maestro.messages.decisions import UNLIMITED, Budget
 from maestro.rules.budget import stricter
 from maestro.rules.impact import parse_timestamp
 

@@ -4,7 +4,7 @@ Fails closed: the units are only replaced once Discovery and Process Memory said
 """
 
 from maestro.events import MASTER
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import demanding, facts, not_finished
 from maestro.rules.asking import answer, conflict, found, refuse

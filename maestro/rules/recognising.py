@@ -5,7 +5,7 @@ Semantics: States of a system, "A delivery is known by …".
 
 from typing import Final
 
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts, identity
 from maestro.rules.delivery import Delivery, Verdict

@@ -5,7 +5,7 @@ open it is judged at once.
 """
 
 from maestro.events import celery_body, parse_event
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import approving, covering, facts, waiting
 from maestro.rules.asking import conflict, found, refuse
 from maestro.rules.delivery import Delivery

@@ -5,7 +5,7 @@ after an answer. A result may impact more: the document grows before the result 
 """
 
 from maestro.events import MASTER, ReplayRef
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import (
     committing,

@@ -3,7 +3,7 @@
 Nothing makes a commit in doubt again before that: neither a retry nor an event that comes back from its error queue.
 """
 
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import concluding, facts, judging
 from maestro.rules.committing import young_enough

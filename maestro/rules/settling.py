@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.delivery import Delivery, Verdict

@@ -4,7 +4,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from maestro.messages import UNLIMITED, Budget
+from maestro.messages.decisions import UNLIMITED, Budget
 from maestro.rules.commands import Decider
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document

@@ -4,7 +4,7 @@ What waits is numbered in the store; the copies on the wait queue mirror it. Not
 system is blocked.
 """
 
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.delivery import Delivery, Verdict

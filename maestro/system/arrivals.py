@@ -4,7 +4,8 @@ from typing import Any
 
 from maestro import json_text
 from maestro.events import BadInput, Event, NoEvent, celery_body, parse_arrival, parse_event
-from maestro.messages import Arrived, DeadLetter, ForgetAnswer, PersistSync, Source
+from maestro.messages.ingress import Arrived, DeadLetter, Source
+from maestro.messages.questions import ForgetAnswer, PersistSync
 from maestro.rules import identity
 from maestro.rules.facts import EventArrived, ReplayErred
 

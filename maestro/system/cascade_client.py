@@ -8,7 +8,7 @@ from itertools import chain
 
 from maestro.links.session import Session
 from maestro.links.sizes import fits
-from maestro.messages import (
+from maestro.messages.cascade import (
     CascadeDone,
     DeadLetterDocument,
     DequeueControl,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from maestro.messages import Budget, Covers
+from maestro.messages.decisions import Budget, Covers
 from maestro.rules.commands import Decider
 from maestro.rules.document import Approval
 from maestro.rules.state import Cover

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from msgspec import structs
 
-from maestro.messages import Approve, Decision, LeaveOut, Reconsider, Resume, Retry, SetStatus, Skip
+from maestro.messages.decisions import Approve, Decision, LeaveOut, Reconsider, Resume, Retry, SetStatus, Skip
 from maestro.rules import facts
 from maestro.rules.state import System
 from maestro.system.repository import Repository

@@ -7,21 +7,18 @@ from typing import Any, Final
 import orjson
 
 from maestro.broker.topology import ERROR_HEADER, FAILED_AT_HEADER
-from maestro.messages import (
-    Answer,
-    Code,
+from maestro.messages.answers import Answer, Code
+from maestro.messages.error_queue import (
     ErrorGroup,
     ErrorMessage,
     ErrorsGrouped,
     ErrorsPeeked,
     ErrorsRedriven,
     GroupErrors,
-    ListErrorGroups,
-    ListErrors,
     PeekErrors,
-    Redrive,
     RedriveErrors,
 )
+from maestro.messages.questions import ListErrorGroups, ListErrors, Redrive
 from maestro.settings.model import HttpSettings
 from maestro.system.deadline import SHARE
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from maestro.links.session import Session
-from maestro.messages import LeaveAnswered, LeaveAsked
+from maestro.messages.leaving import LeaveAnswered, LeaveAsked
 
 #: Seconds that the other end has to answer.
 WITHIN: Final = 2.0

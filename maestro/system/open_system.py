@@ -18,28 +18,25 @@ from maestro.access.tokens import TokenFile
 from maestro.links.dialer import Dialer
 from maestro.links.items import CASCADE, INGRESS, SYSTEM, Hello
 from maestro.links.session import Session
-from maestro.messages import (
-    UNOBTRUSIVE,
+from maestro.messages.answers import Answer
+from maestro.messages.cascade import CascadeDone
+from maestro.messages.error_queue import ErrorsGrouped, ErrorsPeeked, ErrorsRedriven
+from maestro.messages.ingress import (
     Ack,
-    Answer,
     Arrived,
-    CascadeDone,
     DeadLetter,
     DeadLettered,
     Ended,
-    ErrorsGrouped,
-    ErrorsPeeked,
-    ErrorsRedriven,
     FeedWaitQueue,
-    LeaveAnswered,
     Park,
     Parked,
     PersistSwept,
-    Question,
     QueuesMeasured,
     SweepPersist,
     WaitQueueDrained,
 )
+from maestro.messages.leaving import LeaveAnswered
+from maestro.messages.questions import UNOBTRUSIVE, Question
 from maestro.platform import Platform
 from maestro.rules import commands as do
 from maestro.rules import facts

@@ -17,7 +17,8 @@ import msgspec
 import orjson
 
 from maestro import logs
-from maestro.messages import Answer, Code, DescribeSystem, ListRecords, ListTodo, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import DescribeSystem, ListRecords, ListTodo, Question
 from maestro.statuses import SystemState
 from maestro.store.rest_mark import RestMark
 from maestro.telemetry.definitions import LEDGER_ROWS, STALE, STATE, STORE_BYTES

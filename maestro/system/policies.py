@@ -1,6 +1,6 @@
 """The policies that are configured, as the rules know them."""
 
-from maestro.messages import Budget
+from maestro.messages.decisions import Budget
 from maestro.rules.policies import Effect, Policy
 from maestro.settings.model import Settings
 

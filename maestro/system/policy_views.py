@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from maestro.messages import Answer, Code, ExplainPolicies, ListPolicies
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import ExplainPolicies, ListPolicies
 from maestro.rules import demanding
 from maestro.rules.policies import Effect, Policy
 from maestro.rules.rendering import demand_json, explained

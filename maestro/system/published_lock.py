@@ -10,7 +10,7 @@ from maestro.board.errors import BoardError
 from maestro.board.file import find_board
 from maestro.board.layout import State
 from maestro.board.owner import OwnedSlot
-from maestro.messages import Answer, Code
+from maestro.messages.answers import Answer, Code
 from maestro.rules.state import Lock
 from maestro.settings.model import Settings
 from maestro.system import views

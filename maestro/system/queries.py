@@ -8,13 +8,13 @@ import msgspec
 import orjson
 
 from maestro.events import BadInput, edited
-from maestro.messages import (
-    Answer,
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import Decision, Reconsider
+from maestro.messages.ingress import MeasureQueues
+from maestro.messages.questions import (
     AwaitChange,
     CheckLock,
-    Code,
     CopyStore,
-    Decision,
     DescribeSystem,
     ExplainPolicies,
     FindDocuments,
@@ -36,11 +36,9 @@ from maestro.messages import (
     ListTodo,
     ListWaiting,
     Measure,
-    MeasureQueues,
     PersistSync,
     Question,
     ReadStore,
-    Reconsider,
     Redrive,
     ReportReplayFailure,
     ResolveDoubt,

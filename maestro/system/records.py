@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from maestro.messages import Answer, Code, ListRecords, place_of
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import ListRecords, place_of
 from maestro.rules.document import MAESTRO, Document, HistoryEntry
 from maestro.rules.rendering import history_entry, zoned_time
 from maestro.rules.state import System

@@ -27,7 +27,7 @@ from operator import attrgetter
 from typing import Any
 
 from maestro.events import parse_celery
-from maestro.messages import Budget
+from maestro.messages.decisions import Budget
 from maestro.rules.budget import limited
 from maestro.rules.delivery import Delivery, Sight, Verdict
 from maestro.rules.document import Document, Ending, HistoryEntry

@@ -18,7 +18,9 @@ from maestro.links.dialer import Dialer
 from maestro.links.items import MAIN, SYSTEM, Asked, Hello
 from maestro.links.session import Session
 from maestro.links.sizes import fits
-from maestro.messages import Answer, CheckLock, Code, LeaveAnswered, Measure
+from maestro.messages.answers import Answer, Code
+from maestro.messages.leaving import LeaveAnswered
+from maestro.messages.questions import CheckLock, Measure
 from maestro.platform import Platform
 from maestro.rules.ledger_book import LatePolicy, Scope
 from maestro.rules.policies import for_system

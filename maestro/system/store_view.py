@@ -4,7 +4,8 @@ from typing import Any
 
 import orjson
 
-from maestro.messages import Answer, Code, ReadStore
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import ReadStore
 from maestro.store import reading
 from maestro.store.base import Store, StoreError
 from maestro.store.places import copy_of

@@ -10,7 +10,8 @@ from typing import Final
 from msgspec import json
 
 from maestro import json_text, titles
-from maestro.messages import Answer, Code, TodoItem, Waits, urgency
+from maestro.messages.answers import Answer, Code
+from maestro.messages.todo import TodoItem, Waits, urgency
 from maestro.rules.document import Document
 from maestro.rules.policies import Effect
 from maestro.rules.preview import digest

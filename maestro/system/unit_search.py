@@ -7,7 +7,8 @@ from typing import Any, Final
 import orjson
 
 from maestro import json_text
-from maestro.messages import Answer, Code, FindUnits
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import FindUnits
 from maestro.rules.document import Document
 from maestro.rules.rendering import unit_json
 from maestro.rules.unit import Unit, UnitState

@@ -9,7 +9,8 @@ import msgspec
 import orjson
 
 from maestro.events import parse_celery
-from maestro.messages import Answer, Code, FindDocuments, GetReplays, GetUnits
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import FindDocuments, GetReplays, GetUnits
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.ledger_book import Stale, StaleState

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from maestro import backoff, logs
-from maestro.messages import Answer, Code
+from maestro.messages.answers import Answer, Code
 from maestro.rules.document import Document, HistoryEntry
 from maestro.rules.rendering import zoned_time
 from maestro.rules.state import System

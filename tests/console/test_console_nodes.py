@@ -8,7 +8,8 @@ import pytest
 from maestro.cluster.node import Node
 from maestro.http.app import create_app
 from maestro.http.server import serve_http
-from maestro.messages import Answer, Code, DescribeSystem, ListTodo
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import DescribeSystem, ListTodo
 from tests.support.background import Background
 from tests.support.browser import Browser
 from tests.support.cluster_view import FakeClusterView

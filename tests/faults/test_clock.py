@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.figures import note
 from tests.support.procs import kill, processes
-from tests.support.stage import ROOT, eventually, stage, unit
+from tests.support.stage import PATIENCE, ROOT, eventually, stage, unit
 from tests.support.tenant import JSON, Tenant, new_tenant
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(300)]
@@ -52,9 +52,8 @@ async def test_the_clock_is_set(tmp_path: Path, vhost_url: str, ahead: float) ->
         kill(processes(tmp_path / "data")[f"system {busy.system}"])  # its next life has a smaller or larger epoch
         await busy.publish_all(*(f"i{number}" for number in range(20)))
         await busy.commits_are(*(f"i{number}" for number in range(20)))
-        await it.reaches(doc, "failure")
+        await it.reaches(doc, "failure", REPLAY_TIMEOUT + PATIENCE)  # not an hour late
         waited = time.monotonic() - at
-        assert waited < REPLAY_TIMEOUT * 3, "the time-out is neither an hour late"
         assert ahead > 0 or waited > REPLAY_TIMEOUT / 2, "nor at once"
         await held.publish("w2")
         set_clock(0)

@@ -25,7 +25,7 @@ from tests.support.cluster import LEASE, Cluster, ClusterNode, cluster
 from tests.support.postgres import PostgresNode
 from tests.support.stage import eventually
 
-pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres, pytest.mark.alone, pytest.mark.timeout(600)]
 SYSTEMS = tuple(f"s{number}" for number in range(6))
 #: Seconds in which the systems of a node that is gone must be served again; generous, for a machine of two cores that
 #: runs three nodes, PostgreSQL and RabbitMQ.

@@ -14,6 +14,7 @@ from random import Random
 import pytest
 
 from tests.faults.figures import note
+from tests.faults.killing import COMMITS_AGAIN
 from tests.support.procs import processes
 from tests.support.stage import Stage, event, eventually, stage
 
@@ -39,7 +40,7 @@ async def killed(it: Stage, system: str, dice: Random) -> None:
         calls = it.siblings.calls("commit")
         return sum(call.instance_id.startswith(f"{system}.") for call in calls) > len(own)
 
-    await it.siblings.wait_for(called, 60)
+    await it.siblings.wait_for(called, COMMITS_AGAIN)
     await asyncio.sleep(dice.uniform(0.0, 1.2 * COMMIT))
     old = processes(it.folder / "data").get(f"system {system}")
     if old is not None:

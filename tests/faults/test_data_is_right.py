@@ -14,20 +14,25 @@ import pytest
 from rich.console import Console
 
 from maestro.actors.processes import Process
+from maestro.sandbox.demo import clients, player
 from maestro.sandbox.demo import run as demo
 from maestro.sandbox.demo.stage import Stage
 from maestro.sandbox.options import BrokerKind
 from maestro.sandbox.quotes.history import load_history
 from maestro.sandbox.quotes.story import make_plan
 from tests.faults.figures import note
+from tests.faults.killing import ANSWERS_AGAIN, COMMITS_AGAIN
 from tests.support.procs import kill, processes
-from tests.support.stage import eventually
+from tests.support.stage import COMMIT_SETTLE, eventually
 
-pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(900)]
 #: All but the main process, whose death ends the demo.
 VICTIMS = ("system", "system", "system", "ingress", "cascade", "supervisor")
 #: Seconds from one victim's replacement to the next kill: most leave a commit in doubt, which takes a second to end.
 PAUSE = (1.0, 4.0)
+#: Seconds for which the story may stand still. A kill undoes what was waited for after the one before it; about every
+#: other one comes only when no commit is in doubt any more.
+STANDS_STILL = 3 * COMMITS_AGAIN
 
 
 async def kill_at_random(stage: Stage, dice: Random, kills: list[str]) -> None:
@@ -52,7 +57,7 @@ async def replaced(folder: Path, name: str, process: Process) -> None:
     async def is_replaced() -> bool:
         return processes(folder).get(name, process) != process
 
-    await eventually(is_replaced, f"{name} is replaced", 60)
+    await eventually(is_replaced, f"{name} is replaced", ANSWERS_AGAIN)
 
 
 async def not_stalled(stage: Stage) -> None:
@@ -89,11 +94,15 @@ async def test_the_data_is_right_though_processes_are_killed(
             killing.append(asyncio.create_task(kill_at_random(self, dice, kills)))
             return self
 
+        def _maestro_environment(self) -> dict[str, str]:
+            """Each kill may leave a commit in doubt, and nothing is judged before it counts as ended."""
+            return {**super()._maestro_environment(), "MAESTRO_PLATFORM__COMMIT_SETTLE": str(COMMIT_SETTLE)}
+
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(demo, "Stage", Haunted)
     monkeypatch.setenv("MAESTRO_BROKER__URL", vhost_url)
-    # Each kill may leave a commit in doubt, and nothing is judged before it is known to have ended.
-    monkeypatch.setenv("MAESTRO_PLATFORM__COMMIT_SETTLE", "1")
+    monkeypatch.setattr(player, "TIMEOUT", STANDS_STILL)
+    monkeypatch.setattr(clients, "_LOOKS", round(ANSWERS_AGAIN / clients._PAUSE))
     began = time.monotonic()
     try:
         plan = make_plan(load_history(), ("BRL", "USD", "GBP", "JPY"), (2007, 2008, 2009))

@@ -18,7 +18,7 @@ from tests.faults.watching import Check, Watcher
 from tests.support.procs import processes
 from tests.support.stage import stage
 
-pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.alone, pytest.mark.timeout(400)]
 SYSTEMS = ("s0", "s1", "s2", "s3")
 FROZEN, OTHERS = "s0", SYSTEMS[1:]
 #: How much slower the slowest hundredth of the others' lock checks may get; and what is no slowness at all (seconds).

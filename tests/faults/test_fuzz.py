@@ -23,7 +23,9 @@ from maestro.events import BadInput, edited
 from maestro.http.app import create_app
 from maestro.http.server import serve_http
 from maestro.ingress.error_queue import error_id
-from maestro.messages import Answer, Arrived, Code, DeadLetter, GetHeldInstance, PersistSync, Source
+from maestro.messages.answers import Answer, Code
+from maestro.messages.ingress import Arrived, DeadLetter, Source
+from maestro.messages.questions import GetHeldInstance, PersistSync
 from maestro.platform import Platform, SiblingError
 from maestro.platform.domain import CommitEnd
 from maestro.settings.model import HttpSettings

@@ -24,8 +24,6 @@ pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(600)]
 SYSTEMS = ("s0", "s1", "s2")
 #: Events of each system: at least so many, and more for as long as there are faults to come, but not without end.
 EVENTS, MOST, SLICE = 120, 2000, 5
-#: Seconds within which a system that was killed must work again (on an idle machine; tests allow for a busy one).
-PROMISED, BUSY = 5.0, 6.0
 #: Points of a system's actor; each is passed often.
 SYSTEM_POINTS = (
     "system.before_store_commit", "system.after_store_commit", "system.after_sibling_call", "system.before_ack",
@@ -118,7 +116,6 @@ async def test_a_system_is_killed_at_each_point_around_its_commits(
                 at = await faults.fire(f"{point}@{system}:kill:{dice.randint(1, 12)}")
                 times[f"{point}@{system}"] = await works_again(it, system, at)
     note("system killed at points", seconds=times)
-    assert max(times.values()) < PROMISED * BUSY
 
 
 @pytest.mark.quick
@@ -145,7 +142,6 @@ async def test_systems_are_killed_at_random(tmp_path: Path, vhost_url: str, dice
             times.append(round(time.monotonic() - at, 2))
             await asyncio.sleep(dice.uniform(0, 0.5))
     note("systems killed at random", seconds=times)
-    assert max(times) < PROMISED * BUSY
 
 
 @pytest.mark.parametrize("point", OTHER_POINTS)
@@ -161,7 +157,6 @@ async def test_another_process_is_killed_at_a_point(tmp_path: Path, vhost_url: s
             await works_again(it, "s0", at)
             times.append(round(time.monotonic() - at, 2))
     note(f"killed at {point}", seconds=times)
-    assert max(times) < PROMISED * BUSY
 
 
 @pytest.mark.parametrize("name", ["ingress", "cascade", "supervisor"])

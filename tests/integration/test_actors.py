@@ -20,7 +20,8 @@ from maestro.actors.bootstrap import ActorRuntime
 from maestro.actors.errors import ActorsFailed, AlreadyRunning, Unavailable, UnknownSystem
 from maestro.actors.processes import Process
 from maestro.actors.run_record import RunFolder
-from maestro.messages import Answer, CheckLock, Code, DescribeSystem, GetDocument, PersistSync
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import CheckLock, DescribeSystem, GetDocument, PersistSync
 from tests.support.echo_main import FACTORIES, settings_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]

@@ -54,7 +54,7 @@ class House:
 
     async def unsettled(self) -> int:
         depths = [await self.broker.depth(queue) for queue in (SystemQueues(SYSTEM).persist, SystemQueues(SYSTEM).wait)]
-        held = sum(line.unsettled for line in self.ingress._lines.values())
+        held = sum(len(line.held) for line in self.ingress._lines.values())
         return held + sum(depth.ready for depth in depths if depth is not None)
 
 

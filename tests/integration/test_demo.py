@@ -95,11 +95,6 @@ def check(report: Report, plan: Plan) -> None:
     assert report.counters.replayed > report.counters.cascaded > 0
 
 
-async def test_the_demo_on_the_embedded_broker(plan: Plan, stage: list[Stage], folder: Path) -> None:
-    check(await play(plan), plan)
-    assert left_in(folder) == []
-
-
 async def test_the_second_story_ends_equal_and_leaves_a_correction_held_that_impacts_hundreds(
     readings: Plan, stage: list[Stage]
 ) -> None:
@@ -132,11 +127,12 @@ async def test_the_second_story_ends_equal_and_leaves_a_correction_held_that_imp
 
 
 @pytest.mark.rabbitmq
-async def test_the_demo_on_rabbitmq(
-    plan: Plan, stage: list[Stage], vhost_url: str, monkeypatch: pytest.MonkeyPatch
+async def test_the_demo_on_rabbitmq_leaves_nothing_behind(
+    plan: Plan, stage: list[Stage], folder: Path, vhost_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAESTRO_BROKER__URL", vhost_url)
     check(await play(plan, BrokerKind.RABBITMQ), plan)
+    assert left_in(folder) == []
 
 
 async def test_an_interrupted_demo_leaves_nothing_behind(plan: Plan, stage: list[Stage], folder: Path) -> None:
@@ -156,11 +152,12 @@ async def test_a_killed_maestro_ends_the_demo_and_its_actors(plan: Plan, stage: 
         await asyncio.wait_for(running, 60)
 
 
-async def test_keep_leaves_everything_running(plan: Plan, stage: list[Stage]) -> None:
+async def test_the_demo_on_the_embedded_broker_and_keep_leaves_it_running(plan: Plan, stage: list[Stage]) -> None:
     told = io.StringIO()
-    await demo.run(plan, BrokerKind.EMBEDDED, Console(file=told), keep=True)
+    report = await demo.run(plan, BrokerKind.EMBEDDED, Console(file=told), keep=True)
     [made] = stage
     try:
+        check(report, plan)
         assert re.search(r"outcome of the largest run: \d+ values changed, largest \+10\.0 %", told.getvalue())
         assert f"  {made.maestro_url}/#/reprocessing/" in told.getvalue()
         async with aiohttp.ClientSession() as session:

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from maestro.events import celery_body, parse_celery
-from maestro.messages import Budget
+from maestro.messages.decisions import Budget
 from maestro.rules import commands as do
 from maestro.rules import facts, identity, reconsidering, rendering, resolving
 from maestro.rules.commands import Needs

@@ -11,7 +11,7 @@ from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any
 
 from maestro.events import MASTER
-from maestro.messages import Budget
+from maestro.messages.decisions import Budget
 from maestro.rules import facts
 from maestro.rules.impact import Impacted, Origin, UnitKey, relevant
 from tests.simulation.engine import Violation

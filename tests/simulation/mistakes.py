@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from maestro.messages import Budget
+from maestro.messages.decisions import Budget
 from maestro.rules import (
     approving,
     arriving,

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from maestro.messages import (
+from maestro.messages.answers import Code
+from maestro.messages.decisions import (
     UNLIMITED,
     Approve,
     Budget,
     Cancel,
-    Code,
     Covers,
     Decision,
     LeaveOut,
@@ -241,6 +241,8 @@ class People:
             raise Violation(f"{instance} is told commited and is not")
 
     def _heard_of(self, instance: str, reply: do.Reply) -> None:
+        if reply.code is Code.ACCEPTED:  # it waits: who asks again asks what became of this one
+            self._heard.pop(instance, None)
         if reply.code is not Code.OK or reply.document_id:
             return
         self._heard[instance] = self.host.life

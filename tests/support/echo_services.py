@@ -11,7 +11,8 @@ from maestro.links.dialer import Dialer
 from maestro.links.items import CASCADE, INGRESS, MAIN, SYSTEM, Asked, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
-from maestro.messages import Answer, CheckLock, Code, DescribeSystem, GetDocument, PersistSync
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import CheckLock, DescribeSystem, GetDocument, PersistSync
 from maestro.settings.model import Settings
 from maestro.telemetry.metrics import MetricsRegistry
 

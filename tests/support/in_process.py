@@ -19,7 +19,10 @@ from maestro.links.folder import make_folder
 from maestro.links.items import CASCADE, INGRESS, MAIN, Answered, Asked, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
-from maestro.messages import Ack, Answer, Arrived, CascadeDone, DeadLetter, DeadLettered, Park, Parked, Question, Source
+from maestro.messages.answers import Answer
+from maestro.messages.cascade import CascadeDone
+from maestro.messages.ingress import Ack, Arrived, DeadLetter, DeadLettered, Park, Parked, Source
+from maestro.messages.questions import Question
 from maestro.settings.model import Settings
 from maestro.system.service import SystemService
 from maestro.telemetry.metrics import MetricsRegistry

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from maestro.events import ReplayRef, celery_body
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.document import Document

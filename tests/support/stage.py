@@ -28,7 +28,7 @@ import aiohttp
 import orjson
 
 from maestro.broker import open_broker
-from maestro.broker.base import Broker, Message
+from maestro.broker.base import Broker, BrokerUnavailable, Message
 from maestro.broker.topology import PERSIST, SystemQueues
 from maestro.events import celery_body
 from maestro.ports import free_port
@@ -39,6 +39,8 @@ ROOT = Path(__file__).parents[2]
 SYSTEM = "sysA"
 #: Generous: a busy machine of two cores runs all of it at once.
 PATIENCE = 30.0
+#: Seconds after which Maestro takes a commit whose answer was lost for ended, where none has taken long.
+COMMIT_SETTLE = 1.0
 #: A start makes a handful of processes, each with its imports: on a busy machine that alone takes half a minute.
 START_PATIENCE = 90.0
 
@@ -120,12 +122,12 @@ class Stage:
         return {
             **inherited, **self.siblings.environ(), **broker, "PORT": str(self.port), "PYTHONPATH": str(ROOT),
             "MAESTRO_DATA_DIR": str(self.folder / "data"), "MAESTRO_PLATFORM__BACKOFF": "0.05",
-            "MAESTRO_PLATFORM__COMMIT_SETTLE": "1.0",
+            "MAESTRO_PLATFORM__COMMIT_SETTLE": str(COMMIT_SETTLE),
             "MAESTRO_PLATFORM__TRIES": "3", "MAESTRO_PLATFORM__SYSTEMS_REFRESH": "1", **self._environ,
         }  # fmt: skip
 
     async def start(self, *, wait: bool = True) -> None:
-        """Start `maestro serve`, and wait until every system answers."""
+        """Start `maestro serve`, and wait until every system takes events."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -151,12 +153,22 @@ class Stage:
             if (await self.get("/readyz", ok=False))["_status"] != 200:
                 return False
             served = {system["id"] for system in await self.get("/v1.0.0/systems")}
-        except aiohttp.ClientError:
+            if not served.issuperset(self.siblings.systems):
+                return False
+            return all([await self.takes_events(system) for system in self.siblings.systems])
+        except (aiohttp.ClientError, TimeoutError, BrokerUnavailable):
             return False
-        if not served.issuperset(self.siblings.systems):
+
+    async def takes_events(self, system: str) -> bool:
+        """Whether a system answers and its persist events are consumed, so that none comes back as unroutable.
+
+        A queue may be there a moment before it is bound; it is consumed after that.
+        """
+        described = await self.get(f"/v1.0.0/systems/{system}", ok=False)
+        if described["_status"] != 200 or not described["queues"]:
             return False
-        described = [await self.get(f"/v1.0.0/systems/{system}", ok=False) for system in self.siblings.systems]
-        return all(one["_status"] == 200 and one["queues"] for one in described)
+        depth = await self.broker.depth(SystemQueues(system).persist)
+        return depth is not None and depth.consumers > 0
 
     async def stop(self) -> int | None:
         """SIGTERM; returns the exit status."""

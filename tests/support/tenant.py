@@ -194,11 +194,9 @@ async def new_tenant(it: Stage, system: str = "") -> Tenant:
     tenant = Tenant(it, system)
 
     async def served() -> bool:
-        if (await it.get(f"/v1.0.0/systems/{system}", ok=False))["_status"] != 200:
+        if not await it.takes_events(system):
             return False
-        persist = await it.broker.depth(tenant.queues.persist)
-        others = [await it.depth(binding.queue) for binding in tenant.queues.bindings()]
-        return persist is not None and persist.consumers > 0 and min(others) >= 0
+        return min([await it.depth(binding.queue) for binding in tenant.queues.bindings()]) >= 0
 
     await eventually(served, f"{system} is served")
     return tenant

@@ -15,7 +15,8 @@ from maestro.board.lease import Standing, make_lease
 from maestro.board.node_lease import NodeLeaseHolder, NodeView
 from maestro.cluster.node import Lease
 from maestro.keeper import Keeper, NodeOut, keeping, node_of
-from maestro.messages import Answer, Code, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import Question
 from maestro.settings.model import BrokerSettings, ClusterSettings, ReprocessingSettings, Settings, StoreSettings
 from maestro.store.base import StoreAway
 from maestro.store.held_lease import read_lease

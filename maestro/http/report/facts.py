@@ -24,7 +24,8 @@ from maestro.http.evidence import Asked
 from maestro.http.outcome import SURVEYED, Replays, UnitReplayed
 from maestro.http.overwrites import Overwriting
 from maestro.http.replies import STATUS, Problem
-from maestro.messages import Answer, Code, GetDocument, GetReplays, GetUnits, ListStale, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import GetDocument, GetReplays, GetUnits, ListStale, Question
 from maestro.rules.preview import digest
 from maestro.statuses import Status
 from maestro.titles import cut, gist, words

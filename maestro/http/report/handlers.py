@@ -16,7 +16,7 @@ from maestro.http.report.form import canonical, digest
 from maestro.http.report.page import POLICY, rendered
 from maestro.http.report.texts import words_of
 from maestro.http.request_context import principal
-from maestro.http.shapes import ReportQuery
+from maestro.http.shapes.documents import ReportQuery
 from maestro.language import from_header
 
 #: The header that tells the digest.

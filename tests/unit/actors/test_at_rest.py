@@ -3,11 +3,11 @@
 import pytest
 
 from maestro.actors.at_rest import answer_at_rest
-from maestro.messages import (
-    Approve,
+from maestro.messages.answers import Code
+from maestro.messages.decisions import Approve
+from maestro.messages.questions import (
     AwaitChange,
     CheckLock,
-    Code,
     DescribeSystem,
     FindDocuments,
     GetDocument,

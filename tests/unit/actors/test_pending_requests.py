@@ -7,7 +7,8 @@ import pytest
 
 from maestro.actors.pending_requests import PendingRequests, Reply
 from maestro.links.items import Answered, Asked
-from maestro.messages import Answer, CheckLock, Code, DescribeSystem, PersistSync, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import CheckLock, DescribeSystem, PersistSync, Question
 
 OK = Answer(Code.OK)
 

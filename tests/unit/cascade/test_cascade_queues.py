@@ -11,7 +11,7 @@ from maestro.broker.topology import SystemQueues
 from maestro.cascade import service as cascade
 from maestro.cascade.service import CascadeService
 from maestro.links.items import SYSTEM, Hello
-from maestro.messages import EmptyUnitQueues
+from maestro.messages.cascade import EmptyUnitQueues
 from maestro.settings.model import Settings
 from tests.support.brokers import eventually
 

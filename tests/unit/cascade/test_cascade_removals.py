@@ -9,7 +9,7 @@ from maestro.broker.topology import SystemQueues
 from maestro.cascade import service as cascade
 from maestro.cascade.service import CascadeService
 from maestro.links.items import SYSTEM, Hello
-from maestro.messages import CascadeDone, DequeueControl, DequeueUnit, EmptyUnitQueues, ToCascade
+from maestro.messages.cascade import CascadeDone, DequeueControl, DequeueUnit, EmptyUnitQueues, ToCascade
 from maestro.settings.model import Settings
 from tests.support.brokers import eventually
 

@@ -4,7 +4,7 @@ import pytest
 
 from maestro.cli.numbers import Reader, number
 from maestro.cli.outcome import _cells
-from maestro.client.shapes import Label, Labels, TypeLabels, Value
+from maestro.client.shapes.values import Label, Labels, TypeLabels, Value
 from maestro.language import speaking
 
 LABELS = Labels(

@@ -9,7 +9,9 @@ from maestro.cli.numbers import Reader
 from maestro.cli.unusual_page import said_of_past, summary
 from maestro.cli.watching import _text
 from maestro.client.api import Maestro
-from maestro.client.shapes import Document, Labels, Progress, System, UnusualPage, UnusualValue
+from maestro.client.shapes.documents import Document, Progress
+from maestro.client.shapes.systems import System
+from maestro.client.shapes.values import Labels, UnusualPage, UnusualValue
 from maestro.client.target import Target
 from maestro.language import speaking, told
 

@@ -14,7 +14,8 @@ from maestro.actors.run_record import RunRecord
 from maestro.broker.base import Depth
 from maestro.client.api import Maestro
 from maestro.client.errors import Rejected
-from maestro.client.shapes import Document, Entry, System, Unit
+from maestro.client.shapes.documents import Document, Entry, Unit
+from maestro.client.shapes.systems import System
 from maestro.client.target import Target
 from maestro.doctor import broker, stores
 from maestro.doctor.clock import check_clock

@@ -14,7 +14,9 @@ from maestro.gateways.dialer import Elsewhere
 from maestro.gateways.items import OF_ASKED, OF_BEGINNING, PATH, NodeHello, NotOwned, SystemAsked, packed, unpacked
 from maestro.http import live
 from maestro.links.items import Refused
-from maestro.messages import Answer, Approve, AwaitChange, CheckLock, Code, GetDocument, ListRecords, ListTodo, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import Approve
+from maestro.messages.questions import AwaitChange, CheckLock, GetDocument, ListRecords, ListTodo, Question
 from tests.unit.gateways.nodes_kit import Node, a_node, acquaint
 from tests.unit.http.conftest import eventually
 from tests.unit.http.test_http_live import data, opened

@@ -12,7 +12,8 @@ from maestro.http.outcome import Outcomes
 from maestro.http.overwrites import Overwriting
 from maestro.http.replies import reply
 from maestro.http.unusual import Unusual
-from maestro.messages import Answer, Code, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import Question
 from maestro.platform import Platform
 from maestro.telemetry.metrics import ActorState, Snapshot
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-from maestro.messages import Answer, Code, GetDocument, GetReplays, GetUnits, ListStale, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import GetDocument, GetReplays, GetUnits, ListStale, Question
 from maestro.rules.ids import document_id
 
 ID = document_id("sysA", b"0123456789")

@@ -11,7 +11,7 @@ from maestro.http.deciding import body_of
 from maestro.http.middleware import unmatched
 from maestro.http.operations import Operation
 from maestro.http.routes import operations
-from maestro.messages import Decision, LeaveOut, SetStatus
+from maestro.messages.decisions import Decision, LeaveOut, SetStatus
 from maestro.rules import facts, machine
 from tests.simulation.people import WANTED
 

@@ -15,13 +15,11 @@ from maestro.access.verifier import Undecided, Verifier
 from maestro.http import live, log_limits, streams
 from maestro.http.middleware import unmatched
 from maestro.http.routes import operations
-from maestro.messages import (
-    Answer,
-    Approve,
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import Approve, Covers
+from maestro.messages.questions import (
     AwaitChange,
     CheckLock,
-    Code,
-    Covers,
     FindDocuments,
     GetDocument,
     GetHeldInstance,

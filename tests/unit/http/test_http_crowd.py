@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from maestro.http import crowd
 from maestro.http.app import create_app
 from maestro.http.server import Address, serve_http
-from maestro.messages import Answer, Code, FindDocuments
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import FindDocuments
 from tests.unit.http.conftest import SETTINGS, Client, eventually
 from tests.unit.http.fake_actor_client import FakeActorClient
 

@@ -4,30 +4,31 @@ import orjson
 import pytest
 
 from maestro.http.deciding import check_reason
-from maestro.messages import (
-    Answer,
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import (
     Approve,
     Budget,
     Cancel,
-    Code,
     Covers,
-    GetWaiting,
     LeaveOut,
+    Pause,
+    Recheck,
+    Reconsider,
+    Resume,
+    Retry,
+    SetStatus,
+    Skip,
+)
+from maestro.messages.error_queue import ShownGroup
+from maestro.messages.questions import (
+    GetWaiting,
     ListErrors,
     ListPolicies,
     ListSkipped,
     ListStale,
-    Pause,
     ReadStore,
-    Recheck,
-    Reconsider,
     Redrive,
-    Resume,
-    Retry,
     SetAside,
-    SetStatus,
-    ShownGroup,
-    Skip,
 )
 from maestro.rules.ids import document_id
 from tests.unit.http.conftest import Client

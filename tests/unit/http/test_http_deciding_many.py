@@ -7,7 +7,9 @@ import orjson
 import pytest
 
 from maestro.http.actor_client import Unavailable
-from maestro.messages import Answer, Approve, Code, GetDocument, Question, Skip
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import Approve, Skip
+from maestro.messages.questions import GetDocument, Question
 from maestro.rules.ids import document_id
 from tests.unit.http.authentication_kit import house
 from tests.unit.http.conftest import Client

@@ -7,7 +7,8 @@ import pytest
 import trustme
 
 from maestro.http.hosts import Hosts, own_names
-from maestro.messages import Answer, CheckLock, Code
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import CheckLock
 from maestro.settings.model import AccessSettings, HttpSettings
 from tests.unit.http.authentication_kit import house
 from tests.unit.http.conftest import SETTINGS, Client

@@ -7,7 +7,9 @@ import pytest
 
 from maestro.access.roles import Role
 from maestro.http import idempotency
-from maestro.messages import Answer, Approve, Code, GetDocument, Skip
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import Approve, Skip
+from maestro.messages.questions import GetDocument
 from maestro.rules.ids import document_id
 from tests.unit.http.authentication_kit import house
 from tests.unit.http.conftest import Client, eventually

@@ -6,10 +6,15 @@ from pathlib import Path
 import orjson
 import pytest
 
-from maestro.http import shapes
 from maestro.http.saying import texts_in
+from maestro.http.shapes.documents import DocumentShape, EntitiesPage
+from maestro.http.shapes.error_queue import ErrorsPage
+from maestro.http.shapes.events import EventShape
+from maestro.http.shapes.systems import StorePage
 from maestro.language import PORTUGUESE, speaking, told
-from maestro.messages import Answer, Approve, Cancel, Code, DescribeSystem, GetDocument, ListTodo
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import Approve, Cancel
+from maestro.messages.questions import DescribeSystem, GetDocument, ListTodo
 from maestro.rules.ids import document_id
 from tests.unit.http.authentication_kit import house
 from tests.unit.http.conftest import Client
@@ -141,7 +146,7 @@ async def test_what_is_not_as_its_type_says_is_passed_on(client: Client, actor_c
 
 
 def test_events_are_never_on_the_way_to_a_text() -> None:
-    for kind in (shapes.DocumentShape, shapes.ErrorsPage, shapes.EventShape, shapes.EntitiesPage, shapes.StorePage):
+    for kind in (DocumentShape, ErrorsPage, EventShape, EntitiesPage, StorePage):
         assert not {"events", "pendingEvent", "origin", "entities", "body", "headers", "event"} & names(texts_in(kind))
 
 

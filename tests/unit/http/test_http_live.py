@@ -8,7 +8,8 @@ import pytest
 
 from maestro.http import live, streams
 from maestro.http.actor_client import Unavailable
-from maestro.messages import Answer, AwaitChange, Code, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import AwaitChange, Question
 from tests.unit.http.conftest import Client, eventually
 from tests.unit.http.fake_actor_client import FakeActorClient
 

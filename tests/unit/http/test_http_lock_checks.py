@@ -1,7 +1,8 @@
 """Lock checks from the lock board, and when the actor is asked all the same."""
 
 from maestro.http.lock_checks import LockChecks, no_board
-from maestro.messages import Answer, CheckLock, Code
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import CheckLock
 from tests.unit.http.fake_actor_client import FakeActorClient
 
 LOCKED = Answer(Code.LOCKED, b'{"reprocessing":"r1"}')

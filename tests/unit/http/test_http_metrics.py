@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from maestro.http.actor_client import Unavailable
 from maestro.http.usage import usage_of
-from maestro.messages import Answer, Code, Measure, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import Measure, Question
 from maestro.telemetry.definitions import COMMIT_SECONDS, EVENTS, LINK_FRAMES, OF_INGRESS
 from maestro.telemetry.metrics import ActorState, MetricsRegistry, Sample
 from tests.unit.http.conftest import Client, eventually

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 
 from maestro.http import connection, inputs
 from maestro.http.replies import STATUS
-from maestro.messages import Answer, Code, FindDocuments
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import FindDocuments
 from tests.unit.http.conftest import Client, eventually, read_reply
 from tests.unit.http.fake_actor_client import FakeActorClient
 

@@ -9,7 +9,8 @@ from maestro.http import newcomers
 from maestro.http.app import create_app
 from maestro.http.newcomers import Newcomers
 from maestro.http.server import serve_http
-from maestro.messages import Answer, Code, PersistSync
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import PersistSync
 from maestro.platform.errors import SiblingUnreachable
 from tests.unit.http.conftest import SETTINGS, Client
 from tests.unit.http.fake_actor_client import FakeActorClient

@@ -9,8 +9,9 @@ import pytest
 from maestro.cluster.node import Node
 from maestro.http.app import create_app
 from maestro.http.server import serve_http
-from maestro.http.shapes import NodesShape
-from maestro.messages import Answer, Code, DescribeSystem
+from maestro.http.shapes.nodes import NodesShape
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import DescribeSystem
 from tests.support.cluster_view import FakeClusterView
 from tests.unit.http.authentication_kit import house
 from tests.unit.http.conftest import SETTINGS, Client

@@ -6,7 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from maestro.logs import with_ids
-from maestro.messages import Answer, Approve, CheckLock, Code
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import Approve
+from maestro.messages.questions import CheckLock
 from tests.unit.http.conftest import Client
 from tests.unit.http.fake_actor_client import FakeActorClient
 

@@ -16,14 +16,17 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from maestro.events import BadInput, parse_event
-from maestro.http import shapes
 from maestro.http.middleware import unmatched
 from maestro.http.openapi import document
 from maestro.http.routes import operations
-from maestro.messages import (
-    Answer,
+from maestro.http.shapes.documents import DocumentShape
+from maestro.http.shapes.events import EventBody
+from maestro.http.shapes.shared import MAX_PAGE, MAX_USER
+from maestro.http.shapes.units import UnitShape
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import Reconsider
+from maestro.messages.questions import (
     CheckLock,
-    Code,
     CopyStore,
     DescribeSystem,
     ExplainPolicies,
@@ -47,7 +50,6 @@ from maestro.messages import (
     PersistSync,
     Question,
     ReadStore,
-    Reconsider,
     Redrive,
     ReportReplayFailure,
     ResolveDoubt,
@@ -261,9 +263,9 @@ async def test_statuses_and_their_sets_are_described(client: Client) -> None:
 def test_limits_are_those_that_are_checked() -> None:
     parameters = {one["name"]: one["schema"] for one in DESCRIBED["paths"]["/v1.0.0/systems/{systemId}/waiting"]["get"]
                   ["parameters"]}  # fmt: skip
-    assert (parameters["limit"]["minimum"], parameters["limit"]["maximum"]) == (1, shapes.MAX_PAGE)
+    assert (parameters["limit"]["minimum"], parameters["limit"]["maximum"]) == (1, MAX_PAGE)
     body = DESCRIBED["components"]["schemas"]["DecisionBody"]["properties"]["user"]
-    assert shapes.MAX_USER in [one.get("maxLength") for one in body["anyOf"]]
+    assert MAX_USER in [one.get("maxLength") for one in body["anyOf"]]
 
 
 _JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3),
@@ -282,7 +284,7 @@ def test_the_described_event_is_the_one_that_is_taken(event: dict[str, Any]) -> 
     if event.get("scope") == "reprocessing":
         event["scope"] = ""
     try:
-        msgspec.convert(event, shapes.EventBody)
+        msgspec.convert(event, EventBody)
         fits = True
     except msgspec.ValidationError:
         fits = False
@@ -312,7 +314,7 @@ def test_all_that_is_rendered_of_a_document_is_described() -> None:
     m = Driver()
     m.run()
     rendered = orjson.loads(document_json(m.doc, m.doc.order))
-    described = {one.encode_name for one in structs.fields(shapes.DocumentShape)}
-    assert set(rendered) <= described, "http/shapes.py"
+    described = {one.encode_name for one in structs.fields(DocumentShape)}
+    assert set(rendered) <= described, "http/shapes/documents.py"
     (unit, *_) = rendered["units"]
-    assert set(unit) <= {one.encode_name for one in structs.fields(shapes.UnitShape)}, "http/shapes.py"
+    assert set(unit) <= {one.encode_name for one in structs.fields(UnitShape)}, "http/shapes/units.py"

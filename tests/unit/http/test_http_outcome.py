@@ -15,7 +15,8 @@ from maestro.http.outcome import Outcomes, Replays, UnitReplayed
 from maestro.http.outcome_csv import COLUMNS, exported
 from maestro.http.server import serve_http
 from maestro.language import speaking
-from maestro.messages import Answer, Code, GetReplays
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import GetReplays
 from maestro.platform import Platform
 from maestro.rules.ids import document_id
 from tests.support.siblings import RecordingSiblings

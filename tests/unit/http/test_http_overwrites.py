@@ -7,7 +7,8 @@ import pytest
 
 from maestro.http import overwrites
 from maestro.http.overwrites import Overwrites, Overwriting
-from maestro.messages import Answer, Code, ListStale
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import ListStale
 from maestro.platform import Platform
 from tests.support.siblings import RecordingSiblings
 from tests.unit.http.conftest import Client

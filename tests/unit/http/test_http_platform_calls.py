@@ -6,7 +6,8 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from maestro.http.actor_client import Unavailable
-from maestro.messages import Answer, Code, PersistSync, Question, ReportReplayFailure
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import PersistSync, Question, ReportReplayFailure
 from tests.unit.http.conftest import Client
 from tests.unit.http.fake_actor_client import FakeActorClient
 

@@ -6,7 +6,8 @@ from structlog.testing import capture_logs
 
 from maestro.http import connection
 from maestro.http.actor_client import Unavailable
-from maestro.messages import Answer, CheckLock, Code
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import CheckLock
 from tests.unit.http.conftest import Client, eventually, read_reply
 from tests.unit.http.fake_actor_client import FakeActorClient
 

@@ -17,7 +17,8 @@ from maestro.http.report.form import canonical, digest
 from maestro.http.report.page import STYLE_SOURCE, rendered
 from maestro.http.report.texts import EN, LANGUAGES, PT, words_of
 from maestro.language import from_header
-from maestro.messages import Answer, Code, GetDocument, GetReplays
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import GetDocument, GetReplays
 from maestro.rules import preview
 from maestro.rules.ids import document_id
 from maestro.rules.unit import UnitState

@@ -8,19 +8,9 @@ from maestro.http import documents
 from maestro.http.actor_client import Unavailable
 from maestro.http.entities import Entities
 from maestro.http.replies import Problem
-from maestro.messages import (
-    Answer,
-    Approve,
-    Cancel,
-    Code,
-    FindDocuments,
-    GetDocument,
-    GetHeldInstance,
-    Question,
-    Retry,
-    SetStatus,
-    Skip,
-)
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import Approve, Cancel, Retry, SetStatus, Skip
+from maestro.messages.questions import FindDocuments, GetDocument, GetHeldInstance, Question
 from maestro.platform import Platform
 from maestro.rules.ids import document_id
 from tests.support.siblings import RecordingSiblings

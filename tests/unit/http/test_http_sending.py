@@ -7,7 +7,8 @@ import uuid
 import orjson
 
 from maestro.http import console_routes
-from maestro.messages import Answer, Code, DescribeSystem, GetDocument, ListTodo, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import DescribeSystem, GetDocument, ListTodo, Question
 from maestro.rules.impact import Impacted, Origin
 from maestro.system import views
 from maestro.system.todo import Todo

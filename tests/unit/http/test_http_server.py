@@ -7,7 +7,8 @@ import pytest
 from maestro.http import server
 from maestro.http.app import create_app
 from maestro.http.server import Address, BindError, serve_http
-from maestro.messages import Answer, AwaitChange, Code, PersistSync
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import AwaitChange, PersistSync
 from maestro.settings.model import HttpSettings
 from tests.unit.http.conftest import SETTINGS, Client, Reply, eventually
 from tests.unit.http.fake_actor_client import FakeActorClient

@@ -3,7 +3,8 @@ import asyncio
 import pytest
 
 from maestro.http import systems
-from maestro.messages import Answer, Code, DescribeSystem, ListWaiting
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import DescribeSystem, ListWaiting
 from tests.unit.http.conftest import Client
 from tests.unit.http.fake_actor_client import FakeActorClient
 

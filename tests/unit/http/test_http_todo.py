@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from maestro.messages import Answer, Code, ListErrorGroups, ListRecords, ListTodo
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import ListErrorGroups, ListRecords, ListTodo
 from tests.unit.http.authentication_kit import house
 from tests.unit.http.conftest import Client
 from tests.unit.http.fake_actor_client import FakeActorClient

@@ -11,7 +11,8 @@ from maestro.http import unusual
 from maestro.http.app import create_app
 from maestro.http.server import serve_http
 from maestro.http.unusual import Unusual
-from maestro.messages import Answer, Code, GetHeldInstance
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import GetHeldInstance
 from maestro.platform import Platform
 from maestro.rules.ids import document_id
 from maestro.settings.labels import Label, TypeLabels

@@ -15,7 +15,7 @@ from maestro.broker.topology import SystemQueues
 from maestro.ingress import consumer, service
 from maestro.ingress.service import EXIT_NOT_OURS, IngressService
 from maestro.links.items import SYSTEM, Hello
-from maestro.messages import Ack, Arrived, Park, Parked
+from maestro.messages.ingress import Ack, Arrived, Park, Parked
 from maestro.settings.model import BrokerSettings, ClusterSettings, Settings, StoreSettings
 from tests.support.brokers import eventually
 

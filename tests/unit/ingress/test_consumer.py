@@ -8,16 +8,14 @@ from typing import Any
 import pytest
 
 from maestro.broker.base import Binding, Delivery, Depth, Message, Unpublishable, Unroutable
-from maestro.broker.topology import ERROR_HEADER, ERROR_ID_HEADER, PERSIST_ERROR, SystemQueues
+from maestro.broker.topology import PERSIST_ERROR, SystemQueues
 from maestro.ingress import consumer
 from maestro.ingress.consumer import SystemConsumer
-from maestro.messages import (
+from maestro.messages.ingress import (
     Ack,
     Arrived,
     DeadLetter,
     FeedWaitQueue,
-    LeaveAnswered,
-    LeaveAsked,
     Park,
     Parked,
     PersistSwept,
@@ -25,6 +23,7 @@ from maestro.messages import (
     SweepPersist,
     WaitQueueDrained,
 )
+from maestro.messages.leaving import LeaveAnswered, LeaveAsked
 from maestro.telemetry.metrics import MetricsRegistry
 from tests.support.brokers import eventually
 
@@ -322,7 +321,7 @@ async def test_what_is_on_its_way_to_the_error_queue_is_not_given_back(
         line.receive(FeedWaitQueue(on=on))
     await asyncio.sleep(0.1)
     broker.confirms.set()
-    await eventually(lambda: not line.unsettled, "off the wait queue")
+    await eventually(lambda: not len(line.held), "off the wait queue")
     await asyncio.sleep(0.2)
     assert broker.dead == ["id"]
     assert (broker.ready, broker.out) == (0, False)
@@ -348,7 +347,7 @@ async def test_a_delivery_that_cannot_be_decoded_costs_itself_only(line: SystemC
     await eventually(lambda: broker.dead == ["m"], "dead-lettered under its own id")
     assert broker.published[0].headers["x-maestro-error"] == "a field is cut"
     assert broker.published[0].original is bad
-    await eventually(lambda: line.unsettled == 1, "taken off")
+    await eventually(lambda: len(line.held) == 1, "taken off")
 
 
 async def test_what_can_never_be_published_stays_where_it_is_and_is_said(
@@ -359,7 +358,7 @@ async def test_what_can_never_be_published_stays_where_it_is_and_is_said(
     line._arrived(Delivery(QUEUES.persist, b"body", "m", {}, redelivered=False, tag=object()))
     line.receive(Park("k", b"body", (1,)))
     await eventually(lambda: "an event cannot be moved to its queue: it is too large" in line.unpublishable, "said")
-    assert line.unsettled == 1
+    assert len(line.held) == 1
     assert broker.published == []
 
 
@@ -424,24 +423,11 @@ async def test_a_sweep_of_a_queue_that_is_purged_is_over(line: SystemConsumer, b
     assert await session.got(PersistSwept) == PersistSwept("d1", "d1.0.1")
 
 
-async def test_what_maestro_marked_a_message_with_comes_along(line: SystemConsumer) -> None:
-    session = FakeSession()
-    line.attach(session)  # type: ignore[arg-type]
-    line.receive(FeedWaitQueue(on=True))
-    assert (await session.got(Arrived)).mark == "id"
-    persisted(line)
-    assert (await session.got(Arrived)).mark == ""
-    headers = {ERROR_HEADER: "r", ERROR_ID_HEADER: "~sync/ab/1"}
-    line._arrived(Delivery(QUEUES.persist, b"body", "id", headers, redelivered=False, tag=object()))
-    again = await session.got(Arrived)
-    assert (again.mark, again.redriven) == ("~sync/ab/1", True)
-
-
 async def test_what_was_out_or_waited_before_an_adoption_is_marked_until_all_of_it_has_come(
     line: SystemConsumer, broker: FakeBroker
 ) -> None:
     done: list[bool] = []
-    line.adopt(lambda: done.append(True))
+    line.held.adopt(lambda: done.append(True))
     session = FakeSession()
     line.attach(session)  # type: ignore[arg-type]
 
@@ -492,16 +478,16 @@ async def test_a_system_leaves_once_nothing_is_held_for_it(line: SystemConsumer)
     first = await session.got_from(Source.PERSIST)
     line.receive(LeaveAsked())
     assert await session.got(LeaveAnswered) == LeaveAnswered(granted=False)
-    assert line.hears
+    assert line.held.hears
     line.receive(Ack(first.ref))
     line.receive(LeaveAsked())
     assert await session.got(LeaveAnswered) == LeaveAnswered(granted=True)
-    assert not line.hears, "outcomes are of no use to a system at rest"
+    assert not line.held.hears, "outcomes are of no use to a system at rest"
 
 
 async def test_what_comes_for_a_system_that_left_is_held_for_its_next_life_and_has_it_woken(broker: FakeBroker) -> None:
     wanted: list[bool] = []
-    line = SystemConsumer("s", broker, 16, MetricsRegistry(), wanted=lambda: wanted.append(line.needed))  # type: ignore[arg-type]
+    line = SystemConsumer("s", broker, 16, MetricsRegistry(), wanted=lambda: wanted.append(line.held.needed))  # type: ignore[arg-type]
     first, second = FakeSession(), FakeSession()
     line.attach(first)  # type: ignore[arg-type]
     line.receive(LeaveAsked())
@@ -514,25 +500,14 @@ async def test_what_comes_for_a_system_that_left_is_held_for_its_next_life_and_h
     line.attach(second)  # type: ignore[arg-type]
     arrived = await second.got_from(Source.PERSIST)
     assert not arrived.redelivered, "the life that left has not seen it"
-    assert not line.needed
-    await line.close()
-
-
-async def test_what_is_held_when_a_session_ends_has_the_system_woken(broker: FakeBroker) -> None:
-    wanted: list[None] = []
-    line = SystemConsumer("s", broker, 16, MetricsRegistry(), wanted=lambda: wanted.append(None))  # type: ignore[arg-type]
-    line.attach(FakeSession())  # type: ignore[arg-type]
-    delivered(line)
-    assert wanted == []
-    line.detach()
-    assert wanted
+    assert not line.held.needed
     await line.close()
 
 
 async def test_an_unreadable_delivery_has_a_system_woken_that_says_how_its_error_queue_is(broker: FakeBroker) -> None:
     line = SystemConsumer("s", broker, 16, MetricsRegistry())  # type: ignore[arg-type]
     delivered(line, problem="headers: cannot be decoded")
-    assert line.needed
+    assert line.held.needed
     line.attach(FakeSession())  # type: ignore[arg-type]
-    assert not line.needed
+    assert not line.held.needed
     await line.close()

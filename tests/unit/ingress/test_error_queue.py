@@ -15,21 +15,18 @@ from maestro.broker.topology import (
 )
 from maestro.ingress import error_queue
 from maestro.ingress.error_queue import SHOWN_BYTES, ErrorQueue
-from maestro.messages import (
-    Answer,
-    Code,
+from maestro.messages.answers import Answer, Code
+from maestro.messages.error_queue import (
     ErrorGroup,
     ErrorsGrouped,
     ErrorsPeeked,
     ErrorsRedriven,
     GroupErrors,
-    ListErrorGroups,
-    ListErrors,
     PeekErrors,
-    Redrive,
     RedriveErrors,
     ShownGroup,
 )
+from maestro.messages.questions import ListErrorGroups, ListErrors, Redrive
 from maestro.settings.model import HttpSettings
 from maestro.system.changes import Changes
 from maestro.system.error_queue_client import ErrorQueueClient

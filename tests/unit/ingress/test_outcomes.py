@@ -12,7 +12,7 @@ from maestro.broker.base import BrokerError, Delivery
 from maestro.broker.topology import OUTCOMES, OUTCOMES_PASSED
 from maestro.events import ReplayRef
 from maestro.ingress.outcomes import Outcomes, ended
-from maestro.messages import Ended
+from maestro.messages.ingress import Ended
 
 REF = {"id": "d1", "instance_id": "p1", "send": "d1/p1/1", "system_id": "sysA"}
 

@@ -7,25 +7,11 @@ from maestro.events import ReplayRef
 from maestro.links.codec import HEAD, LARGE, LIMIT, decode, encode, pieces
 from maestro.links.items import INGRESS, MAIN, OF_LISTENER, OF_SYSTEM, Answered, Asked, Hello, Refused
 from maestro.links.sizes import fits, size_of
-from maestro.messages import (
-    Ack,
-    Answer,
-    Approve,
-    Arrived,
-    Budget,
-    CheckLock,
-    Code,
-    Covers,
-    DeadLetter,
-    Ended,
-    ErrorMessage,
-    ErrorsPeeked,
-    LeaveOut,
-    Park,
-    QueuesMeasured,
-    Source,
-    WaitQueueDrained,
-)
+from maestro.messages.answers import Answer, Code
+from maestro.messages.decisions import Approve, Budget, Covers, LeaveOut
+from maestro.messages.error_queue import ErrorMessage, ErrorsPeeked
+from maestro.messages.ingress import Ack, Arrived, DeadLetter, Ended, Park, QueuesMeasured, Source, WaitQueueDrained
+from maestro.messages.questions import CheckLock
 
 CUT = "a cut emoji \ud83d"
 OF_INGRESS: list[object] = [

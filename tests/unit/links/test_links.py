@@ -16,7 +16,7 @@ from maestro.links.folder import check_peer, connect, make_folder
 from maestro.links.items import INGRESS, OF_LISTENER, SYSTEM, VERSION, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import AT_ONCE, CAPACITY, HIGH_WATER, ROOM, Session
-from maestro.messages import Ack, Arrived, Park, Parked, Source
+from maestro.messages.ingress import Ack, Arrived, Park, Parked, Source
 from maestro.settings.model import ActorSettings
 from maestro.telemetry.metrics import MetricsRegistry
 from tests.support.brokers import eventually

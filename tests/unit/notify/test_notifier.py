@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from maestro.messages import TodoItem, Waits
+from maestro.messages.todo import TodoItem, Waits
 from maestro.notify import notifier as notifying
 from maestro.notify.notifier import FILE, Notifier
 from maestro.notify.plan import Step

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from maestro.messages import TodoItem, Waits
+from maestro.messages.todo import TodoItem, Waits
 from maestro.notify import forms
 from maestro.notify.plan import Due, Step
 from maestro.notify.texts import LISTED, TABLES, Message, message

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from maestro.messages import TodoItem, Waits
+from maestro.messages.todo import TodoItem, Waits
 from maestro.notify import plan
 from maestro.notify.plan import Book, Known, Step, is_quiet, key_of
 from maestro.settings.notify import NotifySettings

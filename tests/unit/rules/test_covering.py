@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from maestro.messages import Budget, Code, Covers
+from maestro.messages.answers import Code
+from maestro.messages.decisions import Budget, Covers
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.document import Document

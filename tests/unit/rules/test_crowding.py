@@ -2,7 +2,7 @@
 
 import pytest
 
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.status import Status

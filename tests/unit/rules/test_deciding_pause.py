@@ -1,7 +1,8 @@
 import orjson
 import pytest
 
-from maestro.messages import Budget, Code
+from maestro.messages.answers import Code
+from maestro.messages.decisions import Budget
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.document import Document

@@ -1,5 +1,5 @@
 from maestro.events import MASTER
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.document import Document

@@ -1,7 +1,7 @@
 import orjson
 import pytest
 
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import facts
 from maestro.rules.rendering import document_json
 from tests.support.rules import Rules

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from maestro.events import MASTER
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.document import Document

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from maestro.messages import UNLIMITED, Budget
+from maestro.messages.decisions import UNLIMITED, Budget
 from maestro.rules.policies import REFERENCE_DATE, Check, Effect, Known, Policy, date_of, for_system, verdict, weigh
 
 APPROVE, ASK, TWO, REFUSE = Effect.APPROVE, Effect.ASK, Effect.TWO_APPROVERS, Effect.REFUSE_SKIP

@@ -3,7 +3,8 @@
 import pytest
 
 from maestro.events import ReplayRef
-from maestro.messages import Budget, Code
+from maestro.messages.answers import Code
+from maestro.messages.decisions import Budget
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.impact import Impacted

@@ -3,7 +3,7 @@
 import pytest
 
 from maestro.events import ReplayRef
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.commands import Needs

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from maestro.messages import Code
+from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.delivery import Sight

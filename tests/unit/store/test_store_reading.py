@@ -7,7 +7,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from maestro.messages import Code, ReadStore
+from maestro.messages.answers import Code
+from maestro.messages.questions import ReadStore
 from maestro.store import open_documents, reading, where
 from maestro.store.base import Put, StoreDamaged, StoreError, StoreLocked
 from maestro.store.memory import MemoryStore

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from maestro.messages import CascadeDone, DequeueReprocessing, EmptyUnitQueues, EnqueueUnits, ToCascade
+from maestro.messages.cascade import CascadeDone, DequeueReprocessing, EmptyUnitQueues, EnqueueUnits, ToCascade
 from maestro.rules import commands as do
 from maestro.rules.document import Document
 from maestro.rules.facts import Fact, QueuesUpdated

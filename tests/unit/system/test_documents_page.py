@@ -3,7 +3,8 @@
 import orjson
 import pytest
 
-from maestro.messages import Code, FindDocuments
+from maestro.messages.answers import Code
+from maestro.messages.questions import FindDocuments
 from maestro.rules import facts
 from maestro.system import views
 from tests.support.rules import Rules

@@ -7,7 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from maestro.messages import Answer, Code, DescribeSystem, LeaveAnswered, LeaveAsked, ListRecords, ListTodo, Question
+from maestro.messages.answers import Answer, Code
+from maestro.messages.leaving import LeaveAnswered, LeaveAsked
+from maestro.messages.questions import DescribeSystem, ListRecords, ListTodo, Question
 from maestro.store.rest_mark import RestMark
 from maestro.system import leave as leaves
 from maestro.system.leave import Leave

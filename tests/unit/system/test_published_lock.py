@@ -8,7 +8,7 @@ import pytest
 from maestro.board.errors import SlotHeld
 from maestro.board.file import BoardFile
 from maestro.board.layout import BEAT, STATE, WORDS, State, find, identity, state_word
-from maestro.messages import Answer, Code
+from maestro.messages.answers import Answer, Code
 from maestro.rules.state import Lock
 from maestro.settings.model import ActorSettings, HttpSettings, Settings
 from maestro.system.published_lock import PublishedLock

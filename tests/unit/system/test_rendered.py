@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from maestro.messages import Approve, GetDocument
+from maestro.messages.decisions import Approve
+from maestro.messages.questions import GetDocument
 from maestro.rules import rendering
 from tests.support.in_process import InProcess, served
 from tests.support.siblings import RecordingSiblings

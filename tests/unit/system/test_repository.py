@@ -7,7 +7,7 @@ from enum import StrEnum
 import pytest
 
 from maestro.events import celery_body
-from maestro.messages import Budget
+from maestro.messages.decisions import Budget
 from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.document import Approval, Document, Ending, HistoryEntry, UnitState
 from maestro.rules.impact import Impacted

@@ -8,7 +8,9 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from maestro.messages import Approve, DeadLetter, FindDocuments, Skip
+from maestro.messages.decisions import Approve, Skip
+from maestro.messages.ingress import DeadLetter
+from maestro.messages.questions import FindDocuments
 from maestro.settings.model import TraceSettings
 from maestro.telemetry import span_export
 from maestro.telemetry.span_export import trace_id

@@ -3,7 +3,9 @@
 import orjson
 import pytest
 
-from maestro.messages import Code, ListRecords, TodoItem, Waits
+from maestro.messages.answers import Code
+from maestro.messages.questions import ListRecords
+from maestro.messages.todo import TodoItem, Waits
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.policies import Effect, Policy

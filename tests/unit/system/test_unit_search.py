@@ -7,7 +7,8 @@ from typing import Any, cast
 import orjson
 import pytest
 
-from maestro.messages import Code, FindUnits
+from maestro.messages.answers import Code
+from maestro.messages.questions import FindUnits
 from maestro.rules.document import Document
 from maestro.rules.unit import Unit, UnitState
 from maestro.system.unit_search import TOLD, UnitSearch

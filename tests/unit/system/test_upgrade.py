@@ -11,7 +11,9 @@ from typing import Any
 import orjson
 import pytest
 
-from maestro.messages import Approve, DeadLetter, GetDocument, ListWaiting
+from maestro.messages.decisions import Approve
+from maestro.messages.ingress import DeadLetter
+from maestro.messages.questions import GetDocument, ListWaiting
 from maestro.rules import visibility
 from maestro.rules.delivery import Verdict
 from maestro.rules.state import Rules, System

@@ -1,0 +1,35 @@
+"""The nodes of a cluster."""
+
+from msgspec import Struct
+
+
+class Node(Struct, frozen=True, rename="camel"):
+    """A node of the cluster."""
+
+    name: str
+    url: str = ""
+    version: str = ""
+    capacity: float = 0.0
+    #: Its lease was not broken and not given up, as far as is known.
+    holds_lease: bool = False
+    draining: bool = False
+    #: How many systems it owns, of those that the caller may touch.
+    systems: int = 0
+    #: Whether it may claim systems; else why not.
+    claims: bool = False
+    why_not: str | None = None
+    #: It holds the message that says whose the events of the vhost are.
+    holds_events: bool = False
+
+
+class Nodes(Struct, frozen=True, rename="camel"):
+    """The nodes of the cluster, as the node that answers (`node`) saw them last."""
+
+    #: Empty: there is none.
+    cluster: str = ""
+    #: That there is no cluster, or why what is listed may be old.
+    says: str = ""
+    node: str = ""
+    nodes: tuple[Node, ...] = ()
+    #: Systems that no node owns.
+    unowned: tuple[str, ...] = ()
