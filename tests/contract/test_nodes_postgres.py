@@ -11,16 +11,15 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from maestro.cluster.node import Lease, Node
-from maestro.store.base import Put, StoreAway, StoreError, StoreFenced, StoreLocked
+from maestro.store.base import StoreAway, StoreError, StoreFenced, StoreLocked
 from maestro.store.held_lease import read_lease, write_lease
 from maestro.store.installation import begin_start
 from maestro.store.postgres import schema
 from maestro.store.postgres.nodes import PostgresNodes
-from maestro.store.postgres.store import PostgresStore
 from maestro.store.postgres.stores import PostgresStores
 from maestro.store.rest_mark import RestMark, decoded
 from tests.support.postgres import PASSWORD, PostgresNode
-from tests.support.postgres_store import entered, postgres_stores
+from tests.support.postgres_store import closed, entered, postgres_stores, put
 
 pytestmark = pytest.mark.postgres
 NAME = "plant"
@@ -38,11 +37,6 @@ class Member(NamedTuple):
         got = await self.nodes.claim(self.lease, system_ids)
         assert got.keys() == set(system_ids)
         return got
-
-
-@pytest.fixture
-def url(postgres_node: PostgresNode, database: str) -> str:
-    return postgres_node.url(database)
 
 
 async def member(url: str, folder: Path, name: str) -> Member:
@@ -67,15 +61,6 @@ async def b(url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
     found = await member(url, tmp_path_factory.mktemp("b"), "b")
     yield found
     await found.nodes.close()
-
-
-async def closed(store: PostgresStore) -> None:
-    store.close()
-    await store.ended()
-
-
-def put(number: int) -> list[Put]:
-    return [Put("t", f"{number:05d}", {"n": number})]
 
 
 async def at_rest(node: Member, system_id: str) -> None:

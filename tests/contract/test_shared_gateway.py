@@ -28,11 +28,6 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-def url(postgres_node: PostgresNode, database: str) -> str:
-    return postgres_node.url(database)
-
-
-@pytest.fixture
 async def one(url: str) -> AsyncIterator[GatewayTables]:
     tables = GatewayTables(url, 10.0)
     await tables.make()

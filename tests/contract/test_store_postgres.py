@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +19,10 @@ from maestro.store.postgres import stores as postgres_stores_module
 from maestro.store.postgres.store import PostgresStore
 from maestro.store.postgres.stores import PostgresStores
 from tests.support.postgres import PASSWORD, PostgresNode
-from tests.support.postgres_store import entered, postgres_stores
+from tests.support.postgres_store import entered, postgres_stores, put
 from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-def url(postgres_node: PostgresNode, database: str) -> str:
-    return postgres_node.url(database)
-
-
-@pytest.fixture
-async def stores(url: str, tmp_path: Path) -> PostgresStores:
-    return await entered(url, tmp_path)
-
-
-@pytest.fixture
-async def store(stores: PostgresStores) -> AsyncIterator[PostgresStore]:
-    store = await stores.open("sysA")
-    yield store
-    store.close()
-    await store.ended()
-
-
-def put(number: int) -> list[Any]:
-    return [Put("t", f"{number:05d}", {"n": number})]
 
 
 async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
@@ -320,11 +298,6 @@ async def test_a_server_that_is_away_is_waited_for_and_then_said(
 
 
 # --- on the way -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
 
 
 @pytest.fixture
