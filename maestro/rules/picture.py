@@ -1,9 +1,9 @@
-"""A large document as JSON, rendered in parts that are kept: what has changed since is made anew, and nothing else.
+"""A large document as JSON, rendered in parts that are kept: what has changed since is made again, and nothing else.
 
     units:  [ part | part | part ]      each part: the JSON of some units and of their events, and what of them
     events: [ part | part | part ]      the document lists besides
 
-All that changes of a unit is saved, so the saves of each step say what is to be made anew. Pure.
+All that changes of a unit is saved, so the saves of each step say what is to be made again. Pure.
 """
 
 from collections.abc import Iterable
@@ -111,7 +111,7 @@ class Pictures:
         return picture
 
     def saved(self, saves: Iterable[Save]) -> None:
-        """Have made anew what a step saves."""
+        """Have made again what a step saves."""
         if not self._by_document:
             return
         for save in saves:
