@@ -194,7 +194,7 @@ class Engine:
         """Return a document as JSON, rendered once for all who send it between two facts.
 
         A decision is answered with it, queued, announced and mirrored in a moment. Of a large one only that is made
-        anew which has changed since it was rendered last. Raises `StoreDamaged` when the units of an ended one cannot
+        again which has changed since it was rendered last. Raises `StoreDamaged` when the units of an ended one cannot
         be read.
         """
         body = self._rendered.get(doc.id)
