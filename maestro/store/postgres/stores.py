@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from socket import gethostname
-from typing import Final, NamedTuple
+from typing import Final, LiteralString, NamedTuple
 
 import structlog
 
@@ -20,6 +20,7 @@ from maestro.store.postgres import schema
 from maestro.store.postgres.connection import Connection, connect, execute, named
 from maestro.store.postgres.copy import Copy
 from maestro.store.postgres.store import PostgresStore, claim, claim_as, load
+from maestro.store.rest_mark import RestMark, encoded
 
 #: Seconds that a start waits for a database that is away: it may be starting as well.
 START_WAITS: Final = 30.0
@@ -44,7 +45,15 @@ _SYSTEMS: Final = "SELECT id FROM maestro.systems ORDER BY id"
 _SETTLE: Final = "UPDATE maestro.systems SET life = %s, epoch = epoch + 1 WHERE id = ANY(%s)"
 _LEAVE: Final = "UPDATE maestro.installation SET id = %s, run = ''"
 _LIVES: Final = "SELECT id, life FROM maestro.systems"
-_STATES: Final = "SELECT id, epoch, number FROM maestro.systems WHERE id = ANY(%s)"
+#: Another one after each opening and each commit, and no other after a change of owner.
+_STATE: Final[LiteralString] = "systems.life || ' ' || systems.number"
+_STATES: Final[LiteralString] = f"SELECT id, {_STATE} FROM maestro.systems WHERE id = ANY(%s)"  # noqa: S608 - constant
+_RESTED: Final[LiteralString] = f"""
+    INSERT INTO maestro.rest_marks (system, state, mark)
+    SELECT id, {_STATE}, %s FROM maestro.systems
+    WHERE id = %s AND node = %s AND incarnation = %s AND {_STATE} = %s
+    ON CONFLICT (system) DO UPDATE SET state = excluded.state, mark = excluded.mark
+"""  # noqa: S608 - constant
 
 
 class Whose(NamedTuple):
@@ -182,7 +191,15 @@ class PostgresStores:
             return {}
         async with self.connection() as connection:
             found = await execute(connection, _STATES, (wanted,), self._seconds)
-        return {system_id: f"{epoch} {number}" for system_id, epoch, number in found}
+        return dict(found)
+
+    async def rested(self, system_id: str, mark: RestMark) -> None:
+        """See `Stores.rested`. Of a system that is another node's by now nothing is kept."""
+        lease = read_lease(self._data_dir) if self._cluster else None
+        if lease is not None:
+            async with self.connection() as connection:
+                given = (encoded(mark), system_id, *lease, mark.state)
+                await execute(connection, _RESTED, given, self._seconds)
 
     async def look(self) -> Look:
         """Look at the database as `enter` does, and change nothing. Raises `StoreError`."""
