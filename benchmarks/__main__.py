@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.bench import Bench, BenchError
 from benchmarks.figures import Row, middle
 from benchmarks.report import machine, print_failed, print_missed, print_row, write_json
+from benchmarks.rows_cluster import take_over
 from benchmarks.rows_decisions import decisions, large_document
 from benchmarks.rows_events import TRUST, delayed, no_impact, paced, sized
 from benchmarks.rows_ledger import large_commit, look_up
@@ -64,6 +65,10 @@ def rows(*, quick: bool) -> dict[str, Measure]:  # the table, as a person reads 
             partial(work, idle_seconds=4 * seconds, wanted=wanted, megabytes=megabytes), once=True, limit=1800
         )
 
+    def lost_node(systems: int, active: int) -> Measure:
+        work = partial(take_over, systems=int(systems * scale), active=int(active * scale), wanted=10.0)
+        return Measure(work, once=True, limit=1200)
+
     units, million = int(20_000 * scale), int(1_000_000 * scale)
     return {
         "double": Measure(partial(double_alone, seconds=seconds)),
@@ -97,6 +102,8 @@ def rows(*, quick: bool) -> dict[str, Measure]:  # the table, as a person reads 
         "rest-200": resting(200, 2.0, 300, documents=100, units=10),
         "rest-2000": resting(2_000, 3.0, 600, documents=1, units=10),
         "rest-10000": resting(10_000, 5.0, 1500, documents=1, units=1),
+        "takeover-3000": lost_node(3_000, 100),
+        "takeover-10000": lost_node(10_000, 300),
         "memory-1": Measure(partial(memory, systems=1, wanted=70)),
         "memory-50": Measure(partial(memory, systems=50, wanted=330)),
         "paced": Measure(partial(paced, systems=8, rate=200, seconds=seconds * 2)),

@@ -2,7 +2,7 @@
 
     Membership ──questions──> Nodes, in PostgreSQL ──answers──> Membership
         ├──Believe────────> the node's lease, in shared memory
-        ├──Serve──────────> the list that ingress goes by, then the supervisor
+        ├──Serve──────────> the list that ingress goes by, the marks of what is at rest, then the supervisor
         ├──Release────────> the list, the supervisor, then PostgreSQL
         └──EndEverything──> every process is killed, and `NodeOut` ends this life of the node
 
@@ -30,12 +30,13 @@ from maestro.cluster.node import Lease, Node
 from maestro.messages.answers import Answer, Code
 from maestro.messages.questions import DescribeSystem, Question
 from maestro.settings.model import Settings
-from maestro.store.base import StoreError
+from maestro.store.base import StoreAway, StoreError
 from maestro.store.held_lease import write_lease
-from maestro.store.installation import node_name
+from maestro.store.installation import node_name, read_installation
 from maestro.store.nodes import Nodes
-from maestro.store.rest_mark import RestMarks
-from maestro.tasks import Tasks
+from maestro.store.rest_mark import RestMarks, decoded
+from maestro.system.rest_basis import rest_basis
+from maestro.tasks import Tasks, until_done
 from maestro.telemetry.definitions import (
     CLAIMS,
     DRAINING,
@@ -55,6 +56,8 @@ EVENTS_HELD: Final = 20.0
 _ASK: Final = 5.0
 #: Seconds that the last words of a node may take at a stop.
 _LEAVE: Final = 5.0
+#: Systems whose marks are read and left together.
+_INSTALLED_AT_ONCE: Final = 100
 #: What the settings have that decides what becomes of an event: nodes that differ in it do not share systems.
 _SECTIONS: Final = ("platform", "reprocessing", "ledger", "late", "policy")
 
@@ -132,6 +135,8 @@ class Keeper:
         #: The beat that each node was last seen with: one that stands still says nothing any more.
         self._beats: dict[str, tuple[int, int]] = {}
         self._said = ""
+        #: Ingress was not told of what is served here: the data folder could not be written.
+        self._untold = False
         self._unowned = 0
         registry.read_off(LEASE_AGE, self._lease_age)
         registry.read_off(NODE_SYSTEMS, lambda: float(len(self._served)))
@@ -188,6 +193,8 @@ class Keeper:
                     async with asyncio.timeout(self._terms.beat_every / 2):
                         fact = await self._facts.get()
                 self._handle(fact)
+                if self._untold:
+                    self._tell_ingress()
         finally:
             self._lease.believe(0)
 
@@ -216,13 +223,54 @@ class Keeper:
         self._registry.count(CLAIMS, by=len(systems))
         self._log.info("systems claimed", systems=len(systems))
         self._served.update(systems)
-        self._lease.own(self._served)  # first: ingress takes a session of an owned system only
-        for system_id in systems:
-            self._tasks.start(self._install(system_id), "install")
+        self._tell_ingress()  # first: ingress takes a session of an owned system only
+        self._tasks.start(self._install(systems), "install")
 
-    async def _install(self, system_id: str) -> None:
+    async def _install(self, systems: tuple[str, ...]) -> None:
+        """Have a process for each of these systems; one at rest gets it when it is woken.
+
+        No process of this node has their stores open: those that it had were ended with the former claims.
+        """
+        for first in range(0, len(systems), _INSTALLED_AT_ONCE):
+            some = systems[first : first + _INSTALLED_AT_ONCE]
+            await self._leave_marks(some)
+            # A system that was handed over meanwhile is served no more.
+            await asyncio.gather(*(self._install_one(system_id) for system_id in some if system_id in self._served))
+
+    async def _install_one(self, system_id: str) -> None:
         with suppress(Unavailable):  # it is created later all the same
             await self._actors.install(system_id)
+
+    async def _leave_marks(self, systems: tuple[str, ...]) -> None:
+        """Leave the marks of those of these systems that are at rest, whichever node they came to rest at."""
+        basis, lease = rest_basis(self._settings), Lease(self._me.name, self.membership.incarnation)
+        if not basis:
+            return
+        try:
+            found = await until_done(lambda: self._nodes.rest_marks(lease, systems), self._log, StoreAway)
+            ours = read_installation(self._settings.data_dir)
+            for system_id, stored in found.items():
+                mark = decoded(stored)
+                adopts = ours is not None and system_id in ours.adopting
+                if mark is not None and mark.basis == basis and system_id in self._served and not adopts:
+                    self._marks.leave(system_id, mark)
+        except StoreError as problem:  # their processes find it out
+            self._log.warning("it is not known which systems are at rest: they are started", cause=str(problem))
+
+    def _tell_ingress(self) -> None:
+        """Have ingress go by what is served here. What cannot be written now is with one of the next facts."""
+        try:
+            self._lease.own(self._served)
+        except OSError as problem:
+            if not self._untold:
+                self._log.error(
+                    "the data folder cannot be written: what is consumed stays as it was", cause=str(problem)
+                )
+            self._untold = True
+        else:
+            if self._untold:
+                self._log.info("the data folder can be written again")
+            self._untold = False
 
     # --- questions ---------------------------------------------------------------------------------------------
 
@@ -303,7 +351,9 @@ class Keeper:
             if await self._is_busy(system_id):
                 return facts.Kept(question)
             self._served.discard(system_id)
-            self._lease.own(self._served)  # ingress takes nothing more for it
+            self._tell_ingress()
+        if self._untold:  # ingress still takes events for it
+            return facts.Unanswered(question)
         await self._actors.release(system_id)
         self._marks.remove(system_id)  # it says that the lock is open, which is another node's to say from now on
         await self._nodes.release(Lease(self._me.name, question.incarnation), system_id, question.claim)

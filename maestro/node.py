@@ -4,7 +4,7 @@ its actors have started ──> keeper ──> what is stored of all systems ─
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -65,6 +65,11 @@ class Node(NamedTuple):
     tasks: "list[asyncio.Task[None]]"
 
 
+def urls_of(nodes: Iterable[seen.Node]) -> dict[str, str]:
+    """Return the URL of the gateway of each node that holds a lease."""
+    return {one.name: one.url for one in nodes if one.holds_lease}
+
+
 @asynccontextmanager
 async def node(settings: Settings, runtime: ActorRuntime, registry: MetricsRegistry) -> AsyncIterator[Node]:
     """Be a node of the cluster while the context is open. Its actors are launched, and have ended when it closes."""
@@ -83,7 +88,9 @@ async def node(settings: Settings, runtime: ActorRuntime, registry: MetricsRegis
         owners = Owners()
         following = asyncio.create_task(owners.keep(lookup), name="owners")
         stack.push_async_callback(_cancelled, following)
-        dialers = await stack.enter_async_context(dialing(hello, owners, secret))
+        dialers = await stack.enter_async_context(
+            dialing(hello, owners, secret, lambda: urls_of(keeper.membership.nodes))
+        )
         client = ClusterClient(runtime.actor_client, owners, dialers, lookup, lambda: lease.believed)
         listener = NodeListener(
             runtime.actor_client, hello, secret, settings.http.max_body_bytes, lambda: lease.believed

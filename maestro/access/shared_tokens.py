@@ -6,13 +6,14 @@ PostgreSQL is away the copy stands, and a node whose lease is over decides nothi
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
-from maestro import logs
+from maestro import logs, whole_file
 from maestro.access.roles import Role
 from maestro.access.tokens import TokenEntry, TokenError, TokenFile, added, check_name, decoded, encoded, revoke_from
 from maestro.store.base import StoreError
@@ -22,6 +23,9 @@ T = TypeVar("T")
 
 #: Seconds between two looks whether the tokens have changed.
 LOOK_EVERY: Final = 1.0
+#: Beside the token file: the digest of the last copy, and a folder's own tokens, which do not hold any more.
+_COPIED: Final = "tokens.copied"
+_ASIDE: Final = "tokens.own.json"
 #: Times that a change is tried again because another one came first.
 _TRIES: Final = 20
 
@@ -68,9 +72,14 @@ class SharedTokens:
     # --- the copy ---------------------------------------------------------------------------------------------------
 
     async def begin(self, data_dir: Path) -> None:
-        """Have the copy there. The tokens of a data folder whose stores moved to PostgreSQL are taken along, once."""
+        """Have the copy there. The tokens of a data folder whose stores moved to PostgreSQL are taken along, once.
+
+        Those of a folder that comes later do not hold: they are kept in another file, and a warning names them.
+        """
         file = TokenFile(data_dir)
         version, entries = await self._read()
+        if version:
+            _set_aside(file, entries)
         if not version and (own := file.entries()):
             try:
                 await self._tables.put_tokens(0, encoded(own))
@@ -100,8 +109,39 @@ class SharedTokens:
 
 def _copy(file: TokenFile, entries: list[TokenEntry]) -> None:
     try:
-        if file.entries() == entries:
-            return
+        same = file.entries() == entries
     except TokenError:
         file.path.unlink(missing_ok=True)  # it is a copy: a damaged one is made again
-    file.replace(entries)
+        same = False
+    if not same:
+        file.replace(entries)
+    if file.path.exists() and not _is_copy(file):
+        whole_file.replace(file.path.with_name(_COPIED), _print(file), sync=True)
+
+
+def _set_aside(file: TokenFile, shared: list[TokenEntry]) -> None:
+    """Keep a file of the folder's own tokens: the copy takes its place. Raises `TokenError`."""
+    try:
+        own = [] if _is_copy(file) else file.entries()
+    except TokenError:
+        return  # nothing of it holds anywhere
+    known = {entry.id for entry in shared}
+    if lost := [entry.name for entry in own if entry.id not in known]:
+        aside = file.path.with_name(_ASIDE)
+        try:
+            file.path.replace(aside)
+        except OSError as problem:
+            raise TokenError(f"{file.path}: cannot be renamed: {problem.strerror}") from problem
+        logs.get(part="access").warning("access.tokens_set_aside", tokens=lost, kept=str(aside))
+
+
+def _is_copy(file: TokenFile) -> bool:
+    """Whether the file is as it was copied last."""
+    try:
+        return file.path.with_name(_COPIED).read_bytes() == _print(file)
+    except OSError:
+        return False
+
+
+def _print(file: TokenFile) -> bytes:
+    return hashlib.sha256(file.path.read_bytes()).hexdigest().encode()

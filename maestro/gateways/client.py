@@ -184,23 +184,28 @@ def _expire(found: asyncio.Future[StoredSystem | None]) -> None:
 class Dialers:
     """This node's sessions with the others, one each."""
 
-    def __init__(self, http: ClientSession, hello: NodeHello, owners: Owners, secret: str) -> None:
+    def __init__(
+        self, http: ClientSession, hello: NodeHello, owners: Owners, secret: str, urls: Callable[[], Mapping[str, str]]
+    ) -> None:
         self._http = http
         self._hello = hello
         self._owners = owners
+        #: The URL of the gateway of each node that holds a lease.
+        self._urls = urls
         self._secret = secret
         self._dialers: dict[str, NodeDialer] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def to(self, node: str) -> NodeDialer:
         """Return what asks that node. Raises `Unavailable`: there is none to ask."""
-        url = self._owners.urls.get(node)
+        urls = self._urls()
+        url = urls.get(node)
         if not url or node == self._hello.node:
             self._owners.read_sooner()
             raise Unavailable("no node owns the system now", retry_after=RETRY)
         dialer = self._dialers.get(node)
         if dialer is None or dialer.url != url:
-            self._drop({one for one in self._dialers if one not in self._owners.urls} | {node})
+            self._drop({one for one in self._dialers if one not in urls} | {node})
             dialer = self._dialers[node] = NodeDialer(self._http, self._hello, node, url, self._secret)
         return dialer
 
@@ -217,10 +222,12 @@ class Dialers:
 
 
 @asynccontextmanager
-async def dialing(hello: NodeHello, owners: Owners, secret: str) -> AsyncIterator[Dialers]:
-    """Have this node's sessions with the others while the context is open."""
+async def dialing(
+    hello: NodeHello, owners: Owners, secret: str, urls: Callable[[], Mapping[str, str]]
+) -> AsyncIterator[Dialers]:
+    """Have this node's sessions with the others while the context is open. `urls`: of the nodes that hold a lease."""
     async with ClientSession() as http:
-        dialers = Dialers(http, hello, owners, secret)
+        dialers = Dialers(http, hello, owners, secret, urls)
         try:
             yield dialers
         finally:

@@ -1,7 +1,8 @@
 """Which node owns which system, as it was read of the store last: a hint where to ask, never the truth.
 
 A node that is named may have lost the system since. It says so when it is asked, and its commits are fenced. The store
-is read every few seconds, and sooner when the hint was wrong.
+is read every few seconds, and sooner when the hint was wrong. Where a node's gateway is, the keeper knows: it looks at
+the nodes with each beat.
 """
 
 import asyncio
@@ -18,46 +19,28 @@ EVERY: Final = 5.0
 SOONEST: Final = 1.0
 
 
-class Read(Protocol):
-    """What was read: see `maestro.store.postgres.lookup.Everything`."""
-
-    @property
-    def urls(self) -> Mapping[str, str]:
-        """The URL of each node's gateway."""
-
-    @property
-    def owners(self) -> Mapping[str, str]:
-        """The node that owns each system; empty: nobody does."""
-
-
 class Source(Protocol):
     """Where it is read."""
 
-    async def everything(self) -> Read:
-        """Return all nodes and systems. Raises `StoreError`."""
+    async def owners(self) -> Mapping[str, str]:
+        """Return all systems, each with the node that owns it; empty: nobody does. Raises `StoreError`."""
 
 
 class Owners:
-    """The nodes that hold a lease, and whose each system is."""
+    """Whose each system is."""
 
     def __init__(self) -> None:
-        self._urls: Mapping[str, str] = {}
         self._owners: Mapping[str, str] = {}
         self._sorted: tuple[str, ...] = ()
         self._sooner = asyncio.Event()
         #: Whether the store was read once: before that nothing is known, which is not the same as no system.
         self.seen = False
 
-    @property
-    def urls(self) -> Mapping[str, str]:
-        """The URL of each node's gateway."""
-        return self._urls
-
-    def see(self, urls: Mapping[str, str], owners: Mapping[str, str]) -> None:
+    def see(self, owners: Mapping[str, str]) -> None:
         """Take what was read."""
         if owners.keys() != self._owners.keys():
             self._sorted = tuple(sorted(owners))
-        self._urls, self._owners, self.seen = urls, owners, True
+        self._owners, self.seen = owners, True
 
     def systems(self) -> tuple[str, ...]:
         """Return the ids of all systems of the cluster, sorted."""
@@ -83,14 +66,14 @@ class Owners:
             self._sooner.clear()
             began = time.monotonic()
             try:
-                read = await source.everything()
+                owners = await source.owners()
             except StoreError as problem:
                 if not away:
                     log.warning("nodes.not_read", cause=str(problem))
                 away = True
             else:
                 away = False
-                self.see(read.urls, read.owners)
+                self.see(owners)
             with suppress(TimeoutError):
                 async with asyncio.timeout(EVERY):
                     await self._sooner.wait()

@@ -22,8 +22,8 @@ class SharedReplays(Replays):
 
     def __init__(self, tables: GatewayTables) -> None:
         self._tables = tables
-        #: Requests under way here, by the id of their ticket.
-        self._claims: dict[str, str] = {}
+        #: Requests under way here. Two of one key may be, when the first one counts as given up.
+        self._claims: dict[Ticket, str] = {}
         self._since_trimmed = 0
 
     async def begin(
@@ -33,7 +33,7 @@ class SharedReplays(Replays):
         claim = uuid.uuid4().hex
         found = await self._tables.claim_answer(ticket.id, ticket.owner, claim, ticket.fingerprint, ABANDONED, KEPT_FOR)
         if found is None:
-            self._claims[ticket.id] = claim
+            self._claims[ticket] = claim
             return None
         used(ticket, found.fingerprint, under_way=not found.status)
         if not may_touch(found.system):
@@ -42,7 +42,7 @@ class SharedReplays(Replays):
 
     async def end(self, ticket: Ticket, response: web.StreamResponse | None, system: str = "") -> None:
         """See `Replays.end`. A store that is away by now is logged: the request is done, and told."""
-        claim = self._claims.pop(ticket.id, None)
+        claim = self._claims.pop(ticket, None)
         if claim is None:
             return
         try:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Final
 
 from maestro.events import MASTER
@@ -47,6 +48,14 @@ class Origin:
     timestamp: str
     #: API core calls its instance finished, or does not know it; else its own commit is still to come.
     finished: bool = True
+    #: Its place in the order of replay: made with it, for thousands are made one by one, and sorted in one step.
+    rank: "tuple[bool, bool, datetime, int, UnitKey]" = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        parsed = parse_timestamp(self.timestamp)
+        moment, nanoseconds = parsed or (datetime.min, 0)  # noqa: DTZ901 - moments are compared as UTC, without a zone
+        rank = (not self.unit.forking, parsed is None, moment, nanoseconds, self.unit.key)
+        object.__setattr__(self, "rank", rank)
 
 
 def relevant(
@@ -72,13 +81,7 @@ def replay_order(origins: Iterable[Origin]) -> tuple[Origin, ...]:
 
     Ties go by instance id and branch: Discovery's own order differs from call to call.
     """
-    return tuple(sorted(origins, key=_rank))
-
-
-def _rank(origin: Origin) -> tuple[bool, bool, datetime, int, UnitKey]:
-    parsed = parse_timestamp(origin.timestamp)
-    moment, nanoseconds = parsed or (datetime.min, 0)  # noqa: DTZ901 - moments are compared as UTC, without a zone
-    return (not origin.unit.forking, parsed is None, moment, nanoseconds, origin.unit.key)
+    return tuple(sorted(origins, key=attrgetter("rank")))
 
 
 _TIMESTAMP: Final = re.compile(

@@ -3,9 +3,9 @@
 Every field the platform sent passes through byte for byte (contracts: Event, Reprocessing document).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
@@ -15,6 +15,7 @@ from maestro.json_text import members, text_of
 from maestro.rules.budget import limited
 from maestro.rules.document import Document, HistoryEntry
 from maestro.rules.growth import Likely
+from maestro.rules.impact import UnitKey
 from maestro.rules.pace import Estimate
 from maestro.rules.policies import Check, Demand, Verdict
 from maestro.rules.preview import digest
@@ -42,16 +43,68 @@ def document_json(
 ) -> bytes:
     """Render a document with its units, and `more` members. `ended`: as it will be once the decided end is recorded."""
     ordered = sorted(units, key=lambda unit: unit.position)
+    events = [Raw(event_of(unit)) for unit in ordered]
+    return document_of(doc, shown_units(doc, ordered), events, ended=ended, more=more)
+
+
+class ShownUnits(NamedTuple):
+    """What a document shows of its units, in the order of their positions: as JSON, or to be encoded."""
+
+    units: Sequence[dict[str, Any]] | Raw
+    reimpacted: list[dict[str, Any]]
+    set_aside: list[dict[str, Any]]
+    left_out: list[dict[str, Any]]
+    #: How many are not settled.
+    outstanding: int
+    #: Of the preview that has these units.
+    digest: str
+    keys: Container[UnitKey]
+
+
+def shown_units(doc: Document, units: Sequence[Unit]) -> ShownUnits:
+    """Render the units of a document, in the order of their positions."""
+    keys = [unit.key for unit in units]
+    return ShownUnits(
+        [unit_json(unit) for unit in units],
+        *listed(units),
+        sum(not unit.settled for unit in units),
+        digest(doc.held_instance, keys),
+        set(keys) if doc.not_finished else (),
+    )
+
+
+def listed(units: Sequence[Unit]) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Render the units that a document lists besides: impacted again after their last round, set aside, left out."""
+    return (
+        [_unit_name(unit) for unit in units if unit.reimpacted],
+        [_unit_name(unit) | {"problem": unit.problem} for unit in units if unit.state is UnitState.SET_ASIDE],
+        [_left_out(unit) for unit in units if unit.left_out is not None],
+    )
+
+
+def document_of(
+    doc: Document,
+    units: ShownUnits,
+    events: Sequence[Raw] | Raw,
+    *,
+    ended: bool = False,
+    more: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Render a document whose units and their events are rendered."""
     bodies = {
         "pendingEvent": Raw(doc.pending_event),
         "origin": Raw(doc.origin) if doc.origin else _NULL,
-        "events": [_event(unit) for unit in ordered],
+        "events": events,
     }
-    return msgspec.json.encode(document_facts(doc, ordered, ended=ended) | bodies | dict(more or {}))
+    return msgspec.json.encode(_facts(doc, units, ended=ended) | bodies | dict(more or {}))
 
 
 def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False) -> dict[str, Any]:
     """Render all of a document but the events in it; `units` in the order of their positions."""
+    return _facts(doc, shown_units(doc, units), ended=ended)
+
+
+def _facts(doc: Document, units: ShownUnits, *, ended: bool) -> dict[str, Any]:
     history = list(doc.history)
     if ended and doc.ending is not None:
         history.append(_ended(doc))
@@ -63,18 +116,16 @@ def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False)
         "forking": doc.forking,
         "status": history[-1].status,
         "history": [history_entry(entry) for entry in history],
-        "units": [unit_json(unit) for unit in units],
-        "reimpacted": [_unit_name(unit) for unit in units if unit.reimpacted],
-        "setAside": [
-            _unit_name(unit) | {"problem": unit.problem} for unit in units if unit.state is UnitState.SET_ASIDE
-        ],
+        "units": units.units,
+        "reimpacted": units.reimpacted,
+        "setAside": units.set_aside,
         "notFinished": _not_finished(doc, units),
-        "leftOut": [_left_out(unit) for unit in units if unit.left_out is not None],
-        "progress": progress(doc, sum(not unit.settled for unit in units)),
+        "leftOut": units.left_out,
+        "progress": progress(doc, units.outstanding),
         "cancelling": bool(doc.cancelling),
         "pausing": bool(doc.pausing),
         "budget": budget(doc),
-        "digest": digest(doc.held_instance, (unit.key for unit in units)),
+        "digest": units.digest,
         "reconsidered": doc.reconsidered or None,
         "firstApproval": _approval(doc),
         "rows": doc.rows,
@@ -85,10 +136,9 @@ def document_facts(doc: Document, units: Sequence[Unit], *, ended: bool = False)
     }
 
 
-def _not_finished(doc: Document, units: Sequence[Unit]) -> list[dict[str, str]]:
+def _not_finished(doc: Document, units: ShownUnits) -> list[dict[str, str]]:
     """Render the units that were named before their own commits, but for those that a later question brought in."""
-    replayed = {unit.key for unit in units} if doc.not_finished else set()
-    left = [unit for unit in doc.not_finished if unit.key not in replayed]
+    left = [unit for unit in doc.not_finished if unit.key not in units.keys]
     return [{"instanceId": unit.instance_id, "branch": unit.branch} for unit in left]
 
 
@@ -210,13 +260,11 @@ def _unit_name(unit: Unit) -> dict[str, Any]:
     return {"instanceId": unit.instance_id, "branch": unit.branch}
 
 
-def _event(unit: Unit) -> Raw:
+def event_of(unit: Unit) -> bytes:
     """Render what is replayed: the unit's origin event; of a unit without one, whose it would be."""
-    if not unit.shown and unit.origin:
-        unit.shown = edited(unit.origin, {"branch": unit.branch})
-    elif not unit.shown:
-        unit.shown = msgspec.json.encode({"instanceId": unit.instance_id, "branch": unit.branch})
-    return Raw(unit.shown)
+    if not unit.origin:
+        return msgspec.json.encode({"instanceId": unit.instance_id, "branch": unit.branch})
+    return edited(unit.origin, {"branch": unit.branch})
 
 
 def _left_out(unit: Unit) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One unit of a reprocessing: an instance on a branch that is to be replayed, and how far its replay has come."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from maestro.json_text import text_of
@@ -89,8 +89,6 @@ class Unit:
     failures: int = 0
     problem: str = ""
     left_out: LeftOut | None = None
-    #: Its event as a document shows it, once that was rendered: neither origin nor branch ever change.
-    shown: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def settled(self) -> bool:

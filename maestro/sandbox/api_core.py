@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp import web
+from tinydb import where
+from tinydb.queries import QueryInstance
 
+from maestro.sandbox.entities import EntityDB, entity
 from maestro.sandbox.installed import PROCESSES
 from maestro.sandbox.traits import Traits
 from maestro.sandbox.web import Address, Refused, Service, body_of, json, needed
@@ -18,32 +20,28 @@ _JUST_BEFORE: Final = 0.5
 
 
 class ApiCore(Service):
-    """Keeps systems, instances, branches and maps in memory.
-
-    Instances are a dictionary: they are asked by id, and written, for each event. A write to a TinyDB table costs as
-    much as the table is long: a millisecond for an instance among 2,500.
-    """
+    """Keeps instances, branches and maps as documents in memory; systems and operations are what is installed."""
 
     def __init__(self, systems: Sequence[str], traits: Traits) -> None:
         super().__init__()
         self.systems = tuple(systems)
         #: Where every system's domain is; known once that service listens.
         self.domain = Address("127.0.0.1", 0)
-        #: Branches (system, name) that are closed.
-        self.closed: set[tuple[str, str]] = set()
         self._traits = traits
-        self._instances: dict[str, dict[str, Any]] = {}
+        entities = EntityDB()
+        self._instances = entities.table("processInstance")
+        self._branches = entities.table("branch")
+        #: With `usable_from`: the moment (monotonic seconds) from which the system's domain knows the map.
+        self._maps = entities.table("map")
         #: Instances whose `finished` is being set at this moment, and those that got two rows by that.
         self._finishing: set[str] = set()
         self.unchangeable: set[str] = set()
         #: When an instance was asked for last (monotonic seconds).
         self._looked: dict[str, float] = {}
-        #: Map -> moment (of the loop's clock) from which the system's domain knows it.
-        self._maps: defaultdict[str, dict[str, float]] = defaultdict(dict)
 
     def register(self, instance: str, event: dict[str, Any], branch: str, *, is_fork: bool, started: float) -> None:
         """A process instance begins, at that moment (seconds since the epoch)."""
-        self._instances[instance] = {
+        fields = {
             "id": instance,
             "systemId": event["systemId"],
             "processName": event["name"],
@@ -54,11 +52,12 @@ class ApiCore(Service):
             "tag": event.get("tag", ""),
             "startedAt": started,
         }
+        self._instances.upsert(entity(instance, fields))
 
     def set_status(self, instance: str, status: str) -> None:
         """Set an instance's status at once; of an unknown one nothing."""
-        if instance in self._instances:
-            self._instances[instance]["status"] = status
+        if self._instances.by_id(instance) is not None:
+            self._instances.change(instance, {"status": status})
 
     async def change_status(self, instance: str, status: str) -> None:
         """Set an instance's status, which takes a moment. Two `finished` that meet in it make it unchangeable.
@@ -68,7 +67,7 @@ class ApiCore(Service):
         Raises:
             Refused: it is unknown, or unchangeable.
         """
-        if instance not in self._instances:
+        if self._instances.by_id(instance) is None:
             raise Refused(f"no process instance {instance}")
         if instance in self.unchangeable:
             raise Refused("Multiple rows were found for one()")
@@ -87,15 +86,25 @@ class ApiCore(Service):
 
     def status(self, instance: str) -> str:
         """Return an instance's status; empty when there is no such instance."""
-        return str(self._instances.get(instance, {}).get("status", ""))
+        found = self._instances.by_id(instance)
+        return "" if found is None else str(found["status"])
 
     def is_open(self, system: str, branch: str) -> bool:
         """Whether a branch is open."""
-        return (system, branch) not in self.closed
+        return not self._branches.contains(_named(system, branch) & (where("status") == "closed"))
+
+    def set_branch(self, system: str, branch: str, status: str) -> None:
+        """Open or close a branch."""
+        self._branches.upsert({"systemId": system, "name": branch, "status": status}, _named(system, branch))
 
     def knows_map(self, system: str, name: str) -> bool:
         """Whether a system's domain knows a map by now."""
-        return self._maps[system].get(name, float("inf")) <= time.monotonic()
+        return self._maps.contains(_named(system, name) & (where("usable_from") <= time.monotonic()))
+
+    def _add_map(self, system: str, name: str) -> None:
+        if not self._maps.contains(_named(system, name)):
+            usable_from = time.monotonic() + self._traits.map_usable_after
+            self._maps.insert({"systemId": system, "name": name, "usable_from": usable_from})
 
     def app(self) -> web.Application:
         """Return the HTTP service."""
@@ -124,23 +133,21 @@ class ApiCore(Service):
                 if "," in identity:
                     raise Refused(f"{identity!r} is no id")
                 self._looked[identity] = time.monotonic()
-                found = self._instances.get(identity)
+                found = self._instances.by_id(identity)
                 return json([] if found is None else [found])
             case "executedAfter":
                 since = float(request.query.get("date") or 0)
                 needed(request, "instanceId")
-                return json([one for one in self._of_system(request) if one["startedAt"] >= since])
+                since_then = (where("systemId") == needed(request, "systemId")) & (where("startedAt") >= since)
+                return json(self._instances.search(since_then))
             case "bySystemIdOrdered":
                 page, size = (int(needed(request, name)) for name in ("page", "page_size"))
-                ordered = sorted(self._of_system(request), key=lambda one: float(one["startedAt"]))
+                of_system = self._instances.search(where("systemId") == needed(request, "systemId"))
+                ordered = sorted(of_system, key=lambda one: float(one["startedAt"]))
                 return json(ordered[(page - 1) * size : page * size])
             case _:
                 # Not an error: a misspelt filter gets everything.
-                return json(list(self._instances.values()))
-
-    def _of_system(self, request: web.Request) -> list[dict[str, Any]]:
-        system = needed(request, "systemId")
-        return [one for one in self._instances.values() if one["systemId"] == system]
+                return json(self._instances.all())
 
     async def _get_operations(self, request: web.Request) -> web.Response:
         if request.query.get("filter") != "byEventAndVersion":
@@ -159,13 +166,16 @@ class ApiCore(Service):
                 case "processInstance":
                     await self.change_status(item["id"], item["status"])
                 case "map":
-                    usable = time.monotonic() + self._traits.map_usable_after
-                    self._maps[item["systemId"]].setdefault(item["name"], usable)
+                    self._add_map(item["systemId"], item["name"])
                 case "branch":
-                    closed = (item["systemId"], item["name"])
-                    (self.closed.add if item["status"] == "closed" else self.closed.discard)(closed)
+                    self.set_branch(item["systemId"], item["name"], item["status"])
                 case other:
                     raise Refused(f"nothing of type {other} is kept here")
             # Columns that were not named are shown as null, though they keep their values.
             answer.append({**dict.fromkeys(("systemId", "processName", "isFork", "status")), **item})
         return json(answer)
+
+
+def _named(system: str, name: str) -> QueryInstance:
+    query: QueryInstance = (where("systemId") == system) & (where("name") == name)
+    return query

@@ -51,9 +51,9 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._record: CommitRecord | None = None
         self._tail = Tail(path.with_name(path.name + "-tail"))
-        #: The tail's rows as they are now, by table and key.
+        #: The tail's rows as they are now, by table and key; and each table's as they were committed.
         self._unfolded: dict[tuple[str, str], Row] = {}
-        self._unfolded_tables: set[str] = set()
+        self._noted: dict[str, list[Row]] = {}
         self._synced = True  # the mode that `_connect` leaves
         _OPEN.add(self)
         try:
@@ -126,18 +126,19 @@ class Database:
         """Return what the tail says of a row, which goes before what the database says; None when it says nothing."""
         return None if self.in_transaction else self._unfolded.get((table, key))
 
-    def unfolded_rows(self, table: str) -> list[Row]:
-        """Return the tail's rows of a table, in the order in which they would be folded."""
-        if self.in_transaction or table not in self._unfolded_tables:
-            return []
-        return [row for row in self._unfolded.values() if row[0] == table]
+    def unfolded_rows(self, table: str) -> Sequence[Row]:
+        """Return the tail's rows of a table, each as it was committed, in that order; of one key the last counts.
+
+        Commits append to this very list until the tail is folded; another one begins then.
+        """
+        return () if self.in_transaction else self._noted.setdefault(table, [])
 
     def fold(self, table: str = "") -> None:
         """Move the tail into the database: a query sees all then. Raises as `save`.
 
         A query of one `table` needs it only when the tail has rows of that.
         """
-        if self._unfolded and not self.in_transaction and (not table or table in self._unfolded_tables):
+        if self._unfolded and not self.in_transaction and (not table or self._noted.get(table)):
             with self.transaction(durable=False):
                 pass
 
@@ -160,7 +161,7 @@ class Database:
                 self._number = max(self._number, self._stored_number())
             raise
         self._unfolded.clear()
-        self._unfolded_tables.clear()
+        self._noted = {}
         self._tail.restart()
 
     def _to_tail(self, rows: Sequence[Row]) -> bool:
@@ -183,8 +184,9 @@ class Database:
         self._tail.discard()
 
     def _note(self, rows: Sequence[Row]) -> None:
-        self._unfolded.update({row[:2]: row for row in rows})
-        self._unfolded_tables.update([row[0] for row in rows])
+        for row in rows:
+            self._unfolded[row[:2]] = row
+            self._noted.setdefault(row[0], []).append(row)
 
     def _write(self, rows: Iterable[Row]) -> None:
         connection = self.connection

@@ -9,6 +9,7 @@ from maestro.store.base import Store
 from maestro.store.files import FileStores
 from maestro.store.installation import Installation
 from maestro.store.places import gateway_path
+from maestro.store.rest_mark import RestMark
 from maestro.store.row_store import RowStore
 from maestro.store.sqlite import open_store
 
@@ -38,6 +39,12 @@ class Stores(Protocol):
         """Return a text for each of these stores that no process has open, which changes with what is stored.
 
         Raises `StoreError`.
+        """
+
+    async def rested(self, system_id: str, mark: RestMark) -> None:
+        """Keep the mark of a system at rest for the node that takes it over, in a cluster. Raises `StoreError`.
+
+        Its store is closed. The mark counts until the next opening of it.
         """
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from maestro.store.base import StoreError
 from maestro.store.installation import Installation
 from maestro.store.places import LOGS, elsewhere_mark, store_path, stored_systems
+from maestro.store.rest_mark import RestMark
 from maestro.store.row_store import RowStore
 from maestro.store.space import check_room
 from maestro.store.sqlite import open_store
@@ -40,6 +41,9 @@ class FileStores:
         """See `Stores.states`."""
         found = ((system_id, file_state(store_path(self._data_dir, system_id))) for system_id in system_ids)
         return {system_id: state for system_id, state in found if state}
+
+    async def rested(self, system_id: str, mark: RestMark) -> None:
+        """See `Stores.rested`: no other node takes these over."""
 
 
 def file_state(path: Path) -> str:

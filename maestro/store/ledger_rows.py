@@ -5,7 +5,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -16,8 +16,6 @@ from maestro.store.tail import Row
 
 #: Rows looked up by one query: enough to make its cost small, few enough for a few milliseconds.
 _AT_ONCE: Final = 2000
-#: Entries of the tail that a look-up reads beside the file. For more it has the tail folded in, which costs as much.
-_BESIDE: Final = 16
 
 _LAST_WRITES: Final = (
     "SELECT w.row, w.number, w.writer, w.crc FROM json_each(?) j CROSS JOIN ledger_writes w ON w.row = j.value"
@@ -29,44 +27,101 @@ _ALL_WRITES: Final = "SELECT row, number, writer, crc FROM ledger_writes"
 _ALL_READS: Final = "SELECT row, number, version, wrote, crc FROM ledger_reads"
 
 
+class _Beside:
+    """What the tail says of one table of the ledger: each entry is read once, not with each look-up."""
+
+    def __init__(self) -> None:
+        self._rows: Sequence[Row] = ()
+        self._taken = 0
+        #: Numbers of which the tail says something.
+        self.numbers: set[int] = set()
+        self.clear()
+
+    def takes(self, rows: Sequence[Row]) -> bool:
+        """Take what is new among the tail's rows; False: a number comes again, and it is to be folded in."""
+        if rows is not self._rows:
+            self._rows, self._taken, self.numbers = rows, 0, set()
+            self.clear()
+        for _, key, json in rows[self._taken :]:
+            number = int(key)
+            if number in self.numbers:
+                return False
+            self.numbers.add(number)
+            if json is not None:
+                self.add(number, orjson.loads(json))
+            self._taken += 1
+        return True
+
+    def clear(self) -> None:
+        """Forget what was taken: it is in the file."""
+        raise NotImplementedError
+
+    def add(self, number: int, entry: dict[str, Any]) -> None:
+        """Take what is put under a number."""
+        raise NotImplementedError
+
+
+class _WritesBeside(_Beside):
+    """The last write of each row that the tail has one of."""
+
+    def clear(self) -> None:
+        self.last: dict[int, LastWrite] = {}
+
+    def add(self, number: int, entry: dict[str, Any]) -> None:
+        self.last.update(dict.fromkeys(entry["rows"], LastWrite(number, entry["writer"])))
+
+
+class _ReadsBeside(_Beside):
+    """Who read each row that the tail has a reading of, by the row and the number."""
+
+    def clear(self) -> None:
+        self.readings: dict[int, dict[int, Reading]] = {}
+
+    def add(self, number: int, entry: dict[str, Any]) -> None:
+        for row, version, wrote in entry["reads"]:
+            self.readings.setdefault(row, {})[number] = Reading(row, number, version, bool(wrote))
+
+
+_B = TypeVar("_B", bound=_Beside)
+
+
 class LedgerRows:
     """Looks the ledger's rows up in one database; `statements` writes them."""
 
     def __init__(self, database: Source) -> None:
         self._database = database
+        self._writes_beside = _WritesBeside()
+        self._reads_beside = _ReadsBeside()
 
     def last_writes(self, rows: Iterable[int]) -> dict[int, LastWrite]:
         """See `Store.last_writes`."""
         found, wanted = {}, set(rows)
-        beside = self._beside(LEDGER_WRITES)
+        beside = self._beside(LEDGER_WRITES, self._writes_beside)
         for some in self._look_up(_LAST_WRITES, wanted):
             for row, number, writer, crc in some:
                 if not _sound(crc, row, number, writer):
                     raise self._damage(LEDGER_WRITES, row)
-                if number not in beside:
+                if number not in beside.numbers:
                     found[row] = LastWrite(number, writer)
-        for number, entry in beside.items():
-            if entry is not None:
-                last = LastWrite(number, entry["writer"])
-                found.update(dict.fromkeys(wanted.intersection(entry["rows"]), last))
+        if beside.last:
+            found.update((row, beside.last[row]) for row in wanted if row in beside.last)
         return found
 
     def readings(self, rows: Iterable[int]) -> list[Reading]:
         """See `Store.readings`."""
         found, wanted = [], set(rows)
-        beside = self._beside(LEDGER_READS)
+        beside = self._beside(LEDGER_READS, self._reads_beside)
         for some in self._look_up(_READINGS, wanted):
             for row, number, version, wrote, crc in some:
                 if not _sound(crc, row, number, version, wrote):
                     raise self._damage(LEDGER_READS, row)
-                if number not in beside:
+                if number not in beside.numbers:
                     found.append(Reading(row, number, version, bool(wrote)))
-        for number, entry in beside.items():
-            reads = entry["reads"] if entry is not None else ()
-            found += {
-                one[0]: Reading(one[0], number, one[1], bool(one[2])) for one in reads if one[0] in wanted
-            }.values()
-        return sorted(found) if beside else found
+        if not beside.numbers:
+            return found
+        for row in wanted:
+            found += beside.readings.get(row, {}).values()
+        return sorted(found)
 
     def contents(self) -> Iterator[Row]:
         """Yield what was put under each number, as far as it still counts. Raises `StoreDamaged`."""
@@ -103,13 +158,12 @@ class LedgerRows:
             except sqlite3.DatabaseError as error:
                 yield f"{self._database.name}: reading all of {table} ended early: {error}"
 
-    def _beside(self, table: str) -> dict[int, dict[str, Any] | None]:
-        """Return the tail's entries of a table, by number: they take the place of the file's. Many are folded in."""
-        rows = self._database.unfolded_rows(table)
-        if len(rows) > _BESIDE:
+    def _beside(self, table: str, beside: _B) -> _B:
+        """Return what the tail says of a table: it takes the place of what the file says of the same numbers."""
+        if not beside.takes(self._database.unfolded_rows(table)):
             self._database.fold(table)
-            return {}
-        return {int(key): None if json is None else orjson.loads(json) for _, key, json in rows}
+            beside.takes(self._database.unfolded_rows(table))
+        return beside
 
     def _look_up(self, query: str, rows: Iterable[int]) -> Iterator[Sequence[Sequence[Any]]]:
         ordered = iter(sorted(rows))  # neighbours share pages

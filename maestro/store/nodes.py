@@ -42,6 +42,9 @@ class Nodes(Protocol):
     async def mine(self, lease: Lease) -> dict[str, int]:
         """Return the systems that a lease owns, each with the number of its claim."""
 
+    async def rest_marks(self, lease: Lease, system_ids: Iterable[str]) -> dict[str, bytes]:
+        """Return the marks of those of these systems that the lease owns and that are at rest (`Stores.rested`)."""
+
     async def break_lease(self, lease: Lease, beat: int) -> bool:
         """End another node's lease, if its last beat is still `beat`, and free its systems; return whether it was.
 
@@ -86,6 +89,8 @@ class MemoryNodes(Nodes):
 
     nodes: dict[str, Node] = field(default_factory=dict)
     systems: dict[str, OwnedSystem] = field(default_factory=dict)
+    #: The marks of the systems at rest.
+    marks: dict[str, bytes] = field(default_factory=dict)
 
     async def join(self, node: Node) -> int | None:
         """See `Nodes.join`."""
@@ -115,6 +120,11 @@ class MemoryNodes(Nodes):
     async def mine(self, lease: Lease) -> dict[str, int]:
         """See `Nodes.mine`."""
         return {one: system.claim for one, system in self.systems.items() if (system.node, system.incarnation) == lease}
+
+    async def rest_marks(self, lease: Lease, system_ids: Iterable[str]) -> dict[str, bytes]:
+        """See `Nodes.rest_marks`."""
+        mine = await self.mine(lease)
+        return {one: self.marks[one] for one in system_ids if one in mine and one in self.marks}
 
     async def break_lease(self, lease: Lease, beat: int) -> bool:
         """See `Nodes.break_lease`."""

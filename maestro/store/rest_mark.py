@@ -7,6 +7,9 @@ systems ask.
 
 The mark is not synced. The loss of power, a restored backup or other settings make one that says nothing; so at each
 start of Maestro those that are not to be trusted are removed (`keep_trusted`), and their systems are started.
+
+In a cluster the mark is stored in PostgreSQL as well (`Stores.rested`). The node that claims the system leaves the file
+beside it from there (`maestro.keeper`), so that a system at rest gets no process by a take-over.
 """
 
 import os
@@ -58,7 +61,7 @@ class RestMarks:
     def read(self, system_id: str) -> RestMark | None:
         """Return the mark; None: the system is not at rest."""
         try:
-            return _decode(self._path(system_id).read_bytes())
+            return decoded(self._path(system_id).read_bytes())
         except OSError:
             return None
 
@@ -67,7 +70,7 @@ class RestMarks:
         path = self._path(system_id)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            whole_file.replace(path, msgspec.msgpack.encode(mark), sync=False)
+            whole_file.replace(path, encoded(mark), sync=False)
         except OSError as problem:
             raise StoreError(f"{path}: cannot be written: {problem.strerror}") from problem
 
@@ -120,7 +123,13 @@ class RestMarks:
         return path.with_name(path.name + _SUFFIX)
 
 
-def _decode(content: bytes) -> RestMark | None:
+def encoded(mark: RestMark) -> bytes:
+    """Return a mark as it is stored."""
+    return msgspec.msgpack.encode(mark)
+
+
+def decoded(content: bytes) -> RestMark | None:
+    """Return a stored mark; None: it is none."""
     try:
         return msgspec.msgpack.decode(content, type=RestMark)
     except msgspec.DecodeError:

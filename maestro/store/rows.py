@@ -52,7 +52,7 @@ class Source(Protocol):
         """Return a row that is committed and not in the file yet."""
 
     def unfolded_rows(self, table: str) -> Sequence[Row]:
-        """Return the rows of a table that are committed and not in the file yet."""
+        """Return the rows of a table that are committed and not in the file yet, as `Database.unfolded_rows` says."""
 
     def fold(self, table: str = "") -> None:
         """Bring all that is committed, or of one table, into the file."""

@@ -17,7 +17,7 @@ from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.demanding import rows_of
 from maestro.rules.facts import Fact
-from maestro.rules.impact import DISCOVERY, Impacted, Origin, odd_timestamp
+from maestro.rules.impact import DISCOVERY, Impacted, Origin, UnitKey, odd_timestamp
 from maestro.rules.ledger import Footprint, merged
 from maestro.rules.remembering import active
 from maestro.rules.state import System
@@ -27,8 +27,8 @@ from maestro.system.ledger import Ledger
 from maestro.telemetry.definitions import DISCOVERY_SECONDS, EVENT, LOOKS
 from maestro.telemetry.metrics import MetricsRegistry
 
-#: Origins fetched side by side.
-ORIGINS_AT_ONCE: Final = 16
+#: Units whose origin event is fetched, and whose status is looked at, side by side: each sibling gets half of them.
+ORIGINS_AT_ONCE: Final = 32
 
 
 class Asking:
@@ -124,23 +124,27 @@ class Asking:
     async def origins(self, units: Iterable[Impacted], tries: int | None = None) -> tuple[Origin, ...]:
         """Fetch each instance's origin event once; that of an instance that has none is empty."""
         units = tuple(units)
-        limit = asyncio.Semaphore(ORIGINS_AT_ONCE)
+        by_instance: dict[str, list[Impacted]] = {}
+        for unit in units:
+            by_instance.setdefault(unit.instance_id, []).append(unit)
+        left = iter(by_instance.items())
+        found: dict[UnitKey, Origin] = {}
 
-        async def fetch(instance_id: str) -> tuple[bytes, str, bool]:
-            async with limit:
+        async def fetch() -> None:
+            # A few tasks, not one for each: thousands of tasks would begin, and end, in one turn of the loop.
+            for instance_id, named in left:
                 origin = await self._platform.process_memory.origin(instance_id, tries=tries)
-                finished = instance_id not in doubtful or await self.finished(instance_id, tries)
-            if origin is None:
-                return b"", "", finished
-            self._canaries.answered("process_memory", instance_id)
-            self._look_at(origin.timestamp, instance_id)
-            return origin.event, origin.timestamp, finished
+                # What the ledger names is committed.
+                doubtful = any(unit.named == DISCOVERY for unit in named)
+                finished = not doubtful or await self.finished(instance_id, tries)
+                if origin is not None:
+                    self._canaries.answered("process_memory", instance_id)
+                    self._look_at(origin.timestamp, instance_id)
+                event, timestamp = (origin.event, origin.timestamp) if origin is not None else (b"", "")
+                found.update((unit.key, Origin(unit, event, timestamp, finished)) for unit in named)
 
-        ids = list(dict.fromkeys(unit.instance_id for unit in units))
-        # What the ledger names is committed.
-        doubtful = {unit.instance_id for unit in units if unit.named == DISCOVERY}
-        found = dict(zip(ids, await together(*map(fetch, ids)), strict=True))
-        return tuple(Origin(unit, *found[unit.instance_id]) for unit in units)
+        await together(*(fetch() for _ in range(min(ORIGINS_AT_ONCE, len(by_instance)))))
+        return tuple(found[unit.key] for unit in units)
 
     def _look_at(self, timestamp: str, instance_id: str) -> None:
         """Tell of a timestamp that is not as the platform writes them, once of each kind: they come by the thousand."""

@@ -1,7 +1,10 @@
 """The system's side of its cascade actor: operations on a document's queues, in order, each until done."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 
 from maestro.links.session import Session
 from maestro.links.sizes import fits
@@ -40,11 +43,14 @@ class CascadeClient:
         self._last_op = 0
         #: Not done yet, oldest first: what a new cascade actor is asked again.
         self._open: dict[int, tuple[ToCascade, Answer | None]] = {}
+        #: The queues are being filled, operation by operation, and what waits behind that.
+        self._filling = False
+        self._behind: deque[Callable[[], None]] = deque()
 
     @property
     def busy(self) -> bool:
         """Whether an operation is not done."""
-        return bool(self._open)
+        return bool(self._open) or self._filling
 
     def attach(self, session: Session) -> None:
         """A session with cascade: ask it all that is not done."""
@@ -97,11 +103,11 @@ class CascadeClient:
     def _fill(self, command: do.FillQueues) -> None:
         doc = self._documents[command.id]
         to_send, in_flight = outstanding_first(doc.not_done())
-        parts = list(_parts(_messages(doc, to_send)))
-        sent = _messages(doc, in_flight)
-        first = EnqueueUnits(self._op(), parts[0] if parts else (), fresh=True, in_flight=sent)
-        others = [EnqueueUnits(self._op(), part, fresh=False) for part in parts[1:]]
-        self._order_all([first, *others], _updated(command.id, command.token))
+        parts = _parts(_messages(doc, to_send))
+        sent = tuple(_messages(doc, in_flight))
+        first = EnqueueUnits(self._op(), next(parts, ()), fresh=True, in_flight=sent)
+        others = (EnqueueUnits(self._op(), part, fresh=False) for part in parts)
+        self._order_gradually(chain([first], others), _updated(command.id, command.token))
 
     def _grow(self, command: do.GrowQueues) -> None:
         doc = self._documents[command.id]
@@ -140,8 +146,44 @@ class CascadeClient:
         for operation in operations:
             self._order(operation, one_done)
 
+    def _order_gradually(self, operations: Iterator[ToCascade], answer: Answer) -> None:
+        """Order operations as `_order_all` does, one in a turn of the loop: to make thousands of events takes long.
+
+        What is ordered meanwhile comes behind the last of them.
+        """
+        if self._filling:
+            self._behind.append(partial(self._order_gradually, operations, answer))
+            return
+        loop, problems = asyncio.get_running_loop(), list[str]()
+        ordered, all_ordered = 0, False
+
+        def one_done(problem: str) -> Fact | None:
+            problems.append(problem)
+            return answer(next(filter(None, problems), "")) if all_ordered and len(problems) == ordered else None
+
+        def order(operation: ToCascade) -> None:
+            nonlocal ordered, all_ordered
+            following = next(operations, None)
+            ordered, all_ordered = ordered + 1, following is None
+            self._send(operation, one_done)
+            if following is not None:
+                loop.call_soon(order, following)
+                return
+            self._filling = False
+            while self._behind and not self._filling:
+                self._behind.popleft()()
+
+        self._filling = True
+        order(next(operations))
+
     def _order(self, operation: ToCascade, answer: Answer | None = None, *, lazy: bool = False) -> None:
         """Order an operation. `lazy`: nothing waits for its end, so it travels with others."""
+        if self._filling:
+            self._behind.append(partial(self._send, operation, answer, lazy=lazy))
+        else:
+            self._send(operation, answer, lazy=lazy)
+
+    def _send(self, operation: ToCascade, answer: Answer | None = None, *, lazy: bool = False) -> None:
         self._open[operation.op] = (operation, answer)
         if not fits(operation):
             too_large = CascadeDone(operation.op, "it is larger than a message may be")
@@ -150,12 +192,12 @@ class CascadeClient:
             self._session.post(operation, lazy=lazy)
 
 
-def _messages(doc: Document, units: Iterable[Unit]) -> tuple[tuple[str, bytes], ...]:
-    return tuple((queued_id(doc, unit), queued_event(doc, unit)) for unit in units)
+def _messages(doc: Document, units: Iterable[Unit]) -> Iterator[tuple[str, bytes]]:
+    return ((queued_id(doc, unit), queued_event(doc, unit)) for unit in units)
 
 
-def _parts(messages: tuple[tuple[str, bytes], ...]) -> Iterator[tuple[tuple[str, bytes], ...]]:
-    """Split messages into parts of about `PART_BYTES`."""
+def _parts(messages: Iterable[tuple[str, bytes]]) -> Iterator[tuple[tuple[str, bytes], ...]]:
+    """Split messages into parts of about `PART_BYTES`, each made when it is asked for."""
     part: list[tuple[str, bytes]] = []
     size = 0
     for message in messages:

@@ -29,6 +29,7 @@ from maestro.rules.facts import (
     ReconsiderAsked,
 )
 from maestro.rules.machine import Machine
+from maestro.rules.picture import Pictures
 from maestro.rules.reconsidering import delivery_body, delivery_key
 from maestro.rules.rendering import document_json
 from maestro.rules.state import JudgingStage, Lock
@@ -46,6 +47,8 @@ GATHER_FOR = 0.4
 GATHER_UP_TO = 64
 #: Seconds that a rendered document is kept for others who send it.
 KEPT_RENDERED_FOR = 0.1
+#: Units from which on a document is rendered in parts that are kept.
+LARGE = 500
 #: After these there may be a commit's completion that no later transaction takes along.
 _COMPLETIONS = frozenset({Committed, Looked, LookFailed})
 #: A text whose answer is not stored counts as unanswered in the next life, and the run waits 30 s for it.
@@ -104,8 +107,9 @@ class Engine:
         #: With half of what the broker hands over before it is settled the other half is worked on meanwhile.
         self._gather_up_to = min(GATHER_UP_TO, max(1, prefetch // 2))
         self._failed = False
-        #: Documents as JSON, rendered since the last fact.
+        #: Documents as JSON, rendered since the last fact; and the parts that large ones are rendered of.
         self._rendered: dict[str, bytes] = {}
+        self._pictures = Pictures()
         self._idle: asyncio.Future[None] | None = None
 
     async def idle(self) -> None:
@@ -134,6 +138,7 @@ class Engine:
         if self._trace is not None:
             self._trace.happened(fact, step.saves)
         self._saves.extend(step.saves)
+        self._pictures.saved(step.saves)
         now: list[Command] = []
         stored = urgent = False
         for command in step.commands:
@@ -188,14 +193,24 @@ class Engine:
     def rendered(self, doc: Document) -> bytes:
         """Return a document as JSON, rendered once for all who send it between two facts.
 
-        A decision is answered with it, queued, announced and mirrored in a moment; 20,000 units take 0.15 s.
-        Raises `StoreDamaged` when the units of an ended one cannot be read.
+        A decision is answered with it, queued, announced and mirrored in a moment. Of a large one only that is made
+        again which has changed since it was rendered last. Raises `StoreDamaged` when the units of an ended one cannot
+        be read.
         """
         body = self._rendered.get(doc.id)
         if body is None:
-            body = self._rendered[doc.id] = document_json(doc, doc.order or self.repository.units(doc.id))
+            if len(doc.order) > LARGE:
+                body = self._pictures.of(doc).render()
+            else:
+                body = document_json(doc, doc.order or self.repository.units(doc.id))
+            self._rendered[doc.id] = body
             asyncio.get_running_loop().call_later(KEPT_RENDERED_FOR, self._rendered.pop, doc.id, None)
         return body
+
+    async def prepare(self, doc: Document) -> None:
+        """Make the parts that a large document is rendered of; others go on between two."""
+        while len(doc.order) > LARGE and self._pictures.of(doc).make_some():  # noqa: ASYNC110 - that is the work
+            await asyncio.sleep(0)
 
     def store(self) -> None:
         """Commit all that is to be saved: the store answers with it from now on."""
@@ -230,6 +245,15 @@ class Engine:
             settled = asyncio.get_running_loop().create_future()
             self._under_way[-1].then.append(lambda: None if settled.done() else settled.set_result(None))
             await settled
+
+    async def store_parts(self, parts: Iterable[Iterable[Write]]) -> None:
+        """Commit rows that the rules do not know of, part by part: others go on between two."""
+        for part in parts:
+            self._writes.extend(part)
+            if self._failed or not self._commit(durable=False):
+                return
+            await self.settled()
+            await asyncio.sleep(0)
 
     def write_later(self, writes: Iterable[Write]) -> None:
         """Write rows that the rules do not know of, with the next commit."""

@@ -70,6 +70,7 @@ class DocumentMirror:
     async def _mirror(self, id_: str) -> bool:
         await self._engine.settled()  # nothing is told that the store may not have
         doc = self._documents[id_]
+        await self._engine.prepare(doc)
         status = doc.status
         del self._due[id_]
         body = self._engine.rendered(doc)

@@ -147,6 +147,8 @@ class OpenSystem:
         if self._settings.platform.mirror_documents:
             self._own("mirror", self._mirror.run())
         self._own("webhooks", self._webhooks.run())
+        for document in self._engine.repository.ahead.load(self._store):
+            self._sibling_calls.remove_units(document)
         self._feed(facts.Resumed())
         for link in self._links:
             link.open()

@@ -46,8 +46,9 @@ from maestro.messages.questions import (
 )
 from maestro.rules import facts
 from maestro.rules.commands import Reply
+from maestro.rules.document import Document
 from maestro.rules.facts import AnswerLost, DoubtResolved
-from maestro.rules.rendering import sync_answer
+from maestro.rules.rendering import document_json, sync_answer
 from maestro.system import policy_views, store_view, views
 from maestro.system.arrivals import accept_failure, accept_sync, sync_fingerprint
 from maestro.system.changes import Changes
@@ -199,7 +200,7 @@ class Questions:
             case ListRecords():
                 return records(self._system, question)
             case FindDocuments():
-                return views.documents(self._system, self._engine.repository, question)
+                return views.documents(self._system, self._rendered, question)
             case GetDocument(id=id_, after=after, limit=limit):
                 return self._document(id_, after, limit)
 
@@ -245,6 +246,10 @@ class Questions:
         if limit:
             return Answer(Code.OK, views.document_page(self._system, doc, self._engine.repository, after, limit))
         return Answer(Code.OK, views.document(self._system, doc, self._engine.rendered(doc)))
+
+    def _rendered(self, doc: Document) -> bytes:
+        """Render one of many documents: an ended one is for nobody else."""
+        return self._engine.rendered(doc) if doc.order else document_json(doc, self._engine.repository.units(doc.id))
 
     def _find_units(self, question: FindUnits) -> Answer:
         doc = self._system.documents.get(question.id)

@@ -6,6 +6,7 @@
 | `bodies` | number | its original body, for as long as it may be needed again |
 | `documents` | id | a reprocessing's header |
 | `units` | id/position | one unit of a reprocessing |
+| `units_ahead` | document's id | how many units are stored of a reprocessing that is not (see `system.units_ahead`) |
 | `previews` | id/n | the units a pending document had before they changed, the last few |
 | `paces` | event name | how long replays take |
 | `growth` | event name | how many units its last runs showed, and how many replays they made |
@@ -22,8 +23,7 @@
 | `ledger_writes`, `ledger_reads` | number | the rows that the entry's commit changed, that its computation read |
 """
 
-from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Sequence
 from typing import Any
 
 from maestro.events import parse_celery
@@ -33,7 +33,7 @@ from maestro.rules.delivery import Delivery, Sight, Verdict
 from maestro.rules.document import Document, Ending, HistoryEntry
 from maestro.rules.growth import Run
 from maestro.rules.identity import SYNC, fingerprint_of, migrated, old_reconsidered
-from maestro.rules.impact import DISCOVERY, Impacted, UnitKey
+from maestro.rules.impact import Impacted, UnitKey
 from maestro.rules.pace import Pace
 from maestro.rules.preview import REMEMBERED
 from maestro.rules.rendering import error_event
@@ -65,15 +65,16 @@ from maestro.rules.step import (
     SaveStale,
     SaveUnit,
 )
-from maestro.rules.unit import LeftOut, Unit, UnitState
+from maestro.rules.unit import Unit
 from maestro.store.base import Delete, Put, Store, Write
 from maestro.system import demand_rows, doubt_records, ledger_records
 from maestro.system.cover_rows import approval_row, cover_row, to_approval, to_cover
+from maestro.system.unit_rows import UNITS, to_unit, unit_key, unit_row
+from maestro.system.units_ahead import UnitsAhead
 
 DELIVERIES = "deliveries"
 BODIES = "bodies"
 DOCUMENTS = "documents"
-UNITS = "units"
 OUTBOX = "errands"
 PREVIEWS = "previews"
 PACES = "paces"
@@ -93,6 +94,7 @@ class Repository:
         self._bodies: dict[int, bytes] = {}
         #: Numbers of the bodies that the store keeps.
         self._kept: set[int] = set()
+        self.ahead = UnitsAhead()
 
     # --- bodies ------------------------------------------------------------------------------------------------
 
@@ -111,10 +113,10 @@ class Repository:
 
     # --- saving ------------------------------------------------------------------------------------------------
 
-    def writes(self, saves: Iterable[Save]) -> list[Write]:
+    def writes(self, saves: Sequence[Save]) -> list[Write]:
         """Return the rows to write for `saves`: each record once, as it is now."""
-        latest = {_identity(save): save for save in saves}
-        return [write for save in latest.values() for write in self._rows(save)]
+        latest = {_identity(save): save for save in self.ahead.not_stored(saves)}
+        return [*(write for save in latest.values() for write in self._rows(save)), *self.ahead.opened(saves)]
 
     def _rows(self, save: Save) -> list[Write]:  # noqa: C901, PLR0911, PLR0912 - one for each kind of record
         match save:
@@ -128,9 +130,9 @@ class Repository:
             case SaveDocument(document):
                 return [Put(DOCUMENTS, document.id, _document(document))]
             case SaveUnit(document, unit):
-                return [Put(UNITS, _position(document, unit.position), _unit(unit))]
+                return [Put(UNITS, unit_key(document.id, unit.position), unit_row(unit))]
             case DropUnit(document, position):
-                return [Delete(UNITS, _position(document, position))]
+                return [Delete(UNITS, unit_key(document.id, position))]
             case SavePreview(document, revision, digest, units):
                 row = {"digest": digest, "units": [list(unit) for unit in units]}
                 return [Put(PREVIEWS, _preview(document, revision), row)]
@@ -226,7 +228,7 @@ class Repository:
 
     def units(self, document_id: str) -> tuple[Unit, ...]:
         """Read the stored units of a document, in the order of their positions. Raises `StoreDamaged`."""
-        return tuple(_to_unit(key, row) for key, row in self.store.rows(UNITS, f"{document_id}/"))
+        return tuple(to_unit(key, row) for key, row in self.store.rows(UNITS, f"{document_id}/"))
 
     def preview(self, document_id: str, digest: str) -> tuple[UnitKey, ...] | None:
         """Return the units of an earlier preview of a pending document, if it is remembered. Raises `StoreDamaged`."""
@@ -238,10 +240,6 @@ class Repository:
 
 def _number(number: int) -> str:
     return f"{number:015d}"
-
-
-def _position(document: Document, position: int) -> str:
-    return f"{document.id}/{position:08d}"
 
 
 def _preview(document: Document, revision: int) -> str:
@@ -387,40 +385,3 @@ def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
 
 def _to_ending(row: Sequence[Any] | None) -> Ending | None:
     return Ending(Trigger(row[0]), *row[1:]) if row else None
-
-
-_UNIT = ("turn", "instance_id", "branch", "forking", "timestamp", "state", "round", "sends", "first_send", "sent_at",
-         "result_instance", "result_key", "reimpacted", "cause")  # fmt: skip
-#: Written only when they say something.
-_UNIT_OPTIONAL = ("done_at", "logged", "failures", "problem")
-_UNIT_LISTS = ("missed", "former_results")
-_UNIT_SELDOM = (*_UNIT_OPTIONAL, *_UNIT_LISTS)
-#: One call each for all fields: a document may have thousands of units, which are saved in one step.
-_unit_fields = attrgetter(*_UNIT)
-_seldom_fields = attrgetter(*_UNIT_SELDOM)
-
-
-def _unit(unit: Unit) -> dict[str, Any]:
-    row: dict[str, Any] = dict(zip(_UNIT, _unit_fields(unit), strict=True))
-    row["origin"] = unit.origin.decode()
-    seldom = _seldom_fields(unit)
-    if any(seldom):
-        row |= {name: value for name, value in zip(_UNIT_SELDOM, seldom, strict=True) if value}
-    if unit.state is UnitState.COMMITTING:
-        row |= {"begun": unit.begun, "stored": unit.stored}
-    if unit.named != DISCOVERY:
-        row["named"] = unit.named
-    if unit.left_out is not None:
-        row["left_out"] = [unit.left_out.user, unit.left_out.at, unit.left_out.reason]
-    return row
-
-
-def _to_unit(key: str, row: dict[str, Any]) -> Unit:
-    state = UnitState(row["state"])
-    fields = {name: row[name] for name in _UNIT} | {"state": state}
-    fields |= {name: row[name] for name in (*_UNIT_OPTIONAL, "named", "stored") if name in row}
-    fields |= {name: tuple(row.get(name, ())) for name in _UNIT_LISTS}
-    # A row of an earlier version does not say whether the commit was begun: it may have been.
-    fields["begun"] = row.get("begun", state is UnitState.COMMITTING)
-    left_out = LeftOut(*row["left_out"]) if "left_out" in row else None
-    return Unit(position=int(key.rpartition("/")[2]), origin=row["origin"].encode(), left_out=left_out, **fields)

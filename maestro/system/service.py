@@ -189,7 +189,9 @@ class SystemService:
         try:
             state = (await self._stores.states([self._id])).get(self._id)
             if state:
-                self._marks.leave(self._id, msgspec.structs.replace(mark, state=state))
+                mark = msgspec.structs.replace(mark, state=state)
+                await self._stores.rested(self._id, mark)
+                self._marks.leave(self._id, mark)
         except StoreError as problem:  # it is started again, as after any end
             self._log.warning("not known to be at rest", cause=str(problem))
 

@@ -14,11 +14,12 @@ from maestro.board.owner_view import OwnerView
 from maestro.events import MASTER, parse_celery
 from maestro.platform import NoSubscribers, Platform, SiblingError
 from maestro.rules import commands as do
-from maestro.rules import facts
+from maestro.rules import facts, not_finished
 from maestro.rules.document import Document
 from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.facts import Fact
 from maestro.rules.ids import RANDOM_BYTES, document_id
+from maestro.rules.impact import Origin, replay_order
 from maestro.rules.outage import JUDGING
 from maestro.rules.rendering import notification, replay_event
 from maestro.settings.model import Settings
@@ -29,6 +30,7 @@ from maestro.system.dispatcher import Handlers
 from maestro.system.ledger import Ledger
 from maestro.system.long_commits import LongCommits
 from maestro.system.proofs import Proofs
+from maestro.system.units_ahead import FEW
 from maestro.telemetry.definitions import COMMIT_SECONDS, EVENT, HELD, RECHECK, REPLAY, REPLAY_SENDS
 from maestro.telemetry.metrics import MetricsRegistry
 from maestro.telemetry.tracing import Trace
@@ -113,9 +115,16 @@ class SiblingCalls:
         if self._answering and self._next is None:
             self._next = command  # in the task whose answer led to it: another would cost more than the call's own work
             return
-        task = self._loop.create_task(self._run(command))
+        self._start(self._run(command))
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def remove_units(self, document_id: str) -> None:
+        """Remove the units that were stored ahead of a document which did not open, in the background."""
+        self._start(self._engine.store_parts(self._engine.repository.ahead.given_up(document_id)))
 
     @property
     def busy(self) -> bool:
@@ -146,6 +155,8 @@ class SiblingCalls:
         self._answering = True
         self._engine.feed(fact)
         self._answering = False
+        if type(fact) is facts.OriginsFetched and fact.document_id not in self._system.documents:
+            self.remove_units(fact.document_id)
         following, self._next = self._next, None
         return following
 
@@ -219,10 +230,21 @@ class SiblingCalls:
         )
         body = self._engine.repository.body(self._system.deliveries[command.key].number)
         assert body is not None, "the body of an event that is being judged is kept"
+        id_ = document_id(self._system.id, os.urandom(RANDOM_BYTES))
+        await self._store_ahead(id_, origins)
         return facts.OriginsFetched(
-            command.token, document_id(self._system.id, os.urandom(RANDOM_BYTES)), parse_celery(body).event.raw,
+            command.token, id_, parse_celery(body).event.raw,
             held.event if held else b"", origins, bool(instance and instance.is_fork), self._asking.api_failures, rows,
         )  # fmt: skip
+
+    async def _store_ahead(self, id_: str, origins: tuple[Origin, ...]) -> None:
+        """Store the units of a document that will be large before it opens, if it does."""
+        if len(origins) > FEW:
+            found, _ = not_finished.part(self._system, origins)
+            await asyncio.sleep(0)
+            ordered = replay_order(found)
+            await asyncio.sleep(0)
+            await self._engine.store_parts(self._engine.repository.ahead.parts(self._system.id, id_, ordered))
 
     # --- a decision: somebody waits for the answer ----------------------------------------------------------------
 

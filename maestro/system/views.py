@@ -354,8 +354,8 @@ def _likely(system: System, doc: Document) -> dict[str, Any] | None:
     return likely_json(likely, system.paces.rough(likely.units) if likely else None)
 
 
-def documents(system: System, repository: Repository, question: FindDocuments) -> Answer:
-    """Render the documents of a status (all without one), oldest first, or a page of them."""
+def documents(system: System, rendered: Callable[[Document], bytes], question: FindDocuments) -> Answer:
+    """Answer the documents of a status (all without one), oldest first, or a page of them, each as `rendered`."""
     status = question.status
     if status and status not in list(Status):
         return Answer(Code.INVALID, message=f"status: must be one of {', '.join(Status)}")
@@ -371,7 +371,5 @@ def documents(system: System, repository: Repository, question: FindDocuments) -
     wanted = (doc for doc in every if not status or doc.status == status)
     page = list(itertools.islice(wanted, question.limit or None))
     more = page[-1].id if question.limit and page and next(wanted, None) is not None else ""
-    rendered = [
-        msgspec.Raw(document(system, doc, document_json(doc, doc.order or repository.units(doc.id)))) for doc in page
-    ]
-    return Answer(Code.OK, msgspec.json.encode(rendered), more)
+    found_ones = [msgspec.Raw(document(system, doc, rendered(doc))) for doc in page]
+    return Answer(Code.OK, msgspec.json.encode(found_ones), more)

@@ -21,11 +21,6 @@ QUEUES = SystemQueues("sysA")
 
 
 @pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
 async def behind_tls(
     authority: trustme.CA, rabbitmq_place: Place, rabbitmq_node: RabbitMQNode
 ) -> AsyncIterator[BrokerSettings]:

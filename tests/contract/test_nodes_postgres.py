@@ -7,21 +7,23 @@ from typing import NamedTuple
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from maestro.cluster.node import Lease, Node
-from maestro.store.base import Put, StoreAway, StoreError, StoreFenced, StoreLocked
+from maestro.store.base import StoreAway, StoreError, StoreFenced, StoreLocked
 from maestro.store.held_lease import read_lease, write_lease
 from maestro.store.installation import begin_start
 from maestro.store.postgres import schema
 from maestro.store.postgres.nodes import PostgresNodes
-from maestro.store.postgres.store import PostgresStore
 from maestro.store.postgres.stores import PostgresStores
+from maestro.store.rest_mark import RestMark, decoded
 from tests.support.postgres import PASSWORD, PostgresNode
-from tests.support.postgres_store import entered, postgres_stores
+from tests.support.postgres_store import closed, entered, postgres_stores, put
 
 pytestmark = pytest.mark.postgres
 NAME = "plant"
+MARK = RestMark("basis", "", 5.0, todo=b"{}", newest="7.id")
 
 
 class Member(NamedTuple):
@@ -35,11 +37,6 @@ class Member(NamedTuple):
         got = await self.nodes.claim(self.lease, system_ids)
         assert got.keys() == set(system_ids)
         return got
-
-
-@pytest.fixture
-def url(postgres_node: PostgresNode, database: str) -> str:
-    return postgres_node.url(database)
 
 
 async def member(url: str, folder: Path, name: str) -> Member:
@@ -66,13 +63,13 @@ async def b(url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
     await found.nodes.close()
 
 
-async def closed(store: PostgresStore) -> None:
-    store.close()
-    await store.ended()
-
-
-def put(number: int) -> list[Put]:
-    return [Put("t", f"{number:05d}", {"n": number})]
+async def at_rest(node: Member, system_id: str) -> None:
+    """Have a system serve and come to rest there."""
+    store = await node.stores.open(system_id)
+    await store.commit(put(1), durable=True)
+    await closed(store)
+    state = (await node.stores.states([system_id]))[system_id]
+    await node.stores.rested(system_id, replace(MARK, state=state))
 
 
 # --- stores of a cluster ---------------------------------------------------------------------------------------------
@@ -92,6 +89,55 @@ async def test_a_store_is_opened_by_the_node_that_owns_the_system(a: Member, b: 
     taken = await b.stores.open("s")
     assert dict(taken.rows("t")) == {"00001": {"n": 1}}
     await closed(taken)
+
+
+async def test_who_takes_a_system_over_knows_that_it_is_at_rest(a: Member, b: Member) -> None:
+    await a.claimed("s", "t")
+    await at_rest(a, "s")
+    await b.nodes.break_lease(a.lease, 1)
+    assert await b.nodes.rest_marks(b.lease, ["s", "t"]) == {}, "they are not its own"
+    await b.claimed("s", "t")
+    found = await b.nodes.rest_marks(b.lease, ["s", "t", "u"])
+    assert found.keys() == {"s"}
+    mark = decoded(found["s"])
+    assert mark is not None
+    assert replace(mark, state="") == MARK
+
+
+async def test_an_opening_ends_the_rest(a: Member, b: Member) -> None:
+    got = await a.claimed("s")
+    await at_rest(a, "s")
+    assert (await a.nodes.rest_marks(a.lease, ["s"])).keys() == {"s"}
+    store = await a.stores.open("s")  # and killed before it has committed anything
+    assert await a.nodes.rest_marks(a.lease, ["s"]) == {}
+    await closed(store)
+    await a.nodes.release(a.lease, "s", got["s"])
+    await b.claimed("s")
+    assert await b.nodes.rest_marks(b.lease, ["s"]) == {}
+    await at_rest(b, "s")
+    assert (await b.nodes.rest_marks(b.lease, ["s"])).keys() == {"s"}
+
+
+async def test_a_former_owner_leaves_no_mark(a: Member, b: Member) -> None:
+    await a.claimed("s")
+    store = await a.stores.open("s")
+    await closed(store)
+    state = (await a.stores.states(["s"]))["s"]
+    await b.nodes.break_lease(a.lease, 1)
+    await a.stores.rested("s", replace(MARK, state=state))
+    await b.claimed("s")
+    await a.stores.rested("s", replace(MARK, state=state))
+    assert await b.nodes.rest_marks(b.lease, ["s"]) == {}
+
+
+async def test_a_mark_of_another_state_is_not_kept(a: Member) -> None:
+    await a.claimed("s")
+    store = await a.stores.open("s")
+    state = (await a.stores.states(["s"]))["s"]
+    await store.commit(put(1), durable=True)
+    await closed(store)
+    await a.stores.rested("s", replace(MARK, state=state))
+    assert await a.nodes.rest_marks(a.lease, ["s"]) == {}
 
 
 async def test_a_broken_node_commits_nothing_and_opens_nothing(a: Member, b: Member) -> None:
@@ -245,7 +291,7 @@ async def test_a_database_of_version_1_is_brought_along_with_its_systems(url: st
         with pytest.raises(StoreError, match="has schema version 1, this program needs"):
             await schema.check(connection, 10.0)
     await entered(url, tmp_path)
-    assert await stores.states(["s"]) == {"s": "4 9"}
+    assert await stores.states(["s"]) == {"s": "x 9"}
     nodes = PostgresNodes(url, "a", 10.0, 1.25)
     assert (await nodes.look()).free == {"s"}
     await nodes.close()

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from maestro.access import shared_audit
 from maestro.access.audit import AuditError, Entry
 from maestro.access.roles import Role
 from maestro.access.shared_audit import DECISIONS, SharedAuditLog, shared_lines, verify_shared
 from maestro.access.shared_tokens import SharedTokens
-from maestro.access.tokens import TokenError, TokenFile
+from maestro.access.tokens import TokenError, TokenFile, decoded
 from maestro.access.verifier import Refused, Verifier
 from maestro.http import shared_replays
 from maestro.http.idempotency import Ticket
@@ -24,11 +25,6 @@ from tests.support.postgres import PostgresNode
 from tests.unit.http.conftest import eventually
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-def url(postgres_node: PostgresNode, database: str) -> str:
-    return postgres_node.url(database)
 
 
 @pytest.fixture
@@ -98,6 +94,28 @@ async def test_tokens_of_the_data_folder_are_taken_along_once(
     (first / "access" / "tokens.json").write_text("damaged")
     await SharedTokens(one).begin(first)
     assert [entry.name for entry in TokenFile(first).entries()] == ["ana"]
+
+
+async def test_tokens_of_a_folder_that_comes_later_are_set_aside_and_named(one: GatewayTables, tmp_path: Path) -> None:
+    shared = SharedTokens(one)
+    await shared.add("ana", Role.ADMIN)
+    own = TokenFile(tmp_path)
+    own.add("rui", Role.ADMIN)
+    with capture_logs() as lines:
+        await shared.begin(tmp_path)
+        await shared.add("eva", Role.VIEWER)
+        await shared.revoke("ana")
+        await shared.begin(tmp_path)  # what was copied is no token of the folder's own
+    said = [line for line in lines if line["event"] == "access.tokens_set_aside"]
+    assert [(line["log_level"], line["tokens"]) for line in said] == [("warning", ["rui"])]
+    aside = tmp_path / "access" / "tokens.own.json"
+    assert [entry.name for entry in decoded(aside.read_bytes())] == ["rui"]
+    assert aside.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in own.entries()] == ["eva"]
+    own.add("rui", Role.ADMIN)  # as a Maestro alone in this folder
+    with capture_logs() as lines:
+        await shared.begin(tmp_path)
+    assert [line["tokens"] for line in lines if line["event"] == "access.tokens_set_aside"] == [["rui"]]
 
 
 # --- the audit log ----------------------------------------------------------------------------------------------------
@@ -232,6 +250,23 @@ async def test_a_request_whose_node_is_gone_is_given_up_after_a_while(
     await here.end(ticket, done("late"))
     await there.end(ticket, done("kept"))
     assert (await here.begin(ticket)).body == b"kept"
+
+
+async def test_a_request_that_was_given_up_takes_nothing_from_the_next_one_of_its_node(
+    one: GatewayTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = SharedReplays(one)
+    first, second = Ticket("ana", "key", "print"), Ticket("ana", "key", "print")
+    assert await node.begin(first) is None
+    monkeypatch.setattr(shared_replays, "ABANDONED", 0.0)
+    assert await node.begin(second) is None
+    monkeypatch.undo()
+    await node.end(first, done("late"))
+    with pytest.raises(Problem) as under_way:
+        await node.begin(Ticket("ana", "key", "print"))
+    assert under_way.value.status == 409
+    await node.end(second, done("kept"))
+    assert (await node.begin(Ticket("ana", "key", "print"))).body == b"kept"
 
 
 async def test_answers_are_bounded(one: GatewayTables, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,18 +3,17 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from maestro.store.base import Put, StoreAway, StoredSystem, StoreFenced
+from maestro.store.base import StoreAway, StoredSystem, StoreFenced
 from maestro.store.postgres import lookup as lookup_module
 from maestro.store.postgres.lookup import SystemLookup, lock_columns, lock_of
 from maestro.store.postgres.store import PostgresStore
 from maestro.store.postgres.stores import PostgresStores
 from tests.support.postgres import PostgresNode
-from tests.support.postgres_store import entered
+from tests.support.postgres_store import closed, put
 from tests.unit.http.conftest import eventually
 
 pytestmark = pytest.mark.postgres
@@ -23,36 +22,10 @@ FACTS = b'{"reprocessing":"d","owner":"ana \xc3\xa9"}'
 
 
 @pytest.fixture
-def url(postgres_node: PostgresNode, database: str) -> str:
-    return postgres_node.url(database)
-
-
-@pytest.fixture
-async def stores(url: str, tmp_path: Path) -> PostgresStores:
-    return await entered(url, tmp_path)
-
-
-@pytest.fixture
-async def store(stores: PostgresStores) -> AsyncIterator[PostgresStore]:
-    store = await stores.open("sysA")
-    yield store
-    await ended(store)
-
-
-@pytest.fixture
 async def lookup(url: str) -> AsyncIterator[SystemLookup]:
     lookup = SystemLookup(url, 5.0)
     yield lookup
     await lookup.close()
-
-
-async def ended(store: PostgresStore) -> None:
-    store.close()
-    await store.ended()
-
-
-def put(number: int) -> list[Put]:
-    return [Put("t", f"{number:05d}", {"n": number})]
 
 
 async def lock(lookup: SystemLookup, system_id: str = "sysA") -> bytes | None:
@@ -106,7 +79,7 @@ async def test_a_former_owner_moves_no_lock(stores: PostgresStores, store: Postg
     second.show_lock(FACTS)
     await second.commit([], durable=False)
     assert await lock(lookup) == FACTS
-    await ended(second)
+    await closed(second)
 
 
 async def test_who_commits_and_knows_of_no_lock_leaves_it_unknown(
@@ -119,7 +92,7 @@ async def test_who_commits_and_knows_of_no_lock_leaves_it_unknown(
     assert await lock(lookup) == b""
     await importing.commit(put(2), durable=True)
     assert await lock(lookup) is None
-    await ended(importing)
+    await closed(importing)
 
 
 async def test_an_answer_is_never_older_than_its_question(store: PostgresStore, lookup: SystemLookup) -> None:
@@ -252,22 +225,14 @@ async def test_a_standby_is_not_asked(url: str, stores: PostgresStores, monkeypa
     await lookup.close()
 
 
-async def test_all_systems_and_nodes_are_read_and_systems_added(
+async def test_all_systems_are_read_and_systems_added(
     store: PostgresStore, lookup: SystemLookup, postgres_node: PostgresNode, database: str
 ) -> None:
     await lookup.add("sysB")
     await lookup.add("sysB")
     await lookup.add("sysA")
-    values = "1, 'http://{0}', 1, false, false, '', 1, '', 1"
-    for name, beat in (("one", 7), ("gone", 0)):
-        postgres_node.execute(
-            "INSERT INTO maestro.nodes (node, beat, incarnation, url, capacity, draining, holds_events, version,"
-            f" schema, settings_digest, joined) VALUES ('{name}', {beat}, {values.format(name)})", database,
-        )  # fmt: skip
     postgres_node.execute("UPDATE maestro.systems SET node = 'one', incarnation = 1 WHERE id = 'sysB'", database)
-    read = await lookup.everything()
-    assert read.urls == {"one": "http://one"}
-    assert read.owners == {"sysA": "", "sysB": "one"}
+    assert await lookup.owners() == {"sysA": "", "sysB": "one"}
     assert await lookup.find("sysB") == StoredSystem(None, "one")
     await store.commit(put(1), durable=True)
     assert await lock(lookup) is None, "adding a system that is there changes nothing of it"

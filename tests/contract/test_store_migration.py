@@ -24,8 +24,8 @@ SYSTEMS = ("sysA", "sysB")
 
 
 @pytest.fixture
-def stores(postgres_node: PostgresNode, database: str, tmp_path: Path) -> PostgresStores:
-    return postgres_stores(postgres_node.url(database), tmp_path)
+def stores(url: str, tmp_path: Path) -> PostgresStores:
+    return postgres_stores(url, tmp_path)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.support.cli import maestro
@@ -117,3 +118,43 @@ async def test_a_node_without_its_database_does_nothing_and_goes_on_by_itself(
         postgres_node.thaw()
     await it.siblings.wait_for(lambda: len({*it.siblings.commits}) == 2 * len(SYSTEMS), 120)
     assert len(it.siblings.commits) == 2 * len(SYSTEMS)
+
+
+async def test_what_is_at_rest_gets_no_process_by_a_take_over(
+    tmp_path: Path, vhost_url: str, postgres_node: PostgresNode, database: str
+) -> None:
+    environ = {"MAESTRO_ACTORS__IDLE_AFTER": "1"}
+    async with cluster(tmp_path, vhost_url, postgres_node, database, SYSTEMS, nodes=2, **environ) as it:
+        await it.all_owned()
+        await committed(it, "i1")
+        it.siblings.impacts["s0.h"] = [unit("s0.u")]
+        await it.publish(event("s0.h", "s0"), system="s0")
+        await it.pending("s0")
+        rest = set(SYSTEMS) - {"s0"}
+
+        async def all_rest() -> bool:
+            listed = (await it.get("/v1.0.0/systems", ok=False))["list"]
+            return {one["id"] for one in listed if one["state"] == "passivated"} == rest
+
+        await eventually(all_rest, "all rest but s0", START_PATIENCE)
+        lost = it.node((await it.owners())["s0"])
+        other = next(node for node in it.nodes if node is not lost)
+        before = len(created(other))
+        await lost.kill()
+        await it.all_owned(by=[other.name])
+
+        async def goes_on() -> bool:
+            return (await other.get("/v1.0.0/reprocessing/s0/pending", ok=False))["_status"] == 200
+
+        await eventually(goes_on, "s0 answers", START_PATIENCE)
+        await eventually(all_rest, "all rest but s0", START_PATIENCE)
+        assert created(other)[before:] == ["s0"]
+        doc = await other.pending("s0")
+        await other.decide(doc, "skip")
+        await committed(it, "i2")
+
+
+def created(node: ClusterNode) -> list[str]:
+    """Return the systems of the processes that a node has started, in that order."""
+    lines = [orjson.loads(line) for line in node.log.read_text().splitlines() if '"actor created"' in line]
+    return [line["system"] for line in lines if line["system"]]

@@ -67,6 +67,8 @@ class Commits:
         self.forgotten: set[str] = set()
         #: What Domain stored for such a call after that: instance, and when.
         self.unexpected: set[tuple[str, float]] = set()
+        #: Instances of which such a call's failure was told: it passes for the failure of the call made after it.
+        self.mistaken: set[str] = set()
         #: Who wrote a place last.
         self.rows: dict[Place, str] = {}
         #: Where outcomes go.
@@ -86,7 +88,7 @@ class Commits:
                 continue
             if call.stored and creates(instance):
                 raise Violation(f"I7: the commit of {key} is made again though it was made: {instance.id}")
-            if call.under_way:
+            if call.under_way and instance.id not in self.mistaken:
                 raise Violation(f"I7: the commit of {key} is made again while it may be under way: {instance.id}")
         call = Call(key, instance)
         self.calls.setdefault(key, []).append(call)
@@ -137,11 +139,13 @@ class Commits:
             call.instance.id, name, "1", call.instance.branch, None, stored=call.stored,
             cause="" if call.stored else "Domain failed",
         )  # fmt: skip
-        self.engine.after(self.engine.soon(30.0 if self.engine.chance(0.3) else 1.0), self._tell, ended)
+        self.engine.after(self.engine.soon(30.0 if self.engine.chance(0.3) else 1.0), self._tell, ended, call)
 
-    def _tell(self, ended: facts.InstanceEnded) -> None:
+    def _tell(self, ended: facts.InstanceEnded, call: Call) -> None:
         if not self.tell(ended):
-            self.engine.after(1.0, self._tell, ended)
+            self.engine.after(1.0, self._tell, ended, call)
+        elif call.forgotten and not ended.stored:
+            self.mistaken.add(ended.instance_id)
 
     def look(self, instance: Instance) -> Finding:
         """Domain's answers about an instance's data."""

@@ -10,6 +10,8 @@ from maestro.rules import facts, identity, reconsidering
 from maestro.rules.commands import Needs
 from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.machine import Machine
+from maestro.rules.picture import Pictures
+from maestro.rules.rendering import document_json
 from maestro.rules.state import Rules, System
 from maestro.rules.step import Save
 from maestro.store.memory import MemoryStore
@@ -20,6 +22,9 @@ from tests.simulation.effects import Effects
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.siblings import Siblings
 from tests.simulation.watch import whose
+
+#: Flushes after which the pictures of documents are looked at.
+PICTURED_EVERY = 10
 
 
 class Host(Effects):
@@ -52,6 +57,8 @@ class Host(Effects):
         self.machine = Machine(self.repository.load())
         self.watch.decided.waiting = self._waiting
         self._saves: list[Save] = []
+        self._pictures = Pictures(part=2)
+        self._flushes = 0
         self._stored: list[do.Command] = []
         self._synced: list[do.Command] = []
         self._flush_due = False
@@ -204,6 +211,7 @@ class Host(Effects):
             again = self.system.deliveries.get(reconsidering.delivery_key(fact.id))
             self._remember(again, reconsidering.delivery_body(self.system.documents[fact.id]))
         self._saves += step.saves
+        self._pictures.saved(step.saves)
         self.watch.covered.saved(step.saves)
         for command in step.commands:
             match command.needs:
@@ -219,6 +227,12 @@ class Host(Effects):
     def _remember(self, delivery: Delivery | None, body: bytes) -> None:
         if delivery is not None and not delivery.done:
             self.repository.remember_body(delivery.number, body)
+
+    def _check_pictures(self) -> None:
+        """A picture is made anew where a save says that a unit changed: it shows the document as it is all the same."""
+        for doc in self.system.live.values():
+            if doc.order and self._pictures.of(doc).render() != document_json(doc, doc.order):
+                raise Violation(f"the picture of {doc.id} is not the document: a unit changed and was not saved")
 
     def _schedule_flush(self) -> None:
         if not self._flush_due:
@@ -237,6 +251,9 @@ class Host(Effects):
 
     def flush(self, *, durable: bool) -> None:
         """Commit what is not committed yet, and begin what waited for it."""
+        self._flushes += 1
+        if self._flushes % PICTURED_EVERY == 0:
+            self._check_pictures()
         saves, self._saves = self._saves, []
         writes = self.repository.writes(saves)
         if writes or durable:

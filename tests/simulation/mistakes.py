@@ -482,6 +482,18 @@ def take_finished_for_good_while_a_text_is_under_way(plant: Plant) -> None:
     plant.setattr(visibility, "_seen", seen)
 
 
+def forget_to_save_what_was_sent(plant: Plant) -> None:
+    """The unit is saved with its result, so nobody but who looks at the document meanwhile notices."""
+
+    def on_replay_sent(system: System, doc: Document, _fact: facts.ReplaySent, step: Step) -> None:
+        unit = doc.current
+        if doc.ending is None and unit is not None and unit.state is UnitState.SENDING:
+            unit.state, unit.sent_at = UnitState.SENT, system.now
+            step.do(do.AwaitResult(doc.id, doc.send_name(unit), system.now))
+
+    plant.setitem(stages.RUN[facts.ReplaySent], Stage.SEND, on_replay_sent)
+
+
 MISTAKES: tuple[Callable[[Plant], None], ...] = (
     ack_before_the_commit_is_stored,
     ack_before_the_commit_is_synced,
@@ -540,4 +552,5 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     an_outage_is_the_events_fault,
     deliver_a_status_text_late,
     take_finished_for_good_while_a_text_is_under_way,
+    forget_to_save_what_was_sent,
 )

@@ -94,8 +94,10 @@ class Watch:
         """
         lost = [row["key"] for row in rows if row.get("done") and row["verdict"] != "error"]
         self.forgotten.update(lost)
+        if not lost:
+            return
         window = sum(bool(row.get("done")) for row in self.deliveries.values()) + len(rows) - len(lost)
-        if lost and window < self.window:
+        if window < self.window:
             raise Violation(f"I7: {lost} are forgotten while no more than {window} done events are remembered")
 
     def _delivery(self, number: int, row: Row | None) -> None:

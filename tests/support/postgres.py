@@ -42,13 +42,14 @@ def find_programs() -> Path | None:
 
 
 class PostgresNode:
-    """One private server; it keeps its data over `stop` or `kill` and `start`."""
+    """One private server; it keeps its data over `stop` or `kill` and `start`. `options`: settings of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         programs = find_programs()
         if programs is None:
             raise NodeError("PostgreSQL is not installed")
         self._programs = programs
+        self._options = options
         self._folder = Path(tempfile.mkdtemp(prefix="maestro-postgres-"))
         self._as: list[str] = []
         if os.geteuid() == 0:
@@ -79,13 +80,11 @@ class PostgresNode:
 
     def start(self) -> None:
         """Start the server and wait until it serves. Raises `NodeError`."""
-        options = [
-            word for option in (*_OPTIONS, f"port={self.port}", "listen_addresses=127.0.0.1") for word in ("-c", option)
-        ]
+        options = (*_OPTIONS, *self._options, f"port={self.port}", "listen_addresses=127.0.0.1")
         with (self._folder / "log").open("ab") as log:
             self._server = subprocess.Popen(
                 [*(self._as or ["setpriv"]), "--pdeathsig", "INT", self._programs / "postgres", "-D",
-                 self._folder / "data", *options],
+                 self._folder / "data", *(word for option in options for word in ("-c", option))],
                 cwd=self._folder, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + START_TIMEOUT

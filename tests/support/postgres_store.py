@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from maestro.store.base import DONE, Commit, LastWrite, Reading, Store, Write
+from maestro.store.base import DONE, Commit, LastWrite, Put, Reading, Store, Write
 from maestro.store.installation import begin_start, read_installation
 from maestro.store.postgres.store import PostgresStore
 from maestro.store.postgres.stores import PostgresStores
@@ -26,6 +26,17 @@ async def entered(url: str, data_dir: Path, seconds: float = 10.0) -> PostgresSt
     stores = postgres_stores(url, data_dir, seconds)
     await stores.enter(read_installation(data_dir) or begin_start(data_dir))
     return stores
+
+
+async def closed(store: PostgresStore) -> None:
+    """Close a store, and return once nothing of it is left."""
+    store.close()
+    await store.ended()
+
+
+def put(number: int) -> list[Put]:
+    """Return a write of a document that the number tells from others."""
+    return [Put("t", f"{number:05d}", {"n": number})]
 
 
 class OnLoop(Store):
@@ -72,11 +83,7 @@ class OnLoop(Store):
         self.store.backup(path)
 
     def close(self) -> None:
-        async def closed() -> None:
-            self.store.close()
-            await self.store.ended()
-
-        self._run(closed())
+        self._run(closed(self.store))
 
     def end(self) -> None:
         """End the loop as well."""

@@ -23,6 +23,7 @@ from maestro.ports import free_ports
 START_TIMEOUT: Final = 60.0
 STOP_TIMEOUT: Final = 30.0
 EVAL_TIMEOUT: Final = 20.0
+DELETE_TIMEOUT: Final = 120.0
 USER: Final = "maestro"
 PASSWORD: Final = "a-secret-of-the-tests"
 
@@ -160,8 +161,8 @@ class RabbitMQNode:
         return self.url(name)
 
     def delete_vhost(self, name: str) -> None:
-        """Delete a vhost and all in it."""
-        self.eval(f'rabbit_vhost:delete(<<"{name}">>, <<"tests">>)')
+        """Delete a vhost and all in it, which may be thousands of queues."""
+        self.eval(f'rabbit_vhost:delete(<<"{name}">>, <<"tests">>)', DELETE_TIMEOUT)
 
     def delete_queue(self, vhost: str, queue: str) -> None:
         """Delete a queue with its messages, whoever consumes it."""
@@ -194,7 +195,7 @@ class RabbitMQNode:
         """Make the node close every client's connection."""
         self.eval('[rabbit_networking:close_connection(P, "test") || P <- rabbit_networking:connections()]')
 
-    def eval(self, expression: str) -> str:
+    def eval(self, expression: str, timeout: float = EVAL_TIMEOUT) -> str:
         """Evaluate an Erlang expression on the node; return its value as Erlang prints it. Raises `NodeError`."""
         if self._node is None or self._node.stdin is None:
             raise NodeError("the node does not run")
@@ -206,7 +207,7 @@ class RabbitMQNode:
             ).encode()
         )
         self._node.stdin.flush()
-        wait_until(answer.exists, EVAL_TIMEOUT, f"answer to {expression}")
+        wait_until(answer.exists, timeout, f"answer to {expression}")
         text = answer.read_text()
         answer.unlink()
         if text.startswith("{'EXIT'"):

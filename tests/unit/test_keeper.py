@@ -1,18 +1,22 @@
 """The keeper carries out what the membership says: on tables in memory, with actors that only remember."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
+from msgspec.structs import replace as replace_struct
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from maestro.actors.errors import Unavailable, UnknownSystem
 from maestro.board.lease import Standing, make_lease
 from maestro.board.node_lease import NodeLeaseHolder, NodeView
+from maestro.cluster import facts
+from maestro.cluster.commands import Release
 from maestro.cluster.node import Lease
 from maestro.keeper import Keeper, NodeOut, keeping, node_of
 from maestro.messages.answers import Answer, Code
@@ -20,9 +24,10 @@ from maestro.messages.questions import Question
 from maestro.settings.model import BrokerSettings, ClusterSettings, ReprocessingSettings, Settings, StoreSettings
 from maestro.store.base import StoreAway
 from maestro.store.held_lease import read_lease
-from maestro.store.installation import node_name
+from maestro.store.installation import Installation, node_name, write_installation
 from maestro.store.nodes import MemoryNodes
-from maestro.store.rest_mark import RestMark, RestMarks
+from maestro.store.rest_mark import RestMark, RestMarks, encoded
+from maestro.system.rest_basis import rest_basis
 from maestro.telemetry.definitions import CLAIMS, HAND_OVERS, LEASES_BROKEN, LEASES_LOST, NODE_SYSTEMS
 from maestro.telemetry.metrics import MetricsRegistry
 from tests.support.brokers import eventually
@@ -64,6 +69,14 @@ class Tables(MemoryNodes):
     """The tables, which may be away."""
 
     away = False
+    #: How often marks are asked for in vain.
+    marks_away = 0
+
+    async def rest_marks(self, lease: Lease, system_ids: Iterable[str]) -> dict[str, bytes]:
+        if self.marks_away:
+            self.marks_away -= 1
+            raise StoreAway("PostgreSQL: no answer in time")
+        return await super().rest_marks(lease, system_ids)
 
     async def beat(self, lease: Lease, number: int, *, holds_events: bool = False) -> bool:
         if self.away:
@@ -191,6 +204,113 @@ async def test_a_row_that_stands_still_says_nothing_of_the_events(tmp_path: Path
     await eventually(lambda: not world.tables.nodes["other"].holds_lease, "broken")
     assert not world.view.events_held
     await world.stack.aclose()
+
+
+# --- systems at rest -------------------------------------------------------------------------------------------------
+
+
+class Seen(FakeActors):
+    """Notes whether a system had a mark when its actor was asked for: then it gets no process."""
+
+    def __init__(self, marks: RestMarks) -> None:
+        super().__init__()
+        self.marks = marks
+        self.started: set[str] = set()
+
+    async def install(self, system_id: str) -> None:
+        await super().install(system_id)
+        if not self.marks.has(system_id):
+            self.started.add(system_id)
+
+
+async def test_a_system_at_rest_that_is_claimed_gets_no_process(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    seen = world.keeper._actors = world.actors = Seen(RestMarks(tmp_path))
+    mark = RestMark(rest_basis(world.settings), "life 1", 5.0, todo=b"{}", newest="7.id")
+    many = {f"s{number:03d}" for number in range(250)}
+    world.tables.marks = dict.fromkeys(many, encoded(mark))
+    world.tables.marks["other_rules"] = encoded(replace_struct(mark, basis="of another version"))
+    world.tables.marks["torn"] = b"torn"
+    await world.begin()
+    world.keeper.found([*many, "other_rules", "torn", "open"])
+    await eventually(lambda: seen.served >= {*many, "other_rules", "torn", "open"}, "served")
+    assert seen.started == {"other_rules", "torn", "open"}
+    assert seen.marks.read("s007") == mark
+    assert world.view.owned() == world.actors.served
+    await world.stack.aclose()
+
+
+async def test_what_is_to_be_adopted_is_started(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    seen = world.keeper._actors = world.actors = Seen(RestMarks(tmp_path))
+    write_installation(tmp_path, Installation("id", adopting=("a",)))
+    mark = encoded(RestMark(rest_basis(world.settings), "life 1", 5.0))
+    world.tables.marks = {"a": mark, "b": mark}
+    await world.begin()
+    world.keeper.found(["a", "b"])
+    await eventually(lambda: world.actors.served == {"a", "b"}, "served")
+    assert seen.started == {"a"}
+    await world.stack.aclose()
+
+
+async def test_marks_are_waited_for_while_the_tables_are_away(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    seen = world.keeper._actors = world.actors = Seen(RestMarks(tmp_path))
+    world.tables.marks = {"a": encoded(RestMark(rest_basis(world.settings), "life 1", 5.0))}
+    world.tables.marks_away = 1
+    await world.begin()
+    world.keeper.found(["a"])
+    await eventually(lambda: world.actors.served == {"a"}, "served")
+    assert not seen.started
+    assert world.tables.marks_away == 0
+    await world.stack.aclose()
+
+
+# --- a data folder that takes nothing --------------------------------------------------------------------------------
+
+
+async def test_a_folder_that_takes_nothing_does_not_end_the_node(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await eventually(lambda: world.view.believed, "believed")
+    full = True
+    own = world.lease.own
+
+    def refuse(system_ids: Iterable[str]) -> None:
+        if full:
+            raise OSError(28, "No space left on device")
+        own(system_ids)
+
+    monkeypatch.setattr(world.lease, "own", refuse)
+    with capture_logs() as lines:
+        world.keeper.found(["a"])
+        await eventually(lambda: world.actors.served == {"a"}, "served")
+        assert world.view.owned() == frozenset()
+        full = False
+        await eventually(lambda: world.view.owned() == {"a"}, "ingress is told")
+    said = [line["event"] for line in lines if "data folder" in line["event"]]
+    assert said == [
+        "the data folder cannot be written: what is consumed stays as it was", "the data folder can be written again",
+    ]  # fmt: skip
+    assert world.view.believed
+
+
+async def test_nothing_is_handed_over_that_ingress_still_takes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.keeper.found(["a"])
+    await eventually(lambda: world.actors.served == {"a"}, "served")
+    own = world.lease.own
+
+    def refuse(_system_ids: Iterable[str]) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(world.lease, "own", refuse)
+    question = Release(1, "a", world.tables.systems["a"].claim)
+    for _ in range(2):
+        assert await world.keeper._release(question) == facts.Unanswered(question)
+        assert world.tables.systems["a"].node == "me"
+    monkeypatch.setattr(world.lease, "own", own)
+    await eventually(lambda: world.view.owned() == frozenset(), "ingress is told")
+    world.actors.released.append("late")
+    assert await world.keeper._release(question) == facts.Released(question)
+    assert world.tables.systems["a"].node == ""
 
 
 def test_nodes_that_would_judge_otherwise_differ(tmp_path: Path) -> None:

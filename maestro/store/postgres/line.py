@@ -11,16 +11,21 @@ from maestro.store.postgres.connection import Connection, connect, cut, execute
 class Line:
     """One connection, made when it is needed, for one statement at a time.
 
-    `seconds`: how long each waits for its turn at most, and how long it has then. `connecting` makes the connection.
+    `seconds`: how long each waits for its turn at most, and how long it has then. `connecting` makes the connection;
+    `connection`: one that is made already.
     """
 
     def __init__(
-        self, url: str, seconds: float, connecting: Callable[[str, float], Awaitable[Connection]] = connect
+        self,
+        url: str,
+        seconds: float,
+        connecting: Callable[[str, float], Awaitable[Connection]] = connect,
+        connection: Connection | None = None,
     ) -> None:
         self._url = url
         self._seconds = seconds
         self._connecting = connecting
-        self._connection: Connection | None = None
+        self._connection = connection
         self._free = asyncio.Lock()
 
     async def execute(self, query: LiteralString, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -49,6 +54,11 @@ class Line:
         if connection is not None:
             cut(connection)
             await connection.close()
+
+    def cut(self) -> None:
+        """Have the statement that is under way fail, without waiting for anything. The next one connects again."""
+        if self._connection is not None:
+            cut(self._connection)
 
     async def close(self) -> None:
         """Let go of the connection."""

@@ -39,7 +39,6 @@ _UNKNOWN, _OPEN, _LOCKED = 0, 2, 3
 _FIND: Final = b"SELECT id, lock, lock_facts, node FROM maestro.systems WHERE id = ANY($1::text[])"
 _STANDBY: Final = "SELECT pg_is_in_recovery()"
 _OWNERS: Final = "SELECT id, node FROM maestro.systems"
-_URLS: Final = "SELECT node, url FROM maestro.nodes WHERE beat > 0"
 _CLOSED: Final = "PostgreSQL: systems are not looked up any more"
 _ADD: Final = """
     INSERT INTO maestro.systems (id, epoch, life, number) VALUES (%s, 1, '', 0) ON CONFLICT (id) DO NOTHING
@@ -53,13 +52,6 @@ class _Question(NamedTuple):
     found: _Found
     #: Until when (monotonic) it may be put to the database.
     until: float
-
-
-class Everything(NamedTuple):
-    """All nodes that hold a lease, with their gateways' URLs, and all systems, with who owns them; empty: nobody."""
-
-    urls: dict[str, str]
-    owners: dict[str, str]
 
 
 def lock_columns(lock: bytes | None) -> tuple[int, str]:
@@ -114,10 +106,9 @@ class SystemLookup:
                     break
         return found
 
-    async def everything(self) -> Everything:
-        """Return all nodes and systems. Raises `StoreError`."""
-        owners = await self._rest.execute(_OWNERS)
-        return Everything(dict(await self._rest.execute(_URLS)), dict(owners))
+    async def owners(self) -> dict[str, str]:
+        """Return all systems, each with the node that owns it; empty: nobody does. Raises `StoreError`."""
+        return dict(await self._rest.execute(_OWNERS))
 
     async def add(self, system_id: str) -> None:
         """Make a system known, without an owner. Twice is no error. Raises `StoreError`."""

@@ -46,6 +46,11 @@ _FREE: Final = """
     WHERE systems.incarnation < nodes.incarnation
 """
 _MINE: Final = "SELECT id, claim FROM maestro.systems WHERE node = %s AND incarnation = %s"
+_REST_MARKS: Final = """
+    SELECT marks.system, marks.mark FROM maestro.rest_marks AS marks JOIN maestro.systems ON systems.id = marks.system
+    WHERE systems.id = ANY(%s) AND systems.node = %s AND systems.incarnation = %s
+      AND marks.state = systems.life || ' ' || systems.number
+"""
 #: The connections of a node that stood still may hold rows: a commit that was on its way when it was frozen.
 _TERMINATE: Final = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -124,6 +129,10 @@ class PostgresNodes(Nodes):
     async def mine(self, lease: Lease) -> dict[str, int]:
         """See `Nodes.mine`."""
         return dict(await self._rest.execute(_MINE, lease))
+
+    async def rest_marks(self, lease: Lease, system_ids: Iterable[str]) -> dict[str, bytes]:
+        """See `Nodes.rest_marks`."""
+        return {one: bytes(mark) for one, mark in await self._rest.execute(_REST_MARKS, (list(system_ids), *lease))}
 
     async def break_lease(self, lease: Lease, beat: int) -> bool:
         """See `Nodes.break_lease`."""

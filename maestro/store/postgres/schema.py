@@ -60,6 +60,9 @@ MIGRATIONS: Final[Sequence[Sequence[LiteralString]]] = (
     ),
     # For how long a node believes its lease: others may have another setting.
     ("ALTER TABLE maestro.nodes ADD COLUMN lease_seconds double precision NOT NULL DEFAULT 0",),
+    # What a system left behind when it came to rest (`maestro.store.rest_mark`), for the node that owns it next. It
+    # counts while the system's row is as it was then: its next opening and its next commit change the state.
+    ("CREATE TABLE maestro.rest_marks (system text PRIMARY KEY, state text NOT NULL, mark bytea NOT NULL)",),
 )
 
 _MISSING: Final = """
@@ -76,7 +79,7 @@ _QUICKER: Final = (
 )
 _TABLES: Final = (
     "maestro.installation", "maestro.systems", "maestro.records", "maestro.nodes", "maestro.tokens", "maestro.answers",
-    "maestro.audit_heads", "maestro.audit",
+    "maestro.audit_heads", "maestro.audit", "maestro.rest_marks",
 )  # fmt: skip
 
 

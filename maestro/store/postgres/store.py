@@ -12,7 +12,7 @@ While PostgreSQL is away commits wait, and `problem` says so. Every commit is as
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, LiteralString, NamedTuple
 
@@ -30,8 +30,9 @@ from maestro.store.base import (
     StoreError,
     StoreFenced,
 )
-from maestro.store.postgres.connection import Connection, connect, cut, execute
+from maestro.store.postgres.connection import Connection, execute
 from maestro.store.postgres.copy import Copy
+from maestro.store.postgres.line import Line
 from maestro.store.postgres.lookup import lock_columns, lock_of
 from maestro.store.row_store import RowStore
 from maestro.store.statements import checksum
@@ -114,14 +115,15 @@ class PostgresStore(RowStore):
         copy: Copy,
         connection: Connection,
         lock: bytes | None = None,
+        refused: Callable[[int], None] = lambda _lost: None,
     ) -> None:
         super().__init__(copy)
-        self._url = url
-        self._seconds = seconds
+        #: Told of a commit that is refused: how many earlier ones the database lost, 0: another owner has the system.
+        self._refused = refused
         self._id = system_id
         self._standing = standing
         self._copy = copy
-        self._connection: Connection | None = connection
+        self._line = Line(url, seconds, connection=connection)
         #: The lock as it is stored, and as the next commit is to say it.
         self._lock_stored = lock
         self._lock: bytes | None = None
@@ -173,8 +175,7 @@ class PostgresStore(RowStore):
             return
         self._closed = True
         self._more.set()
-        if self._connection is not None:
-            cut(self._connection)
+        self._line.cut()
         self._fail(StoreError(f"{self._copy.name}: is closed"))
         super().close()
 
@@ -201,7 +202,7 @@ class PostgresStore(RowStore):
         except Exception as problem:  # noqa: BLE001 - a bug: nobody may wait for it for ever
             self._fail(StoreError(f"{self._copy.name}: {type(problem).__name__}: {problem}"))
         finally:
-            await self._disconnect()
+            await self._line.close()
 
     def _next(self) -> list[_Waiting]:
         taken, size = [], 0
@@ -236,18 +237,16 @@ class PostgresStore(RowStore):
         tried = False
         while True:
             try:
-                connection = await self._connected()
-                if tried and await self._stands(connection) == following:
+                if tried and await self._stands() == following:
                     return
                 tried = True
-                ((done,),) = await execute(connection, query, parameters, self._seconds)
-                if not done and (found := await self._stands(connection)) != following:
-                    raise StoreFenced(self._fenced(found))
+                ((done,),) = await self._line.execute(query, parameters)
+                if not done and (found := await self._stands()) != following:
+                    raise self._fenced(found)
             except StoreAway as problem:
                 if self._closed:
                     raise
                 self._trouble(str(problem))
-                await self._disconnect()
                 await asyncio.sleep(pauses.next())
             else:
                 return
@@ -259,29 +258,25 @@ class PostgresStore(RowStore):
         self._problem = problem
         self.on_problem()
 
-    def _fenced(self, found: Standing | None) -> str:
-        known = self._standing
+    def _fenced(self, found: Standing | None) -> StoreFenced:
+        """Return why a commit is refused, and have it counted."""
+        known, name = self._standing, self._copy.name
+        lost = 0
         if found is None:
-            return f"{self._copy.name}: is gone from the database"
-        if (found.epoch, found.life) != (known.epoch, known.life):
-            return f"{self._copy.name}: another owner has it (epoch {found.epoch}, this one's is {known.epoch})"
-        lost = known.number - found.number
-        return f"{self._copy.name}: the database lost the last {lost} commits, as a fail-over to a standby may"
+            message = f"{name}: is gone from the database"
+        elif found.epoch < known.epoch:
+            lost, message = 1, f"{name}: the database lost that this owner opened it, as a fail-over to a standby may"
+        elif (found.epoch, found.life) != (known.epoch, known.life):
+            message = f"{name}: another owner has it (epoch {found.epoch}, this one's is {known.epoch})"
+        else:
+            lost = known.number - found.number
+            message = f"{name}: the database lost the last {lost} commits, as a fail-over to a standby may"
+        self._refused(lost)
+        return StoreFenced(message)
 
-    async def _stands(self, connection: Connection) -> Standing | None:
-        found = await execute(connection, _STANDS, (self._id,), self._seconds)
+    async def _stands(self) -> Standing | None:
+        found = await self._line.execute(_STANDS, (self._id,))
         return Standing(*found[0]) if found else None
-
-    async def _connected(self) -> Connection:
-        if self._connection is None or self._connection.closed:
-            self._connection = await connect(self._url, self._seconds)
-        return self._connection
-
-    async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            cut(connection)
-            await connection.close()
 
     def _fail(self, problem: StoreError) -> None:
         self._failed = self._failed or problem

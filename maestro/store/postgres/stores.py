@@ -5,14 +5,16 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from socket import gethostname
-from typing import Final, NamedTuple
+from typing import Final, LiteralString, NamedTuple
 
 import structlog
 
 from maestro.backoff import Backoff
 from maestro.store.base import StoreAway, StoreError, StoreFenced, StoreLocked
+from maestro.store.fenced import note_fenced
 from maestro.store.held_lease import read_lease
 from maestro.store.installation import Installation, read_installation
 from maestro.store.places import elsewhere_mark, store_files
@@ -20,6 +22,7 @@ from maestro.store.postgres import schema
 from maestro.store.postgres.connection import Connection, connect, execute, named
 from maestro.store.postgres.copy import Copy
 from maestro.store.postgres.store import PostgresStore, claim, claim_as, load
+from maestro.store.rest_mark import RestMark, encoded
 
 #: Seconds that a start waits for a database that is away: it may be starting as well.
 START_WAITS: Final = 30.0
@@ -40,11 +43,20 @@ _UNSAFE: Final = """
     SELECT s.name, current_setting(s.name) FROM unnest(ARRAY['fsync', 'full_page_writes', 'synchronous_commit']) s(name)
     WHERE current_setting(s.name) = 'off'
 """
+_CONFIRMED: Final = "SELECT current_setting('synchronous_commit'), current_setting('synchronous_standby_names')"
 _SYSTEMS: Final = "SELECT id FROM maestro.systems ORDER BY id"
 _SETTLE: Final = "UPDATE maestro.systems SET life = %s, epoch = epoch + 1 WHERE id = ANY(%s)"
 _LEAVE: Final = "UPDATE maestro.installation SET id = %s, run = ''"
 _LIVES: Final = "SELECT id, life FROM maestro.systems"
-_STATES: Final = "SELECT id, epoch, number FROM maestro.systems WHERE id = ANY(%s)"
+#: Another one after each opening and each commit, and no other after a change of owner.
+_STATE: Final[LiteralString] = "systems.life || ' ' || systems.number"
+_STATES: Final[LiteralString] = f"SELECT id, {_STATE} FROM maestro.systems WHERE id = ANY(%s)"  # noqa: S608 - constant
+_RESTED: Final[LiteralString] = f"""
+    INSERT INTO maestro.rest_marks (system, state, mark)
+    SELECT id, {_STATE}, %s FROM maestro.systems
+    WHERE id = %s AND node = %s AND incarnation = %s AND {_STATE} = %s
+    ON CONFLICT (system) DO UPDATE SET state = excluded.state, mark = excluded.mark
+"""  # noqa: S608 - constant
 
 
 class Whose(NamedTuple):
@@ -64,6 +76,9 @@ class Look(NamedTuple):
     whose: Whose | None
     #: Settings of the database under which the loss of power may take what was acknowledged.
     unsafe: list[str]
+    #: Which standbys a commit waits for (`synchronous_standby_names`; empty: none), and how far (`synchronous_commit`).
+    standbys: str
+    waits_for: str
 
 
 class PostgresStores:
@@ -158,7 +173,8 @@ class PostgresStores:
         except BaseException:
             await connection.close()
             raise
-        return PostgresStore(url, self._seconds, system_id, standing, copy, connection, lock)
+        refused = partial(note_fenced, self._data_dir)
+        return PostgresStore(url, self._seconds, system_id, standing, copy, connection, lock, refused)
 
     async def settled(self, system_ids: Iterable[str], life: str) -> None:
         """Say that these systems were migrated and not been used since: `life` is in the place of an owner."""
@@ -182,7 +198,15 @@ class PostgresStores:
             return {}
         async with self.connection() as connection:
             found = await execute(connection, _STATES, (wanted,), self._seconds)
-        return {system_id: f"{epoch} {number}" for system_id, epoch, number in found}
+        return dict(found)
+
+    async def rested(self, system_id: str, mark: RestMark) -> None:
+        """See `Stores.rested`. Of a system that is another node's by now nothing is kept."""
+        lease = read_lease(self._data_dir) if self._cluster else None
+        if lease is not None:
+            async with self.connection() as connection:
+                given = (encoded(mark), system_id, *lease, mark.state)
+                await execute(connection, _RESTED, given, self._seconds)
 
     async def look(self) -> Look:
         """Look at the database as `enter` does, and change nothing. Raises `StoreError`."""
@@ -190,8 +214,9 @@ class PostgresStores:
             await schema.check(connection, self._seconds)
             server, role = (await execute(connection, _SERVER, (), self._seconds))[0]
             unsafe = [f"{name} = {value}" for name, value in await execute(connection, _UNSAFE, (), self._seconds)]
+            waits_for, standbys = (await execute(connection, _CONFIRMED, (), self._seconds))[0]
             version = await schema.version(connection, self._seconds)
-            return Look(server, role, version, await self.whose(connection), unsafe)
+            return Look(server, role, version, await self.whose(connection), unsafe, standbys, waits_for)
 
     async def version(self) -> int:
         """Return the schema's version; 0: there is none. Raises `StoreError`."""

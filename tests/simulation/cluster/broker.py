@@ -7,6 +7,7 @@ from tests.simulation.engine import Engine
 
 if TYPE_CHECKING:
     from tests.simulation.cluster.process import Process
+    from tests.simulation.cluster.resting import Resting
 
 PREFETCH = 3
 
@@ -17,7 +18,7 @@ class Queue:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.ready = deque[str]()
-        self.consumer: Process | None = None
+        self.consumer: Process | Resting | None = None
         self.unacked: dict[int, str] = {}
         self._refs = 0
 
@@ -25,7 +26,7 @@ class Queue:
         self.ready.append(event)
         self._deliver()
 
-    def attach(self, process: "Process") -> bool:
+    def attach(self, process: "Process | Resting") -> bool:
         """Consume, if nobody does; return whether that is so."""
         if self.consumer is not None:
             return self.consumer is process
@@ -33,14 +34,14 @@ class Queue:
         self._deliver()
         return True
 
-    def detach(self, process: "Process") -> None:
+    def detach(self, process: "Process | Resting") -> None:
         """The consumer is gone: what it did not acknowledge is delivered again, before all others."""
         if self.consumer is process:
             self.consumer = None
             self.ready.extendleft(reversed(self.unacked.values()))
             self.unacked.clear()
 
-    def ack(self, process: "Process", ref: int) -> None:
+    def ack(self, process: "Process | Resting", ref: int) -> None:
         """An acknowledgement arrives; one of a consumer that is gone counts for nothing."""
         if self.consumer is process and self.unacked.pop(ref, None) is not None:
             self._deliver()

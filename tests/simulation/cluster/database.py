@@ -62,6 +62,8 @@ class Database:
         self.up = True
         self.nodes = MemoryNodes()
         self.stored: dict[str, Stored] = {}
+        #: The state in which each system came to rest last.
+        self.marks: dict[str, tuple[str, int]] = {}
         self._watch = watch
         #: Called after each step of ownership.
         self.on_change: Callable[[], None] = lambda: None
@@ -123,6 +125,24 @@ class Database:
         stored = self.stored.setdefault(system_id, Stored())
         stored.life = life
         return Standing(owned.epoch, life, stored.number), stored.copy()
+
+    def rested(self, lease: Lease, system_id: str, state: Standing) -> bool:
+        """Keep the mark of a system at rest that is that lease's, and in that state; return whether it is kept."""
+        owned, stored = self.nodes.systems[system_id], self.stored[system_id]
+        if (owned.node, owned.incarnation) != lease or (stored.life, stored.number) != state[1:]:
+            return False
+        self._unsynced.clear()
+        self.marks[system_id] = stored.life, stored.number
+        return True
+
+    def at_rest(self, lease: Lease, system_id: str) -> bool:
+        """Whether a system of that lease is at rest: its store is as it was when it came to rest."""
+        owned, stored = self.nodes.systems[system_id], self.stored.get(system_id)
+        return (
+            stored is not None
+            and (owned.node, owned.incarnation) == lease
+            and self.marks.get(system_id) == (stored.life, stored.number)
+        )
 
     def commit(self, system_id: str, owner: Standing, write: Write, *, durable: bool) -> bool:
         """Carry a commit out if its owner still stands, once however often it comes; return whether it is done."""

@@ -15,6 +15,7 @@ from maestro.cluster.lease import Terms
 from maestro.cluster.membership import Membership, State
 from maestro.cluster.node import Lease, Node
 from tests.simulation.cluster.process import Process
+from tests.simulation.cluster.resting import Resting
 from tests.simulation.engine import Violation
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Machine:
         self.membership: Membership | None = None
         self._until = -inf
         self.lease = Lease(name, 0)
-        self.processes: dict[str, Process] = {}
+        self.processes: dict[str, Process | Resting] = {}
         #: Systems whose process has ended because they are handed over.
         self._given_up: set[str] = set()
 
@@ -218,8 +219,60 @@ class Machine:
     # --- systems --------------------------------------------------------------------------------------------------
 
     def _serve(self, system_id: str) -> None:
-        self._processes_begun += 1
+        """Have a process for a system that was claimed, unless it is at rest."""
         self._given_up.discard(system_id)
+        lease, database = self.lease, self.world.database
+
+        def found(at_rest: bool) -> None:  # noqa: FBT001 - an answer
+            if self.lease == lease and self._lacks(system_id):
+                if at_rest:
+                    self.world.watch.counts["taken over at rest"] += 1
+                    self._rest(system_id)
+                else:
+                    self._start(system_id)
+
+        def again() -> None:
+            if self.lease == lease and self._lacks(system_id):
+                self._serve(system_id)
+
+        self.ask(lambda: database.at_rest(lease, system_id), found, lambda: self.later(1.0, again))
+
+    def _lacks(self, system_id: str) -> bool:
+        """Whether a system is this node's, and has neither a process nor is at rest here."""
+        owned = self.membership.owned if self.membership is not None else frozenset()
+        return system_id in owned - self._given_up - self.processes.keys()
+
+    def _rest(self, system_id: str) -> None:
+        self.world.check_rest(self, system_id)
+        self.processes[system_id] = Resting(self, system_id)
+
+    def wake(self, resting: Resting) -> None:
+        """Something has come for a system at rest."""
+        resting.end()
+        if self.processes.get(resting.system_id) is resting:
+            self._start(resting.system_id)
+
+    def passivate(self, process: Process) -> None:
+        """End a process whose system is at rest; its mark is the last that it leaves."""
+        process.end()
+        standing, lease, database, system_id = process.standing, self.lease, self.world.database, process.system_id
+        assert standing is not None, "it is at rest"
+
+        def left() -> None:
+            if self.processes.get(system_id) is process:
+                self.world.watch.counts["passivated"] += 1
+                self._rest(system_id)
+
+        def not_left() -> None:
+            if self.processes.get(system_id) is process:
+                self._start(system_id)
+
+        self.ask(
+            lambda: database.rested(lease, system_id, standing), lambda done: left() if done else not_left(), not_left
+        )
+
+    def _start(self, system_id: str) -> None:
+        self._processes_begun += 1
         process = Process(self, system_id, f"{self.name}.{self._life}.{self._processes_begun}")
         self.processes[system_id] = process
         self.later(self.world.engine.soon(0.5), process.start)
@@ -250,9 +303,8 @@ class Machine:
             self.later(1.0, lambda: self._load_again(process.system_id))
 
     def _load_again(self, system_id: str) -> None:
-        owned = self.membership.owned if self.membership is not None else frozenset()
-        if system_id in owned - self._given_up - self.processes.keys():
-            self._serve(system_id)
+        if self._lacks(system_id):
+            self._start(system_id)
 
     def _end_processes(self) -> None:
         for process in self.processes.values():

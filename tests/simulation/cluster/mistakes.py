@@ -179,6 +179,22 @@ def ignore_the_lease_before_an_effect(plant: Plant) -> None:
     plant.setattr(Process, "may_act", lambda process: True)
 
 
+def trust_the_mark_of_an_earlier_life(plant: Plant) -> None:
+    """A mark counts although the store was opened since."""
+    plant.setattr(Database, "at_rest", lambda database, lease, system_id: system_id in database.marks)
+
+
+def leave_a_mark_whoever_owns_the_system(plant: Plant) -> None:
+    """A mark that comes late counts for the state that the system has by then."""
+
+    def rested(database: Database, lease: Lease, system_id: str, state: Standing) -> bool:
+        stored = database.stored[system_id]
+        database.marks[system_id] = stored.life, stored.number
+        return True
+
+    plant.setattr(Database, "rested", rested)
+
+
 #: The classic ones first.
 MISTAKES = (
     renew_after_the_lease_was_broken,
@@ -200,4 +216,6 @@ MISTAKES = (
     hand_over_what_is_not_at_rest,
     forget_a_claim_without_an_answer,
     ignore_the_lease_before_an_effect,
+    trust_the_mark_of_an_earlier_life,
+    leave_a_mark_whoever_owns_the_system,
 )

@@ -188,6 +188,9 @@ class Process:
             elif self._world.faulty and self._world.engine.chance(0.3):
                 run = int(self.rows.get((RUN, ""), "0 0").split()[0]) + 1
                 self._save(Write({(RUN, ""): f"{run} 0"}, locked=True), self._next_effect, durable=True)
+            elif not (self.refs or self._settled or self._sending) and self._world.engine.chance(0.2):
+                self._machine.passivate(self)
+                return
         self._later(0.4, self._work)
 
     # --- effects --------------------------------------------------------------------------------------------------

@@ -137,6 +137,14 @@ class World:
         if self.database.up:
             self.database.drain(machine.name, draining=draining)
 
+    def check_rest(self, machine: Machine, system_id: str) -> None:
+        """A system is taken for one at rest: it is, as long as it is that node's. Raises `Violation`."""
+        owned = self.database.nodes.systems[system_id]
+        stored = self.database.stored[system_id]
+        busy = stored.locked or any(said != "done" for (table, _), said in stored.rows.items() if table != "run")
+        if busy and (owned.node, owned.incarnation) == machine.lease:
+            raise Violation(f"{system_id} has something to do, and {machine.name} takes it for at rest")
+
     def _check_beliefs(self) -> None:
         """Leases or owners have changed: nobody may count on what has ended, or serve what it gave up."""
         for machine in self.machines:

@@ -60,6 +60,8 @@ class Node:
     gateway: Client
     url: str
     lease: dict[str, bool]
+    #: The URLs of the nodes, as it sees them.
+    urls: dict[str, str]
 
 
 @asynccontextmanager
@@ -67,19 +69,19 @@ async def a_node(
     name: str, *systems: str, secret: str = "", cluster: str = "c", look: Look = no_board
 ) -> AsyncIterator[Node]:
     own, owners, lookup = FakeActorClient(*systems), Owners(), FakeLookup()
-    lease = {"believed": True}
+    lease, urls = {"believed": True}, dict[str, str]()
 
     def believed() -> bool:
         return lease["believed"]
 
     hello = NodeHello(cluster, name)
     async with AsyncExitStack() as stack:
-        dialers = await stack.enter_async_context(dialing(hello, owners, secret))
+        dialers = await stack.enter_async_context(dialing(hello, owners, secret, lambda: urls))
         client = ClusterClient(own, owners, dialers, lookup, believed)
         app: web.Application = create_app(client, SETTINGS, look)
         NodeListener(own, hello, secret, SETTINGS.max_body_bytes, believed).add_to(app)
         address = await stack.enter_async_context(serve_http(app, SETTINGS))
-        yield Node(name, own, owners, lookup, client, dialers, Client(address), address.url, lease)
+        yield Node(name, own, owners, lookup, client, dialers, Client(address), address.url, lease, urls)
 
 
 def acquaint(nodes: Mapping[str, str] | None = None, *those: Node) -> None:
@@ -87,4 +89,6 @@ def acquaint(nodes: Mapping[str, str] | None = None, *those: Node) -> None:
     urls = {node.name: node.url for node in those} | dict(nodes or {})
     owners = {system: node.name for node in those for system in node.own.known}
     for node in those:
-        node.owners.see(urls, owners)
+        node.urls.clear()
+        node.urls.update(urls)
+        node.owners.see(owners)

@@ -111,7 +111,7 @@ async def test_a_node_that_does_not_own_a_system_says_so_and_asks_nobody(both: t
     one, two = both
     two.own.known.clear()
     # Each takes the other for the owner: the question goes there, and no further.
-    two.owners.see({"one": one.url, "two": two.url}, {"sysA": "one", "sysB": "one"})
+    two.owners.see({"sysA": "one", "sysB": "one"})
     one.lookup.owned("sysB", "two")
     with pytest.raises(Unavailable, match="moving") as problem:
         await ask(one, "sysB", ListTodo())
@@ -123,8 +123,7 @@ async def test_a_system_that_moved_meanwhile_is_asked_at_its_new_owner_once(one:
     async with a_node("three", "sysB", secret=SECRET) as three:
         acquaint(None, one, two, three)
         two.own.known.clear()
-        urls = {node.name: node.url for node in (one, two, three)}
-        one.owners.see(urls, {"sysA": "one", "sysB": "two"})
+        one.owners.see({"sysA": "one", "sysB": "two"})
         one.lookup.owned("sysB", "three")
         assert (await ask(one, "sysB", ListTodo())).code is Code.OK
         three.own.known.clear()
@@ -134,8 +133,8 @@ async def test_a_system_that_moved_meanwhile_is_asked_at_its_new_owner_once(one:
 
 
 async def test_a_system_without_an_owner_is_503_with_retry_after(both: tuple[Node, Node]) -> None:
-    one, two = both
-    one.owners.see({"one": one.url, "two": two.url}, {"sysA": "one", "sysB": ""})
+    one, _ = both
+    one.owners.see({"sysA": "one", "sysB": ""})
     for node in ("", "gone", "one"):  # nobody's; of a node that is gone; this node's, which does not serve it yet
         one.lookup.owned("sysB", node)
         reply = await one.gateway.get("/v1.0.0/systems/sysB")
@@ -414,7 +413,8 @@ async def test_a_node_that_is_frozen_is_noticed(one: Node, monkeypatch: pytest.M
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    one.owners.see({"two": f"http://127.0.0.1:{runner.addresses[0][1]}"}, {"sysB": "two"})
+    one.urls["two"] = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    one.owners.see({"sysB": "two"})
     with pytest.raises(Unavailable, match="not known"):
         await ask(one, "sysB", ListTodo(), timeout=60)
     ends.set()

@@ -18,6 +18,7 @@ from scripts.texts import LOCALE, Text, compiled, texts, update, written
 
 FILES = sorted(LOCALE.glob("*/LC_MESSAGES/maestro.po"))
 NUMBERS = (0, 1, 2, 1000)
+MENDED = "To mend it, run: python -m scripts.texts"
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +76,11 @@ def test_what_surrounds_a_text_agrees(kept: Catalog) -> None:
 
 
 def test_the_file_is_as_it_is_written_and_the_compiled_one_is_of_it(file: Path, kept: Catalog) -> None:
-    assert file.read_bytes() == written(update(file))
-    assert file.with_suffix(".mo").read_bytes() == compiled(kept)
+    # The files are not compared in the assertions: pytest would print both.
+    as_written = file.read_bytes() == written(update(file))
+    assert as_written, f"{file.name} is not what the code says, or names other files. {MENDED}"
+    of_it = file.with_suffix(".mo").read_bytes() == compiled(kept)
+    assert of_it, f"{file.with_suffix('.mo').name} is not compiled from {file.name}. {MENDED}"
 
 
 def test_every_text_with_a_number_in_every_language(marked: dict[Text, set[str]]) -> None:

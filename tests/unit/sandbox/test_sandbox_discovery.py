@@ -167,7 +167,7 @@ def test_on_closed_branches_alone_whoever_read_the_row_is_named(make: Any) -> No
     platform = make()
     unfinished = convert(platform, "c1", finished=False)
     closed = convert(platform, "c2", branch="b")
-    platform.sandbox.core.closed.add(("s", "b"))
+    platform.sandbox.core.set_branch("s", "b", "closed")
     assert sorted(platform.named(platform.fix(2.0))) == sorted([unfinished, closed])
     on_open = convert(platform, "c3")
     assert platform.named(platform.fix(2.0)) == [on_open]

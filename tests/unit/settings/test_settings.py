@@ -50,8 +50,9 @@ class TestShippedFiles:
         del settings["policy"]  # a table of its own for each: the file has one in comments
         assert dict(leaves(tomllib.loads(CONFIG.read_text("utf-8")))) == dict(leaves(settings))
 
-    def test_the_packaged_copy_is_the_same(self) -> None:
-        assert (ROOT / "maestro" / "defaults" / "maestro.toml").read_bytes() == CONFIG.read_bytes()
+    @pytest.mark.parametrize("name", ["maestro.toml", "labels.toml"])
+    def test_it_is_the_one_of_the_package(self, name: str) -> None:
+        assert (ROOT / "config" / name).samefile(ROOT / "maestro" / "defaults" / name)
 
     def test_every_key_has_a_comment_above_it_or_above_its_group(self) -> None:
         for block in CONFIG.read_text("utf-8").split("\n\n")[1:]:

@@ -1,11 +1,15 @@
 """A system's documents, all of them or a page."""
 
+from functools import partial
+
 import orjson
 import pytest
 
 from maestro.messages.answers import Code
 from maestro.messages.questions import FindDocuments
 from maestro.rules import facts
+from maestro.rules.document import Document
+from maestro.rules.rendering import document_json
 from maestro.system import views
 from tests.support.rules import Rules
 
@@ -20,8 +24,12 @@ def it() -> Rules:
     return rules
 
 
+def _rendered(it: Rules, doc: Document) -> bytes:
+    return document_json(doc, doc.order or it.repository.units(doc.id))
+
+
 def found(it: Rules, **question: object) -> tuple[list[str], str]:
-    answer = views.documents(it.system, it.repository, FindDocuments(**question))
+    answer = views.documents(it.system, partial(_rendered, it), FindDocuments(**question))
     assert answer.code is Code.OK, answer
     return [doc["id"] for doc in orjson.loads(answer.body)], answer.message
 
@@ -51,5 +59,5 @@ def test_a_page_of_one_status(it: Rules) -> None:
 
 
 def test_what_is_no_document_is_named(it: Rules) -> None:
-    answer = views.documents(it.system, it.repository, FindDocuments(after="another"))
+    answer = views.documents(it.system, partial(_rendered, it), FindDocuments(after="another"))
     assert (answer.code, answer.message) == (Code.INVALID, "after: is no document of this system")

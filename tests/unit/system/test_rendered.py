@@ -18,14 +18,13 @@ from tests.support.stage import event, unit
 def rendered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the statuses in which a document was rendered, as they are."""
     statuses: list[str] = []
-    facts_of = rendering.document_facts
+    document_of = rendering.document_of
 
-    def counted(doc: Any, units: Any, **how: Any) -> dict[str, Any]:
+    def counted(doc: Any, *units: Any, **how: Any) -> bytes:
         statuses.append(doc.status.value)
-        found: dict[str, Any] = facts_of(doc, units, **how)
-        return found
+        return document_of(doc, *units, **how)
 
-    monkeypatch.setattr(rendering, "document_facts", counted)
+    monkeypatch.setattr(rendering, "document_of", counted)
     return statuses
 
 

@@ -1,0 +1,155 @@
+"""A large document's units are stored part by part before it opens; without its header they count for nothing."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from maestro.rules import facts
+from maestro.rules.commands import Command, FetchOrigins
+from maestro.rules.impact import Impacted, Origin, replay_order
+from maestro.rules.machine import Machine
+from maestro.rules.state import Rules
+from maestro.rules.step import Save, SaveUnit
+from maestro.store.base import Commit, Write
+from maestro.store.memory import MemoryStore
+from maestro.system.engine import Engine
+from maestro.system.repository import DOCUMENTS, Repository
+from maestro.system.unit_rows import UNITS
+from maestro.system.units_ahead import AHEAD, PART
+
+COUNT = 2 * PART + 10
+#: The last one has no origin event: it is set aside.
+ORIGINS = tuple(
+    Origin(Impacted(f"p{n:04}", "master"), b'{"name": "x"}' if n < COUNT - 1 else b"", f"2018-07-20T15:08:{n % 60:02}")
+    for n in range(COUNT)
+)
+
+
+class Counting(MemoryStore):
+    """A store that keeps how many writes each commit had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def commit(self, writes: Iterable[Write], *, durable: bool) -> Commit:
+        writes = list(writes)
+        self.sizes.append(len(writes))
+        return super().commit(writes, durable=durable)
+
+
+class Life:
+    """An engine over a store, up to the question for the origins of an event's units."""
+
+    def __init__(self, store: Counting) -> None:
+        self.store = store
+        self.done: list[Command] = []
+        self.saves: list[Save] = []
+        self.repository = Repository(store, "sysA", Rules())
+        self.system = self.repository.load()
+        self.left = self.repository.ahead.load(store)
+        self.engine = Engine(
+            Machine(self.system), self.repository, store, carry_out=self.done.append,
+            publish_lock=lambda _lock: None, saved=self.saves.extend, broken=pytest.fail,
+        )  # fmt: skip
+
+    def named(self) -> FetchOrigins:
+        body = b'{"args":[{"instanceId":"i1","systemId":"sysA"}]}'
+        self.engine.feed(facts.EventArrived("k1", "i1", "sysA.persist.request", "master", "t", ref=1), body)
+        self.engine.feed(facts.ImpactFound(self.system.judging_token, tuple(one.unit for one in ORIGINS)))
+        asked = self.done[-1]
+        assert isinstance(asked, FetchOrigins)
+        return asked
+
+    async def store_ahead(self, origins: Iterable[Origin] = ORIGINS) -> None:
+        await self.engine.store_parts(self.repository.ahead.parts("sysA", "d1", replay_order(origins)))
+
+    def open(self, asked: FetchOrigins, origins: Iterable[Origin] = ORIGINS) -> None:
+        self.engine.feed(facts.OriginsFetched(asked.token, "d1", b"{}", b"{}", tuple(origins), is_fork=False))
+        self.engine.flush()
+
+
+def rows(store: MemoryStore, table: str) -> list[str]:
+    return [key for key, _ in store.rows(table)]
+
+
+async def test_a_document_opens_with_the_units_that_are_stored_already() -> None:
+    life = Life(store := Counting())
+    asked = life.named()
+    await life.store_ahead()
+    assert max(store.sizes) <= PART + 1
+    assert rows(store, DOCUMENTS) == []
+    store.sizes = []
+    life.open(asked)
+    assert max(store.sizes) < 10
+    assert sum(isinstance(save, SaveUnit) for save in life.saves) == COUNT
+    assert rows(store, AHEAD) == []
+    again = Life(store)
+    assert again.system.documents["d1"].order == life.system.documents["d1"].order
+    assert again.system.documents["d1"].set_aside.keys() == {("p0509", "master")}
+
+
+async def test_it_is_the_same_document_as_one_that_is_stored_at_once() -> None:
+    stores = [Counting(), Counting()]
+    for ahead, store in enumerate(stores):
+        life = Life(store)
+        asked = life.named()
+        if ahead:
+            await life.store_ahead()
+        life.open(asked)
+    assert list(stores[0].rows(UNITS)) == list(stores[1].rows(UNITS))
+
+
+async def test_units_that_turn_out_otherwise_are_stored_as_they_are() -> None:
+    life = Life(store := Counting())
+    asked = life.named()
+    await life.store_ahead()
+    life.open(asked, ORIGINS[5:])
+    kept = Life(store).system.documents["d1"].order
+    assert kept == life.system.documents["d1"].order
+    assert len(rows(store, UNITS)) == len(kept) == COUNT - 5
+
+
+async def test_a_unit_that_changes_later_is_stored_as_ever() -> None:
+    life = Life(store := Counting())
+    asked = life.named()
+    await life.store_ahead()
+    life.open(asked)
+    document = life.system.documents["d1"]
+    document.order[3].problem = "changed"
+    store.commit(life.repository.writes([SaveUnit(document, document.order[3])]), durable=True)
+    assert Life(store).system.documents["d1"].order[3].problem == "changed"
+
+
+async def test_what_a_crash_leaves_is_no_document_and_is_removed_by_the_next_life() -> None:
+    life = Life(store := Counting())
+    life.named()
+    parts = life.repository.ahead.parts("sysA", "d1", ORIGINS)
+    await life.engine.store_parts([next(parts), next(parts)])
+    again = Life(store)
+    assert again.system.documents == {}
+    assert again.left == ("d1",)
+    store.sizes = []
+    await again.engine.store_parts(again.repository.ahead.given_up("d1"))
+    assert rows(store, UNITS) == rows(store, AHEAD) == []
+    assert max(store.sizes) <= PART
+
+
+async def test_a_document_that_did_not_open_leaves_nothing() -> None:
+    life = Life(store := Counting())
+    life.named()
+    await life.store_ahead()
+    await life.engine.store_parts(life.repository.ahead.given_up("d1"))
+    assert rows(store, UNITS) == rows(store, AHEAD) == []
+    await life.engine.store_parts(life.repository.ahead.given_up("d2"))
+
+
+async def test_a_store_that_fails_ends_it_between_two_parts() -> None:
+    store = Counting()
+    life = Life(store)
+    problems: list[Exception] = []
+    life.engine._broken = problems.append
+    life.named()
+    store.full = True
+    await life.store_ahead()
+    assert len(problems) == 1
