@@ -6,12 +6,9 @@ check, and joins again as a new node.
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -20,7 +17,7 @@ import pytest
 from tests.faults import invariants
 from tests.faults.figures import note
 from tests.faults.load import Load
-from tests.faults.watching import Watcher, processes_of
+from tests.faults.watching import processes_of, watched
 from tests.support.cluster import LEASE, Cluster, ClusterNode, cluster
 from tests.support.postgres import PostgresNode
 from tests.support.stage import eventually
@@ -30,18 +27,6 @@ SYSTEMS = tuple(f"s{number}" for number in range(6))
 #: Seconds in which the systems of a node that is gone must be served again; generous, for a machine of two cores that
 #: runs three nodes, PostgreSQL and RabbitMQ.
 HEALED = 60.0
-
-
-@asynccontextmanager
-async def watched(it: Cluster) -> AsyncIterator[Any]:
-    """Have every node asked whether events may proceed, all the time; what they answer is as if one had."""
-    async with AsyncExitStack() as stack:
-        watchers = [await stack.enter_async_context(Watcher(node, list(SYSTEMS))) for node in it.nodes]
-        together = SimpleNamespace(checks=defaultdict(list), shared_stores=[])
-        yield together
-        for watcher in watchers:
-            for system, checks in watcher.checks.items():
-                together.checks[system] += checks
 
 
 async def taken_over(it: Cluster, lost: ClusterNode) -> float:
@@ -118,7 +103,7 @@ async def test_the_others_take_over(
     environ = {**load.environ, "MAESTRO_LOG__LEVEL": "info"}
     async with cluster(tmp_path, vhost_url, postgres_node, database, SYSTEMS, nodes=3, **environ) as it:
         load.prepare(it)
-        async with watched(it) as watcher:
+        async with watched(it.nodes, SYSTEMS) as watcher:
             deciding = asyncio.create_task(load.decide(it))
             await load.publish(it, 30)
             publishing = asyncio.create_task(load.publish(it, 120))

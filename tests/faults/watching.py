@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -78,6 +79,18 @@ class Watcher:
                 if len(pids) > 1:
                     self.shared_stores.append(f"{system}: {sorted(pids)}")
             await asyncio.sleep(LOOK_EVERY)
+
+
+@asynccontextmanager
+async def watched(nodes: Sequence[Stage], systems: Sequence[str]) -> AsyncIterator[Watcher]:
+    """Have every node asked whether events may proceed, all the time; what they answer is as if one had."""
+    async with AsyncExitStack() as stack:
+        watchers = [await stack.enter_async_context(Watcher(node, list(systems))) for node in nodes]
+        together = Watcher(nodes[0], list(systems))
+        yield together
+        for watcher in watchers:
+            for system, checks in watcher.checks.items():
+                together.checks[system] += checks
 
 
 def _openers(folder: Path) -> dict[str, set[int]]:

@@ -1,6 +1,7 @@
 """A cluster on one machine: several `maestro serve`, one PostgreSQL, one RabbitMQ, one double of the siblings.
 
-Each node reaches PostgreSQL through a proxy of its own, `node.store`, which can cut it off.
+Each node reaches PostgreSQL through a proxy of its own, `node.store`, which can cut it off; unless its environment
+says otherwise.
 
     async with cluster(tmp_path, vhost_url, postgres_node, database, ("sysA", "sysB"), nodes=3) as it:
         await it.publish(event("i1"))
@@ -37,7 +38,7 @@ class ClusterNode(Stage):
         folder.mkdir()
         self.store = TcpProxy(cluster.store_port)
         store_url = cluster.store_url.replace(f":{cluster.store_port}/", f":{self.store.port}/")
-        environ = {**cluster.environ_of_nodes, "MAESTRO_CLUSTER__NODE": name, "MAESTRO_STORE__URL": store_url}
+        environ = {"MAESTRO_STORE__URL": store_url, **cluster.environ_of_nodes, "MAESTRO_CLUSTER__NODE": name}
         super().__init__(folder, cluster.broker_url, (), environ)
         self.name = name
         self.siblings = cluster.siblings
@@ -84,7 +85,8 @@ class Cluster(Stage):
     ) -> None:
         super().__init__(folder, broker_url, tuple(systems), {})
         self.broker_url = broker_url
-        self._store, self._database = store, database
+        #: The server that is asked who owns what.
+        self.server, self._database = store, database
         self.store_url, self.store_port = store.url(database), store.port
         self.environ_of_nodes = {
             "MAESTRO_STORE__TIMEOUT": "2",
@@ -133,13 +135,13 @@ class Cluster(Stage):
 
     async def owners(self) -> dict[str, str]:
         """Return the node that owns each system; empty: none."""
-        rows = await asyncio.to_thread(self._store.execute, "SELECT id, node FROM maestro.systems", self._database)
+        rows = await asyncio.to_thread(self.server.execute, "SELECT id, node FROM maestro.systems", self._database)
         return dict(rows)
 
     async def rows(self) -> dict[str, dict[str, Any]]:
         """Return each node's row."""
         statement = "SELECT node, row_to_json(nodes) FROM maestro.nodes"
-        return dict(await asyncio.to_thread(self._store.execute, statement, self._database))
+        return dict(await asyncio.to_thread(self.server.execute, statement, self._database))
 
     async def all_owned(self, *, by: Iterable[str] = ()) -> dict[str, str]:
         """Wait until every system has an owner, one of these if they are given; return who owns what."""

@@ -42,9 +42,12 @@ def find_programs() -> Path | None:
 
 
 class PostgresNode:
-    """One private server; it keeps its data over `stop` or `kill` and `start`. `options`: settings of its own."""
+    """One private server; it keeps its data over `stop` or `kill` and `start`. `options`: settings of its own.
 
-    def __init__(self, *options: str) -> None:
+    With `follows` it begins as a copy of that server, which runs, and is its standby until it is promoted.
+    """
+
+    def __init__(self, *options: str, follows: "PostgresNode | None" = None) -> None:
         programs = find_programs()
         if programs is None:
             raise NodeError("PostgreSQL is not installed")
@@ -59,7 +62,10 @@ class PostgresNode:
         self._server: subprocess.Popen[bytes] | None = None
         self._databases = 0
         try:
-            self._make()
+            if follows is None:
+                self._make()
+            else:
+                self._copy(follows)
         except BaseException:
             self.close()
             raise
@@ -71,6 +77,13 @@ class PostgresNode:
         subprocess.run(
             [*self._as, self._programs / "initdb", "--pgdata", self._folder / "data", "--username", _USER, "--auth",
              "scram-sha-256", "--pwfile", secret, "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"],
+            check=True, capture_output=True, cwd=self._folder, timeout=START_TIMEOUT,
+        )  # fmt: skip
+
+    def _copy(self, primary: "PostgresNode") -> None:
+        subprocess.run(
+            [*self._as, self._programs / "pg_basebackup", "--dbname", primary.url("replication"), "--pgdata",
+             self._folder / "data", "--write-recovery-conf", "--checkpoint", "fast", "--no-sync"],
             check=True, capture_output=True, cwd=self._folder, timeout=START_TIMEOUT,
         )  # fmt: skip
 
@@ -140,6 +153,25 @@ class PostgresNode:
         main = self._server.pid
         children = Path(f"/proc/{main}/task/{main}/children")
         return [main, *map(int, children.read_text().split())] if children.exists() else [main]
+
+    def wait_for_standby(self) -> None:
+        """Confirm no commit from now on before a standby has it; return once one has. Raises `NodeError`."""
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.execute("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + START_TIMEOUT
+        while self.execute("SELECT sync_state FROM pg_stat_replication") != [("sync",)]:
+            if time.monotonic() > deadline:
+                raise NodeError("no standby follows")
+            time.sleep(0.05)
+
+    def promote(self) -> None:
+        """Make a standby the primary. Raises `NodeError`."""
+        promoted = subprocess.run(
+            [*self._as, self._programs / "pg_ctl", "promote", "--pgdata", self._folder / "data", "--wait"],
+            check=False, capture_output=True, text=True, cwd=self._folder, timeout=START_TIMEOUT,
+        )  # fmt: skip
+        if promoted.returncode:
+            raise NodeError(f"the standby is not promoted: {promoted.stdout}{promoted.stderr}")
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Carry a statement out as the administrator; return what it finds."""

@@ -41,8 +41,9 @@ SYSTEM = "sysA"
 PATIENCE = 30.0
 #: Seconds after which Maestro takes a commit whose answer was lost for ended, where none has taken long.
 COMMIT_SETTLE = 1.0
-#: A start makes a handful of processes, each with its imports: on a busy machine that alone takes half a minute.
-START_PATIENCE = 90.0
+#: A start makes a handful of processes, each with its imports: on a machine that is overbooked ten
+#: times that alone takes minutes.
+START_PATIENCE = 240.0
 
 
 def event(instance: str, system: str = SYSTEM, **fields: Any) -> dict[str, Any]:
