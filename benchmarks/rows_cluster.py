@@ -10,6 +10,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -57,8 +58,10 @@ def take_over(bench: Bench, systems: int, active: int, wanted: float) -> list[Ro
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             owned = _until_owned(lambda: server.execute(_LEFT, database)[0][0]) - began
-            consumed = _until_consumed(stage, theirs, _HEALED) - began
-            answered = _until_answered(others, awake, _HEALED) - began
+            with ThreadPoolExecutor() as looks:
+                answers = looks.submit(_until_answered, others, awake, _HEALED)
+                consumed = _until_consumed(stage, theirs, _HEALED) - began
+                answered = answers.result() - began
             started = sum(map(_systems, others)) - processes
             woken = _wake(stage, theirs[-1])
     finally:

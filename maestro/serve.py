@@ -35,7 +35,8 @@ from maestro.platform import Platform, SiblingError
 from maestro.settings.labels import read_labels
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
-from maestro.telemetry.definitions import OF_NODE
+from maestro.store.fenced import fenced
+from maestro.telemetry.definitions import COMMITS_FENCED, COMMITS_LOST, OF_NODE
 from maestro.telemetry.metrics import MetricsRegistry
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ async def running(
         # Once the data folder is ours, and before there are owners.
         look = stack.enter_context(lock_board(settings, lambda: runtime.actor_client.entries))
         registry = registry or MetricsRegistry()
+        if settings.store.url.get_secret_value():
+            registry.read_off(COMMITS_FENCED, lambda: fenced(settings.data_dir).refused)
+            registry.read_off(COMMITS_LOST, lambda: fenced(settings.data_dir).lost)
         member = await _join(stack, settings, runtime, registry) if settings.cluster.name else None
         actor_client = runtime.actor_client if member is None else member.client
         # Before the gateway opens: an unknown system may proceed, so one that is locked must be known.

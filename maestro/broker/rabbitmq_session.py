@@ -179,6 +179,7 @@ class _Connection(AsyncioConnection):  # type: ignore[misc]  # pika is not typed
         super().__init__(*arguments, **options)
 
     def _on_data_available(self, data_in: bytes) -> None:
+        self.bytes_received += len(data_in)  # without that no heartbeat ever came, as pika counts
         for found in self._frames.read(data_in):
             self._process_frame(found)
 

@@ -13,6 +13,8 @@ from maestro.store.postgres.stores import PostgresStores
 
 STORE: Final = "store"
 _WHERE: Final = "PostgreSQL"
+#: Values of synchronous_commit with which a commit is on the standby's disk once it is confirmed.
+_ON_STANDBY: Final = ("on", "remote_apply")
 _MEND: Final = "see PostgreSQL in docs/deploying.md, and store.url in maestro config show"
 
 
@@ -37,6 +39,8 @@ async def _findings(site: Site, stores: PostgresStores) -> AsyncIterator[Finding
     if seen.unsafe:
         message = f"acknowledged commits may be lost with the power: {', '.join(seen.unsafe)}"
         yield problem(STORE, _WHERE, message, "set these to on, at least for Maestro's role")
+    if site.settings.cluster.name:
+        yield fail_over(seen.standbys, seen.waits_for)
     served = {one.id: one.state for one in site.served}
     for system_id in await stores.systems():
         name = f"{_WHERE}, {system_id}"
@@ -47,6 +51,23 @@ async def _findings(site: Site, stores: PostgresStores) -> AsyncIterator[Finding
             yield warning(STORE, name, "in use by a Maestro that cannot be asked", "maestro doctor, once it answers")
         else:
             yield await _read_whole(stores, system_id, name)
+
+
+def fail_over(standbys: str, waits_for: str) -> Finding:
+    """Say what a cluster loses when the database fails over to a standby. The arguments: see `Look`."""
+    if not standbys:
+        message = (
+            "no standby confirms commits (synchronous_standby_names is empty): a fail-over to one loses the last of "
+            "them, and two nodes may own a system for as long as a lease lasts"
+        )
+        return warning(STORE, _WHERE, message, "with a standby, set synchronous_standby_names")
+    if waits_for not in _ON_STANDBY:
+        message = (
+            f"synchronous_commit = {waits_for} does not wait for the standby's disk: a fail-over loses the last "
+            f"commits, and two nodes may own a system for as long as a lease lasts"
+        )
+        return problem(STORE, _WHERE, message, "set it to on, at least for Maestro's role")
+    return ok(STORE, _WHERE, f"a standby confirms each commit ({standbys}): a fail-over to it loses none")
 
 
 async def _read_whole(stores: PostgresStores, system_id: str, name: str) -> Finding:

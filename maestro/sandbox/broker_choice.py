@@ -1,15 +1,14 @@
-"""Which broker the sandbox publishes on, from the same environment variables that Maestro reads."""
+"""Where the sandbox finds Maestro and its broker: what is not given is as Maestro's own configuration has it."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote
 
 from pydantic import SecretStr
 
 from maestro.sandbox.options import BrokerKind
+from maestro.settings.environment import maestro_layer, platform_layer
+from maestro.settings.loading import load_settings
 from maestro.settings.model import BrokerSettings
-
-_VHOST = "plataforma_v1.0"
 
 
 class NoBroker(ValueError):  # noqa: N818 - there is none
@@ -17,18 +16,41 @@ class NoBroker(ValueError):  # noqa: N818 - there is none
 
 
 def amqp_url(environ: Mapping[str, str]) -> str:
-    """Return MAESTRO_BROKER__URL, else the URL that RABBITMQ_HOST|PORT|USERNAME|PASSWORD make. Raises `NoBroker`."""
-    if url := environ.get("MAESTRO_BROKER__URL"):
+    """Return MAESTRO_BROKER__URL, else the URL that RABBITMQ_HOST and its like make. Raises `NoBroker`."""
+    if url := _url(environ):
         return url
-    host = environ.get("RABBITMQ_HOST")
-    if not host:
-        raise NoBroker("where is RabbitMQ? Set MAESTRO_BROKER__URL, or RABBITMQ_HOST and its like")
-    user, password = (quote(environ.get(f"RABBITMQ_{part}", "guest"), safe="") for part in ("USERNAME", "PASSWORD"))
-    return f"amqp://{user}:{password}@{host}:{environ.get('RABBITMQ_PORT', '5672')}/{quote(_VHOST, safe='')}"
+    raise NoBroker("where is RabbitMQ? Set MAESTRO_BROKER__URL, or RABBITMQ_HOST and its like")
 
 
-def broker_settings(kind: BrokerKind, folder: Path, environ: Mapping[str, str]) -> BrokerSettings:
-    """Return the settings of a broker; `folder` is the embedded one's. Raises `NoBroker`."""
-    if kind is BrokerKind.EMBEDDED:
+def broker_settings(kind: BrokerKind | None, folder: Path | None, environ: Mapping[str, str]) -> BrokerSettings:
+    """Return the settings of a broker; `folder` is the embedded one's.
+
+    What is None is as Maestro's configuration has it: the file is only read for that.
+
+    Raises:
+        NoBroker: RabbitMQ is asked for and nothing says where it is.
+        SettingsError: the configuration is wrong.
+    """
+    if kind is BrokerKind.RABBITMQ and (url := _url(environ)):
+        return BrokerSettings(kind="rabbitmq", url=SecretStr(url))
+    if kind is BrokerKind.EMBEDDED and folder is not None:
         return BrokerSettings(kind="embedded", embedded_dir=str(folder))
-    return BrokerSettings(kind="rabbitmq", url=SecretStr(amqp_url(environ)))
+    settings = load_settings(None, environ)
+    if kind is None and folder is None and settings.broker.kind == "rabbitmq":
+        kind = BrokerKind.RABBITMQ
+    if kind is BrokerKind.RABBITMQ:
+        url = settings.broker.url.get_secret_value() or amqp_url(environ)
+        return BrokerSettings(kind="rabbitmq", url=SecretStr(url))
+    own = Path(settings.broker.embedded_dir or settings.data_dir / "broker")
+    return BrokerSettings(kind="embedded", embedded_dir=str(folder or own))
+
+
+def maestro_url(environ: Mapping[str, str]) -> str:
+    """Return where the Maestro of this configuration listens, on loopback. Raises `SettingsError`."""
+    return f"http://127.0.0.1:{load_settings(None, environ).http.port}"
+
+
+def _url(environ: Mapping[str, str]) -> str:
+    """Return the URL of RabbitMQ that the environment says; empty: none."""
+    values = maestro_layer(environ)[0].over(platform_layer(environ)).values
+    return str(values.get("broker", {}).get("url", ""))

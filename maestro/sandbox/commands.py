@@ -13,14 +13,16 @@ from maestro.sandbox.options import METERS_SYSTEM, SYSTEM, BrokerKind, EventMana
 System = Annotated[
     list[str], typer.Option("--system", help="Installed system; may be given more than once. Each has all processes.")
 ]
-Maestro = Annotated[str, typer.Option("--maestro", help="Base URL of Maestro.")]
-Broker = Annotated[BrokerKind, typer.Option("--broker", help="Where persist events are published.")]
+Maestro = Annotated[
+    str | None,
+    typer.Option("--maestro", help="Base URL of Maestro; by default where its configuration has it listen."),
+]
+Broker = Annotated[
+    BrokerKind | None,
+    typer.Option("--broker", help="Where persist events are published; by default where Maestro takes them."),
+]
 BrokerDir = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder of the embedded broker's queues; by default the one that Maestro takes, data/broker.",
-        envvar="MAESTRO_BROKER__EMBEDDED_DIR",
-    ),
+    Path | None, typer.Option(help="Folder of the embedded broker's queues; by default the one that Maestro takes.")
 ]
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder of the domain; by default a temporary one, removed at the end.")
@@ -44,8 +46,8 @@ Kind = Annotated[
 def sandbox(
     *,
     system: System = [SYSTEM, METERS_SYSTEM],  # noqa: B006 - typer copies it
-    maestro: Maestro = "http://127.0.0.1:6971",
-    broker: Broker = BrokerKind.EMBEDDED,
+    maestro: Maestro = None,
+    broker: Broker = None,
     broker_dir: BrokerDir = None,
     data_dir: DataDir = None,
     ready_file: ReadyFile = None,
@@ -61,8 +63,9 @@ def sandbox(
 ) -> None:
     """Serve a small real platform around Maestro, on loopback, and print its addresses as one line of JSON.
 
-    It begins empty each time, and works beside a `maestro serve` in the same folder. It is as unkind as the real
-    services: news come late or never, Discovery is blind for much, a second persist writes rows twice.
+    It begins empty each time, and works beside a `maestro serve` of the same folder and environment, whose broker and
+    port it finds in the configuration. It is as unkind as the real services: news come late or never, Discovery is
+    blind for much, a second persist writes rows twice.
     A process instance is started with PUT <event_manager>/sendevent and
     {"name", "systemId", "payload"}; these are the names and their payloads:
 
@@ -118,7 +121,7 @@ def sandbox(
     ports = (process_memory_port, discovery_port, api_core_port, domain_port, event_manager_port)
     launch_sandbox(
         systems=tuple(system),
-        maestro_url=maestro.rstrip("/"),
+        maestro_url=maestro,
         broker=broker,
         broker_dir=broker_dir,
         ports=(0,) * len(ports) if free_ports else ports,

@@ -15,8 +15,8 @@ from rich.console import Console
 from maestro import logs
 from maestro.broker.base import BrokerError
 from maestro.events import BadInput, check_system_id
-from maestro.sandbox import service
-from maestro.sandbox.broker_choice import NoBroker, broker_settings
+from maestro.sandbox import broker_choice, service
+from maestro.sandbox.broker_choice import NoBroker
 from maestro.sandbox.demo import run as play
 from maestro.sandbox.demo.clients import CallFailed
 from maestro.sandbox.demo.plan import CannotPlan
@@ -30,6 +30,7 @@ from maestro.sandbox.quotes.history import NoQuotes, load_history
 from maestro.sandbox.sandbox import Ports
 from maestro.sandbox.traits import KIND, BadTrait, Traits
 from maestro.settings.model import LogSettings
+from maestro.settings.problems import SettingsError
 
 _T = TypeVar("_T")
 _FAILED, _WRONG_USE = 1, 2
@@ -43,8 +44,8 @@ _DEFAULTS: Final[Mapping[StoryName, Mapping[str, Any]]] = {
 def launch_sandbox(
     *,
     systems: tuple[str, ...],
-    maestro_url: str,
-    broker: BrokerKind,
+    maestro_url: str | None,
+    broker: BrokerKind | None,
     broker_dir: Path | None,
     ports: tuple[int, ...],
     data_dir: Path | None,
@@ -54,6 +55,8 @@ def launch_sandbox(
 ) -> None:
     """Serve the sandbox until it is told to stop; `traits` are `name=value`, upon the unkind ones or upon none.
 
+    Where Maestro and its broker are is read from its configuration where it is None.
+
     Raises:
         typer.Exit: it cannot start.
     """
@@ -61,14 +64,14 @@ def launch_sandbox(
     try:
         settings = service.ServiceSettings(
             systems=tuple(check_system_id(one, "system") for one in systems),
-            maestro_url=maestro_url,
-            broker=broker_settings(broker, broker_dir or _broker_dir(), os.environ),
+            maestro_url=(maestro_url or broker_choice.maestro_url(os.environ)).rstrip("/"),
+            broker=broker_choice.broker_settings(broker, broker_dir, os.environ),
             ports=Ports(*ports),
             data_dir=data_dir,
             ready_file=ready_file,
             traits=(KIND if kind else Traits()).but(traits),
         )
-    except (BadInput, NoBroker, BadTrait) as problem:
+    except (BadInput, NoBroker, BadTrait, SettingsError) as problem:
         _fail(str(problem), _WRONG_USE)
     try:
         asyncio.run(service.run(settings))
@@ -111,11 +114,6 @@ def _plan(story: StoryName, wishes: dict[str, Any]) -> Plan:
         return meter_story.make_plan(wishes["meters"], wishes["days"], impact)
     currencies, years = quote_story.parse_currencies(wishes["currencies"]), quote_story.parse_years(wishes["years"])
     return quote_story.make_plan(load_history(), currencies, years, impact)
-
-
-def _broker_dir() -> Path:
-    """Return the folder that a Maestro of the same environment takes for its embedded broker."""
-    return Path(os.environ.get("MAESTRO_DATA_DIR", "data")) / "broker"
 
 
 async def interruptible(work: Coroutine[Any, Any, _T]) -> _T:

@@ -246,6 +246,18 @@ NOTICES = _counter(
 READY = _gauge("maestro_ready", "1 when all parts are in their place (`/readyz` is 200).", _GATEWAY)
 BUILD = _gauge("maestro_build_info", "Always 1; the labels say what runs.", _GATEWAY, "version", "python")
 
+COMMITS_FENCED = _counter(
+    "maestro_commits_fenced_total",
+    "Commits that PostgreSQL refused because another owner had the system by then, since the data folder was made.",
+    _GATEWAY,
+)  # fmt: skip
+COMMITS_LOST = _counter(
+    "maestro_commits_lost_total",
+    "Commits that PostgreSQL had confirmed and did not have any more, as after a fail-over to a standby that did not "
+    "confirm them, since the data folder was made.",
+    _GATEWAY,
+)  # fmt: skip
+
 # --- a node of a cluster ------------------------------------------------------------------------------------------
 
 LEASE_AGE = _gauge(

@@ -126,7 +126,7 @@ class MetricsRegistry:
         histogram.total += value
 
     def read_off(self, metric: Metric, read: Callable[[], float]) -> None:
-        """Have a gauge without labels read off each time a snapshot is taken."""
+        """Have a gauge or counter without labels read off each time a snapshot is taken."""
         self._read[metric.name] = read
 
     def snapshot(self, more: Iterable[Sample] = ()) -> Snapshot:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pika
 import pytest
+from pika.heartbeat import HeartbeatChecker
 from pydantic import SecretStr
 
 from maestro.broker import open_broker, topology
@@ -88,6 +89,27 @@ async def test_a_frozen_node_is_noticed_and_found_again(rabbitmq_place: Place, r
         rabbitmq_node.thaw()
     await eventually(lambda: broker.connected, "connected again")
     await publish(broker, 1, start=1)
+
+
+@pytest.mark.slow
+async def test_a_connection_that_carries_only_heartbeats_is_kept(
+    rabbitmq_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rabbitmq_place.settings = rabbitmq_place.settings.model_copy(update={"heartbeat": 1})
+    looks = []
+    look = HeartbeatChecker._check_heartbeat
+
+    def looked(checker: HeartbeatChecker) -> None:
+        look(checker)
+        looks.append(checker.connection_is_idle)
+
+    monkeypatch.setattr(HeartbeatChecker, "_check_heartbeat", looked)
+    broker = await rabbitmq_place.open()
+    await broker.declare(QUEUES.bindings(), topology.EXCHANGES)
+    collector = await consume(broker)
+    await eventually(lambda: bool(looks), "it was looked whether heartbeats come")
+    assert looks == [False]
+    assert (broker.connected, collector.lost) == (True, 0)
 
 
 async def test_a_deleted_queue_is_declared_and_consumed_again(

@@ -13,6 +13,7 @@ import trustme
 
 from maestro.ports import free_port
 from maestro.store.base import Delete, Put, StoreDamaged, StoreError, StoreFenced, StoreLocked
+from maestro.store.fenced import Fenced, fenced
 from maestro.store.installation import begin_start
 from maestro.store.postgres import schema
 from maestro.store.postgres import stores as postgres_stores_module
@@ -44,7 +45,7 @@ async def rows(stores: PostgresStores, system_id: str = "sysA") -> dict[str, dic
 # --- one owner --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_second_owner_fences_the_first(stores: PostgresStores, store: PostgresStore) -> None:
+async def test_a_second_owner_fences_the_first(stores: PostgresStores, store: PostgresStore, tmp_path: Path) -> None:
     await store.commit(put(1), durable=True)
     second = await stores.open("sysA")
     late = store.commit([*put(2), Delete("t", "00001")], durable=True)
@@ -55,6 +56,7 @@ async def test_a_second_owner_fences_the_first(stores: PostgresStores, store: Po
     await second.commit(put(4), durable=True)
     second.close()
     assert list(await rows(stores)) == ["00001", "00004"], "neither its writes nor its deletes"
+    assert fenced(tmp_path) == Fenced(refused=1)
 
 
 async def test_commits_that_come_meanwhile_share_a_statement_and_keep_their_order(
@@ -81,14 +83,25 @@ async def test_a_system_whose_rows_are_damaged_is_not_opened(
         await stores.open("sysA")
 
 
-async def test_commits_that_the_database_lost_are_noticed(
-    postgres_node: PostgresNode, database: str, store: PostgresStore
+async def test_commits_that_the_database_lost_are_noticed_and_counted(
+    postgres_node: PostgresNode, database: str, store: PostgresStore, tmp_path: Path
 ) -> None:
     for number in range(3):
         await store.commit(put(number), durable=True)
     postgres_node.execute("UPDATE maestro.systems SET number = number - 2", database)  # as a standby that lagged
+    assert fenced(tmp_path) == Fenced()
     with pytest.raises(StoreFenced, match="lost the last 2 commits"):
         await store.commit(put(9), durable=True)
+    assert fenced(tmp_path) == Fenced(lost=2)
+
+
+async def test_an_opening_that_the_database_lost_is_noticed_and_counted(
+    postgres_node: PostgresNode, database: str, store: PostgresStore, tmp_path: Path
+) -> None:
+    postgres_node.execute("UPDATE maestro.systems SET epoch = epoch - 1, life = 'before'", database)
+    with pytest.raises(StoreFenced, match="lost that this owner opened it"):
+        await store.commit(put(9), durable=True)
+    assert fenced(tmp_path) == Fenced(lost=1)
 
 
 async def test_states_change_with_what_is_stored(stores: PostgresStores) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.cli import maestro
 from tests.support.cluster import Cluster, ClusterNode, cluster
 from tests.support.postgres import PostgresNode
-from tests.support.stage import START_PATIENCE, event, eventually, unit
+from tests.support.stage import START_PATIENCE, Stage, event, eventually, stage, unit
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres, pytest.mark.timeout(600)]
 SYSTEMS = tuple(f"s{number}" for number in range(6))
@@ -22,7 +22,7 @@ async def it(tmp_path: Path, vhost_url: str, postgres_node: PostgresNode, databa
         yield it
 
 
-async def committed(it: Cluster, name: str) -> None:
+async def committed(it: Stage, name: str) -> None:
     """Publish an event of each system, and wait until all are committed, each once."""
     for system in SYSTEMS:
         await it.publish(event(f"{system}.{name}", system), system=system)
@@ -158,3 +158,57 @@ def created(node: ClusterNode) -> list[str]:
     """Return the systems of the processes that a node has started, in that order."""
     lines = [orjson.loads(line) for line in node.log.read_text().splitlines() if '"actor created"' in line]
     return [line["system"] for line in lines if line["system"]]
+
+
+async def test_one_maestro_becomes_a_cluster(
+    tmp_path: Path, vhost_url: str, postgres_node: PostgresNode, database: str
+) -> None:
+    """As docs/cluster.md has it: its stores move to PostgreSQL, which becomes the cluster's, then others join."""
+    url = postgres_node.url(database)
+    async with stage(tmp_path, vhost_url, systems=SYSTEMS) as it:
+        await committed(it, "i1")
+        it.siblings.impacts["s0.h"] = [unit("s0.u")]
+        await it.publish(event("s0.h", "s0"), system="s0")
+        doc = await it.pending("s0")
+        await it.publish(event("s0.w", "s0"), system="s0")
+
+        async def waits() -> bool:
+            return bool((await it.get("/v1.0.0/systems/s0"))["waiting"])
+
+        await eventually(waits, "an event waits")
+        await it.stop()
+
+        # Its stores are in PostgreSQL from now on.
+        it._environ |= {"MAESTRO_STORE__URL": url}
+        moved = await maestro(it, "store", "migrate", "--to", "postgresql")
+        assert moved.code == 0, moved
+        # It is a node, and what it has is the cluster's.
+        it._environ |= {
+            "MAESTRO_CLUSTER__NAME": "grid",
+            "MAESTRO_CLUSTER__NODE": "north",
+            "MAESTRO_CLUSTER__LEASE": "3",
+        }
+        refused = await maestro(it, "adopt")
+        assert "cluster" in refused.err
+        claimed = await maestro(it, "store", "claim")
+        assert claimed.code == 0, claimed
+        await it.start()
+        (tmp_path / "south").mkdir()
+        second = Stage(tmp_path / "south", vhost_url, SYSTEMS, it._environ | {"MAESTRO_CLUSTER__NODE": "south"})
+        second.siblings, second.http, second.broker = it.siblings, it.http, it.broker
+        try:
+            await second.start()
+
+            async def share() -> bool:
+                owners = postgres_node.execute("SELECT node FROM maestro.systems", database)
+                return {node for (node,) in owners} == {"north", "south"}
+
+            await eventually(share, "both own systems", START_PATIENCE)
+            assert (await second.pending("s0")) == doc
+            await second.decide(doc, "approve")
+            await it.reaches(doc, "finished")
+            await it.siblings.wait_for(lambda: "s0.w" in it.siblings.commits, 60)
+            await committed(it, "i2")
+            assert (await maestro(it, "doctor")).out.count("lives, and owns") == 2
+        finally:
+            await second.stop()

@@ -10,7 +10,7 @@ from maestro.broker.base import Broker, Delivery
 from maestro.settings.model import BrokerSettings
 
 #: Seconds that a test waits for what must happen.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 async def eventually(condition: Callable[[], bool], what: str) -> None:

@@ -17,7 +17,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 DRIVER = "/usr/bin/chromedriver"
-PATIENCE = 15.0
+PATIENCE = 40.0
+#: A browser on a busy machine now and then does not start in time.
+STARTS = 3
 _LOOK = 0.03
 _ARGUMENTS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -35,6 +37,16 @@ const names = (e) => [
 return [...top.querySelectorAll(kind)].filter(shown).find((e) =>
   names(e).some((name) => exact ? name === wanted : name.includes(wanted))) ?? null;
 """
+
+
+def _started(options: webdriver.ChromeOptions, environment: dict[str, str]) -> webdriver.Chrome:
+    for left in reversed(range(STARTS)):
+        try:
+            return webdriver.Chrome(options, Service(DRIVER, env=environment))
+        except WebDriverException:
+            if not left:
+                raise
+    raise AssertionError("STARTS is at least one")
 
 
 def missing() -> str:
@@ -57,7 +69,7 @@ class Browser:
         )
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         environment = {**os.environ, "TZ": "America/Sao_Paulo"}
-        self.driver = webdriver.Chrome(options, Service(DRIVER, env=environment))
+        self.driver = _started(options, environment)
         self.size(1280, 900)
         self._base = ""
 

@@ -12,7 +12,7 @@ While PostgreSQL is away commits wait, and `problem` says so. Every commit is as
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, LiteralString, NamedTuple
 
@@ -115,8 +115,11 @@ class PostgresStore(RowStore):
         copy: Copy,
         connection: Connection,
         lock: bytes | None = None,
+        refused: Callable[[int], None] = lambda _lost: None,
     ) -> None:
         super().__init__(copy)
+        #: Told of a commit that is refused: how many earlier ones the database lost, 0: another owner has the system.
+        self._refused = refused
         self._id = system_id
         self._standing = standing
         self._copy = copy
@@ -239,7 +242,7 @@ class PostgresStore(RowStore):
                 tried = True
                 ((done,),) = await self._line.execute(query, parameters)
                 if not done and (found := await self._stands()) != following:
-                    raise StoreFenced(self._fenced(found))
+                    raise self._fenced(found)
             except StoreAway as problem:
                 if self._closed:
                     raise
@@ -255,14 +258,21 @@ class PostgresStore(RowStore):
         self._problem = problem
         self.on_problem()
 
-    def _fenced(self, found: Standing | None) -> str:
-        known = self._standing
+    def _fenced(self, found: Standing | None) -> StoreFenced:
+        """Return why a commit is refused, and have it counted."""
+        known, name = self._standing, self._copy.name
+        lost = 0
         if found is None:
-            return f"{self._copy.name}: is gone from the database"
-        if (found.epoch, found.life) != (known.epoch, known.life):
-            return f"{self._copy.name}: another owner has it (epoch {found.epoch}, this one's is {known.epoch})"
-        lost = known.number - found.number
-        return f"{self._copy.name}: the database lost the last {lost} commits, as a fail-over to a standby may"
+            message = f"{name}: is gone from the database"
+        elif found.epoch < known.epoch:
+            lost, message = 1, f"{name}: the database lost that this owner opened it, as a fail-over to a standby may"
+        elif (found.epoch, found.life) != (known.epoch, known.life):
+            message = f"{name}: another owner has it (epoch {found.epoch}, this one's is {known.epoch})"
+        else:
+            lost = known.number - found.number
+            message = f"{name}: the database lost the last {lost} commits, as a fail-over to a standby may"
+        self._refused(lost)
+        return StoreFenced(message)
 
     async def _stands(self) -> Standing | None:
         found = await self._line.execute(_STANDS, (self._id,))

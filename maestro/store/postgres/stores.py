@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from socket import gethostname
 from typing import Final, LiteralString, NamedTuple
@@ -13,6 +14,7 @@ import structlog
 
 from maestro.backoff import Backoff
 from maestro.store.base import StoreAway, StoreError, StoreFenced, StoreLocked
+from maestro.store.fenced import note_fenced
 from maestro.store.held_lease import read_lease
 from maestro.store.installation import Installation, read_installation
 from maestro.store.places import elsewhere_mark, store_files
@@ -41,6 +43,7 @@ _UNSAFE: Final = """
     SELECT s.name, current_setting(s.name) FROM unnest(ARRAY['fsync', 'full_page_writes', 'synchronous_commit']) s(name)
     WHERE current_setting(s.name) = 'off'
 """
+_CONFIRMED: Final = "SELECT current_setting('synchronous_commit'), current_setting('synchronous_standby_names')"
 _SYSTEMS: Final = "SELECT id FROM maestro.systems ORDER BY id"
 _SETTLE: Final = "UPDATE maestro.systems SET life = %s, epoch = epoch + 1 WHERE id = ANY(%s)"
 _LEAVE: Final = "UPDATE maestro.installation SET id = %s, run = ''"
@@ -73,6 +76,9 @@ class Look(NamedTuple):
     whose: Whose | None
     #: Settings of the database under which the loss of power may take what was acknowledged.
     unsafe: list[str]
+    #: Which standbys a commit waits for (`synchronous_standby_names`; empty: none), and how far (`synchronous_commit`).
+    standbys: str
+    waits_for: str
 
 
 class PostgresStores:
@@ -167,7 +173,8 @@ class PostgresStores:
         except BaseException:
             await connection.close()
             raise
-        return PostgresStore(url, self._seconds, system_id, standing, copy, connection, lock)
+        refused = partial(note_fenced, self._data_dir)
+        return PostgresStore(url, self._seconds, system_id, standing, copy, connection, lock, refused)
 
     async def settled(self, system_ids: Iterable[str], life: str) -> None:
         """Say that these systems were migrated and not been used since: `life` is in the place of an owner."""
@@ -207,8 +214,9 @@ class PostgresStores:
             await schema.check(connection, self._seconds)
             server, role = (await execute(connection, _SERVER, (), self._seconds))[0]
             unsafe = [f"{name} = {value}" for name, value in await execute(connection, _UNSAFE, (), self._seconds)]
+            waits_for, standbys = (await execute(connection, _CONFIRMED, (), self._seconds))[0]
             version = await schema.version(connection, self._seconds)
-            return Look(server, role, version, await self.whose(connection), unsafe)
+            return Look(server, role, version, await self.whose(connection), unsafe, standbys, waits_for)
 
     async def version(self) -> int:
         """Return the schema's version; 0: there is none. Raises `StoreError`."""

@@ -3,9 +3,12 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
+
 from maestro.cluster.node import Node
 from maestro.doctor.cluster import findings
 from maestro.doctor.finding import Level
+from maestro.doctor.postgres import fail_over
 from maestro.store.nodes import Seen
 
 NORTH = Node("north", 3, 40, "http://north", 100.0, holds_events=True, version="1", schema=3, settings_digest="a")
@@ -45,3 +48,21 @@ def test_all_that_can_be_wrong() -> None:
         (Level.PROBLEM, "systems", "no node owns 2 systems: s1, s2"),
     ]
     assert "gone" not in [subject for _, subject, _ in said(before, seen, "gone", runs=False)]
+
+
+@pytest.mark.parametrize(
+    ("standbys", "waits_for", "level", "part"),
+    [
+        ("", "on", Level.WARNING, "no standby confirms commits"),
+        ("", "local", Level.WARNING, "no standby confirms commits"),
+        ("ANY 1 (a, b)", "on", Level.OK, "ANY 1 (a, b)"),
+        ("a", "remote_apply", Level.OK, "loses none"),
+        ("a", "remote_write", Level.PROBLEM, "synchronous_commit = remote_write"),
+        ("a", "local", Level.PROBLEM, "two nodes may own a system"),
+        ("a", "off", Level.PROBLEM, "loses the last commits"),
+    ],
+)
+def test_what_a_fail_over_loses_is_said(standbys: str, waits_for: str, level: Level, part: str) -> None:
+    found = fail_over(standbys, waits_for)
+    assert (found.level, found.subject) == (level, "PostgreSQL")
+    assert part in found.message

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from maestro.sandbox.broker_choice import NoBroker, amqp_url, broker_settings
+from maestro.sandbox.broker_choice import NoBroker, amqp_url, broker_settings, maestro_url
 from maestro.sandbox.demo.clients import CallFailed, SystemStatus
 from maestro.sandbox.demo.waiting import GaveUp, until, until_count
 from maestro.sandbox.options import BrokerKind
@@ -28,17 +28,57 @@ def test_status_is_read_in_one_place() -> None:
 
 def test_the_brokers_url_comes_from_the_platforms_variables() -> None:
     assert amqp_url({"RABBITMQ_HOST": "h"}) == "amqp://guest:guest@h:5672/plataforma_v1.0"
-    variables = {"RABBITMQ_HOST": "h", "RABBITMQ_PORT": "1", "RABBITMQ_USERNAME": "a@b", "RABBITMQ_PASSWORD": "/"}
+    variables = {"RABBITMQ_HOST": "h", "RABBITMQ_AMQP_PORT": "1", "RABBITMQ_USERNAME": "a@b", "RABBITMQ_PASSWORD": "/"}
     assert amqp_url(variables) == "amqp://a%40b:%2F@h:1/plataforma_v1.0"
     assert amqp_url({**variables, "MAESTRO_BROKER__URL": "amqp://x"}) == "amqp://x"
     with pytest.raises(NoBroker):
         amqp_url({})
 
 
-def test_broker_settings(tmp_path: Path) -> None:
-    assert broker_settings(BrokerKind.EMBEDDED, tmp_path, {}).embedded_dir == str(tmp_path)
-    chosen = broker_settings(BrokerKind.RABBITMQ, tmp_path, {"MAESTRO_BROKER__URL": "amqp://x"})
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_broker_that_is_given_is_taken_whatever_the_configuration_says(own: Path) -> None:
+    (own / "maestro.toml").write_text("nonsense")
+    assert broker_settings(BrokerKind.EMBEDDED, own, {}).embedded_dir == str(own)
+    chosen = broker_settings(BrokerKind.RABBITMQ, own, {"MAESTRO_BROKER__URL": "amqp://x"})
     assert (chosen.kind, chosen.url) == ("rabbitmq", SecretStr("amqp://x"))
+
+
+@pytest.mark.parametrize(
+    ("file", "environ", "kind", "where"),
+    [
+        ("", {}, "embedded", "data/broker"),
+        ("", {"MAESTRO_DATA_DIR": "elsewhere"}, "embedded", "elsewhere/broker"),
+        ("[broker]\nembedded_dir = 'queues'", {}, "embedded", "queues"),
+        ("[broker]\nurl = 'amqp://file'", {}, "rabbitmq", "amqp://file"),
+        ("[broker]\nurl = 'amqp://file'", {"RABBITMQ_HOST": "h"}, "rabbitmq", "amqp://guest:guest@h:5672/plataforma_v1.0"),
+    ],
+)  # fmt: skip
+def test_one_that_is_not_given_is_maestros(
+    own: Path, file: str, environ: dict[str, str], kind: str, where: str
+) -> None:
+    (own / "maestro.toml").write_text(file)
+    chosen = broker_settings(None, None, environ)
+    assert (chosen.kind, chosen.url.get_secret_value() or chosen.embedded_dir) == (kind, where)
+
+
+def test_nothing_says_where_rabbitmq_is(own: Path) -> None:
+    with pytest.raises(NoBroker):
+        broker_settings(BrokerKind.RABBITMQ, None, {})
+    (own / "maestro.toml").write_text("[broker]\nurl = 'amqp://file'")
+    assert broker_settings(BrokerKind.RABBITMQ, None, {}).url == SecretStr("amqp://file")
+
+
+def test_maestro_listens_where_its_configuration_says(own: Path) -> None:
+    assert maestro_url({}) == "http://127.0.0.1:6971"
+    (own / "maestro.toml").write_text("[http]\nport = 7000")
+    assert maestro_url({}) == "http://127.0.0.1:7000"
+    assert maestro_url({"PORT": "7001"}) == "http://127.0.0.1:7001"
 
 
 async def test_waiting_ends_with_the_truth_or_the_deadline() -> None:
