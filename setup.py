@@ -34,7 +34,8 @@ setup(
         ]
     },
     install_requires=[
-        # aiohttp and pika are subclassed (http/connection.py, http/proceed.py, broker/rabbitmq_stream.py):
+        # aiohttp, pika and tinydb are subclassed (http/connection.py, http/proceed.py, broker/rabbitmq_stream.py,
+        # store/documents.py, sandbox/entities.py):
         # tests/unit/test_libraries.py names what that rests on, and the bounds keep out what it was not tried with.
         "aiohttp>=3.14,<3.15",
         "aiosmtplib>=4,<6",
@@ -52,7 +53,7 @@ setup(
         "stamina>=24.2",
         "structlog>=24.1",
         "thespian>=4.0.1,<4.1",
-        "tinydb>=4.8",
+        "tinydb>=4.8,<4.10",
         "typer>=0.12",
         "uvloop>=0.19; sys_platform != 'win32'",
     ],

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from pika.adapters import asyncio_connection
 from pika.adapters.utils import nbio_interface
+from tinydb.table import Table
 
 from maestro.broker.rabbitmq_stream import _Linking, _Stream
 from maestro.cli.main import app
@@ -61,7 +62,12 @@ def test_aiohttp_prepares_a_response_as_the_lock_check_does_it() -> None:
     assert list(inspect.signature(web.Response.write_eof).parameters) == ["self", "data"]
 
 
-@pytest.mark.parametrize("library", ["aiohttp", "pika", "thespian"])
+def test_tinydbs_table_reads_and_writes_where_ours_does_it() -> None:
+    assert list(inspect.signature(Table._read_table).parameters) == ["self"]
+    assert list(inspect.signature(Table._update_table).parameters) == ["self", "updater"]
+
+
+@pytest.mark.parametrize("library", ["aiohttp", "pika", "thespian", "tinydb"])
 def test_what_is_subclassed_has_an_upper_bound(library: str) -> None:
     """The bound is in the installed package's own metadata, and the installed version keeps to it."""
     (asked,) = (line for line in requires("maestro-reprocessing") or () if re.match(rf"{library}\b", line))

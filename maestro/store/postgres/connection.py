@@ -19,6 +19,9 @@ from maestro.store.base import StoreAway, StoreDamaged, StoreError
 
 #: Seconds to connect to one host.
 _CONNECT: Final = 5
+#: Seconds after which the next one of several hosts is tried as well, though the one before has not answered yet. That
+#: one may be the one that is lost, and a beat has less time than libpq gives a single host.
+_NEXT_HOST: Final = 0.25
 #: What the URL may say otherwise: a peer that is gone is noticed on an idle connection as well.
 _DEFAULTS: Final = {
     "connect_timeout": str(_CONNECT),
@@ -56,19 +59,70 @@ def named(url: str, node: str) -> str:
 
 
 async def connect(url: str, seconds: float) -> Connection:
-    """Connect, in `seconds` at most.
+    """Connect to the first host of the URL that takes it, in `seconds` at most.
 
     Raises:
         StoreAway: it cannot be reached now.
         StoreError: it refuses: user, password, database, certificate.
     """
     try:
-        given = conninfo_to_dict(url)
-        conninfo = make_conninfo(url, **{name: value for name, value in _DEFAULTS.items() if name not in given})
+        hosts = _hosts({**_DEFAULTS, **conninfo_to_dict(url)})
         async with asyncio.timeout(seconds):
-            return await AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
+            return await _first_to_take_it(hosts)
     except (psycopg.Error, OSError, TimeoutError) as problem:
         raise translated(problem) from problem
+
+
+def _hosts(conninfo: dict[str, Any]) -> list[str]:
+    """Return a conninfo for each host that this one names, in its order."""
+    named = {name: str(conninfo[name]).split(",") for name in ("host", "hostaddr", "port") if conninfo.get(name)}
+    count = max((len(values) for name, values in named.items() if name != "port"), default=1)
+    if any(len(values) not in (1, count) for values in named.values()):
+        return [make_conninfo(**conninfo)]  # libpq says what is wrong with it
+    return [
+        make_conninfo(**{**conninfo, **{name: values[at % len(values)] for name, values in named.items()}})
+        for at in range(count)
+    ]
+
+
+async def _first_to_take_it(hosts: Sequence[str]) -> Connection:
+    """Try the hosts, each a moment after the one before or once that one has refused.
+
+    Raises:
+        StoreAway: none takes it, and one of them may yet.
+        StoreError: all refuse.
+    """
+    left, problems = list(hosts), list[StoreError]()
+    trying: set[asyncio.Task[Connection]] = set()
+    try:
+        while left or trying:
+            if left:
+                trying.add(asyncio.create_task(_attempt(left.pop(0))))
+            done, _ = await asyncio.wait(
+                trying, timeout=_NEXT_HOST if left else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                trying.discard(task)
+                try:
+                    return task.result()
+                except (psycopg.Error, OSError) as problem:
+                    problems.append(translated(problem))
+    finally:
+        for task in trying:
+            task.add_done_callback(_let_go)
+            task.cancel()
+    text = "; ".join(dict.fromkeys(map(str, problems)))
+    raise next((type(one) for one in problems if isinstance(one, StoreAway)), type(problems[-1]))(text)
+
+
+async def _attempt(conninfo: str) -> Connection:
+    return await AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
+
+
+def _let_go(task: asyncio.Task[Connection]) -> None:
+    """End the connection to a host that nobody waits for any more, if there is one."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().pgconn.finish()
 
 
 def cut(connection: Connection) -> None:

@@ -23,12 +23,23 @@ class FakeSystem:
     """An open system that one can disturb."""
 
     def __init__(self) -> None:
-        self.activity: tuple[object, ...] = (0,)
+        self._activity: tuple[object, ...] = (0,)
+        #: Something has happened at each look.
+        self.restless = False
         self.keeps_awake = ""
         self.queues: dict[str, int] | None = {"persist.s.queue": 0, "persist.s.queue.error": -1}
         self.lets_go = True
         self.asked = self.stayed = 0
         self.meanwhile: Callable[[], None] = lambda: None
+
+    @property
+    def activity(self) -> tuple[object, ...]:
+        if self.restless:
+            self.disturb()
+        return self._activity
+
+    def disturb(self) -> None:
+        self._activity = (self._activity, 1)
 
     def tell(self, question: Question, give: Callable[[Answer], None]) -> None:
         bodies: dict[type, Any] = {
@@ -93,10 +104,8 @@ async def test_one_with_something_to_do_stays(life: Life) -> None:
 
 
 async def test_one_that_is_never_quiet_for_long_stays(life: Life) -> None:
-    task = asyncio.create_task(life.lives(4 * IDLE))
-    while not task.done():
-        life.system.activity = (life.system.activity, 1)
-        await asyncio.sleep(IDLE / 4)
+    life.system.restless = True
+    await life.lives(4 * IDLE)
     assert life.ended == []
 
 
@@ -118,10 +127,7 @@ async def test_one_that_may_not_leave_stays_and_says_so(life: Life) -> None:
 
 
 async def test_what_comes_while_it_takes_its_leave_keeps_it(life: Life) -> None:
-    def comes() -> None:
-        life.system.activity = (life.system.activity, "a question")
-
-    life.system.meanwhile = comes
+    life.system.meanwhile = life.system.disturb
     await life.lives(2 * IDLE)
     assert life.ended == []
     assert life.system.stayed
@@ -132,7 +138,7 @@ async def test_a_stop_leaves_a_mark_only_of_what_is_known_to_be_at_rest(life: Li
     await life.lives(IDLE * 0.6)
     assert life.ended == []
     assert life.passivation.mark() is not None
-    life.system.activity = (1,)
+    life.system.disturb()
     assert life.passivation.mark() is None
 
 
