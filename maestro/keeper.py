@@ -115,8 +115,11 @@ class Keeper:
         runtime: Runtime,
         lease: NodeLeaseHolder,
         registry: MetricsRegistry,
+        former: Lease | None = None,
     ) -> None:
+        """`former`: the lease of a former life of this node of which nothing goes on, if there is one."""
         self._settings = settings
+        self._former = former
         self._me = me
         self._nodes = nodes
         self._actors = actors
@@ -314,6 +317,10 @@ class Keeper:
 
     async def _join(self, question: do.Join) -> facts.Fact:
         incarnation = await self._nodes.join(self._me)
+        if incarnation is None and self._former is not None:
+            self._log.info("the lease of a former life is given up: nothing of that goes on")
+            await self._nodes.leave(self._former)
+            incarnation = await self._nodes.join(self._me)
         if incarnation is None:
             self._log.info("a former lease of this node is still held: it is waited for")
             return facts.JoinRefused(question)

@@ -20,6 +20,7 @@ from maestro.gateways.owners import Owners
 from maestro.http.actor_client import ActorClient
 from maestro.keeper import Keeper, keeping, node_of
 from maestro.settings.model import Settings
+from maestro.store.held_lease import former_lease
 from maestro.store.postgres.lookup import SystemLookup
 from maestro.store.postgres.nodes import PostgresNodes
 from maestro.store.postgres.schema import MIGRATIONS
@@ -78,7 +79,8 @@ async def node(settings: Settings, runtime: ActorRuntime, registry: MetricsRegis
     me = node_of(settings, len(MIGRATIONS))
     terms = Terms(cluster.lease, cluster.drift)
     nodes = PostgresNodes(url, me.name, seconds, terms.answer_within)
-    keeper = Keeper(settings, me, nodes, runtime.actor_client, runtime, runtime.node_lease, registry)
+    former = former_lease(settings.data_dir, me.name) if runtime.former_ended else None
+    keeper = Keeper(settings, me, nodes, runtime.actor_client, runtime, runtime.node_lease, registry, former)
     async with AsyncExitStack() as stack:
         task = await stack.enter_async_context(keeping(keeper))
         lease = stack.enter_context(closing(NodeView(settings)))

@@ -155,8 +155,8 @@ class ActorRuntime:
         await _cancel(self._tasks)
         self._tasks = []
         await self.actor_client.close()
-        await self._tear_down()
-        self._folder.release()
+        left = await self._tear_down()
+        self._folder.release(ended=not left)
 
     def kill(self) -> None:
         """Kill every process of the actor system at once, and start none again. What is left to do is `stop`."""
@@ -164,6 +164,11 @@ class ActorRuntime:
             task.cancel()
         for process in self._all_processes():
             process.kill()
+
+    @property
+    def former_ended(self) -> bool:
+        """Whether nothing of an earlier start in this data folder, which is ours, goes on."""
+        return self._folder.held and not self._folder.left
 
     async def _trust_marks(self, installation: Installation) -> None:
         """Keep the marks of the systems that need not be started. Raises `StoreError`."""
@@ -304,7 +309,8 @@ class ActorRuntime:
         endpoint.shut_down_admin()
         await asyncio.to_thread(processes.gone, list(self._all_processes()), _STOP_ADMIN)
 
-    async def _tear_down(self) -> None:
+    async def _tear_down(self) -> list[processes.Process]:
+        """Let go of everything; return what could not be ended."""
         self.actor_client.detach()
         self._ends.close()
         if self._endpoint is not None:
@@ -313,6 +319,7 @@ class ActorRuntime:
         left = await asyncio.to_thread(processes.end, self._all_processes(), _END_TIMEOUT)
         if left:
             self._log.critical("processes could not be ended", pids=[process.pid for process in left])
+        return left
 
     def _all_processes(self) -> list[processes.Process]:
         """Return every process of the actor system: the known ones, and what they have forked since."""

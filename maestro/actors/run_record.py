@@ -37,6 +37,8 @@ class RunFolder:
         self._record_path = folder / "run.json"
         self._folder = folder
         self._lock = -1
+        #: What of an earlier run could not be ended.
+        self.left: list[Process] = []
 
     def acquire(self) -> None:
         """Take the run lock, and kill what an earlier run left behind.
@@ -59,7 +61,7 @@ class RunFolder:
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
         self._lock = lock
-        self.clean_up()
+        self.left = self.clean_up()
 
     @property
     def held(self) -> bool:
@@ -82,10 +84,11 @@ class RunFolder:
         """Replace the record in one step."""
         whole_file.replace(self._record_path, msgspec.json.format(msgspec.json.encode(record)), sync=False)
 
-    def release(self) -> None:
-        """Give up the lock; the record of a run that ended well is removed."""
+    def release(self, *, ended: bool = True) -> None:
+        """Give up the lock; the record is removed when all of the run has `ended`."""
         if self.held:
-            self._record_path.unlink(missing_ok=True)
+            if ended:
+                self._record_path.unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = -1
 

@@ -2,6 +2,9 @@
 
 Each queue has a channel of its own: taking from a missing queue closes the channel, and with it would void
 the unsettled deliveries of other queues.
+
+Some messages are asked for in one go, and the broker answers each question in turn. pika would have one asked at a
+time; but a round trip for each message costs both sides more than all else about it.
 """
 
 import asyncio
@@ -21,38 +24,45 @@ KEPT: Final = 32
 
 
 class _Taking:
-    """Some messages being taken off a queue: each is asked for as the one before it comes."""
+    """Some messages being taken off a queue."""
 
     def __init__(self, queue: str, count: int, channel: Channel, answer: asyncio.Future[list[Delivery]]) -> None:
         self._queue = queue
-        self._count = count
+        #: Questions that are not answered.
+        self._left = count
         self._channel = channel
         self._answer = answer
         self._taken: list[Delivery] = []
 
     def begin(self) -> None:
-        """Ask for the first. Raises `ChannelLost`."""
+        """Ask for all of them. Raises `ChannelLost`."""
         try:
-            self._channel.raw.basic_get(self._queue, self._on_message)
+            self._await_message()
+            for _ in range(self._left):
+                self._channel.raw._send_method(Basic.Get(queue=self._queue))  # noqa: SLF001 - see the module
         except pika.exceptions.AMQPError as problem:
             raise ChannelLost(0, repr(problem)) from problem
 
-    def end(self) -> None:
-        """No more come."""
-        if not self._answer.done():
-            self._answer.set_result(self._taken)
+    def _await_message(self) -> None:
+        """Have the next message handed over: pika forgets whom with each answer."""
+        self._channel.raw._on_getok_callback = self._on_message  # noqa: SLF001 - see the module
 
-    def _on_message(self, raw: Any, method: Any, properties: Any, body: bytes) -> None:
+    def _on_message(self, _raw: Any, method: Any, properties: Any, body: bytes) -> None:
         tag = method.delivery_tag
         self._channel.note(tag)
         if self._answer.done():  # nobody waits any more
             self._channel.settle(tag, ack=False)
-            return
-        self._taken.append(delivery_of(self._queue, (self._channel, tag), method.redelivered, properties, body))
-        if len(self._taken) < self._count:
-            raw.basic_get(self._queue, self._on_message)
         else:
-            self.end()
+            self._taken.append(delivery_of(self._queue, (self._channel, tag), method.redelivered, properties, body))
+        self.count_answer()
+
+    def count_answer(self) -> None:
+        """One question is answered, perhaps with no message; there may be one for the next."""
+        self._left -= 1
+        if self._left:
+            self._await_message()
+        elif not self._answer.done():
+            self._answer.set_result(self._taken)
 
 
 class _Seat:
@@ -77,7 +87,7 @@ class _Seat:
 
     def _on_empty(self, channel: Channel) -> None:
         if self._taking is not None and channel is self.channel:
-            self._taking.end()
+            self._taking.count_answer()
 
 
 class Reader:

@@ -49,7 +49,13 @@ def adopt(
     if not settings.broker.shared:
         fail(t("nothing to adopt: the embedded broker has one user; set broker.url, or RABBITMQ_HOST"), EXIT_USAGE)
     if settings.cluster.name:
-        fail(t("a cluster adopts nothing: do it with cluster.name empty, then start this node first"), EXIT_USAGE)
+        fail(
+            t(
+                "a cluster adopts nothing: stop its nodes; here, with MAESTRO_CLUSTER__NAME='' before each, maestro "
+                "store claim and maestro adopt --yes; then maestro store claim without it, and start this node first"
+            ),
+            EXIT_USAGE,
+        )
     logs.configure(settings.log)
     with alone(settings):
         try:

@@ -12,7 +12,8 @@
   everything ends before the node joins again, under a new incarnation that owns nothing.
 - **Others' leases.** A node that sees the same beat for `Terms.broken_after` breaks that lease, if the beat is still
   the same when the store comes to it. Nobody joins under a name before the last lease of that name was given up or
-  broken; a node waits for that of its own former life as well, because something of it may still believe it.
+  broken; a node waits for that of its own former life as well, because something of it may still believe it, unless the
+  keeper knows that nothing of it goes on, and gives it up.
 - **Claims.** A system without an owner is claimed by the node that it belongs to first (`placement`) at once, by the
   second one `_NEXT` seconds later, and so on. The store decides who has it.
 - **Hand-overs.** A system that belongs to another node first, or any system of a node that is draining, is released: a

@@ -288,8 +288,10 @@ class System:
 
         One with lock and one without may be in progress at once: then the one without lock rests (semantics: Fork).
         """
-        going = [doc for doc in self.live.values() if doc.running]
-        return min(going, key=lambda doc: (doc.forking, doc.status is Status.PAUSED), default=None)
+        going = [doc for doc in self.live.values() if doc.status in IN_PROGRESS]
+        if len(going) < 2:  # noqa: PLR2004 - nearly always; asked a dozen times with each fact
+            return going[0] if going else None
+        return min(going, key=lambda doc: (doc.forking, doc.status is Status.PAUSED))
 
     def next_in_line(self) -> Document | None:
         """Return the approved document to start next, if none is in its way: a paused one is in the way of forks."""
@@ -321,7 +323,10 @@ class System:
     @property
     def blocked(self) -> bool:
         """Semantics: one is pending, or one with lock is approved or running."""
-        return bool(self.live) and any(doc.blocks for doc in self.live.values())
+        for doc in self.live.values():  # noqa: SIM110 - asked some times with each fact: half of what `any` takes
+            if doc.blocks:
+                return True
+        return False
 
     @property
     def committing(self) -> bool:

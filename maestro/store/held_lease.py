@@ -5,19 +5,52 @@ and nothing of whether the lease is still held: that is the database's to say, w
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from maestro.cluster.node import Lease
+from maestro.store.base import StoreError
 from maestro.store.struct_file import read_struct, write_struct
 
 _NAME: Final = "lease.json"
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_PIDS: Final = Path("/proc/self/ns/pid")
+
+
+class _Held(NamedTuple):
+    node: str
+    incarnation: int
+    #: Where its life was lived: see `_place`.
+    place: str = ""
 
 
 def write_lease(data_dir: Path, lease: Lease) -> None:
     """Say which lease this node holds from now on. Raises `StoreError`."""
-    write_struct(data_dir / _NAME, lease, sync=False)
+    write_struct(data_dir / _NAME, _Held(*lease, _place(data_dir)), sync=False)
 
 
 def read_lease(data_dir: Path) -> Lease | None:
     """Return the lease that this node held last; None: it never had one. Raises `StoreError`."""
-    return read_struct(data_dir / _NAME, Lease)
+    held = read_struct(data_dir / _NAME, _Held)
+    return Lease(held.node, held.incarnation) if held is not None else None
+
+
+def former_lease(data_dir: Path, node: str) -> Lease | None:
+    """Return the lease of that node's former life, if that was lived in this very folder, and its processes show here.
+
+    So when the folder is this process's own, and what the former start left behind has been ended, nothing of that life
+    goes on. Of a copy of the folder, another boot or another container that is not known. Raises `StoreError`.
+    """
+    held, place = read_struct(data_dir / _NAME, _Held), _place(data_dir)
+    return Lease(node, held.incarnation) if held is not None and (held.node, held.place) == (node, place) else None
+
+
+def _place(data_dir: Path) -> str:
+    """Name this boot of the machine, the processes that show here, and the folder itself.
+
+    Raises `StoreError`.
+    """
+    try:
+        folder = data_dir.stat()
+        return f"{_BOOT.read_text().strip()} {_PIDS.readlink()} {folder.st_dev}:{folder.st_ino}"
+    except OSError as problem:
+        raise StoreError(f"{data_dir}: cannot be written: {problem.strerror}") from problem

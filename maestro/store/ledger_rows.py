@@ -2,7 +2,7 @@
 
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any, Final, TypeVar
@@ -23,6 +23,9 @@ _LAST_WRITES: Final = (
 _READINGS: Final = (
     "SELECT r.row, r.number, r.version, r.wrote, r.crc FROM json_each(?) j CROSS JOIN ledger_reads r ON r.row = j.value"
 )
+#: The same for one row: a third of the cost.
+_LAST_WRITE: Final = "SELECT row, number, writer, crc FROM ledger_writes WHERE row = ?"
+_READINGS_OF_ONE: Final = "SELECT row, number, version, wrote, crc FROM ledger_reads WHERE row = ?"
 _ALL_WRITES: Final = "SELECT row, number, writer, crc FROM ledger_writes"
 _ALL_READS: Final = "SELECT row, number, version, wrote, crc FROM ledger_reads"
 
@@ -97,7 +100,7 @@ class LedgerRows:
         """See `Store.last_writes`."""
         found, wanted = {}, set(rows)
         beside = self._beside(LEDGER_WRITES, self._writes_beside)
-        for some in self._look_up(_LAST_WRITES, wanted):
+        for some in self._look_up(_LAST_WRITES, _LAST_WRITE, wanted):
             for row, number, writer, crc in some:
                 if not _sound(crc, row, number, writer):
                     raise self._damage(LEDGER_WRITES, row)
@@ -111,7 +114,7 @@ class LedgerRows:
         """See `Store.readings`."""
         found, wanted = [], set(rows)
         beside = self._beside(LEDGER_READS, self._reads_beside)
-        for some in self._look_up(_READINGS, wanted):
+        for some in self._look_up(_READINGS, _READINGS_OF_ONE, wanted):
             for row, number, version, wrote, crc in some:
                 if not _sound(crc, row, number, version, wrote):
                     raise self._damage(LEDGER_READS, row)
@@ -165,7 +168,10 @@ class LedgerRows:
             beside.takes(self._database.unfolded_rows(table))
         return beside
 
-    def _look_up(self, query: str, rows: Iterable[int]) -> Iterator[Sequence[Sequence[Any]]]:
+    def _look_up(self, query: str, of_one: str, rows: Collection[int]) -> Iterator[Sequence[Sequence[Any]]]:
+        if len(rows) == 1:
+            yield self._database.query(of_one, tuple(rows))
+            return
         ordered = iter(sorted(rows))  # neighbours share pages
         while some := list(islice(ordered, _AT_ONCE)):
             yield self._database.query(query, (orjson.dumps(some).decode(),))

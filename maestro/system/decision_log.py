@@ -12,7 +12,7 @@ from maestro.rules.document import Document
 from maestro.rules.doubt import Doubt
 from maestro.rules.policies import Demand, Effect
 from maestro.rules.state import System
-from maestro.rules.step import Save, SaveDelivery, SaveDocument, SaveDoubt, SavePreview
+from maestro.rules.step import Save, SaveDelivery, SaveDocument, SaveDoubt, SavePreview, SaveUnit
 from maestro.telemetry.definitions import ERRORS, EVENT_SECONDS, POLICIES, REPROCESSINGS, error_class
 from maestro.telemetry.metrics import MetricsRegistry
 
@@ -30,13 +30,15 @@ class DecisionLog:
     def note(self, saves: Iterable[Save]) -> None:
         """Tell of the decisions among what was saved."""
         for save in saves:
-            if isinstance(save, SaveDelivery):
+            if type(save) is SaveUnit:  # most of them
+                continue
+            if type(save) is SaveDelivery:
                 self._delivery(save.delivery)
-            elif isinstance(save, SaveDocument):
+            elif type(save) is SaveDocument:
                 self._document(save.document)
-            elif isinstance(save, SaveDoubt):
+            elif type(save) is SaveDoubt:
                 self._doubt(save.doubt)
-            elif isinstance(save, SavePreview):
+            elif type(save) is SavePreview:
                 self._log.info("preview changed", reprocessing=save.document.id, units=save.document.total,
                                before=len(save.units))  # fmt: skip
 

@@ -68,9 +68,9 @@ class DocumentMirror:
         return due - asyncio.get_running_loop().time() if status is self._documents[id_].status else 0.0
 
     async def _mirror(self, id_: str) -> bool:
-        await self._engine.settled()  # nothing is told that the store may not have
         doc = self._documents[id_]
         await self._engine.prepare(doc)
+        await self._engine.settled()  # nothing is told that the store may not have
         status = doc.status
         del self._due[id_]
         body = self._engine.rendered(doc)

@@ -24,6 +24,7 @@
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from maestro.events import parse_celery
@@ -119,18 +120,20 @@ class Repository:
         return [*(write for save in latest.values() for write in self._rows(save)), *self.ahead.opened(saves)]
 
     def _rows(self, save: Save) -> list[Write]:  # noqa: C901, PLR0911, PLR0912 - one for each kind of record
-        match save:
-            case SaveSight(owner):
-                return self._rows(SaveDelivery(owner) if isinstance(owner, Delivery) else SaveDocument(owner))
+        match save:  # those that are frequent come first
             case SaveDelivery(delivery):
                 return [Put(DELIVERIES, _number(delivery.number), _delivery(delivery)), *self._body_rows(delivery)]
+            case SaveUnit(document, unit):
+                return [Put(UNITS, unit_key(document.id, unit.position), unit_row(unit))]
+            case SaveDocument(document):
+                return [Put(DOCUMENTS, document.id, _document(document))]
+            case SaveBook() | SaveOwed() | SaveEntry() | DropEntry() | SaveStale() | DropStale():
+                return ledger_records.writes(save)
+            case SaveSight(owner):
+                return self._rows(SaveDelivery(owner) if isinstance(owner, Delivery) else SaveDocument(owner))
             case ForgetDelivery(number):
                 self._bodies.pop(number, None)
                 return [Delete(DELIVERIES, _number(number)), *self._drop_body(number)]
-            case SaveDocument(document):
-                return [Put(DOCUMENTS, document.id, _document(document))]
-            case SaveUnit(document, unit):
-                return [Put(UNITS, unit_key(document.id, unit.position), unit_row(unit))]
             case DropUnit(document, position):
                 return [Delete(UNITS, unit_key(document.id, position))]
             case SavePreview(document, revision, digest, units):
@@ -152,8 +155,6 @@ class Repository:
                 return doubt_records.writes(save)
             case DropOutboxMessage(number):
                 return [Delete(OUTBOX, _number(number))]
-            case SaveBook() | SaveOwed() | SaveEntry() | DropEntry() | SaveStale() | DropStale():
-                return ledger_records.writes(save)
 
     def _body_rows(self, delivery: Delivery) -> list[Write]:
         number = delivery.number
@@ -248,16 +249,18 @@ def _preview(document: Document, revision: int) -> str:
 
 def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911, PLR0912 - one for each kind of record
     match save:
-        case SaveSight(owner):
-            return (DELIVERIES, owner.number) if isinstance(owner, Delivery) else (DOCUMENTS, owner.id)
         case SaveDelivery(delivery):
             return (DELIVERIES, delivery.number)
-        case ForgetDelivery(number):
-            return (DELIVERIES, number)
-        case SaveDocument(document):
-            return (DOCUMENTS, document.id)
         case SaveUnit(document, unit):
             return (UNITS, (document.id, unit.position))
+        case SaveDocument(document):
+            return (DOCUMENTS, document.id)
+        case SaveBook() | SaveOwed() | SaveEntry() | DropEntry() | SaveStale() | DropStale():
+            return ledger_records.identity(save)
+        case SaveSight(owner):
+            return (DELIVERIES, owner.number) if isinstance(owner, Delivery) else (DOCUMENTS, owner.id)
+        case ForgetDelivery(number):
+            return (DELIVERIES, number)
         case DropUnit(document, position):
             return (UNITS, (document.id, position))
         case SavePreview(document, revision):
@@ -276,8 +279,6 @@ def _identity(save: Save) -> tuple[str, object]:  # noqa: C901, PLR0911, PLR0912
             return doubt_records.identity(save)
         case DropOutboxMessage(number):
             return (OUTBOX, number)
-        case SaveBook() | SaveOwed() | SaveEntry() | DropEntry() | SaveStale() | DropStale():
-            return ledger_records.identity(save)
 
 
 def _file(system: System, delivery: Delivery) -> None:
@@ -346,14 +347,19 @@ _OPTIONAL = ("held_stored", "cancel_reason", "pausing", "pause_reason", "budget_
              "kept", "held_named_by", "sight", "text_late", "late", "generation")  # fmt: skip
 
 
+#: One call each for all fields: a header is saved with each replay.
+_header_fields = attrgetter(*_HEADER)
+_optional_fields = attrgetter(*_OPTIONAL)
+
+
 def _document(doc: Document) -> dict[str, Any]:
     ending = doc.ending
     return {
-        **{name: getattr(doc, name) for name in _HEADER},
+        **dict(zip(_HEADER, _header_fields(doc), strict=True)),
         "pending_event": doc.pending_event.decode(),
         "origin": doc.origin.decode(),
         "held_begun": doc.held_begun,
-        **{name: value for name in _OPTIONAL if (value := getattr(doc, name))},
+        **{name: value for name, value in zip(_OPTIONAL, _optional_fields(doc), strict=True) if value},
         **({"budget": [doc.budget.replays, doc.budget.minutes]} if limited(doc.budget) else {}),
         **({"not_finished": [(*unit.key, unit.forking) for unit in doc.not_finished]} if doc.not_finished else {}),
         **({"approval": approval_row(doc.first_approval)} if doc.first_approval else {}),

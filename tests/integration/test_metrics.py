@@ -102,7 +102,7 @@ async def test_everything_that_files_speak_of_is_in_a_real_scrape(it: Stage) -> 
         "maestro_notices_total", "maestro_store_waits_seconds", "maestro_node_lease_age_seconds",
         "maestro_node_systems", "maestro_systems_unowned", "maestro_nodes", "maestro_node_draining",
         "maestro_leases_broken_total", "maestro_leases_lost_total", "maestro_systems_claimed_total",
-        "maestro_hand_overs_total", "maestro_commits_lost_total",
+        "maestro_hand_overs_total", "maestro_commits_fenced_total", "maestro_commits_lost_total",
     }  # fmt: skip
 
 

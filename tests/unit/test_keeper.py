@@ -87,7 +87,7 @@ class Tables(MemoryNodes):
 class World:
     """One node, and the tables that it shares with others."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, former: Lease | None = None) -> None:
         self.settings = settings(folder)
         make_lease(folder, Standing.AWAY)
         self.tables, self.actors, self.registry = Tables(), FakeActors(), MetricsRegistry()
@@ -95,7 +95,7 @@ class World:
         self.view = NodeView(self.settings)
         me = node_of(self.settings, 3)
         self.keeper = Keeper(
-            self.settings, me, self.tables, self.actors, self.actors, self.lease, self.registry
+            self.settings, me, self.tables, self.actors, self.actors, self.lease, self.registry, former
         )  # fmt: skip
         self.stack = AsyncExitStack()
 
@@ -203,6 +203,23 @@ async def test_a_row_that_stands_still_says_nothing_of_the_events(tmp_path: Path
     assert not world.view.events_held
     await eventually(lambda: not world.tables.nodes["other"].holds_lease, "broken")
     assert not world.view.events_held
+    await world.stack.aclose()
+
+
+# --- a former life of the node ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("former", "breaks"), [(Lease("me", 1), 0), (None, 1), (Lease("me", 0), 1)])
+async def test_the_lease_of_a_former_life_is_given_up_only_if_that_is_known_to_have_ended(
+    tmp_path: Path, former: Lease | None, breaks: int
+) -> None:
+    world = World(tmp_path, former)
+    held = Lease("me", await world.tables.join(node_of(world.settings, 3)) or 0)
+    await world.tables.claim(held, ["a"])
+    await world.begin()
+    await eventually(lambda: world.view.owned() == {"a"}, "served again")
+    assert world.figure(LEASES_BROKEN.name) == breaks
+    assert world.tables.systems["a"].incarnation == world.tables.nodes["me"].incarnation == 3
     await world.stack.aclose()
 
 

@@ -44,6 +44,8 @@ class Machine:
         self.membership: Membership | None = None
         self._until = -inf
         self.lease = Lease(name, 0)
+        #: The lease of a life of which nothing is left.
+        self._former: Lease | None = None
         self.processes: dict[str, Process | Resting] = {}
         #: Systems whose process has ended because they are handed over.
         self._given_up: set[str] = set()
@@ -101,6 +103,7 @@ class Machine:
         self.membership, self.frozen = None, False
         self._backlog.clear()
         self._end_processes()
+        self._former = self.lease
 
     def freeze(self) -> None:
         self.frozen = True
@@ -206,7 +209,13 @@ class Machine:
         self.ask(run, answered, lambda: self._tell(facts.Unanswered(question)), within)
 
     def _joined(self, command: do.Join, incarnation: int | None) -> None:
-        if incarnation is None:
+        if incarnation is None and self._former is not None:
+            former, self._former = self._former, None
+            self.world.watch.counts["former leases given up"] += 1
+            self._ask(
+                command, lambda: self.world.database.leave(former), lambda _: self._tell(facts.JoinRefused(command))
+            )
+        elif incarnation is None:
             self._tell(facts.JoinRefused(command))
         else:
             self.lease = Lease(self.name, incarnation)

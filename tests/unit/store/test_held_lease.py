@@ -1,12 +1,14 @@
 """The lease of this node, for those that open its systems' stores; and what its connections are called."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from maestro.cluster.node import Lease
+from maestro.store import held_lease
 from maestro.store.base import StoreError
-from maestro.store.held_lease import read_lease, write_lease
+from maestro.store.held_lease import former_lease, read_lease, write_lease
 from maestro.store.postgres.connection import application_name, named
 
 
@@ -23,6 +25,29 @@ def test_a_file_that_is_none_of_ours_is_named(tmp_path: Path) -> None:
     path.write_bytes(b'["a"]')
     with pytest.raises(StoreError, match=path.name):
         read_lease(tmp_path)
+
+
+def test_the_lease_of_a_former_life_is_known_in_its_own_folder_boot_and_container_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, boot = tmp_path / "data", tmp_path / "boot"
+    folder.mkdir()
+    assert former_lease(folder, "a") is None
+    write_lease(folder, Lease("a", 3))
+    assert former_lease(folder, "a") == Lease("a", 3)
+    assert former_lease(folder, "b") is None, "it was called otherwise"
+    shutil.copytree(folder, tmp_path / "copy")
+    assert former_lease(tmp_path / "copy", "a") is None
+    with monkeypatch.context() as patch:
+        (tmp_path / "pids").symlink_to("pid:[1]")
+        patch.setattr(held_lease, "_PIDS", tmp_path / "pids")
+        assert former_lease(folder, "a") is None, "other processes show there"
+    boot.write_text("another boot")
+    monkeypatch.setattr(held_lease, "_BOOT", boot)
+    assert former_lease(folder, "a") is None
+    (folder / "lease.json").write_bytes(b'["a",3]')
+    assert former_lease(folder, "a") is None, "as an earlier version wrote it"
+    assert read_lease(folder) == Lease("a", 3)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
