@@ -1,4 +1,6 @@
-"""A real RabbitMQ node of a test run's own: own ports, own folder, own epmd; nothing of it outlives the run.
+"""A real RabbitMQ node of a test run's own, or a cluster of them: own ports, own folders, own epmd, own cookie.
+
+Nothing of it outlives the run.
 
 The node's Erlang shell reads our pipe (`RABBITMQ_ALLOW_INPUT`). That makes administration take milliseconds
 instead of the seconds that `rabbitmqctl` needs, and ends the node when the test process dies: its stdin closes.
@@ -7,20 +9,22 @@ instead of the seconds that `rabbitmqctl` needs, and ends the node when the test
 import itertools
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from maestro.ports import free_ports
+from maestro.ports import free_port, free_ports
 
-START_TIMEOUT: Final = 60.0
+START_TIMEOUT: Final = 120.0
 STOP_TIMEOUT: Final = 30.0
 EVAL_TIMEOUT: Final = 20.0
 DELETE_TIMEOUT: Final = 120.0
@@ -35,6 +39,15 @@ loopback_users = none
 disk_free_limit.absolute = 10MB
 log.file.level = warning
 """
+#: Of a node of a cluster. At its first start it joins `first`, which runs. One that stood still for so long that the
+#: others took it for gone begins anew once it goes on.
+_CONFIG_IN_CLUSTER = """\
+cluster_formation.peer_discovery_backend = classic_config
+cluster_formation.classic_config.nodes.1 = {first}
+cluster_partition_handling = autoheal
+"""
+#: Seconds, within a quarter more or less, after which nodes of a cluster take one that stands still for gone.
+_NET_TICK: Final = 8
 #: Runs the command given as arguments until its stdin closes or it dies, so that it cannot outlive the tests.
 _TIED = '"$@" & child=$!; read _; kill $child; wait $child'
 
@@ -73,17 +86,54 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-class RabbitMQNode:
-    """One private node in `folder`, which must be empty; it keeps its data over `stop` or `kill` and `start`."""
+class _Epmd:
+    """Erlang's own port mapper, for the nodes that know its port."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, unless it runs. Raises `NodeError`."""
+        if self._process is not None:
+            return
+        program = shutil.which("epmd") or "epmd"
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", _TIED, "epmd", program, "-port", str(self.port), "-address", "127.0.0.1"],
+            env={"PATH": os.environ["PATH"]},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(lambda: _listens(self.port), START_TIMEOUT, "listening epmd")
+
+    def close(self) -> None:
+        """End it."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            self._process.wait(STOP_TIMEOUT)
+            self._process = None
+
+
+class RabbitMQNode:
+    """One private node in `folder`, which must be empty; it keeps its data over `stop` or `kill` and `start`.
+
+    It may be of a cluster, whose nodes share an `epmd` and a `cookie`; all but the first join the `first` one.
+    """
+
+    def __init__(
+        self, folder: Path, epmd: _Epmd | None = None, cookie: str = "", first: "RabbitMQNode | None" = None
+    ) -> None:
         server = find_server()
         if server is None:
             raise NodeError("rabbitmq-server is not installed")
         self._sbin = server
         self._folder = folder
-        self.port, self._dist_port, self._epmd_port = free_ports(3)
-        self._epmd: subprocess.Popen[bytes] | None = None
+        self.port, self._dist_port = free_ports(2)
+        self._own_epmd = epmd is None
+        self._epmd = epmd or _Epmd()
+        self._cookie = cookie
+        self._first = first or self
         self._node: subprocess.Popen[bytes] | None = None
         self._calls = itertools.count(1)
 
@@ -93,8 +143,7 @@ class RabbitMQNode:
 
     def start(self) -> None:
         """Start the node and wait until it serves. Raises `NodeError`."""
-        if self._epmd is None:
-            self._start_epmd()
+        self._epmd.start()
         environment = self._environment()
         with (self._folder / "console.log").open("ab") as console:
             self._node = subprocess.Popen(
@@ -147,16 +196,20 @@ class RabbitMQNode:
     def close(self) -> None:
         """End everything that was started here."""
         self.stop()
-        if self._epmd is not None and self._epmd.stdin is not None:
-            self._epmd.stdin.close()
-            self._epmd.wait(STOP_TIMEOUT)
-            self._epmd = None
+        if self._own_epmd:
+            self._epmd.close()
 
-    def create_vhost(self, name: str) -> str:
+    @property
+    def name(self) -> str:
+        """What Erlang calls it."""
+        return f"maestro-{self.port}@localhost"
+
+    def create_vhost(self, name: str, metadata: str = "#{}") -> str:
         """Create a vhost that the tests' user may use; return its URL."""
         self.eval(
-            f'begin rabbit_vhost:add(<<"{name}">>, <<"tests">>), rabbit_auth_backend_internal:set_permissions('
-            f'<<"{USER}">>, <<"{name}">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>) end'
+            f'begin rabbit_vhost:add(<<"{name}">>, {metadata}, <<"tests">>), '
+            f'rabbit_auth_backend_internal:set_permissions(<<"{USER}">>, <<"{name}">>, '
+            '<<".*">>, <<".*">>, <<".*">>, <<"tests">>) end'
         )
         return self.url(name)
 
@@ -214,20 +267,10 @@ class RabbitMQNode:
             raise NodeError(f"{expression}: {text[:2000]}")
         return text
 
-    def _start_epmd(self) -> None:
-        program = shutil.which("epmd") or "epmd"
-        self._epmd = subprocess.Popen(
-            ["/bin/sh", "-c", _TIED, "epmd", program, "-port", str(self._epmd_port), "-address", "127.0.0.1"],
-            env=self._environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        wait_until(lambda: _listens(self._epmd_port), START_TIMEOUT, "listening epmd")
-
     def _environment(self) -> dict[str, str]:
         config = self._folder / "rabbitmq.conf"
-        config.write_text(_CONFIG.format(port=self.port, user=USER, password=PASSWORD))
+        lines = _CONFIG + (_CONFIG_IN_CLUSTER if self._cookie else "")
+        config.write_text(lines.format(port=self.port, user=USER, password=PASSWORD, first=self._first.name))
         plugins = self._folder / "plugins"
         plugins.write_text("[].\n")
         nothing = self._folder / "environment"
@@ -236,9 +279,9 @@ class RabbitMQNode:
             "PATH": os.environ["PATH"],
             "HOME": str(self._folder),
             "LANG": "C.UTF-8",
-            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_PORT": str(self._epmd.port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": f"maestro-{self.port}@localhost",
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_DIST_PORT": str(self._dist_port),
             "RABBITMQ_CONFIG_FILE": str(config),
             "RABBITMQ_CONF_ENV_FILE": str(nothing),
@@ -249,6 +292,7 @@ class RabbitMQNode:
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} "
                 "+S 1:1 +A 4 +sbwt none +sbwtdcpu none +sbwtdio none"
+                + (f" -setcookie {self._cookie} -kernel net_ticktime {_NET_TICK}" if self._cookie else "")
             ),
         }
 
@@ -262,3 +306,47 @@ class RabbitMQNode:
         if self._node is not None and self._node.stdin is not None:
             self._node.stdin.close()
         self._node = None
+
+
+class RabbitMQCluster:
+    """Private nodes in `folder`, which must be empty, joined to one cluster. Their queues are quorum queues."""
+
+    def __init__(self, folder: Path, count: int = 3) -> None:
+        self._epmd = _Epmd()
+        cookie = secrets.token_hex(16)
+        self.nodes: list[RabbitMQNode] = []
+        for number in range(1, count + 1):
+            own = folder / f"broker{number}"
+            own.mkdir()
+            self.nodes.append(RabbitMQNode(own, self._epmd, cookie, next(iter(self.nodes), None)))
+
+    def start(self) -> None:
+        """Start the nodes, the first one first. Raises `NodeError`."""
+        self.nodes[0].start()
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(RabbitMQNode.start, self.nodes[1:]))
+        if self.running() != len(self.nodes):
+            raise NodeError(f"{self.running()} of {len(self.nodes)} nodes make up the cluster")
+
+    def close(self) -> None:
+        """End everything that was started here."""
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(RabbitMQNode.close, self.nodes))
+        self._epmd.close()
+
+    def url(self, vhost: str, first: int = 0) -> str:
+        """Return the URLs of the nodes for a vhost, with blanks between; begins with node number `first`."""
+        return " ".join(node.url(vhost) for node in (*self.nodes[first:], *self.nodes[:first]))
+
+    def create_vhost(self, name: str) -> None:
+        """Create a vhost whose queues are quorum queues, unless who declares one says otherwise."""
+        self.nodes[0].create_vhost(name, '#{default_queue_type => <<"quorum">>}')
+
+    def delete_vhost(self, name: str) -> None:
+        """Delete a vhost and all in it."""
+        self.nodes[0].delete_vhost(name)
+
+    def running(self) -> int:
+        """Return how many nodes most of them see."""
+        seen = [int(node.eval("length(rabbit_nodes:all_running())")) for node in self.nodes]
+        return max(set(seen), key=seen.count)
