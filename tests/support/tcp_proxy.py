@@ -8,6 +8,7 @@ async with TcpProxy(port_of_the_broker) as proxy:
 import asyncio
 import ssl
 from contextlib import suppress
+from random import Random
 from types import TracebackType
 from typing import Self
 
@@ -25,8 +26,10 @@ class TcpProxy:
 
     def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
         self.port = free_port()
-        #: Seconds that each chunk of bytes takes more, in either direction.
+        #: Seconds that each chunk of bytes takes more, in either direction; and up to so many more, drawn for each.
         self.delay = 0.0
+        self.jitter = 0.0
+        self._dice = Random(0)
         #: Whether an answer is lost, and its connection with it.
         self.lose_answers = False
         #: Connections carried so far.
@@ -93,8 +96,8 @@ class TcpProxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while chunk := await reader.read(CHUNK):
-                if self.delay:
-                    await asyncio.sleep(self.delay)
+                if self.delay or self.jitter:
+                    await asyncio.sleep(self.delay + self._dice.uniform(0, self.jitter))
                 if self.lose_answers and writer in self._clients:
                     return
                 writer.write(chunk)
