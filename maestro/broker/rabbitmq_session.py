@@ -183,6 +183,10 @@ class _Connection(AsyncioConnection):  # type: ignore[misc]  # pika is not typed
         for found in self._frames.read(data_in):
             self._process_frame(found)
 
+    def _on_connection_workflow_done(self, conn_or_exc: Any) -> None:
+        """One that is closed while it is made ends with an exception's class, of which pika expects an instance."""
+        super()._on_connection_workflow_done(conn_or_exc() if isinstance(conn_or_exc, type) else conn_or_exc)
+
 
 class Session:
     """One open AMQP connection."""

@@ -168,3 +168,22 @@ async def test_a_connection_that_breaks_within_the_sending_harms_nobody(session:
     channel.settle(1, ack=True)
     channel.close()
     assert channel.raw.order == ["close"]
+
+
+async def test_one_that_is_given_up_while_it_is_made_leaves_no_error_behind() -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1024):
+            pass
+        writer.close()
+
+    errors: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        opening = asyncio.create_task(Session.open(pika.ConnectionParameters("127.0.0.1", port), 5.0))
+        await asyncio.sleep(0.1)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await asyncio.sleep(0.1)
+    assert errors == []
