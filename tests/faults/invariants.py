@@ -83,9 +83,6 @@ async def check(it: Stage, load: Load, watcher: Watcher, *, crashes: int) -> Cou
 async def _see(it: Stage, load: Load, watcher: Watcher, plan: Plan, crashes: int) -> Seen:
     system = plan.system
     queues = SystemQueues(system)
-    bodies = await it.queue(queues.persist_error)
-    waiting = await it.get(f"/v1.0.0/systems/{system}/waiting")
-    commits, questions = it.siblings.calls("commit"), it.siblings.calls("impacted")
     emptied = (queues.persist, queues.wait, queues.events, queues.control, queues.reprocessings)
     mine = f"{system}."
 
@@ -94,9 +91,12 @@ async def _see(it: Stage, load: Load, watcher: Watcher, plan: Plan, crashes: int
 
     with contextlib.suppress(AssertionError):  # what a lost connection hands back is settled once there is another one
         await eventually(emptied_now, f"{system}'s queues are empty")
+    bodies = await it.queue(queues.persist_error)
+    waiting = await _told(it, f"/v1.0.0/systems/{system}/waiting")
+    commits, questions = it.siblings.calls("commit"), it.siblings.calls("impacted")
     return Seen(
         plan,
-        documents=await it.get(f"/v1.0.0/reprocessing/{system}/find"),
+        documents=(await _told(it, f"/v1.0.0/reprocessing/{system}/find"))["list"],
         waiting=[one["instanceId"] for one in waiting["events"]],
         errors=[(orjson.loads(body)["args"][0]["instanceId"], headers[ERROR_HEADER]) for body, headers in bodies],
         commits=[(call.instance_id, call.at) for call in commits if call.instance_id.startswith(mine)],
@@ -110,6 +110,17 @@ async def _see(it: Stage, load: Load, watcher: Watcher, plan: Plan, crashes: int
         crashes=crashes,
         doubled=[one for one in it.siblings.doubled if one.startswith(mine)],
     )
+
+
+async def _told(it: Stage, path: str) -> JSON:
+    """Return the answer; a system that moves to another node answers 503 meanwhile."""
+
+    async def answered() -> JSON | None:
+        answer: JSON = await it.get(path, ok=False)
+        return answer if answer["_status"] == 200 else None
+
+    found: JSON = await eventually(answered, f"{path} is answered")
+    return found
 
 
 def _nothing_lost(seen: Seen) -> None:
