@@ -29,7 +29,7 @@ from maestro.rules.facts import (
     ReconsiderAsked,
 )
 from maestro.rules.machine import Machine
-from maestro.rules.picture import Pictures
+from maestro.rules.picture import PART, Pictures
 from maestro.rules.reconsidering import delivery_body, delivery_key
 from maestro.rules.rendering import document_json
 from maestro.rules.state import JudgingStage, Lock
@@ -208,8 +208,13 @@ class Engine:
         return body
 
     async def prepare(self, doc: Document) -> None:
-        """Make the parts that a large document is rendered of; others go on between two."""
-        while len(doc.order) > LARGE and self._pictures.of(doc).make_some():  # noqa: ASYNC110 - that is the work
+        """Make the parts that a large document is rendered of; others go on between two.
+
+        It ends although the document changes with each of them: what is missing then is made by `rendered`.
+        """
+        for _ in range(0, len(doc.order), PART):
+            if len(doc.order) <= LARGE or not self._pictures.of(doc).make_some():
+                return
             await asyncio.sleep(0)
 
     def store(self) -> None:

@@ -6,7 +6,7 @@ units that are not stored as they are. Units without a header count for nothing.
 with the very commit that writes the header: what a crash leaves is removed by the next life.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import fields
 from itertools import islice
 from operator import attrgetter
@@ -60,8 +60,8 @@ class UnitsAhead:
         if count:
             yield [Delete(AHEAD, document_id)]
 
-    def not_stored(self, saves: Sequence[Save]) -> Sequence[Save]:
-        """Return the saves without those of units that are stored as they are."""
+    def not_stored(self, saves: Collection[Save]) -> Collection[Save]:
+        """Return the saves, one of each record, without those of units that are stored as they are."""
         if not self._stored:
             return saves
         return [save for save in saves if type(save) is not SaveUnit or not self._is_stored(save)]

@@ -1,5 +1,6 @@
 """The engine stops for good where memory and store part: nothing is stored or done after that."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,11 +9,16 @@ import pytest
 
 from maestro.rules import facts
 from maestro.rules.commands import AckDelivery, Command, Look
+from maestro.rules.document import Document, HistoryEntry
+from maestro.rules.impact import Impacted, Origin
 from maestro.rules.machine import Machine
+from maestro.rules.rendering import document_json
 from maestro.rules.state import Lock, OutboxKind, OutboxMessage, Rules, System
+from maestro.rules.status import Status
+from maestro.rules.step import SaveUnit
 from maestro.store.base import Commit, Write
 from maestro.store.memory import MemoryStore
-from maestro.system.engine import GATHER_UP_TO, Engine
+from maestro.system.engine import GATHER_UP_TO, LARGE, Engine
 from maestro.system.repository import DELIVERIES, Repository
 
 ARRIVAL = facts.EventArrived("k1", "i1", "sysA.persist.request", "master", "t", ref=1)
@@ -191,3 +197,17 @@ async def test_the_store_tells_the_lock_as_it_was_loaded_and_with_each_move(monk
     monkeypatch.setattr(System, "lock", lambda _system: None)
     bench.engine.feed(facts.ImpactFound(bench.machine.system.judging_token, ()))
     assert store.told[2] == b""
+
+
+async def test_a_large_document_is_prepared_in_the_end_though_it_changes_with_each_part() -> None:
+    bench = Bench()
+    document = Document("d1", "sysA", 1, "t", "master", False, "i1", b"{}", b"{}")  # noqa: FBT003 - a field
+    document.history = [HistoryEntry(Status.RUNNING, 1.5e9, "maestro")]
+    units = document.add(Origin(Impacted(f"p{n:04}", "master"), b"{}", "") for n in range(LARGE + 1))
+    preparing = asyncio.create_task(bench.engine.prepare(document))
+    for turn in range(10):
+        await asyncio.sleep(0)
+        units[0].problem = f"changed {turn}"
+        bench.engine._pictures.saved([SaveUnit(document, units[0])])
+    assert preparing.done()
+    assert bench.engine.rendered(document) == document_json(document, units)

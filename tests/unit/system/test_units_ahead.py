@@ -6,10 +6,11 @@ import pytest
 
 from maestro.rules import facts
 from maestro.rules.commands import Command, FetchOrigins
+from maestro.rules.document import Document
 from maestro.rules.impact import Impacted, Origin, replay_order
 from maestro.rules.machine import Machine
 from maestro.rules.state import Rules
-from maestro.rules.step import Save, SaveUnit
+from maestro.rules.step import Save, SaveDocument, SaveUnit
 from maestro.store.base import Commit, Write
 from maestro.store.memory import MemoryStore
 from maestro.system.engine import Engine
@@ -108,6 +109,18 @@ async def test_units_that_turn_out_otherwise_are_stored_as_they_are() -> None:
     kept = Life(store).system.documents["d1"].order
     assert kept == life.system.documents["d1"].order
     assert len(rows(store, UNITS)) == len(kept) == COUNT - 5
+
+
+async def test_of_two_units_in_one_place_the_last_is_stored() -> None:
+    life = Life(store := Counting())
+    await life.store_ahead()
+    document = Document("d1", "sysA", 1, "t", "master", False, "i1", b"{}", b"{}")  # noqa: FBT003 - a field
+    others = document.add(replay_order(ORIGINS[5:]))
+    saves: list[Save] = [SaveDocument(document), *(SaveUnit(document, unit) for unit in others)]
+    units = document.replace_units(replay_order(ORIGINS))
+    saves += [SaveUnit(document, unit) for unit in units]
+    store.commit(life.repository.writes(saves), durable=True)
+    assert life.repository.units("d1") == tuple(units)
 
 
 async def test_a_unit_that_changes_later_is_stored_as_ever() -> None:
