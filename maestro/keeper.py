@@ -237,10 +237,11 @@ class Keeper:
         for first in range(0, len(systems), _INSTALLED_AT_ONCE):
             some = systems[first : first + _INSTALLED_AT_ONCE]
             await self._leave_marks(some)
-            # A system that was handed over meanwhile is served no more.
-            await asyncio.gather(*(self._install_one(system_id) for system_id in some if system_id in self._served))
+            await asyncio.gather(*map(self._install_one, some))
 
     async def _install_one(self, system_id: str) -> None:
+        if system_id not in self._served:  # it was handed over meanwhile
+            return
         with suppress(Unavailable):  # it is created later all the same
             await self._actors.install(system_id)
 

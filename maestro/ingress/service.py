@@ -195,6 +195,7 @@ class IngressService:
         for system_id in self._lines.keys() - owned:
             line = self._lines.pop(system_id)
             self._wanted.pop(system_id, None)
+            self._passivated.discard(system_id)
             self._leaving.add(system_id)
             self._tasks.start(self._let_go(system_id, line), "let go")
         for system_id in owned - self._lines.keys() - self._leaving:

@@ -72,6 +72,7 @@ def leave(system: System, doc: Document, step: Step) -> None:
 
 
 def _record(system: System, doc: Document, ending: Ending, step: Step) -> None:
+    started = doc.status is not Status.APPROVED
     doc.move(ending.trigger, ending.at, ending.user, ending.cause, ending.reason)
     doc.stage, doc.queues_built, doc.start_asked = None, False, False
     doc.cancelling = doc.cancel_reason = doc.pausing = doc.pause_reason = ""
@@ -84,7 +85,8 @@ def _record(system: System, doc: Document, ending: Ending, step: Step) -> None:
         step.save(SaveGrowth(name, system.growth.by_name[name]))
     if doc.current is not None:
         _drop_in_flight(system, doc, step, give_up=finished)
-    doc.kept = doc.current is not None and not finished
+    accepted = doc.current is not None and not finished
+    doc.kept = accepted and (started or doc.kept)  # in line behind others it may have been outdated
     system.file(doc)
     step.save(SaveDocument(doc))
 

@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 
 from maestro.cluster.node import Lease
 from maestro.store.base import StoreError
+from maestro.store.record import boot_id
 from maestro.store.struct_file import read_struct, write_struct
 
 _NAME: Final = "lease.json"
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _PIDS: Final = Path("/proc/self/ns/pid")
 
 
@@ -38,19 +38,22 @@ def former_lease(data_dir: Path, node: str) -> Lease | None:
     """Return the lease of that node's former life, if that was lived in this very folder, and its processes show here.
 
     So when the folder is this process's own, and what the former start left behind has been ended, nothing of that life
-    goes on. Of a copy of the folder, another boot or another container that is not known. Raises `StoreError`.
+    goes on. Of a copy of the folder, another boot or another container that is not known, nor by a damaged file, as the
+    loss of power may leave it.
     """
-    held, place = read_struct(data_dir / _NAME, _Held), _place(data_dir)
-    return Lease(node, held.incarnation) if held is not None and (held.node, held.place) == (node, place) else None
+    try:
+        held = read_struct(data_dir / _NAME, _Held)
+    except StoreError:
+        return None
+    known = held is not None and held.node == node and held.place == _place(data_dir) != ""
+    return Lease(node, held.incarnation) if held is not None and known else None
 
 
 def _place(data_dir: Path) -> str:
-    """Name this boot of the machine, the processes that show here, and the folder itself.
-
-    Raises `StoreError`.
-    """
+    """Name this boot of the machine, the processes that show here, and the folder itself; empty: one is not known."""
+    boot = boot_id().decode()
     try:
         folder = data_dir.stat()
-        return f"{_BOOT.read_text().strip()} {_PIDS.readlink()} {folder.st_dev}:{folder.st_ino}"
-    except OSError as problem:
-        raise StoreError(f"{data_dir}: cannot be written: {problem.strerror}") from problem
+        return f"{boot} {_PIDS.readlink()} {folder.st_dev}:{folder.st_ino}" if boot else ""
+    except OSError:
+        return ""

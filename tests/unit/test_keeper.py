@@ -25,7 +25,7 @@ from maestro.settings.model import BrokerSettings, ClusterSettings, Reprocessing
 from maestro.store.base import StoreAway
 from maestro.store.held_lease import read_lease
 from maestro.store.installation import Installation, node_name, write_installation
-from maestro.store.nodes import MemoryNodes
+from maestro.store.nodes import MemoryNodes, OwnedSystem
 from maestro.store.rest_mark import RestMark, RestMarks, encoded
 from maestro.system.rest_basis import rest_basis
 from maestro.telemetry.definitions import CLAIMS, HAND_OVERS, LEASES_BROKEN, LEASES_LOST, NODE_SYSTEMS
@@ -281,6 +281,32 @@ async def test_marks_are_waited_for_while_the_tables_are_away(tmp_path: Path) ->
     assert not seen.started
     assert world.tables.marks_away == 0
     await world.stack.aclose()
+
+
+async def test_a_system_that_is_handed_over_in_the_moment_of_its_installation_gets_no_process(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    keeper, released = world.keeper, list[facts.Fact]()
+    world.actors.released.append("no others")
+
+    class Moved(Tables):
+        """Whoever asks for marks has the system handed over by the next task, before any of its own."""
+
+        async def rest_marks(self, lease: Lease, system_ids: Iterable[str]) -> dict[str, bytes]:
+            async def hand_over() -> None:
+                released.append(await keeper._release(Release(0, "a", self.systems["a"].claim)))
+
+            self.handing_over = asyncio.create_task(hand_over())
+            return await super().rest_marks(lease, system_ids)
+
+    tables = keeper._nodes = Moved()
+    tables.systems["a"] = OwnedSystem(node="me", claim=1)
+    keeper._served.add("a")
+    await keeper._install(("a",))
+    await tables.handing_over
+    assert [type(one) for one in released] == [facts.Released]
+    assert tables.systems["a"].node == ""
+    assert world.actors.served == set()
+    await keeper.close()
 
 
 # --- a data folder that takes nothing --------------------------------------------------------------------------------

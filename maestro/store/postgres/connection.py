@@ -30,6 +30,8 @@ _DEFAULTS: Final = {
     "keepalives_interval": "5",
     "keepalives_count": "3",
 }
+#: What a URL of several hosts may say otherwise. The first one to answer is taken: a standby may be quicker.
+_OF_SEVERAL: Final = {"target_session_attrs": "read-write"}
 #: Trying again may help: the server is gone, starting, full, a standby by now, or asks for the transaction again.
 _PASSING: Final = (
     psycopg.OperationalError,
@@ -66,7 +68,7 @@ async def connect(url: str, seconds: float) -> Connection:
         StoreError: it refuses: user, password, database, certificate.
     """
     try:
-        hosts = _hosts({**_DEFAULTS, **conninfo_to_dict(url)})
+        hosts = _hosts(conninfo_to_dict(url))
         async with asyncio.timeout(seconds):
             return await _first_to_take_it(hosts)
     except (psycopg.Error, OSError, TimeoutError) as problem:
@@ -74,9 +76,10 @@ async def connect(url: str, seconds: float) -> Connection:
 
 
 def _hosts(conninfo: dict[str, Any]) -> list[str]:
-    """Return a conninfo for each host that this one names, in its order."""
+    """Return a conninfo for each host that this one names, in its order, with what it does not say itself."""
     named = {name: str(conninfo[name]).split(",") for name in ("host", "hostaddr", "port") if conninfo.get(name)}
     count = max((len(values) for name, values in named.items() if name != "port"), default=1)
+    conninfo = {**_DEFAULTS, **(_OF_SEVERAL if count > 1 else {}), **conninfo}
     if any(len(values) not in (1, count) for values in named.values()):
         return [make_conninfo(**conninfo)]  # libpq says what is wrong with it
     return [

@@ -17,6 +17,8 @@ from maestro.ingress.service import EXIT_NOT_OURS, IngressService
 from maestro.links.items import SYSTEM, Hello
 from maestro.messages.ingress import Ack, Arrived, Park, Parked
 from maestro.settings.model import BrokerSettings, ClusterSettings, Settings, StoreSettings
+from maestro.store.rest_mark import RestMark, RestMarks
+from maestro.telemetry.definitions import WAKE_SECONDS, WAKE_UPS
 from tests.support.brokers import eventually
 
 PERSIST = SystemQueues("s").persist
@@ -166,6 +168,29 @@ async def test_a_system_that_comes_back_at_once_is_heard_from_its_first_word(wor
     old.on_lost()
     await eventually(lambda: bool(new.got(Parked)), "heard")
     await world.consumed()
+
+
+async def test_a_system_that_moved_away_before_it_woke_is_no_wake_up_when_it_comes_back(
+    world: World, tmp_path: Path
+) -> None:
+    (tmp_path / "systems").mkdir()
+    marks = RestMarks(tmp_path)
+    marks.leave("s", RestMark("", "", 0.0))
+    woken: list[tuple[str, ...]] = []
+    world.ingress._wake = woken.append
+    world.lease.own(["s"])
+    await world.consumed()
+    world.broker.deliver("a")
+    await eventually(lambda: woken == [("s",)], "asked for")
+    world.lease.own([])
+    await eventually(lambda: world.broker.given_back == ["a"], "given back")
+    marks.remove("s")
+    world.lease.own(["s"])
+    await world.consumed()
+    world.comes()
+    found = world.ingress._registry.snapshot()
+    assert not [one for one in found.samples if one.metric == WAKE_UPS.name and one.value]
+    assert not [one for one in found.distributions if one.metric == WAKE_SECONDS.name and sum(one.counts)]
 
 
 async def test_a_lease_that_is_not_believed_settles_and_moves_nothing(world: World) -> None:

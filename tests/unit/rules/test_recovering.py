@@ -77,6 +77,32 @@ def test_also_when_it_was_committed_while_the_retry_stood_in_line(m: Driver) -> 
     assert m.only(do.DeadLetterEvent).reason == "superseded"
 
 
+def test_leaving_the_line_makes_no_outdated_result_count_again(m: Driver) -> None:
+    failed_with_a_result(m)
+    m.hold("i2", P3, id_="d2")
+    m.tell(facts.Approved("d2", "anna", m.ticket()))
+    m.notified()
+    m.start_impact()
+    m.retry("d1")
+    m.queues_updated()
+    m.held_committed()
+    m.tell(facts.Cancelled("d1", "anna", m.ticket()))
+    first = m.system.documents["d1"]
+    assert first.status is Status.CANCELLED
+    assert not first.kept
+    m.restart()
+    assert not m.system.documents["d1"].kept
+
+
+def test_leaving_the_line_leaves_a_result_that_still_counts(m: Driver) -> None:
+    failed_with_a_result(m)
+    m.hold("i2", P3, id_="d2")
+    m.tell(facts.Approved("d2", "anna", m.ticket()))
+    m.retry("d1")
+    m.tell(facts.Cancelled("d1", "anna", m.ticket()))
+    assert m.system.documents["d1"].kept
+
+
 # --- texts of the instance --------------------------------------------------------------------------------------
 
 
