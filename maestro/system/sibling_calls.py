@@ -228,13 +228,14 @@ class SiblingCalls:
             self._asking.origins(command.units, tries=tries),
             self._asking.rows(command.instance_id, self._system.deliveries[command.key].footprint),
         )
+        failures = self._asking.api_failures  # all is answered: what fails while units are stored casts no doubt on it
         body = self._engine.repository.body(self._system.deliveries[command.key].number)
         assert body is not None, "the body of an event that is being judged is kept"
         id_ = document_id(self._system.id, os.urandom(RANDOM_BYTES))
         await self._store_ahead(id_, origins)
         return facts.OriginsFetched(
             command.token, id_, parse_celery(body).event.raw,
-            held.event if held else b"", origins, bool(instance and instance.is_fork), self._asking.api_failures, rows,
+            held.event if held else b"", origins, bool(instance and instance.is_fork), failures, rows,
         )  # fmt: skip
 
     async def _store_ahead(self, id_: str, origins: tuple[Origin, ...]) -> None:

@@ -1,6 +1,7 @@
 """A large document's units are stored part by part before it opens; without its header they count for nothing."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +14,15 @@ from maestro.rules.state import Rules
 from maestro.rules.step import Save, SaveDocument, SaveUnit
 from maestro.store.base import Commit, Write
 from maestro.store.memory import MemoryStore
+from maestro.system import sibling_calls
+from maestro.system.asking import Asking
 from maestro.system.engine import Engine
 from maestro.system.repository import DOCUMENTS, Repository
 from maestro.system.unit_rows import UNITS
 from maestro.system.units_ahead import AHEAD, PART
+from tests.support.in_process import served
+from tests.support.siblings import RecordingSiblings
+from tests.support.stage import event, unit
 
 COUNT = 2 * PART + 10
 #: The last one has no origin event: it is set aside.
@@ -166,3 +172,26 @@ async def test_a_store_that_fails_ends_it_between_two_parts() -> None:
     store.full = True
     await life.store_ahead()
     assert len(problems) == 1
+
+
+async def test_what_fails_while_units_are_stored_casts_no_doubt_on_what_was_answered(
+    tmp_path: Path, siblings: RecordingSiblings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = 0
+    store_parts = Engine.store_parts
+
+    async def store_while_api_core_fails(engine: Engine, parts: Iterable[Iterable[Write]]) -> None:
+        nonlocal stored
+        await store_parts(engine, parts)
+        stored += 1
+
+    monkeypatch.setattr(sibling_calls, "FEW", 1)
+    monkeypatch.setattr(Engine, "store_parts", store_while_api_core_fails)
+    monkeypatch.setattr(Asking, "api_failures", property(lambda _: stored))
+    siblings.impacts["i1"] = [unit("p1"), unit("p2")]
+    for name in ("p1", "p2"):
+        siblings.origins[name] = event(name, name="sysA.calculate.request")
+    async with served(tmp_path, siblings) as it:
+        it.publish("i1")
+        await siblings.wait_for(lambda: "i1" in siblings.statuses, 10)
+        assert stored == 1
