@@ -70,10 +70,11 @@ class DocumentMirror:
     async def _mirror(self, id_: str) -> bool:
         doc = self._documents[id_]
         await self._engine.prepare(doc)
-        await self._engine.settled()  # nothing is told that the store may not have
+        self._engine.store()
         status = doc.status
         del self._due[id_]
         body = self._engine.rendered(doc)
+        await self._engine.settled()  # nothing is told that the store may not have
         try:
             with logs.correlated(reprocessing=id_):
                 await self._platform.process_memory.save_document(id_, body)
