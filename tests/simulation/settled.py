@@ -203,7 +203,9 @@ def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None: 
     unheard = unheard or cause.by.id not in tenant.siblings.heard_at  # nobody knew of what it missed
     if heard_at == math.inf or (unheard and tenant.siblings.data.shortsighted):
         return  # neither Discovery nor the ledger can know of it once the row was changed again
-    if value.at >= cause.asked_at:
+    # A commit that a loss of power made forgotten counts from when it was made again.
+    since = heard_at if value.by.id in tenant.siblings.commits.forgotten else value.at
+    if since >= cause.asked_at:
         if tenant.siblings.data.shortsighted and (value.by.original, place[1]) not in _listed(tenant):
             raise Violation(f"I8: {place} is stale and not listed: {value.by.id} did not see {cause.by.id}")
         return
