@@ -137,7 +137,7 @@ async def test_what_is_at_rest_gets_no_process_by_a_take_over(
             return {one["id"] for one in listed if one["state"] == "passivated"} == rest
 
         await eventually(all_rest, "all rest but s0", START_PATIENCE)
-        lost = it.node((await it.owners())["s0"])
+        lost = it.node((await it.all_owned())["s0"])
         other = next(node for node in it.nodes if node is not lost)
         before = len(created(other))
         await lost.kill()

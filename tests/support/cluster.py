@@ -96,6 +96,7 @@ class Cluster(Stage):
             **environ,
         }
         self.nodes = [ClusterNode(f"node{number}", self) for number in range(1, count + 1)]
+        self.log = self.nodes[0].log
 
     async def start(self, *, wait: bool = True) -> None:
         """Start all nodes, and wait until each of them answers for every system."""
@@ -121,9 +122,12 @@ class Cluster(Stage):
         return None
 
     async def _call(self, method: str, path: str, body: Any, *, ok: bool) -> Any:
-        """Ask the first node that takes the connection; one that is frozen would, and say nothing."""
+        """Ask the first node that takes the connection; one that is frozen would, and say nothing.
+
+        One that is far from its store is the last to be asked, as a load balancer would have it that looks at `readyz`.
+        """
         problem: Exception = AssertionError("no node runs")
-        for node in self.nodes:
+        for node in sorted(self.nodes, key=lambda node: node.store.delay):
             if node.runs and not node.frozen:
                 try:
                     return await node._call(method, path, body, ok=ok)
