@@ -90,7 +90,7 @@ def _one_place(tenant: Tenant, uid: str, instance: str) -> None:
         units = host.watch.units_of(id_).values() if row["status"] in GIVEN_UP else ()
         if any(unit["result_key"] == uid and unit["state"] != "done" for unit in units):
             places.add("held")
-    if any(message.uid in uids or _is_of(message, uid, instance) for message, _ in host.ingress.errors):
+    if any(_is_it(message, uids, instance) or _is_of(message, uid, instance) for message, _ in host.ingress.errors):
         places.add("error queue")
     places.discard("")
     # Rejected for an id that was another event's, delivered again, and judged once that event was forgotten.
@@ -102,6 +102,11 @@ def _one_place(tenant: Tenant, uid: str, instance: str) -> None:
     # Of an instance that persisted more than once each event has a place; which is whose cannot be told.
     if len(places) != 1 and not (places and _doubled(tenant, instance)):
         raise Violation(f"I1: event {uid} of {instance} is {' and '.join(sorted(places)) or 'lost'}")
+
+
+def _is_it(message: Message, uids: set[str], instance: str) -> bool:
+    """Whether a message is the one meant: once an id is forgotten, another event may come with it."""
+    return message.uid in uids and parse_celery(message.body).event.instance_id == instance
 
 
 def _is_of(message: Message, uid: str, instance: str) -> bool:
