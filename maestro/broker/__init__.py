@@ -22,4 +22,4 @@ def open_broker(settings: BrokerSettings, data_dir: Path) -> Broker:
     """
     if settings.shared:
         return RabbitMQBroker(settings)
-    return EmbeddedBroker(Path(settings.embedded_dir or data_dir / "broker"), settings)
+    return EmbeddedBroker(settings.embedded_folder(data_dir), settings)

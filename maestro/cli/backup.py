@@ -146,7 +146,7 @@ def _require_stores(settings: Settings) -> None:
 
 
 def _queues(settings: Settings) -> Path:
-    return Path(settings.broker.embedded_dir or settings.data_dir / "broker") / QUEUES
+    return settings.broker.embedded_folder(settings.data_dir) / QUEUES
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def where(settings: Settings) -> str:
 
 
 def _folder(settings: Settings) -> Path:
-    return Path(settings.broker.embedded_dir or settings.data_dir / "broker")
+    return settings.broker.embedded_folder(settings.data_dir)
 
 
 def _obstacle(settings: Settings) -> Finding | None:

@@ -41,8 +41,8 @@ def broker_settings(kind: BrokerKind | None, folder: Path | None, environ: Mappi
     if kind is BrokerKind.RABBITMQ:
         url = settings.broker.url.get_secret_value() or amqp_url(environ)
         return BrokerSettings(kind="rabbitmq", url=SecretStr(url))
-    own = Path(settings.broker.embedded_dir or settings.data_dir / "broker")
-    return BrokerSettings(kind="embedded", embedded_dir=str(folder or own))
+    folder = folder or settings.broker.embedded_folder(settings.data_dir)
+    return BrokerSettings(kind="embedded", embedded_dir=str(folder))
 
 
 def maestro_url(environ: Mapping[str, str]) -> str:

@@ -100,6 +100,10 @@ class BrokerSettings(Section):
         """The URLs of RabbitMQ's nodes, in the order in which they are tried."""
         return self.url.get_secret_value().split()
 
+    def embedded_folder(self, data_dir: Path) -> Path:
+        """Return the folder of the embedded broker's queues."""
+        return Path(self.embedded_dir or data_dir / "broker")
+
     @field_validator("url")
     @classmethod
     def _names_a_broker(cls, value: SecretStr) -> SecretStr:
