@@ -45,8 +45,9 @@ def former_lease(data_dir: Path, node: str) -> Lease | None:
         held = read_struct(data_dir / _NAME, _Held)
     except StoreError:
         return None
-    known = held is not None and held.node == node and held.place == _place(data_dir) != ""
-    return Lease(node, held.incarnation) if held is not None and known else None
+    if held is None or held.node != node or held.place != _place(data_dir) or not held.place:
+        return None
+    return Lease(node, held.incarnation)
 
 
 def _place(data_dir: Path) -> str:

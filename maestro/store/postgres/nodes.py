@@ -17,6 +17,7 @@ from maestro.store.base import StoreAway, StoreError
 from maestro.store.nodes import Nodes, Seen
 from maestro.store.postgres.connection import application_name, named
 from maestro.store.postgres.line import Line
+from maestro.store.postgres.schema import STATE
 
 _COLUMNS: Final = (
     "node, incarnation, beat, url, capacity, draining, holds_events, version, schema, settings_digest, joined, "
@@ -46,11 +47,11 @@ _FREE: Final = """
     WHERE systems.incarnation < nodes.incarnation
 """
 _MINE: Final = "SELECT id, claim FROM maestro.systems WHERE node = %s AND incarnation = %s"
-_REST_MARKS: Final = """
+_REST_MARKS: Final[LiteralString] = f"""
     SELECT marks.system, marks.mark FROM maestro.rest_marks AS marks JOIN maestro.systems ON systems.id = marks.system
     WHERE systems.id = ANY(%s) AND systems.node = %s AND systems.incarnation = %s
-      AND marks.state = systems.life || ' ' || systems.number
-"""
+      AND marks.state = {STATE}
+"""  # noqa: S608 - constant
 #: The connections of a node that stood still may hold rows: a commit that was on its way when it was frozen.
 _TERMINATE: Final = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity

@@ -9,6 +9,8 @@ import psycopg
 from maestro.store.base import StoreError
 from maestro.store.postgres.connection import Connection, execute, translated, within
 
+#: The state of a system: another one after each opening and each commit, and no other after a change of owner.
+STATE: Final[LiteralString] = "systems.life || ' ' || systems.number"
 #: `MIGRATIONS[n]` takes a database from version n to n + 1. Append only: there are databases of every older version.
 #: Keys and bodies are bytes: exact, ordered as everywhere, and whole whatever characters are in them.
 MIGRATIONS: Final[Sequence[Sequence[LiteralString]]] = (

@@ -48,13 +48,11 @@ _SYSTEMS: Final = "SELECT id FROM maestro.systems ORDER BY id"
 _SETTLE: Final = "UPDATE maestro.systems SET life = %s, epoch = epoch + 1 WHERE id = ANY(%s)"
 _LEAVE: Final = "UPDATE maestro.installation SET id = %s, run = ''"
 _LIVES: Final = "SELECT id, life FROM maestro.systems"
-#: Another one after each opening and each commit, and no other after a change of owner.
-_STATE: Final[LiteralString] = "systems.life || ' ' || systems.number"
-_STATES: Final[LiteralString] = f"SELECT id, {_STATE} FROM maestro.systems WHERE id = ANY(%s)"  # noqa: S608 - constant
+_STATES: Final[LiteralString] = f"SELECT id, {schema.STATE} FROM maestro.systems WHERE id = ANY(%s)"  # noqa: S608 - constant
 _RESTED: Final[LiteralString] = f"""
     INSERT INTO maestro.rest_marks (system, state, mark)
-    SELECT id, {_STATE}, %s FROM maestro.systems
-    WHERE id = %s AND node = %s AND incarnation = %s AND {_STATE} = %s
+    SELECT id, {schema.STATE}, %s FROM maestro.systems
+    WHERE id = %s AND node = %s AND incarnation = %s AND {schema.STATE} = %s
     ON CONFLICT (system) DO UPDATE SET state = excluded.state, mark = excluded.mark
 """  # noqa: S608 - constant
 
