@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
@@ -137,14 +138,9 @@ class CascadeClient:
 
     def _order_all(self, operations: Sequence[ToCascade], answer: Answer) -> None:
         """Order operations whose common answer is given with the last one's, and tells of the first problem."""
-        problems: list[str] = []
-
-        def one_done(problem: str) -> Fact | None:
-            problems.append(problem)
-            return answer(next(filter(None, problems), "")) if len(problems) == len(operations) else None
-
+        together = _Together(answer, len(operations))
         for operation in operations:
-            self._order(operation, one_done)
+            self._order(operation, together.one_done)
 
     def _order_gradually(self, operations: Iterator[ToCascade], answer: Answer) -> None:
         """Order operations as `_order_all` does, one in a turn of the loop: to make thousands of events takes long.
@@ -154,20 +150,15 @@ class CascadeClient:
         if self._filling:
             self._behind.append(partial(self._order_gradually, operations, answer))
             return
-        loop, problems = asyncio.get_running_loop(), list[str]()
-        ordered, all_ordered = 0, False
-
-        def one_done(problem: str) -> Fact | None:
-            problems.append(problem)
-            return answer(next(filter(None, problems), "")) if all_ordered and len(problems) == ordered else None
+        together = _Together(answer)
 
         def order(operation: ToCascade) -> None:
-            nonlocal ordered, all_ordered
             following = next(operations, None)
-            ordered, all_ordered = ordered + 1, following is None
-            self._send(operation, one_done)
             if following is not None:
-                loop.call_soon(order, following)
+                together.left += 1
+            self._send(operation, together.one_done)
+            if following is not None:
+                asyncio.get_running_loop().call_soon(order, following)
                 return
             self._filling = False
             while self._behind and not self._filling:
@@ -190,6 +181,23 @@ class CascadeClient:
             asyncio.get_running_loop().call_soon(self.done, too_large)
         elif self._session is not None:
             self._session.post(operation, lazy=lazy)
+
+
+@dataclass
+class _Together:
+    """Operations with a common answer."""
+
+    answer: Answer
+    #: How many are not done; while others follow that are not ordered yet, they count as one.
+    left: int = 1
+    #: Of the first one that failed; empty: none did.
+    problem: str = ""
+
+    def one_done(self, problem: str) -> Fact | None:
+        """Take the end of one; return the answer with that of the last."""
+        self.problem = self.problem or problem
+        self.left -= 1
+        return None if self.left else self.answer(self.problem)
 
 
 def _messages(doc: Document, units: Iterable[Unit]) -> Iterator[tuple[str, bytes]]:
