@@ -49,14 +49,12 @@ def take_over(bench: Bench, systems: int, active: int, wanted: float) -> list[Ro
             _write_systems(server.url(database), lost, ids, active)
             _until_consumed(stage, ids, _MADE)
             owners = dict(server.execute("SELECT id, node FROM maestro.systems", database))
-            theirs = [one for one in ids if owners[one] == next(iter(nodes))]
+            theirs = [one for one in ids if owners[one] == NODES[0]]
             awake = [one for one in theirs if one < ids[active]]
             _until_answered(list(nodes.values()), ids[:active], _MADE)
             processes = sum(map(_systems, others))
             began = time.monotonic()
-            for pid in processes_of(lost.data_dir):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            _kill(lost)
             owned = _until_owned(lambda: server.execute(_LEFT, database)[0][0]) - began
             with ThreadPoolExecutor() as looks:
                 answers = looks.submit(_until_answered, others, awake, _HEALED)
@@ -96,10 +94,15 @@ def _nodes(stage: Stage, url: str) -> Iterator[dict[str, Maestro]]:
         yield nodes
     finally:
         for node in nodes.values():
-            for pid in processes_of(node.data_dir):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            _kill(node)
             node.process.wait()
+
+
+def _kill(node: Maestro) -> None:
+    """Kill all processes of a node."""
+    for pid in processes_of(node.data_dir):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _write_systems(url: str, node: Maestro, ids: Sequence[str], active: int) -> None:
