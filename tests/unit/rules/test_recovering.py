@@ -28,6 +28,18 @@ def failed_with_a_result(m: Driver) -> None:
     m.end()
 
 
+def outdated_in_line(m: Driver) -> None:
+    """Such a run is retried, and another one commits while it stands in line."""
+    failed_with_a_result(m)
+    m.hold("i2", P3, id_="d2")
+    m.tell(facts.Approved("d2", "anna", m.ticket()))
+    m.notified()
+    m.start_impact()
+    m.retry("d1")
+    m.queues_updated()
+    m.held_committed()
+
+
 # --- kept results --------------------------------------------------------------------------------------------
 
 
@@ -59,14 +71,7 @@ def test_it_is_superseded_when_anything_was_committed_since(m: Driver) -> None:
 
 
 def test_also_when_it_was_committed_while_the_retry_stood_in_line(m: Driver) -> None:
-    failed_with_a_result(m)
-    m.hold("i2", P3, id_="d2")
-    m.tell(facts.Approved("d2", "anna", m.ticket()))
-    m.notified()
-    m.start_impact()
-    m.retry("d1")
-    m.queues_updated()
-    m.held_committed()
+    outdated_in_line(m)
     other = m.system.documents["d2"]
     assert not m.system.documents["d1"].kept
     m.override("failure", "d2")
@@ -78,14 +83,7 @@ def test_also_when_it_was_committed_while_the_retry_stood_in_line(m: Driver) -> 
 
 
 def test_leaving_the_line_makes_no_outdated_result_count_again(m: Driver) -> None:
-    failed_with_a_result(m)
-    m.hold("i2", P3, id_="d2")
-    m.tell(facts.Approved("d2", "anna", m.ticket()))
-    m.notified()
-    m.start_impact()
-    m.retry("d1")
-    m.queues_updated()
-    m.held_committed()
+    outdated_in_line(m)
     m.tell(facts.Cancelled("d1", "anna", m.ticket()))
     first = m.system.documents["d1"]
     assert first.status is Status.CANCELLED
