@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from maestro.settings.model import BrokerSettings
 from tests.support.brokers import Place
+from tests.support.lacking import lacking
 from tests.support.postgres import PostgresNode, find_programs
 from tests.support.rabbitmq import RabbitMQNode, find_server
 
@@ -44,9 +45,7 @@ def _logging_as_it_was() -> Iterator[None]:
 def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQNode]:
     """A private RabbitMQ node, shared by the whole run; a test that kills it must start it again."""
     if find_server() is None:
-        if os.environ.get("CI"):
-            pytest.fail("rabbitmq-server is not installed, and in CI it must be")
-        pytest.skip("rabbitmq-server is not installed")
+        lacking("rabbitmq-server")
     node = RabbitMQNode(tmp_path_factory.mktemp("rabbitmq"))
     try:
         node.start()
@@ -59,9 +58,7 @@ def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ
 def postgres_node() -> Iterator[PostgresNode]:
     """A private PostgreSQL, shared by the whole run; a test that stops it must start it again."""
     if find_programs() is None:
-        if os.environ.get("CI"):
-            pytest.fail("PostgreSQL is not installed, and in CI it must be")
-        pytest.skip("PostgreSQL is not installed")
+        lacking("PostgreSQL")
     node = PostgresNode()
     try:
         node.start()

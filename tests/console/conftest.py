@@ -1,7 +1,6 @@
 """One Maestro and one browser for all tests of the console; each test has a system of its own, and no memories."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from tests.support.background import Background
 from tests.support.browser import Browser, missing
+from tests.support.lacking import lacking
 from tests.support.scene import Scene
 from tests.support.stage import stage
 from tests.support.tenant import Tenant
@@ -26,8 +26,8 @@ POLICIES = [
 @pytest.fixture(scope="session", autouse=True)
 def browser_there() -> None:
     """Skip without a browser; in CI it must be there."""
-    if lacking := missing():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
+    if absent := missing():
+        lacking(absent)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from tests.faults.figures import note
 from tests.faults.load import Load
 from tests.faults.watching import watched
 from tests.support.cluster import Cluster, cluster
+from tests.support.lacking import lacking
 from tests.support.postgres import PostgresNode
 from tests.support.rabbitmq import RabbitMQCluster, RabbitMQNode, find_server
 from tests.support.stage import Stage, eventually
@@ -32,7 +33,7 @@ HEALED = 120.0
 def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQCluster]:
     """Three nodes of RabbitMQ; the last test here leaves one that may still be on its way back."""
     if find_server() is None:
-        pytest.skip("rabbitmq-server is not installed")
+        lacking("rabbitmq-server")
     nodes = RabbitMQCluster(tmp_path_factory.mktemp("brokers"))
     try:
         nodes.start()

@@ -17,6 +17,7 @@ from tests.faults.figures import note
 from tests.faults.load import Load
 from tests.faults.watching import watched
 from tests.support.cluster import LEASE, cluster
+from tests.support.lacking import lacking
 from tests.support.postgres import PASSWORD, PostgresNode, find_programs
 from tests.support.stage import eventually
 
@@ -32,7 +33,7 @@ IN_HAND = Counter(dict.fromkeys(SYSTEMS, 2))
 def primary() -> Iterator[PostgresNode]:
     """A server of this test's own, which it may lose."""
     if find_programs() is None:
-        pytest.skip("PostgreSQL is not installed")
+        lacking("PostgreSQL")
     node = PostgresNode()
     try:
         node.start()

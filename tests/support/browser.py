@@ -50,9 +50,9 @@ def _started(options: webdriver.ChromeOptions, environment: dict[str, str]) -> w
 
 
 def missing() -> str:
-    """Say what a browser test lacks on this machine; empty when nothing."""
-    lacking = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
-    return f"{' and '.join(lacking)} not installed (Debian: chromium, chromium-driver)" if lacking else ""
+    """Name what a browser test lacks on this machine; empty: nothing."""
+    absent = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+    return f"{' and '.join(absent)} (Debian: chromium, chromium-driver)" if absent else ""
 
 
 class Browser:

@@ -24,6 +24,7 @@ from maestro.http.routes import operations
 from maestro.settings.environment import environment_notes
 from maestro.settings.loading import load
 from maestro.settings.model import PlatformSettings, Settings
+from tests.support.lacking import lacking
 from tests.support.metric_names import PROMETHEUS
 
 ROOT = Path(__file__).parents[3]
@@ -66,9 +67,7 @@ async def nobody(_: object) -> Any:
 
 def needs(module: str, package: str) -> Any:
     if importlib.util.find_spec(module) is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{package} is not installed, and in CI it must be")
-        pytest.skip(f"{package} is not installed")
+        lacking(package)
     return importlib.import_module(module)
 
 
