@@ -22,7 +22,9 @@ async def check_processes(site: Site) -> list[Finding]:
 def _findings(site: Site) -> Iterator[Finding]:
     record = site.record
     known = {os.getpid()}
-    if record is None:
+    if site.record_problem:
+        yield warning(CHECK, "run.json", site.record_problem, "maestro serve")
+    elif record is None:
         yield ok(CHECK, "run.json", "no run left anything behind")
     else:
         known |= {record.main.pid, *(actor.pid for actor in record.actors.values())}

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from maestro.actors.errors import RecordUnreadable
 from maestro.actors.run_record import RunFolder, RunRecord
 from maestro.client.api import Maestro
 from maestro.client.errors import NotReachable, Rejected
@@ -27,6 +28,8 @@ class Site:
     maestro: Maestro
     #: What the last start wrote down; None after an orderly stop.
     record: RunRecord | None
+    #: Why that cannot be read; empty: it can.
+    record_problem: str = ""
     #: Why the gateway gives no answer; empty when it does.
     unreachable: str = ""
     #: The gateway's refusal to tell whether all is ready, or which systems there are.
@@ -67,7 +70,11 @@ async def look(settings: Settings, url: str, token: str) -> Site:
         BadTarget: the URL or the token is none.
     """
     maestro = Maestro(Target(url.rstrip("/") or gateway_url(settings.http), token, TIMEOUT))
-    record = RunFolder(settings.data_dir).read()
+    record, record_problem = None, ""
+    try:
+        record = RunFolder(settings.data_dir).read()
+    except RecordUnreadable as problem:
+        record_problem = str(problem)
     stored: tuple[str, ...] = ()
     with suppress(StoreError):  # then the check of the stores says why
         stored = tuple(await open_stores(settings).systems())
@@ -76,13 +83,14 @@ async def look(settings: Settings, url: str, token: str) -> Site:
         not_ready = _not_ready(maestro)
         answer = maestro.systems()
     except Rejected as refused:
-        return Site(settings, maestro, record, refused=refused, not_ready=not_ready, stored=stored)
+        return Site(settings, maestro, record, record_problem, refused=refused, not_ready=not_ready, stored=stored)
     except NotReachable as problem:
-        return Site(settings, maestro, record, unreachable=str(problem), stored=stored)
+        return Site(settings, maestro, record, record_problem, unreachable=str(problem), stored=stored)
     return Site(
         settings,
         maestro,
         record,
+        record_problem,
         not_ready=not_ready,
         served=tuple(answer.value),
         stored=stored,

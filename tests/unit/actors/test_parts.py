@@ -13,13 +13,15 @@ from thespian.system.transport import ReceiveEnvelope, TransmitIntent
 
 from maestro.actors import processes, wire
 from maestro.actors.backoff import RestartBackoff
+from maestro.actors.bootstrap import ActorRuntime
 from maestro.actors.endpoint import address_of
-from maestro.actors.errors import AlreadyRunning
+from maestro.actors.errors import AlreadyRunning, RecordUnreadable
 from maestro.actors.outbox import Outbox
 from maestro.actors.processes import Process
 from maestro.actors.run_record import RunFolder, RunRecord
 from maestro.actors.unix_sockets import make_ports
 from maestro.actors.wire import SignedPickle
+from maestro.settings.model import Settings
 
 
 def readable(outbox: Outbox) -> bool:
@@ -146,9 +148,32 @@ def test_what_an_earlier_run_left_is_killed(tmp_path: Path, sleeper: subprocess.
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"run_id": 3}'])
-def test_a_broken_record_is_no_record(tmp_path: Path, content: bytes) -> None:
+def test_a_broken_record_names_nobody_and_says_so(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
-    assert RunFolder(tmp_path).read() is None
+    folder = RunFolder(tmp_path)
+    with pytest.raises(RecordUnreadable, match=r"run\.json cannot be read"):
+        folder.read()
+    folder.acquire()
+    assert folder.left == []
+    assert "run.json" in folder.unknown
+    folder.release()
+
+
+async def test_with_a_broken_record_a_start_does_not_say_that_nothing_of_the_former_run_goes_on(tmp_path: Path) -> None:
+    ends_at_once = RuntimeError("looked")
+    known: list[bool] = []
+
+    def look() -> None:
+        known.append(runtime.former_ended)
+        raise ends_at_once
+
+    for content, ended in ((None, True), (b"{", False)):
+        if content is not None:
+            (tmp_path / "run.json").write_bytes(content)
+        runtime = ActorRuntime(Settings(data_dir=tmp_path))
+        with pytest.raises(RuntimeError, match="looked"):
+            await runtime.launch(look)
+        assert known.pop() is ended
 
 
 def test_the_first_restart_is_at_once_and_a_proven_life_forgives() -> None:

@@ -22,6 +22,7 @@ from maestro.doctor.clock import check_clock
 from maestro.doctor.examination import _checked
 from maestro.doctor.finding import Finding, Level
 from maestro.doctor.gateway import check_gateway
+from maestro.doctor.processes import check_processes
 from maestro.doctor.reprocessings import last_progress
 from maestro.doctor.site import Site, _is_elsewhere, gateway_url
 from maestro.settings.model import HttpSettings, Settings
@@ -50,6 +51,12 @@ async def test_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: floa
     (one,) = await stores.check_disk(site(tmp_path))
     assert one.level is level
     assert (level is Level.OK) == (not one.mend)
+
+
+async def test_a_record_that_cannot_be_read_is_not_the_end_of_all_processes(tmp_path: Path) -> None:
+    (one,) = await check_processes(site(tmp_path, record_problem="run.json cannot be read: it is truncated"))
+    assert one.level is Level.WARNING
+    assert "truncated" in one.message
 
 
 async def test_a_file_of_somebody_else(tmp_path: Path) -> None:
