@@ -71,8 +71,11 @@ class Tables(MemoryNodes):
     away = False
     #: How often marks are asked for in vain.
     marks_away = 0
+    bug = False
 
     async def rest_marks(self, lease: Lease, system_ids: Iterable[str]) -> dict[str, bytes]:
+        if self.bug:
+            raise LookupError("a bug")
         if self.marks_away:
             self.marks_away -= 1
             raise StoreAway("PostgreSQL: no answer in time")
@@ -363,3 +366,12 @@ def test_nodes_that_would_judge_otherwise_differ(tmp_path: Path) -> None:
     assert node_of(other, 3).settings_digest != same.settings_digest
     unnamed = Settings(data_dir=tmp_path)
     assert node_name(unnamed).replace("-", "").replace(".", "").isalnum()
+
+
+async def test_whatever_keeps_the_marks_away_all_systems_are_served(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.tables.bug = True
+    await world.begin()
+    world.keeper.found(many := [f"s{number:03d}" for number in range(250)])
+    await eventually(lambda: world.actors.served == set(many), "served")
+    await world.stack.aclose()
