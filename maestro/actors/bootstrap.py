@@ -32,11 +32,11 @@ from maestro.actors import processes, wire
 from maestro.actors.backoff import RestartBackoff
 from maestro.actors.client import EndpointClient
 from maestro.actors.endpoint import Endpoint, address_of
-from maestro.actors.errors import ActorsFailed, RecordUnreadable
+from maestro.actors.errors import ActorsFailed
 from maestro.actors.host_process import HostProcess
 from maestro.actors.messages import Address, Factories, HostOrder, HostReport, StopServices
 from maestro.actors.processes import Process
-from maestro.actors.run_record import RunFolder, RunRecord, processes_of
+from maestro.actors.run_record import RecordUnreadable, RunFolder, RunRecord, processes_of
 from maestro.actors.unix_sockets import make_ports
 from maestro.board.lease import Standing, make_lease
 from maestro.board.node_lease import NodeLeaseHolder

@@ -37,12 +37,5 @@ class FolderUnusable(RuntimeError):  # noqa: N818 - as above
         super().__init__(f"data_dir {folder.absolute()} cannot be used: {problem.strerror}")
 
 
-class RecordUnreadable(RuntimeError):  # noqa: N818 - as above
-    """The record of a run's processes cannot be read, as the loss of power may leave it."""
-
-    def __init__(self, path: Path, problem: str) -> None:
-        super().__init__(f"{path} cannot be read: {problem}")
-
-
 class ActorsFailed(RuntimeError):  # noqa: N818 - as above
     """The actor system did not come up; the log and `thespian.log` in the data folder say why."""

@@ -16,10 +16,14 @@ import msgspec
 
 from maestro import whole_file
 from maestro.actors import processes
-from maestro.actors.errors import AlreadyRunning, FolderUnusable, RecordUnreadable
+from maestro.actors.errors import AlreadyRunning, FolderUnusable
 from maestro.actors.processes import Process
 
 _END_TIMEOUT: Final = 5.0
+
+
+class RecordUnreadable(RuntimeError):  # noqa: N818 - a fact
+    """The record of a run's processes cannot be read, as the loss of power may leave it."""
 
 
 class RunRecord(msgspec.Struct, frozen=True):
@@ -88,9 +92,9 @@ class RunFolder:
         except FileNotFoundError:
             return None
         except OSError as problem:
-            raise RecordUnreadable(self._record_path, problem.strerror or "") from problem
+            raise RecordUnreadable(f"{self._record_path}: cannot be read: {problem.strerror}") from problem
         except msgspec.DecodeError as problem:
-            raise RecordUnreadable(self._record_path, str(problem)) from problem
+            raise RecordUnreadable(f"{self._record_path}: is damaged: {problem}") from problem
 
     def write(self, record: RunRecord) -> None:
         """Replace the record in one step."""

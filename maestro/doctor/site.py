@@ -5,8 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from maestro.actors.errors import RecordUnreadable
-from maestro.actors.run_record import RunFolder, RunRecord
+from maestro.actors.run_record import RecordUnreadable, RunFolder, RunRecord
 from maestro.client.api import Maestro
 from maestro.client.errors import NotReachable, Rejected
 from maestro.client.shapes.systems import System

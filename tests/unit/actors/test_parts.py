@@ -15,10 +15,10 @@ from maestro.actors import processes, wire
 from maestro.actors.backoff import RestartBackoff
 from maestro.actors.bootstrap import ActorRuntime
 from maestro.actors.endpoint import address_of
-from maestro.actors.errors import AlreadyRunning, RecordUnreadable
+from maestro.actors.errors import AlreadyRunning
 from maestro.actors.outbox import Outbox
 from maestro.actors.processes import Process
-from maestro.actors.run_record import RunFolder, RunRecord
+from maestro.actors.run_record import RecordUnreadable, RunFolder, RunRecord
 from maestro.actors.unix_sockets import make_ports
 from maestro.actors.wire import SignedPickle
 from maestro.settings.model import Settings
@@ -151,7 +151,7 @@ def test_what_an_earlier_run_left_is_killed(tmp_path: Path, sleeper: subprocess.
 def test_a_broken_record_names_nobody_and_says_so(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
     folder = RunFolder(tmp_path)
-    with pytest.raises(RecordUnreadable, match=r"run\.json cannot be read"):
+    with pytest.raises(RecordUnreadable, match=r"run\.json: is damaged"):
         folder.read()
     folder.acquire()
     assert folder.left == []

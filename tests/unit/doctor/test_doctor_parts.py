@@ -54,7 +54,7 @@ async def test_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: floa
 
 
 async def test_a_record_that_cannot_be_read_is_not_the_end_of_all_processes(tmp_path: Path) -> None:
-    (one,) = await check_processes(site(tmp_path, record_problem="run.json cannot be read: it is truncated"))
+    (one,) = await check_processes(site(tmp_path, record_problem="run.json: is damaged: it is truncated"))
     assert one.level is Level.WARNING
     assert "truncated" in one.message
 
