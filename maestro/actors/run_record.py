@@ -87,14 +87,15 @@ class RunFolder:
 
     def read(self) -> RunRecord | None:
         """Return the record, None without one. Raises `RecordUnreadable`."""
+        path = self._record_path
         try:
-            return msgspec.json.decode(self._record_path.read_bytes(), type=RunRecord)
+            return msgspec.json.decode(path.read_bytes(), type=RunRecord)
         except FileNotFoundError:
             return None
         except OSError as problem:
-            raise RecordUnreadable(f"{self._record_path}: cannot be read: {problem.strerror}") from problem
+            raise RecordUnreadable(f"{path}: cannot be read: {problem.strerror}") from problem
         except msgspec.DecodeError as problem:
-            raise RecordUnreadable(f"{self._record_path}: is damaged: {problem}") from problem
+            raise RecordUnreadable(f"{path}: is damaged: {problem}") from problem
 
     def write(self, record: RunRecord) -> None:
         """Replace the record in one step."""
