@@ -21,7 +21,8 @@ from maestro.cluster.node import Lease
 from maestro.keeper import Keeper, NodeOut, keeping, node_of
 from maestro.messages.answers import Answer, Code
 from maestro.messages.questions import Question
-from maestro.settings.model import BrokerSettings, ClusterSettings, ReprocessingSettings, Settings, StoreSettings
+from maestro.settings.model import ReprocessingSettings, Settings
+from maestro.settings.servers import BrokerSettings, ClusterSettings, StoreSettings
 from maestro.store.base import StoreAway
 from maestro.store.held_lease import read_lease
 from maestro.store.installation import Installation, node_name, write_installation
