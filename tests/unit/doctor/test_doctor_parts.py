@@ -25,7 +25,7 @@ from maestro.doctor.finding import Finding, Level
 from maestro.doctor.gateway import check_gateway
 from maestro.doctor.processes import check_processes
 from maestro.doctor.reprocessings import last_progress
-from maestro.doctor.site import Site, _is_elsewhere, gateway_url
+from maestro.doctor.site import Site, _is_elsewhere
 from maestro.settings.model import ActorSettings, HttpSettings, Settings
 
 GIGABYTE = 1024**3
@@ -162,13 +162,6 @@ def test_progress_is_the_last_replay_or_change_of_status() -> None:
     history = (Entry("approved", "1970-01-01T00:00:05.0"), Entry("running", "1970-01-01T00:00:10.0"))
     assert last_progress(Document("d", "s", "running", history=history, units=units)) == 20
     assert last_progress(Document("d", "s", "running", history=history)) == 10
-
-
-def test_the_gateway_seen_from_its_own_machine() -> None:
-    assert gateway_url(HttpSettings(host="0.0.0.0", port=1)) == "http://127.0.0.1:1"
-    assert gateway_url(HttpSettings(host="::", port=1)) == "http://[::1]:1"
-    assert gateway_url(HttpSettings(host="m", port=1)) == "http://m:1"
-    assert gateway_url(HttpSettings(host="m", port=1, tls_cert="c", tls_key="k")) == "https://m:1"
 
 
 @pytest.mark.parametrize(
