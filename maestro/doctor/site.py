@@ -10,13 +10,13 @@ from maestro.client.api import Maestro
 from maestro.client.errors import NotReachable, Rejected
 from maestro.client.shapes.systems import System
 from maestro.client.target import Target
-from maestro.settings.model import HttpSettings, Settings
+from maestro.settings.addresses import gateway_url
+from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.door import open_stores
 
 #: Seconds that Maestro has for an answer.
 TIMEOUT = 15.0
-_ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +97,6 @@ async def look(settings: Settings, url: str, token: str) -> Site:
         date=answer.date,
         asked_at=time.time(),
     )
-
-
-def gateway_url(http: HttpSettings) -> str:
-    """Return where the gateway of these settings is, seen from its own machine."""
-    host = _ANYWHERE.get(http.host, http.host)
-    scheme = "https" if http.tls_cert else "http"
-    return f"{scheme}://[{host}]:{http.port}" if ":" in host else f"{scheme}://{host}:{http.port}"
 
 
 def _is_elsewhere(settings: Settings, record: RunRecord | None, url: str) -> bool:
