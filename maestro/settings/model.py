@@ -103,6 +103,9 @@ class ActorSettings(Section):
     idle_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 600.0
     #: Actors that start side by side; the next is started once one of them is up.
     start_at_once: Annotated[int, Field(ge=1, le=1000)] = 12
+    #: Let the kernel merge the equal pages of all actors, if it does that at all (KSM): a system takes a third of the
+    #: memory. Others who share such a kernel may find out whether a page of theirs is in an actor too.
+    merge_memory: bool = False
 
     @property
     def beat_every(self) -> float:

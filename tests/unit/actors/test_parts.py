@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from thespian.system.transport import ReceiveEnvelope, TransmitIntent
@@ -125,6 +126,27 @@ def test_who_is_gone_already_is_seen_to_have_ended(who: Process) -> None:
     watch = processes.Watch({"gone": who})
     assert watch.ended() == ["gone"]
     watch.close()
+
+
+def test_a_process_lets_the_kernel_merge_its_memory_and_that_of_those_it_forks() -> None:
+    script = (
+        "import os; from maestro.actors import processes; processes.merge_memory(); "
+        "os._exit(os.waitpid(pid, 0)[1] >> 8) if (pid := os.fork()) else None; "
+        "os._exit('ksm_merge_any: yes' not in open('/proc/self/ksm_stat').read())"
+    )
+    try:
+        merged = "ksm_merge_any" in Path("/proc/self/ksm_stat").read_text()
+    except FileNotFoundError:
+        merged = False
+    if not merged:
+        pytest.skip("this kernel merges no pages, or does not tell")
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_a_kernel_that_cannot_merge_memory_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_LIBC", SimpleNamespace(prctl=lambda *_: -1))
+    with pytest.raises(OSError, match="PR_SET_MEMORY_MERGE"):
+        processes.merge_memory()
 
 
 def test_the_run_folder_is_one_runs_own(tmp_path: Path) -> None:
