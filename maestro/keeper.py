@@ -335,7 +335,7 @@ class Keeper:
 
     @property
     def _former_stands_still(self) -> bool:
-        """Whether nobody renews the former lease: a node that lives does so within a beat and the time of its answer."""
+        """Whether nobody renews the former lease: one that lives does so within a beat and the time of its answer."""
         if self._former_seen is None:
             return False
         _, since, until = self._former_seen
