@@ -106,6 +106,7 @@ def rows(*, quick: bool) -> dict[str, Measure]:  # the table, as a person reads 
         "takeover-10000": lost_node(10_000, 300),
         "memory-1": Measure(partial(memory, systems=1, wanted=70)),
         "memory-50": Measure(partial(memory, systems=50, wanted=330)),
+        "memory-50-merged": Measure(partial(memory, systems=50, wanted=330, merged=True)),
         "paced": Measure(partial(paced, systems=8, rate=200, seconds=seconds * 2)),
         "locks-1": Measure(partial(lock_checks, systems=1, seconds=seconds)),
         "locks-50": Measure(partial(lock_checks, systems=50, seconds=seconds)),

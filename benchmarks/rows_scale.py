@@ -1,8 +1,10 @@
 """Rows of many systems, and of many events that wait."""
 
+import os
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.bench import SETTLED, Bench, background, one_waiting, run, wait_for
@@ -22,6 +24,11 @@ from maestro.system.repository import Repository
 
 SYSTEM = "sys0"
 EVENTS_EACH = 50
+#: How the kernel is told to merge equal pages; pages it looks at before it pauses; times it goes through all memory: it
+#: merges what it has seen unchanged.
+KSM = Path("/sys/kernel/mm/ksm")
+MERGED_AT_ONCE = 4000
+SCANS = 4
 
 
 def start(bench: Bench, systems: int, documents: int, units: int, idle_seconds: float) -> list[Row]:
@@ -121,19 +128,21 @@ def drain(bench: Bench, count: int, live: float | None) -> list[Row]:
     ]  # fmt: skip
 
 
-def memory(bench: Bench, systems: int, wanted: float) -> list[Row]:
+def memory(bench: Bench, systems: int, wanted: float, *, merged: bool = False) -> list[Row]:
     """Let each system commit some events, and measure what all processes have for themselves, shared pages divided.
 
-    The floor is a bare aiohttp handler.
+    The floor is a bare aiohttp handler. `merged`: once the kernel has merged what is equal; it takes root.
     """
     ids = [f"sys{n}" for n in range(systems)]
-    with bench.stage(ids) as stage, stage.serving(), stage.publisher() as publisher:
+    merging = {"MAESTRO_ACTORS__MERGE_MEMORY": "true"} if merged else {}
+    with bench.stage(ids, **merging) as stage, stage.serving(), stage.publisher() as publisher:
         time.sleep(SETTLED)
         for _ in range(EVENTS_EACH):
             for system in ids:
                 publisher.event(system)
         stage.committed(EVENTS_EACH * systems, 60)
         time.sleep(1)
+        more: dict[str, object] = _merged() if merged else {}
         found = {name: pss_megabytes(pid) for name, pid in pids(stage.maestro.data_dir).items()}
     port = free_port()
     with background("benchmarks.floors", "handler", port) as bare:
@@ -141,12 +150,39 @@ def memory(bench: Bench, systems: int, wanted: float) -> list[Row]:
         floor = pss_megabytes(bare.pid)
     own = [size for name, size in found.items() if kind(name) == "systems"]
     by_kind = {name: round(size, 1) for name, size in found.items() if kind(name) != "systems"}
-    name = f"memory, {systems} system{'s' * (systems > 1)}"
+    name = f"memory, {systems} system{'s' * (systems > 1)}{', merged by the kernel' * merged}"
     return [
-        Row(f"{name}: the whole", sum(found.values()), "MB (PSS)", wanted, at_most=True, floor=floor, more=by_kind),
+        Row(f"{name}: the whole", sum(found.values()), "MB (PSS)", wanted, at_most=True, floor=floor,
+            more=by_kind | more),
         Row(f"{name}: each system", sum(own) / len(own), "MB (PSS)", 6, at_most=True,
             more={"largest": round(max(own), 1)}),
     ]  # fmt: skip
+
+
+def _merged() -> dict[str, object]:
+    """Have the kernel go through all memory, fast, until it has merged what is equal; return what that took."""
+    before = {name: (KSM / name).read_text() for name in ("run", "pages_to_scan")}
+    cpu = _ksmd_seconds()
+    try:
+        (KSM / "pages_to_scan").write_text(str(MERGED_AT_ONCE))
+        (KSM / "run").write_text("1")
+        until = int((KSM / "full_scans").read_text()) + SCANS
+        wait_for(lambda: int((KSM / "full_scans").read_text()) >= until, "equal pages are merged", 200, pause=0.5)
+        return {"merged, MB": round(int((KSM / "pages_sharing").read_text()) * 4096 / 2**20),
+                "ksmd's CPU, s": round(_ksmd_seconds() - cpu, 1)}  # fmt: skip
+    finally:
+        for name, text in before.items():
+            (KSM / name).write_text(text)
+
+
+def _ksmd_seconds() -> float:
+    """Return the CPU seconds of the kernel's thread that merges pages."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            name, _, fields = stat.read_text().partition(") ")
+            if name.endswith("(ksmd"):
+                return int(fields.split()[12]) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def consume(bench: Bench, count: int) -> Row:

@@ -75,6 +75,9 @@ class SharedTokens:
         """Have the copy there. The tokens of a data folder whose stores moved to PostgreSQL are taken along, once.
 
         Those of a folder that comes later do not hold: they are kept in another file, and a warning names them.
+
+        Raises:
+            TokenError: PostgreSQL is away, or the copy cannot be made.
         """
         file = TokenFile(data_dir)
         version, entries = await self._read()
@@ -86,7 +89,10 @@ class SharedTokens:
             except StoreError as problem:
                 raise TokenError(str(problem)) from problem
             version, entries = await self._read()
-        _copy(file, entries)
+        try:
+            _copy(file, entries)
+        except OSError as problem:
+            raise TokenError(f"{file.path}: cannot be written: {problem.strerror}") from problem
 
     async def follow(self, data_dir: Path) -> None:
         """Keep the copy up to date, for as long as it is wanted."""

@@ -36,7 +36,7 @@ from maestro.actors.errors import ActorsFailed
 from maestro.actors.host_process import HostProcess
 from maestro.actors.messages import Address, Factories, HostOrder, HostReport, StopServices
 from maestro.actors.processes import Process
-from maestro.actors.run_record import RunFolder, RunRecord, processes_of
+from maestro.actors.run_record import RecordUnreadable, RunFolder, RunRecord, processes_of
 from maestro.actors.unix_sockets import make_ports
 from maestro.board.lease import Standing, make_lease
 from maestro.board.node_lease import NodeLeaseHolder
@@ -105,6 +105,7 @@ class ActorRuntime:
         """
         try:
             self._folder.acquire()
+            self._tell_of_former()
             check()
             shared = self._settings.broker.shared
             begun = begin_start(self._settings.data_dir)
@@ -168,7 +169,18 @@ class ActorRuntime:
     @property
     def former_ended(self) -> bool:
         """Whether nothing of an earlier start in this data folder, which is ours, goes on."""
-        return self._folder.held and not self._folder.left
+        return self._folder.held and not self._folder.left and not self._folder.unknown
+
+    def _tell_of_former(self) -> None:
+        if self._folder.unknown:
+            self._log.warning(
+                "a former run's processes are not known: one that lives on keeps its stores until it ends; "
+                "maestro doctor names it",
+                cause=self._folder.unknown,
+            )
+        if self._folder.left:
+            pids = [process.pid for process in self._folder.left]
+            self._log.critical("processes of a former run could not be ended: they keep their stores", pids=pids)
 
     async def _trust_marks(self, installation: Installation) -> None:
         """Keep the marks of the systems that need not be started. Raises `StoreError`."""
@@ -324,8 +336,9 @@ class ActorRuntime:
     def _all_processes(self) -> list[processes.Process]:
         """Return every process of the actor system: the known ones, and what they have forked since."""
         known = {process.pid: process for process in self._roots.values()}
-        record = self._folder.read()
-        known |= {process.pid: process for process in record.actors.values()} if record else {}
+        with suppress(RecordUnreadable):  # a former run's: we have written none yet
+            record = self._folder.read()
+            known |= {process.pid: process for process in record.actors.values()} if record else {}
         for root in list(self._roots.values()):
             known |= {pid: processes.process(pid) for pid in processes.children(root.pid)} if root.alive else {}
         return list(known.values())

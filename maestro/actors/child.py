@@ -62,6 +62,8 @@ class Child:
     wakes: int = 0
     #: It was passivated, and has not come up since.
     waking: bool = False
+    #: Somebody has something for it while its process, which has left its mark, is about to end.
+    wanted: bool = False
     #: How often its order to start was repeated.
     repeats: int = 0
     restart_at: float = 0.0

@@ -43,6 +43,8 @@ def main() -> int:
     wire.install(order.key, order.settings.data_dir.resolve(), order.log_file)
     processes.begin_lineage()
     processes.adopt_orphans()
+    if order.settings.actors.merge_memory:
+        _merge_memory()
     try:
         report = _start(order)
     except BaseException:
@@ -78,6 +80,18 @@ def _start(order: HostOrder) -> HostReport:
         raise RuntimeError(f"the supervisor did not answer for this run: {answer!r}")
     port = supervisor.addressDetails.sockname[1]
     return HostReport(processes.parent(answer.pid), answer.pid, port)
+
+
+def _merge_memory() -> None:
+    """Let the kernel merge what the actors have in common; say so when nothing comes of it."""
+    log = logs.get(part="host")
+    try:
+        processes.merge_memory()
+    except OSError as problem:
+        log.warning("memory.not_merged", cause=f"this kernel cannot merge pages: {problem}")
+        return
+    if not processes.memory_is_merged():
+        log.warning("memory.not_merged", cause="the kernel merges no pages: /sys/kernel/mm/ksm/run is not 1")
 
 
 def _tie_to_main(main_pid: int) -> None:

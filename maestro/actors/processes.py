@@ -19,7 +19,10 @@ from msgspec import Struct
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_GET_CHILD_SUBREAPER: Final = 37
+_PR_SET_MEMORY_MERGE: Final = 67
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
+#: "1": the kernel merges equal pages.
+_KSM_RUN: Final = Path("/sys/kernel/mm/ksm/run")
 #: Fields of /proc/<pid>/stat behind the command: state, parent, and start time in clock ticks since boot.
 _STATE, _PARENT, _START = 0, 1, 19
 
@@ -192,3 +195,24 @@ def trim_memory() -> None:
     with suppress(AttributeError):  # not every C library has it
         _LIBC.malloc_trim(0)
     gc.freeze()
+
+
+def merge_memory() -> None:
+    """Let the kernel merge equal pages of this process and of all it forks from now on, with those of others that do.
+
+    Actors copy pages that they share with their forker when a reference count in them changes, and end up with many
+    equal copies. It happens only while root has the kernel do it (`/sys/kernel/mm/ksm/run`).
+
+    Raises:
+        OSError: the kernel cannot (before Linux 6.4, or built without KSM).
+    """
+    if _LIBC.prctl(_PR_SET_MEMORY_MERGE, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "PR_SET_MEMORY_MERGE")
+
+
+def memory_is_merged() -> bool:
+    """Whether the kernel merges equal pages now, of those that let it."""
+    try:
+        return _KSM_RUN.read_text().strip() == "1"
+    except OSError:
+        return False

@@ -1,7 +1,9 @@
 """One Maestro per data folder: the run lock, and the record of a run's processes for the next one to clean up after.
 
 The lock is held by the kernel for as long as the main process lives. `run.json` names every process with its start
-time, so that only what this run started is ever killed, however long ago it died.
+time, so that only what this run started is ever killed, however long ago it died. A record that cannot be read names
+nobody, so nobody is killed: what may live on, frozen, still owns its stores, by their locks or by PostgreSQL's fence,
+and nothing is done for them here until it has ended.
 """
 
 import fcntl
@@ -18,6 +20,10 @@ from maestro.actors.errors import AlreadyRunning, FolderUnusable
 from maestro.actors.processes import Process
 
 _END_TIMEOUT: Final = 5.0
+
+
+class RecordUnreadable(RuntimeError):  # noqa: N818 - a fact
+    """The record of a run's processes cannot be read, as the loss of power may leave it."""
 
 
 class RunRecord(msgspec.Struct, frozen=True):
@@ -39,6 +45,8 @@ class RunFolder:
         self._lock = -1
         #: What of an earlier run could not be ended.
         self.left: list[Process] = []
+        #: Why it is not known which processes an earlier run had; empty: it is.
+        self.unknown = ""
 
     def acquire(self) -> None:
         """Take the run lock, and kill what an earlier run left behind.
@@ -70,15 +78,24 @@ class RunFolder:
 
     def clean_up(self) -> list[Process]:
         """SIGKILL the recorded actors that still live; return those that could not be ended."""
-        record = self.read()
+        try:
+            record = self.read()
+        except RecordUnreadable as problem:
+            self.unknown = str(problem)
+            return []
         return [] if record is None else processes.end(record.actors.values(), _END_TIMEOUT)
 
     def read(self) -> RunRecord | None:
-        """Return the record, None without one or with one that does not parse."""
+        """Return the record, None without one. Raises `RecordUnreadable`."""
+        path = self._record_path
         try:
-            return msgspec.json.decode(self._record_path.read_bytes(), type=RunRecord)
-        except (FileNotFoundError, msgspec.DecodeError):
+            return msgspec.json.decode(path.read_bytes(), type=RunRecord)
+        except FileNotFoundError:
             return None
+        except OSError as problem:
+            raise RecordUnreadable(f"{path}: cannot be read: {problem.strerror}") from problem
+        except msgspec.DecodeError as problem:
+            raise RecordUnreadable(f"{path}: is damaged: {problem}") from problem
 
     def write(self, record: RunRecord) -> None:
         """Replace the record in one step."""

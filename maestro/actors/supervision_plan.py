@@ -164,7 +164,10 @@ class SupervisionPlan:
         self._changed(child)
 
     def wake(self, system_ids: Iterable[str], now: float) -> list[Command]:
-        """Have an actor again for each of these systems that is passivated; to the others nothing happens."""
+        """Have an actor again for each of these systems that is passivated, or as soon as it is.
+
+        One that runs and has left its mark is about to end; to others with a process nothing happens.
+        """
         if self._stages is not None:
             return []
         commands: list[Command] = []
@@ -173,10 +176,15 @@ class SupervisionPlan:
             if child is not None and child.lives and not self._alive(child.process):
                 commands += self._bury(child, now)
             if child is not None and child.state is State.PASSIVATED:
-                child.state, child.restart_at, child.waking = State.ABSENT, now, True
-                child.wakes += child.births > 0
-                self._changed(child)
+                self._awaken(child, now)
+            elif child is not None and child.state is State.RUNNING and self._rests(system_id):
+                child.wanted = True
         return commands + self._create_due(now)
+
+    def _awaken(self, child: Child, now: float) -> None:
+        child.state, child.restart_at, child.waking = State.ABSENT, now, True
+        child.wakes += child.births > 0
+        self._changed(child)
 
     def created(self, key: Key, address: Address, process: Process, now: float) -> list[Command]:
         """The actor has been forked. `address` serves until its first message brings the real one."""
@@ -186,7 +194,7 @@ class SupervisionPlan:
         child.epoch = self._epochs()
         self._by_epoch[child.epoch] = child
         child.started_at = child.heard_at = now
-        child.beat, child.answered, child.problem, child.repeats = 0.0, False, "", 0
+        child.beat, child.answered, child.problem, child.repeats, child.wanted = 0.0, False, "", 0, False
         child.births += 1
         self._changed(child)
         return [self._start(child, now)]
@@ -339,6 +347,8 @@ class SupervisionPlan:
             return []
         if at_rest:
             child.state, child.process, child.problem = State.PASSIVATED, NOBODY, ""
+            if child.wanted:
+                self._awaken(child, now)
             return []
         child.restart_at = now + child.backoff.after(now - child.started_at)
         child.state, child.waking = State.ABSENT, False

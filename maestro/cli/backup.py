@@ -17,8 +17,8 @@ from maestro.cli.session import Token, TokenFile, User
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError, Rejected
 from maestro.client.target import Target, read_token
-from maestro.doctor.site import gateway_url
 from maestro.language import t, tn
+from maestro.settings.addresses import gateway_url
 from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.copies import BEFORE, back_up_store, back_up_stores, backed_up, restore_system, take_copy

@@ -86,7 +86,7 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 -
         )
     for one in doc.set_aside or ():
         yield t("set aside"), f"{_on(one.instance_id, one.branch)}: {told(one.problem)}"
-    for unit in doc.not_finished:
+    for unit in doc.not_finished or ():
         said = t("named, and judged once its own commit is made")
         yield t("not finished"), f"{_on(unit.instance_id, unit.branch)}: {said}"
     for one in doc.left_out or ():

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from maestro.actors.processes import memory_is_merged
 from maestro.actors.run_record import RunRecord
 from maestro.doctor.finding import Finding, ok, problem, warning
 from maestro.doctor.site import Site
@@ -22,11 +23,16 @@ async def check_processes(site: Site) -> list[Finding]:
 def _findings(site: Site) -> Iterator[Finding]:
     record = site.record
     known = {os.getpid()}
-    if record is None:
+    if site.record_problem:
+        yield warning(CHECK, "run.json", site.record_problem, "maestro serve")
+    elif record is None:
         yield ok(CHECK, "run.json", "no run left anything behind")
     else:
         known |= {record.main.pid, *(actor.pid for actor in record.actors.values())}
         yield from _of_run(record)
+    if site.settings.actors.merge_memory and not memory_is_merged():
+        message = "actors.merge_memory is on, and the kernel merges no pages"
+        yield warning(CHECK, "memory", message, "echo 1 > /sys/kernel/mm/ksm/run (as root)")
     yield from _strangers(site.settings.data_dir, known)
 
 

@@ -5,18 +5,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from maestro.actors.run_record import RunFolder, RunRecord
+from maestro.actors.run_record import RecordUnreadable, RunFolder, RunRecord
 from maestro.client.api import Maestro
 from maestro.client.errors import NotReachable, Rejected
 from maestro.client.shapes.systems import System
 from maestro.client.target import Target
-from maestro.settings.model import HttpSettings, Settings
+from maestro.settings.addresses import gateway_url
+from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.door import open_stores
 
 #: Seconds that Maestro has for an answer.
 TIMEOUT = 15.0
-_ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Site:
     maestro: Maestro
     #: What the last start wrote down; None after an orderly stop.
     record: RunRecord | None
+    #: Why that cannot be read; empty: it can.
+    record_problem: str = ""
     #: Why the gateway gives no answer; empty when it does.
     unreachable: str = ""
     #: The gateway's refusal to tell whether all is ready, or which systems there are.
@@ -67,7 +69,11 @@ async def look(settings: Settings, url: str, token: str) -> Site:
         BadTarget: the URL or the token is none.
     """
     maestro = Maestro(Target(url.rstrip("/") or gateway_url(settings.http), token, TIMEOUT))
-    record = RunFolder(settings.data_dir).read()
+    record, record_problem = None, ""
+    try:
+        record = RunFolder(settings.data_dir).read()
+    except RecordUnreadable as problem:
+        record_problem = str(problem)
     stored: tuple[str, ...] = ()
     with suppress(StoreError):  # then the check of the stores says why
         stored = tuple(await open_stores(settings).systems())
@@ -76,13 +82,14 @@ async def look(settings: Settings, url: str, token: str) -> Site:
         not_ready = _not_ready(maestro)
         answer = maestro.systems()
     except Rejected as refused:
-        return Site(settings, maestro, record, refused=refused, not_ready=not_ready, stored=stored)
+        return Site(settings, maestro, record, record_problem, refused=refused, not_ready=not_ready, stored=stored)
     except NotReachable as problem:
-        return Site(settings, maestro, record, unreachable=str(problem), stored=stored)
+        return Site(settings, maestro, record, record_problem, unreachable=str(problem), stored=stored)
     return Site(
         settings,
         maestro,
         record,
+        record_problem,
         not_ready=not_ready,
         served=tuple(answer.value),
         stored=stored,
@@ -90,13 +97,6 @@ async def look(settings: Settings, url: str, token: str) -> Site:
         date=answer.date,
         asked_at=time.time(),
     )
-
-
-def gateway_url(http: HttpSettings) -> str:
-    """Return where the gateway of these settings is, seen from its own machine."""
-    host = _ANYWHERE.get(http.host, http.host)
-    scheme = "https" if http.tls_cert else "http"
-    return f"{scheme}://[{host}]:{http.port}" if ":" in host else f"{scheme}://{host}:{http.port}"
 
 
 def _is_elsewhere(settings: Settings, record: RunRecord | None, url: str) -> bool:

@@ -39,6 +39,7 @@ from maestro.http.todo_list import TodoList
 from maestro.notify.notifier import Notifier
 from maestro.settings.labels import Labels
 from maestro.settings.model import HttpSettings
+from maestro.telemetry.definitions import OF_REQUESTS
 from maestro.telemetry.metrics import MetricsRegistry
 
 
@@ -69,6 +70,7 @@ def create_app(
     app[ACTOR_CLIENT] = GuardedActorClient(actor_client)
     app[SETTINGS] = settings
     registry = app[METRICS] = registry or MetricsRegistry()
+    registry.show(OF_REQUESTS)
     app[GUARDS] = guards
     app[QUIET] = Quiet()
     app[ENTITIES] = entities or NoPages()

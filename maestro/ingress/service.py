@@ -42,6 +42,8 @@ from maestro.telemetry.metrics import MetricsRegistry, Sample, Snapshot
 EXIT_NOT_OURS = 77
 #: Seconds in which those that are to be woken gather for one message, and between two messages while they do not come.
 WAKE_SOON, WAKE_AGAIN = 0.002, 0.2
+#: Seconds between two looks whether a system that has taken its leave has left its mark, and for how long.
+LOOK_LEAVING, LEAVES_WITHIN = 0.005, 1.0
 #: Seconds after the end of the node's lease after which all is let go of: a beat that is a little late costs nothing.
 LET_GO_AFTER = 1.5
 #: Seconds between two looks at which systems this node of a cluster owns: a word of shared memory.
@@ -274,17 +276,24 @@ class IngressService:
         loop = asyncio.get_running_loop()
         self._wanted[system_id] = loop.time()
         self._fresh.append(system_id)
-        if len(self._fresh) == 1:
+        if self._soon is None:
             self._soon = loop.call_later(WAKE_SOON, self._wake_fresh)
         if self._again is None:
             self._again = loop.call_later(WAKE_AGAIN, self._wake_again)
 
     def _wake_fresh(self) -> None:
-        fresh, self._fresh = self._fresh, []
-        self._wake_those_at_rest(fresh)
+        """Ask for those that are wanted since a moment; one that is leaving, as soon as its mark is there."""
+        loop = asyncio.get_running_loop()
+        asked = self._wake_those_at_rest(self._fresh)
+        self._fresh = [one for one in self._fresh if one not in asked and self._is_leaving(one, loop.time())]
+        self._soon = loop.call_later(LOOK_LEAVING, self._wake_fresh) if self._fresh else None
+
+    def _is_leaving(self, system_id: str, now: float) -> bool:
+        line, since = self._lines.get(system_id), self._wanted.get(system_id, -LEAVES_WITHIN)
+        return line is not None and line.held.left and now - since < LEAVES_WITHIN
 
     def _wake_again(self) -> None:
-        """Ask again for those that have not come: a message may be lost, and one that just left has no mark yet."""
+        """Ask again for those that have not come: a message may be lost, and a mark be late."""
         self._again = None
         self._wanted = {
             one: since for one, since in self._wanted.items() if one in self._lines and self._lines[one].held.needed
@@ -293,11 +302,12 @@ class IngressService:
             self._wake_those_at_rest(self._wanted)
             self._again = asyncio.get_running_loop().call_later(WAKE_AGAIN, self._wake_again)
 
-    def _wake_those_at_rest(self, systems: Iterable[str]) -> None:
+    def _wake_those_at_rest(self, systems: Iterable[str]) -> tuple[str, ...]:
         at_rest = tuple(filter(self._marks.has, systems))
         if at_rest:
             self._passivated.update(at_rest)
             self._wake(at_rest)
+        return at_rest
 
     def _line(self, system_id: str) -> SystemConsumer:
         line = self._lines.get(system_id)

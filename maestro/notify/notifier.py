@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -73,6 +74,8 @@ class Notifier:
         #: The last write of what is kept; each one waits for the one before.
         self._write: asyncio.Task[None] | None = None
         self._states = {way.name: WayState(way.name, way.shown) for way in self._ways}
+        for name, outcome in product(self._states, (metrics.DELIVERED, metrics.FAILED, metrics.GIVEN_UP)):
+            registry.count(metrics.NOTICES, name, outcome, by=0.0)  # an alert sees the first one, too
 
     @property
     def states(self) -> list[WayState]:
@@ -147,7 +150,7 @@ class Notifier:
                 self._log.warning("notify.failed", **facts, cause=problem, again_in=seconds)
                 await asyncio.sleep(seconds)
                 continue
-            state, outcome = self._states[way.name], "given_up" if problem else "delivered"
+            state, outcome = self._states[way.name], metrics.GIVEN_UP if problem else metrics.DELIVERED
             if problem:
                 state.given_up += 1
                 self._log.error("notify.given_up", **facts, cause=problem, tries=failures)
@@ -171,7 +174,7 @@ class Notifier:
         state.last, state.problem = time.time(), problem
         state.failed = state.failed + 1 if problem else 0
         if problem:
-            self._registry.count(metrics.NOTICES, way.name, "failed")
+            self._registry.count(metrics.NOTICES, way.name, metrics.FAILED)
         return problem
 
     # --- what is kept --------------------------------------------------------------------------------------------

@@ -110,6 +110,10 @@ class Pictures:
             picture = self._by_document[doc.id] = Picture(doc, self._part)
         return picture
 
+    def drop(self, document_id: str) -> None:
+        """Keep no picture of a document any more, if there is one."""
+        self._by_document.pop(document_id, None)
+
     def saved(self, saves: Iterable[Save]) -> None:
         """Have made again what a step saves."""
         if not self._by_document:
@@ -118,7 +122,7 @@ class Pictures:
             if type(save) is SaveUnit and (picture := self._by_document.get(save.document.id)) is not None:
                 picture.changed(save.unit.position)
             elif type(save) is SaveDocument and not save.document.order:
-                self._by_document.pop(save.document.id, None)
+                self.drop(save.document.id)
 
 
 def _array(parts: Iterable[bytes]) -> msgspec.Raw:

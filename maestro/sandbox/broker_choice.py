@@ -1,14 +1,14 @@
-"""Where the sandbox finds Maestro and its broker: what is not given is as Maestro's own configuration has it."""
+"""Where the sandbox finds the broker: what is not given is as Maestro's own configuration has it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from maestro.sandbox.options import BrokerKind
 from maestro.settings.environment import maestro_layer, platform_layer
-from maestro.settings.loading import load_settings
-from maestro.settings.model import BrokerSettings
+from maestro.settings.model import Settings
+from maestro.settings.servers import BrokerSettings
 
 
 class NoBroker(ValueError):  # noqa: N818 - there is none
@@ -22,10 +22,12 @@ def amqp_url(environ: Mapping[str, str]) -> str:
     raise NoBroker("where is RabbitMQ? Set MAESTRO_BROKER__URL, or RABBITMQ_HOST and its like")
 
 
-def broker_settings(kind: BrokerKind | None, folder: Path | None, environ: Mapping[str, str]) -> BrokerSettings:
+def broker_settings(
+    kind: BrokerKind | None, folder: Path | None, environ: Mapping[str, str], configured: Callable[[], Settings]
+) -> BrokerSettings:
     """Return the settings of a broker; `folder` is the embedded one's.
 
-    What is None is as Maestro's configuration has it: the file is only read for that.
+    What is None is as Maestro's configuration has it, which `configured` reads: it is only called for that.
 
     Raises:
         NoBroker: RabbitMQ is asked for and nothing says where it is.
@@ -35,7 +37,7 @@ def broker_settings(kind: BrokerKind | None, folder: Path | None, environ: Mappi
         return BrokerSettings(kind="rabbitmq", url=SecretStr(url))
     if kind is BrokerKind.EMBEDDED and folder is not None:
         return BrokerSettings(kind="embedded", embedded_dir=str(folder))
-    settings = load_settings(None, environ)
+    settings = configured()
     if kind is None and folder is None and settings.broker.kind == "rabbitmq":
         kind = BrokerKind.RABBITMQ
     if kind is BrokerKind.RABBITMQ:
@@ -43,11 +45,6 @@ def broker_settings(kind: BrokerKind | None, folder: Path | None, environ: Mappi
         return BrokerSettings(kind="rabbitmq", url=SecretStr(url))
     folder = folder or settings.broker.embedded_folder(settings.data_dir)
     return BrokerSettings(kind="embedded", embedded_dir=str(folder))
-
-
-def maestro_url(environ: Mapping[str, str]) -> str:
-    """Return where the Maestro of this configuration listens, on loopback. Raises `SettingsError`."""
-    return f"http://127.0.0.1:{load_settings(None, environ).http.port}"
 
 
 def _url(environ: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -29,6 +30,8 @@ from maestro.sandbox.quotes import story as quote_story
 from maestro.sandbox.quotes.history import NoQuotes, load_history
 from maestro.sandbox.sandbox import Ports
 from maestro.sandbox.traits import KIND, BadTrait, Traits
+from maestro.settings.addresses import gateway_url
+from maestro.settings.loading import load_settings
 from maestro.settings.model import LogSettings
 from maestro.settings.problems import SettingsError
 
@@ -61,11 +64,12 @@ def launch_sandbox(
         typer.Exit: it cannot start.
     """
     logs.configure(LogSettings())
+    configured = cache(partial(load_settings, None, os.environ))
     try:
         settings = service.ServiceSettings(
             systems=tuple(check_system_id(one, "system") for one in systems),
-            maestro_url=(maestro_url or broker_choice.maestro_url(os.environ)).rstrip("/"),
-            broker=broker_choice.broker_settings(broker, broker_dir, os.environ),
+            maestro_url=(maestro_url or gateway_url(configured().http)).rstrip("/"),
+            broker=broker_choice.broker_settings(broker, broker_dir, os.environ, configured),
             ports=Ports(*ports),
             data_dir=data_dir,
             ready_file=ready_file,

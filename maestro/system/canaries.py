@@ -24,6 +24,8 @@ KEPT: Final = 3
 BORROWED: Final = 3
 #: Seconds for which a canary of the lesser kind is good enough: each event would give another.
 FRESH_FOR: Final = 600.0
+#: The same for those that named units, once enough are kept: in a run each replay may give another.
+UNITS_FRESH_FOR: Final = 60.0
 #: Where systems of one installation show each other their canaries, below the data folder.
 FOLDER: Final = "canaries"
 #: Discovery's that named units; the others are called like their sibling.
@@ -50,7 +52,9 @@ class Canaries:
         kind = WITH_UNITS if units else sibling
         known = self._known.setdefault(kind, [])
         now = time.monotonic()
-        if known[:1] == [instance_id] or (not units and known and now - self._at.get(kind, float("-inf")) < FRESH_FOR):
+        enough, fresh_for = (KEPT, UNITS_FRESH_FOR) if units else (1, FRESH_FOR)
+        fresh = len(known) >= enough and now - self._at.get(kind, float("-inf")) < fresh_for
+        if fresh or known[:1] == [instance_id]:
             return
         self._at[kind] = now
         self._keep(kind, [instance_id, *(one for one in known if one != instance_id)][:KEPT])

@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 
+from maestro import logs
 from maestro.links.session import Session
 from maestro.links.sizes import fits
 from maestro.messages.cascade import (
@@ -39,6 +39,7 @@ class CascadeClient:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._log = logs.get()
         self._documents: dict[str, Document] = engine.machine.system.documents
         self._session: Session | None = None
         self._last_op = 0
@@ -102,13 +103,14 @@ class CascadeClient:
         self._order(DeadLetterDocument(self._op(), self._render(id_, ended=True), id_), answer)
 
     def _fill(self, command: do.FillQueues) -> None:
-        doc = self._documents[command.id]
+        self._order_gradually(self._filled_with(self._documents[command.id]), _updated(command.id, command.token))
+
+    def _filled_with(self, doc: Document) -> Iterator[ToCascade]:
         to_send, in_flight = outstanding_first(doc.not_done())
         parts = _parts(_messages(doc, to_send))
-        sent = tuple(_messages(doc, in_flight))
-        first = EnqueueUnits(self._op(), next(parts, ()), fresh=True, in_flight=sent)
-        others = (EnqueueUnits(self._op(), part, fresh=False) for part in parts)
-        self._order_gradually(chain([first], others), _updated(command.id, command.token))
+        yield EnqueueUnits(self._op(), next(parts, ()), fresh=True, in_flight=tuple(_messages(doc, in_flight)))
+        for part in parts:
+            yield EnqueueUnits(self._op(), part, fresh=False)
 
     def _grow(self, command: do.GrowQueues) -> None:
         doc = self._documents[command.id]
@@ -145,27 +147,32 @@ class CascadeClient:
     def _order_gradually(self, operations: Iterator[ToCascade], answer: Answer) -> None:
         """Order operations as `_order_all` does, one in a turn of the loop: to make thousands of events takes long.
 
-        What is ordered meanwhile comes behind the last of them.
+        What is ordered meanwhile comes behind the last of them. One that cannot be made is the last, and a problem.
         """
         if self._filling:
             self._behind.append(partial(self._order_gradually, operations, answer))
             return
-        together = _Together(answer)
+        together, loop = _Together(answer), asyncio.get_running_loop()
 
-        def order(operation: ToCascade) -> None:
-            following = next(operations, None)
-            if following is not None:
+        def order() -> None:
+            try:
+                operation = next(operations, None)
+            except Exception as problem:  # noqa: BLE001 - a bug: what waits behind goes on
+                self._log.exception("an event of a queue cannot be made")
+                operation, together.problem = None, together.problem or f"an event cannot be made: {problem}"
+            if operation is not None:
                 together.left += 1
-            self._send(operation, together.one_done)
-            if following is not None:
-                asyncio.get_running_loop().call_soon(order, following)
+                self._send(operation, together.one_done)
+                loop.call_soon(order)
                 return
             self._filling = False
+            if (fact := together.one_done("")) is not None:
+                loop.call_soon(self._engine.feed, fact)
             while self._behind and not self._filling:
                 self._behind.popleft()()
 
         self._filling = True
-        order(next(operations))
+        order()
 
     def _order(self, operation: ToCascade, answer: Answer | None = None, *, lazy: bool = False) -> None:
         """Order an operation. `lazy`: nothing waits for its end, so it travels with others."""

@@ -202,6 +202,7 @@ class Engine:
             if len(doc.order) > LARGE:
                 body = self._pictures.of(doc).render()
             else:
+                self._pictures.drop(doc.id)  # it had more units
                 body = document_json(doc, doc.order or self.repository.units(doc.id))
             self._rendered[doc.id] = body
             asyncio.get_running_loop().call_later(KEPT_RENDERED_FOR, self._rendered.pop, doc.id, None)

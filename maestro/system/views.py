@@ -337,7 +337,7 @@ def document_brief(system: System, doc: Document, repository: Repository) -> dic
         units = doc.order or repository.units(doc.id)
         return document_facts(doc, units) | _prospects(system, doc)
     left = _left(doc)
-    without = dict.fromkeys(("units", "reimpacted", "setAside", "leftOut", "digest"))
+    without = dict.fromkeys(("units", "reimpacted", "setAside", "notFinished", "leftOut", "digest"))
     rough = estimate_json(system.paces.rough(left)) if doc.live else None
     prospects = {"estimate": rough, "likely": _likely(system, doc)}
     return document_facts(doc, ()) | without | {"progress": progress(doc, left)} | prospects

@@ -13,6 +13,8 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 SIBLINGS = ("apicore", "discovery", "domain", "event_manager", "process_memory")
 #: What an event is to its system when its data is committed, or its impact asked for.
 EVENT, HELD, REPLAY, RECHECK = "event", "held", "replay", "recheck"
+#: What becomes of a notice.
+DELIVERED, FAILED, GIVEN_UP = "delivered", "failed", "given_up"
 #: Outcomes of a try at a sibling.
 OK, REFUSED, UNREACHABLE = "ok", "refused", "unreachable"
 #: Why an event went to an error queue, beside the sibling at fault.
@@ -231,7 +233,7 @@ LOCK_CHECKS = _counter(
     "maestro_lock_checks_total",
     "Lock checks (`proceed`) by answer: allowed, locked, failed; and by who knew it: the lock board, which also stands "
     "for the mark of a system at rest, or the actor.",
-    _GATEWAY, "source", "answer",
+    _GATEWAY, "source", "answer", known=tuple(product(("board", "actor"), ("allowed", "locked", "failed"))),
 )  # fmt: skip
 HTTP_SECONDS = _histogram(
     "maestro_http_request_seconds", "HTTP requests by route and status, and how long they took.",
@@ -295,6 +297,8 @@ OF_SYSTEM = (
 OF_INGRESS = (LINK_FRAMES, LINK_REFUSED, DELIVERIES, UNDECODABLE, UNPUBLISHABLE, WAKE_UPS, WAKE_SECONDS)
 OF_GATEWAY = (LINK_FRAMES, LINK_REFUSED, WAKE_UPS, WAKE_SECONDS)
 OF_CASCADE = (LINK_FRAMES, LINK_REFUSED)
+#: What the gateway counts of its own requests.
+OF_REQUESTS = (LOCK_CHECKS,)
 OF_NODE = (LEASES_BROKEN, LEASES_LOST, CLAIMS, HAND_OVERS)
 
 

@@ -101,15 +101,18 @@ class MetricsRegistry:
     """The counters and histograms of one process; `metrics` are those that show from the start, with known labels."""
 
     def __init__(self, metrics: Iterable[Metric] = ()) -> None:
-        self._counters: dict[tuple[str, tuple[str, ...]], float] = {
-            (metric.name, labels): 0.0 for metric in metrics for labels in metric.known
-        }
+        self._counters: dict[tuple[str, tuple[str, ...]], float] = {}
         self._read: dict[str, Callable[[], float]] = {}
-        self._histograms: dict[tuple[str, tuple[str, ...]], _Histogram] = {
-            (metric.name, ()): _Histogram(metric.buckets)
-            for metric in metrics
-            if metric.kind is Kind.HISTOGRAM and not metric.labels
-        }
+        self._histograms: dict[tuple[str, tuple[str, ...]], _Histogram] = {}
+        self.show(metrics)
+
+    def show(self, metrics: Iterable[Metric]) -> None:
+        """Have these show from now on, with known labels, at 0 if nothing was counted yet."""
+        for metric in metrics:
+            for labels in metric.known:
+                self.count(metric, *labels, by=0.0)
+            if metric.kind is Kind.HISTOGRAM and not metric.labels:
+                self._histograms.setdefault((metric.name, ()), _Histogram(metric.buckets))
 
     def count(self, metric: Metric, *labels: str, by: float = 1.0) -> None:
         """Add to a counter."""

@@ -21,7 +21,8 @@ from maestro.cluster.node import Lease
 from maestro.keeper import Keeper, NodeOut, keeping, node_of
 from maestro.messages.answers import Answer, Code
 from maestro.messages.questions import Question
-from maestro.settings.model import BrokerSettings, ClusterSettings, ReprocessingSettings, Settings, StoreSettings
+from maestro.settings.model import ReprocessingSettings, Settings
+from maestro.settings.servers import BrokerSettings, ClusterSettings, StoreSettings
 from maestro.store.base import StoreAway
 from maestro.store.held_lease import read_lease
 from maestro.store.installation import Installation, node_name, write_installation
@@ -71,8 +72,11 @@ class Tables(MemoryNodes):
     away = False
     #: How often marks are asked for in vain.
     marks_away = 0
+    bug = False
 
     async def rest_marks(self, lease: Lease, system_ids: Iterable[str]) -> dict[str, bytes]:
+        if self.bug:
+            raise LookupError("a bug")
         if self.marks_away:
             self.marks_away -= 1
             raise StoreAway("PostgreSQL: no answer in time")
@@ -223,6 +227,23 @@ async def test_the_lease_of_a_former_life_is_given_up_only_if_that_is_known_to_h
     await world.stack.aclose()
 
 
+async def test_the_lease_of_a_former_life_that_is_renewed_is_another_machines(tmp_path: Path) -> None:
+    world = World(tmp_path, Lease("me", 1))
+    held = Lease("me", await world.tables.join(node_of(world.settings, 3)) or 0)
+    await world.tables.claim(held, ["a"])
+    beats = asyncio.create_task(_beat(world.tables, held))  # the machine that this one is a copy of
+    with capture_logs() as lines:
+        await world.begin()
+        await eventually(lambda: any("is a copy" in line["event"] for line in lines), "seen")
+    await asyncio.sleep(world.settings.cluster.lease)
+    assert not beats.done()
+    assert world.tables.systems["a"].incarnation == world.tables.nodes["me"].incarnation == held.incarnation
+    beats.cancel()
+    await eventually(lambda: world.view.owned() == {"a"}, "taken over as from any node")
+    assert world.figure(LEASES_BROKEN.name) == 1
+    await world.stack.aclose()
+
+
 # --- systems at rest -------------------------------------------------------------------------------------------------
 
 
@@ -363,3 +384,12 @@ def test_nodes_that_would_judge_otherwise_differ(tmp_path: Path) -> None:
     assert node_of(other, 3).settings_digest != same.settings_digest
     unnamed = Settings(data_dir=tmp_path)
     assert node_name(unnamed).replace("-", "").replace(".", "").isalnum()
+
+
+async def test_whatever_keeps_the_marks_away_all_systems_are_served(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.tables.bug = True
+    await world.begin()
+    world.keeper.found(many := [f"s{number:03d}" for number in range(250)])
+    await eventually(lambda: world.actors.served == set(many), "served")
+    await world.stack.aclose()

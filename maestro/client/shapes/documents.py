@@ -131,7 +131,7 @@ class Document(Struct, frozen=True, rename="camel"):
     reimpacted: tuple[Unit, ...] | None = None
     set_aside: tuple[NotReplayed, ...] | None = None
     left_out: tuple[NotReplayed, ...] | None = None
-    not_finished: tuple[Unit, ...] = ()
+    not_finished: tuple[Unit, ...] | None = ()
     progress: Progress = Progress()
     cancelling: bool = False
     pausing: bool = False

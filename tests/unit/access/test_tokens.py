@@ -10,8 +10,9 @@ import pytest
 
 from maestro.access import verifier as verifier_module
 from maestro.access.roles import Principal, Role
+from maestro.access.shared_tokens import SharedTokens
 from maestro.access.throttle import Buckets, address_key
-from maestro.access.tokens import TOKEN, TokenEntry, TokenError, TokenFile, token_id
+from maestro.access.tokens import TOKEN, TokenEntry, TokenError, TokenFile, encoded, token_id
 from maestro.access.verifier import Busy, Refused, Verifier
 
 
@@ -54,6 +55,16 @@ def test_a_name_stands_for_one_token(file: TokenFile) -> None:
     with pytest.raises(TokenError, match="no token"):
         file.revoke("ben")
     assert [entry.role for entry in file.entries()] == [Role.ADMIN]
+
+
+async def test_a_copy_of_shared_tokens_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    class Tables:
+        async def tokens(self) -> tuple[int, bytes]:
+            return 1, encoded([])
+
+    (tmp_path / "access").write_text("no folder")
+    with pytest.raises(TokenError, match=r"tokens\.json: cannot be written: Not a directory"):
+        await SharedTokens(Tables()).begin(tmp_path)  # type: ignore[arg-type]  # as much of it as is asked
 
 
 def test_a_damaged_file_is_named(file: TokenFile) -> None:

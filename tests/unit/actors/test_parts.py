@@ -7,19 +7,22 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from thespian.system.transport import ReceiveEnvelope, TransmitIntent
 
 from maestro.actors import processes, wire
 from maestro.actors.backoff import RestartBackoff
+from maestro.actors.bootstrap import ActorRuntime
 from maestro.actors.endpoint import address_of
 from maestro.actors.errors import AlreadyRunning
 from maestro.actors.outbox import Outbox
 from maestro.actors.processes import Process
-from maestro.actors.run_record import RunFolder, RunRecord
+from maestro.actors.run_record import RecordUnreadable, RunFolder, RunRecord
 from maestro.actors.unix_sockets import make_ports
 from maestro.actors.wire import SignedPickle
+from maestro.settings.model import Settings
 
 
 def readable(outbox: Outbox) -> bool:
@@ -125,6 +128,27 @@ def test_who_is_gone_already_is_seen_to_have_ended(who: Process) -> None:
     watch.close()
 
 
+def test_a_process_lets_the_kernel_merge_its_memory_and_that_of_those_it_forks() -> None:
+    script = (
+        "import os; from maestro.actors import processes; processes.merge_memory(); "
+        "os._exit(os.waitpid(pid, 0)[1] >> 8) if (pid := os.fork()) else None; "
+        "os._exit('ksm_merge_any: yes' not in open('/proc/self/ksm_stat').read())"
+    )
+    try:
+        merged = "ksm_merge_any" in Path("/proc/self/ksm_stat").read_text()
+    except FileNotFoundError:
+        merged = False
+    if not merged:
+        pytest.skip("this kernel merges no pages, or does not tell")
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_a_kernel_that_cannot_merge_memory_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_LIBC", SimpleNamespace(prctl=lambda *_: -1))
+    with pytest.raises(OSError, match="PR_SET_MEMORY_MERGE"):
+        processes.merge_memory()
+
+
 def test_the_run_folder_is_one_runs_own(tmp_path: Path) -> None:
     first, second = RunFolder(tmp_path / "data"), RunFolder(tmp_path / "data")
     first.acquire()
@@ -146,9 +170,32 @@ def test_what_an_earlier_run_left_is_killed(tmp_path: Path, sleeper: subprocess.
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"run_id": 3}'])
-def test_a_broken_record_is_no_record(tmp_path: Path, content: bytes) -> None:
+def test_a_broken_record_names_nobody_and_says_so(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
-    assert RunFolder(tmp_path).read() is None
+    folder = RunFolder(tmp_path)
+    with pytest.raises(RecordUnreadable, match=r"run\.json: is damaged"):
+        folder.read()
+    folder.acquire()
+    assert folder.left == []
+    assert "run.json" in folder.unknown
+    folder.release()
+
+
+async def test_with_a_broken_record_a_start_does_not_say_that_nothing_of_the_former_run_goes_on(tmp_path: Path) -> None:
+    ends_at_once = RuntimeError("looked")
+    known: list[bool] = []
+
+    def look() -> None:
+        known.append(runtime.former_ended)
+        raise ends_at_once
+
+    for content, ended in ((None, True), (b"{", False)):
+        if content is not None:
+            (tmp_path / "run.json").write_bytes(content)
+        runtime = ActorRuntime(Settings(data_dir=tmp_path))
+        with pytest.raises(RuntimeError, match="looked"):
+            await runtime.launch(look)
+        assert known.pop() is ended
 
 
 def test_the_first_restart_is_at_once_and_a_proven_life_forgives() -> None:

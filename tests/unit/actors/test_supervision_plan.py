@@ -430,6 +430,18 @@ def test_a_wake_up_does_nothing_to_a_system_that_has_a_process(world: World) -> 
     assert world.plan.directory(-1) == before
 
 
+def test_a_system_that_is_wanted_while_its_process_ends_is_started_as_soon_as_it_has(world: World) -> None:
+    world.marks.add("sysA")  # its last act: the process has not ended yet
+    world.run(world.plan.wake(["sysA"], world.now))
+    world.kill(SYS_A)
+    assert world.created.count(SYS_A) == 2
+    assert world.entry(SYS_A).state == "waking"
+    world.marks.clear()
+    world.start_all()
+    rest(world)
+    assert world.created.count(SYS_A) == 2, "it was wanted once"
+
+
 def test_an_end_at_rest_that_nobody_has_noticed_is_noticed_by_the_wake_up(world: World) -> None:
     world.marks.add("sysA")
     world.alive.discard(world.entry(SYS_A).pid)

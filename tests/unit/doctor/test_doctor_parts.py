@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from maestro.actors import processes
 from maestro.actors.processes import process
 from maestro.actors.run_record import RunRecord
 from maestro.broker.base import Depth
@@ -22,9 +23,10 @@ from maestro.doctor.clock import check_clock
 from maestro.doctor.examination import _checked
 from maestro.doctor.finding import Finding, Level
 from maestro.doctor.gateway import check_gateway
+from maestro.doctor.processes import check_processes
 from maestro.doctor.reprocessings import last_progress
-from maestro.doctor.site import Site, _is_elsewhere, gateway_url
-from maestro.settings.model import HttpSettings, Settings
+from maestro.doctor.site import Site, _is_elsewhere
+from maestro.settings.model import ActorSettings, HttpSettings, Settings
 
 GIGABYTE = 1024**3
 
@@ -50,6 +52,26 @@ async def test_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: floa
     (one,) = await stores.check_disk(site(tmp_path))
     assert one.level is level
     assert (level is Level.OK) == (not one.mend)
+
+
+async def test_a_record_that_cannot_be_read_is_not_the_end_of_all_processes(tmp_path: Path) -> None:
+    (one,) = await check_processes(site(tmp_path, record_problem="run.json: is damaged: it is truncated"))
+    assert one.level is Level.WARNING
+    assert "truncated" in one.message
+
+
+@pytest.mark.parametrize(("content", "said"), [("1\n", 0), ("0\n", 1), (None, 1)])
+async def test_memory_that_is_to_be_merged_and_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, said: int
+) -> None:
+    run = tmp_path / "ksm"
+    if content is not None:
+        run.write_text(content)
+    monkeypatch.setattr(processes, "_KSM_RUN", run)
+    quiet, asking = Settings(data_dir=tmp_path), Settings(data_dir=tmp_path, actors=ActorSettings(merge_memory=True))
+    assert not any(one.subject == "memory" for one in await check_processes(Site(quiet, Maestro(Target()), None)))
+    found = await check_processes(Site(asking, Maestro(Target()), None))
+    assert sum(one.subject == "memory" and "ksm/run" in one.mend for one in found) == said
 
 
 async def test_a_file_of_somebody_else(tmp_path: Path) -> None:
@@ -140,13 +162,6 @@ def test_progress_is_the_last_replay_or_change_of_status() -> None:
     history = (Entry("approved", "1970-01-01T00:00:05.0"), Entry("running", "1970-01-01T00:00:10.0"))
     assert last_progress(Document("d", "s", "running", history=history, units=units)) == 20
     assert last_progress(Document("d", "s", "running", history=history)) == 10
-
-
-def test_the_gateway_seen_from_its_own_machine() -> None:
-    assert gateway_url(HttpSettings(host="0.0.0.0", port=1)) == "http://127.0.0.1:1"
-    assert gateway_url(HttpSettings(host="::", port=1)) == "http://[::1]:1"
-    assert gateway_url(HttpSettings(host="m", port=1)) == "http://m:1"
-    assert gateway_url(HttpSettings(host="m", port=1, tls_cert="c", tls_key="k")) == "https://m:1"
 
 
 @pytest.mark.parametrize(

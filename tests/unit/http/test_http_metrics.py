@@ -127,6 +127,13 @@ async def test_not_ready_is_told(client: Client, actor_client: FakeActorClient) 
     assert value((await client.get("/metrics")).body, "maestro_ready") == 0
 
 
+async def test_what_lock_checks_may_come_to_shows_from_the_start(client: Client) -> None:
+    text = (await client.get("/metrics")).body
+    for source in ("board", "actor"):
+        for answer in ("allowed", "locked", "failed"):
+            assert value(text, "maestro_lock_checks_total", source=source, answer=answer) == 0
+
+
 async def test_requests_and_lock_checks_are_counted(client: Client, actor_client: FakeActorClient) -> None:
     actor_client.answers[Measure] = figures
     for path in ("sysA", "sysA", 'nobody"x'):

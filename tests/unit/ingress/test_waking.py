@@ -13,6 +13,7 @@ from maestro.links.items import SYSTEM, Hello
 from maestro.settings.model import Settings
 from maestro.store.rest_mark import RestMark, RestMarks
 from maestro.telemetry.definitions import WAKE_SECONDS, WAKE_UPS
+from tests.support.brokers import eventually
 
 
 class FakeSession:
@@ -91,3 +92,19 @@ async def test_a_system_that_just_left_is_asked_for_once_its_mark_is_there(world
     world.rest("a")
     await asyncio.sleep(0.08)
     assert world.woken[0] == ("a",)
+
+
+async def test_one_that_took_its_leave_is_asked_for_as_soon_as_its_mark_is_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "WAKE_AGAIN", 60.0)
+    world.comes("a")
+    world.ingress._line("a")._leave()
+    world.delivered("a")
+    world.delivered("b")
+    await asyncio.sleep(0.02)
+    assert world.woken == [], "it closes its store"
+    world.rest("a", "b")
+    await eventually(lambda: world.woken == [("a",)], "woken")
+    await asyncio.sleep(0.02)
+    assert world.woken == [("a",)], "once, and nobody who just shows no sign of life"

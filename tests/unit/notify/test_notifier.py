@@ -51,7 +51,7 @@ class Site:
         return self.items, ("sysA",)
 
     def counted(self) -> dict[tuple[str, ...], float]:
-        return {one.labels: one.value for one in self.registry.snapshot().samples}
+        return {one.labels: one.value for one in self.registry.snapshot().samples if one.value}
 
     @asynccontextmanager
     async def running(self, **more: Any) -> AsyncIterator[Notifier]:
@@ -100,6 +100,13 @@ async def test_all_that_waits_is_one_message_by_each_way_and_told_once(site: Sit
     for way in site.ways:
         assert [(step, len(said.lines)) for step, said in way.sent] == [(Step.FIRST, 2), (Step.FIRST, 1)]
     assert site.counted() == {("slack", "delivered"): 2, ("email", "delivered"): 2}
+
+
+async def test_what_may_become_of_a_notice_shows_from_the_start(site: Site) -> None:
+    async with site.running():
+        shown = {one.labels: one.value for one in site.registry.snapshot().samples}
+    outcomes = ("delivered", "failed", "given_up")
+    assert shown == {(way, outcome): 0.0 for way in ("slack", "email") for outcome in outcomes}
 
 
 async def test_a_restart_tells_nothing_again(site: Site) -> None:

@@ -1,12 +1,18 @@
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from maestro.sandbox.broker_choice import NoBroker, amqp_url, broker_settings, maestro_url
+from maestro.sandbox import launching, service
+from maestro.sandbox.broker_choice import NoBroker, amqp_url, broker_settings
 from maestro.sandbox.demo.clients import CallFailed, SystemStatus
 from maestro.sandbox.demo.waiting import GaveUp, until, until_count
 from maestro.sandbox.options import BrokerKind
+from maestro.settings.loading import load_settings
+from maestro.settings.model import Settings
+from maestro.settings.servers import BrokerSettings
 
 STATUS = {
     "state": "open",
@@ -42,11 +48,15 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def chosen(kind: BrokerKind | None, folder: Path | None, environ: dict[str, str]) -> BrokerSettings:
+    return broker_settings(kind, folder, environ, partial(load_settings, None, environ))
+
+
 def test_a_broker_that_is_given_is_taken_whatever_the_configuration_says(own: Path) -> None:
     (own / "maestro.toml").write_text("nonsense")
-    assert broker_settings(BrokerKind.EMBEDDED, own, {}).embedded_dir == str(own)
-    chosen = broker_settings(BrokerKind.RABBITMQ, own, {"MAESTRO_BROKER__URL": "amqp://x"})
-    assert (chosen.kind, chosen.url) == ("rabbitmq", SecretStr("amqp://x"))
+    assert chosen(BrokerKind.EMBEDDED, own, {}).embedded_dir == str(own)
+    broker = chosen(BrokerKind.RABBITMQ, own, {"MAESTRO_BROKER__URL": "amqp://x"})
+    assert (broker.kind, broker.url) == ("rabbitmq", SecretStr("amqp://x"))
 
 
 @pytest.mark.parametrize(
@@ -63,22 +73,46 @@ def test_one_that_is_not_given_is_maestros(
     own: Path, file: str, environ: dict[str, str], kind: str, where: str
 ) -> None:
     (own / "maestro.toml").write_text(file)
-    chosen = broker_settings(None, None, environ)
-    assert (chosen.kind, chosen.url.get_secret_value() or chosen.embedded_dir) == (kind, where)
+    broker = chosen(None, None, environ)
+    assert (broker.kind, broker.url.get_secret_value() or broker.embedded_dir) == (kind, where)
 
 
 def test_nothing_says_where_rabbitmq_is(own: Path) -> None:
     with pytest.raises(NoBroker):
-        broker_settings(BrokerKind.RABBITMQ, None, {})
+        chosen(BrokerKind.RABBITMQ, None, {})
     (own / "maestro.toml").write_text("[broker]\nurl = 'amqp://file'")
-    assert broker_settings(BrokerKind.RABBITMQ, None, {}).url == SecretStr("amqp://file")
+    assert chosen(BrokerKind.RABBITMQ, None, {}).url == SecretStr("amqp://file")
 
 
-def test_maestro_listens_where_its_configuration_says(own: Path) -> None:
-    assert maestro_url({}) == "http://127.0.0.1:6971"
-    (own / "maestro.toml").write_text("[http]\nport = 7000")
-    assert maestro_url({}) == "http://127.0.0.1:7000"
-    assert maestro_url({"PORT": "7001"}) == "http://127.0.0.1:7001"
+@pytest.mark.parametrize(
+    ("file", "url"),
+    [
+        ("", "http://127.0.0.1:6971"),
+        ("[http]\nport = 7000", "http://127.0.0.1:7000"),
+        ("[http]\nhost = '::'\ntls_cert = 'c'\ntls_key = 'k'", "https://[::1]:6971"),
+    ],
+)
+def test_maestro_is_where_its_configuration_says_which_is_read_once(
+    own: Path, monkeypatch: pytest.MonkeyPatch, file: str, url: str
+) -> None:
+    (own / "maestro.toml").write_text(file)
+    served: list[service.ServiceSettings] = []
+    loaded: list[Settings] = []
+
+    async def run(settings: service.ServiceSettings) -> None:
+        served.append(settings)
+
+    def load(*arguments: Any) -> Settings:
+        loaded.append(load_settings(*arguments))
+        return loaded[-1]
+
+    monkeypatch.setattr(service, "run", run)
+    monkeypatch.setattr(launching, "load_settings", load)
+    launching.launch_sandbox(
+        systems=("a",), maestro_url=None, broker=None, broker_dir=None, ports=(0,) * 5, data_dir=None, ready_file=None
+    )
+    assert [one.maestro_url for one in served] == [url]
+    assert len(loaded) == 1
 
 
 async def test_waiting_ends_with_the_truth_or_the_deadline() -> None:

@@ -9,7 +9,7 @@ from maestro.platform import Platform
 from maestro.rules.state import Rules
 from maestro.store.base import Write
 from maestro.store.memory import MemoryStore
-from maestro.system.canaries import KEPT, Canaries
+from maestro.system.canaries import KEPT, WITH_UNITS, Canaries
 from maestro.system.repository import Repository
 from tests.support.siblings import Call, RecordingSiblings
 
@@ -129,3 +129,12 @@ async def test_each_event_costs_no_write(siblings: RecordingSiblings, store: Mem
     before = dict(store.rows("canaries"))
     await answered(siblings, store, tmp_path, "first", units=False)
     assert dict(store.rows("canaries")) == before
+
+
+async def test_nor_does_each_replay_that_names_units_once_enough_are_kept(
+    siblings: RecordingSiblings, store: MemoryStore, tmp_path: Path
+) -> None:
+    await answered(siblings, store, tmp_path, *map(str, range(KEPT + 20)), units=True)
+    assert dict(store.rows("canaries"))[WITH_UNITS]["instances"] == [str(n) for n in reversed(range(KEPT))]
+    await answered(siblings, store, tmp_path, "of the next life", units=True)
+    assert dict(store.rows("canaries"))[WITH_UNITS]["instances"][0] == "of the next life"

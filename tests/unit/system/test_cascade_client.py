@@ -87,6 +87,7 @@ async def test_what_is_ordered_meanwhile_comes_behind_it(monkeypatch: pytest.Mon
     kinds = [type(one) for one in it.posted]
     fill = [EnqueueUnits] * UNITS
     assert kinds == [*fill, DequeueReprocessing, EmptyUnitQueues, *fill]
+    await turns()
     it.done()
     assert it.fed == [QueuesUpdated("d1", token, "") for token in (7, 8, 9)]
 
@@ -107,4 +108,26 @@ async def test_a_document_without_units_to_send_is_answered(monkeypatch: pytest.
         unit.problem, unit.state = "none", type(unit.state).DONE
     it.order(do.FillQueues("d1", 7))
     it.done()
+    await turns()
     assert it.fed == [QueuesUpdated("d1", 7, "")]
+
+
+@pytest.mark.parametrize(("position", "sent"), [(0, 0), (2, 1)])  # a unit is sent once its follower is made
+async def test_an_event_that_cannot_be_made_is_a_problem_and_holds_nothing_up(
+    monkeypatch: pytest.MonkeyPatch, position: int, sent: int
+) -> None:
+    it = Cascade(monkeypatch)
+    it.documents["d1"].order[position].origin = b"no JSON"
+    it.order(do.FillQueues("d1", 7))
+    it.order(do.CleanUpQueues("d1", 8, failed=False))
+    await turns()
+    await turns()
+    assert len(it.units()) == sent
+    assert [type(one) for one in it.posted[sent:]] == [DequeueReprocessing, EmptyUnitQueues]
+    it.done()
+    await turns()
+    filled, cleaned = sorted(it.fed, key=lambda fact: fact.token)  # type: ignore[union-attr]  # both have one
+    assert isinstance(filled, QueuesUpdated)
+    assert "cannot be made" in filled.problem
+    assert cleaned == QueuesUpdated("d1", 8, "")
+    assert not it.client.busy

@@ -211,3 +211,14 @@ async def test_a_large_document_is_prepared_in_the_end_though_it_changes_with_ea
         bench.engine._pictures.saved([SaveUnit(document, units[0])])
     assert preparing.done()
     assert bench.engine.rendered(document) == document_json(document, units)
+
+
+async def test_the_parts_of_a_document_that_shrank_are_not_kept() -> None:
+    bench = Bench()
+    document = Document("d", "sysA", 1, "", "master", False, "i1", b"{}", b"{}")  # noqa: FBT003 - a field
+    document.history = [HistoryEntry(Status.PENDING, 1.5e9, "maestro")]
+    for count in (LARGE + 1, LARGE):
+        document.replace_units(Origin(Impacted(f"p{n:04}", "master"), b"{}", "") for n in range(count))
+        bench.engine._rendered.clear()
+        assert bench.engine.rendered(document) == document_json(document, document.order)
+    assert not bench.engine._pictures._by_document

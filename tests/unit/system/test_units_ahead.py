@@ -5,31 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from maestro.rules import facts
-from maestro.rules.commands import Command, FetchOrigins
 from maestro.rules.document import Document
-from maestro.rules.impact import Impacted, Origin, replay_order
-from maestro.rules.machine import Machine
-from maestro.rules.state import Rules
+from maestro.rules.impact import replay_order
 from maestro.rules.step import Save, SaveDocument, SaveUnit
 from maestro.store.base import Commit, Write
 from maestro.store.memory import MemoryStore
 from maestro.system import sibling_calls
 from maestro.system.asking import Asking
 from maestro.system.engine import Engine
-from maestro.system.repository import DOCUMENTS, Repository
+from maestro.system.repository import DOCUMENTS
 from maestro.system.unit_rows import UNITS
 from maestro.system.units_ahead import AHEAD, PART
 from tests.support.in_process import served
 from tests.support.siblings import RecordingSiblings
 from tests.support.stage import event, unit
-
-COUNT = 2 * PART + 10
-#: The last one has no origin event: it is set aside.
-ORIGINS = tuple(
-    Origin(Impacted(f"p{n:04}", "master"), b'{"name": "x"}' if n < COUNT - 1 else b"", f"2018-07-20T15:08:{n % 60:02}")
-    for n in range(COUNT)
-)
+from tests.support.units_ahead import COUNT, ORIGINS, Life
 
 
 class Counting(MemoryStore):
@@ -43,37 +33,6 @@ class Counting(MemoryStore):
         writes = list(writes)
         self.sizes.append(len(writes))
         return super().commit(writes, durable=durable)
-
-
-class Life:
-    """An engine over a store, up to the question for the origins of an event's units."""
-
-    def __init__(self, store: Counting) -> None:
-        self.store = store
-        self.done: list[Command] = []
-        self.saves: list[Save] = []
-        self.repository = Repository(store, "sysA", Rules())
-        self.system = self.repository.load()
-        self.left = self.repository.ahead.load(store)
-        self.engine = Engine(
-            Machine(self.system), self.repository, store, carry_out=self.done.append,
-            publish_lock=lambda _lock: None, saved=self.saves.extend, broken=pytest.fail,
-        )  # fmt: skip
-
-    def named(self) -> FetchOrigins:
-        body = b'{"args":[{"instanceId":"i1","systemId":"sysA"}]}'
-        self.engine.feed(facts.EventArrived("k1", "i1", "sysA.persist.request", "master", "t", ref=1), body)
-        self.engine.feed(facts.ImpactFound(self.system.judging_token, tuple(one.unit for one in ORIGINS)))
-        asked = self.done[-1]
-        assert isinstance(asked, FetchOrigins)
-        return asked
-
-    async def store_ahead(self, origins: Iterable[Origin] = ORIGINS) -> None:
-        await self.engine.store_parts(self.repository.ahead.parts("sysA", "d1", replay_order(origins)))
-
-    def open(self, asked: FetchOrigins, origins: Iterable[Origin] = ORIGINS) -> None:
-        self.engine.feed(facts.OriginsFetched(asked.token, "d1", b"{}", b"{}", tuple(origins), is_fork=False))
-        self.engine.flush()
 
 
 def rows(store: MemoryStore, table: str) -> list[str]:
@@ -166,12 +125,10 @@ async def test_a_document_that_did_not_open_leaves_nothing() -> None:
 async def test_a_store_that_fails_ends_it_between_two_parts() -> None:
     store = Counting()
     life = Life(store)
-    problems: list[Exception] = []
-    life.engine._broken = problems.append
     life.named()
     store.full = True
     await life.store_ahead()
-    assert len(problems) == 1
+    assert len(life.problems) == 1
 
 
 async def test_what_fails_while_units_are_stored_casts_no_doubt_on_what_was_answered(
