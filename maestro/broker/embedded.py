@@ -30,7 +30,7 @@ from maestro.broker.base import (
 )
 from maestro.broker.embedded_file import QueueFile, Row
 from maestro.broker.embedded_worker import Feed, Job, Worker
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 
 #: Seconds that a delivery is held back when its callback failed, so that it does not come round in a hot loop.
 REQUEUE_PAUSE: Final = 0.5

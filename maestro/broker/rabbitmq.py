@@ -40,7 +40,7 @@ from maestro.broker.rabbitmq_rounds import Rounds
 from maestro.broker.rabbitmq_seats import Seats
 from maestro.broker.rabbitmq_session import Channel, ChannelLost, Session, SessionFailed, parameters_of
 from maestro.broker.rabbitmq_topology import Declarations
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 
 #: First pause before trying again, in seconds; it doubles up to `reconnect_max`.
 FIRST_PAUSE: Final = 0.1

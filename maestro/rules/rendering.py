@@ -30,7 +30,7 @@ _EVENT_KEYS = ("branch", "tag", "version", "image", "idempotencyKey")
 
 def wire_time(at: float) -> str:
     """Render seconds since the epoch as the platform's timestamps: UTC, no zone, microseconds."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 def zoned_time(at: float) -> str:
@@ -246,14 +246,13 @@ def progress(doc: Document, outstanding: int) -> dict[str, int]:
 
 def history_entry(entry: HistoryEntry) -> dict[str, str]:
     """Render one entry of a history; why only where it is known. `at` is the platform's `timestamp` with its zone."""
-    shown = {
-        "status": entry.status.value,
-        "timestamp": wire_time(entry.at),
-        "at": zoned_time(entry.at),
-        "user": entry.user,
-    }
-    extra = {"cause": entry.cause, "reason": entry.reason}
-    return shown | {key: text for key, text in extra.items() if text}
+    time = wire_time(entry.at)
+    shown = {"status": entry.status.value, "timestamp": time, "at": time + "Z", "user": entry.user}
+    if entry.cause:
+        shown["cause"] = entry.cause
+    if entry.reason:
+        shown["reason"] = entry.reason
+    return shown
 
 
 def _unit_name(unit: Unit) -> dict[str, Any]:

@@ -288,8 +288,10 @@ class System:
 
         One with lock and one without may be in progress at once: then the one without lock rests (semantics: Fork).
         """
+        if not self.live:  # mostly; asked a dozen times with each fact
+            return None
         going = [doc for doc in self.live.values() if doc.status in IN_PROGRESS]
-        if len(going) < 2:  # noqa: PLR2004 - nearly always; asked a dozen times with each fact
+        if len(going) < 2:  # noqa: PLR2004 - nearly always
             return going[0] if going else None
         return min(going, key=lambda doc: (doc.forking, doc.status is Status.PAUSED))
 
@@ -346,10 +348,16 @@ class System:
         """
         return (not self.waiting or self.overflowing) and not self.blocked and not self.held_up
 
+    @property
+    def locked_by(self) -> Document | None:
+        """The document because of which `proceed` is refused."""
+        doc = self.running()
+        return doc if doc is not None and doc.locks else None
+
     def lock(self) -> Lock | None:
         """Return the lock, if there is one."""
-        doc = self.running() if self.live else None
-        if doc is None or not doc.locks:
+        doc = self.locked_by
+        if doc is None:
             return None
         approved = next((entry for entry in reversed(doc.history) if entry.status is Status.APPROVED), None)
         return Lock(

@@ -76,7 +76,7 @@ class Outbox:
                 continue
             ahead.add(message.instance_id)
             due = self._not_before.get(message.number, now)
-            if message.number in self._locked and self._system.lock() is not None:
+            if message.number in self._locked and self._system.locked_by is not None:
                 continue
             if due > now:
                 next_at = due if next_at is None else min(next_at, due)

@@ -117,8 +117,11 @@ class Repository:
     def writes(self, saves: Sequence[Save]) -> list[Write]:
         """Return the rows to write for `saves`: each record once, as it is now."""
         latest = {_identity(save): save for save in saves}
-        changed = self.ahead.not_stored(latest.values())
-        return [*(write for save in changed for write in self._rows(save)), *self.ahead.opened(saves)]
+        writes: list[Write] = []
+        for save in self.ahead.not_stored(latest.values()):
+            writes += self._rows(save)
+        writes += self.ahead.opened(saves)
+        return writes
 
     def _rows(self, save: Save) -> list[Write]:  # noqa: C901, PLR0911, PLR0912 - one for each kind of record
         match save:  # those that are frequent come first

@@ -18,7 +18,7 @@ from maestro.broker.rabbitmq_session import Session
 from maestro.broker.rabbitmq_topology import Declarations
 from maestro.broker.topology import SystemQueues
 from maestro.ports import free_port
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 from tests.support.brokers import Collector, Place, eventually, eventually_equal
 from tests.support.rabbitmq import PASSWORD, RabbitMQNode
 

@@ -3,12 +3,16 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
+from maestro import events
 from maestro.rules import commands as do
 from maestro.rules import facts
 from tests.simulation.engine import Engine
 
 PREFETCH = 6
+#: A body is delivered again and again, and looked at in the end.
+parse_celery = lru_cache(4096)(events.parse_celery)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Covered:
 
     def heard(self, fact: facts.Fact) -> None:
         """An answer reaches the system."""
-        if isinstance(fact, facts.DecidersChecked):
+        if type(fact) is facts.DecidersChecked:
             self._may[fact.id] = not fact.problem
 
     def restarted(self, rows: dict[str, Row]) -> None:
@@ -55,7 +55,7 @@ class Covered:
     def saved(self, saves: Iterable[Save]) -> None:
         """A step is to be stored."""
         for save in saves:
-            if isinstance(save, SaveCover):
+            if type(save) is SaveCover:
                 self._known[save.cover.document_id] = cover_row(save.cover)
 
     def document(self, watch: Watch, id_: str, before: Row | None, row: Row) -> None:
@@ -75,6 +75,8 @@ class Covered:
             raise Violation(f"{id_} is pending, and the cover of its tag is not asked about: {cover}")
 
     def _fitting(self, watch: Watch, id_: str, row: Row) -> Row | None:
+        if not self.covers:
+            return None
         head = watch.pending()
         name = orjson.loads(row["pending_event"])["name"]
         for cover in self.covers.values():

@@ -7,6 +7,7 @@ finite, and what the data should be can be computed from scratch.
 
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -19,6 +20,7 @@ T = TypeVar("T")
 FINISHED = "finished"
 
 
+@cache
 def row(entity: str) -> int:
     """Return the ledger's key of an entity."""
     return base_key("entity", entity, "")

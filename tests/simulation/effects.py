@@ -6,7 +6,6 @@ from typing import Any
 
 from msgspec import structs
 
-from maestro.events import parse_celery
 from maestro.rules import commands as do
 from maestro.rules import facts, rendering
 from maestro.rules.document import UnitState
@@ -18,7 +17,7 @@ from maestro.rules.state import OutboxKind, OutboxMessage, System
 from maestro.store.memory import MemoryStore
 from maestro.system.ledger import Ledger
 from maestro.system.repository import UNITS, Repository
-from tests.simulation.broker import Ingress
+from tests.simulation.broker import Ingress, parse_celery
 from tests.simulation.domain import FINISHED, drive
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.mirrors import Mirrors

@@ -26,7 +26,8 @@ class Engine:
 
     def after(self, delay: float, act: Callable[..., None], *args: Any) -> None:
         """Have `act(*args)` happen in `delay` seconds."""
-        self.at(self.now + delay, act, *args)
+        self._count += 1
+        heapq.heappush(self._heap, (self.now + delay, self._count, act, args))
 
     def at(self, when: float, act: Callable[..., None], *args: Any) -> None:
         """Have `act(*args)` happen at `when`; what is due at the same moment happens in the order it was asked for."""

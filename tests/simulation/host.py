@@ -4,7 +4,7 @@ Carries out the machine's commands by the rule of `commands.Needs`: NOTHING begi
 committed; SYNCED once a durable commit has it. Saves since the last commit go into one transaction, in order.
 """
 
-from maestro.events import celery_body, parse_celery, parse_event
+from maestro.events import celery_body, parse_event
 from maestro.rules import commands as do
 from maestro.rules import facts, identity, reconsidering
 from maestro.rules.commands import Needs
@@ -17,14 +17,14 @@ from maestro.rules.step import Save
 from maestro.store.memory import MemoryStore
 from maestro.system.engine import LAZY
 from maestro.system.repository import Repository
-from tests.simulation.broker import Ingress, Message
+from tests.simulation.broker import Ingress, Message, parse_celery
 from tests.simulation.effects import Effects
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.siblings import Siblings
 from tests.simulation.watch import whose
 
 #: Flushes after which the pictures of documents are looked at.
-PICTURED_EVERY = 10
+PICTURED_EVERY = 40
 
 
 class Host(Effects):
@@ -157,7 +157,7 @@ class Host(Effects):
         return self._lock_board if self.up else 503
 
     def _publish_lock(self) -> None:
-        self._lock_board = 403 if self.system.lock() else 200
+        self._lock_board = 403 if self.system.locked_by else 200
 
     # --- facts in ------------------------------------------------------------------------------------------------
 
@@ -203,25 +203,26 @@ class Host(Effects):
         judged = self.system.judged
         self.watch.covered.heard(fact)
         step = self.machine.handle(fact, 1.6e9 + self.engine.now + self.skew)
-        if isinstance(fact, facts.JudgingFailed | facts.CanaryAsked) and judged is not None:
+        if judged is not None and isinstance(fact, facts.JudgingFailed | facts.CanaryAsked):
             self._check_fault(judged, fact)
-        if body is not None and isinstance(fact, facts.EventArrived):
+        if body is not None:
             self._remember(self.system.last_arrived, body)
-        elif isinstance(fact, facts.ReconsiderAsked) and fact.id in self.system.documents:
+        elif type(fact) is facts.ReconsiderAsked and fact.id in self.system.documents:
             again = self.system.deliveries.get(reconsidering.delivery_key(fact.id))
             self._remember(again, reconsidering.delivery_body(self.system.documents[fact.id]))
-        self._saves += step.saves
-        self._pictures.saved(step.saves)
-        self.watch.covered.saved(step.saves)
+        if step.saves:
+            self._saves += step.saves
+            self._pictures.saved(step.saves)
+            self.watch.covered.saved(step.saves)
+        waits = False
         for command in step.commands:
-            match command.needs:
-                case Needs.NOTHING:
-                    self._begin(command)
-                case Needs.STORED:
-                    self._stored.append(command)
-                case Needs.SYNCED:
-                    self._synced.append(command)
-        if step.needs is not Needs.NOTHING:
+            needs = command.needs
+            if needs is Needs.NOTHING:
+                self._begin(command)
+            else:
+                (self._stored if needs is Needs.STORED else self._synced).append(command)
+                waits = True
+        if waits:
             self._schedule_flush()
 
     def _remember(self, delivery: Delivery | None, body: bytes) -> None:
@@ -255,17 +256,19 @@ class Host(Effects):
         if self._flushes % PICTURED_EVERY == 0:
             self._check_pictures()
         saves, self._saves = self._saves, []
-        writes = self.repository.writes(saves)
+        writes = self.repository.writes(saves) if saves else []
         if writes or durable:
             self.store.commit(writes, durable=durable)
             self.watch.committed(writes)
+        if saves:
             self._publish_lock()
         commands, self._stored = self._stored, []
         if durable:
             self._heard.clear()
             synced, self._synced = self._synced, []
             commands += synced
-        self._work_outbox()
+        if self.system.outbox:
+            self._work_outbox()
         for command in commands:
             self._begin(command)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from maestro.events import parse_celery
-from tests.simulation.broker import Message
+from tests.simulation.broker import Message, parse_celery
 from tests.simulation.domain import FINISHED, Place, Value
 from tests.simulation.engine import Violation
 

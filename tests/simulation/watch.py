@@ -1,6 +1,7 @@
 """What must always hold, checked from outside: on the rows the store is given, and on the effects that are seen."""
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from maestro.rules.impact import Impacted, relevant
@@ -11,6 +12,9 @@ from tests.simulation.domain import Instance
 from tests.simulation.engine import Violation
 
 Row = dict[str, Any]
+_place = attrgetter("table", "key")
+#: The tables whose rows are looked at.
+FOLLOWED = frozenset({"deliveries", "documents", "covers", "units"})
 LIVE = ("pending_approval", "approved", "paused", *RUNNING)
 FINAL = ("commit", "pending", "error")
 
@@ -25,6 +29,8 @@ class Watch:
         self.units: dict[str, dict[str, Row]] = {}
         #: Numbers of the events that wait, and their keys.
         self.waiting: dict[int, str] = {}
+        #: Numbers of the events, results of replays aside, whose commits are recorded as done, and their instances.
+        self._committed: dict[int, str] = {}
         #: When each verdict `commit` was stored, and since when a document blocks, counted in commits to the store.
         self.verdict_at: dict[int, int] = {}
         self.blocking_since: dict[str, int] = {}
@@ -57,11 +63,12 @@ class Watch:
     def committed(self, writes: Sequence[Write]) -> None:  # noqa: C901 - a case for each table
         """One transaction was stored. What is in it became true at once: the order of its rows means nothing."""
         self.commits += 1
-        recorded = self._commits_recorded
-        change = Change(self)
-        forgotten = []
-        for write in sorted(writes, key=lambda write: (write.table, write.key)):
-            row = dict(write.fields) if isinstance(write, Put) else None
+        followed = [write for write in writes if write.table in FOLLOWED]
+        if not followed:
+            return
+        recorded, change, forgotten = self._commits_recorded, Change(self), []
+        for write in sorted(followed, key=_place) if len(followed) > 1 else followed:
+            row = write.fields if type(write) is Put else None
             match write.table:
                 case "deliveries":
                     number = int(write.key)
@@ -104,6 +111,7 @@ class Watch:
         before = self.deliveries.get(number)
         _put(self.deliveries, number, row)
         _put(self.waiting, number, row["key"] if row and _waits(row) else None)
+        _put(self._committed, number, row["instance"] if row and _is_committed(row) else None)
         if row is None or self._out_of_order(row):
             return
         verdict = row["verdict"]
@@ -175,6 +183,7 @@ class Watch:
         self.deliveries = {int(key): row for key, row in store.rows("deliveries")}
         self.documents = dict(store.rows("documents"))
         self.waiting = {number: row["key"] for number, row in self.deliveries.items() if _waits(row)}
+        self._committed = {number: row["instance"] for number, row in self.deliveries.items() if _is_committed(row)}
         self.units = {id_: dict(store.rows("units", f"{id_}/")) for id_ in self.documents}
         self.blocking_since = {
             id_: self.blocking_since.get(id_, self.commits) for id_, row in self.documents.items() if _blocks(row)
@@ -293,10 +302,8 @@ class Watch:
 
     def committed_executions(self) -> set[str]:
         """Return the instances whose commit in flow 1, or as a held one, is recorded as done."""
-        rows = (row for row in self.deliveries.values() if row["verdict"] == "commit" and row.get("done"))
-        found = {row["instance"] for row in rows if not row.get("replay")}
         held = {row["held_instance"] for row in self.documents.values() if row["held_committed"]}
-        return (found | held) - {""}
+        return {*self._committed.values(), *held} - {""}
 
     def pending(self) -> Row | None:
         """Return the stored document whose decision is due."""
@@ -338,6 +345,10 @@ def _blocks(row: Row) -> bool:
 
 def _waits(row: Row) -> bool:
     return row["verdict"] == "waiting" and not row.get("done")
+
+
+def _is_committed(row: Row) -> bool:
+    return row["verdict"] == "commit" and bool(row.get("done")) and not row.get("replay")
 
 
 def _put(table: dict[Any, Any], key: Any, row: Any | None) -> None:

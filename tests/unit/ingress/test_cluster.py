@@ -16,7 +16,8 @@ from maestro.ingress import consumer, service
 from maestro.ingress.service import EXIT_NOT_OURS, IngressService
 from maestro.links.items import SYSTEM, Hello
 from maestro.messages.ingress import Ack, Arrived, Park, Parked
-from maestro.settings.model import BrokerSettings, ClusterSettings, Settings, StoreSettings
+from maestro.settings.model import Settings
+from maestro.settings.servers import BrokerSettings, ClusterSettings, StoreSettings
 from maestro.store.rest_mark import RestMark, RestMarks
 from maestro.telemetry.definitions import WAKE_SECONDS, WAKE_UPS
 from tests.support.brokers import eventually
