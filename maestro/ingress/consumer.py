@@ -165,7 +165,7 @@ class SystemConsumer:
         What it had in hand is back in its place by then, before what came later. A quorum queue without a leader says
         that nobody consumes it: so it is asked again once there is a consumer of ours, which must be counted, too.
         And it counts one that was connected to a lost node of the broker until that node is back, though it gives it
-        nothing any more: so there is an end to the waiting. Whoever really consumes is served before us then.
+        nothing any more: so there is an end to the waiting. One that really consumes is served before us then.
         """
         pauses, began = Backoff(LOOK, LOOK_MAX), asyncio.get_running_loop().time()
         expected = 0 if ours is None else 1
