@@ -6,7 +6,8 @@ RabbitMQBroker ── keeps ──> Session (one connection)
    ├── Publisher      one channel, confirms
    ├── Subscription*  a channel each, or a share of one when there are many
    ├── Reader         one channel per queue that is read singly
-   └── depth, purge   a channel for each call
+   ├── Looks          a channel for each round of depths, likewise
+   └── purge          a channel for each call
 ```
 
 A channel that the broker closes over one thing so never harms another, and everything that had a channel
@@ -33,6 +34,7 @@ from maestro.broker.base import (
     Unpublishable,
 )
 from maestro.broker.rabbitmq_consumer import Subscription
+from maestro.broker.rabbitmq_looks import Looks, look
 from maestro.broker.rabbitmq_problem import NOT_FOUND
 from maestro.broker.rabbitmq_publisher import Publisher
 from maestro.broker.rabbitmq_reader import Reader
@@ -63,6 +65,7 @@ class RabbitMQBroker:
         self._nodes = deque(parameters_of(settings))
         self._declarations = Declarations()
         self._rounds = Rounds(self._declare)
+        self._looks = Looks(self._depths, self._depth)
         self._publisher = Publisher(settings.publish_timeout)
         self._reader = Reader()
         self._seats = Seats()
@@ -215,6 +218,12 @@ class RabbitMQBroker:
 
     async def depth(self, queue: str) -> Depth | None:
         """See `Broker`."""
+        return await self._looks.depth(queue)
+
+    async def _depths(self, queues: Sequence[str]) -> dict[str, Depth]:
+        return await self._operate(lambda session: look(session, queues))
+
+    async def _depth(self, queue: str) -> Depth | None:
         reply = await self._on_queue(lambda channel: channel.call(channel.raw.queue_declare, queue, passive=True))
         return None if reply is None else Depth(reply.method.message_count, reply.method.consumer_count)
 
