@@ -129,11 +129,11 @@ class Keeper:
         self._lease = lease
         self._registry = registry
         self._terms = Terms(settings.cluster.lease, settings.cluster.drift)
-        self.membership: Final = Membership(me.name, self._terms)
+        self._marks = RestMarks(settings.data_dir)
+        self.membership: Final = Membership(me.name, self._terms, self._marks.has)
         self._facts: asyncio.Queue[facts.Fact] = asyncio.Queue()
         self._log = logs.get(part="cluster", node=me.name)
         self._tasks = Tasks(self._log)
-        self._marks = RestMarks(settings.data_dir)
         self._events = LeaseReader(settings.data_dir)
         #: The systems that are served here, as ingress is told.
         self._served: set[str] = set()

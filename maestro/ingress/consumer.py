@@ -98,8 +98,8 @@ class SystemConsumer:
     ) -> None:
         #: Whether nobody can have taken the system over: nothing is settled or moved otherwise.
         self._believed = believed
-        #: In a cluster: how many systems may ask the broker for their queues side by side. The queue may still be
-        #: consumed by the node that owned the system before.
+        #: In a cluster: how many systems may begin to consume their queues side by side. A queue may still be consumed
+        #: by the node that owned its system before.
         self._turns = turns
         #: Seconds after which a consumer that the broker counts beside ours is none of a node that owned the system.
         self._former_within = former_within
@@ -149,17 +149,17 @@ class SystemConsumer:
         gone = False
         if self._turns is not None:
             await self._until_believed()
-            gone = await self._until_alone(self._turns)
+            gone = await self._until_alone()
         async with self._turns or nullcontext():
             self._persist = await self._consume(self._queues.persist, self._prefetch)
         if self._turns is not None and gone:
-            await self._until_alone(self._turns, self._persist)
+            await self._until_alone(self._persist)
         self._alone.set()
         early, self._early = self._early, []
         for delivery in sorted(early, key=lambda each: not each.redelivered):
             self._arrived(delivery)
 
-    async def _until_alone(self, turns: asyncio.Semaphore, ours: Consumer | None = None) -> bool:
+    async def _until_alone(self, ours: Consumer | None = None) -> bool:
         """Return once the node that owned the system before does not consume its queue any more; False: it may.
 
         What it had in hand is back in its place by then, before what came later. A quorum queue without a leader says
@@ -171,8 +171,7 @@ class SystemConsumer:
         expected = 0 if ours is None else 1
         while True:
             counted = ours is None or ours.active
-            async with turns:
-                depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
+            depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
             consumers = depth.consumers if depth is not None else 0
             if consumers == expected and counted:
                 return True
