@@ -6,7 +6,7 @@ from functools import partial
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Row
-from benchmarks.rows_cluster import take_over
+from benchmarks.rows_cluster import take_over, throughput
 from benchmarks.rows_decisions import decisions, large_document
 from benchmarks.rows_events import TRUST, delayed, no_impact, paced, sized
 from benchmarks.rows_ledger import large_commit, look_up
@@ -113,6 +113,8 @@ def _systems(scale: float, seconds: float) -> dict[str, Measure]:
         "rest-200": resting(200, 2.0, 300, documents=100, units=10),
         "rest-2000": resting(2_000, 3.0, 600, documents=1, units=10),
         "rest-10000": resting(10_000, 5.0, 1500, documents=1, units=1),
+        "nodes-50-5ms": Measure(partial(throughput, systems=50, latency=0.005, count=int(10_000 * scale)), limit=900),
+        "nodes-50-0ms": Measure(partial(throughput, systems=50, latency=0.0, count=int(10_000 * scale)), limit=900),
         "takeover-3000": lost_node(3_000, 100),
         "takeover-10000": lost_node(10_000, 300),
         "memory-1": Measure(partial(memory, systems=1, wanted=70)),
