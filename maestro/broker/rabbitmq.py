@@ -71,6 +71,7 @@ class RabbitMQBroker:
         #: Connected, but not ready before all is declared.
         self._declaring = False
         self._problem = "not started"
+        self._unreturned = 0
         self._subscriptions: set[Subscription] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -94,6 +95,14 @@ class RabbitMQBroker:
         refusals = [each.refusal for each in self._subscriptions if each.refusal]
         more = f" (and {len(refusals) - 1} more queues cannot)" if len(refusals) > 1 else ""
         return f"{refusals[0]}{more}" if refusals else ""
+
+    @property
+    def unreturned(self) -> int:
+        """See `Broker`."""
+        return self._unreturned
+
+    def _count_unreturned(self, count: int) -> None:
+        self._unreturned += count
 
     async def start(self) -> None:
         """See `Broker`."""
@@ -147,9 +156,13 @@ class RabbitMQBroker:
         on_lost: Callable[[], None],
         *,
         exclusive: bool = True,
+        ordered: bool = False,
     ) -> Consumer:
         """See `Broker`. When connected, returns after the first attempt to consume; else at once."""
-        subscription = Subscription(queue, prefetch, on_delivery, on_lost, exclusive=exclusive)
+        subscription = Subscription(
+            queue, prefetch, on_delivery, on_lost, exclusive=exclusive,
+            returned_within=self._settings.returned_within if ordered else 0.0, on_unreturned=self._count_unreturned,
+        )  # fmt: skip
 
         async def serve(session: Session) -> bool:
             try:

@@ -73,8 +73,6 @@ TAKEN_BACK_WITHIN = 3.0
 KEPT_FOR = 20.0
 #: Seconds that the consumer of a wait queue is kept for the sake of what is just leaving it.
 MOVED_WITHIN = 5.0
-#: Looks after which a queue that another node consumes is a problem: about 30 s.
-LONG_CONSUMED = 35
 #: Seconds that the actor of a system which goes to another node has to end, and what is being moved to arrive.
 RELEASED_WITHIN = 12.0
 #: What a redrive says of an event: of its copy on the wait queue it is not true any more.
@@ -96,14 +94,17 @@ class SystemConsumer:
         wanted: Callable[[], None] = lambda: None,
         believed: Callable[[], bool] = lambda: True,
         turns: asyncio.Semaphore | None = None,
+        former_within: float = 30.0,
     ) -> None:
         #: Whether nobody can have taken the system over: nothing is settled or moved otherwise.
         self._believed = believed
         #: In a cluster: how many systems may ask the broker for their queues side by side. The queue may still be
         #: consumed by the node that owned the system before.
         self._turns = turns
-        #: Why the queue is not consumed yet; empty: it is, or nothing speaks against it.
-        self.hindrance = ""
+        #: Seconds after which a consumer that the broker counts beside ours is none of a node that owned the system.
+        self._former_within = former_within
+        #: What came before it was known that the former consumer is gone.
+        self._early: list[Delivery] = []
         self._outcome_settled = outcome_settled or broker.ack
         self._registry = registry
         self._queues = SystemQueues(system_id)
@@ -145,30 +146,45 @@ class SystemConsumer:
     async def _begin(self) -> None:
         await self.held.owned.wait()
         await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()[:1]))
+        gone = False
         if self._turns is not None:
             await self._until_believed()
-            await self._until_alone(self._turns)
+            gone = await self._until_alone(self._turns)
         async with self._turns or nullcontext():
             self._persist = await self._consume(self._queues.persist, self._prefetch)
+        if self._turns is not None and gone:
+            await self._until_alone(self._turns, self._persist)
         self._alone.set()
+        early, self._early = self._early, []
+        for delivery in sorted(early, key=lambda each: not each.redelivered):
+            self._arrived(delivery)
 
-    async def _until_alone(self, turns: asyncio.Semaphore) -> None:
-        """Return once the node that owned the system before does not consume its queue any more.
+    async def _until_alone(self, turns: asyncio.Semaphore, ours: Consumer | None = None) -> bool:
+        """Return once the node that owned the system before does not consume its queue any more; False: it may.
 
-        What it had in hand is back in its place by then, before what came later.
+        What it had in hand is back in its place by then, before what came later. A quorum queue without a leader says
+        that nobody consumes it: so it is asked again once there is a consumer of ours, which must be counted, too.
+        And it counts one that was connected to a lost node of the broker until that node is back, though it gives it
+        nothing any more: so there is an end to the waiting. One that really consumes is served before us then.
         """
-        pauses, asked = Backoff(LOOK, LOOK_MAX), 0
+        pauses, began = Backoff(LOOK, LOOK_MAX), asyncio.get_running_loop().time()
+        expected = 0 if ours is None else 1
         while True:
+            counted = ours is None or ours.active
             async with turns:
                 depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
-            if depth is None or not depth.consumers:
+            consumers = depth.consumers if depth is not None else 0
+            if consumers == expected and counted:
+                return True
+            if asyncio.get_running_loop().time() - began >= self._former_within:
                 break
-            asked += 1
-            if asked == LONG_CONSUMED:
-                self.hindrance = f"{self._queues.persist} is still consumed by another node, or by somebody else"
-                self._log.warning("not consumed yet", cause=self.hindrance)
             await asyncio.sleep(pauses.next())
-        self.hindrance = ""
+        if consumers > expected:
+            self._log.warning(
+                "consumed beside somebody else, or beside one that RabbitMQ counts on while a node of its own is lost",
+                queue=self._queues.persist, consumers=consumers,
+            )  # fmt: skip
+        return False
 
     async def begun(self) -> None:
         """Return once the persist queue is consumed."""
@@ -202,6 +218,8 @@ class SystemConsumer:
                 self._outcome_settled(delivery)
             else:
                 self._broker.requeue(delivery)
+        for delivery in self._early:
+            self._broker.requeue(delivery)
 
     def attach(self, session: Session) -> None:
         """A session with the system's actor. What a former session ordered of the wait queue is void."""
@@ -225,6 +243,9 @@ class SystemConsumer:
     # --- from the broker ---------------------------------------------------------------------------------------
 
     def _arrived(self, delivery: Delivery) -> None:
+        if delivery.queue == self._queues.persist and self._turns is not None and not self._alone.is_set():
+            self._early.append(delivery)
+            return
         source = self.held.source(delivery)
         self._registry.count(DELIVERIES, source.value)
         self._taken += source is Source.PERSIST
@@ -238,6 +259,8 @@ class SystemConsumer:
         """The deliveries of a queue became void: the broker will deliver them again."""
         if queue == self._queues.wait:
             self._out_until = asyncio.get_running_loop().time() + TAKEN_BACK_WITHIN
+        else:
+            self._early.clear()
         self.held.void(queue)
 
     # --- from the system's actor -------------------------------------------------------------------------------
@@ -449,7 +472,9 @@ class SystemConsumer:
 
     async def _consume(self, queue: str, prefetch: int) -> Consumer:
         return await self._until_done(
-            lambda: self._broker.consume(queue, prefetch, self._arrived, lambda: self._void(queue))
+            lambda: self._broker.consume(
+                queue, prefetch, self._arrived, lambda: self._void(queue), ordered=queue == self._queues.persist
+            )
         )
 
     def _more_may_wait(self) -> bool:

@@ -34,6 +34,10 @@ class BrokerSettings(Section):
     heartbeat: Annotated[int, Field(ge=1)] = 20
     #: Longest pause between two attempts to reconnect, in seconds.
     reconnect_max: Seconds = 5.0
+    #: Seconds after a lost connection in which the broker must deliver again what was out, before what is younger is
+    #: taken in its place. A RabbitMQ cluster needs its `net_ticktime`, and a quarter, to take a node that stands still
+    #: for gone.
+    returned_within: Seconds = 30.0
     #: Seconds between two renewals of the message that says whose the events of the vhost are: well below RabbitMQ's
     #: consumer time-out (30 min).
     owner_renewal: Annotated[float, Field(gt=0, le=1500)] = 600.0
@@ -49,6 +53,11 @@ class BrokerSettings(Section):
     def urls(self) -> list[str]:
         """The URLs of RabbitMQ's nodes, in the order in which they are tried."""
         return self.url.get_secret_value().split()
+
+    @property
+    def former_within(self) -> float:
+        """Seconds in which RabbitMQ takes a consumer for gone whose process, or connection, is."""
+        return max(self.returned_within, 3.0 * self.heartbeat)
 
     def embedded_folder(self, data_dir: Path) -> Path:
         """Return the folder of the embedded broker's queues."""

@@ -90,8 +90,9 @@ class FakeBroker:
             self.ready += 1
 
     async def consume(
-        self, queue: str, _prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
-    ) -> Any:
+        self, queue: str, _prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None],
+        **_: Any,
+    ) -> Any:  # fmt: skip
         self.consumed.append(queue)
         if queue == QUEUES.persist:
             await self.free.wait()
