@@ -31,7 +31,8 @@ from maestro.broker import open_broker
 from maestro.broker.base import Message
 from maestro.broker.topology import PERSIST
 from maestro.events import celery_body
-from maestro.settings.model import BrokerSettings, LogSettings
+from maestro.settings.model import LogSettings
+from maestro.settings.servers import BrokerSettings
 
 HOST = "127.0.0.1"
 _LIBC = ctypes.CDLL(None, use_errno=True)

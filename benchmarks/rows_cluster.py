@@ -1,4 +1,4 @@
-"""Rows of a cluster: how long the systems of a node that is killed are without an owner and a consumer.
+"""Rows of a cluster: what three nodes do beside one, and how long the systems of a killed node are without an owner.
 
 Three nodes, PostgreSQL and RabbitMQ share this machine. The systems are written into the database while the nodes run,
 most of them at rest, as they would be after a while.
@@ -16,9 +16,10 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.bench import Bench, Maestro, Publisher, Stage, wait_for
+from benchmarks.bench import SETTLED, Bench, Maestro, Publisher, Stage, wait_for
 from benchmarks.figures import Row
-from benchmarks.processes import pids
+from benchmarks.processes import CpuMeter, cpu_seconds, per_event, pids, tree
+from benchmarks.rows_events import no_impact, warm_up
 from maestro.broker.topology import SystemQueues
 from maestro.settings.loading import load_settings
 from maestro.store.installation import begin_start
@@ -78,6 +79,44 @@ async def _prepare(url: str) -> None:
     """Make the cluster's tables."""
     with tempfile.TemporaryDirectory() as folder:
         await PostgresStores(url, 30.0, Path(folder), CLUSTER).enter(begin_start(Path(folder)))
+
+
+def throughput(bench: Bench, systems: int, latency: float, count: int) -> Row:
+    """Publish events that impact nothing: three nodes with PostgreSQL on the same cores. The floor is one node alone.
+
+    Says what an event costs each part, and what it costs one node with its stores in SQLite.
+    """
+    ids = [f"sys{n}" for n in range(systems)]
+    alone = no_impact(bench, systems, latency, count, None)
+    server = PostgresNode("max_connections=200", "shared_buffers=64MB")
+    try:
+        server.start()
+        database = server.create_database()
+        asyncio.run(_prepare(server.url(database)))
+        with bench.stage(ids) as stage, _nodes(stage, server.url(database)) as nodes:
+            _until_consumed(stage, ids, _MADE)
+            stage.double.config(latency=latency)
+            warm_up(stage)
+            time.sleep(SETTLED)
+            meters = [CpuMeter(node.data_dir) for node in nodes.values()]
+            others = {"PostgreSQL": tree(server.pid), "RabbitMQ": tree(bench.node.pid)}
+            before = {name: sum(map(cpu_seconds, one)) for name, one in others.items()}
+            with stage.publisher() as publisher:
+                began = time.monotonic_ns()
+                for n in range(count):
+                    publisher.event(ids[n % systems])
+                stage.committed(count, 60 + count / 20)
+            took = (stage.double.commits()[-1][1] - began) / 1e9
+            used = {name: sum(map(cpu_seconds, one)) - before[name] for name, one in others.items()}
+            for name, seconds in ((name, seconds) for meter in meters for name, seconds in meter.used().items()):
+                used[name] = used.get(name, 0.0) + seconds
+    finally:
+        server.close()
+    cpu = per_event(used, count)
+    more = {"cpu us/event": cpu, "cpu us/event, all": round(sum(cpu.values()), 1), "events": count,
+            "one node": alone.more}  # fmt: skip
+    name = f"no-impact events, {systems} systems over three nodes, PostgreSQL, siblings {latency * 1000:g} ms"
+    return Row(name, count / took, "events/s", floor=alone.value, more=more)
 
 
 @contextmanager

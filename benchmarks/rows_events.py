@@ -48,7 +48,7 @@ def no_impact(
             ledgers(bench, stage.maestro.data_dir, ids, ledger)
         with stage.serving():
             stage.double.config(latency=latency)
-            _warm_up(stage)
+            warm_up(stage)
             stage.double.config(finished_after=finished_after)
             if systems > FEW:
                 time.sleep(SETTLED)
@@ -74,7 +74,7 @@ def no_impact(
 def sized(bench: Bench, payload: int, count: int, wanted: float | None) -> Row:
     """Publish events with a payload of so many bytes; beside a consumer that only acknowledges them."""
     with bench.stage(["sys0"]) as stage, stage.serving():
-        _warm_up(stage)
+        warm_up(stage)
         meter = CpuMeter(stage.maestro.data_dir)
         body = "x" * payload
         with stage.publisher() as publisher:
@@ -100,7 +100,7 @@ def paced(bench: Bench, systems: int, rate: float, seconds: float) -> Row:
     """Publish at a steady rate and measure each event from publish to commit."""
     ids = [f"sys{n}" for n in range(systems)]
     with bench.stage(ids) as stage, stage.serving():
-        _warm_up(stage)
+        warm_up(stage)
         count = int(rate * seconds)
         with stage.publisher() as publisher:
             began = time.monotonic()
@@ -122,7 +122,7 @@ def delayed(bench: Bench, after: float, seconds: float, rate: float) -> Row:
     """
     ids = [f"sys{n}" for n in range(8)]
     with bench.stage(ids) as stage, stage.serving():
-        _warm_up(stage)
+        warm_up(stage)
         stage.double.config(finished_after=after)
         before = stage.double.state()
         with _publishing(stage, ids, rate) as counts:
@@ -175,7 +175,8 @@ def ledgers(bench: Bench, data_dir: Path, systems: Sequence[str], rows: int) -> 
             shutil.copy(file, path.with_name(file.name.replace("one.db", path.name)))
 
 
-def _warm_up(stage: Stage) -> None:
+def warm_up(stage: Stage) -> None:
+    """Let each system commit some events, and forget that the double saw them."""
     with stage.publisher() as publisher:
         for system in stage.systems:
             for _ in range(WARM_UP):

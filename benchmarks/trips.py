@@ -40,7 +40,8 @@ from maestro.cascade.service import CascadeService
 from maestro.http.app import create_app
 from maestro.http.server import serve_http
 from maestro.ingress.service import IngressService
-from maestro.settings.model import BrokerSettings, HttpSettings, LogSettings, Settings
+from maestro.settings.model import HttpSettings, LogSettings, Settings
+from maestro.settings.servers import BrokerSettings
 from maestro.store.installation import begin_start
 from maestro.system.service import SystemService
 from tests.support.board_owner import Owner

@@ -120,6 +120,8 @@ class Keeper:
         """`former`: the lease of a former life of this node of which nothing goes on, if there is one."""
         self._settings = settings
         self._former = former
+        #: The beat that this lease was seen with first, when that was, and until when it was seen so.
+        self._former_seen: tuple[int, float, float] | None = None
         self._me = me
         self._nodes = nodes
         self._actors = actors
@@ -127,11 +129,11 @@ class Keeper:
         self._lease = lease
         self._registry = registry
         self._terms = Terms(settings.cluster.lease, settings.cluster.drift)
-        self.membership: Final = Membership(me.name, self._terms)
+        self._marks = RestMarks(settings.data_dir)
+        self.membership: Final = Membership(me.name, self._terms, self._marks.has)
         self._facts: asyncio.Queue[facts.Fact] = asyncio.Queue()
         self._log = logs.get(part="cluster", node=me.name)
         self._tasks = Tasks(self._log)
-        self._marks = RestMarks(settings.data_dir)
         self._events = LeaseReader(settings.data_dir)
         #: The systems that are served here, as ingress is told.
         self._served: set[str] = set()
@@ -320,7 +322,7 @@ class Keeper:
 
     async def _join(self, question: do.Join) -> facts.Fact:
         incarnation = await self._nodes.join(self._me)
-        if incarnation is None and self._former is not None:
+        if incarnation is None and self._former is not None and self._former_stands_still:
             self._log.info("the lease of a former life is given up: nothing of that goes on")
             await self._nodes.leave(self._former)
             incarnation = await self._nodes.join(self._me)
@@ -331,9 +333,29 @@ class Keeper:
         self._log.info("joined the cluster", cluster=self._settings.cluster.name, incarnation=incarnation)
         return facts.Joined(question, incarnation)
 
+    @property
+    def _former_stands_still(self) -> bool:
+        """Whether nobody renews the former lease: one that lives does so within a beat and the time of its answer."""
+        if self._former_seen is None:
+            return False
+        _, since, until = self._former_seen
+        return until - since >= self._terms.beat_every + self._terms.answer_within
+
+    def _see_former(self, nodes: Iterable[Node], at: float) -> None:
+        """Look whether the former lease is renewed all the same: this machine may be the copy of one that lives."""
+        found = next((node for node in nodes if node.holds_lease and node.lease == self._former), None)
+        if found is None:
+            return
+        beat, since, _ = self._former_seen or (found.beat, at, at)
+        self._former_seen = beat, since, at
+        if beat != found.beat:
+            self._former = None
+            self._log.error("a former lease of this node is renewed: another machine is a copy of this one, and lives")
+
     async def _look(self, question: do.Look) -> facts.Fact:
         asked = boot_time()
         seen = await self._nodes.look()
+        self._see_former(seen.nodes, asked)
         self._unowned = len(seen.free)
         mine: dict[str, int] = {}
         if question.mine:

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 from tests.support.brokers import Place
 from tests.support.lacking import lacking
 from tests.support.postgres import PostgresNode, find_programs

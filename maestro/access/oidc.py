@@ -23,7 +23,7 @@ from joserfc.jws import extract_compact
 from maestro import logs
 from maestro.access.roles import Principal, Role
 from maestro.access.verifier import Refused, Undecided
-from maestro.settings.model import OidcSettings
+from maestro.settings.access import OidcSettings
 
 Key = RSAKey | ECKey | OKPKey
 

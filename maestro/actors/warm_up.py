@@ -17,7 +17,8 @@ from maestro.links.items import CASCADE, INGRESS, MAIN, Answered, Asked, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
 from maestro.messages.questions import DescribeSystem
-from maestro.settings.model import BrokerSettings, Settings, StoreSettings
+from maestro.settings.model import Settings
+from maestro.settings.servers import BrokerSettings, StoreSettings
 from maestro.store.base import StoreError
 from maestro.system.service import SystemService
 from maestro.telemetry.metrics import MetricsRegistry

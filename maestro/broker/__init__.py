@@ -9,7 +9,7 @@ from pathlib import Path
 from maestro.broker.base import Broker
 from maestro.broker.embedded import EmbeddedBroker
 from maestro.broker.rabbitmq import RabbitMQBroker
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 
 __all__ = ["open_broker"]
 

@@ -104,6 +104,10 @@ class Depth:
 class Consumer(Protocol):
     """A running subscription; survives reconnects, a cancelled consumer and a deleted queue (re-declared)."""
 
+    @property
+    def active(self) -> bool:
+        """Whether the broker has it as a consumer of its queue, by its last word."""
+
     async def cancel(self) -> None:
         """Stop deliveries. Those unacknowledged stay so: `ack` or `requeue` them. Twice is no error."""
 
@@ -122,6 +126,10 @@ class Broker(Protocol):
     @property
     def problem(self) -> str:
         """Why the broker is not reachable, or does not let a queue be consumed; empty when all is well."""
+
+    @property
+    def unreturned(self) -> int:
+        """How many deliveries that were void did not come again in time, so that younger ones went on before them."""
 
     async def start(self) -> None:
         """Begin connecting, in the background and for ever (with backoff); returns without waiting for success."""
@@ -160,11 +168,15 @@ class Broker(Protocol):
         on_lost: Callable[[], None],
         *,
         exclusive: bool = True,
+        ordered: bool = False,
     ) -> Consumer:
         """Consume `queue` with at most `prefetch` unacknowledged deliveries.
 
         `exclusive` asks to be its only consumer. Nothing rests on that: quorum queues do not enforce it, and a queue
         with a single active consumer is consumed without it.
+
+        `ordered`: what was out when the deliveries became void is delivered again before anything younger, also where
+        the broker has it back later; but not for ever (`unreturned`).
 
         `on_lost` is called each time the deliveries handed out so far became void (connection or channel lost); the
         broker will redeliver them.

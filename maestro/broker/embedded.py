@@ -30,7 +30,7 @@ from maestro.broker.base import (
 )
 from maestro.broker.embedded_file import QueueFile, Row
 from maestro.broker.embedded_worker import Feed, Job, Worker
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 
 #: Seconds that a delivery is held back when its callback failed, so that it does not come round in a hot loop.
 REQUEUE_PAUSE: Final = 0.5
@@ -53,6 +53,11 @@ class Subscription:
         self.on_delivery = on_delivery
         self.on_lost = on_lost
         self.cancelled = False
+
+    @property
+    def active(self) -> bool:
+        """See `Consumer.active`."""
+        return not self.cancelled
 
     async def cancel(self) -> None:
         """See `Consumer.cancel`."""
@@ -82,6 +87,11 @@ class EmbeddedBroker:
     def blocked(self) -> str:
         """See `Broker`: it never is, for what the disk does not take is an error of the publish."""
         return ""
+
+    @property
+    def unreturned(self) -> int:
+        """See `Broker`: what is void is back in its place in the same moment."""
+        return 0
 
     @property
     def problem(self) -> str:
@@ -144,9 +154,10 @@ class EmbeddedBroker:
         on_lost: Callable[[], None],
         *,
         exclusive: bool = True,
+        ordered: bool = False,
     ) -> Consumer:
         """See `Broker`. Begins as soon as the folder is usable. Consumers of one queue share its messages."""
-        del exclusive
+        del exclusive, ordered  # what is void is back in its place in the same moment
         feed = Feed(uuid.uuid4().hex, queue, prefetch)
         subscription = Subscription(self, feed, on_delivery, on_lost)
         self._subscriptions[feed.token] = subscription

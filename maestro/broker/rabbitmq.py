@@ -6,7 +6,8 @@ RabbitMQBroker ── keeps ──> Session (one connection)
    ├── Publisher      one channel, confirms
    ├── Subscription*  a channel each, or a share of one when there are many
    ├── Reader         one channel per queue that is read singly
-   └── depth, purge   a channel for each call
+   ├── Looks          a channel for each round of depths, likewise
+   └── purge          a channel for each call
 ```
 
 A channel that the broker closes over one thing so never harms another, and everything that had a channel
@@ -33,6 +34,7 @@ from maestro.broker.base import (
     Unpublishable,
 )
 from maestro.broker.rabbitmq_consumer import Subscription
+from maestro.broker.rabbitmq_looks import Looks, look
 from maestro.broker.rabbitmq_problem import NOT_FOUND
 from maestro.broker.rabbitmq_publisher import Publisher
 from maestro.broker.rabbitmq_reader import Reader
@@ -40,7 +42,7 @@ from maestro.broker.rabbitmq_rounds import Rounds
 from maestro.broker.rabbitmq_seats import Seats
 from maestro.broker.rabbitmq_session import Channel, ChannelLost, Session, SessionFailed, parameters_of
 from maestro.broker.rabbitmq_topology import Declarations
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 
 #: First pause before trying again, in seconds; it doubles up to `reconnect_max`.
 FIRST_PAUSE: Final = 0.1
@@ -63,6 +65,7 @@ class RabbitMQBroker:
         self._nodes = deque(parameters_of(settings))
         self._declarations = Declarations()
         self._rounds = Rounds(self._declare)
+        self._looks = Looks(self._depths, self._depth)
         self._publisher = Publisher(settings.publish_timeout)
         self._reader = Reader()
         self._seats = Seats()
@@ -71,6 +74,7 @@ class RabbitMQBroker:
         #: Connected, but not ready before all is declared.
         self._declaring = False
         self._problem = "not started"
+        self._unreturned = 0
         self._subscriptions: set[Subscription] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -94,6 +98,14 @@ class RabbitMQBroker:
         refusals = [each.refusal for each in self._subscriptions if each.refusal]
         more = f" (and {len(refusals) - 1} more queues cannot)" if len(refusals) > 1 else ""
         return f"{refusals[0]}{more}" if refusals else ""
+
+    @property
+    def unreturned(self) -> int:
+        """See `Broker`."""
+        return self._unreturned
+
+    def _count_unreturned(self, count: int) -> None:
+        self._unreturned += count
 
     async def start(self) -> None:
         """See `Broker`."""
@@ -147,9 +159,13 @@ class RabbitMQBroker:
         on_lost: Callable[[], None],
         *,
         exclusive: bool = True,
+        ordered: bool = False,
     ) -> Consumer:
         """See `Broker`. When connected, returns after the first attempt to consume; else at once."""
-        subscription = Subscription(queue, prefetch, on_delivery, on_lost, exclusive=exclusive)
+        subscription = Subscription(
+            queue, prefetch, on_delivery, on_lost, exclusive=exclusive,
+            returned_within=self._settings.returned_within if ordered else 0.0, on_unreturned=self._count_unreturned,
+        )  # fmt: skip
 
         async def serve(session: Session) -> bool:
             try:
@@ -202,6 +218,12 @@ class RabbitMQBroker:
 
     async def depth(self, queue: str) -> Depth | None:
         """See `Broker`."""
+        return await self._looks.depth(queue)
+
+    async def _depths(self, queues: Sequence[str]) -> dict[str, Depth]:
+        return await self._operate(lambda session: look(session, queues))
+
+    async def _depth(self, queue: str) -> Depth | None:
         reply = await self._on_queue(lambda channel: channel.call(channel.raw.queue_declare, queue, passive=True))
         return None if reply is None else Depth(reply.method.message_count, reply.method.consumer_count)
 

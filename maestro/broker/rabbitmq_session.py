@@ -17,7 +17,7 @@ from maestro.broker.base import BrokerError
 from maestro.broker.rabbitmq_frames import FrameReader
 from maestro.broker.rabbitmq_problem import describe
 from maestro.broker.rabbitmq_stream import LoopStreams
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 
 #: Seconds between two looks at whether channels were closed without telling.
 WATCH_INTERVAL: Final = 5.0

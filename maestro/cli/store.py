@@ -19,7 +19,8 @@ from maestro.cli.exits import EXIT_FAILED, EXIT_USAGE, fail
 from maestro.cli.plain import plain
 from maestro.cli.session import Session, command
 from maestro.language import t, tn, told
-from maestro.settings.model import Settings, database_problem
+from maestro.settings.model import Settings
+from maestro.settings.servers import database_problem
 from maestro.store import reading
 from maestro.store.base import StoreError
 from maestro.store.documents import DocumentDB

@@ -17,14 +17,15 @@
 - **Claims.** A system without an owner is claimed by the node that it belongs to first (`placement`) at once, by the
   second one `_NEXT` seconds later, and so on. The store decides who has it.
 - **Hand-overs.** A system that belongs to another node first, or any system of a node that is draining, is released: a
-  few a second, and never one in a run, which its process says itself (`Kept`).
+  few a second, and never one in a run, which its process says itself (`Kept`). One at rest has no process to end and
+  none to begin: many of them are released at once.
 - **Lost answers.** What was claimed without an answer is seen by looking at what is this node's, with nothing else
   under way. A release is asked for until it is answered: its process has ended. If a system is missing there, it was
   taken from a node whose lease holds. No rule here permits that (the database lost what it had confirmed), so the node
   is out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum, auto
 from math import inf
@@ -57,6 +58,8 @@ _CLAIM_AT_ONCE: Final = 500
 #: Seconds between two hand-overs, and how many are under way at most.
 _HAND_OVER_EVERY: Final = 0.25
 _HAND_OVERS: Final = 4
+#: How many of systems at rest are under way at most.
+_HAND_OVERS_AT_REST: Final = 32
 #: Seconds until a system that was kept is asked again, and until what the store did not answer is.
 _KEPT: Final = 5.0
 _AGAIN: Final = 1.0
@@ -79,8 +82,12 @@ class State(Enum):
 class Membership:
     """What one node knows of the cluster, and what follows for it."""
 
-    def __init__(self, name: str, terms: Terms) -> None:
+    def __init__(self, name: str, terms: Terms, at_rest: Callable[[str], bool] = lambda _system: False) -> None:
+        """`at_rest`: whether a system of this node has no process; it need not be so any more when it is released."""
         self.name: Final = name
+        self._at_rest = at_rest
+        #: The systems whose release is under way, or not answered, and which were at rest when it was asked for.
+        self._resting: set[str] = set()
         self._terms = terms
         self._state = State.OUT
         self._stopping = False
@@ -171,6 +178,7 @@ class Membership:
                 self._no_longer_owned(fact.question.system)
             case facts.Kept():
                 self._kept[fact.question.system] = at + _KEPT
+                self._resting.discard(fact.question.system)
             case facts.Unanswered(Release(system=system)):
                 self._unreleased[system] = at + _AGAIN
             case facts.Unanswered(Leave()):
@@ -240,6 +248,7 @@ class Membership:
 
     def _forget(self) -> None:
         self._under_way.clear()
+        self._resting.clear()
         self._owned.clear()
         self._misplaced = None
         for times in (self._free, self._kept, self._unreleased, self._seen):
@@ -329,21 +338,36 @@ class Membership:
     def _no_longer_owned(self, system: str) -> None:
         self._owned.pop(system, None)
         self._unreleased.pop(system, None)
+        self._resting.discard(system)
         self._misplaced = None
 
     def _hand_over(self, at: float) -> None:
         if self._mine_due(at) or Look(self._incarnation, mine=True) in self._under_way:
             return
-        due = [system for system, when in self._unreleased.items() if at >= when]
-        if at >= self._next_hand_over:
-            due += [system for system in self._to_hand_over() if at >= self._kept.get(system, -inf)][:1]
-        for system in due:
-            question = Release(self._incarnation, system, self._owned[system])
-            if question not in self._under_way and self._asked(Release) < _HAND_OVERS:
-                self._kept.pop(system, None)
-                self._unreleased.pop(system, None)
-                self._next_hand_over = at + _HAND_OVER_EVERY
-                self._ask(question)
+        for system in [system for system, when in self._unreleased.items() if at >= when]:
+            self._release(system)
+        active: list[str] = []
+        for system in self._to_hand_over():
+            if at < self._kept.get(system, -inf):
+                continue
+            if not self._at_rest(system):
+                active.append(system)
+            elif len(self._resting) < _HAND_OVERS_AT_REST:
+                self._resting.add(system)
+                self._release(system)
+            else:
+                break
+        others = sum(isinstance(one, Release) and one.system not in self._resting for one in self._under_way)
+        if active and at >= self._next_hand_over and others < _HAND_OVERS:
+            self._next_hand_over = at + _HAND_OVER_EVERY
+            self._release(active[0])
+
+    def _release(self, system: str) -> None:
+        question = Release(self._incarnation, system, self._owned[system])
+        if question not in self._under_way:
+            self._kept.pop(system, None)
+            self._unreleased.pop(system, None)
+            self._ask(question)
 
     def _to_hand_over(self) -> list[str]:
         """Return what is not to stay here and can go elsewhere."""

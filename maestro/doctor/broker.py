@@ -18,7 +18,8 @@ from maestro.broker.rabbitmq_session import parameters_of
 from maestro.broker.topology import OWNER, SystemQueues
 from maestro.doctor.finding import Finding, ok, problem, warning
 from maestro.doctor.site import Site
-from maestro.settings.model import BrokerSettings, Settings
+from maestro.settings.model import Settings
+from maestro.settings.servers import BrokerSettings
 from maestro.store.installation import read_installation
 
 BROKER, QUEUES = "broker", "queues"

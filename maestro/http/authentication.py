@@ -21,7 +21,8 @@ from maestro.access.throttle import Buckets, address_key
 from maestro.access.verifier import Refused, Undecided, Verifier
 from maestro.http.hosts import Hosts, from_browser
 from maestro.http.replies import Denied, Problem
-from maestro.settings.model import AccessSettings, HttpSettings
+from maestro.settings.access import AccessSettings
+from maestro.settings.model import HttpSettings
 
 SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})

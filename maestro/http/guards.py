@@ -15,7 +15,8 @@ from maestro.access.verifier import Verifier
 from maestro.http.authentication import Authentication
 from maestro.http.hosts import own_names
 from maestro.http.idempotency import Replays, StoredReplays
-from maestro.settings.model import AccessSettings, HttpSettings, OidcSettings, Settings
+from maestro.settings.access import AccessSettings, OidcSettings
+from maestro.settings.model import HttpSettings, Settings
 from maestro.store.door import open_gateway_store
 from maestro.store.memory import MemoryStore
 

@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
-from maestro.settings.model import AccessSettings, HttpSettings
+from maestro.settings.access import AccessSettings
+from maestro.settings.model import HttpSettings
 
 #: Texts of `Host` remembered as taken.
 REMEMBERED: Final = 256

@@ -38,6 +38,7 @@ from maestro.broker.topology import (
 )
 from maestro.ingress.error_queue import ErrorQueue
 from maestro.ingress.held import HeldDeliveries, unfit
+from maestro.ingress.wait_queue import WaitQueue
 from maestro.links.session import Session
 from maestro.messages.error_queue import GroupErrors, PeekErrors, RedriveErrors
 from maestro.messages.ingress import (
@@ -52,7 +53,6 @@ from maestro.messages.ingress import (
     QueuesMeasured,
     Source,
     SweepPersist,
-    WaitQueueDrained,
 )
 from maestro.messages.leaving import LeaveAnswered, LeaveAsked
 from maestro.tasks import Tasks, until_done
@@ -61,20 +61,8 @@ from maestro.telemetry.metrics import MetricsRegistry
 
 T = TypeVar("T")
 
-#: Seconds between two looks whether the wait queue is drained, while it is fed.
+#: Seconds between two looks at a queue that is waited for.
 LOOK, LOOK_MAX = 0.05, 1.0
-#: Copies of waiting events taken off the wait queue at a time. They are given back, and delivered again later, when the
-#: system stays blocked; the drain does not wait for them, it judges what the store holds.
-WAIT_PREFETCH = 32
-#: Seconds in which the broker takes back what was out on delivery over a connection that ended: until then a queue's
-#: depth says nothing.
-TAKEN_BACK_WITHIN = 3.0
-#: Seconds that copies of waiting events are kept while the system is blocked, before they are given back.
-KEPT_FOR = 20.0
-#: Seconds that the consumer of a wait queue is kept for the sake of what is just leaving it.
-MOVED_WITHIN = 5.0
-#: Looks after which a queue that another node consumes is a problem: about 30 s.
-LONG_CONSUMED = 35
 #: Seconds that the actor of a system which goes to another node has to end, and what is being moved to arrive.
 RELEASED_WITHIN = 12.0
 #: What a redrive says of an event: of its copy on the wait queue it is not true any more.
@@ -96,14 +84,17 @@ class SystemConsumer:
         wanted: Callable[[], None] = lambda: None,
         believed: Callable[[], bool] = lambda: True,
         turns: asyncio.Semaphore | None = None,
+        former_within: float = 30.0,
     ) -> None:
         #: Whether nobody can have taken the system over: nothing is settled or moved otherwise.
         self._believed = believed
-        #: In a cluster: how many systems may ask the broker for their queues side by side. The queue may still be
-        #: consumed by the node that owned the system before.
+        #: In a cluster: how many systems may begin to consume their queues side by side. A queue may still be consumed
+        #: by the node that owned its system before.
         self._turns = turns
-        #: Why the queue is not consumed yet; empty: it is, or nothing speaks against it.
-        self.hindrance = ""
+        #: Seconds after which a consumer that the broker counts beside ours is none of a node that owned the system.
+        self._former_within = former_within
+        #: What came before it was known that the former consumer is gone.
+        self._early: list[Delivery] = []
         self._outcome_settled = outcome_settled or broker.ack
         self._registry = registry
         self._queues = SystemQueues(system_id)
@@ -118,24 +109,18 @@ class SystemConsumer:
         self._alone = asyncio.Event()
         #: Deliveries of the persist queue so far.
         self._taken = 0
-        self._wait: Consumer | None = None
-        self._feed_changed = asyncio.Event()
         #: Set when the wait queue and the error queue are to be declared, too.
         self._declare = asyncio.Event()
         #: Why an event could not be moved to another queue for good, the last of this life; empty: all could.
         self.unpublishable = ""
-        self._parking = 0
-        #: Parks begun so far.
-        self._parks = 0
-        #: Until when deliveries of the wait queue may be out that nobody holds, in seconds of the loop's clock.
-        self._out_until = 0.0
+        self._waiting = WaitQueue(broker, self._queues, self.held, prefetch, self._arrived, self._log)
 
     # --- life --------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
         """Begin consuming, in the background, as soon as the broker is there; `declare` is to follow."""
         self._tasks.start(self._begin(), "consume")
-        self._tasks.start(self._feed(), "feed")
+        self._tasks.start(self._waiting.run(self._declare, self._alone), "feed")
 
     @property
     def consuming(self) -> bool:
@@ -145,30 +130,44 @@ class SystemConsumer:
     async def _begin(self) -> None:
         await self.held.owned.wait()
         await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()[:1]))
+        gone = False
         if self._turns is not None:
             await self._until_believed()
-            await self._until_alone(self._turns)
+            gone = await self._until_alone()
         async with self._turns or nullcontext():
-            self._persist = await self._consume(self._queues.persist, self._prefetch)
+            self._persist = await self._until_done(self._consume)
+        if self._turns is not None and gone:
+            await self._until_alone(self._persist)
         self._alone.set()
+        early, self._early = self._early, []
+        for delivery in sorted(early, key=lambda each: not each.redelivered):
+            self._arrived(delivery)
 
-    async def _until_alone(self, turns: asyncio.Semaphore) -> None:
-        """Return once the node that owned the system before does not consume its queue any more.
+    async def _until_alone(self, ours: Consumer | None = None) -> bool:
+        """Return once the node that owned the system before does not consume its queue any more; False: it may.
 
-        What it had in hand is back in its place by then, before what came later.
+        What it had in hand is back in its place by then, before what came later. A quorum queue without a leader says
+        that nobody consumes it: so it is asked again once there is a consumer of ours, which must be counted, too.
+        And it counts one that was connected to a lost node of the broker until that node is back, though it gives it
+        nothing any more: so there is an end to the waiting. One that really consumes is served before us then.
         """
-        pauses, asked = Backoff(LOOK, LOOK_MAX), 0
+        pauses, began = Backoff(LOOK, LOOK_MAX), asyncio.get_running_loop().time()
+        expected = 0 if ours is None else 1
         while True:
-            async with turns:
-                depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
-            if depth is None or not depth.consumers:
+            counted = ours is None or ours.active
+            depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
+            consumers = depth.consumers if depth is not None else 0
+            if consumers == expected and counted:
+                return True
+            if asyncio.get_running_loop().time() - began >= self._former_within:
                 break
-            asked += 1
-            if asked == LONG_CONSUMED:
-                self.hindrance = f"{self._queues.persist} is still consumed by another node, or by somebody else"
-                self._log.warning("not consumed yet", cause=self.hindrance)
             await asyncio.sleep(pauses.next())
-        self.hindrance = ""
+        if consumers > expected:
+            self._log.warning(
+                "consumed beside somebody else, or beside one that RabbitMQ counts on while a node of its own is lost",
+                queue=self._queues.persist, consumers=consumers,
+            )  # fmt: skip
+        return False
 
     async def begun(self) -> None:
         """Return once the persist queue is consumed."""
@@ -183,8 +182,7 @@ class SystemConsumer:
         if self._persist is not None and self.held.known:  # of a system at rest nothing is handed over anyway
             await self._persist.cancel()
         await self._tasks.close()
-        if self._wait is not None:
-            await self._wait.cancel()
+        await self._waiting.close()
 
     async def release(self) -> None:
         """Let the system go to another node: take nothing more, and give back what its actor left, in its order."""
@@ -192,7 +190,7 @@ class SystemConsumer:
             await self._persist.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(RELEASED_WITHIN):
-                while self.held.attached or self.held.moving or self._parking:  # noqa: ASYNC110 - rare, and soon over
+                while self.held.attached or self.held.moving or self._waiting.parking:  # noqa: ASYNC110 - rare, and soon over
                     await asyncio.sleep(LOOK)
         await self.close()
         if self._persist is not None:
@@ -202,21 +200,24 @@ class SystemConsumer:
                 self._outcome_settled(delivery)
             else:
                 self._broker.requeue(delivery)
+        for delivery in self._early:
+            self._broker.requeue(delivery)
 
     def attach(self, session: Session) -> None:
         """A session with the system's actor. What a former session ordered of the wait queue is void."""
-        self._set_feed(on=False)
+        self._waiting.feed(on=False)
         self.held.attach(session)
 
     def detach(self) -> None:
         """The session is over. What the system's actor ordered of the wait queue is void."""
-        self._set_feed(on=False)
+        self._waiting.feed(on=False)
         self.held.detach()
 
     def _leave(self) -> None:
         """The system is at rest and would end: let it, if there is nothing for it; then hold what comes."""
         held = self.held
-        granted = not (held or held.moving or self._parking or held.feeding or self._wait is not None)
+        waiting = self._waiting.parking or held.feeding or self._waiting.consumed
+        granted = not (held or held.moving or waiting)
         held.post(LeaveAnswered(granted))
         if granted:
             held.left = True
@@ -225,6 +226,9 @@ class SystemConsumer:
     # --- from the broker ---------------------------------------------------------------------------------------
 
     def _arrived(self, delivery: Delivery) -> None:
+        if delivery.queue == self._queues.persist and self._turns is not None and not self._alone.is_set():
+            self._early.append(delivery)
+            return
         source = self.held.source(delivery)
         self._registry.count(DELIVERIES, source.value)
         self._taken += source is Source.PERSIST
@@ -234,11 +238,14 @@ class SystemConsumer:
             self._log.error("bad input", reason=problem, verdict="error")
             self.receive(DeadLetter("", delivery.body, problem, no_event=False, refs=(ref,)))
 
-    def _void(self, queue: str) -> None:
-        """The deliveries of a queue became void: the broker will deliver them again."""
-        if queue == self._queues.wait:
-            self._out_until = asyncio.get_running_loop().time() + TAKEN_BACK_WITHIN
-        self.held.void(queue)
+    async def _consume(self) -> Consumer:
+        queue = self._queues.persist
+        return await self._broker.consume(queue, self._prefetch, self._arrived, self._void, ordered=True)
+
+    def _void(self) -> None:
+        """The deliveries of the persist queue became void: the broker will deliver them again."""
+        self._early.clear()
+        self.held.void(self._queues.persist)
 
     # --- from the system's actor -------------------------------------------------------------------------------
 
@@ -254,7 +261,7 @@ class SystemConsumer:
                 self.held.moving.update(refs)
                 self._tasks.start(self._dead_letter(item), "dead-letter")
             case FeedWaitQueue(on=on):
-                self._set_feed(on=on)
+                self._waiting.feed(on=on)
             case SweepPersist():
                 self._tasks.start(self._sweep(item), "sweep")
             case MeasureQueues():
@@ -288,18 +295,15 @@ class SystemConsumer:
 
     async def _park(self, order: Park) -> None:
         self._declare.set()
-        self._parking += 1
-        self._parks += 1
         try:
-            await self._until_believed()
-            original = self.held.first(order.refs)
-            message = Message(order.body, message_id_of(order.key), moved=True, original=original, dropped=REDRIVEN)
-            await self._until_done(lambda: self._publish(PERSIST, self._queues.wait_key, message))
+            with self._waiting.park():
+                await self._until_believed()
+                original = self.held.first(order.refs)
+                message = Message(order.body, message_id_of(order.key), moved=True, original=original, dropped=REDRIVEN)
+                await self._until_done(lambda: self._publish(PERSIST, self._queues.wait_key, message))
         except Unpublishable as problem:
             self._give_up("park", order.key, problem)
             return
-        finally:
-            self._parking -= 1
         faultpoints.reach("ingress.after_park_confirmed")
         self._ack(order.refs)
         self.held.post(Parked(order.key))
@@ -384,79 +388,6 @@ class SystemConsumer:
     async def _carry_out(self, order: PeekErrors | GroupErrors | RedriveErrors) -> None:
         await self._until_believed()
         self.held.post(await self._errors.carry_out(order))
-
-    # --- the wait queue ----------------------------------------------------------------------------------------
-
-    def _set_feed(self, *, on: bool) -> None:
-        """Start or stop the feed. At each turn the system forgets the copies it was handed: they must come again.
-
-        They are kept for a while, and handed over again when the feed goes on: a broker counts how often it gets a
-        message back, and quorum queues of RabbitMQ 4 drop what came back too often.
-        """
-        self._feed_changed.set()
-        self.held.feed(on=on)
-
-    async def _feed(self) -> None:
-        """Consume the wait queue while it is to be fed and holds something, and say when it is drained."""
-        await self._declare.wait()
-        await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()))
-        await self._alone.wait()
-        while True:
-            await self._feed_changed.wait()
-            self._feed_changed.clear()
-            if self.held.feeding:
-                await self._watch_drain()
-            elif self._wait is not None:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._feed_changed.wait(), KEPT_FOR)
-                    continue  # the feed goes on: nothing is given back
-                await self._moved()
-                if not self.held.feeding:
-                    await self._wait.cancel()
-                    self._wait = None
-                    for delivery in self.held.pop_waiting():
-                        self._broker.requeue(delivery)
-
-    async def _moved(self) -> None:
-        """Wait until nothing of the wait queue is being put elsewhere, for a while: a broker may take its time."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(MOVED_WITHIN):
-                while self.held.any_waiting_moves:  # noqa: ASYNC110 - rare, and over in a moment
-                    await asyncio.sleep(LOOK)
-
-    async def _watch_drain(self) -> None:
-        if self._parks:  # what waits comes with its copy then, rather than before it
-            await self._consume_waiting()
-        pauses = Backoff(LOOK, LOOK_MAX)
-        while not self._feed_changed.is_set():
-            await asyncio.sleep(pauses.next())
-            parks, depth = self._parks, None
-            looked = not self._more_may_wait()
-            if looked:
-                depth = await self._until_done(lambda: self._broker.depth(self._queues.wait))
-            if self._feed_changed.is_set():  # nothing may leave the wait queue any more, perhaps
-                return
-            if self._more_may_wait() or (depth is not None and depth.ready):
-                await self._consume_waiting()
-            elif looked and parks == self._parks:
-                self.held.none_left(Source.WAIT)
-                self.held.post(WaitQueueDrained())
-
-    async def _consume_waiting(self) -> None:
-        """Consume the wait queue from now on; after a start most have nothing on them, and need no consumer."""
-        if self._wait is None:
-            self._wait = await self._consume(self._queues.wait, min(WAIT_PREFETCH, self._prefetch))
-
-    async def _consume(self, queue: str, prefetch: int) -> Consumer:
-        return await self._until_done(
-            lambda: self._broker.consume(queue, prefetch, self._arrived, lambda: self._void(queue))
-        )
-
-    def _more_may_wait(self) -> bool:
-        """Whether the wait queue may get, or get back, more than its depth says."""
-        if self._parking or asyncio.get_running_loop().time() < self._out_until:
-            return True
-        return self.held.any_waits
 
     async def _until_done(self, work: Callable[[], Awaitable[T]]) -> T:
         return await until_done(work, self._log)

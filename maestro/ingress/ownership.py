@@ -31,7 +31,8 @@ from maestro.backoff import Backoff
 from maestro.board.lease import LeaseHolder, Standing
 from maestro.broker.base import Broker, BrokerError, Delivery, Message
 from maestro.broker.topology import OWNER, OWNER_BINDING
-from maestro.settings.model import BrokerSettings, Settings
+from maestro.settings.model import Settings
+from maestro.settings.servers import BrokerSettings
 from maestro.store.installation import Installation
 from maestro.tasks import until_done
 

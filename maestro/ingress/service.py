@@ -26,7 +26,16 @@ from maestro.store.door import open_stores
 from maestro.store.installation import Installation, node_name, read_installation, write_installation
 from maestro.store.rest_mark import RestMarks
 from maestro.tasks import Tasks, until_connected, until_done
-from maestro.telemetry.definitions import BLOCKED, CONNECTED, OF_INGRESS, OWNER, UNSETTLED, WAKE_SECONDS, WAKE_UPS
+from maestro.telemetry.definitions import (
+    BLOCKED,
+    CONNECTED,
+    OF_INGRESS,
+    OWNER,
+    UNRETURNED,
+    UNSETTLED,
+    WAKE_SECONDS,
+    WAKE_UPS,
+)
 from maestro.telemetry.metrics import MetricsRegistry, Sample, Snapshot
 
 #: Exit status of an ingress whose deliveries are not ours any more (EX_NOPERM): with its connection they go back.
@@ -86,12 +95,12 @@ class IngressService:
 
     @property
     def problem(self) -> str:
-        """Whether the broker can be reached, its events are ours, and it lets the queues be consumed."""
+        """Whether the broker can be reached, its events are ours, and it takes what is moved."""
         if self._broker.connected and self._ownership is not None and self._ownership.problem:
             return self._ownership.problem
         if problem := trouble(self._broker):
             return BROKER_PROBLEM + problem
-        problems = (problem for line in self._lines.values() if (problem := line.unpublishable or line.hindrance))
+        problems = (line.unpublishable for line in self._lines.values() if line.unpublishable)
         return next(problems, "") or self._links.problem
 
     def _take_outcome(self, system_id: str, delivery: Delivery) -> int:
@@ -133,6 +142,7 @@ class IngressService:
             [
                 Sample(CONNECTED.name, (), float(self._broker.connected)),
                 Sample(UNSETTLED.name, (), held),
+                Sample(UNRETURNED.name, (), float(self._broker.unreturned)),
                 Sample(OWNER.name, (), float(self._ours)),
                 Sample(BLOCKED.name, (), float(bool(self._broker.blocked))),
             ]
@@ -306,6 +316,7 @@ class IngressService:
             line = self._lines[system_id] = SystemConsumer(
                 system_id, self._broker, prefetch, self._registry, self._outcomes.settled,
                 partial(self._want, system_id), lambda: self._node.believed, self._turns,
+                self._settings.broker.former_within,
             )  # fmt: skip
             line.held.own(ours=self._ours)
             if self._ownership is not None and system_id in self._ownership.adopting:

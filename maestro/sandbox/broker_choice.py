@@ -7,7 +7,8 @@ from pydantic import SecretStr
 
 from maestro.sandbox.options import BrokerKind
 from maestro.settings.environment import maestro_layer, platform_layer
-from maestro.settings.model import BrokerSettings, Settings
+from maestro.settings.model import Settings
+from maestro.settings.servers import BrokerSettings
 
 
 class NoBroker(ValueError):  # noqa: N818 - there is none

@@ -14,7 +14,7 @@ import orjson
 from maestro.broker import open_broker
 from maestro.sandbox.sandbox import Addresses, Ports, Sandbox
 from maestro.sandbox.traits import Traits
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 
 
 @dataclass(frozen=True, slots=True)

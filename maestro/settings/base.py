@@ -6,9 +6,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from maestro.events import check_system_id
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
+SystemId = Annotated[str, AfterValidator(lambda value: check_system_id(value, repr(value)))]
 
 
 def webhook_url(value: str) -> str:

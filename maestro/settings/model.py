@@ -1,15 +1,13 @@
 """Every setting: its name, meaning, unit and default. `config/maestro.toml` shows them all.
 
+Those of access, notices, policies and of the servers that Maestro rests on are in files of their own.
 The models are plain; `maestro.settings` fills them from file and environment.
 """
 
 import re
-from datetime import date
 from importlib.util import find_spec
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -20,25 +18,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from maestro.events import check_system_id
-from maestro.settings.base import TOGETHER, Count, Port, Seconds, Section, WebhookUrl, together, webhook_url
+from maestro.settings.access import AccessSettings
+from maestro.settings.base import TOGETHER, Count, Port, Seconds, Section, SystemId, WebhookUrl, together, webhook_url
 from maestro.settings.notify import NotifySettings
-
-SystemId = Annotated[str, AfterValidator(lambda value: check_system_id(value, repr(value)))]
-
-
-def _network(value: str) -> str:
-    try:
-        return str(ip_network(value))
-    except ValueError:
-        raise ValueError("must be a network such as 10.1.0.0/16, without bits of a host") from None
-
-
-def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc or value != f"{parts.scheme}://{parts.netloc}":
-        raise ValueError("must be an origin such as https://console.example.org, without a path")
-    return value.lower()
+from maestro.settings.policies import PolicySettings
+from maestro.settings.servers import BrokerSettings, ClusterSettings, StoreSettings
 
 
 def _host_name(value: str) -> str:
@@ -47,8 +31,6 @@ def _host_name(value: str) -> str:
     return value.lower()
 
 
-#: Hosts that are this machine.
-_LOOPBACK: Final = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
 #: Hosts that are every address of this machine: nobody else reaches it by them.
 _EVERYWHERE: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 #: Why a cluster needs a setting.
@@ -59,139 +41,7 @@ _NEEDED: Final = {
     "cluster.secret": "access.enabled asks everybody who they are, and without it any local process is a node",
 }
 Happening = Literal["pending", "decided", "finished", "failed"]
-Network = Annotated[str, AfterValidator(_network)]
 HostName = Annotated[str, AfterValidator(_host_name)]
-Origin = Annotated[str, AfterValidator(_origin)]
-
-
-class BrokerSettings(Section):
-    """Where persist events come from."""
-
-    #: "embedded", or "rabbitmq" (implied by `url` or RABBITMQ_HOST).
-    kind: Literal["embedded", "rabbitmq"] = "embedded"
-    #: AMQP URL, for instance amqp://user:password@host:5672/plataforma_v1.0; of a cluster several, with blanks between
-    #: them: they are tried in turn.
-    url: SecretStr = SecretStr("")
-    #: Folder of the embedded broker's queues; empty: `<data_dir>/broker`.
-    embedded_dir: str = ""
-    #: Unacknowledged deliveries per queue.
-    prefetch: Annotated[int, Field(ge=1, le=65535)] = 256
-    #: Seconds to wait for a confirm, reconnects included.
-    publish_timeout: Seconds = 60.0
-    #: Seconds to wait for any other answer of the broker.
-    operation_timeout: Seconds = 10.0
-    #: Seconds between heartbeats of the AMQP connection; unless it is set, 2 in a cluster (`cluster.name`).
-    heartbeat: Annotated[int, Field(ge=1)] = 20
-    #: Longest pause between two attempts to reconnect, in seconds.
-    reconnect_max: Seconds = 5.0
-    #: Seconds between two renewals of the message that says whose the events of the vhost are: well below RabbitMQ's
-    #: consumer time-out (30 min).
-    owner_renewal: Annotated[float, Field(gt=0, le=1500)] = 600.0
-    #: A larger message is an error, in bytes.
-    max_event_bytes: Count = 10 * 1024 * 1024
-
-    @property
-    def shared(self) -> bool:
-        """Whether it is RabbitMQ, which other installations may use as well."""
-        return self.kind == "rabbitmq" or bool(self.url.get_secret_value())
-
-    @property
-    def urls(self) -> list[str]:
-        """The URLs of RabbitMQ's nodes, in the order in which they are tried."""
-        return self.url.get_secret_value().split()
-
-    def embedded_folder(self, data_dir: Path) -> Path:
-        """Return the folder of the embedded broker's queues."""
-        return Path(self.embedded_dir or data_dir / "broker")
-
-    @field_validator("url")
-    @classmethod
-    def _names_a_broker(cls, value: SecretStr) -> SecretStr:
-        for text in value.get_secret_value().split():
-            if not text.startswith(("amqp://", "amqps://")):
-                raise ValueError("must be amqp://user:password@host:port/vhost, or amqps://…")
-            try:
-                port = urlsplit(text).port
-            except ValueError:
-                port = 0
-            if port == 0:
-                raise ValueError("must have a port of 1 to 65535, or none")
-        if len({urlsplit(text).path for text in value.get_secret_value().split()}) > 1:
-            raise ValueError("several must name the same vhost: they are nodes of one RabbitMQ cluster")
-        return value
-
-
-class StoreSettings(Section):
-    """Where the systems' state is kept."""
-
-    #: postgresql://user:password@host:5432/database?sslmode=verify-full; empty: a file per system in `data_dir`.
-    url: SecretStr = SecretStr("")
-    #: Seconds that PostgreSQL has for an answer; then the connection is given up, and another one asks what was done.
-    timeout: Seconds = 10.0
-
-    @field_validator("url")
-    @classmethod
-    def _names_a_database(cls, value: SecretStr) -> SecretStr:
-        text = value.get_secret_value()
-        if text and (problem := database_problem(text)):
-            raise ValueError(problem)
-        return value
-
-
-def database_problem(url: str) -> str:
-    """Return what is wrong with the URL of a PostgreSQL database; empty: nothing. The URL is not in it."""
-    if not url.startswith(("postgresql://", "postgres://")):
-        return "must be postgresql://user:password@host:port/database?sslmode=verify-full"
-    if find_spec("psycopg") is None:
-        return "needs psycopg: pip install '.[postgresql]' in the folder of Maestro's sources"
-    from psycopg import ProgrammingError  # noqa: PLC0415 - only where it is used
-    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - as above
-
-    try:
-        parts = conninfo_to_dict(url)
-    except ProgrammingError:
-        return "is no URL of a PostgreSQL database; special characters are percent-encoded"
-    if not parts.get("dbname"):
-        return "must name the database: postgresql://user:password@host:port/database"
-    hosts = str(parts.get("host") or parts.get("hostaddr") or "").split(",")
-    away = [host for host in hosts if host and not host.startswith("/") and not _LOOPBACK.fullmatch(host)]
-    if away and "sslmode" not in parts:
-        return f"must say how {away[0]} is reached: ?sslmode=verify-full, or sslmode=disable in a network of your own"
-    return ""
-
-
-class ClusterSettings(Section):
-    """This node's part in a cluster: several Maestros on one PostgreSQL and one RabbitMQ (docs/cluster.md)."""
-
-    #: What the cluster is called, the same on all of its nodes; empty: this Maestro is alone.
-    name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
-    #: What this node is called; empty: the machine's name and the beginning of the data folder's id.
-    node: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
-    #: Where the other nodes reach this one's gateway: http://10.1.0.5:6971; empty: as `http.host` and `http.port` say.
-    url: str = ""
-    #: This node's share of the systems, beside the other nodes' capacities.
-    capacity: Count = 100
-    #: Seconds without a beat after which the other nodes take a node's systems over.
-    lease: Annotated[float, Field(ge=1, le=60)] = 5.0
-    #: How wrong the clocks of two nodes may run, against each other, as a share.
-    drift: Annotated[float, Field(ge=0.0001, le=0.1)] = 0.01
-    #: What the nodes know each other by; needed where they are on several machines.
-    secret: SecretStr = SecretStr("")
-
-    @field_validator("url")
-    @classmethod
-    def _can_be_reached(cls, value: str) -> str:
-        return webhook_url(value).rstrip("/") if value else ""
-
-    @model_validator(mode="after")
-    def _nobody_guesses(self) -> Self:
-        secret = self.secret.get_secret_value()
-        if secret and len(secret) < 16:  # noqa: PLR2004 - what cannot be guessed
-            raise together("secret must have at least 16 characters", "secret")
-        away = self.url and not _LOOPBACK.fullmatch(urlsplit(self.url).hostname or "")
-        if self.name and away and not secret:
-            raise together("nodes on several machines need a secret", "url", "secret")
-        return self
 
 
 class HttpSettings(Section):
@@ -232,75 +82,6 @@ class HttpSettings(Section):
     def _tls_is_whole(self) -> Self:
         if bool(self.tls_cert) != bool(self.tls_key):
             raise together("tls_cert and tls_key: both or none", "tls_cert", "tls_key")
-        return self
-
-
-class OidcSettings(Section):
-    """People's identities from an OpenID Connect issuer."""
-
-    #: The issuer's URL, as in its tokens' `iss`; empty: off.
-    issuer: str = ""
-    #: What a token's `aud` must name.
-    audience: str = ""
-    #: Where the issuer's keys are; empty: asked of its discovery document.
-    jwks_url: str = ""
-    #: Claims with the person's name, groups (or roles), and systems (empty: all systems).
-    user_claim: str = "sub"
-    roles_claim: str = "roles"
-    systems_claim: str = ""
-    #: Values of `roles_claim` that make a viewer, an approver, an admin.
-    viewers: tuple[str, ...] = ("maestro-viewer",)
-    approvers: tuple[str, ...] = ("maestro-approver",)
-    admins: tuple[str, ...] = ("maestro-admin",)
-
-    #: Seconds for which the issuer's keys are trusted while it is out of reach.
-    keys_max_age: Seconds = 86400.0
-
-    @field_validator("issuer", "jwks_url")
-    @classmethod
-    def _is_a_url(cls, value: str) -> str:
-        if value and not value.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
-            raise ValueError("must be an https:// URL (http:// on loopback only)")
-        return value
-
-    @model_validator(mode="after")
-    def _has_an_audience(self) -> Self:
-        if self.issuer and not self.audience:
-            raise together("an issuer needs an audience", "issuer", "audience")
-        return self
-
-
-class AccessSettings(Section):
-    """Who may do what at the gateway."""
-
-    #: Ask for credentials. Without, `maestro serve` listens on loopback only.
-    enabled: bool = False
-    #: Networks whose callers count as role `platform` without credentials.
-    platform_networks: tuple[Network, ...] = ()
-    #: Networks whose callers may look (role `viewer`), or decide (role `approver`), without credentials. Who decides
-    #: is then whom the request names.
-    viewer_networks: tuple[Network, ...] = ()
-    approver_networks: tuple[Network, ...] = ()
-    #: Origins of web pages, besides the gateway's own, that may send what changes something.
-    origins: tuple[Origin, ...] = ()
-    #: Failed credentials that an address may send per minute; more are 429. A valid one is never refused for it.
-    failures: Count = 10
-    #: Seconds a verified token of the issuer is trusted before it is verified again. A token of `maestro token add` is
-    #: known for as long as it is in the file; a revoked one ends within 2 s.
-    recheck: Seconds = 300.0
-    #: Systems whose reprocessings need the approval of two different users.
-    two_approvers: tuple[SystemId, ...] = ()
-    #: Bytes of a file of the audit log after which the next one is begun.
-    audit_file_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
-    #: Files of decisions that are kept, the oldest removed first; 0: all. Refused attempts have a log of their own.
-    audit_files: Annotated[int, Field(ge=0)] = 0
-    oidc: OidcSettings = OidcSettings()
-
-    @model_validator(mode="after")
-    def _two_are_two(self) -> Self:
-        if self.two_approvers and self.approver_networks:
-            message = "callers of approver_networks name themselves: they are no two different approvers"
-            raise together(message, "two_approvers", "approver_networks")
         return self
 
 
@@ -467,69 +248,6 @@ class WebhookSettings(Section):
     def _are_signed(self) -> Self:
         if self.urls and len(self.secret.get_secret_value()) < 16:  # noqa: PLR2004 - what cannot be guessed
             raise together("urls need a secret of at least 16 characters", "urls", "secret")
-        return self
-
-
-def _path(value: str) -> str:
-    if not all(value.split(".")):
-        raise ValueError('must be a path into the origin event, such as "payload.date"')
-    return value
-
-
-def _some(value: tuple[str, ...]) -> tuple[str, ...]:
-    if not value:
-        raise ValueError("must have at least one entry")
-    return value
-
-
-Pattern = Annotated[str, Field(min_length=1, max_length=200)]
-Days = Annotated[int, Field(ge=0, le=100_000)]
-Number = Annotated[int, Field(ge=0)]
-
-
-class PolicySettings(Section):
-    """One `[[policy]]`: what is demanded of a decision, and of which (docs/policies.md)."""
-
-    #: What it is called: letters, digits, and . _ - after the first.
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    #: "ask", "two_approvers", "approve", "refuse_skip": one or several.
-    effects: Annotated[tuple[Literal["ask", "two_approvers", "approve", "refuse_skip"], ...], AfterValidator(_some)]
-    #: Systems that it is for; patterns (`*`, `?`) of the origin event's name and of the branch. Empty: all.
-    systems: tuple[SystemId, ...] = ()
-    events: tuple[Pattern, ...] = ()
-    branches: tuple[Pattern, ...] = ()
-    #: Units, at least and at most.
-    units_from: Number | None = None
-    units_to: Number | None = None
-    #: Rows that the held commit creates, changes or destroys, at least and at most.
-    rows_from: Number | None = None
-    rows_to: Number | None = None
-    #: The data's date is before this day; on it or later.
-    data_before: date | None = None
-    data_from: date | None = None
-    #: The data's date is more than so many days ago; so many at most.
-    older_than_days: Days | None = None
-    within_days: Days | None = None
-    #: Where the origin event has the data's date: the first of these paths that is there.
-    date_from: Annotated[tuple[Annotated[str, AfterValidator(_path)], ...], AfterValidator(_some)] = (
-        "reference_date",
-        "referenceDate",
-    )
-    #: How far a run goes that "approve" has put on its way, until it pauses and somebody is asked.
-    budget_replays: Count | None = None
-    budget_minutes: Seconds | None = None
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
-        others = {"ask", "two_approvers"} & {*self.effects}
-        if "approve" in self.effects and others:
-            raise ValueError(f'effects: "approve" and "{min(others)}" exclude each other')
-        if "approve" not in self.effects and not (self.budget_replays is None and self.budget_minutes is None):
-            raise ValueError('budget_replays and budget_minutes are for the effect "approve"')
-        for least, most in (("units_from", "units_to"), ("rows_from", "rows_to"), ("data_from", "data_before")):
-            low, high = getattr(self, least), getattr(self, most)
-            if low is not None and high is not None and (low > high or (least == "data_from" and low == high)):
-                raise ValueError(f"{least} = {low}, {most} = {high}: no commit can be both")
         return self
 
 

@@ -10,7 +10,8 @@ from pydantic_core import ErrorDetails
 from maestro.settings.base import TOGETHER
 from maestro.settings.environment import PREFIX, variable
 from maestro.settings.layers import DEFAULT, Key, Layer, leaves, plain
-from maestro.settings.model import PolicySettings, Settings
+from maestro.settings.model import Settings
+from maestro.settings.policies import PolicySettings
 
 _SHOWN: Final = 80
 _MASK: Final = "***"

@@ -210,6 +210,11 @@ UNDECODABLE = _counter(
 UNPUBLISHABLE = _counter(
     "maestro_unpublishable_total", "Messages that the broker can never take, however often it is tried.", _ACTOR
 )
+UNRETURNED = _counter(
+    "maestro_deliveries_unreturned_total",
+    "Deliveries that RabbitMQ did not bring again in time after a lost connection: younger ones went on before them.",
+    _ACTOR,
+)  # fmt: skip
 OWNER = _gauge(
     "maestro_broker_owner", "1 when the events of the broker's vhost are this installation's, by a message it holds.",
     _ACTOR,

@@ -17,7 +17,7 @@ from maestro.broker.base import (
     Unroutable,
 )
 from maestro.broker.topology import SystemQueues
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 from tests.support.brokers import Collector, Place, eventually, eventually_equal
 
 QUEUES = SystemQueues("sysA")

@@ -22,7 +22,7 @@ from maestro.broker.embedded import EmbeddedBroker
 from maestro.broker.embedded_routing import matches
 from maestro.broker.embedded_worker import Job
 from maestro.broker.topology import SystemQueues
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 from tests.support.brokers import Collector, Place, eventually, eventually_equal
 
 QUEUES = SystemQueues("sysA")

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import struct
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 
 import pika
 import pytest
@@ -18,9 +19,10 @@ from maestro.broker.rabbitmq_session import Session
 from maestro.broker.rabbitmq_topology import Declarations
 from maestro.broker.topology import SystemQueues
 from maestro.ports import free_port
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 from tests.support.brokers import Collector, Place, eventually, eventually_equal
 from tests.support.rabbitmq import PASSWORD, RabbitMQNode
+from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.rabbitmq
 QUEUES = SystemQueues("sysA")
@@ -150,6 +152,95 @@ async def test_a_deleted_exchange_is_declared_again_under_publishes(
     await asyncio.to_thread(rabbitmq_node.delete_exchange, vhost, topology.PERSIST)
     await publish(broker, 10, start=1)
     assert await broker.depth(QUEUES.persist) == Depth(11, 0)
+
+
+#: Seconds in which nothing came that must not come.
+QUIET = 1.5
+
+
+@dataclass
+class Parted:
+    """A consumer of a quorum queue that can be parted from the broker, which takes it for living, and a publisher."""
+
+    proxy: TcpProxy
+    broker: Broker
+    publisher: Broker
+    collector: Collector
+
+    async def part(self) -> None:
+        self.proxy.part()
+        await eventually(lambda: self.collector.lost == 1 and self.broker.connected, "connected again")
+        self.collector.seen.clear()
+
+
+@contextlib.asynccontextmanager
+async def parted(node: RabbitMQNode, url: str, prefetch: int, within: float = 30.0) -> AsyncIterator[Parted]:
+    with declared_by_the_platform(url, QUEUES.persist, {"x-queue-type": "quorum"}):
+        async with TcpProxy(node.port) as proxy:
+            near = BrokerSettings(kind="rabbitmq", url=SecretStr(url))
+            away = SecretStr(url.replace(f":{node.port}/", f":{proxy.port}/"))
+            far = near.model_copy(update={"url": away, "heartbeat": 60, "returned_within": within})
+            broker, publisher = RabbitMQBroker(far), RabbitMQBroker(near)
+            try:
+                await broker.start()
+                await publisher.start()
+                await publisher.declare(QUEUES.bindings(), topology.EXCHANGES)
+                await eventually(lambda: broker.connected, "connected")
+                collector = Collector(broker, acking=False)
+                await broker.consume(QUEUES.persist, prefetch, collector.on_delivery, collector.on_lost, ordered=True)
+                yield Parted(proxy, broker, publisher, collector)
+            finally:
+                await broker.close()
+                await publisher.close()
+
+
+@pytest.mark.parametrize("end", [TcpProxy.tell, TcpProxy.cut])
+@pytest.mark.parametrize("published", [1, 6, 30])
+async def test_what_was_out_comes_before_younger_ones_though_the_broker_has_it_back_later(
+    vhost_url: str, rabbitmq_node: RabbitMQNode, published: int, end: Callable[[TcpProxy], None]
+) -> None:
+    """A quorum queue gives what is younger to the next consumer while it takes the last one for living."""
+    async with parted(rabbitmq_node, vhost_url, 4) as it:
+        await publish(it.publisher, published)
+        await it.collector.until(min(published, 4))
+        await it.part()
+        await publish(it.publisher, 10, start=published)
+        await asyncio.sleep(QUIET)
+        assert it.collector.ids == []
+        it.collector.acking = True
+        end(it.proxy)  # the former connection, or the present one as well
+        expected = [f"m{n}" for n in range(published + 10)]
+        await eventually(lambda: list(dict.fromkeys(it.collector.ids)) == expected, "all of it, in its order")
+        assert it.broker.unreturned == 0
+
+
+async def test_what_does_not_come_again_is_waited_for_no_longer_than_allowed(
+    vhost_url: str, rabbitmq_node: RabbitMQNode
+) -> None:
+    async with parted(rabbitmq_node, vhost_url, 1, within=1.0) as it:
+        await publish(it.publisher, 1)
+        await it.collector.until(1)
+        await it.part()
+        it.collector.acking = True
+        await publish(it.publisher, 10, start=1)
+        await it.collector.until(10)
+        assert it.collector.ids == [f"m{n}" for n in range(1, 11)]
+        assert it.broker.unreturned == 1
+
+
+async def test_what_was_given_to_a_lost_connection_later_comes_first(
+    vhost_url: str, rabbitmq_node: RabbitMQNode
+) -> None:
+    """The next consumer gets nothing while the lost one has room: so what that one was given is nowhere passed by."""
+    async with parted(rabbitmq_node, vhost_url, 20) as it:
+        await it.part()
+        it.collector.acking = True
+        await publish(it.publisher, 10)
+        await asyncio.sleep(QUIET)
+        assert it.collector.ids == []
+        it.proxy.tell()
+        await it.collector.until(10)
+        assert it.collector.ids == [f"m{n}" for n in range(10)]
 
 
 @pytest.mark.slow

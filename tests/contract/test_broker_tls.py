@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from maestro.broker import open_broker, topology
 from maestro.broker.base import Message
 from maestro.broker.topology import SystemQueues
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 from tests.support.brokers import Collector, Place, eventually
 from tests.support.rabbitmq import RabbitMQNode
 from tests.support.tcp_proxy import TcpProxy

@@ -69,6 +69,7 @@ async def check(it: Stage, load: Load, watcher: Watcher, *, crashes: int) -> Cou
         crashes: how often a process of Maestro was killed, at most: as often may a commit in hand be repeated.
     """
     problems = [f"I4: a store was open twice: {one}" for one in watcher.shared_stores]
+    problems += [f"I9: a decision on {one} was answered, and lost" for one, n in Counter(load.decided).items() if n > 1]
     figures: Counter[str] = Counter()
     for plan in load.plans.values():
         seen = await _see(it, load, watcher, plan, crashes)

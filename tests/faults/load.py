@@ -108,6 +108,8 @@ class Load:
         self._left = {system: iter(plan.events) for system, plan in self.plans.items()}
         #: When each skip was asked for first, by the held instance (seconds of the event loop's clock).
         self.skips: dict[str, float] = {}
+        #: Documents of which a decision was answered with 200, as often as it was.
+        self.decided: list[str] = []
         #: Replays' results that RabbitMQ accepted: instance, in order.
         self.results: list[str] = []
         #: Events that RabbitMQ accepted.
@@ -176,7 +178,9 @@ class Load:
                 held = plan.held[doc["pendingEvent"]["instanceId"]]
                 if held.decision == "skip":
                     self.skips.setdefault(held.instance, asyncio.get_running_loop().time())
-                await it.post(f"/v1.0.0/reprocessing/{doc['id']}/{held.decision}", {"user": "ana"}, ok=False)
+                answer = await it.post(f"/v1.0.0/reprocessing/{doc['id']}/{held.decision}", {"user": "ana"}, ok=False)
+                if answer["_status"] == 200:
+                    self.decided.append(doc["id"])
         except (aiohttp.ClientError, TimeoutError):
             return  # asked again: a decision that was made is not pending any more
 

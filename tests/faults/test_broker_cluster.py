@@ -66,9 +66,6 @@ def connected_to(node: Stage) -> str:
     return str([line["node"] for line in lines if line["actor"] == "ingress"][-1])
 
 
-@pytest.mark.xfail(
-    raises=AssertionError, strict=False, reason="Maestro consumes again before what it had in hand is back in its queue"
-)
 @pytest.mark.parametrize("happens", [kill, freeze])
 async def test_the_other_nodes_of_the_broker_carry_on(
     tmp_path: Path, brokers: RabbitMQCluster, postgres_node: PostgresNode, database: str, dice: Random,

@@ -1,4 +1,4 @@
-"""A node of three ends or stands still under load: others take over within seconds, and nothing else happens.
+"""A node of three ends, stands still or is upgraded under load: others take over, and nothing else happens.
 
 A node that stood still wakes as a zombie: its lease is over. It commits nothing, acknowledges nothing, answers no lock
 check, and joins again as a new node.
@@ -18,6 +18,7 @@ from tests.faults import invariants
 from tests.faults.figures import note
 from tests.faults.load import Load
 from tests.faults.watching import processes_of, watched
+from tests.support.cli import maestro
 from tests.support.cluster import LEASE, Cluster, ClusterNode, cluster
 from tests.support.postgres import PostgresNode
 from tests.support.stage import eventually
@@ -120,3 +121,30 @@ async def test_the_others_take_over(
             deciding.cancel()
         figures = await invariants.check(it, load, watcher, crashes=1)
         note(f"cluster, {happens.__name__}", **figures)
+
+
+async def test_a_rolling_upgrade_loses_nothing(
+    tmp_path: Path, vhost_url: str, postgres_node: PostgresNode, database: str, dice: Random
+) -> None:
+    load = Load(SYSTEMS, 150, dice, impacting=0.05)
+    async with cluster(tmp_path, vhost_url, postgres_node, database, SYSTEMS, nodes=3, **load.environ) as it:
+        load.prepare(it)
+        await it.all_owned()
+        async with watched(it.nodes, SYSTEMS) as watcher:
+            deciding = asyncio.create_task(load.decide(it))
+            publishing = asyncio.create_task(load.publish(it, 150))
+            for node in it.nodes:
+                others = [one.name for one in it.nodes if one is not node]
+                began = time.monotonic()
+                await maestro(node, "drain", node.name)
+                await it.all_owned(by=others)
+                note("a node of three is drained under load", seconds=round(time.monotonic() - began, 2))
+                assert await node.stop() == 0
+                await node.start()
+                await it.some_owned(by=node.name)
+            await publishing
+            await load.settled(it)
+            deciding.cancel()
+        figures = await invariants.check(it, load, watcher, crashes=0)
+        assert load.decided, "nothing was decided meanwhile"
+        note("rolling upgrade", decided=len(load.decided), **figures)

@@ -27,7 +27,7 @@ from maestro.sandbox.demo.waiting import until
 from maestro.sandbox.options import BrokerKind
 from maestro.sandbox.quotes.history import load_history
 from maestro.sandbox.quotes.story import make_plan
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 from tests.unit.sandbox.worlds import SYSTEM, Silent, new_world
 
 ROOT = Path(__file__).parents[2]

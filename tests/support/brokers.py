@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maestro.broker import open_broker
 from maestro.broker.base import Broker, Delivery
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 
 #: Seconds that a test waits for what must happen.
 PATIENCE = 60.0

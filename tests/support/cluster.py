@@ -157,6 +157,14 @@ class Cluster(Stage):
 
         return await eventually(found, f"all systems are owned by {sorted(allowed)}", START_PATIENCE)
 
+    async def some_owned(self, *, by: str) -> None:
+        """Wait until a node owns a system."""
+
+        async def found() -> bool:
+            return by in (await self.owners()).values()
+
+        await eventually(found, f"{by} owns a system", START_PATIENCE)
+
     def node(self, name: str) -> ClusterNode:
         """Return a node by its name."""
         return next(node for node in self.nodes if node.name == name)

@@ -15,7 +15,7 @@ from pathlib import Path
 from maestro.broker.base import Delivery, Message
 from maestro.broker.embedded import EmbeddedBroker
 from maestro.broker.topology import PERSIST, SystemQueues
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 
 
 def say(text: str) -> None:

@@ -147,6 +147,13 @@ class PostgresNode:
         for pid in self._processes():
             _signal(pid, signal.SIGCONT)
 
+    @property
+    def pid(self) -> int:
+        """Its main process. Raises `NodeError` when it does not run."""
+        if self._server is None:
+            raise NodeError("PostgreSQL does not run")
+        return self._server.pid
+
     def _processes(self) -> list[int]:
         if self._server is None:
             return []

@@ -162,6 +162,13 @@ class RabbitMQNode:
             self.kill()
             raise
 
+    @property
+    def pid(self) -> int:
+        """Its process. Raises `NodeError` when it does not run."""
+        if self._node is None:
+            raise NodeError("RabbitMQ does not run")
+        return self._node.pid
+
     def stop(self) -> None:
         """Stop the node in good order: what it confirmed stays."""
         if self._node is None or self._node.stdin is None:

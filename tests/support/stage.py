@@ -32,7 +32,7 @@ from maestro.broker.base import Broker, BrokerUnavailable, Message
 from maestro.broker.topology import PERSIST, SystemQueues
 from maestro.events import celery_body
 from maestro.ports import free_port
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 from tests.support.siblings import RecordingSiblings
 
 ROOT = Path(__file__).parents[2]

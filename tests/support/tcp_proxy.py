@@ -39,6 +39,8 @@ class TcpProxy:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._clients: set[asyncio.StreamWriter] = set()
+        self._parted: set[asyncio.StreamWriter] = set()
+        self._left: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def accept(self) -> None:
@@ -56,6 +58,18 @@ class TcpProxy:
         """Reset all connections; new ones are welcome."""
         for writer in list(self._writers):
             writer.transport.abort()
+
+    def part(self) -> None:
+        """Reset the clients' connections and say nothing to the other side, until `tell` or `cut`."""
+        self._parted |= self._clients
+        for writer in list(self._clients):
+            writer.transport.abort()
+
+    def tell(self) -> None:
+        """Reset what is left of the connections that were parted."""
+        for writer in self._left:
+            writer.transport.abort()
+        self._left.clear()
 
     async def __aenter__(self) -> Self:
         await self.accept()
@@ -78,7 +92,11 @@ class TcpProxy:
                 there, away = await asyncio.open_connection(HOST, self._target)
                 self._writers.add(away)
                 await self._both_ways((reader, away), (there, writer))
-                self._close(away)
+                if writer in self._parted:
+                    self._parted.discard(writer)
+                    self._left.add(away)
+                else:
+                    self._close(away)
         finally:
             self._clients.discard(writer)
             self._close(writer)

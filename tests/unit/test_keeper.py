@@ -21,7 +21,8 @@ from maestro.cluster.node import Lease
 from maestro.keeper import Keeper, NodeOut, keeping, node_of
 from maestro.messages.answers import Answer, Code
 from maestro.messages.questions import Question
-from maestro.settings.model import BrokerSettings, ClusterSettings, ReprocessingSettings, Settings, StoreSettings
+from maestro.settings.model import ReprocessingSettings, Settings
+from maestro.settings.servers import BrokerSettings, ClusterSettings, StoreSettings
 from maestro.store.base import StoreAway
 from maestro.store.held_lease import read_lease
 from maestro.store.installation import Installation, node_name, write_installation
@@ -223,6 +224,23 @@ async def test_the_lease_of_a_former_life_is_given_up_only_if_that_is_known_to_h
     await eventually(lambda: world.view.owned() == {"a"}, "served again")
     assert world.figure(LEASES_BROKEN.name) == breaks
     assert world.tables.systems["a"].incarnation == world.tables.nodes["me"].incarnation == 3
+    await world.stack.aclose()
+
+
+async def test_the_lease_of_a_former_life_that_is_renewed_is_another_machines(tmp_path: Path) -> None:
+    world = World(tmp_path, Lease("me", 1))
+    held = Lease("me", await world.tables.join(node_of(world.settings, 3)) or 0)
+    await world.tables.claim(held, ["a"])
+    beats = asyncio.create_task(_beat(world.tables, held))  # the machine that this one is a copy of
+    with capture_logs() as lines:
+        await world.begin()
+        await eventually(lambda: any("is a copy" in line["event"] for line in lines), "seen")
+    await asyncio.sleep(world.settings.cluster.lease)
+    assert not beats.done()
+    assert world.tables.systems["a"].incarnation == world.tables.nodes["me"].incarnation == held.incarnation
+    beats.cancel()
+    await eventually(lambda: world.view.owned() == {"a"}, "taken over as from any node")
+    assert world.figure(LEASES_BROKEN.name) == 1
     await world.stack.aclose()
 
 

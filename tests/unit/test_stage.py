@@ -7,7 +7,7 @@ import pytest
 
 from maestro.broker import open_broker
 from maestro.broker.topology import SystemQueues
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 from tests.support.stage import SYSTEM, Stage, event
 
 

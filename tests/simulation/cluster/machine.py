@@ -92,7 +92,7 @@ class Machine:
     def start(self) -> None:
         if self.membership is None:
             self._life += 1
-            self.membership = Membership(self.name, self._terms)
+            self.membership = Membership(self.name, self._terms, self._at_rest)
             self._until = -inf
             self._tick()
             self._check_a_lock()
@@ -250,6 +250,10 @@ class Machine:
         """Whether a system is this node's, and has neither a process nor is at rest here."""
         owned = self.membership.owned if self.membership is not None else frozenset()
         return system_id in owned - self._given_up - self.processes.keys()
+
+    def _at_rest(self, system_id: str) -> bool:
+        process = self.processes.get(system_id)
+        return process is not None and process.at_rest
 
     def _rest(self, system_id: str) -> None:
         self.world.check_rest(self, system_id)

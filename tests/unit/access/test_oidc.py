@@ -20,7 +20,7 @@ from maestro.access.roles import Principal, Role
 from maestro.access.tokens import TokenFile
 from maestro.access.verifier import Refused, Verifier
 from maestro.ports import free_port
-from maestro.settings.model import OidcSettings
+from maestro.settings.access import OidcSettings
 
 NOW = 1_700_000_000.0
 RSA = RSAKey.generate_key(2048, {"kid": "k1"})

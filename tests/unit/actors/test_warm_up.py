@@ -6,7 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from maestro.actors.warm_up import TIMES, warm_up
-from maestro.settings.model import BrokerSettings, Settings
+from maestro.settings.model import Settings
+from maestro.settings.servers import BrokerSettings
 
 
 @pytest.mark.parametrize(

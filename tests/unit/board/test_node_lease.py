@@ -8,7 +8,8 @@ from pydantic import SecretStr
 from maestro.board.lease import Standing, make_lease
 from maestro.board.node_lease import NodeLeaseHolder, NodeView, boot_time
 from maestro.board.owner_view import OwnerView
-from maestro.settings.model import BrokerSettings, ClusterSettings, Settings, StoreSettings
+from maestro.settings.model import Settings
+from maestro.settings.servers import BrokerSettings, ClusterSettings, StoreSettings
 
 
 @pytest.fixture

@@ -299,6 +299,35 @@ def test_what_belongs_to_a_new_node_is_handed_over_a_few_a_second(driver: Driver
     assert driver.membership.owned.isdisjoint(one.system for one in released)
 
 
+def test_many_systems_at_rest_are_handed_over_at_once_and_active_ones_a_few_a_second(driver: Driver) -> None:
+    both = [node("a"), node("b")]
+    theirs = systems_of("b", both, 50)
+    active = theirs[10:20]
+    driver.membership._at_rest = lambda system: system not in active
+    owning(driver, *theirs)
+    released = of(Release, driver.look(*both))
+    assert len(released) == 32 + 1
+    assert [one.system for one in released if one.system in active] == active[:1]
+    assert not of(Release, driver.tick(0.1)), "no more under way at once"
+    more = [found for one in released for found in of(Release, driver.tell(facts.Released(one)))]
+    assert len(more) == 50 - 10 - 32
+    for _ in range(10):
+        more += of(Release, driver.tick(0.25))
+    assert [one.system for one in more if one.system in active] == active[1:5], "no more under way at once"
+
+
+def test_one_that_was_woken_meanwhile_is_kept_as_any_other(driver: Driver) -> None:
+    both = [node("a"), node("b")]
+    (system,) = systems_of("b", both)
+    driver.membership._at_rest = lambda _system: True
+    owning(driver, system)
+    (release,) = of(Release, driver.look(*both))
+    driver.tell(facts.Kept(release))
+    assert driver.membership.owned == {system}
+    assert not of(Release, driver.tick(4.9))
+    assert of(Release, driver.tick(0.2)) == [release]
+
+
 def test_a_system_in_a_run_is_kept_and_asked_later(driver: Driver) -> None:
     both = [node("a"), node("b")]
     owning(driver, *systems_of("b", both))

@@ -11,7 +11,7 @@ from maestro.broker.base import Depth
 from maestro.broker.topology import OWNER
 from maestro.doctor import broker, gateway
 from maestro.doctor.finding import Level
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 from maestro.store.installation import begin_start, write_installation
 
 QUORUM = "inequivalent arg 'x-queue-type' for queue 'q': received none but current is the value 'quorum'"

@@ -16,7 +16,8 @@ from maestro.http.authentication import Authentication
 from maestro.http.cluster_view import ClusterView
 from maestro.http.guards import guarding
 from maestro.http.server import serve_http
-from maestro.settings.model import AccessSettings, HttpSettings, Settings
+from maestro.settings.access import AccessSettings
+from maestro.settings.model import HttpSettings, Settings
 from maestro.whole_file import replace
 from tests.unit.http.conftest import SETTINGS, Client, Reply
 from tests.unit.http.fake_actor_client import FakeActorClient, FakePages

@@ -9,7 +9,8 @@ import trustme
 from maestro.http.hosts import Hosts, own_names
 from maestro.messages.answers import Answer, Code
 from maestro.messages.questions import CheckLock
-from maestro.settings.model import AccessSettings, HttpSettings
+from maestro.settings.access import AccessSettings
+from maestro.settings.model import HttpSettings
 from tests.unit.http.authentication_kit import house
 from tests.unit.http.conftest import SETTINGS, Client
 from tests.unit.http.fake_actor_client import FakeActorClient

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from maestro.ingress import consumer, service
 from maestro.ingress.service import EXIT_NOT_OURS, IngressService
 from maestro.links.items import SYSTEM, Hello
 from maestro.messages.ingress import Ack, Arrived, Park, Parked
-from maestro.settings.model import BrokerSettings, ClusterSettings, Settings, StoreSettings
+from maestro.settings.model import Settings
+from maestro.settings.servers import BrokerSettings, ClusterSettings, StoreSettings
 from maestro.store.rest_mark import RestMark, RestMarks
 from maestro.telemetry.definitions import WAKE_SECONDS, WAKE_UPS
 from tests.support.brokers import eventually
@@ -25,6 +27,8 @@ PERSIST = SystemQueues("s").persist
 
 
 class FakeConsumer:
+    active = True
+
     def __init__(self, broker: "FakeBroker", queue: str) -> None:
         self._broker, self._queue = broker, queue
 
@@ -38,6 +42,8 @@ class FakeBroker:
     def __init__(self) -> None:
         self.consumers: dict[str, Callable[[Delivery], None]] = {}
         self.elsewhere: dict[str, int] = {}
+        #: How many looks say yet that nobody consumes anything.
+        self.uncounted = 0
         self.acked: list[str] = []
         self.given_back: list[str] = []
         self.published: list[str] = []
@@ -46,6 +52,9 @@ class FakeBroker:
         return
 
     async def depth(self, queue: str) -> Depth:
+        if self.uncounted:
+            self.uncounted -= 1
+            return Depth(0, 0)
         return Depth(0, self.elsewhere.get(queue, 0) + (queue in self.consumers))
 
     async def consume(
@@ -57,9 +66,9 @@ class FakeBroker:
     async def publish(self, _exchange: str, _key: str, message: Message) -> None:
         self.published.append(message.message_id)
 
-    def deliver(self, *ids: str) -> None:
+    def deliver(self, *ids: str, again: bool = False) -> None:
         for id_ in ids:
-            self.consumers[PERSIST](Delivery(PERSIST, b"{}", id_, {}, redelivered=False, tag=object()))
+            self.consumers[PERSIST](Delivery(PERSIST, b"{}", id_, {}, redelivered=again, tag=object()))
 
     def ack(self, delivery: Delivery) -> None:
         self.acked.append(delivery.message_id)
@@ -84,10 +93,10 @@ class FakeSession:
 
 
 class World:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **broker: float) -> None:
         settings = Settings(
             data_dir=folder, cluster=ClusterSettings(name="grid"), store=StoreSettings(url=SecretStr("postgresql:///d")),
-            broker=BrokerSettings(url=SecretStr("amqp://u:p@127.0.0.1/v")),
+            broker=BrokerSettings(url=SecretStr("amqp://u:p@127.0.0.1/v")).model_copy(update=broker),
         )  # fmt: skip
         make_lease(folder, Standing.UNKNOWN)
         self.lease = NodeLeaseHolder(folder)
@@ -107,14 +116,20 @@ class World:
         await eventually(lambda: PERSIST in self.broker.consumers, "consumed")
 
 
-@pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr(consumer, "LOOK", 0.01)
-    world = World(tmp_path)
+@asynccontextmanager
+async def running(folder: Path, **broker: float) -> AsyncIterator[World]:
+    world = World(folder, **broker)
     yield world
     world.following.cancel()
     await world.ingress._tasks.close()
     await asyncio.gather(*(line.close() for line in world.ingress._lines.values()))
+
+
+@pytest.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setattr(consumer, "LOOK", 0.01)
+    async with running(tmp_path) as world:
+        yield world
 
 
 async def test_only_what_is_owned_is_consumed_and_only_once_the_former_node_is_gone(world: World) -> None:
@@ -125,15 +140,42 @@ async def test_only_what_is_owned_is_consumed_and_only_once_the_former_node_is_g
     assert world.broker.consumers == {}
     world.broker.elsewhere[PERSIST] = 0
     await world.consumed()
-    assert world.ingress._lines["s"].hindrance == ""
 
 
-async def test_who_else_consumes_it_for_long_is_a_problem(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer, "LONG_CONSUMED", 2)
+async def test_a_consumer_that_stays_is_waited_for_no_longer_than_one_of_a_node_can_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RabbitMQ counts one that was connected to a lost node of its own until that node is back."""
+    monkeypatch.setattr(consumer, "LOOK", 0.01)
+    async with running(tmp_path, returned_within=0.3, heartbeat=0) as world:
+        world.broker.elsewhere[PERSIST] = 1
+        world.lease.own(["s"])
+        await eventually(lambda: "s" in world.ingress._lines, "seen")
+        await asyncio.sleep(0.1)
+        assert world.broker.consumers == {}
+        await world.consumed()
+        session = world.comes()
+        world.broker.deliver("a")
+        await eventually(lambda: len(session.got(Arrived)) == 1, "handed over")
+
+
+async def test_a_consumer_that_was_not_counted_at_first_is_waited_for(world: World) -> None:
+    """A quorum queue without a leader says that nobody consumes it."""
+    world.broker.uncounted = 1
     world.broker.elsewhere[PERSIST] = 1
+    session = world.comes()
     world.lease.own(["s"])
-    await eventually(lambda: "s" in world.ingress._lines, "seen")
-    await eventually(lambda: "still consumed" in world.ingress._lines["s"].hindrance, "said")
+    await world.consumed()
+    world.broker.deliver("c", "d")
+    await asyncio.sleep(0.1)
+    assert session.got(Arrived) == []
+    world.broker.deliver("a", "b", again=True)
+    world.broker.elsewhere[PERSIST] = 0
+    await eventually(lambda: len(session.got(Arrived)) == 4, "handed over")
+    refs = [arrived.ref for arrived in session.got(Arrived)]
+    for ref in refs:
+        world.ingress._lines["s"].receive(Ack(ref))
+    assert world.broker.acked == ["a", "b", "c", "d"]
 
 
 async def test_what_is_let_go_is_given_back_in_its_order_once_its_actor_is_gone(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from maestro.broker.base import Binding, Delivery, Depth, Message, Unpublishable, Unroutable
 from maestro.broker.topology import PERSIST_ERROR, SystemQueues
-from maestro.ingress import consumer
+from maestro.ingress import wait_queue
 from maestro.ingress.consumer import SystemConsumer
 from maestro.messages.ingress import (
     Ack,
@@ -90,8 +90,9 @@ class FakeBroker:
             self.ready += 1
 
     async def consume(
-        self, queue: str, _prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None]
-    ) -> Any:
+        self, queue: str, _prefetch: int, on_delivery: Callable[[Delivery], None], on_lost: Callable[[], None],
+        **_: Any,
+    ) -> Any:  # fmt: skip
         self.consumed.append(queue)
         if queue == QUEUES.persist:
             await self.free.wait()
@@ -146,7 +147,7 @@ class FakeSession:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer, "KEPT_FOR", 0.1)
+    monkeypatch.setattr(wait_queue, "KEPT_FOR", 0.1)
 
 
 @pytest.fixture
@@ -238,7 +239,7 @@ async def test_the_wait_queue_is_not_drained_while_another_may_hold_messages_of_
     session = FakeSession()
     line.attach(session)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
-    await asyncio.sleep(4 * consumer.LOOK)
+    await asyncio.sleep(4 * wait_queue.LOOK)
     assert session.idle()
     held_broker.ready = 1  # it is gone, and what it held is back
     held_broker.free.set()
@@ -287,7 +288,7 @@ async def test_what_was_out_when_the_connection_ended_is_waited_for(
     line: SystemConsumer, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The broker has not taken it back yet when the queue looks empty over a new connection."""
-    monkeypatch.setattr(consumer, "TAKEN_BACK_WITHIN", 0.5)
+    monkeypatch.setattr(wait_queue, "TAKEN_BACK_WITHIN", 0.5)
     session = FakeSession()
     line.attach(session)  # type: ignore[arg-type]
     line.receive(FeedWaitQueue(on=True))
@@ -330,7 +331,7 @@ async def test_what_is_on_its_way_to_the_error_queue_is_not_given_back(
 async def test_a_broker_that_does_not_confirm_holds_up_no_stop_of_the_feed(
     line: SystemConsumer, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer, "MOVED_WITHIN", 0.1)
+    monkeypatch.setattr(wait_queue, "MOVED_WITHIN", 0.1)
     await ordered_to_the_error_queue(line, broker)
     line.receive(FeedWaitQueue(on=False))
     await eventually(lambda: not broker.out, "given back")
@@ -401,11 +402,11 @@ async def test_a_sweep_is_over_once_all_that_stood_in_the_queue_was_delivered(
     line.attach(session)  # type: ignore[arg-type]
     broker.ready = 2
     line.receive(SweepPersist("d1", "d1.0.1"))
-    await asyncio.sleep(2 * consumer.LOOK)
+    await asyncio.sleep(2 * wait_queue.LOOK)
     assert session.idle()
     persisted(line)
     assert (await session.got(Arrived)).source is Source.PERSIST
-    await asyncio.sleep(2 * consumer.LOOK)
+    await asyncio.sleep(2 * wait_queue.LOOK)
     assert session.idle()
     persisted(line)
     await session.got(Arrived)
@@ -417,7 +418,7 @@ async def test_a_sweep_of_a_queue_that_is_purged_is_over(line: SystemConsumer, b
     line.attach(session)  # type: ignore[arg-type]
     broker.ready = 5
     line.receive(SweepPersist("d1", "d1.0.1"))
-    await asyncio.sleep(2 * consumer.LOOK)
+    await asyncio.sleep(2 * wait_queue.LOOK)
     assert session.idle()
     broker.ready = 0
     assert await session.got(PersistSwept) == PersistSwept("d1", "d1.0.1")

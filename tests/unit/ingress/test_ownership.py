@@ -12,7 +12,7 @@ from maestro.broker.base import Delivery, Depth, Message
 from maestro.broker.topology import OWNER
 from maestro.ingress import ownership
 from maestro.ingress.ownership import Ownership, objection, owner_body
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 from maestro.store.installation import Installation
 from tests.support.brokers import eventually
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from maestro.broker import open_broker
 from maestro.sandbox.sandbox import Addresses
 from maestro.sandbox.web import Address, serve
-from maestro.settings.model import BrokerSettings
+from maestro.settings.servers import BrokerSettings
 from tests.unit.sandbox.doubles import SmallMaestro
 
 SYSTEM = "cotacoes"

@@ -11,7 +11,8 @@ from maestro.sandbox.demo.clients import CallFailed, SystemStatus
 from maestro.sandbox.demo.waiting import GaveUp, until, until_count
 from maestro.sandbox.options import BrokerKind
 from maestro.settings.loading import load_settings
-from maestro.settings.model import BrokerSettings, Settings
+from maestro.settings.model import Settings
+from maestro.settings.servers import BrokerSettings
 
 STATUS = {
     "state": "open",

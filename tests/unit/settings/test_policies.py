@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from maestro.settings.loading import load, load_settings
-from maestro.settings.model import PolicySettings, Settings
+from maestro.settings.model import Settings
+from maestro.settings.policies import PolicySettings
 from maestro.settings.problems import SettingsError
 from maestro.settings.render import as_toml
 

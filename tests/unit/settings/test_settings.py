@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from maestro.settings.environment import variable
 from maestro.settings.layers import leaves, plain
 from maestro.settings.loading import find_file, load, load_settings
-from maestro.settings.model import BrokerSettings, PlatformSettings, Settings
+from maestro.settings.model import PlatformSettings, Settings
 from maestro.settings.problems import SettingsError, all_keys
 from maestro.settings.render import as_toml, masked
+from maestro.settings.servers import BrokerSettings
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "config" / "maestro.toml"

@@ -11,7 +11,8 @@ from maestro.access.roles import Role
 from maestro.access.tokens import TokenFile
 from maestro.rules.commands import CheckDeciders, Decider
 from maestro.rules.facts import DecidersChecked, Fact
-from maestro.settings.model import AccessSettings, Settings
+from maestro.settings.access import AccessSettings
+from maestro.settings.model import Settings
 from maestro.system.deciders import Deciders
 
 

@@ -1,0 +1,103 @@
+"""What is asked at the same time about queues is asked together: a channel and a round trip for many of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pika.spec import Queue
+
+from maestro.broker.base import BrokerUnavailable, Depth
+from maestro.broker.rabbitmq_session import ChannelLost, Session, resolve
+
+#: Queues of one round, which one `operation_timeout` is allowed for.
+LOOKED_AT_ONCE: Final = 64
+
+
+async def look(session: Session, queues: Sequence[str]) -> dict[str, Depth]:
+    """Return the depths of these queues; of those from the first on that does not exist, none.
+
+    pika would have one asked at a time. The broker answers each in turn, and closes the channel over one that is
+    missing.
+
+    Raises:
+        ChannelLost: the connection is gone.
+        TimeoutError: the broker did not answer.
+    """
+    found: dict[str, Depth] = {}
+    channel = await session.channel()
+    try:
+        with channel.reply() as done:
+
+            def answered(frame: Any) -> None:
+                answer = frame.method
+                found[answer.queue] = Depth(answer.message_count, answer.consumer_count)
+                if len(found) == len(queues):
+                    resolve(done, None)
+
+            channel.raw.add_callback(answered, [Queue.DeclareOk], one_shot=False)
+            for queue in queues:
+                channel.tell(channel.raw._send_method, Queue.Declare(queue=queue, passive=True))  # noqa: SLF001 - see above
+            await channel.within(done)
+    except ChannelLost as lost:
+        if not lost.code:
+            raise
+    finally:
+        channel.close()
+    return found
+
+
+@dataclass(eq=False, slots=True)
+class _Request:
+    """One call's queue, and what has become of it."""
+
+    queue: str
+    #: It was asked about, with an answer or without one.
+    asked: bool = False
+    depth: Depth | None = None
+    unavailable: BrokerUnavailable | None = None
+
+
+class Looks:
+    """One round at a time; who waits for its turn meanwhile shares the next.
+
+    Args:
+        together: returns the depths of some queues, as `look` does.
+        alone: returns the depth of one; None when it does not exist.
+    """
+
+    def __init__(
+        self,
+        together: Callable[[Sequence[str]], Awaitable[dict[str, Depth]]],
+        alone: Callable[[str], Awaitable[Depth | None]],
+    ) -> None:
+        self._together = together
+        self._alone = alone
+        self._turn = asyncio.Lock()
+        self._waiting: dict[_Request, None] = {}
+
+    async def depth(self, queue: str) -> Depth | None:
+        """Return the queue's depth, None when it does not exist. Raises `BrokerError`."""
+        request = _Request(queue)
+        self._waiting[request] = None
+        try:
+            async with self._turn:
+                if request.unavailable is not None:
+                    raise request.unavailable
+                if not request.asked:
+                    await self._ask(request)
+        finally:
+            self._waiting.pop(request, None)
+        return request.depth or await self._alone(queue)
+
+    async def _ask(self, request: _Request) -> None:
+        others = [each for each in self._waiting if each is not request and not each.asked]
+        chosen = [request, *others[: LOOKED_AT_ONCE - 1]]
+        try:
+            found = await self._together(list(dict.fromkeys(each.queue for each in chosen)))
+        except BrokerUnavailable as unavailable:
+            for each in self._waiting:
+                each.unavailable = unavailable
+            raise
+        for each in chosen:
+            each.asked, each.depth = True, found.get(each.queue)
