@@ -114,12 +114,16 @@ class LedgerRows:
         """See `Store.readings`."""
         found, wanted = [], set(rows)
         beside = self._beside(LEDGER_READS, self._reads_beside)
-        for some in self._look_up(_READINGS, _READINGS_OF_ONE, wanted):
-            for row, number, version, wrote, crc in some:
-                if not _sound(crc, row, number, version, wrote):
-                    raise self._damage(LEDGER_READS, row)
-                if number not in beside.numbers:
-                    found.append(Reading(row, number, version, bool(wrote)))
+        row = 0
+        try:
+            for some in self._look_up(_READINGS, _READINGS_OF_ONE, wanted):
+                for row, number, version, wrote, crc in some:
+                    if ledger_checksum(row, number, version, wrote) != crc:
+                        raise self._damage(LEDGER_READS, row)
+                    if number not in beside.numbers:
+                        found.append(Reading(row, number, version, wrote != 0))
+        except struct.error:  # a damaged record header changes types
+            raise self._damage(LEDGER_READS, row) from None
         if not beside.numbers:
             return found
         for row in wanted:

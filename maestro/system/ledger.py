@@ -1,13 +1,12 @@
 """The ledger's look-ups: what its rules ask, answered from the store. The rules decide what follows."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import UTC
 from itertools import islice
-from typing import Any
 
 from maestro.rules import facts
-from maestro.rules.impact import LEDGER, Impacted, parse_timestamp
+from maestro.rules.impact import LEDGER, Impacted, UnitKey, parse_timestamp
 from maestro.rules.ledger import (
     Footprint,
     Last,
@@ -42,7 +41,7 @@ class Ledger:
 
     async def named(self, footprint: Footprint, branch: str) -> tuple[Impacted, ...]:
         """Return the units that a commit on `branch` impacts by what their last computations read."""
-        found = await self._affected(footprint, branch, lambda _: True)
+        found = await self._affected(footprint, branch)
         return tuple(Impacted(*one.unit, one.forking, named=LEDGER) for one in found)
 
     async def overlooked(self, owed: Owed, footprint: Footprint) -> tuple[Reader, ...]:
@@ -56,31 +55,39 @@ class Ledger:
         return tuple(one for one in found if one.unit != owed.unit)
 
     async def _affected(
-        self, footprint: Footprint, branch: str, counts: Callable[[Reading], bool]
+        self, footprint: Footprint, branch: str, counts: Callable[[Reading], bool] | None = None
     ) -> tuple[Reader, ...]:
         if not footprint.changed:
             return ()
         self._store_all()
         rows = touched(footprint, branch)
-        readings: list[Reading] = []
+        found: dict[UnitKey, Reader] = {}
+        #: Unit, and whether it opened its branch, by the number of a reading; None: its entry is gone.
+        units: dict[int, tuple[UnitKey, bool] | None] = {}
         for some in _slices(rows):
-            readings += self._store.readings(some)
+            readings = self._store.readings(some)
+            readers = self._readers(readings if counts is None else filter(counts, readings), units, found)
+            own = self._store.last_writes(copies(rows, readers))
+            for one in affected(rows, readers, {row: Last(*last) for row, last in own.items()}):
+                found[one.unit] = one
             await asyncio.sleep(0)
-        readers = self._readers(filter(counts, readings))
-        own = self._store.last_writes(copies(rows, readers))
-        return affected(rows, readers, {row: Last(*last) for row, last in own.items()})
+        return tuple(found.values())
 
-    def _readers(self, readings: Iterable[Reading]) -> list[Reader]:
-        """Return whose readings these are. One whose entry is gone was of a unit that is not remembered."""
-        entries: dict[int, dict[str, Any] | None] = {}
+    def _readers(
+        self, readings: Iterable[Reading], units: dict[int, tuple[UnitKey, bool] | None], known: Container[UnitKey]
+    ) -> list[Reader]:
+        """Return whose readings these are, but for units that are known to be affected, by one of their others.
+
+        One whose entry is gone was of a unit that is not remembered.
+        """
         found = []
-        for reading in readings:
-            if reading.number not in entries:
-                entries[reading.number] = self._store.get(ledger_records.LOG, ledger_records.key(reading.number))
-            entry = entries[reading.number]
-            if entry is not None:
-                instance_id, branch = entry["unit"]
-                found.append(Reader(reading.row, instance_id, branch, bool(entry["forking"]), reading.wrote))
+        for row, number, _, wrote in readings:
+            if number not in units:
+                entry = self._store.get(ledger_records.LOG, ledger_records.key(number))
+                units[number] = ((entry["unit"][0], entry["unit"][1]), bool(entry["forking"])) if entry else None
+            of = units[number]
+            if of is not None and of[0] not in known:
+                found.append(Reader(row, *of[0], of[1], wrote))
         return found
 
     async def missed(self, owed: Owed, reads: Reads | None) -> tuple[Missed, ...]:

@@ -35,6 +35,7 @@ def check_settled(tenant: Tenant) -> None:  # noqa: C901 - one thing after the o
         raise Violation(f"queues are left: {mirrors.line} {list(mirrors.events)} {list(mirrors.control)}")
     _totals_left_alone(tenant)
     _all_visible(tenant)
+    _asked_again_in_doubt(tenant)
     for place, value, causes in tenant.siblings.data.stale():
         for cause in causes:
             if not beyond_telling(tenant, value, cause):
@@ -45,6 +46,18 @@ def _all_visible(tenant: Tenant) -> None:
     statuses, known = tenant.siblings.data.statuses, tenant.host.watch.committed_executions()
     if hidden := [one for one in sorted(known) if statuses.get(one) != FINISHED]:
         raise Violation(f"{hidden} are committed and hidden from Discovery: {[statuses.get(one) for one in hidden]}")
+
+
+def _asked_again_in_doubt(tenant: Tenant) -> None:
+    """What was committed while Discovery kept something back, as Maestro could notice, is asked about once more.
+
+    Of an instance that persisted twice, or whose commit was forgotten, it cannot be told which answer counted.
+    """
+    siblings, committed = tenant.siblings, set(tenant.host.watch.committed_events.values())
+    committed -= siblings.commits.chained | siblings.commits.forgotten | siblings.missed.keys()
+    instances = [siblings.data.instances[one] for one in sorted(committed)]
+    if trusted := [one.id for one in instances if one.kept_back and one.noticed]:
+        raise Violation(f"I5: Discovery is not asked again about {trusted}, though API core was away")
 
 
 def _totals_left_alone(tenant: Tenant) -> None:

@@ -1,6 +1,7 @@
 """The model of one system's siblings: Discovery, Process Memory, Domain, and the Event Manager's replays."""
 
 from collections.abc import Callable, Sequence
+from math import inf
 
 import orjson
 
@@ -12,6 +13,8 @@ from tests.simulation.commits import Commits
 from tests.simulation.domain import FINISHED, Data, Instance, row
 from tests.simulation.engine import Engine, Violation
 
+#: Seconds for which API core is away then.
+FALTERS_FOR = 3.0
 #: Name of the event that starts the next operation of a chain.
 CHAINED = "first.step.done"
 
@@ -48,6 +51,8 @@ class Siblings:
         #: Seconds until the Event Manager has called an instance finished, at most, and how often it never does.
         self.finishes_in = engine.random.choice((0.0, 0.06, 0.5, 4.0))
         self.forgets = engine.random.choice((0.0, 0.0, 0.1))
+        #: From when on API core goes away in the very moment that Discovery asks it about an event.
+        self.falters_from = inf
         #: Discovery names those who are not finished, too.
         self.names_early = engine.chance(0.2)
         #: Instances that API core has called finished.
@@ -94,9 +99,12 @@ class Siblings:
         """
         instance = self.data.instances[instance_id]
         stored = instance_id in self.taken  # of one that is stored already it says what it said before
-        impacts = self._as_far_as_known(instance, self.data.impacted(instance, committed=stored))
+        known = self.data.impacted(instance, committed=stored)
+        impacts = self._as_far_as_known(instance, known)
         if counts:
             instance.asked_at, instance.impacts = began, impacts
+            instance.kept_back = frozenset(one.key for one in known) - {one.key for one in impacts}
+            instance.noticed = False
         return (*impacts, *self._early(instance), *self._noise(instance, impacts))
 
     def _early(self, instance: Instance) -> list[Impacted]:
@@ -114,12 +122,11 @@ class Siblings:
 
     def _as_far_as_known(self, instance: Instance, impacts: tuple[Impacted, ...]) -> tuple[Impacted, ...]:
         """Discovery fails open: what API core does not tell it, it does not name."""
-        named = impacts
+        if impacts and instance.asked_at < 0 and self.engine.now >= self.falters_from and self.faulty:
+            self.goes_away("apicore", FALTERS_FOR)
         if self.away("apicore"):
-            named = tuple(one for one in impacts if self.engine.chance(0.4))
-        instance.kept_back = frozenset(one.key for one in impacts) - {one.key for one in named}
-        instance.noticed = False
-        return named
+            return tuple(one for one in impacts if self.engine.chance(0.4))
+        return impacts
 
     def impacted_after_all(self, instance_id: str) -> tuple[Impacted, ...]:
         """Discovery's answer about an instance that is committed."""

@@ -30,7 +30,7 @@ SHOWN_BY = {
     "act_on_a_time_out_at_once": 138,
     "forget_covers_in_a_crash": 5,
     "forget_owed_looks_in_a_crash": 96,
-    "trust_an_answer_that_api_core_made_doubtful": 666,
+    "trust_an_answer_that_api_core_made_doubtful": 68,
     "deliver_a_status_text_late": 73,
     "take_finished_for_good_while_a_text_is_under_way": 86,
     "grown_document_is_not_synced_before_the_commit": 226,

@@ -30,7 +30,7 @@ class Watch:
         #: Numbers of the events that wait, and their keys.
         self.waiting: dict[int, str] = {}
         #: Numbers of the events, results of replays aside, whose commits are recorded as done, and their instances.
-        self._committed: dict[int, str] = {}
+        self.committed_events: dict[int, str] = {}
         #: When each verdict `commit` was stored, and since when a document blocks, counted in commits to the store.
         self.verdict_at: dict[int, int] = {}
         self.blocking_since: dict[str, int] = {}
@@ -111,7 +111,7 @@ class Watch:
         before = self.deliveries.get(number)
         _put(self.deliveries, number, row)
         _put(self.waiting, number, row["key"] if row and _waits(row) else None)
-        _put(self._committed, number, row["instance"] if row and _is_committed(row) else None)
+        _put(self.committed_events, number, row["instance"] if row and _is_committed(row) else None)
         if row is None or self._out_of_order(row):
             return
         verdict = row["verdict"]
@@ -183,7 +183,9 @@ class Watch:
         self.deliveries = {int(key): row for key, row in store.rows("deliveries")}
         self.documents = dict(store.rows("documents"))
         self.waiting = {number: row["key"] for number, row in self.deliveries.items() if _waits(row)}
-        self._committed = {number: row["instance"] for number, row in self.deliveries.items() if _is_committed(row)}
+        self.committed_events = {
+            number: row["instance"] for number, row in self.deliveries.items() if _is_committed(row)
+        }
         self.units = {id_: dict(store.rows("units", f"{id_}/")) for id_ in self.documents}
         self.blocking_since = {
             id_: self.blocking_since.get(id_, self.commits) for id_, row in self.documents.items() if _blocks(row)
@@ -303,7 +305,7 @@ class Watch:
     def committed_executions(self) -> set[str]:
         """Return the instances whose commit in flow 1, or as a held one, is recorded as done."""
         held = {row["held_instance"] for row in self.documents.values() if row["held_committed"]}
-        return {*self._committed.values(), *held} - {""}
+        return {*self.committed_events.values(), *held} - {""}
 
     def pending(self) -> Row | None:
         """Return the stored document whose decision is due."""

@@ -78,6 +78,8 @@ class Tenant:
         trait = crc32(f"{system_id} {engine.seed}".encode())
         if self.siblings.data.shortsighted:
             self.siblings.data.clock_ahead = (0.0, 0.0, -2.0, 2.0)[trait % 4]
+        elif trait % 4 == 0:
+            self.siblings.falters_from = TROUBLE / 2
         #: Some processes are running totals. With clocks that differ Discovery itself may name these for each other.
         self.has_totals = self.siblings.data.shortsighted and trait % 8 in (0, 1)
         self.siblings.failing = random.choice((0.0, 0.01, 0.08))
