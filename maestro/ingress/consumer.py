@@ -18,6 +18,7 @@ from maestro.broker.base import (
     BrokerError,
     Consumer,
     Delivery,
+    Depth,
     Message,
     Unpublishable,
     Unroutable,
@@ -65,6 +66,8 @@ T = TypeVar("T")
 LOOK, LOOK_MAX = 0.05, 1.0
 #: Seconds that the actor of a system which goes to another node has to end, and what is being moved to arrive.
 RELEASED_WITHIN = 12.0
+#: Seconds after which a queue that was there is declared and bound, as it may be already.
+DECLARED_AFTER = 10.0
 #: What a redrive says of an event: of its copy on the wait queue it is not true any more.
 REDRIVEN = (ERROR_HEADER, ERROR_ID_HEADER, FAILED_AT_HEADER, REDRIVE_HEADER)
 #: An AMQP header is short; a reason may quote the input.
@@ -129,7 +132,10 @@ class SystemConsumer:
 
     async def _begin(self) -> None:
         await self.held.owned.wait()
-        await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()[:1]))
+        # In a cluster its queue is there, as a rule: another node consumed it a moment ago.
+        there = self._turns is not None and await self._until_done(self._persist_depth) is not None
+        if not there:
+            await self._until_done(self._declare_persist)
         gone = False
         if self._turns is not None:
             await self._until_believed()
@@ -142,6 +148,15 @@ class SystemConsumer:
         early, self._early = self._early, []
         for delivery in sorted(early, key=lambda each: not each.redelivered):
             self._arrived(delivery)
+        if there:  # what a take-over can do without comes after it
+            await asyncio.sleep(DECLARED_AFTER)
+            await self._until_done(self._declare_persist)
+
+    async def _declare_persist(self) -> None:
+        await self._broker.declare(self._queues.persist_bindings()[:1])
+
+    async def _persist_depth(self) -> Depth | None:
+        return await self._broker.depth(self._queues.persist)
 
     async def _until_alone(self, ours: Consumer | None = None) -> bool:
         """Return once the node that owned the system before does not consume its queue any more; False: it may.
@@ -155,7 +170,7 @@ class SystemConsumer:
         expected = 0 if ours is None else 1
         while True:
             counted = ours is None or ours.active
-            depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
+            depth = await self._until_done(self._persist_depth)
             consumers = depth.consumers if depth is not None else 0
             if consumers == expected and counted:
                 return True

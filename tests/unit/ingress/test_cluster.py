@@ -1,7 +1,7 @@
 """Ingress of a node: only its systems' queues are consumed, one after the other, and nothing is done unbelieved."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from maestro.board.lease import Standing, make_lease
 from maestro.board.node_lease import NodeLeaseHolder, boot_time
-from maestro.broker.base import Delivery, Depth, Message
+from maestro.broker.base import Binding, Delivery, Depth, Message
 from maestro.broker.topology import SystemQueues
 from maestro.ingress import consumer, service
 from maestro.ingress.service import EXIT_NOT_OURS, IngressService
@@ -44,14 +44,21 @@ class FakeBroker:
         self.elsewhere: dict[str, int] = {}
         #: How many looks say yet that nobody consumes anything.
         self.uncounted = 0
+        #: Whether the persist queue is there; and for each declaration of it whether it was consumed then.
+        self.there = True
+        self.declared: list[bool] = []
         self.acked: list[str] = []
         self.given_back: list[str] = []
         self.published: list[str] = []
 
-    async def declare(self, *_: Any, **__: Any) -> None:
-        return
+    async def declare(self, bindings: Sequence[Binding], *_: Any, **__: Any) -> None:
+        if PERSIST in [binding.queue for binding in bindings]:
+            self.declared.append(PERSIST in self.consumers)
+            self.there = True
 
-    async def depth(self, queue: str) -> Depth:
+    async def depth(self, queue: str) -> Depth | None:
+        if queue == PERSIST and not self.there:
+            return None
         if self.uncounted:
             self.uncounted -= 1
             return Depth(0, 0)
@@ -142,6 +149,22 @@ async def test_only_what_is_owned_is_consumed_and_only_once_the_former_node_is_g
     await world.consumed()
 
 
+async def test_a_queue_that_is_there_is_declared_once_it_is_consumed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "DECLARED_AFTER", 0.1)
+    world.lease.own(["s"])
+    await world.consumed()
+    await eventually(lambda: world.broker.declared == [True], "declared, when it was consumed")
+
+
+async def test_a_queue_that_is_not_there_is_declared_before(world: World) -> None:
+    world.broker.there = False
+    world.lease.own(["s"])
+    await world.consumed()
+    assert world.broker.declared == [False]
+
+
 async def test_a_consumer_that_stays_is_waited_for_no_longer_than_one_of_a_node_can_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +184,7 @@ async def test_a_consumer_that_stays_is_waited_for_no_longer_than_one_of_a_node_
 
 async def test_a_consumer_that_was_not_counted_at_first_is_waited_for(world: World) -> None:
     """A quorum queue without a leader says that nobody consumes it."""
-    world.broker.uncounted = 1
+    world.broker.uncounted = 2
     world.broker.elsewhere[PERSIST] = 1
     session = world.comes()
     world.lease.own(["s"])
