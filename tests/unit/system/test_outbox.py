@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from maestro.rules.document import Document
+from maestro.rules.document import Document, HistoryEntry
 from maestro.rules.outbox import add_outbox_message, drop_texts
 from maestro.rules.state import OutboxKind, System
+from maestro.rules.status import Status
 from maestro.rules.step import Step
 from maestro.system import outbox as sending
 from maestro.system.open_system import OpenSystem
@@ -96,6 +97,7 @@ async def test_what_the_lock_refuses_is_sent_after_it(
     siblings.refused["x.error"] = "the platform is locked to sysA"
     async with outbox(tmp_path, siblings) as (opened, system):
         locks = Document("r1", "sysA", 1, "", "master", False, "i0", b"{}", b"{}")  # noqa: FBT003 - a field
+        locks.history = [HistoryEntry(Status.RUNNING, 0.0, "ana")]
         monkeypatch.setattr(System, "locked_by", locks)
         add_outbox_message(system, OutboxKind.ERROR_EVENT, "i1", "why", Step(), 1)
         opened._outbox.nudge()
