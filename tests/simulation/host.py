@@ -24,7 +24,7 @@ from tests.simulation.siblings import Siblings
 from tests.simulation.watch import whose
 
 #: Flushes after which the pictures of documents are looked at.
-PICTURED_EVERY = 40
+PICTURED_EVERY = 10
 
 
 class Host(Effects):
