@@ -34,7 +34,7 @@ from maestro.notify.notifier import Notifier
 from maestro.platform import Platform, SiblingError
 from maestro.settings.labels import read_labels
 from maestro.settings.model import Settings
-from maestro.store.base import StoreError
+from maestro.store.base import StoreAway, StoreError
 from maestro.store.fenced import fenced
 from maestro.telemetry.definitions import COMMITS_FENCED, COMMITS_LOST, OF_NODE
 from maestro.telemetry.metrics import MetricsRegistry
@@ -42,9 +42,10 @@ from maestro.telemetry.metrics import MetricsRegistry
 if TYPE_CHECKING:
     from maestro.node import Node
 
-#: Why a start fails that may succeed later, and for how long a node that lost its lease tries, in seconds.
+#: Why a start fails that may succeed later, and for how long it is tried while the store is away, and by a node that
+#: lost its lease for any of them; in seconds.
 NOT_STARTED = (ActorsFailed, AlreadyRunning, BindError, StoreError)
-REJOIN, REJOIN_MAX, REJOIN_WITHIN = 1.0, 15.0, 600.0
+AGAIN, AGAIN_MAX, AGAIN_WITHIN = 1.0, 15.0, 600.0
 #: What ends Maestro in order: told to, Ctrl-C, and a terminal that is gone.
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: Pause after a failed look at API core, in seconds; doubles up to `platform.systems_refresh`.
@@ -170,24 +171,30 @@ async def _cancelled(tasks: list["asyncio.Task[None]"]) -> None:
 
 
 async def serve(settings: Settings, announce: Callable[[str], None], host: HostProcess | None = None) -> None:
-    """Run Maestro until SIGTERM, SIGHUP or Ctrl-C. `announce` is told the gateway's URL once all is up."""
+    """Run Maestro until SIGTERM, SIGHUP or Ctrl-C. `announce` is told the gateway's URL once all is up.
+
+    A store that is away at the start is waited for, for ten minutes; the broker for as long as it takes.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOPPING:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
             loop.add_signal_handler(number, stop.set)
     registry = MetricsRegistry(OF_NODE if settings.cluster.name else ())
-    pauses, lost_at = Backoff(REJOIN, REJOIN_MAX), 0.0
+    pauses, began, lost = Backoff(AGAIN, AGAIN_MAX), loop.time(), False
     while True:
         ended: list[asyncio.Task[None]] = []
         try:
             async with running(settings, host, registry) as maestro:
                 ended = await _until_ended(maestro, settings, announce, stop)
         except NOT_STARTED as problem:
-            if not lost_at or loop.time() - lost_at > REJOIN_WITHIN:
+            # What is started with us may come later; what had a node lose its lease, a machine that stands still or a
+            # database that is away, may go on.
+            if not (lost or isinstance(problem, StoreAway)) or loop.time() - began > AGAIN_WITHIN:
                 raise
-            # What had the node lose its lease, a machine that stands still or a database that is away, may go on.
-            logs.get().warning("the node cannot join its cluster again yet", cause=str(problem))
+            host = None
+            what = "the node cannot join its cluster again yet" if lost else "not started yet: the store is waited for"
+            logs.get().warning(what, cause=str(problem))
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pauses.next())
         else:
@@ -196,7 +203,7 @@ async def serve(settings: Settings, announce: Callable[[str], None], host: HostP
                 break
             logs.get().error("this life of the node is over; it joins its cluster again", cause=str(out))
             pauses.reset()
-            host, lost_at = None, loop.time()
+            host, began, lost = None, loop.time(), True
         if stop.is_set():
             return
     for task in ended:

@@ -20,6 +20,7 @@ from tests.support.postgres import PASSWORD, PostgresNode
 from tests.support.postgres_store import postgres_stores
 from tests.support.procs import processes
 from tests.support.stage import SYSTEM, Stage, event, eventually, stage, unit
+from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.postgres
 
@@ -252,6 +253,28 @@ async def test_a_system_at_rest_is_woken(url: str, tmp_path: Path) -> None:
 
         await eventually(listed, "its mark is trusted after a restart", 90.0)
         assert "systems at rest are not started" in it.log.read_text()
+
+
+async def test_a_start_waits_for_a_database_that_comes_later(
+    postgres_node: PostgresNode, url: str, tmp_path: Path
+) -> None:
+    proxy = TcpProxy(postgres_node.port)
+    it = Stage(tmp_path, "", (SYSTEM,), {"MAESTRO_STORE__URL": url.replace(str(postgres_node.port), str(proxy.port))})
+    opening = asyncio.create_task(it.open())
+    try:
+
+        async def said() -> bool:
+            return it.log.exists() and "not started yet: the store is waited for" in it.log.read_text()
+
+        await eventually(said, "it says what it waits for", 60.0)
+        await proxy.accept()
+        await opening
+        await it.publish(event("a"))
+        await committed(it, "a")
+    finally:
+        opening.cancel()
+        await it.close()
+        await proxy.refuse()
 
 
 async def test_a_start_that_cannot_use_the_database_says_why(
