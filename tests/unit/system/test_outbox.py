@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from maestro.rules.document import Document, HistoryEntry
 from maestro.rules.outbox import add_outbox_message, drop_texts
-from maestro.rules.state import Lock, OutboxKind, System
+from maestro.rules.state import OutboxKind, System
+from maestro.rules.status import Status
 from maestro.rules.step import Step
 from maestro.system import outbox as sending
 from maestro.system.open_system import OpenSystem
@@ -94,14 +96,16 @@ async def test_what_the_lock_refuses_is_sent_after_it(
     monkeypatch.setattr("maestro.system.repository.Repository.error_event", lambda *_: b'{"name":"x.error"}')
     siblings.refused["x.error"] = "the platform is locked to sysA"
     async with outbox(tmp_path, siblings) as (opened, system):
-        monkeypatch.setattr(System, "lock", lambda _system: Lock("r1", "ana", 0.0, 0, 1))
+        locks = Document("r1", "sysA", 1, "", "master", False, "i0", b"{}", b"{}")  # noqa: FBT003 - a field
+        locks.history = [HistoryEntry(Status.RUNNING, 0.0, "ana")]
+        monkeypatch.setattr(System, "locked_by", locks)
         add_outbox_message(system, OutboxKind.ERROR_EVENT, "i1", "why", Step(), 1)
         opened._outbox.nudge()
         await siblings.wait_for(lambda: siblings.count("send") == 1, 5)
         await asyncio.sleep(0.3)
         assert siblings.count("send") == 1, "it waits for the end of the lock"
         siblings.refused.clear()
-        monkeypatch.setattr(System, "lock", lambda _system: None)
+        monkeypatch.setattr(System, "locked_by", None)
         opened._outbox.nudge()
         await siblings.wait_for(lambda: [one["name"] for one in siblings.events] == ["x.error"], 5)
         await siblings.wait_for(lambda: not system.outbox, 5)
