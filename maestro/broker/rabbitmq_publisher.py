@@ -24,6 +24,9 @@ WINDOW: Final = 256
 WINDOW_BYTES: Final = 16 * 1024 * 1024
 #: Channels that the broker may close over a publish before that publish is given up.
 CHANNEL_DEATHS: Final = 5
+#: Refusals (nacks) one after the other over which the channel is given up: one that was opened in the moment in which
+#: the leader of a quorum queue died is refused every publish to it, and only another one is not.
+NACKS: Final = 3
 _EXCHANGE = re.compile(r"exchange '([^']*)'")
 
 
@@ -57,6 +60,8 @@ class Publisher:
         self._sent: dict[int, _Publish] = {}
         self._sent_bytes = 0
         self._last_tag = 0
+        #: Refused since the last that was confirmed.
+        self._nacks = 0
         self._channel: Channel | None = None
         self._closed = False
 
@@ -78,7 +83,7 @@ class Publisher:
         await channel.call(channel.raw.confirm_delivery, self._on_confirm)
         channel.raw.add_on_return_callback(lambda _raw, method, properties, _body: self._on_return(method, properties))
         self._channel = channel
-        self._last_tag = 0
+        self._last_tag = self._nacks = 0
         self._pump()
 
     def detach(self, lost: ChannelLost, redeclared: frozenset[str]) -> None:
@@ -168,5 +173,10 @@ class Publisher:
             self._sent_bytes -= len(entry.message.body)
             if isinstance(confirm, Basic.Nack):
                 entry.returned = "RabbitMQ did not take the message (nack)"
+                self._nacks += 1
+            else:
+                self._nacks = 0
             entry.confirm()
+        if self._nacks >= NACKS and self._channel is not None:
+            self._channel.close()
         self._pump()

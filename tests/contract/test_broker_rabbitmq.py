@@ -15,6 +15,7 @@ from maestro.broker import open_broker, topology
 from maestro.broker.base import Binding, Broker, BrokerError, BrokerUnavailable, Delivery, Depth, Message, Unroutable
 from maestro.broker.rabbitmq import RabbitMQBroker
 from maestro.broker.rabbitmq_properties import Properties
+from maestro.broker.rabbitmq_publisher import NACKS
 from maestro.broker.rabbitmq_session import Session
 from maestro.broker.rabbitmq_topology import Declarations
 from maestro.broker.topology import SystemQueues
@@ -307,6 +308,28 @@ async def test_a_nack_is_an_error(broker: Broker, vhost_url: str) -> None:
     await broker.publish(topology.PERSIST, "small", Message(b"{}", "1"))
     with pytest.raises(Unroutable, match="nack"):
         await broker.publish(topology.PERSIST, "small", Message(b"{}", "2"))
+
+
+async def test_a_channel_that_is_refused_again_and_again_is_given_up(broker: Broker, vhost_url: str) -> None:
+    assert isinstance(broker, RabbitMQBroker)
+    with declared_by_the_platform(vhost_url, "small", {"x-max-length": 1, "x-overflow": "reject-publish"}):
+        await broker.declare([Binding(topology.PERSIST, "small", "small"), Binding(topology.PERSIST, "large", "large")])
+    await broker.publish(topology.PERSIST, "small", Message(b"{}", "0"))
+
+    async def refused(times: int) -> None:
+        for number in range(times):
+            with pytest.raises(Unroutable, match="nack"):
+                await broker.publish(topology.PERSIST, "small", Message(b"{}", str(number)))
+
+    first = broker._publisher._channel
+    for _ in range(2):  # what is taken in between shows that the channel is sound
+        await refused(NACKS - 1)
+        await broker.publish(topology.PERSIST, "large", Message(b"{}", "taken"))
+    assert broker._publisher._channel is first
+    await refused(NACKS)
+    await broker.publish(topology.PERSIST, "large", Message(b"{}", "by another channel"))
+    assert broker._publisher._channel is not first
+    assert await broker.depth("large") == Depth(3, 0)
 
 
 async def test_a_queue_with_other_arguments_is_used_as_found(broker: Broker, vhost_url: str) -> None:
