@@ -15,7 +15,7 @@ from maestro.broker.rabbitmq_problem import ACCESS_REFUSED, NOT_FOUND
 from maestro.broker.rabbitmq_properties import Properties
 from maestro.broker.rabbitmq_returning import Returning, mark_of
 from maestro.broker.rabbitmq_seats import Seat, Seats
-from maestro.broker.rabbitmq_session import Channel, ChannelLost, Session
+from maestro.broker.rabbitmq_session import Channel, ChannelLost, Session, resolve
 
 #: Seconds that a delivery is held back when its callback failed, so that it does not come round in a hot loop.
 REQUEUE_PAUSE: Final = 0.5
@@ -163,9 +163,8 @@ class Subscription:
                     return lost
                 if self._returning is not None and not self._returning.coming:
                     await asyncio.sleep(PROBE_EVERY)
-            if not self._cancelled:
-                async with seat.turn:
-                    await self._consume(channel)
+            async with seat.turn:
+                await self._consume(channel)
             return await self._until_lost(channel)
         finally:
             self._channel = None
@@ -176,10 +175,12 @@ class Subscription:
                 channel.settle(tag, ack=True)
 
     async def _consume(self, channel: Channel, *, single: bool = False) -> None:
-        """Begin to consume: one message, or for good."""
-        self._wake.clear()
+        """Begin to consume: one message, or for good. What was cancelled meanwhile is not begun."""
         self._taken = self._begun = False
         await channel.call(channel.raw.basic_qos, prefetch_count=1 if single else self._prefetch)
+        if self._cancelled:
+            return
+        self._wake.clear()
         channel.raw.add_on_cancel_callback(lambda _frame: self._wake.set())
         # The tag is ours, for deliveries may come before the reply that would carry one.
         self._tag = f"maestro-{next(_tags):x}"
@@ -198,16 +199,25 @@ class Subscription:
         self._risky = False
         self._begun = True
         self.attempted.set()
-        if self._cancelled:
-            await self._stop(channel)
 
     async def _stop(self, channel: Channel) -> None:
-        """Stop deliveries. Those on their way are handed over yet: pika would give each back, behind younger ones."""
-        if self._tag in channel.raw.consumer_tags:
-            answer = asyncio.ensure_future(channel.call(channel.raw.basic_cancel, self._tag))
-            await asyncio.sleep(0)
-            channel.raw._cancelled.discard(self._tag)  # noqa: SLF001 - see above
-            await answer
+        """Stop deliveries, and return once the broker has. Those on their way are handed over yet.
+
+        Without `basic_cancel`, which would give each of them back, behind younger ones, and takes the first answer on
+        the channel for its own: that of another consumer, while ours waits to be sent.
+        """
+        raw, tag = channel.raw, self._tag
+        if tag not in raw.consumer_tags:
+            return
+        with channel.reply() as answer:
+
+            def stopped(frame: Any) -> None:
+                raw._on_cancelok(frame)  # noqa: SLF001 - see above
+                resolve(answer, frame)
+
+            of_ours = [(Basic.CancelOk, {"consumer_tag": tag})]
+            channel.tell(raw._rpc, Basic.Cancel(consumer_tag=tag), stopped, of_ours)  # noqa: SLF001 - see above
+            await channel.within(answer)
 
     async def _until_lost(self, channel: Channel) -> str | None:
         """Return why the deliveries are void, or None when cancelled and all of them are settled; _TAKEN."""
@@ -220,11 +230,12 @@ class Subscription:
                 if lost.done():
                     return None if self._cancelled else str(lost.result())
                 self._wake.clear()
-                if self._cancelled and not self._out:
+                stopped = self._tag not in channel.raw.consumer_tags
+                if self._cancelled and stopped and not self._out:
                     return None
                 if self._taken and not self._cancelled:
                     return _TAKEN
-                if not self._cancelled and self._tag not in channel.raw.consumer_tags:
+                if not self._cancelled and stopped:
                     self._risky = True
                     return _DELETED
         finally:
@@ -275,10 +286,10 @@ class Subscription:
         found = returning.take(delivery)
         if returning.complete:
             self._stop_waiting()
-            if returning.held:
-                self._deadline = asyncio.get_running_loop().call_later(NO_MORE_AFTER, self._go_on)
-            else:
+            if not returning.held:
                 self._returning = None
+            elif not self._cancelled:
+                self._deadline = asyncio.get_running_loop().call_later(NO_MORE_AFTER, self._go_on)
         return found
 
     def _wait_a_while(self) -> None:
