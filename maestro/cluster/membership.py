@@ -349,12 +349,14 @@ class Membership:
         self._owned.pop(system, None)
         self._unreleased.pop(system, None)
         self._resting.discard(system)
+        if self._to_go is not None:
+            self._to_go.pop(system, None)
 
     def _keep(self, system: str, at: float) -> None:
         """A system is in a run, or does not say: it stays for now."""
         self._kept[system] = at + _KEPT
         self._resting.discard(system)
-        if self._to_go is not None and self._goes(system):
+        if self._to_go is not None and system in self._owned and self._goes(system):
             self._to_go[system] = None
 
     def _hand_over(self, at: float) -> None:
