@@ -24,6 +24,7 @@ from maestro.board.lease import LeaseReader, Standing
 from maestro.board.node_lease import NodeLeaseHolder, boot_time
 from maestro.cluster import commands as do
 from maestro.cluster import facts
+from maestro.cluster.former import FormerLife
 from maestro.cluster.lease import Terms
 from maestro.cluster.membership import Membership, State
 from maestro.cluster.node import Lease, Node
@@ -119,9 +120,6 @@ class Keeper:
     ) -> None:
         """`former`: the lease of a former life of this node of which nothing goes on, if there is one."""
         self._settings = settings
-        self._former = former
-        #: The beat that this lease was seen with first, when that was, and until when it was seen so.
-        self._former_seen: tuple[int, float, float] | None = None
         self._me = me
         self._nodes = nodes
         self._actors = actors
@@ -129,6 +127,7 @@ class Keeper:
         self._lease = lease
         self._registry = registry
         self._terms = Terms(settings.cluster.lease, settings.cluster.drift)
+        self._former = FormerLife(former, self._terms) if former is not None else None
         self._marks = RestMarks(settings.data_dir)
         self.membership: Final = Membership(me.name, self._terms, self._marks.has)
         self._facts: asyncio.Queue[facts.Fact] = asyncio.Queue()
@@ -200,6 +199,7 @@ class Keeper:
                 self._handle(fact)
                 if self._untold:
                     self._tell_ingress()
+                await asyncio.sleep(0)  # a queue that is not empty gives no turn to beats and to the gateway
         finally:
             self._lease.believe(0)
 
@@ -322,9 +322,9 @@ class Keeper:
 
     async def _join(self, question: do.Join) -> facts.Fact:
         incarnation = await self._nodes.join(self._me)
-        if incarnation is None and self._former is not None and self._former_stands_still:
+        if incarnation is None and self._former is not None and self._former.over:
             self._log.info("the lease of a former life is given up: nothing of that goes on")
-            await self._nodes.leave(self._former)
+            await self._nodes.leave(self._former.lease)
             incarnation = await self._nodes.join(self._me)
         if incarnation is None:
             self._log.info("a former lease of this node is still held: it is waited for")
@@ -333,29 +333,14 @@ class Keeper:
         self._log.info("joined the cluster", cluster=self._settings.cluster.name, incarnation=incarnation)
         return facts.Joined(question, incarnation)
 
-    @property
-    def _former_stands_still(self) -> bool:
-        """Whether nobody renews the former lease: one that lives does so within a beat and the time of its answer."""
-        if self._former_seen is None:
-            return False
-        _, since, until = self._former_seen
-        return until - since >= self._terms.beat_every + self._terms.answer_within
-
-    def _see_former(self, nodes: Iterable[Node], at: float) -> None:
-        """Look whether the former lease is renewed all the same: this machine may be the copy of one that lives."""
-        found = next((node for node in nodes if node.holds_lease and node.lease == self._former), None)
-        if found is None:
-            return
-        beat, since, _ = self._former_seen or (found.beat, at, at)
-        self._former_seen = beat, since, at
-        if beat != found.beat:
-            self._former = None
-            self._log.error("a former lease of this node is renewed: another machine is a copy of this one, and lives")
-
     async def _look(self, question: do.Look) -> facts.Fact:
         asked = boot_time()
         seen = await self._nodes.look()
-        self._see_former(seen.nodes, asked)
+        if self._former is not None:
+            self._former.see(seen.nodes, asked, boot_time())
+            if self._former.renewed:
+                self._former = None
+                self._log.error("a former lease of this node is renewed: another machine is a copy of this one")
         self._unowned = len(seen.free)
         mine: dict[str, int] = {}
         if question.mine:

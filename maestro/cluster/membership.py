@@ -28,6 +28,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum, auto
+from itertools import islice
 from math import inf
 from typing import Final, TypeVar
 
@@ -60,6 +61,8 @@ _HAND_OVER_EVERY: Final = 0.25
 _HAND_OVERS: Final = 4
 #: How many of systems at rest are under way at most.
 _HAND_OVERS_AT_REST: Final = 32
+#: How many systems are looked at with each fact, whether they are at rest: a system call each.
+_LOOKS: Final = 64
 #: Seconds until a system that was kept is asked again, and until what the store did not answer is.
 _KEPT: Final = 5.0
 _AGAIN: Final = 1.0
@@ -100,8 +103,9 @@ class Membership:
         self._seen: dict[str, tuple[tuple[int, int], float]] = {}
         #: The systems that are ours, each with the number of its claim.
         self._owned: dict[str, int] = {}
-        #: Systems of ours that belong to another node first; None: not known since a change.
-        self._misplaced: list[str] | None = None
+        #: Systems of ours that are not to stay, in the order in which they are looked at, without those whose release
+        #: was asked for; None: not known since a change.
+        self._to_go: dict[str, None] | None = None
         #: Systems without an owner, and since when they are known so; those that the store may not know, likewise.
         self._free: dict[str, float] = {}
         self._found: dict[str, float] = {}
@@ -177,8 +181,7 @@ class Membership:
             case facts.Released():
                 self._no_longer_owned(fact.question.system)
             case facts.Kept():
-                self._kept[fact.question.system] = at + _KEPT
-                self._resting.discard(fact.question.system)
+                self._keep(fact.question.system, at)
             case facts.Unanswered(Release(system=system)):
                 self._unreleased[system] = at + _AGAIN
             case facts.Unanswered(Leave()):
@@ -250,7 +253,7 @@ class Membership:
         self._under_way.clear()
         self._resting.clear()
         self._owned.clear()
-        self._misplaced = None
+        self._to_go = None
         for times in (self._free, self._kept, self._unreleased, self._seen):
             times.clear()
 
@@ -272,13 +275,19 @@ class Membership:
 
     def _look_at(self, seen: facts.NodesSeen, at: float) -> None:
         if seen.nodes != self._nodes:
-            before, self._nodes, self._claimers = self._claimers, seen.nodes, claimers(seen.nodes)
-            if [(one.name, one.capacity) for one in before] != [(one.name, one.capacity) for one in self._claimers]:
-                self._misplaced = None
+            before = self._shares()
+            self._nodes, self._claimers = seen.nodes, claimers(seen.nodes)
+            if before != self._shares():
+                self._to_go = None
         self._free = {system: self._free.get(system, at) for system in seen.free - self._owned.keys()}
         self._challenge(at)
         if seen.question.mine:
             self._compare(seen.mine)
+
+    def _shares(self) -> tuple[object, ...]:
+        """Return what decides which systems are to stay here."""
+        me = self._me()
+        return me is not None and me.draining, *((one.name, one.capacity) for one in self._claimers)
 
     def _challenge(self, at: float) -> None:
         """Break the leases whose beat stood still for long enough."""
@@ -332,56 +341,72 @@ class Membership:
     def _own(self, systems: Mapping[str, int]) -> None:
         if systems:
             self._owned.update(systems)
-            self._misplaced = None
+            if self._to_go is not None:
+                self._to_go |= dict.fromkeys(filter(self._goes, systems))
             self._commands.append(Serve(self._incarnation, tuple(sorted(systems))))
 
     def _no_longer_owned(self, system: str) -> None:
         self._owned.pop(system, None)
         self._unreleased.pop(system, None)
         self._resting.discard(system)
-        self._misplaced = None
+
+    def _keep(self, system: str, at: float) -> None:
+        """A system is in a run, or does not say: it stays for now."""
+        self._kept[system] = at + _KEPT
+        self._resting.discard(system)
+        if self._to_go is not None and self._goes(system):
+            self._to_go[system] = None
 
     def _hand_over(self, at: float) -> None:
         if self._mine_due(at) or Look(self._incarnation, mine=True) in self._under_way:
             return
         for system in [system for system, when in self._unreleased.items() if at >= when]:
             self._release(system)
-        active: list[str] = []
-        for system in self._to_hand_over():
-            if at < self._kept.get(system, -inf):
-                continue
-            if not self._at_rest(system):
-                active.append(system)
-            elif len(self._resting) < _HAND_OVERS_AT_REST:
-                self._resting.add(system)
-                self._release(system)
-            else:
-                break
         others = sum(isinstance(one, Release) and one.system not in self._resting for one in self._under_way)
-        if active and at >= self._next_hand_over and others < _HAND_OVERS:
-            self._next_hand_over = at + _HAND_OVER_EVERY
-            self._release(active[0])
+        one_awake = at >= self._next_hand_over and others < _HAND_OVERS
+        to_go = self._to_hand_over()
+        for system in list(islice(to_go, _LOOKS)):
+            more_at_rest = len(self._resting) < _HAND_OVERS_AT_REST
+            if not (one_awake or more_at_rest):
+                break
+            if at >= self._kept.get(system, -inf):
+                if self._at_rest(system):
+                    if more_at_rest:
+                        self._resting.add(system)
+                        self._release(system)
+                    continue
+                if one_awake:
+                    one_awake = False
+                    self._next_hand_over = at + _HAND_OVER_EVERY
+                    self._release(system)
+                    continue
+            to_go[system] = to_go.pop(system)  # it is looked at again after all others
 
     def _release(self, system: str) -> None:
         question = Release(self._incarnation, system, self._owned[system])
         if question not in self._under_way:
             self._kept.pop(system, None)
             self._unreleased.pop(system, None)
+            if self._to_go is not None:
+                self._to_go.pop(system, None)
             self._ask(question)
 
-    def _to_hand_over(self) -> list[str]:
-        """Return what is not to stay here and can go elsewhere."""
+    def _to_hand_over(self) -> dict[str, None]:
+        """Return what is not to stay here and can go elsewhere, in the order in which it is looked at."""
         me = self._me()
         if me is None or not any(node.name != self.name for node in self._claimers):
-            return []
-        releasing = {one.system for one in self._under_way if isinstance(one, Release)} | set(self._unreleased)
-        if me.draining:
-            return sorted(self._owned.keys() - releasing)
-        if me not in self._claimers:
-            return []
-        if self._misplaced is None:
-            self._misplaced = sorted(one for one in self._owned if order(one, self._claimers)[0] != self.name)
-        return [system for system in self._misplaced if system not in releasing]
+            return {}
+        if self._to_go is None:
+            releasing = {one.system for one in self._under_way if isinstance(one, Release)} | self._unreleased.keys()
+            self._to_go = dict.fromkeys(sorted(filter(self._goes, self._owned.keys() - releasing)))
+        return self._to_go
+
+    def _goes(self, system: str) -> bool:
+        """Whether a system of ours is not to stay, if it can go elsewhere."""
+        me = self._me()
+        if me is None or me.draining or me not in self._claimers:
+            return me is not None and me.draining
+        return order(system, self._claimers)[0] != self.name
 
     # --- questions --------------------------------------------------------------------------------------------
 

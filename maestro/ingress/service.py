@@ -284,7 +284,7 @@ class IngressService:
     def _wake_fresh(self) -> None:
         """Ask for those that are wanted since a moment; one that is leaving, as soon as its mark is there."""
         loop = asyncio.get_running_loop()
-        asked = self._wake_those_at_rest(self._fresh)
+        asked = set(self._wake_those_at_rest(self._fresh))
         self._fresh = [one for one in self._fresh if one not in asked and self._is_leaving(one, loop.time())]
         self._soon = loop.call_later(LOOK_LEAVING, self._wake_fresh) if self._fresh else None
 

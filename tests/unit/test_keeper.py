@@ -16,7 +16,7 @@ from maestro.actors.errors import Unavailable, UnknownSystem
 from maestro.board.lease import Standing, make_lease
 from maestro.board.node_lease import NodeLeaseHolder, NodeView
 from maestro.cluster import facts
-from maestro.cluster.commands import Release
+from maestro.cluster.commands import Join, Look, Release
 from maestro.cluster.node import Lease
 from maestro.keeper import Keeper, NodeOut, keeping, node_of
 from maestro.messages.answers import Answer, Code
@@ -26,7 +26,7 @@ from maestro.settings.servers import BrokerSettings, ClusterSettings, StoreSetti
 from maestro.store.base import StoreAway
 from maestro.store.held_lease import read_lease
 from maestro.store.installation import Installation, node_name, write_installation
-from maestro.store.nodes import MemoryNodes, OwnedSystem
+from maestro.store.nodes import MemoryNodes, OwnedSystem, Seen
 from maestro.store.rest_mark import RestMark, RestMarks, encoded
 from maestro.system.rest_basis import rest_basis
 from maestro.telemetry.definitions import CLAIMS, HAND_OVERS, LEASES_BROKEN, LEASES_LOST, NODE_SYSTEMS
@@ -244,10 +244,54 @@ async def test_the_lease_of_a_former_life_that_is_renewed_is_another_machines(tm
     await world.stack.aclose()
 
 
+async def test_a_first_look_that_takes_long_proves_nothing_of_a_former_life(tmp_path: Path) -> None:
+    class Slow(Tables):
+        """The first look comes to the database late, and says what is so then."""
+
+        wait = 1.0
+
+        async def look(self) -> Seen:
+            await asyncio.sleep(self.wait)
+            self.wait = 0.0
+            return await super().look()
+
+    former = Lease("me", 1)
+    world = World(tmp_path, former)
+    tables = world.keeper._nodes = Slow()
+    assert await tables.join(node_of(world.settings, 3)) == former.incarnation
+    for _ in range(2):  # between two beats of the machine that lives
+        await world.keeper._look(Look(0))
+    await world.keeper._join(Join())
+    assert tables.nodes["me"].holds_lease
+    assert tables.nodes["me"].lease == former
+    await world.keeper.close()
+
+
+# --- many facts ------------------------------------------------------------------------------------------------------
+
+
+async def test_everything_else_goes_on_between_the_facts_that_are_queued(world: World) -> None:
+    await eventually(lambda: world.view.believed, "believed")
+    turns, seen = 0, set[int]()
+    handle = world.keeper._handle
+
+    def handled(fact: facts.Fact) -> None:
+        seen.add(turns)
+        handle(fact)
+
+    world.keeper._handle = handled  # type: ignore[method-assign]
+    for number in range(200):
+        world.keeper.found([f"s{number}"])
+    for _ in range(250):
+        turns += 1
+        await asyncio.sleep(0)
+    assert len(seen) >= 200
+
+
 # --- systems at rest -------------------------------------------------------------------------------------------------
 
 
-class Seen(FakeActors):
+class SeenActors(FakeActors):
     """Notes whether a system had a mark when its actor was asked for: then it gets no process."""
 
     def __init__(self, marks: RestMarks) -> None:
@@ -263,7 +307,7 @@ class Seen(FakeActors):
 
 async def test_a_system_at_rest_that_is_claimed_gets_no_process(tmp_path: Path) -> None:
     world = World(tmp_path)
-    seen = world.keeper._actors = world.actors = Seen(RestMarks(tmp_path))
+    seen = world.keeper._actors = world.actors = SeenActors(RestMarks(tmp_path))
     mark = RestMark(rest_basis(world.settings), "life 1", 5.0, todo=b"{}", newest="7.id")
     many = {f"s{number:03d}" for number in range(250)}
     world.tables.marks = dict.fromkeys(many, encoded(mark))
@@ -280,7 +324,7 @@ async def test_a_system_at_rest_that_is_claimed_gets_no_process(tmp_path: Path) 
 
 async def test_what_is_to_be_adopted_is_started(tmp_path: Path) -> None:
     world = World(tmp_path)
-    seen = world.keeper._actors = world.actors = Seen(RestMarks(tmp_path))
+    seen = world.keeper._actors = world.actors = SeenActors(RestMarks(tmp_path))
     write_installation(tmp_path, Installation("id", adopting=("a",)))
     mark = encoded(RestMark(rest_basis(world.settings), "life 1", 5.0))
     world.tables.marks = {"a": mark, "b": mark}
@@ -293,7 +337,7 @@ async def test_what_is_to_be_adopted_is_started(tmp_path: Path) -> None:
 
 async def test_marks_are_waited_for_while_the_tables_are_away(tmp_path: Path) -> None:
     world = World(tmp_path)
-    seen = world.keeper._actors = world.actors = Seen(RestMarks(tmp_path))
+    seen = world.keeper._actors = world.actors = SeenActors(RestMarks(tmp_path))
     world.tables.marks = {"a": encoded(RestMark(rest_basis(world.settings), "life 1", 5.0))}
     world.tables.marks_away = 1
     await world.begin()

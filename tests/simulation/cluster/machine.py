@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from maestro.cluster import commands as do
 from maestro.cluster import facts
+from maestro.cluster.former import FormerLife
 from maestro.cluster.lease import Terms
 from maestro.cluster.membership import Membership, State
 from maestro.cluster.node import Lease, Node
+from maestro.store.nodes import Seen
 from tests.simulation.cluster.process import Process
 from tests.simulation.cluster.resting import Resting
 from tests.simulation.engine import Violation
@@ -45,7 +47,7 @@ class Machine:
         self._until = -inf
         self.lease = Lease(name, 0)
         #: The lease of a life of which nothing is left.
-        self._former: Lease | None = None
+        self._former: FormerLife | None = None
         self.processes: dict[str, Process | Resting] = {}
         #: Systems whose process has ended because they are handed over.
         self._given_up: set[str] = set()
@@ -103,7 +105,7 @@ class Machine:
         self.membership, self.frozen = None, False
         self._backlog.clear()
         self._end_processes()
-        self._former = self.lease
+        self._former = FormerLife(self.lease, self._terms)
 
     def freeze(self) -> None:
         self.frozen = True
@@ -173,10 +175,11 @@ class Machine:
                     lambda done: self._tell((facts.BeatAnswered if done else facts.BeatRefused)(command)),
                 )
             case do.Look():
+                asked = self.clock()
                 self._ask(
                     command,
                     lambda: (database.look(), database.mine(lease) if command.mine else {}),
-                    lambda found: self._tell(facts.NodesSeen(command, *found[0], found[1])),
+                    lambda found: self._seen(command, asked, *found),
                 )
             case do.BreakLease():
                 self._ask(
@@ -209,8 +212,8 @@ class Machine:
         self.ask(run, answered, lambda: self._tell(facts.Unanswered(question)), within)
 
     def _joined(self, command: do.Join, incarnation: int | None) -> None:
-        if incarnation is None and self._former is not None:
-            former, self._former = self._former, None
+        if incarnation is None and self._former is not None and self._former.over:
+            former, self._former = self._former.lease, None
             self.world.watch.counts["former leases given up"] += 1
             self._ask(
                 command, lambda: self.world.database.leave(former), lambda _: self._tell(facts.JoinRefused(command))
@@ -220,6 +223,11 @@ class Machine:
         else:
             self.lease = Lease(self.name, incarnation)
             self._tell(facts.Joined(command, incarnation))
+
+    def _seen(self, command: do.Look, asked: float, found: Seen, mine: dict[str, int]) -> None:
+        if self._former is not None:
+            self._former.see(found.nodes, asked, self.clock())
+        self._tell(facts.NodesSeen(command, *found, mine))
 
     def _broken(self, command: do.BreakLease, *, done: bool) -> None:
         self.world.watch.counts["leases broken"] += done

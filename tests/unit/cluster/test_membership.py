@@ -1,13 +1,13 @@
 """One node's part, fact by fact. `Cluster.of` answers nothing by itself: each test says what the store says."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import inf
 from typing import TypeVar
 
 import pytest
 
-from maestro.cluster import facts
+from maestro.cluster import facts, membership
 from maestro.cluster.commands import (
     Beat,
     Believe,
@@ -314,6 +314,65 @@ def test_many_systems_at_rest_are_handed_over_at_once_and_active_ones_a_few_a_se
     for _ in range(10):
         more += of(Release, driver.tick(0.25))
     assert [one.system for one in more if one.system in active] == active[1:5], "no more under way at once"
+
+
+def test_with_each_fact_a_few_systems_are_looked_at_however_many_are_to_go(driver: Driver) -> None:
+    both = [node("a"), node("b")]
+    systems = [f"s{number:04d}" for number in range(2000)]
+    looks = list[str]()
+    resting = {systems[1000], systems[1999]}
+
+    def at_rest(system: str) -> bool:
+        looks.append(system)
+        return system in resting
+
+    driver.membership._at_rest = at_rest
+    driver.look(node("a"), free=systems)
+    while claims := of(Claim, driver.open):
+        driver.tell(facts.Claimed(claims[0], got(*claims[0].systems)))
+    driver.look(replace(both[0], draining=True), both[1])
+    released = set[str]()
+    for _ in range(50):
+        looks.clear()
+        released |= {one.system for one in of(Release, driver.tick(0.01))}
+        assert len(looks) <= 64
+    assert resting < released, "each has its turn"
+
+
+def test_where_a_system_belongs_is_not_computed_again_with_each_hand_over(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = [node("a"), node("b")]
+    driver.membership._at_rest = lambda _system: True
+    owning(driver, *systems_of("b", both, 40), *systems_of("a", both, 40))
+    released = of(Release, driver.look(*both))
+    computed = list[str]()
+
+    def count(system: str, nodes: Sequence[Node]) -> list[str]:
+        computed.append(system)
+        return order(system, nodes)
+
+    monkeypatch.setattr(membership, "order", count)
+    more = [found for one in released for found in of(Release, driver.tell(facts.Released(one)))]
+    assert (len(released), len(more), computed) == (32, 8, [])
+    for one in more:
+        driver.tell(facts.Kept(one))
+    again = of(Release, driver.tick(6.0))
+    assert {one.system for one in again} == {one.system for one in more}
+
+
+def test_one_that_is_kept_and_belongs_here_by_now_stays(driver: Driver) -> None:
+    three = [node("a"), node("b"), node("c")]
+    theirs, ours = systems_of("b", three, 9), systems_of("a", three)
+    owning(driver, *theirs, *ours)
+    driver.look(*three)
+    driver.look(node("a"), node("b", draining=True), node("c"))
+    for release in of(Release, driver.open):
+        driver.tell(facts.Kept(release))
+    for _ in range(40):
+        for release in of(Release, driver.tick(0.25)):
+            driver.tell(facts.Released(release))
+    assert driver.membership.owned == {*ours, *theirs} - {*systems_of("c", [node("a"), node("c")], 1000)}
 
 
 def test_one_that_was_woken_meanwhile_is_kept_as_any_other(driver: Driver) -> None:

@@ -1,7 +1,9 @@
 """Ingress has those systems woken that something is held for: at once, once each, and again while they do not come."""
 
 import asyncio
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -59,6 +61,16 @@ async def test_those_that_are_wanted_together_are_one_message(world: World) -> N
         world.delivered(system)
     await asyncio.sleep(0.02)
     assert world.woken == [("a", "b")]
+
+
+async def test_that_many_are_wanted_together_costs_each_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    systems = tuple(f"s{number}" for number in range(10_000))
+    monkeypatch.setattr(world.ingress, "_marks", SimpleNamespace(has=lambda _system: True))
+    world.ingress._fresh = list(systems)
+    began = time.process_time()
+    world.ingress._wake_fresh()
+    assert time.process_time() - began < 0.5
+    assert world.woken == [systems]
 
 
 async def test_one_after_the_other_each_is_asked_for_at_once(world: World) -> None:
