@@ -220,8 +220,8 @@ class RabbitMQBroker:
         """See `Broker`."""
         return await self._looks.depth(queue)
 
-    async def _depths(self, queues: Sequence[str]) -> dict[str, Depth]:
-        return await self._operate(lambda session: look(session, queues))
+    async def _depths(self, queues: Sequence[str], found: dict[str, Depth]) -> None:
+        await self._operate(lambda session: look(session, queues, found))
 
     async def _depth(self, queue: str) -> Depth | None:
         reply = await self._on_queue(lambda channel: channel.call(channel.raw.queue_declare, queue, passive=True))

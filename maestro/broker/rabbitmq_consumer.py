@@ -11,7 +11,7 @@ from pika.spec import Basic
 
 from maestro import logs
 from maestro.broker.base import Delivery
-from maestro.broker.rabbitmq_problem import ACCESS_REFUSED, NOT_FOUND
+from maestro.broker.rabbitmq_problem import ACCESS_REFUSED
 from maestro.broker.rabbitmq_properties import Properties
 from maestro.broker.rabbitmq_returning import Returning, mark_of
 from maestro.broker.rabbitmq_seats import Seat, Seats
@@ -28,6 +28,8 @@ _PRIORITY_SINCE: Final = 1_700_000_000
 #: Why a consumer is over: what was to be taken singly was; the broker cancelled it.
 _TAKEN: Final = "taken"
 _DELETED: Final = "RabbitMQ cancelled the consumer: its queue was deleted"
+#: What RabbitMQ says of a queue that does not exist. One that is out of reach for now is "not found" as well.
+_NO_QUEUE: Final = "NOT_FOUND - no queue "
 #: Numbers of consumers, for their names.
 _tags = count(1)
 
@@ -136,8 +138,7 @@ class Subscription:
                 # Of a queue with a single active consumer nobody may ask to be the only one: asked for in turns.
                 self._exclusively = not self._exclusively and self._exclusive
                 self.refusal = f"{self.queue} cannot be consumed, another Maestro may be at it: {problem}"
-            gone = isinstance(problem, ChannelLost) and problem.code == NOT_FOUND
-            self._await_again(gone=gone)
+            self._await_again(gone=isinstance(problem, ChannelLost) and str(problem).startswith(_NO_QUEUE))
             if self._delivered:
                 self._tell_lost()
             raise

@@ -14,8 +14,8 @@ from maestro.broker.rabbitmq_session import ChannelLost, Session, resolve
 LOOKED_AT_ONCE: Final = 64
 
 
-async def look(session: Session, queues: Sequence[str]) -> dict[str, Depth]:
-    """Return the depths of these queues; of those from the first on that does not exist, none.
+async def look(session: Session, queues: Sequence[str], found: dict[str, Depth]) -> None:
+    """Find the depths of these queues; of those from the first on that does not exist, none.
 
     pika would have one asked at a time. The broker answers each in turn, and closes the channel over one that is
     missing.
@@ -24,7 +24,7 @@ async def look(session: Session, queues: Sequence[str]) -> dict[str, Depth]:
         ChannelLost: the connection is gone.
         TimeoutError: the broker did not answer.
     """
-    found: dict[str, Depth] = {}
+    found.clear()
     channel = await session.channel()
     try:
         with channel.reply() as done:
@@ -44,7 +44,6 @@ async def look(session: Session, queues: Sequence[str]) -> dict[str, Depth]:
             raise
     finally:
         channel.close()
-    return found
 
 
 @dataclass(eq=False, slots=True)
@@ -61,18 +60,23 @@ class _Request:
 class Looks:
     """One round at a time; who waits for its turn meanwhile shares the next.
 
+    A quorum queue without a leader costs the broker 250 ms. What it had no time for is asked in the rounds to come,
+    which are smaller then.
+
     Args:
-        together: returns the depths of some queues, as `look` does.
+        together: finds the depths of some queues, as `look` does. What it found counts though it raises
+            `BrokerUnavailable`.
         alone: returns the depth of one; None when it does not exist.
     """
 
     def __init__(
         self,
-        together: Callable[[Sequence[str]], Awaitable[dict[str, Depth]]],
+        together: Callable[[Sequence[str], dict[str, Depth]], Awaitable[None]],
         alone: Callable[[str], Awaitable[Depth | None]],
     ) -> None:
         self._together = together
         self._alone = alone
+        self._at_once = LOOKED_AT_ONCE
         self._turn = asyncio.Lock()
         self._waiting: dict[_Request, None] = {}
 
@@ -92,12 +96,18 @@ class Looks:
 
     async def _ask(self, request: _Request) -> None:
         others = [each for each in self._waiting if each is not request and not each.asked]
-        chosen = [request, *others[: LOOKED_AT_ONCE - 1]]
+        chosen = [request, *others[: self._at_once - 1]]
+        found: dict[str, Depth] = {}
         try:
-            found = await self._together(list(dict.fromkeys(each.queue for each in chosen)))
+            await self._together(list(dict.fromkeys(each.queue for each in chosen)), found)
         except BrokerUnavailable as unavailable:
-            for each in self._waiting:
-                each.unavailable = unavailable
-            raise
+            if request.queue not in found:
+                for each in chosen:
+                    each.unavailable = unavailable
+                raise
+            self._at_once = max(1, len(found) // 2)
+            chosen = [each for each in chosen if each.queue in found]
+        else:
+            self._at_once = min(LOOKED_AT_ONCE, 2 * self._at_once)
         for each in chosen:
             each.asked, each.depth = True, found.get(each.queue)

@@ -17,7 +17,7 @@ from maestro.broker.base import Delivery
 from maestro.broker.rabbitmq_consumer import Subscription
 from maestro.broker.rabbitmq_properties import Properties
 from maestro.broker.rabbitmq_seats import Seat, Seats
-from maestro.broker.rabbitmq_session import Channel, Session
+from maestro.broker.rabbitmq_session import Channel, ChannelLost, Session
 from tests.support.brokers import eventually
 
 #: What a broker answers to what.
@@ -66,9 +66,9 @@ class Server:
         header = pika.frame.Header(1, 2, cast("Any", Properties(b"\x00\x80" + bytes([len(name)]) + name.encode())))
         self.raw._on_deliver(pika.frame.Method(1, method), header, b"{}")
 
-    def lose(self) -> None:
+    def lose(self, code: int = 504, text: str = "CHANNEL_ERROR - for the test") -> None:
         """Close the channel."""
-        self._reply(Spec.Close(504, "CHANNEL_ERROR - for the test", 0, 0))
+        self._reply(Spec.Close(code, text, 0, 0))
 
     def _on_channel_cleanup(self, _raw: object) -> None: ...
 
@@ -237,3 +237,29 @@ async def test_what_is_cancelled_waits_for_nothing_more(
         server.channel.settle(tag, ack=True)
     assert not await asyncio.wait_for(asyncio.shield(serving), 1.0)
     assert [nack.delivery_tag for nack in server.of(Basic.Nack)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("text", "waits"),
+    [
+        ("NOT_FOUND - no queue 'a' in vhost '/'", False),
+        ("NOT_FOUND - home node 'rabbit@x' of durable queue 'a' in vhost '/' is down or inaccessible", True),
+        ("NOT_FOUND - failed to perform operation on queue 'a' in vhost '/' due to timeout", True),
+    ],
+)
+async def test_only_a_queue_that_is_gone_brings_nothing_again(
+    server: Server, seats: OneSeat, line: Callable[..., Line], text: str, *, waits: bool
+) -> None:
+    ordered = line("a", returned_within=30.0)
+    await ordered.begun(seats)
+    server.deliver("a", "old")
+    server.lose()
+    await asyncio.wait_for(cast("Any", ordered.serving), 1.0)
+    server = Server()
+    server.slow = {Basic.Consume}
+    serving = ordered.serve(OneSeat(server))
+    await a_while()
+    server.lose(404, text)
+    with pytest.raises(ChannelLost, match="NOT_FOUND"):
+        await asyncio.wait_for(serving, 1.0)
+    assert (ordered.subscription._returning is not None) is waits

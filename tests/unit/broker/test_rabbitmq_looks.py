@@ -15,18 +15,20 @@ class Server:
         self.alone: list[str] = []
         self.missing: set[str] = set()
         self.away = False
+        #: How many it answers within the time of a round.
+        self.pace = LOOKED_AT_ONCE
 
-    async def together(self, queues: Sequence[str]) -> dict[str, Depth]:
+    async def together(self, queues: Sequence[str], found: dict[str, Depth]) -> None:
         self.rounds.append(list(queues))
         await asyncio.sleep(0.01)
         if self.away:
             raise BrokerUnavailable("away")
-        found: dict[str, Depth] = {}
-        for queue in queues:
+        for queue in queues[: self.pace]:
             if queue in self.missing:
-                break
+                return
             found[queue] = Depth(len(queue), 1)
-        return found
+        if len(queues) > self.pace:
+            raise BrokerUnavailable("no answer in time")
 
     async def one(self, queue: str) -> Depth | None:
         self.alone.append(queue)
@@ -60,10 +62,18 @@ async def test_what_is_missing_is_nobody_elses_trouble(server: Server, looks: Lo
     assert sorted(server.alone) == ["b", "c", "d"]
 
 
-async def test_a_broker_that_is_away_is_told_to_all_that_wait(server: Server, looks: Looks) -> None:
+async def test_a_broker_that_is_away_is_told_to_all_it_was_asked_for(server: Server, looks: Looks) -> None:
     server.away = True
     found = await asyncio.gather(*map(looks.depth, "abc"), return_exceptions=True)
     assert all(isinstance(each, BrokerUnavailable) for each in found)
-    assert len(server.rounds) == 1
+    assert server.rounds == [["a"], ["b", "c"]]
     server.away = False
     assert await looks.depth("a") == Depth(1, 1)
+
+
+async def test_what_there_was_no_time_for_is_asked_again_in_smaller_rounds(server: Server, looks: Looks) -> None:
+    server.pace = 10
+    queues = [f"q{number}" for number in range(LOOKED_AT_ONCE)]
+    assert await asyncio.gather(*map(looks.depth, queues)) == [Depth(len(queue), 1) for queue in queues]
+    assert list(map(len, server.rounds))[:4] == [1, LOOKED_AT_ONCE - 1, 5, 10]
+    assert server.alone == []
