@@ -17,7 +17,7 @@ SHOWN_BY = {
     "allow_for_no_drift": 38,
     "fence_by_number_only": 37,
     "join_over_a_lease_that_is_held": 12,
-    "release_whatever_claim_it_is": 118,
+    "release_whatever_claim_it_is": 974,
     "forget_a_claim_without_an_answer": 13,
     "ignore_the_lease_before_an_effect": 50,
 }
