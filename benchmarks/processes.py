@@ -1,7 +1,6 @@
 """CPU time and memory of Maestro's processes, from /proc."""
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,16 +22,6 @@ def cpu_seconds(pid: int) -> float:
     `/proc/<pid>/stat` counts in hundredths of a second: too coarse for two hundred processes that do next to nothing.
     """
     return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
-
-
-def tree(pid: int) -> list[int]:
-    """Return a process and all its descendants."""
-    found = [pid]
-    for parent in found:
-        with suppress(OSError):
-            for task in Path(f"/proc/{parent}/task").iterdir():
-                found += map(int, (task / "children").read_text().split())
-    return found
 
 
 def pss_megabytes(pid: int) -> float:

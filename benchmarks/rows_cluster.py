@@ -18,8 +18,8 @@ import psycopg
 
 from benchmarks.bench import SETTLED, Bench, Maestro, Publisher, Stage, wait_for
 from benchmarks.figures import Row
-from benchmarks.processes import CpuMeter, cpu_seconds, per_event, pids, tree
-from benchmarks.rows_events import no_impact, warm_up
+from benchmarks.processes import CpuMeter, cpu_seconds, per_event, pids
+from benchmarks.rows_events import no_impact, publish_all, warm_up
 from maestro.broker.topology import SystemQueues
 from maestro.settings.loading import load_settings
 from maestro.store.installation import begin_start
@@ -99,14 +99,9 @@ def throughput(bench: Bench, systems: int, latency: float, count: int) -> Row:
             warm_up(stage)
             time.sleep(SETTLED)
             meters = [CpuMeter(node.data_dir) for node in nodes.values()]
-            others = {"PostgreSQL": tree(server.pid), "RabbitMQ": tree(bench.node.pid)}
+            others = {"PostgreSQL": server.processes(), "RabbitMQ": [bench.node.pid]}
             before = {name: sum(map(cpu_seconds, one)) for name, one in others.items()}
-            with stage.publisher() as publisher:
-                began = time.monotonic_ns()
-                for n in range(count):
-                    publisher.event(ids[n % systems])
-                stage.committed(count, 60 + count / 20)
-            took = (stage.double.commits()[-1][1] - began) / 1e9
+            took = publish_all(stage, count)
             used = {name: sum(map(cpu_seconds, one)) - before[name] for name, one in others.items()}
             for name, seconds in ((name, seconds) for meter in meters for name, seconds in meter.used().items()):
                 used[name] = used.get(name, 0.0) + seconds

@@ -53,13 +53,8 @@ def no_impact(
             if systems > FEW:
                 time.sleep(SETTLED)
             meter = CpuMeter(stage.maestro.data_dir)
-            with stage.publisher() as publisher:
-                began = time.monotonic_ns()
-                for n in range(count):
-                    publisher.event(ids[n % systems])
-                stage.committed(count, 60 + count / 20)
+            took = publish_all(stage, count)
             used = meter.used()
-            took = (stage.double.commits()[-1][1] - began) / 1e9
             seen = stage.double.state()
             alone = run("benchmarks.floors", "calls", stage.double.port, systems, 2, floor)
     title = f"{what}, {systems} system{'s' * (systems > 1)}, siblings {latency * 1000:g} ms"
@@ -173,6 +168,16 @@ def ledgers(bench: Bench, data_dir: Path, systems: Sequence[str], rows: int) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
         for file in made.iterdir():
             shutil.copy(file, path.with_name(file.name.replace("one.db", path.name)))
+
+
+def publish_all(stage: Stage, count: int) -> float:
+    """Publish `count` events, of each system in turn; return the seconds until the last one's commit."""
+    with stage.publisher() as publisher:
+        began = time.monotonic_ns()
+        for n in range(count):
+            publisher.event(stage.systems[n % len(stage.systems)])
+        stage.committed(count, 60 + count / 20)
+    return (stage.double.commits()[-1][1] - began) / 1e9
 
 
 def warm_up(stage: Stage) -> None:

@@ -1,15 +1,13 @@
 """Rows of many systems, and of many events that wait."""
 
-import os
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.bench import SETTLED, Bench, background, one_waiting, run, wait_for
 from benchmarks.figures import Row
-from benchmarks.processes import CpuMeter, kind, per_event, pids, pss_megabytes
+from benchmarks.processes import CpuMeter, cpu_seconds, kind, per_event, pids, pss_megabytes
 from benchmarks.rows_locks import listens
 from maestro.broker.topology import SystemQueues
 from maestro.ports import free_port
@@ -162,27 +160,18 @@ def memory(bench: Bench, systems: int, wanted: float, *, merged: bool = False) -
 def _merged() -> dict[str, object]:
     """Have the kernel go through all memory, fast, until it has merged what is equal; return what that took."""
     before = {name: (KSM / name).read_text() for name in ("run", "pages_to_scan")}
-    cpu = _ksmd_seconds()
+    ksmd = next(int(one.parent.name) for one in Path("/proc").glob("[0-9]*/comm") if one.read_text() == "ksmd\n")
+    cpu = cpu_seconds(ksmd)
     try:
         (KSM / "pages_to_scan").write_text(str(MERGED_AT_ONCE))
         (KSM / "run").write_text("1")
         until = int((KSM / "full_scans").read_text()) + SCANS
         wait_for(lambda: int((KSM / "full_scans").read_text()) >= until, "equal pages are merged", 200, pause=0.5)
         return {"merged, MB": round(int((KSM / "pages_sharing").read_text()) * 4096 / 2**20),
-                "ksmd's CPU, s": round(_ksmd_seconds() - cpu, 1)}  # fmt: skip
+                "ksmd's CPU, s": round(cpu_seconds(ksmd) - cpu, 1)}  # fmt: skip
     finally:
         for name, text in before.items():
             (KSM / name).write_text(text)
-
-
-def _ksmd_seconds() -> float:
-    """Return the CPU seconds of the kernel's thread that merges pages."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            name, _, fields = stat.read_text().partition(") ")
-            if name.endswith("(ksmd"):
-                return int(fields.split()[12]) / os.sysconf("SC_CLK_TCK")
-    return 0.0
 
 
 def consume(bench: Bench, count: int) -> Row:

@@ -1,6 +1,5 @@
 """What is asked at the same time about queues is asked together: a channel and a round trip for many of them."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,6 +8,7 @@ from pika.spec import Queue
 
 from maestro.broker.base import BrokerUnavailable, Depth
 from maestro.broker.rabbitmq_session import ChannelLost, Session, resolve
+from maestro.broker.rabbitmq_turns import Request, Turns
 
 #: Queues of one round, which one `operation_timeout` is allowed for.
 LOOKED_AT_ONCE: Final = 64
@@ -47,18 +47,15 @@ async def look(session: Session, queues: Sequence[str], found: dict[str, Depth])
 
 
 @dataclass(eq=False, slots=True)
-class _Request:
-    """One call's queue, and what has become of it."""
+class _Request(Request):
+    """One call's queue, and its depth once it was asked about with an answer."""
 
     queue: str
-    #: It was asked about, with an answer or without one.
-    asked: bool = False
     depth: Depth | None = None
-    unavailable: BrokerUnavailable | None = None
 
 
 class Looks:
-    """One round at a time; who waits for its turn meanwhile shares the next.
+    """Depths that are asked for, in rounds (`Turns`).
 
     A quorum queue without a leader costs the broker 250 ms. What it had no time for is asked in the rounds to come,
     which are smaller then.
@@ -77,25 +74,16 @@ class Looks:
         self._together = together
         self._alone = alone
         self._at_once = LOOKED_AT_ONCE
-        self._turn = asyncio.Lock()
-        self._waiting: dict[_Request, None] = {}
+        self._turns = Turns(self._ask)
 
     async def depth(self, queue: str) -> Depth | None:
         """Return the queue's depth, None when it does not exist. Raises `BrokerError`."""
         request = _Request(queue)
-        self._waiting[request] = None
-        try:
-            async with self._turn:
-                if request.unavailable is not None:
-                    raise request.unavailable
-                if not request.asked:
-                    await self._ask(request)
-        finally:
-            self._waiting.pop(request, None)
+        await self._turns.take(request)
         return request.depth or await self._alone(queue)
 
     async def _ask(self, request: _Request) -> None:
-        others = [each for each in self._waiting if each is not request and not each.asked]
+        others = [each for each in self._turns.waiting if each is not request and not each.done]
         chosen = [request, *others[: self._at_once - 1]]
         found: dict[str, Depth] = {}
         try:
@@ -110,4 +98,4 @@ class Looks:
         else:
             self._at_once = min(LOOKED_AT_ONCE, 2 * self._at_once)
         for each in chosen:
-            each.asked, each.depth = True, found.get(each.queue)
+            each.done, each.depth = True, found.get(each.queue)

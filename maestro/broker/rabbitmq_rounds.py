@@ -1,29 +1,27 @@
 """What is to be declared at the same time is declared together: a channel and a round trip for many systems."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from maestro.broker.base import Binding, BrokerError, BrokerUnavailable
+from maestro.broker.rabbitmq_turns import Request, Turns
 
 #: Bindings of one round, which one `operation_timeout` is allowed for.
 DECLARED_AT_ONCE: Final = 32
 
 
 @dataclass(eq=False, slots=True)
-class _Request:
-    """One call's bindings, and what has become of them."""
+class _Request(Request):
+    """One call's bindings."""
 
     bindings: Sequence[Binding]
-    done: bool = False
     #: Something in its round was refused, perhaps another's.
     alone: bool = False
-    unavailable: BrokerUnavailable | None = None
 
 
 class Rounds:
-    """One round at a time; who waits for its turn meanwhile shares the next.
+    """What is to be declared, in rounds (`Turns`).
 
     Args:
         declare: declares some bindings. Raises `BrokerError`.
@@ -31,8 +29,7 @@ class Rounds:
 
     def __init__(self, declare: Callable[[Sequence[Binding]], Awaitable[None]]) -> None:
         self._declare = declare
-        self._turn = asyncio.Lock()
-        self._waiting: dict[_Request, None] = {}
+        self._turns = Turns(self._finish)
 
     async def declare(self, bindings: Sequence[Binding]) -> None:
         """Have these declared.
@@ -42,24 +39,14 @@ class Rounds:
             BrokerError: it refused one of these.
         """
         for start in range(0, len(bindings), DECLARED_AT_ONCE):
-            request = _Request(bindings[start : start + DECLARED_AT_ONCE])
-            self._waiting[request] = None
-            try:
-                async with self._turn:
-                    await self._finish(request)
-            finally:
-                self._waiting.pop(request, None)
+            await self._turns.take(_Request(bindings[start : start + DECLARED_AT_ONCE]))
 
     async def _finish(self, request: _Request) -> None:
-        if request.unavailable is not None:
-            raise request.unavailable
-        if request.done:
-            return
         together = self._together(request)
         try:
             await self._declare([binding for each in together for binding in each.bindings])
         except BrokerUnavailable as unavailable:
-            for each in self._waiting:
+            for each in self._turns.waiting:
                 each.unavailable = unavailable
             raise
         except BrokerError:
@@ -75,7 +62,7 @@ class Rounds:
     def _together(self, request: _Request) -> list[_Request]:
         """Return the requests of the next round: this one, and others that find place beside it."""
         chosen, room = [request], DECLARED_AT_ONCE - len(request.bindings)
-        for each in () if request.alone else list(self._waiting):
+        for each in () if request.alone else self._turns.waiting:
             if each is request or each.alone or each.done:
                 continue
             room -= len(each.bindings)

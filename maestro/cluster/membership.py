@@ -371,18 +371,17 @@ class Membership:
             more_at_rest = len(self._resting) < _HAND_OVERS_AT_REST
             if not (one_awake or more_at_rest):
                 break
-            if at >= self._kept.get(system, -inf):
-                if self._at_rest(system):
-                    if more_at_rest:
-                        self._resting.add(system)
-                        self._release(system)
-                    continue
-                if one_awake:
-                    one_awake = False
-                    self._next_hand_over = at + _HAND_OVER_EVERY
-                    self._release(system)
-                    continue
-            to_go[system] = to_go.pop(system)  # it is looked at again after all others
+            kept = at < self._kept.get(system, -inf)
+            at_rest = not kept and self._at_rest(system)
+            if at_rest and more_at_rest:
+                self._resting.add(system)
+                self._release(system)
+            elif one_awake and not (kept or at_rest):
+                one_awake = False
+                self._next_hand_over = at + _HAND_OVER_EVERY
+                self._release(system)
+            elif not at_rest:
+                to_go[system] = to_go.pop(system)  # it is looked at again after all others
 
     def _release(self, system: str) -> None:
         question = Release(self._incarnation, system, self._owned[system])

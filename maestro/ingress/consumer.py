@@ -39,7 +39,7 @@ from maestro.broker.topology import (
 )
 from maestro.ingress.error_queue import ErrorQueue
 from maestro.ingress.held import HeldDeliveries, unfit
-from maestro.ingress.wait_queue import WaitQueue
+from maestro.ingress.wait_queue import LOOK, LOOK_MAX, WaitQueue
 from maestro.links.session import Session
 from maestro.messages.error_queue import GroupErrors, PeekErrors, RedriveErrors
 from maestro.messages.ingress import (
@@ -62,8 +62,6 @@ from maestro.telemetry.metrics import MetricsRegistry
 
 T = TypeVar("T")
 
-#: Seconds between two looks at a queue that is waited for.
-LOOK, LOOK_MAX = 0.05, 1.0
 #: Seconds that the actor of a system which goes to another node has to end, and what is being moved to arrive.
 RELEASED_WITHIN = 12.0
 #: Seconds after which a queue that was there is declared and bound, as it may be already.

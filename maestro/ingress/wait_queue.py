@@ -5,9 +5,8 @@ while the system has it fed, and acknowledged once their events are decided. Whe
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
 
 import structlog
 
@@ -18,9 +17,7 @@ from maestro.ingress.held import HeldDeliveries
 from maestro.messages.ingress import Source, WaitQueueDrained
 from maestro.tasks import until_done
 
-T = TypeVar("T")
-
-#: Seconds between two looks whether the wait queue is drained, while it is fed.
+#: Seconds between two looks at a queue that is waited for.
 LOOK, LOOK_MAX = 0.05, 1.0
 #: Copies of waiting events taken off the wait queue at a time. They are given back, and delivered again later, when the
 #: system stays blocked; the drain does not wait for them, it judges what the store holds.
@@ -106,7 +103,7 @@ class WaitQueue:
         Not before the queue is to be `declared`, and nobody else consumes the system's queues (`alone`).
         """
         await declared.wait()
-        await self._until_done(lambda: self._broker.declare(self._queues.persist_bindings()))
+        await until_done(lambda: self._broker.declare(self._queues.persist_bindings()), self._log)
         await alone.wait()
         while True:
             await self._feed_changed.wait()
@@ -140,7 +137,7 @@ class WaitQueue:
             parks, depth = self._parks, None
             looked = not self._more_may_wait()
             if looked:
-                depth = await self._until_done(lambda: self._broker.depth(self._queues.wait))
+                depth = await until_done(lambda: self._broker.depth(self._queues.wait), self._log)
             if self._feed_changed.is_set():  # nothing may leave the wait queue any more, perhaps
                 return
             if self._more_may_wait() or (depth is not None and depth.ready):
@@ -152,8 +149,8 @@ class WaitQueue:
     async def _consume_waiting(self) -> None:
         """Consume the wait queue from now on; after a start most have nothing on them, and need no consumer."""
         if self._consumer is None:
-            self._consumer = await self._until_done(
-                lambda: self._broker.consume(self._queues.wait, self._prefetch, self._arrived, self._void)
+            self._consumer = await until_done(
+                lambda: self._broker.consume(self._queues.wait, self._prefetch, self._arrived, self._void), self._log
             )
 
     def _more_may_wait(self) -> bool:
@@ -166,6 +163,3 @@ class WaitQueue:
         """What was delivered of the queue became void: the broker will deliver it again."""
         self._out_until = asyncio.get_running_loop().time() + TAKEN_BACK_WITHIN
         self._held.void(self._queues.wait)
-
-    async def _until_done(self, work: Callable[[], Awaitable[T]]) -> T:
-        return await until_done(work, self._log)

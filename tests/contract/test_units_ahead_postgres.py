@@ -21,6 +21,11 @@ def counts(store: PostgresStore) -> list[int]:
     return [store.count(table) for table in (DOCUMENTS, UNITS, AHEAD)]
 
 
+async def reopened(stores: PostgresStores, store: PostgresStore) -> PostgresStore:
+    await closed(store)
+    return await stores.open("sysA")
+
+
 async def test_a_document_opens_with_the_units_that_are_stored_already(
     stores: PostgresStores, store: PostgresStore
 ) -> None:
@@ -31,8 +36,7 @@ async def test_a_document_opens_with_the_units_that_are_stored_already(
     life.open(asked)
     await life.engine.settled()
     assert counts(store) == [1, COUNT, 0]
-    await closed(store)
-    following = await stores.open("sysA")
+    following = await reopened(stores, store)
     again = Life(following)
     assert again.left == ()
     assert again.system.documents["d1"].order == life.system.documents["d1"].order
@@ -47,8 +51,7 @@ async def test_units_that_turn_out_otherwise_are_stored_as_they_are(
     await life.store_ahead()
     life.open(asked, ORIGINS[5:])
     await life.engine.settled()
-    await closed(store)
-    following = await stores.open("sysA")
+    following = await reopened(stores, store)
     assert Life(following).system.documents["d1"].order == life.system.documents["d1"].order
     assert counts(following) == [1, COUNT - 5, 0]
     await closed(following)
@@ -67,8 +70,7 @@ async def test_what_a_crash_leaves_is_no_document_and_is_removed_by_the_next_lif
     assert counts(following) == [0, 2 * PART, 1]
     await again.engine.store_parts(again.repository.ahead.given_up("d1"))
     assert counts(following) == [0, 0, 0]
-    await closed(following)
-    last = await stores.open("sysA")
+    last = await reopened(stores, following)
     assert counts(last) == [0, 0, 0]
     await closed(last)
 

@@ -123,7 +123,7 @@ class PostgresNode:
         if self._server is None:
             return
         self.thaw()
-        children = self._processes()
+        children = self.processes()
         self._server.send_signal(how)
         try:
             self._server.wait(STOP_TIMEOUT)
@@ -139,22 +139,16 @@ class PostgresNode:
 
     def freeze(self) -> None:
         """Stop all its processes where they stand: connections stay open and say nothing."""
-        for pid in self._processes():
+        for pid in self.processes():
             _signal(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let them go on."""
-        for pid in self._processes():
+        for pid in self.processes():
             _signal(pid, signal.SIGCONT)
 
-    @property
-    def pid(self) -> int:
-        """Its main process. Raises `NodeError` when it does not run."""
-        if self._server is None:
-            raise NodeError("PostgreSQL does not run")
-        return self._server.pid
-
-    def _processes(self) -> list[int]:
+    def processes(self) -> list[int]:
+        """Return its processes, the main one first; none when it does not run."""
         if self._server is None:
             return []
         main = self._server.pid

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from pika.adapters import asyncio_connection
 from pika.adapters.utils import nbio_interface
+from pika.channel import Channel
 from tinydb.table import Table
 
 from maestro.broker.rabbitmq_stream import _Linking, _Stream
@@ -28,6 +29,13 @@ def test_pika_has_the_adapter_whose_connect_step_is_replaced() -> None:
     parameters = inspect.signature(adapter.create_streaming_connection).parameters
     assert list(parameters)[1:] == ["protocol_factory", "sock", "on_done", "ssl_context", "server_hostname"]
     assert "_loop" in inspect.getsource(adapter.__init__)
+
+
+def test_pikas_channel_has_what_is_asked_without_its_own_methods() -> None:
+    assert {"_send_method", "_on_cancelok", "consumer_tags"} <= set(dir(Channel))
+    assert list(inspect.signature(Channel._rpc).parameters) == ["self", "method", "callback", "acceptable_replies"]
+    begin = inspect.getsource(Channel.__init__)
+    assert all(f"self.{name}: " in begin for name in ("_consumers", "_on_getok_callback"))
 
 
 @pytest.mark.parametrize(
