@@ -17,6 +17,8 @@ find_python() {
 # environment is what requirements.lock says, each file checked against its hash; others take what setup.py allows.
 ensure_venv() {
     local extras=$1 python wanted stamp=.venv/installed
+    # Without compiled code each start of Maestro would take a third longer, and the tests start hundreds.
+    unset PYTHONDONTWRITEBYTECODE
     wanted="$(cat setup.py requirements.lock | cksum) $PWD [$extras]"
     if [ -x .venv/bin/python ] && [ -f "$stamp" ]; then
         case "$(cat "$stamp")" in
