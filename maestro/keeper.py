@@ -369,7 +369,8 @@ class Keeper:
                 return facts.Kept(question)
             self._served.discard(system_id)
             self._tell_ingress()
-        if self._untold:  # ingress still takes events for it
+        if self._untold:  # ingress still takes events for it, and a run may begin
+            self._served.add(system_id)
             return facts.Unanswered(question)
         await self._actors.release(system_id)
         self._marks.remove(system_id)  # it says that the lock is open, which is another node's to say from now on

@@ -145,7 +145,7 @@ async def watch_systems(actor_client: ActorClient, platform: Platform, refresh: 
         sooner.clear()
         try:
             for system_id in await platform.apicore.systems():
-                if system_id not in actor_client.systems():
+                if not actor_client.knows(system_id):
                     log.info("system found", system=system_id)
                     await actor_client.install(system_id)
             pause = refresh

@@ -181,6 +181,10 @@ class EndpointClient:
         """Return the ids of all installed systems, sorted."""
         return tuple(sorted(self._wanted))
 
+    def knows(self, system_id: str) -> bool:
+        """Whether a system is installed."""
+        return system_id in self._wanted
+
     async def install(self, system_id: str) -> None:
         """Have an actor for this system, now and after each restart; returns once the supervisor has created it.
 
@@ -206,10 +210,14 @@ class EndpointClient:
         self._releasing[system_id] = None
         self._poll_within(0.0)
         try:
-            await self._until(lambda: (Role.SYSTEM, system_id) not in self._entries, _RELEASE_TIMEOUT)
+            await self._until(lambda: self._has_none(system_id), _RELEASE_TIMEOUT)
         except TimeoutError:
             raise Unavailable("the supervisor did not end the system in time") from None
         self._releasing.pop(system_id, None)
+
+    def _has_none(self, system_id: str) -> bool:
+        """Whether there is no actor for a system, by the word of the actor system that is attached."""
+        return self._version > 0 and (Role.SYSTEM, system_id) not in self._entries
 
     async def readiness(self) -> Mapping[str, str]:
         """Return what is not in its place, as part -> problem; empty when all is ready."""

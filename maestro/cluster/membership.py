@@ -11,9 +11,9 @@
 - **A beat is refused**: the lease was broken, and others own the systems. Nothing is believed from then on, and
   everything ends before the node joins again, under a new incarnation that owns nothing.
 - **Others' leases.** A node that sees the same beat for `Terms.broken_after` breaks that lease, if the beat is still
-  the same when the store comes to it. Nobody joins under a name before the last lease of that name was given up or
-  broken; a node waits for that of its own former life as well, because something of it may still believe it, unless the
-  keeper knows that nothing of it goes on, and gives it up.
+  the same when the store comes to it. Time in which the store was away does not count. Nobody joins under a name before
+  the last lease of that name was given up or broken; a node waits for that of its own former life as well, because
+  something of it may still believe it, unless the keeper knows that nothing of it goes on, and gives it up.
 - **Claims.** A system without an owner is claimed by the node that it belongs to first (`placement`) at once, by the
   second one `_NEXT` seconds later, and so on. The store decides who has it.
 - **Hand-overs.** A system that belongs to another node first, or any system of a node that is draining, is released: a
@@ -101,6 +101,8 @@ class Membership:
         self._claimers: tuple[Node, ...] = ()
         #: The beat that each other node was seen with, and since when.
         self._seen: dict[str, tuple[tuple[int, int], float]] = {}
+        #: When the store said last which nodes there are.
+        self._looked = -inf
         #: The systems that are ours, each with the number of its claim.
         self._owned: dict[str, int] = {}
         #: Systems of ours that are not to stay, in the order in which they are looked at, without those whose release
@@ -116,6 +118,8 @@ class Membership:
         self._unreleased: dict[str, float] = {}
         self._under_way: set[Question] = set()
         self._next_try = self._next_beat = self._next_look = self._next_mine = self._next_hand_over = -inf
+        #: Seconds until the look at what is this node's after the next one.
+        self._mine_pause = _MINE_EVERY
         self._commands: list[Command] = []
 
     # --- what is the case -------------------------------------------------------------------------------------
@@ -176,8 +180,8 @@ class Membership:
                 self._next_look = at
             case facts.Claimed():
                 self._claimed(fact)
-            case facts.Unanswered(Claim()):
-                self._next_mine = at
+            case facts.Unanswered(Claim()):  # it may be carried out yet, by a store that was slow
+                self._next_mine, self._mine_pause = at, _AGAIN
             case facts.Released():
                 self._no_longer_owned(fact.question.system)
             case facts.Kept():
@@ -262,10 +266,10 @@ class Membership:
     def _look(self, at: float) -> None:
         if self._asked(Look):
             return
-        if self._mine_due(at):
-            if not (self._asked(Claim) or self._asked(Release)):
-                self._next_look, self._next_mine = at + self._terms.beat_every, at + _MINE_EVERY
-                self._ask(Look(self._incarnation, mine=True))
+        if self._mine_due(at) and not (self._asked(Claim) or self._asked(Release)):
+            self._next_look, self._next_mine = at + self._terms.beat_every, at + self._mine_pause
+            self._mine_pause = min(2 * self._mine_pause, _MINE_EVERY)
+            self._ask(Look(self._incarnation, mine=True))
         elif at >= self._next_look:
             self._next_look = at + self._terms.beat_every
             self._ask(Look(self._incarnation))
@@ -290,19 +294,25 @@ class Membership:
         return me is not None and me.draining, *((one.name, one.capacity) for one in self._claimers)
 
     def _challenge(self, at: float) -> None:
-        """Break the leases whose beat stood still for long enough."""
+        """Break the leases whose beat stood still for long enough.
+
+        Time in which the store did not say so does not count: it may have taken no beat of theirs either.
+        """
+        gap, self._looked = at - self._looked, at
+        unseen = gap - self._terms.beat_every if gap > self._terms.beat_every + self._terms.answer_within else 0.0
         others = [node for node in self._nodes if node.name != self.name or self._state is State.OUT]
         before, self._seen = self._seen, {}
         for node in others:
             if not node.holds_lease:
                 continue
             beat = (node.incarnation, node.beat)
-            known, since = before.get(node.name, (beat, at))
-            self._seen[node.name] = (beat, since if known == beat else at)
+            known, since = before.get(node.name, (None, at))
+            since = since + unseen if known == beat else at
+            self._seen[node.name] = (beat, since)
             question = BreakLease(node.name, node.incarnation, node.beat)
             # One with a longer lease than ours, as while the setting is changed, believes it for longer.
             terms = replace(self._terms, seconds=max(self._terms.seconds, node.lease_seconds))
-            if known == beat and at - since >= terms.broken_after and question not in self._under_way:
+            if at - since >= terms.broken_after and question not in self._under_way:
                 self._ask(question)
 
     def _compare(self, mine: Mapping[str, int]) -> None:
@@ -316,7 +326,9 @@ class Membership:
     # --- systems ----------------------------------------------------------------------------------------------
 
     def _claim(self, at: float) -> None:
-        if self._asked(Claim) or self._mine_due(at) or Look(self._incarnation, mine=True) in self._under_way:
+        if self._asked(Claim) or Look(self._incarnation, mine=True) in self._under_way:
+            return
+        if self._mine_due(at) and not self._asked(Release):  # a look waits for those, for seconds perhaps
             return
         known = [*self._free.items(), *self._found.items()]
         due = sorted({system for system, since in known if at >= since + self._place(system) * _NEXT})

@@ -132,6 +132,10 @@ class ClusterClient:
         known, own = self._owners.systems(), self._own.systems()
         return known if all(map(self._owners.knows, own)) else tuple(sorted({*known, *own}))
 
+    def knows(self, system_id: str) -> bool:
+        """See `ActorClient.knows`: whichever node has it."""
+        return self._own.knows(system_id) or self._owners.knows(system_id)
+
     async def install(self, system_id: str) -> None:
         """See `ActorClient.install`: the cluster knows it from now on, and a node will claim it."""
         if not self._owners.knows(system_id):

@@ -35,6 +35,9 @@ class ActorClient(Protocol):
     def systems(self) -> tuple[str, ...]:
         """Return the ids of the systems served, sorted. From memory: it never waits."""
 
+    def knows(self, system_id: str) -> bool:
+        """Whether a system is served. From memory, at once however many there are."""
+
     async def install(self, system_id: str) -> None:
         """Serve a system from now on; returns once that is stored. Twice is no error. May be cancelled by a time-out.
 

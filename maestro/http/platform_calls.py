@@ -30,7 +30,7 @@ async def handler_persist(request: web.Request) -> web.StreamResponse:
     system_id = queue_system(request)
     note(request, system=system_id)
     check_system(system_id)
-    if system_id in request.app[ACTOR_CLIENT].systems() or await _admitted(request, system_id):
+    if request.app[ACTOR_CLIENT].knows(system_id) or await _admitted(request, system_id):
         await _install(request, system_id)
     return message_ok()
 

@@ -95,6 +95,10 @@ class GuardedActorClient:
         caller = principal()
         return tuple(filter(caller.may_touch, self._actor_client.systems()))
 
+    def knows(self, system_id: str) -> bool:
+        """Whether a system is served, and the caller may touch it."""
+        return principal().may_touch(system_id) and self._actor_client.knows(system_id)
+
     async def install(self, system_id: str) -> None:
         """Serve a system from now on. Raises `Problem` (403), and what the actor client raises."""
         check_system(system_id)

@@ -25,7 +25,7 @@ async def system_stream(request: web.Request) -> web.StreamResponse:
     """One system as it changes."""
     system_id = path_system(request)
     check_system(system_id)
-    if system_id not in request.app[ACTOR_CLIENT].systems():
+    if not request.app[ACTOR_CLIENT].knows(system_id):
         raise UnknownSystem(system_id)
     return await _stream(request, system_id)
 

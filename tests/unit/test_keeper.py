@@ -415,9 +415,12 @@ async def test_nothing_is_handed_over_that_ingress_still_takes(world: World, mon
         assert await world.keeper._release(question) == facts.Unanswered(question)
         assert world.tables.systems["a"].node == "me"
     monkeypatch.setattr(world.lease, "own", own)
-    await eventually(lambda: world.view.owned() == frozenset(), "ingress is told")
-    world.actors.released.append("late")
+    world.actors.described["a"] = {"running": {"id": "r"}, "lock": None}
+    assert await world.keeper._release(question) == facts.Kept(question), "a run has begun meanwhile"
+    world.actors.described.clear()
+    world.actors.released.append("another")
     assert await world.keeper._release(question) == facts.Released(question)
+    assert world.view.owned() == frozenset()
     assert world.tables.systems["a"].node == ""
 
 

@@ -1,5 +1,6 @@
 """What the client of the actors says of the actors before it knows them, and once it does."""
 
+import asyncio
 from pathlib import Path
 from typing import cast
 
@@ -32,3 +33,22 @@ async def test_it_is_not_ready_while_another_actor_system_is_being_met(tmp_path:
     client.receive(Directory(RUN, 1, (running(Role.INGRESS, 1), running(Role.CASCADE, 2))))
     client.attach(cast("Endpoint", object()), "supervisor", "another run")
     assert await client.readiness() == {"ingress": "is absent", "cascade": "is absent"}
+
+
+async def test_a_release_is_done_by_the_word_of_the_actor_system_at_hand(tmp_path: Path) -> None:
+    """One that is being met has been asked to install the system perhaps, and has said nothing yet."""
+    client = EndpointClient(Settings(data_dir=tmp_path))
+    client.attach(cast("Endpoint", object()), "supervisor", RUN)
+    system = Entry(Role.SYSTEM, "a", "a 1", 1, 1, "running", "")
+    client.receive(Directory(RUN, 1, (running(Role.INGRESS, 1), system)))
+    assert client.knows("a")
+    client.attach(cast("Endpoint", object()), "supervisor", "another run")
+    released = asyncio.create_task(client.release("a"))
+    await asyncio.sleep(0)
+    client.receive(Directory("another run", 1, (system,)))
+    await asyncio.sleep(0)
+    assert not released.done()
+    assert not client.knows("a"), "it is not wanted again for having been installed before"
+    client.receive(Directory("another run", 2, (Entry(Role.SYSTEM, "a", None, 1, 1, "released"),)))
+    await asyncio.wait_for(released, 1)
+    assert not client.knows("a")

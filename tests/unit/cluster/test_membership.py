@@ -72,6 +72,15 @@ class Driver:
             self.tick(TERMS.beat_every)
         return self.tell(facts.NodesSeen(self.asked(Look), nodes, frozenset(free), got(*mine)))
 
+    def watch(self, seconds: float, *nodes: Node) -> list[Command]:
+        """See these nodes with each look for that long, and with the one after it."""
+        until, commands = self.at + seconds, list[Command]()
+        while self.at < until:
+            self.tick(min(TERMS.beat_every, until - self.at))
+            if of(Look, self.open):
+                commands += self.look(*nodes)
+        return commands + self.look(*nodes)
+
 
 def node(name: str, incarnation: int = 1, beat: int = 7, **fields: object) -> Node:
     return replace(Node(name, incarnation, beat), **fields)  # type: ignore[arg-type]
@@ -161,8 +170,7 @@ def test_a_join_waits_until_the_former_life_is_broken() -> None:
     assert not of(Join, driver.tell(facts.JoinRefused(driver.asked(Join))))
     driver.tick(TERMS.beat_every)
     driver.tell(facts.JoinRefused(driver.asked(Join)))
-    driver.at += TERMS.broken_after
-    assert of(BreakLease, driver.look(node("a", 4, 9))) == [BreakLease("a", 4, 9)]
+    assert of(BreakLease, driver.watch(TERMS.broken_after, node("a", 4, 9))) == [BreakLease("a", 4, 9)]
 
 
 def test_a_store_that_is_away_is_asked_again_after_a_pause() -> None:
@@ -190,35 +198,38 @@ def test_a_beat_that_stands_still_is_broken_in_its_time(driver: Driver) -> None:
 
 @pytest.mark.parametrize("now", [node("b", 2, 10), node("b", 3, 9)])
 def test_a_beat_or_an_incarnation_that_moves_begins_the_wait_again(driver: Driver, now: Node) -> None:
-    driver.look(node("a"), node("b", 2, 9))
-    driver.at += TERMS.broken_after
-    assert not of(BreakLease, driver.look(node("a"), now))
-    driver.at += TERMS.broken_after
-    assert of(BreakLease, driver.look(node("a"), now))
+    driver.watch(TERMS.broken_after - 2 * TERMS.beat_every, node("a"), node("b", 2, 9))
+    assert not of(BreakLease, driver.watch(TERMS.broken_after - 2 * TERMS.beat_every, node("a"), now))
+    assert of(BreakLease, driver.watch(2 * TERMS.beat_every, node("a"), now))
+
+
+def test_time_in_which_the_store_is_away_does_not_count(driver: Driver) -> None:
+    """Nobody's beat was taken either: the first node that is back would break all the living ones."""
+    others = (node("b"), node("c", beat=3))
+    driver.watch(TERMS.beat_every, node("a"), *others)
+    for _ in range(30):
+        driver.tick(1.0)
+        if looks := of(Look, driver.open):
+            driver.tell(facts.Unanswered(looks[0]))
+    assert not of(BreakLease, driver.watch(TERMS.broken_after / 2, node("a"), *others))
+    alive = replace(others[0], beat=8)
+    assert of(BreakLease, driver.watch(TERMS.broken_after / 2, node("a"), alive, others[1])) == [BreakLease("c", 1, 3)]
 
 
 def test_a_longer_lease_than_ones_own_is_broken_when_it_is_over(driver: Driver) -> None:
     other = node("b", lease_seconds=2 * TERMS.seconds)
-    driver.look(node("a"), other)
-    driver.at += TERMS.broken_after
-    assert not of(BreakLease, driver.look(node("a"), other))
-    driver.at += TERMS.broken_after
-    assert of(BreakLease, driver.look(node("a"), other))
-    driver.look(node("a"), node("c", lease_seconds=TERMS.seconds / 2))
-    driver.at += TERMS.broken_after - TERMS.beat_every - 0.001
-    assert not of(BreakLease, driver.look(node("a"), node("c", lease_seconds=TERMS.seconds / 2)))
+    assert not of(BreakLease, driver.watch(TERMS.broken_after, node("a"), other))
+    assert of(BreakLease, driver.watch(TERMS.broken_after, node("a"), other))
+    shorter = node("c", lease_seconds=TERMS.seconds / 2)
+    assert not of(BreakLease, driver.watch(TERMS.broken_after - 2 * TERMS.beat_every, node("a"), shorter))
 
 
 def test_nobody_breaks_its_own_lease_or_one_that_nobody_holds(driver: Driver) -> None:
-    driver.look(node("a"), node("b", 2, beat=0))
-    driver.at += 60.0
-    assert not of(BreakLease, driver.look(node("a"), node("b", 2, beat=0)))
+    assert not of(BreakLease, driver.watch(60.0, node("a"), node("b", 2, beat=0)))
 
 
 def test_after_a_break_it_looks_at_once(driver: Driver) -> None:
-    driver.look(node("a"), node("b"))
-    driver.at += TERMS.broken_after
-    driver.look(node("a"), node("b"))
+    driver.watch(TERMS.broken_after, node("a"), node("b"))
     assert of(Look, driver.tell(facts.Broken(driver.asked(BreakLease), done=True)))
 
 
@@ -263,7 +274,39 @@ def test_a_claim_without_an_answer_is_read_back_with_nothing_else_under_way(driv
     assert not of(Claim, driver.tick(5.0))
     served = driver.tell(facts.NodesSeen(look, (node("a"),), frozenset({"t"}), mine=got("s")))
     assert of(Serve, served) == [Serve(1, ("s",))]
-    assert of(Claim, served) == [Claim(1, ("t",))]
+    assert driver.asked(Look).mine, "it is looked at again: the claim may be carried out yet"
+    claimed = driver.look(node("a"), free=["t"], mine=["s"])
+    assert of(Claim, claimed) == [Claim(1, ("t",))]
+
+
+def test_after_a_claim_without_an_answer_it_looks_again_and_again_less_often(driver: Driver) -> None:
+    driver.look(node("a"), free=["s"])
+    driver.tell(facts.Unanswered(driver.asked(Claim)))
+    began, looked = driver.at, list[float]()
+    while driver.at < began + 20.0:
+        if of(Look, driver.open):
+            if driver.asked(Look).mine:
+                looked.append(driver.at - began)
+            driver.look(node("a"))
+        driver.tick(0.1)
+    assert looked == pytest.approx([0.0, 1.0, 3.0, 7.0, 15.0], abs=0.6)
+
+
+def test_a_look_at_what_is_ones_own_waits_for_releases_and_claims_do_not(driver: Driver) -> None:
+    both = [node("a"), node("b")]
+    owning(driver, *systems_of("b", both, 1))
+    driver.look(*both)
+    (released,) = of(Release, driver.open)
+    looks: list[Look] = []
+    for beat in range(int(2 * membership._MINE_EVERY)):
+        driver.tick(TERMS.beat_every)
+        looks.append(driver.asked(Look))
+        driver.look(node("a"), node("b", beat=beat))
+    assert not any(look.mine for look in looks), "it looks at the others all the same"
+    (free,) = systems_of("a", both)
+    assert of(Claim, driver.look(*both, free=[free])) == [Claim(1, (free,))]
+    driver.tell(facts.Claimed(driver.asked(Claim), {}))
+    assert of(Look, driver.tell(facts.Released(released)))[0].mine
 
 
 def test_a_system_that_is_missing_in_the_store_ends_everything(driver: Driver) -> None:

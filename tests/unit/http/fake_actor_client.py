@@ -93,6 +93,9 @@ class FakeActorClient:
     def systems(self) -> tuple[str, ...]:
         return tuple(sorted(self.known))
 
+    def knows(self, system_id: str) -> bool:
+        return system_id in self.known
+
     async def install(self, system_id: str) -> None:
         if self.install_error is not None:
             raise self.install_error
