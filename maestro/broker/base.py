@@ -108,6 +108,10 @@ class Consumer(Protocol):
     def active(self) -> bool:
         """Whether the broker has it as a consumer of its queue, by its last word."""
 
+    @property
+    def awaiting(self) -> bool:
+        """Whether what was out on a lost connection has yet to come again, and what came meanwhile is held back."""
+
     async def cancel(self) -> None:
         """Stop deliveries. Those unacknowledged stay so: `ack` or `requeue` them. Twice is no error."""
 

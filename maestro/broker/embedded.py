@@ -59,6 +59,11 @@ class Subscription:
         """See `Consumer.active`."""
         return not self.cancelled
 
+    @property
+    def awaiting(self) -> bool:
+        """See `Consumer.awaiting`. It loses no connection."""
+        return False
+
     async def cancel(self) -> None:
         """See `Consumer.cancel`."""
         if not self.cancelled:

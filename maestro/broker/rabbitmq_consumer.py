@@ -104,6 +104,11 @@ class Subscription:
         channel = self._channel
         return self._begun and channel is not None and channel.is_open and self._tag in channel.raw.consumer_tags
 
+    @property
+    def awaiting(self) -> bool:
+        """See `Consumer.awaiting`."""
+        return self._returning is not None
+
     async def cancel(self) -> None:
         """See `Consumer.cancel`."""
         if self._cancelled:

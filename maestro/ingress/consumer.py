@@ -64,6 +64,8 @@ T = TypeVar("T")
 
 #: Seconds that the actor of a system which goes to another node has to end, and what is being moved to arrive.
 RELEASED_WITHIN = 12.0
+#: Looks in a row that find a queue empty before what stood in it is taken for purged, not for being on its way here.
+EMPTY_LOOKS = 2
 #: Seconds after which a queue that was there is declared and bound, as it may be already.
 DECLARED_AFTER = 10.0
 #: What a redrive says of an event: of its copy on the wait queue it is not true any more.
@@ -108,8 +110,8 @@ class SystemConsumer:
         self._persist: Consumer | None = None
         #: Set once the persist queue is consumed: the previous consumer is gone and its unacked messages are back.
         self._alone = asyncio.Event()
-        #: Deliveries of the persist queue so far.
-        self._taken = 0
+        #: Deliveries of the persist queue so far, and how often they became void.
+        self._taken = self._losses = 0
         #: Set when the wait queue and the error queue are to be declared, too.
         self._declare = asyncio.Event()
         #: Why an event could not be moved to another queue for good, the last of this life; empty: all could.
@@ -257,6 +259,7 @@ class SystemConsumer:
 
     def _void(self) -> None:
         """The deliveries of the persist queue became void: the broker will deliver them again."""
+        self._losses += 1
         self._early.clear()
         self.held.void(self._queues.persist)
 
@@ -384,19 +387,28 @@ class SystemConsumer:
         self.held.post(QueuesMeasured(tuple(depths)))
 
     async def _sweep(self, order: SweepPersist) -> None:
-        """Wait until all that stands in the persist queue at this moment was taken off it.
+        """Wait until all that stands in the persist queue at this moment, or is held back here, was handed over.
 
-        A queue that was purged meanwhile is empty: nothing is waited for that will not come.
+        A queue that was purged meanwhile is empty: nothing is waited for that will not come. When the connection is
+        lost meanwhile, what was handed over comes again before the rest: all is waited for again.
         """
-        depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
-        goal = self._taken + (depth.ready if depth else 0)
-        pauses = Backoff(LOOK, LOOK_MAX)
-        while self._taken < goal:
-            await asyncio.sleep(pauses.next())
-            depth = await self._until_done(lambda: self._broker.depth(self._queues.persist))
-            if depth is None or not depth.ready:
-                break
+        swept = False
+        while not swept:
+            losses = self._losses
+            depth = await self._until_done(self._persist_depth)
+            goal = self._taken + (depth.ready if depth else 0)
+            pauses, empty = Backoff(LOOK, LOOK_MAX), 0
+            while losses == self._losses and (self._holds_back or (self._taken < goal and empty < EMPTY_LOOKS)):
+                await asyncio.sleep(pauses.next())
+                depth = await self._until_done(self._persist_depth)
+                empty = 0 if depth and depth.ready else empty + 1
+            swept = losses == self._losses
         self.held.post(PersistSwept(order.id, order.send))
+
+    @property
+    def _holds_back(self) -> bool:
+        """Whether something that came is not handed over yet, because something older may come."""
+        return bool(self._early) or (self._persist is not None and self._persist.awaiting)
 
     async def _carry_out(self, order: PeekErrors | GroupErrors | RedriveErrors) -> None:
         await self._until_believed()

@@ -98,7 +98,7 @@ class LedgerRows:
 
     def last_writes(self, rows: Iterable[int]) -> dict[int, LastWrite]:
         """See `Store.last_writes`."""
-        found, wanted = {}, set(rows)
+        found, wanted = {}, dict.fromkeys(rows)
         beside = self._beside(LEDGER_WRITES, self._writes_beside)
         for some in self._look_up(_LAST_WRITES, _LAST_WRITE, wanted):
             for row, number, writer, crc in some:
@@ -112,15 +112,15 @@ class LedgerRows:
 
     def readings(self, rows: Iterable[int]) -> list[Reading]:
         """See `Store.readings`."""
-        found, wanted = [], set(rows)
+        found, wanted = [], dict.fromkeys(rows)
         beside = self._beside(LEDGER_READS, self._reads_beside)
-        row = 0
+        newer, row = beside.numbers, 0
         try:
             for some in self._look_up(_READINGS, _READINGS_OF_ONE, wanted):
                 for row, number, version, wrote, crc in some:
                     if ledger_checksum(row, number, version, wrote) != crc:
                         raise self._damage(LEDGER_READS, row)
-                    if number not in beside.numbers:
+                    if number not in newer:
                         found.append(Reading(row, number, version, wrote != 0))
         except struct.error:  # a damaged record header changes types
             raise self._damage(LEDGER_READS, row) from None
@@ -176,7 +176,7 @@ class LedgerRows:
         if len(rows) == 1:
             yield self._database.query(of_one, tuple(rows))
             return
-        ordered = iter(sorted(rows))  # neighbours share pages
+        ordered = iter(sorted(rows))  # neighbours share pages; next to nothing to do where the caller has sorted them
         while some := list(islice(ordered, _AT_ONCE)):
             yield self._database.query(query, (orjson.dumps(some).decode(),))
 

@@ -64,7 +64,7 @@ class Ledger:
         found: dict[UnitKey, Reader] = {}
         #: Unit, and whether it opened its branch, by the number of a reading; None: its entry is gone.
         units: dict[int, tuple[UnitKey, bool] | None] = {}
-        for some in _slices(rows):
+        for some in _slices(sorted(rows)):  # those that share a page of the store are looked up together
             readings = self._store.readings(some)
             readers = self._readers(readings if counts is None else filter(counts, readings), units, found)
             own = self._store.last_writes(copies(rows, readers))
@@ -97,7 +97,7 @@ class Ledger:
         self._store_all()
         lasts: dict[int, Last] = {}
         keys = {key for read in reads.rows for key in (read.row, row_key(read.base, owed.branch))}
-        for some in _slices(keys):
+        for some in _slices(sorted(keys)):
             found = self._store.last_writes(some).items()
             lasts |= {row: Last(*last) for row, last in found if last.number > owed.since}
             await asyncio.sleep(0)

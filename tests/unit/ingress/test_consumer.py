@@ -37,6 +37,10 @@ class FakeConsumer:
     def __init__(self, broker: "FakeBroker") -> None:
         self._broker = broker
 
+    @property
+    def awaiting(self) -> bool:
+        return self._broker.awaiting
+
     async def cancel(self) -> None:
         await asyncio.sleep(0)
         if self._broker.out:
@@ -62,6 +66,8 @@ class FakeBroker:
         self.consumed: list[str] = []
         self.consumer: Callable[[Delivery], None] | None = None
         self.lost: Callable[[], None] = lambda: None
+        #: What was out on a lost connection has not come again.
+        self.awaiting = False
         #: Another process consumes the persist queue until this is set.
         self.free = asyncio.Event()
         self.free.set()
@@ -421,6 +427,39 @@ async def test_a_sweep_of_a_queue_that_is_purged_is_over(line: SystemConsumer, b
     await asyncio.sleep(2 * wait_queue.LOOK)
     assert session.idle()
     broker.ready = 0
+    assert await session.got(PersistSwept) == PersistSwept("d1", "d1.0.1")
+
+
+async def test_a_sweep_waits_for_what_is_held_back(line: SystemConsumer, broker: FakeBroker) -> None:
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
+    await line.begun()
+    broker.ready, broker.awaiting = 0, True
+    line.receive(SweepPersist("d1", "d1.0.1"))
+    await asyncio.sleep(3 * wait_queue.LOOK)
+    assert session.idle()
+    persisted(line)
+    broker.awaiting = False
+    await session.got(Arrived)
+    assert await session.got(PersistSwept) == PersistSwept("d1", "d1.0.1")
+
+
+async def test_a_sweep_begins_again_when_the_connection_is_lost(line: SystemConsumer, broker: FakeBroker) -> None:
+    """What was handed over before comes again, and is not taken for what stood in the queue behind it."""
+    session = FakeSession()
+    line.attach(session)  # type: ignore[arg-type]
+    persisted(line)
+    await session.got(Arrived)
+    broker.ready = 1
+    line.receive(SweepPersist("d1", "d1.0.1"))
+    await asyncio.sleep(wait_queue.LOOK / 2)
+    line._void()
+    persisted(line)  # again
+    await session.got(Arrived)
+    await asyncio.sleep(3 * wait_queue.LOOK)
+    assert session.idle()
+    persisted(line)
+    await session.got(Arrived)
     assert await session.got(PersistSwept) == PersistSwept("d1", "d1.0.1")
 
 
