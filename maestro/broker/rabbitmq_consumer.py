@@ -159,6 +159,11 @@ class Subscription:
         channel = seat.channel
         self._out, self._delivered = {}, False
         self._channel = channel
+
+        def cancelled(_frame: Any) -> None:
+            self._wake.set()
+
+        channel.raw.add_on_cancel_callback(cancelled)
         try:
             while self._returning is not None and not (self._returning.coming or self._cancelled):
                 async with seat.turn:
@@ -171,14 +176,15 @@ class Subscription:
                     await asyncio.sleep(PROBE_EVERY)
             async with seat.turn:
                 await self._consume(channel)
+            self._wait_a_while()
             return await self._until_lost(channel)
         finally:
             self._channel = None
-            held = self._returning.held if self._returning is not None and seat.shared else ()
-            for delivery in held:
-                channel.settle(delivery.tag[1], ack=False)
-            for tag in list(self._out) if seat.shared else ():  # of a queue that is gone: nobody settles them any more
-                channel.settle(tag, ack=True)
+            channel.raw.callbacks.remove(channel.raw.channel_number, Basic.Cancel, cancelled)
+            if seat.shared:  # it lives on for others, and nobody settles any more what came over it
+                held = self._returning.held if self._returning is not None else ()
+                for tag in (*self._out, *(delivery.tag[1] for delivery in held)):
+                    channel.settle(tag, ack=False)
 
     async def _consume(self, channel: Channel, *, single: bool = False) -> None:
         """Begin to consume: one message, or for good. What was cancelled meanwhile is not begun."""
@@ -187,9 +193,9 @@ class Subscription:
         if self._cancelled:
             return
         self._wake.clear()
-        channel.raw.add_on_cancel_callback(lambda _frame: self._wake.set())
-        # The tag is ours, for deliveries may come before the reply that would carry one.
-        self._tag = f"maestro-{next(_tags):x}"
+        # The tag is ours, for deliveries may come before the reply that would carry one. Tags sort as they were given:
+        # a quorum queue goes through the consumers of a lost channel in their order.
+        self._tag = f"maestro-{next(_tags):010x}"
         self._priority = min(self._priority - 1, _PRIORITY_SINCE - int(time.time()))
         # Exclusive where the queue allows it: another consumer, there by mistake, gets an error. Nothing rests on it.
         # The price: of a connection that the network swallowed, the broker must first miss the heartbeats.
@@ -231,8 +237,10 @@ class Subscription:
         try:
             while True:
                 woken = asyncio.ensure_future(self._wake.wait())
-                await asyncio.wait([lost, woken], return_when=asyncio.FIRST_COMPLETED)
-                woken.cancel()
+                try:
+                    await asyncio.wait([lost, woken], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    woken.cancel()
                 if lost.done():
                     return None if self._cancelled else str(lost.result())
                 self._wake.clear()
@@ -299,7 +307,7 @@ class Subscription:
         return found
 
     def _wait_a_while(self) -> None:
-        """Wait for what was out, from its first consumer on."""
+        """Wait for what was out, or was held back for it, from its first consumer on; not without end."""
         if self._deadline is None and self._returning is not None and not self._cancelled:
             self._deadline = asyncio.get_running_loop().call_later(self._returned_within, self._go_on)
 

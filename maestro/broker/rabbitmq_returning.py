@@ -9,8 +9,10 @@ comes is younger. So that is held back, and what comes again is handed over in t
                     comes: c e        c, d, e
 
 What the lost connection had been given without a word of it here comes again as well, behind what was known to be out,
-and is flagged as redelivered: it goes before what is held back. A message is known by its id and its bytes, two that
-are the same in both for two.
+and is flagged as redelivered: it goes before what is held back. After a second loss it may have been given to either
+connection: it goes behind the known one that it came behind. One that comes before all known ones of its connection
+cannot be told apart, and counts as one of the first. A message is known by its id and its bytes, two that are the same
+in both for two.
 
 No I/O and no clock: the caller says when it has waited for long enough.
 """
@@ -33,10 +35,11 @@ def mark_of(delivery: Delivery) -> bytes:
 class _Place:
     """One message that was out, in its line; and its delivery, once it has come again."""
 
-    __slots__ = ("delivery", "mark")
+    __slots__ = ("delivery", "mark", "younger")
 
-    def __init__(self, mark: bytes) -> None:
+    def __init__(self, mark: bytes, *, younger: bool = False) -> None:
         self.mark = mark
+        self.younger = younger
         self.delivery: Delivery | None = None
 
 
@@ -50,13 +53,16 @@ class Returning:
 
     def __init__(self, out: Iterable[bytes], younger: Iterable[bytes] = ()) -> None:
         self._line = deque(map(_Place, out))
-        self._held_before = tuple(map(_Place, younger))
+        self._held_before = tuple(_Place(mark, younger=True) for mark in younger)
         self._missing: dict[bytes, deque[_Place]] = defaultdict(deque)
         for place in (*self._line, *self._held_before):
             self._missing[place.mark].append(place)
-        #: What was not known to be out: of before the loss as well, and younger.
+        #: What was not known to be out: of before the loss as well, of before a later loss, and younger.
         self._again: list[Delivery] = []
+        self._later: list[Delivery] = []
         self._younger: list[Delivery] = []
+        #: The last known one that has come was held back before.
+        self._behind_younger = False
         #: The first in line has come again: what follows it is on its way.
         self.coming = not self._line
 
@@ -73,22 +79,27 @@ class Returning:
     @property
     def held(self) -> Sequence[Delivery]:
         """What is held back, in the order in which it is to be handed over."""
-        return _came(self._line) + self._again + _came(self._held_before) + self._younger
+        return _came(self._line) + self._again + _came(self._held_before) + self._later + self._younger
 
     def next(self, out: Iterable[bytes] = ()) -> "Returning":
         """Return what is to come again now that the connection is lost, over which `out` was handed over."""
         line = [*out, *(place.mark for place in self._line), *map(mark_of, self._again)]
-        return Returning(line, [*(place.mark for place in self._held_before), *map(mark_of, self._younger)])
+        younger = [*(place.mark for place in self._held_before), *map(mark_of, self._later + self._younger)]
+        return Returning(line, younger)
 
     def take(self, delivery: Delivery) -> list[Delivery]:
         """Return what is to be handed over now that this has come, in that order."""
         mark = mark_of(delivery)
         if self._missing.get(mark):
-            self._missing[mark].popleft().delivery = delivery
+            place = self._missing[mark].popleft()
+            place.delivery, self._behind_younger = delivery, place.younger
             return self._next_in_line()
         if not delivery.redelivered:
             self._younger.append(delivery)
             return self.give_up() if self.complete else []
+        if self._behind_younger:
+            self._later.append(delivery)
+            return []
         if not self._line:
             return [delivery]
         self._again.append(delivery)
@@ -99,7 +110,7 @@ class Returning:
         held = list(self.held)
         self._line.clear()
         self._missing.clear()
-        self._again, self._held_before, self._younger, self.coming = [], (), [], True
+        self._again, self._held_before, self._later, self._younger, self.coming = [], (), [], [], True
         return held
 
     def _next_in_line(self) -> list[Delivery]:

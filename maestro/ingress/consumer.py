@@ -395,8 +395,11 @@ class SystemConsumer:
         swept = False
         while not swept:
             losses = self._losses
+            while losses == self._losses and self._holds_back:  # noqa: ASYNC110 - it is bounded, and rare
+                await asyncio.sleep(LOOK)
             depth = await self._until_done(self._persist_depth)
             goal = self._taken + (depth.ready if depth else 0)
+            await asyncio.sleep(LOOK)  # what RabbitMQ gave us and we have not read stands in no queue
             pauses, empty = Backoff(LOOK, LOOK_MAX), 0
             while losses == self._losses and (self._holds_back or (self._taken < goal and empty < EMPTY_LOOKS)):
                 await asyncio.sleep(pauses.next())

@@ -130,9 +130,9 @@ class Outcomes:
                     return True
             await self._broker.declare(OUTCOMES_BINDINGS, remember=False)
             if self._consumer is None:
-                self._consumer = await self._broker.consume(
-                    OUTCOMES, PREFETCH, self._arrived, self._lost, exclusive=False
-                )
+                # Nothing of what is passed on is held here.
+                lost = self._lost if self._passed is None else lambda: None
+                self._consumer = await self._broker.consume(OUTCOMES, PREFETCH, self._arrived, lost, exclusive=False)
         except BrokerUnavailable:
             return False  # what waits for the broker says so
         except BrokerError as problem:

@@ -13,6 +13,7 @@ from pika.callback import CallbackManager
 from pika.spec import Basic
 from pika.spec import Channel as Spec
 
+from maestro.broker import rabbitmq_consumer
 from maestro.broker.base import Delivery
 from maestro.broker.rabbitmq_consumer import Subscription
 from maestro.broker.rabbitmq_properties import Properties
@@ -263,3 +264,60 @@ async def test_only_a_queue_that_is_gone_brings_nothing_again(
     with pytest.raises(ChannelLost, match="NOT_FOUND"):
         await asyncio.wait_for(serving, 1.0)
     assert (ordered.subscription._returning is not None) is waits
+
+
+async def test_what_is_out_on_a_shared_channel_is_given_back_when_its_consumer_is_ended(
+    server: Server, seats: OneSeat, line: Callable[..., Line]
+) -> None:
+    """An orderly stop ends the task of each; the channel is closed later, with what is acknowledged sent before."""
+    ended = line("a")
+    await ended.begun(seats)
+    server.deliver("a", "in hand")
+    cast("Any", ended.serving).cancel()
+    await a_while()
+    server.channel.flush()
+    assert [nack.delivery_tag for nack in server.of(Basic.Nack)] == [1]
+    assert server.of(Basic.Ack) == []
+
+
+async def test_what_was_held_back_is_not_waited_for_without_end(
+    line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that was out has come; what was held back for it was lost with the next connection, and purged."""
+    monkeypatch.setattr(rabbitmq_consumer, "PROBE_EVERY", 0.0)
+    ordered = line("a", returned_within=0.4)
+    server = Server()
+    await ordered.begun(OneSeat(server))
+    server.deliver("a", "old")
+    server.lose()
+    assert await asyncio.wait_for(cast("Any", ordered.serving), 1.0)
+    server = Server()
+    await ordered.begun(OneSeat(server))
+    server.deliver("a", "young")
+    await eventually(lambda: len(server.of(Basic.Consume)) == 2, "one more is taken")
+    server.deliver("a", "old", again=True)
+    await eventually(lambda: len(server.of(Basic.Consume)) == 3, "consumed for good")
+    assert ordered.ids == ["old", "old"]
+    server.channel.settle(2, ack=True)
+    server.lose()
+    assert await asyncio.wait_for(cast("Any", ordered.serving), 1.0)
+    server = Server()
+    await ordered.begun(OneSeat(server))
+    server.deliver("a", "newer")
+    await eventually(lambda: ordered.ids[-1:] == ["newer"], "handed over")
+    assert ordered.unreturned == 1
+
+
+async def test_a_shared_channel_keeps_nothing_of_consumers_that_are_gone(
+    server: Server, seats: OneSeat, line: Callable[..., Line]
+) -> None:
+    def kept() -> int:
+        return len(server.callbacks._stack.get("1", {}).get("Basic.Cancel", ()))
+
+    before = kept()
+    for number in range(3):
+        gone = line(f"q{number}")
+        await gone.begun(seats)
+        await gone.subscription.cancel()
+        await asyncio.wait_for(asyncio.shield(cast("Any", gone.serving)), 1.0)
+    assert kept() == before

@@ -1,5 +1,6 @@
 """What was out over a lost connection comes before what is younger, whatever the broker brings first."""
 
+from itertools import islice
 from random import Random
 
 import pytest
@@ -78,6 +79,18 @@ def test_what_was_handed_over_before_a_second_loss_is_first() -> None:
     assert taken(again, "EABCDf") == "abcdef"
 
 
+def test_what_nobody_knew_of_goes_behind_the_known_one_that_it_came_behind() -> None:
+    """b was on its way to the connection that was lost first, e to the second one, which had brought c and d."""
+    returning = waiting_for("a")
+    assert taken(returning, "cd") == ""
+    again = returning.next()
+    assert taken(again, "ABfCDE") == "ab"
+    assert again.complete
+    third = again.next([mark_of(message("a")), mark_of(message("b"))])
+    assert taken(third, "ABCDEFg") == "abcdefg"
+    assert taken(again, "g") == "cdefg"
+
+
 def test_the_same_id_with_other_bytes_is_another_message() -> None:
     returning = waiting_for("a")
     assert returning.take(message("a", body=b"other")) == []
@@ -98,3 +111,28 @@ def test_whatever_came_before_the_rest_the_order_is_that_of_the_queue(seed: int)
     returning = Returning(mark_of(message(name)) for name in queue[:known])
     handed = [found.message_id for each in comes for found in returning.take(each)]
     assert handed == queue
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_also_after_a_second_loss_the_order_is_that_of_the_queue(seed: int) -> None:
+    """Of both lost connections some were known and some were not; they come back in the order of either connection."""
+    dice = Random(seed)
+    queue = iter(f"m{n}" for n in range(40))
+    first = list(islice(queue, dice.randint(1, 8)))
+    unseen_first = list(islice(queue, dice.randint(0, 4)))
+    second = list(islice(queue, dice.randint(1, 8)))
+    unseen_second = list(islice(queue, dice.randint(0, 4)))
+    rest = list(queue)
+    returning = Returning(mark_of(message(name)) for name in first)
+    for name in second:
+        assert returning.take(message(name)) == []
+    returning = returning.next()
+    back = [first + unseen_first, second + unseen_second]
+    dice.shuffle(back)
+    early = dice.randint(0, 10)
+    comes = [message(name) for name in rest[:early]]
+    comes += [message(name, again=True) for names in back for name in names]
+    comes += [message(name) for name in rest[early:]]
+    handed = [found.message_id for each in comes for found in returning.take(each)]
+    handed += [found.message_id for found in returning.give_up()]
+    assert handed == first + unseen_first + second + unseen_second + rest
