@@ -75,3 +75,15 @@ def answer(fact: Decision, doc: Document, step: Step, fields: do.Fields = ()) ->
 def refuse(fact: Decision, code: Code, message: str, step: Step) -> None:
     """Answer why not."""
     step.do(do.Reply(fact.ticket, code, message))
+
+
+def is_retried(system: System, fact: Decision, step: Step) -> bool:
+    """Whether a retry of the document waits for a proof. Says so to who asks."""
+    waiting = next((one for one in system.retries.values() if one.id == fact.id), None)
+    if waiting is None:
+        return False
+    message = (
+        f"reprocessing {fact.id} is being retried by {waiting.user}: that waits for a proof of its commit in doubt"
+    )
+    refuse(fact, Code.CONFLICT, message, step)
+    return True

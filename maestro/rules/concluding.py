@@ -264,16 +264,17 @@ def _failed(system: System, case: Case, cause: str, step: Step) -> None:
 
 def as_doubt(system: System, case: Case) -> Doubt:
     """Return what a case would be for a person."""
+    ended = committing.has_ended(system, case)
     if case.use is Use.EVENT:
         key = str(system.deliveries[case.key].number)
-        return Doubt(key, case.use, case.instance_id, case.key, "", case.since, case.cause)
+        return Doubt(key, case.use, case.instance_id, case.key, "", case.since, case.cause, ended=ended)
     unit = system.documents[case.key].current
     if case.use is Use.HELD or unit is None:
-        return Doubt(case.key, case.use, case.instance_id, "", case.key, case.since, case.cause)
+        return Doubt(case.key, case.use, case.instance_id, "", case.key, case.since, case.cause, ended=ended)
     key = f"{case.key}.{unit.position}.{unit.sends}"
     return Doubt(
         key, case.use, case.instance_id, unit.result_key, case.key, case.since, case.cause,
-        unit=unit.key, forking=unit.forking, logged=unit.logged,
+        unit=unit.key, forking=unit.forking, logged=unit.logged, ended=ended,
     )  # fmt: skip
 
 

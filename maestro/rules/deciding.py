@@ -16,7 +16,7 @@ from maestro.rules import (
     staleness,
 )
 from maestro.rules import commands as do
-from maestro.rules.asking import Decision, allowed, answer, conflict, found, refuse
+from maestro.rules.asking import Decision, allowed, answer, conflict, found, is_retried, refuse
 from maestro.rules.document import Document, Stage
 from maestro.rules.outbox import drop_texts, tell_status
 from maestro.rules.state import System
@@ -72,7 +72,9 @@ def on_deciders_checked(system: System, fact: facts.DecidersChecked, step: Step)
 def on_retried(system: System, fact: facts.Retried, step: Step) -> None:
     """Approve again what failed, was aborted or cancelled; only what is not recorded as done will be done."""
     doc = allowed(system, fact, Trigger.RETRY, step)
-    if doc is None or resolving.holds_up(system, fact, step) or not approving.enough(system, doc, fact, step):
+    if doc is None or is_retried(system, fact, step):
+        return
+    if resolving.holds_up(system, fact, step) or not approving.enough(system, doc, fact, step):
         return
     doc.load(fact.units)
     concluding.apply_resolved(system, doc, step)

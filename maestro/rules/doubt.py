@@ -117,7 +117,7 @@ class Case:
 
 
 class Doubt(Struct):
-    """A commit that was begun and has ended, and nothing proves whether it was made."""
+    """A commit that was begun, and nothing proves whether it was made."""
 
     key: str
     use: Use
@@ -137,6 +137,8 @@ class Doubt(Struct):
     unit: UnitKey = ("", "")
     forking: bool = False
     logged: int = 0
+    #: Nothing of it was under way at Domain any more; of one that was given up by hand perhaps it was.
+    ended: bool = True
 
     @property
     def reason_given(self) -> str:

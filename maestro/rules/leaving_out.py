@@ -8,7 +8,7 @@ leaves it out or has it tried again (semantics: A unit that cannot be replayed).
 from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts, kept, staleness
-from maestro.rules.asking import answer, conflict, found, refuse
+from maestro.rules.asking import answer, conflict, found, is_retried, refuse
 from maestro.rules.document import MAESTRO, OPEN_BRANCH, PLATFORM, Document
 from maestro.rules.doubt import Use, Word
 from maestro.rules.state import System
@@ -77,6 +77,8 @@ def on_leave_out_asked(system: System, fact: facts.LeaveOutAsked, step: Step) ->
         return
     if not (doc.resting or doc.status in GIVEN_UP):
         conflict(fact, doc, step)
+        return
+    if is_retried(system, fact, step):
         return
     loaded = not doc.units
     if loaded:

@@ -95,7 +95,10 @@ def doubt_fields(doubt: Doubt) -> do.Fields:
 
 
 def holds_up(system: System, fact: facts.Retried, step: Step) -> bool:
-    """Whether a retry must wait for a proof of a commit that the document's last run left in doubt."""
+    """Whether a retry must wait for a proof of a commit that the document's last run left in doubt.
+
+    It goes on with the document as it is now: one that waits keeps others from changing that (`asking.is_retried`).
+    """
     doubt = _open_doubt(system, fact.id)
     if doubt is None:
         return False
@@ -108,7 +111,8 @@ def holds_up(system: System, fact: facts.Retried, step: Step) -> bool:
 def proof_for_retry(system: System, proof: facts.ProofFound, step: Step) -> facts.Retried | None:
     """Return the retry that waited for this proof, if it may go on; refuse it otherwise.
 
-    That there are no rows proves nothing here: other commits were made since, and may have replaced them.
+    That there are no rows proves nothing here: other commits were made since, and may have replaced them. And nothing
+    is made again that may be under way, not even what is harmless.
     """
     fact = system.retries.pop(proof.token)
     doubt = _open_doubt(system, fact.id)
@@ -116,7 +120,7 @@ def proof_for_retry(system: System, proof: facts.ProofFound, step: Step) -> fact
         return fact
     if proof.finding is Finding.ROWS and concluding.only_doubt(system, doubt) and young_enough(system, proof.began):
         concluding.resolve(system, doubt, Word.MADE, MAESTRO, "its rows are in the domain", step)
-    elif proof.finding is Finding.HARMLESS:
+    elif proof.finding is Finding.HARMLESS and doubt.ended:
         concluding.resolve(system, doubt, Word.MAKE_AGAIN, MAESTRO, "making it again changes no data", step)
     else:
         message = f"commit in doubt: of {doubt.instance_id}; resolve {doubt.key} first"

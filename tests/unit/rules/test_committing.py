@@ -363,6 +363,26 @@ def test_a_retry_finds_the_proof_itself() -> None:
     assert m.doc.status is Status.APPROVED
 
 
+@pytest.mark.parametrize(("end", "code"), [(CommitEnd.REFUSED, Code.OK), (CommitEnd.LOST, Code.CONFLICT)])
+def test_a_retry_makes_nothing_again_that_may_be_under_way_not_even_what_is_harmless(
+    end: CommitEnd, code: Code
+) -> None:
+    """A run that is ended by hand leaves its commit in doubt, also before that has ended."""
+    m = Driver()
+    m.hold()
+    m.approve()
+    m.start()
+    m.commit_ends(end, do.CommitHeld)
+    m.override("failure")
+    m.queues_updated()
+    m.notified()
+    m.restart()
+    m.retry()
+    m.proof(Finding.HARMLESS)
+    assert m.only(do.Reply).code is code
+    assert [doubt.key for doubt in m.system.open_doubts] == ([] if code is Code.OK else ["d1"])
+
+
 @pytest.mark.parametrize("verdict", ["made", "make_again"])
 def test_a_word_permits_the_retry(verdict: str) -> None:
     m = aborted_in_doubt()
