@@ -167,7 +167,7 @@ class Subscription:
         try:
             while self._returning is not None and not (self._returning.coming or self._cancelled):
                 async with seat.turn:
-                    await self._consume(channel, single=True)
+                    await self._consume(seat, single=True)
                 self._wait_a_while()
                 lost = await self._until_lost(channel)
                 if lost is not _TAKEN:
@@ -175,7 +175,7 @@ class Subscription:
                 if self._returning is not None and not self._returning.coming:
                     await asyncio.sleep(PROBE_EVERY)
             async with seat.turn:
-                await self._consume(channel)
+                await self._consume(seat)
             self._wait_a_while()
             return await self._until_lost(channel)
         finally:
@@ -186,10 +186,11 @@ class Subscription:
                 for tag in (*self._out, *(delivery.tag[1] for delivery in held)):
                     channel.settle(tag, ack=False)
 
-    async def _consume(self, channel: Channel, *, single: bool = False) -> None:
+    async def _consume(self, seat: Seat, *, single: bool = False) -> None:
         """Begin to consume: one message, or for good. What was cancelled meanwhile is not begun."""
+        channel = seat.channel
         self._taken = self._begun = False
-        await channel.call(channel.raw.basic_qos, prefetch_count=1 if single else self._prefetch)
+        await seat.prefetch(1 if single else self._prefetch)
         if self._cancelled:
             return
         self._wake.clear()

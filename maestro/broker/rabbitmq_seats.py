@@ -13,6 +13,8 @@ from maestro.broker.rabbitmq_session import Channel, Session
 
 #: Consumers of a shared channel.
 SHARERS: Final = 64
+#: Shared channels that are filled side by side: those of one begin one after the other.
+SPREAD: Final = 16
 #: Channels that are left for publishing, declaring, looking and taking single messages.
 SPARE: Final = 64
 
@@ -25,6 +27,14 @@ class Seat:
         self.shared = shared
         self.turn = asyncio.Lock()
         self.taken = 0
+        self._prefetch = 0
+
+    async def prefetch(self, number: int) -> None:
+        """Let who begins in this turn have so many unsettled. Raises `ChannelLost`, `TimeoutError`."""
+        if number != self._prefetch:
+            self._prefetch = 0  # not known until it is confirmed
+            await self.channel.call(self.channel.raw.basic_qos, prefetch_count=number)
+            self._prefetch = number
 
 
 class Seats:
@@ -55,7 +65,7 @@ class Seats:
             finally:
                 self._own -= 1
             return
-        seat = await self._share(session)
+        seat = await self._share(session, max(1, min(SPREAD, limit // 4)))
         try:
             yield seat
         finally:
@@ -63,12 +73,15 @@ class Seats:
             if not seat.taken:
                 seat.channel.close()
 
-    async def _share(self, session: Session) -> Seat:
+    async def _share(self, session: Session, spread: int) -> Seat:
         async with self._opening:
             self._shared = [seat for seat in self._shared if seat.channel.is_open]
-            seat = next((one for one in self._shared if one.taken < SHARERS), None)
-            if seat is None:
+            open_ = [seat for seat in self._shared if seat.taken < SHARERS]
+            if len(open_) < spread:
                 seat = Seat(await session.channel(), shared=True)
-                self._shared.append(seat)
+            else:  # in turns
+                seat = open_[0]
+                self._shared.remove(seat)
+            self._shared.append(seat)
             seat.taken += 1
             return seat

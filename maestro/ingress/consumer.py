@@ -5,8 +5,8 @@ When the connection is lost, what was held is void: the broker delivers it again
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import uuid4
@@ -94,6 +94,8 @@ class SystemConsumer:
         #: In a cluster: how many systems may begin to consume their queues side by side. A queue may still be consumed
         #: by the node that owned its system before.
         self._turns = turns
+        #: The system's actor was here: it is active, and goes before those at rest.
+        self._met = asyncio.Event()
         #: Seconds after which a consumer that the broker counts beside ours is none of a node that owned the system.
         self._former_within = former_within
         #: What came before it was known that the former consumer is gone.
@@ -140,7 +142,7 @@ class SystemConsumer:
         if self._turns is not None:
             await self._until_believed()
             gone = await self._until_alone()
-        async with self._turns or nullcontext():
+        async with self._turn():
             self._persist = await self._until_done(self._consume)
         if self._turns is not None and gone:
             await self._until_alone(self._persist)
@@ -151,6 +153,22 @@ class SystemConsumer:
         if there:  # what a take-over can do without comes after it
             await asyncio.sleep(DECLARED_AFTER)
             await self._until_done(self._declare_persist)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Have a turn at beginning to consume; an active system does not wait for one."""
+        if self._turns is None:
+            yield
+            return
+        turn = asyncio.ensure_future(self._turns.acquire())
+        met = asyncio.ensure_future(self._met.wait())
+        try:
+            await asyncio.wait([turn, met], return_when=asyncio.FIRST_COMPLETED)
+            yield
+        finally:
+            met.cancel()
+            if not turn.cancel():
+                self._turns.release()
 
     async def _declare_persist(self) -> None:
         await self._broker.declare(self._queues.persist_bindings()[:1])
@@ -221,6 +239,7 @@ class SystemConsumer:
     def attach(self, session: Session) -> None:
         """A session with the system's actor. What a former session ordered of the wait queue is void."""
         self._waiting.feed(on=False)
+        self._met.set()
         self.held.attach(session)
 
     def detach(self) -> None:

@@ -1,8 +1,9 @@
 """One subscription on a channel that it may share: pika's own channel, and a broker that answers when it is told to."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from typing import Any, cast
 
@@ -17,7 +18,8 @@ from maestro.broker import rabbitmq_consumer
 from maestro.broker.base import Delivery
 from maestro.broker.rabbitmq_consumer import Subscription
 from maestro.broker.rabbitmq_properties import Properties
-from maestro.broker.rabbitmq_seats import Seat, Seats
+from maestro.broker.rabbitmq_returning import Returning
+from maestro.broker.rabbitmq_seats import SHARERS, SPREAD, Seat, Seats
 from maestro.broker.rabbitmq_session import Channel, ChannelLost, Session
 from tests.support.brokers import eventually
 
@@ -321,3 +323,51 @@ async def test_a_shared_channel_keeps_nothing_of_consumers_that_are_gone(
         await gone.subscription.cancel()
         await asyncio.wait_for(asyncio.shield(cast("Any", gone.serving)), 1.0)
     assert kept() == before
+
+
+async def test_a_prefetch_is_set_once_for_all_that_begin_with_it(
+    server: Server, seats: OneSeat, line: Callable[..., Line]
+) -> None:
+    for name in "abc":
+        await line(name).begun(seats)
+    assert [qos.prefetch_count for qos in server.of(Basic.Qos)] == [10]
+    ordered = line("d", returned_within=30.0)
+    await ordered.begun(seats)
+    server.deliver("d", "old")
+    ordered.subscription._returning = Returning([b"x"])
+    cast("Any", ordered.serving).cancel()
+    await a_while()
+    ordered.serve(seats)
+    await eventually(lambda: len(server.of(Basic.Consume)) == 5, "taken singly")
+    await line("e").begun(seats)
+    assert [qos.prefetch_count for qos in server.of(Basic.Qos)] == [10, 1, 10]
+
+
+class ManyChannels:
+    """A session with few channels."""
+
+    channel_max = 200
+    is_open = True
+
+    def __init__(self) -> None:
+        self.opened: list[Channel] = []
+
+    async def channel(self) -> Channel:
+        await asyncio.sleep(0)
+        self.opened.append(Server().channel)
+        return self.opened[-1]
+
+
+async def test_shared_channels_are_filled_side_by_side_and_there_are_few() -> None:
+    session, seats = ManyChannels(), Seats()
+    async with AsyncExitStack() as stack:
+        taken = [
+            await stack.enter_async_context(seats.take(cast("Session", session), alone=False)) for _ in range(68 + 2000)
+        ]
+    own, shared = [seat for seat in taken if not seat.shared], [seat for seat in taken if seat.shared]
+    assert len(own) == 68
+    for first in range(0, 2000, 100):
+        assert len({id(seat) for seat in shared[first : first + SPREAD]}) > SPREAD / 2
+    assert max(Counter(id(seat) for seat in shared).values()) == SHARERS
+    assert 32 <= len({id(seat) for seat in shared}) <= 32 + SPREAD
+    assert len(session.opened) <= 200

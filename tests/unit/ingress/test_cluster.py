@@ -299,3 +299,16 @@ async def test_nothing_is_consumed_before_the_lease_is_believed(world: World, mo
     assert world.broker.consumers == {}
     world.lease.believe(boot_time() + 60)
     await world.consumed()
+
+
+async def test_an_active_system_waits_for_no_turn(world: World) -> None:
+    assert world.ingress._turns is not None
+    for _ in range(service.TOGETHER):
+        await world.ingress._turns.acquire()
+    world.lease.own(["s"])
+    await eventually(lambda: "s" in world.ingress._lines, "seen")
+    await asyncio.sleep(0.05)
+    assert world.broker.consumers == {}
+    world.comes()
+    await world.consumed()
+    assert world.ingress._turns.locked(), "it gave no turn back that it had not taken"
