@@ -25,6 +25,11 @@ _DIGITS: Final = 300
 _Span = tuple[int, int]
 
 
+def plain(text: str) -> str:
+    """Return a text that anybody can encode: in the place of a lone surrogate stands a question mark."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
 def loads(raw: bytes) -> Any:
     """Decode a JSON text.
 

@@ -144,8 +144,8 @@ class Recorder:
             batch, self._pending = self._pending, []
             try:
                 await self.append([entry for entry, _ in batch])
-            except AuditError as error:
-                self.problem = str(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, who decides is told, and does not wait
+                self.problem = str(error) or repr(error)
             else:
                 self.problem = ""
             for _, future in batch:
@@ -197,9 +197,10 @@ class AuditLog(Recorder):
         leaving: list[Path] = []
         if size >= self._file_bytes:
             path, size = self._file(self._number + 1), 0
-            leaving = self._leaving()
+            files = [file for file in audit_files(self.folder) if file != path]  # it is there after a write that failed
+            leaving = files[: -(self._keep - 1) or None] if self._keep else []
             if leaving:
-                entries = [self._rotated(leaving), *entries]
+                entries = [self._rotated(leaving, files[len(leaving) :]), *entries]
         number, before, lines = self._number, self._hash, []
         for entry in entries:
             line, before = sealed(number + 1, time.time(), entry, before)
@@ -224,13 +225,8 @@ class AuditLog(Recorder):
         for old in leaving:
             old.unlink(missing_ok=True)
 
-    def _leaving(self) -> list[Path]:
-        """Return the files that are removed when one more is begun."""
-        return audit_files(self.folder)[: -(self._keep - 1) or None] if self._keep else []
-
-    def _rotated(self, leaving: list[Path]) -> Entry:
+    def _rotated(self, leaving: list[Path], staying: list[Path]) -> Entry:
         """Return the line that says up to where the log is removed: to before the first line that stays."""
-        staying = audit_files(self.folder)[len(leaving) :]
         through, head = self._number, self._hash
         if staying:
             with staying[0].open("rb") as file:

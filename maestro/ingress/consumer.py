@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import uuid4
 
-from maestro import faultpoints, logs
+from maestro import faultpoints, json_text, logs
 from maestro.backoff import Backoff
 from maestro.broker.base import (
     Broker,
@@ -346,7 +346,7 @@ class SystemConsumer:
     async def _dead_letter(self, order: DeadLetter) -> None:
         id_ = message_id_of(order.key) if order.key else f"refused-{uuid4().hex}"
         original = self.held.first(order.refs)
-        reason = order.reason[:REASON_LIMIT].encode(errors="replace").decode()  # it may quote a lone surrogate
+        reason = json_text.plain(order.reason[:REASON_LIMIT])
         at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         headers = {ERROR_HEADER: reason, ERROR_ID_HEADER: id_, FAILED_AT_HEADER: at}
         if order.doubt:

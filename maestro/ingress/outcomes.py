@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from maestro import logs
+from maestro import json_text, logs
 from maestro.backoff import Backoff
 from maestro.broker.base import Broker, BrokerError, BrokerUnavailable, Consumer, Delivery, Message
 from maestro.broker.topology import NO_SYSTEM, OUTCOMES, OUTCOMES_BINDINGS, OUTCOMES_PASSED, passed_outcomes_of
@@ -64,7 +64,7 @@ def _replay(value: Any) -> ReplayRef | None:
 
 def _text(fields: dict[str, Any], key: str) -> str:
     value = fields.get(key)
-    return value if isinstance(value, str) else ""
+    return json_text.plain(value) if isinstance(value, str) else ""
 
 
 class Outcomes:

@@ -133,6 +133,7 @@ def _decode(answer: bytes) -> OriginEvent | None:
     try:
         events = elements(answer)
         raw = bytes(events[0]) if events else b""
+        raw.decode()  # it is kept, and sent on
         # Whatever it is: a strange timestamp orders an event last, it does not make the event unusable.
         return OriginEvent(raw, text_of(raw, "timestamp")) if events else None
     except ValueError as problem:

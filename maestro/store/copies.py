@@ -85,6 +85,9 @@ def restore_store(backup: Path, path: Path) -> None:
         _check(candidate)
         _retire(path)
         candidate.replace(path)
+        # The record of the last commit would tell that the backup is older. Not before that is there: without either a
+        # start would begin an empty store.
+        path.with_name(path.name + ".last").unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as error:
         raise StoreError(f"{path}: cannot be restored: {error.strerror}") from error
@@ -116,8 +119,6 @@ def _retire(path: Path) -> None:
         file = path.with_name(path.name + suffix)
         if file.exists():
             file.replace(_before(path, suffix))
-    # The record of the last commit: it would tell that the backup is older.
-    path.with_name(path.name + ".last").unlink(missing_ok=True)
 
 
 def _before(path: Path, suffix: str) -> Path:

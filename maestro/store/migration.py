@@ -21,6 +21,7 @@ from maestro.store.row_store import RowStore, contents
 from maestro.store.rows import Source
 from maestro.store.sqlite import open_store
 from maestro.store.tail import Row
+from maestro.whole_file import sync_folder
 
 #: In the place of an owner: a copy that is not complete, and one that nobody has used yet.
 _BEGUN: Final = "migrating "
@@ -75,10 +76,12 @@ async def to_postgres(
         yield moved
     if whole and not dry:
         await stores.settled([path.stem for path in store_files(data_dir)], _MIGRATED)
-        for path in store_files(data_dir):
-            path.replace(path.with_name(path.name + KEPT))
-            path.with_name(path.name + ".last").unlink(missing_ok=True)
+        # First of all: a start on half of the files would take the others for systems without a store.
         elsewhere_mark(data_dir).touch(mode=0o600)
+        sync_folder(data_dir)
+        for path in store_files(data_dir):
+            path.replace(_unused(path.with_name(path.name + KEPT)))
+            path.with_name(path.name + ".last").unlink(missing_ok=True)
 
 
 async def to_files(data_dir: Path, stores: PostgresStores, *, dry: bool, replace: bool) -> AsyncIterator[Moved]:
@@ -88,8 +91,12 @@ async def to_files(data_dir: Path, stores: PostgresStores, *, dry: bool, replace
         StoreError: as `to_postgres`.
     """
     whole = True
-    systems = await stores.systems()
+    systems, lives = await stores.systems(), await stores.lives()
     for system_id in systems:
+        if lives.get(system_id, "").startswith(_BEGUN):
+            whole = False
+            yield Moved(system_id, 0, problem="a migration to PostgreSQL broke off there: it has not all of its rows")
+            continue
         source = await stores.read(system_id)
         try:
             moved = _into_file(source, store_path(data_dir, system_id), dry=dry, replace=replace)
@@ -175,6 +182,15 @@ def _into_file(source: Source, path: Path, *, dry: bool, replace: bool) -> Moved
     finally:
         _remove(candidate)
     return Moved(system_id, count)
+
+
+def _unused(path: Path) -> Path:
+    """Return this path, or the next one that nothing is at: what was kept before is kept on."""
+    found, number = path, 1
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.name}-{number}")
+    return found
 
 
 def _remove(path: Path) -> None:

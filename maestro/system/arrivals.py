@@ -55,10 +55,14 @@ def accept_failure(body: bytes) -> ReplayErred | None:
     ref = event.get("reprocessing") if isinstance(event, dict) else None
     if not isinstance(ref, dict) or not ref.get("id"):
         return None
-    return ReplayErred(
-        str(ref["id"]), str(ref.get("instance_id", "")), str(event.get("branch") or "master"),
-        str(ref.get("send") or ""), _cause(event),
-    )  # fmt: skip
+    said = (
+        ref["id"],
+        ref.get("instance_id", ""),
+        event.get("branch") or "master",
+        ref.get("send") or "",
+        _cause(event),
+    )
+    return ReplayErred(*(json_text.plain(str(one)) for one in said))
 
 
 def _arrival(event: Event, key: str, **how: Any) -> EventArrived:

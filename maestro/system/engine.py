@@ -113,10 +113,14 @@ class Engine:
         self._idle: asyncio.Future[None] | None = None
 
     async def idle(self) -> None:
-        """Return once no event is being judged."""
-        if self.machine.system.judged is not None:
+        """Return once no event is being judged, and no commit is under way."""
+        if self._busy:
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
+
+    @property
+    def _busy(self) -> bool:
+        return self.machine.system.judged is not None or bool(self.machine.system.commits_under_way)
 
     def feed(self, fact: Fact, body: bytes | None = None) -> None:
         """Let a fact happen now; `body` is an arrived event's original body."""
@@ -133,7 +137,7 @@ class Engine:
             self._remember(system.last_arrived, body)
         elif type(fact) is ReconsiderAsked and fact.id in system.documents:
             self._remember(system.deliveries.get(delivery_key(fact.id)), delivery_body(system.documents[fact.id]))
-        if self._idle is not None and self.machine.system.judged is None and not self._idle.done():
+        if self._idle is not None and not (self._busy or self._idle.done()):
             self._idle.set_result(None)
         if self._trace is not None:
             self._trace.happened(fact, step.saves)
@@ -172,9 +176,18 @@ class Engine:
         """Carry commands out, in order, once what was committed before is stored."""
         if self._under_way:
             self._under_way[-1].then += [partial(self._carry_out, command) for command in commands]
-        elif not self._failed:
+        else:
             for command in commands:
-                self._carry_out(command)
+                self._do(partial(self._carry_out, command))
+
+    def _do(self, act: Callable[[], None]) -> None:
+        """Do what follows a commit, unless something has failed. What others wait behind must not be lost unseen."""
+        if self._failed:
+            return
+        try:
+            act()
+        except Exception as problem:  # noqa: BLE001 - a bug: what was ordered is not done, and its end would never come
+            self._fail(problem)
 
     def _store_for(self, *, stored: bool, urgent: bool) -> None:
         """Commit as the commands of a step need it; acknowledgements and the like may wait for others."""
@@ -242,8 +255,8 @@ class Engine:
         self.store()
         if self._under_way:
             self._under_way[-1].then.append(act)
-        elif not self._failed:
-            act()
+        else:
+            self._do(act)
 
     async def settled(self) -> None:
         """Return once the store has confirmed what is committed by now."""
@@ -287,10 +300,18 @@ class Engine:
             self._commit(durable=True)
 
     def _commit(self, *, durable: bool, empty: bool = False) -> bool:
-        """Commit all that is to be saved, or nothing (`empty`); False: it failed.
+        """Commit all that is to be saved, or nothing (`empty`); False: it failed, and nothing goes on from there.
 
         It may be under way then: what follows waits behind it.
         """
+        try:
+            self._begin_commit(durable=durable, empty=empty)
+        except Exception as problem:  # noqa: BLE001 - what was to be saved is in no store, whatever kept it out
+            self._fail(problem)
+            return False
+        return True
+
+    def _begin_commit(self, *, durable: bool, empty: bool) -> None:
         saves, self._saves = self._saves, []
         writes, self._writes = self.repository.writes(saves) + self._writes, []
         lock = self.machine.system.lock()
@@ -300,15 +321,11 @@ class Engine:
             empty = True
         faultpoints.reach("system.before_store_commit")
         commit, started = DONE, 0.0
-        try:
-            if writes or durable or empty:
-                started = time.perf_counter()
-                commit = self._store.commit(writes, durable=durable)
-                if commit.done():
-                    commit.result()
-        except StoreError as problem:
-            self._fail(problem)
-            return False
+        if writes or durable or empty:
+            started = time.perf_counter()
+            commit = self._store.commit(writes, durable=durable)
+            if commit.done():
+                commit.result()
         under_way = _UnderWay(commit, durable, started, saves, lock)
         if commit.done() and not self._under_way:
             self._stored(under_way)
@@ -316,7 +333,6 @@ class Engine:
             self._under_way.append(under_way)
             if not commit.done():
                 commit.add_done_callback(self._confirmed)
-        return True
 
     def _confirmed(self, _: object) -> None:
         """The store is done with a commit: what waits behind it may begin, up to the next one that is under way."""
@@ -329,8 +345,7 @@ class Engine:
                 return
             self._stored(first)
             for act in first.then:
-                if not self._failed:
-                    act()
+                self._do(act)
 
     def _stored(self, done: _UnderWay) -> None:
         if done.started:

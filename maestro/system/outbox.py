@@ -112,13 +112,16 @@ class Outbox:
             self._engine.feed(facts.OutboxMessageRefused(message.number))
         except SiblingError as problem:
             self._late(message, problem)
+        except Exception as problem:  # noqa: BLE001 - logged; not again at once
+            self._log.exception("outbox message failed", message=message.kind, instance=message.instance_id)
+            self._late(message, problem)
         else:
             self._engine.feed(facts.OutboxMessageDone(message.number))
         finally:
             self._busy.discard(message.instance_id)
             self._more.set()
 
-    def _late(self, message: OutboxMessage, problem: SiblingError) -> None:
+    def _late(self, message: OutboxMessage, problem: Exception) -> None:
         """Try again later, ever later; give it up after about a day."""
         in_vain = isinstance(problem, SiblingRefused | NeverAsked)
         ended = facts.OutboxMessageRefused if in_vain else facts.OutboxMessageUnanswered

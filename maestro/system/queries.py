@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 import orjson
 
+from maestro import logs
 from maestro.events import BadInput, edited
 from maestro.messages.answers import Answer, Code
 from maestro.messages.decisions import Decision, Reconsider
@@ -89,6 +90,7 @@ class Questions:
         self._changes = changes
         self._webhooks = webhooks
         self._system = engine.machine.system
+        self._log = logs.get()
         self._measure = measure
         self._epoch = epoch
         self._last_ticket = 0
@@ -103,10 +105,21 @@ class Questions:
 
     def ask(self, question: Question, give: Give) -> None:
         """Answer a question, now or later, exactly once."""
+        given = False
+
+        def once(answer: Answer) -> None:
+            nonlocal given
+            given = True
+            give(answer)
+
         try:
-            self._ask(question, give)
+            self._ask(question, once)
         except BadInput as problem:
             give(Answer(Code.INVALID, message=str(problem)))
+        except Exception as problem:  # noqa: BLE001 - logged; who asks is answered
+            failed = self._failed(problem)
+            if not given:
+                give(failed)
 
     def _ask(self, question: Question, give: Give) -> None:  # noqa: C901, PLR0912 - one for each kind of question
         match question:
@@ -181,7 +194,12 @@ class Questions:
     def _show(self, give: Give, answer: Callable[[], Answer]) -> None:
         """Answer from what the state and the store say. What is shown is stored: a crash takes none of it back."""
         self._engine.store()
-        shown = answer()
+        try:
+            shown = answer()
+        except BadInput:
+            raise
+        except Exception as problem:  # noqa: BLE001 - as above
+            shown = self._failed(problem)
         self._engine.once_stored(lambda: give(shown))
 
     def _look_up(  # noqa: PLR0911 - one for each question
@@ -324,4 +342,12 @@ class Questions:
     def _describe_all(self) -> None:
         waiting, self._describing = self._describing, []
         for give in waiting:
-            give(views.described(self._system, self._depths, self._epoch))
+            try:
+                give(views.described(self._system, self._depths, self._epoch))
+            except Exception as problem:  # noqa: BLE001 - as above; the others are answered, too
+                give(self._failed(problem))
+
+    def _failed(self, problem: Exception) -> Answer:
+        """Say that a question cannot be answered for a defect: nobody is to wait for it."""
+        self._log.exception("a question could not be answered")
+        return Answer(Code.UNAVAILABLE, message=f"it cannot be answered ({type(problem).__name__}: {problem})")

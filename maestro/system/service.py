@@ -31,7 +31,7 @@ from maestro.store.door import open_stores
 from maestro.store.rest_mark import RestMark, RestMarks
 from maestro.store.row_store import RowStore
 from maestro.system.leave import Leave
-from maestro.system.open_system import OpenSystem
+from maestro.system.open_system import EXIT_FAILED, OpenSystem
 from maestro.system.passivation import Passivation
 from maestro.system.policies import policies_of
 from maestro.system.published_lock import PublishedLock
@@ -91,8 +91,15 @@ class SystemService:
         opened = await self._try_open()
         if not opened or self._settings.broker.shared:
             self._opening = asyncio.create_task(self._keep_open())
+            self._opening.add_done_callback(self._died)
         if self._settings.actors.idle_after:
             self._passivating = asyncio.create_task(self._passivation.run())
+
+    def _died(self, task: asyncio.Task[None]) -> None:
+        """What keeps the system open has ended by a defect: another process starts from the store."""
+        if not task.cancelled() and task.exception() is not None:
+            self._log.error("background task died", exc_info=task.exception())
+            os._exit(EXIT_FAILED)
 
     async def _keep_open(self) -> None:
         """Open as soon as it can be done; shut as soon as the broker's events are another installation's."""
@@ -112,7 +119,10 @@ class SystemService:
             self._log.error("the broker's events are another installation's: shut", reason=self._owner.foreign)
             self._problem = self._owner.foreign
             self._lock.unknown(self._problem)
-            await opened.end()
+            try:
+                await opened.end()
+            except StoreError as problem:  # what was not confirmed is done again, or by the other one
+                self._log.error("the store did not confirm all in time", cause=str(problem))
 
     async def _try_open(self) -> bool:
         if refusal := self._owner.foreign:

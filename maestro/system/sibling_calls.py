@@ -153,8 +153,10 @@ class SiblingCalls:
     def _feed(self, fact: Fact) -> do.Command | None:
         """Let the answer happen; return the command among what it leads to that goes on here."""
         self._answering = True
-        self._engine.feed(fact)
-        self._answering = False
+        try:
+            self._engine.feed(fact)
+        finally:
+            self._answering = False
         if type(fact) is facts.OriginsFetched and fact.document_id not in self._system.documents:
             self.remove_units(fact.document_id)
         following, self._next = self._next, None

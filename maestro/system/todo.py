@@ -28,7 +28,7 @@ def origin_of(doc: Document) -> tuple[str, str]:
     """Return what started the held instance, as people name it: the event in words, and what its payload says."""
     event = json_text.loads(doc.origin or doc.pending_event)
     event = event if isinstance(event, dict) else {}
-    return titles.words(event.get("name")), titles.gist(event.get("payload"))
+    return json_text.plain(titles.words(event.get("name"))), json_text.plain(titles.gist(event.get("payload")))
 
 
 class Todo:

@@ -114,5 +114,5 @@ def event_of(unit: Unit) -> tuple[str, str]:
         return "", ""
     name = event.get("name")
     told = (name if isinstance(name, str) else ""), gist(event.get("payload"))
-    shown, about = (text.encode(errors="replace").decode() for text in told)  # it may hold a lone surrogate
+    shown, about = map(json_text.plain, told)
     return shown, about

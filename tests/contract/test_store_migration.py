@@ -133,6 +133,46 @@ async def test_one_that_broke_off_is_begun_again(
     assert {one: rows_of(RowsOf(await stores.read(one))) for one in SYSTEMS} == before
 
 
+async def test_one_that_breaks_off_among_its_last_steps_leaves_nothing_to_start_on(
+    files: Path, stores: PostgresStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = of_files(files)
+    kept = files / "systems" / "sysA.db.migrated"
+    kept.write_bytes(b"of an earlier one")
+    replace = Path.replace
+
+    def broken(self: Path, target: Path) -> Path:
+        if self.name == "sysB.db":
+            raise OSError(5, "Input/output error")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        await moved(stores, files)
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match="are in PostgreSQL"):
+        await FileStores(files).enter(begin_start(files))
+    assert [one.same for one in await moved(stores, files)] == [True]
+    assert store_files(files) == []
+    assert kept.read_bytes() == b"of an earlier one"
+    assert {one: rows_of(RowsOf(await stores.read(one))) for one in SYSTEMS} == before
+
+
+async def test_half_a_copy_is_not_brought_back(
+    files: Path, stores: PostgresStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise StoreError("away")
+
+    monkeypatch.setattr(migration, "_refill", broken)
+    with pytest.raises(StoreError, match="away"):
+        await moved(stores, files)
+    monkeypatch.undo()
+    (half,) = await moved(stores, files, back=True, replace=True)
+    assert "broke off" in half.problem
+    assert len(store_files(files)) == 2
+
+
 class RowsOf:
     """What is read of a system."""
 

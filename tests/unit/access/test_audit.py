@@ -171,3 +171,29 @@ async def test_a_file_that_could_not_be_removed_is_no_damage(tmp_path: Path, mon
         await log.record(entry(f"more{number}"))
     assert len(audit_files(tmp_path)) == 2
     audit_reader.verify(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+async def test_an_empty_new_file_that_a_failed_write_left_is_used(tmp_path: Path, keep: int) -> None:
+    log = AuditLog(tmp_path, 1024, keep=keep)
+    number = 0
+    while log._size < 1024:
+        number += 1
+        await log.record(entry(f"user{number}"))
+    log._file(log._number + 1).touch()
+    await asyncio.wait_for(log.record(entry("after it")), 5.0)
+    assert len(audit_files(tmp_path)) == min(keep, 2)
+    assert [line["who"] for line in audit_reader.lines(tmp_path)][-1] == "after it"
+    audit_reader.verify(tmp_path)
+
+
+async def test_whatever_keeps_a_line_out_who_decides_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = AuditLog(tmp_path, 1024)
+
+    def raise_it(_entries: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(log, "_append", raise_it)
+    with pytest.raises(AuditError, match="a bug"):
+        await asyncio.wait_for(log.record(entry("ana")), 5.0)
+    assert log.problem == "a bug"

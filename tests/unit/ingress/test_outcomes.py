@@ -13,6 +13,7 @@ from maestro.broker.topology import OUTCOMES, OUTCOMES_PASSED
 from maestro.events import ReplayRef
 from maestro.ingress.outcomes import Outcomes, ended
 from maestro.messages.ingress import Ended
+from maestro.system.arrivals import accept_failure
 
 REF = {"id": "d1", "instance_id": "p1", "send": "d1/p1/1", "system_id": "sysA"}
 
@@ -38,6 +39,17 @@ def test_a_replay_that_failed_says_why() -> None:
     found = ended(said, 1)
     assert found is not None
     assert (found[1].cause, found[1].stored) == ("it raised", False)
+
+
+def test_half_an_emoji_in_what_it_says_can_be_stored() -> None:
+    said = body(name="calc.exception", systemId="sysA", scope="reprocessing", instanceId="re1", reprocessing=REF,
+                payload={"message": "it raised: @"}).replace(b"@", b"\\ud83d")  # fmt: skip
+    found = ended(said, 1)
+    assert found is not None
+    assert found[1].cause == "it raised: ?"
+    reported = accept_failure(b'{"name":"e","reprocessing":{"id":"d1"},"payload":{"message":"\\ud83d"}}')
+    assert reported is not None
+    assert reported.cause == "e: ?"
 
 
 def test_a_failure_of_domain_names_no_system() -> None:

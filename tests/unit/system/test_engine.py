@@ -8,12 +8,12 @@ import orjson
 import pytest
 
 from maestro.rules import facts
-from maestro.rules.commands import AckDelivery, Command, Look
+from maestro.rules.commands import AckDelivery, Command, Look, Topic
 from maestro.rules.document import Document, HistoryEntry
 from maestro.rules.impact import Impacted, Origin
 from maestro.rules.machine import Machine
 from maestro.rules.rendering import document_json
-from maestro.rules.state import Lock, OutboxKind, OutboxMessage, Rules, System
+from maestro.rules.state import CommitUnderWay, Lock, OutboxKind, OutboxMessage, Rules, System
 from maestro.rules.status import Status
 from maestro.rules.step import SaveUnit
 from maestro.store.base import Commit, Write
@@ -81,6 +81,52 @@ async def test_a_store_that_fails_ends_it() -> None:
     assert len(bench.problems) == 1
     assert bench.done == asked
     assert list(bench.store.rows(DELIVERIES)) == []
+
+
+async def test_what_cannot_be_stored_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever keeps it out of the store: what was ordered with it is not done by a later commit."""
+    bench = Bench()
+    bench.engine.feed(ARRIVAL, BODY)
+    asked = list(bench.done)
+
+    def raise_it(*_: Any, **__: Any) -> Any:
+        raise TypeError("str is not valid UTF-8: surrogates not allowed")
+
+    monkeypatch.setattr(bench.store, "commit", raise_it)
+    bench.engine.feed(facts.ImpactFound(bench.machine.system.judging_token, ()))
+    bench.engine.flush()
+    monkeypatch.undo()
+    bench.engine.feed(facts.Committed(bench.machine.system.judging_token))
+    bench.engine.flush()
+    assert [type(problem) for problem in bench.problems] == [TypeError]
+    assert bench.done == asked
+    assert list(bench.store.rows(DELIVERIES)) == []
+
+
+async def test_a_command_that_cannot_be_carried_out_ends_it() -> None:
+    bench = Bench()
+
+    def raise_it(_: Command) -> None:
+        raise RuntimeError("a bug")
+
+    bench.engine._carry_out = raise_it
+    bench.engine.feed(ARRIVAL, BODY)
+    bench.engine._carry_out = bench.done.append
+    bench.engine.once_stored(lambda: bench.done.append(AckDelivery(1)))
+    assert [str(problem) for problem in bench.problems] == ["a bug"]
+    assert bench.done == []
+
+
+async def test_it_is_idle_once_no_commit_is_under_way() -> None:
+    """A run's commit is no event that is judged."""
+    bench = Bench()
+    bench.machine.system.commits_under_way[7] = CommitUnderWay("i9", "", 0.0)
+    idle = asyncio.ensure_future(bench.engine.idle())
+    await asyncio.sleep(0)
+    assert not idle.done()
+    del bench.machine.system.commits_under_way[7]
+    bench.engine.feed(facts.Woken(Topic.STALL, ""))
+    await asyncio.wait_for(idle, 1.0)
 
 
 async def test_a_lock_that_was_loaded_and_ends_in_the_first_step_is_published_as_open(

@@ -48,6 +48,10 @@ def test_a_held_commit_waits_with_what_waits_behind_it(it: Rules) -> None:
     assert (item.event, item.about) == ("rectify quote", "USD · 1.5 · true")
     assert item.says == "approve or skip: commit, and replay 2"
     assert item.since.endswith("Z")
+    doc.origin = b'{"name":"rectify.quote.request","payload":{"note":"half an emoji: \\ud83d"}}'
+    (item,) = listed(it)
+    assert item.about == "half an emoji: ?"
+    assert Todo(it.system, it.repository).answer(None).code is Code.OK
 
 
 @pytest.mark.parametrize(
