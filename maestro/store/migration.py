@@ -26,6 +26,8 @@ from maestro.whole_file import sync_folder
 #: In the place of an owner: a copy that is not complete, and one that nobody has used yet.
 _BEGUN: Final = "migrating "
 _MIGRATED: Final = "migrated"
+#: Likewise, of systems that are being copied from PostgreSQL: their owners are fenced by then.
+_LEAVING: Final = "moving to files"
 #: What is kept of a store's file once its system is in PostgreSQL.
 KEPT: Final = ".migrated"
 _TABLES: Final = (
@@ -61,6 +63,7 @@ async def to_postgres(
     there: dict[str, str] = {}
     if not dry:
         await stores.take(installation)
+        await _refuse_nodes(stores)
         there = await stores.lives()
     elif await stores.version():
         there = await stores.lives()
@@ -92,6 +95,9 @@ async def to_files(data_dir: Path, stores: PostgresStores, *, dry: bool, replace
     """
     whole = True
     systems, lives = await stores.systems(), await stores.lives()
+    if not dry:
+        await _refuse_nodes(stores)
+        await stores.settled([one for one in systems if not lives.get(one, "").startswith(_BEGUN)], _LEAVING)
     for system_id in systems:
         if lives.get(system_id, "").startswith(_BEGUN):
             whole = False
@@ -108,6 +114,15 @@ async def to_files(data_dir: Path, stores: PostgresStores, *, dry: bool, replace
         await stores.settled(systems, _MIGRATED)
         await stores.leave()
         elsewhere_mark(data_dir).unlink(missing_ok=True)
+
+
+async def _refuse_nodes(stores: PostgresStores) -> None:
+    """Raise `StoreError` while a node of a cluster may work on these stores."""
+    if joined := await stores.joined():
+        raise StoreError(
+            f"PostgreSQL: nodes of the cluster hold a lease: {', '.join(joined)}: stop them in order first; the lease "
+            f"of one that was killed is broken by any other that runs"
+        )
 
 
 async def _into_postgres(

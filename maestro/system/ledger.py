@@ -28,8 +28,9 @@ from maestro.system import ledger_records
 CLOCKS = 1.0
 #: Commits that Discovery is asked about for the sake of one computation.
 MOST_CANDIDATES = 100
-#: Rows looked up in one turn of the loop: a few milliseconds.
+#: Rows looked up in one turn of the loop, and entries of the log that are gone through: a few milliseconds.
 AT_ONCE = 2000
+LOG_AT_ONCE = 200
 
 
 class Ledger:
@@ -103,7 +104,7 @@ class Ledger:
             await asyncio.sleep(0)
         return missed(reads.rows, owed.branch, owed.instance_id, lasts)
 
-    def candidates(self, owed: Owed, timestamp: str) -> tuple[MissedCommit, ...] | None:
+    async def candidates(self, owed: Owed, timestamp: str) -> tuple[MissedCommit, ...] | None:
         """Return the commits of others that changed rows since a computation began, newest first.
 
         `timestamp`: of its origin event; one ahead of our clock is taken for as much earlier, and a second more. None:
@@ -116,6 +117,8 @@ class Ledger:
         since = moment - CLOCKS - max(0.0, moment - owed.at)
         found: list[MissedCommit] = []
         for number in range(owed.number - 1, 0, -1):
+            if number % LOG_AT_ONCE == 0:
+                await asyncio.sleep(0)
             log = self._store.get(ledger_records.LOG, ledger_records.key(number))
             if log is None or not log.get("at") or len(found) > MOST_CANDIDATES:
                 return None

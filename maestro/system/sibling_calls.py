@@ -350,7 +350,7 @@ class SiblingCalls:
         candidates = None
         if owed.reads and reads is None:
             origin = await self._platform.process_memory.origin(owed.instance_id)
-            candidates = self._ledger.candidates(owed, origin.timestamp if origin is not None else "")
+            candidates = await self._ledger.candidates(owed, origin.timestamp if origin is not None else "")
         missed = await self._ledger.missed(owed, reads)
         overlooked = await self._ledger.overlooked(owed, footprint)
         return self._ledger.fetched(owed, footprint, reads, missed, overlooked, candidates)

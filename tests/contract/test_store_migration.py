@@ -14,6 +14,7 @@ from maestro.store.installation import begin_start
 from maestro.store.places import elsewhere_mark, store_files, store_path
 from maestro.store.postgres.stores import PostgresStores
 from maestro.store.row_store import RowStore, contents
+from maestro.store.rows import Source
 from maestro.store.sqlite import open_store
 from tests.support.cli import maestro
 from tests.support.postgres import PostgresNode
@@ -156,6 +157,35 @@ async def test_one_that_breaks_off_among_its_last_steps_leaves_nothing_to_start_
     assert store_files(files) == []
     assert kept.read_bytes() == b"of an earlier one"
     assert {one: rows_of(RowsOf(await stores.read(one))) for one in SYSTEMS} == before
+
+
+async def test_nothing_is_moved_while_a_node_holds_a_lease_and_owners_are_fenced_before_they_are_read(
+    files: Path, stores: PostgresStores
+) -> None:
+    await moved(stores, files)
+    async with stores.connection() as connection:
+        await connection.execute(
+            "INSERT INTO maestro.nodes (node, incarnation, beat, url, capacity, draining, holds_events, version,"
+            " schema, settings_digest, joined) VALUES ('b', 1, 9, '', 1, false, false, '', 1, '', 1)"
+        )
+    with pytest.raises(StoreError, match="hold a lease: b: stop them"):
+        await moved(stores, files, back=True)
+    async with stores.connection() as connection:
+        await connection.execute("UPDATE maestro.nodes SET beat = 0")
+    await stores.enter(begin_start(files))
+    owner = await stores.open("sysA")
+    read = stores.read
+
+    async def written_to_meanwhile(system_id: str) -> Source:
+        if system_id == "sysA":
+            with pytest.raises(StoreError):
+                await owner.commit([Put("t", "late", {})], durable=True)
+        return await read(system_id)
+
+    stores.read = written_to_meanwhile  # type: ignore[method-assign]
+    assert [one.problem for one in await moved(stores, files, back=True)] == ["", ""]
+    owner.close()
+    assert ("t", "late", b"{}") not in of_files(files)["sysA"]
 
 
 async def test_half_a_copy_is_not_brought_back(

@@ -48,6 +48,7 @@ _SYSTEMS: Final = "SELECT id FROM maestro.systems ORDER BY id"
 _SETTLE: Final = "UPDATE maestro.systems SET life = %s, epoch = epoch + 1 WHERE id = ANY(%s)"
 _LEAVE: Final = "UPDATE maestro.installation SET id = %s, run = ''"
 _LIVES: Final = "SELECT id, life FROM maestro.systems"
+_JOINED: Final = "SELECT node FROM maestro.nodes WHERE beat > 0 ORDER BY node"
 _STATES: Final[LiteralString] = f"SELECT id, {schema.STATE} FROM maestro.systems WHERE id = ANY(%s)"  # noqa: S608 - constant
 _RESTED: Final[LiteralString] = f"""
     INSERT INTO maestro.rest_marks (system, state, mark)
@@ -188,6 +189,11 @@ class PostgresStores:
         """Return what each system's last owner was."""
         async with self.connection() as connection:
             return dict(await execute(connection, _LIVES, (), self._seconds))
+
+    async def joined(self) -> list[str]:
+        """Return the nodes of a cluster that hold a lease: they run, or have not been stopped in order."""
+        async with self.connection() as connection:
+            return [node for (node,) in await execute(connection, _JOINED, (), self._seconds)]
 
     async def states(self, system_ids: Iterable[str]) -> dict[str, str]:
         """See `Stores.states`."""

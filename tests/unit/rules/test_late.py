@@ -1,5 +1,6 @@
 """What is stale after its commit: listed, gathered, and replayed by a late reprocessing."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import orjson
@@ -219,7 +220,7 @@ def without_dataset(it: Driver, origin: str) -> None:
     it.impact(footprint=footprint())
     it.committed()
     owed = it.system.ledger.owed[it.last(do.FetchOwed).number]
-    candidates = Ledger(it.store, lambda: None).candidates(owed, origin)
+    candidates = asyncio.run(Ledger(it.store, lambda: None).candidates(owed, origin))
     it.tell(facts.OwedFetched(owed.number, owed.footprint, candidates=candidates))
 
 
