@@ -42,21 +42,27 @@ def drop_texts(system: System, instance_id: str, owner: Delivery | Document, ste
 
     The caller saves `owner`, whose commit they must not outlast.
     """
+    under_way = {
+        number
+        for number, earlier in system.texts_under_way.items()  # some were dropped for an earlier event of the instance
+        if instance_id == (earlier.instance_id if isinstance(earlier, Delivery) else earlier.held_instance)
+    }
+    # What had no answer counts, whatever the answers to others are.
+    unanswered = owner.text_late and not any(of is owner for of in system.texts_under_way.values())
     dropped = False
-    if _may_still_come(system, instance_id):
-        owner.text_late = True
-    for number, earlier in list(system.texts_under_way.items()):
-        of = earlier.instance_id if isinstance(earlier, Delivery) else earlier.held_instance
-        if of == instance_id and not owner.text_late:  # it was dropped for an earlier event of the instance
-            owner.text_late = True
-            system.texts_under_way[number] = owner
     for message in list(system.outbox.values()):
         if message.kind is OutboxKind.STATUS and message.instance_id == instance_id:
-            if message.number in system.outbox_begun and not owner.text_late:
-                owner.text_late = True
-                system.texts_under_way[message.number] = owner
+            if message.number in system.outbox_begun:
+                under_way.add(message.number)
             _forget(system, message.number, step)
             dropped = True
+    if unanswered or _may_still_come(system, instance_id):
+        owner.text_late = True
+        for number in under_way:
+            system.texts_under_way.pop(number, None)
+    elif under_way:
+        owner.text_late = True
+        system.texts_under_way |= dict.fromkeys(under_way, owner)
     return dropped
 
 
@@ -89,7 +95,7 @@ def on_outbox_message_refused(system: System, fact: facts.OutboxMessageRefused, 
 def _answered(system: System, number: int, step: Step) -> None:
     """A text that was dropped while it was under way is there now, or never will be."""
     owner = system.texts_under_way.pop(number, None)
-    if owner is not None:
+    if owner is not None and not any(of is owner for of in system.texts_under_way.values()):
         visibility.text_settled(system, owner, step)
 
 

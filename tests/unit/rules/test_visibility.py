@@ -12,7 +12,9 @@ from maestro.rules import facts
 from maestro.rules.delivery import Sight
 from maestro.rules.ledger import Footprint
 from maestro.rules.ledger_book import StaleState
+from maestro.rules.outbox import tell_status
 from maestro.rules.staleness import NOT_VISIBLE
+from maestro.rules.step import Step
 from maestro.rules.visibility import REFUSED_LIMIT, REFUSED_TIMES, TEXT_COMES_WITHIN, VISIBILITY
 from maestro.rules.visible import BEHIND, LONG, PAUSES, Look, Looks
 from tests.unit.rules.driver import P1, Driver
@@ -609,3 +611,33 @@ def test_one_that_is_refused_for_minutes_keeps_no_other_from_being_looked_at(m: 
     asked = m.only(do.SetFinished)
     m.tell(facts.FinishedRefused(asked.key, asked.token, "400"))
     assert [due.key for due in m.commands if isinstance(due, do.WakeAt | do.Look)] == ["m-i1", "m-i2"]
+
+
+def test_the_answer_to_one_text_says_nothing_of_another_that_is_under_way() -> None:
+    m = Driver()
+    m.hold()
+    step = Step()
+    tell_status(m.system, "i1", "another", step)
+    first, second = m.system.outbox
+    for number in (first, second):
+        m.tell(facts.OutboxMessageBegun(number))
+    m.approve()
+    assert m.doc.text_late
+    m.tell(facts.OutboxMessageDone(first))
+    assert m.doc.text_late
+    m.tell(facts.OutboxMessageDone(second))
+    assert not m.doc.text_late
+
+
+def test_the_answer_to_one_text_says_nothing_of_another_that_had_none() -> None:
+    m = Driver()
+    m.hold()
+    step = Step()
+    tell_status(m.system, "i1", "another", step)
+    first, second = m.system.outbox
+    m.tell(facts.OutboxMessageBegun(first))
+    m.tell(facts.OutboxMessageUnanswered(first))
+    m.tell(facts.OutboxMessageBegun(second))
+    m.approve()
+    m.tell(facts.OutboxMessageDone(second))
+    assert m.doc.text_late
