@@ -50,6 +50,11 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     if usurped:
         fact = replace(fact, key=identity.other(fact.key, fact.instance_id, recognising.reprocessing_of(fact)))
         known = system.deliveries.get(fact.key)
+    if known is None and fact.redelivered and fact.key:
+        # Its id was another's when it came first; that one may have been given back, and forgotten, since.
+        another = identity.other(fact.key, fact.instance_id, recognising.reprocessing_of(fact))
+        known = system.deliveries.get(another)
+        fact = fact if known is None else replace(fact, key=another)
     refs: tuple[int, ...] = ()
     if known is not None and known.doubt and known.verdict is Verdict.ERROR and _is_new_delivery(known, fact):
         system.last_arrived = known

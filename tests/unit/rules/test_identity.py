@@ -335,3 +335,19 @@ def test_ten_within_a_minute_are_no_storm_and_few_instances_are_watched(m: Drive
     for number in range(1100):
         m.tell(facts.EventArrived(f"d-{number}", f"j{number}", "n", "master", "t", ref=number))
     assert len(m.system.persisted) == 1000
+
+
+def test_what_came_with_anothers_id_is_known_when_it_comes_again_although_that_one_is_forgotten(m: Driver) -> None:
+    m.arrive("a", instance="i1")
+    m.impact()
+    m.committed()
+    m.arrive("a", instance="i2")
+    rejected = m.last(do.DeadLetterEvent)
+    m.restart()
+    del m.system.deliveries["m-a"]
+    m.arrive("a", instance="i2", redelivered=True)
+    assert not m.asked(do.AskImpact)
+    assert not m.asked(do.Commit)
+    assert m.system.deliveries[rejected.key].verdict is Verdict.ERROR
+    m.arrive("a", instance="i3", redelivered=True)
+    assert m.asked(do.AskImpact), "another one has the id to itself"
