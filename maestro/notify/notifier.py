@@ -157,10 +157,10 @@ class Notifier:
             else:
                 state.delivered += 1
                 self._log.info("notify.told", **facts)
-            self._registry.count(metrics.NOTICES, way.name, outcome)
             failures = 0
             self._book.told(way.name, due, time.time())
             await self._save()
+            self._registry.count(metrics.NOTICES, way.name, outcome)  # what is counted is not told again after a crash
 
     def _next(self, way: Way) -> list[Due]:
         """Return what one message tells: all that is due at the highest step."""

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.webdriver import ActionChains
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -207,8 +208,8 @@ class Browser:
         self.until(chosen, f"{option!r} of {name!r} to be chosen")
 
     def key(self, *keys: str) -> None:
-        """Press keys wherever the focus is."""
-        self.driver.switch_to.active_element.send_keys(*keys)
+        """Press keys wherever the focus is, also when the page is rendered again meanwhile."""
+        ActionChains(self.driver).send_keys(*keys).perform()
 
     def tab_to(self, name: str, limit: int = 60) -> None:
         """Press Tab until the focus is on what has this name."""
