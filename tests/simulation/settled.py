@@ -93,7 +93,9 @@ def _one_place(tenant: Tenant, uid: str, instance: str) -> None:
     places, uids = set(), {uid}
     if instance in siblings.taken:
         places.add("committed")
-    committed_too = instance in siblings.uncertain or uid in host.watch.judged_anew
+    # What was promised to a sync persist may have been published as an event as well, and forgotten by that id.
+    known_as = {uid, *(one for one, of in tenant.accepted.items() if of == instance)}
+    committed_too = instance in siblings.uncertain or not known_as.isdisjoint(host.watch.judged_anew)
     for id_, row in host.watch.documents.items():
         if row["held_instance"] == instance:
             committed_too |= row["held_committed"]
