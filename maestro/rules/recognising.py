@@ -38,6 +38,8 @@ def known(system: System, fact: facts.EventArrived) -> Delivery | None:
         return latest if fact.redelivered or fact.from_wait_queue else None
     if latest is None or not latest.done or (fact.call and fact.call in latest.calls):
         return latest
+    if latest.doubt:
+        return latest  # its commit may have been made: nothing makes it again but a person's word
     if latest.verdict is Verdict.PENDING and any(doc.number == latest.number for doc in system.live.values()):
         return latest  # its commit is held, and may still be made: it is under way
     return latest if not latest.heard and system.now - latest.done_at <= HEARD_WITHIN else None

@@ -7,6 +7,7 @@ from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts, identity
 from maestro.rules.delivery import Verdict
+from maestro.rules.doubt import CommitEnd, Finding
 from maestro.store.base import Put
 from tests.unit.rules.driver import P1, Driver
 
@@ -335,6 +336,19 @@ def test_ten_within_a_minute_are_no_storm_and_few_instances_are_watched(m: Drive
     for number in range(1100):
         m.tell(facts.EventArrived(f"d-{number}", f"j{number}", "n", "master", "t", ref=number))
     assert len(m.system.persisted) == 1000
+
+
+def test_a_sync_persist_in_doubt_is_not_committed_again_because_its_caller_asks_again(m: Driver) -> None:
+    sync(m)
+    m.impact()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.UNPROVABLE)
+    assert m.only(do.Reply).code is not Code.OK, "the caller has heard it"
+    assert len(list(m.system.open_doubts)) == 1
+    sync(m)
+    assert not m.asked(do.AskImpact)
+    assert m.only(do.Reply).code is not Code.OK
+    assert m.log.count(m.last(do.Commit)) == 1
 
 
 def test_what_came_with_anothers_id_is_known_when_it_comes_again_although_that_one_is_forgotten(m: Driver) -> None:
