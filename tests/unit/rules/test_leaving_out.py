@@ -51,27 +51,6 @@ def paused_with_p2_aside(m: Driver) -> None:
     assert m.doc.status is Status.PAUSED
 
 
-def test_nothing_is_left_out_or_retried_while_a_retry_waits_for_a_proof(m: Driver) -> None:
-    """The retry goes on with the units as they were stored when it was asked for."""
-    m.run(P1, P2)
-    m.sent()
-    m.result("re1", "p1")
-    m.replay_impact()
-    m.commit_ends(CommitEnd.REFUSED, do.CommitReplay)
-    m.proof(Finding.UNPROVABLE)
-    m.queues_updated()
-    m.notified()
-    m.retry()
-    waits = "conflict: reprocessing d1 is being retried by anna: that waits for a proof of its commit in doubt"
-    assert refused(m, leave(m, "p2")) == waits
-    m.retry()
-    assert f"{m.only(do.Reply).code}: {m.only(do.Reply).message}" == waits
-    m.proof(Finding.NO_ROWS)
-    assert m.only(do.Reply).code is Code.CONFLICT, "the first one's answer"
-    m.tell(leave(m, "p2"))
-    assert m.only(do.Reply).code is Code.OK
-
-
 # --- the preview and the approval -------------------------------------------------------------------------------
 
 
@@ -293,6 +272,20 @@ def left_in_doubt(m: Driver) -> str:
     m.end()
     [doubt] = m.system.open_doubts
     return doubt.key
+
+
+def test_nothing_is_left_out_or_retried_while_a_retry_waits_for_a_proof(m: Driver) -> None:
+    """The retry goes on with the units as they were stored when it was asked for."""
+    left_in_doubt(m)
+    m.retry()
+    waits = "conflict: reprocessing d1 is being retried by anna: that waits for a proof of its commit in doubt"
+    assert refused(m, leave(m, "p2")) == waits
+    m.retry()
+    assert f"{m.only(do.Reply).code}: {m.only(do.Reply).message}" == waits
+    m.proof(Finding.NO_ROWS)
+    assert m.only(do.Reply).code is Code.CONFLICT, "the first one's answer"
+    m.tell(leave(m, "p2"))
+    assert m.only(do.Reply).code is Code.OK
 
 
 def test_a_unit_whose_replay_is_said_to_be_made_is_not_left_out(m: Driver) -> None:

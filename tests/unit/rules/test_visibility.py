@@ -613,12 +613,17 @@ def test_one_that_is_refused_for_minutes_keeps_no_other_from_being_looked_at(m: 
     assert [due.key for due in m.commands if isinstance(due, do.WakeAt | do.Look)] == ["m-i1", "m-i2"]
 
 
-def test_the_answer_to_one_text_says_nothing_of_another_that_is_under_way() -> None:
+def with_two_texts() -> tuple[Driver, int, int]:
+    """A held instance, and the numbers of two status texts of it in the outbox."""
     m = Driver()
     m.hold()
-    step = Step()
-    tell_status(m.system, "i1", "another", step)
+    tell_status(m.system, "i1", "another", Step())
     first, second = m.system.outbox
+    return m, first, second
+
+
+def test_the_answer_to_one_text_says_nothing_of_another_that_is_under_way() -> None:
+    m, first, second = with_two_texts()
     for number in (first, second):
         m.tell(facts.OutboxMessageBegun(number))
     m.approve()
@@ -630,11 +635,7 @@ def test_the_answer_to_one_text_says_nothing_of_another_that_is_under_way() -> N
 
 
 def test_the_answer_to_one_text_says_nothing_of_another_that_had_none() -> None:
-    m = Driver()
-    m.hold()
-    step = Step()
-    tell_status(m.system, "i1", "another", step)
-    first, second = m.system.outbox
+    m, first, second = with_two_texts()
     m.tell(facts.OutboxMessageBegun(first))
     m.tell(facts.OutboxMessageUnanswered(first))
     m.tell(facts.OutboxMessageBegun(second))
