@@ -10,7 +10,7 @@ from typing import Final
 from maestro.messages.answers import Code
 from maestro.messages.decisions import UNLIMITED, Budget
 from maestro.rules import commands as do
-from maestro.rules import demanding, facts
+from maestro.rules import demanding, facts, preview
 from maestro.rules.asking import refuse
 from maestro.rules.budget import stricter
 from maestro.rules.document import Approval, Document
@@ -36,13 +36,13 @@ def enough(system: System, doc: Document, fact: Approving, step: Step) -> bool:
     """
     if not demanding.two_approvers(system, doc):
         return True
-    kind, first = _KINDS[type(fact)], doc.first_approval
-    counts = first is not None and not first.spent and first.kind == kind and first.revision == doc.revision
+    kind, first, shown = _KINDS[type(fact)], doc.first_approval, _shown(doc, fact)
+    counts = first is not None and not first.spent and first.kind == kind and _is_of_the_same(first, doc, shown)
     if first is None or not counts or fact.first_revoked:
         budget = UNLIMITED if isinstance(fact, facts.StatusSet | facts.ReconsiderAsked) else fact.budget
         covers = fact.covers if isinstance(fact, facts.Approved) else None
         doc.first_approval = Approval(
-            fact.user, system.now, fact.reason, doc.revision, kind, budget, fact.token, covers=covers
+            fact.user, system.now, fact.reason, doc.revision, kind, budget, fact.token, covers=covers, digest=shown
         )
         step.save(SaveDocument(doc))
         if isinstance(fact, facts.ReconsiderAsked):  # it is answered as a sync persist is
@@ -55,6 +55,18 @@ def enough(system: System, doc: Document, fact: Approving, step: Step) -> bool:
         refuse(fact, Code.CONFLICT, message, step)
         return False
     return True
+
+
+def _shown(doc: Document, fact: Approving) -> str:
+    """Return the digest of what is approved where that may be an earlier preview: of a late reprocessing."""
+    if not doc.late or not isinstance(fact, facts.Approved | facts.StatusSet):
+        return ""
+    given = fact.digest if isinstance(fact, facts.Approved) else ""
+    return given or preview.digest(doc.held_instance, doc.units)
+
+
+def _is_of_the_same(first: Approval, doc: Document, shown: str) -> bool:
+    return first.digest == shown if shown else first.revision == doc.revision
 
 
 def granted(doc: Document, budget: Budget) -> Budget:

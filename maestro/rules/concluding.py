@@ -153,7 +153,7 @@ def apply_resolved(system: System, doc: Document, step: Step) -> None:
         if doubt.document != doc.id or doubt.use is not Use.REPLAY or doubt.open:
             continue
         for unit in doc.units.values():
-            if unit.result_instance != doubt.instance_id or unit.settled:
+            if unit.settled or not doubt.is_about(unit):
                 continue
             if doubt.verdict == Word.MADE:
                 unit.state, unit.done_at = UnitState.DONE, system.now

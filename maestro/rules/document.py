@@ -80,7 +80,7 @@ class Approval:
     user: str
     at: float
     reason: str
-    #: The document's revision that was approved.
+    #: The document's revision when it was approved.
     revision: int
     #: What was asked for: to approve, retry, resume or reconsider.
     kind: str = "approve"
@@ -91,6 +91,8 @@ class Approval:
     spent: bool = False
     #: The approval is for what else becomes pending of its tag, too.
     covers: Covers | None = None
+    #: Of a late reprocessing: the digest of the preview that was approved, which may be an earlier one.
+    digest: str = ""
 
 
 @dataclass(slots=True)
@@ -127,6 +129,8 @@ class Document:
     text_late: bool = False
     #: Its run ended with an accepted result that is not committed, and nothing else was committed since.
     kept: bool = False
+    #: Something else of the system was committed since the result of the unit in flight was accepted.
+    outdated: bool = False
     #: The instance whose replay named the held one as impacted: that is no unit of its own run. Empty: none did.
     held_named_by: str = ""
     #: Units that Discovery named before their own commits: they are judged once these are made.

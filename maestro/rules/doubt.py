@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from maestro.rules.impact import UnitKey
+from maestro.rules.unit import Unit
 
 #: How the reason of such a failure begins.
 IN_DOUBT: Final = "commit in doubt: "
@@ -144,6 +145,10 @@ class Doubt(Struct):
     def reason_given(self) -> str:
         """Why its event, or its reprocessing, failed."""
         return f"{IN_DOUBT}{self.cause}"
+
+    def is_about(self, unit: Unit) -> bool:
+        """Whether it is the commit of the result that the unit has in its current round."""
+        return bool(self.delivery) and self.delivery == unit.result_key
 
     @property
     def open(self) -> bool:

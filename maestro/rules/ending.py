@@ -86,7 +86,7 @@ def _record(system: System, doc: Document, ending: Ending, step: Step) -> None:
     if doc.current is not None:
         _drop_in_flight(system, doc, step, give_up=finished)
     accepted = doc.current is not None and not finished
-    doc.kept = accepted and (started or doc.kept)  # in line behind others it may have been outdated
+    doc.kept = accepted and not doc.outdated and (started or doc.kept)  # in line it may have been outdated, too
     system.file(doc)
     step.save(SaveDocument(doc))
 

@@ -10,10 +10,16 @@ from maestro.rules.ending import SUPERSEDED
 from maestro.rules.settling import answer, reject
 from maestro.rules.state import System
 from maestro.rules.step import SaveDocument, SaveUnit, Step
+from maestro.rules.unit import IN_FLIGHT
 
 
 def outdate(system: System, committed: Document | None, step: Step) -> None:
     """Note that something was committed: by the run of a document, or (None) by flow 1."""
+    for doc in system.live.values():
+        has_result = doc.current is not None and doc.current.state not in IN_FLIGHT
+        if doc is not committed and has_result and not doc.outdated:
+            doc.outdated = True
+            step.save(SaveDocument(doc))
     for doc in list(system.keeping.values()):
         if doc is not committed:
             doc.kept = False

@@ -20,7 +20,7 @@ from maestro.rules.remembering import settled
 from maestro.rules.state import System
 from maestro.rules.status import Status
 from maestro.rules.step import DropUnit, SaveDocument, SavePreview, SaveUnit, Step
-from maestro.rules.unit import Unit
+from maestro.rules.unit import Unit, UnitState
 
 #: Units of one late reprocessing.
 LIMIT: Final = 1000
@@ -149,9 +149,9 @@ def keep_only(system: System, doc: Document, seen: frozenset[UnitKey], step: Ste
 
 def drop_replayed(system: System, doc: Document, step: Step) -> None:
     """At the approval, and at the first start: leave out what was replayed since: it is not stale any more."""
-    if doc.late and not any(unit.sends or unit.settled for unit in doc.order):
+    if doc.late and not any(unit.sends or unit.state is UnitState.DONE for unit in doc.order):
         stale = {one.unit for one in system.ledger.stale.values() if one.document_id == doc.id}
-        left = [unit for unit in doc.order if unit.key in stale]
+        left = [unit for unit in doc.order if unit.key in stale or unit.state is UnitState.LEFT_OUT]
         if len(left) < doc.total:
             _replace(doc, left, step)
 
@@ -161,7 +161,11 @@ def _replace(doc: Document, units: list[Unit], step: Step) -> None:
     total = doc.total
     placed = doc.replace_units([unit.as_origin() for unit in units])
     for unit in placed:
-        unit.missed = before[unit.key].missed
+        was = before[unit.key]
+        unit.missed = was.missed
+        if was.state is UnitState.LEFT_OUT:
+            doc.set_aside.pop(unit.key, None)
+            unit.state, unit.problem, unit.left_out = was.state, was.problem, was.left_out
     step.save(SaveDocument(doc), *(SaveUnit(doc, unit) for unit in placed))
     step.save(*(DropUnit(doc, position) for position in range(doc.total, total)))
 

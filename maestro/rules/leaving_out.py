@@ -6,8 +6,8 @@ leaves it out or has it tried again (semantics: A unit that cannot be replayed).
 """
 
 from maestro.messages.answers import Code
+from maestro.rules import approving, facts, kept, staleness
 from maestro.rules import commands as do
-from maestro.rules import facts, kept, staleness
 from maestro.rules.asking import answer, conflict, found, is_retried, refuse
 from maestro.rules.document import MAESTRO, OPEN_BRANCH, PLATFORM, Document
 from maestro.rules.doubt import Use, Word
@@ -89,6 +89,7 @@ def on_leave_out_asked(system: System, fact: facts.LeaveOutAsked, step: Step) ->
             doc.kept = False
             system.file(doc)
             kept.supersede(system, doc, step)
+        approving.spend(doc)  # it was of a run with these units
         _leave_out(system, doc, units, fact.user, fact.reason, step)
         number = len(units)
         left = f"left out {number} unit" if number == 1 else f"left out {number} units"
@@ -118,9 +119,8 @@ def _named(system: System, doc: Document, fact: facts.LeaveOutAsked, step: Step)
 def _is_said_to_be_made(system: System, doc: Document, unit: Unit) -> bool:
     """Whether its replay's commit was in doubt and is resolved as made: a retry takes the unit for replayed."""
     return any(
-        doubt.verdict == Word.MADE and (doubt.use, doubt.document) == (Use.REPLAY, doc.id)
+        doubt.verdict == Word.MADE and (doubt.use, doubt.document) == (Use.REPLAY, doc.id) and doubt.is_about(unit)
         for doubt in system.doubts.values()
-        if doubt.instance_id == unit.result_instance
     )
 
 

@@ -63,7 +63,7 @@ def committed(system: System, instance_id: str, branch: str, step: Step, *, read
     reads_wanted = False
     for unit in system.ledger.not_finished.get(instance_id, ()):
         stale = system.ledger.stale[unit]
-        missed = tuple(commit for commit in stale.missed if not _is_held(system, commit.instance_id))
+        missed = tuple(commit for commit in stale.missed if not _is_asked_about(system, commit.instance_id))
         if not missed:
             staleness.take_off(system, unit, step)
         elif reads_are_kept and unit == (instance_id, branch) and all(commit.number for commit in missed):
@@ -73,9 +73,14 @@ def committed(system: System, instance_id: str, branch: str, step: Step, *, read
     return reads_wanted
 
 
-def _is_held(system: System, instance_id: str) -> bool:
-    """Whether the commit is not made: a run asks at its start whom it impacts, so it finds what is finished by then."""
-    return any(doc.held_instance == instance_id and not doc.held_committed for doc in system.documents.values())
+def _is_asked_about(system: System, instance_id: str) -> bool:
+    """Whether it is still to be asked whom the commit impacts: it is held, and the start of a run finds who it is then.
+
+    Nothing of the instance is committed yet, by a reconsidered event neither; and no run has asked and may be about to.
+    """
+    held = [doc for doc in system.documents.values() if doc.held_instance == instance_id]
+    asked = any(doc.start_asked or doc.held_begun for doc in held)
+    return bool(held) and not asked and not system.has_committed(instance_id)
 
 
 def advance(system: System, step: Step) -> None:

@@ -7,7 +7,7 @@ seen some time later, too. So it is while a call is under way; once that is answ
 """
 
 from maestro.rules import facts, visibility
-from maestro.rules.delivery import Delivery, Verdict
+from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.state import OutboxKind, OutboxMessage, System
 from maestro.rules.step import DropOutboxMessage, SaveDelivery, SaveDocument, SaveOutboxMessage, Step
@@ -28,12 +28,7 @@ def tell_status(system: System, instance_id: str, text: str, step: Step) -> None
 
     Such an instance is `finished`; a text would hide it, and what it committed, from Discovery for ever.
     """
-    committed = any(
-        one.instance_id == instance_id and one.verdict is Verdict.COMMIT and not one.replay
-        for one in system.deliveries.values()
-    )
-    held = (doc for doc in system.documents.values() if doc.held_instance == instance_id)
-    if not committed and not any(doc.held_committed for doc in held):
+    if not system.has_committed(instance_id):
         add_outbox_message(system, OutboxKind.STATUS, instance_id, text, step)
 
 

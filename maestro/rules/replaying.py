@@ -306,6 +306,7 @@ def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None
         doc.current.failures += 1
         step.save(SaveUnit(doc, doc.current))
         if doc.current.failures >= system.rules.replay_attempts:
+            end_outage_of_send(system, doc)
             leaving_out.set_aside(doc, f"its process failed {doc.current.failures} times: {fact.cause}", step)
         else:
             ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
@@ -340,8 +341,10 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
     delivery.verdict, delivery.replay = Verdict.COMMIT, True
     unit.state = UnitState.ASSESSING
     unit.accept(delivery.instance_id, delivery.key)
-    if doc.stage is Stage.OUTAGE:  # the send had no answer, and arrived
-        doc.stage = None
+    end_outage_of_send(system, doc)
+    if doc.outdated:
+        doc.outdated = False
+        step.save(SaveDocument(doc))
     step.save(SaveDelivery(delivery), SaveUnit(doc, unit))
     settle(delivery, step)
 
@@ -441,6 +444,13 @@ def replay_commit_made(system: System, doc: Document, unit: Unit, took: float, s
     finish(system, result, step)
     answer(result, step, Code.OK, fields=COMMITTED)
     step.do(do.TakeControl(doc.id))
+
+
+def end_outage_of_send(system: System, doc: Document) -> None:
+    """A send that had no answer arrived: what came of it says so, and nobody is waited for to take it."""
+    if doc.stage is Stage.OUTAGE:
+        doc.stage = None
+        outage.over(system, doc.id)
 
 
 def answered(doc: Document) -> bool:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from maestro.messages.decisions import UNLIMITED, Budget
 from maestro.rules.commands import Decider
-from maestro.rules.delivery import Delivery
+from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.document import Document
 from maestro.rules.doubt import Case, Doubt
 from maestro.rules.facts import Retried
@@ -334,6 +334,13 @@ class System:
     def committing(self) -> bool:
         """Whether an event's commit is decided and not known to be made."""
         return self.judging_stage is JudgingStage.COMMIT or bool(self.unfinished)
+
+    def has_committed(self, instance_id: str) -> bool:
+        """Whether an event of the instance is committed, or is being; or a held one is."""
+        return any(
+            one.instance_id == instance_id and one.verdict is Verdict.COMMIT and not one.replay
+            for one in self.deliveries.values()
+        ) or any(doc.held_instance == instance_id and doc.held_committed for doc in self.documents.values())
 
     @property
     def open_doubts(self) -> list[Doubt]:

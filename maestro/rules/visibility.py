@@ -237,11 +237,14 @@ def _seen(look: Look, failures: int, system: System, step: Step) -> None:
 
 
 def text_settled(system: System, owner: Delivery | Document, step: Step) -> None:
-    """The call that set a status text of the owner's instance was answered: what a look finds from now on, stays."""
+    """The call that set a status text of the owner's instance was answered: what a look finds from now on, stays.
+
+    The text may have come after what API core is being asked now: that answer does not count.
+    """
     owner.text_late = False
     step.save(SaveSight(owner) if isinstance(owner, Document) or owner.done else SaveDelivery(owner))
     look = next((look for look in system.looks.values() if look.owner is owner), None)
-    if look is not None and look.seen_at:
+    if look is not None and (look.seen_at or look.token):
         look.seen_at = 0.0
         _look(look, system, step)
 

@@ -148,8 +148,10 @@ class Decided:
             id_ = key.rpartition("/")[0]
             unit = change.watch.units[id_].get(key)
             began = unit is not None and unit["state"] == "sending" and unit["sends"] == unit["first_send"]
-            if (unit_before or {}).get("left_out") and (unit is None or unit["state"] != "left_out"):
-                raise Violation(f"I5: a unit of {id_} was left out, and is {unit}")
+            if unit_before is not None and unit_before.get("left_out"):  # its place in the document may be another one
+                now = change.watch.units_of(id_).get((unit_before["instance_id"], unit_before["branch"]))
+                if now is None or now["state"] != "left_out":
+                    raise Violation(f"I5: a unit of {id_} was left out, and is {now}")
             if began and (unit_before is None or unit_before["state"] != "sending"):
                 self._replay_begins(change, id_, unit)
 

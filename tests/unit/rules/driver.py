@@ -280,6 +280,12 @@ class Driver:
     def run_fails(self) -> list[do.Command]:
         return self.tell(facts.RunFailed(self.doc.id, self.doc.token, "out of reach"))
 
+    def run_fails_at(self, kind: type[do.Command]) -> list[do.Command]:
+        """The step that this command stands for fails, by its own fault; a commit is refused."""
+        if kind is do.CommitReplay:
+            return self.refused(kind)
+        return self.tell(facts.RunFailed(self.doc.id, self.last(kind).token, "it cannot be"))  # type: ignore[attr-defined]
+
     def times_out(self) -> list[do.Command]:
         command = self.last(do.AwaitResult)
         sweep = self.tell(facts.ReplayTimedOut(command.id, command.send))

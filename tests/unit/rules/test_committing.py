@@ -8,7 +8,7 @@ from maestro.rules import facts
 from maestro.rules.delivery import Verdict
 from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.status import Status
-from tests.unit.rules.driver import Driver
+from tests.unit.rules.driver import P1, P2, Driver
 
 IN_DOUBT = (CommitEnd.REFUSED, CommitEnd.LOST)
 
@@ -392,17 +392,22 @@ def test_a_word_permits_the_retry(verdict: str) -> None:
     assert m.doc.held_committed is (verdict == "made")
 
 
-def test_a_replays_commit_in_doubt_fails_the_run_and_counts_as_replayed_once_it_is_said_to_be_made() -> None:
+def replay_in_doubt() -> Driver:
+    """A run fails: nothing proves whether the replay of p1 is committed."""
     m = Driver()
-    m.run()
+    m.run(P1, P2)
     m.sent()
     m.result("re1", "p1")
     m.replay_impact()
     m.commit_ends(CommitEnd.REFUSED, do.CommitReplay)
     m.proof(Finding.UNPROVABLE)
-    m.queues_updated()
-    m.notified()
+    m.end()
     assert m.doc.status is Status.FAILURE
+    return m
+
+
+def test_a_replays_commit_in_doubt_fails_the_run_and_counts_as_replayed_once_it_is_said_to_be_made() -> None:
+    m = replay_in_doubt()
     (doubt,) = m.system.open_doubts
     resolve(m, "made", key=doubt.key)
     m.retry()
@@ -436,3 +441,24 @@ def test_a_rejected_replay_that_was_made_after_all_is_no_commit_of_flow_1() -> N
     m.tell(ended("re1", stored=True))
     assert (result.verdict, result.replay) == (Verdict.COMMIT, True)
     assert not list(m.system.open_doubts)
+
+
+def test_what_was_made_of_a_former_round_says_nothing_of_the_next_one() -> None:
+    m = replay_in_doubt()
+    resolve(m, "made", key=m.system.open_doubts[0].key)
+    m.retry()
+    m.notified()
+    m.queues_updated()
+    m.sent()
+    m.result("re2", "p2")
+    m.replay_impact(P1)  # it is to be replayed again
+    m.queues_updated()
+    m.run_fails_at(do.CommitReplay)
+    m.end()
+    assert m.doc.order == []
+    m.retry()
+    again = m.doc.units["p1", "master"]
+    assert (again.round, again.state) == (2, "outstanding")
+    m.override("failure")
+    m.tell(facts.LeaveOutAsked("d1", "ana", m.ticket(), (again.key,), m.units(), "obsolete"))  # type: ignore[arg-type]
+    assert m.only(do.Reply).code is Code.OK

@@ -12,7 +12,7 @@ from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.document import Document
 from maestro.rules.doubt import CommitEnd, Finding, Word
-from maestro.rules.impact import Impacted, UnitKey
+from maestro.rules.impact import Impacted, Origin, UnitKey
 from maestro.rules.ledger import Read, Reads, base_key, writer_key
 from maestro.rules.ledger_book import LatePolicy, MissedCommit, Scope, StaleState
 from maestro.rules.preview import digest
@@ -488,3 +488,60 @@ def test_what_discovery_names_is_held_all_the_same() -> None:
     it.impact(P1, Impacted("p9", MASTER, named="ledger"), footprint=footprint(ROW))
 
     assert [unit.instance_id for unit in it.only(do.FetchOrigins).units] == ["p1"]
+
+
+def two_previews(it: Driver) -> tuple[tuple[UnitKey, ...], tuple[UnitKey, ...]]:
+    """A late document was shown with one unit, and has two by now."""
+    stale(it, "w1")
+    gathered(it)
+    stale(it, "w2")
+    gathered(it, "other")
+    return (("w1", MASTER),), (("w1", MASTER), ("w2", MASTER))
+
+
+def approve_as_shown(it: Driver, user: str, seen: tuple[UnitKey, ...]) -> Code:
+    it.tell(facts.Approved("late1", user, it.ticket(), digest=digest("", seen), seen=seen))
+    return it.only(do.Reply).code
+
+
+def test_of_two_approvers_the_second_adds_nothing_to_what_the_first_was_shown() -> None:
+    it = driver(two_approvers=True)
+    earlier, now = two_previews(it)
+    assert approve_as_shown(it, "ana", earlier) is Code.ACCEPTED
+    assert approve_as_shown(it, "ben", now) is Code.ACCEPTED, "it is the first approval of these"
+    assert late(it).status is Status.PENDING
+    it.restart()
+    assert approve_as_shown(it, "cid", now) is Code.OK
+    assert [unit.key for unit in late(it).order] == list(now)
+
+
+def test_two_that_were_shown_the_same_approve_that() -> None:
+    it = driver(two_approvers=True)
+    stale(it, "w1")
+    gathered(it)
+    earlier = (("w1", MASTER),)
+    assert approve_as_shown(it, "ana", earlier) is Code.ACCEPTED
+    stale(it, "w2")
+    gathered(it, "other")
+    it.restart()
+    assert approve_as_shown(it, "ben", earlier) is Code.OK
+    assert [unit.key for unit in late(it).order] == list(earlier)
+
+
+def test_what_is_replayed_meanwhile_is_dropped_at_the_start_beside_what_is_left_out() -> None:
+    it = driver()
+    stale(it, "w1", "w2", "w3")
+    it.now += 20.0
+    it.tell(facts.Woken(do.Topic.LATE, "gather"))
+    fetch = it.last(do.FetchLateOrigins)
+    w1, w2, w3 = fetch.units
+    it.tell(facts.LateOriginsFetched(fetch.token, "late1", (Origin(w1, b"", ""), origin(w2), origin(w3))))
+    it.approve("late1")
+    it.system.ledger.stale.pop(("w2", MASTER))
+    it.start()
+
+    assert {unit.instance_id: unit.state for unit in late(it).order} == {"w1": "left_out", "w3": "sending"}
+    assert late(it).order[-1].left_out is not None
+    it.restart()
+    assert not late(it).set_aside
+    assert [unit.state for unit in late(it).order if unit.instance_id == "w1"] == ["left_out"]

@@ -211,3 +211,25 @@ def test_a_recheck_lists_what_is_not_finished_now(m: Driver) -> None:
     m.tell(facts.RecheckOriginsFetched("d1", asked.token, (EARLY,)))
     assert [unit.key for unit in m.doc.order] == [P1.key]
     assert m.doc.not_finished == (P2,)
+
+
+def test_a_held_commit_that_its_reconsidered_event_made_was_missed(m: Driver) -> None:
+    held_for_one_of_two(m)
+    m.doc.pending_event = b'{"systemId": "s", "instanceId": "i1", "name": "n", "branch": "master"}'
+    m.skip()
+    m.tell(facts.ReconsiderAsked("d1", "anna", m.ticket()))
+    m.impact()
+    m.committed()
+    m.commit("p2")
+    assert m.only(do.AskAgain).instance_id == "i1"
+
+
+def test_a_held_commit_whose_run_has_asked_already_may_be_missed() -> None:
+    m = Driver()
+    m.arrive("i1")
+    m.impact(P1, P2)
+    m.origins((origin(P1), EARLY), fork=True)
+    m.notified()
+    m.start_impact()
+    m.commit("p2")
+    assert m.last(do.AskAgain).instance_id == "i1"

@@ -4,9 +4,10 @@ import pytest
 
 from maestro.events import ReplayRef
 from maestro.rules import commands as do
-from maestro.rules import facts
+from maestro.rules import facts, staleness
 from maestro.rules.commands import Needs
 from maestro.rules.document import UnitState
+from maestro.rules.step import Step
 from tests.unit.rules.driver import P1, P2, Driver
 
 
@@ -112,3 +113,34 @@ def test_an_outcome_is_acknowledged_once_what_came_of_it_is_synced(m: Driver) ->
 def test_an_outcome_of_no_replay_is_acknowledged(m: Driver) -> None:
     fact = facts.InstanceEnded("i9", "calc.done", "1", "master", None, ref=8)
     assert m.tell(fact) == [do.AckOutcome(8, synced=False)]
+
+
+def test_an_end_with_nothing_to_commit_ends_the_wait_for_who_did_not_take_the_send() -> None:
+    m = Driver()
+    m.run()
+    send = m.last(do.SendReplay)
+    m.tell(facts.RunFailed("d1", send.token, "no answer", sibling="event_manager"))
+    ended(m)
+    known(m, follows=False)
+    assert m.doc.current is not None
+    assert m.doc.current.instance_id == "p2"
+    assert m.last(do.SendReplay) is not send
+    assert not m.system.troubles
+    assert not m.system.stalls
+
+
+def test_so_does_a_process_that_failed_for_good() -> None:
+    m = Driver(replay_attempts=1)
+    m.run()
+    m.tell(facts.RunFailed("d1", m.last(do.SendReplay).token, "no answer", sibling="event_manager"))
+    m.errs("p1")
+    assert m.doc.current is not None
+    assert m.doc.current.instance_id == "p2"
+    assert not m.system.troubles
+
+
+def test_what_a_replay_with_nothing_to_commit_was_listed_for_is_listed_no_more(m: Driver) -> None:
+    staleness.named_late(m.system, P1, "c", Step())
+    ended(m)
+    known(m, follows=False)
+    assert P1.key not in m.system.ledger.stale

@@ -304,3 +304,53 @@ def test_a_first_approval_of_something_else_counts_no_more(two: Driver) -> None:
     two.tell(facts.Retried("d1", "cid", two.ticket(), two.repository.units("d1")))
     assert two.only(do.Reply).code is Code.ACCEPTED
     assert two.doc.first_approval.kind == "retry"
+
+
+def test_a_first_approval_of_a_retry_counts_no_more_once_a_unit_is_left_out(two: Driver) -> None:
+    approve(two, "ana", Budget())
+    approve(two, "ben", Budget())
+    two.start()
+    two.held_committed()
+    two.run_fails()
+    two.end()
+    two.tell(facts.Retried("d1", "ana", two.ticket(), two.units()))  # type: ignore[arg-type]
+    two.tell(facts.LeaveOutAsked("d1", "cid", two.ticket(), (P1.key,), two.units(), "obsolete"))  # type: ignore[arg-type]
+    assert two.only(do.Reply).code is Code.OK
+    two.restart()
+    two.tell(facts.Retried("d1", "ben", two.ticket(), two.units()))  # type: ignore[arg-type]
+    assert two.only(do.Reply).code is Code.ACCEPTED
+    assert two.doc.first_approval.user == "ben"
+
+
+def fork_with_a_result(m: Driver) -> None:
+    m.hold("i1", P1, P2, fork=True)
+    m.start()
+    m.held_committed()
+    m.sent()
+    m.result("re1", "p1")
+
+
+def test_a_result_is_superseded_when_an_event_was_committed_beside_its_run(m: Driver) -> None:
+    fork_with_a_result(m)
+    m.commit("i9")
+    m.restart()
+    m.queues_updated()
+    m.run_fails_at(do.AskReplayImpact)
+    m.end()
+    assert m.doc.status is Status.FAILURE
+    assert not m.doc.kept
+    m.retry()
+    m.notified()
+    assert m.only(do.DeadLetterEvent).reason == "superseded"
+
+
+def test_not_by_what_was_committed_before_it(m: Driver) -> None:
+    fork_with_a_result(m)
+    m.commit("i9")
+    m.replay_impact()
+    m.replay_committed()
+    m.sent()
+    m.result("re2", "p2")
+    m.run_fails_at(do.AskReplayImpact)
+    m.end()
+    assert m.doc.kept

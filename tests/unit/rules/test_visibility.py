@@ -642,3 +642,22 @@ def test_the_answer_to_one_text_says_nothing_of_another_that_had_none() -> None:
     m.approve()
     m.tell(facts.OutboxMessageDone(second))
     assert m.doc.text_late
+
+
+@pytest.mark.parametrize("under_way", [do.Look, do.SetFinished])
+def test_a_text_that_arrives_while_api_core_is_asked_may_hide_what_the_answer_tells(
+    m: Sighted, under_way: type[do.Look | do.SetFinished]
+) -> None:
+    number = text_under_way(m)
+    committed_held(m)
+    while not m.asked(under_way):
+        m.looked("running")
+        if not m.asked(do.SetFinished):
+            m.woken()
+    asked = m.only(under_way)
+    assert m.tell(facts.OutboxMessageDone(number)) == [m.last(do.Look)]
+    answer = facts.Looked if under_way is do.Look else facts.FinishedSet
+    m.tell(answer(asked.key, asked.token, *(["finished"] if under_way is do.Look else [])))  # type: ignore[arg-type]
+    assert m.system.looks, "it was answered before the text came"
+    m.looked()
+    assert not m.system.looks
