@@ -184,6 +184,11 @@ def _discovery_was_blind(tenant: Tenant, cause: Value, unit: tuple[str, str], va
     )
 
 
+def _found_after_its_own(tenant: Tenant, value: Value, unit: tuple[str, str]) -> bool:
+    """Whether a forgotten commit was made again after its unit was named: not finished by then, and listed since."""
+    return value.by.original in tenant.siblings.commits.forgotten and unit in _listed(tenant)
+
+
 def _found_nothing(cause: Value, value: Value) -> bool:
     """Whether the row that `cause` wrote was not there yet when `value` was computed of it."""
     return cause.by.writes in value.by.saw and not value.by.saw[cause.by.writes][1]
@@ -231,9 +236,9 @@ def _excused(tenant: Tenant, place: Place, value: Value, cause: Value) -> None: 
     if value.by.of and value.by.drops_send:
         return  # a late result of a former round cannot be told from this round's: the rules' known limit
     row = tenant.host.watch.documents.get(cause.doc)
-    if row is None:
+    if row is None and not _found_after_its_own(tenant, value, unit):
         raise Violation(f"I8: {place} is stale: {cause.by.id} was committed without asking for a reprocessing")
-    if row["status"] != "finished" or by_hand(row):
+    if row is None or row["status"] != "finished" or by_hand(row):
         return
     found = tenant.host.watch.units_of(cause.doc).get(unit)
     if found is None and unit in tenant.host.watch.not_finished(cause.doc):  # and it did not end before the start
