@@ -12,8 +12,10 @@ import orjson
 
 from maestro.rules import facts
 from maestro.rules.preview import digest
+from maestro.rules.state import Rules
 from maestro.rules.step import SaveCover
 from maestro.system.cover_rows import cover_row
+from tests.simulation.demanded import Demanded
 from tests.simulation.engine import Violation
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ class Covered:
     """Follows one system's covers."""
 
     def __init__(self) -> None:
-        self.two_approvers = False
+        self.demanded = Demanded(Rules())
         #: The stored covers, by the document that was decided so.
         self.covers: dict[str, Row] = {}
         #: All that were made in this life, or stored when it began: one may be gone before it is stored.
@@ -82,7 +84,8 @@ class Covered:
         for cover in self.covers.values():
             same = cover["tag"] == row["tag"] and cover["name"] == name
             in_time = cover["since"] <= row["history"][0][1] <= cover["until"]
-            enough = not (cover["approves"] and self.two_approvers) or len(cover["deciders"]) > 1
+            enough = not self.demanded.two(row) or len(cover["deciders"]) > 1
+            enough = enough if cover["approves"] else not self.demanded.skip_is_refused(row)
             if head is row and same and in_time and enough and len(watch.units_of(id_)) <= cover["limit"]:
                 return cover
         return None

@@ -14,6 +14,8 @@ from maestro.events import MASTER
 from maestro.messages.decisions import Budget
 from maestro.rules import facts
 from maestro.rules.impact import Impacted, Origin, UnitKey, relevant
+from maestro.rules.state import Rules
+from tests.simulation.demanded import Demanded
 from tests.simulation.engine import Violation
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ ITSELF = ("platform", "platform:open_branch")
 #: What a re-check may change in a header.
 PREVIEWED = ("not_finished", "generation", "revision", "total", "next_turn")
 #: What may change in a header while nothing is decided.
-MAY_CHANGE = (*PREVIEWED, "approval", "text_late")
+MAY_CHANGE = (*PREVIEWED, "approval", "demand", "text_late")
 
 
 @dataclass
@@ -72,7 +74,7 @@ class Decided:
     """Follows one system's decisions."""
 
     def __init__(self) -> None:
-        self.two_approvers = False
+        self.demanded = Demanded(Rules())
         #: Instances whose events wait here.
         self.waiting: Callable[[], set[str]] = set
         #: What Discovery said of a document's event, answer by answer, as far as all of it could be told.
@@ -136,9 +138,11 @@ class Decided:
             self._held[id_] = (row["held_instance"], row["branch"])
             if before is None:
                 self.said.setdefault(id_, [frozenset(change.watch.units_of(id_))])
+                self._follow(id_, before, row)
+                self._opened(id_, row)
             else:
                 self._document(change.watch, id_, before, row)
-            self._follow(id_, before, row)
+                self._follow(id_, before, row)
             if row.get("reconsidered") != (before or {}).get("reconsidered"):
                 _reconsidered(change, id_, before, row)
         for id_ in change.touched:
@@ -163,15 +167,13 @@ class Decided:
         if before.get("revision") != row.get("revision") and not pending:
             raise Violation(f"the units of {id_} are replaced while it is {before['status']}")
         if pending and row["status"] == "pending_approval":
-            changed = {name for name in {*before, *row} if before.get(name) != row.get(name)} - {
-                *PREVIEWED,
-                "approval",
-                "text_late",
-            }
-            if changed:
+            changed = {name for name in {*before, *row} if before.get(name) != row.get(name)} - {*MAY_CHANGE}
+            if changed - ({"history"} if before.get("demand") != row.get("demand") else set()):
                 raise Violation(f"{changed} of {id_} change while it is pending")
-        elif self.two_approvers:
+        elif self.demanded.two(before):
             self._approved_twice(id_, before, row)
+        if pending and row["status"] == "skipped" and self.demanded.skip_is_refused(before):
+            raise Violation(f"{id_} is skipped, which a policy refuses")
         if row["status"] == "paused" and before["status"] in RUNNING:
             self._paused(watch, id_, row)
 
@@ -187,8 +189,15 @@ class Decided:
             first = row.get("approval")
             if user in ITSELF:
                 continue
-            if first is None or first[0] == user or first[3] != row.get("revision", 0) or first[4] != kind:
+            shown = bool(row.get("late")) or (first is not None and first[3] == row.get("revision", 0))
+            if first is None or first[0] == user or not shown or first[4] != kind:
                 raise Violation(f"{id_}: {kind} by {user}, the first approval is {first}")
+
+    def _opened(self, id_: str, row: Row) -> None:
+        imported = "imported" in id_  # from elsewhere: it was decided there, or waits for a person
+        budget = None if imported else self.demanded.opened(id_, row)
+        if budget is not None and id_ in self._stretches:
+            self._stretches[id_].budget = budget
 
     def _previewed(self, watch: Watch, id_: str) -> None:
         stored = frozenset(watch.units_of(id_))
@@ -258,7 +267,7 @@ def _reconsidered(change: Change, id_: str, before: Row | None, row: Row) -> Non
     number = row.get("reconsidered", 0)
     if row["status"] != "skipped" or (before or {}).get("reconsidered"):
         raise Violation(f"{id_} is reconsidered, was {before}")
-    if change.watch.decided.two_approvers and row["approval"][0] == row["history"][-1][2]:
+    if change.watch.decided.demanded.two(row) and row["approval"][0] == row["history"][-1][2]:
         raise Violation(f"{id_} is reconsidered by {row['approval'][0]} alone")
     delivery = change.watch.deliveries.get(number)
     if delivery is None or delivery["key"] != f"~reconsider/{id_}":

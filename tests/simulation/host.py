@@ -4,6 +4,8 @@ Carries out the machine's commands by the rule of `commands.Needs`: NOTHING begi
 committed; SYNCED once a durable commit has it. Saves since the last commit go into one transaction, in order.
 """
 
+from dataclasses import replace
+
 from maestro.events import celery_body, parse_event
 from maestro.rules import commands as do
 from maestro.rules import facts, identity, reconsidering
@@ -11,6 +13,7 @@ from maestro.rules.commands import Needs
 from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.machine import Machine
 from maestro.rules.picture import Pictures
+from maestro.rules.policies import Policy
 from maestro.rules.rendering import document_json
 from maestro.rules.state import Rules, System
 from maestro.rules.step import Save
@@ -18,6 +21,7 @@ from maestro.store.memory import MemoryStore
 from maestro.system.engine import LAZY
 from maestro.system.repository import Repository
 from tests.simulation.broker import Ingress, Message, parse_celery
+from tests.simulation.demanded import Demanded
 from tests.simulation.effects import Effects
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.siblings import Siblings
@@ -35,7 +39,9 @@ class Host(Effects):
         self.rules = rules
         self.ingress = Ingress(engine, self._arrived)
         self.watch.window = rules.dedup_window
-        self.watch.decided.two_approvers = self.watch.covered.two_approvers = rules.two_approvers
+        self.watch.decided.demanded = self.watch.covered.demanded = self.demanded = Demanded(rules)
+        #: The policies of its lives, one after the other; the last ones for ever.
+        self.policies: list[tuple[Policy, ...]] = [()]
         self.ingress.tell = self.tell
         self.ingress.on_settle = self._check_settled
         self.watch.on_recorded = siblings.commits.recorded
@@ -53,6 +59,8 @@ class Host(Effects):
         """A life begins: load, carry on, take deliveries."""
         self.up = True
         self.life += 1
+        self.demanded.policies = self.policies.pop(0) if len(self.policies) > 1 else self.policies[0]
+        self.rules = replace(self.rules, policies=self.demanded.policies)
         self.repository = Repository(self.store, self.system_id, self.rules)
         self.machine = Machine(self.repository.load())
         self.watch.decided.waiting = self._waiting

@@ -13,12 +13,14 @@ from maestro.rules import (
     committing,
     covering,
     deciding,
+    demanding,
     facts,
     judging,
     kept,
     leaving_out,
     machine,
     opening,
+    policies,
     rechecking,
     recognising,
     reconsidering,
@@ -33,9 +35,10 @@ from maestro.rules import commands as do
 from maestro.rules.budget import used_up
 from maestro.rules.commands import Needs
 from maestro.rules.delivery import Delivery, Sight, Verdict
-from maestro.rules.document import Document, Stage, Unit, UnitState
+from maestro.rules.document import PLATFORM, Document, Stage, Unit, UnitState
 from maestro.rules.doubt import Case, CommitEnd
 from maestro.rules.ledger_book import Book
+from maestro.rules.policies import Demand, Effect
 from maestro.rules.preview import Recheck
 from maestro.rules.settling import mark_parked, settle, unpark
 from maestro.rules.state import JudgingStage, System
@@ -217,6 +220,39 @@ def forget_one_event_too_many(plant: Plant) -> None:
 
     loaded = repository.Repository.load
     plant.setattr(repository.Repository, "load", load)
+
+
+def demand_what_was_demanded_at_first(plant: Plant) -> None:
+    demand = demanding._now
+
+    def as_it_was_held(system: System, doc: Document) -> Demand:
+        return doc.demand if doc.demand is not None else demand(system, doc)
+
+    plant.setattr(demanding, "_now", as_it_was_held)
+
+
+def approve_by_the_laxest_policy(plant: Plant) -> None:
+    weigh = demanding.weigh
+
+    def laxest(system: System, doc: Document, at: float, *given: Effect) -> policies.Verdict:
+        verdict = weigh(system, doc, at, *given)
+        spares = any(Effect.APPROVE in one.effects for one in verdict.weighed)
+        return replace(verdict, approval=Effect.APPROVE) if spares else verdict
+
+    plant.setattr(demanding, "weigh", laxest)
+
+
+def skip_what_a_policy_refuses_to(plant: Plant) -> None:
+    plant.setattr(demanding, "refuses_skip", lambda *_: False)
+
+
+def forget_the_budget_of_a_policy(plant: Plant) -> None:
+    approve = opening.approve
+
+    def unlimited(system: System, doc: Document, user: str, step: Step, *args: Any, **more: Any) -> None:
+        approve(system, doc, user, step, *args, **(more if user != PLATFORM else more | {"budget": Budget()}))
+
+    plant.setattr(opening, "approve", unlimited)
 
 
 def forget_the_budget_in_a_crash(plant: Plant) -> None:
@@ -516,6 +552,10 @@ MISTAKES: tuple[Callable[[Plant], None], ...] = (
     approve_what_was_not_previewed,
     approve_twice_by_the_same_user,
     let_a_first_approval_count_for_other_units,
+    demand_what_was_demanded_at_first,
+    approve_by_the_laxest_policy,
+    skip_what_a_policy_refuses_to,
+    forget_the_budget_of_a_policy,
     forget_the_budget_in_a_crash,
     count_a_budget_from_the_first_start,
     replay_one_more_than_the_budget,

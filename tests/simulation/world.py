@@ -16,6 +16,7 @@ from maestro.events import MASTER, celery_body
 from maestro.rules.ledger_book import LatePolicy, Scope
 from maestro.rules.state import Rules
 from tests.simulation.broker import PREFETCH, Message, parse_celery
+from tests.simulation.demanded import LIVES
 from tests.simulation.domain import FINISHED, Instance, Place
 from tests.simulation.engine import Engine, Violation
 from tests.simulation.host import Host
@@ -84,6 +85,7 @@ class Tenant:
         self.has_totals = self.siblings.data.shortsighted and trait % 8 in (0, 1)
         self.siblings.failing = random.choice((0.0, 0.01, 0.08))
         self.host = Host(engine, system_id, rules, self.siblings)
+        self.host.policies = list(LIVES[trait // 8 % len(LIVES)])
         if unlucky:
             self.host.syncs_acknowledgements, self.host.worst_moments = 0.01, 2
         self.siblings.publish = self._publish
