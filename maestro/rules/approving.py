@@ -78,6 +78,12 @@ def granted(doc: Document, budget: Budget) -> Budget:
     return stricter(first.budget, budget)
 
 
+def void(doc: Document) -> None:
+    """What the first approval was given for is no more: it is taken back. One that has decided stays on record."""
+    if doc.first_approval is not None and not doc.first_approval.spent:
+        doc.first_approval = None
+
+
 def spend(doc: Document) -> None:
     """The first approval was followed by a second one: it stays on record, and counts for nothing further."""
     if doc.first_approval is not None:

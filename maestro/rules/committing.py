@@ -37,6 +37,10 @@ NEVER_KNOWN = 600.0
 CLOCKS = 60.0
 
 
+#: Making it again changes no data.
+HARMLESS = frozenset({Finding.HARMLESS, Finding.HARMLESS_NO_ROWS})
+
+
 class Conclusion(StrEnum):
     """What is to be done about a case now."""
 
@@ -52,6 +56,7 @@ def resume(system: System, use: Use, key: str, instance_id: str, step: Step) -> 
     case = Case(use, key, instance_id, CaseState.DOUBT, since=system.now, cause=cause, calls=2)
     system.cases[case.what] = case
     if system.rules.commit_repeatable:
+        case.perhaps = True
         _pause(system, case, 0.0, step)
     else:
         _ask(system, case, step)
@@ -83,6 +88,7 @@ def after_call(  # noqa: PLR0911 - one for each end
         return Conclusion.CALL
     case.tries += 1
     if system.rules.commit_repeatable:
+        case.perhaps = True
         if end is CommitEnd.REFUSED and case.tries >= system.rules.commit_tries:
             return Conclusion.REFUSED
         if case.tries == 1:
@@ -106,7 +112,9 @@ def after_proof(system: System, case: Case, proof: facts.ProofFound, step: Step)
     if not has_ended(system, case):
         _look_again(system, case, step)
         return None
-    if proof.finding is Finding.HARMLESS or (proof.finding is Finding.NO_ROWS and alone):
+    absent = alone and proof.finding in (Finding.NO_ROWS, Finding.HARMLESS_NO_ROWS)
+    if absent or proof.finding in HARMLESS:
+        case.perhaps = not absent
         return _again(system, case, step)
     wait_for = {Finding.SILENT: inf, Finding.UNKNOWN: NEVER_KNOWN, Finding.NO_MAP: MAP_IS_READY}.get(proof.finding, 0.0)
     case.unknown_since = case.unknown_since or system.now
@@ -195,6 +203,8 @@ def only_commit(system: System, case: Case) -> bool:
 
 def only(system: System, instance_id: str, delivery: str, document: str, doubt: str = "") -> bool:
     """Whether no commit of the instance is recorded, begun or possible but the one of these."""
+    if instance_id in system.forgotten:
+        return False
     if any(one.instance_id == instance_id and one.key != doubt for one in system.doubts.values()):
         return False
     if any(

@@ -62,7 +62,7 @@ def on_instance_ended(system: System, fact: facts.InstanceEnded, step: Step) -> 
 
 def give_up(system: System, case: Case, step: Step) -> None:
     """Give up a case by hand: what may have been begun is left in doubt, what was not is refused."""
-    doubtful = case.state is not CaseState.TO_CALL
+    doubtful = case.state is not CaseState.TO_CALL or case.perhaps
     _conclude(system, case, Conclusion.UNPROVED if doubtful else Conclusion.REFUSED, step)
 
 
@@ -101,6 +101,8 @@ def resolve(system: System, doubt: Doubt, word: str, user: str, reason: str, ste
     doubt.verdict, doubt.user, doubt.at, doubt.reason = word, user, system.now, reason
     step.save(SaveDoubt(doubt))
     doc = system.documents.get(doubt.document)
+    if word == Word.MADE and not doubt.ended:  # perhaps only now
+        kept.outdate(system, doc, step)
     if doc is not None:
         said = f"the commit of {doubt.instance_id} in doubt is made"
         if word != Word.MADE:
@@ -183,16 +185,13 @@ def _under_way(system: System, token: int) -> Case | None:
 
 def _conclude(system: System, case: Case, conclusion: Conclusion | None, step: Step) -> None:
     """Carry out what was concluded; while nothing was, keep stored whether the commit may have been begun."""
-    if case.use is not Use.EVENT and (case.state is CaseState.TO_CALL or conclusion is Conclusion.CALL):
-        doc = system.documents[case.key]
-        if doc.ending is not None or doc.cancelling:
-            conclusion = Conclusion.REFUSED  # it is to end: nothing is begun any more
+    conclusion = _as_it_may_be(system, case, conclusion)
     if case.state is CaseState.DOUBT and conclusion is not None:
         ended = str(Conclusion.CALL if conclusion is Conclusion.REFUSED else conclusion)
         system.doubts_ended[ended] = system.doubts_ended.get(ended, 0) + 1
     match conclusion:
         case None:
-            if case.state is CaseState.TO_CALL:
+            if case.state is CaseState.TO_CALL and not case.perhaps:
                 _note_begun(system, case, step, begun=False)
         case Conclusion.CALL:
             _call(system, case, step)
@@ -204,6 +203,15 @@ def _conclude(system: System, case: Case, conclusion: Conclusion | None, step: S
         case Conclusion.UNPROVED:
             doubt = _leave_in_doubt(system, case, step)
             _failed(system, case, doubt.reason_given, step)
+
+
+def _as_it_may_be(system: System, case: Case, conclusion: Conclusion | None) -> Conclusion | None:
+    """Return what is concluded: of what is to end nothing is begun, what a former call may have made is in doubt."""
+    if case.use is not Use.EVENT and (case.state is CaseState.TO_CALL or conclusion is Conclusion.CALL):
+        doc = system.documents[case.key]
+        if doc.ending is not None or doc.cancelling:
+            conclusion = Conclusion.REFUSED
+    return Conclusion.UNPROVED if conclusion is Conclusion.REFUSED and case.perhaps else conclusion
 
 
 def _call(system: System, case: Case, step: Step) -> None:
@@ -280,6 +288,7 @@ def as_doubt(system: System, case: Case) -> Doubt:
 
 def word_on_case(system: System, case: Case, word: str, step: Step) -> None:
     """A person says what became of a commit that is still being looked after."""
+    case.perhaps = False
     _conclude(system, case, Conclusion.MADE if word == Word.MADE else Conclusion.CALL, step)
 
 

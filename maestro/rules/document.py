@@ -219,6 +219,18 @@ class Document:
         return self.status is Status.PAUSED and not self.cancelling and self.ending is None
 
     @property
+    def has_asked(self) -> bool:
+        """Whether its run has asked whom the commit that comes next impacts, and that commit is not made."""
+        if not self.running:
+            return False
+        if self.current is not None and self.current.state is UnitState.ASSESSING:
+            return self.stage in (Stage.IMPACT, Stage.ORIGINS)
+        asks = self.stage in (Stage.START_IMPACT, Stage.START_ORIGINS) or self.start_asked
+        return (asks and not self.held_committed) or (
+            self.current is not None and self.current.state is UnitState.COMMITTING
+        )
+
+    @property
     def on_master(self) -> bool:
         """Whether its data is the trunk's."""
         return self.branch == MASTER

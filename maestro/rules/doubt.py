@@ -51,6 +51,8 @@ class Finding(StrEnum):
     NO_ROWS = "no rows"
     #: It creates nothing: making it again changes no data.
     HARMLESS = "harmless"
+    #: It creates nothing, and none of its rows carries the instance.
+    HARMLESS_NO_ROWS = "harmless, no rows"
     #: The map is no answer yet.
     NO_MAP = "no map"
     #: It would create rows, and there may be no map.
@@ -105,6 +107,8 @@ class Case:
     pauses: int = 0
     #: Domain itself answered, or an outcome says so.
     ended: bool = False
+    #: A former call may have made it, though it is called again: repeating it changes nothing.
+    perhaps: bool = False
     #: Seconds for which Domain has answered other questions without a break, and when it last did.
     settled: float = 0.0
     heard_at: float = 0.0

@@ -77,13 +77,13 @@ def _put_off(system: System, step: Step) -> None:
 def _park_judged(system: System, step: Step) -> None:
     """Have the event being judged wait, before all others: the broker's consumer time-out is not reached."""
     delivery = system.judged
-    if (
-        delivery is not None
-        and system.judging_stage is not JudgingStage.COMMIT
-        and delivery.number not in system.waiting
-    ):
+    if delivery is None or system.judging_stage is JudgingStage.COMMIT:
+        return
+    if delivery.number not in system.waiting:
         waiting.wait(system, delivery, step)
         system.waiting.move_to_end(delivery.number, last=False)
+    elif not system.open:  # reconsidered: it is in the store
+        waiting.tell_position(system, delivery, step)
 
 
 def _judge_next(system: System, step: Step) -> None:

@@ -71,15 +71,11 @@ def on_origins_fetched(system: System, fact: facts.LateOriginsFetched, step: Ste
     book.late_token, book.late_due = 0, 0.0
     wanted = {one.unit for one in _candidates(system)}
     origins = [origin for origin in fact.origins if origin.unit.key in wanted]
-    if fact.problem:
-        staleness.gather(system, step)
-        return
-    if not origins:
-        return
     doc = system.pending(late=True)
-    if doc is None:
+    if origins and not fact.problem and doc is None:
         _open(system, fact.document_id, origins, step)
-    else:
+    elif origins and not fact.problem:
+        assert doc is not None
         _grow(system, doc, origins, step)
     if _candidates(system):
         staleness.gather(system, step)

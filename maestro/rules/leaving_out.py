@@ -89,7 +89,7 @@ def on_leave_out_asked(system: System, fact: facts.LeaveOutAsked, step: Step) ->
             doc.kept = False
             system.file(doc)
             kept.supersede(system, doc, step)
-        approving.spend(doc)  # it was of a run with these units
+        approving.void(doc)  # it was of a run with these units
         _leave_out(system, doc, units, fact.user, fact.reason, step)
         number = len(units)
         left = f"left out {number} unit" if number == 1 else f"left out {number} units"

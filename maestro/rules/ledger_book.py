@@ -60,6 +60,11 @@ class Owed(Struct, frozen=True):
     footprint: Footprint | None = None
 
     @property
+    def incomplete(self) -> bool:
+        """Whether something is to be fetched, or looked at again: something was committed since it was asked about."""
+        return self.reads or self.footprint is None or self.asked < self.number - 1
+
+    @property
     def branch(self) -> str:
         """The branch it was computed and committed on."""
         return self.unit[1]

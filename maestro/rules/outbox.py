@@ -10,7 +10,7 @@ from maestro.rules import facts, visibility
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.state import OutboxKind, OutboxMessage, System
-from maestro.rules.step import DropOutboxMessage, SaveDelivery, SaveDocument, SaveOutboxMessage, Step
+from maestro.rules.step import DropOutboxMessage, SaveDocument, SaveOutboxMessage, Step
 
 
 def add_outbox_message(
@@ -40,7 +40,7 @@ def drop_texts(system: System, instance_id: str, owner: Delivery | Document, ste
     under_way = {
         number
         for number, earlier in system.texts_under_way.items()  # some were dropped for an earlier event of the instance
-        if instance_id == (earlier.instance_id if isinstance(earlier, Delivery) else earlier.held_instance)
+        if instance_id == visibility.instance_of(earlier)
     }
     # What had no answer counts, whatever the answers to others are.
     unanswered = owner.text_late and not any(of is owner for of in system.texts_under_way.values())
@@ -96,20 +96,29 @@ def _answered(system: System, number: int, step: Step) -> None:
 
 def on_outbox_message_unanswered(system: System, fact: facts.OutboxMessageUnanswered, step: Step) -> None:
     """A text may come later than all that follows: what commits its instance's data meanwhile remembers that."""
+    instance_id = _addressee(system, fact.number)
     system.texts_under_way.pop(fact.number, None)
-    message = system.outbox.get(fact.number)
-    if message is None or message.kind is not OutboxKind.STATUS:
+    if not instance_id:
         return
     recent = {of: since for of, since in system.late_texts.items() if _may_still_come(system, of)}
-    system.late_texts = recent | {message.instance_id: system.now}
+    system.late_texts = recent | {instance_id: system.now}
     for delivery in system.deliveries.values():
-        if delivery.instance_id == message.instance_id and not (delivery.done or delivery.replay):
+        if delivery.instance_id == instance_id and not (delivery.done or delivery.replay):
             delivery.text_late = True
-            step.save(SaveDelivery(delivery))
+            step.save_decided(delivery)
     for doc in system.documents.values():  # so that the next life knows of it
-        if doc.held_instance == message.instance_id and not (doc.text_late or doc.held_committed):
+        if doc.held_instance == instance_id and not (doc.text_late or doc.held_committed):
             doc.text_late = True
             step.save(SaveDocument(doc))
+
+
+def _addressee(system: System, number: int) -> str:
+    """Return the instance that a status text is about, dropped meanwhile or not; empty: it is another message."""
+    message = system.outbox.get(number)
+    if message is not None:
+        return message.instance_id if message.kind is OutboxKind.STATUS else ""
+    owner = system.texts_under_way.get(number)
+    return visibility.instance_of(owner) if owner is not None else ""
 
 
 def _may_still_come(system: System, instance_id: str) -> bool:

@@ -57,7 +57,7 @@ def on_following_known(system: System, fact: facts.FollowingKnown, step: Step) -
     doc.current = None
     unit.state, unit.done_at = UnitState.DONE, system.now
     unit.accept(fact.instance_id, "")
-    staleness.replayed(system, unit.key, step)
+    staleness.replayed(system, unit.key, step, unit.logged)
     doc.replayed += 1
     system.counters.replayed += 1
     step.save(SaveDocument(doc), SaveUnit(doc, unit))

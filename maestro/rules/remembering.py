@@ -45,19 +45,12 @@ def open_ledger(system: System, step: Step) -> None:
         step.save(SaveBook(system.ledger))
 
 
-def active(system: System) -> bool:
-    """Whether commits are taken in, so that the ledger has something to say."""
-    return system.rules.ledger_scope is Scope.ALL or (
-        system.rules.ledger_scope is Scope.REPLAYS and system.ledger.begun
-    )
-
-
 def judged(system: System, delivery: Delivery, units: tuple[Impacted, ...], step: Step) -> tuple[Impacted, ...]:
     """Return the units that an event is held for, and count the events that the ledger alone holds.
 
     When these are many, somebody must look. Where the ledger only reports, what it alone names holds nothing.
     """
-    if not active(system):
+    if not system.keeps_ledger:
         return units
     if system.rules.ledger_reports:
         delivery.reported = tuple(unit for unit in units if unit.named == LEDGER)
@@ -104,19 +97,21 @@ def event_committed(system: System, delivery: Delivery, step: Step) -> None:
     for reported in delivery.reported:
         staleness.named_late(system, reported, delivery.instance_id, step)
     judged_late = not_finished.committed(
-        system, delivery.instance_id, delivery.branch, step, reads_are_kept=active(system)
+        system, delivery.instance_id, delivery.branch, step, reads_are_kept=system.keeps_ledger
     )
-    if active(system):
+    if system.keeps_ledger:
         out_of_turn = judged_late or delivery.waited or delivery.redriven or bool(delivery.doubt)
         out_of_turn = out_of_turn or system.rules.ledger_scope is Scope.ALL
+        # A run beside it has asked whom its next commit impacts, and may not have been told of this one.
+        out_of_turn = out_of_turn or any(doc.has_asked for doc in system.live.values())
         unit = (delivery.instance_id, delivery.branch)
         _take_in(system, _Commit(delivery.instance_id, unit, False, delivery.footprint, 0, 0, out_of_turn), step)  # noqa: FBT003 - a field
 
 
 def held_committed(system: System, doc: Document, step: Step) -> None:
     """Take in the held commit of a run."""
-    not_finished.committed(system, doc.held_instance, doc.branch, step, reads_are_kept=active(system))
-    if active(system):
+    not_finished.committed(system, doc.held_instance, doc.branch, step, reads_are_kept=system.keeps_ledger)
+    if system.keeps_ledger:
         unit = (doc.held_instance, doc.branch)
         _take_in(system, _Commit(doc.held_instance, unit, doc.forking, doc.footprint, 0, 0, reads=True), step)
         doc.footprint = None
@@ -124,7 +119,7 @@ def held_committed(system: System, doc: Document, step: Step) -> None:
 
 def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> None:
     """Take in the commit of a replay: what it read takes the place of what its unit read before."""
-    if active(system):
+    if system.keeps_ledger:
         _take_in(
             system,
             _Commit(
@@ -134,16 +129,16 @@ def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> N
         )
         doc.footprint = None
     else:
-        staleness.replayed(system, unit.key, step)
+        staleness.replayed(system, unit.key, step, unit.logged)
 
 
 def doubtful_replay_committed(system: System, doubt: Doubt, generation: int, step: Step) -> None:
     """Take in the commit of a replay that was in doubt, and was made: its run has ended since."""
-    if active(system):
+    if system.keeps_ledger:
         commit = _Commit(doubt.instance_id, doubt.unit, doubt.forking, None, generation, doubt.logged, reads=True)
         _take_in(system, commit, step)
     else:
-        staleness.replayed(system, doubt.unit, step)
+        staleness.replayed(system, doubt.unit, step, doubt.logged)
 
 
 def _take_in(system: System, commit: _Commit, step: Step) -> None:
@@ -157,8 +152,7 @@ def _take_in(system: System, commit: _Commit, step: Step) -> None:
         book.last, commit.instance_id, commit.unit, commit.forking, commit.reads, commit.generation, commit.since,
         asked, system.now, commit.footprint,
     )  # fmt: skip
-    raced = asked < book.last - 1  # something was committed since it was asked whom this impacts
-    if commit.reads or commit.footprint is None or raced:
+    if owed.incomplete:
         book.owed[owed.number] = owed
         step.save(SaveOwed(owed), SaveBook(book))
     else:

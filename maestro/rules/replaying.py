@@ -251,9 +251,9 @@ def held_commit_made(system: System, doc: Document, took: float, step: Step) -> 
 
 def on_replay_sent(system: System, doc: Document, _fact: facts.ReplaySent, step: Step) -> None:
     """The Event Manager took it. The result may have been quicker: then there is nothing to await."""
+    outage.over(system, doc.id)
     if doc.ending is not None or doc.current is None or doc.current.state is not UnitState.SENDING:
         return
-    outage.over(system, doc.id)
     doc.current.state, doc.current.sent_at = UnitState.SENT, system.now
     step.save(SaveUnit(doc, doc.current))
     step.do(do.AwaitResult(doc.id, doc.send_name(doc.current), system.now))
@@ -312,8 +312,9 @@ def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None
             ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
 
 
-def on_unit_refused(_system: System, doc: Document, fact: facts.UnitRefused, step: Step) -> None:
+def on_unit_refused(system: System, doc: Document, fact: facts.UnitRefused, step: Step) -> None:
     """No operation of the platform takes the replay: it never will."""
+    outage.over(system, doc.id)
     if doc.ending is None and not answered(doc):
         leaving_out.set_aside(doc, fact.cause, step)
 
@@ -448,9 +449,9 @@ def replay_commit_made(system: System, doc: Document, unit: Unit, took: float, s
 
 def end_outage_of_send(system: System, doc: Document) -> None:
     """A send that had no answer arrived: what came of it says so, and nobody is waited for to take it."""
+    outage.over(system, doc.id)
     if doc.stage is Stage.OUTAGE:
         doc.stage = None
-        outage.over(system, doc.id)
 
 
 def answered(doc: Document) -> bool:

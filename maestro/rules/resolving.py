@@ -6,7 +6,7 @@ Nothing makes a commit in doubt again before that: neither a retry nor an event 
 from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import concluding, facts, judging
-from maestro.rules.committing import young_enough
+from maestro.rules.committing import HARMLESS, young_enough
 from maestro.rules.document import MAESTRO
 from maestro.rules.doubt import Case, CaseState, Doubt, Finding, Use, Word
 from maestro.rules.rendering import wire_time, zoned_time
@@ -120,7 +120,7 @@ def proof_for_retry(system: System, proof: facts.ProofFound, step: Step) -> fact
         return fact
     if proof.finding is Finding.ROWS and concluding.only_doubt(system, doubt) and young_enough(system, proof.began):
         concluding.resolve(system, doubt, Word.MADE, MAESTRO, "its rows are in the domain", step)
-    elif proof.finding is Finding.HARMLESS and doubt.ended:
+    elif proof.finding in HARMLESS and doubt.ended:
         concluding.resolve(system, doubt, Word.MAKE_AGAIN, MAESTRO, "making it again changes no data", step)
     else:
         message = f"commit in doubt: of {doubt.instance_id}; resolve {doubt.key} first"

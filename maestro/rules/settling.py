@@ -11,6 +11,8 @@ from maestro.rules.outbox import add_outbox_message
 from maestro.rules.state import OutboxKind, System
 from maestro.rules.step import ForgetDelivery, SaveCommits, SaveDelivery, Step
 
+#: Forgotten commits whose outcomes may still come.
+OUTCOMES_AWAITED = 10_000
 COMMITTED: do.Fields = (("status", "commited"),)  # spelled as the platform's SDK reads it
 
 
@@ -37,8 +39,18 @@ def forget_oldest(system: System, step: Step) -> None:
             return
         system.finished.popleft()
         forget(system, oldest, step)
+        _remember_instance(system, oldest)
         if oldest.admitted_at > system.remembers_from:
             _remember_less(system, step)
+
+
+def _remember_instance(system: System, forgotten: Delivery) -> None:
+    """Its outcome may come late: it is not to be taken for that of a further commit of the instance."""
+    if forgotten.verdict is Verdict.COMMIT:
+        system.forgotten.pop(forgotten.instance_id, None)
+        system.forgotten[forgotten.instance_id] = None
+        if len(system.forgotten) > OUTCOMES_AWAITED:
+            del system.forgotten[next(iter(system.forgotten))]
 
 
 def _remember_less(system: System, step: Step) -> None:
@@ -150,7 +162,7 @@ def mark_parked(system: System, delivery: Delivery, step: Step) -> None:
     if not delivery.parked:
         delivery.parked = True
         system.parked += 1
-        _save_judged(delivery, step)
+        step.save_decided(delivery)
 
 
 def unpark(system: System, delivery: Delivery, step: Step) -> None:
@@ -158,13 +170,7 @@ def unpark(system: System, delivery: Delivery, step: Step) -> None:
     if delivery.parked:
         delivery.parked = False
         system.parked -= 1
-        _save_judged(delivery, step)
-
-
-def _save_judged(delivery: Delivery, step: Step) -> None:
-    """Save an event that has a verdict. One without is not known after a crash: it is delivered again, and judged."""
-    if delivery.verdict is not None:
-        step.save(SaveDelivery(delivery))
+        step.save_decided(delivery)
 
 
 def answer(
@@ -185,6 +191,7 @@ def answer_decided(system: System, delivery: Delivery, step: Step) -> None:
         answer(delivery, step, Code.OK, fields=COMMITTED)
     elif delivery.verdict is Verdict.PENDING:
         held = [doc for doc in system.documents.values() if doc.held_instance == delivery.instance_id]
-        answer(delivery, step, Code.OK, document_id=held[-1].id if held else "")
+        own = [doc for doc in held if doc.number == delivery.number] or held[-1:]
+        answer(delivery, step, Code.OK, document_id=own[0].id if own else "")
     else:
         answer(delivery, step, Code.FAILED, message=delivery.reason)

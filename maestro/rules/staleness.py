@@ -39,7 +39,12 @@ def judge(system: System, owed: Owed, fact: facts.OwedFetched, step: Step) -> No
     elif fact.overwritten:
         _note(system, owed, StaleState.OVERWRITE, step, fact.overwritten)
     elif not _stays_hidden(system, owed):
-        replayed(system, owed.unit, step)
+        replayed(system, owed.unit, step, _began_after(system, owed))
+
+
+def _began_after(system: System, owed: Owed) -> int:
+    """Return the ledger's entry after which a replay was sent; an event's own commit says all that is known of it."""
+    return owed.since if owed.instance_id != owed.unit[0] else system.ledger.last
 
 
 def not_visible(system: System, owner: Delivery | Document, instance_id: str, step: Step) -> None:
@@ -67,8 +72,8 @@ def _without_dataset(system: System, owed: Owed, candidates: tuple[MissedCommit,
     elif to_ask:
         _note(system, owed, StaleState.UNVERIFIED, step, cause=f"{NO_DATASET}; Discovery is asked what it missed")
         await_question(system, system.ledger.stale[owed.unit], to_ask, step)
-    elif known is not None and not _stays_hidden(system, owed):
-        take_off(system, owed.unit, step)
+    elif not _stays_hidden(system, owed):
+        replayed(system, owed.unit, step, _began_after(system, owed))
 
 
 def forgotten(system: System, oldest: Oldest, step: Step) -> None:
@@ -78,10 +83,16 @@ def forgotten(system: System, oldest: Oldest, step: Step) -> None:
         _note(system, owed, StaleState.NOT_REMEMBERED, step, cause="it is among the oldest of the ledger")
 
 
-def replayed(system: System, unit: UnitKey, step: Step) -> None:
-    """A unit was replayed, and nothing is remembered of what that read: what was missed before is not missed now."""
-    if unit in system.ledger.stale:
+def replayed(system: System, unit: UnitKey, step: Step, since: int) -> None:
+    """A unit was computed anew, after the ledger's entry `since`: what was missed before is not missed now."""
+    known = system.ledger.stale.get(unit)
+    if known is None:
+        return
+    younger = known.state is StaleState.STALE and any(commit.number > since for commit in known.missed)
+    if not younger:
         take_off(system, unit, step)
+    elif known.document_id:
+        assign(system, unit, "", step)  # the run that has replayed it began before that
 
 
 def overlooked(system: System, reader: Reader, missed: MissedCommit, step: Step) -> None:
@@ -95,6 +106,8 @@ def overlooked(system: System, reader: Reader, missed: MissedCommit, step: Step)
 def named_late(system: System, unit: Impacted, missed_instance: str, step: Step, cause: str = "") -> None:
     """Discovery names a unit only when it is asked again: the commit is made, so the unit is stale."""
     owed = Owed(0, unit.instance_id, unit.key, unit.forking, reads=True)
+    if not system.keeps_ledger:
+        system.ledger.last += 1  # no entry, but the order of notes and sends
     _note(system, owed, StaleState.STALE, step, (MissedCommit(system.ledger.last, missed_instance),), cause)
     gather(system, step)
 
@@ -108,7 +121,7 @@ def await_question(system: System, stale: Stale, to_ask: tuple[MissedCommit, ...
 
 def named_early(system: System, unit: Impacted, missed: tuple[MissedCommit, ...], step: Step) -> None:
     """Discovery names a unit whose own commit is still to come."""
-    stale = Stale(0, unit.key, unit.forking, unit.instance_id, StaleState.NOT_FINISHED, system.now, missed[-NAMED:])
+    stale = Stale(0, unit.key, unit.forking, unit.instance_id, StaleState.NOT_FINISHED, system.now, missed)
     _put(system, stale, step)
 
 

@@ -211,6 +211,8 @@ class System:
     next_line: int = 1
     #: Done deliveries, oldest first.
     finished: deque[str] = field(default_factory=deque)
+    #: Instances of commits that were forgotten last: an outcome may be of one of these. Not stored.
+    forgotten: dict[str, None] = field(default_factory=dict)
     #: Deliveries with a copy on the wait queue.
     parked: int = 0
     #: What waits does so only because too much came beside a run without lock (not stored: after a restart it drains).
@@ -341,6 +343,11 @@ class System:
             one.instance_id == instance_id and one.verdict is Verdict.COMMIT and not one.replay
             for one in self.deliveries.values()
         ) or any(doc.held_instance == instance_id and doc.held_committed for doc in self.documents.values())
+
+    @property
+    def keeps_ledger(self) -> bool:
+        """Whether commits are taken in, so that the ledger has something to say."""
+        return self.rules.ledger_scope is Scope.ALL or (self.rules.ledger_scope is Scope.REPLAYS and self.ledger.begun)
 
     @property
     def open_doubts(self) -> list[Doubt]:

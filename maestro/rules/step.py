@@ -202,6 +202,11 @@ class Step(Struct):
         """Save records with this step."""
         self.saves.extend(saves)
 
+    def save_decided(self, delivery: Delivery) -> None:
+        """Save an event if it has a verdict. Without one it is not known after a crash: it is delivered again."""
+        if delivery.verdict is not None:
+            self.save(SaveDelivery(delivery))
+
     @property
     def needs(self) -> Needs:
         """The strictest need of the step's commands."""

@@ -22,7 +22,9 @@ def on_run_failed(system: System, doc: Document, fact: facts.RunFailed, step: St
 
 def on_send_failed(system: System, doc: Document, fact: facts.RunFailed, step: Step) -> None:
     """A send failed past its tries, unless its result came all the same."""
-    if not answered(doc):
+    if answered(doc):
+        outage.over(system, doc.id)
+    else:
         on_run_failed(system, doc, fact, step)
 
 

@@ -28,7 +28,7 @@ from maestro.rules.document import Document
 from maestro.rules.impact import relevant
 from maestro.rules.outage import pause
 from maestro.rules.state import System
-from maestro.rules.step import SaveDelivery, SaveSight, Step
+from maestro.rules.step import SaveSight, Step
 from maestro.rules.visible import BEHIND, Look
 from maestro.statuses import INSTANCE_FINISHED
 
@@ -91,10 +91,13 @@ def _take_up(system: System, owner: Delivery | Document) -> Look:
     return look
 
 
+def instance_of(owner: Delivery | Document) -> str:
+    """Return the instance whose data a commit makes visible."""
+    return owner.instance_id if isinstance(owner, Delivery) else owner.held_instance
+
+
 def _record(owner: Delivery | Document, since: float) -> Look:
-    if isinstance(owner, Delivery):
-        return Look(owner.key, owner.instance_id, owner, since)
-    return Look(owner.id, owner.held_instance, owner, since)
+    return Look(owner.key if isinstance(owner, Delivery) else owner.id, instance_of(owner), owner, since)
 
 
 # --- looking -------------------------------------------------------------------------------------------------
@@ -242,7 +245,10 @@ def text_settled(system: System, owner: Delivery | Document, step: Step) -> None
     The text may have come after what API core is being asked now: that answer does not count.
     """
     owner.text_late = False
-    step.save(SaveSight(owner) if isinstance(owner, Document) or owner.done else SaveDelivery(owner))
+    if isinstance(owner, Document) or owner.done:
+        step.save(SaveSight(owner))
+    else:
+        step.save_decided(owner)
     look = next((look for look in system.looks.values() if look.owner is owner), None)
     if look is not None and (look.seen_at or look.token):
         look.seen_at = 0.0

@@ -19,7 +19,6 @@ from maestro.rules.demanding import rows_of
 from maestro.rules.facts import Fact
 from maestro.rules.impact import DISCOVERY, Impacted, Origin, UnitKey, odd_timestamp
 from maestro.rules.ledger import Footprint, merged
-from maestro.rules.remembering import active
 from maestro.rules.state import System
 from maestro.statuses import INSTANCE_FINISHED
 from maestro.system.canaries import Canaries
@@ -72,7 +71,7 @@ class Asking:
         """
         tries = self.tries(what) if tries is None else tries
         named = self._named(instance_id, kind, tries, surely=surely)
-        if not active(self._system):
+        if not self._system.keeps_ledger:
             return await named, None
         asked = self._system.ledger.whole
         footprint: Footprint

@@ -77,7 +77,7 @@ def _entry(entry: Entry) -> list[Write]:
         "created": entry.reads.created if entry.reads else entry.footprint.created if entry.footprint else 0,
     }  # fmt: skip
     writes: list[Write] = [Put(LOG, number, log)]
-    if of.reads or entry.footprint is None:
+    if of.incomplete:
         writes.append(Delete(OWED, number))
     if rows:
         writes.append(Put(LEDGER_WRITES, number, {"writer": writer_key(of.instance_id), "rows": rows}))

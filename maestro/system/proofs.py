@@ -52,7 +52,7 @@ class Proofs:
         return await self._look_at_rows(changes, created, instance_id)
 
     async def _look_at_rows(self, changes: dict[str, set[str]], created: set[str], instance_id: str) -> Finding:
-        """Return what the rows say: of types with new rows first, for only these prove by their absence."""
+        """Return what the rows say: of types with new rows first, for these prove by their absence."""
         written = [type_ for type_, tracks in changes.items() if tracks != {DESTROY} and _TYPE.fullmatch(type_)]
         usable = sorted(written, key=lambda type_: type_ not in created)[:TYPES]
         try:
@@ -62,7 +62,7 @@ class Proofs:
         if True in found.values():
             return Finding.ROWS
         if not created:
-            return Finding.HARMLESS
+            return Finding.HARMLESS_NO_ROWS if False in found.values() else Finding.HARMLESS
         if any(found.get(type_) is False for type_ in created):
             return Finding.NO_ROWS
         return Finding.NO_MAP if created & found.keys() else Finding.UNPROVABLE

@@ -154,7 +154,7 @@ class Commits:
         if self.has_map and self.rows.get((instance.writes, instance.branch)) == instance.id:
             return Finding.ROWS
         if not creates(instance):
-            return Finding.HARMLESS
+            return Finding.HARMLESS_NO_ROWS if self.has_map else Finding.HARMLESS
         return Finding.NO_ROWS if self.has_map else Finding.NO_MAP
 
 

@@ -12,7 +12,6 @@ from maestro.rules.document import UnitState
 from maestro.rules.doubt import CommitEnd
 from maestro.rules.impact import Impacted, relevant
 from maestro.rules.ledger import Footprint, merged
-from maestro.rules.remembering import active
 from maestro.rules.state import OutboxKind, OutboxMessage, System
 from maestro.store.memory import MemoryStore
 from maestro.system.ledger import Ledger
@@ -365,7 +364,7 @@ class Effects(Wire):
         self, units: tuple[Impacted, ...], instance_id: str, asked: int
     ) -> tuple[tuple[Impacted, ...], Footprint | None]:
         """Ask the ledger beside Discovery, as the real effects do; `asked`: its last entry when the question began."""
-        if not active(self.system):
+        if not self.system.keeps_ledger:
             return units, None
         instance = self.siblings.data.instances[instance_id]
         footprint = self.siblings.data.footprint(instance)

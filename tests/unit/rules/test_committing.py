@@ -1,5 +1,7 @@
 """A commit that had no `ok` at once: what is proved, what is made again, what is left to a person (The commit)."""
 
+from typing import Any
+
 import pytest
 
 from maestro.messages.answers import Code
@@ -462,3 +464,141 @@ def test_what_was_made_of_a_former_round_says_nothing_of_the_next_one() -> None:
     m.override("failure")
     m.tell(facts.LeaveOutAsked("d1", "ana", m.ticket(), (again.key,), m.units(), "obsolete"))  # type: ignore[arg-type]
     assert m.only(do.Reply).code is Code.OK
+
+
+# --- what a former call may have made ----------------------------------------------------------------------------
+
+
+def harmless(m: Driver) -> None:
+    """Look after look says that making it again changes no data, until the commit counts as ended."""
+    for _ in range(100):
+        m.proof(Finding.HARMLESS)
+        if not any(isinstance(one, do.WakeAt) for one in m.commands) or m.asked(do.CommitHeld):
+            return
+        m.wake()
+        if not m.asked(do.AskProof):
+            return
+    raise AssertionError("it never counts as ended")
+
+
+def begun(**rules: Any) -> Driver:
+    m = Driver(**rules)
+    m.hold()
+    m.approve()
+    m.start()
+    return m
+
+
+def test_a_cancelled_run_leaves_in_doubt_what_would_have_been_harmless_to_make_again() -> None:
+    m = begun()
+    m.commit_ends(CommitEnd.LOST, do.CommitHeld)
+    m.cancel()
+    harmless(m)
+    m.end()
+    assert m.doc.status is Status.CANCELLED
+    assert [doubt.key for doubt in m.system.open_doubts] == ["d1"]
+
+
+def test_so_does_one_that_is_ended_by_hand_and_one_whose_domain_is_out_of_reach_then() -> None:
+    m = begun()
+    m.override("failure")
+    m.commit_ends(CommitEnd.REFUSED, do.CommitHeld)
+    m.proof(Finding.HARMLESS)
+    m.queues_updated()
+    assert [doubt.key for doubt in m.system.open_doubts] == ["d1"]
+
+    m = begun(outage_limit=30.0)
+    m.commit_ends(CommitEnd.REFUSED, do.CommitHeld)
+    m.proof(Finding.HARMLESS)
+    for _ in range(20):
+        m.wake()
+        if not m.asked(do.CommitHeld):
+            break
+        m.commit_ends(CommitEnd.NOT_BEGUN, do.CommitHeld)
+        if m.asked(do.CleanUpQueues):
+            break
+    m.queues_updated()
+    assert m.doc.status is Status.ABORTED_PERSIST
+    assert [doubt.key for doubt in m.system.open_doubts] == ["d1"]
+
+
+def test_an_event_that_may_be_made_and_is_set_aside_is_in_doubt() -> None:
+    m = Driver()
+    m.arrive("x")
+    m.impact()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.HARMLESS)
+    m.tell(facts.SetAside("anna", m.ticket(), "it holds all up"))
+    assert m.delivery("x").doubt
+
+
+@pytest.mark.parametrize(("finding", "doubt"), [(Finding.HARMLESS, True), (Finding.HARMLESS_NO_ROWS, False)])
+def test_what_creates_nothing_and_is_refused_again_and_again_is_the_events_fault_only_if_no_row_has_it(
+    finding: Finding, *, doubt: bool
+) -> None:
+    m = Driver()
+    m.arrive("x")
+    m.impact()
+    for _ in range(m.rules.commit_tries - 1):
+        m.commit_ends(CommitEnd.REFUSED)
+        m.proof(finding)
+        m.wake()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(finding)
+    assert m.only(do.DeadLetterEvent).key == "m-x"
+    assert bool(m.delivery("x").doubt) is doubt
+
+
+def test_what_may_be_made_is_in_doubt_after_a_crash_too() -> None:
+    m = Driver()
+    m.arrive("x")
+    m.impact()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.HARMLESS)
+    asked = m.last(do.AskProof)
+    m.restart()
+    assert m.last(do.AskProof) is not asked
+    assert sum(isinstance(one, do.Commit) for one in m.log) == 1
+
+
+def test_a_cancelled_run_of_a_repeatable_domain_leaves_in_doubt_what_was_lost() -> None:
+    m = begun(commit_repeatable=True)
+    for _ in range(2):
+        m.commit_ends(CommitEnd.LOST, do.CommitHeld)
+    m.cancel()
+    m.wake()
+    m.end()
+    assert [doubt.key for doubt in m.system.open_doubts] == ["d1"]
+
+
+def test_a_commit_that_perhaps_ended_later_supersedes_a_result_of_before() -> None:
+    m = Driver()
+    m.arrive("x")
+    m.impact()
+    m.commit_ends(CommitEnd.LOST)
+    m.tell(facts.SetAside("anna", m.ticket(), "r"))
+    m.run(P1)
+    m.sent()
+    m.result("re1", "p1")
+    m.run_fails_at(do.AskReplayImpact)
+    m.end()
+    m.tell(ended("x", stored=True))
+    m.retry()
+    m.notified()
+    m.queues_updated()
+    assert not m.asked(do.AskReplayImpact)
+
+
+def test_the_late_outcome_of_a_forgotten_commit_proves_no_further_one_of_its_instance() -> None:
+    m = Driver(dedup_window=1)
+    m.tell(facts.WaitQueueDrained())
+    m.arrive("x1", instance="x")
+    m.impact()
+    m.committed()
+    for name in "bcd":
+        m.commit(name)
+    m.arrive("x2", instance="x")
+    m.impact()
+    m.tell(ended("x", stored=True))
+    m.commit_ends(CommitEnd.LOST)
+    assert not m.delivery("x2").done

@@ -8,6 +8,7 @@ from maestro.rules.rendering import wire_time
 from maestro.rules.status import Status
 from maestro.rules.unit import name_of
 from tests.support.rules import Rules, origin
+from tests.unit.rules.driver import P1, P2, Driver
 
 
 def skipped(it: Rules, instance: str = "i1") -> Document:
@@ -145,3 +146,41 @@ def test_an_origin_without_a_name_has_none() -> None:
     for body in (b"[]", b'{"name": 7}', b"{}"):
         doc.order[0].origin = body
         assert name_of(doc.order[0].origin) == ""
+
+
+def reconsidered() -> tuple[Driver, int]:
+    m = Driver()
+    m.hold("i0", P1, id_="d0")
+    m.approve("d0")
+    m.start()
+    m.held_commit_fails()
+    m.end()
+    m.arrive("i1")
+    m.impact(P2)
+    m.origins(id_="d1")
+    m.system.documents["d1"].pending_event = b'{"systemId": "s", "instanceId": "i1", "name": "n", "branch": "master"}'
+    m.skip("d1")
+    ticket = m.ticket()
+    m.tell(facts.ReconsiderAsked("d1", "anna", ticket))
+    return m, ticket
+
+
+def told_that_it_waits(m: Driver, ticket: int) -> bool:
+    [reply] = [one for one in m.log if isinstance(one, do.Reply) and one.ticket == ticket]
+    return reply.code is Code.ACCEPTED and ("status", "waiting") in reply.fields
+
+
+def test_who_reconsiders_is_told_that_it_waits_when_a_retry_blocks_the_system() -> None:
+    m, ticket = reconsidered()
+    m.retry("d0")
+    assert told_that_it_waits(m, ticket)
+
+
+def test_so_they_are_when_the_system_is_stalled_for_long() -> None:
+    m, ticket = reconsidered()
+    m.tell(facts.JudgingFailed(m.system.judging_token, "down", "discovery"))
+    canary = m.only(do.AskCanary)
+    m.tell(facts.CanaryAsked(canary.what, canary.token, answered=False))
+    m.now += 100
+    m.tell(facts.Woken(do.Topic.STALL, ""))
+    assert told_that_it_waits(m, ticket)

@@ -365,3 +365,17 @@ def test_what_came_with_anothers_id_is_known_when_it_comes_again_although_that_o
     assert m.system.deliveries[rejected.key].verdict is Verdict.ERROR
     m.arrive("a", instance="i3", redelivered=True)
     assert m.asked(do.AskImpact), "another one has the id to itself"
+
+
+def test_a_sync_persist_that_is_asked_again_gets_its_own_document() -> None:
+    m = Driver()
+    sync(m, call="c1")
+    m.impact(P1)
+    m.origins(id_="d1")
+    m.tell(facts.AnswerLost(S))
+    m.skip("d1")
+    sync(m, call="c2", mark=identity.fingerprint(identity.SYNC, b"another event"))
+    m.impact(P1)
+    m.origins(id_="d2")
+    sync(m, call="c1")
+    assert m.only(do.Reply).document_id == "d1"

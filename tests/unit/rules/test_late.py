@@ -16,9 +16,11 @@ from maestro.rules.impact import Impacted, Origin, UnitKey
 from maestro.rules.ledger import Read, Reads, base_key, writer_key
 from maestro.rules.ledger_book import LatePolicy, MissedCommit, Scope, StaleState
 from maestro.rules.preview import digest
+from maestro.rules.staleness import named_late
 from maestro.rules.status import Status
+from maestro.rules.step import Step
 from maestro.system.ledger import Ledger
-from tests.unit.rules.driver import P1, Driver, footprint, origin
+from tests.unit.rules.driver import P1, P2, Driver, footprint, origin
 
 ROW = base_key("conta", "c1", "")
 A = writer_key("a")
@@ -545,3 +547,67 @@ def test_what_is_replayed_meanwhile_is_dropped_at_the_start_beside_what_is_left_
     it.restart()
     assert not late(it).set_aside
     assert [unit.state for unit in late(it).order if unit.instance_id == "w1"] == ["left_out"]
+
+
+def test_what_gathers_while_origins_are_fetched_gathers_on_though_nothing_is_opened() -> None:
+    it = Driver(ledger_scope=Scope.OFF)
+    named_late(it.system, P1, "c", Step())
+    it.now += 20.0
+    it.tell(facts.Woken(do.Topic.LATE, "gather"))
+    fetch = it.only(do.FetchLateOrigins)
+    it.hold("i1", P1)  # an ordinary document is to replay it now
+    named_late(it.system, P2, "c", Step())
+    it.tell(facts.LateOriginsFetched(fetch.token, "late1", tuple(map(origin, fetch.units))))
+    gathered(it)
+    assert [unit.key for unit in late(it).order] == [P2.key]
+
+
+@pytest.mark.parametrize("scope", [Scope.OFF, Scope.REPLAYS, Scope.ALL])
+def test_a_replay_that_was_sent_before_a_commit_says_nothing_of_whether_it_missed_that(scope: Scope) -> None:
+    it = Driver(ledger_scope=scope)
+    it.hold("i1", P1, fork=True)
+    it.start()
+    it.held_committed()
+    if it.system.ledger.owed:
+        it.owed(changed=(7,))
+    it.sent()
+    it.arrive("e")
+    it.impact(footprint=footprint(9))
+    it.committed()
+    if it.system.ledger.owed:
+        it.owed(changed=(9,))
+    named_late(it.system, P1, "e", Step())
+    it.result("re1", "p1")
+    it.replay_impact(footprint=footprint())
+    it.replay_committed()
+    if it.system.ledger.owed:
+        it.owed()
+    assert states(it) == {P1.key: StaleState.STALE}
+
+
+def test_an_event_that_is_committed_between_a_runs_question_and_its_commit_is_looked_at() -> None:
+    it = Driver(ledger_scope=Scope.REPLAYS)
+    it.hold("i1", P1, fork=True)
+    it.notified()
+    it.start_impact(P1)
+    it.arrive("w")
+    it.impact(footprint=footprint(9))
+    it.queues_updated()
+    it.committed()
+    it.held_committed()
+    it.owed(Read(7, MASTER, A), changed=(9,))
+    it.owed(changed=(7,))
+    assert states(it) == {("w", MASTER): StaleState.STALE}
+
+
+def test_a_debt_that_is_paid_is_not_owed_after_a_restart() -> None:
+    it = Driver(ledger_scope=Scope.REPLAYS)
+    it.system.ledger.begun = True
+    it.arrive("i1")
+    it.impact(footprint=None)
+    it.committed()
+    it.owed(changed=(1, 2))
+    size = it.system.ledger.size
+    it.restart()
+    assert not it.system.ledger.owed
+    assert it.system.ledger.size == size

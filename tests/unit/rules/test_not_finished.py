@@ -233,3 +233,18 @@ def test_a_held_commit_whose_run_has_asked_already_may_be_missed() -> None:
     m.start_impact()
     m.commit("p2")
     assert m.last(do.AskAgain).instance_id == "i1"
+
+
+def test_however_many_commits_named_it_each_is_asked_about(m: Driver) -> None:
+    names = [f"e{number}" for number in range(12)]
+    for name in names:
+        m.arrive(name)
+        m.impact(P2)
+        m.origins((EARLY,))
+        m.committed()
+    m.commit("p2")
+    asked = []
+    while m.asked(do.AskAgain):
+        asked.append(m.only(do.AskAgain).instance_id)
+        told(m)
+    assert asked == names

@@ -139,8 +139,47 @@ def test_so_does_a_process_that_failed_for_good() -> None:
     assert not m.system.troubles
 
 
-def test_what_a_replay_with_nothing_to_commit_was_listed_for_is_listed_no_more(m: Driver) -> None:
-    staleness.named_late(m.system, P1, "c", Step())
+@pytest.mark.parametrize("noted", ["before it was sent", "after it was sent"])
+def test_what_a_replay_with_nothing_to_commit_was_listed_for_before_it_was_sent_is_listed_no_more(noted: str) -> None:
+    m = Driver()
+    if noted == "before it was sent":
+        staleness.named_late(m.system, P1, "c", Step())
+    m.run()
+    m.sent()
+    if noted == "after it was sent":
+        staleness.named_late(m.system, P1, "c", Step())
     ended(m)
     known(m, follows=False)
-    assert P1.key not in m.system.ledger.stale
+    assert (P1.key in m.system.ledger.stale) is (noted == "after it was sent")
+
+
+def away(m: Driver) -> None:
+    """The Event Manager did not take the send, nor anything else; then it is time to send again."""
+    m.tell(facts.RunFailed("d1", m.last(do.SendReplay).token, "down", sibling="event_manager"))
+    canary = m.only(do.AskCanary)
+    m.tell(facts.CanaryAsked(canary.what, canary.token, answered=False))
+    wake = next(one for one in m.commands if isinstance(one, do.WakeAt) and one.topic is do.Topic.OUTAGE)
+    m.now = wake.at
+    m.tell(facts.Woken(wake.topic, wake.key))
+    assert m.system.stalls
+
+
+def test_a_refusal_says_that_who_refuses_is_back() -> None:
+    m = Driver()
+    m.run(P1)
+    away(m)
+    m.tell(facts.UnitRefused("d1", m.only(do.SendReplay).token, "has no subscribers"))
+    assert not m.system.stalls
+    assert not m.system.troubles
+
+
+def test_so_does_an_end_while_the_send_is_made_again() -> None:
+    m = Driver()
+    m.run()
+    m.tell(facts.PauseAsked("d1", "ana", m.ticket()))
+    away(m)
+    ended(m)
+    known(m, follows=False)
+    m.sent()
+    assert not m.system.stalls
+    assert not m.system.troubles

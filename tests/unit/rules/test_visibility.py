@@ -634,6 +634,33 @@ def test_the_answer_to_one_text_says_nothing_of_another_that_is_under_way() -> N
     assert not m.doc.text_late
 
 
+def test_a_text_that_was_dropped_and_had_no_answer_may_outlast_a_later_event(m: Sighted) -> None:
+    number = text_under_way(m)
+    m.approve()
+    m.tell(facts.OutboxMessageUnanswered(number))
+    m.cancel()
+    m.queues_updated()
+    m.notified()
+    m.arrive("second", instance="i1")
+    m.impact()
+    m.committed()
+    m.looked()
+    assert m.system.looks
+
+
+def test_an_event_without_a_verdict_is_not_stored_for_a_text_without_an_answer() -> None:
+    m = Driver()
+    m.hold()
+    m.skip()
+    number = list(m.system.outbox)[-1]
+    m.tell(facts.OutboxMessageBegun(number))
+    m.arrive("second", instance="i1")
+    m.tell(facts.OutboxMessageUnanswered(number))
+    assert m.delivery("second").text_late
+    m.restart()
+    assert "m-second" not in m.system.deliveries
+
+
 def test_the_answer_to_one_text_says_nothing_of_another_that_had_none() -> None:
     m, first, second = with_two_texts()
     m.tell(facts.OutboxMessageBegun(first))
