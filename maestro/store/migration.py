@@ -144,7 +144,7 @@ async def _into_postgres(
         return Moved(system_id, rows)
     target = await stores.open_as(system_id, f"{_BEGUN}{uuid4().hex}")
     try:
-        await _refill(target, source.source)
+        await _refill(target, await stores.places(system_id), source.source)
     finally:
         target.close()
         await target.ended()
@@ -158,8 +158,12 @@ async def _into_postgres(
     return Moved(system_id, rows)
 
 
-async def _refill(target: PostgresStore, source: Source) -> None:
-    for some in _some((table, key, None) for table, key, _ in [*contents(target.source)]):
+async def _refill(target: PostgresStore, places: Iterable[tuple[str, str]], source: Source) -> None:
+    """Take away what is at these places, which are all that PostgreSQL has, and write what the source has.
+
+    The target's copy does not tell them all: an entry of the ledger is in none of its rows once later ones wrote them.
+    """
+    for some in _some((table, key, None) for table, key in places):
         await target.save(some, durable=True)
     for some in _some(contents(source)):
         await target.save(some, durable=True)

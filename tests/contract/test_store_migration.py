@@ -52,9 +52,9 @@ def files(tmp_path: Path) -> Path:
 async def moved(
     stores: PostgresStores, folder: Path, *, back: bool = False, dry: bool = False, replace: bool = False
 ) -> list[migration.Moved]:
+    installation = begin_start(folder)
     if back:
         return [one async for one in migration.to_files(folder, stores, dry=dry, replace=replace)]
-    installation = begin_start(folder)
     return [one async for one in migration.to_postgres(folder, stores, installation, dry=dry, replace=replace)]
 
 
@@ -221,6 +221,21 @@ async def test_what_was_used_since_is_replaced_only_when_asked(files: Path, stor
     refused = await moved(stores, files)
     assert ["--replace" in one.problem for one in refused] == [True, False]
     assert len(store_files(files)) == 2, "no system is taken out of use as long as one is missing"
+    assert [one.problem for one in await moved(stores, files, replace=True)] == ["", ""]
+    assert rows_of(RowsOf(await stores.read("sysA"))) == before["sysA"]
+
+
+async def test_what_later_commits_wrote_over_is_replaced_as_well(files: Path, stores: PostgresStores) -> None:
+    before = of_files(files)
+    await moved(stores, files)
+    store = await stores.open("sysA")
+    for entry in (20, 21):
+        written = Put(LEDGER_WRITES, f"{entry:015d}", {"writer": entry, "rows": [7, 8]})
+        await store.commit([written], durable=True)
+    store.close()
+    await store.ended()
+    for path in (files / "systems").glob("*.migrated"):
+        path.replace(path.with_suffix(""))
     assert [one.problem for one in await moved(stores, files, replace=True)] == ["", ""]
     assert rows_of(RowsOf(await stores.read("sysA"))) == before["sysA"]
 

@@ -28,6 +28,9 @@ from maestro.store.rest_mark import RestMark, encoded
 START_WAITS: Final = 30.0
 _PAUSE, _PAUSE_MAX = 0.5, 5.0
 
+#: Places of rows that one reading returns.
+_PAGE: Final = 5000
+
 #: In the place of an installation's id once its stores were brought back to files.
 MOVED: Final = "moved to files"
 
@@ -47,6 +50,9 @@ _CONFIRMED: Final = "SELECT current_setting('synchronous_commit'), current_setti
 _SYSTEMS: Final = "SELECT id FROM maestro.systems ORDER BY id"
 _SETTLE: Final = "UPDATE maestro.systems SET life = %s, epoch = epoch + 1 WHERE id = ANY(%s)"
 _LEAVE: Final = "UPDATE maestro.installation SET id = %s, run = ''"
+_PLACES: Final = """
+    SELECT tbl, key FROM maestro.records WHERE system = %s AND (tbl, key) > (%s, %s) ORDER BY tbl, key LIMIT %s
+"""
 _LIVES: Final = "SELECT id, life FROM maestro.systems"
 _JOINED: Final = "SELECT node FROM maestro.nodes WHERE beat > 0 ORDER BY node"
 _STATES: Final[LiteralString] = f"SELECT id, {schema.STATE} FROM maestro.systems WHERE id = ANY(%s)"  # noqa: S608 - constant
@@ -231,6 +237,16 @@ class PostgresStores:
         """Read a system's rows, each checked, and own nothing. Raises `StoreDamaged`, `StoreError`."""
         async with self.connection() as connection:
             return await load(connection, system_id, self._seconds)
+
+    async def places(self, system_id: str) -> list[tuple[str, str]]:
+        """Return table and key of each row that PostgreSQL has of a system. Raises `StoreError`."""
+        found: list[tuple[str, bytes]] = []
+        async with self.connection() as connection:
+            after: tuple[str, bytes] = ("", b"")
+            while page := await execute(connection, _PLACES, (system_id, *after, _PAGE), self._seconds):
+                found += [(table, key) for table, key in page]
+                after = found[-1]
+        return [(table, key.decode("utf-8", "surrogateescape")) for table, key in found]
 
     async def whose(self, connection: Connection) -> Whose | None:
         """Return whose the stores are; None: nobody's yet. Raises `StoreError`."""
