@@ -191,7 +191,7 @@ def claim(*, config: ConfigFile = None) -> None:
     async def claimed() -> str:
         from maestro.store.postgres.stores import PostgresStores  # noqa: PLC0415 - needs the extra `postgresql`
 
-        ours = read_installation(settings.data_dir) or begin_start(settings.data_dir)
+        ours = begin_start(settings.data_dir)  # another one than that of a copy of this folder, which may run elsewhere
         stores = PostgresStores(url, settings.store.timeout, settings.data_dir, settings.cluster.name)
         await stores.take(ours, taking=True)
         return stores.owner_of(ours)

@@ -40,6 +40,13 @@ _ENTER: Final = """
     WHERE (installation.id = ANY(%s) OR %s) AND NOT (%s AND EXISTS (SELECT 1 FROM maestro.nodes WHERE beat > 0))
     RETURNING id
 """
+#: Before `_ENTER`, by a claim: who has a store of another one's open writes nothing more, though nobody opens it yet.
+_FENCE: Final = """
+    WITH fenced AS (
+        UPDATE maestro.systems SET epoch = epoch + 1
+        WHERE EXISTS (SELECT 1 FROM maestro.installation WHERE id <> %s OR run <> %s)
+    )
+"""
 _WHOSE: Final = "SELECT id, host, since::text FROM maestro.installation"
 _SERVER: Final = "SELECT current_setting('server_version'), current_user::text"
 _UNSAFE: Final = """
@@ -174,14 +181,17 @@ class PostgresStores:
         self, ours: str, run: str, free: Sequence[str], *, taking: bool = False, alone: bool = False
     ) -> None:
         """Make the stores those of `ours`, when they are of one of `free`, or nobody's; `alone`: and no node lives."""
+        query: LiteralString = _ENTER
+        given: Sequence[object] = (ours, run, gethostname(), list(free), taking, alone)
+        if taking:
+            query, given = _FENCE + query, (ours, run, *given)
         pauses, until = Backoff(_PAUSE, _PAUSE_MAX), time.monotonic() + START_WAITS
         while True:
             try:
                 async with self.connection() as connection:
                     await schema.migrate(connection, self._seconds)
                     await schema.check(connection, self._seconds)
-                    given = (ours, run, gethostname(), list(free), taking, alone)
-                    if await execute(connection, _ENTER, given, self._seconds):
+                    if await execute(connection, query, given, self._seconds):
                         return
                     whose = await self.whose(connection)
                 break
