@@ -172,12 +172,23 @@ class EmbeddedBroker:
             file.add_consumer(feed.token, member, queue)
             worker.feeds[feed.token] = feed
 
-        with contextlib.suppress(BrokerUnavailable):
-            await self._ensure(run, durable=False)
+        try:
+            with contextlib.suppress(BrokerUnavailable):
+                await self._ensure(run, durable=False)
+        except BaseException:  # nobody will have it, and it would begin all the same
+            subscription.cancelled = True
+            self._forget(subscription)
+            raise
         return subscription
 
     async def unsubscribe(self, subscription: Subscription) -> None:
         """Stop feeding a subscription (`Consumer.cancel`)."""
+        self._forget(subscription)
+        with contextlib.suppress(BrokerError):
+            await self._do(lambda _file, _member: None, durable=False)
+
+    def _forget(self, subscription: Subscription) -> None:
+        """Have its feed ended; what that still brings is given back."""
         worker, token = self._worker, subscription.feed.token
         if worker is None or self._closed:
             return
@@ -186,8 +197,7 @@ class EmbeddedBroker:
             file.remove_consumer(token)
             worker.feeds.pop(token, None)
 
-        with contextlib.suppress(BrokerError):
-            await self._ensure(run, durable=False)
+        worker.put(Job(run, None, durable=False))
         self._subscriptions.pop(token, None)
 
     async def get(self, queue: str) -> Delivery | None:
@@ -200,8 +210,11 @@ class EmbeddedBroker:
         def run(file: QueueFile, member: int) -> tuple[int, list[Row]]:
             return member, file.claim(queue, member, count)
 
-        member, rows = await self._do(run, durable=False)
-        return [_delivery(queue, (None, member, row[0]), row) for row in rows]
+        def unheard(found: tuple[int, list[Row]]) -> None:
+            for delivery in _claimed(queue, found):
+                self.requeue(delivery)
+
+        return _claimed(queue, await self._do(run, durable=False, unheard=unheard))
 
     def ack(self, delivery: Delivery) -> None:
         """See `Broker`."""
@@ -237,16 +250,30 @@ class EmbeddedBroker:
         self._live_worker().put(Job(run, None, durable))
         await self._do(lambda _file, _member: None, durable=durable)
 
-    async def _do(self, run: Callable[[QueueFile, int], Any], *, durable: bool, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - of the broker's answer
-        """Let the worker do `run` in a transaction; return its result once committed."""
+    async def _do(
+        self,
+        run: Callable[[QueueFile, int], Any],
+        *,
+        durable: bool,
+        timeout: float | None = None,  # noqa: ASYNC109 - of the broker's answer
+        unheard: Callable[[Any], None] = lambda _result: None,
+    ) -> Any:
+        """Let the worker do `run` in a transaction; return its result once committed.
+
+        `unheard` gets the result when that comes too late.
+        """
         worker = self._live_worker()
         seconds = timeout or self._settings.operation_timeout
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        worker.put(Job(run, done, durable))
+        worker.put(Job(run, done, durable, unheard))
         try:
             async with asyncio.timeout(seconds):
                 return await done
-        except TimeoutError as problem:
+        except (TimeoutError, asyncio.CancelledError) as problem:
+            if done.done() and not done.cancelled() and done.exception() is None:
+                unheard(done.result())  # it came in the same moment
+            if isinstance(problem, asyncio.CancelledError):
+                raise
             raise BrokerUnavailable(f"no commit within {seconds:g} s; {worker.problem}") from problem
 
     def _live_worker(self) -> Worker:
@@ -277,6 +304,11 @@ class EmbeddedBroker:
                 subscription.on_lost()
             except Exception:  # noqa: BLE001 - logged; the others must hear of it
                 self._log.exception("broker.on_lost_failed", queue=subscription.feed.queue)
+
+
+def _claimed(queue: str, found: tuple[int, list[Row]]) -> list[Delivery]:
+    member, rows = found
+    return [_delivery(queue, (None, member, row[0]), row) for row in rows]
 
 
 def _delivery(queue: str, tag: tuple[Feed | None, int, int], row: Row) -> Delivery:

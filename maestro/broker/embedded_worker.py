@@ -44,6 +44,8 @@ class Job:
     #: Who waits for the result; a job that nobody waits for is kept until it succeeds.
     done: asyncio.Future[Any] | None
     durable: bool
+    #: Called on the loop with what was committed for who does not wait any more.
+    unheard: Callable[[Any], None] = lambda _result: None
 
 
 @dataclass(slots=True, eq=False)
@@ -133,13 +135,12 @@ class Worker(threading.Thread):
         batch = [job for job in batch if job.done is None or not job.done.done()]
         if not batch:
             return False
-        results: list[tuple[asyncio.Future[Any], Any, Exception | None]] = []
+        results: list[tuple[Job, Any, Exception | None]] = []
         try:
             with file.transaction(durable=any(job.durable for job in batch)):
                 for job in batch:
                     result, error = self._attempt(job, file)
-                    if job.done is not None:
-                        results.append((job.done, result, error))
+                    results.append((job, result, error))
         except sqlite3.Error as problem:
             self._undo(batch, problem)
             return False
@@ -164,8 +165,7 @@ class Worker(threading.Thread):
             self._log.error("broker.write_failed", cause=str(problem))
         self.problem = text
         if not _is_busy(problem):
-            waiting = [job.done for job in batch if job.done is not None]
-            self._call(_resolve, [(done, None, BrokerError(text)) for done in waiting])
+            self._call(_resolve, [(job, None, BrokerError(text)) for job in batch])
             batch = [job for job in batch if job.done is None]
         if self._stopping:
             raise problem
@@ -269,9 +269,9 @@ class Worker(threading.Thread):
 
     def _refuse_rest(self) -> None:
         self.problem = "closed"
-        waiting = [job.done for job in self._jobs if job.done is not None]
+        refused = [(job, None, BrokerUnavailable("the broker is closed")) for job in self._jobs]
         self._jobs.clear()
-        self._call(_resolve, [(done, None, BrokerUnavailable("the broker is closed")) for done in waiting])
+        self._call(_resolve, refused)
 
     def _call(self, function: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -280,14 +280,16 @@ class Worker(threading.Thread):
             self._stopping = True
 
 
-def _resolve(results: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
-    for done, result, error in results:
-        if done.done():
+def _resolve(results: list[tuple[Job, Any, Exception | None]]) -> None:
+    for job, result, error in results:
+        if job.done is None:
             continue
-        if error is None:
-            done.set_result(result)
-        else:
-            done.set_exception(error)
+        if error is None and job.done.done():
+            job.unheard(result)
+        elif error is None:
+            job.done.set_result(result)
+        elif not job.done.done():
+            job.done.set_exception(error)
 
 
 def _is_busy(problem: sqlite3.Error) -> bool:

@@ -255,22 +255,27 @@ class QueueWorker:
     async def _take_up_to(self, queue: str, id_: str) -> None:
         """Take a message off, and what stands before it (stale); leave all as it is when it is not near the head."""
         taken: list[Delivery] = []
-        while len(taken) < LOOK_AHEAD and (delivery := await self._broker.get(queue)) is not None:
-            taken.append(delivery)
-            if delivery.message_id == id_:
-                for stale in taken:
-                    self._broker.ack(stale)
-                return
-        for delivery in taken:
-            self._broker.requeue(delivery)
+        try:
+            while len(taken) < LOOK_AHEAD and (delivery := await self._broker.get(queue)) is not None:
+                taken.append(delivery)
+                if delivery.message_id == id_:
+                    for stale in taken:
+                        self._broker.ack(stale)
+                    taken.clear()
+                    return
+        finally:
+            for delivery in taken:
+                self._broker.requeue(delivery)
 
     async def _take_out(self, queue: str, id_: str) -> None:
         """Take every message of an id off; the others go back to their places."""
         others: list[Delivery] = []
-        while (delivery := await self._broker.get(queue)) is not None:
-            if delivery.message_id == id_:
-                self._broker.ack(delivery)
-            else:
-                others.append(delivery)
-        for delivery in others:
-            self._broker.requeue(delivery)
+        try:
+            while (delivery := await self._broker.get(queue)) is not None:
+                if delivery.message_id == id_:
+                    self._broker.ack(delivery)
+                else:
+                    others.append(delivery)
+        finally:
+            for delivery in others:
+                self._broker.requeue(delivery)

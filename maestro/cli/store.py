@@ -152,14 +152,11 @@ async def _migrate(settings: Settings, url: str, *, back: bool, dry: bool, repla
     from maestro.store import migration  # noqa: PLC0415 - needs the extra `postgresql`
     from maestro.store.postgres.stores import PostgresStores  # noqa: PLC0415 - as above
 
-    stores = PostgresStores(url, settings.store.timeout, settings.data_dir)
-    if back:
-        moves = migration.to_files(settings.data_dir, stores, dry=dry, replace=replace)
-    else:
-        ours = read_installation(settings.data_dir) or Installation("")
-        if not dry and not ours.run:
-            ours = begin_start(settings.data_dir)
-        moves = migration.to_postgres(settings.data_dir, stores, ours, dry=dry, replace=replace)
+    stores = PostgresStores(url, settings.store.timeout, settings.data_dir, settings.cluster.name if back else "")
+    # As a start of its own: one of a copy of this folder, which may run elsewhere, opens nothing from then on.
+    ours = read_installation(settings.data_dir) or Installation("") if dry else begin_start(settings.data_dir)
+    move = migration.to_files if back else migration.to_postgres
+    moves = move(settings.data_dir, stores, ours, dry=dry, replace=replace)
     whole, found = True, 0
     async for moved in moves:
         found += 1
@@ -194,7 +191,7 @@ def claim(*, config: ConfigFile = None) -> None:
     async def claimed() -> str:
         from maestro.store.postgres.stores import PostgresStores  # noqa: PLC0415 - needs the extra `postgresql`
 
-        ours = read_installation(settings.data_dir) or begin_start(settings.data_dir)
+        ours = begin_start(settings.data_dir)  # another one than that of a copy of this folder, which may run elsewhere
         stores = PostgresStores(url, settings.store.timeout, settings.data_dir, settings.cluster.name)
         await stores.take(ours, taking=True)
         return stores.owner_of(ours)

@@ -33,7 +33,14 @@ async def _findings(site: Site, stores: PostgresStores) -> AsyncIterator[Finding
     seen = await stores.look()
     yield ok(STORE, _WHERE, f"version {seen.server}, role {seen.role}, schema {seen.schema}")
     ours = read_installation(site.settings.data_dir)
-    if seen.whose is not None and seen.whose.id != stores.owner_of(ours):
+    if seen.whose is not None and seen.whose.files_of:
+        message = (
+            f"the stores were brought back to files of installation {seen.whose.files_of} at {seen.whose.host} "
+            f"since {seen.whose.since}"
+        )
+        mend = "start Maestro there, without store.url; when those files are lost for good: maestro store claim"
+        yield problem(STORE, _WHERE, message, mend)
+    elif seen.whose is not None and seen.whose.id != stores.owner_of(ours):
         message = f"the stores belong to installation {seen.whose.id} on {seen.whose.host} since {seen.whose.since}"
         yield problem(STORE, _WHERE, message, "when that one is stopped for good: maestro store claim")
     if seen.unsafe:

@@ -247,12 +247,12 @@ class SystemConsumer:
         self._waiting.feed(on=False)
         self.held.detach()
 
-    def _leave(self) -> None:
+    def _leave(self, number: int) -> None:
         """The system is at rest and would end: let it, if there is nothing for it; then hold what comes."""
         held = self.held
         waiting = self._waiting.parking or held.feeding or self._waiting.consumed
         granted = not (held or held.moving or waiting)
-        held.post(LeaveAnswered(granted))
+        held.post(LeaveAnswered(number, granted))
         if granted:
             held.left = True
             self.detach()
@@ -301,8 +301,8 @@ class SystemConsumer:
                 self._tasks.start(self._sweep(item), "sweep")
             case MeasureQueues():
                 self._tasks.start(self._measure(), "measure")
-            case LeaveAsked():
-                self._leave()
+            case LeaveAsked(number=number):
+                self._leave(number)
             case PeekErrors() | GroupErrors() | RedriveErrors():
                 self._tasks.start(self._carry_out(item), "error queue")
 

@@ -153,7 +153,7 @@ class ErrorQueue:
         message = Message(delivery.body, message_id, headers, moved=True, original=delivery)
         try:
             await self._broker.publish(PERSIST, self._queues.system_id, message)
-        except BrokerError:
+        except BaseException:  # also one that is broken off: it would be held for as long as this process lives
             failed.append(delivery)
             raise
         self._broker.ack(delivery)

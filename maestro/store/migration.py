@@ -62,10 +62,10 @@ async def to_postgres(
     """
     there: dict[str, str] = {}
     if not dry:
-        await stores.take(installation)
-        await _refuse_nodes(stores)
+        await stores.take_to_move(installation)
         there = await stores.lives()
     elif await stores.version():
+        await stores.refuse_others(installation)
         there = await stores.lives()
     whole = True
     for path in store_files(data_dir):
@@ -87,16 +87,21 @@ async def to_postgres(
             path.with_name(path.name + ".last").unlink(missing_ok=True)
 
 
-async def to_files(data_dir: Path, stores: PostgresStores, *, dry: bool, replace: bool) -> AsyncIterator[Moved]:
+async def to_files(
+    data_dir: Path, stores: PostgresStores, installation: Installation, *, dry: bool, replace: bool
+) -> AsyncIterator[Moved]:
     """Copy the stores of PostgreSQL into files of the data folder. No Maestro may run.
 
     Raises:
         StoreError: as `to_postgres`.
     """
     whole = True
+    if not await stores.refuse_others(installation):
+        raise StoreError("PostgreSQL: no Maestro has stores there: is the URL the right one?")
+    if not dry:
+        await stores.take_to_move(installation)
     systems, lives = await stores.systems(), await stores.lives()
     if not dry:
-        await _refuse_nodes(stores)
         await stores.settled([one for one in systems if not lives.get(one, "").startswith(_BEGUN)], _LEAVING)
     for system_id in systems:
         if lives.get(system_id, "").startswith(_BEGUN):
@@ -112,17 +117,8 @@ async def to_files(data_dir: Path, stores: PostgresStores, *, dry: bool, replace
         yield moved
     if whole and not dry:
         await stores.settled(systems, _MIGRATED)
-        await stores.leave()
+        await stores.leave(installation)
         elsewhere_mark(data_dir).unlink(missing_ok=True)
-
-
-async def _refuse_nodes(stores: PostgresStores) -> None:
-    """Raise `StoreError` while a node of a cluster may work on these stores."""
-    if joined := await stores.joined():
-        raise StoreError(
-            f"PostgreSQL: nodes of the cluster hold a lease: {', '.join(joined)}: stop them in order first; the lease "
-            f"of one that was killed is broken by any other that runs"
-        )
 
 
 async def _into_postgres(
@@ -144,7 +140,7 @@ async def _into_postgres(
         return Moved(system_id, rows)
     target = await stores.open_as(system_id, f"{_BEGUN}{uuid4().hex}")
     try:
-        await _refill(target, source.source)
+        await _refill(target, await stores.places(system_id), source.source)
     finally:
         target.close()
         await target.ended()
@@ -158,8 +154,12 @@ async def _into_postgres(
     return Moved(system_id, rows)
 
 
-async def _refill(target: PostgresStore, source: Source) -> None:
-    for some in _some((table, key, None) for table, key, _ in [*contents(target.source)]):
+async def _refill(target: PostgresStore, places: Iterable[tuple[str, str]], source: Source) -> None:
+    """Take away what is at these places, which are all that PostgreSQL has, and write what the source has.
+
+    The target's copy does not tell them all: an entry of the ledger is in none of its rows once later ones wrote them.
+    """
+    for some in _some((table, key, None) for table, key in places):
         await target.save(some, durable=True)
     for some in _some(contents(source)):
         await target.save(some, durable=True)

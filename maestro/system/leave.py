@@ -6,7 +6,6 @@ what comes for the system: its next life gets it.
 """
 
 import asyncio
-from contextlib import suppress
 from typing import Final
 
 from maestro.links.session import Session
@@ -21,12 +20,14 @@ class Leave:
 
     def __init__(self) -> None:
         self._session: Session | None = None
+        #: Of the last question, and of the last one that was put in a former session.
+        self._number = self._former = 0
         self._answer: asyncio.Future[bool] | None = None
         self._granted = False
 
     def met(self, session: Session) -> None:
         """There is a new session: nothing was granted in it."""
-        self._session, self._granted = session, False
+        self._session, self._granted, self._former = session, False, self._number
         self._settle(granted=False)
 
     def lost(self) -> None:
@@ -38,21 +39,26 @@ class Leave:
         """Return whether the other end lets the system go; not without a session, nor one that is silent."""
         if self._session is None or self._granted:
             return self._granted
+        self._number += 1
         self._answer = asyncio.get_running_loop().create_future()
-        self._session.post(LeaveAsked())
-        with suppress(TimeoutError):
+        self._session.post(LeaveAsked(self._number))
+        try:
             async with asyncio.timeout(WITHIN):
                 return await self._answer
-        self._answer = None
-        return False
+        except TimeoutError:
+            return False
+        finally:
+            self._answer = None
 
     def answered(self, answer: LeaveAnswered) -> None:
-        """The other end answered. What it granted too late is taken back."""
-        self._granted = answer.granted
-        if self._answer is not None:
+        """The other end answered. What it granted too late is taken back, whatever is asked by now."""
+        if answer.number == self._number and self._answer is not None and not self._answer.done():
+            self._granted = answer.granted
             self._settle(granted=answer.granted)
-        else:
+        elif answer.granted and answer.number > self._former:
+            self._granted = True
             self.take_back()
+            self._settle(granted=False)
 
     def take_back(self) -> None:
         """Stay, after all: where it was granted the session ends, and the next one has nothing of that.
@@ -66,4 +72,3 @@ class Leave:
     def _settle(self, *, granted: bool) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(granted)
-        self._answer = None

@@ -410,7 +410,7 @@ class OpenSystem:
             self._webhooks.changed(id_)
         if saves:
             self._changes.moved(changed)
-        self._outbox.nudge()
+        self._outbox.nudge(saves)
 
     def _broken(self, problem: Exception) -> None:
         what = "store failed" if isinstance(problem, StoreError) else "rules failed"

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -23,7 +24,7 @@ from maestro.broker.embedded_routing import matches
 from maestro.broker.embedded_worker import Job
 from maestro.broker.topology import SystemQueues
 from maestro.settings.servers import BrokerSettings
-from tests.support.brokers import Collector, Place, eventually, eventually_equal
+from tests.support.brokers import PATIENCE, Collector, Place, eventually, eventually_equal
 
 QUEUES = SystemQueues("sysA")
 Spawn = Callable[..., "subprocess.Popen[str]"]
@@ -218,6 +219,83 @@ async def test_a_folder_that_cannot_be_made_is_a_problem_until_it_can(tmp_path: 
     assert collector.lost == 0
     await broker.close()
     await consumer.cancel()
+
+
+# --- what is found for who is gone -----------------------------------------------------------------------------------
+
+
+class Slow:
+    """Holds the commit of a broker up in which the next job is: that one is carried out, and nobody hears of it yet."""
+
+    def __init__(self, broker: Broker) -> None:
+        assert isinstance(broker, EmbeddedBroker)
+        assert broker._worker is not None
+        self._worker = broker._worker
+        self._gathered, self._reached, self._done = (threading.Event() for _ in range(3))
+        self._worker.put(Job(lambda _file, _member: self._gathered.wait(PATIENCE), None, durable=False))
+
+    async def hold(self) -> None:
+        """Have all that was asked meanwhile carried out, but not committed."""
+        self._worker.put(Job(self._wait, None, durable=False))
+        self._gathered.set()
+        assert await asyncio.to_thread(self._reached.wait, PATIENCE)
+
+    def _wait(self, _file: object, _member: int) -> None:
+        self._reached.set()
+        self._done.wait(PATIENCE)
+
+    def release(self) -> None:
+        self._done.set()
+
+
+async def given_back(broker: Broker) -> list[bool]:
+    await eventually_equal(lambda: broker.depth(QUEUES.persist), Depth(2, 0))
+    return [one.redelivered for one in await broker.get_some(QUEUES.persist, 9)]
+
+
+async def test_what_a_look_claimed_that_timed_out_is_given_back(tmp_path: Path) -> None:
+    broker = open_broker(BrokerSettings(operation_timeout=0.5), tmp_path)
+    await broker.start()
+    await broker.declare(QUEUES.bindings(), topology.EXCHANGES)
+    await publish(broker, 2)
+    slow = Slow(broker)
+    looking = asyncio.create_task(broker.get_some(QUEUES.persist, 9))
+    await asyncio.sleep(0)
+    await slow.hold()
+    with pytest.raises(BrokerUnavailable, match="no commit within"):
+        await looking
+    slow.release()
+    assert await given_back(broker) == [True, True]
+    await broker.close()
+
+
+async def test_what_a_look_claimed_that_is_cancelled_with_its_answer_is_given_back(broker: Broker) -> None:
+    await publish(broker, 2)
+    slow = Slow(broker)
+    looking = asyncio.create_task(broker.get_some(QUEUES.persist, 9))
+    await asyncio.sleep(0)
+    await slow.hold()
+    slow.release()
+    time.sleep(0.2)  # noqa: ASYNC251 - the answer comes before the loop's next turn
+    asyncio.get_running_loop().call_soon(looking.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await looking
+    assert await given_back(broker) == [True, True]
+
+
+async def test_a_consumer_that_nobody_waits_for_any_more_gets_nothing(broker: Broker) -> None:
+    await publish(broker, 2)
+    collector = Collector(broker, acking=False)
+    slow = Slow(broker)
+    consuming = asyncio.create_task(broker.consume(QUEUES.persist, 9, collector.on_delivery, collector.on_lost))
+    await asyncio.sleep(0)
+    await slow.hold()
+    consuming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await consuming
+    slow.release()
+    await given_back(broker)
+    assert collector.seen == []
 
 
 words = st.sampled_from(["a", "b", "", "*", "#"])

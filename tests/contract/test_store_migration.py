@@ -7,18 +7,19 @@ import pytest
 
 from maestro.settings.model import Settings
 from maestro.store import migration
-from maestro.store.base import LEDGER_READS, LEDGER_WRITES, Delete, Put, StoreDamaged, StoreError
+from maestro.store.base import LEDGER_READS, LEDGER_WRITES, Delete, Put, StoreDamaged, StoreError, StoreLocked
 from maestro.store.door import open_stores
 from maestro.store.files import FileStores
-from maestro.store.installation import begin_start
+from maestro.store.installation import begin_start, read_installation
 from maestro.store.places import elsewhere_mark, store_files, store_path
+from maestro.store.postgres import schema
 from maestro.store.postgres.stores import PostgresStores
 from maestro.store.row_store import RowStore, contents
 from maestro.store.rows import Source
 from maestro.store.sqlite import open_store
 from tests.support.cli import maestro
 from tests.support.postgres import PostgresNode
-from tests.support.postgres_store import postgres_stores
+from tests.support.postgres_store import closed, postgres_stores
 
 pytestmark = pytest.mark.postgres
 SYSTEMS = ("sysA", "sysB")
@@ -52,10 +53,18 @@ def files(tmp_path: Path) -> Path:
 async def moved(
     stores: PostgresStores, folder: Path, *, back: bool = False, dry: bool = False, replace: bool = False
 ) -> list[migration.Moved]:
-    if back:
-        return [one async for one in migration.to_files(folder, stores, dry=dry, replace=replace)]
     installation = begin_start(folder)
+    if back:
+        return [one async for one in migration.to_files(folder, stores, installation, dry=dry, replace=replace)]
     return [one async for one in migration.to_postgres(folder, stores, installation, dry=dry, replace=replace)]
+
+
+async def a_node_lives(stores: PostgresStores) -> None:
+    async with stores.connection() as connection:
+        await connection.execute(
+            "INSERT INTO maestro.nodes (node, incarnation, beat, url, capacity, draining, holds_events, version,"
+            " schema, settings_digest, joined) VALUES ('b', 1, 9, '', 1, false, false, '', 1, '', 1)"
+        )
 
 
 def rows_of(store: RowStore) -> list[object]:
@@ -85,8 +94,7 @@ async def test_there_and_back_again(files: Path, stores: PostgresStores) -> None
         store = await stores.open(system_id)
         assert rows_of(store) == before[system_id]
         await store.commit([Put("t", "new", {"by": system_id})], durable=True)
-        store.close()
-        await store.ended()
+        await closed(store)
     with pytest.raises(StoreError, match=r"store\.url names none"):
         await FileStores(files).enter(begin_start(files))
 
@@ -163,11 +171,7 @@ async def test_nothing_is_moved_while_a_node_holds_a_lease_and_owners_are_fenced
     files: Path, stores: PostgresStores
 ) -> None:
     await moved(stores, files)
-    async with stores.connection() as connection:
-        await connection.execute(
-            "INSERT INTO maestro.nodes (node, incarnation, beat, url, capacity, draining, holds_events, version,"
-            " schema, settings_digest, joined) VALUES ('b', 1, 9, '', 1, false, false, '', 1, '', 1)"
-        )
+    await a_node_lives(stores)
     with pytest.raises(StoreError, match="hold a lease: b: stop them"):
         await moved(stores, files, back=True)
     async with stores.connection() as connection:
@@ -186,6 +190,103 @@ async def test_nothing_is_moved_while_a_node_holds_a_lease_and_owners_are_fenced
     assert [one.problem for one in await moved(stores, files, back=True)] == ["", ""]
     owner.close()
     assert ("t", "late", b"{}") not in of_files(files)["sysA"]
+
+
+async def test_another_installation_does_not_bring_them_back_unless_it_claims_them(
+    url: str, files: Path, stores: PostgresStores
+) -> None:
+    await moved(stores, files)
+    await stores.enter(begin_start(files))
+    owner = await stores.open("sysA")
+    folder = files / "other"
+    folder.mkdir()
+    other = postgres_stores(url, folder)
+    for dry in (True, False):
+        with pytest.raises(StoreLocked, match=r"belong to another installation: .*maestro store claim"):
+            await moved(other, folder, back=True, dry=dry)
+    await owner.commit([Put("t", "goes on", {})], durable=True)
+    await closed(owner)
+    assert store_files(folder) == []
+    await other.take(begin_start(folder), taking=True)
+    assert [one.problem for one in await moved(other, folder, back=True)] == ["", ""]
+    assert ("t", "goes on", b"{}") in of_files(folder)["sysA"]
+
+
+async def test_a_cluster_that_lives_keeps_its_stores(url: str, files: Path, stores: PostgresStores) -> None:
+    await moved(stores, files)
+    clustered = PostgresStores(url, 10.0, files, "plant")
+    await clustered.take(begin_start(files), taking=True)
+    await a_node_lives(stores)
+    with pytest.raises(StoreError, match="hold a lease: b: stop them"):
+        await moved(clustered, files, back=True)
+    async with stores.connection() as connection:
+        whose = await stores.whose(connection)
+    assert whose is not None
+    assert whose.id == "cluster plant"
+    assert store_files(files) == []
+
+
+async def test_a_node_brings_the_stores_of_its_stopped_cluster_back(
+    url: str, files: Path, stores: PostgresStores
+) -> None:
+    await moved(stores, files)
+    clustered = PostgresStores(url, 10.0, files, "plant")
+    await clustered.take(begin_start(files), taking=True)
+    with pytest.raises(StoreLocked, match="belong to another installation: cluster plant"):
+        await moved(stores, files, back=True)
+    assert [one.problem for one in await moved(clustered, files, back=True, dry=True)] == ["", ""]
+    assert [one.problem for one in await moved(clustered, files, back=True)] == ["", ""]
+    folder = files / "of a node"
+    folder.mkdir()
+    with pytest.raises(StoreLocked, match="brought back to files"):
+        await PostgresStores(url, 10.0, folder, "plant").enter(begin_start(folder))
+
+
+async def test_nothing_is_brought_back_from_a_database_that_nobody_has_started_on(
+    files: Path, stores: PostgresStores
+) -> None:
+    elsewhere_mark(files).touch()
+    async with stores.connection() as connection:
+        await schema.migrate(connection, 10.0)
+    for dry in (True, False):
+        with pytest.raises(StoreError, match="no Maestro has stores there"):
+            await moved(stores, files, back=True, dry=dry)
+    assert elsewhere_mark(files).exists()
+
+
+async def test_one_that_broke_off_at_its_end_is_brought_back_again(files: Path, stores: PostgresStores) -> None:
+    await moved(stores, files)
+    await moved(stores, files, back=True)
+    elsewhere_mark(files).touch()
+    assert [one.same for one in await moved(stores, files, back=True)] == [True, True]
+    assert not elsewhere_mark(files).exists()
+
+
+async def test_no_start_uses_stores_that_were_brought_back_to_files_unless_it_claims_them(
+    url: str, files: Path, stores: PostgresStores
+) -> None:
+    before = of_files(files)
+    await moved(stores, files)
+    await moved(stores, files, back=True)
+    theirs = read_installation(files)
+    assert theirs is not None
+    folder = files / "other"
+    folder.mkdir()
+    other = postgres_stores(url, folder)
+    where = rf"brought back to files of installation {theirs.id} at \S+:{files} since .*without store\.url.*store claim"
+    with pytest.raises(StoreLocked, match=where):
+        await other.enter(begin_start(folder))
+    with pytest.raises(StoreLocked, match=where):
+        await moved(other, folder)
+    for path in store_files(files):
+        path.rename(path.with_suffix(".away"))
+    with pytest.raises(StoreLocked, match=where):
+        await stores.enter(begin_start(files))
+    await other.take(begin_start(folder), taking=True)
+    await other.enter(begin_start(folder))
+    store = await other.open("sysA")
+    assert rows_of(store) == before["sysA"]
+    await closed(store)
 
 
 async def test_half_a_copy_is_not_brought_back(
@@ -221,6 +322,20 @@ async def test_what_was_used_since_is_replaced_only_when_asked(files: Path, stor
     refused = await moved(stores, files)
     assert ["--replace" in one.problem for one in refused] == [True, False]
     assert len(store_files(files)) == 2, "no system is taken out of use as long as one is missing"
+    assert [one.problem for one in await moved(stores, files, replace=True)] == ["", ""]
+    assert rows_of(RowsOf(await stores.read("sysA"))) == before["sysA"]
+
+
+async def test_what_later_commits_wrote_over_is_replaced_as_well(files: Path, stores: PostgresStores) -> None:
+    before = of_files(files)
+    await moved(stores, files)
+    store = await stores.open("sysA")
+    for entry in (20, 21):
+        written = Put(LEDGER_WRITES, f"{entry:015d}", {"writer": entry, "rows": [7, 8]})
+        await store.commit([written], durable=True)
+    await closed(store)
+    for path in (files / "systems").glob("*.migrated"):
+        path.replace(path.with_suffix(""))
     assert [one.problem for one in await moved(stores, files, replace=True)] == ["", ""]
     assert rows_of(RowsOf(await stores.read("sysA"))) == before["sysA"]
 
@@ -263,6 +378,8 @@ async def test_the_command(files: Path, postgres_node: PostgresNode, database: s
     assert len(store_files(files)) == 2
     for wrong in ("nowhere", "postgresql://host.example/db"):
         assert (await maestro(None, "store", "migrate", "--to", wrong, MAESTRO_DATA_DIR=str(files))).code == 2
+    doctor = await maestro(None, "doctor", **environ)
+    assert f"brought back to files of installation {read_installation(files).id}" in doctor.out  # type: ignore[union-attr]
     claimed = await maestro(None, "store", "claim", **environ)
     assert claimed.code == 0, claimed.err
     assert "belong to this installation" in claimed.out

@@ -204,9 +204,11 @@ async def test_another_installation_is_refused_until_it_claims_them(
         await other.open("sysA")
     await store.commit(put(1), durable=True)
     await other.take(installation, taking=True)
-    theirs = await other.open("sysA")
     with pytest.raises(StoreFenced):
         await store.commit(put(2), durable=True)
+    theirs = await other.open("sysA")
+    await other.take(installation, taking=True)
+    await theirs.commit(put(2), durable=True)
     with pytest.raises(StoreFenced, match="another start"):
         await stores.open("sysA")
     await theirs.commit(put(3), durable=True)

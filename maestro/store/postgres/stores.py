@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -28,14 +28,24 @@ from maestro.store.rest_mark import RestMark, encoded
 START_WAITS: Final = 30.0
 _PAUSE, _PAUSE_MAX = 0.5, 5.0
 
-#: In the place of an installation's id once its stores were brought back to files.
-MOVED: Final = "moved to files"
+#: Places of rows that one reading returns.
+_PAGE: Final = 5000
+
+#: Stands before an installation's id once the stores were brought back to its files.
+_FILES_OF: Final = "moved to files of "
 
 _ENTER: Final = """
     INSERT INTO maestro.installation (one, id, run, host, since) VALUES (true, %s, %s, %s, now())
     ON CONFLICT (one) DO UPDATE SET id = excluded.id, run = excluded.run, host = excluded.host, since = excluded.since
-    WHERE installation.id = excluded.id OR %s OR installation.id = %s
+    WHERE (installation.id = ANY(%s) OR %s) AND NOT (%s AND EXISTS (SELECT 1 FROM maestro.nodes WHERE beat > 0))
     RETURNING id
+"""
+#: Before `_ENTER`, by a claim: who has a store of another one's open writes nothing more, though nobody opens it yet.
+_FENCE: Final = """
+    WITH fenced AS (
+        UPDATE maestro.systems SET epoch = epoch + 1
+        WHERE EXISTS (SELECT 1 FROM maestro.installation WHERE id <> %s OR run <> %s)
+    )
 """
 _WHOSE: Final = "SELECT id, host, since::text FROM maestro.installation"
 _SERVER: Final = "SELECT current_setting('server_version'), current_user::text"
@@ -46,7 +56,10 @@ _UNSAFE: Final = """
 _CONFIRMED: Final = "SELECT current_setting('synchronous_commit'), current_setting('synchronous_standby_names')"
 _SYSTEMS: Final = "SELECT id FROM maestro.systems ORDER BY id"
 _SETTLE: Final = "UPDATE maestro.systems SET life = %s, epoch = epoch + 1 WHERE id = ANY(%s)"
-_LEAVE: Final = "UPDATE maestro.installation SET id = %s, run = ''"
+_LEAVE: Final = "UPDATE maestro.installation SET id = %s, run = '', host = %s, since = now()"
+_PLACES: Final = """
+    SELECT tbl, key FROM maestro.records WHERE system = %s AND (tbl, key) > (%s, %s) ORDER BY tbl, key LIMIT %s
+"""
 _LIVES: Final = "SELECT id, life FROM maestro.systems"
 _JOINED: Final = "SELECT node FROM maestro.nodes WHERE beat > 0 ORDER BY node"
 _STATES: Final[LiteralString] = f"SELECT id, {schema.STATE} FROM maestro.systems WHERE id = ANY(%s)"  # noqa: S608 - constant
@@ -62,8 +75,27 @@ class Whose(NamedTuple):
     """The installation that the stores belong to: its id, the machine it ran on, and since when."""
 
     id: str
+    #: With the data folder, where they were brought back to files.
     host: str
     since: str
+
+    @property
+    def files_of(self) -> str:
+        """The installation to whose files they were brought back; empty: they are in use here."""
+        return self.id.removeprefix(_FILES_OF) if self.id.startswith(_FILES_OF) else ""
+
+    def refusal(self, ours: str) -> StoreLocked:
+        """Return why another one may not use them."""
+        if self.files_of:
+            return StoreLocked(
+                f"PostgreSQL: the stores were brought back to files of installation {self.files_of} at {self.host} "
+                f"since {self.since}: start Maestro there, without store.url. When those files are lost for good: "
+                f"maestro store claim, which goes on from that moment"
+            )
+        return StoreLocked(
+            f"PostgreSQL: the stores belong to another installation: {self.id} on {self.host} since {self.since}; "
+            f"this one is {ours}. When that one is stopped for good: maestro store claim"
+        )
 
 
 class Look(NamedTuple):
@@ -117,15 +149,49 @@ class PostgresStores:
         Raises as `enter`.
         """
         ours = self.owner_of(installation)
+        # The nodes of a cluster enter side by side: what fences one of them is its lease.
+        await self._take(ours, self._cluster or installation.run, (ours,), taking=taking)
+
+    async def take_to_move(self, installation: Installation) -> None:
+        """Make the stores this installation's: also its cluster's, and those that were brought back to its files.
+
+        Raises:
+            StoreError: as `enter`, and while nodes of a cluster may work on them.
+        """
+        await self._take(installation.id, installation.run, self._may_move(installation), alone=True)
+
+    async def refuse_others(self, installation: Installation) -> bool:
+        """Return whether anybody has stores here, and change nothing.
+
+        Raises:
+            StoreLocked: `take_to_move` would.
+            StoreError: the database cannot be used.
+        """
+        async with self.connection() as connection:
+            whose = await self.whose(connection)
+        if whose is not None and whose.id not in self._may_move(installation):
+            raise whose.refusal(installation.id)
+        return whose is not None
+
+    def _may_move(self, installation: Installation) -> Sequence[str]:
+        own = [installation.id, f"{_FILES_OF}{installation.id}"]
+        return [*own, self._cluster] if self._cluster else own
+
+    async def _take(
+        self, ours: str, run: str, free: Sequence[str], *, taking: bool = False, alone: bool = False
+    ) -> None:
+        """Make the stores those of `ours`, when they are of one of `free`, or nobody's; `alone`: and no node lives."""
+        query: LiteralString = _ENTER
+        given: Sequence[object] = (ours, run, gethostname(), list(free), taking, alone)
+        if taking:
+            query, given = _FENCE + query, (ours, run, *given)
         pauses, until = Backoff(_PAUSE, _PAUSE_MAX), time.monotonic() + START_WAITS
         while True:
             try:
                 async with self.connection() as connection:
                     await schema.migrate(connection, self._seconds)
                     await schema.check(connection, self._seconds)
-                    # The nodes of a cluster enter side by side: what fences one of them is its lease.
-                    given = (ours, self._cluster or installation.run, gethostname(), taking, MOVED)
-                    if await execute(connection, _ENTER, given, self._seconds):
+                    if await execute(connection, query, given, self._seconds):
                         return
                     whose = await self.whose(connection)
                 break
@@ -135,11 +201,12 @@ class PostgresStores:
                     raise
                 structlog.get_logger(part="store").warning("the store is waited for", cause=str(problem))
                 await asyncio.sleep(pause)
-        described = f"{whose.id} on {whose.host} since {whose.since}" if whose is not None else "unknown"
-        raise StoreLocked(
-            f"PostgreSQL: the stores belong to another installation: {described}; this one is {ours}. "
-            f"When that one is stopped for good: maestro store claim"
-        )
+        if alone and (joined := await self._joined()):
+            raise StoreError(
+                f"PostgreSQL: nodes of the cluster hold a lease: {', '.join(joined)}: stop them in order first; the "
+                f"lease of one that was killed is broken by any other that runs"
+            )
+        raise (whose or Whose("unknown", "unknown", "unknown")).refusal(ours)
 
     def owner_of(self, installation: Installation | None) -> str:
         """Return whom the stores belong to when they are this installation's: its id, or that of its cluster."""
@@ -180,17 +247,18 @@ class PostgresStores:
         async with self.connection() as connection:
             await execute(connection, _SETTLE, (life, list(system_ids)), self._seconds)
 
-    async def leave(self) -> None:
-        """Say that the stores were brought back to files: no start uses these by mistake."""
+    async def leave(self, installation: Installation) -> None:
+        """Say that the stores were brought back to this installation's files: no start uses these by mistake."""
+        where = f"{gethostname()}:{self._data_dir.resolve()}"
         async with self.connection() as connection:
-            await execute(connection, _LEAVE, (MOVED,), self._seconds)
+            await execute(connection, _LEAVE, (f"{_FILES_OF}{installation.id}", where), self._seconds)
 
     async def lives(self) -> dict[str, str]:
         """Return what each system's last owner was."""
         async with self.connection() as connection:
             return dict(await execute(connection, _LIVES, (), self._seconds))
 
-    async def joined(self) -> list[str]:
+    async def _joined(self) -> list[str]:
         """Return the nodes of a cluster that hold a lease: they run, or have not been stopped in order."""
         async with self.connection() as connection:
             return [node for (node,) in await execute(connection, _JOINED, (), self._seconds)]
@@ -231,6 +299,16 @@ class PostgresStores:
         """Read a system's rows, each checked, and own nothing. Raises `StoreDamaged`, `StoreError`."""
         async with self.connection() as connection:
             return await load(connection, system_id, self._seconds)
+
+    async def places(self, system_id: str) -> list[tuple[str, str]]:
+        """Return table and key of each row that PostgreSQL has of a system. Raises `StoreError`."""
+        found: list[tuple[str, bytes]] = []
+        async with self.connection() as connection:
+            after: tuple[str, bytes] = ("", b"")
+            while page := await execute(connection, _PLACES, (system_id, *after, _PAGE), self._seconds):
+                found += [(table, key) for table, key in page]
+                after = found[-1]
+        return [(table, key.decode("utf-8", "surrogateescape")) for table, key in found]
 
     async def whose(self, connection: Connection) -> Whose | None:
         """Return whose the stores are; None: nobody's yet. Raises `StoreError`."""

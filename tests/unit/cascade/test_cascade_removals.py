@@ -9,7 +9,14 @@ from maestro.broker.topology import SystemQueues
 from maestro.cascade import service as cascade
 from maestro.cascade.service import CascadeService
 from maestro.links.items import SYSTEM, Hello
-from maestro.messages.cascade import CascadeDone, DequeueControl, DequeueUnit, EmptyUnitQueues, ToCascade
+from maestro.messages.cascade import (
+    CascadeDone,
+    DequeueControl,
+    DequeueReprocessing,
+    DequeueUnit,
+    EmptyUnitQueues,
+    ToCascade,
+)
 from maestro.settings.model import Settings
 from tests.support.brokers import eventually
 
@@ -26,6 +33,8 @@ class FakeBroker:
         self.queues: dict[str, list[str]] = {QUEUES.events: [], QUEUES.control: []}
         self.takes = 0
         self.refuses = ""
+        #: The takes that it refuses, by their number.
+        self.refused: set[int] = set()
 
     async def declare(self, bindings: Sequence[Binding], _exchanges: Sequence[str] = ()) -> None:
         return
@@ -37,6 +46,8 @@ class FakeBroker:
         if queue == self.refuses:
             raise BrokerError("refused")
         self.takes += 1
+        if self.takes in self.refused:
+            raise BrokerError("refused")
         ids, self.queues[queue] = self.queues[queue][:count], self.queues[queue][count:]
         return [Delivery(queue, b"{}", id_, {}, False, None) for id_ in ids]  # noqa: FBT003
 
@@ -144,3 +155,15 @@ async def test_what_one_queue_refuses_is_no_problem_of_the_other(
     await order(session, *replays("a"))
     assert [done.problem for done in session.done] == ["", "refused"]
     assert broker.queues == {QUEUES.events: [], QUEUES.control: ["a"]}
+
+
+@pytest.mark.parametrize("left", ["looked for", "taken out"])
+async def test_what_was_taken_before_a_refusal_is_given_back(
+    broker: FakeBroker, service: CascadeService, session: FakeSession, left: str
+) -> None:
+    queue = QUEUES.events if left == "looked for" else QUEUES.reprocessings
+    broker.queues = {QUEUES.events: [], queue: ["a", "b", "c"]}
+    broker.refused = {3}
+    await order(session, DequeueUnit(1, "z") if left == "looked for" else DequeueReprocessing(1, "z"))
+    assert [done.problem for done in session.done] == ["refused"]
+    assert broker.queues[queue] == ["a", "b", "c"]

@@ -516,12 +516,12 @@ async def test_a_system_leaves_once_nothing_is_held_for_it(line: SystemConsumer)
     line.attach(session)  # type: ignore[arg-type]
     delivered(line)
     first = await session.got_from(Source.PERSIST)
-    line.receive(LeaveAsked())
-    assert await session.got(LeaveAnswered) == LeaveAnswered(granted=False)
+    line.receive(LeaveAsked(1))
+    assert await session.got(LeaveAnswered) == LeaveAnswered(1, granted=False)
     assert line.held.hears
     line.receive(Ack(first.ref))
-    line.receive(LeaveAsked())
-    assert await session.got(LeaveAnswered) == LeaveAnswered(granted=True)
+    line.receive(LeaveAsked(2))
+    assert await session.got(LeaveAnswered) == LeaveAnswered(2, granted=True)
     assert not line.held.hears, "outcomes are of no use to a system at rest"
 
 
@@ -530,8 +530,8 @@ async def test_what_comes_for_a_system_that_left_is_held_for_its_next_life_and_h
     line = SystemConsumer("s", broker, 16, MetricsRegistry(), wanted=lambda: wanted.append(line.held.needed))  # type: ignore[arg-type]
     first, second = FakeSession(), FakeSession()
     line.attach(first)  # type: ignore[arg-type]
-    line.receive(LeaveAsked())
-    assert await first.got(LeaveAnswered) == LeaveAnswered(granted=True)
+    line.receive(LeaveAsked(7))
+    assert await first.got(LeaveAnswered) == LeaveAnswered(7, granted=True)
     assert wanted == []
     delivered(line)
     assert wanted == [True]

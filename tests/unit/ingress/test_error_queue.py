@@ -137,8 +137,7 @@ async def test_an_interruption_gives_back_what_is_in_hand() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert [delivery.message_id for delivery in broker.ready] == ["m0"]
-    assert [delivery.message_id for delivery in broker.unacked] == ["m1"], "the broker has it still"
+    assert broker.ids() == ["m0", "m1"], "one that may be published is at worst on both queues"
 
 
 async def test_what_is_looked_through_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,7 @@ async def test_one_that_took_its_leave_is_asked_for_as_soon_as_its_mark_is_there
 ) -> None:
     monkeypatch.setattr(service, "WAKE_AGAIN", 60.0)
     world.comes("a")
-    world.ingress._line("a")._leave()
+    world.ingress._line("a")._leave(1)
     world.delivered("a")
     world.delivered("b")
     await asyncio.sleep(0.02)

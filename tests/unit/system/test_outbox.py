@@ -34,8 +34,33 @@ async def outbox(tmp_path: Path, siblings: RecordingSiblings) -> AsyncIterator[t
 
 
 def text(opened: OpenSystem, instance: str, status: str) -> None:
-    add_outbox_message(opened._system, OutboxKind.STATUS, instance, status, Step())
-    opened._outbox.nudge()
+    step = Step()
+    add_outbox_message(opened._system, OutboxKind.STATUS, instance, status, step)
+    opened._outbox.nudge(step.saves)
+
+
+def error_event(opened: OpenSystem, instance: str) -> None:
+    step = Step()
+    add_outbox_message(opened._system, OutboxKind.ERROR_EVENT, instance, "why", step, 1)
+    opened._outbox.nudge(step.saves)
+
+
+def dropped(opened: OpenSystem, instance: str) -> Any:
+    """Drop an instance's texts; return whose commit they must not outlast."""
+    owner: Any = type("Owner", (), {"text_late": False})()
+    step = Step()
+    assert drop_texts(opened._system, instance, owner, step)
+    opened._outbox.nudge(step.saves)
+    return owner
+
+
+class Unscanned(dict[int, Any]):
+    """An outbox that is not read from end to end."""
+
+    def __iter__(self) -> Any:
+        raise AssertionError("it is scanned")
+
+    keys = values = items = __iter__
 
 
 def set_texts(siblings: RecordingSiblings) -> list[tuple[str, str]]:
@@ -65,11 +90,10 @@ async def test_those_of_one_instance_keep_their_order(tmp_path: Path, siblings: 
 
 async def test_one_that_is_dropped_is_not_sent_again(tmp_path: Path, siblings: RecordingSiblings) -> None:
     siblings.fail("apicore", "set_instance_status", 99, 400)
-    async with outbox(tmp_path, siblings) as (opened, system):
+    async with outbox(tmp_path, siblings) as (opened, _):
         text(opened, "i1", "late")
         await siblings.wait_for(lambda: siblings.count("set_instance_status") >= 1, 5)
-        owner: Any = type("Owner", (), {"text_late": False})()
-        assert drop_texts(system, "i1", owner, Step())
+        dropped(opened, "i1")
         sent = siblings.count("set_instance_status")
         siblings.heal()
         await asyncio.sleep(0.3)
@@ -80,10 +104,9 @@ async def test_one_that_is_dropped_before_its_call_begins_is_not_sent(
     tmp_path: Path, siblings: RecordingSiblings
 ) -> None:
     async with outbox(tmp_path, siblings) as (opened, system):
-        add_outbox_message(system, OutboxKind.STATUS, "i1", "late", Step())
+        text(opened, "i1", "late")
         opened._outbox._start_due(asyncio.get_running_loop().time())
-        owner: Any = type("Owner", (), {"text_late": False})()
-        assert drop_texts(system, "i1", owner, Step())
+        owner = dropped(opened, "i1")
         assert not owner.text_late, "no call was begun"
         text(opened, "i1", "next")
         await siblings.wait_for(lambda: not system.outbox, 5)
@@ -99,16 +122,49 @@ async def test_what_the_lock_refuses_is_sent_after_it(
         locks = Document("r1", "sysA", 1, "", "master", False, "i0", b"{}", b"{}")  # noqa: FBT003 - a field
         locks.history = [HistoryEntry(Status.RUNNING, 0.0, "ana")]
         monkeypatch.setattr(System, "locked_by", locks)
-        add_outbox_message(system, OutboxKind.ERROR_EVENT, "i1", "why", Step(), 1)
-        opened._outbox.nudge()
+        error_event(opened, "i1")
         await siblings.wait_for(lambda: siblings.count("send") == 1, 5)
         await asyncio.sleep(0.3)
         assert siblings.count("send") == 1, "it waits for the end of the lock"
         siblings.refused.clear()
         monkeypatch.setattr(System, "locked_by", None)
-        opened._outbox.nudge()
+        opened._outbox.nudge(())
         await siblings.wait_for(lambda: [one["name"] for one in siblings.events] == ["x.error"], 5)
         await siblings.wait_for(lambda: not system.outbox, 5)
+
+
+async def test_one_that_is_dropped_while_it_waits_holds_up_none_behind_it(
+    tmp_path: Path, siblings: RecordingSiblings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "PAUSE", 60.0)
+    siblings.fail("apicore", "set_instance_status", 1, 400)
+    async with outbox(tmp_path, siblings) as (opened, system):
+        text(opened, "i1", "first")
+        await siblings.wait_for(lambda: siblings.count("set_instance_status") == 1, 5)
+        await siblings.wait_for(lambda: not opened._outbox.busy, 5)
+        dropped(opened, "i1")
+        text(opened, "i1", "next")
+        await siblings.wait_for(lambda: not system.outbox, 5)
+        assert not opened._outbox._lines
+        assert not opened._outbox._failed
+
+
+async def test_a_commit_costs_no_look_at_what_waits(
+    tmp_path: Path, siblings: RecordingSiblings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "PAUSE", 60.0)
+    siblings.unknown.add("i1")
+    async with outbox(tmp_path, siblings) as (opened, system):
+        text(opened, "i1", "a")
+        await siblings.wait_for(lambda: siblings.count("set_instance_status") == 1, 5)
+        await siblings.wait_for(lambda: not opened._outbox.busy, 5)
+        text(opened, "i1", "b")
+        system.outbox = Unscanned(system.outbox)
+        opened._outbox.nudge(())
+        assert not opened._outbox._more.is_set(), "nothing is due"
+        text(opened, "i2", "c")
+        await siblings.wait_for(lambda: siblings.statuses.get("i2") == "c", 5)
+        system.outbox = dict(dict.items(system.outbox))
 
 
 async def test_what_nobody_subscribes_to_is_told_once(
@@ -119,8 +175,7 @@ async def test_what_nobody_subscribes_to_is_told_once(
     async with outbox(tmp_path, siblings) as (opened, system):
         with capture_logs() as lines:
             for instance in ("i1", "i2", "i3"):
-                add_outbox_message(system, OutboxKind.ERROR_EVENT, instance, "why", Step(), 1)
-            opened._outbox.nudge()
+                error_event(opened, instance)
             await siblings.wait_for(lambda: not system.outbox, 5)
     assert [line["event"] for line in lines].count("outbox message refused") == 1
     assert siblings.count("send") == 3

@@ -162,8 +162,8 @@ async def asked(granted: bool) -> tuple[Leave, FakeSession, bool]:  # noqa: FBT0
     leave.met(session)  # type: ignore[arg-type]
     asking = asyncio.create_task(leave.ask())
     await asyncio.sleep(0)
-    assert session.posted == [LeaveAsked()]
-    leave.answered(LeaveAnswered(granted))
+    assert session.posted == [LeaveAsked(1)]
+    leave.answered(LeaveAnswered(1, granted))
     return leave, session, await asking
 
 
@@ -192,8 +192,48 @@ async def test_a_late_grant_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> No
     leave, session = Leave(), FakeSession()
     leave.met(session)  # type: ignore[arg-type]
     assert not await leave.ask()
-    leave.answered(LeaveAnswered(granted=True))
+    leave.answered(LeaveAnswered(1, granted=True))
     assert session.finished
+
+
+async def asked_again(monkeypatch: pytest.MonkeyPatch) -> tuple[Leave, FakeSession, "asyncio.Task[bool]"]:
+    """Ask a second time, the first question being without an answer yet."""
+    leave, session = Leave(), FakeSession()
+    leave.met(session)  # type: ignore[arg-type]
+    with monkeypatch.context() as hasty:
+        hasty.setattr(leaves, "WITHIN", 0.01)
+        assert not await leave.ask()
+    asking = asyncio.create_task(leave.ask())
+    await asyncio.sleep(0)
+    return leave, session, asking
+
+
+async def test_a_late_refusal_is_not_taken_for_the_answer_to_the_next_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave, session, asking = await asked_again(monkeypatch)
+    leave.answered(LeaveAnswered(1, granted=False))
+    leave.answered(LeaveAnswered(2, granted=True))
+    assert await asking
+    assert not session.finished
+
+
+async def test_a_late_grant_ends_the_session_also_while_the_next_question_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other end let it go by its first answer: it hears nothing more in this session, and its second is no."""
+    leave, session, asking = await asked_again(monkeypatch)
+    leave.answered(LeaveAnswered(1, granted=True))
+    assert session.finished
+    leave.answered(LeaveAnswered(2, granted=False))
+    assert not await asking
+
+
+async def test_what_a_former_session_granted_ends_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave, _, asking = await asked_again(monkeypatch)
+    next_one = FakeSession()
+    leave.met(next_one)  # type: ignore[arg-type]
+    leave.answered(LeaveAnswered(2, granted=True))
+    assert not await asking
+    assert not next_one.finished
 
 
 async def test_a_session_that_ends_meanwhile_grants_nothing() -> None:
