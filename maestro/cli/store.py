@@ -16,6 +16,7 @@ import typer
 from maestro.cli.backup import alone
 from maestro.cli.config import ConfigFile, loaded_or_exit
 from maestro.cli.exits import EXIT_FAILED, EXIT_USAGE, fail
+from maestro.cli.filled import filled
 from maestro.cli.plain import plain
 from maestro.cli.session import Session, command
 from maestro.language import t, tn, told
@@ -34,11 +35,15 @@ app = typer.Typer(
 )
 _PAGE: Final = 500
 
-System = Annotated[str, typer.Argument(metavar="SYSTEM", help="The system's id; with --file only a name.")]
+System = Annotated[
+    str, typer.Argument(metavar="SYSTEM", help="The system's id; with --file only a name.", callback=filled)
+]
 File = Annotated[
     Path | None, typer.Option("--file", metavar="FILE", help="A backup, or the store of a Maestro that is stopped.")
 ]
-Table = Annotated[str, typer.Argument(metavar="TABLE", help="A table, as `maestro store tables` lists them.")]
+Table = Annotated[
+    str, typer.Argument(metavar="TABLE", help="A table, as `maestro store tables` lists them.", callback=filled)
+]
 
 
 @app.command()
@@ -58,7 +63,7 @@ def get(
     session: Session,
     system: System,
     table: Table,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The document's key.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The document's key.", callback=filled)],
     file: File = None,
 ) -> None:
     """Print one document as JSON."""
@@ -80,7 +85,8 @@ def query(
     system: System,
     table: Table,
     where: Annotated[
-        list[str] | None, typer.Argument(metavar="[CONDITION]...", help="field=value; also != < <= > >= ~ (a pattern).")
+        list[str] | None,
+        typer.Argument(metavar="[CONDITION]...", help="field=value; also != < <= > >= ~ (a pattern).", callback=filled),
     ] = None,
     file: File = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many.")] = 100,

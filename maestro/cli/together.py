@@ -7,9 +7,11 @@ from typing import Annotated, Final
 import typer
 
 from maestro.cli.exits import EXIT_FAILED, EXIT_USAGE, fail
+from maestro.cli.filled import filled
 from maestro.cli.looking import shortened
 from maestro.cli.session import Session, User, Yes, command
 from maestro.client.errors import refused
+from maestro.client.finding import check_length, least_of
 from maestro.client.shapes.lists import TodoItem
 from maestro.language import t, tn, told
 
@@ -32,10 +34,13 @@ def decide(
     session: Session,
     action: Annotated[Action, typer.Argument(help="approve or skip.")],
     documents: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Pending ones, by id or how no other's begins.")
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Pending ones, by id or how no other's begins.", callback=filled),
     ] = None,
     *,
-    system: Annotated[str, typer.Option(metavar="SYSTEM", help="All that are pending in this system.")] = "",
+    system: Annotated[
+        str, typer.Option(metavar="SYSTEM", help="All that are pending in this system.", callback=filled)
+    ] = "",
     everything: Annotated[bool, typer.Option("--all", help="All that are pending.")] = False,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why: of each, in its history. Needed.")] = "",
     yes: Yes = False,
@@ -47,7 +52,8 @@ def decide(
     if not reason.strip():
         fail(t("give a --reason: it stands in the history of each"), EXIT_USAGE)
     known = _pending(session, system)
-    chosen = [_meant(known, text) for text in dict.fromkeys(documents)] if documents else known
+    least = least_of(unasked=yes)
+    chosen = [_meant(known, text, least) for text in dict.fromkeys(documents)] if documents else known
     chosen = list({one.reprocessing: one for one in chosen}.values())
     if not chosen:
         session.out.say(t("nothing waits for a decision"))
@@ -96,9 +102,12 @@ def _pending(session: Session, system: str) -> list[TodoItem]:
     return found
 
 
-def _meant(known: Sequence[TodoItem], text: str) -> TodoItem:
-    """Return the one that is named. Raises `Rejected`: none is, or several are."""
-    found = [one for one in known if one.reprocessing.startswith(text)]
+def _meant(known: Sequence[TodoItem], text: str, least: int) -> TodoItem:
+    """Return the one that is named. Raises `TooShort`, `Rejected`: none is, or several are."""
+    exact = [one for one in known if one.reprocessing == text]
+    if not exact:
+        check_length(text, least)
+    found = exact or [one for one in known if one.reprocessing.startswith(text)]
     if len(found) > 1:
         raise refused(_BAD, t("{text}: several ids begin so", text=text))
     if not found:

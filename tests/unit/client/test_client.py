@@ -14,7 +14,7 @@ import pytest
 
 from maestro.client.api import Decision, Maestro
 from maestro.client.errors import BadTarget, NotReachable, Rejected
-from maestro.client.finding import Ambiguous, NotFound, documents, find
+from maestro.client.finding import Ambiguous, NotFound, TooShort, documents, find, least_of
 from maestro.client.target import Target, read_token
 
 
@@ -271,6 +271,19 @@ class TestFinding:
     def test_none(self, server: Server) -> None:
         with pytest.raises(NotFound, match="zz"):
             find(Maestro(Target(server.url)), "zz")
+
+    @pytest.mark.parametrize("text", ["", " "])
+    def test_an_empty_id_names_nothing(self, server: Server, text: str) -> None:
+        with pytest.raises(TooShort, match="ID is empty"):
+            find(Maestro(Target(server.url)), text)
+        assert not server.seen
+
+    def test_what_decides_without_a_question_is_no_short_abbreviation(self, server: Server) -> None:
+        maestro, least = Maestro(Target(server.url)), least_of(unasked=True)
+        assert find(maestro, "aa1", least=least).value.id == "aa1"
+        with pytest.raises(TooShort, match="ab: too short to decide by; give at least 4 characters of the id"):
+            find(maestro, "ab", least=least)
+        assert find(maestro, "ab", least=least_of(unasked=False)).value.id == "ab1"
 
 
 def _document(id_: str, status: str) -> bytes:
