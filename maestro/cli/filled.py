@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import typer
 
-from maestro.cli.exits import EXIT_USAGE, fail
 from maestro.language import t
 
 #: How click names the source of a value that nobody gave.
@@ -19,6 +18,8 @@ def filled(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
         return value
     given: Iterable[Any] = value if isinstance(value, (list, tuple)) else (value,)
     if any(isinstance(one, str) and not one.strip() for one in given):
+        from maestro.cli.exits import EXIT_USAGE, fail  # noqa: PLC0415 - keeps `maestro --help` fast
+
         fail(t("{name} is empty", name=_name(param)), EXIT_USAGE)
     return value
 
