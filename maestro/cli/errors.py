@@ -9,7 +9,8 @@ import typer
 
 from maestro.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, fail
 from maestro.cli.filled import filled
-from maestro.cli.looking import Limit, PositionAfter, pages_of, printed
+from maestro.cli.looking import Limit, PositionAfter
+from maestro.cli.pages import pages_of, printed
 from maestro.cli.plain import local, plain
 from maestro.cli.session import AnySystem, Session, SystemId, User, Yes, command
 from maestro.client.errors import NotReachable, Rejected, refused
@@ -44,18 +45,18 @@ def list_(
     group: Annotated[str, typer.Option(metavar="KEY", help="Only this group, by its key.", callback=filled)] = "",
     after: PositionAfter = 0,
     limit: Annotated[int, typer.Option(min=1, max=_PAGE, metavar="N", help="Show at most so many.")] = 20,
-) -> None:
+) -> int:
     """List the oldest messages of the error queue of a system, or of all; they stay where they are."""
     pages = pages_of(session, system, lambda one: session.maestro.errors(one, limit, group, after))
     if printed(session, system, pages):
-        return
+        return pages.code
     rows = (
         (id_, one.id, instance_of(one), local(one.failed_at), figure(one.size), told(one.reason) or "-")
         for id_, page in pages
         for one in page.value.errors
     )
     columns = ("SYSTEM", "ID", "INSTANCE", "FAILED", ">BYTES", "REASON")
-    session.out.table(columns, rows, t("the error queue is empty"))
+    session.out.table(columns, rows, pages.empty(t("the error queue is empty")))
     for id_, page in pages:
         shown = len(page.value.errors)
         values = {"system": id_, "shown": shown, "total": page.value.total, "from": after + 1, "to": after + shown}
@@ -65,18 +66,19 @@ def list_(
                 if after and shown
                 else t("{system}: the oldest {shown} of {total}", **values)
             )
+    return pages.code
 
 
 @app.command()
 @command
-def groups(session: Session, system: AnySystem = "", *, after: PositionAfter = 0, limit: Limit = 100) -> None:
+def groups(session: Session, system: AnySystem = "", *, after: PositionAfter = 0, limit: Limit = 100) -> int:
     """List why the events on the error queue failed: how many for each reason, the first and the last time."""
     pages = pages_of(session, system, lambda one: session.maestro.error_groups(one, after, limit))
     if printed(session, system, pages):
-        return
+        return pages.code
     columns = ("SYSTEM", "GROUP", ">EVENTS", "FIRST", "LAST", "WHICH", "REASON")
     rows = ((id_, *_group_row(one)) for id_, page in pages for one in page.value.groups)
-    session.out.table(columns, rows, t("the error queue is empty"))
+    session.out.table(columns, rows, pages.empty(t("the error queue is empty")))
     for id_, page in pages:
         found = page.value
         values = {"system": id_, "shown": len(found.groups), "looked": found.looked_at}
@@ -92,6 +94,7 @@ def groups(session: Session, system: AnySystem = "", *, after: PositionAfter = 0
                     **values,
                 )
             )
+    return pages.code
 
 
 def _group_row(one: ErrorGroup) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from maestro.client.api import Maestro
-from maestro.client.errors import ClientError, Rejected
+from maestro.client.errors import ClientError, NotReachable, Rejected
 from maestro.client.shapes.documents import Document
 from maestro.client.transport import Reply
 
@@ -90,13 +90,21 @@ def check_length(text: str, least: int) -> None:
 
 
 def _beginning(maestro: Maestro, text: str, statuses: Sequence[str]) -> list[str]:
-    """Return the ids that begin so, of reprocessings of these statuses. Asked of the history: it sends no units."""
+    """Return the ids that begin so, of reprocessings of these statuses. Asked of the history: it sends no units.
+
+    Raises `NotReachable`: there is none among the systems that answer, and others do not.
+    """
     found: list[str] = []
+    unanswered: dict[str, None] = {}
     for status in statuses:
         before: str | None = ""
         while before is not None:
             page = maestro.history("", status, before, _PAGE, text).value
             ids = (msgspec.json.decode(raw, type=_Identity).id for raw in page.records)
             found += [id_ for id_ in ids if id_.startswith(text)]
+            unanswered.update(dict.fromkeys(page.unanswered))
             before = page.next
+    if unanswered and not found:
+        systems = ", ".join(unanswered)
+        raise NotReachable(f"{systems}: no answer; whether an id there begins with {text} is not known")
     return found
