@@ -15,7 +15,7 @@ import typer
 
 from maestro.cli.backup import alone
 from maestro.cli.config import ConfigFile, loaded_or_exit
-from maestro.cli.exits import EXIT_FAILED, EXIT_USAGE, fail
+from maestro.cli.exits import EXIT_FAILED, EXIT_NOT_FOUND, EXIT_USAGE, fail
 from maestro.cli.filled import filled
 from maestro.cli.plain import plain
 from maestro.cli.session import Session, command
@@ -70,6 +70,8 @@ def get(
     if file:
         with _opened(file) as documents:
             body = documents.table(table).rows().get(table, key)
+            if body is None:
+                reading.check_table(documents, table)
     else:
         raw = session.maestro.store(system, table, key=key).value.documents.get(key)
         body = None if raw is None else bytes(raw)
@@ -115,6 +117,8 @@ def _of_file(file: Path, table: str, fits: reading.Condition, limit: int) -> Ite
         while after is not None and limit > 0:
             page = reading.find(documents, table, fits, after=after, limit=limit)
             yield from ((key, orjson.dumps(document)) for key, document in page.documents.items())
+            if not page.documents and not after:
+                reading.check_table(documents, table)
             limit, after = limit - len(page.documents), page.next
 
 
@@ -212,9 +216,11 @@ def claim(*, config: ConfigFile = None) -> None:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[DocumentDB]:
-    """Open a file to read it; a problem with it, also a later one, is one line and exit code 1."""
+    """Open a file to read it; a problem with it, also a later one, is one line and its exit code."""
     try:
         with reading.open_documents(file) as documents:
             yield documents
     except StoreError as problem:
         fail(told(str(problem)), EXIT_FAILED)
+    except reading.UnknownTable as problem:
+        fail(told(str(problem)), EXIT_NOT_FOUND)
