@@ -19,12 +19,17 @@ from maestro.statuses import FAILED, RUNNING, Status, ordered
 
 CHECK: Final = "reprocessing"
 _FAILED: Final = ordered(FAILED)
+_DENIED: Final = (401, 403)
 _LATER: Final = "maestro doctor, once they answer"
 _HOUR: Final = 3600.0
 
 
 async def check_reprocessings(site: Site, pending_hours: float) -> list[Finding]:
     """Whether runs make progress, and what waits for a decision (too long: beyond `pending_hours`)."""
+    if site.refused is not None and site.refused.status in _DENIED:
+        return [
+            warning(CHECK, "all", "not known: this token may not look", "MAESTRO_TOKEN=<one that may> maestro doctor")
+        ]
     if not site.answers:
         return [warning(CHECK, "all", "not known: Maestro does not say", "maestro doctor, once the gateway answers")]
     found: list[Finding] = []
