@@ -32,10 +32,16 @@ async def close(writer: asyncio.StreamWriter) -> None:
 @pytest.mark.parametrize(("does", "says"), [(frozen, "no answer within 0.2 s"), (hangs_up, "Server disconnected")])
 async def test_why_the_event_manager_does_not_answer(monkeypatch: pytest.MonkeyPatch, does: Handler, says: str) -> None:
     monkeypatch.setattr(siblings, "_TIMEOUT", 0.2)
-    server = await asyncio.start_server(does, "127.0.0.1", 0)
+    ended = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await does(reader, writer)
+        ended.set()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     settings = PlatformSettings(event_manager=Sibling(host="127.0.0.1", port=port))
     async with server:
         found = await siblings._event_manager(settings)
-    await asyncio.sleep(0.05)  # the handler sees the end
+        await asyncio.wait_for(ended.wait(), 5)
     assert (found.level, found.message) == (Level.PROBLEM, f"{settings.event_manager.url}: {says}")
