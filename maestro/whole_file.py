@@ -10,7 +10,19 @@ from pathlib import Path
 
 
 def replace(path: Path, content: bytes, *, sync: bool) -> None:
-    """Write `content` to `path`. `sync`: it survives the loss of power. One writer at a time. Raises `OSError`."""
+    """Write `content` to `path`. `sync`: it survives the loss of power. One writer at a time.
+
+    Raises:
+        OSError: it cannot be written; the error names `path`, and not the new file that would have replaced it.
+    """
+    try:
+        _replace(path, content, sync=sync)
+    except OSError as problem:
+        problem.filename, problem.filename2 = str(path), None
+        raise
+
+
+def _replace(path: Path, content: bytes, *, sync: bool) -> None:
     new = path.with_name(f".{path.name}.new")
     with suppress(FileNotFoundError):
         new.unlink()  # of a process that died

@@ -43,7 +43,8 @@ EXCEPTIONS: Final = (
     "ActorsFailed", "AlreadyRunning", "Ambiguous", "AuditError", "BadAnswerError", "BadCondition", "BadTarget",
     "BindError", "BrokerError", "BrokerUnavailable", "FolderUnsafe", "FolderUnusable", "IssuerAway",
     "NotFound", "NotReachable", "RecordUnreadable",
-    "StoreDamaged", "StoreError", "StoreFull", "StoreLocked", "TokenError", "WrongShapeError",
+    "StoreDamaged", "StoreError", "StoreFull", "StoreLocked", "TokenError", "TooShort", "UnknownTable",
+    "WrongShapeError",
 )  # fmt: skip
 #: Calls whose arguments are shown to people.
 SPEAKERS: Final[Mapping[str, Speaker]] = {

@@ -37,4 +37,4 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _text(error: BaseException | None) -> str:
-    return str(getattr(error, "reply_text", "") or error or type(error).__name__)
+    return str(getattr(error, "reply_text", "")) or str(error or "") or type(error).__name__

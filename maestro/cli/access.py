@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
 import typer
 
 from maestro.cli.config import ConfigFile, loaded_or_exit
+from maestro.cli.filled import filled
 from maestro.language import t, tn, told
 
 if TYPE_CHECKING:
@@ -35,9 +36,13 @@ audit = typer.Typer(help="The record of what was decided.", no_args_is_help=True
 
 @token.command()
 def add(
-    name: Annotated[str, typer.Argument(help="Whose it is: stands in documents and in the audit log.")],
+    name: Annotated[
+        str, typer.Argument(help="Whose it is: stands in documents and in the audit log.", callback=filled)
+    ],
     role: Annotated[str, typer.Option(help=f"One of {', '.join(_ROLES)}.")],
-    system: Annotated[list[str] | None, typer.Option(help="Only this system (may be repeated); else all.")] = None,
+    system: Annotated[
+        list[str] | None, typer.Option(help="Only this system (may be repeated); else all.", callback=filled)
+    ] = None,
     expires: Annotated[str, typer.Option(help="When it ends by itself: 30m, 12h, 90d, 52w; else never.")] = "",
     config: ConfigFile = None,
 ) -> None:
@@ -89,7 +94,8 @@ def list_(config: ConfigFile = None) -> None:
 
 @token.command()
 def revoke(
-    name: Annotated[str, typer.Argument(help="The token's name, or its id.")], config: ConfigFile = None
+    name: Annotated[str, typer.Argument(help="The token's name, or its id.", callback=filled)],
+    config: ConfigFile = None,
 ) -> None:
     """Take a token away: a running Maestro refuses it within seconds."""
     from maestro.access.tokens import TokenError  # noqa: PLC0415 - keeps `maestro --help` fast

@@ -13,6 +13,7 @@ from maestro.actors.errors import AlreadyRunning, FolderUnusable
 from maestro.actors.run_record import RunFolder
 from maestro.cli.config import ConfigFile, loaded_or_exit
 from maestro.cli.exits import EXIT_FAILED, fail, in_words
+from maestro.cli.filled import filled
 from maestro.cli.session import Token, TokenFile, User
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError, Rejected
@@ -109,7 +110,9 @@ def _by_its_owner(maestro: Maestro, path: Path, folder: Path, user: str) -> str:
 
 def restore(
     folder: Annotated[Path, typer.Argument(help="A folder that `maestro backup` wrote.")],
-    system: Annotated[list[str], typer.Option(help="Only this system; may be given more than once.")] = [],  # noqa: B006 - typer copies it
+    system: Annotated[
+        list[str], typer.Option(help="Only this system; may be given more than once.", callback=filled)
+    ] = [],  # noqa: B006 - typer copies it
     config: ConfigFile = None,
 ) -> None:
     """Put backed-up stores in the place of the present ones, which are kept. Maestro must be stopped."""

@@ -11,7 +11,7 @@ from maestro.cli.exits import EXIT_USAGE, fail
 from maestro.cli.session import DocumentId, Reason, Session, User, Yes, command
 from maestro.client.api import Decision
 from maestro.client.errors import refused
-from maestro.client.finding import find
+from maestro.client.finding import find, least_of
 from maestro.client.shapes.documents import Document
 from maestro.language import t, tn, told
 from maestro.statuses import GIVEN_UP, RUNNING, Status, ordered
@@ -56,7 +56,7 @@ def approve(
     covers_limit: CoversLimit = None,
 ) -> None:
     """Commit what is held and replay what it impacts; exactly what is shown, or nothing."""
-    doc = _target(session, document, _PENDING)
+    doc = _target(session, document, _PENDING, unasked=yes)
     budget = _budget(max_replays, max_minutes)
     session.out.confirm(
         consequences.title(t("Approve"), doc),
@@ -100,7 +100,7 @@ def skip(
     covers_limit: CoversLimit = None,
 ) -> None:
     """Discard the held commit: its rows never reach the domain."""
-    doc = _target(session, document, _PENDING)
+    doc = _target(session, document, _PENDING, unasked=yes)
     lines = [*consequences.of_skip(session.maestro, doc), *_covering(doc, covers_tag, covers_limit)]
     session.out.confirm(consequences.title(t("Skip"), doc), lines, t("Skip and discard the commit?"), yes=yes)
     covers = "tag" if covers_tag else None
@@ -120,7 +120,7 @@ def retry(
     max_minutes: Minutes = None,
 ) -> None:
     """Go on with what failed, was aborted or cancelled: only what is not done yet."""
-    doc = _target(session, document, _GIVEN_UP)
+    doc = _target(session, document, _GIVEN_UP, unasked=yes)
     _go_on(session, "retry", doc, Decision(session.user(user), reason, "", _budget(max_replays, max_minutes)), yes=yes)
 
 
@@ -136,7 +136,7 @@ def resume(
     max_minutes: Minutes = None,
 ) -> None:
     """Let a paused reprocessing go on, to the end or with a new budget."""
-    doc = _target(session, document, _PAUSED)
+    doc = _target(session, document, _PAUSED, unasked=yes)
     _go_on(session, "resume", doc, Decision(session.user(user), reason, "", _budget(max_replays, max_minutes)), yes=yes)
 
 
@@ -155,7 +155,7 @@ def _go_on(session: Session, action: str, doc: Document, decision: Decision, *, 
 @command
 def cancel(session: Session, document: DocumentId, *, yes: Yes = False, reason: Reason = "", user: User = "") -> None:
     """Give up what is approved, running or paused; what runs stops after its current replay."""
-    doc = _target(session, document, (Status.APPROVED, *_RUNNING, *_PAUSED))
+    doc = _target(session, document, (Status.APPROVED, *_RUNNING, *_PAUSED), unasked=yes)
     lines = consequences.of_cancel(session.maestro, doc)
     session.out.confirm(consequences.title(t("Cancel"), doc), lines, t("Cancel the reprocessing?"), yes=yes)
     _decide(session, "cancel", doc, Decision(session.user(user), reason), _cancelled)
@@ -164,14 +164,14 @@ def cancel(session: Session, document: DocumentId, *, yes: Yes = False, reason: 
 @command
 def pause(session: Session, document: DocumentId, *, reason: Reason = "", user: User = "") -> None:
     """Pause a running reprocessing after its current replay. Its lock stays."""
-    doc = _target(session, document, _RUNNING)
+    doc = _target(session, document, _RUNNING, unasked=True)
     _decide(session, "pause", doc, Decision(session.user(user), reason), _paused)
 
 
 @command
 def recheck(session: Session, document: DocumentId, *, user: User = "") -> None:
     """Ask Discovery again what a pending reprocessing would impact, and show what changed."""
-    doc = _target(session, document, _PENDING)
+    doc = _target(session, document, _PENDING, unasked=True)
     _decide(session, "recheck", doc, Decision(session.user(user)), _checked)
 
 
@@ -180,7 +180,7 @@ def reconsider(
     session: Session, document: DocumentId, *, yes: Yes = False, reason: Reason = "", user: User = ""
 ) -> None:
     """Have the event of a skipped reprocessing judged again."""
-    doc = _target(session, document, _SKIPPED)
+    doc = _target(session, document, _SKIPPED, unasked=yes)
     if doc.reconsidered:
         raise refused(_CONFLICT, _reconsidered(doc))
     lines = consequences.of_reconsideration(session.maestro, doc)
@@ -218,10 +218,10 @@ def _reconsidered(doc: Document) -> str:
     return f"reprocessing {doc.id} was already reconsidered by {entry.user} at {entry.timestamp} UTC as event {number}"
 
 
-def _target(session: Session, text: str, statuses: Iterable[str]) -> Document:
-    """Return the document that is meant. Raises `Rejected`: its status does not allow the action."""
+def _target(session: Session, text: str, statuses: Iterable[str], *, unasked: bool) -> Document:
+    """Return the document that is meant. Raises `TooShort`, `Rejected`: its status does not allow the action."""
     wanted = tuple(statuses)
-    doc = find(session.maestro, text, wanted).value
+    doc = find(session.maestro, text, wanted, least_of(unasked=unasked)).value
     if doc.status not in wanted:
         last = doc.history[-1] if doc.history else None
         by = f" by {last.user} at {last.timestamp} UTC" if last else ""

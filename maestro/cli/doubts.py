@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from maestro.cli.exits import EXIT_USAGE, fail
+from maestro.cli.filled import filled
 from maestro.cli.plain import age
 from maestro.cli.session import Session, SystemId, User, Yes, command
 from maestro.language import mark, t, told
@@ -47,7 +48,7 @@ def list_(session: Session, system: SystemId) -> None:
 def resolve(
     session: Session,
     system: SystemId,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The key of the commit in doubt.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key of the commit in doubt.", callback=filled)],
     *,
     made: Annotated[bool, typer.Option("--made", help="Its rows are in the domain.")] = False,
     make_again: Annotated[bool, typer.Option("--make-again", help="Its rows are not in the domain.")] = False,

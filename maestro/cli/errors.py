@@ -8,10 +8,13 @@ import msgspec
 import typer
 
 from maestro.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, fail
-from maestro.cli.looking import Limit, PositionAfter, pages_of, printed
+from maestro.cli.filled import filled
+from maestro.cli.looking import Limit, PositionAfter
+from maestro.cli.pages import pages_of, printed
 from maestro.cli.plain import local, plain
 from maestro.cli.session import AnySystem, Session, SystemId, User, Yes, command
 from maestro.client.errors import NotReachable, Rejected, refused
+from maestro.client.finding import check_length, least_of
 from maestro.client.shapes.error_queue import ErrorGroup, ErrorMessage
 from maestro.language import figure, mark, t, tn, told
 
@@ -39,21 +42,21 @@ def list_(
     session: Session,
     system: AnySystem = "",
     *,
-    group: Annotated[str, typer.Option(metavar="KEY", help="Only this group, by its key.")] = "",
+    group: Annotated[str, typer.Option(metavar="KEY", help="Only this group, by its key.", callback=filled)] = "",
     after: PositionAfter = 0,
     limit: Annotated[int, typer.Option(min=1, max=_PAGE, metavar="N", help="Show at most so many.")] = 20,
-) -> None:
+) -> int:
     """List the oldest messages of the error queue of a system, or of all; they stay where they are."""
     pages = pages_of(session, system, lambda one: session.maestro.errors(one, limit, group, after))
     if printed(session, system, pages):
-        return
+        return pages.code
     rows = (
         (id_, one.id, instance_of(one), local(one.failed_at), figure(one.size), told(one.reason) or "-")
         for id_, page in pages
         for one in page.value.errors
     )
     columns = ("SYSTEM", "ID", "INSTANCE", "FAILED", ">BYTES", "REASON")
-    session.out.table(columns, rows, t("the error queue is empty"))
+    session.out.table(columns, rows, pages.empty(t("the error queue is empty")))
     for id_, page in pages:
         shown = len(page.value.errors)
         values = {"system": id_, "shown": shown, "total": page.value.total, "from": after + 1, "to": after + shown}
@@ -63,18 +66,19 @@ def list_(
                 if after and shown
                 else t("{system}: the oldest {shown} of {total}", **values)
             )
+    return pages.code
 
 
 @app.command()
 @command
-def groups(session: Session, system: AnySystem = "", *, after: PositionAfter = 0, limit: Limit = 100) -> None:
+def groups(session: Session, system: AnySystem = "", *, after: PositionAfter = 0, limit: Limit = 100) -> int:
     """List why the events on the error queue failed: how many for each reason, the first and the last time."""
     pages = pages_of(session, system, lambda one: session.maestro.error_groups(one, after, limit))
     if printed(session, system, pages):
-        return
+        return pages.code
     columns = ("SYSTEM", "GROUP", ">EVENTS", "FIRST", "LAST", "WHICH", "REASON")
     rows = ((id_, *_group_row(one)) for id_, page in pages for one in page.value.groups)
-    session.out.table(columns, rows, t("the error queue is empty"))
+    session.out.table(columns, rows, pages.empty(t("the error queue is empty")))
     for id_, page in pages:
         found = page.value
         values = {"system": id_, "shown": len(found.groups), "looked": found.looked_at}
@@ -90,6 +94,7 @@ def groups(session: Session, system: AnySystem = "", *, after: PositionAfter = 0
                     **values,
                 )
             )
+    return pages.code
 
 
 def _group_row(one: ErrorGroup) -> tuple[object, ...]:
@@ -102,7 +107,9 @@ def _group_row(one: ErrorGroup) -> tuple[object, ...]:
 def show(
     session: Session,
     system: SystemId,
-    message: Annotated[str, typer.Argument(metavar="ID", help="The message's id, or how no other's begins.")],
+    message: Annotated[
+        str, typer.Argument(metavar="ID", help="The message's id, or how no other's begins.", callback=filled)
+    ],
 ) -> None:
     """Show one message of a system's error queue: reason, headers, body."""
     found = _chosen(session, system, message)
@@ -135,11 +142,13 @@ def redrive(
     session: Session,
     system: SystemId,
     messages: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Messages, by id or how no other's begins.")
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Messages, by id or how no other's begins.", callback=filled),
     ] = None,
     *,
     group: Annotated[
-        list[str] | None, typer.Option(metavar="KEY", help="All of this group, as it is shown now; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="KEY", help="All of this group, as it is shown now; may be repeated.", callback=filled),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that are there now.")] = False,
     yes: Yes = False,
@@ -154,7 +163,8 @@ def redrive(
         fail(t("give either ids, --group or --all"), EXIT_USAGE)
     if group:
         return _redrive_groups(session, system, group, session.user(user), wait, yes=yes)
-    ids = [_chosen(session, system, one).id for one in messages or ()]
+    least = least_of(unasked=yes)
+    ids = [_chosen(session, system, one, least).id for one in messages or ()]
     total = len(ids) or session.maestro.errors(system, 1).value.total
     if total:
         session.out.confirm(
@@ -327,10 +337,12 @@ def instance_of(message: ErrorMessage) -> str:
     return str(event.get("instanceId", "-")) if isinstance(event, dict) else "-"
 
 
-def _chosen(session: Session, system: str, text: str) -> ErrorMessage:
-    """Return the message that is meant, of those the gateway shows. Raises `Rejected`: none, or several."""
+def _chosen(session: Session, system: str, text: str, least: int = 1) -> ErrorMessage:
+    """Return the message that is meant, of those the gateway shows. Raises `TooShort`, `Rejected`: none, or several."""
     page = session.maestro.errors(system, _PAGE).value
     exact = [one for one in page.errors if one.id == text]
+    if not exact:
+        check_length(text, least)
     found = exact[:1] or [one for one in page.errors if one.id.startswith(text)]
     if len(found) == 1:
         return found[0]

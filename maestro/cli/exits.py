@@ -11,7 +11,7 @@ import typer
 
 from maestro.cli.plain import plain
 from maestro.client.errors import BadTarget, NotReachable, Rejected
-from maestro.client.finding import Ambiguous, NotFound
+from maestro.client.finding import Ambiguous, NotFound, TooShort
 from maestro.language import t, told
 
 EXIT_FAILED: Final = 1
@@ -59,7 +59,7 @@ def explained(*, json: bool) -> Iterator[None]:
         fail(f"{told(plain(refused))}{hint}", _BY_STATUS.get(refused.status, EXIT_FAILED))
     except NotFound as problem:
         fail(told(plain(problem)), EXIT_NOT_FOUND)
-    except (Ambiguous, BadTarget) as problem:
+    except (Ambiguous, BadTarget, TooShort) as problem:
         fail(told(plain(problem)), EXIT_USAGE)
     except NotReachable as problem:
         fail(t("not reachable: {problem}", problem=told(plain(problem))), EXIT_UNREACHABLE)

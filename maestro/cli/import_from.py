@@ -15,6 +15,7 @@ from maestro.broker.base import Broker, BrokerError
 from maestro.cli.backup import alone
 from maestro.cli.config import ConfigFile, loaded_or_exit
 from maestro.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, fail
+from maestro.cli.filled import filled
 from maestro.cli.plain import plain
 from maestro.events import BadInput, check_system_id
 from maestro.language import t, tn, told
@@ -52,7 +53,9 @@ def import_(
     source: Annotated[Source, typer.Option("--from", help="Whose documents and messages are taken over.")],
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
-    system: Annotated[list[str], typer.Option(help="Only this system; may be given more than once.")] = [],  # noqa: B006 - typer copies it
+    system: Annotated[
+        list[str], typer.Option(help="Only this system; may be given more than once.", callback=filled)
+    ] = [],  # noqa: B006 - typer copies it
     config: ConfigFile = None,
 ) -> None:
     """Take over the reprocessings that the Go Maestro left: documents in Process Memory, messages on its queues.

@@ -5,10 +5,11 @@ from typing import Annotated, Final
 import typer
 
 from maestro.cli import consequences
+from maestro.cli.filled import filled
 from maestro.cli.session import DocumentId, Reason, Session, User, Yes, command
 from maestro.client.api import Decision
 from maestro.client.errors import refused
-from maestro.client.finding import find
+from maestro.client.finding import find, least_of
 from maestro.language import t, tn, told
 from maestro.statuses import GIVEN_UP, Status, ordered
 
@@ -17,7 +18,9 @@ _CONFLICT: Final = 409
 
 Units = Annotated[
     list[str] | None,
-    typer.Option("--unit", metavar="INSTANCE[@BRANCH]", help="A unit; by default all that are set aside."),
+    typer.Option(
+        "--unit", metavar="INSTANCE[@BRANCH]", help="A unit; by default all that are set aside.", callback=filled
+    ),
 ]
 
 
@@ -32,7 +35,7 @@ def leave_out(
     user: User = "",
 ) -> None:
     """Leave units that cannot be replayed out of a paused, failed, aborted or cancelled reprocessing."""
-    doc = find(session.maestro, document, _STATUSES).value
+    doc = find(session.maestro, document, _STATUSES, least_of(unasked=yes)).value
     units = [_named(text) for text in unit] if unit else [(one.instance_id, one.branch) for one in doc.set_aside or ()]
     if not units:
         raise refused(_CONFLICT, f"reprocessing {doc.id} has no unit that is set aside; --unit names others")

@@ -1,9 +1,9 @@
 """`maestro systems | pending | show | waiting | history | skipped | stale`: what there is, changing nothing."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final
 
 import msgspec
 import typer
@@ -11,7 +11,9 @@ import typer
 from maestro import titles
 from maestro.cli.commit_page import print_commit
 from maestro.cli.document_page import print_document
+from maestro.cli.exits import EXIT_UNREACHABLE
 from maestro.cli.naming import named
+from maestro.cli.pages import none_known, pages_of, printed
 from maestro.cli.plain import age, local, span
 from maestro.cli.session import AnySystem, DocumentId, Session, SystemId, command
 from maestro.cli.unusual_page import print_unusual
@@ -22,7 +24,6 @@ from maestro.client.finding import documents, find, systems_of
 from maestro.client.shapes.documents import Document
 from maestro.client.shapes.lists import Record
 from maestro.client.shapes.systems import System
-from maestro.client.transport import Reply
 from maestro.language import figure, t, told
 from maestro.statuses import Status
 
@@ -33,6 +34,8 @@ _AT_ONCE: Final = 16
 #: Records asked for at once.
 _PAGE: Final = 500
 _UNAVAILABLE: Final = "unavailable"
+#: Columns of the systems' table that the system itself must answer.
+_ASKED: Final = 7
 
 After = Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Begin behind this one.")]
 PositionAfter = Annotated[int, typer.Option("--after", min=0, metavar="N", help="Leave out the first so many.")]
@@ -75,6 +78,9 @@ def _measured(maestro: Maestro, listed: Sequence[System]) -> list[System]:
 
 
 def _system_row(one: System) -> tuple[object, ...]:
+    if one.state == _UNAVAILABLE:
+        unknown = t("not known")
+        return (one.id, told(one.state), *[unknown] * _ASKED, told(one.message) or "-")
     locked = t("since {age}", age=age(one.lock.since)) if one.lock else "-"
     running = "-"
     if one.running:
@@ -134,11 +140,11 @@ def show(session: Session, document: DocumentId) -> None:
 
 
 @command
-def waiting(session: Session, system: AnySystem = "", *, after: After = 0, limit: Limit = 100) -> None:
+def waiting(session: Session, system: AnySystem = "", *, after: After = 0, limit: Limit = 100) -> int:
     """List the events that wait, of a system or of all, oldest first."""
     pages = pages_of(session, system, lambda one: session.maestro.waiting(one, after, limit))
     if printed(session, system, pages):
-        return
+        return pages.code
     columns = ("SYSTEM", ">NUMBER", "EVENT", "INSTANCE", "BRANCH", "TAG", "SINCE", "WAITING FOR")
     rows = (
         (
@@ -154,17 +160,18 @@ def waiting(session: Session, system: AnySystem = "", *, after: After = 0, limit
         for id_, page in pages
         for one in page.value.events
     )
-    session.out.table(columns, rows, t("nothing waits"))
+    session.out.table(columns, rows, pages.empty(t("nothing waits")))
     for id_, page in pages:
         more(session, page.value.next, page.value.total, "" if system else id_)
+    return pages.code
 
 
 @command
-def skipped(session: Session, system: AnySystem = "", *, after: After = 0, limit: Limit = 100) -> None:
+def skipped(session: Session, system: AnySystem = "", *, after: After = 0, limit: Limit = 100) -> int:
     """List what was skipped and so never reached the domain, in a system or in all, oldest first."""
     pages = pages_of(session, system, lambda one: session.maestro.skipped(one, after, limit))
     if printed(session, system, pages):
-        return
+        return pages.code
     short = shortened([one.id for _, page in pages for one in page.value.skipped])
     columns = ("SYSTEM", ">NUMBER", "ID", "INSTANCE", "BRANCH", ">UNITS", "SKIPPED", "BY", "REASON", "RECONSIDERED")
     rows = (
@@ -183,34 +190,10 @@ def skipped(session: Session, system: AnySystem = "", *, after: After = 0, limit
         for id_, page in pages
         for one in page.value.skipped
     )
-    session.out.table(columns, rows, t("nothing was skipped"))
+    session.out.table(columns, rows, pages.empty(t("nothing was skipped")))
     for id_, page in pages:
         more(session, page.value.next, page.value.total, "" if system else id_)
-
-
-T = TypeVar("T")
-
-
-def pages_of(session: Session, system: str, page: Callable[[str], Reply[T]]) -> list[tuple[str, Reply[T]]]:
-    """Return a page of each system that is meant; one that does not answer is told of, when all are asked."""
-    found = []
-    for one in systems_of(session.maestro, system):
-        try:
-            found.append((one, page(one)))
-        except ClientError as problem:
-            if system:
-                raise
-            session.out.note(f"{one}: {told(str(problem))}")
-    return found
-
-
-def printed(session: Session, system: str, pages: Sequence[tuple[str, Reply[Any]]]) -> bool:
-    """Print JSON where that is asked for: the page of the system named, or an object of all by system."""
-    if not session.out.json:
-        return False
-    body = pages[0][1].raw if system else msgspec.json.encode({one: msgspec.Raw(page.raw) for one, page in pages})
-    session.out.raw(body)
-    return True
+    return pages.code
 
 
 @command
@@ -257,12 +240,12 @@ def history(
     *,
     status: Annotated[str, typer.Option(metavar="STATUS", help="Only those of this status.")] = "",
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show only the newest so many.")] = 50,
-) -> None:
+) -> int:
     """List reprocessings, the newest last: what it was, who decided what, when and why."""
     if session.out.json:
         session.out.raw(msgspec.json.encode(_documents(session, system, status)))
-        return
-    found, there_is_more = _records(session, system, status, limit)
+        return 0
+    found, there_is_more, unanswered = _records(session, system, status, limit)
     short = shortened([one.id for one in found])
     columns = ("ID", "SYSTEM", "WHAT", "BRANCH", "HELD", "STATUS", "DECIDED BY", "WHY", ">REPLAYED", ">UNITS", "CAUSE")
     rows = (
@@ -281,9 +264,10 @@ def history(
         )
         for one in found
     )
-    session.out.table(columns, rows, t("there are no reprocessings"))
+    session.out.table(columns, rows, none_known(unanswered) if unanswered else t("there are no reprocessings"))
     if there_is_more:
         session.out.say(t("the newest {n}; --limit shows more", n=len(found)))
+    return EXIT_UNREACHABLE if unanswered else 0
 
 
 def _decided(one: Record) -> str:
@@ -293,17 +277,21 @@ def _decided(one: Record) -> str:
     return t("{user} ({status}) at {time}", user=user, status=status, time=at)
 
 
-def _records(session: Session, system: str, status: str, limit: int) -> tuple[list[Record], bool]:
-    """Return the newest records, the newest last, and whether there are more; a page at a time."""
+def _records(session: Session, system: str, status: str, limit: int) -> tuple[list[Record], bool, list[str]]:
+    """Return the newest records, the newest last; whether there are more; and the systems that do not answer."""
     found: list[Record] = []
+    unanswered: list[str] = []
     before: str | None = ""
     while before is not None and len(found) < limit:
         page = session.maestro.history(system, status, before, min(limit - len(found), _PAGE)).value
         found += [msgspec.json.decode(raw, type=Record) for raw in page.records]
-        for one in page.unanswered if not before else ():
+        for one in page.unanswered:
+            if one in unanswered:
+                continue
+            unanswered.append(one)
             session.out.note(t("{system}: no answer; its reprocessings are missing", system=one))
         before = page.next
-    return found[::-1], before is not None
+    return found[::-1], before is not None, unanswered
 
 
 def _documents(session: Session, system: str, status: str) -> list[msgspec.Raw]:

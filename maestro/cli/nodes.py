@@ -14,6 +14,7 @@ import typer
 
 from maestro.cli.config import ConfigFile, loaded_or_exit
 from maestro.cli.exits import EXIT_FAILED, EXIT_NOT_FOUND, EXIT_UNREACHABLE, EXIT_USAGE, fail
+from maestro.cli.filled import filled
 from maestro.cli.output import Output
 from maestro.cluster.node import Node
 from maestro.cluster.placement import claimers
@@ -67,7 +68,9 @@ def nodes(*, config: ConfigFile = None, json: Json = False) -> None:
 
 
 def drain(
-    node: Annotated[str, typer.Argument(help="The node; by default the one of this configuration.")] = "",
+    node: Annotated[
+        str, typer.Argument(help="The node; by default the one of this configuration.", callback=filled)
+    ] = "",
     *,
     undo: Annotated[bool, typer.Option("--undo", help="Let it take systems again.")] = False,
     config: ConfigFile = None,

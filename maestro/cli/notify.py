@@ -5,6 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from maestro.cli.exits import EXIT_FAILED, fail
+from maestro.cli.filled import filled
 from maestro.cli.session import Session, User, command
 from maestro.language import mark, t, tn
 
@@ -38,7 +39,9 @@ def show(session: Session) -> None:
 @command
 def send_test(
     session: Session,
-    way: Annotated[str, typer.Argument(metavar="[WAY]", help="slack, teams, webhook or email; else all.")] = "",
+    way: Annotated[
+        str, typer.Argument(metavar="[WAY]", help="slack, teams, webhook or email; else all.", callback=filled)
+    ] = "",
     *,
     user: User = "",
 ) -> int:

@@ -13,6 +13,7 @@ import typer
 
 from maestro.cli.completing import complete_document, complete_system
 from maestro.cli.exits import explained
+from maestro.cli.filled import filled
 from maestro.cli.output import Output
 from maestro.client.api import Maestro
 from maestro.client.target import DEFAULT_URL, Target, read_token
@@ -33,11 +34,20 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else
 DocumentId = Annotated[
     str,
     typer.Argument(
-        metavar="ID", help="Reprocessing: its id, or how no other's begins.", autocompletion=complete_document
+        metavar="ID",
+        help="Reprocessing: its id, or how no other's begins.",
+        autocompletion=complete_document,
+        callback=filled,
     ),
 ]
-SystemId = Annotated[str, typer.Argument(metavar="SYSTEM", help="The system's id.", autocompletion=complete_system)]
-AnySystem = Annotated[str, typer.Argument(metavar="[SYSTEM]", help="Only this system.", autocompletion=complete_system)]
+SystemId = Annotated[
+    str,
+    typer.Argument(metavar="SYSTEM", help="The system's id.", autocompletion=complete_system, callback=filled),
+]
+AnySystem = Annotated[
+    str,
+    typer.Argument(metavar="[SYSTEM]", help="Only this system.", autocompletion=complete_system, callback=filled),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 User = Annotated[
     str, typer.Option(metavar="NAME", help="Who decides; by default the token's holder, else your login name.")

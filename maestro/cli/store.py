@@ -15,7 +15,8 @@ import typer
 
 from maestro.cli.backup import alone
 from maestro.cli.config import ConfigFile, loaded_or_exit
-from maestro.cli.exits import EXIT_FAILED, EXIT_USAGE, fail
+from maestro.cli.exits import EXIT_FAILED, EXIT_NOT_FOUND, EXIT_USAGE, fail
+from maestro.cli.filled import filled
 from maestro.cli.plain import plain
 from maestro.cli.session import Session, command
 from maestro.language import t, tn, told
@@ -34,11 +35,15 @@ app = typer.Typer(
 )
 _PAGE: Final = 500
 
-System = Annotated[str, typer.Argument(metavar="SYSTEM", help="The system's id; with --file only a name.")]
+System = Annotated[
+    str, typer.Argument(metavar="SYSTEM", help="The system's id; with --file only a name.", callback=filled)
+]
 File = Annotated[
     Path | None, typer.Option("--file", metavar="FILE", help="A backup, or the store of a Maestro that is stopped.")
 ]
-Table = Annotated[str, typer.Argument(metavar="TABLE", help="A table, as `maestro store tables` lists them.")]
+Table = Annotated[
+    str, typer.Argument(metavar="TABLE", help="A table, as `maestro store tables` lists them.", callback=filled)
+]
 
 
 @app.command()
@@ -58,13 +63,15 @@ def get(
     session: Session,
     system: System,
     table: Table,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The document's key.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The document's key.", callback=filled)],
     file: File = None,
 ) -> None:
     """Print one document as JSON."""
     if file:
         with _opened(file) as documents:
             body = documents.table(table).rows().get(table, key)
+            if body is None:
+                reading.check_table(documents, table)
     else:
         raw = session.maestro.store(system, table, key=key).value.documents.get(key)
         body = None if raw is None else bytes(raw)
@@ -80,7 +87,8 @@ def query(
     system: System,
     table: Table,
     where: Annotated[
-        list[str] | None, typer.Argument(metavar="[CONDITION]...", help="field=value; also != < <= > >= ~ (a pattern).")
+        list[str] | None,
+        typer.Argument(metavar="[CONDITION]...", help="field=value; also != < <= > >= ~ (a pattern).", callback=filled),
     ] = None,
     file: File = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many.")] = 100,
@@ -109,6 +117,8 @@ def _of_file(file: Path, table: str, fits: reading.Condition, limit: int) -> Ite
         while after is not None and limit > 0:
             page = reading.find(documents, table, fits, after=after, limit=limit)
             yield from ((key, orjson.dumps(document)) for key, document in page.documents.items())
+            if not page.documents and not after:
+                reading.check_table(documents, table)
             limit, after = limit - len(page.documents), page.next
 
 
@@ -203,9 +213,11 @@ def claim(*, config: ConfigFile = None) -> None:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[DocumentDB]:
-    """Open a file to read it; a problem with it, also a later one, is one line and exit code 1."""
+    """Open a file to read it; a problem with it, also a later one, is one line and its exit code."""
     try:
         with reading.open_documents(file) as documents:
             yield documents
     except StoreError as problem:
         fail(told(str(problem)), EXIT_FAILED)
+    except reading.UnknownTable as problem:
+        fail(told(str(problem)), EXIT_NOT_FOUND)

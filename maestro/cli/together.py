@@ -6,10 +6,13 @@ from typing import Annotated, Final
 
 import typer
 
-from maestro.cli.exits import EXIT_FAILED, EXIT_USAGE, fail
+from maestro.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, fail
+from maestro.cli.filled import filled
 from maestro.cli.looking import shortened
+from maestro.cli.pages import none_known
 from maestro.cli.session import Session, User, Yes, command
 from maestro.client.errors import refused
+from maestro.client.finding import check_length, least_of
 from maestro.client.shapes.lists import TodoItem
 from maestro.language import t, tn, told
 
@@ -18,6 +21,9 @@ _PAGE: Final = 500
 _AT_ONCE: Final = 200
 _NOT_FOUND: Final = 404
 _BAD: Final = 400
+_AWAY: Final = 503
+#: The kind of what the to-do list says of a system that does not answer.
+_UNAVAILABLE: Final = "unavailable"
 
 
 class Action(StrEnum):
@@ -32,10 +38,13 @@ def decide(
     session: Session,
     action: Annotated[Action, typer.Argument(help="approve or skip.")],
     documents: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Pending ones, by id or how no other's begins.")
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Pending ones, by id or how no other's begins.", callback=filled),
     ] = None,
     *,
-    system: Annotated[str, typer.Option(metavar="SYSTEM", help="All that are pending in this system.")] = "",
+    system: Annotated[
+        str, typer.Option(metavar="SYSTEM", help="All that are pending in this system.", callback=filled)
+    ] = "",
     everything: Annotated[bool, typer.Option("--all", help="All that are pending.")] = False,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why: of each, in its history. Needed.")] = "",
     yes: Yes = False,
@@ -46,12 +55,16 @@ def decide(
         fail(t("give either ids, --system or --all"), EXIT_USAGE)
     if not reason.strip():
         fail(t("give a --reason: it stands in the history of each"), EXIT_USAGE)
-    known = _pending(session, system)
-    chosen = [_meant(known, text) for text in dict.fromkeys(documents)] if documents else known
+    known, unanswered = _pending(session, system)
+    least = least_of(unasked=yes)
+    chosen = [_meant(known, text, least, unanswered) for text in dict.fromkeys(documents)] if documents else known
     chosen = list({one.reprocessing: one for one in chosen}.values())
+    code = EXIT_UNREACHABLE if unanswered and not documents else 0
+    for one in unanswered if code else ():
+        session.out.note(t("{system}: no answer; its reprocessings are missing", system=one))
     if not chosen:
-        session.out.say(t("nothing waits for a decision"))
-        return 0
+        session.out.say(none_known(unanswered) if unanswered else t("nothing waits for a decision"))
+        return code
     if len(chosen) > _AT_ONCE:
         fail(t("at most {most} are decided together: choose by id or --system", most=_AT_ONCE), EXIT_USAGE)
     short = shortened([one.reprocessing for one in known])
@@ -82,25 +95,33 @@ def decide(
             done.noted,
         )
         session.out.say(said)
-    return EXIT_FAILED if done.refused or done.unknown else 0
+    return EXIT_FAILED if done.refused or done.unknown else code
 
 
-def _pending(session: Session, system: str) -> list[TodoItem]:
-    """Return what is pending, with the digest of each."""
+def _pending(session: Session, system: str) -> tuple[list[TodoItem], list[str]]:
+    """Return what is pending, with the digest of each; and the systems that do not answer."""
     found: list[TodoItem] = []
+    unanswered: list[str] = []
     after: int | None = 0
     while after is not None:
         page = session.maestro.todo(system, after, _PAGE).value
         found += [one for one in page.items if one.digest]
+        unanswered += [one.system for one in page.items if one.kind == _UNAVAILABLE]
         after = page.next
-    return found
+    return found, unanswered
 
 
-def _meant(known: Sequence[TodoItem], text: str) -> TodoItem:
-    """Return the one that is named. Raises `Rejected`: none is, or several are."""
-    found = [one for one in known if one.reprocessing.startswith(text)]
+def _meant(known: Sequence[TodoItem], text: str, least: int, unanswered: Sequence[str] = ()) -> TodoItem:
+    """Return the one that is named. Raises `TooShort`, `Rejected`: none is, several are, or it is not known."""
+    exact = [one for one in known if one.reprocessing == text]
+    if not exact:
+        check_length(text, least)
+    found = exact or [one for one in known if one.reprocessing.startswith(text)]
     if len(found) > 1:
         raise refused(_BAD, t("{text}: several ids begin so", text=text))
+    if not found and unanswered:
+        away = ", ".join(unanswered)
+        raise refused(_AWAY, f"no pending reprocessing {text} in the systems that answer; not known: {away}")
     if not found:
         raise refused(_NOT_FOUND, t("no pending reprocessing {text}", text=text))
     return found[0]

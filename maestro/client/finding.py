@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from maestro.client.api import Maestro
-from maestro.client.errors import ClientError, Rejected
+from maestro.client.errors import ClientError, NotReachable, Rejected
 from maestro.client.shapes.documents import Document
 from maestro.client.transport import Reply
 
@@ -16,6 +16,8 @@ _BAD: Final = 400
 _NAMED: Final = 5
 #: Records asked for at once.
 _PAGE: Final = 500
+#: Characters of an id that name what is decided without a question.
+SHORTEST: Final = 4
 
 
 class Ambiguous(ClientError):  # noqa: N818 - the name says what the prefix is
@@ -24,6 +26,10 @@ class Ambiguous(ClientError):  # noqa: N818 - the name says what the prefix is
 
 class NotFound(ClientError):  # noqa: N818 - as above
     """No document's id begins so."""
+
+
+class TooShort(ClientError):  # noqa: N818 - as above
+    """The id is empty, or an abbreviation that is too short to decide by."""
 
 
 class _Identity(msgspec.Struct):
@@ -42,19 +48,24 @@ def documents(maestro: Maestro, systems: Sequence[str], statuses: Sequence[str] 
             yield from maestro.documents(system_id, status)
 
 
-def find(maestro: Maestro, text: str, statuses: Sequence[str] = ()) -> Reply[Document]:
+def find(maestro: Maestro, text: str, statuses: Sequence[str] = (), least: int = 1) -> Reply[Document]:
     """Return the document whose id is `text`, or begins so: among those of these statuses first, then among all.
+
+    `least`: characters that an abbreviation has at least.
 
     Raises:
         Ambiguous: there are several.
         NotFound: there is none.
+        TooShort: `text` is empty, or shorter than `least` and no whole id.
         NotReachable, Rejected: Maestro said so.
     """
+    check_length(text, 1)
     try:
         return maestro.document(text)
     except Rejected as problem:
         if problem.status not in (_UNKNOWN, _BAD):
             raise
+    check_length(text, least)
     found = _beginning(maestro, text, statuses) if statuses else []
     found = found or _beginning(maestro, text, ("",))
     if len(found) > 1:
@@ -65,14 +76,35 @@ def find(maestro: Maestro, text: str, statuses: Sequence[str] = ()) -> Reply[Doc
     return maestro.document(found[0])
 
 
+def least_of(*, unasked: bool) -> int:
+    """Return how many characters an abbreviation has at least; `unasked`: nobody confirms what it names."""
+    return SHORTEST if unasked else 1
+
+
+def check_length(text: str, least: int) -> None:
+    """Raise `TooShort` where an abbreviation is empty, or has fewer characters than `least`."""
+    if not text.strip():
+        raise TooShort("ID is empty")
+    if len(text) < least:
+        raise TooShort(f"{text}: too short to decide by; give at least {least} characters of the id")
+
+
 def _beginning(maestro: Maestro, text: str, statuses: Sequence[str]) -> list[str]:
-    """Return the ids that begin so, of reprocessings of these statuses. Asked of the history: it sends no units."""
+    """Return the ids that begin so, of reprocessings of these statuses. Asked of the history: it sends no units.
+
+    Raises `NotReachable`: there is none among the systems that answer, and others do not.
+    """
     found: list[str] = []
+    unanswered: dict[str, None] = {}
     for status in statuses:
         before: str | None = ""
         while before is not None:
             page = maestro.history("", status, before, _PAGE, text).value
             ids = (msgspec.json.decode(raw, type=_Identity).id for raw in page.records)
             found += [id_ for id_ in ids if id_.startswith(text)]
+            unanswered.update(dict.fromkeys(page.unanswered))
             before = page.next
+    if unanswered and not found:
+        systems = ", ".join(unanswered)
+        raise NotReachable(f"{systems}: no answer; whether an id there begins with {text} is not known")
     return found

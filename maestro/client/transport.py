@@ -1,6 +1,7 @@
 """One HTTP call to Maestro: sent, bounded in time and size, and its failures named."""
 
 import http.client
+import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,8 @@ MAX_ANSWER: Final = 512 * 1024 * 1024
 #: Bytes of a part of a download.
 PART: Final = 64 * 1024
 _FAILED: Final = 300
+#: How another service of the platform, whose refusals have the same shape, says that it has no such address.
+_NO_MAESTRO: Final = re.compile(r"\d{3}: [A-Z]")
 _SHOWN: Final = 200
 
 
@@ -219,6 +222,8 @@ def _rejected(url: str, status: int, raw: bytes) -> Rejected | NotReachable:
     except (msgspec.DecodeError, KeyError):
         text = " ".join(raw[:_SHOWN].decode(errors="replace").split())
         return NotReachable(f"{url}: answered {status}, not as Maestro does: {text}")
+    if _NO_MAESTRO.match(str(message)) or "status" not in fields:
+        return NotReachable(f"{url}: this is no Maestro: it answered {status}, {message}")
     return Rejected(status, str(message), raw, fields)
 
 

@@ -36,6 +36,9 @@ _LIMIT_MEND: Final = (
     """rabbitmqctl set_policy maestro '^(persist\\.|maestro\\.owner)' '{"delivery-limit": -1}' """
     "--apply-to quorum_queues -p plataforma_v1.0"
 )
+#: What RabbitMQ is said to have refused (`broker/rabbitmq_problem.py`), in small letters: other reasons name the vhost.
+_REFUSED_VHOST: Final = "refused the vhost"
+_REFUSED_USER: Final = "refused the user name or password"
 #: Messages that were not taken in yet from which on somebody should look.
 _DEEP: Final = 1000
 
@@ -89,11 +92,11 @@ def broker_mend(settings: BrokerSettings, why: str = "") -> str:
     """Return what brings a broker back; `why`: what it refused, or how it fails."""
     if settings.kind == "embedded":
         return "ls -ld and df -h on that folder: it must be writable and have space"
-    if "vhost" in why:
-        url = urlsplit(settings.url.get_secret_value().partition(",")[0])
+    if _REFUSED_VHOST in why.lower():
+        url = urlsplit(next(iter(settings.urls), ""))
         vhost, user = shlex.quote(unquote(url.path[1:]) or "/"), shlex.quote(unquote(url.username or "guest"))
         return f"rabbitmqctl add_vhost {vhost}; rabbitmqctl set_permissions -p {vhost} {user} '.*' '.*' '.*'"
-    if "user name or password" in why:
+    if _REFUSED_USER in why.lower():
         return "maestro config show, and correct broker.url (RABBITMQ_USERNAME, RABBITMQ_PASSWORD)"
     return "systemctl start rabbitmq-server; rabbitmq-diagnostics status; maestro config show"
 

@@ -10,6 +10,8 @@ from maestro.doctor.site import Site
 CHECK: Final = "gateway"
 _START: Final = "maestro serve"
 _DENIED: Final = (401, 403)
+#: How it is said, in small letters, that the broker's events are another Maestro's (`ingress/ownership.py`).
+_FOREIGN: Final = ("events of this vhost belong to", "another maestro is connected to this vhost")
 
 
 async def check_gateway(site: Site) -> list[Finding]:
@@ -65,7 +67,7 @@ def _refused(site: Site, url: str) -> Finding:
 def _mend(site: Site, part: str, why: str) -> str:
     text = f"{part}: {why}".lower()
     folder = site.settings.data_dir
-    if "belong to another maestro" in text:
+    if any(foreign in text for foreign in _FOREIGN):
         return "start the Maestro that owns them; or, with this one stopped: maestro adopt"
     if "broker" in text:
         return broker_mend(site.settings.broker, text)

@@ -5,6 +5,7 @@ from typing import Final
 
 from maestro.doctor.finding import Finding, ok, problem, warning
 from maestro.doctor.site import Site
+from maestro.doctor.stores import in_use
 from maestro.store import reading
 from maestro.store.base import StoreError
 from maestro.store.documents import DocumentDB
@@ -55,7 +56,7 @@ async def _findings(site: Site, stores: PostgresStores) -> AsyncIterator[Finding
             if served[system_id] != "unavailable":
                 yield ok(STORE, name, "in use")
         elif site.runs:
-            yield warning(STORE, name, "in use by a Maestro that cannot be asked", "maestro doctor, once it answers")
+            yield in_use(site, name)
         else:
             yield await _read_whole(stores, system_id, name)
 

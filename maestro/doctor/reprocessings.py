@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from maestro.client.api import Maestro
+from maestro.client.errors import ClientError
 from maestro.client.finding import documents
 from maestro.client.shapes.documents import Document
 from maestro.client.shapes.systems import System
@@ -18,18 +19,34 @@ from maestro.statuses import FAILED, RUNNING, Status, ordered
 
 CHECK: Final = "reprocessing"
 _FAILED: Final = ordered(FAILED)
+_DENIED: Final = (401, 403)
+_LATER: Final = "maestro doctor, once they answer"
 _HOUR: Final = 3600.0
 
 
 async def check_reprocessings(site: Site, pending_hours: float) -> list[Finding]:
     """Whether runs make progress, and what waits for a decision (too long: beyond `pending_hours`)."""
+    if site.refused is not None and site.refused.status in _DENIED:
+        return [
+            warning(CHECK, "all", "not known: this token may not look", "MAESTRO_TOKEN=<one that may> maestro doctor")
+        ]
     if not site.answers:
         return [warning(CHECK, "all", "not known: Maestro does not say", "maestro doctor, once the gateway answers")]
     found: list[Finding] = []
+    silent = []
     for system in site.served:
-        if system.state != "unavailable":
-            docs = await asyncio.to_thread(_documents, site.maestro, system)
+        try:
+            docs = None if system.state == "unavailable" else await asyncio.to_thread(_documents, site.maestro, system)
+        except ClientError:
+            docs = None
+        if docs is None:
+            silent.append(system.id)
+        else:
             found += _findings(docs, site.settings.reprocessing.replay_timeout, pending_hours)
+    if silent:
+        systems = ", ".join(silent)
+        said = f"not known of {systems}: no answer"
+        found.append(warning(CHECK, "all" if len(silent) == len(site.served) else "some", said, _LATER))
     return found or [ok(CHECK, "all", "none is stuck, failed, or undecided for long")]
 
 

@@ -65,9 +65,8 @@ async def _event_manager(settings: PlatformSettings) -> Finding:
     except aiohttp.ClientConnectorError as error:
         return problem(CHECK, "event_manager", f"{sibling.url}: {why(error.os_error)}", _mend("event_manager"))
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return problem(
-            CHECK, "event_manager", f"{sibling.url}: {error or type(error).__name__}", _mend("event_manager")
-        )
+        said = f"no answer within {_TIMEOUT:g} s" if isinstance(error, TimeoutError) else str(error)
+        return problem(CHECK, "event_manager", f"{sibling.url}: {said or type(error).__name__}", _mend("event_manager"))
     return ok(CHECK, "event_manager", f"{sibling.url}: answers (it is not asked to do anything)")
 
 

@@ -76,14 +76,7 @@ async def check_stores(site: Site) -> list[Finding]:
         if served is not None:
             found += [ok(STORE, str(path), "in use")] if served.state != "unavailable" else []
         elif site.runs:
-            found.append(
-                warning(
-                    STORE,
-                    str(path),
-                    "in use by a Maestro that cannot be asked",
-                    "maestro doctor, once the gateway answers",
-                )
-            )
+            found.append(in_use(site, str(path)))
         elif path.stat().st_uid != os.geteuid():
             owner = path.stat().st_uid
             mend = f"sudo -u '#{owner}' maestro doctor"
@@ -91,6 +84,17 @@ async def check_stores(site: Site) -> list[Finding]:
         else:
             found += await asyncio.to_thread(_read_whole, path)
     return found
+
+
+def in_use(site: Site, name: str) -> Finding:
+    """Say why nothing is known of a store while Maestro runs that does not tell of its system."""
+    if not site.answers and site.refused is None:
+        return warning(STORE, name, "in use by a Maestro that cannot be asked", "maestro doctor, once it answers")
+    if site.maestro.target.token or site.refused is not None:
+        message = "not looked at: Maestro tells nothing of it to this token, which may not look at it"
+        return warning(STORE, name, message, "MAESTRO_TOKEN=<one that may look at all systems> maestro doctor")
+    message = "not looked at: Maestro runs and does not serve its system"
+    return warning(STORE, name, message, "maestro doctor, once Maestro is stopped")
 
 
 def _read_whole(path: Path) -> list[Finding]:

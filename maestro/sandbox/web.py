@@ -1,5 +1,6 @@
 """What the services share of aiohttp: how they answer, read bodies, fail, and are put on a port."""
 
+import errno
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,10 @@ class Service:
             return _error(400, problem.text or problem.reason)
 
 
+class PortTaken(OSError):  # noqa: N818 - the name says what is wrong
+    """Somebody else listens on the port."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where a service listens."""
@@ -90,13 +95,22 @@ def branch_of(request: web.Request) -> str:
 
 
 async def serve(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, Address]:
-    """Put an application on a port (0: a free one). Clean the runner up to stop it. Raises `OSError` if it is taken."""
+    """Put an application on a port (0: a free one). Clean the runner up to stop it.
+
+    Raises:
+        PortTaken: somebody listens there.
+        OSError: it cannot be listened there.
+    """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, backlog=1024).start()
-    except OSError:
+    except OSError as problem:
         await runner.cleanup()
+        if problem.errno == errno.EADDRINUSE:
+            raise PortTaken(
+                f"port {port} of {host} is taken; another sandbox may be running: end it, or give --free-ports"
+            ) from problem
         raise
     return runner, Address(host, int(runner.addresses[0][1]))
 

@@ -14,8 +14,9 @@ SECRET_PATHS: Final = frozenset({
     ("webhooks", "urls"),
     *(("notify", form, name) for form in ("slack", "teams", "webhook") for name in ("url", "escalate_url")),
 })  # fmt: skip
-#: The password in a URL.
-_PASSWORD: Final = re.compile(r"(?<=://)([^:@/]*):.*@")
+#: The password in a URL, before its host and among its options. Blanks end a URL: of a cluster there are several.
+_PASSWORD: Final = re.compile(r"(?<=://)([^:@/\s]*):\S*@")
+_OPTION: Final = re.compile(r"(?<=[?&])(\w*password)=[^&\s]*", re.IGNORECASE)
 
 
 def as_toml(loaded: Loaded) -> str:
@@ -26,8 +27,10 @@ def as_toml(loaded: Loaded) -> str:
 
 
 def masked(secret: str) -> str:
-    """Return a URL without its password; any other secret is not shown at all."""
-    return _PASSWORD.sub(r"\1:***@", secret) if "://" in secret or not secret else "***"
+    """Return a URL, or several with blanks between them, without passwords; any other secret is not shown at all."""
+    if "://" not in secret:
+        return "***" if secret else ""
+    return _OPTION.sub(r"\1=***", _PASSWORD.sub(r"\1:***@", secret))
 
 
 def without_path(url: str) -> str:

@@ -37,6 +37,10 @@ class BadCondition(ValueError):  # noqa: N818 - the name says what is bad
     """A condition that cannot be read; the message names it."""
 
 
+class UnknownTable(ValueError):  # noqa: N818 - as above
+    """No document is in a table of that name; the message names the tables there are."""
+
+
 class Found(Struct, frozen=True):
     """Documents of a table that fit, by key, and the key to go on behind; None: there are no more."""
 
@@ -91,6 +95,14 @@ def _safe(fits: Condition) -> Condition:
 def tables(documents: DocumentDB) -> dict[str, int]:
     """Return how many documents each table has. Raises `StoreError`."""
     return {name: len(documents.table(name)) for name in sorted(documents.tables())}
+
+
+def check_table(documents: DocumentDB, table: str) -> None:
+    """Raise `UnknownTable` where nothing is in `table`: a store does not tell an empty table from none."""
+    known = sorted(documents.tables())
+    if table not in known:
+        there = ", ".join(known) or "-"
+        raise UnknownTable(f"there is no table {table}, or nothing is in it; there are: {there}")
 
 
 def find(documents: DocumentDB, table: str, fits: Condition, *, after: str = "", limit: int = 100) -> Found:

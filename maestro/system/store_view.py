@@ -19,6 +19,8 @@ def answer(store: Store, question: ReadStore) -> Answer:
         return Answer(Code.UNAVAILABLE, message="this store cannot be looked into")
     try:
         return Answer(Code.OK, orjson.dumps(_read(store, question)))
+    except reading.UnknownTable as problem:
+        return Answer(Code.NOT_FOUND, message=str(problem))
     except reading.BadCondition as problem:
         return Answer(Code.INVALID, message=f"where: {problem}")
     except StoreError as problem:
@@ -42,7 +44,11 @@ def _read(store: RowStore, question: ReadStore) -> dict[str, Any]:
         return {"tables": reading.tables(store.documents), "documents": {}, "next": None}
     if question.key:
         found = store.get(question.table, question.key)
+        if found is None:
+            reading.check_table(store.documents, question.table)
         return {"tables": {}, "documents": {} if found is None else {question.key: found}, "next": None}
     fits = reading.condition(question.where)
     page = reading.find(store.documents, question.table, fits, after=question.after, limit=question.limit)
+    if not page.documents and not question.after:
+        reading.check_table(store.documents, question.table)
     return {"tables": {}, "documents": page.documents, "next": page.next}

@@ -80,3 +80,17 @@ def test_a_system_that_waits_for_a_sibling_needs_a_person(browser: Browser, scen
     scene.errors(tenant, 1)
     scene.siblings.heal()
     browser.until(lambda: "waits for discovery" not in browser.text("main"), "it to be gone")
+
+
+def test_what_a_system_that_does_not_answer_has_is_not_known(browser: Browser) -> None:
+    browser.open()
+    browser.sees("Systems at a glance")
+    shown = browser.run(
+        """
+        const silent = { id: "sysZ", state: "unavailable", message: "no answer" };
+        return import("/console/js/glance.js").then(({ Failures, glance }) =>
+          new Failures().of([silent]).then((systems) =>
+            [...glance(systems).querySelectorAll("tbody td, tbody th")].map((cell) => cell.textContent)));
+        """
+    )
+    assert shown == ["sysZ", "unavailableno answer", *["\N{EN DASH}"] * 3, ""]

@@ -30,6 +30,14 @@ def test_what_a_writer_that_died_left_is_in_nobodys_way(tmp_path: Path) -> None:
     assert ((tmp_path / "file").read_bytes(), aim.read_bytes()) == (b"new", b"precious")
 
 
+def test_a_problem_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "none" / "file", tmp_path / "folder"):
+        with pytest.raises(OSError, match=r"No such file|Is a directory") as refused:
+            whole_file.replace(path, b"new", sync=False)
+        assert (refused.value.filename, refused.value.filename2) == (str(path), None)
+
+
 def test_a_file_that_cannot_be_written_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")

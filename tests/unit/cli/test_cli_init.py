@@ -87,3 +87,9 @@ def test_text_that_toml_must_escape() -> None:
     folder = 'a "b" \\ \x7f ç'
     assert run("--yes", "--data-dir", folder).exit_code == 0
     assert load_settings(Path("maestro.toml"), {}).data_dir == Path(folder)
+
+
+def test_a_folder_that_is_not_there_is_named_with_the_file() -> None:
+    result = run("--yes", "none/m.toml")
+    said = f"maestro: {Path('none/m.toml').absolute()}: No such file or directory\n"
+    assert (result.exit_code, result.output) == (1, said)

@@ -14,7 +14,7 @@ import pytest
 
 from maestro.client.api import Decision, Maestro
 from maestro.client.errors import BadTarget, NotReachable, Rejected
-from maestro.client.finding import Ambiguous, NotFound, documents, find
+from maestro.client.finding import Ambiguous, NotFound, TooShort, documents, find, least_of
 from maestro.client.target import Target, read_token
 
 
@@ -140,6 +140,8 @@ def test_a_refusal_has_all_its_fields(server: Server) -> None:
         (http(200, b'{"id":1}'), "not an answer of Maestro"),
         (http(502, b"<html>Bad   Gateway</html>"), "answered 502, not as Maestro does: <html>Bad Gateway"),
         (http(302, b"", "Location: /\r\n"), "answered 302"),
+        (http(400, b'{"status":"400","message":"404: Not Found"}'), "this is no Maestro: it answered 400, 404: Not"),
+        (http(404, b'{"message":"no route"}'), "this is no Maestro: it answered 404, no route"),
         (b"SSH-2.0-x\r\n", "no HTTP answer"),
         (b"", "no HTTP answer|reset"),
         (b"HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n{", "the answer broke off"),
@@ -271,6 +273,19 @@ class TestFinding:
     def test_none(self, server: Server) -> None:
         with pytest.raises(NotFound, match="zz"):
             find(Maestro(Target(server.url)), "zz")
+
+    @pytest.mark.parametrize("text", ["", " "])
+    def test_an_empty_id_names_nothing(self, server: Server, text: str) -> None:
+        with pytest.raises(TooShort, match="ID is empty"):
+            find(Maestro(Target(server.url)), text)
+        assert not server.seen
+
+    def test_what_decides_without_a_question_is_no_short_abbreviation(self, server: Server) -> None:
+        maestro, least = Maestro(Target(server.url)), least_of(unasked=True)
+        assert find(maestro, "aa1", least=least).value.id == "aa1"
+        with pytest.raises(TooShort, match="ab: too short to decide by; give at least 4 characters of the id"):
+            find(maestro, "ab", least=least)
+        assert find(maestro, "ab", least=least_of(unasked=False)).value.id == "ab1"
 
 
 def _document(id_: str, status: str) -> bytes:

@@ -6,6 +6,7 @@ import time
 from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,10 @@ from maestro.doctor.examination import _checked
 from maestro.doctor.finding import Finding, Level
 from maestro.doctor.gateway import check_gateway
 from maestro.doctor.processes import check_processes
-from maestro.doctor.reprocessings import last_progress
+from maestro.doctor.reprocessings import check_reprocessings, last_progress
 from maestro.doctor.site import Site, _is_elsewhere
 from maestro.settings.model import ActorSettings, HttpSettings, Settings
+from maestro.store.sqlite import open_store
 
 GIGABYTE = 1024**3
 
@@ -183,3 +185,32 @@ async def test_commits_in_doubt_need_a_person(tmp_path: Path) -> None:
     (one,) = [finding for finding in found if finding.level is Level.PROBLEM]
     assert (one.subject, one.message.startswith("2 commit(s) in doubt")) == ("a", True)
     assert one.mend.startswith("maestro doubts list a")
+
+
+ELSEWHERE = "in use by a Maestro that cannot be asked"
+
+
+@pytest.mark.parametrize(
+    ("token", "facts", "says", "mend"),
+    [
+        ("t", {}, "this token, which may not look at it", "MAESTRO_TOKEN="),
+        ("", {"refused": Rejected(401, "a bearer token is needed", b"", {})}, "may not look at it", "MAESTRO_TOKEN="),
+        ("", {}, "does not serve its system", "once Maestro is stopped"),
+        ("t", {"unreachable": "no answer"}, ELSEWHERE, "once it answers"),
+    ],
+)
+async def test_a_store_that_maestro_does_not_tell_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str, facts: dict[str, Any], says: str, mend: str
+) -> None:
+    open_store(tmp_path / "systems" / "other.db").close()
+    monkeypatch.setattr(Site, "runs", True)
+    (found,) = await stores.check_stores(Site(Settings(data_dir=tmp_path), Maestro(Target(token=token)), None, **facts))
+    assert found.level is Level.WARNING
+    assert says in found.message
+    assert mend in found.mend
+
+
+async def test_reprocessings_that_a_token_may_not_look_at(tmp_path: Path) -> None:
+    refused = Rejected(403, "this role may not", b"", {})
+    (found,) = await check_reprocessings(site(tmp_path, refused=refused), 24)
+    assert (found.level, found.message) == (Level.WARNING, "not known: this token may not look")

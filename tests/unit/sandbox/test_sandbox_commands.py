@@ -1,4 +1,6 @@
+import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -129,3 +131,14 @@ def test_an_impossible_wish_is_exit_2(arguments: tuple[str, ...]) -> None:
     ended = demo(*arguments, "--json")
     assert (ended.exit_code, ended.stdout) == (2, "")
     assert ended.stderr.startswith(arguments[0].removeprefix("--")) or "no quote" in ended.stderr
+
+
+def test_a_second_sandbox_is_told_which_port_is_taken(tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(commands.sandbox)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        words = ("--broker", "embedded", "--broker-dir", str(tmp_path / "broker"), "--maestro", "http://127.0.0.1:9")
+        ran = CliRunner().invoke(app, [*words, "--process-memory-port", port])
+    said = f"port {port} of 127.0.0.1 is taken; another sandbox may be running: end it, or give --free-ports"
+    assert (ran.exit_code, ran.output) == (1, f"the sandbox cannot start: {said}\n")

@@ -380,6 +380,11 @@ class TestRender:
     @pytest.mark.parametrize(("url", "shown"), [
         ("", ""), ("amqp://h/v", "amqp://h/v"), ("amqp://u@h", "amqp://u@h"), ("amqp://u:p:q@h", "amqp://u:***@h"),
         ("amqp://:p@h", "amqp://:***@h"), ("amqp://u:p@q@h", "amqp://u:***@h"), ("amqp://u:p/q@h", "amqp://u:***@h"),
+        ("amqp://u:p@one:1/v amqps://u:p@two:2/v", "amqp://u:***@one:1/v amqps://u:***@two:2/v"),
+        ("amqp://u:p@one/v\tamqp://two/v amqp://w:p@q@three/v",
+         "amqp://u:***@one/v\tamqp://two/v amqp://w:***@three/v"),
+        ("postgresql://u@h/d?sslmode=require&password=p", "postgresql://u@h/d?sslmode=require&password=***"),
+        ("postgresql://u:p@h/d?sslpassword=p&x=1", "postgresql://u:***@h/d?sslpassword=***&x=1"),
     ])  # fmt: skip
     def test_masked(self, url: str, shown: str) -> None:
         assert masked(url) == shown

@@ -18,7 +18,7 @@ export function glance(systems) {
     { title: t("word.system"), show: link },
     { title: t("word.state"), show: (system) => [badge(system.state, "state"), detail(system)] },
     { title: t("word.lock"), show: lock },
-    { title: t("word.waiting"), number: true, show: (system) => count(system.waiting) },
+    { title: t("word.waiting"), number: true, show: (system) => (silent(system) ? unknown() : count(system.waiting)) },
     { title: t("word.errors"), number: true, show: errors },
     { title: t("systems.error"), show: (system) => h("small", { class: "bad" }, system.failures.reason || "") },
   ];
@@ -34,18 +34,20 @@ export class Failures {
     return Promise.all(systems.map(async (system) => ({ ...system, failures: await this.#look(system, signal) })));
   }
 
-  async #look({ id, counters, queues }, signal) {
+  async #look(system, signal) {
+    if (silent(system)) return { count: undefined, reason: "" };
+    const { id, counters, queues } = system;
     const seen = counters?.error ?? 0;
     const failed = (queues?.[`reprocessing.${id}.error.queue`] ?? 0) > 0;
     if (!seen && !failed) return { count: 0, reason: "" };
     const known = this.#known.get(id);
     if (known?.seen === seen && Date.now() - known.at < FRESH) return known;
-    const [system, found] = await Promise.all([
+    const [measured, found] = await Promise.all([
       api.system(id, signal),
       api.errors(id, "", 0, NEWEST, signal).catch(() => ({ errors: [] })),
     ]);
-    const depths = Object.entries(system.queues ?? {}).filter(([name]) => name.includes("error"));
-    const count = system.queues ? depths.reduce((sum, [, depth]) => sum + Math.max(0, depth), 0) : null;
+    const depths = Object.entries(measured.queues ?? {}).filter(([name]) => name.includes("error"));
+    const count = measured.queues ? depths.reduce((sum, [, depth]) => sum + Math.max(0, depth), 0) : null;
     const looked = { seen, at: Date.now(), count, reason: found.errors.at(-1)?.reason ?? "" };
     this.#known.set(id, looked);
     return looked;
@@ -67,15 +69,22 @@ function detail(system) {
   return h("a", { class: "small", href: href(`/reprocessing/${encodeURIComponent(running.id)}`) }, text);
 }
 
+/** A system that does not answer: what it has is not known, and not nothing. */
+const silent = (system) => system.state === "unavailable";
+
+const unknown = () => h("span", { class: "muted", title: t("systems.unknown") }, "–");
+
 function lock(system) {
+  if (silent(system)) return unknown();
   if (!system.lock) return h("span", { class: "muted" }, t("systems.unlocked"));
   return h("span", {}, icon("lock"), t("systems.locked"), " ", ago(system.lock.since));
 }
 
 function errors({ id, failures }) {
+  if (failures.count === undefined) return unknown();
   if (failures.count === null) return h("span", { class: "muted", title: t("systems.nobroker") }, "?");
   if (!failures.count) return count(0);
   return h("a", { class: "bad", href: href(`/systems/${encodeURIComponent(id)}`) }, String(failures.count));
 }
 
-const count = (n) => h("span", { class: n ? "" : "muted" }, n === undefined ? "–" : String(n));
+const count = (n) => h("span", { class: n ? "" : "muted" }, String(n));

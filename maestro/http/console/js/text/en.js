@@ -468,6 +468,7 @@ export default {
   "systems.progress": "{replayed} of at least {total} replayed",
   "systems.title": "Systems",
   "systems.unlocked": "none",
+  "systems.unknown": "Not known: the system does not answer.",
   "theme.auto": "Auto",
   "theme.dark": "Dark",
   "theme.light": "Light",

@@ -468,6 +468,7 @@ export default {
   "systems.progress": "{replayed} de pelo menos {total} reexecutadas",
   "systems.title": "Sistemas",
   "systems.unlocked": "nenhuma",
+  "systems.unknown": "Não se sabe: o sistema não responde.",
   "theme.auto": "Auto",
   "theme.dark": "Escuro",
   "theme.light": "Claro",
