@@ -84,7 +84,7 @@ def forgotten(system: System, oldest: Oldest, step: Step) -> None:
 
 
 def replayed(system: System, unit: UnitKey, step: Step, since: int) -> None:
-    """A unit was computed anew, after the ledger's entry `since`: what was missed before is not missed now."""
+    """A unit was computed again, after the ledger's entry `since`: what was missed before is not missed now."""
     known = system.ledger.stale.get(unit)
     if known is None:
         return
