@@ -252,10 +252,9 @@ class PersistSync(Item, frozen=True):
 
 
 class ForgetAnswer(Item, frozen=True):
-    """The answer of a `PersistSync` of this event and key did not reach its caller."""
+    """The answer of the `PersistSync` with this `call` did not reach its caller."""
 
-    event: bytes
-    key: str = ""
+    call: str
 
 
 Question = (

@@ -102,7 +102,7 @@ def _receive(system: System, delivery: Delivery, fact: facts.EventArrived, step:
 def _hurry(system: System, delivery: Delivery, fact: facts.EventArrived, step: Step) -> None:
     """Answer a caller who waits no longer, unless it was answered already."""
     if fact.impatient and fact.ticket in delivery.tickets:
-        waiting.tell_position(system, delivery, step)
+        waiting.tell_impatient(system, delivery, step)
 
 
 def _meet_doubt(known: Delivery, fact: facts.EventArrived, step: Step) -> None:
@@ -146,8 +146,8 @@ def _admit(system: System, fact: facts.EventArrived, refs: tuple[int, ...]) -> D
     )
     system.next_number += 1
     system.deliveries[delivery.key] = delivery
-    if fact.fingerprint:
-        system.fingerprints[fact.fingerprint] = delivery.key
+    if mark := fact.fingerprint or identity.fingerprint_of(delivery.key):
+        system.fingerprints[mark] = delivery.key
     _attach(delivery, fact)
     return delivery
 

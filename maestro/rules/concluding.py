@@ -147,6 +147,8 @@ def _settle_delivery(system: System, doubt: Doubt, delivery: Delivery, step: Ste
         delivery.doubt = ""
         if delivery.done:
             finish(system, delivery, step)
+        else:
+            step.save(SaveDelivery(delivery))
 
 
 def apply_resolved(system: System, doc: Document, step: Step) -> None:

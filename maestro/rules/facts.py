@@ -77,7 +77,8 @@ class EventArrived(Struct, frozen=True):
 class AnswerLost(Struct, frozen=True):
     """The answer of a sync persist did not reach its caller."""
 
-    fingerprint: str
+    #: Names the gateway's call.
+    call: str
 
 
 class Parked(Struct, frozen=True):

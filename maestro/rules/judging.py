@@ -42,12 +42,10 @@ def advance(system: System, step: Step) -> None:
         _put_off(system, step)
         waiting.empty_inbox(system, step)
     elif system.held_up:
-        _park_judged(system, step)
         waiting.empty_inbox(system, step)
     if system.overflowing and (blocked or system.held_up or not system.waiting):
         system.overflowing = False
-        for delivery in system.waiting.values():
-            waiting.tell_position(system, delivery, step)
+    waiting.tell_who_asks(system, step)
     if system.cases:
         pass  # a commit is in doubt, or cannot be begun: nothing else of the system is judged
     elif (
@@ -69,21 +67,9 @@ def _put_off(system: System, step: Step) -> None:
     delivery = system.judged
     if delivery is None or system.judging_stage is JudgingStage.COMMIT:
         return
-    _park_judged(system, step)
+    waiting.park_judged(system, step)
     outage.over(system, JUDGING)
     system.judged = system.judging_stage = None
-
-
-def _park_judged(system: System, step: Step) -> None:
-    """Have the event being judged wait, before all others: the broker's consumer time-out is not reached."""
-    delivery = system.judged
-    if delivery is None or system.judging_stage is JudgingStage.COMMIT:
-        return
-    if delivery.number not in system.waiting:
-        waiting.wait(system, delivery, step)
-        system.waiting.move_to_end(delivery.number, last=False)
-    elif not system.open:  # reconsidered: it is in the store
-        waiting.tell_position(system, delivery, step)
 
 
 def _judge_next(system: System, step: Step) -> None:

@@ -94,7 +94,8 @@ def watch(system: System, step: Step) -> None:
     if not system.stalls:
         system.closes_at = 0.0
         return
-    due = min(stall.closes_at for stall in system.stalls.values())
-    if due != system.closes_at and system.now < due:
+    ahead = [stall.closes_at for what, stall in system.stalls.items() if what not in system.documents]
+    due = min((one for one in ahead if system.now < one), default=0.0)
+    if due and due != system.closes_at:
         system.closes_at = due
         step.do(do.WakeAt(do.Topic.STALL, "", due))

@@ -102,6 +102,7 @@ def on_outbox_message_unanswered(system: System, fact: facts.OutboxMessageUnansw
         return
     recent = {of: since for of, since in system.late_texts.items() if _may_still_come(system, of)}
     system.late_texts = recent | {instance_id: system.now}
+    visibility.text_unanswered(system, instance_id)
     for delivery in system.deliveries.values():
         if delivery.instance_id == instance_id and not (delivery.done or delivery.replay):
             delivery.text_late = True

@@ -5,11 +5,9 @@ Semantics: States of a system, "A delivery is known by …".
 
 from typing import Final
 
-from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts, identity
 from maestro.rules.delivery import Delivery, Verdict
-from maestro.rules.settling import answer
 from maestro.rules.state import System
 from maestro.rules.step import Step
 
@@ -38,7 +36,7 @@ def known(system: System, fact: facts.EventArrived) -> Delivery | None:
         return latest if fact.redelivered or fact.from_wait_queue else None
     if latest is None or not latest.done or (fact.call and fact.call in latest.calls):
         return latest
-    if latest.doubt:
+    if latest.doubt and latest.verdict is Verdict.ERROR:
         return latest  # its commit may have been made: nothing makes it again but a person's word
     if latest.verdict is Verdict.PENDING and any(doc.number == latest.number for doc in system.live.values()):
         return latest  # its commit is held, and may still be made: it is under way
@@ -58,11 +56,10 @@ def reprocessing_of(fact: facts.EventArrived) -> str:
     return fact.replay.id if fact.replay is not None else ""
 
 
-def on_answer_lost(system: System, fact: facts.AnswerLost, step: Step) -> None:
+def on_answer_lost(system: System, fact: facts.AnswerLost, _step: Step) -> None:
     """The caller will ask again: it is to get the answer it did not get."""
-    delivery = system.deliveries.get(system.fingerprints.get(fact.fingerprint, ""))
+    delivery = next((one for one in system.deliveries.values() if fact.call in one.calls), None)
     if delivery is not None:
-        answer(delivery, step, Code.UNAVAILABLE, message="the caller is gone")
         delivery.heard = False
 
 

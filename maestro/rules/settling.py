@@ -32,11 +32,15 @@ def forget_oldest(system: System, step: Step) -> None:
 
     None whose copy is, or may be, on the wait queue: it would come back as an unknown event.
     """
-    while len(system.finished) > system.rules.dedup_window and not system.wait_queue_unknown:
+    indebted = 0
+    while len(system.finished) > system.rules.dedup_window + indebted and not system.wait_queue_unknown:
         oldest = system.deliveries[system.finished[0]]
-        # Its copy on the wait queue would come back as an unknown event, and what it owes would be forgotten.
-        if oldest.parked or oldest.sight:
-            return
+        if oldest.parked:
+            return  # its copy on the wait queue would come back as an unknown event
+        if oldest.sight:  # what it owes would be forgotten: others leave in its place
+            system.finished.rotate(-1)
+            indebted += 1
+            continue
         system.finished.popleft()
         forget(system, oldest, step)
         _remember_instance(system, oldest)

@@ -211,6 +211,8 @@ class System:
     next_line: int = 1
     #: Done deliveries, oldest first.
     finished: deque[str] = field(default_factory=deque)
+    #: Who asks for what waits was told since the system is not open (not stored).
+    told_who_asks: bool = False
     #: Instances of commits that were forgotten last: an outcome may be of one of these. Not stored.
     forgotten: dict[str, None] = field(default_factory=dict)
     #: Deliveries with a copy on the wait queue.
@@ -338,11 +340,14 @@ class System:
         return self.judging_stage is JudgingStage.COMMIT or bool(self.unfinished)
 
     def has_committed(self, instance_id: str) -> bool:
-        """Whether an event of the instance is committed, or is being; or a held one is."""
+        """Whether an event of the instance, or a held one, is committed, is being, or may be."""
         return any(
             one.instance_id == instance_id and one.verdict is Verdict.COMMIT and not one.replay
             for one in self.deliveries.values()
-        ) or any(doc.held_instance == instance_id and doc.held_committed for doc in self.documents.values())
+        ) or any(
+            doc.held_instance == instance_id and (doc.held_committed or doc.held_begun)
+            for doc in self.documents.values()
+        )
 
     @property
     def keeps_ledger(self) -> bool:

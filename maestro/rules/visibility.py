@@ -169,7 +169,7 @@ def _take_turns(look: Look, system: System, step: Step) -> None:
         key = next(iter(visible.resting))
         del visible.resting[key]
         since = system.now - system.looks[key].since
-        _look_in(system.looks[key], max(0.0, BEHIND - since) if visible.behind else 0.0, system, step)
+        _look_in(system.looks[key], min(BEHIND, max(0.0, BEHIND - since)) if visible.behind else 0.0, system, step)
 
 
 def _set(look: Look, system: System, step: Step) -> None:
@@ -229,14 +229,26 @@ def _seen(look: Look, failures: int, system: System, step: Step) -> None:
     """It is finished: visible, unless a status text may still come and hide it."""
     if not look.owner.text_late:
         _visible(look, failures, system, step)
-    elif not look.seen_at:
+    elif not look.seen_at or system.now < look.seen_at or _is_under_way(look, system):
         look.seen_at = system.now
         _look_in(look, TEXT_COMES_WITHIN, system, step)
-    elif system.now - look.seen_at < TEXT_COMES_WITHIN:  # a restart, or a clock that was set
+    elif system.now - look.seen_at < TEXT_COMES_WITHIN:  # a restart
         _look_in(look, max(0.1, look.seen_at + TEXT_COMES_WITHIN - system.now), system, step)
     else:
         look.owner.text_late = False
         _visible(look, failures, system, step)
+
+
+def _is_under_way(look: Look, system: System) -> bool:
+    """Whether a call that sets a status text of the instance has no answer yet, however long that takes."""
+    return any(owner is look.owner for owner in system.texts_under_way.values())
+
+
+def text_unanswered(system: System, instance_id: str) -> None:
+    """A call that sets a status text ended without an answer: from now on it may come, so `finished` is seen later."""
+    for look in system.looks.values():
+        if look.instance_id == instance_id and look.seen_at:
+            look.seen_at = system.now
 
 
 def text_settled(system: System, owner: Delivery | Document, step: Step) -> None:
@@ -245,7 +257,11 @@ def text_settled(system: System, owner: Delivery | Document, step: Step) -> None
     The text may have come after what API core is being asked now: that answer does not count.
     """
     owner.text_late = False
-    if isinstance(owner, Document) or owner.done:
+    if isinstance(owner, Document):
+        step.save(SaveSight(owner))
+    elif system.deliveries.get(owner.key) is not owner:
+        return  # it is forgotten
+    elif owner.done:
         step.save(SaveSight(owner))
     else:
         step.save_decided(owner)

@@ -15,7 +15,7 @@ from maestro.rules.settling import (
     park,
     unpark,
 )
-from maestro.rules.state import System
+from maestro.rules.state import JudgingStage, System
 from maestro.rules.step import SaveDelivery, Step
 
 
@@ -47,8 +47,38 @@ def take_in_waiting(system: System, delivery: Delivery, ticket: int, step: Step)
         delivery.tickets.append(ticket)
 
 
+def park_judged(system: System, step: Step) -> None:
+    """Have the event being judged wait, before all others: the broker's consumer time-out is not reached."""
+    delivery = system.judged
+    if delivery is None or system.judging_stage is JudgingStage.COMMIT or delivery.number in system.waiting:
+        return
+    wait(system, delivery, step)
+    system.waiting.move_to_end(delivery.number, last=False)
+
+
+def tell_who_asks(system: System, step: Step) -> None:
+    """Tell those who ask for what waits its position, once the system is not open any more."""
+    if system.open or (not system.blocked and not system.held_up):
+        system.told_who_asks = False
+    elif not system.told_who_asks:
+        system.told_who_asks = True
+        for delivery in system.waiting.values():
+            tell_position(system, delivery, step)
+
+
+def tell_impatient(system: System, delivery: Delivery, step: Step) -> None:
+    """Tell who asks that the event waits, and have it do so: it is stored, and given up it is on its error queue."""
+    if delivery.verdict is None:
+        empty_inbox(system, step)
+    elif not delivery.waited and not delivery.done:
+        delivery.waited = True
+        step.save(SaveDelivery(delivery))
+    tell_position(system, delivery, step)
+
+
 def empty_inbox(system: System, step: Step) -> None:
-    """Have all events wait that would have been judged next."""
+    """Have all events wait that would have been judged next, and before them the one that is: else it may come last."""
+    park_judged(system, step)
     while system.inbox:
         wait(system, system.inbox.popleft(), step)
 

@@ -602,3 +602,15 @@ def test_the_late_outcome_of_a_forgotten_commit_proves_no_further_one_of_its_ins
     m.tell(ended("x", stored=True))
     m.commit_ends(CommitEnd.LOST)
     assert not m.delivery("x2").done
+
+
+def test_the_word_to_make_it_again_outlasts_a_crash_before_its_error_queue_has_it() -> None:
+    m = called()
+    m.commit_ends(CommitEnd.LOST)
+    m.settles(Finding.UNPROVABLE)
+    resolve(m, "make_again", key=m.system.open_doubts[0].key)
+    m.restart()
+    letter = m.last(do.DeadLetterEvent)
+    m.tell(facts.DeadLettered(letter.key, letter.number))
+    m.arrive("i1", redriven=True)
+    assert m.asked(do.AskImpact)

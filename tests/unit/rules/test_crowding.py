@@ -41,7 +41,7 @@ def test_beside_a_run_without_lock_what_is_more_than_half_of_the_prefetch_is_par
     assert not parked(m)
     m.arrive("i3")
     m.arrive("i4")
-    assert parked(m) == ["m-i2", "m-i3", "m-i4"]
+    assert parked(m) == ["m-i1", "m-i2", "m-i3", "m-i4"], "the one that is judged, too: a crash changes no order"
     m.result("re1", "p1")
     assert m.asked(do.AskReplayImpact)
 

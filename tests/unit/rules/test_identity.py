@@ -236,7 +236,32 @@ def test_who_waits_no_longer_is_told_that_it_waits(m: Driver) -> None:
     last = sync(m, impatient=True)
     for ticket in (first, last):
         assert replied(m, ticket).code is Code.ACCEPTED
-        assert replied(m, ticket).fields == (("status", "waiting"), ("position", 1))
+        assert replied(m, ticket).fields == (("status", "waiting"), ("position", 2))
+    m.restart()
+    assert [one.instance_id for one in m.system.waiting.values()] == ["busy", "i1"], "so it is true after a crash"
+
+
+@pytest.mark.parametrize("fails", ["when it is judged", "when it is committed"])
+def test_who_was_told_that_it_waits_finds_a_failure_on_the_error_queue(m: Driver, fails: str) -> None:
+    sync(m)
+    if fails == "when it is committed":
+        m.impact()
+    sync(m, impatient=True)
+    if fails == "when it is committed":
+        m.refused()
+    else:
+        m.judging_fails()
+    assert m.only(do.DeadLetterEvent).number == 1
+
+
+def test_an_answer_that_is_lost_is_lost_to_its_own_caller_only(m: Driver) -> None:
+    sync(m, call="a")
+    committed(m)
+    second = sync(m, call="b")
+    m.tell(facts.AnswerLost("a"))
+    assert not m.asked(do.Reply)
+    committed(m)
+    assert replied(m, second).fields == (("status", "commited"),)
 
 
 @pytest.mark.parametrize(("after", "same"), [(3500.0, True), (3700.0, False)])
@@ -244,14 +269,14 @@ def test_who_waits_no_longer_is_told_that_it_waits(m: Driver) -> None:
 def test_an_answer_that_was_not_heard_is_given_for_an_hour(m: Driver, how: str, after: float, same: bool) -> None:  # noqa: FBT001 - a case
     if how == "waited":
         m.hold("h")
-    sync(m)
+    sync(m, call="c")
     if how == "waited":
         m.skip()
     committed(m)
     if how == "restart":
         m.restart()
     elif how == "lost":
-        m.tell(facts.AnswerLost(S))
+        m.tell(facts.AnswerLost("c"))
     m.now += after
     again = sync(m)
     assert m.asked(do.AskImpact) is not same
@@ -372,10 +397,38 @@ def test_a_sync_persist_that_is_asked_again_gets_its_own_document() -> None:
     sync(m, call="c1")
     m.impact(P1)
     m.origins(id_="d1")
-    m.tell(facts.AnswerLost(S))
+    m.tell(facts.AnswerLost("c"))
     m.skip("d1")
     sync(m, call="c2", mark=identity.fingerprint(identity.SYNC, b"another event"))
     m.impact(P1)
     m.origins(id_="d2")
     sync(m, call="c1")
     assert m.only(do.Reply).document_id == "d1"
+
+
+def test_a_redriven_sync_persist_is_known_by_its_bytes() -> None:
+    m = Driver()
+    m.hold("i0")
+    sync(m, name="i9")
+    m.skip()
+    m.judging_fails()
+    letter = m.last(do.DeadLetterEvent)
+    m.tell(facts.DeadLettered(letter.key, letter.number))
+    m.tell(facts.EventArrived(letter.key, "i9", "n", "master", "t", ref=m.ref(), redriven=True))
+    m.impact()
+    asked = sync(m, name="i9", call="another")
+    m.committed()
+    assert replied(m, asked).fields == (("status", "commited"),)
+    assert not m.asked(do.AskImpact)
+
+
+def test_once_somebody_said_that_it_was_made_it_is_an_event_like_others() -> None:
+    m = Driver()
+    sync(m)
+    m.impact()
+    m.commit_ends(CommitEnd.LOST)
+    m.settles(Finding.UNPROVABLE)
+    m.tell(facts.DoubtResolved(m.system.open_doubts[0].key, "made", "ana", m.ticket(), "looked"))
+    m.now += 86400.0
+    sync(m, call="another")
+    assert m.asked(do.AskImpact)

@@ -186,7 +186,7 @@ def test_an_unknown_event_of_the_wait_queue_waits_behind_those_already_numbered(
     m.arrive("i1")
     m.arrive("i2")
     m.arrive("old", wait=True)
-    assert [delivery.instance_id for delivery in m.system.waiting.values()] == ["i2", "old"]
+    assert [delivery.instance_id for delivery in m.system.waiting.values()] == ["i1", "i2", "old"]
     m.impact()
     m.committed()
     assert m.only(do.AskImpact).instance_id == "i2"

@@ -238,3 +238,20 @@ def test_a_cancelled_run_does_not_wait_for_the_sibling(m: Driver) -> None:
     assert m.doc.ending is not None
     m.end()
     assert m.doc.status is Status.CANCELLED
+
+
+def test_a_system_closes_in_time_beside_an_older_stall_of_a_run() -> None:
+    m = Driver()
+    m.hold("i1", P1, fork=True)
+    m.start()
+    m.held_committed()
+    m.tell(facts.RunFailed("d1", m.last(do.SendReplay).token, "down", sibling="event_manager"))
+    canary = m.only(do.AskCanary)
+    m.tell(facts.CanaryAsked(canary.what, canary.token, answered=False))
+    m.now += 20.0
+    m.arrive("e1")
+    m.tell(facts.JudgingFailed(m.system.judging_token, "down", "discovery"))
+    canary = m.only(do.AskCanary)
+    m.tell(facts.CanaryAsked(canary.what, canary.token, answered=False))
+    closes = m.system.stalls["judging"].closes_at
+    assert closes in [one.at for one in m.log if isinstance(one, do.WakeAt) and one.topic is do.Topic.STALL]

@@ -10,6 +10,7 @@ from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.delivery import Sight
+from maestro.rules.doubt import CommitEnd
 from maestro.rules.ledger import Footprint
 from maestro.rules.ledger_book import StaleState
 from maestro.rules.outbox import tell_status
@@ -688,3 +689,86 @@ def test_a_text_that_arrives_while_api_core_is_asked_may_hide_what_the_answer_te
     assert m.system.looks, "it was answered before the text came"
     m.looked()
     assert not m.system.looks
+
+
+def test_finished_does_not_count_while_the_call_of_a_text_lasts(m: Sighted) -> None:
+    number = text_under_way(m)
+    committed_held(m)
+    for _ in range(3):
+        m.looked()
+        m.woken()
+    m.looked()
+    assert m.system.looks
+    m.tell(facts.OutboxMessageDone(number))
+    m.looked()
+    assert not m.system.looks
+
+
+def test_after_a_call_without_an_answer_finished_is_seen_later_from_then_on(m: Sighted) -> None:
+    number = text_under_way(m)
+    committed_held(m)
+    m.looked()
+    m.later(20.0)
+    m.tell(facts.OutboxMessageUnanswered(number))
+    m.later(TEXT_COMES_WITHIN - 20.0 + 1.0)
+    m.tell(facts.Woken(do.Topic.LOOK, "d1"))
+    m.looked()
+    assert m.system.looks
+
+
+def test_a_clock_that_is_set_back_puts_no_look_off(m: Sighted) -> None:
+    number = text_under_way(m)
+    m.tell(facts.OutboxMessageUnanswered(number))
+    committed_held(m)
+    m.looked()
+    m.now -= 86400.0
+    m.tell(facts.Woken(do.Topic.LOOK, "d1"))
+    m.looked()
+    assert m.only(do.WakeAt).at - m.now <= TEXT_COMES_WITHIN
+
+
+def test_no_text_is_told_while_a_held_commit_of_the_instance_is_made() -> None:
+    m = Driver()
+    m.hold("i1", P1, fork=True)
+    m.start()
+    m.arrive("again", instance="i1")
+    m.impact(P1)
+    m.origins(id_="d2")
+    assert not m.system.outbox
+
+
+def test_a_text_that_is_settled_brings_back_no_event_that_is_forgotten() -> None:
+    m = Sighted()
+    m.hold("i1")
+    m.skip()
+    number = max(m.system.outbox)
+    m.tell(facts.OutboxMessageBegun(number))
+    m.arrive("e2", instance="i1")
+    m.impact()
+    for _ in range(2):
+        m.commit_ends(CommitEnd.NO_ROUTE)
+    letter = m.last(do.DeadLetterEvent)
+    m.tell(facts.DeadLettered(letter.key, letter.number))
+    m.arrive("e2", instance="i1", redriven=True)
+    m.tell(facts.OutboxMessageDone(number))
+    m.impact()
+    m.committed()
+    m.looked()
+    m.restart()
+    assert sorted(m.system.finished) == ["m-e2", "m-i1"]
+
+
+def test_a_question_that_is_never_answered_keeps_no_other_event_from_being_forgotten() -> None:
+    m = Driver(ensure_finished=True, dedup_window=2)
+    m.tell(facts.IngressAttached())
+    m.tell(facts.WaitQueueDrained())
+    for number in range(20):
+        m.arrive(f"e{number}")
+        m.impact()
+        m.committed()
+        look = m.last(do.Look)
+        m.tell(facts.Looked(look.key, look.token, "finished", 0 if number else 1))
+        asked = m.last(do.AskAgain)
+        m.tell(facts.AskAgainFailed(asked.key, asked.token, "400"))
+    assert len(m.system.deliveries) <= 4
+    assert m.delivery("e0").sight is Sight.QUESTION
