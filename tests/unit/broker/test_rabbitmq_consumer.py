@@ -310,6 +310,29 @@ async def test_what_was_held_back_is_not_waited_for_without_end(
     assert ordered.unreturned == 1
 
 
+async def test_what_was_out_is_waited_for_no_longer_because_the_channel_is_lost_again(
+    line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rabbitmq_consumer, "PROBE_EVERY", 0.0)
+    ordered = line("a", returned_within=0.5)
+    server = Server()
+    await ordered.begun(OneSeat(server))
+    server.deliver("a", "old")
+    began = asyncio.get_running_loop().time()
+    for number in range(20):
+        server.lose()
+        assert await asyncio.wait_for(cast("Any", ordered.serving), 1.0)
+        server = Server()
+        await ordered.begun(OneSeat(server))
+        server.deliver("a", f"young{number}")
+        await asyncio.sleep(0.2)
+        if ordered.unreturned:
+            break
+    assert asyncio.get_running_loop().time() - began < 2.0
+    server.deliver("a", "younger")
+    await eventually(lambda: len(ordered.ids) > 1, "what came since is handed over")
+
+
 async def test_a_shared_channel_keeps_nothing_of_consumers_that_are_gone(
     server: Server, seats: OneSeat, line: Callable[..., Line]
 ) -> None:
@@ -334,7 +357,7 @@ async def test_a_prefetch_is_set_once_for_all_that_begin_with_it(
     ordered = line("d", returned_within=30.0)
     await ordered.begun(seats)
     server.deliver("d", "old")
-    ordered.subscription._returning = Returning([b"x"])
+    ordered.subscription._returning = Returning().next([b"x"])
     cast("Any", ordered.serving).cancel()
     await a_while()
     ordered.serve(seats)
