@@ -190,7 +190,7 @@ class Broker(Protocol):
         """Take the oldest ready message, unacknowledged; None when the queue is empty or does not exist.
 
         Raises:
-            BrokerUnavailable: out of reach for `operation_timeout` seconds.
+            BrokerUnavailable: out of reach for `operation_timeout` seconds; or the broker has the queue out of reach.
         """
 
     async def get_some(self, queue: str, count: int) -> list[Delivery]:

@@ -231,14 +231,14 @@ class RabbitMQBroker:
         await self._operate(lambda session: self._declarations.declare(session, bindings, ()))
 
     async def _on_queue(self, ask: Callable[[Channel], Awaitable[Any]]) -> Any:
-        """Ask on a channel of its own; None when the queue does not exist."""
+        """Ask on a channel of its own; None when the queue does not exist. One out of reach for now is an error."""
 
         async def attempt(session: Session) -> Any:
             channel = await session.channel()
             try:
                 return await ask(channel)
             except ChannelLost as lost:
-                if lost.code == NOT_FOUND:
+                if lost.no_queue:
                     return None
                 raise
             finally:
@@ -259,6 +259,8 @@ class RabbitMQBroker:
                 async with asyncio.timeout_at(deadline):
                     return await attempt(await self._live_session())
             except ChannelLost as lost:
+                if lost.out_of_reach:
+                    raise BrokerUnavailable(f"out of RabbitMQ's reach for now: {lost}") from lost
                 if lost.code:
                     raise BrokerError(f"RabbitMQ refused: {lost}") from lost
                 await asyncio.sleep(FIRST_PAUSE)

@@ -12,7 +12,7 @@ from pika.spec import Basic
 from maestro import logs
 from maestro.broker.base import Delivery
 from maestro.broker.rabbitmq_bounds import Bounds
-from maestro.broker.rabbitmq_problem import ACCESS_REFUSED, NO_QUEUE
+from maestro.broker.rabbitmq_problem import ACCESS_REFUSED
 from maestro.broker.rabbitmq_properties import Properties
 from maestro.broker.rabbitmq_returning import Returning, mark_of
 from maestro.broker.rabbitmq_seats import Seat, Seats
@@ -144,7 +144,7 @@ class Subscription:
                 # Of a queue with a single active consumer nobody may ask to be the only one: asked for in turns.
                 self._exclusively = not self._exclusively and self._exclusive
                 self.refusal = f"{self.queue} cannot be consumed, another Maestro may be at it: {problem}"
-            self._await_again(gone=isinstance(problem, ChannelLost) and str(problem).startswith(NO_QUEUE))
+            self._await_again(gone=isinstance(problem, ChannelLost) and problem.no_queue)
             if self._delivered:
                 self._tell_lost()
             raise

@@ -10,8 +10,6 @@ ACCESS_REFUSED: Final = 403
 NOT_FOUND: Final = 404
 PRECONDITION_FAILED: Final = 406
 NOT_ALLOWED: Final = 530
-#: What RabbitMQ says of a queue that does not exist. One that is out of reach for now is "not found" as well.
-NO_QUEUE: Final = "NOT_FOUND - no queue "
 
 
 def describe(error: BaseException | None) -> str:

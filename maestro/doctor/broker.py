@@ -89,7 +89,9 @@ def broker_mend(settings: BrokerSettings, why: str = "") -> str:
     """Return what brings a broker back; `why`: what it refused, or how it fails."""
     if settings.kind == "embedded":
         return "ls -ld and df -h on that folder: it must be writable and have space"
-    if "vhost" in why:
+    if "NOT_FOUND" in why:
+        return "rabbitmqctl cluster_status; rabbitmqctl list_queues name type state leader"
+    if "refused the vhost" in why:
         url = urlsplit(settings.url.get_secret_value().partition(",")[0])
         vhost, user = shlex.quote(unquote(url.path[1:]) or "/"), shlex.quote(unquote(url.username or "guest"))
         return f"rabbitmqctl add_vhost {vhost}; rabbitmqctl set_permissions -p {vhost} {user} '.*' '.*' '.*'"
