@@ -173,6 +173,7 @@ class Broker(Protocol):
         *,
         exclusive: bool = True,
         ordered: bool = False,
+        bindings: Sequence[Binding] = (),
     ) -> Consumer:
         """Consume `queue` with at most `prefetch` unacknowledged deliveries.
 
@@ -181,6 +182,9 @@ class Broker(Protocol):
 
         `ordered`: what was out when the deliveries became void is delivered again before anything younger, also where
         the broker has it back later; but not for ever (`unreturned`).
+
+        `bindings`: what makes up the queue, for one that is there and was not declared here. It is declared if it
+        vanishes, and after every reconnect.
 
         `on_lost` is called each time the deliveries handed out so far became void (connection or channel lost); the
         broker will redeliver them.

@@ -160,8 +160,10 @@ class RabbitMQBroker:
         *,
         exclusive: bool = True,
         ordered: bool = False,
+        bindings: Sequence[Binding] = (),
     ) -> Consumer:
         """See `Broker`. When connected, returns after the first attempt to consume; else at once."""
+        self._declarations.remember(bindings, ())
         subscription = Subscription(
             queue, prefetch, on_delivery, on_lost, exclusive=exclusive,
             returned_within=self._settings.returned_within if ordered else 0.0, on_unreturned=self._count_unreturned,

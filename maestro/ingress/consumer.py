@@ -5,7 +5,7 @@ When the connection is lost, what was held is void: the broker delivers it again
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -14,6 +14,7 @@ from uuid import uuid4
 from maestro import faultpoints, json_text, logs
 from maestro.backoff import Backoff
 from maestro.broker.base import (
+    Binding,
     Broker,
     BrokerError,
     Consumer,
@@ -170,8 +171,12 @@ class SystemConsumer:
             if not turn.cancel():
                 self._turns.release()
 
+    @property
+    def _persist_bindings(self) -> Sequence[Binding]:
+        return self._queues.persist_bindings()[:1]
+
     async def _declare_persist(self) -> None:
-        await self._broker.declare(self._queues.persist_bindings()[:1])
+        await self._broker.declare(self._persist_bindings)
 
     async def _persist_depth(self) -> Depth | None:
         return await self._broker.depth(self._queues.persist)
@@ -273,8 +278,10 @@ class SystemConsumer:
             self.receive(DeadLetter("", delivery.body, problem, no_event=False, refs=(ref,)))
 
     async def _consume(self) -> Consumer:
-        queue = self._queues.persist
-        return await self._broker.consume(queue, self._prefetch, self._arrived, self._void, ordered=True)
+        queue, bindings = self._queues.persist, self._persist_bindings
+        return await self._broker.consume(
+            queue, self._prefetch, self._arrived, self._void, ordered=True, bindings=bindings
+        )
 
     def _void(self) -> None:
         """The deliveries of the persist queue became void: the broker will deliver them again."""

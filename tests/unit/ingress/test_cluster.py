@@ -47,6 +47,8 @@ class FakeBroker:
         #: Whether the persist queue is there; and for each declaration of it whether it was consumed then.
         self.there = True
         self.declared: list[bool] = []
+        #: The queues that are declared again if they vanish.
+        self.known: set[str] = set()
         self.acked: list[str] = []
         self.given_back: list[str] = []
         self.published: list[str] = []
@@ -65,8 +67,10 @@ class FakeBroker:
         return Depth(0, self.elsewhere.get(queue, 0) + (queue in self.consumers))
 
     async def consume(
-        self, queue: str, _prefetch: int, on_delivery: Callable[[Delivery], None], _on_lost: Any, **__: Any
-    ) -> FakeConsumer:
+        self, queue: str, _prefetch: int, on_delivery: Callable[[Delivery], None], _on_lost: Any, *,
+        bindings: Sequence[Binding] = (), **_: Any,
+    ) -> FakeConsumer:  # fmt: skip
+        self.known.update(binding.queue for binding in bindings)
         self.consumers[queue] = on_delivery
         return FakeConsumer(self, queue)
 
@@ -156,6 +160,13 @@ async def test_a_queue_that_is_there_is_declared_once_it_is_consumed(
     world.lease.own(["s"])
     await world.consumed()
     await eventually(lambda: world.broker.declared == [True], "declared, when it was consumed")
+
+
+async def test_a_queue_that_vanishes_before_it_is_declared_is_known_to_the_broker(world: World) -> None:
+    world.lease.own(["s"])
+    await world.consumed()
+    assert world.broker.declared == []
+    assert world.broker.known == {PERSIST}
 
 
 async def test_a_queue_that_is_not_there_is_declared_before(world: World) -> None:
