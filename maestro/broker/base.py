@@ -29,6 +29,10 @@ class BrokerUnavailable(BrokerError):  # noqa: N818 - as above
     """The broker stayed out of reach for the whole time allowed."""
 
 
+class QueueUnavailable(BrokerUnavailable):
+    """The broker has one queue out of reach for now; others it may have."""
+
+
 def message_id_of(key: str) -> str:
     """Return the message id of what is known by `key`: the key itself, or a hash of one that no broker takes."""
     try:
@@ -194,7 +198,8 @@ class Broker(Protocol):
         """Take the oldest ready message, unacknowledged; None when the queue is empty or does not exist.
 
         Raises:
-            BrokerUnavailable: out of reach for `operation_timeout` seconds; or the broker has the queue out of reach.
+            BrokerUnavailable: out of reach for `operation_timeout` seconds.
+            QueueUnavailable: the broker has the queue out of reach.
         """
 
     async def get_some(self, queue: str, count: int) -> list[Delivery]:

@@ -31,6 +31,7 @@ from maestro.broker.base import (
     Delivery,
     Depth,
     Message,
+    QueueUnavailable,
     Unpublishable,
 )
 from maestro.broker.rabbitmq_consumer import Subscription
@@ -262,9 +263,11 @@ class RabbitMQBroker:
                     return await attempt(await self._live_session())
             except ChannelLost as lost:
                 if lost.out_of_reach:
-                    raise BrokerUnavailable(f"out of RabbitMQ's reach for now: {lost}") from lost
+                    raise QueueUnavailable(f"out of RabbitMQ's reach for now: {lost}") from lost
                 if lost.code:
                     raise BrokerError(f"RabbitMQ refused: {lost}") from lost
+                if loop.time() >= deadline and not self._declaring:  # each try ended before its time
+                    raise BrokerUnavailable(f"tried for {timeout:g} s in vain: {lost}") from lost
                 await asyncio.sleep(FIRST_PAUSE)
             except TimeoutError as problem:
                 if not self._declaring:

@@ -1,12 +1,16 @@
-"""A queue that does not exist is told from one that is out of reach, of which RabbitMQ says "not found" as well."""
+"""A queue that does not exist is told from one that is out of reach, of which RabbitMQ says "not found" as well.
 
+And whatever is asked has an end.
+"""
+
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
 
-from maestro.broker.base import BrokerUnavailable
+from maestro.broker.base import BrokerUnavailable, QueueUnavailable
 from maestro.broker.rabbitmq import RabbitMQBroker
 from maestro.broker.rabbitmq_session import ChannelLost, Session
 from maestro.settings.servers import BrokerSettings
@@ -69,5 +73,21 @@ async def test_a_queue_that_does_not_exist_is_no_error(ask: Callable[[RabbitMQBr
 async def test_one_that_is_out_of_reach_is_an_error_that_says_so(
     ask: Callable[[RabbitMQBroker], Awaitable[Any]], text: str
 ) -> None:
-    with pytest.raises(BrokerUnavailable, match=text):
+    with pytest.raises(QueueUnavailable, match=text):
         await ask(refused(text))
+
+
+class Full(Refusing):
+    """A session that has no channel left, which pika says at once."""
+
+    async def channel(self) -> "Refusing":
+        raise ChannelLost(0, self._text)
+
+
+async def test_what_fails_at_once_each_time_has_an_end() -> None:
+    broker = refused("")
+    broker._settings = broker._settings.model_copy(update={"operation_timeout": 0.3})
+    broker._session = cast("Session", Full("No free channels"))
+    async with asyncio.timeout(5.0):
+        with pytest.raises(BrokerUnavailable, match="No free channels"):
+            await broker.depth("q")

@@ -13,6 +13,7 @@ from maestro.broker.topology import OWNER
 from maestro.ingress import ownership
 from maestro.ingress.ownership import Ownership, objection, owner_body
 from maestro.settings.servers import BrokerSettings
+from maestro.store.base import StoreError
 from maestro.store.installation import Installation
 from tests.support.brokers import eventually
 
@@ -83,11 +84,20 @@ class Node:
         make_lease(folder, Standing.UNKNOWN)
         self.broker, self.held_elsewhere = FakeBroker(), False
         self.standings: list[Standing] = []
+        #: How often what is known of the owner cannot be stored.
+        self.full = 0
+        self.stored: list[Installation] = []
         self.ownership = Ownership(
             self.broker, BrokerSettings(heartbeat=1), OURS, CLUSTER, lambda: self.held_elsewhere, LeaseHolder(folder),
-            lambda _known: None, self.standings.append,
+            self._store, self.standings.append,
         )  # type: ignore[arg-type]  # fmt: skip
         self.task = asyncio.create_task(self.ownership.run())
+
+    def _store(self, known: Installation) -> None:
+        if self.full:
+            self.full -= 1
+            raise StoreError("installation: no space left on device")
+        self.stored.append(known)
 
     def gets(self, owner: Installation) -> None:
         self.broker.deliver(Delivery(OWNER, owner_body(owner), "id", {}, redelivered=False, tag=object()))
@@ -115,6 +125,16 @@ async def test_a_node_acts_while_another_one_says_that_it_holds_the_message_and_
     node.gets(CLUSTER)  # the other one is gone
     await node.stands(Standing.HELD)
     await eventually(lambda: node.broker.published == [owner_body(CLUSTER)], "renewed")
+
+
+async def test_a_folder_that_takes_nothing_for_a_moment_does_not_end_it(node: Node) -> None:
+    node.ownership._settings = BrokerSettings(heartbeat=1, owner_renewal=0.01)
+    node.full = 2
+    await eventually(lambda: node.broker.deliver.__name__ != "<lambda>", "consumed")
+    node.gets(CLUSTER)
+    await node.stands(Standing.HELD)
+    assert node.stored == []
+    await eventually(lambda: [known.owner for known in node.stored] == [True], "stored with a renewal")
 
 
 async def test_when_no_node_says_so_any_more_somebody_else_holds_it(node: Node) -> None:
