@@ -192,7 +192,7 @@ class RabbitMQBroker:
                     async with asyncio.timeout(self._settings.operation_timeout):
                         await subscription.attempted.wait()
             except asyncio.CancelledError:  # nobody will have it
-                self._own(subscription.cancel())
+                self._own(subscription.abandon())
                 raise
         return subscription
 

@@ -124,6 +124,13 @@ class Subscription:
                 self._log.info("broker.cancel_unanswered", cause=str(problem))
         self._wake.set()
 
+    async def abandon(self) -> None:
+        """Cancel it, and give back what came, in its order: nobody has it."""
+        await self.cancel()
+        for delivery in tuple(self._out.values()):
+            channel, tag = delivery.tag
+            channel.settle(tag, ack=False)
+
     async def serve(self, seats: Seats, session: Session) -> bool:
         """Consume on a channel until it is lost; return whether the subscription is still wanted.
 

@@ -153,7 +153,7 @@ class ErrorQueue:
         message = Message(delivery.body, message_id, headers, moved=True, original=delivery)
         try:
             await self._broker.publish(PERSIST, self._queues.system_id, message)
-        except BrokerError:
+        except (BrokerError, asyncio.CancelledError):
             failed.append(delivery)
             raise
         self._broker.ack(delivery)

@@ -211,6 +211,25 @@ async def test_what_is_cancelled_while_it_is_begun_is_cancelled_behind_it(
     assert len(server.of(Basic.Cancel)) == 1
 
 
+async def test_what_comes_to_a_consumer_that_nobody_has_goes_back(
+    server: Server, seats: OneSeat, line: Callable[..., Line]
+) -> None:
+    """Who asked for it gave up while it was begun."""
+    nobodys = line("a")
+    server.slow = {Basic.Consume, Basic.Cancel}
+    serving = nobodys.serve(seats)
+    await a_while()
+    server.answer(Basic.Consume)
+    server.deliver("a", "before")
+    abandoning = asyncio.create_task(nobodys.subscription.abandon())
+    await a_while()
+    server.deliver("a", "on its way")
+    server.answer(Basic.Cancel)
+    await asyncio.wait_for(abandoning, 1.0)
+    assert not await asyncio.wait_for(serving, 1.0)
+    assert [nack.delivery_tag for nack in server.of(Basic.Nack)] == [1, 2]
+
+
 async def test_what_is_cancelled_waits_for_nothing_more(
     server: Server, seats: OneSeat, line: Callable[..., Line]
 ) -> None:
