@@ -181,8 +181,7 @@ class Ownership:
                             self._know(owner=True, foreign="")
                             self._move(Standing.SHARED, "")
                         continue
-                    if self._lease.standing is Standing.SHARED:
-                        self._move(Standing.AWAY, f"no node of the cluster says that it holds {OWNER}")
+                    self._share_no_more()
                     if self._held_before and loop.time() - since < _STALE_HEARTBEATS * self._settings.heartbeat:
                         continue
                     self._refuse(f"another Maestro is connected to this vhost and owns its events: it holds {OWNER}")
@@ -229,8 +228,15 @@ class Ownership:
                     await self._put()
             except BrokerError as problem:
                 self._log.warning("the owner of the events cannot be asked for", cause=str(problem))
+                if self._shared():
+                    return None
+                self._share_no_more()
                 continue
             return await self._next(LISTEN_AGAIN)
+
+    def _share_no_more(self) -> None:
+        if self._lease.standing is Standing.SHARED:
+            self._move(Standing.AWAY, f"no node of the cluster says that it holds {OWNER}")
 
     async def _next(self, seconds: float) -> Delivery | None:
         """Return the next delivery that is not void, None when none comes in time."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from maestro.board.lease import LeaseHolder, Standing, make_lease
-from maestro.broker.base import Delivery, Depth, Message
+from maestro.broker.base import Delivery, Depth, Message, QueueUnavailable
 from maestro.broker.topology import OWNER
 from maestro.ingress import ownership
 from maestro.ingress.ownership import Ownership, objection, owner_body
@@ -49,6 +49,7 @@ class FakeBroker:
     def __init__(self) -> None:
         self.deliver: Callable[[Delivery], None] = lambda _delivery: None
         self.published: list[bytes] = []
+        self.out_of_reach = False
         self.given_back: list[bytes] = []
         self.acked: list[bytes] = []
 
@@ -56,6 +57,8 @@ class FakeBroker:
         return
 
     async def depth(self, _queue: str) -> Depth:
+        if self.out_of_reach:
+            raise QueueUnavailable("its leader is lost")
         return Depth(0, 1)
 
     async def consume(
@@ -135,6 +138,16 @@ async def test_a_folder_that_takes_nothing_for_a_moment_does_not_end_it(node: No
     await node.stands(Standing.HELD)
     assert node.stored == []
     await eventually(lambda: [known.owner for known in node.stored] == [True], "stored with a renewal")
+
+
+async def test_a_node_acts_with_the_others_though_the_queue_is_out_of_reach_for_it(node: Node) -> None:
+    node.broker.out_of_reach = node.held_elsewhere = True
+    await node.stands(Standing.SHARED)
+    assert node.broker.published == []
+    node.held_elsewhere = False
+    await node.stands(Standing.AWAY)
+    await asyncio.sleep(0.2)
+    assert node.standings[-1] is Standing.AWAY, "what nobody can ask for is not another's"
 
 
 async def test_when_no_node_says_so_any_more_somebody_else_holds_it(node: Node) -> None:
