@@ -353,7 +353,7 @@ class Keeper:
         if system_id in self._served:
             runs = await in_run(self._actors, system_id)
             silent = runs is None
-            if runs or (silent and not question.unasked):
+            if runs or (silent and not question.though_silent):
                 self._say_why(system_id, Why.SILENT if silent else Why.IN_RUN)
                 return facts.Kept(question, silent=silent)
             if silent:

@@ -18,8 +18,8 @@
   second one `_NEXT` seconds later, and so on. The store decides who has it.
 - **Hand-overs.** A system that belongs to another node first, or any system of a node that is draining, is released: a
   few a second, and never one in a run, which its process says itself (`Kept`). One that does not say so is asked for a
-  while, and then handed over as it is (`Release.unasked`): what cannot answer here has a better chance elsewhere. One
-  at rest has no process to end and none to begin: many of them are released at once.
+  while, and then handed over as it is (`Release.though_silent`): it has a better chance elsewhere. One at rest has no
+  process to end and none to begin: many of them are released at once.
 - **Lost answers.** What was claimed without an answer is seen by looking at what is this node's, with nothing else
   under way. A release is asked for until it is answered: its process has ended. If a system is missing there, it was
   taken from a node whose lease holds. No rule here permits that (the database lost what it had confirmed), so the node
@@ -372,8 +372,8 @@ class Membership:
         releasing = {one.system for one in self._under_way if isinstance(one, Release)}
         somewhere = self._me() is not None and self._others_claim()
         for system in self._hand_overs.due(at, releasing, self._going if somewhere else None):
-            unasked = self._waits.too_long(system, at)
-            self._ask(Release(self._incarnation, system, self._owned[system], unasked=unasked))
+            though_silent = self._waits.too_long(system, at)
+            self._ask(Release(self._incarnation, system, self._owned[system], though_silent=though_silent))
 
     def _going(self) -> list[str]:
         return sorted(filter(self._goes, self._owned))

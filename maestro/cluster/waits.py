@@ -68,7 +68,7 @@ class Waits:
         return at < self._kept.get(system, -inf)
 
     def too_long(self, system: str, at: float) -> bool:
-        """Whether it did not answer for so long that it is not asked any more."""
+        """Whether it did not answer for so long that it is waited for no longer."""
         return at - self._silent.get(system, inf) >= self._silent_within
 
     def asked(self, system: str) -> None:

@@ -517,10 +517,10 @@ def kept(driver: Driver, release: Release, seconds: float, *, silent: bool) -> R
 
 def test_a_system_that_does_not_answer_is_handed_over_at_last(driver: Driver) -> None:
     release = draining(driver, "s")
-    assert not kept(driver, release, 55.0, silent=True).unasked
+    assert not kept(driver, release, 55.0, silent=True).though_silent
     assert driver.membership.waits_for == {"s": Why.SILENT}
     last = kept(driver, driver.asked(Release), 5.0, silent=True)
-    assert last == replace(release, unasked=True)
+    assert last == replace(release, though_silent=True)
     driver.tell(facts.Unanswered(last))
     assert driver.membership.waits_for == {"s": Why.UNCONFIRMED}
     assert of(Release, driver.tick(1.0)) == [last], "its process may have ended"
@@ -531,9 +531,9 @@ def test_a_system_that_does_not_answer_is_handed_over_at_last(driver: Driver) ->
 def test_one_in_a_run_is_waited_for_without_end_which_is_said(driver: Driver) -> None:
     release = kept(driver, draining(driver, "s"), 50.0, silent=True)
     release = kept(driver, release, 300.0, silent=False)
-    assert not release.unasked
+    assert not release.though_silent
     assert driver.membership.waits_for == {"s": Why.IN_RUN}
-    assert not kept(driver, release, 55.0, silent=True).unasked, "it had answered"
+    assert not kept(driver, release, 55.0, silent=True).though_silent, "it had answered"
 
 
 def test_what_is_to_stay_after_all_is_waited_for_no_longer(driver: Driver) -> None:
@@ -543,7 +543,7 @@ def test_what_is_to_stay_after_all_is_waited_for_no_longer(driver: Driver) -> No
     assert driver.membership.waits_for == {}
     driver.tick(60.0)
     found = of(Release, driver.look(*DRAINING, mine=["s"])) or of(Release, driver.look(*DRAINING, mine=["s"]))
-    assert not found[0].unasked
+    assert not found[0].though_silent
 
 
 def test_without_another_node_that_claims_systems_a_drain_waits_for_one(driver: Driver) -> None:
