@@ -10,16 +10,14 @@ It decides nothing. The clock is CLOCK_BOOTTIME. Whatever fails is `Unanswered`,
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, Protocol
+from itertools import islice
+from typing import Final, Protocol
 
-import msgspec
-import orjson
-
-from maestro import __version__, logs
-from maestro.actors.errors import Unavailable, UnknownSystem
+from maestro import logs
+from maestro.actors.errors import Unavailable
+from maestro.actors.in_run import Asks, in_run
 from maestro.board.lease import LeaseReader, Standing
 from maestro.board.node_lease import NodeLeaseHolder, boot_time
 from maestro.cluster import commands as do
@@ -28,12 +26,11 @@ from maestro.cluster.former import FormerLife
 from maestro.cluster.lease import Terms
 from maestro.cluster.membership import Membership, State
 from maestro.cluster.node import Lease, Node
-from maestro.messages.answers import Answer, Code
-from maestro.messages.questions import DescribeSystem, Question
+from maestro.cluster.waits import Why
 from maestro.settings.model import Settings
 from maestro.store.base import StoreAway, StoreError
 from maestro.store.held_lease import write_lease
-from maestro.store.installation import node_name, read_installation
+from maestro.store.installation import read_installation
 from maestro.store.nodes import Nodes
 from maestro.store.rest_mark import RestMarks, decoded
 from maestro.system.rest_basis import rest_basis
@@ -53,32 +50,22 @@ from maestro.telemetry.metrics import MetricsRegistry
 
 #: Seconds for which others act after a live node said that it holds the owner message.
 EVENTS_HELD: Final = 20.0
-#: Seconds that a system has to say whether it is in a run.
-_ASK: Final = 5.0
+#: How often an actor that is silent is replaced before its system is handed over all the same.
+_LIVES: Final = 3
 #: Seconds that the last words of a node may take at a stop.
 _LEAVE: Final = 5.0
 #: Systems whose marks are read and left together.
 _INSTALLED_AT_ONCE: Final = 100
-#: What the settings have that decides what becomes of an event: nodes that differ in it do not share systems.
-_SECTIONS: Final = ("platform", "reprocessing", "ledger", "late", "policy")
+#: Systems that a node which drains waits for, as far as others are told of them.
+_TOLD: Final = 20
 
 
 class NodeOut(Exception):  # noqa: N818 - a fact
     """The node's lease was broken: its systems are others'. All its processes were killed; it may join again."""
 
 
-class _Described(msgspec.Struct):
-    """What a system says of itself, as far as that matters here."""
-
-    running: Any = None
-    lock: Any = None
-
-
-class Actors(Protocol):
+class Actors(Asks, Protocol):
     """The node's actors, as the keeper needs them."""
-
-    async def ask(self, system_id: str, question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109
-        """See `maestro.http.actor_client.ActorClient`."""
 
     async def install(self, system_id: str) -> None:
         """See `ActorClient`."""
@@ -92,16 +79,6 @@ class Runtime(Protocol):
 
     def kill(self) -> None:
         """Kill every process of the actor system, and start none again."""
-
-
-def node_of(settings: Settings, schema: int) -> Node:
-    """Return this node as the others are to see it. `schema`: the newest that this program knows."""
-    told = settings.model_dump(mode="json", include=set(_SECTIONS)) | {"two": settings.access.two_approvers}
-    digest = hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
-    return Node(
-        node_name(settings), url=settings.node_url, capacity=float(settings.cluster.capacity),
-        version=__version__, schema=schema, settings_digest=digest, lease_seconds=settings.cluster.lease,
-    )  # fmt: skip
 
 
 class Keeper:
@@ -129,11 +106,15 @@ class Keeper:
         self._terms = Terms(settings.cluster.lease, settings.cluster.drift)
         self._former = FormerLife(former, self._terms) if former is not None else None
         self._marks = RestMarks(settings.data_dir)
-        self.membership: Final = Membership(me.name, self._terms, self._marks.has)
+        self.membership: Final = Membership(
+            me.name, self._terms, self._marks.has, _LIVES * settings.actors.replace_after
+        )
         self._facts: asyncio.Queue[facts.Fact] = asyncio.Queue()
         self._log = logs.get(part="cluster", node=me.name)
         self._tasks = Tasks(self._log)
         self._events = LeaseReader(settings.data_dir)
+        #: What is waited for before each of these systems is handed over, as it was logged.
+        self._waits: dict[str, Why] = {}
         #: The systems that are served here, as ingress is told.
         self._served: set[str] = set()
         #: The beat that each node was last seen with: one that stands still says nothing any more.
@@ -287,7 +268,9 @@ class Keeper:
         try:
             fact = await self._ask(question)
             self._note("")
-        except (StoreError, Unavailable, OSError) as problem:
+        except Unavailable as problem:
+            self._log.warning("a question of the membership is not answered", cause=str(problem))
+        except (StoreError, OSError) as problem:
             self._note(str(problem))
         except Exception:  # noqa: BLE001 - a bug: it is asked again
             self._log.exception("a question of the membership failed", question=type(question).__name__)
@@ -305,7 +288,10 @@ class Keeper:
                 return await self._join(question)
             case do.Beat():
                 lease = Lease(self._me.name, question.incarnation)
-                held = await self._nodes.beat(lease, question.number, holds_events=self.holds_events)
+                waits_for = dict(islice(self.membership.waits_for.items(), _TOLD))
+                held = await self._nodes.beat(
+                    lease, question.number, holds_events=self.holds_events, waits_for=waits_for
+                )
                 return facts.BeatAnswered(question) if held else facts.BeatRefused(question)
             case do.Look():
                 return await self._look(question)
@@ -365,8 +351,13 @@ class Keeper:
         """Hand a system over, unless it is in a run. Asked again, the rest is done."""
         system_id = question.system
         if system_id in self._served:
-            if await self._is_busy(system_id):
-                return facts.Kept(question)
+            runs = await in_run(self._actors, system_id)
+            silent = runs is None
+            if runs or (silent and not question.though_silent):
+                self._say_why(system_id, Why.SILENT if silent else Why.IN_RUN)
+                return facts.Kept(question, silent=silent)
+            if silent:
+                self._log.warning("a system that does not answer is handed over as it is", system=system_id)
             self._served.discard(system_id)
             self._tell_ingress()
         if self._untold:  # ingress still takes events for it, and a run may begin
@@ -375,22 +366,16 @@ class Keeper:
         await self._actors.release(system_id)
         self._marks.remove(system_id)  # it says that the lock is open, which is another node's to say from now on
         await self._nodes.release(Lease(self._me.name, question.incarnation), system_id, question.claim)
+        self._waits.pop(system_id, None)
         self._registry.count(HAND_OVERS)
         self._log.info("system handed over", system=system_id)
         return facts.Released(question)
 
-    async def _is_busy(self, system_id: str) -> bool:
-        """Whether a system is in a run, or does not say: it stays then."""
-        try:
-            answer = await self._actors.ask(system_id, DescribeSystem(measure=False), timeout=_ASK)
-        except UnknownSystem:
-            return False
-        except (TimeoutError, Unavailable):
-            return True
-        if answer.code is not Code.OK:
-            return True
-        described = msgspec.json.decode(answer.body, type=_Described)
-        return described.running is not None or described.lock is not None
+    def _say_why(self, system_id: str, why: Why) -> None:
+        """Log what is waited for before a system is handed over, whenever that changes."""
+        if self._waits.get(system_id) is not why:
+            self._waits[system_id] = why
+            self._log.info("a system is waited for before it is handed over", system=system_id, why=why.value)
 
 
 @asynccontextmanager

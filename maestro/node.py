@@ -4,11 +4,15 @@ its actors have started ──> keeper ──> what is stored of all systems ─
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+import orjson
+
+from maestro import __version__
 from maestro.actors.bootstrap import ActorRuntime
 from maestro.board.node_lease import NodeView
 from maestro.cluster import node as seen
@@ -18,9 +22,10 @@ from maestro.gateways.items import NodeHello
 from maestro.gateways.listener import NodeListener
 from maestro.gateways.owners import Owners
 from maestro.http.actor_client import ActorClient
-from maestro.keeper import Keeper, keeping, node_of
+from maestro.keeper import Keeper, keeping
 from maestro.settings.model import Settings
 from maestro.store.held_lease import former_lease
+from maestro.store.installation import node_name
 from maestro.store.postgres.lookup import SystemLookup
 from maestro.store.postgres.nodes import PostgresNodes
 from maestro.store.postgres.schema import MIGRATIONS
@@ -64,6 +69,20 @@ class Node(NamedTuple):
     view: View
     #: What must not end before the node is told to.
     tasks: "list[asyncio.Task[None]]"
+
+
+#: What the settings have that decides what becomes of an event: nodes that differ in it do not share systems.
+_SECTIONS: Final = ("platform", "reprocessing", "ledger", "late", "policy")
+
+
+def node_of(settings: Settings, schema: int) -> seen.Node:
+    """Return this node as the others are to see it. `schema`: the newest that this program knows."""
+    told = settings.model_dump(mode="json", include=set(_SECTIONS)) | {"two": settings.access.two_approvers}
+    digest = hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    return seen.Node(
+        node_name(settings), url=settings.node_url, capacity=float(settings.cluster.capacity),
+        version=__version__, schema=schema, settings_digest=digest, lease_seconds=settings.cluster.lease,
+    )  # fmt: skip
 
 
 def urls_of(nodes: Iterable[seen.Node]) -> dict[str, str]:

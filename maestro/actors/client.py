@@ -76,8 +76,9 @@ class EndpointClient:
         #: Those in which something is open, by system.
         self._talking: dict[str, PendingRequests] = {}
         self._wanted: dict[str, None] = {}
-        #: Systems that are to have no actor any more.
+        #: Systems that are to have no actor any more; and of which of them the supervisor said that they have none.
         self._releasing: dict[str, None] = {}
+        self._released: frozenset[str] = frozenset()
         self._endpoint: Endpoint | None = None
         self._supervisor: Address = None
         self._run_id = ""
@@ -208,16 +209,13 @@ class EndpointClient:
         """
         self._wanted.pop(system_id, None)
         self._releasing[system_id] = None
+        self._released -= {system_id}  # what was said before is of an earlier release
         self._poll_within(0.0)
         try:
-            await self._until(lambda: self._has_none(system_id), _RELEASE_TIMEOUT)
+            await self._until(lambda: system_id in self._released, _RELEASE_TIMEOUT)
         except TimeoutError:
             raise Unavailable("the supervisor did not end the system in time") from None
         self._releasing.pop(system_id, None)
-
-    def _has_none(self, system_id: str) -> bool:
-        """Whether there is no actor for a system, by the word of the actor system that is attached."""
-        return self._version > 0 and (Role.SYSTEM, system_id) not in self._entries
 
     async def readiness(self) -> Mapping[str, str]:
         """Return what is not in its place, as part -> problem; empty when all is ready."""
@@ -288,7 +286,7 @@ class EndpointClient:
     def attach(self, endpoint: Endpoint, supervisor: Address, run_id: str) -> None:
         """Talk to this actor system from now on, and install there what was installed before."""
         self._endpoint, self._supervisor, self._run_id = endpoint, supervisor, run_id
-        self._version, self._entries, self._directory = 0, {}, ()
+        self._version, self._entries, self._directory, self._released = 0, {}, (), frozenset()
         self._heard = time.monotonic()
         self._poll_at = 0.0
 
@@ -350,6 +348,9 @@ class EndpointClient:
                 if message.version > self._version:
                     self._version = message.version
                     self._update(message.entries)
+                if message.released:
+                    self._released = frozenset(message.released)
+                    self._signal_change()
                 if self._wanted_awake or not self._all_running():
                     self._poll_within(_POLL_SOON)
             case ServicesStopped() if self._stopped is not None and not self._stopped.done():

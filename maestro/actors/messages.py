@@ -96,7 +96,7 @@ class GetDirectory(Struct, frozen=True):
     install: tuple[str, ...]
     #: Passivated systems that somebody has a question for. Repeated until each has a session.
     wake: tuple[str, ...] = ()
-    #: Systems that are to be stopped, and not to be served any more. Repeated until the directory says so of each.
+    #: Systems that are to be stopped, and not to be served any more. Repeated until the answer says so of each.
     release: tuple[str, ...] = ()
 
 
@@ -120,13 +120,15 @@ class Entry(Struct, frozen=True):
 class Directory(Struct, frozen=True):
     """The actors that have changed since the version that the asker has.
 
-    `snapshots`: what ingress and cascade measured, by role, as far as they have told.
+    `snapshots`: what ingress and cascade measured, by role, as far as they have told. `released`: the systems that were
+    to be stopped and that have no process, whatever was asked before.
     """
 
     run_id: str
     version: int
     entries: tuple[Entry, ...]
     snapshots: tuple[tuple[Role, Snapshot], ...] = ()
+    released: tuple[str, ...] = ()
 
 
 class Wake(Struct, frozen=True):

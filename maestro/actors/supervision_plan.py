@@ -295,14 +295,22 @@ class SupervisionPlan:
         )
         return min(_RESTING, self._settings.actors.replace_after / 8) if resting and self._stages is None else _MOVING
 
-    def directory(self, known: int) -> Directory:
-        """Return the directory: those entries that have changed since the version that the asker knows."""
+    def directory(self, known: int, releasing: Iterable[str] = ()) -> Directory:
+        """Return the directory: those entries that have changed since the version that the asker knows.
+
+        `releasing`: the systems that the asker wants to be released.
+        """
         told = ((child.role, child.snapshot) for child in self._children.values())
         measured = tuple((role, snapshot) for role, snapshot in told if snapshot is not None)
         changed = (
             [child for child in self._children.values() if child.version > known] if known != self._version else []
         )
-        return Directory(self.run_id, self._version, tuple(child.entry for child in changed), measured)
+        released = tuple(filter(self._is_released, releasing))
+        return Directory(self.run_id, self._version, tuple(child.entry for child in changed), measured, released)
+
+    def _is_released(self, system_id: str) -> bool:
+        child = self._children.get((Role.SYSTEM, system_id))
+        return child is None or child.state is State.RELEASED
 
     # --- steps ------------------------------------------------------------------------------------------------
 

@@ -96,7 +96,7 @@ class Supervisor(Actor):
                 self._run(plan.install(message.install, now))
                 self._run(plan.wake(message.wake, now))
                 self._run(plan.release(message.release, now))
-                self.send(sender, plan.directory(message.version))
+                self.send(sender, plan.directory(message.version, message.release))
                 self._tick_soon(plan, now)
             case Replace():
                 self._log.warning("replacing a silent actor", system=message.system_id, epoch=message.epoch)

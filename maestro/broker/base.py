@@ -29,6 +29,10 @@ class BrokerUnavailable(BrokerError):  # noqa: N818 - as above
     """The broker stayed out of reach for the whole time allowed."""
 
 
+class QueueUnavailable(BrokerUnavailable):
+    """The broker has one queue out of reach for now; others it may have."""
+
+
 def message_id_of(key: str) -> str:
     """Return the message id of what is known by `key`: the key itself, or a hash of one that no broker takes."""
     try:
@@ -173,6 +177,7 @@ class Broker(Protocol):
         *,
         exclusive: bool = True,
         ordered: bool = False,
+        bindings: Sequence[Binding] = (),
     ) -> Consumer:
         """Consume `queue` with at most `prefetch` unacknowledged deliveries.
 
@@ -181,6 +186,9 @@ class Broker(Protocol):
 
         `ordered`: what was out when the deliveries became void is delivered again before anything younger, also where
         the broker has it back later; but not for ever (`unreturned`).
+
+        `bindings`: what makes up the queue, for one that is there and was not declared here. It is declared if it
+        vanishes, and after every reconnect.
 
         `on_lost` is called each time the deliveries handed out so far became void (connection or channel lost); the
         broker will redeliver them.
@@ -191,6 +199,7 @@ class Broker(Protocol):
 
         Raises:
             BrokerUnavailable: out of reach for `operation_timeout` seconds.
+            QueueUnavailable: the broker has the queue out of reach.
         """
 
     async def get_some(self, queue: str, count: int) -> list[Delivery]:

@@ -160,9 +160,11 @@ class EmbeddedBroker:
         *,
         exclusive: bool = True,
         ordered: bool = False,
+        bindings: Sequence[Binding] = (),
     ) -> Consumer:
         """See `Broker`. Begins as soon as the folder is usable. Consumers of one queue share its messages."""
-        del exclusive, ordered  # what is void is back in its place in the same moment
+        # What is void is back in its place in the same moment, and no queue vanishes.
+        del exclusive, ordered, bindings
         feed = Feed(uuid.uuid4().hex, queue, prefetch)
         subscription = Subscription(self, feed, on_delivery, on_lost)
         self._subscriptions[feed.token] = subscription

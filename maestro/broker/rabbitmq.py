@@ -31,6 +31,7 @@ from maestro.broker.base import (
     Delivery,
     Depth,
     Message,
+    QueueUnavailable,
     Unpublishable,
 )
 from maestro.broker.rabbitmq_consumer import Subscription
@@ -160,8 +161,10 @@ class RabbitMQBroker:
         *,
         exclusive: bool = True,
         ordered: bool = False,
+        bindings: Sequence[Binding] = (),
     ) -> Consumer:
         """See `Broker`. When connected, returns after the first attempt to consume; else at once."""
+        self._declarations.remember(bindings, ())
         subscription = Subscription(
             queue, prefetch, on_delivery, on_lost, exclusive=exclusive,
             returned_within=self._settings.returned_within if ordered else 0.0, on_unreturned=self._count_unreturned,
@@ -189,7 +192,7 @@ class RabbitMQBroker:
                     async with asyncio.timeout(self._settings.operation_timeout):
                         await subscription.attempted.wait()
             except asyncio.CancelledError:  # nobody will have it
-                self._own(subscription.cancel())
+                self._own(subscription.abandon())
                 raise
         return subscription
 
@@ -231,14 +234,14 @@ class RabbitMQBroker:
         await self._operate(lambda session: self._declarations.declare(session, bindings, ()))
 
     async def _on_queue(self, ask: Callable[[Channel], Awaitable[Any]]) -> Any:
-        """Ask on a channel of its own; None when the queue does not exist."""
+        """Ask on a channel of its own; None when the queue does not exist. One out of reach for now is an error."""
 
         async def attempt(session: Session) -> Any:
             channel = await session.channel()
             try:
                 return await ask(channel)
             except ChannelLost as lost:
-                if lost.code == NOT_FOUND:
+                if lost.no_queue:
                     return None
                 raise
             finally:
@@ -259,8 +262,12 @@ class RabbitMQBroker:
                 async with asyncio.timeout_at(deadline):
                     return await attempt(await self._live_session())
             except ChannelLost as lost:
+                if lost.out_of_reach:
+                    raise QueueUnavailable(f"out of RabbitMQ's reach for now: {lost}") from lost
                 if lost.code:
                     raise BrokerError(f"RabbitMQ refused: {lost}") from lost
+                if loop.time() >= deadline and not self._declaring:  # each try ended before its time
+                    raise BrokerUnavailable(f"tried for {timeout:g} s in vain: {lost}") from lost
                 await asyncio.sleep(FIRST_PAUSE)
             except TimeoutError as problem:
                 if not self._declaring:

@@ -11,6 +11,7 @@ from pika.spec import Basic
 
 from maestro import logs
 from maestro.broker.base import Delivery
+from maestro.broker.rabbitmq_bounds import Bounds
 from maestro.broker.rabbitmq_problem import ACCESS_REFUSED
 from maestro.broker.rabbitmq_properties import Properties
 from maestro.broker.rabbitmq_returning import Returning, mark_of
@@ -28,8 +29,6 @@ _PRIORITY_SINCE: Final = 1_700_000_000
 #: Why a consumer is over: what was to be taken singly was; the broker cancelled it.
 _TAKEN: Final = "taken"
 _DELETED: Final = "RabbitMQ cancelled the consumer: its queue was deleted"
-#: What RabbitMQ says of a queue that does not exist. One that is out of reach for now is "not found" as well.
-_NO_QUEUE: Final = "NOT_FOUND - no queue "
 #: Numbers of consumers, for their names.
 _tags = count(1)
 
@@ -51,7 +50,8 @@ class Subscription:
         on_delivery: takes a delivery.
         on_lost: told when the deliveries so far are void.
         exclusive: asks to be the only consumer.
-        returned_within: seconds in which what was out must come again; 0: nothing waits for it.
+        returned_within: seconds in which what was out must come again, from the first consumer after its loss on and
+            not counting those without a consumer; 0: nothing waits for it.
         on_unreturned: told how many did not.
     """
 
@@ -84,7 +84,8 @@ class Subscription:
         self._on_unreturned = on_unreturned
         #: What was out when a channel was lost, until it has come again; None: nothing is waited for.
         self._returning: Returning | None = None
-        #: When it is waited for no longer, or nothing more of it is expected.
+        self._bounds = Bounds(returned_within)
+        #: When a loss is waited for no longer, or nothing more of all is expected.
         self._deadline: asyncio.TimerHandle | None = None
         #: The last attempt failed, so that the next may cost its channel: it gets one of its own.
         self._risky = False
@@ -123,6 +124,13 @@ class Subscription:
                 self._log.info("broker.cancel_unanswered", cause=str(problem))
         self._wake.set()
 
+    async def abandon(self) -> None:
+        """Cancel it, and give back what came, in its order: nobody has it."""
+        await self.cancel()
+        for delivery in tuple(self._out.values()):
+            channel, tag = delivery.tag
+            channel.settle(tag, ack=False)
+
     async def serve(self, seats: Seats, session: Session) -> bool:
         """Consume on a channel until it is lost; return whether the subscription is still wanted.
 
@@ -143,7 +151,7 @@ class Subscription:
                 # Of a queue with a single active consumer nobody may ask to be the only one: asked for in turns.
                 self._exclusively = not self._exclusively and self._exclusive
                 self.refusal = f"{self.queue} cannot be consumed, another Maestro may be at it: {problem}"
-            self._await_again(gone=isinstance(problem, ChannelLost) and str(problem).startswith(_NO_QUEUE))
+            self._await_again(gone=isinstance(problem, ChannelLost) and problem.no_queue)
             if self._delivered:
                 self._tell_lost()
             raise
@@ -292,7 +300,10 @@ class Subscription:
         """The channel is lost: what was out comes again, unless its queue is gone."""
         self._stop_waiting()
         out = [mark_of(each) for each in self._out.values()] if self._returned_within else []
-        returning = (self._returning or Returning(())).next(out)
+        if self._returning is None:
+            self._bounds = Bounds(self._returned_within)
+        returning = (self._returning or Returning()).next(out)
+        self._bounds.add(returning.loss)
         self._returning = None if gone or returning.complete else returning
         self._out = {}
 
@@ -310,20 +321,26 @@ class Subscription:
     def _wait_a_while(self) -> None:
         """Wait for what was out, or was held back for it, from its first consumer on; not without end."""
         if self._deadline is None and self._returning is not None and not self._cancelled:
-            self._deadline = asyncio.get_running_loop().call_later(self._returned_within, self._go_on)
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(self._bounds.run(loop.time()), self._go_on)
 
     def _go_on(self) -> None:
-        """Hand over what was held back: all has come again, or will not."""
-        self._deadline, returning, self._returning = None, self._returning, None
-        if returning is not None:
-            if missing := returning.missing:
-                self._log.warning(
-                    "broker.unreturned", missing=missing, held_back=len(returning.held), after=self._returned_within
-                )
-                self._on_unreturned(missing)
-            self._hand_over(returning.give_up())
+        """Hand over what was held back: all has come again, or what was lost first will not."""
+        self._deadline, returning = None, self._returning
+        if returning is None:
+            return
+        held_back = len(returning.held)
+        missing, found = (0, returning.give_up()) if returning.complete else returning.give_up_on(self._bounds.pop())
+        if returning.complete:
+            self._returning = None
+        if missing:
+            self._log.warning("broker.unreturned", missing=missing, held_back=held_back, after=self._returned_within)
+            self._on_unreturned(missing)
+        self._hand_over(found)
+        self._wait_a_while()
 
     def _stop_waiting(self) -> None:
+        self._bounds.stand(asyncio.get_running_loop().time())
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

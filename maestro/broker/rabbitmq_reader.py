@@ -16,7 +16,6 @@ from pika.spec import Basic
 
 from maestro.broker.base import Delivery
 from maestro.broker.rabbitmq_consumer import OpenChannel, delivery_of
-from maestro.broker.rabbitmq_problem import NOT_FOUND
 from maestro.broker.rabbitmq_session import Channel, ChannelLost
 
 #: Idle channels kept open for the next message of their queue.
@@ -106,7 +105,7 @@ class Reader:
             try:
                 taken = await seat.take(count, open_channel)
             except ChannelLost as lost:
-                if lost.code != NOT_FOUND:
+                if not lost.no_queue:
                     raise
                 taken = []
         self._close_idle()

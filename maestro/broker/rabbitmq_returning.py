@@ -10,11 +10,12 @@ comes is younger. So that is held back, and what comes again is handed over in t
 
 What the lost connection had been given without a word of it here comes again as well, behind what was known to be out,
 and is flagged as redelivered: it goes before what is held back. After a second loss it may have been given to either
-connection: it goes behind the known one that it came behind. One that comes before all known ones of its connection
-cannot be told apart, and counts as one of the first. A message is known by its id and its bytes, two that are the same
-in both for two.
+connection: it goes behind the known one that it came behind. One that comes before all known ones was not given to the
+first connection, which has its known ones back first: it goes behind all that was. That is so until something known of
+the first connection has come back, over whichever connection; from then on it cannot be told apart, and counts as one
+of the first. A message is known by its id and its bytes, two that are the same in both for two.
 
-No I/O and no clock: the caller says when it has waited for long enough.
+No I/O and no clock: the caller says when it has waited for long enough for what was lost with a connection.
 """
 
 from collections import defaultdict, deque
@@ -33,27 +34,40 @@ def mark_of(delivery: Delivery) -> bytes:
 
 
 class _Place:
-    """One message that was out, in its line; and its delivery, once it has come again."""
+    """One message that was out, in its line; and its delivery, once it has come again.
 
-    __slots__ = ("delivery", "mark", "younger")
+    `loss` is the number of the loss with which it was lost, or was last.
+    """
 
-    def __init__(self, mark: bytes, *, younger: bool = False) -> None:
+    __slots__ = ("delivery", "loss", "mark", "younger")
+
+    def __init__(self, mark: bytes, loss: int, *, younger: bool = False) -> None:
         self.mark = mark
+        self.loss = loss
         self.younger = younger
         self.delivery: Delivery | None = None
 
+    def lost_again(self, loss: int) -> "_Place":
+        """Return its place after a further loss: one that had come was lost with this one."""
+        return _Place(self.mark, self.loss if self.delivery is None else loss, younger=self.younger)
+
 
 class Returning:
-    """The line of what is to come again, and what is held back meanwhile.
+    """The line of what is to come again, and what is held back meanwhile. Without arguments nothing is waited for.
 
     Args:
-        out: the marks of what was out and not settled, in the order in which it was handed over.
-        younger: the marks of what was held back for it when its connection was lost as well: it comes again, too.
+        line: what was out and not settled, in the order in which it was handed over.
+        younger: what was held back for it when its connection was lost as well: it comes again, too.
+        loss: the number of the last loss.
+        begun: something of the line had come again before that loss.
     """
 
-    def __init__(self, out: Iterable[bytes], younger: Iterable[bytes] = ()) -> None:
-        self._line = deque(map(_Place, out))
-        self._held_before = tuple(_Place(mark, younger=True) for mark in younger)
+    def __init__(
+        self, line: Iterable[_Place] = (), younger: Iterable[_Place] = (), *, loss: int = 0, begun: bool = False
+    ) -> None:
+        self._line = deque(line)
+        self._held_before = tuple(younger)
+        self.loss = loss
         self._missing: dict[bytes, deque[_Place]] = defaultdict(deque)
         for place in (*self._line, *self._held_before):
             self._missing[place.mark].append(place)
@@ -61,8 +75,11 @@ class Returning:
         self._again: list[Delivery] = []
         self._later: list[Delivery] = []
         self._younger: list[Delivery] = []
-        #: The last known one that has come was held back before.
-        self._behind_younger = False
+        #: Something of the line has come again, over this connection or one that was lost since.
+        self._begun = begun
+        #: What is not known goes behind what was held back before: the last known one that came was of that, or none
+        #: has come that could be of before the first loss.
+        self._behind_younger = bool(self._line) and not begun
         #: The first in line has come again: what follows it is on its way.
         self.coming = not self._line
 
@@ -83,9 +100,13 @@ class Returning:
 
     def next(self, out: Iterable[bytes] = ()) -> "Returning":
         """Return what is to come again now that the connection is lost, over which `out` was handed over."""
-        line = [*out, *(place.mark for place in self._line), *map(mark_of, self._again)]
-        younger = [*(place.mark for place in self._held_before), *map(mark_of, self._later + self._younger)]
-        return Returning(line, younger)
+        loss = self.loss + 1
+        line = [_Place(mark, loss) for mark in out]
+        line += (place.lost_again(loss) for place in self._line)
+        line += (_Place(mark_of(delivery), loss) for delivery in self._again)
+        younger = [place.lost_again(loss) for place in self._held_before]
+        younger += (_Place(mark_of(delivery), loss, younger=True) for delivery in self._later + self._younger)
+        return Returning(line, younger, loss=loss, begun=self._begun)
 
     def take(self, delivery: Delivery) -> list[Delivery]:
         """Return what is to be handed over now that this has come, in that order."""
@@ -93,6 +114,7 @@ class Returning:
         if self._missing.get(mark):
             place = self._missing[mark].popleft()
             place.delivery, self._behind_younger = delivery, place.younger
+            self._begun = self._begun or not place.younger
             return self._next_in_line()
         if not delivery.redelivered:
             self._younger.append(delivery)
@@ -104,6 +126,21 @@ class Returning:
             return [delivery]
         self._again.append(delivery)
         return []
+
+    def give_up_on(self, loss: int) -> tuple[int, list[Delivery]]:
+        """Wait no longer for what was lost with that loss, or before; return how many these are.
+
+        Returned as well is what is to be handed over without them.
+        """
+        missing = (place for place in (*self._line, *self._held_before) if place.delivery is None)
+        given_up = {place for place in missing if place.loss <= loss}
+        for place in given_up:
+            self._missing[place.mark].remove(place)
+        self._line = deque(place for place in self._line if place not in given_up)
+        self._held_before = tuple(place for place in self._held_before if place not in given_up)
+        found = self._next_in_line()
+        self.coming = self.coming or not self._line
+        return len(given_up), found + (self.give_up() if self.complete else [])
 
     def give_up(self) -> list[Delivery]:
         """Wait for nothing any more; return what was held back, in the order in which it is to be handed over."""

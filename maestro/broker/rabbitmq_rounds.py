@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from maestro.broker.base import Binding, BrokerError, BrokerUnavailable
+from maestro.broker.base import Binding, BrokerError, BrokerUnavailable, QueueUnavailable
 from maestro.broker.rabbitmq_turns import Request, Turns
 
 #: Bindings of one round, which one `operation_timeout` is allowed for.
@@ -45,11 +45,11 @@ class Rounds:
         together = self._together(request)
         try:
             await self._declare([binding for each in together for binding in each.bindings])
-        except BrokerUnavailable as unavailable:
-            for each in self._turns.waiting:
-                each.unavailable = unavailable
-            raise
-        except BrokerError:
+        except BrokerError as problem:
+            if isinstance(problem, BrokerUnavailable) and not isinstance(problem, QueueUnavailable):
+                for each in self._turns.waiting:
+                    each.unavailable = problem
+                raise
             for each in together:
                 each.alone = True
             if len(together) == 1:

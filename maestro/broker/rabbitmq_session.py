@@ -15,7 +15,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from maestro import logs
 from maestro.broker.base import BrokerError
 from maestro.broker.rabbitmq_frames import FrameReader
-from maestro.broker.rabbitmq_problem import describe
+from maestro.broker.rabbitmq_problem import NOT_FOUND, describe
 from maestro.broker.rabbitmq_stream import LoopStreams
 from maestro.settings.servers import BrokerSettings
 
@@ -23,6 +23,10 @@ from maestro.settings.servers import BrokerSettings
 WATCH_INTERVAL: Final = 5.0
 #: Seconds that a graceful close may take.
 CLOSE_TIMEOUT: Final = 5.0
+#: What RabbitMQ says of what does not exist, and of a queue that does not. One that it has out of reach for now (its
+#: node is lost, it has no leader) is "not found" as well.
+_NONE: Final = "NOT_FOUND - no "
+_NO_QUEUE: Final = "NOT_FOUND - no queue "
 _T = TypeVar("_T")
 
 
@@ -36,6 +40,16 @@ class ChannelLost(Exception):  # noqa: N818 - a fact about a channel
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+    @property
+    def no_queue(self) -> bool:
+        """Whether the broker says that a queue does not exist."""
+        return self.code == NOT_FOUND and str(self).startswith(_NO_QUEUE)
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether the broker says that something is there, and that it has it out of reach for now."""
+        return self.code == NOT_FOUND and not str(self).startswith(_NONE)
 
 
 class Channel:

@@ -8,7 +8,7 @@ import json as as_json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
@@ -18,7 +18,8 @@ from maestro.cli.filled import filled
 from maestro.cli.output import Output
 from maestro.cluster.node import Node
 from maestro.cluster.placement import claimers
-from maestro.language import t, told
+from maestro.cluster.waits import Why
+from maestro.language import mark, t, told
 from maestro.settings.model import Settings
 from maestro.store.base import StoreAway, StoreError
 from maestro.store.installation import node_name
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
     from maestro.store.postgres.nodes import PostgresNodes
 
 T = TypeVar("T")
+
+#: What a node waits for before a system is another's, in words.
+_WHY: Final = {
+    Why.IN_RUN: mark("is in a run"),
+    Why.SILENT: mark("does not answer"),
+    Why.UNCONFIRMED: mark("its end is not confirmed"),
+    Why.NO_NODE: mark("no other node claims systems"),
+}
 
 Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on stdout.")]
 
@@ -49,7 +58,9 @@ def nodes(*, config: ConfigFile = None, json: Json = False) -> None:
     fit = {node.name for node in claimers(found)}
     if json:
         told_of = [
-            asdict(node) | {"live": node.holds_lease, "claims": node.name in fit, "systems": owned[node.name]}
+            asdict(node)
+            | {"live": node.holds_lease, "claims": node.name in fit, "systems": owned[node.name]}
+            | {"waits_for": dict(node.waits_for)}
             for node in found
         ]
         out.raw(as_json.dumps({"nodes": told_of, "unowned": sorted(free)}).encode())
@@ -63,6 +74,9 @@ def nodes(*, config: ConfigFile = None, json: Json = False) -> None:
         ],
         t("no node has ever joined"),
     )  # fmt: skip
+    for node in found:
+        if node.waits_for:
+            out.say(t("{name} waits for: {systems}", name=node.name, systems=_waits(node)))
     if free:
         out.say(t("systems that no node owns: {systems}", systems=", ".join(sorted(free))))
 
@@ -77,7 +91,7 @@ def drain(
 ) -> None:
     """Have a node hand its systems over to the others, before it is stopped; each once it is in no run.
 
-    `maestro nodes` says how many it has left. A new start of the node ends it.
+    `maestro nodes` says how many it has left, and what it waits for. A new start of the node ends it.
     """
     settings = _settings(config)
     name = node or node_name(settings)
@@ -90,7 +104,9 @@ def drain(
     typer.echo(
         t("{name} takes systems again", name=name)
         if undo
-        else t("{name} hands its systems over; maestro nodes says how many it has left", name=name)
+        else t(
+            "{name} hands its systems over; maestro nodes says how many it has left, and what it waits for", name=name
+        )
     )
 
 
@@ -100,6 +116,10 @@ def _state(node: Node, claims: bool) -> str:  # noqa: FBT001 - one fact of the r
     if node.draining:
         return t("drains")
     return t("lives") if claims else t("claims nothing: other settings, or an older schema, than the others")
+
+
+def _waits(node: Node) -> str:
+    return ", ".join(f"{system} ({t(_WHY[Why(why)])})" for system, why in node.waits_for)
 
 
 def _settings(config: ConfigFile) -> Settings:

@@ -60,6 +60,8 @@ class Release:
     system: str
     #: The number of the claim by which it is this node's: what comes late must not undo a later one.
     claim: int
+    #: For too long it did not say whether it is in a run: it is handed over, unless it says so now.
+    though_silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ class Kept:
     """The system is in a run, or else not at rest: its process goes on, and it is still this node's."""
 
     question: Release
+    #: It does not say whether it is.
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

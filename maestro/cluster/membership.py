@@ -17,18 +17,18 @@
 - **Claims.** A system without an owner is claimed by the node that it belongs to first (`placement`) at once, by the
   second one `_NEXT` seconds later, and so on. The store decides who has it.
 - **Hand-overs.** A system that belongs to another node first, or any system of a node that is draining, is released: a
-  few a second, and never one in a run, which its process says itself (`Kept`). One at rest has no process to end and
-  none to begin: many of them are released at once.
+  few a second, and never one in a run, which its process says itself (`Kept`). One that does not say so is asked for a
+  while, and then handed over as it is (`Release.though_silent`): it has a better chance elsewhere. One at rest has no
+  process to end and none to begin: many of them are released at once.
 - **Lost answers.** What was claimed without an answer is seen by looking at what is this node's, with nothing else
   under way. A release is asked for until it is answered: its process has ended. If a system is missing there, it was
   taken from a node whose lease holds. No rule here permits that (the database lost what it had confirmed), so the node
   is out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum, auto
-from itertools import islice
 from math import inf
 from typing import Final, TypeVar
 
@@ -48,23 +48,17 @@ from maestro.cluster.commands import (
     Serve,
 )
 from maestro.cluster.facts import Answer, Fact
+from maestro.cluster.hand_overs import AtRest, HandOvers
 from maestro.cluster.lease import Terms
 from maestro.cluster.node import Node
 from maestro.cluster.placement import claimers, order
+from maestro.cluster.waits import Waits, Why
 
 #: Seconds that a node waits for each node that a free system belongs to rather than to it.
 _NEXT: Final = 1.0
 #: Systems in one claim.
 _CLAIM_AT_ONCE: Final = 500
-#: Seconds between two hand-overs, and how many are under way at most.
-_HAND_OVER_EVERY: Final = 0.25
-_HAND_OVERS: Final = 4
-#: How many of systems at rest are under way at most.
-_HAND_OVERS_AT_REST: Final = 32
-#: How many systems are looked at with each fact, whether they are at rest: a system call each.
-_LOOKS: Final = 64
-#: Seconds until a system that was kept is asked again, and until what the store did not answer is.
-_KEPT: Final = 5.0
+#: Seconds until what the store did not answer is asked again.
 _AGAIN: Final = 1.0
 #: Seconds between two looks at what is this node's, when nothing gives rise to one.
 _MINE_EVERY: Final = 30.0
@@ -85,12 +79,9 @@ class State(Enum):
 class Membership:
     """What one node knows of the cluster, and what follows for it."""
 
-    def __init__(self, name: str, terms: Terms, at_rest: Callable[[str], bool] = lambda _system: False) -> None:
-        """`at_rest`: whether a system of this node has no process; it need not be so any more when it is released."""
+    def __init__(self, name: str, terms: Terms, at_rest: AtRest = lambda _: False, silent_within: float = 60.0) -> None:
+        """Know nothing yet. `at_rest`: see `HandOvers`; `silent_within`: see `Waits`."""
         self.name: Final = name
-        self._at_rest = at_rest
-        #: The systems whose release is under way, or not answered, and which were at rest when it was asked for.
-        self._resting: set[str] = set()
         self._terms = terms
         self._state = State.OUT
         self._stopping = False
@@ -105,19 +96,16 @@ class Membership:
         self._looked = -inf
         #: The systems that are ours, each with the number of its claim.
         self._owned: dict[str, int] = {}
-        #: Systems of ours that are not to stay, in the order in which they are looked at, without those whose release
-        #: was asked for; None: not known since a change.
-        self._to_go: dict[str, None] | None = None
         #: Systems without an owner, and since when they are known so; those that the store may not know, likewise.
         self._free: dict[str, float] = {}
         self._found: dict[str, float] = {}
         #: Found systems that were claimed once: the store knows them.
         self._tried: set[str] = set()
-        #: Systems that are not asked before that time: they were kept, or their release was not answered.
-        self._kept: dict[str, float] = {}
-        self._unreleased: dict[str, float] = {}
+        #: Systems that are to go and have not: they were kept, or their release was not answered.
+        self._waits = Waits(silent_within)
+        self._hand_overs = HandOvers(at_rest, self._waits)
         self._under_way: set[Question] = set()
-        self._next_try = self._next_beat = self._next_look = self._next_mine = self._next_hand_over = -inf
+        self._next_try = self._next_beat = self._next_look = self._next_mine = -inf
         #: Seconds until the look at what is this node's after the next one.
         self._mine_pause = _MINE_EVERY
         self._commands: list[Command] = []
@@ -148,6 +136,16 @@ class Membership:
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, as they were seen last."""
         return self._nodes
+
+    @property
+    def waits_for(self) -> dict[str, Why]:
+        """The systems that are yet to leave this node, which drains, as far as it is known why they have not."""
+        me = self._me()
+        if me is None or not me.draining:
+            return {}
+        if not self._others_claim():
+            return dict.fromkeys(sorted(self._owned), Why.NO_NODE)
+        return self._waits.why()
 
     # --- what happens -----------------------------------------------------------------------------------------
 
@@ -185,9 +183,9 @@ class Membership:
             case facts.Released():
                 self._no_longer_owned(fact.question.system)
             case facts.Kept():
-                self._keep(fact.question.system, at)
+                self._keep(fact.question.system, at, silent=fact.silent)
             case facts.Unanswered(Release(system=system)):
-                self._unreleased[system] = at + _AGAIN
+                self._waits.ask_again(system, at)
             case facts.Unanswered(Leave()):
                 self._next_try = at + _AGAIN
             case facts.SystemsFound():
@@ -255,10 +253,10 @@ class Membership:
 
     def _forget(self) -> None:
         self._under_way.clear()
-        self._resting.clear()
         self._owned.clear()
-        self._to_go = None
-        for times in (self._free, self._kept, self._unreleased, self._seen):
+        self._hand_overs.forget()
+        self._waits.forget_all_but(())
+        for times in (self._free, self._seen):
             times.clear()
 
     # --- the others -------------------------------------------------------------------------------------------
@@ -282,7 +280,7 @@ class Membership:
             before = self._shares()
             self._nodes, self._claimers = seen.nodes, claimers(seen.nodes)
             if before != self._shares():
-                self._to_go = None
+                self._hand_overs.changed()
         self._free = {system: self._free.get(system, at) for system in seen.free - self._owned.keys()}
         self._challenge(at)
         if seen.question.mine:
@@ -317,7 +315,8 @@ class Membership:
 
     def _compare(self, mine: Mapping[str, int]) -> None:
         """Compare what is ours in the store with what we know: nothing was under way that changes it."""
-        known = {system: claim for system, claim in self._owned.items() if system not in self._unreleased}
+        unconfirmed = self._waits.unconfirmed
+        known = {system: claim for system, claim in self._owned.items() if system not in unconfirmed}
         if known.items() <= mine.items():
             self._own({system: claim for system, claim in mine.items() if system not in self._owned})
         else:
@@ -353,66 +352,34 @@ class Membership:
     def _own(self, systems: Mapping[str, int]) -> None:
         if systems:
             self._owned.update(systems)
-            if self._to_go is not None:
-                self._to_go |= dict.fromkeys(filter(self._goes, systems))
+            self._hand_overs.own(systems, self._goes)
             self._commands.append(Serve(self._incarnation, tuple(sorted(systems))))
 
     def _no_longer_owned(self, system: str) -> None:
         self._owned.pop(system, None)
-        self._unreleased.pop(system, None)
-        self._resting.discard(system)
-        if self._to_go is not None:
-            self._to_go.pop(system, None)
+        self._waits.forget((system,))
+        self._hand_overs.over(system)
 
-    def _keep(self, system: str, at: float) -> None:
+    def _keep(self, system: str, at: float, *, silent: bool) -> None:
         """A system is in a run, or does not say: it stays for now."""
-        self._kept[system] = at + _KEPT
-        self._resting.discard(system)
-        if self._to_go is not None and system in self._owned and self._goes(system):
-            self._to_go[system] = None
+        if system in self._owned:
+            self._waits.keep(system, at, silent=silent)
+            self._hand_overs.keep(system, self._goes)
 
     def _hand_over(self, at: float) -> None:
         if self._mine_due(at) or Look(self._incarnation, mine=True) in self._under_way:
             return
-        for system in [system for system, when in self._unreleased.items() if at >= when]:
-            self._release(system)
-        others = sum(isinstance(one, Release) and one.system not in self._resting for one in self._under_way)
-        one_awake = at >= self._next_hand_over and others < _HAND_OVERS
-        to_go = self._to_hand_over()
-        for system in list(islice(to_go, _LOOKS)):
-            more_at_rest = len(self._resting) < _HAND_OVERS_AT_REST
-            if not (one_awake or more_at_rest):
-                break
-            kept = at < self._kept.get(system, -inf)
-            at_rest = not kept and self._at_rest(system)
-            if at_rest and more_at_rest:
-                self._resting.add(system)
-                self._release(system)
-            elif one_awake and not (kept or at_rest):
-                one_awake = False
-                self._next_hand_over = at + _HAND_OVER_EVERY
-                self._release(system)
-            elif not at_rest:
-                to_go[system] = to_go.pop(system)  # it is looked at again after all others
+        releasing = {one.system for one in self._under_way if isinstance(one, Release)}
+        somewhere = self._me() is not None and self._others_claim()
+        for system in self._hand_overs.due(at, releasing, self._going if somewhere else None):
+            though_silent = self._waits.too_long(system, at)
+            self._ask(Release(self._incarnation, system, self._owned[system], though_silent=though_silent))
 
-    def _release(self, system: str) -> None:
-        question = Release(self._incarnation, system, self._owned[system])
-        if question not in self._under_way:
-            self._kept.pop(system, None)
-            self._unreleased.pop(system, None)
-            if self._to_go is not None:
-                self._to_go.pop(system, None)
-            self._ask(question)
+    def _going(self) -> list[str]:
+        return sorted(filter(self._goes, self._owned))
 
-    def _to_hand_over(self) -> dict[str, None]:
-        """Return what is not to stay here and can go elsewhere, in the order in which it is looked at."""
-        me = self._me()
-        if me is None or not any(node.name != self.name for node in self._claimers):
-            return {}
-        if self._to_go is None:
-            releasing = {one.system for one in self._under_way if isinstance(one, Release)} | self._unreleased.keys()
-            self._to_go = dict.fromkeys(sorted(filter(self._goes, self._owned.keys() - releasing)))
-        return self._to_go
+    def _others_claim(self) -> bool:
+        return any(node.name != self.name for node in self._claimers)
 
     def _goes(self, system: str) -> bool:
         """Whether a system of ours is not to stay, if it can go elsewhere."""

@@ -37,6 +37,8 @@ class Node:
     joined: int = 0
     #: `Terms.seconds` as it has them; 0: not known.
     lease_seconds: float = 0.0
+    #: It drains: the first systems that it waits for before they are another node's, by name, and why each.
+    waits_for: tuple[tuple[str, str], ...] = ()
 
     @property
     def lease(self) -> Lease:

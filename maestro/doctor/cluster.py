@@ -69,6 +69,10 @@ def _of_node(node: Node, systems: int, *, still: bool, fit: set[str]) -> Finding
     if still:
         message = f"gives no sign of life, and owns {systems} systems"
         return problem(CLUSTER, node.name, message, "start it again; the others take its systems over")
+    if node.draining and node.waits_for:
+        waits = ", ".join(system for system, _ in node.waits_for[:_NAMED])
+        message = f"drains, owns {systems} systems and waits for {waits}; maestro nodes says why"
+        return warning(CLUSTER, node.name, message, f"maestro drain {node.name} --undo")
     if node.draining:
         return warning(CLUSTER, node.name, f"drains, and owns {systems} systems", f"maestro drain {node.name} --undo")
     if node.name not in fit:

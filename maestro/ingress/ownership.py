@@ -33,6 +33,7 @@ from maestro.broker.base import Broker, BrokerError, Delivery, Message
 from maestro.broker.topology import OWNER, OWNER_BINDING
 from maestro.settings.model import Settings
 from maestro.settings.servers import BrokerSettings
+from maestro.store.base import StoreError
 from maestro.store.installation import Installation
 from maestro.tasks import until_done
 
@@ -126,7 +127,7 @@ class Ownership:
         self._shared = shared
         self._broker = broker
         self._settings = settings
-        self._ours = ours
+        self._ours = self._stored = ours
         self._lease = lease
         self._store = store
         self._changed = changed
@@ -180,8 +181,7 @@ class Ownership:
                             self._know(owner=True, foreign="")
                             self._move(Standing.SHARED, "")
                         continue
-                    if self._lease.standing is Standing.SHARED:
-                        self._move(Standing.AWAY, f"no node of the cluster says that it holds {OWNER}")
+                    self._share_no_more()
                     if self._held_before and loop.time() - since < _STALE_HEARTBEATS * self._settings.heartbeat:
                         continue
                     self._refuse(f"another Maestro is connected to this vhost and owns its events: it holds {OWNER}")
@@ -228,8 +228,15 @@ class Ownership:
                     await self._put()
             except BrokerError as problem:
                 self._log.warning("the owner of the events cannot be asked for", cause=str(problem))
+                if self._shared():
+                    return None
+                self._share_no_more()
                 continue
             return await self._next(LISTEN_AGAIN)
+
+    def _share_no_more(self) -> None:
+        if self._lease.standing is Standing.SHARED:
+            self._move(Standing.AWAY, f"no node of the cluster says that it holds {OWNER}")
 
     async def _next(self, seconds: float) -> Delivery | None:
         """Return the next delivery that is not void, None when none comes in time."""
@@ -266,6 +273,7 @@ class Ownership:
         """Put a copy of one's own message behind the held one, now and again."""
         while True:
             await until_done(self._put, self._log)
+            self._know()
             arrived.put_nowait(_Event.CONFIRMED)
             await asyncio.sleep(self._settings.owner_renewal)
 
@@ -277,11 +285,20 @@ class Ownership:
         self._move(Standing.REFUSED, why)
 
     def _know(self, **changes: object) -> None:
-        """Store what changed of what the installation knows of the owner."""
-        known = msgspec.structs.replace(self._ours, **changes)
-        if known != self._ours:
-            self._store(known)
-            self._ours = known
+        """Store what changed of what the installation knows of the owner.
+
+        What cannot be stored now is stored with the next change, or renewal. Until then only a start would know less:
+        it goes by the message again.
+        """
+        self._ours = msgspec.structs.replace(self._ours, **changes)
+        if self._ours == self._stored:
+            return
+        try:
+            self._store(self._ours)
+        except StoreError as problem:
+            self._log.error("what is known of the owner of the events is not stored yet", cause=str(problem))
+        else:
+            self._stored = self._ours
 
     def _move(self, standing: Standing, why: str) -> None:
         if standing is Standing.REFUSED and why != self.problem:

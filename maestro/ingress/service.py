@@ -13,9 +13,10 @@ from maestro.broker import open_broker
 from maestro.broker.base import Delivery, trouble
 from maestro.broker.topology import EXCHANGES, OUTCOMES
 from maestro.debounce import Debounce
-from maestro.ingress.consumer import SystemConsumer
+from maestro.ingress.consumer import RELEASED_WITHIN, SystemConsumer
 from maestro.ingress.outcomes import Outcomes
 from maestro.ingress.ownership import Ownership, owner_of
+from maestro.ingress.wait_queue import LOOK_MAX
 from maestro.links.items import INGRESS, Hello
 from maestro.links.listener import Listener
 from maestro.links.session import Session
@@ -89,6 +90,8 @@ class IngressService:
         self._leaving: set[str] = set()
         self._early: dict[str, tuple[Hello, Session, list[object]]] = {}
         self._turns = None if self._node.alone else asyncio.Semaphore(TOGETHER)
+        #: A node that hands a system over may take its time to give back what it holds, and the broker to take it back.
+        self._former_within = max(settings.broker.former_within, RELEASED_WITHIN + LOOK_MAX)
         #: Whether deliveries may be handed over: RabbitMQ's may be another installation's.
         self._ours = not settings.broker.shared
         self._ownership = self._new_ownership() if settings.broker.shared else None
@@ -315,8 +318,7 @@ class IngressService:
             prefetch = self._settings.broker.prefetch
             line = self._lines[system_id] = SystemConsumer(
                 system_id, self._broker, prefetch, self._registry, self._outcomes.settled,
-                partial(self._want, system_id), lambda: self._node.believed, self._turns,
-                self._settings.broker.former_within,
+                partial(self._want, system_id), lambda: self._node.believed, self._turns, self._former_within,
             )  # fmt: skip
             line.held.own(ours=self._ours)
             if self._ownership is not None and system_id in self._ownership.adopting:

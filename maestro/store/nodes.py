@@ -5,11 +5,16 @@ nobody owns it, or when its owner's incarnation is lower than that node's is by 
 is answered, and survives a fail-over of the database as its commits do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
 
 from maestro.cluster.node import Lease, Node
+from maestro.cluster.waits import Why
+
+#: A node that waits for no system.
+NOTHING: Final[Mapping[str, Why]] = MappingProxyType({})
 
 
 class Seen(NamedTuple):
@@ -33,8 +38,13 @@ class Nodes(Protocol):
         `incarnation`, `beat`, `joined` and what only a lease has are not read. A new lease drains not.
         """
 
-    async def beat(self, lease: Lease, number: int, *, holds_events: bool = False) -> bool:
-        """Renew a lease, if it is held and `number` is higher than its last one; return whether it was."""
+    async def beat(
+        self, lease: Lease, number: int, *, holds_events: bool = False, waits_for: Mapping[str, Why] = NOTHING
+    ) -> bool:
+        """Renew a lease, if it is held and `number` is higher than its last one; return whether it was.
+
+        `holds_events`, `waits_for`: what the others are to see of the node (`Node`).
+        """
 
     async def look(self) -> Seen:
         """See who is there, and what is free."""
@@ -100,16 +110,19 @@ class MemoryNodes(Nodes):
         incarnation = before.incarnation + 1 if before is not None else 1
         joined = max((one.joined for one in self.nodes.values()), default=0) + 1
         self.nodes[node.name] = replace(
-            node, incarnation=incarnation, beat=1, joined=joined, draining=False, holds_events=False
+            node, incarnation=incarnation, beat=1, joined=joined, draining=False, holds_events=False, waits_for=()
         )
         return incarnation
 
-    async def beat(self, lease: Lease, number: int, *, holds_events: bool = False) -> bool:
+    async def beat(
+        self, lease: Lease, number: int, *, holds_events: bool = False, waits_for: Mapping[str, Why] = NOTHING
+    ) -> bool:
         """See `Nodes.beat`."""
         node = self._held(lease)
         if node is None or node.beat >= number:
             return False
-        self.nodes[node.name] = replace(node, beat=number, holds_events=holds_events)
+        told = tuple((system, str(why)) for system, why in waits_for.items())
+        self.nodes[node.name] = replace(node, beat=number, holds_events=holds_events, waits_for=told)
         return True
 
     async def look(self) -> Seen:
@@ -176,7 +189,7 @@ class MemoryNodes(Nodes):
 
     def _end(self, node: Node) -> None:
         self.nodes[node.name] = replace(
-            node, incarnation=node.incarnation + 1, beat=0, draining=False, holds_events=False
+            node, incarnation=node.incarnation + 1, beat=0, draining=False, holds_events=False, waits_for=()
         )
         for system in self.systems.values():
             if (system.node, system.incarnation) == node.lease:

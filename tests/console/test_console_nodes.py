@@ -21,12 +21,37 @@ NODES = (
     Node(
         "north", 3, 17, "http://10.1.0.5:6971", 100, holds_events=True, version="0.1.0", settings_digest="x", joined=1
     ),
-    Node("south", 1, 9, "http://10.1.0.6:6971", 100, draining=True, version="0.1.0", settings_digest="x", joined=2),
+    Node(
+        "south",
+        1,
+        9,
+        "http://10.1.0.6:6971",
+        100,
+        draining=True,
+        version="0.1.0",
+        settings_digest="x",
+        joined=2,
+        waits_for=(("sysA", "silent"),),
+    ),
     Node("west", 2, 0, "http://10.1.0.7:6971", 50, version="0.0.9", joined=3),
 )
 WORDS = {
-    "en": ("Nodes", "lives", "drains", "gone", "1 system is owned by no node", "out of reach"),
-    "pt-BR": ("Nós", "vivo", "escoando", "ausente", "1 sistema não pertence a nenhum nó", "fora de alcance"),
+    "en": (
+        "Nodes",
+        "lives",
+        "Waits for sysA: it does not answer.",
+        "gone",
+        "1 system is owned by no node",
+        "out of reach",
+    ),
+    "pt-BR": (
+        "Nós",
+        "vivo",
+        "Espera por sysA: não responde.",
+        "ausente",
+        "1 sistema não pertence a nenhum nó",
+        "fora de alcance",
+    ),
 }
 PLACES = "nav.places"
 

@@ -130,6 +130,23 @@ async def test_a_deleted_queue_is_declared_and_consumed_again(
     assert collector.ids == ["m0", "m1"]
 
 
+async def test_a_deleted_queue_that_was_not_declared_here_is_consumed_again(
+    broker: Broker, rabbitmq_place: Place, rabbitmq_node: RabbitMQNode, vhost: str
+) -> None:
+    """It was there, as after a take-over: who consumes it says what it is."""
+    other = await rabbitmq_place.open()
+    collector = Collector(other, acking=True)
+    bindings = QUEUES.persist_bindings()[:1]
+    consumer = await other.consume(
+        QUEUES.persist, 256, collector.on_delivery, collector.on_lost, ordered=True, bindings=bindings
+    )
+    await asyncio.to_thread(rabbitmq_node.delete_queue, vhost, QUEUES.persist)
+    await eventually(lambda: collector.lost == 1, "told")
+    await eventually(lambda: consumer.active, "consumed again")
+    await publish(broker, 1)
+    await collector.until(1)
+
+
 async def test_a_second_consumer_is_refused_loudly_until_the_first_is_gone(
     broker: Broker, rabbitmq_place: Place
 ) -> None:

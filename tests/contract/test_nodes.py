@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from maestro.cluster.node import Lease, Node
+from maestro.cluster.waits import Why
 from maestro.store.nodes import MemoryNodes, Nodes
 from maestro.store.postgres import schema
 from maestro.store.postgres.nodes import PostgresNodes
@@ -114,6 +115,20 @@ async def test_a_new_lease_does_not_drain_and_a_drain_is_seen(ours: Nodes, their
     assert not await theirs.drain("a", draining=True), "its lease has ended"
     await ours.join(A)
     assert not (await ours.look()).nodes[0].draining
+
+
+async def test_others_see_what_a_node_that_drains_waits_for(ours: Nodes, theirs: Nodes) -> None:
+    lease = await joined(ours, A)
+    assert await ours.beat(lease, 2, waits_for={"s1": Why.IN_RUN, 's"2': Why.SILENT})
+    seen = (await theirs.look()).nodes[0]
+    assert seen.waits_for == (("s1", "in_run"), ('s"2', "silent"))
+    await ours.claim(lease, ["s1"])
+    assert (await theirs.owners(["s1"]))["s1"].waits_for == seen.waits_for
+    assert await ours.beat(lease, 3)
+    assert (await theirs.look()).nodes[0].waits_for == ()
+    assert await ours.beat(lease, 4, waits_for={"s1": Why.UNCONFIRMED})
+    await ours.leave(lease)
+    assert (await theirs.look()).nodes[0].waits_for == ()
 
 
 # --- systems ---------------------------------------------------------------------------------------------------------

@@ -66,7 +66,12 @@ async def test_nodes_share_hand_over_and_take_in(it: Cluster) -> None:
 
     await eventually(only_the_busy_one, f"{first.name} owns {busy} only", START_PATIENCE)
     shown = await maestro(second, "nodes")
-    assert [line.split()[:3] for line in shown.out.splitlines() if "node1" in line] == [["node1", "drains", "1"]]
+    assert next(line.split()[:3] for line in shown.out.splitlines() if "node1" in line) == ["node1", "drains", "1"]
+
+    async def says_why() -> bool:
+        return f"node1 waits for: {busy} (is in a run)" in (await maestro(second, "nodes")).out
+
+    await eventually(says_why, "what is waited for is said", START_PATIENCE)
     await checks(it, busy, 403)
     it.mute.clear()
     await it.answer(it.replays(busy)[0])

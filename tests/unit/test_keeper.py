@@ -1,7 +1,7 @@
 """The keeper carries out what the membership says: on tables in memory, with actors that only remember."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +18,17 @@ from maestro.board.node_lease import NodeLeaseHolder, NodeView
 from maestro.cluster import facts
 from maestro.cluster.commands import Join, Look, Release
 from maestro.cluster.node import Lease
-from maestro.keeper import Keeper, NodeOut, keeping, node_of
+from maestro.cluster.waits import Why
+from maestro.keeper import Keeper, NodeOut, keeping
 from maestro.messages.answers import Answer, Code
 from maestro.messages.questions import Question
+from maestro.node import node_of
 from maestro.settings.model import ReprocessingSettings, Settings
 from maestro.settings.servers import BrokerSettings, ClusterSettings, StoreSettings
 from maestro.store.base import StoreAway
 from maestro.store.held_lease import read_lease
 from maestro.store.installation import Installation, node_name, write_installation
-from maestro.store.nodes import MemoryNodes, OwnedSystem, Seen
+from maestro.store.nodes import NOTHING, MemoryNodes, OwnedSystem, Seen
 from maestro.store.rest_mark import RestMark, RestMarks, encoded
 from maestro.system.rest_basis import rest_basis
 from maestro.telemetry.definitions import CLAIMS, HAND_OVERS, LEASES_BROKEN, LEASES_LOST, NODE_SYSTEMS
@@ -41,6 +43,7 @@ class FakeActors:
         self.served: set[str] = set()
         self.described: dict[str, dict[str, object]] = {}
         self.released: list[str] = []
+        self.silent: set[str] = set()
         self.killed = False
 
     async def ask(self, system_id: str, _question: Question, *, timeout: float) -> Answer:  # noqa: ASYNC109
@@ -49,6 +52,8 @@ class FakeActors:
             raise UnknownSystem(system_id)
         if self.released == ["late"]:
             raise Unavailable("its process has ended since")
+        if system_id in self.silent:
+            raise TimeoutError
         return Answer(Code.OK, orjson.dumps(self.described.get(system_id, {"running": None, "lock": None})))
 
     async def install(self, system_id: str) -> None:
@@ -82,10 +87,12 @@ class Tables(MemoryNodes):
             raise StoreAway("PostgreSQL: no answer in time")
         return await super().rest_marks(lease, system_ids)
 
-    async def beat(self, lease: Lease, number: int, *, holds_events: bool = False) -> bool:
+    async def beat(
+        self, lease: Lease, number: int, *, holds_events: bool = False, waits_for: Mapping[str, Why] = NOTHING
+    ) -> bool:
         if self.away:
             raise StoreAway("PostgreSQL: no answer in time")
-        return await super().beat(lease, number, holds_events=holds_events)
+        return await super().beat(lease, number, holds_events=holds_events, waits_for=waits_for)
 
 
 class World:
@@ -179,6 +186,39 @@ async def test_it_hands_over_what_is_in_no_run(world: World, tmp_path: Path) -> 
     assert world.actors.released == ["late", "a"]
     assert world.figure(HAND_OVERS.name) == 1
     assert world.keeper.draining
+
+
+async def test_a_drain_says_what_it_waits_for_and_hands_over_what_does_not_answer(world: World) -> None:
+    world.actors.released.append("no others")
+    world.keeper.found(["mute", "runs"])
+    await eventually(lambda: world.actors.served == {"mute", "runs"}, "served")
+    world.actors.silent.add("mute")
+    world.actors.described["runs"] = {"running": {"id": "r"}, "lock": None}
+    world.keeper.membership._waits._silent_within = 4.0
+    incarnation = await world.tables.join(replace(world.tables.nodes["me"], name="other"))
+    await world.tables.drain("me", draining=True)
+    beats = asyncio.create_task(_beat(world.tables, Lease("other", incarnation or 0)))
+    waited = (("mute", "silent"), ("runs", "in_run"))
+    with capture_logs() as lines:
+        await eventually(lambda: world.tables.nodes["me"].waits_for == waited, "told")
+        await eventually(lambda: world.tables.systems["mute"].node != "me", "handed over")
+        await eventually(lambda: world.tables.nodes["me"].waits_for == waited[1:], "told")
+    beats.cancel()
+    said = [(line["event"], line["system"]) for line in lines if "system" in line]
+    assert said == [
+        ("a system is waited for before it is handed over", "mute"),
+        ("a system is waited for before it is handed over", "runs"),
+        ("a system that does not answer is handed over as it is", "mute"),
+        ("system handed over", "mute"),
+    ]
+    assert world.view.owned() == {"runs"}
+
+
+async def test_what_has_not_ended_in_time_is_no_word_of_the_tables(world: World) -> None:
+    question = Release(1, "a", 1)
+    assert world.actors.released == []
+    await world.keeper._answer(question)
+    assert world.keeper.problem == ""
 
 
 async def _beat(tables: MemoryNodes, lease: Lease) -> None:

@@ -3,6 +3,13 @@
 from msgspec import Struct
 
 
+class Wait(Struct, frozen=True):
+    """A system that a node waits for before another one may have it, and why (`Why` in `maestro.cluster.waits`)."""
+
+    system: str
+    why: str = ""
+
+
 class Node(Struct, frozen=True, rename="camel"):
     """A node of the cluster."""
 
@@ -20,6 +27,8 @@ class Node(Struct, frozen=True, rename="camel"):
     why_not: str | None = None
     #: It holds the message that says whose the events of the vhost are.
     holds_events: bool = False
+    #: It drains: what it waits for, of the first 20 and of those that the caller may touch.
+    waits_for: tuple[Wait, ...] = ()
 
 
 class Nodes(Struct, frozen=True, rename="camel"):

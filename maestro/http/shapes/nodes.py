@@ -3,7 +3,15 @@
 from msgspec import Struct
 
 from maestro.cluster.placement import Unfit
+from maestro.cluster.waits import Why
 from maestro.messages.answers import Said
+
+
+class WaitShape(Struct):
+    """A system that a node waits for before another one may have it."""
+
+    system: str
+    why: Why
 
 
 class NodeShape(Struct, rename="camel"):
@@ -26,6 +34,8 @@ class NodeShape(Struct, rename="camel"):
     why_not: Unfit | None
     #: It holds the message that says whose the events of the vhost are.
     holds_events: bool
+    #: It drains: what it waits for, of the first 20 and of those that the caller may touch.
+    waits_for: list[WaitShape]
 
 
 class NodesShape(Struct):

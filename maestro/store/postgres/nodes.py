@@ -7,21 +7,24 @@ ago does no harm: they are only ever raised, and what is free by an old one is f
 Beats have a connection of their own, and wait for nothing else.
 """
 
-from collections.abc import Iterable
-from typing import Final, LiteralString
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, LiteralString
 
 import structlog
 
 from maestro.cluster.node import Lease, Node
+from maestro.cluster.waits import Why
 from maestro.store.base import StoreAway, StoreError
-from maestro.store.nodes import Nodes, Seen
+from maestro.store.nodes import NOTHING, Nodes, Seen
 from maestro.store.postgres.connection import application_name, named
 from maestro.store.postgres.line import Line
 from maestro.store.postgres.schema import STATE
 
 _COLUMNS: Final = (
     "node, incarnation, beat, url, capacity, draining, holds_events, version, schema, settings_digest, joined, "
-    "lease_seconds"
+    "lease_seconds, waits_for"
 )
 _JOIN: Final = """
     INSERT INTO maestro.nodes (node, incarnation, beat, url, capacity, draining, holds_events, version, schema,
@@ -29,13 +32,14 @@ _JOIN: Final = """
     SELECT %s, 1, 1, %s, %s, false, false, %s, %s, %s, %s, coalesce(max(joined), 0) + 1 FROM maestro.nodes
     ON CONFLICT (node) DO UPDATE SET
         incarnation = nodes.incarnation + 1, beat = 1, url = excluded.url, capacity = excluded.capacity,
-        draining = false, holds_events = false, version = excluded.version, schema = excluded.schema,
+        draining = false, holds_events = false, waits_for = '{}', version = excluded.version,
+        schema = excluded.schema,
         settings_digest = excluded.settings_digest, joined = excluded.joined, lease_seconds = excluded.lease_seconds
     WHERE nodes.beat = 0
     RETURNING incarnation
 """
 _BEAT: Final = """
-    UPDATE maestro.nodes SET beat = %s, holds_events = %s
+    UPDATE maestro.nodes SET beat = %s, holds_events = %s, waits_for = %s
     WHERE node = %s AND incarnation = %s AND beat > 0 AND beat < %s
     RETURNING beat
 """
@@ -61,7 +65,8 @@ _TERMINATE: Final = """
 """
 _END: Final = """
     WITH ended AS (
-        UPDATE maestro.nodes SET incarnation = incarnation + 1, beat = 0, draining = false, holds_events = false
+        UPDATE maestro.nodes SET incarnation = incarnation + 1, beat = 0, draining = false, holds_events = false,
+            waits_for = '{}'
         WHERE node = %s AND incarnation = %s AND beat > 0 AND beat = coalesce(%s, beat)
         RETURNING node
     ), freed AS (
@@ -93,6 +98,11 @@ _OWNERS: Final[LiteralString] = f"""
 """  # noqa: S608 - constant
 
 
+def _node(row: Sequence[Any]) -> Node:
+    *fields, waits_for = row
+    return replace(Node(*fields), waits_for=tuple(json.loads(waits_for).items()))
+
+
 class PostgresNodes(Nodes):
     """See `Nodes`.
 
@@ -118,14 +128,17 @@ class PostgresNodes(Nodes):
         found = await self._rest.execute(_JOIN, given)
         return int(found[0][0]) if found else None
 
-    async def beat(self, lease: Lease, number: int, *, holds_events: bool = False) -> bool:
+    async def beat(
+        self, lease: Lease, number: int, *, holds_events: bool = False, waits_for: Mapping[str, Why] = NOTHING
+    ) -> bool:
         """See `Nodes.beat`."""
-        return bool(await self._beats.execute(_BEAT, (number, holds_events, *lease, number)))
+        told = json.dumps(dict(waits_for))
+        return bool(await self._beats.execute(_BEAT, (number, holds_events, told, *lease, number)))
 
     async def look(self) -> Seen:
         """See `Nodes.look`."""
         free = frozenset(system_id for (system_id,) in await self._rest.execute(_FREE))
-        return Seen(tuple(Node(*row) for row in await self._rest.execute(_NODES)), free)
+        return Seen(tuple(map(_node, await self._rest.execute(_NODES))), free)
 
     async def mine(self, lease: Lease) -> dict[str, int]:
         """See `Nodes.mine`."""
@@ -160,7 +173,7 @@ class PostgresNodes(Nodes):
 
     async def owners(self, system_ids: Iterable[str]) -> dict[str, Node]:
         """See `Nodes.owners`."""
-        return {row[0]: Node(*row[1:]) for row in await self._rest.execute(_OWNERS, (list(system_ids),))}
+        return {row[0]: _node(row[1:]) for row in await self._rest.execute(_OWNERS, (list(system_ids),))}
 
     async def close(self) -> None:
         """See `Nodes.close`."""

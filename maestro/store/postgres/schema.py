@@ -65,6 +65,8 @@ MIGRATIONS: Final[Sequence[Sequence[LiteralString]]] = (
     # What a system left behind when it came to rest (`maestro.store.rest_mark`), for the node that owns it next. It
     # counts while the system's row is as it was then: its next opening and its next commit change the state.
     ("CREATE TABLE maestro.rest_marks (system text PRIMARY KEY, state text NOT NULL, mark bytea NOT NULL)",),
+    # What a node that drains waits for, in JSON: systems, and why each has not left (`maestro.cluster.waits`).
+    ("ALTER TABLE maestro.nodes ADD COLUMN waits_for text NOT NULL DEFAULT '{}'",),
 )
 
 _MISSING: Final = """

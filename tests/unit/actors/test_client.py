@@ -49,6 +49,31 @@ async def test_a_release_is_done_by_the_word_of_the_actor_system_at_hand(tmp_pat
     await asyncio.sleep(0)
     assert not released.done()
     assert not client.knows("a"), "it is not wanted again for having been installed before"
-    client.receive(Directory("another run", 2, (Entry(Role.SYSTEM, "a", None, 1, 1, "released"),)))
+    client.receive(Directory("another run", 2, (Entry(Role.SYSTEM, "a", None, 1, 1, "released"),), released=("a",)))
     await asyncio.wait_for(released, 1)
     assert not client.knows("a")
+
+
+async def test_a_release_is_done_by_an_answer_to_it(tmp_path: Path) -> None:
+    """The supervisor was asked to install the system a moment ago, and its answer is on its way."""
+    client = EndpointClient(Settings(data_dir=tmp_path))
+    client.attach(cast("Endpoint", object()), "supervisor", RUN)
+    client.receive(Directory(RUN, 1, (running(Role.INGRESS, 1),)))
+    installed = asyncio.create_task(client.install("a"))
+    await asyncio.sleep(0)
+    released = asyncio.create_task(client.release("a"))
+    await asyncio.sleep(0)
+    assert not released.done()
+    client.receive(Directory(RUN, 2, (Entry(Role.SYSTEM, "a", None, 1, 1, "starting"),)))
+    await asyncio.sleep(0)
+    assert not released.done()
+    assert not client.knows("a")
+    client.receive(Directory(RUN, 3, (Entry(Role.SYSTEM, "a", None, 1, 1, "released"),), released=("a",)))
+    await asyncio.wait_for(released, 1)
+    assert not client.knows("a")
+    again = asyncio.create_task(client.release("a"))
+    await asyncio.sleep(0)
+    assert not again.done(), "it may have been installed again meanwhile"
+    client.receive(Directory(RUN, 3, (), released=("a",)))
+    await asyncio.wait_for(again, 1)
+    installed.cancel()

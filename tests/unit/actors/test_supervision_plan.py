@@ -513,11 +513,13 @@ class TestRelease:
         world.run(world.plan.release(["sysA"], world.now))
         assert world.take(StopService) == [StopService(epoch)]
         assert world.entry(SYS_A).state == "stopping"
+        assert world.plan.directory(-1, ["sysA", "unknown"]).released == ("unknown",)
         pid = world.entry(SYS_A).pid
         world.run(world.plan.stopped(epoch, world.now))
         assert pid not in world.alive
         world.run(world.plan.ended(world.now))
         assert world.entry(SYS_A).state == "released"
+        assert world.plan.directory(-1, ["sysA", "unknown"]).released == ("sysA", "unknown")
         world.tick(60)
         assert world.created == [INGRESS, CASCADE, SYS_A]
 

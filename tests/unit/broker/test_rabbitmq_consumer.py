@@ -211,6 +211,25 @@ async def test_what_is_cancelled_while_it_is_begun_is_cancelled_behind_it(
     assert len(server.of(Basic.Cancel)) == 1
 
 
+async def test_what_comes_to_a_consumer_that_nobody_has_goes_back(
+    server: Server, seats: OneSeat, line: Callable[..., Line]
+) -> None:
+    """Who asked for it gave up while it was begun."""
+    nobodys = line("a")
+    server.slow = {Basic.Consume, Basic.Cancel}
+    serving = nobodys.serve(seats)
+    await a_while()
+    server.answer(Basic.Consume)
+    server.deliver("a", "before")
+    abandoning = asyncio.create_task(nobodys.subscription.abandon())
+    await a_while()
+    server.deliver("a", "on its way")
+    server.answer(Basic.Cancel)
+    await asyncio.wait_for(abandoning, 1.0)
+    assert not await asyncio.wait_for(serving, 1.0)
+    assert [nack.delivery_tag for nack in server.of(Basic.Nack)] == [1, 2]
+
+
 async def test_what_is_cancelled_waits_for_nothing_more(
     server: Server, seats: OneSeat, line: Callable[..., Line]
 ) -> None:
@@ -310,6 +329,29 @@ async def test_what_was_held_back_is_not_waited_for_without_end(
     assert ordered.unreturned == 1
 
 
+async def test_what_was_out_is_waited_for_no_longer_because_the_channel_is_lost_again(
+    line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rabbitmq_consumer, "PROBE_EVERY", 0.0)
+    ordered = line("a", returned_within=0.5)
+    server = Server()
+    await ordered.begun(OneSeat(server))
+    server.deliver("a", "old")
+    began = asyncio.get_running_loop().time()
+    for number in range(20):
+        server.lose()
+        assert await asyncio.wait_for(cast("Any", ordered.serving), 1.0)
+        server = Server()
+        await ordered.begun(OneSeat(server))
+        server.deliver("a", f"young{number}")
+        await asyncio.sleep(0.2)
+        if ordered.unreturned:
+            break
+    assert asyncio.get_running_loop().time() - began < 2.0
+    server.deliver("a", "younger")
+    await eventually(lambda: len(ordered.ids) > 1, "what came since is handed over")
+
+
 async def test_a_shared_channel_keeps_nothing_of_consumers_that_are_gone(
     server: Server, seats: OneSeat, line: Callable[..., Line]
 ) -> None:
@@ -334,7 +376,7 @@ async def test_a_prefetch_is_set_once_for_all_that_begin_with_it(
     ordered = line("d", returned_within=30.0)
     await ordered.begun(seats)
     server.deliver("d", "old")
-    ordered.subscription._returning = Returning([b"x"])
+    ordered.subscription._returning = Returning().next([b"x"])
     cast("Any", ordered.serving).cancel()
     await a_while()
     ordered.serve(seats)

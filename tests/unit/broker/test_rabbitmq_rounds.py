@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from maestro.broker.base import Binding, BrokerError, BrokerUnavailable
+from maestro.broker.base import Binding, BrokerError, BrokerUnavailable, QueueUnavailable
 from maestro.broker.rabbitmq_rounds import DECLARED_AT_ONCE, Rounds
 
 
@@ -15,6 +15,7 @@ class Server:
     def __init__(self) -> None:
         self.rounds: list[list[str]] = []
         self.refused: set[str] = set()
+        self.why = BrokerError("refused")
         self.away = False
         self.open = asyncio.Event()
         self.open.set()
@@ -26,7 +27,7 @@ class Server:
         if self.away:
             raise BrokerUnavailable("away")
         if self.refused & {binding.queue for binding in bindings}:
-            raise BrokerError("refused")
+            raise self.why
 
 
 @pytest.fixture
@@ -66,6 +67,12 @@ async def test_what_is_refused_is_nobody_elses_trouble(server: Server, rounds: R
     assert [type(result) for result in results] == [type(None), BrokerError, type(None), type(None)]
     for queue in "acd":
         assert [queue] in server.rounds or any(queue in each and "b" not in each for each in server.rounds)
+
+
+async def test_a_queue_that_is_out_of_reach_is_nobody_elses_trouble(server: Server, rounds: Rounds) -> None:
+    server.refused, server.why = {"b"}, QueueUnavailable("out of reach")
+    results = await asyncio.gather(*(rounds.declare(of(queue)) for queue in "abcd"), return_exceptions=True)
+    assert [type(result) for result in results] == [type(None), QueueUnavailable, type(None), type(None)]
 
 
 async def test_a_broker_that_is_away_is_told_to_all_that_wait(server: Server, rounds: Rounds) -> None:

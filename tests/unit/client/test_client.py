@@ -108,12 +108,13 @@ def test_the_nodes_of_a_cluster(server: Server) -> None:
         200,
         b'{"cluster":"grid","says":"","node":"north","unowned":["sysB"],"nodes":[{"name":"south","url":"http://s",'
         b'"version":"1","capacity":2,"holdsLease":true,"draining":true,"systems":3,"claims":false,"whyNot":"drains",'
-        b'"holdsEvents":true}]}',
+        b'"holdsEvents":true,"waitsFor":[{"system":"sysA","why":"in_run"}]}]}',
     )
     told = Maestro(Target(server.url)).nodes().value
     (node,) = told.nodes
     assert (told.cluster, told.node, told.unowned) == ("grid", "north", ("sysB",))
     assert (node.holds_lease, node.why_not, node.holds_events, node.systems) == (True, "drains", True, 3)
+    assert [(each.system, each.why) for each in node.waits_for] == [("sysA", "in_run")]
     assert server.seen[0].line == "GET /v1.0.0/nodes HTTP/1.1"
 
 

@@ -25,6 +25,7 @@ from maestro.cluster.lease import Terms
 from maestro.cluster.membership import Membership, State
 from maestro.cluster.node import Node
 from maestro.cluster.placement import order
+from maestro.cluster.waits import Why
 
 TERMS = Terms(5.0, 0.01)
 C = TypeVar("C")
@@ -346,7 +347,7 @@ def test_many_systems_at_rest_are_handed_over_at_once_and_active_ones_a_few_a_se
     both = [node("a"), node("b")]
     theirs = systems_of("b", both, 50)
     active = theirs[10:20]
-    driver.membership._at_rest = lambda system: system not in active
+    driver.membership._hand_overs._at_rest = lambda system: system not in active
     owning(driver, *theirs)
     released = of(Release, driver.look(*both))
     assert len(released) == 32 + 1
@@ -369,7 +370,7 @@ def test_with_each_fact_a_few_systems_are_looked_at_however_many_are_to_go(drive
         looks.append(system)
         return system in resting
 
-    driver.membership._at_rest = at_rest
+    driver.membership._hand_overs._at_rest = at_rest
     driver.look(node("a"), free=systems)
     while claims := of(Claim, driver.open):
         driver.tell(facts.Claimed(claims[0], got(*claims[0].systems)))
@@ -386,7 +387,7 @@ def test_where_a_system_belongs_is_not_computed_again_with_each_hand_over(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = [node("a"), node("b")]
-    driver.membership._at_rest = lambda _system: True
+    driver.membership._hand_overs._at_rest = lambda _system: True
     owning(driver, *systems_of("b", both, 40), *systems_of("a", both, 40))
     released = of(Release, driver.look(*both))
     computed = list[str]()
@@ -421,7 +422,7 @@ def test_one_that_is_kept_and_belongs_here_by_now_stays(driver: Driver) -> None:
 def test_one_that_was_woken_meanwhile_is_kept_as_any_other(driver: Driver) -> None:
     both = [node("a"), node("b")]
     (system,) = systems_of("b", both)
-    driver.membership._at_rest = lambda _system: True
+    driver.membership._hand_overs._at_rest = lambda _system: True
     owning(driver, system)
     (release,) = of(Release, driver.look(*both))
     driver.tell(facts.Kept(release))
@@ -487,3 +488,67 @@ def test_a_stop_while_a_join_is_under_way_gives_the_lease_back() -> None:
     driver.tell(facts.StopAsked())
     assert driver.membership.state is State.OUT
     assert of(Leave, driver.tell(facts.Joined(join, 6))) == [Leave(6)]
+
+
+# --- what a drain waits for ------------------------------------------------------------------------------------------
+
+
+DRAINING = (node("a", draining=True), node("b"))
+
+
+def draining(driver: Driver, *systems: str) -> Release:
+    """Own these and drain; return the first release."""
+    owning(driver, *systems)
+    return of(Release, driver.look(*DRAINING))[0]
+
+
+def kept(driver: Driver, release: Release, seconds: float, *, silent: bool) -> Release:
+    """Answer each release so for that long; return the one that comes then."""
+    until = driver.at + seconds
+    while True:
+        driver.tell(facts.Kept(release, silent=silent))
+        found = of(Release, driver.tick(5.0))
+        while not found:
+            found = of(Release, driver.look(*DRAINING, mine=["s"]))
+        (release,) = found
+        if driver.at >= until:
+            return release
+
+
+def test_a_system_that_does_not_answer_is_handed_over_at_last(driver: Driver) -> None:
+    release = draining(driver, "s")
+    assert not kept(driver, release, 55.0, silent=True).though_silent
+    assert driver.membership.waits_for == {"s": Why.SILENT}
+    last = kept(driver, driver.asked(Release), 5.0, silent=True)
+    assert last == replace(release, though_silent=True)
+    driver.tell(facts.Unanswered(last))
+    assert driver.membership.waits_for == {"s": Why.UNCONFIRMED}
+    assert of(Release, driver.tick(1.0)) == [last], "its process may have ended"
+    driver.tell(facts.Released(last))
+    assert driver.membership.waits_for == {}
+
+
+def test_one_in_a_run_is_waited_for_without_end_which_is_said(driver: Driver) -> None:
+    release = kept(driver, draining(driver, "s"), 50.0, silent=True)
+    release = kept(driver, release, 300.0, silent=False)
+    assert not release.though_silent
+    assert driver.membership.waits_for == {"s": Why.IN_RUN}
+    assert not kept(driver, release, 55.0, silent=True).though_silent, "it had answered"
+
+
+def test_what_is_to_stay_after_all_is_waited_for_no_longer(driver: Driver) -> None:
+    release = kept(driver, draining(driver, "s"), 50.0, silent=True)
+    driver.tell(facts.Kept(release, silent=True))
+    driver.look(node("a", capacity=1e9), node("b", capacity=1e-9), mine=["s"])
+    assert driver.membership.waits_for == {}
+    driver.tick(60.0)
+    found = of(Release, driver.look(*DRAINING, mine=["s"])) or of(Release, driver.look(*DRAINING, mine=["s"]))
+    assert not found[0].though_silent
+
+
+def test_without_another_node_that_claims_systems_a_drain_waits_for_one(driver: Driver) -> None:
+    owning(driver, "s")
+    assert not of(Release, driver.look(node("a", draining=True), node("b", draining=True)))
+    assert driver.membership.waits_for == {"s": Why.NO_NODE}
+    driver.look(node("a"), node("b", draining=True))
+    assert driver.membership.waits_for == {}

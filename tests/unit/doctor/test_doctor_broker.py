@@ -85,6 +85,10 @@ async def test_an_installation_that_is_not_the_owner_is_told_what_to_do(tmp_path
             "add_vhost plataforma_v1.0; rabbitmqctl set_permissions -p plataforma_v1.0 'a user' '.*' '.*' '.*'",
         ),
         ("RabbitMQ refused the user name or password", "RABBITMQ_PASSWORD"),
+        (
+            "out of RabbitMQ's reach for now: NOT_FOUND - home node 'rabbit@x' of queue 'q' in vhost '/' is down",
+            "rabbitmqctl cluster_status",
+        ),
         ("RabbitMQ is not reachable: Connection refused", "systemctl start rabbitmq-server"),
     ],
 )

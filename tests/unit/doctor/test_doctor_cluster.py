@@ -34,15 +34,17 @@ def test_nodes_that_live() -> None:
 
 def test_all_that_can_be_wrong() -> None:
     odd, slow = replace(SOUTH, name="odd", settings_digest="b"), replace(SOUTH, name="slow", draining=True)
+    stuck = replace(slow, name="stuck", waits_for=(("s1", "in_run"), ("s2", "silent")))
     gone = replace(SOUTH, name="gone", beat=0)
     north = replace(NORTH, holds_events=False)
-    before = Seen((north, SOUTH, odd, slow, gone), frozenset())
-    seen = Seen((north, *beaten(SOUTH, odd, slow), gone), frozenset({"s1", "s2"}))
+    before = Seen((north, SOUTH, odd, slow, stuck, gone), frozenset())
+    seen = Seen((north, *beaten(SOUTH, odd, slow, stuck), gone), frozenset({"s1", "s2"}))
     assert said(before, seen, "gone") == [
         (Level.PROBLEM, "north", "gives no sign of life, and owns 2 systems"),
         (Level.OK, "south", "lives, and owns 0 systems: version 1 at http://north"),
         (Level.WARNING, "odd", "claims no systems: it has other settings, or an older schema, than the others"),
         (Level.WARNING, "slow", "drains, and owns 0 systems"),
+        (Level.WARNING, "stuck", "drains, owns 0 systems and waits for s1, s2; maestro nodes says why"),
         (Level.PROBLEM, "gone", "runs here and holds no lease: it is joining, or PostgreSQL is out of reach for it"),
         (Level.PROBLEM, "maestro.owner", "no node holds the events of the vhost: nothing is judged or replayed"),
         (Level.PROBLEM, "systems", "no node owns 2 systems: s1, s2"),

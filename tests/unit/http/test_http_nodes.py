@@ -19,7 +19,10 @@ from tests.unit.http.fake_actor_client import FakeActorClient
 
 NODES = "/v1.0.0/nodes"
 NORTH = Node("north", 3, 17, "http://n:1", 2.0, holds_events=True, version="1.0", settings_digest="x", joined=1)
-SOUTH = Node("south", 1, 9, "http://s:1", draining=True, version="1.0", settings_digest="x", joined=2)
+SOUTH = Node(
+    "south", 1, 9, "http://s:1", draining=True, version="1.0", settings_digest="x", joined=2,
+    waits_for=(("sysA", "silent"), ("sysX", "in_run")),
+)  # fmt: skip
 WEST = Node("west", 2, 0, "http://w:1", version="0.9", joined=3)
 
 
@@ -47,11 +50,14 @@ async def test_who_lives_what_each_owns_and_who_claims(member: Client) -> None:
     assert (told.cluster, told.says, told.node, told.unowned) == ("grid", "", "north", ["sysB"])
     assert answer.json["nodes"] == [
         {"name": "north", "url": "http://n:1", "version": "1.0", "capacity": 2.0, "holdsLease": True,
-         "draining": False, "systems": 1, "claims": True, "whyNot": None, "holdsEvents": True},
+         "draining": False, "systems": 1, "claims": True, "whyNot": None, "holdsEvents": True,
+         "waitsFor": []},
         {"name": "south", "url": "http://s:1", "version": "1.0", "capacity": 1.0, "holdsLease": True,
-         "draining": True, "systems": 0, "claims": False, "whyNot": "drains", "holdsEvents": False},
+         "draining": True, "systems": 0, "claims": False, "whyNot": "drains", "holdsEvents": False,
+         "waitsFor": [{"system": "sysA", "why": "silent"}]},
         {"name": "west", "url": "http://w:1", "version": "0.9", "capacity": 1.0, "holdsLease": False,
-         "draining": False, "systems": 0, "claims": False, "whyNot": "no_lease", "holdsEvents": False},
+         "draining": False, "systems": 0, "claims": False, "whyNot": "no_lease", "holdsEvents": False,
+         "waitsFor": []},
     ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from maestro.board.lease import Standing, make_lease
 from maestro.board.node_lease import NodeLeaseHolder, boot_time
 from maestro.broker.base import Binding, Delivery, Depth, Message
 from maestro.broker.topology import SystemQueues
-from maestro.ingress import consumer, service
+from maestro.ingress import consumer, persist_queue, service
 from maestro.ingress.service import EXIT_NOT_OURS, IngressService
 from maestro.links.items import SYSTEM, Hello
 from maestro.messages.ingress import Ack, Arrived, Park, Parked
@@ -47,9 +47,16 @@ class FakeBroker:
         #: Whether the persist queue is there; and for each declaration of it whether it was consumed then.
         self.there = True
         self.declared: list[bool] = []
+        #: The queues that are declared again if they vanish.
+        self.known: set[str] = set()
         self.acked: list[str] = []
         self.given_back: list[str] = []
         self.published: list[str] = []
+        #: Whether publishes are confirmed.
+        self.confirms = asyncio.Event()
+        self.confirms.set()
+        #: Of each that was given back, whether the queue was consumed here then.
+        self.consumed_then: list[bool] = []
 
     async def declare(self, bindings: Sequence[Binding], *_: Any, **__: Any) -> None:
         if PERSIST in [binding.queue for binding in bindings]:
@@ -65,13 +72,19 @@ class FakeBroker:
         return Depth(0, self.elsewhere.get(queue, 0) + (queue in self.consumers))
 
     async def consume(
-        self, queue: str, _prefetch: int, on_delivery: Callable[[Delivery], None], _on_lost: Any, **__: Any
-    ) -> FakeConsumer:
+        self, queue: str, _prefetch: int, on_delivery: Callable[[Delivery], None], _on_lost: Any, *,
+        bindings: Sequence[Binding] = (), **_: Any,
+    ) -> FakeConsumer:  # fmt: skip
+        self.known.update(binding.queue for binding in bindings)
         self.consumers[queue] = on_delivery
         return FakeConsumer(self, queue)
 
     async def publish(self, _exchange: str, _key: str, message: Message) -> None:
+        await self.confirms.wait()
         self.published.append(message.message_id)
+
+    def consumed(self) -> bool:
+        return PERSIST in self.consumers
 
     def deliver(self, *ids: str, again: bool = False) -> None:
         for id_ in ids:
@@ -82,6 +95,7 @@ class FakeBroker:
 
     def requeue(self, delivery: Delivery) -> None:
         self.given_back.append(delivery.message_id)
+        self.consumed_then.append(self.consumed())
 
 
 class FakeSession:
@@ -134,7 +148,8 @@ async def running(folder: Path, **broker: float) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr(consumer, "LOOK", 0.01)
+    for module in (consumer, persist_queue):
+        monkeypatch.setattr(module, "LOOK", 0.01)
     async with running(tmp_path) as world:
         yield world
 
@@ -152,10 +167,17 @@ async def test_only_what_is_owned_is_consumed_and_only_once_the_former_node_is_g
 async def test_a_queue_that_is_there_is_declared_once_it_is_consumed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer, "DECLARED_AFTER", 0.1)
+    monkeypatch.setattr(persist_queue, "DECLARED_AFTER", 0.1)
     world.lease.own(["s"])
     await world.consumed()
     await eventually(lambda: world.broker.declared == [True], "declared, when it was consumed")
+
+
+async def test_a_queue_that_vanishes_before_it_is_declared_is_known_to_the_broker(world: World) -> None:
+    world.lease.own(["s"])
+    await world.consumed()
+    assert world.broker.declared == []
+    assert world.broker.known == {PERSIST}
 
 
 async def test_a_queue_that_is_not_there_is_declared_before(world: World) -> None:
@@ -169,7 +191,10 @@ async def test_a_consumer_that_stays_is_waited_for_no_longer_than_one_of_a_node_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RabbitMQ counts one that was connected to a lost node of its own until that node is back."""
-    monkeypatch.setattr(consumer, "LOOK", 0.01)
+    for module in (consumer, persist_queue):
+        monkeypatch.setattr(module, "LOOK", 0.01)
+    monkeypatch.setattr(service, "RELEASED_WITHIN", 0.0)
+    monkeypatch.setattr(service, "LOOK_MAX", 0.1)
     async with running(tmp_path, returned_within=0.3, heartbeat=0) as world:
         world.broker.elsewhere[PERSIST] = 1
         world.lease.own(["s"])
@@ -208,14 +233,49 @@ async def test_what_is_let_go_is_given_back_in_its_order_once_its_actor_is_gone(
     world.broker.deliver("a", "b", "c")
     refs = [arrived.ref for arrived in session.got(Arrived)]
     world.lease.own([])
-    await eventually(lambda: world.broker.consumers == {}, "not consumed any more")
+    await eventually(lambda: "s" not in world.ingress._lines, "seen")
     session.on_item(Ack(refs[1]))  # what it finishes before it ends is settled
     await asyncio.sleep(0.05)
     assert world.broker.given_back == []
     session.on_lost()
     await eventually(lambda: world.broker.given_back == ["a", "c"], "given back")
     assert world.broker.acked == ["b"]
-    assert "s" not in world.ingress._lines
+    assert not world.broker.consumed()
+
+
+async def let_go_while_a_park_hangs(world: World) -> FakeSession:
+    """Two events are in hand, and the first one is on its way to the wait queue."""
+    world.lease.own(["s"])
+    await world.consumed()
+    session = world.comes()
+    world.broker.deliver("a", "b")
+    (first, _) = (arrived.ref for arrived in session.got(Arrived))
+    world.broker.confirms.clear()
+    session.on_item(Park("k", b"{}", (first,)))
+    world.lease.own([])
+    return session
+
+
+async def test_the_next_node_consumes_nothing_before_what_hangs_is_given_back(world: World) -> None:
+    """It waits until the queue is consumed by nobody: what it would be given before is younger."""
+    session = await let_go_while_a_park_hangs(world)
+    await eventually(lambda: "s" not in world.ingress._lines, "seen")
+    session.on_lost()
+    await asyncio.sleep(0.1)
+    world.broker.deliver("c")
+    assert world.broker.consumed()
+    assert len(session.got(Arrived)) == 2, "nothing more is handed over"
+    world.broker.confirms.set()
+    await eventually(lambda: world.broker.given_back == ["b", "c"], "given back")
+    assert world.broker.consumed_then == [False, False]
+    assert (world.broker.published, world.broker.acked) == (["k"], ["a"])
+
+
+async def test_what_hangs_is_given_back_at_last(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "RELEASED_WITHIN", 0.2)
+    await let_go_while_a_park_hangs(world)
+    await eventually(lambda: world.broker.given_back == ["a", "b"], "given back")
+    assert world.broker.published == []
 
 
 async def test_a_system_that_comes_back_at_once_is_heard_from_its_first_word(world: World) -> None:

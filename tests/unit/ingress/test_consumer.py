@@ -398,7 +398,7 @@ async def test_an_event_with_an_endless_id_is_parked_under_one_made_of_it(
 
 
 def persisted(line: SystemConsumer) -> None:
-    line._arrived(Delivery(QUEUES.persist, b"body", "id", {}, redelivered=False, tag=object()))
+    line._persist._arrived(Delivery(QUEUES.persist, b"body", "id", {}, redelivered=False, tag=object()))
 
 
 async def test_a_sweep_is_over_once_all_that_stood_in_the_queue_was_delivered(
@@ -453,7 +453,7 @@ async def test_a_sweep_begins_again_when_the_connection_is_lost(line: SystemCons
     broker.ready = 1
     line.receive(SweepPersist("d1", "d1.0.1"))
     await asyncio.sleep(wait_queue.LOOK / 2)
-    line._void()
+    line._persist._void()
     persisted(line)  # again
     await session.got(Arrived)
     await asyncio.sleep(3 * wait_queue.LOOK)

@@ -123,16 +123,21 @@ async def test_a_broker_that_breaks_loses_nothing() -> None:
     assert broker.ids() == ["m1", "m2"]
 
 
-async def test_an_interruption_gives_back_what_is_in_hand() -> None:
+@pytest.mark.parametrize("named", [True, False])
+async def test_an_interruption_gives_back_what_is_in_hand(*, named: bool) -> None:
+    """As when the system goes to another node, which is to see all of it."""
     broker = OneQueue(b"a", b"b")
-    stuck = asyncio.Event()
+    errors, stuck = over(broker), asyncio.Event()
+    (group,) = (await errors.group(GroupErrors(1, 10, after=0, limit=10))).groups
+    shown = ShownGroup(group.key, group.count, group.digest)
 
     async def hang(*_: object) -> None:
         stuck.set()
         await asyncio.Event().wait()
 
     broker.publish = hang  # type: ignore[method-assign]
-    task = asyncio.create_task(over(broker).redrive(RedriveErrors(1, ("m1",), "ana")))
+    order = RedriveErrors(2, ("m1",) if named else (), "ana", () if named else (shown,))
+    task = asyncio.create_task(errors.redrive(order))
     await stuck.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from maestro.board.lease import LeaseHolder, Standing, make_lease
-from maestro.broker.base import Delivery, Depth, Message
+from maestro.broker.base import Delivery, Depth, Message, QueueUnavailable
 from maestro.broker.topology import OWNER
 from maestro.ingress import ownership
 from maestro.ingress.ownership import Ownership, objection, owner_body
 from maestro.settings.servers import BrokerSettings
+from maestro.store.base import StoreError
 from maestro.store.installation import Installation
 from tests.support.brokers import eventually
 
@@ -48,6 +49,7 @@ class FakeBroker:
     def __init__(self) -> None:
         self.deliver: Callable[[Delivery], None] = lambda _delivery: None
         self.published: list[bytes] = []
+        self.out_of_reach = False
         self.given_back: list[bytes] = []
         self.acked: list[bytes] = []
 
@@ -55,6 +57,8 @@ class FakeBroker:
         return
 
     async def depth(self, _queue: str) -> Depth:
+        if self.out_of_reach:
+            raise QueueUnavailable("its leader is lost")
         return Depth(0, 1)
 
     async def consume(
@@ -83,11 +87,20 @@ class Node:
         make_lease(folder, Standing.UNKNOWN)
         self.broker, self.held_elsewhere = FakeBroker(), False
         self.standings: list[Standing] = []
+        #: How often what is known of the owner cannot be stored.
+        self.full = 0
+        self.stored: list[Installation] = []
         self.ownership = Ownership(
             self.broker, BrokerSettings(heartbeat=1), OURS, CLUSTER, lambda: self.held_elsewhere, LeaseHolder(folder),
-            lambda _known: None, self.standings.append,
+            self._store, self.standings.append,
         )  # type: ignore[arg-type]  # fmt: skip
         self.task = asyncio.create_task(self.ownership.run())
+
+    def _store(self, known: Installation) -> None:
+        if self.full:
+            self.full -= 1
+            raise StoreError("installation: no space left on device")
+        self.stored.append(known)
 
     def gets(self, owner: Installation) -> None:
         self.broker.deliver(Delivery(OWNER, owner_body(owner), "id", {}, redelivered=False, tag=object()))
@@ -115,6 +128,26 @@ async def test_a_node_acts_while_another_one_says_that_it_holds_the_message_and_
     node.gets(CLUSTER)  # the other one is gone
     await node.stands(Standing.HELD)
     await eventually(lambda: node.broker.published == [owner_body(CLUSTER)], "renewed")
+
+
+async def test_a_folder_that_takes_nothing_for_a_moment_does_not_end_it(node: Node) -> None:
+    node.ownership._settings = BrokerSettings(heartbeat=1, owner_renewal=0.01)
+    node.full = 2
+    await eventually(lambda: node.broker.deliver.__name__ != "<lambda>", "consumed")
+    node.gets(CLUSTER)
+    await node.stands(Standing.HELD)
+    assert node.stored == []
+    await eventually(lambda: [known.owner for known in node.stored] == [True], "stored with a renewal")
+
+
+async def test_a_node_acts_with_the_others_though_the_queue_is_out_of_reach_for_it(node: Node) -> None:
+    node.broker.out_of_reach = node.held_elsewhere = True
+    await node.stands(Standing.SHARED)
+    assert node.broker.published == []
+    node.held_elsewhere = False
+    await node.stands(Standing.AWAY)
+    await asyncio.sleep(0.2)
+    assert node.standings[-1] is Standing.AWAY, "what nobody can ask for is not another's"
 
 
 async def test_when_no_node_says_so_any_more_somebody_else_holds_it(node: Node) -> None:

@@ -34,7 +34,10 @@ function shown({ cluster, says, node, nodes, unowned }) {
   if (!cluster) return empty(says);
   const columns = [
     { title: t("nodes.node"), show: (one) => named(one, one.name === node) },
-    { title: t("word.state"), show: (one) => [state(one), one.holdsEvents && h("small", {}, t("nodes.events"))] },
+    {
+      title: t("word.state"),
+      show: (one) => [state(one), one.holdsEvents && h("small", {}, t("nodes.events")), one.waitsFor.map(wait)],
+    },
     { title: t("nodes.systems"), number: true, show: (one) => amount(one.systems) },
     { title: t("nodes.capacity"), number: true, show: (one) => amount(one.capacity) },
     { title: t("nodes.version"), show: (one) => one.version },
@@ -54,6 +57,10 @@ function named({ name, url }, answers) {
 function state({ claims, whyNot, holdsLease }) {
   const tone = claims ? "ok" : holdsLease ? "attention" : "neutral";
   return h("span", { class: `badge ${tone}` }, claims ? t("nodes.lives") : t(`nodes.why.${whyNot}`));
+}
+
+function wait({ system, why }) {
+  return h("small", {}, t("nodes.waits", { system }), " ", t(`nodes.waits.${why}`));
 }
 
 function link(system) {
