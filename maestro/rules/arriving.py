@@ -12,6 +12,7 @@ from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import (
     committing,
+    concluding,
     crowding,
     facts,
     identity,
@@ -47,19 +48,13 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     if usurped and fact.ticket is not None:  # by its `Idempotency-Key`
         step.do(do.Reply(fact.ticket, Code.CONFLICT, recognising.USED))
         return
-    if usurped:
-        fact = replace(fact, key=identity.other(fact.key, fact.instance_id, recognising.reprocessing_of(fact)))
-        known = system.deliveries.get(fact.key)
-    if known is None and fact.redelivered and fact.key:
-        # Its id was another's when it came first; that one may have been given back, and forgotten, since.
-        another = identity.other(fact.key, fact.instance_id, recognising.reprocessing_of(fact))
-        known = system.deliveries.get(another)
-        fact = fact if known is None else replace(fact, key=another)
+    fact, known = _by_another_id(system, fact, known, usurped=usurped)
     refs: tuple[int, ...] = ()
     if known is not None and known.doubt and known.verdict is Verdict.ERROR and _is_new_delivery(known, fact):
         system.last_arrived = known
-        _meet_doubt(known, fact, step)
-        return
+        if not _is_repeatable(system, known, step):
+            _meet_doubt(known, fact, step)
+            return
     if known is not None and _is_new_delivery(known, fact):
         refs = make_way(system, known, step)
     elif known is not None:
@@ -79,6 +74,18 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     if delivery.key not in system.deliveries:  # a bad request: nothing is left of it
         system.last_arrived = None
     _hurry(system, delivery, fact, step)
+
+
+def _by_another_id(
+    system: System, fact: facts.EventArrived, known: Delivery | None, *, usurped: bool
+) -> tuple[facts.EventArrived, Delivery | None]:
+    """Return an event that comes with another's id under an id of its own, and the delivery that this makes it."""
+    # One that is delivered again: its id was another's when it came first; that one may be forgotten since.
+    if not usurped and (known is not None or not fact.redelivered or not fact.key):
+        return fact, known
+    another = identity.other(fact.key, fact.instance_id, recognising.reprocessing_of(fact))
+    known = system.deliveries.get(another)
+    return replace(fact, key=another) if usurped or known is not None else fact, known
 
 
 def _receive(system: System, delivery: Delivery, fact: facts.EventArrived, step: Step) -> None:
@@ -103,6 +110,15 @@ def _hurry(system: System, delivery: Delivery, fact: facts.EventArrived, step: S
     """Answer a caller who waits no longer, unless it was answered already."""
     if fact.impatient and fact.ticket in delivery.tickets:
         waiting.tell_impatient(system, delivery, step)
+
+
+def _is_repeatable(system: System, known: Delivery, step: Step) -> bool:
+    """Whether a commit in doubt may be made again because the domain takes any again; then nobody need say so."""
+    doubt = system.doubts.get(known.doubt)
+    if doubt is None or not doubt.open or not system.rules.commit_repeatable:
+        return False
+    concluding.make_again(system, doubt, step)
+    return True
 
 
 def _meet_doubt(known: Delivery, fact: facts.EventArrived, step: Step) -> None:

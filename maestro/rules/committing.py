@@ -88,7 +88,7 @@ def after_call(  # noqa: PLR0911 - one for each end
         return Conclusion.CALL
     case.tries += 1
     if system.rules.commit_repeatable:
-        case.perhaps = True
+        case.perhaps, case.since, case.ended = True, case.since or system.now, end is CommitEnd.REFUSED
         if end is CommitEnd.REFUSED and case.tries >= system.rules.commit_tries:
             return Conclusion.REFUSED
         if case.tries == 1:

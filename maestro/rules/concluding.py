@@ -37,6 +37,8 @@ def on_proof_found(system: System, fact: facts.ProofFound, step: Step) -> None:
     case = next((one for one in system.cases.values() if one.token == fact.token), None)
     if case is not None:
         _conclude(system, case, committing.after_proof(system, case, fact, step), step)
+        if case.state is CaseState.DOUBT and case.what in system.cases and _ends_by_hand(system, case):
+            give_up(system, case, step)  # one look was all that is waited for
 
 
 def on_woken(system: System, what: str, step: Step) -> None:
@@ -58,6 +60,11 @@ def on_instance_ended(system: System, fact: facts.InstanceEnded, step: Step) -> 
     for doubt in system.open_doubts:
         if doubt.instance_id == fact.instance_id and only_doubt(system, doubt):
             resolve(system, doubt, Word.MADE, MAESTRO, "Domain's outcome says so", step)
+
+
+def _ends_by_hand(system: System, case: Case) -> bool:
+    """Whether somebody ended the run while the call was in hand: what it leaves in doubt is waited for no more."""
+    return case.use is not Use.EVENT and system.documents[case.key].ending is not None
 
 
 def give_up(system: System, case: Case, step: Step) -> None:
@@ -104,19 +111,7 @@ def resolve(system: System, doubt: Doubt, word: str, user: str, reason: str, ste
     if word == Word.MADE and not doubt.ended:  # perhaps only now
         kept.outdate(system, doc, step)
     if doc is not None:
-        said = f"the commit of {doubt.instance_id} in doubt is made"
-        if word != Word.MADE:
-            said = f"the commit of {doubt.instance_id} in doubt is to be made again"
-        doc.note(system.now, user, said, reason)
-        if doubt.use is Use.HELD:
-            doc.held_committed, doc.held_begun = word == Word.MADE, False
-            if word == Word.MADE:
-                drop_texts(system, doc.held_instance, doc, step)
-                visibility.owe(system, doc, step)
-                remembering.held_committed(system, doc, step)
-        elif word == Word.MADE and doubt.use is Use.REPLAY and doubt.unit[0]:
-            remembering.doubtful_replay_committed(system, doubt, doc.generation, step)
-        step.save(SaveDocument(doc))
+        _settle_document(system, doubt, doc, step)
     delivery = system.deliveries.get(doubt.delivery)
     if delivery is not None:
         _settle_delivery(system, doubt, delivery, step)
@@ -127,6 +122,32 @@ def resolve(system: System, doubt: Doubt, word: str, user: str, reason: str, ste
         known = system.deliveries.get(old.delivery)
         if known is not None and known.doubt == old.key:
             forget(system, known, step)
+
+
+def _settle_document(system: System, doubt: Doubt, doc: Document, step: Step) -> None:
+    """Note in a document what became of its commit in doubt; what is made is made for its run, too."""
+    made = doubt.verdict == Word.MADE
+    said = f"the commit of {doubt.instance_id} in doubt is made"
+    if not made:
+        said = f"the commit of {doubt.instance_id} in doubt is to be made again"
+    doc.note(system.now, doubt.user, said, doubt.reason)
+    if doubt.use is Use.HELD:
+        doc.held_committed, doc.held_begun = made, False
+        if made:
+            drop_texts(system, doc.held_instance, doc, step)
+            visibility.owe(system, doc, step)
+            remembering.held_committed(system, doc, step)
+    elif made and doubt.use is Use.REPLAY and doubt.unit[0]:
+        remembering.doubtful_replay_committed(system, doubt, doc.generation, step)
+    if doubt.use is Use.REPLAY and doc.current is not None and doubt.is_about(doc.current):
+        doc.current.begun = False  # its run may still be being ended: no next life takes the commit up again
+        step.save(SaveUnit(doc, doc.current))
+    step.save(SaveDocument(doc))
+
+
+def make_again(system: System, doubt: Doubt, step: Step) -> None:
+    """Resolve a commit in doubt of a domain whose commits may be repeated (`platform.commit_repeatable`)."""
+    resolve(system, doubt, Word.MAKE_AGAIN, MAESTRO, "the domain takes a commit again", step)
 
 
 def _settle_delivery(system: System, doubt: Doubt, delivery: Delivery, step: Step) -> None:

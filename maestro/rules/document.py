@@ -24,8 +24,8 @@ MAESTRO = "maestro"
 PLATFORM = "platform"
 OPEN_BRANCH = "platform:open_branch"
 NO_ORIGIN = "no origin event"
-#: `Unit.cause` of a unit that the start of a run brought in.
-START = -2
+#: `Unit.cause` of a unit that a preview showed, and of one that the start of a run brought in.
+FIRST, START = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +248,10 @@ class Document:
         """Record in the history what happened to it in its present status."""
         self.history.append(HistoryEntry(self.status, at, user, cause, reason))
 
+    def approved_since(self, at: float) -> bool:
+        """Whether it was approved after that moment, as by a retry (seconds since the epoch)."""
+        return any(entry.status is Status.APPROVED and entry.at > at for entry in reversed(self.history))
+
     def grant(self, budget: Budget) -> None:
         """Let it use that much from now on."""
         self.budget, self.budget_from = budget, self.replayed
@@ -266,7 +270,7 @@ class Document:
             at = entry.at
         return at
 
-    def add(self, origins: Iterable[Origin], cause: int = -1) -> list[Unit]:
+    def add(self, origins: Iterable[Origin], cause: int = FIRST) -> list[Unit]:
         """Append units in the order given, as outstanding, those without an origin event set aside; return them."""
         added = []
         for origin in origins:
@@ -331,6 +335,12 @@ class Document:
         if self.current is not None:
             heappop(self.outstanding)
         return self.current
+
+    def take_off_line(self, units: Iterable[Unit]) -> None:
+        """Have units stand in line for a replay no more."""
+        keys = {unit.key for unit in units}
+        self.outstanding = [one for one in self.outstanding if one[1] not in keys]
+        heapify(self.outstanding)
 
     def next_unit(self) -> Unit | None:
         """Return the outstanding unit whose turn is next."""

@@ -7,7 +7,7 @@ same event name became says how many there will be; without enough of them nothi
 from dataclasses import dataclass, field
 from statistics import median
 
-from maestro.rules.document import Document
+from maestro.rules.document import FIRST, Document
 from maestro.rules.pace import ENOUGH, MAX_NAMES
 from maestro.rules.unit import name_of
 
@@ -48,8 +48,13 @@ class Growth:
     by_name: dict[str, tuple[Run, ...]] = field(default_factory=dict)
 
     def finished(self, doc: Document) -> str:
-        """Take in a run that finished; return the event name whose runs changed, empty when there is none."""
-        name, shown = name_of(doc.origin), doc.total - doc.cascaded
+        """Take in a run that finished; return the event name whose runs changed, empty when there is none.
+
+        One that somebody ended before all of it was replayed says nothing.
+        """
+        if any(not unit.settled for unit in doc.order):
+            return ""
+        name, shown = name_of(doc.origin), sum(unit.cause == FIRST for unit in doc.order)
         if not name or shown < 1 or (name not in self.by_name and len(self.by_name) >= MAX_NAMES):
             return ""
         self.by_name[name] = (*self.by_name.get(name, ()), Run(shown, doc.replayed))[-REMEMBERED:]

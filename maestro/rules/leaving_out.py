@@ -51,7 +51,7 @@ def nothing_else_left(system: System, doc: Document, step: Step) -> bool:
     Return whether the run is to go on.
     """
     units = list(doc.set_aside.values())
-    approver = next(entry.user for entry in reversed(doc.history) if entry.status is Status.APPROVED)
+    approver = next((entry.user for entry in reversed(doc.history) if entry.status is Status.APPROVED), "")
     if approver in (PLATFORM, OPEN_BRANCH):
         _leave_out(system, doc, units, approver, "it cannot be replayed, and the run was approved by a rule", step)
         step.save(SaveDocument(doc))
@@ -125,6 +125,7 @@ def _is_said_to_be_made(system: System, doc: Document, unit: Unit) -> bool:
 
 
 def _leave_out(system: System, doc: Document, units: list[Unit], user: str, reason: str, step: Step) -> None:
+    doc.take_off_line(units)
     for unit in units:
         unit.reset()
         unit.state = UnitState.LEFT_OUT

@@ -44,9 +44,11 @@ def advance(system: System, step: Step) -> None:
         ending.announce(system, ended, step)
         return
     for resting in system.live.values():
-        if resting.status is Status.PAUSED and resting.stage is None and not resting.resting:
+        if resting.stage is None and not resting.resting and _at_rest(system, resting):
             _end_resting(system, resting, step)
             return
+    if any(one.stage is Stage.STARTING for one in system.live.values()):
+        return  # it runs next: another one that goes on now would run beside it
     doc = system.next_in_line() or system.running()
     if doc is None or doc.stage is not None or doc.resting:
         return
@@ -133,6 +135,14 @@ def order_replay_commit(system: System, doc: Document, unit: Unit, step: Step, *
     step.do(do.CommitReplay(doc.id, doc.token, unit.result_instance, doc.grown or again))
 
 
+def _at_rest(system: System, doc: Document) -> bool:
+    """Whether a run is paused, or was resumed and waits for another one, so that nothing of it is in flight."""
+    if doc.status is Status.PAUSED:
+        return True
+    ends = bool(doc.cancelling) or doc.ending is not None
+    return ends and doc.running and doc.current is None and system.running() is not doc
+
+
 def _end_resting(system: System, doc: Document, step: Step) -> None:
     """A paused run is to end: nothing of it is in flight, and another run may be going on beside it."""
     if doc.ending is None:
@@ -211,7 +221,12 @@ def _await(system: System, doc: Document, stage: Stage) -> None:
 
 
 def on_start_announced(system: System, doc: Document, _fact: facts.Notified, step: Step) -> None:
-    """The Event Manager was told of the start: the run begins now, locked from here on."""
+    """The Event Manager was told of the start: the run begins now, locked from here on.
+
+    Not while a commit is in doubt: of an event beside which a run without lock was to start (I3).
+    """
+    if system.cases:
+        return
     doc.move(Trigger.START_WITHOUT_LOCK if doc.forking else Trigger.START, system.now, MAESTRO)
     doc.queues_built = doc.start_asked = False
     kept.settle(system, doc, step)
@@ -410,8 +425,10 @@ def _grow(system: System, doc: Document, unit: Unit, new: tuple[Origin, ...], st
         step.save(SaveDocument(doc))
         doc.cascaded += len(grown)
         system.counters.cascaded += len(grown)
-        _await(system, doc, Stage.GROWTH)
-        step.do(do.GrowQueues(doc.id, doc.token, tuple(added.position for added in grown)))
+        positions = tuple(added.position for added in grown if added.state is UnitState.OUTSTANDING)
+        if positions:  # what is set aside is on no queue
+            _await(system, doc, Stage.GROWTH)
+            step.do(do.GrowQueues(doc.id, doc.token, positions))
 
 
 def _take_in(doc: Document, cause: Unit, origin: Origin) -> Unit:
@@ -438,7 +455,7 @@ def replay_commit_made(system: System, doc: Document, unit: Unit, took: float, s
     system.counters.replayed += 1
     remembering.replay_committed(system, doc, unit, step)
     kept.outdate(system, doc, step)
-    if unit.duration is not None:
+    if unit.duration is not None and not doc.approved_since(unit.sent_at):
         step.save(*(SavePace(name, pace) for name, pace in system.paces.replayed(name_of(unit.origin), unit.duration)))
     step.save(SaveDocument(doc), SaveUnit(doc, unit))
     result = system.deliveries[unit.result_key]

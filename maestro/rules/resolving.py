@@ -102,6 +102,9 @@ def holds_up(system: System, fact: facts.Retried, step: Step) -> bool:
     doubt = _open_doubt(system, fact.id)
     if doubt is None:
         return False
+    if system.rules.commit_repeatable:
+        concluding.make_again(system, doubt, step)
+        return holds_up(system, fact, step)
     token = system.token()
     system.retries[token] = fact
     step.do(do.AskProof(token, doubt.instance_id, began=bool(system.remembers_from)))

@@ -94,13 +94,12 @@ class CascadeClient:
     def _clean_up(self, command: do.CleanUpQueues) -> None:
         id_, answer = command.id, _updated(command.id, command.token)
         # Taken off at the start already; a broker that was killed since may have forgotten that acknowledgement.
-        self._order(DequeueReprocessing(self._op(), id_))
-        if not command.failed:
-            self._order(EmptyUnitQueues(self._op()), answer)
-            return
+        operations: list[ToCascade] = [DequeueReprocessing(self._op(), id_)]
         if command.empty:
-            self._order(EmptyUnitQueues(self._op()))
-        self._order(DeadLetterDocument(self._op(), self._render(id_, ended=True), id_), answer)
+            operations.append(EmptyUnitQueues(self._op()))
+        if command.failed:
+            operations.append(DeadLetterDocument(self._op(), self._render(id_, ended=True), id_))
+        self._order_all(operations, answer)
 
     def _fill(self, command: do.FillQueues) -> None:
         self._order_gradually(self._filled_with(self._documents[command.id]), _updated(command.id, command.token))

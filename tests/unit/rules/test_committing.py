@@ -8,6 +8,7 @@ from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.delivery import Verdict
+from maestro.rules.document import Stage
 from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.status import Status
 from tests.unit.rules.driver import P1, P2, Driver
@@ -610,6 +611,76 @@ def test_the_word_to_make_it_again_outlasts_a_crash_before_its_error_queue_has_i
     m.settles(Finding.UNPROVABLE)
     resolve(m, "make_again", key=m.system.open_doubts[0].key)
     m.restart()
+    letter = m.last(do.DeadLetterEvent)
+    m.tell(facts.DeadLettered(letter.key, letter.number))
+    m.arrive("i1", redriven=True)
+    assert m.asked(do.AskImpact)
+
+
+# --- words, overrides and repeatable domains --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verdict", ["made", "make_again"])
+def test_a_word_that_is_given_while_the_run_is_being_ended_outlasts_a_crash(verdict: str) -> None:
+    m = Driver()
+    m.run(P1, P2)
+    m.sent()
+    m.result("re1", "p1")
+    m.replay_impact()
+    m.commit_ends(CommitEnd.REFUSED, do.CommitReplay)
+    m.proof(Finding.UNPROVABLE)
+    assert m.doc.stage is Stage.CLEAN_UP, "the broker is away"
+    [doubt] = m.system.open_doubts
+    resolve(m, verdict, key=doubt.key)
+    m.restart()
+    assert not m.system.cases
+    m.end()
+    assert [one.verdict for one in m.system.doubts.values()] == [verdict]
+    m.retry()
+    m.notified()
+    m.queues_updated()
+    assert m.asked(do.CommitReplay) is (verdict == "make_again")
+    assert m.asked(do.SendReplay) is (verdict == "made")
+
+
+def test_an_override_waits_for_the_call_in_hand_and_one_look_for_proof() -> None:
+    m = Driver()
+    m.run(P1)
+    m.sent()
+    m.result("re1", "p1")
+    m.replay_impact()
+    m.override("failure")
+    m.commit_ends(CommitEnd.LOST, do.CommitReplay)
+    m.proof(Finding.SILENT)
+    m.end()
+    assert m.doc.status is Status.FAILURE
+    assert m.system.lock() is None
+    assert len(m.system.open_doubts) == 1
+
+
+def refused_five_times(m: Driver, kind: type[do.Command]) -> None:
+    for _ in range(m.rules.commit_tries):
+        m.commit_ends(CommitEnd.REFUSED, kind)
+        if m.asked(do.WakeAt):
+            m.wake()
+
+
+def test_where_commits_may_be_repeated_nobody_need_say_so() -> None:
+    m = begun(commit_repeatable=True)
+    refused_five_times(m, do.CommitHeld)
+    m.end()
+    [doubt] = m.system.open_doubts
+    assert doubt.since
+    m.retry()
+    assert m.only(do.Reply).code is Code.OK
+    assert doubt.verdict == "make_again"
+    m.notified()
+    m.start_impact()
+    m.queues_updated()
+    assert m.asked(do.CommitHeld)
+
+    m = called(commit_repeatable=True)
+    refused_five_times(m, do.Commit)
     letter = m.last(do.DeadLetterEvent)
     m.tell(facts.DeadLettered(letter.key, letter.number))
     m.arrive("i1", redriven=True)

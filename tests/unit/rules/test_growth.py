@@ -7,6 +7,7 @@ from maestro.events import MASTER
 from maestro.rules.growth import REMEMBERED, Growth, Likely, Run
 from maestro.rules.impact import Impacted
 from maestro.rules.pace import ENOUGH, MAX_NAMES
+from maestro.rules.unit import UnitState
 from maestro.system.views import document_brief
 from tests.unit.rules.driver import P1, Driver
 
@@ -66,6 +67,8 @@ def test_the_run_that_grew_most_is_named() -> None:
 def test_memory_is_bounded() -> None:
     it = Driver()
     pending(it)
+    for one in it.doc.order:
+        one.state = UnitState.DONE
     growth = Growth()
     for _ in range(REMEMBERED + 5):
         assert growth.finished(it.doc) == NAME
@@ -95,3 +98,28 @@ def test_a_run_that_finished_is_remembered_over_a_restart_and_shown_before_the_n
     assert (shown["units"], shown["surprise"]) == (4, {"shown": 1, "made": 2})
     it.approve("next")
     assert document_brief(it.system, doc, it.repository)["likely"] is None, "its own run tells from here on"
+
+
+def test_further_rounds_are_replays_and_no_units_that_were_shown() -> None:
+    it = Driver()
+    pending(it, P1, unit("p2"))
+    it.approve()
+    it.start()
+    it.held_committed()
+    it.replay("a", "p1")
+    it.replay("b", "p2", P1)
+    it.replay("c", "p1")
+    it.end()
+    assert it.system.growth.by_name == {NAME: (Run(2, 3),)}
+
+
+def test_a_run_that_was_ended_by_hand_says_nothing() -> None:
+    it = Driver()
+    pending(it, P1)
+    it.approve()
+    it.start()
+    it.held_committed()
+    it.sent()
+    it.override("finished")
+    it.end()
+    assert not it.system.growth.by_name

@@ -311,3 +311,33 @@ def test_what_was_left_out_stays_so_when_its_replay_is_said_to_be_made_afterward
     m.retry()
     assert m.doc.units[P1.key].state is UnitState.LEFT_OUT
     assert m.doc.replayed == 0
+
+
+def test_a_cascade_that_names_a_unit_without_an_origin_event_sets_it_aside(m: Driver) -> None:
+    m.run(P1)
+    m.sent()
+    m.result("re1", "p1")
+    m.replay_impact(P2)
+    fetch = m.only(do.FetchReplayOrigins)
+    m.tell(facts.ReplayOriginsFetched("d1", fetch.token, (Origin(P2, b"", ""),)))
+    assert not m.asked(do.GrowQueues), "it is on no queue"
+    m.replay_committed()
+    assert m.doc.status is Status.PAUSED
+    assert list(m.doc.set_aside) == [P2.key]
+
+
+def test_what_is_left_out_stands_in_no_line(m: Driver) -> None:
+    m.run(P1, P2, Impacted("p4", "master"))
+    m.tell(facts.PauseAsked("d1", "ana", m.ticket()))
+    m.replay("re1", "p1")
+    m.tell(leave(m, "p2"))
+    lock = m.system.lock()
+    assert lock is not None
+    assert lock.outstanding == 1
+
+
+def test_a_run_that_was_imported_without_an_approval_pauses_as_others_do(m: Driver) -> None:
+    m.run(P1)
+    m.doc.history = [entry for entry in m.doc.history if entry.status is not Status.APPROVED]
+    m.tell(facts.UnitRefused("d1", m.last(do.SendReplay).token, "p has no subscribers"))
+    assert m.doc.status is Status.PAUSED

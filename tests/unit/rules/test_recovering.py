@@ -7,7 +7,10 @@ from maestro.messages.answers import Code
 from maestro.messages.decisions import Budget
 from maestro.rules import commands as do
 from maestro.rules import facts
+from maestro.rules.document import Document
+from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.impact import Impacted
+from maestro.rules.policies import Effect, Policy
 from maestro.rules.state import OutboxKind
 from maestro.rules.status import Status
 from maestro.rules.unit import UnitState
@@ -322,6 +325,17 @@ def test_a_first_approval_of_a_retry_counts_no_more_once_a_unit_is_left_out(two:
     assert two.doc.first_approval.user == "ben"
 
 
+def test_a_first_approval_that_is_needed_no_more_limits_nothing() -> None:
+    m = Driver(policies=(Policy("large", (Effect.TWO_APPROVERS,), units_from=2),))
+    m.hold("i1", P1, P2)
+    assert approve(m, "ana", Budget(1)) is Code.ACCEPTED
+    m.tell(facts.RecheckAsked("d1", "ben", m.ticket()))
+    m.tell(facts.RecheckFound("d1", m.only(do.AskRecheck).token, (P1,)))
+    assert approve(m, "cid", Budget()) is Code.OK
+    assert m.doc.budget == Budget()
+    assert m.doc.first_approval is None
+
+
 def fork_with_a_result(m: Driver) -> None:
     m.hold("i1", P1, P2, fork=True)
     m.start()
@@ -354,3 +368,79 @@ def test_not_by_what_was_committed_before_it(m: Driver) -> None:
     m.run_fails_at(do.AskReplayImpact)
     m.end()
     assert m.doc.kept
+
+
+# --- a fork beside a run with lock ------------------------------------------------------------------------------
+
+P9 = Impacted("p9", "master")
+
+
+def fork_with_one_left(m: Driver) -> Document:
+    """It has replayed p1, and p2 is left."""
+    m.hold("f", P1, P2, id_="F", fork=True)
+    m.start()
+    m.held_committed()
+    m.tell(facts.PauseAsked("F", "anna", m.ticket()))
+    m.replay("r1", "p1")
+    return m.system.documents["F"]
+
+
+def test_a_fork_that_is_resumed_does_not_go_on_beside_a_run_that_is_starting(m: Driver) -> None:
+    fork = fork_with_one_left(m)
+    m.hold("e", P9, id_="D")
+    m.approve("D")
+    starting = m.last(do.Notify)
+    m.tell(facts.ResumeAsked("F", "anna", m.ticket()))
+    assert not m.asked(do.FillQueues)
+    m.tell(facts.Notified(starting.id, starting.token))
+    assert fork.stage is None
+    m.start_impact()
+    m.queues_updated()
+    m.held_committed()
+    assert m.only(do.SendReplay).id == "D"
+
+
+def test_a_fork_that_waits_behind_a_paused_run_is_cancelled_at_once(m: Driver) -> None:
+    fork = fork_with_one_left(m)
+    m.hold("e", P9, P3, id_="D")
+    m.approve("D")
+    m.start()
+    m.held_committed()
+    m.tell(facts.PauseAsked("D", "anna", m.ticket()))
+    m.sent()
+    m.tell_result("r9", "p9", "D")
+    m.replay_impact()
+    m.replay_committed()
+    m.tell(facts.ResumeAsked("F", "anna", m.ticket()))
+    m.cancel("F")
+    assert not m.only(do.CleanUpQueues).empty
+    m.queues_updated()
+    assert fork.status is Status.CANCELLED
+
+
+def test_no_fork_starts_while_a_commit_beside_it_is_in_doubt(m: Driver) -> None:
+    m.hold("f", P1, id_="F", fork=True)
+    starting = m.last(do.Notify)
+    m.arrive("e2")
+    m.impact()
+    m.commit_ends(CommitEnd.LOST)
+    m.tell(facts.Notified(starting.id, starting.token))
+    assert m.doc.status is Status.APPROVED
+    m.proof(Finding.ROWS)
+    assert m.only(do.Notify).kind == "starting"
+
+
+def test_a_replay_that_took_part_in_no_retry_alone_says_how_long_one_takes(m: Driver) -> None:
+    m.run(P1)
+    m.sent()
+    m.result("re1", "p1")
+    m.replay_impact()
+    m.refused(do.CommitReplay)
+    m.end()
+    m.now += 5 * 3600
+    m.retry()
+    m.notified()
+    m.queues_updated()
+    m.replay_committed()
+    assert m.doc.replayed == 1
+    assert not m.system.paces.by_name

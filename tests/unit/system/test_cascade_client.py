@@ -131,3 +131,11 @@ async def test_an_event_that_cannot_be_made_is_a_problem_and_holds_nothing_up(
     assert "cannot be made" in filled.problem
     assert cleaned == QueuesUpdated("d1", 8, "")
     assert not it.client.busy
+
+
+def test_the_queues_of_another_run_are_left_alone_when_one_finishes(monkeypatch: pytest.MonkeyPatch) -> None:
+    it = Cascade(monkeypatch)
+    it.order(do.CleanUpQueues("d1", 9, failed=False, empty=False))
+    assert [type(one) for one in it.posted] == [DequeueReprocessing]
+    it.done()
+    assert it.fed == [QueuesUpdated("d1", 9, "")]
