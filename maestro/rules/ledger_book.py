@@ -197,6 +197,8 @@ class Book:
     stale_left: int = 0
     #: Of these, the units that were named before their own commits, by instance.
     not_finished: dict[str, list[UnitKey]] = field(default_factory=dict)
+    #: Of all, those whose notes leave first, in order, when there are too many: what is to be replayed leaves last.
+    may_leave: dict[UnitKey, None] = field(default_factory=dict)
     #: Those of which Discovery is to be asked now what they missed, in order.
     to_ask: dict[UnitKey, None] = field(default_factory=dict)
     #: When the gathering of stale units ends (seconds since the epoch), and the token of what is asked then; 0: not.
@@ -208,6 +210,37 @@ class Book:
     #: The entry whose fetching an event waits for, and the one that takes longer. Not stored.
     waited_for: int = 0
     slow: int = 0
+
+    def put(self, stale: Stale) -> None:
+        """Put a note on the list, in the place of its unit's former one if there is one."""
+        if stale.unit in self.stale:
+            self._forget_name(self.stale[stale.unit])
+        self.stale[stale.unit] = stale
+        if stale.state is StaleState.STALE or stale.document_id:
+            self.may_leave.pop(stale.unit, None)
+        else:
+            self.may_leave[stale.unit] = None
+        if stale.state is StaleState.NOT_FINISHED:
+            self.not_finished.setdefault(stale.unit[0], []).append(stale.unit)
+
+    def take_off(self, unit: UnitKey) -> Stale:
+        """Take a unit off the list; return what was said of it."""
+        stale = self.stale.pop(unit)
+        self.may_leave.pop(unit, None)
+        self._forget_name(stale)
+        return stale
+
+    def _forget_name(self, stale: Stale) -> None:
+        if stale.state is StaleState.NOT_FINISHED:
+            units = self.not_finished[stale.unit[0]]
+            units.remove(stale.unit)
+            if not units:
+                del self.not_finished[stale.unit[0]]
+
+    @property
+    def first_to_leave(self) -> UnitKey:
+        """The unit whose note leaves when there are too many."""
+        return next(iter(self.may_leave or self.stale))
 
     @property
     def whole(self) -> int:

@@ -14,12 +14,12 @@ from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.impact import Impacted, UnitKey
 from maestro.rules.ledger import Reader
-from maestro.rules.ledger_book import Book, LatePolicy, MissedCommit, Oldest, Owed, Stale, StaleState
+from maestro.rules.ledger_book import LatePolicy, MissedCommit, Oldest, Owed, Stale, StaleState
 from maestro.rules.state import System
 from maestro.rules.status import Status
-from maestro.rules.step import DropStale, SaveBook, SaveStale, Step
+from maestro.rules.step import DropStale, SaveBook, SaveDocument, SaveStale, Step
 
-#: Notes that are kept; of more the oldest leave, and are counted.
+#: Notes that are kept; of more one leaves for each, the oldest of what nobody is to replay first, and is counted.
 KEPT: Final = 10_000
 NO_DATASET: Final = "Process Memory has no dataset of it"
 NOT_VISIBLE: Final = "API core refuses to call it finished: Discovery may never name it"
@@ -114,9 +114,8 @@ def named_late(system: System, unit: Impacted, missed_instance: str, step: Step,
 
 def await_question(system: System, stale: Stale, to_ask: tuple[MissedCommit, ...], step: Step) -> None:
     """Have Discovery asked whether a unit missed these commits: its own is made."""
-    system.ledger.stale[stale.unit] = asking = structs.replace(stale, to_ask=to_ask)
     system.ledger.to_ask[stale.unit] = None
-    step.save(SaveStale(asking))
+    _change(system, structs.replace(stale, to_ask=to_ask), step)
 
 
 def named_early(system: System, unit: Impacted, missed: tuple[MissedCommit, ...], step: Step) -> None:
@@ -134,15 +133,12 @@ def accept(system: System, document_id: str, user: str, reason: str, step: Step)
     """Somebody decided that the units of a late reprocessing stay as they are."""
     for stale in [one for one in system.ledger.stale.values() if one.document_id == document_id]:
         accepted = structs.replace(stale, state=StaleState.ACCEPTED, user=user, reason=reason, document_id="")
-        system.ledger.stale[stale.unit] = accepted
-        step.save(SaveStale(accepted))
+        _change(system, accepted, step)
 
 
 def assign(system: System, unit: UnitKey, document_id: str, step: Step) -> None:
     """A late reprocessing is to replay the unit; without an id none is any more."""
-    stale = structs.replace(system.ledger.stale[unit], document_id=document_id)
-    system.ledger.stale[unit] = stale
-    step.save(SaveStale(stale))
+    _change(system, structs.replace(system.ledger.stale[unit], document_id=document_id), step)
 
 
 def gather(system: System, step: Step, since: float | None = None) -> None:
@@ -168,29 +164,35 @@ def _note(
 
 
 def _put(system: System, stale: Stale, step: Step) -> None:
+    """Put a new note on the list: it is the newest, whatever was said of its unit before."""
     book = system.ledger
     book.noted += 1
     if stale.unit in book.stale:
-        _forget(book, stale.unit)
-    book.stale[stale.unit] = numbered = structs.replace(stale, number=book.noted)
-    if stale.state is StaleState.NOT_FINISHED:
-        book.not_finished.setdefault(stale.unit[0], []).append(stale.unit)
-    step.save(SaveStale(numbered), SaveBook(book))
+        book.take_off(stale.unit)
+    _change(system, structs.replace(stale, number=book.noted), step)
     if len(book.stale) > KEPT:
-        book.stale_left += 1
-        take_off(system, next(iter(book.stale)), step)
+        _let_one_leave(system, step)
+    step.save(SaveBook(book))
+
+
+def _change(system: System, stale: Stale, step: Step) -> None:
+    system.ledger.put(stale)
+    step.save(SaveStale(stale))
+
+
+def _let_one_leave(system: System, step: Step) -> None:
+    """Let a note leave for a newer one. The reprocessing that is to replay its unit replays it all the same."""
+    book = system.ledger
+    book.stale_left += 1
+    unit = book.first_to_leave
+    doc = system.documents.get(book.stale[unit].document_id)
+    if doc is not None and not doc.unlisted:
+        doc.unlisted = True
+        step.save(SaveDocument(doc))
+    take_off(system, unit, step)
 
 
 def take_off(system: System, unit: UnitKey, step: Step) -> None:
     """Take a unit off the list."""
-    _forget(system.ledger, unit)
+    system.ledger.take_off(unit)
     step.save(DropStale(unit))
-
-
-def _forget(book: Book, unit: UnitKey) -> None:
-    if book.stale.pop(unit).state is StaleState.NOT_FINISHED:
-        units = [one for one in book.not_finished[unit[0]] if one != unit]
-        if units:
-            book.not_finished[unit[0]] = units
-        else:
-            del book.not_finished[unit[0]]

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from maestro.rules.ledger import writer_key
-from maestro.rules.ledger_book import Book, Entry, Oldest, Owed, Replaced, Stale, StaleState
+from maestro.rules.ledger_book import Book, Entry, Oldest, Owed, Replaced, Stale
 from maestro.rules.step import DropEntry, DropStale, SaveBook, SaveEntry, SaveOwed, SaveStale
 from maestro.store.base import LEDGER_READS, LEDGER_WRITES, Delete, Put, Store, Write
 
@@ -105,10 +105,8 @@ def load(store: Store, book: Book) -> None:
         book.begun, book.last, book.size = row["begun"], row["last"], row["size"]
         book.noted, book.stale_left = row["noted"], row["left"]
     stale = [msgspec.convert(row, Stale) for _, row in store.rows(STALE)]
-    book.stale = {one.unit: one for one in sorted(stale, key=lambda one: one.number)}
-    for one in book.stale.values():
-        if one.state is StaleState.NOT_FINISHED:
-            book.not_finished.setdefault(one.unit[0], []).append(one.unit)
+    for one in sorted(stale, key=lambda one: one.number):
+        book.put(one)
         if one.to_ask:
             book.to_ask[one.unit] = None
     for number, found in store.rows(OWED):

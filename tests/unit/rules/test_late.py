@@ -9,12 +9,12 @@ import pytest
 from maestro.events import MASTER
 from maestro.messages.answers import Code
 from maestro.rules import commands as do
-from maestro.rules import facts
+from maestro.rules import facts, staleness
 from maestro.rules.document import Document
 from maestro.rules.doubt import CommitEnd, Finding, Word
 from maestro.rules.impact import Impacted, Origin, UnitKey
 from maestro.rules.ledger import Read, Reads, base_key, writer_key
-from maestro.rules.ledger_book import LatePolicy, MissedCommit, Scope, StaleState
+from maestro.rules.ledger_book import LatePolicy, MissedCommit, Oldest, Scope, StaleState
 from maestro.rules.preview import digest
 from maestro.rules.staleness import named_late
 from maestro.rules.status import Status
@@ -611,3 +611,40 @@ def test_a_debt_that_is_paid_is_not_owed_after_a_restart() -> None:
     it.restart()
     assert not it.system.ledger.owed
     assert it.system.ledger.size == size
+
+
+# --- too many notes ------------------------------------------------------------------------------------------------
+
+
+def forgotten(it: Driver, count: int) -> None:
+    """Entries leave a full ledger: of the units whose reads go with them nothing is remembered."""
+    left = (Oldest(10**6 + nth, 0, (f"o{nth}", MASTER), False, f"o{nth}") for nth in range(count))  # noqa: FBT003
+    it.tell(facts.OldestEntriesFound(tuple(left)))
+
+
+def test_of_too_many_notes_those_leave_first_that_nobody_is_to_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staleness, "KEPT", 5)
+    it = driver()
+    stale(it, "p1", "p2")
+    gathered(it)
+    stale(it, "p3")
+    forgotten(it, 5)
+
+    assert [unit for unit, _ in it.system.ledger.stale] == ["p1", "p2", "p3", "o3", "o4"]
+    assert it.system.ledger.stale_left == 3
+    it.approve("late1")
+    it.start()
+    assert [unit.instance_id for unit in late(it).order] == ["p1", "p2"]
+
+
+def test_what_has_left_the_list_is_replayed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staleness, "KEPT", 2)
+    it = driver()
+    stale(it, "p1", "p2")
+    gathered(it)
+    stale(it, "p3")
+    assert [unit for unit, _ in it.system.ledger.stale] == ["p2", "p3"]
+    it.restart()
+    it.approve("late1")
+    it.start()
+    assert [unit.instance_id for unit in late(it).order] == ["p1", "p2"]
