@@ -322,6 +322,21 @@ def test_an_event_that_waited_owes_what_it_read(it: Driver) -> None:
     assert (owed.instance_id, owed.reads) == ("w1", True)
 
 
+@pytest.mark.parametrize("crash", [False, True])
+def test_an_event_that_came_back_owes_what_it_read_after_a_crash_too(it: Driver, *, crash: bool) -> None:
+    after_a_run(it)
+    it.arrive("w1", redriven=True)
+    it.impact(footprint=footprint())
+    if crash:
+        it.restart()
+        it.proof(Finding.ROWS)
+    else:
+        it.committed()
+
+    owed = next(iter(it.system.ledger.owed.values()))
+    assert (owed.instance_id, owed.reads) == ("w1", True)
+
+
 def test_after_a_crash_between_verdict_and_commit_the_rows_are_asked_for(it: Driver) -> None:
     after_a_run(it)
     it.arrive("i5")
