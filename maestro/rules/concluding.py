@@ -113,7 +113,7 @@ def resolve(system: System, doubt: Doubt, word: str, user: str, reason: str, ste
             if word == Word.MADE:
                 drop_texts(system, doc.held_instance, doc, step)
                 visibility.owe(system, doc, step)
-                remembering.held_committed(system, doc, step)
+                remembering.held_committed(system, doc, step, in_doubt_since=doubt.last)
         elif word == Word.MADE and doubt.use is Use.REPLAY and doubt.unit[0]:
             remembering.doubtful_replay_committed(system, doubt, doc.generation, step)
         step.save(SaveDocument(doc))
@@ -295,6 +295,7 @@ def word_on_case(system: System, case: Case, word: str, step: Step) -> None:
 def _leave_in_doubt(system: System, case: Case, step: Step) -> Doubt:
     """No proof is possible: a person has the word."""
     doubt = as_doubt(system, case)
+    doubt.last = system.ledger.last
     if case.use is Use.EVENT:
         system.deliveries[case.key].doubt = doubt.key
     system.doubts[doubt.key] = doubt

@@ -54,6 +54,8 @@ class Owed(Struct, frozen=True):
     since: int = 0
     #: The ledger was whole up to this entry when it was asked whom it impacts: what later ones read is looked at again.
     asked: int = 0
+    #: It was left in doubt when that entry was the last: later ones are of later commits; -1: it was not.
+    in_doubt_since: int = -1
     #: When it was recorded (seconds since the epoch); 0: before that was kept.
     at: float = 0.0
     #: What it changed; None: it is to be fetched, too. Not stored.

@@ -25,17 +25,19 @@ from maestro.rules.unit import Unit
 AT_ONCE: Final = 0.1
 
 
-class _Commit(Struct, frozen=True):
+class _Commit(Struct, frozen=True, kw_only=True):
     """One commit that was made just now."""
 
     instance_id: str
     unit: UnitKey
-    forking: bool
     footprint: Footprint | None
-    generation: int
-    since: int
     #: What the computation read is to be known as well.
-    reads: bool
+    reads: bool = True
+    #: As of `Owed`.
+    forking: bool = False
+    generation: int = 0
+    since: int = 0
+    in_doubt_since: int = -1
 
 
 def open_ledger(system: System, step: Step) -> None:
@@ -105,28 +107,36 @@ def event_committed(system: System, delivery: Delivery, step: Step) -> None:
         # A run beside it has asked whom its next commit impacts, and may not have been told of this one.
         out_of_turn = out_of_turn or any(doc.has_asked for doc in system.live.values())
         unit = (delivery.instance_id, delivery.branch)
-        _take_in(system, _Commit(delivery.instance_id, unit, False, delivery.footprint, 0, 0, out_of_turn), step)  # noqa: FBT003 - a field
+        doubt = system.doubts.get(delivery.doubt)
+        last = doubt.last if doubt is not None else -1
+        commit = _Commit(
+            instance_id=delivery.instance_id, unit=unit, footprint=delivery.footprint, reads=out_of_turn,
+            in_doubt_since=last,
+        )  # fmt: skip
+        _take_in(system, commit, step)
 
 
-def held_committed(system: System, doc: Document, step: Step) -> None:
-    """Take in the held commit of a run."""
+def held_committed(system: System, doc: Document, step: Step, *, in_doubt_since: int = -1) -> None:
+    """Take in the held commit of a run; one that was in doubt may have been made as long ago as that entry."""
     not_finished.committed(system, doc.held_instance, doc.branch, step, reads_are_kept=system.keeps_ledger)
     if system.keeps_ledger:
         unit = (doc.held_instance, doc.branch)
-        _take_in(system, _Commit(doc.held_instance, unit, doc.forking, doc.footprint, 0, 0, reads=True), step)
+        commit = _Commit(
+            instance_id=doc.held_instance, unit=unit, footprint=doc.footprint, forking=doc.forking,
+            in_doubt_since=in_doubt_since,
+        )  # fmt: skip
+        _take_in(system, commit, step)
         doc.footprint = None
 
 
 def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> None:
     """Take in the commit of a replay: what it read takes the place of what its unit read before."""
     if system.keeps_ledger:
-        _take_in(
-            system,
-            _Commit(
-                unit.result_instance, unit.key, unit.forking, doc.footprint, doc.generation, unit.logged, reads=True
-            ),
-            step,
-        )
+        commit = _Commit(
+            instance_id=unit.result_instance, unit=unit.key, footprint=doc.footprint, forking=unit.forking,
+            generation=doc.generation, since=unit.logged,
+        )  # fmt: skip
+        _take_in(system, commit, step)
         doc.footprint = None
     else:
         staleness.replayed(system, unit.key, step, unit.logged)
@@ -135,7 +145,10 @@ def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> N
 def doubtful_replay_committed(system: System, doubt: Doubt, generation: int, step: Step) -> None:
     """Take in the commit of a replay that was in doubt, and was made: its run has ended since."""
     if system.keeps_ledger:
-        commit = _Commit(doubt.instance_id, doubt.unit, doubt.forking, None, generation, doubt.logged, reads=True)
+        commit = _Commit(
+            instance_id=doubt.instance_id, unit=doubt.unit, footprint=None, forking=doubt.forking,
+            generation=generation, since=doubt.logged, in_doubt_since=doubt.last,
+        )  # fmt: skip
         _take_in(system, commit, step)
     else:
         staleness.replayed(system, doubt.unit, step, doubt.logged)
@@ -150,7 +163,7 @@ def _take_in(system: System, commit: _Commit, step: Step) -> None:
     asked = commit.footprint.asked if commit.footprint is not None else 0
     owed = Owed(
         book.last, commit.instance_id, commit.unit, commit.forking, commit.reads, commit.generation, commit.since,
-        asked, system.now, commit.footprint,
+        asked, commit.in_doubt_since, system.now, commit.footprint,
     )  # fmt: skip
     if owed.incomplete:
         book.owed[owed.number] = owed

@@ -45,6 +45,21 @@ class Ledger:
         found = await self._affected(footprint, branch)
         return tuple(Impacted(*one.unit, one.forking, named=LEDGER) for one in found)
 
+    async def not_overtaken(self, owed: Owed, footprint: Footprint) -> Footprint:
+        """Return what a commit changed without what later ones did: only one that was in doubt can have been overtaken.
+
+        These rows keep their last commit. All who read them were compared with that.
+        """
+        if owed.in_doubt_since < 0:
+            return footprint
+        self._store_all()
+        later: set[int] = set()
+        for some in _slices(sorted(footprint.keys(owed.branch))):
+            lasts = self._store.last_writes(some).items()
+            later |= {row for row, last in lasts if last.number > owed.in_doubt_since}
+            await asyncio.sleep(0)
+        return footprint.without(later, owed.branch)
+
     async def overlooked(self, owed: Owed, footprint: Footprint) -> tuple[Reader, ...]:
         """Return who read what a commit changed, before it, and came after the question whom it impacts."""
         own = writer_key(owed.instance_id)
@@ -99,10 +114,14 @@ class Ledger:
         lasts: dict[int, Last] = {}
         keys = {key for read in reads.rows for key in (read.row, row_key(read.base, owed.branch))}
         for some in _slices(sorted(keys)):
-            found = self._store.last_writes(some).items()
-            lasts |= {row: Last(*last) for row, last in found if last.number > owed.since}
+            writes = self._store.last_writes(some).items()
+            lasts |= {row: Last(*last) for row, last in writes if last.number > owed.since}
             await asyncio.sleep(0)
-        return missed(reads.rows, owed.branch, owed.instance_id, lasts)
+        found = missed(reads.rows, owed.branch, owed.instance_id, lasts)
+        if owed.in_doubt_since < 0:
+            return found
+        # What it wrote while it was in doubt replaced nothing of a later commit.
+        return tuple(one for one in found if not (one.overwrite and one.number > owed.in_doubt_since))
 
     async def candidates(self, owed: Owed, timestamp: str) -> tuple[MissedCommit, ...] | None:
         """Return the commits of others that changed rows since a computation began, newest first.

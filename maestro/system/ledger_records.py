@@ -29,6 +29,8 @@ def writes(save: LedgerSave) -> list[Write]:
         case SaveOwed(owed):
             debt = {"instance": owed.instance_id, "unit": owed.unit, "forking": owed.forking, "reads": owed.reads}
             debt |= {"generation": owed.generation, "since": owed.since, "asked": owed.asked, "at": owed.at}
+            if owed.in_doubt_since >= 0:
+                debt["in_doubt_since"] = owed.in_doubt_since
             return [Put(OWED, key(owed.number), debt)]
         case SaveEntry(entry):
             return _entry(entry)
@@ -120,6 +122,7 @@ def load(store: Store, book: Book) -> None:
             found["generation"],
             found["since"],
             found["asked"],
+            found.get("in_doubt_since", -1),
             found.get("at", 0.0),
         )
 

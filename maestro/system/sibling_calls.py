@@ -352,8 +352,10 @@ class SiblingCalls:
             origin = await self._platform.process_memory.origin(owed.instance_id)
             candidates = await self._ledger.candidates(owed, origin.timestamp if origin is not None else "")
         missed = await self._ledger.missed(owed, reads)
-        overlooked = await self._ledger.overlooked(owed, footprint)
-        return self._ledger.fetched(owed, footprint, reads, missed, overlooked, candidates)
+        footprint = await self._ledger.not_overtaken(owed, footprint)
+        return self._ledger.fetched(
+            owed, footprint, reads, missed, await self._ledger.overlooked(owed, footprint), candidates
+        )
 
     async def _fetch_late_origins(self, command: do.FetchLateOrigins) -> Fact:
         origins = await self._asking.origins(command.units)

@@ -162,7 +162,7 @@ class Driver:
         ledger = Ledger(self.store, lambda: None)
         read = Reads(reads) if entry.reads else None
         missed = drive(ledger.missed(entry, read))
-        rows = entry.footprint or footprint(*changed)
+        rows = drive(ledger.not_overtaken(entry, entry.footprint or footprint(*changed)))
         return self.tell(ledger.fetched(entry, rows, read, missed, drive(ledger.overlooked(entry, rows))))
 
     def named(self, *changed: int, branch: str = "master") -> list[UnitKey]:

@@ -203,6 +203,28 @@ def test_a_replay_whose_commit_was_in_doubt_takes_the_place_of_its_unit() -> Non
     assert it.named(base_key("conta", "c2", "")) == [("p1", MASTER)]
 
 
+def test_what_was_in_doubt_has_its_place_in_the_log_where_it_was_left() -> None:
+    it = driver(late_policy=LatePolicy.REPORT)
+    other = base_key("conta", "c2", "")
+    it.arrive("e")
+    it.impact(footprint=footprint(ROW, other))
+    it.commit_ends(CommitEnd.LOST)
+    it.settles(Finding.UNPROVABLE)
+    commit(it, "b", changed=(ROW,))
+    commit(it, "v", Read(ROW, MASTER, writer_key("b")))
+    commit(it, "w", Read(other, MASTER, A))
+    [doubt] = it.system.open_doubts
+    it.tell(facts.DoubtResolved(doubt.key, Word.MADE, "ana", it.ticket(), "looked"))
+    it.restart()
+    it.owed(Read(ROW, MASTER, A, wrote=True), changed=(ROW, other))
+
+    assert states(it) == {("w", MASTER): StaleState.STALE}
+    commit(it, "newest", Read(ROW, MASTER, writer_key("b")), Read(other, MASTER, writer_key("e")))
+    assert ("newest", MASTER) not in states(it)
+    commit(it, "older", Read(ROW, MASTER, writer_key("e")))
+    assert states(it)["older", MASTER] is StaleState.STALE
+
+
 def test_without_a_dataset_it_is_never_called_fresh() -> None:
     it = driver()
     it.arrive("w")

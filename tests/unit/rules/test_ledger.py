@@ -114,7 +114,8 @@ def _compute(
     found = [(row, world.copy(row, branch), world.version(row, branch)) for row in seen]
     world.read[unit, branch] = (found, set(wrote))
     step = Step()
-    commit = remembering._Commit(instance, (unit, branch), False, footprint(*map(_base, wrote)), 0, 0, True)  # noqa: FBT003
+    rows = footprint(*map(_base, wrote))
+    commit = remembering._Commit(instance_id=instance, unit=(unit, branch), footprint=rows)
     remembering._take_in(driver.system, commit, step)
     remembering.advance(driver.system, step)
     driver.log += step.commands
