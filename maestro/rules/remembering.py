@@ -198,7 +198,10 @@ def on_owed_fetched(system: System, fact: facts.OwedFetched, step: Step) -> None
     for reader in fact.overlooked:
         commit = MissedCommit(owed.number, owed.instance_id, owed.generation)
         staleness.overlooked(system, reader, commit, step)
-    _write(system, Entry(owed, fact.footprint, fact.reads, fact.replaces), step)
+    footprint = fact.footprint
+    if fact.problem and owed.in_doubt_since < 0:
+        footprint = owed.footprint  # what was fetched in vain is something else
+    _write(system, Entry(owed, footprint, fact.reads, fact.replaces), step)
 
 
 def _write(system: System, entry: Entry, step: Step) -> None:

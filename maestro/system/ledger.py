@@ -124,7 +124,7 @@ class Ledger:
         return tuple(one for one in found if not (one.overwrite and one.number > owed.in_doubt_since))
 
     async def candidates(self, owed: Owed, timestamp: str) -> tuple[MissedCommit, ...] | None:
-        """Return the commits of others that changed rows since a computation began, newest first.
+        """Return the commits of others that changed rows since a computation began, or may have, newest first.
 
         `timestamp`: of its origin event; one ahead of our clock is taken for as much earlier, and a second more. None:
         it does not parse, or the log does not reach back so far, or there are too many to ask about.
@@ -143,7 +143,8 @@ class Ledger:
                 return None
             if log["at"] < since:
                 return tuple(found)
-            if log["instance"] != owed.instance_id and log["size"] - log["reads"] > 1:
+            changes = log["size"] - log["reads"] > 1 or log.get("more", False)
+            if changes and log["instance"] != owed.instance_id:
                 found.append(MissedCommit(number, log["instance"], log["generation"]))
         return None
 

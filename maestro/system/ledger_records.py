@@ -78,6 +78,8 @@ def _entry(entry: Entry) -> list[Write]:
         "generation": of.generation, "at": of.at,
         "created": entry.reads.created if entry.reads else entry.footprint.created if entry.footprint else 0,
     }  # fmt: skip
+    if entry.footprint is None or entry.footprint.overtaken:
+        log["more"] = True  # it changed rows, or may have, that it does not take
     writes: list[Write] = [Put(LOG, number, log)]
     if of.incomplete:
         writes.append(Delete(OWED, number))

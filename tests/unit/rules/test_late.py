@@ -271,6 +271,33 @@ def test_without_a_dataset_discovery_is_asked_about_each_commit_since_it_began()
     assert "may have read the new version" in one.cause
 
 
+def test_a_commit_whose_rows_are_not_known_may_have_been_missed() -> None:
+    it = driver(late_policy=LatePolicy.REPORT)
+    commit(it, "c", changed=(ROW,))
+    it.now += 100.0
+    origin = before_last(it, 0.0)
+    it.arrive("x")
+    it.impact(footprint=footprint(ROW))
+    it.restart()
+    it.proof(Finding.ROWS)
+    it.owed(problem="domain: answered 500")
+    it.arrive("w")
+    it.impact(footprint=footprint())
+    it.committed()
+    owed = it.system.ledger.owed[it.last(do.FetchOwed).number]
+    candidates = asyncio.run(Ledger(it.store, lambda: None).candidates(owed, origin))
+    assert [one.instance_id for one in candidates or ()] == ["x"]
+
+
+def test_what_a_commit_changed_is_kept_though_what_it_read_cannot_be_had() -> None:
+    it = driver()
+    it.arrive("c")
+    it.impact(footprint=footprint(ROW))
+    it.committed()
+    it.owed(problem="process memory: answered 500")
+    assert it.store.last_writes([ROW])[ROW].writer == writer_key("c")
+
+
 def test_one_that_none_of_these_impacts_is_fresh() -> None:
     it = driver(late_policy=LatePolicy.REPORT)
     commit(it, "c", changed=(ROW,))
