@@ -11,19 +11,15 @@ The same question is put about a computation without a dataset, for each commit 
 """
 
 from collections.abc import Iterable
-from typing import Final
 
 from msgspec import structs
 
 from maestro.rules import asking_again, facts, staleness
 from maestro.rules.document import Document
 from maestro.rules.impact import Impacted, Origin
-from maestro.rules.ledger_book import MissedCommit, MissedQuestion, Scope, StaleState
+from maestro.rules.ledger_book import MissedCommit, MissedQuestion, StaleState
 from maestro.rules.state import System
 from maestro.rules.step import Step
-
-#: Said of a unit that Discovery names about a commit already made.
-NAMED_AGAIN: Final = "Discovery names it when asked again; it may have read the new version all the same"
 
 
 def part(system: System, origins: Iterable[Origin]) -> tuple[tuple[Origin, ...], tuple[Impacted, ...]]:
@@ -38,7 +34,7 @@ def part(system: System, origins: Iterable[Origin]) -> tuple[tuple[Origin, ...],
 def note(system: System, named: Iterable[Impacted], instance_id: str, step: Step) -> None:
     """List the units that the data of `instance_id` impacts, and whose own commits are still to come."""
     book = system.ledger
-    number = book.last + 1 if system.rules.ledger_scope is Scope.ALL or book.begun else 0
+    number = book.last + 1 if system.keeps_ledger else 0
     for unit in named:
         known = book.stale.get(unit.key)
         before = known.missed if known is not None and known.state is StaleState.NOT_FINISHED else ()
@@ -102,7 +98,7 @@ def on_answered(system: System, question: MissedQuestion, fact: facts.AskedAgain
     named = next((unit for unit in fact.units if unit.key == question.unit), None)
     left = tuple(commit for commit in stale.to_ask if commit != question.missed)
     if named is not None:
-        staleness.named_late(system, named, question.missed.instance_id, step, NAMED_AGAIN)
+        staleness.named_late(system, named, question.missed.instance_id, step, staleness.NAMED_AGAIN)
     elif left:
         staleness.await_question(system, stale, left, step)
     else:

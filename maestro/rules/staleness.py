@@ -23,6 +23,8 @@ from maestro.rules.step import DropStale, SaveBook, SaveDocument, SaveStale, Ste
 KEPT: Final = 10_000
 NO_DATASET: Final = "Process Memory has no dataset of it"
 NOT_VISIBLE: Final = "API core refuses to call it finished: Discovery may never name it"
+#: Said of a unit that Discovery names about a commit already made.
+NAMED_AGAIN: Final = "Discovery names it when asked again; it may have read the new version all the same"
 #: Commits that a note names.
 NAMED: Final = 10
 
@@ -38,7 +40,17 @@ def judge(system: System, owed: Owed, fact: facts.OwedFetched, step: Step) -> No
         gather(system, step)
     elif fact.overwritten:
         _note(system, owed, StaleState.OVERWRITE, step, fact.overwritten)
-    elif not _stays_hidden(system, owed):
+    else:
+        _missed_nothing(system, owed, step)
+
+
+def _missed_nothing(system: System, owed: Owed, step: Step) -> None:
+    """A computation missed nothing that the ledger has. What Discovery is asked about, or was, it has not."""
+    known = system.ledger.stale.get(owed.unit)
+    own = owed.instance_id == owed.unit[0]
+    if own and known is not None and (known.to_ask or known.cause == NAMED_AGAIN):
+        return
+    if not _stays_hidden(system, owed):
         replayed(system, owed.unit, step, _began_after(system, owed))
 
 

@@ -33,9 +33,9 @@ def held_for_one_of_two(m: Driver) -> None:
     m.origins((origin(P1), EARLY))
 
 
-def committed_over(m: Driver) -> None:
+def committed_over(m: Driver, name: str = "i1") -> None:
     """Discovery names only what is not finished: nothing is held."""
-    m.arrive("i1")
+    m.arrive(name)
     m.impact(P2)
     m.origins((EARLY,))
     m.committed()
@@ -151,6 +151,36 @@ def test_where_the_ledger_has_the_commit_what_it_read_says_so() -> None:
         assert not m.asked(do.AskAgain)
         m.owed(Read(ROW, MASTER, writer_key(version)))
         assert {unit: found for unit, found in states(m).items() if unit[0] == name} == state
+
+
+def with_scope(m: Driver, scope: Scope) -> None:
+    """Restart with this scope of the ledger."""
+    m.rules = replace(m.rules, ledger_scope=scope)
+    m.restart()
+    m.tell(facts.WaitQueueDrained())
+
+
+@pytest.mark.parametrize("scope", [Scope.REPLAYS, Scope.ALL])
+@pytest.mark.parametrize("asked_first", [False, True])
+def test_what_the_ledger_has_not_is_asked_about(scope: Scope, *, asked_first: bool) -> None:
+    m = Driver(ledger_scope=Scope.REPLAYS)
+    m.run(P1)
+    m.owed()
+    m.replay_to_the_end("r1", "p1")
+    with_scope(m, Scope.OFF)
+    committed_over(m, "e1")
+    with_scope(m, scope)
+    m.arrive("p2")
+    m.impact(footprint=footprint(ROW))
+    m.committed()
+    assert m.last(do.AskAgain).instance_id == "e1"
+    if asked_first:
+        told(m, P2)
+    if m.system.ledger.owed:
+        m.owed(Read(ROW, MASTER, writer_key("i0")))
+    if not asked_first:
+        told(m, P2)
+    assert states(m) == {P2.key: StaleState.STALE}
 
 
 def test_without_its_dataset_discovery_is_asked() -> None:
