@@ -155,6 +155,8 @@ class Stale(Struct, frozen=True):
     document_id: str = ""
     #: Commits that it may have missed: Discovery is asked about each once more, whether it names the unit.
     to_ask: tuple[MissedCommit, ...] = ()
+    #: API core refuses for good to call the computation finished: so it stays listed, however fresh it is.
+    hidden: bool = False
 
 
 @dataclass(slots=True)

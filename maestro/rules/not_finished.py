@@ -61,7 +61,7 @@ def committed(system: System, instance_id: str, branch: str, step: Step, *, read
         stale = system.ledger.stale[unit]
         missed = tuple(commit for commit in stale.missed if not _is_asked_about(system, commit.instance_id))
         if not missed:
-            staleness.take_off(system, unit, step)
+            staleness.fresh(system, unit, step)
         elif reads_are_kept and unit == (instance_id, branch) and all(commit.number for commit in missed):
             reads_wanted = True
         else:
@@ -102,4 +102,4 @@ def on_answered(system: System, question: MissedQuestion, fact: facts.AskedAgain
     elif left:
         staleness.await_question(system, stale, left, step)
     else:
-        staleness.take_off(system, question.unit, step)
+        staleness.fresh(system, question.unit, step)

@@ -50,7 +50,14 @@ def _missed_nothing(system: System, owed: Owed, step: Step) -> None:
     own = owed.instance_id == owed.unit[0]
     if own and known is not None and (known.to_ask or known.cause == NAMED_AGAIN):
         return
-    if not _stays_hidden(system, owed):
+    _found_fresh(system, owed, step)
+
+
+def _found_fresh(system: System, owed: Owed, step: Step) -> None:
+    known = system.ledger.stale.get(owed.unit)
+    if known is not None and _is_hidden(known, owed.instance_id):
+        fresh(system, owed.unit, step)
+    else:
         replayed(system, owed.unit, step, _began_after(system, owed))
 
 
@@ -60,17 +67,29 @@ def _began_after(system: System, owed: Owed) -> int:
 
 
 def not_visible(system: System, owner: Delivery | Document, instance_id: str, step: Step) -> None:
-    """API core refuses for good to call a committed instance finished. What is said of it already says more."""
+    """API core refuses for good to call a committed instance finished. What is said of it already says more for now."""
     unit = (instance_id, owner.branch)
-    if unit not in system.ledger.stale:
+    known = system.ledger.stale.get(unit)
+    if known is not None and known.instance_id == instance_id:
+        _change(system, structs.replace(known, hidden=True), step)
+    elif known is None:
         forking = isinstance(owner, Document) and owner.forking
         _note(system, Owed(0, instance_id, unit, forking, reads=True), StaleState.UNVERIFIED, step, cause=NOT_VISIBLE)
 
 
-def _stays_hidden(system: System, owed: Owed) -> bool:
-    """Whether it is listed because Discovery may never name this computation: that is so however fresh it is."""
-    known = system.ledger.stale.get(owed.unit)
-    return known is not None and known.cause == NOT_VISIBLE and known.instance_id == owed.instance_id
+def _is_hidden(known: Stale, instance_id: str) -> bool:
+    """Whether Discovery may never name this computation: that is so however fresh it is."""
+    return known.instance_id == instance_id and (known.hidden or known.cause == NOT_VISIBLE)
+
+
+def fresh(system: System, unit: UnitKey, step: Step) -> None:
+    """What was said of a unit is not so. It stays on the list when Discovery may never name it."""
+    known = system.ledger.stale[unit]
+    if not _is_hidden(known, known.instance_id):
+        take_off(system, unit, step)
+    elif known.cause != NOT_VISIBLE:
+        owed = Owed(0, known.instance_id, unit, known.forking, reads=True)
+        _note(system, owed, StaleState.UNVERIFIED, step, cause=NOT_VISIBLE)
 
 
 def _without_dataset(system: System, owed: Owed, candidates: tuple[MissedCommit, ...] | None, step: Step) -> None:
@@ -84,8 +103,8 @@ def _without_dataset(system: System, owed: Owed, candidates: tuple[MissedCommit,
     elif to_ask:
         _note(system, owed, StaleState.UNVERIFIED, step, cause=f"{NO_DATASET}; Discovery is asked what it missed")
         await_question(system, system.ledger.stale[owed.unit], to_ask, step)
-    elif not _stays_hidden(system, owed):
-        replayed(system, owed.unit, step, _began_after(system, owed))
+    else:
+        _found_fresh(system, owed, step)
 
 
 def forgotten(system: System, oldest: Oldest, step: Step) -> None:
@@ -179,9 +198,11 @@ def _put(system: System, stale: Stale, step: Step) -> None:
     """Put a new note on the list: it is the newest, whatever was said of its unit before."""
     book = system.ledger
     book.noted += 1
-    if stale.unit in book.stale:
+    known = book.stale.get(stale.unit)
+    if known is not None:
         book.take_off(stale.unit)
-    _change(system, structs.replace(stale, number=book.noted), step)
+    hidden = known is not None and _is_hidden(known, stale.instance_id)
+    _change(system, structs.replace(stale, number=book.noted, hidden=hidden), step)
     if len(book.stale) > KEPT:
         _let_one_leave(system, step)
     step.save(SaveBook(book))

@@ -7,11 +7,12 @@ import pytest
 
 from maestro.events import MASTER
 from maestro.rules import commands as do
-from maestro.rules import facts
+from maestro.rules import facts, staleness
 from maestro.rules.impact import Impacted, UnitKey
 from maestro.rules.ledger import Read, base_key, writer_key
-from maestro.rules.ledger_book import LatePolicy, Scope, StaleState
+from maestro.rules.ledger_book import LatePolicy, MissedCommit, Scope, StaleState
 from maestro.rules.rendering import document_json
+from maestro.rules.step import Step
 from tests.unit.rules.driver import P1, P2, Driver, footprint, origin
 
 ROW = base_key("conta", "7", "")
@@ -151,6 +152,42 @@ def test_where_the_ledger_has_the_commit_what_it_read_says_so() -> None:
         assert not m.asked(do.AskAgain)
         m.owed(Read(ROW, MASTER, writer_key(version)))
         assert {unit: found for unit, found in states(m).items() if unit[0] == name} == state
+
+
+def refused_for_good(m: Driver, name: str) -> None:
+    """API core refuses for good to call a committed instance finished."""
+    step = Step()
+    staleness.not_visible(m.system, m.delivery(name), name, step)
+    m.store.commit(m.repository.writes(step.saves), durable=True)
+
+
+@pytest.mark.parametrize("dataset", [False, True])
+def test_one_that_discovery_may_never_name_stays_listed_whatever_is_answered(*, dataset: bool) -> None:
+    m = Driver(ledger_scope=Scope.ALL if not dataset else Scope.OFF)
+    if dataset:
+        committed_over(m)
+        m.commit("p2")
+    else:
+        m.commit("i1")
+        m.owed(changed=(ROW,))
+        m.commit("p2")
+        owed = m.last(do.FetchOwed)
+        m.tell(facts.OwedFetched(owed.number, footprint(), None, candidates=(MissedCommit(1, "i1"),)))
+    refused_for_good(m, "p2")
+    m.restart()
+    told(m)
+    (one,) = m.system.ledger.stale.values()
+    assert (one.state, one.cause) == (StaleState.UNVERIFIED, staleness.NOT_VISIBLE)
+
+
+def test_one_that_may_never_be_named_and_is_stale_is_off_the_list_once_it_is_replayed(m: Driver) -> None:
+    committed_over(m)
+    m.commit("p2")
+    refused_for_good(m, "p2")
+    told(m, P2)
+    assert states(m) == {P2.key: StaleState.STALE}
+    staleness.replayed(m.system, P2.key, Step(), m.system.ledger.last)
+    assert states(m) == {}
 
 
 def with_scope(m: Driver, scope: Scope) -> None:
