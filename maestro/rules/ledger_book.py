@@ -157,6 +157,8 @@ class Stale(Struct, frozen=True):
     to_ask: tuple[MissedCommit, ...] = ()
     #: API core refuses for good to call the computation finished: so it stays listed, however fresh it is.
     hidden: bool = False
+    #: It may have missed more commits than are kept of one that is named before its own.
+    more: bool = False
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from msgspec import structs
 from maestro.rules import asking_again, facts, staleness
 from maestro.rules.document import Document
 from maestro.rules.impact import Impacted, Origin
-from maestro.rules.ledger_book import MissedCommit, MissedQuestion, StaleState
+from maestro.rules.ledger_book import MissedCommit, MissedQuestion
 from maestro.rules.state import System
 from maestro.rules.step import Step
 
@@ -33,18 +33,9 @@ def part(system: System, origins: Iterable[Origin]) -> tuple[tuple[Origin, ...],
 
 def note(system: System, named: Iterable[Impacted], instance_id: str, step: Step) -> None:
     """List the units that the data of `instance_id` impacts, and whose own commits are still to come."""
-    book = system.ledger
-    number = book.last + 1 if system.keeps_ledger else 0
+    number = system.ledger.last + 1 if system.keeps_ledger else 0
     for unit in named:
-        known = book.stale.get(unit.key)
-        before = known.missed if known is not None and known.state is StaleState.NOT_FINISHED else ()
-        if known is not None and (known.state is not StaleState.NOT_FINISHED or _names(before, instance_id)):
-            continue  # what is said of it says more, or it is said already
-        staleness.named_early(system, unit, (*before, MissedCommit(number, instance_id)), step)
-
-
-def _names(commits: Iterable[MissedCommit], instance_id: str) -> bool:
-    return any(commit.instance_id == instance_id for commit in commits)
+        staleness.named_early(system, unit, MissedCommit(number, instance_id), step)
 
 
 def listed(doc: Document, named: tuple[Impacted, ...]) -> bool:
@@ -60,10 +51,12 @@ def committed(system: System, instance_id: str, branch: str, step: Step, *, read
     for unit in system.ledger.not_finished.get(instance_id, ()):
         stale = system.ledger.stale[unit]
         missed = tuple(commit for commit in stale.missed if not _is_asked_about(system, commit.instance_id))
-        if not missed:
+        if not missed and not stale.more:
             staleness.fresh(system, unit, step)
         elif reads_are_kept and unit == (instance_id, branch) and all(commit.number for commit in missed):
             reads_wanted = True
+        elif stale.more:
+            staleness.too_many(system, stale, step)
         else:
             staleness.await_question(system, structs.replace(stale, missed=missed), missed, step)
     return reads_wanted

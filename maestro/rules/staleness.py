@@ -25,6 +25,9 @@ NO_DATASET: Final = "Process Memory has no dataset of it"
 NOT_VISIBLE: Final = "API core refuses to call it finished: Discovery may never name it"
 #: Said of a unit that Discovery names about a commit already made.
 NAMED_AGAIN: Final = "Discovery names it when asked again; it may have read the new version all the same"
+#: Commits that are kept of those that named a unit before its own; and what is said of one that more did.
+KEPT_EARLY: Final = 100
+TOO_MANY: Final = f"Discovery named it for more than {KEPT_EARLY} commits before its own: which it missed is not known"
 #: Commits that a note names.
 NAMED: Final = 10
 
@@ -48,7 +51,7 @@ def _missed_nothing(system: System, owed: Owed, step: Step) -> None:
     """A computation missed nothing that the ledger has. What Discovery is asked about, or was, it has not."""
     known = system.ledger.stale.get(owed.unit)
     own = owed.instance_id == owed.unit[0]
-    if own and known is not None and (known.to_ask or known.cause == NAMED_AGAIN):
+    if own and known is not None and (known.to_ask or known.cause in (NAMED_AGAIN, TOO_MANY)):
         return
     _found_fresh(system, owed, step)
 
@@ -95,6 +98,9 @@ def fresh(system: System, unit: UnitKey, step: Step) -> None:
 def _without_dataset(system: System, owed: Owed, candidates: tuple[MissedCommit, ...] | None, step: Step) -> None:
     """What it read is not known: Discovery is asked about the commits that it may have missed, if these are known."""
     known = system.ledger.stale.get(owed.unit)
+    if known is not None and known.more:
+        too_many(system, known, step)
+        return
     early = known.missed if known is not None and known.state is StaleState.NOT_FINISHED else ()
     also = tuple(commit for commit in candidates or () if commit.instance_id not in {one.instance_id for one in early})
     to_ask = (*early, *also)
@@ -149,10 +155,35 @@ def await_question(system: System, stale: Stale, to_ask: tuple[MissedCommit, ...
     _change(system, structs.replace(stale, to_ask=to_ask), step)
 
 
-def named_early(system: System, unit: Impacted, missed: tuple[MissedCommit, ...], step: Step) -> None:
-    """Discovery names a unit whose own commit is still to come."""
-    stale = Stale(0, unit.key, unit.forking, unit.instance_id, StaleState.NOT_FINISHED, system.now, missed)
-    _put(system, stale, step)
+def named_early(system: System, unit: Impacted, missed: MissedCommit, step: Step) -> None:
+    """Discovery names a unit whose own commit is still to come. What is said of it already may say more.
+
+    It keeps its place among the notes: one that is named again and again gives way to newer ones all the same.
+    """
+    known = system.ledger.stale.get(unit.key)
+    if known is None:
+        stale = Stale(0, unit.key, unit.forking, unit.instance_id, StaleState.NOT_FINISHED, system.now, (missed,))
+        _put(system, stale, step)
+    elif known.state is StaleState.NOT_FINISHED and missed.instance_id not in {one.instance_id for one in known.missed}:
+        named_again = _with(known, missed)
+        if named_again != known:
+            _change(system, named_again, step)
+
+
+def _with(known: Stale, missed: MissedCommit) -> Stale:
+    """Return a note with one more commit. Of too many those are kept that tell whether the ledger has them all."""
+    if len(known.missed) < KEPT_EARLY:
+        return structs.replace(known, missed=(*known.missed, missed))
+    kept = known.missed
+    if not missed.number and all(commit.number for commit in kept):
+        kept = (*kept[:-1], missed)
+    return structs.replace(known, missed=kept, more=True)
+
+
+def too_many(system: System, known: Stale, step: Step) -> None:
+    """More commits named a unit before its own than Discovery can be asked about."""
+    owed = Owed(0, known.instance_id, known.unit, known.forking, reads=True)
+    _note(system, owed, StaleState.UNVERIFIED, step, known.missed, TOO_MANY)
 
 
 def left_out(system: System, unit: UnitKey, instance_id: str, user: str, reason: str, step: Step) -> None:

@@ -190,6 +190,42 @@ def test_one_that_may_never_be_named_and_is_stale_is_off_the_list_once_it_is_rep
     assert states(m) == {}
 
 
+def test_of_very_many_commits_that_named_it_nobody_can_ask_about_each(m: Driver) -> None:
+    for nth in range(staleness.KEPT_EARLY + 20):
+        committed_over(m, f"e{nth}")
+    assert len(m.system.ledger.stale[P2.key].missed) == staleness.KEPT_EARLY
+    m.restart()
+    m.commit("p2")
+    assert not any(isinstance(command, do.AskAgain) for command in m.log)
+    (one,) = m.system.ledger.stale.values()
+    assert (one.state, one.cause) == (StaleState.UNVERIFIED, staleness.TOO_MANY)
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_where_the_ledger_has_them_all_what_it_read_says_so(*, gap: bool) -> None:
+    m = Driver(ledger_scope=Scope.ALL)
+    for nth in range(staleness.KEPT_EARLY + 20):
+        if nth == staleness.KEPT_EARLY + 10 and gap:
+            with_scope(m, Scope.OFF)
+        committed_over(m, f"e{nth}")
+        if m.system.ledger.owed:
+            m.owed()
+    with_scope(m, Scope.ALL)
+    m.arrive("p2")
+    m.impact(footprint=footprint())
+    m.committed()
+    m.owed(Read(ROW, MASTER, writer_key("e1")))
+    assert states(m) == ({P2.key: StaleState.UNVERIFIED} if gap else {})
+
+
+def test_one_that_is_named_again_and_again_keeps_its_place_among_the_notes(m: Driver) -> None:
+    committed_over(m, "e1")
+    staleness.left_out(m.system, P1.key, "p1", "ana", "", Step())
+    committed_over(m, "e2")
+    assert list(m.system.ledger.stale) == [P2.key, P1.key]
+    assert [one.instance_id for one in m.system.ledger.stale[P2.key].missed] == ["e1", "e2"]
+
+
 def with_scope(m: Driver, scope: Scope) -> None:
     """Restart with this scope of the ledger."""
     m.rules = replace(m.rules, ledger_scope=scope)
