@@ -203,6 +203,8 @@ class Book:
     stale_left: int = 0
     #: Of these, the units that were named before their own commits, by instance.
     not_finished: dict[str, list[UnitKey]] = field(default_factory=dict)
+    #: The same units by the instances whose commits named them.
+    named_by: dict[str, dict[UnitKey, None]] = field(default_factory=dict)
     #: Of all, those whose notes leave first, in order, when there are too many: what is to be replayed leaves last.
     may_leave: dict[UnitKey, None] = field(default_factory=dict)
     #: Those of which Discovery is to be asked now what they missed, in order.
@@ -220,7 +222,7 @@ class Book:
     def put(self, stale: Stale) -> None:
         """Put a note on the list, in the place of its unit's former one if there is one."""
         if stale.unit in self.stale:
-            self._forget_name(self.stale[stale.unit])
+            self._forget_names(self.stale[stale.unit])
         self.stale[stale.unit] = stale
         if stale.state is StaleState.STALE or stale.document_id:
             self.may_leave.pop(stale.unit, None)
@@ -228,20 +230,28 @@ class Book:
             self.may_leave[stale.unit] = None
         if stale.state is StaleState.NOT_FINISHED:
             self.not_finished.setdefault(stale.unit[0], []).append(stale.unit)
+            for commit in stale.missed:
+                self.named_by.setdefault(commit.instance_id, {})[stale.unit] = None
 
     def take_off(self, unit: UnitKey) -> Stale:
         """Take a unit off the list; return what was said of it."""
         stale = self.stale.pop(unit)
         self.may_leave.pop(unit, None)
-        self._forget_name(stale)
+        self._forget_names(stale)
         return stale
 
-    def _forget_name(self, stale: Stale) -> None:
-        if stale.state is StaleState.NOT_FINISHED:
-            units = self.not_finished[stale.unit[0]]
-            units.remove(stale.unit)
-            if not units:
-                del self.not_finished[stale.unit[0]]
+    def _forget_names(self, stale: Stale) -> None:
+        if stale.state is not StaleState.NOT_FINISHED:
+            return
+        units = self.not_finished[stale.unit[0]]
+        units.remove(stale.unit)
+        if not units:
+            del self.not_finished[stale.unit[0]]
+        for commit in stale.missed:
+            named = self.named_by[commit.instance_id]
+            del named[stale.unit]
+            if not named:
+                del self.named_by[commit.instance_id]
 
     @property
     def first_to_leave(self) -> UnitKey:

@@ -114,6 +114,7 @@ def event_committed(system: System, delivery: Delivery, step: Step) -> None:
             in_doubt_since=last,
         )  # fmt: skip
         _take_in(system, commit, step)
+    not_finished.made(system, delivery.instance_id, step)
 
 
 def held_committed(system: System, doc: Document, step: Step, *, in_doubt_since: int = -1) -> None:
@@ -127,6 +128,7 @@ def held_committed(system: System, doc: Document, step: Step, *, in_doubt_since:
         )  # fmt: skip
         _take_in(system, commit, step)
         doc.footprint = None
+    not_finished.made(system, doc.held_instance, step)
 
 
 def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> None:
@@ -140,6 +142,7 @@ def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> N
         doc.footprint = None
     else:
         staleness.replayed(system, unit.key, step, unit.logged)
+    not_finished.made(system, unit.result_instance, step)
 
 
 def doubtful_replay_committed(system: System, doubt: Doubt, generation: int, step: Step) -> None:
@@ -152,6 +155,7 @@ def doubtful_replay_committed(system: System, doubt: Doubt, generation: int, ste
         _take_in(system, commit, step)
     else:
         staleness.replayed(system, doubt.unit, step, doubt.logged)
+    not_finished.made(system, doubt.instance_id, step)
 
 
 def _take_in(system: System, commit: _Commit, step: Step) -> None:

@@ -155,6 +155,19 @@ def await_question(system: System, stale: Stale, to_ask: tuple[MissedCommit, ...
     _change(system, structs.replace(stale, to_ask=to_ask), step)
 
 
+def not_missed(system: System, unit: UnitKey, instance_id: str, step: Step) -> None:
+    """A commit that named a unit before its own is not made after all, or was not missed."""
+    known = system.ledger.stale[unit]
+    missed = tuple(commit for commit in known.missed if commit.instance_id != instance_id)
+    to_ask = tuple(commit for commit in known.to_ask if commit.instance_id != instance_id)
+    if not (missed or to_ask or known.more):
+        fresh(system, unit, step)
+        return
+    _change(system, structs.replace(known, missed=missed, to_ask=to_ask), step)
+    if to_ask:
+        system.ledger.to_ask[unit] = None
+
+
 def named_early(system: System, unit: Impacted, missed: MissedCommit, step: Step) -> None:
     """Discovery names a unit whose own commit is still to come. What is said of it already may say more.
 

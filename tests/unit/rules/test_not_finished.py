@@ -8,6 +8,7 @@ import pytest
 from maestro.events import MASTER
 from maestro.rules import commands as do
 from maestro.rules import facts, staleness
+from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.impact import Impacted, UnitKey
 from maestro.rules.ledger import Read, base_key, writer_key
 from maestro.rules.ledger_book import LatePolicy, MissedCommit, Scope, StaleState
@@ -224,6 +225,84 @@ def test_one_that_is_named_again_and_again_keeps_its_place_among_the_notes(m: Dr
     committed_over(m, "e2")
     assert list(m.system.ledger.stale) == [P2.key, P1.key]
     assert [one.instance_id for one in m.system.ledger.stale[P2.key].missed] == ["e1", "e2"]
+
+
+# --- what ends otherwise than by its commit ------------------------------------------------------------------------
+
+
+def one_more(m: Driver) -> None:
+    """P2 is committed, and a further event of it waits when Discovery names it; what named it is committed."""
+    m.commit("p2")
+    m.arrive("i1")
+    m.arrive("p2-again", instance="p2")
+    m.impact(P2)
+    m.origins()
+    m.committed()
+    assert states(m) == {P2.key: StaleState.NOT_FINISHED}
+    assert not any(isinstance(command, do.AskAgain) for command in m.log)
+
+
+def test_one_whose_further_event_fails_is_judged_as_its_earlier_one_left_it(m: Driver) -> None:
+    one_more(m)
+    m.judging_fails()
+    assert m.only(do.AskAgain).instance_id == "i1"
+    m.restart()
+    told(m, P2)
+    assert states(m) == {P2.key: StaleState.STALE}
+
+
+def test_one_whose_further_event_is_skipped_is_judged_as_its_earlier_one_left_it(m: Driver) -> None:
+    one_more(m)
+    m.impact(P1)
+    m.origins()
+    assert not m.asked(do.AskAgain)
+    m.skip()
+    assert m.only(do.AskAgain).instance_id == "i1"
+
+
+def test_one_that_is_committed_and_not_called_finished_is_judged_at_once(m: Driver) -> None:
+    m.commit("p2")
+    m.arrive("i1")
+    m.impact(P2)
+    m.origins((EARLY,))
+    assert not m.asked(do.AskAgain)
+    m.committed()
+    assert m.only(do.AskAgain).instance_id == "i1"
+    told(m, P2)
+    assert states(m) == {P2.key: StaleState.STALE}
+
+
+@pytest.mark.parametrize("committed_before", [False, True])
+def test_a_commit_that_is_refused_was_missed_by_nobody(m: Driver, *, committed_before: bool) -> None:
+    if committed_before:
+        m.commit("p2")
+    committed_over(m, "e0")
+    if committed_before:
+        told(m)
+    m.arrive("i1")
+    m.impact(P2)
+    m.origins((EARLY,))
+    m.refused()
+    if committed_before:
+        assert states(m) == {}
+        return
+    m.restart()
+    m.commit("p2")
+    assert m.last(do.AskAgain).instance_id == "e0"
+    told(m)
+    assert states(m) == {}
+    assert not m.asked(do.AskAgain)
+
+
+def test_a_commit_in_doubt_may_have_been_missed(m: Driver) -> None:
+    m.arrive("i1")
+    m.impact(P2)
+    m.origins((EARLY,))
+    m.commit_ends(CommitEnd.LOST)
+    m.settles(Finding.UNPROVABLE)
+    assert states(m) == {P2.key: StaleState.NOT_FINISHED}
+    m.commit("p2")
+    assert m.last(do.AskAgain).instance_id == "i1"
 
 
 def with_scope(m: Driver, scope: Scope) -> None:
