@@ -215,6 +215,9 @@ class Book:
     late_token: int = 0
     #: Number of the entry being fetched; -1: the oldest entries are being looked for; 0: nothing is. Not stored.
     fetching: int = 0
+    #: Looks for the oldest entries that failed in a row; while it is not due the next one waits. Not stored.
+    looks_failed: int = 0
+    look_put_off: bool = False
     #: The entry whose fetching an event waits for, and the one that takes longer. Not stored.
     waited_for: int = 0
     slow: int = 0

@@ -17,10 +17,13 @@ from maestro.rules.doubt import Doubt
 from maestro.rules.impact import LEDGER, Impacted, UnitKey
 from maestro.rules.ledger import Footprint
 from maestro.rules.ledger_book import HELD_ALONE_LIMIT, Entry, MissedCommit, Owed, Scope
+from maestro.rules.outage import pause
 from maestro.rules.state import System
 from maestro.rules.step import DropEntry, SaveBook, SaveEntry, SaveOwed, Step
 from maestro.rules.unit import Unit
 
+#: Key of the wake-up that is due when the oldest entries are to be looked for again.
+OLDEST: Final = "oldest"
 #: Seconds that an event waits for what is owed before it is asked whether it has to.
 AT_ONCE: Final = 0.1
 
@@ -89,9 +92,12 @@ def takes_longer(system: System, step: Step) -> bool:
     return bool(oldest) and book.slow == oldest
 
 
-def on_woken(system: System, _key: str, _step: Step) -> None:
-    """An event has waited for a while: `advance` of the judging slot follows each fact."""
-    system.ledger.slow = system.ledger.waited_for
+def on_woken(system: System, key: str, _step: Step) -> None:
+    """An event has waited for a while, or a look that failed is due again: `advance` follows each fact."""
+    if key == OLDEST:
+        system.ledger.look_put_off = False
+    else:
+        system.ledger.slow = system.ledger.waited_for
 
 
 def event_committed(system: System, delivery: Delivery, step: Step) -> None:
@@ -185,7 +191,7 @@ def advance(system: System, step: Step) -> None:
         owed = next(iter(book.owed.values()))
         book.fetching = owed.number
         step.do(do.FetchOwed(owed.number))
-    elif book.size > system.rules.ledger_rows:
+    elif book.size > system.rules.ledger_rows and not book.look_put_off:
         book.fetching = -1
         step.do(do.FindOldestEntries(book.size - system.rules.ledger_rows))
 
@@ -218,6 +224,12 @@ def on_oldest_entries_found(system: System, fact: facts.OldestEntriesFound, step
     """The oldest entries leave; of the units whose reads go with them nothing is remembered."""
     book = system.ledger
     book.fetching = 0
+    if fact.problem:
+        book.look_put_off = True
+        step.do(do.WakeAt(do.Topic.OWED, OLDEST, system.now + pause(book.looks_failed)))
+        book.looks_failed += 1
+        return
+    book.looks_failed = 0
     for oldest in fact.entries:
         book.size -= oldest.size
         if oldest.unit is not None:

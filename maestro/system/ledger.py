@@ -148,22 +148,21 @@ class Ledger:
                 found.append(MissedCommit(number, log["instance"], log["generation"]))
         return None
 
-    def fetched(
+    async def fetched(
         self,
         owed: Owed,
-        footprint: Footprint | None,
+        footprint: Footprint,
         reads: Reads | None,
-        missed_rows: tuple[Missed, ...],
-        overlooked: tuple[Reader, ...] = (),
         candidates: tuple[MissedCommit, ...] | None = None,
     ) -> facts.OwedFetched:
-        """Return the fact that everything is known about an entry."""
+        """Return the fact that everything is known about an entry, with what the ledger says of it."""
+        missed_rows = await self.missed(owed, reads)
+        own = await self.not_overtaken(owed, footprint)
+        overlooked = await self.overlooked(owed, own)
         replaces = ledger_records.replaced(self._store, owed.unit) if reads is not None else None
         missed_commits = self._commits(one.number for one in missed_rows if not one.overwrite)
         overwritten = self._commits(one.number for one in missed_rows if one.overwrite)
-        return facts.OwedFetched(
-            owed.number, footprint, reads, missed_commits, overwritten, replaces, overlooked, candidates
-        )
+        return facts.OwedFetched(owed.number, own, reads, missed_commits, overwritten, replaces, overlooked, candidates)
 
     def _commits(self, numbers: Iterable[int]) -> tuple[MissedCommit, ...]:
         found = []

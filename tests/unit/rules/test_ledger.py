@@ -368,6 +368,31 @@ def test_the_oldest_entries_leave_when_there_are_too_many_rows() -> None:
     assert len(list(it.store.rows("ledger_log"))) == len(list(it.store.rows("ledger_units"))) == 2
 
 
+def test_a_look_for_the_oldest_entries_that_fails_is_repeated_later() -> None:
+    it = Driver(ledger_scope=Scope.ALL, ledger_rows=2)
+    it.arrive("i1")
+    it.impact(footprint=footprint(ROW))
+    it.committed()
+    it.owed(Read(ROW, MASTER, A))
+    pauses = []
+    for _ in range(2):
+        size = it.system.ledger.size
+        it.tell(facts.OldestEntriesFound(problem="the store: damaged"))
+        assert it.system.ledger.size == size > 2
+        assert not it.asked(do.FindOldestEntries)
+        due = it.only(do.WakeAt)
+        pauses.append(due.at - it.now)
+        it.commit("i2" if len(pauses) == 1 else "i3")
+        assert it.asked(do.FetchOwed)
+        it.owed()
+        assert not it.asked(do.FindOldestEntries)
+        it.tell(facts.Woken(due.topic, due.key))
+        it.only(do.FindOldestEntries)
+    assert pauses[1] > pauses[0] > 0.0
+    it.oldest_found()
+    assert it.system.ledger.size <= 2
+
+
 def test_off_asks_and_keeps_nothing() -> None:
     it = Driver()
     it.run(P1)
