@@ -29,6 +29,7 @@ class Topic(StrEnum):
     #: Stale units were gathered for a while.
     LATE = "late"
     #: What is owed to the ledger has been fetched for a while: an event may be asked whether it has to wait for it.
+    #: Or a look for the ledger's oldest entries failed a while ago.
     OWED = "owed"
     #: To look whether an instance is finished; to try again to set it so; to put a doubtful question again.
     LOOK = "look"

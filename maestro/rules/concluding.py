@@ -136,7 +136,7 @@ def _settle_document(system: System, doubt: Doubt, doc: Document, step: Step) ->
         if made:
             drop_texts(system, doc.held_instance, doc, step)
             visibility.owe(system, doc, step)
-            remembering.held_committed(system, doc, step)
+            remembering.held_committed(system, doc, step, in_doubt_since=doubt.last)
     elif made and doubt.use is Use.REPLAY and doubt.unit[0]:
         remembering.doubtful_replay_committed(system, doubt, doc.generation, step)
     if doubt.use is Use.REPLAY and doc.current is not None and doubt.is_about(doc.current):
@@ -318,6 +318,7 @@ def word_on_case(system: System, case: Case, word: str, step: Step) -> None:
 def _leave_in_doubt(system: System, case: Case, step: Step) -> Doubt:
     """No proof is possible: a person has the word."""
     doubt = as_doubt(system, case)
+    doubt.last = system.ledger.last
     if case.use is Use.EVENT:
         system.deliveries[case.key].doubt = doubt.key
     system.doubts[doubt.key] = doubt

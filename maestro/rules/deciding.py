@@ -10,6 +10,7 @@ from maestro.rules import (
     ending,
     facts,
     late,
+    not_finished,
     opening,
     preview,
     resolving,
@@ -165,6 +166,7 @@ def _skip(system: System, doc: Document, user: str, reason: str, step: Step, cau
         staleness.accept(system, doc.id, user, reason, step)
     else:
         tell_status(system, doc.held_instance, opening.STATUS_SKIPPED, step)
+        not_finished.ended(system, doc.held_instance, step, skipped=True)
 
 
 def _as_previewed(doc: Document, fact: facts.Approved | facts.Skipped, step: Step) -> bool:

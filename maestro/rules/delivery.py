@@ -85,7 +85,7 @@ class Delivery(Struct):
     heard: bool = False
     #: The gateway's calls that asked for it (not stored).
     calls: list[str] = field(default_factory=list)
-    #: It came back from an error queue, after events with greater numbers may have been committed (not stored).
+    #: It came back from an error queue, after events with greater numbers may have been committed.
     redriven: bool = False
     #: Which rows its commit changes, once they were asked for (not stored: they are asked for again).
     footprint: Footprint | None = None

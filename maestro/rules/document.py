@@ -154,6 +154,8 @@ class Document:
     revision: int = 0
     #: The number under which its skipped event was taken in again; 0: it was not.
     reconsidered: int = 0
+    #: Of a late one: notes of its units left the list, so of one that is on it no more nobody knows why.
+    unlisted: bool = False
     ending: Ending | None = None
     #: The notification still owed to the Event Manager after the end: "finished", "droping" or none.
     announce: str = ""

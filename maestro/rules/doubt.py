@@ -142,6 +142,8 @@ class Doubt(Struct):
     unit: UnitKey = ("", "")
     forking: bool = False
     logged: int = 0
+    #: The ledger's last entry when it was left: later ones are of later commits; -1: it is not known.
+    last: int = -1
     #: Nothing of it was under way at Domain any more; of one that was given up by hand perhaps it was.
     ended: bool = True
 

@@ -176,9 +176,13 @@ class LateOriginsFetched(Struct, frozen=True):
 
 
 class OldestEntriesFound(Struct, frozen=True):
-    """The oldest entries of the ledger, which take at least as many rows as there are too many."""
+    """The oldest entries of the ledger, which take at least as many rows as there are too many.
 
-    entries: tuple[Oldest, ...]
+    A `problem`: the store could not be asked.
+    """
+
+    entries: tuple[Oldest, ...] = ()
+    problem: str = ""
 
 
 class FollowingKnown(Struct, frozen=True):

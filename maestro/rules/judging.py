@@ -27,6 +27,7 @@ from maestro.rules.outbox import drop_texts
 from maestro.rules.settling import (
     COMMITTED,
     answer,
+    fail_caller,
     finish,
     give_up,
 )
@@ -252,9 +253,6 @@ def fail(system: System, delivery: Delivery, cause: str, step: Step) -> None:
     outage.over(system, JUDGING)
     _release(system, delivery)
     if delivery.has_caller and not delivery.waited and not delivery.refs:
-        delivery.verdict, delivery.reason = Verdict.ERROR, cause
-        system.failed(delivery.instance_id, cause, system.now)
-        finish(system, delivery, step)
-        answer(delivery, step, Code.FAILED, message=cause)
+        fail_caller(system, delivery, cause, step)
     else:
         give_up(system, delivery, cause, step)

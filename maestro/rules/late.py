@@ -146,7 +146,10 @@ def keep_only(system: System, doc: Document, seen: frozenset[UnitKey], step: Ste
 def drop_replayed(system: System, doc: Document, step: Step) -> None:
     """At the approval, and at the first start: leave out what was replayed since: it is not stale any more."""
     if doc.late and not any(unit.sends or unit.state is UnitState.DONE for unit in doc.order):
-        stale = {one.unit for one in system.ledger.stale.values() if one.document_id == doc.id}
+        listed = system.ledger.stale
+        stale = {one.unit for one in listed.values() if one.document_id == doc.id}
+        if doc.unlisted:
+            stale |= doc.units.keys() - listed.keys()
         left = [unit for unit in doc.order if unit.key in stale or unit.state is UnitState.LEFT_OUT]
         if len(left) < doc.total:
             _replace(doc, left, step)

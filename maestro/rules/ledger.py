@@ -11,13 +11,13 @@ Two questions are answered here: whom a commit impacts (`affected`, before it is
 (`missed`, after its commit).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from maestro.events import MASTER
 from maestro.rules.impact import BOTH, Impacted, UnitKey
@@ -58,6 +58,17 @@ class Footprint(Struct, frozen=True):
     created: int = 0
     #: Number of the entry up to which the ledger was whole when it was asked whom the commit impacts; 0: it was not.
     asked: int = 0
+    #: Rows that it changed, and a later commit did since: these are not among `changed`.
+    overtaken: int = 0
+
+    def without(self, keys: Container[int], branch: str) -> "Footprint":
+        """Return it without these copies, which later commits changed."""
+        left = tuple(
+            (where, tuple(base for base in bases if row_key(base, where or branch) not in keys))
+            for where, bases in self.changed
+        )
+        gone = sum(len(bases) for _, bases in self.changed) - sum(len(bases) for _, bases in left)
+        return structs.replace(self, changed=left, overtaken=gone)
 
     def rows(self, branch: str) -> Iterator[tuple[int, str]]:
         """Yield (base key, branch) of each row that a commit on `branch` changes or destroys."""

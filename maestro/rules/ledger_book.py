@@ -54,6 +54,8 @@ class Owed(Struct, frozen=True):
     since: int = 0
     #: The ledger was whole up to this entry when it was asked whom it impacts: what later ones read is looked at again.
     asked: int = 0
+    #: It was left in doubt when that entry was the last: later ones are of later commits; -1: it was not.
+    in_doubt_since: int = -1
     #: When it was recorded (seconds since the epoch); 0: before that was kept.
     at: float = 0.0
     #: What it changed; None: it is to be fetched, too. Not stored.
@@ -153,6 +155,10 @@ class Stale(Struct, frozen=True):
     document_id: str = ""
     #: Commits that it may have missed: Discovery is asked about each once more, whether it names the unit.
     to_ask: tuple[MissedCommit, ...] = ()
+    #: API core refuses for good to call the computation finished: so it stays listed, however fresh it is.
+    hidden: bool = False
+    #: It may have missed more commits than are kept of one that is named before its own.
+    more: bool = False
 
 
 @dataclass(slots=True)
@@ -197,6 +203,10 @@ class Book:
     stale_left: int = 0
     #: Of these, the units that were named before their own commits, by instance.
     not_finished: dict[str, list[UnitKey]] = field(default_factory=dict)
+    #: The same units by the instances whose commits named them.
+    named_by: dict[str, dict[UnitKey, None]] = field(default_factory=dict)
+    #: Of all, those whose notes leave first, in order, when there are too many: what is to be replayed leaves last.
+    may_leave: dict[UnitKey, None] = field(default_factory=dict)
     #: Those of which Discovery is to be asked now what they missed, in order.
     to_ask: dict[UnitKey, None] = field(default_factory=dict)
     #: When the gathering of stale units ends (seconds since the epoch), and the token of what is asked then; 0: not.
@@ -205,9 +215,51 @@ class Book:
     late_token: int = 0
     #: Number of the entry being fetched; -1: the oldest entries are being looked for; 0: nothing is. Not stored.
     fetching: int = 0
+    #: Looks for the oldest entries that failed in a row; while it is not due the next one waits. Not stored.
+    looks_failed: int = 0
+    look_put_off: bool = False
     #: The entry whose fetching an event waits for, and the one that takes longer. Not stored.
     waited_for: int = 0
     slow: int = 0
+
+    def put(self, stale: Stale) -> None:
+        """Put a note on the list, in the place of its unit's former one if there is one."""
+        if stale.unit in self.stale:
+            self._forget_names(self.stale[stale.unit])
+        self.stale[stale.unit] = stale
+        if stale.state is StaleState.STALE or stale.document_id:
+            self.may_leave.pop(stale.unit, None)
+        else:
+            self.may_leave[stale.unit] = None
+        if stale.state is StaleState.NOT_FINISHED:
+            self.not_finished.setdefault(stale.unit[0], []).append(stale.unit)
+            for commit in stale.missed:
+                self.named_by.setdefault(commit.instance_id, {})[stale.unit] = None
+
+    def take_off(self, unit: UnitKey) -> Stale:
+        """Take a unit off the list; return what was said of it."""
+        stale = self.stale.pop(unit)
+        self.may_leave.pop(unit, None)
+        self._forget_names(stale)
+        return stale
+
+    def _forget_names(self, stale: Stale) -> None:
+        if stale.state is not StaleState.NOT_FINISHED:
+            return
+        units = self.not_finished[stale.unit[0]]
+        units.remove(stale.unit)
+        if not units:
+            del self.not_finished[stale.unit[0]]
+        for commit in stale.missed:
+            named = self.named_by[commit.instance_id]
+            del named[stale.unit]
+            if not named:
+                del self.named_by[commit.instance_id]
+
+    @property
+    def first_to_leave(self) -> UnitKey:
+        """The unit whose note leaves when there are too many."""
+        return next(iter(self.may_leave or self.stale))
 
     @property
     def whole(self) -> int:

@@ -17,25 +17,30 @@ from maestro.rules.doubt import Doubt
 from maestro.rules.impact import LEDGER, Impacted, UnitKey
 from maestro.rules.ledger import Footprint
 from maestro.rules.ledger_book import HELD_ALONE_LIMIT, Entry, MissedCommit, Owed, Scope
+from maestro.rules.outage import pause
 from maestro.rules.state import System
 from maestro.rules.step import DropEntry, SaveBook, SaveEntry, SaveOwed, Step
 from maestro.rules.unit import Unit
 
+#: Key of the wake-up that is due when the oldest entries are to be looked for again.
+OLDEST: Final = "oldest"
 #: Seconds that an event waits for what is owed before it is asked whether it has to.
 AT_ONCE: Final = 0.1
 
 
-class _Commit(Struct, frozen=True):
+class _Commit(Struct, frozen=True, kw_only=True):
     """One commit that was made just now."""
 
     instance_id: str
     unit: UnitKey
-    forking: bool
     footprint: Footprint | None
-    generation: int
-    since: int
     #: What the computation read is to be known as well.
-    reads: bool
+    reads: bool = True
+    #: As of `Owed`.
+    forking: bool = False
+    generation: int = 0
+    since: int = 0
+    in_doubt_since: int = -1
 
 
 def open_ledger(system: System, step: Step) -> None:
@@ -87,9 +92,12 @@ def takes_longer(system: System, step: Step) -> bool:
     return bool(oldest) and book.slow == oldest
 
 
-def on_woken(system: System, _key: str, _step: Step) -> None:
-    """An event has waited for a while: `advance` of the judging slot follows each fact."""
-    system.ledger.slow = system.ledger.waited_for
+def on_woken(system: System, key: str, _step: Step) -> None:
+    """An event has waited for a while, or a look that failed is due again: `advance` follows each fact."""
+    if key == OLDEST:
+        system.ledger.look_put_off = False
+    else:
+        system.ledger.slow = system.ledger.waited_for
 
 
 def event_committed(system: System, delivery: Delivery, step: Step) -> None:
@@ -105,40 +113,55 @@ def event_committed(system: System, delivery: Delivery, step: Step) -> None:
         # A run beside it has asked whom its next commit impacts, and may not have been told of this one.
         out_of_turn = out_of_turn or any(doc.has_asked for doc in system.live.values())
         unit = (delivery.instance_id, delivery.branch)
-        _take_in(system, _Commit(delivery.instance_id, unit, False, delivery.footprint, 0, 0, out_of_turn), step)  # noqa: FBT003 - a field
+        doubt = system.doubts.get(delivery.doubt)
+        last = doubt.last if doubt is not None else -1
+        commit = _Commit(
+            instance_id=delivery.instance_id, unit=unit, footprint=delivery.footprint, reads=out_of_turn,
+            in_doubt_since=last,
+        )  # fmt: skip
+        _take_in(system, commit, step)
+    not_finished.made(system, delivery.instance_id, step)
 
 
-def held_committed(system: System, doc: Document, step: Step) -> None:
-    """Take in the held commit of a run."""
+def held_committed(system: System, doc: Document, step: Step, *, in_doubt_since: int = -1) -> None:
+    """Take in the held commit of a run; one that was in doubt may have been made as long ago as that entry."""
     not_finished.committed(system, doc.held_instance, doc.branch, step, reads_are_kept=system.keeps_ledger)
     if system.keeps_ledger:
         unit = (doc.held_instance, doc.branch)
-        _take_in(system, _Commit(doc.held_instance, unit, doc.forking, doc.footprint, 0, 0, reads=True), step)
+        commit = _Commit(
+            instance_id=doc.held_instance, unit=unit, footprint=doc.footprint, forking=doc.forking,
+            in_doubt_since=in_doubt_since,
+        )  # fmt: skip
+        _take_in(system, commit, step)
         doc.footprint = None
+    not_finished.made(system, doc.held_instance, step)
 
 
 def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> None:
     """Take in the commit of a replay: what it read takes the place of what its unit read before."""
     if system.keeps_ledger:
-        _take_in(
-            system,
-            _Commit(
-                unit.result_instance, unit.key, unit.forking, doc.footprint, doc.generation, unit.logged, reads=True
-            ),
-            step,
-        )
+        commit = _Commit(
+            instance_id=unit.result_instance, unit=unit.key, footprint=doc.footprint, forking=unit.forking,
+            generation=doc.generation, since=unit.logged,
+        )  # fmt: skip
+        _take_in(system, commit, step)
         doc.footprint = None
     else:
         staleness.replayed(system, unit.key, step, unit.logged)
+    not_finished.made(system, unit.result_instance, step)
 
 
 def doubtful_replay_committed(system: System, doubt: Doubt, generation: int, step: Step) -> None:
     """Take in the commit of a replay that was in doubt, and was made: its run has ended since."""
     if system.keeps_ledger:
-        commit = _Commit(doubt.instance_id, doubt.unit, doubt.forking, None, generation, doubt.logged, reads=True)
+        commit = _Commit(
+            instance_id=doubt.instance_id, unit=doubt.unit, footprint=None, forking=doubt.forking,
+            generation=generation, since=doubt.logged, in_doubt_since=doubt.last,
+        )  # fmt: skip
         _take_in(system, commit, step)
     else:
         staleness.replayed(system, doubt.unit, step, doubt.logged)
+    not_finished.made(system, doubt.instance_id, step)
 
 
 def _take_in(system: System, commit: _Commit, step: Step) -> None:
@@ -150,7 +173,7 @@ def _take_in(system: System, commit: _Commit, step: Step) -> None:
     asked = commit.footprint.asked if commit.footprint is not None else 0
     owed = Owed(
         book.last, commit.instance_id, commit.unit, commit.forking, commit.reads, commit.generation, commit.since,
-        asked, system.now, commit.footprint,
+        asked, commit.in_doubt_since, system.now, commit.footprint,
     )  # fmt: skip
     if owed.incomplete:
         book.owed[owed.number] = owed
@@ -168,7 +191,7 @@ def advance(system: System, step: Step) -> None:
         owed = next(iter(book.owed.values()))
         book.fetching = owed.number
         step.do(do.FetchOwed(owed.number))
-    elif book.size > system.rules.ledger_rows:
+    elif book.size > system.rules.ledger_rows and not book.look_put_off:
         book.fetching = -1
         step.do(do.FindOldestEntries(book.size - system.rules.ledger_rows))
 
@@ -185,7 +208,10 @@ def on_owed_fetched(system: System, fact: facts.OwedFetched, step: Step) -> None
     for reader in fact.overlooked:
         commit = MissedCommit(owed.number, owed.instance_id, owed.generation)
         staleness.overlooked(system, reader, commit, step)
-    _write(system, Entry(owed, fact.footprint, fact.reads, fact.replaces), step)
+    footprint = fact.footprint
+    if fact.problem and owed.in_doubt_since < 0:
+        footprint = owed.footprint  # what was fetched in vain is something else
+    _write(system, Entry(owed, footprint, fact.reads, fact.replaces), step)
 
 
 def _write(system: System, entry: Entry, step: Step) -> None:
@@ -198,6 +224,12 @@ def on_oldest_entries_found(system: System, fact: facts.OldestEntriesFound, step
     """The oldest entries leave; of the units whose reads go with them nothing is remembered."""
     book = system.ledger
     book.fetching = 0
+    if fact.problem:
+        book.look_put_off = True
+        step.do(do.WakeAt(do.Topic.OWED, OLDEST, system.now + pause(book.looks_failed)))
+        book.looks_failed += 1
+        return
+    book.looks_failed = 0
     for oldest in fact.entries:
         book.size -= oldest.size
         if oldest.unit is not None:

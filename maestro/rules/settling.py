@@ -4,7 +4,7 @@ from itertools import islice
 
 from maestro.messages.answers import Code
 from maestro.rules import commands as do
-from maestro.rules import facts
+from maestro.rules import facts, not_finished
 from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.identity import fingerprint_of
 from maestro.rules.outbox import add_outbox_message
@@ -68,6 +68,7 @@ def reject(system: System, delivery: Delivery, reason: str, step: Step) -> None:
     """Give the verdict `error`: to the error queue, and tell a caller."""
     delivery.verdict, delivery.reason = Verdict.ERROR, reason
     system.failed(delivery.instance_id, reason, system.now)
+    not_finished.ended(system, delivery.instance_id, step)
     step.save(SaveDelivery(delivery))
     dead_letter(delivery, step)
     answer(delivery, step, Code.FAILED, message=reason)
@@ -77,6 +78,7 @@ def fail_caller(system: System, delivery: Delivery, reason: str, step: Step) -> 
     """Give the verdict `error` to a sync persist: its caller is told, and has the event; it goes to no error queue."""
     delivery.verdict, delivery.reason = Verdict.ERROR, reason
     system.failed(delivery.instance_id, reason, system.now)
+    not_finished.ended(system, delivery.instance_id, step)
     finish(system, delivery, step)
     answer(delivery, step, Code.FAILED, message=reason)
 

@@ -14,15 +14,20 @@ from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.impact import Impacted, UnitKey
 from maestro.rules.ledger import Reader
-from maestro.rules.ledger_book import Book, LatePolicy, MissedCommit, Oldest, Owed, Stale, StaleState
+from maestro.rules.ledger_book import LatePolicy, MissedCommit, Oldest, Owed, Stale, StaleState
 from maestro.rules.state import System
 from maestro.rules.status import Status
-from maestro.rules.step import DropStale, SaveBook, SaveStale, Step
+from maestro.rules.step import DropStale, SaveBook, SaveDocument, SaveStale, Step
 
-#: Notes that are kept; of more the oldest leave, and are counted.
+#: Notes that are kept; of more one leaves for each, the oldest of what nobody is to replay first, and is counted.
 KEPT: Final = 10_000
 NO_DATASET: Final = "Process Memory has no dataset of it"
 NOT_VISIBLE: Final = "API core refuses to call it finished: Discovery may never name it"
+#: Said of a unit that Discovery names about a commit already made.
+NAMED_AGAIN: Final = "Discovery names it when asked again; it may have read the new version all the same"
+#: Commits that are kept of those that named a unit before its own; and what is said of one that more did.
+KEPT_EARLY: Final = 100
+TOO_MANY: Final = f"Discovery named it for more than {KEPT_EARLY} commits before its own: which it missed is not known"
 #: Commits that a note names.
 NAMED: Final = 10
 
@@ -38,7 +43,24 @@ def judge(system: System, owed: Owed, fact: facts.OwedFetched, step: Step) -> No
         gather(system, step)
     elif fact.overwritten:
         _note(system, owed, StaleState.OVERWRITE, step, fact.overwritten)
-    elif not _stays_hidden(system, owed):
+    else:
+        _missed_nothing(system, owed, step)
+
+
+def _missed_nothing(system: System, owed: Owed, step: Step) -> None:
+    """A computation missed nothing that the ledger has. What Discovery is asked about, or was, it has not."""
+    known = system.ledger.stale.get(owed.unit)
+    own = owed.instance_id == owed.unit[0]
+    if own and known is not None and (known.to_ask or known.cause in (NAMED_AGAIN, TOO_MANY)):
+        return
+    _found_fresh(system, owed, step)
+
+
+def _found_fresh(system: System, owed: Owed, step: Step) -> None:
+    known = system.ledger.stale.get(owed.unit)
+    if known is not None and _is_hidden(known, owed.instance_id):
+        fresh(system, owed.unit, step)
+    else:
         replayed(system, owed.unit, step, _began_after(system, owed))
 
 
@@ -48,22 +70,37 @@ def _began_after(system: System, owed: Owed) -> int:
 
 
 def not_visible(system: System, owner: Delivery | Document, instance_id: str, step: Step) -> None:
-    """API core refuses for good to call a committed instance finished. What is said of it already says more."""
+    """API core refuses for good to call a committed instance finished. What is said of it already says more for now."""
     unit = (instance_id, owner.branch)
-    if unit not in system.ledger.stale:
+    known = system.ledger.stale.get(unit)
+    if known is not None and known.instance_id == instance_id:
+        _change(system, structs.replace(known, hidden=True), step)
+    elif known is None:
         forking = isinstance(owner, Document) and owner.forking
         _note(system, Owed(0, instance_id, unit, forking, reads=True), StaleState.UNVERIFIED, step, cause=NOT_VISIBLE)
 
 
-def _stays_hidden(system: System, owed: Owed) -> bool:
-    """Whether it is listed because Discovery may never name this computation: that is so however fresh it is."""
-    known = system.ledger.stale.get(owed.unit)
-    return known is not None and known.cause == NOT_VISIBLE and known.instance_id == owed.instance_id
+def _is_hidden(known: Stale, instance_id: str) -> bool:
+    """Whether Discovery may never name this computation: that is so however fresh it is."""
+    return known.instance_id == instance_id and (known.hidden or known.cause == NOT_VISIBLE)
+
+
+def fresh(system: System, unit: UnitKey, step: Step) -> None:
+    """What was said of a unit is not so. It stays on the list when Discovery may never name it."""
+    known = system.ledger.stale[unit]
+    if not _is_hidden(known, known.instance_id):
+        take_off(system, unit, step)
+    elif known.cause != NOT_VISIBLE:
+        owed = Owed(0, known.instance_id, unit, known.forking, reads=True)
+        _note(system, owed, StaleState.UNVERIFIED, step, cause=NOT_VISIBLE)
 
 
 def _without_dataset(system: System, owed: Owed, candidates: tuple[MissedCommit, ...] | None, step: Step) -> None:
     """What it read is not known: Discovery is asked about the commits that it may have missed, if these are known."""
     known = system.ledger.stale.get(owed.unit)
+    if known is not None and known.more:
+        too_many(system, known, step)
+        return
     early = known.missed if known is not None and known.state is StaleState.NOT_FINISHED else ()
     also = tuple(commit for commit in candidates or () if commit.instance_id not in {one.instance_id for one in early})
     to_ask = (*early, *also)
@@ -72,8 +109,8 @@ def _without_dataset(system: System, owed: Owed, candidates: tuple[MissedCommit,
     elif to_ask:
         _note(system, owed, StaleState.UNVERIFIED, step, cause=f"{NO_DATASET}; Discovery is asked what it missed")
         await_question(system, system.ledger.stale[owed.unit], to_ask, step)
-    elif not _stays_hidden(system, owed):
-        replayed(system, owed.unit, step, _began_after(system, owed))
+    else:
+        _found_fresh(system, owed, step)
 
 
 def forgotten(system: System, oldest: Oldest, step: Step) -> None:
@@ -114,15 +151,52 @@ def named_late(system: System, unit: Impacted, missed_instance: str, step: Step,
 
 def await_question(system: System, stale: Stale, to_ask: tuple[MissedCommit, ...], step: Step) -> None:
     """Have Discovery asked whether a unit missed these commits: its own is made."""
-    system.ledger.stale[stale.unit] = asking = structs.replace(stale, to_ask=to_ask)
     system.ledger.to_ask[stale.unit] = None
-    step.save(SaveStale(asking))
+    _change(system, structs.replace(stale, to_ask=to_ask), step)
 
 
-def named_early(system: System, unit: Impacted, missed: tuple[MissedCommit, ...], step: Step) -> None:
-    """Discovery names a unit whose own commit is still to come."""
-    stale = Stale(0, unit.key, unit.forking, unit.instance_id, StaleState.NOT_FINISHED, system.now, missed)
-    _put(system, stale, step)
+def not_missed(system: System, unit: UnitKey, instance_id: str, step: Step) -> None:
+    """A commit that named a unit before its own is not made after all, or was not missed."""
+    known = system.ledger.stale[unit]
+    missed = tuple(commit for commit in known.missed if commit.instance_id != instance_id)
+    to_ask = tuple(commit for commit in known.to_ask if commit.instance_id != instance_id)
+    if not (missed or to_ask or known.more):
+        fresh(system, unit, step)
+        return
+    _change(system, structs.replace(known, missed=missed, to_ask=to_ask), step)
+    if to_ask:
+        system.ledger.to_ask[unit] = None
+
+
+def named_early(system: System, unit: Impacted, missed: MissedCommit, step: Step) -> None:
+    """Discovery names a unit whose own commit is still to come. What is said of it already may say more.
+
+    It keeps its place among the notes: one that is named again and again gives way to newer ones all the same.
+    """
+    known = system.ledger.stale.get(unit.key)
+    if known is None:
+        stale = Stale(0, unit.key, unit.forking, unit.instance_id, StaleState.NOT_FINISHED, system.now, (missed,))
+        _put(system, stale, step)
+    elif known.state is StaleState.NOT_FINISHED and missed.instance_id not in {one.instance_id for one in known.missed}:
+        named_again = _with(known, missed)
+        if named_again != known:
+            _change(system, named_again, step)
+
+
+def _with(known: Stale, missed: MissedCommit) -> Stale:
+    """Return a note with one more commit. Of too many those are kept that tell whether the ledger has them all."""
+    if len(known.missed) < KEPT_EARLY:
+        return structs.replace(known, missed=(*known.missed, missed))
+    kept = known.missed
+    if not missed.number and all(commit.number for commit in kept):
+        kept = (*kept[:-1], missed)
+    return structs.replace(known, missed=kept, more=True)
+
+
+def too_many(system: System, known: Stale, step: Step) -> None:
+    """More commits named a unit before its own than Discovery can be asked about."""
+    owed = Owed(0, known.instance_id, known.unit, known.forking, reads=True)
+    _note(system, owed, StaleState.UNVERIFIED, step, known.missed, TOO_MANY)
 
 
 def left_out(system: System, unit: UnitKey, instance_id: str, user: str, reason: str, step: Step) -> None:
@@ -134,15 +208,12 @@ def accept(system: System, document_id: str, user: str, reason: str, step: Step)
     """Somebody decided that the units of a late reprocessing stay as they are."""
     for stale in [one for one in system.ledger.stale.values() if one.document_id == document_id]:
         accepted = structs.replace(stale, state=StaleState.ACCEPTED, user=user, reason=reason, document_id="")
-        system.ledger.stale[stale.unit] = accepted
-        step.save(SaveStale(accepted))
+        _change(system, accepted, step)
 
 
 def assign(system: System, unit: UnitKey, document_id: str, step: Step) -> None:
     """A late reprocessing is to replay the unit; without an id none is any more."""
-    stale = structs.replace(system.ledger.stale[unit], document_id=document_id)
-    system.ledger.stale[unit] = stale
-    step.save(SaveStale(stale))
+    _change(system, structs.replace(system.ledger.stale[unit], document_id=document_id), step)
 
 
 def gather(system: System, step: Step, since: float | None = None) -> None:
@@ -168,29 +239,37 @@ def _note(
 
 
 def _put(system: System, stale: Stale, step: Step) -> None:
+    """Put a new note on the list: it is the newest, whatever was said of its unit before."""
     book = system.ledger
     book.noted += 1
-    if stale.unit in book.stale:
-        _forget(book, stale.unit)
-    book.stale[stale.unit] = numbered = structs.replace(stale, number=book.noted)
-    if stale.state is StaleState.NOT_FINISHED:
-        book.not_finished.setdefault(stale.unit[0], []).append(stale.unit)
-    step.save(SaveStale(numbered), SaveBook(book))
+    known = book.stale.get(stale.unit)
+    if known is not None:
+        book.take_off(stale.unit)
+    hidden = known is not None and _is_hidden(known, stale.instance_id)
+    _change(system, structs.replace(stale, number=book.noted, hidden=hidden), step)
     if len(book.stale) > KEPT:
-        book.stale_left += 1
-        take_off(system, next(iter(book.stale)), step)
+        _let_one_leave(system, step)
+    step.save(SaveBook(book))
+
+
+def _change(system: System, stale: Stale, step: Step) -> None:
+    system.ledger.put(stale)
+    step.save(SaveStale(stale))
+
+
+def _let_one_leave(system: System, step: Step) -> None:
+    """Let a note leave for a newer one. The reprocessing that is to replay its unit replays it all the same."""
+    book = system.ledger
+    book.stale_left += 1
+    unit = book.first_to_leave
+    doc = system.documents.get(book.stale[unit].document_id)
+    if doc is not None and not doc.unlisted:
+        doc.unlisted = True
+        step.save(SaveDocument(doc))
+    take_off(system, unit, step)
 
 
 def take_off(system: System, unit: UnitKey, step: Step) -> None:
     """Take a unit off the list."""
-    _forget(system.ledger, unit)
+    system.ledger.take_off(unit)
     step.save(DropStale(unit))
-
-
-def _forget(book: Book, unit: UnitKey) -> None:
-    if book.stale.pop(unit).state is StaleState.NOT_FINISHED:
-        units = [one for one in book.not_finished[unit[0]] if one != unit]
-        if units:
-            book.not_finished[unit[0]] = units
-        else:
-            del book.not_finished[unit[0]]

@@ -45,6 +45,21 @@ class Ledger:
         found = await self._affected(footprint, branch)
         return tuple(Impacted(*one.unit, one.forking, named=LEDGER) for one in found)
 
+    async def not_overtaken(self, owed: Owed, footprint: Footprint) -> Footprint:
+        """Return what a commit changed without what later ones did: only one that was in doubt can have been overtaken.
+
+        These rows keep their last commit. All who read them were compared with that.
+        """
+        if owed.in_doubt_since < 0:
+            return footprint
+        self._store_all()
+        later: set[int] = set()
+        for some in _slices(sorted(footprint.keys(owed.branch))):
+            lasts = self._store.last_writes(some).items()
+            later |= {row for row, last in lasts if last.number > owed.in_doubt_since}
+            await asyncio.sleep(0)
+        return footprint.without(later, owed.branch)
+
     async def overlooked(self, owed: Owed, footprint: Footprint) -> tuple[Reader, ...]:
         """Return who read what a commit changed, before it, and came after the question whom it impacts."""
         own = writer_key(owed.instance_id)
@@ -99,13 +114,17 @@ class Ledger:
         lasts: dict[int, Last] = {}
         keys = {key for read in reads.rows for key in (read.row, row_key(read.base, owed.branch))}
         for some in _slices(sorted(keys)):
-            found = self._store.last_writes(some).items()
-            lasts |= {row: Last(*last) for row, last in found if last.number > owed.since}
+            writes = self._store.last_writes(some).items()
+            lasts |= {row: Last(*last) for row, last in writes if last.number > owed.since}
             await asyncio.sleep(0)
-        return missed(reads.rows, owed.branch, owed.instance_id, lasts)
+        found = missed(reads.rows, owed.branch, owed.instance_id, lasts)
+        if owed.in_doubt_since < 0:
+            return found
+        # What it wrote while it was in doubt replaced nothing of a later commit.
+        return tuple(one for one in found if not (one.overwrite and one.number > owed.in_doubt_since))
 
     async def candidates(self, owed: Owed, timestamp: str) -> tuple[MissedCommit, ...] | None:
-        """Return the commits of others that changed rows since a computation began, newest first.
+        """Return the commits of others that changed rows since a computation began, or may have, newest first.
 
         `timestamp`: of its origin event; one ahead of our clock is taken for as much earlier, and a second more. None:
         it does not parse, or the log does not reach back so far, or there are too many to ask about.
@@ -124,26 +143,26 @@ class Ledger:
                 return None
             if log["at"] < since:
                 return tuple(found)
-            if log["instance"] != owed.instance_id and log["size"] - log["reads"] > 1:
+            changes = log["size"] - log["reads"] > 1 or log.get("more", False)
+            if changes and log["instance"] != owed.instance_id:
                 found.append(MissedCommit(number, log["instance"], log["generation"]))
         return None
 
-    def fetched(
+    async def fetched(
         self,
         owed: Owed,
-        footprint: Footprint | None,
+        footprint: Footprint,
         reads: Reads | None,
-        missed_rows: tuple[Missed, ...],
-        overlooked: tuple[Reader, ...] = (),
         candidates: tuple[MissedCommit, ...] | None = None,
     ) -> facts.OwedFetched:
-        """Return the fact that everything is known about an entry."""
+        """Return the fact that everything is known about an entry, with what the ledger says of it."""
+        missed_rows = await self.missed(owed, reads)
+        own = await self.not_overtaken(owed, footprint)
+        overlooked = await self.overlooked(owed, own)
         replaces = ledger_records.replaced(self._store, owed.unit) if reads is not None else None
         missed_commits = self._commits(one.number for one in missed_rows if not one.overwrite)
         overwritten = self._commits(one.number for one in missed_rows if one.overwrite)
-        return facts.OwedFetched(
-            owed.number, footprint, reads, missed_commits, overwritten, replaces, overlooked, candidates
-        )
+        return facts.OwedFetched(owed.number, own, reads, missed_commits, overwritten, replaces, overlooked, candidates)
 
     def _commits(self, numbers: Iterable[int]) -> tuple[MissedCommit, ...]:
         found = []

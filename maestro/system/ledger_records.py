@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from maestro.rules.ledger import writer_key
-from maestro.rules.ledger_book import Book, Entry, Oldest, Owed, Replaced, Stale, StaleState
+from maestro.rules.ledger_book import Book, Entry, Oldest, Owed, Replaced, Stale
 from maestro.rules.step import DropEntry, DropStale, SaveBook, SaveEntry, SaveOwed, SaveStale
 from maestro.store.base import LEDGER_READS, LEDGER_WRITES, Delete, Put, Store, Write
 
@@ -29,6 +29,8 @@ def writes(save: LedgerSave) -> list[Write]:
         case SaveOwed(owed):
             debt = {"instance": owed.instance_id, "unit": owed.unit, "forking": owed.forking, "reads": owed.reads}
             debt |= {"generation": owed.generation, "since": owed.since, "asked": owed.asked, "at": owed.at}
+            if owed.in_doubt_since >= 0:
+                debt["in_doubt_since"] = owed.in_doubt_since
             return [Put(OWED, key(owed.number), debt)]
         case SaveEntry(entry):
             return _entry(entry)
@@ -76,6 +78,8 @@ def _entry(entry: Entry) -> list[Write]:
         "generation": of.generation, "at": of.at,
         "created": entry.reads.created if entry.reads else entry.footprint.created if entry.footprint else 0,
     }  # fmt: skip
+    if entry.footprint is None or entry.footprint.overtaken:
+        log["more"] = True  # it changed rows, or may have, that it does not take
     writes: list[Write] = [Put(LOG, number, log)]
     if of.incomplete:
         writes.append(Delete(OWED, number))
@@ -105,10 +109,8 @@ def load(store: Store, book: Book) -> None:
         book.begun, book.last, book.size = row["begun"], row["last"], row["size"]
         book.noted, book.stale_left = row["noted"], row["left"]
     stale = [msgspec.convert(row, Stale) for _, row in store.rows(STALE)]
-    book.stale = {one.unit: one for one in sorted(stale, key=lambda one: one.number)}
-    for one in book.stale.values():
-        if one.state is StaleState.NOT_FINISHED:
-            book.not_finished.setdefault(one.unit[0], []).append(one.unit)
+    for one in sorted(stale, key=lambda one: one.number):
+        book.put(one)
         if one.to_ask:
             book.to_ask[one.unit] = None
     for number, found in store.rows(OWED):
@@ -122,6 +124,7 @@ def load(store: Store, book: Book) -> None:
             found["generation"],
             found["since"],
             found["asked"],
+            found.get("in_doubt_since", -1),
             found.get("at", 0.0),
         )
 

@@ -301,7 +301,7 @@ def _file(system: System, delivery: Delivery) -> None:
         system.unfinished.append(delivery)
 
 
-def _delivery(delivery: Delivery) -> dict[str, Any]:  # noqa: C901 - each is written only when it says something
+def _delivery(delivery: Delivery) -> dict[str, Any]:  # noqa: C901, PLR0912 - each is written only when it says something
     fields: dict[str, Any] = {
         "key": delivery.key, "instance": delivery.instance_id, "name": delivery.name, "branch": delivery.branch,
         "tag": delivery.tag, "at": delivery.admitted_at, "verdict": delivery.verdict,
@@ -320,6 +320,8 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:  # noqa: C901 - each is wri
         fields["stored"] = True
     if delivery.reason:
         fields["reason"] = delivery.reason
+    if delivery.redriven:
+        fields["redriven"] = True
     if delivery.doubt:
         fields["doubt"] = delivery.doubt
     if delivery.sight:
@@ -340,7 +342,7 @@ def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
         done=row.get("done", False), waited=row.get("waited", False), parked=row.get("parked", False),
         replay=row.get("replay", False), not_begun=row.get("not_begun", False), stored=row.get("stored", False),
         doubt=row.get("doubt", ""), sight=Sight(row.get("sight", "")), text_late=row.get("text_late", False),
-        reprocessing=row.get("reprocessing", ""), done_at=row.get("done_at", 0.0),
+        reprocessing=row.get("reprocessing", ""), done_at=row.get("done_at", 0.0), redriven=row.get("redriven", False),
     )  # fmt: skip
 
 
@@ -348,7 +350,7 @@ _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "lin
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
 _OPTIONAL = ("held_stored", "cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered",
-             "kept", "outdated", "held_named_by", "sight", "text_late", "late", "generation")  # fmt: skip
+             "kept", "outdated", "held_named_by", "sight", "text_late", "late", "generation", "unlisted")  # fmt: skip
 
 
 #: One call each for all fields: a header is saved with each replay.

@@ -351,9 +351,7 @@ class SiblingCalls:
         if owed.reads and reads is None:
             origin = await self._platform.process_memory.origin(owed.instance_id)
             candidates = await self._ledger.candidates(owed, origin.timestamp if origin is not None else "")
-        missed = await self._ledger.missed(owed, reads)
-        overlooked = await self._ledger.overlooked(owed, footprint)
-        return self._ledger.fetched(owed, footprint, reads, missed, overlooked, candidates)
+        return await self._ledger.fetched(owed, footprint, reads, candidates)
 
     async def _fetch_late_origins(self, command: do.FetchLateOrigins) -> Fact:
         origins = await self._asking.origins(command.units)
@@ -398,5 +396,5 @@ def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noq
         case do.FetchLateOrigins(token=token):
             return facts.LateOriginsFetched(token, problem=cause)
         case do.FindOldestEntries():
-            return facts.OldestEntriesFound(())
+            return facts.OldestEntriesFound(problem=cause)
     raise AssertionError(command)

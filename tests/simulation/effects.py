@@ -379,9 +379,7 @@ class Effects(Wire):
         def fetched() -> facts.OwedFetched:
             footprint = owed.footprint or self.siblings.footprint_of(instance)
             reads = self.siblings.data.reads(instance) if owed.reads else None
-            missed = drive(self._ledger.missed(owed, reads))
-            overlooked = drive(self._ledger.overlooked(owed, footprint))
-            return self._ledger.fetched(owed, footprint, reads, missed, overlooked)
+            return drive(self._ledger.fetched(owed, footprint, reads))
 
         self._call(fetched)
 

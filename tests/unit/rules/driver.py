@@ -161,9 +161,7 @@ class Driver:
             return self.tell(facts.OwedFetched(entry.number, problem=problem))
         ledger = Ledger(self.store, lambda: None)
         read = Reads(reads) if entry.reads else None
-        missed = drive(ledger.missed(entry, read))
-        rows = entry.footprint or footprint(*changed)
-        return self.tell(ledger.fetched(entry, rows, read, missed, drive(ledger.overlooked(entry, rows))))
+        return self.tell(drive(ledger.fetched(entry, entry.footprint or footprint(*changed), read)))
 
     def named(self, *changed: int, branch: str = "master") -> list[UnitKey]:
         """Whom the ledger says that a commit impacts."""

@@ -9,12 +9,12 @@ import pytest
 from maestro.events import MASTER
 from maestro.messages.answers import Code
 from maestro.rules import commands as do
-from maestro.rules import facts
+from maestro.rules import facts, staleness
 from maestro.rules.document import Document
 from maestro.rules.doubt import CommitEnd, Finding, Word
 from maestro.rules.impact import Impacted, Origin, UnitKey
 from maestro.rules.ledger import Read, Reads, base_key, writer_key
-from maestro.rules.ledger_book import LatePolicy, MissedCommit, Scope, StaleState
+from maestro.rules.ledger_book import LatePolicy, MissedCommit, Oldest, Scope, StaleState
 from maestro.rules.preview import digest
 from maestro.rules.staleness import named_late
 from maestro.rules.status import Status
@@ -203,6 +203,28 @@ def test_a_replay_whose_commit_was_in_doubt_takes_the_place_of_its_unit() -> Non
     assert it.named(base_key("conta", "c2", "")) == [("p1", MASTER)]
 
 
+def test_what_was_in_doubt_has_its_place_in_the_log_where_it_was_left() -> None:
+    it = driver(late_policy=LatePolicy.REPORT)
+    other = base_key("conta", "c2", "")
+    it.arrive("e")
+    it.impact(footprint=footprint(ROW, other))
+    it.commit_ends(CommitEnd.LOST)
+    it.settles(Finding.UNPROVABLE)
+    commit(it, "b", changed=(ROW,))
+    commit(it, "v", Read(ROW, MASTER, writer_key("b")))
+    commit(it, "w", Read(other, MASTER, A))
+    [doubt] = it.system.open_doubts
+    it.tell(facts.DoubtResolved(doubt.key, Word.MADE, "ana", it.ticket(), "looked"))
+    it.restart()
+    it.owed(Read(ROW, MASTER, A, wrote=True), changed=(ROW, other))
+
+    assert states(it) == {("w", MASTER): StaleState.STALE}
+    commit(it, "newest", Read(ROW, MASTER, writer_key("b")), Read(other, MASTER, writer_key("e")))
+    assert ("newest", MASTER) not in states(it)
+    commit(it, "older", Read(ROW, MASTER, writer_key("e")))
+    assert states(it)["older", MASTER] is StaleState.STALE
+
+
 def test_without_a_dataset_it_is_never_called_fresh() -> None:
     it = driver()
     it.arrive("w")
@@ -247,6 +269,33 @@ def test_without_a_dataset_discovery_is_asked_about_each_commit_since_it_began()
     (one,) = it.system.ledger.stale.values()
     assert (one.state, [commit.instance_id for commit in one.missed]) == (StaleState.STALE, ["c0"])
     assert "may have read the new version" in one.cause
+
+
+def test_a_commit_whose_rows_are_not_known_may_have_been_missed() -> None:
+    it = driver(late_policy=LatePolicy.REPORT)
+    commit(it, "c", changed=(ROW,))
+    it.now += 100.0
+    origin = before_last(it, 0.0)
+    it.arrive("x")
+    it.impact(footprint=footprint(ROW))
+    it.restart()
+    it.proof(Finding.ROWS)
+    it.owed(problem="domain: answered 500")
+    it.arrive("w")
+    it.impact(footprint=footprint())
+    it.committed()
+    owed = it.system.ledger.owed[it.last(do.FetchOwed).number]
+    candidates = asyncio.run(Ledger(it.store, lambda: None).candidates(owed, origin))
+    assert [one.instance_id for one in candidates or ()] == ["x"]
+
+
+def test_what_a_commit_changed_is_kept_though_what_it_read_cannot_be_had() -> None:
+    it = driver()
+    it.arrive("c")
+    it.impact(footprint=footprint(ROW))
+    it.committed()
+    it.owed(problem="process memory: answered 500")
+    assert it.store.last_writes([ROW])[ROW].writer == writer_key("c")
 
 
 def test_one_that_none_of_these_impacts_is_fresh() -> None:
@@ -611,3 +660,40 @@ def test_a_debt_that_is_paid_is_not_owed_after_a_restart() -> None:
     it.restart()
     assert not it.system.ledger.owed
     assert it.system.ledger.size == size
+
+
+# --- too many notes ------------------------------------------------------------------------------------------------
+
+
+def forgotten(it: Driver, count: int) -> None:
+    """Entries leave a full ledger: of the units whose reads go with them nothing is remembered."""
+    left = (Oldest(10**6 + nth, 0, (f"o{nth}", MASTER), False, f"o{nth}") for nth in range(count))  # noqa: FBT003
+    it.tell(facts.OldestEntriesFound(tuple(left)))
+
+
+def test_of_too_many_notes_those_leave_first_that_nobody_is_to_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staleness, "KEPT", 5)
+    it = driver()
+    stale(it, "p1", "p2")
+    gathered(it)
+    stale(it, "p3")
+    forgotten(it, 5)
+
+    assert [unit for unit, _ in it.system.ledger.stale] == ["p1", "p2", "p3", "o3", "o4"]
+    assert it.system.ledger.stale_left == 3
+    it.approve("late1")
+    it.start()
+    assert [unit.instance_id for unit in late(it).order] == ["p1", "p2"]
+
+
+def test_what_has_left_the_list_is_replayed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staleness, "KEPT", 2)
+    it = driver()
+    stale(it, "p1", "p2")
+    gathered(it)
+    stale(it, "p3")
+    assert [unit for unit, _ in it.system.ledger.stale] == ["p2", "p3"]
+    it.restart()
+    it.approve("late1")
+    it.start()
+    assert [unit.instance_id for unit in late(it).order] == ["p1", "p2"]

@@ -114,7 +114,8 @@ def _compute(
     found = [(row, world.copy(row, branch), world.version(row, branch)) for row in seen]
     world.read[unit, branch] = (found, set(wrote))
     step = Step()
-    commit = remembering._Commit(instance, (unit, branch), False, footprint(*map(_base, wrote)), 0, 0, True)  # noqa: FBT003
+    rows = footprint(*map(_base, wrote))
+    commit = remembering._Commit(instance_id=instance, unit=(unit, branch), footprint=rows)
     remembering._take_in(driver.system, commit, step)
     remembering.advance(driver.system, step)
     driver.log += step.commands
@@ -322,6 +323,21 @@ def test_an_event_that_waited_owes_what_it_read(it: Driver) -> None:
     assert (owed.instance_id, owed.reads) == ("w1", True)
 
 
+@pytest.mark.parametrize("crash", [False, True])
+def test_an_event_that_came_back_owes_what_it_read_after_a_crash_too(it: Driver, *, crash: bool) -> None:
+    after_a_run(it)
+    it.arrive("w1", redriven=True)
+    it.impact(footprint=footprint())
+    if crash:
+        it.restart()
+        it.proof(Finding.ROWS)
+    else:
+        it.committed()
+
+    owed = next(iter(it.system.ledger.owed.values()))
+    assert (owed.instance_id, owed.reads) == ("w1", True)
+
+
 def test_after_a_crash_between_verdict_and_commit_the_rows_are_asked_for(it: Driver) -> None:
     after_a_run(it)
     it.arrive("i5")
@@ -350,6 +366,31 @@ def test_the_oldest_entries_leave_when_there_are_too_many_rows() -> None:
     assert sorted(it.store.last_writes(rows)) == sorted(rows[2:])
     assert [reading.row for reading in it.store.readings(rows)] == rows[2:]
     assert len(list(it.store.rows("ledger_log"))) == len(list(it.store.rows("ledger_units"))) == 2
+
+
+def test_a_look_for_the_oldest_entries_that_fails_is_repeated_later() -> None:
+    it = Driver(ledger_scope=Scope.ALL, ledger_rows=2)
+    it.arrive("i1")
+    it.impact(footprint=footprint(ROW))
+    it.committed()
+    it.owed(Read(ROW, MASTER, A))
+    pauses = []
+    for _ in range(2):
+        size = it.system.ledger.size
+        it.tell(facts.OldestEntriesFound(problem="the store: damaged"))
+        assert it.system.ledger.size == size > 2
+        assert not it.asked(do.FindOldestEntries)
+        due = it.only(do.WakeAt)
+        pauses.append(due.at - it.now)
+        it.commit("i2" if len(pauses) == 1 else "i3")
+        assert it.asked(do.FetchOwed)
+        it.owed()
+        assert not it.asked(do.FindOldestEntries)
+        it.tell(facts.Woken(due.topic, due.key))
+        it.only(do.FindOldestEntries)
+    assert pauses[1] > pauses[0] > 0.0
+    it.oldest_found()
+    assert it.system.ledger.size <= 2
 
 
 def test_off_asks_and_keeps_nothing() -> None:

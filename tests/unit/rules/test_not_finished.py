@@ -7,11 +7,13 @@ import pytest
 
 from maestro.events import MASTER
 from maestro.rules import commands as do
-from maestro.rules import facts
+from maestro.rules import facts, staleness
+from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.impact import Impacted, UnitKey
 from maestro.rules.ledger import Read, base_key, writer_key
-from maestro.rules.ledger_book import LatePolicy, Scope, StaleState
+from maestro.rules.ledger_book import LatePolicy, MissedCommit, Scope, StaleState
 from maestro.rules.rendering import document_json
+from maestro.rules.step import Step
 from tests.unit.rules.driver import P1, P2, Driver, footprint, origin
 
 ROW = base_key("conta", "7", "")
@@ -33,9 +35,9 @@ def held_for_one_of_two(m: Driver) -> None:
     m.origins((origin(P1), EARLY))
 
 
-def committed_over(m: Driver) -> None:
+def committed_over(m: Driver, name: str = "i1") -> None:
     """Discovery names only what is not finished: nothing is held."""
-    m.arrive("i1")
+    m.arrive(name)
     m.impact(P2)
     m.origins((EARLY,))
     m.committed()
@@ -151,6 +153,186 @@ def test_where_the_ledger_has_the_commit_what_it_read_says_so() -> None:
         assert not m.asked(do.AskAgain)
         m.owed(Read(ROW, MASTER, writer_key(version)))
         assert {unit: found for unit, found in states(m).items() if unit[0] == name} == state
+
+
+def refused_for_good(m: Driver, name: str) -> None:
+    """API core refuses for good to call a committed instance finished."""
+    step = Step()
+    staleness.not_visible(m.system, m.delivery(name), name, step)
+    m.store.commit(m.repository.writes(step.saves), durable=True)
+
+
+@pytest.mark.parametrize("dataset", [False, True])
+def test_one_that_discovery_may_never_name_stays_listed_whatever_is_answered(*, dataset: bool) -> None:
+    m = Driver(ledger_scope=Scope.ALL if not dataset else Scope.OFF)
+    if dataset:
+        committed_over(m)
+        m.commit("p2")
+    else:
+        m.commit("i1")
+        m.owed(changed=(ROW,))
+        m.commit("p2")
+        owed = m.last(do.FetchOwed)
+        m.tell(facts.OwedFetched(owed.number, footprint(), None, candidates=(MissedCommit(1, "i1"),)))
+    refused_for_good(m, "p2")
+    m.restart()
+    told(m)
+    (one,) = m.system.ledger.stale.values()
+    assert (one.state, one.cause) == (StaleState.UNVERIFIED, staleness.NOT_VISIBLE)
+
+
+def test_one_that_may_never_be_named_and_is_stale_is_off_the_list_once_it_is_replayed(m: Driver) -> None:
+    committed_over(m)
+    m.commit("p2")
+    refused_for_good(m, "p2")
+    told(m, P2)
+    assert states(m) == {P2.key: StaleState.STALE}
+    staleness.replayed(m.system, P2.key, Step(), m.system.ledger.last)
+    assert states(m) == {}
+
+
+def test_of_very_many_commits_that_named_it_nobody_can_ask_about_each(m: Driver) -> None:
+    for nth in range(staleness.KEPT_EARLY + 20):
+        committed_over(m, f"e{nth}")
+    assert len(m.system.ledger.stale[P2.key].missed) == staleness.KEPT_EARLY
+    m.restart()
+    m.commit("p2")
+    assert not any(isinstance(command, do.AskAgain) for command in m.log)
+    (one,) = m.system.ledger.stale.values()
+    assert (one.state, one.cause) == (StaleState.UNVERIFIED, staleness.TOO_MANY)
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_where_the_ledger_has_them_all_what_it_read_says_so(*, gap: bool) -> None:
+    m = Driver(ledger_scope=Scope.ALL)
+    for nth in range(staleness.KEPT_EARLY + 20):
+        if nth == staleness.KEPT_EARLY + 10 and gap:
+            with_scope(m, Scope.OFF)
+        committed_over(m, f"e{nth}")
+        if m.system.ledger.owed:
+            m.owed()
+    with_scope(m, Scope.ALL)
+    m.arrive("p2")
+    m.impact(footprint=footprint())
+    m.committed()
+    m.owed(Read(ROW, MASTER, writer_key("e1")))
+    assert states(m) == ({P2.key: StaleState.UNVERIFIED} if gap else {})
+
+
+def test_one_that_is_named_again_and_again_keeps_its_place_among_the_notes(m: Driver) -> None:
+    committed_over(m, "e1")
+    staleness.left_out(m.system, P1.key, "p1", "ana", "", Step())
+    committed_over(m, "e2")
+    assert list(m.system.ledger.stale) == [P2.key, P1.key]
+    assert [one.instance_id for one in m.system.ledger.stale[P2.key].missed] == ["e1", "e2"]
+
+
+# --- what ends otherwise than by its commit ------------------------------------------------------------------------
+
+
+def one_more(m: Driver) -> None:
+    """P2 is committed, and a further event of it waits when Discovery names it; what named it is committed."""
+    m.commit("p2")
+    m.arrive("i1")
+    m.arrive("p2-again", instance="p2")
+    m.impact(P2)
+    m.origins()
+    m.committed()
+    assert states(m) == {P2.key: StaleState.NOT_FINISHED}
+    assert not any(isinstance(command, do.AskAgain) for command in m.log)
+
+
+def test_one_whose_further_event_fails_is_judged_as_its_earlier_one_left_it(m: Driver) -> None:
+    one_more(m)
+    m.judging_fails()
+    assert m.only(do.AskAgain).instance_id == "i1"
+    m.restart()
+    told(m, P2)
+    assert states(m) == {P2.key: StaleState.STALE}
+
+
+def test_one_whose_further_event_is_skipped_is_judged_as_its_earlier_one_left_it(m: Driver) -> None:
+    one_more(m)
+    m.impact(P1)
+    m.origins()
+    assert not m.asked(do.AskAgain)
+    m.skip()
+    assert m.only(do.AskAgain).instance_id == "i1"
+
+
+def test_one_that_is_committed_and_not_called_finished_is_judged_at_once(m: Driver) -> None:
+    m.commit("p2")
+    m.arrive("i1")
+    m.impact(P2)
+    m.origins((EARLY,))
+    assert not m.asked(do.AskAgain)
+    m.committed()
+    assert m.only(do.AskAgain).instance_id == "i1"
+    told(m, P2)
+    assert states(m) == {P2.key: StaleState.STALE}
+
+
+@pytest.mark.parametrize("committed_before", [False, True])
+def test_a_commit_that_is_refused_was_missed_by_nobody(m: Driver, *, committed_before: bool) -> None:
+    if committed_before:
+        m.commit("p2")
+    committed_over(m, "e0")
+    if committed_before:
+        told(m)
+    m.arrive("i1")
+    m.impact(P2)
+    m.origins((EARLY,))
+    m.refused()
+    if committed_before:
+        assert states(m) == {}
+        return
+    m.restart()
+    m.commit("p2")
+    assert m.last(do.AskAgain).instance_id == "e0"
+    told(m)
+    assert states(m) == {}
+    assert not m.asked(do.AskAgain)
+
+
+def test_a_commit_in_doubt_may_have_been_missed(m: Driver) -> None:
+    m.arrive("i1")
+    m.impact(P2)
+    m.origins((EARLY,))
+    m.commit_ends(CommitEnd.LOST)
+    m.settles(Finding.UNPROVABLE)
+    assert states(m) == {P2.key: StaleState.NOT_FINISHED}
+    m.commit("p2")
+    assert m.last(do.AskAgain).instance_id == "i1"
+
+
+def with_scope(m: Driver, scope: Scope) -> None:
+    """Restart with this scope of the ledger."""
+    m.rules = replace(m.rules, ledger_scope=scope)
+    m.restart()
+    m.tell(facts.WaitQueueDrained())
+
+
+@pytest.mark.parametrize("scope", [Scope.REPLAYS, Scope.ALL])
+@pytest.mark.parametrize("asked_first", [False, True])
+def test_what_the_ledger_has_not_is_asked_about(scope: Scope, *, asked_first: bool) -> None:
+    m = Driver(ledger_scope=Scope.REPLAYS)
+    m.run(P1)
+    m.owed()
+    m.replay_to_the_end("r1", "p1")
+    with_scope(m, Scope.OFF)
+    committed_over(m, "e1")
+    with_scope(m, scope)
+    m.arrive("p2")
+    m.impact(footprint=footprint(ROW))
+    m.committed()
+    assert m.last(do.AskAgain).instance_id == "e1"
+    if asked_first:
+        told(m, P2)
+    if m.system.ledger.owed:
+        m.owed(Read(ROW, MASTER, writer_key("i0")))
+    if not asked_first:
+        told(m, P2)
+    assert states(m) == {P2.key: StaleState.STALE}
 
 
 def test_without_its_dataset_discovery_is_asked() -> None:

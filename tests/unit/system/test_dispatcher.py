@@ -2,11 +2,17 @@
 
 from pathlib import Path
 
-from maestro.rules.commands import Command
-from maestro.rules.facts import Fact
+from maestro.rules.commands import Command, FindOldestEntries
+from maestro.rules.facts import Fact, OldestEntriesFound
 from maestro.settings.model import HttpSettings, Settings
 from maestro.system.service import SystemService
 from maestro.system.sibling_calls import _failure
+
+
+def test_a_look_that_fails_does_not_say_that_the_ledger_is_empty() -> None:
+    assert _failure(FindOldestEntries(rows=3), "the store is damaged") == OldestEntriesFound(
+        problem="the store is damaged"
+    )
 
 
 async def test_each_command_has_one(tmp_path: Path) -> None:
