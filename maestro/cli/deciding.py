@@ -223,8 +223,8 @@ def _target(session: Session, text: str, statuses: Iterable[str]) -> Document:
     wanted = tuple(statuses)
     doc = find(session.maestro, text, wanted).value
     if doc.status not in wanted:
-        last = doc.history[-1] if doc.history else None
-        by = f" by {last.user} at {last.timestamp} UTC" if last else ""
+        taken = doc.taken
+        by = f" by {taken.user} at {taken.timestamp} UTC" if taken else ""
         raise refused(_CONFLICT, f"reprocessing {doc.id} is {doc.status}{by}; this needs {' or '.join(wanted)}")
     return doc
 

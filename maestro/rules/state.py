@@ -366,7 +366,7 @@ class System:
         doc = self.locked_by
         if doc is None:
             return None
-        approved = next((entry for entry in reversed(doc.history) if entry.status is Status.APPROVED), None)
+        approved = doc.last_move(Status.APPROVED)
         return Lock(
             doc.id,
             approved.user if approved else "",

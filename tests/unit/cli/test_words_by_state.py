@@ -4,12 +4,13 @@ import msgspec
 import pytest
 
 from maestro.cli.consequences import of_cancel, of_going_on, title
-from maestro.cli.document_page import becoming, progress
+from maestro.cli.document_page import becoming, print_document, progress
 from maestro.cli.numbers import Reader
+from maestro.cli.output import Output
 from maestro.cli.unusual_page import said_of_past, summary
 from maestro.cli.watching import _text
 from maestro.client.api import Maestro
-from maestro.client.shapes.documents import Document, Progress
+from maestro.client.shapes.documents import Document, Entry, Progress
 from maestro.client.shapes.systems import System
 from maestro.client.shapes.values import Labels, UnusualPage, UnusualValue
 from maestro.client.target import Target
@@ -128,6 +129,21 @@ def test_one_past_value_is_one() -> None:
 
 def test_a_late_one_holds_no_instance() -> None:
     assert "None" not in title("Approve", doc("pending_approval", late=True))
+
+
+def test_what_was_noted_is_not_taken_for_what_was_decided(capsys: pytest.CaptureFixture[str]) -> None:
+    history = (
+        Entry("pending_approval", "2026-11-28T10:00:00", "maestro"),
+        Entry("skipped", "2026-11-28T10:00:01", "ana", reason="wrong source"),
+        Entry("skipped", "2026-11-28T10:00:02", "bob", cause="reconsidered as event 7", reason="was right"),
+    )
+    skipped = msgspec.structs.replace(doc("skipped"), history=history)
+    assert skipped.taken == history[1]
+    assert doc("skipped").taken is None
+    print_document(Output(json=False), skipped)
+    decided, noted = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if line][-2:]
+    assert decided.endswith("skipped ana wrong source")
+    assert noted.endswith("note bob reconsidered as event 7: was right")
 
 
 def test_a_paused_one_says_what_goes_on() -> None:

@@ -26,8 +26,11 @@ export const origin = (doc) => doc.origin ?? doc.pendingEvent ?? {};
 /** Return when and why the document was made. */
 export const held = (doc) => doc.history[0] ?? {};
 
+/** Tell whether an entry of a history left the status as it was. */
+export const isNote = (entry, index, history) => entry.status === history[index - 1]?.status;
+
 /** Return the last change of its status. */
-export const last = (doc) => doc.history.at(-1) ?? {};
+export const last = ({ history }) => history.findLast((...at) => !isNote(...at)) ?? {};
 
 /** Return the replays of the page of units that is at hand, in their order, each with its event's facts and its end. */
 export function replays(doc) {

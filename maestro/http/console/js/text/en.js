@@ -527,6 +527,7 @@ export default {
   "together.typed": "Type {n} to go on",
   "together.typed.wrong": "This is the number of results: type it as it is written.",
   "trace.by": "by {user}",
+  "trace.note": "note",
   "trace.title": "What happened",
   "unit.active": "in hand",
   "unit.done": "done",

@@ -527,6 +527,7 @@ export default {
   "together.typed": "Digite {n} para continuar",
   "together.typed.wrong": "É o número de resultados: digite-o como está escrito.",
   "trace.by": "por {user}",
+  "trace.note": "nota",
   "trace.title": "O que aconteceu",
   "unit.active": "em curso",
   "unit.done": "feita",
