@@ -102,7 +102,8 @@ def skip(
     """Discard the held commit: its rows never reach the domain."""
     doc = _target(session, document, _PENDING)
     lines = [*consequences.of_skip(session.maestro, doc), *_covering(doc, covers_tag, covers_limit)]
-    session.out.confirm(consequences.title(t("Skip"), doc), lines, t("Skip and discard the commit?"), yes=yes)
+    question = t("Leave them as they are?") if doc.late else t("Skip and discard the commit?")
+    session.out.confirm(consequences.title(t("Skip"), doc), lines, question, yes=yes)
     covers = "tag" if covers_tag else None
     decision = Decision(session.user(user), reason, covers=covers, covers_limit=covers_limit)
     _decide(session, "skip", doc, decision, _skipped)
@@ -262,7 +263,10 @@ def _watch(now: Document) -> Iterable[str]:
 
 
 def _skipped(now: Document) -> Iterable[str]:
-    yield f"{_now(now)}; " + t("`maestro reconsider {id}` has its event judged again", id=now.id[:8])
+    if now.late:
+        yield f"{_now(now)}; " + t("`maestro stale {system}` lists what was accepted", system=now.system_id)
+    else:
+        yield f"{_now(now)}; " + t("`maestro reconsider {id}` has its event judged again", id=now.id[:8])
 
 
 def _cancelled(now: Document) -> Iterable[str]:

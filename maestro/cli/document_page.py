@@ -59,7 +59,8 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 -
     if doc.history:
         since = doc.history[0].timestamp
         yield t("held"), t("since {time} ({age} ago)", time=local(since), age=age(since))
-    yield t("commit"), t("made") if doc.held_committed else t("not made")
+    if not doc.late:
+        yield t("commit"), t("made") if doc.held_committed else t("not made")
     yield t("replays"), progress(doc)
     if doc.estimate:
         yield t("about"), f"{span(doc.estimate.seconds)} ({told(doc.estimate.basis)})"

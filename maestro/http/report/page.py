@@ -50,7 +50,7 @@ def rendered(facts: Facts, words: Table, *, digest: str, made_at: float, made_fo
         _asked(asked, words),
         _shown(facts, words),
         _decided(facts["decided"], words),
-        _ran(facts["ran"], words),
+        _ran(facts["ran"], words, late=facts["late"]),
         _changed(facts["changed"], words),
         _units(facts["units"], words),
         _about(words, digest, made_at, made_for),
@@ -182,12 +182,12 @@ def _condition(condition: Facts, words: Table) -> str:
     return f"{condition['setting']} = {condition['wanted']} ({found})"
 
 
-def _ran(ran: Facts, words: Table) -> ET.Element:
+def _ran(ran: Facts, words: Table, *, late: bool) -> ET.Element:
     budget = ran["budget"] or {}
     limits = [words(f"budget.{name}", n=value) for name, value in budget.items() if value is not None]
     states = [f"{words.known(f'unit.{state}', state)} {words.number(n)}" for state, n in sorted(ran["states"].items())]
     pairs = [
-        (words("committed"), words("committed.yes" if ran["committed"] else "committed.no")),
+        (words("committed"), "" if late else words("committed.yes" if ran["committed"] else "committed.no")),
         (words("replays"), words.number(ran["replayed"])),
         (words("outstanding"), words.number(ran["outstanding"])),
         (words("cascaded"), words.number(ran["cascaded"])),

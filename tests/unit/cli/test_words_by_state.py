@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from maestro.cli.consequences import of_cancel, of_going_on, title
-from maestro.cli.document_page import becoming, print_document, progress
+from maestro.cli.consequences import of_cancel, of_going_on, of_skip, title
+from maestro.cli.document_page import _facts, becoming, print_document, progress
 from maestro.cli.numbers import Reader
 from maestro.cli.output import Output
 from maestro.cli.unusual_page import said_of_past, summary
@@ -125,6 +125,16 @@ def test_one_past_value_is_one() -> None:
     value = msgspec.structs.replace(value, past=msgspec.structs.replace(value.past, count=1))
     page = UnusualPage(enough=5, values=(value,))
     assert said_of_past(value, page, Reader(Labels())) == "1 past value: too few to compare with, 5 are needed"
+
+
+def test_a_late_one_discards_nothing() -> None:
+    late = doc("pending_approval", late=True)
+    assert [*of_skip(NOWHERE, late)] == [
+        "discards nothing: no commit is held",
+        "1 result stays as it is, and is listed as accepted",
+        "0 events wait behind it",
+    ]
+    assert "commit" not in [name for name, _ in _facts(late)]
 
 
 def test_a_late_one_holds_no_instance() -> None:

@@ -222,6 +222,7 @@ async def test_a_late_document_holds_nothing(client: Client, actor_client: FakeA
     _, page = await made(client, actor_client, System(unit(1), late=True))
     assert pages.asked == []
     assert "1 result was out of date." in page
+    assert "Held commit" not in page
 
 
 async def test_no_fact_says_when_or_for_whom(client: Client, actor_client: FakeActorClient) -> None:

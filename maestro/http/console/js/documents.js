@@ -98,7 +98,7 @@ export function steps(doc, system) {
   const drained = phase(doc) === "ended" && !system?.waiting;
   return [
     ...(locks ? [{ name: "lock", state: state(started, phase(doc) === "approved") }] : []),
-    { name: "commit", state: state(doc.heldCommitted, started) },
+    ...(doc.late ? [] : [{ name: "commit", state: state(doc.heldCommitted, started) }]),
     { name: "replay", state: state(finished, replaying), ...progress(doc) },
     ...(locks ? [{ name: "unlock", state: phase(doc) === "ended" ? "done" : "todo" }] : []),
     { name: "drain", state: drained ? "done" : phase(doc) === "ended" ? "now" : "todo", waiting: system?.waiting ?? 0 },

@@ -21,13 +21,16 @@ export function decide(doc, { config, changed, problem }) {
   const who = whoAndWhy();
   const limits = budget();
   const whole = covering(doc);
-  const costs = region(({ waiting }) => [cost("approve", costOfApprove(doc, waiting)), cost("skip", costOfSkip(doc))], {
+  const costs = region(({ waiting }) => [
+    cost("approve", t("decide.if.approve"), costOfApprove(doc, waiting)),
+    cost("skip", skipping(doc, "if"), costOfSkip(doc)),
+  ], {
     class: "costs",
   });
   const typed = n > config.typeSystemAbove ? typedSystem(doc) : null;
   const approve = button("primary", "approve", t("decide.approve", { n }), approveIt);
   typed?.guard(approve);
-  const skip = button("danger", "skip", t("decide.skip"), n > config.typeSystemAbove ? confirmSkip : skipIt);
+  const skip = button("danger", "skip", skipping(doc, "button"), n > config.typeSystemAbove ? confirmSkip : skipIt);
   if (skipRefused(doc)) {
     skip.disabled = true;
     skip.setAttribute("aria-describedby", "skip-off");
@@ -79,7 +82,7 @@ export function decide(doc, { config, changed, problem }) {
     if (!form.reportValidity()) return;
     await busy(
       () => api.decide(doc.id, "skip", { ...who.body(), ...whole.body() }),
-      () => say(t("decide.skip.done")),
+      () => say(skipping(doc, "done")),
     );
   }
 
@@ -87,13 +90,13 @@ export function decide(doc, { config, changed, problem }) {
   function confirmSkip() {
     if (!form.reportValidity()) return;
     ask({
-      title: t("decide.skip.sure"),
-      text: t("decide.skip.sure.text", { n }),
-      button: t("decide.skip"),
+      title: skipping(doc, "sure"),
+      text: skipping(doc, "sure.text", { n }),
+      button: skipping(doc, "button"),
       tone: "danger",
       act: async () => {
         await api.decide(doc.id, "skip", { ...who.body(), ...whole.body() });
-        say(t("decide.skip.done"));
+        say(skipping(doc, "done"));
         changed();
       },
     });
@@ -133,6 +136,9 @@ export function decide(doc, { config, changed, problem }) {
   }
 }
 
+/** Say something of a skip: of a late reprocessing it discards nothing. */
+const skipping = (doc, what, values) => (doc.late ? t(`late.skip.${what}`, values) : t(`decide.skip.${what}`, values));
+
 /** Make a button that decides. It is no submit button: Enter in a field must not press it. */
 const button = (kind, key, text, onclick) => h("button", { type: "button", class: kind, "data-key": key, onclick }, text);
 
@@ -154,11 +160,11 @@ function typedSystem(doc) {
   };
 }
 
-function cost(kind, lines) {
+function cost(kind, title, lines) {
   return h(
     "div",
     { class: `cost ${kind}` },
-    h("h3", {}, t(`decide.if.${kind}`)),
+    h("h3", {}, title),
     h(
       "ul",
       {},
