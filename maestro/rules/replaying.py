@@ -312,9 +312,10 @@ def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None
             ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
 
 
-def on_unit_refused(_system: System, doc: Document, fact: facts.UnitRefused, step: Step) -> None:
+def on_unit_refused(system: System, doc: Document, fact: facts.UnitRefused, step: Step) -> None:
     """No operation of the platform takes the replay: it never will."""
     if doc.ending is None and not answered(doc):
+        outage.over(system, doc.id)
         leaving_out.set_aside(doc, fact.cause, step)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from maestro.rules.commands import Command
 from maestro.rules.facts import Fact
 from maestro.settings.model import HttpSettings, Settings
+from maestro.system.failing import failure
 from maestro.system.service import SystemService
-from maestro.system.sibling_calls import _failure
 
 
 async def test_each_command_has_one(tmp_path: Path) -> None:
@@ -17,6 +17,6 @@ async def test_each_command_has_one(tmp_path: Path) -> None:
         assert set(service._open.handlers()) == set(Command.__subclasses__())
         for kind in service._open._sibling_calls._handlers:
             command = kind(**dict.fromkeys(kind.__struct_fields__))
-            assert isinstance(_failure(command, "the sibling is away"), Fact), kind
+            assert isinstance(failure(command, "the sibling is away"), Fact), kind
     finally:
         await service.stop()
