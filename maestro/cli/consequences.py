@@ -157,7 +157,12 @@ def _replays(doc: Document, units: int, budget: dict[str, float] | None) -> Iter
         yield likely_text(doc.likely)
     yield _lock(doc)
     if doc.estimate:
-        yield t("takes about {time} ({basis})", time=span(doc.estimate.seconds), basis=told(doc.estimate.basis))
+        values = {"time": span(doc.estimate.seconds), "basis": told(doc.estimate.basis)}
+        yield (
+            t("what is shown alone takes about {time} ({basis})", **values)
+            if doc.likely
+            else t("takes about {time} ({basis})", **values)
+        )
     if budget:
         limit = budget_text(_whole(budget.get("replays")), budget.get("minutes"))
         yield t("pauses for a second decision after {limit}", limit=limit)

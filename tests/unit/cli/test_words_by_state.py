@@ -3,14 +3,14 @@
 import msgspec
 import pytest
 
-from maestro.cli.consequences import of_cancel, of_going_on, of_skip, title
+from maestro.cli.consequences import _replays, of_cancel, of_going_on, of_skip, title
 from maestro.cli.document_page import _facts, becoming, print_document, progress
 from maestro.cli.numbers import Reader
 from maestro.cli.output import Output
 from maestro.cli.unusual_page import said_of_past, summary
 from maestro.cli.watching import _text
 from maestro.client.api import Maestro
-from maestro.client.shapes.documents import Document, Entry, Progress
+from maestro.client.shapes.documents import Document, Entry, Estimate, Likely, Progress
 from maestro.client.shapes.systems import System
 from maestro.client.shapes.values import Labels, UnusualPage, UnusualValue
 from maestro.client.target import Target
@@ -107,13 +107,21 @@ def number(verdict: str, slipped: int = 0) -> UnusualValue:
         ),
         (
             (number("too_few"), number("too_few")),
-            "whether its new numbers are as usual cannot be said: none has a past to compare it with",
+            "whether its new numbers are as usual cannot be said: too short a past to compare them with",
         ),
         ((), "no number is changed that was read"),
     ],
 )
 def test_numbers_without_a_past_are_not_called_usual(values: tuple[UnusualValue, ...], said: str) -> None:
     assert summary(UnusualPage(values=values)) == said
+
+
+def test_a_past_that_is_still_asked_for_is_not_called_short() -> None:
+    said = summary(UnusualPage(pending=1, values=(number("pending"),)))
+    assert (
+        said
+        == "whether its new numbers are as usual is not known yet; past values are still being asked for: look again"
+    )
 
 
 def test_a_slip_stands_out_without_a_past() -> None:
@@ -125,6 +133,19 @@ def test_one_past_value_is_one() -> None:
     value = msgspec.structs.replace(value, past=msgspec.structs.replace(value.past, count=1))
     page = UnusualPage(enough=5, values=(value,))
     assert said_of_past(value, page, Reader(Labels())) == "1 past value: too few to compare with, 5 are needed"
+
+
+def test_both_times_say_what_they_are_of() -> None:
+    grows = msgspec.structs.replace(
+        doc("pending_approval", outstanding=61),
+        estimate=Estimate(3.9, "a mean"),
+        likely=Likely(244, 200, 300, 4, "x", seconds=17),
+    )
+    lines = [*_replays(grows, 61, None)]
+    assert lines[1].endswith(", about 17 s")
+    assert lines[-1] == "what is shown alone takes about 4 s (a mean)"
+    alone = msgspec.structs.replace(grows, likely=None)
+    assert [*_replays(alone, 61, None)][-1] == "takes about 4 s (a mean)"
 
 
 def test_a_late_one_discards_nothing() -> None:

@@ -80,11 +80,11 @@ export function estimate(doc, now = Date.now()) {
   return { seconds, basis: { key: "estimate.own", values: { n: replayed } } };
 }
 
-/** Return what past runs of the same kind became: how many replays in all, and the one that grew most; or null. */
+/** Return what past runs of the same kind became: replays in all, their seconds, and the one that grew most; or null. */
 export function likely(doc) {
   if (!doc.likely) return null;
-  const { units: n, least, most, runs, name, surprise } = doc.likely;
-  return { n, least, most, runs, name, surprise: surprise.made > surprise.shown ? surprise : null };
+  const { units: n, least, most, runs, name, surprise, seconds } = doc.likely;
+  return { n, least, most, runs, name, seconds, surprise: surprise.made > surprise.shown ? surprise : null };
 }
 
 /** Return the steps of a run in their order, each "todo", "now", "done" or "failed". */

@@ -178,12 +178,20 @@ function costOfApprove(doc, waiting) {
   const whole = likely(doc);
   return [
     doc.late ? t("late.approve") : t("decide.cost.replays", { n: impact(doc).n }),
-    whole && [t("decide.cost.likely", whole), h("small", {}, likelyBasis(whole))],
-    guess ? [t("decide.cost.time", { time: guessed(guess.seconds) }), basis(guess)] : t("decide.cost.unknown"),
+    whole && [likelyCost(whole), h("small", {}, likelyBasis(whole))],
+    guess ? [timeCost(guess, whole), basis(guess)] : t("decide.cost.unknown"),
     doc.forking ? t("decide.cost.nolock") : [icon("lock"), t("decide.cost.lock")],
     t("decide.cost.waiting", { n: waiting }),
   ].filter(Boolean);
 }
+
+/** Say how many replays there will be in all, and how long they take where that is known. */
+const likelyCost = ({ n, seconds }) =>
+  seconds ? t("decide.cost.likely.time", { n, time: guessed(seconds) }) : t("decide.cost.likely", { n });
+
+/** Say how long it takes: beside what there will be in all, that this is of what is shown. */
+const timeCost = ({ seconds }, whole) =>
+  t(whole ? "decide.cost.time.shown" : "decide.cost.time", { time: guessed(seconds) });
 
 /** Say which runs tell how many replays there will be, and how far the worst of them went. */
 function likelyBasis(whole) {
