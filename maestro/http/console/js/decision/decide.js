@@ -30,7 +30,7 @@ export function decide(doc, { config, changed, problem }) {
   const typed = n > config.typeSystemAbove ? typedSystem(doc) : null;
   const approve = button("primary", "approve", t("decide.approve", { n }), approveIt);
   typed?.guard(approve);
-  const skip = button("danger", "skip", skipping(doc, "button"), n > config.typeSystemAbove ? confirmSkip : skipIt);
+  const skip = button("danger", "skip", skipIs(doc), n > config.typeSystemAbove ? confirmSkip : skipIt);
   if (skipRefused(doc)) {
     skip.disabled = true;
     skip.setAttribute("aria-describedby", "skip-off");
@@ -92,7 +92,7 @@ export function decide(doc, { config, changed, problem }) {
     ask({
       title: skipping(doc, "sure"),
       text: skipping(doc, "sure.text", { n }),
-      button: skipping(doc, "button"),
+      button: skipIs(doc),
       tone: "danger",
       act: async () => {
         await api.decide(doc.id, "skip", { ...who.body(), ...whole.body() });
@@ -135,6 +135,9 @@ export function decide(doc, { config, changed, problem }) {
     }
   }
 }
+
+/** What the button says. */
+const skipIs = (doc) => t(doc.late ? "late.skip.button" : "decide.skip");
 
 /** Say something of a skip: of a late reprocessing it discards nothing. */
 const skipping = (doc, what, values) => (doc.late ? t(`late.skip.${what}`, values) : t(`decide.skip.${what}`, values));

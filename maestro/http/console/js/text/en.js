@@ -59,7 +59,7 @@ export default {
   "decide.recheck": "Re-check now",
   "decide.removed": "gone:",
   "decide.same": "Checked again: nothing has changed.",
-  "decide.skip.button": "Skip and discard the commit",
+  "decide.skip": "Skip and discard the commit",
   "decide.skip.done": "Skipped: the commit is discarded.",
   "decide.skip.if": "If you skip",
   "decide.skip.kept": "They are kept under Skipped, and can be reconsidered from there.",

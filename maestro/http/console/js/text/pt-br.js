@@ -59,7 +59,7 @@ export default {
   "decide.recheck": "Verificar de novo",
   "decide.removed": "saiu:",
   "decide.same": "Verificado de novo: nada mudou.",
-  "decide.skip.button": "Descartar o commit",
+  "decide.skip": "Descartar o commit",
   "decide.skip.done": "Descartado: o commit não será feito.",
   "decide.skip.if": "Se você descartar",
   "decide.skip.kept": "Elas ficam em Descartados e podem ser reconsideradas lá.",
