@@ -91,12 +91,20 @@ def _first_approval(doc: Document, decision: str) -> Iterator[str]:
 def of_skip(maestro: Maestro, doc: Document) -> Iterator[str]:
     """Say what a skip will do."""
     yield from _demanded(doc)
-    yield t("these rows will NOT reach the domain: {rows}", rows=_rows(maestro, doc))
-    yield tn(
-        "{n} instance that they would change stays as computed",
-        "{n} instances that they would change stay as computed",
-        doc.progress.units,
-    )
+    if doc.late:
+        yield t("discards nothing: no commit is held")
+        yield tn(
+            "{n} result stays as it is, and is listed as accepted",
+            "{n} results stay as they are, and are listed as accepted",
+            doc.progress.units,
+        )
+    else:
+        yield t("these rows will NOT reach the domain: {rows}", rows=_rows(maestro, doc))
+        yield tn(
+            "{n} instance that they would change stays as computed",
+            "{n} instances that they would change stay as computed",
+            doc.progress.units,
+        )
     yield _waiting(maestro, doc)
 
 
@@ -149,7 +157,12 @@ def _replays(doc: Document, units: int, budget: dict[str, float] | None) -> Iter
         yield likely_text(doc.likely)
     yield _lock(doc)
     if doc.estimate:
-        yield t("takes about {time} ({basis})", time=span(doc.estimate.seconds), basis=told(doc.estimate.basis))
+        values = {"time": span(doc.estimate.seconds), "basis": told(doc.estimate.basis)}
+        yield (
+            t("what is shown alone takes about {time} ({basis})", **values)
+            if doc.likely
+            else t("takes about {time} ({basis})", **values)
+        )
     if budget:
         limit = budget_text(_whole(budget.get("replays")), budget.get("minutes"))
         yield t("pauses for a second decision after {limit}", limit=limit)

@@ -102,7 +102,8 @@ def skip(
     """Discard the held commit: its rows never reach the domain."""
     doc = _target(session, document, _PENDING, unasked=yes)
     lines = [*consequences.of_skip(session.maestro, doc), *_covering(doc, covers_tag, covers_limit)]
-    session.out.confirm(consequences.title(t("Skip"), doc), lines, t("Skip and discard the commit?"), yes=yes)
+    question = t("Leave them as they are?") if doc.late else t("Skip and discard the commit?")
+    session.out.confirm(consequences.title(t("Skip"), doc), lines, question, yes=yes)
     covers = "tag" if covers_tag else None
     decision = Decision(session.user(user), reason, covers=covers, covers_limit=covers_limit)
     _decide(session, "skip", doc, decision, _skipped)
@@ -223,8 +224,8 @@ def _target(session: Session, text: str, statuses: Iterable[str], *, unasked: bo
     wanted = tuple(statuses)
     doc = find(session.maestro, text, wanted, least_of(unasked=unasked)).value
     if doc.status not in wanted:
-        last = doc.history[-1] if doc.history else None
-        by = f" by {last.user} at {last.timestamp} UTC" if last else ""
+        taken = doc.taken
+        by = f" by {taken.user} at {taken.timestamp} UTC" if taken else ""
         raise refused(_CONFLICT, f"reprocessing {doc.id} is {doc.status}{by}; this needs {' or '.join(wanted)}")
     return doc
 
@@ -262,7 +263,10 @@ def _watch(now: Document) -> Iterable[str]:
 
 
 def _skipped(now: Document) -> Iterable[str]:
-    yield f"{_now(now)}; " + t("`maestro reconsider {id}` has its event judged again", id=now.id[:8])
+    if now.late:
+        yield f"{_now(now)}; " + t("`maestro stale {system}` lists what was accepted", system=now.system_id)
+    else:
+        yield f"{_now(now)}; " + t("`maestro reconsider {id}` has its event judged again", id=now.id[:8])
 
 
 def _cancelled(now: Document) -> Iterable[str]:

@@ -30,10 +30,17 @@ def print_document(out: Output, doc: Document) -> None:
         if len(units) > _UNITS:
             out.say(t("the first {shown} of {n} instances; --json has all", shown=_UNITS, n=len(units)))
     out.say()
-    rows = (
-        (local(one.timestamp), told(one.status), one.user, one.reason or told(one.cause) or "-") for one in doc.history
-    )
+    rows = (_entry_row(doc, index) for index in range(len(doc.history)))
     out.table(("WHEN", "STATUS", "BY", "WHY"), rows, t("no history"))
+
+
+def _entry_row(doc: Document, index: int) -> tuple[str, ...]:
+    """Show an entry of the history. What left the status as it was says first what was done."""
+    one = doc.history[index]
+    cause = told(one.cause)
+    if doc.is_note(index):
+        return local(one.timestamp), t("note"), one.user, ": ".join(part for part in (cause, one.reason) if part) or "-"
+    return local(one.timestamp), told(one.status), one.user, one.reason or cause or "-"
 
 
 def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 - one for each line
@@ -52,7 +59,8 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 -
     if doc.history:
         since = doc.history[0].timestamp
         yield t("held"), t("since {time} ({age} ago)", time=local(since), age=age(since))
-    yield t("commit"), t("made") if doc.held_committed else t("not made")
+    if not doc.late:
+        yield t("commit"), t("made") if doc.held_committed else t("not made")
     yield t("replays"), progress(doc)
     if doc.estimate:
         yield t("about"), f"{span(doc.estimate.seconds)} ({told(doc.estimate.basis)})"

@@ -134,7 +134,7 @@ def show(session: Session, document: DocumentId) -> None:
         session.out.raw(reply.raw)
     else:
         print_document(session.out, reply.value)
-        if reply.value.status == Status.PENDING:
+        if reply.value.status == Status.PENDING and not reply.value.late:
             print_commit(session.out, session.maestro, reply.value)
             print_unusual(session.out, session.maestro, reply.value)
 

@@ -47,8 +47,10 @@ def summary(page: UnusualPage) -> str:
                 "no new number stands out of the {n} that can be compared with their past",
                 compared,
             )
+        elif page.pending:
+            said = t("whether its new numbers are as usual is not known yet")
         else:
-            said = t("whether its new numbers are as usual cannot be said: none has a past to compare it with")
+            said = t("whether its new numbers are as usual cannot be said: too short a past to compare them with")
     else:
         said = t("no number is changed that was read")
     parts = [said]

@@ -46,8 +46,8 @@ def watch(
             view.show(reply)
     if doc.live:
         fail(t("it is still {status}", status=told(doc.status)), EXIT_FAILED)
-    last = doc.history[-1] if doc.history else None
-    why = f": {told(last.cause) or last.reason}" if last and (last.cause or last.reason) else ""
+    taken = doc.taken
+    why = f": {told(taken.cause) or taken.reason}" if taken and (taken.cause or taken.reason) else ""
     done = tn("replays: {n} done", "replays: {n} done", doc.progress.replayed)
     session.out.say(f"{doc.id}: {told(doc.status)}{why}; {done}")
     return 0 if doc.status == Status.FINISHED else EXIT_FAILED
@@ -171,8 +171,8 @@ def _text(doc: Document) -> str:
             "waits for a decision; it impacts {n} instance", "waits for a decision; it impacts {n} instances", left
         )
     if doc.status == Status.PAUSED and not doc.cancelling:
-        last = doc.history[-1] if doc.history else None
-        text += "; " + t("waits for a decision") + (f" ({told(last.cause) or last.reason})" if last else "")
+        taken = doc.taken
+        text += "; " + t("waits for a decision") + (f" ({told(taken.cause) or taken.reason})" if taken else "")
         text += f": maestro resume {doc.id[:8]}"
     soon = becoming(doc)
     if soon:

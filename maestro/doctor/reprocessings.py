@@ -70,12 +70,13 @@ def _findings(docs: list[Document], replay_timeout: float, pending_hours: float)
             decide = f"maestro show {doc.id}; then maestro {yes} {doc.id} or maestro {no} {doc.id}"
             yield warning(CHECK, about, message, decide)
         elif doc.status in _FAILED:
-            cause = doc.history[-1].cause or doc.history[-1].reason or "no cause known"
+            taken = doc.taken
+            cause = (taken and (taken.cause or taken.reason)) or "no cause known"
             yield warning(CHECK, about, f"{doc.status}: {cause}", f"mend the cause; then maestro retry {doc.id}")
 
 
 def last_progress(doc: Document) -> float:
     """Return when a reprocessing last came on, in seconds since the epoch: a replay done, or a change of status."""
-    times = [entry.timestamp for entry in doc.history[-1:]]
+    times = [doc.taken.timestamp] if doc.taken else []
     times += [unit.done_at for unit in doc.units or () if unit.done_at]
     return max((datetime.fromisoformat(one).replace(tzinfo=UTC).timestamp() for one in times), default=time.time())

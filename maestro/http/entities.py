@@ -99,6 +99,8 @@ class Entities:
         Raises:
             Problem: 502, the domain refuses or is out of reach.
         """
+        if not instance_id:
+            return reply(b'{"total":0,"entities":[],"next":null}')  # a late reprocessing commits nothing
         key = (system_id, instance_id, after, limit)
         task = self._reading.get(key)
         if task is None:

@@ -1,6 +1,18 @@
 """An observer of how calls to siblings end: the clients count calls without knowing who counts."""
 
-from typing import Protocol
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Final, Protocol
+
+from maestro.platform.errors import SiblingError
+
+
+def _nobody(_problem: SiblingError) -> None:
+    """Do nothing."""
+
+
+#: Told by a task's calls of each try that had no answer in time, at the end of that time; who asks sets it.
+UNANSWERED: Final[ContextVar[Callable[[SiblingError], None]]] = ContextVar("unanswered", default=_nobody)
 
 
 class CallObserver(Protocol):

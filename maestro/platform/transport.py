@@ -31,7 +31,7 @@ from maestro.platform.errors import (
     SiblingUnreachable,
     WrongShapeError,
 )
-from maestro.platform.observer import CallObserver, Unobserved
+from maestro.platform.observer import UNANSWERED, CallObserver, Unobserved
 from maestro.platform.target import Target
 from maestro.settings.model import PlatformSettings
 
@@ -213,6 +213,8 @@ class Transport:
                 raise
             self.failures[name.service] += 1
             self._observer.tried(name.service, _outcome(explained))
+            if isinstance(problem, TimeoutError) and not isinstance(problem, NoConnectionInTimeError):
+                UNANSWERED.get()(explained)
             raise explained from (None if problem is explained else problem)
         self._observer.tried(name.service, "ok")
         return result

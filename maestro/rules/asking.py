@@ -52,7 +52,7 @@ def allowed(system: System, fact: Decision, trigger: Trigger, step: Step) -> Doc
 
 def conflict(fact: Decision, doc: Document, step: Step) -> None:
     """Refuse because of what the document is: say what that is, since when and by whom, and who decided it."""
-    last = doc.history[-1]
+    last = doc.taken
     state = str(doc.status)
     if doc.ending is not None:
         state = f"{doc.status}, ending by {doc.ending.user}"
@@ -61,7 +61,8 @@ def conflict(fact: Decision, doc: Document, step: Step) -> None:
     elif doc.pausing:
         state = f"{doc.status}, being paused by {doc.pausing}"
     since = f"by {last.user} at {wire_time(last.at)} UTC"
-    decision = next((entry for entry in reversed(doc.history) if entry.user != MAESTRO), last)
+    moves = (doc.history[index] for index in reversed(range(len(doc.history))) if not doc.is_note(index))
+    decision = next((entry for entry in moves if entry.user != MAESTRO), last)
     if decision is not last:  # what Maestro did since was carrying it out
         since += f"; {decision.status} by {decision.user} at {wire_time(decision.at)} UTC"
     refuse(fact, Code.CONFLICT, f"reprocessing {doc.id} is {state} ({since})", step)

@@ -265,12 +265,19 @@ class Document:
     @property
     def since(self) -> float:
         """When its present status was taken: notes in the history since then change nothing about that."""
-        at = self.history[-1].at
-        for entry in reversed(self.history):
-            if entry.status is not self.status:
-                break
-            at = entry.at
-        return at
+        return self.taken.at
+
+    @property
+    def taken(self) -> HistoryEntry:
+        """The entry by which its present status was taken."""
+        return self.last_move() or self.history[-1]
+
+    def last_move(self, *statuses: Status) -> HistoryEntry | None:
+        """Return the last entry that took one of these statuses, or any: not what was noted in it; None: none did."""
+        for index in range(len(self.history) - 1, -1, -1):
+            if not self.is_note(index) and (not statuses or self.history[index].status in statuses):
+                return self.history[index]
+        return None
 
     def add(self, origins: Iterable[Origin], cause: int = FIRST) -> list[Unit]:
         """Append units in the order given, as outstanding, those without an origin event set aside; return them."""

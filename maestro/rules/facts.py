@@ -32,6 +32,7 @@ from maestro.rules.facts_of_siblings import OutboxMessageUnanswered as OutboxMes
 from maestro.rules.facts_of_siblings import OwedFetched as OwedFetched
 from maestro.rules.facts_of_siblings import QueuesUpdated as QueuesUpdated
 from maestro.rules.facts_of_siblings import SetAside as SetAside
+from maestro.rules.facts_of_siblings import Unanswered as Unanswered
 from maestro.rules.facts_of_siblings import UnitRefused as UnitRefused
 from maestro.rules.impact import Impacted, Origin, UnitKey
 from maestro.rules.ledger import Footprint
@@ -427,6 +428,7 @@ Fact = (
     | ProofFound
     | DoubtResolved
     | CanaryAsked
+    | Unanswered
     | Looked
     | LookFailed
     | FinishedSet

@@ -20,6 +20,18 @@ class CanaryAsked(Struct, frozen=True):
     known: bool = True
 
 
+class Unanswered(Struct, frozen=True):
+    """A try of what the judging slot or a run asks had no answer in time; it is tried further."""
+
+    #: Who asks: `outage.JUDGING`, or the document's id; and the token of its question.
+    what: str
+    token: int
+    sibling: str
+    cause: str
+    #: When it was asked (seconds since the epoch).
+    since: float
+
+
 class Looked(Struct, frozen=True):
     """API core said what it calls an instance; None: it knows none of that id."""
 
@@ -36,6 +48,8 @@ class LookFailed(Struct, frozen=True):
     key: str
     token: int
     cause: str
+    #: When it was asked (seconds since the epoch); 0: not known.
+    since: float = 0.0
 
 
 class FinishedSet(Struct, frozen=True):

@@ -51,7 +51,8 @@ def nothing_else_left(system: System, doc: Document, step: Step) -> bool:
     Return whether the run is to go on.
     """
     units = list(doc.set_aside.values())
-    approver = next((entry.user for entry in reversed(doc.history) if entry.status is Status.APPROVED), "")
+    approved = doc.last_move(Status.APPROVED)
+    approver = approved.user if approved else ""
     if approver in (PLATFORM, OPEN_BRANCH):
         _leave_out(system, doc, units, approver, "it cannot be replayed, and the run was approved by a rule", step)
         step.save(SaveDocument(doc))

@@ -136,6 +136,7 @@ _HANDLERS: Final[Mapping[type[Fact], Callable[[System, Any, Step], None]]] = {
     facts.DoubtResolved: resolving.on_doubt_resolved,
     facts.SetAside: resolving.on_set_aside,
     facts.CanaryAsked: _on_canary_asked,
+    facts.Unanswered: outage.on_unanswered,
     facts.Looked: visibility.on_looked,
     facts.LookFailed: visibility.on_look_failed,
     facts.FinishedSet: visibility.on_finished_set,

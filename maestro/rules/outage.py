@@ -4,6 +4,7 @@ A question that has failed past its tries is weighed: the same sibling is asked 
 *canary*. That fails, too: the sibling is out of reach, so the question keeps its place and is put again at growing
 intervals. The canary is answered: the question is put once more, for the sibling may just have come back; when it fails
 again and the canary is answered again, it is the question's own fault. Without any canary it is, too, after a while.
+A try that has no answer in time stalls the system at once: the other tries, and the canary, may take minutes.
 
     question fails ──> canary fails ──> stalled, tried again later
           │ ▲              │
@@ -47,6 +48,20 @@ def suspect(system: System, what: str, sibling: str, cause: str, step: Step) -> 
         trouble = system.troubles[what] = Trouble(sibling, cause, system.now)
     trouble.cause, trouble.token = cause, system.token()
     step.do(do.AskCanary(what, trouble.token, sibling))
+
+
+def on_unanswered(system: System, fact: facts.Unanswered, _step: Step) -> None:
+    """A try had no answer in time: the sibling is waited for since it was asked. Whose fault that is, is not weighed.
+
+    The further tries take minutes; what comes meanwhile must not wait for them unseen.
+    """
+    if fact.what == JUDGING:
+        awaited = system.judged is not None and system.judging_token == fact.token
+    else:
+        doc = system.documents.get(fact.what)
+        awaited = doc is not None and doc.stage is not None and doc.token == fact.token
+    if awaited:
+        system.stall(fact.what, fact.sibling, fact.cause, fact.since)
 
 
 def rule(system: System, fact: facts.CanaryAsked, step: Step, *, limit: float | None = None) -> Ruling | None:

@@ -261,10 +261,10 @@ class System:
         self.counters.error += 1
         self.last_failure = Failure(at, instance_id, reason)
 
-    def stall(self, what: str, sibling: str, cause: str) -> None:
-        """Note that `what` waits for a sibling; the moment it began stays that of the first note."""
+    def stall(self, what: str, sibling: str, cause: str, since: float = 0.0) -> None:
+        """Note that `what` waits for a sibling, from now on or `since`; the moment it began stays that of the first."""
         known = self.stalls.get(what)
-        self.stalls[what] = Stall(sibling, cause, known.since if known else self.now)
+        self.stalls[what] = Stall(sibling, cause, known.since if known else min(since or self.now, self.now))
 
     def stalled(self) -> Stall | None:
         """Return the oldest stall (semantics: Stalled)."""
@@ -378,7 +378,7 @@ class System:
         doc = self.locked_by
         if doc is None:
             return None
-        approved = next((entry for entry in reversed(doc.history) if entry.status is Status.APPROVED), None)
+        approved = doc.last_move(Status.APPROVED)
         return Lock(
             doc.id,
             approved.user if approved else "",

@@ -215,7 +215,7 @@ def on_look_failed(system: System, fact: facts.LookFailed, step: Step) -> None:
     look = _awaited(system, fact.key, fact.token)
     if look is None:
         return
-    system.stall(VISIBILITY, "apicore", fact.cause)
+    system.stall(VISIBILITY, "apicore", fact.cause, fact.since)
     step.do(do.WakeAt(do.Topic.LOOK, look.key, system.now + pause(look.failed) / 4))
     look.failed += 1
 

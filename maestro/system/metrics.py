@@ -132,7 +132,7 @@ def _one(metric: Metric, value: float) -> Sample:
 
 
 def _age(doc: Document) -> float:
-    return max(0.0, time.time() - doc.history[-1].at)
+    return max(0.0, time.time() - doc.since)
 
 
 def _queue_names(system_id: str) -> dict[str, str]:

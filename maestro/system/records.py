@@ -68,8 +68,6 @@ def _texts(doc: Document) -> Iterator[str]:
 
 def _record(doc: Document) -> dict[str, Any]:
     event, about = origin_of(doc)
-    decided = next((entry for entry in reversed(doc.history) if entry.status in _DECIDED), None)
-    last = doc.history[-1]
     return {
         "cursor": f"{_at(doc)}.{doc.id}",
         "id": doc.id,
@@ -82,9 +80,9 @@ def _record(doc: Document) -> dict[str, Any]:
         "late": doc.late,
         "status": doc.status.value,
         "since": zoned_time(doc.history[0].at),
-        "changed": zoned_time(last.at),
-        "cause": last.cause,
-        "decision": _decision(decided),
+        "changed": zoned_time(doc.history[-1].at),
+        "cause": doc.taken.cause,
+        "decision": _decision(doc.last_move(*_DECIDED)),
         "units": doc.total,
         "replayed": doc.replayed,
         "cascaded": doc.cascaded,

@@ -13,10 +13,11 @@ from maestro import faultpoints, logs
 from maestro.board.owner_view import OwnerView
 from maestro.events import MASTER, parse_celery
 from maestro.platform import NoSubscribers, Platform, SiblingError
+from maestro.platform.observer import UNANSWERED
 from maestro.rules import commands as do
 from maestro.rules import facts, not_finished
 from maestro.rules.document import Document
-from maestro.rules.doubt import CommitEnd, Finding
+from maestro.rules.doubt import CommitEnd
 from maestro.rules.facts import Fact
 from maestro.rules.ids import RANDOM_BYTES, document_id
 from maestro.rules.impact import Origin, replay_order
@@ -27,9 +28,11 @@ from maestro.system.asking import Asking, together
 from maestro.system.canaries import Canaries
 from maestro.system.deadline import PROMPT_TRIES, promptly
 from maestro.system.dispatcher import Handlers
+from maestro.system.failing import failure
 from maestro.system.ledger import Ledger
 from maestro.system.long_commits import LongCommits
 from maestro.system.proofs import Proofs
+from maestro.system.unanswered import Unanswered
 from maestro.system.units_ahead import FEW
 from maestro.telemetry.definitions import COMMIT_SECONDS, EVENT, HELD, RECHECK, REPLAY, REPLAY_SENDS
 from maestro.telemetry.metrics import MetricsRegistry
@@ -165,15 +168,17 @@ class SiblingCalls:
     async def _answer(self, command: do.Command) -> Fact:
         call = None if self._trace is None else self._trace.call(command)
         logs.carry(self._ids(command))
+        asked_at = time.time()
+        UNANSWERED.set(Unanswered(command, self._engine, self._settings.platform.answer_timeout))
         try:
             if isinstance(command, _CHANGING):
                 await self._owner.until_acts()
             fact = await self._handlers[type(command)](command)
         except SiblingError as problem:
-            fact = _failure(command, str(problem), "" if problem.final else problem.service)
+            fact = failure(command, str(problem), "" if problem.final else problem.service, asked_at)
         except Exception as problem:  # noqa: BLE001 - whatever it was, the rules need an answer
             self._log.exception("command failed", command=type(command).__name__)
-            fact = _failure(command, f"{type(problem).__name__}: {problem}")
+            fact = failure(command, f"{type(problem).__name__}: {problem}")
         logs.carry({})
         if call is not None:
             call.end(getattr(fact, "cause", ""))
@@ -360,41 +365,3 @@ class SiblingCalls:
 
     async def _find_oldest_entries(self, command: do.FindOldestEntries) -> Fact:
         return self._ledger.oldest(command.rows)
-
-
-def _failure(command: do.Command, cause: str, sibling: str = "") -> Fact:  # noqa: C901, PLR0911, PLR0912 - each kind
-    match command:
-        case do.AskImpact(token=token) | do.FetchOrigins(token=token):
-            return facts.JudgingFailed(token, cause, sibling)
-        case do.AskFootprint(token=token):
-            return facts.FootprintFound(token, None)
-        case do.Commit(token=token) | do.CommitHeld(token=token) | do.CommitReplay(token=token):
-            return facts.CommitFailed(token, CommitEnd.LOST, cause)
-        case do.AskProof(token=token):
-            return facts.ProofFound(token, Finding.SILENT)
-        case do.AskCanary(what=what, token=token):
-            return facts.CanaryAsked(what, token, answered=False)
-        case do.Look(key=key, token=token) | do.SetFinished(key=key, token=token):
-            return facts.LookFailed(key, token, cause)
-        case do.AskAgain(key=key, token=token):
-            return facts.AskAgainFailed(key, token, cause)
-        case do.AskFollowing(id=id_, send=send, instance_id=instance):
-            return facts.FollowingKnown(id_, send, instance, follows=True)
-        case do.Notify(id=id_, token=token):
-            return facts.Notified(id_, token)
-        case (
-            do.AskStartImpact(id=id_, token=token)
-            | do.SendReplay(id=id_, token=token)
-            | do.AskReplayImpact(id=id_, token=token)
-            | do.FetchReplayOrigins(id=id_, token=token)
-        ):
-            return facts.RunFailed(id_, token, cause, sibling)
-        case do.AskRecheck(id=id_, token=token) | do.FetchRecheckOrigins(id=id_, token=token):
-            return facts.RecheckFailed(id_, token, cause)
-        case do.FetchOwed(number=number):
-            return facts.OwedFetched(number, problem=cause)
-        case do.FetchLateOrigins(token=token):
-            return facts.LateOriginsFetched(token, problem=cause)
-        case do.FindOldestEntries():
-            return facts.OldestEntriesFound(problem=cause)
-    raise AssertionError(command)

@@ -125,7 +125,7 @@ class Todo:
             kind=kind, system=doc.system_id, since=zoned_time(since), says=says, locked=locked, waiting=waiting,
             reprocessing=doc.id, event=event, about=about, instance_id=doc.held_instance, branch=doc.branch,
             units=doc.total, left=left, set_aside=len(doc.set_aside), approved_by=approved_by,
-            cause="" if doc.status is Status.PENDING else doc.history[-1].cause,
+            cause="" if doc.status is Status.PENDING else doc.taken.cause,
             digest=digest(doc.held_instance, doc.units) if doc.status is Status.PENDING else "",
         )  # fmt: skip
 

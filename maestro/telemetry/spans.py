@@ -169,7 +169,8 @@ class Spans:
     # --- reprocessings -------------------------------------------------------------------------------------------
 
     def _document_moved(self, doc: Document) -> None:
-        new = doc.history[self._told.get(doc.id, 0) :]
+        told = range(self._told.get(doc.id, 0), len(doc.history))
+        new = [doc.history[index] for index in told if not doc.is_note(index)]
         self._told[doc.id] = len(doc.history)
         for entry in new:
             if entry.status is Status.PENDING:
@@ -185,7 +186,11 @@ class Spans:
     def _run(self, doc: Document) -> Span:
         span = self._runs.get(doc.id)
         if span is None:
-            approvals = [entry.at for entry in doc.history if entry.status is Status.APPROVED]
+            approvals = [
+                entry.at
+                for index, entry in enumerate(doc.history)
+                if entry.status is Status.APPROVED and not doc.is_note(index)
+            ]
             about = ("reprocessing", doc.id, str(len(approvals)))
             attributes: Attributes = {
                 "maestro.reprocessing": doc.id, "maestro.instance": doc.held_instance, "maestro.units": doc.total

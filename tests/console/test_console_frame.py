@@ -1,5 +1,8 @@
 """What is around the pages: languages, colours, the keyboard, narrow screens, signing in, and what may run at all."""
 
+import re
+from typing import Any
+
 import pytest
 from selenium.webdriver.common.keys import Keys
 
@@ -151,7 +154,7 @@ def test_nothing_is_wider_than_a_phone(browser: Browser, scene: Scene, tenant: T
     browser.size(360, 740)
     browser.open(page)
     browser.sees_not("Loading …")
-    browser.sees(tenant.system if path != "#/skipped" else "The ledger")
+    browser.sees(tenant.system if path != "#/skipped" else "The newest first")
     assert browser.run("return document.documentElement.scrollWidth") <= 360
     if path == "decision":
         browser.press("Go to the decision")
@@ -214,3 +217,59 @@ def test_data_is_text_whatever_it_says(browser: Browser, scene: Scene, tenant: T
     browser.sees(evil)
     browser.press("Graph")
     assert browser.run("return window.pwned ?? document.querySelector('main img')") is None
+
+
+def test_a_system_that_is_not_there_has_no_lists(browser: Browser, scene: Scene) -> None:
+    browser.open("#/systems/nosuch")
+    browser.sees("nosuch")
+    browser.sees_not("Loading …")
+    assert "Waiting events" not in browser.text("main")
+    assert browser.run("return document.querySelectorAll('main .notice, main .state').length") > 0
+
+
+def test_a_counter_says_why_what_waited_came_again(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    browser.open(f"#/systems/{tenant.system}")
+    browser.sees("met again and recognised: also the copy of each event that waited", within=".counters")
+
+
+ALONE = "What is shown here alone takes about 3.9 s."
+PENDING = {
+    "id": "d", "systemId": "s", "tag": "", "status": "pending_approval", "digest": "x", "units": [], "events": [],
+    "history": [], "page": {"total": 61}, "estimate": {"seconds": 3.9, "basis": "a mean"},
+}  # fmt: skip
+GROWS = {"units": 244, "least": 200, "most": 300, "runs": 4, "name": "x", "surprise": {"shown": 0, "made": 0}}
+DRAW = """const [doc, done] = arguments;
+import("/console/js/decision/decide.js").then(({ decide }) => {
+  const problem = document.createElement("p");
+  const { element, update } = decide(doc, { config: { typeSystemAbove: 50 }, problem });
+  update(null);
+  document.body.append(element);
+  done(element.querySelector(".cost.approve").innerText);
+}, (problem) => done(String(problem)));
+"""
+
+
+@pytest.mark.parametrize(
+    ("likely", "said"),
+    [
+        (GROWS | {"seconds": 17.2}, ["Usually it becomes 244 replays in all: about 17 s.", ALONE]),
+        (GROWS | {"seconds": None}, ["Usually it becomes 244 replays in all.", ALONE]),
+        (None, ["It will take about 3.9 s."]),
+    ],
+)
+def test_both_times_of_a_decision_say_what_they_are_of(
+    browser: Browser, scene: Scene, likely: dict[str, Any] | None, said: list[str]
+) -> None:
+    browser.open("#/nowhere")
+    text = browser.driver.execute_async_script(DRAW, PENDING | {"likely": likely})
+    for sentence in said:
+        assert sentence in text
+    assert ("It will take" in text) == (likely is None)
+
+
+def test_the_api_description_reads_as_prose(browser: Browser, scene: Scene) -> None:
+    browser.open("docs")
+    browser.sees("Consume a system's persist queue from now on. Role: platform.")
+    text = browser.text("body")
+    assert "`" not in text
+    assert not re.search(r"[a-z] Role: ", text), "a full stop stands between"

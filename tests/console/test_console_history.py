@@ -56,6 +56,21 @@ def test_it_is_filtered_and_exported(browser: Browser, scene: Scene, tenant: Ten
     lists(browser, 1, "skipped")
 
 
+def test_who_skipped_is_not_who_reconsidered(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    doc = scene.hold(tenant, "one")
+    scene.post(doc, "skip", user="ana", reason="wrong source")
+    scene.run(tenant.open_again())
+    tenant.impacts("one")
+    scene.post(doc, "reconsider", user="bob", reason="was right")
+    browser.open(f"#/history?system={tenant.system}")
+    lists(browser, 1, "ana", "wrong source")
+    assert "bob" not in browser.text("main tbody")
+    browser.open(f"#/reprocessing/{doc['id']}")
+    browser.sees("wrong source", "was right", within="#trace")
+    badges = "return [...document.querySelectorAll('.trace .badge')].map((one) => one.textContent)"
+    assert browser.run(badges)[1:] == ["skipped", "note"]
+
+
 def test_its_filters_are_in_its_address(browser: Browser, scene: Scene, tenant: Tenant) -> None:
     scene.post(scene.hold(tenant), "skip")
     address = f"#/history?system={tenant.system}"

@@ -100,6 +100,45 @@ def test_what_came_late_says_what_it_missed(browser: Browser, scene: Scene, tena
     browser.sees("Your decision")
 
 
+def test_what_is_late_has_no_commit_to_show_or_discard(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    doc = late(scene, tenant)
+    browser.open(f"#/reprocessing/{doc['id']}")
+    browser.sees("If you leave them as they are", "Nothing is committed: the data is there already.")
+    assert "What would be committed" not in browser.text("main")
+    assert "discard" not in browser.text("main")
+    assert browser.run("return document.querySelectorAll('main .notice.danger').length") == 0
+    browser.type("Why?", "as good as new")
+    browser.type("Your name", "ana")
+    browser.press("Leave them as they are")
+    browser.sees("Left as they are: the results are listed as accepted.", within=".decision-head")
+    assert "Reconsider" not in browser.text("main")
+
+
+def test_a_late_run_commits_nothing(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    doc = late(scene, tenant)
+    scene.mute(tenant)
+    scene.post(doc, "approve")
+    browser.open(f"#/reprocessing/{doc['id']}")
+    browser.sees("of at least 1 results are computed again", within=".decision-head")
+    assert "The data is saved" not in browser.text("main")
+    assert "Commit" not in browser.text("#run .steps")
+    scene.answers(tenant, 2)
+    browser.sees("Done: the results were computed again.", within=".decision-head")
+
+
+def test_what_is_late_is_left_together(browser: Browser, scene: Scene, tenant: Tenant) -> None:
+    late(scene, tenant)
+    browser.open("#/together")
+    browser.type("System, branch, or what its event says", tenant.system)
+    browser.press("Choose 1")
+    browser.type("Why?", "as good as new")
+    browser.type("Your name", "ana")
+    browser.press("Skip 1")
+    browser.sees("1 late result stays as it is, and is listed as accepted.", within="dialog")
+    assert "NOT reach the domain" not in browser.text("dialog")
+    browser.press("Back")
+
+
 def test_a_unit_that_cannot_be_replayed_is_left_out(browser: Browser, scene: Scene, tenant: Tenant) -> None:
     doc = scene.hold(tenant, "fix", "p1", "p2")
     scene.mute(tenant)

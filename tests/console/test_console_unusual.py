@@ -101,7 +101,10 @@ def test_too_short_a_past_says_nothing(browser: Browser, scene: Scene, tenant: T
     browser.fresh(scene.url, language=language)
     browser.open(f"#/reprocessing/{doc['id']}")
     said = {
-        "en": ("Whether it is as usual cannot be said", "2 past values: too few to compare with, 5 are needed."),
+        "en": (
+            "Whether it is as usual cannot be said: too short a past to compare with.",
+            "2 past values: too few to compare with, 5 are needed.",
+        ),
         "pt-BR": (
             "Não se pode dizer se está dentro do normal",
             "2 valores passados: poucos para comparar",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from maestro.rules import facts
+from maestro.rules.outage import JUDGING
 from tests.simulation.engine import Engine
 from tests.simulation.siblings import Siblings
 
@@ -50,7 +51,18 @@ class Wire:
         if life == self.life:
             fact = answer()
             if fact is not None:
+                if self.siblings.faulty and self._calls % 11 == 0 and (hung := self._hung(fact)) is not None:
+                    self.tell(hung)
                 self.tell(fact)
+
+    def _hung(self, fact: facts.Fact) -> facts.Unanswered | None:
+        """Return how the first try of a question ended that was answered, or given up, only after another."""
+        since = 1.6e9 + self.engine.now - 45.0
+        if isinstance(fact, facts.JudgingFailed | facts.ImpactFound | facts.OriginsFetched):
+            return facts.Unanswered(JUDGING, fact.token, "discovery", "no answer within 30 s", since)
+        if isinstance(fact, facts.RunFailed | facts.ReplayImpactFound | facts.ReplayOriginsFetched | facts.ReplaySent):
+            return facts.Unanswered(fact.id, fact.token, "discovery", "no answer within 30 s", since)
+        return None
 
     def _ask(self, answer: Callable[[], facts.Fact], failed: facts.Fact, *, patient: bool = True) -> None:
         """Ask a question that changes nothing; somebody who waits for the answer is not patient."""

@@ -105,7 +105,7 @@ class InProcess:
 @asynccontextmanager
 async def served(folder: Path, siblings: RecordingSiblings, **settings: Any) -> AsyncIterator[InProcess]:
     """Start the service on a store in `folder`; stop it in good order at the end."""
-    it = InProcess(Settings(data_dir=folder, platform=siblings.settings(), **settings), siblings)
+    it = InProcess(Settings(data_dir=folder, **{"platform": siblings.settings()} | settings), siblings)
     try:
         await it.open()
         yield it

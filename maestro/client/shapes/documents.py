@@ -167,6 +167,16 @@ class Document(Struct, frozen=True, rename="camel"):
         """Neither in line nor paused: a replay may be under way."""
         return self.status in RUNNING
 
+    def is_note(self, index: int) -> bool:
+        """Whether an entry of the history tells of something that left the status as it was."""
+        return index > 0 and self.history[index].status == self.history[index - 1].status
+
+    @property
+    def taken(self) -> Entry | None:
+        """The entry of the history by which its present status was taken; None: it has no history."""
+        moves = (self.history[at] for at in reversed(range(len(self.history))) if not self.is_note(at))
+        return next(moves, None)
+
 
 class EntitiesPage(Struct, frozen=True, rename="camel"):
     """A page of what a commit would write."""

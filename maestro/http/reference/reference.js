@@ -8,6 +8,24 @@ function made(tag, text, attributes) {
   return element;
 }
 
+/** Return a text as elements: what stands between backticks is code. */
+function prose(text) {
+  const whole = made("span");
+  String(text).split("`").forEach((part, at) => part && whole.append(at % 2 ? made("code", part) : part));
+  return whole;
+}
+
+/** Return sentences as one text, each with its full stop. */
+function sentences(...parts) {
+  return parts.filter(Boolean).map((part) => (/[.!?:]$/.test(part) ? part : part + ".")).join(" ");
+}
+
+function paragraph(text) {
+  const whole = made("p");
+  whole.append(prose(text));
+  return whole;
+}
+
 function nameOf(schema) {
   if (!schema) return "";
   if (schema.$ref) return schema.$ref.split("/").pop();
@@ -25,14 +43,28 @@ function rulesOf(schema) {
   return rules.join(", ");
 }
 
+/** Say what a field is, and which values it may have: a pattern may have backticks of its own, so it is no prose. */
+function note(description, schema) {
+  const whole = prose(description || "");
+  const rules = rulesOf(schema);
+  if (rules) whole.append((description ? " " : "") + rules);
+  return whole;
+}
+
 function table(heads, rows) {
   const whole = made("table");
   const head = whole.appendChild(made("tr"));
   for (const text of heads) head.append(made("th", text));
   for (const cells of rows) {
     const row = whole.appendChild(made("tr"));
-    for (const cell of cells) row.appendChild(made("td")).append(cell instanceof Node ? cell : made("span", cell));
+    for (const cell of cells) row.appendChild(made("td")).append(cell instanceof Node ? cell : prose(cell ?? ""));
   }
+  return whole;
+}
+
+function link(text, href) {
+  const whole = made("a", undefined, { href });
+  whole.append(prose(text));
   return whole;
 }
 
@@ -45,11 +77,11 @@ function operation(path, method, told) {
   const article = made("article", undefined, { id: told.operationId });
   const head = article.appendChild(made("h3"));
   head.append(made("span", method.toUpperCase(), { class: "method " + method }), path);
-  article.append(made("p", told.summary + (told.description ? " " + told.description : "")));
+  article.append(paragraph(sentences(told.summary, told.description)));
   if (told.parameters) {
     article.append(table(["Parameter", "In", "Type", ""], told.parameters.map((one) => [
       made("code", one.name + (one.required ? " *" : "")), one.in, typeCell(one.schema),
-      [one.description || (one.schema && one.schema.description), rulesOf(one.schema)].filter(Boolean).join(" "),
+      note(one.description || (one.schema && one.schema.description), one.schema),
     ])));
   }
   if (told.requestBody) {
@@ -64,12 +96,12 @@ function operation(path, method, told) {
 
 function schema(name, told) {
   const article = made("article", undefined, { id: "schema-" + name });
-  article.append(made("h3", name), made("p", told.description || ""));
+  article.append(made("h3", name), paragraph(told.description || ""));
   if (told.properties) {
     const required = new Set(told.required || []);
     article.append(table(["Field", "Type", ""], Object.entries(told.properties).map(([field, type]) => [
       made("code", field + (required.has(field) ? " *" : "")), typeCell(type),
-      [type.description, rulesOf(type)].filter(Boolean).join(" "),
+      note(type.description, type),
     ])));
   } else {
     article.append(made("pre", JSON.stringify(told.enum || told, null, 1)));
@@ -78,7 +110,7 @@ function schema(name, told) {
 }
 
 function show(told) {
-  document.getElementById("about").textContent = told.info.version + ". " + told.info.description;
+  document.getElementById("about").replaceChildren(prose(told.info.version + ". " + told.info.description));
   const operations = document.getElementById("operations");
   const contents = document.getElementById("contents");
   operations.replaceChildren();
@@ -96,7 +128,7 @@ function show(told) {
     const list = contents.appendChild(made("ul"));
     for (const [path, method, one] of members) {
       operations.append(operation(path, method, one));
-      list.appendChild(made("li")).append(made("a", one.summary, { href: "#" + one.operationId }));
+      list.appendChild(made("li")).append(link(one.summary, "#" + one.operationId));
     }
   }
   operations.append(made("h2", "Types"));

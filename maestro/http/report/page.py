@@ -50,7 +50,7 @@ def rendered(facts: Facts, words: Table, *, digest: str, made_at: float, made_fo
         _asked(asked, words),
         _shown(facts, words),
         _decided(facts["decided"], words),
-        _ran(facts["ran"], words),
+        _ran(facts["ran"], words, late=facts["late"]),
         _changed(facts["changed"], words),
         _units(facts["units"], words),
         _about(words, digest, made_at, made_for),
@@ -82,10 +82,16 @@ def _lead(facts: Facts, words: Table) -> Iterable[ET.Element]:
 
 def _turns(entries: Sequence[Facts]) -> Iterable[Facts]:
     """Yield what somebody decided first, and how it stands now."""
-    decided = [entry for entry in entries if entry["status"] != Status.PENDING]
+    moves = [entry for index, entry in enumerate(entries) if not _is_note(entries, index)]
+    decided = [entry for entry in moves if entry["status"] != Status.PENDING]
     yield from decided[:1]
     if len(decided) > 1:
         yield decided[-1]
+
+
+def _is_note(entries: Sequence[Facts], index: int) -> bool:
+    """Whether an entry tells of something that left the status as it was."""
+    return index > 0 and entries[index]["status"] == entries[index - 1]["status"]
 
 
 def _about_it(facts: Facts, words: Table) -> ET.Element:
@@ -145,12 +151,12 @@ def _decided(decided: Facts, words: Table) -> ET.Element:
     rows = [
         (
             _moment(one["at"]),
-            _status(one["status"], words),
+            words("note") if _is_note(decided["entries"], index) else _status(one["status"], words),
             one["user"],
             one["reason"] or NOTHING,
             one["cause"] or NOTHING,
         )
-        for one in decided["entries"]
+        for index, one in enumerate(decided["entries"])
     ]
     table = _table(words, ("when", "what", "who", "why", "cause"), rows, decided["total"])
     return _section(words("decided"), *table, *_policies(decided["policies"], words))
@@ -176,12 +182,12 @@ def _condition(condition: Facts, words: Table) -> str:
     return f"{condition['setting']} = {condition['wanted']} ({found})"
 
 
-def _ran(ran: Facts, words: Table) -> ET.Element:
+def _ran(ran: Facts, words: Table, *, late: bool) -> ET.Element:
     budget = ran["budget"] or {}
     limits = [words(f"budget.{name}", n=value) for name, value in budget.items() if value is not None]
     states = [f"{words.known(f'unit.{state}', state)} {words.number(n)}" for state, n in sorted(ran["states"].items())]
     pairs = [
-        (words("committed"), words("committed.yes" if ran["committed"] else "committed.no")),
+        (words("committed"), "" if late else words("committed.yes" if ran["committed"] else "committed.no")),
         (words("replays"), words.number(ran["replayed"])),
         (words("outstanding"), words.number(ran["outstanding"])),
         (words("cascaded"), words.number(ran["cascaded"])),

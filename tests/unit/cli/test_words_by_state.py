@@ -3,13 +3,14 @@
 import msgspec
 import pytest
 
-from maestro.cli.consequences import of_cancel, of_going_on, title
-from maestro.cli.document_page import becoming, progress
+from maestro.cli.consequences import _replays, of_cancel, of_going_on, of_skip, title
+from maestro.cli.document_page import _facts, becoming, print_document, progress
 from maestro.cli.numbers import Reader
+from maestro.cli.output import Output
 from maestro.cli.unusual_page import said_of_past, summary
 from maestro.cli.watching import _text
 from maestro.client.api import Maestro
-from maestro.client.shapes.documents import Document, Progress
+from maestro.client.shapes.documents import Document, Entry, Estimate, Likely, Progress
 from maestro.client.shapes.systems import System
 from maestro.client.shapes.values import Labels, UnusualPage, UnusualValue
 from maestro.client.target import Target
@@ -106,13 +107,21 @@ def number(verdict: str, slipped: int = 0) -> UnusualValue:
         ),
         (
             (number("too_few"), number("too_few")),
-            "whether its new numbers are as usual cannot be said: none has a past to compare it with",
+            "whether its new numbers are as usual cannot be said: too short a past to compare them with",
         ),
         ((), "no number is changed that was read"),
     ],
 )
 def test_numbers_without_a_past_are_not_called_usual(values: tuple[UnusualValue, ...], said: str) -> None:
     assert summary(UnusualPage(values=values)) == said
+
+
+def test_a_past_that_is_still_asked_for_is_not_called_short() -> None:
+    said = summary(UnusualPage(pending=1, values=(number("pending"),)))
+    assert (
+        said
+        == "whether its new numbers are as usual is not known yet; past values are still being asked for: look again"
+    )
 
 
 def test_a_slip_stands_out_without_a_past() -> None:
@@ -126,8 +135,46 @@ def test_one_past_value_is_one() -> None:
     assert said_of_past(value, page, Reader(Labels())) == "1 past value: too few to compare with, 5 are needed"
 
 
+def test_both_times_say_what_they_are_of() -> None:
+    grows = msgspec.structs.replace(
+        doc("pending_approval", outstanding=61),
+        estimate=Estimate(3.9, "a mean"),
+        likely=Likely(244, 200, 300, 4, "x", seconds=17),
+    )
+    lines = [*_replays(grows, 61, None)]
+    assert lines[1].endswith(", about 17 s")
+    assert lines[-1] == "what is shown alone takes about 4 s (a mean)"
+    alone = msgspec.structs.replace(grows, likely=None)
+    assert [*_replays(alone, 61, None)][-1] == "takes about 4 s (a mean)"
+
+
+def test_a_late_one_discards_nothing() -> None:
+    late = doc("pending_approval", late=True)
+    assert [*of_skip(NOWHERE, late)] == [
+        "discards nothing: no commit is held",
+        "1 result stays as it is, and is listed as accepted",
+        "0 events wait behind it",
+    ]
+    assert "commit" not in [name for name, _ in _facts(late)]
+
+
 def test_a_late_one_holds_no_instance() -> None:
     assert "None" not in title("Approve", doc("pending_approval", late=True))
+
+
+def test_what_was_noted_is_not_taken_for_what_was_decided(capsys: pytest.CaptureFixture[str]) -> None:
+    history = (
+        Entry("pending_approval", "2026-11-28T10:00:00", "maestro"),
+        Entry("skipped", "2026-11-28T10:00:01", "ana", reason="wrong source"),
+        Entry("skipped", "2026-11-28T10:00:02", "bob", cause="reconsidered as event 7", reason="was right"),
+    )
+    skipped = msgspec.structs.replace(doc("skipped"), history=history)
+    assert skipped.taken == history[1]
+    assert doc("skipped").taken is None
+    print_document(Output(json=False), skipped)
+    decided, noted = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if line][-2:]
+    assert decided.endswith("skipped ana wrong source")
+    assert noted.endswith("note bob reconsidered as event 7: was right")
 
 
 def test_a_paused_one_says_what_goes_on() -> None:

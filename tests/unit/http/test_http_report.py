@@ -205,10 +205,24 @@ async def test_once_decided_the_value_before_is_the_one_that_was_read(
     assert facts["asked"]["writes"]["rows"][0]["was"] == ("5" if status == "pending_approval" else "")
 
 
+async def test_what_was_noted_is_not_told_as_the_decision(client: Client, actor_client: FakeActorClient) -> None:
+    system = System(unit(1), status="skipped")
+    entry = system.entry
+    system.document["history"] = [
+        entry("pending_approval", "maestro", 0), entry("skipped", "ana", 1, reason="wrong source"),
+        entry("skipped", "bob", 2, cause="reconsidered as event 7", reason="was right"),
+    ]  # fmt: skip
+    _, page = await made(client, actor_client, system)
+    assert "ana: skipped, 2026-11-28 10:00:01. Reason: wrong source" in page.replace("</p>", "")
+    assert "bob: skipped" not in page
+    assert re.search(r"<div>note</div></td><td[^>]*><div>bob</div>", page)
+
+
 async def test_a_late_document_holds_nothing(client: Client, actor_client: FakeActorClient, pages: FakePages) -> None:
     _, page = await made(client, actor_client, System(unit(1), late=True))
     assert pages.asked == []
     assert "1 result was out of date." in page
+    assert "Held commit" not in page
 
 
 async def test_no_fact_says_when_or_for_whom(client: Client, actor_client: FakeActorClient) -> None:

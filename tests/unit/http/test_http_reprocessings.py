@@ -239,6 +239,9 @@ async def test_pages_are_shared_bounded_and_end() -> None:
             b'{"total":5,"entities":[{"id":"1"},{"id":"2"}],"next":3}'
         }
         assert siblings.count("entities") == 1
+        late = await made.page("sysA", "", 0, 2)
+        assert orjson.loads(late.body) == {"total": 0, "entities": [], "next": None}
+        assert siblings.count("entities") == 1, "nothing is held: nobody is asked"
         last = await made.page("sysA", "i1", 3, 2)
         assert orjson.loads(last.body)["next"] is None
         siblings.fail("domain", "entities", times=2, how=500)

@@ -142,6 +142,94 @@ def test_a_stall_closes_the_system_as_time_goes_by_before_it_is_told(m: Driver) 
     assert [one.instance_id for one in m.system.waiting.values()] == ["i1", "i2", "i3"]
 
 
+# --- a sibling that hangs -------------------------------------------------------------------------------------------
+
+
+def hangs(m: Driver, what: str, token: int, sibling: str = "discovery") -> list[do.Command]:
+    return m.tell(facts.Unanswered(what, token, sibling, "no answer within 30 s", m.now - CLOSES_AFTER))
+
+
+def test_a_sibling_that_hangs_is_seen_after_the_first_try(m: Driver) -> None:
+    m.arrive("i1")
+    m.arrive("i2")
+    asked_at = m.now - CLOSES_AFTER
+    hangs(m, JUDGING, m.system.judging_token)
+    stall = m.system.stalled()
+    assert stall is not None
+    assert (stall.sibling, stall.cause) == ("discovery", "no answer within 30 s")
+    assert stall.since == pytest.approx(asked_at, abs=5)
+    assert not m.system.open
+    assert [one.instance_id for one in m.system.waiting.values()] == ["i1", "i2"]
+    assert m.sync("i3")
+    assert m.only(do.Reply).code is Code.ACCEPTED
+    since = stall.since
+    hangs(m, JUDGING, m.system.judging_token)
+    assert m.system.stalls[JUDGING].since == since, "it began with the first"
+
+
+def test_nothing_fails_earlier_because_of_it_and_its_answer_ends_it(m: Driver) -> None:
+    m.arrive("i1")
+    hangs(m, JUDGING, m.system.judging_token)
+    assert not m.system.troubles
+    assert not m.asked(do.AskCanary)
+    assert not m.asked(do.DeadLetterEvent)
+    m.impact()
+    assert not m.system.stalls
+    m.committed()
+    assert m.system.open
+
+
+def test_an_event_at_fault_that_hung_ends_as_ever(m: Driver) -> None:
+    m.arrive("i1")
+    hangs(m, JUDGING, m.system.judging_token)
+    for _ in range(2):
+        fails(m)
+        canary(m, answered=True)
+    assert m.asked(do.DeadLetterEvent)
+    assert not m.system.stalls
+
+
+def test_a_try_of_a_question_that_is_over_stalls_nothing(m: Driver) -> None:
+    m.arrive("i1")
+    token = m.system.judging_token
+    m.impact()
+    m.committed()
+    hangs(m, JUDGING, token)
+    m.arrive("i2")
+    hangs(m, JUDGING, token)
+    hangs(m, "no such document", token)
+    assert not m.system.stalls
+
+
+def test_what_hangs_can_be_set_aside(m: Driver) -> None:
+    m.arrive("i1")
+    token = m.system.judging_token
+    hangs(m, JUDGING, token)
+    m.tell(facts.SetAside("ana", 7, "it is poison"))
+    assert m.only(do.Reply).code is Code.OK
+    m.tell(facts.JudgingFailed(token, "no answer", "discovery"))
+    assert not m.system.stalls
+    assert not m.system.troubles
+
+
+def test_a_run_whose_question_hangs_is_stalled_alone(m: Driver) -> None:
+    assessing(m)
+    hangs(m, m.doc.id, m.doc.token)
+    assert m.system.stalls[m.doc.id].sibling == "discovery"
+    assert not m.system.held_up
+    assert m.doc.stage is Stage.IMPACT, "the question is still being asked"
+    m.replay_impact()
+    assert not m.system.stalls
+
+
+def test_a_unit_that_is_refused_ends_the_stall_of_its_send(m: Driver) -> None:
+    m.run(P1)
+    hangs(m, m.doc.id, m.doc.token, "event_manager")
+    m.tell(facts.UnitRefused(m.doc.id, m.doc.token, "has no subscribers"))
+    assert m.doc.status is Status.PAUSED
+    assert not m.system.stalls
+
+
 # --- setting aside ------------------------------------------------------------------------------------------------
 
 

@@ -345,6 +345,12 @@ async def test_a_wrong_event_is_refused_when_it_is_sent(world: World, wrong: dic
     assert await world.get("api_core", "/core/processInstance") == []
 
 
+async def test_an_unknown_scope_is_taken_as_nothing_says_that_the_platform_refuses_it(world: World) -> None:
+    event = {"name": "push.quote.request", "systemId": SYSTEM, "payload": QUOTE, "scope": "foo"}
+    status, _ = await call(world, "event_manager", "PUT", "/sendevent", event)
+    assert status == 200
+
+
 @pytest.mark.parametrize("times", ["0", "1001", "-1", "many", ""])
 async def test_times_out_of_bounds_are_named(world: World, times: str) -> None:
     event = {"name": "push.quote.request", "systemId": SYSTEM, "payload": QUOTE}

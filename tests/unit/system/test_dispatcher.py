@@ -5,12 +5,12 @@ from pathlib import Path
 from maestro.rules.commands import Command, FindOldestEntries
 from maestro.rules.facts import Fact, OldestEntriesFound
 from maestro.settings.model import HttpSettings, Settings
+from maestro.system.failing import failure
 from maestro.system.service import SystemService
-from maestro.system.sibling_calls import _failure
 
 
 def test_a_look_that_fails_does_not_say_that_the_ledger_is_empty() -> None:
-    assert _failure(FindOldestEntries(rows=3), "the store is damaged") == OldestEntriesFound(
+    assert failure(FindOldestEntries(rows=3), "the store is damaged") == OldestEntriesFound(
         problem="the store is damaged"
     )
 
@@ -23,6 +23,6 @@ async def test_each_command_has_one(tmp_path: Path) -> None:
         assert set(service._open.handlers()) == set(Command.__subclasses__())
         for kind in service._open._sibling_calls._handlers:
             command = kind(**dict.fromkeys(kind.__struct_fields__))
-            assert isinstance(_failure(command, "the sibling is away"), Fact), kind
+            assert isinstance(failure(command, "the sibling is away"), Fact), kind
     finally:
         await service.stop()

@@ -1,5 +1,8 @@
 """What waits for a person in a system, and what the history lists."""
 
+import time
+from dataclasses import replace
+
 import orjson
 import pytest
 
@@ -10,6 +13,7 @@ from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.policies import Effect, Policy
 from maestro.rules.stalls import Stall
+from maestro.system.metrics import _age
 from maestro.system.records import records
 from maestro.system.todo import Todo
 from tests.support.rules import Rules
@@ -136,3 +140,35 @@ def test_a_record_says_who_decided_what_and_why(it: Rules) -> None:
     decision = record["decision"]
     assert (decision["status"], decision["user"], decision["reason"]) == ("approved", "ana", "the quote was mistyped")
     assert decision["at"].endswith("Z")
+
+
+def test_what_was_noted_after_a_decision_decides_nothing(it: Rules) -> None:
+    doc = it.hold("i1", "p1")
+    it.ask(facts.Skipped, doc.id, reason="wrong source")
+    skipped_at = doc.since
+    it.tell(facts.ReconsiderAsked(id=doc.id, user="bob", reason="was right", ticket=it.ticket()))
+    (record,) = orjson.loads(records(it.system, ListRecords()).body)
+    decision = record["decision"]
+    assert (decision["status"], decision["user"], decision["reason"]) == ("skipped", "ana", "wrong source")
+    assert decision["at"] < record["changed"], "the note is the last change"
+    assert doc.taken.user == "ana"
+    assert doc.since == skipped_at
+    it.refused(facts.Approved, doc.id, Code.CONFLICT, "is skipped (by ana at ")
+
+
+def test_why_it_failed_is_told_after_a_unit_was_left_out(it: Rules) -> None:
+    doc = it.hold("i1", "p1", "p2")
+    it.ask(facts.Approved, doc.id)
+    it.ask(facts.Cancelled, doc.id, reason="stuck")
+    doc.history[-1] = replace(doc.history[-1], cause="the queue is gone")
+    stored = tuple(it.repository.units(doc.id))
+    it.ask(facts.LeaveOutAsked, doc.id, units=(("p2", "master"),), stored=stored, reason="gone")
+    assert doc.history[-1].cause == "left out 1 unit"
+    assert orjson.loads(records(it.system, ListRecords()).body)[0]["cause"] == "the queue is gone"
+    assert listed(it)[0].cause == "the queue is gone"
+
+
+def test_other_policies_after_a_restart_do_not_make_a_decision_younger(it: Rules) -> None:
+    doc = it.hold("i1", "p1")
+    doc.note(it.now + 5000, "maestro", "by the policies as they are now: two people", "")
+    assert _age(doc) == pytest.approx(time.time() - doc.history[0].at, abs=5)

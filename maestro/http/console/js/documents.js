@@ -26,8 +26,11 @@ export const origin = (doc) => doc.origin ?? doc.pendingEvent ?? {};
 /** Return when and why the document was made. */
 export const held = (doc) => doc.history[0] ?? {};
 
+/** Tell whether an entry of a history left the status as it was. */
+export const isNote = (entry, index, history) => entry.status === history[index - 1]?.status;
+
 /** Return the last change of its status. */
-export const last = (doc) => doc.history.at(-1) ?? {};
+export const last = ({ history }) => history.findLast((...at) => !isNote(...at)) ?? {};
 
 /** Return the replays of the page of units that is at hand, in their order, each with its event's facts and its end. */
 export function replays(doc) {
@@ -77,11 +80,11 @@ export function estimate(doc, now = Date.now()) {
   return { seconds, basis: { key: "estimate.own", values: { n: replayed } } };
 }
 
-/** Return what past runs of the same kind became: how many replays in all, and the one that grew most; or null. */
+/** Return what past runs of the same kind became: replays in all, their seconds, and the one that grew most; or null. */
 export function likely(doc) {
   if (!doc.likely) return null;
-  const { units: n, least, most, runs, name, surprise } = doc.likely;
-  return { n, least, most, runs, name, surprise: surprise.made > surprise.shown ? surprise : null };
+  const { units: n, least, most, runs, name, surprise, seconds } = doc.likely;
+  return { n, least, most, runs, name, seconds, surprise: surprise.made > surprise.shown ? surprise : null };
 }
 
 /** Return the steps of a run in their order, each "todo", "now", "done" or "failed". */
@@ -95,7 +98,7 @@ export function steps(doc, system) {
   const drained = phase(doc) === "ended" && !system?.waiting;
   return [
     ...(locks ? [{ name: "lock", state: state(started, phase(doc) === "approved") }] : []),
-    { name: "commit", state: state(doc.heldCommitted, started) },
+    ...(doc.late ? [] : [{ name: "commit", state: state(doc.heldCommitted, started) }]),
     { name: "replay", state: state(finished, replaying), ...progress(doc) },
     ...(locks ? [{ name: "unlock", state: phase(doc) === "ended" ? "done" : "todo" }] : []),
     { name: "drain", state: drained ? "done" : phase(doc) === "ended" ? "now" : "todo", waiting: system?.waiting ?? 0 },

@@ -23,7 +23,7 @@ export function confirm({ action, tone, items, body, above, done }) {
   );
   ask({
     title: t(`together.${action}`, { n: items.length }),
-    text: t(`together.${action}.text`, { n: replays }),
+    text: consequences(action, items),
     fields: [list, typed, h("p", { class: "muted small" }, t("together.sure")), h("blockquote", {}, body.reason)],
     button: t(`together.${action}`, { n: items.length }),
     tone,
@@ -32,6 +32,14 @@ export function confirm({ action, tone, items, body, above, done }) {
       done(await api.decideMany({ ...body, action, items: digests }));
     },
   });
+}
+
+/** Say what the decision does: to those whose commits are held, and to the late ones, which hold none. */
+function consequences(action, items) {
+  const replays = (late) => items.filter((item) => (item.kind === "late") === late).map(({ units }) => units);
+  const sentence = (key, found) => found.length && t(key, { n: found.reduce((sum, one) => sum + one, 0) });
+  const said = [sentence(`together.${action}.text`, replays(false)), sentence(`together.${action}.late`, replays(true))];
+  return said.filter(Boolean).join(" ");
 }
 
 /** Show what became of each, in the order in which they were chosen. */

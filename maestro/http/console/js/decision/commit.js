@@ -13,7 +13,9 @@ import { Status } from "../statuses.js";
 /** Fields of a row that have a column; the others are in its last one. */
 const COLUMNS = 7;
 
+/** Return the section; nothing for what holds no commit. */
 export function commit(doc, signal) {
+  if (doc.late) return null;
   const content = h("div", {});
   // Where the pages before the shown one begin: the gateway names only the next one.
   const before = [];

@@ -21,13 +21,16 @@ export function decide(doc, { config, changed, problem }) {
   const who = whoAndWhy();
   const limits = budget();
   const whole = covering(doc);
-  const costs = region(({ waiting }) => [cost("approve", costOfApprove(doc, waiting)), cost("skip", costOfSkip(doc))], {
+  const costs = region(({ waiting }) => [
+    cost("approve", t("decide.if.approve"), costOfApprove(doc, waiting)),
+    cost("skip", skipping(doc, "if"), costOfSkip(doc)),
+  ], {
     class: "costs",
   });
   const typed = n > config.typeSystemAbove ? typedSystem(doc) : null;
   const approve = button("primary", "approve", t("decide.approve", { n }), approveIt);
   typed?.guard(approve);
-  const skip = button("danger", "skip", t("decide.skip"), n > config.typeSystemAbove ? confirmSkip : skipIt);
+  const skip = button("danger", "skip", skipIs(doc), n > config.typeSystemAbove ? confirmSkip : skipIt);
   if (skipRefused(doc)) {
     skip.disabled = true;
     skip.setAttribute("aria-describedby", "skip-off");
@@ -79,7 +82,7 @@ export function decide(doc, { config, changed, problem }) {
     if (!form.reportValidity()) return;
     await busy(
       () => api.decide(doc.id, "skip", { ...who.body(), ...whole.body() }),
-      () => say(t("decide.skip.done")),
+      () => say(skipping(doc, "done")),
     );
   }
 
@@ -87,13 +90,13 @@ export function decide(doc, { config, changed, problem }) {
   function confirmSkip() {
     if (!form.reportValidity()) return;
     ask({
-      title: t("decide.skip.sure"),
-      text: t("decide.skip.sure.text", { n }),
-      button: t("decide.skip"),
+      title: skipping(doc, "sure"),
+      text: skipping(doc, "sure.text", { n }),
+      button: skipIs(doc),
       tone: "danger",
       act: async () => {
         await api.decide(doc.id, "skip", { ...who.body(), ...whole.body() });
-        say(t("decide.skip.done"));
+        say(skipping(doc, "done"));
         changed();
       },
     });
@@ -133,6 +136,12 @@ export function decide(doc, { config, changed, problem }) {
   }
 }
 
+/** What the button says. */
+const skipIs = (doc) => t(doc.late ? "late.skip.button" : "decide.skip");
+
+/** Say something of a skip: of a late reprocessing it discards nothing. */
+const skipping = (doc, what, values) => (doc.late ? t(`late.skip.${what}`, values) : t(`decide.skip.${what}`, values));
+
 /** Make a button that decides. It is no submit button: Enter in a field must not press it. */
 const button = (kind, key, text, onclick) => h("button", { type: "button", class: kind, "data-key": key, onclick }, text);
 
@@ -154,11 +163,11 @@ function typedSystem(doc) {
   };
 }
 
-function cost(kind, lines) {
+function cost(kind, title, lines) {
   return h(
     "div",
     { class: `cost ${kind}` },
-    h("h3", {}, t(`decide.if.${kind}`)),
+    h("h3", {}, title),
     h(
       "ul",
       {},
@@ -172,12 +181,20 @@ function costOfApprove(doc, waiting) {
   const whole = likely(doc);
   return [
     doc.late ? t("late.approve") : t("decide.cost.replays", { n: impact(doc).n }),
-    whole && [t("decide.cost.likely", whole), h("small", {}, likelyBasis(whole))],
-    guess ? [t("decide.cost.time", { time: guessed(guess.seconds) }), basis(guess)] : t("decide.cost.unknown"),
+    whole && [likelyCost(whole), h("small", {}, likelyBasis(whole))],
+    guess ? [timeCost(guess, whole), basis(guess)] : t("decide.cost.unknown"),
     doc.forking ? t("decide.cost.nolock") : [icon("lock"), t("decide.cost.lock")],
     t("decide.cost.waiting", { n: waiting }),
   ].filter(Boolean);
 }
+
+/** Say how many replays there will be in all, and how long they take where that is known. */
+const likelyCost = ({ n, seconds }) =>
+  seconds ? t("decide.cost.likely.time", { n, time: guessed(seconds) }) : t("decide.cost.likely", { n });
+
+/** Say how long it takes: beside what there will be in all, that this is of what is shown. */
+const timeCost = ({ seconds }, whole) =>
+  t(whole ? "decide.cost.time.shown" : "decide.cost.time", { time: guessed(seconds) });
 
 /** Say which runs tell how many replays there will be, and how far the worst of them went. */
 function likelyBasis(whole) {

@@ -64,7 +64,7 @@ function sentence(doc) {
       return t(running(doc), values);
     case "ended":
       return [
-        known(`sentence.${doc.status}`, t("sentence.failure")),
+        (doc.late && known(`late.sentence.${doc.status}`, "")) || known(`sentence.${doc.status}`, t("sentence.failure")),
         last(doc).cause && h("span", { class: "cause" }, last(doc).cause),
       ];
     default:
@@ -75,5 +75,6 @@ function sentence(doc) {
 function running(doc) {
   if (doc.cancelling) return "sentence.cancelling";
   if (doc.pausing) return "sentence.pausing";
+  if (doc.late) return "late.sentence.running";
   return doc.heldCommitted ? "sentence.running" : "sentence.starting";
 }

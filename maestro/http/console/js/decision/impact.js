@@ -202,7 +202,7 @@ function outcome(doc, context) {
   return [
     {
       title: t("impact.by"),
-      show: (row) => (row.cause < 0 ? t("impact.by.commit") : t("impact.by.replay", { n: row.cause + 1 })),
+      show: (row) => (row.cause < 0 ? (doc.late ? "–" : t("impact.by.commit")) : t("impact.by.replay", { n: row.cause + 1 })),
     },
     { title: t("word.state"), show: (row) => [state(row), leaving(row, doc, context)] },
     {

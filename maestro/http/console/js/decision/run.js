@@ -94,7 +94,7 @@ function actions(doc) {
     default:
       return Sets.givenUp.includes(doc.status)
         ? ["retry"]
-        : doc.status === Status.SKIPPED && !doc.reconsidered
+        : doc.status === Status.SKIPPED && !doc.reconsidered && !doc.late
           ? ["reconsider"]
           : [];
   }

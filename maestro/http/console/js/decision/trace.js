@@ -1,6 +1,6 @@
 // Who did what, when and why.
 
-import { tone } from "../documents.js";
+import { isNote, tone } from "../documents.js";
 import { h } from "../dom.js";
 import { time } from "../format.js";
 import { t } from "../i18n.js";
@@ -9,11 +9,11 @@ import { recorded } from "./demand.js";
 import { report } from "./report.js";
 
 export function trace({ id, history, policies }, signal) {
-  const entry = ({ status, timestamp, user, reason, cause }) =>
+  const entry = ({ status, timestamp, user, reason, cause }, ...at) =>
     h(
       "li",
       {},
-      badge(status),
+      isNote({ status }, ...at) ? h("span", { class: "badge neutral" }, t("trace.note")) : badge(status),
       h("span", {}, t("trace.by", { user }), " · ", time(timestamp)),
       reason && h("blockquote", {}, reason),
       cause && h("p", { class: `cause ${tone(status)}` }, cause),

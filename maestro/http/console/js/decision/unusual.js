@@ -50,7 +50,8 @@ function sentence({ unusual: standing, values, problem, pending }) {
   if (standing) return t("unusual.some", { n: standing, of: values.length });
   const compared = values.filter(({ verdict }) => !["too_few", "pending"].includes(verdict)).length;
   if (compared === values.length) return t("unusual.none", { n: compared });
-  return compared ? t("unusual.none.compared", { n: compared, of: values.length }) : t("unusual.few");
+  if (compared) return t("unusual.none.compared", { n: compared, of: values.length });
+  return t(pending ? "unusual.unknown" : "unusual.few");
 }
 
 function columns({ enough }, labels) {

@@ -137,8 +137,9 @@ function formOf(doc, context, typed = {}) {
 }
 
 const headOf = ({ events: _events, units: _units, ...doc }) => ({ ...doc, events: [], units: [] });
-const commitOf = ({ id, systemId, status, heldCommitted, pendingEvent }) => ({
+const commitOf = ({ id, late, systemId, status, heldCommitted, pendingEvent }) => ({
   id,
+  late,
   systemId,
   status,
   heldCommitted,

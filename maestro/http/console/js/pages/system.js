@@ -19,6 +19,13 @@ export function systemPage({ params, signal }) {
   const needs = region((shown) => (shown.page.total ? section(t("inbox.title"), {}, todoList(shown, look, () => {})) : null));
   const waiting = waitQueue(params.id, signal);
   const errors = errorQueue(params.id, signal);
+  const lists = h(
+    "div",
+    {},
+    section(t("waiting.title"), { id: "waiting" }, h("p", { class: "muted" }, t("waiting.text")), waiting.element),
+    section(t("errors.title"), { id: "errors" }, h("p", { class: "muted" }, t("errors.text")), errors.element),
+  );
+  let loaded = false;
   state.element.append(loading());
   watch(look, { signal, systemId: params.id });
   return h(
@@ -28,8 +35,7 @@ export function systemPage({ params, signal }) {
     h("h1", { tabindex: "-1" }, params.id),
     needs.element,
     state.element,
-    section(t("waiting.title"), { id: "waiting" }, h("p", { class: "muted" }, t("waiting.text")), waiting.element),
-    section(t("errors.title"), { id: "errors" }, h("p", { class: "muted" }, t("errors.text")), errors.element),
+    lists,
   );
 
   async function look() {
@@ -40,9 +46,12 @@ export function systemPage({ params, signal }) {
       needs.update({ page: { ...page, counts: {}, next: null }, minute: Math.floor(Date.now() / 60_000) });
       waiting.update(system.waiting);
       errors.update(system.queues?.[`persist.${params.id}.queue.error`] ?? null);
+      loaded = true;
     } catch (problem) {
       if (!signal.aborted) state.update({ problem: [problem.status ?? 0, problem.message] });
     }
+    // Of a system that does not answer nothing is being loaded: what was read of it before stays.
+    lists.hidden = !loaded;
   }
 }
 
