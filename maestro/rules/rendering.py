@@ -217,8 +217,8 @@ def estimate_json(estimate: Estimate | None) -> dict[str, Any] | None:
     return {"seconds": estimate.seconds, "basis": estimate.basis} if estimate else None
 
 
-def likely_json(likely: Likely | None, time: Estimate | None) -> dict[str, Any] | None:
-    """Render how many replays there will be in all, and how long they will take."""
+def likely_json(likely: Likely | None, seconds: float | None) -> dict[str, Any] | None:
+    """Render how many replays there will be in all, and how many seconds they will take."""
     if likely is None:
         return None
     return {
@@ -228,7 +228,7 @@ def likely_json(likely: Likely | None, time: Estimate | None) -> dict[str, Any] 
         "runs": likely.runs,
         "name": likely.name,
         "surprise": {"shown": likely.surprise.shown, "made": likely.surprise.made},
-        "seconds": time.seconds if time else None,
+        "seconds": seconds,
     }
 
 

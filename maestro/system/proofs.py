@@ -46,6 +46,8 @@ class Proofs:
         except SiblingError as problem:
             # 500 is Domain's own answer, perhaps about this instance only.
             return Finding.UNKNOWN if problem.cause.startswith("answered 500") else Finding.SILENT
+        if not changes:
+            return Finding.HARMLESS_NO_ROWS  # there is nothing that could have been made
         created = {type_ for type_, tracks in changes.items() if CREATE in tracks}
         if not self._use_map:
             return Finding.UNPROVABLE if created else Finding.HARMLESS

@@ -14,6 +14,7 @@ from maestro.messages.questions import FindDocuments, GetReplays, GetUnits
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.ledger_book import Stale, StaleState
+from maestro.rules.pace import Estimate
 from maestro.rules.rendering import (
     budget,
     document_facts,
@@ -338,20 +339,22 @@ def document_brief(system: System, doc: Document, repository: Repository) -> dic
         return document_facts(doc, units) | _prospects(system, doc)
     left = _left(doc)
     without = dict.fromkeys(("units", "reimpacted", "setAside", "notFinished", "leftOut", "digest"))
-    rough = estimate_json(system.paces.rough(left)) if doc.live else None
-    prospects = {"estimate": rough, "likely": _likely(system, doc)}
+    rough = system.paces.rough(left) if doc.live else None
+    prospects = {"estimate": estimate_json(rough), "likely": _likely(system, doc, rough)}
     return document_facts(doc, ()) | without | {"progress": progress(doc, left)} | prospects
 
 
 def _prospects(system: System, doc: Document) -> dict[str, Any]:
     """Render what is to come: how long what is left takes, and before the decision how many replays there will be."""
-    estimate = estimate_json(system.paces.estimate(doc.order)) if doc.live else None
-    return {"estimate": estimate, "likely": _likely(system, doc)}
+    estimate = system.paces.estimate(doc.order) if doc.live else None
+    return {"estimate": estimate_json(estimate), "likely": _likely(system, doc, estimate)}
 
 
-def _likely(system: System, doc: Document) -> dict[str, Any] | None:
+def _likely(system: System, doc: Document, shown: Estimate | None) -> dict[str, Any] | None:
+    """Render what it will become; how long that takes is what is `shown`, and the rest at the pace of all replays."""
     likely = system.growth.likely(doc) if doc.status is Status.PENDING else None
-    return likely_json(likely, system.paces.rough(likely.units) if likely else None)
+    more = system.paces.rough(max(0, likely.units - _left(doc))) if likely else None
+    return likely_json(likely, round(shown.seconds + more.seconds, 3) if shown and more else None)
 
 
 def documents(system: System, rendered: Callable[[Document], bytes], question: FindDocuments) -> Answer:

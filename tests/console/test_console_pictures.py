@@ -133,7 +133,12 @@ def test_the_pictures(window: Browser, background: Background, platform: Platfor
     address = f"#/reprocessing/{doc['id']}"
     browser.open(address)
     browser.sees(
-        "At least 4 instances", "on 4 branches", "It will take about", "3 events wait", "1.4913", within="main"
+        "At least 4 instances",
+        "on 4 branches",
+        "What is shown here alone takes about",
+        "3 events wait",
+        "1.4913",
+        within="main",
     )
     take(browser, album / "decision.png")
     browser.type("Why?", REASON)

@@ -82,8 +82,7 @@ def _lead(facts: Facts, words: Table) -> Iterable[ET.Element]:
 
 def _turns(entries: Sequence[Facts]) -> Iterable[Facts]:
     """Yield what somebody decided first, and how it stands now."""
-    moves = [entry for index, entry in enumerate(entries) if not _is_note(entries, index)]
-    decided = [entry for entry in moves if entry["status"] != Status.PENDING]
+    decided = [one for at, one in enumerate(entries) if one["status"] != Status.PENDING and not _is_note(entries, at)]
     yield from decided[:1]
     if len(decided) > 1:
         yield decided[-1]

@@ -6,8 +6,8 @@ from msgspec import json
 from maestro.events import MASTER
 from maestro.rules.growth import REMEMBERED, Growth, Likely, Run
 from maestro.rules.impact import Impacted
-from maestro.rules.pace import ENOUGH, MAX_NAMES
-from maestro.rules.unit import UnitState
+from maestro.rules.pace import ALL, ENOUGH, MAX_NAMES, Pace
+from maestro.rules.unit import UnitState, name_of
 from maestro.system.views import document_brief
 from tests.unit.rules.driver import P1, Driver
 
@@ -96,6 +96,10 @@ def test_a_run_that_finished_is_remembered_over_a_restart_and_shown_before_the_n
     assert it.system.growth.likely(doc) == Likely(4, 4, 4, ENOUGH, NAME, Run(1, 2))
     shown = document_brief(it.system, doc, it.repository)["likely"]
     assert (shown["units"], shown["surprise"]) == (4, {"shown": 1, "made": 2})
+    it.system.paces.by_name = {ALL: Pace(50, 1.0), name_of(doc.order[0].origin): Pace(50, 30.0)}
+    brief = document_brief(it.system, doc, it.repository)
+    assert brief["likely"]["seconds"] == brief["estimate"]["seconds"] + 2.0, "two more than are shown, at any pace"
+    assert brief["estimate"]["seconds"] >= 30.0
     it.approve("next")
     assert document_brief(it.system, doc, it.repository)["likely"] is None, "its own run tells from here on"
 
