@@ -128,8 +128,14 @@ def replayed(system: System, unit: UnitKey, step: Step, since: int) -> None:
     younger = known.state is StaleState.STALE and any(commit.number > since for commit in known.missed)
     if not younger:
         take_off(system, unit, step)
-    elif known.document_id:
+    elif known.document_id and not _is_to_replay(system, known):
         assign(system, unit, "", step)  # the run that has replayed it began before that
+
+
+def _is_to_replay(system: System, known: Stale) -> bool:
+    """Whether the late reprocessing of a note is still to replay its unit."""
+    doc = system.documents.get(known.document_id)
+    return doc is not None and doc.status in (Status.PENDING, Status.APPROVED)
 
 
 def overlooked(system: System, reader: Reader, missed: MissedCommit, step: Step) -> None:
@@ -232,9 +238,8 @@ def _note(
     first = tuple(sorted(missed, key=lambda commit: commit.number)[:NAMED])
     stale = Stale(0, owed.unit, owed.forking, owed.instance_id, state, system.now, first, cause)
     known = system.ledger.stale.get(owed.unit)
-    waiting = system.documents.get(known.document_id) if known is not None else None
-    if waiting is not None and waiting.status in (Status.PENDING, Status.APPROVED):
-        stale = structs.replace(stale, document_id=waiting.id)  # which is still to replay it
+    if known is not None and _is_to_replay(system, known):
+        stale = structs.replace(stale, document_id=known.document_id)
     _put(system, stale, step)
 
 

@@ -697,3 +697,20 @@ def test_what_has_left_the_list_is_replayed_all_the_same(monkeypatch: pytest.Mon
     it.approve("late1")
     it.start()
     assert [unit.instance_id for unit in late(it).order] == ["p1", "p2"]
+
+
+def test_a_late_document_keeps_a_unit_that_was_replayed_before_it_missed_another_commit() -> None:
+    it = Driver(ledger_scope=Scope.OFF)
+    named_late(it.system, P1, "c", Step())
+    gathered(it)
+    it.hold("e", P1, id_="F", fork=True)
+    it.start()
+    it.held_committed()
+    it.sent()
+    named_late(it.system, P1, "e2", Step())
+    it.tell_result("r1", "p1", "F")
+    it.replay_impact()
+    it.replay_committed()
+    it.end()
+    it.approve("late1")
+    assert [unit.key for unit in late(it).order] == [P1.key]
