@@ -221,6 +221,11 @@ class Document:
         return self.status is Status.PAUSED and not self.cancelling and self.ending is None
 
     @property
+    def answered(self) -> bool:
+        """Whether a send that failed was answered by a result all the same: the result says more."""
+        return self.current is None or self.current.state is not UnitState.SENDING
+
+    @property
     def has_asked(self) -> bool:
         """Whether its run has asked whom the commit that comes next impacts, and that commit is not made."""
         if not self.running:

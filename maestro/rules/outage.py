@@ -18,6 +18,7 @@ from typing import Final
 from maestro import backoff
 from maestro.rules import commands as do
 from maestro.rules import facts
+from maestro.rules.document import Document, Stage
 from maestro.rules.stalls import Trouble
 from maestro.rules.state import System
 from maestro.rules.step import Step
@@ -97,6 +98,13 @@ def over(system: System, what: str) -> None:
     """
     system.troubles.pop(what, None)
     system.stalls.pop(what, None)
+
+
+def send_arrived(system: System, doc: Document) -> None:
+    """A send that had no answer arrived: what came of it says so, and nobody is waited for to take it."""
+    over(system, doc.id)
+    if doc.stage is Stage.OUTAGE:
+        doc.stage = None
 
 
 def pause(tries: int) -> float:

@@ -4,7 +4,7 @@ Everything works without it, only later.
 """
 
 from maestro.rules import commands as do
-from maestro.rules import facts, replaying, staleness
+from maestro.rules import facts, outage, replaying, staleness
 from maestro.rules.document import Document
 from maestro.rules.state import System
 from maestro.rules.step import SaveDocument, SaveUnit, Step
@@ -53,7 +53,7 @@ def on_following_known(system: System, fact: facts.FollowingKnown, step: Step) -
     unit = doc.current
     if unit is None or unit.state not in (UnitState.SENDING, UnitState.SENT) or doc.send_name(unit) != fact.send:
         return
-    replaying.end_outage_of_send(system, doc)
+    outage.send_arrived(system, doc)
     doc.current = None
     unit.state, unit.done_at = UnitState.DONE, system.now
     unit.accept(fact.instance_id, "")

@@ -1,10 +1,10 @@
 """Flow 3, the run: an approved reprocessing starts, commits what was held, and replays one unit after another.
 
 `advance` reads off the document what comes next, so that a run continues after a crash exactly as it does
-after an answer. A result may impact more: the document grows before the result is committed (cascade).
+after an answer. A result may impact more: the document grows before the result is committed (`cascading`).
 """
 
-from maestro.events import MASTER, ReplayRef
+from maestro.events import ReplayRef
 from maestro.messages.answers import Code
 from maestro.rules import commands as do
 from maestro.rules import (
@@ -15,7 +15,6 @@ from maestro.rules import (
     kept,
     late,
     leaving_out,
-    not_finished,
     outage,
     remembering,
     starting,
@@ -24,7 +23,6 @@ from maestro.rules import (
 from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.document import MAESTRO, Document, Stage
 from maestro.rules.doubt import Use
-from maestro.rules.impact import Impacted, Origin, relevant, replay_order
 from maestro.rules.outbox import drop_texts
 from maestro.rules.settling import COMMITTED, answer, fail_caller, finish, forget, reject, settle
 from maestro.rules.state import System
@@ -321,7 +319,7 @@ def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None
         doc.current.failures += 1
         step.save(SaveUnit(doc, doc.current))
         if doc.current.failures >= system.rules.replay_attempts:
-            end_outage_of_send(system, doc)
+            outage.send_arrived(system, doc)
             leaving_out.set_aside(doc, f"its process failed {doc.current.failures} times: {fact.cause}", step)
         else:
             ending.end(system, doc, Trigger.FAIL, fact.cause, MAESTRO, step)
@@ -330,7 +328,7 @@ def on_replay_erred(system: System, fact: facts.ReplayErred, step: Step) -> None
 def on_unit_refused(system: System, doc: Document, fact: facts.UnitRefused, step: Step) -> None:
     """No operation of the platform takes the replay: it never will."""
     outage.over(system, doc.id)
-    if doc.ending is None and not answered(doc):
+    if doc.ending is None and not doc.answered:
         leaving_out.set_aside(doc, fact.cause, step)
 
 
@@ -357,7 +355,7 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
     delivery.verdict, delivery.replay = Verdict.COMMIT, True
     unit.state = UnitState.ASSESSING
     unit.accept(delivery.instance_id, delivery.key)
-    end_outage_of_send(system, doc)
+    outage.send_arrived(system, doc)
     if doc.outdated:
         doc.outdated = False
         step.save(SaveDocument(doc))
@@ -365,78 +363,7 @@ def on_result(system: System, delivery: Delivery, ref: ReplayRef, step: Step) ->
     settle(delivery, step)
 
 
-# --- the cascade -----------------------------------------------------------------------------------------------
-
-
-def on_replay_impact_found(system: System, doc: Document, fact: facts.ReplayImpactFound, step: Step) -> None:
-    """Grow the document by what the result impacts; origins of units not met yet are fetched first."""
-    if doc.current is None:
-        return
-    doc.footprint = fact.footprint
-    impacted = _impacted_by(doc, doc.current, fact.units, step)
-    met = [unit for unit in map(doc.unit_of, impacted) if unit is not None]
-    doc.again = tuple(unit for unit in met if unit.state is UnitState.DONE)  # else still outstanding: not added twice
-    new = tuple(found for found in impacted if doc.unit_of(found) is None)
-    if new:
-        _await(system, doc, Stage.ORIGINS)
-        step.do(do.FetchReplayOrigins(doc.id, doc.token, new))
-    else:
-        outage.over(system, doc.id)
-        _grow(system, doc, doc.current, (), step)
-
-
-def _impacted_by(doc: Document, unit: Unit, found: tuple[Impacted, ...], step: Step) -> tuple[Impacted, ...]:
-    """Drop what a replay cannot impact, and the held instance: replayed within its own run it would apply twice."""
-    on_master = unit.branch == MASTER and doc.on_master
-    named = relevant(found, own_instance=unit.result_instance, on_master=on_master, own_unit=unit.key)
-    impacted = tuple(one for one in named if one.instance_id != doc.held_instance)
-    if len(impacted) < len(named) and not doc.held_named_by:
-        doc.held_named_by = unit.instance_id
-        step.save(SaveDocument(doc))
-        text = f"reprocessing {doc.id}: the replay of {unit.instance_id} impacts the held instance itself"
-        step.do(do.RaiseAlarm(do.Alarm.HELD_NAMED, doc.held_instance, text))
-    return impacted
-
-
-def on_replay_origins_fetched(system: System, doc: Document, fact: facts.ReplayOriginsFetched, step: Step) -> None:
-    """All that the cascade adds is known."""
-    if doc.current is not None:
-        outage.over(system, doc.id)
-        origins, early = not_finished.part(system, fact.origins)
-        not_finished.note(system, early, doc.current.result_instance, step)
-        not_finished.listed(doc, early)
-        step.save(SaveDocument(doc))
-        _grow(system, doc, doc.current, origins, step)
-
-
-def _grow(system: System, doc: Document, unit: Unit, new: tuple[Origin, ...], step: Step) -> None:
-    """Add new units and new rounds to document and queues; only then may the result be committed."""
-    rounds = system.rules.max_replays_per_instance
-    again = [met for met in doc.again if met.round < rounds]
-    for stale in (met for met in doc.again if met.round >= rounds):
-        stale.reimpacted = True
-        step.save(SaveUnit(doc, stale))
-    grown = [_take_in(doc, unit, origin) for origin in replay_order((*new, *(met.as_origin() for met in again)))]
-    doc.grown = bool(grown or doc.again)
-    doc.again = ()
-    unit.state = UnitState.COMMITTING
-    step.save(SaveUnit(doc, unit), *(SaveUnit(doc, added) for added in grown))
-    if grown:
-        step.save(SaveDocument(doc))
-        doc.cascaded += len(grown)
-        system.counters.cascaded += len(grown)
-        positions = tuple(added.position for added in grown if added.state is UnitState.OUTSTANDING)
-        if positions:  # what is set aside is on no queue
-            _await(system, doc, Stage.GROWTH)
-            step.do(do.GrowQueues(doc.id, doc.token, positions))
-
-
-def _take_in(doc: Document, cause: Unit, origin: Origin) -> Unit:
-    met = doc.unit_of(origin.unit)
-    if met is None:
-        return doc.add((origin,), cause.position)[0]
-    doc.add_round(met)
-    return met
+# --- its commit ------------------------------------------------------------------------------------------------
 
 
 def on_replay_committed(system: System, doc: Document, fact: facts.ReplayCommitted, step: Step) -> None:
@@ -462,15 +389,3 @@ def replay_commit_made(system: System, doc: Document, unit: Unit, took: float, s
     finish(system, result, step)
     answer(result, step, Code.OK, fields=COMMITTED)
     step.do(do.TakeControl(doc.id))
-
-
-def end_outage_of_send(system: System, doc: Document) -> None:
-    """A send that had no answer arrived: what came of it says so, and nobody is waited for to take it."""
-    outage.over(system, doc.id)
-    if doc.stage is Stage.OUTAGE:
-        doc.stage = None
-
-
-def answered(doc: Document) -> bool:
-    """Whether a send that failed was answered by a result all the same: the result says more."""
-    return doc.current is None or doc.current.state is not UnitState.SENDING

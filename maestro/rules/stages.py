@@ -10,8 +10,8 @@ changes nothing. The diagrams in `docs/architecture.md` are made of these tables
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from maestro.rules import cascading, ending, facts, judging, replaying, starting, troubled
 from maestro.rules import commands as do
-from maestro.rules import ending, facts, judging, replaying, starting, troubled
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document, Stage
 from maestro.rules.facts import Fact
@@ -39,10 +39,10 @@ RUN: Final[Mapping[type[Fact], Mapping[Stage, RunHandler]]] = {
     facts.HeldCommitted: {Stage.HELD_COMMIT: replaying.on_held_committed},
     facts.ReplaySent: {Stage.SEND: replaying.on_replay_sent},
     facts.UnitRefused: {Stage.SEND: replaying.on_unit_refused},
-    facts.ReplayImpactFound: {Stage.IMPACT: replaying.on_replay_impact_found},
+    facts.ReplayImpactFound: {Stage.IMPACT: cascading.on_replay_impact_found},
     facts.ReplayOriginsFetched: {
         Stage.START_ORIGINS: starting.on_origins_fetched,
-        Stage.ORIGINS: replaying.on_replay_origins_fetched,
+        Stage.ORIGINS: cascading.on_replay_origins_fetched,
     },
     facts.ReplayCommitted: {Stage.REPLAY_COMMIT: replaying.on_replay_committed},
     facts.RunFailed: {

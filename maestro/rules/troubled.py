@@ -3,7 +3,6 @@
 from maestro.rules import ending, facts, outage
 from maestro.rules.document import MAESTRO, Document, Stage
 from maestro.rules.outage import Ruling
-from maestro.rules.replaying import answered
 from maestro.rules.state import System
 from maestro.rules.status import Trigger
 from maestro.rules.step import Step
@@ -22,7 +21,7 @@ def on_run_failed(system: System, doc: Document, fact: facts.RunFailed, step: St
 
 def on_send_failed(system: System, doc: Document, fact: facts.RunFailed, step: Step) -> None:
     """A send failed past its tries, unless its result came all the same."""
-    if answered(doc):
+    if doc.answered:
         outage.over(system, doc.id)
     else:
         on_run_failed(system, doc, fact, step)

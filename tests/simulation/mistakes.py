@@ -10,6 +10,7 @@ from maestro.messages.decisions import Budget
 from maestro.rules import (
     approving,
     arriving,
+    cascading,
     committing,
     covering,
     deciding,
@@ -69,7 +70,7 @@ def park_without_confirm(plant: Plant) -> None:
 
 
 def grow_the_document_after_the_commit(plant: Plant) -> None:
-    grow, committed = replaying._grow, replaying.on_replay_committed
+    grow, committed = cascading._grow, replaying.on_replay_committed
     grown_late: list[tuple[Any, ...]] = []
 
     def commit_first(system: System, doc: Document, unit: Unit, new: Any, step: Step) -> None:
@@ -83,7 +84,7 @@ def grow_the_document_after_the_commit(plant: Plant) -> None:
                 grow(system, grown, unit, new, step)
         committed(system, doc, fact, step)
 
-    plant.setattr(replaying, "_grow", commit_first)
+    plant.setattr(cascading, "_grow", commit_first)
     plant.setitem(stages.RUN[facts.ReplayCommitted], Stage.REPLAY_COMMIT, grow_then)
 
 
