@@ -16,10 +16,12 @@ import structlog
 
 from maestro.actors.at_rest import answer_at_rest
 from maestro.actors.child import WAKING, State
+from maestro.actors.directory_view import DirectoryView
 from maestro.actors.endpoint import Endpoint
 from maestro.actors.errors import Unavailable, UnknownSystem
 from maestro.actors.messages import Address, Directory, Entry, GetDirectory, Replace, Role, ServicesStopped
 from maestro.actors.pending_requests import PendingRequests, Reply
+from maestro.actors.wake_ups import WakeUps
 from maestro.board.node_lease import NodeView
 from maestro.links.folder import make_folder
 from maestro.links.items import MAIN, Answered, Hello
@@ -30,7 +32,7 @@ from maestro.messages.leaving import LeaveAnswered, LeaveAsked
 from maestro.messages.questions import UNOBTRUSIVE, AwaitChange, CheckLock, Question
 from maestro.settings.model import Settings
 from maestro.store.rest_mark import RestMarks
-from maestro.telemetry.definitions import OF_GATEWAY, WAKE_SECONDS, WAKE_UPS
+from maestro.telemetry.definitions import OF_GATEWAY
 from maestro.telemetry.metrics import ActorState, MetricsRegistry, Snapshot
 
 _TICK: Final = 0.2
@@ -67,8 +69,7 @@ class EndpointClient:
         self._registry = MetricsRegistry(OF_GATEWAY)
         self._marks = RestMarks(settings.data_dir)
         self._node = NodeView(settings)
-        #: Passivated systems that are wanted awake: since when (monotonic), and how many wait for it.
-        self._wanted_awake: dict[str, tuple[float, int]] = {}
+        self._wake_ups = WakeUps(self._registry)
         own = Hello(MAIN, time.time_ns())
         self._links = Listener(settings.data_dir, own, settings.actors, self._registry, self._met)
         self._numbers = itertools.count(time.time_ns())
@@ -82,7 +83,6 @@ class EndpointClient:
         self._endpoint: Endpoint | None = None
         self._supervisor: Address = None
         self._run_id = ""
-        self._version = 0
         self._heard = 0.0
         self._poll_at = 0.0
         self._ticked = 0.0
@@ -91,9 +91,7 @@ class EndpointClient:
         self._changed = asyncio.Event()
         #: Set when the directory is to be looked at sooner than was planned.
         self._sooner = asyncio.Event()
-        self._entries: dict[tuple[Role, str], Entry] = {}
-        self._directory: tuple[Entry, ...] = ()
-        self._snapshots: dict[Role, Snapshot] = {}
+        self._directory = DirectoryView()
         self._log = structlog.get_logger()
 
     # --- for the gateway --------------------------------------------------------------------------------------
@@ -159,24 +157,15 @@ class EndpointClient:
 
     def _wait_until(self, pending: PendingRequests, asked: float, until: float) -> float:
         """Return until when a system without a session is waited for: one that is on its way, for as long as may be."""
-        entry = self._entries.get((Role.SYSTEM, pending.system_id))
+        entry = self._directory.of(Role.SYSTEM, pending.system_id)
         on_its_way = pending.left or (entry is not None and entry.state in (WAKING, State.PASSIVATED))
         return until if on_its_way else min(until, asked + self._settings.silent_after)
 
     async def _wake(self, pending: PendingRequests, seconds: float) -> None:
         """Have a passivated system woken, and wait for it at most that long."""
-        system_id = pending.system_id
-        since, waiting = self._wanted_awake.get(system_id, (time.monotonic(), 0))
-        self._wanted_awake[system_id] = since, waiting + 1
-        self._poll_within(0.0)
-        try:
-            with suppress(TimeoutError):
-                await self._until(lambda: pending.session is not None, seconds)
-        finally:
-            if system_id in self._wanted_awake:
-                since, waiting = self._wanted_awake.pop(system_id)
-                if waiting > 1:
-                    self._wanted_awake[system_id] = since, waiting - 1
+        with self._wake_ups.waited_for(pending.system_id), suppress(TimeoutError):
+            self._poll_within(0.0)
+            await self._until(lambda: pending.session is not None, seconds)
 
     def systems(self) -> tuple[str, ...]:
         """Return the ids of all installed systems, sorted."""
@@ -221,19 +210,17 @@ class EndpointClient:
         """Return what is not in its place, as part -> problem; empty when all is ready."""
         if self._endpoint is None:
             return {"actors": "they are being started"}
-        parts = dict.fromkeys((Role.INGRESS.value, Role.CASCADE.value), "absent")
-        parts |= {entry.role.value: entry.state for entry in self._directory if entry.role is not Role.SYSTEM}
-        parts |= {f"system {each.system_id}": each.state for each in self._pending.values() if self._is_wanted(each)}
+        systems = {f"system {each.system_id}": each.state for each in self._pending.values() if self._is_wanted(each)}
         missing = {f"system {each}": "absent" for each in self._wanted if each not in self._pending}
-        absent = {part: f"is {state}" for part, state in (parts | missing).items() if state != State.RUNNING}
-        problems = {_part(entry): entry.problem for entry in self._directory if entry.problem}
+        parts = {**self._directory.states(), **systems, **missing}
+        absent = {part: f"is {state}" for part, state in parts.items() if state != State.RUNNING}
         links = {"links": self._links.problem} if self._links.problem else {}
         node = {"cluster": self._node.refusal} if self._node.refusal else {}
-        return node | links | problems | absent
+        return {**node, **links, **self._directory.problems(), **absent}
 
     def _is_wanted(self, pending: PendingRequests) -> bool:
         """Whether a system is to be there: not one that is passivated, about to be, or woken just now."""
-        entry = self._entries.get((Role.SYSTEM, pending.system_id))
+        entry = self._directory.of(Role.SYSTEM, pending.system_id)
         if entry is None or pending.session is not None:
             return True
         return entry.state not in (State.PASSIVATED, WAKING) and not (pending.left and entry.state == State.RUNNING)
@@ -245,18 +232,11 @@ class EndpointClient:
 
     def passivated(self) -> int:
         """Return how many systems are passivated."""
-        return sum(entry.state == State.PASSIVATED for entry in self._directory)
+        return self._directory.passivated()
 
     def actors(self) -> tuple[ActorState, ...]:
         """Return all actors as last seen, with what ingress and cascade measured; passivated systems have none."""
-        return tuple(
-            ActorState(
-                entry.role.value, entry.system_id, entry.pid, entry.state == State.RUNNING, entry.restarts,
-                None if entry.role is Role.SYSTEM else self._snapshots.get(entry.role),
-            )
-            for entry in self._directory
-            if entry.state not in (State.PASSIVATED, WAKING)
-        )  # fmt: skip
+        return self._directory.actors()
 
     def measured(self) -> Snapshot:
         """Return what was measured of this process's links."""
@@ -267,7 +247,7 @@ class EndpointClient:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """The directory as last seen; another tuple once it is seen to have changed."""
-        return self._directory
+        return self._directory.entries
 
     @property
     def silent_for(self) -> float:
@@ -286,7 +266,7 @@ class EndpointClient:
     def attach(self, endpoint: Endpoint, supervisor: Address, run_id: str) -> None:
         """Talk to this actor system from now on, and install there what was installed before."""
         self._endpoint, self._supervisor, self._run_id = endpoint, supervisor, run_id
-        self._version, self._entries, self._directory, self._released = 0, {}, (), frozenset()
+        self._directory, self._released = DirectoryView(), frozenset()
         self._heard = time.monotonic()
         self._poll_at = 0.0
 
@@ -323,7 +303,7 @@ class EndpointClient:
         Raises:
             TimeoutError: they did not.
         """
-        await self._until(self._roles_running, seconds)
+        await self._until(lambda: self._directory.roles_run, seconds)
 
     async def run(self) -> None:
         """Do what is due: signs of life, the directory. For as long as the client is used."""
@@ -344,14 +324,12 @@ class EndpointClient:
         match message:
             case Directory() if message.run_id == self._run_id:
                 self._heard = time.monotonic()
-                self._snapshots = dict(message.snapshots)
-                if message.version > self._version:
-                    self._version = message.version
-                    self._update(message.entries)
+                if changed := self._directory.take(message):
+                    self._update(changed)
                 if message.released:
                     self._released = frozenset(message.released)
                     self._signal_change()
-                if self._wanted_awake or not self._all_running():
+                if self._wake_ups or not self._all_running():
                     self._poll_within(_POLL_SOON)
             case ServicesStopped() if self._stopped is not None and not self._stopped.done():
                 self._stopped.set_result(message)
@@ -381,10 +359,7 @@ class EndpointClient:
 
         session.on_item, session.on_lost = item, lost
         pending.met(session, system.epoch, time.monotonic())
-        since, _ = self._wanted_awake.pop(system.system_id, (0.0, 0))
-        if since:
-            self._registry.count(WAKE_UPS)
-            self._registry.observe(WAKE_SECONDS, time.monotonic() - since)
+        self._wake_ups.awake(system.system_id)
         self._signal_change()
 
     def _pending_of(self, system_id: str) -> PendingRequests:
@@ -411,12 +386,12 @@ class EndpointClient:
             if pending.quiet:
                 del self._talking[pending.system_id]
         if now >= self._poll_at:
-            missing = tuple(id_ for id_ in self._wanted if (Role.SYSTEM, id_) not in self._entries)
+            missing = tuple(id_ for id_ in self._wanted if self._directory.of(Role.SYSTEM, id_) is None)
             releasing = tuple(self._releasing)
-            question = GetDirectory(self._version, missing, tuple(self._wanted_awake), releasing)
+            question = GetDirectory(self._directory.version, missing, self._wake_ups.wanted, releasing)
             self._endpoint.send(self._supervisor, question)
-            troubled = any(entry.problem for entry in self._directory)
-            pause = _WAKE_AGAIN if self._wanted_awake or releasing else _POLL_TROUBLED if troubled else _POLL
+            troubled = self._directory.troubled
+            pause = _WAKE_AGAIN if self._wake_ups or releasing else _POLL_TROUBLED if troubled else _POLL
             self._poll_at = now + min(pause, self._settings.replace_after / 4)
 
     def _tend(self, pending: PendingRequests) -> None:
@@ -441,14 +416,10 @@ class EndpointClient:
             self._endpoint.send(self._supervisor, Replace(pending.system_id, pending.epoch))
 
     def _update(self, changed: tuple[Entry, ...]) -> None:
-        self._entries |= {(entry.role, entry.system_id): entry for entry in changed}
         for entry in changed:
             if entry.state == State.RELEASED:
-                del self._entries[entry.role, entry.system_id]
                 self._forget(entry.system_id)
-        self._directory = tuple(self._entries.values())
-        for entry in changed:
-            if entry.role is Role.SYSTEM and entry.state != State.RELEASED and entry.system_id not in self._releasing:
+            elif entry.role is Role.SYSTEM and entry.system_id not in self._releasing:
                 self._pending_of(entry.system_id)
                 self._wanted[entry.system_id] = None
         self._signal_change()
@@ -467,11 +438,11 @@ class EndpointClient:
                 await self._changed.wait()
 
     def _all_running(self) -> bool:
-        return self._roles_running() and all(self._answers(system_id) for system_id in self._wanted)
+        return self._directory.roles_run and all(self._answers(system_id) for system_id in self._wanted)
 
     def _answers(self, system_id: str) -> bool:
         """Whether a system is passivated, or runs and the life of it that the directory names has a session."""
-        entry, pending = self._entries.get((Role.SYSTEM, system_id)), self._pending.get(system_id)
+        entry, pending = self._directory.of(Role.SYSTEM, system_id), self._pending.get(system_id)
         if entry is not None and entry.state == State.PASSIVATED:
             return True
         return (
@@ -482,13 +453,6 @@ class EndpointClient:
             and pending.epoch == entry.epoch
         )
 
-    def _roles_running(self) -> bool:
-        return self._runs(Role.INGRESS) and self._runs(Role.CASCADE)
-
-    def _runs(self, role: Role, system_id: str = "") -> bool:
-        entry = self._entries.get((role, system_id))
-        return entry is not None and entry.address is not None
-
     def _number(self) -> int:
         return next(self._numbers)
 
@@ -496,7 +460,3 @@ class EndpointClient:
 def _expire(reply: Reply) -> None:
     if not reply.done():
         reply.set_exception(TimeoutError("the system did not answer in time"))
-
-
-def _part(entry: Entry) -> str:
-    return f"system {entry.system_id}" if entry.role is Role.SYSTEM else entry.role.value
