@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from functools import partial
 
 from maestro import faultpoints, logs
 from maestro.access.tokens import TokenFile
@@ -20,22 +19,6 @@ from maestro.links.items import CASCADE, INGRESS, SYSTEM, Hello
 from maestro.links.session import Session
 from maestro.messages.answers import Answer
 from maestro.messages.cascade import CascadeDone
-from maestro.messages.error_queue import ErrorsGrouped, ErrorsPeeked, ErrorsRedriven
-from maestro.messages.ingress import (
-    Ack,
-    Arrived,
-    DeadLetter,
-    DeadLettered,
-    Ended,
-    FeedWaitQueue,
-    Park,
-    Parked,
-    PersistSwept,
-    QueuesMeasured,
-    SweepPersist,
-    WaitQueueDrained,
-)
-from maestro.messages.leaving import LeaveAnswered
 from maestro.messages.questions import UNOBTRUSIVE, Question
 from maestro.platform import Platform
 from maestro.rules import commands as do
@@ -48,7 +31,6 @@ from maestro.settings.model import Settings
 from maestro.store.base import StoreError
 from maestro.store.row_store import RowStore
 from maestro.system import views
-from maestro.system.arrivals import accept
 from maestro.system.cascade_client import CascadeClient
 from maestro.system.changes import Changes
 from maestro.system.deciders import Deciders
@@ -56,6 +38,7 @@ from maestro.system.decision_log import DecisionLog
 from maestro.system.dispatcher import Handlers
 from maestro.system.engine import Engine
 from maestro.system.error_queue_client import ErrorQueueClient
+from maestro.system.ingress_client import IngressClient
 from maestro.system.leave import Leave
 from maestro.system.metrics import SystemMetrics
 from maestro.system.mirror import DocumentMirror, no_mirror
@@ -63,15 +46,13 @@ from maestro.system.outbox import Outbox
 from maestro.system.queries import Questions
 from maestro.system.repository import Repository
 from maestro.system.sibling_calls import SiblingCalls
-from maestro.telemetry.definitions import ALARMS, BAD_INPUT, ERRORS, NO_EVENT
+from maestro.telemetry.definitions import ALARMS
 from maestro.telemetry.metrics import MetricsRegistry, Snapshot
 from maestro.telemetry.tracing import open_trace
 from maestro.webhooks.worker import Webhooks
 
 #: Exit status of an actor that cannot trust what it has in memory (EX_IOERR).
 EXIT_FAILED = 74
-#: Least prefetch at which acknowledgements may wait for others: with fewer, the broker would send nothing meanwhile.
-GATHER_FROM = 16
 #: Seconds a stop waits for the commit in hand.
 STOP_GRACE = 3.0
 
@@ -97,7 +78,6 @@ class OpenSystem:
         self._platform = platform
         self._registry = registry
         self._tell_lock = publish_lock
-        self._leaves = (leave_gateway, Leave())
         self._asked = 0
         self._log = logs.get(system=system.id)
         self._system = system
@@ -119,23 +99,28 @@ class OpenSystem:
             self._engine.machine.system, self._engine.write_later, store, settings.webhooks, self._engine.settled
         )
         self._changes = Changes(epoch)
-        self._error_queues = ErrorQueueClient(self._to_ingress, settings.http)
+        self._ingress_client = IngressClient(
+            system, self._engine, self._changes, settings.broker, registry, self._trace
+        )
+        self._leaves = (leave_gateway, self._ingress_client.leave)
+        self._error_queues = ErrorQueueClient(self._ingress_client.post, settings.http)
         self.questions = Questions(
             self._engine,
             self._error_queues,
             self._changes,
             self._metrics,
             self._webhooks,
-            self._to_ingress,
+            self._ingress_client.post,
             epoch,
             TokenFile(settings.data_dir).revoked,
         )
+        self._ingress_client.measured = self.questions.measured
+        self._ingress_client.answered = self._error_queues.answered
         self._handlers = self.handlers()
-        self._ingress: Session | None = None
         own = Hello(SYSTEM, epoch, system_id=system.id)
         self._links = [
             Dialer(settings.data_dir, name, own, settings.actors, registry, met)
-            for name, met in ((INGRESS, self._ingress_met), (CASCADE, self._cascade_met))
+            for name, met in ((INGRESS, self._ingress_client.attach), (CASCADE, self._cascade_met))
         ]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -173,7 +158,7 @@ class OpenSystem:
         """
         self._system.closing = True
         await asyncio.gather(*(link.close() for link in self._links))
-        self._ingress_lost()
+        self._ingress_client.lost()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_GRACE):
                 await self._engine.idle()
@@ -256,74 +241,13 @@ class OpenSystem:
             return f"store: {problem}"
         return next((link.problem for link in self._links if link.problem), "")
 
-    def _ingress_met(self, session: Session) -> None:
-        """A session with ingress: whatever an earlier one carried and is not settled comes again in it."""
-        session.on_item, session.on_lost = self._from_ingress, self._ingress_lost
-        self._ingress = session
-        self._leaves[1].met(session)
-        self._feed(facts.IngressAttached())
-
-    def _ingress_lost(self) -> None:
-        self._ingress = None
-        self._leaves[1].lost()
-
     def _cascade_met(self, session: Session) -> None:
         session.on_item = self._from_cascade
         self._cascade_client.attach(session)
 
-    def _from_ingress(self, item: object) -> None:
-        match item:
-            case Arrived():
-                self._arrived(item)
-            case Ended():
-                self._feed(
-                    facts.InstanceEnded(
-                        item.instance_id, item.name, item.version, item.branch, item.replay, item.stored, item.cause,
-                        item.ref,
-                    )
-                )  # fmt: skip
-            case Parked(key=key):
-                self._feed(facts.Parked(key))
-            case DeadLettered(key=key, number=number):
-                self._feed(facts.DeadLettered(key, number))
-            case PersistSwept(id=id_, send=send):
-                self._feed(facts.PersistSwept(id_, send))
-            case WaitQueueDrained():
-                self._feed(facts.WaitQueueDrained())
-            case QueuesMeasured(depths=depths):
-                self.questions.measured(dict(depths))
-            case ErrorsPeeked() | ErrorsGrouped() | ErrorsRedriven():
-                self._error_queues.answered(item)
-            case LeaveAnswered():
-                self._leaves[1].answered(item)
-
     def _from_cascade(self, item: object) -> None:
         if isinstance(item, CascadeDone):
             self._cascade_client.done(item)
-
-    def _arrived(self, arrived: Arrived) -> None:
-        accepted = accept(arrived, self._system.id, self._settings.broker.max_event_bytes)
-        if isinstance(accepted, DeadLetter):
-            self._system.failed("", accepted.reason, time.time())
-            self._changes.moved(())
-            self._registry.count(ERRORS, NO_EVENT if accepted.no_event else BAD_INPUT)
-            self._log.error("bad input", reason=accepted.reason, verdict="error")
-            self._to_ingress(accepted)
-        else:
-            if self._trace is not None:
-                self._trace.delivered(accepted.key, arrived.at)
-            self._engine.feed(accepted, arrived.body)
-
-    def _to_ingress(self, item: object, *, lazy: bool = False) -> bool:
-        """Send an item to ingress; False when there is none to send it to. A `lazy` one travels with others."""
-        if self._ingress is not None:
-            self._ingress.post(item, lazy=lazy)
-        return self._ingress is not None
-
-    @property
-    def _acks_gather(self) -> bool:
-        """Whether acknowledgements wait for others: each replay's sync gives one free; unless few may be unacked."""
-        return self._settings.broker.prefetch >= GATHER_FROM and self._system.running() is not None
 
     # --- commands ----------------------------------------------------------------------------------------------
 
@@ -335,42 +259,14 @@ class OpenSystem:
         return {
             **self._sibling_calls.handlers(),
             **self._cascade_client.handlers(),
+            **self._ingress_client.handlers(),
             **self._deciders.handlers(),
-            do.AckDelivery: self._acknowledge,
-            do.AckOutcome: self._acknowledge_outcome,
-            do.ParkEvent: self._park,
-            do.DeadLetterEvent: self._dead_letter,
-            do.FeedWaitQueue: self._feed_wait_queue,
-            do.SweepPersist: self._sweep_persist,
             do.Reply: self._reply,
             do.RaiseAlarm: self._raise_alarm,
         }
 
     def _carry_out(self, command: do.Command) -> None:
         self._handlers[type(command)](command)
-
-    def _acknowledge(self, command: do.AckDelivery) -> None:
-        faultpoints.reach("system.before_ack")
-        self._to_ingress(Ack(command.ref), lazy=self._acks_gather)
-
-    def _acknowledge_outcome(self, command: do.AckOutcome) -> None:
-        self._to_ingress(Ack(command.ref), lazy=True)
-
-    def _park(self, command: do.ParkEvent) -> None:
-        self._move(command.key, command.refs, lambda body: Park(command.key, body, command.refs))
-
-    def _dead_letter(self, command: do.DeadLetterEvent) -> None:
-        key, refs, number = command.key, command.refs, command.number
-        order = partial(
-            DeadLetter, key, reason=command.reason, no_event=False, refs=refs, number=number, doubt=command.doubt
-        )
-        self._move(key, refs, order, number)
-
-    def _sweep_persist(self, command: do.SweepPersist) -> None:
-        self._to_ingress(SweepPersist(command.id, command.send))
-
-    def _feed_wait_queue(self, command: do.FeedWaitQueue) -> None:
-        self._to_ingress(FeedWaitQueue(command.on))
 
     def _reply(self, command: do.Reply) -> None:
         faultpoints.reach("system.before_reply")
@@ -383,23 +279,6 @@ class OpenSystem:
     def _publish_lock(self, lock: Lock | None) -> None:
         self._metrics.lock_moved(lock)
         self._tell_lock(lock)
-
-    def _move(
-        self, key: str, refs: tuple[int, ...], order: Callable[[bytes], Park | DeadLetter], number: int = 0
-    ) -> None:
-        """Have an event moved to another queue. Without a body it was moved before, or will be delivered again.
-
-        With another `number` it was moved before, and is back.
-        """
-        delivery = self._system.deliveries.get(key)
-        if delivery is not None and number not in (0, delivery.number):
-            delivery = None
-        body = self._engine.repository.body(delivery.number) if delivery is not None else None
-        if body is not None:
-            self._to_ingress(order(body))
-        elif delivery is None or delivery.done:
-            for ref in refs:
-                self._to_ingress(Ack(ref))
 
     def _saved(self, saves: list[Save]) -> None:
         self._decision_log.note(saves)
