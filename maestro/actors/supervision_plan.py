@@ -13,20 +13,12 @@ stopped in good order, without the others, and has no process until it is instal
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from maestro.actors.child import Child, Key, State
-from maestro.actors.messages import (
-    Address,
-    Directory,
-    Factories,
-    Ping,
-    Role,
-    StartService,
-    StopService,
-)
+from maestro.actors.messages import Address, Directory, Factories, Ping, Role, StartService, StopService
 from maestro.actors.processes import NOBODY, Process
+from maestro.actors.supervision_commands import Command, Create, Kill, Tell
 from maestro.backoff import pause
 from maestro.settings.model import Settings
 from maestro.telemetry.metrics import Snapshot
@@ -54,31 +46,6 @@ _FROZEN: Final = 4.0
 #: (`actors.start_at_once`), so that the supervisor goes on answering while hundreds are started, and each gets its
 #: messages soon.
 _SLOW: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """Fork an actor for this child, then report `SupervisionPlan.created`."""
-
-    key: Key
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """SIGKILL the process."""
-
-    process: Process
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Send a message."""
-
-    address: Address
-    message: object
-
-
-Command = Create | Kill | Tell
 
 
 class SupervisionPlan:

@@ -41,7 +41,8 @@ from maestro.actors.messages import (
     Wake,
 )
 from maestro.actors.processes import Process
-from maestro.actors.supervision_plan import Command, Create, Kill, SupervisionPlan, Tell
+from maestro.actors.supervision_commands import Command, Create, Kill, Tell
+from maestro.actors.supervision_plan import SupervisionPlan
 from maestro.board.pulse import Pulse
 from maestro.store.rest_mark import RestMarks
 

@@ -8,7 +8,8 @@ import pytest
 from maestro.actors.child import State
 from maestro.actors.messages import Factories, Ping, Role, StartService, StopService
 from maestro.actors.processes import Process
-from maestro.actors.supervision_plan import Command, Create, Kill, SupervisionPlan, Tell
+from maestro.actors.supervision_commands import Command, Create, Kill, Tell
+from maestro.actors.supervision_plan import SupervisionPlan
 from maestro.settings.model import ActorSettings, Settings
 from maestro.telemetry.metrics import Sample, Snapshot
 
