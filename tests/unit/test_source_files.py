@@ -7,6 +7,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 MARKER = re.compile(r"^(<{7} |>{7} |={7}$)", re.MULTILINE)
 TEXTS = (".py", ".md", ".toml", ".js", ".css", ".html", ".yml", ".yaml", ".po", ".json", ".cfg", "")
+#: Lines that a file of the package may have, and those that are longer: they may grow no further.
+LINES = 400
+LONGER = {"maestro/actors/client.py": 465}
 
 
 def _sources() -> list[Path]:
@@ -17,3 +20,9 @@ def _sources() -> list[Path]:
 def test_no_file_has_the_marks_of_a_conflict() -> None:
     marked = [path for path in _sources() if MARKER.search(path.read_text(encoding="utf-8", errors="replace"))]
     assert marked == []
+
+
+def test_no_file_of_the_package_is_too_long_to_be_read_in_one_go() -> None:
+    package = {str(path.relative_to(ROOT)): path for path in (ROOT / "maestro").rglob("*.py")}
+    lines = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in package.items()}
+    assert {name: n for name, n in lines.items() if n > LONGER.get(name, LINES)} == {}
