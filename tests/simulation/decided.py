@@ -84,7 +84,7 @@ class Decided:
         self._stretches: dict[str, Stretch] = {}
         #: What somebody was told of a document.
         self._told: dict[str, tuple[int, int, bool]] = {}
-        #: What the first of two approvers granted.
+        #: What the first of two approvers granted, as it is stored: they may never have been told.
         self._first: dict[str, Budget] = {}
         self._held: dict[str, tuple[str, str]] = {}
 
@@ -122,6 +122,7 @@ class Decided:
         self._half_said.clear()
         for id_, row in watch.documents.items():
             self.said[id_] = [frozenset(watch.units_of(id_))]
+            self._approved_first(id_, row)
             if id_ in self._stretches and self._stretches[id_].since > len(row["history"]):
                 self._stretches[id_] = Stretch(0, 0)
         for id_, told in self._told.items():
@@ -143,6 +144,7 @@ class Decided:
             else:
                 self._document(change.watch, id_, before, row)
                 self._follow(id_, before, row)
+            self._approved_first(id_, row)
             if row.get("reconsidered") != (before or {}).get("reconsidered"):
                 _reconsidered(change, id_, before, row)
         for id_ in change.touched:
@@ -158,6 +160,13 @@ class Decided:
                     raise Violation(f"I5: a unit of {id_} was left out, and is {now}")
             if began and (unit_before is None or unit_before["state"] != "sending"):
                 self._replay_begins(change, id_, unit)
+
+    def _approved_first(self, id_: str, row: Row) -> None:
+        first = row.get("approval")
+        if first is None:
+            self._first.pop(id_, None)
+        elif not first[7]:  # else it was followed by a second one
+            self._first[id_] = Budget(*first[5])
 
     def _document(self, watch: Watch, id_: str, before: Row, row: Row) -> None:
         old, new = before["history"], row["history"]
@@ -237,10 +246,6 @@ class Decided:
             raise Violation(f"a replay of {id_} begins beyond its budget, {self._stretches[id_].budget}")
 
     # --- what is answered -------------------------------------------------------------------------------------------
-
-    def noted(self, id_: str, budget: Budget) -> None:
-        """Somebody was told that another must approve, too."""
-        self._first[id_] = budget
 
     def granted(self, id_: str, budget: Budget) -> None:
         """Somebody was told that the run goes on, as far as this, and as the first of two approvers granted."""

@@ -266,9 +266,7 @@ class People:
                 watch.decided.granted(id_, budget)
             case Skip():
                 watch.decided_by_hand(id_)
-            case Approve(budget=budget) | Retry(budget=budget) | Resume(budget=budget) if reply.code is Code.ACCEPTED:
-                watch.decided.noted(id_, budget)
-            case SetStatus() if reply.code is Code.ACCEPTED:
-                watch.decided.noted(id_, UNLIMITED)
+            case Approve() | Retry() | Resume() | SetStatus() if reply.code is Code.ACCEPTED:
+                pass  # another must approve it, too
             case Retry(budget=budget) | Resume(budget=budget):
                 watch.decided.granted(id_, budget)
