@@ -39,14 +39,16 @@ def advance(system: System, step: Step) -> None:
     """Give the judging slot its next event, if it is free and the rules allow one to be judged."""
     outage.watch(system, step)
     blocked = system.blocked
+    closed = blocked or system.held_up
     if blocked:
         _put_off(system, step)
+    if closed:
         waiting.empty_inbox(system, step)
-    elif system.held_up:
-        waiting.empty_inbox(system, step)
-    if system.overflowing and (blocked or system.held_up or not system.waiting):
+    if system.overflowing and (closed or not system.waiting):
         system.overflowing = False
-    waiting.tell_who_asks(system, step)
+    if closed is not system.closed:
+        system.closed = closed
+        waiting.tell_who_asks(system, step)
     if system.cases:
         pass  # a commit is in doubt, or cannot be begun: nothing else of the system is judged
     elif (

@@ -211,8 +211,8 @@ class System:
     next_line: int = 1
     #: Done deliveries, oldest first.
     finished: deque[str] = field(default_factory=deque)
-    #: Who asks for what waits was told since the system is not open (not stored).
-    told_who_asks: bool = False
+    #: It was blocked, or stalled for long, after the last fact: who asks for what waits was told so (not stored).
+    closed: bool = False
     #: Instances of commits that were forgotten last: an outcome may be of one of these. Not stored.
     forgotten: dict[str, None] = field(default_factory=dict)
     #: Deliveries with a copy on the wait queue.

@@ -57,11 +57,8 @@ def park_judged(system: System, step: Step) -> None:
 
 
 def tell_who_asks(system: System, step: Step) -> None:
-    """Tell those who ask for what waits its position, once the system is not open any more."""
-    if system.open or (not system.blocked and not system.held_up):
-        system.told_who_asks = False
-    elif not system.told_who_asks:
-        system.told_who_asks = True
+    """Tell those who ask for what waits its position, now that the system is blocked, or stalled for long."""
+    if system.closed:
         for delivery in system.waiting.values():
             tell_position(system, delivery, step)
 
