@@ -51,7 +51,7 @@ def listed(doc: Document, named: tuple[Impacted, ...]) -> bool:
 def committed(system: System, instance_id: str, branch: str, step: Step, *, reads_are_kept: bool) -> bool:
     """The own commit of an instance is made: have it judged. Return whether what it read is needed for that."""
     reads_wanted = False
-    for unit in system.ledger.not_finished.get(instance_id, ()):
+    for unit in tuple(system.ledger.not_finished.get(instance_id, ())):
         stale = system.ledger.stale[unit]
         missed = tuple(commit for commit in stale.missed if not _is_asked_about(system, commit.instance_id))
         if not missed and not stale.more:

@@ -97,6 +97,7 @@ def _answered(system: System, number: int, step: Step) -> None:
 def on_outbox_message_unanswered(system: System, fact: facts.OutboxMessageUnanswered, step: Step) -> None:
     """A text may come later than all that follows: what commits its instance's data meanwhile remembers that."""
     instance_id = _addressee(system, fact.number)
+    system.outbox_begun.discard(fact.number)  # that call is over
     system.texts_under_way.pop(fact.number, None)
     if not instance_id:
         return

@@ -211,6 +211,8 @@ def on_owed_fetched(system: System, fact: facts.OwedFetched, step: Step) -> None
     footprint = fact.footprint
     if fact.problem and owed.in_doubt_since < 0:
         footprint = owed.footprint  # what was fetched in vain is something else
+    if footprint is None:
+        staleness.rows_unknown(system, owed.instance_id, step)
     _write(system, Entry(owed, footprint, fact.reads, fact.replaces), step)
 
 

@@ -250,11 +250,22 @@ def _put(system: System, stale: Stale, step: Step) -> None:
     known = book.stale.get(stale.unit)
     if known is not None:
         book.take_off(stale.unit)
+    elif len(book.stale) >= KEPT:
+        _let_one_leave(system, step)
     hidden = known is not None and _is_hidden(known, stale.instance_id)
     _change(system, structs.replace(stale, number=book.noted, hidden=hidden), step)
-    if len(book.stale) > KEPT:
-        _let_one_leave(system, step)
     step.save(SaveBook(book))
+
+
+def rows_unknown(system: System, instance_id: str, step: Step) -> None:
+    """The ledger cannot say which rows a commit changed: of the units that it named early only Discovery can tell."""
+    for unit in tuple(system.ledger.named_by.get(instance_id, ())):
+        stale = system.ledger.stale[unit]
+        missed = tuple(
+            structs.replace(commit, number=0) if commit.instance_id == instance_id else commit
+            for commit in stale.missed
+        )
+        _change(system, structs.replace(stale, missed=missed), step)
 
 
 def _change(system: System, stale: Stale, step: Step) -> None:

@@ -11,6 +11,7 @@ from maestro.rules.step import Step
 def on_run_failed(system: System, doc: Document, fact: facts.RunFailed, step: Step) -> None:
     """A step of the run failed past its tries: find out whose fault it is, unless that is certain."""
     if doc.ending is not None:
+        outage.over(system, doc.id)
         return
     if fact.sibling and not doc.cancelling:
         doc.stage = Stage.OUTAGE

@@ -714,3 +714,18 @@ def test_a_late_document_keeps_a_unit_that_was_replayed_before_it_missed_another
     it.end()
     it.approve("late1")
     assert [unit.key for unit in late(it).order] == [P1.key]
+
+
+def test_a_list_that_is_full_of_stale_units_takes_a_new_note_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staleness, "KEPT", 3)
+    it = driver(late_policy=LatePolicy.REPORT)
+    for number in range(3):
+        named_late(it.system, Impacted(f"u{number}", MASTER), "x", Step())
+    it.arrive("i1")
+    it.impact(footprint=footprint(7))
+    it.committed()
+    number = it.last(do.FetchOwed).number
+    it.tell(facts.OwedFetched(number, footprint(7), None, candidates=(MissedCommit(0, "zz"),)))
+    assert ("i1", MASTER) in it.system.ledger.stale
+    assert len(it.system.ledger.stale) == 3
+    assert it.system.ledger.stale_left == 1

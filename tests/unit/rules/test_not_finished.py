@@ -430,3 +430,29 @@ def test_however_many_commits_named_it_each_is_asked_about(m: Driver) -> None:
         asked.append(m.only(do.AskAgain).instance_id)
         told(m)
     assert asked == names
+
+
+def test_one_instance_that_is_named_early_on_two_branches_is_asked_about_for_both(m: Driver) -> None:
+    on_b1 = Impacted("p2", "b1")
+    m.arrive("i1")
+    m.impact(P2, on_b1)
+    m.origins((EARLY, replace(origin(on_b1), finished=False)))
+    m.committed()
+    m.commit("p2")
+    assert len({one.key for one in m.log if isinstance(one, do.AskAgain)}) == 2
+
+
+def test_what_was_named_by_a_commit_whose_rows_stay_unknown_is_asked_about() -> None:
+    m = Driver(ledger_scope=Scope.ALL)
+    m.arrive("i1")
+    m.impact(P2, footprint=footprint(ROW))
+    m.origins((EARLY,))
+    m.restart()
+    m.proof(Finding.ROWS)
+    m.owed(problem="domain.entities: 500")
+    m.arrive("p2")
+    m.impact(footprint=footprint())
+    m.committed()
+    if m.system.ledger.owed:
+        m.owed(Read(ROW, MASTER, writer_key("old")))
+    assert m.last(do.AskAgain).instance_id == "i1"

@@ -343,3 +343,16 @@ def test_a_system_closes_in_time_beside_an_older_stall_of_a_run() -> None:
     m.tell(facts.CanaryAsked(canary.what, canary.token, answered=False))
     closes = m.system.stalls["judging"].closes_at
     assert closes in [one.at for one in m.log if isinstance(one, do.WakeAt) and one.topic is do.Topic.STALL]
+
+
+def test_a_run_that_is_ended_by_hand_leaves_no_stall_though_its_send_hangs() -> None:
+    m = Driver()
+    m.run(P1)
+    send = m.last(do.SendReplay)
+    unanswered = facts.Unanswered("d1", send.token, "event_manager", "no answer", m.now)
+    m.tell(unanswered)
+    m.override("failure")
+    m.tell(unanswered)
+    m.tell(facts.RunFailed("d1", send.token, "no answer", "event_manager"))
+    m.end()
+    assert m.system.stalled() is None

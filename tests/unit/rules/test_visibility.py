@@ -772,3 +772,17 @@ def test_a_question_that_is_never_answered_keeps_no_other_event_from_being_forgo
         m.tell(facts.AskAgainFailed(asked.key, asked.token, "400"))
     assert len(m.system.deliveries) <= 4
     assert m.delivery("e0").sight is Sight.QUESTION
+
+
+def test_a_text_whose_last_call_had_no_answer_long_ago_holds_up_no_later_event(m: Sighted) -> None:
+    m.hold("i1")
+    m.skip()
+    (number,) = m.system.outbox
+    m.tell(facts.OutboxMessageBegun(number))
+    m.tell(facts.OutboxMessageUnanswered(number))
+    m.later(2 * TEXT_COMES_WITHIN)
+    m.arrive("again", instance="i1")
+    m.impact()
+    m.committed()
+    m.looked()
+    assert not m.system.looks
