@@ -346,7 +346,7 @@ class EndpointClient:
 
         def item(item: object) -> None:
             if isinstance(item, LeaveAsked):
-                session.post(LeaveAnswered(item.number, pending.leave(session)))
+                session.post(LeaveAnswered(pending.leave(session), item.number))
             else:
                 assert isinstance(item, Answered), "a system sends nothing else"
                 pending.answered(item, time.monotonic())

@@ -92,7 +92,7 @@ def broker_mend(settings: BrokerSettings, why: str = "") -> str:
     """Return what brings a broker back; `why`: what it refused, or how it fails."""
     if settings.kind == "embedded":
         return "ls -ld and df -h on that folder: it must be writable and have space"
-    if "NOT_FOUND" in why:
+    if "not_found" in why.lower():
         return "rabbitmqctl cluster_status; rabbitmqctl list_queues name type state leader"
     if _REFUSED_VHOST in why.lower():
         url = urlsplit(next(iter(settings.urls), ""))

@@ -88,7 +88,7 @@ def _idempotency_key(request: web.Request) -> str:
 
 async def _forget_answer(request: web.Request, system_id: str, question: PersistSync) -> None:
     try:
-        lost = ForgetAnswer(question.call)
+        lost = ForgetAnswer(question.event, question.key, question.call)
         await request.app[ACTOR_CLIENT].ask(system_id, lost, timeout=request.app[SETTINGS].ask_timeout)
     except (TimeoutError, Unavailable, UnknownSystem) as problem:
         request.app[QUIET].warn("http.answer_lost", request.remote, system=system_id, cause=cut(str(problem)))

@@ -170,7 +170,7 @@ class SystemConsumer:
         held = self.held
         waiting = self._waiting.parking or held.feeding or self._waiting.consumed
         granted = not (held or held.moving or waiting)
-        held.post(LeaveAnswered(number, granted))
+        held.post(LeaveAnswered(granted, number))
         if granted:
             held.left = True
             self.detach()

@@ -252,9 +252,12 @@ class PersistSync(Item, frozen=True):
 
 
 class ForgetAnswer(Item, frozen=True):
-    """The answer of the `PersistSync` with this `call` did not reach its caller."""
+    """The answer of the `PersistSync` of this event, key and call did not reach its caller."""
 
-    call: str
+    event: bytes
+    key: str = ""
+    #: Empty: from a gateway of before it was told.
+    call: str = ""
 
 
 Question = (

@@ -112,8 +112,9 @@ def after_proof(system: System, case: Case, proof: facts.ProofFound, step: Step)
     if not has_ended(system, case):
         _look_again(system, case, step)
         return None
+    beside = _was_another_made(system, case)
     absent = alone and proof.finding in (Finding.NO_ROWS, Finding.HARMLESS_NO_ROWS)
-    if absent or proof.finding in HARMLESS:
+    if (absent or proof.finding in HARMLESS) and not beside:
         case.perhaps = not absent
         return _again(system, case, step)
     wait_for = {Finding.SILENT: inf, Finding.UNKNOWN: NEVER_KNOWN, Finding.NO_MAP: MAP_IS_READY}.get(proof.finding, 0.0)
@@ -217,6 +218,11 @@ def only(system: System, instance_id: str, delivery: str, document: str, doubt: 
         doc.held_instance == instance_id and (doc.held_committed or doc.held_begun) and doc.id != document
         for doc in system.documents.values()
     )
+
+
+def _was_another_made(system: System, case: Case) -> bool:
+    """Whether another commit was made since this one was called: it may have replaced its rows."""
+    return (system.deliveries if case.use is Use.EVENT else system.documents)[case.key].outdated
 
 
 def young_enough(system: System, began: float | None) -> bool:

@@ -129,7 +129,8 @@ class Document:
     text_late: bool = False
     #: Its run ended with an accepted result that is not committed, and nothing else was committed since.
     kept: bool = False
-    #: Something else of the system was committed since the result of the unit in flight was accepted.
+    #: Something else of the system was committed since the result of the unit in flight was accepted, or the held
+    #: commit begun.
     outdated: bool = False
     #: The instance whose replay named the held one as impacted: that is no unit of its own run. Empty: none did.
     held_named_by: str = ""

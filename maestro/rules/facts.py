@@ -92,8 +92,9 @@ class EventArrived(Struct, frozen=True):
 class AnswerLost(Struct, frozen=True):
     """The answer of a sync persist did not reach its caller."""
 
-    #: Names the gateway's call.
-    call: str
+    fingerprint: str
+    #: Names the gateway's call; empty: it is not known, so the latest event of these bytes is meant.
+    call: str = ""
 
 
 class Parked(Struct, frozen=True):

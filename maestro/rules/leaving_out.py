@@ -109,6 +109,13 @@ def _named(system: System, doc: Document, fact: facts.LeaveOutAsked, step: Step)
         if unit is None:
             refuse(fact, Code.INVALID, f"units: {instance_id} on {branch} is no unit of reprocessing {doc.id}", step)
             return []
+        doubt = next((one for one in system.open_doubts if one.document == doc.id and one.is_about(unit)), None)
+        if doubt is not None:
+            said = (
+                f"units: the commit of the replay of {instance_id} on {branch} is in doubt: resolve {doubt.key} first"
+            )
+            refuse(fact, Code.CONFLICT, said, step)
+            return []
         if unit.settled or _is_said_to_be_made(system, doc, unit):
             state = "left out" if unit.state is UnitState.LEFT_OUT else "replayed"
             refuse(fact, Code.CONFLICT, f"units: {instance_id} on {branch} is {state} already", step)

@@ -58,7 +58,9 @@ def reprocessing_of(fact: facts.EventArrived) -> str:
 
 def on_answer_lost(system: System, fact: facts.AnswerLost, _step: Step) -> None:
     """The caller will ask again: it is to get the answer it did not get."""
-    delivery = next((one for one in system.deliveries.values() if fact.call in one.calls), None)
+    delivery = system.deliveries.get(system.fingerprints.get(fact.fingerprint, ""))
+    if fact.call:
+        delivery = next((one for one in system.deliveries.values() if fact.call in one.calls), None)
     if delivery is not None:
         delivery.heard = False
 

@@ -5,7 +5,7 @@ from typing import Any
 from maestro import json_text
 from maestro.events import BadInput, Event, NoEvent, celery_body, parse_arrival, parse_event
 from maestro.messages.ingress import Arrived, DeadLetter, Source
-from maestro.messages.questions import PersistSync
+from maestro.messages.questions import ForgetAnswer, PersistSync
 from maestro.rules import identity
 from maestro.rules.facts import EventArrived, ReplayErred
 
@@ -40,7 +40,7 @@ def accept_sync(question: PersistSync, system_id: str, ticket: int) -> tuple[Eve
     return fact, celery_body("", event.raw)
 
 
-def sync_fingerprint(question: PersistSync) -> str:
+def sync_fingerprint(question: PersistSync | ForgetAnswer) -> str:
     """Return what a sync persist has in common with the same one asked again."""
     content = b"key " + question.key.encode() if question.key else b"event " + question.event
     return identity.fingerprint(identity.SYNC, content)

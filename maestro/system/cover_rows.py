@@ -14,18 +14,16 @@ def approval_row(first: Approval) -> list[Any]:
     budget = [first.budget.replays, first.budget.minutes]
     row = [first.user, first.at, first.reason, first.revision, first.kind, budget, first.token, first.spent]
     covers = first.covers
-    return [*row, [covers.via, covers.expires, covers.limit, covers.token] if covers else None, first.digest]
+    return [*row, [covers.via, covers.expires, covers.limit, covers.token]] if covers else row
 
 
-def to_approval(row: Sequence[Any]) -> Approval:
-    """Return the approval that a row keeps."""
+def to_approval(row: Sequence[Any], digest: str) -> Approval:
+    """Return the approval that a row keeps, and the digest beside it."""
     user, at, reason, revision, *rest = row
     if not rest:  # of before it was stored how far it goes
         return Approval(user, at, reason, revision)
-    kind, budget, token, spent, *rest = rest
-    covers = rest[0] if rest else None  # rows of before there were any end here
-    digest = rest[1] if len(rest) > 1 else ""
-    given = Covers(*covers) if covers else None
+    kind, budget, token, spent, *covers = rest
+    given = Covers(*covers[0]) if covers else None
     return Approval(user, at, reason, revision, kind, Budget(*budget), token, spent, given, digest)
 
 

@@ -51,7 +51,7 @@ from maestro.rules.document import Document
 from maestro.rules.facts import AnswerLost, DoubtResolved
 from maestro.rules.rendering import document_json, sync_answer
 from maestro.system import policy_views, store_view, views
-from maestro.system.arrivals import accept_failure, accept_sync
+from maestro.system.arrivals import accept_failure, accept_sync, sync_fingerprint
 from maestro.system.changes import Changes
 from maestro.system.decisions import fact_of
 from maestro.system.engine import Engine
@@ -179,7 +179,7 @@ class Questions:
 
     def _persist_sync(self, question: PersistSync | ForgetAnswer, give: Give) -> None:
         if isinstance(question, ForgetAnswer):
-            self._engine.feed(AnswerLost(question.call))
+            self._engine.feed(AnswerLost(sync_fingerprint(question), question.call))
             give(Answer(Code.OK))
         else:
             fact, body = accept_sync(question, self._system.id, self._ticket(give, sync=True))

@@ -33,7 +33,7 @@ from maestro.rules.budget import limited
 from maestro.rules.delivery import Delivery, Sight, Verdict
 from maestro.rules.document import Document, Ending, HistoryEntry
 from maestro.rules.growth import Run
-from maestro.rules.identity import SYNC, fingerprint_of, migrated, old_reconsidered
+from maestro.rules.identity import fingerprint_of, old_reconsidered
 from maestro.rules.impact import Impacted, UnitKey
 from maestro.rules.pace import Pace
 from maestro.rules.preview import REMEMBERED
@@ -70,6 +70,7 @@ from maestro.rules.unit import Unit
 from maestro.store.base import Delete, Put, Store, Write
 from maestro.system import demand_rows, doubt_records, ledger_records
 from maestro.system.cover_rows import approval_row, cover_row, to_approval, to_cover
+from maestro.system.delivery_rows import delivery_row, to_delivery
 from maestro.system.unit_rows import UNITS, to_unit, unit_key, unit_row
 from maestro.system.units_ahead import UnitsAhead
 
@@ -126,7 +127,7 @@ class Repository:
     def _rows(self, save: Save) -> list[Write]:  # noqa: C901, PLR0911, PLR0912 - one for each kind of record
         match save:  # those that are frequent come first
             case SaveDelivery(delivery):
-                return [Put(DELIVERIES, _number(delivery.number), _delivery(delivery)), *self._body_rows(delivery)]
+                return [Put(DELIVERIES, _number(delivery.number), delivery_row(delivery)), *self._body_rows(delivery)]
             case SaveUnit(document, unit):
                 return [Put(UNITS, unit_key(document.id, unit.position), unit_row(unit))]
             case SaveDocument(document):
@@ -202,7 +203,7 @@ class Repository:
         headers = [_to_document(key, self._system_id, row) for key, row in self.store.rows(DOCUMENTS)]
         again = {doc.reconsidered for doc in headers if doc.reconsidered}
         for key, row in self.store.rows(DELIVERIES):
-            delivery = _to_delivery(int(key), row)
+            delivery = to_delivery(int(key), row)
             if delivery.number in again:  # stored before keys had namespaces, perhaps
                 delivery.key = old_reconsidered(delivery.key) or delivery.key
             delivery.bodiless = not delivery.done and delivery.number not in self._kept
@@ -301,51 +302,6 @@ def _file(system: System, delivery: Delivery) -> None:
         system.unfinished.append(delivery)
 
 
-def _delivery(delivery: Delivery) -> dict[str, Any]:  # noqa: C901, PLR0912 - each is written only when it says something
-    fields: dict[str, Any] = {
-        "key": delivery.key, "instance": delivery.instance_id, "name": delivery.name, "branch": delivery.branch,
-        "tag": delivery.tag, "at": delivery.admitted_at, "verdict": delivery.verdict,
-    }  # fmt: skip
-    if delivery.done:
-        fields["done"] = True
-    if delivery.waited:
-        fields["waited"] = True
-    if delivery.parked:
-        fields["parked"] = True
-    if delivery.replay:
-        fields["replay"] = True
-    if delivery.not_begun:
-        fields["not_begun"] = True
-    if delivery.stored:
-        fields["stored"] = True
-    if delivery.reason:
-        fields["reason"] = delivery.reason
-    if delivery.redriven:
-        fields["redriven"] = True
-    if delivery.doubt:
-        fields["doubt"] = delivery.doubt
-    if delivery.sight:
-        fields["sight"] = delivery.sight
-    if delivery.text_late:
-        fields["text_late"] = True
-    if delivery.reprocessing:
-        fields["reprocessing"] = delivery.reprocessing
-    if delivery.done and delivery.key.startswith(SYNC):
-        fields["done_at"] = delivery.done_at
-    return fields
-
-
-def _to_delivery(number: int, row: dict[str, Any]) -> Delivery:
-    return Delivery(
-        migrated(row["key"]), number, row["instance"], row["name"], row["branch"], row["tag"], row["at"],
-        verdict=Verdict(row["verdict"]), reason=row.get("reason", ""),
-        done=row.get("done", False), waited=row.get("waited", False), parked=row.get("parked", False),
-        replay=row.get("replay", False), not_begun=row.get("not_begun", False), stored=row.get("stored", False),
-        doubt=row.get("doubt", ""), sight=Sight(row.get("sight", "")), text_late=row.get("text_late", False),
-        reprocessing=row.get("reprocessing", ""), done_at=row.get("done_at", 0.0), redriven=row.get("redriven", False),
-    )  # fmt: skip
-
-
 _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "line", "held_committed", "cancelling",
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
@@ -369,6 +325,7 @@ def _document(doc: Document) -> dict[str, Any]:
         **({"budget": [doc.budget.replays, doc.budget.minutes]} if limited(doc.budget) else {}),
         **({"not_finished": [(*unit.key, unit.forking) for unit in doc.not_finished]} if doc.not_finished else {}),
         **({"approval": approval_row(doc.first_approval)} if doc.first_approval else {}),
+        **({"approved": doc.first_approval.digest} if doc.first_approval and doc.first_approval.digest else {}),
         **({} if doc.rows is None else {"rows": doc.rows}),
         **({"demand": demand_rows.to_row(doc.demand)} if doc.demand is not None else {}),
         "history": [[entry.status, entry.at, entry.user, entry.cause, entry.reason] for entry in doc.history],
@@ -389,7 +346,7 @@ def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
         history=[HistoryEntry(Status(status), *rest) for status, *rest in row["history"]],
         budget=Budget(*row.get("budget", ())),
         not_finished=tuple(Impacted(*unit) for unit in row.get("not_finished", ())),
-        first_approval=to_approval(row["approval"]) if "approval" in row else None,
+        first_approval=to_approval(row["approval"], row.get("approved", "")) if "approval" in row else None,
         rows=row.get("rows"), demand=demand_rows.from_row(row["demand"]) if "demand" in row else None,
         ending=_to_ending(row["ending"]),
     )  # fmt: skip

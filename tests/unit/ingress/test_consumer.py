@@ -517,11 +517,11 @@ async def test_a_system_leaves_once_nothing_is_held_for_it(line: SystemConsumer)
     delivered(line)
     first = await session.got_from(Source.PERSIST)
     line.receive(LeaveAsked(1))
-    assert await session.got(LeaveAnswered) == LeaveAnswered(1, granted=False)
+    assert await session.got(LeaveAnswered) == LeaveAnswered(granted=False, number=1)
     assert line.held.hears
     line.receive(Ack(first.ref))
     line.receive(LeaveAsked(2))
-    assert await session.got(LeaveAnswered) == LeaveAnswered(2, granted=True)
+    assert await session.got(LeaveAnswered) == LeaveAnswered(granted=True, number=2)
     assert not line.held.hears, "outcomes are of no use to a system at rest"
 
 
@@ -531,7 +531,7 @@ async def test_what_comes_for_a_system_that_left_is_held_for_its_next_life_and_h
     first, second = FakeSession(), FakeSession()
     line.attach(first)  # type: ignore[arg-type]
     line.receive(LeaveAsked(7))
-    assert await first.got(LeaveAnswered) == LeaveAnswered(7, granted=True)
+    assert await first.got(LeaveAnswered) == LeaveAnswered(granted=True, number=7)
     assert wanted == []
     delivered(line)
     assert wanted == [True]

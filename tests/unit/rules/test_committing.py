@@ -685,3 +685,45 @@ def test_where_commits_may_be_repeated_nobody_need_say_so() -> None:
     m.tell(facts.DeadLettered(letter.key, letter.number))
     m.arrive("i1", redriven=True)
     assert m.asked(do.AskImpact)
+
+
+# --- beside a run without lock -----------------------------------------------------------------------------------
+
+
+def beside_a_fork() -> Driver:
+    """The commits of a replay and of an event are under way side by side."""
+    m = Driver()
+    m.hold("i1", P1, P2, fork=True)
+    m.start()
+    m.held_committed()
+    m.sent()
+    m.result("re1", "p1")
+    m.arrive("e1")
+    m.replay_impact()
+    m.impact()
+    return m
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("finding", [Finding.NO_ROWS, Finding.HARMLESS_NO_ROWS, Finding.HARMLESS])
+def test_no_rows_prove_nothing_once_another_commit_may_have_replaced_them(finding: Finding, *, crash: bool) -> None:
+    m = beside_a_fork()
+    if crash:
+        m.restart()
+        m.proof(Finding.ROWS)  # of the event
+    else:
+        m.commit_ends(CommitEnd.LOST, do.CommitReplay)
+        m.committed()
+    asked = sum(isinstance(one, do.CommitReplay) for one in m.log)
+    m.settles(finding)
+    assert sum(isinstance(one, do.CommitReplay) for one in m.log) == asked
+    assert [doubt.instance_id for doubt in m.system.open_doubts] == ["re1"]
+
+
+def test_nor_do_they_of_an_event_beside_which_a_replay_was_committed() -> None:
+    m = beside_a_fork()
+    m.replay_committed()
+    m.commit_ends(CommitEnd.LOST)
+    m.restart()
+    m.settles(Finding.NO_ROWS)
+    assert [doubt.instance_id for doubt in m.system.open_doubts] == ["e1"]

@@ -258,7 +258,7 @@ def test_an_answer_that_is_lost_is_lost_to_its_own_caller_only(m: Driver) -> Non
     sync(m, call="a")
     committed(m)
     second = sync(m, call="b")
-    m.tell(facts.AnswerLost("a"))
+    m.tell(facts.AnswerLost(S, "a"))
     assert not m.asked(do.Reply)
     committed(m)
     assert replied(m, second).fields == (("status", "commited"),)
@@ -276,7 +276,7 @@ def test_an_answer_that_was_not_heard_is_given_for_an_hour(m: Driver, how: str, 
     if how == "restart":
         m.restart()
     elif how == "lost":
-        m.tell(facts.AnswerLost("c"))
+        m.tell(facts.AnswerLost(S, "c"))
     m.now += after
     again = sync(m)
     assert m.asked(do.AskImpact) is not same
@@ -397,7 +397,7 @@ def test_a_sync_persist_that_is_asked_again_gets_its_own_document() -> None:
     sync(m, call="c1")
     m.impact(P1)
     m.origins(id_="d1")
-    m.tell(facts.AnswerLost("c"))
+    m.tell(facts.AnswerLost(S, "c"))
     m.skip("d1")
     sync(m, call="c2", mark=identity.fingerprint(identity.SYNC, b"another event"))
     m.impact(P1)

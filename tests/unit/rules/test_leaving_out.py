@@ -303,16 +303,6 @@ def test_one_that_is_to_be_made_again_may_be_left_out(m: Driver) -> None:
     assert m.doc.units[P1.key].state is UnitState.LEFT_OUT
 
 
-def test_what_was_left_out_stays_so_when_its_replay_is_said_to_be_made_afterwards(m: Driver) -> None:
-    key = left_in_doubt(m)
-    m.tell(leave(m, "p1"))
-    assert m.only(do.Reply).code is Code.OK
-    m.tell(facts.DoubtResolved(key, Word.MADE, "ana", m.ticket(), "looked"))
-    m.retry()
-    assert m.doc.units[P1.key].state is UnitState.LEFT_OUT
-    assert m.doc.replayed == 0
-
-
 def test_a_cascade_that_names_a_unit_without_an_origin_event_sets_it_aside(m: Driver) -> None:
     m.run(P1)
     m.sent()
@@ -341,3 +331,10 @@ def test_a_run_that_was_imported_without_an_approval_pauses_as_others_do(m: Driv
     m.doc.history = [entry for entry in m.doc.history if entry.status is not Status.APPROVED]
     m.tell(facts.UnitRefused("d1", m.last(do.SendReplay).token, "p has no subscribers"))
     assert m.doc.status is Status.PAUSED
+
+
+def test_a_unit_whose_replay_may_be_committed_is_not_left_out(m: Driver) -> None:
+    key = left_in_doubt(m)
+    assert f"resolve {key} first" in refused(m, leave(m, "p1"))
+    m.tell(leave(m, "p2"))
+    assert m.only(do.Reply).code is Code.OK

@@ -163,7 +163,7 @@ async def asked(granted: bool) -> tuple[Leave, FakeSession, bool]:  # noqa: FBT0
     asking = asyncio.create_task(leave.ask())
     await asyncio.sleep(0)
     assert session.posted == [LeaveAsked(1)]
-    leave.answered(LeaveAnswered(1, granted))
+    leave.answered(LeaveAnswered(granted, number=1))
     return leave, session, await asking
 
 
@@ -192,7 +192,7 @@ async def test_a_late_grant_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> No
     leave, session = Leave(), FakeSession()
     leave.met(session)  # type: ignore[arg-type]
     assert not await leave.ask()
-    leave.answered(LeaveAnswered(1, granted=True))
+    leave.answered(LeaveAnswered(granted=True, number=1))
     assert session.finished
 
 
@@ -210,8 +210,8 @@ async def asked_again(monkeypatch: pytest.MonkeyPatch) -> tuple[Leave, FakeSessi
 
 async def test_a_late_refusal_is_not_taken_for_the_answer_to_the_next_question(monkeypatch: pytest.MonkeyPatch) -> None:
     leave, session, asking = await asked_again(monkeypatch)
-    leave.answered(LeaveAnswered(1, granted=False))
-    leave.answered(LeaveAnswered(2, granted=True))
+    leave.answered(LeaveAnswered(granted=False, number=1))
+    leave.answered(LeaveAnswered(granted=True, number=2))
     assert await asking
     assert not session.finished
 
@@ -221,9 +221,9 @@ async def test_a_late_grant_ends_the_session_also_while_the_next_question_waits(
 ) -> None:
     """The other end let it go by its first answer: it hears nothing more in this session, and its second is no."""
     leave, session, asking = await asked_again(monkeypatch)
-    leave.answered(LeaveAnswered(1, granted=True))
+    leave.answered(LeaveAnswered(granted=True, number=1))
     assert session.finished
-    leave.answered(LeaveAnswered(2, granted=False))
+    leave.answered(LeaveAnswered(granted=False, number=2))
     assert not await asking
 
 
@@ -231,7 +231,7 @@ async def test_what_a_former_session_granted_ends_no_other(monkeypatch: pytest.M
     leave, _, asking = await asked_again(monkeypatch)
     next_one = FakeSession()
     leave.met(next_one)  # type: ignore[arg-type]
-    leave.answered(LeaveAnswered(2, granted=True))
+    leave.answered(LeaveAnswered(granted=True, number=2))
     assert not await asking
     assert not next_one.finished
 

@@ -36,7 +36,7 @@ function shown({ cluster, says, node, nodes, unowned }) {
     { title: t("nodes.node"), show: (one) => named(one, one.name === node) },
     {
       title: t("word.state"),
-      show: (one) => [state(one), one.holdsEvents && h("small", {}, t("nodes.events")), one.waitsFor.map(wait)],
+      show: (one) => [state(one), one.holdsEvents && h("small", {}, t("nodes.events")), (one.waitsFor ?? []).map(wait)],
     },
     { title: t("nodes.systems"), number: true, show: (one) => amount(one.systems) },
     { title: t("nodes.capacity"), number: true, show: (one) => amount(one.capacity) },
