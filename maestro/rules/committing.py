@@ -13,6 +13,7 @@ brought no `ok` leaves its commit *in doubt*, and its system stalled, so that or
 The functions here say how a case goes on; `concluding` carries out what they conclude.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
 from math import inf
 
@@ -20,9 +21,12 @@ from maestro import backoff
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.delivery import Delivery, Verdict
+from maestro.rules.document import Document
 from maestro.rules.doubt import Case, CaseState, CommitEnd, Doubt, Finding, Use
+from maestro.rules.ledger import Footprint
 from maestro.rules.state import System
-from maestro.rules.step import SaveCommits, SaveDoubt, Step
+from maestro.rules.step import SaveCommits, SaveDocument, SaveDoubt, Step
+from maestro.rules.unit import UnitState
 
 #: Seconds between two tries while a sibling is out of reach, at most.
 LONGEST_PAUSE = 60.0
@@ -112,7 +116,7 @@ def after_proof(system: System, case: Case, proof: facts.ProofFound, step: Step)
     if not has_ended(system, case):
         _look_again(system, case, step)
         return None
-    beside = _was_another_made(system, case)
+    beside = (system.deliveries if case.use is Use.EVENT else system.documents)[case.key].beside
     absent = alone and proof.finding in (Finding.NO_ROWS, Finding.HARMLESS_NO_ROWS)
     if (absent or proof.finding in HARMLESS) and not beside:
         case.perhaps = not absent
@@ -160,6 +164,53 @@ def on_woken(system: System, what: str, step: Step) -> Conclusion | None:
         _ask(system, case, step)
         return None
     return Conclusion.CALL
+
+
+def begin(system: System, own: Delivery | Document, step: Step) -> None:
+    """A commit is called: note of it, and of those under way beside it, that they may replace each other's rows.
+
+    Without a run without lock there are none.
+    """
+    beside = False
+    if system.live or system.unfinished:
+        for other in _under_way(system):
+            if other is not own and _may_touch(own.footprint, other.footprint):
+                beside = True
+                _note_beside(other, step, beside=True)
+    _note_beside(own, step, beside=beside)
+
+
+def _under_way(system: System) -> Iterator[Delivery | Document]:
+    yield from (doc for doc in system.live.values() if _is_called(doc))
+    yield from (delivery for delivery in system.unfinished if not delivery.not_begun)
+    judged = system.judged
+    if judged is not None and judged.verdict is Verdict.COMMIT and not judged.not_begun:
+        yield judged
+
+
+def _is_called(doc: Document) -> bool:
+    """Whether the held commit of a run, or a replay's, was called, and is not known to be made or not."""
+    unit = doc.current
+    replays = unit is not None and unit.state is UnitState.COMMITTING and unit.begun
+    return doc.running and (replays or (doc.held_begun and not doc.held_committed))
+
+
+def _may_touch(one: Footprint | None, other: Footprint | None) -> bool:
+    """Whether two commits may change the same rows, as far as it is known what they change."""
+    if one is None or other is None:
+        return True
+    rows = {(branch, base) for branch, bases in one.changed for base in bases}
+    return any((branch, base) in rows for branch, bases in other.changed for base in bases)
+
+
+def _note_beside(owner: Delivery | Document, step: Step, *, beside: bool) -> None:
+    if owner.beside is beside:
+        return
+    owner.beside = beside
+    if isinstance(owner, Delivery):
+        step.save_decided(owner)
+    else:
+        step.save(SaveDocument(owner))
 
 
 def called(case: Case, token: int) -> None:
@@ -218,11 +269,6 @@ def only(system: System, instance_id: str, delivery: str, document: str, doubt: 
         doc.held_instance == instance_id and (doc.held_committed or doc.held_begun) and doc.id != document
         for doc in system.documents.values()
     )
-
-
-def _was_another_made(system: System, case: Case) -> bool:
-    """Whether another commit was made since this one was called: it may have replaced its rows."""
-    return (system.deliveries if case.use is Use.EVENT else system.documents)[case.key].outdated
 
 
 def young_enough(system: System, began: float | None) -> bool:

@@ -58,8 +58,8 @@ class Delivery(Struct):
     not_begun: bool = False
     #: Domain's outcome says that the commit was made, while its answer was awaited.
     stored: bool = False
-    #: Something else was committed while its own commit was under way: that no row has it proves nothing.
-    outdated: bool = False
+    #: Another commit was under way beside its own, and may have replaced rows of it: that none has it proves nothing.
+    beside: bool = False
     #: Of the verdict `error`: key of the doubt that its commit is in.
     doubt: str = ""
     #: What its commit still needs, once it is done.

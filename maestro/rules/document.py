@@ -129,9 +129,10 @@ class Document:
     text_late: bool = False
     #: Its run ended with an accepted result that is not committed, and nothing else was committed since.
     kept: bool = False
-    #: Something else of the system was committed since the result of the unit in flight was accepted, or the held
-    #: commit begun.
+    #: Something else of the system was committed since the result of the unit in flight was accepted.
     outdated: bool = False
+    #: Another commit was under way beside its own one, held or of a replay: see `Delivery.beside`.
+    beside: bool = False
     #: The instance whose replay named the held one as impacted: that is no unit of its own run. Empty: none did.
     held_named_by: str = ""
     #: Units that Discovery named before their own commits: they are judged once these are made.

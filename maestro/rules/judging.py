@@ -151,6 +151,7 @@ def _decide_commit(system: System, delivery: Delivery, step: Step) -> None:
 def order_commit(system: System, delivery: Delivery, step: Step, *, again: bool = False) -> None:
     """Call Domain: the verdict is stored before that."""
     _occupy(system, delivery, JudgingStage.COMMIT)
+    committing.begin(system, delivery, step)
     step.do(do.Commit(system.judging_token, delivery.instance_id, again))
 
 

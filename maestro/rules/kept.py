@@ -17,14 +17,9 @@ def outdate(system: System, committed: Document | None, step: Step) -> None:
     """Note that something was committed: by the run of a document, or (None) by flow 1."""
     for doc in system.live.values():
         has_result = doc.current is not None and doc.current.state not in IN_FLIGHT
-        under_way = doc.held_begun and not doc.held_committed
-        if doc is not committed and (has_result or under_way) and not doc.outdated:
+        if doc is not committed and has_result and not doc.outdated:
             doc.outdated = True
             step.save(SaveDocument(doc))
-    if committed is not None and system.committing:  # of a run without lock, beside the commit of an event
-        for delivery in (*system.unfinished, *([system.judged] if system.judged is not None else ())):
-            delivery.outdated = True
-            step.save_decided(delivery)
     for doc in list(system.keeping.values()):
         if doc is not committed:
             doc.kept = False

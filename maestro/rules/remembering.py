@@ -236,6 +236,7 @@ def on_oldest_entries_found(system: System, fact: facts.OldestEntriesFound, step
         book.size -= oldest.size
         if oldest.unit is not None:
             staleness.forgotten(system, oldest, step)
+        staleness.rows_unknown(system, oldest.instance_id, step)
         step.save(DropEntry(oldest))
     if not fact.entries:
         book.size = 0

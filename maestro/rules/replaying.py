@@ -121,6 +121,7 @@ def order_held_commit(system: System, doc: Document, step: Step) -> None:
     drop_texts(system, doc.held_instance, doc, step)
     _await(system, doc, Stage.HELD_COMMIT)
     doc.held_begun = True
+    committing.begin(system, doc, step)
     step.save(SaveDocument(doc))
     step.do(do.CommitHeld(doc.id, doc.token, doc.held_instance))
 
@@ -129,6 +130,7 @@ def order_replay_commit(system: System, doc: Document, unit: Unit, step: Step, *
     """Call Domain; that it is called is stored before."""
     _await(system, doc, Stage.REPLAY_COMMIT)
     unit.begun = True
+    committing.begin(system, doc, step)
     step.save(SaveUnit(doc, unit))
     step.do(do.CommitReplay(doc.id, doc.token, unit.result_instance, doc.grown or again))
 

@@ -53,6 +53,11 @@ def _missed_nothing(system: System, owed: Owed, step: Step) -> None:
     own = owed.instance_id == owed.unit[0]
     if own and known is not None and (known.to_ask or known.cause in (NAMED_AGAIN, TOO_MANY)):
         return
+    if own and known is not None and known.state is StaleState.NOT_FINISHED:
+        unknown = tuple(commit for commit in known.missed if not commit.number)
+        if unknown:  # the ledger lost its rows, or never had them, since the unit's own commit was made
+            await_question(system, known, unknown, step)
+            return
     _found_fresh(system, owed, step)
 
 

@@ -24,8 +24,8 @@ def delivery_row(delivery: Delivery) -> dict[str, Any]:  # noqa: C901, PLR0912 -
         fields["not_begun"] = True
     if delivery.stored:
         fields["stored"] = True
-    if delivery.outdated:
-        fields["outdated"] = True
+    if delivery.beside:
+        fields["beside"] = True
     if delivery.reason:
         fields["reason"] = delivery.reason
     if delivery.redriven:
@@ -51,6 +51,6 @@ def to_delivery(number: int, row: dict[str, Any]) -> Delivery:
         done=row.get("done", False), waited=row.get("waited", False), parked=row.get("parked", False),
         replay=row.get("replay", False), not_begun=row.get("not_begun", False), stored=row.get("stored", False),
         doubt=row.get("doubt", ""), sight=Sight(row.get("sight", "")), text_late=row.get("text_late", False),
-        reprocessing=row.get("reprocessing", ""), outdated=row.get("outdated", False),
+        reprocessing=row.get("reprocessing", ""), beside=row.get("beside", False),
         done_at=row.get("done_at", 0.0), redriven=row.get("redriven", False),
     )  # fmt: skip

@@ -306,7 +306,8 @@ _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "lin
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
 _OPTIONAL = ("held_stored", "cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered",
-             "kept", "outdated", "held_named_by", "sight", "text_late", "late", "generation", "unlisted")  # fmt: skip
+             "kept", "outdated", "beside", "held_named_by", "sight", "text_late", "late", "generation",
+             "unlisted")  # fmt: skip
 
 
 #: One call each for all fields: a header is saved with each replay.

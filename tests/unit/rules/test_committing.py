@@ -11,7 +11,7 @@ from maestro.rules.delivery import Verdict
 from maestro.rules.document import Stage
 from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.status import Status
-from tests.unit.rules.driver import P1, P2, Driver
+from tests.unit.rules.driver import P1, P2, Driver, footprint
 
 IN_DOUBT = (CommitEnd.REFUSED, CommitEnd.LOST)
 
@@ -720,10 +720,70 @@ def test_no_rows_prove_nothing_once_another_commit_may_have_replaced_them(findin
     assert [doubt.instance_id for doubt in m.system.open_doubts] == ["re1"]
 
 
-def test_nor_do_they_of_an_event_beside_which_a_replay_was_committed() -> None:
+def test_nor_do_they_of_an_event_beside_which_a_replay_is_committed() -> None:
     m = beside_a_fork()
     m.replay_committed()
     m.commit_ends(CommitEnd.LOST)
     m.restart()
     m.settles(Finding.NO_ROWS)
     assert [doubt.instance_id for doubt in m.system.open_doubts] == ["e1"]
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_whichever_of_two_is_looked_after_first(crash: bool) -> None:  # noqa: FBT001 - a case
+    m = beside_a_fork()
+    if crash:
+        m.restart()
+    else:
+        m.commit_ends(CommitEnd.LOST)
+    m.settles(Finding.NO_ROWS)  # of the event: the replay replaced its rows
+    assert [doubt.instance_id for doubt in m.system.open_doubts] == ["e1"]
+    assert sum(isinstance(one, do.Commit) for one in m.log) == 1
+
+
+def test_what_was_committed_before_the_call_says_nothing_of_it() -> None:
+    m = Driver()
+    m.hold("i1", P1, P2, fork=True)
+    m.start()
+    m.held_committed()
+    m.sent()
+    m.arrive("e1")
+    m.impact()
+    m.result("re1", "p1")
+    m.committed()
+    m.replay_impact()
+    m.commit_ends(CommitEnd.REFUSED, do.CommitReplay)
+    m.proof(Finding.NO_ROWS)
+    m.wake()
+    assert m.asked(do.CommitReplay)
+
+
+def test_nor_does_a_commit_that_changes_other_rows() -> None:
+    m = Driver()
+    m.hold("i1", P1, P2, fork=True)
+    m.start()
+    m.held_committed()
+    m.sent()
+    m.result("re1", "p1")
+    m.arrive("e1")
+    m.replay_impact(footprint=footprint(1))
+    m.impact(footprint=footprint(2))
+    m.commit_ends(CommitEnd.REFUSED, do.CommitReplay)
+    m.proof(Finding.NO_ROWS)
+    m.wake()
+    assert m.asked(do.CommitReplay)
+
+
+def test_what_was_beside_a_former_call_is_not_beside_the_next_one() -> None:
+    m = Driver()
+    m.hold("i1", P1, fork=True)
+    m.start()
+    m.arrive("e1")
+    m.impact()
+    m.committed()
+    m.commit_ends(CommitEnd.NOT_BEGUN, do.CommitHeld)
+    m.wake()
+    m.commit_ends(CommitEnd.REFUSED, do.CommitHeld)
+    m.proof(Finding.NO_ROWS)
+    m.wake()
+    assert m.asked(do.CommitHeld)

@@ -456,3 +456,21 @@ def test_what_was_named_by_a_commit_whose_rows_stay_unknown_is_asked_about() -> 
     if m.system.ledger.owed:
         m.owed(Read(ROW, MASTER, writer_key("old")))
     assert m.last(do.AskAgain).instance_id == "i1"
+
+
+def test_rows_that_turn_out_to_be_unknown_after_the_units_own_commit_have_discovery_asked() -> None:
+    m = Driver(ledger_scope=Scope.ALL)
+    m.arrive("i1")
+    m.impact(P2, footprint=footprint(ROW))
+    m.origins((EARLY,))
+    m.restart()
+    m.proof(Finding.ROWS)
+    named_by = m.last(do.FetchOwed).number
+    m.arrive("p2")
+    m.tell(facts.Woken(do.Topic.OWED, ""))
+    m.tell(facts.FootprintFound(m.last(do.AskFootprint).token, footprint()))  # it changes no row: it does not wait
+    m.impact(footprint=footprint())
+    m.committed()
+    m.tell(facts.OwedFetched(named_by, problem="domain.entities: 500"))
+    m.owed(Read(ROW, MASTER, writer_key("old")))
+    assert m.last(do.AskAgain).instance_id == "i1"
