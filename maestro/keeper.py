@@ -28,7 +28,7 @@ from maestro.cluster.membership import Membership, State
 from maestro.cluster.node import Lease, Node
 from maestro.cluster.waits import Why
 from maestro.settings.model import Settings
-from maestro.store.base import StoreAway, StoreError
+from maestro.store.base import StoreAway, StoreError, StoreLocked
 from maestro.store.held_lease import write_lease
 from maestro.store.installation import read_installation
 from maestro.store.nodes import Nodes
@@ -270,16 +270,18 @@ class Keeper:
             self._note("")
         except Unavailable as problem:
             self._log.warning("a question of the membership is not answered", cause=str(problem))
+        except StoreLocked as problem:
+            self._note(str(problem), "the node may not join its cluster")
         except (StoreError, OSError) as problem:
             self._note(str(problem))
         except Exception:  # noqa: BLE001 - a bug: it is asked again
             self._log.exception("a question of the membership failed", question=type(question).__name__)
         self._facts.put_nowait(fact)
 
-    def _note(self, problem: str) -> None:
+    def _note(self, problem: str, what: str = "the cluster's tables are out of reach") -> None:
         """Log what keeps the node from its cluster once, and that it is over."""
         if problem and problem != self._said:
-            self._log.warning("the cluster's tables are out of reach", cause=problem)
+            self._log.warning(what, cause=problem)
         self._said = problem
 
     async def _ask(self, question: do.Question) -> facts.Fact:  # noqa: PLR0911 - one for each question

@@ -97,7 +97,7 @@ async def node(settings: Settings, runtime: ActorRuntime, registry: MetricsRegis
     url, seconds, cluster = settings.store.url.get_secret_value(), settings.store.timeout, settings.cluster
     me = node_of(settings, len(MIGRATIONS))
     terms = Terms(cluster.lease, cluster.drift)
-    nodes = PostgresNodes(url, me.name, seconds, terms.answer_within)
+    nodes = PostgresNodes(url, me.name, seconds, terms.answer_within, cluster.name)
     former = former_lease(settings.data_dir, me.name) if runtime.former_ended else None
     keeper = Keeper(settings, me, nodes, runtime.actor_client, runtime, runtime.node_lease, registry, former)
     async with AsyncExitStack() as stack:

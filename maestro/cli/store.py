@@ -6,7 +6,7 @@ nobody owns: a backup's, or a stopped system's.
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -168,15 +168,16 @@ async def _migrate(settings: Settings, url: str, *, back: bool, dry: bool, repla
     move = migration.to_files if back else migration.to_postgres
     moves = move(settings.data_dir, stores, ours, dry=dry, replace=replace)
     whole, found = True, 0
-    async for moved in moves:
-        found += 1
-        whole = whole and not moved.problem
-        done = t("would be copied") if dry else t("copied, and compared row by row")
-        what = moved.problem or (t("the same there already") if moved.same else done)
-        line = tn(
-            "{system}: {n} row: {what}", "{system}: {n} rows: {what}", moved.rows, system=moved.system_id, what=what
-        )
-        typer.echo(plain(line, limit=2000))
+    async with aclosing(moves):
+        async for moved in moves:
+            found += 1
+            whole = whole and not moved.problem
+            done = t("would be copied") if dry else t("copied, and compared row by row")
+            what = moved.problem or (t("the same there already") if moved.same else done)
+            line = tn(
+                "{system}: {n} row: {what}", "{system}: {n} rows: {what}", moved.rows, system=moved.system_id, what=what
+            )
+            typer.echo(plain(line, limit=2000))
     typer.echo(tn("{n} system", "{n} systems", found))
     if dry:
         typer.echo(t("nothing was changed"))

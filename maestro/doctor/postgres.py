@@ -11,6 +11,7 @@ from maestro.store.base import StoreError
 from maestro.store.documents import DocumentDB
 from maestro.store.installation import read_installation
 from maestro.store.postgres.stores import PostgresStores
+from maestro.store.postgres.whose import Whose
 
 STORE: Final = "store"
 _WHERE: Final = "PostgreSQL"
@@ -34,16 +35,8 @@ async def _findings(site: Site, stores: PostgresStores) -> AsyncIterator[Finding
     seen = await stores.look()
     yield ok(STORE, _WHERE, f"version {seen.server}, role {seen.role}, schema {seen.schema}")
     ours = read_installation(site.settings.data_dir)
-    if seen.whose is not None and seen.whose.files_of:
-        message = (
-            f"the stores were brought back to files of installation {seen.whose.files_of} at {seen.whose.host} "
-            f"since {seen.whose.since}"
-        )
-        mend = "start Maestro there, without store.url; when those files are lost for good: maestro store claim"
-        yield problem(STORE, _WHERE, message, mend)
-    elif seen.whose is not None and seen.whose.id != stores.owner_of(ours):
-        message = f"the stores belong to installation {seen.whose.id} on {seen.whose.host} since {seen.whose.since}"
-        yield problem(STORE, _WHERE, message, "when that one is stopped for good: maestro store claim")
+    if seen.whose is not None and seen.whose.id != stores.owner_of(ours):
+        yield _of_another(seen.whose)
     if seen.unsafe:
         message = f"acknowledged commits may be lost with the power: {', '.join(seen.unsafe)}"
         yield problem(STORE, _WHERE, message, "set these to on, at least for Maestro's role")
@@ -59,6 +52,31 @@ async def _findings(site: Site, stores: PostgresStores) -> AsyncIterator[Finding
             yield in_use(site, name)
         else:
             yield await _read_whole(stores, system_id, name)
+
+
+def _of_another(whose: Whose) -> Finding:
+    if whose.moving_to:
+        message = (
+            f"a migration to files of installation {whose.moving_to} at {whose.host} began {whose.since} "
+            f"and has not ended"
+        )
+        mend = "wait for it; when it broke off: run it again there, or maestro store claim"
+    elif whose.files_of:
+        message = (
+            f"the stores were brought back to files of installation {whose.files_of} at {whose.host} "
+            f"since {whose.since}"
+        )
+        mend = "start Maestro there, without store.url; when those files are lost for good: maestro store claim"
+    elif whose.moved_somewhere:
+        message = (
+            f"an earlier version brought the stores back to files and did not say where; who used them last was on "
+            f"{whose.host} since {whose.since}"
+        )
+        mend = "start Maestro where the files are, without store.url; when they are lost for good: maestro store claim"
+    else:
+        message = f"the stores belong to installation {whose.id} on {whose.host} since {whose.since}"
+        mend = "when that one is stopped for good: maestro store claim"
+    return problem(STORE, _WHERE, message, mend)
 
 
 def fail_over(standbys: str, waits_for: str) -> Finding:

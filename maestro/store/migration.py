@@ -4,7 +4,8 @@ What is at the target and was used since is replaced only when that is asked for
 again: systems that are the same on both sides are left as they are. The source stays, out of the way of a start.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -54,7 +55,7 @@ class Moved:
 
 async def to_postgres(
     data_dir: Path, stores: PostgresStores, installation: Installation, *, dry: bool, replace: bool
-) -> AsyncIterator[Moved]:
+) -> AsyncGenerator[Moved, None]:
     """Copy the data folder's stores into PostgreSQL. No Maestro may run.
 
     Raises:
@@ -89,36 +90,46 @@ async def to_postgres(
 
 async def to_files(
     data_dir: Path, stores: PostgresStores, installation: Installation, *, dry: bool, replace: bool
-) -> AsyncIterator[Moved]:
+) -> AsyncGenerator[Moved, None]:
     """Copy the stores of PostgreSQL into files of the data folder. No Maestro may run.
 
     Raises:
         StoreError: as `to_postgres`.
     """
-    whole = True
     if not await stores.refuse_others(installation):
         raise StoreError("PostgreSQL: no Maestro has stores there: is the URL the right one?")
-    if not dry:
-        await stores.take_to_move(installation)
-    systems, lives = await stores.systems(), await stores.lives()
-    if not dry:
-        await stores.settled([one for one in systems if not lives.get(one, "").startswith(_BEGUN)], _LEAVING)
-    for system_id in systems:
-        if lives.get(system_id, "").startswith(_BEGUN):
-            whole = False
-            yield Moved(system_id, 0, problem="a migration to PostgreSQL broke off there: it has not all of its rows")
-            continue
-        source = await stores.read(system_id)
-        try:
-            moved = _into_file(source, store_path(data_dir, system_id), dry=dry, replace=replace)
-        finally:
-            source.close()
-        whole = whole and not moved.problem
-        yield moved
-    if whole and not dry:
-        await stores.settled(systems, _MIGRATED)
-        await stores.leave(installation)
-        elsewhere_mark(data_dir).unlink(missing_ok=True)
+    async with nullcontext() if dry else stores.moving_to_files(installation):
+        whole = True
+        systems, lives = await stores.systems(), await stores.lives()
+        if not dry:
+            await stores.settled([one for one in systems if not lives.get(one, "").startswith(_BEGUN)], _LEAVING)
+        for system_id in systems:
+            if lives.get(system_id, "").startswith(_BEGUN):
+                whole = False
+                yield Moved(
+                    system_id, 0, problem="a migration to PostgreSQL broke off there: it has not all of its rows"
+                )
+                continue
+            source = await stores.read(system_id)
+            try:
+                moved = _into_file(source, store_path(data_dir, system_id), dry=dry, replace=replace)
+            finally:
+                source.close()
+            whole = whole and not moved.problem
+            yield moved
+        if whole and not dry:
+            await _left(stores, installation)
+            elsewhere_mark(data_dir).unlink(missing_ok=True)
+
+
+async def _left(stores: PostgresStores, installation: Installation) -> None:
+    """Leave the stores that were copied. Raises `StoreError` when somebody used them meanwhile."""
+    if not await stores.leave(installation, _LEAVING, _MIGRATED):
+        used = sorted(one for one, life in (await stores.lives()).items() if life != _LEAVING)
+        raise StoreError(
+            f"PostgreSQL: somebody used the stores while they were copied ({', '.join(used) or 'by a claim'}); they "
+            f"stay in use there. Stop Maestro everywhere, then run it again with --replace"
+        )
 
 
 async def _into_postgres(

@@ -10,10 +10,10 @@ import pytest
 
 from maestro.cluster.node import Lease, Node
 from maestro.cluster.waits import Why
+from maestro.store.installation import Installation
 from maestro.store.nodes import MemoryNodes, Nodes
-from maestro.store.postgres import schema
 from maestro.store.postgres.nodes import PostgresNodes
-from tests.support.postgres_store import postgres_stores
+from maestro.store.postgres.stores import PostgresStores
 
 A = Node("a", url="http://a:6971", capacity=2.0, version="1.0", schema=2, settings_digest="x", lease_seconds=4.0)
 B = Node("b")
@@ -31,10 +31,9 @@ async def both(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
         yield Both(nodes, nodes)
         return
     url = request.getfixturevalue("postgres_node").url(request.getfixturevalue("database"))
-    async with postgres_stores(url, Path()).connection() as connection:
-        await schema.migrate(connection, 10.0)
+    await PostgresStores(url, 10.0, Path(), "plant").take(Installation("ours"))
     # Not called as the nodes that are broken: that ends the connections of these.
-    found = Both(PostgresNodes(url, "ours", 10.0, 10.0), PostgresNodes(url, "theirs", 10.0, 10.0))
+    found = Both(*(PostgresNodes(url, name, 10.0, 10.0, "plant") for name in ("ours", "theirs")))
     yield found
     await found.ours.close()
     await found.theirs.close()

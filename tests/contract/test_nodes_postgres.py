@@ -42,7 +42,7 @@ class Member(NamedTuple):
 async def member(url: str, folder: Path, name: str) -> Member:
     stores = PostgresStores(url, 10.0, folder, NAME)
     await stores.enter(begin_start(folder))
-    nodes = PostgresNodes(url, name, 10.0, 1.25)
+    nodes = PostgresNodes(url, name, 10.0, 1.25, NAME)
     incarnation = await nodes.join(Node(name))
     assert incarnation is not None
     write_lease(folder, Lease(name, incarnation))
@@ -278,6 +278,42 @@ async def test_a_frozen_server_has_so_long_for_a_beat(postgres_node: PostgresNod
             await asyncio.wait_for(a.nodes.beat(a.lease, 3), 9)
     finally:
         postgres_node.thaw()
+
+
+# --- whose the stores are ---------------------------------------------------------------------------------------------
+
+
+async def test_a_node_joins_only_while_the_stores_are_its_clusters(
+    url: str, a: Member, b: Member, tmp_path: Path
+) -> None:
+    await b.nodes.leave(b.lease)
+    await postgres_stores(url, tmp_path).take(begin_start(tmp_path), taking=True)
+    with pytest.raises(StoreLocked, match=r"belong to another installation: .*; this one is cluster plant"):
+        await b.nodes.join(Node("b"))
+    await b.stores.take(begin_start(tmp_path), taking=True)
+    assert await b.nodes.join(Node("a")) is None, "its lease is held"
+    assert await b.nodes.join(Node("b")) == 3
+
+
+async def test_a_join_waits_for_who_takes_the_stores_in_that_moment(url: str, a: Member, b: Member) -> None:
+    await b.nodes.leave(b.lease)
+    async with await psycopg.AsyncConnection.connect(url) as taking:
+        await taking.execute("UPDATE maestro.installation SET id = 'moving to files of x'")
+        joining = asyncio.create_task(b.nodes.join(Node("b")))
+        await asyncio.sleep(0.5)
+        assert not joining.done()
+        await taking.commit()
+    with pytest.raises(StoreLocked, match="a migration to files of installation x at"):
+        await joining
+
+
+async def test_who_only_looks_joins_nothing(url: str, a: Member) -> None:
+    looking = PostgresNodes(url, "", 10.0, 1.25)
+    try:
+        with pytest.raises(StoreLocked, match="cluster plant"):
+            await looking.join(Node("c"))
+    finally:
+        await looking.close()
 
 
 # --- the schema ------------------------------------------------------------------------------------------------------

@@ -21,15 +21,19 @@ from maestro.store.nodes import NOTHING, Nodes, Seen
 from maestro.store.postgres.connection import application_name, named
 from maestro.store.postgres.line import Line
 from maestro.store.postgres.schema import STATE
+from maestro.store.postgres.whose import UNKNOWN, Whose, cluster_owner
 
 _COLUMNS: Final = (
     "node, incarnation, beat, url, capacity, draining, holds_events, version, schema, settings_digest, joined, "
     "lease_seconds, waits_for"
 )
+#: As long as the stores are the cluster's: a migration that takes them waits for a join, and then sees it.
 _JOIN: Final = """
+    WITH ours AS (SELECT id FROM maestro.installation WHERE id = %s FOR SHARE)
     INSERT INTO maestro.nodes (node, incarnation, beat, url, capacity, draining, holds_events, version, schema,
                                settings_digest, lease_seconds, joined)
-    SELECT %s, 1, 1, %s, %s, false, false, %s, %s, %s, %s, coalesce(max(joined), 0) + 1 FROM maestro.nodes
+    SELECT %s, 1, 1, %s, %s, false, false, %s, %s, %s, %s, last.joined + 1
+    FROM ours, (SELECT coalesce(max(joined), 0) AS joined FROM maestro.nodes) AS last
     ON CONFLICT (node) DO UPDATE SET
         incarnation = nodes.incarnation + 1, beat = 1, url = excluded.url, capacity = excluded.capacity,
         draining = false, holds_events = false, waits_for = '{}', version = excluded.version,
@@ -38,6 +42,7 @@ _JOIN: Final = """
     WHERE nodes.beat = 0
     RETURNING incarnation
 """
+_WHOSE: Final = "SELECT id, host, since::text FROM maestro.installation"
 _BEAT: Final = """
     UPDATE maestro.nodes SET beat = %s, holds_events = %s, waits_for = %s
     WHERE node = %s AND incarnation = %s AND beat > 0 AND beat < %s
@@ -110,10 +115,12 @@ class PostgresNodes(Nodes):
         node: the name of this node; empty: it is none, and only looks.
         seconds: how long the database has for an answer.
         beat_within: how long it has for a beat (`Terms.answer_within`).
+        cluster: the name of the cluster that nodes join; empty: none does by this.
     """
 
-    def __init__(self, url: str, node: str, seconds: float, beat_within: float) -> None:
+    def __init__(self, url: str, node: str, seconds: float, beat_within: float, cluster: str = "") -> None:
         self._node = node
+        self._owner = cluster_owner(cluster)
         own = named(url, node) if node else url
         self._beats = Line(own, beat_within)
         self._rest = Line(own, seconds)
@@ -121,12 +128,18 @@ class PostgresNodes(Nodes):
         self._may_terminate = True
 
     async def join(self, node: Node) -> int | None:
-        """See `Nodes.join`."""
+        """See `Nodes.join`. Raises `StoreLocked` while the stores are not this cluster's."""
         given = (
-            node.name, node.url, node.capacity, node.version, node.schema, node.settings_digest, node.lease_seconds,
+            self._owner, node.name, node.url, node.capacity, node.version, node.schema, node.settings_digest,
+            node.lease_seconds,
         )  # fmt: skip
         found = await self._rest.execute(_JOIN, given)
-        return int(found[0][0]) if found else None
+        if found:
+            return int(found[0][0])
+        whose = Whose(*(await self._rest.execute(_WHOSE) or [UNKNOWN])[0])
+        if whose.id != self._owner:
+            raise whose.refusal(self._owner)
+        return None
 
     async def beat(
         self, lease: Lease, number: int, *, holds_events: bool = False, waits_for: Mapping[str, Why] = NOTHING

@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from socket import gethostname
@@ -13,7 +13,7 @@ from typing import Final, LiteralString, NamedTuple
 import structlog
 
 from maestro.backoff import Backoff
-from maestro.store.base import StoreAway, StoreError, StoreFenced, StoreLocked
+from maestro.store.base import StoreAway, StoreError, StoreFenced
 from maestro.store.fenced import note_fenced
 from maestro.store.held_lease import read_lease
 from maestro.store.installation import Installation, read_installation
@@ -22,6 +22,7 @@ from maestro.store.postgres import schema
 from maestro.store.postgres.connection import Connection, connect, execute, named
 from maestro.store.postgres.copy import Copy
 from maestro.store.postgres.store import PostgresStore, claim, claim_as, load
+from maestro.store.postgres.whose import UNKNOWN, Whose, cluster_owner, may_move, moved_to_files, moving_to_files
 from maestro.store.rest_mark import RestMark, encoded
 
 #: Seconds that a start waits for a database that is away: it may be starting as well.
@@ -30,9 +31,6 @@ _PAUSE, _PAUSE_MAX = 0.5, 5.0
 
 #: Places of rows that one reading returns.
 _PAGE: Final = 5000
-
-#: Stands before an installation's id once the stores were brought back to its files.
-_FILES_OF: Final = "moved to files of "
 
 _ENTER: Final = """
     INSERT INTO maestro.installation (one, id, run, host, since) VALUES (true, %s, %s, %s, now())
@@ -47,7 +45,14 @@ _FENCE: Final = """
         WHERE EXISTS (SELECT 1 FROM maestro.installation WHERE id <> %s OR run <> %s)
     )
 """
-_WHOSE: Final = "SELECT id, host, since::text FROM maestro.installation"
+#: A migration to files takes the stores from whom it saw to have them.
+_HOLD: Final = """
+    UPDATE maestro.installation SET id = %s, run = %s, host = %s, since = now()
+    WHERE id = %s AND run = %s AND NOT EXISTS (SELECT 1 FROM maestro.nodes WHERE beat > 0)
+    RETURNING id
+"""
+_GIVE_BACK: Final = "UPDATE maestro.installation SET id = %s, run = %s, host = %s, since = %s WHERE id = %s"
+_WHOSE: Final = "SELECT id, host, since::text, run FROM maestro.installation"
 _SERVER: Final = "SELECT current_setting('server_version'), current_user::text"
 _UNSAFE: Final = """
     SELECT s.name, current_setting(s.name) FROM unnest(ARRAY['fsync', 'full_page_writes', 'synchronous_commit']) s(name)
@@ -56,7 +61,16 @@ _UNSAFE: Final = """
 _CONFIRMED: Final = "SELECT current_setting('synchronous_commit'), current_setting('synchronous_standby_names')"
 _SYSTEMS: Final = "SELECT id FROM maestro.systems ORDER BY id"
 _SETTLE: Final = "UPDATE maestro.systems SET life = %s, epoch = epoch + 1 WHERE id = ANY(%s)"
-_LEAVE: Final = "UPDATE maestro.installation SET id = %s, run = '', host = %s, since = now()"
+_LEAVE: Final = """
+    WITH files AS (
+        UPDATE maestro.installation SET id = %s, run = '', host = %s, since = now()
+        WHERE id = %s AND NOT EXISTS (SELECT 1 FROM maestro.systems WHERE life <> %s)
+        RETURNING id
+    ), settled AS (
+        UPDATE maestro.systems SET life = %s, epoch = epoch + 1 WHERE EXISTS (SELECT 1 FROM files)
+    )
+    SELECT count(*) FROM files
+"""
 _PLACES: Final = """
     SELECT tbl, key FROM maestro.records WHERE system = %s AND (tbl, key) > (%s, %s) ORDER BY tbl, key LIMIT %s
 """
@@ -69,33 +83,6 @@ _RESTED: Final[LiteralString] = f"""
     WHERE id = %s AND node = %s AND incarnation = %s AND {schema.STATE} = %s
     ON CONFLICT (system) DO UPDATE SET state = excluded.state, mark = excluded.mark
 """  # noqa: S608 - constant
-
-
-class Whose(NamedTuple):
-    """The installation that the stores belong to: its id, the machine it ran on, and since when."""
-
-    id: str
-    #: With the data folder, where they were brought back to files.
-    host: str
-    since: str
-
-    @property
-    def files_of(self) -> str:
-        """The installation to whose files they were brought back; empty: they are in use here."""
-        return self.id.removeprefix(_FILES_OF) if self.id.startswith(_FILES_OF) else ""
-
-    def refusal(self, ours: str) -> StoreLocked:
-        """Return why another one may not use them."""
-        if self.files_of:
-            return StoreLocked(
-                f"PostgreSQL: the stores were brought back to files of installation {self.files_of} at {self.host} "
-                f"since {self.since}: start Maestro there, without store.url. When those files are lost for good: "
-                f"maestro store claim, which goes on from that moment"
-            )
-        return StoreLocked(
-            f"PostgreSQL: the stores belong to another installation: {self.id} on {self.host} since {self.since}; "
-            f"this one is {ours}. When that one is stopped for good: maestro store claim"
-        )
 
 
 class Look(NamedTuple):
@@ -124,7 +111,7 @@ class PostgresStores:
         self._url = url
         self._seconds = seconds
         self._data_dir = data_dir
-        self._cluster = cluster and f"cluster {cluster}"
+        self._cluster = cluster_owner(cluster)
 
     async def enter(self, installation: Installation) -> None:
         """See `Stores.enter`: the schema is made or brought up to date, and the stores are this installation's.
@@ -153,12 +140,55 @@ class PostgresStores:
         await self._take(ours, self._cluster or installation.run, (ours,), taking=taking)
 
     async def take_to_move(self, installation: Installation) -> None:
-        """Make the stores this installation's: also its cluster's, and those that were brought back to its files.
+        """Make the stores this installation's: also those that are brought back to its files, or were.
 
         Raises:
             StoreError: as `enter`, and while nodes of a cluster may work on them.
         """
-        await self._take(installation.id, installation.run, self._may_move(installation), alone=True)
+        free = may_move(installation.id, self._cluster)
+        await self._take(installation.id, installation.run, free, alone=True)
+
+    @asynccontextmanager
+    async def moving_to_files(self, installation: Installation) -> AsyncIterator[None]:
+        """Keep everybody from the stores while the context is open: also the nodes of this installation's cluster.
+
+        Whose they were has them back when it closes, unless `leave` was called.
+
+        Raises:
+            StoreError: as `take_to_move`.
+        """
+        async with self.connection() as connection:
+            await schema.migrate(connection, self._seconds)
+            await schema.check(connection, self._seconds)
+            seen = await self.whose(connection) or UNKNOWN
+        if seen.id not in may_move(installation.id, self._cluster):
+            raise seen.refusal(installation.id)
+        try:
+            await self._hold(installation, seen)
+            yield
+        except BaseException:
+            with suppress(StoreError):  # the first problem is told; every start says what is left
+                await self._give_back(installation, seen)
+            raise
+        await self._give_back(installation, seen)
+
+    async def _hold(self, installation: Installation, seen: Whose) -> None:
+        former = seen.run if seen.moving_to else seen.id
+        given = (moving_to_files(installation.id), former, self._where(), seen.id, seen.run)
+        async with self.connection() as connection:
+            held = await execute(connection, _HOLD, given, self._seconds)
+        # Also one that joined while its row was taken: `_HOLD` did not see it.
+        await self._refuse_joined()
+        if not held:
+            raise StoreError("PostgreSQL: somebody else took the stores in this moment: run it again")
+
+    async def _give_back(self, installation: Installation, seen: Whose) -> None:
+        """Make the stores those of whom they were before `seen` was held, if they are held."""
+        former = seen._replace(id=seen.run, host=gethostname()) if seen.moving_to else seen
+        runs = {installation.id: installation.run, self._cluster: self._cluster}
+        given = (former.id, runs.get(former.id, ""), former.host, former.since, moving_to_files(installation.id))
+        async with self.connection() as connection:
+            await execute(connection, _GIVE_BACK, given, self._seconds)
 
     async def refuse_others(self, installation: Installation) -> bool:
         """Return whether anybody has stores here, and change nothing.
@@ -168,14 +198,12 @@ class PostgresStores:
             StoreError: the database cannot be used.
         """
         async with self.connection() as connection:
+            if not await schema.version(connection, self._seconds):
+                return False
             whose = await self.whose(connection)
-        if whose is not None and whose.id not in self._may_move(installation):
+        if whose is not None and whose.id not in may_move(installation.id, self._cluster):
             raise whose.refusal(installation.id)
         return whose is not None
-
-    def _may_move(self, installation: Installation) -> Sequence[str]:
-        own = [installation.id, f"{_FILES_OF}{installation.id}"]
-        return [*own, self._cluster] if self._cluster else own
 
     async def _take(
         self, ours: str, run: str, free: Sequence[str], *, taking: bool = False, alone: bool = False
@@ -201,12 +229,9 @@ class PostgresStores:
                     raise
                 structlog.get_logger(part="store").warning("the store is waited for", cause=str(problem))
                 await asyncio.sleep(pause)
-        if alone and (joined := await self._joined()):
-            raise StoreError(
-                f"PostgreSQL: nodes of the cluster hold a lease: {', '.join(joined)}: stop them in order first; the "
-                f"lease of one that was killed is broken by any other that runs"
-            )
-        raise (whose or Whose("unknown", "unknown", "unknown")).refusal(ours)
+        if alone:
+            await self._refuse_joined()
+        raise (whose or UNKNOWN).refusal(ours)
 
     def owner_of(self, installation: Installation | None) -> str:
         """Return whom the stores belong to when they are this installation's: its id, or that of its cluster."""
@@ -247,21 +272,35 @@ class PostgresStores:
         async with self.connection() as connection:
             await execute(connection, _SETTLE, (life, list(system_ids)), self._seconds)
 
-    async def leave(self, installation: Installation) -> None:
-        """Say that the stores were brought back to this installation's files: no start uses these by mistake."""
-        where = f"{gethostname()}:{self._data_dir.resolve()}"
+    async def leave(self, installation: Installation, copied: str, settled: str) -> bool:
+        """Say that the stores were brought back to this installation's files, and return whether they were.
+
+        They were not when another one has them by now, or has used a system: its life is not `copied`. `settled` is in
+        the place of each owner from then on, and no start uses these stores by mistake.
+        """
+        ours = installation.id
+        given = (moved_to_files(ours), self._where(), moving_to_files(ours), copied, settled)
         async with self.connection() as connection:
-            await execute(connection, _LEAVE, (f"{_FILES_OF}{installation.id}", where), self._seconds)
+            ((left,),) = await execute(connection, _LEAVE, given, self._seconds)
+        return bool(left)
+
+    def _where(self) -> str:
+        return f"{gethostname()}:{self._data_dir.resolve()}"
 
     async def lives(self) -> dict[str, str]:
         """Return what each system's last owner was."""
         async with self.connection() as connection:
             return dict(await execute(connection, _LIVES, (), self._seconds))
 
-    async def _joined(self) -> list[str]:
-        """Return the nodes of a cluster that hold a lease: they run, or have not been stopped in order."""
+    async def _refuse_joined(self) -> None:
+        """Raise `StoreError` when nodes of a cluster hold a lease: they run, or have not been stopped in order."""
         async with self.connection() as connection:
-            return [node for (node,) in await execute(connection, _JOINED, (), self._seconds)]
+            joined = [node for (node,) in await execute(connection, _JOINED, (), self._seconds)]
+        if joined:
+            raise StoreError(
+                f"PostgreSQL: nodes of the cluster hold a lease: {', '.join(joined)}: stop them in order first; the "
+                f"lease of one that was killed is broken by any other that runs"
+            )
 
     async def states(self, system_ids: Iterable[str]) -> dict[str, str]:
         """See `Stores.states`."""
