@@ -23,7 +23,6 @@ from maestro.rules import facts
 from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.document import Document
 from maestro.rules.doubt import Case, CaseState, CommitEnd, Doubt, Finding, Use
-from maestro.rules.ledger import Footprint
 from maestro.rules.state import System
 from maestro.rules.step import SaveCommits, SaveDocument, SaveDoubt, Step
 from maestro.rules.unit import UnitState
@@ -174,7 +173,7 @@ def begin(system: System, own: Delivery | Document, step: Step) -> None:
     beside = False
     if system.live or system.unfinished:
         for other in _under_way(system):
-            if other is not own and _may_touch(own.footprint, other.footprint):
+            if other is not own and _may_touch(own, other):
                 beside = True
                 _note_beside(other, step, beside=True)
     _note_beside(own, step, beside=beside)
@@ -195,12 +194,18 @@ def _is_called(doc: Document) -> bool:
     return doc.running and (replays or (doc.held_begun and not doc.held_committed))
 
 
-def _may_touch(one: Footprint | None, other: Footprint | None) -> bool:
+def _may_touch(one: Delivery | Document, other: Delivery | Document) -> bool:
     """Whether two commits may change the same rows, as far as it is known what they change."""
-    if one is None or other is None:
+    if one.footprint is None or other.footprint is None:
         return True
-    rows = {(branch, base) for branch, bases in one.changed for base in bases}
-    return any((branch, base) in rows for branch, bases in other.changed for base in bases)
+    return not set(one.footprint.rows(_branch(one))).isdisjoint(other.footprint.rows(_branch(other)))
+
+
+def _branch(owner: Delivery | Document) -> str:
+    """Return the branch that a commit is made on."""
+    if isinstance(owner, Document) and owner.held_committed and owner.current is not None:
+        return owner.current.branch
+    return owner.branch
 
 
 def _note_beside(owner: Delivery | Document, step: Step, *, beside: bool) -> None:
